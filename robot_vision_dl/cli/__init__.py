@@ -1,0 +1,1 @@
+"""The ``robot-vision`` command: one file a command."""

@@ -1,0 +1,68 @@
+"""``robot-vision``: finds the command and runs it.
+
+A command is a module of this package with ``HELP`` (one line), optionally ``EXAMPLES`` (shown under ``--help``),
+``add_arguments(parser)`` and ``run(args) -> int``. Only the module of the command that was called is imported, so that
+``robot-vision --help`` is quick.
+
+Exit codes: 0 done, 1 done and the answer is no (a check failed), 2 wrong use or bad input, 130 interrupted.
+"""
+import argparse
+import importlib
+import sys
+from typing import List, Optional
+
+from .. import __version__
+from ..core.errors import RobotVisionError
+
+COMMANDS = {
+    'demo': 'replay a small bag into the classifier node and watch it decide',
+    'run': 'run the classifier node on camera topics',
+    'play': 'publish the images of a bag, without rosbag2',
+    'bag': 'look into bags and make them',
+    'models': 'list, show, verify and import model bundles',
+    'doctor': 'check the installation, and whether the images of a topic arrive',
+    'bench': 'measure speed, each figure beside its floor',
+    'build-msgs': 'compile vision_msgs where no ROS 2 installation brings it',
+}
+
+
+def _overview() -> str:
+    lines = [f'  {name:<11} {text}' for name, text in COMMANDS.items()]
+    return ('usage: robot-vision COMMAND [options]\n\n'
+            'Camera images to labels that a robot may act on.\n\ncommands:\n' + '\n'.join(lines) +
+            '\n\n`robot-vision COMMAND --help` explains a command, with examples.')
+
+
+def main(argv: Optional[List[str]] = None) -> int:
+    """Run the command line ``argv`` (without the program's name) and return the exit code."""
+    argv = sys.argv[1:] if argv is None else argv
+    if not argv or argv[0] in ('-h', '--help'):
+        print(_overview())
+        return 0 if argv else 2
+    if argv[0] == '--version':
+        print(f'robot-vision {__version__}')
+        return 0
+    name, rest = argv[0], argv[1:]
+    if name not in COMMANDS:
+        print(f'robot-vision: no command {name!r}; there are {", ".join(COMMANDS)}', file=sys.stderr)
+        return 2
+    command = importlib.import_module(f'.{name.replace("-", "_")}', __package__)
+    parser = argparse.ArgumentParser(
+        prog=f'robot-vision {name}', description=command.HELP, epilog=getattr(command, 'EXAMPLES', None),
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    command.add_arguments(parser)
+    args = parser.parse_args(rest)
+    try:
+        return command.run(args)
+    except RobotVisionError as error:
+        print(f'robot-vision {name}: {error}', file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What a frame becomes. No ROS, no bags, no training."""

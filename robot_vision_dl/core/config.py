@@ -1,0 +1,197 @@
+"""Settings of a deployment: the only home of their defaults.
+
+Every field carries its description and range; the node's ROS parameters, their descriptors and the comments in
+``config/*.yaml`` follow from here, and a test holds them equal. Values are checked when a config is made, so one that
+exists is valid. Facts about weights (preprocessing, temperature, thresholds) live in the bundle instead.
+"""
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
+from math import isfinite
+from typing import Any, Dict, Iterator, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+from .errors import ConfigError
+
+
+class Option(NamedTuple):
+    """What is known about a field beside its type and default."""
+
+    description: str
+    minimum: Optional[float] = None
+    maximum: Optional[float] = None
+    choices: Tuple[str, ...] = ()
+    read_only: bool = False
+
+
+def option(default: Any, description: str, **limits: Any) -> Any:
+    """A dataclass field with a description and limits (see :class:`Option`); lists are given as tuples."""
+    return field(default=default, metadata={'option': Option(description, **limits)})
+
+
+def _check(config: Any, prefix: str = '') -> None:
+    """Raise :class:`ConfigError` for the first field whose value has the wrong type or is out of range."""
+    for f in fields(config):
+        value = getattr(config, f.name)
+        if is_dataclass(value):
+            continue
+        limits: Option = f.metadata['option']
+        name = prefix + f.name
+        if isinstance(f.default, float) and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value)
+            object.__setattr__(config, f.name, value)
+        if isinstance(f.default, tuple):
+            if isinstance(value, str) or not isinstance(value, Sequence):
+                raise ConfigError(f'{name}: expected a list of strings, got {value!r}')
+            for item in value:
+                if not isinstance(item, str):
+                    raise ConfigError(f'{name}: expected a list of strings, got the item {item!r}')
+            object.__setattr__(config, f.name, tuple(value))
+            continue
+        if type(value) is not type(f.default):
+            raise ConfigError(f'{name}: expected {type(f.default).__name__}, got {value!r}')
+        if limits.choices and value not in limits.choices:
+            raise ConfigError(f'{name}: must be one of {", ".join(limits.choices)}, got {value!r}')
+        if isinstance(value, float) and not isfinite(value):
+            raise ConfigError(f'{name}: must be finite, got {value!r}')
+        if limits.minimum is not None and value < limits.minimum:
+            raise ConfigError(f'{name}: must be at least {limits.minimum:g}, got {value!r}')
+        if limits.maximum is not None and value > limits.maximum:
+            raise ConfigError(f'{name}: must be at most {limits.maximum:g}, got {value!r}')
+
+
+@dataclass(frozen=True)
+class ImageConfig:
+    """How image messages are read."""
+
+    max_megapixels: float = option(
+        100.0, 'a message that claims more pixels than this is refused', minimum=0.01, maximum=10000.0)
+    depth_near_m: float = option(
+        0.2, 'depth shown as the darkest grey; depth encodings are 16UC1 (mm) and 32FC1 (m)', minimum=0.0,
+        maximum=1000.0)
+    depth_far_m: float = option(10.0, 'depth shown as white', minimum=0.001, maximum=10000.0)
+
+    def __post_init__(self):
+        _check(self, 'image.')
+        if self.depth_far_m <= self.depth_near_m:
+            raise ConfigError(f'image.depth_far_m: must be more than image.depth_near_m ({self.depth_near_m:g}), '
+                              f'got {self.depth_far_m:g}')
+
+
+@dataclass(frozen=True)
+class FusionConfig:
+    """How the frames of one camera are fused over time."""
+
+    enabled: bool = option(True, 'fuse frames over time; false: every frame stands alone')
+    correlation_time_s: float = option(
+        0.3, 'frames closer together than this tell much the same; weight of a frame is (1-rho)/(1+rho) with '
+        'rho = exp(-dt/correlation_time_s)', minimum=0.0, maximum=60.0)
+    change_time_s: float = option(
+        2.0, 'mean time after which the camera looks at something of another class', minimum=0.01, maximum=3600.0)
+    reset_gap_s: float = option(
+        2.0, 'a gap between frames longer than this starts afresh', minimum=0.01, maximum=3600.0)
+
+    def __post_init__(self):
+        _check(self, 'fusion.')
+
+
+@dataclass(frozen=True)
+class DecisionConfig:
+    """When a label is good enough to act on."""
+
+    abstain_cost: float = option(
+        -1.0, 'cost of saying "uncertain", where a wrong label costs 1: a label is accepted if its fused probability '
+        'is at least 1 - abstain_cost (Chow 1970); -1: as the model bundle says', minimum=-1.0, maximum=1.0)
+    false_unknown_rate: float = option(
+        0.01, 'share of pictures of known classes that may be called unknown; 0: never say unknown', minimum=0.0,
+        maximum=1.0)
+
+    def __post_init__(self):
+        _check(self, 'decision.')
+        if -1.0 < self.abstain_cost < 0.0:
+            raise ConfigError(f'decision.abstain_cost: must be -1 (as the bundle says) or in 0..1, '
+                              f'got {self.abstain_cost:g}')
+
+
+@dataclass(frozen=True)
+class ClassifierConfig:
+    """Everything a deployment chooses: what the classifier node takes as parameters."""
+
+    model: str = option(
+        'squeezenet1_1_imagenet', 'model bundle: a folder, the name of one in models/, or torchvision:<architecture>')
+    device: str = option(
+        'auto', 'auto, cpu, cuda or cuda:<n>; auto takes a GPU where there is one', read_only=True)
+    precision: str = option(
+        'float32', 'arithmetic of the network', choices=('float32', 'float16', 'bfloat16'), read_only=True)
+    threads: int = option(0, 'CPU threads of the network; 0: as PyTorch chooses', minimum=0, maximum=1024,
+                          read_only=True)
+    cameras: Tuple[str, ...] = option(('camera',), 'name of each camera; its topics are ~/<name>/...', read_only=True)
+    image_topics: Tuple[str, ...] = option(
+        ('image',), 'topic of each camera, in the order of cameras, without the suffix of its transport',
+        read_only=True)
+    image_transport: str = option(
+        'raw', 'raw: sensor_msgs/Image; compressed, compressedDepth: sensor_msgs/CompressedImage under <topic>/<this>',
+        choices=('raw', 'compressed', 'compressedDepth'), read_only=True)
+    max_batch: int = option(8, 'frames of several cameras that may share one forward pass', minimum=1, maximum=256)
+    top_k: int = option(5, 'classes in a classification message', minimum=1, maximum=100000)
+    class_id_as_index: bool = option(False, 'class_id is the index as text, as label_info maps it, not the name')
+    autostart: bool = option(True, 'configure and activate at start, without a lifecycle manager', read_only=True)
+    stale_after_s: float = option(1.0, 'no frame for longer than this is reported as stale', minimum=0.01,
+                                  maximum=3600.0)
+    image: ImageConfig = field(default_factory=ImageConfig)
+    fusion: FusionConfig = field(default_factory=FusionConfig)
+    decision: DecisionConfig = field(default_factory=DecisionConfig)
+
+    def __post_init__(self):
+        _check(self)
+        if not self.cameras:
+            raise ConfigError('cameras: at least one camera is needed, got an empty list')
+        if len(self.cameras) != len(self.image_topics):
+            raise ConfigError(f'image_topics: one topic for each camera is needed, got {len(self.image_topics)} '
+                              f'topic(s) for the cameras {", ".join(self.cameras)}')
+        for kind, names in (('cameras', self.cameras), ('image_topics', self.image_topics)):
+            for name in names:
+                if names.count(name) > 1:
+                    raise ConfigError(f'{kind}: {name!r} is named more than once')
+                if not name:
+                    raise ConfigError(f'{kind}: a name is empty')
+        for name in self.cameras:
+            if not (name.replace('_', 'a').isalnum() and name.isascii() and not name[0].isdigit()):
+                raise ConfigError(f'cameras: {name!r} cannot be part of a topic name; use letters, digits and _, '
+                                  'not beginning with a digit')
+
+
+class FlatOption(NamedTuple):
+    """One setting under its dotted name, as a ROS parameter has it."""
+
+    name: str
+    default: Any
+    option: Option
+
+
+def flat_options(config_class: type = ClassifierConfig, prefix: str = '') -> Iterator[FlatOption]:
+    """Every setting of a config class in order, groups as ``group.name``."""
+    for f in fields(config_class):
+        if f.default is MISSING:
+            yield from flat_options(f.default_factory, f'{prefix}{f.name}.')
+        else:
+            yield FlatOption(prefix + f.name, f.default, f.metadata['option'])
+
+
+def with_values(config: Any, values: Mapping[str, Any]) -> Any:
+    """A copy of ``config`` with the settings of ``values`` (dotted names) replaced and checked.
+
+    Raises:
+        ConfigError: a name is not known, or a value does not fit.
+    """
+    direct: Dict[str, Any] = {}
+    grouped: Dict[str, Dict[str, Any]] = {}
+    known = {f.name for f in fields(config)}
+    for name, value in values.items():
+        group, _, rest = name.partition('.')
+        if group not in known or bool(rest) != is_dataclass(getattr(config, group)):
+            raise ConfigError(f'{name}: no such setting; there are {", ".join(sorted(known))}')
+        if rest:
+            grouped.setdefault(group, {})[rest] = value
+        else:
+            direct[name] = value
+    for group, items in grouped.items():
+        direct[group] = with_values(getattr(config, group), items)
+    return replace(config, **direct)

@@ -1,0 +1,199 @@
+"""The values that pass between modules. Frozen: whoever holds one may keep it.
+
+Time is in integer nanoseconds (``_ns``) as in ``builtin_interfaces/Time``; durations that people read are in
+milliseconds (``_ms``).
+"""
+from dataclasses import dataclass, field
+from enum import Enum
+from types import MappingProxyType
+from typing import Mapping, Optional, Tuple, Union
+
+import numpy as np
+
+UNKNOWN = 'unknown'
+UNCERTAIN = 'uncertain'
+RESERVED_NAMES = (UNKNOWN, UNCERTAIN)
+
+
+@dataclass(frozen=True)
+class Header:
+    """``std_msgs/Header``: when the picture was taken and in which coordinate frame."""
+
+    stamp_ns: int
+    frame_id: str
+
+
+@dataclass(frozen=True)
+class RawImage:
+    """The fields of ``sensor_msgs/Image``; ``data`` is a view into the buffer the message came in.
+
+    Attributes:
+        header: stamp and frame of the camera.
+        height, width: in pixels.
+        encoding: one of ``sensor_msgs/image_encodings.hpp``.
+        is_bigendian: byte order of multi-byte channels.
+        step: bytes from one row to the next.
+        data: uint8, shape (n,).
+    """
+
+    header: Header
+    height: int
+    width: int
+    encoding: str
+    is_bigendian: bool
+    step: int
+    data: np.ndarray
+
+
+@dataclass(frozen=True)
+class CompressedImage:
+    """The fields of ``sensor_msgs/CompressedImage``; ``data`` is a uint8 view of shape (n,)."""
+
+    header: Header
+    format: str
+    data: np.ndarray
+
+
+ImageMessage = Union[RawImage, CompressedImage]
+
+
+class ColorOrder(str, Enum):
+    """Meaning of the last axis of a picture."""
+
+    RGB = 'rgb'
+    BGR = 'bgr'
+    RGBA = 'rgba'
+    BGRA = 'bgra'
+    MONO = 'mono'
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Pixels ready for preprocessing.
+
+    Attributes:
+        pixels: uint8, shape (H, W, 3 or 4) or (H, W) for mono; often a view with a row stride, never to be
+            written to.
+        order: what the channels are.
+    """
+
+    pixels: np.ndarray
+    order: ColorOrder
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+        return self.pixels.shape[0]
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+        return self.pixels.shape[1]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture of one camera, on its way to a decision.
+
+    Attributes:
+        camera: name of the camera, unique within a pipeline.
+        header: copied unchanged to everything that is published about this frame.
+        picture: decoded pixels.
+        encoding: the encoding the picture arrived in, for reports.
+    """
+
+    camera: str
+    header: Header
+    picture: Picture
+    encoding: str
+
+
+@dataclass(frozen=True)
+class OodResult:
+    """How foreign a frame is to the model.
+
+    Attributes:
+        method: name of the score, e.g. ``energy``.
+        score: larger is more foreign.
+        p_value: conformal p-value in (0, 1]: the share of calibration pictures at least as foreign (Bates et al.
+            2023); None where the bundle carries no calibration scores.
+    """
+
+    method: str
+    score: float
+    p_value: Optional[float]
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """What one forward pass says about one frame, before other frames are taken into account.
+
+    Attributes:
+        logits: float32, shape (C,).
+        probabilities: calibrated softmax, float32, shape (C,), sums to 1.
+        predictive_entropy, expected_entropy, mutual_information: total, aleatoric and epistemic uncertainty, each
+            divided by ln C, so in [0, 1]; predictive = expected + mutual information.
+        ood: how foreign the frame is; None where the bundle has no score.
+        conformal_set: indices of the classes that are possible at the bundle's error rate, most probable first;
+            None where the bundle has no quantile.
+        conformal_set_was_empty: no class passed the quantile, and the set is the most probable class by definition.
+    """
+
+    logits: np.ndarray
+    probabilities: np.ndarray
+    predictive_entropy: float
+    expected_entropy: float
+    mutual_information: float
+    ood: Optional[OodResult] = None
+    conformal_set: Optional[Tuple[int, ...]] = None
+    conformal_set_was_empty: bool = False
+
+
+class Outcome(str, Enum):
+    """What a robot is told to do with a frame."""
+
+    ACCEPTED = 'accepted'
+    UNCERTAIN = 'uncertain'
+    UNKNOWN = 'unknown'
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The gated outcome of a frame and of those before it: what an action node reads.
+
+    Attributes:
+        outcome: accepted, uncertain or unknown.
+        label: a class name, ``unknown`` or ``uncertain``.
+        confidence: accepted: fused posterior of ``label``. uncertain: fused posterior of the best class. unknown:
+            1 - p-value of the OOD score.
+        reason: one sentence for people, e.g. ``mug .61 vs cup .33 (needs .70)``.
+        class_index: index of the best class, whatever the outcome.
+    """
+
+    outcome: Outcome
+    label: str
+    confidence: float
+    reason: str
+    class_index: int
+
+
+@dataclass(frozen=True)
+class Result:
+    """Everything the pipeline found out about one frame.
+
+    Attributes:
+        frame: the frame itself.
+        assessment: of this frame alone.
+        posterior: fused over time, float32, shape (C,).
+        decision: the outcome.
+        stage_ms: milliseconds a stage took; keys ``preprocess``, ``forward``, ``uncertainty``, ``decide``. Stages that
+            a batch shares are given whole, not divided.
+        batch_size: frames that shared the forward pass.
+    """
+
+    frame: Frame
+    assessment: Assessment
+    posterior: np.ndarray
+    decision: Decision
+    stage_ms: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    batch_size: int = 1

@@ -1,0 +1,1 @@
+"""Thin rclpy nodes; nothing is computed here."""
