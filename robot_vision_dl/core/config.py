@@ -12,13 +12,16 @@ from .errors import ConfigError
 
 
 class Option(NamedTuple):
-    """What is known about a field beside its type and default."""
+    """What is known about a field beside its type and default.
+
+    ``at_configure``: takes effect when the node is configured and cannot change before it is cleaned up.
+    """
 
     description: str
     minimum: Optional[float] = None
     maximum: Optional[float] = None
     choices: Tuple[str, ...] = ()
-    read_only: bool = False
+    at_configure: bool = False
 
 
 def option(default: Any, description: str, **limits: Any) -> Any:
@@ -117,22 +120,22 @@ class ClassifierConfig:
     model: str = option(
         'squeezenet1_1_imagenet', 'model bundle: a folder, the name of one in models/, or torchvision:<architecture>')
     device: str = option(
-        'auto', 'auto, cpu, cuda or cuda:<n>; auto takes a GPU where there is one', read_only=True)
+        'auto', 'auto, cpu, cuda or cuda:<n>; auto takes a GPU where there is one', at_configure=True)
     precision: str = option(
-        'float32', 'arithmetic of the network', choices=('float32', 'float16', 'bfloat16'), read_only=True)
+        'float32', 'arithmetic of the network', choices=('float32', 'float16', 'bfloat16'), at_configure=True)
     threads: int = option(0, 'CPU threads of the network; 0: as PyTorch chooses', minimum=0, maximum=1024,
-                          read_only=True)
-    cameras: Tuple[str, ...] = option(('camera',), 'name of each camera; its topics are ~/<name>/...', read_only=True)
+                          at_configure=True)
+    cameras: Tuple[str, ...] = option(('camera',), 'name of each camera; its topics are ~/<name>/...', at_configure=True)
     image_topics: Tuple[str, ...] = option(
         ('image',), 'topic of each camera, in the order of cameras, without the suffix of its transport',
-        read_only=True)
+        at_configure=True)
     image_transport: str = option(
         'raw', 'raw: sensor_msgs/Image; compressed, compressedDepth: sensor_msgs/CompressedImage under <topic>/<this>',
-        choices=('raw', 'compressed', 'compressedDepth'), read_only=True)
+        choices=('raw', 'compressed', 'compressedDepth'), at_configure=True)
     max_batch: int = option(8, 'frames of several cameras that may share one forward pass', minimum=1, maximum=256)
     top_k: int = option(5, 'classes in a classification message', minimum=1, maximum=100000)
     class_id_as_index: bool = option(False, 'class_id is the index as text, as label_info maps it, not the name')
-    autostart: bool = option(True, 'configure and activate at start, without a lifecycle manager', read_only=True)
+    autostart: bool = option(True, 'configure and activate at start, without a lifecycle manager', at_configure=True)
     stale_after_s: float = option(1.0, 'no frame for longer than this is reported as stale', minimum=0.01,
                                   maximum=3600.0)
     image: ImageConfig = field(default_factory=ImageConfig)

@@ -100,12 +100,19 @@ class Frame:
         header: copied unchanged to everything that is published about this frame.
         picture: decoded pixels.
         encoding: the encoding the picture arrived in, for reports.
+        received_ns: when the message arrived, by the clock that stamps are compared with.
     """
 
     camera: str
     header: Header
     picture: Picture
     encoding: str
+    received_ns: int = 0
+
+    @property
+    def time_ns(self) -> int:
+        """When the picture was taken; when it arrived, for drivers that leave the stamp at zero."""
+        return self.header.stamp_ns or self.received_ns
 
 
 @dataclass(frozen=True)
@@ -131,8 +138,9 @@ class Assessment:
     Attributes:
         logits: float32, shape (C,).
         probabilities: calibrated softmax, float32, shape (C,), sums to 1.
-        predictive_entropy, expected_entropy, mutual_information: total, aleatoric and epistemic uncertainty, each
-            divided by ln C, so in [0, 1]; predictive = expected + mutual information.
+        predictive_entropy: total uncertainty, entropy of the probabilities divided by ln C, so in [0, 1].
+        expected_entropy, mutual_information: its aleatoric and epistemic parts, on the same scale; None where the
+            bundle carries nothing that tells them apart (one softmax does not).
         ood: how foreign the frame is; None where the bundle has no score.
         conformal_set: indices of the classes that are possible at the bundle's error rate, most probable first;
             None where the bundle has no quantile.
@@ -142,8 +150,8 @@ class Assessment:
     logits: np.ndarray
     probabilities: np.ndarray
     predictive_entropy: float
-    expected_entropy: float
-    mutual_information: float
+    expected_entropy: Optional[float] = None
+    mutual_information: Optional[float] = None
     ood: Optional[OodResult] = None
     conformal_set: Optional[Tuple[int, ...]] = None
     conformal_set_was_empty: bool = False

@@ -1,0 +1,183 @@
+"""The thread between messages and results: takes what waits, decodes it, runs the pipeline, hands results out.
+
+Everything that goes wrong with a frame ends here as a counted reason; the thread does not die of it.
+"""
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import Callable, Deque, Dict, List, Optional, Sequence
+
+from .config import ClassifierConfig
+from .errors import ImageError
+from .image import decode
+from .mailbox import BACKWARDS, Account, Mailbox
+from .pipeline import Pipeline
+from .types import CompressedImage, Frame, ImageMessage, Result
+
+INFERENCE_FAILED = 'inference_failed'
+PUBLISH_FAILED = 'publish_failed'
+
+
+@dataclass(frozen=True)
+class Received:
+    """A message as it came from the wire.
+
+    Attributes:
+        parse: turns the buffer into an image message; raises ImageError.
+        buffer: serialized bytes.
+        received_ns: arrival, by the engine's clock.
+    """
+
+    parse: Callable[[bytes], ImageMessage]
+    buffer: bytes
+    received_ns: int
+
+
+@dataclass(frozen=True)
+class Timing:
+    """When a frame was decided, for the rates and ages that diagnostics report."""
+
+    decided_s: float
+    age_ms: float
+    decode_ms: float
+    batch_size: int
+    stage_ms: Dict[str, float]
+
+
+class Engine:
+    """Runs a pipeline on a thread of its own.
+
+    Args:
+        pipeline: loaded and warm.
+        config: the deployment's choices.
+        clock: now in nanoseconds, by the clock that stamps are compared with (simulated time, where it is used).
+        on_result: called on the engine's thread for every decided frame.
+        on_drop: called on the engine's thread with (camera, reason, sentence) for every frame that could not be
+            decided.
+    """
+
+    def __init__(self, pipeline: Pipeline, config: ClassifierConfig, clock: Callable[[], int],
+                 on_result: Callable[[Result, Timing], None], on_drop: Callable[[str, str, str], None]):
+        self._pipeline = pipeline
+        self._config = config
+        self._clock = clock
+        self._on_result = on_result
+        self._on_drop = on_drop
+        self._mailbox = Mailbox(config.cameras)
+        self._last_time_ns: Dict[str, int] = {}
+        self._timings: Dict[str, Deque[Timing]] = {camera: deque(maxlen=1000) for camera in config.cameras}
+        self._last_result: Dict[str, Result] = {}
+        self._replacement: Optional[Pipeline] = None
+        self._new_config: Optional[ClassifierConfig] = None
+        self._thread = threading.Thread(target=self._run, name='inference', daemon=True)
+
+    def start(self) -> None:
+        """Begin to work."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish the batch in work, then end; what waits is dropped as ``node_inactive``."""
+        self._mailbox.close()
+        if self._thread.is_alive() and threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    def receive(self, camera: str, parse: Callable[[bytes], ImageMessage], buffer: bytes) -> None:
+        """Leave a serialized message for the engine; returns at once."""
+        self._mailbox.put(camera, Received(parse, buffer, self._clock()))
+
+    def configure(self, config: ClassifierConfig) -> None:
+        """Take over changed settings before the next batch."""
+        self._new_config = config
+
+    def replace_pipeline(self, pipeline: Pipeline) -> None:
+        """Swap to a pipeline that is loaded and warm, between two batches."""
+        self._replacement = pipeline
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The one in use, or the one that the next batch will use."""
+        return self._replacement or self._pipeline
+
+    def account(self, camera: str) -> Account:
+        """Where the camera's frames went."""
+        return self._mailbox.account(camera)
+
+    def timings_since(self, camera: str, moment_s: float) -> List[Timing]:
+        """Timings of the frames decided after ``moment_s`` of ``time.monotonic()``."""
+        return [timing for timing in list(self._timings[camera]) if timing.decided_s > moment_s]
+
+    def last_result(self, camera: str) -> Optional[Result]:
+        """The newest result of a camera, or None before the first."""
+        return self._last_result.get(camera)
+
+    def _run(self) -> None:
+        while True:
+            taken = self._mailbox.take(self._config.max_batch)
+            if taken is None:
+                return
+            self._take_over_changes()
+            started = time.perf_counter()
+            frames = []
+            for camera, received in taken:
+                frame = self._decode(camera, received)
+                if frame is not None:
+                    frames.append(frame)
+            if frames:
+                self._decide(frames, (time.perf_counter() - started) * 1e3)
+
+    def _take_over_changes(self) -> None:
+        replacement, self._replacement = self._replacement, None
+        if replacement is not None:
+            replacement.adopt_beliefs(self._pipeline)
+            self._pipeline = replacement
+        config, self._new_config = self._new_config, None
+        if config is not None:
+            self._config = config
+        if config is not None or replacement is not None:
+            self._pipeline.configure(self._config)
+
+    def _drop(self, camera: str, reason: str, sentence: str) -> None:
+        self._mailbox.dropped(camera, reason)
+        self._on_drop(camera, reason, sentence)
+
+    def _decode(self, camera: str, received: Received) -> Optional[Frame]:
+        try:
+            message = received.parse(received.buffer)
+            picture = decode(message, self._config.image)
+        except ImageError as error:
+            self._drop(camera, error.reason, str(error))
+            return None
+        encoding = message.format if isinstance(message, CompressedImage) else message.encoding
+        frame = Frame(camera, message.header, picture, encoding, received.received_ns)
+        last_ns = self._last_time_ns.get(camera)
+        if last_ns is not None and frame.time_ns < last_ns:
+            back_s = (last_ns - frame.time_ns) * 1e-9
+            if back_s <= self._config.fusion.reset_gap_s:
+                self._drop(camera, BACKWARDS, f'the stamp lies {back_s:.3f} s before that of the frame before; '
+                           'out-of-order frames are not decided')
+                return None
+            # Further back than that, a recording has begun anew: the filter resets itself.
+        self._last_time_ns[camera] = frame.time_ns
+        return frame
+
+    def _decide(self, frames: Sequence[Frame], decode_ms: float) -> None:
+        try:
+            results = self._pipeline.process(frames)
+        except Exception as error:  # noqa: B902 - whatever a network raises, the node lives and says so
+            for frame in frames:
+                self._drop(frame.camera, INFERENCE_FAILED, f'{type(error).__name__}: {error}')
+            return
+        now_ns, now_s = self._clock(), time.monotonic()
+        for result in results:
+            camera = result.frame.camera
+            timing = Timing(now_s, (now_ns - result.frame.time_ns) * 1e-6, decode_ms, result.batch_size,
+                            dict(result.stage_ms))
+            try:
+                self._on_result(result, timing)
+            except Exception as error:  # noqa: B902 - a publisher that was just destroyed must not end the thread
+                self._drop(camera, PUBLISH_FAILED, f'{type(error).__name__}: {error}')
+                continue
+            self._mailbox.decided(camera)
+            self._timings[camera].append(timing)
+            self._last_result[camera] = result

@@ -1,0 +1,122 @@
+"""Recursive Bayes filter over the frames of one camera.
+
+The class that a camera looks at is the hidden state of a Markov chain; each frame's calibrated posterior, divided by the
+prior it was trained under, is its likelihood. Neighbouring frames of a video share their errors, so multiplying their
+likelihoods as if they were independent makes the result overconfident. A frame that follows another after ``dt`` seconds
+counts with the exponent (1 - rho) / (1 + rho), the effective sample size of a first-order autoregressive process, where
+rho = exp(-dt / correlation_time). Both the forgetting and this weight are functions of time, not of the number of frames,
+so a camera at 5 Hz and one at 60 Hz come to the same belief.
+"""
+from math import exp
+from typing import Optional
+
+import numpy as np
+
+from .config import FusionConfig
+
+# Keeps one frame of a saturated softmax from ruling a class out for ever.
+SMALLEST_PROBABILITY = 1e-6
+
+
+def change_probability(dt_s: float, change_time_s: float) -> float:
+    """Chance that the class changed within ``dt_s``, if changes arrive as a Poisson process. In [0, 1)."""
+    return 1.0 - exp(-max(dt_s, 0.0) / change_time_s)
+
+
+def frame_weight(dt_s: float, correlation_time_s: float) -> float:
+    """Exponent of a frame's likelihood, in [0, 1]: 0 for a copy of the last frame, 1 for one independent of it."""
+    if correlation_time_s <= 0:
+        return 1.0
+    rho = exp(-max(dt_s, 0.0) / correlation_time_s)
+    return (1.0 - rho) / (1.0 + rho)
+
+
+def predict(belief: np.ndarray, change: float) -> np.ndarray:
+    """Belief after time has passed: with probability ``change`` the class became any of the others.
+
+    Args:
+        belief: shape (C,), sums to 1.
+        change: in [0, 1].
+    """
+    classes = belief.shape[0]
+    if classes == 1:
+        return belief
+    # Sums over the others; a change of C-1/C is total ignorance, more would mean remembering by contradiction.
+    change = min(change, (classes - 1) / classes)
+    return (1.0 - change) * belief + change * (1.0 - belief) / (classes - 1)
+
+
+def correct(belief: np.ndarray, probabilities: np.ndarray, weight: float,
+            prior: Optional[np.ndarray] = None) -> np.ndarray:
+    """Belief after a frame was seen: proportional to belief * (probabilities / prior) ** weight.
+
+    Args:
+        belief, probabilities: shape (C,), each sums to 1.
+        weight: exponent in [0, 1].
+        prior: class frequencies the classifier was trained under; None for equal ones.
+    """
+    likelihood = np.log(np.maximum(probabilities, SMALLEST_PROBABILITY))
+    if prior is not None:
+        likelihood = likelihood - np.log(prior)
+    log_belief = np.log(np.maximum(belief, 1e-300)) + weight * likelihood
+    unnormalised = np.exp(log_belief - log_belief.max())
+    return unnormalised / unnormalised.sum()
+
+
+class BayesFilter:
+    """Belief about what one camera looks at.
+
+    Args:
+        classes: number of classes C.
+        config: time constants; may be replaced between frames.
+        prior: see :func:`correct`.
+    """
+
+    def __init__(self, classes: int, config: FusionConfig, prior: Optional[np.ndarray] = None):
+        self.config = config
+        self._prior = prior
+        self._start = np.full(classes, 1.0 / classes) if prior is None else prior.astype(np.float64)
+        self._belief = self._start
+        self._time_ns: Optional[int] = None
+
+    def reset(self) -> None:
+        """Forget all frames."""
+        self._belief = self._start
+        self._time_ns = None
+
+    def pass_time(self, time_ns: int) -> None:
+        """Forget as much as the time since the last frame asks for, without seeing anything."""
+        if self._time_ns is not None:
+            dt_s = (time_ns - self._time_ns) * 1e-9
+            self._belief = predict(self._belief, change_probability(dt_s, self.config.change_time_s))
+        self._time_ns = time_ns
+
+    def update(self, probabilities: np.ndarray, time_ns: int) -> np.ndarray:
+        """Take in a frame.
+
+        Args:
+            probabilities: calibrated posterior of this frame, shape (C,).
+            time_ns: when it was taken, not before the last one.
+
+        Returns:
+            the fused posterior, float32, shape (C,), sums to 1.
+        """
+        probabilities = np.asarray(probabilities, np.float64)
+        if not self.config.enabled:
+            self._time_ns = time_ns
+            self._belief = probabilities
+            return probabilities.astype(np.float32)
+        dt_s = None if self._time_ns is None else (time_ns - self._time_ns) * 1e-9
+        if dt_s is None or not 0 <= dt_s <= self.config.reset_gap_s:
+            self.reset()
+            weight = 1.0
+        else:
+            weight = frame_weight(dt_s, self.config.correlation_time_s)
+        self.pass_time(time_ns)
+        self._belief = correct(self._belief, probabilities, weight, self._prior)
+        return self._belief.astype(np.float32)
+
+    @property
+    def posterior(self) -> np.ndarray:
+        """The belief as it stands, float32, shape (C,)."""
+        return self._belief.astype(np.float32)
