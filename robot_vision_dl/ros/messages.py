@@ -1,0 +1,91 @@
+"""Results as ROS messages. Conversion only: every number was computed in ``core``."""
+from typing import Dict, Sequence
+
+import numpy as np
+from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from std_msgs.msg import Header as HeaderMessage
+from vision_msgs.msg import Classification, LabelInfo, ObjectHypothesis, VisionClass
+
+from ..core import types
+from ..core.types import Outcome, Result
+
+LEVEL_OF_OUTCOME = {
+    Outcome.ACCEPTED: DiagnosticStatus.OK,
+    Outcome.UNCERTAIN: DiagnosticStatus.WARN,
+    Outcome.UNKNOWN: DiagnosticStatus.ERROR,
+}
+
+
+def header(source: types.Header) -> HeaderMessage:
+    """The header of the input image, unchanged."""
+    seconds, nanoseconds = divmod(source.stamp_ns, 1_000_000_000)
+    return HeaderMessage(stamp=Time(sec=seconds, nanosec=nanoseconds), frame_id=source.frame_id)
+
+
+def classification(result: Result, class_names: Sequence[str], top_k: int, as_index: bool) -> Classification:
+    """Calibrated probabilities of this frame alone, best first."""
+    probabilities = result.assessment.probabilities
+    count = min(top_k, len(probabilities))
+    best = np.argpartition(probabilities, -count)[-count:]
+    best = best[np.argsort(-probabilities[best], kind='stable')]
+    message = Classification(header=header(result.frame.header))
+    message.results = [
+        ObjectHypothesis(class_id=str(index) if as_index else class_names[index], score=float(probabilities[index]))
+        for index in best.tolist()]
+    return message
+
+
+def decision(result: Result, as_index: bool) -> Classification:
+    """The fused, gated outcome as the one hypothesis of a classification."""
+    label = result.decision.label
+    if as_index and result.decision.outcome is Outcome.ACCEPTED:
+        label = str(result.decision.class_index)
+    message = Classification(header=header(result.frame.header))
+    message.results = [ObjectHypothesis(class_id=label, score=result.decision.confidence)]
+    return message
+
+
+def key_values(values: Dict[str, object]) -> list:
+    """Diagnostic values; numbers keep six significant digits."""
+    return [KeyValue(key=key, value=f'{value:.6g}' if isinstance(value, float) else str(value))
+            for key, value in values.items()]
+
+
+def uncertainty(result: Result, class_names: Sequence[str], node_name: str, age_ms: float) -> DiagnosticArray:
+    """Why the decision is what it is: entropies, OOD score, conformal set, age and stage times."""
+    assessment = result.assessment
+    values: Dict[str, object] = {
+        'label': result.decision.label,
+        'confidence': result.decision.confidence,
+        'max_probability': float(assessment.probabilities.max()),
+        'predictive_entropy': assessment.predictive_entropy,
+    }
+    if assessment.mutual_information is not None:
+        values['expected_entropy'] = assessment.expected_entropy
+        values['mutual_information'] = assessment.mutual_information
+    if assessment.ood is not None:
+        values['ood_method'] = assessment.ood.method
+        values['ood_score'] = assessment.ood.score
+        if assessment.ood.p_value is not None:
+            values['ood_p_value'] = assessment.ood.p_value
+    if assessment.conformal_set is not None:
+        values['conformal_set'] = ', '.join(class_names[index] for index in assessment.conformal_set)
+        values['conformal_set_was_empty'] = assessment.conformal_set_was_empty
+    values['frame_age_ms'] = age_ms
+    for stage, milliseconds in result.stage_ms.items():
+        values[f'{stage}_ms'] = milliseconds
+    values['batch_size'] = result.batch_size
+    status = DiagnosticStatus(
+        level=LEVEL_OF_OUTCOME[result.decision.outcome], name=f'{node_name}: {result.frame.camera}',
+        message=f'{result.decision.outcome.value}: {result.decision.reason}', hardware_id=result.frame.camera,
+        values=key_values(values))
+    return DiagnosticArray(header=header(result.frame.header), status=[status])
+
+
+def label_info(class_names: Sequence[str], stamp: Time) -> LabelInfo:
+    """The class table of the loaded bundle."""
+    message = LabelInfo()
+    message.header.stamp = stamp
+    message.class_map = [VisionClass(class_id=index, class_name=name) for index, name in enumerate(class_names)]
+    return message
