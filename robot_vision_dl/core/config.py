@@ -29,7 +29,7 @@ def option(default: Any, description: str, **limits: Any) -> Any:
     return field(default=default, metadata={'option': Option(description, **limits)})
 
 
-def _check(config: Any, prefix: str = '') -> None:
+def check_values(config: Any, prefix: str = '') -> None:
     """Raise :class:`ConfigError` for the first field whose value has the wrong type or is out of range."""
     for f in fields(config):
         value = getattr(config, f.name)
@@ -72,7 +72,7 @@ class ImageConfig:
     depth_far_m: float = option(10.0, 'depth shown as white', minimum=0.001, maximum=10000.0)
 
     def __post_init__(self):
-        _check(self, 'image.')
+        check_values(self, 'image.')
         if self.depth_far_m <= self.depth_near_m:
             raise ConfigError(f'image.depth_far_m: must be more than image.depth_near_m ({self.depth_near_m:g}), '
                               f'got {self.depth_far_m:g}')
@@ -92,7 +92,7 @@ class FusionConfig:
         2.0, 'a gap between frames longer than this starts afresh', minimum=0.01, maximum=3600.0)
 
     def __post_init__(self):
-        _check(self, 'fusion.')
+        check_values(self, 'fusion.')
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class DecisionConfig:
         maximum=1.0)
 
     def __post_init__(self):
-        _check(self, 'decision.')
+        check_values(self, 'decision.')
         if -1.0 < self.abstain_cost < 0.0:
             raise ConfigError(f'decision.abstain_cost: must be -1 (as the bundle says) or in 0..1, '
                               f'got {self.abstain_cost:g}')
@@ -143,7 +143,7 @@ class ClassifierConfig:
     decision: DecisionConfig = field(default_factory=DecisionConfig)
 
     def __post_init__(self):
-        _check(self)
+        check_values(self)
         if not self.cameras:
             raise ConfigError('cameras: at least one camera is needed, got an empty list')
         if len(self.cameras) != len(self.image_topics):

@@ -28,7 +28,7 @@ def to_bgr(picture: Picture) -> np.ndarray:
     return cv2.cvtColor(np.ascontiguousarray(picture.pixels), TO_BGR[picture.order])
 
 
-def draw(result: Result, class_names) -> np.ndarray:
+def draw(result: Result) -> np.ndarray:
     """Draw label, confidence, reason and the best classes of the frame below its picture's top edge.
 
     Returns:
@@ -71,7 +71,7 @@ def draw(result: Result, class_names) -> np.ndarray:
         bar = int(80 * unit * probabilities[index])
         canvas[base + int(3 * unit):base + row - int(3 * unit), left:left + int(80 * unit)] = GREY
         canvas[base + int(3 * unit):base + row - int(3 * unit), left:left + bar] = WHITE
-        _text(canvas, f'{probabilities[index]:.2f} {class_names[index]}', (left + int(88 * unit), base + int(13 * unit)),
+        _text(canvas, f'{probabilities[index]:.2f} {result.class_names[index]}', (left + int(88 * unit), base + int(13 * unit)),
               0.42 * unit, WHITE, panel - left - int(88 * unit))
     return canvas
 

@@ -91,7 +91,8 @@ class Pipeline:
             decisions = [self._fuse_and_decide(frame, a) for frame, a in zip(frames, assessments)]
         stage_ms = MappingProxyType(watch.elapsed_ms)
         for frame, assessment, (posterior, decision) in zip(frames, assessments, decisions):
-            results.append(Result(frame, assessment, posterior, decision, stage_ms, len(frames)))
+            results.append(Result(frame, assessment, posterior, decision, self.bundle.class_names, stage_ms,
+                                  len(frames)))
         return results
 
     def _assess(self, prediction) -> List[Assessment]:

@@ -194,6 +194,7 @@ class Result:
         assessment: of this frame alone.
         posterior: fused over time, float32, shape (C,).
         decision: the outcome.
+        class_names: C names, in the order of the probabilities.
         stage_ms: milliseconds a stage took; keys ``preprocess``, ``forward``, ``uncertainty``, ``decide``. Stages that
             a batch shares are given whole, not divided.
         batch_size: frames that shared the forward pass.
@@ -203,5 +204,6 @@ class Result:
     assessment: Assessment
     posterior: np.ndarray
     decision: Decision
+    class_names: Tuple[str, ...]
     stage_ms: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     batch_size: int = 1

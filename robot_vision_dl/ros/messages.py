@@ -8,6 +8,7 @@ from std_msgs.msg import Header as HeaderMessage
 from vision_msgs.msg import Classification, LabelInfo, ObjectHypothesis, VisionClass
 
 from ..core import types
+from ..core.engine import Timing
 from ..core.types import Outcome, Result
 
 LEVEL_OF_OUTCOME = {
@@ -23,7 +24,7 @@ def header(source: types.Header) -> HeaderMessage:
     return HeaderMessage(stamp=Time(sec=seconds, nanosec=nanoseconds), frame_id=source.frame_id)
 
 
-def classification(result: Result, class_names: Sequence[str], top_k: int, as_index: bool) -> Classification:
+def classification(result: Result, top_k: int, as_index: bool) -> Classification:
     """Calibrated probabilities of this frame alone, best first."""
     probabilities = result.assessment.probabilities
     count = min(top_k, len(probabilities))
@@ -31,7 +32,7 @@ def classification(result: Result, class_names: Sequence[str], top_k: int, as_in
     best = best[np.argsort(-probabilities[best], kind='stable')]
     message = Classification(header=header(result.frame.header))
     message.results = [
-        ObjectHypothesis(class_id=str(index) if as_index else class_names[index], score=float(probabilities[index]))
+        ObjectHypothesis(class_id=str(index) if as_index else result.class_names[index], score=float(probabilities[index]))
         for index in best.tolist()]
     return message
 
@@ -52,7 +53,7 @@ def key_values(values: Dict[str, object]) -> list:
             for key, value in values.items()]
 
 
-def uncertainty(result: Result, class_names: Sequence[str], node_name: str, age_ms: float) -> DiagnosticArray:
+def uncertainty(result: Result, node_name: str, timing: Timing) -> DiagnosticArray:
     """Why the decision is what it is: entropies, OOD score, conformal set, age and stage times."""
     assessment = result.assessment
     values: Dict[str, object] = {
@@ -70,9 +71,10 @@ def uncertainty(result: Result, class_names: Sequence[str], node_name: str, age_
         if assessment.ood.p_value is not None:
             values['ood_p_value'] = assessment.ood.p_value
     if assessment.conformal_set is not None:
-        values['conformal_set'] = ', '.join(class_names[index] for index in assessment.conformal_set)
+        values['conformal_set'] = ', '.join(result.class_names[index] for index in assessment.conformal_set)
         values['conformal_set_was_empty'] = assessment.conformal_set_was_empty
-    values['frame_age_ms'] = age_ms
+    values['frame_age_ms'] = timing.age_ms
+    values['decode_ms'] = timing.decode_ms
     for stage, milliseconds in result.stage_ms.items():
         values[f'{stage}_ms'] = milliseconds
     values['batch_size'] = result.batch_size

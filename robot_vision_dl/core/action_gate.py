@@ -1,0 +1,131 @@
+"""Decisions -> actions, with hysteresis and a safe action for whenever the robot should not act."""
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, Mapping, Optional, Tuple
+
+import yaml
+
+from .config import check_values, option
+from .errors import ConfigError
+from .types import RESERVED_NAMES
+
+
+@dataclass(frozen=True)
+class Action:
+    """What to do.
+
+    Attributes:
+        name: published as text.
+        linear_x, angular_z: velocity in m/s and rad/s to command while the action lasts; None: no velocity.
+        trigger: name of a ``std_srvs/Trigger`` service that is called once when the action begins; '' for none.
+    """
+
+    name: str
+    linear_x: Optional[float] = None
+    angular_z: Optional[float] = None
+    trigger: str = ''
+
+
+@dataclass(frozen=True)
+class ActionTable:
+    """Which label asks for which action, and what to do otherwise."""
+
+    safe: Action
+    by_label: Mapping[str, Action]
+
+
+@dataclass(frozen=True)
+class ActionGateConfig:
+    """Parameters of the action gate."""
+
+    decision_topic: str = option('/classifier/camera/decision', 'vision_msgs/Classification to act on',
+                                 at_configure=True)
+    actions_file: str = option('', 'YAML table label -> action; empty: config/actions.yaml of the package',
+                               at_configure=True)
+    begin_confidence: float = option(0.6, 'a label begins its action at this confidence', minimum=0.0, maximum=1.0)
+    keep_confidence: float = option(0.4, 'and keeps it down to this one', minimum=0.0, maximum=1.0)
+    minimum_time_s: float = option(0.3, 'a label must hold this long before its action begins', minimum=0.0,
+                                   maximum=60.0)
+    silence_s: float = option(0.5, 'no decision for this long leads to the safe action', minimum=0.01, maximum=60.0)
+    rate_hz: float = option(20.0, 'how often the gate looks at the clock and commands a velocity', minimum=1.0,
+                            maximum=1000.0, at_configure=True)
+
+    def __post_init__(self):
+        check_values(self)
+        if self.keep_confidence > self.begin_confidence:
+            raise ConfigError(f'keep_confidence: must be at most begin_confidence ({self.begin_confidence:g}), '
+                              f'got {self.keep_confidence:g}')
+
+
+def load_actions(path: Path) -> ActionTable:
+    """Read a table: ``safe: <action>`` and ``labels: {<label>: <action>}``, an action being a name or a mapping.
+
+    Raises:
+        ConfigError: the file cannot be read or has an entry that makes no sense.
+    """
+    try:
+        content = yaml.safe_load(Path(path).read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise ConfigError(f'action table {str(path)!r} cannot be read: {error}') from error
+    if not isinstance(content, dict) or set(content) != {'safe', 'labels'} or not isinstance(content['labels'], dict):
+        raise ConfigError(f'action table {str(path)!r} must have the two keys safe and labels')
+    labels: Dict[str, Action] = {}
+    for label, entry in content['labels'].items():
+        if label in RESERVED_NAMES:
+            raise ConfigError(f'action table {str(path)!r}: {label!r} always leads to the safe action; remove it')
+        labels[str(label)] = _action(entry, f'{path}: labels: {label}')
+    return ActionTable(_action(content['safe'], f'{path}: safe'), labels)
+
+
+def _action(entry: Any, where: str) -> Action:
+    if isinstance(entry, str):
+        return Action(entry)
+    try:
+        action = Action(**entry)
+    except TypeError as error:
+        raise ConfigError(f'{where}: expected a name or the keys name, linear_x, angular_z, trigger; '
+                          f'got {entry!r}') from error
+    for velocity in (action.linear_x, action.angular_z):
+        if velocity is not None and not isinstance(velocity, (int, float)):
+            raise ConfigError(f'{where}: a velocity must be a number, got {velocity!r}')
+    return action
+
+
+class ActionGate:
+    """State of the gate. Times are seconds of any steady clock.
+
+    Anything but a clear, lasting label (``unknown``, ``uncertain``, a label without an action, too little confidence,
+    silence) leads to the safe action at once; only the way back takes time.
+    """
+
+    def __init__(self, table: ActionTable, config: ActionGateConfig):
+        self.config = config
+        self._table = table
+        self._label: Optional[str] = None
+        self._since_s = 0.0
+        self._heard_s = float('-inf')
+        self._active = False
+
+    def hear(self, label: str, confidence: float, now_s: float) -> None:
+        """Take in a decision."""
+        self._heard_s = now_s
+        if label != self._label:
+            self._label, self._since_s, self._active = label, now_s, False
+        needed = self.config.keep_confidence if self._active else self.config.begin_confidence
+        if label not in self._table.by_label or not confidence >= needed:
+            self._active = False
+            self._since_s = now_s
+        elif now_s - self._since_s >= self.config.minimum_time_s:
+            self._active = True
+
+    def action(self, now_s: float) -> Tuple[Action, str]:
+        """What to do now, and why."""
+        silent_s = now_s - self._heard_s
+        if silent_s > self.config.silence_s:
+            self._active, self._label = False, None
+            return self._table.safe, 'no decision heard'
+        if self._active:
+            return self._table.by_label[self._label], self._label
+        if self._label not in self._table.by_label:
+            return self._table.safe, f'{self._label} has no action'
+        return self._table.safe, f'{self._label} is not sure or not long enough'

@@ -1,0 +1,107 @@
+"""The topics of one camera: what comes in, and what goes out about it."""
+from typing import Callable
+
+import cv2
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.node import Node
+from sensor_msgs.msg import CompressedImage, Image
+from vision_msgs.msg import Classification
+
+from . import messages, qos
+from ..core import types
+from ..core.cdr import decode_compressed_image, decode_image, encode_compressed_image, encode_image
+from ..core.config import ClassifierConfig
+from ..core.engine import Timing
+from ..core.overlay import draw
+from ..core.types import Result
+
+OVERLAY_JPEG_QUALITY = 90
+
+
+class CameraInput:
+    """Subscribes to a camera and hands its serialized messages on.
+
+    Serialized bytes rather than message objects: rclpy then copies the picture once instead of building a Python
+    object around it, and the thread that decodes is not the executor's.
+
+    Args:
+        node: owns the subscription.
+        topic: without the suffix of the transport.
+        transport: raw, compressed or compressedDepth.
+        receive: called with (parse function, buffer) for each message.
+    """
+
+    def __init__(self, node: Node, topic: str, transport: str, receive: Callable[[Callable, bytes], None]):
+        self._node = node
+        self.lost = 0
+        raw = transport == 'raw'
+        message_type = Image if raw else CompressedImage
+        parse = decode_image if raw else decode_compressed_image
+        name = topic if raw else f'{topic}/{transport}'
+        self.topic = node.resolve_topic_name(name)
+        self._subscription = node.create_subscription(
+            message_type, name, lambda buffer: receive(parse, buffer), qos.IMAGES_IN, raw=True,
+            event_callbacks=qos.subscription_events(node, self.topic, self._count_lost),
+            qos_overriding_options=qos.overridable())
+
+    def _count_lost(self, count: int) -> None:
+        self.lost += count
+
+    def publishers(self) -> int:
+        """How many publishers there are on the topic, compatible or not."""
+        return self._node.count_publishers(self.topic)
+
+    def destroy(self) -> None:
+        """Stop receiving."""
+        self._node.destroy_subscription(self._subscription)
+
+
+class CameraOutput:
+    """Publishes what was found out about a camera's frames, each with the header of its image."""
+
+    def __init__(self, node: Node, camera: str):
+        self._node = node
+        self._publishers = []
+        self._classification = self._create(Classification, f'~/{camera}/classification', qos.RESULTS_OUT)
+        self._decision = self._create(Classification, f'~/{camera}/decision', qos.RESULTS_OUT)
+        self._uncertainty = self._create(DiagnosticArray, f'~/{camera}/uncertainty', qos.RESULTS_OUT)
+        self._overlay = self._create(Image, f'~/{camera}/overlay', qos.PICTURES_OUT)
+        self._overlay_jpeg = self._create(CompressedImage, f'~/{camera}/overlay/compressed', qos.PICTURES_OUT)
+
+    def _create(self, message_type, topic: str, profile):
+        publisher = self._node.create_publisher(
+            message_type, topic, profile, event_callbacks=qos.publisher_events(
+                self._node, self._node.resolve_topic_name(topic)), qos_overriding_options=qos.overridable())
+        self._publishers.append(publisher)
+        return publisher
+
+    def publish(self, result: Result, timing: Timing, config: ClassifierConfig) -> None:
+        """Publish decision first: a robot waits for it."""
+        self._decision.publish(messages.decision(result, config.class_id_as_index))
+        if self._classification.get_subscription_count():
+            self._classification.publish(
+                messages.classification(result, config.top_k, config.class_id_as_index))
+        if self._uncertainty.get_subscription_count():
+            self._uncertainty.publish(
+                messages.uncertainty(result, self._node.get_fully_qualified_name(), timing))
+        as_image = self._overlay.get_subscription_count() > 0
+        as_jpeg = self._overlay_jpeg.get_subscription_count() > 0
+        if as_image or as_jpeg:
+            self._publish_overlay(draw(result), result.frame.header, as_image, as_jpeg)
+
+    def _publish_overlay(self, canvas: np.ndarray, header: types.Header, as_image: bool, as_jpeg: bool) -> None:
+        height, width = canvas.shape[:2]
+        if as_image:
+            self._overlay.publish(encode_image(types.RawImage(
+                header, height, width, 'bgr8', False, 3 * width, canvas.reshape(-1))))
+        if as_jpeg:
+            done, jpeg = cv2.imencode('.jpg', canvas, (cv2.IMWRITE_JPEG_QUALITY, OVERLAY_JPEG_QUALITY))
+            if done:
+                self._overlay_jpeg.publish(encode_compressed_image(types.CompressedImage(
+                    header, 'bgr8; jpeg compressed bgr8', jpeg.reshape(-1))))
+
+    def destroy(self) -> None:
+        """Take the topics away."""
+        for publisher in self._publishers:
+            self._node.destroy_publisher(publisher)

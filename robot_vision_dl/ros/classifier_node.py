@@ -1,0 +1,247 @@
+"""The classifier: a managed node from camera topics to decisions.
+
+configure loads, verifies and warms the model; activate subscribes; deactivate stops and keeps the model; cleanup gives
+it back. A model that is changed while the node runs is loaded beside the running one and swapped between two frames.
+"""
+import gc
+import sys
+import threading
+import time
+from typing import Dict, List, Optional
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.clock import Clock, ClockType
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from vision_msgs.msg import LabelInfo
+
+from . import messages, qos
+from .camera import CameraInput, CameraOutput
+from .diagnostics import CameraHealth, model_status
+from .parameters import ConfigParameters
+from ..core.bundle import find_bundle
+from ..core.config import ClassifierConfig
+from ..core.engine import Engine, Timing
+from ..core.errors import ConfigError, RobotVisionError
+from ..core.pipeline import Pipeline
+from ..core.types import Result
+
+SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+DROP_LOG_PERIOD_S = 5.0
+
+
+class ClassifierNode(LifecycleNode):
+    """See the module's docstring. Parameters are those of :class:`ClassifierConfig`."""
+
+    def __init__(self, name: str = 'classifier', **node_arguments):
+        super().__init__(name, **node_arguments)
+        self._pipeline: Optional[Pipeline] = None
+        self._engine: Optional[Engine] = None
+        self._inputs: List[CameraInput] = []
+        self._outputs: Dict[str, CameraOutput] = {}
+        self._health: List[CameraHealth] = []
+        self._loading = ''
+        self._loading_lock = threading.Lock()
+        self._drop_logged: Dict[tuple, List[float]] = {}
+        self._parameters = ConfigParameters(self, ClassifierConfig, lambda: self._pipeline is not None, self._on_change)
+        self._label_info = self.create_publisher(LabelInfo, '~/label_info', qos.LATCHED)
+        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', qos.RESULTS_OUT)
+        # Wall time even under use_sim_time: a paused bag must not silence the diagnostics.
+        self._timer = self.create_timer(1.0, self._report, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    @property
+    def config(self) -> ClassifierConfig:
+        """The parameters as they stand."""
+        return self._parameters.config
+
+    # Lifecycle. An exception here would end in error processing; a bad setting must leave the node where it was.
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load the model and offer the topics."""
+        try:
+            started = time.perf_counter()
+            self._pipeline = Pipeline.load(self.config)
+            self._outputs = {camera: CameraOutput(self, camera) for camera in self.config.cameras}
+        except Exception as error:  # noqa: B902 - whatever it is, it is said, and the node lives
+            self._release()
+            self._log_failure('cannot configure', error)
+            return FAILURE
+        bundle = self._pipeline.bundle
+        self._publish_label_info()
+        self.get_logger().info(
+            f'{bundle.name} ({len(bundle.class_names)} classes) is ready on {self._pipeline.device}, '
+            f'{self.config.precision}, after {time.perf_counter() - started:.1f} s')
+        for warning in self._pipeline.warnings:
+            self.get_logger().warning(warning)
+        return super().on_configure(state)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Subscribe and start to decide."""
+        try:
+            config = self.config
+            self._engine = Engine(self._pipeline, config, lambda: self.get_clock().now().nanoseconds,
+                                  self._publish_result, self._log_drop)
+            self._engine.start()
+            for camera, topic in zip(config.cameras, config.image_topics):
+                source = CameraInput(self, topic, config.image_transport,
+                                     lambda parse, buffer, camera=camera: self._engine.receive(camera, parse, buffer))
+                self._inputs.append(source)
+                self._health.append(CameraHealth(camera, self.get_fully_qualified_name(), source, self._engine))
+        except Exception as error:  # noqa: B902
+            self._stop()
+            self._log_failure('cannot activate', error)
+            return FAILURE
+        self.get_logger().info('listening to ' + ', '.join(
+            f'{source.topic} ({camera})' for camera, source in zip(config.cameras, self._inputs)))
+        return super().on_activate(state)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop deciding; the model stays loaded."""
+        self._stop()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Give back the model and its memory."""
+        self._release()
+        return super().on_cleanup(state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop and give everything back."""
+        self._stop()
+        self._release()
+        return super().on_shutdown(state)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Give everything back, so that the node can be configured anew."""
+        self._stop()
+        self._release()
+        return SUCCESS
+
+    def stop(self) -> None:
+        """End cleanly from any state."""
+        self._stop()
+        self._release()
+
+    def _stop(self) -> None:
+        for source in self._inputs:
+            source.destroy()
+        self._inputs = []
+        self._health = []
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.stop()
+            self._pipeline = engine.pipeline
+            for camera in self.config.cameras:
+                account = engine.account(camera)
+                dropped = ', '.join(f'{count} {reason}' for reason, count in sorted(account.dropped.items()))
+                self.get_logger().info(f'{camera}: received {account.received}, decided {account.decided}, '
+                                       f'dropped {dropped or "none"}')
+
+    def _release(self) -> None:
+        for output in self._outputs.values():
+            output.destroy()
+        self._outputs = {}
+        self._pipeline = None
+        gc.collect()
+        torch = sys.modules.get('torch')
+        if torch is not None and torch.cuda.is_initialized():
+            torch.cuda.empty_cache()
+
+    def _log_failure(self, what: str, error: Exception) -> None:
+        kind = '' if isinstance(error, RobotVisionError) else f'{type(error).__name__}: '
+        self.get_logger().error(f'{what}: {kind}{error}')
+
+    # Called on the engine's thread.
+
+    def _publish_result(self, result: Result, timing: Timing) -> None:
+        self._outputs[result.frame.camera].publish(result, timing, self.config)
+
+    def _log_drop(self, camera: str, reason: str, sentence: str) -> None:
+        """Log the first drop for a reason, then at most one line in some seconds with the count."""
+        now = time.monotonic()
+        entry = self._drop_logged.setdefault((camera, reason), [float('-inf'), 0])
+        entry[1] += 1
+        if now - entry[0] >= DROP_LOG_PERIOD_S:
+            count = f' ({entry[1]} times since the last such line)' if entry[1] > 1 else ''
+            self.get_logger().warning(f'{camera}: frame dropped, {reason}: {sentence}{count}')
+            entry[0], entry[1] = now, 0
+
+    # Parameters that change while the node runs.
+
+    def _on_change(self, config: ClassifierConfig, names: List[str]) -> None:
+        if 'model' in names and self._pipeline is not None:
+            if config.model != self._pipeline.bundle.source:
+                find_bundle(config.model)
+                self._load_beside(config)
+        if self._engine is not None:
+            self._engine.configure(config)
+        elif self._pipeline is not None:
+            self._pipeline.configure(config)
+
+    def _load_beside(self, config: ClassifierConfig) -> None:
+        if not self._loading_lock.acquire(blocking=False):
+            raise ConfigError(f'model: {self._loading} is being loaded; try again when it is done')
+        self._loading = config.model
+        threading.Thread(target=self._load_and_swap, args=(config,), name='model loading', daemon=True).start()
+
+    def _load_and_swap(self, config: ClassifierConfig) -> None:
+        try:
+            pipeline = Pipeline.load(config)
+        except Exception as error:  # noqa: B902
+            self._log_failure(f'cannot load the model {config.model}, the old one stays', error)
+            if self._pipeline is not None:
+                self.set_parameters([rclpy.Parameter('model', value=self._pipeline.bundle.source)])
+            return
+        finally:
+            self._loading = ''
+            self._loading_lock.release()
+        engine, replaced = self._engine, self._pipeline
+        if replaced is None:
+            return  # cleaned up meanwhile; configure will load it
+        if engine is not None:
+            engine.replace_pipeline(pipeline)
+        pipeline.configure(self.config)
+        self._pipeline = pipeline
+        self._publish_label_info()
+        self.get_logger().info(f'now running {pipeline.bundle.name} ({len(pipeline.bundle.class_names)} classes)')
+
+    def _publish_label_info(self) -> None:
+        self._label_info.publish(messages.label_info(self._pipeline.bundle.class_names,
+                                                     self.get_clock().now().to_msg()))
+
+    def _report(self) -> None:
+        state = self._state_machine.current_state[1]
+        array = DiagnosticArray()
+        array.header.stamp = self.get_clock().now().to_msg()
+        array.status = [model_status(self.get_fully_qualified_name(), state, self._pipeline, self.config,
+                                     self._loading)]
+        array.status += [camera.report(self.config) for camera in self._health]
+        self._diagnostics.publish(array)
+
+
+def main(arguments: Optional[List[str]] = None) -> int:
+    """Run the node until it is told to stop; exit code 2 for parameters that cannot be used."""
+    rclpy.init(args=arguments)
+    node = None
+    try:
+        node = ClassifierNode()
+        if node.config.autostart and node.trigger_configure() == SUCCESS:
+            node.trigger_activate()
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        executor.spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    except ConfigError as error:
+        rclpy.logging.get_logger('classifier').fatal(str(error))
+        return 2
+    finally:
+        if node is not None:
+            node.stop()
+        rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

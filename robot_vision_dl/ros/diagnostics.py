@@ -1,0 +1,106 @@
+"""``/diagnostics``, once a second: does each camera get through, and with what model."""
+import time
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticStatus
+
+from .camera import CameraInput
+from .messages import key_values
+from ..core.config import ClassifierConfig
+from ..core.engine import Engine
+from ..core.mailbox import REPLACED, Account
+from ..core.pipeline import Pipeline
+
+
+def resident_memory_mb() -> float:
+    """Memory of this process that is in RAM, in MB."""
+    with open('/proc/self/statm') as statm:
+        pages = int(statm.read().split()[1])
+    return pages * 4096 / 1e6
+
+
+class CameraHealth:
+    """Watches one camera between two reports."""
+
+    def __init__(self, camera: str, node_name: str, source: CameraInput, engine: Engine):
+        self._camera = camera
+        self._name = f'{node_name}: camera {camera}'
+        self._source = source
+        self._engine = engine
+        self._before = Account()
+        self._before_s = time.monotonic()
+        self._last_arrival_s = self._before_s
+
+    def report(self, config: ClassifierConfig) -> DiagnosticStatus:
+        """What happened since the last report; counts are since activation."""
+        now_s = time.monotonic()
+        account = self._engine.account(self._camera)
+        timings = self._engine.timings_since(self._camera, self._before_s)
+        elapsed_s = max(now_s - self._before_s, 1e-6)
+        arrived = account.received - self._before.received
+        newly_dropped = account.dropped - self._before.dropped
+        if arrived:
+            self._last_arrival_s = now_s
+        silent_s = now_s - self._last_arrival_s
+        values = {
+            'topic': self._source.topic,
+            'publishers': self._source.publishers(),
+            'rate_in_hz': arrived / elapsed_s,
+            'rate_out_hz': (account.decided - self._before.decided) / elapsed_s,
+            'received': account.received,
+            'decided': account.decided,
+            'lost_in_transport': self._source.lost,
+            'dropped': sum(account.dropped.values()),
+        }
+        for reason, count in sorted(account.dropped.items()):
+            values[f'dropped_{reason}'] = count
+        if timings:
+            ages = [timing.age_ms for timing in timings]
+            values['frame_age_ms_p50'] = float(np.percentile(ages, 50))
+            values['frame_age_ms_max'] = max(ages)
+            values['batch_size_mean'] = sum(timing.batch_size for timing in timings) / len(timings)
+            values['decode_ms_mean'] = sum(timing.decode_ms for timing in timings) / len(timings)
+            for stage in timings[-1].stage_ms:
+                values[f'{stage}_ms_mean'] = sum(timing.stage_ms[stage] for timing in timings) / len(timings)
+        level, text = self._judge(config, values, silent_s, newly_dropped)
+        self._before, self._before_s = account, now_s
+        return DiagnosticStatus(level=level, name=self._name, message=text, hardware_id=self._camera,
+                                values=key_values(values))
+
+    def _judge(self, config: ClassifierConfig, values: dict, silent_s: float, newly_dropped):
+        if silent_s > config.stale_after_s:
+            if not values['publishers']:
+                return DiagnosticStatus.STALE, f'stale: nobody publishes on {values["topic"]}'
+            return DiagnosticStatus.STALE, (f'stale: no frame for {silent_s:.1f} s although somebody publishes on '
+                                            f'{values["topic"]}; try `robot-vision doctor {values["topic"]}`')
+        bad = {reason: count for reason, count in newly_dropped.items() if reason != REPLACED}
+        if bad:
+            return DiagnosticStatus.WARN, 'frames that cannot be used: ' + ', '.join(
+                f'{count} {reason}' for reason, count in sorted(bad.items()))
+        if newly_dropped:
+            return DiagnosticStatus.WARN, (f'slower than the camera: {newly_dropped[REPLACED]} frames replaced by '
+                                           f'newer ones, {values["rate_out_hz"]:.1f} of '
+                                           f'{values["rate_in_hz"]:.1f} Hz decided')
+        return DiagnosticStatus.OK, f'{values["rate_out_hz"]:.1f} Hz decided'
+
+
+def model_status(node_name: str, state: str, pipeline: Pipeline, config: ClassifierConfig,
+                 loading: str) -> DiagnosticStatus:
+    """The node itself: lifecycle state, model, device and memory."""
+    values = {'state': state, 'memory_mb': resident_memory_mb()}
+    level, text = DiagnosticStatus.OK, state
+    if pipeline is not None:
+        values.update(model=pipeline.bundle.name, bundle_id=pipeline.bundle.identity, device=str(pipeline.device),
+                      precision=config.precision, classes=len(pipeline.bundle.class_names),
+                      calibrated=pipeline.bundle.calibrated)
+        if pipeline.device.type == 'cuda':
+            import torch
+            values['gpu_memory_mb'] = torch.cuda.memory_allocated(pipeline.device) / 1e6
+        text = f'{state}: {pipeline.bundle.name} on {pipeline.device}'
+        if not pipeline.bundle.calibrated:
+            level, text = DiagnosticStatus.WARN, text + ', not calibrated: confidences are not probabilities'
+    if loading:
+        values['loading'] = loading
+    return DiagnosticStatus(level=level, name=f'{node_name}: model', message=text, hardware_id='classifier',
+                            values=key_values(values))
+

@@ -1,0 +1,89 @@
+"""Quality of service: profiles, and what to tell a user whose QoS does not fit."""
+from typing import Callable, Optional, Set, Tuple
+
+from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
+from rclpy.node import Node
+from rclpy.qos import (DurabilityPolicy, HistoryPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy,
+                       qos_policy_name_from_kind)
+from rclpy.qos_overriding_options import QoSOverridingOptions
+
+IMAGES_IN = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.BEST_EFFORT,
+                       durability=DurabilityPolicy.VOLATILE)
+RESULTS_OUT = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=10, reliability=ReliabilityPolicy.RELIABLE,
+                         durability=DurabilityPolicy.VOLATILE)
+PICTURES_OUT = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.RELIABLE,
+                          durability=DurabilityPolicy.VOLATILE)
+LATCHED = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.RELIABLE,
+                     durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+WEAKEST = {'RELIABILITY': 'best_effort', 'DURABILITY': 'volatile'}
+STRONGEST = {'RELIABILITY': 'reliable', 'DURABILITY': 'transient_local'}
+
+
+def overridable() -> QoSOverridingOptions:
+    """The standard ``qos_overrides.<topic>.<publisher|subscription>.<policy>`` parameters."""
+    return QoSOverridingOptions([QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY,
+                                 QoSPolicyKind.DURABILITY])
+
+
+class _ToldOnce:
+    """Logs each (topic, policy) once: the event comes again for every new peer."""
+
+    def __init__(self, node: Node):
+        self._log = node.get_logger()
+        self._told: Set[Tuple[str, str]] = set()
+
+    def __call__(self, topic: str, policy: str, sentence: str) -> None:
+        if (topic, policy) not in self._told:
+            self._told.add((topic, policy))
+            self._log.error(sentence)
+
+
+def subscription_events(node: Node, topic: str, on_lost: Optional[Callable[[int], None]] = None
+                        ) -> SubscriptionEventCallbacks:
+    """Events of a subscription: an incompatible publisher is logged with the fix, lost messages are counted.
+
+    Args:
+        node: whose logger is used.
+        topic: fully resolved name.
+        on_lost: called with the number of messages that the middleware lost since the last call.
+    """
+    tell = _ToldOnce(node)
+
+    def incompatible_qos(event) -> None:
+        policy = qos_policy_name_from_kind(event.last_policy_kind)
+        weak = WEAKEST.get(policy)
+        fix = (f'ask for less: set the parameter qos_overrides.{topic}.subscription.{policy.lower()}:={weak}, or make '
+               f'the publisher {STRONGEST[policy]}' if weak else f'make {policy.lower()} agree on both sides')
+        tell(topic, policy, f'No images from a publisher on {topic}: it offers a weaker {policy.lower()} than this '
+             f'node asks for. Fix: {fix}.')
+
+    def incompatible_type(_event) -> None:
+        tell(topic, 'TYPE', f'No images from a publisher on {topic}: it publishes another message type. Fix: check '
+             f'`ros2 topic info -v {topic}` and the parameter image_transport (raw: sensor_msgs/msg/Image, '
+             'compressed: sensor_msgs/msg/CompressedImage).')
+
+    def message_lost(event) -> None:
+        if on_lost is not None:
+            on_lost(event.total_count_change)
+
+    try:
+        return SubscriptionEventCallbacks(incompatible_qos=incompatible_qos, incompatible_type=incompatible_type,
+                                          message_lost=message_lost)
+    except TypeError:  # Humble has no incompatible_type
+        return SubscriptionEventCallbacks(incompatible_qos=incompatible_qos, message_lost=message_lost)
+
+
+def publisher_events(node: Node, topic: str) -> PublisherEventCallbacks:
+    """Events of a publisher: an incompatible subscriber is logged with the fix."""
+    tell = _ToldOnce(node)
+
+    def incompatible_qos(event) -> None:
+        policy = qos_policy_name_from_kind(event.last_policy_kind)
+        strong = STRONGEST.get(policy)
+        fix = (f'set the parameter qos_overrides.{topic}.publisher.{policy.lower()}:={strong}, or make the subscriber '
+               f'{WEAKEST[policy]}' if strong else f'make {policy.lower()} agree on both sides')
+        tell(topic, policy, f'A subscriber on {topic} gets nothing: it asks for a stronger {policy.lower()} than this '
+             f'node offers. Fix: {fix}.')
+
+    return PublisherEventCallbacks(incompatible_qos=incompatible_qos)
