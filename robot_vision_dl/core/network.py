@@ -1,0 +1,275 @@
+"""A network split into backbone and head: one forward pass gives logits and penultimate features."""
+import pickle
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Dict, Mapping, NamedTuple, Optional, Union
+
+import torch
+from torch import nn
+
+from .architectures import (
+    Architecture, build_plain, check_architecture, dropout_before, first_convolution, is_auxiliary, last_layer,
+    replace_module, torchvision_models,
+)
+from .errors import BundleError, ConfigError
+
+
+class Prediction(NamedTuple):
+    """What one forward pass gives.
+
+    Attributes:
+        logits: shape (B, C).
+        features: what the head sees, shape (B, F); for SqueezeNet the mean of its last maps over the picture.
+    """
+
+    logits: torch.Tensor
+    features: torch.Tensor
+
+
+class Network(nn.Module):
+    """Backbone, dropout, head.
+
+    Built by :func:`build_network`. Weights are named ``backbone.*`` and ``head.*``. There are no hooks and no branches
+    on data, so ``torch.export`` and CUDA graphs work.
+
+    Attributes:
+        architecture: how to build the same network again.
+        num_features: F.
+        plain_head: dotted name of the head in the plain network, e.g. ``fc``.
+    """
+
+    def __init__(self, architecture: Architecture):
+        super().__init__()
+        plain = build_plain(architecture)
+        path, last = last_layer(plain)
+        dropout_path, probability = dropout_before(plain, path)
+        if dropout_path is not None:
+            replace_module(plain, dropout_path, nn.Identity())
+        self.architecture = architecture
+        self.plain_head = path
+        self.dropout = nn.Dropout(probability if architecture.dropout is None else architecture.dropout)
+        if isinstance(last, nn.Conv2d):  # SqueezeNet
+            self.num_features = last.in_channels
+            self.backbone: nn.Module = plain.features
+            self.pool: nn.Module = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+            self.head: nn.Module = nn.Sequential(last, nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        else:
+            self.num_features = last.in_features
+            replace_module(plain, path, nn.Identity())
+            self.backbone = plain
+            self.pool = nn.Identity()
+            self.head = last
+        self.head_takes_maps = isinstance(last, nn.Conv2d)
+        if architecture.head == 'linear':
+            self.replace_head(architecture.num_classes)
+
+    def forward(self, pixels: torch.Tensor) -> Prediction:
+        """Logits (B, C) and features (B, F) of preprocessed pixels (B, in_channels, H, W)."""
+        maps = self.backbone(pixels)
+        features = self.pool(maps)
+        logits = self.head(self.dropout(maps if self.head_takes_maps else features))
+        return Prediction(logits, features)
+
+    def replace_head(self, num_classes: int) -> None:
+        """Put a fresh linear layer with bias in the head's place, for ``num_classes`` classes.
+
+        It is made on the device and in the precision of the present head.
+        """
+        self.architecture = replace(self.architecture, num_classes=num_classes, head='linear')
+        like = next(self.head.parameters())
+        self.head = nn.Linear(self.num_features, num_classes, device=like.device, dtype=like.dtype)
+        self.head_takes_maps = False
+
+
+def build_network(
+    architecture: Union[str, Architecture], num_classes: Optional[int] = None, *, in_channels: int = 3,
+    head: str = 'native', dropout: Optional[float] = None, input_size: Optional[int] = None,
+    weights: Union[None, str, Path] = None,
+) -> Network:
+    """Build a network by the name of its architecture, in evaluation mode, on the CPU, in float32.
+
+    Args:
+        architecture: a name (see ``architectures.list_architectures``), or a whole :class:`Architecture`, which then
+            takes the place of the five arguments after it.
+        num_classes: C; None: as many as ``weights`` have. If the weights have another number, the head is replaced by
+            a fresh linear one, as for fine-tuning.
+        in_channels: 1 for grey, 3 for RGB. For grey, the first convolution of RGB weights is summed over its colours,
+            which gives the same maps as a grey picture in RGB.
+        head: ``native`` or ``linear``, see :class:`Architecture`.
+        dropout: probability before the head while training; None: as the architecture has it.
+        input_size: see :class:`Architecture`.
+        weights: None: random. ``DEFAULT`` or another name of torchvision's weights for this architecture: downloaded
+            by torchvision unless they are in its cache. A path: a state dict in torchvision's layout (``.pth``, read
+            without running any code of it, or ``.safetensors``).
+
+    Raises:
+        ConfigError: a name or a value is not known.
+        BundleError: weights cannot be had or do not fit.
+    """
+    if isinstance(architecture, Architecture):
+        spec = architecture
+    else:
+        if num_classes is None and weights is None:
+            raise ConfigError(f'architecture {architecture}: num_classes is needed where there are no weights')
+        spec = Architecture(architecture, num_classes or 1000, in_channels, head, dropout, input_size)
+    if weights is None:
+        return Network(spec).eval()
+    check_architecture(spec.name)
+    if is_weights_name(weights):
+        entry = torchvision_weights(spec.name, str(weights))
+        source, state = f'torchvision {spec.name} {entry.name}', download_state(spec.name, entry)
+        if spec.input_size is None and spec.name.startswith('vit_'):
+            spec = replace(spec, input_size=entry.meta['min_size'][0])
+    else:
+        source, state = str(weights), read_state_file(Path(weights))
+    network = _blank_network(replace(spec, head='native'))
+    head_weight = state.get(f'{network.plain_head}.weight')
+    if head_weight is None:
+        raise BundleError(f'{source}: does not fit {spec.name}: there is no {network.plain_head}.weight; is it of another '
+                          'architecture?')
+    if len(head_weight) != spec.num_classes:  # what differs from the wish is the head, and that is replaced below
+        network = _blank_network(replace(spec, num_classes=len(head_weight), head='native'))
+    _load_plain_state(network, state, source)
+    wanted = num_classes if isinstance(architecture, str) else architecture.num_classes
+    if spec.head == 'linear' or wanted not in (None, network.architecture.num_classes):
+        network.replace_head(wanted or network.architecture.num_classes)
+    return network.eval()
+
+
+def restore_network(architecture: Architecture, state: Mapping[str, torch.Tensor]) -> Network:
+    """Build a network around the tensors of ``Network.state_dict()``, without initialising it first.
+
+    Raises:
+        BundleError: names or shapes differ from what the architecture has.
+    """
+    network = _blank_network(architecture)
+    _load_strictly(network, dict(state), architecture.name)
+    return network.eval()
+
+
+def is_weights_name(weights: Union[str, Path]) -> bool:
+    """Whether ``weights`` names torchvision's weights, as opposed to a file."""
+    return isinstance(weights, str) and re.fullmatch(r'[A-Z][A-Z0-9_]*', weights) is not None
+
+
+def torchvision_weights(name: str, entry: str = 'DEFAULT'):
+    """torchvision's entry (``torchvision.models.WeightsEnum``) for weights of the architecture ``name``.
+
+    Raises:
+        ConfigError: torchvision has no such architecture or weights.
+    """
+    check_architecture(name)
+    models = torchvision_models()
+    try:
+        entries = models.get_model_weights(name)
+    except ValueError as error:
+        raise ConfigError(f'torchvision has no weights for {name}; give a file instead') from error
+    if not hasattr(entries, entry):
+        raise ConfigError(f'torchvision has no weights {entry} for {name}; there are DEFAULT, '
+                          f'{", ".join(e.name for e in entries)}')
+    return getattr(entries, entry)
+
+
+def download_state(name: str, entry) -> Dict[str, torch.Tensor]:
+    """The state dict of a torchvision entry, from torchvision's cache or from the network.
+
+    Raises:
+        BundleError: neither has it.
+    """
+    try:
+        return entry.get_state_dict(progress=False, check_hash=True)
+    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
+        file_name = entry.url.rsplit('/', 1)[-1]
+        folder = Path(torch.hub.get_dir()) / 'checkpoints'
+        raise BundleError(
+            f'torchvision {name} {entry.name}: the weights cannot be had ({error}); without a network, fetch {entry.url} '
+            f'on another machine and put it at {folder / file_name}, or use a bundle of `robot-vision models list`'
+        ) from error
+
+
+def read_state_file(path: Path) -> Dict[str, torch.Tensor]:
+    """Read a state dict from ``.safetensors`` or from a ``.pth`` file; nothing in the file is executed.
+
+    A state dict within a checkpoint (under ``state_dict``, ``model`` or ``model_state_dict``) is found, and the prefix
+    ``module.`` of ``DataParallel`` is taken off.
+
+    Raises:
+        BundleError: the file is missing or is no state dict.
+    """
+    if not path.is_file():
+        raise BundleError(f'{path}: no such file; expected a state dict (.pth or .safetensors)')
+    try:
+        if path.suffix == '.safetensors':
+            from safetensors.torch import load_file
+            state = load_file(str(path))
+        else:
+            state = torch.load(path, map_location='cpu', weights_only=True)
+    # A damaged archive raises whatever its damage leads to.
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise BundleError(f'{path}: not a state dict that can be read without running code ({reason}); save it with '
+                          'torch.save(model.state_dict(), path)') from error
+    for key in ('state_dict', 'model_state_dict', 'model'):
+        if isinstance(state, dict) and isinstance(state.get(key), dict):
+            state = state[key]
+    if not isinstance(state, dict) or not state or not all(isinstance(v, torch.Tensor) for v in state.values()):
+        raise BundleError(f'{path}: holds a {type(state).__name__}, not a state dict; save it with '
+                          'torch.save(model.state_dict(), path)')
+    if all(key.startswith('module.') for key in state):
+        state = {key[len('module.'):]: value for key, value in state.items()}
+    return state
+
+
+# DenseNet weights of 2017 name layers of a block "norm.1", which torch has not allowed since.
+_OLD_DENSENET = re.compile(r'^(.*denselayer\d+\.(?:norm|relu|conv))\.((?:[12])\.(?:weight|bias|running_mean|running_var))$')
+
+
+def _blank_network(architecture: Architecture) -> Network:
+    """A network whose parameters are about to be assigned, so that they need not be allocated or initialised."""
+    try:
+        with torch.device('meta'):
+            return Network(architecture)
+    except NotImplementedError:  # RegNet computes its widths with tensors
+        return Network(architecture)
+
+
+def _load_plain_state(network: Network, state: Mapping[str, torch.Tensor], source: str) -> None:
+    """Load a state dict in the layout of the plain network (torchvision's) into a network with its native head."""
+    renamed = {}
+    for key, value in state.items():
+        if is_auxiliary(network.architecture.name, key):
+            continue
+        key = _OLD_DENSENET.sub(r'\1\2', key)
+        path, _, kind = key.rpartition('.')
+        if path == network.plain_head:
+            key = f'head.0.{kind}' if network.head_takes_maps else f'head.{kind}'
+        else:
+            key = 'backbone.' + (key[len('features.'):] if network.head_takes_maps else key)
+        renamed[key] = value.float() if value.is_floating_point() else value
+    conv_path, conv = first_convolution(network.backbone)
+    conv_key = f'backbone.{conv_path}.weight'
+    if conv.in_channels == 1 and conv_key in renamed and renamed[conv_key].shape[1] == 3:
+        renamed[conv_key] = renamed[conv_key].sum(1, keepdim=True)
+    _load_strictly(network, renamed, source)
+
+
+def _load_strictly(module: nn.Module, state: Dict[str, torch.Tensor], source: str) -> None:
+    """``load_state_dict`` that takes the tensors over, with a short message for what does not fit."""
+    own = module.state_dict()
+    missing = [key for key in own if key not in state]
+    surplus = [key for key in state if key not in own]
+    shapes = [f'{key} has the shape {tuple(state[key].shape)} instead of {tuple(own[key].shape)}'
+              for key in own if key in state and state[key].shape != own[key].shape]
+    problems = ([f'no {key}' for key in missing] + shapes + [f'{key} is not part of it' for key in surplus])
+    if problems:
+        more = f' and {len(problems) - 3} more' if len(problems) > 3 else ''
+        raise BundleError(f'{source}: weights do not fit the architecture: {"; ".join(problems[:3])}{more}')
+    # MNASNet refuses a state dict without the version that torch keeps beside the tensors and files may lose.
+    fitting = type(own)(state)
+    fitting._metadata = own._metadata
+    try:
+        module.load_state_dict(fitting, strict=True, assign=True)
+    except RuntimeError as error:
+        raise BundleError(f'{source}: weights do not fit the architecture: {error}') from error
+

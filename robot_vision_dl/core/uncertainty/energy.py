@@ -1,0 +1,17 @@
+"""Free energy of the logits as a score of foreignness."""
+import torch
+
+from .score import OodScore
+
+
+def energy(logits: torch.Tensor, temperature: float = 1.0) -> torch.Tensor:
+    """-T ln sum exp(z / T) (Liu et al. 2020, equation 4), shape (B, C) -> (B,); larger is more foreign."""
+    return -temperature * torch.logsumexp(logits / temperature, dim=-1)
+
+
+class Energy(OodScore):
+    """:func:`energy` at temperature 1."""
+
+    def forward(self, logits: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
+        """Scores (B,)."""
+        return energy(logits)

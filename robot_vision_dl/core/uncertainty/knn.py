@@ -1,0 +1,36 @@
+"""Distance to known features as a score of foreignness."""
+import torch
+from torch.nn.functional import normalize
+
+from ..errors import RobotVisionError
+from .score import OodScore
+
+
+class KNearestNeighbours(OodScore):
+    """Distance to the k-th nearest of the known features, all of length 1 (Sun et al. 2022); in [0, 2].
+
+    Tensors:
+        bank: normalised features of pictures of the known classes, shape (N, F).
+        k: the neighbour that counts, int64, shape ().
+    """
+
+    fitted = True
+
+    def __init__(self, bank: torch.Tensor = None, k: torch.Tensor = None):
+        super().__init__()
+        self.register_buffer('bank', torch.empty(0, 0) if bank is None else bank)
+        self.register_buffer('k', torch.tensor(0) if k is None else k)
+        self._k = int(self.k)
+
+    @classmethod
+    def fit(cls, logits: torch.Tensor, features: torch.Tensor, k: int = 5) -> 'KNearestNeighbours':
+        """Keep the features (N, F) of known pictures; N at least k."""
+        if len(features) < k:
+            raise RobotVisionError(f'knn: {k} known pictures at least are needed, got {len(features)}')
+        return cls(normalize(features.float(), dim=-1).contiguous(), torch.tensor(k))
+
+    def forward(self, logits: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
+        """Scores (B,)."""
+        cosine = normalize(features, dim=-1) @ self.bank.T
+        kth = cosine.topk(self._k, dim=-1).values[..., -1]
+        return (2 - 2 * kth).clamp_min(0).sqrt()

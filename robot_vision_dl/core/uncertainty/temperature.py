@@ -1,0 +1,86 @@
+"""Temperature scaling: one number that makes a network's probabilities honest."""
+from typing import Optional
+
+import numpy as np
+import torch
+
+from ..errors import RobotVisionError
+
+MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
+
+
+def calibrated_softmax(logits: torch.Tensor, temperature: Optional[float]) -> torch.Tensor:
+    """softmax(z / T) in float32.
+
+    Args:
+        logits: shape (..., C).
+        temperature: T > 0; None: 1, the plain softmax of an uncalibrated model.
+
+    Returns:
+        Probabilities of the same shape, each row sums to 1.
+    """
+    return torch.softmax(logits.float() / (1.0 if temperature is None else temperature), dim=-1)
+
+
+def negative_log_likelihood(logits: np.ndarray, labels: np.ndarray, temperature: float = 1.0) -> float:
+    """Mean of -ln p(label) in nats, computed in float64; logits (n, C), labels (n,) integers in 0..C-1."""
+    scaled = np.asarray(logits, np.float64) / temperature
+    return float(np.mean(_log_sum_exp(scaled) - scaled[np.arange(len(scaled)), labels]))
+
+
+def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
+    """The temperature with the least negative log-likelihood (Guo et al. 2017).
+
+    The likelihood is convex in b = 1/T: its slope is E_p[z] - z_label, its curvature Var_p[z]. The slope's root is found
+    by Newton's method within a bracket, in float64.
+
+    Args:
+        logits: shape (n, C) of pictures that took no part in training.
+        labels: shape (n,), integers in 0..C-1.
+
+    Returns:
+        T in [0.05, 20]; a bound, where the likelihood grows beyond it (all pictures right, or no better than chance).
+
+    Raises:
+        RobotVisionError: no pictures, logits that are not finite, or labels out of range.
+    """
+    z = np.asarray(logits, np.float64)
+    y = np.asarray(labels)
+    if z.ndim != 2 or len(z) == 0 or y.shape != (len(z),):
+        raise RobotVisionError(f'fitting a temperature needs logits (n, C) and labels (n,), n > 0, got {z.shape} and '
+                               f'{y.shape}')
+    if not np.isfinite(z).all():
+        raise RobotVisionError('fitting a temperature: some logits are not finite')
+    if y.min() < 0 or y.max() >= z.shape[1]:
+        raise RobotVisionError(f'fitting a temperature: labels must be in 0..{z.shape[1] - 1}, got '
+                               f'{y.min()}..{y.max()}')
+    z = z - z.max(axis=1, keepdims=True)
+    z_label = z[np.arange(len(z)), y]
+    low, high = 1 / MAX_TEMPERATURE, 1 / MIN_TEMPERATURE
+
+    def slope_and_curvature(b):
+        p = np.exp(b * z)
+        p /= p.sum(axis=1, keepdims=True)
+        mean = (p * z).sum(axis=1)
+        return np.mean(mean - z_label), np.mean((p * z ** 2).sum(axis=1) - mean ** 2)
+
+    if slope_and_curvature(low)[0] >= 0:
+        return MAX_TEMPERATURE
+    if slope_and_curvature(high)[0] <= 0:
+        return MIN_TEMPERATURE
+    b = 1.0
+    for _ in range(100):
+        slope, curvature = slope_and_curvature(b)
+        low, high = (b, high) if slope < 0 else (low, b)
+        step = b - slope / curvature if curvature > 0 else low
+        after = step if low < step < high else 0.5 * (low + high)
+        if abs(after - b) <= 1e-12 * b:
+            break
+        b = after
+    return float(1 / b)
+
+
+def _log_sum_exp(z: np.ndarray) -> np.ndarray:
+    """ln sum exp over the last axis."""
+    top = z.max(axis=-1)
+    return top + np.log(np.exp(z - top[..., None]).sum(axis=-1))
