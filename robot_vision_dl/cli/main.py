@@ -51,7 +51,9 @@ def main(argv: Optional[List[str]] = None) -> int:
         prog=f'robot-vision {name}', description=command.HELP, epilog=getattr(command, 'EXAMPLES', None),
         formatter_class=argparse.RawDescriptionHelpFormatter)
     command.add_arguments(parser)
-    args = parser.parse_args(rest)
+    # What follows --ros-args belongs to rclpy.
+    split = rest.index('--ros-args') if '--ros-args' in rest else len(rest)
+    args = parser.parse_args(rest[:split], argparse.Namespace(ros_args=rest[split + 1:]))
     try:
         return command.run(args)
     except RobotVisionError as error:

@@ -4,7 +4,7 @@ Must be called before the first participant is made, which is why nothing here i
 """
 import os
 from pathlib import Path
-from typing import MutableMapping, Optional
+from typing import Dict, Mapping, Optional
 
 from ..core.errors import ConfigError
 from ..core.share import share_directory
@@ -20,28 +20,29 @@ def shipped_profile() -> Path:
     return share_directory() / 'config' / 'fastdds_large_images.xml'
 
 
-def apply_profile(choice: str = 'auto', environment: Optional[MutableMapping[str, str]] = None) -> Optional[str]:
-    """Point Fast DDS to a profile, unless the user has done so.
+def profile_variables(choice: str = 'auto', environment: Optional[Mapping[str, str]] = None) -> Dict[str, str]:
+    """The environment variables to set so that Fast DDS reads a profile; none where the user has chosen one.
 
     Args:
         choice: ``auto`` for the shipped profile, ``none`` to leave DDS alone, or the path of an XML profile.
-        environment: what to change; by default this process's.
-
-    Returns:
-        the profile in force, or None.
+        environment: what is set already; by default this process's.
 
     Raises:
         ConfigError: the file named does not exist.
     """
     environment = os.environ if environment is None else environment
-    already = environment.get(PROFILE_VARIABLE) or environment.get(OLD_PROFILE_VARIABLE)
-    if already or choice in ('none', ''):
-        return already
+    if choice in ('none', '') or environment.get(PROFILE_VARIABLE) or environment.get(OLD_PROFILE_VARIABLE):
+        return {}
     if 'fastrtps' not in environment.get('RMW_IMPLEMENTATION', 'rmw_fastrtps_cpp'):
-        return None
+        return {}
     profile = shipped_profile() if choice == 'auto' else Path(choice).expanduser()
     if not profile.is_file():
         raise ConfigError(f'DDS profile {str(profile)!r} does not exist; give the path of an XML file, auto or none')
     old = environment.get('ROS_DISTRO') in DISTRIBUTIONS_WITH_OLD_NAME
-    environment[OLD_PROFILE_VARIABLE if old else PROFILE_VARIABLE] = str(profile)
-    return str(profile)
+    return {OLD_PROFILE_VARIABLE if old else PROFILE_VARIABLE: str(profile)}
+
+
+def apply_profile(choice: str = 'auto') -> Optional[str]:
+    """Set them for this process and its children; returns the profile in force, or None."""
+    os.environ.update(profile_variables(choice))
+    return os.environ.get(PROFILE_VARIABLE) or os.environ.get(OLD_PROFILE_VARIABLE)

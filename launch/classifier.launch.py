@@ -1,0 +1,61 @@
+"""Classify the pictures of one or several cameras.
+
+  ros2 launch robot_vision_dl classifier.launch.py image:=/camera/image_raw
+  ros2 launch robot_vision_dl classifier.launch.py cameras:="front:=/front/image_raw rear:=/rear/image_raw"
+
+An argument that is left empty stays as the parameter file, or else the node, has it.
+"""
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import LifecycleNode
+from robot_vision_dl.ros.dds import profile_variables
+
+ARGUMENTS = [
+    ('image', '', 'topic of the only camera, without the suffix of its transport'),
+    ('image_transport', '', 'raw, compressed or compressedDepth'),
+    ('cameras', '', 'several cameras: "front:=/front/image_raw rear:=/rear/image_raw"'),
+    ('model', '', 'bundle folder, name of one in models/, or torchvision:<architecture>'),
+    ('device', '', 'auto, cpu, cuda or cuda:<n>'),
+    ('params_file', '', 'ROS parameter file'),
+    ('namespace', '', 'namespace of the node'),
+    ('use_sim_time', 'false', 'take time from /clock'),
+    ('autostart', 'true', 'configure and activate at start; false waits for a lifecycle manager'),
+    ('log_level', 'info', 'debug, info, warn, error or fatal'),
+    ('dds_profile', 'auto', 'Fast DDS profile: auto (for large images), none, or a file; never overrides the '
+     'environment'),
+]
+
+
+def start(context):
+    """The node, with just those parameters that were given."""
+    given = {name: LaunchConfiguration(name).perform(context) for name, _, _ in ARGUMENTS}
+    parameters = [given['params_file']] if given['params_file'] else []
+    chosen = {'use_sim_time': given['use_sim_time'].lower() == 'true',
+              'autostart': given['autostart'].lower() == 'true'}
+    for name in ('image_transport', 'model', 'device'):
+        if given[name]:
+            chosen[name] = given[name]
+    if given['image'] and given['cameras']:
+        raise RuntimeError('give image:= for one camera or cameras:= for several, not both')
+    if given['image']:
+        chosen['image_topics'] = [given['image']]
+    if given['cameras']:
+        pairs = [camera.partition(':=')[::2] for camera in given['cameras'].split()]
+        if not all(name and topic for name, topic in pairs):
+            raise RuntimeError(f'cameras:={given["cameras"]!r}: expected "name:=topic name:=topic ..."')
+        chosen['cameras'] = [name for name, _ in pairs]
+        chosen['image_topics'] = [topic for _, topic in pairs]
+    environment = [SetEnvironmentVariable(name, value)
+                   for name, value in profile_variables(given['dds_profile']).items()]
+    return environment + [LifecycleNode(
+        package='robot_vision_dl', executable='classifier_node', name='classifier', namespace=given['namespace'],
+        parameters=parameters + [chosen], arguments=['--ros-args', '--log-level', given['log_level']],
+        output='screen')]
+
+
+def generate_launch_description():
+    """Entry point of ``ros2 launch``."""
+    declared = [DeclareLaunchArgument(name, default_value=default, description=text)
+                for name, default, text in ARGUMENTS]
+    return LaunchDescription(declared + [OpaqueFunction(function=start)])

@@ -1,0 +1,76 @@
+"""``robot-vision run``: the classifier node, live, from the shell."""
+import argparse
+
+from ..core.errors import ConfigError
+
+HELP = 'Run the classifier node on camera topics.'
+EXAMPLES = """examples:
+  robot-vision run --image /camera/image_raw
+  robot-vision run --image /camera/image_raw --transport compressed --model torchvision:resnet50
+  robot-vision run --camera front:=/front/image_raw --camera rear:=/rear/image_raw
+  robot-vision run --image /camera/image_raw --ros-args -p decision.abstain_cost:=0.2
+  robot-vision run --print-parameters > my.yaml; robot-vision run --params-file my.yaml
+
+Everything after --ros-args goes to the node as it is."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the command; what is not given stays as the node's defaults or the file say."""
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument('--image', metavar='TOPIC', help='topic of the only camera')
+    which.add_argument('--camera', metavar='NAME:=TOPIC', action='append', default=[],
+                       help='a camera and its topic; may be given several times')
+    parser.add_argument('--transport', choices=('raw', 'compressed', 'compressedDepth'),
+                        help='which topics to subscribe to: TOPIC itself or TOPIC/<transport>')
+    parser.add_argument('--model', help='bundle folder, name of one in models/, or torchvision:<architecture>')
+    parser.add_argument('--device', help='auto, cpu, cuda or cuda:<n>')
+    parser.add_argument('--params-file', metavar='FILE', help='ROS parameter file')
+    parser.add_argument('--namespace', metavar='NS', help='namespace of the node')
+    parser.add_argument('--use-sim-time', action='store_true', help='take time from /clock')
+    parser.add_argument('--no-autostart', action='store_true', help='wait for a lifecycle manager')
+    parser.add_argument('--log-level', metavar='LEVEL', help='debug, info, warn, error or fatal')
+    parser.add_argument('--dds-profile', metavar='auto|none|FILE', default='auto',
+                        help='Fast DDS profile; auto is the one for large images that comes with the package, unless '
+                        'the environment names one')
+    parser.add_argument('--print-parameters', action='store_true', help='print the defaults as a parameter file')
+
+
+def node_arguments(args: argparse.Namespace) -> list:
+    """The ``--ros-args`` that say what the command line said."""
+    result = ['--ros-args']
+    if args.params_file:
+        result += ['--params-file', args.params_file]
+    cameras = [camera.partition(':=')[::2] for camera in args.camera]
+    for given, (name, topic) in zip(args.camera, cameras):
+        if not name or not topic:
+            raise ConfigError(f'--camera {given!r}: expected NAME:=TOPIC, for instance front:=/front/image_raw')
+    if args.image:
+        result += ['-p', f"image_topics:=['{args.image}']"]
+    if cameras:
+        result += ['-p', 'cameras:=[' + ', '.join(f"'{name}'" for name, _ in cameras) + ']']
+        result += ['-p', 'image_topics:=[' + ', '.join(f"'{topic}'" for _, topic in cameras) + ']']
+    for name, value in (('image_transport', args.transport), ('model', args.model), ('device', args.device)):
+        if value:
+            result += ['-p', f"{name}:='{value}'"]
+    if args.use_sim_time:
+        result += ['-p', 'use_sim_time:=true']
+    if args.no_autostart:
+        result += ['-p', 'autostart:=false']
+    if args.namespace:
+        result += ['-r', f'__ns:={"/" + args.namespace.strip("/")}']
+    if args.log_level:
+        result += ['--log-level', args.log_level]
+    return result + args.ros_args
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run until interrupted."""
+    if args.print_parameters:
+        from ..core.config import ClassifierConfig
+        from ..core.config_yaml import parameter_file
+        print(parameter_file(ClassifierConfig, '/**'), end='')
+        return 0
+    from ..ros.dds import apply_profile
+    apply_profile(args.dds_profile)
+    from ..ros.classifier_node import main
+    return main(['robot-vision', *node_arguments(args)])

@@ -1,0 +1,47 @@
+"""A config dataclass as a ROS parameter file with a comment a line."""
+import textwrap
+from typing import Any, List
+
+from .config import flat_options
+
+WIDTH = 110
+
+
+def _scalar(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return '[' + ', '.join(_scalar(item) for item in value) + ']'
+    if isinstance(value, str):
+        return "'" + value.replace("'", "''") + "'"
+    return repr(value)
+
+
+def parameter_file(config_class: type, node_name: str) -> str:
+    """The defaults of ``config_class`` in the layout that ``--params-file`` and ``ros2 launch`` read."""
+    lines: List[str] = [f'{node_name}:', '  ros__parameters:']
+    group = ''
+    for option in flat_options(config_class):
+        prefix, _, name = option.name.rpartition('.')
+        if prefix != group:
+            group = prefix
+            lines.append(f'    {prefix}:')
+        indent = '      ' if prefix else '    '
+        lines += _wrapped(_comment(option.option), indent)
+        lines.append(f'{indent}{name}: {_scalar(option.default)}')
+    return '\n'.join(lines) + '\n'
+
+
+def _comment(option) -> str:
+    text = option.description
+    if option.choices:
+        text += f' ({", ".join(option.choices)})'
+    if option.minimum is not None and option.maximum is not None:
+        text += f' [{option.minimum:g} .. {option.maximum:g}]'
+    if option.at_configure:
+        text += '; fixed while configured'
+    return text
+
+
+def _wrapped(text: str, indent: str) -> List[str]:
+    return textwrap.wrap(text, WIDTH, initial_indent=f'{indent}# ', subsequent_indent=f'{indent}# ')
