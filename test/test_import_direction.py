@@ -1,0 +1,108 @@
+"""Imports point one way: read from the import statements, wherever in a file they stand."""
+import ast
+from pathlib import Path
+from typing import Iterator, Tuple
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+PACKAGE = 'robot_vision_dl'
+
+# What each part may import of the others.
+ALLOWED = {
+    'core': {'core'},
+    'data': {'core', 'data'},
+    'training': {'core', 'data', 'training'},
+    'evaluation': {'core', 'data', 'evaluation'},
+    'ros': {'core', 'ros'},
+    'cli': {'core', 'data', 'training', 'evaluation', 'ros', 'cli'},
+}
+# A node that replays bags needs to read them.
+ALLOWED_FILES = {
+    'ros/player.py': {'core', 'data', 'ros'},
+    'ros/player_node.py': {'core', 'data', 'ros'},
+}
+# Known to some parts only; `_msgs` and `_interfaces` stand for every package of messages.
+ROS_MODULES = ('rclpy', 'ament_index_python', 'launch', 'launch_ros')
+PARTS_WITHOUT_ROS = ('core', 'data', 'training', 'evaluation')
+
+
+def imports_of(source: str, module: Tuple[str, ...]) -> Iterator[Tuple[str, int]]:
+    """Absolute name of everything that the module ``module`` (a tuple of names) imports, with its line."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, node.lineno
+        elif isinstance(node, ast.ImportFrom):
+            base = list(module[:-node.level]) if node.level else []
+            base += node.module.split('.') if node.module else []
+            for alias in node.names:  # of `from .. import data`, data may be a part
+                yield '.'.join([*base, alias.name]), node.lineno
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in ('importlib.import_module', 'import_module',
+                                                                       '__import__'):
+            if node.args and isinstance(node.args[0], ast.Constant) and not node.args[0].value.startswith('.'):
+                yield node.args[0].value, node.lineno
+
+
+def violations(relative: str, source: str) -> list:
+    """What the file ``relative`` (to the package) imports and must not."""
+    path = Path(relative)
+    names = path.with_suffix('').parts
+    part = names[0]
+    allowed = ALLOWED_FILES.get(relative, ALLOWED[part])
+    found = []
+    for name, line in imports_of(source, (PACKAGE, *names)):
+        top, *rest = name.split('.')
+        if top == PACKAGE:
+            if rest and rest[0] in ALLOWED and rest[0] not in allowed:
+                found.append(f'{relative}:{line}: {part} must not import {name}')
+        elif part in PARTS_WITHOUT_ROS and (top in ROS_MODULES or top.endswith(('_msgs', '_interfaces'))):
+            found.append(f'{relative}:{line}: {part} must not import {name}, which is of ROS')
+        elif part in ('core', 'ros') and top == 'rosbags':
+            found.append(f'{relative}:{line}: {part} must not import {name}, which is for bags')
+    return found
+
+
+def modules() -> list:
+    folder = REPOSITORY / PACKAGE
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob('*.py') if path.parent != folder)
+
+
+def test_every_part_has_a_rule():
+    parts = {path.parent.name for path in (REPOSITORY / PACKAGE).glob('*/__init__.py')}
+    assert {'core', 'data', 'ros', 'cli'} <= parts
+    assert parts <= set(ALLOWED)
+
+
+@pytest.mark.parametrize('relative', modules())
+def test_imports_point_one_way(relative):
+    assert violations(relative, (REPOSITORY / PACKAGE / relative).read_text(encoding='utf-8')) == []
+
+
+@pytest.mark.parametrize('relative, source', [
+    ('core/a.py', 'import rclpy'),
+    ('core/a.py', 'from std_msgs.msg import Header'),
+    ('core/a.py', 'def lazily():\n    import rosbags.highlevel'),
+    ('core/a.py', 'from ..data import bags'),
+    ('core/a.py', 'from .. import data'),
+    ('core/uncertainty/a.py', 'from ...ros.dds import apply_profile'),
+    ('core/a.py', 'import importlib\nimportlib.import_module("robot_vision_dl.ros.dds")'),
+    ('data/a.py', 'from robot_vision_dl.ros import dds'),
+    ('data/a.py', 'from ..evaluation.metrics import nll'),
+    ('ros/classifier_node.py', 'from ..data.bags import read'),
+    ('ros/classifier_node.py', 'from rosbags.highlevel import AnyReader'),
+    ('training/a.py', 'from ..evaluation.metrics import nll'),
+])
+def test_a_wrong_import_is_seen(relative, source):
+    assert len(violations(relative, source)) == 1
+
+
+@pytest.mark.parametrize('relative, source', [
+    ('core/uncertainty/a.py', 'from ..types import Frame\nfrom ...core.errors import ConfigError'),
+    ('data/a.py', 'from rosbags.highlevel import AnyReader\nfrom ..core.types import Frame'),
+    ('ros/player.py', 'from ..data.bags import read\nimport rclpy'),
+    ('ros/a.py', 'from vision_msgs.msg import Classification\nfrom ..core import config'),
+    ('cli/demo.py', 'from ..ros import dds\nfrom ..data import bags\nfrom .. import __version__'),
+])
+def test_a_right_import_is_let_through(relative, source):
+    assert violations(relative, source) == []
