@@ -1,0 +1,119 @@
+"""``robot-vision bag from-video``: a video, and still pictures after it, as a camera's recording."""
+import argparse
+import sys
+from typing import Iterator, List, Tuple
+
+HELP = 'make a ROS 2 bag (mcap) from a video'
+EXAMPLES = """Appended scenes are still pictures as a camera would see them: held by a hand, with sensor noise, all from --seed.
+The same command gives the same bag.
+
+example:
+  robot-vision bag from-video drive.mp4 --out drive --rate 10 --start 5 --duration 20 --width 640 --quality 70 \\
+      --append-black 3 --append-picture cup.jpg 4"""
+
+
+class _AppendScene(argparse.Action):
+    """Collects --append-black and --append-picture in the order they are given."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        scenes = list(getattr(namespace, 'scenes', None) or [])
+        if option_string == '--append-picture':
+            path, seconds = values[0], values[1]
+        else:
+            path, seconds = None, values
+        try:
+            seconds = float(seconds)
+        except ValueError:
+            parser.error(f'{option_string}: seconds must be a number, got {seconds!r}')
+        if not 0 < seconds < 86400:
+            parser.error(f'{option_string}: seconds must be more than 0, got {seconds:g}')
+        namespace.scenes = scenes + [(path, seconds)]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the subcommand."""
+    parser.add_argument('video', help='a file that OpenCV can read')
+    parser.add_argument('--out', required=True, metavar='BAG', help='folder to create')
+    parser.add_argument('--overwrite', action='store_true', help='replace the bag in --out')
+    parser.add_argument('--topic', default='/camera/image_raw', help='default: %(default)s; JPEG goes to TOPIC/compressed')
+    parser.add_argument('--frame-id', default='camera', help='default: %(default)s')
+    parser.add_argument('--rate', type=float, metavar='HZ', help='frames per second; default: as the video')
+    parser.add_argument('--start', type=float, default=0.0, metavar='S', help='skip so many seconds of the video')
+    parser.add_argument('--duration', type=float, metavar='S', help='use so many seconds of it; default: to its end')
+    parser.add_argument('--width', type=int, metavar='W', help='scale to this width; default: as the video')
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument('--quality', type=int, default=90, metavar='1..100', help='of the JPEGs; default: %(default)s')
+    kind.add_argument('--raw', action='store_true', help='sensor_msgs/Image (bgr8) instead of JPEGs')
+    parser.add_argument('--append-black', action=_AppendScene, dest='scenes', metavar='S',
+                        help='then a covered lens for so many seconds (repeatable)')
+    parser.add_argument('--append-picture', action=_AppendScene, dest='scenes', nargs=2, metavar=('FILE', 'S'),
+                        help='then the camera held before a picture for so many seconds (repeatable)')
+    parser.add_argument('--seed', type=int, default=0, help='of noise and motion; default: %(default)s')
+    parser.add_argument('--epoch', type=int, default=1_700_000_000, metavar='S',
+                        help='stamp of the first frame in seconds; default: %(default)s')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the bag."""
+    from pathlib import Path
+
+    from ..core.errors import BagError
+    from ..data.bag_writer import NS_PER_S, ImageBagWriter, fit, remove_bag
+    from ..data.video import video_frames, video_rate_hz
+    if args.rate is not None and not 0 < args.rate <= 1000:
+        raise BagError(f'--rate: must be more than 0 and at most 1000, got {args.rate:g}')
+    if not 1 <= args.quality <= 100:
+        raise BagError(f'--quality: must be 1 to 100, got {args.quality}')
+    if args.width is not None and not 1 <= args.width <= 16384:
+        raise BagError(f'--width: must be 1 to 16384, got {args.width}')
+    if args.start < 0 or (args.duration is not None and args.duration <= 0):
+        raise BagError(f'--start must be at least 0 and --duration more than 0, got {args.start:g} and {args.duration}')
+    rate_hz = args.rate or video_rate_hz(args.video)
+    pictures = [(_picture(path) if path else None, seconds) for path, seconds in args.scenes or []]
+    if args.overwrite and Path(args.out).exists():
+        remove_bag(args.out)
+
+    with ImageBagWriter(args.out, args.frame_id) as writer:
+        def write(frame) -> None:
+            stamp_ns = args.epoch * NS_PER_S + round(writer.count * NS_PER_S / rate_hz)
+            if args.raw:
+                writer.write_raw(args.topic, stamp_ns, frame)
+            else:
+                writer.write_jpeg(args.topic, stamp_ns, frame, args.quality)
+            if sys.stderr.isatty() and writer.count % 20 == 0:
+                print(f'\r{writer.count} frames', end='', file=sys.stderr, flush=True)
+
+        size = None
+        for _, frame in video_frames(args.video, rate_hz, args.start, args.duration):
+            frame = fit(frame, args.width)
+            size = (frame.shape[1], frame.shape[0])
+            write(frame)
+        for frame in _scenes(pictures, size, rate_hz, args.seed):
+            write(frame)
+        count = writer.count
+    if sys.stderr.isatty():
+        print('\r', end='', file=sys.stderr)
+    total = sum(file.stat().st_size for file in Path(args.out).iterdir())
+    print(f'{args.out}: {count} frames of {size[0]}x{size[1]}, {count / rate_hz:.1f} s at {rate_hz:g} Hz, '
+          f'{total / 1e6:.2f} MB')
+    return 0
+
+
+def _scenes(pictures: List[Tuple], size: Tuple[int, int], rate_hz: float, seed: int) -> Iterator:
+    from ..data.camera_model import covered_lens, handheld
+    for number, (picture, seconds) in enumerate(pictures):
+        count = max(1, round(seconds * rate_hz))
+        if picture is None:
+            yield from covered_lens(size, count, rate_hz, seed + number)
+        else:
+            yield from handheld(picture, size, count, rate_hz, seed + number)
+
+
+def _picture(path: str):
+    import cv2
+
+    from ..core.errors import BagError
+    picture = cv2.imread(path, cv2.IMREAD_COLOR)
+    if picture is None:
+        raise BagError(f'--append-picture: {path!r} cannot be read as a picture; give a JPEG or PNG file')
+    return picture

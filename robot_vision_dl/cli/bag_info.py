@@ -1,0 +1,74 @@
+"""``robot-vision bag info``: what is in a bag, and what is wrong with it."""
+import argparse
+import json
+from datetime import datetime, timezone
+from typing import Any, Dict, List, Sequence
+
+HELP = 'show topics, types, counts, rates, encodings, sizes and damage'
+EXAMPLES = """examples:
+  robot-vision bag info recording/
+  robot-vision bag info a.bag b.mcap --images-only
+  robot-vision bag info recording/ --json | jq .[0].topics
+
+Exit code 1: something is missing or damaged; what can be read is shown."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the subcommand."""
+    parser.add_argument('bags', nargs='+', metavar='BAG', help='.bag, .mcap or .db3 file, or a folder')
+    parser.add_argument('--images-only', action='store_true', help='image topics only')
+    parser.add_argument('--json', action='store_true', help='for programs')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print a table for each bag."""
+    from ..data.bags import open_bags
+    reports = []
+    for reader in open_bags(args.bags):
+        with reader:
+            topics = [topic for topic in reader.survey() if topic.is_image or not args.images_only]
+            report = _report(reader, topics)
+        reports.append(report)
+        if not args.json:
+            _print(report)
+    if args.json:
+        print(json.dumps(reports, indent=2))
+    return 1 if any(report['problems'] for report in reports) else 0
+
+
+def _report(reader, topics: Sequence) -> Dict[str, Any]:
+    duration = 0.0 if reader.start_ns is None else (reader.end_ns - reader.start_ns) / 1e9
+    return {
+        'path': str(reader.path), 'start_ns': reader.start_ns, 'duration_s': duration,
+        'messages': sum(topic.count for topic in topics),
+        'topics': [{
+            'name': topic.name, 'type': topic.msgtype, 'count': topic.count,
+            'rate_hz': None if topic.rate_hz is None else round(topic.rate_hz, 3), 'first_ns': topic.first_ns,
+            'last_ns': topic.last_ns, 'encoding': topic.encoding, 'width': topic.width, 'height': topic.height,
+            'latched': topic.latched, 'unreadable': topic.unreadable or None} for topic in topics],
+        'problems': list(reader.problems)}
+
+
+def _print(report: Dict[str, Any]) -> None:
+    start = ''
+    if report['start_ns'] is not None:
+        start = f', from {datetime.fromtimestamp(report["start_ns"] / 1e9, timezone.utc):%Y-%m-%d %H:%M:%S} UTC'
+    print(f'{report["path"]}: {report["messages"]} messages in {report["duration_s"]:.2f} s{start}')
+    rows: List[List[str]] = [['topic', 'type', 'count', 'rate Hz', 'picture']]
+    for topic in report['topics']:
+        picture = ''
+        if topic['width'] is not None:
+            picture = f'{topic["width"]}x{topic["height"]} {topic["encoding"]}'
+        elif topic['encoding'] is not None:
+            picture = f'{topic["encoding"]}, cannot be decoded'
+        if topic['unreadable']:
+            picture = f'not readable: {topic["unreadable"]}'
+        rate = '' if topic['rate_hz'] is None else f'{topic["rate_hz"]:.2f}'
+        rows.append([topic['name'], topic['type'], str(topic['count']), rate, picture])
+    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+    for row in rows:
+        cells = [cell.rjust(width) if column in (2, 3) else cell.ljust(width)
+                 for column, (cell, width) in enumerate(zip(row, widths))]
+        print(('  ' + '  '.join(cells)).rstrip())
+    for problem in report['problems']:
+        print(f'  problem: {problem}')

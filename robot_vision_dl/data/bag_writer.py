@@ -1,0 +1,106 @@
+"""Write camera recordings as ROS 2 bags (mcap). The same input gives the same bytes."""
+from pathlib import Path
+from typing import Dict, Optional, Union
+
+import cv2
+import numpy as np
+from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.typesys import Stores, get_typestore
+
+from ..core.errors import BagError
+from .bag_types import COMPRESSED_IMAGE, IMAGE
+from .bags import normal_topic
+
+# The oldest distribution that is supported reads metadata of version 8; in version 9 the QoS profiles are no text.
+_METADATA_VERSION = 8
+NS_PER_S = 1_000_000_000
+
+
+class ImageBagWriter:
+    """A bag of image topics, for use as a context manager.
+
+    Raw pictures are written to the topic itself, compressed ones to ``<topic>/compressed``, as image_transport does.
+    """
+
+    def __init__(self, path: Union[str, Path], frame_id: str = 'camera'):
+        """Create the bag's folder ``path``.
+
+        Raises:
+            BagError: ``path`` exists, or cannot be written.
+        """
+        self.path = Path(path)
+        if self.path.exists():
+            raise BagError(f'{self.path}: exists already and is not overwritten; remove it or choose another name')
+        self.frame_id = frame_id
+        self.count = 0
+        self._store = get_typestore(Stores.ROS2_HUMBLE)
+        self._connections: Dict[str, object] = {}
+        self._writer = Writer(self.path, version=_METADATA_VERSION, storage_plugin=StoragePlugin.MCAP)
+
+    def __enter__(self) -> 'ImageBagWriter':
+        try:
+            self._writer.open()
+        except OSError as error:
+            raise BagError(f'{self.path}: cannot be written: {error.strerror}; choose another folder') from error
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self._writer.__exit__(*exception)
+
+    def write_raw(self, topic: str, stamp_ns: int, bgr: np.ndarray) -> None:
+        """Add a ``sensor_msgs/Image`` of ``bgr``: uint8, shape (H, W, 3), or (H, W) for mono8."""
+        message = self._store.types[IMAGE](
+            header=self._header(stamp_ns), height=bgr.shape[0], width=bgr.shape[1],
+            encoding='mono8' if bgr.ndim == 2 else 'bgr8', is_bigendian=0,
+            step=bgr.shape[1] * (1 if bgr.ndim == 2 else 3), data=np.ascontiguousarray(bgr).reshape(-1))
+        self._write(normal_topic(topic), IMAGE, stamp_ns, message)
+
+    def write_jpeg(self, topic: str, stamp_ns: int, bgr: np.ndarray, quality: int = 90) -> None:
+        """Add a ``sensor_msgs/CompressedImage`` of ``bgr`` to ``<topic>/compressed``; ``quality`` 1 to 100."""
+        done, data = cv2.imencode('.jpg', bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
+        if not done:
+            raise BagError(f'{self.path}: a picture of shape {bgr.shape} cannot be written as JPEG; use --raw')
+        message = self._store.types[COMPRESSED_IMAGE](
+            header=self._header(stamp_ns), format='bgr8; jpeg compressed bgr8', data=data.reshape(-1))
+        self._write(f'{normal_topic(topic)}/compressed', COMPRESSED_IMAGE, stamp_ns, message)
+
+    def write_cdr(self, topic: str, msgtype: str, stamp_ns: int, cdr: bytes) -> None:
+        """Add a message of one of the standard types that is serialized already."""
+        self._writer.write(self._connection(normal_topic(topic), msgtype), stamp_ns, cdr)
+        self.count += 1
+
+    def _write(self, topic: str, msgtype: str, stamp_ns: int, message: object) -> None:
+        self.write_cdr(topic, msgtype, stamp_ns, self._store.serialize_cdr(message, msgtype))
+
+    def _connection(self, topic: str, msgtype: str) -> object:
+        if topic not in self._connections:
+            self._connections[topic] = self._writer.add_connection(topic, msgtype, typestore=self._store)
+        return self._connections[topic]
+
+    def _header(self, stamp_ns: int) -> object:
+        seconds, nanoseconds = divmod(stamp_ns, NS_PER_S)
+        stamp = self._store.types['builtin_interfaces/msg/Time'](sec=seconds, nanosec=nanoseconds)
+        return self._store.types['std_msgs/msg/Header'](stamp=stamp, frame_id=self.frame_id)
+
+
+def remove_bag(path: Union[str, Path]) -> None:
+    """Remove the folder of a bag that rosbags or rosbag2 wrote, and nothing else.
+
+    Raises:
+        BagError: ``path`` is no such folder.
+    """
+    path = Path(path)
+    files = list(path.iterdir()) if path.is_dir() else []
+    if not files or any(file.name != 'metadata.yaml' and file.suffix not in ('.mcap', '.db3') for file in files):
+        raise BagError(f'{path}: not the folder of a bag, so it is not removed; choose another name')
+    for file in files:
+        file.unlink()
+    path.rmdir()
+
+
+def fit(picture: np.ndarray, width: Optional[int]) -> np.ndarray:
+    """``picture`` scaled to ``width`` with its aspect ratio, area-averaged; None leaves it as it is."""
+    if width is None or picture.shape[1] == width:
+        return picture
+    height = max(1, round(picture.shape[0] * width / picture.shape[1]))
+    return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
