@@ -1,0 +1,339 @@
+"""A model with everything that belongs to its weights: classes, preprocessing, calibration, provenance.
+
+The files are described in ``bundle_format.py``. Loading is strict and runs no code of the bundle: there is no pickle.
+"""
+import json
+import os
+import platform
+import shutil
+import tempfile
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+
+from .. import __version__
+from . import bundle_format as fmt
+from .architectures import Architecture, did_you_mean, normalisation
+from .errors import BundleError, ConfigError, RobotVisionError
+from .network import Network, build_network, restore_network, torchvision_weights
+from .preprocess import Preprocessing
+from .share import share_directory
+from .uncertainty.ood import OodCalibration
+
+TORCHVISION = 'torchvision:'
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified model bundle; :func:`load_bundle` makes it.
+
+    Attributes:
+        name: for people and reports.
+        source: what was asked for: a folder, a name in ``models/``, or ``torchvision:<architecture>``.
+        folder: where the files lie; None for torchvision's weights.
+        identity: 12 hexadecimal digits that change with any byte of the bundle; ``torchvision`` names its weights.
+        architecture: of the network.
+        class_names: C names in the order of the logits.
+        preprocessing: what the weights expect.
+        temperature: T of the calibrated softmax; None: uncalibrated.
+        precision: arithmetic that the temperature and scores were fitted at; None: uncalibrated.
+        conformal_alpha, conformal_quantile: error rate and threshold of conformal sets, or None.
+        ood: score of foreignness with its calibration, or None.
+        abstain_cost: in [0, 1], where the deployment says nothing else.
+        metrics, provenance: measured figures and origins, as written.
+    """
+
+    name: str
+    source: str
+    folder: Optional[Path]
+    identity: str
+    architecture: Architecture
+    class_names: Tuple[str, ...]
+    preprocessing: Preprocessing
+    temperature: Optional[float] = None
+    precision: Optional[str] = None
+    conformal_alpha: Optional[float] = None
+    conformal_quantile: Optional[float] = None
+    ood: Optional[OodCalibration] = None
+    abstain_cost: float = 0.5
+    metrics: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    provenance: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether probabilities were calibrated on pictures kept for that."""
+        return self.temperature is not None
+
+    def load_network(self, device: Union[str, torch.device] = 'cpu', dtype: torch.dtype = torch.float32) -> Network:
+        """The network in evaluation mode.
+
+        Weights are converted to ``dtype`` however they are stored.
+
+        Raises:
+            BundleError: the weights do not fit the architecture, or torchvision's cannot be had.
+        """
+        if self.folder is None:
+            network = build_network(self.architecture, weights=self.identity.rpartition('@')[2])
+            return network.to(device=device, dtype=dtype)
+        path = self.folder / fmt.MODEL
+        state = _read_tensors(path)
+        state = {key: value.to(dtype) if value.is_floating_point() else value for key, value in state.items()}
+        try:
+            return restore_network(self.architecture, state).to(device)
+        except BundleError as error:
+            raise BundleError(f'{path}: {error}') from error
+
+
+def load_bundle(path_or_name: Union[str, Path]) -> Bundle:
+    """Find and verify a bundle.
+
+    Args:
+        path_or_name: a folder; the name of a bundle in the package's ``models/``; or ``torchvision:<architecture>``,
+            optionally with ``@<weights>``, which is then uncalibrated.
+
+    Raises:
+        BundleError: there is none, or a file of it is missing, damaged or breaks the schema.
+    """
+    source = str(path_or_name)
+    if source.startswith(TORCHVISION):
+        return _torchvision_bundle(source)
+    folder = _find(source)
+    values, digest = fmt.read_description(folder)
+    for name, expected in values['files'].items():
+        fmt.check_file(folder, name, expected)
+    _check_head(folder, values)
+    calibration = values['calibration'] or {}
+    conformal = calibration.get('conformal') or {}
+    return Bundle(
+        name=values['name'], source=source, folder=folder, identity=digest[:12],
+        architecture=Architecture(**values['architecture']), class_names=tuple(values['class_names']),
+        preprocessing=Preprocessing(**values['preprocessing']), temperature=calibration.get('temperature'),
+        precision=calibration.get('precision'), conformal_alpha=conformal.get('alpha'),
+        conformal_quantile=conformal.get('quantile'), ood=_read_ood(folder, values['ood']),
+        abstain_cost=float(values['abstain_cost']), metrics=MappingProxyType(values['metrics']),
+        provenance=MappingProxyType(values['provenance']))
+
+
+def verify_bundle(path_or_name: Union[str, Path]) -> List[str]:
+    """Everything that is wrong with a bundle, one sentence each; empty if it is sound and its network loads."""
+    problems = []
+    try:
+        folder = _find(str(path_or_name))
+        values, _ = fmt.read_description(folder)
+    except RobotVisionError as error:
+        return [str(error)]
+    for name, expected in values['files'].items():
+        try:
+            fmt.check_file(folder, name, expected)
+        except BundleError as error:
+            problems.append(str(error))
+    if not problems:
+        try:
+            load_bundle(folder).load_network()
+        except RobotVisionError as error:
+            problems.append(str(error))
+    return problems
+
+
+def list_bundles() -> List[Path]:
+    """Folders of the bundles in the package's ``models/``, sorted by name; they are not verified."""
+    return sorted(path.parent for path in (share_directory() / 'models').glob(f'*/{fmt.DESCRIPTION}'))
+
+
+def save_bundle(
+    folder: Union[str, Path], network: Network, class_names: Sequence[str], preprocessing: Preprocessing, *,
+    name: Optional[str] = None, temperature: Optional[float] = None, precision: str = 'float32',
+    conformal: Optional[Tuple[float, float]] = None, ood: Optional[OodCalibration] = None, abstain_cost: float = 0.5,
+    metrics: Optional[Mapping[str, Any]] = None, provenance: Optional[Mapping[str, Any]] = None, card: str = '',
+    half: bool = False, overwrite: bool = False,
+) -> Bundle:
+    """Write a bundle, all or nothing, and load it back.
+
+    Args:
+        folder: of the bundle; its parent must exist.
+        name: None: the folder's name.
+        temperature: None: uncalibrated; then ``precision`` and ``conformal`` do not count.
+        conformal: (alpha, quantile).
+        ood: score with its calibration.
+        provenance: versions of the libraries and the date are added.
+        card: Markdown text of ``MODEL_CARD.md``; empty: just the name.
+        half: store matrices and convolutions as float16, which halves the file.
+        overwrite: replace a bundle that is there.
+
+    Raises:
+        BundleError: the folder is there already, or the values break a rule of the schema.
+    """
+    folder = Path(folder)
+    if folder.exists() and not overwrite:
+        raise BundleError(f'{folder}: is there already; choose another name, or say that it may be overwritten')
+    if not folder.resolve().parent.is_dir():
+        raise BundleError(f'{folder}: the folder {folder.resolve().parent} does not exist')
+    calibration = None
+    if temperature is not None:
+        calibration = {'temperature': float(temperature), 'precision': precision, 'conformal': None}
+        if conformal is not None:
+            calibration['conformal'] = {'alpha': conformal[0], 'quantile': conformal[1]}
+    name = name or folder.resolve().name
+    values = {
+        'schema_version': fmt.SCHEMA_VERSION, 'name': name, 'architecture': network.architecture.as_dict(),
+        'class_names': list(class_names), 'preprocessing': asdict(preprocessing), 'calibration': calibration,
+        'ood': None if ood is None else {'method': ood.method}, 'abstain_cost': abstain_cost,
+        'metrics': dict(metrics or {}), 'provenance': {**_versions(), **(provenance or {})}, 'files': {},
+    }
+    temporary = Path(tempfile.mkdtemp(prefix=f'.{folder.name}-', dir=folder.resolve().parent))
+    try:
+        save_file(_storable(network, half), str(temporary / fmt.MODEL))
+        if ood is not None:
+            tensors = {f'ood.{key}': tensor.contiguous() for key, tensor in ood.tensors.items()}
+            if ood.scores is not None:
+                tensors['ood.calibration_scores'] = torch.from_numpy(ood.scores)
+            save_file(tensors, str(temporary / fmt.UNCERTAINTY))
+        (temporary / fmt.CARD).write_text(card or f'# {name}\n', encoding='utf-8')
+        values['files'] = {path.name: fmt.hash_file(path) for path in sorted(temporary.iterdir())}
+        try:
+            fmt.check_description(values)
+            text = json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False)
+        except (BundleError, ConfigError, TypeError, ValueError) as error:
+            raise BundleError(f'{folder}: cannot be written: {error}') from error
+        (temporary / fmt.DESCRIPTION).write_text(text + '\n', encoding='utf-8')
+        load_bundle(temporary)
+        temporary.chmod(0o755)
+        _put_in_place(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return load_bundle(folder)
+
+
+def _find(source: str) -> Path:
+    """The folder that a bundle's path or name means."""
+    path = Path(source).expanduser()
+    if (path / fmt.DESCRIPTION).is_file() or (path.is_dir() and len(path.parts) > 1) or path.is_absolute():
+        return path
+    try:
+        models = share_directory() / 'models'
+        known = [folder.name for folder in list_bundles()]
+    except RobotVisionError:
+        raise BundleError(f'no model bundle {source!r}: there is no such folder, and the package is installed without '
+                          'its models') from None
+    if source in known:
+        return models / source
+    nearest = did_you_mean(source, known + [TORCHVISION + source])
+    raise BundleError(f'no model bundle {source!r}{nearest or "."} There are {", ".join(known) or "none"} in {models}; a model '
+                      'may also be a folder, or torchvision:<architecture>')
+
+
+def _torchvision_bundle(source: str) -> Bundle:
+    """torchvision's own weights as an uncalibrated bundle; they are fetched when the network is loaded."""
+    name, _, wanted = source[len(TORCHVISION):].partition('@')
+    try:
+        entry = torchvision_weights(name, wanted or 'DEFAULT')
+    except ConfigError as error:
+        raise BundleError(f'model {source!r}: {error}') from error
+    class_names, preprocessing = torchvision_facts(name, entry)
+    input_size = entry.meta['min_size'][0] if name.startswith(('vit_', 'maxvit_')) else None
+    return Bundle(
+        name=source, source=source, folder=None, identity=f'{TORCHVISION}{name}@{entry.name}',
+        architecture=Architecture(name, len(class_names), input_size=input_size), class_names=class_names,
+        preprocessing=preprocessing, provenance=MappingProxyType({'weights': entry.url}))
+
+
+def torchvision_facts(name: str, entry: Any) -> Tuple[Tuple[str, ...], Preprocessing]:
+    """Class names, made unique, and preprocessing of an entry of torchvision's weights."""
+    transform = entry.transforms()
+    crop = tuple(transform.crop_size) * (2 if len(transform.crop_size) == 1 else 1)
+    preprocessing = Preprocessing(resize=transform.resize_size[0], crop=crop,
+                                  **normalisation(name, transform.mean, transform.std))
+    return unique_names(entry.meta['categories']), preprocessing
+
+
+# ImageNet has a dog and a garment of this name; the meanings are those of their synsets.
+_MEANINGS = {'Cardigan': 'Cardigan (dog)', 'cardigan': 'cardigan (garment)'}
+
+
+def unique_names(names: Sequence[str]) -> Tuple[str, ...]:
+    """The names; where some differ in case alone or not at all, with their meaning or a number in brackets."""
+    total = Counter(name.lower() for name in names)
+    seen: Dict[str, int] = Counter()
+    unique = []
+    for name in names:
+        if total[name.lower()] > 1:
+            seen[name.lower()] += 1
+            name = _MEANINGS.get(name, f'{name} ({seen[name.lower()]})')
+        unique.append(name)
+    return tuple(unique)
+
+
+def _check_head(folder: Path, values: Mapping[str, Any]) -> None:
+    """Raise unless the weights can be read and have one output a class."""
+    path = folder / fmt.MODEL
+    try:
+        with safe_open(str(path), framework='pt') as file:
+            heads = [key for key in file.keys() if key in ('head.weight', 'head.0.weight')]
+            outputs = file.get_slice(heads[0]).get_shape()[0] if heads else None
+    except SafetensorError as error:
+        raise BundleError(f'{path}: is not a whole safetensors file ({error})') from error
+    if outputs != len(values['class_names']):
+        raise BundleError(f'{path}: the head has {outputs} outputs, but {fmt.DESCRIPTION} names '
+                          f'{len(values["class_names"])} classes')
+
+
+def _read_ood(folder: Path, values: Optional[Mapping[str, Any]]) -> Optional[OodCalibration]:
+    """The OOD score of a bundle with its tensors."""
+    if values is None:
+        return None
+    path = folder / fmt.UNCERTAINTY
+    tensors = {key[len('ood.'):]: tensor for key, tensor in _read_tensors(path).items() if key.startswith('ood.')}
+    scores = tensors.pop('calibration_scores', None)
+    try:
+        calibration = OodCalibration(values['method'], None if scores is None else scores.numpy(),
+                                     MappingProxyType(tensors))
+        calibration.build_score()
+    except RobotVisionError as error:
+        raise BundleError(f'{path}: {error}') from error
+    return calibration
+
+
+def _read_tensors(path: Path) -> Dict[str, torch.Tensor]:
+    try:
+        return load_file(str(path))
+    except (SafetensorError, OSError) as error:
+        raise BundleError(f'{path}: is not a whole safetensors file ({error})') from error
+
+
+def _storable(network: Network, half: bool) -> Dict[str, torch.Tensor]:
+    """The state dict on the CPU. Biases and statistics stay float32: they are small, and variances exceed float16."""
+    state = {}
+    for key, value in network.state_dict().items():
+        value = value.detach().cpu()
+        if value.is_floating_point():
+            value = value.to(torch.float16 if half and value.ndim >= 2 else torch.float32)
+        state[key] = value.clone(memory_format=torch.contiguous_format)
+    return state
+
+
+def _versions() -> Dict[str, str]:
+    return {'created': datetime.now(timezone.utc).isoformat(timespec='seconds'), 'robot_vision_dl': __version__,
+            'torch': torch.__version__, 'python': platform.python_version()}
+
+
+def _put_in_place(temporary: Path, folder: Path) -> None:
+    """Rename a finished folder to its name; a bundle that is there is moved away first and then removed."""
+    if not folder.exists():
+        temporary.rename(folder)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f'.{folder.name}-old-', dir=folder.resolve().parent))
+    os.rename(folder, old / 'bundle')
+    try:
+        temporary.rename(folder)
+    except OSError:
+        os.rename(old / 'bundle', folder)
+        raise
+    finally:
+        shutil.rmtree(old, ignore_errors=True)

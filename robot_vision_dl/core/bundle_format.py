@@ -1,0 +1,194 @@
+"""The files of a model bundle: what is in them, and the checks that each must pass.
+
+``bundle.json`` is one JSON object with exactly these keys:
+
+==================  =====================================================================================
+``schema_version``  1
+``name``            of the bundle, for people and reports
+``architecture``    ``name``, ``num_classes``, ``in_channels``, ``head``, ``dropout``, ``input_size``
+                    (see :class:`~.architectures.Architecture`)
+``class_names``     one a class, in the order of the logits; unique, not empty, none of the reserved names
+``preprocessing``   ``resize``, ``crop``, ``mean``, ``std`` (see :class:`~.preprocess.Preprocessing`)
+``calibration``     null, or ``temperature``, ``precision`` (of the arithmetic it was fitted at) and ``conformal``
+                    (null, or ``alpha`` and ``quantile``)
+``ood``             null, or ``method``
+``abstain_cost``    in [0, 1], used where a deployment says nothing else
+``metrics``         object of measured figures, with the number of pictures that each rests on
+``provenance``      object: where the weights and the calibration come from
+``files``           SHA-256 of every other file: ``model.safetensors``, ``MODEL_CARD.md`` and, where there is an OOD
+                    score, ``uncertainty.safetensors``
+==================  =====================================================================================
+
+``model.safetensors`` is ``Network.state_dict()``, in float32, or in float16 to be small. ``uncertainty.safetensors`` holds
+``ood.calibration_scores`` (float32, ascending) and ``ood.<tensor>`` for each tensor of a fitted score.
+"""
+import hashlib
+import json
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+
+from .architectures import Architecture
+from .errors import BundleError, ConfigError
+from .preprocess import Preprocessing
+from .types import RESERVED_NAMES
+
+SCHEMA_VERSION = 1
+DESCRIPTION = 'bundle.json'
+MODEL = 'model.safetensors'
+UNCERTAINTY = 'uncertainty.safetensors'
+CARD = 'MODEL_CARD.md'
+
+_KEYS = ('schema_version', 'name', 'architecture', 'class_names', 'preprocessing', 'calibration', 'ood', 'abstain_cost',
+         'metrics', 'provenance', 'files')
+_PRECISIONS = ('float32', 'float16', 'bfloat16')
+
+
+def read_description(folder: Path) -> Tuple[Dict[str, Any], str]:
+    """The checked content of ``bundle.json`` and its SHA-256.
+
+    Raises:
+        BundleError: it is missing, is not JSON, or breaks a rule of the schema.
+    """
+    path = folder / DESCRIPTION
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise BundleError(f'{path}: cannot be read ({error.strerror}); a bundle is a folder with {DESCRIPTION}, {MODEL} '
+                          f'and {CARD}') from error
+    try:
+        values = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_refuse_duplicates)
+    except ValueError as error:
+        raise BundleError(f'{path}: is not valid JSON ({error})') from error
+    try:
+        check_description(values)
+    except (BundleError, ConfigError) as error:
+        raise BundleError(f'{path}: {error}') from error
+    return values, hashlib.sha256(text).hexdigest()
+
+
+def check_description(values: Any) -> None:
+    """Raise :class:`BundleError` or :class:`ConfigError` for the first rule of the schema that ``values`` breaks."""
+    if not isinstance(values, dict):
+        raise BundleError(f'must be a JSON object, got {type(values).__name__}')
+    version = values.get('schema_version')
+    if version != SCHEMA_VERSION or type(version) is not int:
+        raise BundleError(f'schema_version is {version!r}, this version of robot_vision_dl reads {SCHEMA_VERSION}; '
+                          'update robot_vision_dl, or import the model again')
+    _check_keys(values, _KEYS, 'bundle')
+    for key, kind in (('name', str), ('metrics', dict), ('provenance', dict), ('files', dict)):
+        _check_type(values[key], kind, key)
+    architecture = build_section(Architecture, values['architecture'], 'architecture')
+    build_section(Preprocessing, values['preprocessing'], 'preprocessing')
+    check_class_names(values['class_names'])
+    if len(values['class_names']) != architecture.num_classes:
+        raise BundleError(f'class_names: {len(values["class_names"])} names, but the network has '
+                          f'{architecture.num_classes} classes')
+    _check_number(values['abstain_cost'], 0, 1, 'abstain_cost')
+    if values['calibration'] is not None:
+        _check_calibration(values['calibration'])
+    if values['ood'] is not None:
+        _check_keys(values['ood'], ('method',), 'ood')
+        _check_type(values['ood']['method'], str, 'ood.method')
+    _check_files(values['files'], values['ood'] is not None)
+
+
+def check_class_names(names: Any) -> None:
+    """Raise :class:`BundleError` unless ``names`` can be the names of classes."""
+    _check_type(names, list, 'class_names')
+    if not names:
+        raise BundleError('class_names: at least one class is needed, got none')
+    seen = set()
+    for index, name in enumerate(names):
+        if not isinstance(name, str) or not name.strip() or name != name.strip():
+            raise BundleError(f'class_names[{index}]: must be a name without space around it, got {name!r}')
+        if name.lower() in RESERVED_NAMES:
+            raise BundleError(f'class_names[{index}]: {name!r} is reserved for decisions that are no class; rename the '
+                              'class')
+        if name in seen:
+            raise BundleError(f'class_names[{index}]: {name!r} occurs twice; names must be unique')
+        seen.add(name)
+
+
+def build_section(kind: type, values: Any, where: str) -> Any:
+    """An instance of a dataclass from a JSON object with exactly its fields."""
+    _check_keys(values, tuple(f.name for f in fields(kind)), where)
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise BundleError(f'{where}: {error}') from error
+
+
+def check_file(folder: Path, name: str, digest: str) -> None:
+    """Raise :class:`BundleError` unless the file has the SHA-256 that the bundle states for it."""
+    path = folder / name
+    try:
+        found = hash_file(path)
+    except OSError as error:
+        raise BundleError(f'{path}: cannot be read ({error.strerror}), but {DESCRIPTION} lists it; copy the bundle '
+                          'again') from error
+    if found != digest:
+        raise BundleError(f'{path}: its SHA-256 is {found[:12]}..., {DESCRIPTION} states {digest[:12]}...: the file was '
+                          'changed or damaged; copy the bundle again')
+
+
+def hash_file(path: Path) -> str:
+    """SHA-256 of a file in hexadecimal."""
+    digest = hashlib.sha256()
+    with open(path, 'rb') as file:
+        for block in iter(lambda: file.read(1 << 20), b''):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _check_calibration(values: Any) -> None:
+    _check_keys(values, ('temperature', 'precision', 'conformal'), 'calibration')
+    _check_number(values['temperature'], 1e-3, 1e3, 'calibration.temperature')
+    if values['precision'] not in _PRECISIONS:
+        raise BundleError(f'calibration.precision: must be one of {", ".join(_PRECISIONS)}, got '
+                          f'{values["precision"]!r}')
+    if values['conformal'] is not None:
+        _check_keys(values['conformal'], ('alpha', 'quantile'), 'calibration.conformal')
+        _check_number(values['conformal']['alpha'], 0, 1, 'calibration.conformal.alpha')
+        _check_number(values['conformal']['quantile'], 0, 1, 'calibration.conformal.quantile')
+
+
+def _check_files(files: Mapping[str, Any], has_ood: bool) -> None:
+    needed = [MODEL, CARD] + ([UNCERTAINTY] if has_ood else [])
+    _check_keys(files, tuple(needed), 'files')
+    for name, digest in files.items():
+        if not isinstance(digest, str) or len(digest) != 64 or set(digest) - set('0123456789abcdef'):
+            raise BundleError(f'files.{name}: must be a SHA-256 in lower-case hexadecimal, got {digest!r}')
+
+
+def _check_keys(values: Any, keys: Sequence[str], where: str) -> None:
+    _check_type(values, dict, where)
+    missing: List[str] = [key for key in keys if key not in values]
+    surplus: List[str] = [key for key in values if key not in keys]
+    if missing:
+        raise BundleError(f'{where}: the key {missing[0]!r} is missing; there must be {", ".join(keys)}')
+    if surplus:
+        raise BundleError(f'{where}: the key {surplus[0]!r} is not known; there may be {", ".join(keys)}')
+
+
+def _check_type(value: Any, kind: type, where: str) -> None:
+    if not isinstance(value, kind):
+        names = {dict: 'an object', list: 'a list', str: 'a text'}
+        raise BundleError(f'{where}: must be {names[kind]}, got {value!r:.60}')
+
+
+def _check_number(value: Any, low: float, high: float, where: str) -> None:
+    if type(value) not in (int, float) or not low <= value <= high:
+        raise BundleError(f'{where}: must be a number in {low:g}..{high:g}, got {value!r}')
+
+
+def _refuse_constant(text: str) -> Optional[float]:
+    raise ValueError(f'{text} is not a number of JSON')
+
+
+def _refuse_duplicates(pairs: Sequence[Tuple[str, Any]]) -> Dict[str, Any]:
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f'the key {next(key for key in keys if keys.count(key) > 1)!r} occurs twice')
+    return values
