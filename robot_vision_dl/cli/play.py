@@ -1,0 +1,131 @@
+"""``robot-vision play``: bags to topics, without rosbag2."""
+import argparse
+import signal
+import sys
+
+HELP = 'publish the messages of bags on ROS 2 topics, at the recorded pace'
+EXAMPLES = """examples:
+  robot-vision play recording/                                   everything that is installed
+  robot-vision play drive.bag --images-only --rate 0.5 --loop
+  robot-vision play demo/ --topics /camera/image_raw/compressed --remap /camera/image_raw/compressed:=/image/compressed
+  robot-vision play recording/ --clock 100 --wait-for-subscribers
+
+ROS 1 and ROS 2 bags; several are played one after another. Messages are published as they were recorded, header and
+all; --stamp-now makes them look live. Exit codes: 0 played (or SIGTERM), 2 nothing to play, 130 Ctrl-C."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    parser.add_argument('bags', nargs='+', metavar='BAG', help='.bag, .mcap or .db3 file, or a folder')
+    parser.add_argument('--rate', type=float, default=1.0, metavar='X', help='times the recorded speed')
+    parser.add_argument('--loop', action='store_true', help='play again and again, until stopped')
+    parser.add_argument('--start', type=float, default=0.0, metavar='S', help='skip so many seconds')
+    parser.add_argument('--duration', type=float, metavar='S', help='play so many seconds of the bag')
+    parser.add_argument('--topics', nargs='+', metavar='TOPIC', help='these topics only')
+    parser.add_argument('--images-only', action='store_true', help='image topics only')
+    parser.add_argument('--remap', nargs='+', default=[], metavar='OLD:=NEW', help='publish OLD on NEW')
+    parser.add_argument('--clock', type=float, nargs='?', const=40.0, metavar='HZ',
+                        help='publish bag time on /clock; default 40 Hz')
+    parser.add_argument('--qos', choices=('reliable', 'best_effort'), default='reliable',
+                        help='reliable (default) reaches every subscriber; latched topics are always reliable')
+    parser.add_argument('--wait-for-subscribers', type=int, nargs='?', const=1, default=0, metavar='N',
+                        help='begin when there are N subscriptions over all topics; default 1')
+    parser.add_argument('--stamp-now', '--all-stamps-now', action='store_true',
+                        help='set header stamps to the time of publishing')
+    parser.add_argument('--dds-profile', metavar='auto|none|FILE', default='auto',
+                        help='Fast DDS profile; auto: the shipped one for large images, unless the environment has one')
+
+
+class _Stop:
+    """Asked for by SIGINT or SIGTERM; the handler only sets a flag, so that nothing is cut off midway."""
+
+    def __init__(self):
+        self.signal = None
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._on_signal)
+
+    def _on_signal(self, number, _frame) -> None:
+        self.signal = number
+
+    def __call__(self) -> bool:
+        return self.signal is not None
+
+
+def run(args: argparse.Namespace) -> int:
+    """Play."""
+    from ..data.bags import open_bags
+    from ..data.playback import Selection, parse_remaps
+    from ..ros.dds import apply_profile
+    stop = _Stop()
+    apply_profile(args.dds_profile)
+    selection = Selection(tuple(args.topics) if args.topics else None, args.images_only, args.start, args.duration)
+    remap = parse_remaps(args.remap)
+    readers = open_bags(args.bags)
+    try:
+        rclpy = _rclpy()
+        from ..ros.player import Player, PlayOptions
+        options = PlayOptions(selection, args.rate, args.loop, remap, args.clock, args.qos == 'best_effort',
+                              args.wait_for_subscribers, args.stamp_now)
+        rclpy.init(args=[], signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
+        try:
+            player = Player(readers, options)
+            try:
+                _play(player, options, readers, stop)
+            finally:
+                player.close()
+        finally:
+            rclpy.shutdown()
+    finally:
+        for reader in readers:
+            reader.close()
+    return 130 if stop.signal == signal.SIGINT else 0
+
+
+def _play(player, options, readers, stop: _Stop) -> None:
+    for line in [problem for reader in readers for problem in reader.problems] + player.skipped:
+        print(f'robot-vision play: {line}', file=sys.stderr)
+    if options.wait_for_subscribers:
+        print(f'waiting for {options.wait_for_subscribers} subscription(s)', file=sys.stderr)
+        if not player.wait_for_subscribers(stop):
+            return
+    terminal = sys.stderr.isatty()
+    known = {problem for reader in readers for problem in reader.problems}
+
+    def progress(played_s: float, summary) -> None:
+        if terminal:
+            print(f'\r{played_s:7.1f} / {player.length_s:.1f} s  {sum(summary.counts.values())} messages, '
+                  f'{summary.late} late ', end='', file=sys.stderr, flush=True)
+
+    summary = player.play(stop, progress)
+    if terminal:
+        print('\r\033[K', end='', file=sys.stderr)
+    for line in dict.fromkeys(problem for reader in readers for problem in reader.problems):
+        if line not in known:
+            print(f'robot-vision play: {line}', file=sys.stderr)
+    _report(summary)
+
+
+def _report(summary) -> None:
+    from ..ros.player import LATE_MS
+    total = sum(summary.counts.values())
+    width = max(len(topic) for topic in summary.counts)
+    for topic, count in sorted(summary.counts.items()):
+        rate = f'{(count - 1) / summary.duration_s:9.2f} Hz' if count > 1 and summary.duration_s > 0 else ''
+        print(f'  {topic.ljust(width)}  {count:6d}  {rate}'.rstrip())
+    median, p99 = summary.lateness_ms
+    print(f'played {total} messages in {summary.duration_s:.2f} s; behind time: median {median:.2f} ms, p99 {p99:.2f} '
+          f'ms, worst {summary.worst_late_ms:.2f} ms, {summary.late} by more than {LATE_MS:g} ms')
+    if total and summary.late > total // 10:
+        print('The machine or a slow reliable subscriber does not keep up: try --qos best_effort, --rate 0.5 or '
+              '--topics.', file=sys.stderr)
+
+
+def _rclpy():
+    try:
+        import rclpy
+        import rclpy.signals
+    except ImportError as error:
+        from ..core.errors import RobotVisionError
+        raise RobotVisionError(f'ROS 2 is not here ({error}); source an installation (source /opt/ros/<distro>/'
+                               'setup.bash) or install it with `pip install \'robot_vision_dl[ros]\'`') from error
+    return rclpy
