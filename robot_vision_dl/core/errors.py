@@ -9,11 +9,25 @@ class ConfigError(RobotVisionError, ValueError):
     """A setting has a value that cannot be used."""
 
 
+IMAGE_REASONS = (
+    'truncated',  # the message, its pixels or its JPEG or PNG file end too early
+    'malformed',  # the serialized bytes are no image message
+    'empty',  # no pixels, or no data
+    'too_large',  # more than image.max_megapixels
+    'aspect_ratio',  # a strip of pixels
+    'encoding',  # an encoding that is not known, or whose numbers have no meaning as a picture
+    'step',  # rows shorter than their pixels
+    'compressed',  # neither JPEG nor PNG nor compressedDepth, or damaged
+    'no_valid_depth',  # a depth image without a single reading
+)
+"""Every value of :attr:`ImageError.reason`."""
+
+
 class ImageError(RobotVisionError, ValueError):
     """An image message cannot be turned into a picture.
 
     Attributes:
-        reason: short machine-readable name under which the frame is counted, e.g. ``truncated``.
+        reason: one of :data:`IMAGE_REASONS`, under which the frame is counted.
     """
 
     def __init__(self, reason: str, message: str):

@@ -1,0 +1,78 @@
+"""``sensor_msgs/CompressedImage`` -> pictures: JPEG, PNG, and image_transport's ``compressedDepth``.
+
+What the data are is read from the data; ``format`` is written too differently by different drivers (``jpeg``, ``jpg``,
+``rgb8; jpeg compressed bgr8``, nothing at all) and is used for depth alone. The colour order it may tell never matters:
+JPEG and PNG files say themselves which channel is red, and the transport's publisher puts them in order.
+"""
+from struct import unpack_from
+
+import numpy as np
+
+from .config import ImageConfig
+from .convert import to_8bit
+from .depth import depth_to_grey
+from .errors import ImageError
+from .image_file import decode_file
+from .rvl import decode_rvl
+from .types import ColorOrder, CompressedImage, Picture
+
+_CONFIG_HEADER_BYTES = 12  # int32 format, float32 depthParam[2]: compressed_depth_image_transport/compression_common.h
+_PNG = b'\x89PNG'
+_ORDERS = {3: ColorOrder.BGR, 4: ColorOrder.BGRA}
+
+
+def decode_compressed(image: CompressedImage, config: ImageConfig) -> Picture:
+    """Turn a message into a picture: 8 bit, grey, BGR or BGRA; EXIF orientation is ignored, as image_transport does.
+
+    Raises:
+        ImageError: ``empty``, ``too_large``, ``aspect_ratio``, ``truncated``, ``compressed``, ``no_valid_depth``, or
+            ``encoding`` for depth of an unknown type.
+    """
+    if image.data.size == 0:
+        raise ImageError('empty', 'the compressed image has no data; does the camera driver run?')
+    encoding, _, transport = image.format.partition(';')
+    encoding = encoding.strip()
+    # Older publishers of compressedDepth say no more than the encoding.
+    if 'compressedDepth' in transport or image.data[_CONFIG_HEADER_BYTES:][:4].tobytes() == _PNG:
+        return depth_to_grey(decode_compressed_depth(image.data, encoding, transport, config), config)
+    pixels = decode_file(image.data, config, image.format)
+    if pixels.dtype == np.uint16:
+        if encoding == '16UC1' and pixels.ndim == 2:
+            return depth_to_grey(pixels, config)
+        pixels = to_8bit(pixels)
+    return Picture(pixels, ColorOrder.MONO if pixels.ndim == 2 else _ORDERS[pixels.shape[2]])
+
+
+def decode_compressed_depth(data: np.ndarray, encoding: str, transport: str, config: ImageConfig) -> np.ndarray:
+    """Decode a message of image_transport's ``compressedDepth``.
+
+    Args:
+        data: uint8, shape (n,): the transport's header, then a 16 bit PNG or an RVL stream.
+        encoding: 16UC1, mono16 or 32FC1, what ``format`` has before its semicolon.
+        transport: what ``format`` has after it: ``compressedDepth``, ``compressedDepth png`` or ``compressedDepth rvl``.
+
+    Returns:
+        uint16 millimetres, or float32 metres with NaN for no reading, shape (H, W).
+
+    Raises:
+        ImageError: ``encoding``, ``too_large``, ``aspect_ratio``, ``truncated`` or ``compressed``.
+    """
+    if encoding not in ('16UC1', 'mono16', '32FC1'):
+        raise ImageError('encoding', f'compressedDepth carries 16UC1, mono16 or 32FC1, got {encoding[:60]!r}')
+    if data.size < _CONFIG_HEADER_BYTES:
+        raise ImageError('truncated', f'compressedDepth has a header of {_CONFIG_HEADER_BYTES} bytes, got {data.size}')
+    a, b = unpack_from('<ff', data.data, 4)
+    has_header = data[:4].tobytes() != _PNG  # some drivers leave it out
+    content = data[_CONFIG_HEADER_BYTES:] if has_header else data
+    if 'rvl' in transport:
+        numbers = decode_rvl(content, config)
+    else:
+        numbers = decode_file(content, config, f'{encoding};{transport}')
+    if numbers.ndim != 2 or numbers.dtype != np.uint16:
+        raise ImageError('compressed', f'compressedDepth must hold one channel of 16 bit, got {numbers.dtype} of shape '
+                                       f'{numbers.shape}')
+    if encoding != '32FC1':
+        return numbers
+    # Stored is the inverse depth, a / depth + b; 0 stands for no reading.
+    with np.errstate(divide='ignore', invalid='ignore', over='ignore'):
+        return np.where(numbers > 0, np.float32(a) / (numbers.astype(np.float32) - np.float32(b)), np.float32(np.nan))
