@@ -64,6 +64,11 @@ def main(argv: Optional[List[str]] = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+    except Exception as error:
+        # How rclpy reports SIGINT and SIGTERM; not imported here, since most commands do without rclpy.
+        if type(error).__name__ == 'ExternalShutdownException':
+            return 130
+        raise
 
 
 if __name__ == '__main__':

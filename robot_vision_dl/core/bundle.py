@@ -104,7 +104,7 @@ def load_bundle(path_or_name: Union[str, Path]) -> Bundle:
     source = str(path_or_name)
     if source.startswith(TORCHVISION):
         return _torchvision_bundle(source)
-    folder = _find(source)
+    folder = find_bundle(source)
     values, digest = fmt.read_description(folder)
     for name, expected in values['files'].items():
         fmt.check_file(folder, name, expected)
@@ -125,7 +125,7 @@ def verify_bundle(path_or_name: Union[str, Path]) -> List[str]:
     """Everything that is wrong with a bundle, one sentence each; empty if it is sound and its network loads."""
     problems = []
     try:
-        folder = _find(str(path_or_name))
+        folder = find_bundle(str(path_or_name))
         values, _ = fmt.read_description(folder)
     except RobotVisionError as error:
         return [str(error)]
@@ -211,8 +211,12 @@ def save_bundle(
     return load_bundle(folder)
 
 
-def _find(source: str) -> Path:
-    """The folder that a bundle's path or name means."""
+def find_bundle(source: str) -> Path:
+    """The folder that a bundle's path or name means; what lies in it is not looked at.
+
+    Raises:
+        BundleError: there is no such folder and no such name.
+    """
     path = Path(source).expanduser()
     if (path / fmt.DESCRIPTION).is_file() or (path.is_dir() and len(path.parts) > 1) or path.is_absolute():
         return path

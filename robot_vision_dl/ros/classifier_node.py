@@ -20,7 +20,7 @@ from . import messages, qos
 from .camera import CameraInput, CameraOutput
 from .diagnostics import CameraHealth, model_status
 from .parameters import ConfigParameters
-from ..core.bundle import find_bundle
+from ..core.bundle import TORCHVISION, find_bundle
 from ..core.config import ClassifierConfig
 from ..core.engine import Engine, Timing
 from ..core.errors import ConfigError, RobotVisionError
@@ -44,7 +44,7 @@ class ClassifierNode(LifecycleNode):
         self._loading = ''
         self._loading_lock = threading.Lock()
         self._drop_logged: Dict[tuple, List[float]] = {}
-        self._parameters = ConfigParameters(self, ClassifierConfig, lambda: self._pipeline is not None, self._on_change)
+        self._config_parameters = ConfigParameters(self, ClassifierConfig, lambda: self._pipeline is not None, self._on_change)
         self._label_info = self.create_publisher(LabelInfo, '~/label_info', qos.LATCHED)
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', qos.RESULTS_OUT)
         # Wall time even under use_sim_time: a paused bag must not silence the diagnostics.
@@ -53,7 +53,7 @@ class ClassifierNode(LifecycleNode):
     @property
     def config(self) -> ClassifierConfig:
         """The parameters as they stand."""
-        return self._parameters.config
+        return self._config_parameters.config
 
     # Lifecycle. An exception here would end in error processing; a bad setting must leave the node where it was.
 
@@ -172,7 +172,8 @@ class ClassifierNode(LifecycleNode):
     def _on_change(self, config: ClassifierConfig, names: List[str]) -> None:
         if 'model' in names and self._pipeline is not None:
             if config.model != self._pipeline.bundle.source:
-                find_bundle(config.model)
+                if not config.model.startswith(TORCHVISION):
+                    find_bundle(config.model)
                 self._load_beside(config)
         if self._engine is not None:
             self._engine.configure(config)

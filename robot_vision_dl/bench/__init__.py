@@ -1,0 +1,1 @@
+"""What ``robot-vision bench`` measures, each figure beside its floor."""

@@ -1,0 +1,68 @@
+"""Child processes that never outlive the command that started them."""
+import os
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Dict, List, Mapping, Optional, Sequence
+
+INTERRUPT_GRACE_S = 10.0
+
+
+def isolated_environment(environment: Optional[Mapping[str, str]] = None) -> Dict[str, str]:
+    """A copy of the environment in which ROS talks within this machine, on a domain of its own.
+
+    A domain that the user has chosen is kept, so that ``ros2 topic echo`` in another shell can listen.
+    """
+    result = dict(os.environ if environment is None else environment)
+    # Fast DDS derives ports from the domain; up to 101 they stay clear of Linux' ephemeral ones.
+    result.setdefault('ROS_DOMAIN_ID', str(random.SystemRandom().randint(1, 101)))
+    result.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    return result
+
+
+class Children:
+    """A context that stops its processes at the end, whatever happens: SIGINT first, SIGKILL if that is ignored."""
+
+    def __init__(self, environment: Mapping[str, str]):
+        self._environment = dict(environment)
+        self._processes: List[subprocess.Popen] = []
+
+    def start(self, command: Sequence[str], log: Optional[Path] = None, **popen_arguments) -> subprocess.Popen:
+        """Start a process in a session of its own; what it prints goes to ``log``, or to ours."""
+        output = open(log, 'wb') if log else None
+        try:
+            process = subprocess.Popen(
+                command, env=self._environment, stdin=subprocess.DEVNULL, start_new_session=True,
+                **{'stdout': output, 'stderr': subprocess.STDOUT if output else None, **popen_arguments})
+        finally:
+            if output:
+                output.close()
+        self._processes.append(process)
+        return process
+
+    def robot_vision(self, *arguments: str, **options) -> subprocess.Popen:
+        """Start a ``robot-vision`` command of this installation."""
+        return self.start([sys.executable, '-m', 'robot_vision_dl.cli.main', *arguments], **options)
+
+    def stop(self, process: subprocess.Popen) -> int:
+        """End one process and return its exit code."""
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(INTERRUPT_GRACE_S)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        return process.returncode
+
+    def __enter__(self) -> 'Children':
+        return self
+
+    def __exit__(self, *_) -> None:
+        for process in reversed(self._processes):
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+        for process in reversed(self._processes):
+            self.stop(process)
