@@ -157,7 +157,9 @@ def run(command: list, failure: str) -> None:
 def _what_pip_does() -> str:
     lines = [line for line in LOG.read_text(errors='replace').splitlines()
              if line.startswith(('Collecting', 'Processing', 'Installing', 'Building'))]
-    return lines[-1].split(' (from')[0][:60] if lines else ''
+    if not lines:
+        return ''
+    return 'unpacking' if lines[-1].startswith('Installing') else lines[-1].split(' (from')[0][:60]
 
 
 def pip(*arguments: str) -> list:

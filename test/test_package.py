@@ -1,0 +1,161 @@
+"""What is installed, and what is declared as needed, in both worlds: pip's setup.py and rosdep's package.xml."""
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+import robot_vision_dl
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+SOURCES = ('robot_vision_dl', 'launch', 'config', 'models', 'resource', 'setup.py', 'setup.cfg', 'pyproject.toml',
+           'package.xml', 'LICENSE')
+
+# What pip calls it, what rosdep calls it, what Python calls it. rosdep's key for safetensors is one that brings it.
+NAMES = {
+    'numpy': ('python3-numpy', 'numpy'),
+    'opencv-python': ('python3-opencv', 'cv2'),
+    'pyyaml': ('python3-yaml', 'yaml'),
+    'rosbags': ('python3-rosbags-pip', 'rosbags'),
+    'safetensors': ('python3-timm-pip', 'safetensors'),
+    'torch': ('python3-pytorch-pip', 'torch'),
+    'torchvision': ('python3-pytorch-pip', 'torchvision'),
+}
+# Brought by rosbags, which needs them for the same bags (`compression` is what backports.zstd is called from 3.14 on).
+BY_ROSBAGS = {'lz4', 'backports', 'compression'}
+# Used where it is installed, never required.
+OPTIONAL = {'cv_bridge', 'ament_index_python'}
+
+
+def setup_py() -> dict:
+    """REQUIREMENTS and EXTRAS."""
+    tree = ast.parse((REPOSITORY / 'setup.py').read_text())
+    return {node.targets[0].id: ast.literal_eval(node.value) for node in tree.body
+            if isinstance(node, ast.Assign) and node.targets[0].id in ('REQUIREMENTS', 'EXTRAS')}
+
+
+def bare(requirement: str) -> str:
+    return re.split(r'[\[<>=~!; ]', requirement)[0]
+
+
+def manifest() -> ElementTree.Element:
+    return ElementTree.parse(REPOSITORY / 'package.xml').getroot()
+
+
+def rosdep_keys(*kinds: str) -> set:
+    return {element.text for kind in kinds for element in manifest().findall(kind)}
+
+
+def imported_by_the_package() -> set:
+    """Top-level names of all modules that some file of the package imports."""
+    found = set()
+    for path in (REPOSITORY / 'robot_vision_dl').rglob('*.py'):
+        for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.split('.')[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                found.add(node.module.split('.')[0])
+    return found - set(sys.stdlib_module_names) - {'robot_vision_dl'}
+
+
+def test_version_is_the_same_everywhere():
+    assert manifest().findtext('version') == robot_vision_dl.__version__
+
+
+def test_every_import_is_declared_for_pip_and_for_rosdep():
+    declared = setup_py()
+    by_pip = {NAMES[bare(item)][1] for item in declared['REQUIREMENTS']}
+    by_pip |= {bare(item)[len('ros-'):].replace('-', '_') for item in declared['EXTRAS']['ros']}
+    by_pip.add('vision_msgs')  # by `robot-vision build-msgs`
+    by_rosdep = rosdep_keys('depend', 'exec_depend')
+    by_rosdep |= {module for key, module in NAMES.values() if key in by_rosdep}
+    imported = imported_by_the_package() - OPTIONAL - BY_ROSBAGS
+    assert {'torch', 'rclpy', 'vision_msgs'} <= imported
+    assert imported - by_pip == set()
+    assert imported - by_rosdep == set()
+
+
+def test_every_requirement_of_pip_has_its_rosdep_key():
+    keys = rosdep_keys('exec_depend')
+    for requirement in setup_py()['REQUIREMENTS']:
+        assert NAMES[bare(requirement)][0] in keys
+
+
+@pytest.fixture(scope='module')
+def wheel(tmp_path_factory) -> zipfile.ZipFile:
+    """The wheel that pip makes of a copy of the checkout."""
+    folder = tmp_path_factory.mktemp('wheel')
+    copy = folder / 'checkout'
+    copy.mkdir()
+    for name in SOURCES:
+        source = REPOSITORY / name
+        if source.is_dir():
+            shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns('__pycache__'))
+        else:
+            shutil.copy2(source, copy / name)
+    done = subprocess.run([sys.executable, '-m', 'pip', 'wheel', '--no-deps', '--no-build-isolation', '-q', '-w',
+                           str(folder), str(copy)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    path, = folder.glob('*.whl')
+    with zipfile.ZipFile(path) as archive:
+        yield archive
+
+
+def test_wheel_has_every_module(wheel):
+    expected = {str(path.relative_to(REPOSITORY)) for path in (REPOSITORY / 'robot_vision_dl').rglob('*.py')}
+    assert expected - set(wheel.namelist()) == set()
+    assert not [name for name in wheel.namelist() if name.startswith('test')]
+
+
+def test_wheel_has_the_messages_to_build(wheel):
+    folder = 'robot_vision_dl/ros/interfaces'
+    assert {f'{folder}/vision_msgs/CMakeLists.txt', f'{folder}/vision_msgs/package.xml',
+            f'{folder}/vision_msgs/msg/Classification.msg', f'{folder}/drop_missing_includes.cmake'} \
+        <= set(wheel.namelist())
+
+
+def test_wheel_has_launch_config_and_models_where_ros_looks(wheel):
+    data = {name.split('.data/data/')[1] for name in wheel.namelist() if '.data/data/' in name}
+    expected = {f'share/robot_vision_dl/{path.relative_to(REPOSITORY)}'
+                for folder in ('launch', 'config', 'models') for path in (REPOSITORY / folder).rglob('*')
+                if path.is_file() and '__pycache__' not in path.parts}
+    expected |= {'share/ament_index/resource_index/packages/robot_vision_dl', 'share/robot_vision_dl/package.xml'}
+    assert expected - data == set()
+
+
+def test_wheel_has_an_executable_of_every_node(wheel):
+    nodes = {path.stem for path in (REPOSITORY / 'robot_vision_dl' / 'ros').glob('*_node.py')}
+    members = {Path(info.filename).name: info for info in wheel.infolist()
+               if '.data/data/lib/robot_vision_dl/' in info.filename}
+    assert set(members) == nodes
+    assert all(info.external_attr >> 16 & 0o111 == 0o111 for info in members.values())
+
+
+def installed_executable(name: str) -> Path:
+    path = Path(sys.prefix) / 'lib' / 'robot_vision_dl' / name
+    if not path.is_file():
+        pytest.skip(f'the package is not installed in {sys.prefix}: make setup')
+    return path
+
+
+def test_installed_node_runs_with_the_python_of_its_environment(tmp_path):
+    # As `ros2 run` does it: the file itself, from anywhere, with no environment activated.
+    pytest.importorskip('rclpy', reason='ROS 2 is not here')
+    environment = {key: value for key, value in os.environ.items() if key != '_ROS_WHEELS_BOOTSTRAP_COMPLETE'}
+    environment.update(PATH='/usr/bin:/bin', ROS_DOMAIN_ID=str(100 + os.getpid() % 100))
+    done = subprocess.run([str(installed_executable('classifier_node')), '--ros-args', '-p', 'no_such:='],
+                          cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+    assert "Couldn't parse" in done.stdout + done.stderr or 'no_such' in done.stdout + done.stderr
+
+
+def test_installed_command_knows_its_version(tmp_path):
+    installed_executable('classifier_node')
+    done = subprocess.run([str(Path(sys.executable).parent / 'robot-vision'), '--version'], cwd=tmp_path,
+                          capture_output=True, text=True, timeout=60)
+    assert done.stdout == f'robot-vision {robot_vision_dl.__version__}\n'
