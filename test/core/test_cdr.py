@@ -1,0 +1,204 @@
+"""The CDR decoder against rclpy's and rosbags' serializers, and against whatever bytes may arrive."""
+import struct
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from robot_vision_dl.core.cdr import decode_compressed_image, decode_image, encode_compressed_image, encode_image
+from robot_vision_dl.core.errors import ImageError
+from robot_vision_dl.core.types import CompressedImage, Header, RawImage
+
+DECODERS = (decode_image, decode_compressed_image)
+
+
+def raw_image(frame_id: str = 'camera', height: int = 3, width: int = 5, encoding: str = 'bgr8', big: bool = False,
+              stamp_ns: int = 1_234_567_890) -> RawImage:
+    step = 3 * width + 1
+    data = np.arange(height * step, dtype=np.uint8)
+    return RawImage(Header(stamp_ns, frame_id), height, width, encoding, big, step, data)
+
+
+def compressed_image(format: str = 'jpeg', size: int = 7, frame_id: str = 'camera') -> CompressedImage:
+    return CompressedImage(Header(-1_500_000_000, frame_id), format, np.arange(size, dtype=np.uint8))
+
+
+def assert_same(one, other):
+    for name in one.__dataclass_fields__:
+        if name == 'data':
+            np.testing.assert_array_equal(one.data, other.data)
+        else:
+            assert getattr(one, name) == getattr(other, name), name
+
+
+def big_endian(image: RawImage) -> bytes:
+    """The message in the byte order that this machine does not write, made by hand from the specification."""
+    def pad(raw):
+        return raw + bytes(-len(raw) % 4)
+
+    def string(text):
+        raw = text.encode() + b'\0'
+        return struct.pack('>I', len(raw)) + raw
+
+    seconds, nanoseconds = divmod(image.header.stamp_ns, 10 ** 9)
+    raw = pad(struct.pack('>iI', seconds, nanoseconds) + string(image.header.frame_id))
+    raw = raw + struct.pack('>II', image.height, image.width) + string(image.encoding) + bytes([image.is_bigendian])
+    raw = pad(raw) + struct.pack('>II', image.step, image.data.size) + image.data.tobytes()
+    return b'\x00\x00\x00\x00' + raw
+
+
+@pytest.mark.parametrize('frame_id', ['', 'c', 'ca', 'cam', 'camera_optical_frame', 'Kamera_ä'])
+@pytest.mark.parametrize('encoding', ['bgr8', 'mono16', 'bayer_rggb8', '8UC1'])
+def test_image_is_what_was_encoded_whatever_the_alignment(frame_id, encoding):
+    image = raw_image(frame_id, encoding=encoding, big=True)
+    assert_same(decode_image(encode_image(image)), image)
+    assert_same(decode_image(big_endian(image)), image)
+
+
+@pytest.mark.parametrize('size', [0, 1, 7, 1000])
+@pytest.mark.parametrize('format', ['', 'jpg', 'rgb8; jpeg compressed bgr8'])
+def test_compressed_image_is_what_was_encoded(format, size):
+    image = compressed_image(format, size)
+    assert_same(decode_compressed_image(encode_compressed_image(image)), image)
+
+
+@pytest.mark.parametrize('kind', [bytes, bytearray, memoryview, lambda raw: np.frombuffer(raw, np.uint8),
+                                  lambda raw: np.repeat(np.frombuffer(raw, np.uint8), 2)[::2]])
+def test_any_buffer_is_read(kind):
+    image = raw_image()
+    assert_same(decode_image(kind(encode_image(image))), image)
+
+
+def test_data_is_a_read_only_view():
+    buffer = bytearray(encode_image(raw_image()))
+    decoded = decode_image(buffer)
+    buffer[-1] = 99
+    assert decoded.data[-1] == 99
+    with pytest.raises(ValueError):
+        decoded.data[0] = 1
+    assert not decode_compressed_image(encode_compressed_image(compressed_image(size=0))).data.flags.writeable
+
+
+def test_bytes_after_the_message_are_ignored():
+    image = raw_image()
+    assert_same(decode_image(encode_image(image) + b'\0\0\0rest'), image)
+
+
+@pytest.mark.parametrize('frame_id', ['', 'cam', 'camera'])
+def test_agrees_with_rosbags(frame_id):
+    typesys = pytest.importorskip('rosbags.typesys')
+    store = typesys.get_typestore(typesys.Stores.ROS2_HUMBLE)
+    image, compressed = raw_image(frame_id), compressed_image('png', frame_id=frame_id)
+    for little in (True, False):
+        for ours, decode, name in ((image, decode_image, 'Image'), (compressed, decode_compressed_image,
+                                                                    'CompressedImage')):
+            name = f'sensor_msgs/msg/{name}'
+            encode = encode_image if ours is image else encode_compressed_image
+            message = store.deserialize_cdr(encode(ours), name)
+            np.testing.assert_array_equal(message.data, ours.data)
+            assert_same(decode(store.serialize_cdr(message, name, little_endian=little)), ours)
+
+
+@pytest.mark.parametrize('frame_id', ['', 'cam', 'camera'])
+def test_agrees_with_rclpy(frame_id):
+    serialization = pytest.importorskip('rclpy.serialization', reason='ROS 2 is not installed')
+    messages = pytest.importorskip('sensor_msgs.msg')
+    for ours, encode, decode, kind in (
+            (raw_image(frame_id), encode_image, decode_image, messages.Image),
+            (compressed_image(frame_id=frame_id), encode_compressed_image, decode_compressed_image,
+             messages.CompressedImage)):
+        message = serialization.deserialize_message(encode(ours), kind)
+        assert message.header.frame_id == frame_id
+        assert bytes(message.data) == ours.data.tobytes()
+        raw = serialization.serialize_message(message)
+        assert len(raw) == len(encode(ours))  # the bytes between fields are whatever lay in Fast CDR's memory
+        assert_same(decode(raw), ours)
+
+
+@pytest.mark.parametrize('encode, decode, image', [
+    (encode_image, decode_image, raw_image()),
+    (encode_compressed_image, decode_compressed_image, compressed_image())])
+def test_every_cut_is_truncated(encode, decode, image):
+    raw = encode(image)
+    for length in range(len(raw)):
+        with pytest.raises(ImageError) as caught:
+            decode(raw[:length])
+        assert caught.value.reason == 'truncated', length
+        assert 'cut off' in str(caught.value)
+
+
+def test_not_a_ros_2_message():
+    with pytest.raises(ImageError, match='begins with 00 00 or 00 01.*got ff d8') as caught:
+        decode_image(b'\xff\xd8\xff\xe0' + bytes(100))
+    assert caught.value.reason == 'malformed'
+
+
+def test_string_without_nul_and_not_utf8():
+    raw = encode_image(raw_image('camera'))
+    with pytest.raises(ImageError, match='frame_id must end with its only NUL') as caught:
+        decode_image(raw.replace(b'camera\0', b'cameras'))
+    assert caught.value.reason == 'malformed'
+    with pytest.raises(ImageError, match='frame_id is not UTF-8') as caught:
+        decode_image(raw.replace(b'camera\0', b'cam\xff\xfea\0'))
+    assert caught.value.reason == 'malformed'
+
+
+def other_types():
+    """Serialized messages of other types that may be found on a topic, with plausible contents."""
+    typesys = pytest.importorskip('rosbags.typesys')
+    store = typesys.get_typestore(typesys.Stores.ROS2_HUMBLE)
+    types = store.types
+    header = types['std_msgs/msg/Header'](types['builtin_interfaces/msg/Time'](1700000000, 5), 'camera')
+    roi = types['sensor_msgs/msg/RegionOfInterest'](0, 0, 0, 0, False)
+    field = types['sensor_msgs/msg/PointField']
+    found = {
+        'std_msgs/msg/String': types['std_msgs/msg/String']('hello, this is a longer text than one may think'),
+        'std_msgs/msg/Empty': types['std_msgs/msg/Empty'](),
+        'sensor_msgs/msg/PointCloud2': types['sensor_msgs/msg/PointCloud2'](
+            header, 1, 9, [field(axis, 4 * i, 7, 1) for i, axis in enumerate('xyz')], False, 12, 108,
+            np.zeros(108, np.uint8), True),
+        'sensor_msgs/msg/LaserScan': types['sensor_msgs/msg/LaserScan'](
+            header, -1.0, 1.0, 0.1, 0.0, 0.1, 0.2, 9.0, np.ones(20, np.float32), np.zeros(0, np.float32)),
+        'sensor_msgs/msg/CameraInfo': types['sensor_msgs/msg/CameraInfo'](
+            header, 480, 640, 'plumb_bob', np.zeros(5), np.eye(3).ravel(), np.eye(3).ravel(), np.zeros(12), 0, 0, roi),
+    }
+    return {name: store.serialize_cdr(message, name) for name, message in found.items()}
+
+
+def test_messages_of_other_types_are_refused():
+    from robot_vision_dl.core.image import decode
+    raws = other_types()
+    raws['Image of 480 black rows'] = encode_image(RawImage(
+        Header(1, 'camera'), 480, 640, 'mono8', False, 640, np.zeros(480 * 640, np.uint8)))
+    raws['CompressedImage'] = encode_compressed_image(compressed_image(size=500))
+    for name, raw in raws.items():
+        for read in DECODERS:
+            if (name[:5], read) in (('Image', decode_image), ('Compr', decode_compressed_image)):
+                continue
+            with pytest.raises(ImageError):
+                decode(read(bytes(raw)))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=200), st.booleans())
+def test_random_bytes_never_raise_anything_else(raw, with_encapsulation):
+    for decode in DECODERS:
+        try:
+            decode(b'\0\1\0\0' + raw if with_encapsulation else raw)
+        except ImageError as error:
+            assert error.reason in ('truncated', 'malformed')
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.data())
+def test_damaged_messages_never_raise_anything_else(data):
+    from robot_vision_dl.core.image import decode
+    raw = bytearray(encode_image(raw_image()))
+    for _ in range(data.draw(st.integers(1, 4))):
+        raw[data.draw(st.integers(0, 75))] = data.draw(st.integers(0, 255))
+    for read in DECODERS:
+        try:
+            decode(read(raw))
+        except ImageError:
+            pass
