@@ -23,7 +23,7 @@ def generate_launch_description():
         cmd=['robot-vision', 'play', LaunchConfiguration('bag'), '--wait-for-subscribers', '--stamp-now'],
         output='screen')
     return LaunchDescription([
-        DeclareLaunchArgument('bag', default_value=str(share / 'config' / 'demo' / 'demo_bag'),
+        DeclareLaunchArgument('bag', default_value=str(share / 'config' / 'demo' / 'bottles'),
                               description='bag with compressed images on ' + TOPIC),
         DeclareLaunchArgument('rviz', default_value='false', description='show picture and decision in RViz'),
         IncludeLaunchDescription(

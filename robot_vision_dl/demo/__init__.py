@@ -1,0 +1,1 @@
+"""What ``robot-vision demo`` shows."""

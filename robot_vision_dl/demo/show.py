@@ -1,0 +1,186 @@
+"""Runs the demo: starts the processes, prints each change, sums up, leaves pictures."""
+import json
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Dict, List, Optional, Tuple
+
+import cv2
+import numpy as np
+
+from .watcher import Seen, Watcher
+from ..bench.report import percentiles
+from ..cli.processes import Children
+from ..core.errors import RobotVisionError
+
+CAMERA = 'camera'
+START_TIMEOUT_S = 120.0
+MOST_PICTURES = 12
+COLUMNS = 3
+COLOURS = {'accepted': '\033[32m', 'uncertain': '\033[33m', 'unknown': '\033[35m'}
+
+
+@dataclass(frozen=True)
+class DemoSettings:
+    """What to play into what."""
+
+    bag: str
+    image: str
+    transport: str
+    model: str
+    device: str
+    folder: Path
+
+
+def _coloured(outcome: str, text: str) -> str:
+    return f'{COLOURS[outcome]}{text}\033[0m' if sys.stdout.isatty() else text
+
+
+class _Story:
+    """Prints decisions as they change and keeps the overlay of one frame of each stretch."""
+
+    def __init__(self):
+        self.first_ns: Optional[int] = None
+        self.label: Optional[str] = None
+        self.wanted: List[Seen] = []
+        self.pictures: List[Tuple[Seen, bytes]] = []
+
+    def seen(self, frame: Seen) -> None:
+        self.first_ns = self.first_ns or frame.stamp_ns
+        if frame.label == self.label:
+            return
+        self.label = frame.label
+        self.wanted.append(frame)
+        label = _coloured(frame.outcome, f'{frame.label:<22}')
+        print(f'{self.seconds(frame):6.1f} s  {label} {frame.confidence:5.2f}   {frame.reason}', flush=True)
+
+    def seconds(self, frame: Seen) -> float:
+        return (frame.stamp_ns - self.first_ns) * 1e-9
+
+    def action(self, name: str) -> None:
+        print(f'          -> action gate: {name}', flush=True)
+
+    def collect(self, watcher: Watcher) -> None:
+        """Take the overlays that were waited for and have arrived."""
+        for frame in list(self.wanted):
+            jpeg = watcher.overlay(frame.stamp_ns)
+            if jpeg is not None:
+                self.wanted.remove(frame)
+                self.pictures.append((frame, jpeg))
+
+
+def show(settings: DemoSettings, environment: Dict[str, str]) -> int:
+    """Run it; returns the exit code: 0 if every frame sent is accounted for, 1 otherwise."""
+    folder = settings.folder
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for old in (*folder.glob('overlay_*.jpg'), *folder.glob('overview.jpg')):
+            old.unlink()
+    except OSError as error:
+        raise RobotVisionError(f'cannot write to {folder}: {error.strerror}; choose another folder with --out') from None
+    topic = settings.image + ('' if settings.transport == 'raw' else f'/{settings.transport}')
+    story = _Story()
+    watcher = Watcher(CAMERA, story.seen, story.action)
+    print(f'ROS_DOMAIN_ID={environment["ROS_DOMAIN_ID"]}   logs and pictures: {folder}/')
+    try:
+        with Children(environment) as children:
+            node = children.robot_vision(
+                'run', '--camera', f'{CAMERA}:={settings.image}', '--transport', settings.transport, '--model',
+                settings.model, '--device', settings.device, log=folder / 'classifier.log')
+            children.start([sys.executable, '-m', 'robot_vision_dl.ros.action_gate_node', '--ros-args', '-p',
+                            f'decision_topic:=/classifier/{CAMERA}/decision'], log=folder / 'action_gate.log')
+            print('starting the classifier node ...', flush=True)
+            watcher.spin(lambda: watcher.subscribed(topic) or node.poll() is not None, START_TIMEOUT_S)
+            if not watcher.subscribed(topic):
+                last = (folder / 'classifier.log').read_text().strip().splitlines()[-1:]
+                raise RobotVisionError('the classifier node did not start: ' + (''.join(last) or 'it said nothing')
+                                       + f' (all of it in {folder / "classifier.log"})')
+            # Decisions that nobody was there to hear would look like lost frames.
+            watcher.spin(lambda: watcher.node.count_publishers(f'/classifier/{CAMERA}/decision') > 0
+                         and watcher.subscribed(f'/classifier/{CAMERA}/decision')
+                         and watcher.heard.reports > 0, 10.0)
+            print(f'playing {settings.bag}\n\n  time    decision           confidence   why', flush=True)
+            began = time.monotonic()
+            player = children.robot_vision('play', settings.bag, '--topics', topic, '--wait-for-subscribers',
+                                           '--stamp-now', log=folder / 'player.log')
+            while player.poll() is None:
+                watcher.spin_once()
+                story.collect(watcher)
+                if node.poll() is not None:
+                    raise RobotVisionError(f'the classifier node ended; why is in {folder / "classifier.log"}')
+            if player.returncode:
+                raise RobotVisionError(f'the player failed: {(folder / "player.log").read_text().strip()}')
+            reports = watcher.heard.reports
+            watcher.spin(lambda: watcher.heard.reports >= reports + 2, 5.0)
+            story.collect(watcher)
+            span_s = time.monotonic() - began
+    finally:
+        watcher.close()
+    return _sum_up(settings, watcher, story, span_s, _frames_in(settings.bag, topic))
+
+
+def _frames_in(bag: str, topic: str) -> int:
+    from ..data.bags import BagReader
+    with BagReader(bag) as reader:
+        return sum(info.count for name, info in reader.topics.items() if name == topic)
+
+
+def _sum_up(settings: DemoSettings, watcher: Watcher, story: _Story, span_s: float, sent: int) -> int:
+    heard, camera = watcher.heard, watcher.heard.camera
+    received, decided = int(camera['received']), int(camera['decided'])
+    dropped = {key[len('dropped_'):]: int(value) for key, value in camera.items() if key.startswith('dropped_')}
+    unexplained = received - decided - sum(dropped.values())
+    lost = sent - received
+    latency = percentiles(heard.latencies_ms)
+    outcomes = Counter(frame.outcome for frame in heard.seen)
+    seconds = max((heard.seen[-1].stamp_ns - heard.seen[0].stamp_ns) * 1e-9, 1e-9) if heard.seen else float('nan')
+    lines = [
+        f'frames     {sent} sent, {received} arrived, {decided} decided; dropped: '
+        + (', '.join(f'{count} {reason}' for reason, count in dropped.items()) or '0')
+        + f'; lost in transport: {lost}; unexplained: {unexplained}',
+        'decisions  ' + ', '.join(f'{outcomes[name]} {name}' for name in ('accepted', 'uncertain', 'unknown')),
+        f'rate       {(decided - 1) / seconds:.1f} Hz decided',
+        f'latency    stamp to decision, in another process: p50 {latency["p50"]:.1f} ms, p99 {latency["p99"]:.1f} ms, '
+        f'n {latency["n"]}',
+        'stages     ' + ', '.join(f'{key[:-len("_ms_mean")]} {float(value):.2f} ms' for key, value in camera.items()
+                                  if key.endswith('_ms_mean')) + '  (means of the last second)',
+        f'model      {heard.model.get("model")} ({heard.model.get("classes")} classes) on '
+        f'{heard.model.get("device")}, bundle {heard.model.get("bundle_id")}, '
+        f'{float(heard.model.get("memory_mb", "nan")):.0f} MB',
+    ]
+    print('\n' + '\n'.join(lines))
+    pictures = _save_pictures(settings.folder, story)
+    (settings.folder / 'summary.md').write_text(_markdown(settings, story, lines, pictures))
+    (settings.folder / 'decisions.jsonl').write_text(''.join(json.dumps(vars(frame)) + '\n' for frame in heard.seen))
+    print(f'\n{len(pictures)} overlay pictures, overview.jpg and summary.md are in {settings.folder}/')
+    return 0 if unexplained == 0 and decided else 1
+
+
+def _save_pictures(folder: Path, story: _Story) -> List[Path]:
+    """One overlay for each change (evenly chosen, if there are many), and all of them on one sheet."""
+    chosen = story.pictures
+    if len(chosen) > MOST_PICTURES:
+        chosen = [chosen[round(i)] for i in np.linspace(0, len(chosen) - 1, MOST_PICTURES)]
+    paths, tiles = [], []
+    for frame, jpeg in chosen:
+        path = folder / f'overlay_{story.seconds(frame):05.1f}s_{frame.label.replace(" ", "_").replace("/", "_")}.jpg'
+        path.write_bytes(jpeg)
+        paths.append(path)
+        tiles.append(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR))
+    if tiles:
+        height, width = tiles[0].shape[:2]
+        tiles = [cv2.resize(tile, (width, height)) for tile in tiles]
+        tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % COLUMNS)
+        rows = [np.hstack(tiles[i:i + COLUMNS]) for i in range(0, len(tiles), COLUMNS)]
+        cv2.imwrite(str(folder / 'overview.jpg'), np.vstack(rows), (cv2.IMWRITE_JPEG_QUALITY, 88))
+    return paths
+
+
+def _markdown(settings: DemoSettings, story: _Story, lines: List[str], pictures: List[Path]) -> str:
+    text = [f'# Demo: {settings.model} on {Path(settings.bag).name}', '', '```', *lines, '```', '',
+            '![overview](overview.jpg)', '', '| overlay | file |', '|---|---|']
+    text += [f'| {frame.label}, {frame.confidence:.2f}: {frame.reason} | {path.name} |'
+             for (frame, _), path in zip([entry for entry in story.pictures], pictures)]
+    return '\n'.join(text) + '\n'
