@@ -49,7 +49,7 @@ def decode_compressed_depth(data: np.ndarray, encoding: str, transport: str, con
     Args:
         data: uint8, shape (n,): the transport's header, then a 16 bit PNG or an RVL stream.
         encoding: 16UC1, mono16 or 32FC1, what ``format`` has before its semicolon.
-        transport: what ``format`` has after it: ``compressedDepth``, ``compressedDepth png`` or ``compressedDepth rvl``.
+        transport: what ``format`` has after it: ``compressedDepth``, alone or followed by ``png`` or ``rvl``.
 
     Returns:
         uint16 millimetres, or float32 metres with NaN for no reading, shape (H, W).

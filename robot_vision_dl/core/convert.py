@@ -23,8 +23,8 @@ def convert(array: np.ndarray, source_encoding: str, target_encoding: str) -> np
     Args:
         array: as :func:`robot_vision_dl.core.image.view` makes it of ``source_encoding``.
         source_encoding, target_encoding: names of ``sensor_msgs/image_encodings.hpp``. A typed encoding such as
-            ``8UC3`` is a target or source for encodings of as many channels, whose numbers it takes as they are but
-            for the scaling between 8 and 16 bit.
+            ``8UC3`` is a target for every encoding of as many channels, whose numbers it takes as they are but for
+            the scaling between 8 and 16 bit, and a source for typed ones only.
 
     Returns:
         Array of the target's type, shape (H, W) or (H, W, channels): the array itself where nothing changes.
@@ -35,10 +35,12 @@ def convert(array: np.ndarray, source_encoding: str, target_encoding: str) -> np
     source, target = parse_encoding(source_encoding), parse_encoding(target_encoding)
     if source == target:
         return array
-    if not (source.is_colored and target.is_colored):
-        if source.channels != target.channels or Kind.PLANAR in (source.kind, target.kind):
-            raise _no_conversion(source_encoding, target_encoding, 'a typed encoding goes with as many channels')
+    if not target.is_colored:
+        if source.channels != target.channels or source.kind is Kind.PLANAR:
+            raise _no_conversion(source_encoding, target_encoding, 'they have not the same channels')
         return scale(array, source, target)
+    if not source.is_colored:
+        raise _no_conversion(source_encoding, target_encoding, f'nothing says what colours {source_encoding} has')
     if source.layout == target.layout and source.kind is Kind.COLOR:
         return scale(array, source, target)
     return scale(_in_colors(array, source, target), source, target)

@@ -34,7 +34,8 @@ class Preprocessing:
         object.__setattr__(self, 'mean', tuple(self.mean))
         object.__setattr__(self, 'std', tuple(self.std))
         if len(self.mean) not in (1, 3) or len(self.std) != len(self.mean):
-            raise ConfigError(f'preprocessing: mean and std need one or three values each, got {self.mean} and {self.std}')
+            raise ConfigError('preprocessing: mean and std need one or three values each, '
+                              f'got {self.mean} and {self.std}')
         if min(self.std) <= 0:
             raise ConfigError(f'preprocessing: std must be positive, got {self.std}')
         if len(self.crop) != 2 or min(self.crop) < 1:

@@ -1,8 +1,9 @@
 """Run by an interpreter that has the distribution's cv_bridge: convert what it supports, and save it.
 
-Usage: ``python3 cv_bridge_reference.py IN.npz OUT.npz``; with ``--check`` instead, only say whether a compiled cv_bridge
-can be imported. Each array of IN is named ``source|target|...`` and converted from source to target; ``passthrough|...``
-arrays are the bytes of a message, whose fields are in the name. A conversion that cv_bridge refuses is left out of OUT.
+Usage: ``python3 cv_bridge_reference.py IN.npz OUT.npz``; with ``--check`` instead, only say whether a compiled
+cv_bridge can be imported. Each array of IN is named ``source|target|...`` and converted from source to target;
+``passthrough|...`` arrays are the bytes of a message, whose fields are in the name. A conversion that cv_bridge refuses
+is left out of OUT.
 Standard library, numpy and cv_bridge only: it runs outside our environment.
 """
 import sys
