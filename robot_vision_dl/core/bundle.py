@@ -204,7 +204,9 @@ def save_bundle(
             raise BundleError(f'{folder}: cannot be written: {error}') from error
         (temporary / fmt.DESCRIPTION).write_text(text + '\n', encoding='utf-8')
         load_bundle(temporary)
-        temporary.chmod(0o755)
+        temporary.chmod(0o755)  # mkdtemp and safetensors keep others from reading
+        for path in temporary.iterdir():
+            path.chmod(0o644)
         _put_in_place(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -1,0 +1,121 @@
+"""``robot-vision models``: look after model bundles."""
+import argparse
+from typing import List
+
+from ..core.architectures import list_architectures
+from ..core.bundle import Bundle, list_bundles, load_bundle, verify_bundle
+from ..core.errors import BundleError
+from .models_import import add_import_arguments, import_model
+
+HELP = 'list, show, verify and import model bundles'
+EXAMPLES = """examples:
+  robot-vision models list
+  robot-vision models show squeezenet1_1_imagenet
+  robot-vision models verify                          all bundles of the package
+  robot-vision models verify my_model/
+  robot-vision models architectures resnet            names that contain "resnet"
+  robot-vision models import weights.pth --architecture resnet18 --classes classes.txt --name sorter
+  robot-vision models import weights.pth --architecture squeezenet1_1 --classes imagenet --name everyday --half \\
+      --calibrate labels.csv --pictures photos/
+
+`import` reads a state dict (torch.save(model.state_dict(), ...)); nothing in the file is executed."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the command."""
+    actions = parser.add_subparsers(dest='action', required=True, metavar='ACTION')
+    actions.add_parser('list', help='bundles that come with the package')
+    show = actions.add_parser('show', help='what a bundle is, how it was calibrated, where it comes from')
+    show.add_argument('name', help='a folder, the name of a bundle, or torchvision:<architecture>')
+    verify = actions.add_parser('verify', help='check every byte; exit code 1 if a bundle is not sound')
+    verify.add_argument('names', nargs='*', metavar='NAME', help='folder or name; none: all of the package')
+    architectures = actions.add_parser('architectures', help='networks that can be built')
+    architectures.add_argument('part', nargs='?', default='', help='only names that contain this')
+    importer = actions.add_parser('import', help='make a bundle from a file of weights',
+                                  formatter_class=argparse.RawDescriptionHelpFormatter, epilog=EXAMPLES)
+    add_import_arguments(importer)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Carry out the action and return the exit code."""
+    if args.action == 'list':
+        return _list()
+    if args.action == 'show':
+        print('\n'.join(describe(load_bundle(args.name))))
+        return 0
+    if args.action == 'verify':
+        return _verify(args.names or [str(folder) for folder in list_bundles()])
+    if args.action == 'architectures':
+        names = [name for name in list_architectures() if args.part.lower() in name]
+        print('\n'.join(names) if names else f'none of {len(list_architectures())} names contains {args.part!r}')
+        return 0 if names else 1
+    print('\n'.join(describe(import_model(args))))
+    return 0
+
+
+def describe(bundle: Bundle) -> List[str]:
+    """Lines for people."""
+    spec, pre = bundle.architecture, bundle.preprocessing
+    names = ', '.join(bundle.class_names[:6]) + (', ...' if len(bundle.class_names) > 6 else '')
+    lines = [
+        f'{bundle.name}   {bundle.identity}',
+        f'  folder         {bundle.folder or "none: weights of torchvision"}',
+        f'  network        {spec.name}, {"RGB" if spec.in_channels == 3 else "grey"}, {spec.head} head',
+        f'  classes        {len(bundle.class_names)}: {names}',
+        f'  preprocessing  resize {pre.resize or "to the crop"}, crop {pre.crop[1]}x{pre.crop[0]}, mean {pre.mean}, '
+        f'std {pre.std}',
+    ]
+    if bundle.calibrated:
+        lines.append(f'  calibrated     temperature {bundle.temperature:.4f}, at {bundle.precision}')
+    else:
+        lines.append('  calibrated     no: probabilities are those of the plain softmax')
+    if bundle.conformal_quantile is not None:
+        lines.append(f'  conformal      quantile {bundle.conformal_quantile:.4f} at error rate '
+                     f'{bundle.conformal_alpha:g}')
+    if bundle.ood is None:
+        lines.append('  unknown        never: there is no OOD score')
+    elif bundle.ood.scores is None:
+        lines.append(f'  unknown        never: {bundle.ood.method} has no calibration scores')
+    else:
+        n = len(bundle.ood.scores)
+        lines.append(f'  unknown        {bundle.ood.method}, {n} calibration scores, smallest p-value {1 / (n + 1):.4f}')
+    lines.append(f'  abstain cost   {bundle.abstain_cost:g}')
+    for title, values in (('metrics', bundle.metrics), ('provenance', bundle.provenance)):
+        if values:
+            lines += [f'  {title}'] + [f'    {key}: {value}' for key, value in values.items()]
+    return lines
+
+
+def _list() -> int:
+    rows = [('NAME', 'NETWORK', 'CLASSES', 'CALIBRATED', 'OOD', 'SIZE', 'IDENTITY')]
+    problems = []
+    for folder in list_bundles():
+        try:
+            bundle = load_bundle(folder)
+        except BundleError as error:
+            problems.append(str(error))
+            rows.append((folder.name, 'NOT SOUND', '', '', '', '', ''))
+            continue
+        size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file()) / 1e6
+        rows.append((folder.name, bundle.architecture.name, str(len(bundle.class_names)),
+                     'yes' if bundle.calibrated else 'no', bundle.ood.method if bundle.ood else '-', f'{size:.1f} MB',
+                     bundle.identity))
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for row in rows:
+        print('  '.join(text.ljust(width) for text, width in zip(row, widths)).rstrip())
+    for problem in problems:
+        print(problem)
+    return 1 if problems else 0
+
+
+def _verify(names: List[str]) -> int:
+    sound = True
+    for name in names:
+        problems = verify_bundle(name)
+        sound = sound and not problems
+        print(f'{name}: {"sound" if not problems else "NOT SOUND"}')
+        for problem in problems:
+            print(f'  {problem}')
+    if not names:
+        print('there are no bundles in the package')
+    return 0 if sound else 1
