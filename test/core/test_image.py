@@ -438,7 +438,8 @@ def test_message_objects(kind):
 
 
 def test_message_objects_of_rclpy():
-    messages = pytest.importorskip('sensor_msgs.msg', reason='ROS 2 is not installed')
+    pytest.importorskip('rclpy', reason='ROS 2 is not installed')
+    messages = pytest.importorskip('sensor_msgs.msg')
     ros = messages.Image(height=2, width=4, encoding='rgb8', step=12)
     ros.data = bytes(24)
     image = from_message(ros)
