@@ -1,0 +1,77 @@
+"""``robot-vision doctor``: is all there, does it work, and do the images of a topic arrive."""
+import argparse
+import json
+import os
+from dataclasses import asdict
+from typing import Iterator, List
+
+from .doctor_check import Check, Level, print_check, worst
+
+HELP = 'check the installation, or listen to a topic and say whether its images arrive'
+EXAMPLES = """examples:
+  robot-vision doctor                           Python, ROS 2, DDS, shared memory, GPU, models; ten images sent for a try
+  robot-vision doctor /camera/image_raw         who publishes, rate, age, QoS, and how to run the classifier on it
+  robot-vision doctor /camera/image_raw/compressed --seconds 10
+  robot-vision doctor --dds-profile none        the same as the defaults of Fast DDS would do
+
+Exit code: 0 all is well or tolerable, 1 something fails or no usable image came."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    parser.add_argument('topic', nargs='?', metavar='TOPIC', help='listen to this topic instead of the installation')
+    parser.add_argument('--seconds', type=float, default=5.0, metavar='S', help='how long to listen; default: %(default)g')
+    parser.add_argument('--dds-profile', metavar='auto|none|FILE', default='auto',
+                        help='Fast DDS profile; auto is the one for large images that comes with the package, unless '
+                        'the environment names one')
+    parser.add_argument('--json', action='store_true', help='print the findings as JSON')
+
+
+def installation(profile: str) -> Iterator[Check]:
+    """Every check of the installation, as it is done."""
+    from . import doctor_gpu, doctor_python, doctor_ros
+    from ..ros.dds import OLD_PROFILE_VARIABLE, PROFILE_VARIABLE, apply_profile
+    from ..ros.round_trip import measure
+    before = dict(os.environ)
+    file = apply_profile(profile)
+    yield doctor_python.python_check()
+    found = doctor_python.probe()
+    yield from doctor_python.package_checks(found)
+    yield doctor_gpu.gpu_check(doctor_gpu.look_at_machine(), found)
+    yield doctor_python.cpu_check()
+    yield doctor_python.cv_bridge_check()
+    if {'torch', 'safetensors', 'numpy'} <= {name for name, facts in found.items() if 'version' in facts}:
+        yield from doctor_python.model_checks()
+    ros = doctor_ros.probe()
+    yield doctor_ros.ros_check(ros)
+    yield from doctor_ros.message_checks(ros)
+    yield from doctor_ros.profile_checks(ros, before, profile)
+    file = os.environ.get(PROFILE_VARIABLE) or os.environ.get(OLD_PROFILE_VARIABLE) or file
+    yield from doctor_ros.shared_memory_checks(doctor_ros.segment_size(file) if file else None)
+    yield doctor_ros.udp_check()
+    yield doctor_ros.discovery_check(os.environ)
+    if ros.facts is not None:
+        yield doctor_ros.round_trip_check(measure())
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check and print; the exit code says whether something failed."""
+    from ..core.errors import ConfigError
+    if not 0.2 <= args.seconds <= 3600:
+        raise ConfigError(f'--seconds: must be from 0.2 to 3600, got {args.seconds:g}')
+    if args.topic:
+        from .doctor_topic import examine
+        return examine(args.topic, args.seconds, args.dds_profile, args.json)
+    checks: List[Check] = []
+    for check in installation(args.dds_profile):
+        checks.append(check)
+        if not args.json:
+            print_check(check)
+    failed = worst(checks) is Level.FAIL
+    if args.json:
+        print(json.dumps({'ok': not failed, 'checks': [asdict(check) for check in checks]}, indent=2))
+    else:
+        counts = {level: sum(check.level is level for check in checks) for level in Level}
+        print(f'\n{counts[Level.OK]} OK, {counts[Level.WARN]} WARN, {counts[Level.FAIL]} FAIL' +
+              ('' if failed else '; now listen to a camera: robot-vision doctor /camera/image_raw'))
+    return int(failed)
