@@ -126,7 +126,8 @@ class Preprocessor:
 def _resize(pixels: torch.Tensor, height: int, width: int) -> torch.Tensor:
     """Bilinear, antialiased; uint8 (H, W, channels) -> uint8 (height, width, channels)."""
     image = pixels.permute(2, 0, 1)[None]
-    if pixels.is_cuda:
+    on_cpu = pixels.device.type == 'cpu'
+    if not on_cpu:
         image = image.float()
     elif pixels.is_contiguous():
         # A batch of one whose first stride is not the picture's size is not recognised as channels_last, and is then
@@ -134,7 +135,7 @@ def _resize(pixels: torch.Tensor, height: int, width: int) -> torch.Tensor:
         image = image.as_strided(image.shape, (image.numel(), *image.stride()[1:]))
     image = torch.nn.functional.interpolate(image, (height, width), mode='bilinear', align_corners=False,
                                             antialias=True)
-    return (image.round_().to(torch.uint8) if pixels.is_cuda else image)[0].permute(1, 2, 0)
+    return (image if on_cpu else image.round_().to(torch.uint8))[0].permute(1, 2, 0)
 
 
 def resized_size(spec: Preprocessing, height: int, width: int) -> Tuple[int, int]:
