@@ -78,7 +78,8 @@ def describe(bundle: Bundle) -> List[str]:
         lines.append(f'  unknown        never: {bundle.ood.method} has no calibration scores')
     else:
         n = len(bundle.ood.scores)
-        lines.append(f'  unknown        {bundle.ood.method}, {n} calibration scores, smallest p-value {1 / (n + 1):.4f}')
+        lines.append(f'  unknown        {bundle.ood.method}, {n} calibration scores, smallest p-value '
+                     f'{1 / (n + 1):.4f}')
     lines.append(f'  abstain cost   {bundle.abstain_cost:g}')
     for title, values in (('metrics', bundle.metrics), ('provenance', bundle.provenance)):
         if values:

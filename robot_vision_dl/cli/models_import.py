@@ -7,31 +7,33 @@ import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Dict, List, Sequence, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
 import torch
 
 from ..core.architectures import did_you_mean
-from ..core.bundle import Bundle, save_bundle, torchvision_facts
+from ..core.bundle import Bundle, torchvision_facts
 from ..core.bundle_format import check_class_names, hash_file
+from ..core.bundle_writer import save_bundle
 from ..core.errors import BundleError, ConfigError
 from ..core.model_card import render_card
-from ..core.network import Network, build_network, torchvision_weights
+from ..core.network import Network, build_network
 from ..core.preprocess import Preprocessing, Preprocessor
 from ..core.share import share_directory
 from ..core.types import ColorOrder, Picture
 from ..core.uncertainty.calibrate import calibrate
 from ..core.uncertainty.ood import OOD_METHODS
+from ..core.weights import torchvision_weights
 
 PICTURE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp')
 _BATCH = 16
 # Options of the recorded command, with the defaults that are not worth recording.
 _OPTIONS = {
     'architecture': None, 'classes': None, 'name': None, 'into': None, 'half': False, 'in_channels': 3, 'resize': None,
-    'crop': None, 'mean': None, 'std': None, 'calibrate': None, 'pictures': None, 'ood': 'energy', 'alpha': 0.1, 'seed': 0,
-    'abstain_cost': 0.5, 'source': '', 'license': '', 'note': None,
+    'crop': None, 'mean': None, 'std': None, 'calibrate': None, 'pictures': None, 'ood': 'energy', 'alpha': 0.1,
+    'seed': 0, 'abstain_cost': 0.5, 'source': '', 'license': '', 'note': None,
 }
 
 
@@ -41,13 +43,13 @@ def add_import_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--architecture', required=True, help='see `robot-vision models architectures`')
     parser.add_argument('--classes', required=True,
                         help='file with a class name a line, in the order of the outputs (or .json: a list); or '
-                        '"imagenet": the names of torchvision\'s own weights for the architecture')
+                        '"imagenet": the names that come with torchvision')
     parser.add_argument('--name', required=True, help='name of the bundle, and of its folder')
     parser.add_argument('--into', metavar='FOLDER', help='where to put it; default: models/ of the package')
     parser.add_argument('--half', action='store_true', help='store weights as float16: half the size')
     parser.add_argument('--overwrite', action='store_true', help='replace a bundle of this name')
     parser.add_argument('--in-channels', type=int, default=3, choices=(1, 3), help='1: grey, 3: RGB (default)')
-    pre = parser.add_argument_group('preprocessing (default: as torchvision\'s weights of the architecture, or ImageNet\'s)')
+    pre = parser.add_argument_group('preprocessing (default: that of torchvision for the architecture)')
     pre.add_argument('--resize', type=int, help='shorter side in pixels; 0: straight to the crop')
     pre.add_argument('--crop', type=int, nargs='+', metavar='PIXELS', help='height and width, or one number for both')
     pre.add_argument('--mean', type=float, nargs='+', help='of values 0..1, one a channel')
@@ -55,7 +57,8 @@ def add_import_arguments(parser: argparse.ArgumentParser) -> None:
     trust = parser.add_argument_group('calibration, on pictures that took no part in training')
     trust.add_argument('--calibrate', metavar='FOLDER|CSV', help='pictures as <class>/*.jpg, or a CSV with the columns '
                        'file,label (a class name, or its index)')
-    trust.add_argument('--pictures', metavar='FOLDER', help='what the files of the CSV are relative to; default: its folder')
+    trust.add_argument('--pictures', metavar='FOLDER',
+                       help='what the files of the CSV are relative to; default: its folder')
     trust.add_argument('--ood', default='energy', choices=(*sorted(OOD_METHODS), 'none'),
                        help='score of foreignness (default energy)')
     trust.add_argument('--alpha', type=float, default=0.1, help='error rate of conformal sets (default .1)')
@@ -78,8 +81,8 @@ def import_model(args: argparse.Namespace) -> Bundle:
     class_names = read_class_names(args.classes, args.architecture)
     network = build_network(args.architecture, weights=Path(args.file), in_channels=args.in_channels)
     if network.architecture.num_classes != len(class_names):
-        raise BundleError(f'{args.file}: the head has {network.architecture.num_classes} outputs, but {args.classes} names '
-                          f'{len(class_names)} classes')
+        raise BundleError(f'{args.file}: the head has {network.architecture.num_classes} outputs, but {args.classes} '
+                          f'names {len(class_names)} classes')
     preprocessing = _preprocessing(args)
     if preprocessing.channels != args.in_channels:
         raise ConfigError(f'--mean and --std are for {preprocessing.channels} channel(s), but --in-channels is '
@@ -100,8 +103,8 @@ def import_model(args: argparse.Namespace) -> Bundle:
         provenance.update(calibration_pictures=str(len(labels)), calibration_sha256=digest)
     card = render_card(args.name, network.architecture, class_names, preprocessing, calibration, provenance, notes)
     return save_bundle(
-        folder, network, class_names, preprocessing, name=args.name, half=args.half, overwrite=args.overwrite, card=card,
-        abstain_cost=args.abstain_cost, provenance=provenance,
+        folder, network, class_names, preprocessing, name=args.name, half=args.half, overwrite=args.overwrite,
+        card=card, abstain_cost=args.abstain_cost, provenance=provenance,
         temperature=calibration and calibration.temperature, conformal=calibration and calibration.conformal,
         ood=calibration and calibration.ood, metrics=calibration and calibration.metrics)
 
@@ -119,7 +122,7 @@ def read_class_names(classes: str, architecture: str) -> List[str]:
     return names
 
 
-def labelled_pictures(path: Path, class_names: Sequence[str], root: Path = None) -> List[Tuple[Path, int]]:
+def labelled_pictures(path: Path, class_names: Sequence[str], root: Optional[Path] = None) -> List[Tuple[Path, int]]:
     """(file, class index) of every picture of a folder ``<class>/*`` or of a CSV ``file,label``, in a fixed order.
 
     Raises:
@@ -147,8 +150,8 @@ def labelled_pictures(path: Path, class_names: Sequence[str], root: Path = None)
                 found = [((root or path.parent) / row['file'], class_of(row['label'], f'{path}:{number}'))
                          for number, row in enumerate(rows, start=2)]
         except OSError as error:
-            raise BundleError(f'{path}: cannot be read ({error.strerror}); expected a folder with a folder a class, or a '
-                              'CSV with the columns file,label') from error
+            raise BundleError(f'{path}: cannot be read ({error.strerror}); expected a folder with a folder a class, or '
+                              'a CSV with the columns file,label') from error
     if not found:
         raise BundleError(f'{path}: holds no labelled picture')
     return found
@@ -180,7 +183,8 @@ def run_network(network: Network, preprocessing: Preprocessing, pictures: Sequen
             print(f'\r{start + len(batch)} of {len(pictures)} pictures', end='', file=sys.stderr)
     if sys.stderr.isatty():
         print(file=sys.stderr)
-    return np.concatenate(logits), np.concatenate(features), np.array([label for _, label in pictures]), digest.hexdigest()
+    labels = np.array([label for _, label in pictures])
+    return np.concatenate(logits), np.concatenate(features), labels, digest.hexdigest()
 
 
 def command_line(args: argparse.Namespace) -> str:

@@ -13,12 +13,15 @@ from torch import nn
 from .errors import ConfigError
 from .lenet import LeNet5
 from .resnet_small import SmallResNet
+from .squeezenet import SqueezeNet
 
 OWN = {
     'lenet5': LeNet5,
     'resnet20_cifar': partial(SmallResNet, blocks=3),
     'resnet32_cifar': partial(SmallResNet, blocks=5),
     'resnet56_cifar': partial(SmallResNet, blocks=9),
+    'squeezenet1_0': partial(SqueezeNet, version='1_0'),
+    'squeezenet1_1': partial(SqueezeNet, version='1_1'),
 }
 HEADS = ('native', 'linear')
 
@@ -87,7 +90,7 @@ def torchvision_models() -> ModuleType:
 def list_architectures() -> Tuple[str, ...]:
     """All names that :func:`build_plain` knows, sorted."""
     models = torchvision_models()
-    return tuple(sorted([*OWN, *models.list_models(module=models)]))
+    return tuple(sorted({*OWN, *models.list_models(module=models)}))
 
 
 def did_you_mean(name: str, known: List[str]) -> str:

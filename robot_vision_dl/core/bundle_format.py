@@ -19,8 +19,8 @@
                     score, ``uncertainty.safetensors``
 ==================  =====================================================================================
 
-``model.safetensors`` is ``Network.state_dict()``, in float32, or in float16 to be small. ``uncertainty.safetensors`` holds
-``ood.calibration_scores`` (float32, ascending) and ``ood.<tensor>`` for each tensor of a fitted score.
+``model.safetensors`` is ``Network.state_dict()``, in float32, or in float16 to be small. ``uncertainty.safetensors``
+holds ``ood.calibration_scores`` (float32, ascending) and ``ood.<tensor>`` for each tensor of a fitted score.
 """
 import hashlib
 import json
@@ -54,8 +54,8 @@ def read_description(folder: Path) -> Tuple[Dict[str, Any], str]:
     try:
         text = path.read_bytes()
     except OSError as error:
-        raise BundleError(f'{path}: cannot be read ({error.strerror}); a bundle is a folder with {DESCRIPTION}, {MODEL} '
-                          f'and {CARD}') from error
+        raise BundleError(f'{path}: cannot be read ({error.strerror}); a bundle is a folder with {DESCRIPTION}, '
+                          f'{MODEL} and {CARD}') from error
     try:
         values = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_refuse_duplicates)
     except ValueError as error:
@@ -103,8 +103,8 @@ def check_class_names(names: Any) -> None:
         if not isinstance(name, str) or not name.strip() or name != name.strip():
             raise BundleError(f'class_names[{index}]: must be a name without space around it, got {name!r}')
         if name.lower() in RESERVED_NAMES:
-            raise BundleError(f'class_names[{index}]: {name!r} is reserved for decisions that are no class; rename the '
-                              'class')
+            raise BundleError(f'class_names[{index}]: {name!r} is reserved for decisions that are no class; rename '
+                              'the class')
         if name in seen:
             raise BundleError(f'class_names[{index}]: {name!r} occurs twice; names must be unique')
         seen.add(name)

@@ -41,7 +41,8 @@ def _calibration_lines(calibration: Calibration) -> Sequence[str]:
         n = len(calibration.ood.scores)
         lines += [f'OOD score: {calibration.ood.method}, calibrated on {n} pictures, so the smallest p-value is '
                   f'1/{n + 1} = {1 / (n + 1):.4f}.']
-    lines += ['', f'Measured on {m["pictures"]} labelled pictures, each half judged by what was fitted on the other:', '',
+    lines += ['', f'Measured on {m["pictures"]} labelled pictures, each half judged by what was fitted on the other:',
+              '',
               '| | plain softmax | calibrated |', '|---|---|---|',
               f'| negative log-likelihood, nats | {m["nll_plain"]:.4f} | {m["nll"]:.4f} |',
               f'| Brier score | {m["brier_plain"]:.4f} | {m["brier"]:.4f} |',

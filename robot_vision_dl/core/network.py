@@ -1,5 +1,4 @@
 """A network split into backbone and head: one forward pass gives logits and penultimate features."""
-import pickle
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -9,10 +8,11 @@ import torch
 from torch import nn
 
 from .architectures import (
-    Architecture, build_plain, check_architecture, dropout_before, first_convolution, is_auxiliary, last_layer,
-    replace_module, torchvision_models,
+    OWN, Architecture, build_plain, check_architecture, dropout_before, first_convolution, is_auxiliary, last_layer,
+    replace_module,
 )
 from .errors import BundleError, ConfigError
+from .weights import download_state, is_weights_name, read_state_file, torchvision_weights
 
 
 class Prediction(NamedTuple):
@@ -126,8 +126,8 @@ def build_network(
     network = _blank_network(replace(spec, head='native'))
     head_weight = state.get(f'{network.plain_head}.weight')
     if head_weight is None:
-        raise BundleError(f'{source}: does not fit {spec.name}: there is no {network.plain_head}.weight; is it of another '
-                          'architecture?')
+        raise BundleError(f'{source}: does not fit {spec.name}: there is no {network.plain_head}.weight; is it of '
+                          'another architecture?')
     if len(head_weight) != spec.num_classes:  # what differs from the wish is the head, and that is replaced below
         network = _blank_network(replace(spec, num_classes=len(head_weight), head='native'))
     _load_plain_state(network, state, source)
@@ -148,85 +148,15 @@ def restore_network(architecture: Architecture, state: Mapping[str, torch.Tensor
     return network.eval()
 
 
-def is_weights_name(weights: Union[str, Path]) -> bool:
-    """Whether ``weights`` names torchvision's weights, as opposed to a file."""
-    return isinstance(weights, str) and re.fullmatch(r'[A-Z][A-Z0-9_]*', weights) is not None
-
-
-def torchvision_weights(name: str, entry: str = 'DEFAULT'):
-    """torchvision's entry (``torchvision.models.WeightsEnum``) for weights of the architecture ``name``.
-
-    Raises:
-        ConfigError: torchvision has no such architecture or weights.
-    """
-    check_architecture(name)
-    models = torchvision_models()
-    try:
-        entries = models.get_model_weights(name)
-    except ValueError as error:
-        raise ConfigError(f'torchvision has no weights for {name}; give a file instead') from error
-    if not hasattr(entries, entry):
-        raise ConfigError(f'torchvision has no weights {entry} for {name}; there are DEFAULT, '
-                          f'{", ".join(e.name for e in entries)}')
-    return getattr(entries, entry)
-
-
-def download_state(name: str, entry) -> Dict[str, torch.Tensor]:
-    """The state dict of a torchvision entry, from torchvision's cache or from the network.
-
-    Raises:
-        BundleError: neither has it.
-    """
-    try:
-        return entry.get_state_dict(progress=False, check_hash=True)
-    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
-        file_name = entry.url.rsplit('/', 1)[-1]
-        folder = Path(torch.hub.get_dir()) / 'checkpoints'
-        raise BundleError(
-            f'torchvision {name} {entry.name}: the weights cannot be had ({error}); without a network, fetch {entry.url} '
-            f'on another machine and put it at {folder / file_name}, or use a bundle of `robot-vision models list`'
-        ) from error
-
-
-def read_state_file(path: Path) -> Dict[str, torch.Tensor]:
-    """Read a state dict from ``.safetensors`` or from a ``.pth`` file; nothing in the file is executed.
-
-    A state dict within a checkpoint (under ``state_dict``, ``model`` or ``model_state_dict``) is found, and the prefix
-    ``module.`` of ``DataParallel`` is taken off.
-
-    Raises:
-        BundleError: the file is missing or is no state dict.
-    """
-    if not path.is_file():
-        raise BundleError(f'{path}: no such file; expected a state dict (.pth or .safetensors)')
-    try:
-        if path.suffix == '.safetensors':
-            from safetensors.torch import load_file
-            state = load_file(str(path))
-        else:
-            state = torch.load(path, map_location='cpu', weights_only=True)
-    # A damaged archive raises whatever its damage leads to.
-    except Exception as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise BundleError(f'{path}: not a state dict that can be read without running code ({reason}); save it with '
-                          'torch.save(model.state_dict(), path)') from error
-    for key in ('state_dict', 'model_state_dict', 'model'):
-        if isinstance(state, dict) and isinstance(state.get(key), dict):
-            state = state[key]
-    if not isinstance(state, dict) or not state or not all(isinstance(v, torch.Tensor) for v in state.values()):
-        raise BundleError(f'{path}: holds a {type(state).__name__}, not a state dict; save it with '
-                          'torch.save(model.state_dict(), path)')
-    if all(key.startswith('module.') for key in state):
-        state = {key[len('module.'):]: value for key, value in state.items()}
-    return state
-
-
 # DenseNet weights of 2017 name layers of a block "norm.1", which torch has not allowed since.
-_OLD_DENSENET = re.compile(r'^(.*denselayer\d+\.(?:norm|relu|conv))\.((?:[12])\.(?:weight|bias|running_mean|running_var))$')
+_OLD_DENSENET = re.compile(
+    r'^(.*denselayer\d+\.(?:norm|conv))\.([12]\.(?:weight|bias|running_mean|running_var|num_batches_tracked))$')
 
 
 def _blank_network(architecture: Architecture) -> Network:
     """A network whose parameters are about to be assigned, so that they need not be allocated or initialised."""
+    if architecture.name in OWN:  # small; the meta device would import parts of torch for over a second
+        return Network(architecture)
     try:
         with torch.device('meta'):
             return Network(architecture)

@@ -97,7 +97,7 @@ def halves(n: int, seed: int) -> Tuple[np.ndarray, np.ndarray]:
 
 
 def softmax(logits: np.ndarray, temperature: float) -> np.ndarray:
-    """softmax(z / T) in float64, shape (n, C)."""
+    """Probabilities exp(z/T) over their sum, in float64, shape (n, C)."""
     scaled = np.asarray(logits, np.float64) / temperature
     p = np.exp(scaled - scaled.max(axis=1, keepdims=True))
     return p / p.sum(axis=1, keepdims=True)

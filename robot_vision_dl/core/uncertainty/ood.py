@@ -53,7 +53,8 @@ class OodCalibration:
         if self.scores is not None:
             scores = np.sort(np.asarray(self.scores, np.float32))
             if scores.ndim != 1 or not len(scores) or not np.isfinite(scores).all():
-                raise BundleError(f'OOD calibration ({self.method}): scores must be a list of finite numbers, not empty')
+                raise BundleError(f'OOD calibration ({self.method}): scores must be a list of finite numbers, '
+                                  'not empty')
             object.__setattr__(self, 'scores', scores)
 
     def p_value(self, score: Union[float, np.ndarray]) -> np.ndarray:

@@ -31,8 +31,8 @@ def negative_log_likelihood(logits: np.ndarray, labels: np.ndarray, temperature:
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     """The temperature with the least negative log-likelihood (Guo et al. 2017).
 
-    The likelihood is convex in b = 1/T: its slope is E_p[z] - z_label, its curvature Var_p[z]. The slope's root is found
-    by Newton's method within a bracket, in float64.
+    The likelihood is convex in b = 1/T: its slope is E_p[z] - z_label, its curvature Var_p[z]. The slope's root is
+    found by Newton's method within a bracket, in float64.
 
     Args:
         logits: shape (n, C) of pictures that took no part in training.
