@@ -26,6 +26,8 @@ SUPPORTED = ((3, 10), (3, 13))
 # What a change of means that the package must be installed again.
 SOURCES = ('robot_vision_dl', 'launch', 'config', 'models', 'resource', 'setup.py', 'setup.cfg', 'pyproject.toml',
            'package.xml')
+# Builds wheels by itself from this version on.
+BUILD_BACKEND = 'setuptools>=70.1'
 # Requirements that are imported by another name than they are installed by.
 IMPORT_NAMES = {'opencv-python': 'cv2', 'pyyaml': 'yaml'}
 
@@ -224,8 +226,7 @@ def install_requirements(stamps: Stamps, ros: str) -> None:
     else:
         wanted_now = wanted
         say('[2/4] ROS 2 Kilted, torch, torchvision, OpenCV, test tools: 5.8 GB on disk, 2 minutes on a fast line')
-    if wanted_now:
-        run(pip('install', *options, 'setuptools', *wanted_now), 'the requirements could not be installed')
+    run(pip('install', *options, BUILD_BACKEND, *wanted_now), 'the requirements could not be installed')
     stamps.set('requirements', wanted)
 
 
