@@ -7,6 +7,10 @@ VENV := .venv/bin
 SET_UP := @command -v $(PYTHON) >/dev/null || { echo 'set-up: needs Python 3.10 to 3.13, and there is no $(PYTHON); \
 sudo apt install python3 python3-venv' >&2; exit 1; }; $(PYTHON) .ci/set_up.py
 
+# The installed package is tested: this folder, which Python would look in first, is taken off its path. Not bin/pytest,
+# which is not there where the sourced ROS 2 brings pytest.
+PYTEST := $(VENV)/python -c 'import sys; sys.path.pop(0); import pytest; sys.exit(pytest.console_main())'
+
 # Set by a Python of ROS 2 wheels that runs make; ours would then not find its own libraries.
 unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
@@ -31,13 +35,13 @@ demo: setup
 	@exec $(VENV)/robot-vision demo $(ARGS)
 
 test: setup
-	@exec $(VENV)/pytest -q -m 'not slow' $(ARGS)
+	@exec $(PYTEST) -q -m 'not slow' $(ARGS)
 
 test-all: setup
-	@exec $(VENV)/pytest -q $(ARGS)
+	@exec $(PYTEST) -q $(ARGS)
 
 lint: setup
-	@exec $(VENV)/ruff check .
+	@exec $(VENV)/python -m ruff check .
 
 clean:
 	@rm -rf build dist install log demo_output *.egg-info .pytest_cache .hypothesis .ruff_cache

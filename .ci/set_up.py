@@ -210,13 +210,15 @@ def make_environment(stamps: Stamps, ros: str) -> None:
 def install_requirements(stamps: Stamps, ros: str) -> None:
     """Install what the package needs; beside a sourced ROS 2 only what that lacks."""
     required, extras = requirements()
-    wanted = required + extras['test'] + ([] if ros else extras['ros'])
-    if stamps.get('requirements') == wanted:
+    wanted = required + ([] if ros else extras['ros'])
+    state = [*wanted, *extras['test'], BUILD_BACKEND]
+    if stamps.get('requirements') == state:
         return
     options = []
     if ros:
         # cv_bridge and the distribution's OpenCV are compiled for the distribution's numpy: it must stay.
-        wanted_now = [item for item in wanted if not probe(str(PYTHON), 'import %s; print("yes")' % _import_name(item))]
+        wanted_now = [item for item in wanted
+                      if not probe(str(PYTHON), 'import %s; print("yes")' % _import_name(item))]
         numpy = probe(str(PYTHON), 'import numpy; print(numpy.__version__)')
         if numpy:
             constraints = VENV / 'constraints.txt'
@@ -226,8 +228,8 @@ def install_requirements(stamps: Stamps, ros: str) -> None:
     else:
         wanted_now = wanted
         say('[2/4] ROS 2 Kilted, torch, torchvision, OpenCV, test tools: 5.8 GB on disk, 2 minutes on a fast line')
-    run(pip('install', *options, BUILD_BACKEND, *wanted_now), 'the requirements could not be installed')
-    stamps.set('requirements', wanted)
+    run(pip('install', *options, *wanted_now, *extras['test'], BUILD_BACKEND), 'the requirements could not be installed')
+    stamps.set('requirements', state)
 
 
 def _import_name(requirement: str) -> str:

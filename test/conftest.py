@@ -1,10 +1,13 @@
 """What all tests share."""
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+# For what several tests share, e.g. bag_samples.py; pytest 6 (ROS 2 Humble) does not know `pythonpath`.
+sys.path.append(str(Path(__file__).resolve().parent))
 
 
 @pytest.fixture(scope='session')
@@ -14,3 +17,19 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f'real data is not here: set RVD_DATA to its folder (looked in {folder})')
     return folder
+
+
+@pytest.fixture(scope='session')
+def ros_domain() -> int:
+    """A DDS domain of this test process, in the environment of it and of its children; 1 to 100 are free everywhere.
+
+    By process number, so that test runs side by side do not hear each other.
+    """
+    domain = 1 + os.getpid() % 100
+    before = os.environ.get('ROS_DOMAIN_ID')
+    os.environ['ROS_DOMAIN_ID'] = str(domain)
+    yield domain
+    if before is None:
+        del os.environ['ROS_DOMAIN_ID']
+    else:
+        os.environ['ROS_DOMAIN_ID'] = before

@@ -9,6 +9,7 @@ import importlib.util
 import json
 import os
 import shutil
+import site
 import subprocess
 import sys
 import sysconfig
@@ -99,9 +100,10 @@ def wheels_prefix() -> Path:
         raise BuildError("there is no ROS 2 in this Python environment: `pip install 'robot_vision_dl[ros]'`, "
                          'or source the setup.bash of an installation')
     package = Path(spec.origin).resolve().parent
-    for wheel in package.parent.glob('ros_rclpy-*.dist-info'):
-        if wheel.is_dir():
-            return package.parents[3]  # <prefix>/lib/python3.x/site-packages/rclpy
+    prefix = package.parents[3]  # of <prefix>/lib/python3.x/site-packages/rclpy
+    ours = {Path(folder).resolve() for folder in (sys.prefix, site.getuserbase())}
+    if prefix in ours and any(package.parent.glob('ros_rclpy-*.dist-info')):
+        return prefix
     distribution = os.environ.get('ROS_DISTRO', '$ROS_DISTRO')
     raise BuildError(f'rclpy comes from a ROS 2 installation ({package}), and so must vision_msgs: '
                      f'`sudo apt install ros-{distribution}-vision-msgs`, or `rosdep install --from-paths src -y`')
