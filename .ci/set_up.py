@@ -228,7 +228,8 @@ def install_requirements(stamps: Stamps, ros: str) -> None:
     else:
         wanted_now = wanted
         say('[2/4] ROS 2 Kilted, torch, torchvision, OpenCV, test tools: 5.8 GB on disk, 2 minutes on a fast line')
-    run(pip('install', *options, *wanted_now, *extras['test'], BUILD_BACKEND), 'the requirements could not be installed')
+    run(pip('install', *options, *wanted_now, *extras['test'], BUILD_BACKEND),
+        'the requirements could not be installed')
     stamps.set('requirements', state)
 
 
