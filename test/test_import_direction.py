@@ -15,7 +15,10 @@ ALLOWED = {
     'training': {'core', 'data', 'training'},
     'evaluation': {'core', 'data', 'evaluation'},
     'ros': {'core', 'ros'},
-    'cli': {'core', 'data', 'training', 'evaluation', 'ros', 'cli'},
+    # The long commands' own folders.
+    'bench': {'core', 'data', 'ros', 'bench'},
+    'demo': {'core', 'data', 'ros', 'demo'},
+    'cli': {'core', 'data', 'training', 'evaluation', 'ros', 'bench', 'demo', 'cli'},
 }
 # A node that replays bags needs to read them.
 ALLOWED_FILES = {
