@@ -6,7 +6,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from ..core.config import FlatOption, flat_options, with_values
-from ..core.errors import ConfigError
+from ..core.errors import ConfigError, RobotVisionError
 
 
 def descriptor(option: FlatOption) -> ParameterDescriptor:
@@ -34,7 +34,8 @@ class ConfigParameters:
         node: declares the parameters at once.
         config_class: e.g. ``ClassifierConfig``.
         is_configured: whether settings that are fixed while configured are to be refused.
-        on_change: called with (new config, names that changed) after a valid change.
+        on_change: called with (new config, names that changed) once the values are valid; a RobotVisionError that it
+            raises refuses the change.
 
     Raises:
         ConfigError: a value given at start (launch file, command line) does not fit.
@@ -67,7 +68,7 @@ class ConfigParameters:
             config = with_values(self.config, values)
             if changed:
                 self._on_change(config, changed)
-        except ConfigError as error:
+        except RobotVisionError as error:
             return SetParametersResult(successful=False, reason=str(error))
         self.config = config
         return SetParametersResult(successful=True)

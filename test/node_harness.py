@@ -1,0 +1,122 @@
+"""Real nodes in processes of their own, and a peer in this process that talks to them over DDS."""
+import subprocess
+import time
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Optional
+
+import numpy as np
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+
+from robot_vision_dl.cli.processes import Children, isolated_environment
+from robot_vision_dl.core import types
+from robot_vision_dl.core.bundle_writer import save_bundle
+from robot_vision_dl.core.cdr import encode_image
+from robot_vision_dl.core.network import build_network
+from robot_vision_dl.core.preprocess import Preprocessing
+from robot_vision_dl.core.uncertainty.ood import OodCalibration
+from robot_vision_dl.ros.dds import profile_variables
+
+TIMEOUT_S = 60.0
+BEST_EFFORT = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+RELIABLE = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=10, reliability=ReliabilityPolicy.RELIABLE)
+
+
+def small_bundle(folder: Path, class_names=('cup', 'mug', 'bowl'), seed: int = 0) -> Path:
+    """A whole bundle around an untrained LeNet-5, which starts quickly."""
+    import torch
+    torch.manual_seed(seed)
+    network = build_network('lenet5', len(class_names), in_channels=1)
+    save_bundle(folder, network, class_names, Preprocessing(0, (32, 32), (0.5,), (0.5,)), temperature=1.0,
+                ood=OodCalibration('energy', np.linspace(-100, 100, 200).astype(np.float32)))
+    return folder
+
+
+def raw_image(stamp_ns: int, value: int = 100, height: int = 48, width: int = 64, encoding: str = 'bgr8',
+              **changes: Any) -> bytes:
+    """A serialized sensor_msgs/Image; ``changes`` overwrite its fields."""
+    channels = 3 if encoding == 'bgr8' else 1
+    fields = {'header': types.Header(stamp_ns, 'test_camera'), 'height': height, 'width': width, 'encoding': encoding,
+              'is_bigendian': False, 'step': width * channels,
+              'data': np.full(height * width * channels, value, np.uint8), **changes}
+    return encode_image(types.RawImage(**fields))
+
+
+class Peer:
+    """A node of the test's own; call :meth:`wait` to let it listen."""
+
+    def __init__(self, domain: int):
+        self._context = rclpy.Context()
+        rclpy.init(context=self._context, domain_id=domain)
+        self.node = rclpy.create_node('test_peer', context=self._context)
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self.node)
+
+    def listen(self, message_type: type, topic: str, qos: Any = RELIABLE) -> List[Any]:
+        """A list that fills with the messages of a topic."""
+        heard: List[Any] = []
+        self.node.create_subscription(message_type, topic, heard.append, qos)
+        return heard
+
+    def publisher(self, message_type: type, topic: str, qos: Any = BEST_EFFORT, subscribers: int = 1):
+        """A publisher that is connected."""
+        publisher = self.node.create_publisher(message_type, topic, qos)
+        self.wait(lambda: publisher.get_subscription_count() >= subscribers, f'a subscriber on {topic}')
+        return publisher
+
+    def wait(self, until: Callable[[], Any], what: str, timeout_s: float = TIMEOUT_S) -> Any:
+        """Listen until a condition holds, and return its value."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            value = until()
+            if value:
+                return value
+            assert time.monotonic() < deadline, f'waited {timeout_s:.0f} s in vain for {what}'
+            self._executor.spin_once(timeout_sec=0.02)
+
+    def call(self, service_type: type, name: str, request: Any, timeout_s: float = TIMEOUT_S) -> Any:
+        """Call a service and return its response."""
+        client = self.node.create_client(service_type, name)
+        self.wait(client.service_is_ready, f'the service {name}', timeout_s)
+        future = client.call_async(request)
+        self.wait(future.done, f'the answer of {name}', timeout_s)
+        self.node.destroy_client(client)
+        return future.result()
+
+    def close(self) -> None:
+        """Leave DDS."""
+        self._executor.shutdown()
+        self.node.destroy_node()
+        rclpy.shutdown(context=self._context)
+
+
+class NodeProcess:
+    """A node of the package, started by its command; what it logs is in :attr:`log`."""
+
+    def __init__(self, children: Children, log: Path, *command: str, module: Optional[str] = None):
+        self._log = log
+        if module is None:
+            self.process: subprocess.Popen = children.robot_vision(*command, log=log)
+        else:
+            import sys
+            self.process = children.start([sys.executable, '-m', module, *command], log=log)
+
+    @property
+    def log(self) -> str:
+        """Everything that it printed so far."""
+        return self._log.read_text()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self.process.poll() is None
+
+
+def environment(domain: int) -> Dict[str, str]:
+    """For processes of the domain, with the shipped DDS profile."""
+    result = isolated_environment()
+    result.update(profile_variables('auto', result))
+    result['ROS_DOMAIN_ID'] = str(domain)
+    result['OMP_NUM_THREADS'] = '1'
+    return result
