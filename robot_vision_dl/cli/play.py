@@ -115,7 +115,7 @@ def _report(summary) -> None:
     median, p99 = summary.lateness_ms
     print(f'played {total} messages in {summary.duration_s:.2f} s; behind time: median {median:.2f} ms, p99 {p99:.2f} '
           f'ms, worst {summary.worst_late_ms:.2f} ms, {summary.late} by more than {LATE_MS:g} ms')
-    if total and summary.late > total // 10:
+    if total >= 50 and summary.late > total // 10:
         print('The machine or a slow reliable subscriber does not keep up: try --qos best_effort, --rate 0.5 or '
               '--topics.', file=sys.stderr)
 

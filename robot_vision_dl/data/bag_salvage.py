@@ -246,18 +246,23 @@ class Db3Salvage:
                  end_ns: Optional[int] = None) -> Iterator[RawMessage]:
         """Messages of ``channels`` in the order they were recorded, with ``start_ns`` <= receive time < ``end_ns``."""
         wanted = {channel.key: channel for channel in channels}
-        row, skip = 0, 1
+        last, skip = 0, 1
+        # Beyond the damaged pages there may be more: look further and further ahead.
         while skip < 1 << 20:
             try:
                 for row, key, stamp, data in self._database.execute(
-                        'SELECT id, topic_id, timestamp, data FROM messages WHERE id >= ? ORDER BY id', (row + skip,)):
-                    skip = 1
+                        'SELECT id, topic_id, timestamp, data FROM messages WHERE id >= ? ORDER BY id', (last + skip,)):
+                    # SQLite reads pages that are not there as zeros, and then gives rows without end.
+                    if not (isinstance(row, int) and row > last and isinstance(stamp, int) and isinstance(data, bytes)):
+                        break
+                    last, skip = row, 1
                     if key in wanted and (start_ns is None or stamp >= start_ns) and (end_ns is None or stamp < end_ns):
                         yield RawMessage(wanted[key], stamp, data)
-                return
+                else:
+                    return
             except sqlite3.Error:
-                # Look beyond the damaged pages, further each time.
-                skip *= 2
+                pass
+            skip *= 2
 
 
 def _string(content: bytes, at: int) -> Tuple[str, int]:

@@ -75,17 +75,15 @@ class Storage:
             connections = [self._connections[channel.key] for channel in channels]
             try:
                 for connection, stamp, data in self._reader.messages(connections, start_ns, end_ns):
-                    # rosbag2 can compress each message; no CDR begins with these bytes.
-                    if data[:4] == _ZSTD_MAGIC:
-                        data = _zstd().decompress(data)
-                    yield RawMessage(by_key[connection.id], stamp, data)
+                    yield RawMessage(by_key[connection.id], stamp, _unpacked(data))
                     last_ns = stamp
                 return
             except Exception as error:
                 self._open_salvage(error)
                 start_ns = start_ns if last_ns is None else last_ns + 1
         wanted = {channel.key for channel in channels}
-        yield from self._salvage.messages([c for c in self._salvage.channels if c.key in wanted], start_ns, end_ns)
+        for message in self._salvage.messages([c for c in self._salvage.channels if c.key in wanted], start_ns, end_ns):
+            yield message._replace(data=_unpacked(message.data))
 
     def _open(self) -> None:
         reader = Ros1Reader(self._file) if self._suffix == '.bag' else Ros2Reader(self._file)
@@ -123,6 +121,11 @@ class Storage:
             except (EOFError, OSError, _zstd().ZstdError) as error:
                 self.problems.append(f'{self.path.name}: its compression is cut off or damaged ({error})')
         return target
+
+
+def _unpacked(data: bytes) -> bytes:
+    """rosbag2 can compress each message by itself; no CDR begins with these bytes."""
+    return _zstd().decompress(data) if data[:4] == _ZSTD_MAGIC else data
 
 
 def _channel(connection, suffix: str) -> Channel:
