@@ -210,8 +210,8 @@ def make_environment(stamps: Stamps, ros: str) -> None:
 def install_requirements(stamps: Stamps, ros: str) -> None:
     """Install what the package needs; beside a sourced ROS 2 only what that lacks."""
     required, extras = requirements()
-    wanted = required + ([] if ros else extras['ros'])
-    state = [*wanted, *extras['test'], BUILD_BACKEND]
+    wanted = required + extras['test'] + ([] if ros else extras['ros'])
+    state = [*wanted, BUILD_BACKEND]
     if stamps.get('requirements') == state:
         return
     options = []
@@ -228,8 +228,7 @@ def install_requirements(stamps: Stamps, ros: str) -> None:
     else:
         wanted_now = wanted
         say('[2/4] ROS 2 Kilted, torch, torchvision, OpenCV, test tools: 5.8 GB on disk, 2 minutes on a fast line')
-    run(pip('install', *options, *wanted_now, *extras['test'], BUILD_BACKEND),
-        'the requirements could not be installed')
+    run(pip('install', *options, *wanted_now, BUILD_BACKEND), 'the requirements could not be installed')
     stamps.set('requirements', state)
 
 
