@@ -93,9 +93,9 @@ def list_architectures() -> Tuple[str, ...]:
     return tuple(sorted({*OWN, *models.list_models(module=models)}))
 
 
-def did_you_mean(name: str, known: List[str]) -> str:
+def did_you_mean(name: str, known: List[str], cutoff: float = 0.5) -> str:
     """``; did you mean a, b?`` for the known names nearest to ``name``, or an empty string."""
-    near = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.5)
+    near = difflib.get_close_matches(name.lower(), known, n=3, cutoff=cutoff)
     return f'; did you mean {", ".join(near)}?' if near else ''
 
 

@@ -1,6 +1,7 @@
 """A model with everything that belongs to its weights: classes, preprocessing, calibration, provenance.
 
-The files are described in ``bundle_format.py``; ``bundle_writer.py`` writes them. Loading is strict and runs no code of the bundle: there is no pickle.
+``bundle_format.py`` describes the files, ``bundle_writer.py`` writes them. Loading is strict and runs no code of the
+bundle: there is no pickle.
 """
 from collections import Counter
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 
 from . import bundle_format as fmt
-from .architectures import Architecture, did_you_mean, normalisation
+from .architectures import Architecture, did_you_mean, list_architectures, normalisation
 from .errors import BundleError, ConfigError, RobotVisionError
 from .network import Network, build_network, restore_network
 from .preprocess import Preprocessing
@@ -160,7 +161,11 @@ def find_bundle(source: str) -> Path:
                           'its models') from None
     if source in known:
         return models / source
-    nearest = did_you_mean(source, known + [TORCHVISION + source])
+    try:
+        known_to_torchvision = [TORCHVISION + name for name in list_architectures()]
+    except ConfigError:
+        known_to_torchvision = []
+    nearest = (did_you_mean(source, known) or did_you_mean(TORCHVISION + source, known_to_torchvision, cutoff=0.9))
     raise BundleError(f'no model bundle {source!r}{nearest or "."} There are {", ".join(known) or "none"} in {models}; '
                       'a model may also be a folder, or torchvision:<architecture>')
 

@@ -28,7 +28,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from .architectures import Architecture
+from .architectures import Architecture, check_architecture
 from .errors import BundleError, ConfigError
 from .preprocess import Preprocessing
 from .types import RESERVED_NAMES
@@ -79,6 +79,7 @@ def check_description(values: Any) -> None:
     for key, kind in (('name', str), ('metrics', dict), ('provenance', dict), ('files', dict)):
         _check_type(values[key], kind, key)
     architecture = build_section(Architecture, values['architecture'], 'architecture')
+    check_architecture(architecture.name)
     build_section(Preprocessing, values['preprocessing'], 'preprocessing')
     check_class_names(values['class_names'])
     if len(values['class_names']) != architecture.num_classes:
@@ -128,8 +129,8 @@ def check_file(folder: Path, name: str, digest: str) -> None:
         raise BundleError(f'{path}: cannot be read ({error.strerror}), but {DESCRIPTION} lists it; copy the bundle '
                           'again') from error
     if found != digest:
-        raise BundleError(f'{path}: its SHA-256 is {found[:12]}..., {DESCRIPTION} states {digest[:12]}...: the file was '
-                          'changed or damaged; copy the bundle again')
+        raise BundleError(f'{path}: its SHA-256 is {found[:12]}..., {DESCRIPTION} states {digest[:12]}...: the file '
+                          'was changed or damaged; copy the bundle again')
 
 
 def hash_file(path: Path) -> str:

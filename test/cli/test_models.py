@@ -1,0 +1,152 @@
+"""``robot-vision models`` as a user meets it."""
+import json
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from robot_vision_dl.cli.main import main
+from robot_vision_dl.core.bundle import load_bundle
+from robot_vision_dl.core.network import build_network
+
+CLASSES = ['dark', 'bright']
+
+
+@pytest.fixture
+def material(tmp_path):
+    """Weights, class names and labelled pictures: dark and bright ones."""
+    torch.manual_seed(0)
+    network = build_network('squeezenet1_1', 2)
+    state = {key.replace('backbone.', 'features.').replace('head.0.', 'classifier.1.'): value
+             for key, value in network.state_dict().items()}
+    torch.save(state, tmp_path / 'weights.pth')
+    (tmp_path / 'classes.txt').write_text('\n'.join(CLASSES) + '\n')
+    rng = np.random.default_rng(0)
+    for name, level in (('dark', 40), ('bright', 210)):
+        folder = tmp_path / 'pictures' / name
+        folder.mkdir(parents=True)
+        for i in range(12):
+            picture = np.clip(rng.normal(level, 20, (48, 64, 3)), 0, 255).astype(np.uint8)
+            cv2.imwrite(str(folder / f'{i:02}.png'), picture)
+    return tmp_path
+
+
+def import_words(material, *more):
+    return ['models', 'import', str(material / 'weights.pth'), '--architecture', 'squeezenet1_1', '--classes',
+            str(material / 'classes.txt'), '--name', 'lights', '--into', str(material), '--resize', '64', '--crop',
+            '64', *more]
+
+
+def test_import_calibrate_show_verify(material, capsys):
+    assert main(import_words(material, '--calibrate', str(material / 'pictures'), '--half', '--license', 'MIT')) == 0
+    assert 'calibrated     temperature' in capsys.readouterr().out
+    bundle = load_bundle(material / 'lights')
+    assert bundle.class_names == ('dark', 'bright')
+    assert bundle.preprocessing.crop == (64, 64)
+    assert bundle.metrics['pictures'] == 24
+    assert len(bundle.ood.scores) == 24
+    assert bundle.provenance['license'] == 'MIT'
+    assert 'Measured on 24 labelled pictures' in (bundle.folder / 'MODEL_CARD.md').read_text()
+    # The recorded command makes the same bundle again.
+    import shlex
+    words = shlex.split(bundle.provenance['command'])
+    first = {name: (bundle.folder / name).read_bytes() for name in ('model.safetensors', 'uncertainty.safetensors')}
+    shutil.rmtree(bundle.folder)
+    assert words[0] == 'robot-vision'
+    assert main(words[1:]) == 0
+    again = load_bundle(material / 'lights')
+    assert {name: (again.folder / name).read_bytes() for name in first} == first
+    assert again.temperature == bundle.temperature
+    capsys.readouterr()
+
+    assert main(['models', 'show', str(material / 'lights')]) == 0
+    assert 'energy, 24 calibration scores' in capsys.readouterr().out
+    assert main(['models', 'verify', str(material / 'lights')]) == 0
+    (material / 'lights' / 'MODEL_CARD.md').write_text('changed')
+    assert main(['models', 'verify', str(material / 'lights')]) == 1
+    out = capsys.readouterr().out
+    assert 'NOT SOUND' in out
+    assert 'MODEL_CARD.md: its SHA-256' in out
+
+
+def test_a_csv_gives_the_same_as_folders(material, capsys):
+    with open(material / 'labels.csv', 'w') as file:
+        file.write('file,label\n')
+        for label, name in ((1, 'bright'), (0, 'dark')):
+            for i in range(12):
+                file.write(f'{name}/{i:02}.png,{label if i % 2 else name}\n')
+    assert main(import_words(material, '--calibrate', str(material / 'pictures'))) == 0
+    first = load_bundle(material / 'lights')
+    assert main(import_words(material, '--calibrate', str(material / 'labels.csv'), '--pictures',
+                             str(material / 'pictures'), '--overwrite')) == 0
+    second = load_bundle(material / 'lights')
+    assert second.provenance['calibration_sha256'] == first.provenance['calibration_sha256']
+    assert second.temperature == first.temperature
+
+
+def test_import_without_pictures_is_uncalibrated_and_says_so(material, capsys):
+    (material / 'classes.json').write_text(json.dumps(CLASSES))
+    assert main([str(w).replace('classes.txt', 'classes.json') for w in import_words(material)]) == 0
+    assert 'calibrated     no' in capsys.readouterr().out
+    assert not load_bundle(material / 'lights').calibrated
+
+
+@pytest.mark.parametrize('change, message', [
+    (lambda m: ['--calibrate', str(m / 'nothing')], 'nothing: cannot be read'),
+    (lambda m: ['--calibrate', str(m / 'classes.txt')], 'the first line must be file,label'),
+    (lambda m: (m / 'pictures' / 'dark').rename(m / 'pictures' / 'darkk') and ['--calibrate', str(m / 'pictures')],
+     "'darkk' is not a class of the model; did you mean dark"),
+    (lambda m: (m / 'pictures' / 'dark' / '00.png').write_text('no picture') and ['--calibrate', str(m / 'pictures')],
+     '00.png: is not a picture'),
+    (lambda m: (m / 'classes.txt').write_text('a\nb\nc\n') and [], 'the head has 2 outputs, but .* names 3 classes'),
+    (lambda m: (m / 'classes.txt').write_text('a\nunknown\n') and [], "'unknown' is reserved"),
+    (lambda m: ['--mean', '0.5'], 'mean and std need one or three values each'),
+    (lambda m: ['--crop', '1', '2', '3'], '--crop takes height and width'),
+    (lambda m: ['--architecture', 'squeezenet1_2'], "no architecture 'squeezenet1_2'; did you mean squeezenet1_"),
+    (lambda m: (m / 'lights').mkdir() or [], 'is there already'),
+    (lambda m: ['--into', str(m / 'no')], '--into: there is no folder'),
+    (lambda m: (m / 'weights.pth').write_text('x') and [], 'not a state dict'),
+])
+def test_mistakes_are_one_clear_line(material, capsys, change, message):
+    assert main(import_words(material, *change(material))) == 2
+    error = capsys.readouterr().err
+    assert error.startswith('robot-vision models: ')
+    assert error.count('\n') == 1
+    import re
+    assert re.search(message, error), error
+    assert not (material / 'lights' / 'bundle.json').exists()
+
+
+def test_list_and_architectures(capsys):
+    assert main(['models', 'list']) == 0
+    out = capsys.readouterr().out
+    assert 'squeezenet1_1_imagenet' in out
+    assert 'energy' in out
+    assert main(['models', 'architectures', 'CIFAR']) == 0
+    assert capsys.readouterr().out.split() == ['resnet20_cifar', 'resnet32_cifar', 'resnet56_cifar']
+    assert main(['models', 'architectures', 'nothing']) == 1
+    assert main(['models', 'show', 'nothing']) == 2
+    assert 'no model bundle' in capsys.readouterr().err
+    with pytest.raises(SystemExit) as stop:
+        main(['models', '--help'])
+    assert stop.value.code == 0
+    assert 'examples:' in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_the_shipped_bundle_comes_from_its_recorded_command(shared_data, tmp_path, monkeypatch):
+    """Temperature and scores of the shipped bundle are those of the command in its provenance, on the real pictures."""
+    from pathlib import Path
+    import shlex
+    repository = Path(__file__).resolve().parents[2]
+    shipped = load_bundle('squeezenet1_1_imagenet')
+    words = shlex.split(shipped.provenance['command'].replace('../shared/data', str(shared_data)))
+    monkeypatch.chdir(repository)
+    assert main([*words[1:], '--into', str(tmp_path)]) == 0
+    again = load_bundle(tmp_path / 'squeezenet1_1_imagenet')
+    assert again.provenance['calibration_sha256'] == shipped.provenance['calibration_sha256']
+    assert (again.folder / 'model.safetensors').read_bytes() == (shipped.folder / 'model.safetensors').read_bytes()
+    assert again.temperature == pytest.approx(shipped.temperature, rel=1e-3)
+    np.testing.assert_allclose(again.ood.scores, shipped.ood.scores, rtol=1e-3)

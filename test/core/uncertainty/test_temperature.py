@@ -1,0 +1,76 @@
+"""Temperature scaling against closed forms and brute force."""
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from robot_vision_dl.core.errors import RobotVisionError
+from robot_vision_dl.core.uncertainty.temperature import (
+    MAX_TEMPERATURE, MIN_TEMPERATURE, calibrated_softmax, fit_temperature, negative_log_likelihood,
+)
+
+
+@pytest.mark.parametrize('gap', [0.5, 3.0, 40.0])
+@pytest.mark.parametrize('right', [55, 80, 99])
+def test_two_classes_have_a_closed_form(gap, right):
+    """With logits (gap, 0) always and a share a right, the best T is gap / logit(a)."""
+    logits = np.tile([gap, 0.0], (100, 1))
+    labels = (np.arange(100) >= right).astype(int)
+    expected = gap / math.log(right / (100 - right))
+    if MIN_TEMPERATURE < expected < MAX_TEMPERATURE:
+        assert fit_temperature(logits, labels) == pytest.approx(expected, rel=1e-9)
+    else:
+        assert fit_temperature(logits, labels) in (MIN_TEMPERATURE, MAX_TEMPERATURE)
+
+
+@pytest.mark.parametrize('true_temperature', [0.2, 1.0, 5.0])
+def test_no_temperature_on_a_fine_grid_is_better(true_temperature):
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 2, (500, 10))
+    p = np.exp(logits - np.log(np.exp(logits).sum(1, keepdims=True)))
+    labels = np.array([rng.choice(10, p=row) for row in p])
+    fitted = fit_temperature(logits * true_temperature, labels)
+    assert fitted == pytest.approx(true_temperature, rel=0.2)
+    best = negative_log_likelihood(logits * true_temperature, labels, fitted)
+    for other in np.geomspace(MIN_TEMPERATURE, MAX_TEMPERATURE, 400):
+        assert best <= negative_log_likelihood(logits * true_temperature, labels, other) + 1e-12
+
+
+def test_scaling_logits_scales_the_temperature_and_shifting_does_nothing():
+    rng = np.random.default_rng(1)
+    logits, labels = rng.normal(0, 3, (200, 5)), rng.integers(0, 5, 200)
+    logits[np.arange(150), labels[:150]] += 3
+    fitted = fit_temperature(logits, labels)
+    assert fit_temperature(logits * 3 + 1e4, labels) == pytest.approx(3 * fitted, rel=1e-6)
+
+
+def test_hopeless_and_perfect_networks_end_at_a_bound():
+    logits = np.eye(4)[[0, 1, 2, 3] * 10] * 5
+    labels = np.array([0, 1, 2, 3] * 10)
+    assert fit_temperature(logits, labels) == MIN_TEMPERATURE
+    assert fit_temperature(logits, (labels + 1) % 4) == MAX_TEMPERATURE
+
+
+def test_likelihood_agrees_with_torch():
+    rng = np.random.default_rng(2)
+    logits, labels = rng.normal(0, 30, (50, 7)), rng.integers(0, 7, 50)
+    expected = torch.nn.functional.cross_entropy(torch.tensor(logits) / 2.5, torch.tensor(labels)).item()
+    assert negative_log_likelihood(logits, labels, 2.5) == pytest.approx(expected, rel=1e-12)
+
+
+def test_softmax_is_float32_and_plain_without_a_temperature():
+    logits = torch.tensor([[1000.0, 0.0, -1000.0], [1.0, 2.0, 3.0]], dtype=torch.float16)
+    assert calibrated_softmax(logits, 2.0).dtype == torch.float32
+    torch.testing.assert_close(calibrated_softmax(logits, None), torch.softmax(logits.float(), -1))
+    torch.testing.assert_close(calibrated_softmax(logits, 2.0)[1], torch.softmax(torch.tensor([0.5, 1.0, 1.5]), -1))
+    assert calibrated_softmax(logits, 2.0)[0].tolist() == [1, 0, 0]
+
+
+def test_what_cannot_be_fitted_is_refused():
+    with pytest.raises(RobotVisionError, match=r'n > 0, got \(0, 3\)'):
+        fit_temperature(np.empty((0, 3)), np.empty(0, int))
+    with pytest.raises(RobotVisionError, match='not finite'):
+        fit_temperature(np.array([[np.nan, 0.0]]), np.array([0]))
+    with pytest.raises(RobotVisionError, match=r'labels must be in 0..1, got 2..2'):
+        fit_temperature(np.zeros((1, 2)), np.array([2]))
