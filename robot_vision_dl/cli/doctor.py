@@ -9,7 +9,7 @@ from .doctor_check import Check, Level, print_check, worst
 
 HELP = 'check the installation, or listen to a topic and say whether its images arrive'
 EXAMPLES = """examples:
-  robot-vision doctor                           Python, ROS 2, DDS, shared memory, GPU, models; ten images sent for a try
+  robot-vision doctor                           Python, GPU, models, ROS 2, DDS; ten images sent for a try
   robot-vision doctor /camera/image_raw         who publishes, rate, age, QoS, and how to run the classifier on it
   robot-vision doctor /camera/image_raw/compressed --seconds 10
   robot-vision doctor --dds-profile none        the same as the defaults of Fast DDS would do
@@ -20,7 +20,8 @@ Exit code: 0 all is well or tolerable, 1 something fails or no usable image came
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.add_argument('topic', nargs='?', metavar='TOPIC', help='listen to this topic instead of the installation')
-    parser.add_argument('--seconds', type=float, default=5.0, metavar='S', help='how long to listen; default: %(default)g')
+    parser.add_argument('--seconds', type=float, default=5.0, metavar='S',
+                        help='how long to listen; default: %(default)g')
     parser.add_argument('--dds-profile', metavar='auto|none|FILE', default='auto',
                         help='Fast DDS profile; auto is the one for large images that comes with the package, unless '
                         'the environment names one')

@@ -56,7 +56,7 @@ def print_check(check: Check) -> None:
     for lead, text in ((f'{check.level.value:<5} {check.name:<{LABEL_WIDTH}}', check.text),
                        (f'{indent}-> ', check.remedy)):
         if text:
-            print(textwrap.fill(text, TEXT_WIDTH, initial_indent=lead, subsequent_indent=' ' * max(len(lead), len(indent)),
+            print(textwrap.fill(text, TEXT_WIDTH, initial_indent=lead, subsequent_indent=' ' * len(lead),
                                 break_long_words=False, break_on_hyphens=False))
     sys.stdout.flush()
 

@@ -92,7 +92,7 @@ def gpu_check(machine: MachineGpu, found: Dict[str, Dict[str, Any]]) -> Check:
         return ok('GPU', f'none; the CPU is used{built}')
     there = ', '.join(machine.names) or 'an NVIDIA GPU'
     if not (build.get('cuda') or build.get('hip')):
-        where = ('NVIDIA\'s wheels for your JetPack (the registry\'s are for the CPU)' if machine.is_jetson else
+        where = ("NVIDIA's wheels for your JetPack (the registry's are for the CPU)" if machine.is_jetson else
                  'the CUDA build of torch and torchvision: `pip install --force-reinstall torch torchvision`')
         return warn('GPU', f'{there} is there, but torch {torch_version} is built without CUDA; the CPU is used',
                     f'install {where}')

@@ -100,8 +100,8 @@ def message_checks(ros: Ros) -> Iterator[Check]:
     distribution = os.environ.get('ROS_DISTRO', '')
     for name, fault in ros.facts['faults'].items():
         package = name.partition('/')[0].replace('_', '-')
-        yield fail('messages', f'{name}: {fault}',
-                   f'`sudo apt install ros-{distribution}-{package}`' if distribution else f'`pip install ros-{package}`')
+        remedy = f'`sudo apt install ros-{distribution}-{package}`' if distribution else f'`pip install ros-{package}`'
+        yield fail('messages', f'{name}: {fault}', remedy)
     vision = probe_vision_msgs()
     if not vision.usable:
         yield fail('messages', f'vision_msgs: {vision.fault}', f'`sudo apt install ros-{distribution}-vision-msgs`'
@@ -127,11 +127,12 @@ def profile_checks(ros: Ros, before: Mapping[str, str], choice: str) -> Iterator
     users = before.get(PROFILE_VARIABLE) or before.get(OLD_PROFILE_VARIABLE)
     file = os.environ.get(PROFILE_VARIABLE) or os.environ.get(OLD_PROFILE_VARIABLE)
     if not file:
-        yield warn('DDS profile', f'none (--dds-profile {choice}): with the defaults of Fast DDS a best-effort subscriber '
-                   'loses nearly all frames larger than 0.5 MB', 'leave out --dds-profile, or export '
-                   f'{PROFILE_VARIABLE}={shipped_profile()}')
+        yield warn('DDS profile', f'none (--dds-profile {choice}): of what a process sends by the defaults of Fast '
+                   'DDS, best-effort subscribers lose nearly all frames larger than 0.5 MB',
+                   f'leave out --dds-profile, or export {PROFILE_VARIABLE}={shipped_profile()}')
         return
-    whose = 'of the environment' if users else 'shipped with the package' if Path(file) == shipped_profile() else 'chosen'
+    is_shipped = Path(file) == shipped_profile()
+    whose = 'of the environment' if users else 'shipped with the package' if is_shipped else 'chosen'
     problem = profile_problem(Path(file))
     if problem:
         yield fail('DDS profile', f'{file} ({whose}): {problem}', 'Fast DDS ignores such a file and uses its defaults: '

@@ -32,8 +32,8 @@ def examine(topic: str, seconds: float, profile: str, as_json: bool) -> int:
         checks = [fail('ROS 2', f'cannot be imported: {error}', 'run `robot-vision doctor` without a topic')]
         return _finish(checks, None, None, as_json)
     if not as_json:
-        print(f'listening to {topic} for {seconds:g} s (ROS_DOMAIN_ID={os.environ.get("ROS_DOMAIN_ID") or 0}, DDS profile '
-              f'{file or "none"})', flush=True)
+        print(f'listening to {topic} for {seconds:g} s (ROS_DOMAIN_ID={os.environ.get("ROS_DOMAIN_ID") or 0}, DDS '
+              f'profile {file or "none"})', flush=True)
     found = listen(topic, seconds)
     checks = list(report(found))
     usable = worst(checks) is not Level.FAIL
@@ -108,8 +108,8 @@ def _nobody(found: Findings) -> Check:
     elif [name for name in found.topics if name not in ('/rosout', '/parameter_events')]:
         remedy = f'no image topic is published, only {", ".join(sorted(found.topics)[:6])}: start the camera driver'
     else:
-        remedy = ('no other node is to be seen: is the camera driver running, and has its shell the same ROS_DOMAIN_ID and '
-                  'discovery settings as this one? In a container: `--net=host --ipc=host`')
+        remedy = ('no other node is to be seen: is the camera driver running, and has its shell the same ROS_DOMAIN_ID '
+                  'and discovery settings as this one? In a container: `--net=host --ipc=host`')
     return fail('publishers', f'nobody publishes on {found.topic} ({domain})', remedy)
 
 
@@ -208,21 +208,21 @@ def _profile_advice(found: Findings, frame_bytes: Optional[float]) -> str:
         if publisher.type not in IMAGE_TYPES:
             continue
         if publisher.is_local is False:
-            said.append('The publisher is on another machine: large frames need larger UDP buffers on both (`sudo sysctl -w '
-                        'net.core.rmem_max=33554432`), or take the compressed topic.')
+            said.append('The publisher is on another machine: large frames need larger UDP buffers on both (`sudo '
+                        'sysctl -w net.core.rmem_max=33554432`), or take the compressed topic.')
         elif process and process.segment_size and process.segment_size < (frame_bytes or 2 ** 20):
             said.append(f'{publisher.node} (process {process.pid}) has {process.segment_size / 1e6:.2f} MB of shared '
                         f'memory, the default of Fast DDS, so {needed} is cut into pieces that get lost. Start that '
-                        f'process with the profile as well: `{export}`')
+                        f'process with the profile: `{export}`')
         elif process and not process.segment_size:
             said.append(f'{publisher.node} (process {process.pid}) uses no shared memory: another middleware, a full '
                         '/dev/shm (see `robot-vision doctor`), or a container without `--ipc=host`.')
         elif process is None:
-            said.append(f'Large frames need the DDS profile in the camera driver\'s process too: `{export}` in its '
-                        'shell; in a container also `--ipc=host`.')
+            said.append(f'Large frames need the DDS profile in the process that sends them: `{export}` in the shell '
+                        'of the camera driver; in a container also `--ipc=host`.')
     if not said and frame_bytes:
-        said.append('The publisher has shared memory enough: is the machine too busy (see `robot-vision doctor`), or its '
-                    'queue too short?')
+        said.append('The publisher has shared memory enough: is the machine too busy (see `robot-vision doctor`), or '
+                    'its queue too short?')
     return ' '.join(dict.fromkeys(said))
 
 
@@ -252,7 +252,8 @@ def _age(found: Findings) -> Iterator[Check]:
                        'run the classifier with --use-sim-time, as below')
         else:
             yield warn('age', f'{text}: a bag without its clock, or a camera whose clock is not set',
-                       'a bag: play it with --clock (`robot-vision play --stamp-now` stamps anew); a camera: chrony or PTP')
+                       'a bag: play it with --clock, or anew stamped by `robot-vision play --stamp-now`; a camera: '
+                       'chrony or PTP')
     elif min(ages) < CLOCK_TOLERANCE_MS:
         yield warn('age', f'{text}; the earliest {min(ages):.1f} ms: frames come before they were taken',
                    'the clocks of the two machines differ, or the driver stamps ahead: chrony or PTP')

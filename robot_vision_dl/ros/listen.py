@@ -142,17 +142,19 @@ class Findings:
         return next((kind for kind in IMAGE_TYPES if kind in types), None)
 
 
-def listen(topic: str, seconds: float) -> Findings:
+def listen(topic: str, seconds: float, discovery_s: float = DISCOVERY_S) -> Findings:
     """Find the publishers of a topic and listen.
 
     Args:
         topic: name; without a leading slash it is taken in the root namespace.
         seconds: how long to listen.
+        discovery_s: how long to wait for a publisher to appear.
 
     Raises:
         ConfigError: it cannot be the name of a topic.
     """
     import rclpy
+    from rclpy.exceptions import InvalidTopicNameException
     from rclpy.executors import SingleThreadedExecutor
     from rclpy.validate_full_topic_name import validate_full_topic_name
 
@@ -160,15 +162,16 @@ def listen(topic: str, seconds: float) -> Findings:
     topic = topic if topic.startswith('/') else f'/{topic}'
     try:
         validate_full_topic_name(topic)
-    except ValueError as error:
-        raise ConfigError(f'{topic!r} cannot be the name of a topic: {str(error).strip().splitlines()[0]}') from None
+    except InvalidTopicNameException as error:
+        why = str(error).splitlines()[0].partition(': ')[2].rstrip(':')
+        raise ConfigError(f'{topic!r} cannot be the name of a topic: {why}') from None
     context = rclpy.Context()
     rclpy.init(args=[], context=context)
     try:
         node = rclpy.create_node(NODE_NAME, context=context, start_parameter_services=False)
         executor = SingleThreadedExecutor(context=context)
         executor.add_node(node)
-        _spin(executor, DISCOVERY_S, lambda: node.count_publishers(topic) > 0)
+        _spin(executor, discovery_s, lambda: node.count_publishers(topic) > 0)
         _spin(executor, SETTLE_S)
         found = Findings(topic, tuple(_publishers(node, topic)), _topics(node), None, None,
                          node.count_publishers('/clock') > 0)
@@ -212,7 +215,7 @@ def _publishers(node, topic: str) -> List[Publisher]:
 
 
 def _receive(node, executor, topic: str, kind: str, seconds: float, reliability: str) -> Reception:
-    """Subscribe for some seconds. The queue is deeper than the classifier's, so that what is missing was lost on the way."""
+    """Subscribe for some seconds; the queue is deeper than the classifier's, so what is missing was lost on the way."""
     from rclpy.event_handler import SubscriptionEventCallbacks
     from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
     from sensor_msgs.msg import CompressedImage, Image

@@ -2,8 +2,11 @@
 
 A process (more exactly, a participant) makes one segment to send from, ``fastdds_<16 hex digits>`` (Fast DDS 3) or
 ``fastrtps_...`` (Fast DDS 2), and holds a lock on the file ``<segment>_el`` as long as it lives. The kernel lists locks
-with their owners in /proc/locks, but for those in other containers. A frame larger than the sender's segment cannot go through it and is cut into fragments,
-of which a best-effort subscriber loses some; so the size of the sender's segment tells whether its profile is in force.
+with their owners in /proc/locks, but for those in other containers.
+
+A frame larger than the sender's segment cannot go through it and is cut into fragments, of which a best-effort
+subscriber loses some. It is the sender's segment alone that matters, so its size tells whether a driver has a profile
+for large images.
 """
 import fcntl
 import os
