@@ -84,12 +84,12 @@ class FusionConfig:
 
     enabled: bool = option(True, 'fuse frames over time; false: every frame stands alone')
     correlation_time_s: float = option(
-        0.3, 'frames closer together than this tell much the same; weight of a frame is (1-rho)/(1+rho) with '
+        2.0, 'frames closer together than this tell much the same; weight of a frame is (1-rho)/(1+rho) with '
         'rho = exp(-dt/correlation_time_s)', minimum=0.0, maximum=60.0)
     change_time_s: float = option(
         2.0, 'mean time after which the camera looks at something of another class', minimum=0.01, maximum=3600.0)
     reset_gap_s: float = option(
-        2.0, 'a gap between frames longer than this starts afresh', minimum=0.01, maximum=3600.0)
+        1.0, 'no frame of a known class for longer than this starts afresh', minimum=0.01, maximum=3600.0)
 
     def __post_init__(self):
         check_values(self, 'fusion.')

@@ -84,13 +84,6 @@ class BayesFilter:
         self._belief = self._start
         self._time_ns = None
 
-    def pass_time(self, time_ns: int) -> None:
-        """Forget as much as the time since the last frame asks for, without seeing anything."""
-        if self._time_ns is not None:
-            dt_s = (time_ns - self._time_ns) * 1e-9
-            self._belief = predict(self._belief, change_probability(dt_s, self.config.change_time_s))
-        self._time_ns = time_ns
-
     def update(self, probabilities: np.ndarray, time_ns: int) -> np.ndarray:
         """Take in a frame.
 
@@ -112,11 +105,17 @@ class BayesFilter:
             weight = 1.0
         else:
             weight = frame_weight(dt_s, self.config.correlation_time_s)
-        self.pass_time(time_ns)
+            self._belief = predict(self._belief, change_probability(dt_s, self.config.change_time_s))
+        self._time_ns = time_ns
         self._belief = correct(self._belief, probabilities, weight, self._prior)
         return self._belief.astype(np.float32)
 
-    @property
-    def posterior(self) -> np.ndarray:
-        """The belief as it stands, float32, shape (C,)."""
-        return self._belief.astype(np.float32)
+    def at(self, time_ns: int) -> np.ndarray:
+        """The belief at a moment without a frame that could be used, float32, shape (C,).
+
+        Such moments do not count as frames: if they last for longer than ``reset_gap_s``, the next frame starts afresh.
+        """
+        if self._time_ns is None:
+            return self._start.astype(np.float32)
+        change = change_probability((time_ns - self._time_ns) * 1e-9, self.config.change_time_s)
+        return predict(self._belief, change).astype(np.float32)

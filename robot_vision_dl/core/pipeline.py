@@ -135,8 +135,7 @@ class Pipeline:
         ood = assessment.ood
         if ood is not None and ood.p_value is not None and ood.p_value < epsilon:
             # What is none of the classes says nothing about which class it is.
-            belief.pass_time(frame.time_ns)
-            posterior = belief.posterior
+            posterior = belief.at(frame.time_ns)
         else:
             posterior = belief.update(assessment.probabilities, frame.time_ns)
         return posterior, decide(posterior, self.bundle.class_names, self._abstain_cost, ood, epsilon)

@@ -1,0 +1,88 @@
+"""Decisions become actions late, and the safe action at once."""
+import pytest
+
+from robot_vision_dl.core.action_gate import Action, ActionGate, ActionGateConfig, ActionTable, load_actions
+from robot_vision_dl.core.errors import ConfigError
+from robot_vision_dl.core.share import share_directory
+
+TABLE = ActionTable(Action('stop', 0.0, 0.0), {'cup': Action('pick'), 'door': Action('go', 0.3)})
+
+
+@pytest.fixture()
+def gate():
+    return ActionGate(TABLE, ActionGateConfig(begin_confidence=0.6, keep_confidence=0.4, minimum_time_s=0.3,
+                                              silence_s=0.5))
+
+
+def hear(gate, label, confidence, start, stop, step=0.1):
+    time = start
+    while time <= stop + 1e-9:
+        gate.hear(label, confidence, time)
+        time += step
+    return gate.action(stop)[0].name
+
+
+def test_label_must_last(gate):
+    assert hear(gate, 'cup', 0.9, 0.0, 0.2) == 'stop'
+    assert hear(gate, 'cup', 0.9, 0.3, 0.4) == 'pick'
+
+
+def test_hysteresis(gate):
+    assert hear(gate, 'cup', 0.5, 0.0, 1.0) == 'stop'
+    assert hear(gate, 'cup', 0.7, 1.1, 1.5) == 'pick'
+    assert hear(gate, 'cup', 0.45, 1.6, 2.0) == 'pick'
+    assert hear(gate, 'cup', 0.39, 2.1, 2.1) == 'stop'
+    assert hear(gate, 'cup', 0.5, 2.2, 3.0) == 'stop'
+
+
+@pytest.mark.parametrize('label', ['unknown', 'uncertain', 'tree'])
+def test_safe_at_once_without_a_clear_label(gate, label):
+    assert hear(gate, 'cup', 0.9, 0.0, 0.5) == 'pick'
+    assert hear(gate, label, 0.99, 0.6, 0.6) == 'stop'
+    assert hear(gate, 'cup', 0.9, 0.7, 0.8) == 'stop'
+
+
+def test_silence_is_safe(gate):
+    assert hear(gate, 'cup', 0.9, 0.0, 0.5) == 'pick'
+    assert gate.action(0.9)[0].name == 'pick'
+    assert gate.action(1.1) == (TABLE.safe, 'no decision heard')
+    assert hear(gate, 'cup', 0.9, 1.2, 1.3) == 'stop'
+
+
+def test_nothing_heard_yet_is_safe(gate):
+    assert gate.action(0.0)[0].name == 'stop'
+
+
+def test_confidence_that_is_no_number_is_safe(gate):
+    assert hear(gate, 'cup', float('nan'), 0.0, 2.0) == 'stop'
+
+
+def test_shipped_table_loads():
+    table = load_actions(share_directory() / 'config' / 'actions.yaml')
+    assert table.safe.linear_x == 0.0
+    assert 'water bottle' in table.by_label
+
+
+@pytest.mark.parametrize('text, said', [
+    ('labels: {}', 'two keys safe and labels'),
+    ('safe: stop\nlabels: {unknown: go}', "'unknown' always leads to the safe action"),
+    ('safe: stop\nlabels: {cup: {name: go, speed: 1}}', 'labels: cup: expected a name or the keys'),
+    ('safe: stop\nlabels: {cup: {name: go, linear_x: fast}}', "a velocity must be a number, got 'fast'"),
+    ('safe: [', 'cannot be read'),
+])
+def test_bad_tables_are_refused(tmp_path, text, said):
+    path = tmp_path / 'actions.yaml'
+    path.write_text(text)
+    with pytest.raises(ConfigError) as error:
+        load_actions(path)
+    assert said in str(error.value)
+
+
+def test_missing_table_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match='cannot be read'):
+        load_actions(tmp_path / 'none.yaml')
+
+
+def test_keep_above_begin_is_refused():
+    with pytest.raises(ConfigError, match='keep_confidence: must be at most begin_confidence'):
+        ActionGateConfig(begin_confidence=0.3, keep_confidence=0.4)

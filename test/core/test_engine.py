@@ -1,0 +1,147 @@
+"""The pipeline and its thread, without ROS."""
+import threading
+
+import numpy as np
+import pytest
+from node_harness import raw_image, small_bundle
+
+from robot_vision_dl.core.cdr import decode_image
+from robot_vision_dl.core.config import ClassifierConfig, with_values
+from robot_vision_dl.core.engine import INFERENCE_FAILED, Engine
+from robot_vision_dl.core.pipeline import Pipeline
+from robot_vision_dl.core.types import ColorOrder, Frame, Header, Outcome, Picture
+
+SECOND = 1_000_000_000
+
+
+@pytest.fixture(scope='module')
+def config(tmp_path_factory):
+    return ClassifierConfig(model=str(small_bundle(tmp_path_factory.mktemp('models') / 'small')), device='cpu')
+
+
+def frames(count, camera='camera', seed=0):
+    random = np.random.default_rng(seed)
+    return [Frame(camera, Header(SECOND + i * SECOND // 10, 'f'),
+                  Picture(random.integers(0, 256, (40, 50, 3), dtype=np.uint8), ColorOrder.BGR), 'bgr8')
+            for i in range(count)]
+
+
+def test_batch_and_one_by_one_decide_the_same(config):
+    batched = Pipeline.load(config).process(frames(6))
+    single = Pipeline.load(config)
+    for together, frame in zip(batched, frames(6)):
+        alone = single.process([frame])[0]
+        np.testing.assert_allclose(together.posterior, alone.posterior, atol=1e-5)
+        assert together.decision.label == alone.decision.label
+        assert together.assessment.ood.p_value == alone.assessment.ood.p_value
+
+
+def test_result_is_consistent(config):
+    result = Pipeline.load(config).process(frames(1))[0]
+    assessment = result.assessment
+    assert assessment.probabilities.sum() == pytest.approx(1, abs=1e-5)
+    assert 0 <= assessment.predictive_entropy <= 1
+    np.testing.assert_allclose(result.posterior, assessment.probabilities, atol=1e-6)
+    assert set(result.stage_ms) == {'preprocess', 'forward', 'uncertainty', 'decide'}
+    assert result.class_names == ('cup', 'mug', 'bowl')
+
+
+def test_cameras_have_beliefs_of_their_own(config):
+    pipeline = Pipeline.load(config)
+    for frame in frames(5, 'left', seed=1):
+        pipeline.process([frame])
+    first_of_right = frames(1, 'right', seed=2)[0]
+    result = pipeline.process([first_of_right])[0]
+    np.testing.assert_allclose(result.posterior, result.assessment.probabilities, atol=1e-6)
+
+
+def test_unknown_frames_do_not_move_the_belief(config):
+    pipeline = Pipeline.load(config)
+    known = pipeline.process(frames(1))[0]
+    pipeline.configure(with_values(config, {'decision.false_unknown_rate': 1.0}))
+    foreign = pipeline.process(frames(2, seed=3)[1:])[0]
+    assert foreign.decision.outcome is Outcome.UNKNOWN
+    assert foreign.posterior.argmax() == known.posterior.argmax()
+    assert foreign.posterior.max() < known.posterior.max()
+
+
+class Collector:
+    """What an engine hands out, and a way to wait for it."""
+
+    def __init__(self):
+        self.results, self.drops = [], []
+        self._news = threading.Condition()
+
+    def on_result(self, result, _timing):
+        with self._news:
+            self.results.append(result)
+            self._news.notify_all()
+
+    def on_drop(self, camera, reason, sentence):
+        with self._news:
+            self.drops.append((camera, reason, sentence))
+            self._news.notify_all()
+
+    def wait(self, results=0, drops=0):
+        with self._news:
+            assert self._news.wait_for(lambda: len(self.results) >= results and len(self.drops) >= drops, 30)
+
+
+@pytest.fixture()
+def engine(config):
+    collector = Collector()
+    engine = Engine(Pipeline.load(config), config, lambda: 10 * SECOND, collector.on_result, collector.on_drop)
+    engine.start()
+    yield engine, collector
+    engine.stop()
+
+
+def test_stamps_backwards_are_dropped_and_a_restarted_recording_is_not(engine):
+    engine, collector = engine
+    for count, stamp in enumerate((100 * SECOND, 101 * SECOND), 1):
+        engine.receive('camera', decode_image, raw_image(stamp))
+        collector.wait(results=count)
+    engine.receive('camera', decode_image, raw_image(101 * SECOND - SECOND // 2))
+    collector.wait(drops=1)
+    assert collector.drops[0][1] == 'stamp_backwards'
+    engine.receive('camera', decode_image, raw_image(SECOND))
+    collector.wait(results=3)
+
+
+def test_a_network_that_fails_costs_its_frames_only(engine):
+    engine, collector = engine
+    pipeline = engine.pipeline
+    network, pipeline.network = pipeline.network, None
+    engine.receive('camera', decode_image, raw_image(SECOND))
+    collector.wait(drops=1)
+    assert collector.drops[0][1] == INFERENCE_FAILED
+    pipeline.network = network
+    engine.receive('camera', decode_image, raw_image(2 * SECOND))
+    collector.wait(results=1)
+    account = engine.account('camera')
+    assert (account.received, account.decided, account.dropped[INFERENCE_FAILED]) == (2, 1, 1)
+
+
+def test_zero_stamps_fall_back_to_the_time_of_arrival(config):
+    collector, now = Collector(), [SECOND]
+    engine = Engine(Pipeline.load(config), config, lambda: now[0], collector.on_result, collector.on_drop)
+    engine.start()
+    for count in (1, 2):
+        now[0] += SECOND // 10
+        engine.receive('camera', decode_image, raw_image(0))
+        collector.wait(results=count)
+    engine.stop()
+    assert [result.frame.time_ns for result in collector.results] == [SECOND * 11 // 10, SECOND * 12 // 10]
+    assert {result.frame.header.stamp_ns for result in collector.results} == {0}
+
+
+def test_replaced_pipeline_keeps_beliefs_where_classes_agree(engine, config):
+    engine, collector = engine
+    engine.receive('camera', decode_image, raw_image(SECOND))
+    collector.wait(results=1)
+    engine.replace_pipeline(Pipeline.load(config))
+    engine.receive('camera', decode_image, raw_image(SECOND + SECOND // 100))
+    collector.wait(results=2)
+    first, second = collector.results
+    # A hundredth of a second later nothing is forgotten and hardly anything is learnt.
+    np.testing.assert_allclose(second.posterior, first.posterior, atol=0.02)
