@@ -4,8 +4,8 @@ import sys
 from typing import Iterator, List, Tuple
 
 HELP = 'make a ROS 2 bag (mcap) from a video'
-EXAMPLES = """Appended scenes are still pictures as a camera would see them: held by a hand, with sensor noise, all from --seed.
-The same command gives the same bag.
+EXAMPLES = """Appended scenes are still pictures as a camera would see them: held by a hand, with sensor noise, all
+from --seed. The same command gives the same bag.
 
 example:
   robot-vision bag from-video drive.mp4 --out drive --rate 10 --start 5 --duration 20 --width 640 --quality 70 \\
@@ -35,7 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('video', help='a file that OpenCV can read')
     parser.add_argument('--out', required=True, metavar='BAG', help='folder to create')
     parser.add_argument('--overwrite', action='store_true', help='replace the bag in --out')
-    parser.add_argument('--topic', default='/camera/image_raw', help='default: %(default)s; JPEG goes to TOPIC/compressed')
+    parser.add_argument('--topic', default='/camera/image_raw',
+                        help='default: %(default)s; JPEG goes to TOPIC/compressed')
     parser.add_argument('--frame-id', default='camera', help='default: %(default)s')
     parser.add_argument('--rate', type=float, metavar='HZ', help='frames per second; default: as the video')
     parser.add_argument('--start', type=float, default=0.0, metavar='S', help='skip so many seconds of the video')

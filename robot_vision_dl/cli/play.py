@@ -127,5 +127,5 @@ def _rclpy():
     except ImportError as error:
         from ..core.errors import RobotVisionError
         raise RobotVisionError(f'ROS 2 is not here ({error}); source an installation (source /opt/ros/<distro>/'
-                               'setup.bash) or install it with `pip install \'robot_vision_dl[ros]\'`') from error
+                               'setup.bash) or install its wheels (make setup)') from error
     return rclpy

@@ -49,7 +49,8 @@ def video_frames(path: Union[str, Path], rate_hz: Optional[float] = None, start_
             if shown is None:
                 done, shown = video.retrieve()
                 if not done:
-                    raise BagError(f'{path}: frame {index} cannot be decoded; the video is damaged, or lower --duration')
+                    raise BagError(f'{path}: frame {index} cannot be decoded; the video is damaged there, use '
+                                   'a shorter --duration')
             yield tick / rate_hz, shown
             tick += 1
     finally:
