@@ -9,7 +9,7 @@ sudo apt install python3 python3-venv' >&2; exit 1; }; $(PYTHON) .ci/set_up.py
 
 # The installed package is tested: this folder, which Python would look in first, is taken off its path. Not bin/pytest,
 # which is not there where the sourced ROS 2 brings pytest.
-PYTEST := $(VENV)/python -c 'import sys; sys.path.pop(0); import pytest; sys.exit(pytest.console_main())'
+PYTEST := $(VENV)/python -c 'import sys; sys.path.pop(0); import pytest; sys.exit(pytest.main())'
 
 # Set by a Python of ROS 2 wheels that runs make; ours would then not find its own libraries.
 unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
