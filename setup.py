@@ -14,8 +14,8 @@ REQUIREMENTS = [
     'pyyaml>=5.4',
     'rosbags>=0.11',
     'safetensors>=0.4',
-    'torch>=2.0',
-    'torchvision>=0.15',
+    'torch>=2.1',
+    'torchvision>=0.16',
 ]
 EXTRAS = {
     # ROS 2 where none is installed; then run `robot-vision build-msgs`.

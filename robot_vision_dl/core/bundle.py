@@ -179,10 +179,14 @@ def _torchvision_bundle(source: str) -> Bundle:
         raise BundleError(f'model {source!r}: {error}') from error
     class_names, preprocessing = torchvision_facts(name, entry)
     input_size = entry.meta['min_size'][0] if name.startswith(('vit_', 'maxvit_')) else None
+    provenance = {'weights': entry.url}
+    interpolation = entry.transforms().interpolation.value
+    if interpolation != 'bilinear':  # EfficientNet, Swin and others: a small shift, which only measuring can price
+        provenance['preprocessing'] = f'the weights were trained on {interpolation} resizing, here it is bilinear'
     return Bundle(
         name=source, source=source, folder=None, identity=f'{TORCHVISION}{name}@{entry.name}',
         architecture=Architecture(name, len(class_names), input_size=input_size), class_names=class_names,
-        preprocessing=preprocessing, provenance=MappingProxyType({'weights': entry.url}))
+        preprocessing=preprocessing, provenance=MappingProxyType(provenance))
 
 
 def torchvision_facts(name: str, entry: Any) -> Tuple[Tuple[str, ...], Preprocessing]:
