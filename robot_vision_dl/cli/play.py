@@ -41,8 +41,16 @@ class _Stop:
 
     def __init__(self):
         self.signal = None
+        self._before = {}
+
+    def __enter__(self) -> '_Stop':
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._on_signal)
+            self._before[number] = signal.signal(number, self._on_signal)
+        return self
+
+    def __exit__(self, *_) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
     def _on_signal(self, number, _frame) -> None:
         self.signal = number
@@ -53,10 +61,15 @@ class _Stop:
 
 def run(args: argparse.Namespace) -> int:
     """Play."""
+    with _Stop() as stop:
+        _open_and_play(args, stop)
+    return 130 if stop.signal == signal.SIGINT else 0
+
+
+def _open_and_play(args: argparse.Namespace, stop: _Stop) -> None:
     from ..data.bags import open_bags
     from ..data.playback import Selection, parse_remaps
     from ..ros.dds import apply_profile
-    stop = _Stop()
     apply_profile(args.dds_profile)
     selection = Selection(tuple(args.topics) if args.topics else None, args.images_only, args.start, args.duration)
     remap = parse_remaps(args.remap)
@@ -78,7 +91,6 @@ def run(args: argparse.Namespace) -> int:
     finally:
         for reader in readers:
             reader.close()
-    return 130 if stop.signal == signal.SIGINT else 0
 
 
 def _play(player, options, readers, stop: _Stop) -> None:

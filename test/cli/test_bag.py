@@ -59,8 +59,8 @@ def test_from_video_as_jpeg_with_scenes(video, tmp_path, capsys):
     picture = tmp_path / 'p.png'
     cv2.imwrite(str(picture), np.full((50, 40, 3), (0, 200, 0), np.uint8))
     out = tmp_path / 'bag'
-    assert from_video(video, out, '--rate', '10', '--start', '0.5', '--duration', '1', '--width', '64', '--epoch', '100',
-                      '--append-black', '0.5', '--append-picture', str(picture), '0.3') == 0
+    assert from_video(video, out, '--rate', '10', '--start', '0.5', '--duration', '1', '--width', '64',
+                      '--epoch', '100', '--append-black', '0.5', '--append-picture', str(picture), '0.3') == 0
     assert '18 frames of 64x48, 1.8 s at 10 Hz' in capsys.readouterr().out
     with BagReader(out) as reader:
         messages = list(reader.image_messages())
