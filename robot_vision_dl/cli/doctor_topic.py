@@ -20,6 +20,7 @@ LATE_MS = 1000.0
 OLD_MS = 60_000.0
 CLOCK_TOLERANCE_MS = -5.0
 LOST_TOLERATED = 0.02
+LARGE_FRAME_BYTES = 1e6  # where no frame came that tells
 
 
 def examine(topic: str, seconds: float, profile: str, as_json: bool) -> int:
@@ -168,16 +169,28 @@ def _reliable_text(found: Findings) -> str:
 def _delivery(found: Findings) -> Iterator[Check]:
     reception = found.reception
     share = reception.lost_share
+    too_small = _without_room(found, reception.size)
+    luck = 'the process that sends has too little shared memory for a frame'
     delay = f', {reception.transport_ms:.1f} ms from publish to arrival (median)' if reception.transport_ms else ''
     if share is None:
-        if len(reception.messages) > 1:
+        if too_small:
+            yield warn('delivery', f'{luck}{delay}', _why_lost(found))
+        elif len(reception.messages) > 1:
             yield ok('delivery', f'whether frames were lost cannot be told with this middleware{delay}')
         return
     text = f'{reception.lost} of {reception.lost + len(reception.messages)} frames lost on the way{delay}'
-    if share <= LOST_TOLERATED:
+    if share <= LOST_TOLERATED and too_small:
+        yield warn('delivery', f'{text}, but that is luck: {luck}', _why_lost(found))
+    elif share <= LOST_TOLERATED:
         yield ok('delivery', text)
     else:
         yield warn('delivery', f'{text}{_reliable_text(found)}', _why_lost(found))
+
+
+def _without_room(found: Findings, frame_bytes: float) -> List[Publisher]:
+    """Publishers here whose shared memory is smaller than a frame."""
+    return [publisher for publisher in found.publishers if publisher.process and publisher.process.segment_size and
+            publisher.process.segment_size < frame_bytes]
 
 
 def _why_silent(found: Findings) -> str:
@@ -205,12 +218,13 @@ def _profile_advice(found: Findings, frame_bytes: Optional[float]) -> str:
     said = []
     for publisher in found.publishers:
         process = publisher.process
+        too_small = publisher in _without_room(found, frame_bytes or LARGE_FRAME_BYTES)
         if publisher.type not in IMAGE_TYPES:
             continue
         if publisher.is_local is False:
             said.append('The publisher is on another machine: large frames need larger UDP buffers on both (`sudo '
                         'sysctl -w net.core.rmem_max=33554432`), or take the compressed topic.')
-        elif process and process.segment_size and process.segment_size < (frame_bytes or 2 ** 20):
+        elif too_small:
             said.append(f'{publisher.node} (process {process.pid}) has {process.segment_size / 1e6:.2f} MB of shared '
                         f'memory, the default of Fast DDS, so {needed} is cut into pieces that get lost. Start that '
                         f'process with the profile: `{export}`')

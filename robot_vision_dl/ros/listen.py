@@ -142,13 +142,12 @@ class Findings:
         return next((kind for kind in IMAGE_TYPES if kind in types), None)
 
 
-def listen(topic: str, seconds: float, discovery_s: float = DISCOVERY_S) -> Findings:
+def listen(topic: str, seconds: float) -> Findings:
     """Find the publishers of a topic and listen.
 
     Args:
         topic: name; without a leading slash it is taken in the root namespace.
         seconds: how long to listen.
-        discovery_s: how long to wait for a publisher to appear.
 
     Raises:
         ConfigError: it cannot be the name of a topic.
@@ -171,7 +170,7 @@ def listen(topic: str, seconds: float, discovery_s: float = DISCOVERY_S) -> Find
         node = rclpy.create_node(NODE_NAME, context=context, start_parameter_services=False)
         executor = SingleThreadedExecutor(context=context)
         executor.add_node(node)
-        _spin(executor, discovery_s, lambda: node.count_publishers(topic) > 0)
+        _spin(executor, DISCOVERY_S, lambda: node.count_publishers(topic) > 0)
         _spin(executor, SETTLE_S)
         found = Findings(topic, tuple(_publishers(node, topic)), _topics(node), None, None,
                          node.count_publishers('/clock') > 0)
