@@ -1,6 +1,6 @@
 """See it work without a camera: the demo bag, the classifier and the action gate.
 
-  ros2 launch robot_vision_dl demo.launch.py
+``ros2 launch robot_vision_dl demo.launch.py``
 """
 from launch import LaunchDescription
 from launch.actions import (DeclareLaunchArgument, EmitEvent, ExecuteProcess, IncludeLaunchDescription,

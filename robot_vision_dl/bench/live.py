@@ -1,8 +1,8 @@
 """``robot-vision bench live``: camera process -> DDS -> classifier process -> DDS -> here.
 
-The latency of a frame is from its stamp, set as it leaves the camera process, to its decision's arrival in this process.
-The floor is the bare forward pass of the same network on a resident tensor, timed in this process before and after, while
-the classifier is not running.
+The latency of a frame is from its stamp, set as it leaves the camera process, to its decision's arrival in this
+process. The floor is the bare forward pass of the same network on a resident tensor, timed in this process before and
+after, while the classifier is not running.
 """
 import json
 import os
@@ -80,6 +80,7 @@ class _Listener:
         from vision_msgs.msg import Classification
         self.figures = {camera: CameraFigures() for camera in cameras}
         self.reports = 0
+        self.failed = False
         rclpy.init()
         self.node = rclpy.create_node('bench_listener')
         self._executor = SingleThreadedExecutor()
@@ -97,6 +98,8 @@ class _Listener:
 
     def _on_diagnostics(self, message) -> None:
         self.reports += 1
+        self.failed = any(item.value == 'unconfigured' for status in message.status for item in status.values
+                          if item.key == 'state')
         for status in message.status:
             camera = status.name.rpartition('camera ')[2]
             if ': camera ' in status.name and camera in self.figures:
@@ -115,6 +118,8 @@ class _Listener:
             if alive.poll() not in (None, 0):
                 raise RobotVisionError(f'a process of the benchmark ended with exit code {alive.returncode} while '
                                        f'{what}; its output is above')
+            if self.failed:
+                raise RobotVisionError('the classifier could not be configured; why is above')
             if time.monotonic() > deadline:
                 raise RobotVisionError(f'gave up after {timeout_s:.0f} s while {what}')
             self._executor.spin_once(timeout_sec=0.05)

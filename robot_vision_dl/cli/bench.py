@@ -58,7 +58,8 @@ def _live(args: argparse.Namespace) -> int:
           f'{figures["node_cpu_ms_per_frame"]:.2f} ms')
     stages = {key: value for key, value in next(iter(figures['cameras'].values()))['diagnostics'].items()
               if key.endswith('_ms_mean') or key == 'batch_size_mean'}
-    print('as the diagnostics of the first camera have it: ' + ', '.join(f'{k} {float(v):.3g}' for k, v in stages.items()))
+    print('as the diagnostics of the first camera have it: '
+          + ', '.join(f'{key} {float(value):.3g}' for key, value in stages.items()))
     print(describe(environment()))
     if args.json:
         write_json(args.json, figures)

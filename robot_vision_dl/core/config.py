@@ -84,8 +84,8 @@ class FusionConfig:
 
     enabled: bool = option(True, 'fuse frames over time; false: every frame stands alone')
     correlation_time_s: float = option(
-        2.0, 'frames closer together than this tell much the same; weight of a frame is (1-rho)/(1+rho) with '
-        'rho = exp(-dt/correlation_time_s)', minimum=0.0, maximum=60.0)
+        2.0, 'how long the errors of neighbouring frames resemble each other: rho = exp(-dt/correlation_time_s); of '
+        'frames that say the same, each counts (1-rho)/(1+rho)', minimum=0.0, maximum=60.0)
     change_time_s: float = option(
         2.0, 'mean time after which the camera looks at something of another class', minimum=0.01, maximum=3600.0)
     reset_gap_s: float = option(
@@ -125,7 +125,8 @@ class ClassifierConfig:
         'float32', 'arithmetic of the network', choices=('float32', 'float16', 'bfloat16'), at_configure=True)
     threads: int = option(0, 'CPU threads of the network; 0: as PyTorch chooses', minimum=0, maximum=1024,
                           at_configure=True)
-    cameras: Tuple[str, ...] = option(('camera',), 'name of each camera; its topics are ~/<name>/...', at_configure=True)
+    cameras: Tuple[str, ...] = option(
+        ('camera',), 'name of each camera; its topics are ~/<name>/...', at_configure=True)
     image_topics: Tuple[str, ...] = option(
         ('image',), 'topic of each camera, in the order of cameras, without the suffix of its transport',
         at_configure=True)

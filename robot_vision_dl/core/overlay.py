@@ -71,8 +71,8 @@ def draw(result: Result) -> np.ndarray:
         bar = int(80 * unit * probabilities[index])
         canvas[base + int(3 * unit):base + row - int(3 * unit), left:left + int(80 * unit)] = GREY
         canvas[base + int(3 * unit):base + row - int(3 * unit), left:left + bar] = WHITE
-        _text(canvas, f'{probabilities[index]:.2f} {result.class_names[index]}', (left + int(88 * unit), base + int(13 * unit)),
-              0.42 * unit, WHITE, panel - left - int(88 * unit))
+        _text(canvas, f'{probabilities[index]:.2f} {result.class_names[index]}',
+              (left + int(88 * unit), base + int(13 * unit)), 0.42 * unit, WHITE, panel - left - int(88 * unit))
     return canvas
 
 

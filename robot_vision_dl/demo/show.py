@@ -79,7 +79,8 @@ def show(settings: DemoSettings, environment: Dict[str, str]) -> int:
         for old in (*folder.glob('overlay_*.jpg'), *folder.glob('overview.jpg')):
             old.unlink()
     except OSError as error:
-        raise RobotVisionError(f'cannot write to {folder}: {error.strerror}; choose another folder with --out') from None
+        raise RobotVisionError(f'cannot write to {folder}: {error.strerror}; choose another folder '
+                               'with --out') from None
     topic = settings.image + ('' if settings.transport == 'raw' else f'/{settings.transport}')
     story = _Story()
     watcher = Watcher(CAMERA, story.seen, story.action)
@@ -92,11 +93,10 @@ def show(settings: DemoSettings, environment: Dict[str, str]) -> int:
             children.start([sys.executable, '-m', 'robot_vision_dl.ros.action_gate_node', '--ros-args', '-p',
                             f'decision_topic:=/classifier/{CAMERA}/decision'], log=folder / 'action_gate.log')
             print('starting the classifier node ...', flush=True)
-            watcher.spin(lambda: watcher.subscribed(topic) or node.poll() is not None, START_TIMEOUT_S)
+            watcher.spin(lambda: watcher.subscribed(topic) or watcher.failed_to_configure
+                         or node.poll() is not None, START_TIMEOUT_S)
             if not watcher.subscribed(topic):
-                last = (folder / 'classifier.log').read_text().strip().splitlines()[-1:]
-                raise RobotVisionError('the classifier node did not start: ' + (''.join(last) or 'it said nothing')
-                                       + f' (all of it in {folder / "classifier.log"})')
+                raise RobotVisionError(_why_not_started(folder / 'classifier.log'))
             # Decisions that nobody was there to hear would look like lost frames.
             watcher.spin(lambda: watcher.node.count_publishers(f'/classifier/{CAMERA}/decision') > 0
                          and watcher.subscribed(f'/classifier/{CAMERA}/decision')
@@ -119,6 +119,12 @@ def show(settings: DemoSettings, environment: Dict[str, str]) -> int:
     finally:
         watcher.close()
     return _sum_up(settings, watcher, story, span_s, _frames_in(settings.bag, topic))
+
+
+def _why_not_started(log: Path) -> str:
+    lines = log.read_text().strip().splitlines()
+    wrong = [line for line in lines if 'ERROR' in line or 'FATAL' in line] or lines[-1:] or ['it said nothing']
+    return f'the classifier node did not start: {wrong[0].rpartition("]: ")[2]} (all of it in {log})'
 
 
 def _frames_in(bag: str, topic: str) -> int:
@@ -182,5 +188,5 @@ def _markdown(settings: DemoSettings, story: _Story, lines: List[str], pictures:
     text = [f'# Demo: {settings.model} on {Path(settings.bag).name}', '', '```', *lines, '```', '',
             '![overview](overview.jpg)', '', '| overlay | file |', '|---|---|']
     text += [f'| {frame.label}, {frame.confidence:.2f}: {frame.reason} | {path.name} |'
-             for (frame, _), path in zip([entry for entry in story.pictures], pictures)]
+             for (frame, _), path in zip(story.pictures, pictures)]
     return '\n'.join(text) + '\n'

@@ -113,6 +113,11 @@ class Watcher:
             self.heard.action = message.data
             self._on_action(message.data)
 
+    @property
+    def failed_to_configure(self) -> bool:
+        """The node reports before it configures itself only if that failed: it starts to listen afterwards."""
+        return self.heard.model.get('state') == 'unconfigured'
+
     def spin_once(self) -> None:
         """Handle what is there, waiting for it at most a little."""
         self._executor.spin_once(timeout_sec=0.05)

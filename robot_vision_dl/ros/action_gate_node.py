@@ -1,7 +1,7 @@
 """An example of a consumer: decisions in, actions out.
 
-Reads ``vision_msgs/Classification`` decisions and publishes the action as ``std_msgs/String`` on ``~/action``, its velocity,
-if the table gives one, on ``cmd_vel``, and calls its ``std_srvs/Trigger``. What it decides is in
+Reads ``vision_msgs/Classification`` decisions and publishes the action as ``std_msgs/String`` on ``~/action``, its
+velocity, if the table gives one, on ``cmd_vel``, and calls its ``std_srvs/Trigger``. What it decides is in
 :mod:`robot_vision_dl.core.action_gate`; this file shows what a node has to do to listen to us.
 """
 import sys

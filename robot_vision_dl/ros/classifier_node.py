@@ -44,7 +44,8 @@ class ClassifierNode(LifecycleNode):
         self._loading = ''
         self._loading_lock = threading.Lock()
         self._drop_logged: Dict[tuple, List[float]] = {}
-        self._config_parameters = ConfigParameters(self, ClassifierConfig, lambda: self._pipeline is not None, self._on_change)
+        self._config_parameters = ConfigParameters(
+            self, ClassifierConfig, lambda: self._pipeline is not None, self._on_change)
         self._label_info = self.create_publisher(LabelInfo, '~/label_info', qos.LATCHED)
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', qos.RESULTS_OUT)
         # Wall time even under use_sim_time: a paused bag must not silence the diagnostics.

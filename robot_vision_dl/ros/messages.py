@@ -32,7 +32,8 @@ def classification(result: Result, top_k: int, as_index: bool) -> Classification
     best = best[np.argsort(-probabilities[best], kind='stable')]
     message = Classification(header=header(result.frame.header))
     message.results = [
-        ObjectHypothesis(class_id=str(index) if as_index else result.class_names[index], score=float(probabilities[index]))
+        ObjectHypothesis(class_id=str(index) if as_index else result.class_names[index],
+                         score=float(probabilities[index]))
         for index in best.tolist()]
     return message
 

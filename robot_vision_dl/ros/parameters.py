@@ -1,4 +1,4 @@
-"""ROS parameters of a node, made from a config dataclass: names, defaults, descriptions and ranges are declared there."""
+"""ROS parameters of a node, made from a config dataclass, which declares names, defaults, descriptions and ranges."""
 from typing import Any, Callable, Dict, List, Optional
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult

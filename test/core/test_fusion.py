@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 
 from robot_vision_dl.core.config import FusionConfig
-from robot_vision_dl.core.fusion import BayesFilter, change_probability, correct, frame_weight, predict
+from robot_vision_dl.core.fusion import (BayesFilter, change_probability, correct, correlation, innovation,
+                                         log_likelihood, predict)
 
 SECOND = 1_000_000_000
 
@@ -26,17 +27,35 @@ def test_predict_never_remembers_by_contradiction():
     np.testing.assert_allclose(predict(belief, 0.99), [0.5, 0.5])
 
 
-def test_correct_is_bayes_rule_for_weight_one():
+def test_correct_is_bayes_rule():
     random = np.random.default_rng(1)
     belief, p, prior = (random_simplex(random, 5) for _ in range(3))
     expected = belief * p / prior
-    np.testing.assert_allclose(correct(belief, p, 1.0, prior), expected / expected.sum(), rtol=1e-12)
+    np.testing.assert_allclose(correct(belief, log_likelihood(p, prior)), expected / expected.sum(), rtol=1e-12)
 
 
-def test_weight_zero_changes_nothing():
+def test_copy_of_a_frame_tells_nothing_and_an_independent_one_all():
     random = np.random.default_rng(2)
-    belief, p = random_simplex(random, 5), random_simplex(random, 5)
-    np.testing.assert_allclose(correct(belief, p, 0.0), belief, rtol=1e-12)
+    belief, p, q = (random_simplex(random, 5) for _ in range(3))
+    np.testing.assert_allclose(correct(belief, innovation(log_likelihood(p), log_likelihood(p), 1.0)), belief)
+    np.testing.assert_allclose(innovation(log_likelihood(p), log_likelihood(q), 0.0), log_likelihood(p))
+
+
+def test_sum_of_innovations_is_generalised_least_squares():
+    """The log-likelihood ratio of Gaussian classes under AR(1) noise, computed with the full covariance."""
+    random = np.random.default_rng(6)
+    steps = np.sort(random.uniform(0, 2, 12))
+    tau_s, spread = 0.7, 1.3
+    covariance = np.exp(-np.abs(steps[:, None] - steps[None]) / tau_s)
+    means = np.array([-1.0, 0.5, 2.0]) * spread
+    x = random.normal(size=12)
+    residuals = x[:, None] - means
+    exact = -0.5 * np.einsum('ic,ij,jc->c', residuals, np.linalg.inv(covariance), residuals)
+    single = -0.5 * residuals ** 2
+    summed = single[0]
+    for i in range(1, 12):
+        summed = summed + innovation(single[i], single[i - 1], correlation(steps[i] - steps[i - 1], tau_s))
+    np.testing.assert_allclose(summed - summed[0], exact - exact[0], rtol=1e-9)
 
 
 def test_saturated_frame_rules_nothing_out_for_ever():
@@ -44,15 +63,15 @@ def test_saturated_frame_rules_nothing_out_for_ever():
     certain[0] = 1.0
     belief = np.full(3, 1 / 3)
     for _ in range(3):
-        belief = correct(belief, certain, 1.0)
+        belief = correct(belief, log_likelihood(certain))
     other = np.array([0.0, 1.0, 0.0])
     for _ in range(4):
-        belief = correct(belief, other, 1.0)
+        belief = correct(belief, log_likelihood(other))
     assert np.isfinite(belief).all()
     assert belief.argmax() == 1
 
 
-def test_weight_is_the_effective_sample_size_of_an_ar1_process():
+def test_frames_that_agree_count_as_the_effective_sample_size_of_an_ar1_process():
     # The variance of the mean of n >> 1 samples of an AR(1) process is sigma^2 / (n (1 - rho) / (1 + rho)).
     random = np.random.default_rng(3)
     dt_s, tau_s = 1 / 30, 0.3
@@ -64,13 +83,14 @@ def test_weight_is_the_effective_sample_size_of_an_ar1_process():
     for i in range(1, steps):
         samples[:, i] = rho * samples[:, i - 1] + noise[:, i]
     effective = 1 / (samples.mean(axis=1).var() * steps)
-    assert effective == pytest.approx(frame_weight(dt_s, tau_s), rel=0.2)
+    weight = innovation(np.ones(1), np.ones(1), correlation(dt_s, tau_s))[0]
+    assert effective == pytest.approx(weight, rel=0.2)
 
 
-def test_limits_of_weight_and_change():
-    assert frame_weight(0.0, 1.0) == 0.0
-    assert frame_weight(1e9, 1.0) == 1.0
-    assert frame_weight(0.1, 0.0) == 1.0
+def test_limits_of_correlation_and_change():
+    assert correlation(0.0, 1.0) == 1.0
+    assert correlation(1e9, 1.0) == 0.0
+    assert correlation(0.1, 0.0) == 0.0
     assert change_probability(0.0, 1.0) == 0.0
     assert change_probability(1.0, 2.0) == pytest.approx(1 - np.exp(-0.5))
 
@@ -147,7 +167,7 @@ def test_tempering_beats_the_naive_product_on_correlated_frames():
             logits[label] += d ** 2
             p = np.exp(logits - logits.max())
             p /= p.sum()
-            for tau, belief in filters.items():
+            for belief in filters.values():
                 posterior = belief.update(p, int(i * dt_s * SECOND))
         for tau, belief in filters.items():
             posterior = belief.at(int((frames - 1) * dt_s * SECOND))

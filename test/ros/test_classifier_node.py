@@ -46,7 +46,7 @@ def peer(ros_domain):
 
 @pytest.fixture()
 def start(ros_domain, tmp_path, bundles):
-    """Starts a classifier: start('--image', '/cam', ...)."""
+    """A function that starts a classifier with these arguments."""
     with Children(environment(ros_domain)) as children:
         count = itertools.count()
 
@@ -62,7 +62,7 @@ def stamp_of(message):
 
 
 def values_of(array, name):
-    """Values of the newest status whose name ends so."""
+    """The newest status whose name ends so, and its values."""
     for message in reversed(array):
         for status in message.status:
             if status.name.endswith(name):
@@ -71,7 +71,8 @@ def values_of(array, name):
 
 
 def set_parameter(peer, name, value):
-    kinds = {bool: ('bool_value', ParameterType.PARAMETER_BOOL), int: ('integer_value', ParameterType.PARAMETER_INTEGER),
+    kinds = {bool: ('bool_value', ParameterType.PARAMETER_BOOL),
+             int: ('integer_value', ParameterType.PARAMETER_INTEGER),
              float: ('double_value', ParameterType.PARAMETER_DOUBLE),
              str: ('string_value', ParameterType.PARAMETER_STRING)}
     field, kind = kinds[type(value)]
@@ -176,11 +177,15 @@ def test_bad_input_is_counted_by_reason_and_the_next_good_frame_decided(start, p
     received, decided, dropped = account_so_far(peer, diagnostics)
     decide_a_good_one()
     bad = bad_messages()
-    for index, (name, message) in enumerate(bad.items()):
+
+    def dropped_so_far():
+        found = values_of(diagnostics, 'camera camera')
+        return int(found[0]['dropped']) if found else 0
+    for name, message in bad.items():
         camera.publish(message)
         # The next good frame must not push the bad one out of the mailbox before it was looked at.
-        peer.wait(lambda: (found := values_of(diagnostics, 'camera camera')) and int(found[0]['dropped']) > dropped + index,
-                  f'the drop of: {name}')
+        before = dropped_so_far()
+        peer.wait(lambda: dropped_so_far() > before, f'the drop of: {name}')  # noqa: B023
         decide_a_good_one()
     camera.publish(raw_image(99 * SECOND + SECOND // 2))  # backwards
     good = len(bad) + 1
@@ -214,7 +219,7 @@ def test_damaged_compressed_images_are_counted(start, peer):
     for data in (jpeg[:len(jpeg) // 2], np.frombuffer(b'no jpeg at all', np.uint8), np.zeros(0, np.uint8)):
         before = len(diagnostics)
         camera.publish(message(SECOND, data))
-        peer.wait(lambda: len(diagnostics) > before + 1, 'diagnostics')
+        peer.wait(lambda: len(diagnostics) > before + 1, 'diagnostics')  # noqa: B023
     camera.publish(message(2 * SECOND, jpeg))
     values, status = peer.wait(lambda: (found := values_of(diagnostics, 'camera camera'))
                                and int(found[0]['decided']) == decided + 1 and found, 'the account')
@@ -242,9 +247,9 @@ def test_lifecycle_twice_over_through_the_real_services(start, peer):
         camera = peer.publisher(Image, '/cam')
         peer.wait(lambda: peer.node.count_publishers('/classifier/camera/decision') == 1, 'the decision topic')
         decisions.clear()
-        peer.wait(lambda: camera.publish(raw_image(next(stamps))) or decisions, 'a decision')
+        peer.wait(lambda: camera.publish(raw_image(next(stamps))) or decisions, 'a decision')  # noqa: B023
         assert change(Transition.TRANSITION_DEACTIVATE)
-        peer.wait(lambda: camera.get_subscription_count() == 0, 'the end of the subscription')
+        peer.wait(lambda: camera.get_subscription_count() == 0, 'the end of the subscription')  # noqa: B023
         peer.node.destroy_publisher(camera)
         assert change(Transition.TRANSITION_CLEANUP)
         assert state() == State.PRIMARY_STATE_UNCONFIGURED
@@ -306,7 +311,7 @@ def test_parameters_are_described_checked_and_applied(start, peer):
         return uncertainties and uncertainties[-1].status[0].level
     assert set_parameter(peer, 'decision.false_unknown_rate', 0.0).successful
     assert set_parameter(peer, 'decision.abstain_cost', 1.0).successful
-    peer.wait(lambda: outcome() == DiagnosticStatus.OK, 'every label accepted where abstaining costs as much as an error')
+    peer.wait(lambda: outcome() == DiagnosticStatus.OK, 'acceptance where abstaining costs as much as an error')
     assert set_parameter(peer, 'decision.abstain_cost', 0.0).successful
     peer.wait(lambda: outcome() == DiagnosticStatus.WARN, 'no label accepted where abstaining is free')
     assert set_parameter(peer, 'decision.false_unknown_rate', 1.0).successful

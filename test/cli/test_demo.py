@@ -1,0 +1,75 @@
+"""The demo, as a user runs it."""
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import cv2
+import pytest
+
+pytest.importorskip('rclpy', reason='rclpy is not installed')
+pytest.importorskip('vision_msgs.msg', reason='vision_msgs is not installed')
+
+COMMAND = [sys.executable, '-m', 'robot_vision_dl.cli.main', 'demo']
+
+
+def processes_of(domain):
+    """Processes that run in a DDS domain, other than this one."""
+    found = []
+    for entry in os.listdir('/proc'):
+        if entry.isdigit() and int(entry) != os.getpid():
+            try:
+                environ = open(f'/proc/{entry}/environ', 'rb').read().split(b'\0')
+                command = open(f'/proc/{entry}/cmdline', 'rb').read()
+            except OSError:
+                continue
+            if f'ROS_DOMAIN_ID={domain}'.encode() in environ and b'robot_vision_dl' in command:
+                found.append(command)
+    return found
+
+
+def test_demo_shows_all_three_outcomes_and_leaves_pictures(tmp_path, ros_domain):
+    done = subprocess.run([*COMMAND, '--out', str(tmp_path / 'out')], capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    assert 'unexplained: 0' in done.stdout
+    frames = [json.loads(line) for line in (tmp_path / 'out' / 'decisions.jsonl').read_text().splitlines()]
+    assert {frame['outcome'] for frame in frames} == {'accepted', 'uncertain', 'unknown'}
+    assert 'water bottle' in {frame['label'] for frame in frames}
+    overlays = list((tmp_path / 'out').glob('overlay_*.jpg'))
+    assert len(overlays) >= 3
+    assert cv2.imread(str(overlays[0])).shape == (360, 640, 3)
+    assert (tmp_path / 'out' / 'summary.md').read_text().startswith('# Demo')
+    assert not processes_of(ros_domain)
+
+
+def test_ctrl_c_stops_everything(tmp_path, ros_domain):
+    demo = subprocess.Popen([*COMMAND, '--out', str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                            text=True)
+    for line in demo.stdout:
+        if ' s  ' in line:
+            break
+    demo.send_signal(signal.SIGINT)
+    rest = demo.stdout.read()
+    assert demo.wait(60) == 130
+    assert 'Traceback' not in rest
+    deadline = time.monotonic() + 20
+    while processes_of(ros_domain) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not processes_of(ros_domain)
+
+
+def test_folder_that_cannot_be_written_is_said(tmp_path):
+    (tmp_path / 'file').write_text('')
+    done = subprocess.run([*COMMAND, '--out', str(tmp_path / 'file' / 'out')], capture_output=True, text=True,
+                          timeout=60)
+    assert done.returncode == 2
+    assert 'cannot write to' in done.stderr and 'Traceback' not in done.stderr
+
+
+def test_model_that_does_not_exist_is_said(tmp_path, ros_domain):
+    done = subprocess.run([*COMMAND, '--out', str(tmp_path), '--model', 'no_such_model'], capture_output=True,
+                          text=True, timeout=120)
+    assert done.returncode == 2
+    assert "no model bundle 'no_such_model'" in done.stderr and 'Traceback' not in done.stderr

@@ -1,0 +1,73 @@
+"""The action gate as a process of its own, over real DDS."""
+import time
+
+import pytest
+
+pytest.importorskip('rclpy', reason='rclpy is not installed')
+pytest.importorskip('vision_msgs.msg', reason='vision_msgs is not installed')
+
+from geometry_msgs.msg import Twist  # noqa: E402
+from node_harness import RELIABLE, NodeProcess, Peer, environment  # noqa: E402
+from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
+from robot_vision_dl.cli.processes import Children  # noqa: E402
+from std_msgs.msg import String  # noqa: E402
+from std_srvs.srv import Trigger  # noqa: E402
+from vision_msgs.msg import Classification, ObjectHypothesis  # noqa: E402
+
+TABLE = """
+safe: {name: stop, linear_x: 0.0}
+labels:
+  cup: {name: pick, linear_x: 0.2, angular_z: -0.1, trigger: /close_gripper}
+"""
+
+
+@pytest.fixture()
+def peer(ros_domain):
+    peer = Peer(ros_domain)
+    yield peer
+    peer.close()
+
+
+def test_acts_on_a_lasting_label_and_stops_on_unknown_and_silence(ros_domain, peer, tmp_path):
+    (tmp_path / 'actions.yaml').write_text(TABLE)
+    calls = []
+
+    def close_gripper(_request, response):
+        calls.append(time.monotonic())
+        response.success = True
+        return response
+    peer.node.create_service(Trigger, '/close_gripper', close_gripper)
+    actions = peer.listen(String, '/action_gate/action', QoSProfile(
+        depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL))
+    velocities = peer.listen(Twist, '/cmd_vel')
+    with Children(environment(ros_domain)) as children:
+        node = NodeProcess(children, tmp_path / 'gate.log', '--ros-args', '-p',
+                           f'actions_file:={tmp_path}/actions.yaml', '-p', 'decision_topic:=/decision',
+                           module='robot_vision_dl.ros.action_gate_node')
+        decisions = peer.publisher(Classification, '/decision', RELIABLE)
+
+        def until(action, label, confidence=0.9):
+            message = Classification(results=[ObjectHypothesis(class_id=label, score=confidence)])
+            peer.wait(lambda: decisions.publish(message) or (actions and actions[-1].data == action), action)
+        peer.wait(lambda: actions and actions[-1].data == 'stop', 'the safe action before anything was heard')
+        until('pick', 'cup')
+        velocities.clear()
+        peer.wait(lambda: decisions.publish(Classification(results=[ObjectHypothesis(class_id='cup', score=0.9)]))
+                  or calls and velocities and velocities[-1].linear.x == pytest.approx(0.2), 'the velocity')
+        assert velocities[-1].angular.z == pytest.approx(-0.1)
+        until('stop', 'unknown')
+        until('pick', 'cup')
+        peer.wait(lambda: actions[-1].data == 'stop', 'the safe action on silence')
+        velocities.clear()
+        peer.wait(lambda: velocities and velocities[-1].linear.x == 0.0, 'standing still')
+        assert [message.data for message in actions] == ['stop', 'pick', 'stop', 'pick', 'stop']
+        assert len(calls) == 2
+        assert node.alive
+
+
+def test_bad_table_ends_with_a_clear_line(ros_domain, tmp_path):
+    with Children(environment(ros_domain)) as children:
+        node = NodeProcess(children, tmp_path / 'gate.log', '--ros-args', '-p', 'actions_file:=/no/such.yaml',
+                           module='robot_vision_dl.ros.action_gate_node')
+        assert node.process.wait(60) == 2
+        assert '/no/such.yaml' in node.log and 'Traceback' not in node.log
