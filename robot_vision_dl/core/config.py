@@ -102,6 +102,9 @@ class DecisionConfig:
     abstain_cost: float = option(
         -1.0, 'cost of saying "uncertain", where a wrong label costs 1: a label is accepted if its fused probability '
         'is at least 1 - abstain_cost (Chow 1970); -1: as the model bundle says', minimum=-1.0, maximum=1.0)
+    hysteresis: float = option(
+        0.1, 'an accepted label stays accepted down to this much below what it needed, so that decisions do not '
+        'flicker', minimum=0.0, maximum=1.0)
     false_unknown_rate: float = option(
         0.01, 'share of pictures of known classes that may be called unknown; 0: never say unknown', minimum=0.0,
         maximum=1.0)

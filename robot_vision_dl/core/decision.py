@@ -12,7 +12,7 @@ def short(probability: float) -> str:
 
 
 def decide(posterior: np.ndarray, class_names: Sequence[str], abstain_cost: float, ood: Optional[OodResult],
-           false_unknown_rate: float) -> Decision:
+           false_unknown_rate: float, hysteresis: float = 0.0, accepted_before: Optional[int] = None) -> Decision:
     """Gate the fused posterior (Chow 1970: accept if the expected cost of acting is at most that of abstaining).
 
     With a cost of 1 for every wrong label, acting on the best class costs 1 - max p, so it is accepted from
@@ -25,6 +25,8 @@ def decide(posterior: np.ndarray, class_names: Sequence[str], abstain_cost: floa
         abstain_cost: in [0, 1].
         ood: of the newest frame, or None.
         false_unknown_rate: epsilon in [0, 1]; 0 never says unknown.
+        hysteresis: the class accepted before needs so much less to stay accepted.
+        accepted_before: index of the class that the decision before accepted, or None.
     """
     best = int(posterior.argmax())
     probability = float(posterior[best])
@@ -32,7 +34,7 @@ def decide(posterior: np.ndarray, class_names: Sequence[str], abstain_cost: floa
         return Decision(Outcome.UNKNOWN, UNKNOWN, 1.0 - ood.p_value,
                         f'unlike anything in training: {ood.method} p = {ood.p_value:.3f}, '
                         f'below {false_unknown_rate:g}', best)
-    needed = 1.0 - abstain_cost
+    needed = max(1.0 - abstain_cost - (hysteresis if best == accepted_before else 0.0), 0.0)
     if probability >= needed:
         return Decision(Outcome.ACCEPTED, class_names[best], probability,
                         f'{class_names[best]} {short(probability)}, needs {short(needed)}', best)

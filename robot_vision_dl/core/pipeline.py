@@ -14,7 +14,7 @@ from .device import resolve_device
 from .errors import RobotVisionError
 from .fusion import BayesFilter
 from .preprocess import Preprocessor
-from .types import Assessment, ColorOrder, Frame, Picture, Result
+from .types import Assessment, ColorOrder, Frame, Outcome, Picture, Result
 from .uncertainty.conformal import lac_set
 from .uncertainty.entropy import normalised_entropies
 from .uncertainty.ood import OodDetector
@@ -24,7 +24,7 @@ from .uncertainty.temperature import calibrated_softmax
 class Pipeline:
     """A loaded model with everything that turns its output into decisions.
 
-    Not thread-safe: one thread runs it. It keeps a belief for each camera.
+    Not thread-safe: one thread runs it. It keeps a belief and the last accepted class for each camera.
 
     Args:
         bundle: the model and what is known about its errors.
@@ -42,6 +42,7 @@ class Pipeline:
         self.preprocess = Preprocessor(bundle.preprocessing, self.device, self._dtype)
         self._ood = OodDetector(bundle.ood) if bundle.ood is not None else None
         self._filters: Dict[str, BayesFilter] = {}
+        self._accepted: Dict[str, Optional[int]] = {}
         self.configure(config)
 
     @property
@@ -74,7 +75,7 @@ class Pipeline:
     def adopt_beliefs(self, other: 'Pipeline') -> None:
         """Carry on with the beliefs of the pipeline that this one replaces, where both mean the same classes."""
         if other.bundle.class_names == self.bundle.class_names:
-            self._filters = other._filters
+            self._filters, self._accepted = other._filters, other._accepted
             self.configure(self._config)
 
     def warm_up(self, batch_sizes: Sequence[int] = (1,)) -> None:
@@ -138,7 +139,10 @@ class Pipeline:
             posterior = belief.at(frame.time_ns)
         else:
             posterior = belief.update(assessment.probabilities, frame.time_ns)
-        return posterior, decide(posterior, self.bundle.class_names, self._abstain_cost, ood, epsilon)
+        decision = decide(posterior, self.bundle.class_names, self._abstain_cost, ood, epsilon,
+                          self._config.decision.hysteresis, self._accepted.get(frame.camera))
+        self._accepted[frame.camera] = decision.class_index if decision.outcome is Outcome.ACCEPTED else None
+        return posterior, decision
 
 
 class _StopWatch:

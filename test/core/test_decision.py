@@ -28,6 +28,15 @@ def test_uncertain_names_the_rivals():
     assert decision.reason == 'yield .61 vs stop_sign .33, needs .70'
 
 
+def test_accepted_label_is_kept_within_the_hysteresis():
+    def again(posterior, before):
+        return decide(np.array(posterior), NAMES, 0.3, None, 0.01, hysteresis=0.1, accepted_before=before).outcome
+    assert again([0.65, 0.3, 0.05], None) is Outcome.UNCERTAIN
+    assert again([0.65, 0.3, 0.05], 0) is Outcome.ACCEPTED
+    assert again([0.59, 0.3, 0.11], 0) is Outcome.UNCERTAIN
+    assert again([0.65, 0.3, 0.05], 1) is Outcome.UNCERTAIN
+
+
 @pytest.mark.parametrize('cost, outcome', [(1.0, Outcome.ACCEPTED), (0.0, Outcome.UNCERTAIN)])
 def test_extreme_costs(cost, outcome):
     assert of([0.4, 0.35, 0.25], cost=cost).outcome is outcome
