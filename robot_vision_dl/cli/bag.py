@@ -6,11 +6,15 @@ HELP = 'look into bags and make them'
 EXAMPLES = """examples:
   robot-vision bag info recording/                    topics, rates, encodings, sizes, and what is damaged
   robot-vision bag info *.bag --json                  the same for programs
+  robot-vision bag extract recording/ --out pictures  labelled frames as folders of pictures
+  robot-vision bag from-images pictures/ --out bag    and back
+  robot-vision bag synth pictures/ --out bags --recordings 12
+                                                      pictures as a moving camera would see them
   robot-vision bag from-video drive.mp4 --out drive --rate 10 --width 640
 
 `robot-vision bag SUBCOMMAND --help` explains each."""
 
-SUBCOMMANDS = ('info', 'from-video')
+SUBCOMMANDS = ('info', 'extract', 'from-images', 'from-video', 'synth')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -5,11 +5,11 @@ from typing import Dict, Optional, Union
 import cv2
 import numpy as np
 from rosbags.rosbag2 import StoragePlugin, Writer
-from rosbags.typesys import Stores, get_typestore
 
 from ..core.errors import BagError
 from .bag_types import COMPRESSED_IMAGE, IMAGE
 from .bags import normal_topic
+from .label_messages import message_store
 
 # The oldest distribution that is supported reads metadata of version 8; in version 9 the QoS profiles are no text.
 _METADATA_VERSION = 8
@@ -33,7 +33,7 @@ class ImageBagWriter:
             raise BagError(f'{self.path}: exists already and is not overwritten; remove it or choose another name')
         self.frame_id = frame_id
         self.count = 0
-        self._store = get_typestore(Stores.ROS2_HUMBLE)
+        self._store = message_store()
         self._connections: Dict[str, object] = {}
         self._writer = Writer(self.path, version=_METADATA_VERSION, storage_plugin=StoragePlugin.MCAP)
 
@@ -84,14 +84,15 @@ class ImageBagWriter:
 
 
 def remove_bag(path: Union[str, Path]) -> None:
-    """Remove the folder of a bag that rosbags or rosbag2 wrote, and nothing else.
+    """Remove the folder of a bag that rosbags or rosbag2 wrote, with its labels, and nothing else.
 
     Raises:
         BagError: ``path`` is no such folder.
     """
     path = Path(path)
     files = list(path.iterdir()) if path.is_dir() else []
-    if not files or any(file.name != 'metadata.yaml' and file.suffix not in ('.mcap', '.db3') for file in files):
+    if not files or any(file.name not in ('metadata.yaml', 'labels.yaml') and file.suffix not in ('.mcap', '.db3')
+                        for file in files):
         raise BagError(f'{path}: not the folder of a bag, so it is not removed; choose another name')
     for file in files:
         file.unlink()

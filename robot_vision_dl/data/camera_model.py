@@ -30,8 +30,8 @@ def handheld(picture: np.ndarray, size: Tuple[int, int], count: int, rate_hz: fl
     rng = np.random.default_rng(seed)
     width, height = size
     scale = min(width / picture.shape[1], height / picture.shape[0])
-    picture = _with_surroundings(picture, size, scale)
-    waves = [_drift(rng) for _ in range(4)]
+    picture = with_surroundings(picture, size, scale)
+    waves = [drift(rng) for _ in range(4)]
     centre = (picture.shape[1] / 2, picture.shape[0] / 2)
     for index in range(count):
         x, y, zoom, turn = (motion * wave(index / rate_hz) for wave in waves)
@@ -47,7 +47,7 @@ def covered_lens(size: Tuple[int, int], count: int, rate_hz: float, seed: int) -
     rng = np.random.default_rng(seed)
     width, height = size
     rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
-    x, y, strength = (_drift(rng) for _ in range(3))
+    x, y, strength = (drift(rng) for _ in range(3))
     for index in range(count):
         at = index / rate_hz
         distance = ((columns / width - 0.85 - 0.03 * x(at)) ** 2 + (rows / height - 0.9 - 0.03 * y(at)) ** 2)
@@ -57,7 +57,7 @@ def covered_lens(size: Tuple[int, int], count: int, rate_hz: float, seed: int) -
         yield sensor_noise(np.rint(frame).astype(np.uint8), rng)
 
 
-def _with_surroundings(picture: np.ndarray, size: Tuple[int, int], scale: float) -> np.ndarray:
+def with_surroundings(picture: np.ndarray, size: Tuple[int, int], scale: float) -> np.ndarray:
     """``picture`` in the middle of a canvas with the frame's aspect ratio and some margin for the motion."""
     sides = [max(0, round((frame / scale - own) / 2)) + round(0.1 * max(picture.shape[:2]))
              for frame, own in ((size[1], picture.shape[0]), (size[0], picture.shape[1]))]
@@ -72,7 +72,7 @@ def _with_surroundings(picture: np.ndarray, size: Tuple[int, int], scale: float)
     return np.rint(inside * canvas + (1 - inside) * blurred).astype(np.uint8)
 
 
-def _drift(rng: np.random.Generator):
+def drift(rng: np.random.Generator):
     """A smooth function of seconds with values within about -1..1."""
     parts = [(rng.uniform(0.5, 1.0), frequency * rng.uniform(0.8, 1.2), rng.uniform(0, 2 * np.pi))
              for frequency in _DRIFT_HZ]

@@ -1,0 +1,62 @@
+"""``robot-vision bag extract``: labelled frames of bags as folders of pictures."""
+import argparse
+import sys
+
+HELP = 'write the labelled frames of bags to folders of pictures'
+EXAMPLES = """Writes DIR/<label>/<recording>_<topic>_<stamp>.jpg and DIR/index.csv; JPEG messages are written unchanged.
+
+Labels: a labels.yaml or labels.csv beside the bag, or a topic (std_msgs/String, vision_msgs/Classification). A
+labels.yaml is a list of intervals, in seconds from the bag's start or absolute; "ignore" leaves frames out, "unknown"
+is what is none of the classes:
+  - {start: 0, end: 12.5, label: cup, track: cup_1}
+  - {topic: /camera/image_raw, start: 1700000020, end: 1700000031, label: mug}
+
+examples:
+  robot-vision bag extract monday/ tuesday.bag --out pictures
+  robot-vision bag extract monday/ --out pictures --labels topic:/operator/label --hold 2 --every 0.5
+  robot-vision bag extract monday/ --out pictures --labels none --every 5       every fifth second, without labels"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the subcommand."""
+    parser.add_argument('bags', nargs='+', metavar='BAG', help='.bag, .mcap or .db3 files, folders, globs')
+    parser.add_argument('--out', required=True, metavar='DIR', help='new or empty folder')
+    parser.add_argument('--labels', nargs='+', default=['auto'], metavar='SOURCE',
+                        help='auto, topic:NAME, a .yaml or .csv file, or none; default: auto')
+    parser.add_argument('--hold', type=float, default=0.0, metavar='S',
+                        help='a label of a topic or CSV file holds no longer than this; default: until the next')
+    parser.add_argument('--ignore', nargs='+', default=[], metavar='LABEL', help='leave out frames with these labels')
+    parser.add_argument('--topics', nargs='+', default=[], metavar='TOPIC', help='image topics; default: all')
+    parser.add_argument('--every', type=float, default=0.0, metavar='S',
+                        help='at most a frame of a camera in so many seconds; default: every frame')
+    parser.add_argument('--no-duplicates', type=int, default=-1, metavar='BITS', nargs='?', const=4,
+                        help='leave out frames whose perceptual hash is within BITS (4) of a recent one')
+    parser.add_argument('--max', type=int, default=0, metavar='N', help='pictures a label; default: all')
+    parser.add_argument('--format', default='jpg', choices=('jpg', 'png'), help='default: %(default)s')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the pictures and say what was and was not labelled. Exit code 1: no frame has a label."""
+    from ..core.errors import ConfigError
+    from ..data.extract import extract
+    from ..data.labels import LabelConfig
+    from ..data.selection import SelectionConfig
+    from ..data.sources import FrameStream, open_sources
+    if args.max < 0:
+        raise ConfigError(f'--max: must be at least 0, got {args.max}')
+    labels = LabelConfig(tuple(args.labels), args.hold, tuple(args.ignore))
+    stream = FrameStream(open_sources(args.bags, labels, args.topics),
+                         SelectionConfig(args.every, args.no_duplicates))
+
+    def show(count: int) -> None:
+        if sys.stderr.isatty() and count % 20 == 0:
+            print(f'\r{count} pictures', end='', file=sys.stderr, flush=True)
+
+    done = extract(stream, args.out, args.format, args.max, show)
+    if sys.stderr.isatty():
+        print('\r', end='', file=sys.stderr)
+    print(stream.label_report)
+    print(stream.selection_report)
+    counts = ', '.join(f'{label} {count}' for label, count in done.counts.items())
+    print(f'{args.out}: {sum(done.counts.values())} pictures ({counts or "none"}), {done.unchanged} as recorded')
+    return 0 if done.counts else 1

@@ -1,0 +1,78 @@
+"""``robot-vision bag synth``: recordings of a moving camera, made from folders of pictures."""
+import argparse
+import sys
+
+HELP = 'make labelled bags of a moving camera from folders of pictures'
+EXAMPLES = """FOLDER has one folder of pictures a class. Each picture is in one of the recordings only, and pictures
+that look nearly the same are in the same one, so recordings can be kept apart for training and testing. Labels are in
+the topic /label and in labels.yaml, which also tells the tracks. The same command gives the same bytes.
+
+examples:
+  robot-vision bag synth pictures/ --out bags --recordings 12
+  robot-vision bag synth pictures/ --out bags --recordings 4 --tracks-per-recording 12 --seconds-per-track 1 --rate 5"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the subcommand."""
+    from ..data.synth import LABEL_TYPES, SynthConfig
+    defaults = SynthConfig()
+    parser.add_argument('folder', help='with <class>/*.jpg')
+    parser.add_argument('--out', required=True, metavar='DIR', help='folder in which the bags are made')
+    parser.add_argument('--overwrite', action='store_true', help='replace bags of the same name in --out')
+    parser.add_argument('--recordings', type=int, required=True, metavar='N', help='bags to make')
+    for name, kind, metavar, text in (
+            ('tracks_per_recording', int, 'K', 'pictures in a bag; 0: all pictures are used'),
+            ('seconds_per_track', float, 'S', 'how long a picture is in view'),
+            ('motion', float, '0..3', 'how much the camera moves, zooms and turns'),
+            ('quality', int, '0..100', 'of the JPEGs; 0: raw images'),
+            ('topic', str, 'NAME', 'image topic'),
+            ('seed', int, 'N', 'of everything that is random')):
+        parser.add_argument(f'--{name.replace("_", "-")}', type=kind, default=getattr(defaults, name),
+                            metavar=metavar, help=f'{text}; default: %(default)s')
+    parser.add_argument('--rate', type=float, default=defaults.rate_hz, metavar='HZ',
+                        help='frames per second; default: %(default)s')
+    parser.add_argument('--size', default=f'{defaults.width}x{defaults.height}', metavar='WxH',
+                        help='of a frame; default: %(default)s')
+    parser.add_argument('--label-type', default=defaults.label_type, choices=tuple(LABEL_TYPES),
+                        help='std_msgs/String or vision_msgs/Classification; default: %(default)s')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the bags."""
+    from pathlib import Path
+
+    from ..core.errors import ConfigError
+    from ..data.bag_writer import remove_bag
+    from ..data.synth import SynthConfig, plan_recordings, write_recording
+    width, _, height = args.size.partition('x')
+    if not (width.isdigit() and height.isdigit()):
+        raise ConfigError(f'--size: must be WxH, such as 320x240, got {args.size!r}')
+    config = SynthConfig(
+        args.recordings, args.tracks_per_recording, args.seconds_per_track, args.rate, int(width), int(height),
+        args.motion, args.quality, args.topic, args.label_type, args.seed)
+    out = Path(args.out)
+    plan = plan_recordings(args.folder, config)
+    for recording in plan:
+        if args.overwrite and (out / recording.name).exists():
+            remove_bag(out / recording.name)
+    out.mkdir(parents=True, exist_ok=True)
+    total_bytes = total_frames = 0
+    labels = sorted({picture.label for recording in plan for picture in recording.pictures})
+    for recording in plan:
+        def show(frames, name=recording.name):
+            if sys.stderr.isatty():
+                print(f'\r{name}: {frames} frames', end='', file=sys.stderr, flush=True)
+        frames = write_recording(out / recording.name, recording, config, show)
+        if sys.stderr.isatty():
+            print('\r', end='', file=sys.stderr)
+        size = sum(file.stat().st_size for file in (out / recording.name).iterdir())
+        counts = [sum(picture.label == label for picture in recording.pictures) for label in labels]
+        print(f'{out / recording.name}: {len(recording.pictures)} tracks ('
+              f'{", ".join(f"{label} {count}" for label, count in zip(labels, counts))}), {frames} frames, '
+              f'{size / 1e6:.1f} MB')
+        total_bytes, total_frames = total_bytes + size, total_frames + frames
+        missing = [label for label, count in zip(labels, counts) if not count]
+        if missing:
+            print(f'  no {", ".join(missing)} in it: fewer recordings would have some of every class in each')
+    print(f'{len(plan)} recordings, {total_frames} frames of {args.size}, {total_bytes / 1e6:.1f} MB')
+    return 0

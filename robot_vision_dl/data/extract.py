@@ -1,0 +1,108 @@
+"""Frames of bags as picture files in one folder a label, with an index that says where each is from."""
+import csv
+import os
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Callable, Dict, NamedTuple, Optional, Union
+
+import cv2
+
+from ..core.errors import BagError
+from ..core.types import CompressedImage, ImageMessage, Picture
+from .labels import LabelledFrame
+from .picture_folder import INDEX, INDEX_COLUMNS, as_bgr
+from .sources import FrameStream
+
+_SIGNATURES = {'jpg': b'\xff\xd8\xff', 'png': b'\x89PNG\r\n\x1a\n'}
+_JPEG_QUALITY = 95
+_PNG_BIT_DEPTH_AT = 24
+
+
+class Extracted(NamedTuple):
+    """What was written: pictures a label, and how many of them as they were in the bag."""
+
+    counts: Dict[str, int]
+    unchanged: int
+
+
+def extract(stream: FrameStream, out: Union[str, Path], form: str = 'jpg', most: int = 0,
+            progress: Optional[Callable[[int], None]] = None) -> Extracted:
+    """Write the frames of ``stream`` to ``<out>/<label>/<recording>_<topic>_<stamp>.<form>`` and ``<out>/index.csv``.
+
+    JPEG and PNG messages are written byte for byte where that is the form asked for; others are encoded, as JPEG of
+    quality 95.
+
+    Args:
+        form: ``jpg`` or ``png``.
+        most: pictures a label at most; 0 for all.
+        progress: is called with the number of pictures so far.
+
+    Raises:
+        BagError: ``out`` has files in it, or cannot be written.
+    """
+    out = Path(out)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise BagError(f'{out}: is not empty, and nothing in it is replaced; choose another folder')
+    counts: Counter = Counter()
+    unchanged = 0
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        partial = out / f'{INDEX}.partial'
+        with open(partial, 'w', encoding='utf-8', newline='') as file:
+            index = csv.writer(file, lineterminator='\n')
+            index.writerow(INDEX_COLUMNS)
+            for frame, picture, _, message in stream:
+                if most and counts[frame.label] >= most:
+                    continue
+                path = _place(out, frame, form)
+                raw = _as_recorded(message, form)
+                unchanged += raw is not None
+                path.write_bytes(_encode(picture, form) if raw is None else raw)
+                index.writerow((path.relative_to(out), frame.label, frame.recording, frame.topic, frame.stamp_ns,
+                                frame.receive_ns, frame.track or '', frame.index))
+                counts[frame.label] += 1
+                if progress is not None:
+                    progress(sum(counts.values()))
+        os.replace(partial, out / INDEX)
+    except OSError as error:
+        raise BagError(f'{out}: cannot be written: {error.strerror}; {sum(counts.values())} pictures are there'
+                       ) from error
+    return Extracted(dict(sorted(counts.items())), unchanged)
+
+
+def _place(out: Path, frame: LabelledFrame, form: str) -> Path:
+    folder = out / _safe(frame.label)
+    folder.mkdir(exist_ok=True)
+    parts = [_safe(part) for part in (frame.recording, frame.topic) if part]
+    name = '_'.join([*parts, str(frame.stamp_ns)])
+    path = folder / f'{name}.{form}'
+    # Two messages with one stamp.
+    return path if not path.exists() else folder / f'{name}_{frame.index}.{form}'
+
+
+def _safe(name: str) -> str:
+    """``name`` as part of a file's name."""
+    return re.sub(r'[^\w.+-]+', '_', name.strip('/')).lstrip('.') or '_'
+
+
+def _as_recorded(message: Optional[ImageMessage], form: str) -> Optional[bytes]:
+    """The file in the message if it is of this form and any program shows it as the classifier sees it."""
+    if not isinstance(message, CompressedImage):
+        return None
+    data = message.data.tobytes()
+    if not data.startswith(_SIGNATURES[form]):
+        return None
+    # Others would turn it by its EXIF orientation, which messages are read without; or show 16 bit otherwise.
+    if (form == 'jpg' and b'Exif\0' in data[:4096]) or (form == 'png' and data[_PNG_BIT_DEPTH_AT] != 8):
+        return None
+    return data
+
+
+def _encode(picture: Picture, form: str) -> bytes:
+    parameters = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY] if form == 'jpg' else []
+    done, data = cv2.imencode(f'.{form}', as_bgr(picture), parameters)
+    if not done:
+        raise BagError(f'a picture of {picture.width}x{picture.height} pixels cannot be written as {form}; use another '
+                       '--format')
+    return data.tobytes()

@@ -1,0 +1,68 @@
+"""Folders of pictures as a labelled recording: each picture once, as it is."""
+from pathlib import Path
+from typing import Callable, List, Optional, Sequence, Union
+
+import numpy as np
+
+from ..core.cdr import encode_compressed_image
+from ..core.errors import BagError, ImageError
+from ..core.types import CompressedImage, Header
+from .bag_types import COMPRESSED_IMAGE
+from .bag_writer import NS_PER_S, ImageBagWriter, fit
+from .label_messages import encode_label
+from .label_sources import write_labels_yaml
+from .labels import LabelInterval
+from .picture_folder import FolderPicture, as_bgr, read_picture
+from .synth import LABEL_TOPIC, LABEL_TYPES
+
+
+def write_pictures(folder: Union[str, Path], pictures: Sequence[FolderPicture], topic: str = '/camera/image_raw',
+                   rate_hz: float = 2.0, label_type: str = 'string', width: Optional[int] = None, quality: int = 90,
+                   epoch_s: int = 1_700_000_000, progress: Optional[Callable[[int], None]] = None) -> int:
+    """Write the bag ``folder``: one frame a picture, the topic ``/label``, and ``labels.yaml`` with a track a picture.
+
+    JPEG files go into ``<topic>/compressed`` byte for byte, unless they are scaled or their EXIF data may turn them.
+
+    Args:
+        label_type: ``string`` or ``classification``.
+        width: scale to this width; None leaves pictures as they are.
+        quality: of the JPEGs that are encoded; 0 writes raw images to ``topic``.
+
+    Returns:
+        Number of pictures whose file is in the bag unchanged.
+
+    Raises:
+        BagError: the bag exists or cannot be written, or a picture cannot be read.
+    """
+    intervals: List[LabelInterval] = []
+    unchanged = 0
+    msgtype = LABEL_TYPES[label_type]
+    label_before = None
+    with ImageBagWriter(folder) as writer:
+        for number, picture in enumerate(pictures):
+            begin_ns, end_ns = (epoch_s * NS_PER_S + round(place * NS_PER_S / rate_hz)
+                                for place in (number, number + 1))
+            if picture.label != label_before:
+                writer.write_cdr(LABEL_TOPIC, msgtype, begin_ns,
+                                 encode_label(msgtype, begin_ns, writer.frame_id, picture.label))
+                label_before = picture.label
+            intervals.append(LabelInterval(begin_ns, end_ns, picture.label,
+                                           track=picture.track or f'{picture.label}/{picture.path.stem}'))
+            data = picture.path.read_bytes()
+            if quality and width is None and data[:3] == b'\xff\xd8\xff' and b'Exif\0' not in data[:4096]:
+                message = CompressedImage(Header(begin_ns, writer.frame_id), 'jpeg', np.frombuffer(data, np.uint8))
+                writer.write_cdr(f'{topic}/compressed', COMPRESSED_IMAGE, begin_ns, encode_compressed_image(message))
+                unchanged += 1
+            else:
+                try:
+                    pixels = fit(as_bgr(read_picture(picture.path)), width)
+                except ImageError as error:
+                    raise BagError(f'{error}; remove it from the folder') from error
+                if quality:
+                    writer.write_jpeg(topic, begin_ns, pixels, quality)
+                else:
+                    writer.write_raw(topic, begin_ns, pixels)
+            if progress is not None:
+                progress(number + 1)
+        write_labels_yaml(Path(folder) / 'labels.yaml', intervals)
+    return unchanged
