@@ -136,8 +136,12 @@ class ClassifierNode(LifecycleNode):
             for camera in self.config.cameras:
                 account = engine.account(camera)
                 dropped = ', '.join(f'{count} {reason}' for reason, count in sorted(account.dropped.items()))
-                self.get_logger().info(f'{camera}: received {account.received}, decided {account.decided}, '
-                                       f'dropped {dropped or "none"}')
+                line = (f'{camera}: received {account.received}, decided {account.decided}, '
+                        f'dropped {dropped or "none"}')
+                if self.context.ok():
+                    self.get_logger().info(line)
+                else:  # after SIGINT nothing can be published any more, on /rosout neither
+                    print(f'[{self.get_name()}] {line}', flush=True)
 
     def _release(self) -> None:
         for output in self._outputs.values():
