@@ -1,0 +1,93 @@
+"""Launch files under the real ``ros2 launch``; skipped where ros2cli and launch_ros are not installed."""
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+
+pytest.importorskip('launch_ros', reason='launch_ros is not installed; it comes with a ROS 2 installation')
+if not shutil.which('ros2'):
+    pytest.skip('the command ros2 is not installed', allow_module_level=True)
+
+START_TIMEOUT_S = 60
+
+
+class Launched:
+    """A running ``ros2 launch``; a context that ends it as Ctrl-C would."""
+
+    def __init__(self, log, *arguments):
+        self._log = log
+        with open(log, 'wb') as output:
+            self.process = subprocess.Popen(['ros2', 'launch', 'robot_vision_dl', *arguments], stdout=output,
+                                            stderr=subprocess.STDOUT, start_new_session=True, env=os.environ)
+
+    @property
+    def log(self):
+        return self._log.read_text()
+
+    def wait_for(self, text):
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while text not in self.log:
+            assert self.process.poll() is None and time.monotonic() < deadline, self.log
+            time.sleep(0.1)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+
+
+def ros2(*arguments):
+    return subprocess.run(['ros2', *arguments], capture_output=True, text=True, timeout=60).stdout
+
+
+def test_classifier_with_two_cameras(tmp_path, ros_domain):
+    with Launched(tmp_path / 'log', 'classifier.launch.py', 'namespace:=robot', 'image_transport:=compressed',
+                  'cameras:=front:=/front/image_raw rear:=/rear/image_raw') as launched:
+        launched.wait_for('listening to /front/image_raw/compressed (front), /rear/image_raw/compressed (rear)')
+        assert 'active' in ros2('lifecycle', 'get', '/robot/classifier', '--no-daemon')
+        topics = ros2('topic', 'list', '-t', '--no-daemon', '--spin-time', '3')
+        for name, kind in (('front/decision', 'vision_msgs/msg/Classification'),
+                           ('rear/classification', 'vision_msgs/msg/Classification'),
+                           ('rear/uncertainty', 'diagnostic_msgs/msg/DiagnosticArray'),
+                           ('front/overlay', 'sensor_msgs/msg/Image'),
+                           ('front/overlay/compressed', 'sensor_msgs/msg/CompressedImage'),
+                           ('label_info', 'vision_msgs/msg/LabelInfo')):
+            assert f'/robot/classifier/{name} [{kind}]' in topics
+        assert '/diagnostics [diagnostic_msgs/msg/DiagnosticArray]' in topics
+    assert launched.process.returncode == 0
+    assert 'Traceback' not in launched.log
+
+
+def test_without_autostart_it_waits_unconfigured(tmp_path, ros_domain):
+    with Launched(tmp_path / 'log', 'classifier.launch.py', 'autostart:=false', 'image:=/cam') as launched:
+        launched.wait_for('process started')
+        deadline = time.monotonic() + START_TIMEOUT_S
+        # A command that has just joined does not always see the node in time.
+        for command, answer in ((('get', '/classifier'), 'unconfigured'),
+                                (('set', '/classifier', 'configure'), 'Transitioning successful'),
+                                (('get', '/classifier'), 'inactive')):
+            while answer not in ros2('lifecycle', *command, '--no-daemon'):
+                assert time.monotonic() < deadline, (command, launched.log)
+
+
+def test_contradicting_arguments_are_refused(tmp_path, ros_domain):
+    with Launched(tmp_path / 'log', 'classifier.launch.py', 'image:=/a', 'cameras:=b:=/c') as launched:
+        assert launched.process.wait(START_TIMEOUT_S) != 0
+    assert 'not both' in launched.log
+
+
+@pytest.mark.slow
+def test_demo(tmp_path, ros_domain):
+    with Launched(tmp_path / 'log', 'demo.launch.py') as launched:
+        assert launched.process.wait(120) == 0
+    assert 'camera: received 300, decided 300, dropped none' in launched.log
+    assert 'pick: water bottle' in launched.log
