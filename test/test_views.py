@@ -104,7 +104,7 @@ def result(outcome):
                                   types.OodResult('energy', 1.0, 0.5), (0,), False)
     decision = types.Decision(outcome, 'cup', 0.75, 'cup .75', 0)
     stages = {'preprocess': 1.0, 'forward': 2.0, 'uncertainty': 0.5, 'decide': 0.25}
-    return types.Result(frame, assessment, probabilities, decision, ('cup', 'mug'), stages)
+    return types.Result(frame, assessment, probabilities, decision, ('cup', 'mug'), (0, 0, 48, 64), stages)
 
 
 def test_layout_plots_values_that_are_there_and_are_numbers():

@@ -29,19 +29,21 @@ def to_bgr(picture: Picture) -> np.ndarray:
 
 
 def draw(result: Result) -> np.ndarray:
-    """Draw label, confidence, reason and the best classes of the frame below its picture's top edge.
+    """Draw label, confidence and reason, the best classes of this frame alone, and corners around what was looked at.
 
     Returns:
         uint8, shape (H, W, 3), BGR; pictures narrower than 320 pixels are enlarged so that the text fits.
     """
     canvas = to_bgr(result.frame.picture)
-    if canvas.shape[1] < SMALLEST_WIDTH:
-        scale = SMALLEST_WIDTH / canvas.shape[1]
+    scale = max(1.0, SMALLEST_WIDTH / canvas.shape[1])
+    if scale > 1:
         canvas = cv2.resize(canvas, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST)
     width = canvas.shape[1]
     unit = width / 640
     decision = result.decision
     colour = COLOUR_OF_OUTCOME[decision.outcome]
+
+    _corners(canvas, [round(side * scale) for side in result.region], colour, max(1, round(2 * unit)))
 
     # A picture too flat for the panels gets a margin below.
     needed = int(150 * unit)
@@ -74,6 +76,16 @@ def draw(result: Result) -> np.ndarray:
         _text(canvas, f'{probabilities[index]:.2f} {result.class_names[index]}',
               (left + int(88 * unit), base + int(13 * unit)), 0.42 * unit, WHITE, panel - left - int(88 * unit))
     return canvas
+
+
+def _corners(canvas: np.ndarray, region, colour, thickness: int) -> None:
+    """Mark the four corners of (top, left, bottom, right)."""
+    top, left, bottom, right = region
+    arm = max(4, (bottom - top) // 12)
+    for y, down in ((top, 1), (bottom - 1, -1)):
+        for x, along in ((left, 1), (right - 1, -1)):
+            cv2.line(canvas, (x, y), (x + along * arm, y), colour, thickness)
+            cv2.line(canvas, (x, y), (x, y + down * arm), colour, thickness)
 
 
 def _text(canvas: np.ndarray, text: str, origin, scale: float, colour, room: int) -> None:

@@ -13,7 +13,7 @@ from .decision import decide
 from .device import resolve_device
 from .errors import RobotVisionError
 from .fusion import BayesFilter
-from .preprocess import Preprocessor
+from .preprocess import Preprocessor, visible_region
 from .types import Assessment, ColorOrder, Frame, Outcome, Picture, Result
 from .uncertainty.conformal import lac_set
 from .uncertainty.entropy import normalised_entropies
@@ -106,7 +106,8 @@ class Pipeline:
             decisions = [self._fuse_and_decide(frame, a) for frame, a in zip(frames, assessments)]
         stage_ms = MappingProxyType(watch.elapsed_ms)
         for frame, assessment, (posterior, decision) in zip(frames, assessments, decisions):
-            results.append(Result(frame, assessment, posterior, decision, self.bundle.class_names, stage_ms,
+            region = visible_region(self.bundle.preprocessing, frame.picture.height, frame.picture.width)
+            results.append(Result(frame, assessment, posterior, decision, self.bundle.class_names, region, stage_ms,
                                   len(frames)))
         return results
 

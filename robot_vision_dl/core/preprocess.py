@@ -99,7 +99,7 @@ class Preprocessor:
         crop_height, crop_width = self.spec.crop
         new_height, new_width = resized_size(self.spec, height, width)
         if (new_height, new_width) != (height, width):
-            pixels = _resize(pixels, new_height, new_width)
+            pixels = resize(pixels, new_height, new_width)
         top = int(round((new_height - crop_height) / 2))
         left = int(round((new_width - crop_width) / 2))
         return pixels[top:top + crop_height, left:left + crop_width]
@@ -123,7 +123,7 @@ class Preprocessor:
         return torch.from_numpy(cv2.cvtColor(pixels.numpy(), code))
 
 
-def _resize(pixels: torch.Tensor, height: int, width: int) -> torch.Tensor:
+def resize(pixels: torch.Tensor, height: int, width: int) -> torch.Tensor:
     """Bilinear, antialiased; uint8 (H, W, channels) -> uint8 (height, width, channels)."""
     image = pixels.permute(2, 0, 1)[None]
     on_cpu = pixels.device.type == 'cpu'
@@ -145,6 +145,15 @@ def resized_size(spec: Preprocessing, height: int, width: int) -> Tuple[int, int
     if height <= width:
         return spec.resize, int(spec.resize * width / height)
     return int(spec.resize * height / width), spec.resize
+
+
+def visible_region(spec: Preprocessing, height: int, width: int) -> Tuple[int, int, int, int]:
+    """What the network sees of a picture: (top, left, bottom, right) in its pixels, the rest is cropped away."""
+    new_height, new_width = resized_size(spec, height, width)
+    crop_height, crop_width = spec.crop
+    tall, wide = crop_height / new_height * height, crop_width / new_width * width
+    top, left = (height - tall) / 2, (width - wide) / 2
+    return round(top), round(left), round(top + tall), round(left + wide)
 
 
 class _Writable:

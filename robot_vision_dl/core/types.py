@@ -195,6 +195,7 @@ class Result:
         posterior: fused over time, float32, shape (C,).
         decision: the outcome.
         class_names: C names, in the order of the probabilities.
+        region: (top, left, bottom, right) of the picture that the network saw, in pixels.
         stage_ms: milliseconds a stage took; keys ``preprocess``, ``forward``, ``uncertainty``, ``decide``. Stages that
             a batch shares are given whole, not divided.
         batch_size: frames that shared the forward pass.
@@ -205,5 +206,6 @@ class Result:
     posterior: np.ndarray
     decision: Decision
     class_names: Tuple[str, ...]
+    region: Tuple[int, int, int, int]
     stage_ms: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     batch_size: int = 1

@@ -19,6 +19,7 @@ CAMERA = 'camera'
 START_TIMEOUT_S = 120.0
 MOST_PICTURES = 12
 COLUMNS = 3
+STILL_EVERY_S = 3.0
 COLOURS = {'accepted': '\033[32m', 'uncertain': '\033[33m', 'unknown': '\033[35m'}
 
 
@@ -39,20 +40,26 @@ def _coloured(outcome: str, text: str) -> str:
 
 
 class _Story:
-    """Prints decisions as they change and keeps the overlay of one frame of each stretch."""
+    """Prints decisions as they change; keeps the overlay of each change, and one in three seconds of long stretches."""
 
     def __init__(self):
         self.first_ns: Optional[int] = None
         self.label: Optional[str] = None
+        self.pictured_ns = 0
         self.wanted: List[Seen] = []
         self.pictures: List[Tuple[Seen, bytes]] = []
+        self.changes: List[Seen] = []
 
     def seen(self, frame: Seen) -> None:
         self.first_ns = self.first_ns or frame.stamp_ns
-        if frame.label == self.label:
+        changed = frame.label != self.label
+        if changed or frame.stamp_ns - self.pictured_ns >= STILL_EVERY_S * 1e9:
+            self.wanted.append(frame)
+            self.pictured_ns = frame.stamp_ns
+        if not changed:
             return
         self.label = frame.label
-        self.wanted.append(frame)
+        self.changes.append(frame)
         label = _coloured(frame.outcome, f'{frame.label:<22}')
         print(f'{self.seconds(frame):6.1f} s  {label} {frame.confidence:5.2f}   {frame.reason}', flush=True)
 
@@ -164,11 +171,19 @@ def _sum_up(settings: DemoSettings, watcher: Watcher, story: _Story, span_s: flo
     return 0 if unexplained == 0 and decided else 1
 
 
+def _evenly(entries: list, most: int) -> list:
+    if len(entries) <= most:
+        return entries
+    return [entries[round(i)] for i in np.linspace(0, len(entries) - 1, most)]
+
+
 def _save_pictures(folder: Path, story: _Story) -> List[Path]:
-    """One overlay for each change (evenly chosen, if there are many), and all of them on one sheet."""
-    chosen = story.pictures
-    if len(chosen) > MOST_PICTURES:
-        chosen = [chosen[round(i)] for i in np.linspace(0, len(chosen) - 1, MOST_PICTURES)]
+    """Changes first, then stills, evenly chosen if there are many; and all of them on one sheet."""
+    changes = [entry for entry in story.pictures if entry[0] in story.changes]
+    stills = [entry for entry in story.pictures if entry[0] not in story.changes]
+    chosen = _evenly(changes, MOST_PICTURES)
+    chosen = sorted(chosen + _evenly(stills, MOST_PICTURES - len(chosen)), key=lambda entry: entry[0].stamp_ns)
+    story.pictures = chosen
     paths, tiles = [], []
     for frame, jpeg in chosen:
         path = folder / f'overlay_{story.seconds(frame):05.1f}s_{frame.label.replace(" ", "_").replace("/", "_")}.jpg'
