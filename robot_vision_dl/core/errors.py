@@ -45,3 +45,7 @@ class DeviceError(RobotVisionError):
 
 class BagError(RobotVisionError):
     """A bag cannot be read or written."""
+
+
+class DataError(RobotVisionError):
+    """Frames cannot be stored, or are not enough for what is asked of them."""

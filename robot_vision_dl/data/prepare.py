@@ -1,0 +1,91 @@
+"""From bags and folders to decoded, labelled, selected frames on disk: the first stage of training and evaluation."""
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Callable, List, Optional, Sequence, Tuple
+
+from ..core.bundle_format import check_class_names
+from ..core.config import check_values, option
+from ..core.errors import BundleError, ConfigError, DataError
+from ..core.preprocess import Preprocessing
+from ..core.types import UNKNOWN
+from .cache import CacheConfig, FrameStore, StoreWriter, cache_key, open_store
+from .labels import LabelConfig
+from .selection import SelectionConfig
+from .sources import BagSource, FrameStream, open_sources
+from .split import SplitConfig
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """What is learned from."""
+
+    bags: Tuple[str, ...] = option((), 'bags (files, folders, globs) and folders of pictures (<class>/*.jpg)')
+    image_topics: Tuple[str, ...] = option((), 'image topics of the bags; empty: all')
+    class_names: Tuple[str, ...] = option(
+        (), "classes in the order of the network's outputs; empty: all labels, sorted")
+    labels: LabelConfig = field(default_factory=LabelConfig)
+    selection: SelectionConfig = field(default_factory=SelectionConfig)
+    split: SplitConfig = field(default_factory=SplitConfig)
+    cache: CacheConfig = field(default_factory=CacheConfig)
+
+    def __post_init__(self):
+        check_values(self, 'data.')
+        if self.class_names:
+            try:
+                check_class_names(list(self.class_names))
+            except BundleError as error:
+                raise ConfigError(f'data.{error}') from error
+
+
+def prepare(config: DataConfig, preprocessing: Preprocessing,
+            progress: Optional[Callable[[int], None]] = None) -> FrameStore:
+    """The decoded frames that ``config`` describes; from the cache where they are in it.
+
+    Bags are read once, a frame at a time.
+
+    Args:
+        progress: is called with the number of frames so far.
+
+    Raises:
+        BagError: a bag cannot be read at all (damaged ones give what is readable; see the store's label_report).
+        ConfigError: labels are missing, cannot be used, or are not among the classes.
+        DataError: no frame has a label, or there is no room for the cache.
+    """
+    sources = open_sources(config.bags, config.labels, config.image_topics)
+    settings = [asdict(config.labels), asdict(config.selection), config.image_topics, config.class_names,
+                preprocessing.resize or preprocessing.crop, config.cache.format,
+                [(source.recording, source.labels.used) if isinstance(source, BagSource) else source.recording
+                 for source in sources]]
+    key = cache_key([file for source in sources for file in source.files], settings)
+    root = Path(config.cache.folder).expanduser()
+    store = open_store(root, key)
+    if store is not None:
+        return store
+    stream = FrameStream(sources, config.selection, config.class_names)
+    with StoreWriter(root, key, preprocessing, config.cache) as writer:
+        count = 0
+        for count, sample in enumerate(stream, 1):
+            writer.add(sample)
+            if progress is not None:
+                progress(count)
+        if not count:
+            raise DataError(f'no frame is labelled and readable:\n{stream.label_report}\n{stream.selection_report}')
+        return writer.finish(stream.label_report, stream.selection_report)
+
+
+def class_names_of(store: FrameStore, chosen: Sequence[str] = ()) -> Tuple[str, ...]:
+    """The classes: those chosen, or all labels but ``unknown``, sorted.
+
+    Raises:
+        DataError: there are fewer than two, or a chosen one has no frame.
+    """
+    found: List[str] = sorted({frame.label for frame in store.frames} - {UNKNOWN})
+    names = tuple(chosen) or tuple(found)
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise DataError(f'class_names: no frame is labelled {", ".join(missing)}; labels with frames: '
+                        f'{", ".join(found)}')
+    if len(names) < 2:
+        raise DataError(f'at least two classes are needed, got {", ".join(names) or "none"}; label frames of another '
+                        'class too')
+    return names
