@@ -14,7 +14,8 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the subcommand."""
-    from ..data.synth import LABEL_TYPES, SynthConfig
+    from ..data.label_messages import TYPES_BY_NAME
+    from ..data.synth import SynthConfig
     defaults = SynthConfig()
     parser.add_argument('folder', help='with <class>/*.jpg')
     parser.add_argument('--out', required=True, metavar='DIR', help='folder in which the bags are made')
@@ -33,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='frames per second; default: %(default)s')
     parser.add_argument('--size', default=f'{defaults.width}x{defaults.height}', metavar='WxH',
                         help='of a frame; default: %(default)s')
-    parser.add_argument('--label-type', default=defaults.label_type, choices=tuple(LABEL_TYPES),
+    parser.add_argument('--label-type', default=defaults.label_type, choices=tuple(TYPES_BY_NAME),
                         help='std_msgs/String or vision_msgs/Classification; default: %(default)s')
 
 

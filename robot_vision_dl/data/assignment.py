@@ -3,6 +3,7 @@ from typing import Sequence
 
 import numpy as np
 
+_MAX_TRIED = 70_000  # 4 parts and 8 groups
 _RESTARTS = 8
 _SWEEPS = 50
 _MAX_SWAPPED = 64
@@ -14,8 +15,9 @@ def assign(counts: np.ndarray, fractions: Sequence[float], seed: int) -> np.ndar
     """Deal N groups to P parts.
 
     Minimises, over parts p and classes c, the squared difference between the share that p has of c and the share that
-    it is to have, relative to the latter, with a penalty for a class that is missing in a part. Greedy from the largest
-    group to the smallest, then single moves and swaps until none helps, from several seeded starts.
+    it is to have, relative to the latter, with a penalty for a class that is missing in a part. Few groups: the best of
+    all ways. More: greedy from the largest group to the smallest, then single moves and swaps until none helps, from
+    several seeded starts.
 
     Args:
         counts: shape (N, C), frames of each class in each group.
@@ -28,6 +30,8 @@ def assign(counts: np.ndarray, fractions: Sequence[float], seed: int) -> np.ndar
     shares = counts[:, totals > 0] / totals[totals > 0]
     wanted = np.asarray(fractions, np.float64)[:, None]
     rng = np.random.default_rng(seed)
+    if len(wanted)**len(shares) <= _MAX_TRIED:
+        return _best_of_all(shares, wanted)
     best, best_cost = np.zeros(len(counts), np.int64), np.inf
     for _ in range(_RESTARTS):
         # Ties and near-ties in another order for each start.
@@ -49,6 +53,13 @@ def _cost(sums: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """Cost of sums of shape (..., P, C)."""
     cost = ((sums - wanted) / wanted)**2 * wanted + _MISSING * (sums < 1e-12)
     return cost.sum((-1, -2))
+
+
+def _best_of_all(shares: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    count = len(wanted)
+    ways = np.indices((count,) * len(shares)).reshape(len(shares), -1).T
+    sums = np.stack([(ways == part) @ shares for part in range(count)], 1)
+    return ways[int(np.argmin(_cost(sums, wanted)))].astype(np.int64)
 
 
 def _greedy(shares: np.ndarray, wanted: np.ndarray, order: np.ndarray) -> np.ndarray:

@@ -9,11 +9,11 @@ from ..core.errors import BagError, ImageError
 from ..core.types import CompressedImage, Header
 from .bag_types import COMPRESSED_IMAGE
 from .bag_writer import NS_PER_S, ImageBagWriter, fit
-from .label_messages import encode_label
+from .label_messages import TYPES_BY_NAME, encode_label
 from .label_sources import write_labels_yaml
 from .labels import LabelInterval
 from .picture_folder import FolderPicture, as_bgr, read_picture
-from .synth import LABEL_TOPIC, LABEL_TYPES
+from .synth import LABEL_TOPIC
 
 
 def write_pictures(folder: Union[str, Path], pictures: Sequence[FolderPicture], topic: str = '/camera/image_raw',
@@ -36,7 +36,7 @@ def write_pictures(folder: Union[str, Path], pictures: Sequence[FolderPicture], 
     """
     intervals: List[LabelInterval] = []
     unchanged = 0
-    msgtype = LABEL_TYPES[label_type]
+    msgtype = TYPES_BY_NAME[label_type]
     label_before = None
     with ImageBagWriter(folder) as writer:
         for number, picture in enumerate(pictures):

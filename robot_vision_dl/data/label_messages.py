@@ -9,6 +9,8 @@ from ..core.errors import BagError
 STRING = 'std_msgs/msg/String'
 CLASSIFICATION = 'vision_msgs/msg/Classification'
 LABEL_TYPES = (STRING, CLASSIFICATION)
+TYPES_BY_NAME = {'string': STRING, 'classification': CLASSIFICATION}
+"""What options call them."""
 _NS_PER_S = 1_000_000_000
 
 # vision_msgs 4.x; not among the types that rosbags brings.

@@ -15,7 +15,7 @@ from ..core.errors import BagError, ConfigError, ImageError
 from ..core.types import Picture
 from .bag_writer import NS_PER_S, ImageBagWriter
 from .camera_model import drift, sensor_noise, with_surroundings
-from .label_messages import CLASSIFICATION, STRING, encode_label
+from .label_messages import TYPES_BY_NAME, encode_label
 from .label_sources import write_labels_yaml
 from .labels import LabelInterval
 from .picture_folder import FolderPicture, each_class, folder_pictures, read_picture
@@ -24,7 +24,6 @@ from .selection import duplicate_groups, perceptual_hash
 GROUP_DISTANCE = 10
 """Hamming distance up to which pictures share a recording; a wrong guess costs nothing, so more than for duplicates."""
 LABEL_TOPIC = '/label'
-LABEL_TYPES = {'string': STRING, 'classification': CLASSIFICATION}
 _HOUR_NS = 3600 * NS_PER_S
 _SHUTTER = 0.4  # share of the time between frames for which the shutter is open
 _MAX_BLUR_SAMPLES = 8
@@ -44,7 +43,7 @@ class SynthConfig:
     motion: float = option(1.0, 'how much the camera moves, zooms and turns; 0: a tripod', minimum=0.0, maximum=3.0)
     quality: int = option(80, 'of the JPEGs; 0 writes raw images (bgr8)', minimum=0, maximum=100)
     topic: str = option('/camera/image_raw', 'image topic; JPEGs go to <topic>/compressed')
-    label_type: str = option('string', 'message type of the topic /label', choices=tuple(LABEL_TYPES))
+    label_type: str = option('string', 'message type of the topic /label', choices=tuple(TYPES_BY_NAME))
     seed: int = option(0, 'of everything that is random', minimum=0, maximum=2**31)
     epoch_s: int = option(1_700_000_000, 'stamp of the first frame; a recording begins an hour after the one before',
                           minimum=1, maximum=2**31 - 1)
@@ -150,7 +149,7 @@ def write_recording(folder: Union[str, Path], recording: SynthRecording, config:
             rng = np.random.default_rng([config.seed, 2, recording.number, number])
             begin_ns = start_ns + round(frames * NS_PER_S / config.rate_hz)
             end_ns = start_ns + round((frames + config.frames_per_track) * NS_PER_S / config.rate_hz)
-            msgtype = LABEL_TYPES[config.label_type]
+            msgtype = TYPES_BY_NAME[config.label_type]
             writer.write_cdr(LABEL_TOPIC, msgtype, begin_ns,
                              encode_label(msgtype, begin_ns, writer.frame_id, picture.label))
             intervals.append(LabelInterval(begin_ns, end_ns, picture.label,
