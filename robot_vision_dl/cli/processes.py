@@ -1,4 +1,5 @@
 """Child processes that never outlive the command that started them."""
+import ctypes
 import os
 import random
 import signal
@@ -8,6 +9,13 @@ from pathlib import Path
 from typing import Dict, List, Mapping, Optional, Sequence
 
 INTERRUPT_GRACE_S = 10.0
+_C = ctypes.CDLL(None)
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+def _end_with_parent() -> None:
+    """In the child: ask the kernel for SIGINT when the parent is gone, even if it was killed."""
+    _C.prctl(PR_SET_PDEATHSIG, signal.SIGINT)
 
 
 def isolated_environment(environment: Optional[Mapping[str, str]] = None) -> Dict[str, str]:
@@ -35,6 +43,7 @@ class Children:
         try:
             process = subprocess.Popen(
                 command, env=self._environment, stdin=subprocess.DEVNULL, start_new_session=True,
+                preexec_fn=_end_with_parent,
                 **{'stdout': output, 'stderr': subprocess.STDOUT if output else None, **popen_arguments})
         finally:
             if output:

@@ -126,8 +126,9 @@ class ClassifierConfig:
         'auto', 'auto, cpu, cuda or cuda:<n>; auto takes a GPU where there is one', at_configure=True)
     precision: str = option(
         'float32', 'arithmetic of the network', choices=('float32', 'float16', 'bfloat16'), at_configure=True)
-    threads: int = option(0, 'CPU threads of the network; 0: as PyTorch chooses', minimum=0, maximum=1024,
-                          at_configure=True)
+    threads: int = option(
+        0, 'CPU threads of the network; 0: one less than there are cores, so that the camera driver and the executor '
+        'do not make them wait for each other', minimum=0, maximum=1024, at_configure=True)
     cameras: Tuple[str, ...] = option(
         ('camera',), 'name of each camera; its topics are ~/<name>/...', at_configure=True)
     image_topics: Tuple[str, ...] = option(

@@ -1,4 +1,5 @@
 """Frames -> results: the one way that the live node and the evaluation of a bag both take."""
+import os
 import time
 from contextlib import contextmanager
 from types import MappingProxyType
@@ -34,8 +35,8 @@ class Pipeline:
     def __init__(self, bundle: Bundle, config: ClassifierConfig):
         self.bundle = bundle
         self.device = resolve_device(config.device)
-        if config.threads:
-            torch.set_num_threads(config.threads)
+        if self.device.type == 'cpu':
+            torch.set_num_threads(config.threads or max(1, len(os.sched_getaffinity(0)) - 1))
         self._dtype = getattr(torch, config.precision)
         # Convolutions of the CPU and of tensor cores are two to three times as fast with channels last.
         self.network = bundle.load_network(self.device, self._dtype).to(memory_format=torch.channels_last)

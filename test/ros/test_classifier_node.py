@@ -157,6 +157,7 @@ def bad_messages():
         'encoding': raw_image(0, encoding='bgr9', data=np.zeros(48 * 64 * 3, np.uint8)),
         'huge': huge,
         'nan': raw_image(0, encoding='32FC1', step=256, data=nan.view(np.uint8)),
+        'inf': raw_image(0, encoding='32FC1', step=256, data=np.full(48 * 64, np.inf, np.float32).view(np.uint8)),
         'half': good[:len(good) // 2],
         'other': encode_compressed_image(types.CompressedImage(types.Header(0, 'c'), 'jpeg', jpeg_like)),
     }
