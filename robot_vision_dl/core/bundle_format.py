@@ -15,8 +15,9 @@
 ``abstain_cost``    in [0, 1], used where a deployment says nothing else
 ``metrics``         object of measured figures, with the number of pictures that each rests on
 ``provenance``      object: where the weights and the calibration come from
-``files``           SHA-256 of every other file: ``model.safetensors``, ``MODEL_CARD.md`` and, where there is an OOD
-                    score, ``uncertainty.safetensors``
+``files``           SHA-256 of every other file: ``model.safetensors``, ``MODEL_CARD.md``, where there is an OOD
+                    score ``uncertainty.safetensors``, and what belongs to the card: ``card/<name>`` (``.png``,
+                    ``.yaml``, ``.json``)
 ==================  =====================================================================================
 
 ``model.safetensors`` is ``Network.state_dict()``, in float32, or in float16 to be small. ``uncertainty.safetensors``
@@ -24,6 +25,7 @@ holds ``ood.calibration_scores`` (float32, ascending) and ``ood.<tensor>`` for e
 """
 import hashlib
 import json
+import re
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
@@ -38,9 +40,12 @@ DESCRIPTION = 'bundle.json'
 MODEL = 'model.safetensors'
 UNCERTAINTY = 'uncertainty.safetensors'
 CARD = 'MODEL_CARD.md'
+CARD_FOLDER = 'card'
 
 _KEYS = ('schema_version', 'name', 'architecture', 'class_names', 'preprocessing', 'calibration', 'ood', 'abstain_cost',
          'metrics', 'provenance', 'files')
+# Names that cannot lead out of the bundle.
+_CARD_FILE = re.compile(CARD_FOLDER + r'/[A-Za-z0-9_-]{1,64}\.(png|yaml|json)')
 _PRECISIONS = ('float32', 'float16', 'bfloat16')
 
 
@@ -156,7 +161,8 @@ def _check_calibration(values: Any) -> None:
 
 def _check_files(files: Mapping[str, Any], has_ood: bool) -> None:
     needed = [MODEL, CARD] + ([UNCERTAINTY] if has_ood else [])
-    _check_keys(files, tuple(needed), 'files')
+    _check_keys({name: digest for name, digest in files.items() if not _CARD_FILE.fullmatch(name)}, tuple(needed),
+                'files')
     for name, digest in files.items():
         if not isinstance(digest, str) or len(digest) != 64 or set(digest) - set('0123456789abcdef'):
             raise BundleError(f'files.{name}: must be a SHA-256 in lower-case hexadecimal, got {digest!r}')

@@ -26,7 +26,7 @@ def save_bundle(
     name: Optional[str] = None, temperature: Optional[float] = None, precision: str = 'float32',
     conformal: Optional[Tuple[float, float]] = None, ood: Optional[OodCalibration] = None, abstain_cost: float = 0.5,
     metrics: Optional[Mapping[str, Any]] = None, provenance: Optional[Mapping[str, Any]] = None, card: str = '',
-    half: bool = False, overwrite: bool = False,
+    card_files: Optional[Mapping[str, bytes]] = None, half: bool = False, overwrite: bool = False,
 ) -> Bundle:
     """Write a bundle, all or nothing, and load it back.
 
@@ -38,6 +38,7 @@ def save_bundle(
         ood: score with its calibration.
         provenance: versions of the libraries and the date are added.
         card: Markdown text of ``MODEL_CARD.md``; empty: just the name.
+        card_files: pictures and files that the card refers to as ``card/<name>``.
         half: store matrices and convolutions as float16, which halves the file.
         overwrite: replace a bundle that is there.
 
@@ -70,7 +71,11 @@ def save_bundle(
                 tensors['ood.calibration_scores'] = torch.from_numpy(ood.scores)
             save_file(tensors, str(temporary / fmt.UNCERTAINTY))
         (temporary / fmt.CARD).write_text(card or f'# {name}\n', encoding='utf-8')
-        values['files'] = {path.name: fmt.hash_file(path) for path in sorted(temporary.iterdir())}
+        for file_name, data in (card_files or {}).items():
+            (temporary / fmt.CARD_FOLDER).mkdir(exist_ok=True)
+            (temporary / fmt.CARD_FOLDER / Path(file_name).name).write_bytes(data)
+        values['files'] = {path.relative_to(temporary).as_posix(): fmt.hash_file(path)
+                           for path in sorted(temporary.rglob('*')) if path.is_file()}
         try:
             fmt.check_description(values)
             text = json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False)
@@ -79,8 +84,8 @@ def save_bundle(
         (temporary / fmt.DESCRIPTION).write_text(text + '\n', encoding='utf-8')
         load_bundle(temporary)
         temporary.chmod(0o755)  # mkdtemp and safetensors keep others from reading
-        for path in temporary.iterdir():
-            path.chmod(0o644)
+        for path in temporary.rglob('*'):
+            path.chmod(0o755 if path.is_dir() else 0o644)
         _put_in_place(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

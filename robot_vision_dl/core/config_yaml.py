@@ -2,16 +2,17 @@
 import textwrap
 from typing import Any, List
 
-from .config import flat_options
+from .config import Option, flat_options
 
 WIDTH = 110
 
 
-def _scalar(value: Any) -> str:
+def scalar(value: Any) -> str:
+    """A value as YAML has it."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):
-        return '[' + ', '.join(_scalar(item) for item in value) + ']'
+        return '[' + ', '.join(scalar(item) for item in value) + ']'
     if isinstance(value, str):
         return "'" + value.replace("'", "''") + "'"
     return repr(value)
@@ -27,12 +28,13 @@ def parameter_file(config_class: type, node_name: str) -> str:
             group = prefix
             lines.append(f'    {prefix}:')
         indent = '      ' if prefix else '    '
-        lines += _wrapped(_comment(option.option), indent)
-        lines.append(f'{indent}{name}: {_scalar(option.default)}')
+        lines += wrapped_comment(option.option, indent)
+        lines.append(f'{indent}{name}: {scalar(option.default)}')
     return '\n'.join(lines) + '\n'
 
 
-def _comment(option) -> str:
+def wrapped_comment(option: Option, indent: str) -> List[str]:
+    """Description, choices and range of a setting as lines of comment."""
     text = option.description
     if option.choices:
         text += f' ({", ".join(option.choices)})'
@@ -40,8 +42,4 @@ def _comment(option) -> str:
         text += f' [{option.minimum:g} .. {option.maximum:g}]'
     if option.at_configure:
         text += '; fixed while configured'
-    return text
-
-
-def _wrapped(text: str, indent: str) -> List[str]:
     return textwrap.wrap(text, WIDTH, initial_indent=f'{indent}# ', subsequent_indent=f'{indent}# ')

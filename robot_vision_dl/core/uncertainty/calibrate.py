@@ -31,17 +31,20 @@ class Calibration:
 
 
 def calibrate(logits: np.ndarray, features: np.ndarray, labels: np.ndarray, *, ood: Optional[str] = 'energy',
-              alpha: float = 0.1, seed: int = 0) -> Calibration:
+              alpha: float = 0.1, seed: int = 0,
+              reference: Optional[Tuple[np.ndarray, np.ndarray]] = None) -> Calibration:
     """Fit temperature, conformal quantile and OOD score.
 
     The one number T is fitted on all pictures, and so is the quantile after it: the pictures are used twice, for one
-    number each. A score that is itself fitted to pictures (kNN) is fitted to one half and calibrated on the other.
+    number each. A score that is itself fitted to pictures (kNN) is fitted to ``reference`` and calibrated on all, or,
+    without one, fitted to one half and calibrated on the other.
 
     Args:
         logits, features, labels: shapes (n, C), (n, F), (n,), of pictures that took no part in training.
         ood: name of a score, or None.
         alpha: error rate of the conformal sets.
         seed: of the split into halves.
+        reference: logits (m, C) and features (m, F) of other pictures of the known classes, e.g. of the training.
     """
     if len(labels) < MIN_PICTURES:
         raise RobotVisionError(f'calibration needs {MIN_PICTURES} pictures at least, got {len(labels)}')
@@ -51,8 +54,12 @@ def calibrate(logits: np.ndarray, features: np.ndarray, labels: np.ndarray, *, o
     detector = None
     if ood is not None:
         z, f = torch.from_numpy(logits).float(), torch.from_numpy(features).float()
-        score = ood_method(ood).fit(z[first], f[first])
-        held_out = second if score.fitted else slice(None)
+        if reference is None:
+            score = ood_method(ood).fit(z[first], f[first])
+            held_out = second if score.fitted else slice(None)
+        else:
+            score = ood_method(ood).fit(*(torch.from_numpy(array).float() for array in reference))
+            held_out = slice(None)
         detector = OodCalibration.of(score, ood, score(z[held_out], f[held_out]).numpy())
     return Calibration(temperature, (alpha, quantile), detector, cross_fitted_metrics(logits, labels, alpha, seed))
 

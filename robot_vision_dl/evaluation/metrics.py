@@ -1,0 +1,144 @@
+"""Figures of a classifier over labelled pictures: pure functions of probabilities and targets."""
+from dataclasses import dataclass
+from typing import Any, Dict, NamedTuple, Sequence, Tuple
+
+import numpy as np
+
+from ..core.errors import DataError
+from ..core.uncertainty.calibrate import brier, calibration_error_floor, expected_calibration_error
+
+BINS = 15
+
+
+class ClassFigures(NamedTuple):
+    """Of each class.
+
+    Attributes:
+        precision: right among those called so; NaN where none is called so. Shape (C,).
+        recall: found among those that are so; NaN where none is so.
+        f1: 2 TP / (2 TP + FP + FN); NaN where the class neither occurs nor is predicted.
+        support: pictures of the class, int64.
+    """
+
+    precision: np.ndarray
+    recall: np.ndarray
+    f1: np.ndarray
+    support: np.ndarray
+
+
+class Reliability(NamedTuple):
+    """Pictures by their confidence, in bins of equal width over 0..1; NaN for empty bins.
+
+    Attributes:
+        confidence, accuracy: means over a bin, shape (bins,).
+        count: int64.
+    """
+
+    confidence: np.ndarray
+    accuracy: np.ndarray
+    count: np.ndarray
+
+
+def confusion_matrix(targets: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
+    """Pictures of class i called class j, int64 (C, C)."""
+    return np.bincount(targets * classes + predicted, minlength=classes * classes).reshape(classes, classes)
+
+
+def class_figures(confusion: np.ndarray) -> ClassFigures:
+    """Precision, recall and F1 from a confusion matrix (C, C)."""
+    hits = np.diagonal(confusion).astype(np.float64)
+    called, support = confusion.sum(axis=0), confusion.sum(axis=1)
+    with np.errstate(invalid='ignore'):
+        return ClassFigures(hits / called, hits / support, 2 * hits / (called + support), support)
+
+
+def negative_log_likelihood(probabilities: np.ndarray, targets: np.ndarray) -> float:
+    """Mean of -ln p(target), nats; a probability of 0 counts as the least number above it."""
+    p = probabilities[np.arange(len(targets)), targets]
+    return float(-np.log(np.maximum(p, np.finfo(np.float64).tiny)).mean())
+
+
+def reliability(probabilities: np.ndarray, targets: np.ndarray, bins: int = BINS) -> Reliability:
+    """For a reliability diagram; a confidence of 1 belongs to the last bin."""
+    confidence = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == targets
+    index = np.minimum((confidence * bins).astype(int), bins - 1)
+    count = np.bincount(index, minlength=bins)
+    with np.errstate(invalid='ignore'):
+        return Reliability(np.bincount(index, confidence, bins) / count, np.bincount(index, right, bins) / count, count)
+
+
+def wilson_interval(right: int, n: int, z: float = 1.96) -> Tuple[float, float]:
+    """Where the true rate lies with 95 % confidence if ``right`` of ``n`` independent tries are (Wilson 1927)."""
+    if n == 0:
+        return 0.0, 1.0
+    p, centre = right / n, (right + z * z / 2) / (n + z * z)
+    half = z / (1 + z * z / n) * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    return max(0.0, float(centre - half)), min(1.0, float(centre + half))
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """How a classifier did; :func:`judge` makes it.
+
+    Attributes:
+        class_names: C names.
+        pictures: n.
+        accuracy, balanced_accuracy: share that is right; mean recall over the classes that occur.
+        macro_f1: mean F1 over the classes that occur.
+        nll, brier: nats; 0..2.
+        ece, ece_floor: expected calibration error over 15 bins, and what perfectly calibrated predictions would show
+            with so few pictures.
+        by_class: precision, recall, F1, support.
+        confusion: int64 (C, C), row: what it is, column: what it was called.
+        reliability: 15 bins.
+    """
+
+    class_names: Tuple[str, ...]
+    pictures: int
+    accuracy: float
+    balanced_accuracy: float
+    macro_f1: float
+    nll: float
+    brier: float
+    ece: float
+    ece_floor: float
+    by_class: ClassFigures
+    confusion: np.ndarray
+    reliability: Reliability
+
+    def figures(self) -> Dict[str, Any]:
+        """Plain numbers for a bundle, rounded to four digits."""
+        values: Dict[str, Any] = {'pictures': self.pictures}
+        for name in ('accuracy', 'balanced_accuracy', 'macro_f1', 'nll', 'brier', 'ece', 'ece_floor'):
+            values[name] = round(getattr(self, name), 4)
+        values['recall'] = {name: round(float(value), 4) for name, value in zip(self.class_names, self.by_class.recall)
+                            if value == value}
+        return values
+
+
+def judge(probabilities: np.ndarray, targets: np.ndarray, class_names: Sequence[str], seed: int = 0) -> Judgement:
+    """Judge predictions.
+
+    Args:
+        probabilities: (n, C), rows sum to 1.
+        targets: int64 (n,), in 0..C-1.
+        seed: of the draws behind the floor of the calibration error.
+
+    Raises:
+        DataError: there are no pictures, or the shapes do not fit.
+    """
+    p, y = np.asarray(probabilities, np.float64), np.asarray(targets)
+    if len(y) == 0 or p.shape != (len(y), len(class_names)):
+        raise DataError(f'judging needs probabilities (n, {len(class_names)}) and targets (n,), n > 0, got {p.shape} '
+                        f'and {y.shape}')
+    if y.min() < 0 or y.max() >= len(class_names):
+        raise DataError(f'judging: targets must be in 0..{len(class_names) - 1}, got {y.min()}..{y.max()}')
+    confusion = confusion_matrix(y, p.argmax(axis=1), len(class_names))
+    by_class = class_figures(confusion)
+    occurs = by_class.support > 0
+    return Judgement(
+        tuple(class_names), len(y), float(np.trace(confusion) / len(y)), float(by_class.recall[occurs].mean()),
+        float(by_class.f1[occurs].mean()), negative_log_likelihood(p, y), brier(p, y),
+        expected_calibration_error(p, y, BINS), calibration_error_floor(p, seed, bins=BINS), by_class, confusion,
+        reliability(p, y))

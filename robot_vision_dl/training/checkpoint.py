@@ -1,0 +1,79 @@
+"""Files that are whole whenever they are there: written beside, flushed to the disk, then renamed."""
+import io
+import os
+from pathlib import Path
+from typing import Any, Dict, Tuple
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from .errors import TrainingError
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file so that after a crash at any moment there is the old one or the new one, never a part.
+
+    Raises:
+        TrainingError: the disk is full or the folder cannot be written to; the old file is still there.
+    """
+    partial = path.with_name(f'.{path.name}.{os.getpid()}.partial')
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with open(partial, 'wb') as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)  # makes the new name last, too
+        finally:
+            os.close(folder)
+    except OSError as error:
+        kept = f'the one written before is kept at {path}' if path.exists() else 'there was none before'
+        raise TrainingError(f'{path}: cannot be written ({error.strerror}, {len(data) / 1e6:.1f} MB); {kept}. Make '
+                            'room and give the same command again: it goes on from there') from error
+
+
+def save_checkpoint(path: Path, content: Dict[str, Any]) -> None:
+    """Write plain values and tensors; see :func:`write_atomically`."""
+    # In memory first: torch.save reports a full disk as a damaged archive.
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    write_atomically(path, buffer.getvalue())
+
+
+def load_checkpoint(path: Path) -> Dict[str, Any]:
+    """Read what :func:`save_checkpoint` wrote; no code of the file is run.
+
+    Raises:
+        TrainingError: it is damaged.
+    """
+    try:
+        return torch.load(path, map_location='cpu', weights_only=True)
+    except Exception as error:  # a damaged archive raises whatever its damage leads to
+        raise TrainingError(f'{path}: the checkpoint is damaged ({str(error).strip().splitlines()[0]}); --restart '
+                            'begins anew') from error
+
+
+def save_weights(path: Path, state: Dict[str, torch.Tensor], notes: Dict[str, str]) -> None:
+    """Write weights with a few words about them."""
+    tensors = {key: value.detach().cpu().contiguous() for key, value in state.items()}
+    write_atomically(path, save(tensors, notes))
+
+
+def load_weights(path: Path) -> Tuple[Dict[str, torch.Tensor], Dict[str, str]]:
+    """Read what :func:`save_weights` wrote.
+
+    Raises:
+        TrainingError: it is missing or damaged.
+    """
+    try:
+        with safe_open(str(path), framework='pt') as file:
+            return {key: file.get_tensor(key) for key in file.keys()}, dict(file.metadata() or {})
+    except (SafetensorError, OSError) as error:
+        raise TrainingError(f'{path}: cannot be read ({error}); --restart begins anew') from error

@@ -1,0 +1,133 @@
+"""A YAML file -> :class:`TrainConfig`, with one clear line for whatever is wrong with it."""
+from dataclasses import MISSING, Field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, List, Mapping, Sequence
+
+import yaml
+
+from ..core.config import Option
+from ..core.config_yaml import scalar, wrapped_comment
+from ..core.errors import ConfigError
+from ..core.spelling import did_you_mean
+from .config import TrainConfig
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """SafeLoader that refuses a key that occurs twice, of which YAML would keep the last."""
+
+
+def _mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict:
+    seen = set()
+    for key_node, _ in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        if key in seen:
+            raise yaml.constructor.ConstructorError(None, None, f'the key {key!r} occurs twice', key_node.start_mark)
+        seen.add(key)
+    return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
+
+
+_StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+
+
+def load_config(path: Path, changes: Sequence[str] = ()) -> TrainConfig:
+    """Read and check a file.
+
+    Args:
+        changes: settings that take the place of those in the file, e.g. ``run.epochs=3``.
+
+    Raises:
+        ConfigError: it is missing, is not YAML, or names a setting or has a value that there cannot be.
+    """
+    try:
+        text = path.read_text(encoding='utf-8')
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, 'strerror', None) or error
+        raise ConfigError(f'{path}: cannot be read ({reason}); `robot-vision train --defaults` prints a file to start '
+                          'from') from error
+    return parse_config(text, str(path), changes)
+
+
+def parse_config(text: str, where: str, changes: Sequence[str] = ()) -> TrainConfig:
+    """As :func:`load_config`, for a text; ``where`` begins the messages."""
+    try:
+        values = yaml.load(text, Loader=_StrictLoader)
+    except (yaml.YAMLError, ValueError, TypeError) as error:
+        mark = getattr(error, 'problem_mark', None)
+        line = f':{mark.line + 1}' if mark else ''
+        raise ConfigError(f'{where}{line}: is not YAML that can be read: {getattr(error, "problem", None) or error}'
+                          ) from error
+    values = {} if values is None else values
+    for change in changes:
+        _change(values, change)
+    try:
+        return _build(TrainConfig, values, '')
+    except ConfigError as error:
+        raise ConfigError(f'{where}: {error}') from error
+
+
+def _change(values: Any, change: str) -> None:
+    """Carry out ``group.name=value``, the value as YAML."""
+    name, equals, text = change.partition('=')
+    if not equals or not name:
+        raise ConfigError(f'--set {change}: expected name=value, e.g. run.epochs=3')
+    try:
+        value = yaml.load(text, Loader=_StrictLoader)
+    except yaml.YAMLError as error:
+        raise ConfigError(f'--set {change}: the value is not YAML that can be read') from error
+    *groups, last = name.split('.')
+    for group in groups:
+        values = values.setdefault(group, {}) if isinstance(values, dict) else None
+    if not isinstance(values, dict):
+        raise ConfigError(f'--set {change}: {name} is not a setting within a group')
+    values[last] = value
+
+
+def _build(kind: type, values: Any, prefix: str) -> Any:
+    """An instance of a config class from what YAML gave."""
+    if not isinstance(values, Mapping):
+        raise ConfigError(f'{prefix.rstrip(".") or "the file"}: expected settings as `name: value`, got {values!r:.60}')
+    known = {f.name: f for f in fields(kind)}
+    given = {}
+    for name, value in values.items():
+        if name not in known:
+            raise ConfigError(f'{prefix}{name}: no such setting; {did_you_mean(str(name), known)}')
+        group = group_of(known[name])
+        given[name] = _build(group, value, f'{prefix}{name}.') if group else _scalar_value(known[name], value)
+    for name, f in known.items():
+        group = group_of(f)
+        if group and name not in given:
+            given[name] = _build(group, {}, f'{prefix}{name}.')
+    return kind(**given)
+
+
+def group_of(f: Field) -> Any:
+    """The config class of a field that is a group of settings; None for a single setting."""
+    return f.type if isinstance(f.type, type) and is_dataclass(f.type) and f.default is MISSING else None
+
+
+def _scalar_value(f: Field, value: Any) -> Any:
+    if isinstance(f.default, float) and isinstance(value, str):
+        try:
+            return float(value)  # YAML 1.1 takes 1e-3, without a point, for a text
+        except ValueError:
+            return value
+    return value
+
+
+def default_file() -> str:
+    """All settings with their defaults and a comment each, as a file to start from."""
+    lines: List[str] = []
+    _write(TrainConfig, '', lines)
+    return '\n'.join(lines) + '\n'
+
+
+def _write(kind: type, indent: str, lines: List[str]) -> None:
+    for f in fields(kind):
+        group = group_of(f)
+        if group:
+            lines += ['', f'{indent}# {group.__doc__.splitlines()[0]}', f'{indent}{f.name}:']
+            _write(group, indent + '  ', lines)
+            continue
+        option: Option = f.metadata['option']
+        lines += wrapped_comment(option, indent)
+        lines.append(f'{indent}{f.name}: {scalar(f.default)}')

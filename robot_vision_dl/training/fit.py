@@ -1,0 +1,191 @@
+"""The training loop: Lightning's Trainer with checkpoints that survive being killed."""
+import logging
+import math
+import sys
+import warnings
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Optional
+
+import numpy as np
+import torch
+
+from ..core.device import resolve_device
+from ..core.errors import ConfigError
+from ..core.network import Network, restore_network
+from ..data.dataset import FrameDataset
+from .checkpoint import load_checkpoint, load_weights, save_checkpoint, save_weights
+from .config import RunConfig, TrainConfig
+from .errors import TrainingError
+from .history import EpochRecord, best_epoch, from_rows, is_over
+from .loader import judging_loader, training_loader
+
+try:
+    import lightning.pytorch as pl
+    from lightning.fabric.plugins import CheckpointIO
+    from lightning.pytorch.callbacks import Callback, Checkpoint
+    from lightning.pytorch.loggers import TensorBoardLogger
+
+    from .learner import Learner
+except ImportError as error:  # an extra, for those who only run networks
+    raise ConfigError(f'training needs Lightning and TensorBoard ({error}); install them with `pip install '
+                      '"robot_vision_dl[train]"`') from error
+
+LAST, BEST = 'last.ckpt', 'best.safetensors'
+_PRECISIONS = {'float32': '32-true', 'bfloat16': 'bf16-mixed', 'float16': '16-mixed'}
+
+
+class _AtomicFiles(CheckpointIO):
+    """Lightning's checkpoints through :mod:`.checkpoint`."""
+
+    def save_checkpoint(self, checkpoint: Dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Write."""
+        save_checkpoint(Path(path), checkpoint)
+
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: Any = None) -> Dict[str, Any]:
+        """Read."""
+        return load_checkpoint(Path(path))
+
+    def remove_checkpoint(self, path: Any) -> None:
+        """Remove."""
+        Path(path).unlink(missing_ok=True)
+
+
+class _Keeper(Checkpoint):
+    """After each epoch: the best weights, if they are new, then everything that is needed to go on.
+
+    In this order, so that a kill between both is made good: the epoch is done again, with the same result.
+    """
+
+    def __init__(self, folder: Path, fingerprint: str, patience: int, report: Callable[[EpochRecord, bool], None]):
+        self._folder = folder
+        self._fingerprint = fingerprint
+        self._patience = patience
+        self._report = report
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: Learner) -> None:
+        """Write files."""
+        now = module.history[-1]
+        is_best = best_epoch(module.history) is now
+        if is_best and trainer.is_global_zero:
+            save_weights(self._folder / BEST, module.kept.state_dict(), {'epoch': str(now.epoch)})
+        trainer.save_checkpoint(self._folder / LAST)
+        if trainer.is_global_zero:
+            self._report(now, is_best)
+        if is_over(module.history, trainer.max_epochs, self._patience):
+            trainer.should_stop = True
+
+    def on_save_checkpoint(self, trainer: pl.Trainer, module: Learner, checkpoint: Dict[str, Any]) -> None:
+        """Say what the checkpoint belongs to."""
+        checkpoint['fingerprint'] = self._fingerprint
+
+
+class _Progress(Callback):
+    """How far an epoch is, on a terminal."""
+
+    def on_train_batch_end(self, trainer: pl.Trainer, module: Learner, outputs, batch, batch_index) -> None:
+        """One line that is overwritten."""
+        if sys.stderr.isatty() and trainer.is_global_zero:
+            print(f'\repoch {trainer.current_epoch + 1}/{trainer.max_epochs}  step {batch_index + 1}/'
+                  f'{trainer.num_training_batches}\x1b[K', end='', file=sys.stderr, flush=True)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: Learner) -> None:
+        """Make room for the line about the epoch."""
+        if sys.stderr.isatty() and trainer.is_global_zero:
+            print('\r\x1b[K', end='', file=sys.stderr, flush=True)
+
+
+def fit(network: Network, config: TrainConfig, train: FrameDataset, early_stop: Optional[FrameDataset], folder: Path,
+        fingerprint: str, *, class_weights: Optional[np.ndarray] = None, draw_weights: Optional[np.ndarray] = None,
+        report: Callable[[EpochRecord, bool], None] = lambda record, is_best: None) -> List[EpochRecord]:
+    """Train, or go on where a run in the same folder was interrupted; the best weights are then in the folder.
+
+    Args:
+        network: starting weights; it is changed.
+        early_stop: judges each epoch; None: the last epoch counts as the best.
+        folder: of checkpoints and logs.
+        fingerprint: of everything that the result follows from; a checkpoint of another one is refused.
+        class_weights: (C,), for the loss.
+        draw_weights: (n,), of the training pictures, for drawing them.
+        report: is called after each epoch.
+
+    Returns:
+        All epochs, those before an interruption too.
+
+    Raises:
+        TrainingError: the loss is not a number, the disk or the memory is full, a checkpoint is not of this run.
+    """
+    run = config.run
+    done = interrupted_history(folder, fingerprint)
+    if is_over(done, run.epochs, run.patience):
+        return done
+    loader = training_loader(train, run.batch_size, run.seed, draw_weights, run.workers, len(done))
+    judge = None if early_stop is None else judging_loader(early_stop, run.batch_size, run.workers)
+    weights = None if class_weights is None else torch.as_tensor(class_weights, dtype=torch.float32)
+    learner = Learner(network, config, weights, run.epochs * len(loader))
+    trainer = _trainer(run, folder, _Keeper(folder, fingerprint, run.patience, report))
+    try:
+        with warnings.catch_warnings():
+            # Hints about workers and log intervals, and about layers in evaluation mode, which are so on purpose.
+            warnings.filterwarnings('ignore', module='lightning')
+            warnings.filterwarnings('ignore', module='torch.optim.lr_scheduler')
+            trainer.fit(learner, loader, judge, ckpt_path=str(folder / LAST) if done else None)
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        raise _out_of_memory(error, folder, run) from error
+    except RuntimeError as error:
+        if "can't allocate memory" in str(error):
+            raise _out_of_memory(error, folder, run) from error
+        raise
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    return learner.history
+
+
+def interrupted_history(folder: Path, fingerprint: str) -> List[EpochRecord]:
+    """Epochs of the run that the checkpoint in ``folder`` is of; none if there is none.
+
+    Raises:
+        TrainingError: it is of another run, or damaged.
+    """
+    path = folder / LAST
+    if not path.exists():
+        return []
+    checkpoint = load_checkpoint(path)
+    if checkpoint.get('fingerprint') != fingerprint:
+        raise TrainingError(f'{path}: is of a run with other settings, data or software; --restart begins anew, or '
+                            'choose another name')
+    return from_rows(checkpoint['history'])
+
+
+def best_network(network: Network, folder: Path) -> Network:
+    """The best weights of a run, in a network like ``network``, in evaluation mode on the CPU."""
+    return restore_network(network.architecture, load_weights(folder / BEST)[0])
+
+
+def _trainer(run: RunConfig, folder: Path, keeper: _Keeper) -> pl.Trainer:
+    device = resolve_device(run.device)
+    if run.precision == 'float16' and device.type == 'cpu':
+        raise ConfigError('run.precision: float16 trains on GPUs only; use bfloat16 or float32 on a CPU')
+    if run.threads:
+        torch.set_num_threads(run.threads)
+    logging.getLogger('lightning.pytorch').setLevel(logging.WARNING)
+    logging.getLogger('lightning.fabric').setLevel(logging.WARNING)
+    return pl.Trainer(
+        accelerator='cpu' if device.type == 'cpu' else 'gpu', devices=1 if device.index is None else [device.index],
+        max_epochs=run.epochs, precision=_PRECISIONS[run.precision], gradient_clip_val=run.gradient_clip or None,
+        logger=TensorBoardLogger(str(folder), name='', version='tensorboard'), callbacks=[_Progress(), keeper],
+        plugins=[_AtomicFiles()], num_sanity_val_steps=0, enable_progress_bar=False, enable_model_summary=False,
+        log_every_n_steps=10, use_distributed_sampler=False, default_root_dir=str(folder))
+
+
+def _out_of_memory(error: Exception, folder: Path, run: RunConfig) -> TrainingError:
+    kept = 'the last epoch is kept, and the same command goes on from there' if (folder / LAST).exists() else \
+        'no epoch was finished'
+    return TrainingError(f'out of memory with run.batch_size {run.batch_size} ({str(error).splitlines()[0][:120]}); '
+                         f'{kept}. A smaller batch_size is another run: --restart, or choose another name')
+
+
+def describe(record: EpochRecord, is_best: bool, epochs: int) -> str:
+    """A line about an epoch."""
+    judged = '' if math.isnan(record.nll) else f'   early-stop NLL {record.nll:.4f}  accuracy {record.accuracy:.3f}'
+    return (f'epoch {record.epoch + 1:>3}/{epochs}   loss {record.loss:.4f}{judged}   rate {record.learning_rate:.2g}'
+            f'   {record.seconds:.1f} s{"   best" if is_best else ""}')

@@ -1,0 +1,53 @@
+"""Which layers are trained when."""
+from typing import List
+
+from torch import nn
+
+from ..core.errors import ConfigError
+from ..core.network import Network
+from ..core.spelling import did_you_mean
+
+ALL, HEAD = 'all', 'head'
+
+
+def layer_names(network: Network) -> List[str]:
+    """Names that ``network.train_from`` may have: layers of the backbone with parameters, in order."""
+    return [name for name, module in network.backbone.named_modules() if name and list(module.parameters())]
+
+
+def frozen_parameters(network: Network, train_from: str) -> List[nn.Parameter]:
+    """Parameters that are never trained: those of the backbone before the layer ``train_from``.
+
+    Args:
+        train_from: ``all``, ``head``, or one of :func:`layer_names`.
+
+    Raises:
+        ConfigError: there is no such layer.
+    """
+    named = list(network.backbone.named_parameters())
+    if train_from == ALL:
+        return []
+    if train_from == HEAD:
+        return [parameter for _, parameter in named]
+    first = next((i for i, (name, _) in enumerate(named) if name.startswith(train_from + '.')), None)
+    if first is None:
+        top = [name for name in layer_names(network) if name.count('.') <= 1]
+        raise ConfigError(f'network.train_from: {network.architecture.name} has no layer {train_from!r}; '
+                          f'{did_you_mean(train_from, [ALL, HEAD, *top])}')
+    return [parameter for _, parameter in named[:first]]
+
+
+def set_trained(network: Network, train_from: str, head_only: bool) -> None:
+    """Freeze and unfreeze, and put the network into training mode where it is trained.
+
+    Layers whose parameters are all frozen stay in evaluation mode with all that they contain, so that BatchNorm keeps
+    the statistics that the frozen weights were trained with; with only the head in training, so does the backbone.
+    """
+    frozen = {id(parameter) for parameter in frozen_parameters(network, HEAD if head_only else train_from)}
+    for parameter in network.parameters():
+        parameter.requires_grad_(id(parameter) not in frozen)
+    network.train()
+    for module in network.backbone.modules():
+        parameters = list(module.parameters())
+        if (parameters and all(id(p) in frozen for p in parameters)) or (not parameters and head_only):
+            module.eval()

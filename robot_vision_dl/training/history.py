@@ -1,0 +1,50 @@
+"""What was seen epoch by epoch."""
+from dataclasses import astuple, dataclass
+from typing import List, Optional, Sequence
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One epoch.
+
+    Attributes:
+        epoch: from 0.
+        loss: mean over the training pictures, as changed at random, nats.
+        nll, accuracy: of the weights that are kept (the average, if there is one), on the early-stop split; NaN
+            without one.
+        learning_rate: of the head, at the end.
+        seconds: wall time.
+    """
+
+    epoch: int
+    loss: float
+    nll: float
+    accuracy: float
+    learning_rate: float
+    seconds: float
+
+
+def best_epoch(history: Sequence[EpochRecord]) -> Optional[EpochRecord]:
+    """The first epoch with the least early-stop NLL; the last one where there is no early-stop split."""
+    if not history:
+        return None
+    judged = [record for record in history if record.nll == record.nll]
+    return min(judged, key=lambda record: record.nll) if judged else history[-1]
+
+
+def is_over(history: Sequence[EpochRecord], epochs: int, patience: int) -> bool:
+    """Whether all epochs are done, or the best one is ``patience`` (0: never mind) epochs ago."""
+    if len(history) >= epochs:
+        return True
+    best = best_epoch(history)
+    return bool(patience and best and history[-1].epoch - best.epoch >= patience)
+
+
+def as_rows(history: Sequence[EpochRecord]) -> List[list]:
+    """For a checkpoint."""
+    return [list(astuple(record)) for record in history]
+
+
+def from_rows(rows: Sequence[Sequence]) -> List[EpochRecord]:
+    """From a checkpoint."""
+    return [EpochRecord(*row) for row in rows]

@@ -1,0 +1,60 @@
+"""Batches in an order that follows from seed and epoch alone."""
+from typing import Iterator, Optional
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Sampler
+
+from ..data.dataset import FrameDataset, drawn, shuffled
+
+
+class EpochSampler(Sampler):
+    """Places of a data set in the order of an epoch; sets the epoch of the data set, too.
+
+    Args:
+        dataset: whose transforms depend on the epoch as well.
+        seed: of the order.
+        weights: float64 (n,): draw with replacement in proportion to them; None: every place once.
+        rank, processes: this process takes every ``processes``-th place, from ``rank`` on.
+    """
+
+    def __init__(self, dataset: FrameDataset, seed: int, weights: Optional[np.ndarray] = None, rank: int = 0,
+                 processes: int = 1):
+        self.dataset = dataset
+        self.seed = seed
+        self.weights = weights
+        self.rank, self.processes = rank, processes
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order; Lightning calls this before each epoch but the first one of a run."""
+        self.epoch = epoch
+        self.dataset.set_epoch(epoch)
+
+    def __len__(self) -> int:
+        return len(self.dataset) // self.processes
+
+    def __iter__(self) -> Iterator[int]:
+        count = len(self.dataset)
+        order = (shuffled(count, self.seed, self.epoch) if self.weights is None
+                 else drawn(self.weights, count, self.seed, self.epoch))
+        return iter(order[self.rank:len(self) * self.processes:self.processes])
+
+
+def training_loader(dataset: FrameDataset, batch_size: int, seed: int, weights: Optional[np.ndarray], workers: int,
+                    first_epoch: int) -> DataLoader:
+    """Whole batches only, unless there is not even one: BatchNorm cannot do with a rest of one picture.
+
+    Args:
+        first_epoch: the epoch that comes first. Lightning asks for the first batch before it sets the epoch.
+    """
+    sampler = EpochSampler(dataset, seed, weights)
+    sampler.set_epoch(first_epoch)
+    return DataLoader(dataset, min(batch_size, len(dataset)), sampler=sampler, drop_last=True, num_workers=workers,
+                      persistent_workers=workers > 0, pin_memory=torch.cuda.is_available())
+
+
+def judging_loader(dataset: FrameDataset, batch_size: int, workers: int) -> DataLoader:
+    """All pictures in their order."""
+    return DataLoader(dataset, batch_size, num_workers=workers, persistent_workers=workers > 0,
+                      pin_memory=torch.cuda.is_available())
