@@ -15,12 +15,13 @@ from robot_vision_dl.core.bundle_writer import save_bundle
 from robot_vision_dl.core.errors import BundleError
 from robot_vision_dl.core.network import build_network
 from robot_vision_dl.core.preprocess import Preprocessing
+from robot_vision_dl.core.share import share_directory
 from robot_vision_dl.core.uncertainty.knn import KNearestNeighbours
 from robot_vision_dl.core.uncertainty.ood import OodCalibration
 
 NAMES = ['mug', 'cup', 'Tasse ü']
 PRE = Preprocessing(resize=32, crop=(32, 32))
-SHIPPED = Path(__file__).resolve().parents[2] / 'models' / 'squeezenet1_1_imagenet'
+SHIPPED = share_directory() / 'models' / 'squeezenet1_1_imagenet'
 
 
 @pytest.fixture(scope='module')

@@ -188,7 +188,7 @@ def test_bad_input_is_counted_by_reason_and_the_next_good_frame_decided(start, p
         before = dropped_so_far()
         peer.wait(lambda: dropped_so_far() > before, f'the drop of: {name}')  # noqa: B023
         decide_a_good_one()
-    camera.publish(raw_image(99 * SECOND + SECOND // 2))  # backwards
+    camera.publish(raw_image(next(stamps) - SECOND // 2))  # backwards
     good = len(bad) + 1
 
     def account():
