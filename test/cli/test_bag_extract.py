@@ -1,0 +1,179 @@
+"""``robot-vision bag`` extract, from-images and synth, run as a user does."""
+import csv
+import subprocess
+import sys
+from collections import Counter
+
+import cv2
+import numpy as np
+import pytest
+
+from labelled_samples import T0_S, TOPIC, S, write_bag, write_folders
+from robot_vision_dl.cli.main import main
+from robot_vision_dl.core.cdr import encode_compressed_image
+from robot_vision_dl.core.types import CompressedImage, Header
+from robot_vision_dl.data.bag_writer import ImageBagWriter
+from robot_vision_dl.data.bags import BagReader
+
+LABELS = [(0.0, 'cup'), (0.5, 'mug/big')]
+
+
+def index_of(folder):
+    with open(folder / 'index.csv', newline='') as file:
+        return list(csv.DictReader(file))
+
+
+def counts(folder):
+    return dict(Counter(path.parent.name for path in folder.rglob('*.*g')))
+
+
+def test_extract_writes_jpegs_as_recorded(tmp_path, capsys):
+    bag = write_bag(tmp_path / 'run', 10, labels=LABELS, jpeg=True)
+    out = tmp_path / 'out'
+    assert main(['bag', 'extract', str(bag), '--out', str(out)]) == 0
+    assert counts(out) == {'cup': 5, 'mug_big': 5}
+    with BagReader(bag) as reader:
+        recorded = {message.receive_ns: message.decode().data.tobytes() for message in reader.image_messages()}
+    for row in index_of(out):
+        name = row['file']
+        assert name.endswith(f'/run_camera_image_raw_compressed_{row["stamp_ns"]}.jpg')
+        assert (out / name).read_bytes() == recorded[int(row['stamp_ns'])]
+        assert (row['recording'], row['topic']) == ('run', f'{TOPIC}/compressed')
+    assert {row['label'] for row in index_of(out)} == {'cup', 'mug/big'}
+    said = capsys.readouterr().out
+    assert '10 pictures (cup 5, mug/big 5), 10 as recorded' in said and 'run' in said
+
+
+def test_extract_png_of_raw_images_is_lossless(tmp_path):
+    bag = write_bag(tmp_path / 'run', 6, labels=LABELS)
+    assert main(['bag', 'extract', str(bag), '--out', str(tmp_path / 'out'), '--format', 'png']) == 0
+    with BagReader(bag) as reader:
+        for message, row in zip(reader.image_messages(), index_of(tmp_path / 'out')):
+            expected = message.decode().data.reshape(48, 64, 3)
+            np.testing.assert_array_equal(cv2.imread(str(tmp_path / 'out' / row['file'])), expected)
+
+
+def test_extract_with_limits(tmp_path):
+    bag = write_bag(tmp_path / 'run', 40, labels=LABELS)
+    assert main(['bag', 'extract', str(bag), '--out', str(tmp_path / 'a'), '--every', '0.5', '--max', '3']) == 0
+    assert counts(tmp_path / 'a') == {'cup': 1, 'mug_big': 3}
+    assert main(['bag', 'extract', str(bag), '--out', str(tmp_path / 'b'), '--labels', 'none', '--every', '1']) == 0
+    assert counts(tmp_path / 'b') == {'unlabelled': 4}
+    assert main(['bag', 'extract', str(bag), '--out', str(tmp_path / 'c'), '--ignore', 'cup', '--topics', TOPIC]) == 0
+    assert counts(tmp_path / 'c') == {'mug_big': 35}
+
+
+def test_extract_turns_no_picture(tmp_path):
+    """An EXIF orientation is ignored on the live side; as recorded, other programs would turn the picture."""
+    picture = np.zeros((32, 48, 3), np.uint8)
+    picture[:, :8] = 255
+    plain = cv2.imencode('.jpg', picture)[1].tobytes()
+    exif = b'Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0'
+    turned = plain[:2] + b'\xff\xe1' + (len(exif) + 2).to_bytes(2, 'big') + exif + plain[2:]
+    assert cv2.imdecode(np.frombuffer(turned, np.uint8), cv2.IMREAD_COLOR).shape == (48, 32, 3)
+    with ImageBagWriter(tmp_path / 'run') as writer:
+        message = CompressedImage(Header(T0_S * S, ''), 'jpeg', np.frombuffer(turned, np.uint8))
+        writer.write_cdr(TOPIC, 'sensor_msgs/msg/CompressedImage', T0_S * S, encode_compressed_image(message))
+    assert main(['bag', 'extract', str(tmp_path / 'run'), '--out', str(tmp_path / 'out'), '--labels', 'none']) == 0
+    path, = (tmp_path / 'out' / 'unlabelled').iterdir()
+    assert cv2.imread(str(path)).shape == (32, 48, 3)
+
+
+@pytest.mark.parametrize('arguments, message', [
+    (['{bag}', '--out', '{full}'], 'is not empty, and nothing in it is replaced'),
+    (['{bag}', '--out', '{new}', '--topics', '/front'], "no image topic '/front' in the bags"),
+    (['{bag}', '--out', '{new}', '--every', '-1'], 'selection.every_s: must be at least 0, got -1.0'),
+    (['{bag}', '--out', '{new}', '--labels', 'topic:/lable'], "no label topic '/lable'; did you mean '/label'?"),
+    (['{bag}', '--out', '{new}', '--max', '-1'], '--max: must be at least 0, got -1'),
+    (['missing.bag', '--out', '{new}'], 'missing.bag: no such file or folder'),
+])
+def test_extract_mistakes(arguments, message, tmp_path, capsys):
+    bag = write_bag(tmp_path / 'run', 3, labels=LABELS)
+    (tmp_path / 'full').mkdir()
+    (tmp_path / 'full' / 'x').write_text('')
+    names = {'bag': bag, 'full': tmp_path / 'full', 'new': tmp_path / 'new'}
+    assert main(['bag', 'extract', *(argument.format(**names) for argument in arguments)]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_nothing_labelled_is_exit_code_one(tmp_path, capsys):
+    bag = write_bag(tmp_path / 'run', 3)
+    (bag / 'labels.yaml').write_text('- {start: 100, label: cup}')
+    assert main(['bag', 'extract', str(bag), '--out', str(tmp_path / 'out')]) == 1
+    assert 'hint: run' in capsys.readouterr().out
+
+
+def test_real_ros1_bag(shared_data, tmp_path):
+    """A Raspberry Pi camera's JPEG, byte for byte; labelled from outside of the read-only folder."""
+    from rosbags.highlevel import AnyReader
+    (tmp_path / 'l.yaml').write_text('- {start: 0, label: marker}')
+    bag = shared_data / 'bags' / 'ros1_compressed_aruco.bag'
+    out = tmp_path / 'out'
+    assert main(['bag', 'extract', str(bag), '--out', str(out), '--labels', str(tmp_path / 'l.yaml')]) == 0
+    with AnyReader([bag]) as reader:
+        connection, _, raw = next(m for m in reader.messages() if 'CompressedImage' in m[0].msgtype)
+        expected = reader.deserialize(raw, connection.msgtype)
+    row, = index_of(out)
+    stamp = expected.header.stamp
+    assert int(row['stamp_ns']) == stamp.sec * S + stamp.nanosec
+    written = (out / row['file']).read_bytes()
+    if b'Exif\0' not in written[:4096] and b'Exif\0' not in expected.data[:4096].tobytes():
+        assert written == expected.data.tobytes()
+
+
+@pytest.mark.parametrize('label_type', ('string', 'classification'))
+def test_pictures_to_a_bag_and_back(label_type, tmp_path, capsys):
+    folder = write_folders(tmp_path / 'pictures', {'cup': 4, 'mug': 3})
+    bag, out = tmp_path / 'bag', tmp_path / 'out'
+    assert main(['bag', 'from-images', str(folder), '--out', str(bag), '--shuffle', '--label-type', label_type,
+                 '--rate', '4']) == 0
+    assert '7 pictures (cup 4, mug 3), 7 as they were, 1.8 s at 4 Hz' in capsys.readouterr().out
+    assert main(['bag', 'extract', str(bag), '--out', str(out), '--labels', 'topic:/label', 'auto']) == 0
+    for label in ('cup', 'mug'):
+        before = {path.read_bytes() for path in (folder / label).iterdir()}
+        assert {path.read_bytes() for path in (out / label).iterdir()} == before
+    again = tmp_path / 'again'
+    assert main(['bag', 'from-images', str(out), '--out', str(again), '--raw', '--width', '64']) == 0
+    with BagReader(again) as reader:
+        assert {name: topic.count for name, topic in reader.topics.items()}['/camera/image_raw'] == 7
+    assert main(['bag', 'from-images', str(folder), '--out', str(bag)]) == 2
+    assert 'exists already' in capsys.readouterr().err
+    assert main(['bag', 'from-images', str(folder), '--out', str(bag), '--overwrite', '--max', '1']) == 0
+
+
+def test_synth_and_extract_through_the_shell(tmp_path):
+    folder = write_folders(tmp_path / 'pictures', {'cup': 4, 'mug': 4})
+    command = [sys.executable, '-m', 'robot_vision_dl.cli.main', 'bag']
+    made = subprocess.run([*command, 'synth', str(folder), '--out', str(tmp_path / 'bags'), '--recordings', '2',
+                           '--size', '64x48', '--rate', '5', '--seconds-per-track', '1'],
+                          capture_output=True, text=True)
+    assert made.returncode == 0, made.stderr
+    assert '2 recordings, 40 frames of 64x48' in made.stdout
+    done = subprocess.run([*command, 'extract', str(tmp_path / 'bags'), '--out', str(tmp_path / 'out')],
+                          capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert counts(tmp_path / 'out') == {'cup': 20, 'mug': 20}
+    assert len({row['track'] for row in index_of(tmp_path / 'out')}) == 8
+
+
+@pytest.mark.parametrize('arguments, message', [
+    (['--size', '64'], "--size: must be WxH, such as 320x240, got '64'"),
+    (['--motion', '9'], 'motion: must be at most 3, got 9.0'),
+    (['--recordings', '0'], 'recordings: must be at least 1, got 0'),
+    (['--recordings', '9'], 'ask for fewer recordings or tracks'),
+])
+def test_synth_mistakes(arguments, message, tmp_path, capsys):
+    folder = write_folders(tmp_path / 'pictures', {'cup': 4, 'mug': 4})
+    given = ['--recordings', '2'] if '--recordings' not in arguments else []
+    assert main(['bag', 'synth', str(folder), '--out', str(tmp_path / 'bags'), *given, *arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_synth_replaces_only_when_told(tmp_path, capsys):
+    folder = write_folders(tmp_path / 'pictures', {'cup': 2, 'mug': 2})
+    command = ['bag', 'synth', str(folder), '--out', str(tmp_path / 'bags'), '--recordings', '1', '--size', '64x48',
+               '--seconds-per-track', '0.2']
+    assert main(command) == 0
+    assert main(command) == 2
+    assert 'exists already' in capsys.readouterr().err
+    assert main([*command, '--overwrite']) == 0
