@@ -19,6 +19,7 @@ COMMANDS = {
     'run': 'run the classifier node on camera topics',
     'play': 'publish the images of a bag, without rosbag2',
     'bag': 'look into bags and make them',
+    'train': 'fine-tune a network on labelled bags, to a calibrated model bundle',
     'models': 'list, show, verify and import model bundles',
     'doctor': 'check the installation, and whether the images of a topic arrive',
     'bench': 'measure speed, each figure beside its floor',

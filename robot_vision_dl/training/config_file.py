@@ -65,6 +65,15 @@ def parse_config(text: str, where: str, changes: Sequence[str] = ()) -> TrainCon
         raise ConfigError(f'{where}: {error}') from error
 
 
+def config_text(path: Path, config: TrainConfig, changes: Sequence[str]) -> str:
+    """What is kept with a result: the file, or, where settings were changed, all settings as they are."""
+    if not changes:
+        return path.read_text(encoding='utf-8')
+    lines = [f'# {path.name} with {", ".join(change.partition("=")[0] for change in changes)} changed']
+    _write(config, '', lines)
+    return '\n'.join(lines) + '\n'
+
+
 def _change(values: Any, change: str) -> None:
     """Carry out ``group.name=value``, the value as YAML."""
     name, equals, text = change.partition('=')
@@ -117,17 +126,17 @@ def _scalar_value(f: Field, value: Any) -> Any:
 def default_file() -> str:
     """All settings with their defaults and a comment each, as a file to start from."""
     lines: List[str] = []
-    _write(TrainConfig, '', lines)
+    _write(TrainConfig(), '', lines)
     return '\n'.join(lines) + '\n'
 
 
-def _write(kind: type, indent: str, lines: List[str]) -> None:
-    for f in fields(kind):
-        group = group_of(f)
-        if group:
-            lines += ['', f'{indent}# {group.__doc__.splitlines()[0]}', f'{indent}{f.name}:']
-            _write(group, indent + '  ', lines)
+def _write(config: Any, indent: str, lines: List[str]) -> None:
+    for f in fields(config):
+        value = getattr(config, f.name)
+        if group_of(f):
+            lines += ['', f'{indent}# {type(value).__doc__.splitlines()[0]}', f'{indent}{f.name}:']
+            _write(value, indent + '  ', lines)
             continue
         option: Option = f.metadata['option']
         lines += wrapped_comment(option, indent)
-        lines.append(f'{indent}{f.name}: {scalar(f.default)}')
+        lines.append(f'{indent}{f.name}: {scalar(value)}')

@@ -64,7 +64,7 @@ def check_memorises(network: Network, pictures: torch.Tensor, targets: torch.Ten
     loss = math.inf
     for step in range(_STEPS):
         error = nn.functional.cross_entropy(network(pictures).logits.float(), targets)
-        loss = float(error)
+        loss = float(error.detach())
         if loss < goal:
             return step, loss
         if not math.isfinite(loss):
@@ -73,6 +73,6 @@ def check_memorises(network: Network, pictures: torch.Tensor, targets: torch.Ten
         error.backward()
         optimizer.step()
     raise TrainingError(f'sanity check: {len(pictures)} pictures could not be learned by heart: after {_STEPS} steps '
-                        f'the loss is {loss:.3f}, it should be below {goal:.3f}. Look at the contact sheet: are the same '
+                        f'the loss is {loss:.3f}, it should be below {goal:.3f}. Look at augmented.png: are the same '
                         'pictures labelled differently, or all alike? Is too much frozen (network.train_from)? '
                         'run.sanity_check: false goes on all the same')

@@ -1,0 +1,53 @@
+"""``robot-vision train``: labelled bags -> a calibrated, tested model bundle."""
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from ..core.errors import ConfigError
+
+HELP = 'fine-tune a network on labelled bags, calibrate and test it, write a model bundle'
+EXAMPLES = """examples:
+  robot-vision train config/train.yaml                 as the file says; the bundle lands in models/
+  robot-vision train config/train.yaml --bags day1/ day2/ --set run.epochs=3
+  robot-vision train --defaults > my.yaml              every setting with its default and what it means
+  robot-vision run --model models/my_model ...         and run it
+
+Interrupted, even by kill -9 or a power cut, the same command goes on after the last finished epoch, to the same result.
+Progress: `tensorboard --logdir runs`."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the command."""
+    parser.add_argument('config', nargs='?', metavar='CONFIG', help='YAML file with the settings')
+    parser.add_argument('--bags', nargs='+', metavar='BAG', default=[], help='instead of data.bags of the file')
+    parser.add_argument('--set', nargs='+', metavar='NAME=VALUE', default=[], dest='changes',
+                        help='settings instead of those of the file, e.g. run.epochs=3')
+    parser.add_argument('--restart', action='store_true', help='forget an earlier run of this name')
+    parser.add_argument('--overwrite', action='store_true', help='replace a bundle of this name of another run')
+    parser.add_argument('--defaults', action='store_true', help='print a file with all settings and exit')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train."""
+    from ..training.config_file import config_text, default_file, load_config
+    if args.defaults:
+        print(default_file(), end='')
+        return 0
+    if args.config is None:
+        raise ConfigError('which config? Give the name of a YAML file; --defaults prints one to start from')
+    changes = list(args.changes)
+    if args.bags:
+        changes.append(f'data.bags={json.dumps(args.bags)}')
+    config = load_config(Path(args.config), changes)
+    text = config_text(Path(args.config), config, changes)
+    from ..training.run import train
+
+    def say(lines: str) -> None:
+        print(lines, flush=True)
+
+    def show(count: int) -> None:
+        if sys.stderr.isatty() and count % 50 == 0:
+            print(f'\r{count} frames read\x1b[K', end='', file=sys.stderr, flush=True)
+    train(config, text, restart=args.restart, overwrite=args.overwrite, say=say, frames_read=show)
+    return 0

@@ -1,0 +1,163 @@
+"""Trained weights -> a bundle: calibrated, tested once, with a card."""
+import hashlib
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Callable, Dict, List, Optional, Tuple
+
+import numpy as np
+import torch
+
+from ..core.bundle import Bundle
+from ..core.bundle_writer import save_bundle
+from ..core.device import resolve_device
+from ..core.model_card import render_card
+from ..core.network import Network
+from ..core.uncertainty.calibrate import Calibration, calibrate, softmax
+from ..core.uncertainty.ood import ood_method
+from ..data.split import Part
+from ..evaluation.metrics import Judgement, judge
+from .baselines import baseline_predictions, majority
+from .card import Findings, card_files, card_notes, mistakes_sheet
+from .config import TrainConfig
+from .history import EpochRecord, best_epoch
+from .inference import Outputs, outputs_of
+from .provenance import software
+from .start import starting_identity, starting_network
+
+if TYPE_CHECKING:
+    from .run import Prepared
+
+_REFERENCE = 1000  # training pictures that a fitted OOD score keeps: 2 MB for 512 features
+_UNKNOWN_RATE = 0.01
+
+
+def finish(config: TrainConfig, config_text: str, data: 'Prepared', network: Network, history: List[EpochRecord],
+           folder: Path, target: Path, fingerprint: str, say: Callable[[str], None]) -> Bundle:
+    """Calibrate the best weights of the run in ``folder``, test them, write the bundle to ``target``."""
+    from .fit import best_network
+    device = resolve_device(config.run.device)
+    trained = _as_stored(best_network(network, folder), data, config.output.half)
+
+    def outputs(of: Network, indices: np.ndarray) -> Outputs:
+        return outputs_of(of, data.preprocessing, data.store, indices, data.class_names, device)
+    held_out = outputs(trained, data.indices[Part.CALIBRATION])
+    calibration = _calibrate(config, trained, held_out, data, outputs)
+    say(f'calibrated on {len(held_out.targets)} frames: temperature {calibration.temperature:.3f}, NLL '
+        f'{calibration.metrics["nll_plain"]:.4f} -> {calibration.metrics["nll"]:.4f}')
+    test = plain = unknown_rate = mistakes = None
+    baselines: Dict[str, float] = {}
+    if len(data.indices[Part.TEST]):
+        tested = outputs(trained, data.indices[Part.TEST])
+        probabilities = softmax(tested.logits, calibration.temperature)
+        test = judge(probabilities, tested.targets, data.class_names)
+        plain = judge(softmax(tested.logits, 1.0), tested.targets, data.class_names)
+        unknown_rate = _unknown_rate(calibration, tested)
+        mistakes = mistakes_sheet(data.store, tested.indices, probabilities, tested.targets, data.class_names,
+                                  data.preprocessing)
+        baselines = _baselines(config, data, outputs)
+        say(describe_test(test, baselines))
+    found = Findings(
+        split=data.split, leakage=data.leakage, recordings=len({frame.recording for frame in data.store.frames}),
+        history=history, test=test, test_plain=plain, baselines=baselines, unknown_rate=unknown_rate, mistakes=mistakes,
+        notes=_notes(config.output.notes))
+    provenance = _provenance(config, config_text, data, folder, fingerprint, history)
+    metrics = {'calibration': calibration.metrics, 'test': test.figures() if test else None,
+               'test_plain': plain.figures() if plain else None, 'baselines': baselines}
+    card = render_card(config.name, trained.architecture, data.class_names, data.preprocessing, calibration, provenance,
+                       card_notes(found))
+    files = {**card_files(found), 'train.yaml': config_text.encode(),
+             'split.json': (folder / 'split.json').read_bytes()}
+    return save_bundle(
+        target, trained, data.class_names, data.preprocessing, name=config.name, temperature=calibration.temperature,
+        conformal=calibration.conformal, ood=calibration.ood, abstain_cost=config.output.abstain_cost, metrics=metrics,
+        provenance=provenance, card=card, card_files=files, half=config.output.half, overwrite=True)
+
+
+def describe_test(test: Judgement, baselines: Dict[str, float]) -> str:
+    """What the test split showed."""
+    recalls = ', '.join(f'{name} {value:.3f}' for name, value in zip(test.class_names, test.by_class.recall))
+    lines = [f'test, {test.pictures} frames: accuracy {test.accuracy:.3f}, balanced {test.balanced_accuracy:.3f}, NLL '
+             f'{test.nll:.4f}, ECE {test.ece:.4f} (floor {test.ece_floor:.4f})', f'  recall: {recalls}']
+    return '\n'.join([*lines, *(f'  {name}: {value:.3f}' for name, value in baselines.items())])
+
+
+def _as_stored(network: Network, data: 'Prepared', half: bool) -> Network:
+    """The network as a bundle gives it back, so that what is calibrated is what will run."""
+    with tempfile.TemporaryDirectory() as folder:
+        return save_bundle(Path(folder) / 'network', network, data.class_names, data.preprocessing, half=half
+                           ).load_network()
+
+
+def _calibrate(config: TrainConfig, trained: Network, held_out: Outputs, data: 'Prepared',
+               outputs: Callable[[Network, np.ndarray], Outputs]) -> Calibration:
+    ood = None if config.output.ood == 'none' else config.output.ood
+    reference: Optional[Tuple[np.ndarray, np.ndarray]] = None
+    if ood is not None and ood_method(ood).fitted:
+        chosen = _spread(data.indices[Part.TRAIN], _REFERENCE)
+        seen = outputs(trained, chosen)
+        reference = seen.logits, seen.features
+    return calibrate(held_out.logits, held_out.features, held_out.targets, ood=ood, alpha=config.output.alpha,
+                     seed=config.run.seed, reference=reference)
+
+
+def _spread(indices: np.ndarray, most: int) -> np.ndarray:
+    """At most ``most`` of the indices, evenly spaced."""
+    if len(indices) <= most:
+        return indices
+    return indices[np.linspace(0, len(indices) - 1, most).round().astype(int)]
+
+
+def _unknown_rate(calibration: Calibration, tested: Outputs) -> Optional[Tuple[float, float]]:
+    if calibration.ood is None or calibration.ood.scores is None:
+        return None
+    with torch.inference_mode():
+        scores = calibration.ood.build_score()(torch.from_numpy(tested.logits), torch.from_numpy(tested.features))
+    return float(np.mean(calibration.ood.p_value(scores.numpy()) < _UNKNOWN_RATE)), _UNKNOWN_RATE
+
+
+def _baselines(config: TrainConfig, data: 'Prepared', outputs: Callable[[Network, np.ndarray], Outputs]
+               ) -> Dict[str, float]:
+    """Accuracy on the test split by name of the baseline; nothing is chosen by it."""
+    if not config.output.baselines:
+        return {}
+    if not config.network.pretrained:
+        train = outputs_targets(data, Part.TRAIN)
+        test = outputs_targets(data, Part.TEST)
+        return {'majority class': float(np.mean(majority(train, len(test)) == test))}
+    frozen = starting_network(config.network, len(data.class_names), config.input.channels)
+    train, test = outputs(frozen, data.indices[Part.TRAIN]), outputs(frozen, data.indices[Part.TEST])
+    judged = None
+    if len(data.indices[Part.EARLY_STOP]):
+        early = outputs(frozen, data.indices[Part.EARLY_STOP])
+        judged = early.features, early.targets
+    predictions = baseline_predictions(train.features, train.targets, judged, test.features, len(data.class_names))
+    return {name: round(float(np.mean(called == test.targets)), 4) for name, called in predictions.items()}
+
+
+def outputs_targets(data: 'Prepared', part: Part) -> np.ndarray:
+    """Class indices of the frames of a part."""
+    numbers = {name: number for number, name in enumerate(data.class_names)}
+    return np.array([numbers[data.store.frames[index].label] for index in data.indices[part]], np.int64)
+
+
+def _notes(text: str) -> str:
+    return Path(text).read_text(encoding='utf-8') if text.endswith('.md') and Path(text).is_file() else text
+
+
+def _provenance(config: TrainConfig, config_text: str, data: 'Prepared', folder: Path, fingerprint: str,
+                history: List[EpochRecord]) -> Dict[str, str]:
+    sources = sorted({source for item in (config.data.labels.sources,) for source in item})
+    return {
+        'command': 'robot-vision train card/train.yaml',
+        'start': starting_identity(config.network),
+        'data_sha256': data.store.data_hash,
+        'frames': str(len(data.store)),
+        'recordings': ', '.join(sorted({frame.recording for frame in data.store.frames})),
+        'labels': ', '.join(sources),
+        'split_sha256': hashlib.sha256((folder / 'split.json').read_bytes()).hexdigest(),
+        'config_sha256': hashlib.sha256(config_text.encode()).hexdigest(),
+        'seed': str(config.run.seed),
+        'epoch': f'{best_epoch(history).epoch + 1} of {len(history)}',
+        'run': fingerprint,
+        **software(),
+    }
