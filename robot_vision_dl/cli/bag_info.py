@@ -4,7 +4,7 @@ import json
 from datetime import datetime, timezone
 from typing import Any, Dict, List, Sequence
 
-HELP = 'show topics, types, counts, rates, encodings, sizes and damage'
+HELP = 'show topics, types, counts, rates, encodings, sizes, label coverage and damage'
 EXAMPLES = """examples:
   robot-vision bag info recording/
   robot-vision bag info a.bag b.mcap --images-only
@@ -28,6 +28,7 @@ def run(args: argparse.Namespace) -> int:
         with reader:
             topics = [topic for topic in reader.survey() if topic.is_image or not args.images_only]
             report = _report(reader, topics)
+        _add_labels(report)
         reports.append(report)
         if not args.json:
             _print(report)
@@ -47,6 +48,22 @@ def _report(reader, topics: Sequence) -> Dict[str, Any]:
             'last_ns': topic.last_ns, 'encoding': topic.encoding, 'width': topic.width, 'height': topic.height,
             'latched': topic.latched, 'unreadable': topic.unreadable or None} for topic in topics],
         'problems': list(reader.problems)}
+
+
+def _add_labels(report: Dict[str, Any]) -> None:
+    from ..core.errors import ConfigError
+    from ..data.labels import LabelConfig
+    from ..data.sources import label_coverage
+    try:
+        coverage = label_coverage(report['path'], LabelConfig())
+    except ConfigError as error:
+        report['problems'].append(f'labels: {error}')
+        return
+    if coverage is not None:
+        report['problems'] += coverage.problems
+        report['labels'] = [{
+            'topic': topic.topic, 'frames': topic.frames, 'labels': dict(topic.labels), 'ignored': topic.ignored,
+            'conflicts': topic.conflicts, 'gaps': topic.gaps, 'hint': topic.hint or None} for topic in coverage.topics]
 
 
 def _print(report: Dict[str, Any]) -> None:
@@ -70,5 +87,11 @@ def _print(report: Dict[str, Any]) -> None:
         cells = [cell.rjust(width) if column in (2, 3) else cell.ljust(width)
                  for column, (cell, width) in enumerate(zip(row, widths))]
         print(('  ' + '  '.join(cells)).rstrip())
+    for item in report.get('labels', ()):
+        counts = ', '.join(f'{label} {count}' for label, count in item['labels'].items()) or 'none'
+        print(f'  labels of {item["topic"]}: {counts}; without: {item["gaps"]} gaps, {item["conflicts"]} conflicts, '
+              f'{item["ignored"]} ignored of {item["frames"]} frames')
+        if item['hint']:
+            print(f'    hint: {item["hint"]}')
     for problem in report['problems']:
         print(f'  problem: {problem}')

@@ -13,7 +13,7 @@ from ..core.spelling import did_you_mean
 from ..core.types import UNKNOWN, ImageMessage, Picture
 from .bag_files import BagFiles, find_bags
 from .bags import BagImage, BagReader, normal_topic
-from .label_sources import BagLabels, labels_of_bag
+from .label_sources import BagLabels, label_files_beside, label_topics, labels_of_bag
 from .labels import Clock, Finding, LabelConfig, LabelCounter, LabelledFrame, LabelReport, Verdict
 from .picture_folder import INDEX, FolderPicture, folder_pictures, is_picture_folder, read_picture
 from .selection import SAME_PICTURE, SelectionConfig, SelectionReport, Selector, duplicate_groups, perceptual_hash
@@ -173,6 +173,25 @@ def open_sources(paths: Sequence[Union[str, Path]], labels: LabelConfig, topics:
         if bags and normal_topic(topic) not in there:
             raise BagError(f'no image topic {normal_topic(topic)!r} in the bags; see `robot-vision bag info`')
     return sources
+
+
+def label_coverage(path: Union[str, Path], labels: LabelConfig) -> Optional[LabelReport]:
+    """How many frames of a bag have which label; pictures are not decoded. None where no labels are beside it.
+
+    Raises:
+        ConfigError: labels are there and cannot be used.
+    """
+    files = [bag for bag in find_bags(path) if bag.path == Path(path)]
+    if not files:
+        return None
+    with BagReader(files[0]) as reader:
+        if labels.sources == ('auto',) and not label_files_beside(reader.path) and not label_topics(reader):
+            return None
+    counter = LabelCounter()
+    source = BagSource(files[0], recording_names([files[0].path])[0], labels)
+    for frame, verdict, _ in source.candidates(counter):
+        counter.add(frame.recording, frame.topic, frame.stamp_ns, verdict)
+    return counter.report(source.labels.problems)
 
 
 def expand(paths: Sequence[Union[str, Path]]) -> List[Path]:

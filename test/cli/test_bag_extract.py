@@ -156,6 +156,21 @@ def test_synth_and_extract_through_the_shell(tmp_path):
     assert len({row['track'] for row in index_of(tmp_path / 'out')}) == 8
 
 
+def test_info_tells_label_coverage(tmp_path, capsys):
+    import json
+    bag = write_bag(tmp_path / 'run', 10, labels=LABELS)
+    assert main(['bag', 'info', str(bag)]) == 0
+    assert (f'labels of {TOPIC}: cup 5, mug/big 5; without: 0 gaps, 0 conflicts, 0 ignored of 10 frames'
+            in capsys.readouterr().out)
+    (bag / 'labels.yaml').write_text('- {start: 0, end: 0.5, label: cup}\n- {start: 0.35, end: 0.75, label: mug}')
+    assert main(['bag', 'info', str(bag), '--json']) == 0
+    found, = json.loads(capsys.readouterr().out)[0]['labels']
+    assert found['labels'] == {'cup': 4, 'mug': 3} and (found['conflicts'], found['gaps']) == (1, 2)
+    (bag / 'labels.yaml').write_text('- {start: 0, lable: cup}')
+    assert main(['bag', 'info', str(bag)]) == 1
+    assert 'problem: labels: ' in capsys.readouterr().out
+
+
 @pytest.mark.parametrize('arguments, message', [
     (['--size', '64'], "--size: must be WxH, such as 320x240, got '64'"),
     (['--motion', '9'], 'motion: must be at most 3, got 9.0'),
