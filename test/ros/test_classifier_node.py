@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip('rclpy', reason='rclpy is not installed')
 pytest.importorskip('vision_msgs.msg', reason='vision_msgs is not installed')
 
+from builtin_interfaces.msg import Time  # noqa: E402
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
 from lifecycle_msgs.msg import State, Transition  # noqa: E402
 from lifecycle_msgs.srv import ChangeState, GetState  # noqa: E402
@@ -21,6 +22,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
 from robot_vision_dl.cli.processes import Children  # noqa: E402
 from robot_vision_dl.core import types  # noqa: E402
 from robot_vision_dl.core.cdr import encode_compressed_image, encode_image  # noqa: E402
+from rosgraph_msgs.msg import Clock  # noqa: E402
 from sensor_msgs.msg import CompressedImage, Image  # noqa: E402
 from vision_msgs.msg import Classification, LabelInfo  # noqa: E402
 
@@ -406,3 +408,21 @@ def test_bad_parameter_at_start_ends_with_exit_code_2(start):
     node = start('--image', '/cam', '--ros-args', '-p', 'top_k:=0')
     assert node.process.wait(60) == 2
     assert 'top_k' in node.log and 'Traceback' not in node.log
+
+
+def test_simulated_time_is_what_ages_are_measured_by(start, peer):
+    start('--image', '/cam', '--use-sim-time')
+    uncertainties = peer.listen(DiagnosticArray, '/classifier/camera/uncertainty')
+    clock = peer.publisher(Clock, '/clock', RELIABLE)
+    camera = peer.publisher(Image, '/cam')
+    now = itertools.count(1000 * SECOND, SECOND // 50)
+
+    def age_ms():
+        stamp = next(now)
+        clock.publish(Clock(clock=Time(sec=stamp // SECOND, nanosec=stamp % SECOND)))
+        camera.publish(raw_image(stamp - SECOND // 10))
+        if uncertainties:
+            values = {item.key: item.value for item in uncertainties[-1].status[0].values}
+            return float(values['frame_age_ms'])
+    # By the wall clock the frames would be decades old; before the first /clock, the simulated time is zero.
+    peer.wait(lambda: 0 < (age_ms() or -1) < 5000, 'a frame of about a tenth of a second of age')
