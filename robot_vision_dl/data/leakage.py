@@ -19,6 +19,8 @@ class PartLeakage:
     Attributes:
         part, other: of the split.
         leaked, frames: how many, of how many in ``part``.
+        same_label: those of them that have the label of one they look like. Others are objects of two classes that
+            happen to look alike to the hash, or wrong labels.
         examples: a few pairs of indices of frames, (of part, of other).
     """
 
@@ -26,6 +28,7 @@ class PartLeakage:
     other: Part
     leaked: int
     frames: int
+    same_label: int
     examples: Tuple[Tuple[int, int], ...]
 
 
@@ -46,8 +49,9 @@ class Leakage:
         return 0.0
 
     def __str__(self) -> str:
-        rows: List[List[object]] = [['part', 'other', 'frames', 'with a near-duplicate', 'share']]
-        rows += [[item.part.value, item.other.value, item.frames, item.leaked, f'{item.leaked / item.frames:.4f}']
+        rows: List[List[object]] = [['part', 'other', 'frames', 'with a near-duplicate', 'of its label', 'share']]
+        rows += [[item.part.value, item.other.value, item.frames, item.leaked, item.same_label,
+                  f'{item.leaked / item.frames:.4f}']
                  for item in self.parts]
         lines = [f'near-duplicates (64 bit perceptual hash within {self.distance} bits) across parts', *table(rows)]
         for item in self.parts:
@@ -74,12 +78,14 @@ def leakage(frames: Sequence[LabelledFrame], hashes: np.ndarray, split: Split, d
         mine, theirs = split.indices(part), split.indices(other)
         if not len(mine) or not len(theirs):
             continue
-        leaked = set()
+        leaked, same = set(), set()
         pairs: List[Tuple[int, int]] = []
         for i, j in near_pairs(hashes[mine], hashes[theirs], distance):
             for first, second in zip(i.tolist(), j.tolist()):
                 if first not in leaked and len(pairs) < examples:
                     pairs.append((int(mine[first]), int(theirs[second])))
                 leaked.add(first)
-        found.append(PartLeakage(part, other, len(leaked), len(mine), tuple(pairs)))
+                if frames[mine[first]].label == frames[theirs[second]].label:
+                    same.add(first)
+        found.append(PartLeakage(part, other, len(leaked), len(mine), len(same), tuple(pairs)))
     return Leakage(distance, tuple(found), tuple(frames))

@@ -27,6 +27,7 @@ LABEL_TOPIC = '/label'
 _HOUR_NS = 3600 * NS_PER_S
 _SHUTTER = 0.4  # share of the time between frames for which the shutter is open
 _MAX_BLUR_SAMPLES = 8
+_LARGEST_ZOOM = 1.25
 
 
 @dataclass(frozen=True)
@@ -182,10 +183,15 @@ def moving_camera(picture: np.ndarray, size: Tuple[int, int], count: int, rate_h
         picture = cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR)
     width, height = size
     scale = min(width / picture.shape[1], height / picture.shape[0])
+    if scale * _LARGEST_ZOOM < 1:
+        # The warp below does not average; and what is not seen need not be computed.
+        fitting = [round(side * scale * _LARGEST_ZOOM) for side in picture.shape[1::-1]]
+        picture = cv2.resize(picture, fitting, interpolation=cv2.INTER_AREA)
+        scale = 1 / _LARGEST_ZOOM
     canvas = with_surroundings(picture, size, scale)
     centre = (canvas.shape[1] / 2, canvas.shape[0] / 2)
     begin, end = rng.uniform(-0.12, 0.12, (2, 2)) * motion * (width, height)
-    zoom, turn = 1 + motion * rng.uniform(-0.1, 0.25), motion * rng.uniform(-12, 12)
+    zoom, turn = 1 + motion * rng.uniform(-0.1, _LARGEST_ZOOM - 1), motion * rng.uniform(-12, 12)
     hand = [drift(rng) for _ in range(4)]
     exposure = drift(rng)
     gain = np.exp(rng.normal(0, 0.12)) * (1 + rng.uniform(-0.04, 0.04, 3))
@@ -200,7 +206,6 @@ def moving_camera(picture: np.ndarray, size: Tuple[int, int], count: int, rate_h
         matrix[:, 2] += np.array((width, height)) / 2 - centre + shift
         return matrix
 
-    flags = cv2.INTER_AREA if scale * zoom < 1 else cv2.INTER_LINEAR
     for index in range(count):
         first, last = view(index / rate_hz), view((index + _SHUTTER) / rate_hz)
         # As many samples as the frame's centre moves pixels while the shutter is open.
@@ -209,7 +214,7 @@ def moving_camera(picture: np.ndarray, size: Tuple[int, int], count: int, rate_h
         light = np.zeros((height, width, 3), np.float32)
         for sample in range(samples):
             matrix = first + (last - first) * (sample / samples)
-            light += cv2.warpAffine(canvas, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+            light += cv2.warpAffine(canvas, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         light *= (gain * (1 + 0.1 * exposure(index / rate_hz)) / samples).astype(np.float32)
         yield sensor_noise(np.clip(np.rint(light), 0, 255).astype(np.uint8), rng)
 
