@@ -1,0 +1,194 @@
+"""Last-layer Laplace approximation: how far the logits of a frame could move, given what the head was trained on.
+
+The posterior of the head's weights is a Gaussian around the trained ones whose precision is N A (x) B + tau I: A is the
+mean of f f^T (f: features with 1 appended), B the mean of diag(p) - p p^T, both over training pictures, N their number
+(Ritter et al. 2018; Daxberger et al. 2021). With the eigenvectors U and eigenvalues l of both, the logits of a frame are
+Gaussian around what the network said, with the covariance
+
+    V = U_B diag_j( sum_i (U_A^T f)_i^2 / (lA_i lB_j + tau) ) U_B^T.
+
+Both factors and the features come from the one forward pass; the backbone is not run again.
+"""
+from dataclasses import dataclass
+from typing import Optional, Tuple
+
+import numpy as np
+import torch
+
+from ..errors import BundleError, RobotVisionError
+from .entropy import Entropies, normalised_entropies
+
+SAMPLES = 32
+# Of a frame, so many classes move; the others, which are less probable, keep their mean. Exact up to so many classes.
+MOST_CLASSES = 64
+_TAUS = np.geomspace(1e-3, 1e6, 28)
+_LARGEST_SCALE = 1e4
+NAMES = ('eigenvectors_a', 'eigenvalues_a', 'eigenvectors_b', 'eigenvalues_b')
+
+
+@dataclass(frozen=True)
+class Laplace:
+    """A fitted posterior; :func:`fit_factors` and :func:`choose_tau` make it.
+
+    Attributes:
+        eigenvectors_a, eigenvalues_a: of A, float32, shapes (F + 1, F + 1) with a column each, and (F + 1,).
+        eigenvectors_b, eigenvalues_b: of N B, float32, shapes (C, C) and (C,).
+        tau: precision of the prior, above 0.
+        temperature: T of the softmax over sampled logits, where ``gives_probabilities``.
+        gives_probabilities: whether its mean prediction was better than temperature scaling on held-out pictures and
+            is what a bundle publishes; else only the mutual information is used.
+    """
+
+    eigenvectors_a: torch.Tensor
+    eigenvalues_a: torch.Tensor
+    eigenvectors_b: torch.Tensor
+    eigenvalues_b: torch.Tensor
+    tau: float = 1.0
+    temperature: float = 1.0
+    gives_probabilities: bool = False
+
+    def __post_init__(self):
+        shapes = [tuple(getattr(self, name).shape) for name in NAMES]
+        (rows_a, *_), (values_a, *_), (rows_b, *_), (values_b, *_) = shapes
+        if shapes != [(rows_a, rows_a), (rows_a,), (rows_b, rows_b), (rows_b,)]:
+            raise BundleError(f'laplace: {", ".join(NAMES)} must have the shapes (F, F), (F,), (C, C), (C,), got '
+                              f'{shapes}')
+        if not self.tau > 0 or not self.temperature > 0:
+            raise BundleError(f'laplace: tau and temperature must be above 0, got {self.tau} and {self.temperature}')
+
+
+def fit_factors(logits: np.ndarray, features: np.ndarray) -> Laplace:
+    """The Kronecker factors of a linear head's Fisher information, in float64.
+
+    Args:
+        logits, features: shapes (N, C) and (N, F), of pictures that the head was trained on, or like them.
+    """
+    z, f = _double(logits), _with_one(_double(features))
+    if len(z) == 0 or len(z) != len(f):
+        raise RobotVisionError(f'laplace: as many logits as features are needed, at least one, got {len(z)} and '
+                               f'{len(f)}')
+    p = torch.softmax(z, dim=-1)
+    a = f.T @ f / len(f)
+    b = torch.diag(p.sum(0)) - p.T @ p
+    values_a, vectors_a = torch.linalg.eigh(a)
+    values_b, vectors_b = torch.linalg.eigh(b)
+    return Laplace(vectors_a.float(), values_a.clamp_min(0).float(), vectors_b.float(), values_b.clamp_min(0).float())
+
+
+def logit_variances(laplace: Laplace, features: torch.Tensor) -> torch.Tensor:
+    """Variance of the logits along each eigenvector of B, shape (B, C), of features (B, F)."""
+    precisions = torch.outer(laplace.eigenvalues_a, laplace.eigenvalues_b) + laplace.tau
+    return (_with_one(features) @ laplace.eigenvectors_a).square() @ precisions.reciprocal()
+
+
+def logit_covariance(laplace: Laplace, features: torch.Tensor) -> torch.Tensor:
+    """V, shape (B, C, C), of features (B, F)."""
+    vectors = laplace.eigenvectors_b
+    return torch.einsum('ci,bi,di->bcd', vectors, logit_variances(laplace, features), vectors)
+
+
+class LaplacePredictive:
+    """Samples of a frame's prediction.
+
+    The same standard normal draws are used for every frame (antithetic, from a scrambled Sobol sequence with a fixed
+    seed), so that equal frames give equal figures.
+
+    Args:
+        laplace: from the bundle.
+        samples: M, even.
+        most_classes: classes of a frame that move, see ``MOST_CLASSES``.
+    """
+
+    def __init__(self, laplace: Laplace, samples: int = SAMPLES, most_classes: int = MOST_CLASSES):
+        self.laplace = laplace
+        self.most_classes = min(most_classes, len(laplace.eigenvalues_b))
+        self._draws = standard_normal_draws(samples, len(laplace.eigenvalues_b))
+        self._vectors_a, self._vectors_b = laplace.eigenvectors_a, laplace.eigenvectors_b
+        self._variances = (torch.outer(laplace.eigenvalues_a, laplace.eigenvalues_b) + laplace.tau).reciprocal()
+
+    def to(self, device: torch.device) -> 'LaplacePredictive':
+        """Itself, with its tensors on ``device``."""
+        for name in ('_draws', '_vectors_a', '_vectors_b', '_variances'):
+            setattr(self, name, getattr(self, name).to(device))
+        return self
+
+    def members(self, logits: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
+        """Probabilities of M samples, float32, shape (M, B, C), for float32 logits (B, C) and features (B, F)."""
+        # Row F of the eigenvectors belongs to the appended 1.
+        rotated = torch.addmm(self._vectors_a[-1], features, self._vectors_a[:-1])
+        scale = (rotated.square() @ self._variances).sqrt().clamp_max(_LARGEST_SCALE)
+        if self.most_classes == logits.shape[-1]:
+            moved = (self._draws[:, None] * scale) @ self._vectors_b.T
+            return torch.softmax((logits + moved) / self.laplace.temperature, dim=-1)
+        top = logits.topk(self.most_classes, dim=-1)
+        rows = self._vectors_b[top.indices]
+        moved = torch.einsum('mbi,bci->mbc', self._draws[:, None] * scale, rows)
+        sampled = logits.expand(len(self._draws), -1, -1).scatter(
+            -1, top.indices.expand(len(self._draws), -1, -1), top.values + moved)
+        return torch.softmax(sampled / self.laplace.temperature, dim=-1)
+
+    def __call__(self, logits: torch.Tensor, features: torch.Tensor) -> Tuple[torch.Tensor, Entropies]:
+        """Mean probabilities (B, C) and the entropies of the samples."""
+        members = self.members(logits, features)
+        return members.mean(0), normalised_entropies(members)
+
+
+def standard_normal_draws(samples: int, dimensions: int) -> torch.Tensor:
+    """Float32 (samples, dimensions): the second half is minus the first, so the mean is exactly 0."""
+    if samples < 2 or samples % 2:
+        raise RobotVisionError(f'laplace: the number of samples must be even and at least 2, got {samples}')
+    if dimensions <= torch.quasirandom.SobolEngine.MAXDIM:
+        sobol = torch.quasirandom.SobolEngine(dimensions, scramble=True, seed=0)
+        half = torch.special.ndtri(sobol.draw(samples // 2, dtype=torch.float64).clamp(1e-6, 1 - 1e-6))
+    else:
+        half = torch.randn(samples // 2, dimensions, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    # So few draws have a variance that is not 1; made so, in each direction.
+    half = half / half.square().mean(0, keepdim=True).sqrt()
+    return torch.cat([half, -half]).float()
+
+
+def choose_tau(factors: Laplace, logits: np.ndarray, features: np.ndarray, labels: np.ndarray,
+               temperature: float = 1.0) -> Tuple[Laplace, float]:
+    """The prior precision with the least negative log-likelihood on held-out pictures.
+
+    Args:
+        factors: of :func:`fit_factors`.
+        logits, features, labels: of pictures that took no part in training.
+        temperature: T of the softmax over sampled logits.
+
+    Returns:
+        The posterior, and its negative log-likelihood in nats.
+    """
+    z, f = torch.from_numpy(np.asarray(logits, np.float32)), torch.from_numpy(np.asarray(features, np.float32))
+    y = torch.from_numpy(np.asarray(labels, np.int64))
+    best: Optional[Tuple[Laplace, float]] = None
+    for tau in _TAUS:
+        candidate = _replaced(factors, float(tau), temperature)
+        loss = held_out_nll(candidate, z, f, y)
+        if best is None or loss < best[1]:
+            best = candidate, loss
+    return best
+
+
+@torch.inference_mode()
+def held_out_nll(laplace: Laplace, logits: torch.Tensor, features: torch.Tensor, labels: torch.Tensor) -> float:
+    """Mean of -ln p(label), nats, of the mean prediction."""
+    predictive = LaplacePredictive(laplace)
+    total, tiny = 0.0, torch.finfo(torch.float32).tiny
+    for begin in range(0, len(labels), 256):
+        part = slice(begin, begin + 256)
+        p = predictive(logits[part], features[part])[0]
+        total -= float(p.gather(1, labels[part, None]).clamp_min(tiny).double().log().sum())
+    return total / len(labels)
+
+
+def _replaced(laplace: Laplace, tau: float, temperature: float) -> Laplace:
+    return Laplace(*(getattr(laplace, name) for name in NAMES), tau=tau, temperature=temperature)
+
+
+def _double(values: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.asarray(values, np.float64))
+
+
+def _with_one(features: torch.Tensor) -> torch.Tensor:
+    return torch.cat([features, features.new_ones(len(features), 1)], dim=1)
