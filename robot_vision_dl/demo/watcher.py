@@ -1,4 +1,5 @@
 """Listens to everything that the classifier and the action gate say, and keeps what the demo tells."""
+import signal
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -58,8 +59,11 @@ class Watcher:
         self.heard = Watched()
         self._overlays: 'OrderedDict[int, bytes]' = OrderedDict()
         self._on_seen, self._on_action = on_seen, on_action
-        # Ctrl-C is the caller's: it has processes to stop first.
+        # Ctrl-C is the caller's: it has processes to stop first. Raised between two callbacks only, since an exception
+        # within rclpy's C++ code or a destructor is lost.
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+        self._interrupted = False
+        signal.signal(signal.SIGINT, self._on_interrupt)
         self.node = rclpy.create_node('demo_watcher')
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self.node)
@@ -118,9 +122,18 @@ class Watcher:
         """The node reports before it configures itself only if that failed: it starts to listen afterwards."""
         return self.heard.model.get('state') == 'unconfigured'
 
+    def _on_interrupt(self, _number, _stack) -> None:
+        self._interrupted = True
+
     def spin_once(self) -> None:
-        """Handle what is there, waiting for it at most a little."""
+        """Handle what is there, waiting for it at most a little.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C was pressed.
+        """
         self._executor.spin_once(timeout_sec=0.05)
+        if self._interrupted:
+            raise KeyboardInterrupt
 
     def spin(self, until: Callable[[], bool], timeout_s: float) -> bool:
         """Listen until a condition holds; False if it does not in time."""
@@ -137,6 +150,7 @@ class Watcher:
 
     def close(self) -> None:
         """Leave DDS."""
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         self.node.destroy_node()
         rclpy.try_shutdown()
 
