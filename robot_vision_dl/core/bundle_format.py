@@ -17,7 +17,7 @@
 ``provenance``      object: where the weights and the calibration come from
 ``files``           SHA-256 of every other file: ``model.safetensors``, ``MODEL_CARD.md``, where there is an OOD
                     score ``uncertainty.safetensors``, and what belongs to the card: ``card/<name>`` (``.png``,
-                    ``.yaml``, ``.json``)
+                    ``.jpg``, ``.yaml``, ``.json``)
 ==================  =====================================================================================
 
 ``model.safetensors`` is ``Network.state_dict()``, in float32, or in float16 to be small. ``uncertainty.safetensors``
@@ -45,7 +45,7 @@ CARD_FOLDER = 'card'
 _KEYS = ('schema_version', 'name', 'architecture', 'class_names', 'preprocessing', 'calibration', 'ood', 'abstain_cost',
          'metrics', 'provenance', 'files')
 # Names that cannot lead out of the bundle.
-_CARD_FILE = re.compile(CARD_FOLDER + r'/[A-Za-z0-9_-]{1,64}\.(png|yaml|json)')
+_CARD_FILE = re.compile(CARD_FOLDER + r'/[A-Za-z0-9_-]{1,64}\.(png|jpg|yaml|json)')
 _PRECISIONS = ('float32', 'float16', 'bfloat16')
 
 

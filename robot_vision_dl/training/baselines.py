@@ -1,11 +1,12 @@
 """What a result must beat: the majority class, nearest neighbours and a linear probe on the starting network."""
-from typing import Dict, Optional, Sequence, Tuple
+from typing import Dict, Optional, Tuple
 
 import numpy as np
 import torch
 
 NEIGHBOURS = 5
-_DECAYS = tuple(10.0 ** power for power in range(-6, 0))
+_DECAYS = (0.1, 0.03, 0.01, 0.003, 0.001, 0.0003)
+_MIDDLE_DECAY = 0.01
 
 
 def majority(train: np.ndarray, count: int) -> np.ndarray:
@@ -33,34 +34,35 @@ def nearest_neighbours(train: np.ndarray, targets: np.ndarray, test: np.ndarray,
     return votes[np.arange(len(votes)), first]
 
 
-def linear_probe(train: np.ndarray, targets: np.ndarray, judge: Optional[Tuple[np.ndarray, np.ndarray]],
-                 test: Sequence[np.ndarray], classes: int) -> Tuple[Tuple[np.ndarray, ...], float]:
+def linear_probe(train: np.ndarray, targets: np.ndarray, judge: Optional[Tuple[np.ndarray, np.ndarray]], classes: int
+                 ) -> Tuple[np.ndarray, np.ndarray, float]:
     """Multinomial logistic regression on standardised features, as strongly decayed as suits the early-stop split.
 
     Args:
         train, targets: (n, F) and (n,).
-        judge: features and targets that choose the decay; None: the middle one.
-        test: feature arrays to classify.
+        judge: features and targets that choose the decay; None: one in the middle.
+        classes: C.
 
     Returns:
-        Logits (m, C) for each array of ``test``; the decay.
+        Weights (C, F) and bias (C,), float32, for features as they come; the decay.
     """
-    mean, std = train.mean(axis=0), train.std(axis=0) + 1e-6
+    mean, std = train.mean(axis=0, dtype=np.float64), train.std(axis=0, dtype=np.float64) + 1e-6
 
     def standard(features: np.ndarray) -> torch.Tensor:
-        return torch.from_numpy((features - mean) / std).double()
+        return torch.from_numpy((features - mean) / std)
     x, y = standard(train), torch.from_numpy(targets)
-    decays = _DECAYS if judge is not None else _DECAYS[len(_DECAYS) // 2:][:1]
+    decays = _DECAYS if judge is not None else (_MIDDLE_DECAY,)
     best = None
     weights = torch.zeros(x.shape[1] + 1, classes, dtype=torch.float64)
-    for decay in reversed(decays):  # each begins where the one before, more strongly decayed, ended
+    for decay in decays:  # each begins where the one before, more strongly decayed, ended
         weights = _logistic_regression(x, y, weights, decay)
         loss = 0.0 if judge is None else float(torch.nn.functional.cross_entropy(
             standard(judge[0]) @ weights[1:] + weights[0], torch.from_numpy(judge[1])))
         if best is None or loss < best[0]:
-            best = loss, decay, weights
-    _, decay, weights = best
-    return tuple((standard(features) @ weights[1:] + weights[0]).float().numpy() for features in test), decay
+            best = loss, decay, weights.numpy()
+    _, decay, solution = best
+    weight = solution[1:].T / std
+    return weight.astype(np.float32), (solution[0] - weight @ mean).astype(np.float32), decay
 
 
 def _logistic_regression(x: torch.Tensor, y: torch.Tensor, start: torch.Tensor, decay: float) -> torch.Tensor:
@@ -81,13 +83,12 @@ def _unit(features: np.ndarray) -> np.ndarray:
     return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
 
 
-def baseline_predictions(train: np.ndarray, train_targets: np.ndarray,
-                        judge: Optional[Tuple[np.ndarray, np.ndarray]], test: np.ndarray,
-                        classes: int) -> Dict[str, np.ndarray]:
-    """Predicted classes of the test features by the name of the baseline."""
-    probe, _ = linear_probe(train, train_targets, judge, [test], classes)
+def baseline_predictions(train: np.ndarray, targets: np.ndarray, judge: Optional[Tuple[np.ndarray, np.ndarray]],
+                         test: np.ndarray, classes: int) -> Dict[str, np.ndarray]:
+    """Predicted classes of the test features (m, F) by the name of the baseline."""
+    weight, bias, _ = linear_probe(train, targets, judge, classes)
     return {
-        'majority class': majority(train_targets, len(test)),
-        f'{NEIGHBOURS} nearest neighbours on frozen features': nearest_neighbours(train, train_targets, test),
-        'linear probe on frozen features': probe[0].argmax(axis=1),
+        'majority class': majority(targets, len(test)),
+        f'{NEIGHBOURS} nearest neighbours on frozen features': nearest_neighbours(train, targets, test),
+        'linear probe on frozen features': (test @ weight.T + bias).argmax(axis=1),
     }

@@ -29,7 +29,7 @@ class Findings:
         test, test_plain: calibrated and plain predictions on the test split; None without one.
         baselines: accuracy on the test split by name.
         unknown_rate: share of the test pictures whose OOD p-value is below the rate, and that rate; None without.
-        mistakes: a sheet of test pictures that were called wrongly, PNG; None if there are none.
+        mistakes: a sheet of test pictures that were called wrongly, JPEG; None if there are none.
         notes: Markdown of the user.
     """
 
@@ -72,7 +72,7 @@ def card_files(found: Findings) -> Dict[str, bytes]:
             [('plain softmax', found.test_plain.reliability), ('calibrated', found.test.reliability)],
             f'test split, {found.test.pictures} pictures')
     if found.mistakes is not None:
-        files['mistakes.png'] = found.mistakes
+        files['mistakes.jpg'] = found.mistakes
     return files
 
 
@@ -104,7 +104,7 @@ def _test_lines(found: Findings) -> List[str]:
               '![Reliability diagram](card/reliability.png)', '']
     if found.mistakes is not None:
         lines += ['What it called wrongly, most confident first (is > called, confidence):', '',
-                  '![Mistakes](card/mistakes.png)', '']
+                  '![Mistakes](card/mistakes.jpg)', '']
     return lines
 
 
@@ -135,7 +135,7 @@ def _history_lines(found: Findings) -> List[str]:
 
 def mistakes_sheet(store: FrameStore, indices: np.ndarray, probabilities: np.ndarray, targets: np.ndarray,
                    class_names: Sequence[str], preprocessing: Preprocessing) -> Optional[bytes]:
-    """The most confident mistakes as one PNG, one a track; None if everything was right."""
+    """The most confident mistakes as one JPEG, one a track; None if everything was right."""
     called = probabilities.argmax(axis=1)
     wrong = np.flatnonzero(called != targets)
     wrong = wrong[np.argsort(-probabilities[wrong, called[wrong]], kind='stable')]
@@ -158,4 +158,4 @@ def mistakes_sheet(store: FrameStore, indices: np.ndarray, probabilities: np.nda
     if not pictures:
         return None
     sheet = contact_sheet(pictures, captions, _COLUMNS, side=160)
-    return cv2.imencode('.png', cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))[1].tobytes()
+    return cv2.imencode('.jpg', cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR), (cv2.IMWRITE_JPEG_QUALITY, 85))[1].tobytes()

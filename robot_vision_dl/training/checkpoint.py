@@ -56,8 +56,8 @@ def load_checkpoint(path: Path) -> Dict[str, Any]:
     try:
         return torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error:  # a damaged archive raises whatever its damage leads to
-        raise TrainingError(f'{path}: the checkpoint is damaged ({str(error).strip().splitlines()[0]}); --restart '
-                            'begins anew') from error
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise TrainingError(f'{path}: the checkpoint is damaged ({reason}); --restart begins anew') from error
 
 
 def save_weights(path: Path, state: Dict[str, torch.Tensor], notes: Dict[str, str]) -> None:

@@ -24,7 +24,11 @@ class NetworkConfig:
         'squeezenet1_1_imagenet', 'weights to start from: a model bundle, a file (.pth, .safetensors; relative to this '
         "file), DEFAULT or another name of torchvision's weights; empty: random weights")
     head: str = option(
-        'linear', 'last layer: linear, or as the architecture has it', choices=('linear', 'native'))
+        'linear', 'last layer of random weights: linear, or as the architecture has it; a new head on pretrained '
+        'weights is linear', choices=('linear', 'native'))
+    head_start: str = option(
+        'probe', 'a new linear head on pretrained weights starts as: probe, the best linear classifier of the features '
+        'that the weights give (Kumar et al. 2022); random', choices=('probe', 'random'))
     dropout: float = option(-1.0, 'probability before the head; -1: as the architecture has it', minimum=-1.0,
                             maximum=0.99)
     train_from: str = option(

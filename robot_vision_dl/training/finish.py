@@ -19,10 +19,11 @@ from ..evaluation.metrics import Judgement, judge
 from .baselines import baseline_predictions, majority
 from .card import Findings, card_files, card_notes, mistakes_sheet
 from .config import TrainConfig
+from .features import frozen_features
 from .history import EpochRecord, best_epoch
-from .inference import Outputs, outputs_of
+from .inference import Outputs, outputs_of, targets_of
 from .provenance import software
-from .start import starting_identity, starting_network
+from .start import starting_identity
 
 if TYPE_CHECKING:
     from .run import Prepared
@@ -54,7 +55,7 @@ def finish(config: TrainConfig, config_text: str, data: 'Prepared', network: Net
         unknown_rate = _unknown_rate(calibration, tested)
         mistakes = mistakes_sheet(data.store, tested.indices, probabilities, tested.targets, data.class_names,
                                   data.preprocessing)
-        baselines = _baselines(config, data, outputs)
+        baselines = _baselines(config, data, folder)
         say(describe_test(test, baselines))
     found = Findings(
         split=data.split, leakage=data.leakage, recordings=len({frame.recording for frame in data.store.frames}),
@@ -115,29 +116,18 @@ def _unknown_rate(calibration: Calibration, tested: Outputs) -> Optional[Tuple[f
     return float(np.mean(calibration.ood.p_value(scores.numpy()) < _UNKNOWN_RATE)), _UNKNOWN_RATE
 
 
-def _baselines(config: TrainConfig, data: 'Prepared', outputs: Callable[[Network, np.ndarray], Outputs]
-               ) -> Dict[str, float]:
+def _baselines(config: TrainConfig, data: 'Prepared', folder: Path) -> Dict[str, float]:
     """Accuracy on the test split by name of the baseline; nothing is chosen by it."""
     if not config.output.baselines:
         return {}
     if not config.network.pretrained:
-        train = outputs_targets(data, Part.TRAIN)
-        test = outputs_targets(data, Part.TEST)
-        return {'majority class': float(np.mean(majority(train, len(test)) == test))}
-    frozen = starting_network(config.network, len(data.class_names), config.input.channels)
-    train, test = outputs(frozen, data.indices[Part.TRAIN]), outputs(frozen, data.indices[Part.TEST])
-    judged = None
-    if len(data.indices[Part.EARLY_STOP]):
-        early = outputs(frozen, data.indices[Part.EARLY_STOP])
-        judged = early.features, early.targets
-    predictions = baseline_predictions(train.features, train.targets, judged, test.features, len(data.class_names))
+        train, test = (targets_of(data.store, data.indices[part], data.class_names) for part in (Part.TRAIN, Part.TEST))
+        return {'majority class': round(float(np.mean(majority(train, len(test)) == test)), 4)}
+    found = frozen_features(config, data, folder)
+    train, test = found[Part.TRAIN], found[Part.TEST]
+    predictions = baseline_predictions(train.features, train.targets, found.get(Part.EARLY_STOP), test.features,
+                                       len(data.class_names))
     return {name: round(float(np.mean(called == test.targets)), 4) for name, called in predictions.items()}
-
-
-def outputs_targets(data: 'Prepared', part: Part) -> np.ndarray:
-    """Class indices of the frames of a part."""
-    numbers = {name: number for number, name in enumerate(data.class_names)}
-    return np.array([numbers[data.store.frames[index].label] for index in data.indices[part]], np.int64)
 
 
 def _notes(text: str) -> str:

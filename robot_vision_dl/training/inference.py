@@ -41,3 +41,9 @@ def outputs_of(network: Network, preprocessing: Preprocessing, store: FrameStore
         logits[begin:end] = prediction.logits.float().cpu().numpy()
         features[begin:end] = prediction.features.float().cpu().numpy()
     return Outputs(logits, features, dataset.targets, dataset.indices)
+
+
+def targets_of(store: FrameStore, indices: Sequence[int], class_names: Sequence[str]) -> np.ndarray:
+    """Class indices of frames; int64 (n,)."""
+    numbers = {name: number for number, name in enumerate(class_names)}
+    return np.array([numbers[store.frames[index].label] for index in indices], np.int64)

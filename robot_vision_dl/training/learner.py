@@ -20,6 +20,7 @@ from .optimise import build_optimizer
 from .schedule import factor_at
 
 _CHECK_EVERY = 20  # steps between looks at the loss, each of which waits for a GPU
+_RUN_AWAY = 20.0  # times ln C, as the mean over an epoch: confidently wrong nearly everywhere
 
 
 def seed_of(*numbers: int) -> int:
@@ -96,17 +97,17 @@ class Learner(pl.LightningModule):
         self._loss_sum += loss.detach().double() * len(pictures)
         self._pictures += len(pictures)
         if batch_index % _CHECK_EVERY == 0 or self.device.type == 'cpu':
-            self._check(loss, f'step {batch_index + 1}')
+            self._check(loss.detach(), f'step {batch_index + 1}')
         self.log('loss', loss.detach())
         return loss
 
     def _ordered(self, pictures: torch.Tensor) -> torch.Tensor:
         return pictures.contiguous(memory_format=torch.channels_last) if self.config.run.channels_last else pictures
 
-    def _check(self, loss: torch.Tensor, where: str) -> None:
-        if not math.isfinite(float(loss)):
+    def _check(self, loss: torch.Tensor, where: str, limit: float = math.inf) -> None:
+        if not float(loss) < limit:
             raise TrainingError(
-                f'the loss is {float(loss)} in epoch {self.current_epoch + 1}, {where}: the weights have run away. '
+                f'the loss is {float(loss):.4g} in epoch {self.current_epoch + 1}, {where}: the weights have run away. '
                 f'Lower optimizer.learning_rate (now {self.config.optimizer.learning_rate:g}), lengthen '
                 'schedule.warmup_epochs, or set run.gradient_clip and run.precision: float32; then --restart')
 
@@ -125,7 +126,7 @@ class Learner(pl.LightningModule):
     def on_train_epoch_end(self) -> None:
         """Write the epoch into the history; the early-stop split has been judged by now."""
         loss = self._loss_sum / max(self._pictures, 1)
-        self._check(loss, 'on average')
+        self._check(loss, 'on average', _RUN_AWAY * math.log(self.network.architecture.num_classes))
         nll = self._nll / self._judged if self._judged else math.nan
         if self._judged and not math.isfinite(nll):
             self._check(torch.tensor(nll), 'on the early-stop split')

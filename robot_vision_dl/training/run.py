@@ -15,7 +15,6 @@ import torch
 from ..core.bundle import Bundle, load_bundle
 from ..core.device import resolve_device
 from ..core.errors import BundleError, DataError
-from ..core.network import Network
 from ..core.preprocess import Preprocessing
 from ..core.types import UNKNOWN
 from ..data.augment import TrainTransform
@@ -29,10 +28,11 @@ from ..data.statistics import ClassBalance, class_balance, mean_and_std, sample_
 from .checkpoint import write_atomically
 from .config import TrainConfig
 from .errors import TrainingError
+from .features import frozen_features, start_head
 from .finish import finish
 from .history import EpochRecord
 from .sanity import PICTURES, check_memorises, check_start
-from .start import starting_identity, starting_network, starting_preprocessing
+from .start import Start, starting_identity, starting_network, starting_preprocessing
 
 SPLIT, CONFIG, SHEET = 'split.json', 'config.yaml', 'augmented.png'
 Say = Callable[[str], None]
@@ -86,7 +86,8 @@ def train(config: TrainConfig, config_text: str, *, restart: bool = False, overw
     fingerprint = fingerprint_of(config, data)
     _check_target(target, fingerprint, overwrite)
     torch.manual_seed(config.run.seed)
-    network = starting_network(config.network, len(data.class_names), config.input.channels)
+    start = starting_network(config.network, data.class_names, config.input.channels)
+    network = start.network
     datasets = _datasets(config, data)
     if not (folder / LAST).exists():
         write_atomically(folder / CONFIG, config_text.encode())
@@ -94,7 +95,8 @@ def train(config: TrainConfig, config_text: str, *, restart: bool = False, overw
                                                     plain=EvalTransform(data.preprocessing)))
         say(f'augmented pictures: {folder / SHEET}')
         if config.run.sanity_check:
-            say(_sanity(config, network, data))
+            say(_sanity(config, start, data))
+        _start_head(config, start, data, folder, say)
     elif not restart:
         say(f'going on with the run in {folder}')
 
@@ -151,6 +153,13 @@ def fingerprint_of(config: TrainConfig, data: Prepared) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()
 
 
+def _start_head(config: TrainConfig, start: Start, data: Prepared, folder: Path, say: Say) -> None:
+    """A fresh linear head on pretrained weights starts from the linear probe, if the config says so."""
+    if config.network.head_start == 'probe' and config.network.pretrained and start.has_fresh_head:
+        accuracy, decay = start_head(start.network, frozen_features(config, data, folder))
+        say(f'the head starts as a linear probe: accuracy {accuracy:.3f} on the training frames, decay {decay:g}')
+
+
 def _check_target(target: Path, fingerprint: str, overwrite: bool) -> None:
     """Before hours are spent: may the bundle be written there at the end?"""
     try:
@@ -190,7 +199,7 @@ def _datasets(config: TrainConfig, data: Prepared) -> Dict[Part, FrameDataset]:
     return datasets
 
 
-def _sanity(config: TrainConfig, network: Network, data: Prepared) -> str:
+def _sanity(config: TrainConfig, start: Start, data: Prepared) -> str:
     """Check on a few pictures, classes in turn; what was seen, for people."""
     dataset = FrameDataset(data.store, data.indices[Part.TRAIN], data.class_names, EvalTransform(data.preprocessing))
     places: List[int] = []
@@ -203,10 +212,11 @@ def _sanity(config: TrainConfig, network: Network, data: Prepared) -> str:
     device = resolve_device(config.run.device)
     pictures = torch.stack([item.picture for item in items]).to(device)
     targets = torch.tensor([item.target for item in items], device=device)
-    start = starting_network(config.network, len(data.class_names), config.input.channels).architecture
-    loss = check_start(network.to(device), pictures, targets, has_fresh_head=start.head == 'linear')
+    network = start.network.to(device)
+    is_random = not config.network.pretrained
+    loss = check_start(network, pictures, targets, has_fresh_head=start.has_fresh_head, is_random=is_random)
     with torch.random.fork_rng(devices=[]):
-        steps, left = check_memorises(network, pictures, targets, config.network.train_from)
+        steps, left = check_memorises(network, pictures, targets, config.network.train_from, is_random=is_random)
     network.cpu()
     return (f'sanity check: loss {loss:.3f} at the start (ln {len(data.class_names)} = '
             f'{np.log(len(data.class_names)):.3f}); {len(items)} pictures learned by heart in {steps} steps (loss '

@@ -16,12 +16,15 @@ _LEARNED = 0.2  # share of ln C that the loss must fall below
 _RATE, _HEAD_RATE = 1e-3, 1e-2  # of Adam: enough for any network, far from the limit of the fragile ones
 
 
-def check_start(network: Network, pictures: torch.Tensor, targets: torch.Tensor, has_fresh_head: bool) -> float:
+def check_start(network: Network, pictures: torch.Tensor, targets: torch.Tensor, *, has_fresh_head: bool,
+                is_random: bool) -> float:
     """The loss of the untrained network, which should be near ln C: no class is preferred yet.
 
     Args:
         pictures, targets: (B, channels, H, W) and (B,), of several classes.
         has_fresh_head: otherwise the head knows the classes already, and only a much larger loss is wrong.
+        is_random: the backbone is random, too, so the statistics of its BatchNorm layers mean nothing yet, and those of
+            the pictures are used.
 
     Returns:
         Cross-entropy in nats.
@@ -29,8 +32,9 @@ def check_start(network: Network, pictures: torch.Tensor, targets: torch.Tensor,
     Raises:
         TrainingError: it is more than twice ln C, not a number, or far below.
     """
-    network = network.eval()
-    with torch.inference_mode():
+    network = copy.deepcopy(network).train(is_random)
+    network.dropout.eval()
+    with torch.no_grad():
         loss = float(nn.functional.cross_entropy(network(pictures).logits.float(), targets))
     chance = math.log(network.architecture.num_classes)
     if not math.isfinite(loss) or loss > 2 * chance + 0.5 or (has_fresh_head and loss < 0.3 * chance):
@@ -40,9 +44,13 @@ def check_start(network: Network, pictures: torch.Tensor, targets: torch.Tensor,
     return loss
 
 
-def check_memorises(network: Network, pictures: torch.Tensor, targets: torch.Tensor, train_from: str
-                    ) -> Tuple[int, float]:
+def check_memorises(network: Network, pictures: torch.Tensor, targets: torch.Tensor, train_from: str, *,
+                    is_random: bool) -> Tuple[int, float]:
     """Learn a few pictures by heart with a copy of the network.
+
+    Args:
+        train_from: as in the config.
+        is_random: as for :func:`check_start`.
 
     Returns:
         Steps that it took, and the loss after them.
@@ -53,8 +61,8 @@ def check_memorises(network: Network, pictures: torch.Tensor, targets: torch.Ten
     network = copy.deepcopy(network)
     set_trained(network, train_from, head_only=False)
     network.dropout.p = 0.0
-    for module in network.modules():  # statistics of eight pictures are no statistics
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+    for module in network.modules():  # eight pictures say less than the statistics of the weights
+        if not is_random and isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.eval()
     head = [p for p in network.head.parameters() if p.requires_grad]
     rest = [p for p in network.backbone.parameters() if p.requires_grad]

@@ -1,7 +1,7 @@
 """The network that training starts from, and what it expects of a picture."""
 from dataclasses import replace
 from pathlib import Path
-from typing import Optional
+from typing import NamedTuple, Optional, Sequence
 
 from ..core.bundle import Bundle, load_bundle, torchvision_facts
 from ..core.errors import ConfigError
@@ -41,23 +41,48 @@ def starting_preprocessing(network: NetworkConfig, config: InputConfig) -> Prepr
     return replace(base, crop=crop, resize=size)
 
 
-def starting_network(config: NetworkConfig, num_classes: int, channels: int) -> Network:
-    """The network with its weights and a head for ``num_classes``.
+class Start(NamedTuple):
+    """Where training starts.
 
-    The head of the weights is kept only if it has as many outputs; else it is replaced by a fresh linear layer, drawn
-    from torch's global generator.
+    Attributes:
+        network: in evaluation mode, on the CPU.
+        has_fresh_head: the head is random; else it is that of the weights and knows the classes already.
+    """
+
+    network: Network
+    has_fresh_head: bool
+
+
+def starting_network(config: NetworkConfig, class_names: Sequence[str], channels: int) -> Start:
+    """The network with its weights.
+
+    The head of the weights is kept if it is for the same classes: for a bundle these names in this order, for a file
+    and for torchvision's weights as many. Else it is replaced by a linear layer drawn from torch's global generator.
 
     Raises:
         ConfigError, BundleError: there are no such weights, or they are of another architecture.
     """
     dropout = None if config.dropout < 0 else config.dropout
     bundle = _bundle(config)
+    if not config.pretrained:
+        return Start(build_network(config.architecture, len(class_names), in_channels=channels, head=config.head,
+                                   dropout=dropout), True)
     if bundle is None:
-        weights = config.pretrained or None
-        if weights is not None and not is_weights_name(weights):
-            weights = Path(weights).expanduser()
-        return build_network(config.architecture, num_classes, in_channels=channels, head=config.head,
-                             dropout=dropout, weights=weights)
+        weights = config.pretrained if is_weights_name(config.pretrained) else Path(config.pretrained).expanduser()
+        network = build_network(config.architecture, in_channels=channels, dropout=dropout, weights=weights)
+        is_fresh = network.architecture.num_classes != len(class_names)
+    else:
+        network = _network_of(bundle, config, channels)
+        is_fresh = bundle.class_names != tuple(class_names)
+        if dropout is not None:
+            network.dropout.p = dropout
+            network.architecture = replace(network.architecture, dropout=dropout)
+    if is_fresh:
+        network.replace_head(len(class_names))
+    return Start(network, is_fresh)
+
+
+def _network_of(bundle: Bundle, config: NetworkConfig, channels: int) -> Network:
     own = bundle.architecture
     if own.name != config.architecture:
         raise ConfigError(f'network.pretrained: {config.pretrained} is of {own.name}, but network.architecture is '
@@ -65,13 +90,7 @@ def starting_network(config: NetworkConfig, num_classes: int, channels: int) -> 
     if own.in_channels != channels:
         raise ConfigError(f'network.pretrained: {config.pretrained} takes {own.in_channels} channel(s), but '
                           f'input.channels is {channels}; a file of weights can be turned to grey, a bundle cannot')
-    network = bundle.load_network()
-    if dropout is not None:
-        network.dropout.p = dropout
-        network.architecture = replace(network.architecture, dropout=dropout)
-    if num_classes != own.num_classes or (config.head == 'linear' and own.head == 'native'):
-        network.replace_head(num_classes)
-    return network
+    return bundle.load_network()
 
 
 def starting_identity(config: NetworkConfig) -> str:

@@ -1,0 +1,144 @@
+"""Whole runs on small pictures: bundle, resume, and what ends a run."""
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.torch import load_file
+
+from robot_vision_dl.core.bundle import load_bundle, verify_bundle
+
+sys.path.append(str(Path(__file__).parent))
+from training_samples import CLASSES, config_text, picture_folders  # noqa: E402
+
+pytest.importorskip('lightning', reason='training is an extra: pip install .[train]')
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def command(work: Path, text: str, *options: str) -> subprocess.Popen:
+    path = work / 'train.yaml'
+    path.write_text(text)
+    environment = {**os.environ, 'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': ''}
+    return subprocess.Popen([sys.executable, '-m', 'robot_vision_dl.cli.main', 'train', str(path), *options],
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, cwd=work)
+
+
+def finished(process: subprocess.Popen, code: int = 0) -> str:
+    out, errors = process.communicate(timeout=300)
+    assert process.returncode == code, out + errors
+    return out + errors
+
+
+@pytest.fixture(scope='module')
+def pictures(tmp_path_factory) -> Path:
+    return picture_folders(tmp_path_factory.mktemp('pictures'))
+
+
+@pytest.fixture(scope='module')
+def unbroken(pictures, tmp_path_factory) -> Path:
+    work = tmp_path_factory.mktemp('unbroken')
+    (work / 'said.txt').write_text(finished(command(work, config_text(pictures, work))))
+    return work
+
+
+def test_run_gives_a_sound_calibrated_bundle_that_has_learned(unbroken):
+    bundle = load_bundle(unbroken / 'models' / 'shapes')
+    assert verify_bundle(unbroken / 'models' / 'shapes') == []
+    assert bundle.class_names == CLASSES and bundle.calibrated and bundle.ood.scores is not None
+    assert bundle.metrics['test']['accuracy'] > 0.6 > bundle.metrics['baselines']['majority class']
+    card = (bundle.folder / 'MODEL_CARD.md').read_text()
+    for name in ('curves.png', 'confusion.png', 'reliability.png'):
+        assert f'card/{name}' in card
+        assert (bundle.folder / 'card' / name).read_bytes().startswith(b'\x89PNG')
+    assert (bundle.folder / 'card' / 'train.yaml').read_text() == (unbroken / 'train.yaml').read_text()
+    counts = json.loads((bundle.folder / 'card' / 'split.json').read_text())['counts']
+    assert sum(counts['test'].values()) == bundle.metrics['test']['pictures']
+
+
+def test_test_figures_are_those_of_the_bundle_that_was_written(unbroken, pictures):
+    import torch
+
+    from robot_vision_dl.data.picture_folder import read_picture
+    from robot_vision_dl.core.preprocess import Preprocessor
+    bundle = load_bundle(unbroken / 'models' / 'shapes')
+    recordings = json.loads((bundle.folder / 'card' / 'split.json').read_text())['recordings']['test']
+    network, preprocess = bundle.load_network(), Preprocessor(bundle.preprocessing, 'cpu')
+    right = []
+    for recording in recordings:
+        for path in sorted((pictures / recording).rglob('*.png')):
+            with torch.inference_mode():
+                called = int(network(preprocess([read_picture(path)])).logits.argmax())
+            right.append(CLASSES[called] == path.parent.name)
+    assert len(right) == bundle.metrics['test']['pictures']
+    assert np.mean(right) == pytest.approx(bundle.metrics['test']['accuracy'], abs=1e-4)
+
+
+def wait_for(path: Path, process: subprocess.Popen, seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not path.exists():
+        assert process.poll() is None and time.monotonic() < end, process.communicate()
+        time.sleep(0.005)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('delay_s', [0.0, 0.15, 0.4])
+def test_killed_run_goes_on_to_the_same_bits(unbroken, pictures, tmp_path, delay_s):
+    process = command(tmp_path, config_text(pictures, tmp_path))
+    wait_for(tmp_path / 'runs' / 'shapes' / 'last.ckpt', process)
+    time.sleep(delay_s)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    said = finished(command(tmp_path, config_text(pictures, tmp_path)))
+    assert 'going on with the run' in said and 'epoch   1/4' not in said
+    for name in ('runs/shapes/best.safetensors', 'models/shapes/model.safetensors',
+                 'models/shapes/uncertainty.safetensors'):
+        whole, resumed = load_file(unbroken / name), load_file(tmp_path / name)
+        assert whole.keys() == resumed.keys()
+        assert all(whole[key].equal(resumed[key]) for key in whole), name
+
+
+@pytest.mark.slow
+def test_another_seed_is_another_run_and_is_not_continued(unbroken, pictures):
+    text = config_text(pictures, unbroken)
+    said = finished(command(unbroken, text, '--set', 'run.seed=1', '--overwrite'), code=2)
+    assert 'is of a run with other settings' in said and '--restart' in said
+
+
+@pytest.mark.slow
+def test_a_bundle_of_another_run_is_not_replaced(pictures, unbroken, tmp_path):
+    text = config_text(pictures, tmp_path, output=f'{{runs: "{tmp_path}/runs", models: "{unbroken}/models"}}')
+    said = finished(command(tmp_path, text, '--set', 'run.seed=1'), code=2)
+    assert 'is there already and not of this run' in said and '--overwrite' in said
+    assert not (tmp_path / 'runs' / 'shapes' / 'last.ckpt').exists()
+
+
+@pytest.mark.slow
+def test_a_loss_that_runs_away_ends_the_run(pictures, tmp_path):
+    text = config_text(pictures, tmp_path, optimizer='{name: sgd, learning_rate: 100.0, momentum: 0.99}',
+                       run='{epochs: 3, batch_size: 16, gradient_clip: 0.0, device: cpu, threads: 1}')
+    said = finished(command(tmp_path, text), code=2)
+    assert 'the weights have run away' in said and 'Lower optimizer.learning_rate (now 100)' in said
+    assert not (tmp_path / 'models' / 'shapes').exists()
+
+
+@pytest.mark.slow
+def test_a_full_disk_ends_the_run_and_it_goes_on_when_there_is_room(pictures, tmp_path):
+    text = config_text(pictures, tmp_path, epochs=12)
+    process = command(tmp_path, text)
+    last = tmp_path / 'runs' / 'shapes' / 'last.ckpt'
+    wait_for(last, process)
+    # As a full disk: from here on no file may become larger than this.
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (200_000, resource.RLIM_INFINITY))
+    said = finished(process, code=2)
+    assert 'cannot be written (File too large' in said
+    assert 'the one written before is kept' in said and 'Make room' in said
+    assert not list(last.parent.glob('.*partial'))
+    assert 'going on with the run' in finished(command(tmp_path, text))
+    assert verify_bundle(tmp_path / 'models' / 'shapes') == []
