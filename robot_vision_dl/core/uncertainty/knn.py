@@ -1,9 +1,11 @@
 """Distance to known features as a score of foreignness."""
+from typing import Optional
+
 import torch
 from torch.nn.functional import normalize
 
 from ..errors import RobotVisionError
-from .score import OodScore
+from .score import LinearHead, OodScore
 
 
 class KNearestNeighbours(OodScore):
@@ -23,7 +25,8 @@ class KNearestNeighbours(OodScore):
         self._k = int(self.k)
 
     @classmethod
-    def fit(cls, logits: torch.Tensor, features: torch.Tensor, k: int = 5) -> 'KNearestNeighbours':
+    def fit(cls, logits: torch.Tensor, features: torch.Tensor, labels: Optional[torch.Tensor] = None,
+            head: Optional[LinearHead] = None, k: int = 5) -> 'KNearestNeighbours':
         """Keep the features (N, F) of known pictures; N at least k."""
         if len(features) < k:
             raise RobotVisionError(f'knn: {k} known pictures at least are needed, got {len(features)}')

@@ -2,8 +2,8 @@
 
 The posterior of the head's weights is a Gaussian around the trained ones whose precision is N A (x) B + tau I: A is the
 mean of f f^T (f: features with 1 appended), B the mean of diag(p) - p p^T, both over training pictures, N their number
-(Ritter et al. 2018; Daxberger et al. 2021). With the eigenvectors U and eigenvalues l of both, the logits of a frame are
-Gaussian around what the network said, with the covariance
+(Ritter et al. 2018; Daxberger et al. 2021). With the eigenvectors U and eigenvalues l of both, the logits of a frame
+are Gaussian around what the network said, with the covariance
 
     V = U_B diag_j( sum_i (U_A^T f)_i^2 / (lA_i lB_j + tau) ) U_B^T.
 

@@ -1,7 +1,7 @@
 """Score of foreignness -> conformal p-value, by which a frame is called unknown."""
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Dict, List, Mapping, Optional, Type, Union
+from typing import Dict, List, Mapping, Optional, Set, Type, Union
 
 import numpy as np
 import torch
@@ -10,15 +10,22 @@ from ..errors import BundleError, ConfigError
 from ..types import OodResult
 from .energy import Energy
 from .knn import KNearestNeighbours
+from .mahalanobis import Mahalanobis, RelativeMahalanobis
 from .max_logit import MaxLogit
 from .max_softmax import MaxSoftmax
+from .react import ReAct
 from .score import OodScore
+from .vim import Vim
 
 OOD_METHODS: Dict[str, Type[OodScore]] = {
     'energy': Energy,
     'knn': KNearestNeighbours,
+    'mahalanobis': Mahalanobis,
     'max_logit': MaxLogit,
     'max_softmax': MaxSoftmax,
+    'react': ReAct,
+    'relative_mahalanobis': RelativeMahalanobis,
+    'vim': Vim,
 }
 
 
@@ -31,6 +38,11 @@ def ood_method(name: str) -> Type[OodScore]:
     if name not in OOD_METHODS:
         raise ConfigError(f'no OOD method {name!r}; there are {", ".join(sorted(OOD_METHODS))}')
     return OOD_METHODS[name]
+
+
+def stored_names(score: OodScore) -> Set[str]:
+    """Names of the tensors that a score is made of again."""
+    return set(score.state_dict())
 
 
 @dataclass(frozen=True)
@@ -75,7 +87,7 @@ class OodCalibration:
             BundleError: the tensors are not those of the method.
         """
         score_class = ood_method(self.method)
-        names = {name for name, _ in score_class().named_buffers()}
+        names = stored_names(score_class())
         if names != set(self.tensors):
             raise BundleError(f'OOD calibration: {self.method} needs the tensors {sorted(names)}, got '
                               f'{sorted(self.tensors)}')
@@ -84,7 +96,7 @@ class OodCalibration:
     @classmethod
     def of(cls, score: OodScore, method: str, scores: Optional[np.ndarray]) -> 'OodCalibration':
         """What is to be stored about a fitted score."""
-        tensors = {name: tensor.detach().cpu() for name, tensor in score.named_buffers()}
+        tensors = {name: getattr(score, name).detach().cpu() for name in stored_names(score)}
         return cls(method, scores, MappingProxyType(tensors))
 
 

@@ -1,6 +1,22 @@
 """What all scores of foreignness have in common."""
+from typing import NamedTuple, Optional
+
 import torch
 from torch import nn
+
+from ..errors import RobotVisionError
+
+
+class LinearHead(NamedTuple):
+    """Last layer of a network whose logits are ``features @ weight.T + bias``.
+
+    Attributes:
+        weight: shape (C, F).
+        bias: shape (C,).
+    """
+
+    weight: torch.Tensor
+    bias: torch.Tensor
 
 
 class OodScore(nn.Module):
@@ -10,15 +26,31 @@ class OodScore(nn.Module):
 
     Attributes:
         fitted: whether the score needs :meth:`fit`.
+        needs_head: whether :meth:`fit` needs the head, which then must be linear.
     """
 
     fitted = False
+    needs_head = False
 
     @classmethod
-    def fit(cls, logits: torch.Tensor, features: torch.Tensor) -> 'OodScore':
-        """The score for pictures like those with these logits (n, C) and features (n, F)."""
+    def fit(cls, logits: torch.Tensor, features: torch.Tensor, labels: Optional[torch.Tensor] = None,
+            head: Optional[LinearHead] = None) -> 'OodScore':
+        """The score for pictures like those with these logits (n, C) and features (n, F).
+
+        Args:
+            labels: int64 (n,); None: what the network says they are.
+            head: of the network, where it is linear.
+        """
         return cls()
 
     def forward(self, logits: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
         """Scores, float32, shape (B,), larger is more foreign, of float32 logits (B, C) and features (B, F)."""
         raise NotImplementedError
+
+
+def require_head(method: str, head: Optional[LinearHead]) -> LinearHead:
+    """The head, or a RobotVisionError that says that the method cannot do without."""
+    if head is None:
+        raise RobotVisionError(f'{method}: needs a linear head, and the logits of this network are not linear in its '
+                               'features; choose another score')
+    return head

@@ -7,10 +7,12 @@ from robot_vision_dl.core.errors import BundleError, ConfigError, RobotVisionErr
 from robot_vision_dl.core.uncertainty.energy import energy
 from robot_vision_dl.core.uncertainty.knn import KNearestNeighbours
 from robot_vision_dl.core.uncertainty.ood import OOD_METHODS, OodCalibration, OodDetector, ood_method
+from robot_vision_dl.core.uncertainty.score import LinearHead
 
 GENERATOR = torch.Generator().manual_seed(0)
-LOGITS = torch.randn(40, 6, generator=GENERATOR) * 5
 FEATURES = torch.randn(40, 9, generator=GENERATOR)
+HEAD = LinearHead(torch.randn(6, 9, generator=GENERATOR) * 2, torch.randn(6, generator=GENERATOR))
+LOGITS = FEATURES @ HEAD.weight.T + HEAD.bias
 
 
 def test_energy_by_hand():
@@ -41,7 +43,7 @@ def test_knn_is_the_kth_smallest_distance(k):
 @pytest.mark.parametrize('method', sorted(OOD_METHODS))
 def test_scores_are_stored_and_come_back(method):
     kind = ood_method(method)
-    score = kind.fit(LOGITS, FEATURES)
+    score = kind.fit(LOGITS, FEATURES, head=HEAD)
     scores = score(LOGITS, FEATURES)
     assert scores.shape == (40,)
     calibration = OodCalibration.of(score, method, scores.numpy())
