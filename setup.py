@@ -31,6 +31,12 @@ EXTRAS = {
         'ros-std-msgs',
         'ros-std-srvs',
     ],
+    # `robot-vision train`. rosdep has no keys for Lightning and TensorBoard: on a robot, pip brings them too.
+    'train': [
+        'lightning>=2.2',
+        'matplotlib>=3.5',
+        'tensorboard>=2.10',
+    ],
     'test': [
         'hypothesis',
         'psutil',

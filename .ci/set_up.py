@@ -210,7 +210,7 @@ def make_environment(stamps: Stamps, ros: str) -> None:
 def install_requirements(stamps: Stamps, ros: str) -> None:
     """Install what the package needs; beside a sourced ROS 2 only what that lacks."""
     required, extras = requirements()
-    wanted = required + extras['test'] + ([] if ros else extras['ros'])
+    wanted = required + extras['train'] + extras['test'] + ([] if ros else extras['ros'])
     state = [*wanted, BUILD_BACKEND]
     if stamps.get('requirements') == state:
         return
@@ -227,7 +227,7 @@ def install_requirements(stamps: Stamps, ros: str) -> None:
         say('[2/4] what ROS 2 %s lacks: %s' % (ros, ', '.join(wanted_now) or 'nothing'))
     else:
         wanted_now = wanted
-        say('[2/4] ROS 2 Kilted, torch, torchvision, OpenCV, test tools: 5.8 GB on disk, 2 minutes on a fast line')
+        say('[2/4] ROS 2 Kilted, torch, torchvision, Lightning, OpenCV, test tools: 6 GB on disk, 2 minutes on a fast line')
     run(pip('install', *options, *wanted_now, BUILD_BACKEND), 'the requirements could not be installed')
     stamps.set('requirements', state)
 
