@@ -227,7 +227,7 @@ def install_requirements(stamps: Stamps, ros: str) -> None:
         say('[2/4] what ROS 2 %s lacks: %s' % (ros, ', '.join(wanted_now) or 'nothing'))
     else:
         wanted_now = wanted
-        say('[2/4] ROS 2 Kilted, torch, torchvision, Lightning, OpenCV, test tools: 6 GB on disk, 2 minutes on a fast line')
+        say('[2/4] ROS 2 Kilted, torch, torchvision, Lightning, OpenCV, test tools: 6 GB, 2 minutes on a fast line')
     run(pip('install', *options, *wanted_now, BUILD_BACKEND), 'the requirements could not be installed')
     stamps.set('requirements', state)
 
