@@ -11,6 +11,11 @@ def short(probability: float) -> str:
     return f'{min(probability, 0.99):.2f}'.lstrip('0') if probability < 0.995 else '>.99'
 
 
+def needed_probability(abstain_cost: float, hysteresis: float = 0.0) -> float:
+    """What the posterior of the best class must reach to be accepted, in [0, 1]."""
+    return max(1.0 - abstain_cost - hysteresis, 0.0)
+
+
 def decide(posterior: np.ndarray, class_names: Sequence[str], abstain_cost: float, ood: Optional[OodResult],
            false_unknown_rate: float, hysteresis: float = 0.0, accepted_before: Optional[int] = None) -> Decision:
     """Gate the fused posterior (Chow 1970: accept if the expected cost of acting is at most that of abstaining).
@@ -34,7 +39,7 @@ def decide(posterior: np.ndarray, class_names: Sequence[str], abstain_cost: floa
         return Decision(Outcome.UNKNOWN, UNKNOWN, 1.0 - ood.p_value,
                         f'unlike anything in training: {ood.method} p = {ood.p_value:.3f}, '
                         f'below {false_unknown_rate:g}', best)
-    needed = max(1.0 - abstain_cost - (hysteresis if best == accepted_before else 0.0), 0.0)
+    needed = needed_probability(abstain_cost, hysteresis if best == accepted_before else 0.0)
     if probability >= needed:
         return Decision(Outcome.ACCEPTED, class_names[best], probability,
                         f'{class_names[best]} {short(probability)}, needs {short(needed)}', best)

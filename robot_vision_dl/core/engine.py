@@ -10,10 +10,10 @@ from typing import Callable, Deque, Dict, List, Optional, Sequence
 
 from .config import ClassifierConfig
 from .errors import ImageError
-from .image import decode
+from .intake import StampOrder, read_frame
 from .mailbox import BACKWARDS, Account, Mailbox
 from .pipeline import Pipeline
-from .types import CompressedImage, Frame, ImageMessage, Result
+from .types import Frame, ImageMessage, Result
 
 INFERENCE_FAILED = 'inference_failed'
 PUBLISH_FAILED = 'publish_failed'
@@ -65,7 +65,7 @@ class Engine:
         self._on_result = on_result
         self._on_drop = on_drop
         self._mailbox = Mailbox(config.cameras)
-        self._last_time_ns: Dict[str, int] = {}
+        self._order = StampOrder(config.fusion)
         self._timings: Dict[str, Deque[Timing]] = {camera: deque(maxlen=1000) for camera in config.cameras}
         self._last_result: Dict[str, Result] = {}
         self._replacement: Optional[Pipeline] = None
@@ -134,6 +134,7 @@ class Engine:
         config, self._new_config = self._new_config, None
         if config is not None:
             self._config = config
+            self._order.config = config.fusion
         if config is not None or replacement is not None:
             self._pipeline.configure(self._config)
 
@@ -143,22 +144,14 @@ class Engine:
 
     def _decode(self, camera: str, received: Received) -> Optional[Frame]:
         try:
-            message = received.parse(received.buffer)
-            picture = decode(message, self._config.image)
+            frame = read_frame(camera, received.parse, received.buffer, received.received_ns, self._config.image)
         except ImageError as error:
             self._drop(camera, error.reason, str(error))
             return None
-        encoding = message.format if isinstance(message, CompressedImage) else message.encoding
-        frame = Frame(camera, message.header, picture, encoding, received.received_ns)
-        last_ns = self._last_time_ns.get(camera)
-        if last_ns is not None and frame.time_ns < last_ns:
-            back_s = (last_ns - frame.time_ns) * 1e-9
-            if back_s <= self._config.fusion.reset_gap_s:
-                self._drop(camera, BACKWARDS, f'the stamp lies {back_s:.3f} s before that of the frame before; '
-                           'out-of-order frames are not decided')
-                return None
-            # Further back than that, a recording has begun anew: the filter resets itself.
-        self._last_time_ns[camera] = frame.time_ns
+        objection = self._order.objection(frame)
+        if objection is not None:
+            self._drop(camera, BACKWARDS, objection)
+            return None
         return frame
 
     def _decide(self, frames: Sequence[Frame], decode_ms: float) -> None:

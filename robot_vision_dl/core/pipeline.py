@@ -88,20 +88,26 @@ class Pipeline:
                 with torch.inference_mode():
                     self.network(self.preprocess([grey] * size))
 
+    def reset(self) -> None:
+        """Forget what all cameras saw, as if just loaded."""
+        self._filters.clear()
+        self._accepted.clear()
+
+    @property
+    def abstain_cost(self) -> float:
+        """Cost of saying ``uncertain``, where a wrong label costs 1: the deployment's, or else the bundle's."""
+        return self._abstain_cost
+
     @torch.inference_mode()
-    def process(self, frames: Sequence[Frame]) -> List[Result]:
+    def process(self, frames: Sequence[Frame], batch: Optional[torch.Tensor] = None) -> List[Result]:
         """Assess frames in one forward pass, then fuse and decide each in the order given.
 
         Args:
             frames: at least one; frames of one camera in the order of their stamps.
+            batch: what ``preprocess`` made of their pictures, where that was done ahead, on another thread.
         """
         watch = _StopWatch(self.device)
-        with watch.stage('preprocess'):
-            batch = self.preprocess([frame.picture for frame in frames])
-        with watch.stage('forward'):
-            prediction = self.network(batch)
-        with watch.stage('uncertainty'):
-            assessments = self._assess(prediction)
+        assessments = self._assessments(frames, batch, watch)
         results = []
         with watch.stage('decide'):
             decisions = [self._fuse_and_decide(frame, a) for frame, a in zip(frames, assessments)]
@@ -111,6 +117,21 @@ class Pipeline:
             results.append(Result(frame, assessment, posterior, decision, self.bundle.class_names, region, stage_ms,
                                   len(frames)))
         return results
+
+    @torch.inference_mode()
+    def assess(self, frames: Sequence[Frame], batch: Optional[torch.Tensor] = None) -> List[Assessment]:
+        """What each frame says on its own; nothing is fused or remembered. Arguments as for :meth:`process`."""
+        return self._assessments(frames, batch, _StopWatch(self.device))
+
+    def _assessments(self, frames: Sequence[Frame], batch: Optional[torch.Tensor],
+                     watch: '_StopWatch') -> List[Assessment]:
+        with watch.stage('preprocess'):
+            if batch is None:
+                batch = self.preprocess([frame.picture for frame in frames])
+        with watch.stage('forward'):
+            prediction = self.network(batch)
+        with watch.stage('uncertainty'):
+            return self._assess(prediction)
 
     def _assess(self, prediction) -> List[Assessment]:
         """What each frame of a batch says on its own; everything after the network is float32."""

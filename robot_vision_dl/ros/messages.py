@@ -1,7 +1,6 @@
 """Results as ROS messages. Conversion only: every number was computed in ``core``."""
 from typing import Dict, Sequence
 
-import numpy as np
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from std_msgs.msg import Header as HeaderMessage
@@ -9,6 +8,7 @@ from vision_msgs.msg import Classification, LabelInfo, ObjectHypothesis, VisionC
 
 from ..core import types
 from ..core.engine import Timing
+from ..core.result_values import best_classes, uncertainty_values, value_text
 from ..core.types import Outcome, Result
 
 LEVEL_OF_OUTCOME = {
@@ -26,15 +26,10 @@ def header(source: types.Header) -> HeaderMessage:
 
 def classification(result: Result, top_k: int, as_index: bool) -> Classification:
     """Calibrated probabilities of this frame alone, best first."""
-    probabilities = result.assessment.probabilities
-    count = min(top_k, len(probabilities))
-    best = np.argpartition(probabilities, -count)[-count:]
-    best = best[np.argsort(-probabilities[best], kind='stable')]
     message = Classification(header=header(result.frame.header))
     message.results = [
-        ObjectHypothesis(class_id=str(index) if as_index else result.class_names[index],
-                         score=float(probabilities[index]))
-        for index in best.tolist()]
+        ObjectHypothesis(class_id=str(index) if as_index else result.class_names[index], score=probability)
+        for index, probability in best_classes(result.assessment.probabilities, top_k)]
     return message
 
 
@@ -50,30 +45,12 @@ def decision(result: Result, as_index: bool) -> Classification:
 
 def key_values(values: Dict[str, object]) -> list:
     """Diagnostic values; numbers keep six significant digits."""
-    return [KeyValue(key=key, value=f'{value:.6g}' if isinstance(value, float) else str(value))
-            for key, value in values.items()]
+    return [KeyValue(key=key, value=value_text(value)) for key, value in values.items()]
 
 
 def uncertainty(result: Result, node_name: str, timing: Timing) -> DiagnosticArray:
     """Why the decision is what it is: entropies, OOD score, conformal set, age and stage times."""
-    assessment = result.assessment
-    values: Dict[str, object] = {
-        'label': result.decision.label,
-        'confidence': result.decision.confidence,
-        'max_probability': float(assessment.probabilities.max()),
-        'predictive_entropy': assessment.predictive_entropy,
-    }
-    if assessment.mutual_information is not None:
-        values['expected_entropy'] = assessment.expected_entropy
-        values['mutual_information'] = assessment.mutual_information
-    if assessment.ood is not None:
-        values['ood_method'] = assessment.ood.method
-        values['ood_score'] = assessment.ood.score
-        if assessment.ood.p_value is not None:
-            values['ood_p_value'] = assessment.ood.p_value
-    if assessment.conformal_set is not None:
-        values['conformal_set'] = ', '.join(result.class_names[index] for index in assessment.conformal_set)
-        values['conformal_set_was_empty'] = assessment.conformal_set_was_empty
+    values = uncertainty_values(result)
     values['frame_age_ms'] = timing.age_ms
     values['decode_ms'] = timing.decode_ms
     for stage, milliseconds in result.stage_ms.items():
