@@ -13,6 +13,9 @@ EXAMPLES = """examples:
   robot-vision train --defaults > my.yaml              every setting with its default and what it means
   robot-vision run --model models/my_model ...         and run it
 
+  torchrun --nproc-per-node 2 -m robot_vision_dl.cli.main train config/train.yaml
+                                                       several GPUs, or processes, share each batch
+
 Interrupted, even by kill -9 or a power cut, the same command goes on after the last finished epoch, to the same result.
 Progress: `tensorboard --logdir runs`."""
 
@@ -30,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train."""
-    from ..training.config_file import config_text, default_file, load_config
+    from ..training.config_file import default_file, load_config
     if args.defaults:
         print(default_file(), end='')
         return 0
@@ -40,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     if args.bags:
         changes.append(f'data.bags={json.dumps(args.bags)}')
     config = load_config(Path(args.config), changes)
-    text = config_text(Path(args.config), config, changes)
+    text = Path(args.config).read_text(encoding='utf-8')
     from ..training.run import train
 
     def say(lines: str) -> None:
@@ -49,5 +52,9 @@ def run(args: argparse.Namespace) -> int:
     def show(count: int) -> None:
         if sys.stderr.isatty() and count % 50 == 0:
             print(f'\r{count} frames read\x1b[K', end='', file=sys.stderr, flush=True)
-    train(config, text, restart=args.restart, overwrite=args.overwrite, say=say, frames_read=show)
+    try:
+        train(config, text, restart=args.restart, overwrite=args.overwrite, say=say, frames_read=show)
+    except KeyboardInterrupt:
+        print('interrupted; the same command goes on after the last finished epoch', file=sys.stderr)
+        return 130
     return 0

@@ -1,4 +1,5 @@
 """A config dataclass as a ROS parameter file with a comment a line."""
+import json
 import textwrap
 from typing import Any, List
 
@@ -13,6 +14,8 @@ def scalar(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, tuple):
         return '[' + ', '.join(scalar(item) for item in value) + ']'
+    if isinstance(value, str) and '\n' in value:
+        return json.dumps(value, ensure_ascii=False)  # JSON is YAML
     if isinstance(value, str):
         return "'" + value.replace("'", "''") + "'"
     return repr(value)

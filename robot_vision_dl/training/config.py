@@ -156,7 +156,8 @@ class OutputConfig:
     alpha: float = option(0.1, 'error rate of conformal sets', minimum=0.001, maximum=0.5)
     abstain_cost: float = option(0.5, 'cost of "uncertain" where a wrong label costs 1', minimum=0.0, maximum=1.0)
     baselines: bool = option(True, 'majority class, k-nearest neighbours and linear probe beside the result')
-    notes: str = option('', 'Markdown for the card: purpose, limits, attribution; a text, or a .md file')
+    notes: str = option('', 'Markdown for the card: purpose, limits, attribution; a text, or the name of a .md '
+                        'file beside this one')
 
     def __post_init__(self):
         check_values(self, 'output.')

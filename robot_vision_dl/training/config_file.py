@@ -1,5 +1,5 @@
 """A YAML file -> :class:`TrainConfig`, with one clear line for whatever is wrong with it."""
-from dataclasses import MISSING, Field, fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, List, Mapping, Sequence
 
@@ -44,7 +44,18 @@ def load_config(path: Path, changes: Sequence[str] = ()) -> TrainConfig:
         reason = getattr(error, 'strerror', None) or error
         raise ConfigError(f'{path}: cannot be read ({reason}); `robot-vision train --defaults` prints a file to start '
                           'from') from error
-    return parse_config(text, str(path), changes)
+    config = parse_config(text, str(path), changes)
+    return replace(config, output=replace(config.output, notes=_notes(config.output.notes, path)))
+
+
+def _notes(notes: str, path: Path) -> str:
+    """The notes themselves, where the file only names them."""
+    if not notes.endswith('.md') or '\n' in notes:
+        return notes
+    try:
+        return (path.parent / notes).read_text(encoding='utf-8')
+    except OSError as error:
+        raise ConfigError(f'{path}: output.notes: {path.parent / notes} cannot be read ({error.strerror})') from error
 
 
 def parse_config(text: str, where: str, changes: Sequence[str] = ()) -> TrainConfig:
@@ -63,15 +74,6 @@ def parse_config(text: str, where: str, changes: Sequence[str] = ()) -> TrainCon
         return _build(TrainConfig, values, '')
     except ConfigError as error:
         raise ConfigError(f'{where}: {error}') from error
-
-
-def config_text(path: Path, config: TrainConfig, changes: Sequence[str]) -> str:
-    """What is kept with a result: the file, or, where settings were changed, all settings as they are."""
-    if not changes:
-        return path.read_text(encoding='utf-8')
-    lines = [f'# {path.name} with {", ".join(change.partition("=")[0] for change in changes)} changed']
-    _write(config, '', lines)
-    return '\n'.join(lines) + '\n'
 
 
 def _change(values: Any, change: str) -> None:
@@ -125,8 +127,13 @@ def _scalar_value(f: Field, value: Any) -> Any:
 
 def default_file() -> str:
     """All settings with their defaults and a comment each, as a file to start from."""
+    return as_file(TrainConfig())
+
+
+def as_file(config: TrainConfig) -> str:
+    """All settings as they are; a file from which the same config is read, whatever the defaults are then."""
     lines: List[str] = []
-    _write(TrainConfig(), '', lines)
+    _write(config, '', lines)
     return '\n'.join(lines) + '\n'
 
 

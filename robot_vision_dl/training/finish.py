@@ -19,6 +19,7 @@ from ..evaluation.metrics import Judgement, judge
 from .baselines import baseline_predictions, majority
 from .card import Findings, card_files, card_notes, mistakes_sheet
 from .config import TrainConfig
+from .config_file import as_file
 from .features import frozen_features
 from .history import EpochRecord, best_epoch
 from .inference import Outputs, outputs_of, targets_of
@@ -60,13 +61,13 @@ def finish(config: TrainConfig, config_text: str, data: 'Prepared', network: Net
     found = Findings(
         split=data.split, leakage=data.leakage, recordings=len({frame.recording for frame in data.store.frames}),
         history=history, test=test, test_plain=plain, baselines=baselines, unknown_rate=unknown_rate, mistakes=mistakes,
-        notes=_notes(config.output.notes))
+        notes=config.output.notes)
     provenance = _provenance(config, config_text, data, folder, fingerprint, history)
     metrics = {'calibration': calibration.metrics, 'test': test.figures() if test else None,
                'test_plain': plain.figures() if plain else None, 'baselines': baselines}
     card = render_card(config.name, trained.architecture, data.class_names, data.preprocessing, calibration, provenance,
                        card_notes(found))
-    files = {**card_files(found), 'train.yaml': config_text.encode(),
+    files = {**card_files(found), 'train.yaml': config_text.encode(), 'settings.yaml': as_file(config).encode(),
              'split.json': (folder / 'split.json').read_bytes()}
     return save_bundle(
         target, trained, data.class_names, data.preprocessing, name=config.name, temperature=calibration.temperature,
@@ -130,15 +131,11 @@ def _baselines(config: TrainConfig, data: 'Prepared', folder: Path) -> Dict[str,
     return {name: round(float(np.mean(called == test.targets)), 4) for name, called in predictions.items()}
 
 
-def _notes(text: str) -> str:
-    return Path(text).read_text(encoding='utf-8') if text.endswith('.md') and Path(text).is_file() else text
-
-
 def _provenance(config: TrainConfig, config_text: str, data: 'Prepared', folder: Path, fingerprint: str,
                 history: List[EpochRecord]) -> Dict[str, str]:
     sources = sorted({source for item in (config.data.labels.sources,) for source in item})
     return {
-        'command': 'robot-vision train card/train.yaml',
+        'command': 'robot-vision train card/settings.yaml',
         'start': starting_identity(config.network),
         'data_sha256': data.store.data_hash,
         'frames': str(len(data.store)),

@@ -18,12 +18,14 @@ from .config import RunConfig, TrainConfig
 from .errors import TrainingError
 from .history import EpochRecord, best_epoch, from_rows, is_over
 from .loader import judging_loader, training_loader
+from .processes import Processes, check_batch_size, processes
 
 try:
     import lightning.pytorch as pl
     from lightning.fabric.plugins import CheckpointIO
     from lightning.pytorch.callbacks import Callback, Checkpoint
     from lightning.pytorch.loggers import TensorBoardLogger
+    from lightning.pytorch.strategies import DDPStrategy
 
     from .learner import Learner
 except ImportError as error:  # an extra, for those who only run networks
@@ -114,15 +116,17 @@ def fit(network: Network, config: TrainConfig, train: FrameDataset, early_stop: 
     Raises:
         TrainingError: the loss is not a number, the disk or the memory is full, a checkpoint is not of this run.
     """
-    run = config.run
+    run, among = config.run, processes()
+    check_batch_size(run.batch_size, among)
     done = interrupted_history(folder, fingerprint)
     if is_over(done, run.epochs, run.patience):
         return done
-    loader = training_loader(train, run.batch_size, run.seed, draw_weights, run.workers, len(done))
+    loader = training_loader(train, run.batch_size, run.seed, draw_weights, run.workers, len(done), among.rank,
+                             among.count)
     judge = None if early_stop is None else judging_loader(early_stop, run.batch_size, run.workers)
     weights = None if class_weights is None else torch.as_tensor(class_weights, dtype=torch.float32)
     learner = Learner(network, config, weights, run.epochs * len(loader))
-    trainer = _trainer(run, folder, _Keeper(folder, fingerprint, run.patience, report))
+    trainer = _trainer(config, folder, _Keeper(folder, fingerprint, run.patience, report), among)
     try:
         with warnings.catch_warnings():
             # Hints about workers and log intervals, and about layers in evaluation mode, which are so on purpose.
@@ -131,12 +135,12 @@ def fit(network: Network, config: TrainConfig, train: FrameDataset, early_stop: 
             trainer.fit(learner, loader, judge, ckpt_path=str(folder / LAST) if done else None)
     except (MemoryError, torch.OutOfMemoryError) as error:
         raise _out_of_memory(error, folder, run) from error
+    except SystemExit:  # Lightning's answer to SIGINT
+        raise KeyboardInterrupt from None
     except RuntimeError as error:
         if "can't allocate memory" in str(error):
             raise _out_of_memory(error, folder, run) from error
         raise
-    if trainer.interrupted:
-        raise KeyboardInterrupt
     return learner.history
 
 
@@ -161,7 +165,8 @@ def best_network(network: Network, folder: Path) -> Network:
     return restore_network(network.architecture, load_weights(folder / BEST)[0])
 
 
-def _trainer(run: RunConfig, folder: Path, keeper: _Keeper) -> pl.Trainer:
+def _trainer(config: TrainConfig, folder: Path, keeper: _Keeper, among: Processes) -> pl.Trainer:
+    run = config.run
     device = resolve_device(run.device)
     if run.precision == 'float16' and device.type == 'cpu':
         raise ConfigError('run.precision: float16 trains on GPUs only; use bfloat16 or float32 on a CPU')
@@ -169,8 +174,14 @@ def _trainer(run: RunConfig, folder: Path, keeper: _Keeper) -> pl.Trainer:
         torch.set_num_threads(run.threads)
     logging.getLogger('lightning.pytorch').setLevel(logging.WARNING)
     logging.getLogger('lightning.fabric').setLevel(logging.WARNING)
+    if among.count == 1:
+        where = {'devices': 1 if device.index is None else [device.index]}
+    else:
+        # While only the head is trained, the backbone gets no gradients to share.
+        strategy = DDPStrategy(find_unused_parameters=config.network.head_epochs > 0)
+        where = {'devices': among.here, 'num_nodes': among.count // among.here, 'strategy': strategy}
     return pl.Trainer(
-        accelerator='cpu' if device.type == 'cpu' else 'gpu', devices=1 if device.index is None else [device.index],
+        accelerator='cpu' if device.type == 'cpu' else 'gpu', **where,
         max_epochs=run.epochs, precision=_PRECISIONS[run.precision], gradient_clip_val=run.gradient_clip or None,
         logger=TensorBoardLogger(str(folder), name='', version='tensorboard'), callbacks=[_Progress(), keeper],
         plugins=[_AtomicFiles()], num_sanity_val_steps=0, enable_progress_bar=False, enable_model_summary=False,

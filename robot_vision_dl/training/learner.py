@@ -50,6 +50,8 @@ class Learner(pl.LightningModule):
         self.average = WeightAverage(self.network, config.run.average_decay) if config.run.average_decay else None
         self.config = config
         self.steps = steps
+        # Before several processes agree on whose gradients they share.
+        set_trained(self.network, config.network.train_from, head_only=False)
         self.history: List[EpochRecord] = []
         self.register_buffer('class_weights', class_weights, persistent=False)
         self._mixer = BatchMixer(config.augment, network.architecture.num_classes)

@@ -42,16 +42,19 @@ class EpochSampler(Sampler):
 
 
 def training_loader(dataset: FrameDataset, batch_size: int, seed: int, weights: Optional[np.ndarray], workers: int,
-                    first_epoch: int) -> DataLoader:
+                    first_epoch: int, rank: int = 0, processes: int = 1) -> DataLoader:
     """Whole batches only, unless there is not even one: BatchNorm cannot do with a rest of one picture.
 
+    Several processes share each batch, so that together they see the same pictures in the same steps as one would.
+
     Args:
+        batch_size: of all processes together, a multiple of their number.
         first_epoch: the epoch that comes first. Lightning asks for the first batch before it sets the epoch.
     """
-    sampler = EpochSampler(dataset, seed, weights)
+    sampler = EpochSampler(dataset, seed, weights, rank, processes)
     sampler.set_epoch(first_epoch)
-    return DataLoader(dataset, min(batch_size, len(dataset)), sampler=sampler, drop_last=True, num_workers=workers,
-                      persistent_workers=workers > 0, pin_memory=torch.cuda.is_available())
+    return DataLoader(dataset, min(batch_size // processes, len(sampler)), sampler=sampler, drop_last=True,
+                      num_workers=workers, persistent_workers=workers > 0, pin_memory=torch.cuda.is_available())
 
 
 def judging_loader(dataset: FrameDataset, batch_size: int, workers: int) -> DataLoader:

@@ -31,6 +31,7 @@ from .errors import TrainingError
 from .features import frozen_features, start_head
 from .finish import finish
 from .history import EpochRecord
+from .processes import processes
 from .sanity import PICTURES, check_memorises, check_start
 from .start import Start, starting_identity, starting_network, starting_preprocessing
 
@@ -60,25 +61,32 @@ class Prepared:
 
 
 def train(config: TrainConfig, config_text: str, *, restart: bool = False, overwrite: bool = False,
-          say: Say = print, frames_read: Optional[Callable[[int], None]] = None) -> Bundle:
+          say: Say = print, frames_read: Optional[Callable[[int], None]] = None) -> Optional[Bundle]:
     """Carry out a run, or what is left of it.
 
     Args:
-        config_text: the file that the config was read from, kept with the bundle.
+        config_text: the file that the config was read from, kept with the bundle beside all settings as they are.
         restart: forget what there is of an earlier run of this name.
         overwrite: replace a bundle of this name that another run wrote.
         say: is called with a line or several about each stage.
         frames_read: is called with the number of frames while bags are read.
 
     Returns:
-        The bundle that was written.
+        The bundle that was written; None in all processes but the first of those that train together.
 
     Raises:
         RobotVisionError: of whatever kind fits; the message is for the user.
     """
     from .fit import BEST, LAST, describe, fit
     folder, target = Path(config.output.runs) / config.name, Path(config.output.models) / config.name
-    if restart:
+    among = processes()
+    is_first = among.rank == 0
+    if restart and among.count > 1 and (folder / LAST).exists():
+        raise TrainingError(f'--restart: several processes cannot agree on when to begin anew; remove {folder} first')
+    if not is_first:
+        def say(text: str) -> None:
+            """The first process reports."""
+    if restart and is_first:
         for name in (SPLIT, CONFIG, SHEET, LAST, BEST):
             (folder / name).unlink(missing_ok=True)
         shutil.rmtree(folder / 'tensorboard', ignore_errors=True)
@@ -89,15 +97,17 @@ def train(config: TrainConfig, config_text: str, *, restart: bool = False, overw
     start = starting_network(config.network, data.class_names, config.input.channels)
     network = start.network
     datasets = _datasets(config, data)
-    if not (folder / LAST).exists():
+    resumes = (folder / LAST).exists()
+    if not resumes and is_first:
         write_atomically(folder / CONFIG, config_text.encode())
         write_sheet(folder / SHEET, augmented_sheet(datasets[Part.TRAIN], data.preprocessing,
                                                     plain=EvalTransform(data.preprocessing)))
         say(f'augmented pictures: {folder / SHEET}')
         if config.run.sanity_check:
             say(_sanity(config, start, data))
+    if not resumes:
         _start_head(config, start, data, folder, say)
-    elif not restart:
+    else:
         say(f'going on with the run in {folder}')
 
     def report(record: EpochRecord, is_best: bool) -> None:
@@ -108,6 +118,8 @@ def train(config: TrainConfig, config_text: str, *, restart: bool = False, overw
         class_weights=weights if balance == 'loss' else None,
         draw_weights=sample_weights(datasets[Part.TRAIN].targets, weights) if balance == 'sampler' else None,
         report=report)
+    if not is_first:
+        return None
     bundle = finish(config, config_text, data, network, history, folder, target, fingerprint, say)
     say(f'bundle: {target}')
     return bundle

@@ -5,7 +5,7 @@ import pytest
 
 from robot_vision_dl.core.errors import ConfigError
 from robot_vision_dl.training.config import TrainConfig
-from robot_vision_dl.training.config_file import config_text, default_file, load_config, parse_config
+from robot_vision_dl.training.config_file import as_file, default_file, load_config, parse_config
 
 
 def test_defaults_as_a_file_are_the_defaults():
@@ -50,12 +50,15 @@ def test_exponents_without_a_point_are_numbers():
 
 def test_changes_take_the_place_of_the_file_and_are_kept(tmp_path):
     path = tmp_path / 'a.yaml'
-    path.write_text('name: a\nrun: {epochs: 5}\n')
-    changes = ['run.epochs=7', 'data.bags=["x y"]', 'data.split.seed=3']
-    config = load_config(path, changes)
+    path.write_text('name: a\nrun: {epochs: 5}\noutput: {notes: a.md}\n')
+    (tmp_path / 'a.md').write_text('For "you" & \'me\':\n\n- a\n')
+    config = load_config(path, ['run.epochs=7', 'data.bags=["x y"]', 'data.split.seed=3'])
     assert (config.run.epochs, config.data.bags, config.data.split.seed) == (7, ('x y',), 3)
-    assert parse_config(config_text(path, config, changes), 'kept') == config
-    assert config_text(path, config, []) == path.read_text()
+    assert config.output.notes == (tmp_path / 'a.md').read_text()
+    assert parse_config(as_file(config), 'kept') == config
+    (tmp_path / 'a.md').unlink()
+    with pytest.raises(ConfigError, match='output.notes: .*a.md cannot be read'):
+        load_config(path)
 
 
 @pytest.mark.parametrize('change, message', [

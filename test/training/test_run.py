@@ -21,11 +21,11 @@ pytest.importorskip('lightning', reason='training is an extra: pip install .[tra
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
-def command(work: Path, text: str, *options: str) -> subprocess.Popen:
+def command(work: Path, text: str, *options: str, launcher: tuple = ()) -> subprocess.Popen:
     path = work / 'train.yaml'
     path.write_text(text)
     environment = {**os.environ, 'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': ''}
-    return subprocess.Popen([sys.executable, '-m', 'robot_vision_dl.cli.main', 'train', str(path), *options],
+    return subprocess.Popen([sys.executable, *launcher, '-m', 'robot_vision_dl.cli.main', 'train', str(path), *options],
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, cwd=work)
 
 
@@ -102,6 +102,24 @@ def test_killed_run_goes_on_to_the_same_bits(unbroken, pictures, tmp_path, delay
         whole, resumed = load_file(unbroken / name), load_file(tmp_path / name)
         assert whole.keys() == resumed.keys()
         assert all(whole[key].equal(resumed[key]) for key in whole), name
+
+
+@pytest.mark.slow
+def test_interrupted_run_says_how_to_go_on(pictures, tmp_path):
+    process = command(tmp_path, config_text(pictures, tmp_path, epochs=50))
+    wait_for(tmp_path / 'runs' / 'shapes' / 'last.ckpt', process)
+    process.send_signal(signal.SIGINT)
+    assert 'interrupted; the same command goes on' in finished(process, code=130)
+
+
+@pytest.mark.slow
+def test_two_processes_give_what_one_gives(unbroken, pictures, tmp_path):
+    torchrun = ('-m', 'torch.distributed.run', '--nproc-per-node', '2', '--standalone')
+    said = finished(command(tmp_path, config_text(pictures, tmp_path), launcher=torchrun))
+    assert said.count('epoch   1/4') == 1
+    one, two = (load_file(work / 'runs' / 'shapes' / 'best.safetensors') for work in (unbroken, tmp_path))
+    largest = max(float((one[key] - two[key]).abs().max()) for key in one)
+    assert largest < 1e-5
 
 
 @pytest.mark.slow
