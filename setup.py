@@ -37,6 +37,12 @@ EXTRAS = {
         'matplotlib>=3.5',
         'tensorboard>=2.10',
     ],
+    # `robot-vision export`
+    'export': [
+        'onnx>=1.15',
+        'onnxruntime>=1.17',
+        'onnxscript>=0.1',
+    ],
     'test': [
         'hypothesis',
         'psutil',

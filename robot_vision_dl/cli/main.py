@@ -21,6 +21,7 @@ COMMANDS = {
     'bag': 'look into bags and make them',
     'train': 'fine-tune a network on labelled bags, to a calibrated model bundle',
     'models': 'list, show, verify and import model bundles',
+    'export': 'write the network of a bundle as ONNX or torch.export program',
     'doctor': 'check the installation, and whether the images of a topic arrive',
     'bench': 'measure speed, each figure beside its floor',
     'build-msgs': 'compile vision_msgs where no ROS 2 installation brings it',

@@ -19,6 +19,27 @@ _MISTAKES, _COLUMNS = 24, 6
 
 
 @dataclass(frozen=True)
+class Tested:
+    """What the test split showed.
+
+    Attributes:
+        calibrated, plain: with and without the temperature.
+        baselines: accuracy by name.
+        by_track: accuracy and number of tracks, see :func:`track_accuracy`; None where nobody says what is a track.
+        unknown_rate: share of the frames, all of known classes, whose OOD p-value is below a rate, and that rate; None
+            without an OOD score.
+        mistakes: a sheet of frames that were called wrongly, JPEG; None if there are none.
+    """
+
+    calibrated: Judgement
+    plain: Judgement
+    baselines: Mapping[str, float]
+    by_track: Optional[Tuple[float, int]]
+    unknown_rate: Optional[Tuple[float, float]]
+    mistakes: Optional[bytes]
+
+
+@dataclass(frozen=True)
 class Findings:
     """What a card reports beside the calibration.
 
@@ -26,10 +47,7 @@ class Findings:
         split, leakage: of the data.
         recordings: number of recordings.
         history: epochs.
-        test, test_plain: calibrated and plain predictions on the test split; None without one.
-        baselines: accuracy on the test split by name.
-        unknown_rate: share of the test pictures whose OOD p-value is below the rate, and that rate; None without.
-        mistakes: a sheet of test pictures that were called wrongly, JPEG; None if there are none.
+        tested: None without a test split.
         notes: Markdown of the user.
     """
 
@@ -37,18 +55,14 @@ class Findings:
     leakage: Leakage
     recordings: int
     history: Sequence[EpochRecord]
-    test: Optional[Judgement]
-    test_plain: Optional[Judgement]
-    baselines: Mapping[str, float]
-    unknown_rate: Optional[Tuple[float, float]]
-    mistakes: Optional[bytes]
+    tested: Optional[Tested]
     notes: str
 
 
 def card_notes(found: Findings) -> str:
     """Markdown between the summary of the card and its calibration."""
     lines: List[str] = [found.notes.strip(), ''] if found.notes.strip() else []
-    lines += _test_lines(found)
+    lines += _test_lines(found.tested)
     lines += ['## Data', '', f'{len(found.split.parts)} frames of {found.recordings} recording(s), split by '
               f'{found.split.method}.', '', *_split_table(found.split), '']
     lines += [f'{item.leaked} of {item.frames} frames of {item.part.value} have a near-duplicate (perceptual hash '
@@ -65,21 +79,21 @@ def card_files(found: Findings) -> Dict[str, bytes]:
     files = {'curves.png': curves_figure(
         [record.epoch + 1 for record in history], [record.loss for record in history],
         [record.nll for record in history], [record.accuracy for record in history], best.epoch + 1)}
-    if found.test is not None:
-        files['confusion.png'] = confusion_figure(found.test.confusion, found.test.class_names,
-                                                  f'test split, {found.test.pictures} pictures')
+    tested = found.tested
+    if tested is not None:
+        title = f'test split, {tested.calibrated.pictures} pictures'
+        files['confusion.png'] = confusion_figure(tested.calibrated.confusion, tested.calibrated.class_names, title)
         files['reliability.png'] = reliability_figure(
-            [('plain softmax', found.test_plain.reliability), ('calibrated', found.test.reliability)],
-            f'test split, {found.test.pictures} pictures')
-    if found.mistakes is not None:
-        files['mistakes.jpg'] = found.mistakes
+            [('plain softmax', tested.plain.reliability), ('calibrated', tested.calibrated.reliability)], title)
+        if tested.mistakes is not None:
+            files['mistakes.jpg'] = tested.mistakes
     return files
 
 
-def _test_lines(found: Findings) -> List[str]:
-    test = found.test
-    if test is None:
+def _test_lines(tested: Optional[Tested]) -> List[str]:
+    if tested is None:
         return ['## Test', '', 'Not tested: no frames were kept for it (data.split.test is 0).', '']
+    test, plain = tested.calibrated, tested.plain
     low, high = wilson_interval(round(test.accuracy * test.pictures), test.pictures)
     lines = ['## Test', '',
              f'Looked at once, after everything was chosen: {test.pictures} frames that training never saw. Accuracy '
@@ -89,20 +103,23 @@ def _test_lines(found: Findings) -> List[str]:
              '| class | frames | precision | recall | F1 |', '|---|---|---|---|---|']
     lines += [f'| {name} | {n} | {_number(p)} | {_number(r)} | {_number(f)} |'
               for name, p, r, f, n in zip(test.class_names, *test.by_class)]
-    plain = found.test_plain
     lines += ['', '| | plain softmax | calibrated |', '|---|---|---|',
               f'| negative log-likelihood, nats | {plain.nll:.4f} | {test.nll:.4f} |',
               f'| Brier score | {plain.brier:.4f} | {test.brier:.4f} |',
               f'| expected calibration error, 15 bins | {plain.ece:.4f} | {test.ece:.4f} |',
               f'| the same of perfectly calibrated predictions | {plain.ece_floor:.4f} | {test.ece_floor:.4f} |', '']
-    if found.unknown_rate is not None:
-        rate, epsilon = found.unknown_rate
+    if tested.unknown_rate is not None:
+        rate, epsilon = tested.unknown_rate
         lines += [f'Called unknown though of a known class, at false_unknown_rate {epsilon:g}: {rate:.4f}.', '']
+    if tested.by_track is not None:
+        accuracy, count = tested.by_track
+        lines += [f'By track (one object before the camera each, {count} of them), called by the mean log-probability '
+                  f'of its frames: accuracy **{accuracy:.3f}**.', '']
     lines += ['| the same test frames | accuracy |', '|---|---|']
-    lines += [f'| {name} | {value:.3f} |' for name, value in found.baselines.items()]
+    lines += [f'| {name} | {value:.3f} |' for name, value in tested.baselines.items()]
     lines += [f'| this model | **{test.accuracy:.3f}** |', '', '![Confusion matrix](card/confusion.png) '
               '![Reliability diagram](card/reliability.png)', '']
-    if found.mistakes is not None:
+    if tested.mistakes is not None:
         lines += ['What it called wrongly, most confident first (is > called, confidence):', '',
                   '![Mistakes](card/mistakes.jpg)', '']
     return lines
@@ -131,6 +148,26 @@ def _history_lines(found: Findings) -> List[str]:
              for record in found.history]
     return [f'Epoch {best.epoch + 1} of {len(found.history)} was kept; '
             f'{sum(record.seconds for record in found.history):.0f} s in all.', '', '```', *table(rows), '```']
+
+
+def track_accuracy(store: FrameStore, indices: np.ndarray, probabilities: np.ndarray, targets: np.ndarray
+                   ) -> Optional[Tuple[float, int]]:
+    """Share of tracks whose frames together are called rightly, and the number of tracks.
+
+    The class of a track is the one with the largest mean log-probability over its frames.
+
+    Returns:
+        None if some frame belongs to no track.
+    """
+    members: Dict[Tuple[str, str, str], List[int]] = {}
+    for place, index in enumerate(indices):
+        frame = store.frames[int(index)]
+        if frame.track is None:
+            return None
+        members.setdefault((frame.recording, frame.topic, frame.track), []).append(place)
+    log_p = np.log(np.maximum(probabilities, np.finfo(np.float64).tiny))
+    right = [log_p[places].mean(axis=0).argmax() == targets[places[0]] for places in members.values()]
+    return float(np.mean(right)), len(right)
 
 
 def mistakes_sheet(store: FrameStore, indices: np.ndarray, probabilities: np.ndarray, targets: np.ndarray,

@@ -2,7 +2,7 @@
 import hashlib
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
 
 import numpy as np
 import torch
@@ -15,9 +15,9 @@ from ..core.network import Network
 from ..core.uncertainty.calibrate import Calibration, calibrate, softmax
 from ..core.uncertainty.ood import ood_method
 from ..data.split import Part
-from ..evaluation.metrics import Judgement, judge
+from ..evaluation.metrics import judge
 from .baselines import baseline_predictions, majority
-from .card import Findings, card_files, card_notes, mistakes_sheet
+from .card import Findings, Tested, card_files, card_notes, mistakes_sheet, track_accuracy
 from .config import TrainConfig
 from .config_file import as_file
 from .features import frozen_features
@@ -46,25 +46,15 @@ def finish(config: TrainConfig, config_text: str, data: 'Prepared', network: Net
     calibration = _calibrate(config, trained, held_out, data, outputs)
     say(f'calibrated on {len(held_out.targets)} frames: temperature {calibration.temperature:.3f}, NLL '
         f'{calibration.metrics["nll_plain"]:.4f} -> {calibration.metrics["nll"]:.4f}')
-    test = plain = unknown_rate = mistakes = None
-    baselines: Dict[str, float] = {}
+    tested = None
     if len(data.indices[Part.TEST]):
-        tested = outputs(trained, data.indices[Part.TEST])
-        probabilities = softmax(tested.logits, calibration.temperature)
-        test = judge(probabilities, tested.targets, data.class_names)
-        plain = judge(softmax(tested.logits, 1.0), tested.targets, data.class_names)
-        unknown_rate = _unknown_rate(calibration, tested)
-        mistakes = mistakes_sheet(data.store, tested.indices, probabilities, tested.targets, data.class_names,
-                                  data.preprocessing)
-        baselines = _baselines(config, data, folder)
-        say(describe_test(test, baselines))
+        tested = _test(config, data, calibration, outputs(trained, data.indices[Part.TEST]), folder)
+        say(describe_test(tested))
     found = Findings(
         split=data.split, leakage=data.leakage, recordings=len({frame.recording for frame in data.store.frames}),
-        history=history, test=test, test_plain=plain, baselines=baselines, unknown_rate=unknown_rate, mistakes=mistakes,
-        notes=config.output.notes)
+        history=history, tested=tested, notes=config.output.notes)
     provenance = _provenance(config, config_text, data, folder, fingerprint, history)
-    metrics = {'calibration': calibration.metrics, 'test': test.figures() if test else None,
-               'test_plain': plain.figures() if plain else None, 'baselines': baselines}
+    metrics = {'calibration': calibration.metrics, **(_test_figures(tested) if tested else {})}
     card = render_card(config.name, trained.architecture, data.class_names, data.preprocessing, calibration, provenance,
                        card_notes(found))
     files = {**card_files(found), 'train.yaml': config_text.encode(), 'settings.yaml': as_file(config).encode(),
@@ -75,12 +65,35 @@ def finish(config: TrainConfig, config_text: str, data: 'Prepared', network: Net
         provenance=provenance, card=card, card_files=files, half=config.output.half, overwrite=True)
 
 
-def describe_test(test: Judgement, baselines: Dict[str, float]) -> str:
+def describe_test(tested: Tested) -> str:
     """What the test split showed."""
+    test = tested.calibrated
     recalls = ', '.join(f'{name} {value:.3f}' for name, value in zip(test.class_names, test.by_class.recall))
     lines = [f'test, {test.pictures} frames: accuracy {test.accuracy:.3f}, balanced {test.balanced_accuracy:.3f}, NLL '
              f'{test.nll:.4f}, ECE {test.ece:.4f} (floor {test.ece_floor:.4f})', f'  recall: {recalls}']
-    return '\n'.join([*lines, *(f'  {name}: {value:.3f}' for name, value in baselines.items())])
+    if tested.by_track is not None:
+        lines.append(f'  by track: {tested.by_track[0]:.3f} of {tested.by_track[1]}')
+    return '\n'.join([*lines, *(f'  {name}: {value:.3f}' for name, value in tested.baselines.items())])
+
+
+def _test(config: TrainConfig, data: 'Prepared', calibration: Calibration, outputs: Outputs, folder: Path) -> Tested:
+    probabilities = softmax(outputs.logits, calibration.temperature)
+    return Tested(
+        calibrated=judge(probabilities, outputs.targets, data.class_names),
+        plain=judge(softmax(outputs.logits, 1.0), outputs.targets, data.class_names),
+        baselines=_baselines(config, data, folder),
+        by_track=track_accuracy(data.store, outputs.indices, probabilities, outputs.targets),
+        unknown_rate=_unknown_rate(calibration, outputs),
+        mistakes=mistakes_sheet(data.store, outputs.indices, probabilities, outputs.targets, data.class_names,
+                                data.preprocessing))
+
+
+def _test_figures(tested: Tested) -> Dict[str, Any]:
+    figures: Dict[str, Any] = {'test': tested.calibrated.figures(), 'test_plain': tested.plain.figures(),
+                               'baselines': dict(tested.baselines)}
+    if tested.by_track is not None:
+        figures['by_track'] = {'accuracy': round(tested.by_track[0], 4), 'tracks': tested.by_track[1]}
+    return figures
 
 
 def _as_stored(network: Network, data: 'Prepared', half: bool) -> Network:
@@ -109,11 +122,11 @@ def _spread(indices: np.ndarray, most: int) -> np.ndarray:
     return indices[np.linspace(0, len(indices) - 1, most).round().astype(int)]
 
 
-def _unknown_rate(calibration: Calibration, tested: Outputs) -> Optional[Tuple[float, float]]:
+def _unknown_rate(calibration: Calibration, outputs: Outputs) -> Optional[Tuple[float, float]]:
     if calibration.ood is None or calibration.ood.scores is None:
         return None
     with torch.inference_mode():
-        scores = calibration.ood.build_score()(torch.from_numpy(tested.logits), torch.from_numpy(tested.features))
+        scores = calibration.ood.build_score()(torch.from_numpy(outputs.logits), torch.from_numpy(outputs.features))
     return float(np.mean(calibration.ood.p_value(scores.numpy()) < _UNKNOWN_RATE)), _UNKNOWN_RATE
 
 

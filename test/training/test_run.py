@@ -96,7 +96,7 @@ def test_killed_run_goes_on_to_the_same_bits(unbroken, pictures, tmp_path, delay
     process.communicate()
     assert process.returncode == -signal.SIGKILL
     said = finished(command(tmp_path, config_text(pictures, tmp_path)))
-    assert 'going on with the run' in said and 'epoch   1/4' not in said
+    assert 'going on with the run' in said and 'epoch   1/8' not in said
     for name in ('runs/shapes/best.safetensors', 'models/shapes/model.safetensors',
                  'models/shapes/uncertainty.safetensors'):
         whole, resumed = load_file(unbroken / name), load_file(tmp_path / name)
@@ -116,7 +116,7 @@ def test_interrupted_run_says_how_to_go_on(pictures, tmp_path):
 def test_two_processes_give_what_one_gives(unbroken, pictures, tmp_path):
     torchrun = ('-m', 'torch.distributed.run', '--nproc-per-node', '2', '--standalone')
     said = finished(command(tmp_path, config_text(pictures, tmp_path), launcher=torchrun))
-    assert said.count('epoch   1/4') == 1
+    assert said.count('epoch   1/8') == 1
     one, two = (load_file(work / 'runs' / 'shapes' / 'best.safetensors') for work in (unbroken, tmp_path))
     largest = max(float((one[key] - two[key]).abs().max()) for key in one)
     assert largest < 1e-5

@@ -36,7 +36,7 @@ def picture_folders(root: Path, recordings: int = 6, each: int = 10, seed: int =
     return root
 
 
-def config_text(pictures: Path, work: Path, epochs: int = 4, **groups: str) -> str:
+def config_text(pictures: Path, work: Path, epochs: int = 8, **groups: str) -> str:
     """A config of a LeNet-5 from scratch over :func:`picture_folders`; groups are added as they are."""
     values = {
         'data': f'{{bags: ["{pictures}/recording_*"], selection: {{duplicate_distance: -1}}, split: {{train: 0.5, '
@@ -44,7 +44,7 @@ def config_text(pictures: Path, work: Path, epochs: int = 4, **groups: str) -> s
         'network': '{architecture: lenet5, pretrained: ""}',
         'input': '{resize: 32, crop: 32}',
         'augment': '{rotation_deg: 5.0, erasing: 0.0}',
-        'optimizer': '{learning_rate: 3.0e-3}',
+        'optimizer': '{learning_rate: 5.0e-3}',
         'run': f'{{epochs: {epochs}, batch_size: 16, average_decay: 0.9, device: cpu, threads: 1}}',
         'output': f'{{runs: "{work}/runs", models: "{work}/models", ood: energy}}',
         **groups}

@@ -1,0 +1,124 @@
+"""A bundle's network for other runtimes: ONNX, or a program of torch.export; checked against the bundle."""
+import contextlib
+import io
+import json
+import warnings
+from dataclasses import asdict
+from pathlib import Path
+from typing import Dict, Tuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..core.bundle import Bundle
+from ..core.errors import ConfigError
+from ..core.network import Network
+from .errors import TrainingError
+
+FORMATS = ('onnx', 'torch')
+MAX_DIFFERENCE = 1e-3
+"""Of logits and features from those of the bundle, relative to the largest of them."""
+_CHECKED_BATCHES = (1, 2, 5)
+
+
+class _Plain(nn.Module):
+    """The network with a plain tuple as its result, which is all that the exporters know."""
+
+    def __init__(self, network: Network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, pixels: torch.Tensor) -> Tuple[torch.Tensor, torch.Tensor]:
+        prediction = self.network(pixels)
+        return prediction.logits, prediction.features
+
+
+def export_bundle(bundle: Bundle, kind: str, path: Path) -> float:
+    """Write the network of a bundle, for batches of any size, and compare what it gives with the bundle.
+
+    The file takes preprocessed pixels ``pixels`` float32 (B, channels, height, width) and gives ``logits`` (B, C) and
+    ``features`` (B, F). What belongs to the weights (class names, preprocessing, temperature, identity) is in the
+    metadata of the ONNX model; in the file ``bundle.json`` within a ``.pt2`` program.
+
+    Args:
+        kind: ``onnx`` or ``torch``.
+
+    Returns:
+        The largest difference of logits and features over random pictures, relative to the largest value.
+
+    Raises:
+        ConfigError: the exporter is not installed, or there is no such kind.
+        TrainingError: the file does not give what the bundle gives; it is removed.
+    """
+    network = bundle.load_network().to(memory_format=torch.contiguous_format)
+    module = _Plain(network).eval()
+    shape = (bundle.architecture.in_channels, *bundle.preprocessing.crop)
+    example = torch.zeros(2, *shape)
+    if kind == 'onnx':
+        _write_onnx(bundle, module, example, path)
+        run = _onnx_runner(path)
+    elif kind == 'torch':
+        program = torch.export.export(module, (example,), dynamic_shapes=({0: torch.export.Dim('batch')},))
+        torch.export.save(program, path, extra_files={'bundle.json': json.dumps(_facts(bundle))})
+        loaded = torch.export.load(path).module()
+
+        def run(pixels: torch.Tensor) -> Tuple[np.ndarray, ...]:
+            return tuple(output.detach().numpy() for output in loaded(pixels))
+    else:
+        raise ConfigError(f'no format {kind!r} to export to; there are {", ".join(FORMATS)}')
+    difference = _difference(module, run, shape)
+    if not difference <= MAX_DIFFERENCE:
+        path.unlink()
+        raise TrainingError(f'{path}: gives other results than the bundle {bundle.name} (relative difference '
+                            f'{difference:.2g}, allowed {MAX_DIFFERENCE:g}); it is removed')
+    return difference
+
+
+def _write_onnx(bundle: Bundle, module: nn.Module, example: torch.Tensor, path: Path) -> None:
+    try:
+        import onnx
+        import onnxscript  # noqa: F401 (torch's exporter is written in it)
+    except ImportError as error:
+        raise ConfigError(f'exporting to ONNX needs onnx and onnxscript ({error}); install them with `pip install '
+                          '"robot_vision_dl[export]"`') from error
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):  # the exporter tells its progress
+        warnings.simplefilter('ignore')
+        program = torch.onnx.export(
+            module, (example,), dynamo=True, input_names=['pixels'], output_names=['logits', 'features'],
+            dynamic_shapes=({0: torch.export.Dim('batch')},))
+    model = program.model_proto
+    for key, value in _facts(bundle).items():
+        entry = model.metadata_props.add()
+        entry.key, entry.value = key, json.dumps(value)
+    onnx.checker.check_model(model)
+    onnx.save(model, str(path))
+
+
+def _facts(bundle: Bundle) -> Dict[str, object]:
+    return {'name': bundle.name, 'identity': bundle.identity, 'class_names': list(bundle.class_names),
+            'preprocessing': asdict(bundle.preprocessing), 'temperature': bundle.temperature}
+
+
+def _onnx_runner(path: Path):
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise ConfigError(f'checking the ONNX file needs onnxruntime ({error}); install it with `pip install '
+                          '"robot_vision_dl[export]"`') from error
+    session = onnxruntime.InferenceSession(str(path), providers=['CPUExecutionProvider'])
+    return lambda pixels: tuple(session.run(['logits', 'features'], {'pixels': pixels.numpy()}))
+
+
+def _difference(module: nn.Module, run, shape: Tuple[int, ...]) -> float:
+    generator = torch.Generator().manual_seed(0)
+    worst = 0.0
+    for batch in _CHECKED_BATCHES:
+        pixels = torch.randn(batch, *shape, generator=generator)
+        with torch.inference_mode():
+            expected = [output.numpy() for output in module(pixels)]
+        for ours, theirs in zip(expected, run(pixels)):
+            if ours.shape != theirs.shape or not np.isfinite(theirs).all():
+                return float('inf')
+            worst = max(worst, float(np.abs(ours - theirs).max() / max(np.abs(ours).max(), 1e-12)))
+    return worst
