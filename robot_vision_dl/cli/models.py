@@ -69,9 +69,14 @@ def describe(bundle: Bundle) -> List[str]:
         lines.append(f'  calibrated     temperature {bundle.temperature:.4f}, at {bundle.precision}')
     else:
         lines.append('  calibrated     no: probabilities are those of the plain softmax')
-    if bundle.conformal_quantile is not None:
-        lines.append(f'  conformal      quantile {bundle.conformal_quantile:.4f} at error rate '
-                     f'{bundle.conformal_alpha:g}')
+    if bundle.conformal is not None:
+        lines.append(f'  conformal      {bundle.conformal.method} sets at error rate {bundle.conformal.alpha:g}')
+    if bundle.laplace is not None:
+        lines.append('  laplace        ' + ('probabilities' if bundle.laplace.gives_probabilities
+                                            else 'mutual information'))
+    if bundle.fusion is not None:
+        lines.append(f'  fusion         correlation time {bundle.fusion.correlation_time_s:.3g} s, change time '
+                     f'{bundle.fusion.change_time_s:.3g} s')
     if bundle.ood is None:
         lines.append('  unknown        never: there is no OOD score')
     elif bundle.ood.scores is None:

@@ -19,7 +19,11 @@ from .errors import BundleError, ConfigError, RobotVisionError
 from .network import Network, build_network, restore_network
 from .preprocess import Preprocessing
 from .share import share_directory
+from .uncertainty.calibrate import FusionTimes
+from .uncertainty.conformal import Conformal
+from .uncertainty.laplace import NAMES as LAPLACE_TENSORS, Laplace
 from .uncertainty.ood import OodCalibration
+from .uncertainty.vector import VectorScaling
 from .weights import torchvision_weights
 
 TORCHVISION = 'torchvision:'
@@ -38,9 +42,13 @@ class Bundle:
         class_names: C names in the order of the logits.
         preprocessing: what the weights expect.
         temperature: T of the calibrated softmax; None: uncalibrated.
-        precision: arithmetic that the temperature and scores were fitted at; None: uncalibrated.
-        conformal_alpha, conformal_quantile: error rate and threshold of conformal sets, or None.
+        precision, device: arithmetic, and kind of device (cpu, cuda), that the temperature and scores were fitted at;
+            None: uncalibrated, or not known.
+        conformal: sets of possible classes, or None.
         ood: score of foreignness with its calibration, or None.
+        vector: takes the temperature's place, where it is there.
+        laplace: of the last layer, or None.
+        fusion: time constants from calibration bags, or None.
         abstain_cost: in [0, 1], where the deployment says nothing else.
         metrics, provenance: measured figures and origins, as written.
     """
@@ -54,9 +62,12 @@ class Bundle:
     preprocessing: Preprocessing
     temperature: Optional[float] = None
     precision: Optional[str] = None
-    conformal_alpha: Optional[float] = None
-    conformal_quantile: Optional[float] = None
+    device: Optional[str] = None
+    conformal: Optional[Conformal] = None
     ood: Optional[OodCalibration] = None
+    vector: Optional[VectorScaling] = None
+    laplace: Optional[Laplace] = None
+    fusion: Optional[FusionTimes] = None
     abstain_cost: float = 0.5
     metrics: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     provenance: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
@@ -107,13 +118,16 @@ def load_bundle(path_or_name: Union[str, Path]) -> Bundle:
         fmt.check_file(folder, name, expected)
     _check_head(folder, values)
     calibration = values['calibration'] or {}
-    conformal = calibration.get('conformal') or {}
+    tensors = _read_tensors(folder / fmt.UNCERTAINTY) if fmt.UNCERTAINTY in values['files'] else {}
     return Bundle(
         name=values['name'], source=source, folder=folder, identity=digest[:12],
         architecture=Architecture(**values['architecture']), class_names=tuple(values['class_names']),
         preprocessing=Preprocessing(**values['preprocessing']), temperature=calibration.get('temperature'),
-        precision=calibration.get('precision'), conformal_alpha=conformal.get('alpha'),
-        conformal_quantile=conformal.get('quantile'), ood=_read_ood(folder, values['ood']),
+        precision=calibration.get('precision'), device=calibration.get('device'),
+        conformal=_read_conformal(calibration.get('conformal')), ood=_read_ood(folder, values['ood'], tensors),
+        vector=_read_vector(folder, calibration, tensors, len(values['class_names'])),
+        laplace=_read_laplace(folder, calibration.get('laplace'), tensors, len(values['class_names'])),
+        fusion=FusionTimes(**calibration['fusion']) if 'fusion' in calibration else None,
         abstain_cost=float(values['abstain_cost']), metrics=MappingProxyType(values['metrics']),
         provenance=MappingProxyType(values['provenance']))
 
@@ -229,12 +243,48 @@ def _check_head(folder: Path, values: Mapping[str, Any]) -> None:
                           f'{len(values["class_names"])} classes')
 
 
-def _read_ood(folder: Path, values: Optional[Mapping[str, Any]]) -> Optional[OodCalibration]:
+def _read_conformal(values: Optional[Mapping[str, Any]]) -> Optional[Conformal]:
+    """Conformal sets in either form."""
+    if values is None:
+        return None
+    if 'method' not in values:
+        return Conformal('lac', values['alpha'], (values['quantile'],))
+    return Conformal(**{**values, 'thresholds': tuple(values['thresholds'])})
+
+
+def _read_vector(folder: Path, calibration: Mapping[str, Any], tensors: Mapping[str, torch.Tensor], classes: int
+                 ) -> Optional[VectorScaling]:
+    if 'vector' not in calibration:
+        return None
+    scaling = [tensors.get(f'vector.{name}') for name in VectorScaling._fields]
+    if any(tensor is None or tensor.shape != (classes,) for tensor in scaling):
+        raise BundleError(f'{folder / fmt.UNCERTAINTY}: vector.weight and vector.bias must have {classes} numbers each')
+    return VectorScaling(*scaling)
+
+
+def _read_laplace(folder: Path, values: Optional[Mapping[str, Any]], tensors: Mapping[str, torch.Tensor], classes: int
+                  ) -> Optional[Laplace]:
+    if values is None:
+        return None
+    path = folder / fmt.UNCERTAINTY
+    try:
+        laplace = Laplace(*(tensors[f'laplace.{name}'] for name in LAPLACE_TENSORS), **values)
+    except KeyError as error:
+        raise BundleError(f'{path}: the tensor {error} is missing') from error
+    except (BundleError, ValueError) as error:
+        raise BundleError(f'{path}: {error}') from error
+    if len(laplace.eigenvalues_b) != classes:
+        raise BundleError(f'{path}: laplace is for {len(laplace.eigenvalues_b)} classes, the network has {classes}')
+    return laplace
+
+
+def _read_ood(folder: Path, values: Optional[Mapping[str, Any]], found: Mapping[str, torch.Tensor]
+              ) -> Optional[OodCalibration]:
     """The OOD score of a bundle with its tensors."""
     if values is None:
         return None
     path = folder / fmt.UNCERTAINTY
-    tensors = {key[len('ood.'):]: tensor for key, tensor in _read_tensors(path).items() if key.startswith('ood.')}
+    tensors = {key[len('ood.'):]: tensor for key, tensor in found.items() if key.startswith('ood.')}
     scores = tensors.pop('calibration_scores', None)
     try:
         calibration = OodCalibration(values['method'], None if scores is None else scores.numpy(),

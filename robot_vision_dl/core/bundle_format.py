@@ -10,18 +10,22 @@
 ``class_names``     one a class, in the order of the logits; unique, not empty, none of the reserved names
 ``preprocessing``   ``resize``, ``crop``, ``mean``, ``std`` (see :class:`~.preprocess.Preprocessing`)
 ``calibration``     null, or ``temperature``, ``precision`` (of the arithmetic it was fitted at) and ``conformal``
-                    (null, or ``alpha`` and ``quantile``)
+                    (null; ``alpha`` and ``quantile`` of least ambiguous sets; or the fields of
+                    :class:`~.uncertainty.conformal.Conformal`); where there are such things ``device`` (cpu, cuda),
+                    ``vector`` (true), ``laplace`` (``tau``, ``temperature``, ``gives_probabilities``) and ``fusion``
+                    (``correlation_time_s``, ``change_time_s``)
 ``ood``             null, or ``method``
 ``abstain_cost``    in [0, 1], used where a deployment says nothing else
 ``metrics``         object of measured figures, with the number of pictures that each rests on
 ``provenance``      object: where the weights and the calibration come from
 ``files``           SHA-256 of every other file: ``model.safetensors``, ``MODEL_CARD.md``, where there is an OOD
-                    score ``uncertainty.safetensors``, and what belongs to the card: ``card/<name>`` (``.png``,
-                    ``.jpg``, ``.yaml``, ``.json``)
+                    score or anything else of tensors ``uncertainty.safetensors``, and what belongs to the card:
+                    ``card/<name>`` (``.png``, ``.jpg``, ``.yaml``, ``.json``)
 ==================  =====================================================================================
 
 ``model.safetensors`` is ``Network.state_dict()``, in float32, or in float16 to be small. ``uncertainty.safetensors``
-holds ``ood.calibration_scores`` (float32, ascending) and ``ood.<tensor>`` for each tensor of a fitted score.
+holds ``ood.calibration_scores`` (float32, ascending) and ``ood.<tensor>`` for each tensor of a fitted score,
+``vector.weight`` and ``vector.bias``, and ``laplace.<tensor>``.
 """
 import hashlib
 import json
@@ -34,6 +38,7 @@ from .architectures import Architecture, check_architecture
 from .errors import BundleError, ConfigError
 from .preprocess import Preprocessing
 from .types import RESERVED_NAMES
+from .uncertainty.conformal import Conformal
 
 SCHEMA_VERSION = 1
 DESCRIPTION = 'bundle.json'
@@ -96,7 +101,9 @@ def check_description(values: Any) -> None:
     if values['ood'] is not None:
         _check_keys(values['ood'], ('method',), 'ood')
         _check_type(values['ood']['method'], str, 'ood.method')
-    _check_files(values['files'], values['ood'] is not None)
+    calibration = values['calibration'] or {}
+    has_tensors = values['ood'] is not None or 'vector' in calibration or 'laplace' in calibration
+    _check_files(values['files'], has_tensors)
 
 
 def check_class_names(names: Any) -> None:
@@ -148,19 +155,39 @@ def hash_file(path: Path) -> str:
 
 
 def _check_calibration(values: Any) -> None:
-    _check_keys(values, ('temperature', 'precision', 'conformal'), 'calibration')
+    _check_keys(values, ('temperature', 'precision', 'conformal'), 'calibration',
+                ('device', 'vector', 'laplace', 'fusion'))
     _check_number(values['temperature'], 1e-3, 1e3, 'calibration.temperature')
     if values['precision'] not in _PRECISIONS:
         raise BundleError(f'calibration.precision: must be one of {", ".join(_PRECISIONS)}, got '
                           f'{values["precision"]!r}')
     if values['conformal'] is not None:
-        _check_keys(values['conformal'], ('alpha', 'quantile'), 'calibration.conformal')
-        _check_number(values['conformal']['alpha'], 0, 1, 'calibration.conformal.alpha')
-        _check_number(values['conformal']['quantile'], 0, 1, 'calibration.conformal.quantile')
+        if isinstance(values['conformal'], dict) and 'method' in values['conformal']:
+            build_section(Conformal, values['conformal'], 'calibration.conformal')
+        else:
+            _check_keys(values['conformal'], ('alpha', 'quantile'), 'calibration.conformal')
+            _check_number(values['conformal']['alpha'], 0, 1, 'calibration.conformal.alpha')
+            _check_number(values['conformal']['quantile'], 0, 1, 'calibration.conformal.quantile')
+    if values.get('device', 'cpu') not in ('cpu', 'cuda'):
+        raise BundleError(f'calibration.device: must be cpu or cuda, got {values["device"]!r}')
+    if values.get('vector', True) is not True:
+        raise BundleError(f'calibration.vector: must be true, or not there, got {values["vector"]!r}')
+    if 'laplace' in values:
+        where = 'calibration.laplace'
+        _check_keys(values['laplace'], ('tau', 'temperature', 'gives_probabilities'), where)
+        _check_number(values['laplace']['tau'], 1e-9, 1e12, f'{where}.tau')
+        _check_number(values['laplace']['temperature'], 1e-3, 1e3, f'{where}.temperature')
+        if type(values['laplace']['gives_probabilities']) is not bool:
+            raise BundleError(f'{where}.gives_probabilities: must be true or false, got '
+                              f'{values["laplace"]["gives_probabilities"]!r}')
+    if 'fusion' in values:
+        _check_keys(values['fusion'], ('correlation_time_s', 'change_time_s'), 'calibration.fusion')
+        _check_number(values['fusion']['correlation_time_s'], 0, 60, 'calibration.fusion.correlation_time_s')
+        _check_number(values['fusion']['change_time_s'], 0.01, 3600, 'calibration.fusion.change_time_s')
 
 
-def _check_files(files: Mapping[str, Any], has_ood: bool) -> None:
-    needed = [MODEL, CARD] + ([UNCERTAINTY] if has_ood else [])
+def _check_files(files: Mapping[str, Any], has_tensors: bool) -> None:
+    needed = [MODEL, CARD] + ([UNCERTAINTY] if has_tensors else [])
     _check_keys({name: digest for name, digest in files.items() if not _CARD_FILE.fullmatch(name)}, tuple(needed),
                 'files')
     for name, digest in files.items():
@@ -168,14 +195,15 @@ def _check_files(files: Mapping[str, Any], has_ood: bool) -> None:
             raise BundleError(f'files.{name}: must be a SHA-256 in lower-case hexadecimal, got {digest!r}')
 
 
-def _check_keys(values: Any, keys: Sequence[str], where: str) -> None:
+def _check_keys(values: Any, keys: Sequence[str], where: str, optional: Sequence[str] = ()) -> None:
     _check_type(values, dict, where)
     missing: List[str] = [key for key in keys if key not in values]
-    surplus: List[str] = [key for key in values if key not in keys]
+    surplus: List[str] = [key for key in values if key not in keys and key not in optional]
     if missing:
         raise BundleError(f'{where}: the key {missing[0]!r} is missing; there must be {", ".join(keys)}')
     if surplus:
-        raise BundleError(f'{where}: the key {surplus[0]!r} is not known; there may be {", ".join(keys)}')
+        raise BundleError(f'{where}: the key {surplus[0]!r} is not known; there may be '
+                          f'{", ".join((*keys, *optional))}')
 
 
 def _check_type(value: Any, kind: type, where: str) -> None:

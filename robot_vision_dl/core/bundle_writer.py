@@ -18,13 +18,17 @@ from .bundle import Bundle, load_bundle
 from .errors import BundleError, ConfigError
 from .network import Network
 from .preprocess import Preprocessing
+from .uncertainty.calibrate import Calibration
+from .uncertainty.conformal import Conformal
+from .uncertainty.laplace import NAMES as LAPLACE_TENSORS
 from .uncertainty.ood import OodCalibration
 
 
 def save_bundle(
     folder: Union[str, Path], network: Network, class_names: Sequence[str], preprocessing: Preprocessing, *,
     name: Optional[str] = None, temperature: Optional[float] = None, precision: str = 'float32',
-    conformal: Optional[Tuple[float, float]] = None, ood: Optional[OodCalibration] = None, abstain_cost: float = 0.5,
+    conformal: Union[Conformal, Tuple[float, float], None] = None, ood: Optional[OodCalibration] = None,
+    calibration: Optional[Calibration] = None, abstain_cost: float = 0.5,
     metrics: Optional[Mapping[str, Any]] = None, provenance: Optional[Mapping[str, Any]] = None, card: str = '',
     card_files: Optional[Mapping[str, bytes]] = None, half: bool = False, overwrite: bool = False,
 ) -> Bundle:
@@ -34,8 +38,9 @@ def save_bundle(
         folder: of the bundle; its parent must exist.
         name: None: the folder's name.
         temperature: None: uncalibrated; then ``precision`` and ``conformal`` do not count.
-        conformal: (alpha, quantile).
+        conformal: sets, or (alpha, quantile) of least ambiguous ones.
         ood: score with its calibration.
+        calibration: all of it; takes the place of the four before.
         provenance: versions of the libraries and the date are added.
         card: Markdown text of ``MODEL_CARD.md``; empty: just the name.
         card_files: pictures and files that the card refers to as ``card/<name>``.
@@ -50,25 +55,25 @@ def save_bundle(
         raise BundleError(f'{folder}: is there already; choose another name, or say that it may be overwritten')
     if not folder.resolve().parent.is_dir():
         raise BundleError(f'{folder}: the folder {folder.resolve().parent} does not exist')
-    calibration = None
+    if calibration is not None:
+        temperature, precision = calibration.temperature, calibration.precision
+        conformal, ood = calibration.conformal, calibration.ood
+    described = None
     if temperature is not None:
-        calibration = {'temperature': float(temperature), 'precision': precision, 'conformal': None}
-        if conformal is not None:
-            calibration['conformal'] = {'alpha': conformal[0], 'quantile': conformal[1]}
+        described = {'temperature': float(temperature), 'precision': precision,
+                     'conformal': _describe_conformal(conformal), **_describe_rest(calibration)}
     name = name or folder.resolve().name
     values = {
         'schema_version': fmt.SCHEMA_VERSION, 'name': name, 'architecture': network.architecture.as_dict(),
-        'class_names': list(class_names), 'preprocessing': asdict(preprocessing), 'calibration': calibration,
+        'class_names': list(class_names), 'preprocessing': asdict(preprocessing), 'calibration': described,
         'ood': None if ood is None else {'method': ood.method}, 'abstain_cost': abstain_cost,
         'metrics': dict(metrics or {}), 'provenance': {**_versions(), **(provenance or {})}, 'files': {},
     }
     temporary = Path(tempfile.mkdtemp(prefix=f'.{folder.name}-', dir=folder.resolve().parent))
     try:
         save_file(_storable(network, half), str(temporary / fmt.MODEL))
-        if ood is not None:
-            tensors = {f'ood.{key}': tensor.contiguous() for key, tensor in ood.tensors.items()}
-            if ood.scores is not None:
-                tensors['ood.calibration_scores'] = torch.from_numpy(ood.scores)
+        tensors = _tensors_of_trust(ood, calibration)
+        if ood is not None or tensors:
             save_file(tensors, str(temporary / fmt.UNCERTAINTY))
         (temporary / fmt.CARD).write_text(card or f'# {name}\n', encoding='utf-8')
         for file_name, data in (card_files or {}).items():
@@ -90,6 +95,47 @@ def save_bundle(
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return load_bundle(folder)
+
+
+def _describe_conformal(conformal: Union[Conformal, Tuple[float, float], None]) -> Optional[Dict[str, Any]]:
+    if conformal is None:
+        return None
+    if not isinstance(conformal, Conformal):
+        return {'alpha': conformal[0], 'quantile': conformal[1]}
+    if conformal.method == 'lac':
+        return {'alpha': conformal.alpha, 'quantile': min(conformal.thresholds[0], 1.0)}
+    return {**asdict(conformal), 'thresholds': list(conformal.thresholds)}
+
+
+def _describe_rest(calibration: Optional[Calibration]) -> Dict[str, Any]:
+    """What a calibration has beyond temperature and sets."""
+    described: Dict[str, Any] = {}
+    if calibration is None:
+        return described
+    described['device'] = calibration.device
+    if calibration.vector is not None:
+        described['vector'] = True
+    if calibration.laplace is not None:
+        laplace = calibration.laplace
+        described['laplace'] = {'tau': laplace.tau, 'temperature': laplace.temperature,
+                                'gives_probabilities': laplace.gives_probabilities}
+    if calibration.fusion is not None:
+        described['fusion'] = calibration.fusion._asdict()
+    return described
+
+
+def _tensors_of_trust(ood: Optional[OodCalibration], calibration: Optional[Calibration]) -> Dict[str, torch.Tensor]:
+    tensors: Dict[str, torch.Tensor] = {}
+    if ood is not None:
+        tensors.update((f'ood.{key}', tensor) for key, tensor in ood.tensors.items())
+        if ood.scores is not None:
+            tensors['ood.calibration_scores'] = torch.from_numpy(ood.scores)
+    if calibration is not None and calibration.vector is not None:
+        tensors.update((f'vector.{key}', tensor) for key, tensor in calibration.vector._asdict().items())
+    if calibration is not None and calibration.laplace is not None:
+        tensors.update((f'laplace.{name}', getattr(calibration.laplace, name)) for name in LAPLACE_TENSORS)
+    # Copies: tensors that share memory cannot be stored.
+    return {key: tensor.detach().clone(memory_format=torch.contiguous_format) for key, tensor in tensors.items()}
 
 
 def _storable(network: Network, half: bool) -> Dict[str, torch.Tensor]:

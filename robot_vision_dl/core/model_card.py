@@ -34,13 +34,31 @@ def render_card(name: str, architecture: Architecture, class_names: Sequence[str
 
 def _calibration_lines(calibration: Calibration) -> Sequence[str]:
     m = calibration.metrics
-    alpha, quantile = calibration.conformal
-    lines = [f'Temperature {calibration.temperature:.4f}; conformal sets at error rate {alpha:g} (quantile '
-             f'{quantile:.4f}).']
+    sets = calibration.conformal
+    scaling = 'Vector scaling' if calibration.vector is not None else f'Temperature {calibration.temperature:.4f}'
+    lines = [f'{scaling}, fitted at {calibration.precision} on {calibration.device}; conformal sets ({sets.method}) at '
+             f'error rate {sets.alpha:g} (quantile {", ".join(f"{limit:.4f}" for limit in sets.thresholds[:12])}'
+             f'{", ..." if len(sets.thresholds) > 12 else ""}).']
+    laplace = calibration.laplace
+    if laplace is not None:
+        use = 'probabilities and mutual information' if laplace.gives_probabilities else 'mutual information'
+        lines += [f'Last-layer Laplace approximation for {use}: prior precision {laplace.tau:.4g}, held-out negative '
+                  f'log-likelihood {m["nll_laplace"]:.4f}.']
+    if calibration.fusion is not None:
+        lines += [f'Fusion: correlation time {calibration.fusion.correlation_time_s:.3g} s, mean time between changes '
+                  f'{calibration.fusion.change_time_s:.3g} s, from the recordings it was calibrated on.']
     if calibration.ood is not None and calibration.ood.scores is not None:
         n = len(calibration.ood.scores)
         lines += [f'OOD score: {calibration.ood.method}, calibrated on {n} pictures, so the smallest p-value is '
                   f'1/{n + 1} = {1 / (n + 1):.4f}.']
+        if calibration.ood_reason:
+            lines += [f'{calibration.ood_reason[0].upper()}{calibration.ood_reason[1:]}.']
+        if 'ood_choice' in m:
+            lines += ['', *_choice_table(m['ood_choice'])]
+        if 'ood_auroc' in m:
+            lines += ['', 'On foreign pictures that did not choose it: ' + '; '.join(
+                f'{group} AUROC {value:.3f}, called unknown {m["unknown_rate"][group]:.3f}'
+                for group, value in m['ood_auroc'].items()) + ' (at false_unknown_rate 0.01).']
     lines += ['', f'Measured on {m["pictures"]} labelled pictures, each half judged by what was fitted on the other:',
               '',
               '| | plain softmax | calibrated |', '|---|---|---|',
@@ -51,3 +69,12 @@ def _calibration_lines(calibration: Calibration) -> Sequence[str]:
               f'pictures. Top-1 {m["top1"]:.3f}, top-5 {m["top5"]:.3f}; conformal sets hold the true class in '
               f'{m["conformal_coverage"]:.3f} of the pictures, with {m["conformal_mean_size"]:.1f} classes on average.']
     return lines
+
+
+def _choice_table(choice: Mapping[str, Mapping[str, float]]) -> Sequence[str]:
+    """AUROC of each candidate on each group, best first."""
+    groups = list(next(iter(choice.values()))) if choice else []
+    lines = [f'| AUROC | {" | ".join(groups)} |', '|---' * (len(groups) + 1) + '|']
+    for method, values in sorted(choice.items(), key=lambda item: -sum(item[1].values())):
+        lines.append(f'| {method} | ' + ' | '.join(f'{values[group]:.3f}' for group in groups) + ' |')
+    return lines if groups else []

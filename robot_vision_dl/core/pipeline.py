@@ -16,7 +16,6 @@ from .errors import RobotVisionError
 from .fusion import BayesFilter
 from .preprocess import Preprocessor, visible_region
 from .types import Assessment, ColorOrder, Frame, Outcome, Picture, Result
-from .uncertainty.conformal import lac_set
 from .uncertainty.entropy import normalised_entropies
 from .uncertainty.ood import OodDetector
 from .uncertainty.temperature import calibrated_softmax
@@ -146,8 +145,8 @@ class Pipeline:
         for z, p, h, o in zip(logits.cpu().numpy(), probabilities.cpu().numpy(), entropy.tolist(), ood):
             conformal: Optional[Sequence[int]] = None
             was_empty = False
-            if self.bundle.conformal_quantile is not None:
-                conformal, was_empty = lac_set(p, self.bundle.conformal_quantile)
+            if self.bundle.conformal is not None:
+                conformal, was_empty = self.bundle.conformal.set_of(p)
             assessments.append(Assessment(z, p, h, ood=o, conformal_set=conformal, conformal_set_was_empty=was_empty))
         return assessments
 

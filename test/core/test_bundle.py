@@ -17,6 +17,7 @@ from robot_vision_dl.core.network import build_network
 from robot_vision_dl.core.preprocess import Preprocessing
 from robot_vision_dl.core.share import share_directory
 from robot_vision_dl.core.uncertainty.knn import KNearestNeighbours
+from robot_vision_dl.core.uncertainty.conformal import Conformal
 from robot_vision_dl.core.uncertainty.ood import OodCalibration
 
 NAMES = ['mug', 'cup', 'Tasse ü']
@@ -54,7 +55,7 @@ def test_what_is_written_is_what_is_read(sound):
     assert (b.name, b.class_names, b.preprocessing, b.folder) == ('mugs', tuple(NAMES), PRE, sound)
     assert b.architecture == Architecture('resnet20_cifar', 3)
     assert (b.temperature, b.precision, b.calibrated) == (1.5, 'float32', True)
-    assert (b.conformal_alpha, b.conformal_quantile, b.abstain_cost) == (0.1, 0.7, 0.25)
+    assert (b.conformal, b.abstain_cost) == (Conformal('lac', 0.1, (0.7,)), 0.25)
     assert b.metrics == {'top1': 0.9}
     assert b.provenance['source'] == 'a test'
     assert {'created', 'torch', 'python', 'robot_vision_dl'} <= set(b.provenance)

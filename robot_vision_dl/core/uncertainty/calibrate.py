@@ -1,16 +1,29 @@
 """Logits, features and labels of calibration pictures -> everything that a bundle says about trust."""
-from dataclasses import dataclass
-from typing import Dict, Optional, Tuple
+from dataclasses import dataclass, replace
+from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Tuple
 
 import numpy as np
 import torch
 
-from ..errors import RobotVisionError
-from .conformal import lac_quantile
+from ..errors import ConfigError, RobotVisionError
+from .conformal import Conformal, coverage_and_size, fit_conformal
+from .laplace import Laplace, LaplacePredictive, choose_tau, fit_factors
 from .ood import OodCalibration, ood_method
+from .ood_choice import OodChoice, Pictures, auroc, choose_ood, split_groups
+from .score import LinearHead
 from .temperature import fit_temperature, negative_log_likelihood
+from .vector import VectorScaling, fit_vector_scaling
 
 MIN_PICTURES = 20
+AUTO = 'auto'
+SCALINGS = ('temperature', 'vector', AUTO)
+
+
+class FusionTimes(NamedTuple):
+    """Time constants of a deployment, from its calibration bags; see :class:`~..config.FusionConfig`."""
+
+    correlation_time_s: float
+    change_time_s: float
 
 
 @dataclass(frozen=True)
@@ -19,52 +32,168 @@ class Calibration:
 
     Attributes:
         temperature: fitted on all pictures.
-        conformal: (alpha, quantile), at that temperature, on all pictures.
+        conformal: at the probabilities that are published, on all pictures.
         ood: score with its calibration scores.
         metrics: figures by name; see :func:`cross_fitted_metrics`.
+        vector: takes the temperature's place where it is there.
+        laplace: of the last layer, where that is linear.
+        ood_reason: why this score, a sentence; empty if it was asked for.
+        precision, device: arithmetic and kind of device (cpu, cuda) that the logits come from.
+        fusion: time constants, where the pictures are frames of recordings.
     """
 
     temperature: float
-    conformal: Tuple[float, float]
+    conformal: Conformal
     ood: Optional[OodCalibration]
-    metrics: Dict[str, float]
+    metrics: Dict[str, Any]
+    vector: Optional[VectorScaling] = None
+    laplace: Optional[Laplace] = None
+    ood_reason: str = ''
+    precision: str = 'float32'
+    device: str = 'cpu'
+    fusion: Optional[FusionTimes] = None
 
 
 def calibrate(logits: np.ndarray, features: np.ndarray, labels: np.ndarray, *, ood: Optional[str] = 'energy',
-              alpha: float = 0.1, seed: int = 0,
-              reference: Optional[Tuple[np.ndarray, np.ndarray]] = None) -> Calibration:
-    """Fit temperature, conformal quantile and OOD score.
+              alpha: float = 0.1, seed: int = 0, reference: Optional[Tuple[np.ndarray, ...]] = None,
+              head: Optional[LinearHead] = None, foreign: Optional[Mapping[str, Tuple[np.ndarray, np.ndarray]]] = None,
+              conformal: str = 'lac', scaling: str = 'temperature') -> Calibration:
+    """Fit the scaling of the logits, the last layer's posterior, conformal sets and a score of foreignness.
 
     The one number T is fitted on all pictures, and so is the quantile after it: the pictures are used twice, for one
-    number each. A score that is itself fitted to pictures (kNN) is fitted to ``reference`` and calibrated on all, or,
-    without one, fitted to one half and calibrated on the other.
+    number each. What is itself fitted to pictures (Laplace, most scores) is fitted to ``reference`` and calibrated on
+    all, or, without one, fitted to one half and calibrated on the other.
 
     Args:
         logits, features, labels: shapes (n, C), (n, F), (n,), of pictures that took no part in training.
-        ood: name of a score, or None.
+        ood: name of a score; ``auto``: chosen by :func:`~.ood_choice.choose_ood`; or None.
         alpha: error rate of the conformal sets.
         seed: of the split into halves.
-        reference: logits (m, C) and features (m, F) of other pictures of the known classes, e.g. of the training.
+        reference: logits (m, C), features (m, F) and, if known, labels (m,) of other pictures of the known classes: of
+            the training, above all.
+        head: of the network; None: not linear in the features, so there is no Laplace approximation and fewer scores.
+        foreign: logits and features of pictures of no class by groups, to choose a score by.
+        conformal: a method of ``CONFORMAL_METHODS``.
+        scaling: ``vector`` fits a weight and an offset a class; ``auto`` does so where that is clearly better on
+            pictures it was not fitted on.
     """
     if len(labels) < MIN_PICTURES:
         raise RobotVisionError(f'calibration needs {MIN_PICTURES} pictures at least, got {len(labels)}')
+    if scaling not in SCALINGS:
+        raise ConfigError(f'scaling must be one of {", ".join(SCALINGS)}, got {scaling!r}')
     temperature = fit_temperature(logits, labels)
-    quantile = lac_quantile(softmax(logits, temperature), labels, alpha)
+    fit = FITS['temperature']
+    if scaling == 'vector' or (scaling == AUTO and clearly_better(
+            cross_fitted(logits, labels, FITS['vector'], seed), cross_fitted(logits, labels, fit, seed), labels)):
+        fit = FITS['vector']
+    vector = fit_vector_scaling(logits, labels, temperature) if fit is FITS['vector'] else None
+    known = Pictures.of(logits, features, labels)
     first, second = halves(len(labels), seed)
-    detector = None
+    if reference is None:
+        fitted, held_out = known[first], known[second]
+    else:
+        fitted, held_out = Pictures.of(*reference), known
+        if fitted.labels is None:
+            fitted = replace(fitted, labels=fitted.logits.argmax(-1))
+    metrics = cross_fitted_metrics(logits, labels, alpha, seed, fit, conformal)
+    laplace = None
+    if head is not None:
+        laplace, found = _fit_laplace(fitted, held_out, fit, seed)
+        metrics.update(found)
+    probabilities = fit(logits, labels)(logits)
+    if laplace is not None and laplace.gives_probabilities:
+        probabilities = laplace_probabilities(laplace, logits, features)
+    sets = fit_conformal(probabilities, labels, alpha, conformal, seed=seed)
+    detector, reason = None, ''
     if ood is not None:
-        z, f = torch.from_numpy(logits).float(), torch.from_numpy(features).float()
-        if reference is None:
-            score = ood_method(ood).fit(z[first], f[first])
-            held_out = second if score.fitted else slice(None)
-        else:
-            score = ood_method(ood).fit(*(torch.from_numpy(array).float() for array in reference))
-            held_out = slice(None)
-        detector = OodCalibration.of(score, ood, score(z[held_out], f[held_out]).numpy())
-    return Calibration(temperature, (alpha, quantile), detector, cross_fitted_metrics(logits, labels, alpha, seed))
+        detector, reason, found = _fit_ood(ood, known, fitted, held_out, foreign, head, seed)
+        metrics.update(found)
+    return Calibration(temperature, sets, detector, metrics, vector, laplace, reason)
 
 
-def cross_fitted_metrics(logits: np.ndarray, labels: np.ndarray, alpha: float, seed: int = 0) -> Dict[str, float]:
+def temperature_fit(logits: np.ndarray, labels: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """Fitted to these; gives probabilities (m, C) of logits (m, C)."""
+    temperature = fit_temperature(logits, labels)
+    return lambda z: softmax(z, temperature)
+
+
+def vector_fit(logits: np.ndarray, labels: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """As :func:`temperature_fit`, with a weight and an offset a class."""
+    scaling = fit_vector_scaling(logits, labels, fit_temperature(logits, labels))
+    return lambda z: softmax(scaling(torch.from_numpy(np.asarray(z, np.float32))).numpy(), 1.0)
+
+
+Fit = Callable[[np.ndarray, np.ndarray], Callable[[np.ndarray], np.ndarray]]
+FITS: Dict[str, Fit] = {'temperature': temperature_fit, 'vector': vector_fit}
+
+
+def cross_fitted(logits: np.ndarray, labels: np.ndarray, fit: Fit, seed: int = 0) -> np.ndarray:
+    """Probabilities (n, C) of each half by what was fitted on the other."""
+    result = np.empty(logits.shape)
+    for fitted, judged in (halves(len(labels), seed), halves(len(labels), seed)[::-1]):
+        result[judged] = fit(logits[fitted], labels[fitted])(logits[judged])
+    return result
+
+
+def clearly_better(probabilities: np.ndarray, others: np.ndarray, labels: np.ndarray) -> bool:
+    """Whether the mean log-likelihood of the first is larger by two standard errors of the difference at least."""
+    rows = np.arange(len(labels))
+    gain = np.log(np.maximum(probabilities[rows, labels], 1e-30)) - np.log(np.maximum(others[rows, labels], 1e-30))
+    return bool(gain.mean() > 2 * gain.std() / np.sqrt(len(gain)))
+
+
+def laplace_probabilities(laplace: Laplace, logits: np.ndarray, features: np.ndarray) -> np.ndarray:
+    """Mean predictions (n, C), float64, rows sum to 1."""
+    predictive = LaplacePredictive(laplace)
+    z, f = (torch.from_numpy(np.asarray(values, np.float32)) for values in (logits, features))
+    with torch.inference_mode():
+        p = torch.cat([predictive(z[i:i + 256], f[i:i + 256])[0] for i in range(0, len(z), 256)]).double().numpy()
+    return p / p.sum(axis=1, keepdims=True)
+
+
+def _fit_laplace(fitted: Pictures, held_out: Pictures, fit: Fit, seed: int) -> Tuple[Laplace, Dict[str, float]]:
+    """The posterior with tau from all held-out pictures; it gives probabilities if halves say that they are better."""
+    factors = fit_factors(fitted.logits.numpy(), fitted.features.numpy())
+    z, f, y = held_out.logits.numpy(), held_out.features.numpy(), held_out.labels.numpy()
+    judged = np.empty(z.shape)
+    for one, other in (halves(len(y), seed), halves(len(y), seed)[::-1]):
+        judged[other] = laplace_probabilities(choose_tau(factors, z[one], f[one], y[one])[0], z[other], f[other])
+    scaled = cross_fitted(z, y, fit, seed)
+    chosen, _ = choose_tau(factors, z, f, y)
+    chosen = replace(chosen, gives_probabilities=clearly_better(judged, scaled, y))
+    rows = np.arange(len(y))
+    return chosen, {'nll_laplace': round(float(-np.log(np.maximum(judged[rows, y], 1e-30)).mean()), 4),
+                    'laplace_tau': float(f'{chosen.tau:.4g}')}
+
+
+def _fit_ood(name: str, known: Pictures, fitted: Pictures, held_out: Pictures,
+             foreign: Optional[Mapping[str, Tuple[np.ndarray, np.ndarray]]], head: Optional[LinearHead], seed: int
+             ) -> Tuple[OodCalibration, str, Dict[str, Any]]:
+    """The score with its calibration, why it, and what it does on foreign pictures that did not choose it."""
+    chosen_by, judged_by = split_groups({group: Pictures.of(*both) for group, both in (foreign or {}).items()}, seed)
+    found: Dict[str, Any] = {}
+    reason = ''
+    if name == AUTO:
+        choice: OodChoice = choose_ood(fitted, held_out, chosen_by or None, head)
+        name, reason = choice.method, choice.reason
+        found['ood_choice'] = {method: {group: round(value, 4) for group, value in groups.items()}
+                               for method, groups in choice.auroc.items()}
+    score = ood_method(name).fit(fitted.logits, fitted.features, fitted.labels, head)
+    # A score that was fitted to nothing may be calibrated on every picture.
+    judged = held_out if score.fitted else known
+    with torch.inference_mode():
+        scores = score(judged.logits, judged.features).numpy()
+        calibration = OodCalibration.of(score, name, scores)
+        for group, pictures in judged_by.items():
+            foreign_scores = score(pictures.logits, pictures.features).numpy()
+            found.setdefault('ood_auroc', {})[group] = round(auroc(scores, foreign_scores), 4)
+            found.setdefault('unknown_rate', {})[group] = round(
+                float(np.mean(calibration.p_value(foreign_scores) < 0.01)), 4)
+    return calibration, reason, found
+
+
+def cross_fitted_metrics(logits: np.ndarray, labels: np.ndarray, alpha: float, seed: int = 0,
+                         fit: Fit = temperature_fit, conformal: str = 'lac') -> Dict[str, Any]:
     """How calibration does on pictures it has not seen: each half is judged by what was fitted on the other.
 
     Returns:
@@ -74,25 +203,26 @@ def cross_fitted_metrics(logits: np.ndarray, labels: np.ndarray, alpha: float, s
         hold the true class, and their mean size.
     """
     n = len(labels)
+    rows = np.arange(n)
     order = np.argsort(-logits, axis=1)
-    plain, scaled, inside, sizes, nll = softmax(logits, 1.0), np.empty(logits.shape), [], [], 0.0
+    plain, scaled = softmax(logits, 1.0), np.empty(logits.shape)
+    covered, sizes = 0.0, 0.0
     for fitted, judged in (halves(n, seed), halves(n, seed)[::-1]):
-        temperature = fit_temperature(logits[fitted], labels[fitted])
-        quantile = lac_quantile(softmax(logits[fitted], temperature), labels[fitted], alpha)
-        scaled[judged] = softmax(logits[judged], temperature)
-        sets = 1 - scaled[judged] <= quantile
-        inside += sets[np.arange(len(judged)), labels[judged]].tolist()
-        sizes += sets.sum(axis=1).clip(1).tolist()
-        nll += negative_log_likelihood(logits[judged], labels[judged], temperature) * len(judged) / n
+        scale = fit(logits[fitted], labels[fitted])
+        scaled[judged] = scale(logits[judged])
+        sets = fit_conformal(scale(logits[fitted]), labels[fitted], alpha, conformal, seed=seed)
+        coverage, size = coverage_and_size(sets.inside(scaled[judged]), labels[judged], scaled[judged])
+        covered, sizes = covered + coverage * len(judged) / n, sizes + size * len(judged) / n
     figures = {
         'pictures': n,
         'top1': np.mean(order[:, 0] == labels),
         'top5': np.mean((order[:, :5] == labels[:, None]).any(axis=1)),
-        'nll_plain': negative_log_likelihood(logits, labels), 'nll': nll,
+        'nll_plain': negative_log_likelihood(logits, labels),
+        'nll': -np.log(np.maximum(scaled[rows, labels], 1e-300)).mean(),
         'brier_plain': brier(plain, labels), 'brier': brier(scaled, labels),
         'ece_plain': expected_calibration_error(plain, labels), 'ece': expected_calibration_error(scaled, labels),
         'ece_floor': calibration_error_floor(scaled, seed),
-        'conformal_coverage': np.mean(inside), 'conformal_mean_size': np.mean(sizes),
+        'conformal_coverage': covered, 'conformal_mean_size': sizes,
     }
     return {name: round(float(value), 4) if name != 'pictures' else n for name, value in figures.items()}
 

@@ -20,6 +20,7 @@ from ..errors import BundleError, ConfigError
 CONFORMAL_METHODS = ('lac', 'per_class', 'aps', 'raps')
 _PENALTIES = (0.001, 0.01, 0.1, 0.2, 0.5)  # those that the authors of RAPS try
 _NO_THRESHOLD = 1e9  # above every score: all classes
+_ROUNDING = 1e-6  # of sums of float32 probabilities: a threshold of 1 means all classes
 
 
 def lac_quantile(probabilities: np.ndarray, labels: np.ndarray, alpha: float) -> float:
@@ -130,11 +131,12 @@ class Conformal:
         if self.method in ('lac', 'per_class'):
             return _best_first(p, np.flatnonzero(1 - p <= self._limit))
         scores = class_scores(p[None], self.method, self.penalty, self.free)[0]
-        return _best_first(p, np.flatnonzero(scores <= self._limit[0]))
+        return _best_first(p, np.flatnonzero(scores <= self._limit[0] + _ROUNDING))
 
     def inside(self, probabilities: np.ndarray) -> np.ndarray:
         """Which classes are in the sets of pictures (n, C), bool, as they stand: a set may be empty."""
-        return class_scores(probabilities, self.method, self.penalty, self.free) <= self._limit
+        rounding = 0 if self.method in ('lac', 'per_class') else _ROUNDING
+        return class_scores(probabilities, self.method, self.penalty, self.free) <= self._limit + rounding
 
 
 def fit_conformal(probabilities: np.ndarray, labels: np.ndarray, alpha: float, method: str = 'lac',

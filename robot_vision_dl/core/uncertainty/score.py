@@ -48,6 +48,18 @@ class OodScore(nn.Module):
         raise NotImplementedError
 
 
+def linear_head(head: nn.Module) -> Optional[LinearHead]:
+    """Weights of a network's ``head`` in float32 on the CPU; None where its logits are not linear in the features.
+
+    SqueezeNet's own head (convolution, ReLU, mean over the picture) is not: the mean of rectified maps is no function
+    of the mean of the maps.
+    """
+    if not isinstance(head, nn.Linear):
+        return None
+    weight = head.weight.detach().float().cpu()
+    return LinearHead(weight, torch.zeros(len(weight)) if head.bias is None else head.bias.detach().float().cpu())
+
+
 def require_head(method: str, head: Optional[LinearHead]) -> LinearHead:
     """The head, or a RobotVisionError that says that the method cannot do without."""
     if head is None:

@@ -1,0 +1,48 @@
+"""Vector scaling: a weight and an offset for each class, where one temperature is not enough."""
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+
+class VectorScaling(NamedTuple):
+    """softmax(w (z - mean z) + b); may change which class is best. A constant added to all logits changes nothing.
+
+    Attributes:
+        weight: w, float32, shape (C,).
+        bias: b, float32, shape (C,).
+    """
+
+    weight: torch.Tensor
+    bias: torch.Tensor
+
+    def __call__(self, logits: torch.Tensor) -> torch.Tensor:
+        """Scaled logits (..., C), float32."""
+        z = logits.float()
+        return torch.addcmul(self.bias, z - z.mean(-1, keepdim=True), self.weight)
+
+
+def fit_vector_scaling(logits: np.ndarray, labels: np.ndarray, temperature: float, decay: float = 1e-3
+                       ) -> VectorScaling:
+    """The weights and offsets with the least negative log-likelihood (Guo et al. 2017), in float64.
+
+    Args:
+        logits, labels: shapes (n, C) and (n,), of pictures that took no part in training.
+        temperature: the best single T; the search starts there.
+        decay: pulls ln(w T) and b to 0, or a class that is always right would run away: that much times their squares
+            is added to the mean likelihood.
+    """
+    z, y = torch.from_numpy(np.asarray(logits, np.float64)), torch.from_numpy(np.asarray(labels, np.int64))
+    z = (z - z.mean(1, keepdim=True)) / temperature
+    logs = torch.zeros(2, z.shape[1], dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([logs], max_iter=200, tolerance_grad=1e-9, line_search_fn='strong_wolfe')
+
+    def closure() -> torch.Tensor:
+        optimizer.zero_grad()
+        scaled = z * logs[0].exp() + logs[1]
+        loss = torch.nn.functional.cross_entropy(scaled, y) + decay * logs.square().sum()
+        loss.backward()
+        return loss
+    optimizer.step(closure)
+    log_weight, bias = logs.detach()
+    return VectorScaling((log_weight.exp() / temperature).float(), bias.float())

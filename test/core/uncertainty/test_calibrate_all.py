@@ -1,0 +1,120 @@
+"""Calibration of everything at once on planted data, and its way through a bundle."""
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from robot_vision_dl.core.bundle import load_bundle
+from robot_vision_dl.core.bundle_writer import save_bundle
+from robot_vision_dl.core.errors import BundleError, ConfigError
+from robot_vision_dl.core.model_card import render_card
+from robot_vision_dl.core.network import build_network
+from robot_vision_dl.core.preprocess import Preprocessing
+from robot_vision_dl.core.uncertainty.calibrate import Calibration, FusionTimes, calibrate, clearly_better
+from robot_vision_dl.core.uncertainty.laplace import NAMES
+from robot_vision_dl.core.uncertainty.score import LinearHead, linear_head
+
+C, F = 4, 64
+NAMES_OF_CLASSES = ('a', 'b', 'c', 'd')
+PRE = Preprocessing(resize=32, crop=(32, 32))
+
+
+def pictures(n, seed, scale=3.0, shift=0.0):
+    """Outputs of an overconfident linear head on clusters of features."""
+    rng = np.random.default_rng(seed)
+    centres = np.random.default_rng(99).normal(size=(C, F))
+    labels = rng.integers(C, size=n)
+    features = centres[labels] * 0.15 + rng.normal(size=(n, F)) + shift
+    weight = centres
+    logits = scale * 0.3 * features @ weight.T
+    return logits.astype(np.float32), features.astype(np.float32), labels, LinearHead(
+        torch.from_numpy(0.3 * scale * weight).float(), torch.zeros(C))
+
+
+def test_everything_at_once():
+    logits, features, labels, head = pictures(600, 0)
+    known_logits, known_features, known_labels, _ = pictures(500, 1)
+    foreign = {'moved': pictures(100, 2, shift=1.5)[:2]}
+    found = calibrate(logits, features, labels, ood='auto', reference=(known_logits, known_features, known_labels),
+                      head=head, foreign=foreign, conformal='aps', scaling='auto')
+    assert found.temperature > 1.5
+    assert found.conformal.method == 'aps'
+    assert found.laplace is not None
+    assert found.metrics['nll'] < found.metrics['nll_plain']
+    assert found.metrics['ood_auroc']['moved'] > 0.9
+    assert found.metrics['unknown_rate']['moved'] > 0.3
+    assert found.ood.method in found.ood_reason
+    assert len(found.ood.scores) == 600
+    card = render_card('x', build_network('resnet20_cifar', C).architecture, NAMES_OF_CLASSES, PRE, found, {})
+    for text in ('(aps)', 'Laplace', found.ood.method, 'moved', 'AUROC'):
+        assert text in card
+
+
+def test_laplace_gives_probabilities_only_where_they_are_clearly_better():
+    rng = np.random.default_rng(3)
+    p = rng.dirichlet(np.ones(3), 2000)
+    labels = (p.cumsum(1) < rng.random((2000, 1))).sum(1)
+    blurred = 0.7 * p + 0.1
+    assert clearly_better(p, blurred, labels)
+    assert not clearly_better(blurred, p, labels)
+    assert not clearly_better(p, p, labels)
+
+
+def test_networks_without_a_linear_head_get_what_is_possible():
+    logits, features, labels, _ = pictures(200, 4)
+    found = calibrate(logits, features, labels, ood='auto')
+    assert found.laplace is None
+    assert found.ood.method not in ('vim', 'react')
+    assert linear_head(build_network('squeezenet1_1', 3).head) is None
+    network = build_network('resnet20_cifar', 3)
+    assert torch.equal(linear_head(network.head).weight, network.head.weight)
+
+
+def test_wrong_wishes_are_refused():
+    logits, features, labels, head = pictures(100, 5)
+    with pytest.raises(ConfigError, match="scaling must be one of temperature, vector, auto, got 'magic'"):
+        calibrate(logits, features, labels, scaling='magic')
+    with pytest.raises(ConfigError, match="no conformal method 'magic'"):
+        calibrate(logits, features, labels, conformal='magic')
+
+
+@pytest.fixture(scope='module')
+def calibration() -> Calibration:
+    logits, features, labels, head = pictures(300, 6)
+    found = calibrate(logits, features, labels, ood='vim', head=head, conformal='raps', scaling='vector')
+    return replace(found, precision='bfloat16', device='cuda', fusion=FusionTimes(0.8, 4.5))
+
+
+def test_bundle_keeps_all_of_it(tmp_path, calibration):
+    save_bundle(tmp_path / 'b', build_network('resnet20_cifar', C), NAMES_OF_CLASSES, PRE, calibration=calibration)
+    bundle = load_bundle(tmp_path / 'b')
+    assert bundle.conformal == calibration.conformal
+    assert bundle.fusion == FusionTimes(0.8, 4.5)
+    assert (bundle.precision, bundle.device) == ('bfloat16', 'cuda')
+    for one, other in zip(bundle.vector, calibration.vector):
+        assert torch.equal(one, other)
+    for name in NAMES:
+        assert torch.equal(getattr(bundle.laplace, name), getattr(calibration.laplace, name))
+    assert bundle.laplace.tau == calibration.laplace.tau
+    assert bundle.ood.method == 'vim'
+
+
+@pytest.mark.parametrize('change, message', [
+    (('device', 'tpu'), 'calibration.device: must be cpu or cuda'),
+    (('vector', 1), 'calibration.vector: must be true'),
+    (('laplace', {'tau': -1, 'temperature': 1.0, 'gives_probabilities': False}), r'laplace.tau: must be a number'),
+    (('laplace', {'tau': 1.0, 'temperature': 1.0, 'gives_probabilities': 0}), 'gives_probabilities: must be true'),
+    (('fusion', {'correlation_time_s': 99.0, 'change_time_s': 1.0}), 'correlation_time_s: must be a number in 0..60'),
+    (('conformal', {'method': 'no', 'alpha': 0.1, 'thresholds': [0.5], 'penalty': 0, 'free': 0}), "no method 'no'"),
+    (('magic', 1), "the key 'magic' is not known"),
+])
+def test_bundle_refuses_what_cannot_be(tmp_path, calibration, change, message):
+    folder = tmp_path / 'b'
+    save_bundle(folder, build_network('resnet20_cifar', C), NAMES_OF_CLASSES, PRE, calibration=calibration)
+    values = json.loads((folder / 'bundle.json').read_text())
+    values['calibration'][change[0]] = change[1]
+    (folder / 'bundle.json').write_text(json.dumps(values))
+    with pytest.raises(BundleError, match=message):
+        load_bundle(folder)

@@ -1,0 +1,54 @@
+"""Vector scaling against scikit-learn's logistic regression and planted scalings."""
+import numpy as np
+import pytest
+import torch
+
+from robot_vision_dl.core.uncertainty.temperature import fit_temperature, negative_log_likelihood
+from robot_vision_dl.core.uncertainty.vector import VectorScaling, fit_vector_scaling
+
+
+def planted(weight, bias, n=6000, seed=0):
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(0, 2, (n, len(weight)))
+    centred = logits - logits.mean(1, keepdims=True)
+    p = np.exp(centred * weight + bias)
+    p /= p.sum(1, keepdims=True)
+    return logits, (p.cumsum(1) < rng.random((n, 1))).sum(1)
+
+
+def test_finds_a_planted_scaling():
+    weight, bias = np.array([0.5, 1.0, 1.5, 0.8]), np.array([0.5, -0.5, 0.0, 0.0])
+    logits, labels = planted(weight, bias, n=20000)
+    found = fit_vector_scaling(logits, labels, fit_temperature(logits, labels), decay=0.0)
+    np.testing.assert_allclose(found.weight, weight, rtol=0.08)
+    np.testing.assert_allclose(found.bias - found.bias.mean(), bias - bias.mean(), atol=0.08)
+
+
+def test_two_classes_are_logistic_regression():
+    linear_model = pytest.importorskip('sklearn.linear_model')
+    logits, labels = planted(np.array([0.7, 0.7]), np.array([0.4, -0.4]), n=500, seed=1)
+    found = fit_vector_scaling(logits, labels, 1.0, decay=0.0)
+    # With two classes (z - mean z) is half the difference d, so p(1) = sigmoid(-(w0 + w1) d / 2 + b1 - b0).
+    reference = linear_model.LogisticRegression(C=1e9, tol=1e-10).fit(logits[:, :1] - logits[:, 1:], labels)
+    assert -float(found.weight.sum()) / 2 == pytest.approx(reference.coef_[0, 0], rel=1e-3)
+    assert float(found.bias[1] - found.bias[0]) == pytest.approx(reference.intercept_[0], abs=1e-3)
+
+
+def test_is_at_least_as_good_as_a_temperature_where_it_was_fitted():
+    logits, labels = planted(np.array([0.3, 1.2, 1.0]), np.array([0.0, 0.3, 0.0]), seed=2)
+    temperature = fit_temperature(logits, labels)
+    scaled = fit_vector_scaling(logits, labels, temperature)(torch.from_numpy(logits)).numpy()
+    assert negative_log_likelihood(scaled, labels) < negative_log_likelihood(logits, labels, temperature) - 0.01
+
+
+def test_a_constant_added_to_the_logits_changes_nothing():
+    scaling = VectorScaling(torch.tensor([0.5, 2.0]), torch.tensor([0.1, 0.2]))
+    z = torch.tensor([[1.0, 3.0]])
+    torch.testing.assert_close(scaling(z + 50), scaling(z), atol=1e-4, rtol=0)
+
+
+def test_a_class_that_is_always_right_does_not_run_away():
+    logits = np.eye(3)[np.arange(300) % 3] * 5
+    found = fit_vector_scaling(logits, np.arange(300) % 3, 1.0)
+    assert found.weight.max() < 20
+    assert found.bias.abs().max() < 5
