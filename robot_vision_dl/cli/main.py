@@ -19,6 +19,8 @@ COMMANDS = {
     'run': 'run the classifier node on camera topics',
     'play': 'publish the images of a bag, without rosbag2',
     'bag': 'look into bags and make them',
+    'evaluate': 'judge models on bags: how good, how sure, whether to deploy',
+    'compare': 'say what differs between two evaluations',
     'train': 'fine-tune a network on labelled bags, to a calibrated model bundle',
     'models': 'list, show, verify and import model bundles',
     'export': 'write the network of a bundle as ONNX or torch.export program',

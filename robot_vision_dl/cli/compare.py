@@ -1,0 +1,50 @@
+"""``robot-vision compare``: two evaluations side by side."""
+import argparse
+from pathlib import Path
+
+HELP = 'Say what differs between two evaluations, and whether that is more than chance.'
+EXAMPLES = """examples:
+  robot-vision compare old/metrics.json new/metrics.json
+  robot-vision compare both/ both/ --models old new              two models of one evaluation
+  robot-vision compare old/ new/ --fail-if-worse risk accuracy   exit code 1 if the second is shown to be worse
+
+The intervals are paired: both must have been judged on the same labelled frames."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    parser.add_argument('first', metavar='A.json', help='metrics.json, or the folder of an evaluation')
+    parser.add_argument('second', metavar='B.json')
+    parser.add_argument('--models', nargs=2, metavar=('A', 'B'), help='which model of each, where there are several')
+    parser.add_argument('--fail-if-worse', nargs='+', default=[], metavar='FIGURE',
+                        help='exit code 1 if one of these is worse by more than chance')
+    parser.add_argument('--markdown', type=Path, metavar='FILE', help='write the table there, for a pull request')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Compare."""
+    from ..core.errors import ConfigError
+    from ..core.spelling import did_you_mean
+    from ..evaluation.bootstrap import RATIOS
+    from ..evaluation.compare import difference_lines, model_of, read_metrics
+    from ..evaluation.evaluator import compare_models
+    for figure in args.fail_if_worse:
+        if figure not in RATIOS:
+            raise ConfigError(f'--fail-if-worse {figure}: no such figure; {did_you_mean(figure, RATIOS)}')
+    first, second = read_metrics(args.first), read_metrics(args.second)
+    chosen = args.models or (None, None)
+    a, b = model_of(first, args.first, chosen[0]), model_of(second, args.second, chosen[1])
+    options = first['options']
+    found = compare_models(first['models'][a], second['models'][b], options['draws'], options['seed'])
+    lines = difference_lines(found)
+    print(f'{b} ({args.second}) minus {a} ({args.first})\n')
+    print('\n'.join(lines))
+    if args.markdown:
+        args.markdown.write_text(f'{b} minus {a}\n\n```\n' + '\n'.join(lines) + '\n```\n', encoding='utf-8')
+    if args.fail_if_worse and not found:
+        print('FAILED: the two cannot be compared')
+        return 1
+    worse = [figure for figure in args.fail_if_worse if found and found.get(figure, {}).get('verdict') == 'worse']
+    for figure in worse:
+        print(f'FAILED: {figure} is worse')
+    return 1 if worse else 0

@@ -1,0 +1,172 @@
+"""``robot-vision evaluate``: replay bags, know how good a model is."""
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import Dict, List
+
+from ..core.config import ClassifierConfig
+from ..core.errors import ConfigError
+
+HELP = 'Judge models on bags: how often right, how sure, how quick, and whether to deploy.'
+EXAMPLES = """examples:
+  robot-vision evaluate recording/ --out report                  the default model; labels beside the bag, if there are
+  robot-vision evaluate day1/ day2/ --model models/new --model models/old --out report
+  robot-vision evaluate test/ --model models/new --out report --fail-under accuracy=.9 --fail-over ece=.05 risk=.02
+  robot-vision evaluate drive.bag --labels none --out report --write-bag decisions.mcap
+
+Labels: a labels.yaml or labels.csv beside the bag, or a topic that ends with /label; see `robot-vision bag extract
+--help`. Without labels there is everything that needs none.
+
+DIR gets report.html (opens anywhere, needs no network), metrics.json (`--schema` explains it), frames.csv (one row a
+frame), summary.md (for a pull request) and speed.json. Exit codes: 0 done, 1 a demand is not met, 2 wrong use or input."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    from ..evaluation.options import RunOptions
+    run = RunOptions()
+    parser.add_argument('bags', nargs='*', metavar='BAG', help='.bag, .mcap or .db3 files, folders, globs')
+    parser.add_argument('--model', action='append', default=[], metavar='M', dest='models',
+                        help='bundle folder, name of one in models/, or torchvision:<architecture>; several are '
+                        f'compared with the first (default: {ClassifierConfig().model})')
+    parser.add_argument('--out', metavar='DIR', help='where the report goes; an earlier one there is replaced')
+    parser.add_argument('--labels', nargs='+', default=['auto'], metavar='SOURCE',
+                        help='auto, topic:NAME, a .yaml or .csv file, or none (default: auto)')
+    parser.add_argument('--hold', type=float, default=0.0, metavar='S',
+                        help='a label of a topic or CSV file holds no longer than this; default: until the next')
+    parser.add_argument('--ignore', nargs='+', default=[], metavar='LABEL', help='leave out frames with these labels')
+    parser.add_argument('--map', nargs='+', default=[], metavar='LABEL=CLASS', dest='label_map',
+                        help="a label of the bags is this class of the model, or unknown, or ignore")
+    parser.add_argument('--topics', nargs='+', default=[], metavar='TOPIC', help='image topics; default: all')
+    parser.add_argument('--params-file', metavar='FILE', help='the deployment: a ROS parameter file of the node')
+    parser.add_argument('--set', nargs='+', default=[], metavar='NAME=VALUE', dest='changes',
+                        help='parameters of the node, e.g. decision.abstain_cost=.2 fusion.enabled=false')
+    parser.add_argument('--device', metavar='D', help='auto, cpu, cuda or cuda:<n>')
+    parser.add_argument('--batch', type=int, default=run.batch, metavar='N',
+                        help='frames in a forward pass; decisions do not depend on it (default: %(default)s)')
+    parser.add_argument('--no-exact', action='store_true', help='do not run a recording again, frame by frame, where '
+                        'rounding in a batch might turn a decision')
+    parser.add_argument('--workers', type=int, default=1, metavar='N', help='processes that share the recordings')
+    parser.add_argument('--cluster', default='', metavar='ADDRESS', help='Dask scheduler that shares them')
+    parser.add_argument('--write-bag', default='', metavar='OUT.mcap', help='decisions and uncertainty as a ROS 2 bag, '
+                        'under the topics of the live node, with the stamps of the input')
+    parser.add_argument('--copy-topics', action='store_true', help="with the bag's own topics beside them")
+    parser.add_argument('--fail-under', nargs='+', default=[], metavar='NAME=X', help='exit code 1 if a figure is less')
+    parser.add_argument('--fail-over', nargs='+', default=[], metavar='NAME=X', help='exit code 1 if a figure is more')
+    parser.add_argument('--seed', type=int, default=run.seed, help='of the bootstrap')
+    parser.add_argument('--schema', action='store_true', help='explain metrics.json and exit')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluate."""
+    if args.schema:
+        from ..evaluation.summary import SCHEMA
+        print(SCHEMA, end='')
+        return 0
+    if not args.bags:
+        raise ConfigError('which bags? Give .bag, .mcap or .db3 files or folders; --help has examples')
+    if not args.out:
+        raise ConfigError('where should the report go? Give --out DIR')
+    from ..evaluation.gates import check_gates, parse_gates
+    from ..evaluation.output import OutputFolder
+    gates = parse_gates(args.fail_under, args.fail_over)
+    options = _options(args)
+    models = args.models or [options.deployment.model]
+    with OutputFolder(args.out) as out:
+        evaluation = _evaluate(args, options, models)
+        metrics = evaluation.metrics
+        metrics['gates'] = check_gates(metrics, gates)
+        evaluation.write(out.work)
+        out.commit()
+    for problem in evaluation.problems:
+        print(f'robot-vision evaluate: {problem}', file=sys.stderr)
+    _say(metrics, evaluation.speed(), Path(args.out))
+    failed = [gate for gate in metrics['gates'] if not gate['passed']]
+    for gate in failed:
+        print(f'FAILED {gate["reason"]}', file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _evaluate(args: argparse.Namespace, options, models: List[str]):
+    from ..evaluation.evaluator import evaluate
+    from ..evaluation.recordings import open_recordings
+    recordings = open_recordings(args.bags, options)
+    with ProgressBar(sum(recording.frames for recording in recordings)) as bar:
+        return evaluate(args.bags, models, options, workers=args.workers, cluster=args.cluster,
+                        write_bag=args.write_bag, copy_topics=args.copy_topics, progress=bar, recordings=recordings)
+
+
+def _options(args: argparse.Namespace):
+    from ..data.labels import LabelConfig
+    from ..evaluation.deployment import deployment
+    from ..evaluation.options import EvaluationOptions, RunOptions
+    changes = list(args.changes)
+    if args.device:
+        changes.append(f'device={args.device}')
+    if args.workers < 1:
+        raise ConfigError(f'--workers: must be at least 1, got {args.workers}')
+    label_map = {}
+    for text in args.label_map:
+        label, _, name = text.partition('=')
+        if not label or not name:
+            raise ConfigError(f'--map {text!r}: expected LABEL=CLASS')
+        label_map[label] = name
+    return EvaluationOptions(
+        deployment(args.params_file, changes), LabelConfig(tuple(args.labels), args.hold, tuple(args.ignore)),
+        tuple(args.topics), label_map, RunOptions(batch=args.batch, exact=not args.no_exact, seed=args.seed))
+
+
+class ProgressBar:
+    """Frames done of all, and how long it will take; on a terminal only."""
+
+    def __init__(self, total: int):
+        self._total, self._done = total, {}  # type: int, Dict[str, int]
+        self._began = time.monotonic()
+        self._next = 0.0
+        self._shown = sys.stderr.isatty()
+
+    def __enter__(self) -> 'ProgressBar':
+        return self
+
+    def __exit__(self, *_) -> None:
+        if self._shown:
+            print('\r\x1b[K', end='', file=sys.stderr, flush=True)
+
+    def __call__(self, recording: str, done: int) -> None:
+        """Frames of a recording that are done."""
+        self._done[recording] = done
+        now = time.monotonic()
+        if not self._shown or now < self._next:
+            return
+        self._next = now + 0.2
+        total = sum(self._done.values())
+        share = min(1.0, total / max(1, self._total))
+        rate = total / max(1e-9, now - self._began)
+        left = (self._total - total) / rate if rate else 0.0
+        filled = round(24 * share)
+        print(f'\r[{"#" * filled}{"." * (24 - filled)}] {total}/{self._total} frames, {rate:.0f} a second, '
+              f'{int(left) // 60}:{int(left) % 60:02d} left\x1b[K', end='', file=sys.stderr, flush=True)
+
+
+def _say(metrics, speed, out: Path) -> None:
+    """Verdict and the way to the report."""
+    from ..evaluation.compare import difference_lines
+    from ..evaluation.verdict import verdict_of
+    marks = {'good': '+', 'care': '!', 'bad': '-', 'info': ' '}
+    for name, model in metrics['models'].items():
+        found = verdict_of(model, [gate for gate in metrics['gates'] if gate['model'] == name])
+        print(f'{name}: {found.headline}')
+        for point in found.points:
+            print(f'  {marks[point.mood]} {point.text}')
+    for comparison in metrics['comparisons']:
+        print(f'\n{comparison["second"]} minus {comparison["first"]}:')
+        print('\n'.join('  ' + line for line in difference_lines(comparison['differences'])))
+    decided = sum(recording['decided'] for recording in metrics['recordings'])
+    dropped: Dict[str, int] = {}
+    for recording in metrics['recordings']:
+        for reason, count in recording['dropped'].items():
+            dropped[reason] = dropped.get(reason, 0) + count
+    lost = ', '.join(f'{count} {reason}' for reason, count in dropped.items()) or 'none'
+    print(f'\n{decided} frames of {len(metrics["recordings"])} recording(s), dropped: {lost}; '
+          f'{speed["frames_per_s"]:.0f} frames a second\nreport: {out / "report.html"}')

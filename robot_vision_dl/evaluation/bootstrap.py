@@ -1,0 +1,199 @@
+"""Confidence intervals from whole recordings or tracks, since the frames of one are not independent.
+
+Groups are drawn with replacement (cluster bootstrap; Davison and Hinkley 1997, section 3.8). Figures are ratios of sums
+over groups, so a draw is a weighting of the groups. For two models on the same frames the same draws are used, which
+keeps what both find hard out of their difference.
+"""
+from dataclasses import dataclass
+from typing import Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+
+from .table import ACCEPTED, FrameTable
+from .tracks import track_places
+
+FEW_GROUPS = 10
+_CHUNK = 64
+BLOCK_S = 10.0
+
+
+class Ratio(NamedTuple):
+    """A figure as a ratio of two sums; ``higher``: more is better."""
+
+    above: str
+    below: str
+    higher: bool
+
+
+RATIOS: Dict[str, Ratio] = {
+    'accuracy': Ratio('right', 'known', True),
+    'nll': Ratio('nll', 'known', False),
+    'brier': Ratio('brier', 'known', False),
+    'fused.accuracy': Ratio('fused_right', 'known', True),
+    'fused.nll': Ratio('fused_nll', 'known', False),
+    'fused.brier': Ratio('fused_brier', 'known', False),
+    'coverage': Ratio('accepted', 'labelled', True),
+    'risk': Ratio('accepted_wrong', 'accepted', False),
+    'cost': Ratio('cost', 'labelled', False),
+}
+"""Figures that have intervals, by name."""
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Sums over groups of frames.
+
+    Attributes:
+        by: what a group is: ``recording``, ``track`` or ``block``.
+        names: of the groups.
+        sums: by name, float64, one value a group.
+    """
+
+    by: str
+    names: Tuple[str, ...]
+    sums: Mapping[str, np.ndarray]
+
+    def value(self, ratio: Ratio) -> float:
+        """A figure over all groups; NaN where its lower sum is 0."""
+        below = float(self.sums[ratio.below].sum())
+        return float(self.sums[ratio.above].sum()) / below if below else float('nan')
+
+
+class Interval(NamedTuple):
+    """A figure and where it lies with 95 % confidence; NaN where it cannot be told."""
+
+    value: float
+    low: float
+    high: float
+
+
+def group_frames(table: FrameTable, gap_s: float) -> Tuple[str, Tuple[str, ...], np.ndarray]:
+    """(by, names, group of each row; -1: unlabelled): recordings if there are ten, else tracks, else blocks of 10 s.
+
+    Where even blocks are fewer than ten, the kind that gives most groups is taken, tracks before blocks.
+    """
+    labelled = table.known | table.unknown
+    candidates = []
+    recordings = np.where(labelled, table.rows['recording'], -1)
+    candidates.append(('recording', table.recordings, recordings))
+    tracks = np.full(len(table), -1)
+    found = track_places(table, gap_s)
+    for number, (_, places) in enumerate(found):
+        tracks[places] = number
+    candidates.append(('track', tuple(name for name, _ in found), tracks))
+    blocks, names = np.full(len(table), -1), []
+    for places in table.cameras():
+        rows = table.rows[places]
+        number = ((rows['stamp_ns'] - rows['stamp_ns'][0]) // int(BLOCK_S * 1e9)).astype(np.int64)
+        where = f'{table.recordings[rows["recording"][0]]}{table.topics[rows["topic"][0]]}'
+        for block in np.unique(number[labelled[places]]).tolist():
+            blocks[places[(number == block) & labelled[places]]] = len(names)
+            names.append(f'{where} {block * BLOCK_S:g} s')
+    candidates.append(('block', tuple(names), blocks))
+    for by, names_, groups in candidates:
+        if len(np.unique(groups[groups >= 0])) >= FEW_GROUPS:
+            return by, tuple(names_), groups
+    return max(candidates[1:], key=lambda item: len(item[1]))
+
+
+def group_sums(table: FrameTable, gap_s: float, abstain_cost: float) -> Groups:
+    """What :data:`RATIOS` are made of.
+
+    ``cost`` of a frame: 0 for acting rightly, or for calling unknown what is; 1 for acting wrongly; ``abstain_cost``
+    otherwise.
+    """
+    by, names, groups = group_frames(table, gap_s)
+    inside = groups >= 0
+    rows, groups = table.rows[inside], groups[inside]
+    count = len(names)
+    known = rows['target'] >= 0
+    accepted = rows['outcome'] == ACCEPTED
+    wrong = accepted & (rows['fused_predicted'] != rows['target'])
+
+    def summed(values: np.ndarray) -> np.ndarray:
+        return np.bincount(groups, np.nan_to_num(values.astype(np.float64)), count)
+
+    sums = {
+        'known': summed(known), 'labelled': summed(np.ones(len(rows))),
+        'accepted': summed(accepted), 'accepted_wrong': summed(wrong),
+        'cost': summed(frame_costs(rows, abstain_cost)),
+    }
+    for prefix in ('', 'fused_'):
+        sums[f'{prefix}right'] = summed(known & (rows[f'{prefix}predicted'] == rows['target']))
+        sums[f'{prefix}nll'] = summed(np.where(known, nll_of(rows[f'{prefix}p_target']), 0))
+        sums[f'{prefix}brier'] = summed(np.where(known, brier_of(rows, prefix), 0))
+    return Groups(by, names, sums)
+
+
+def nll_of(p_target: np.ndarray) -> np.ndarray:
+    """-ln p, nats; 0 counts as the least normal number; NaN stays."""
+    return -np.log(np.maximum(p_target, np.finfo(np.float64).tiny))
+
+
+def brier_of(rows: np.ndarray, prefix: str = '') -> np.ndarray:
+    """sum_c (p_c - [c is the target])^2, in 0..2."""
+    return rows[f'{prefix}square'] - 2 * rows[f'{prefix}p_target'] + 1
+
+
+def frame_costs(rows: np.ndarray, abstain_cost: float) -> np.ndarray:
+    """Cost of the decision about each labelled frame, in 0..1; see :func:`group_sums`."""
+    accepted = rows['outcome'] == ACCEPTED
+    wrong = accepted & (rows['fused_predicted'] != rows['target'])
+    noticed = (rows['outcome'] == 2) & (rows['target'] == -1)
+    return np.where(wrong, 1.0, np.where(accepted | noticed, 0.0, abstain_cost))
+
+
+def draw_weights(groups: int, draws: int, seed: int):
+    """How often each group was drawn, int64 (some draws, groups), chunk after chunk."""
+    rng = np.random.default_rng(seed)
+    for begin in range(0, draws, _CHUNK):
+        yield rng.multinomial(groups, np.full(groups, 1 / groups), size=min(_CHUNK, draws - begin))
+
+
+def intervals(groups: Groups, draws: int, seed: int) -> Dict[str, Interval]:
+    """95 % percentile intervals of all figures; NaN with fewer than two groups."""
+    samples = _sampled([groups], draws, seed)[0]
+    return {name: _interval(groups.value(ratio), samples.get(name)) for name, ratio in RATIOS.items()}
+
+
+def differences(a: Groups, b: Groups, draws: int, seed: int) -> Dict[str, Interval]:
+    """Figures of ``b`` minus those of ``a``, which must be sums over the same groups, with paired intervals."""
+    first, second = _sampled([a, b], draws, seed)
+    result = {}
+    for name, ratio in RATIOS.items():
+        sample = second[name] - first[name] if name in first else None
+        result[name] = _interval(b.value(ratio) - a.value(ratio), sample)
+    return result
+
+
+def verdict(name: str, difference: Interval) -> str:
+    """``better``, ``worse``, ``tie`` or ``unclear`` (no interval) of the second model against the first.
+
+    A tie means that the interval holds 0: these recordings show no difference.
+    """
+    if not np.isfinite(difference.low):
+        return 'unclear'
+    if difference.low <= 0 <= difference.high:
+        return 'tie'
+    return 'better' if (difference.low > 0) == RATIOS[name].higher else 'worse'
+
+
+def _sampled(several: Sequence[Groups], draws: int, seed: int) -> Sequence[Dict[str, np.ndarray]]:
+    count = len(several[0].names)
+    if count < 2:
+        return [{} for _ in several]
+    parts = [{name: [] for name in RATIOS} for _ in several]
+    for weights in draw_weights(count, draws, seed):
+        for groups, samples in zip(several, parts):
+            for name, ratio in RATIOS.items():
+                with np.errstate(invalid='ignore', divide='ignore'):
+                    samples[name].append((weights @ groups.sums[ratio.above]) / (weights @ groups.sums[ratio.below]))
+    return [{name: np.concatenate(values) for name, values in samples.items()} for samples in parts]
+
+
+def _interval(value: float, sample: Optional[np.ndarray]) -> Interval:
+    sample = sample[np.isfinite(sample)] if sample is not None else np.zeros(0)
+    if not len(sample) or not np.isfinite(value):
+        return Interval(value, float('nan'), float('nan'))
+    low, high = np.percentile(sample, (2.5, 97.5))
+    return Interval(value, float(low), float(high))

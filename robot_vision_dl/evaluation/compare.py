@@ -1,0 +1,70 @@
+"""Two ``metrics.json``: what differs, and whether that is more than chance."""
+import json
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Optional, Union
+
+import numpy as np
+
+from ..core.errors import DataError
+from ..data.labels import table as aligned
+from .bootstrap import RATIOS, Groups
+
+
+def groups_from_json(content: Mapping[str, Any]) -> Groups:
+    """The sums over groups of a model's metrics."""
+    return Groups(content['by'], tuple(content['names']),
+                  {name: np.array(values, np.float64) for name, values in content['sums'].items()})
+
+
+def read_metrics(path: Union[str, Path]) -> Dict[str, Any]:
+    """A ``metrics.json``, or the one in a folder.
+
+    Raises:
+        DataError: there is none, or it is of another version.
+    """
+    path = Path(path)
+    if path.is_dir():
+        path = path / 'metrics.json'
+    try:
+        content = json.loads(path.read_text(encoding='utf-8'))
+    except OSError as error:
+        raise DataError(f'{path}: cannot be read ({error.strerror}); give a metrics.json of `robot-vision evaluate`'
+                        ) from error
+    except ValueError as error:
+        raise DataError(f'{path}: is not JSON ({error}); give a metrics.json of `robot-vision evaluate`') from error
+    if not isinstance(content, dict) or content.get('schema_version') != 1 or not content.get('models'):
+        raise DataError(f'{path}: is not a metrics.json that this version reads (schema_version 1)')
+    return content
+
+
+def model_of(metrics: Mapping[str, Any], path: str, name: Optional[str] = None) -> str:
+    """The name of the model that is meant.
+
+    Raises:
+        DataError: there is no such model, or several and none was named.
+    """
+    models = list(metrics['models'])
+    if name is None:
+        if len(models) > 1:
+            raise DataError(f'{path}: holds {len(models)} models; name one: {", ".join(models)}')
+        return models[0]
+    if name not in models:
+        raise DataError(f'{path}: holds no model {name!r}; there are {", ".join(models)}')
+    return name
+
+
+WORDS = {'better': 'better', 'worse': 'worse', 'tie': 'no difference shown', 'unclear': 'cannot be told'}
+
+
+def difference_lines(differences: Optional[Mapping[str, Any]]) -> List[str]:
+    """A table of paired differences."""
+    if not differences:
+        return ['They were not judged on the same labelled frames, so their difference has no interval.']
+    rows: List[List[str]] = [['figure', 'difference', '95 % interval', 'the second is']]
+    for name in RATIOS:
+        found = differences.get(name)
+        if found is None:
+            continue
+        between = '-' if found['low'] is None else f'{found["low"]:+.4f} .. {found["high"]:+.4f}'
+        rows.append([name, f'{found["value"]:+.4f}', between, WORDS[found['verdict']]])
+    return aligned(rows)

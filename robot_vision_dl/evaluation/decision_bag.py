@@ -1,0 +1,148 @@
+"""Decisions and uncertainty as a ROS 2 bag (mcap), under the topics of the live node, with the input's stamps."""
+import shutil
+from pathlib import Path
+from typing import Dict, Optional, Sequence, Tuple
+
+from ..core.result_values import best_classes, uncertainty_values, value_text
+from ..core.types import Header, Outcome, Result
+from ..data.bag_writer import ImageBagWriter
+from ..data.bags import BagMessage, BagReader
+from ..data.label_messages import CLASSIFICATION, message_store
+from .recordings import Recording
+
+DIAGNOSTICS = 'diagnostic_msgs/msg/DiagnosticArray'
+LEVEL_OF_OUTCOME = {Outcome.ACCEPTED: 0, Outcome.UNCERTAIN: 1, Outcome.UNKNOWN: 2}
+"""Levels of ``diagnostic_msgs/DiagnosticStatus``: OK, WARN, ERROR."""
+NODE = '/classifier'
+_NS_PER_S = 1_000_000_000
+
+
+def camera_names(topics: Sequence[str]) -> Dict[str, str]:
+    """What each image topic's camera is called in topic names: ``camera`` for the only one, as the live node has it."""
+    if len(topics) == 1:
+        return {topics[0]: 'camera'}
+    return {topic: topic.strip('/').replace('/', '_') for topic in topics}
+
+
+class DecisionBag:
+    """Writes one recording's results; the file is there after :meth:`close` and not before.
+
+    Args:
+        path: ``X.mcap`` for a single file, anything else for the folder of a bag.
+        recording: what is evaluated.
+        models: names; with several, each has a namespace of its own.
+        top_k: classes in a classification.
+        copy_topics: put the recording's own messages beside the decisions.
+    """
+
+    def __init__(self, path: str, recording: Recording, models: Sequence[str], top_k: int,
+                 copy_topics: bool = False):
+        self._path = Path(path)
+        self._folder = self._path.with_name(self._path.name + '.part')
+        self._store = message_store()
+        self._top_k = top_k
+        cameras = camera_names(recording.topics)
+        self._bases = {(model, topic): ('' if len(models) == 1 else '/' + _name(model)) + f'{NODE}/{camera}'
+                       for model in models for topic, camera in cameras.items()}
+        self._copy: Optional[_Copy] = _Copy(recording, self._store) if copy_topics else None
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._writer = ImageBagWriter(self._folder)
+        self._writer.__enter__()
+
+    def write(self, model: str, result: Result) -> None:
+        """Add what the live node would publish about a frame."""
+        time_ns = result.frame.received_ns
+        if self._copy is not None:
+            self._copy.until(time_ns, self._writer)
+        header = self._header(result.frame.header)
+        base = self._bases[model, result.frame.camera]
+        decision = result.decision
+        self._add(f'{base}/decision', CLASSIFICATION, time_ns, header=header,
+                  results=self._hypotheses([(decision.label, decision.confidence)]))
+        best = best_classes(result.assessment.probabilities, self._top_k)
+        self._add(f'{base}/classification', CLASSIFICATION, time_ns, header=header,
+                  results=self._hypotheses([(result.class_names[index], p) for index, p in best]))
+        types = self._store.types
+        values = [types['diagnostic_msgs/msg/KeyValue'](key=key, value=value_text(value))
+                  for key, value in uncertainty_values(result).items()]
+        status = types['diagnostic_msgs/msg/DiagnosticStatus'](
+            level=LEVEL_OF_OUTCOME[decision.outcome], name=f'{base.rpartition("/")[0]}: {base.rpartition("/")[2]}',
+            message=f'{decision.outcome.value}: {decision.reason}', hardware_id=base.rpartition('/')[2], values=values)
+        self._add(f'{base}/uncertainty', DIAGNOSTICS, time_ns, header=header, status=[status])
+
+    def close(self) -> Tuple[str, ...]:
+        """Finish the file; sentences about topics that could not be copied."""
+        skipped: Tuple[str, ...] = ()
+        if self._copy is not None:
+            self._copy.until(None, self._writer)
+            skipped = self._copy.skipped
+            self._copy.close()
+        self._writer.__exit__(None, None, None)
+        if self._path.suffix == '.mcap':
+            storage, = self._folder.glob('*.mcap')
+            storage.replace(self._path)
+            shutil.rmtree(self._folder)
+        else:
+            _renamed(self._folder, self._path)
+        return skipped
+
+    def discard(self) -> None:
+        """Leave nothing behind."""
+        if self._copy is not None:
+            self._copy.close()
+        try:
+            self._writer.__exit__(None, None, None)
+        finally:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _add(self, topic: str, msgtype: str, time_ns: int, **fields) -> None:
+        self._writer.write_cdr(topic, msgtype, time_ns,
+                               self._store.serialize_cdr(self._store.types[msgtype](**fields), msgtype))
+
+    def _hypotheses(self, pairs) -> list:
+        kind = self._store.types['vision_msgs/msg/ObjectHypothesis']
+        return [kind(class_id=name, score=float(score)) for name, score in pairs]
+
+    def _header(self, header: Header):
+        seconds, nanoseconds = divmod(header.stamp_ns, _NS_PER_S)
+        return self._store.types['std_msgs/msg/Header'](
+            stamp=self._store.types['builtin_interfaces/msg/Time'](sec=seconds, nanosec=nanoseconds),
+            frame_id=header.frame_id)
+
+
+class _Copy:
+    """The recording's own messages, of types that are known here, in between the decisions."""
+
+    def __init__(self, recording: Recording, store):
+        self._reader = BagReader(recording.path)
+        known = [name for name, topic in self._reader.topics.items()
+                 if not topic.unreadable and topic.msgtype in store.fielddefs]
+        self.skipped = tuple(f'{recording.name}: {name} is not copied: {topic.msgtype} is none of the standard types'
+                             for name, topic in self._reader.topics.items() if name not in known)
+        self._messages = self._reader.messages(known) if known else iter(())
+        self._next: Optional[BagMessage] = next(self._messages, None)
+
+    def until(self, time_ns: Optional[int], writer: ImageBagWriter) -> None:
+        """Write what was recorded up to a time; None: all."""
+        while self._next is not None and (time_ns is None or self._next.receive_ns <= time_ns):
+            writer.write_cdr(self._next.topic, self._next.msgtype, self._next.receive_ns, self._next.cdr)
+            self._next = next(self._messages, None)
+
+    def close(self) -> None:
+        self._reader.close()
+
+
+def _name(model: str) -> str:
+    """A model's name as part of a topic's."""
+    text = ''.join(c if c.isascii() and c.isalnum() else '_' for c in model)
+    return f'm{text}' if text[:1].isdigit() else text
+
+
+def _renamed(part: Path, path: Path) -> None:
+    """Give the folder of a bag its own name; its storage file and metadata carry the name as well."""
+    storage, = part.glob('*.mcap')
+    metadata = part / 'metadata.yaml'
+    wanted = f'{path.name}.mcap'
+    metadata.write_text(metadata.read_text(encoding='utf-8').replace(storage.name, wanted), encoding='utf-8')
+    storage.rename(part / wanted)
+    part.rename(path)

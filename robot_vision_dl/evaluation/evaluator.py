@@ -1,0 +1,292 @@
+"""Judge models on bags: the API behind ``robot-vision evaluate``.
+
+>>> evaluation = evaluate(['monday/', 'tuesday.bag'], ['models/new', 'models/old'])
+>>> evaluation.metrics['models']['new']['fused']['accuracy']
+>>> evaluation.metrics['comparisons'][0]['differences']['risk']
+>>> evaluation.save('report/')
+"""
+import os
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
+
+from .. import __version__
+from ..core.bundle import Bundle, load_bundle
+from ..core.config import flat_options, with_values
+from ..core.errors import ConfigError, RobotVisionError
+from ..data.labels import Clock
+from . import output
+from .bootstrap import Interval, differences, verdict
+from .compare import groups_from_json
+from .gallery import Choice, Key, joined
+from .options import EvaluationOptions
+from .recordings import Recording, open_recordings
+from .runner import Job, Outcome, Progress
+from .summary import interval, number, summarise
+from .table import FrameTable, join
+from .workers import run_here, run_in_processes, run_on_cluster
+
+STRIP_PICTURES = (6, 28)
+DEFAULTS = EvaluationOptions()
+_NOT_DECIDING = ('model', 'cameras', 'image_topics', 'image_transport', 'max_batch', 'top_k', 'class_id_as_index',
+                 'autostart', 'stale_after_s')
+
+
+@dataclass
+class Evaluation:
+    """What was found out.
+
+    Attributes:
+        metrics: as in ``metrics.json``; see :data:`.summary.SCHEMA`.
+        tables: by model, one row a decided frame.
+        recordings: what was read.
+        outcomes: by recording, drops, pictures and times.
+        choices: by model, the pictures worth showing.
+        bundles: by model.
+        seconds: wall time of running the recordings.
+    """
+
+    metrics: Dict[str, Any]
+    tables: Dict[str, FrameTable]
+    recordings: List[Recording]
+    outcomes: List[Outcome]
+    choices: Dict[str, Choice]
+    bundles: Dict[str, Bundle]
+    options: EvaluationOptions
+    seconds: float = 0.0
+
+    @property
+    def pictures(self) -> Dict[Key, bytes]:
+        """JPEG of every frame that was chosen to be shown."""
+        return {key: jpeg for outcome in self.outcomes for key, jpeg in outcome.pictures.items()}
+
+    @property
+    def problems(self) -> List[str]:
+        """Sentences about damage in bags and labels, and about models whose confidences are no probabilities."""
+        return [f'{outcome.recording}: {problem}' for outcome in self.outcomes for problem in outcome.problems]
+
+    def speed(self) -> Dict[str, Any]:
+        """How quick it was on this machine; not part of the metrics, which are the same everywhere."""
+        frames = sum(len(table) for table in self.tables.values())
+        stages = {}
+        for model, table in self.tables.items():
+            total: Dict[str, float] = {}
+            for outcome in self.outcomes:
+                for stage, milliseconds in outcome.stage_ms[model].items():
+                    total[stage] = total.get(stage, 0.0) + milliseconds
+            stages[model] = {stage: number(ms / max(1, len(table))) for stage, ms in total.items()}
+        return {'seconds': number(self.seconds), 'frames_per_s': number(frames / self.seconds if self.seconds else 0),
+                'stage_ms_per_frame': stages}
+
+    def save(self, folder: Union[str, Path]) -> None:
+        """Write ``metrics.json``, ``frames.csv``, ``report.html``, ``summary.md`` and ``speed.json``, all or none.
+
+        Raises:
+            DataError: the folder cannot be written or holds other files.
+        """
+        with output.OutputFolder(folder) as out:
+            self.write(out.work)
+            out.commit()
+
+    def write(self, folder: Path) -> None:
+        """The same into a folder that exists."""
+        from .markdown import markdown
+        from .report import report_html
+        output.write_json(folder / output.METRICS, self.metrics)
+        output.write_frames(folder / output.FRAMES, self.tables)
+        output.write_json(folder / output.SPEED, self.speed())
+        (folder / output.REPORT).write_text(report_html(self), encoding='utf-8')
+        (folder / output.SUMMARY).write_text(markdown(self.metrics), encoding='utf-8')
+
+
+def evaluate(bags: Sequence[Union[str, Path]], models: Sequence[str], options: EvaluationOptions = DEFAULTS, *,
+             workers: int = 1, cluster: str = '', write_bag: str = '', copy_topics: bool = False,
+             progress: Progress = lambda _name, _done: None,
+             recordings: Optional[List[Recording]] = None) -> Evaluation:
+    """Run every frame of the bags through the models, as the live node would, and judge what comes out.
+
+    Args:
+        bags: files, folders, globs.
+        models: bundles: folders, names in ``models/``, or ``torchvision:<architecture>``.
+        options: labels, topics, the deployment's settings, batch size and so on.
+        workers: processes that share the recordings.
+        cluster: address of a Dask scheduler that shares them instead.
+        write_bag: decisions as a bag: ``X.mcap`` for one recording, else a folder with a bag for each.
+        copy_topics: the recordings' own messages beside the decisions.
+        progress: called with (recording, frames done) while it runs.
+        recordings: of :func:`~.recordings.open_recordings`, where they were opened already.
+
+    Raises:
+        BagError, ConfigError, BundleError, DeviceError: something cannot be used; each says what and what to do.
+        RobotVisionError: not one frame could be decided.
+    """
+    if recordings is None:
+        recordings = open_recordings(bags, options)
+    options = replace(options, deployment=with_values(options.deployment, {'threads': _threads(options)}))
+    bundles = {name: load_bundle(model) for name, model in zip(model_names(models), models)}
+    cameras = sum(len(recording.topics) for recording in recordings)
+    jobs = [Job(recording, tuple(models), tuple(bundles), options, _strip_every_ns(recording, cameras, options),
+                _bag_path(write_bag, recording, len(recordings)), copy_topics) for recording in recordings]
+    started = time.perf_counter()
+    if cluster:
+        outcomes = run_on_cluster(jobs, progress, cluster)
+    elif workers > 1 and len(jobs) > 1:
+        outcomes = run_in_processes(jobs, progress, workers)
+    else:
+        outcomes = run_here(jobs, progress)
+    return assemble(recordings, outcomes, bundles, options, time.perf_counter() - started)
+
+
+def assemble(recordings: List[Recording], outcomes: List[Outcome], bundles: Dict[str, Bundle],
+             options: EvaluationOptions, seconds: float) -> Evaluation:
+    """Outcomes of all recordings -> figures.
+
+    Raises:
+        RobotVisionError: not one frame was decided.
+        ConfigError: there are labels, and they cover nothing.
+    """
+    tables = {name: join([outcome.tables[name] for outcome in outcomes], bundle.class_names)
+              for name, bundle in bundles.items()}
+    _check_decided(tables, outcomes)
+    _check_labels(recordings, tables, outcomes)
+    run = options.run
+    metrics: Dict[str, Any] = {
+        'schema_version': 1, 'package_version': __version__, 'options': _options_json(options),
+        'recordings': [_recording_json(recording, outcome, next(iter(tables.values())))
+                       for recording, outcome in zip(recordings, outcomes)],
+        'models': {}, 'comparisons': [], 'gates': []}
+    for name, bundle in bundles.items():
+        cost = options.deployment.decision.abstain_cost
+        cost = bundle.abstain_cost if cost < 0 else cost
+        alpha = None if bundle.conformal is None else bundle.conformal.alpha
+        summary = summarise(tables[name], options.deployment, cost, alpha, run.seed, run.draws)
+        metrics['models'][name] = {
+            'model': {'name': bundle.name, 'identity': bundle.identity, 'classes': len(bundle.class_names),
+                      'calibrated': bundle.calibrated, 'abstain_cost': number(cost)},
+            **summary, 'exactness': _exactness(outcomes, name)}
+    names = list(bundles)
+    for other in names[1:]:
+        metrics['comparisons'].append({'first': names[0], 'second': other, 'differences': compare_models(
+            metrics['models'][names[0]], metrics['models'][other], run.draws, run.seed)})
+    choices = {name: joined([outcome.choices[name] for outcome in outcomes if name in outcome.choices])
+               for name in names}
+    return Evaluation(metrics, tables, recordings, outcomes, choices, bundles, options, seconds)
+
+
+def compare_models(first: Mapping[str, Any], second: Mapping[str, Any], draws: int,
+                   seed: int) -> Optional[Dict[str, Any]]:
+    """Second minus first, paired; None where they were not judged on the same labelled frames."""
+    a, b = groups_from_json(first['groups']), groups_from_json(second['groups'])
+    if a.names != b.names or not a.names or (a.sums['labelled'] != b.sums['labelled']).any():
+        return None
+    found: Dict[str, Interval] = differences(a, b, draws, seed)
+    return {name: {**interval(difference), 'verdict': verdict(name, difference)}
+            for name, difference in found.items() if difference.value == difference.value}
+
+
+def model_names(models: Sequence[str]) -> List[str]:
+    """Short names of models, each once."""
+    if not models:
+        raise ConfigError('no model given; name a bundle with --model')
+    names = [Path(model).name or model for model in models]
+    for place, name in enumerate(names):
+        if names.count(name) > 1 and models[place] not in names:
+            names[place] = models[place]
+    repeated = {name for name in names if names.count(name) > 1}
+    if repeated:
+        raise ConfigError(f'--model: {sorted(repeated)[0]!r} is named more than once')
+    return names
+
+
+def _threads(options: EvaluationOptions) -> int:
+    """As the live node chooses it; fixed here, since results of other numbers of threads are rounded otherwise."""
+    return options.deployment.threads or max(1, len(os.sched_getaffinity(0)) - 1)
+
+
+def _strip_every_ns(recording: Recording, cameras: int, options: EvaluationOptions) -> int:
+    """So that all strips together stay within half of the pictures a report may hold."""
+    low, high = STRIP_PICTURES
+    count = min(high, max(low, options.run.pictures // 2 // max(1, cameras)))
+    return max(1, recording.duration_ns // count + 1)
+
+
+def _bag_path(write_bag: str, recording: Recording, count: int) -> Optional[str]:
+    if not write_bag:
+        return None
+    path = Path(write_bag)
+    if path.suffix == '.mcap' or count == 1:
+        if count > 1:
+            raise ConfigError(f'--write-bag {write_bag}: {count} recordings do not go into one file; name a folder')
+        target = path
+    else:
+        target = path / recording.name.replace('/', '_')
+    if target.exists():
+        raise ConfigError(f'--write-bag {target}: exists already and is not overwritten; choose another name')
+    return str(target)
+
+
+def _check_decided(tables: Mapping[str, FrameTable], outcomes: Sequence[Outcome]) -> None:
+    if any(len(table) for table in tables.values()):
+        return
+    reasons: Dict[str, int] = {}
+    for outcome in outcomes:
+        for dropped in outcome.drops.values():
+            for reason, count in dropped.items():
+                reasons[reason] = reasons.get(reason, 0) + count
+    first = next((text for outcome in outcomes for text in outcome.first_drops.values()), '')
+    problems = next((text for outcome in outcomes for text in outcome.problems), '')
+    why = ', '.join(f'{count} {reason}' for reason, count in reasons.items()) or 'the bags hold no image'
+    raise RobotVisionError(f'not one frame could be decided: {why}; {first or problems}'.rstrip('; '))
+
+
+def _check_labels(recordings: Sequence[Recording], tables: Mapping[str, FrameTable],
+                  outcomes: Sequence[Outcome]) -> None:
+    if not any(recording.labels is not None for recording in recordings):
+        return
+    table = next(iter(tables.values()))
+    if (table.known | table.unknown).any():
+        return
+    recording = next(recording for recording in recordings if recording.labels is not None)
+    first = int(table.rows['stamp_ns'][0])
+    spans = '; '.join(f'by the {clock.value} clock they reach from {span[0] / 1e9:.3f} s to {span[1] / 1e9:.3f} s'
+                      for clock, span in ((clock, recording.labels.span(clock)) for clock in Clock) if span)
+    raise ConfigError(f'the labels ({", ".join(recording.label_sources)}) cover not one frame: {spans or "none"}; the '
+                      f'first frame is of {first / 1e9:.3f} s. Mend the times, or give --labels none')
+
+
+def _options_json(options: EvaluationOptions) -> Dict[str, Any]:
+    deployment = {}
+    for flat in flat_options():
+        if flat.name in _NOT_DECIDING:
+            continue
+        value: Any = options.deployment
+        for part in flat.name.split('.'):
+            value = getattr(value, part)
+        deployment[flat.name] = value
+    return {'labels': {'sources': list(options.labels.sources), 'hold_s': options.labels.hold_s,
+                       'ignore': list(options.labels.ignore), 'map': dict(sorted(options.label_map.items()))},
+            'topics': list(options.topics), 'deployment': deployment, 'seed': options.run.seed,
+            'draws': options.run.draws}
+
+
+def _recording_json(recording: Recording, outcome: Outcome, table: FrameTable) -> Dict[str, Any]:
+    dropped: Dict[str, int] = {}
+    labels: Dict[str, int] = {}
+    for counts, into in ((outcome.drops, dropped), (outcome.findings, labels)):
+        for counter in counts.values():
+            for key, count in counter.items():
+                into[key] = into.get(key, 0) + count
+    decided = int((table.rows['recording'] == table.recordings.index(recording.name)).sum()) if (
+        recording.name in table.recordings) else 0
+    return {'name': recording.name, 'topics': list(recording.topics),
+            'frames': decided + sum(dropped.values()), 'decided': decided, 'dropped': dict(sorted(dropped.items())),
+            'labels': dict(sorted(labels.items())), 'label_sources': len(recording.label_sources),
+            'problems': list(outcome.problems)}
+
+
+def _exactness(outcomes: Sequence[Outcome], name: str) -> Dict[str, Any]:
+    noise = max((outcome.noise[name] for outcome in outcomes), default=0.0)
+    closest = min((outcome.closest[name] for outcome in outcomes), default=float('inf'))
+    return {'noise': number(noise), 'closest': number(closest),
+            'one_by_one': [outcome.recording for outcome in outcomes if outcome.one_by_one[name]]}

@@ -1,0 +1,157 @@
+"""A recording's frames in batches, decoded and preprocessed ahead of the network, with bounded memory."""
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from typing import Deque, Dict, Iterator, List, NamedTuple, Sequence, Tuple, Union
+
+import torch
+
+from ..core import cdr
+from ..core.config import ClassifierConfig
+from ..core.errors import ImageError
+from ..core.intake import StampOrder, read_frame
+from ..core.mailbox import BACKWARDS
+from ..core.preprocess import Preprocessor
+from ..core.types import Frame
+from ..data.bag_types import COMPRESSED_IMAGE
+from ..data.bags import BagImage, BagReader
+from .recordings import Recording
+
+_FIRST_GUESS_BYTES = 4_000_000
+
+
+@dataclass(frozen=True)
+class Drop:
+    """A frame that is not decided, and why; ``reason`` as in the live node's account."""
+
+    topic: str
+    index: int
+    receive_ns: int
+    reason: str
+    sentence: str
+
+
+class FedFrame(NamedTuple):
+    """A frame, its message, and which message of its topic it is."""
+
+    frame: Frame
+    message: BagImage
+    index: int
+
+
+class Batch(NamedTuple):
+    """Frames in the order of the recording.
+
+    Attributes:
+        frames: n frames, perhaps none.
+        tensors: for each preprocessor (n, C, H, W).
+        drops: what was left out on the way here.
+    """
+
+    frames: List[FedFrame]
+    tensors: List[torch.Tensor]
+    drops: List[Drop]
+
+
+class Feed:
+    """Reads one recording; a context manager.
+
+    Args:
+        recording: what to read.
+        preprocessors: one for each model; those that are equal share their tensors.
+        config: how images are read, and when stamps run backwards.
+        size: frames in a batch.
+        threads: that decode.
+        ahead_bytes: pictures that may wait.
+    """
+
+    def __init__(self, recording: Recording, preprocessors: Sequence[Preprocessor], config: ClassifierConfig, size: int,
+                 threads: int, ahead_bytes: int):
+        self._recording, self._config, self._size = recording, config, size
+        self._preprocessors = list(preprocessors)
+        self._order = StampOrder(config.fusion)
+        self._threads, self._ahead_bytes = threads, ahead_bytes
+        self._pool = ThreadPoolExecutor(threads, 'decode', initializer=torch.set_num_threads, initargs=(1,))
+        self._reader = BagReader(recording.path)
+        self._batch_bytes = size * _FIRST_GUESS_BYTES
+
+    def __enter__(self) -> 'Feed':
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._pool.shutdown(cancel_futures=True)
+        self._reader.close()
+
+    @property
+    def problems(self) -> Tuple[str, ...]:
+        """What is missing or damaged in the bag; complete at the end."""
+        return self._reader.problems
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Batches, of which the last may be smaller."""
+        waiting: Deque[Future] = deque()
+        numbered = self._numbered()
+        while True:
+            limit = max(1, min(self._threads + 1, self._ahead_bytes // max(1, self._batch_bytes)))
+            while len(waiting) < limit:
+                chunk = list(islice(numbered, self._size))
+                if not chunk:
+                    break
+                waiting.append(self._pool.submit(self._prepare, chunk))
+            if not waiting:
+                return
+            yield self._in_order(waiting.popleft().result())
+
+    def _numbered(self) -> Iterator[Tuple[BagImage, int]]:
+        seen: Dict[str, int] = {}
+        for message in self._reader.image_messages(self._recording.topics):
+            index = seen.get(message.topic, 0)
+            seen[message.topic] = index + 1
+            yield message, index
+
+    @torch.inference_mode()
+    def _prepare(self, chunk: Sequence[Tuple[BagImage, int]]) -> Tuple[List[Union[FedFrame, Drop]], List[torch.Tensor]]:
+        """On a thread of the pool: frames or drops in their order, and the tensors of the frames."""
+        entries: List[Union[FedFrame, Drop]] = []
+        for message, index in chunk:
+            parse = cdr.decode_compressed_image if message.msgtype == COMPRESSED_IMAGE else cdr.decode_image
+            try:
+                frame = read_frame(message.topic, parse, message.cdr, message.receive_ns, self._config.image)
+                entries.append(FedFrame(frame, message, index))
+            except ImageError as error:
+                entries.append(Drop(message.topic, index, message.receive_ns, error.reason, str(error)))
+        pictures = [entry.frame.picture for entry in entries if isinstance(entry, FedFrame)]
+        return entries, self._tensors(pictures) if pictures else []
+
+    def _tensors(self, pictures: Sequence) -> List[torch.Tensor]:
+        made: List[torch.Tensor] = []
+        for place, preprocess in enumerate(self._preprocessors):
+            same = next((other for other in range(place) if self._preprocessors[other].spec == preprocess.spec
+                         and self._preprocessors[other].dtype == preprocess.dtype), None)
+            made.append(preprocess(pictures) if same is None else made[same])
+        return made
+
+    def _in_order(self, prepared: Tuple[List[Union[FedFrame, Drop]], List[torch.Tensor]]) -> Batch:
+        entries, tensors = prepared
+        frames: List[FedFrame] = []
+        drops: List[Drop] = []
+        kept: List[int] = []
+        place = 0
+        for entry in entries:
+            if isinstance(entry, Drop):
+                drops.append(entry)
+                continue
+            objection = self._order.objection(entry.frame)
+            if objection is None:
+                frames.append(entry)
+                kept.append(place)
+            else:
+                drops.append(Drop(entry.message.topic, entry.index, entry.message.receive_ns, BACKWARDS, objection))
+            place += 1
+        if len(kept) < place:
+            tensors = [tensor[kept].contiguous(memory_format=torch.channels_last) for tensor in tensors]
+        if frames:
+            self._batch_bytes = sum(fed.frame.picture.pixels.nbytes + len(fed.message.cdr) for fed in frames) + sum(
+                {id(tensor): tensor.nelement() * tensor.element_size() for tensor in tensors}.values())
+        return Batch(frames, tensors, drops)

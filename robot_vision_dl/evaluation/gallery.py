@@ -1,0 +1,131 @@
+"""The few small pictures that a report shows, chosen while the frames go by."""
+import heapq
+from dataclasses import dataclass, field
+from typing import Dict, List, NamedTuple, Tuple
+
+import cv2
+import numpy as np
+
+from ..core.overlay import to_bgr
+from ..core.types import Frame
+
+THUMB_WIDTH = 168
+_JPEG_QUALITY = 72
+WORST, DOUBTFUL = 12, 12
+OF_A_CELL = 3
+MOST_CELLS = 60
+
+
+class Key(NamedTuple):
+    """Which frame."""
+
+    recording: str
+    topic: str
+    index: int
+
+
+@dataclass
+class Choice:
+    """Pictures of one model.
+
+    Attributes:
+        worst: (trust, key) of wrong labels that were acted on, the surest first.
+        doubtful: (entropy, key) of the frames that the model is least sure about.
+        cells: (target, what it was called) -> (confidence, key), the surest first.
+    """
+
+    worst: List[Tuple[float, Key]] = field(default_factory=list)
+    doubtful: List[Tuple[float, Key]] = field(default_factory=list)
+    cells: Dict[Tuple[int, int], List[Tuple[float, Key]]] = field(default_factory=dict)
+
+    def keys(self) -> List[Key]:
+        """Every frame that is shown."""
+        found = [key for _, key in self.worst + self.doubtful]
+        return found + [key for entries in self.cells.values() for _, key in entries]
+
+
+def thumbnail(frame: Frame) -> bytes:
+    """JPEG of a frame, 168 pixels wide."""
+    picture = frame.picture
+    # A view that is shrunk first: converting the colours of a large picture takes longer.
+    scale = THUMB_WIDTH / picture.width
+    small = cv2.resize(np.ascontiguousarray(picture.pixels), (THUMB_WIDTH, max(1, round(picture.height * scale))),
+                       interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    bgr = to_bgr(type(picture)(small, picture.order))
+    done, data = cv2.imencode('.jpg', bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+    return data.tobytes() if done else b''
+
+
+class Gallery:
+    """Pictures of one recording: a strip along its time, and those that some model's choice wants.
+
+    Args:
+        models: names of the models.
+        strip_every_ns: a picture of each topic so often.
+    """
+
+    def __init__(self, recording: str, models: List[str], strip_every_ns: int):
+        self._recording, self._every_ns = recording, strip_every_ns
+        self._strip_from: Dict[str, int] = {}
+        self.strips: Dict[str, List[Tuple[int, bytes]]] = {}
+        self.choices = {model: Choice() for model in models}
+        self._pictures: Dict[Key, bytes] = {}
+        self._added = 0
+
+    def strip(self, frame: Frame) -> None:
+        """Keep the frame for the strip of its topic if its time has come."""
+        due = self._strip_from.get(frame.camera)
+        if due is None or frame.time_ns >= due or frame.time_ns < due - 2 * self._every_ns:
+            self._strip_from[frame.camera] = frame.time_ns + self._every_ns
+            self.strips.setdefault(frame.camera, []).append((frame.time_ns, thumbnail(frame)))
+
+    def offer(self, model: str, frame: Frame, row: np.void) -> None:
+        """Keep the frame if it is among the worst, the most doubtful, or an example of a confusion so far."""
+        choice, key = self.choices[model], Key(self._recording, frame.camera, int(row['index']))
+        wanted = False
+        target, called = int(row['target']), int(row['fused_predicted'])
+        if target != -2 and row['outcome'] == 0 and called != target:
+            wanted |= _push(choice.worst, (float(row['trust']), key), WORST)
+        wanted |= _push(choice.doubtful, (float(row['entropy']), key), DOUBTFUL)
+        if target >= 0:
+            cell = (target, int(row['predicted']))
+            if cell in choice.cells or len(choice.cells) < MOST_CELLS:
+                wanted |= _push(choice.cells.setdefault(cell, []), (float(row['confidence']), key), OF_A_CELL)
+        if wanted and key not in self._pictures:
+            self._pictures[key] = thumbnail(frame)
+            self._added += 1
+            if self._added > 500:
+                self._forget()
+
+    def pictures(self) -> Dict[Key, bytes]:
+        """JPEG of each chosen frame."""
+        self._forget()
+        return self._pictures
+
+    def _forget(self) -> None:
+        """Drop pictures of frames that others have replaced."""
+        kept = {key for choice in self.choices.values() for key in choice.keys()}
+        self._pictures = {key: jpeg for key, jpeg in self._pictures.items() if key in kept}
+        self._added = 0
+
+
+def _push(entries: List[Tuple[float, Key]], entry: Tuple[float, Key], most: int) -> bool:
+    """Keep ``entry`` if it is among the ``most`` largest; the earlier one of equals stays."""
+    if len(entries) >= most and entry[0] <= entries[-1][0]:
+        return False
+    entries.append(entry)
+    entries.sort(key=lambda item: -item[0])
+    del entries[most:]
+    return any(item is entry for item in entries)
+
+
+def joined(choices: List[Choice]) -> Choice:
+    """The choice over several recordings."""
+    result = Choice(heapq.nlargest(WORST, (entry for choice in choices for entry in choice.worst), key=lambda e: e[0]),
+                    heapq.nlargest(DOUBTFUL, (entry for choice in choices for entry in choice.doubtful),
+                                   key=lambda e: e[0]))
+    for choice in choices:
+        for cell, entries in choice.cells.items():
+            merged = result.cells.setdefault(cell, []) + entries
+            result.cells[cell] = heapq.nlargest(OF_A_CELL, merged, key=lambda entry: entry[0])
+    return result

@@ -1,0 +1,102 @@
+"""Files that appear all at once, or not at all."""
+import csv
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any, Dict, Iterator, Sequence, Union
+
+import numpy as np
+
+from ..core.errors import DataError
+from .table import OUTCOMES, FrameTable
+
+METRICS, FRAMES, REPORT, SUMMARY, SPEED = 'metrics.json', 'frames.csv', 'report.html', 'summary.md', 'speed.json'
+OWN_FILES = {METRICS, FRAMES, REPORT, SUMMARY, SPEED}
+
+
+class OutputFolder:
+    """A folder that is written beside its place and moved there by :meth:`commit`; a context manager.
+
+    An earlier evaluation in its place is replaced; a folder with anything else in it is not.
+    """
+
+    def __init__(self, path: Union[str, Path]):
+        """Raises :class:`DataError` where ``path`` cannot be written or holds something else."""
+        self.path = Path(path)
+        try:
+            if self.path.exists():
+                others = [] if not self.path.is_dir() else [
+                    entry.name for entry in self.path.iterdir() if entry.name not in OWN_FILES]
+                if not self.path.is_dir() or others:
+                    what = f'holds other files ({", ".join(sorted(others)[:3])})' if others else 'is a file'
+                    raise DataError(f'{self.path}: {what}, so it is not replaced; choose another folder with --out')
+                if not os.access(self.path, os.W_OK):
+                    raise PermissionError(13, 'Permission denied')
+            parent = self.path.absolute().parent
+            parent.mkdir(parents=True, exist_ok=True)
+            self.work = Path(tempfile.mkdtemp(prefix=f'.{self.path.name}-', dir=parent))
+            self.work.chmod(0o777 & ~_umask())
+        except OSError as error:
+            raise DataError(f'{self.path}: cannot be written ({error.strerror}); choose another folder with --out'
+                            ) from error
+
+    def __enter__(self) -> 'OutputFolder':
+        return self
+
+    def __exit__(self, *_) -> None:
+        shutil.rmtree(self.work, ignore_errors=True)
+
+    def commit(self) -> None:
+        """Put the folder in its place."""
+        old = self.work.with_name(self.work.name + '-old')
+        if self.path.exists():
+            os.replace(self.path, old)
+        os.replace(self.work, self.path)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def write_json(path: Path, content: Dict[str, Any]) -> None:
+    """The same content gives the same bytes; a number that is none would be an error."""
+    path.write_text(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + '\n', encoding='utf-8')
+
+
+COLUMNS = ('model', 'recording', 'topic', 'index', 'stamp_ns', 'receive_ns', 'label', 'track', 'outcome', 'decision',
+           'trust', 'predicted', 'confidence', 'p_label', 'rank', 'entropy', 'ood_score', 'ood_p', 'set_size', 'set_hit',
+           'fused_predicted', 'fused_confidence', 'fused_p_label', 'fused_rank')
+"""Of ``frames.csv``: one row a decided frame and model. Empty cells: there is no such number."""
+
+
+def write_frames(path: Path, tables: Dict[str, FrameTable]) -> None:
+    """All rows as CSV."""
+    with open(path, 'w', encoding='utf-8', newline='') as file:
+        writer = csv.writer(file, lineterminator='\n')
+        writer.writerow(COLUMNS)
+        for model, table in tables.items():
+            writer.writerows(_cells(model, table))
+
+
+def _cells(model: str, table: FrameTable) -> Iterator[Sequence[object]]:
+    names = table.class_names
+    for row in table.rows:
+        r = dict(zip(row.dtype.names, row.item()))
+        outcome = OUTCOMES[r['outcome']]
+        yield (model, table.recordings[r['recording']], table.topics[r['topic']], r['index'], r['stamp_ns'],
+               r['receive_ns'], table.label(r['target']), table.tracks[r['track']] if r['track'] >= 0 else '',
+               outcome.value, names[r['fused_predicted']] if outcome.value == 'accepted' else outcome.value,
+               _text(r['trust']), names[r['predicted']], _text(r['confidence']), _text(r['p_target']),
+               r['rank'] if r['rank'] >= 0 else '', _text(r['entropy']), _text(r['ood_score']), _text(r['ood_p']),
+               r['set_size'] or '', r['set_hit'] if r['set_hit'] >= 0 else '', names[r['fused_predicted']],
+               _text(r['fused_confidence']), _text(r['fused_p_target']),
+               r['fused_rank'] if r['fused_rank'] >= 0 else '')
+
+
+def _text(value: float) -> str:
+    return '' if np.isnan(value) else f'{value:.6g}'

@@ -1,0 +1,131 @@
+"""The recordings that are to be judged, with their labels."""
+from dataclasses import dataclass
+from pathlib import Path
+from typing import List, Mapping, Optional, Sequence, Tuple, Union
+
+from ..core.errors import BagError, ConfigError
+from ..core.spelling import did_you_mean
+from ..core.types import UNKNOWN
+from ..data.bag_files import find_bags
+from ..data.bags import BagReader, normal_topic
+from ..data.label_sources import label_files_beside, label_topics, labels_of_bag
+from ..data.labels import IGNORE, Finding, LabelConfig, Labels, Verdict
+from ..data.sources import expand, recording_names
+from .options import EvaluationOptions
+from .table import NO_LABEL, UNKNOWN_TARGET
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One bag.
+
+    Attributes:
+        name: unique among those evaluated together.
+        path: file or folder.
+        topics: image topics that are evaluated.
+        frames: image messages in them, as the bag's index has it.
+        duration_ns: from the first message to the last.
+        labels: what holds when; None where there are no labels.
+        label_sources: what was read for them.
+        problems: sentences about labels that could not be read.
+    """
+
+    name: str
+    path: Path
+    topics: Tuple[str, ...]
+    frames: int
+    duration_ns: int
+    labels: Optional[Labels]
+    label_sources: Tuple[str, ...] = ()
+    problems: Tuple[str, ...] = ()
+
+    def verdict(self, topic: str, stamp_ns: int, receive_ns: int) -> Verdict:
+        """What the labels say about a frame; a gap where there are none."""
+        return Verdict(Finding.GAP) if self.labels is None else self.labels.at(topic, stamp_ns, receive_ns)
+
+
+def open_recordings(bags: Sequence[Union[str, Path]], options: EvaluationOptions) -> List[Recording]:
+    """All bags in ``bags`` (files, folders, globs), in natural order, their labels read.
+
+    Raises:
+        BagError: there is no bag, one cannot be read, has no images, or not the topics asked for.
+        ConfigError: labels cannot be used.
+    """
+    files = [found for path in expand(bags) for found in find_bags(path)]
+    names = recording_names([found.path for found in files])
+    wanted = [normal_topic(name) for name in options.topics]
+    recordings = []
+    for found, name in zip(files, names):
+        with BagReader(found) as reader:
+            images = {topic.name: topic for topic in reader.topics.values() if topic.is_image and not topic.unreadable}
+            if not images:
+                raise BagError(f'{found.path}: no image topic to evaluate; {_what_there_is(reader)}')
+            topics = [topic for topic in images if not wanted or topic in wanted]
+            labels = _labels(reader, name, options.labels)
+            duration_ns = (reader.end_ns or 0) - (reader.start_ns or 0)
+        recordings.append(Recording(name, found.path, tuple(topics), sum(images[topic].count for topic in topics),
+                                    duration_ns, *labels))
+    there = sorted({topic for recording in recordings for topic in recording.topics})
+    for topic in wanted:
+        if topic not in there:
+            raise BagError(f'no image topic {topic!r} in the bags; see `robot-vision bag info`')
+    return [recording for recording in recordings if recording.topics]
+
+
+def _what_there_is(reader: BagReader) -> str:
+    topics = [f'{topic.name} ({topic.msgtype})' for topic in reader.topics.values()]
+    if not topics:
+        return 'the bag is empty'
+    more = f' and {len(topics) - 8} more' if len(topics) > 8 else ''
+    return f'there are {", ".join(topics[:8])}{more}'
+
+
+def _labels(reader: BagReader, name: str, config: LabelConfig):
+    if config.sources == ('none',):
+        return None, (), ()
+    if config.sources == ('auto',) and not label_files_beside(reader.path) and not label_topics(reader):
+        return None, (), ()
+    found = labels_of_bag(reader, name, config)
+    return found.labels, found.used, found.problems
+
+
+class Targets:
+    """Labels -> class indices of one model.
+
+    Args:
+        class_names: of the model.
+        label_map: names in the labels -> names here.
+        model: its name, for errors.
+    """
+
+    def __init__(self, class_names: Sequence[str], label_map: Mapping[str, str], model: str):
+        self._numbers = {name: number for number, name in enumerate(class_names)}
+        self._map, self._model = label_map, model
+
+    def of(self, verdict: Verdict, where: str) -> int:
+        """Index of the class, :data:`UNKNOWN_TARGET` or :data:`NO_LABEL`.
+
+        Raises:
+            ConfigError: the label is no class of the model.
+        """
+        if verdict.finding is not Finding.LABELLED:
+            return NO_LABEL
+        label = self._map.get(verdict.label, verdict.label)
+        if label == UNKNOWN:
+            return UNKNOWN_TARGET
+        if label == IGNORE:
+            return NO_LABEL
+        number = self._numbers.get(label)
+        if number is None:
+            hint = did_you_mean(label, self._numbers if len(self._numbers) <= 20 else _close(label, self._numbers))
+            raise ConfigError(f'{where}: the label {label!r} is no class of {self._model}; {hint} Use --map '
+                              f'"{label}=CLASS" to translate it, {label}=unknown if it is none of the classes, or '
+                              '--ignore to leave its frames out')
+        return number
+
+
+def _close(label: str, names: Mapping[str, int]) -> List[str]:
+    """A few names to suggest out of many: those that share a word, else the first ones."""
+    words = set(label.lower().replace('_', ' ').split())
+    sharing = [name for name in names if words & set(name.lower().replace('_', ' ').split())]
+    return sharing[:5] or [*list(names)[:5], '...']

@@ -1,0 +1,243 @@
+"""Rows -> figures of one model, as they stand in ``metrics.json``.
+
+The schema is described in :data:`SCHEMA`. Every number is plain JSON with six significant digits; what cannot be told is
+null. Nothing in it depends on the time of day or on how quick the machine is: the same input gives the same bytes.
+"""
+from typing import Any, Dict, List, Optional, Sequence
+
+import numpy as np
+
+from ..core.config import ClassifierConfig
+from .bootstrap import FEW_GROUPS, Groups, Interval, brier_of, frame_costs, group_sums, intervals, nll_of
+from .calibration import equal_mass, equal_width, error_floor, in_bins
+from .metrics import class_figures, confusion_matrix
+from .ranking import auroc, average_precision, fpr_at_tpr
+from .selective import accuracy_at_coverage, aurc, coverage_at_risk, excess_aurc
+from .table import ACCEPTED, FOREIGN, UNCERTAIN, FrameTable
+from .tracks import Track, steadiness, tracks_of
+
+TOP_K = (1, 2, 3, 5)
+COVERAGES = (0.5, 0.8, 0.9, 0.95)
+RISKS = (0.01, 0.02, 0.05, 0.1)
+
+SCHEMA = """metrics.json, version 1:
+  schema_version, package_version
+  options        what was asked for: labels, topics, deployment, seed, draws
+  recordings     one each: name, topics, frames, decided, dropped (by reason), labels (what the labels say of its frames)
+  models         by name:
+    model          name, identity (of the bundle), classes, calibrated, abstain_cost
+    frames         decided, labelled, known (labelled with a class), unknown (labelled unknown), unlabelled
+    frame          of each frame alone: accuracy, top_k, balanced_accuracy, precision, recall, f1 (macro and weighted),
+                   nll (nats), brier (0..2), ece (15 bins of equal width), ece_mass (equal mass), ece_floor (what
+                   perfectly calibrated confidences would show with so few frames), reliability, per_class, confusion
+                   (rows [is, called, frames]; per_class and confusion name what occurs)
+    fused          the same of the belief over time
+    selective      of the fused belief: aurc, excess_aurc, accuracy_at_coverage, coverage_at_risk
+    conformal      promised and reached coverage, mean size of the sets; per recording
+    open_set       unknown against known frames: auroc, aupr (unknown and known as positives), fpr95 for the model's
+                   own score, and for entropy and 1 - max probability beside it; false_unknown_rate: share of known
+                   frames that are called unknown; found: share of unknown frames that are
+    decisions      accepted, accepted_right, accepted_wrong, uncertain, unknown (frames); coverage: accepted / labelled;
+                   risk: accepted_wrong / accepted; cost of a frame (wrong 1, abstaining abstain_cost) and
+                   cost_of_silence (of never accepting)
+    time           decision_s: from a track's first frame to the first that is accepted rightly (median, p90 of those
+                   that are; share that never is); changes_per_s of the decision; recovery_s: how long wrong acting lasts
+    tracks         count, accuracy (by the majority of its frames), acted_right, acted_wrong, never_acted (of tracks, by
+                   the majority of the frames acted on), balanced_accuracy
+    intervals      95 % intervals, by: what was drawn with replacement; groups: how many; few: fewer than ten
+    groups         sums over the groups, from which differences between two models follow
+    exactness      noise: how far a batch's ln p is from single frames'; closest: how near the nearest decision came to
+                   another; one_by_one: recordings run frame by frame because of it
+  comparisons    second model minus the first, paired by group: figure -> value, low, high, verdict
+  gates          what was demanded and whether it holds
+"""
+
+
+def number(value: Any) -> Optional[float]:
+    """A finite number with six significant digits, else None."""
+    value = float(value)
+    return float(f'{value:.6g}') if np.isfinite(value) else None
+
+
+def summarise(table: FrameTable, config: ClassifierConfig, abstain_cost: float, conformal_alpha: Optional[float],
+              seed: int, draws: int) -> Dict[str, Any]:
+    """All figures of one model's rows; those that need labels are None without."""
+    gap_s = config.fusion.reset_gap_s
+    known, unknown = table.known, table.unknown
+    labelled = known | unknown
+    rows = table.rows
+    tracks = tracks_of(table, gap_s)
+    groups = group_sums(table, gap_s, abstain_cost)
+    result: Dict[str, Any] = {
+        'frames': {'decided': len(table), 'labelled': int(labelled.sum()), 'known': int(known.sum()),
+                   'unknown': int(unknown.sum()), 'unlabelled': int((~labelled).sum())},
+        'frame': None, 'fused': None, 'selective': None, 'open_set': None,
+    }
+    if known.any():
+        result['frame'] = answers(rows[known], table.class_names, '', seed)
+        result['fused'] = answers(rows[known], table.class_names, 'fused_', seed)
+        wrong = rows['fused_predicted'][known] != rows['target'][known]
+        result['selective'] = selective(rows['fused_confidence'][known], wrong)
+    result['conformal'] = conformal(table, conformal_alpha)
+    result['open_set'] = open_set(table)
+    result['decisions'] = decisions(rows, labelled, abstain_cost)
+    result['time'] = timing(table, tracks, gap_s)
+    result['tracks'] = of_tracks(tracks, len(table.class_names)) if tracks else None
+    result['intervals'] = {
+        'by': groups.by, 'groups': len(groups.names), 'few': len(groups.names) < FEW_GROUPS,
+        'figures': {name: interval(found) for name, found in intervals(groups, draws, seed).items()
+                    if np.isfinite(found.value)}} if groups.names else None
+    result['groups'] = groups_json(groups)
+    return result
+
+
+def interval(found: Interval) -> Dict[str, Optional[float]]:
+    """As it stands in JSON."""
+    return {'value': number(found.value), 'low': number(found.low), 'high': number(found.high)}
+
+
+def groups_json(groups: Groups) -> Dict[str, Any]:
+    """As it stands in JSON; sums keep all their digits, since differences are computed from them."""
+    return {'by': groups.by, 'names': list(groups.names),
+            'sums': {name: [float(f'{value:.12g}') for value in values] for name, values in groups.sums.items()}}
+
+
+def answers(rows: np.ndarray, class_names: Sequence[str], prefix: str, seed: int) -> Dict[str, Any]:
+    """How good the answers to labelled frames of known classes are; at least one row."""
+    target, predicted = rows['target'].astype(np.int64), rows[f'{prefix}predicted'].astype(np.int64)
+    confidence, rank = rows[f'{prefix}confidence'], rows[f'{prefix}rank']
+    right = predicted == target
+    confusion = confusion_matrix(target, predicted, len(class_names))
+    figures = class_figures(confusion)
+    occurs = figures.support > 0
+    weights = figures.support / figures.support.sum()
+    bins = in_bins(confidence, right, equal_width(confidence))
+    mass = in_bins(confidence, right, equal_mass(confidence))
+
+    def macro(values: np.ndarray) -> Optional[float]:
+        return number(np.nan_to_num(values[occurs]).mean())
+
+    def weighted(values: np.ndarray) -> Optional[float]:
+        return number((np.nan_to_num(values) * weights).sum())
+
+    shown = np.flatnonzero(occurs | (confusion.sum(axis=0) > 0))
+    return {
+        'accuracy': number(right.mean()),
+        'top_k': {str(k): number((rank < k).mean()) for k in TOP_K if k <= len(class_names)},
+        'balanced_accuracy': number(figures.recall[occurs].mean()),
+        'precision': {'macro': macro(figures.precision), 'weighted': weighted(figures.precision)},
+        'recall': {'macro': macro(figures.recall), 'weighted': weighted(figures.recall)},
+        'f1': {'macro': macro(figures.f1), 'weighted': weighted(figures.f1)},
+        'nll': number(nll_of(rows[f'{prefix}p_target']).mean()),
+        'brier': number(brier_of(rows, prefix).mean()),
+        'ece': number(bins.error), 'ece_mass': number(mass.error), 'ece_floor': number(error_floor(confidence, seed)),
+        'reliability': [{'confidence': number(c), 'accuracy': number(a), 'frames': int(n)}
+                        for c, a, n in zip(bins.confidence, bins.accuracy, bins.count)],
+        'per_class': [{'class': class_names[c], 'precision': number(figures.precision[c]),
+                       'recall': number(figures.recall[c]), 'f1': number(figures.f1[c]),
+                       'frames': int(figures.support[c])} for c in shown],
+        'confusion': [[class_names[i], class_names[j], int(confusion[i, j])] for i, j in np.argwhere(confusion)],
+    }
+
+
+def selective(confidence: np.ndarray, wrong: np.ndarray) -> Dict[str, Any]:
+    """Risk against coverage."""
+    return {
+        'aurc': number(aurc(confidence, wrong)), 'excess_aurc': number(excess_aurc(confidence, wrong)),
+        'accuracy_at_coverage': {f'{c:g}': number(accuracy_at_coverage(confidence, wrong, c)) for c in COVERAGES},
+        'coverage_at_risk': {f'{r:g}': number(coverage_at_risk(confidence, wrong, r)) for r in RISKS},
+    }
+
+
+def conformal(table: FrameTable, alpha: Optional[float]) -> Optional[Dict[str, Any]]:
+    """Whether the conformal sets keep their promise; None where the model makes none."""
+    rows = table.rows
+    there = rows['set_size'] > 0
+    if not there.any():
+        return None
+    judged = there & table.known
+
+    def figures(mask: np.ndarray) -> Dict[str, Any]:
+        reached = (rows['set_hit'][mask & judged] == 1).mean() if (mask & judged).any() else np.nan
+        return {'frames': int((mask & judged).sum()), 'coverage': number(reached),
+                'mean_size': number(rows['set_size'][mask & there].mean() if (mask & there).any() else np.nan)}
+
+    everything = np.ones(len(rows), bool)
+    return {'promised': None if alpha is None else number(1 - alpha), **figures(everything),
+            'recordings': {name: figures(rows['recording'] == code) for code, name in enumerate(table.recordings)}}
+
+
+def open_set(table: FrameTable) -> Optional[Dict[str, Any]]:
+    """How well what is none of the classes is told from what is; None without labels."""
+    rows, known, unknown = table.rows, table.known, table.unknown
+    if not (known | unknown).any():
+        return None
+    both = known | unknown
+    foreign = unknown[both]
+    result: Dict[str, Any] = {
+        'false_unknown_rate': number((rows['outcome'][known] == FOREIGN).mean() if known.any() else np.nan),
+        'found': number((rows['outcome'][unknown] == FOREIGN).mean() if unknown.any() else np.nan),
+        'acted_on_unknown': number((rows['outcome'][unknown] == ACCEPTED).mean() if unknown.any() else np.nan),
+        'scores': {}}
+    scores = {'entropy': rows['entropy'][both], '1 - max probability': 1 - rows['confidence'][both]}
+    if np.isfinite(rows['ood_score'][both]).all():
+        scores = {'own': rows['ood_score'][both], **scores}
+    for name, values in scores.items():
+        result['scores'][name] = {
+            'auroc': number(auroc(values, foreign)), 'aupr_unknown': number(average_precision(values, foreign)),
+            'aupr_known': number(average_precision(-values, ~foreign)), 'fpr95': number(fpr_at_tpr(values, foreign))}
+    return result
+
+
+def decisions(rows: np.ndarray, labelled: np.ndarray, abstain_cost: float) -> Dict[str, Any]:
+    """What the robot was told."""
+    outcome = rows['outcome']
+    accepted = outcome == ACCEPTED
+    right = accepted & (rows['fused_predicted'] == rows['target'])
+    result: Dict[str, Any] = {
+        'accepted': int(accepted.sum()), 'uncertain': int((outcome == UNCERTAIN).sum()),
+        'unknown': int((outcome == FOREIGN).sum())}
+    n = int(labelled.sum())
+    if n:
+        wrong = int((accepted & labelled & ~right).sum())
+        acted = int((accepted & labelled).sum())
+        result.update({
+            'accepted_right': int((right & labelled).sum()), 'accepted_wrong': wrong, 'abstained': n - acted,
+            'coverage': number(acted / n), 'risk': number(wrong / acted) if acted else None,
+            'cost': number(frame_costs(rows[labelled], abstain_cost).mean()), 'cost_of_silence': number(abstain_cost)})
+    return result
+
+
+def timing(table: FrameTable, tracks: List[Track], gap_s: float) -> Dict[str, Any]:
+    """How quickly it decides, and how steadily."""
+    found = steadiness(table, gap_s)
+    result: Dict[str, Any] = {'watched_s': number(found.seconds), 'changes_per_s': number(found.changes_per_s)}
+    of_classes = [track for track in tracks if track.target >= 0]
+    if of_classes:
+        times = np.array([track.first_right_s for track in of_classes])
+        result['decision_s'] = {**_spread(times[np.isfinite(times)]),
+                                'never': number(1 - np.isfinite(times).mean())}
+    if tracks:
+        result['recovery_s'] = _spread(found.recoveries_s)
+    return result
+
+
+def _spread(values: np.ndarray) -> Dict[str, Any]:
+    if not len(values):
+        return {'count': 0, 'median': None, 'p90': None, 'max': None}
+    median, p90 = np.percentile(values, (50, 90))
+    return {'count': len(values), 'median': number(median), 'p90': number(p90), 'max': number(values.max())}
+
+
+def of_tracks(tracks: List[Track], classes: int) -> Dict[str, Any]:
+    """Figures that count every object once, however long it was in view."""
+    right = np.array([track.right for track in tracks])
+    acted = np.array([track.acted for track in tracks])
+    mostly = np.array([track.acted_right * 2 > track.acted for track in tracks])
+    known = [track for track in tracks if track.target >= 0]
+    per_class = [np.mean([track.right for track in known if track.target == c])
+                 for c in sorted({track.target for track in known})]
+    return {'count': len(tracks), 'accuracy': number(right.mean()),
+            'balanced_accuracy': number(np.mean(per_class)) if per_class else None,
+            'acted_right': int((mostly & (acted > 0)).sum()), 'acted_wrong': int((~mostly & (acted > 0)).sum()),
+            'never_acted': int((acted == 0).sum())}

@@ -1,0 +1,157 @@
+"""One row a decided frame: what was known about it and what a model said; some hundred bytes, whatever C is."""
+from dataclasses import dataclass
+from typing import Dict, Iterable, List, Sequence, Tuple
+
+import numpy as np
+
+from ..core.types import UNKNOWN, Outcome, Result
+
+UNKNOWN_TARGET = -1
+"""Target of a frame that is labelled ``unknown``: none of the classes."""
+NO_LABEL = -2
+"""Target of a frame of which nobody says what it is."""
+OUTCOMES = (Outcome.ACCEPTED, Outcome.UNCERTAIN, Outcome.UNKNOWN)
+ACCEPTED, UNCERTAIN, FOREIGN = range(3)
+"""Values of the column ``outcome``; FOREIGN is the outcome ``unknown``."""
+
+ROW = np.dtype([
+    ('recording', 'i4'), ('topic', 'i4'), ('track', 'i4'),  # places in the table's lists; track -1: none
+    ('index', 'i4'), ('stamp_ns', 'i8'), ('receive_ns', 'i8'), ('target', 'i4'),
+    # of this frame alone
+    ('predicted', 'i4'), ('confidence', 'f8'), ('p_target', 'f8'), ('square', 'f8'), ('rank', 'i4'),
+    ('entropy', 'f8'), ('ood_score', 'f8'), ('ood_p', 'f8'), ('set_size', 'i4'), ('set_hit', 'i1'),
+    # fused over time
+    ('fused_predicted', 'i4'), ('fused_confidence', 'f8'), ('fused_p_target', 'f8'), ('fused_square', 'f8'),
+    ('fused_rank', 'i4'),
+    ('outcome', 'i1'), ('trust', 'f8'),
+])
+"""Columns.
+
+``square`` is the sum of the squared probabilities, which with ``p_target`` gives the Brier score; ``rank`` is the place
+of the target among the classes, 0 the most probable, -1 without a target; ``set_size`` 0: no conformal set; ``trust``
+is the confidence of the decision. Numbers that do not exist are NaN.
+"""
+_BLOCK = 4096
+
+
+@dataclass(frozen=True)
+class FrameTable:
+    """Rows of one model, in the order in which they were decided.
+
+    Attributes:
+        rows: structured array (n,) of :data:`ROW`.
+        recordings, topics, tracks: names behind the columns of these names.
+        class_names: C names behind targets and predictions.
+    """
+
+    rows: np.ndarray
+    recordings: Tuple[str, ...]
+    topics: Tuple[str, ...]
+    tracks: Tuple[str, ...]
+    class_names: Tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, column: str) -> np.ndarray:
+        return self.rows[column]
+
+    def where(self, mask: np.ndarray) -> 'FrameTable':
+        """The rows for which ``mask`` holds."""
+        return FrameTable(self.rows[mask], self.recordings, self.topics, self.tracks, self.class_names)
+
+    @property
+    def known(self) -> np.ndarray:
+        """Frames labelled with a class; bool (n,)."""
+        return self.rows['target'] >= 0
+
+    @property
+    def unknown(self) -> np.ndarray:
+        """Frames labelled ``unknown``; bool (n,)."""
+        return self.rows['target'] == UNKNOWN_TARGET
+
+    def label(self, target: int) -> str:
+        """A class name, ``unknown``, or nothing."""
+        return self.class_names[target] if target >= 0 else UNKNOWN if target == UNKNOWN_TARGET else ''
+
+    def cameras(self) -> List[np.ndarray]:
+        """Places of the rows of each (recording, topic), in the order of their first rows."""
+        if not len(self):
+            return []
+        codes = self.rows['recording'].astype(np.int64) * max(1, len(self.topics)) + self.rows['topic']
+        order = np.argsort(codes, kind='stable')
+        cuts = np.flatnonzero(np.diff(codes[order])) + 1
+        return sorted(np.split(order, cuts), key=lambda places: places[0])
+
+
+def join(tables: Sequence[FrameTable], class_names: Tuple[str, ...]) -> FrameTable:
+    """One table of several, one after another; tracks of different recordings stay apart."""
+    recordings, topics, tracks = _Names(), _Names(), []
+    parts = []
+    for table in tables:
+        rows = table.rows.copy()
+        rows['recording'] = recordings.codes(table.recordings)[rows['recording']]
+        rows['topic'] = topics.codes(table.topics)[rows['topic']]
+        rows['track'] = np.where(rows['track'] >= 0, rows['track'] + len(tracks), -1)
+        tracks += table.tracks
+        parts.append(rows)
+    rows = np.concatenate(parts) if parts else np.zeros(0, ROW)
+    return FrameTable(rows, tuple(recordings.names), tuple(topics.names), tuple(tracks), class_names)
+
+
+class _Names:
+    def __init__(self):
+        self.names: Dict[str, int] = {}
+
+    def code(self, name: str) -> int:
+        return self.names.setdefault(name, len(self.names))
+
+    def codes(self, names: Iterable[str]) -> np.ndarray:
+        return np.array([self.code(name) for name in names] or [0], np.int32)
+
+
+class TableWriter:
+    """Takes the results of one recording as they come."""
+
+    def __init__(self, recording: str, class_names: Tuple[str, ...]):
+        self._recording = recording
+        self._class_names = class_names
+        self._topics, self._tracks = _Names(), _Names()
+        self._blocks: List[np.ndarray] = []
+        self._used = _BLOCK
+
+    def add(self, result: Result, topic: str, index: int, target: int, track: str) -> np.void:
+        """Add a decided frame and return its row; ``track`` is empty where nobody says."""
+        if self._used == _BLOCK:
+            self._blocks.append(np.zeros(_BLOCK, ROW))
+            self._used = 0
+        block = self._blocks[-1]
+        assessment, decision, frame = result.assessment, result.decision, result.frame
+        ood, members = assessment.ood, assessment.conformal_set
+        block[self._used] = (
+            0, self._topics.code(topic), self._tracks.code(track) if track else -1, index, frame.time_ns,
+            frame.received_ns, target,
+            *_said(assessment.probabilities, target),
+            assessment.predictive_entropy, np.nan if ood is None else ood.score,
+            np.nan if ood is None or ood.p_value is None else ood.p_value,
+            0 if members is None else len(members), -1 if members is None or target < 0 else target in members,
+            *_said(result.posterior, target), OUTCOMES.index(decision.outcome), decision.confidence)
+        self._used += 1
+        return block[self._used - 1]
+
+    def table(self) -> FrameTable:
+        """Everything that was added."""
+        blocks = [*self._blocks[:-1], self._blocks[-1][:self._used]] if self._blocks else [np.zeros(0, ROW)]
+        return FrameTable(np.concatenate(blocks), (self._recording,), tuple(self._topics.names),
+                          tuple(self._tracks.names), self._class_names)
+
+
+def _said(p: np.ndarray, target: int) -> Tuple[int, float, float, float, int]:
+    """Best class, its probability, that of the target, sum of squares, rank of the target."""
+    best = int(p.argmax())
+    square = float(np.dot(p, p))
+    if target < 0:
+        return best, float(p[best]), np.nan, square, -1
+    own = p[target]
+    rank = int((p > own).sum()) + int((p[:target] == own).sum())
+    return best, float(p[best]), float(own), square, rank
