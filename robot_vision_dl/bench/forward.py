@@ -1,20 +1,38 @@
-"""The floor: the bare network on a tensor that is there already."""
+"""``robot-vision bench forward``, the floor of everything: the bare network on a tensor that is there already."""
+import argparse
 import time
+from dataclasses import dataclass
 from typing import List
 
 import numpy as np
 
+from .report import describe, environment, percentiles, table, write_json
+from ..core.config import ClassifierConfig
+
+HELP = 'the bare network on a tensor that is there already'
 WARM_UP = 10
 
 
-def bare_forward_ms(model: str, device: str, batch: int = 1, seconds: float = 2.0) -> List[float]:
-    """Times in ms of forward passes in a loop, for about ``seconds``."""
+@dataclass(frozen=True)
+class ForwardTimes:
+    """Of passes in a loop.
+
+    Attributes:
+        times_ms: of each pass, for a whole batch.
+        cpu_ms: CPU time of a pass over all threads.
+    """
+
+    times_ms: List[float]
+    cpu_ms: float
+
+
+def bare_forward(model: str, device: str, batch: int = 1, seconds: float = 2.0, threads: int = 0) -> ForwardTimes:
+    """Time forward passes for about ``seconds``, with the threads and memory order that the node uses."""
     import torch
 
-    from ..core.config import ClassifierConfig
     from ..core.pipeline import Pipeline
     from ..core.types import ColorOrder, Picture
-    pipeline = Pipeline.load(ClassifierConfig(model=model, device=device))
+    pipeline = Pipeline.load(ClassifierConfig(model=model, device=device, threads=threads))
     height, width = pipeline.bundle.preprocessing.crop
     noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
     times = []
@@ -25,10 +43,36 @@ def bare_forward_ms(model: str, device: str, batch: int = 1, seconds: float = 2.
         for _ in range(WARM_UP):
             pipeline.network(pixels)
         synchronize()
+        cpu = time.process_time()
         end = time.perf_counter() + seconds
         while time.perf_counter() < end:
             started = time.perf_counter()
             pipeline.network(pixels)
             synchronize()
             times.append((time.perf_counter() - started) * 1e3)
-    return times
+        cpu = time.process_time() - cpu
+    return ForwardTimes(times, cpu / len(times) * 1e3)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which network, on what."""
+    parser.add_argument('--model', default=ClassifierConfig().model, help='bundle (default: %(default)s)')
+    parser.add_argument('--device', default='auto', help='auto, cpu, cuda (default: %(default)s)')
+    parser.add_argument('--batch', type=int, nargs='+', default=[1, 4], help='default: 1 4')
+    parser.add_argument('--threads', type=int, default=0, help='as the node has it (default: 0, all cores but one)')
+    parser.add_argument('--seconds', type=float, default=5.0, help='of each batch size (default: 5)')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure and print."""
+    rows, figures = [], {}
+    for batch in args.batch:
+        measured = bare_forward(args.model, args.device, batch, args.seconds, args.threads)
+        times = percentiles(measured.times_ms)
+        figures[str(batch)] = {**times, 'cpu_ms': measured.cpu_ms}
+        rows.append((batch, *times.values(), measured.cpu_ms, batch * 1e3 / times['p50']))
+    print(table(('batch', 'n', 'p50 ms', 'p95 ms', 'p99 ms', 'max ms', 'CPU ms', 'frames/s'), rows))
+    print(describe(environment()))
+    if args.json:
+        write_json(args.json, {'model': args.model, 'forward': figures})
+    return 0

@@ -1,185 +1,71 @@
-"""``robot-vision bench live``: camera process -> DDS -> classifier process -> DDS -> here.
-
-The latency of a frame is from its stamp, set as it leaves the camera process, to its decision's arrival in this
-process. The floor is the bare forward pass of the same network on a resident tensor, timed in this process before and
-after, while the classifier is not running.
-"""
-import json
+"""``robot-vision bench live``: what a frame costs from camera process to decision."""
+import argparse
 import os
-import subprocess
-import sys
-import time
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict
 
-from .forward import bare_forward_ms
-from .report import percentiles
-from ..cli.processes import Children
-from ..core.errors import RobotVisionError
+from .live_run import Contender, LiveSettings, measure_all
+from .report import describe, environment, table, write_json
+from ..cli.processes import isolated_environment
+from ..core.config import ClassifierConfig
 
-START_TIMEOUT_S = 120.0
-CLOCK_TICKS_PER_S = os.sysconf('SC_CLK_TCK')
+HELP = 'a camera process, the node and a listener over real DDS'
 
 
-@dataclass(frozen=True)
-class LiveSettings:
-    """What to measure."""
-
-    model: str
-    device: str
-    size: str = '640x480'
-    rate_hz: float = 30.0
-    seconds: float = 20.0
-    cameras: int = 1
-    compressed: bool = False
-    reliable: bool = False
-
-
-@dataclass
-class CameraFigures:
-    """One camera: where its frames went and how long they took."""
-
-    sent: int = 0
-    received: int = 0
-    decided: int = 0
-    dropped: Dict[str, int] = field(default_factory=dict)
-    latencies_ms: List[float] = field(default_factory=list)
-    diagnostics: Dict[str, str] = field(default_factory=dict)
-
-    @property
-    def lost_in_transport(self) -> int:
-        """Frames that never reached the node."""
-        return self.sent - self.received
-
-    @property
-    def unexplained(self) -> int:
-        """Frames that reached the node and were neither decided nor dropped for a reason."""
-        return self.received - self.decided - sum(self.dropped.values())
-
-    def summary(self) -> Dict[str, Any]:
-        """As written to JSON."""
-        figures = {key: value for key, value in asdict(self).items() if key != 'latencies_ms'}
-        return {**figures, 'lost_in_transport': self.lost_in_transport, 'unexplained': self.unexplained,
-                'latency_ms': percentiles(self.latencies_ms)}
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What is sent, and into what."""
+    parser.add_argument('--model', default=ClassifierConfig().model, help='bundle (default: %(default)s)')
+    parser.add_argument('--device', default='auto', help='auto, cpu, cuda (default: %(default)s)')
+    parser.add_argument('--size', default='640x480', metavar='WxH', help='of the pictures (default: %(default)s)')
+    parser.add_argument('--rate', type=float, default=30.0, help='frames a second of each camera (default: 30)')
+    parser.add_argument('--seconds', type=float, default=20.0, help='how long the cameras run (default: 20)')
+    parser.add_argument('--cameras', type=int, default=1, help='cameras in the one node (default: 1)')
+    parser.add_argument('--transport', choices=('raw', 'compressed'), default='raw')
+    parser.add_argument('--reliable', action='store_true', help='the cameras publish reliably, not best effort')
+    parser.add_argument('--vs', choices=('naive',), help='run the node that people write as well, in turn, with the '
+                        'same network, camera and pictures: under our DDS profile, and with the defaults of DDS')
+    parser.add_argument('--dds-profile', default='auto', metavar='auto|none|FILE')
 
 
-def cpu_seconds(pid: int) -> float:
-    """CPU time that a process has used so far, in user and kernel mode."""
-    fields = Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()
-    return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS_PER_S
+def _frames_row(name: str, camera: str, values: Dict[str, Any]) -> tuple:
+    dropped = ', '.join(f'{count} {reason}' for reason, count in values['dropped'].items()) or '0'
+    return (name, camera, values['sent'], values['received'], values['decided'], dropped, values['lost_in_transport'],
+            values['unexplained'])
 
 
-class _Listener:
-    """Collects decisions and diagnostics in this process."""
-
-    def __init__(self, cameras: List[str]):
-        import rclpy
-        from diagnostic_msgs.msg import DiagnosticArray
-        from rclpy.executors import SingleThreadedExecutor
-        from vision_msgs.msg import Classification
-        self.figures = {camera: CameraFigures() for camera in cameras}
-        self.reports = 0
-        self.failed = False
-        rclpy.init()
-        self.node = rclpy.create_node('bench_listener')
-        self._executor = SingleThreadedExecutor()
-        self._executor.add_node(self.node)
-        self._decisions = [
-            self.node.create_subscription(Classification, f'/classifier/{camera}/decision',
-                                          lambda message, camera=camera: self._on_decision(camera, message), 100)
-            for camera in cameras]
-        self.node.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)
-
-    def _on_decision(self, camera: str, message) -> None:
-        now_ns = time.time_ns()
-        stamp = message.header.stamp
-        self.figures[camera].latencies_ms.append((now_ns - stamp.sec * 1_000_000_000 - stamp.nanosec) * 1e-6)
-
-    def _on_diagnostics(self, message) -> None:
-        self.reports += 1
-        self.failed = any(item.value == 'unconfigured' for status in message.status for item in status.values
-                          if item.key == 'state')
-        for status in message.status:
-            camera = status.name.rpartition('camera ')[2]
-            if ': camera ' in status.name and camera in self.figures:
-                values = {item.key: item.value for item in status.values}
-                figures = self.figures[camera]
-                if int(values['decided']) > figures.decided:
-                    figures.diagnostics = values
-                figures.received, figures.decided = int(values['received']), int(values['decided'])
-                figures.dropped = {key[len('dropped_'):]: int(value) for key, value in values.items()
-                                   if key.startswith('dropped_')}
-
-    def spin(self, until, what: str, timeout_s: float, alive: subprocess.Popen) -> None:
-        """Listen until a condition holds."""
-        deadline = time.monotonic() + timeout_s
-        while not until():
-            if alive.poll() not in (None, 0):
-                raise RobotVisionError(f'a process of the benchmark ended with exit code {alive.returncode} while '
-                                       f'{what}; its output is above')
-            if self.failed:
-                raise RobotVisionError('the classifier could not be configured; why is above')
-            if time.monotonic() > deadline:
-                raise RobotVisionError(f'gave up after {timeout_s:.0f} s while {what}')
-            self._executor.spin_once(timeout_sec=0.05)
-
-    def close(self) -> None:
-        """Leave DDS."""
-        import rclpy
-        self.node.destroy_node()
-        rclpy.try_shutdown()
-
-
-def run_live(settings: LiveSettings, environment: Dict[str, str], log: Optional[Path] = None) -> Dict[str, Any]:
-    """Measure and return the figures, ready for JSON."""
-    cameras = [f'camera{index + 1}' for index in range(settings.cameras)]
-    topics = [f'/bench/{camera}' for camera in cameras]
-    batch = settings.cameras
-    floors = [bare_forward_ms(settings.model, settings.device, batch)]
-    os.environ.update({key: environment[key] for key in ('ROS_DOMAIN_ID', 'ROS_AUTOMATIC_DISCOVERY_RANGE')})
-    listener = _Listener(cameras)
-    try:
-        with Children(environment) as children:
-            arguments = ['run', '--model', settings.model, '--device', settings.device]
-            for camera, topic in zip(cameras, topics):
-                arguments += ['--camera', f'{camera}:={topic}']
-            if settings.compressed:
-                arguments += ['--transport', 'compressed']
-            node = children.robot_vision(*arguments, log=log)
-            inputs = [topic + ('/compressed' if settings.compressed else '') for topic in topics]
-            listener.spin(lambda: all(listener.node.count_subscribers(topic) for topic in inputs),
-                          'waiting for the classifier to subscribe', START_TIMEOUT_S, node)
-            listener.spin(lambda: all(publishers for publishers in
-                                      (listener.node.count_publishers(f'/classifier/{camera}/decision')
-                                       for camera in cameras)),
-                          'waiting for its decision topics', START_TIMEOUT_S, node)
-            frames = int(settings.rate_hz * settings.seconds)
-            command = [sys.executable, '-m', 'robot_vision_dl.bench.publisher', '--size', settings.size, '--rate',
-                       str(settings.rate_hz), '--frames', str(frames)]
-            for topic in inputs:
-                command += ['--topic', topic]
-            command += ['--compressed'] * settings.compressed + ['--reliable'] * settings.reliable
-            cpu_before = cpu_seconds(node.pid)
-            camera = children.start(command, stdout=subprocess.PIPE, stderr=None)
-            listener.spin(lambda: camera.poll() is not None, 'frames were sent',
-                          settings.seconds * 3 + START_TIMEOUT_S, node)
-            sent = json.loads(camera.stdout.read())
-            reports = listener.reports
-            listener.spin(lambda: listener.reports >= reports + 2, 'waiting for the last diagnostics', 30.0, node)
-            cpu = cpu_seconds(node.pid) - cpu_before
-    finally:
-        listener.close()
-    floors.append(bare_forward_ms(settings.model, settings.device, batch))
-    for figures in listener.figures.values():
-        figures.sent = sent['sent']
-    decided = sum(figures.decided for figures in listener.figures.values())
-    floor = percentiles(floors[0] + floors[1])
-    latency = percentiles([ms for figures in listener.figures.values() for ms in figures.latencies_ms])
-    return {
-        'settings': asdict(settings), 'camera_process': sent,
-        'cameras': {camera: figures.summary() for camera, figures in listener.figures.items()},
-        'latency_ms': latency, 'bare_forward_ms': floor, 'bare_forward_batch': batch,
-        'added_ms_p50': latency['p50'] - floor['p50'],
-        'node_cpu_ms_per_frame': cpu / decided * 1e3 if decided else float('nan'),
-    }
+def run(args: argparse.Namespace) -> int:
+    """Measure and print."""
+    from ..ros.dds import apply_profile
+    without_profile = isolated_environment()
+    profile = apply_profile(args.dds_profile)
+    with_profile = {**isolated_environment(), 'ROS_DOMAIN_ID': without_profile['ROS_DOMAIN_ID']}
+    settings = LiveSettings(args.model, args.device, args.size, args.rate, args.seconds, args.cameras,
+                            args.transport == 'compressed', args.reliable)
+    contenders = [Contender('robot_vision_dl', naive=False, environment=with_profile)]
+    if args.vs == 'naive':
+        contenders += [Contender('naive', naive=True, environment=with_profile),
+                       Contender('naive, default DDS', naive=True, environment=without_profile)]
+    print(f'{args.cameras} camera(s), {args.size} {"jpeg" if settings.compressed else "bgr8"}, {args.rate:g} Hz, '
+          f'{"reliable" if args.reliable else "best effort"}, {args.seconds:g} s; DDS profile '
+          f'{os.path.basename(profile) if profile else "none"}', flush=True)
+    figures = measure_all(settings, contenders)
+    print('\n' + table(('node', 'camera', 'sent', 'received', 'decided', 'dropped', 'lost', 'unexplained'), [
+        _frames_row(name, camera, values) for name, result in figures['contenders'].items()
+        for camera, values in result['cameras'].items()]))
+    floor = figures['bare_forward_ms']
+    rows = []
+    for name, result in figures['contenders'].items():
+        latency = result['latency_ms']
+        rows.append((name, *latency.values(), latency['p50'] - floor['p50'], latency['p99'] - floor['p50'],
+                     result['node_cpu_ms_per_frame'] - figures['bare_forward_cpu_ms']))
+    rows.append((f'floor: bare forward, batch {settings.cameras}', *floor.values(), 0.0, 0.0, 0.0))
+    print('\n' + table(('stamp to decision', 'n', 'p50 ms', 'p95 ms', 'p99 ms', 'max ms', 'added p50', 'added p99',
+                        'CPU ms/frame beside the network'), rows))
+    first = next(iter(figures['contenders'].values()))['cameras']
+    stages = next(iter(first.values()))['diagnostics']
+    print('\nin the node, by its diagnostics: ' + ', '.join(
+        f'{key} {float(value):.3g}' for key, value in stages.items()
+        if key.endswith('_ms_mean') or key == 'batch_size_mean'))
+    print(describe(environment()))
+    if args.json:
+        write_json(args.json, figures)
+    return 0

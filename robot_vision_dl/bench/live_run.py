@@ -1,0 +1,225 @@
+"""Camera process -> DDS -> node process -> DDS -> here.
+
+The latency of a frame is from its stamp, set as it leaves the camera process, to its decision's arrival in this
+process. The floor is the bare forward pass of the same network on a resident tensor, timed in this process before,
+between and after, while no node is running.
+"""
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Sequence
+
+from .forward import bare_forward
+from .report import percentiles
+from ..cli.processes import Children
+from ..core.errors import RobotVisionError
+
+START_TIMEOUT_S = 120.0
+CLOCK_TICKS_PER_S = os.sysconf('SC_CLK_TCK')
+
+
+@dataclass(frozen=True)
+class LiveSettings:
+    """What to measure."""
+
+    model: str
+    device: str
+    size: str = '640x480'
+    rate_hz: float = 30.0
+    seconds: float = 20.0
+    cameras: int = 1
+    compressed: bool = False
+    reliable: bool = False
+
+
+@dataclass
+class CameraFigures:
+    """One camera: where its frames went and how long they took."""
+
+    sent: int = 0
+    received: int = 0
+    decided: int = 0
+    dropped: Dict[str, int] = field(default_factory=dict)
+    latencies_ms: List[float] = field(default_factory=list)
+    diagnostics: Dict[str, str] = field(default_factory=dict)
+
+    @property
+    def lost_in_transport(self) -> int:
+        """Frames that never reached the node."""
+        return self.sent - self.received
+
+    @property
+    def unexplained(self) -> int:
+        """Frames that reached the node and were neither decided nor dropped for a reason."""
+        return self.received - self.decided - sum(self.dropped.values())
+
+    def summary(self) -> Dict[str, Any]:
+        """As written to JSON."""
+        figures = {key: value for key, value in asdict(self).items() if key != 'latencies_ms'}
+        return {**figures, 'lost_in_transport': self.lost_in_transport, 'unexplained': self.unexplained,
+                'latency_ms': percentiles(self.latencies_ms)}
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU time that a process has used so far, in user and kernel mode."""
+    fields = Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()
+    return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS_PER_S
+
+
+class _Listener:
+    """Collects decisions and diagnostics in this process."""
+
+    def __init__(self, cameras: List[str]):
+        import rclpy
+        from diagnostic_msgs.msg import DiagnosticArray
+        from rclpy.executors import SingleThreadedExecutor
+        from vision_msgs.msg import Classification
+        self.figures = {camera: CameraFigures() for camera in cameras}
+        self.reports = 0
+        self.failed = False
+        rclpy.init()
+        self.node = rclpy.create_node('bench_listener')
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(self.node)
+        self._decisions = [
+            self.node.create_subscription(Classification, f'/classifier/{camera}/decision',
+                                          lambda message, camera=camera: self._on_decision(camera, message), 100)
+            for camera in cameras]
+        self.node.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)
+
+    def _on_decision(self, camera: str, message) -> None:
+        now_ns = time.time_ns()
+        stamp = message.header.stamp
+        self.figures[camera].latencies_ms.append((now_ns - stamp.sec * 1_000_000_000 - stamp.nanosec) * 1e-6)
+
+    def _on_diagnostics(self, message) -> None:
+        self.reports += 1
+        self.failed = any(item.value == 'unconfigured' for status in message.status for item in status.values
+                          if item.key == 'state')
+        for status in message.status:
+            camera = status.name.rpartition('camera ')[2]
+            if ': camera ' in status.name and camera in self.figures:
+                values = {item.key: item.value for item in status.values}
+                figures = self.figures[camera]
+                if int(values['decided']) > figures.decided:
+                    figures.diagnostics = values
+                figures.received, figures.decided = int(values['received']), int(values['decided'])
+                figures.dropped = {key[len('dropped_'):]: int(value) for key, value in values.items()
+                                   if key.startswith('dropped_')}
+
+    def spin(self, until, what: str, timeout_s: float, alive: subprocess.Popen) -> None:
+        """Listen until a condition holds."""
+        deadline = time.monotonic() + timeout_s
+        while not until():
+            if alive.poll() not in (None, 0):
+                raise RobotVisionError(f'a process of the benchmark ended with exit code {alive.returncode} while '
+                                       f'{what}; its output is above')
+            if self.failed:
+                raise RobotVisionError('the classifier could not be configured; why is above')
+            if time.monotonic() > deadline:
+                raise RobotVisionError(f'gave up after {timeout_s:.0f} s while {what}')
+            self._executor.spin_once(timeout_sec=0.05)
+
+    def spin_for(self, seconds: float) -> None:
+        """Listen for a while."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            self._executor.spin_once(timeout_sec=0.05)
+
+    def close(self) -> None:
+        """Leave DDS."""
+        import rclpy
+        self.node.destroy_node()
+        rclpy.try_shutdown()
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A node to be measured.
+
+    Attributes:
+        name: in the tables.
+        naive: the node that people write, instead of ours.
+        environment: of it and of the camera process; says which DDS profile they have.
+    """
+
+    name: str
+    naive: bool
+    environment: Mapping[str, str]
+
+
+def measure_all(settings: LiveSettings, contenders: Sequence[Contender]) -> Dict[str, Any]:
+    """Measure the contenders in turn, and the bare network before, between and after; figures ready for JSON."""
+    floors = [bare_forward(settings.model, settings.device, settings.cameras)]
+    results = {}
+    for contender in contenders:
+        results[contender.name] = _measure(settings, contender)
+        floors.append(bare_forward(settings.model, settings.device, settings.cameras))
+    return {
+        'settings': asdict(settings),
+        'contenders': results,
+        'bare_forward_ms': percentiles(ms for floor in floors for ms in floor.times_ms),
+        'bare_forward_cpu_ms': sum(floor.cpu_ms for floor in floors) / len(floors) / settings.cameras,
+    }
+
+
+def _command_line(settings: LiveSettings, contender: Contender, cameras: Sequence[str], topics: Sequence[str]
+                  ) -> List[str]:
+    arguments = ['--model', settings.model, '--device', settings.device]
+    for camera, topic in zip(cameras, topics):
+        arguments += ['--camera', f'{camera}:={topic}']
+    if settings.compressed:
+        arguments += ['--transport', 'compressed']
+    module = 'robot_vision_dl.bench.naive_node' if contender.naive else 'robot_vision_dl.cli.main'
+    return [sys.executable, '-m', module, *([] if contender.naive else ['run']), *arguments]
+
+
+def _measure(settings: LiveSettings, contender: Contender) -> Dict[str, Any]:
+    """Run camera process and node, and listen."""
+    cameras = [f'camera{index + 1}' for index in range(settings.cameras)]
+    topics = [f'/bench/{camera}' for camera in cameras]
+    inputs = [topic + ('/compressed' if settings.compressed else '') for topic in topics]
+    os.environ.update({key: contender.environment[key] for key in ('ROS_DOMAIN_ID', 'ROS_AUTOMATIC_DISCOVERY_RANGE')})
+    listener = _Listener(cameras)
+    try:
+        with Children(contender.environment) as children:
+            node = children.start(_command_line(settings, contender, cameras, topics), stdout=subprocess.DEVNULL,
+                                  stderr=None)
+            listener.spin(lambda: all(listener.node.count_subscribers(topic) for topic in inputs),
+                          'waiting for the node to subscribe', START_TIMEOUT_S, node)
+            listener.spin(lambda: all(listener.node.count_publishers(f'/classifier/{camera}/decision')
+                                      for camera in cameras),
+                          'waiting for its decision topics', START_TIMEOUT_S, node)
+            command = [sys.executable, '-m', 'robot_vision_dl.bench.publisher', '--size', settings.size, '--rate',
+                       str(settings.rate_hz), '--frames', str(int(settings.rate_hz * settings.seconds))]
+            for topic in inputs:
+                command += ['--topic', topic]
+            command += ['--compressed'] * settings.compressed + ['--reliable'] * settings.reliable
+            cpu_before = cpu_seconds(node.pid)
+            camera = children.start(command, stdout=subprocess.PIPE, stderr=None)
+            listener.spin(lambda: camera.poll() is not None, 'frames were sent',
+                          settings.seconds * 3 + START_TIMEOUT_S, node)
+            sent = json.loads(camera.stdout.read())
+            if contender.naive:
+                listener.spin_for(1.0)
+            else:
+                reports = listener.reports
+                listener.spin(lambda: listener.reports >= reports + 2, 'waiting for the last diagnostics', 30.0, node)
+            cpu = cpu_seconds(node.pid) - cpu_before
+    finally:
+        listener.close()
+    for figures in listener.figures.values():
+        figures.sent = sent['sent']
+        if contender.naive:  # it keeps no account: what was not decided is taken as lost
+            figures.received = figures.decided = len(figures.latencies_ms)
+    decided = sum(figures.decided for figures in listener.figures.values())
+    return {
+        'camera_process': sent,
+        'cameras': {camera: figures.summary() for camera, figures in listener.figures.items()},
+        'latency_ms': percentiles(ms for figures in listener.figures.values() for ms in figures.latencies_ms),
+        'node_cpu_ms_per_frame': cpu / decided * 1e3 if decided else float('nan'),
+    }

@@ -1,0 +1,72 @@
+"""``robot-vision bench preprocess``: from serialized message to tensor, beside copying the same bytes."""
+import argparse
+import time
+from typing import Callable
+
+import numpy as np
+
+from .publisher import serialized_pictures
+from .report import describe, environment, percentiles, table, write_json
+from ..core.config import ClassifierConfig
+
+HELP = 'message to tensor, stage by stage, beside copying the bytes'
+WARM_UP = 5
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Of what."""
+    parser.add_argument('--model', default=ClassifierConfig().model, help='bundle (default: %(default)s)')
+    parser.add_argument('--device', default='auto', help='auto, cpu, cuda (default: %(default)s)')
+    parser.add_argument('--sizes', nargs='+', default=['640x480', '1280x720', '1920x1080'], metavar='WxH')
+    parser.add_argument('--seconds', type=float, default=2.0, help='of each stage (default: 2)')
+
+
+def _times(function: Callable[[], object], seconds: float) -> dict:
+    for _ in range(WARM_UP):
+        function()
+    times = []
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        started = time.perf_counter()
+        function()
+        times.append((time.perf_counter() - started) * 1e3)
+    return percentiles(times)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure and print."""
+    import torch
+
+    from ..core.bundle import load_bundle
+    from ..core.cdr import decode_compressed_image, decode_image
+    from ..core.device import resolve_device
+    from ..core.image import decode
+    from ..core.preprocess import Preprocessor
+    device = resolve_device(args.device)
+    torch.set_num_threads(1)
+    preprocess = Preprocessor(load_bundle(args.model).preprocessing, device)
+
+    def on_device(pictures):
+        tensor = preprocess(pictures)
+        if device.type == 'cuda':
+            torch.cuda.synchronize(device)
+        return tensor
+    rows, figures = [], {}
+    for size in args.sizes:
+        width, height = map(int, size.split('x'))
+        for kind, compressed, parse in (('bgr8', False, decode_image), ('jpeg', True, decode_compressed_image)):
+            message = bytes(serialized_pictures(width, height, compressed)[0])
+            source, target = np.frombuffer(message, np.uint8), np.empty(len(message), np.uint8)
+            picture = decode(parse(message))
+            for stage, function in (
+                    ('floor: memcpy of the message', lambda s=source, t=target: np.copyto(t, s)),
+                    ('message to picture', lambda p=parse, m=message: decode(p(m))),
+                    ('picture to tensor', lambda p=picture: on_device([p]))):
+                times = _times(function, args.seconds)
+                figures[f'{size} {kind} {stage}'] = times
+                rows.append((size, kind, stage, *times.values()))
+    print(table(('size', 'encoding', 'stage', 'n', 'p50 ms', 'p95 ms', 'p99 ms', 'max ms'), rows))
+    print(f'on {device}, one thread; ' + describe(environment()))
+    if args.json:
+        write_json(args.json, {'preprocess': figures})
+    return 0

@@ -1,0 +1,66 @@
+"""The benchmarks run, and their accounts add up; no time is asserted."""
+import json
+import subprocess
+import sys
+
+import pytest
+
+pytest.importorskip('rclpy', reason='rclpy is not installed')
+pytest.importorskip('vision_msgs.msg', reason='vision_msgs is not installed')
+
+from node_harness import small_bundle  # noqa: E402
+
+
+def bench(tmp_path, *arguments):
+    done = subprocess.run([sys.executable, '-m', 'robot_vision_dl.cli.main', 'bench', *arguments, '--json',
+                           str(tmp_path / 'figures.json')], capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads((tmp_path / 'figures.json').read_text())
+    assert figures['environment']['torch'] and figures['environment']['cores'] >= 1
+    return figures, done.stdout
+
+
+@pytest.fixture(scope='module')
+def model(tmp_path_factory):
+    return str(small_bundle(tmp_path_factory.mktemp('models') / 'small'))
+
+
+def test_forward(tmp_path, model):
+    figures, text = bench(tmp_path, 'forward', '--model', model, '--batch', '1', '3', '--seconds', '0.2')
+    assert set(figures['forward']) == {'1', '3'}
+    assert figures['forward']['3']['n'] > 0 and 'frames/s' in text
+
+
+def test_preprocess(tmp_path, model):
+    figures, _ = bench(tmp_path, 'preprocess', '--model', model, '--sizes', '64x48', '--seconds', '0.05')
+    assert len(figures['preprocess']) == 6
+
+
+@pytest.mark.slow
+def test_transport(tmp_path, ros_domain):
+    figures, _ = bench(tmp_path, 'transport', '--size', '64x48', '--seconds', '1')
+    assert set(figures['transport']) == {f'{dds}, {kind}' for dds in ('large images', 'default')
+                                         for kind in ('serialized', 'message')}
+    assert all(row['arrived'] > 0 for row in figures['transport'].values())
+
+
+def test_live_accounts_for_every_frame(tmp_path, model, ros_domain):
+    figures, _ = bench(tmp_path, 'live', '--model', model, '--size', '64x48', '--cameras', '2', '--seconds', '2')
+    cameras = figures['contenders']['robot_vision_dl']['cameras']
+    assert set(cameras) == {'camera1', 'camera2'}
+    for camera in cameras.values():
+        assert camera['sent'] == 60
+        assert camera['unexplained'] == 0
+        assert camera['sent'] == camera['decided'] + sum(camera['dropped'].values()) + camera['lost_in_transport']
+
+
+@pytest.mark.slow
+def test_naive_node_decides_too(tmp_path, ros_domain):
+    figures, _ = bench(tmp_path, 'live', '--vs', 'naive', '--seconds', '2')
+    assert set(figures['contenders']) == {'robot_vision_dl', 'naive', 'naive, default DDS'}
+    assert figures['contenders']['naive']['latency_ms']['n'] > 0
+
+
+def test_nothing_to_measure_is_said():
+    done = subprocess.run([sys.executable, '-m', 'robot_vision_dl.cli.main', 'bench'], capture_output=True, text=True)
+    assert done.returncode == 2 and 'MEASUREMENT' in done.stderr
