@@ -102,7 +102,7 @@ def _list() -> int:
             problems.append(str(error))
             rows.append((folder.name, 'NOT SOUND', '', '', '', '', ''))
             continue
-        size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file()) / 1e6
+        size = sum(path.stat().st_size for path in folder.rglob('*') if path.is_file()) / 1e6
         rows.append((folder.name, bundle.architecture.name, str(len(bundle.class_names)),
                      'yes' if bundle.calibrated else 'no', bundle.ood.method if bundle.ood else '-', f'{size:.1f} MB',
                      bundle.identity))

@@ -10,6 +10,7 @@ HELP = 'fine-tune a network on labelled bags, calibrate and test it, write a mod
 EXAMPLES = """examples:
   robot-vision train config/train.yaml                 as the file says; the bundle lands in models/
   robot-vision train config/train.yaml --bags day1/ day2/ --set run.epochs=3
+  robot-vision train config/train.yaml --folds 5       how much the result depends on the split
   robot-vision train --defaults > my.yaml              every setting with its default and what it means
   robot-vision run --model models/my_model ...         and run it
 
@@ -26,6 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--bags', nargs='+', metavar='BAG', default=[], help='instead of data.bags of the file')
     parser.add_argument('--set', nargs='+', metavar='NAME=VALUE', default=[], dest='changes',
                         help='settings instead of those of the file, e.g. run.epochs=3')
+    parser.add_argument('--folds', type=int, metavar='K', help='cross-validate instead: K runs, each recording in the '
+                        'test part of one; a table with mean and spread, and no bundle in models/')
     parser.add_argument('--restart', action='store_true', help='forget an earlier run of this name')
     parser.add_argument('--overwrite', action='store_true', help='replace a bundle of this name of another run')
     parser.add_argument('--defaults', action='store_true', help='print a file with all settings and exit')
@@ -44,6 +47,7 @@ def run(args: argparse.Namespace) -> int:
         changes.append(f'data.bags={json.dumps(args.bags)}')
     config = load_config(Path(args.config), changes)
     text = Path(args.config).read_text(encoding='utf-8')
+    from ..training.folds import cross_validate
     from ..training.run import train
 
     def say(lines: str) -> None:
@@ -53,6 +57,9 @@ def run(args: argparse.Namespace) -> int:
         if sys.stderr.isatty() and count % 50 == 0:
             print(f'\r{count} frames read\x1b[K', end='', file=sys.stderr, flush=True)
     try:
+        if args.folds is not None:
+            print(cross_validate(config, text, args.folds, restart=args.restart, say=say, frames_read=show))
+            return 0
         train(config, text, restart=args.restart, overwrite=args.overwrite, say=say, frames_read=show)
     except KeyboardInterrupt:
         print('interrupted; the same command goes on after the last finished epoch', file=sys.stderr)

@@ -53,7 +53,7 @@ def finish(config: TrainConfig, config_text: str, data: 'Prepared', network: Net
     found = Findings(
         split=data.split, leakage=data.leakage, recordings=len({frame.recording for frame in data.store.frames}),
         history=history, tested=tested, notes=config.output.notes)
-    provenance = _provenance(config, config_text, data, folder, fingerprint, history)
+    provenance = _provenance(config, data, folder, fingerprint, history)
     metrics = {'calibration': calibration.metrics, **(_test_figures(tested) if tested else {})}
     card = render_card(config.name, trained.architecture, data.class_names, data.preprocessing, calibration, provenance,
                        card_notes(found))
@@ -63,6 +63,11 @@ def finish(config: TrainConfig, config_text: str, data: 'Prepared', network: Net
         target, trained, data.class_names, data.preprocessing, name=config.name, temperature=calibration.temperature,
         conformal=calibration.conformal, ood=calibration.ood, abstain_cost=config.output.abstain_cost, metrics=metrics,
         provenance=provenance, card=card, card_files=files, half=config.output.half, overwrite=True)
+
+
+def settings_hash(config: TrainConfig) -> str:
+    """SHA-256 of all settings, as they are kept with the bundle."""
+    return hashlib.sha256(as_file(config).encode()).hexdigest()
 
 
 def describe_test(tested: Tested) -> str:
@@ -144,8 +149,8 @@ def _baselines(config: TrainConfig, data: 'Prepared', folder: Path) -> Dict[str,
     return {name: round(float(np.mean(called == test.targets)), 4) for name, called in predictions.items()}
 
 
-def _provenance(config: TrainConfig, config_text: str, data: 'Prepared', folder: Path, fingerprint: str,
-                history: List[EpochRecord]) -> Dict[str, str]:
+def _provenance(config: TrainConfig, data: 'Prepared', folder: Path, fingerprint: str, history: List[EpochRecord]
+                ) -> Dict[str, str]:
     sources = sorted({source for item in (config.data.labels.sources,) for source in item})
     return {
         'command': 'robot-vision train card/settings.yaml',
@@ -155,7 +160,7 @@ def _provenance(config: TrainConfig, config_text: str, data: 'Prepared', folder:
         'recordings': ', '.join(sorted({frame.recording for frame in data.store.frames})),
         'labels': ', '.join(sources),
         'split_sha256': hashlib.sha256((folder / 'split.json').read_bytes()).hexdigest(),
-        'config_sha256': hashlib.sha256(config_text.encode()).hexdigest(),
+        'settings_sha256': settings_hash(config),
         'seed': str(config.run.seed),
         'epoch': f'{best_epoch(history).epoch + 1} of {len(history)}',
         'run': fingerprint,

@@ -23,13 +23,13 @@ from ..data.contact_sheet import augmented_sheet, write_sheet
 from ..data.dataset import EvalTransform, FrameDataset, known
 from ..data.leakage import Leakage, leakage
 from ..data.prepare import class_names_of, prepare
-from ..data.split import Part, Split, load_or_make_split
+from ..data.split import Part, Split, folds, load_or_make_split, write_split
 from ..data.statistics import ClassBalance, class_balance, mean_and_std, sample_weights
 from .checkpoint import write_atomically
 from .config import TrainConfig
 from .errors import TrainingError
 from .features import frozen_features, start_head
-from .finish import finish
+from .finish import finish, settings_hash
 from .history import EpochRecord
 from .processes import processes
 from .sanity import PICTURES, check_memorises, check_start
@@ -61,13 +61,16 @@ class Prepared:
 
 
 def train(config: TrainConfig, config_text: str, *, restart: bool = False, overwrite: bool = False,
-          say: Say = print, frames_read: Optional[Callable[[int], None]] = None) -> Optional[Bundle]:
+          fold: Optional[Tuple[int, int]] = None, say: Say = print,
+          frames_read: Optional[Callable[[int], None]] = None) -> Optional[Bundle]:
     """Carry out a run, or what is left of it.
 
     Args:
         config_text: the file that the config was read from, kept with the bundle beside all settings as they are.
         restart: forget what there is of an earlier run of this name.
         overwrite: replace a bundle of this name that another run wrote.
+        fold: (number from 0, count) of a cross-validation, whose split is used; None: the split that the config asks
+            for.
         say: is called with a line or several about each stage.
         frames_read: is called with the number of frames while bags are read.
 
@@ -90,9 +93,11 @@ def train(config: TrainConfig, config_text: str, *, restart: bool = False, overw
         for name in (SPLIT, CONFIG, SHEET, LAST, BEST):
             (folder / name).unlink(missing_ok=True)
         shutil.rmtree(folder / 'tensorboard', ignore_errors=True)
-    data = prepare_data(config, folder, say, frames_read)
+    data = prepare_data(config, folder, fold, say, frames_read)
     fingerprint = fingerprint_of(config, data)
-    _check_target(target, fingerprint, overwrite)
+    if _check_target(target, fingerprint, config, overwrite):
+        say(f'is done already: {target}')
+        return load_bundle(target.absolute()) if is_first else None
     torch.manual_seed(config.run.seed)
     start = starting_network(config.network, data.class_names, config.input.channels)
     network = start.network
@@ -125,15 +130,24 @@ def train(config: TrainConfig, config_text: str, *, restart: bool = False, overw
     return bundle
 
 
-def prepare_data(config: TrainConfig, folder: Path, say: Say = print,
+def prepare_data(config: TrainConfig, folder: Path, fold: Optional[Tuple[int, int]] = None, say: Say = print,
                  frames_read: Optional[Callable[[int], None]] = None) -> Prepared:
-    """Read, select, split and count the frames; tell what was found."""
+    """Read, select, split and count the frames; tell what was found.
+
+    Args:
+        folder: of the run, where the split is kept.
+        fold: as for :func:`train`.
+    """
     preprocessing = starting_preprocessing(config.network, config.input)
     store = prepare(config.data, preprocessing, frames_read)
     say(str(store.label_report))
     say(str(store.selection_report))
     class_names = class_names_of(store, config.data.class_names)
-    split = load_or_make_split(folder / SPLIT, store.frames, config.data.split)
+    if fold is None:
+        split = load_or_make_split(folder / SPLIT, store.frames, config.data.split)
+    else:
+        split = folds(store.frames, fold[1], config.data.split)[fold[0]]
+        write_split(folder / SPLIT, split, store.frames, config.data.split)
     say(str(split))
     found = leakage(store.frames, store.hashes, split)
     say(str(found))
@@ -172,20 +186,25 @@ def _start_head(config: TrainConfig, start: Start, data: Prepared, folder: Path,
         say(f'the head starts as a linear probe: accuracy {accuracy:.3f} on the training frames, decay {decay:g}')
 
 
-def _check_target(target: Path, fingerprint: str, overwrite: bool) -> None:
-    """Before hours are spent: may the bundle be written there at the end?"""
+def _check_target(target: Path, fingerprint: str, config: TrainConfig, overwrite: bool) -> bool:
+    """Before hours are spent: may the bundle be written there at the end?
+
+    Returns:
+        Whether it is there already, of this run and with these settings.
+    """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise TrainingError(f'output.models: {target.parent} cannot be made ({error.strerror})') from error
     if not target.exists() or overwrite:
-        return
+        return False
     try:
-        own = load_bundle(target.absolute()).provenance.get('run') == fingerprint
+        provenance = load_bundle(target.absolute()).provenance
     except BundleError:
-        own = False
-    if not own:
+        provenance = {}
+    if provenance.get('run') != fingerprint:
         raise BundleError(f'{target}: is there already and not of this run; choose another name, or give --overwrite')
+    return provenance.get('settings_sha256') == settings_hash(config)
 
 
 def _check_parts(balance: ClassBalance, indices: Dict[Part, np.ndarray], class_names: Tuple[str, ...],

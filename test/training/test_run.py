@@ -105,6 +105,30 @@ def test_killed_run_goes_on_to_the_same_bits(unbroken, pictures, tmp_path, delay
 
 
 @pytest.mark.slow
+def test_finished_run_is_not_done_again(unbroken, pictures):
+    before = (unbroken / 'models' / 'shapes' / 'bundle.json').read_bytes()
+    said = finished(command(unbroken, config_text(pictures, unbroken)))
+    assert 'is done already' in said
+    assert (unbroken / 'models' / 'shapes' / 'bundle.json').read_bytes() == before
+
+
+@pytest.mark.slow
+def test_folds_test_every_recording_once(pictures, tmp_path):
+    text = config_text(pictures, tmp_path, epochs=2)
+    said = finished(command(tmp_path, text, '--folds', '3'))
+    tested = []
+    for number in (1, 2, 3):
+        folder = tmp_path / 'runs' / 'shapes-folds' / f'shapes-fold{number}of3'
+        tested += json.loads((folder / 'card' / 'split.json').read_text())['recordings']['test']
+    assert sorted(tested) == [f'recording_{number}' for number in range(6)]
+    mean = next(line for line in said.splitlines() if line.startswith('mean  '))
+    folder = tmp_path / 'runs' / 'shapes-folds'
+    accuracies = [load_bundle(folder / f'shapes-fold{number}of3').metrics['test']['accuracy'] for number in (1, 2, 3)]
+    assert float(mean.split()[1]) == pytest.approx(np.mean(accuracies), abs=1e-4)
+    assert not (tmp_path / 'models').exists()
+
+
+@pytest.mark.slow
 def test_interrupted_run_says_how_to_go_on(pictures, tmp_path):
     process = command(tmp_path, config_text(pictures, tmp_path, epochs=50))
     wait_for(tmp_path / 'runs' / 'shapes' / 'last.ckpt', process)
