@@ -37,6 +37,10 @@ EXTRAS = {
         'matplotlib>=3.5',
         'tensorboard>=2.10',
     ],
+    # `robot-vision tune`
+    'tune': [
+        'optuna>=3.2',
+    ],
     # `robot-vision export`
     'export': [
         'onnx>=1.15',

@@ -22,6 +22,7 @@ COMMANDS = {
     'evaluate': 'judge models on bags: how good, how sure, whether to deploy',
     'compare': 'say what differs between two evaluations',
     'train': 'fine-tune a network on labelled bags, to a calibrated model bundle',
+    'tune': 'search for better settings of a training run',
     'models': 'list, show, verify and import model bundles',
     'export': 'write the network of a bundle as ONNX or torch.export program',
     'doctor': 'check the installation, and whether the images of a topic arrive',

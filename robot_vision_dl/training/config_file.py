@@ -1,7 +1,7 @@
 """A YAML file -> :class:`TrainConfig`, with one clear line for whatever is wrong with it."""
 from dataclasses import MISSING, Field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, List, Mapping, Sequence
+from typing import Any, List, Mapping, Sequence, Tuple
 
 import yaml
 
@@ -10,6 +10,10 @@ from ..core.config_yaml import scalar, wrapped_comment
 from ..core.errors import ConfigError
 from ..core.spelling import did_you_mean
 from .config import TrainConfig
+
+
+TUNE = 'tune'
+"""Name of the group that says what ``robot-vision tune`` tries; it is no setting of a run."""
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -48,6 +52,26 @@ def load_config(path: Path, changes: Sequence[str] = ()) -> TrainConfig:
     return replace(config, output=replace(config.output, notes=_notes(config.output.notes, path)))
 
 
+def read_tuning(path: Path) -> Tuple[Mapping[str, Any], int]:
+    """The group ``tune`` of a file: space and number of trials.
+
+    Raises:
+        ConfigError: there is none, or it has other keys.
+    """
+    values = yaml.load(path.read_text(encoding='utf-8'), Loader=_StrictLoader)
+    group = values.get(TUNE) if isinstance(values, dict) else None
+    if not isinstance(group, dict) or 'space' not in group:
+        raise ConfigError(f'{path}: says not what to try; add e.g.\n{TUNE}:\n  trials: 20\n  space:\n    '
+                          'optimizer.learning_rate: {low: 1e-4, high: 1e-2, log: true}')
+    for name in group:
+        if name not in ('space', 'trials'):
+            raise ConfigError(f'{path}: {TUNE}.{name}: no such setting; {did_you_mean(str(name), ("space", "trials"))}')
+    trials = group.get('trials', 20)
+    if type(trials) is not int or trials < 1:
+        raise ConfigError(f'{path}: {TUNE}.trials: expected a number from 1 on, got {trials!r}')
+    return group['space'], trials
+
+
 def _notes(notes: str, path: Path) -> str:
     """The notes themselves, where the file only names them."""
     if not notes.endswith('.md') or '\n' in notes:
@@ -68,10 +92,12 @@ def parse_config(text: str, where: str, changes: Sequence[str] = ()) -> TrainCon
         raise ConfigError(f'{where}{line}: is not YAML that can be read: {getattr(error, "problem", None) or error}'
                           ) from error
     values = {} if values is None else values
+    if isinstance(values, dict):
+        values.pop(TUNE, None)
     for change in changes:
         _change(values, change)
     try:
-        return _build(TrainConfig, values, '')
+        return build_config(values)
     except ConfigError as error:
         raise ConfigError(f'{where}: {error}') from error
 
@@ -91,6 +117,15 @@ def _change(values: Any, change: str) -> None:
     if not isinstance(values, dict):
         raise ConfigError(f'--set {change}: {name} is not a setting within a group')
     values[last] = value
+
+
+def build_config(values: Any) -> TrainConfig:
+    """A config of nested settings, as YAML has them.
+
+    Raises:
+        ConfigError: one is not known or has a value that it cannot have.
+    """
+    return _build(TrainConfig, values, '')
 
 
 def _build(kind: type, values: Any, prefix: str) -> Any:

@@ -5,7 +5,7 @@ import json
 import zipfile
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Dict, NamedTuple, Optional, Tuple
+from typing import Dict, NamedTuple, Optional, Tuple
 
 import numpy as np
 import torch
@@ -18,10 +18,8 @@ from .baselines import linear_probe
 from .checkpoint import write_atomically
 from .config import TrainConfig
 from .inference import outputs_of
+from .prepared import Prepared
 from .start import starting_identity, starting_network
-
-if TYPE_CHECKING:
-    from .run import Prepared
 
 FILE = 'features.npz'
 _PARTS = (Part.TRAIN, Part.EARLY_STOP, Part.TEST)
@@ -34,7 +32,7 @@ class PartFeatures(NamedTuple):
     targets: np.ndarray
 
 
-def frozen_features(config: TrainConfig, data: 'Prepared', folder: Path) -> Dict[Part, PartFeatures]:
+def frozen_features(config: TrainConfig, data: Prepared, folder: Path) -> Dict[Part, PartFeatures]:
     """Of training, early-stop and test frames, not changed at random; kept in the folder of the run."""
     key = hashlib.sha256(json.dumps([
         starting_identity(config.network), config.network.architecture, asdict(data.preprocessing),

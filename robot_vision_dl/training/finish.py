@@ -2,7 +2,7 @@
 import hashlib
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import numpy as np
 import torch
@@ -23,17 +23,15 @@ from .config_file import as_file
 from .features import frozen_features
 from .history import EpochRecord, best_epoch
 from .inference import Outputs, outputs_of, targets_of
+from .prepared import Prepared
 from .provenance import software
 from .start import starting_identity
-
-if TYPE_CHECKING:
-    from .run import Prepared
 
 _REFERENCE = 1000  # training pictures that a fitted OOD score keeps: 2 MB for 512 features
 _UNKNOWN_RATE = 0.01
 
 
-def finish(config: TrainConfig, config_text: str, data: 'Prepared', network: Network, history: List[EpochRecord],
+def finish(config: TrainConfig, config_text: str, data: Prepared, network: Network, history: List[EpochRecord],
            folder: Path, target: Path, fingerprint: str, say: Callable[[str], None]) -> Bundle:
     """Calibrate the best weights of the run in ``folder``, test them, write the bundle to ``target``."""
     from .fit import best_network
@@ -81,7 +79,7 @@ def describe_test(tested: Tested) -> str:
     return '\n'.join([*lines, *(f'  {name}: {value:.3f}' for name, value in tested.baselines.items())])
 
 
-def _test(config: TrainConfig, data: 'Prepared', calibration: Calibration, outputs: Outputs, folder: Path) -> Tested:
+def _test(config: TrainConfig, data: Prepared, calibration: Calibration, outputs: Outputs, folder: Path) -> Tested:
     probabilities = softmax(outputs.logits, calibration.temperature)
     return Tested(
         calibrated=judge(probabilities, outputs.targets, data.class_names),
@@ -101,14 +99,14 @@ def _test_figures(tested: Tested) -> Dict[str, Any]:
     return figures
 
 
-def _as_stored(network: Network, data: 'Prepared', half: bool) -> Network:
+def _as_stored(network: Network, data: Prepared, half: bool) -> Network:
     """The network as a bundle gives it back, so that what is calibrated is what will run."""
     with tempfile.TemporaryDirectory() as folder:
         return save_bundle(Path(folder) / 'network', network, data.class_names, data.preprocessing, half=half
                            ).load_network()
 
 
-def _calibrate(config: TrainConfig, trained: Network, held_out: Outputs, data: 'Prepared',
+def _calibrate(config: TrainConfig, trained: Network, held_out: Outputs, data: Prepared,
                outputs: Callable[[Network, np.ndarray], Outputs]) -> Calibration:
     ood = None if config.output.ood == 'none' else config.output.ood
     reference: Optional[Tuple[np.ndarray, np.ndarray]] = None
@@ -135,7 +133,7 @@ def _unknown_rate(calibration: Calibration, outputs: Outputs) -> Optional[Tuple[
     return float(np.mean(calibration.ood.p_value(scores.numpy()) < _UNKNOWN_RATE)), _UNKNOWN_RATE
 
 
-def _baselines(config: TrainConfig, data: 'Prepared', folder: Path) -> Dict[str, float]:
+def _baselines(config: TrainConfig, data: Prepared, folder: Path) -> Dict[str, float]:
     """Accuracy on the test split by name of the baseline; nothing is chosen by it."""
     if not config.output.baselines:
         return {}
@@ -149,7 +147,7 @@ def _baselines(config: TrainConfig, data: 'Prepared', folder: Path) -> Dict[str,
     return {name: round(float(np.mean(called == test.targets)), 4) for name, called in predictions.items()}
 
 
-def _provenance(config: TrainConfig, data: 'Prepared', folder: Path, fingerprint: str, history: List[EpochRecord]
+def _provenance(config: TrainConfig, data: Prepared, folder: Path, fingerprint: str, history: List[EpochRecord]
                 ) -> Dict[str, str]:
     sources = sorted({source for item in (config.data.labels.sources,) for source in item})
     return {

@@ -8,7 +8,8 @@ import numpy as np
 from ..core.errors import ConfigError
 from ..data.labels import table
 from .config import TrainConfig
-from .run import Say, train
+from .prepared import Say
+from .run import train
 
 FIGURES = ('accuracy', 'balanced_accuracy', 'macro_f1', 'nll', 'brier', 'ece')
 

@@ -2,10 +2,7 @@
 
 All files of a run are in one folder. The same call after an interruption, of whatever kind, goes on where it was.
 """
-import hashlib
-import json
 import shutil
-from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Callable, Dict, List, Optional, Tuple
 
@@ -14,50 +11,25 @@ import torch
 
 from ..core.bundle import Bundle, load_bundle
 from ..core.device import resolve_device
-from ..core.errors import BundleError, DataError
-from ..core.preprocess import Preprocessing
-from ..core.types import UNKNOWN
+from ..core.errors import BundleError
+from ..core.network import Network
 from ..data.augment import TrainTransform
-from ..data.cache import FrameStore
 from ..data.contact_sheet import augmented_sheet, write_sheet
-from ..data.dataset import EvalTransform, FrameDataset, known
-from ..data.leakage import Leakage, leakage
-from ..data.prepare import class_names_of, prepare
-from ..data.split import Part, Split, folds, load_or_make_split, write_split
-from ..data.statistics import ClassBalance, class_balance, mean_and_std, sample_weights
+from ..data.dataset import EvalTransform, FrameDataset
+from ..data.split import Part
+from ..data.statistics import sample_weights
 from .checkpoint import write_atomically
 from .config import TrainConfig
 from .errors import TrainingError
 from .features import frozen_features, start_head
 from .finish import finish, settings_hash
 from .history import EpochRecord
+from .prepared import SPLIT, Prepared, Say, fingerprint_of, prepare_data
 from .processes import processes
 from .sanity import PICTURES, check_memorises, check_start
-from .start import Start, starting_identity, starting_network, starting_preprocessing
+from .start import Start, starting_network
 
-SPLIT, CONFIG, SHEET = 'split.json', 'config.yaml', 'augmented.png'
-Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """Everything that training needs, before the first step.
-
-    Attributes:
-        store, split, leakage: of the data.
-        class_names: C names in the order of the outputs.
-        preprocessing: what the network expects, mean and standard deviation included.
-        balance: training frames and weight of each class.
-        indices: frames of each part that are of a class.
-    """
-
-    store: FrameStore
-    split: Split
-    leakage: Leakage
-    class_names: Tuple[str, ...]
-    preprocessing: Preprocessing
-    balance: ClassBalance
-    indices: Dict[Part, np.ndarray]
+CONFIG, SHEET = 'config.yaml', 'augmented.png'
 
 
 def train(config: TrainConfig, config_text: str, *, restart: bool = False, overwrite: bool = False,
@@ -80,7 +52,7 @@ def train(config: TrainConfig, config_text: str, *, restart: bool = False, overw
     Raises:
         RobotVisionError: of whatever kind fits; the message is for the user.
     """
-    from .fit import BEST, LAST, describe, fit
+    from .fit import BEST, LAST
     folder, target = Path(config.output.runs) / config.name, Path(config.output.models) / config.name
     among = processes()
     is_first = among.rank == 0
@@ -98,11 +70,30 @@ def train(config: TrainConfig, config_text: str, *, restart: bool = False, overw
     if _check_target(target, fingerprint, config, overwrite):
         say(f'is done already: {target}')
         return load_bundle(target.absolute()) if is_first else None
+    network, history = learn(config, config_text, data, folder, fingerprint, say)
+    if not is_first:
+        return None
+    bundle = finish(config, config_text, data, network, history, folder, target, fingerprint, say)
+    say(f'bundle: {target}')
+    return bundle
+
+
+def learn(config: TrainConfig, config_text: str, data: Prepared, folder: Path, fingerprint: str, say: Say,
+          report: Optional[Callable[[EpochRecord], None]] = None) -> Tuple[Network, List[EpochRecord]]:
+    """The training itself, with what goes before it; the best weights are then in ``folder``.
+
+    Args:
+        report: is called after each epoch.
+
+    Returns:
+        A network of the right shape, whose weights do not count, and all epochs.
+    """
+    from .fit import LAST, describe, fit
     torch.manual_seed(config.run.seed)
     start = starting_network(config.network, data.class_names, config.input.channels)
     network = start.network
     datasets = _datasets(config, data)
-    resumes = (folder / LAST).exists()
+    resumes, is_first = (folder / LAST).exists(), processes().rank == 0
     if not resumes and is_first:
         write_atomically(folder / CONFIG, config_text.encode())
         write_sheet(folder / SHEET, augmented_sheet(datasets[Part.TRAIN], data.preprocessing,
@@ -115,68 +106,17 @@ def train(config: TrainConfig, config_text: str, *, restart: bool = False, overw
     else:
         say(f'going on with the run in {folder}')
 
-    def report(record: EpochRecord, is_best: bool) -> None:
+    def tell(record: EpochRecord, is_best: bool) -> None:
         say(describe(record, is_best, config.run.epochs))
+        if report is not None:
+            report(record)
     weights, balance = data.balance.weights, config.loss.balance
     history = fit(
         network, config, datasets[Part.TRAIN], datasets.get(Part.EARLY_STOP), folder, fingerprint,
         class_weights=weights if balance == 'loss' else None,
         draw_weights=sample_weights(datasets[Part.TRAIN].targets, weights) if balance == 'sampler' else None,
-        report=report)
-    if not is_first:
-        return None
-    bundle = finish(config, config_text, data, network, history, folder, target, fingerprint, say)
-    say(f'bundle: {target}')
-    return bundle
-
-
-def prepare_data(config: TrainConfig, folder: Path, fold: Optional[Tuple[int, int]] = None, say: Say = print,
-                 frames_read: Optional[Callable[[int], None]] = None) -> Prepared:
-    """Read, select, split and count the frames; tell what was found.
-
-    Args:
-        folder: of the run, where the split is kept.
-        fold: as for :func:`train`.
-    """
-    preprocessing = starting_preprocessing(config.network, config.input)
-    store = prepare(config.data, preprocessing, frames_read)
-    say(str(store.label_report))
-    say(str(store.selection_report))
-    class_names = class_names_of(store, config.data.class_names)
-    if fold is None:
-        split = load_or_make_split(folder / SPLIT, store.frames, config.data.split)
-    else:
-        split = folds(store.frames, fold[1], config.data.split)[fold[0]]
-        write_split(folder / SPLIT, split, store.frames, config.data.split)
-    say(str(split))
-    found = leakage(store.frames, store.hashes, split)
-    say(str(found))
-    indices = {part: known(store, split.indices(part)) for part in Part}
-    targets = FrameDataset(store, indices[Part.TRAIN], class_names, EvalTransform(preprocessing)).targets
-    balance = class_balance(targets, class_names,
-                            'none' if config.loss.balance == 'none' else config.loss.weighting)
-    say(str(balance))
-    _check_parts(balance, indices, class_names, store)
-    if config.input.normalise == 'data' or not config.network.pretrained:
-        mean, std = mean_and_std(store, indices[Part.TRAIN], preprocessing)
-        preprocessing = replace(preprocessing, mean=tuple(round(value, 4) for value in mean),
-                                std=tuple(round(value, 4) for value in std))
-        say(f'mean {preprocessing.mean}, standard deviation {preprocessing.std} of the training pictures')
-    return Prepared(store, split, found, class_names, preprocessing, balance, indices)
-
-
-def fingerprint_of(config: TrainConfig, data: Prepared) -> str:
-    """Of everything that the weights follow from; where files lie and how a card reads do not count."""
-    values = asdict(config)
-    for group, names in (('output', None), ('data', ('bags', 'cache')), ('run', ('workers',))):
-        if names is None:
-            del values[group]
-        else:
-            for name in names:
-                del values[group][name]
-    values.update(data_hash=data.store.data_hash, split=data.split.inputs_hash, class_names=data.class_names,
-                  start=starting_identity(config.network), torch=torch.__version__)
-    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()
+        report=tell)
+    return network, history
 
 
 def _start_head(config: TrainConfig, start: Start, data: Prepared, folder: Path, say: Say) -> None:
@@ -205,19 +145,6 @@ def _check_target(target: Path, fingerprint: str, config: TrainConfig, overwrite
     if provenance.get('run') != fingerprint:
         raise BundleError(f'{target}: is there already and not of this run; choose another name, or give --overwrite')
     return provenance.get('settings_sha256') == settings_hash(config)
-
-
-def _check_parts(balance: ClassBalance, indices: Dict[Part, np.ndarray], class_names: Tuple[str, ...],
-                 store: FrameStore) -> None:
-    empty = [name for name, count in zip(class_names, balance.counts) if not count]
-    if empty:
-        raise DataError(f'no training frame is labelled {", ".join(empty)}; record more of it, or change data.split')
-    if not len(indices[Part.CALIBRATION]):
-        raise DataError('the calibration split is empty; without it nobody knows how far the model can be trusted. '
-                        'Raise data.split.calibration, or record more')
-    labels = {store.frames[index].label for index in indices[Part.TRAIN]} - {UNKNOWN}
-    if len(labels) < 2:
-        raise DataError(f'the training frames are all labelled {", ".join(labels)}; at least two classes are needed')
 
 
 def _datasets(config: TrainConfig, data: Prepared) -> Dict[Part, FrameDataset]:

@@ -21,11 +21,12 @@ pytest.importorskip('lightning', reason='training is an extra: pip install .[tra
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
-def command(work: Path, text: str, *options: str, launcher: tuple = ()) -> subprocess.Popen:
+def command(work: Path, text: str, *options: str, launcher: tuple = (), name: str = 'train'
+            ) -> subprocess.Popen:
     path = work / 'train.yaml'
     path.write_text(text)
     environment = {**os.environ, 'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': ''}
-    return subprocess.Popen([sys.executable, *launcher, '-m', 'robot_vision_dl.cli.main', 'train', str(path), *options],
+    return subprocess.Popen([sys.executable, *launcher, '-m', 'robot_vision_dl.cli.main', name, str(path), *options],
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, cwd=work)
 
 

@@ -1,0 +1,187 @@
+"""Search for better settings: trials of a study that survives being killed, judged by the early-stop split alone."""
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
+
+import yaml
+
+from ..core.errors import ConfigError
+from ..data.labels import table
+from ..data.split import Part
+from .checkpoint import write_atomically
+from .config import TrainConfig
+from .config_file import as_file, build_config
+from .errors import TrainingError
+from .history import EpochRecord, best_epoch
+from .prepared import Say, fingerprint_of, prepare_data
+from .run import learn
+
+STUDY, BEST = 'study.db', 'best.yaml'
+_KEYS = ({'low', 'high'}, {'low', 'high', 'log'}, {'low', 'high', 'step'}, {'choices'})
+
+
+@dataclass(frozen=True)
+class TrialRow:
+    """One trial of a study: its number, how it ended, the least early-stop NLL (None: none was reached), its values."""
+
+    number: int
+    state: str
+    nll: Optional[float]
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class StudyTable:
+    """All trials, the best first; ``str()`` gives a table."""
+
+    trials: Tuple[TrialRow, ...]
+
+    def __str__(self) -> str:
+        names = sorted({name for trial in self.trials for name in trial.values})
+        rows: List[List[object]] = [['trial', 'state', 'early-stop NLL', *names]]
+        for trial in self.trials:
+            values = [trial.values.get(name, '') for name in names]
+            rows.append([str(trial.number), trial.state, '' if trial.nll is None else f'{trial.nll:.4f}',
+                         *(f'{value:.4g}' if isinstance(value, float) else str(value) for value in values)])
+        return '\n'.join(table(rows))
+
+
+def tune(config: TrainConfig, space: Mapping[str, Mapping[str, Any]], trials: int, say: Say = print,
+         frames_read: Optional[Callable[[int], None]] = None) -> StudyTable:
+    """Go on with the study of this name until it has ``trials`` trials that came to an end.
+
+    Trials whose early-stop NLL is above the median of those before it, at the same epoch, are given up. Neither the
+    calibration nor the test split is looked at. The best settings are written to ``best.yaml``, for
+    ``robot-vision train``.
+
+    Args:
+        space: setting -> ``{low, high}`` with ``log: true`` or ``step``, or ``{choices: [...]}``.
+
+    Raises:
+        ConfigError: the space names a setting or has values that there cannot be, or Optuna is not installed.
+        TrainingError: no trial came to an end.
+    """
+    try:
+        import optuna
+    except ImportError as error:
+        raise ConfigError(f'tuning needs Optuna ({error}); install it with `pip install "robot_vision_dl[tune]"`'
+                          ) from error
+    check_space(config, space)
+    folder = Path(config.output.runs) / f'{config.name}-tune'
+    folder.mkdir(parents=True, exist_ok=True)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    logging.getLogger('alembic').setLevel(logging.WARNING)
+    study = optuna.create_study(
+        study_name=config.name, storage=f'sqlite:///{folder.resolve() / STUDY}', load_if_exists=True,
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=4))
+    # Another seed when the study is taken up, or the same points would be tried again.
+    study.sampler = optuna.samplers.TPESampler(seed=config.run.seed + len(study.trials))
+    _take_up(study, optuna)
+
+    def objective(trial: 'optuna.Trial') -> float:
+        chosen = {name: _suggest(trial, name, values) for name, values in space.items()}
+        say(f'\ntrial {trial.number}: ' + ', '.join(f'{name} {value}' for name, value in chosen.items()))
+
+        def report(record: EpochRecord) -> None:
+            trial.report(record.nll, record.epoch)
+            if trial.should_prune():
+                raise optuna.TrialPruned
+        try:
+            # A trial that was killed is done again under another number, but goes on with its files.
+            number = trial.user_attrs.get('files', trial.number)
+            return _least_nll(with_changes(config, chosen), folder / f'trial-{number}', say, frames_read, report)
+        except TrainingError as error:  # weights that ran away are a result, too
+            say(str(error))
+            raise optuna.TrialPruned from error
+    ended = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
+    while sum(trial.state in ended for trial in study.trials) < trials:
+        study.optimize(objective, n_trials=1)
+    found = _table(study)
+    if found.trials[0].state != 'complete':
+        raise TrainingError(f'none of {len(found.trials)} trials came to an end; narrow the space, or see {folder}')
+    best = with_changes(config, found.trials[0].values)
+    write_atomically(folder / BEST, as_file(best).encode())
+    say(f'\n{found}\n\nbest settings: {folder / BEST}')
+    return found
+
+
+def check_space(config: TrainConfig, space: Mapping[str, Any]) -> None:
+    """Raise :class:`ConfigError` for a setting that is not there, or whose bounds or choices it cannot have."""
+    if not isinstance(space, Mapping) or not space:
+        raise ConfigError('tune.space: expected settings with bounds, e.g. optimizer.learning_rate: {low: 1e-4, high: '
+                          f'1e-2, log: true}}, got {space!r:.60}')
+    for name, values in space.items():
+        if not isinstance(values, Mapping) or set(values) not in _KEYS:
+            raise ConfigError(f'tune.space.{name}: expected low and high, with log: true or a step, or choices; got '
+                              f'{values!r:.80}')
+        if str(name).startswith(('data.', 'output.', 'input.')) or name == 'name':
+            raise ConfigError(f'tune.space.{name}: cannot be tuned: trials must be judged on the same pictures')
+        tried = values['choices'] if 'choices' in values else [_number(values['low']), _number(values['high'])]
+        if not isinstance(tried, list) or not tried:
+            raise ConfigError(f'tune.space.{name}.choices: expected a list, got {tried!r:.60}')
+        for value in tried:
+            try:
+                with_changes(config, {name: value})
+            except ConfigError as error:
+                raise ConfigError(f'tune.space: {error}') from error
+        if 'choices' not in values and not (all(isinstance(item, (int, float)) for item in tried)
+                                            and tried[0] <= tried[1]):
+            raise ConfigError(f'tune.space.{name}: low must be a number and not above high, got {tried[0]!r} and '
+                              f'{tried[1]!r}')
+
+
+def with_changes(config: TrainConfig, changes: Mapping[str, Any]) -> TrainConfig:
+    """The config with some settings, by dotted names, replaced and all of them checked."""
+    values = yaml.safe_load(as_file(config))
+    for name, value in changes.items():
+        *groups, last = name.split('.')
+        place = values
+        for group in groups:
+            place = place.setdefault(group, {})
+        place[last] = value
+    return build_config(values)
+
+
+def _number(value: Any) -> Any:
+    try:
+        return float(value) if isinstance(value, str) else value  # 1e-3 is a text in YAML 1.1
+    except ValueError:
+        return value
+
+
+def _suggest(trial: Any, name: str, values: Mapping[str, Any]) -> Any:
+    if 'choices' in values:
+        return trial.suggest_categorical(name, values['choices'])
+    low, high = _number(values['low']), _number(values['high'])
+    options: Dict[str, Any] = {key: values[key] for key in ('log', 'step') if key in values}
+    if isinstance(low, int) and isinstance(high, int):
+        return trial.suggest_int(name, low, high, **options)
+    return trial.suggest_float(name, low, high, **options)
+
+
+def _least_nll(config: TrainConfig, folder: Path, say: Say, frames_read: Optional[Callable[[int], None]],
+               report: Callable[[EpochRecord], None]) -> float:
+    data = prepare_data(config, folder, None, lambda text: None, frames_read)
+    if not len(data.indices[Part.EARLY_STOP]):
+        raise ConfigError('data.split.early_stop: tuning is judged by the early-stop split, which is empty')
+    _, history = learn(config, as_file(config), data, folder, fingerprint_of(config, data), say, report)
+    return best_epoch(history).nll
+
+
+def _take_up(study: Any, optuna: Any) -> None:
+    """Trials that were running when the process was killed are to be done again, first of all."""
+    for trial in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
+        study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+        if trial.params:
+            study.enqueue_trial(trial.params, {'files': trial.user_attrs.get('files', trial.number)})
+
+
+def _table(study: Any) -> StudyTable:
+    rows = []
+    for trial in study.trials:
+        if trial.state.name in ('COMPLETE', 'PRUNED'):
+            seen = [value for value in trial.intermediate_values.values() if value == value]
+            rows.append(TrialRow(trial.number, trial.state.name.lower(), min(seen, default=trial.value), trial.params))
+    rows.sort(key=lambda row: (row.state != 'complete', float('inf') if row.nll is None else row.nll))
+    return StudyTable(tuple(rows))

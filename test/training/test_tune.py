@@ -1,0 +1,66 @@
+"""Studies on small pictures: what they try, how they go on, and what they refuse."""
+import re
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from robot_vision_dl.core.errors import ConfigError
+from robot_vision_dl.training.config import TrainConfig
+from robot_vision_dl.training.config_file import load_config, parse_config
+
+sys.path.append(str(Path(__file__).parent))
+from test_run import command, finished, wait_for  # noqa: E402
+from training_samples import config_text, picture_folders  # noqa: E402
+
+pytest.importorskip('optuna', reason='tuning is an extra: pip install .[tune]')
+pytest.importorskip('lightning', reason='training is an extra: pip install .[train]')
+
+SPACE = """
+tune:
+  trials: 3
+  space:
+    optimizer.learning_rate: {low: 1e-4, high: 1e-2, log: true}
+    loss.smoothing: {choices: [0.0, 0.1]}
+    run.batch_size: {low: 8, high: 16, step: 8}
+"""
+
+
+@pytest.mark.slow
+def test_study_that_is_killed_goes_on_and_its_best_settings_can_be_trained(tmp_path):
+    pictures = picture_folders(tmp_path / 'pictures')
+    text = config_text(pictures, tmp_path, epochs=3) + SPACE
+    process = command(tmp_path, text, name='tune')
+    wait_for(tmp_path / 'runs' / 'shapes-tune' / 'trial-0' / 'last.ckpt', process)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    said = finished(command(tmp_path, text, name='tune'))
+    rows = re.findall(r'^(\d+) +(complete|pruned) +([\d.]+)', said, re.MULTILINE)
+    assert len(rows) == 3 and rows[0][1] == 'complete'
+    assert [float(row[2]) for row in rows if row[1] == 'complete'] == sorted(
+        float(row[2]) for row in rows if row[1] == 'complete')
+    assert 'going on with the run in' in said
+    best = load_config(tmp_path / 'runs' / 'shapes-tune' / 'best.yaml')
+    assert 1e-4 <= best.optimizer.learning_rate <= 1e-2 and best.run.batch_size in (8, 16)
+    assert not (tmp_path / 'models').exists()
+
+
+@pytest.mark.parametrize('space, message', [
+    ({'optimizer.learnin_rate': {'low': 0.1, 'high': 1.0}}, "did you mean 'learning_rate'?"),
+    ({'optimizer.learning_rate': {'low': 0.1, 'high': 1000.0}}, 'must be at most 100, got 1000.0'),
+    ({'optimizer.learning_rate': {'low': 1.0, 'high': 0.1}}, 'not above high'),
+    ({'optimizer.learning_rate': {'min': 1.0}}, 'expected low and high'),
+    ({'optimizer.name': {'choices': ['adam', 'atom']}}, "got 'atom'"),
+    ({'data.split.seed': {'low': 0, 'high': 9}}, 'must be judged on the same pictures'),
+    ({}, 'expected settings with bounds'),
+])
+def test_space_that_cannot_be_is_told(space, message):
+    from robot_vision_dl.training.tune import check_space
+    with pytest.raises(ConfigError) as caught:
+        check_space(TrainConfig(), space)
+    assert message in str(caught.value)
+
+
+def test_what_to_try_is_no_setting_of_a_run(tmp_path):
+    assert parse_config('name: a' + SPACE, 't').name == 'a'
