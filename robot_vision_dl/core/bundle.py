@@ -3,6 +3,7 @@
 ``bundle_format.py`` describes the files, ``bundle_writer.py`` writes them. Loading is strict and runs no code of the
 bundle: there is no pickle.
 """
+import hashlib
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,12 +22,14 @@ from .preprocess import Preprocessing
 from .share import share_directory
 from .uncertainty.calibrate import FusionTimes
 from .uncertainty.conformal import Conformal
+from .uncertainty.ensemble import EnsembleNetwork
 from .uncertainty.laplace import NAMES as LAPLACE_TENSORS, Laplace
 from .uncertainty.ood import OodCalibration
 from .uncertainty.vector import VectorScaling
 from .weights import torchvision_weights
 
 TORCHVISION = 'torchvision:'
+ENSEMBLE = 'ensemble:'
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ class Bundle:
         vector: takes the temperature's place, where it is there.
         laplace: of the last layer, or None.
         fusion: time constants from calibration bags, or None.
+        members: bundles that are run together as an ensemble; empty: this is one model.
         abstain_cost: in [0, 1], where the deployment says nothing else.
         metrics, provenance: measured figures and origins, as written.
     """
@@ -71,6 +75,7 @@ class Bundle:
     abstain_cost: float = 0.5
     metrics: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     provenance: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    members: Tuple['Bundle', ...] = ()
 
     @property
     def calibrated(self) -> bool:
@@ -85,6 +90,9 @@ class Bundle:
         Raises:
             BundleError: the weights do not fit the architecture, or torchvision's cannot be had.
         """
+        if self.members:
+            return EnsembleNetwork([member.load_network(device, dtype) for member in self.members],
+                                   [member.temperature or 1.0 for member in self.members]).to(device).eval()
         if self.folder is None:
             network = build_network(self.architecture, weights=self.identity.rpartition('@')[2]).to(dtype)
         else:
@@ -104,7 +112,7 @@ def load_bundle(path_or_name: Union[str, Path]) -> Bundle:
 
     Args:
         path_or_name: a folder; the name of a bundle in the package's ``models/``; or ``torchvision:<architecture>``,
-            optionally with ``@<weights>``, which is then uncalibrated.
+            optionally with ``@<weights>``, which is then uncalibrated; or ``ensemble:<bundle>,<bundle>,...``.
 
     Raises:
         BundleError: there is none, or a file of it is missing, damaged or breaks the schema.
@@ -112,6 +120,8 @@ def load_bundle(path_or_name: Union[str, Path]) -> Bundle:
     source = str(path_or_name)
     if source.startswith(TORCHVISION):
         return _torchvision_bundle(source)
+    if source.startswith(ENSEMBLE):
+        return _ensemble_bundle(source)
     folder = find_bundle(source)
     values, digest = fmt.read_description(folder)
     for name, expected in values['files'].items():
@@ -201,6 +211,33 @@ def _torchvision_bundle(source: str) -> Bundle:
         name=source, source=source, folder=None, identity=f'{TORCHVISION}{name}@{entry.name}',
         architecture=Architecture(name, len(class_names), input_size=input_size), class_names=class_names,
         preprocessing=preprocessing, provenance=MappingProxyType(provenance))
+
+
+def _ensemble_bundle(source: str) -> Bundle:
+    """Several bundles as one; each brings its own calibration."""
+    names = [name.strip() for name in source[len(ENSEMBLE):].split(',')]
+    if len(names) < 2:
+        raise BundleError(f'model {source!r}: an ensemble needs two bundles at least: {ENSEMBLE}<bundle>,<bundle>,...')
+    members = tuple(load_bundle(name) for name in names)
+    first = members[0]
+    for member in members:
+        for what in ('class_names', 'preprocessing'):
+            if getattr(member, what) != getattr(first, what):
+                raise BundleError(f'model {source!r}: {member.name} has other {what.replace("_", " ")} than '
+                                  f'{first.name}; the members of an ensemble must see and name the same')
+        if member.vector is not None or member.members:
+            raise BundleError(f'model {source!r}: {member.name} is scaled by a vector or is itself an ensemble; '
+                              'members need a temperature')
+    precisions, devices = ({getattr(member, what) for member in members} for what in ('precision', 'device'))
+    identity = hashlib.sha256(' '.join(member.identity for member in members).encode()).hexdigest()[:12]
+    # The members are calibrated each; what is left to do is their mean.
+    return Bundle(
+        name=' + '.join(member.name for member in members), source=source, folder=None, identity=identity,
+        architecture=first.architecture, class_names=first.class_names, preprocessing=first.preprocessing,
+        temperature=1.0 if all(member.calibrated for member in members) else None,
+        precision=precisions.pop() if len(precisions) == 1 else None,
+        device=devices.pop() if len(devices) == 1 else None, abstain_cost=first.abstain_cost, fusion=first.fusion,
+        members=members)
 
 
 def torchvision_facts(name: str, entry: Any) -> Tuple[Tuple[str, ...], Preprocessing]:

@@ -6,7 +6,7 @@ exists is valid. Facts about weights (preprocessing, temperature, thresholds) li
 """
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from math import isfinite
-from typing import Any, Dict, Iterator, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from .errors import ConfigError
 
@@ -78,21 +78,49 @@ class ImageConfig:
                               f'got {self.depth_far_m:g}')
 
 
+# Of correlation and change, where neither the deployment nor the bundle says anything.
+FALLBACK_TIME_S = 2.0
+
+
 @dataclass(frozen=True)
 class FusionConfig:
     """How the frames of one camera are fused over time."""
 
     enabled: bool = option(True, 'fuse frames over time; false: every frame stands alone')
     correlation_time_s: float = option(
-        2.0, 'how long the errors of neighbouring frames resemble each other: rho = exp(-dt/correlation_time_s); of '
-        'frames that say the same, each counts (1-rho)/(1+rho)', minimum=0.0, maximum=60.0)
+        -1.0, 'how long the errors of neighbouring frames resemble each other: rho = exp(-dt/correlation_time_s); of '
+        'frames that say the same, each counts (1-rho)/(1+rho); -1: as the model bundle says, 2 if it does not',
+        minimum=-1.0, maximum=60.0)
     change_time_s: float = option(
-        2.0, 'mean time after which the camera looks at something of another class', minimum=0.01, maximum=3600.0)
+        -1.0, 'mean time after which the camera looks at something of another class; -1: as the model bundle says, 2 '
+        'if it does not', minimum=-1.0, maximum=3600.0)
     reset_gap_s: float = option(
         1.0, 'no frame of a known class for longer than this starts afresh', minimum=0.01, maximum=3600.0)
+    unknown_time_s: float = option(
+        0.1, 'foreignness is averaged over about this time, so that a single foreign frame counts only if it is '
+        'extreme; 0: each frame stands alone', minimum=0.0, maximum=60.0)
+    groups: str = option(
+        '', 'cameras that look at the same thing and share one belief, joined by +, groups separated by commas: '
+        '"front+left, rear+top"', at_configure=True)
+    group_independent: bool = option(
+        False, 'the cameras of a group make their errors independently, so that their evidence adds up; false: they '
+        'may all be wrong together, and the mean of their evidence counts')
 
     def __post_init__(self):
         check_values(self, 'fusion.')
+        for name, least in (('correlation_time_s', 0.0), ('change_time_s', 0.01)):
+            value = getattr(self, name)
+            if value != -1.0 and value < least:
+                raise ConfigError(f'fusion.{name}: must be -1 (as the bundle says) or at least {least:g}, got '
+                                  f'{value:g}')
+
+    def resolved(self, correlation_time_s: Optional[float] = None, change_time_s: Optional[float] = None
+                 ) -> 'FusionConfig':
+        """With what a bundle says, or else the fallbacks, in place of -1."""
+        def chosen(own: float, bundle: Optional[float]) -> float:
+            return own if own >= 0 else FALLBACK_TIME_S if bundle is None else bundle
+        return replace(self, correlation_time_s=chosen(self.correlation_time_s, correlation_time_s),
+                       change_time_s=chosen(self.change_time_s, change_time_s))
 
 
 @dataclass(frozen=True)
@@ -108,6 +136,9 @@ class DecisionConfig:
     false_unknown_rate: float = option(
         0.01, 'share of pictures of known classes that may be called unknown; 0: never say unknown', minimum=0.0,
         maximum=1.0)
+    costs_file: str = option(
+        '', 'YAML file with costs of confusions or thresholds of classes (see config/costs.yaml); empty: every wrong '
+        'label costs 1')
 
     def __post_init__(self):
         check_values(self, 'decision.')
@@ -143,6 +174,9 @@ class ClassifierConfig:
     autostart: bool = option(True, 'configure and activate at start, without a lifecycle manager', at_configure=True)
     stale_after_s: float = option(1.0, 'no frame for longer than this is reported as stale', minimum=0.01,
                                   maximum=3600.0)
+    dropout_samples: int = option(
+        0, 'Monte Carlo dropout: so many thinned networks a frame give the mutual information, where the network has '
+        'dropout; 0: off', minimum=0, maximum=256, at_configure=True)
     image: ImageConfig = field(default_factory=ImageConfig)
     fusion: FusionConfig = field(default_factory=FusionConfig)
     decision: DecisionConfig = field(default_factory=DecisionConfig)
@@ -160,10 +194,31 @@ class ClassifierConfig:
                     raise ConfigError(f'{kind}: {name!r} is named more than once')
                 if not name:
                     raise ConfigError(f'{kind}: a name is empty')
+        camera_groups(self.fusion.groups, self.cameras)
         for name in self.cameras:
             if not (name.replace('_', 'a').isalnum() and name.isascii() and not name[0].isdigit()):
                 raise ConfigError(f'cameras: {name!r} cannot be part of a topic name; use letters, digits and _, '
                                   'not beginning with a digit')
+
+
+def camera_groups(text: str, cameras: Sequence[str]) -> Dict[str, Tuple[str, ...]]:
+    """The cameras that share a belief with each camera, itself among them.
+
+    Raises:
+        ConfigError: ``text`` names what is no camera, or a camera twice.
+    """
+    groups = {camera: (camera,) for camera in cameras}
+    seen: List[str] = []
+    for part in filter(None, (part.strip() for part in text.split(','))):
+        members = tuple(name.strip() for name in part.split('+'))
+        for name in members:
+            if name not in groups:
+                raise ConfigError(f'fusion.groups: {name!r} is not a camera; there are {", ".join(cameras)}')
+            if name in seen:
+                raise ConfigError(f'fusion.groups: {name!r} is named more than once')
+            seen.append(name)
+            groups[name] = members
+    return groups
 
 
 class FlatOption(NamedTuple):

@@ -1,9 +1,28 @@
 """Posterior and costs -> accept, uncertain or unknown."""
+from dataclasses import dataclass
 from typing import Optional, Sequence
 
 import numpy as np
 
+from .costs import Costs
 from .types import UNCERTAIN, UNKNOWN, Decision, OodResult, Outcome
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What acting and abstaining cost.
+
+    Attributes:
+        abstain_cost: of saying "uncertain", where a wrong label costs 1.
+        false_unknown_rate: epsilon in [0, 1]; 0 never says unknown.
+        hysteresis: what was accepted, or unknown, before needs so much less to stay so.
+        costs: of each confusion, and thresholds; None: every wrong label costs 1.
+    """
+
+    abstain_cost: float
+    false_unknown_rate: float = 0.0
+    hysteresis: float = 0.0
+    costs: Optional[Costs] = None
 
 
 def short(probability: float) -> str:
@@ -11,42 +30,52 @@ def short(probability: float) -> str:
     return f'{min(probability, 0.99):.2f}'.lstrip('0') if probability < 0.995 else '>.99'
 
 
-def needed_probability(abstain_cost: float, hysteresis: float = 0.0) -> float:
-    """What the posterior of the best class must reach to be accepted, in [0, 1]."""
-    return max(1.0 - abstain_cost - hysteresis, 0.0)
-
-
-def decide(posterior: np.ndarray, class_names: Sequence[str], abstain_cost: float, ood: Optional[OodResult],
-           false_unknown_rate: float, hysteresis: float = 0.0, accepted_before: Optional[int] = None) -> Decision:
+def decide(posterior: np.ndarray, class_names: Sequence[str], policy: Policy, ood: Optional[OodResult] = None,
+           unknown_probability: float = 0.0, before: Optional[Decision] = None) -> Decision:
     """Gate the fused posterior (Chow 1970: accept if the expected cost of acting is at most that of abstaining).
 
     With a cost of 1 for every wrong label, acting on the best class costs 1 - max p, so it is accepted from
-    max p >= 1 - abstain_cost. A frame whose OOD p-value lies below ``false_unknown_rate`` is ``unknown`` whatever the
-    posterior says: that posterior only tells the known classes apart.
+    max p >= 1 - abstain_cost. With costs of confusions, the best class is the one with the least expected cost. What
+    is more likely unknown than not is ``unknown`` whatever the posterior says: that only tells the known classes apart.
 
     Args:
         posterior: shape (C,), sums to 1.
         class_names: C names.
-        abstain_cost: in [0, 1].
-        ood: of the newest frame, or None.
-        false_unknown_rate: epsilon in [0, 1]; 0 never says unknown.
-        hysteresis: the class accepted before needs so much less to stay accepted.
-        accepted_before: index of the class that the decision before accepted, or None.
+        policy: costs and rates.
+        ood: of the newest frame, for the reason.
+        unknown_probability: fused posterior of the unknown.
+        before: the decision before, for the hysteresis.
     """
-    best = int(posterior.argmax())
+    kept_unknown = before is not None and before.outcome is Outcome.UNKNOWN
+    costs = policy.costs
+    expected_costs = None if costs is None else costs.matrix @ posterior
+    best = int(posterior.argmax() if expected_costs is None else expected_costs.argmin())
     probability = float(posterior[best])
-    if ood is not None and ood.p_value is not None and ood.p_value < false_unknown_rate:
-        return Decision(Outcome.UNKNOWN, UNKNOWN, 1.0 - ood.p_value,
-                        f'unlike anything in training: {ood.method} p = {ood.p_value:.3f}, '
-                        f'below {false_unknown_rate:g}', best)
-    needed = needed_probability(abstain_cost, hysteresis if best == accepted_before else 0.0)
-    if probability >= needed:
-        return Decision(Outcome.ACCEPTED, class_names[best], probability,
-                        f'{class_names[best]} {short(probability)}, needs {short(needed)}', best)
-    if len(class_names) > 1:
-        runner_up = int(np.argpartition(posterior, -2)[-2])
-        rival = f' vs {class_names[runner_up]} {short(float(posterior[runner_up]))}'
+    if unknown_probability > 0.5 - (policy.hysteresis if kept_unknown else 0.0) and policy.false_unknown_rate > 0:
+        return Decision(Outcome.UNKNOWN, UNKNOWN, unknown_probability,
+                        _why_unknown(ood, unknown_probability, policy.false_unknown_rate), best)
+    is_kept = before is not None and before.outcome is Outcome.ACCEPTED and before.class_index == best
+    slack = policy.hysteresis if is_kept else 0.0
+    threshold = float('nan') if costs is None else costs.thresholds[best]
+    if expected_costs is None or threshold == threshold:
+        needed = max((1.0 - policy.abstain_cost if expected_costs is None else threshold) - slack, 0.0)
+        accepted, rule = probability >= needed, f'needs {short(needed)}'
     else:
-        rival = ''
+        cost, most = float(expected_costs[best]), policy.abstain_cost + slack
+        accepted, rule = cost <= most, f'expected cost {cost:.2f}, at most {most:.2f}'
+    if accepted:
+        return Decision(Outcome.ACCEPTED, class_names[best], probability,
+                        f'{class_names[best]} {short(probability)}, {rule}', best)
+    rival = ''
+    if len(class_names) > 1:
+        first, second = np.argpartition(posterior, -2)[-2:]
+        runner_up = int(first if second == best else second)
+        rival = f' vs {class_names[runner_up]} {short(float(posterior[runner_up]))}'
     return Decision(Outcome.UNCERTAIN, UNCERTAIN, probability,
-                    f'{class_names[best]} {short(probability)}{rival}, needs {short(needed)}', best)
+                    f'{class_names[best]} {short(probability)}{rival}, {rule}', best)
+
+
+def _why_unknown(ood: Optional[OodResult], probability: float, epsilon: float) -> str:
+    if ood is None or ood.p_value is None or ood.p_value >= epsilon:
+        return f'unlike anything in training a moment ago: unknown {short(probability)}'
+    return f'unlike anything in training: {ood.method} p = {ood.p_value:.3f}, below {epsilon:g}'

@@ -6,10 +6,10 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass
-from typing import Callable, Deque, Dict, List, Optional, Sequence
+from typing import Callable, Deque, Dict, List, Mapping, Optional, Sequence
 
 from .config import ClassifierConfig
-from .errors import ImageError
+from .errors import ConfigError, ImageError
 from .intake import StampOrder, read_frame
 from .mailbox import BACKWARDS, Account, Mailbox
 from .pipeline import Pipeline
@@ -70,6 +70,7 @@ class Engine:
         self._last_result: Dict[str, Result] = {}
         self._replacement: Optional[Pipeline] = None
         self._new_config: Optional[ClassifierConfig] = None
+        self._expected: Dict[str, Dict[str, float]] = {}
         self._thread = threading.Thread(target=self._run, name='inference', daemon=True)
 
     def start(self) -> None:
@@ -89,6 +90,10 @@ class Engine:
     def configure(self, config: ClassifierConfig) -> None:
         """Take over changed settings before the next batch."""
         self._new_config = config
+
+    def expect(self, camera: str, named: Mapping[str, float]) -> None:
+        """Take over a prior for a camera, by class name, before the next batch; empty: nothing is expected."""
+        self._expected[camera] = dict(named)
 
     def replace_pipeline(self, pipeline: Pipeline) -> None:
         """Swap to a pipeline that is loaded and warm, between two batches."""
@@ -137,6 +142,12 @@ class Engine:
             self._order.config = config.fusion
         if config is not None or replacement is not None:
             self._pipeline.configure(self._config)
+        while self._expected:
+            camera, named = self._expected.popitem()
+            try:
+                self._pipeline.expect(camera, named)
+            except ConfigError:
+                pass  # meant for a model that was replaced in the meantime; its sender was told what classes there are
 
     def _drop(self, camera: str, reason: str, sentence: str) -> None:
         self._mailbox.dropped(camera, reason)

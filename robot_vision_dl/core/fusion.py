@@ -12,13 +12,19 @@ which is the log-likelihood ratio of Gaussian classes under AR(1) noise (general
 frames that say the same, each counts (1 - rho) / (1 + rho), the effective sample size of such a process; a frame that
 says something new counts at once. Forgetting and correlation are functions of time, not of the number of frames, so a
 camera at 5 Hz and one at 60 Hz come to the same belief.
+
+Whether the camera looks at something of no class is a state beside it, with evidence of its own: see
+``uncertainty/evalue.py``.
 """
 from math import exp
-from typing import Optional
+from typing import Dict, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
 from .config import FusionConfig
+from .errors import ConfigError
+from .spelling import did_you_mean
+from .uncertainty.evalue import Foreignness, unknown_probability
 
 # Keeps one frame of a saturated softmax from ruling a class out for ever.
 SMALLEST_PROBABILITY = 1e-6
@@ -50,19 +56,21 @@ def innovation(current: np.ndarray, previous: np.ndarray, rho: float) -> np.ndar
     return (current - rho * previous) / (1.0 + rho)
 
 
-def predict(belief: np.ndarray, change: float) -> np.ndarray:
+def predict(belief: np.ndarray, change: float, expected: Optional[np.ndarray] = None) -> np.ndarray:
     """Belief after time has passed: with probability ``change`` the class became any of the others.
 
     Args:
         belief: shape (C,), sums to 1.
         change: in [0, 1].
+        expected: how probable classes are where nothing has been seen, shape (C,); None: equally. Beliefs drift there.
     """
     classes = belief.shape[0]
     if classes == 1:
         return belief
-    # Sums over the others; a change of C-1/C is total ignorance, more would mean remembering by contradiction.
-    change = min(change, (classes - 1) / classes)
-    return (1.0 - change) * belief + change * (1.0 - belief) / (classes - 1)
+    # (1-g) b + g (1-b)/(C-1) is (1-h) b + h/C with h = g C/(C-1). More than h = 1, total ignorance, would mean
+    # remembering by contradiction.
+    forgotten = min(change * classes / (classes - 1), 1.0)
+    return (1.0 - forgotten) * belief + forgotten * (1.0 / classes if expected is None else expected)
 
 
 def correct(belief: np.ndarray, evidence: np.ndarray) -> np.ndarray:
@@ -73,51 +81,88 @@ def correct(belief: np.ndarray, evidence: np.ndarray) -> np.ndarray:
 
 
 class BayesFilter:
-    """Belief about what one camera looks at.
+    """Belief about what a camera looks at, or what several look at together.
 
     Args:
         classes: number of classes C.
-        config: time constants; may be replaced between frames.
-        prior: see :func:`correct`.
+        config: time constants; may be replaced between frames. -1 stands for the fallback.
+        prior: class frequencies the classifier was trained under; None for equal ones.
     """
 
     def __init__(self, classes: int, config: FusionConfig, prior: Optional[np.ndarray] = None):
         self.config = config
         self._prior = prior
         self._start = np.full(classes, 1.0 / classes) if prior is None else prior.astype(np.float64)
+        self._expected: Optional[np.ndarray] = None
         self._belief = self._start
         self._time_ns: Optional[int] = None
-        self._previous: Optional[np.ndarray] = None
+        self._sources: Dict[str, Tuple[int, np.ndarray]] = {}
+        self._foreignness: Dict[str, Foreignness] = {}
+
+    @property
+    def config(self) -> FusionConfig:
+        """Time constants, resolved."""
+        return self._config
+
+    @config.setter
+    def config(self, config: FusionConfig) -> None:
+        self._config = config.resolved()
 
     def reset(self) -> None:
-        """Forget all frames."""
-        self._belief = self._start
+        """Forget all frames; what is expected stays."""
+        self._belief = self._start if self._expected is None else self._expected
         self._time_ns = None
+        self._sources = {}
 
-    def update(self, probabilities: np.ndarray, time_ns: int) -> np.ndarray:
+    def expect(self, expected: Optional[np.ndarray]) -> None:
+        """Take over a prior from elsewhere, a map or another sensor, until the next one.
+
+        What frames have told so far is kept: the belief is multiplied by the new prior over the old one.
+
+        Args:
+            expected: shape (C,), above 0, sums to 1; None: back to the start.
+        """
+        before = self._start if self._expected is None else self._expected
+        self._expected = None if expected is None else np.asarray(expected, np.float64)
+        after = self._start if self._expected is None else self._expected
+        self._belief = correct(self._belief, np.log(after) - np.log(before))
+
+    def update(self, probabilities: np.ndarray, time_ns: int, source: str = '', share: float = 1.0) -> np.ndarray:
         """Take in a frame.
 
         Args:
             probabilities: calibrated posterior of this frame, shape (C,).
-            time_ns: when it was taken, not before the last one.
+            time_ns: when it was taken, not before the last one of its source.
+            source: the camera, where several share the belief; each has its own errors.
+            share: how much its evidence counts: 1 for independent cameras; 1/n for n that may be wrong together, which
+                gives the geometric mean of their likelihoods.
 
         Returns:
             the fused posterior, float32, shape (C,), sums to 1.
         """
         probabilities = np.asarray(probabilities, np.float64)
-        if not self.config.enabled:
+        if not self._config.enabled:
             self.reset()
-            return probabilities.astype(np.float32)
+            if self._expected is None:
+                return probabilities.astype(np.float32)
+            return correct(self._expected, log_likelihood(probabilities, self._prior)).astype(np.float32)
         likelihood = log_likelihood(probabilities, self._prior)
+        gap = self._config.reset_gap_s
         dt_s = None if self._time_ns is None else (time_ns - self._time_ns) * 1e-9
-        if dt_s is None or not 0 <= dt_s <= self.config.reset_gap_s:
+        # Frames of several cameras come a little out of order; further back than that, a recording has begun anew.
+        if dt_s is None or dt_s > gap or dt_s < (0 if len(self._sources) < 2 and source in self._sources else -gap):
             self.reset()
-            evidence = likelihood
         else:
-            evidence = innovation(likelihood, self._previous, correlation(dt_s, self.config.correlation_time_s))
-            self._belief = predict(self._belief, change_probability(dt_s, self.config.change_time_s))
-        self._time_ns, self._previous = time_ns, likelihood
-        self._belief = correct(self._belief, evidence)
+            self._belief = self._later(dt_s)
+        evidence = likelihood
+        if source in self._sources:
+            before_ns, before = self._sources[source]
+            since_s = (time_ns - before_ns) * 1e-9
+            if 0 <= since_s <= gap:
+                evidence = innovation(likelihood, before, correlation(since_s, self._config.correlation_time_s))
+        self._time_ns = time_ns if self._time_ns is None else max(time_ns, self._time_ns)
+        self._sources[source] = time_ns, likelihood
+        self._belief = correct(self._belief, share * evidence)
         return self._belief.astype(np.float32)
 
     def at(self, time_ns: int) -> np.ndarray:
@@ -126,6 +171,43 @@ class BayesFilter:
         Such moments do not count as frames: if they last for longer than ``reset_gap_s``, the next frame starts afresh.
         """
         if self._time_ns is None:
-            return self._start.astype(np.float32)
-        change = change_probability((time_ns - self._time_ns) * 1e-9, self.config.change_time_s)
-        return predict(self._belief, change).astype(np.float32)
+            return (self._start if self._expected is None else self._expected).astype(np.float32)
+        return self._later((time_ns - self._time_ns) * 1e-9).astype(np.float32)
+
+    def _later(self, dt_s: float) -> np.ndarray:
+        return predict(self._belief, change_probability(dt_s, self._config.change_time_s), self._expected)
+
+    def update_foreignness(self, p_value: float, time_ns: int, source: str = '') -> None:
+        """Take in how foreign a frame is; see :class:`~.uncertainty.evalue.Foreignness`."""
+        state = self._foreignness.setdefault(source, Foreignness())
+        state.update(p_value, time_ns, self._config.unknown_time_s if self._config.enabled else 0.0,
+                     self._config.reset_gap_s)
+
+    def unknown_probability(self, epsilon: float) -> float:
+        """Posterior of the unknown at an accepted rate epsilon of false unknowns, in [0, 1].
+
+        The mean over the cameras that share the belief: a mean of e-values is one, however they depend on each other.
+        """
+        evidence = [state.evidence for state in self._foreignness.values() if state.evidence is not None]
+        return unknown_probability(sum(evidence) / len(evidence) if evidence else None, epsilon)
+
+
+def expected_from(named: Mapping[str, float], class_names: Sequence[str]) -> np.ndarray:
+    """A prior (C,) from the probabilities of some classes; the others share what is left.
+
+    No class is ruled out: each keeps ``SMALLEST_PROBABILITY`` at least.
+
+    Raises:
+        ConfigError: a name is not a class, a probability is not in 0..1, or they sum to more than 1.
+    """
+    for name, probability in named.items():
+        if name not in class_names:
+            raise ConfigError(f'prior: {name!r} is not a class of the model; {did_you_mean(name, class_names)}')
+        if not 0 <= probability <= 1:  # false for NaN
+            raise ConfigError(f'prior: the probability of {name!r} must be in 0..1, got {probability!r}')
+    total = sum(named.values())
+    if total > 1 + 1e-3:
+        raise ConfigError(f'prior: the probabilities sum to {total:.3f}, which is more than 1')
+    left = max(1.0 - total, 0.0) / max(len(class_names) - len(named), 1)
+    expected = np.maximum([named.get(name, left) for name in class_names], SMALLEST_PROBABILITY)
+    return expected / expected.sum()

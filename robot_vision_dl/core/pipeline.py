@@ -3,28 +3,28 @@ import os
 import time
 from contextlib import contextmanager
 from types import MappingProxyType
-from typing import Dict, Iterator, List, Optional, Sequence
+from typing import Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
 
 from .bundle import Bundle, load_bundle
-from .config import ClassifierConfig
-from .decision import decide
+from .config import ClassifierConfig, camera_groups
+from .costs import read_costs
+from .decision import Policy, decide
 from .device import resolve_device
-from .errors import RobotVisionError
-from .fusion import BayesFilter
+from .fusion import BayesFilter, expected_from
 from .preprocess import Preprocessor, visible_region
-from .types import Assessment, ColorOrder, Frame, Outcome, Picture, Result
-from .uncertainty.entropy import normalised_entropies
-from .uncertainty.ood import OodDetector
-from .uncertainty.temperature import calibrated_softmax
+from .types import Assessment, ColorOrder, Decision, Frame, Picture, Result
+from .uncertainty.assess import Assessor
+from .uncertainty.dropout import DropoutSampler
 
 
 class Pipeline:
     """A loaded model with everything that turns its output into decisions.
 
-    Not thread-safe: one thread runs it. It keeps a belief and the last accepted class for each camera.
+    Not thread-safe: one thread runs it. It keeps a belief and the last decision for each camera; cameras of a group
+    share the belief.
 
     Args:
         bundle: the model and what is known about its errors.
@@ -40,9 +40,10 @@ class Pipeline:
         # Convolutions of the CPU and of tensor cores are two to three times as fast with channels last.
         self.network = bundle.load_network(self.device, self._dtype).to(memory_format=torch.channels_last)
         self.preprocess = Preprocessor(bundle.preprocessing, self.device, self._dtype)
-        self._ood = OodDetector(bundle.ood) if bundle.ood is not None else None
-        self._filters: Dict[str, BayesFilter] = {}
-        self._accepted: Dict[str, Optional[int]] = {}
+        self._assess = Assessor(bundle, self.device, config.precision)
+        self._dropout = DropoutSampler(self.network, config.dropout_samples) if config.dropout_samples else None
+        self._filters: Dict[Tuple[str, ...], BayesFilter] = {}
+        self._decisions: Dict[str, Decision] = {}
         self.configure(config)
 
     @property
@@ -52,10 +53,14 @@ class Pipeline:
         if not bundle.calibrated:
             return [f'{bundle.name} is not calibrated: its confidences are not probabilities, and nothing is called '
                     'unknown']
+        found = []
         if bundle.precision != self._config.precision:
-            return [f'{bundle.name} was calibrated at {bundle.precision} but runs at {self._config.precision}: its '
-                    'confidences may be off']
-        return []
+            found.append(f'{bundle.name} was calibrated at {bundle.precision} but runs at {self._config.precision}: '
+                         'its confidences may be off; `robot-vision calibrate` fits them to what runs')
+        if bundle.device not in (None, self.device.type):
+            found.append(f'{bundle.name} was calibrated on {bundle.device} but runs on {self.device.type}: its '
+                         'confidences may be off a little; `robot-vision calibrate` fits them to what runs')
+        return found
 
     @classmethod
     def load(cls, config: ClassifierConfig) -> 'Pipeline':
@@ -65,17 +70,40 @@ class Pipeline:
         return pipeline
 
     def configure(self, config: ClassifierConfig) -> None:
-        """Take over the settings that may change while running."""
-        self._config = config
-        cost = config.decision.abstain_cost
-        self._abstain_cost = self.bundle.abstain_cost if cost < 0 else cost
+        """Take over the settings that may change while running.
+
+        Raises:
+            ConfigError: a file that they name cannot be used; then nothing has changed.
+        """
+        policy = self.policy(config)
+        self._config, self._policy = config, policy
+        times = self.bundle.fusion
+        self._fusion = config.fusion.resolved(*(times or (None, None)))
+        self._groups = camera_groups(config.fusion.groups, config.cameras)
         for belief in self._filters.values():
-            belief.config = config.fusion
+            belief.config = self._fusion
+
+    def policy(self, config: ClassifierConfig) -> Policy:
+        """What acting and abstaining cost this model in a deployment."""
+        wish = config.decision
+        costs = read_costs(wish.costs_file, self.bundle.class_names) if wish.costs_file else None
+        cost = self.bundle.abstain_cost if wish.abstain_cost < 0 else wish.abstain_cost
+        if costs is not None and costs.abstain is not None and wish.abstain_cost < 0:
+            cost = costs.abstain
+        return Policy(cost, wish.false_unknown_rate, wish.hysteresis, costs)
+
+    def expect(self, camera: str, named: Mapping[str, float]) -> None:
+        """Take over a prior for what a camera sees, by class name; empty: nothing is expected any more.
+
+        Raises:
+            ConfigError: a name is no class, or the probabilities cannot be.
+        """
+        self._belief_of(camera)[0].expect(expected_from(named, self.bundle.class_names) if named else None)
 
     def adopt_beliefs(self, other: 'Pipeline') -> None:
         """Carry on with the beliefs of the pipeline that this one replaces, where both mean the same classes."""
         if other.bundle.class_names == self.bundle.class_names:
-            self._filters, self._accepted = other._filters, other._accepted
+            self._filters, self._decisions = other._filters, other._decisions
             self.configure(self._config)
 
     def warm_up(self, batch_sizes: Sequence[int] = (1,)) -> None:
@@ -90,12 +118,12 @@ class Pipeline:
     def reset(self) -> None:
         """Forget what all cameras saw, as if just loaded."""
         self._filters.clear()
-        self._accepted.clear()
+        self._decisions.clear()
 
     @property
     def abstain_cost(self) -> float:
         """Cost of saying ``uncertain``, where a wrong label costs 1: the deployment's, or else the bundle's."""
-        return self._abstain_cost
+        return self._policy.abstain_cost
 
     @torch.inference_mode()
     def process(self, frames: Sequence[Frame], batch: Optional[torch.Tensor] = None) -> List[Result]:
@@ -111,10 +139,10 @@ class Pipeline:
         with watch.stage('decide'):
             decisions = [self._fuse_and_decide(frame, a) for frame, a in zip(frames, assessments)]
         stage_ms = MappingProxyType(watch.elapsed_ms)
-        for frame, assessment, (posterior, decision) in zip(frames, assessments, decisions):
+        for frame, assessment, (posterior, unknown, decision) in zip(frames, assessments, decisions):
             region = visible_region(self.bundle.preprocessing, frame.picture.height, frame.picture.width)
             results.append(Result(frame, assessment, posterior, decision, self.bundle.class_names, region, stage_ms,
-                                  len(frames)))
+                                  len(frames), unknown))
         return results
 
     @torch.inference_mode()
@@ -128,43 +156,36 @@ class Pipeline:
             if batch is None:
                 batch = self.preprocess([frame.picture for frame in frames])
         with watch.stage('forward'):
-            prediction = self.network(batch)
+            prediction, thinned = self._dropout(batch) if self._dropout else (self.network(batch), None)
         with watch.stage('uncertainty'):
-            return self._assess(prediction)
+            return self._assess(prediction, thinned)
 
-    def _assess(self, prediction) -> List[Assessment]:
-        """What each frame of a batch says on its own; everything after the network is float32."""
-        logits = prediction.logits.float()
-        if not torch.isfinite(logits).all():
-            raise RobotVisionError(f'{self.bundle.name} gave logits that are not numbers at {self._config.precision}; '
-                                   'its weights may not suit this precision')
-        probabilities = calibrated_softmax(logits, self.bundle.temperature)
-        entropy = normalised_entropies(probabilities).predictive
-        ood = self._ood(logits, prediction.features.float()) if self._ood else [None] * len(logits)
-        assessments = []
-        for z, p, h, o in zip(logits.cpu().numpy(), probabilities.cpu().numpy(), entropy.tolist(), ood):
-            conformal: Optional[Sequence[int]] = None
-            was_empty = False
-            if self.bundle.conformal is not None:
-                conformal, was_empty = self.bundle.conformal.set_of(p)
-            assessments.append(Assessment(z, p, h, ood=o, conformal_set=conformal, conformal_set_was_empty=was_empty))
-        return assessments
-
-    def _fuse_and_decide(self, frame: Frame, assessment: Assessment):
-        belief = self._filters.get(frame.camera)
+    def _belief_of(self, camera: str) -> Tuple[BayesFilter, int]:
+        """The belief about what a camera sees, and how many cameras share it."""
+        group = self._groups.get(camera, (camera,))
+        belief = self._filters.get(group)
         if belief is None:
-            belief = self._filters[frame.camera] = BayesFilter(len(self.bundle.class_names), self._config.fusion)
+            belief = self._filters[group] = BayesFilter(len(self.bundle.class_names), self._fusion)
+        return belief, len(group)
+
+    def _fuse_and_decide(self, frame: Frame, assessment: Assessment) -> Tuple[np.ndarray, float, Decision]:
+        belief, cameras = self._belief_of(frame.camera)
         epsilon = self._config.decision.false_unknown_rate
-        ood = assessment.ood
-        if ood is not None and ood.p_value is not None and ood.p_value < epsilon:
+        ood, unknown = assessment.ood, 0.0
+        p_value = None if ood is None else ood.p_value
+        if p_value is not None:
+            belief.update_foreignness(p_value, frame.time_ns, frame.camera)
+            unknown = belief.unknown_probability(epsilon)
+        if p_value is not None and p_value < epsilon:
             # What is none of the classes says nothing about which class it is.
             posterior = belief.at(frame.time_ns)
         else:
-            posterior = belief.update(assessment.probabilities, frame.time_ns)
-        decision = decide(posterior, self.bundle.class_names, self._abstain_cost, ood, epsilon,
-                          self._config.decision.hysteresis, self._accepted.get(frame.camera))
-        self._accepted[frame.camera] = decision.class_index if decision.outcome is Outcome.ACCEPTED else None
-        return posterior, decision
+            share = 1.0 if self._fusion.group_independent else 1.0 / cameras
+            posterior = belief.update(assessment.probabilities, frame.time_ns, frame.camera, share)
+        decision = decide(posterior, self.bundle.class_names, self._policy, ood, unknown,
+                          self._decisions.get(frame.camera))
+        self._decisions[frame.camera] = decision
+        return posterior, unknown, decision
 
 
 class _StopWatch:

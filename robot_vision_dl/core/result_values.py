@@ -31,6 +31,7 @@ def uncertainty_values(result: Result) -> Dict[str, object]:
         values['ood_score'] = assessment.ood.score
         if assessment.ood.p_value is not None:
             values['ood_p_value'] = assessment.ood.p_value
+            values['unknown_probability'] = result.unknown_probability
     if assessment.conformal_set is not None:
         values['conformal_set'] = ', '.join(result.class_names[index] for index in assessment.conformal_set)
         values['conformal_set_was_empty'] = assessment.conformal_set_was_empty

@@ -173,7 +173,7 @@ class Decision:
         outcome: accepted, uncertain or unknown.
         label: a class name, ``unknown`` or ``uncertain``.
         confidence: accepted: fused posterior of ``label``. uncertain: fused posterior of the best class. unknown:
-            1 - p-value of the OOD score.
+            fused posterior of the unknown.
         reason: one sentence for people, e.g. ``mug .61 vs cup .33 (needs .70)``.
         class_index: index of the best class, whatever the outcome.
     """
@@ -199,6 +199,8 @@ class Result:
         stage_ms: milliseconds a stage took; keys ``preprocess``, ``forward``, ``uncertainty``, ``decide``. Stages that
             a batch shares are given whole, not divided.
         batch_size: frames that shared the forward pass.
+        unknown_probability: fused posterior of something unknown; 0 where nothing is ever called unknown. The other
+            posterior tells the classes apart if it is none of that.
     """
 
     frame: Frame
@@ -209,3 +211,4 @@ class Result:
     region: Tuple[int, int, int, int]
     stage_ms: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     batch_size: int = 1
+    unknown_probability: float = 0.0

@@ -20,6 +20,7 @@ from . import messages, qos
 from .camera import CameraInput, CameraOutput
 from .diagnostics import CameraHealth, model_status
 from .parameters import ConfigParameters
+from .prior import PriorInput
 from ..core.bundle import TORCHVISION, find_bundle
 from ..core.config import ClassifierConfig
 from ..core.engine import Engine, Timing
@@ -39,6 +40,7 @@ class ClassifierNode(LifecycleNode):
         self._pipeline: Optional[Pipeline] = None
         self._engine: Optional[Engine] = None
         self._inputs: List[CameraInput] = []
+        self._priors: List[PriorInput] = []
         self._outputs: Dict[str, CameraOutput] = {}
         self._health: List[CameraHealth] = []
         self._loading = ''
@@ -88,6 +90,9 @@ class ClassifierNode(LifecycleNode):
                 source = CameraInput(self, topic, config.image_transport,
                                      lambda parse, buffer, camera=camera: self._engine.receive(camera, parse, buffer))
                 self._inputs.append(source)
+                self._priors.append(PriorInput(
+                    self, camera, lambda: self._engine.pipeline.bundle.class_names,
+                    lambda named, camera=camera: self._engine.expect(camera, named), config.class_id_as_index))
                 self._health.append(CameraHealth(camera, self.get_fully_qualified_name(), source, self._engine))
         except Exception as error:  # noqa: B902
             self._stop()
@@ -125,9 +130,9 @@ class ClassifierNode(LifecycleNode):
         self._release()
 
     def _stop(self) -> None:
-        for source in self._inputs:
+        for source in (*self._inputs, *self._priors):
             source.destroy()
-        self._inputs = []
+        self._inputs, self._priors = [], []
         self._health = []
         engine, self._engine = self._engine, None
         if engine is not None:
@@ -175,6 +180,8 @@ class ClassifierNode(LifecycleNode):
     # Parameters that change while the node runs.
 
     def _on_change(self, config: ClassifierConfig, names: List[str]) -> None:
+        if self._pipeline is not None and any(name.startswith('decision.') for name in names):
+            self._pipeline.policy(config)  # refuses a file of costs that cannot be used
         if 'model' in names and self._pipeline is not None:
             if config.model != self._pipeline.bundle.source:
                 if not config.model.startswith(TORCHVISION):

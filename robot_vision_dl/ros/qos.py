@@ -15,6 +15,8 @@ PICTURES_OUT = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=
                           durability=DurabilityPolicy.VOLATILE)
 LATCHED = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.RELIABLE,
                      durability=DurabilityPolicy.TRANSIENT_LOCAL)
+# Hears every publisher; one that latches its prior is heard from the start with the durability overridden.
+PRIOR_IN = IMAGES_IN
 
 WEAKEST = {'RELIABILITY': 'best_effort', 'DURABILITY': 'volatile'}
 STRONGEST = {'RELIABILITY': 'reliable', 'DURABILITY': 'transient_local'}

@@ -2,15 +2,19 @@
 import numpy as np
 import pytest
 
-from robot_vision_dl.core.decision import decide
+from robot_vision_dl.core.costs import costs_from, read_costs, relabelled
+from robot_vision_dl.core.decision import Policy, decide
+from robot_vision_dl.core.errors import ConfigError
 from robot_vision_dl.core.types import OodResult, Outcome
+from robot_vision_dl.core.uncertainty.evalue import e_value, unknown_probability
 
 NAMES = ('stop_sign', 'yield', 'tree')
 
 
 def of(posterior, cost=0.3, p_value=None, epsilon=0.01):
     ood = None if p_value is None else OodResult('energy', 1.0, p_value)
-    return decide(np.array(posterior, np.float32), NAMES, cost, ood, epsilon)
+    unknown = 0.0 if p_value is None else unknown_probability(e_value(p_value), epsilon)
+    return decide(np.array(posterior, np.float32), NAMES, Policy(cost, epsilon), ood, unknown)
 
 
 def test_accepts_where_acting_costs_at_most_what_abstaining_costs():
@@ -30,7 +34,8 @@ def test_uncertain_names_the_rivals():
 
 def test_accepted_label_is_kept_within_the_hysteresis():
     def again(posterior, before):
-        return decide(np.array(posterior), NAMES, 0.3, None, 0.01, hysteresis=0.1, accepted_before=before).outcome
+        accepted = None if before is None else of(np.eye(3)[before])
+        return decide(np.array(posterior), NAMES, Policy(0.3, 0.01, 0.1), before=accepted).outcome
     assert again([0.65, 0.3, 0.05], None) is Outcome.UNCERTAIN
     assert again([0.65, 0.3, 0.05], 0) is Outcome.ACCEPTED
     assert again([0.59, 0.3, 0.11], 0) is Outcome.UNCERTAIN
@@ -45,7 +50,7 @@ def test_extreme_costs(cost, outcome):
 def test_unknown_beats_everything():
     decision = of([0.99, 0.005, 0.005], p_value=0.004)
     assert (decision.outcome, decision.label) == (Outcome.UNKNOWN, 'unknown')
-    assert decision.confidence == pytest.approx(0.996)
+    assert decision.confidence == pytest.approx(unknown_probability(e_value(0.004), 0.01))
     assert 'p = 0.004' in decision.reason
 
 
@@ -54,12 +59,12 @@ def test_false_unknown_rate_zero_never_says_unknown():
 
 
 def test_score_without_calibration_says_nothing():
-    decision = decide(np.array([0.9, 0.1]), NAMES[:2], 0.3, OodResult('energy', 9.9, None), 0.01)
+    decision = decide(np.array([0.9, 0.1]), NAMES[:2], Policy(0.3, 0.01), OodResult('energy', 9.9, None))
     assert decision.outcome is Outcome.ACCEPTED
 
 
 def test_one_class_has_no_rival():
-    assert decide(np.array([1.0]), ('only',), 0.0, None, 0.01).outcome is Outcome.ACCEPTED
+    assert decide(np.array([1.0]), ('only',), Policy(0.0, 0.01)).outcome is Outcome.ACCEPTED
 
 
 def test_share_of_false_unknowns_is_the_rate_asked_for():
@@ -69,3 +74,83 @@ def test_share_of_false_unknowns_is_the_rate_asked_for():
     p_values = (1 + 2000 - np.searchsorted(calibration, scores, 'left')) / 2001
     unknown = np.mean([of([0.9, 0.05, 0.05], p_value=p, epsilon=0.05).outcome is Outcome.UNKNOWN for p in p_values])
     assert unknown == pytest.approx(0.05, abs=0.015)
+
+
+def test_unknown_stays_within_the_hysteresis_and_says_so():
+    policy = Policy(0.3, 0.01, 0.1)
+    unknown = of([0.9, 0.05, 0.05], p_value=0.004)
+    now = OodResult('energy', 1.0, 0.2)
+    kept = decide(np.array([0.9, 0.05, 0.05]), NAMES, policy, now, 0.45, unknown)
+    assert kept.outcome is Outcome.UNKNOWN
+    assert kept.reason == 'unlike anything in training a moment ago: unknown .45'
+    assert decide(np.array([0.9, 0.05, 0.05]), NAMES, policy, now, 0.45, None).outcome is Outcome.ACCEPTED
+    assert decide(np.array([0.9, 0.05, 0.05]), NAMES, policy, now, 0.39, unknown).outcome is Outcome.ACCEPTED
+
+
+COSTS = {'costs': {'tree': {'stop_sign': 20}}, 'thresholds': {'yield': 0.9}, 'abstain': 0.3}
+
+
+def with_costs(posterior, cost=0.3, before=None, hysteresis=0.0, **changes):
+    costs = costs_from({**COSTS, **changes}, NAMES)
+    return decide(np.array(posterior), NAMES, Policy(cost, 0.01, hysteresis, costs), before=before)
+
+
+def test_costs_choose_the_class_with_the_least_expected_cost():
+    # tree .90 would cost .03 * 20 + .07 = .67, stop_sign .97, yield .93.
+    decision = with_costs([0.03, 0.07, 0.90])
+    assert (decision.outcome, decision.class_index) == (Outcome.UNCERTAIN, 2)
+    assert decision.reason == 'tree .90 vs yield .07, expected cost 0.67, at most 0.30'
+    assert with_costs([0.005, 0.015, 0.98]).label == 'tree'
+    # Where a stop sign is possible, saying tree is so dear that stop_sign is said at .4.
+    assert with_costs([0.4, 0.05, 0.55], cost=0.7).label == 'stop_sign'
+
+
+def test_thresholds_of_classes_take_the_place_of_costs():
+    assert with_costs([0.08, 0.89, 0.03]).outcome is Outcome.UNCERTAIN
+    assert with_costs([0.05, 0.92, 0.03]).label == 'yield'
+    before = with_costs([0.05, 0.92, 0.03])
+    assert with_costs([0.08, 0.85, 0.07], before=before, hysteresis=0.1).label == 'yield'
+
+
+def test_costs_of_one_are_chow_s_rule():
+    random = np.random.default_rng(1)
+    costs = costs_from({}, NAMES)
+    for _ in range(200):
+        p, cost = random.dirichlet(np.ones(3)), random.uniform()
+        plain, same = decide(p, NAMES, Policy(cost)), decide(p, NAMES, Policy(cost, costs=costs))
+        assert (plain.outcome, plain.class_index) == (same.outcome, same.class_index)
+
+
+def test_relabelling_classes_relabels_decisions():
+    random, order = np.random.default_rng(2), np.array([2, 0, 1])
+    costs = costs_from(COSTS, NAMES)
+    names = [NAMES[i] for i in order]
+    for _ in range(200):
+        p = random.dirichlet(np.ones(3))
+        one = decide(p, NAMES, Policy(0.3, costs=costs))
+        other = decide(p[order], names, Policy(0.3, costs=relabelled(costs, order)))
+        assert one.label == other.label
+
+
+@pytest.mark.parametrize('values, message', [
+    ({'cost': 1}, "no setting 'cost'; there are wrong, abstain, costs, thresholds"),
+    ({'costs': {'tre': {'yield': 1}}}, "'tre' is not a class of the model; did you mean 'tree'"),
+    ({'costs': {'tree': {'tree': 1}}}, 'costs.tree.tree: being right costs nothing'),
+    ({'costs': {'tree': {'yield': -1}}}, 'costs.tree.yield: must be a number in 0..1e[+]09, got -1'),
+    ({'costs': ['tree']}, 'costs: must be names with values'),
+    ({'thresholds': {'tree': 1.1}}, 'thresholds.tree: must be a number in 0..1, got 1.1'),
+])
+def test_costs_that_cannot_be_are_refused(values, message):
+    with pytest.raises(ConfigError, match=message):
+        costs_from(values, NAMES)
+
+
+def test_costs_come_from_a_file(tmp_path):
+    file = tmp_path / 'costs.yaml'
+    file.write_text('wrong: 2\ncosts:\n  tree: {stop_sign: 20}\n')
+    assert read_costs(file, NAMES).matrix.tolist() == [[0, 2, 2], [2, 0, 2], [20, 2, 0]]
+    file.write_text('a: [')
+    with pytest.raises(ConfigError, match='costs.yaml: is not valid YAML'):
+        read_costs(file, NAMES)
+    with pytest.raises(ConfigError, match='cannot be read'):
+        read_costs(tmp_path / 'none.yaml', NAMES)

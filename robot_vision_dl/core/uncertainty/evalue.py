@@ -43,19 +43,21 @@ class Foreignness:
         """Forget all frames."""
         self.evidence = None
 
-    def update(self, p: float, time_ns: int, time_s: float) -> None:
+    def update(self, p: float, time_ns: int, time_s: float, reset_gap_s: float = 1.0) -> None:
         """Take in a frame.
 
         Args:
             p: p-value of the OOD score, in (0, 1].
-            time_ns: when it was taken; earlier than the last one counts as the same moment.
+            time_ns: when it was taken.
             time_s: how long frames count; 0: each stands alone.
+            reset_gap_s: no frame for longer, or one before the last, starts afresh.
         """
         new = e_value(p)
-        if self.evidence is None or time_s <= 0:
+        dt_s = (time_ns - self._time_ns) * 1e-9
+        if self.evidence is None or time_s <= 0 or not 0 <= dt_s <= reset_gap_s:
             self.evidence = new
         else:
-            kept = exp(-max(time_ns - self._time_ns, 0) * 1e-9 / time_s)
+            kept = exp(-dt_s / time_s)
             self.evidence = kept * self.evidence + (1 - kept) * new
         self._time_ns = time_ns
 
