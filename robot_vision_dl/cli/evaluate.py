@@ -19,7 +19,8 @@ Labels: a labels.yaml or labels.csv beside the bag, or a topic that ends with /l
 --help`. Without labels there is everything that needs none.
 
 DIR gets report.html (opens anywhere, needs no network), metrics.json (`--schema` explains it), frames.csv (one row a
-frame), summary.md (for a pull request) and speed.json. Exit codes: 0 done, 1 a demand is not met, 2 wrong use or input."""
+frame), summary.md (for a pull request) and speed.json. Exit codes: 0 done, 1 a demand is not met, 2 wrong use or
+input."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='a label of a topic or CSV file holds no longer than this; default: until the next')
     parser.add_argument('--ignore', nargs='+', default=[], metavar='LABEL', help='leave out frames with these labels')
     parser.add_argument('--map', nargs='+', default=[], metavar='LABEL=CLASS', dest='label_map',
-                        help="a label of the bags is this class of the model, or unknown, or ignore")
+                        help='a label of the bags is this class of the model, or unknown, or ignore')
     parser.add_argument('--topics', nargs='+', default=[], metavar='TOPIC', help='image topics; default: all')
     parser.add_argument('--params-file', metavar='FILE', help='the deployment: a ROS parameter file of the node')
     parser.add_argument('--set', nargs='+', default=[], metavar='NAME=VALUE', dest='changes',

@@ -9,7 +9,8 @@ from typing import Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
-from .table import ACCEPTED, FrameTable
+from ..core.decision import Policy
+from .table import ACCEPTED, FOREIGN, UNKNOWN_TARGET, FrameTable
 from .tracks import track_places
 
 FEW_GROUPS = 10
@@ -96,11 +97,11 @@ def group_frames(table: FrameTable, gap_s: float) -> Tuple[str, Tuple[str, ...],
     return max(candidates[1:], key=lambda item: len(item[1]))
 
 
-def group_sums(table: FrameTable, gap_s: float, abstain_cost: float) -> Groups:
+def group_sums(table: FrameTable, gap_s: float, policy: Policy) -> Groups:
     """What :data:`RATIOS` are made of.
 
-    ``cost`` of a frame: 0 for acting rightly, or for calling unknown what is; 1 for acting wrongly; ``abstain_cost``
-    otherwise.
+    ``cost`` of a frame: 0 for acting rightly, or for calling unknown what is; that of the confusion (1 where nothing
+    else is said) for acting wrongly; that of abstaining otherwise.
     """
     by, names, groups = group_frames(table, gap_s)
     inside = groups >= 0
@@ -116,7 +117,7 @@ def group_sums(table: FrameTable, gap_s: float, abstain_cost: float) -> Groups:
     sums = {
         'known': summed(known), 'labelled': summed(np.ones(len(rows))),
         'accepted': summed(accepted), 'accepted_wrong': summed(wrong),
-        'cost': summed(frame_costs(rows, abstain_cost)),
+        'cost': summed(frame_costs(rows, policy)),
     }
     for prefix in ('', 'fused_'):
         sums[f'{prefix}right'] = summed(known & (rows[f'{prefix}predicted'] == rows['target']))
@@ -135,12 +136,20 @@ def brier_of(rows: np.ndarray, prefix: str = '') -> np.ndarray:
     return rows[f'{prefix}square'] - 2 * rows[f'{prefix}p_target'] + 1
 
 
-def frame_costs(rows: np.ndarray, abstain_cost: float) -> np.ndarray:
-    """Cost of the decision about each labelled frame, in 0..1; see :func:`group_sums`."""
+def frame_costs(rows: np.ndarray, policy: Policy) -> np.ndarray:
+    """Cost of the decision about each labelled frame; see :func:`group_sums`."""
+    called, target = rows['fused_predicted'], rows['target']
     accepted = rows['outcome'] == ACCEPTED
-    wrong = accepted & (rows['fused_predicted'] != rows['target'])
-    noticed = (rows['outcome'] == 2) & (rows['target'] == -1)
-    return np.where(wrong, 1.0, np.where(accepted | noticed, 0.0, abstain_cost))
+    if policy.costs is None:
+        of_acting = (called != target).astype(np.float64)
+    else:
+        matrix = policy.costs.matrix
+        # What is none of the classes has no column: acting on it costs what a wrong label of this name usually does.
+        usual = np.array([np.median(np.delete(row, place)) if len(row) > 1 else 1.0
+                          for place, row in enumerate(matrix)])
+        of_acting = np.where(target >= 0, matrix[called, np.maximum(target, 0)], usual[called])
+    noticed = (rows['outcome'] == FOREIGN) & (target == UNKNOWN_TARGET)
+    return np.where(accepted, of_acting, np.where(noticed, 0.0, policy.abstain_cost))
 
 
 def draw_weights(groups: int, draws: int, seed: int):

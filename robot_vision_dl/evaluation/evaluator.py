@@ -157,13 +157,13 @@ def assemble(recordings: List[Recording], outcomes: List[Outcome], bundles: Dict
                        for recording, outcome in zip(recordings, outcomes)],
         'models': {}, 'comparisons': [], 'gates': []}
     for name, bundle in bundles.items():
-        cost = options.deployment.decision.abstain_cost
-        cost = bundle.abstain_cost if cost < 0 else cost
         alpha = None if bundle.conformal is None else bundle.conformal.alpha
-        summary = summarise(tables[name], options.deployment, cost, alpha, run.seed, run.draws)
+        policy = outcomes[0].policies[name]
+        summary = summarise(tables[name], options.deployment, policy, alpha, run.seed, run.draws)
         metrics['models'][name] = {
             'model': {'name': bundle.name, 'identity': bundle.identity, 'classes': len(bundle.class_names),
-                      'calibrated': bundle.calibrated, 'abstain_cost': number(cost)},
+                      'calibrated': bundle.calibrated, 'abstain_cost': number(policy.abstain_cost),
+                      'cost_matrix': policy.costs is not None},
             **summary, 'exactness': _exactness(outcomes, name)}
     names = list(bundles)
     for other in names[1:]:
@@ -287,6 +287,5 @@ def _recording_json(recording: Recording, outcome: Outcome, table: FrameTable) -
 
 def _exactness(outcomes: Sequence[Outcome], name: str) -> Dict[str, Any]:
     noise = max((outcome.noise[name] for outcome in outcomes), default=0.0)
-    closest = min((outcome.closest[name] for outcome in outcomes), default=float('inf'))
-    return {'noise': number(noise), 'closest': number(closest),
+    return {'noise': number(noise),
             'one_by_one': [outcome.recording for outcome in outcomes if outcome.one_by_one[name]]}

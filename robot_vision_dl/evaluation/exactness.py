@@ -2,22 +2,26 @@
 
 A convolution of eight pictures may round otherwise than one of a single picture, by some units in the last place, and
 that difference goes on into the belief. How much it is depends on network, library and processor, so it is measured on
-the first batch of a recording. A decision that lies further from every threshold than that can move it is the same
-either way; the few that do not are found here.
+the first batch of a recording. A decision that stays the same when the belief is moved by far more than that is the
+same either way; the few that do not are found here.
 """
-from typing import Dict, Optional, Sequence
+from math import exp
+from typing import Dict, Iterator, Optional, Sequence
 
 import numpy as np
 import torch
 
-from ..core.decision import needed_probability
+from ..core.config import ClassifierConfig
+from ..core.decision import decide
 from ..core.pipeline import Pipeline
-from ..core.types import Frame, Outcome, Result
+from ..core.types import Decision, Frame, Result
 
-# The belief of a recording gathers the errors of its frames: those of some ten seconds, as a random walk. Measured on
-# 300 frames of the demo bag, the log-odds of the belief were off by 1.6 times the largest error of a frame.
+# The belief of a recording gathers the errors of its frames, those of some ten seconds, as a random walk.
 _GATHERED = 20.0
-_SMALLEST = 1e-7  # float32's own rounding of a probability
+_SMALLEST = 1e-6  # float32's own rounding of a probability, in its logarithm
+# A score next to a calibration score may get the neighbouring p-value, which changes an e-value by a factor of 2 at most.
+_JUMP = 2.0
+_JUMP_LASTS = 10.0  # times fusion.unknown_time_s
 
 
 class Exactness:
@@ -25,17 +29,16 @@ class Exactness:
 
     Attributes:
         noise: largest difference of ln p between the batch and single frames; 0 where they are equal bit by bit.
-        closest: smallest distance in probability of a decision from one that would be different; inf before the first.
         doubtful: decisions that rounding might turn.
     """
 
-    def __init__(self, pipeline: Pipeline, hysteresis: float, false_unknown_rate: float):
-        self._pipeline = pipeline
-        self._hysteresis, self._epsilon = hysteresis, false_unknown_rate
-        self._accepted: Dict[str, Optional[int]] = {}
+    def __init__(self, pipeline: Pipeline, config: ClassifierConfig):
+        self._pipeline, self._config = pipeline, config
+        self._policy = pipeline.policy(config)
+        self._before: Dict[str, Decision] = {}
+        self._jumped_ns: Dict[str, int] = {}
         self._score_noise = 0.0
         self.noise = 0.0
-        self.closest = float('inf')
         self.doubtful = 0
 
     def measure(self, frames: Sequence[Frame], batch: torch.Tensor) -> None:
@@ -51,30 +54,58 @@ class Exactness:
 
     def watch(self, result: Result) -> None:
         """Look at one decision; they are to come in the order in which they were made."""
-        decision, posterior = result.decision, result.posterior
-        camera = result.frame.camera
-        before = self._accepted.get(camera)
-        self._accepted[camera] = decision.class_index if decision.outcome is Outcome.ACCEPTED else None
-        foreign = self._may_change_side(result)
-        if decision.outcome is Outcome.UNKNOWN and not foreign:
+        camera, decision = result.frame.camera, result.decision
+        before = self._before.get(camera)
+        self._before[camera] = decision
+        if self.noise == 0 and self._score_noise == 0:
             return
-        best = float(posterior[decision.class_index])
-        cost = self._pipeline.abstain_cost
-        distance = abs(best - needed_probability(cost, self._hysteresis if decision.class_index == before else 0.0))
-        if len(posterior) > 1 and best >= needed_probability(cost, self._hysteresis) - distance:
-            second = float(np.partition(posterior, -2)[-2])
-            distance = min(distance, best - second)
-        self.closest = min(self.closest, distance)
-        reach = _SMALLEST + _GATHERED * self.noise * max(best * (1.0 - best), 1e-4)
-        if foreign or (self.noise > 0 and distance <= reach):
+        if self._may_change_side(result) or any(
+                decide(posterior, result.class_names, self._policy, result.assessment.ood, unknown, before).label
+                != decision.label for posterior, unknown in self._moved(result)):
             self.doubtful += 1
 
+    def _moved(self, result: Result) -> Iterator:
+        """(posterior, probability of the unknown) as far off as rounding can make them, and farther."""
+        posterior = result.posterior.astype(np.float64)
+        best = result.decision.class_index
+        shift = exp(_SMALLEST + _GATHERED * self.noise)
+        for up, down in _pairs(posterior, best):
+            moved = posterior.copy()
+            moved[up] *= shift
+            moved[down] /= shift
+            yield moved / moved.sum(), result.unknown_probability
+        jumped = self._jumped_ns.get(result.frame.camera)
+        lasts_ns = _JUMP_LASTS * self._config.fusion.unknown_time_s * 1e9
+        if jumped is not None and result.frame.time_ns - jumped <= lasts_ns:
+            odds = result.unknown_probability / max(1 - result.unknown_probability, 1e-12)
+            for factor in (_JUMP, 1 / _JUMP):
+                yield posterior, odds * factor / (1 + odds * factor)
+
     def _may_change_side(self, result: Result) -> bool:
-        """Whether noise could make an unknown of a known frame, or the other way."""
-        ood = result.assessment.ood
-        if ood is None or ood.p_value is None or self._epsilon <= 0 or self._score_noise == 0:
+        """Whether noise could make an unknown of a known frame, or the other way; notes p-values that may jump."""
+        ood, calibration = result.assessment.ood, self._pipeline.bundle.ood
+        if ood is None or ood.p_value is None or calibration is None or self._score_noise == 0:
             return False
         reach = 4 * self._score_noise
-        calibration = self._pipeline.bundle.ood
-        low, high = calibration.p_value(ood.score - reach), calibration.p_value(ood.score + reach)
-        return bool((low < self._epsilon) != (high < self._epsilon))
+        low, high = float(calibration.p_value(ood.score - reach)), float(calibration.p_value(ood.score + reach))
+        if low != high:
+            self._jumped_ns[result.frame.camera] = result.frame.time_ns
+        epsilon = self._config.decision.false_unknown_rate
+        return (low < epsilon) != (high < epsilon)
+
+
+def _pairs(posterior: np.ndarray, best: int) -> Iterator:
+    """(indices moved up, moved down): the best class alone, and against its strongest rival."""
+    nothing: Sequence[int] = []
+    yield [best], nothing
+    yield nothing, [best]
+    rival = _rival(posterior, best)
+    if rival is not None:
+        yield [rival], [best]
+
+
+def _rival(posterior: np.ndarray, best: int) -> Optional[int]:
+    if len(posterior) < 2:
+        return None
+    first, second = np.argpartition(posterior, -2)[-2:].tolist()
+    return first if second == best else second

@@ -13,6 +13,7 @@ THUMB_WIDTH = 168
 _JPEG_QUALITY = 72
 WORST, DOUBTFUL = 12, 12
 OF_A_CELL = 3
+APART = 15
 MOST_CELLS = 60
 
 
@@ -110,13 +111,25 @@ class Gallery:
 
 
 def _push(entries: List[Tuple[float, Key]], entry: Tuple[float, Key], most: int) -> bool:
-    """Keep ``entry`` if it is among the ``most`` largest; the earlier one of equals stays."""
-    if len(entries) >= most and entry[0] <= entries[-1][0]:
+    """Keep ``entry`` if it is among the ``most`` largest; the earlier one of equals stays.
+
+    Of frames that follow each other closely, which look alike, only the largest stays.
+    """
+    near = next((other for other in entries if _near(other[1], entry[1])), None)
+    if near is not None:
+        if entry[0] <= near[0]:
+            return False
+        entries.remove(near)
+    elif len(entries) >= most and entry[0] <= entries[-1][0]:
         return False
     entries.append(entry)
     entries.sort(key=lambda item: -item[0])
     del entries[most:]
     return any(item is entry for item in entries)
+
+
+def _near(a: Key, b: Key) -> bool:
+    return a[:2] == b[:2] and abs(a.index - b.index) < APART
 
 
 def joined(choices: List[Choice]) -> Choice:

@@ -17,9 +17,11 @@ def markdown(metrics: Mapping[str, Any]) -> str:
     for label, path in ROWS:
         values = [_value(model, path) for model in metrics['models'].values()]
         if any(value is not None for value in values):
-            lines.append(f'| {label} | ' + ' | '.join('-' if value is None else f'{value:.4g}' for value in values) + ' |')
+            cells = ('-' if value is None else f'{value:.4g}' for value in values)
+            lines.append(f'| {label} | ' + ' | '.join(cells) + ' |')
     for comparison in metrics['comparisons']:
-        lines += ['', f'{_plain(comparison["second"])} minus {_plain(comparison["first"])} (95 % intervals, paired):', '']
+        second, first = _plain(comparison['second']), _plain(comparison['first'])
+        lines += ['', f'{second} minus {first} (95 % intervals, paired):', '']
         if not comparison['differences']:
             lines.append('no labels to compare them by')
             continue

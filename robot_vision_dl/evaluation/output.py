@@ -69,8 +69,8 @@ def write_json(path: Path, content: Dict[str, Any]) -> None:
 
 
 COLUMNS = ('model', 'recording', 'topic', 'index', 'stamp_ns', 'receive_ns', 'label', 'track', 'outcome', 'decision',
-           'trust', 'predicted', 'confidence', 'p_label', 'rank', 'entropy', 'ood_score', 'ood_p', 'set_size', 'set_hit',
-           'fused_predicted', 'fused_confidence', 'fused_p_label', 'fused_rank')
+           'trust', 'predicted', 'confidence', 'p_label', 'rank', 'entropy', 'ood_score', 'ood_p', 'set_size',
+           'set_hit', 'fused_predicted', 'fused_confidence', 'fused_p_label', 'fused_rank')
 """Of ``frames.csv``: one row a decided frame and model. Empty cells: there is no such number."""
 
 

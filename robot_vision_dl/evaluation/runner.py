@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 from ..core.config import ClassifierConfig, with_values
+from ..core.decision import Policy
 from ..core.engine import INFERENCE_FAILED
 from ..core.errors import RobotVisionError
 from ..core.pipeline import Pipeline
@@ -57,7 +58,8 @@ class Outcome:
         strips: by topic, (stamp, JPEG).
         choices, pictures: see :class:`~.gallery.Gallery`.
         one_by_one: by model, whether the recording was run frame by frame since rounding might have mattered.
-        noise, closest: by model, see :class:`~.exactness.Exactness`.
+        noise: by model, see :class:`~.exactness.Exactness`.
+        policies: by model, what acting and abstaining cost.
         stage_ms: by model, milliseconds of each stage summed up.
         seconds: wall time.
     """
@@ -73,8 +75,7 @@ class Outcome:
     pictures: Dict[Key, bytes] = field(default_factory=dict)
     one_by_one: Dict[str, bool] = field(default_factory=dict)
     noise: Dict[str, float] = field(default_factory=dict)
-    closest: Dict[str, float] = field(default_factory=dict)
-    doubtful: Dict[str, int] = field(default_factory=dict)
+    policies: Dict[str, Policy] = field(default_factory=dict)
     stage_ms: Dict[str, Counter] = field(default_factory=dict)
     seconds: float = 0.0
 
@@ -105,7 +106,7 @@ def run_job(job: Job, progress: Progress = lambda _name, _done: None) -> Outcome
         outcome = _Run(job, size, size > 1 and job.options.run.exact).run(progress)
     except _TooClose:
         outcome = _Run(job, 1, False).run(progress)
-        outcome.one_by_one = {name: True for name in job.names}
+        outcome.one_by_one = dict.fromkeys(job.names, True)
     outcome.seconds = time.perf_counter() - started
     return outcome
 
@@ -116,13 +117,12 @@ class _Run:
         options, name = job.options, job.recording.name
         self._pipelines = {label: load_pipeline(model, options.deployment)
                            for model, label in zip(job.models, job.names)}
-        decision = options.deployment.decision
         self._writers, self._targets, self._watches = {}, {}, {}
         for label, pipeline in self._pipelines.items():
             pipeline.reset()
             self._writers[label] = TableWriter(name, pipeline.bundle.class_names)
             self._targets[label] = Targets(pipeline.bundle.class_names, dict(options.label_map), label)
-            self._watches[label] = Exactness(pipeline, decision.hysteresis, decision.false_unknown_rate)
+            self._watches[label] = Exactness(pipeline, options.deployment)
         self._gallery = Gallery(name, list(job.names), job.strip_every_ns) if options.run.pictures else None
         self._outcome = Outcome(name, stage_ms={label: Counter() for label in job.names})
 
@@ -130,8 +130,8 @@ class _Run:
         job, run = self._job, self._job.options.run
         outcome, done = self._outcome, 0
         preprocessors = [pipeline.preprocess for pipeline in self._pipelines.values()]
-        bag = DecisionBag(
-            job.bag_out, job.recording, job.names, job.options.deployment.top_k, job.copy_topics) if job.bag_out else None
+        top_k = job.options.deployment.top_k
+        bag = DecisionBag(job.bag_out, job.recording, job.names, top_k, job.copy_topics) if job.bag_out else None
         try:
             with Feed(job.recording, preprocessors, job.options.deployment, self._size, run.decode_threads,
                       run.ahead_mb * 1_000_000) as feed:
@@ -152,8 +152,8 @@ class _Run:
         for label, writer in self._writers.items():
             watch = self._watches[label]
             outcome.tables[label] = writer.table()
-            outcome.noise[label], outcome.closest[label] = watch.noise, watch.closest
-            outcome.doubtful[label] = watch.doubtful
+            outcome.noise[label] = watch.noise
+            outcome.policies[label] = self._pipelines[label].policy(job.options.deployment)
             outcome.one_by_one[label] = self._size == 1
         if self._gallery is not None:
             outcome.strips, outcome.choices = self._gallery.strips, self._gallery.choices

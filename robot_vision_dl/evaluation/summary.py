@@ -1,13 +1,14 @@
 """Rows -> figures of one model, as they stand in ``metrics.json``.
 
-The schema is described in :data:`SCHEMA`. Every number is plain JSON with six significant digits; what cannot be told is
-null. Nothing in it depends on the time of day or on how quick the machine is: the same input gives the same bytes.
+The schema is described in :data:`SCHEMA`. Every number is plain JSON with six significant digits; what cannot be told
+is null. Nothing in it depends on the time of day or on how quick the machine is: the same input gives the same bytes.
 """
 from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
 
 from ..core.config import ClassifierConfig
+from ..core.decision import Policy
 from .bootstrap import FEW_GROUPS, Groups, Interval, brier_of, frame_costs, group_sums, intervals, nll_of
 from .calibration import equal_mass, equal_width, error_floor, in_bins
 from .metrics import class_figures, confusion_matrix
@@ -23,7 +24,7 @@ RISKS = (0.01, 0.02, 0.05, 0.1)
 SCHEMA = """metrics.json, version 1:
   schema_version, package_version
   options        what was asked for: labels, topics, deployment, seed, draws
-  recordings     one each: name, topics, frames, decided, dropped (by reason), labels (what the labels say of its frames)
+  recordings     one each: name, topics, frames, decided, dropped (by reason), labels (what they say of its frames)
   models         by name:
     model          name, identity (of the bundle), classes, calibrated, abstain_cost
     frames         decided, labelled, known (labelled with a class), unknown (labelled unknown), unlabelled
@@ -38,16 +39,17 @@ SCHEMA = """metrics.json, version 1:
                    own score, and for entropy and 1 - max probability beside it; false_unknown_rate: share of known
                    frames that are called unknown; found: share of unknown frames that are
     decisions      accepted, accepted_right, accepted_wrong, uncertain, unknown (frames); coverage: accepted / labelled;
-                   risk: accepted_wrong / accepted; cost of a frame (wrong 1, abstaining abstain_cost) and
-                   cost_of_silence (of never accepting)
+                   risk: accepted_wrong / accepted; cost of a frame (of the confusion, usually 1, or of
+                   abstaining) and cost_of_silence (of never accepting)
     time           decision_s: from a track's first frame to the first that is accepted rightly (median, p90 of those
-                   that are; share that never is); changes_per_s of the decision; recovery_s: how long wrong acting lasts
+                   that are; share that never is); changes_per_s of the decision; recovery_s: how long wrong acting
+                   lasts
     tracks         count, accuracy (by the majority of its frames), acted_right, acted_wrong, never_acted (of tracks, by
                    the majority of the frames acted on), balanced_accuracy
     intervals      95 % intervals, by: what was drawn with replacement; groups: how many; few: fewer than ten
     groups         sums over the groups, from which differences between two models follow
-    exactness      noise: how far a batch's ln p is from single frames'; closest: how near the nearest decision came to
-                   another; one_by_one: recordings run frame by frame because of it
+    exactness      noise: how far a batch's ln p is from single frames'; one_by_one: recordings run frame by frame,
+                   since that might have turned a decision
   comparisons    second model minus the first, paired by group: figure -> value, low, high, verdict
   gates          what was demanded and whether it holds
 """
@@ -59,7 +61,7 @@ def number(value: Any) -> Optional[float]:
     return float(f'{value:.6g}') if np.isfinite(value) else None
 
 
-def summarise(table: FrameTable, config: ClassifierConfig, abstain_cost: float, conformal_alpha: Optional[float],
+def summarise(table: FrameTable, config: ClassifierConfig, policy: Policy, conformal_alpha: Optional[float],
               seed: int, draws: int) -> Dict[str, Any]:
     """All figures of one model's rows; those that need labels are None without."""
     gap_s = config.fusion.reset_gap_s
@@ -67,7 +69,7 @@ def summarise(table: FrameTable, config: ClassifierConfig, abstain_cost: float, 
     labelled = known | unknown
     rows = table.rows
     tracks = tracks_of(table, gap_s)
-    groups = group_sums(table, gap_s, abstain_cost)
+    groups = group_sums(table, gap_s, policy)
     result: Dict[str, Any] = {
         'frames': {'decided': len(table), 'labelled': int(labelled.sum()), 'known': int(known.sum()),
                    'unknown': int(unknown.sum()), 'unlabelled': int((~labelled).sum())},
@@ -80,7 +82,7 @@ def summarise(table: FrameTable, config: ClassifierConfig, abstain_cost: float, 
         result['selective'] = selective(rows['fused_confidence'][known], wrong)
     result['conformal'] = conformal(table, conformal_alpha)
     result['open_set'] = open_set(table)
-    result['decisions'] = decisions(rows, labelled, abstain_cost)
+    result['decisions'] = decisions(rows, labelled, policy)
     result['time'] = timing(table, tracks, gap_s)
     result['tracks'] = of_tracks(tracks, len(table.class_names)) if tracks else None
     result['intervals'] = {
@@ -189,7 +191,7 @@ def open_set(table: FrameTable) -> Optional[Dict[str, Any]]:
     return result
 
 
-def decisions(rows: np.ndarray, labelled: np.ndarray, abstain_cost: float) -> Dict[str, Any]:
+def decisions(rows: np.ndarray, labelled: np.ndarray, policy: Policy) -> Dict[str, Any]:
     """What the robot was told."""
     outcome = rows['outcome']
     accepted = outcome == ACCEPTED
@@ -204,7 +206,8 @@ def decisions(rows: np.ndarray, labelled: np.ndarray, abstain_cost: float) -> Di
         result.update({
             'accepted_right': int((right & labelled).sum()), 'accepted_wrong': wrong, 'abstained': n - acted,
             'coverage': number(acted / n), 'risk': number(wrong / acted) if acted else None,
-            'cost': number(frame_costs(rows[labelled], abstain_cost).mean()), 'cost_of_silence': number(abstain_cost)})
+            'cost': number(frame_costs(rows[labelled], policy).mean()),
+            'cost_of_silence': number(policy.abstain_cost)})
     return result
 
 

@@ -39,8 +39,8 @@ def verdict_of(model: Mapping[str, Any], gates: Sequence[Mapping[str, Any]] = ()
     cost, silence, risk = decisions['cost'], decisions['cost_of_silence'], decisions['risk']
     found = (model['intervals'] or {}).get('figures', {}).get('cost')
     if cost >= silence:
-        return Verdict(BAD, 'not worth deploying: saying nothing would cost less', [
-            Point(BAD, f'Its decisions cost {cost:.2f} a frame; never accepting any would cost {silence:.2f}.'), *points])
+        loss = Point(BAD, f'Its decisions cost {cost:.2f} a frame; never accepting any would cost {silence:.2f}.')
+        return Verdict(BAD, 'not worth deploying: saying nothing would cost less', [loss, *points])
     benefit = Point(GOOD, f'Its decisions cost {cost:.2f} a frame; never accepting any would cost {silence:.2f}.')
     if risk is not None and risk > silence:
         return Verdict(CARE, 'more often wrong when it acts than its settings promise', [benefit, *points])
@@ -62,8 +62,8 @@ def _rightness(model: Mapping[str, Any]) -> List[Point]:
     else:
         promised = decisions['cost_of_silence']
         mood = GOOD if decisions['risk'] <= promised / 2 else CARE if decisions['risk'] <= promised else BAD
-        points.append(Point(mood, f'It acts on {_percent(decisions["coverage"])} of {frames["labelled"]} labelled frames'
-                            f'; of these {_percent(1 - decisions["risk"])} are right'
+        points.append(Point(mood, f'It acts on {_percent(decisions["coverage"])} of {frames["labelled"]} labelled '
+                            f'frames; of these {_percent(1 - decisions["risk"])} are right'
                             f'{_between(model, "risk", lambda v: 1 - v)}.'))
     if model['frame']:
         points.append(Point(INFO, f'Forced to answer, it names {_percent(model["frame"]["accuracy"])} of the single '
@@ -134,8 +134,8 @@ def _ground(model: Mapping[str, Any]) -> List[Point]:
     intervals = model['intervals']
     if intervals and intervals['few']:
         kinds = {'recording': 'recordings', 'track': 'objects', 'block': 'stretches of 10 s'}
-        return [Point(CARE, f'All this rests on {intervals["groups"]} {kinds[intervals["by"]]}: too few for intervals to '
-                      'be trusted.')]
+        return [Point(CARE, f'All this rests on {intervals["groups"]} {kinds[intervals["by"]]}: too few for intervals '
+                      'to be trusted.')]
     return []
 
 

@@ -1,7 +1,7 @@
 """Recordings shared out: in this process, over processes of this machine, or over a Dask cluster.
 
-A recording is the unit: its frames depend on each other, recordings do not. Whoever does the work, outcomes come back in
-the order of the recordings, so figures are the same to the last bit.
+A recording is the unit: its frames depend on each other, recordings do not. Whoever does the work, outcomes come back
+in the order of the recordings, so figures are the same to the last bit.
 """
 import multiprocessing
 import queue
