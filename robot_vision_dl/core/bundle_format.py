@@ -11,9 +11,9 @@
 ``preprocessing``   ``resize``, ``crop``, ``mean``, ``std`` (see :class:`~.preprocess.Preprocessing`)
 ``calibration``     null, or ``temperature``, ``precision`` (of the arithmetic it was fitted at) and ``conformal``
                     (null; ``alpha`` and ``quantile`` of least ambiguous sets; or the fields of
-                    :class:`~.uncertainty.conformal.Conformal`); where there are such things ``device`` (cpu, cuda),
-                    ``vector`` (true), ``laplace`` (``tau``, ``temperature``, ``gives_probabilities``) and ``fusion``
-                    (``correlation_time_s``, ``change_time_s``)
+                    :class:`~.uncertainty.conformal.Conformal`); where there are such things ``device`` (cpu, cuda,
+                    mps), ``vector`` (true), ``laplace`` (``tau``, ``temperature``, ``gives_probabilities``) and
+                    ``fusion`` (``correlation_time_s``, ``change_time_s``)
 ``ood``             null, or ``method``
 ``abstain_cost``    in [0, 1], used where a deployment says nothing else
 ``metrics``         object of measured figures, with the number of pictures that each rests on
@@ -168,8 +168,8 @@ def _check_calibration(values: Any) -> None:
             _check_keys(values['conformal'], ('alpha', 'quantile'), 'calibration.conformal')
             _check_number(values['conformal']['alpha'], 0, 1, 'calibration.conformal.alpha')
             _check_number(values['conformal']['quantile'], 0, 1, 'calibration.conformal.quantile')
-    if values.get('device', 'cpu') not in ('cpu', 'cuda'):
-        raise BundleError(f'calibration.device: must be cpu or cuda, got {values["device"]!r}')
+    if values.get('device', 'cpu') not in ('cpu', 'cuda', 'mps'):
+        raise BundleError(f'calibration.device: must be cpu, cuda or mps, got {values["device"]!r}')
     if values.get('vector', True) is not True:
         raise BundleError(f'calibration.vector: must be true, or not there, got {values["vector"]!r}')
     if 'laplace' in values:

@@ -102,7 +102,7 @@ def test_bundle_keeps_all_of_it(tmp_path, calibration):
 
 
 @pytest.mark.parametrize('change, message', [
-    (('device', 'tpu'), 'calibration.device: must be cpu or cuda'),
+    (('device', 'tpu'), 'calibration.device: must be cpu, cuda or mps'),
     (('vector', 1), 'calibration.vector: must be true'),
     (('laplace', {'tau': -1, 'temperature': 1.0, 'gives_probabilities': False}), r'laplace.tau: must be a number'),
     (('laplace', {'tau': 1.0, 'temperature': 1.0, 'gives_probabilities': 0}), 'gives_probabilities: must be true'),

@@ -1,0 +1,52 @@
+"""Risk control: the exact limit against scipy, the promise by simulation."""
+import numpy as np
+import pytest
+
+from robot_vision_dl.core.errors import ConfigError
+from robot_vision_dl.core.uncertainty.risk import binomial_cdf, threshold_for_risk, upper_limit
+
+
+@pytest.mark.parametrize('errors, n', [(0, 30), (3, 100), (50, 400), (400, 5000), (5, 5)])
+def test_limit_is_clopper_pearson(errors, n):
+    stats = pytest.importorskip('scipy.stats')
+    expected = 1.0 if errors == n else stats.beta.ppf(0.9, errors + 1, n - errors)
+    assert upper_limit(errors, n, 0.1) == pytest.approx(expected, rel=1e-9)
+    assert binomial_cdf(errors, n, 0.07) == pytest.approx(stats.binom.cdf(errors, n, 0.07), rel=1e-8)
+
+
+def calibrated(n, seed):
+    rng = np.random.default_rng(seed)
+    confidence = rng.beta(6, 1, n)
+    return confidence, rng.random(n) > confidence
+
+
+def test_error_rate_is_held_as_often_as_promised():
+    broken, coverages = 0, []
+    for seed in range(200):
+        found = threshold_for_risk(*calibrated(4000, seed), risk=0.05, delta=0.1)
+        confidence, wrong = calibrated(20000, 1000 + seed)
+        accepted = confidence >= found.threshold
+        broken += accepted.any() and wrong[accepted].mean() > 0.05
+        coverages.append(found.coverage)
+        if found.accepted:
+            assert found.risk <= found.bound <= 0.05
+    assert broken <= 0.1 * 200 + 3 * np.sqrt(200 * 0.1 * 0.9)
+    confidence, wrong = calibrated(100000, 1)
+    order = np.argsort(-confidence)
+    most = np.flatnonzero(np.cumsum(wrong[order]) / np.arange(1, 100001) <= 0.05).max() / 1e5
+    assert np.mean(coverages) > 0.5 * most
+
+
+def test_equal_confidences_are_not_parted():
+    confidence = np.r_[np.full(500, 0.9), np.full(500, 0.5)]
+    wrong = np.r_[np.zeros(500, bool), np.ones(500, bool)]
+    found = threshold_for_risk(confidence, wrong, 0.02)
+    assert (found.threshold, found.coverage, found.risk) == (0.9, 0.5, 0)
+
+
+def test_too_few_or_too_bad_frames_accept_nothing():
+    for confidence, wrong in ((np.ones(10), np.zeros(10, bool)), (np.linspace(0, 1, 500), np.ones(500, bool))):
+        found = threshold_for_risk(confidence, wrong, 0.01)
+        assert (found.accepted, found.coverage, found.threshold) == (0, 0, float('inf'))
+    with pytest.raises(ConfigError, match=r'risk must be in \(0, 1\), got 0'):
+        threshold_for_risk(np.ones(10), np.zeros(10, bool), 0)
