@@ -50,6 +50,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         'rounding in a batch might turn a decision')
     parser.add_argument('--workers', type=int, default=1, metavar='N', help='processes that share the recordings')
     parser.add_argument('--cluster', default='', metavar='ADDRESS', help='Dask scheduler that shares them')
+    parser.add_argument('--live', action='store_true', help='play the bags to a real node over DDS as well, and judge '
+                        'what it decides')
+    parser.add_argument('--rate', type=float, default=1.0, metavar='X', help='with --live: times the recorded speed')
+    parser.add_argument('--lockstep', action='store_true', help='with --live: send a frame when the one before is '
+                        'decided, so that every frame is delivered')
+    parser.add_argument('--attach', action='store_true', help='with --live: the node runs already, under a launch file')
     parser.add_argument('--write-bag', default='', metavar='OUT.mcap', help='decisions and uncertainty as a ROS 2 bag, '
                         'under the topics of the live node, with the stamps of the input')
     parser.add_argument('--copy-topics', action='store_true', help="with the bag's own topics beside them")
@@ -94,8 +100,13 @@ def _evaluate(args: argparse.Namespace, options, models: List[str]):
     from ..evaluation.recordings import open_recordings
     recordings = open_recordings(args.bags, options)
     with ProgressBar(sum(recording.frames for recording in recordings)) as bar:
-        return evaluate(args.bags, models, options, workers=args.workers, cluster=args.cluster,
-                        write_bag=args.write_bag, copy_topics=args.copy_topics, progress=bar, recordings=recordings)
+        found = evaluate(args.bags, models, options, workers=args.workers, cluster=args.cluster,
+                         write_bag=args.write_bag, copy_topics=args.copy_topics, progress=bar, recordings=recordings)
+    if not args.live:
+        return found
+    from .evaluate_live import evaluate_live
+    with ProgressBar(sum(recording.frames for recording in recordings)) as bar:
+        return evaluate_live(found, models[0], args.rate, args.lockstep, args.attach, bar)
 
 
 def _options(args: argparse.Namespace):
@@ -163,6 +174,8 @@ def _say(metrics, speed, out: Path) -> None:
     for comparison in metrics['comparisons']:
         print(f'\n{comparison["second"]} minus {comparison["first"]}:')
         print('\n'.join('  ' + line for line in difference_lines(comparison['differences'])))
+    if 'live' in metrics:
+        _say_live(metrics['live'], speed['live_ms'])
     decided = sum(recording['decided'] for recording in metrics['recordings'])
     dropped: Dict[str, int] = {}
     for recording in metrics['recordings']:
@@ -171,3 +184,13 @@ def _say(metrics, speed, out: Path) -> None:
     lost = ', '.join(f'{count} {reason}' for reason, count in dropped.items()) or 'none'
     print(f'\n{decided} frames of {len(metrics["recordings"])} recording(s), dropped: {lost}; '
           f'{speed["frames_per_s"]:.0f} frames a second\nreport: {out / "report.html"}')
+
+
+def _say_live(live, times) -> None:
+    """What the way over DDS cost."""
+    for found in live['recordings']:
+        print(f'\nlive, {found["recording"]}: {found["sent"]} sent, {found["decided"]} decided, '
+              f'{found["not_decided"]} not; {found["decisions_unlike_offline"]} decisions unlike those from the bag')
+    print('live, ms from sending a frame to its decision: ' + '; '.join(
+        f'{name} p50 {times[key]["p50"]:.1f}, p99 {times[key]["p99"]:.1f}'
+        for key, name in (('total', 'all'), ('transport', 'of which transport and waiting'))))

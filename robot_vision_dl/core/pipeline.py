@@ -2,6 +2,7 @@
 import os
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
@@ -135,14 +136,19 @@ class Pipeline:
         """
         watch = _StopWatch(self.device)
         assessments = self._assessments(frames, batch, watch)
-        results = []
         with watch.stage('decide'):
-            decisions = [self._fuse_and_decide(frame, a) for frame, a in zip(frames, assessments)]
+            results = self.conclude(frames, assessments)
         stage_ms = MappingProxyType(watch.elapsed_ms)
-        for frame, assessment, (posterior, unknown, decision) in zip(frames, assessments, decisions):
+        return [replace(result, stage_ms=stage_ms, batch_size=len(frames)) for result in results]
+
+    def conclude(self, frames: Sequence[Frame], assessments: Sequence[Assessment]) -> List[Result]:
+        """Fuse and decide, from what is known about each frame on its own; the second half of :meth:`process`."""
+        results = []
+        for frame, assessment in zip(frames, assessments):
+            posterior, unknown, decision = self._fuse_and_decide(frame, assessment)
             region = visible_region(self.bundle.preprocessing, frame.picture.height, frame.picture.width)
-            results.append(Result(frame, assessment, posterior, decision, self.bundle.class_names, region, stage_ms,
-                                  len(frames), unknown))
+            results.append(Result(frame, assessment, posterior, decision, self.bundle.class_names, region,
+                                  unknown_probability=unknown))
         return results
 
     @torch.inference_mode()

@@ -45,6 +45,7 @@ class Evaluation:
         choices: by model, the pictures worth showing.
         bundles: by model.
         seconds: wall time of running the recordings.
+        live_speed: milliseconds that frames took over DDS, where they went that way.
     """
 
     metrics: Dict[str, Any]
@@ -55,6 +56,7 @@ class Evaluation:
     bundles: Dict[str, Bundle]
     options: EvaluationOptions
     seconds: float = 0.0
+    live_speed: Optional[Dict[str, Any]] = None
 
     @property
     def pictures(self) -> Dict[Key, bytes]:
@@ -77,7 +79,7 @@ class Evaluation:
                     total[stage] = total.get(stage, 0.0) + milliseconds
             stages[model] = {stage: number(ms / max(1, len(table))) for stage, ms in total.items()}
         return {'seconds': number(self.seconds), 'frames_per_s': number(frames / self.seconds if self.seconds else 0),
-                'stage_ms_per_frame': stages}
+                'stage_ms_per_frame': stages, **({'live_ms': self.live_speed} if self.live_speed else {})}
 
     def save(self, folder: Union[str, Path]) -> None:
         """Write ``metrics.json``, ``frames.csv``, ``report.html``, ``summary.md`` and ``speed.json``, all or none.

@@ -19,7 +19,7 @@ from ..core.types import Decision, Frame, Result
 # The belief of a recording gathers the errors of its frames, those of some ten seconds, as a random walk.
 _GATHERED = 20.0
 _SMALLEST = 1e-6  # float32's own rounding of a probability, in its logarithm
-# A score next to a calibration score may get the neighbouring p-value, which changes an e-value by a factor of 2 at most.
+# A score next to a calibration score may get the neighbouring p-value; an e-value changes by a factor of 2 at most.
 _JUMP = 2.0
 _JUMP_LASTS = 10.0  # times fusion.unknown_time_s
 

@@ -338,7 +338,8 @@ def _recordings(metrics: Mapping[str, Any]) -> str:
                     f'<td>{recording["decided"]}</td><td class="wrap">{escape(dropped)}</td>'
                     f'<td class="wrap">{escape(labels)}</td></tr>')
     return ('<h2 id="recordings">Recordings</h2><section class="card scroll"><table><tr><th>recording</th>'
-            '<th class="l">image topics</th><th>frames</th><th>decided</th><th class="l">dropped</th><th class="l">labels</th></tr>'
+            '<th class="l">image topics</th><th>frames</th><th>decided</th><th class="l">dropped</th>'
+            '<th class="l">labels</th></tr>'
             f'{"".join(rows)}</table></section>')
 
 
