@@ -22,6 +22,8 @@ COMMANDS = {
     'evaluate': 'judge models on bags: how good, how sure, whether to deploy',
     'compare': 'say what differs between two evaluations',
     'train': 'fine-tune a network on labelled bags, to a calibrated model bundle',
+    'calibrate': 'fit probabilities, sets and the score of unknowns to labelled data',
+    'decide': 'find the threshold that holds a chosen risk, and its coverage',
     'tune': 'search for better settings of a training run',
     'models': 'list, show, verify and import model bundles',
     'export': 'write the network of a bundle as ONNX or torch.export program',

@@ -1,0 +1,158 @@
+"""``robot-vision calibrate``: fit a bundle's probabilities, sets and OOD score to labelled data of the deployment."""
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import Dict, Optional, Tuple
+
+import numpy as np
+import torch
+
+from ..core.bundle import Bundle, load_bundle
+from ..core.bundle_format import CARD_FOLDER, MODEL
+from ..core.bundle_writer import save_bundle
+from ..core.errors import BundleError
+from ..core.fusion_fit import LEAST_FRAMES, fit_fusion
+from ..core.model_card import render_card
+from ..core.uncertainty.calibrate import AUTO, SCALINGS, Calibration, calibrate, laplace_probabilities, softmax
+from ..core.uncertainty.conformal import CONFORMAL_METHODS
+from ..core.uncertainty.ood import OOD_METHODS
+from ..core.uncertainty.score import linear_head
+from .labelled_outputs import LabelledOutputs, check_deployment, picture_outputs, run_bundle
+
+HELP = 'fit probabilities, sets and the score of unknowns to labelled pictures or bags'
+EXAMPLES = """examples:
+  robot-vision calibrate models/waste day2/                      bags with labels, or a folder <class>/*.jpg
+  robot-vision calibrate models/waste day2/ --reference day1/    day1: what it was trained on, for Laplace and OOD
+  robot-vision calibrate models/waste day2/ --foreign other/     choose the OOD score by pictures of no class
+  robot-vision calibrate models/waste day2/ --device cuda --precision float16 --into models/waste_fp16
+
+DATA must not have been trained on. Frames labelled "unknown" are of no class and help to choose the OOD score. From
+bags, the time constants of the fusion are fitted as well."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the command."""
+    parser.add_argument('bundle', metavar='BUNDLE', help='folder of the bundle, or its name in models/')
+    parser.add_argument('data', metavar='DATA', nargs='+', help='labelled bags, or folders of pictures <class>/*.jpg')
+    parser.add_argument('--reference', metavar='DATA', nargs='+', default=[],
+                        help='labelled data that it was trained on; without, half of DATA takes its place')
+    parser.add_argument('--foreign', metavar='FOLDER', nargs='+', default=[],
+                        help='folders of pictures of no class; each is a group')
+    parser.add_argument('--into', metavar='FOLDER', help='write a new bundle there; default: replace BUNDLE')
+    parser.add_argument('--device', default='auto', help='auto, cpu, cuda: where it will run (default: auto)')
+    parser.add_argument('--precision', default='float32', choices=('float32', 'float16', 'bfloat16'),
+                        help='at which it will run (default: float32)')
+    parser.add_argument('--ood', default=AUTO, choices=(AUTO, *sorted(OOD_METHODS), 'none'),
+                        help='score of foreignness (default: auto, chosen on held-out data)')
+    parser.add_argument('--conformal', default='lac', choices=CONFORMAL_METHODS, help='kind of sets (default: lac)')
+    parser.add_argument('--alpha', type=float, default=0.1, help='error rate of the sets (default: .1)')
+    parser.add_argument('--scaling', default='temperature', choices=SCALINGS,
+                        help='one temperature, a weight and offset a class, or what is clearly better')
+    parser.add_argument('--every', type=float, default=0.2, metavar='S',
+                        help='frames of a bag no closer than this, since neighbours tell little new (default: .2)')
+    parser.add_argument('--seed', type=int, default=0, help='of the splits into halves (default: 0)')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Calibrate."""
+    bundle = load_bundle(args.bundle)
+    if bundle.folder is None:
+        raise BundleError(f'{args.bundle}: is not a bundle with a folder; import it first (`robot-vision models '
+                          'import`)')
+    target = Path(args.into).expanduser() if args.into else bundle.folder
+    if args.into and target.exists():
+        raise BundleError(f'{target}: is there already; choose another folder for --into')
+    outputs, found = calibrate_bundle(bundle, args)
+    network = bundle.load_network()
+    provenance = {**bundle.provenance, 'calibration_sha256': outputs.data_hash,
+                  'calibration_pictures': str(len(outputs.known)), 'calibrated_from': bundle.identity}
+    metrics = {**bundle.metrics, 'calibration': found.metrics} if 'calibration' in bundle.metrics else found.metrics
+    metrics.pop('risk_control', None)  # of another calibration
+    notes = _kept_notes(bundle)
+    card = render_card(bundle.name if not args.into else target.name, network.architecture, bundle.class_names,
+                       bundle.preprocessing, found, provenance, notes)
+    save_bundle(
+        target, network, bundle.class_names, bundle.preprocessing, name=None if args.into else bundle.name,
+        calibration=found, abstain_cost=bundle.abstain_cost, metrics=metrics, provenance=provenance, card=card,
+        card_files={path.name: path.read_bytes() for path in (bundle.folder / CARD_FOLDER).glob('*')},
+        half=_is_half(bundle), overwrite=not args.into)
+    print(report(found, outputs))
+    print(f'bundle: {target}')
+    return 0
+
+
+def calibrate_bundle(bundle: Bundle, args: argparse.Namespace) -> Tuple[LabelledOutputs, Calibration]:
+    """Run the network over the data and fit."""
+    device, precision = check_deployment(args.device, args.precision)
+    where = {'device': args.device, 'precision': precision}
+    outputs = run_bundle(bundle, args.data, every_s=args.every, **where)
+    reference: Optional[Tuple[np.ndarray, ...]] = None
+    if args.reference:
+        seen = run_bundle(bundle, args.reference, every_s=args.every, **where)
+        reference = seen.logits[seen.known], seen.features[seen.known], seen.labels[seen.known]
+    foreign: Dict[str, Tuple[np.ndarray, np.ndarray]] = {
+        Path(folder).name: picture_outputs(bundle, folder, **where) for folder in args.foreign}
+    strange = np.setdiff1d(np.arange(len(outputs.labels)), outputs.known)
+    if len(strange) > 1:
+        foreign['unknown'] = outputs.logits[strange], outputs.features[strange]
+    known = outputs.known
+    found = calibrate(
+        outputs.logits[known], outputs.features[known], outputs.labels[known],
+        ood=None if args.ood == 'none' else args.ood, alpha=args.alpha, seed=args.seed, reference=reference,
+        head=linear_head(bundle.load_network().head), foreign=foreign or None, conformal=args.conformal,
+        scaling=args.scaling)
+    fusion = None
+    streams = outputs.streams(published_probabilities(found, outputs))
+    if sum(len(stream.labels) for stream in streams) >= LEAST_FRAMES:  # else only pictures: the fallbacks stay
+        fusion = fit_fusion(streams)
+    return outputs, replace(found, device=device, precision=precision, fusion=fusion)
+
+
+def published_probabilities(found: Calibration, outputs: LabelledOutputs) -> np.ndarray:
+    """What the pipeline publishes for these outputs, shape (n, C)."""
+    if found.laplace is not None and found.laplace.gives_probabilities:
+        return laplace_probabilities(found.laplace, outputs.logits, outputs.features)
+    if found.vector is not None:
+        return softmax(found.vector(torch.from_numpy(outputs.logits)).numpy(), 1.0)
+    return softmax(outputs.logits, found.temperature)
+
+
+def report(found: Calibration, outputs: LabelledOutputs) -> str:
+    """What was fitted, for people."""
+    m = found.metrics
+    lines = [
+        f'{len(outputs.known)} frames, at {found.precision} on {found.device}; each half judged by what was fitted on '
+        'the other:',
+        f'  NLL {m["nll_plain"]:.4f} -> {m["nll"]:.4f}, Brier {m["brier_plain"]:.4f} -> {m["brier"]:.4f}, ECE '
+        f'{m["ece_plain"]:.4f} -> {m["ece"]:.4f} (floor {m["ece_floor"]:.4f}), accuracy {m["top1"]:.4f}',
+        f'  {"vector scaling" if found.vector is not None else f"temperature {found.temperature:.4f}"}; '
+        f'{found.conformal.method} sets at {found.conformal.alpha:g}: coverage {m["conformal_coverage"]:.4f}, mean '
+        f'size {m["conformal_mean_size"]:.2f}']
+    if found.laplace is not None:
+        use = 'gives the probabilities' if found.laplace.gives_probabilities else 'for the mutual information only'
+        lines.append(f'  Laplace: NLL {m["nll_laplace"]:.4f}, {use}')
+    else:
+        lines.append('  Laplace: left out, the head is not linear')
+    if found.ood is not None:
+        lines.append(f'  OOD score: {found.ood_reason or found.ood.method}')
+        lines += [f'    {group}: AUROC {value:.4f}, called unknown {m["unknown_rate"][group]:.4f} (pictures that did '
+                  'not choose it)' for group, value in m.get('ood_auroc', {}).items()]
+    if found.fusion is not None:
+        lines.append(f'  fusion: correlation time {found.fusion.correlation_time_s:g} s, change time '
+                     f'{found.fusion.change_time_s:g} s')
+    return '\n'.join(lines)
+
+
+def _is_half(bundle: Bundle) -> bool:
+    """Whether matrices are stored as float16."""
+    from safetensors import safe_open
+    with safe_open(str(bundle.folder / MODEL), framework='pt') as file:
+        return any(file.get_slice(key).get_dtype() == 'F16' for key in file.keys())
+
+
+def _kept_notes(bundle: Bundle) -> str:
+    """What the card says between its summary and its calibration."""
+    lines = (bundle.folder / 'MODEL_CARD.md').read_text(encoding='utf-8').splitlines()
+    end = lines.index('## Calibration') if '## Calibration' in lines else len(lines)
+    start = next((number for number, line in enumerate(lines) if line.startswith('- Input: ')), 0) + 1
+    return '\n'.join(lines[start:end]).strip()

@@ -1,0 +1,100 @@
+"""``robot-vision decide``: the threshold that holds a chosen error rate, and what it costs in coverage."""
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from ..core.bundle import Bundle, load_bundle
+from ..core.bundle_format import DESCRIPTION
+from ..core.errors import BundleError
+from ..core.network import Prediction
+from ..core.uncertainty.assess import Assessor
+from ..core.uncertainty.risk import RiskThreshold, threshold_for_risk
+from .labelled_outputs import LabelledOutputs, check_deployment, run_bundle
+
+HELP = 'find the threshold that holds a chosen risk on held-out data, and the coverage it costs'
+EXAMPLES = """examples:
+  robot-vision decide models/waste day3/ --risk 0.01
+  robot-vision decide models/waste day3/ --risk 0.01 0.02 0.05      a table
+  robot-vision decide models/waste day3/ --risk 0.01 --write        store it as the bundle's abstain_cost
+
+DATA must have been used neither for training nor for calibration. The promise is for single frames like these, taken
+independently; frames of a bag resemble their neighbours, so they are thinned (--every). Frames that are called unknown
+are not accepted."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the command."""
+    parser.add_argument('bundle', metavar='BUNDLE', help='folder of the bundle, or its name in models/')
+    parser.add_argument('data', metavar='DATA', nargs='+', help='labelled bags, or folders of pictures <class>/*.jpg')
+    parser.add_argument('--risk', type=float, nargs='+', required=True,
+                        help='largest share of wrong labels among accepted frames')
+    parser.add_argument('--delta', type=float, default=0.1,
+                        help='chance that the promise is broken (default: .1)')
+    parser.add_argument('--false-unknown-rate', type=float, default=0.01, help='as the parameter (default: .01)')
+    parser.add_argument('--device', default='auto', help='where it will run (default: auto)')
+    parser.add_argument('--precision', default='float32', choices=('float32', 'float16', 'bfloat16'))
+    parser.add_argument('--every', type=float, default=1.0, metavar='S', help='frames of a bag no closer (default: 1)')
+    parser.add_argument('--write', action='store_true', help='store 1 - threshold as the abstain_cost of the bundle')
+    parser.add_argument('--json', type=Path, metavar='FILE', help='write the figures there as well')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Find thresholds; exit code 1 if one cannot be held by any."""
+    bundle = load_bundle(args.bundle)
+    if args.write and (bundle.folder is None or len(args.risk) != 1):
+        raise BundleError('--write: needs a bundle with a folder and one --risk')
+    check_deployment(args.device, args.precision)
+    outputs = run_bundle(bundle, args.data, device=args.device, precision=args.precision, every_s=args.every)
+    confidence, wrong = confidences(bundle, outputs, args.false_unknown_rate)
+    found = {risk: threshold_for_risk(confidence, wrong, risk, args.delta) for risk in args.risk}
+    print(f'{bundle.name}: {len(wrong)} held-out frames of known classes and {np.sum(outputs.labels < 0)} of none; '
+          f'accuracy {1 - wrong[outputs.labels >= 0].mean():.4f} on the former')
+    print(f'{"risk":>7} {"threshold":>10} {"abstain_cost":>13} {"coverage":>9} {"wrong":>8} {"at most":>8}')
+    for risk, one in found.items():
+        if one.accepted:
+            print(f'{risk:7.4f} {one.threshold:10.4f} {1 - one.threshold:13.4f} {one.coverage:9.4f} {one.risk:8.4f} '
+                  f'{one.bound:8.4f}')
+        else:
+            print(f'{risk:7.4f}   no threshold holds it on these frames: they are too few, or too often wrong')
+    print(f'"at most": with probability {1 - args.delta:g}, on frames like these')
+    if args.json:
+        args.json.write_text(json.dumps({str(risk): asdict(one) for risk, one in found.items()}, indent=2) + '\n')
+    failed = [risk for risk, one in found.items() if not one.accepted]
+    if args.write and not failed:
+        write_abstain_cost(bundle, found[args.risk[0]])
+        print(f'abstain_cost of {bundle.folder} is now {1 - found[args.risk[0]].threshold:.4f}')
+    return 1 if failed else 0
+
+
+def confidences(bundle: Bundle, outputs: LabelledOutputs, false_unknown_rate: float):
+    """Confidence of each frame, shape (n,), and whether its label would be wrong.
+
+    What is called unknown has confidence -1; whatever label a frame of no class is given is wrong.
+    """
+    import torch
+    assessor = Assessor(bundle, torch.device('cpu'))
+    confidence, wrong = np.empty(len(outputs.labels)), np.empty(len(outputs.labels), bool)
+    with torch.inference_mode():
+        for begin in range(0, len(confidence), 256):
+            part = slice(begin, begin + 256)
+            prediction = Prediction(torch.from_numpy(outputs.logits[part]), torch.from_numpy(outputs.features[part]))
+            for place, one in enumerate(assessor(prediction), begin):
+                unknown = one.ood is not None and (one.ood.p_value or 1.0) < false_unknown_rate
+                confidence[place] = -1.0 if unknown else one.probabilities.max()
+                wrong[place] = one.probabilities.argmax() != outputs.labels[place]
+    return confidence, wrong
+
+
+def write_abstain_cost(bundle: Bundle, found: RiskThreshold) -> None:
+    """Change the one number in ``bundle.json``; everything else stays byte by byte what it was."""
+    path = bundle.folder / DESCRIPTION
+    values = json.loads(path.read_text(encoding='utf-8'))
+    values['abstain_cost'] = round(float(np.clip(1 - found.threshold, 0, 1)), 6)
+    values['metrics']['risk_control'] = asdict(found)
+    temporary = path.with_suffix('.partial')
+    temporary.write_text(json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + '\n', encoding='utf-8')
+    temporary.replace(path)
+    load_bundle(bundle.folder)

@@ -1,0 +1,135 @@
+"""What a bundle's network says of labelled pictures or bags, at the precision and on the device that will run."""
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Dict, List, Sequence, Tuple
+
+import numpy as np
+import torch
+
+from ..core.bundle import Bundle
+from ..core.config import ClassifierConfig
+from ..core.device import resolve_device
+from ..core.errors import DataError
+from ..core.fusion_fit import Stream
+from ..data.cache import CacheConfig
+from ..data.dataset import NO_CLASS, EvalTransform, FrameDataset
+from ..data.prepare import DataConfig, prepare
+from ..data.selection import SelectionConfig
+
+_BATCH = 32
+
+
+@dataclass(frozen=True)
+class LabelledOutputs:
+    """Of n frames.
+
+    Attributes:
+        logits, features: float32 (n, C) and (n, F).
+        labels: int64 (n,); -1 for what is none of the classes.
+        times_ns: int64 (n,); 0 for pictures of folders.
+        recordings: name of each frame's recording and topic.
+        data_hash: SHA-256 of what was read.
+    """
+
+    logits: np.ndarray
+    features: np.ndarray
+    labels: np.ndarray
+    times_ns: np.ndarray
+    recordings: Tuple[str, ...]
+    data_hash: str
+
+    @property
+    def known(self) -> np.ndarray:
+        """Indices of the frames that are of a class."""
+        return np.flatnonzero(self.labels != NO_CLASS)
+
+    def streams(self, probabilities: np.ndarray) -> List[Stream]:
+        """The frames of a class of each recording in the order of time; pictures of folders are none.
+
+        Args:
+            probabilities: calibrated, shape (n, C).
+        """
+        places: Dict[str, List[int]] = {}
+        for place in self.known.tolist():
+            if self.times_ns[place]:
+                places.setdefault(self.recordings[place], []).append(place)
+        streams = []
+        for chosen in places.values():
+            order = np.array(chosen)[np.argsort(self.times_ns[chosen], kind='stable')]
+            streams.append(Stream(self.times_ns[order], probabilities[order], self.labels[order]))
+        return streams
+
+
+@torch.inference_mode()
+def run_bundle(bundle: Bundle, data: Sequence[str], *, device: str = 'auto', precision: str = 'float32',
+               every_s: float = 0.0, cache: str = CacheConfig().folder) -> LabelledOutputs:
+    """Run the network over labelled data.
+
+    Args:
+        data: bags and folders of pictures, as training takes them; ``unknown`` labels what is of no class.
+        every_s: frames of a camera no closer than this.
+        cache: folder of decoded frames.
+
+    Raises:
+        DataError: no frame is of a class of the model.
+    """
+    where, dtype = resolve_device(device), getattr(torch, precision)
+    preprocessing = bundle.preprocessing
+    config = DataConfig(bags=tuple(data), class_names=bundle.class_names, cache=CacheConfig(folder=cache),
+                        selection=SelectionConfig(every_s=every_s, duplicate_distance=-1))
+    store = prepare(config, preprocessing, _progress('frames read'))
+    dataset = FrameDataset(store, range(len(store)), bundle.class_names, EvalTransform(preprocessing))
+    if not (dataset.targets != NO_CLASS).any():
+        raise DataError(f'no frame of {", ".join(data)} is labelled with a class of {bundle.name}')
+    network = bundle.load_network(where, dtype)
+    logits, features = [], []
+    show = _progress(f'of {len(dataset)} frames through the network')
+    for begin in range(0, len(dataset), _BATCH):
+        places = range(begin, min(begin + _BATCH, len(dataset)))
+        pixels = torch.stack([dataset[place].picture for place in places])
+        prediction = network(pixels.to(device=where, dtype=dtype, memory_format=torch.channels_last))
+        logits.append(prediction.logits.float().cpu().numpy())
+        features.append(prediction.features.float().cpu().numpy())
+        show(places[-1] + 1)
+    frames = store.frames
+    return LabelledOutputs(
+        np.concatenate(logits), np.concatenate(features), dataset.targets,
+        np.array([frame.stamp_ns if frame.topic else 0 for frame in frames], np.int64),
+        tuple(f'{frame.recording} {frame.topic}' for frame in frames), store.data_hash)
+
+
+def picture_outputs(bundle: Bundle, folder: str, *, device: str = 'auto', precision: str = 'float32'
+                    ) -> Tuple[np.ndarray, np.ndarray]:
+    """Logits and features of all pictures below a folder, whatever they show.
+
+    Raises:
+        DataError: there are none.
+    """
+    from ..core.preprocess import Preprocessor
+    from ..data.picture_folder import SUFFIXES, read_picture
+    where, dtype = resolve_device(device), getattr(torch, precision)
+    paths = [path for path in sorted(Path(folder).expanduser().rglob('*')) if path.suffix.lower() in SUFFIXES]
+    if not paths:
+        raise DataError(f'{folder}: holds no picture ({", ".join(SUFFIXES)})')
+    preprocess, network = Preprocessor(bundle.preprocessing, where, dtype), bundle.load_network(where, dtype)
+    logits, features = [], []
+    with torch.inference_mode():
+        for begin in range(0, len(paths), _BATCH):
+            prediction = network(preprocess([read_picture(path) for path in paths[begin:begin + _BATCH]]))
+            logits.append(prediction.logits.float().cpu().numpy())
+            features.append(prediction.features.float().cpu().numpy())
+    return np.concatenate(logits), np.concatenate(features)
+
+
+def check_deployment(device: str, precision: str) -> Tuple[str, str]:
+    """Kind of the device and the precision; raises for what cannot run here."""
+    config = ClassifierConfig(device=device, precision=precision)
+    return resolve_device(config.device).type, config.precision
+
+
+def _progress(what: str):
+    def show(count: int) -> None:
+        if sys.stderr.isatty() and count % 32 == 0:
+            print(f'\r{count} {what}\x1b[K', end='', file=sys.stderr, flush=True)
+    return show

@@ -1,0 +1,120 @@
+"""``calibrate`` and ``decide`` on pictures and bags: whole bundles out, promises held, wrong use said."""
+import json
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from robot_vision_dl.cli.labelled_outputs import run_bundle
+from robot_vision_dl.cli.main import main
+from robot_vision_dl.core.bundle import load_bundle, verify_bundle
+from robot_vision_dl.core.bundle_writer import save_bundle
+from robot_vision_dl.core.network import build_network
+from robot_vision_dl.core.preprocess import Preprocessing
+
+NAMES = ('dark', 'light', 'red')
+COLOURS = {'dark': (60, 60, 60), 'light': (180, 180, 180), 'red': (60, 60, 180), 'other': (200, 40, 0)}
+
+
+def write_pictures(folder, per_class, seed, names=NAMES):
+    """Noisy pictures of one colour each, some of them labelled wrongly."""
+    rng = np.random.default_rng(seed)
+    for name in names:
+        (folder / name).mkdir(parents=True)
+        for number in range(per_class):
+            shown = rng.choice(NAMES) if name in NAMES and rng.random() < 0.1 else name
+            pixels = np.clip(rng.normal(COLOURS[shown], 25, (32, 32, 3)), 0, 255).astype(np.uint8)
+            cv2.imwrite(str(folder / name / f'{number:03d}.png'), pixels)
+    return folder
+
+
+@pytest.fixture(scope='module')
+def made(tmp_path_factory):
+    """Pictures, a bag, and an uncalibrated bundle whose head was fitted to the pictures, far too surely."""
+    root = tmp_path_factory.mktemp('calibrate')
+    torch.manual_seed(0)
+    network = build_network('resnet20_cifar', 3)
+    for name, count, seed in (('train', 40, 0), ('day1', 60, 1), ('day2', 100, 2)):
+        write_pictures(root / name, count, seed)
+    write_pictures(root / 'strange', 40, 3, ('other',))
+    save_bundle(root / 'plain', network, NAMES, Preprocessing(0, (32, 32)), temperature=1.0)
+    seen = run_bundle(load_bundle(root / 'plain'), [str(root / 'train')], cache=str(root / 'cache'))
+    x, y = torch.from_numpy(seen.features), torch.from_numpy(seen.labels)
+    optimizer = torch.optim.LBFGS(network.head.parameters(), max_iter=50, line_search_fn='strong_wolfe')
+
+    def closure():
+        optimizer.zero_grad()
+        loss = torch.nn.functional.cross_entropy(network.head(x), y) + 1e-5 * network.head.weight.square().sum()
+        loss.backward()
+        return loss
+    optimizer.step(closure)
+    save_bundle(root / 'model', network, NAMES, Preprocessing(0, (32, 32)), card='# model\n- Input: x\n\nKeep me.\n')
+    return root
+
+
+@pytest.fixture(autouse=True)
+def home(monkeypatch, tmp_path):
+    monkeypatch.setenv('HOME', str(tmp_path))
+
+
+def test_calibrates_by_pictures(made, capsys):
+    target = made / 'by_pictures'
+    assert main(['calibrate', str(made / 'model'), str(made / 'day1'), '--reference', str(made / 'train'), '--foreign',
+                 str(made / 'strange'), '--into', str(target), '--conformal', 'aps']) == 0
+    said = capsys.readouterr().out
+    bundle = load_bundle(target)
+    assert verify_bundle(target) == []
+    assert bundle.calibrated
+    assert (bundle.precision, bundle.device, bundle.conformal.method) == ('float32', 'cpu', 'aps')
+    assert bundle.laplace is not None
+    assert bundle.fusion is None
+    assert bundle.metrics['nll'] < bundle.metrics['nll_plain']
+    assert bundle.metrics['ood_auroc']['strange'] > 0.9
+    assert 'strange: AUROC' in said
+    card = (target / 'MODEL_CARD.md').read_text()
+    assert 'Keep me.' in card
+    assert 'largest mean AUROC' in card
+    for one, other in zip(bundle.load_network().parameters(), load_bundle(made / 'model').load_network().parameters()):
+        assert torch.equal(one, other)
+
+
+def test_calibrates_in_place_by_bags_with_times(made, tmp_path):
+    bag, model = tmp_path / 'bags', tmp_path / 'model'
+    shutil.copytree(made / 'model', model)
+    assert main(['bag', 'synth', str(made / 'day1'), '--out', str(bag), '--recordings', '2', '--tracks-per-recording',
+                 '20', '--seconds-per-track', '1', '--size', '64x64']) == 0
+    assert main(['calibrate', str(model), str(bag), '--every', '0', '--ood', 'energy', '--precision', 'bfloat16']) == 0
+    bundle = load_bundle(model)
+    assert bundle.precision == 'bfloat16'
+    assert 0 <= bundle.fusion.correlation_time_s <= 40
+    assert 1.0 <= bundle.fusion.change_time_s <= 3.0  # a second a track, the class the same for a third of them
+    assert bundle.name == 'model'
+
+
+def test_decide_holds_the_risk_on_other_pictures(made, capsys, tmp_path):
+    model = made / 'to_decide'
+    assert main(['calibrate', str(made / 'model'), str(made / 'day1'), '--into', str(model)]) == 0
+    assert main(['decide', str(model), str(made / 'day2'), '--risk', '0.2', '--write', '--json',
+                 str(tmp_path / 'r.json')]) == 0
+    found = json.loads((tmp_path / 'r.json').read_text())['0.2']
+    assert found['risk'] <= found['bound'] <= 0.2
+    assert found['coverage'] > 0.2
+    assert load_bundle(model).abstain_cost == pytest.approx(1 - found['threshold'], abs=1e-5)
+    assert verify_bundle(model) == []
+    capsys.readouterr()
+    assert main(['decide', str(model), str(made / 'day2'), '--risk', '0.0001']) == 1
+    assert 'no threshold holds it' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('arguments, said', [
+    (['calibrate', 'torchvision:resnet18', 'x'], 'is not a bundle with a folder'),
+    (['calibrate', '{made}/model', '{made}/nowhere'], 'nowhere'),
+    (['calibrate', '{made}/model', '{made}/day1', '--into', '{made}/plain'], 'is there already'),
+    (['decide', '{made}/model', '{made}/day1', '--risk', '0.1', '0.2', '--write'], 'one --risk'),
+    (['decide', '{made}/model', '{made}/day1', '--risk', '2'], r'risk must be in (0, 1), got 2'),
+])
+def test_wrong_use_is_said(made, capsys, arguments, said):
+    assert main([argument.format(made=made) for argument in arguments]) == 2
+    assert said in capsys.readouterr().err
