@@ -14,6 +14,8 @@ MEASUREMENTS = {
     'forward': 'the bare network on a tensor that is there already',
     'preprocess': 'message to tensor, stage by stage, beside copying the bytes',
     'transport': 'camera process to a subscriber that does nothing',
+    'trust': 'each method of trust, beside the bare forward pass',
+    'evaluate': 'a bag through the evaluator, beside the bare network; --dds, --scale',
 }
 EXAMPLES = ('measurements:\n' + '\n'.join(f'  {name:<11} {text}' for name, text in MEASUREMENTS.items()) + """
 

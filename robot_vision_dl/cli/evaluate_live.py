@@ -220,3 +220,14 @@ def _dropped(account: Dict[str, int], sent: int) -> Dict[str, int]:
     if lost > 0:
         found['lost_in_transport'] = lost
     return found
+
+
+def frames_per_second(offline: Evaluation, model: str) -> float:
+    """How quickly a node decides the frames of the first recording, one after another, over DDS."""
+    config = with_values(offline.options.deployment, {'model': model})
+    recording, table = offline.recordings[0], next(iter(offline.tables.values()))
+    decided = {(table.topics[row['topic']], int(row['index'])) for row in table.rows}
+    replay = _replay(recording, config, 1.0, decided, False, lambda _count: None)
+    heard = [found for entries in replay.heard.values() for found in entries if found.complete]
+    span_s = (max(found.decided_ns for found in heard) - min(found.sent_ns for found in heard)) * 1e-9
+    return len(heard) / span_s

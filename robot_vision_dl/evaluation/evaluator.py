@@ -288,6 +288,6 @@ def _recording_json(recording: Recording, outcome: Outcome, table: FrameTable) -
 
 
 def _exactness(outcomes: Sequence[Outcome], name: str) -> Dict[str, Any]:
-    noise = max((outcome.noise[name] for outcome in outcomes), default=0.0)
-    return {'noise': number(noise),
+    measured = [noise for noise in (outcome.noise[name] for outcome in outcomes) if noise is not None]
+    return {'noise': number(max(measured)) if measured else None,
             'one_by_one': [outcome.recording for outcome in outcomes if outcome.one_by_one[name]]}

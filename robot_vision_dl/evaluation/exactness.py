@@ -29,7 +29,6 @@ class Exactness:
 
     Attributes:
         noise: largest difference of ln p between the batch and single frames; 0 where they are equal bit by bit.
-        doubtful: decisions that rounding might turn.
     """
 
     def __init__(self, pipeline: Pipeline, config: ClassifierConfig):
@@ -39,7 +38,6 @@ class Exactness:
         self._jumped_ns: Dict[str, int] = {}
         self._score_noise = 0.0
         self.noise = 0.0
-        self.doubtful = 0
 
     def measure(self, frames: Sequence[Frame], batch: torch.Tensor) -> None:
         """Compare the frames of a batch with each of them alone; remembers nothing about the frames."""
@@ -52,17 +50,16 @@ class Exactness:
             if alone.ood is not None:
                 self._score_noise = max(self._score_noise, abs(together[place].ood.score - alone.ood.score))
 
-    def watch(self, result: Result) -> None:
-        """Look at one decision; they are to come in the order in which they were made."""
+    def is_doubtful(self, result: Result) -> bool:
+        """Whether rounding might turn a decision; they are to be given in the order in which they were made."""
         camera, decision = result.frame.camera, result.decision
         before = self._before.get(camera)
         self._before[camera] = decision
         if self.noise == 0 and self._score_noise == 0:
-            return
-        if self._may_change_side(result) or any(
-                decide(posterior, result.class_names, self._policy, result.assessment.ood, unknown, before).label
-                != decision.label for posterior, unknown in self._moved(result)):
-            self.doubtful += 1
+            return False
+        return self._may_change_side(result) or any(
+            decide(posterior, result.class_names, self._policy, result.assessment.ood, unknown, before).label
+            != decision.label for posterior, unknown in self._moved(result))
 
     def _moved(self, result: Result) -> Iterator:
         """(posterior, probability of the unknown) as far off as rounding can make them, and farther."""

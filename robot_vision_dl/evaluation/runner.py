@@ -58,7 +58,7 @@ class Outcome:
         strips: by topic, (stamp, JPEG).
         choices, pictures: see :class:`~.gallery.Gallery`.
         one_by_one: by model, whether the recording was run frame by frame since rounding might have mattered.
-        noise: by model, see :class:`~.exactness.Exactness`.
+        noise: by model, see :class:`~.exactness.Exactness`; None where it was not measured.
         policies: by model, what acting and abstaining cost.
         stage_ms: by model, milliseconds of each stage summed up.
         seconds: wall time.
@@ -74,7 +74,7 @@ class Outcome:
     choices: Dict[str, Choice] = field(default_factory=dict)
     pictures: Dict[Key, bytes] = field(default_factory=dict)
     one_by_one: Dict[str, bool] = field(default_factory=dict)
-    noise: Dict[str, float] = field(default_factory=dict)
+    noise: Dict[str, Optional[float]] = field(default_factory=dict)
     policies: Dict[str, Policy] = field(default_factory=dict)
     stage_ms: Dict[str, Counter] = field(default_factory=dict)
     seconds: float = 0.0
@@ -152,7 +152,7 @@ class _Run:
         for label, writer in self._writers.items():
             watch = self._watches[label]
             outcome.tables[label] = writer.table()
-            outcome.noise[label] = watch.noise
+            outcome.noise[label] = watch.noise if self._certain else None
             outcome.policies[label] = self._pipelines[label].policy(job.options.deployment)
             outcome.one_by_one[label] = self._size == 1
         if self._gallery is not None:
@@ -169,14 +169,13 @@ class _Run:
         failed: set = set()
         for (label, pipeline), tensor in zip(self._pipelines.items(), batch.tensors):
             watch = self._watches[label]
-            if first and len(frames) > 1:
+            if first and self._certain:
                 watch.measure(frames, tensor)
             results = self._process(pipeline, batch.frames, tensor, failed)
             for fed, verdict, result in zip(batch.frames, verdicts, results):
                 if result is None:
                     continue
-                watch.watch(result)
-                if self._certain and watch.doubtful:
+                if self._certain and watch.is_doubtful(result):
                     raise _TooClose
                 where = f'{self._job.recording.name} {fed.frame.camera}'
                 target = self._targets[label].of(verdict, where)

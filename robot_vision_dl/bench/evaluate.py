@@ -1,0 +1,169 @@
+"""``robot-vision bench evaluate``: evaluating a bag, beside the bare forward pass of the same frames.
+
+Floor: all frames decoded, preprocessed and batched beforehand, then nothing but the network. Both take turns in one
+process, so that what else the machine does falls on both; the CPU time of the thread that runs the network is given
+beside it, which a busy machine does not change as much. ``--dds`` plays the same bag to a node, one frame after
+another, and ``--scale`` evaluates bags of more and more frames, each in a process of its own, for memory and cost.
+"""
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Dict, List
+
+import numpy as np
+
+from .report import describe, environment, table, write_json
+from ..core.config import ClassifierConfig, with_values
+
+HELP = 'a bag through the evaluator, beside the bare network'
+_SCALES = (1_000, 10_000, 100_000)
+_MOST_FLOOR_FRAMES = 512
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What is evaluated."""
+    parser.add_argument('--bag', metavar='BAG', help='default: the demo bag')
+    parser.add_argument('--model', default=ClassifierConfig().model, help='bundle (default: %(default)s)')
+    parser.add_argument('--device', default='auto', help='auto, cpu, cuda (default: %(default)s)')
+    parser.add_argument('--batch', type=int, default=8, help='frames in a forward pass (default: 8)')
+    parser.add_argument('--threads', type=int, default=0, help='of the network (default: 0, all cores but one)')
+    parser.add_argument('--rounds', type=int, default=5, help='turns of each (default: 5)')
+    parser.add_argument('--dds', action='store_true', help='play the bag over DDS, frame by frame, as well')
+    parser.add_argument('--scale', action='store_true', help='bags of 1 000 to 100 000 frames, for memory and cost')
+    parser.add_argument('--one-scale', type=int, help=argparse.SUPPRESS)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure and print."""
+    if args.one_scale:
+        print(json.dumps(_one_scale(args.bag, args.model, args.batch)))
+        return 0
+    figures: Dict[str, Any] = {'model': args.model, 'batch': args.batch}
+    if args.scale:
+        figures['scale'] = _scale(args.batch)
+        print(table(('frames', 'seconds', 'ms a frame', 'peak MB', 'over 1 000, MB'), [
+            (row['frames'], row['seconds'], row['seconds'] * 1e3 / row['frames'], row['peak_mb'],
+             row['peak_mb'] - figures['scale'][0]['peak_mb']) for row in figures['scale']]))
+    else:
+        figures.update(_throughput(args))
+        print(table(('', 'frames/s, median', 'lowest', 'highest', 'of the floor', 'CPU ms a frame'), [
+            (name, statistics.median(figures[key]), min(figures[key]), max(figures[key]),
+             statistics.median(figures[key]) / statistics.median(figures['floor']),
+             statistics.median(figures.get(f'{key}_cpu_ms', [float('nan')])))
+            for key, name in (('evaluate', 'evaluate'), ('floor', f'floor: bare forward, batch {args.batch}'),
+                              ('dds', 'over DDS, frame by frame')) if key in figures]))
+        if 'dds' in figures:
+            ratio = statistics.median(figures['evaluate']) / figures['dds'][0]
+            print(f'evaluating is {ratio:.1f} times as quick as DDS frame by frame')
+    print(describe(environment()))
+    if args.json:
+        write_json(args.json, figures)
+    return 0
+
+
+def _throughput(args: argparse.Namespace) -> Dict[str, List[float]]:
+    """Frames a second of each, turn after turn."""
+    import torch
+
+    from ..core.share import share_directory
+    from ..evaluation.evaluator import evaluate
+    from ..evaluation.feed import Feed
+    from ..evaluation.options import EvaluationOptions, RunOptions
+    from ..evaluation.recordings import open_recordings
+    from ..evaluation.runner import Job, load_pipeline, run_job
+    bag = args.bag or str(share_directory() / 'config' / 'demo' / 'bottles')
+    deployment = with_values(ClassifierConfig(), {'device': args.device, 'threads': args.threads})
+    options = EvaluationOptions(deployment, run=RunOptions(batch=args.batch, exact=False))
+    recording = open_recordings([bag], options)[0]
+    pipeline = load_pipeline(args.model, deployment)
+    batches: List[torch.Tensor] = []
+    with Feed(recording, [pipeline.preprocess], deployment, args.batch, 2, 10**8) as feed:
+        for batch in feed:
+            if batch.frames:
+                batches.append(batch.tensors[0])
+            if len(batches) * args.batch >= _MOST_FLOOR_FRAMES:
+                break
+    frames = sum(len(batch) for batch in batches)
+    synchronize = torch.cuda.synchronize if pipeline.device.type == 'cuda' else lambda: None
+    job = Job(recording, (args.model,), ('model',), options, recording.duration_ns // 14 + 1)
+    result: Dict[str, List[float]] = {'evaluate': [], 'floor': [], 'evaluate_cpu_ms': [], 'floor_cpu_ms': []}
+    for turn in range(args.rounds + 1):
+        started, cpu = time.perf_counter(), time.thread_time()
+        with torch.inference_mode():
+            for batch in batches:
+                pipeline.network(batch)
+            synchronize()
+        floor, floor_cpu = frames / (time.perf_counter() - started), (time.thread_time() - cpu) / frames
+        started, cpu = time.perf_counter(), time.thread_time()
+        outcome = run_job(job)
+        count = len(outcome.tables['model'])
+        measured, measured_cpu = count / (time.perf_counter() - started), (time.thread_time() - cpu) / count
+        if turn:  # the first is for warming up
+            result['floor'].append(floor)
+            result['evaluate'].append(measured)
+            result['floor_cpu_ms'].append(floor_cpu * 1e3)
+            result['evaluate_cpu_ms'].append(measured_cpu * 1e3)
+    if args.dds:
+        from ..cli.evaluate_live import frames_per_second
+        offline = evaluate([bag], [args.model], options)
+        result['dds'] = [frames_per_second(offline, args.model)]
+    return result
+
+
+def _scale(batch: int) -> List[Dict[str, float]]:
+    """Seconds and peak memory of bags of tiny pictures through a small network, each in a process of its own."""
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        bundle = _tiny_bundle(Path(folder) / 'tiny')
+        for frames in _SCALES:
+            bag = Path(folder) / f'frames_{frames}'
+            _tiny_bag(bag, frames)
+            done = subprocess.run(
+                [sys.executable, '-m', 'robot_vision_dl.cli.main', 'bench', 'evaluate', '--one-scale', str(frames),
+                 '--bag', str(bag), '--model', str(bundle), '--batch', str(batch)], capture_output=True, text=True)
+            if done.returncode:
+                raise RuntimeError(done.stderr)
+            rows.append(json.loads(done.stdout))
+    return rows
+
+
+def _one_scale(bag: str, model: str, batch: int) -> Dict[str, float]:
+    from ..evaluation.evaluator import evaluate
+    from ..evaluation.options import EvaluationOptions, RunOptions
+    started = time.perf_counter()
+    found = evaluate([bag], [model], EvaluationOptions(run=RunOptions(batch=batch, exact=False)))
+    with tempfile.TemporaryDirectory() as folder:
+        found.save(Path(folder) / 'out')
+        report_mb = (Path(folder) / 'out' / 'report.html').stat().st_size / 1e6
+    return {'frames': found.metrics['recordings'][0]['decided'], 'seconds': time.perf_counter() - started,
+            'peak_mb': resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3, 'report_mb': report_mb}
+
+
+def _tiny_bundle(folder: Path) -> Path:
+    from ..core.bundle_writer import save_bundle
+    from ..core.network import build_network
+    from ..core.preprocess import Preprocessing
+    names = ('zero', 'one', 'two')
+    save_bundle(folder, build_network('lenet5', len(names), in_channels=1), names,
+                Preprocessing(0, (32, 32), (0.5,), (0.5,)), temperature=1.0)
+    return folder
+
+
+def _tiny_bag(folder: Path, frames: int) -> None:
+    from ..data.bag_writer import ImageBagWriter
+    from ..data.label_sources import write_labels_yaml
+    from ..data.labels import LabelInterval
+    start_ns, step_ns, names = 1_700_000_000_000_000_000, 50_000_000, ('zero', 'one', 'two')
+    pictures = np.random.default_rng(0).integers(0, 256, (64, 32, 32), dtype=np.uint8)
+    with ImageBagWriter(folder) as writer:
+        for index in range(frames):
+            writer.write_raw('/camera/image_raw', start_ns + index * step_ns, pictures[index % len(pictures)])
+    write_labels_yaml(folder / 'labels.yaml', [
+        LabelInterval(start_ns + begin * step_ns, start_ns + min(begin + 100, frames) * step_ns, names[number % 3])
+        for number, begin in enumerate(range(0, frames, 100))])
