@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What to show, and where to leave the pictures."""
     parser.add_argument('--out', type=Path, default=Path('demo_output'), metavar='DIR',
                         help='folder for overlay pictures and the summary (default: %(default)s)')
-    parser.add_argument('--bag', metavar='BAG', help='default: the bottles that come with the package')
+    parser.add_argument('--bag', metavar='BAG', help='default: those that come with the package, one after the other')
     parser.add_argument('--image', default='/camera/image_raw', metavar='TOPIC', help='default: %(default)s')
     parser.add_argument('--transport', choices=('raw', 'compressed'), default='compressed')
     parser.add_argument('--model', help='default: the model that comes with the package')
@@ -35,7 +35,15 @@ def run(args: argparse.Namespace) -> int:
     apply_profile()
     environment = isolated_environment()
     os.environ.update(environment)
-    settings = DemoSettings(
-        bag=args.bag or str(share_directory() / 'config' / 'demo' / 'bottles'), image=args.image,
-        transport=args.transport, model=args.model or ClassifierConfig().model, device=args.device, folder=args.out)
-    return show(settings, environment)
+    model = args.model or ClassifierConfig().model
+    if args.bag:
+        return show(DemoSettings(args.bag, args.image, args.transport, model, args.device, args.out), environment)
+    bags = share_directory() / 'config' / 'demo'
+    print(f'1. Bottles, a covered lens, and a thing of no known class, to {model}\n')
+    code = show(DemoSettings(str(bags / 'bottles'), args.image, args.transport, model, args.device,
+                             args.out / 'bottles'), environment)
+    if args.model:
+        return code
+    print('\n2. Waste that it was not trained on, to a waste sorter that was fine-tuned from bags\n')
+    return max(code, show(DemoSettings(str(bags / 'waste'), args.image, args.transport, 'waste_sorter', args.device,
+                                       args.out / 'waste', label_topic='/label'), environment))

@@ -18,7 +18,7 @@ TO_BGR = {
 }
 WHITE = (255, 255, 255)
 GREY = (110, 110, 110)
-SMALLEST_WIDTH = 320
+SMALLEST_WIDTH = 640
 
 
 def to_bgr(picture: Picture) -> np.ndarray:
@@ -32,12 +32,12 @@ def draw(result: Result) -> np.ndarray:
     """Draw label, confidence and reason, the best classes of this frame alone, and corners around what was looked at.
 
     Returns:
-        uint8, shape (H, W, 3), BGR; pictures narrower than 320 pixels are enlarged so that the text fits.
+        uint8, shape (H, W, 3), BGR; pictures narrower than 640 pixels are enlarged so that the text fits.
     """
     canvas = to_bgr(result.frame.picture)
     scale = max(1.0, SMALLEST_WIDTH / canvas.shape[1])
     if scale > 1:
-        canvas = cv2.resize(canvas, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST)
+        canvas = cv2.resize(canvas, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
     width = canvas.shape[1]
     unit = width / 640
     decision = result.decision

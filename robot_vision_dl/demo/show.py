@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, List, Optional, Tuple
 
-import cv2
-import numpy as np
-
+from .album import choose_pictures, save_pictures, summary
 from .watcher import Seen, Watcher
 from ..bench.report import percentiles
 from ..cli.processes import Children
@@ -17,15 +15,23 @@ from ..core.errors import RobotVisionError
 
 CAMERA = 'camera'
 START_TIMEOUT_S = 120.0
-MOST_PICTURES = 12
-COLUMNS = 3
 STILL_EVERY_S = 3.0
 COLOURS = {'accepted': '\033[32m', 'uncertain': '\033[33m', 'unknown': '\033[35m'}
 
 
 @dataclass(frozen=True)
 class DemoSettings:
-    """What to play into what."""
+    """What to play into what.
+
+    Attributes:
+        bag: path of the bag.
+        image: camera topic in it, without the suffix of its transport.
+        transport: raw or compressed.
+        model: bundle.
+        device: as the node's parameter.
+        folder: for pictures, logs and summary.
+        label_topic: ``std_msgs/String`` topic of the bag that says what is seen; '' for none.
+    """
 
     bag: str
     image: str
@@ -33,6 +39,7 @@ class DemoSettings:
     model: str
     device: str
     folder: Path
+    label_topic: str = ''
 
 
 def _coloured(outcome: str, text: str) -> str:
@@ -66,6 +73,9 @@ class _Story:
     def seconds(self, frame: Seen) -> float:
         return (frame.stamp_ns - self.first_ns) * 1e-9
 
+    def truth(self, label: str) -> None:
+        print(f'          shown: {label}', flush=True)
+
     def action(self, name: str) -> None:
         print(f'          -> action gate: {name}', flush=True)
 
@@ -90,7 +100,7 @@ def show(settings: DemoSettings, environment: Dict[str, str]) -> int:
                                'with --out') from None
     topic = settings.image + ('' if settings.transport == 'raw' else f'/{settings.transport}')
     story = _Story()
-    watcher = Watcher(CAMERA, story.seen, story.action)
+    watcher = Watcher(CAMERA, settings.label_topic, story.seen, story.action, story.truth)
     print(f'ROS_DOMAIN_ID={environment["ROS_DOMAIN_ID"]}   logs and pictures: {folder}/')
     try:
         with Children(environment) as children:
@@ -110,8 +120,9 @@ def show(settings: DemoSettings, environment: Dict[str, str]) -> int:
                          and watcher.heard.reports > 0, 10.0)
             print(f'playing {settings.bag}\n\n  time    decision           confidence   why', flush=True)
             began = time.monotonic()
-            player = children.robot_vision('play', settings.bag, '--topics', topic, '--wait-for-subscribers',
-                                           '--stamp-now', log=folder / 'player.log')
+            topics = [topic, settings.label_topic] if settings.label_topic else [topic]
+            player = children.robot_vision('play', settings.bag, '--topics', *topics, '--wait-for-subscribers',
+                                           str(len(topics)), '--stamp-now', log=folder / 'player.log')
             while player.poll() is None:
                 watcher.spin_once()
                 story.collect(watcher)
@@ -126,6 +137,16 @@ def show(settings: DemoSettings, environment: Dict[str, str]) -> int:
     finally:
         watcher.close()
     return _sum_up(settings, watcher, story, span_s, _frames_in(settings.bag, topic))
+
+
+def _against_labels(seen: List[Seen]) -> List[str]:
+    known = [frame for frame in seen if frame.truth]
+    if not known:
+        return []
+    accepted = [frame for frame in known if frame.outcome == 'accepted']
+    right = sum(frame.label == frame.truth for frame in accepted)
+    return [f'labels     {len(accepted)} of {len(known)} frames accepted: {right} rightly, {len(accepted) - right} '
+            'wrongly']
 
 
 def _why_not_started(log: Path) -> str:
@@ -154,6 +175,7 @@ def _sum_up(settings: DemoSettings, watcher: Watcher, story: _Story, span_s: flo
         + (', '.join(f'{count} {reason}' for reason, count in dropped.items()) or '0')
         + f'; lost in transport: {lost}; unexplained: {unexplained}',
         'decisions  ' + ', '.join(f'{outcomes[name]} {name}' for name in ('accepted', 'uncertain', 'unknown')),
+        *_against_labels(heard.seen),
         f'rate       {(decided - 1) / seconds:.1f} Hz decided',
         f'latency    stamp to decision, in another process: p50 {latency["p50"]:.1f} ms, p99 {latency["p99"]:.1f} ms, '
         f'n {latency["n"]}',
@@ -164,44 +186,10 @@ def _sum_up(settings: DemoSettings, watcher: Watcher, story: _Story, span_s: flo
         f'{float(heard.model.get("memory_mb", "nan")):.0f} MB',
     ]
     print('\n' + '\n'.join(lines))
-    pictures = _save_pictures(settings.folder, story)
-    (settings.folder / 'summary.md').write_text(_markdown(settings, story, lines, pictures))
+    album = choose_pictures(story.pictures, story.changes)
+    pictures = save_pictures(settings.folder, album, story.seconds)
+    title = f'{settings.model} on {Path(settings.bag).name}'
+    (settings.folder / 'summary.md').write_text(summary(title, lines, album, pictures))
     (settings.folder / 'decisions.jsonl').write_text(''.join(json.dumps(vars(frame)) + '\n' for frame in heard.seen))
     print(f'\n{len(pictures)} overlay pictures, overview.jpg and summary.md are in {settings.folder}/')
     return 0 if unexplained == 0 and decided else 1
-
-
-def _evenly(entries: list, most: int) -> list:
-    if len(entries) <= most:
-        return entries
-    return [entries[round(i)] for i in np.linspace(0, len(entries) - 1, most)]
-
-
-def _save_pictures(folder: Path, story: _Story) -> List[Path]:
-    """Changes first, then stills, evenly chosen if there are many; and all of them on one sheet."""
-    changes = [entry for entry in story.pictures if entry[0] in story.changes]
-    stills = [entry for entry in story.pictures if entry[0] not in story.changes]
-    chosen = _evenly(changes, MOST_PICTURES)
-    chosen = sorted(chosen + _evenly(stills, MOST_PICTURES - len(chosen)), key=lambda entry: entry[0].stamp_ns)
-    story.pictures = chosen
-    paths, tiles = [], []
-    for frame, jpeg in chosen:
-        path = folder / f'overlay_{story.seconds(frame):05.1f}s_{frame.label.replace(" ", "_").replace("/", "_")}.jpg'
-        path.write_bytes(jpeg)
-        paths.append(path)
-        tiles.append(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR))
-    if tiles:
-        height, width = tiles[0].shape[:2]
-        tiles = [cv2.resize(tile, (width, height)) for tile in tiles]
-        tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % COLUMNS)
-        rows = [np.hstack(tiles[i:i + COLUMNS]) for i in range(0, len(tiles), COLUMNS)]
-        cv2.imwrite(str(folder / 'overview.jpg'), np.vstack(rows), (cv2.IMWRITE_JPEG_QUALITY, 88))
-    return paths
-
-
-def _markdown(settings: DemoSettings, story: _Story, lines: List[str], pictures: List[Path]) -> str:
-    text = [f'# Demo: {settings.model} on {Path(settings.bag).name}', '', '```', *lines, '```', '',
-            '![overview](overview.jpg)', '', '| overlay | file |', '|---|---|']
-    text += [f'| {frame.label}, {frame.confidence:.2f}: {frame.reason} | {path.name} |'
-             for (frame, _), path in zip(story.pictures, pictures)]
-    return '\n'.join(text) + '\n'

@@ -27,6 +27,7 @@ class Seen:
     label: str
     confidence: float
     reason: str
+    truth: Optional[str] = None
 
 
 @dataclass
@@ -51,14 +52,18 @@ class Watcher:
 
     Args:
         camera: name of the camera.
+        label_topic: where the bag says what is seen; '' for nowhere.
         on_seen: called for each decided frame.
         on_action: called with each new action.
+        on_truth: called with each new label of the bag.
     """
 
-    def __init__(self, camera: str, on_seen: Callable[[Seen], None], on_action: Callable[[str], None]):
+    def __init__(self, camera: str, label_topic: str, on_seen: Callable[[Seen], None],
+                 on_action: Callable[[str], None], on_truth: Callable[[str], None]):
         self.heard = Watched()
         self._overlays: 'OrderedDict[int, bytes]' = OrderedDict()
-        self._on_seen, self._on_action = on_seen, on_action
+        self._on_seen, self._on_action, self._on_truth = on_seen, on_action, on_truth
+        self._truth: Optional[str] = None
         # Ctrl-C is the caller's: it has processes to stop first. Raised between two callbacks only, since an exception
         # within rclpy's C++ code or a destructor is lost.
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
@@ -77,6 +82,8 @@ class Watcher:
                 (DiagnosticArray, '/diagnostics', self._diagnostics, 10),
                 (String, '/action_gate/action', self._action, latched)):
             self.node.create_subscription(message_type, topic, callback, qos)
+        if label_topic:
+            self.node.create_subscription(String, label_topic, self._label, 10)
 
     def _decision(self, message: Classification) -> None:
         self.heard.latencies_ms.append((time.time_ns() - stamp_ns(message)) * 1e-6)
@@ -85,7 +92,7 @@ class Watcher:
         status = message.status[0]
         values = {item.key: item.value for item in status.values}
         seen = Seen(stamp_ns(message), OUTCOMES[status.level], values['label'], float(values['confidence']),
-                    status.message.partition(': ')[2])
+                    status.message.partition(': ')[2], self._truth)
         self.heard.seen.append(seen)
         self._on_seen(seen)
 
@@ -111,6 +118,11 @@ class Watcher:
             elif status.name.endswith(': model'):
                 self.heard.model = values
         self.heard.reports += 1
+
+    def _label(self, message: String) -> None:
+        if message.data != self._truth:
+            self._truth = message.data
+            self._on_truth(message.data)
 
     def _action(self, message: String) -> None:
         if message.data != self.heard.action:

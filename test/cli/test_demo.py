@@ -30,17 +30,20 @@ def processes_of(domain):
     return found
 
 
-def test_demo_shows_all_three_outcomes_and_leaves_pictures(tmp_path, ros_domain):
+def test_demo_shows_all_three_outcomes_and_a_waste_sorter_and_leaves_pictures(tmp_path, ros_domain):
     done = subprocess.run([*COMMAND, '--out', str(tmp_path / 'out')], capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
-    assert 'unexplained: 0' in done.stdout
-    frames = [json.loads(line) for line in (tmp_path / 'out' / 'decisions.jsonl').read_text().splitlines()]
-    assert {frame['outcome'] for frame in frames} == {'accepted', 'uncertain', 'unknown'}
-    assert 'water bottle' in {frame['label'] for frame in frames}
-    overlays = list((tmp_path / 'out').glob('overlay_*.jpg'))
+    assert done.stdout.count('unexplained: 0') == 2
+    frames = {act: [json.loads(line) for line in (tmp_path / 'out' / act / 'decisions.jsonl').read_text().splitlines()]
+              for act in ('bottles', 'waste')}
+    assert {frame['outcome'] for frame in frames['bottles']} == {'accepted', 'uncertain', 'unknown'}
+    assert 'water bottle' in {frame['label'] for frame in frames['bottles']}
+    accepted = [frame for frame in frames['waste'] if frame['outcome'] == 'accepted']
+    assert sum(frame['label'] == frame['truth'] for frame in accepted) > 0.6 * len(accepted) > 60
+    overlays = list((tmp_path / 'out' / 'bottles').glob('overlay_*.jpg'))
     assert len(overlays) >= 3
     assert cv2.imread(str(overlays[0])).shape == (360, 640, 3)
-    assert (tmp_path / 'out' / 'summary.md').read_text().startswith('# Demo')
+    assert (tmp_path / 'out' / 'waste' / 'summary.md').read_text().startswith('# Demo')
     assert not processes_of(ros_domain)
 
 

@@ -124,9 +124,10 @@ def test_compressed_transport_and_lazy_overlay(start, peer):
     overlays = peer.listen(Image, '/classifier/camera/overlay')
     pressed = peer.listen(CompressedImage, '/classifier/camera/overlay/compressed')
     peer.wait(lambda: send() or (overlays and pressed), 'overlays once somebody listens')
-    assert (overlays[0].height, overlays[0].width, overlays[0].encoding) == (240, 320, 'bgr8')
+    # Small pictures are enlarged so that the text can be read.
+    assert (overlays[0].height, overlays[0].width, overlays[0].encoding) == (480, 640, 'bgr8')
     picture = cv2.imdecode(np.frombuffer(bytes(pressed[0].data), np.uint8), cv2.IMREAD_COLOR)
-    assert picture.shape == (240, 320, 3)
+    assert picture.shape == (480, 640, 3)
     assert np.ptp(picture) > 50, 'nothing was drawn'
 
 
