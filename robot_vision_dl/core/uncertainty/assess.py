@@ -8,7 +8,7 @@ from ..errors import RobotVisionError
 from ..network import Prediction
 from ..types import Assessment, OodResult
 from .ensemble import EnsemblePrediction
-from .entropy import Entropies, normalised_entropies
+from .entropy import normalised_entropies
 from .laplace import LaplacePredictive
 from .ood import OodDetector
 from .temperature import calibrated_softmax
@@ -47,10 +47,18 @@ class Assessor:
         """
         logits, features = prediction.logits.float(), prediction.features.float()
         probabilities = self.probabilities(logits)
-        divided = self.members(prediction, logits, features, thinned)
-        if self._gives_probabilities and thinned is None:
-            probabilities = divided.mean(0)
-        entropy, information = self._entropies(probabilities, divided)
+        total = _entropy(probabilities)
+        information: Sequence[Optional[float]] = [None] * len(logits)
+        if thinned is not None:
+            information = normalised_entropies(self.probabilities(thinned.float())).mutual_information.tolist()
+        elif self._members:
+            information = normalised_entropies(prediction.members).mutual_information.tolist()
+        elif self._laplace is not None:
+            mean, parts = self._laplace(logits, features)
+            information = parts.mutual_information.tolist()
+            if self._gives_probabilities:
+                probabilities, total = mean, parts.predictive
+        entropy = total.tolist()
         z, p = logits.cpu().numpy(), probabilities.cpu().numpy()
         if not np.isfinite(z).all():
             raise RobotVisionError(f'{self.bundle.name} gave logits that are not numbers at {self._precision}; its '
@@ -63,15 +71,6 @@ class Assessor:
         if self._vector is not None:
             return torch.softmax(self._vector(logits), dim=-1)
         return calibrated_softmax(logits, self.bundle.temperature)
-
-    def members(self, prediction: Prediction, logits: torch.Tensor, features: torch.Tensor,
-                thinned: Optional[torch.Tensor]) -> Optional[torch.Tensor]:
-        """Probabilities (M, B, C) whose disagreement is epistemic; None: nothing tells it apart."""
-        if thinned is not None:
-            return self.probabilities(thinned.float())
-        if self._members:
-            return prediction.members
-        return None if self._laplace is None else self._laplace.members(logits, features)
 
     def ood(self, prediction: Prediction, logits: torch.Tensor, features: torch.Tensor
             ) -> Sequence[Optional[OodResult]]:
@@ -90,14 +89,6 @@ class Assessor:
         return [OodResult(name, float(np.mean([r.score for r in frame])),
                           min(1.0, 2 * float(np.mean([r.p_value for r in frame])))) for frame in zip(*results)]
 
-    def _entropies(self, probabilities: torch.Tensor, divided: Optional[torch.Tensor]):
-        """Total entropy and mutual information of each frame, lists; the latter None where nothing tells it."""
-        total = normalised_entropies(probabilities).predictive
-        if divided is None:
-            return total.tolist(), [None] * len(total)
-        parts: Entropies = normalised_entropies(divided)
-        return total.tolist(), parts.mutual_information.tolist()
-
     def _assessment(self, z: np.ndarray, p: np.ndarray, entropy: float, information: Optional[float],
                     ood: Optional[OodResult]) -> Assessment:
         conformal, was_empty = (None, False) if self.bundle.conformal is None else self.bundle.conformal.set_of(p)
@@ -106,3 +97,8 @@ class Assessor:
         information = None if information is None else min(information, entropy)
         expected = None if information is None else entropy - information
         return Assessment(z, p, entropy, expected, information, ood, conformal, was_empty)
+
+
+def _entropy(probabilities: torch.Tensor) -> torch.Tensor:
+    """Entropy of each row (B, C) over ln C, in [0, 1], shape (B,)."""
+    return normalised_entropies(probabilities).predictive

@@ -189,4 +189,6 @@ def coverage_and_size(inside: np.ndarray, labels: np.ndarray, probabilities: np.
 def _best_first(p: np.ndarray, inside: Sequence[int]) -> Tuple[Tuple[int, ...], bool]:
     if not len(inside):
         return (int(p.argmax()),), True
+    if len(inside) == 1:  # mostly, and this runs for every frame
+        return (int(inside[0]),), False
     return tuple(inside[np.argsort(-p[inside], kind='stable')].tolist()), False

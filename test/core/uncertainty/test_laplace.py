@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from robot_vision_dl.core.errors import BundleError, RobotVisionError
+from robot_vision_dl.core.uncertainty.entropy import normalised_entropies
 from robot_vision_dl.core.uncertainty.laplace import (
     LaplacePredictive, choose_tau, fit_factors, logit_covariance, logit_variances, standard_normal_draws,
 )
@@ -143,3 +144,31 @@ def test_what_does_not_fit_is_refused():
         replace(factors, tau=0)
     with pytest.raises(BundleError, match='must have the shapes'):
         replace(factors, eigenvalues_a=torch.ones(3))
+
+
+@pytest.mark.parametrize('classes, most', [(4, 4), (40, 8), (40, 40)])
+@pytest.mark.parametrize('tau', [0.1, 30.0])
+def test_summary_is_that_of_the_members(classes, most, tau):
+    generator = torch.Generator().manual_seed(8)
+    logits = torch.randn(6, classes, generator=generator) * 4
+    features = torch.randn(6, 20, generator=generator)
+    factors = fit_factors(torch.randn(300, classes, generator=generator).numpy() * 4,
+                          torch.randn(300, 20, generator=generator).numpy())
+    predictive = LaplacePredictive(replace(factors, tau=tau, temperature=1.5), most_classes=most)
+    for chosen in (slice(None), slice(0, 1)):
+        members = predictive.members(logits[chosen], features[chosen])
+        mean, entropies = predictive(logits[chosen], features[chosen])
+        torch.testing.assert_close(mean, members.mean(0), atol=1e-6, rtol=1e-4)
+        for one, other in zip(entropies, normalised_entropies(members)):
+            torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
+
+
+def test_directions_taken_together_hardly_change_the_variance():
+    generator = torch.Generator().manual_seed(9)
+    features = torch.randn(200, 30, generator=generator) * torch.logspace(1, -4, 30)
+    logits = torch.randn(200, C, generator=generator)
+    laplace = replace(fit_factors(logits.numpy(), features.numpy()), tau=5.0)
+    predictive = LaplacePredictive(laplace)
+    assert predictive._vectors_a.shape[1] < 20
+    scale = predictive._scaled_draws(features)[0] / predictive._draws[0]
+    torch.testing.assert_close(scale.square(), logit_variances(laplace, features), rtol=2e-3, atol=1e-6)

@@ -1,0 +1,188 @@
+"""``robot-vision bench trust``: what each method of trust costs beside the bare forward pass.
+
+Each method runs right after a forward pass, as it does for a frame, so that its data are not in the caches; and so does
+the whole. The bare forward pass is timed in turn with them.
+"""
+import argparse
+import time
+from dataclasses import replace
+from typing import Any, Callable, Dict, List
+
+import numpy as np
+
+from .report import describe, environment, percentiles, table, write_json
+
+HELP = 'each method of trust, beside the bare forward pass'
+LIMIT = 1.05
+_MEMBERS = 3
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Of what."""
+    parser.add_argument('--architecture', default='resnet18', help='network (default: %(default)s)')
+    parser.add_argument('--classes', type=int, default=1000, help='number of classes (default: %(default)s)')
+    parser.add_argument('--size', type=int, default=224, help='side of the input in pixels (default: %(default)s)')
+    parser.add_argument('--device', default='auto', help='auto, cpu, cuda (default: %(default)s)')
+    parser.add_argument('--threads', type=int, default=0, help='CPU threads; 0: all cores (default)')
+    parser.add_argument('--bank', type=int, default=1000, help='pictures that kNN keeps (default: %(default)s)')
+    parser.add_argument('--rounds', type=int, default=100, help='times that everything is run (default: %(default)s)')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure and print; exit code 1 if the whole costs more than 1.05 forward passes."""
+    figures = measure(args)
+    floor = figures['forward_ms']['p50']
+    print(f'{args.architecture}, {args.size}x{args.size}, batch 1, {args.classes} classes, {figures["device"]}, '
+          f'{figures["threads"]} thread(s); {args.rounds} rounds\n')
+    rows = [('bare forward', floor, figures['forward_ms']['p95'], '')]
+    rows += [(name, value['p50'], value['p95'], f'{1 + value["p50"] / floor:.4f}')
+             for name, value in figures['methods_ms'].items()]
+    print(table(('', 'p50 ms', 'p95 ms', 'x forward'), rows))
+    print(f'\neverything ({figures["everything"]}): {figures["everything_ms"]["p50"]:.3f} ms more, '
+          f'{figures["ratio"]:.4f} x the bare forward pass (limit {LIMIT}); whole frames against bare ones, in turn: '
+          f'{figures["paired_ratio"]:.4f} x')
+    print(describe(environment()))
+    if args.json:
+        write_json(args.json, figures)
+    return 0 if figures['ratio'] <= LIMIT else 1
+
+
+def measure(args: argparse.Namespace) -> Dict[str, Any]:
+    """Times in ms: of the bare forward pass, of each method after one, of everything together."""
+    import torch
+
+    from ..core.config import FusionConfig
+    from ..core.decision import Policy, decide
+    from ..core.device import resolve_device
+    from ..core.fusion import BayesFilter
+    from ..core.network import build_network
+    from ..core.uncertainty.assess import Assessor
+    from ..core.uncertainty.conformal import CONFORMAL_METHODS, fit_conformal
+    from ..core.uncertainty.dropout import DropoutSampler
+    from ..core.uncertainty.ensemble import EnsembleNetwork
+    from ..core.uncertainty.entropy import normalised_entropies
+    from ..core.uncertainty.laplace import LaplacePredictive
+    from ..core.uncertainty.ood import OOD_METHODS, OodDetector
+    from ..core.uncertainty.temperature import calibrated_softmax
+    device = resolve_device(args.device)
+    torch.manual_seed(0)
+    if device.type == 'cpu':
+        import os
+        torch.set_num_threads(args.threads or len(os.sched_getaffinity(0)))
+    network = build_network(args.architecture, args.classes, dropout=0.2).to(
+        device=device, memory_format=torch.channels_last)
+    bundle, scores = _bundle(network, args)
+    names = bundle.class_names
+    pixels = torch.randn(1, 3, args.size, args.size, device=device).contiguous(memory_format=torch.channels_last)
+    wait = torch.cuda.synchronize if device.type == 'cuda' else lambda: None
+    laplace, filters = LaplacePredictive(bundle.laplace).to(device), [BayesFilter(args.classes, FusionConfig())]
+    policy, clock = Policy(0.3, 0.01, 0.1), iter(range(0, 10 ** 18, 33_000_000))
+    p = np.full(args.classes, 1 / args.classes)
+    sets = {name: fit_conformal(*_draws(args.classes), 0.1, name, *((0.01, 3) if name == 'raps' else ()))
+            for name in CONFORMAL_METHODS}
+
+    def fuse(assessment) -> None:
+        now, belief = next(clock), filters[0]
+        unknown = 0.0
+        if assessment.ood is not None:
+            belief.update_foreignness(assessment.ood.p_value, now)
+            unknown = belief.unknown_probability(0.01)
+        decide(belief.update(assessment.probabilities, now), names, policy, assessment.ood, unknown)
+
+    detectors = {name: OodDetector(score) for name, score in scores.items()}
+    methods: Dict[str, Callable] = {
+        'temperature': lambda out: calibrated_softmax(out.logits, 1.5).cpu().numpy(),
+        'entropy': lambda out: normalised_entropies(torch.softmax(out.logits, -1)).predictive.tolist(),
+        'Laplace mutual information': lambda out: laplace(out.logits, out.features)[1].mutual_information.tolist(),
+        **{f'OOD {name}': lambda out, name=name: detectors[name](out.logits, out.features) for name in OOD_METHODS},
+        **{f'conformal {name}': lambda out, name=name: sets[name].set_of(p) for name in CONFORMAL_METHODS},
+    }
+    alone = Assessor(replace(bundle, ood=None, laplace=None, conformal=None), device)
+    with torch.inference_mode():
+        one = alone(network(pixels))[0]
+        methods['fusion and decision'] = lambda out: fuse(one)
+        found = _rounds(args.rounds, lambda: network(pixels), methods, wait)
+        dearest = max(OOD_METHODS, key=lambda name: percentiles(found[f'OOD {name}'])['p50'])
+        everything = Assessor(replace(bundle, ood=scores[dearest]), device)
+        whole = _rounds(args.rounds, lambda: network(pixels), {'all': lambda out: fuse(everything(out)[0])}, wait)
+        paired = _paired(args.rounds, lambda: network(pixels), lambda: fuse(everything(network(pixels))[0]), wait)
+        dropout = DropoutSampler(network, 8)
+        ensemble = EnsembleNetwork([network] * _MEMBERS, [1.0] * _MEMBERS)
+        slow = _rounds(max(args.rounds // 10, 3), lambda: network(pixels), {
+            'MC dropout, 8 samples, backbone once (the whole pass)': lambda out: dropout(pixels),
+            f'ensemble of {_MEMBERS} (the whole pass)': lambda out: ensemble(pixels)}, wait)
+    floor = percentiles(found['forward'] + whole['forward'])
+    found.pop('forward')
+    slow.pop('forward')
+    cost = percentiles(whole['all'])
+    return {
+        'architecture': args.architecture, 'classes': args.classes, 'device': str(device),
+        'threads': torch.get_num_threads(), 'forward_ms': floor,
+        'methods_ms': {name: percentiles(values) for name, values in {**found, **slow}.items()},
+        'everything': f'temperature, entropy, Laplace, {dearest} (the dearest score), lac set, fusion, decision',
+        'everything_ms': cost, 'ratio': 1 + cost['p50'] / floor['p50'], 'paired_ratio': paired}
+
+
+def _rounds(count: int, forward: Callable, methods: Dict[str, Callable], wait: Callable) -> Dict[str, List[float]]:
+    """Times in ms of a forward pass and then of one method after it, methods in turn."""
+    times: Dict[str, List[float]] = {'forward': [], **{name: [] for name in methods}}
+    for turn in range(-3, count):
+        for name, method in methods.items():
+            started = time.perf_counter()
+            out = forward()
+            wait()
+            between = time.perf_counter()
+            method(out)
+            wait()
+            if turn >= 0:  # the first allocate
+                times['forward'].append((between - started) * 1e3)
+                times[name].append((time.perf_counter() - between) * 1e3)
+    return times
+
+
+def _paired(count: int, bare: Callable, whole: Callable, wait: Callable) -> float:
+    """Median over rounds of the ratio of a whole frame to the mean of the bare passes before and after it."""
+    ratios = []
+    for _ in range(count):
+        took = []
+        for one in (bare, whole, bare):
+            started = time.perf_counter()
+            one()
+            wait()
+            took.append(time.perf_counter() - started)
+        ratios.append(2 * took[1] / (took[0] + took[2]))
+    return float(np.median(ratios))
+
+
+def _draws(classes: int):
+    rng = np.random.default_rng(0)
+    p = rng.dirichlet(np.full(classes, 0.05), 500)
+    return p, rng.integers(classes, size=500)
+
+
+def _bundle(network, args: argparse.Namespace):
+    """Everything that a bundle can carry, fitted to random features: what it costs does not depend on what it says."""
+    import torch
+
+    from ..core.bundle import Bundle
+    from ..core.preprocess import Preprocessing
+    from ..core.uncertainty.conformal import Conformal
+    from ..core.uncertainty.laplace import fit_factors
+    from ..core.uncertainty.ood import OOD_METHODS, OodCalibration, ood_method
+    from ..core.uncertainty.score import linear_head
+    generator = torch.Generator().manual_seed(0)
+    head = linear_head(network.head)
+    features = torch.rand(args.bank, network.num_features, generator=generator)
+    logits = features @ head.weight.T + head.bias
+    labels = torch.arange(args.bank) % args.classes
+    scores = {}
+    for name in OOD_METHODS:
+        score = ood_method(name).fit(logits, features, labels, head)
+        with torch.inference_mode():
+            scores[name] = OodCalibration.of(score, name, score(logits, features).numpy())
+    laplace = replace(fit_factors(logits.numpy(), features.numpy()), tau=10.0)
+    bundle = Bundle(
+        'random', 'random', None, '', network.architecture, tuple(f'class {i}' for i in range(args.classes)),
+        Preprocessing(0, (args.size, args.size)), temperature=1.5, precision='float32',
+        conformal=Conformal('lac', 0.1, (0.9,)), ood=scores['energy'], laplace=laplace)
+    return bundle, scores
