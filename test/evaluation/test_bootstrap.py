@@ -1,0 +1,108 @@
+"""Intervals that hold what they promise for frames that are not independent; a planted difference and a planted tie."""
+import numpy as np
+import pytest
+from evaluation_samples import table_of
+
+from robot_vision_dl.core.decision import Policy
+from robot_vision_dl.evaluation.bootstrap import differences, group_sums, intervals, verdict
+
+
+def correlated(seed, tracks=40, length=25, accuracy=0.8, noise=0.02):
+    """A table whose frames of a track are nearly all right or nearly all wrong, and which tracks are which."""
+    rng = np.random.default_rng(seed)
+    good = rng.random(tracks) < accuracy
+    return frames_of(good, rng, length, noise)
+
+
+def frames_of(good, rng, length=25, noise=0.02, tables=1):
+    tracks = np.repeat(np.arange(len(good)), length)
+    right = good[tracks] ^ (rng.random(len(tracks)) < noise)
+    confidence = rng.uniform(0.6, 0.95, len(tracks))
+    targets = tracks % 2
+    p = np.empty((len(tracks), 2))
+    called = np.where(right, targets, 1 - targets)
+    p[np.arange(len(p)), called], p[np.arange(len(p)), 1 - called] = confidence, 1 - confidence
+    return table_of(p, targets, tracks=tracks)
+
+
+def groups(table):
+    return group_sums(table, 1.0, Policy(0.5))
+
+
+def test_intervals_over_tracks_hold_the_truth_and_those_over_frames_would_not():
+    expected = 0.8 * 0.98 + 0.2 * 0.02
+    held, naive_held, runs = 0, 0, 60
+    for seed in range(runs):
+        table = correlated(seed)
+        found = intervals(groups(table), 500, seed)['accuracy']
+        held += found.low <= expected <= found.high
+        n = len(table)
+        naive = 1.96 * np.sqrt(found.value * (1 - found.value) / n)
+        naive_held += abs(found.value - expected) <= naive
+    assert held / runs >= 0.88
+    assert naive_held / runs <= 0.6
+
+
+def test_a_planted_difference_is_found_and_a_planted_tie_is_called_a_tie():
+    found_better, called_tie, runs = 0, 0, 30
+    for seed in range(runs):
+        rng = np.random.default_rng(seed)
+        hard = rng.random(60) < 0.3
+        old = frames_of(~hard, rng)
+        mended = hard & (rng.random(60) < 0.5)
+        new = frames_of(~hard | mended, rng)
+        same = frames_of(~hard, np.random.default_rng(seed + 1000))
+        found_better += verdict('accuracy', differences(groups(old), groups(new), 500, 0)['accuracy']) == 'better'
+        called_tie += verdict('accuracy', differences(groups(old), groups(same), 500, 0)['accuracy']) == 'tie'
+    assert found_better >= 0.95 * runs
+    assert called_tie >= 0.85 * runs
+
+
+def test_pairing_sees_what_two_intervals_beside_each_other_do_not():
+    rng = np.random.default_rng(0)
+    hard = rng.random(60) < 0.4
+    old, new = groups(frames_of(~hard, rng)), groups(frames_of(~hard | (np.arange(60) % 4 == 0), rng))
+    first, second = intervals(old, 1000, 0)['accuracy'], intervals(new, 1000, 0)['accuracy']
+    assert first.high > second.low
+    difference = differences(old, new, 1000, 0)['accuracy']
+    assert verdict('accuracy', difference) == 'better'
+    assert difference.high - difference.low < (first.high - first.low) / 1.5
+
+
+def test_less_is_better_for_losses():
+    rng = np.random.default_rng(0)
+    hard = rng.random(60) < 0.4
+    old, new = groups(frames_of(~hard, rng)), groups(frames_of(~hard & False, rng))
+    found = differences(old, new, 500, 0)
+    assert {name: verdict(name, found[name]) for name in ('accuracy', 'nll', 'brier', 'risk', 'cost')} == dict.fromkeys(
+        ('accuracy', 'nll', 'brier', 'risk', 'cost'), 'worse')
+
+
+def test_the_same_table_twice_is_a_tie_without_width():
+    table = groups(correlated(1))
+    found = differences(table, table, 200, 0)
+    assert all(d == (0, 0, 0) for d in found.values())
+    assert verdict('accuracy', found['accuracy']) == 'tie'
+
+
+def test_a_seed_gives_the_same_intervals():
+    table = groups(correlated(2))
+    assert intervals(table, 300, 5) == intervals(table, 300, 5)
+    assert intervals(table, 300, 5) != intervals(table, 300, 6)
+
+
+@pytest.mark.parametrize('recordings, tracks, by', [(12, 24, 'recording'), (3, 24, 'track'), (1, 1, 'block')])
+def test_what_is_drawn(recordings, tracks, by):
+    n = 1200
+    p = np.tile([[.8, .2]], (n, 1))
+    table = table_of(p, np.zeros(n, int), tracks=np.arange(n) * tracks // n, recording=np.arange(n) * recordings // n)
+    found = groups(table)
+    assert found.by == by
+    assert found.sums['known'].sum() == n
+
+
+def test_one_group_gives_no_interval():
+    table = table_of(np.array([[.8, .2]] * 5), np.zeros(5, int))
+    found = intervals(groups(table), 100, 0)['accuracy']
+    assert found.value == 1 and np.isnan(found.low)
+    assert verdict('accuracy', differences(groups(table), groups(table), 100, 0)['accuracy']) == 'unclear'
