@@ -3,6 +3,7 @@ import shutil
 from pathlib import Path
 from typing import Dict, Optional, Sequence, Tuple
 
+from ..core.errors import BagError
 from ..core.result_values import best_classes, uncertainty_values, value_text
 from ..core.types import Header, Outcome, Result
 from ..data.bag_writer import ImageBagWriter
@@ -38,14 +39,17 @@ class DecisionBag:
     def __init__(self, path: str, recording: Recording, models: Sequence[str], top_k: int,
                  copy_topics: bool = False):
         self._path = Path(path)
-        self._folder = self._path.with_name(self._path.name + '.part')
+        # Beside its place and under its name, which goes into the file.
+        self._part = self._path.with_name(f'.{self._path.name}.part')
+        self._folder = self._part / (self._path.stem if self._path.suffix == '.mcap' else self._path.name)
         self._store = message_store()
         self._top_k = top_k
         cameras = camera_names(recording.topics)
         self._bases = {(model, topic): ('' if len(models) == 1 else '/' + _name(model)) + f'{NODE}/{camera}'
                        for model in models for topic, camera in cameras.items()}
         self._copy: Optional[_Copy] = _Copy(recording, self._store) if copy_topics else None
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self._part, ignore_errors=True)
+        self._make_room()
         self._writer = ImageBagWriter(self._folder)
         self._writer.__enter__()
 
@@ -81,9 +85,9 @@ class DecisionBag:
         if self._path.suffix == '.mcap':
             storage, = self._folder.glob('*.mcap')
             storage.replace(self._path)
-            shutil.rmtree(self._folder)
         else:
-            _renamed(self._folder, self._path)
+            self._folder.replace(self._path)
+        shutil.rmtree(self._part)
         return skipped
 
     def discard(self) -> None:
@@ -93,7 +97,14 @@ class DecisionBag:
         try:
             self._writer.__exit__(None, None, None)
         finally:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            shutil.rmtree(self._part, ignore_errors=True)
+
+    def _make_room(self) -> None:
+        try:
+            self._part.mkdir(parents=True)
+        except OSError as error:
+            raise BagError(f'{self._path}: cannot be written ({error.strerror}); choose another name with --write-bag'
+                           ) from error
 
     def _add(self, topic: str, msgtype: str, time_ns: int, **fields) -> None:
         self._writer.write_cdr(topic, msgtype, time_ns,
@@ -136,13 +147,3 @@ def _name(model: str) -> str:
     """A model's name as part of a topic's."""
     text = ''.join(c if c.isascii() and c.isalnum() else '_' for c in model)
     return f'm{text}' if text[:1].isdigit() else text
-
-
-def _renamed(part: Path, path: Path) -> None:
-    """Give the folder of a bag its own name; its storage file and metadata carry the name as well."""
-    storage, = part.glob('*.mcap')
-    metadata = part / 'metadata.yaml'
-    wanted = f'{path.name}.mcap'
-    metadata.write_text(metadata.read_text(encoding='utf-8').replace(storage.name, wanted), encoding='utf-8')
-    storage.rename(part / wanted)
-    part.rename(path)
