@@ -43,7 +43,7 @@ class Assessor:
             thinned: logits (M, B, C) of Monte Carlo dropout, which then give the mutual information.
 
         Raises:
-            RobotVisionError: a logit is not a number.
+            RobotVisionError: a logit is not a number, or infinite.
         """
         logits, features = prediction.logits.float(), prediction.features.float()
         probabilities = self.probabilities(logits)
@@ -54,13 +54,13 @@ class Assessor:
         elif self._members:
             information = normalised_entropies(prediction.members).mutual_information.tolist()
         elif self._laplace is not None:
-            mean, parts = self._laplace(logits, features)
-            information = parts.mutual_information.tolist()
+            information = self._laplace.mutual_information(logits, features)
             if self._gives_probabilities:
-                probabilities, total = mean, parts.predictive
+                probabilities, parts = self._laplace(logits, features)
+                total = parts.predictive
         entropy = total.tolist()
         z, p = logits.cpu().numpy(), probabilities.cpu().numpy()
-        if not np.isfinite(z).all():
+        if any(value != value for value in entropy):
             raise RobotVisionError(f'{self.bundle.name} gave logits that are not numbers at {self._precision}; its '
                                    'weights may not suit this precision')
         ood = self.ood(prediction, logits, features)

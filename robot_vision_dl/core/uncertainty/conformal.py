@@ -127,8 +127,10 @@ class Conformal:
         Args:
             probabilities: shape (C,).
         """
+        if self.method == 'lac':
+            return _least_ambiguous(probabilities, self.thresholds[0])
         p = np.asarray(probabilities, np.float64)
-        if self.method in ('lac', 'per_class'):
+        if self.method == 'per_class':
             return _best_first(p, np.flatnonzero(1 - p <= self._limit))
         scores = class_scores(p[None], self.method, self.penalty, self.free)[0]
         return _best_first(p, np.flatnonzero(scores <= self._limit[0] + _ROUNDING))
@@ -186,9 +188,16 @@ def coverage_and_size(inside: np.ndarray, labels: np.ndarray, probabilities: np.
     return float(sets[np.arange(len(sets)), labels].mean()), float(sets.sum(axis=1).mean())
 
 
+def _least_ambiguous(probabilities: np.ndarray, limit: float) -> Tuple[Tuple[int, ...], bool]:
+    """As :func:`lac_set`, in plain Python, which is quicker where nothing is in the caches."""
+    p = probabilities.tolist()
+    inside = [index for index, value in enumerate(p) if 1 - value <= limit]
+    if not inside:
+        return (p.index(max(p)),), True
+    return tuple(sorted(inside, key=lambda index: -p[index]) if len(inside) > 1 else inside), False
+
+
 def _best_first(p: np.ndarray, inside: Sequence[int]) -> Tuple[Tuple[int, ...], bool]:
     if not len(inside):
         return (int(p.argmax()),), True
-    if len(inside) == 1:  # mostly, and this runs for every frame
-        return (int(inside[0]),), False
     return tuple(inside[np.argsort(-p[inside], kind='stable')].tolist()), False

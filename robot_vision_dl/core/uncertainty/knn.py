@@ -34,6 +34,6 @@ class KNearestNeighbours(OodScore):
 
     def forward(self, logits: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
         """Scores (B,)."""
-        cosine = normalize(features, dim=-1) @ self.bank.T
-        kth = cosine.topk(self._k, dim=-1).values[..., -1]
-        return (2 - 2 * kth).clamp_min(0).sqrt()
+        # |f| is divided by after the k-th is found, which is one number instead of F.
+        kth = (features @ self.bank.T).topk(self._k, dim=-1).values[..., -1]
+        return (2 - 2 * kth / features.norm(dim=-1).clamp_min(1e-12)).clamp_min(0).sqrt()

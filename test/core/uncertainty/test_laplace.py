@@ -161,6 +161,8 @@ def test_summary_is_that_of_the_members(classes, most, tau):
         torch.testing.assert_close(mean, members.mean(0), atol=1e-6, rtol=1e-4)
         for one, other in zip(entropies, normalised_entropies(members)):
             torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
+        quick = predictive.mutual_information(logits[chosen], features[chosen])
+        assert quick == pytest.approx(entropies.mutual_information.tolist(), abs=1e-5)
 
 
 def test_directions_taken_together_hardly_change_the_variance():
@@ -171,4 +173,4 @@ def test_directions_taken_together_hardly_change_the_variance():
     predictive = LaplacePredictive(laplace)
     assert predictive._vectors_a.shape[1] < 20
     scale = predictive._scaled_draws(features)[0] / predictive._draws[0]
-    torch.testing.assert_close(scale.square(), logit_variances(laplace, features), rtol=2e-3, atol=1e-6)
+    torch.testing.assert_close(scale.square(), logit_variances(laplace, features), rtol=1e-2, atol=1e-6)
