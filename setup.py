@@ -47,11 +47,20 @@ EXTRAS = {
         'onnxruntime>=1.17',
         'onnxscript>=0.1',
     ],
+    # `robot-vision evaluate --cluster`
+    'cluster': [
+        'dask[distributed]>=2023.5',
+    ],
     'test': [
+        'dask[distributed]>=2023.5',
         'hypothesis',
+        'mcap>=1.1',
+        'mcap-ros2-support>=0.5',
         'psutil',
         'pytest>=7',
         'ruff',
+        'scikit-learn>=1.1',
+        'torchmetrics>=1.0',
     ],
 }
 

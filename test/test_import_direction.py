@@ -19,6 +19,7 @@ ALLOWED = {
     'cli': {'core', 'data', 'training', 'evaluation', 'ros', 'cli', 'bench', 'demo'},
     'bench': {'core', 'data', 'evaluation', 'ros', 'cli', 'bench'},
     'demo': {'core', 'data', 'ros', 'cli', 'bench', 'demo'},
+    'examples': {'core', 'data', 'training', 'evaluation', 'examples'},
 }
 # A node that replays bags needs to read them.
 ALLOWED_FILES = {
