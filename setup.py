@@ -11,6 +11,7 @@ ROOT = Path(__file__).resolve().parent
 REQUIREMENTS = [
     'numpy>=1.21',
     'opencv-python>=4.5',
+    'pillow>=8',
     'pyyaml>=5.4',
     'rosbags>=0.11',
     'safetensors>=0.4',

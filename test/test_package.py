@@ -21,6 +21,7 @@ SOURCES = ('robot_vision_dl', 'launch', 'config', 'models', 'resource', 'setup.p
 NAMES = {
     'numpy': ('python3-numpy', 'numpy'),
     'opencv-python': ('python3-opencv', 'cv2'),
+    'pillow': ('python3-pil', 'PIL'),
     'pyyaml': ('python3-yaml', 'yaml'),
     'rosbags': ('python3-rosbags-pip', 'rosbags'),
     'safetensors': ('python3-timm-pip', 'safetensors'),

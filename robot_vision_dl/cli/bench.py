@@ -1,7 +1,7 @@
 """``robot-vision bench``: finds the measurement and runs it.
 
-A measurement is a module of ``bench/`` with ``HELP`` (one line), ``add_arguments(parser)`` and ``run(args) -> int``. Only
-the one that was asked for is imported.
+A measurement is a module of ``bench/`` with ``HELP`` (one line), ``add_arguments(parser)`` and ``run(args) -> int``.
+Only the one that was asked for is imported.
 """
 import argparse
 import importlib

@@ -101,7 +101,9 @@ def test_cpu_quota(tmp_path, text, cores):
 
 def test_models_are_verified():
     checks = list(doctor_python.model_checks())
-    assert worst(checks) is Level.OK and 'squeezenet1_1_imagenet verified' in checks[0].text
+    assert worst(checks) is Level.OK
+    assert all(name in checks[0].text for name in ('squeezenet1_1_imagenet', 'waste_sorter'))
+    assert 'verified' in checks[0].text
 
 
 # GPU
