@@ -17,7 +17,7 @@ from ..core.uncertainty.calibrate import AUTO, SCALINGS, Calibration, calibrate,
 from ..core.uncertainty.conformal import CONFORMAL_METHODS
 from ..core.uncertainty.ood import OOD_METHODS
 from ..core.uncertainty.score import linear_head
-from .labelled_outputs import LabelledOutputs, check_deployment, picture_outputs, run_bundle
+from .labelled_outputs import LabelledOutputs, check_deployment, faulty_outputs, picture_outputs, run_bundle
 
 HELP = 'fit probabilities, sets and the score of unknowns to labelled pictures or bags'
 EXAMPLES = """examples:
@@ -46,8 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='score of foreignness (default: auto, chosen on held-out data)')
     parser.add_argument('--conformal', default='lac', choices=CONFORMAL_METHODS, help='kind of sets (default: lac)')
     parser.add_argument('--alpha', type=float, default=0.1, help='error rate of the sets (default: .1)')
-    parser.add_argument('--scaling', default='temperature', choices=SCALINGS,
-                        help='one temperature, a weight and offset a class, or what is clearly better')
+    parser.add_argument('--scaling', default=AUTO, choices=SCALINGS,
+                        help='one temperature; a weight and an offset a class; or (default) what is clearly better')
     parser.add_argument('--every', type=float, default=0.2, metavar='S',
                         help='frames of a bag no closer than this, since neighbours tell little new (default: .2)')
     parser.add_argument('--seed', type=int, default=0, help='of the splits into halves (default: 0)')
@@ -100,7 +100,7 @@ def calibrate_bundle(bundle: Bundle, args: argparse.Namespace) -> Tuple[Labelled
         outputs.logits[known], outputs.features[known], outputs.labels[known],
         ood=None if args.ood == 'none' else args.ood, alpha=args.alpha, seed=args.seed, reference=reference,
         head=linear_head(bundle.load_network().head), foreign=foreign or None, conformal=args.conformal,
-        scaling=args.scaling)
+        scaling=args.scaling, faulty=faulty_outputs(bundle, **where))
     fusion = None
     streams = outputs.streams(published_probabilities(found, outputs))
     if sum(len(stream.labels) for stream in streams) >= LEAST_FRAMES:  # else only pictures: the fallbacks stay

@@ -12,8 +12,12 @@ from ..core.config import ClassifierConfig
 from ..core.device import resolve_device
 from ..core.errors import DataError
 from ..core.fusion_fit import Stream
+from ..core.preprocess import Preprocessor
+from ..core.types import Picture
+from ..core.uncertainty.degenerate import degenerate_pictures
 from ..data.cache import CacheConfig
 from ..data.dataset import NO_CLASS, EvalTransform, FrameDataset
+from ..data.picture_folder import SUFFIXES, read_picture
 from ..data.prepare import DataConfig, prepare
 from ..data.selection import SelectionConfig
 
@@ -106,20 +110,35 @@ def picture_outputs(bundle: Bundle, folder: str, *, device: str = 'auto', precis
     Raises:
         DataError: there are none.
     """
-    from ..core.preprocess import Preprocessor
-    from ..data.picture_folder import SUFFIXES, read_picture
-    where, dtype = resolve_device(device), getattr(torch, precision)
     paths = [path for path in sorted(Path(folder).expanduser().rglob('*')) if path.suffix.lower() in SUFFIXES]
     if not paths:
         raise DataError(f'{folder}: holds no picture ({", ".join(SUFFIXES)})')
-    preprocess, network = Preprocessor(bundle.preprocessing, where, dtype), bundle.load_network(where, dtype)
-    logits, features = [], []
-    with torch.inference_mode():
-        for begin in range(0, len(paths), _BATCH):
-            prediction = network(preprocess([read_picture(path) for path in paths[begin:begin + _BATCH]]))
-            logits.append(prediction.logits.float().cpu().numpy())
-            features.append(prediction.features.float().cpu().numpy())
-    return np.concatenate(logits), np.concatenate(features)
+    run = _Runner(bundle, device, precision)
+    batches = [run([read_picture(path) for path in paths[begin:begin + _BATCH]])
+               for begin in range(0, len(paths), _BATCH)]
+    return tuple(np.concatenate(parts) for parts in zip(*batches))
+
+
+def faulty_outputs(bundle: Bundle, *, device: str = 'auto', precision: str = 'float32'
+                   ) -> Dict[str, Tuple[np.ndarray, np.ndarray]]:
+    """Logits and features of pictures of a camera at fault, by what is wrong with it."""
+    run = _Runner(bundle, device, precision)
+    groups = degenerate_pictures(bundle.preprocessing.crop, bundle.preprocessing.channels)
+    return {name: run(pictures) for name, pictures in groups.items()}
+
+
+class _Runner:
+    """A bundle's preprocessing and network."""
+
+    def __init__(self, bundle: Bundle, device: str, precision: str):
+        where, dtype = resolve_device(device), getattr(torch, precision)
+        self._preprocess = Preprocessor(bundle.preprocessing, where, dtype)
+        self._network = bundle.load_network(where, dtype)
+
+    @torch.inference_mode()
+    def __call__(self, pictures: Sequence[Picture]) -> Tuple[np.ndarray, np.ndarray]:
+        prediction = self._network(self._preprocess(pictures))
+        return prediction.logits.float().cpu().numpy(), prediction.features.float().cpu().numpy()
 
 
 def check_deployment(device: str, precision: str) -> Tuple[str, str]:

@@ -57,7 +57,8 @@ class Calibration:
 def calibrate(logits: np.ndarray, features: np.ndarray, labels: np.ndarray, *, ood: Optional[str] = 'energy',
               alpha: float = 0.1, seed: int = 0, reference: Optional[Tuple[np.ndarray, ...]] = None,
               head: Optional[LinearHead] = None, foreign: Optional[Mapping[str, Tuple[np.ndarray, np.ndarray]]] = None,
-              conformal: str = 'lac', scaling: str = 'temperature') -> Calibration:
+              conformal: str = 'lac', scaling: str = 'temperature',
+              faulty: Optional[Mapping[str, Tuple[np.ndarray, np.ndarray]]] = None) -> Calibration:
     """Fit the scaling of the logits, the last layer's posterior, conformal sets and a score of foreignness.
 
     The one number T is fitted on all pictures, and so is the quantile after it: the pictures are used twice, for one
@@ -73,6 +74,7 @@ def calibrate(logits: np.ndarray, features: np.ndarray, labels: np.ndarray, *, o
             the training, above all.
         head: of the network; None: not linear in the features, so there is no Laplace approximation and fewer scores.
         foreign: logits and features of pictures of no class by groups, to choose a score by.
+        faulty: the same of pictures of a camera at fault, see :func:`~.degenerate.degenerate_pictures`.
         conformal: a method of ``CONFORMAL_METHODS``.
         scaling: ``vector`` fits a weight and an offset a class; ``auto`` does so where that is clearly better on
             pictures it was not fitted on.
@@ -106,7 +108,7 @@ def calibrate(logits: np.ndarray, features: np.ndarray, labels: np.ndarray, *, o
     sets = fit_conformal(probabilities, labels, alpha, conformal, seed=seed)
     detector, reason = None, ''
     if ood is not None:
-        detector, reason, found = _fit_ood(ood, known, fitted, held_out, foreign, head, seed)
+        detector, reason, found = _fit_ood(ood, known, fitted, held_out, (foreign or {}, faulty or {}), head, seed)
         metrics.update(found)
     return Calibration(temperature, sets, detector, metrics, vector, laplace, reason)
 
@@ -167,14 +169,16 @@ def _fit_laplace(fitted: Pictures, held_out: Pictures, fit: Fit, seed: int) -> T
 
 
 def _fit_ood(name: str, known: Pictures, fitted: Pictures, held_out: Pictures,
-             foreign: Optional[Mapping[str, Tuple[np.ndarray, np.ndarray]]], head: Optional[LinearHead], seed: int
+             strange: Tuple[Mapping[str, Tuple[np.ndarray, np.ndarray]], ...], head: Optional[LinearHead], seed: int
              ) -> Tuple[OodCalibration, str, Dict[str, Any]]:
     """The score with its calibration, why it, and what it does on foreign pictures that did not choose it."""
-    chosen_by, judged_by = split_groups({group: Pictures.of(*both) for group, both in (foreign or {}).items()}, seed)
+    (foreign, judged_foreign), (faulty, judged_faulty) = (
+        split_groups({group: Pictures.of(*both) for group, both in groups.items()}, seed) for groups in strange)
+    judged_by = {**judged_foreign, **judged_faulty}
     found: Dict[str, Any] = {}
     reason = ''
     if name == AUTO:
-        choice: OodChoice = choose_ood(fitted, held_out, chosen_by or None, head)
+        choice: OodChoice = choose_ood(fitted, held_out, foreign or None, head, faulty=faulty)
         name, reason = choice.method, choice.reason
         found['ood_choice'] = {method: {group: round(value, 4) for group, value in groups.items()}
                                for method, groups in choice.auroc.items()}

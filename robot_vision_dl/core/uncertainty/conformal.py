@@ -20,7 +20,6 @@ from ..errors import BundleError, ConfigError
 CONFORMAL_METHODS = ('lac', 'per_class', 'aps', 'raps')
 _PENALTIES = (0.001, 0.01, 0.1, 0.2, 0.5)  # those that the authors of RAPS try
 _NO_THRESHOLD = 1e9  # above every score: all classes
-_ROUNDING = 1e-6  # of sums of float32 probabilities: a threshold of 1 means all classes
 
 
 def lac_quantile(probabilities: np.ndarray, labels: np.ndarray, alpha: float) -> float:
@@ -86,7 +85,7 @@ def class_scores(probabilities: np.ndarray, method: str = 'lac', penalty: float 
         raise ConfigError(f'no conformal method {method!r}; there are {", ".join(CONFORMAL_METHODS)}')
     order = np.argsort(-p, axis=1, kind='stable')
     descending = np.take_along_axis(p, order, 1)
-    total = np.cumsum(descending, axis=1)
+    total = np.minimum(np.cumsum(descending, axis=1), 1.0)  # rounding must not keep the last class out for ever
     if draws is not None:
         total = total - np.asarray(draws)[:, None] * descending
     if method == 'raps':
@@ -133,12 +132,11 @@ class Conformal:
         if self.method == 'per_class':
             return _best_first(p, np.flatnonzero(1 - p <= self._limit))
         scores = class_scores(p[None], self.method, self.penalty, self.free)[0]
-        return _best_first(p, np.flatnonzero(scores <= self._limit[0] + _ROUNDING))
+        return _best_first(p, np.flatnonzero(scores <= self._limit[0]))
 
     def inside(self, probabilities: np.ndarray) -> np.ndarray:
         """Which classes are in the sets of pictures (n, C), bool, as they stand: a set may be empty."""
-        rounding = 0 if self.method in ('lac', 'per_class') else _ROUNDING
-        return class_scores(probabilities, self.method, self.penalty, self.free) <= self._limit + rounding
+        return class_scores(probabilities, self.method, self.penalty, self.free) <= self._limit
 
 
 def fit_conformal(probabilities: np.ndarray, labels: np.ndarray, alpha: float, method: str = 'lac',

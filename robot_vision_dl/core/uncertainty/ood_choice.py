@@ -3,7 +3,7 @@
 With pictures of foreign things, by how well each score tells them from known ones. Without, each class in turn plays
 the foreign one: scores are fitted without its pictures, its logit is taken away, and they have to tell its held-out
 pictures from those of the other classes. The network itself has seen the class, so this flatters all scores; it is
-the order among them that is used.
+the order among them that is used. In both cases pictures of a camera at fault (see ``degenerate.py``) count as well.
 """
 from dataclasses import dataclass
 from typing import Dict, List, Mapping, Optional, Sequence, Tuple
@@ -78,7 +78,8 @@ def false_positive_rate(known: np.ndarray, foreign: np.ndarray, share: float = 0
 
 
 def choose_ood(fitted: Pictures, held_out: Pictures, foreign: Optional[Mapping[str, Pictures]] = None,
-               head: Optional[LinearHead] = None, methods: Optional[Sequence[str]] = None) -> OodChoice:
+               head: Optional[LinearHead] = None, methods: Optional[Sequence[str]] = None,
+               faulty: Optional[Mapping[str, Pictures]] = None) -> OodChoice:
     """The candidate with the largest AUROC, as a mean over groups of foreign pictures.
 
     Args:
@@ -87,22 +88,29 @@ def choose_ood(fitted: Pictures, held_out: Pictures, foreign: Optional[Mapping[s
         foreign: groups of pictures of no class by name; None: each class in turn plays them.
         head: of the network; None: not linear, so scores that need it are no candidates.
         methods: candidates; None: all that can be fitted.
+        faulty: groups of pictures of a camera at fault. All of them together count as much as everything else.
     """
     names = [name for name in CANDIDATES if methods is None or name in methods]
     names = [name for name in names if head is not None or not OOD_METHODS[name].needs_head]
     if not names:
         raise ConfigError(f'no OOD score can be fitted of {", ".join(methods or CANDIDATES)}: they need a linear head')
     with torch.inference_mode():
+        faults = {name: _on_foreign(name, fitted, held_out, faulty or {}, head) for name in names}
         if foreign:
             table = {name: _on_foreign(name, fitted, held_out, foreign, head) for name in names}
             basis = f'{sum(len(group) for group in foreign.values())} pictures of no class ({", ".join(foreign)})'
         else:
             groups = _left_out_classes(held_out)
-            if not groups:
+            if not groups and not faulty:
                 return OodChoice(names[0], f'{names[0]}: too few pictures a class to compare scores', {})
-            table = {name: {LEFT_OUT: _on_left_out(name, fitted, held_out, groups, head)} for name in names}
+            table = {name: {LEFT_OUT: _on_left_out(name, fitted, held_out, groups, head)} if groups else {}
+                     for name in names}
             basis = f'{len(groups)} classes, each left out in turn'
-    means = {name: float(np.mean(list(values.values()))) for name, values in table.items()}
+    means = {name: float(np.mean([np.mean(list(part.values())) for part in (table[name], faults[name]) if part]))
+             for name in names}
+    if faulty:
+        basis += f', and on pictures of a camera at fault ({", ".join(faulty)})'
+        table = {name: {**values, **faults[name]} for name, values in table.items()}
     best = max(names, key=lambda name: round(means[name], 3))
     second = max((name for name in names if name != best), key=means.get, default=None)
     reason = f'{best} had the largest mean AUROC, {means[best]:.3f}, on {basis}'

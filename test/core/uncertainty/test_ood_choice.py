@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from robot_vision_dl.core.errors import ConfigError
+from robot_vision_dl.core.uncertainty.degenerate import degenerate_pictures
 from robot_vision_dl.core.uncertainty.ood_choice import (
     LEFT_OUT, Pictures, auroc, choose_ood, false_positive_rate, split_groups,
 )
@@ -68,6 +69,36 @@ def test_leaves_classes_out_where_there_are_no_foreign_pictures():
                                  'relative_mahalanobis', 'knn'}
     assert choice.auroc[choice.method][LEFT_OUT] > 0.95
     assert '4 classes, each left out in turn' in choice.reason
+
+
+def test_pictures_of_a_camera_at_fault_count_as_much_as_the_rest():
+    fitted, head = network(300, 10)
+    held_out, _ = network(200, 11)
+    faulty = {'covered lens': network(50, 12, 'outside')[0]}  # as sure as known ones, for scores of logits
+    alone, both = choose_ood(fitted, held_out, None, head), choose_ood(fitted, held_out, None, head, faulty=faulty)
+    assert both.auroc[both.method]['covered lens'] > 0.99
+    assert both.auroc['energy']['covered lens'] < 0.7
+    assert set(alone.auroc['energy']) == {LEFT_OUT}
+    assert 'camera at fault (covered lens)' in both.reason
+    few = network(4, 13)[0]
+    assert choose_ood(fitted, few, None, head, faulty=faulty).auroc['knn'].keys() == {'covered lens'}
+
+
+def test_pictures_of_a_camera_at_fault_are_what_they_are_called():
+    for channels in (3, 1):
+        groups = degenerate_pictures((24, 32), channels, count=5, seed=1)
+        assert set(groups) == {'covered lens', 'overexposed', 'blank wall', 'noise'}
+        for pictures in groups.values():
+            for picture in pictures:
+                assert picture.pixels.dtype == np.uint8
+                assert picture.pixels.shape == ((24, 32, 3) if channels == 3 else (24, 32))
+        mean = {name: np.mean([picture.pixels for picture in pictures]) for name, pictures in groups.items()}
+        assert mean['covered lens'] < 15
+        assert mean['overexposed'] > 240
+        assert np.std(groups['noise'][0].pixels) > 60
+        assert np.std(groups['blank wall'][0].pixels[..., 0] if channels == 3 else groups['blank wall'][0].pixels) < 30
+    again = degenerate_pictures((24, 32), 1, count=5, seed=1)
+    assert all(np.array_equal(a.pixels, b.pixels) for a, b in zip(again['noise'], groups['noise']))
 
 
 def test_candidates_without_a_linear_head():
