@@ -14,7 +14,9 @@ class RunOptions:
     exact: bool = option(
         True, 'a recording in which a decision is so close that the rounding of a batch could turn it is run again, '
         'frame by frame; false: not')
-    decode_threads: int = option(2, 'threads that decode and preprocess ahead of the network', minimum=1, maximum=64)
+    decode_threads: int = option(
+        0, 'threads that decode and preprocess ahead of the network; 0: one for each core that it leaves, 1 to 4',
+        minimum=0, maximum=64)
     ahead_mb: int = option(256, 'decoded pictures that may wait for the network', minimum=16, maximum=65536)
     pictures: int = option(480, 'small pictures that a report may hold', minimum=0, maximum=10000)
     draws: int = option(2000, 'bootstrap draws behind each interval', minimum=100, maximum=100000)

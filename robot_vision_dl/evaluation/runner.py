@@ -1,4 +1,5 @@
 """One recording through one or several models: rows, drops, pictures, times. What a worker process does."""
+import os
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -132,8 +133,9 @@ class _Run:
         preprocessors = [pipeline.preprocess for pipeline in self._pipelines.values()]
         top_k = job.options.deployment.top_k
         bag = DecisionBag(job.bag_out, job.recording, job.names, top_k, job.copy_topics) if job.bag_out else None
+        threads = run.decode_threads or min(4, max(1, len(os.sched_getaffinity(0)) - job.options.deployment.threads))
         try:
-            with Feed(job.recording, preprocessors, job.options.deployment, self._size, run.decode_threads,
+            with Feed(job.recording, preprocessors, job.options.deployment, self._size, threads,
                       run.ahead_mb * 1_000_000) as feed:
                 for number, batch in enumerate(feed):
                     for drop in batch.drops:

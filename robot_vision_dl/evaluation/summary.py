@@ -52,6 +52,8 @@ SCHEMA = """metrics.json, version 1:
                    since that might have turned a decision
   comparisons    second model minus the first, paired by group: figure -> value, low, high, verdict
   gates          what was demanded and whether it holds
+  live           with --live, where the models' figures are those of the live node: by recording, frames sent, decided,
+                 not decided, and decisions unlike those from the bag; the same figures from the bag and over DDS
 """
 
 
