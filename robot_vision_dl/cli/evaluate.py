@@ -182,7 +182,7 @@ def _say(metrics, speed, out: Path) -> None:
         for reason, count in recording['dropped'].items():
             dropped[reason] = dropped.get(reason, 0) + count
     lost = ', '.join(f'{count} {reason}' for reason, count in dropped.items()) or 'none'
-    print(f'\n{decided} frames of {len(metrics["recordings"])} recording(s), dropped: {lost}; '
+    print(f'\n{decided} frame(s) of {len(metrics["recordings"])} recording(s), dropped: {lost}; '
           f'{speed["frames_per_s"]:.0f} frames a second\nreport: {out / "report.html"}')
 
 

@@ -9,7 +9,7 @@ from typing import Any, Mapping, Sequence
 from . import svg
 from .report_model import model_section
 from .report_style import STYLE
-from .verdict import Verdict, verdict_of
+from .verdict import Verdict, count_of, verdict_of
 
 _MOST_BYTES = 9_000_000
 
@@ -47,8 +47,8 @@ def _head(evaluation) -> str:
     which = ', '.join(recording['name'] for recording in recordings[:6])
     if len(recordings) > 6:
         which += f' and {len(recordings) - 6} more'
-    many = f'{len(recordings)} recording{"s" if len(recordings) > 1 else ""}'
-    return (f'<h1>How good is it?</h1><p class="sub">{many} ({escape(which)}), {frames} frames, {decided} decided, '
+    return (f'<h1>How good is it?</h1><p class="sub">{count_of(len(recordings), "recording")} ({escape(which)}), '
+            f'{count_of(frames, "frame")}, {decided} decided, '
             f'{label["labelled"]} labelled.</p>')
 
 
@@ -113,6 +113,7 @@ def _recordings(metrics: Mapping[str, Any]) -> str:
     for recording in metrics['recordings']:
         dropped = ', '.join(f'{count} {reason}' for reason, count in recording['dropped'].items()) or '-'
         labels = ', '.join(f'{count} {what}' for what, count in recording['labels'].items())
+        labels = labels if recording['label_sources'] else '-'
         problems = ''.join(f'<br><span class="hint">{escape(problem)}</span>' for problem in recording['problems'])
         rows.append(f'<tr><td class="wrap">{escape(recording["name"])}{problems}</td><td class="wrap">'
                     f'{escape(", ".join(recording["topics"]))}</td><td>{recording["frames"]}</td>'

@@ -10,6 +10,7 @@ from .gallery import Choice, Key
 from .selective import risk_curve
 from .table import NO_LABEL, FrameTable
 from .timeline import timeline
+from .verdict import count_of
 
 MOST_CLASSES = 24
 """A confusion matrix of more classes is shown as the list of its largest entries."""
@@ -240,8 +241,8 @@ def _timelines(evaluation, table: FrameTable, needed: float, room: int) -> str:
         if room < 0:
             break
         shown += 1
-        out.append(f'<section class="card"><h3>{escape(key[0])} <span class="sub">{escape(key[1])}, {len(places)} '
-                   f'frames</span></h3>{picture}</section>')
+        out.append(f'<section class="card"><h3>{escape(key[0])} <span class="sub">{escape(key[1])}, '
+                   f'{count_of(len(places), "frame")}</span></h3>{picture}</section>')
     if shown < len(cameras):
         out.append(f'<p class="hint">{len(cameras) - shown} more are in frames.csv.</p>')
     return ''.join(out)

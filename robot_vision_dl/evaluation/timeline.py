@@ -40,8 +40,8 @@ def timeline(table: FrameTable, places: np.ndarray, strip: Sequence[Tuple[int, b
         return WIDTH * seconds / length
 
     shown = _evenly(strip, STRIP_PICTURES)
-    wide = WIDTH / max(1, len(shown))
-    tall = min(110.0, 0.75 * wide) if shown else 0.0
+    wide = min(WIDTH / max(1, len(shown)), 147.0)
+    tall = 0.75 * wide if shown else 0.0
     out = []
     for place, (stamp, jpeg) in enumerate(shown):
         data = base64.b64encode(jpeg).decode()

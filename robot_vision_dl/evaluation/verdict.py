@@ -46,6 +46,8 @@ def verdict_of(model: Mapping[str, Any], gates: Sequence[Mapping[str, Any]] = ()
         return Verdict(CARE, 'more often wrong when it acts than its settings promise', [benefit, *points])
     if found is None or found['high'] is None or found['high'] >= silence:
         return Verdict(CARE, 'looks worth deploying, but these recordings are too few to be sure', [benefit, *points])
+    if any(point.mood == BAD for point in points):
+        return Verdict(CARE, 'worth deploying by its own costs, but not without care', [benefit, *points])
     return Verdict(GOOD, 'worth deploying by its own costs', [benefit, *points])
 
 
@@ -53,7 +55,7 @@ def _rightness(model: Mapping[str, Any]) -> List[Point]:
     decisions, frames = model['decisions'], model['frames']
     if not frames['labelled']:
         n = max(1, frames['decided'])
-        return [Point(INFO, f'Of {frames["decided"]} frames it acts on {_percent(decisions["accepted"] / n)}, says '
+        return [Point(INFO, f'Of {count_of(frames["decided"], "frame")} it acts on {_percent(decisions["accepted"] / n)}, says '
                       f'uncertain for {_percent(decisions["uncertain"] / n)} and unknown for '
                       f'{_percent(decisions["unknown"] / n)}.')]
     points = []
@@ -137,6 +139,11 @@ def _ground(model: Mapping[str, Any]) -> List[Point]:
         return [Point(CARE, f'All this rests on {intervals["groups"]} {kinds[intervals["by"]]}: too few for intervals '
                       'to be trusted.')]
     return []
+
+
+def count_of(number: int, name: str) -> str:
+    """``1 frame``, ``2 frames``."""
+    return f'{number} {name}{"" if number == 1 else "s"}'
 
 
 def _between(model: Mapping[str, Any], name: str, turned=lambda v: v) -> str:

@@ -29,7 +29,7 @@ def test_it_says_the_verdict_and_leaves_five_files(here, capsys, tmp_path):
     assert run(here, out=tmp_path / 'out') == 0
     text = capsys.readouterr()
     assert re.match(r'small: \w+', text.out)
-    assert '60 frames of 1 recording(s), dropped: none' in text.out
+    assert '60 frame(s) of 1 recording(s), dropped: none' in text.out
     assert text.err == ''  # no progress bar outside of a terminal
     assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == [
         'frames.csv', 'metrics.json', 'report.html', 'speed.json', 'summary.md']
@@ -145,7 +145,7 @@ def test_a_bag_of_which_half_is_missing_is_judged_and_told(here, capsys, tmp_pat
     path.write_bytes(path.read_bytes()[:path.stat().st_size // 2])
     assert run(here, bag=tmp_path / 'half', out=tmp_path / 'out') == 0
     text = capsys.readouterr()
-    assert re.search(r'\d+ frames of 1 recording', text.out)
+    assert re.search(r'\d+ frame\(s\) of 1 recording', text.out)
     assert 'half' in text.err
     assert json.loads((tmp_path / 'out' / 'metrics.json').read_text())['recordings'][0]['problems']
 
