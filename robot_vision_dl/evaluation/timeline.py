@@ -63,7 +63,7 @@ def timeline(table: FrameTable, places: np.ndarray, strip: Sequence[Tuple[int, b
     y += 92
     out.append(_axis(length, y, x))
     height = y + 18
-    return (f'<div class="scroll"><svg viewBox="-70 0 {WIDTH + 80} {fmt(height)}" class="timeline" role="img" '
+    return (f'<div class="scroll"><svg viewBox="-70 0 {WIDTH + 90} {fmt(height)}" class="timeline" role="img" '
             f'aria-label="time line">{"".join(out)}</svg></div>')
 
 

@@ -55,9 +55,9 @@ def _rightness(model: Mapping[str, Any]) -> List[Point]:
     decisions, frames = model['decisions'], model['frames']
     if not frames['labelled']:
         n = max(1, frames['decided'])
-        return [Point(INFO, f'Of {count_of(frames["decided"], "frame")} it acts on {_percent(decisions["accepted"] / n)}, says '
-                      f'uncertain for {_percent(decisions["uncertain"] / n)} and unknown for '
-                      f'{_percent(decisions["unknown"] / n)}.')]
+        return [Point(INFO, f'Of {count_of(frames["decided"], "frame")} it acts on '
+                      f'{_percent(decisions["accepted"] / n)}, says uncertain for '
+                      f'{_percent(decisions["uncertain"] / n)} and unknown for {_percent(decisions["unknown"] / n)}.')]
     points = []
     if decisions['risk'] is None:
         points.append(Point(BAD, f'It acts on none of {frames["labelled"]} labelled frames.'))
