@@ -13,7 +13,7 @@
                     (null; ``alpha`` and ``quantile`` of least ambiguous sets; or the fields of
                     :class:`~.uncertainty.conformal.Conformal`); where there are such things ``device`` (cpu, cuda,
                     mps), ``vector`` (true), ``laplace`` (``tau``, ``temperature``, ``gives_probabilities``) and
-                    ``fusion`` (``correlation_time_s``, ``change_time_s``)
+                    ``fusion`` (``correlation_time_s``, ``change_time_s``, and ``change_offset``, ``change_slope``)
 ``ood``             null, or ``method``
 ``abstain_cost``    in [0, 1], used where a deployment says nothing else
 ``metrics``         object of measured figures, with the number of pictures that each rests on
@@ -181,9 +181,13 @@ def _check_calibration(values: Any) -> None:
             raise BundleError(f'{where}.gives_probabilities: must be true or false, got '
                               f'{values["laplace"]["gives_probabilities"]!r}')
     if 'fusion' in values:
-        _check_keys(values['fusion'], ('correlation_time_s', 'change_time_s'), 'calibration.fusion')
+        _check_keys(values['fusion'], ('correlation_time_s', 'change_time_s'), 'calibration.fusion',
+                    ('change_offset', 'change_slope'))
         _check_number(values['fusion']['correlation_time_s'], 0, 60, 'calibration.fusion.correlation_time_s')
         _check_number(values['fusion']['change_time_s'], 0.01, 3600, 'calibration.fusion.change_time_s')
+        for name in ('change_offset', 'change_slope'):
+            if name in values['fusion']:
+                _check_number(values['fusion'][name], -100, 100, f'calibration.fusion.{name}')
 
 
 def _check_files(files: Mapping[str, Any], has_tensors: bool) -> None:

@@ -120,7 +120,7 @@ def _describe_rest(calibration: Optional[Calibration]) -> Dict[str, Any]:
         described['laplace'] = {'tau': laplace.tau, 'temperature': laplace.temperature,
                                 'gives_probabilities': laplace.gives_probabilities}
     if calibration.fusion is not None:
-        described['fusion'] = calibration.fusion._asdict()
+        described['fusion'] = {name: value for name, value in calibration.fusion._asdict().items() if value is not None}
     return described
 
 

@@ -1,16 +1,17 @@
 """Time constants of the fusion from labelled recordings."""
-from dataclasses import dataclass
-from typing import List, Optional, Sequence
+from dataclasses import dataclass, replace
+from typing import Callable, List, Optional, Sequence, Tuple
 
 import numpy as np
 
 from .config import FusionConfig
 from .errors import RobotVisionError
-from .fusion import BayesFilter
+from .fusion import BayesFilter, dissimilarity
 from .uncertainty.calibrate import FusionTimes
 
 LEAST_FRAMES = 20
-_GRID_S = (0.0, 0.03, 0.1, 0.2, 0.4, 0.7, 1.2, 2.0, 3.5, 6.0, 10.0, 20.0, 40.0)
+LEAST_CHANGES = 10
+_GRID_S = (0.0, 0.05, 0.15, 0.4, 0.8, 1.5, 3.0, 6.0, 12.0, 25.0, 60.0)
 _CHANGE_RANGE_S = (0.05, 3600.0)
 
 
@@ -29,9 +30,9 @@ class Stream:
     labels: np.ndarray
 
 
-def fused(stream: Stream, config: FusionConfig) -> np.ndarray:
-    """The filter's posterior after each frame, shape (n, C)."""
-    belief = BayesFilter(stream.probabilities.shape[1], config)
+def fused(stream: Stream, config: FusionConfig, times: Optional[FusionTimes] = None) -> np.ndarray:
+    """The filter's posterior after each frame, shape (n, C); ``times`` as for :class:`~.fusion.BayesFilter`."""
+    belief = BayesFilter(stream.probabilities.shape[1], config, times=times)
     return np.array([belief.update(p, int(t)) for p, t in zip(stream.probabilities, stream.times_ns)])
 
 
@@ -47,6 +48,55 @@ def change_time_s(streams: Sequence[Stream], reset_gap_s: float = 1.0) -> float:
         watched += float(steps[near].sum())
         changes += int((np.diff(stream.labels)[near] != 0).sum())
     return float(np.clip(watched / max(changes, 1), *_CHANGE_RANGE_S))
+
+
+def fit_change_evidence(streams: Sequence[Stream], reset_gap_s: float = 1.0) -> Optional[Tuple[float, float]]:
+    """Offset and slope of :func:`~.fusion.change_evidence` by logistic regression over pairs of neighbouring frames.
+
+    None where fewer than ``LEAST_CHANGES`` changes were seen, or the pairs tell nothing. The line is that of the frame
+    rate of the recordings; at another rate it is off a little.
+    """
+    x: List[float] = []
+    changed: List[bool] = []
+    for stream in streams:
+        steps = np.diff(stream.times_ns) * 1e-9
+        for place in np.flatnonzero((steps >= 0) & (steps <= reset_gap_s)).tolist():
+            x.append(dissimilarity(stream.probabilities[place + 1], stream.probabilities[place]))
+            changed.append(bool(stream.labels[place + 1] != stream.labels[place]))
+    y = np.array(changed, float)
+    if not LEAST_CHANGES <= y.sum() <= len(y) - LEAST_CHANGES:
+        return None
+    mean, spread = np.mean(x), max(np.std(x), 1e-9)
+    offset, slope = logistic_line((np.array(x) - mean) / spread, y)
+    slope /= spread
+    offset -= slope * mean + np.log(y.mean() / (1 - y.mean()))
+    return (float(f'{offset:.4g}'), float(f'{slope:.4g}')) if slope > 0 else None
+
+
+def logistic_line(x: np.ndarray, y: np.ndarray, ridge: float = 1e-2) -> Tuple[float, float]:
+    """a and b that maximise the likelihood of P(y = 1) = 1 / (1 + exp(-a - b x)), by damped Newton steps.
+
+    Args:
+        x, y: shape (n,); y is 0 or 1.
+        ridge: keeps a line that tells all apart from growing for ever: half of it times a^2 + b^2 is added.
+    """
+    design = np.stack([np.ones(len(x)), x], axis=1)
+    weights = np.array([np.log(y.mean() / (1 - y.mean())), 0.0])
+
+    def loss(w: np.ndarray) -> float:
+        z = design @ w
+        return float(np.logaddexp(0, z).sum() - y @ z + 0.5 * ridge * w @ w)
+    for _ in range(100):
+        p = 1 / (1 + np.exp(-np.clip(design @ weights, -500, 500)))
+        gradient = design.T @ (p - y) + ridge * weights
+        step = np.linalg.solve((design * (p * (1 - p))[:, None]).T @ design + ridge * np.eye(2), gradient)
+        before, size = loss(weights), 1.0
+        while loss(weights - size * step) > before and size > 1e-6:
+            size /= 2
+        weights = weights - size * step
+        if np.abs(size * step).max() < 1e-9:
+            break
+    return float(weights[0]), float(weights[1])
 
 
 def fit_fusion(streams: Sequence[Stream], config: Optional[FusionConfig] = None) -> FusionTimes:
@@ -65,31 +115,39 @@ def fit_fusion(streams: Sequence[Stream], config: Optional[FusionConfig] = None)
                                f'{sum(len(stream.labels) for stream in streams)}')
     base = config or FusionConfig()
     change = change_time_s(streams, base.reset_gap_s)
+    found = []
+    for evidence in (None, fit_change_evidence(streams, base.reset_gap_s)):
+        times = FusionTimes(0.0, change, *(evidence or ()))
 
-    def loss(correlation_s: float) -> float:
-        settings = base.resolved()
-        settings = FusionConfig(correlation_time_s=correlation_s, change_time_s=change,
-                                reset_gap_s=settings.reset_gap_s)
-        return fused_nll(streams, settings)
+        def loss(correlation_s: float, times: FusionTimes = times) -> float:
+            settings = replace(base, correlation_time_s=correlation_s, change_time_s=change)
+            return fused_nll(streams, settings, times)
+        least, best = _minimum(loss)
+        found.append((least, times._replace(correlation_time_s=float(f'{best:.3g}'),
+                                            change_time_s=float(f'{change:.3g}'))))
+    return min(found, key=lambda item: item[0])[1]
+
+
+def _minimum(loss: Callable[[float], float]) -> Tuple[float, float]:
+    """The least loss and the correlation time that has it."""
     losses: List[float] = [loss(value) for value in _GRID_S]
     place = int(np.argmin(losses))
     low, high = _GRID_S[max(place - 1, 0)], _GRID_S[min(place + 1, len(_GRID_S) - 1)]
-    found = _golden_section(loss, low, high)
-    best = found if loss(found) < losses[place] else _GRID_S[place]
-    return FusionTimes(float(f'{best:.3g}'), float(f'{change:.3g}'))
+    between = _golden_section(loss, low, high)
+    return min((losses[place], _GRID_S[place]), (loss(between), between))
 
 
-def fused_nll(streams: Sequence[Stream], config: FusionConfig) -> float:
+def fused_nll(streams: Sequence[Stream], config: FusionConfig, times: Optional[FusionTimes] = None) -> float:
     """Mean of -ln posterior(label) over all frames, nats."""
     total, count = 0.0, 0
     for stream in streams:
-        posterior = fused(stream, config)[np.arange(len(stream.labels)), stream.labels]
+        posterior = fused(stream, config, times)[np.arange(len(stream.labels)), stream.labels]
         total -= float(np.log(np.maximum(posterior, 1e-12)).sum())
         count += len(posterior)
     return total / count
 
 
-def _golden_section(loss, low: float, high: float, steps: int = 8) -> float:
+def _golden_section(loss: Callable[[float], float], low: float, high: float, steps: int = 6) -> float:
     """Where a function with one valley in [low, high] is least."""
     ratio = (5 ** 0.5 - 1) / 2
     left, right = high - ratio * (high - low), low + ratio * (high - low)

@@ -79,7 +79,7 @@ class Pipeline:
         policy = self.policy(config)
         self._config, self._policy = config, policy
         times = self.bundle.fusion
-        self._fusion = config.fusion.resolved(*(times or (None, None)))
+        self._fusion = config.fusion.resolved(*((times.correlation_time_s, times.change_time_s) if times else ()))
         self._groups = camera_groups(config.fusion.groups, config.cameras)
         for belief in self._filters.values():
             belief.config = self._fusion
@@ -171,7 +171,8 @@ class Pipeline:
         group = self._groups.get(camera, (camera,))
         belief = self._filters.get(group)
         if belief is None:
-            belief = self._filters[group] = BayesFilter(len(self.bundle.class_names), self._fusion)
+            belief = self._filters[group] = BayesFilter(len(self.bundle.class_names), self._fusion,
+                                                        times=self.bundle.fusion)
         return belief, len(group)
 
     def _fuse_and_decide(self, frame: Frame, assessment: Assessment) -> Tuple[np.ndarray, float, Decision]:

@@ -4,7 +4,7 @@ Four ways to rank classes, each with a threshold from calibration pictures:
 
 ``lac``        1 - p_c: the smallest sets on average (Sadinle et al. 2019)
 ``per_class``  the same with a threshold for each class, so that each class has the error rate (Vovk 2012)
-``aps``        probability of all classes from the best down to c: larger sets for harder pictures (Romano et al. 2020)
+``aps``        probability of all classes above c: larger sets for harder pictures (Romano et al. 2020)
 ``raps``       that plus a penalty for ranks beyond a few, which cuts long tails (Angelopoulos et al. 2021)
 
 A set {c : score_c <= q} holds the true class of an exchangeable picture with probability 1 - alpha at least.
@@ -18,7 +18,7 @@ import numpy as np
 from ..errors import BundleError, ConfigError
 
 CONFORMAL_METHODS = ('lac', 'per_class', 'aps', 'raps')
-_PENALTIES = (0.001, 0.01, 0.1, 0.2, 0.5)  # those that the authors of RAPS try
+_PENALTIES = (0.0, 0.001, 0.01, 0.1, 0.2, 0.5)  # those that the authors of RAPS try, and none
 _NO_THRESHOLD = 1e9  # above every score: all classes
 
 
@@ -75,8 +75,8 @@ def class_scores(probabilities: np.ndarray, method: str = 'lac', penalty: float 
         probabilities: shape (n, C).
         method: of ``CONFORMAL_METHODS``.
         penalty, free: of RAPS: lambda for each rank beyond the first k_reg = ``free``.
-        draws: in [0, 1], shape (n,): so much of a class's own probability does not count (APS, RAPS); sets are then
-            smaller and exact. None: 0, so that equal pictures have equal sets, which are slightly too large.
+        draws: in [0, 1], shape (n,): so much of a class's own probability does not count (APS, RAPS), as its authors
+            have it; None: all of it, so that equal pictures have equal sets, and the best class is always in.
     """
     p = np.asarray(probabilities, np.float64)
     if method in ('lac', 'per_class'):
@@ -85,9 +85,8 @@ def class_scores(probabilities: np.ndarray, method: str = 'lac', penalty: float 
         raise ConfigError(f'no conformal method {method!r}; there are {", ".join(CONFORMAL_METHODS)}')
     order = np.argsort(-p, axis=1, kind='stable')
     descending = np.take_along_axis(p, order, 1)
-    total = np.minimum(np.cumsum(descending, axis=1), 1.0)  # rounding must not keep the last class out for ever
-    if draws is not None:
-        total = total - np.asarray(draws)[:, None] * descending
+    own = 1.0 if draws is None else np.asarray(draws)[:, None]
+    total = np.minimum(np.cumsum(descending, axis=1), 1.0) - own * descending
     if method == 'raps':
         total = total + penalty * np.maximum(np.arange(1, p.shape[1] + 1) - free, 0)
     scores = np.empty_like(p)
