@@ -24,7 +24,7 @@ from robot_vision_dl.core import types  # noqa: E402
 from robot_vision_dl.core.cdr import encode_compressed_image, encode_image  # noqa: E402
 from rosgraph_msgs.msg import Clock  # noqa: E402
 from sensor_msgs.msg import CompressedImage, Image  # noqa: E402
-from vision_msgs.msg import Classification, LabelInfo  # noqa: E402
+from vision_msgs.msg import Classification, LabelInfo, ObjectHypothesis  # noqa: E402
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 SECOND = 1_000_000_000
@@ -427,3 +427,26 @@ def test_simulated_time_is_what_ages_are_measured_by(start, peer):
             return float(values['frame_age_ms'])
     # By the wall clock the frames would be decades old; before the first /clock, the simulated time is zero.
     peer.wait(lambda: 0 < (age_ms() or -1) < 5000, 'a frame of about a tenth of a second of age')
+
+
+def test_prior_moves_decisions_and_is_taken_back(start, peer):
+    start('--image', '/cam', '--ros-args', '-p', 'decision.abstain_cost:=1.0', '-p', 'decision.false_unknown_rate:=0.0')
+    decisions = peer.listen(Classification, '/classifier/camera/decision')
+    camera = peer.publisher(Image, '/cam')
+    prior = peer.publisher(Classification, '/classifier/camera/prior', qos=10)
+    stamps = itertools.count(5 * SECOND, SECOND // 10)
+
+    def decided(label):
+        def now():
+            camera.publish(raw_image(next(stamps)))
+            return decisions and decisions[-1].results[0].class_id == label
+        return now
+    camera.publish(raw_image(next(stamps)))
+    first = peer.wait(lambda: camera.publish(raw_image(next(stamps))) or (decisions and decisions[-1]), 'a decision')
+    plain = first.results[0].class_id
+    other = next(name for name in ('cup', 'mug', 'bowl') if name != plain)
+    prior.publish(Classification(results=[ObjectHypothesis(class_id=other, score=0.9999)]))
+    peer.wait(decided(other), f'a decision for {other}')
+    prior.publish(Classification(results=[ObjectHypothesis(class_id='teapot', score=0.9)]))  # is said, not obeyed
+    prior.publish(Classification())
+    peer.wait(decided(plain), f'a decision for {plain}')
