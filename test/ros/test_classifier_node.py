@@ -333,27 +333,27 @@ def test_model_is_swapped_without_losing_a_frame(start, peer, bundles):
     _, decided, dropped = account_so_far(peer, diagnostics)
     decisions.clear()
     stamps = itertools.count(SECOND, SECOND // 30)
-    due = time.monotonic()
-    sent = 0
+    due, sent = time.monotonic(), []
 
     def at_30_hz():
-        nonlocal due, sent
-        if time.monotonic() >= due:
-            due += 1 / 30
-            camera.publish(raw_image(next(stamps)))
-            sent += 1
-    peer.wait(lambda: at_30_hz() or len(decisions) > 30, 'a second of decisions')
+        """At most 30 Hz, and never before the last frame was decided: a busy machine must not replace one."""
+        nonlocal due
+        if time.monotonic() >= due and len(decisions) == len(sent):
+            due = time.monotonic() + 1 / 30
+            sent.append(next(stamps))
+            camera.publish(raw_image(sent[-1]))
+    peer.wait(lambda: at_30_hz() or len(decisions) > 30, 'thirty decisions')
     refused = set_parameter(peer, 'model', 'no_such_model')
     assert not refused.successful and 'no_such_model' in refused.reason
     assert set_parameter(peer, 'model', str(bundles['second'])).successful
-    due = time.monotonic()
     peer.wait(lambda: at_30_hz() or [item.class_name for item in labels[-1].class_map] == ['left', 'right'],
               'the new label table')
-    swapped_at = sent
-    peer.wait(lambda: at_30_hz() or sent > swapped_at + 30, 'another second')
-    peer.wait(lambda: len(decisions) == sent, 'a decision for every frame sent')
+    swapped_at = len(sent)
+    peer.wait(lambda: at_30_hz() or len(sent) > swapped_at + 30, 'thirty more')
+    peer.wait(lambda: len(decisions) == len(sent), 'a decision for every frame sent')
+    assert [stamp_of(decision) for decision in decisions] == sent
     values, _ = peer.wait(lambda: (found := values_of(diagnostics, 'camera camera'))
-                          and int(found[0]['decided']) == decided + sent and found, 'the account')
+                          and int(found[0]['decided']) == decided + len(sent) and found, 'the account')
     assert int(values['dropped']) == dropped
 
 
