@@ -59,7 +59,7 @@ def log_likelihood(probabilities: np.ndarray, prior: Optional[np.ndarray] = None
 
 def innovation(current: np.ndarray, previous: np.ndarray, rho: float) -> np.ndarray:
     """What a frame tells beyond the one before it: (l_t - rho l_(t-1)) / (1 + rho), shape (C,)."""
-    return (current - rho * previous) / (1.0 + rho)
+    return current * (1.0 / (1.0 + rho)) - previous * (rho / (1.0 + rho))
 
 
 def dissimilarity(p: np.ndarray, q: np.ndarray) -> float:
@@ -95,9 +95,14 @@ def predict(belief: np.ndarray, change: float, expected: Optional[np.ndarray] = 
 
 def correct(belief: np.ndarray, evidence: np.ndarray) -> np.ndarray:
     """Belief after evidence (log-likelihoods up to a constant) was seen: Bayes' rule; shapes (C,)."""
-    log_belief = np.log(np.maximum(belief, 1e-300)) + evidence
-    unnormalised = np.exp(log_belief - log_belief.max())
-    return unnormalised / unnormalised.sum()
+    with np.errstate(over='ignore'):
+        unnormalised = belief * np.exp(evidence)
+    total = float(unnormalised.sum())
+    if not 1e-250 < total < 1e250:  # strong evidence, and against what was believed: the product must not vanish
+        log_belief = np.log(np.maximum(belief, 1e-300)) + evidence
+        unnormalised = np.exp(log_belief - log_belief.max())
+        total = unnormalised.sum()
+    return unnormalised / total
 
 
 class BayesFilter:

@@ -8,7 +8,7 @@ from ..errors import RobotVisionError
 from ..network import Prediction
 from ..types import Assessment, OodResult
 from .ensemble import EnsemblePrediction
-from .entropy import normalised_entropies
+from .entropy import normalised_entropies, normalised_entropy
 from .laplace import LaplacePredictive
 from .ood import OodDetector
 from .temperature import calibrated_softmax
@@ -47,7 +47,7 @@ class Assessor:
         """
         logits, features = prediction.logits.float(), prediction.features.float()
         probabilities = self.probabilities(logits)
-        total = _entropy(probabilities)
+        entropy = normalised_entropy(probabilities)
         information: Sequence[Optional[float]] = [None] * len(logits)
         if thinned is not None:
             information = normalised_entropies(self.probabilities(thinned.float())).mutual_information.tolist()
@@ -57,8 +57,7 @@ class Assessor:
             information = self._laplace.mutual_information(logits, features)
             if self._gives_probabilities:
                 probabilities, parts = self._laplace(logits, features)
-                total = parts.predictive
-        entropy = total.tolist()
+                entropy = parts.predictive.tolist()
         z, p = logits.cpu().numpy(), probabilities.cpu().numpy()
         if any(value != value for value in entropy):
             raise RobotVisionError(f'{self.bundle.name} gave logits that are not numbers at {self._precision}; its '
@@ -97,8 +96,3 @@ class Assessor:
         information = None if information is None else min(information, entropy)
         expected = None if information is None else entropy - information
         return Assessment(z, p, entropy, expected, information, ood, conformal, was_empty)
-
-
-def _entropy(probabilities: torch.Tensor) -> torch.Tensor:
-    """Entropy of each row (B, C) over ln C, in [0, 1], shape (B,)."""
-    return normalised_entropies(probabilities).predictive

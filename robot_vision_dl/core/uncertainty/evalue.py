@@ -4,10 +4,8 @@ Neighbouring frames share their errors, so their p-values must not be multiplied
 at most 1 for known things; any average of e-values is one again, however they depend on each other, and it is
 essentially the only way to merge them of which that is true (Vovk and Wang 2021, theorem 3.2).
 """
-from math import exp, log
+from math import exp, inf, log
 from typing import Optional
-
-import numpy as np
 
 
 def e_value(p: float) -> float:
@@ -17,7 +15,7 @@ def e_value(p: float) -> float:
     mean over uniform p is 1.
     """
     if p <= 0:
-        return float('inf')
+        return inf
     if p > 0.999:  # the limit, where the formula loses its digits
         return 0.5 + (1 - p) / 6
     return (1 - p + p * log(p)) / (p * log(p) ** 2)
@@ -72,4 +70,4 @@ def unknown_probability(evidence: Optional[float], epsilon: float) -> float:
         return 0.0
     if epsilon >= 1:
         return 1.0
-    return float(1 / (1 + e_value(epsilon) / evidence)) if np.isfinite(evidence) else 1.0
+    return 1.0 if evidence == inf else 1 / (1 + e_value(epsilon) / evidence)

@@ -23,6 +23,9 @@ class KNearestNeighbours(OodScore):
         self.register_buffer('bank', torch.empty(0, 0) if bank is None else bank)
         self.register_buffer('k', torch.tensor(0) if k is None else k)
         self._k = int(self.k)
+        # In this order a row times it takes half the time.
+        self.register_buffer('_bank_t', self.bank.T.contiguous(), persistent=False)
+        self.register_buffer('_two', torch.tensor([2.0]), persistent=False)
 
     @classmethod
     def fit(cls, logits: torch.Tensor, features: torch.Tensor, labels: Optional[torch.Tensor] = None,
@@ -35,5 +38,6 @@ class KNearestNeighbours(OodScore):
     def forward(self, logits: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
         """Scores (B,)."""
         # |f| is divided by after the k-th is found, which is one number instead of F.
-        kth = (features @ self.bank.T).topk(self._k, dim=-1).values[..., -1]
-        return (2 - 2 * kth / features.norm(dim=-1).clamp_min(1e-12)).clamp_min(0).sqrt()
+        kth = torch.mm(features, self._bank_t).topk(self._k, dim=-1).values[:, -1]
+        length = torch.linalg.vector_norm(features, dim=-1).clamp_min_(1e-12)
+        return torch.addcdiv(self._two, kth, length, value=-2).clamp_min_(0).sqrt_()

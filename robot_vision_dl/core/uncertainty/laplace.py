@@ -17,14 +17,14 @@ import numpy as np
 import torch
 
 from ..errors import BundleError, RobotVisionError
-from .entropy import Entropies
+from .entropy import Entropies, normalised_entropies
 
 SAMPLES = 32
 # Of a frame, so many classes move; the others, which are less probable, keep their mean. Exact up to so many classes.
 MOST_CLASSES = 32
 _TAUS = np.geomspace(1e-3, 1e6, 28)
 _NEGLIGIBLE = 1e-2
-_LARGEST_SCALE = 50.0  # standard deviation of a logit; more means as good as anything
+_LEAST_TAU = 1e-12  # less, and variances do not fit into float32
 NAMES = ('eigenvectors_a', 'eigenvalues_a', 'eigenvectors_b', 'eigenvalues_b')
 
 
@@ -108,26 +108,33 @@ class LaplacePredictive:
         self.laplace = laplace
         self.most_classes = min(most_classes, len(laplace.eigenvalues_b))
         self._draws = standard_normal_draws(samples, len(laplace.eigenvalues_b))
-        told = laplace.eigenvalues_a * laplace.eigenvalues_b.max() > _NEGLIGIBLE * laplace.tau
+        self._tau = max(laplace.tau, _LEAST_TAU)
+        told = laplace.eigenvalues_a * laplace.eigenvalues_b.max() > _NEGLIGIBLE * self._tau
+        if 2 * int(told.sum()) > len(told):  # then it would not save anything
+            told = torch.ones_like(told)
         self._vectors_a = laplace.eigenvectors_a[:-1, told].contiguous()
         self._last_of_a = laplace.eigenvectors_a[-1, told]  # belongs to the appended 1
-        # Less than 1/tau, which every direction is given first.
-        self._variances = (torch.outer(laplace.eigenvalues_a[told], laplace.eigenvalues_b) + laplace.tau
-                           ).reciprocal() - 1 / laplace.tau
+        self._variances = (torch.outer(laplace.eigenvalues_a[told], laplace.eigenvalues_b) + self._tau).reciprocal()
+        self._all_told = bool(told.all())
+        if not self._all_told:  # less than 1/tau, which every direction is given first
+            self._variances -= 1 / self._tau
         self._vectors_b = laplace.eigenvectors_b
+        self._vectors_b_t = laplace.eigenvectors_b.T.contiguous()
 
     def to(self, device: torch.device) -> 'LaplacePredictive':
         """Itself, with its tensors on ``device``."""
-        for name in ('_draws', '_vectors_a', '_last_of_a', '_variances', '_vectors_b'):
+        for name in ('_draws', '_vectors_a', '_last_of_a', '_variances', '_vectors_b', '_vectors_b_t'):
             setattr(self, name, getattr(self, name).to(device))
         return self
 
     def _scaled_draws(self, features: torch.Tensor) -> torch.Tensor:
         """Samples along the eigenvectors of B, shape (M, B, C)."""
         rotated = torch.addmm(self._last_of_a, features, self._vectors_a).square_()
+        if self._all_told:
+            return self._draws[:, None] * torch.mm(rotated, self._variances).sqrt_()
         length = torch.linalg.vecdot(features, features)[:, None] + 1
-        scale = torch.addmm(length, rotated, self._variances, beta=1 / self.laplace.tau)
-        scale = scale.clamp_(0, _LARGEST_SCALE ** 2).sqrt_()
+        scale = torch.addmm(length, rotated, self._variances, beta=1 / self._tau)
+        scale = scale.clamp_(min=0).sqrt_()
         return self._draws[:, None] * scale
 
     def members(self, logits: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
@@ -144,31 +151,37 @@ class LaplacePredictive:
     def __call__(self, logits: torch.Tensor, features: torch.Tensor) -> Tuple[torch.Tensor, Entropies]:
         """Mean probabilities (B, C) and the entropies of the samples.
 
-        Equal to those of :meth:`members`, without writing out the classes that do not move: their unnormalised
-        probabilities e^z are the same in all samples, and only their sum R and S = sum z e^z come in.
+        Equal to those of :meth:`members`, without writing out the classes that do not move: how they share what is
+        left to them is the same in all samples.
         """
-        classes = logits.shape[-1]
-        z = (logits - logits.amax(-1, keepdim=True)) / self.laplace.temperature
+        classes, warmth = logits.shape[-1], self.laplace.temperature
+        if self.most_classes == classes:
+            members = self.members(logits, features)
+            return members.mean(0), normalised_entropies(members)
+        z = logits / warmth
         top = z.topk(self.most_classes, dim=-1)
         scaled = self._scaled_draws(features)
         if len(z) == 1:
             moved = (scaled[:, 0] @ self._vectors_b[top.indices[0]].T)[:, None]
         else:
             moved = torch.einsum('mbi,bci->mbc', scaled, self._vectors_b[top.indices])
-        sampled = top.values + moved / self.laplace.temperature
-        e = sampled.exp()
-        unmoved = z.exp()
-        rest, rest_z = _sums_of_others(z, unmoved, top.indices)
-        total = e.sum(-1) + rest  # (M, B)
+        sampled = top.values + moved / warmth
+        others = z.scatter(-1, top.indices, float('-inf'))
+        rest = others.logsumexp(-1)  # (B,)
+        shares = (others - rest[:, None]).exp_()  # of the rest's probability, (B, C)
+        # A sample may move its logits far up or down, which exp would not survive.
+        highest = torch.maximum(sampled.amax(-1), rest)
+        e, unmoved = (sampled - highest[..., None]).exp_(), (rest - highest).exp_()
+        total = e.sum(-1) + unmoved  # (M, B), at least 1
         weight = total.reciprocal()
-        expected = (total.log() - ((e * sampled).sum(-1) + rest_z) * weight).mean(0)
-        mean_weight = weight.mean(0)[:, None]
-        mean = unmoved.mul_(mean_weight).scatter_(-1, top.indices, (e * weight[..., None]).mean(0))
-        scale = 1 / log(classes) if classes > 1 else 0.0
+        expected = (total.log() + highest
+                    - ((e * sampled).sum(-1) + unmoved * (shares * z).sum(-1)) * weight).mean(0)
+        mean = shares.mul_((unmoved * weight).mean(0)[:, None]).scatter_(
+            -1, top.indices, (e * weight[..., None]).mean(0))
+        scale = 1 / log(classes)
         predictive = (torch.special.entr(mean).sum(-1) * scale).clamp_(0, 1)
         expected = torch.minimum((expected * scale).clamp_(0, 1), predictive)
         return mean, Entropies(predictive, expected, predictive - expected)
-
 
     def mutual_information(self, logits: torch.Tensor, features: torch.Tensor) -> List[float]:
         """The mutual information of each frame over ln C, in [0, 1]; as :meth:`__call__` has it, in half the time.
@@ -178,32 +191,26 @@ class LaplacePredictive:
         number of different operations.
         """
         classes, warmth = logits.shape[-1], self.laplace.temperature
-        z, moves = logits if warmth == 1 else logits / warmth, self._vectors_b
+        z, moves, rest = logits if warmth == 1 else logits / warmth, self._vectors_b_t, None
         if self.most_classes < logits.shape[-1]:
-            top = z.topk(self.most_classes, dim=-1)
-            rest = z.scatter(-1, top.indices, float('-inf')).logsumexp(-1, keepdim=True)
-            z, moves = torch.cat([top.values, rest], dim=-1), self._vectors_b[top.indices]
-            moves = torch.cat([moves, moves.new_zeros(len(z), 1, moves.shape[-1])], dim=1)
+            top = torch.softmax(z, dim=-1).topk(self.most_classes, dim=-1)
+            rest = (1 - top.values.sum(-1, keepdim=True)).clamp_(min=1e-9).log_()
+            z, moves = top.values.clamp(min=1e-30).log_(), self._vectors_b[top.indices].transpose(1, 2)
         scaled = self._scaled_draws(features)
         if warmth != 1:
             scaled = scaled / warmth
         if len(z) == 1:
-            sampled = torch.addmm(z, scaled[:, 0], moves.view(-1, moves.shape[-1]).T)[:, None]
+            sampled = torch.addmm(z, scaled.view(-1, classes), moves if moves.ndim == 2 else moves[0])
+            sampled = sampled[:, None]
         else:
-            sampled = z + (scaled @ moves.T if moves.ndim == 2 else torch.einsum('mbi,bci->mbc', scaled, moves))
+            sampled = z + (scaled @ moves if moves.ndim == 2 else torch.einsum('mbi,bic->mbc', scaled, moves))
+        if rest is not None:
+            sampled = torch.cat([sampled, rest.expand(len(sampled), -1, -1)], dim=-1)
         members = torch.softmax(sampled, dim=-1)
-        entropies = torch.special.entr(torch.cat([members, members.mean(0, keepdim=True)])).sum(-1).tolist()
+        total = torch.special.entr(members.mean(0)).sum(-1).tolist()
+        expected = torch.special.entr(members).sum(-1).mean(0).tolist()
         scale = 1 / log(classes) if classes > 1 else 0.0
-        expected = [sum(one) / len(members) for one in zip(*entropies[:-1])]
-        return [min(max((total - inner) * scale, 0.0), 1.0) for total, inner in zip(entropies[-1], expected)]
-
-
-def _sums_of_others(z: torch.Tensor, e: torch.Tensor, moved: torch.Tensor) -> Tuple[torch.Tensor, torch.Tensor]:
-    """Sums of e^z and of z e^z over the classes that do not move, each of shape (B,)."""
-    if moved.shape[-1] == z.shape[-1]:
-        return z.new_zeros(len(z)), z.new_zeros(len(z))
-    others = e.scatter(-1, moved, 0.0)
-    return others.sum(-1), (others * z).sum(-1)
+        return [min(max((one - inner) * scale, 0.0), 1.0) for one, inner in zip(total, expected)]
 
 
 def standard_normal_draws(samples: int, dimensions: int) -> torch.Tensor:

@@ -20,7 +20,7 @@ class Mahalanobis(OodScore):
 
     def __init__(self, whitening: torch.Tensor = None, means: torch.Tensor = None):
         super().__init__()
-        self.register_buffer('whitening', torch.empty(0, 0) if whitening is None else whitening)
+        self.register_buffer('whitening', torch.empty(0, 0) if whitening is None else whitening.contiguous())
         self.register_buffer('means', torch.empty(0, 0) if means is None else means)
         self._nearest = NearestMean(self.means)
 
@@ -57,7 +57,7 @@ class RelativeMahalanobis(OodScore):
         super().__init__()
         for name, value in (('whitening', whitening), ('means', means), ('background_whitening', background_whitening),
                             ('background_mean', background_mean)):
-            self.register_buffer(name, torch.empty(0, 0) if value is None else value)
+            self.register_buffer(name, torch.empty(0, 0) if value is None else value.contiguous())
         self._nearest = NearestMean(self.means)
 
     @classmethod

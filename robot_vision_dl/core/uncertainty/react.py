@@ -25,6 +25,8 @@ class ReAct(OodScore):
         self.register_buffer('weight', torch.empty(0, 0) if weight is None else weight)
         self.register_buffer('bias', torch.empty(0) if bias is None else bias)
         self.register_buffer('threshold', torch.tensor(0.0) if threshold is None else threshold)
+        # In this order a row times it takes half the time.
+        self.register_buffer('_weight_t', self.weight.T.contiguous(), persistent=False)
 
     @classmethod
     def fit(cls, logits: torch.Tensor, features: torch.Tensor, labels: Optional[torch.Tensor] = None,
@@ -41,4 +43,4 @@ class ReAct(OodScore):
 
     def forward(self, logits: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
         """Scores (B,)."""
-        return energy(torch.addmm(self.bias, torch.minimum(features, self.threshold), self.weight.T))
+        return energy(torch.addmm(self.bias, torch.minimum(features, self.threshold), self._weight_t))
