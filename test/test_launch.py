@@ -45,24 +45,31 @@ class Launched:
             os.killpg(self.process.pid, signal.SIGKILL)
 
 
-def ros2(*arguments):
-    return subprocess.run(['ros2', *arguments], capture_output=True, text=True, timeout=60).stdout
+def ros2(*arguments, until):
+    """Ask until the answer has every text of ``until``: a command that has just joined may not see the node in time."""
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while True:
+        answer = subprocess.run(['ros2', *arguments], capture_output=True, text=True, timeout=60).stdout
+        missing = [text for text in until if text not in answer]
+        if not missing:
+            return
+        assert time.monotonic() < deadline, f'{missing} not in what `ros2 {" ".join(arguments)}` says:\n{answer}'
 
 
 def test_classifier_with_two_cameras(tmp_path, ros_domain):
     with Launched(tmp_path / 'log', 'classifier.launch.py', 'namespace:=robot', 'image_transport:=compressed',
                   'cameras:=front:=/front/image_raw rear:=/rear/image_raw') as launched:
         launched.wait_for('listening to /front/image_raw/compressed (front), /rear/image_raw/compressed (rear)')
-        assert 'active' in ros2('lifecycle', 'get', '/robot/classifier', '--no-daemon')
-        topics = ros2('topic', 'list', '-t', '--no-daemon', '--spin-time', '3')
-        for name, kind in (('front/decision', 'vision_msgs/msg/Classification'),
-                           ('rear/classification', 'vision_msgs/msg/Classification'),
-                           ('rear/uncertainty', 'diagnostic_msgs/msg/DiagnosticArray'),
-                           ('front/overlay', 'sensor_msgs/msg/Image'),
-                           ('front/overlay/compressed', 'sensor_msgs/msg/CompressedImage'),
-                           ('label_info', 'vision_msgs/msg/LabelInfo')):
-            assert f'/robot/classifier/{name} [{kind}]' in topics
-        assert '/diagnostics [diagnostic_msgs/msg/DiagnosticArray]' in topics
+        ros2('lifecycle', 'get', '/robot/classifier', '--no-daemon', until=['active'])
+        names = (('front/decision', 'vision_msgs/msg/Classification'),
+                 ('rear/classification', 'vision_msgs/msg/Classification'),
+                 ('rear/uncertainty', 'diagnostic_msgs/msg/DiagnosticArray'),
+                 ('front/overlay', 'sensor_msgs/msg/Image'),
+                 ('front/overlay/compressed', 'sensor_msgs/msg/CompressedImage'),
+                 ('label_info', 'vision_msgs/msg/LabelInfo'))
+        ros2('topic', 'list', '-t', '--no-daemon', '--spin-time', '3', until=[
+            *(f'/robot/classifier/{name} [{kind}]' for name, kind in names),
+            '/diagnostics [diagnostic_msgs/msg/DiagnosticArray]'])
     assert launched.process.returncode == 0
     assert 'Traceback' not in launched.log
 
@@ -70,13 +77,9 @@ def test_classifier_with_two_cameras(tmp_path, ros_domain):
 def test_without_autostart_it_waits_unconfigured(tmp_path, ros_domain):
     with Launched(tmp_path / 'log', 'classifier.launch.py', 'autostart:=false', 'image:=/cam') as launched:
         launched.wait_for('process started')
-        deadline = time.monotonic() + START_TIMEOUT_S
-        # A command that has just joined does not always see the node in time.
-        for command, answer in ((('get', '/classifier'), 'unconfigured'),
-                                (('set', '/classifier', 'configure'), 'Transitioning successful'),
-                                (('get', '/classifier'), 'inactive')):
-            while answer not in ros2('lifecycle', *command, '--no-daemon'):
-                assert time.monotonic() < deadline, (command, launched.log)
+        ros2('lifecycle', 'get', '/classifier', '--no-daemon', until=['unconfigured'])
+        ros2('lifecycle', 'set', '/classifier', 'configure', '--no-daemon', until=['Transitioning successful'])
+        ros2('lifecycle', 'get', '/classifier', '--no-daemon', until=['inactive'])
 
 
 def test_contradicting_arguments_are_refused(tmp_path, ros_domain):
