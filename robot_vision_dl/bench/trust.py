@@ -1,7 +1,8 @@
 """``robot-vision bench trust``: what each method of trust costs beside the bare forward pass.
 
 Each method runs right after a forward pass, as it does for a frame, so that its data are not in the caches; and so does
-the whole. The bare forward pass is timed in turn with them.
+the whole. The bare forward pass is timed in turn with them. What is held against the limit is a whole frame (forward
+pass and everything) over the mean of the bare passes before and after it, the median over rounds.
 """
 import argparse
 import time
@@ -38,13 +39,13 @@ def run(args: argparse.Namespace) -> int:
     rows += [(name, value['p50'], value['p95'], f'{1 + value["p50"] / floor:.4f}')
              for name, value in figures['methods_ms'].items()]
     print(table(('', 'p50 ms', 'p95 ms', 'x forward'), rows))
-    print(f'\neverything ({figures["everything"]}): {figures["everything_ms"]["p50"]:.3f} ms more, '
-          f'{figures["ratio"]:.4f} x the bare forward pass (limit {LIMIT}); whole frames against bare ones, in turn: '
-          f'{figures["paired_ratio"]:.4f} x')
+    print(f'\neverything ({figures["everything"]}): whole frames take {figures["paired_ratio"]:.4f} x bare ones, in '
+          f'turn (limit {LIMIT}); everything alone, after a forward pass: {figures["everything_ms"]["p50"]:.3f} ms, '
+          f'{figures["ratio"] - 1:.4f} x')
     print(describe(environment()))
     if args.json:
         write_json(args.json, figures)
-    return 0 if figures['ratio'] <= LIMIT else 1
+    return 0 if figures['paired_ratio'] <= LIMIT else 1
 
 
 def measure(args: argparse.Namespace) -> Dict[str, Any]:
@@ -60,7 +61,7 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
     from ..core.uncertainty.conformal import CONFORMAL_METHODS, fit_conformal
     from ..core.uncertainty.dropout import DropoutSampler
     from ..core.uncertainty.ensemble import EnsembleNetwork
-    from ..core.uncertainty.entropy import normalised_entropies
+    from ..core.uncertainty.entropy import normalised_entropy
     from ..core.uncertainty.laplace import LaplacePredictive
     from ..core.uncertainty.ood import OOD_METHODS, OodDetector
     from ..core.uncertainty.temperature import calibrated_softmax
@@ -77,7 +78,7 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
     wait = torch.cuda.synchronize if device.type == 'cuda' else lambda: None
     laplace, filters = LaplacePredictive(bundle.laplace).to(device), [BayesFilter(args.classes, FusionConfig())]
     policy, clock = Policy(0.3, 0.01, 0.1), iter(range(0, 10 ** 18, 33_000_000))
-    p = np.full(args.classes, 1 / args.classes)
+    p = _draws(args.classes)[0][0].astype(np.float32)
     sets = {name: fit_conformal(*_draws(args.classes), 0.1, name, *((0.01, 3) if name == 'raps' else ()))
             for name in CONFORMAL_METHODS}
 
@@ -92,8 +93,8 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
     detectors = {name: OodDetector(score) for name, score in scores.items()}
     methods: Dict[str, Callable] = {
         'temperature': lambda out: calibrated_softmax(out.logits, 1.5).cpu().numpy(),
-        'entropy': lambda out: normalised_entropies(torch.softmax(out.logits, -1)).predictive.tolist(),
-        'Laplace mutual information': lambda out: laplace(out.logits, out.features)[1].mutual_information.tolist(),
+        'entropy': lambda out: normalised_entropy(torch.softmax(out.logits, -1)),
+        'Laplace mutual information': lambda out: laplace.mutual_information(out.logits, out.features),
         **{f'OOD {name}': lambda out, name=name: detectors[name](out.logits, out.features) for name in OOD_METHODS},
         **{f'conformal {name}': lambda out, name=name: sets[name].set_of(p) for name in CONFORMAL_METHODS},
     }

@@ -95,8 +95,7 @@ def predict(belief: np.ndarray, change: float, expected: Optional[np.ndarray] = 
 
 def correct(belief: np.ndarray, evidence: np.ndarray) -> np.ndarray:
     """Belief after evidence (log-likelihoods up to a constant) was seen: Bayes' rule; shapes (C,)."""
-    with np.errstate(over='ignore'):
-        unnormalised = belief * np.exp(evidence)
+    unnormalised = belief * np.exp(evidence)
     total = float(unnormalised.sum())
     if not 1e-250 < total < 1e250:  # strong evidence, and against what was believed: the product must not vanish
         log_belief = np.log(np.maximum(belief, 1e-300)) + evidence

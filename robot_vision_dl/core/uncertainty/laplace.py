@@ -10,7 +10,7 @@ are Gaussian around what the network said, with the covariance
 Both factors and the features come from the one forward pass; the backbone is not run again.
 """
 from dataclasses import dataclass
-from math import log
+from math import exp, log
 from typing import List, Optional, Tuple
 
 import numpy as np
@@ -96,7 +96,8 @@ class LaplacePredictive:
     seed), so that equal frames give equal figures.
 
     Directions of A that training has hardly told anything about have the variance 1/tau whatever the class; they are
-    taken together, which leaves a few instead of F + 1 (relative error of a variance: ``_NEGLIGIBLE`` at most).
+    taken together, which leaves a few instead of F + 1 (relative error of a variance: ``_NEGLIGIBLE`` at most). The
+    table of (F + 1) C variances is kept as the product of two thin ones, see :func:`reciprocal_factors`.
 
     Args:
         laplace: from the bundle.
@@ -106,36 +107,39 @@ class LaplacePredictive:
 
     def __init__(self, laplace: Laplace, samples: int = SAMPLES, most_classes: int = MOST_CLASSES):
         self.laplace = laplace
-        self.most_classes = min(most_classes, len(laplace.eigenvalues_b))
-        self._draws = standard_normal_draws(samples, len(laplace.eigenvalues_b))
+        classes = len(laplace.eigenvalues_b)
+        self.most_classes = min(most_classes, classes)
+        self._draws = standard_normal_draws(samples, classes)
         self._tau = max(laplace.tau, _LEAST_TAU)
         told = laplace.eigenvalues_a * laplace.eigenvalues_b.max() > _NEGLIGIBLE * self._tau
         if 2 * int(told.sum()) > len(told):  # then it would not save anything
             told = torch.ones_like(told)
         self._vectors_a = laplace.eigenvectors_a[:-1, told].contiguous()
-        self._last_of_a = laplace.eigenvectors_a[-1, told]  # belongs to the appended 1
-        self._variances = (torch.outer(laplace.eigenvalues_a[told], laplace.eigenvalues_b) + self._tau).reciprocal()
+        self._last_of_a = laplace.eigenvectors_a[-1, told].contiguous()  # belongs to the appended 1
         self._all_told = bool(told.all())
-        if not self._all_told:  # less than 1/tau, which every direction is given first
-            self._variances -= 1 / self._tau
-        self._vectors_b = laplace.eigenvectors_b
-        self._vectors_b_t = laplace.eigenvectors_b.T.contiguous()
+        self._to_weights, self._to_variances = reciprocal_factors(
+            laplace.eigenvalues_a[told], laplace.eigenvalues_b, self._tau)
+        if not self._all_told:  # what of the feature lies in the other directions has the variance 1/tau
+            self._to_weights = torch.cat([self._to_weights, -torch.ones(len(self._to_weights), 1)], dim=1)
+            self._to_variances = torch.cat([self._to_variances, torch.full((1, classes), 1 / self._tau)])
+        self._vectors_b = laplace.eigenvectors_b.contiguous()
 
     def to(self, device: torch.device) -> 'LaplacePredictive':
         """Itself, with its tensors on ``device``."""
-        for name in ('_draws', '_vectors_a', '_last_of_a', '_variances', '_vectors_b', '_vectors_b_t'):
+        for name in ('_draws', '_vectors_a', '_last_of_a', '_to_weights', '_to_variances', '_vectors_b'):
             setattr(self, name, getattr(self, name).to(device))
         return self
 
+    def scales(self, features: torch.Tensor) -> torch.Tensor:
+        """Standard deviations of the logits along the eigenvectors of B, shape (B, C), of features (B, F)."""
+        weights = torch.mm(torch.addmm(self._last_of_a, features, self._vectors_a).square_(), self._to_weights)
+        if not self._all_told:
+            weights[:, -1] += torch.linalg.vecdot(features, features) + 1
+        return torch.mm(weights, self._to_variances).clamp_(min=0).sqrt_()
+
     def _scaled_draws(self, features: torch.Tensor) -> torch.Tensor:
         """Samples along the eigenvectors of B, shape (M, B, C)."""
-        rotated = torch.addmm(self._last_of_a, features, self._vectors_a).square_()
-        if self._all_told:
-            return self._draws[:, None] * torch.mm(rotated, self._variances).sqrt_()
-        length = torch.linalg.vecdot(features, features)[:, None] + 1
-        scale = torch.addmm(length, rotated, self._variances, beta=1 / self._tau)
-        scale = scale.clamp_(min=0).sqrt_()
-        return self._draws[:, None] * scale
+        return self._draws[:, None] * self.scales(features)
 
     def members(self, logits: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
         """Probabilities of M samples, float32, shape (M, B, C), for float32 logits (B, C) and features (B, F)."""
@@ -191,26 +195,48 @@ class LaplacePredictive:
         number of different operations.
         """
         classes, warmth = logits.shape[-1], self.laplace.temperature
-        z, moves, rest = logits if warmth == 1 else logits / warmth, self._vectors_b_t, None
-        if self.most_classes < logits.shape[-1]:
-            top = torch.softmax(z, dim=-1).topk(self.most_classes, dim=-1)
-            rest = (1 - top.values.sum(-1, keepdim=True)).clamp_(min=1e-9).log_()
-            z, moves = top.values.clamp(min=1e-30).log_(), self._vectors_b[top.indices].transpose(1, 2)
-        scaled = self._scaled_draws(features)
+        z, scales, moves, rest = logits, self.scales(features), self._vectors_b, None
         if warmth != 1:
-            scaled = scaled / warmth
-        if len(z) == 1:
-            sampled = torch.addmm(z, scaled.view(-1, classes), moves if moves.ndim == 2 else moves[0])
-            sampled = sampled[:, None]
-        else:
-            sampled = z + (scaled @ moves if moves.ndim == 2 else torch.einsum('mbi,bic->mbc', scaled, moves))
+            z, scales = z / warmth, scales / warmth
+        if self.most_classes < classes:
+            z, indices = torch.log_softmax(z, dim=-1).topk(self.most_classes, dim=-1)
+            moves = torch.nn.functional.embedding(indices, moves)
+            rest = z.new_tensor([log(max(1 - sum(map(exp, row)), 1e-9)) for row in z.tolist()])
+        moves = (moves * scales[:, None]).transpose(1, 2)  # (B, C, classes that move)
+        sampled = torch.baddbmm(z[:, None], self._draws.expand(len(z), -1, -1), moves)
         if rest is not None:
-            sampled = torch.cat([sampled, rest.expand(len(sampled), -1, -1)], dim=-1)
+            sampled = torch.cat([sampled, rest[:, None, None].expand(-1, sampled.shape[1], -1)], dim=-1)
         members = torch.softmax(sampled, dim=-1)
-        total = torch.special.entr(members.mean(0)).sum(-1).tolist()
-        expected = torch.special.entr(members).sum(-1).mean(0).tolist()
+        total = torch.special.entr(members.mean(1)).sum(-1).tolist()
+        expected = torch.special.entr(members).sum(-1).mean(1).tolist()
         scale = 1 / log(classes) if classes > 1 else 0.0
         return [min(max((one - inner) * scale, 0.0), 1.0) for one, inner in zip(total, expected)]
+
+
+def reciprocal_factors(a: torch.Tensor, b: torch.Tensor, tau: float, error: float = 1e-3
+                       ) -> Tuple[torch.Tensor, torch.Tensor]:
+    """P (n, K) and Q (K, m), float32, with P Q = 1 / (a_i b_j + tau) up to a relative error, K about 3 to 10.
+
+    By elimination with the entry of the largest relative error as pivot: this is a scaled Cauchy matrix, of which K
+    steps leave an error that is a product of K factors below 1 for every entry (Demmel 1999, section 4).
+
+    Args:
+        a, b: eigenvalues, shapes (n,) and (m,), at least 0.
+    """
+    exact = (torch.outer(a.double(), b.double()) + tau).reciprocal()
+    left, columns, rows = exact.clone(), [], []
+    while len(rows) < min(exact.shape):
+        relative = (left / exact).abs()
+        place = int(relative.argmax())
+        if float(relative.view(-1)[place]) <= error:
+            break
+        row, column = divmod(place, exact.shape[1])
+        columns.append(left[:, column] / left[row, column])
+        rows.append(left[row].clone())
+        left -= torch.outer(columns[-1], rows[-1])
+    if not rows:
+        return exact.new_zeros(len(a), 0).float(), exact.new_zeros(0, len(b)).float()
+    return torch.stack(columns, 1).float().contiguous(), torch.stack(rows).float()
 
 
 def standard_normal_draws(samples: int, dimensions: int) -> torch.Tensor:

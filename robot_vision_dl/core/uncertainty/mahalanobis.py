@@ -58,7 +58,12 @@ class RelativeMahalanobis(OodScore):
         for name, value in (('whitening', whitening), ('means', means), ('background_whitening', background_whitening),
                             ('background_mean', background_mean)):
             self.register_buffer(name, torch.empty(0, 0) if value is None else value.contiguous())
-        self._nearest = NearestMean(self.means)
+        # Both Gaussians in one product.
+        nearest = NearestMean(self.means)
+        for name, value in (('_both', torch.cat([self.whitening, self.background_whitening], 1).contiguous()),
+                            ('_minus_origins', -torch.cat([nearest.origin.view(-1), self.background_mean.view(-1)])),
+                            ('_moved', nearest.moved), ('_lengths', nearest.lengths)):
+            self.register_buffer(name, value, persistent=False)
 
     @classmethod
     def fit(cls, logits: torch.Tensor, features: torch.Tensor, labels: Optional[torch.Tensor] = None,
@@ -72,8 +77,10 @@ class RelativeMahalanobis(OodScore):
 
     def forward(self, logits: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
         """Scores (B,)."""
-        background = features @ self.background_whitening - self.background_mean
-        return self._nearest(features @ self.whitening) - background.square().sum(-1)
+        rows = torch.addmm(self._minus_origins, features, self._both)
+        lengths = rows.square().view(len(rows), 2, -1).sum(-1)  # from the origin amid the means, and from the mean
+        own = torch.addmm(self._lengths, rows[:, :features.shape[1]], self._moved).amin(-1) + lengths[:, 0]
+        return own.clamp_min_(0) - lengths[:, 1]
 
 
 class NearestMean(nn.Module):

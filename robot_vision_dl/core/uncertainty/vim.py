@@ -3,6 +3,7 @@ from typing import Optional
 
 import torch
 
+from .energy import energy
 from .score import LinearHead, OodScore, require_head
 
 
@@ -21,7 +22,7 @@ class Vim(OodScore):
         super().__init__()
         self.register_buffer('origin', torch.empty(0) if origin is None else origin)
         self.register_buffer('residual_space', torch.empty(0, 0) if residual_space is None else residual_space)
-        self.register_buffer('_offset', self.origin @ self.residual_space, persistent=False)
+        self.register_buffer('_minus_offset', -(self.origin @ self.residual_space), persistent=False)
 
     @classmethod
     def fit(cls, logits: torch.Tensor, features: torch.Tensor, labels: Optional[torch.Tensor] = None,
@@ -46,4 +47,5 @@ class Vim(OodScore):
 
     def forward(self, logits: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
         """Scores (B,)."""
-        return (features @ self.residual_space - self._offset).norm(dim=-1) - torch.logsumexp(logits, dim=-1)
+        residual = torch.addmm(self._minus_offset, features, self.residual_space)
+        return torch.linalg.vector_norm(residual, dim=-1) + energy(logits)
