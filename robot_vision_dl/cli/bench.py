@@ -8,13 +8,16 @@ import importlib
 import sys
 from pathlib import Path
 
-HELP = 'Measure speed, each figure beside its floor in the same run.'
+HELP = 'Measure speed and trust, each figure beside its floor in the same run.'
 MEASUREMENTS = {
     'live': 'a camera process, the node and a listener over real DDS; --vs naive',
     'forward': 'the bare network on a tensor that is there already',
     'preprocess': 'message to tensor, stage by stage, beside copying the bytes',
     'transport': 'camera process to a subscriber that does nothing',
     'trust': 'each method of trust, beside the bare forward pass',
+    'reliability': 'probabilities, sets, risk and scores of unknowns on labelled pictures',
+    'shift': 'accuracy, calibration error and abstention as pictures get worse',
+    'fusion': 'frames fused over time, beside single frames, votes and products',
     'evaluate': 'a bag through the evaluator, beside the bare network; --dds, --scale',
 }
 EXAMPLES = ('measurements:\n' + '\n'.join(f'  {name:<11} {text}' for name, text in MEASUREMENTS.items()) + """
@@ -23,6 +26,8 @@ examples:
   robot-vision bench live
   robot-vision bench live --vs naive --size 1920x1080
   robot-vision bench live --cameras 4 --json live4.json
+  robot-vision bench reliability models/waste day3/ --calibration day2/ --foreign other/
+  robot-vision bench fusion models/waste day3/*
   robot-vision bench MEASUREMENT --help""")
 
 

@@ -125,7 +125,8 @@ def report(found: Calibration, outputs: LabelledOutputs) -> str:
         'the other:',
         f'  NLL {m["nll_plain"]:.4f} -> {m["nll"]:.4f}, Brier {m["brier_plain"]:.4f} -> {m["brier"]:.4f}, ECE '
         f'{m["ece_plain"]:.4f} -> {m["ece"]:.4f} (floor {m["ece_floor"]:.4f}), accuracy {m["top1"]:.4f}',
-        f'  {"vector scaling" if found.vector is not None else f"temperature {found.temperature:.4f}"}; '
+        f'  {"vector scaling" if found.vector is not None else f"temperature {found.temperature:.4f}"} (held-out NLL: '
+        + ', '.join(f'{name} {value:.4f}' for name, value in m['nll_by_scaling'].items()) + '); '
         f'{found.conformal.method} sets at {found.conformal.alpha:g}: coverage {m["conformal_coverage"]:.4f}, mean '
         f'size {m["conformal_mean_size"]:.2f}']
     if found.laplace is not None:

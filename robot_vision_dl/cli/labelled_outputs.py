@@ -113,7 +113,7 @@ def picture_outputs(bundle: Bundle, folder: str, *, device: str = 'auto', precis
     paths = [path for path in sorted(Path(folder).expanduser().rglob('*')) if path.suffix.lower() in SUFFIXES]
     if not paths:
         raise DataError(f'{folder}: holds no picture ({", ".join(SUFFIXES)})')
-    run = _Runner(bundle, device, precision)
+    run = PictureRunner(bundle, device, precision)
     batches = [run([read_picture(path) for path in paths[begin:begin + _BATCH]])
                for begin in range(0, len(paths), _BATCH)]
     return tuple(np.concatenate(parts) for parts in zip(*batches))
@@ -122,21 +122,22 @@ def picture_outputs(bundle: Bundle, folder: str, *, device: str = 'auto', precis
 def faulty_outputs(bundle: Bundle, *, device: str = 'auto', precision: str = 'float32'
                    ) -> Dict[str, Tuple[np.ndarray, np.ndarray]]:
     """Logits and features of pictures of a camera at fault, by what is wrong with it."""
-    run = _Runner(bundle, device, precision)
+    run = PictureRunner(bundle, device, precision)
     groups = degenerate_pictures(bundle.preprocessing.crop, bundle.preprocessing.channels)
     return {name: run(pictures) for name, pictures in groups.items()}
 
 
-class _Runner:
-    """A bundle's preprocessing and network."""
+class PictureRunner:
+    """A bundle's preprocessing and network: pictures -> logits (n, C) and features (n, F), float32."""
 
-    def __init__(self, bundle: Bundle, device: str, precision: str):
+    def __init__(self, bundle: Bundle, device: str = 'auto', precision: str = 'float32'):
         where, dtype = resolve_device(device), getattr(torch, precision)
         self._preprocess = Preprocessor(bundle.preprocessing, where, dtype)
         self._network = bundle.load_network(where, dtype)
 
     @torch.inference_mode()
     def __call__(self, pictures: Sequence[Picture]) -> Tuple[np.ndarray, np.ndarray]:
+        """As the class says."""
         prediction = self._network(self._preprocess(pictures))
         return prediction.logits.float().cpu().numpy(), prediction.features.float().cpu().numpy()
 

@@ -92,10 +92,10 @@ def calibrate(logits: np.ndarray, features: np.ndarray, labels: np.ndarray, *, o
     if scaling not in SCALINGS:
         raise ConfigError(f'scaling must be one of {", ".join(SCALINGS)}, got {scaling!r}')
     temperature = fit_temperature(logits, labels)
-    fit = FITS['temperature']
-    if scaling == 'vector' or (scaling == AUTO and clearly_better(
-            cross_fitted(logits, labels, FITS['vector'], seed), cross_fitted(logits, labels, fit, seed), labels)):
-        fit = FITS['vector']
+    judged_by = {name: cross_fitted(logits, labels, one, seed) for name, one in FITS.items()}
+    if scaling == AUTO:
+        scaling = 'vector' if clearly_better(judged_by['vector'], judged_by['temperature'], labels) else 'temperature'
+    fit = FITS[scaling]
     vector = fit_vector_scaling(logits, labels, temperature) if fit is FITS['vector'] else None
     known = Pictures.of(logits, features, labels)
     first, second = halves(len(labels), seed)
@@ -106,6 +106,9 @@ def calibrate(logits: np.ndarray, features: np.ndarray, labels: np.ndarray, *, o
         if fitted.labels is None:
             fitted = replace(fitted, labels=fitted.logits.argmax(-1))
     metrics = cross_fitted_metrics(logits, labels, alpha, seed, fit, conformal)
+    rows = np.arange(len(labels))
+    metrics['nll_by_scaling'] = {name: round(float(-np.log(np.maximum(p[rows, labels], 1e-30)).mean()), 4)
+                                 for name, p in judged_by.items()}
     laplace = None
     if head is not None:
         laplace, found = _fit_laplace(fitted, held_out, fit, seed)

@@ -3,7 +3,9 @@
 With pictures of foreign things, by how well each score tells them from known ones. Without, each class in turn plays
 the foreign one: scores are fitted without its pictures, its logit is taken away, and they have to tell its held-out
 pictures from those of the other classes. The network itself has seen the class, so this flatters all scores; it is
-the order among them that is used. In both cases pictures of a camera at fault (see ``degenerate.py``) count as well.
+the order among them that is used. In both cases pictures of a camera at fault (see ``degenerate.py``) count as well,
+half by the AUROC and half by the share that is called unknown: of two scores that rank equally well, one may have all
+black frames among its most foreign percent and the other none, and only that percent is ever called unknown.
 """
 from dataclasses import dataclass
 from typing import Dict, List, Mapping, Optional, Sequence, Tuple
@@ -20,6 +22,7 @@ CANDIDATES = ('energy', 'max_logit', 'max_softmax', 'react', 'vim', 'mahalanobis
 _MOST_CLASSES = 20
 _MIN_PICTURES = 5
 LEFT_OUT = 'class left out'
+_EPSILON = 0.01  # of the p-value below which a picture counts as called unknown
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ def false_positive_rate(known: np.ndarray, foreign: np.ndarray, share: float = 0
 def choose_ood(fitted: Pictures, held_out: Pictures, foreign: Optional[Mapping[str, Pictures]] = None,
                head: Optional[LinearHead] = None, methods: Optional[Sequence[str]] = None,
                faulty: Optional[Mapping[str, Pictures]] = None) -> OodChoice:
-    """The candidate with the largest AUROC, as a mean over groups of foreign pictures.
+    """The candidate with the largest AUROC, as a mean over groups of foreign pictures, and most faults caught.
 
     Args:
         fitted: known pictures with labels, to fit scores to.
@@ -95,7 +98,12 @@ def choose_ood(fitted: Pictures, held_out: Pictures, foreign: Optional[Mapping[s
     if not names:
         raise ConfigError(f'no OOD score can be fitted of {", ".join(methods or CANDIDATES)}: they need a linear head')
     with torch.inference_mode():
-        faults = {name: _on_foreign(name, fitted, held_out, faulty or {}, head) for name in names}
+        faults, caught = {}, {}
+        for name in names:
+            known, scores = _scores(name, fitted, held_out, faulty or {}, head)
+            faults[name] = {group: auroc(known, one) for group, one in scores.items()}
+            limit = np.quantile(known, 1 - _EPSILON, method='higher')
+            caught[name] = {group: float(np.mean(one > limit)) for group, one in scores.items()}
         if foreign:
             table = {name: _on_foreign(name, fitted, held_out, foreign, head) for name in names}
             basis = f'{sum(len(group) for group in foreign.values())} pictures of no class ({", ".join(foreign)})'
@@ -106,24 +114,38 @@ def choose_ood(fitted: Pictures, held_out: Pictures, foreign: Optional[Mapping[s
             table = {name: {LEFT_OUT: _on_left_out(name, fitted, held_out, groups, head)} if groups else {}
                      for name in names}
             basis = f'{len(groups)} classes, each left out in turn'
-    means = {name: float(np.mean([np.mean(list(part.values())) for part in (table[name], faults[name]) if part]))
-             for name in names}
+    means = {}
+    for name in names:
+        parts = [np.mean(list(table[name].values()))] if table[name] else []
+        if faulty:
+            parts.append(0.5 * np.mean(list(faults[name].values())) + 0.5 * np.mean(list(caught[name].values())))
+        means[name] = float(np.mean(parts))
     if faulty:
         basis += f', and on pictures of a camera at fault ({", ".join(faulty)})'
         table = {name: {**values, **faults[name]} for name, values in table.items()}
     best = max(names, key=lambda name: round(means[name], 3))
     second = max((name for name in names if name != best), key=means.get, default=None)
-    reason = f'{best} had the largest mean AUROC, {means[best]:.3f}, on {basis}'
+    what = 'mean of AUROC and share called unknown' if faulty else 'mean AUROC'
+    reason = f'{best} had the largest {what}, {means[best]:.3f}, on {basis}'
     if second:
         reason += f'; next {second} with {means[second]:.3f}'
     return OodChoice(best, reason, table)
 
 
+def _scores(name: str, fitted: Pictures, held_out: Pictures, groups: Mapping[str, Pictures],
+            head: Optional[LinearHead]) -> Tuple[np.ndarray, Dict[str, np.ndarray]]:
+    """A score's values on known pictures, and on each group of others."""
+    if not groups:
+        return np.zeros(1), {}
+    score = ood_method(name).fit(fitted.logits, fitted.features, fitted.labels, head)
+    return score(held_out.logits, held_out.features).numpy(), {
+        group: score(one.logits, one.features).numpy() for group, one in groups.items()}
+
+
 def _on_foreign(name: str, fitted: Pictures, held_out: Pictures, foreign: Mapping[str, Pictures],
                 head: Optional[LinearHead]) -> Dict[str, float]:
-    score = ood_method(name).fit(fitted.logits, fitted.features, fitted.labels, head)
-    known = score(held_out.logits, held_out.features).numpy()
-    return {group: auroc(known, score(one.logits, one.features).numpy()) for group, one in foreign.items()}
+    known, scores = _scores(name, fitted, held_out, foreign, head)
+    return {group: auroc(known, one) for group, one in scores.items()}
 
 
 def _left_out_classes(held_out: Pictures) -> List[int]:

@@ -5,6 +5,7 @@ import torch
 
 from robot_vision_dl.core.errors import ConfigError
 from robot_vision_dl.core.uncertainty.degenerate import degenerate_pictures
+from robot_vision_dl.core.uncertainty.ood import ood_method
 from robot_vision_dl.core.uncertainty.ood_choice import (
     LEFT_OUT, Pictures, auroc, choose_ood, false_positive_rate, split_groups,
 )
@@ -82,6 +83,17 @@ def test_pictures_of_a_camera_at_fault_count_as_much_as_the_rest():
     assert 'camera at fault (covered lens)' in both.reason
     few = network(4, 13)[0]
     assert choose_ood(fitted, few, None, head, faulty=faulty).auroc['knn'].keys() == {'covered lens'}
+
+
+def test_of_scores_that_rank_alike_the_one_that_calls_faults_unknown_is_taken():
+    fitted, head = network(300, 14)
+    held_out, _ = network(400, 15)
+    faulty = {'covered lens': network(50, 16, 'weak')[0]}
+    choice = choose_ood(fitted, held_out, None, head, faulty=faulty)
+    known, foreign = (ood_method(choice.method).fit(fitted.logits, fitted.features, fitted.labels, head)(
+        one.logits, one.features).numpy() for one in (held_out, faulty['covered lens']))
+    assert np.mean(foreign > np.quantile(known, 0.99)) > 0.9
+    assert f'{choice.method} had the largest mean of AUROC and share called unknown' in choice.reason
 
 
 def test_pictures_of_a_camera_at_fault_are_what_they_are_called():

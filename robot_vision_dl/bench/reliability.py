@@ -1,0 +1,166 @@
+"""``robot-vision bench reliability``: whether a bundle's probabilities, sets and scores hold on labelled pictures.
+
+DATA must have taken no part in training or calibration. Calibrations and sets are fitted to CALIBRATION; without it,
+to one half of DATA and judged on the other. Scores of foreignness are fitted to REFERENCE (what the network was
+trained on), and each is judged on every group of foreign pictures.
+"""
+import argparse
+from pathlib import Path
+from typing import Any, Dict, List, Tuple
+
+import numpy as np
+
+from .report import describe, environment, table, write_json
+
+HELP = 'probabilities, sets, risk and scores of unknowns on labelled pictures'
+COVERAGES = (0.1, 0.25, 0.5, 0.7, 0.8, 0.9, 1.0)
+ALPHAS = (0.1, 0.05)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Of what, on what."""
+    parser.add_argument('bundle', metavar='BUNDLE', help='folder of the bundle, or its name in models/')
+    parser.add_argument('data', metavar='DATA', nargs='+', help='labelled bags, or folders of pictures <class>/*.jpg')
+    parser.add_argument('--calibration', metavar='DATA', nargs='+', default=[],
+                        help='labelled data to fit the calibrations and sets to; without, half of DATA')
+    parser.add_argument('--reference', metavar='DATA', nargs='+', default=[],
+                        help='labelled data to fit every score to; without, only the score of the bundle is judged')
+    parser.add_argument('--foreign', metavar='FOLDER', nargs='+', default=[],
+                        help='folders of pictures of no class; each is a group')
+    parser.add_argument('--device', default='auto', help='auto, cpu, cuda (default: auto)')
+    parser.add_argument('--precision', default='float32', choices=('float32', 'float16', 'bfloat16'))
+    parser.add_argument('--seed', type=int, default=0, help='of the split into halves (default: 0)')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure and print."""
+    figures = measure(args)
+    print(f'{figures["model"]}: {figures["pictures"]} pictures of {figures["classes"]} classes, accuracy '
+          f'{figures["accuracy"]:.4f}; calibrations and sets fitted to {figures["fitted_to"]}\n')
+    print(table(('probabilities', 'NLL', 'Brier', 'ECE', 'ECE floor', 'accuracy'), [
+        (name, *(f'{one[key]:.4f}' for key in ('nll', 'brier', 'ece', 'ece_floor', 'accuracy')))
+        for name, one in figures['probabilities'].items()]))
+    print('\nrisk-coverage (published): ' + ', '.join(
+        f'{coverage}: {risk:.4f}' for coverage, risk in figures['risk_at_coverage'].items())
+        + f'; AURC {figures["aurc"]:.4f}')
+    print()
+    print(table(('sets', 'alpha', 'coverage', 'mean size', 'worst class'), [
+        (one['method'], str(one['alpha']), *(f'{one[key]:.4f}' for key in ('coverage', 'size', 'worst_class')))
+        for one in figures['sets']]))
+    groups = [name for name in figures['foreign'] if name != '(known)']
+    if groups:
+        print('\nforeign pictures: AUROC / share of them that pass where 95 % of the known do (FPR95)')
+        print(table(('score', *groups), [
+            (name, *(f'{by[group]["auroc"]:.4f} / {by[group]["fpr95"]:.3f}' for group in groups))
+            for name, by in figures['scores'].items()]))
+        print(f'* the score of the bundle\n\nwhat the bundle makes of them, each frame on its own (abstain_cost '
+              f'{figures["abstain_cost"]:g}, false_unknown_rate {figures["false_unknown_rate"]:g})')
+        print(table(('pictures', 'n', 'unknown', 'uncertain', 'accepted'), [
+            (name, one['n'], *(f'{one[key]:.4f}' for key in ('unknown', 'uncertain', 'accepted')))
+            for name, one in figures['foreign'].items()]))
+    print(describe(environment()))
+    if args.json:
+        write_json(args.json, figures)
+    return 0
+
+
+def measure(args: argparse.Namespace) -> Dict[str, Any]:
+    """All figures of the report."""
+    from ..cli.labelled_outputs import faulty_outputs, picture_outputs, run_bundle
+    from ..core.bundle import load_bundle
+    from ..core.config import DecisionConfig
+    from ..core.uncertainty.calibrate import halves
+    from .published import published
+    bundle = load_bundle(args.bundle)
+    where = {'device': args.device, 'precision': args.precision}
+    data = run_bundle(bundle, args.data, **where)
+    z, f, y = data.logits[data.known], data.features[data.known], data.labels[data.known]
+    if args.calibration:
+        fitted = run_bundle(bundle, args.calibration, **where)
+        fit_z, fit_f, fit_y = (part[fitted.known] for part in (fitted.logits, fitted.features, fitted.labels))
+        fitted_to = f'{len(fit_y)} others'
+    else:
+        first, second = halves(len(y), args.seed)
+        fit_z, fit_f, fit_y, z, f, y = z[first], f[first], y[first], z[second], f[second], y[second]
+        fitted_to = f'{len(fit_y)} others of the same data'
+    policy = DecisionConfig()
+    cost, epsilon = bundle.abstain_cost, policy.false_unknown_rate
+    known, calibration = published(bundle, z, f), published(bundle, fit_z, fit_f)
+    figures: Dict[str, Any] = {
+        'model': bundle.name, 'pictures': len(y), 'classes': len(bundle.class_names), 'fitted_to': fitted_to,
+        'accuracy': float((z.argmax(1) == y).mean()), 'abstain_cost': cost, 'false_unknown_rate': epsilon,
+        'probabilities': _probabilities(known.probabilities, fit_z, fit_y, z, y),
+        **_risk(known.probabilities, y),
+        'sets': _sets(calibration.probabilities, fit_y, known.probabilities, y)}
+    groups = {Path(name).name: picture_outputs(bundle, name, **where) for name in args.foreign}
+    if args.foreign:
+        groups.update(faulty_outputs(bundle, **where))
+    rows = {'(known)': known, **{name: published(bundle, *outputs) for name, outputs in groups.items()}}
+    figures['foreign'] = {}
+    for name, one in rows.items():
+        outcomes = one.outcomes(cost, epsilon)
+        figures['foreign'][name] = {'n': len(one.p_values), **{
+            key: float(part.mean()) for key, part in outcomes._asdict().items()}}
+    figures['scores'] = _scores(bundle, args, where, (z, f), groups)
+    return figures
+
+
+def _probabilities(shown: np.ndarray, fit_z: np.ndarray, fit_y: np.ndarray, z: np.ndarray, y: np.ndarray
+                   ) -> Dict[str, Dict[str, float]]:
+    from ..core.uncertainty.calibrate import (
+        FITS, brier, calibration_error_floor, expected_calibration_error, softmax,
+    )
+    from ..evaluation.metrics import negative_log_likelihood
+    all_of = {'plain softmax': softmax(z, 1.0),
+              **{f'{name} scaling, fitted here': fit(fit_z, fit_y)(z) for name, fit in FITS.items()},
+              'published by the bundle': shown}
+    return {name: {'nll': negative_log_likelihood(p, y), 'brier': brier(p, y),
+                   'ece': expected_calibration_error(p, y), 'ece_floor': calibration_error_floor(p),
+                   'accuracy': float((p.argmax(1) == y).mean())} for name, p in all_of.items()}
+
+
+def _risk(p: np.ndarray, y: np.ndarray) -> Dict[str, Any]:
+    from ..evaluation.selective import accuracy_at_coverage, aurc
+    confidence, wrong = p.max(axis=1), p.argmax(axis=1) != y
+    return {'risk_at_coverage': {str(c): 1 - accuracy_at_coverage(confidence, wrong, c) for c in COVERAGES},
+            'aurc': aurc(confidence, wrong)}
+
+
+def _sets(fit_p: np.ndarray, fit_y: np.ndarray, p: np.ndarray, y: np.ndarray) -> List[Dict[str, Any]]:
+    from ..core.uncertainty.conformal import CONFORMAL_METHODS, coverage_and_size, fit_conformal
+    rows = []
+    for alpha in ALPHAS:
+        for method in CONFORMAL_METHODS:
+            inside = fit_conformal(fit_p, fit_y, alpha, method).inside(p)
+            coverage, size = coverage_and_size(inside, y, p)
+            worst = min(float(inside[y == c, c].mean()) for c in np.unique(y))
+            rows.append({'method': method, 'alpha': alpha, 'coverage': coverage, 'size': size, 'worst_class': worst})
+    return rows
+
+
+def _scores(bundle, args: argparse.Namespace, where: Dict[str, str], known: Tuple[np.ndarray, np.ndarray],
+            groups: Dict[str, Tuple[np.ndarray, np.ndarray]]) -> Dict[str, Dict[str, Dict[str, float]]]:
+    """AUROC and FPR95 of every score that can be fitted, on each group."""
+    import torch
+
+    from ..cli.labelled_outputs import run_bundle
+    from ..core.uncertainty.ood import OOD_METHODS, ood_method
+    from ..core.uncertainty.ood_choice import CANDIDATES, Pictures, auroc, false_positive_rate
+    from ..core.uncertainty.score import linear_head
+    scores = {} if bundle.ood is None else {f'{bundle.ood.method} *': bundle.ood.build_score()}
+    if args.reference:
+        head = linear_head(bundle.load_network().head)
+        outputs = run_bundle(bundle, args.reference, **where)
+        reference = Pictures.of(*(part[outputs.known] for part in (outputs.logits, outputs.features, outputs.labels)))
+        for name in CANDIDATES:
+            if head is not None or not OOD_METHODS[name].needs_head:
+                scores[name] = ood_method(name).fit(reference.logits, reference.features, reference.labels, head)
+    found: Dict[str, Dict[str, Dict[str, float]]] = {}
+    with torch.inference_mode():
+        for name, score in scores.items():
+            own = score(*map(torch.from_numpy, known)).numpy()
+            found[name] = {}
+            for group, outputs in groups.items():
+                theirs = score(*map(torch.from_numpy, outputs)).numpy()
+                found[name][group] = {'auroc': auroc(own, theirs), 'fpr95': false_positive_rate(own, theirs)}
+    return found

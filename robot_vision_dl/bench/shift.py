@@ -1,0 +1,85 @@
+"""``robot-vision bench shift``: the same pictures blurred, noisy, overexposed and compressed, at five strengths.
+
+Each frame stands on its own, as a first frame does live. What matters: when pictures get worse than those the bundle
+was calibrated on, accepted labels should become fewer, and not wrong unnoticed.
+"""
+import argparse
+from typing import Any, Dict
+
+import numpy as np
+
+from .report import describe, environment, table, write_json
+
+HELP = 'accuracy, calibration error and abstention as pictures get worse'
+_BATCH = 64
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Of what, on what."""
+    parser.add_argument('bundle', metavar='BUNDLE', help='folder of the bundle, or its name in models/')
+    parser.add_argument('data', metavar='FOLDER', help='labelled pictures, <class>/*.jpg, not trained on')
+    parser.add_argument('--most', type=int, default=1000, help='pictures, spread over the folder; default: %(default)s')
+    parser.add_argument('--abstain-cost', type=float, help="instead of the bundle's")
+    parser.add_argument('--device', default='auto', help='auto, cpu, cuda (default: auto)')
+    parser.add_argument('--precision', default='float32', choices=('float32', 'float16', 'bfloat16'))
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure and print."""
+    figures = measure(args)
+    print(f'{figures["model"]}: {figures["pictures"]} pictures, abstain_cost {figures["abstain_cost"]:g}, '
+          f'false_unknown_rate {figures["false_unknown_rate"]:g} ({figures["score"]})\n')
+    keys = ('accuracy', 'nll', 'ece', 'accepted', 'uncertain', 'unknown', 'wrong_of_accepted')
+    print(table(('shift', *(key.replace('_', ' ') for key in keys)), [
+        (name, *(f'{one[key]:.3f}' for key in keys)) for name, one in figures['shifts'].items()]))
+    print(f'\nECE of right confidences for so few pictures: {figures["ece_floor"]:.3f}; accepted and wrong, of all '
+          f'pictures: {figures["wrong_and_accepted"]["clean"]:.3f} clean, at most '
+          f'{max(figures["wrong_and_accepted"].values()):.3f}')
+    print(describe(environment()))
+    if args.json:
+        write_json(args.json, figures)
+    return 0
+
+
+def measure(args: argparse.Namespace) -> Dict[str, Any]:
+    """All figures of the report."""
+    from ..cli.labelled_outputs import PictureRunner
+    from ..core.bundle import load_bundle
+    from ..core.config import DecisionConfig
+    from ..core.errors import DataError
+    from ..core.uncertainty.calibrate import calibration_error_floor, expected_calibration_error
+    from ..core.uncertainty.shifts import SHIFTS, STRENGTHS, shifted
+    from ..data.picture_folder import folder_pictures, read_picture
+    from ..evaluation.metrics import negative_log_likelihood
+    from .published import published
+    bundle = load_bundle(args.bundle)
+    labels = {name: index for index, name in enumerate(bundle.class_names)}
+    found = [one for one in folder_pictures(args.data) if one.label in labels]
+    if not found:
+        raise DataError(f'{args.data}: holds no picture of a class of {bundle.name}')
+    found = [found[i] for i in np.unique(np.linspace(0, len(found) - 1, min(args.most, len(found))).astype(int))]
+    pictures = [read_picture(one.path) for one in found]
+    y = np.array([labels[one.label] for one in found])
+    run_network = PictureRunner(bundle, args.device, args.precision)
+    cost = bundle.abstain_cost if args.abstain_cost is None else args.abstain_cost
+    epsilon = DecisionConfig().false_unknown_rate
+
+    def figures_of(kind: str = '', strength: int = 0) -> Dict[str, float]:
+        batches = []
+        for begin in range(0, len(pictures), _BATCH):
+            batch = pictures[begin:begin + _BATCH]
+            batches.append(run_network([shifted(one, kind, strength, begin + i) for i, one in enumerate(batch)]
+                                       if kind else batch))
+        shown = published(bundle, *(np.concatenate(part) for part in zip(*batches)))
+        p, outcomes = shown.probabilities, shown.outcomes(cost, epsilon)
+        wrong = p.argmax(axis=1) != y
+        return {'accuracy': 1 - float(wrong.mean()), 'nll': negative_log_likelihood(p, y),
+                'ece': expected_calibration_error(p, y), 'ece_floor': calibration_error_floor(p),
+                **{key: float(part.mean()) for key, part in outcomes._asdict().items()},
+                'wrong_of_accepted': float(wrong[outcomes.accepted].mean()) if outcomes.accepted.any() else 0.0,
+                'wrong_and_accepted': float((wrong & outcomes.accepted).mean())}
+    rows = {'clean': figures_of(), **{f'{kind} {strength}': figures_of(kind, strength)
+                                      for kind in SHIFTS for strength in STRENGTHS}}
+    return {'model': bundle.name, 'pictures': len(y), 'abstain_cost': cost, 'false_unknown_rate': epsilon,
+            'score': bundle.ood.method if bundle.ood else 'no score', 'ece_floor': rows['clean']['ece_floor'],
+            'wrong_and_accepted': {name: one['wrong_and_accepted'] for name, one in rows.items()}, 'shifts': rows}

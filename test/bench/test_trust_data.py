@@ -1,0 +1,148 @@
+"""Measurements of trust on data: ``bench reliability``, ``shift`` and ``fusion``, by hand and as commands."""
+import json
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from robot_vision_dl.bench.fusion import (
+    majority_vote, mean_of_logits, naive_product, over_window, stretches_of, time_to_decision,
+)
+from robot_vision_dl.bench.published import Published
+from robot_vision_dl.cli import bench as bench_command
+from robot_vision_dl.cli.main import main
+from robot_vision_dl.core.bundle_writer import save_bundle
+from robot_vision_dl.core.network import build_network
+from robot_vision_dl.core.preprocess import Preprocessing, Preprocessor
+from robot_vision_dl.core.types import ColorOrder, Picture
+from robot_vision_dl.core.uncertainty.calibrate import FusionTimes, calibrate
+from robot_vision_dl.core.uncertainty.score import linear_head
+
+NAMES = ('dark', 'light')
+PRE = Preprocessing(0, (32, 32))
+
+
+def pixels(name, rng):
+    return np.clip(rng.normal({'dark': 80, 'light': 150}[name], 40, (32, 32, 3)), 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope='module')
+def made(tmp_path_factory):
+    """A calibrated bundle, pictures and bags of its two classes, and pictures of none."""
+    from dataclasses import replace
+    root = tmp_path_factory.mktemp('trust')
+    rng = np.random.default_rng(0)
+    for folder, count in (('known', 30), ('other', 20)):
+        for name in NAMES:
+            (root / folder / name).mkdir(parents=True)
+            for number in range(count):
+                cv2.imwrite(str(root / folder / name / f'{number:03d}.png'), pixels(name, rng))
+    (root / 'green').mkdir()
+    for number in range(12):
+        cv2.imwrite(str(root / 'green' / f'{number}.png'), np.full((32, 32, 3), (0, 250, 0), np.uint8))
+    torch.manual_seed(0)
+    network = build_network('resnet20_cifar', 2)
+    pictures = [Picture(pixels(name, rng), ColorOrder.BGR) for name in NAMES for _ in range(60)]
+    y = np.repeat([0, 1], 60)
+    with torch.inference_mode():
+        out = network(Preprocessor(PRE, 'cpu')(pictures))
+        mean = [out.features[y == c].mean(0) for c in (0, 1)]
+        network.head.weight.copy_(torch.stack([mean[0] - mean[1], mean[1] - mean[0]]) * 20)
+        network.head.bias.copy_(-network.head.weight @ ((mean[0] + mean[1]) / 2))
+        logits = network.head(out.features)
+    labels = np.where(rng.random(120) < 0.1, 1 - y, y)
+    found = calibrate(logits.numpy(), out.features.numpy(), labels, ood='knn', head=linear_head(network.head))
+    save_bundle(root / 'model', network, NAMES, PRE, calibration=replace(found, fusion=FusionTimes(0.5, 1.0)))
+    assert main(['bag', 'synth', str(root / 'known'), '--out', str(root / 'bags'), '--recordings', '2',
+                 '--tracks-per-recording', '6', '--seconds-per-track', '0.6', '--rate', '20', '--size', '64x48']) == 0
+    return root
+
+
+@pytest.fixture
+def measured(made, tmp_path, monkeypatch, capsys):
+    """Runs a measurement, and gives its figures and what it printed."""
+    monkeypatch.setenv('HOME', str(tmp_path))
+
+    def measure(name, *arguments):
+        monkeypatch.setattr(bench_command.sys, 'argv', ['robot-vision', 'bench', name])
+        assert main(['bench', name, str(made / 'model'), *map(str, arguments), '--json', str(tmp_path / 'f.json')]) == 0
+        return json.loads((tmp_path / 'f.json').read_text()), capsys.readouterr().out
+    return measure
+
+
+def test_reliability(made, measured):
+    figures, text = measured('reliability', made / 'known', '--calibration', made / 'other', '--reference',
+                             made / 'other', '--foreign', made / 'green')
+    assert figures['pictures'] == 60
+    assert figures['accuracy'] > 0.9
+    assert figures['probabilities']['published by the bundle']['nll'] < 1
+    assert {'plain softmax', 'temperature scaling, fitted here'} < set(figures['probabilities'])
+    assert set(figures['foreign']) == {'(known)', 'green', 'covered lens', 'overexposed', 'blank wall', 'noise'}
+    for one in figures['foreign'].values():
+        assert one['unknown'] + one['uncertain'] + one['accepted'] == pytest.approx(1)
+    assert figures['foreign']['green']['n'] == 12
+    assert figures['scores']['knn']['green']['auroc'] > 0.9
+    assert len(figures['scores']) == 9  # all, and the bundle's own
+    assert {(one['method'], one['alpha']) for one in figures['sets']} >= {('lac', 0.1), ('lac', 0.05)}
+    assert 'green' in text
+
+
+def test_reliability_by_halves_and_with_the_score_of_the_bundle_alone(made, measured):
+    figures, text = measured('reliability', made / 'known')
+    assert figures['pictures'] == 30
+    assert (list(figures['foreign']), list(figures['scores'])) == (['(known)'], ['knn *'])
+    assert 'fitted to 30 others of the same data' in text
+
+
+def test_shift(made, measured):
+    figures, _ = measured('shift', made / 'known', '--most', '20')
+    assert figures['pictures'] == 20
+    assert len(figures['shifts']) == 21
+    for one in figures['shifts'].values():
+        assert one['accepted'] + one['uncertain'] + one['unknown'] == pytest.approx(1)
+        assert one['wrong_and_accepted'] == pytest.approx(one['wrong_of_accepted'] * one['accepted'])
+    assert figures['shifts']['exposure 5'] != figures['shifts']['clean']
+
+
+def test_fusion(made, measured):
+    figures, text = measured('fusion', made / 'bags' / 'recording_00', made / 'bags' / 'recording_01', '--window', '5')
+    assert figures['frames'] == 2 * 6 * 12
+    assert 'correlation time 0.5 s, change time 1 s, of the bundle' in text
+    ours, single = figures['methods']['robot_vision_dl'], figures['methods']['single frame']
+    assert ours['after']['1']['n'] == figures['stretches']
+    assert ours['changes_per_s'] <= single['changes_per_s']
+    assert set(ours['after']) == {'1', '10', '60'}
+
+
+def test_outcomes_by_hand():
+    shown = Published(np.array([[0.9, 0.1], [0.6, 0.4], [0.99, 0.01]]), np.array([0.5, 0.5, 0.001]))
+    accepted, uncertain, unknown = shown.outcomes(abstain_cost=0.3, false_unknown_rate=0.01)
+    assert accepted.tolist() == [True, False, False]
+    assert uncertain.tolist() == [False, True, False]
+    assert unknown.tolist() == [False, False, True]
+
+
+def test_rivals_by_hand():
+    p = np.array([[0.8, 0.2], [0.5, 0.5], [0.4, 0.6]])
+    np.testing.assert_allclose(naive_product(p), np.array([0.16, 0.06]) / 0.22)
+    ratio = (0.8 * 0.5 * 0.4 / (0.2 * 0.5 * 0.6)) ** (1 / 3)
+    np.testing.assert_allclose(mean_of_logits(p), [ratio / (1 + ratio), 1 / (1 + ratio)])
+    np.testing.assert_allclose(majority_vote(p), [2.5 / 4, 1.5 / 4])
+    np.testing.assert_allclose(over_window(p, 2, naive_product)[[0, 2]], [p[0], np.array([0.2, 0.3]) / 0.5])
+
+
+def test_stretches_end_at_changes_and_gaps():
+    times = np.array([0, 100, 200, 300, 2000, 2100]) * 1_000_000
+    assert stretches_of(times, np.array([1, 1, 0, 0, 0, 2])) == [(0, 2), (2, 4), (4, 5), (5, 6)]
+
+
+def test_time_to_decision_by_hand():
+    since = np.array([0.0, 1.0, 2.0])
+    tracks = [(since, np.array([0.5, 0.9, 0.95]), np.array([False, True, True])),
+              (since, np.array([0.6, 0.7, 0.8]), np.array([False, False, False]))]
+    none_wrong = time_to_decision(tracks, 0.0)
+    assert (none_wrong.decided, none_wrong.mean_s) == (0.5, 1.5)  # the second is never decided
+    assert none_wrong.threshold > 0.8
+    assert time_to_decision(tracks, 0.5) == (1.0, 0.5, pytest.approx(0.55, abs=0.051))
+    assert time_to_decision(tracks[1:], 0.5) == (0.0, 2.0, 1.0)
