@@ -81,9 +81,10 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
 def rivals(bundle, window: int) -> Dict[str, Callable]:
     """Name -> what makes posteriors (n, C) of a stream; ours is the last."""
     from ..core.config import FusionConfig
+    from ..core.fusion import FALLBACK_TIMES
     from ..core.fusion_fit import fused
-    times = bundle.fusion
-    config = FusionConfig().resolved(*((times.correlation_time_s, times.change_time_s) if times else ()))
+    times = bundle.fusion or FALLBACK_TIMES
+    config = FusionConfig().resolved(times.correlation_time_s, times.change_time_s)
     naive = FusionConfig(correlation_time_s=0.0, change_time_s=config.change_time_s)
     return {
         'single frame': lambda stream: stream.probabilities,

@@ -78,8 +78,8 @@ class ImageConfig:
                               f'got {self.depth_far_m:g}')
 
 
-# Of correlation and change, where neither the deployment nor the bundle says anything.
-FALLBACK_TIME_S = 2.0
+# Where neither the deployment nor the bundle says anything.
+FALLBACK_CORRELATION_TIME_S, FALLBACK_CHANGE_TIME_S = 10.0, 5.0
 
 
 @dataclass(frozen=True)
@@ -89,10 +89,10 @@ class FusionConfig:
     enabled: bool = option(True, 'fuse frames over time; false: every frame stands alone')
     correlation_time_s: float = option(
         -1.0, 'how long the errors of neighbouring frames resemble each other: rho = exp(-dt/correlation_time_s); of '
-        'frames that say the same, each counts (1-rho)/(1+rho); -1: as the model bundle says, 2 if it does not',
+        'frames that say the same, each counts (1-rho)/(1+rho); -1: as the model bundle says, 10 if it does not',
         minimum=-1.0, maximum=60.0)
     change_time_s: float = option(
-        -1.0, 'mean time after which the camera looks at something of another class; -1: as the model bundle says, 2 '
+        -1.0, 'mean time after which the camera looks at something of another class; -1: as the model bundle says, 5 '
         'if it does not', minimum=-1.0, maximum=3600.0)
     reset_gap_s: float = option(
         1.0, 'no frame of a known class for longer than this starts afresh', minimum=0.01, maximum=3600.0)
@@ -117,10 +117,11 @@ class FusionConfig:
     def resolved(self, correlation_time_s: Optional[float] = None, change_time_s: Optional[float] = None
                  ) -> 'FusionConfig':
         """With what a bundle says, or else the fallbacks, in place of -1."""
-        def chosen(own: float, bundle: Optional[float]) -> float:
-            return own if own >= 0 else FALLBACK_TIME_S if bundle is None else bundle
-        return replace(self, correlation_time_s=chosen(self.correlation_time_s, correlation_time_s),
-                       change_time_s=chosen(self.change_time_s, change_time_s))
+        def chosen(own: float, bundle: Optional[float], fallback: float) -> float:
+            return own if own >= 0 else fallback if bundle is None else bundle
+        return replace(
+            self, correlation_time_s=chosen(self.correlation_time_s, correlation_time_s, FALLBACK_CORRELATION_TIME_S),
+            change_time_s=chosen(self.change_time_s, change_time_s, FALLBACK_CHANGE_TIME_S))
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import numpy as np
 
 from .config import FusionConfig
 from .errors import RobotVisionError
-from .fusion import BayesFilter, dissimilarity
+from .fusion import FALLBACK_TIMES, BayesFilter, dissimilarity
 from .uncertainty.calibrate import FusionTimes
 
 LEAST_FRAMES = 20
@@ -116,7 +116,9 @@ def fit_fusion(streams: Sequence[Stream], config: Optional[FusionConfig] = None)
     base = config or FusionConfig()
     change = change_time_s(streams, base.reset_gap_s)
     found = []
-    for evidence in (None, fit_change_evidence(streams, base.reset_gap_s)):
+    generic = FALLBACK_TIMES.change_offset, FALLBACK_TIMES.change_slope
+    own = fit_change_evidence(streams, base.reset_gap_s)
+    for evidence in (None, generic) if own is None else (None, own):
         times = FusionTimes(0.0, change, *(evidence or ()))
 
         def loss(correlation_s: float, times: FusionTimes = times) -> float:

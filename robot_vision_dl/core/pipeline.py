@@ -14,7 +14,7 @@ from .config import ClassifierConfig, camera_groups
 from .costs import read_costs
 from .decision import Policy, decide
 from .device import resolve_device
-from .fusion import BayesFilter, expected_from
+from .fusion import FALLBACK_TIMES, BayesFilter, expected_from
 from .preprocess import Preprocessor, visible_region
 from .types import Assessment, ColorOrder, Decision, Frame, Picture, Result
 from .uncertainty.assess import Assessor
@@ -78,8 +78,8 @@ class Pipeline:
         """
         policy = self.policy(config)
         self._config, self._policy = config, policy
-        times = self.bundle.fusion
-        self._fusion = config.fusion.resolved(*((times.correlation_time_s, times.change_time_s) if times else ()))
+        times = self.bundle.fusion or FALLBACK_TIMES
+        self._fusion = config.fusion.resolved(times.correlation_time_s, times.change_time_s)
         self._groups = camera_groups(config.fusion.groups, config.cameras)
         for belief in self._filters.values():
             belief.config = self._fusion
@@ -172,7 +172,7 @@ class Pipeline:
         belief = self._filters.get(group)
         if belief is None:
             belief = self._filters[group] = BayesFilter(len(self.bundle.class_names), self._fusion,
-                                                        times=self.bundle.fusion)
+                                                        times=self.bundle.fusion or FALLBACK_TIMES)
         return belief, len(group)
 
     def _fuse_and_decide(self, frame: Frame, assessment: Assessment) -> Tuple[np.ndarray, float, Decision]:

@@ -2,9 +2,9 @@
 import numpy as np
 import pytest
 
-from robot_vision_dl.core.config import FALLBACK_TIME_S, ClassifierConfig, FusionConfig, camera_groups
+from robot_vision_dl.core.config import FALLBACK_CHANGE_TIME_S, ClassifierConfig, FusionConfig, camera_groups
 from robot_vision_dl.core.errors import ConfigError
-from robot_vision_dl.core.fusion import BayesFilter, correct, expected_from, log_likelihood, predict
+from robot_vision_dl.core.fusion import FALLBACK_TIMES, BayesFilter, correct, expected_from, log_likelihood, predict
 
 SECOND = 1_000_000_000
 NAMES = ('stop_sign', 'yield', 'tree')
@@ -18,7 +18,7 @@ def test_times_are_the_deployment_s_or_the_bundle_s_or_the_fallback():
     assert FusionConfig().resolved(0.7, 5.0).correlation_time_s == 0.7
     assert FusionConfig(correlation_time_s=0.0).resolved(0.7, 5.0).correlation_time_s == 0.0
     assert FusionConfig(change_time_s=3.0).resolved(0.7, 5.0).change_time_s == 3.0
-    assert BayesFilter(2, FusionConfig()).config.change_time_s == FALLBACK_TIME_S
+    assert BayesFilter(2, FusionConfig()).config.change_time_s == FALLBACK_CHANGE_TIME_S
     for name in ('correlation_time_s', 'change_time_s'):
         with pytest.raises(ConfigError, match=f'fusion.{name}: must be -1 .as the bundle says. or at least'):
             FusionConfig(**{name: -0.5})
@@ -139,3 +139,24 @@ def test_unknown_starts_afresh_after_a_gap():
     assert belief.unknown_probability(0.01) < 0.5
     belief.update_foreignness(0.005, 13 * SECOND)
     assert belief.unknown_probability(0.01) > 0.5
+
+
+def test_a_still_scene_is_not_forgotten_faster_than_it_is_learnt():
+    """By the fallback: frames that all say the same leave the belief at least as sure as one of them is."""
+    p = np.array([0.7, 0.2, 0.1])
+    belief = BayesFilter(3, FusionConfig(), times=FALLBACK_TIMES)
+    posteriors = [belief.update(p, n * 100_000_000) for n in range(300)]
+    assert posteriors[0][0] == pytest.approx(0.7)
+    assert min(one[0] for one in posteriors) > 0.69
+    blind = BayesFilter(3, FusionConfig())  # nothing tells it a change from an error
+    assert blind.update(p, 0)[0] == pytest.approx(0.7)
+    assert [blind.update(p, n * 100_000_000) for n in range(1, 300)][-1][0] < 0.6
+
+
+def test_a_change_is_seen_at_once_by_the_fallback():
+    belief = BayesFilter(3, FusionConfig(), times=FALLBACK_TIMES)
+    for n in range(100):
+        belief.update(np.array([0.96, 0.02, 0.02]), n * 100_000_000)
+    after = [belief.update(np.array([0.02, 0.96, 0.02]), (100 + n) * 100_000_000)[1] for n in range(3)]
+    assert after[0] > 0.7
+    assert after[-1] > 0.9

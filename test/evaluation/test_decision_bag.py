@@ -10,7 +10,7 @@ from robot_vision_dl.data.label_messages import decode_label, message_store
 from robot_vision_dl.evaluation.evaluator import evaluate
 from robot_vision_dl.evaluation.options import EvaluationOptions, RunOptions
 
-OPTIONS = EvaluationOptions(with_values(ClassifierConfig(), {'device': 'cpu', 'decision.abstain_cost': 0.45}),
+OPTIONS = EvaluationOptions(with_values(ClassifierConfig(), {'device': 'cpu', 'decision.abstain_cost': 0.3}),
                             run=RunOptions(draws=100))
 DECISION, CLASSES = '/classifier/camera/decision', '/classifier/camera/classification'
 UNCERTAINTY = '/classifier/camera/uncertainty'

@@ -32,7 +32,7 @@ def bags(tmp_path_factory):
 
 
 def options(**run):
-    return EvaluationOptions(with_values(ClassifierConfig(), {'device': 'cpu', 'decision.abstain_cost': 0.45}),
+    return EvaluationOptions(with_values(ClassifierConfig(), {'device': 'cpu', 'decision.abstain_cost': 0.3}),
                              run=RunOptions(**{'draws': 200, **run}))
 
 
