@@ -172,13 +172,13 @@ def _score(replay, recording: Recording, pipeline: Pipeline, before: FrameTable,
         frame = Frame(topic, Header(heard.stamp_ns, ''), _NO_PICTURE, '', heard.receive_ns)
         result, = pipeline.conclude([frame], [_assessment(heard, pipeline)])
         verdict = recording.verdict(topic, frame.time_ns, frame.received_ns)
-        row = writer.add(result, topic, heard.index, targets.of(verdict, f'{recording.name} {topic}'),
-                         verdict.track or '')
+        writer.add(result, topic, heard.index, targets.of(verdict, f'{recording.name} {topic}'),
+                   verdict.track or '')
         # What the node said stands, not what follows from its probabilities here.
         label, trust = heard.decision
-        row['outcome'], row['trust'] = heard.outcome, trust
+        writer.amend(outcome=heard.outcome, trust=trust)
         if heard.outcome == 0:
-            row['fused_predicted'] = names.index(label)
+            writer.amend(fused_predicted=names.index(label))
         was = earlier.get((topic, heard.index))
         differing += was is not None and (was[0] != heard.outcome or (heard.outcome == 0 and names[was[1]] != label))
         times.append(_times(heard))

@@ -5,12 +5,12 @@ over groups, so a draw is a weighting of the groups. For two models on the same 
 keeps what both find hard out of their difference.
 """
 from dataclasses import dataclass
-from typing import Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
 from ..core.decision import Policy
-from .table import ACCEPTED, FOREIGN, UNKNOWN_TARGET, FrameTable
+from .table import ACCEPTED, FOREIGN, UNKNOWN_TARGET, Columns, FrameTable
 from .tracks import track_places
 
 FEW_GROUPS = 10
@@ -84,7 +84,7 @@ def group_frames(table: FrameTable, gap_s: float) -> Tuple[str, Tuple[str, ...],
     candidates.append(('track', tuple(name for name, _ in found), tracks))
     blocks, names = np.full(len(table), -1), []
     for places in table.cameras():
-        rows = table.rows[places]
+        rows = table.at(places)
         number = ((rows['stamp_ns'] - rows['stamp_ns'][0]) // int(BLOCK_S * 1e9)).astype(np.int64)
         where = f'{table.recordings[rows["recording"][0]]}{table.topics[rows["topic"][0]]}'
         for block in np.unique(number[labelled[places]]).tolist():
@@ -105,7 +105,7 @@ def group_sums(table: FrameTable, gap_s: float, policy: Policy) -> Groups:
     """
     by, names, groups = group_frames(table, gap_s)
     inside = groups >= 0
-    rows, groups = table.rows[inside], groups[inside]
+    rows, groups = Columns(table.rows, inside), groups[inside]
     count = len(names)
     known = rows['target'] >= 0
     accepted = rows['outcome'] == ACCEPTED
@@ -131,12 +131,12 @@ def nll_of(p_target: np.ndarray) -> np.ndarray:
     return -np.log(np.maximum(p_target, np.finfo(np.float64).tiny))
 
 
-def brier_of(rows: np.ndarray, prefix: str = '') -> np.ndarray:
+def brier_of(rows: Union[np.ndarray, Columns], prefix: str = '') -> np.ndarray:
     """sum_c (p_c - [c is the target])^2, in 0..2."""
     return rows[f'{prefix}square'] - 2 * rows[f'{prefix}p_target'] + 1
 
 
-def frame_costs(rows: np.ndarray, policy: Policy) -> np.ndarray:
+def frame_costs(rows: Union[np.ndarray, Columns], policy: Policy) -> np.ndarray:
     """Cost of the decision about each labelled frame; see :func:`group_sums`."""
     called, target = rows['fused_predicted'], rows['target']
     accepted = rows['outcome'] == ACCEPTED

@@ -8,7 +8,7 @@ import numpy as np
 from . import svg
 from .gallery import Choice, Key
 from .selective import risk_curve
-from .table import NO_LABEL, FrameTable
+from .table import NO_LABEL, Columns, FrameTable
 from .timeline import timeline
 from .verdict import count_of
 
@@ -109,7 +109,7 @@ def _reliability(model: Mapping[str, Any]) -> str:
 
 
 def _risk(model: Mapping[str, Any], table: FrameTable) -> str:
-    rows = table.rows[table.known]
+    rows = Columns(table.rows, table.known)
     lines = []
     for prefix, name, style in (('', 'single frames', 's1'), ('fused_', 'fused', 's2')):
         coverage, risk = risk_curve(rows[f'{prefix}confidence'], rows[f'{prefix}predicted'] != rows['target'])

@@ -14,7 +14,7 @@ from .calibration import equal_mass, equal_width, error_floor, in_bins
 from .metrics import class_figures, confusion_matrix
 from .ranking import auroc, average_precision, fpr_at_tpr
 from .selective import accuracy_at_coverage, aurc, coverage_at_risk, excess_aurc
-from .table import ACCEPTED, FOREIGN, UNCERTAIN, FrameTable
+from .table import ACCEPTED, FOREIGN, UNCERTAIN, Columns, FrameTable
 from .tracks import Track, steadiness, tracks_of
 
 TOP_K = (1, 2, 3, 5)
@@ -78,8 +78,8 @@ def summarise(table: FrameTable, config: ClassifierConfig, policy: Policy, confo
         'frame': None, 'fused': None, 'selective': None, 'open_set': None,
     }
     if known.any():
-        result['frame'] = answers(rows[known], table.class_names, '', seed)
-        result['fused'] = answers(rows[known], table.class_names, 'fused_', seed)
+        result['frame'] = answers(Columns(rows, known), table.class_names, '', seed)
+        result['fused'] = answers(Columns(rows, known), table.class_names, 'fused_', seed)
         wrong = rows['fused_predicted'][known] != rows['target'][known]
         result['selective'] = selective(rows['fused_confidence'][known], wrong)
     result['conformal'] = conformal(table, conformal_alpha)
@@ -106,7 +106,7 @@ def groups_json(groups: Groups) -> Dict[str, Any]:
             'sums': {name: [float(f'{value:.12g}') for value in values] for name, values in groups.sums.items()}}
 
 
-def answers(rows: np.ndarray, class_names: Sequence[str], prefix: str, seed: int) -> Dict[str, Any]:
+def answers(rows: Columns, class_names: Sequence[str], prefix: str, seed: int) -> Dict[str, Any]:
     """How good the answers to labelled frames of known classes are; at least one row."""
     target, predicted = rows['target'].astype(np.int64), rows[f'{prefix}predicted'].astype(np.int64)
     confidence, rank = rows[f'{prefix}confidence'], rows[f'{prefix}rank']
@@ -208,7 +208,7 @@ def decisions(rows: np.ndarray, labelled: np.ndarray, policy: Policy) -> Dict[st
         result.update({
             'accepted_right': int((right & labelled).sum()), 'accepted_wrong': wrong, 'abstained': n - acted,
             'coverage': number(acted / n), 'risk': number(wrong / acted) if acted else None,
-            'cost': number(frame_costs(rows[labelled], policy).mean()),
+            'cost': number(frame_costs(Columns(rows, labelled), policy).mean()),
             'cost_of_silence': number(policy.abstain_cost)})
     return result
 

@@ -1,5 +1,5 @@
 """One row a decided frame: what was known about it and what a model said; some hundred bytes, whatever C is."""
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Dict, Iterable, List, Sequence, Tuple
 
 import numpy as np
@@ -60,6 +60,12 @@ class FrameTable:
         """The rows for which ``mask`` holds."""
         return FrameTable(self.rows[mask], self.recordings, self.topics, self.tracks, self.class_names)
 
+    def at(self, places: np.ndarray) -> np.ndarray:
+        """Rows at ascending places; without a copy where they follow each other, as those of an only camera do."""
+        if len(places) and places[-1] - places[0] + 1 == len(places):
+            return self.rows[places[0]:places[-1] + 1]
+        return self.rows[places]
+
     @property
     def known(self) -> np.ndarray:
         """Frames labelled with a class; bool (n,)."""
@@ -85,18 +91,37 @@ class FrameTable:
 
 
 def join(tables: Sequence[FrameTable], class_names: Tuple[str, ...]) -> FrameTable:
-    """One table of several, one after another; tracks of different recordings stay apart."""
+    """One table of several, one after another; tracks of different recordings stay apart.
+
+    An only table is given back as it is: the rows of a long recording are not held twice.
+    """
+    if len(tables) == 1:
+        return replace(tables[0], class_names=class_names)
     recordings, topics, tracks = _Names(), _Names(), []
-    parts = []
+    joined, begin = np.zeros(sum(map(len, tables)), ROW), 0
     for table in tables:
-        rows = table.rows.copy()
+        rows = joined[begin:begin + len(table)]
+        rows[:] = table.rows
         rows['recording'] = recordings.codes(table.recordings)[rows['recording']]
         rows['topic'] = topics.codes(table.topics)[rows['topic']]
         rows['track'] = np.where(rows['track'] >= 0, rows['track'] + len(tracks), -1)
         tracks += table.tracks
-        parts.append(rows)
-    rows = np.concatenate(parts) if parts else np.zeros(0, ROW)
-    return FrameTable(rows, tuple(recordings.names), tuple(topics.names), tuple(tracks), class_names)
+        begin += len(table)
+    return FrameTable(joined, tuple(recordings.names), tuple(topics.names), tuple(tracks), class_names)
+
+
+class Columns:
+    """The columns of some rows: like ``rows[mask]``, but only the columns that are asked for are ever copied."""
+
+    def __init__(self, rows: np.ndarray, mask: np.ndarray):
+        self._rows, self._mask = rows, None if mask.all() else mask
+
+    def __getitem__(self, column: str) -> np.ndarray:
+        values = self._rows[column]
+        return values if self._mask is None else values[self._mask]
+
+    def __len__(self) -> int:
+        return len(self._rows) if self._mask is None else int(self._mask.sum())
 
 
 class _Names:
@@ -117,18 +142,16 @@ class TableWriter:
         self._recording = recording
         self._class_names = class_names
         self._topics, self._tracks = _Names(), _Names()
-        self._blocks: List[np.ndarray] = []
-        self._used = _BLOCK
+        self._rows = np.zeros(0, ROW)
+        self._used = 0
 
     def add(self, result: Result, topic: str, index: int, target: int, track: str) -> np.void:
-        """Add a decided frame and return its row; ``track`` is empty where nobody says."""
-        if self._used == _BLOCK:
-            self._blocks.append(np.zeros(_BLOCK, ROW))
-            self._used = 0
-        block = self._blocks[-1]
+        """Add a decided frame and return a copy of its row; ``track`` is empty where nobody says."""
+        if self._used == len(self._rows):
+            self._resize(self._used + _BLOCK)
         assessment, decision, frame = result.assessment, result.decision, result.frame
         ood, members = assessment.ood, assessment.conformal_set
-        block[self._used] = (
+        self._rows[self._used] = (
             0, self._topics.code(topic), self._tracks.code(track) if track else -1, index, frame.time_ns,
             frame.received_ns, target,
             *_said(assessment.probabilities, target),
@@ -137,13 +160,22 @@ class TableWriter:
             0 if members is None else len(members), -1 if members is None or target < 0 else target in members,
             *_said(result.posterior, target), OUTCOMES.index(decision.outcome), decision.confidence)
         self._used += 1
-        return block[self._used - 1]
+        return self._rows[self._used - 1].copy()
+
+    def amend(self, **columns: object) -> None:
+        """Put other values into columns of the row that was added last."""
+        for column, value in columns.items():
+            self._rows[column][self._used - 1] = value
 
     def table(self) -> FrameTable:
-        """Everything that was added."""
-        blocks = [*self._blocks[:-1], self._blocks[-1][:self._used]] if self._blocks else [np.zeros(0, ROW)]
-        return FrameTable(np.concatenate(blocks), (self._recording,), tuple(self._topics.names),
-                          tuple(self._tracks.names), self._class_names)
+        """Everything that was added; nothing more can be."""
+        self._resize(self._used)
+        return FrameTable(self._rows, (self._recording,), tuple(self._topics.names), tuple(self._tracks.names),
+                          self._class_names)
+
+    def _resize(self, length: int) -> None:
+        # In place: the operating system moves the pages, so the rows are never held twice. Nobody else holds them yet.
+        self._rows.resize(length, refcheck=False)
 
 
 def _said(p: np.ndarray, target: int) -> Tuple[int, float, float, float, int]:

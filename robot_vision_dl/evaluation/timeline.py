@@ -27,9 +27,9 @@ def timeline(table: FrameTable, places: np.ndarray, strip: Sequence[Tuple[int, b
         needed: fused probability from which a label is accepted; NaN where that differs from class to class.
         gap_s: frames further apart are not joined.
     """
-    rows = table.rows[places]
-    order = np.argsort(rows['stamp_ns'], kind='stable')
-    rows = rows[order]
+    rows = table.at(places)
+    if (np.diff(rows['stamp_ns']) < 0).any():
+        rows = rows[np.argsort(rows['stamp_ns'], kind='stable')]
     start, stop = int(rows['stamp_ns'][0]), int(rows['stamp_ns'][-1])
     times = (rows['stamp_ns'] - start) / 1e9
     step = float(np.median(np.diff(times))) if len(times) > 1 else 0.1
@@ -55,8 +55,8 @@ def timeline(table: FrameTable, places: np.ndarray, strip: Sequence[Tuple[int, b
         names = [table.label(int(target)) for target in rows['target']]
         out.append(_lane('labelled', y, segments(names, times, length, gap), x, colours))
         y += 26
-    said = [table.class_names[row['fused_predicted']] if row['outcome'] == ACCEPTED
-            else ('uncertain', 'unknown')[row['outcome'] - 1] for row in rows]
+    said = [table.class_names[called] if outcome == ACCEPTED else ('uncertain', 'unknown')[outcome - 1]
+            for called, outcome in zip(rows['fused_predicted'].tolist(), rows['outcome'].tolist())]
     out.append(_lane('decided', y, segments(said, times, length, gap), x, colours))
     y += 32
     out.append(_posterior(rows, times, length, gap, needed, y, x))

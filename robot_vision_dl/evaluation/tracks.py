@@ -3,7 +3,7 @@
 Where labels name no tracks, a stretch of frames with the same label, without a gap, counts as one.
 """
 from dataclasses import dataclass
-from typing import Dict, List, Tuple
+from typing import List, Tuple
 
 import numpy as np
 
@@ -43,36 +43,34 @@ class Track:
 
 def track_places(table: FrameTable, gap_s: float) -> List[Tuple[str, np.ndarray]]:
     """(name, rows) of each track of labelled frames, in the order of their first rows."""
-    found: Dict[Tuple, List[int]] = {}
+    found: List[Tuple[str, np.ndarray]] = []
     for places in table.cameras():
-        rows = table.rows[places]
+        rows = table.at(places)
         named = rows['track'] >= 0
         new = np.ones(len(rows), bool)
         new[1:] = ((rows['target'][1:] != rows['target'][:-1]) | named[:-1]
                    | (np.abs(np.diff(rows['stamp_ns'])) > gap_s * NS_PER_S))
-        stretch = np.cumsum(new)
-        recording, topic = int(rows['recording'][0]), int(rows['topic'][0])
-        for place, row, number in zip(places.tolist(), rows, stretch.tolist()):
-            if row['target'] == NO_LABEL:
-                continue
-            # The same object may be in view of several cameras: each sees a track of its own.
-            key = (recording, topic, int(row['track']), int(row['target'])) if row['track'] >= 0 else (
-                recording, topic, 'stretch', number)
-            found.setdefault(key, []).append(place)
-    named_tracks = []
-    for (recording, topic, *which), places in found.items():
-        where = f'{table.recordings[recording]}{table.topics[topic]}'
-        label = table.label(int(table.rows['target'][places[0]]))
-        own = table.tracks[which[0]] if which[0] != 'stretch' else f'{label} {int(table.rows["index"][places[0]])}'
-        named_tracks.append((f'{where} {own}', np.array(places)))
-    return sorted(named_tracks, key=lambda item: item[1][0])
+        # The same object may be in view of several cameras: each sees a track of its own.
+        codes = np.where(named, rows['track'].astype(np.int64) * (len(table.class_names) + 1) + rows['target'] + 1,
+                         -np.cumsum(new))
+        labelled = np.flatnonzero(rows['target'] != NO_LABEL)
+        order = labelled[np.argsort(codes[labelled], kind='stable')]
+        if not len(order):
+            continue
+        where = f'{table.recordings[int(rows["recording"][0])]}{table.topics[int(rows["topic"][0])]}'
+        for part in np.split(order, np.flatnonzero(np.diff(codes[order])) + 1):
+            row = rows[part[0]]
+            own = table.tracks[row['track']] if row['track'] >= 0 else (
+                f'{table.label(int(row["target"]))} {int(row["index"])}')
+            found.append((f'{where} {own}', places[part]))
+    return sorted(found, key=lambda item: item[1][0])
 
 
 def tracks_of(table: FrameTable, gap_s: float) -> List[Track]:
     """All tracks of a table; ``gap_s``: frames further apart than this are of different stretches."""
     result = []
     for name, places in track_places(table, gap_s):
-        rows = table.rows[places]
+        rows = table.at(places)
         target = int(rows['target'][0])
         classes, first, counts = np.unique(rows['fused_predicted'], return_index=True, return_counts=True)
         majority = int(classes[np.lexsort((first, -counts))[0]])
@@ -114,7 +112,7 @@ def steadiness(table: FrameTable, gap_s: float) -> Steadiness:
     """Changes and recoveries over all cameras; across gaps longer than ``gap_s`` nothing is counted."""
     seconds, changes, recoveries = 0.0, 0, []
     for places in table.cameras():
-        rows = table.rows[places]
+        rows = table.at(places)
         steps_s = np.diff(rows['stamp_ns']) / NS_PER_S
         near = (steps_s >= 0) & (steps_s <= gap_s)
         seconds += float(steps_s[near].sum())
@@ -122,15 +120,20 @@ def steadiness(table: FrameTable, gap_s: float) -> Steadiness:
         changes += int(((said[1:] != said[:-1]) & near).sum())
         wrong = (rows['outcome'] == ACCEPTED) & (rows['target'] != NO_LABEL) & (
             rows['fused_predicted'] != rows['target'])
-        begin = None
-        for place in range(len(rows)):
-            if wrong[place] and begin is None:
-                begin = place
-            ends = begin is not None and (not wrong[place] or (place > begin and not near[place - 1]))
-            if ends:
+        begin, stamps = None, rows['stamp_ns']
+        for place in _turns(wrong, near):
+            if begin is not None:
                 last = place if near[place - 1] else place - 1
-                recoveries.append((rows['stamp_ns'][last] - rows['stamp_ns'][begin]) / NS_PER_S)
-                begin = place if wrong[place] else None
+                recoveries.append((stamps[last] - stamps[begin]) / NS_PER_S)
+            begin = place if wrong[place] else None
         if begin is not None:
-            recoveries.append((rows['stamp_ns'][-1] - rows['stamp_ns'][begin]) / NS_PER_S)
+            recoveries.append((stamps[-1] - stamps[begin]) / NS_PER_S)
     return Steadiness(seconds, changes, np.array(recoveries, np.float64))
+
+
+def _turns(wrong: np.ndarray, near: np.ndarray) -> List[int]:
+    """Places at which a stretch of wrong frames begins or ends, or one is cut by a gap."""
+    turns = np.zeros(len(wrong), bool)
+    turns[:1] = wrong[:1]
+    turns[1:] = (wrong[1:] != wrong[:-1]) | (wrong[1:] & ~near)
+    return np.flatnonzero(turns).tolist()
