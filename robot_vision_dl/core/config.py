@@ -5,9 +5,11 @@ Every field carries its description and range; the node's ROS parameters, their 
 exists is valid. Facts about weights (preprocessing, temperature, thresholds) live in the bundle instead.
 """
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
+from functools import cached_property
 from math import isfinite
 from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
+from .camera_settings import Region, rates_of, regions_of
 from .errors import ConfigError
 
 
@@ -169,6 +171,13 @@ class ClassifierConfig:
     image_transport: str = option(
         'raw', 'raw: sensor_msgs/Image; compressed, compressedDepth: sensor_msgs/CompressedImage under <topic>/<this>',
         choices=('raw', 'compressed', 'compressedDepth'), at_configure=True)
+    regions_of_interest: str = option(
+        '', 'the part of the picture that is looked at, in pixels: "320x240+100+50" (width, height, offsets from the '
+        'left and the top) for every camera, or "front=320x240+100+50, rear=640x200+0+280"; empty: all of it')
+    max_rate_hz: float = option(
+        0.0, 'frames of a camera beyond this rate, by their stamps, are left out before they are decoded, and counted '
+        'as rate_limited; 0: none', minimum=0.0, maximum=10000.0)
+    max_rates_hz: str = option('', 'cameras with a highest rate of their own: "front=10, rear=5"')
     max_batch: int = option(8, 'frames of several cameras that may share one forward pass', minimum=1, maximum=256)
     top_k: int = option(5, 'classes in a classification message', minimum=1, maximum=100000)
     class_id_as_index: bool = option(False, 'class_id is the index as text, as label_info maps it, not the name')
@@ -196,10 +205,23 @@ class ClassifierConfig:
                 if not name:
                     raise ConfigError(f'{kind}: a name is empty')
         camera_groups(self.fusion.groups, self.cameras)
+        regions_of(self.regions_of_interest, self.cameras)
+        rates_of(self.max_rates_hz, self.cameras)
         for name in self.cameras:
             if not (name.replace('_', 'a').isalnum() and name.isascii() and not name[0].isdigit()):
                 raise ConfigError(f'cameras: {name!r} cannot be part of a topic name; use letters, digits and _, '
                                   'not beginning with a digit')
+
+
+    @cached_property
+    def regions(self) -> Dict[str, Region]:
+        """The region of interest of each camera that has one."""
+        return regions_of(self.regions_of_interest, self.cameras)
+
+    @cached_property
+    def rates_hz(self) -> Dict[str, float]:
+        """The highest rate of each camera; 0: any."""
+        return {**dict.fromkeys(self.cameras, self.max_rate_hz), **rates_of(self.max_rates_hz, self.cameras)}
 
 
 def camera_groups(text: str, cameras: Sequence[str]) -> Dict[str, Tuple[str, ...]]:

@@ -8,10 +8,11 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Callable, Deque, Dict, List, Mapping, Optional, Sequence
 
+from .camera_settings import RateLimit
 from .config import ClassifierConfig
 from .errors import ConfigError, ImageError
-from .intake import StampOrder, read_frame
-from .mailbox import BACKWARDS, Account, Mailbox
+from .intake import StampOrder, read_frame, time_of
+from .mailbox import BACKWARDS, RATE_LIMITED, Account, Mailbox
 from .pipeline import Pipeline
 from .types import Frame, ImageMessage, Result
 
@@ -66,6 +67,7 @@ class Engine:
         self._on_drop = on_drop
         self._mailbox = Mailbox(config.cameras)
         self._order = StampOrder(config.fusion)
+        self._rate = RateLimit()
         self._timings: Dict[str, Deque[Timing]] = {camera: deque(maxlen=1000) for camera in config.cameras}
         self._last_result: Dict[str, Result] = {}
         self._replacement: Optional[Pipeline] = None
@@ -155,7 +157,12 @@ class Engine:
 
     def _decode(self, camera: str, received: Received) -> Optional[Frame]:
         try:
-            frame = read_frame(camera, received.parse, received.buffer, received.received_ns, self._config.image)
+            message = received.parse(received.buffer)
+            if not self._rate.allows(camera, time_of(message, received.received_ns), self._config.rates_hz[camera]):
+                self._mailbox.dropped(camera, RATE_LIMITED)  # as wished, so nothing is said
+                return None
+            frame = read_frame(camera, message, received.received_ns, self._config.image,
+                               self._config.regions.get(camera))
         except ImageError as error:
             self._drop(camera, error.reason, str(error))
             return None

@@ -19,6 +19,7 @@ IMAGE_REASONS = (
     'step',  # rows shorter than their pixels
     'compressed',  # neither JPEG nor PNG nor compressedDepth, or damaged
     'no_valid_depth',  # a depth image without a single reading
+    'region',  # smaller than the region of interest
 )
 """Every value of :attr:`ImageError.reason`."""
 

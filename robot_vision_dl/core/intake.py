@@ -1,29 +1,38 @@
 """From image messages to frames in order: what the live node and the evaluation of a bag do alike."""
-from typing import Callable, Dict, Optional
+from typing import Dict, Optional
 
 from .config import FusionConfig, ImageConfig
+from .errors import ImageError
 from .image import decode
-from .types import CompressedImage, Frame, ImageMessage
+from .types import CompressedImage, Frame, ImageMessage, Region
 
 
-def read_frame(camera: str, parse: Callable[[bytes], ImageMessage], buffer: bytes, received_ns: int,
-               config: ImageConfig) -> Frame:
-    """A frame from a serialized message.
+def read_frame(camera: str, message: ImageMessage, received_ns: int, config: ImageConfig,
+               region: Optional[Region] = None) -> Frame:
+    """A frame from an image message.
 
     Args:
         camera: name of the camera.
-        parse: turns the buffer into an image message.
-        buffer: serialized bytes.
+        message: as parsed.
         received_ns: when it arrived, or was recorded.
         config: how images are read.
+        region: the part of the picture that is looked at; None: all of it.
 
     Raises:
-        ImageError: the bytes are no image that can be used; ``reason`` says why.
+        ImageError: the message is no image that can be used, or smaller than the region; ``reason`` says why.
     """
-    message = parse(buffer)
     picture = decode(message, config)
+    if region is not None and (region.x_offset + region.width > picture.width
+                               or region.y_offset + region.height > picture.height):
+        raise ImageError('region', f'the region of interest {region} reaches beyond the picture of {picture.width}x'
+                         f'{picture.height}; change the parameter regions_of_interest')
     encoding = message.format if isinstance(message, CompressedImage) else message.encoding
-    return Frame(camera, message.header, picture, encoding, received_ns)
+    return Frame(camera, message.header, picture, encoding, received_ns, region)
+
+
+def time_of(message: ImageMessage, received_ns: int) -> int:
+    """When the picture was taken; when it arrived, for drivers that leave the stamp at zero."""
+    return message.header.stamp_ns or received_ns
 
 
 class StampOrder:

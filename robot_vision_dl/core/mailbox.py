@@ -12,6 +12,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 REPLACED = 'replaced_by_newer'
 BACKWARDS = 'stamp_backwards'
 INACTIVE = 'node_inactive'
+RATE_LIMITED = 'rate_limited'
 
 
 @dataclass

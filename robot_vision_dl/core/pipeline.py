@@ -146,10 +146,17 @@ class Pipeline:
         results = []
         for frame, assessment in zip(frames, assessments):
             posterior, unknown, decision = self._fuse_and_decide(frame, assessment)
-            region = visible_region(self.bundle.preprocessing, frame.picture.height, frame.picture.width)
+            region = self._looked_at(frame)
             results.append(Result(frame, assessment, posterior, decision, self.bundle.class_names, region,
                                   unknown_probability=unknown))
         return results
+
+    def _looked_at(self, frame: Frame) -> Tuple[int, int, int, int]:
+        """(top, left, bottom, right) of what the network sees, in pixels of the whole picture."""
+        seen = frame.seen
+        top, left, bottom, right = visible_region(self.bundle.preprocessing, seen.height, seen.width)
+        down, along = (frame.region.y_offset, frame.region.x_offset) if frame.region else (0, 0)
+        return top + down, left + along, bottom + down, right + along
 
     @torch.inference_mode()
     def assess(self, frames: Sequence[Frame], batch: Optional[torch.Tensor] = None) -> List[Assessment]:
@@ -160,7 +167,7 @@ class Pipeline:
                      watch: '_StopWatch') -> List[Assessment]:
         with watch.stage('preprocess'):
             if batch is None:
-                batch = self.preprocess([frame.picture for frame in frames])
+                batch = self.preprocess([frame.seen for frame in frames])
         with watch.stage('forward'):
             prediction, thinned = self._dropout(batch) if self._dropout else (self.network(batch), None)
         with watch.stage('uncertainty'):

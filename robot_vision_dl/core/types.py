@@ -92,6 +92,19 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Region:
+    """A part of a picture, in pixels; fields as in ``sensor_msgs/RegionOfInterest``."""
+
+    x_offset: int
+    y_offset: int
+    height: int
+    width: int
+
+    def __str__(self) -> str:
+        return f'{self.width}x{self.height}+{self.x_offset}+{self.y_offset}'
+
+
+@dataclass(frozen=True)
 class Frame:
     """One picture of one camera, on its way to a decision.
 
@@ -101,6 +114,7 @@ class Frame:
         picture: decoded pixels.
         encoding: the encoding the picture arrived in, for reports.
         received_ns: when the message arrived, by the clock that stamps are compared with.
+        region: the part of the picture that is looked at, within it; None: all of it.
     """
 
     camera: str
@@ -108,6 +122,16 @@ class Frame:
     picture: Picture
     encoding: str
     received_ns: int = 0
+    region: Optional[Region] = None
+
+    @property
+    def seen(self) -> Picture:
+        """The part of the picture that is looked at, a view."""
+        if self.region is None:
+            return self.picture
+        top, left = self.region.y_offset, self.region.x_offset
+        pixels = self.picture.pixels[top:top + self.region.height, left:left + self.region.width]
+        return Picture(pixels, self.picture.order)
 
     @property
     def time_ns(self) -> int:

@@ -3,17 +3,18 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from typing import Deque, Dict, Iterator, List, NamedTuple, Sequence, Tuple, Union
+from typing import Deque, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import torch
 
 from ..core import cdr
+from ..core.camera_settings import RateLimit
 from ..core.config import ClassifierConfig
 from ..core.errors import ImageError
-from ..core.intake import StampOrder, read_frame
-from ..core.mailbox import BACKWARDS
+from ..core.intake import StampOrder, read_frame, time_of
+from ..core.mailbox import BACKWARDS, RATE_LIMITED
 from ..core.preprocess import Preprocessor
-from ..core.types import Frame
+from ..core.types import Frame, ImageMessage
 from ..data.bag_types import COMPRESSED_IMAGE
 from ..data.bags import BagImage, BagReader
 from .recordings import Recording
@@ -71,6 +72,7 @@ class Feed:
         self._recording, self._config, self._size = recording, config, size
         self._preprocessors = list(preprocessors)
         self._order = StampOrder(config.fusion)
+        self._rate = RateLimit()
         self._threads, self._ahead_bytes = threads, ahead_bytes
         self._pool = ThreadPoolExecutor(threads, 'decode', initializer=torch.set_num_threads, initargs=(1,))
         self._reader = BagReader(recording.path)
@@ -103,25 +105,48 @@ class Feed:
                 return
             yield self._in_order(waiting.popleft().result())
 
-    def _numbered(self) -> Iterator[Tuple[BagImage, int]]:
+    def _numbered(self) -> Iterator[Tuple[BagImage, int, bool]]:
+        """Messages, which of its topic each is, and whether it comes sooner than the camera's highest rate allows."""
         seen: Dict[str, int] = {}
         for message in self._reader.image_messages(self._recording.topics):
             index = seen.get(message.topic, 0)
             seen[message.topic] = index + 1
-            yield message, index
+            yield message, index, self._comes_too_soon(message)
+
+    def _comes_too_soon(self, message: BagImage) -> bool:
+        rate_hz = self._config.rates_hz.get(self._camera_of(message.topic), self._config.max_rate_hz)
+        if not rate_hz:
+            return False
+        try:
+            time_ns = time_of(_parsed(message), message.receive_ns)
+        except ImageError:
+            return False  # said when it is decoded
+        return not self._rate.allows(message.topic, time_ns, rate_hz)
+
+    def _camera_of(self, topic: str) -> Optional[str]:
+        """The deployment's camera of a topic; its only camera stands for every topic."""
+        cameras = self._config.cameras
+        named = {name.lstrip('/'): camera for camera, name in zip(cameras, self._config.image_topics)}
+        topic = topic.lstrip('/')
+        return named.get(topic, named.get(topic.rpartition('/')[0], cameras[0] if len(cameras) == 1 else None))
 
     @torch.inference_mode()
-    def _prepare(self, chunk: Sequence[Tuple[BagImage, int]]) -> Tuple[List[Union[FedFrame, Drop]], List[torch.Tensor]]:
+    def _prepare(self, chunk: Sequence[Tuple[BagImage, int, bool]]
+                 ) -> Tuple[List[Union[FedFrame, Drop]], List[torch.Tensor]]:
         """On a thread of the pool: frames or drops in their order, and the tensors of the frames."""
         entries: List[Union[FedFrame, Drop]] = []
-        for message, index in chunk:
-            parse = cdr.decode_compressed_image if message.msgtype == COMPRESSED_IMAGE else cdr.decode_image
+        for message, index, too_soon in chunk:
+            if too_soon:
+                entries.append(Drop(message.topic, index, message.receive_ns, RATE_LIMITED,
+                                    'it comes sooner after the one before than the highest rate allows'))
+                continue
             try:
-                frame = read_frame(message.topic, parse, message.cdr, message.receive_ns, self._config.image)
+                frame = read_frame(message.topic, _parsed(message), message.receive_ns, self._config.image,
+                                   self._config.regions.get(self._camera_of(message.topic)))
                 entries.append(FedFrame(frame, message, index))
             except ImageError as error:
                 entries.append(Drop(message.topic, index, message.receive_ns, error.reason, str(error)))
-        pictures = [entry.frame.picture for entry in entries if isinstance(entry, FedFrame)]
+        pictures = [entry.frame.seen for entry in entries if isinstance(entry, FedFrame)]
         return entries, self._tensors(pictures) if pictures else []
 
     def _tensors(self, pictures: Sequence) -> List[torch.Tensor]:
@@ -155,3 +180,8 @@ class Feed:
             self._batch_bytes = sum(fed.frame.picture.pixels.nbytes + len(fed.message.cdr) for fed in frames) + sum(
                 {id(tensor): tensor.nelement() * tensor.element_size() for tensor in tensors}.values())
         return Batch(frames, tensors, drops)
+
+
+def _parsed(message: BagImage) -> ImageMessage:
+    parse = cdr.decode_compressed_image if message.msgtype == COMPRESSED_IMAGE else cdr.decode_image
+    return parse(message.cdr)

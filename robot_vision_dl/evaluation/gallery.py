@@ -47,7 +47,7 @@ class Choice:
 
 def thumbnail(frame: Frame) -> bytes:
     """JPEG of a frame, 168 pixels wide."""
-    picture = frame.picture
+    picture = frame.seen
     # A view that is shrunk first: converting the colours of a large picture takes longer.
     scale = THUMB_WIDTH / picture.width
     small = cv2.resize(np.ascontiguousarray(picture.pixels), (THUMB_WIDTH, max(1, round(picture.height * scale))),

@@ -8,7 +8,7 @@ from .camera import CameraInput
 from .messages import key_values
 from ..core.config import ClassifierConfig
 from ..core.engine import Engine
-from ..core.mailbox import REPLACED, Account
+from ..core.mailbox import RATE_LIMITED, REPLACED, Account
 from ..core.pipeline import Pipeline
 
 
@@ -73,11 +73,11 @@ class CameraHealth:
                 return DiagnosticStatus.STALE, f'stale: nobody publishes on {values["topic"]}'
             return DiagnosticStatus.STALE, (f'stale: no frame for {silent_s:.1f} s although somebody publishes on '
                                             f'{values["topic"]}; try `robot-vision doctor {values["topic"]}`')
-        bad = {reason: count for reason, count in newly_dropped.items() if reason != REPLACED}
+        bad = {reason: count for reason, count in newly_dropped.items() if reason not in (REPLACED, RATE_LIMITED)}
         if bad:
             return DiagnosticStatus.WARN, 'frames that cannot be used: ' + ', '.join(
                 f'{count} {reason}' for reason, count in sorted(bad.items()))
-        if newly_dropped:
+        if newly_dropped[REPLACED]:
             return DiagnosticStatus.WARN, (f'slower than the camera: {newly_dropped[REPLACED]} frames replaced by '
                                            f'newer ones, {values["rate_out_hz"]:.1f} of '
                                            f'{values["rate_in_hz"]:.1f} Hz decided')

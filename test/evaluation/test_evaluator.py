@@ -47,7 +47,7 @@ def test_the_pipeline_of_the_live_node_frame_by_frame_decides_the_same(model, ba
     expected = []
     with BagReader(bags[0]) as reader:
         for index, message in enumerate(reader.image_messages()):
-            frame = read_frame('camera', cdr.decode_image, message.cdr, message.receive_ns, ClassifierConfig().image)
+            frame = read_frame('camera', cdr.decode_image(message.cdr), message.receive_ns, ClassifierConfig().image)
             result, = pipeline.process([frame])
             expected.append((index, ('accepted', 'uncertain', 'unknown').index(result.decision.outcome.value),
                              result.decision.class_index))
@@ -70,6 +70,20 @@ def test_twice_gives_the_same_bytes_and_so_do_two_processes(model, bags, tmp_pat
     for other in 'bc':
         assert (tmp_path / other / METRICS).read_bytes() == metrics
         assert (tmp_path / other / 'frames.csv').read_bytes() == (tmp_path / 'a' / 'frames.csv').read_bytes()
+
+
+def test_rate_and_region_of_the_deployment_hold_here_too(model, bags):
+    settings = {'device': 'cpu', 'max_rate_hz': 5.0, 'regions_of_interest': '30x20+2+3'}
+    half = evaluate(bags[:1], [model], EvaluationOptions(with_values(ClassifierConfig(), settings)))
+    table, = half.tables.values()
+    assert list(table.rows['index']) == list(range(0, 60, 2))
+    region = ClassifierConfig(regions_of_interest='30x20+2+3').regions['camera']
+    pipeline = Pipeline.load(with_values(ClassifierConfig(), {'device': 'cpu', 'model': model}))
+    with BagReader(bags[0]) as reader:
+        message = next(iter(reader.image_messages()))
+    frame = read_frame('camera', cdr.decode_image(message.cdr), message.receive_ns, ClassifierConfig().image, region)
+    assert pipeline.process([frame])[0].assessment.probabilities.max() == pytest.approx(
+        table.rows['confidence'][0], abs=1e-5)
 
 
 @pytest.mark.slow

@@ -1,0 +1,91 @@
+"""What may differ from camera to camera, as text that fits a ROS parameter: ``'10'`` or ``'front=10, rear=5'``."""
+import re
+from typing import Callable, Dict, Optional, Sequence, TypeVar
+
+from .errors import ConfigError
+from .types import Region
+
+Value = TypeVar('Value')
+SLACK = 0.1  # of a period: so much a frame may come early
+_GEOMETRY = re.compile(r'([0-9]+)x([0-9]+)(?:\+([0-9]+)\+([0-9]+))?')
+
+
+def regions_of(text: str, cameras: Sequence[str]) -> Dict[str, Region]:
+    """The region of interest of each camera that has one.
+
+    Args:
+        text: WxH+X+Y (as X11 writes a geometry) for every camera, or ``camera=WxH+X+Y`` separated by commas.
+        cameras: that there are.
+
+    Raises:
+        ConfigError: ``text`` names what is no camera, or no region.
+    """
+    return _per_camera('regions_of_interest', text, cameras, _region)
+
+
+def rates_of(text: str, cameras: Sequence[str]) -> Dict[str, float]:
+    """The highest rate in Hz of each camera that has one; ``text`` is ``camera=HZ``, separated by commas.
+
+    Raises:
+        ConfigError: ``text`` names what is no camera, or no rate.
+    """
+    return _per_camera('max_rates_hz', text, cameras, _rate)
+
+
+def _region(text: str) -> Optional[Region]:
+    match = _GEOMETRY.fullmatch(text)
+    if match is None:
+        return None
+    width, height, x_offset, y_offset = (int(group or 0) for group in match.groups())
+    return Region(x_offset, y_offset, height, width) if width and height else None
+
+
+def _rate(text: str) -> Optional[float]:
+    try:
+        rate = float(text)
+    except ValueError:
+        return None
+    return rate if 0 < rate < float('inf') else None
+
+
+def _per_camera(setting: str, text: str, cameras: Sequence[str], parse: Callable[[str], Optional[Value]]
+                ) -> Dict[str, Value]:
+    expected = {'regions_of_interest': 'WIDTHxHEIGHT+X+Y in pixels', 'max_rates_hz': 'a rate above 0 in Hz'}[setting]
+    found: Dict[str, Value] = {}
+    for part in filter(None, (part.strip() for part in text.split(','))):
+        name, equals, value = (word.strip() for word in part.rpartition('='))
+        if equals and name not in cameras:
+            raise ConfigError(f'{setting}: {name!r} is not a camera; there are {", ".join(cameras)}')
+        parsed = parse(value)
+        if parsed is None:
+            raise ConfigError(f'{setting}: expected {expected}, or camera=..., got {part!r}')
+        for camera in [name] if equals else cameras:
+            if camera in found:
+                raise ConfigError(f'{setting}: {camera!r} is given more than one')
+            found[camera] = parsed
+    return found
+
+
+class RateLimit:
+    """Lets at most so many frames a second of each camera through, evenly.
+
+    What is due stands on a grid: a camera at 30 Hz that may give 10 gives 10, also where its frames come a little early
+    or late.
+    """
+
+    def __init__(self):
+        self._due_ns: Dict[str, float] = {}
+
+    def allows(self, camera: str, time_ns: int, rate_hz: float) -> bool:
+        """Whether a frame of this time may pass, which then counts as passed; ``rate_hz`` 0: any may."""
+        if not rate_hz:
+            return True
+        period_ns = 1e9 / rate_hz
+        due_ns = self._due_ns.get(camera, float('-inf'))
+        # Further ahead than a period, time has gone back: a recording that began anew.
+        if due_ns - period_ns * (1 + SLACK) <= time_ns < due_ns - period_ns * SLACK:
+            return False
+        late_ns = time_ns - due_ns
+        on_grid = -SLACK * period_ns <= late_ns < period_ns
+        self._due_ns[camera] = due_ns + period_ns if on_grid else time_ns + period_ns
+        return True

@@ -1,0 +1,99 @@
+"""What may differ from camera to camera, and what happens when there are too many, over real DDS."""
+import itertools
+import os
+
+import pytest
+
+pytest.importorskip('rclpy', reason='rclpy is not installed')
+pytest.importorskip('vision_msgs.msg', reason='vision_msgs is not installed')
+
+from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
+from node_harness import NodeProcess, Peer, environment, raw_image, small_bundle  # noqa: E402
+from robot_vision_dl.cli.processes import Children  # noqa: E402
+from robot_vision_dl.core.bundle_writer import save_bundle  # noqa: E402
+from robot_vision_dl.core.network import build_network  # noqa: E402
+from robot_vision_dl.core.preprocess import Preprocessing  # noqa: E402
+from sensor_msgs.msg import Image  # noqa: E402
+from vision_msgs.msg import Classification  # noqa: E402
+
+SECOND = 1_000_000_000
+
+
+@pytest.fixture()
+def peer(ros_domain):
+    os.environ.update({key: value for key, value in environment(ros_domain).items() if 'PROFILES_FILE' in key})
+    peer = Peer(ros_domain)
+    yield peer
+    peer.close()
+
+
+@pytest.fixture()
+def start(ros_domain, tmp_path):
+    with Children(environment(ros_domain)) as children:
+        def starter(*arguments):
+            if '--model' not in arguments:
+                arguments = ('--model', str(small_bundle(tmp_path / 'model')), *arguments)
+            return NodeProcess(children, tmp_path / 'node.log', 'run', *arguments)
+        yield starter
+
+
+def slow_bundle(folder):
+    """An untrained ResNet-18, which takes longer for a picture than eight cameras leave it."""
+    save_bundle(folder, build_network('resnet18', 3), ('cup', 'mug', 'bowl'),
+                Preprocessing(0, (224, 224), (0.5,) * 3, (0.5,) * 3), temperature=1.0)
+    return folder
+
+
+def account(diagnostics, camera):
+    for message in reversed(diagnostics):
+        for status in message.status:
+            if status.name.endswith(f'camera {camera}'):
+                return {item.key: item.value for item in status.values}
+    return {}
+
+
+def test_rate_is_limited_by_the_stamps_and_a_region_outside_is_a_counted_reason(start, peer):
+    names = ('front', 'rear')
+    start(*itertools.chain.from_iterable(('--camera', f'{name}:=/{name}/image') for name in names), '--ros-args',
+          '-p', 'max_rates_hz:=front=10', '-p', 'regions_of_interest:=rear=640x480+0+0')
+    decisions = peer.listen(Classification, '/classifier/front/decision')
+    diagnostics = peer.listen(DiagnosticArray, '/diagnostics')
+    cameras = {name: peer.publisher(Image, f'/{name}/image') for name in names}
+    stamps = itertools.count(SECOND, SECOND // 30)
+
+    def send():
+        stamp = next(stamps)
+        for camera in cameras.values():
+            camera.publish(raw_image(stamp))
+    peer.wait(lambda: send() or account(diagnostics, 'rear').get('dropped_region'), 'a picture smaller than the region')
+    peer.wait(lambda: send() or int(account(diagnostics, 'front').get('dropped_rate_limited', 0)) > 30
+              and len(decisions) > 5, 'limited frames')
+    taken = sorted({(message.header.stamp.sec * SECOND + message.header.stamp.nanosec) for message in decisions})
+    assert len(taken) <= 10 * (taken[-1] - taken[0]) / SECOND + 2
+    front = account(diagnostics, 'front')
+    dropped = sum(int(value) for key, value in front.items() if key.startswith('dropped_'))
+    assert int(front['received']) - int(front['decided']) - dropped in (0, 1, 2)
+    assert int(account(diagnostics, 'rear')['decided']) == 0
+
+
+def test_eight_cameras_that_are_too_many_are_served_evenly(start, peer, tmp_path):
+    names = [f'camera{index}' for index in range(8)]
+    start('--model', str(slow_bundle(tmp_path / 'slow')), *itertools.chain.from_iterable(
+        ('--camera', f'{name}:=/{name}/image') for name in names), '--ros-args', '-p', 'max_batch:=2')
+    diagnostics = peer.listen(DiagnosticArray, '/diagnostics')
+    cameras = [peer.publisher(Image, f'/{name}/image') for name in names]
+    stamps = itertools.count(SECOND, SECOND // 1000)
+
+    def flooded():
+        stamp = next(stamps)
+        for camera in cameras:
+            camera.publish(raw_image(stamp))
+        found = [account(diagnostics, name) for name in names]
+        return all(int(values.get('decided', 0)) > 40 and int(values.get('dropped_replaced_by_newer', 0)) > 20
+                   for values in found) and found
+    found = peer.wait(flooded, 'more than can be decided from every camera')
+    counts = [int(values['decided']) for values in found]
+    assert max(counts) - min(counts) <= 0.05 * max(counts) + 4
+    for values in found:
+        dropped = sum(int(value) for key, value in values.items() if key.startswith('dropped_'))
+        assert 0 <= int(values['received']) - int(values['decided']) - dropped <= 2
