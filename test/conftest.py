@@ -9,6 +9,9 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 # For what several tests share, e.g. bag_samples.py; pytest 6 (ROS 2 Humble) does not know `pythonpath`.
 sys.path.append(str(Path(__file__).resolve().parent))
 
+import agreement  # noqa: E402
+from agreement import agrees  # noqa: E402,F401
+
 
 @pytest.fixture(scope='session')
 def shared_data() -> Path:
@@ -33,3 +36,8 @@ def ros_domain() -> int:
         del os.environ['ROS_DOMAIN_ID']
     else:
         os.environ['ROS_DOMAIN_ID'] = before
+
+
+def pytest_terminal_summary(terminalreporter):
+    """The table of :mod:`agreement`."""
+    agreement.summary(terminalreporter)

@@ -12,7 +12,7 @@ def widths(confidence, right):
 
 
 @pytest.mark.parametrize('seed', range(10))
-def test_equal_width_is_that_of_torchmetrics_and_of_the_core(seed):
+def test_equal_width_is_that_of_torchmetrics_and_of_the_core(seed, agrees):
     functional = pytest.importorskip('torchmetrics.functional', reason='torchmetrics is the reference')
     import torch
     p = random_probabilities(500, 5, seed)
@@ -21,7 +21,7 @@ def test_equal_width_is_that_of_torchmetrics_and_of_the_core(seed):
     assert ours == pytest.approx(expected_calibration_error(p, targets), abs=1e-12)
     theirs = functional.calibration_error(torch.from_numpy(p), torch.from_numpy(targets), 'multiclass', n_bins=15,
                                           num_classes=5)
-    assert ours == pytest.approx(float(theirs), abs=1e-6)
+    agrees('ECE, 15 bins', 'torchmetrics', ours, float(theirs), atol=1e-6)
 
 
 def test_a_confidence_of_one_belongs_to_the_last_bin():

@@ -18,7 +18,7 @@ def samples(n: int = 300, classes: int = 5, seed: int = 0):
     return p, np.array([rng.choice(classes, p=row) for row in p])
 
 
-def test_as_torchmetrics_has_them():
+def test_as_torchmetrics_has_them(agrees):
     functional = pytest.importorskip('torchmetrics.functional.classification')
     import torch
     p, y = samples()
@@ -29,7 +29,9 @@ def test_as_torchmetrics_has_them():
         functional.multiclass_accuracy(tp, ty, 5, average='macro').item(), abs=1e-6)
     assert found.macro_f1 == pytest.approx(functional.multiclass_f1_score(tp, ty, 5, average='macro').item(), abs=1e-6)
     assert found.ece == pytest.approx(functional.multiclass_calibration_error(tp, ty, 5, n_bins=15).item(), abs=1e-6)
-    assert found.nll == pytest.approx(torch.nn.functional.nll_loss(tp.log(), ty).item())
+    agrees('NLL', 'torch', found.nll, torch.nn.functional.nll_loss(tp.log(), ty).item(), rtol=1e-9)
+    agrees('Brier', 'numpy, by the definition', found.brier, np.mean(np.sum((p - np.eye(5)[y]) ** 2, axis=1)),
+           rtol=1e-9)
     assert (found.confusion == functional.multiclass_confusion_matrix(tp, ty, 5).numpy()).all()
     for name in ('precision', 'recall'):
         expected = getattr(functional, f'multiclass_{name}')(tp, ty, 5, average='none')

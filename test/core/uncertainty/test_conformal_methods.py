@@ -55,7 +55,7 @@ def members(conformal, p):
 
 
 @pytest.mark.parametrize('kind', ['lac', 'aps', 'raps'])
-def test_sets_agree_with_mapie(kind):
+def test_sets_agree_with_mapie(kind, agrees):
     (p, y), (new, _) = draw(500, 0), draw(300, 1)
     alphas = (0.1, 0.2, 0.05)
     score, sets, scores = mapie_sets(kind, p, y, new, alphas)
@@ -66,18 +66,18 @@ def test_sets_agree_with_mapie(kind):
         elif kind == 'aps':
             u = np.random.RandomState(3).uniform(size=len(p))
             drawn = class_scores(p, 'aps', draws=u)[np.arange(len(p)), y]
-            np.testing.assert_allclose(drawn, scores[:, 0], atol=1e-15)
+            agrees('conformal scores, APS', 'MAPIE', drawn, scores[:, 0], atol=1e-15)
             assert quantile(drawn, alpha) == pytest.approx(limit, abs=1e-15)
             ours = Conformal(kind, alpha, (limit,))
         else:
             ours = fit_conformal(p, y, alpha)
-            assert ours.thresholds[0] == pytest.approx(limit, abs=1e-15)
+            agrees('conformal threshold, LAC', 'MAPIE', ours.thresholds[0], limit, atol=1e-15)
         if kind == 'raps':  # without drawing, theirs counts a class's own probability
             found = class_scores(new, kind, ours.penalty, ours.free, draws=np.zeros(len(new))) <= limit
             found[np.arange(len(new)), new.argmax(1)] = True
         else:
             found = members(ours, new)
-        np.testing.assert_array_equal(found, sets[:, :, place])
+        agrees(f'conformal sets, {kind.upper()}', 'MAPIE', found, sets[:, :, place])
 
 
 @pytest.mark.parametrize('method', CONFORMAL_METHODS)

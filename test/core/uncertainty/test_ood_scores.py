@@ -31,7 +31,7 @@ def auroc(known, foreign):
     return float(np.mean(order > 0) + 0.5 * np.mean(order == 0))
 
 
-def test_mahalanobis_agrees_with_pytorch_ood():
+def test_mahalanobis_agrees_with_pytorch_ood(agrees):
     reference = pytest.importorskip('pytorch_ood.detector').Mahalanobis(None)
     features, labels, head, logits = clusters(400, 0)
     reference.fit_features(features, labels)
@@ -39,29 +39,30 @@ def test_mahalanobis_agrees_with_pytorch_ood():
     # Theirs is half the distance in terms of the sum of outer products, ours of their mean.
     expected = reference.predict_features(new) * 2 * len(features)
     ours = Mahalanobis.fit(logits, features, labels, shrinkage=0.0)(new_logits, new)
-    torch.testing.assert_close(ours, expected, rtol=2e-4, atol=1e-3)
+    agrees('Mahalanobis', 'pytorch-ood', ours, expected, rtol=2e-4, atol=1e-3)
 
 
-def test_relative_mahalanobis_agrees_with_pytorch_ood():
+def test_relative_mahalanobis_agrees_with_pytorch_ood(agrees):
     reference = pytest.importorskip('pytorch_ood.detector').RMD(None)
     features, labels, head, logits = clusters(400, 2)
     reference.fit_features(features, labels)
     new, _, _, new_logits = clusters(100, 3, spread=3.0)
     # Theirs leaves out the factor 1/2 here.
     ours = RelativeMahalanobis.fit(logits, features, labels, shrinkage=0.0)(new_logits, new)
-    torch.testing.assert_close(ours, reference.predict_features(new) * len(features), rtol=2e-4, atol=2e-2)
+    agrees('relative Mahalanobis', 'pytorch-ood', ours, reference.predict_features(new) * len(features), rtol=2e-4,
+           atol=2e-2)
 
 
-def test_vim_agrees_with_pytorch_ood():
+def test_vim_agrees_with_pytorch_ood(agrees):
     features, labels, head, logits = clusters(400, 4)
     reference = pytest.importorskip('pytorch_ood.detector').ViM(None, F // 2, head.weight, head.bias)
     reference.fit_features(features, labels)
     new, _, _, new_logits = clusters(100, 5, spread=3.0)
     ours = Vim.fit(logits, features, labels, head)(new_logits, new)
-    torch.testing.assert_close(ours, reference.predict_features(new), rtol=1e-3, atol=3e-3)
+    agrees('ViM', 'pytorch-ood', ours, reference.predict_features(new), rtol=1e-3, atol=3e-3)
 
 
-def test_react_agrees_with_pytorch_ood():
+def test_react_agrees_with_pytorch_ood(agrees):
     features, labels, head, logits = clusters(400, 6)
     reference = pytest.importorskip('pytorch_ood.detector').ReAct(
         None, lambda f: f.flatten(1) @ head.weight.T + head.bias)
@@ -69,37 +70,37 @@ def test_react_agrees_with_pytorch_ood():
     new, _, _, new_logits = clusters(100, 7, spread=3.0)
     score = ReAct.fit(logits, features, labels, head)
     assert float(score.threshold) == pytest.approx(reference.threshold, rel=1e-6)
-    torch.testing.assert_close(score(new_logits, new), reference.predict_feature_maps(new[:, :, None, None]),
-                               rtol=1e-5, atol=1e-4)
+    agrees('ReAct', 'pytorch-ood', score(new_logits, new), reference.predict_feature_maps(new[:, :, None, None]),
+           rtol=1e-5, atol=1e-4)
 
 
 @pytest.mark.parametrize('name, theirs', [('energy', 'EnergyBased'), ('max_logit', 'MaxLogit'),
                                           ('max_softmax', 'MaxSoftmax')])
-def test_scores_of_logits_agree_with_pytorch_ood(name, theirs):
+def test_scores_of_logits_agree_with_pytorch_ood(name, theirs, agrees):
     reference = getattr(pytest.importorskip('pytorch_ood.detector'), theirs)
     features, _, _, logits = clusters(100, 8)
     expected = reference.score(logits)
-    torch.testing.assert_close(ood_method(name)()(logits, features), expected, rtol=1e-5, atol=1e-5)
+    agrees(name.replace('_', ' '), 'pytorch-ood', ood_method(name)()(logits, features), expected, rtol=1e-5, atol=1e-5)
 
 
-def test_knn_agrees_with_pytorch_ood():
+def test_knn_agrees_with_pytorch_ood(agrees):
     reference = pytest.importorskip('pytorch_ood.detector').KNN(None, k=5)
     features, labels, _, logits = clusters(300, 9)
     unit = torch.nn.functional.normalize
     reference.fit_features(unit(features), labels)
     new, _, _, new_logits = clusters(50, 10, spread=3.0)
     ours = ood_method('knn').fit(logits, features, k=5)(new_logits, new)
-    torch.testing.assert_close(ours, reference.predict_features(unit(new)).float(), rtol=1e-4, atol=2e-4)
+    agrees('kNN', 'pytorch-ood', ours, reference.predict_features(unit(new)).float(), rtol=1e-4, atol=2e-4)
 
 
-def test_shrinkage_agrees_with_scikit_learn():
+def test_shrinkage_agrees_with_scikit_learn(agrees):
     covariance = pytest.importorskip('sklearn.covariance')
     rng = np.random.default_rng(0)
     for n in (30, 500):
         x = rng.normal(size=(n, 12)) @ rng.normal(size=(12, 12))
         x -= x.mean(0)
         expected, share = covariance.ledoit_wolf(x, assume_centered=True)
-        assert ledoit_wolf_shrinkage(torch.from_numpy(x)) == pytest.approx(share, rel=1e-9)
+        agrees('Ledoit-Wolf shrinkage', 'scikit-learn', ledoit_wolf_shrinkage(torch.from_numpy(x)), share, rtol=1e-9)
         whitening = whitening_of(torch.from_numpy(x))
         np.testing.assert_allclose((whitening @ whitening.T).numpy(), np.linalg.inv(expected), rtol=1e-6)
 

@@ -45,6 +45,25 @@ def test_scaling_logits_scales_the_temperature_and_shifting_does_nothing():
     assert fit_temperature(logits * 3 + 1e4, labels) == pytest.approx(3 * fitted, rel=1e-6)
 
 
+def test_agrees_with_other_minimisers(agrees):
+    optimize = pytest.importorskip('scipy.optimize')
+    linear_model = pytest.importorskip('sklearn.linear_model')
+    rng = np.random.default_rng(3)
+    for classes in (2, 6):
+        logits, labels = rng.normal(0, 3, (400, classes)), rng.integers(0, classes, 400)
+        logits[np.arange(250), labels[:250]] += 3
+        z, y = torch.tensor(logits), torch.tensor(labels)
+        best = optimize.minimize_scalar(
+            lambda log_t, z=z, y=y: torch.nn.functional.cross_entropy(z / math.exp(log_t), y).item(), bounds=(-3, 3),
+            method='bounded', options={'xatol': 1e-10})
+        agrees('temperature', 'scipy (bounded Brent)', fit_temperature(logits, labels), math.exp(best.x), rtol=1e-6)
+        if classes == 2:
+            line = linear_model.LogisticRegression(C=1e12, tol=1e-12, fit_intercept=False).fit(
+                logits[:, 1:] - logits[:, :1], labels)
+            agrees('temperature', 'scikit-learn (logistic)', 1 / fit_temperature(logits, labels), line.coef_[0, 0],
+                   rtol=1e-5)
+
+
 def test_hopeless_and_perfect_networks_end_at_a_bound():
     logits = np.eye(4)[[0, 1, 2, 3] * 10] * 5
     labels = np.array([0, 1, 2, 3] * 10)

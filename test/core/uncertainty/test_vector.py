@@ -24,14 +24,16 @@ def test_finds_a_planted_scaling():
     np.testing.assert_allclose(found.bias - found.bias.mean(), bias - bias.mean(), atol=0.08)
 
 
-def test_two_classes_are_logistic_regression():
+def test_two_classes_are_logistic_regression(agrees):
     linear_model = pytest.importorskip('sklearn.linear_model')
     logits, labels = planted(np.array([0.7, 0.7]), np.array([0.4, -0.4]), n=500, seed=1)
     found = fit_vector_scaling(logits, labels, 1.0, decay=0.0)
     # With two classes (z - mean z) is half the difference d, so p(1) = sigmoid(-(w0 + w1) d / 2 + b1 - b0).
     reference = linear_model.LogisticRegression(C=1e9, tol=1e-10).fit(logits[:, :1] - logits[:, 1:], labels)
-    assert -float(found.weight.sum()) / 2 == pytest.approx(reference.coef_[0, 0], rel=1e-3)
-    assert float(found.bias[1] - found.bias[0]) == pytest.approx(reference.intercept_[0], abs=1e-3)
+    agrees('vector scaling, weight', 'scikit-learn (logistic)', -found.weight.sum() / 2, reference.coef_[0, 0],
+           rtol=1e-3)
+    agrees('vector scaling, offset', 'scikit-learn (logistic)', found.bias[1] - found.bias[0], reference.intercept_[0],
+           atol=1e-3)
 
 
 def test_is_at_least_as_good_as_a_temperature_where_it_was_fitted():
