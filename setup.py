@@ -42,11 +42,16 @@ EXTRAS = {
     'tune': [
         'optuna>=3.2',
     ],
-    # `robot-vision export`
+    # `robot-vision export`, and the backend onnxruntime
     'export': [
         'onnx>=1.15',
         'onnxruntime>=1.17',
         'onnxscript>=0.1',
+    ],
+    'openvino': [
+        'onnx>=1.15',
+        'onnxscript>=0.1',
+        'openvino>=2024.0',
     ],
     # `robot-vision evaluate --cluster`
     'cluster': [

@@ -32,7 +32,7 @@ NAMES = {
 # Brought by rosbags, which needs them for the same bags (`compression` is what backports.zstd is called from 3.14 on).
 BY_ROSBAGS = {'lz4', 'backports', 'compression'}
 # Extras of pip for which rosdep has no key; what needs them says how to install them.
-PIP_ONLY = {'dask', 'lightning', 'onnx', 'onnxscript', 'onnxruntime', 'optuna'}
+PIP_ONLY = {'dask', 'lightning', 'onnx', 'onnxscript', 'onnxruntime', 'openvino', 'optuna'}
 # Used where it is installed, never required.
 OPTIONAL = {'cv_bridge', 'ament_index_python'}
 
@@ -76,7 +76,7 @@ def test_every_import_is_declared_for_pip_and_for_rosdep():
     declared = setup_py()
     by_pip = {NAMES[bare(item)][1] for item in declared['REQUIREMENTS']}
     by_pip |= {bare(item)[len('ros-'):].replace('-', '_') for item in declared['EXTRAS']['ros']}
-    by_pip |= {bare(item) for extra in ('train', 'tune', 'export', 'cluster') for item in declared['EXTRAS'][extra]}
+    by_pip |= {bare(item) for extra in ('train', 'tune', 'export', 'openvino', 'cluster') for item in declared['EXTRAS'][extra]}
     by_pip.add('vision_msgs')  # by `robot-vision build-msgs`
     by_rosdep = rosdep_keys('depend', 'exec_depend')
     by_rosdep |= {module for key, module in NAMES.values() if key in by_rosdep}

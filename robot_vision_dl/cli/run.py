@@ -24,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='which topics to subscribe to: TOPIC itself or TOPIC/<transport>')
     parser.add_argument('--model', help='bundle folder, name of one in models/, or torchvision:<architecture>')
     parser.add_argument('--device', help='auto, cpu, cuda or cuda:<n>')
+    parser.add_argument('--backend', help='torch, onnxruntime, openvino or auto: what runs the network on a CPU')
     parser.add_argument('--params-file', metavar='FILE', help='ROS parameter file')
     parser.add_argument('--namespace', metavar='NS', help='namespace of the node')
     parser.add_argument('--use-sim-time', action='store_true', help='take time from /clock')
@@ -49,7 +50,8 @@ def node_arguments(args: argparse.Namespace) -> list:
     if cameras:
         result += ['-p', 'cameras:=[' + ', '.join(f"'{name}'" for name, _ in cameras) + ']']
         result += ['-p', 'image_topics:=[' + ', '.join(f"'{topic}'" for _, topic in cameras) + ']']
-    for name, value in (('image_transport', args.transport), ('model', args.model), ('device', args.device)):
+    for name, value in (('image_transport', args.transport), ('model', args.model), ('device', args.device),
+                        ('backend', args.backend)):
         if value:
             result += ['-p', f"{name}:='{value}'"]
     if args.use_sim_time:

@@ -160,6 +160,10 @@ class ClassifierConfig:
         'auto', 'auto, cpu, cuda or cuda:<n>; auto takes a GPU where there is one', at_configure=True)
     precision: str = option(
         'float32', 'arithmetic of the network', choices=('float32', 'float16', 'bfloat16'), at_configure=True)
+    backend: str = option(
+        'torch', 'what runs the network: torch, or on a CPU onnxruntime or openvino, where they are installed; auto '
+        'measures them when the node is configured and takes the quickest', at_configure=True,
+        choices=('torch', 'onnxruntime', 'openvino', 'auto'))
     threads: int = option(
         0, 'CPU threads of the network; 0: one less than there are cores, so that the camera driver and the executor '
         'do not make them wait for each other', minimum=0, maximum=1024, at_configure=True)

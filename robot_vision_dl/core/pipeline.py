@@ -9,6 +9,7 @@ from typing import Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 import numpy as np
 import torch
 
+from .backends.choice import choose_backend
 from .bundle import Bundle, load_bundle
 from .config import ClassifierConfig, camera_groups
 from .costs import read_costs
@@ -39,10 +40,13 @@ class Pipeline:
             torch.set_num_threads(config.threads or max(1, len(os.sched_getaffinity(0)) - 1))
         self._dtype = getattr(torch, config.precision)
         # Convolutions of the CPU and of tensor cores are two to three times as fast with channels last.
-        self.network = bundle.load_network(self.device, self._dtype).to(memory_format=torch.channels_last)
+        network = bundle.load_network(self.device, self._dtype).to(memory_format=torch.channels_last)
+        self.backend = choose_backend(config.backend, bundle, network, min(len(config.cameras), config.max_batch),
+                                      plain=not config.dropout_samples)
+        self.network = self.backend.forward
         self.preprocess = Preprocessor(bundle.preprocessing, self.device, self._dtype)
         self._assess = Assessor(bundle, self.device, config.precision)
-        self._dropout = DropoutSampler(self.network, config.dropout_samples) if config.dropout_samples else None
+        self._dropout = DropoutSampler(network, config.dropout_samples) if config.dropout_samples else None
         self._filters: Dict[Tuple[str, ...], BayesFilter] = {}
         self._decisions: Dict[str, Decision] = {}
         self.configure(config)

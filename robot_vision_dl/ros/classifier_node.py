@@ -74,7 +74,11 @@ class ClassifierNode(LifecycleNode):
         self._publish_label_info()
         self.get_logger().info(
             f'{bundle.name} ({len(bundle.class_names)} classes) is ready on {self._pipeline.device}, '
-            f'{self.config.precision}, after {time.perf_counter() - started:.1f} s')
+            f'{self.config.precision}, {self._pipeline.backend.name}, after {time.perf_counter() - started:.1f} s')
+        if self.config.backend != 'torch':
+            backend = self._pipeline.backend
+            self.get_logger().info(f'backend {backend.name}: {backend.reason}; its results differ from those of torch '
+                                   f'by at most {backend.difference:.1e} of the largest')
         for warning in self._pipeline.warnings:
             self.get_logger().warning(warning)
         return super().on_configure(state)

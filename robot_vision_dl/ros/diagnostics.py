@@ -91,7 +91,8 @@ def model_status(node_name: str, state: str, pipeline: Pipeline, config: Classif
     level, text = DiagnosticStatus.OK, state
     if pipeline is not None:
         values.update(model=pipeline.bundle.name, bundle_id=pipeline.bundle.identity, device=str(pipeline.device),
-                      precision=config.precision, classes=len(pipeline.bundle.class_names),
+                      precision=config.precision, backend=pipeline.backend.name,
+                      backend_reason=pipeline.backend.reason, classes=len(pipeline.bundle.class_names),
                       calibrated=pipeline.bundle.calibrated)
         if pipeline.device.type == 'cuda':
             import torch

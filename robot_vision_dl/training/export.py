@@ -1,37 +1,20 @@
 """A bundle's network for other runtimes: ONNX, or a program of torch.export; checked against the bundle."""
-import contextlib
-import io
 import json
-import warnings
-from dataclasses import asdict
 from pathlib import Path
-from typing import Dict, Tuple
+from typing import Tuple
 
 import numpy as np
 import torch
-from torch import nn
 
+from ..core.backends.onnx_model import PlainNetwork, facts, to_onnx
 from ..core.bundle import Bundle
 from ..core.errors import ConfigError
-from ..core.network import Network
 from .errors import TrainingError
 
 FORMATS = ('onnx', 'torch')
 MAX_DIFFERENCE = 1e-3
 """Of logits and features from those of the bundle, relative to the largest of them."""
 _CHECKED_BATCHES = (1, 2, 5)
-
-
-class _Plain(nn.Module):
-    """The network with a plain tuple as its result, which is all that the exporters know."""
-
-    def __init__(self, network: Network):
-        super().__init__()
-        self.network = network
-
-    def forward(self, pixels: torch.Tensor) -> Tuple[torch.Tensor, torch.Tensor]:
-        prediction = self.network(pixels)
-        return prediction.logits, prediction.features
 
 
 def export_bundle(bundle: Bundle, kind: str, path: Path) -> float:
@@ -52,15 +35,15 @@ def export_bundle(bundle: Bundle, kind: str, path: Path) -> float:
         TrainingError: the file does not give what the bundle gives; it is removed.
     """
     network = bundle.load_network().to(memory_format=torch.contiguous_format)
-    module = _Plain(network).eval()
+    module = PlainNetwork(network).eval()
     shape = (bundle.architecture.in_channels, *bundle.preprocessing.crop)
     example = torch.zeros(2, *shape)
     if kind == 'onnx':
-        _write_onnx(bundle, module, example, path)
+        path.write_bytes(to_onnx(bundle))
         run = _onnx_runner(path)
     elif kind == 'torch':
         program = torch.export.export(module, (example,), dynamic_shapes=({0: torch.export.Dim('batch')},))
-        torch.export.save(program, path, extra_files={'bundle.json': json.dumps(_facts(bundle))})
+        torch.export.save(program, path, extra_files={'bundle.json': json.dumps(facts(bundle))})
         loaded = torch.export.load(path).module()
 
         def run(pixels: torch.Tensor) -> Tuple[np.ndarray, ...]:
@@ -75,31 +58,6 @@ def export_bundle(bundle: Bundle, kind: str, path: Path) -> float:
     return difference
 
 
-def _write_onnx(bundle: Bundle, module: nn.Module, example: torch.Tensor, path: Path) -> None:
-    try:
-        import onnx
-        import onnxscript  # noqa: F401 (torch's exporter is written in it)
-    except ImportError as error:
-        raise ConfigError(f'exporting to ONNX needs onnx and onnxscript ({error}); install them with `pip install '
-                          '"robot_vision_dl[export]"`') from error
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):  # the exporter tells its progress
-        warnings.simplefilter('ignore')
-        program = torch.onnx.export(
-            module, (example,), dynamo=True, input_names=['pixels'], output_names=['logits', 'features'],
-            dynamic_shapes=({0: torch.export.Dim('batch')},))
-    model = program.model_proto
-    for key, value in _facts(bundle).items():
-        entry = model.metadata_props.add()
-        entry.key, entry.value = key, json.dumps(value)
-    onnx.checker.check_model(model)
-    onnx.save(model, str(path))
-
-
-def _facts(bundle: Bundle) -> Dict[str, object]:
-    return {'name': bundle.name, 'identity': bundle.identity, 'class_names': list(bundle.class_names),
-            'preprocessing': asdict(bundle.preprocessing), 'temperature': bundle.temperature}
-
-
 def _onnx_runner(path: Path):
     try:
         import onnxruntime
@@ -110,7 +68,7 @@ def _onnx_runner(path: Path):
     return lambda pixels: tuple(session.run(['logits', 'features'], {'pixels': pixels.numpy()}))
 
 
-def _difference(module: nn.Module, run, shape: Tuple[int, ...]) -> float:
+def _difference(module: PlainNetwork, run, shape: Tuple[int, ...]) -> float:
     generator = torch.Generator().manual_seed(0)
     worst = 0.0
     for batch in _CHECKED_BATCHES:

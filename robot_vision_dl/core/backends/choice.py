@@ -1,0 +1,142 @@
+"""Which backend runs a network: the one that was asked for, or the one that is measured to be the quickest here."""
+import importlib.util
+import time
+from dataclasses import dataclass
+from typing import Callable, Dict, List, Tuple
+
+import numpy as np
+import torch
+
+from ..bundle import Bundle
+from ..errors import BundleError, ConfigError
+from ..network import Network, Prediction
+from .onnx_runtime import OnnxRuntimeNetwork
+from .openvino_runtime import OpenVinoNetwork
+
+Forward = Callable[[torch.Tensor], Prediction]
+RUNTIMES: Dict[str, Callable[[Bundle, int], Forward]] = {
+    'onnxruntime': OnnxRuntimeNetwork, 'openvino': OpenVinoNetwork}
+BACKENDS = ('torch', *RUNTIMES, 'auto')
+
+MAX_DIFFERENCE = 1e-3
+"""Of logits and features from those of torch, relative to the largest of them: float32 sums in another order."""
+MEASURED_S = 0.25
+"""For each backend; what is loaded first costs more."""
+LEAST_GAIN = 1.1
+"""What is not this much faster than torch is not worth a second runtime."""
+
+
+@dataclass(frozen=True)
+class Backend:
+    """What runs the network.
+
+    Attributes:
+        name: torch, onnxruntime or openvino.
+        forward: preprocessed pixels (B, channels, H, W) -> prediction.
+        reason: why this one, a sentence for the log and the diagnostics.
+        difference: largest difference of logits and features from torch's, relative to the largest of them; 0: torch.
+    """
+
+    name: str
+    forward: Forward
+    reason: str
+    difference: float = 0.0
+
+
+def choose_backend(name: str, bundle: Bundle, network: Network, batch: int = 1, plain: bool = True) -> Backend:
+    """The backend of a name, compared with torch; of ``auto``, the quickest.
+
+    Args:
+        name: one of :data:`BACKENDS`.
+        bundle: whose network is run.
+        network: the same in torch, on the device and in the precision of the deployment.
+        batch: frames in a pass when speed is measured.
+        plain: nothing but plain forward passes is wanted; Monte Carlo dropout is more than that.
+
+    Raises:
+        ConfigError: the backend is not installed or cannot run this.
+        BundleError: what it gives differs too much from what torch gives.
+    """
+    if name == 'torch':
+        return Backend('torch', network, 'as the parameter backend says')
+    obstacle = _obstacle(bundle, network, plain)
+    if name != 'auto':
+        if obstacle:
+            raise ConfigError(f'backend {name}: {obstacle}; set backend to torch or auto')
+        forward = RUNTIMES[name](bundle, torch.get_num_threads())
+        return Backend(name, forward, 'as the parameter backend says', _checked(name, bundle, network, forward))
+    if obstacle:
+        return Backend('torch', network, obstacle)
+    return _quickest(bundle, network, batch)
+
+
+def _obstacle(bundle: Bundle, network: Network, plain: bool) -> str:
+    """Why only torch can run this; empty: others can."""
+    weights = next(network.parameters())
+    if weights.device.type != 'cpu':
+        return f'the network runs on {weights.device.type}, where only torch is supported'
+    if weights.dtype != torch.float32:
+        return f'the network runs in {str(weights.dtype).partition(".")[2]}, which only torch is calibrated for'
+    if bundle.members:
+        return 'an ensemble runs in torch alone'
+    return '' if plain else 'Monte Carlo dropout runs in torch alone'
+
+
+def _quickest(bundle: Bundle, network: Network, batch: int) -> Backend:
+    times_ms = {'torch': _time_ms(network, bundle, batch)}
+    found: Dict[str, Tuple[Forward, float]] = {'torch': (network, 0.0)}
+    left_out: List[str] = []
+    for name, make in RUNTIMES.items():
+        if importlib.util.find_spec(name) is None:
+            left_out.append(f'{name} is not installed')
+            continue
+        try:
+            forward = make(bundle, torch.get_num_threads())
+            found[name] = forward, _checked(name, bundle, network, forward)
+        except (ConfigError, BundleError) as error:
+            left_out.append(str(error))
+            continue
+        times_ms[name] = _time_ms(forward, bundle, batch)
+    best = min(times_ms, key=lambda name: times_ms[name] * (1 if name == 'torch' else LEAST_GAIN))
+    measured = ', '.join(f'{name} {ms:.1f} ms' for name, ms in times_ms.items())
+    reason = f'a batch of {batch} takes {measured}' + ''.join(f'; {text}' for text in left_out)
+    return Backend(best, found[best][0], reason, found[best][1])
+
+
+def _pixels(bundle: Bundle, batch: int) -> torch.Tensor:
+    """Random pixels, as the preprocessing would give them: channels last."""
+    shape = (batch, bundle.architecture.in_channels, *bundle.preprocessing.crop)
+    pixels = torch.randn(shape, generator=torch.Generator().manual_seed(batch))
+    return pixels.contiguous(memory_format=torch.channels_last)
+
+
+@torch.inference_mode()
+def _time_ms(forward: Forward, bundle: Bundle, batch: int) -> float:
+    """Median of some passes, in ms."""
+    pixels = _pixels(bundle, batch)
+    forward(pixels)
+    times, end = [], time.perf_counter() + MEASURED_S
+    while len(times) < 3 or (len(times) < 20 and time.perf_counter() < end):
+        started = time.perf_counter()
+        forward(pixels)
+        times.append(time.perf_counter() - started)
+    return float(np.median(times)) * 1e3
+
+
+@torch.inference_mode()
+def _checked(name: str, bundle: Bundle, network: Network, forward: Forward) -> float:
+    """The largest relative difference from torch over random pixels, for one frame and for several."""
+    worst = 0.0
+    for batch in (1, 3):
+        pixels = _pixels(bundle, batch)
+        for ours, theirs in zip(network(pixels), forward(pixels)):
+            if ours.shape != theirs.shape:
+                raise BundleError(f'{bundle.name}: {name} gives the shape {tuple(theirs.shape)} where torch gives '
+                                  f'{tuple(ours.shape)}; set backend to torch')
+            scale = max(float(ours.abs().max()), 1e-12)
+            difference = float((ours - theirs).abs().max()) / scale
+            worst = max(worst, difference if difference == difference else float('inf'))
+    if worst > MAX_DIFFERENCE:
+        raise BundleError(f'{bundle.name}: {name} gives other results than torch (relative difference {worst:.2g}, '
+                          f'allowed {MAX_DIFFERENCE:g}); set backend to torch')
+    return worst

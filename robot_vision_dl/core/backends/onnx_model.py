@@ -1,0 +1,112 @@
+"""The network of a bundle as an ONNX model, made once and kept in a cache."""
+import contextlib
+import hashlib
+import io
+import json
+import os
+import tempfile
+import warnings
+from dataclasses import asdict
+from pathlib import Path
+from typing import Dict, Tuple
+
+import torch
+from torch import nn
+
+from ..bundle import Bundle
+from ..errors import ConfigError
+from ..network import Network
+
+INPUT, OUTPUTS = 'pixels', ['logits', 'features']
+FORM = 1
+"""Grows when other models come out of here, so that cached ones are made anew."""
+
+
+class PlainNetwork(nn.Module):
+    """The network with a plain tuple (logits, features) as its result, which is all that the exporters know."""
+
+    def __init__(self, network: Network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, pixels: torch.Tensor) -> Tuple[torch.Tensor, torch.Tensor]:
+        """Logits (B, C) and features (B, F) of pixels (B, channels, H, W)."""
+        prediction = self.network(pixels)
+        return prediction.logits, prediction.features
+
+
+def facts(bundle: Bundle) -> Dict[str, object]:
+    """What belongs to the weights and travels in the model's metadata."""
+    return {'name': bundle.name, 'identity': bundle.identity, 'class_names': list(bundle.class_names),
+            'preprocessing': asdict(bundle.preprocessing), 'temperature': bundle.temperature}
+
+
+def to_onnx(bundle: Bundle) -> bytes:
+    """A serialized ONNX model for batches of any size; takes seconds.
+
+    It takes ``pixels`` float32 (B, channels, height, width) and gives ``logits`` (B, C) and ``features`` (B, F).
+
+    Raises:
+        ConfigError: the exporter is not installed, or does not know the network.
+    """
+    try:
+        import onnx
+        import onnxscript  # noqa: F401 (torch's exporter is written in it)
+    except ImportError as error:
+        raise ConfigError(f'turning a network into ONNX needs onnx and onnxscript ({error}); install them with `pip '
+                          'install "robot_vision_dl[export]"`') from error
+    if bundle.members:
+        raise ConfigError(f'{bundle.name}: an ensemble cannot be turned into one ONNX model')
+    module = PlainNetwork(bundle.load_network().to(memory_format=torch.contiguous_format)).eval()
+    example = torch.zeros(2, bundle.architecture.in_channels, *bundle.preprocessing.crop)
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):  # the exporter tells its progress
+        warnings.simplefilter('ignore')
+        try:
+            program = torch.onnx.export(
+                module, (example,), dynamo=True, input_names=[INPUT], output_names=OUTPUTS,
+                dynamic_shapes=({0: torch.export.Dim('batch')},))
+        except torch.onnx.OnnxExporterError as error:
+            first = str(error).strip().splitlines()[0]
+            raise ConfigError(f'{bundle.name}: torch cannot turn {bundle.architecture.name} into ONNX: {first}'
+                              ) from error
+    model = program.model_proto
+    for key, value in facts(bundle).items():
+        entry = model.metadata_props.add()
+        entry.key, entry.value = key, json.dumps(value)
+    onnx.checker.check_model(model)
+    return model.SerializeToString()
+
+
+def cache_folder() -> Path:
+    """Where models are kept: ``robot_vision_dl/onnx`` in the user's cache (XDG Base Directory Specification)."""
+    root = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
+    return Path(root) / 'robot_vision_dl' / 'onnx'
+
+
+def cached_path(bundle: Bundle) -> Path:
+    """The file of a bundle's model, there already or not; another bundle or torch has another."""
+    key = hashlib.sha256(f'{FORM} {bundle.identity} {torch.__version__}'.encode()).hexdigest()[:16]
+    return cache_folder() / f'{key}.onnx'
+
+
+def cached_onnx(bundle: Bundle) -> bytes:
+    """The model from the cache, or made and put there; a cache that cannot be written to is done without.
+
+    Raises:
+        ConfigError: as :func:`to_onnx`.
+    """
+    path = cached_path(bundle)
+    with contextlib.suppress(OSError):
+        return path.read_bytes()
+    model = to_onnx(bundle)
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Under its name only when it is whole: another node may be looking.
+        handle, partial = tempfile.mkstemp(dir=path.parent, suffix='.part')
+        try:
+            with os.fdopen(handle, 'wb') as file:
+                file.write(model)
+            os.replace(partial, path)
+        except OSError:
+            os.unlink(partial)
+    return model

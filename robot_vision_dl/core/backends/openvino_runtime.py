@@ -1,0 +1,42 @@
+"""OpenVINO on the CPU."""
+import torch
+
+from ..bundle import Bundle
+from ..errors import ConfigError
+from ..network import Prediction
+from .onnx_model import INPUT, OUTPUTS, cached_onnx, cached_path
+
+
+class OpenVinoNetwork:
+    """Runs a bundle's network with OpenVINO, in float32; called as the network itself is.
+
+    Args:
+        bundle: one model, not an ensemble.
+        threads: that share a pass.
+
+    Raises:
+        ConfigError: OpenVINO or the exporter is not installed, or one of them refuses the network.
+    """
+
+    def __init__(self, bundle: Bundle, threads: int):
+        try:
+            import openvino
+        except ImportError as error:
+            raise ConfigError(f'the backend openvino is not installed ({error}); install it with `pip install '
+                              '"robot_vision_dl[openvino]"`, or set backend to torch') from error
+        model = cached_onnx(bundle)
+        try:
+            core = openvino.Core()
+            # Left to itself it takes bfloat16 where the processor has it, which calibration has not seen.
+            compiled = core.compile_model(core.read_model(model), 'CPU', {
+                'INFERENCE_NUM_THREADS': threads, 'PERFORMANCE_HINT': 'LATENCY', 'INFERENCE_PRECISION_HINT': 'f32'})
+            self._request = compiled.create_infer_request()
+        except Exception as error:  # noqa: B902 - its exceptions have no base class of their own
+            raise ConfigError(f'OpenVINO refuses {bundle.name}: {error}; remove {cached_path(bundle)} if that '
+                              'is damaged, or set backend to torch') from error
+
+    def __call__(self, pixels: torch.Tensor) -> Prediction:
+        """Logits (B, C) and features (B, F) of preprocessed float32 pixels (B, channels, H, W) on the CPU."""
+        self._request.infer({INPUT: pixels.contiguous().numpy()})
+        # Copies: the request's own memory is overwritten by its next pass.
+        return Prediction(*(torch.from_numpy(self._request.get_tensor(name).data.copy()) for name in OUTPUTS))

@@ -1,0 +1,134 @@
+"""Backends against torch: the same logits and features, and clear words where they cannot be had."""
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from robot_vision_dl.core.backends import choice, onnx_model
+from robot_vision_dl.core.bundle import load_bundle
+from robot_vision_dl.core.bundle_writer import save_bundle
+from robot_vision_dl.core.config import ClassifierConfig, flat_options
+from robot_vision_dl.core.errors import BundleError, ConfigError
+from robot_vision_dl.core.network import build_network
+from robot_vision_dl.core.pipeline import Pipeline
+from robot_vision_dl.core.preprocess import Preprocessing
+from robot_vision_dl.core.types import ColorOrder, Frame, Header, Picture
+from robot_vision_dl.core.uncertainty.ood import OodCalibration
+
+RUNTIMES = ['onnxruntime', 'openvino']
+
+
+def small(folder, seed=0):
+    torch.manual_seed(seed)
+    network = build_network('resnet20_cifar', 3).train()
+    for _ in range(3):
+        network(torch.randn(8, 3, 32, 32))  # statistics of BatchNorm that are not 0 and 1
+    return save_bundle(folder, network.eval(), ['a', 'b', 'c'], Preprocessing(36, (32, 32)), temperature=1.5,
+                       ood=OodCalibration('energy', np.linspace(-100, 100, 200).astype(np.float32)))
+
+
+@pytest.fixture(scope='module')
+def cache(tmp_path_factory):
+    """A cache of the tests' own: exporting takes seconds."""
+    pytest.importorskip('onnxscript', reason='ONNX is an extra: pip install .[export]')
+    return tmp_path_factory.mktemp('cache')
+
+
+@pytest.fixture(scope='module')
+def bundle(tmp_path_factory):
+    return small(tmp_path_factory.mktemp('models') / 'three')
+
+
+@pytest.fixture(autouse=True)
+def own_cache(cache, monkeypatch):
+    monkeypatch.setenv('XDG_CACHE_HOME', str(cache))
+
+
+def frames(count):
+    random = np.random.default_rng(count)
+    return [Frame(f'camera{index}', Header(10 ** 9, 'lens'),
+                  Picture(random.integers(0, 256, (48, 64, 3), np.uint8), ColorOrder.BGR), 'bgr8')
+            for index in range(count)]
+
+
+@pytest.mark.parametrize('name', RUNTIMES)
+def test_decisions_and_trust_are_those_of_torch(name, bundle):
+    pytest.importorskip(name, reason=f'{name} is an extra')
+    ours = Pipeline.load(ClassifierConfig(model=str(bundle.folder), device='cpu', backend=name))
+    torchs = Pipeline.load(ClassifierConfig(model=str(bundle.folder), device='cpu'))
+    assert ours.backend.name == name and 0 < ours.backend.difference < 1e-4 and torchs.backend.name == 'torch'
+    assert not ours.warnings
+    for count in (1, 4, 2):
+        for got, expected in zip(ours.process(frames(count)), torchs.process(frames(count))):
+            np.testing.assert_allclose(got.assessment.logits, expected.assessment.logits, atol=1e-4)
+            assert got.assessment.ood.score == pytest.approx(expected.assessment.ood.score, abs=1e-4)
+            assert got.decision.outcome is expected.decision.outcome
+    first = ours.network(torch.zeros(1, 3, 32, 32)).features
+    ours.network(torch.ones(1, 3, 32, 32))
+    torch.testing.assert_close(first, ours.network(torch.zeros(1, 3, 32, 32)).features)
+
+
+def test_auto_takes_the_quickest_and_says_what_it_measured(bundle):
+    backend = choice.choose_backend('auto', bundle, bundle.load_network(), batch=2)
+    assert backend.name in choice.BACKENDS and 'a batch of 2 takes torch ' in backend.reason
+    for name in RUNTIMES:
+        assert f'{name} ' in backend.reason
+
+
+def test_auto_goes_on_without_what_is_not_installed(bundle, monkeypatch):
+    monkeypatch.setattr(choice.importlib.util, 'find_spec', lambda name: None)
+    backend = choice.choose_backend('auto', bundle, bundle.load_network())
+    assert backend.name == 'torch'
+    assert 'onnxruntime is not installed' in backend.reason and 'openvino is not installed' in backend.reason
+
+
+@pytest.mark.parametrize('name', RUNTIMES)
+def test_what_is_not_installed_is_told_with_the_remedy(name, bundle, monkeypatch):
+    monkeypatch.setitem(sys.modules, name, None)  # which makes its import fail
+    with pytest.raises(ConfigError, match=f'backend {name} is not installed.*pip install'):
+        choice.choose_backend(name, bundle, bundle.load_network())
+
+
+def test_model_that_gives_other_results_is_refused(bundle, tmp_path):
+    pytest.importorskip('onnxruntime', reason='onnxruntime is an extra')
+    other = small(tmp_path / 'other', seed=1)
+    path = onnx_model.cached_path(other)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(onnx_model.cached_onnx(bundle))
+    with pytest.raises(BundleError, match='onnxruntime gives other results than torch.*allowed 0.001'):
+        choice.choose_backend('onnxruntime', other, other.load_network())
+    path.write_bytes(b'no model')
+    with pytest.raises(ConfigError, match=f'remove {path} if that is damaged'):
+        choice.choose_backend('onnxruntime', other, other.load_network())
+
+
+@pytest.mark.parametrize('changes, said', [
+    ({'precision': 'bfloat16'}, 'bfloat16, which only torch'),
+    ({'dropout_samples': 2}, 'Monte Carlo dropout'),
+])
+def test_what_only_torch_can_do(bundle, changes, said):
+    with pytest.raises(ConfigError, match=f'backend onnxruntime: .*{said}.*set backend to torch'):
+        Pipeline.load(ClassifierConfig(model=str(bundle.folder), device='cpu', backend='onnxruntime', **changes))
+
+
+def test_ensemble_runs_in_torch(bundle):
+    source = f'ensemble:{bundle.folder},{bundle.folder}'
+    together = load_bundle(source)
+    backend = choice.choose_backend('auto', together, together.load_network())
+    assert backend.name == 'torch' and 'ensemble' in backend.reason
+    with pytest.raises(ConfigError, match='an ensemble'):
+        onnx_model.to_onnx(together)
+
+
+def test_model_is_made_once_also_where_the_cache_cannot_be_written(bundle, tmp_path, monkeypatch):
+    first = onnx_model.cached_onnx(bundle)
+    monkeypatch.setattr(onnx_model, 'to_onnx', lambda bundle: b'made anew')
+    assert onnx_model.cached_onnx(bundle) == first
+    (tmp_path / 'file').write_text('')
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'file'))
+    assert onnx_model.cached_onnx(bundle) == b'made anew'
+
+
+def test_parameter_names_the_backends_there_are():
+    assert next(entry for entry in flat_options() if entry.name == 'backend').option.choices == choice.BACKENDS
