@@ -162,7 +162,7 @@ def draw_weights(groups: int, draws: int, seed: int):
 def intervals(groups: Groups, draws: int, seed: int) -> Dict[str, Interval]:
     """95 % percentile intervals of all figures; NaN with fewer than two groups."""
     samples = _sampled([groups], draws, seed)[0]
-    return {name: _interval(groups.value(ratio), samples.get(name)) for name, ratio in RATIOS.items()}
+    return {name: percentile_interval(groups.value(ratio), samples.get(name)) for name, ratio in RATIOS.items()}
 
 
 def differences(a: Groups, b: Groups, draws: int, seed: int) -> Dict[str, Interval]:
@@ -171,12 +171,14 @@ def differences(a: Groups, b: Groups, draws: int, seed: int) -> Dict[str, Interv
     result = {}
     for name, ratio in RATIOS.items():
         sample = second[name] - first[name] if name in first else None
-        result[name] = _interval(b.value(ratio) - a.value(ratio), sample)
+        result[name] = percentile_interval(b.value(ratio) - a.value(ratio), sample)
     return result
 
 
-def verdict(name: str, difference: Interval) -> str:
+def verdict(name: str, difference: Interval, higher: Optional[bool] = None) -> str:
     """``better``, ``worse``, ``tie`` or ``unclear`` (no interval) of the second model against the first.
+
+    ``higher`` says whether more is better, for figures that :data:`RATIOS` does not know.
 
     A tie means that the interval holds 0: these recordings show no difference.
     """
@@ -184,7 +186,7 @@ def verdict(name: str, difference: Interval) -> str:
         return 'unclear'
     if difference.low <= 0 <= difference.high:
         return 'tie'
-    return 'better' if (difference.low > 0) == RATIOS[name].higher else 'worse'
+    return 'better' if (difference.low > 0) == (RATIOS[name].higher if higher is None else higher) else 'worse'
 
 
 def _sampled(several: Sequence[Groups], draws: int, seed: int) -> Sequence[Dict[str, np.ndarray]]:
@@ -200,7 +202,8 @@ def _sampled(several: Sequence[Groups], draws: int, seed: int) -> Sequence[Dict[
     return [{name: np.concatenate(values) for name, values in samples.items()} for samples in parts]
 
 
-def _interval(value: float, sample: Optional[np.ndarray]) -> Interval:
+def percentile_interval(value: float, sample: Optional[np.ndarray]) -> Interval:
+    """From the 2.5th to the 97.5th percentile of what was drawn, leaving out what is NaN."""
     sample = sample[np.isfinite(sample)] if sample is not None else np.zeros(0)
     if not len(sample) or not np.isfinite(value):
         return Interval(value, float('nan'), float('nan'))

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..core.errors import DataError
 from ..data.labels import table as aligned
-from .bootstrap import RATIOS, Groups
+from .bootstrap import Groups
 
 
 def groups_from_json(content: Mapping[str, Any]) -> Groups:
@@ -61,10 +61,7 @@ def difference_lines(differences: Optional[Mapping[str, Any]]) -> List[str]:
     if not differences:
         return ['They were not judged on the same labelled frames, so their difference has no interval.']
     rows: List[List[str]] = [['figure', 'difference', '95 % interval', 'the second is']]
-    for name in RATIOS:
-        found = differences.get(name)
-        if found is None:
-            continue
+    for name, found in differences.items():
         between = '-' if found['low'] is None else f'{found["low"]:+.4f} .. {found["high"]:+.4f}'
         rows.append([name, f'{found["value"]:+.4f}', between, WORDS[found['verdict']]])
     return aligned(rows)

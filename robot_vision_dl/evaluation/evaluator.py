@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 
+import numpy as np
+
 from .. import __version__
 from ..core.bundle import Bundle, load_bundle
 from ..core.config import flat_options, with_values
@@ -22,6 +24,7 @@ from .compare import groups_from_json
 from .gallery import Choice, Key, joined
 from .options import EvaluationOptions
 from .recordings import Recording, open_recordings
+from .resampling import HIGHER, resample, shaped_differences, shaped_intervals
 from .runner import Job, Outcome, Progress
 from .summary import interval, number, summarise
 from .table import FrameTable, join
@@ -158,6 +161,7 @@ def assemble(recordings: List[Recording], outcomes: List[Outcome], bundles: Dict
         'recordings': [_recording_json(recording, outcome, next(iter(tables.values())))
                        for recording, outcome in zip(recordings, outcomes)],
         'models': {}, 'comparisons': [], 'gates': []}
+    samples: Dict[str, Dict[str, np.ndarray]] = {}
     for name, bundle in bundles.items():
         alpha = None if bundle.conformal is None else bundle.conformal.alpha
         policy = outcomes[0].policies[name]
@@ -167,10 +171,19 @@ def assemble(recordings: List[Recording], outcomes: List[Outcome], bundles: Dict
                       'calibrated': bundle.calibrated, 'abstain_cost': number(policy.abstain_cost),
                       'cost_matrix': policy.costs is not None},
             **summary, 'exactness': _exactness(outcomes, name)}
+        samples[name] = resample(tables[name], summary, options.deployment.fusion.reset_gap_s, run.draws, run.seed)
+        if summary['intervals']:
+            summary['intervals']['figures'].update(
+                {figure: interval(found) for figure, found in shaped_intervals(samples[name], summary).items()})
     names = list(bundles)
     for other in names[1:]:
-        metrics['comparisons'].append({'first': names[0], 'second': other, 'differences': compare_models(
-            metrics['models'][names[0]], metrics['models'][other], run.draws, run.seed)})
+        first, second = metrics['models'][names[0]], metrics['models'][other]
+        found = compare_models(first, second, run.draws, run.seed)
+        if found:
+            shaped = shaped_differences(samples[names[0]], first, samples[other], second)
+            found.update({figure: {**interval(difference), 'verdict': verdict(figure, difference, HIGHER[figure])}
+                          for figure, difference in shaped.items()})
+        metrics['comparisons'].append({'first': names[0], 'second': other, 'differences': found})
     choices = {name: joined([outcome.choices[name] for outcome in outcomes if name in outcome.choices])
                for name in names}
     return Evaluation(metrics, tables, recordings, outcomes, choices, bundles, options, seconds)

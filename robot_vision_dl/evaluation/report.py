@@ -4,7 +4,7 @@ Whatever comes from bags, labels or bundles is escaped; beside that, a content s
 network.
 """
 from html import escape
-from typing import Any, Mapping, Sequence
+from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
 from . import svg
 from .report_model import model_section
@@ -21,7 +21,8 @@ def report_html(evaluation) -> str:
     body = [_head(evaluation), _navigation(names, metrics)]
     for name in names:
         gates = [gate for gate in metrics['gates'] if gate['model'] == name]
-        body.append(_verdict(name, verdict_of(metrics['models'][name], gates)))
+        against = [_against(comparison) for comparison in metrics['comparisons'] if comparison['second'] == name]
+        body.append(_verdict(name, verdict_of(metrics['models'][name], gates), against))
     body += [_comparison(comparison) for comparison in metrics['comparisons']]
     if 'live' in metrics:
         body.append(_live(metrics['live'], evaluation.live_speed or {}))
@@ -62,11 +63,38 @@ def _navigation(names: Sequence[str], metrics: Mapping[str, Any]) -> str:
     return f'<nav>{"".join(links)}<a href="#recordings">Recordings</a><a href="#notes">What the figures mean</a></nav>'
 
 
-def _verdict(name: str, found: Verdict) -> str:
-    points = ''.join(f'<li class="{point.mood}">{escape(point.text)}</li>' for point in found.points)
+def _verdict(name: str, found: Verdict, against: Sequence[Tuple[str, str]]) -> str:
+    points = ''.join(f'<li class="{point.mood}">{_unbroken(point.text)}</li>' for point in found.points)
+    points = ''.join(f'<li class="{mood}">{text}</li>' for mood, text in against) + points
     return (f'<section class="card verdict {found.mood}"><div class="who">{escape(name)}</div>'
             f'<div class="what">{escape(found.headline[:1].upper() + found.headline[1:])}</div>'
             f'<ul class="points">{points}</ul></section>')
+
+
+def _unbroken(text: str) -> str:
+    """Escaped; a number and its percent sign stay on one line."""
+    return escape(text).replace(' %', '&nbsp;%')
+
+
+def _against(comparison: Mapping[str, Any]) -> Tuple[str, str]:
+    """(mood, HTML) of how a model does against the first one."""
+    found = comparison['differences']
+    first = f'<a href="#comparison">Against {escape(comparison["first"])}</a>'
+    if not found:
+        return 'info', f'{first}: without labels of the same frames there is nothing to compare them by.'
+    clear = _clear(found)
+    mood = 'good' if 'better' in clear and 'worse' not in clear else 'bad' if 'worse' in clear and (
+        'better' not in clear) else 'care' if clear else 'info'
+    said = '; '.join(f'{word} in {escape(", ".join(names))}' for word, names in clear.items())
+    if not said and all(d['low'] is None for d in found.values()):
+        said = 'too little to tell'
+    return mood, f'{first}: {said or "no difference is shown"}.'
+
+
+def _clear(found: Mapping[str, Any]) -> Dict[str, List[str]]:
+    """Figures in which the second model is shown to be better, and worse; what has none is left out."""
+    names = {word: [name for name, d in found.items() if d['verdict'] == word] for word in ('better', 'worse')}
+    return {word: figures for word, figures in names.items() if figures}
 
 
 def _comparison(comparison: Mapping[str, Any]) -> str:
@@ -75,10 +103,7 @@ def _comparison(comparison: Mapping[str, Any]) -> str:
     found = comparison['differences']
     if not found:
         return f'{title}<p class="card">Without labels there is nothing to compare them by.</p>'
-    clear = [(name, d) for name, d in found.items() if d['verdict'] in ('better', 'worse')]
-    names = {'better': [name for name, d in clear if d['verdict'] == 'better'],
-             'worse': [name for name, d in clear if d['verdict'] == 'worse']}
-    said = '; '.join(f'{word} in {", ".join(names[word])}' for word in ('better', 'worse') if names[word])
+    said = '; '.join(f'{word} in {", ".join(names)}' for word, names in _clear(found).items())
     said = f'{second} is {said}.' if said else 'No difference is shown: every interval holds zero.'
     rows = [(name, d['value'], d['low'], d['high'], d['verdict']) for name, d in found.items() if d['low'] is not None]
     return (f'{title}<section class="card"><p><b>{said}</b></p><div class="scroll">{svg.forest(rows)}</div><p '

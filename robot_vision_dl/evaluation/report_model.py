@@ -8,7 +8,7 @@ import numpy as np
 from . import svg
 from .gallery import Choice, Key
 from .selective import risk_curve
-from .table import NO_LABEL, Columns, FrameTable
+from .table import FOREIGN, NO_LABEL, UNCERTAIN, Columns, FrameTable
 from .timeline import timeline
 from .verdict import count_of
 
@@ -61,21 +61,25 @@ def _figures(model: Mapping[str, Any]) -> str:
                   (f'cost a frame (silence: {decisions["cost_of_silence"]:g})', decisions['cost'], between('cost'))]
     else:
         n = max(1, model['frames']['decided'])
-        tiles += [(key, decisions[key] / n, f'{decisions[key]} frames') for key in ('accepted', 'uncertain', 'unknown')]
+        tiles += [(key, decisions[key] / n, count_of(decisions[key], 'frame'))
+                  for key in ('accepted', 'uncertain', 'unknown')]
     if frame:
         tiles += [('accuracy, single frames', frame['accuracy'], between('accuracy')),
                   ('accuracy, fused', fused['accuracy'], between('fused.accuracy')),
-                  ('balanced accuracy', frame['balanced_accuracy'], ''), ('F1, macro', frame['f1']['macro'], ''),
+                  ('balanced accuracy', frame['balanced_accuracy'], between('balanced_accuracy')),
+                  ('F1, macro', frame['f1']['macro'], between('f1')),
                   ('NLL, nats', frame['nll'], between('nll')), ('Brier', frame['brier'], between('brier')),
-                  ('calibration error (ECE)', frame['ece'], f'{frame["ece_floor"]:.3f} if calibrated perfectly'),
-                  ('area under risk-coverage', model['selective']['aurc'], '')]
+                  ('calibration error (ECE)', frame['ece'],
+                   _both(between('ece'), f'{frame["ece_floor"]:.3f} if perfect')),
+                  ('area under risk-coverage', model['selective']['aurc'], between('aurc'))]
     if model['tracks']:
         tiles.append(('accuracy of objects', model['tracks']['accuracy'], f'{model["tracks"]["count"]} objects'))
     found = model['open_set']
     if found:
         own = found['scores'].get('own')
         if own and own['auroc'] is not None:
-            tiles += [('unknown told from known (AUROC)', own['auroc'], f'FPR at 95 %: {own["fpr95"]:.2f}')]
+            tiles += [('unknown told from known (AUROC)', own['auroc'],
+                       _both(between('auroc'), f'FPR at 95 %: {own["fpr95"]:.2f}'))]
         tiles.append(('known called unknown', found['false_unknown_rate'], ''))
     if model['conformal']:
         conformal = model['conformal']
@@ -92,12 +96,17 @@ def _figures(model: Mapping[str, Any]) -> str:
         for label, value, note in tiles if value is not None) + '</div>'
 
 
+def _both(*notes: str) -> str:
+    return '; '.join(note for note in notes if note)
+
+
 def _short(value: float) -> str:
     return f'{value:.3f}' if abs(value) < 10 else f'{value:.1f}'
 
 
 def _reliability(model: Mapping[str, Any]) -> str:
-    bins = {key: [b for b in model[key]['reliability'] if b['frames']] for key in ('frame', 'fused')}
+    bins = {key: [b for b in model[key]['reliability'] if b['frames'] > 0.01 * model['frames']['known']]
+            for key in ('frame', 'fused')}
     lines = [svg.Line(name, style, [b['confidence'] for b in bins[key]], [b['accuracy'] for b in bins[key]], True)
              for key, name, style in (('frame', 'single frames', 's1'), ('fused', 'fused', 's2'))]
     total = max(1, sum(b['frames'] for b in model['frame']['reliability']))
@@ -105,7 +114,8 @@ def _reliability(model: Mapping[str, Any]) -> str:
     plot = svg.chart(lines, 'it says so many are right', 'so many are right', diagonal=True, bars=counts,
                      title='reliability diagram')
     return (f'<section class="card"><h3>Is it right as often as it says?</h3>{plot}<p class="hint">On the dashed line '
-            'it is; below it promises too much. Bars: how many frames.</p></section>')
+            'it is; below it promises too much. Bars: how many frames; bins with less than '
+            '1 % of them are left out.</p></section>')
 
 
 def _risk(model: Mapping[str, Any], table: FrameTable) -> str:
@@ -152,7 +162,7 @@ def _confusion(model: Mapping[str, Any], table: FrameTable, choice: Choice, pict
     for cell in sorted(linked, key=lambda cell: (cell != first, cell)):
         called = 'called so' if cell[0] == cell[1] else f'called {escape(cell[1])}'
         panels.append(f'<div class="examples{" first" if cell == first else ""}" id="{target(cell)}"><p><b>'
-                      f'{escape(cell[0])}</b>, {called}: {entries[cell]} frames</p>'
+                      f'{escape(cell[0])}</b>, {called}: {count_of(entries[cell], "frame")}</p>'
                       f'{_shots(examples[cell], table, pictures)}</div>')
     hint = 'Choose a cell to see examples. ' if linked else ''
     return (f'<section class="card cells"><h3>What does it confuse?</h3><p class="hint">{hint}Rows: what it is; '
@@ -197,11 +207,12 @@ def _shots(keys: Sequence[Key], table: FrameTable, pictures: Mapping[Key, bytes]
             continue
         label = table.label(int(row['target']))
         called = table.class_names[row['fused_predicted']]
-        outcome = ('', 'uncertain: ', 'unknown: ')[row['outcome']]
+        outcome = 'uncertain: ' if row['outcome'] == UNCERTAIN else ''
+        said = 'unknown' if row['outcome'] == FOREIGN else f'{outcome}{escape(called)} {row["fused_confidence"]:.2f}'
         is_ = f'<span class="is">{escape(label)}</span>, ' if int(row['target']) != NO_LABEL else ''
         out.append(f'<figure><img loading="lazy" alt="{escape(label or called)}" '
                    f'src="data:image/jpeg;base64,{base64.b64encode(pictures[key]).decode()}"><figcaption>{is_}'
-                   f'{outcome}{escape(called)} {row["fused_confidence"]:.2f}; this frame alone: '
+                   f'{said}; this frame alone: '
                    f'{escape(table.class_names[row["predicted"]])} {row["confidence"]:.2f}<br><span class="where">'
                    f'{escape(key.recording)} {escape(key.topic)} #{key.index}</span></figcaption></figure>')
     return f'<div class="shots">{"".join(out)}</div>'

@@ -46,7 +46,8 @@ SCHEMA = """metrics.json, version 1:
                    lasts
     tracks         count, accuracy (by the majority of its frames), acted_right, acted_wrong, never_acted (of tracks, by
                    the majority of the frames acted on), balanced_accuracy
-    intervals      95 % intervals, by: what was drawn with replacement; groups: how many; few: fewer than ten
+    intervals      95 % intervals of figures, sums and others (f1, ece, aurc, auroc, ...); by: what was drawn with
+                   replacement; groups: how many; few: fewer than ten
     groups         sums over the groups, from which differences between two models follow
     exactness      noise: how far a batch's ln p is from single frames'; one_by_one: recordings run frame by frame,
                    since that might have turned a decision

@@ -99,7 +99,11 @@ def _posterior(rows: np.ndarray, times: np.ndarray, length: float, gap: float, n
         out.append(f'<line class="needed" x1="0" x2="{WIDTH}" y1="{fmt(threshold)}" y2="{fmt(threshold)}"/>')
     for stretch in _stretches(times, gap):
         points = _thinned(times[stretch], rows['fused_confidence'][stretch])
-        out.append(f'<path class="line s1" d="{path([(x(t), y + high * (1 - p)) for t, p in points])}"/>')
+        places = [(x(t), y + high * (1 - p)) for t, p in points]
+        if len(places) == 1:  # a line of one point would not be seen
+            out.append(f'<circle class="dot s1" cx="{fmt(places[0][0])}" cy="{fmt(places[0][1])}" r="3.5"/>')
+        else:
+            out.append(f'<path class="line s1" d="{path(places)}"/>')
     out.append(f'<text class="lane" x="-8" y="{fmt(y + 10)}" text-anchor="end">1</text>'
                f'<text class="lane" x="-8" y="{fmt(y + high / 2 + 4)}" text-anchor="end">belief</text>'
                f'<text class="lane" x="-8" y="{fmt(y + high)}" text-anchor="end">0</text>'

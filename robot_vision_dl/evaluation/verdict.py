@@ -41,7 +41,8 @@ def verdict_of(model: Mapping[str, Any], gates: Sequence[Mapping[str, Any]] = ()
     if cost >= silence:
         loss = Point(BAD, f'Its decisions cost {cost:.2f} a frame; never accepting any would cost {silence:.2f}.')
         return Verdict(BAD, 'not worth deploying: saying nothing would cost less', [loss, *points])
-    benefit = Point(GOOD, f'Its decisions cost {cost:.2f} a frame; never accepting any would cost {silence:.2f}.')
+    benefit = Point(GOOD, f'Its decisions cost {cost:.2f} a frame, where {_costs(model)}; never accepting any would '
+                    f'cost {silence:.2f}.')
     if risk is not None and risk > silence:
         return Verdict(CARE, 'more often wrong when it acts than its settings promise', [benefit, *points])
     if found is None or found['high'] is None or found['high'] >= silence:
@@ -49,6 +50,11 @@ def verdict_of(model: Mapping[str, Any], gates: Sequence[Mapping[str, Any]] = ()
     if any(point.mood == BAD for point in points):
         return Verdict(CARE, 'worth deploying by its own costs, but not without care', [benefit, *points])
     return Verdict(GOOD, 'worth deploying by its own costs', [benefit, *points])
+
+
+def _costs(model: Mapping[str, Any]) -> str:
+    wrong = 'what the cost matrix says' if model['model']['cost_matrix'] else '1'
+    return f'a wrong label costs {wrong} and abstaining {model["model"]["abstain_cost"]:.2f}'
 
 
 def _rightness(model: Mapping[str, Any]) -> List[Point]:
@@ -123,8 +129,8 @@ def _quickness(model: Mapping[str, Any]) -> List[Point]:
     found = times.get('decision_s')
     if found and found['median'] is not None:
         never = f'; {_percent(found["never"])} are never decided rightly' if found['never'] else ''
-        points.append(Point(INFO, f'It takes {found["median"]:.1f} s (median) from seeing an object to acting on it '
-                            f'rightly{never}.'))
+        takes = f'takes {found["median"]:.1f} s' if found['median'] >= 0.05 else 'takes a frame or two'
+        points.append(Point(INFO, f'It {takes} (median) from seeing an object to acting on it rightly{never}.'))
     if times['changes_per_s'] is not None:
         changes = times['changes_per_s']
         points.append(Point(INFO if changes <= 1 else CARE, f'Its decision changes {changes:.2f} times a second.'))
