@@ -2,6 +2,7 @@
 import argparse
 import time
 from dataclasses import dataclass
+from itertools import product
 from typing import List
 
 import numpy as np
@@ -26,13 +27,14 @@ class ForwardTimes:
     cpu_ms: float
 
 
-def bare_forward(model: str, device: str, batch: int = 1, seconds: float = 2.0, threads: int = 0) -> ForwardTimes:
+def bare_forward(model: str, device: str, batch: int = 1, seconds: float = 2.0, threads: int = 0,
+                 backend: str = 'torch') -> ForwardTimes:
     """Time forward passes for about ``seconds``, with the threads and memory order that the node uses."""
     import torch
 
     from ..core.pipeline import Pipeline
     from ..core.types import ColorOrder, Picture
-    pipeline = Pipeline.load(ClassifierConfig(model=model, device=device, threads=threads))
+    pipeline = Pipeline.load(ClassifierConfig(model=model, device=device, threads=threads, backend=backend))
     height, width = pipeline.bundle.preprocessing.crop
     noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
     times = []
@@ -58,6 +60,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which network, on what."""
     parser.add_argument('--model', default=ClassifierConfig().model, help='bundle (default: %(default)s)')
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda (default: %(default)s)')
+    parser.add_argument('--backend', nargs='+', default=['torch'], choices=('torch', 'onnxruntime', 'openvino'),
+                        help='what runs the network (default: torch)')
     parser.add_argument('--batch', type=int, nargs='+', default=[1, 4], help='default: 1 4')
     parser.add_argument('--threads', type=int, default=0, help='as the node has it (default: 0, all cores but one)')
     parser.add_argument('--seconds', type=float, default=5.0, help='of each batch size (default: 5)')
@@ -66,12 +70,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure and print."""
     rows, figures = [], {}
-    for batch in args.batch:
-        measured = bare_forward(args.model, args.device, batch, args.seconds, args.threads)
+    for backend, batch in product(args.backend, args.batch):
+        measured = bare_forward(args.model, args.device, batch, args.seconds, args.threads, backend)
         times = percentiles(measured.times_ms)
-        figures[str(batch)] = {**times, 'cpu_ms': measured.cpu_ms}
-        rows.append((batch, *times.values(), measured.cpu_ms, batch * 1e3 / times['p50']))
-    print(table(('batch', 'n', 'p50 ms', 'p95 ms', 'p99 ms', 'max ms', 'CPU ms', 'frames/s'), rows))
+        figures[f'{backend} {batch}'] = {**times, 'cpu_ms': measured.cpu_ms}
+        rows.append((backend, batch, *times.values(), measured.cpu_ms, batch * 1e3 / times['p50']))
+    print(table(('backend', 'batch', 'n', 'p50 ms', 'p95 ms', 'p99 ms', 'max ms', 'CPU ms', 'frames/s'), rows))
     print(describe(environment()))
     if args.json:
         write_json(args.json, {'model': args.model, 'forward': figures})

@@ -15,8 +15,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What is sent, and into what."""
     parser.add_argument('--model', default=ClassifierConfig().model, help='bundle (default: %(default)s)')
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda (default: %(default)s)')
+    parser.add_argument('--backend', default='torch', choices=('torch', 'onnxruntime', 'openvino'),
+                        help='what runs the network, also that of the floor; naive has torch (default: %(default)s)')
     parser.add_argument('--size', default='640x480', metavar='WxH', help='of the pictures (default: %(default)s)')
-    parser.add_argument('--rate', type=float, default=30.0, help='frames a second of each camera (default: 30)')
+    parser.add_argument('--rate', type=float, default=30.0, help='frames a second of each camera (default: 30); 0: '
+                        'one and a half times what the bare network can take, for the throughput')
     parser.add_argument('--seconds', type=float, default=20.0, help='how long the cameras run (default: 20)')
     parser.add_argument('--cameras', type=int, default=1, help='cameras in the one node (default: 1)')
     parser.add_argument('--transport', choices=('raw', 'compressed'), default='raw')
@@ -39,25 +42,30 @@ def run(args: argparse.Namespace) -> int:
     profile = apply_profile(args.dds_profile)
     with_profile = {**isolated_environment(), 'ROS_DOMAIN_ID': without_profile['ROS_DOMAIN_ID']}
     settings = LiveSettings(args.model, args.device, args.size, args.rate, args.seconds, args.cameras,
-                            args.transport == 'compressed', args.reliable)
+                            args.transport == 'compressed', args.reliable, args.backend)
     contenders = [Contender('robot_vision_dl', naive=False, environment=with_profile)]
     if args.vs == 'naive':
         contenders += [Contender('naive', naive=True, environment=with_profile),
                        Contender('naive, default DDS', naive=True, environment=without_profile)]
-    print(f'{args.cameras} camera(s), {args.size} {"jpeg" if settings.compressed else "bgr8"}, {args.rate:g} Hz, '
+    print(f'{args.cameras} camera(s), {args.size} {"jpeg" if settings.compressed else "bgr8"}, '
+          f'{f"{args.rate:g} Hz" if args.rate else "more than the network can take"}, '
           f'{"reliable" if args.reliable else "best effort"}, {args.seconds:g} s; DDS profile '
           f'{os.path.basename(profile) if profile else "none"}', flush=True)
     figures = measure_all(settings, contenders)
     print('\n' + table(('node', 'camera', 'sent', 'received', 'decided', 'dropped', 'lost', 'unexplained'), [
         _frames_row(name, camera, values) for name, result in figures['contenders'].items()
         for camera, values in result['cameras'].items()]))
-    floor = figures['bare_forward_ms']
     rows = []
     for name, result in figures['contenders'].items():
-        latency = result['latency_ms']
+        latency, floor = result['latency_ms'], result['bare_forward_ms']
         rows.append((name, *latency.values(), latency['p50'] - floor['p50'], latency['p99'] - floor['p50'],
-                     result['node_cpu_ms_per_frame'] - figures['bare_forward_cpu_ms']))
-    rows.append((f'floor: bare forward, batch {settings.cameras}', *floor.values(), 0.0, 0.0, 0.0))
+                     result['node_cpu_ms_per_frame'] - result['bare_forward_cpu_ms']))
+    floors = {result['backend']: result['bare_forward_ms'] for result in figures['contenders'].values()}
+    for backend, floor in floors.items():
+        rows.append((f'floor: bare forward, {backend}, batch {settings.cameras}', *floor.values(), 0.0, 0.0, 0.0))
+    print('\n' + table(('node', 'decided/s, all cameras', 'bare network alone', 'share'), [
+        (name, result['decided_per_s'], result['bare_per_s'], result['decided_per_s'] / result['bare_per_s'])
+        for name, result in figures['contenders'].items()]))
     print('\n' + table(('stamp to decision', 'n', 'p50 ms', 'p95 ms', 'p99 ms', 'max ms', 'added p50', 'added p99',
                         'CPU ms/frame beside the network'), rows))
     first = next(iter(figures['contenders'].values()))['cameras']

@@ -6,19 +6,23 @@ between and after, while no node is running.
 """
 import json
 import os
+import struct
 import subprocess
 import sys
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Sequence
 
-from .forward import bare_forward
+from .forward import ForwardTimes, bare_forward
 from .report import percentiles
 from ..cli.processes import Children
 from ..core.errors import RobotVisionError
 
 START_TIMEOUT_S = 120.0
+STAMP_OFFSET = 4  # behind the encapsulation header
+SATURATION = 1.5
+"""Frames offered for each that the bare network could take, where the throughput is asked for."""
 CLOCK_TICKS_PER_S = os.sysconf('SC_CLK_TCK')
 
 
@@ -34,6 +38,7 @@ class LiveSettings:
     cameras: int = 1
     compressed: bool = False
     reliable: bool = False
+    backend: str = 'torch'
 
 
 @dataclass
@@ -87,14 +92,16 @@ class _Listener:
         self._executor.add_node(self.node)
         self._decisions = [
             self.node.create_subscription(Classification, f'/classifier/{camera}/decision',
-                                          lambda message, camera=camera: self._on_decision(camera, message), 100)
+                                          lambda buffer, camera=camera: self._on_decision(camera, buffer), 100,
+                                          raw=True)
             for camera in cameras]
         self.node.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)
 
-    def _on_decision(self, camera: str, message) -> None:
+    def _on_decision(self, camera: str, buffer: bytes) -> None:
         now_ns = time.time_ns()
-        stamp = message.header.stamp
-        self.figures[camera].latencies_ms.append((now_ns - stamp.sec * 1_000_000_000 - stamp.nanosec) * 1e-6)
+        # Of the serialized message, so that building a Python object around it is not part of the latency.
+        seconds, nanoseconds = struct.unpack_from('<iI', buffer, STAMP_OFFSET)
+        self.figures[camera].latencies_ms.append((now_ns - seconds * 1_000_000_000 - nanoseconds) * 1e-6)
 
     def _on_diagnostics(self, message) -> None:
         self.reports += 1
@@ -154,17 +161,46 @@ class Contender:
 
 def measure_all(settings: LiveSettings, contenders: Sequence[Contender]) -> Dict[str, Any]:
     """Measure the contenders in turn, and the bare network before, between and after; figures ready for JSON."""
-    floors = [bare_forward(settings.model, settings.device, settings.cameras)]
+    floors = _Floors(settings)
+    floors.measure(contenders)
     results = {}
     for contender in contenders:
-        results[contender.name] = _measure(settings, contender)
-        floors.append(bare_forward(settings.model, settings.device, settings.cameras))
-    return {
-        'settings': asdict(settings),
-        'contenders': results,
-        'bare_forward_ms': percentiles(ms for floor in floors for ms in floor.times_ms),
-        'bare_forward_cpu_ms': sum(floor.cpu_ms for floor in floors) / len(floors) / settings.cameras,
-    }
+        wanted = settings if settings.rate_hz else replace(settings, rate_hz=SATURATION * floors.rate_hz(contender))
+        results[contender.name] = _measure(wanted, contender)
+        floors.measure(contenders)
+    for contender in contenders:
+        results[contender.name].update(floors.of(contender))
+    return {'settings': asdict(settings), 'contenders': results}
+
+
+class _Floors:
+    """The bare networks that the contenders run, timed in this process while no node is running."""
+
+    def __init__(self, settings: LiveSettings):
+        self._settings = settings
+        self._times: Dict[str, List[ForwardTimes]] = {}
+
+    def _backend(self, contender: Contender) -> str:
+        return 'torch' if contender.naive else self._settings.backend
+
+    def measure(self, contenders: Sequence[Contender]) -> None:
+        """Once more, each backend once."""
+        for backend in sorted({self._backend(contender) for contender in contenders}):
+            self._times.setdefault(backend, []).append(bare_forward(
+                self._settings.model, self._settings.device, self._settings.cameras, backend=backend))
+
+    def rate_hz(self, contender: Contender) -> float:
+        """Batches a second, one frame of each camera in each."""
+        floors = self._times[self._backend(contender)]
+        return 1e3 / percentiles(ms for floor in floors for ms in floor.times_ms)['p50']
+
+    def of(self, contender: Contender) -> Dict[str, Any]:
+        """Times of a pass of one frame of each camera, and the CPU time of it a frame."""
+        floors = self._times[self._backend(contender)]
+        return {'backend': self._backend(contender),
+                'bare_forward_ms': percentiles(ms for floor in floors for ms in floor.times_ms),
+                'bare_per_s': self.rate_hz(contender) * self._settings.cameras,
+                'bare_forward_cpu_ms': sum(floor.cpu_ms for floor in floors) / len(floors) / self._settings.cameras}
 
 
 def _command_line(settings: LiveSettings, contender: Contender, cameras: Sequence[str], topics: Sequence[str]
@@ -174,6 +210,8 @@ def _command_line(settings: LiveSettings, contender: Contender, cameras: Sequenc
         arguments += ['--camera', f'{camera}:={topic}']
     if settings.compressed:
         arguments += ['--transport', 'compressed']
+    if not contender.naive:
+        arguments += ['--backend', settings.backend]
     module = 'robot_vision_dl.bench.naive_node' if contender.naive else 'robot_vision_dl.cli.main'
     return [sys.executable, '-m', module, *([] if contender.naive else ['run']), *arguments]
 
@@ -221,5 +259,7 @@ def _measure(settings: LiveSettings, contender: Contender) -> Dict[str, Any]:
         'camera_process': sent,
         'cameras': {camera: figures.summary() for camera, figures in listener.figures.items()},
         'latency_ms': percentiles(ms for figures in listener.figures.values() for ms in figures.latencies_ms),
+        'offered_hz': settings.rate_hz,
+        'decided_per_s': decided / sent['span_s'],
         'node_cpu_ms_per_frame': cpu / decided * 1e3 if decided else float('nan'),
     }

@@ -27,8 +27,8 @@ def model(tmp_path_factory):
 
 def test_forward(tmp_path, model):
     figures, text = bench(tmp_path, 'forward', '--model', model, '--batch', '1', '3', '--seconds', '0.2')
-    assert set(figures['forward']) == {'1', '3'}
-    assert figures['forward']['3']['n'] > 0 and 'frames/s' in text
+    assert set(figures['forward']) == {'torch 1', 'torch 3'}
+    assert figures['forward']['torch 3']['n'] > 0 and 'frames/s' in text
 
 
 def test_preprocess(tmp_path, model):
