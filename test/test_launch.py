@@ -1,11 +1,14 @@
 """Launch files under the real ``ros2 launch``; skipped where ros2cli and launch_ros are not installed."""
+import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import time
 
 import pytest
+from evaluation_samples import labelled_bag, small_model
 
 pytest.importorskip('launch_ros', reason='launch_ros is not installed; it comes with a ROS 2 installation')
 if not shutil.which('ros2'):
@@ -94,3 +97,28 @@ def test_demo(tmp_path, ros_domain):
         assert launched.process.wait(120) == 0
     assert 'camera: received 300, decided 300, dropped none' in launched.log
     assert 'pick: water bottle' in launched.log
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('demands, said', [('accuracy=0', '60 sent, 60 decided, 0 not'), ('accuracy=1.5', 'FAILED')])
+def test_evaluation_of_a_bag_over_dds(tmp_path, ros_domain, demands, said):
+    bag, model, out = labelled_bag(tmp_path / 'bag', 60), small_model(tmp_path / 'small'), tmp_path / 'report'
+    with Launched(tmp_path / 'log', 'evaluate.launch.py', f'bag:={bag}', f'model:={model}', f'out:={out}',
+                  'device:=cpu', 'lockstep:=true', f'extra:=--fail-under {demands}') as launched:
+        launched.process.wait(120)
+    log = launched.log
+    assert said in log and 'Traceback' not in log, log
+    # The node, which was told to end when the evaluation was done.
+    assert re.search(r'\[classifier_node-\d+\]: process has finished cleanly', log), log
+    metrics = json.loads((out / 'metrics.json').read_text())
+    found, = metrics['live']['recordings']
+    assert (found['decided'], found['decisions_unlike_offline']) == (60, 0)
+    assert metrics['models']['small']['frames']['labelled'] == 60
+    assert '<h2' in (out / 'report.html').read_text()
+
+
+def test_evaluation_of_a_bag_that_is_not_there_says_so(tmp_path, ros_domain):
+    with Launched(tmp_path / 'log', 'evaluate.launch.py', 'bag:=/nowhere', f'out:={tmp_path / "report"}') as launched:
+        assert launched.process.wait(START_TIMEOUT_S) != 0
+    assert '/nowhere' in launched.log
+    assert not (tmp_path / 'report').exists()

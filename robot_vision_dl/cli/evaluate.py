@@ -80,6 +80,9 @@ def run(args: argparse.Namespace) -> int:
     gates = parse_gates(args.fail_under, args.fail_over)
     options = _options(args)
     models = args.models or [options.deployment.model]
+    if args.live:
+        from .evaluate_live import check_live
+        check_live(models, args.rate)  # before the bags, which take minutes
     with OutputFolder(args.out) as out:
         evaluation = _evaluate(args, options, models)
         metrics = evaluation.metrics

@@ -66,6 +66,26 @@ def _base(camera) -> str:
     return camera.published[:-len('/compressed')] if camera.compressed else camera.published
 
 
+def check_live(models: Sequence[str], rate: float) -> None:
+    """Whether bags can be played to a node with these models.
+
+    Raises:
+        ConfigError: rclpy is not here, there is more than one model, or the rate is none.
+    """
+    if len(models) != 1:
+        # Two nodes beside each other would slow each other down, and lose other frames than either does alone.
+        raise ConfigError(
+            f'--live plays to one node, which has one model; got {len(models)}. Evaluate each with --live into a '
+            'folder of its own, then `robot-vision compare` these; or compare them on the bag, without --live')
+    if not 0 < rate < float('inf'):
+        raise ConfigError(f'--rate must be above 0, got {rate:g}')
+    try:
+        import rclpy  # noqa: F401
+    except ImportError as error:
+        raise ConfigError(f'--live needs ROS 2 ({error}); source an installation or install its wheels (make setup)'
+                          ) from error
+
+
 def evaluate_live(offline: Evaluation, model: str, rate: float, lockstep: bool, attach: bool,
                   progress: Callable[[str, int], None]) -> Evaluation:
     """Play every recording of an evaluation to a node and judge what it decides.
@@ -79,11 +99,10 @@ def evaluate_live(offline: Evaluation, model: str, rate: float, lockstep: bool, 
         progress: called with (recording, frames sent).
 
     Raises:
-        ConfigError: rclpy is not here, or there is more than one model.
+        ConfigError: see :func:`check_live`.
         RobotVisionError: the node does not start.
     """
-    if len(offline.bundles) != 1:
-        raise ConfigError('--live takes one model; evaluate another one in a run of its own')
+    check_live(list(offline.bundles), rate)
     name = next(iter(offline.bundles))
     config = with_values(offline.options.deployment, {'model': model})
     pipeline = Pipeline(offline.bundles[name], config)
@@ -118,11 +137,6 @@ def _brief(model: Dict[str, Any]) -> Dict[str, Any]:
 def _replay(recording: Recording, config: ClassifierConfig, rate: float, decided: Optional[set], attach: bool,
             progress: Callable[[int], None]):
     from ..ros.dds import apply_profile
-    try:
-        import rclpy  # noqa: F401
-    except ImportError as error:
-        raise ConfigError(f'--live needs ROS 2 ({error}); source an installation or install its wheels (make setup)'
-                          ) from error
     from .live_replay import LiveReplay, camera_topics
     apply_profile('auto')
     environment = dict(os.environ) if attach else isolated_environment()
