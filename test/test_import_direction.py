@@ -21,9 +21,10 @@ ALLOWED = {
     'demo': {'core', 'data', 'ros', 'cli', 'bench', 'demo'},
     'examples': {'core', 'data', 'training', 'evaluation', 'examples'},
 }
-# A node that replays bags needs to read them.
+# A node that replays bags needs to read them, one that trains needs to train.
 ALLOWED_FILES = {
     'ros/player.py': {'core', 'data', 'ros'},
+    'ros/trainer_node.py': {'core', 'ros', 'training'},
     'ros/player_node.py': {'core', 'data', 'ros'},
 }
 # Known to some parts only; `_msgs` and `_interfaces` stand for every package of messages.

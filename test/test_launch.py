@@ -5,7 +5,9 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 from evaluation_samples import labelled_bag, small_model
@@ -89,6 +91,19 @@ def test_contradicting_arguments_are_refused(tmp_path, ros_domain):
     with Launched(tmp_path / 'log', 'classifier.launch.py', 'image:=/a', 'cameras:=b:=/c') as launched:
         assert launched.process.wait(START_TIMEOUT_S) != 0
     assert 'not both' in launched.log
+
+
+@pytest.mark.slow
+def test_training_ends_with_a_bundle(tmp_path, ros_domain):
+    pytest.importorskip('lightning', reason='training is an extra: pip install .[train]')
+    sys.path.append(str(Path(__file__).parent / 'training'))
+    from training_samples import config_text, picture_folders
+    config = tmp_path / 'train.yaml'
+    config.write_text(config_text(picture_folders(tmp_path / 'pictures'), tmp_path))
+    with Launched(tmp_path / 'log', 'train.launch.py', f'config:={config}', 'settings:=run.epochs=2') as launched:
+        assert launched.process.wait(120) == 0, launched.log
+    assert 'process has finished cleanly' in launched.log
+    assert (tmp_path / 'models' / 'shapes' / 'bundle.json').exists()
 
 
 @pytest.mark.slow

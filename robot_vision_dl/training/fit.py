@@ -32,6 +32,7 @@ except ImportError as error:  # an extra, for those who only run networks
     raise ConfigError(f'training needs Lightning and TensorBoard ({error}); install them with `pip install '
                       '"robot_vision_dl[train]"`') from error
 
+OnStep = Callable[[int, int, int], None]
 LAST, BEST = 'last.ckpt', 'best.safetensors'
 _PRECISIONS = {'float32': '32-true', 'bfloat16': 'bf16-mixed', 'float16': '16-mixed'}
 
@@ -82,10 +83,15 @@ class _Keeper(Checkpoint):
 
 
 class _Progress(Callback):
-    """How far an epoch is, on a terminal."""
+    """How far an epoch is, on a terminal and for whoever wants to know."""
+
+    def __init__(self, on_step: OnStep):
+        self._on_step = on_step
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: Learner, outputs, batch, batch_index) -> None:
         """One line that is overwritten."""
+        if trainer.is_global_zero:
+            self._on_step(trainer.current_epoch, batch_index + 1, int(trainer.num_training_batches))
         if sys.stderr.isatty() and trainer.is_global_zero:
             print(f'\repoch {trainer.current_epoch + 1}/{trainer.max_epochs}  step {batch_index + 1}/'
                   f'{trainer.num_training_batches}\x1b[K', end='', file=sys.stderr, flush=True)
@@ -98,7 +104,8 @@ class _Progress(Callback):
 
 def fit(network: Network, config: TrainConfig, train: FrameDataset, early_stop: Optional[FrameDataset], folder: Path,
         fingerprint: str, *, class_weights: Optional[np.ndarray] = None, draw_weights: Optional[np.ndarray] = None,
-        report: Callable[[EpochRecord, bool], None] = lambda record, is_best: None) -> List[EpochRecord]:
+        report: Callable[[EpochRecord, bool], None] = lambda record, is_best: None,
+        on_step: OnStep = lambda epoch, step, steps: None) -> List[EpochRecord]:
     """Train, or go on where a run in the same folder was interrupted; the best weights are then in the folder.
 
     Args:
@@ -109,6 +116,7 @@ def fit(network: Network, config: TrainConfig, train: FrameDataset, early_stop: 
         class_weights: (C,), for the loss.
         draw_weights: (n,), of the training pictures, for drawing them.
         report: is called after each epoch.
+        on_step: is called after each batch with the epoch, from 0, the steps of it that are done, and all of them.
 
     Returns:
         All epochs, those before an interruption too.
@@ -126,7 +134,7 @@ def fit(network: Network, config: TrainConfig, train: FrameDataset, early_stop: 
     judge = None if early_stop is None else judging_loader(early_stop, run.batch_size, run.workers)
     weights = None if class_weights is None else torch.as_tensor(class_weights, dtype=torch.float32)
     learner = Learner(network, config, weights, run.epochs * len(loader))
-    trainer = _trainer(config, folder, _Keeper(folder, fingerprint, run.patience, report), among)
+    trainer = _trainer(config, folder, [_Progress(on_step), _Keeper(folder, fingerprint, run.patience, report)], among)
     try:
         with warnings.catch_warnings():
             # Hints about workers and log intervals, and about layers in evaluation mode, which are so on purpose.
@@ -165,7 +173,7 @@ def best_network(network: Network, folder: Path) -> Network:
     return restore_network(network.architecture, load_weights(folder / BEST)[0])
 
 
-def _trainer(config: TrainConfig, folder: Path, keeper: _Keeper, among: Processes) -> pl.Trainer:
+def _trainer(config: TrainConfig, folder: Path, callbacks: List[Callback], among: Processes) -> pl.Trainer:
     run = config.run
     device = resolve_device(run.device)
     if run.precision == 'float16' and device.type == 'cpu':
@@ -183,7 +191,7 @@ def _trainer(config: TrainConfig, folder: Path, keeper: _Keeper, among: Processe
     return pl.Trainer(
         accelerator='cpu' if device.type == 'cpu' else 'gpu', **where,
         max_epochs=run.epochs, precision=_PRECISIONS[run.precision], gradient_clip_val=run.gradient_clip or None,
-        logger=TensorBoardLogger(str(folder), name='', version='tensorboard'), callbacks=[_Progress(), keeper],
+        logger=TensorBoardLogger(str(folder), name='', version='tensorboard'), callbacks=callbacks,
         plugins=[_AtomicFiles()], num_sanity_val_steps=0, enable_progress_bar=False, enable_model_summary=False,
         log_every_n_steps=10, use_distributed_sampler=False, default_root_dir=str(folder))
 

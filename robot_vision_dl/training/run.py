@@ -29,12 +29,14 @@ from .processes import processes
 from .sanity import PICTURES, check_memorises, check_start
 from .start import Start, starting_network
 
+OnStep = Callable[[int, int, int], None]
 CONFIG, SHEET = 'config.yaml', 'augmented.png'
 
 
 def train(config: TrainConfig, config_text: str, *, restart: bool = False, overwrite: bool = False,
           fold: Optional[Tuple[int, int]] = None, say: Say = print,
-          frames_read: Optional[Callable[[int], None]] = None) -> Optional[Bundle]:
+          frames_read: Optional[Callable[[int], None]] = None, report: Optional[Callable[[EpochRecord], None]] = None,
+          on_step: OnStep = lambda epoch, step, steps: None) -> Optional[Bundle]:
     """Carry out a run, or what is left of it.
 
     Args:
@@ -45,6 +47,8 @@ def train(config: TrainConfig, config_text: str, *, restart: bool = False, overw
             for.
         say: is called with a line or several about each stage.
         frames_read: is called with the number of frames while bags are read.
+        report: is called after each epoch.
+        on_step: is called after each batch with the epoch, from 0, the steps of it that are done, and all of them.
 
     Returns:
         The bundle that was written; None in all processes but the first of those that train together.
@@ -70,7 +74,7 @@ def train(config: TrainConfig, config_text: str, *, restart: bool = False, overw
     if _check_target(target, fingerprint, config, overwrite):
         say(f'is done already: {target}')
         return load_bundle(target.absolute()) if is_first else None
-    network, history = learn(config, config_text, data, folder, fingerprint, say)
+    network, history = learn(config, config_text, data, folder, fingerprint, say, report, on_step)
     if not is_first:
         return None
     bundle = finish(config, config_text, data, network, history, folder, target, fingerprint, say)
@@ -79,11 +83,12 @@ def train(config: TrainConfig, config_text: str, *, restart: bool = False, overw
 
 
 def learn(config: TrainConfig, config_text: str, data: Prepared, folder: Path, fingerprint: str, say: Say,
-          report: Optional[Callable[[EpochRecord], None]] = None) -> Tuple[Network, List[EpochRecord]]:
+          report: Optional[Callable[[EpochRecord], None]] = None,
+          on_step: OnStep = lambda epoch, step, steps: None) -> Tuple[Network, List[EpochRecord]]:
     """The training itself, with what goes before it; the best weights are then in ``folder``.
 
     Args:
-        report: is called after each epoch.
+        report, on_step: as in :func:`train`.
 
     Returns:
         A network of the right shape, whose weights do not count, and all epochs.
@@ -115,7 +120,7 @@ def learn(config: TrainConfig, config_text: str, data: Prepared, folder: Path, f
         network, config, datasets[Part.TRAIN], datasets.get(Part.EARLY_STOP), folder, fingerprint,
         class_weights=weights if balance == 'loss' else None,
         draw_weights=sample_weights(datasets[Part.TRAIN].targets, weights) if balance == 'sampler' else None,
-        report=tell)
+        report=tell, on_step=on_step)
     return network, history
 
 
