@@ -55,7 +55,7 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
     from ..core.config import FusionConfig
     from ..core.decision import Policy, decide
     from ..core.device import resolve_device
-    from ..core.fusion import BayesFilter
+    from ..core.fusion import FALLBACK_TIMES, BayesFilter
     from ..core.network import build_network
     from ..core.uncertainty.assess import Assessor
     from ..core.uncertainty.conformal import CONFORMAL_METHODS, fit_conformal
@@ -76,7 +76,8 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
     names = bundle.class_names
     pixels = torch.randn(1, 3, args.size, args.size, device=device).contiguous(memory_format=torch.channels_last)
     wait = torch.cuda.synchronize if device.type == 'cuda' else lambda: None
-    laplace, filters = LaplacePredictive(bundle.laplace).to(device), [BayesFilter(args.classes, FusionConfig())]
+    laplace, filters = LaplacePredictive(bundle.laplace).to(device), [
+        BayesFilter(args.classes, FusionConfig(), times=FALLBACK_TIMES)]
     policy, clock = Policy(0.3, 0.01, 0.1), iter(range(0, 10 ** 18, 33_000_000))
     p = _draws(args.classes)[0][0].astype(np.float32)
     sets = {name: fit_conformal(*_draws(args.classes), 0.1, name, *((0.01, 3) if name == 'raps' else ()))

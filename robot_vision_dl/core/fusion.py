@@ -99,7 +99,7 @@ def predict(belief: np.ndarray, change: float, expected: Optional[np.ndarray] = 
 
 
 def correct(belief: np.ndarray, evidence: np.ndarray) -> np.ndarray:
-    """Belief after evidence (log-likelihoods up to a constant) was seen: Bayes' rule; shapes (C,)."""
+    """The belief (it need not sum to 1) after evidence, log-likelihoods up to a constant: Bayes' rule; shapes (C,)."""
     unnormalised = belief * np.exp(evidence)
     total = float(unnormalised.sum())
     if not 1e-250 < total < 1e250:  # strong evidence, and against what was believed: the product must not vanish
@@ -206,10 +206,10 @@ class BayesFilter:
         odds = log(chance / (1 - chance)) + change_evidence(p, before, self._times.change_offset,
                                                            self._times.change_slope)
         changed = 1 / (1 + exp(-min(max(odds, -50.0), 50.0)))
-        others = 1.0 - self._belief if self._expected is None else (1.0 - self._belief) * self._expected
-        if others.sum() <= 0:  # a single class
+        if len(self._belief) == 1:
             return self._belief
-        return (1 - changed) * correct(self._belief, news) + changed * correct(others / others.sum(), likelihood)
+        others = 1.0 - self._belief if self._expected is None else (1.0 - self._belief) * self._expected
+        return (1 - changed) * correct(self._belief, news) + changed * correct(others, likelihood)
 
     def at(self, time_ns: int) -> np.ndarray:
         """The belief at a moment without a frame that could be used, float32, shape (C,).

@@ -24,6 +24,7 @@ SAMPLES = 32
 MOST_CLASSES = 32
 _TAUS = np.geomspace(1e-3, 1e6, 28)
 _NEGLIGIBLE = 1e-2
+_FEW_CLASSES = 32
 _LEAST_TAU = 1e-12  # less, and variances do not fit into float32
 NAMES = ('eigenvectors_a', 'eigenvalues_a', 'eigenvectors_b', 'eigenvalues_b')
 
@@ -119,7 +120,9 @@ class LaplacePredictive:
         self._all_told = bool(told.all())
         self._to_weights, self._to_variances = reciprocal_factors(
             laplace.eigenvalues_a[told], laplace.eigenvalues_b, self._tau)
-        if not self._all_told:  # what of the feature lies in the other directions has the variance 1/tau
+        if self._all_told and classes <= _FEW_CLASSES:  # the table itself is thin
+            self._to_weights, self._to_variances = self._to_weights @ self._to_variances, torch.empty(0)
+        elif not self._all_told:  # what of the feature lies in the other directions has the variance 1/tau
             self._to_weights = torch.cat([self._to_weights, -torch.ones(len(self._to_weights), 1)], dim=1)
             self._to_variances = torch.cat([self._to_variances, torch.full((1, classes), 1 / self._tau)])
         self._vectors_b = laplace.eigenvectors_b.contiguous()
@@ -133,6 +136,8 @@ class LaplacePredictive:
     def scales(self, features: torch.Tensor) -> torch.Tensor:
         """Standard deviations of the logits along the eigenvectors of B, shape (B, C), of features (B, F)."""
         weights = torch.mm(torch.addmm(self._last_of_a, features, self._vectors_a).square_(), self._to_weights)
+        if not len(self._to_variances):
+            return weights.clamp_(min=0).sqrt_()
         if not self._all_told:
             weights[:, -1] += torch.linalg.vecdot(features, features) + 1
         return torch.mm(weights, self._to_variances).clamp_(min=0).sqrt_()
@@ -203,7 +208,10 @@ class LaplacePredictive:
             moves = torch.nn.functional.embedding(indices, moves)
             rest = z.new_tensor([log(max(1 - sum(map(exp, row)), 1e-9)) for row in z.tolist()])
         moves = (moves * scales[:, None]).transpose(1, 2)  # (B, C, classes that move)
-        sampled = torch.baddbmm(z[:, None], self._draws.expand(len(z), -1, -1), moves)
+        if len(z) == 1:
+            sampled = torch.addmm(z, self._draws, moves[0])[None]
+        else:
+            sampled = torch.baddbmm(z[:, None], self._draws.expand(len(z), -1, -1), moves)
         if rest is not None:
             sampled = torch.cat([sampled, rest[:, None, None].expand(-1, sampled.shape[1], -1)], dim=-1)
         members = torch.softmax(sampled, dim=-1)
