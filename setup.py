@@ -68,6 +68,13 @@ EXTRAS = {
         'scikit-learn>=1.1',
         'torchmetrics>=1.0',
     ],
+    # What some tests compare with; they skip without.
+    'reference': [
+        'laplace-torch>=0.2',
+        'mapie>=1.0',
+        'pytorch-ood>=0.2',
+        'scipy',
+    ],
 }
 
 
