@@ -135,7 +135,7 @@ def _brief(model: Dict[str, Any]) -> Dict[str, Any]:
 
 
 def _replay(recording: Recording, config: ClassifierConfig, rate: float, decided: Optional[set], attach: bool,
-            progress: Callable[[int], None]):
+            progress: Callable[[int], None], top_k: int = EVERY_CLASS):
     from ..ros.dds import apply_profile
     from .live_replay import LiveReplay, camera_topics
     apply_profile('auto')
@@ -146,7 +146,7 @@ def _replay(recording: Recording, config: ClassifierConfig, rate: float, decided
     replay = LiveReplay(cameras)
     try:
         with Children(environment) as children, tempfile.TemporaryDirectory() as folder:
-            node = None if attach else _start_node(children, cameras, config, Path(folder))
+            node = None if attach else _start_node(children, cameras, config, Path(folder), top_k)
 
             def alive() -> bool:
                 return node is None or node.poll() is None
@@ -158,7 +158,7 @@ def _replay(recording: Recording, config: ClassifierConfig, rate: float, decided
         replay.close()
 
 
-def _start_node(children: Children, cameras, config: ClassifierConfig, folder: Path):
+def _start_node(children: Children, cameras, config: ClassifierConfig, folder: Path, top_k: int):
     parameters = folder / 'deployment.yaml'
     parameters.write_text(yaml.safe_dump({'/**': {'ros__parameters': node_parameters(config)}}), encoding='utf-8')
     arguments = ['run', '--model', config.model, '--device', config.device, '--params-file', str(parameters),
@@ -167,7 +167,7 @@ def _start_node(children: Children, cameras, config: ClassifierConfig, folder: P
         arguments += ['--camera', f'{camera.name}:={_base(camera)}']
     if cameras[0].compressed:
         arguments += ['--transport', 'compressed']
-    return children.robot_vision(*arguments, '--ros-args', '-p', f'top_k:={EVERY_CLASS}')
+    return children.robot_vision(*arguments, '--ros-args', '-p', f'top_k:={top_k}')
 
 
 def _score(replay, recording: Recording, pipeline: Pipeline, before: FrameTable, offline: Evaluation,
@@ -237,11 +237,14 @@ def _dropped(account: Dict[str, int], sent: int) -> Dict[str, int]:
 
 
 def frames_per_second(offline: Evaluation, model: str) -> float:
-    """How quickly a node decides the frames of the first recording, one after another, over DDS."""
+    """How quickly a node decides the frames of the first recording, one after another, over DDS.
+
+    It publishes as many classes as the deployment asks for, not all of them, which scoring needs and which takes time.
+    """
     config = with_values(offline.options.deployment, {'model': model})
     recording, table = offline.recordings[0], next(iter(offline.tables.values()))
     decided = {(table.topics[row['topic']], int(row['index'])) for row in table.rows}
-    replay = _replay(recording, config, 1.0, decided, False, lambda _count: None)
+    replay = _replay(recording, config, 1.0, decided, False, lambda _count: None, config.top_k)
     heard = [found for entries in replay.heard.values() for found in entries if found.complete]
     span_s = (max(found.decided_ns for found in heard) - min(found.sent_ns for found in heard)) * 1e-9
     return len(heard) / span_s
