@@ -95,7 +95,7 @@ def forest(rows: Sequence[Tuple[str, float, float, float, str]]) -> str:
         rows: (name, value, low, high, style class).
     """
     height = 26 * len(rows) + 34
-    out = [f'<svg viewBox="0 0 700 {height}" role="img" aria-label="differences with intervals" class="forest">'
+    out = [f'<svg viewBox="-45 0 745 {height}" role="img" aria-label="differences with intervals" class="forest">'
            f'<line class="ideal" x1="400" x2="400" y1="8" y2="{height - 24}"/>']
     for place, (name, value, low, high, style) in enumerate(rows):
         y = 20 + 26 * place
