@@ -163,9 +163,17 @@ class Pipeline:
         return top + down, left + along, bottom + down, right + along
 
     @torch.inference_mode()
-    def assess(self, frames: Sequence[Frame], batch: Optional[torch.Tensor] = None) -> List[Assessment]:
-        """What each frame says on its own; nothing is fused or remembered. Arguments as for :meth:`process`."""
-        return self._assessments(frames, batch, _StopWatch(self.device))
+    def assess(self, frames: Sequence[Frame], batch: Optional[torch.Tensor] = None,
+               stage_ms: Optional[Dict[str, float]] = None) -> List[Assessment]:
+        """What each frame says on its own; nothing is fused or remembered. Arguments as for :meth:`process`.
+
+        ``stage_ms`` takes up how long each stage took, in milliseconds.
+        """
+        watch = _StopWatch(self.device)
+        found = self._assessments(frames, batch, watch)
+        if stage_ms is not None:
+            stage_ms.update(watch.elapsed_ms)
+        return found
 
     def _assessments(self, frames: Sequence[Frame], batch: Optional[torch.Tensor],
                      watch: '_StopWatch') -> List[Assessment]:

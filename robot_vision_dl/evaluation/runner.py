@@ -4,19 +4,20 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Callable, Dict, Iterator, List, Optional, Sequence, Tuple, Union
 
 from ..core.config import ClassifierConfig, with_values
 from ..core.decision import Policy
 from ..core.engine import INFERENCE_FAILED
 from ..core.errors import RobotVisionError
 from ..core.pipeline import Pipeline
-from ..core.types import Result
+from ..core.types import Assessment, Result
 from ..data.labels import Finding
 from .decision_bag import DecisionBag
 from .exactness import Exactness
 from .feed import Batch, Drop, FedFrame, Feed
 from .gallery import Choice, Gallery, Key
+from .lanes import Assessed, Lanes, assess_or_fail
 from .options import EvaluationOptions
 from .recordings import Recording, Targets
 from .table import FrameTable, TableWriter
@@ -136,12 +137,10 @@ class _Run:
         threads = run.decode_threads or min(4, max(1, len(os.sched_getaffinity(0)) - job.options.deployment.threads))
         try:
             with Feed(job.recording, preprocessors, job.options.deployment, self._size, threads,
-                      run.ahead_mb * 1_000_000) as feed:
-                for number, batch in enumerate(feed):
-                    for drop in batch.drops:
-                        self._drop(drop)
+                      run.ahead_mb * 1_000_000) as feed, Lanes(self._pipelines, job.options.deployment) as lanes:
+                for batch, assessed in lanes.run(self._noted(feed)):
                     if batch.frames:
-                        self._judge(batch, number == 0, bag)
+                        self._judge(batch, assessed, bag)
                     done += len(batch.frames) + len(batch.drops)
                     progress(job.recording.name, done)
                 outcome.problems = tuple(dict.fromkeys((*job.recording.problems, *feed.problems)))
@@ -162,18 +161,28 @@ class _Run:
             outcome.pictures = self._gallery.pictures()
         return outcome
 
-    def _judge(self, batch: Batch, first: bool, bag: Optional[DecisionBag]) -> None:
+    def _noted(self, feed: Feed) -> Iterator[Batch]:
+        """The batches, their drops written down; the first is looked at for rounding."""
+        for number, batch in enumerate(feed):
+            for drop in batch.drops:
+                self._drop(drop)
+            if number == 0 and self._certain and batch.frames:
+                for watch, tensor in zip(self._watches.values(), batch.tensors):
+                    watch.measure([fed.frame for fed in batch.frames], tensor)
+            yield batch
+
+    def _judge(self, batch: Batch, assessed: Sequence[Assessed], bag: Optional[DecisionBag]) -> None:
         frames = [fed.frame for fed in batch.frames]
         verdicts = [self._job.recording.verdict(fed.frame.camera, fed.frame.time_ns, fed.frame.received_ns)
                     for fed in batch.frames]
         for fed, verdict in zip(batch.frames, verdicts):
             self._outcome.findings.setdefault(fed.frame.camera, Counter())[verdict.finding.value] += 1
         failed: set = set()
-        for (label, pipeline), tensor in zip(self._pipelines.items(), batch.tensors):
+        for (label, pipeline), tensor, found in zip(self._pipelines.items(), batch.tensors, assessed):
             watch = self._watches[label]
-            if first and self._certain:
-                watch.measure(frames, tensor)
-            results = self._process(pipeline, batch.frames, tensor, failed)
+            started = time.perf_counter()
+            results = self._process(pipeline, batch.frames, tensor, found.outcome, failed)
+            found.stage_ms['decide'] = (time.perf_counter() - started) * 1e3
             for fed, verdict, result in zip(batch.frames, verdicts, results):
                 if result is None:
                     continue
@@ -186,23 +195,30 @@ class _Run:
                     self._gallery.offer(label, fed.frame, row)
                 if bag is not None:
                     bag.write(label, result)
-            stages = self._outcome.stage_ms[label]
-            for stage, milliseconds in next((r.stage_ms for r in results if r is not None), {}).items():
-                stages[stage] += milliseconds
+            self._outcome.stage_ms[label].update(found.stage_ms)
         if self._gallery is not None:
             for frame in frames:
                 self._gallery.strip(frame)
 
-    def _process(self, pipeline: Pipeline, feds: Sequence[FedFrame], tensor, failed: set) -> List[Optional[Result]]:
+    def _process(self, pipeline: Pipeline, feds: Sequence[FedFrame], tensor,
+                 assessed: Union[List[Assessment], Exception], failed: set) -> List[Optional[Result]]:
         """Results of a batch; where the network fails, frame by frame, as the live node would meet them."""
-        frames = [fed.frame for fed in feds]
-        try:
-            return list(pipeline.process(frames, tensor))
-        except (RuntimeError, RobotVisionError) as error:
-            if len(frames) == 1:
-                self._failed(feds[0], error, failed)
-                return [None]
-        return [self._process(pipeline, [fed], tensor[place:place + 1], failed)[0] for place, fed in enumerate(feds)]
+        results: List[Optional[Result]] = []
+        if not isinstance(assessed, Exception):
+            for fed, assessment in zip(feds, assessed):
+                try:
+                    results += pipeline.conclude([fed.frame], [assessment])
+                except (RuntimeError, RobotVisionError) as error:
+                    self._failed(fed, error, failed)
+                    results.append(None)
+            return results
+        if len(feds) == 1:
+            self._failed(feds[0], assessed, failed)
+            return [None]
+        for place, fed in enumerate(feds):
+            alone = assess_or_fail(pipeline, [fed.frame], tensor[place:place + 1])
+            results += self._process(pipeline, [fed], tensor, alone.outcome, failed)
+        return results
 
     def _failed(self, fed: FedFrame, error: Exception, failed: set) -> None:
         key = (fed.frame.camera, fed.index)
