@@ -76,7 +76,8 @@ def test_every_import_is_declared_for_pip_and_for_rosdep():
     declared = setup_py()
     by_pip = {NAMES[bare(item)][1] for item in declared['REQUIREMENTS']}
     by_pip |= {bare(item)[len('ros-'):].replace('-', '_') for item in declared['EXTRAS']['ros']}
-    by_pip |= {bare(item) for extra in ('train', 'tune', 'export', 'openvino', 'cluster') for item in declared['EXTRAS'][extra]}
+    by_pip |= {bare(item) for extra in ('train', 'tune', 'export', 'openvino', 'cluster')
+               for item in declared['EXTRAS'][extra]}
     by_pip.add('vision_msgs')  # by `robot-vision build-msgs`
     by_rosdep = rosdep_keys('depend', 'exec_depend')
     by_rosdep |= {module for key, module in NAMES.values() if key in by_rosdep}

@@ -1,0 +1,28 @@
+"""What a live node with a model of the package's own imports, and what it does not."""
+import subprocess
+import sys
+
+import pytest
+
+pytest.importorskip('rclpy', reason='rclpy is not installed')
+pytest.importorskip('vision_msgs.msg', reason='vision_msgs is not installed')
+
+from node_harness import small_bundle  # noqa: E402
+
+LEFT_OUT = ('torchvision', 'matplotlib', 'lightning', 'rosbags', 'onnx', 'onnxscript', 'onnxruntime', 'openvino', 'PIL')
+SOURCE = """
+import sys
+from robot_vision_dl.core.config import ClassifierConfig
+from robot_vision_dl.core.pipeline import Pipeline
+from robot_vision_dl.ros import classifier_node
+Pipeline.load(ClassifierConfig(model=sys.argv[1], device='cpu'))
+print('imported:', *(name for name in sys.argv[2:] if name in sys.modules))
+"""
+
+
+@pytest.mark.parametrize('model', ['small', 'squeezenet1_1_imagenet'])
+def test_live_node_imports_nothing_that_it_does_not_use(model, tmp_path):
+    source = str(small_bundle(tmp_path / 'small')) if model == 'small' else model
+    done = subprocess.run([sys.executable, '-c', SOURCE, source, *LEFT_OUT], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ['imported:']
