@@ -17,7 +17,7 @@ ALLOWED = {
     'ros': {'core', 'ros'},
     # The command line: two of its commands are long enough for a folder of their own.
     'cli': {'core', 'data', 'training', 'evaluation', 'ros', 'cli', 'bench', 'demo'},
-    'bench': {'core', 'data', 'evaluation', 'ros', 'cli', 'bench'},
+    'bench': {'core', 'data', 'training', 'evaluation', 'ros', 'cli', 'bench'},
     'demo': {'core', 'data', 'ros', 'cli', 'bench', 'demo'},
     'examples': {'core', 'data', 'training', 'evaluation', 'examples'},
 }

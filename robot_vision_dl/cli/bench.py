@@ -18,6 +18,7 @@ MEASUREMENTS = {
     'reliability': 'probabilities, sets, risk and scores of unknowns on labelled pictures',
     'shift': 'accuracy, calibration error and abstention as pictures get worse',
     'fusion': 'frames fused over time, beside single frames, votes and products',
+    'train': 'training, beside a bare loop of torch over the same pictures in memory',
     'evaluate': 'a bag through the evaluator, beside the bare network; --dds, --scale',
 }
 EXAMPLES = ('measurements:\n' + '\n'.join(f'  {name:<11} {text}' for name, text in MEASUREMENTS.items()) + """

@@ -119,6 +119,21 @@ def _chance(probability: float) -> bool:
     return float(torch.rand(())) < probability
 
 
+class GaussianBlur(torch.nn.Module):
+    """Blurs a uint8 picture by a random width, as torchvision's does but with OpenCV: a tenth of the time on a CPU."""
+
+    def __init__(self, kernel: int, sigma: float):
+        super().__init__()
+        self.kernel, self.sigma = kernel, sigma
+
+    def forward(self, picture: torch.Tensor) -> torch.Tensor:
+        """uint8 (C, H, W) -> the same."""
+        sigma = 0.1 + (self.sigma - 0.1) * float(torch.rand(()))
+        blurred = cv2.GaussianBlur(np.ascontiguousarray(picture.permute(1, 2, 0).numpy()), (self.kernel, self.kernel),
+                                   sigma, borderType=cv2.BORDER_REFLECT_101)
+        return torch.from_numpy(blurred.reshape(*picture.shape[1:], -1)).permute(2, 0, 1)
+
+
 class GaussianNoise(torch.nn.Module):
     """Adds noise of a random strength to a uint8 picture (torchvision has one since 0.20, of a fixed strength)."""
 
@@ -172,7 +187,7 @@ def _uint8_steps(config: AugmentConfig, preprocessing: Preprocessing) -> List[to
         steps.append(v2.AugMix(severity=config.augmix_severity))
     if config.blur:
         radius = max(1, min(round(3 * config.blur_sigma), (min(height, width) - 1) // 2))
-        steps.append(v2.RandomApply([v2.GaussianBlur(2 * radius + 1, (0.1, config.blur_sigma))], config.blur))
+        steps.append(v2.RandomApply([GaussianBlur(2 * radius + 1, config.blur_sigma)], config.blur))
     if config.noise and config.noise_sigma:
         steps.append(v2.RandomApply([GaussianNoise(config.noise_sigma)], config.noise))
     return steps

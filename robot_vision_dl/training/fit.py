@@ -207,4 +207,5 @@ def describe(record: EpochRecord, is_best: bool, epochs: int) -> str:
     """A line about an epoch."""
     judged = '' if math.isnan(record.nll) else f'   early-stop NLL {record.nll:.4f}  accuracy {record.accuracy:.3f}'
     return (f'epoch {record.epoch + 1:>3}/{epochs}   loss {record.loss:.4f}{judged}   rate {record.learning_rate:.2g}'
-            f'   {record.seconds:.1f} s{"   best" if is_best else ""}')
+            f'   {record.seconds:.1f} s, {record.waiting_s:.1f} of them waiting for pictures'
+            f'{"   best" if is_best else ""}')

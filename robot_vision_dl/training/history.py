@@ -14,6 +14,7 @@ class EpochRecord:
             without one.
         learning_rate: of the head, at the end.
         seconds: wall time.
+        waiting_s: part of it in which the network waited for pictures.
     """
 
     epoch: int
@@ -22,6 +23,7 @@ class EpochRecord:
     accuracy: float
     learning_rate: float
     seconds: float
+    waiting_s: float = float('nan')
 
 
 def best_epoch(history: Sequence[EpochRecord]) -> Optional[EpochRecord]:

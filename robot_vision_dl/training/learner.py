@@ -83,7 +83,12 @@ class Learner(pl.LightningModule):
         self._loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
         self._pictures = 0
         self._nll, self._right, self._judged = 0.0, 0, 0
-        self._began = time.monotonic()
+        self._began = self._last_batch_s = time.monotonic()
+        self._waiting_s = 0.0
+
+    def on_train_batch_start(self, batch: Item, batch_index: int) -> None:
+        """Count how long the pictures took to come."""
+        self._waiting_s += time.monotonic() - self._last_batch_s
 
     def training_step(self, batch: Item, batch_index: int) -> torch.Tensor:
         """Loss of a batch."""
@@ -117,6 +122,7 @@ class Learner(pl.LightningModule):
         """Move the average."""
         if self.average is not None:
             self.average.update(self.network)
+        self._last_batch_s = time.monotonic()
 
     def validation_step(self, batch: Item, batch_index: int) -> None:
         """Judge the kept weights on a batch of the early-stop split."""
@@ -135,7 +141,7 @@ class Learner(pl.LightningModule):
         accuracy = self._right / self._judged if self._judged else math.nan
         rate = self.optimizers().param_groups[-1]['lr']
         self.history.append(EpochRecord(self.current_epoch, float(loss), nll, accuracy, rate,
-                                        time.monotonic() - self._began))
+                                        time.monotonic() - self._began, self._waiting_s))
         self.log_dict({'epoch_loss': float(loss), 'early_stop_nll': nll, 'early_stop_accuracy': accuracy,
                        'learning_rate': rate})
 
