@@ -23,6 +23,7 @@ print('imported:', *(name for name in sys.argv[2:] if name in sys.modules))
 @pytest.mark.parametrize('model', ['small', 'squeezenet1_1_imagenet'])
 def test_live_node_imports_nothing_that_it_does_not_use(model, tmp_path):
     source = str(small_bundle(tmp_path / 'small')) if model == 'small' else model
-    done = subprocess.run([sys.executable, '-c', SOURCE, source, *LEFT_OUT], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, '-c', SOURCE, source, *LEFT_OUT], capture_output=True, text=True,
+                          timeout=120)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ['imported:']
