@@ -59,7 +59,8 @@ def _navigation(names: Sequence[str], metrics: Mapping[str, Any]) -> str:
         links.append('<a href="#comparison">Comparison</a>')
     for number, name in enumerate(names):
         prefix = f'{escape(name)}: ' if len(names) > 1 else ''
-        links.append(f'<a href="#m{number}">{prefix}figures</a><a href="#m{number}-time">{prefix}time lines</a>')
+        figures, times = (f'{prefix}figures', f'{prefix}time lines') if prefix else ('Figures', 'Time lines')
+        links.append(f'<a href="#m{number}">{figures}</a><a href="#m{number}-time">{times}</a>')
     return f'<nav>{"".join(links)}<a href="#recordings">Recordings</a><a href="#notes">What the figures mean</a></nav>'
 
 

@@ -38,7 +38,7 @@ li.info::before{content:"\\00b7";left:15px;color:var(--soft)}
 table{border-collapse:collapse;font-size:.88rem;font-variant-numeric:tabular-nums}
 th,td{padding:5px 10px;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}
 th{font-weight:600;color:var(--soft)}td:first-child,th:first-child,td.l,th.l{text-align:left}
-td.wrap{white-space:normal;min-width:180px;text-align:left}
+td.wrap{white-space:normal;overflow-wrap:break-word;min-width:180px;text-align:left}
 table.confusion{border-collapse:separate;border-spacing:2px}table.confusion td,table.confusion th{border:0}
 table.confusion td{padding:0;text-align:center;border-radius:5px;min-width:44px}
 table.confusion td a,table.confusion td span{display:block;padding:8px 4px;color:inherit;text-decoration:none;
