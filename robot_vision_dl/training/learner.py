@@ -75,10 +75,9 @@ class Learner(pl.LightningModule):
         return {'optimizer': optimizer, 'lr_scheduler': {'scheduler': scheduler, 'interval': 'step'}}
 
     def on_train_epoch_start(self) -> None:
-        """Freeze, unfreeze, seed."""
+        """Freeze, unfreeze, begin to count."""
         set_trained(self.network, self.config.network.train_from,
                     self.current_epoch < self.config.network.head_epochs)
-        torch.manual_seed(seed_of(self.config.run.seed, self.current_epoch, self.global_rank))
         self._generator.manual_seed(seed_of(self.config.run.seed, self.current_epoch, self.global_rank, 1))
         self._loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
         self._pictures = 0
@@ -87,7 +86,11 @@ class Learner(pl.LightningModule):
         self._waiting_s = 0.0
 
     def on_train_batch_start(self, batch: Item, batch_index: int) -> None:
-        """Count how long the pictures took to come."""
+        """Seed the dropout of the epoch; count how long the pictures took to come."""
+        if batch_index == 0:
+            # Not sooner: beginning to read draws a number, which Lightning does after the start of an epoch, but before
+            # it in the first epoch of a run that was resumed.
+            torch.manual_seed(seed_of(self.config.run.seed, self.current_epoch, self.global_rank))
         self._waiting_s += time.monotonic() - self._last_batch_s
 
     def training_step(self, batch: Item, batch_index: int) -> torch.Tensor:

@@ -87,20 +87,31 @@ def wait_for(path: Path, process: subprocess.Popen, seconds: float = 120) -> Non
         time.sleep(0.005)
 
 
+DROPOUT = '{architecture: lenet5, pretrained: "", dropout: 0.2}'  # draws numbers while it trains
+
+
+@pytest.fixture(scope='module')
+def unbroken_with_dropout(pictures, tmp_path_factory) -> Path:
+    work = tmp_path_factory.mktemp('unbroken_with_dropout')
+    finished(command(work, config_text(pictures, work, network=DROPOUT)))
+    return work
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize('delay_s', [0.0, 0.15, 0.4])
-def test_killed_run_goes_on_to_the_same_bits(unbroken, pictures, tmp_path, delay_s):
-    process = command(tmp_path, config_text(pictures, tmp_path))
+def test_killed_run_goes_on_to_the_same_bits(unbroken_with_dropout, pictures, tmp_path, delay_s):
+    text = config_text(pictures, tmp_path, network=DROPOUT)
+    process = command(tmp_path, text)
     wait_for(tmp_path / 'runs' / 'shapes' / 'last.ckpt', process)
     time.sleep(delay_s)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert process.returncode == -signal.SIGKILL
-    said = finished(command(tmp_path, config_text(pictures, tmp_path)))
+    said = finished(command(tmp_path, text))
     assert 'going on with the run' in said and 'epoch   1/8' not in said
     for name in ('runs/shapes/best.safetensors', 'models/shapes/model.safetensors',
                  'models/shapes/uncertainty.safetensors'):
-        whole, resumed = load_file(unbroken / name), load_file(tmp_path / name)
+        whole, resumed = load_file(unbroken_with_dropout / name), load_file(tmp_path / name)
         assert whole.keys() == resumed.keys()
         assert all(whole[key].equal(resumed[key]) for key in whole), name
 
