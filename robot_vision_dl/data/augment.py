@@ -1,10 +1,9 @@
-"""Random changes of training pictures that leave the label true: one warp, then torchvision's v2 transforms on uint8.
+"""Random changes of training pictures that leave the label true: one warp, one matrix of colours, blur, noise, erasing.
 
-Everything random draws from torch's global generator.
+Everything random is drawn by :mod:`.draws`, or by torchvision from torch's global generator.
 """
 from dataclasses import dataclass
-from math import cos, exp, log, radians, sin, sqrt, tan
-from typing import List, Sequence, Tuple
+from typing import List, Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
@@ -16,6 +15,12 @@ from ..core.errors import ConfigError
 from ..core.preprocess import Preprocessing
 from ..core.types import Picture
 from .dataset import picture_tensor
+from .draws import chance
+from .photometric import blur, erase, jitter, noise, normalise_table
+from .random_view import RandomView
+
+_LEAST_ERASED = 0.02  # of the picture
+_MEAN_COLOUR = 0.0  # after normalising
 
 
 @dataclass(frozen=True)
@@ -56,98 +61,6 @@ class AugmentConfig:
         check_values(self, 'augment.')
 
 
-class RandomView:
-    """Cuts, scales, turns, shifts, shears, zooms and flips in one bilinear warp of the whole picture.
-
-    What torchvision's RandomResizedCrop (its ranges and its ten tries) and RandomAffine do one after another; in one it
-    costs a tenth of the time, blurs once, and shows what there is around the cut where those show empty corners. There
-    is no antialiasing: pictures are stored little larger than what comes out.
-
-    Args:
-        config: the geometric settings are looked at.
-        size: (height, width) of the result.
-        fill: colour of what is outside of the picture, 0..255 a channel.
-    """
-
-    def __init__(self, config: AugmentConfig, size: Tuple[int, int], fill: Sequence[int]):
-        self._config = config
-        self._size = size
-        self._fill = tuple(fill)
-
-    def __call__(self, pixels: np.ndarray) -> np.ndarray:
-        """uint8, shape (H, W[, 3]) -> uint8, shape (height, width[, 3])."""
-        return cv2.warpAffine(
-            pixels, self.matrix(*pixels.shape[:2]), self._size[::-1], flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_CONSTANT, borderValue=self._fill)
-
-    def matrix(self, height: int, width: int) -> np.ndarray:
-        """A random map, shape (2, 3), from pixels (x, y) of the result to those of a picture of this size."""
-        config = self._config
-        top, left, cut_height, cut_width = self._cut(height, width)
-        zoom = exp(_uniform(log(1 + config.zoom)))
-        angle, shear = radians(_uniform(config.rotation_deg)), tan(radians(_uniform(config.shear_deg)))
-        flips = [-1.0 if _chance(chance) else 1.0 for chance in (config.horizontal_flip, config.vertical_flip)]
-        scale = np.diag((flips[0] * cut_width / self._size[1], flips[1] * cut_height / self._size[0])) / zoom
-        turn = np.array(((cos(angle), -sin(angle)), (sin(angle), cos(angle)))) @ np.array(((1.0, shear), (0.0, 1.0)))
-        linear = turn @ scale
-        middle = np.array((left + cut_width / 2 + _uniform(config.shift) * cut_width,
-                           top + cut_height / 2 + _uniform(config.shift) * cut_height))
-        # Coordinates are of the pixels' centres: pixel 0 is at 0.5.
-        offset = middle - 0.5 - linear @ (np.array(self._size[::-1]) / 2 - 0.5)
-        return np.column_stack((linear, offset))
-
-    def _cut(self, height: int, width: int) -> Tuple[float, float, float, float]:
-        """(top, left, height, width) of the part that is shown, within the picture."""
-        ratio = self._size[1] / self._size[0]
-        for _ in range(10):
-            area = height * width * (1 - (1 - self._config.crop_scale_min) * float(torch.rand(())))
-            aspect = ratio * exp(_uniform(log(self._config.crop_ratio_max)))
-            cut_width, cut_height = sqrt(area * aspect), sqrt(area / aspect)
-            if cut_width <= width and cut_height <= height:
-                return (float(torch.rand(())) * (height - cut_height), float(torch.rand(())) * (width - cut_width),
-                        cut_height, cut_width)
-        cut_height, cut_width = min(height, width / ratio), min(width, height * ratio)
-        return (height - cut_height) / 2, (width - cut_width) / 2, cut_height, cut_width
-
-
-def _uniform(limit: float) -> float:
-    """A draw from -limit..limit."""
-    return limit * (2 * float(torch.rand(())) - 1)
-
-
-def _chance(probability: float) -> bool:
-    return float(torch.rand(())) < probability
-
-
-class GaussianBlur(torch.nn.Module):
-    """Blurs a uint8 picture by a random width, as torchvision's does but with OpenCV: a tenth of the time on a CPU."""
-
-    def __init__(self, kernel: int, sigma: float):
-        super().__init__()
-        self.kernel, self.sigma = kernel, sigma
-
-    def forward(self, picture: torch.Tensor) -> torch.Tensor:
-        """uint8 (C, H, W) -> the same."""
-        sigma = 0.1 + (self.sigma - 0.1) * float(torch.rand(()))
-        blurred = cv2.GaussianBlur(np.ascontiguousarray(picture.permute(1, 2, 0).numpy()), (self.kernel, self.kernel),
-                                   sigma, borderType=cv2.BORDER_REFLECT_101)
-        return torch.from_numpy(blurred.reshape(*picture.shape[1:], -1)).permute(2, 0, 1)
-
-
-class GaussianNoise(torch.nn.Module):
-    """Adds noise of a random strength to a uint8 picture (torchvision has one since 0.20, of a fixed strength)."""
-
-    def __init__(self, sigma: float):
-        super().__init__()
-        self.sigma = sigma
-
-    def forward(self, picture: torch.Tensor) -> torch.Tensor:
-        """uint8 -> uint8 of the same shape."""
-        sigma = 255 * self.sigma * torch.rand(())
-        noisy = picture.float().add_(torch.randn(picture.shape), alpha=float(sigma))
-        return noisy.round_().clamp_(0, 255).to(torch.uint8)
-
-
 class TrainTransform:
     """A stored picture -> the tensor that is learned from: changed at random, of the network's size, normalised.
 
@@ -157,40 +70,48 @@ class TrainTransform:
     """
 
     def __init__(self, config: AugmentConfig, preprocessing: Preprocessing):
+        self._config = config
         self._channels = preprocessing.channels
         self._view = RandomView(config, preprocessing.crop, [round(255 * value) for value in preprocessing.mean])
-        self._colour = v2.Compose(_uint8_steps(config, preprocessing) or [torch.nn.Identity()])
-        self._finish = v2.Compose([
-            v2.ToDtype(torch.float32, scale=True),
-            v2.Normalize(preprocessing.mean, preprocessing.std, inplace=True),
-            # After normalising, 0 is the mean colour.
-            *([v2.RandomErasing(config.erasing, scale=(0.02, config.erasing_max))] if config.erasing else [])])
+        self._jitter = (config.brightness, config.contrast, config.saturation if self._channels == 3 else 0.0)
+        self._colour = _torchvision_steps(config, self._channels)
+        radius = max(1, min(round(3 * config.blur_sigma), (min(preprocessing.crop) - 1) // 2))
+        self._blur_kernel = 2 * radius + 1
+        self._table = normalise_table(preprocessing.mean, preprocessing.std)
+
+    @property
+    def is_thread_safe(self) -> bool:
+        """Whether several pictures can be changed at a time; what is torchvision's draws from the global generator."""
+        return self._colour is None
 
     def __call__(self, picture: Picture) -> torch.Tensor:
-        """float32, shape (C, crop height, crop width)."""
-        seen = Picture(self._view(picture.pixels), picture.order)
-        return self._finish(self._colour(picture_tensor(seen, self._channels)))
+        """float32, shape (C, crop height, crop width), whose memory is as of (crop height, crop width, C)."""
+        config = self._config
+        seen = picture_tensor(Picture(self._view(picture.pixels), picture.order), self._channels)
+        pixels = np.ascontiguousarray(seen.permute(1, 2, 0).numpy())
+        if any(self._jitter) or config.grayscale:
+            pixels = jitter(pixels, self._jitter, is_grey=chance(config.grayscale))
+        if self._colour is not None:
+            changed = self._colour(torch.from_numpy(np.atleast_3d(pixels)).permute(2, 0, 1))
+            pixels = np.ascontiguousarray(changed.permute(1, 2, 0).numpy())
+        if chance(config.blur):
+            pixels = blur(pixels, self._blur_kernel, config.blur_sigma)
+        if chance(config.noise):
+            pixels = noise(pixels, config.noise_sigma)
+        values = np.atleast_3d(cv2.LUT(pixels, self._table))
+        if chance(config.erasing):
+            erase(values, _LEAST_ERASED, config.erasing_max, _MEAN_COLOUR)
+        return torch.from_numpy(values).permute(2, 0, 1)
 
 
-def _uint8_steps(config: AugmentConfig, preprocessing: Preprocessing) -> List[torch.nn.Module]:
-    height, width = preprocessing.crop
+def _torchvision_steps(config: AugmentConfig, channels: int) -> Optional[v2.Compose]:
+    """What is not the same affine change of all pixels; uint8 (C, H, W) -> the same."""
     steps: List[torch.nn.Module] = []
-    if preprocessing.channels == 1:
-        jitter = v2.ColorJitter(config.brightness, config.contrast)
-        if config.brightness or config.contrast:
-            steps.append(jitter)
-    elif config.brightness or config.contrast or config.saturation or config.hue:
-        steps.append(v2.ColorJitter(config.brightness, config.contrast, config.saturation, config.hue))
-    if config.grayscale and preprocessing.channels == 3:
-        steps.append(v2.RandomGrayscale(config.grayscale))
+    if config.hue and channels == 3:
+        steps.append(v2.ColorJitter(hue=config.hue))
     if config.augmix:
         steps.append(v2.AugMix(severity=config.augmix_severity))
-    if config.blur:
-        radius = max(1, min(round(3 * config.blur_sigma), (min(height, width) - 1) // 2))
-        steps.append(v2.RandomApply([GaussianBlur(2 * radius + 1, config.blur_sigma)], config.blur))
-    if config.noise and config.noise_sigma:
-        steps.append(v2.RandomApply([GaussianNoise(config.noise_sigma)], config.noise))
-    return steps
+    return v2.Compose(steps) if steps else None
 
 
 class BatchMixer:

@@ -1,6 +1,9 @@
 """Decoded frames as a torch data set, the same whatever the number of workers, and after a resume."""
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple
 
+import cv2
 import numpy as np
 import torch
 from torch.utils.data import Dataset
@@ -8,6 +11,7 @@ from torch.utils.data import Dataset
 from ..core.preprocess import Preprocessing, Preprocessor
 from ..core.types import UNKNOWN, ColorOrder, Picture
 from .cache import FrameStore
+from .draws import drawing_from
 
 NO_CLASS = -1
 """Target of ``unknown``: none of the classes. Such frames test and tune, but cannot be learned from as a class."""
@@ -30,8 +34,9 @@ class Item(NamedTuple):
 class FrameDataset(Dataset):
     """Some frames of a store.
 
-    Random transforms draw from torch's global generator, which is seeded for each item by (seed, epoch, frame) and put
-    back afterwards: what a frame becomes does not depend on workers, on batches or on which process asks.
+    Random transforms draw by :mod:`.draws`, or from torch's global generator, which is put back afterwards; either is
+    seeded for each item by (seed, epoch, frame): what a frame becomes does not depend on threads, on workers, on
+    batches or on which process asks.
 
     Args:
         store: the decoded frames.
@@ -62,15 +67,43 @@ class FrameDataset(Dataset):
         return len(self.indices)
 
     def __getitem__(self, place: int) -> Item:
-        index = int(self.indices[place])
         state = torch.get_rng_state()
-        # Seeds only the CPU's generator, unlike torch.manual_seed, which would also initialise a GPU in each worker.
-        torch.default_generator.manual_seed(_mix(self.seed, int(self._epoch), index))
         try:
-            picture = self.transform(self.store.picture(index))
+            # Seeds only the CPU's generator; torch.manual_seed would also initialise a GPU in each worker.
+            return self._item(place, torch.default_generator)
         finally:
             torch.set_rng_state(state)
+
+    def __getitems__(self, places: Sequence[int]) -> List[Item]:
+        """A batch, for ``DataLoader``; in as many threads as torch has, where the transform allows it."""
+        threads = torch.get_num_threads()  # 1 in a worker
+        if threads == 1 or not getattr(self.transform, 'is_thread_safe', False):
+            return [self[place] for place in places]
+        # A share for each thread, one of them this one.
+        shares = [places[first::threads] for first in range(threads)]
+        others = [_pool(threads).submit(self._items, share) for share in shares[1:]]
+        items: List[Optional[Item]] = [None] * len(places)
+        items[::threads] = self._items(shares[0])
+        for first, other in enumerate(others, 1):
+            items[first::threads] = other.result()
+        return items
+
+    def _items(self, places: Sequence[int]) -> List[Item]:
+        generator = torch.Generator()
+        return [self._item(place, generator) for place in places]
+
+    def _item(self, place: int, generator: torch.Generator) -> Item:
+        index = int(self.indices[place])
+        generator.manual_seed(_mix(self.seed, int(self._epoch), index))
+        with drawing_from(generator):
+            picture = self.transform(self.store.picture(index))
         return Item(picture, int(self.targets[place]), index)
+
+
+@lru_cache(maxsize=1)
+def _pool(threads: int) -> ThreadPoolExecutor:
+    cv2.setNumThreads(1)  # within each of these; its own would only get in their way
+    return ThreadPoolExecutor(threads - 1, thread_name_prefix='frames')
 
 
 def _mix(*numbers: int) -> int:

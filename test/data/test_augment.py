@@ -11,7 +11,8 @@ from labelled_samples import pattern
 from robot_vision_dl.core.errors import ConfigError
 from robot_vision_dl.core.preprocess import Preprocessing, Preprocessor
 from robot_vision_dl.core.types import ColorOrder, Picture
-from robot_vision_dl.data.augment import AugmentConfig, BatchMixer, RandomView, TrainTransform
+from robot_vision_dl.data.augment import AugmentConfig, BatchMixer, TrainTransform
+from robot_vision_dl.data.random_view import RandomView
 
 SPEC = Preprocessing(64, (48, 48))
 OFF = AugmentConfig(crop_scale_min=1.0, crop_ratio_max=1.0, rotation_deg=0.0, shift=0.0, zoom=0.0, brightness=0.0,
@@ -89,19 +90,14 @@ def test_geometry_stays_within_its_limits():
         assert x.min() >= -0.501 and y.min() >= -0.501 and x.max() <= 79.501 and y.max() <= 63.501
 
 
-def test_a_turn_by_ninety_degrees():
+def test_a_turn_by_ninety_degrees(monkeypatch):
     spec, square = Preprocessing(0, (48, 48)), pattern(5, 48, 48)
     view = RandomView(OFF, spec.crop, (0, 0, 0))
     view._config = replace(OFF, rotation_deg=90.0)
     torch.manual_seed(0)
     # The draw is replaced by the limit itself: exactly 90 degrees.
-    import robot_vision_dl.data.augment as augment
-    uniform = augment._uniform
-    augment._uniform = lambda limit: limit
-    try:
-        turned = view(square)
-    finally:
-        augment._uniform = uniform
+    monkeypatch.setattr('robot_vision_dl.data.random_view.uniform', lambda limit: limit)
+    turned = view(square)
     assert min(np.abs(turned.astype(int) - np.rot90(square, turns)).max() for turns in (1, 3)) <= 1
 
 
