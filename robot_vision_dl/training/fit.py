@@ -9,12 +9,13 @@ from typing import Any, Callable, Dict, List, Optional
 import numpy as np
 import torch
 
+from ..core.allocator import keep_freed_memory
 from ..core.device import resolve_device
 from ..core.errors import ConfigError
 from ..core.network import Network, restore_network
 from ..data.dataset import FrameDataset
 from .checkpoint import load_checkpoint, load_weights, save_checkpoint, save_weights
-from .config import RunConfig, TrainConfig
+from .config import TrainConfig
 from .errors import TrainingError
 from .history import EpochRecord, best_epoch, from_rows, is_over
 from .loader import judging_loader, training_loader
@@ -122,7 +123,7 @@ def fit(network: Network, config: TrainConfig, train: FrameDataset, early_stop: 
         All epochs, those before an interruption too.
 
     Raises:
-        TrainingError: the loss is not a number, the disk or the memory is full, a checkpoint is not of this run.
+        TrainingError: the loss is not a number, the disk is full, a checkpoint is not of this run.
     """
     run, among = config.run, processes()
     check_batch_size(run.batch_size, among)
@@ -141,14 +142,8 @@ def fit(network: Network, config: TrainConfig, train: FrameDataset, early_stop: 
             warnings.filterwarnings('ignore', module='lightning')
             warnings.filterwarnings('ignore', module='torch.optim.lr_scheduler')
             trainer.fit(learner, loader, judge, ckpt_path=str(folder / LAST) if done else None)
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        raise _out_of_memory(error, folder, run) from error
     except SystemExit:  # Lightning's answer to SIGINT
         raise KeyboardInterrupt from None
-    except RuntimeError as error:
-        if "can't allocate memory" in str(error):
-            raise _out_of_memory(error, folder, run) from error
-        raise
     return learner.history
 
 
@@ -178,6 +173,8 @@ def _trainer(config: TrainConfig, folder: Path, callbacks: List[Callback], among
     device = resolve_device(run.device)
     if run.precision == 'float16' and device.type == 'cpu':
         raise ConfigError('run.precision: float16 trains on GPUs only; use bfloat16 or float32 on a CPU')
+    if device.type == 'cpu':
+        keep_freed_memory()
     if run.threads:
         torch.set_num_threads(run.threads)
     logging.getLogger('lightning.pytorch').setLevel(logging.WARNING)
@@ -194,13 +191,6 @@ def _trainer(config: TrainConfig, folder: Path, callbacks: List[Callback], among
         logger=TensorBoardLogger(str(folder), name='', version='tensorboard'), callbacks=callbacks,
         plugins=[_AtomicFiles()], num_sanity_val_steps=0, enable_progress_bar=False, enable_model_summary=False,
         log_every_n_steps=10, use_distributed_sampler=False, default_root_dir=str(folder))
-
-
-def _out_of_memory(error: Exception, folder: Path, run: RunConfig) -> TrainingError:
-    kept = 'the last epoch is kept, and the same command goes on from there' if (folder / LAST).exists() else \
-        'no epoch was finished'
-    return TrainingError(f'out of memory with run.batch_size {run.batch_size} ({str(error).splitlines()[0][:120]}); '
-                         f'{kept}. A smaller batch_size is another run: --restart, or choose another name')
 
 
 def describe(record: EpochRecord, is_best: bool, epochs: int) -> str:

@@ -24,6 +24,7 @@ from .errors import TrainingError
 from .features import frozen_features, start_head
 from .finish import finish, settings_hash
 from .history import EpochRecord
+from .memory import told_when_full
 from .prepared import SPLIT, Prepared, Say, fingerprint_of, prepare_data
 from .processes import processes
 from .sanity import PICTURES, check_memorises, check_start
@@ -74,10 +75,11 @@ def train(config: TrainConfig, config_text: str, *, restart: bool = False, overw
     if _check_target(target, fingerprint, config, overwrite):
         say(f'is done already: {target}')
         return load_bundle(target.absolute()) if is_first else None
-    network, history = learn(config, config_text, data, folder, fingerprint, say, report, on_step)
-    if not is_first:
-        return None
-    bundle = finish(config, config_text, data, network, history, folder, target, fingerprint, say)
+    with told_when_full(folder / LAST, config.run.batch_size):
+        network, history = learn(config, config_text, data, folder, fingerprint, say, report, on_step)
+        if not is_first:
+            return None
+        bundle = finish(config, config_text, data, network, history, folder, target, fingerprint, say)
     say(f'bundle: {target}')
     return bundle
 

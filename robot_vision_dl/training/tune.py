@@ -14,6 +14,7 @@ from .config import TrainConfig
 from .config_file import as_file, build_config
 from .errors import TrainingError
 from .history import EpochRecord, best_epoch
+from .memory import told_when_full
 from .prepared import Say, fingerprint_of, prepare_data
 from .run import learn
 
@@ -165,7 +166,9 @@ def _least_nll(config: TrainConfig, folder: Path, say: Say, frames_read: Optiona
     data = prepare_data(config, folder, None, lambda text: None, frames_read)
     if not len(data.indices[Part.EARLY_STOP]):
         raise ConfigError('data.split.early_stop: tuning is judged by the early-stop split, which is empty')
-    _, history = learn(config, as_file(config), data, folder, fingerprint_of(config, data), say, report)
+    from .fit import LAST
+    with told_when_full(folder / LAST, config.run.batch_size):
+        _, history = learn(config, as_file(config), data, folder, fingerprint_of(config, data), say, report)
     return best_epoch(history).nll
 
 

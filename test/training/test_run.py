@@ -196,3 +196,22 @@ def test_a_full_disk_ends_the_run_and_it_goes_on_when_there_is_room(pictures, tm
     assert not list(last.parent.glob('.*partial'))
     assert 'going on with the run' in finished(command(tmp_path, text))
     assert verify_bundle(tmp_path / 'models' / 'shapes') == []
+
+
+@pytest.mark.slow
+def test_a_full_memory_ends_the_run_and_it_goes_on_when_there_is_room(pictures, tmp_path):
+    groups = {'network': '{architecture: squeezenet1_1, pretrained: ""}', 'input': '{resize: 160, crop: 160}'}
+    text = config_text(pictures, tmp_path, epochs=1, **groups).replace('batch_size: 16', 'batch_size: 80')
+    process = command(tmp_path, text)
+    # Enough for the eight pictures of the sanity check, not for ten times as many.
+    for line in process.stdout:
+        if line.startswith('augmented pictures'):
+            break
+    status = Path(f'/proc/{process.pid}/status').read_text()
+    size = 1024 * int(next(line for line in status.splitlines() if line.startswith('VmSize')).split()[1])
+    resource.prlimit(process.pid, resource.RLIMIT_AS, (size + (400 << 20), resource.RLIM_INFINITY))
+    said = finished(process, code=2)
+    assert 'out of memory with run.batch_size 80' in said and 'no epoch was finished' in said
+    assert 'Traceback' not in said and not (tmp_path / 'models' / 'shapes').exists()
+    finished(command(tmp_path, text))
+    assert verify_bundle(tmp_path / 'models' / 'shapes') == []
