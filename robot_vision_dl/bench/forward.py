@@ -28,8 +28,13 @@ class ForwardTimes:
 
 
 def bare_forward(model: str, device: str, batch: int = 1, seconds: float = 2.0, threads: int = 0,
-                 backend: str = 'torch') -> ForwardTimes:
-    """Time forward passes for about ``seconds``, with the threads and memory order that the node uses."""
+                 backend: str = 'torch', rate_hz: float = 0.0) -> ForwardTimes:
+    """Time forward passes for about ``seconds``, with the threads and memory order that the node uses.
+
+    Args:
+        rate_hz: passes a second, as a camera asks for them; 0: one right after another, so that weights and code are
+            in the processor's caches.
+    """
     import torch
 
     from ..core.pipeline import Pipeline
@@ -52,6 +57,8 @@ def bare_forward(model: str, device: str, batch: int = 1, seconds: float = 2.0, 
             pipeline.network(pixels)
             synchronize()
             times.append((time.perf_counter() - started) * 1e3)
+            if rate_hz:
+                time.sleep(max(0.0, started + 1 / rate_hz - time.perf_counter()))
         cpu = time.process_time() - cpu
     return ForwardTimes(times, cpu / len(times) * 1e3)
 

@@ -26,6 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--reliable', action='store_true', help='the cameras publish reliably, not best effort')
     parser.add_argument('--vs', choices=('naive',), help='run the node that people write as well, in turn, with the '
                         'same network, camera and pictures: under our DDS profile, and with the defaults of DDS')
+    parser.add_argument('--course', action='store_true',
+                        help='print latency and memory of the node from beginning to end, in ten parts')
     parser.add_argument('--dds-profile', default='auto', metavar='auto|none|FILE')
 
 
@@ -60,16 +62,24 @@ def run(args: argparse.Namespace) -> int:
         latency, floor = result['latency_ms'], result['bare_forward_ms']
         rows.append((name, *latency.values(), latency['p50'] - floor['p50'], latency['p99'] - floor['p50'],
                      result['node_cpu_ms_per_frame'] - result['bare_forward_cpu_ms']))
-    floors = {result['backend']: result['bare_forward_ms'] for result in figures['contenders'].values()}
-    for backend, floor in floors.items():
-        rows.append((f'floor: bare forward, {backend}, batch {settings.cameras}', *floor.values(), 0.0, 0.0, 0.0))
+    floors = {result['backend']: result for result in figures['contenders'].values()}
+    for backend, result in floors.items():
+        floor, paced = result['bare_forward_ms'], result['bare_forward_at_rate_ms']
+        name = f'floor: bare forward, {backend}, batch {settings.cameras}'
+        rows.append((name, *floor.values(), 0.0, 0.0, 0.0))
+        if paced['n']:
+            rows.append((f'{name}, at {args.rate:g} Hz', *paced.values(), paced['p50'] - floor['p50'],
+                         paced['p99'] - floor['p50'], 0.0))
     print('\n' + table(('node', 'decided/s, all cameras', 'bare network alone', 'share'), [
         (name, result['decided_per_s'], result['bare_per_s'], result['decided_per_s'] / result['bare_per_s'])
         for name, result in figures['contenders'].items()]))
     print('\n' + table(('stamp to decision', 'n', 'p50 ms', 'p95 ms', 'p99 ms', 'max ms', 'added p50', 'added p99',
                         'CPU ms/frame beside the network'), rows))
-    first = next(iter(figures['contenders'].values()))['cameras']
-    stages = next(iter(first.values()))['diagnostics']
+    ours = next(iter(figures['contenders'].values()))
+    stages = next(iter(ours['cameras'].values()))['diagnostics']
+    if args.course:
+        print('\n' + table(('part of the run', 'n', 'p50 ms', 'p95 ms', 'p99 ms', 'max ms', 'memory MB at its end'),
+                           [tuple(part.values()) for part in ours['course']]))
     print('\nin the node, by its diagnostics: ' + ', '.join(
         f'{key} {float(value):.3g}' for key, value in stages.items()
         if key.endswith('_ms_mean') or key == 'batch_size_mean'))

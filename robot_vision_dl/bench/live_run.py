@@ -2,7 +2,8 @@
 
 The latency of a frame is from its stamp, set as it leaves the camera process, to its decision's arrival in this
 process. The floor is the bare forward pass of the same network on a resident tensor, timed in this process before,
-between and after, while no node is running.
+between and after, while no node is running: one after another, and at the pace of the camera, where the processor's
+caches have to be filled anew for each pass, as they have for the node's.
 """
 import json
 import os
@@ -14,6 +15,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Sequence
 
+from .course import course
 from .forward import ForwardTimes, bare_forward
 from .report import percentiles
 from ..cli.processes import Children
@@ -84,6 +86,8 @@ class _Listener:
         from rclpy.executors import SingleThreadedExecutor
         from vision_msgs.msg import Classification
         self.figures = {camera: CameraFigures() for camera in cameras}
+        self.latencies_ms: List[float] = []  # of all cameras, in the order of the decisions
+        self.memory_mb: List[float] = []  # of the node, once a second
         self.reports = 0
         self.failed = False
         rclpy.init()
@@ -101,13 +105,16 @@ class _Listener:
         now_ns = time.time_ns()
         # Of the serialized message, so that building a Python object around it is not part of the latency.
         seconds, nanoseconds = struct.unpack_from('<iI', buffer, STAMP_OFFSET)
-        self.figures[camera].latencies_ms.append((now_ns - seconds * 1_000_000_000 - nanoseconds) * 1e-6)
+        latency_ms = (now_ns - seconds * 1_000_000_000 - nanoseconds) * 1e-6
+        self.figures[camera].latencies_ms.append(latency_ms)
+        self.latencies_ms.append(latency_ms)
 
     def _on_diagnostics(self, message) -> None:
         self.reports += 1
         self.failed = any(item.value == 'unconfigured' for status in message.status for item in status.values
                           if item.key == 'state')
         for status in message.status:
+            self.memory_mb += [float(item.value) for item in status.values if item.key == 'memory_mb']
             camera = status.name.rpartition('camera ')[2]
             if ': camera ' in status.name and camera in self.figures:
                 values = {item.key: item.value for item in status.values}
@@ -179,15 +186,20 @@ class _Floors:
     def __init__(self, settings: LiveSettings):
         self._settings = settings
         self._times: Dict[str, List[ForwardTimes]] = {}
+        self._paced: Dict[str, List[ForwardTimes]] = {}
 
     def _backend(self, contender: Contender) -> str:
         return 'torch' if contender.naive else self._settings.backend
 
     def measure(self, contenders: Sequence[Contender]) -> None:
         """Once more, each backend once."""
+        settings = self._settings
         for backend in sorted({self._backend(contender) for contender in contenders}):
             self._times.setdefault(backend, []).append(bare_forward(
-                self._settings.model, self._settings.device, self._settings.cameras, backend=backend))
+                settings.model, settings.device, settings.cameras, backend=backend))
+            if settings.rate_hz:
+                self._paced.setdefault(backend, []).append(bare_forward(
+                    settings.model, settings.device, settings.cameras, backend=backend, rate_hz=settings.rate_hz))
 
     def rate_hz(self, contender: Contender) -> float:
         """Batches a second, one frame of each camera in each."""
@@ -196,9 +208,11 @@ class _Floors:
 
     def of(self, contender: Contender) -> Dict[str, Any]:
         """Times of a pass of one frame of each camera, and the CPU time of it a frame."""
-        floors = self._times[self._backend(contender)]
-        return {'backend': self._backend(contender),
-                'bare_forward_ms': percentiles(ms for floor in floors for ms in floor.times_ms),
+        backend = self._backend(contender)
+        floors = self._times[backend]
+        return {'backend': backend, 'bare_forward_ms': percentiles(ms for floor in floors for ms in floor.times_ms),
+                'bare_forward_at_rate_ms': percentiles(ms for floor in self._paced.get(backend, ())
+                                                       for ms in floor.times_ms),
                 'bare_per_s': self.rate_hz(contender) * self._settings.cameras,
                 'bare_forward_cpu_ms': sum(floor.cpu_ms for floor in floors) / len(floors) / self._settings.cameras}
 
@@ -259,6 +273,7 @@ def _measure(settings: LiveSettings, contender: Contender) -> Dict[str, Any]:
         'camera_process': sent,
         'cameras': {camera: figures.summary() for camera, figures in listener.figures.items()},
         'latency_ms': percentiles(ms for figures in listener.figures.values() for ms in figures.latencies_ms),
+        'course': course(listener.latencies_ms, listener.memory_mb),
         'offered_hz': settings.rate_hz,
         'decided_per_s': decided / sent['span_s'],
         'node_cpu_ms_per_frame': cpu / decided * 1e3 if decided else float('nan'),
