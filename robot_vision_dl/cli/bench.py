@@ -13,6 +13,7 @@ MEASUREMENTS = {
     'live': 'a camera process, the node and a listener over real DDS; --vs naive',
     'forward': 'the bare network on a tensor that is there already',
     'preprocess': 'message to tensor, stage by stage, beside copying the bytes',
+    'resize': "the network's input beside those of torchvision and PIL, pixel by pixel",
     'transport': 'camera process to a subscriber that does nothing',
     'trust': 'each method of trust, beside the bare forward pass',
     'reliability': 'probabilities, sets, risk and scores of unknowns on labelled pictures',

@@ -36,6 +36,16 @@ def test_preprocess(tmp_path, model):
     assert len(figures['preprocess']) == 6
 
 
+def test_resize(tmp_path, model):
+    figures, text = bench(tmp_path, 'resize', '--model', model, '--sizes', '64x48', '37x51', '9x7')
+    assert {(row['size'], row['order']) for row in figures['resize']} == {
+        (size, order) for size in ('64x48', '37x51', '9x7') for order in ('rgb', 'bgr', 'rgba', 'bgra', 'mono')}
+    for row in figures['resize']:
+        assert row['torchvision largest'] < (1.001 if row['order'] == 'mono' else 0.001)
+        assert 0 <= row['pil mean'] <= row['pil largest'] < 1.001
+    assert 'levels of 255, on cpu' in text
+
+
 @pytest.mark.slow
 def test_transport(tmp_path, ros_domain):
     figures, _ = bench(tmp_path, 'transport', '--size', '64x48', '--seconds', '1')
@@ -52,6 +62,9 @@ def test_live_accounts_for_every_frame(tmp_path, model, ros_domain):
         assert camera['sent'] == 60
         assert camera['unexplained'] == 0
         assert camera['sent'] == camera['decided'] + sum(camera['dropped'].values()) + camera['lost_in_transport']
+    ours = figures['contenders']['robot_vision_dl']
+    assert sum(part['n'] for part in ours['course']) == ours['latency_ms']['n']
+    assert ours['bare_forward_at_rate_ms']['n'] > 0
 
 
 @pytest.mark.slow
