@@ -157,9 +157,11 @@ def _paired(count: int, bare: Callable, whole: Callable, wait: Callable) -> floa
 
 
 def _draws(classes: int):
+    """Predictions that mean what they say, so that sets are as large as those of a calibrated network."""
     rng = np.random.default_rng(0)
     p = rng.dirichlet(np.full(classes, 0.05), 500)
-    return p, rng.integers(classes, size=500)
+    labels = (p.cumsum(axis=1) < rng.random((500, 1))).sum(axis=1).clip(max=classes - 1)
+    return p, labels
 
 
 def _bundle(network, args: argparse.Namespace):
