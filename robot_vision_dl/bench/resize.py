@@ -1,7 +1,7 @@
 """``robot-vision bench resize``: the network's input, pixel by pixel, beside those of torchvision and of PIL.
 
-Differences are in levels of the 0..255 of a picture, before mean and standard deviation. torchvision: ``v2.Resize`` with
-antialiasing of a uint8 tensor, as networks are deployed. PIL: ``Image.resize``, as they are mostly trained.
+Differences are in levels of the 0..255 of a picture, before mean and standard deviation. torchvision: ``v2.Resize``
+with antialiasing of a uint8 tensor, as networks are deployed. PIL: ``Image.resize``, as they are mostly trained.
 """
 import argparse
 from typing import Dict, List, Sequence, Tuple
@@ -83,5 +83,7 @@ def _picture(rgb: np.ndarray, order):
     from ..core.types import ColorOrder, Picture
     alpha = np.full((*rgb.shape[:2], 1), 255, np.uint8)
     bgr = np.ascontiguousarray(rgb[..., ::-1])
-    return Picture({ColorOrder.RGB: rgb, ColorOrder.BGR: bgr, ColorOrder.RGBA: np.concatenate((rgb, alpha), 2),
-                    ColorOrder.BGRA: np.concatenate((bgr, alpha), 2), ColorOrder.MONO: rgb[..., 1].copy()}[order], order)
+    pixels = {
+        ColorOrder.RGB: rgb, ColorOrder.BGR: bgr, ColorOrder.RGBA: np.concatenate((rgb, alpha), 2),
+        ColorOrder.BGRA: np.concatenate((bgr, alpha), 2), ColorOrder.MONO: rgb[..., 1].copy()}
+    return Picture(pixels[order], order)
