@@ -68,9 +68,8 @@ def decide(posterior: np.ndarray, class_names: Sequence[str], policy: Policy, oo
                         f'{class_names[best]} {short(probability)}, {rule}', best)
     rival = ''
     if len(class_names) > 1:
-        others = posterior.copy()
-        others[best] = -1.0
-        runner_up = int(others.argmax())
+        first, second = np.argpartition(posterior, -2)[-2:]
+        runner_up = int(first if second == best else second)
         rival = f' vs {class_names[runner_up]} {short(float(posterior[runner_up]))}'
     return Decision(Outcome.UNCERTAIN, UNCERTAIN, probability,
                     f'{class_names[best]} {short(probability)}{rival}, {rule}', best)

@@ -206,31 +206,19 @@ class LaplacePredictive:
         if self.most_classes < classes:
             z, indices = torch.log_softmax(z, dim=-1).topk(self.most_classes, dim=-1)
             moves = torch.nn.functional.embedding(indices, moves)
-            rest = [log(max(1 - sum(map(exp, row)), 1e-9)) for row in z.tolist()]
+            rest = z.new_tensor([log(max(1 - sum(map(exp, row)), 1e-9)) for row in z.tolist()])
+        moves = (moves * scales[:, None]).transpose(1, 2)  # (B, C, classes that move)
         if len(z) == 1:
-            sampled = self._sampled_alone(z, scales, moves if rest is None else moves[0], rest)
+            sampled = torch.addmm(z, self._draws, moves[0])[None]
         else:
-            moves = (moves * scales[:, None]).transpose(1, 2)  # (B, C, classes that move)
             sampled = torch.baddbmm(z[:, None], self._draws.expand(len(z), -1, -1), moves)
-            if rest is not None:
-                others = z.new_tensor(rest)[:, None, None].expand(-1, sampled.shape[1], -1)
-                sampled = torch.cat([sampled, others], dim=-1)
+        if rest is not None:
+            sampled = torch.cat([sampled, rest[:, None, None].expand(-1, sampled.shape[1], -1)], dim=-1)
         members = torch.softmax(sampled, dim=-1)
         total = torch.special.entr(members.mean(1)).sum(-1).tolist()
         expected = torch.special.entr(members).sum(-1).mean(1).tolist()
         scale = 1 / log(classes) if classes > 1 else 0.0
         return [min(max((one - inner) * scale, 0.0), 1.0) for one, inner in zip(total, expected)]
-
-    def _sampled_alone(self, z: torch.Tensor, scales: torch.Tensor, moves: torch.Tensor, rest: Optional[List[float]]
-                       ) -> torch.Tensor:
-        """Logits (1, M, classes that move[, + 1]) of one frame."""
-        moved = (moves * scales).t()
-        if rest is None:
-            return torch.addmm(z, self._draws, moved)[None]
-        sampled = z.new_empty(len(self._draws), z.shape[1] + 1)
-        sampled[:, -1] = rest[0]
-        torch.addmm(z, self._draws, moved, out=sampled[:, :-1])
-        return sampled[None]
 
 
 def reciprocal_factors(a: torch.Tensor, b: torch.Tensor, tau: float, error: float = 1e-3
