@@ -87,7 +87,7 @@ class _Listener:
         from vision_msgs.msg import Classification
         self.figures = {camera: CameraFigures() for camera in cameras}
         self.latencies_ms: List[float] = []  # of all cameras, in the order of the decisions
-        self.memory_mb: List[float] = []  # of the node, once a second
+        self.memory_mb: List[float] = []  # of the node, once a second from the first decision on
         self.reports = 0
         self.failed = False
         rclpy.init()
@@ -114,7 +114,8 @@ class _Listener:
         self.failed = any(item.value == 'unconfigured' for status in message.status for item in status.values
                           if item.key == 'state')
         for status in message.status:
-            self.memory_mb += [float(item.value) for item in status.values if item.key == 'memory_mb']
+            if self.latencies_ms:
+                self.memory_mb += [float(item.value) for item in status.values if item.key == 'memory_mb']
             camera = status.name.rpartition('camera ')[2]
             if ': camera ' in status.name and camera in self.figures:
                 values = {item.key: item.value for item in status.values}
@@ -272,7 +273,7 @@ def _measure(settings: LiveSettings, contender: Contender) -> Dict[str, Any]:
     return {
         'camera_process': sent,
         'cameras': {camera: figures.summary() for camera, figures in listener.figures.items()},
-        'latency_ms': percentiles(ms for figures in listener.figures.values() for ms in figures.latencies_ms),
+        'latency_ms': percentiles(listener.latencies_ms),
         'course': course(listener.latencies_ms, listener.memory_mb),
         'offered_hz': settings.rate_hz,
         'decided_per_s': decided / sent['span_s'],

@@ -4,13 +4,17 @@ Differences are in levels of the 0..255 of a picture, before mean and standard d
 with antialiasing of a uint8 tensor, as networks are deployed. PIL: ``Image.resize``, as they are mostly trained.
 """
 import argparse
-from typing import Dict, List, Sequence, Tuple
+from typing import TYPE_CHECKING, Dict, List, Sequence, Tuple
 
 import numpy as np
 
 from .publisher import moving_scene
 from .report import describe, environment, table, write_json
 from ..core.config import ClassifierConfig
+from ..core.types import ColorOrder, Picture
+
+if TYPE_CHECKING:
+    import torch
 
 HELP = "the network's input beside those of torchvision and PIL, pixel by pixel"
 SIZES = ('640x480', '1280x720', '1920x1080', '641x479', '256x256', '300x225', '160x120', '37x51', '5x1')
@@ -26,32 +30,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Compare and print."""
     from ..core.device import resolve_device
-    figures = measure(args.model, args.device, args.sizes)
+    device = resolve_device(args.device)
+    figures = measure(args.model, device, args.sizes)
     alike: Dict[tuple, List[str]] = {}
     for (size, scale, order), values in figures.items():
         shown = tuple(f'{value:.5f}' for value in values.values())
         alike.setdefault((size, scale, shown), []).append(order)
     print(table(('size', 'scale', 'colour orders', 'torchvision, largest', 'mean', 'PIL, largest', 'mean'),
                 [(size, scale, ' '.join(orders), *shown) for (size, scale, shown), orders in alike.items()]))
-    print(f'levels of 255, on {resolve_device(args.device)}; ' + describe(environment()))
+    print(f'levels of 255, on {device}; ' + describe(environment()))
     if args.json:
         write_json(args.json, {'resize': [{'size': size, 'scale': scale, 'order': order, **values}
                                           for (size, scale, order), values in figures.items()]})
     return 0
 
 
-def measure(model: str, device_name: str, sizes: Sequence[str]) -> Dict[Tuple[str, str, str], Dict[str, float]]:
+def measure(model: str, device: 'torch.device', sizes: Sequence[str]) -> Dict[Tuple[str, str, str], Dict[str, float]]:
     """By (size, scale, colour order): largest and mean difference from each."""
     import torch
     from PIL import Image
     from torchvision.transforms import v2
 
     from ..core.bundle import load_bundle
-    from ..core.device import resolve_device
     from ..core.preprocess import Preprocessor, resized_size
-    from ..core.types import ColorOrder
     spec = load_bundle(model).preprocessing
-    ours = Preprocessor(spec, resolve_device(device_name))
+    ours = Preprocessor(spec, device)
     mean, std = (np.array(values)[:, None, None] for values in (spec.mean, spec.std))
     theirs = v2.Compose([v2.Resize(spec.resize or spec.crop, antialias=True), v2.CenterCrop(spec.crop)])
     found = {}
@@ -79,8 +82,7 @@ def measure(model: str, device_name: str, sizes: Sequence[str]) -> Dict[Tuple[st
     return found
 
 
-def _picture(rgb: np.ndarray, order):
-    from ..core.types import ColorOrder, Picture
+def _picture(rgb: np.ndarray, order: ColorOrder) -> Picture:
     alpha = np.full((*rgb.shape[:2], 1), 255, np.uint8)
     bgr = np.ascontiguousarray(rgb[..., ::-1])
     pixels = {
