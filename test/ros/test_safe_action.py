@@ -105,7 +105,7 @@ def test_stops_for_a_covered_lens_and_for_what_could_be_two_things(robot):
 
 def test_stops_for_an_object_of_no_class(robot):
     robot = robot('squeezenet1_1_imagenet', 'water bottle')
-    bottle, foreign = pictures('bottles', 40, 70), pictures('bottles', 222, 240)
+    bottle, foreign = pictures('bottles', 30, 32), pictures('bottles', 222, 240)
     robot.pick(bottle)
     assert set(robot.stop(foreign)) <= {'water bottle', 'unknown'}
     robot.pick(bottle)
