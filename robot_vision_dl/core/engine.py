@@ -1,4 +1,4 @@
-"""The thread between messages and results: takes what waits, decodes it, runs the pipeline, hands results out.
+"""The thread between messages and results: takes what came, decodes it, runs the pipeline, hands results out.
 
 Everything that goes wrong with a frame ends here as a counted reason; the thread does not die of it.
 """
@@ -6,13 +6,13 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass
-from typing import Callable, Deque, Dict, List, Mapping, Optional, Sequence
+from typing import Callable, Deque, Dict, List, Mapping, Optional, Protocol, Sequence, Tuple
 
+from .account import BACKWARDS, RATE_LIMITED, Account, Ledger
 from .camera_settings import RateLimit
 from .config import ClassifierConfig
 from .errors import ConfigError, ImageError
 from .intake import StampOrder, read_frame, time_of
-from .mailbox import BACKWARDS, RATE_LIMITED, Account, Mailbox
 from .pipeline import Pipeline
 from .types import Frame, ImageMessage, Result
 
@@ -27,12 +27,22 @@ class Received:
     Attributes:
         parse: turns the buffer into an image message; raises ImageError.
         buffer: serialized bytes.
-        received_ns: arrival, by the engine's clock.
+        replaced: messages of the same camera that came before it and that nobody took.
     """
 
     parse: Callable[[bytes], ImageMessage]
     buffer: bytes
-    received_ns: int
+    replaced: int = 0
+
+
+class Source(Protocol):
+    """Where messages come from."""
+
+    def take(self, limit: int) -> Optional[Sequence[Tuple[str, Received]]]:
+        """Wait, then give the newest message of each of at most ``limit`` cameras, at least one; None: it is closed."""
+
+    def close(self) -> None:
+        """End the waiting; called from another thread."""
 
 
 @dataclass(frozen=True)
@@ -52,20 +62,22 @@ class Engine:
     Args:
         pipeline: loaded and warm.
         config: the deployment's choices.
+        source: of messages; taken from when the engine is free.
         clock: now in nanoseconds, by the clock that stamps are compared with (simulated time, where it is used).
         on_result: called on the engine's thread for every decided frame.
         on_drop: called on the engine's thread with (camera, reason, sentence) for every frame that could not be
             decided.
     """
 
-    def __init__(self, pipeline: Pipeline, config: ClassifierConfig, clock: Callable[[], int],
+    def __init__(self, pipeline: Pipeline, config: ClassifierConfig, source: Source, clock: Callable[[], int],
                  on_result: Callable[[Result, Timing], None], on_drop: Callable[[str, str, str], None]):
         self._pipeline = pipeline
         self._config = config
         self._clock = clock
         self._on_result = on_result
         self._on_drop = on_drop
-        self._mailbox = Mailbox(config.cameras)
+        self._source = source
+        self._ledger = Ledger(config.cameras)
         self._order = StampOrder(config.fusion)
         self._rate = RateLimit()
         self._timings: Dict[str, Deque[Timing]] = {camera: deque(maxlen=1000) for camera in config.cameras}
@@ -80,14 +92,10 @@ class Engine:
         self._thread.start()
 
     def stop(self) -> None:
-        """Finish the batch in work, then end; what waits is dropped as ``node_inactive``."""
-        self._mailbox.close()
+        """Finish the batch in work, then end."""
+        self._source.close()
         if self._thread.is_alive() and threading.current_thread() is not self._thread:
             self._thread.join()
-
-    def receive(self, camera: str, parse: Callable[[bytes], ImageMessage], buffer: bytes) -> None:
-        """Leave a serialized message for the engine; returns at once."""
-        self._mailbox.put(camera, Received(parse, buffer, self._clock()))
 
     def configure(self, config: ClassifierConfig) -> None:
         """Take over changed settings before the next batch."""
@@ -108,7 +116,7 @@ class Engine:
 
     def account(self, camera: str) -> Account:
         """Where the camera's frames went."""
-        return self._mailbox.account(camera)
+        return self._ledger.account(camera)
 
     def timings_since(self, camera: str, moment_s: float) -> List[Timing]:
         """Timings of the frames decided after ``moment_s`` of ``time.monotonic()``."""
@@ -120,14 +128,16 @@ class Engine:
 
     def _run(self) -> None:
         while True:
-            taken = self._mailbox.take(self._config.max_batch)
+            taken = self._source.take(self._config.max_batch)
             if taken is None:
                 return
+            received_ns = self._clock()
             self._take_over_changes()
             started = time.perf_counter()
             frames = []
             for camera, received in taken:
-                frame = self._decode(camera, received)
+                self._ledger.received(camera, received.replaced)
+                frame = self._decode(camera, received, received_ns)
                 if frame is not None:
                     frames.append(frame)
             if frames:
@@ -152,16 +162,16 @@ class Engine:
                 pass  # meant for a model that was replaced in the meantime; its sender was told what classes there are
 
     def _drop(self, camera: str, reason: str, sentence: str) -> None:
-        self._mailbox.dropped(camera, reason)
+        self._ledger.dropped(camera, reason)
         self._on_drop(camera, reason, sentence)
 
-    def _decode(self, camera: str, received: Received) -> Optional[Frame]:
+    def _decode(self, camera: str, received: Received, received_ns: int) -> Optional[Frame]:
         try:
             message = received.parse(received.buffer)
-            if not self._rate.allows(camera, time_of(message, received.received_ns), self._config.rates_hz[camera]):
-                self._mailbox.dropped(camera, RATE_LIMITED)  # as wished, so nothing is said
+            if not self._rate.allows(camera, time_of(message, received_ns), self._config.rates_hz[camera]):
+                self._ledger.dropped(camera, RATE_LIMITED)  # as wished, so nothing is said
                 return None
-            frame = read_frame(camera, message, received.received_ns, self._config.image,
+            frame = read_frame(camera, message, received_ns, self._config.image,
                                self._config.regions.get(camera))
         except ImageError as error:
             self._drop(camera, error.reason, str(error))
@@ -189,6 +199,6 @@ class Engine:
             except Exception as error:  # noqa: B902 - a publisher that was just destroyed must not end the thread
                 self._drop(camera, PUBLISH_FAILED, f'{type(error).__name__}: {error}')
                 continue
-            self._mailbox.decided(camera)
+            self._ledger.decided(camera)
             self._timings[camera].append(timing)
             self._last_result[camera] = result

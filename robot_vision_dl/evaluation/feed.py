@@ -8,11 +8,11 @@ from typing import Deque, Dict, Iterator, List, NamedTuple, Optional, Sequence, 
 import torch
 
 from ..core import cdr
+from ..core.account import BACKWARDS, RATE_LIMITED
 from ..core.camera_settings import RateLimit
 from ..core.config import ClassifierConfig
 from ..core.errors import ImageError
 from ..core.intake import StampOrder, read_frame, time_of
-from ..core.mailbox import BACKWARDS, RATE_LIMITED
 from ..core.preprocess import Preprocessor
 from ..core.types import Frame, ImageMessage
 from ..data.bag_types import COMPRESSED_IMAGE

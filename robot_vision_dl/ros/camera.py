@@ -1,5 +1,5 @@
 """The topics of one camera: what comes in, and what goes out about it."""
-from typing import Callable
+from typing import Optional
 
 import cv2
 import numpy as np
@@ -9,10 +9,12 @@ from sensor_msgs.msg import CompressedImage, Image
 from vision_msgs.msg import Classification
 
 from . import messages, qos
+from .arrivals import Apart
 from ..core import types
+from ..core.account import SequenceGaps
 from ..core.cdr import decode_compressed_image, decode_image, encode_compressed_image, encode_image
 from ..core.config import ClassifierConfig
-from ..core.engine import Timing
+from ..core.engine import Received, Timing
 from ..core.overlay import draw
 from ..core.types import Result
 
@@ -20,33 +22,46 @@ OVERLAY_JPEG_QUALITY = 90
 
 
 class CameraInput:
-    """Subscribes to a camera and hands its serialized messages on.
+    """Subscribes to a camera; :class:`~.arrivals.Arrivals` waits for what comes.
 
     Serialized bytes rather than message objects: rclpy then copies the picture once instead of building a Python
-    object around it, and the thread that decodes is not the executor's.
+    object around it.
 
     Args:
         node: owns the subscription.
         topic: without the suffix of the transport.
         transport: raw, compressed or compressedDepth.
-        receive: called with (parse function, buffer) for each message.
     """
 
-    def __init__(self, node: Node, topic: str, transport: str, receive: Callable[[Callable, bytes], None]):
+    def __init__(self, node: Node, topic: str, transport: str):
         self._node = node
+        self._gaps = SequenceGaps()
         self.lost = 0
         raw = transport == 'raw'
         message_type = Image if raw else CompressedImage
-        parse = decode_image if raw else decode_compressed_image
+        self._parse = decode_image if raw else decode_compressed_image
         name = topic if raw else f'{topic}/{transport}'
         self.topic = node.resolve_topic_name(name)
-        self._subscription = node.create_subscription(
-            message_type, name, lambda buffer: receive(parse, buffer), qos.IMAGES_IN, raw=True,
+        self.subscription = node.create_subscription(
+            message_type, name, lambda _buffer: None, qos.IMAGES_IN, raw=True, callback_group=Apart(),
             event_callbacks=qos.subscription_events(node, self.topic, self._count_lost),
             qos_overriding_options=qos.overridable())
 
+    def take(self) -> Optional[Received]:
+        """The newest image that has arrived, with the count of those that it replaced; None: there is none."""
+        newest, replaced = None, 0
+        while True:
+            taken = self.subscription.handle.take_message(self.subscription.msg_type, True)
+            if taken is None:
+                return newest and Received(self._parse, newest, replaced)
+            replaced += newest is not None  # more than one can wait where the depth was overridden
+            newest, info = taken
+            publisher = info.get('publisher_gid')
+            replaced += self._gaps.missed(publisher and publisher['data'], info.get('publication_sequence_number'))
+
     def _count_lost(self, count: int) -> None:
         self.lost += count
+        self._gaps.lost(count)
 
     def publishers(self) -> int:
         """How many publishers there are on the topic, compatible or not."""
@@ -54,7 +69,7 @@ class CameraInput:
 
     def destroy(self) -> None:
         """Stop receiving."""
-        self._node.destroy_subscription(self._subscription)
+        self._node.destroy_subscription(self.subscription)
 
 
 class CameraOutput:

@@ -17,6 +17,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from vision_msgs.msg import LabelInfo
 
 from . import messages, qos
+from .arrivals import Arrivals
 from .camera import CameraInput, CameraOutput
 from .diagnostics import CameraHealth, model_status
 from .parameters import ConfigParameters
@@ -39,7 +40,7 @@ class ClassifierNode(LifecycleNode):
         super().__init__(name, **node_arguments)
         self._pipeline: Optional[Pipeline] = None
         self._engine: Optional[Engine] = None
-        self._inputs: List[CameraInput] = []
+        self._inputs: Dict[str, CameraInput] = {}
         self._priors: List[PriorInput] = []
         self._outputs: Dict[str, CameraOutput] = {}
         self._health: List[CameraHealth] = []
@@ -87,23 +88,22 @@ class ClassifierNode(LifecycleNode):
         """Subscribe and start to decide."""
         try:
             config = self.config
-            self._engine = Engine(self._pipeline, config, lambda: self.get_clock().now().nanoseconds,
-                                  self._publish_result, self._log_drop)
-            self._engine.start()
-            for camera, topic in zip(config.cameras, config.image_topics):
-                source = CameraInput(self, topic, config.image_transport,
-                                     lambda parse, buffer, camera=camera: self._engine.receive(camera, parse, buffer))
-                self._inputs.append(source)
+            self._inputs = {camera: CameraInput(self, topic, config.image_transport)
+                            for camera, topic in zip(config.cameras, config.image_topics)}
+            self._engine = Engine(self._pipeline, config, Arrivals(self, self._inputs),
+                                  lambda: self.get_clock().now().nanoseconds, self._publish_result, self._log_drop)
+            for camera, source in self._inputs.items():
                 self._priors.append(PriorInput(
                     self, camera, lambda: self._engine.pipeline.bundle.class_names,
                     lambda named, camera=camera: self._engine.expect(camera, named), config.class_id_as_index))
                 self._health.append(CameraHealth(camera, self.get_fully_qualified_name(), source, self._engine))
+            self._engine.start()
         except Exception as error:  # noqa: B902
             self._stop()
             self._log_failure('cannot activate', error)
             return FAILURE
         self.get_logger().info('listening to ' + ', '.join(
-            f'{source.topic} ({camera})' for camera, source in zip(config.cameras, self._inputs)))
+            f'{source.topic} ({camera})' for camera, source in self._inputs.items()))
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -134,13 +134,14 @@ class ClassifierNode(LifecycleNode):
         self._release()
 
     def _stop(self) -> None:
-        for source in (*self._inputs, *self._priors):
-            source.destroy()
-        self._inputs, self._priors = [], []
-        self._health = []
         engine, self._engine = self._engine, None
         if engine is not None:
-            engine.stop()
+            engine.stop()  # before the subscriptions that it waits for go away
+        for source in (*self._inputs.values(), *self._priors):
+            source.destroy()
+        self._inputs, self._priors = {}, []
+        self._health = []
+        if engine is not None:
             self._pipeline = engine.pipeline
             for camera in self.config.cameras:
                 account = engine.account(camera)

@@ -6,9 +6,9 @@ from diagnostic_msgs.msg import DiagnosticStatus
 
 from .camera import CameraInput
 from .messages import key_values
+from ..core.account import RATE_LIMITED, REPLACED, Account
 from ..core.config import ClassifierConfig
 from ..core.engine import Engine
-from ..core.mailbox import RATE_LIMITED, REPLACED, Account
 from ..core.pipeline import Pipeline
 
 

@@ -1,13 +1,15 @@
 """The pipeline and its thread, without ROS."""
+import queue
 import threading
 
 import numpy as np
 import pytest
 from node_harness import raw_image, small_bundle
 
+from robot_vision_dl.core.account import REPLACED
 from robot_vision_dl.core.cdr import decode_image
 from robot_vision_dl.core.config import ClassifierConfig, with_values
-from robot_vision_dl.core.engine import INFERENCE_FAILED, Engine
+from robot_vision_dl.core.engine import INFERENCE_FAILED, Engine, Received
 from robot_vision_dl.core.pipeline import Pipeline
 from robot_vision_dl.core.types import ColorOrder, Frame, Header, Outcome, Picture
 
@@ -87,60 +89,80 @@ class Collector:
             assert self._news.wait_for(lambda: len(self.results) >= results and len(self.drops) >= drops, 30)
 
 
+class Messages:
+    """A source that gives what a test puts in, one at a time."""
+
+    def __init__(self):
+        self._queue = queue.Queue()
+
+    def put(self, buffer, replaced=0):
+        self._queue.put([('camera', Received(decode_image, buffer, replaced))])
+
+    def take(self, limit):
+        assert limit >= 1
+        return self._queue.get()
+
+    def close(self):
+        self._queue.put(None)
+
+
 @pytest.fixture()
-def engine(config):
-    collector = Collector()
-    engine = Engine(Pipeline.load(config), config, lambda: 10 * SECOND, collector.on_result, collector.on_drop)
+def running(config):
+    collector, messages = Collector(), Messages()
+    engine = Engine(Pipeline.load(config), config, messages, lambda: 10 * SECOND, collector.on_result,
+                    collector.on_drop)
     engine.start()
-    yield engine, collector
+    yield engine, messages, collector
     engine.stop()
 
 
-def test_stamps_backwards_are_dropped_and_a_restarted_recording_is_not(engine):
-    engine, collector = engine
+def test_stamps_backwards_are_dropped_and_a_restarted_recording_is_not(running):
+    _, messages, collector = running
     for count, stamp in enumerate((100 * SECOND, 101 * SECOND), 1):
-        engine.receive('camera', decode_image, raw_image(stamp))
+        messages.put(raw_image(stamp))
         collector.wait(results=count)
-    engine.receive('camera', decode_image, raw_image(101 * SECOND - SECOND // 2))
+    messages.put(raw_image(101 * SECOND - SECOND // 2))
     collector.wait(drops=1)
     assert collector.drops[0][1] == 'stamp_backwards'
-    engine.receive('camera', decode_image, raw_image(SECOND))
+    messages.put(raw_image(SECOND))
     collector.wait(results=3)
 
 
-def test_a_network_that_fails_costs_its_frames_only(engine):
-    engine, collector = engine
+def test_a_network_that_fails_costs_its_frames_only(running):
+    engine, messages, collector = running
     pipeline = engine.pipeline
     network, pipeline.network = pipeline.network, None
-    engine.receive('camera', decode_image, raw_image(SECOND))
+    messages.put(raw_image(SECOND))
     collector.wait(drops=1)
     assert collector.drops[0][1] == INFERENCE_FAILED
     pipeline.network = network
-    engine.receive('camera', decode_image, raw_image(2 * SECOND))
+    messages.put(raw_image(2 * SECOND), replaced=3)
     collector.wait(results=1)
+    engine.stop()
     account = engine.account('camera')
-    assert (account.received, account.decided, account.dropped[INFERENCE_FAILED]) == (2, 1, 1)
+    assert (account.received, account.decided) == (5, 1)
+    assert dict(account.dropped) == {INFERENCE_FAILED: 1, REPLACED: 3}
 
 
 def test_zero_stamps_fall_back_to_the_time_of_arrival(config):
-    collector, now = Collector(), [SECOND]
-    engine = Engine(Pipeline.load(config), config, lambda: now[0], collector.on_result, collector.on_drop)
+    collector, messages, now = Collector(), Messages(), [SECOND]
+    engine = Engine(Pipeline.load(config), config, messages, lambda: now[0], collector.on_result, collector.on_drop)
     engine.start()
     for count in (1, 2):
         now[0] += SECOND // 10
-        engine.receive('camera', decode_image, raw_image(0))
+        messages.put(raw_image(0))
         collector.wait(results=count)
     engine.stop()
     assert [result.frame.time_ns for result in collector.results] == [SECOND * 11 // 10, SECOND * 12 // 10]
     assert {result.frame.header.stamp_ns for result in collector.results} == {0}
 
 
-def test_replaced_pipeline_keeps_beliefs_where_classes_agree(engine, config):
-    engine, collector = engine
-    engine.receive('camera', decode_image, raw_image(SECOND))
+def test_replaced_pipeline_keeps_beliefs_where_classes_agree(running, config):
+    engine, messages, collector = running
+    messages.put(raw_image(SECOND))
     collector.wait(results=1)
     engine.replace_pipeline(Pipeline.load(config))
-    engine.receive('camera', decode_image, raw_image(SECOND + SECOND // 100))
+    messages.put(raw_image(SECOND + SECOND // 100))
     collector.wait(results=2)
     first, second = collector.results
     # A hundredth of a second later nothing is forgotten and hardly anything is learnt.
