@@ -17,6 +17,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda (default: %(default)s)')
     parser.add_argument('--backend', default='torch', choices=('torch', 'onnxruntime', 'openvino'),
                         help='what runs the network, also that of the floor; naive has torch (default: %(default)s)')
+    parser.add_argument('--threads', type=int, default=0, help='of the network, also in the floor; naive has all cores '
+                        '(default: 0, as the node has it: all cores but one)')
     parser.add_argument('--size', default='640x480', metavar='WxH', help='of the pictures (default: %(default)s)')
     parser.add_argument('--rate', type=float, default=30.0, help='frames a second of each camera (default: 30); 0: '
                         'one and a half times what the bare network can take, for the throughput')
@@ -44,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     profile = apply_profile(args.dds_profile)
     with_profile = {**isolated_environment(), 'ROS_DOMAIN_ID': without_profile['ROS_DOMAIN_ID']}
     settings = LiveSettings(args.model, args.device, args.size, args.rate, args.seconds, args.cameras,
-                            args.transport == 'compressed', args.reliable, args.backend)
+                            args.transport == 'compressed', args.reliable, args.backend, args.threads)
     contenders = [Contender('robot_vision_dl', naive=False, environment=with_profile)]
     if args.vs == 'naive':
         contenders += [Contender('naive', naive=True, environment=with_profile),
@@ -59,9 +61,11 @@ def run(args: argparse.Namespace) -> int:
         for camera, values in result['cameras'].items()]))
     rows = []
     for name, result in figures['contenders'].items():
-        latency, floor = result['latency_ms'], result['bare_forward_ms']
-        rows.append((name, *latency.values(), latency['p50'] - floor['p50'], latency['p99'] - floor['p50'],
-                     result['node_cpu_ms_per_frame'] - result['bare_forward_cpu_ms']))
+        floor, cpu = result['bare_forward_ms'], result['node_cpu_ms_per_frame'] - result['bare_forward_cpu_ms']
+        for what, key in (('its decision leaves', 'decided_ms'), ('its decision arrives', 'latency_ms')):
+            latency = result[key]
+            rows.append((f'{name}: {what}', *latency.values(), latency['p50'] - floor['p50'],
+                         latency['p99'] - floor['p50'], cpu))
     floors = {result['backend']: result for result in figures['contenders'].values()}
     for backend, result in floors.items():
         floor, paced = result['bare_forward_ms'], result['bare_forward_at_rate_ms']
@@ -73,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
     print('\n' + table(('node', 'decided/s, all cameras', 'bare network alone', 'share'), [
         (name, result['decided_per_s'], result['bare_per_s'], result['decided_per_s'] / result['bare_per_s'])
         for name, result in figures['contenders'].items()]))
-    print('\n' + table(('stamp to decision', 'n', 'p50 ms', 'p95 ms', 'p99 ms', 'max ms', 'added p50', 'added p99',
+    print('\n' + table(('from the stamp until', 'n', 'p50 ms', 'p95 ms', 'p99 ms', 'max ms', 'added p50', 'added p99',
                         'CPU ms/frame beside the network'), rows))
     ours = next(iter(figures['contenders'].values()))
     stages = next(iter(ours['cameras'].values()))['diagnostics']

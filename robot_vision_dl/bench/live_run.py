@@ -1,9 +1,10 @@
 """Camera process -> DDS -> node process -> DDS -> here.
 
-The latency of a frame is from its stamp, set as it leaves the camera process, to its decision's arrival in this
-process. The floor is the bare forward pass of the same network on a resident tensor, timed in this process before,
-between and after, while no node is running: one after another, and at the pace of the camera, where the processor's
-caches have to be filled anew for each pass, as they have for the node's.
+The latency of a frame is from its stamp, set as it leaves the camera process, to its decision: to the moment when the
+node gives it to DDS, by the source timestamp of the message, and to its arrival in this process. The floor is the bare
+forward pass of the same network on a resident tensor, timed in this process before, between and after, while no node is
+running: one after another, and at the pace of the camera, where the processor's caches have to be filled anew for each
+pass, as they have for the node's.
 """
 import json
 import os
@@ -41,6 +42,7 @@ class LiveSettings:
     compressed: bool = False
     reliable: bool = False
     backend: str = 'torch'
+    threads: int = 0
 
 
 @dataclass
@@ -51,7 +53,7 @@ class CameraFigures:
     received: int = 0
     decided: int = 0
     dropped: Dict[str, int] = field(default_factory=dict)
-    latencies_ms: List[float] = field(default_factory=list)
+    latencies_ms: List[float] = field(default_factory=list)  # to the arrival of the decision
     diagnostics: Dict[str, str] = field(default_factory=dict)
 
     @property
@@ -86,7 +88,8 @@ class _Listener:
         from rclpy.executors import SingleThreadedExecutor
         from vision_msgs.msg import Classification
         self.figures = {camera: CameraFigures() for camera in cameras}
-        self.latencies_ms: List[float] = []  # of all cameras, in the order of the decisions
+        self.latencies_ms: List[float] = []  # to the arrival, of all cameras, in the order of the decisions
+        self.decided_ms: List[float] = []  # to the decision's own time stamp, set as it leaves the node
         self.memory_mb: List[float] = []  # of the node, once a second from the first decision on
         self.reports = 0
         self.failed = False
@@ -96,16 +99,18 @@ class _Listener:
         self._executor.add_node(self.node)
         self._decisions = [
             self.node.create_subscription(Classification, f'/classifier/{camera}/decision',
-                                          lambda buffer, camera=camera: self._on_decision(camera, buffer), 100,
-                                          raw=True)
+                                          lambda buffer, info, camera=camera: self._on_decision(camera, buffer, info),
+                                          100, raw=True)
             for camera in cameras]
         self.node.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)
 
-    def _on_decision(self, camera: str, buffer: bytes) -> None:
+    def _on_decision(self, camera: str, buffer: bytes, info: Mapping[str, Any]) -> None:
         now_ns = time.time_ns()
         # Of the serialized message, so that building a Python object around it is not part of the latency.
         seconds, nanoseconds = struct.unpack_from('<iI', buffer, STAMP_OFFSET)
-        latency_ms = (now_ns - seconds * 1_000_000_000 - nanoseconds) * 1e-6
+        stamp_ns = seconds * 1_000_000_000 + nanoseconds
+        latency_ms = (now_ns - stamp_ns) * 1e-6
+        self.decided_ms.append((info['source_timestamp'] - stamp_ns) * 1e-6)
         self.figures[camera].latencies_ms.append(latency_ms)
         self.latencies_ms.append(latency_ms)
 
@@ -197,10 +202,11 @@ class _Floors:
         settings = self._settings
         for backend in sorted({self._backend(contender) for contender in contenders}):
             self._times.setdefault(backend, []).append(bare_forward(
-                settings.model, settings.device, settings.cameras, backend=backend))
+                settings.model, settings.device, settings.cameras, threads=settings.threads, backend=backend))
             if settings.rate_hz:
                 self._paced.setdefault(backend, []).append(bare_forward(
-                    settings.model, settings.device, settings.cameras, backend=backend, rate_hz=settings.rate_hz))
+                    settings.model, settings.device, settings.cameras, threads=settings.threads, backend=backend,
+                    rate_hz=settings.rate_hz))
 
     def rate_hz(self, contender: Contender) -> float:
         """Batches a second, one frame of each camera in each."""
@@ -226,7 +232,7 @@ def _command_line(settings: LiveSettings, contender: Contender, cameras: Sequenc
     if settings.compressed:
         arguments += ['--transport', 'compressed']
     if not contender.naive:
-        arguments += ['--backend', settings.backend]
+        arguments += ['--backend', settings.backend, '--ros-args', '-p', f'threads:={settings.threads}']
     module = 'robot_vision_dl.bench.naive_node' if contender.naive else 'robot_vision_dl.cli.main'
     return [sys.executable, '-m', module, *([] if contender.naive else ['run']), *arguments]
 
@@ -274,6 +280,7 @@ def _measure(settings: LiveSettings, contender: Contender) -> Dict[str, Any]:
         'camera_process': sent,
         'cameras': {camera: figures.summary() for camera, figures in listener.figures.items()},
         'latency_ms': percentiles(listener.latencies_ms),
+        'decided_ms': percentiles(listener.decided_ms),
         'course': course(listener.latencies_ms, listener.memory_mb),
         'offered_hz': settings.rate_hz,
         'decided_per_s': decided / sent['span_s'],

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Dict, Optional, Tuple
 
 import numpy as np
-import torch
 
 from ..core.bundle import Bundle, load_bundle
 from ..core.bundle_format import CARD_FOLDER, MODEL
@@ -13,7 +12,7 @@ from ..core.bundle_writer import save_bundle
 from ..core.errors import BundleError
 from ..core.fusion_fit import LEAST_FRAMES, fit_fusion
 from ..core.model_card import render_card
-from ..core.uncertainty.calibrate import AUTO, SCALINGS, Calibration, calibrate, laplace_probabilities, softmax
+from ..core.uncertainty.calibrate import AUTO, SCALINGS, Calibration, calibrate
 from ..core.uncertainty.conformal import CONFORMAL_METHODS
 from ..core.uncertainty.ood import OOD_METHODS
 from ..core.uncertainty.score import linear_head
@@ -102,19 +101,10 @@ def calibrate_bundle(bundle: Bundle, args: argparse.Namespace) -> Tuple[Labelled
         head=linear_head(bundle.load_network().head), foreign=foreign or None, conformal=args.conformal,
         scaling=args.scaling, faulty=faulty_outputs(bundle, **where))
     fusion = None
-    streams = outputs.streams(published_probabilities(found, outputs))
+    streams = outputs.streams(found.probabilities(outputs.logits, outputs.features))
     if sum(len(stream.labels) for stream in streams) >= LEAST_FRAMES:  # else only pictures: the fallbacks stay
         fusion = fit_fusion(streams)
     return outputs, replace(found, device=device, precision=precision, fusion=fusion)
-
-
-def published_probabilities(found: Calibration, outputs: LabelledOutputs) -> np.ndarray:
-    """What the pipeline publishes for these outputs, shape (n, C)."""
-    if found.laplace is not None and found.laplace.gives_probabilities:
-        return laplace_probabilities(found.laplace, outputs.logits, outputs.features)
-    if found.vector is not None:
-        return softmax(found.vector(torch.from_numpy(outputs.logits)).numpy(), 1.0)
-    return softmax(outputs.logits, found.temperature)
 
 
 def report(found: Calibration, outputs: LabelledOutputs) -> str:

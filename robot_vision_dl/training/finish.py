@@ -1,6 +1,7 @@
 """Trained weights -> a bundle: calibrated, tested once, with a card."""
 import hashlib
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
@@ -14,6 +15,7 @@ from ..core.model_card import render_card
 from ..core.network import Network
 from ..core.uncertainty.calibrate import Calibration, calibrate, softmax
 from ..core.uncertainty.ood import ood_method
+from ..core.uncertainty.score import linear_head
 from ..data.split import Part
 from ..evaluation.metrics import judge
 from .baselines import baseline_predictions, majority
@@ -27,7 +29,7 @@ from .prepared import Prepared
 from .provenance import software
 from .start import starting_identity
 
-_REFERENCE = 1000  # training pictures that a fitted OOD score keeps: 2 MB for 512 features
+_REFERENCE = 1000  # training pictures that Laplace and scores are fitted to; kNN keeps them, 2 MB for 512 features
 _UNKNOWN_RATE = 0.01
 
 
@@ -41,9 +43,10 @@ def finish(config: TrainConfig, config_text: str, data: Prepared, network: Netwo
     def outputs(of: Network, indices: np.ndarray) -> Outputs:
         return outputs_of(of, data.preprocessing, data.store, indices, data.class_names, device)
     held_out = outputs(trained, data.indices[Part.CALIBRATION])
-    calibration = _calibrate(config, trained, held_out, data, outputs)
+    calibration = replace(_calibrate(config, trained, held_out, data, outputs), device=device.type)
     say(f'calibrated on {len(held_out.targets)} frames: temperature {calibration.temperature:.3f}, NLL '
-        f'{calibration.metrics["nll_plain"]:.4f} -> {calibration.metrics["nll"]:.4f}')
+        f'{calibration.metrics["nll_plain"]:.4f} -> {calibration.metrics["nll"]:.4f}'
+        + (f'; Laplace {calibration.metrics["nll_laplace"]:.4f}' if calibration.laplace is not None else ''))
     tested = None
     if len(data.indices[Part.TEST]):
         tested = _test(config, data, calibration, outputs(trained, data.indices[Part.TEST]), folder)
@@ -58,9 +61,9 @@ def finish(config: TrainConfig, config_text: str, data: Prepared, network: Netwo
     files = {**card_files(found), 'train.yaml': config_text.encode(), 'settings.yaml': as_file(config).encode(),
              'split.json': (folder / 'split.json').read_bytes()}
     return save_bundle(
-        target, trained, data.class_names, data.preprocessing, name=config.name, temperature=calibration.temperature,
-        conformal=calibration.conformal, ood=calibration.ood, abstain_cost=config.output.abstain_cost, metrics=metrics,
-        provenance=provenance, card=card, card_files=files, half=config.output.half, overwrite=True)
+        target, trained, data.class_names, data.preprocessing, name=config.name, calibration=calibration,
+        abstain_cost=config.output.abstain_cost, metrics=metrics, provenance=provenance, card=card, card_files=files,
+        half=config.output.half, overwrite=True)
 
 
 def settings_hash(config: TrainConfig) -> str:
@@ -80,7 +83,7 @@ def describe_test(tested: Tested) -> str:
 
 
 def _test(config: TrainConfig, data: Prepared, calibration: Calibration, outputs: Outputs, folder: Path) -> Tested:
-    probabilities = softmax(outputs.logits, calibration.temperature)
+    probabilities = calibration.probabilities(outputs.logits, outputs.features)
     return Tested(
         calibrated=judge(probabilities, outputs.targets, data.class_names),
         plain=judge(softmax(outputs.logits, 1.0), outputs.targets, data.class_names),
@@ -109,13 +112,13 @@ def _as_stored(network: Network, data: Prepared, half: bool) -> Network:
 def _calibrate(config: TrainConfig, trained: Network, held_out: Outputs, data: Prepared,
                outputs: Callable[[Network, np.ndarray], Outputs]) -> Calibration:
     ood = None if config.output.ood == 'none' else config.output.ood
-    reference: Optional[Tuple[np.ndarray, np.ndarray]] = None
-    if ood is not None and ood_method(ood).fitted:
-        chosen = _spread(data.indices[Part.TRAIN], _REFERENCE)
-        seen = outputs(trained, chosen)
-        reference = seen.logits, seen.features
+    head = linear_head(trained.head)
+    reference: Optional[Tuple[np.ndarray, ...]] = None
+    if head is not None or (ood is not None and ood_method(ood).fitted):
+        seen = outputs(trained, _spread(data.indices[Part.TRAIN], _REFERENCE))
+        reference = seen.logits, seen.features, seen.targets
     return calibrate(held_out.logits, held_out.features, held_out.targets, ood=ood, alpha=config.output.alpha,
-                     seed=config.run.seed, reference=reference)
+                     seed=config.run.seed, reference=reference, head=head)
 
 
 def _spread(indices: np.ndarray, most: int) -> np.ndarray:

@@ -61,6 +61,14 @@ class Calibration:
     device: str = 'cpu'
     fusion: Optional[FusionTimes] = None
 
+    def probabilities(self, logits: np.ndarray, features: np.ndarray) -> np.ndarray:
+        """What the pipeline publishes for float32 logits (n, C) and features (n, F), shape (n, C)."""
+        if self.laplace is not None and self.laplace.gives_probabilities:
+            return laplace_probabilities(self.laplace, logits, features)
+        if self.vector is not None:
+            return softmax(self.vector(torch.from_numpy(logits)).numpy(), 1.0)
+        return softmax(logits, self.temperature)
+
 
 def calibrate(logits: np.ndarray, features: np.ndarray, labels: np.ndarray, *, ood: Optional[str] = 'energy',
               alpha: float = 0.1, seed: int = 0, reference: Optional[Tuple[np.ndarray, ...]] = None,
