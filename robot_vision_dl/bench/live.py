@@ -66,10 +66,10 @@ def run(args: argparse.Namespace) -> int:
             latency = result[key]
             rows.append((f'{name}: {what}', *latency.values(), latency['p50'] - floor['p50'],
                          latency['p99'] - floor['p50'], cpu))
-    floors = {result['backend']: result for result in figures['contenders'].values()}
-    for backend, result in floors.items():
+    floors = {(result['backend'], result['threads']): result for result in figures['contenders'].values()}
+    for (backend, threads), result in floors.items():
         floor, paced = result['bare_forward_ms'], result['bare_forward_at_rate_ms']
-        name = f'floor: bare forward, {backend}, batch {settings.cameras}'
+        name = f'floor: bare forward, {backend}, batch {settings.cameras}, {threads} thread(s)'
         rows.append((name, *floor.values(), 0.0, 0.0, 0.0))
         if paced['n']:
             rows.append((f'{name}, at {args.rate:g} Hz', *paced.values(), paced['p50'] - floor['p50'],

@@ -2,9 +2,9 @@
 
 The latency of a frame is from its stamp, set as it leaves the camera process, to its decision: to the moment when the
 node gives it to DDS, by the source timestamp of the message, and to its arrival in this process. The floor is the bare
-forward pass of the same network on a resident tensor, timed in this process before, between and after, while no node is
-running: one after another, and at the pace of the camera, where the processor's caches have to be filled anew for each
-pass, as they have for the node's.
+forward pass of the same network on a resident tensor, with as many threads, timed in this process before, between and
+after, while no node is running: one after another, and at the pace of the camera, where the processor's caches have to
+be filled anew for each pass, as they have for the node's.
 """
 import json
 import os
@@ -14,12 +14,13 @@ import sys
 import time
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Sequence
+from typing import Any, Dict, List, Mapping, NamedTuple, Sequence
 
 from .course import course
 from .forward import ForwardTimes, bare_forward
 from .report import percentiles
 from ..cli.processes import Children
+from ..core.device import default_threads
 from ..core.errors import RobotVisionError
 
 START_TIMEOUT_S = 120.0
@@ -186,39 +187,50 @@ def measure_all(settings: LiveSettings, contenders: Sequence[Contender]) -> Dict
     return {'settings': asdict(settings), 'contenders': results}
 
 
+class _Floor(NamedTuple):
+    """How a contender runs its network."""
+
+    backend: str
+    threads: int
+
+
 class _Floors:
     """The bare networks that the contenders run, timed in this process while no node is running."""
 
     def __init__(self, settings: LiveSettings):
         self._settings = settings
-        self._times: Dict[str, List[ForwardTimes]] = {}
-        self._paced: Dict[str, List[ForwardTimes]] = {}
+        self._times: Dict[_Floor, List[ForwardTimes]] = {}
+        self._paced: Dict[_Floor, List[ForwardTimes]] = {}
 
-    def _backend(self, contender: Contender) -> str:
-        return 'torch' if contender.naive else self._settings.backend
+    def _floor(self, contender: Contender) -> _Floor:
+        if contender.naive:  # torch takes all cores unless it is told otherwise
+            return _Floor('torch', len(os.sched_getaffinity(0)))
+        return _Floor(self._settings.backend, self._settings.threads or default_threads())
 
     def measure(self, contenders: Sequence[Contender]) -> None:
-        """Once more, each backend once."""
+        """Once more, each network once."""
+        for floor in sorted({self._floor(contender) for contender in contenders}):
+            self._times.setdefault(floor, []).append(self._time(floor, 0.0))
+            if self._settings.rate_hz:
+                self._paced.setdefault(floor, []).append(self._time(floor, self._settings.rate_hz))
+
+    def _time(self, floor: _Floor, rate_hz: float) -> ForwardTimes:
         settings = self._settings
-        for backend in sorted({self._backend(contender) for contender in contenders}):
-            self._times.setdefault(backend, []).append(bare_forward(
-                settings.model, settings.device, settings.cameras, threads=settings.threads, backend=backend))
-            if settings.rate_hz:
-                self._paced.setdefault(backend, []).append(bare_forward(
-                    settings.model, settings.device, settings.cameras, threads=settings.threads, backend=backend,
-                    rate_hz=settings.rate_hz))
+        return bare_forward(settings.model, settings.device, settings.cameras, threads=floor.threads,
+                            backend=floor.backend, rate_hz=rate_hz)
 
     def rate_hz(self, contender: Contender) -> float:
         """Batches a second, one frame of each camera in each."""
-        floors = self._times[self._backend(contender)]
+        floors = self._times[self._floor(contender)]
         return 1e3 / percentiles(ms for floor in floors for ms in floor.times_ms)['p50']
 
     def of(self, contender: Contender) -> Dict[str, Any]:
         """Times of a pass of one frame of each camera, and the CPU time of it a frame."""
-        backend = self._backend(contender)
-        floors = self._times[backend]
-        return {'backend': backend, 'bare_forward_ms': percentiles(ms for floor in floors for ms in floor.times_ms),
-                'bare_forward_at_rate_ms': percentiles(ms for floor in self._paced.get(backend, ())
+        kind = self._floor(contender)
+        floors = self._times[kind]
+        return {'backend': kind.backend, 'threads': kind.threads,
+                'bare_forward_ms': percentiles(ms for floor in floors for ms in floor.times_ms),
+                'bare_forward_at_rate_ms': percentiles(ms for floor in self._paced.get(kind, ())
                                                        for ms in floor.times_ms),
                 'bare_per_s': self.rate_hz(contender) * self._settings.cameras,
                 'bare_forward_cpu_ms': sum(floor.cpu_ms for floor in floors) / len(floors) / self._settings.cameras}

@@ -1,10 +1,7 @@
 """Frames -> results: the one way that the live node and the evaluation of a bag both take."""
-import os
 import time
-from contextlib import contextmanager
-from dataclasses import replace
 from types import MappingProxyType
-from typing import Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -14,7 +11,7 @@ from .bundle import Bundle, load_bundle
 from .config import ClassifierConfig, camera_groups
 from .costs import read_costs
 from .decision import Policy, decide
-from .device import resolve_device
+from .device import default_threads, resolve_device
 from .fusion import FALLBACK_TIMES, BayesFilter, expected_from
 from .preprocess import Preprocessor, visible_region
 from .types import Assessment, ColorOrder, Decision, Frame, Picture, Result
@@ -37,7 +34,7 @@ class Pipeline:
         self.bundle = bundle
         self.device = resolve_device(config.device)
         if self.device.type == 'cpu':
-            torch.set_num_threads(config.threads or max(1, len(os.sched_getaffinity(0)) - 1))
+            torch.set_num_threads(config.threads or default_threads())
         self._dtype = getattr(torch, config.precision)
         # Convolutions of the CPU and of tensor cores are two to three times as fast with channels last.
         network = bundle.load_network(self.device, self._dtype).to(memory_format=torch.channels_last)
@@ -140,19 +137,22 @@ class Pipeline:
         """
         watch = _StopWatch(self.device)
         assessments = self._assessments(frames, batch, watch)
-        with watch.stage('decide'):
-            results = self.conclude(frames, assessments)
-        stage_ms = MappingProxyType(watch.elapsed_ms)
-        return [replace(result, stage_ms=stage_ms, batch_size=len(frames)) for result in results]
+        results = self.conclude(frames, assessments, watch.elapsed_ms)
+        watch.lap('decide')
+        return results
 
-    def conclude(self, frames: Sequence[Frame], assessments: Sequence[Assessment]) -> List[Result]:
-        """Fuse and decide, from what is known about each frame on its own; the second half of :meth:`process`."""
-        results = []
+    def conclude(self, frames: Sequence[Frame], assessments: Sequence[Assessment],
+                 stage_ms: Optional[Dict[str, float]] = None) -> List[Result]:
+        """Fuse and decide, from what is known about each frame on its own; the second half of :meth:`process`.
+
+        ``stage_ms`` is what the results show of the times of stages; it may still grow.
+        """
+        results, stages = [], MappingProxyType({} if stage_ms is None else stage_ms)
         for frame, assessment in zip(frames, assessments):
             posterior, unknown, decision = self._fuse_and_decide(frame, assessment)
             region = self._looked_at(frame)
-            results.append(Result(frame, assessment, posterior, decision, self.bundle.class_names, region,
-                                  unknown_probability=unknown))
+            results.append(Result(frame, assessment, posterior, decision, self.bundle.class_names, region, stages,
+                                  len(frames), unknown))
         return results
 
     def _looked_at(self, frame: Frame) -> Tuple[int, int, int, int]:
@@ -177,13 +177,14 @@ class Pipeline:
 
     def _assessments(self, frames: Sequence[Frame], batch: Optional[torch.Tensor],
                      watch: '_StopWatch') -> List[Assessment]:
-        with watch.stage('preprocess'):
-            if batch is None:
-                batch = self.preprocess([frame.seen for frame in frames])
-        with watch.stage('forward'):
-            prediction, thinned = self._dropout(batch) if self._dropout else (self.network(batch), None)
-        with watch.stage('uncertainty'):
-            return self._assess(prediction, thinned)
+        if batch is None:
+            batch = self.preprocess([frame.seen for frame in frames])
+        watch.lap('preprocess')
+        prediction, thinned = self._dropout(batch) if self._dropout else (self.network(batch), None)
+        watch.lap('forward')
+        assessments = self._assess(prediction, thinned)
+        watch.lap('uncertainty')
+        return assessments
 
     def _belief_of(self, camera: str) -> Tuple[BayesFilter, int]:
         """The belief about what a camera sees, and how many cameras share it."""
@@ -219,12 +220,13 @@ class _StopWatch:
 
     def __init__(self, device: torch.device):
         self._device = device
+        self._began = time.perf_counter()
         self.elapsed_ms: Dict[str, float] = {}
 
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
+    def lap(self, name: str) -> None:
+        """The stage ends here, and the next one begins."""
         if self._device.type == 'cuda':
             torch.cuda.synchronize(self._device)
-        self.elapsed_ms[name] = (time.perf_counter() - start) * 1e3
+        now = time.perf_counter()
+        self.elapsed_ms[name] = (now - self._began) * 1e3
+        self._began = now

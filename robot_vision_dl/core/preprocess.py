@@ -161,7 +161,8 @@ class _Writable:
 
     def __init__(self, array: np.ndarray):
         self.owner = array
-        self.__array_interface__ = {**array.__array_interface__, 'data': (array.ctypes.data, False)}
+        described = array.__array_interface__
+        self.__array_interface__ = {**described, 'data': (described['data'][0], False)}
 
 
 def as_tensor(picture: Picture) -> torch.Tensor:

@@ -5,7 +5,6 @@
 >>> evaluation.metrics['comparisons'][0]['differences']['risk']
 >>> evaluation.save('report/')
 """
-import os
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 from .. import __version__
 from ..core.bundle import Bundle, load_bundle
 from ..core.config import flat_options, with_values
+from ..core.device import default_threads
 from ..core.errors import ConfigError, RobotVisionError
 from ..data.labels import Clock
 from . import output
@@ -216,7 +216,7 @@ def model_names(models: Sequence[str]) -> List[str]:
 
 def _threads(options: EvaluationOptions) -> int:
     """As the live node chooses it; fixed here, since results of other numbers of threads are rounded otherwise."""
-    return options.deployment.threads or max(1, len(os.sched_getaffinity(0)) - 1)
+    return options.deployment.threads or default_threads()
 
 
 def _strip_every_ns(recording: Recording, cameras: int, options: EvaluationOptions) -> int:
