@@ -13,7 +13,8 @@ from .camera_settings import RateLimit
 from .config import ClassifierConfig
 from .errors import ConfigError, ImageError
 from .intake import StampOrder, read_frame, time_of
-from .pipeline import Pipeline
+from .overlap import Overlap, Pass
+from .pipeline import Batch, Pipeline
 from .types import Frame, ImageMessage, Result
 
 INFERENCE_FAILED = 'inference_failed'
@@ -38,8 +39,11 @@ class Received:
 class Source(Protocol):
     """Where messages come from."""
 
-    def take(self, limit: int) -> Optional[Sequence[Tuple[str, Received]]]:
-        """Wait, then give the newest message of each of at most ``limit`` cameras, at least one; None: it is closed."""
+    def take(self, limit: int, wait: bool = True) -> Optional[Sequence[Tuple[str, Received]]]:
+        """The newest message of each of at most ``limit`` cameras; None: it is closed.
+
+        With ``wait`` at least one; without, nothing where there is none now.
+        """
 
     def close(self) -> None:
         """End the waiting; called from another thread."""
@@ -58,6 +62,9 @@ class Timing:
 
 class Engine:
     """Runs a pipeline on a thread of its own.
+
+    As long as it keeps up with the cameras, that thread does everything. When frames had to be replaced, a second one
+    runs the network, while the first finishes the batch before and prepares the next; see :mod:`.overlap`.
 
     Args:
         pipeline: loaded and warm.
@@ -85,6 +92,7 @@ class Engine:
         self._replacement: Optional[Pipeline] = None
         self._new_config: Optional[ClassifierConfig] = None
         self._expected: Dict[str, Dict[str, float]] = {}
+        self._overlap = Overlap()
         self._thread = threading.Thread(target=self._run, name='inference', daemon=True)
 
     def start(self) -> None:
@@ -92,7 +100,7 @@ class Engine:
         self._thread.start()
 
     def stop(self) -> None:
-        """Finish the batch in work, then end."""
+        """Finish what is in work, then end."""
         self._source.close()
         if self._thread.is_alive() and threading.current_thread() is not self._thread:
             self._thread.join()
@@ -127,21 +135,50 @@ class Engine:
         return self._last_result.get(camera)
 
     def _run(self) -> None:
+        running: Optional[_Work] = None  # the network is busy with it, on the other thread
         while True:
-            taken = self._source.take(self._config.max_batch)
-            if taken is None:
-                return
-            received_ns = self._clock()
+            if running is not None:
+                self._overlap.sleep_until_due(running.pass_)
+            taken = self._source.take(self._config.max_batch, wait=running is None)
             self._take_over_changes()
-            started = time.perf_counter()
-            frames = []
-            for camera, received in taken:
-                self._ledger.received(camera, received.replaced)
-                frame = self._decode(camera, received, received_ns)
-                if frame is not None:
-                    frames.append(frame)
-            if frames:
-                self._decide(frames, (time.perf_counter() - started) * 1e3)
+            work = self._prepare(taken) if taken else None
+            before, running = running, None
+            if before is not None:
+                before.pass_.join()
+            if work is not None and (before is not None or any(received.replaced for _, received in taken)):
+                # More comes than can be decided: the network works on this one while the one before is finished and
+                # the next is fetched.
+                work.pass_ = self._overlap.start(work.infer)
+                running = work
+            if before is not None:
+                self._finish(before)
+            if work is not None and running is None:
+                work.infer()
+                self._finish(work)
+            if taken is None:
+                self._overlap.close()
+                return
+
+    def _prepare(self, taken: Sequence[Tuple[str, Received]]) -> Optional['_Work']:
+        """What is usable of the messages, ready for the network."""
+        started = time.perf_counter()
+        received_ns = self._clock()
+        frames = []
+        for camera, received in taken:
+            self._ledger.received(camera, received.replaced)
+            frame = self._decode(camera, received, received_ns)
+            if frame is not None:
+                frames.append(frame)
+        if not frames:
+            return None
+        decode_ms = (time.perf_counter() - started) * 1e3
+        try:
+            work = _Work(self._pipeline, self._pipeline.prepare(frames), decode_ms)
+        except Exception as error:  # noqa: B902 - whatever it is, the node lives and says so
+            self._failed(frames, error)
+            return None
+        self._overlap.prepared(time.perf_counter() - started)
+        return work
 
     def _take_over_changes(self) -> None:
         replacement, self._replacement = self._replacement, None
@@ -182,17 +219,22 @@ class Engine:
             return None
         return frame
 
-    def _decide(self, frames: Sequence[Frame], decode_ms: float) -> None:
+    def _failed(self, frames: Sequence[Frame], error: Exception) -> None:
+        for frame in frames:
+            self._drop(frame.camera, INFERENCE_FAILED, f'{type(error).__name__}: {error}')
+
+    def _finish(self, work: '_Work') -> None:
         try:
-            results = self._pipeline.process(frames)
+            if work.error is not None:
+                raise work.error
+            results = work.pipeline.finish(work.batch)
         except Exception as error:  # noqa: B902 - whatever a network raises, the node lives and says so
-            for frame in frames:
-                self._drop(frame.camera, INFERENCE_FAILED, f'{type(error).__name__}: {error}')
+            self._failed(work.batch.frames, error)
             return
         now_ns, now_s = self._clock(), time.monotonic()
         for result in results:
             camera = result.frame.camera
-            timing = Timing(now_s, (now_ns - result.frame.time_ns) * 1e-6, decode_ms, result.batch_size,
+            timing = Timing(now_s, (now_ns - result.frame.time_ns) * 1e-6, work.decode_ms, result.batch_size,
                             dict(result.stage_ms))
             try:
                 self._on_result(result, timing)
@@ -202,3 +244,21 @@ class Engine:
             self._ledger.decided(camera)
             self._timings[camera].append(timing)
             self._last_result[camera] = result
+
+
+@dataclass
+class _Work:
+    """A batch, and the pipeline that it belongs to: a model may be swapped while another thread runs the old one."""
+
+    pipeline: Pipeline
+    batch: Batch
+    decode_ms: float
+    pass_: Optional[Pass] = None
+    error: Optional[Exception] = None
+
+    def infer(self) -> None:
+        """Run the network; an error is kept for whoever finishes."""
+        try:
+            self.pipeline.infer(self.batch)
+        except Exception as error:  # noqa: B902 - of any kind, from any library
+            self.error = error

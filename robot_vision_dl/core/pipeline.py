@@ -1,5 +1,6 @@
 """Frames -> results: the one way that the live node and the evaluation of a bag both take."""
 import time
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
@@ -13,6 +14,7 @@ from .costs import read_costs
 from .decision import Policy, decide
 from .device import default_threads, resolve_device
 from .fusion import FALLBACK_TIMES, BayesFilter, expected_from
+from .network import Prediction
 from .preprocess import Preprocessor, visible_region
 from .types import Assessment, ColorOrder, Decision, Frame, Picture, Result
 from .uncertainty.assess import Assessor
@@ -22,8 +24,8 @@ from .uncertainty.dropout import DropoutSampler
 class Pipeline:
     """A loaded model with everything that turns its output into decisions.
 
-    Not thread-safe: one thread runs it. It keeps a belief and the last decision for each camera; cameras of a group
-    share the belief.
+    Not thread-safe: one thread runs it, except for :meth:`infer`. It keeps a belief and the last decision for each
+    camera; cameras of a group share the belief.
 
     Args:
         bundle: the model and what is known about its errors.
@@ -127,23 +129,49 @@ class Pipeline:
         """Cost of saying ``uncertain``, where a wrong label costs 1: the deployment's, or else the bundle's."""
         return self._policy.abstain_cost
 
-    @torch.inference_mode()
-    def process(self, frames: Sequence[Frame], batch: Optional[torch.Tensor] = None) -> List[Result]:
+    def process(self, frames: Sequence[Frame]) -> List[Result]:
         """Assess frames in one forward pass, then fuse and decide each in the order given.
 
         Args:
             frames: at least one; frames of one camera in the order of their stamps.
-            batch: what ``preprocess`` made of their pictures, where that was done ahead, on another thread.
+        """
+        batch = self.prepare(frames)
+        self.infer(batch)
+        return self.finish(batch)
+
+    @torch.inference_mode()
+    def prepare(self, frames: Sequence[Frame], pixels: Optional[torch.Tensor] = None) -> 'Batch':
+        """The first third of :meth:`process`: the network's input.
+
+        ``pixels`` is what ``preprocess`` made of the pictures, where that was done elsewhere.
         """
         watch = _StopWatch(self.device)
-        assessments = self._assessments(frames, batch, watch)
-        results = self.conclude(frames, assessments, watch.elapsed_ms)
-        watch.lap('decide')
+        if pixels is None:
+            pixels = self.preprocess([frame.seen for frame in frames])
+        batch = Batch(frames, pixels)
+        batch.stage_ms['preprocess'] = watch.lap()
+        return batch
+
+    @torch.inference_mode()
+    def infer(self, batch: 'Batch') -> None:
+        """The second third: the forward pass. It may run beside the other two of other batches, on another thread."""
+        watch = _StopWatch(self.device)
+        batch.prediction, batch.thinned = (self._dropout(batch.pixels) if self._dropout
+                                           else (self.network(batch.pixels), None))
+        batch.stage_ms['forward'] = watch.lap()
+
+    @torch.inference_mode()
+    def finish(self, batch: 'Batch') -> List[Result]:
+        """The last third: what the prediction means."""
+        assessments = self._assessments(batch)
+        watch = _StopWatch(self.device)
+        results = self.conclude(batch.frames, assessments, batch.stage_ms)
+        batch.stage_ms['decide'] = watch.lap()
         return results
 
     def conclude(self, frames: Sequence[Frame], assessments: Sequence[Assessment],
                  stage_ms: Optional[Dict[str, float]] = None) -> List[Result]:
-        """Fuse and decide, from what is known about each frame on its own; the second half of :meth:`process`.
+        """Fuse and decide, from what is known about each frame on its own; the last part of :meth:`finish`.
 
         ``stage_ms`` is what the results show of the times of stages; it may still grow.
         """
@@ -163,28 +191,24 @@ class Pipeline:
         return top + down, left + along, bottom + down, right + along
 
     @torch.inference_mode()
-    def assess(self, frames: Sequence[Frame], batch: Optional[torch.Tensor] = None,
+    def assess(self, frames: Sequence[Frame], pixels: Optional[torch.Tensor] = None,
                stage_ms: Optional[Dict[str, float]] = None) -> List[Assessment]:
-        """What each frame says on its own; nothing is fused or remembered. Arguments as for :meth:`process`.
+        """What each frame says on its own; nothing is fused or remembered. Arguments as for :meth:`prepare`.
 
         ``stage_ms`` takes up how long each stage took, in milliseconds.
         """
-        watch = _StopWatch(self.device)
-        found = self._assessments(frames, batch, watch)
+        batch = self.prepare(frames, pixels)
+        self.infer(batch)
+        found = self._assessments(batch)
         if stage_ms is not None:
-            stage_ms.update(watch.elapsed_ms)
+            stage_ms.update(batch.stage_ms)
         return found
 
-    def _assessments(self, frames: Sequence[Frame], batch: Optional[torch.Tensor],
-                     watch: '_StopWatch') -> List[Assessment]:
-        if batch is None:
-            batch = self.preprocess([frame.seen for frame in frames])
-        watch.lap('preprocess')
-        prediction, thinned = self._dropout(batch) if self._dropout else (self.network(batch), None)
-        watch.lap('forward')
-        assessments = self._assess(prediction, thinned)
-        watch.lap('uncertainty')
-        return assessments
+    def _assessments(self, batch: 'Batch') -> List[Assessment]:
+        watch = _StopWatch(self.device)
+        found = self._assess(batch.prediction, batch.thinned)
+        batch.stage_ms['uncertainty'] = watch.lap()
+        return found
 
     def _belief_of(self, camera: str) -> Tuple[BayesFilter, int]:
         """The belief about what a camera sees, and how many cameras share it."""
@@ -215,18 +239,34 @@ class Pipeline:
         return posterior, unknown, decision
 
 
+@dataclass
+class Batch:
+    """Frames on their way through the network.
+
+    Attributes:
+        frames: B frames.
+        pixels: the network's input (B, C, H, W).
+        prediction: what it said, once it has.
+        thinned: logits (M, B, C) of Monte Carlo dropout, where that is asked for.
+        stage_ms: milliseconds that each stage took, as far as they are done.
+    """
+
+    frames: Sequence[Frame]
+    pixels: torch.Tensor
+    prediction: Optional[Prediction] = None
+    thinned: Optional[torch.Tensor] = None
+    stage_ms: Dict[str, float] = field(default_factory=dict)
+
+
 class _StopWatch:
-    """Wall time of each stage; waits for the device at the end of a stage, since GPU calls return early."""
+    """Wall time of a stage; waits for the device at its end, since GPU calls return early."""
 
     def __init__(self, device: torch.device):
         self._device = device
         self._began = time.perf_counter()
-        self.elapsed_ms: Dict[str, float] = {}
 
-    def lap(self, name: str) -> None:
-        """The stage ends here, and the next one begins."""
+    def lap(self) -> float:
+        """Milliseconds since the watch was made."""
         if self._device.type == 'cuda':
             torch.cuda.synchronize(self._device)
-        now = time.perf_counter()
-        self.elapsed_ms[name] = (now - self._began) * 1e3
-        self._began = now
+        return (time.perf_counter() - self._began) * 1e3

@@ -42,16 +42,20 @@ class Arrivals:
         self._wait_set = _rclpy.WaitSet(len(self._inputs), 1, 0, 0, 0, len(self._events), node.context.handle)
         self._closed = False
 
-    def take(self, limit: int) -> Optional[List[Tuple[str, Received]]]:
-        """Wait until an image is there, then take what is there: at most ``limit`` images, the newest of each camera.
+    def take(self, limit: int, wait: bool = True) -> Optional[List[Tuple[str, Received]]]:
+        """Take what is there: at most ``limit`` images, the newest of each camera.
 
         Cameras are served in turn: who was taken goes to the end of the line, so none is starved.
+
+        Args:
+            limit: at least 1.
+            wait: until there is one; else nothing is taken where there is none.
 
         Returns:
             (camera, image) pairs, or None once this is closed.
         """
         while not self._closed:
-            ready = self._wait()
+            ready = self._wait(_FOREVER if wait else 0)
             taken = []
             for camera in self._turns:
                 source = self._inputs[camera]
@@ -59,7 +63,7 @@ class Arrivals:
                     received = source.take()
                     if received is not None:
                         taken.append((camera, received))
-            if taken:
+            if taken or not wait:
                 served = [camera for camera, _ in taken]
                 self._turns = [camera for camera in self._turns if camera not in served] + served
                 return taken
@@ -70,7 +74,7 @@ class Arrivals:
         self._closed = True
         self._guard.trigger()
 
-    def _wait(self) -> List[int]:
+    def _wait(self, timeout_ns: int) -> List[int]:
         """Sleep until there is something, handle events, and tell the subscriptions that have images."""
         wait_set = self._wait_set
         wait_set.clear_entities()
@@ -79,7 +83,7 @@ class Arrivals:
         wait_set.add_guard_condition(self._guard.handle)
         for event in self._events:
             event.add_to_wait_set(wait_set)
-        wait_set.wait(_FOREVER)
+        wait_set.wait(timeout_ns)
         for event in self._events:  # of lost messages first: they explain gaps in the numbers of those that came
             if event.is_ready(wait_set):
                 data = event.take_data()

@@ -10,6 +10,7 @@ from robot_vision_dl.core.account import REPLACED
 from robot_vision_dl.core.cdr import decode_image
 from robot_vision_dl.core.config import ClassifierConfig, with_values
 from robot_vision_dl.core.engine import INFERENCE_FAILED, Engine, Received
+from robot_vision_dl.core.intake import read_frame
 from robot_vision_dl.core.pipeline import Pipeline
 from robot_vision_dl.core.types import ColorOrder, Frame, Header, Outcome, Picture
 
@@ -98,9 +99,12 @@ class Messages:
     def put(self, buffer, replaced=0):
         self._queue.put([('camera', Received(decode_image, buffer, replaced))])
 
-    def take(self, limit):
+    def take(self, limit, wait=True):
         assert limit >= 1
-        return self._queue.get()
+        try:
+            return self._queue.get(block=wait)
+        except queue.Empty:
+            return []
 
     def close(self):
         self._queue.put(None)
@@ -167,3 +171,48 @@ def test_replaced_pipeline_keeps_beliefs_where_classes_agree(running, config):
     first, second = collector.results
     # A hundredth of a second later nothing is forgotten and hardly anything is learnt.
     np.testing.assert_allclose(second.posterior, first.posterior, atol=0.02)
+
+
+def test_in_overload_everything_is_decided_in_order_and_as_without(config):
+    collector, messages = Collector(), Messages()
+    engine = Engine(Pipeline.load(config), config, messages, lambda: 10 * SECOND, collector.on_result,
+                    collector.on_drop)
+    random = np.random.default_rng(0)
+    stamps = [SECOND + i * SECOND // 10 for i in range(20)]
+    buffers = [raw_image(stamp, data=random.integers(0, 256, 48 * 64 * 3, dtype=np.uint8)) for stamp in stamps]
+    for buffer in buffers:
+        messages.put(buffer, replaced=1)
+    started = []
+    start = engine._overlap.start
+    engine._overlap.start = lambda infer: started.append(infer) or start(infer)
+    engine.start()
+    collector.wait(results=len(stamps))
+    engine.stop()
+    assert len(started) == len(stamps), 'the network ran on the other thread'
+    assert [result.frame.header.stamp_ns for result in collector.results] == stamps
+    alone = Pipeline.load(config)
+    for result, buffer in zip(collector.results, buffers):
+        frame = read_frame('camera', decode_image(buffer), 10 * SECOND, config.image)
+        np.testing.assert_array_equal(result.posterior, alone.process([frame])[0].posterior)
+        assert set(result.stage_ms) == {'preprocess', 'forward', 'uncertainty', 'decide'}
+    account = engine.account('camera')
+    assert (account.received, account.decided, dict(account.dropped)) == (40, 20, {REPLACED: 20})
+
+
+def test_in_overload_a_network_that_fails_costs_its_frames_only(running):
+    engine, messages, collector = running
+    pipeline = engine.pipeline
+    network, failures = pipeline.network, iter((True, False, True))
+
+    def fails_at_times(pixels):
+        if next(failures, False):
+            raise RuntimeError('out of memory')
+        return network(pixels)
+    pipeline.network = fails_at_times
+    for index in range(5):
+        messages.put(raw_image(SECOND + index * SECOND // 10), replaced=1)
+    collector.wait(results=3, drops=2)
+    engine.stop()
+    assert [reason for _, reason, _ in collector.drops] == [INFERENCE_FAILED] * 2
+    account = engine.account('camera')
+    assert (account.received, account.decided, account.dropped[INFERENCE_FAILED]) == (10, 3, 2)
