@@ -6,6 +6,7 @@ forward pass of the same network on a resident tensor, with as many threads, tim
 after, while no node is running: one after another, and at the pace of the camera, where the processor's caches have to
 be filled anew for each pass, as they have for the node's.
 """
+import gc
 import json
 import os
 import struct
@@ -104,6 +105,8 @@ class _Listener:
                                           100, raw=True)
             for camera in cameras]
         self.node.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)
+        gc.collect()
+        gc.freeze()  # or this process stands still in the middle, for a full collection over all that torch has made
 
     def _on_decision(self, camera: str, buffer: bytes, info: Mapping[str, Any]) -> None:
         now_ns = time.time_ns()

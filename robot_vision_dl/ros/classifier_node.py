@@ -82,6 +82,10 @@ class ClassifierNode(LifecycleNode):
                                    f'by at most {backend.difference:.1e} of the largest')
         for warning in self._pipeline.warnings:
             self.get_logger().warning(warning)
+        # A full collection of garbage goes over all that torch has made, and the node stands still for a tenth of a
+        # second. What is there now stays, so it need not be looked at again.
+        gc.collect()
+        gc.freeze()
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -158,6 +162,7 @@ class ClassifierNode(LifecycleNode):
             output.destroy()
         self._outputs = {}
         self._pipeline = None
+        gc.unfreeze()
         gc.collect()
         torch = sys.modules.get('torch')
         if torch is not None and torch.cuda.is_initialized():
