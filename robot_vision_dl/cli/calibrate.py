@@ -28,6 +28,8 @@ EXAMPLES = """examples:
 DATA must not have been trained on. Frames labelled "unknown" are of no class and help to choose the OOD score. From
 bags, the time constants of the fusion are fitted as well."""
 
+CALIBRATED_AGAIN = 'Calibrated again since; what is said of probabilities here is of the calibration before.'
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
@@ -68,6 +70,8 @@ def run(args: argparse.Namespace) -> int:
     metrics = {**bundle.metrics, 'calibration': found.metrics} if 'calibration' in bundle.metrics else found.metrics
     metrics.pop('risk_control', None)  # of another calibration
     notes = _kept_notes(bundle)
+    if 'test' in metrics and CALIBRATED_AGAIN not in notes:
+        notes = notes.replace('## Test\n', f'## Test\n\n{CALIBRATED_AGAIN}\n', 1)
     card = render_card(bundle.name if not args.into else target.name, network.architecture, bundle.class_names,
                        bundle.preprocessing, found, provenance, notes)
     save_bundle(

@@ -52,6 +52,7 @@ def test_run_gives_a_sound_calibrated_bundle_that_has_learned(unbroken):
     bundle = load_bundle(unbroken / 'models' / 'shapes')
     assert verify_bundle(unbroken / 'models' / 'shapes') == []
     assert bundle.class_names == CLASSES and bundle.calibrated and bundle.ood.scores is not None
+    assert bundle.laplace.tau > 0 and bundle.device == 'cpu'
     assert bundle.metrics['test']['accuracy'] > 0.6 > bundle.metrics['baselines']['majority class']
     card = (bundle.folder / 'MODEL_CARD.md').read_text()
     for name in ('curves.png', 'confusion.png', 'reliability.png'):
@@ -60,6 +61,18 @@ def test_run_gives_a_sound_calibrated_bundle_that_has_learned(unbroken):
     assert (bundle.folder / 'card' / 'train.yaml').read_text() == (unbroken / 'train.yaml').read_text()
     counts = json.loads((bundle.folder / 'card' / 'split.json').read_text())['counts']
     assert sum(counts['test'].values()) == bundle.metrics['test']['pictures']
+
+
+def test_calibrating_again_says_that_the_test_was_before(unbroken, pictures, tmp_path, monkeypatch):
+    from robot_vision_dl.cli.calibrate import CALIBRATED_AGAIN
+    from robot_vision_dl.cli.main import main
+    monkeypatch.setenv('HOME', str(tmp_path))
+    recording = json.loads((unbroken / 'models/shapes/card/split.json').read_text())['recordings']['test'][0]
+    source = str(unbroken / 'models' / 'shapes')
+    for target in ('once', 'twice'):
+        assert main(['calibrate', source, str(pictures / recording), '--into', str(tmp_path / target)]) == 0
+        source = str(tmp_path / target)
+        assert (tmp_path / target / 'MODEL_CARD.md').read_text().count(CALIBRATED_AGAIN) == 1
 
 
 def test_test_figures_are_those_of_the_bundle_that_was_written(unbroken, pictures):
