@@ -157,6 +157,7 @@ class _Listener:
     def close(self) -> None:
         """Leave DDS."""
         import rclpy
+        gc.unfreeze()
         self.node.destroy_node()
         rclpy.try_shutdown()
 

@@ -22,6 +22,7 @@ from .camera import CameraInput, CameraOutput
 from .diagnostics import CameraHealth, model_status
 from .parameters import ConfigParameters
 from .prior import PriorInput
+from ..core.allocator import keep_freed_memory, return_freed_memory
 from ..core.bundle import TORCHVISION, find_bundle
 from ..core.config import ClassifierConfig
 from ..core.engine import Engine, Timing
@@ -167,6 +168,7 @@ class ClassifierNode(LifecycleNode):
         torch = sys.modules.get('torch')
         if torch is not None and torch.cuda.is_initialized():
             torch.cuda.empty_cache()
+        return_freed_memory()
 
     def _log_failure(self, what: str, error: Exception) -> None:
         kind = '' if isinstance(error, RobotVisionError) else f'{type(error).__name__}: '
@@ -245,6 +247,7 @@ class ClassifierNode(LifecycleNode):
 
 def main(arguments: Optional[List[str]] = None) -> int:
     """Run the node until it is told to stop; exit code 2 for parameters that cannot be used."""
+    keep_freed_memory()  # each image is copied more than once, into memory that the kernel would clear anew
     rclpy.init(args=arguments)
     node = None
     try:
