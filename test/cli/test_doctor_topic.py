@@ -107,19 +107,22 @@ def test_compressed_images_without_the_suffix_are_classified_by_a_remapping(driv
     words = shlex.split(run_command(found))
     assert words[:6] == ['robot-vision', 'run', '--image', '/cam/jpeg', '--transport', 'compressed']
     import rclpy
+    from robot_vision_dl.ros.arrivals import Arrivals
     from robot_vision_dl.ros.camera import CameraInput
     context = rclpy.Context()
     rclpy.init(context=context, args=words[words.index('--ros-args'):])
-    executor = rclpy.executors.SingleThreadedExecutor(context=context)
     try:
-        node, received = rclpy.create_node('classifier', context=context), []
-        source = CameraInput(node, '/cam/jpeg', 'compressed', lambda parse, buffer: received.append(parse(buffer)))
+        node = rclpy.create_node('classifier', context=context)
+        source = CameraInput(node, '/cam/jpeg', 'compressed')
         assert source.topic == '/cam/jpeg'
-        executor.add_node(node)
-        until = time.monotonic() + 20
-        while not received and time.monotonic() < until:
-            executor.spin_once(timeout_sec=0.05)
-        assert received and received[0].format == 'jpeg'
+        arrivals, taken, until = Arrivals(node, {'camera': source}), [], time.monotonic() + 20
+        while not taken and time.monotonic() < until:
+            taken = arrivals.take(1, wait=False)
+            time.sleep(0.01)
+        (camera, received), = taken
+        assert camera == 'camera' and received.parse(received.buffer).format == 'jpeg'
+        arrivals.close()
+        assert arrivals.take(1) is None
     finally:
         context.try_shutdown()
 
