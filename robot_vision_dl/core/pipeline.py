@@ -149,7 +149,7 @@ class Pipeline:
         if pixels is None:
             pixels = self.preprocess([frame.seen for frame in frames])
         batch = Batch(frames, pixels)
-        batch.stage_ms['preprocess'] = watch.lap()
+        batch.stage_ms['preprocess'] = watch.elapsed_ms()
         return batch
 
     @torch.inference_mode()
@@ -158,7 +158,7 @@ class Pipeline:
         watch = _StopWatch(self.device)
         batch.prediction, batch.thinned = (self._dropout(batch.pixels) if self._dropout
                                            else (self.network(batch.pixels), None))
-        batch.stage_ms['forward'] = watch.lap()
+        batch.stage_ms['forward'] = watch.elapsed_ms()
 
     @torch.inference_mode()
     def finish(self, batch: 'Batch') -> List[Result]:
@@ -166,7 +166,7 @@ class Pipeline:
         assessments = self._assessments(batch)
         watch = _StopWatch(self.device)
         results = self.conclude(batch.frames, assessments, batch.stage_ms)
-        batch.stage_ms['decide'] = watch.lap()
+        batch.stage_ms['decide'] = watch.elapsed_ms()
         return results
 
     def conclude(self, frames: Sequence[Frame], assessments: Sequence[Assessment],
@@ -207,7 +207,7 @@ class Pipeline:
     def _assessments(self, batch: 'Batch') -> List[Assessment]:
         watch = _StopWatch(self.device)
         found = self._assess(batch.prediction, batch.thinned)
-        batch.stage_ms['uncertainty'] = watch.lap()
+        batch.stage_ms['uncertainty'] = watch.elapsed_ms()
         return found
 
     def _belief_of(self, camera: str) -> Tuple[BayesFilter, int]:
@@ -265,8 +265,8 @@ class _StopWatch:
         self._device = device
         self._began = time.perf_counter()
 
-    def lap(self) -> float:
-        """Milliseconds since the watch was made."""
+    def elapsed_ms(self) -> float:
+        """Since the watch was made."""
         if self._device.type == 'cuda':
             torch.cuda.synchronize(self._device)
         return (time.perf_counter() - self._began) * 1e3

@@ -63,11 +63,7 @@ class Calibration:
 
     def probabilities(self, logits: np.ndarray, features: np.ndarray) -> np.ndarray:
         """What the pipeline publishes for float32 logits (n, C) and features (n, F), shape (n, C)."""
-        if self.laplace is not None and self.laplace.gives_probabilities:
-            return laplace_probabilities(self.laplace, logits, features)
-        if self.vector is not None:
-            return softmax(self.vector(torch.from_numpy(logits)).numpy(), 1.0)
-        return softmax(logits, self.temperature)
+        return _published(logits, features, self.temperature, self.vector, self.laplace)
 
 
 def calibrate(logits: np.ndarray, features: np.ndarray, labels: np.ndarray, *, ood: Optional[str] = 'energy',
@@ -121,10 +117,8 @@ def calibrate(logits: np.ndarray, features: np.ndarray, labels: np.ndarray, *, o
     if head is not None:
         laplace, found = _fit_laplace(fitted, held_out, fit, seed)
         metrics.update(found)
-    probabilities = fit(logits, labels)(logits)
-    if laplace is not None and laplace.gives_probabilities:
-        probabilities = laplace_probabilities(laplace, logits, features)
-    sets = fit_conformal(probabilities, labels, alpha, conformal, seed=seed)
+    published = _published(logits, features, temperature, vector, laplace)
+    sets = fit_conformal(published, labels, alpha, conformal, seed=seed)
     detector, reason = None, ''
     if ood is not None:
         detector, reason, found = _fit_ood(ood, known, fitted, held_out, (foreign or {}, faulty or {}), head, seed)
@@ -141,7 +135,7 @@ def temperature_fit(logits: np.ndarray, labels: np.ndarray) -> Callable[[np.ndar
 def vector_fit(logits: np.ndarray, labels: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     """As :func:`temperature_fit`, with a weight and an offset a class."""
     scaling = fit_vector_scaling(logits, labels, fit_temperature(logits, labels))
-    return lambda z: softmax(scaling(torch.from_numpy(np.asarray(z, np.float32))).numpy(), 1.0)
+    return lambda z: _vector_scaled(z, scaling)
 
 
 Fit = Callable[[np.ndarray, np.ndarray], Callable[[np.ndarray], np.ndarray]]
@@ -161,6 +155,18 @@ def clearly_better(probabilities: np.ndarray, others: np.ndarray, labels: np.nda
     rows = np.arange(len(labels))
     gain = np.log(np.maximum(probabilities[rows, labels], 1e-30)) - np.log(np.maximum(others[rows, labels], 1e-30))
     return bool(gain.mean() > 2 * gain.std() / np.sqrt(len(gain)))
+
+
+def _vector_scaled(logits: np.ndarray, scaling: VectorScaling) -> np.ndarray:
+    return softmax(scaling(torch.from_numpy(np.asarray(logits, np.float32))).numpy(), 1.0)
+
+
+def _published(logits: np.ndarray, features: np.ndarray, temperature: float, vector: Optional[VectorScaling],
+               laplace: Optional[Laplace]) -> np.ndarray:
+    """The probabilities (n, C) of what was fitted that come first: Laplace's, then vector scaling, then T."""
+    if laplace is not None and laplace.gives_probabilities:
+        return laplace_probabilities(laplace, logits, features)
+    return softmax(logits, temperature) if vector is None else _vector_scaled(logits, vector)
 
 
 def laplace_probabilities(laplace: Laplace, logits: np.ndarray, features: np.ndarray) -> np.ndarray:
