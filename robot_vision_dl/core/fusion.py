@@ -22,7 +22,7 @@ Whether the camera looks at something of no class is a state beside it, with evi
 ``uncertainty/evalue.py``.
 """
 from math import exp, log
-from typing import Dict, Mapping, Optional, Sequence, Tuple
+from typing import Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -62,23 +62,18 @@ def log_likelihood(probabilities: np.ndarray, prior: Optional[np.ndarray] = None
     return result if prior is None else result - np.log(prior)
 
 
-def innovation(current: np.ndarray, previous: np.ndarray, rho: float) -> np.ndarray:
-    """What a frame tells beyond the one before it: (l_t - rho l_(t-1)) / (1 + rho), shape (C,)."""
-    return current * (1.0 / (1.0 + rho)) - previous * (rho / (1.0 + rho))
+def innovation(current: np.ndarray, previous: np.ndarray, rho: float, share: float = 1.0) -> np.ndarray:
+    """``share`` of what a frame tells beyond the one before it: (l_t - rho l_(t-1)) / (1 + rho), shape (C,)."""
+    return current * (share / (1.0 + rho)) - previous * (share * rho / (1.0 + rho))
 
 
 def dissimilarity(p: np.ndarray, q: np.ndarray) -> float:
     """ln of 1 - sum sqrt(p q), the squared Hellinger distance of two predictions (C,); bounded below by ln 1e-4."""
-    return log(1e-4 + max(1.0 - float(np.sqrt(p * q).sum()), 0.0))
+    return _log_distance(np.sqrt(p), np.sqrt(q))
 
 
-def change_evidence(p: np.ndarray, q: np.ndarray, offset: float, slope: float) -> float:
-    """ln of the Bayes factor of "the class changed between these frames" against "it did not".
-
-    What is looked at changes from frame to frame in another way than errors do: a straight line in the
-    :func:`dissimilarity`, fitted to calibration bags by logistic regression.
-    """
-    return offset + slope * dissimilarity(p, q)
+def _log_distance(root_p: np.ndarray, root_q: np.ndarray) -> float:
+    return log(1e-4 + max(1.0 - float(np.dot(root_p, root_q)), 0.0))
 
 
 def predict(belief: np.ndarray, change: float, expected: Optional[np.ndarray] = None) -> np.ndarray:
@@ -100,13 +95,28 @@ def predict(belief: np.ndarray, change: float, expected: Optional[np.ndarray] = 
 
 def correct(belief: np.ndarray, evidence: np.ndarray) -> np.ndarray:
     """The belief (it need not sum to 1) after evidence, log-likelihoods up to a constant: Bayes' rule; shapes (C,)."""
-    unnormalised = belief * np.exp(evidence)
-    total = float(unnormalised.sum())
-    if not 1e-250 < total < 1e250:  # strong evidence, and against what was believed: the product must not vanish
-        log_belief = np.log(np.maximum(belief, 1e-300)) + evidence
-        unnormalised = np.exp(log_belief - log_belief.max())
-        total = unnormalised.sum()
+    unnormalised, total = _weighed(belief, np.exp(evidence), evidence)
     return unnormalised / total
+
+
+def _weighed(belief: np.ndarray, factors: np.ndarray, evidence: np.ndarray) -> Tuple[np.ndarray, float]:
+    """The product of a belief and the factors exp(evidence), in their place, up to a constant; and its sum."""
+    total = float(np.dot(belief, factors))
+    factors *= belief
+    if 1e-250 < total < 1e250:
+        return factors, total
+    # Strong evidence, and against what was believed: the product must not vanish.
+    log_belief = np.log(np.maximum(belief, 1e-300)) + evidence
+    factors = np.exp(log_belief - log_belief.max())
+    return factors, float(factors.sum())
+
+
+class _Evidence(NamedTuple):
+    """What is kept of a source's last frame: its log-likelihoods and the square roots of its probabilities, (C,)."""
+
+    time_ns: int
+    likelihood: np.ndarray
+    root: np.ndarray
 
 
 class BayesFilter:
@@ -128,7 +138,7 @@ class BayesFilter:
         self._expected: Optional[np.ndarray] = None
         self._belief = self._start
         self._time_ns: Optional[int] = None
-        self._sources: Dict[str, Tuple[int, np.ndarray, np.ndarray]] = {}
+        self._sources: Dict[str, _Evidence] = {}
         self._foreignness: Dict[str, Foreignness] = {}
 
     @property
@@ -178,7 +188,7 @@ class BayesFilter:
             if self._expected is None:
                 return probabilities.astype(np.float32)
             return correct(self._expected, log_likelihood(probabilities, self._prior)).astype(np.float32)
-        likelihood = log_likelihood(probabilities, self._prior)
+        frame = _Evidence(time_ns, log_likelihood(probabilities, self._prior), np.sqrt(probabilities))
         gap = self._config.reset_gap_s
         dt_s = None if self._time_ns is None else (time_ns - self._time_ns) * 1e-9
         # Frames of several cameras come a little out of order; further back than that, a recording has begun anew.
@@ -186,30 +196,44 @@ class BayesFilter:
             self.reset()
             dt_s = 0.0
         before = self._sources.get(source)
-        since_s = (time_ns - before[0]) * 1e-9 if before else -1.0
+        since_s = (time_ns - before.time_ns) * 1e-9 if before else -1.0
         if not 0 <= since_s <= gap:
-            self._belief = correct(self._later(dt_s), share * likelihood)
+            self._belief = correct(self._later(dt_s), share * frame.likelihood)
         else:
-            news = innovation(likelihood, before[1], correlation(since_s, self._config.correlation_time_s))
+            rho = correlation(since_s, self._config.correlation_time_s)
+            news = innovation(frame.likelihood, before.likelihood, rho, share)
             if self._times is None:
-                self._belief = correct(self._later(dt_s), share * news)
+                self._belief = correct(self._later(dt_s), news)
             else:
-                self._belief = self._stay_or_change(probabilities, before[2], dt_s, share * news, share * likelihood)
+                self._belief = self._stay_or_change(frame, before, dt_s, news, share)
         self._time_ns = time_ns if self._time_ns is None else max(time_ns, self._time_ns)
-        self._sources[source] = time_ns, likelihood, probabilities
+        self._sources[source] = frame
         return self._belief.astype(np.float32)
 
-    def _stay_or_change(self, p: np.ndarray, before: np.ndarray, dt_s: float, news: np.ndarray, likelihood: np.ndarray
+    def _stay_or_change(self, frame: '_Evidence', before: '_Evidence', dt_s: float, news: np.ndarray, share: float
                         ) -> np.ndarray:
-        """The belief if the class stayed, and the frame tells its news, or changed, and errors began anew."""
-        chance = max(change_probability(dt_s, self._config.change_time_s), 1e-9)
-        odds = log(chance / (1 - chance)) + change_evidence(p, before, self._times.change_offset,
-                                                           self._times.change_slope)
-        changed = 1 / (1 + exp(-min(max(odds, -50.0), 50.0)))
+        """The belief if the class stayed, and the frame tells its news, or changed, and errors began anew.
+
+        What is looked at changes from frame to frame in another way than errors do: the logarithm of the Bayes factor
+        of "changed" is a straight line in the :func:`dissimilarity`, fitted to calibration bags by logistic regression.
+        """
         if len(self._belief) == 1:
             return self._belief
-        others = 1.0 - self._belief if self._expected is None else (1.0 - self._belief) * self._expected
-        return (1 - changed) * correct(self._belief, news) + changed * correct(others, likelihood)
+        chance = max(change_probability(dt_s, self._config.change_time_s), 1e-9)
+        odds = (log(chance / (1 - chance)) + self._times.change_offset
+                + self._times.change_slope * _log_distance(frame.root, before.root))
+        changed = 1 / (1 + exp(-min(max(odds, -50.0), 50.0)))
+        others = 1.0 - self._belief
+        if self._expected is not None:
+            others *= self._expected
+        likelihood = frame.likelihood if share == 1 else share * frame.likelihood
+        # After a forward pass nothing of this is in the caches: what counts is the number of operations.
+        stayed, total = _weighed(self._belief, np.exp(news), news)
+        stayed *= (1 - changed) / total
+        other, total = _weighed(others, np.exp(likelihood), likelihood)
+        other *= changed / total
+        stayed += other
+        return stayed
 
     def at(self, time_ns: int) -> np.ndarray:
         """The belief at a moment without a frame that could be used, float32, shape (C,).

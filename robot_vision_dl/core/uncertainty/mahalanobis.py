@@ -2,7 +2,6 @@
 from typing import Optional, Tuple
 
 import torch
-from torch import nn
 
 from ..errors import RobotVisionError
 from .score import LinearHead, OodScore
@@ -22,7 +21,13 @@ class Mahalanobis(OodScore):
         super().__init__()
         self.register_buffer('whitening', torch.empty(0, 0) if whitening is None else whitening.contiguous())
         self.register_buffer('means', torch.empty(0, 0) if means is None else means)
-        self._nearest = NearestMean(self.means)
+        # By |u|^2 - 2 u m + |m|^2 with the origin amid the means: that is one product, and there the digits that are
+        # lost do not count.
+        origin = amid(self.means)
+        moved = self.means - origin
+        for name, value in (('_minus_origin', -origin), ('_linear', -2 * moved.T.contiguous()),
+                            ('_constant', moved.square().sum(-1))):
+            self.register_buffer(name, value, persistent=False)
 
     @classmethod
     def fit(cls, logits: torch.Tensor, features: torch.Tensor, labels: Optional[torch.Tensor] = None,
@@ -39,69 +44,60 @@ class Mahalanobis(OodScore):
 
     def forward(self, logits: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
         """Scores (B,)."""
-        return self._nearest(features @ self.whitening)
+        u = torch.addmm(self._minus_origin, features, self.whitening)
+        return (torch.addmm(self._constant, u, self._linear).amin(-1) + u.square_().sum(-1)).clamp_min_(0)
 
 
 class RelativeMahalanobis(OodScore):
     """Mahalanobis distance to the nearest class minus that to all pictures as one Gaussian (Ren et al. 2021).
 
+    Both covariances are diagonal in one basis, as in discriminant analysis: there the one within classes is the
+    identity, and one product serves both distances.
+
     Tensors:
-        whitening, means: see :class:`Mahalanobis`.
-        background_whitening, background_mean: the same for the one Gaussian, the mean of shape (1, F).
+        whitening: A of shape (F, F) with A^T S A = I and A^T S_0 A diagonal, S within classes, S_0 of all pictures.
+        means: the class means times A, shape (C', F).
+        background_variances, background_mean: of all pictures times A, shapes (F,) and (F,).
     """
 
     fitted = True
 
     def __init__(self, whitening: torch.Tensor = None, means: torch.Tensor = None,
-                 background_whitening: torch.Tensor = None, background_mean: torch.Tensor = None):
+                 background_variances: torch.Tensor = None, background_mean: torch.Tensor = None):
         super().__init__()
-        for name, value in (('whitening', whitening), ('means', means), ('background_whitening', background_whitening),
-                            ('background_mean', background_mean)):
-            self.register_buffer(name, torch.empty(0, 0) if value is None else value.contiguous())
-        # Both Gaussians in one product.
-        nearest = NearestMean(self.means)
-        for name, value in (('_both', torch.cat([self.whitening, self.background_whitening], 1).contiguous()),
-                            ('_minus_origins', -torch.cat([nearest.origin.view(-1), self.background_mean.view(-1)])),
-                            ('_moved', nearest.moved), ('_lengths', nearest.lengths)):
+        for name, value, dimensions in (('whitening', whitening, 2), ('means', means, 2),
+                                        ('background_variances', background_variances, 1),
+                                        ('background_mean', background_mean, 1)):
+            self.register_buffer(name, torch.empty((0,) * dimensions) if value is None else value.contiguous())
+        # |u - m_c|^2 - sum_i (u_i - m_0i)^2 / v_i, written out as above: all classes have the same quadratic part.
+        origin, weights = amid(self.means), self.background_variances.reciprocal()
+        moved, background = self.means - origin, self.background_mean - origin
+        for name, value in (('_minus_origin', -origin), ('_quadratic', 1 - weights),
+                            ('_linear', 2 * (weights * background - moved).T.contiguous()),
+                            ('_constant', moved.square().sum(-1) - (weights * background.square()).sum())):
             self.register_buffer(name, value, persistent=False)
 
     @classmethod
     def fit(cls, logits: torch.Tensor, features: torch.Tensor, labels: Optional[torch.Tensor] = None,
             head: Optional[LinearHead] = None, shrinkage: Optional[float] = None) -> 'RelativeMahalanobis':
         """Fit to known pictures; see :meth:`Mahalanobis.fit`."""
-        near = Mahalanobis.fit(logits, features, labels, head, shrinkage)
+        means, centred, _ = class_means(features, logits.argmax(-1) if labels is None else labels)
+        within = whitening_of(centred, shrinkage)
         f = features.double()
-        mean = f.mean(0, keepdim=True)
-        whitening = whitening_of(f - mean, shrinkage)
-        return cls(near.whitening, near.means, whitening.float(), (mean @ whitening).float())
+        mean = f.mean(0)
+        values, vectors = torch.linalg.eigh(within.T @ shrunk_covariance(f - mean, shrinkage) @ within)
+        whitening = within @ vectors
+        return cls(whitening.float(), (means @ whitening).float(), values.float(), (mean @ whitening).float())
 
     def forward(self, logits: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
         """Scores (B,)."""
-        rows = torch.addmm(self._minus_origins, features, self._both)
-        lengths = rows.square().view(len(rows), 2, -1).sum(-1)  # from the origin amid the means, and from the mean
-        own = torch.addmm(self._lengths, rows[:, :features.shape[1]], self._moved).amin(-1) + lengths[:, 0]
-        return own.clamp_min_(0) - lengths[:, 1]
+        u = torch.addmm(self._minus_origin, features, self.whitening)
+        return torch.addmm(self._constant, u, self._linear).amin(-1) + torch.mv(u.square_(), self._quadratic)
 
 
-class NearestMean(nn.Module):
-    """Least squared distance (B,) of rows (B, F) to means (C, F).
-
-    By |a|^2 - 2ab + |b|^2 with the origin amid the means: that is one product, and there the digits that are lost do
-    not count.
-    """
-
-    def __init__(self, means: torch.Tensor):
-        super().__init__()
-        origin = means.mean(0) if len(means) else means
-        moved = means - origin
-        self.register_buffer('origin', origin, persistent=False)
-        self.register_buffer('moved', (-2 * moved.T).contiguous(), persistent=False)
-        self.register_buffer('lengths', moved.square().sum(-1), persistent=False)
-
-    def forward(self, rows: torch.Tensor) -> torch.Tensor:
-        """Distances (B,), at least 0."""
-        rows = rows - self.origin
-        return (torch.addmm(self.lengths, rows, self.moved).amin(-1) + rows.square().sum(-1)).clamp_min(0)
+def amid(means: torch.Tensor) -> torch.Tensor:
+    """The mean of rows (n, F), shape (F,); 0 of none."""
+    return means.mean(0) if len(means) else means.new_zeros(means.shape[1])
 
 
 def class_means(features: torch.Tensor, labels: torch.Tensor) -> Tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -116,15 +112,24 @@ def class_means(features: torch.Tensor, labels: torch.Tensor) -> Tuple[torch.Ten
 
 
 def whitening_of(centred: torch.Tensor, shrinkage: Optional[float] = None) -> torch.Tensor:
-    """W with W W^T the inverse of the shrunk covariance of centred rows (n, F); float64 (F, F)."""
+    """W with W W^T the inverse of the :func:`shrunk_covariance` of centred rows (n, F); float64 (F, F)."""
+    values, vectors = torch.linalg.eigh(shrunk_covariance(centred, shrinkage))
+    return vectors * values.rsqrt()
+
+
+def shrunk_covariance(centred: torch.Tensor, shrinkage: Optional[float] = None) -> torch.Tensor:
+    """Covariance (F, F) of centred rows (n, F), float64, with no eigenvalue of 0.
+
+    Args:
+        shrinkage: share of a multiple of the identity in it, in [0, 1]; None: as Ledoit and Wolf (2004) have it.
+    """
     covariance = centred.T @ centred / len(centred)
     share = ledoit_wolf_shrinkage(centred) if shrinkage is None else shrinkage
     scale = covariance.diagonal().mean()
     identity = torch.eye(len(covariance), dtype=covariance.dtype, device=covariance.device)
-    shrunk = (1 - share) * covariance + share * scale * identity
+    values, vectors = torch.linalg.eigh((1 - share) * covariance + share * scale * identity)
     # Features that are always 0 have no variance, and no two pictures may look infinitely different.
-    values, vectors = torch.linalg.eigh(shrunk)
-    return vectors * values.clamp_min(1e-7 * float(scale) + 1e-30).rsqrt()
+    return (vectors * values.clamp_min(1e-7 * float(scale) + 1e-30)) @ vectors.T
 
 
 def ledoit_wolf_shrinkage(centred: torch.Tensor) -> float:

@@ -91,7 +91,7 @@ class OodCalibration:
         names = stored_names(score_class())
         if names != set(self.tensors):
             raise BundleError(f'OOD calibration: {self.method} needs the tensors {sorted(names)}, got '
-                              f'{sorted(self.tensors)}')
+                              f'{sorted(self.tensors)}; `robot-vision calibrate` makes them anew')
         return score_class(**self.tensors).eval()
 
     @classmethod
