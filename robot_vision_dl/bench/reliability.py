@@ -158,9 +158,9 @@ def _scores(bundle, args: argparse.Namespace, where: Dict[str, str], known: Tupl
     found: Dict[str, Dict[str, Dict[str, float]]] = {}
     with torch.inference_mode():
         for name, score in scores.items():
-            own = score(*map(torch.from_numpy, known)).numpy()
+            own = score(*map(torch.from_numpy, known))
             found[name] = {}
             for group, outputs in groups.items():
-                theirs = score(*map(torch.from_numpy, outputs)).numpy()
+                theirs = score(*map(torch.from_numpy, outputs))
                 found[name][group] = {'auroc': auroc(own, theirs), 'fpr95': false_positive_rate(own, theirs)}
     return found

@@ -64,7 +64,7 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
     from ..core.uncertainty.entropy import normalised_entropy
     from ..core.uncertainty.laplace import LaplacePredictive
     from ..core.uncertainty.ood import OOD_METHODS, OodDetector
-    from ..core.uncertainty.temperature import calibrated_softmax
+    from ..core.uncertainty.temperature import below_highest, calibrated_softmax
     device = resolve_device(args.device)
     torch.manual_seed(0)
     if device.type == 'cpu':
@@ -91,11 +91,12 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
             unknown = belief.unknown_probability(0.01)
         decide(belief.update(assessment.probabilities, now), names, policy, assessment.ood, unknown)
 
-    detectors = {name: OodDetector(score) for name, score in scores.items()}
+    detectors = {name: OodDetector(score, device) for name, score in scores.items()}
     methods: Dict[str, Callable] = {
-        'temperature': lambda out: calibrated_softmax(out.logits, 1.5).cpu().numpy(),
-        'entropy': lambda out: normalised_entropy(torch.softmax(out.logits, -1)),
-        'Laplace mutual information': lambda out: laplace.mutual_information(out.logits, out.features),
+        'temperature': lambda out: calibrated_softmax(out.logits.cpu().numpy(), 1.5),
+        'entropy': lambda out: normalised_entropy(p),
+        'Laplace mutual information': lambda out: laplace.mutual_information(
+            below_highest(out.logits.cpu().numpy()), laplace.project(out.features)),
         **{f'OOD {name}': lambda out, name=name: detectors[name](out.logits, out.features) for name in OOD_METHODS},
         **{f'conformal {name}': lambda out, name=name: sets[name].set_of(p) for name in CONFORMAL_METHODS},
     }
@@ -183,7 +184,7 @@ def _bundle(network, args: argparse.Namespace):
     for name in OOD_METHODS:
         score = ood_method(name).fit(logits, features, labels, head)
         with torch.inference_mode():
-            scores[name] = OodCalibration.of(score, name, score(logits, features).numpy())
+            scores[name] = OodCalibration.of(score, name, score(logits, features))
     laplace = replace(fit_factors(logits.numpy(), features.numpy()), tau=10.0)
     bundle = Bundle(
         'random', 'random', None, '', network.architecture, tuple(f'class {i}' for i in range(args.classes)),

@@ -68,7 +68,7 @@ def decide(posterior: np.ndarray, class_names: Sequence[str], policy: Policy, oo
                         f'{class_names[best]} {short(probability)}, {rule}', best)
     rival = ''
     if len(class_names) > 1:
-        first, second = np.argpartition(posterior, -2)[-2:]
+        first, second = posterior.argpartition(-2)[-2:]
         runner_up = int(first if second == best else second)
         rival = f' vs {class_names[runner_up]} {short(float(posterior[runner_up]))}'
     return Decision(Outcome.UNCERTAIN, UNCERTAIN, probability,

@@ -73,7 +73,19 @@ def dissimilarity(p: np.ndarray, q: np.ndarray) -> float:
 
 
 def _log_distance(root_p: np.ndarray, root_q: np.ndarray) -> float:
-    return log(1e-4 + max(1.0 - float(np.dot(root_p, root_q)), 0.0))
+    return log(1e-4 + max(1.0 - float(root_p @ root_q), 0.0))
+
+
+def change_evidence(root_p: np.ndarray, root_q: np.ndarray, offset: float, slope: float) -> float:
+    """ln of the Bayes factor of "the class changed between these frames" against "it did not".
+
+    What is looked at changes from frame to frame in another way than errors do: a straight line in the
+    :func:`dissimilarity`, fitted to calibration bags by logistic regression.
+
+    Args:
+        root_p, root_q: square roots of the predictions (C,).
+    """
+    return offset + slope * _log_distance(root_p, root_q)
 
 
 def predict(belief: np.ndarray, change: float, expected: Optional[np.ndarray] = None) -> np.ndarray:
@@ -101,7 +113,7 @@ def correct(belief: np.ndarray, evidence: np.ndarray) -> np.ndarray:
 
 def _weighed(belief: np.ndarray, factors: np.ndarray, evidence: np.ndarray) -> Tuple[np.ndarray, float]:
     """The product of a belief and the factors exp(evidence), in their place, up to a constant; and its sum."""
-    total = float(np.dot(belief, factors))
+    total = float(belief @ factors)
     factors *= belief
     if 1e-250 < total < 1e250:
         return factors, total
@@ -212,16 +224,12 @@ class BayesFilter:
 
     def _stay_or_change(self, frame: '_Evidence', before: '_Evidence', dt_s: float, news: np.ndarray, share: float
                         ) -> np.ndarray:
-        """The belief if the class stayed, and the frame tells its news, or changed, and errors began anew.
-
-        What is looked at changes from frame to frame in another way than errors do: the logarithm of the Bayes factor
-        of "changed" is a straight line in the :func:`dissimilarity`, fitted to calibration bags by logistic regression.
-        """
+        """The belief if the class stayed, and the frame tells its news, or changed, and errors began anew."""
         if len(self._belief) == 1:
             return self._belief
         chance = max(change_probability(dt_s, self._config.change_time_s), 1e-9)
-        odds = (log(chance / (1 - chance)) + self._times.change_offset
-                + self._times.change_slope * _log_distance(frame.root, before.root))
+        odds = log(chance / (1 - chance)) + change_evidence(frame.root, before.root, self._times.change_offset,
+                                                           self._times.change_slope)
         changed = 1 / (1 + exp(-min(max(odds, -50.0), 50.0)))
         others = 1.0 - self._belief
         if self._expected is not None:

@@ -133,7 +133,7 @@ def _unknown_rate(calibration: Calibration, outputs: Outputs) -> Optional[Tuple[
         return None
     with torch.inference_mode():
         scores = calibration.ood.build_score()(torch.from_numpy(outputs.logits), torch.from_numpy(outputs.features))
-    return float(np.mean(calibration.ood.p_value(scores.numpy()) < _UNKNOWN_RATE)), _UNKNOWN_RATE
+    return float(np.mean(calibration.ood.p_value(scores) < _UNKNOWN_RATE)), _UNKNOWN_RATE
 
 
 def _baselines(config: TrainConfig, data: Prepared, folder: Path) -> Dict[str, float]:

@@ -104,7 +104,7 @@ def test_evidence_of_a_change_is_by_hand_and_grows_with_the_difference():
     expected = np.log(1e-4 + 1 - np.sqrt(0.45) - np.sqrt(0.05))
     assert dissimilarity(p, q) == pytest.approx(expected)
     assert dissimilarity(p, p) == pytest.approx(np.log(1e-4))
-    assert change_evidence(p, q, 3.0, 2.0) == pytest.approx(3 + 2 * expected)
+    assert change_evidence(np.sqrt(p), np.sqrt(q), 3.0, 2.0) == pytest.approx(3 + 2 * expected)
 
 
 def test_switching_filter_relabels_with_the_classes_and_sums_to_one():

@@ -11,7 +11,7 @@ from .laplace import Laplace, LaplacePredictive, choose_tau, fit_factors
 from .ood import OodCalibration, ood_method
 from .ood_choice import OodChoice, Pictures, auroc, choose_ood, split_groups
 from .score import LinearHead
-from .temperature import fit_temperature, negative_log_likelihood
+from .temperature import below_highest, fit_temperature, negative_log_likelihood
 from .vector import VectorScaling, fit_vector_scaling
 
 MIN_PICTURES = 20
@@ -158,7 +158,7 @@ def clearly_better(probabilities: np.ndarray, others: np.ndarray, labels: np.nda
 
 
 def _vector_scaled(logits: np.ndarray, scaling: VectorScaling) -> np.ndarray:
-    return softmax(scaling(torch.from_numpy(np.asarray(logits, np.float32))).numpy(), 1.0)
+    return softmax(scaling(logits), 1.0)
 
 
 def _published(logits: np.ndarray, features: np.ndarray, temperature: float, vector: Optional[VectorScaling],
@@ -172,10 +172,11 @@ def _published(logits: np.ndarray, features: np.ndarray, temperature: float, vec
 def laplace_probabilities(laplace: Laplace, logits: np.ndarray, features: np.ndarray) -> np.ndarray:
     """Mean predictions (n, C), float64, rows sum to 1."""
     predictive = LaplacePredictive(laplace)
-    z, f = (torch.from_numpy(np.asarray(values, np.float32)) for values in (logits, features))
+    z, f = below_highest(np.asarray(logits, np.float32)), torch.from_numpy(np.asarray(features, np.float32))
     with torch.inference_mode():
-        p = torch.cat([predictive(z[i:i + 256], f[i:i + 256])[0] for i in range(0, len(z), 256)]).double().numpy()
-    return p / p.sum(axis=1, keepdims=True)
+        p = np.concatenate([predictive(z[i:i + 256], predictive.project(f[i:i + 256])).probabilities
+                            for i in range(0, len(z), 256)])
+    return p / p.sum(axis=1, keepdims=True, dtype=np.float64)
 
 
 def _fit_laplace(fitted: Pictures, held_out: Pictures, fit: Fit, seed: int) -> Tuple[Laplace, Dict[str, float]]:
@@ -211,10 +212,10 @@ def _fit_ood(name: str, known: Pictures, fitted: Pictures, held_out: Pictures,
     # A score that was fitted to nothing may be calibrated on every picture.
     judged = held_out if score.fitted else known
     with torch.inference_mode():
-        scores = score(judged.logits, judged.features).numpy()
+        scores = score(judged.logits, judged.features)
         calibration = OodCalibration.of(score, name, scores)
         for group, pictures in judged_by.items():
-            foreign_scores = score(pictures.logits, pictures.features).numpy()
+            foreign_scores = score(pictures.logits, pictures.features)
             found.setdefault('ood_auroc', {})[group] = round(auroc(scores, foreign_scores), 4)
             found.setdefault('unknown_rate', {})[group] = round(
                 float(np.mean(calibration.p_value(foreign_scores) < 0.01)), 4)

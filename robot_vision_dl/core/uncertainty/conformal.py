@@ -187,14 +187,15 @@ def coverage_and_size(inside: np.ndarray, labels: np.ndarray, probabilities: np.
 
 def _least_ambiguous(probabilities: np.ndarray, limit: float) -> Tuple[Tuple[int, ...], bool]:
     """As :func:`lac_set`, in plain Python, which is quicker where nothing is in the caches."""
+    best = int(probabilities.argmax())
+    if 1 - float(probabilities[best]) > limit:
+        return (best,), True
     # numpy picks the few that may be in; which are is decided in float64.
     places = range(len(probabilities)) if len(probabilities) <= 64 else (
         probabilities >= 1 - limit - 1e-6).nonzero()[0].tolist()
     p = {place: float(probabilities[place]) for place in places}
     inside = [place for place, value in p.items() if 1 - value <= limit]
-    if not inside:
-        return (int(probabilities.argmax()),), True
-    return tuple(sorted(inside, key=lambda place: -p[place]) if len(inside) > 1 else inside), False
+    return tuple(sorted(inside, key=lambda place: -p[place])), False
 
 
 def _best_first(p: np.ndarray, inside: Sequence[int]) -> Tuple[Tuple[int, ...], bool]:

@@ -1,20 +1,20 @@
 """Free energy of the logits as a score of foreignness."""
+import numpy as np
 import torch
 
-from .score import OodScore
+from .score import OodScore, on_host
 
 
-def energy(logits: torch.Tensor, temperature: float = 1.0) -> torch.Tensor:
+def energy(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     """-T ln sum exp(z / T) (Liu et al. 2020, equation 4), shape (B, C) -> (B,); larger is more foreign."""
-    z = logits[:, 0] if temperature == 1 else logits[:, 0] / temperature
-    # ln softmax(z) is z minus what is asked for, and one operation where logsumexp is five.
-    spread = torch.log_softmax(logits if temperature == 1 else logits / temperature, dim=-1)[:, 0] - z
-    return spread if temperature == 1 else temperature * spread
+    z = logits if temperature == 1 else logits / temperature
+    highest = z.max(axis=1)
+    return -temperature * (highest + np.log(np.exp(z - highest[:, None]).sum(axis=1)))
 
 
 class Energy(OodScore):
     """:func:`energy` at temperature 1."""
 
-    def forward(self, logits: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
+    def forward(self, logits: torch.Tensor, features: torch.Tensor) -> np.ndarray:
         """Scores (B,)."""
-        return energy(logits)
+        return energy(on_host(logits))

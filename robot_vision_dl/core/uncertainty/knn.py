@@ -1,11 +1,12 @@
 """Distance to known features as a score of foreignness."""
 from typing import Optional
 
+import numpy as np
 import torch
 from torch.nn.functional import normalize
 
 from ..errors import RobotVisionError
-from .score import LinearHead, OodScore
+from .score import LinearHead, OodScore, on_host
 
 
 class KNearestNeighbours(OodScore):
@@ -25,7 +26,6 @@ class KNearestNeighbours(OodScore):
         self._k = int(self.k)
         # In this order a row times it takes half the time.
         self.register_buffer('_bank_t', self.bank.T.contiguous(), persistent=False)
-        self.register_buffer('_two', torch.tensor([2.0]), persistent=False)
 
     @classmethod
     def fit(cls, logits: torch.Tensor, features: torch.Tensor, labels: Optional[torch.Tensor] = None,
@@ -35,9 +35,10 @@ class KNearestNeighbours(OodScore):
             raise RobotVisionError(f'knn: {k} known pictures at least are needed, got {len(features)}')
         return cls(normalize(features.float(), dim=-1).contiguous(), torch.tensor(k))
 
-    def forward(self, logits: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
+    def forward(self, logits: torch.Tensor, features: torch.Tensor) -> np.ndarray:
         """Scores (B,)."""
         # |f| is divided by after the k-th is found, which is one number instead of F.
-        kth = torch.mm(features, self._bank_t).topk(self._k, dim=-1).values[:, -1]
-        length = torch.linalg.vector_norm(features, dim=-1).clamp_min_(1e-12)
-        return torch.addcdiv(self._two, kth, length, value=-2).clamp_min_(0).sqrt_()
+        kth = np.partition(on_host(torch.mm(features, self._bank_t)), -self._k, axis=1)[:, -self._k]
+        f = on_host(features)
+        length = np.maximum(np.sqrt((f * f).sum(axis=1)), 1e-12)
+        return np.sqrt(np.maximum(2 - 2 * kth / length, 0))

@@ -10,21 +10,27 @@ are Gaussian around what the network said, with the covariance
 Both factors and the features come from the one forward pass; the backbone is not run again.
 """
 from dataclasses import dataclass
-from math import exp, log
-from typing import List, Optional, Tuple
+from functools import lru_cache
+from math import ceil, log
+from typing import List, NamedTuple, Optional, Tuple
 
 import numpy as np
 import torch
 
 from ..errors import BundleError, RobotVisionError
-from .entropy import Entropies, normalised_entropies
+from .entropy import Entropies, normalised_entropy, over_ln
+from .score import on_host
+from .temperature import below_highest
 
 SAMPLES = 32
 # Of a frame, so many classes move; the others, which are less probable, keep their mean. Exact up to so many classes.
 MOST_CLASSES = 32
 _TAUS = np.geomspace(1e-3, 1e6, 28)
 _NEGLIGIBLE = 1e-2
-_FEW_CLASSES = 32
+_MOST_NODES = 16
+_NODE_SPACING = 0.7  # in ln a; relative error of a variance .03
+_NEARLY_UNTOLD = 0.1  # a b / tau up to which a straight line in a is right within .003
+_FARTHEST = 300.0
 _LEAST_TAU = 1e-12  # less, and variances do not fit into float32
 NAMES = ('eigenvectors_a', 'eigenvalues_a', 'eigenvectors_b', 'eigenvalues_b')
 
@@ -90,15 +96,30 @@ def logit_covariance(laplace: Laplace, features: torch.Tensor) -> torch.Tensor:
     return torch.einsum('ci,bi,di->bcd', vectors, logit_variances(laplace, features), vectors)
 
 
+class LaplacePrediction(NamedTuple):
+    """What the samples of B frames say together; float32.
+
+    Attributes:
+        probabilities: their mean, shape (B, C), rows sum to 1.
+        entropies: of the samples.
+    """
+
+    probabilities: np.ndarray
+    entropies: Entropies
+
+
 class LaplacePredictive:
     """Samples of a frame's prediction.
 
-    The same standard normal draws are used for every frame (antithetic, from a scrambled Sobol sequence with a fixed
-    seed), so that equal frames give equal figures.
+    The same standard normal draws are used for every frame, half of them minus the others, so that equal frames give
+    equal figures. The product with the eigenvectors of A runs where the network does, all else on the CPU: it is small.
 
     Directions of A that training has hardly told anything about have the variance 1/tau whatever the class; they are
-    taken together, which leaves a few instead of F + 1 (relative error of a variance: ``_NEGLIGIBLE`` at most). The
-    table of (F + 1) C variances is kept as the product of two thin ones, see :func:`reciprocal_factors`.
+    taken together, which leaves a few instead of F + 1 (relative error of a variance: ``_NEGLIGIBLE`` at most).
+
+    With more than ``most_classes`` classes, the variance 1 / (a b_j + tau) that a direction of A with the eigenvalue a
+    has is taken from those at no more than 16 nodes a_1 < a_2 < ...: between two it is a straight line in 1/a. A sample
+    is then a sum over nodes of samples that are made once, for all frames, and nothing of size C is left to do.
 
     Args:
         laplace: from the bundle.
@@ -108,146 +129,189 @@ class LaplacePredictive:
 
     def __init__(self, laplace: Laplace, samples: int = SAMPLES, most_classes: int = MOST_CLASSES):
         self.laplace = laplace
-        classes = len(laplace.eigenvalues_b)
-        self.most_classes = min(most_classes, classes)
-        self._draws = standard_normal_draws(samples, classes)
-        self._tau = max(laplace.tau, _LEAST_TAU)
-        told = laplace.eigenvalues_a * laplace.eigenvalues_b.max() > _NEGLIGIBLE * self._tau
-        if 2 * int(told.sum()) > len(told):  # then it would not save anything
-            told = torch.ones_like(told)
-        self._vectors_a = laplace.eigenvectors_a[:-1, told].contiguous()
-        self._last_of_a = laplace.eigenvectors_a[-1, told].contiguous()  # belongs to the appended 1
+        a, b = laplace.eigenvalues_a.numpy(), laplace.eigenvalues_b.numpy()
+        self.most_classes = min(most_classes, len(b))
+        self._half = samples // 2
+        self._mean_of_samples = np.full(samples, 1 / samples)
+        tau = max(laplace.tau, _LEAST_TAU)
+        told = a * b.max() > _NEGLIGIBLE * tau
+        told[a.argmax()] = True
+        if 2 * told.sum() > len(told):  # then it would not save anything
+            told[:] = True
         self._all_told = bool(told.all())
-        self._to_weights, self._to_variances = reciprocal_factors(
-            laplace.eigenvalues_a[told], laplace.eigenvalues_b, self._tau)
-        if self._all_told and classes <= _FEW_CLASSES:  # the table itself is thin
-            self._to_weights, self._to_variances = self._to_weights @ self._to_variances, torch.empty(0)
-        elif not self._all_told:  # what of the feature lies in the other directions has the variance 1/tau
-            self._to_weights = torch.cat([self._to_weights, -torch.ones(len(self._to_weights), 1)], dim=1)
-            self._to_variances = torch.cat([self._to_variances, torch.full((1, classes), 1 / self._tau)])
-        self._vectors_b = laplace.eigenvectors_b.contiguous()
+        chosen = torch.from_numpy(told)
+        self._vectors_a = laplace.eigenvectors_a[:-1, chosen].contiguous()
+        self._last_of_a = laplace.eigenvectors_a[-1, chosen].contiguous()  # belongs to the appended 1
+        vectors_b = laplace.eigenvectors_b.numpy()
+        if self.most_classes == len(b):
+            variances, untold = 1 / (np.outer(a[told], b) + tau), np.full(len(b), 1 / tau)
+            self._vectors_b = vectors_b
+            self._draws = standard_normal_draws(samples, len(b))[:self._half].T.copy()  # (C, M/2)
+            self._table = None
+        else:
+            nodes = variance_nodes(a[told], b, tau, min(self._half, _MOST_NODES))
+            variances, untold = node_weights(a[told], nodes), node_weights(np.zeros(1), nodes)[0]
+            self._table = _moves_at_nodes(vectors_b, 1 / (np.outer(nodes, b) + tau), self._half)
+        variances = variances if self._all_told else np.vstack([variances, untold])
+        self._variances = (variances / laplace.temperature ** 2).astype(np.float32)
 
     def to(self, device: torch.device) -> 'LaplacePredictive':
-        """Itself, with its tensors on ``device``."""
-        for name in ('_draws', '_vectors_a', '_last_of_a', '_to_weights', '_to_variances', '_vectors_b'):
-            setattr(self, name, getattr(self, name).to(device))
+        """Itself, with what meets the features on ``device``."""
+        self._vectors_a, self._last_of_a = self._vectors_a.to(device), self._last_of_a.to(device)
         return self
 
-    def scales(self, features: torch.Tensor) -> torch.Tensor:
-        """Standard deviations of the logits along the eigenvectors of B, shape (B, C), of features (B, F)."""
-        weights = torch.mm(torch.addmm(self._last_of_a, features, self._vectors_a).square_(), self._to_weights)
-        if not len(self._to_variances):
-            return weights.clamp_(min=0).sqrt_()
-        if not self._all_told:
-            weights[:, -1] += torch.linalg.vecdot(features, features) + 1
-        return torch.mm(weights, self._to_variances).clamp_(min=0).sqrt_()
+    def project(self, features: torch.Tensor) -> torch.Tensor:
+        """Features (B, F) along the eigenvectors of A, and how much of them lies elsewhere; stays on the device."""
+        along = torch.addmm(self._last_of_a, features, self._vectors_a)
+        if self._all_told:
+            return along
+        elsewhere = torch.linalg.vecdot(features, features) + 1 - torch.linalg.vecdot(along, along)
+        return torch.cat([along, elsewhere.clamp_min(0).sqrt()[:, None]], dim=1)
 
-    def _scaled_draws(self, features: torch.Tensor) -> torch.Tensor:
-        """Samples along the eigenvectors of B, shape (M, B, C)."""
-        return self._draws[:, None] * self.scales(features)
+    def scales(self, projected: torch.Tensor) -> np.ndarray:
+        """Standard deviations of z / T along the eigenvectors of B (B, C), or roots of the nodes' shares (B, K)."""
+        variances = np.square(on_host(projected)) @ self._variances
+        return np.sqrt(variances, out=variances)
 
-    def members(self, logits: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
-        """Probabilities of M samples, float32, shape (M, B, C), for float32 logits (B, C) and features (B, F)."""
-        scaled = self._scaled_draws(features)
-        if self.most_classes == logits.shape[-1]:
-            return torch.softmax((logits + scaled @ self._vectors_b.T) / self.laplace.temperature, dim=-1)
-        top = logits.topk(self.most_classes, dim=-1)
-        moved = torch.einsum('mbi,bci->mbc', scaled, self._vectors_b[top.indices])
-        sampled = logits.expand(len(self._draws), -1, -1).scatter(
-            -1, top.indices.expand(len(self._draws), -1, -1), top.values + moved)
-        return torch.softmax(sampled / self.laplace.temperature, dim=-1)
+    def moves(self, projected: torch.Tensor, classes: Optional[np.ndarray] = None) -> np.ndarray:
+        """How far half of the samples move z / T, float32, shape (B, k, M / 2); the other half: as far the other way.
 
-    def __call__(self, logits: torch.Tensor, features: torch.Tensor) -> Tuple[torch.Tensor, Entropies]:
-        """Mean probabilities (B, C) and the entropies of the samples.
+        A logit moves by 300 at most; a prediction has long been a single class by then.
 
-        Equal to those of :meth:`members`, without writing out the classes that do not move: how they share what is
-        left to them is the same in all samples.
+        Args:
+            projected: of :meth:`project`.
+            classes: those that move, shape (B, k); None: all, where ``most_classes`` allows that.
         """
-        classes, warmth = logits.shape[-1], self.laplace.temperature
-        if self.most_classes == classes:
-            members = self.members(logits, features)
-            return members.mean(0), normalised_entropies(members)
-        z = logits / warmth
-        top = z.topk(self.most_classes, dim=-1)
-        scaled = self._scaled_draws(features)
-        if len(z) == 1:
-            moved = (scaled[:, 0] @ self._vectors_b[top.indices[0]].T)[:, None]
+        scales = self.scales(projected)
+        if self._table is None:
+            moved = (self._vectors_b * scales[:, None]) @ self._draws
         else:
-            moved = torch.einsum('mbi,bci->mbc', scaled, self._vectors_b[top.indices])
-        sampled = top.values + moved / warmth
-        others = z.scatter(-1, top.indices, float('-inf'))
-        rest = others.logsumexp(-1)  # (B,)
-        shares = (others - rest[:, None]).exp_()  # of the rest's probability, (B, C)
-        # A sample may move its logits far up or down, which exp would not survive.
-        highest = torch.maximum(sampled.amax(-1), rest)
-        e, unmoved = (sampled - highest[..., None]).exp_(), (rest - highest).exp_()
-        total = e.sum(-1) + unmoved  # (M, B), at least 1
-        weight = total.reciprocal()
-        expected = (total.log() + highest
-                    - ((e * sampled).sum(-1) + unmoved * (shares * z).sum(-1)) * weight).mean(0)
-        mean = shares.mul_((unmoved * weight).mean(0)[:, None]).scatter_(
-            -1, top.indices, (e * weight[..., None]).mean(0))
-        scale = 1 / log(classes)
-        predictive = (torch.special.entr(mean).sum(-1) * scale).clamp_(0, 1)
-        expected = torch.minimum((expected * scale).clamp_(0, 1), predictive)
-        return mean, Entropies(predictive, expected, predictive - expected)
+            rows = self._table[classes].reshape(len(scales), -1, scales.shape[1])
+            moved = (rows @ scales[:, :, None]).reshape(*classes.shape, self._half)
+        np.maximum(moved, -_FARTHEST, out=moved)
+        return np.minimum(moved, _FARTHEST, out=moved)
 
-    def mutual_information(self, logits: torch.Tensor, features: torch.Tensor) -> List[float]:
-        """The mutual information of each frame over ln C, in [0, 1]; as :meth:`__call__` has it, in half the time.
+    def __call__(self, logits: np.ndarray, projected: torch.Tensor) -> LaplacePrediction:
+        """Mean probabilities and entropies of the samples.
 
-        Classes that do not move are one class here: how they share their probability is the same in all samples, and
-        drops out of the difference of entropies. After a forward pass nothing is in the caches, so what counts is the
-        number of different operations.
+        Args:
+            logits: float32, of :func:`~.temperature.below_highest`, shape (B, C).
+            projected: features of :meth:`project`.
         """
-        classes, warmth = logits.shape[-1], self.laplace.temperature
-        z, scales, moves, rest = logits, self.scales(features), self._vectors_b, None
-        if warmth != 1:
-            z, scales = z / warmth, scales / warmth
-        if self.most_classes < classes:
-            z, indices = torch.log_softmax(z, dim=-1).topk(self.most_classes, dim=-1)
-            moves = torch.nn.functional.embedding(indices, moves)
-            rest = z.new_tensor([log(max(1 - sum(map(exp, row)), 1e-9)) for row in z.tolist()])
-        moves = (moves * scales[:, None]).transpose(1, 2)  # (B, C, classes that move)
-        if len(z) == 1:
-            sampled = torch.addmm(z, self._draws, moves[0])[None]
+        summary = self._summary(logits, projected)
+        mean = summary.mean
+        if summary.moving is not None:
+            # How the classes that do not move share what is left to them is the same in all samples.
+            mean = summary.weights * (mean[:, -1:] / summary.rest[:, None])
+            mean[np.arange(len(mean))[:, None], summary.moving] = summary.mean[:, :-1]
+        predictive = normalised_entropy(mean)
+        information = np.minimum(summary.information, predictive)
+        return LaplacePrediction(mean.astype(np.float32), Entropies(predictive, predictive - information, information))
+
+    def mutual_information(self, logits: np.ndarray, projected: torch.Tensor) -> List[float]:
+        """The mutual information of each frame over ln C, in [0, 1]; as :meth:`__call__` has it."""
+        return self._summary(logits, projected).information
+
+    def _summary(self, logits: np.ndarray, projected: torch.Tensor) -> '_Summary':
+        """What the samples say of the classes that move, and of all others as one class.
+
+        As one, since how they share their probability is the same in all samples and drops out of the difference of
+        entropies. After a forward pass nothing is in the caches, so what counts is the number of operations.
+        """
+        classes, k, half = logits.shape[1], self.most_classes, self._half
+        z = logits if self.laplace.temperature == 1 else logits / self.laplace.temperature
+        weights = np.exp(z, dtype=np.float64)
+        if k == classes:
+            moving, rest, moved = None, None, self.moves(projected)
+            samples = np.empty((len(z), k, 2 * half))
+            samples_of_moving, own = samples, weights
         else:
-            sampled = torch.baddbmm(z[:, None], self._draws.expand(len(z), -1, -1), moves)
-        if rest is not None:
-            sampled = torch.cat([sampled, rest[:, None, None].expand(-1, sampled.shape[1], -1)], dim=-1)
-        members = torch.softmax(sampled, dim=-1)
-        total = torch.special.entr(members.mean(1)).sum(-1).tolist()
-        expected = torch.special.entr(members).sum(-1).mean(1).tolist()
-        scale = 1 / log(classes) if classes > 1 else 0.0
-        return [min(max((one - inner) * scale, 0.0), 1.0) for one, inner in zip(total, expected)]
+            moving = z.argpartition(-k, axis=1)[:, -k:]
+            rows = np.arange(len(z))[:, None]
+            own = weights[rows, moving]
+            weights[rows, moving] = 0
+            rest = np.maximum(weights.sum(axis=1), 1e-300)
+            moved = self.moves(projected, moving)
+            samples = np.empty((len(z), k + 1, 2 * half))
+            samples[:, -1] = rest[:, None]
+            samples_of_moving = samples[:, :-1]
+        factors = np.exp(moved, dtype=np.float64)
+        np.multiply(own[:, :, None], factors, out=samples_of_moving[:, :, :half])
+        np.divide(own[:, :, None], factors, out=samples_of_moving[:, :, half:])
+        samples /= samples.sum(axis=1)[:, None]
+        mean = samples @ self._mean_of_samples
+        inner = (samples * np.log(np.maximum(samples, 1e-300))).sum(axis=1) @ self._mean_of_samples
+        total = (mean * np.log(np.maximum(mean, 1e-300))).sum(axis=1)
+        information = [over_ln(of_each - of_mean, classes) for of_each, of_mean in zip(inner.tolist(), total.tolist())]
+        return _Summary(mean, information, moving, weights, rest)
 
 
-def reciprocal_factors(a: torch.Tensor, b: torch.Tensor, tau: float, error: float = 1e-3
-                       ) -> Tuple[torch.Tensor, torch.Tensor]:
-    """P (n, K) and Q (K, m), float32, with P Q = 1 / (a_i b_j + tau) up to a relative error, K about 3 to 10.
+class _Summary(NamedTuple):
+    """Of B frames.
 
-    By elimination with the entry of the largest relative error as pivot: this is a scaled Cauchy matrix, of which K
-    steps leave an error that is a product of K factors below 1 for every entry (Demmel 1999, section 4).
+    Attributes:
+        mean: probabilities of the k classes that move, and of all others together where there are others.
+        information: mutual information over ln C, of each.
+        moving: the classes that move, shape (B, k); None: all.
+        weights: of the classes that do not, up to a factor, 0 for the others, shape (B, C).
+        rest: their sum, shape (B,).
+    """
+
+    mean: np.ndarray
+    information: List[float]
+    moving: Optional[np.ndarray]
+    weights: np.ndarray
+    rest: Optional[np.ndarray]
+
+
+def variance_nodes(a: np.ndarray, b: np.ndarray, tau: float, most: int) -> np.ndarray:
+    """Eigenvalues of A at which variances 1 / (a b + tau) are kept, ascending from 0, shape (K,), K at most ``most``.
 
     Args:
         a, b: eigenvalues, shapes (n,) and (m,), at least 0.
     """
-    exact = (torch.outer(a.double(), b.double()) + tau).reciprocal()
-    left, columns, rows = exact.clone(), [], []
-    while len(rows) < min(exact.shape):
-        relative = (left / exact).abs()
-        place = int(relative.argmax())
-        if float(relative.view(-1)[place]) <= error:
-            break
-        row, column = divmod(place, exact.shape[1])
-        columns.append(left[:, column] / left[row, column])
-        rows.append(left[row].clone())
-        left -= torch.outer(columns[-1], rows[-1])
-    if not rows:
-        return exact.new_zeros(len(a), 0).float(), exact.new_zeros(0, len(b)).float()
-    return torch.stack(columns, 1).float().contiguous(), torch.stack(rows).float()
+    high = float(a.max())
+    # Where a b is small beside tau for all b, a straight line from a = 0 does.
+    low = min(_NEARLY_UNTOLD * tau / float(b.max()), high) if b.max() > 0 else high
+    return np.concatenate([[0.0], np.geomspace(low, high, min(most - 1, ceil(log(high / low) / _NODE_SPACING) + 1))])
 
 
-def standard_normal_draws(samples: int, dimensions: int) -> torch.Tensor:
+def node_weights(a: np.ndarray, nodes: np.ndarray) -> np.ndarray:
+    """W (n, K), at least 0, rows sum to 1, with 1 / (a_i b + tau) about sum_k W_ik / (nodes_k b + tau) for all b.
+
+    A straight line in 1/a is right where a b is large beside tau; between the nodes r times apart the relative error is
+    (ln r)^2 / 16 at most.
+    """
+    above = np.clip(np.searchsorted(nodes, a), 1, len(nodes) - 1)
+    low, high = nodes[above - 1], nodes[above]
+    with np.errstate(divide='ignore', invalid='ignore'):
+        share = np.where(low > 0, (1 / low - 1 / a) / (1 / low - 1 / high), a / high)
+    share = np.clip(share, 0, 1)
+    weights = np.zeros((len(a), len(nodes)))
+    weights[np.arange(len(a)), above - 1], weights[np.arange(len(a)), above] = 1 - share, share
+    return weights
+
+
+def _moves_at_nodes(vectors_b: np.ndarray, variances: np.ndarray, half: int) -> np.ndarray:
+    """Moves of all logits with the variances (K, C) along the eigenvectors of B, float32, shape (C, M / 2, K)."""
+    draws = orthogonal_draws(half, *variances.shape)
+    return np.stack([vectors_b @ (draws[:, :, k] * np.sqrt(variances[k])[:, None]).astype(np.float32)
+                     for k in range(len(variances))], axis=2)
+
+
+@lru_cache(maxsize=1)
+def orthogonal_draws(samples: int, vectors: int, dimensions: int) -> np.ndarray:
+    """Standard normal in number, shape (dimensions, samples, vectors), vectors at most samples.
+
+    In each dimension the vectors are orthogonal to each other and have the mean square 1, so that a sum of them with
+    any weights has the variance that it should have.
+    """
+    gauss = np.random.default_rng(0).standard_normal((dimensions, samples, vectors))
+    q, r = np.linalg.qr(gauss)
+    return q * np.sign(np.diagonal(r, axis1=1, axis2=2))[:, None] * samples ** 0.5
+
+
+def standard_normal_draws(samples: int, dimensions: int) -> np.ndarray:
     """Float32 (samples, dimensions): the second half is minus the first, so the mean is exactly 0."""
     if samples < 2 or samples % 2:
         raise RobotVisionError(f'laplace: the number of samples must be even and at least 2, got {samples}')
@@ -258,7 +322,7 @@ def standard_normal_draws(samples: int, dimensions: int) -> torch.Tensor:
         half = torch.randn(samples // 2, dimensions, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     # So few draws have a variance that is not 1; made so, in each direction.
     half = half / half.square().mean(0, keepdim=True).sqrt()
-    return torch.cat([half, -half]).float()
+    return torch.cat([half, -half]).float().numpy()
 
 
 def choose_tau(factors: Laplace, logits: np.ndarray, features: np.ndarray, labels: np.ndarray,
@@ -273,8 +337,8 @@ def choose_tau(factors: Laplace, logits: np.ndarray, features: np.ndarray, label
     Returns:
         The posterior, and its negative log-likelihood in nats.
     """
-    z, f = torch.from_numpy(np.asarray(logits, np.float32)), torch.from_numpy(np.asarray(features, np.float32))
-    y = torch.from_numpy(np.asarray(labels, np.int64))
+    z, f = below_highest(np.asarray(logits, np.float32)), torch.from_numpy(np.asarray(features, np.float32))
+    y = np.asarray(labels, np.int64)
     best: Optional[Tuple[Laplace, float]] = None
     for tau in _TAUS:
         candidate = _replaced(factors, float(tau), temperature)
@@ -285,14 +349,14 @@ def choose_tau(factors: Laplace, logits: np.ndarray, features: np.ndarray, label
 
 
 @torch.inference_mode()
-def held_out_nll(laplace: Laplace, logits: torch.Tensor, features: torch.Tensor, labels: torch.Tensor) -> float:
+def held_out_nll(laplace: Laplace, logits: np.ndarray, features: torch.Tensor, labels: np.ndarray) -> float:
     """Mean of -ln p(label), nats, of the mean prediction."""
     predictive = LaplacePredictive(laplace)
-    total, tiny = 0.0, torch.finfo(torch.float32).tiny
+    total, tiny = 0.0, np.finfo(np.float32).tiny
     for begin in range(0, len(labels), 256):
         part = slice(begin, begin + 256)
-        p = predictive(logits[part], features[part])[0]
-        total -= float(p.gather(1, labels[part, None]).clamp_min(tiny).double().log().sum())
+        p = predictive(logits[part], predictive.project(features[part])).probabilities
+        total -= float(np.log(np.maximum(p[np.arange(len(p)), labels[part]], tiny), dtype=np.float64).sum())
     return total / len(labels)
 
 

@@ -1,10 +1,11 @@
 """Distance to the classes' Gaussians as a score of foreignness."""
 from typing import Optional, Tuple
 
+import numpy as np
 import torch
 
 from ..errors import RobotVisionError
-from .score import LinearHead, OodScore
+from .score import LinearHead, OodScore, on_host
 
 
 class Mahalanobis(OodScore):
@@ -42,10 +43,12 @@ class Mahalanobis(OodScore):
         whitening = whitening_of(centred, shrinkage)
         return cls(whitening.float(), (means @ whitening).float())
 
-    def forward(self, logits: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
+    def forward(self, logits: torch.Tensor, features: torch.Tensor) -> np.ndarray:
         """Scores (B,)."""
         u = torch.addmm(self._minus_origin, features, self.whitening)
-        return (torch.addmm(self._constant, u, self._linear).amin(-1) + u.square_().sum(-1)).clamp_min_(0)
+        nearest = on_host(torch.addmm(self._constant, u, self._linear)).min(axis=1)
+        u = on_host(u)
+        return np.maximum(nearest + (u * u).sum(axis=1), 0)
 
 
 class RelativeMahalanobis(OodScore):
@@ -72,7 +75,8 @@ class RelativeMahalanobis(OodScore):
         # |u - m_c|^2 - sum_i (u_i - m_0i)^2 / v_i, written out as above: all classes have the same quadratic part.
         origin, weights = amid(self.means), self.background_variances.reciprocal()
         moved, background = self.means - origin, self.background_mean - origin
-        for name, value in (('_minus_origin', -origin), ('_quadratic', 1 - weights),
+        self._quadratic = (1 - weights).numpy()
+        for name, value in (('_minus_origin', -origin),
                             ('_linear', 2 * (weights * background - moved).T.contiguous()),
                             ('_constant', moved.square().sum(-1) - (weights * background.square()).sum())):
             self.register_buffer(name, value, persistent=False)
@@ -89,10 +93,12 @@ class RelativeMahalanobis(OodScore):
         whitening = within @ vectors
         return cls(whitening.float(), (means @ whitening).float(), values.float(), (mean @ whitening).float())
 
-    def forward(self, logits: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
+    def forward(self, logits: torch.Tensor, features: torch.Tensor) -> np.ndarray:
         """Scores (B,)."""
         u = torch.addmm(self._minus_origin, features, self.whitening)
-        return torch.addmm(self._constant, u, self._linear).amin(-1) + torch.mv(u.square_(), self._quadratic)
+        nearest = on_host(torch.addmm(self._constant, u, self._linear)).min(axis=1)
+        u = on_host(u)
+        return nearest + (u * u) @ self._quadratic
 
 
 def amid(means: torch.Tensor) -> torch.Tensor:

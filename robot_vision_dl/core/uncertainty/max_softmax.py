@@ -1,12 +1,14 @@
 """The largest probability as a score of foreignness."""
+import numpy as np
 import torch
 
-from .score import OodScore
+from .score import OodScore, on_host
+from .temperature import calibrated_softmax
 
 
 class MaxSoftmax(OodScore):
     """-max softmax(z) (Hendrycks and Gimpel 2017), in [-1, -1/C]; larger is more foreign. A baseline, rarely good."""
 
-    def forward(self, logits: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
+    def forward(self, logits: torch.Tensor, features: torch.Tensor) -> np.ndarray:
         """Scores (B,)."""
-        return -torch.softmax(logits, dim=-1).amax(dim=-1)
+        return -calibrated_softmax(on_host(logits), 1.0).max(axis=1)

@@ -106,20 +106,17 @@ class OodDetector:
 
     Args:
         calibration: from the bundle.
+        device: of the network.
     """
 
-    def __init__(self, calibration: OodCalibration):
+    def __init__(self, calibration: OodCalibration, device: Union[torch.device, str] = 'cpu'):
         self.calibration = calibration
-        self._score = calibration.build_score()
-        self._device: Optional[torch.device] = None
+        self._score = calibration.build_score().to(device)
         self._ascending = None if calibration.scores is None else calibration.scores.tolist()
 
     def __call__(self, logits: torch.Tensor, features: torch.Tensor) -> List[OodResult]:
-        """One result a frame, for float32 logits (B, C) and features (B, F) on any device."""
-        if self._device != logits.device:
-            self._device = logits.device
-            self._score.to(self._device)
-        scores = self._score(logits, features).tolist()
+        """One result a frame, for float32 logits (B, C) and features (B, F) on the device."""
+        scores = self._score.forward(logits, features).tolist()  # there are no hooks to be called
         return [OodResult(self.calibration.method, score, self._p_value(score)) for score in scores]
 
     def _p_value(self, score: float) -> Optional[float]:

@@ -138,8 +138,8 @@ def _scores(name: str, fitted: Pictures, held_out: Pictures, groups: Mapping[str
     if not groups:
         return np.zeros(1), {}
     score = ood_method(name).fit(fitted.logits, fitted.features, fitted.labels, head)
-    return score(held_out.logits, held_out.features).numpy(), {
-        group: score(one.logits, one.features).numpy() for group, one in groups.items()}
+    return score(held_out.logits, held_out.features), {
+        group: score(one.logits, one.features) for group, one in groups.items()}
 
 
 def _on_foreign(name: str, fitted: Pictures, held_out: Pictures, foreign: Mapping[str, Pictures],
@@ -165,7 +165,7 @@ def _on_left_out(name: str, fitted: Pictures, held_out: Pictures, classes: Seque
         kept, known, foreign = (_without_logit(part[chosen], others) for part, chosen in (
             (fitted, fitted.labels != index), (held_out, ~is_index), (held_out, is_index)))
         score = ood_method(name).fit(kept.logits, kept.features, kept.labels, remaining_head)
-        values.append(auroc(*(score(part.logits, part.features).numpy() for part in (known, foreign))))
+        values.append(auroc(*(score(part.logits, part.features) for part in (known, foreign))))
     return float(np.mean(values))
 
 

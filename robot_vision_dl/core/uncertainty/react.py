@@ -1,10 +1,11 @@
 """Energy of what the head says of rectified features."""
 from typing import Optional
 
+import numpy as np
 import torch
 
 from .energy import energy
-from .score import LinearHead, OodScore, require_head
+from .score import LinearHead, OodScore, on_host, require_head
 
 PERCENTILE = 90.0
 
@@ -41,6 +42,6 @@ class ReAct(OodScore):
         threshold = values[low] + (place - low) * (values[high] - values[low])
         return cls(head.weight.float().contiguous(), head.bias.float(), threshold)
 
-    def forward(self, logits: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
+    def forward(self, logits: torch.Tensor, features: torch.Tensor) -> np.ndarray:
         """Scores (B,)."""
-        return energy(torch.addmm(self.bias, torch.minimum(features, self.threshold), self._weight_t))
+        return energy(on_host(torch.addmm(self.bias, torch.minimum(features, self.threshold), self._weight_t)))

@@ -1,6 +1,7 @@
 """What all scores of foreignness have in common."""
 from typing import NamedTuple, Optional
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -43,9 +44,17 @@ class OodScore(nn.Module):
         """
         return cls()
 
-    def forward(self, logits: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
-        """Scores, float32, shape (B,), larger is more foreign, of float32 logits (B, C) and features (B, F)."""
+    def forward(self, logits: torch.Tensor, features: torch.Tensor) -> np.ndarray:
+        """Scores, float32, shape (B,), larger is more foreign, of float32 logits (B, C) and features (B, F).
+
+        Products with large tables run where the tensors are; the rest, which is small, in numpy.
+        """
         raise NotImplementedError
+
+
+def on_host(values: torch.Tensor) -> np.ndarray:
+    """The same numbers as an array; where they are on the CPU, the same memory."""
+    return (values if values.is_cpu else values.cpu()).numpy()
 
 
 def linear_head(head: nn.Module) -> Optional[LinearHead]:

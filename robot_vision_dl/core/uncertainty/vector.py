@@ -16,10 +16,10 @@ class VectorScaling(NamedTuple):
     weight: torch.Tensor
     bias: torch.Tensor
 
-    def __call__(self, logits: torch.Tensor) -> torch.Tensor:
+    def __call__(self, logits: np.ndarray) -> np.ndarray:
         """Scaled logits (..., C), float32."""
-        z = logits.float()
-        return torch.addcmul(self.bias, z - z.mean(-1, keepdim=True), self.weight)
+        z = np.asarray(logits, np.float32)
+        return (z - z.mean(axis=-1, keepdims=True)) * self.weight.numpy() + self.bias.numpy()
 
 
 def fit_vector_scaling(logits: np.ndarray, labels: np.ndarray, temperature: float, decay: float = 1e-3

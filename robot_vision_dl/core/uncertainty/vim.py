@@ -1,10 +1,11 @@
 """Virtual-logit matching: what of the features lies outside the space that training filled, against the logits."""
 from typing import Optional
 
+import numpy as np
 import torch
 
 from .energy import energy
-from .score import LinearHead, OodScore, require_head
+from .score import LinearHead, OodScore, on_host, require_head
 
 
 class Vim(OodScore):
@@ -45,7 +46,7 @@ class Vim(OodScore):
         alpha = z.amax(-1).mean() / (centred @ residual).norm(dim=-1).mean().clamp_min(1e-12)
         return cls(origin.float(), (alpha * residual).float().contiguous())
 
-    def forward(self, logits: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
+    def forward(self, logits: torch.Tensor, features: torch.Tensor) -> np.ndarray:
         """Scores (B,)."""
-        residual = torch.addmm(self._minus_offset, features, self.residual_space)
-        return torch.linalg.vector_norm(residual, dim=-1) + energy(logits)
+        residual = on_host(torch.addmm(self._minus_offset, features, self.residual_space))
+        return np.sqrt((residual * residual).sum(axis=1)) + energy(on_host(logits))

@@ -122,7 +122,7 @@ def test_constant_features_and_missing_classes_do_no_harm():
     keep = labels != 2
     for method in ('mahalanobis', 'relative_mahalanobis', 'vim', 'react'):
         score = ood_method(method).fit(logits[keep], features[keep], labels[keep], head)
-        assert torch.isfinite(score(logits, features)).all(), method
+        assert np.isfinite(score(logits, features)).all(), method
 
 
 @pytest.mark.parametrize('method', sorted(OOD_METHODS))
@@ -144,9 +144,9 @@ def test_relabelling_classes_and_the_order_of_a_batch_do_not_matter(method):
     one = ood_method(method).fit(logits, features, labels, head)
     other = ood_method(method).fit(logits[:, order], features, place[labels],
                                    LinearHead(head.weight[order], head.bias[order]))
-    torch.testing.assert_close(other(logits[:, order], features), one(logits, features), rtol=1e-3, atol=1e-3)
-    turned = one(logits.flip(0), features.flip(0)).flip(0)
-    torch.testing.assert_close(turned, one(logits, features), rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(other(logits[:, order], features), one(logits, features), rtol=1e-3, atol=1e-3)
+    turned = one(logits.flip(0), features.flip(0))[::-1]
+    np.testing.assert_allclose(turned, one(logits, features), rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize('method', ['vim', 'react'])

@@ -7,7 +7,8 @@ import torch
 
 from robot_vision_dl.core.errors import RobotVisionError
 from robot_vision_dl.core.uncertainty.temperature import (
-    MAX_TEMPERATURE, MIN_TEMPERATURE, calibrated_softmax, fit_temperature, negative_log_likelihood,
+    MAX_TEMPERATURE, MIN_TEMPERATURE, below_highest, calibrated_softmax, fit_temperature, negative_log_likelihood,
+    softmax_and_entropy,
 )
 
 
@@ -79,11 +80,25 @@ def test_likelihood_agrees_with_torch():
 
 
 def test_softmax_is_float32_and_plain_without_a_temperature():
-    logits = torch.tensor([[1000.0, 0.0, -1000.0], [1.0, 2.0, 3.0]], dtype=torch.float16)
-    assert calibrated_softmax(logits, 2.0).dtype == torch.float32
-    torch.testing.assert_close(calibrated_softmax(logits, None), torch.softmax(logits.float(), -1))
-    torch.testing.assert_close(calibrated_softmax(logits, 2.0)[1], torch.softmax(torch.tensor([0.5, 1.0, 1.5]), -1))
+    logits = np.array([[1000.0, 0.0, -1000.0], [1.0, 2.0, 3.0]], np.float16)
+    assert calibrated_softmax(logits, 2.0).dtype == np.float32
+    for temperature in (None, 2.0):
+        expected = torch.softmax(torch.from_numpy(logits).float() / (temperature or 1), -1)
+        np.testing.assert_allclose(calibrated_softmax(logits, temperature), expected, rtol=1e-6)
     assert calibrated_softmax(logits, 2.0)[0].tolist() == [1, 0, 0]
+
+
+@pytest.mark.parametrize('classes', [1, 2, 1000])
+def test_softmax_with_its_entropy_is_that_of_torch(classes):
+    logits = np.random.default_rng(0).normal(0, 5, (4, classes)).astype(np.float32)
+    logits[0] = 7
+    p, entropy = softmax_and_entropy(below_highest(logits), 1.7)
+    expected = torch.softmax(torch.from_numpy(logits).double() / 1.7, -1)
+    np.testing.assert_allclose(p, expected, rtol=1e-5)
+    np.testing.assert_allclose(p, calibrated_softmax(logits, 1.7), rtol=1e-6)
+    scale = np.log(classes) if classes > 1 else np.inf
+    np.testing.assert_allclose(entropy, torch.special.entr(expected).sum(-1) / scale, atol=1e-5)
+    assert all(0 <= value <= 1 for value in entropy)
 
 
 def test_what_cannot_be_fitted_is_refused():

@@ -39,14 +39,14 @@ def test_two_classes_are_logistic_regression(agrees):
 def test_is_at_least_as_good_as_a_temperature_where_it_was_fitted():
     logits, labels = planted(np.array([0.3, 1.2, 1.0]), np.array([0.0, 0.3, 0.0]), seed=2)
     temperature = fit_temperature(logits, labels)
-    scaled = fit_vector_scaling(logits, labels, temperature)(torch.from_numpy(logits)).numpy()
+    scaled = fit_vector_scaling(logits, labels, temperature)(logits)
     assert negative_log_likelihood(scaled, labels) < negative_log_likelihood(logits, labels, temperature) - 0.01
 
 
 def test_a_constant_added_to_the_logits_changes_nothing():
     scaling = VectorScaling(torch.tensor([0.5, 2.0]), torch.tensor([0.1, 0.2]))
-    z = torch.tensor([[1.0, 3.0]])
-    torch.testing.assert_close(scaling(z + 50), scaling(z), atol=1e-4, rtol=0)
+    z = np.array([[1.0, 3.0]])
+    np.testing.assert_allclose(scaling(z + 50), scaling(z), atol=1e-4)
 
 
 def test_a_class_that_is_always_right_does_not_run_away():
