@@ -68,13 +68,13 @@ class Preprocessor:
         self.spec = spec
         self.device = torch.device(device)
         self.dtype = dtype
-        # (x / 255 - mean) / std as one multiplication and one addition, over a whole row at a time: broadcasting
-        # over an innermost axis of three is ten times slower.
-        std = torch.tensor(spec.std, dtype=torch.float64)
-        mean = torch.tensor(spec.mean, dtype=torch.float64)
-        width = spec.crop[1]
-        self._scale = (1 / (255 * std)).float().repeat(width).to(self.device)
-        self._offset = (-mean / std).float().repeat(width).to(self.device)
+        # (x / 255 - mean) / std as one multiplication and one addition.
+        std, mean = np.array(spec.std), np.array(spec.mean)
+        scale, offset = (1 / (255 * std)).astype(np.float32), (-mean / std).astype(np.float32)
+        # On the CPU what becomes of each level is looked up, which is one pass over the pixels instead of three.
+        self._levels = np.arange(256, dtype=np.float32)[None, :, None] * scale + offset
+        self._scale = torch.from_numpy(scale).repeat(spec.crop[1]).to(self.device)
+        self._offset = torch.from_numpy(offset).repeat(spec.crop[1]).to(self.device)
 
     def __call__(self, pictures: Sequence[Picture]) -> torch.Tensor:
         """Make a batch.
@@ -85,13 +85,24 @@ class Preprocessor:
         Returns:
             Tensor of shape (B, C, crop height, crop width) in ``torch.channels_last`` on the device.
         """
-        height, width = self.spec.crop
-        channels = self.spec.channels
-        batch = torch.empty((len(pictures), height, width, channels), device=self.device)
+        shape = (len(pictures), *self.spec.crop, self.spec.channels)
+        batch = self._looked_up(pictures, shape) if self.device.type == 'cpu' else self._computed(pictures, shape)
+        return batch.permute(0, 3, 1, 2).to(self.dtype)
+
+    def _looked_up(self, pictures: Sequence[Picture], shape: Tuple[int, ...]) -> torch.Tensor:
+        batch = np.empty(shape, np.float32)
+        for into, picture in zip(batch, pictures):
+            levels = self._in_order(self._resize_and_crop(as_tensor(picture)), picture.order)
+            cv2.LUT(levels.numpy(), self._levels, dst=into)
+        return torch.from_numpy(batch)
+
+    def _computed(self, pictures: Sequence[Picture], shape: Tuple[int, ...]) -> torch.Tensor:
+        batch = torch.empty(shape, device=self.device)
         for into, picture in zip(batch, pictures):
             into.copy_(self._in_order(self._resize_and_crop(as_tensor(picture).to(self.device)), picture.order))
-        batch.view(-1, width * channels).mul_(self._scale).add_(self._offset)
-        return batch.permute(0, 3, 1, 2).to(self.dtype)
+        # A whole row at a time: broadcasting over an innermost axis of three is ten times slower.
+        batch.view(-1, len(self._scale)).mul_(self._scale).add_(self._offset)
+        return batch
 
     def _resize_and_crop(self, pixels: torch.Tensor) -> torch.Tensor:
         """uint8 (height, width, channels) -> uint8 (crop height, crop width, channels)."""

@@ -158,3 +158,16 @@ def test_gpu_is_cpu_within_one_level():
 def test_facts_about_weights_are_checked(values, message):
     with pytest.raises(ConfigError, match=message):
         Preprocessing(**values)
+
+
+@pytest.mark.parametrize('channels', [1, 3])
+@pytest.mark.parametrize('order', list(ColorOrder))
+def test_levels_that_are_looked_up_are_those_that_are_computed(order, channels):
+    """The CPU looks up, a GPU computes."""
+    spec = Preprocessing(mean=(0.45, 0.4, 0.5)[:channels], std=(0.2, 0.3, 0.25)[:channels])
+    depth = {ColorOrder.MONO: (), ColorOrder.BGRA: (4,), ColorOrder.RGBA: (4,)}.get(order, (3,))
+    pixels = np.random.default_rng(0).integers(0, 256, (300, 401, *depth), np.uint8)
+    pictures = [Picture(pixels, order), Picture(pixels[:280], order)]
+    preprocessor = Preprocessor(spec, 'cpu')
+    shape = (2, 224, 224, channels)
+    assert torch.equal(preprocessor._looked_up(pictures, shape), preprocessor._computed(pictures, shape))
