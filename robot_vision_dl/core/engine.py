@@ -143,14 +143,15 @@ class Engine:
             self._take_over_changes()
             work = self._prepare(taken) if taken else None
             before, running = running, None
-            if before is not None:
-                before.pass_.join()
             if work is not None and (before is not None or any(received.replaced for _, received in taken)):
                 # More comes than can be decided: the network works on this one while the one before is finished and
                 # the next is fetched.
                 work.pass_ = self._overlap.start(work.infer)
                 running = work
             if before is not None:
+                before.pass_.join()
+                if running is not None:
+                    running.pass_.wait_begun()
                 self._finish(before)
             if work is not None and running is None:
                 work.infer()

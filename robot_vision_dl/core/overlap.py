@@ -6,41 +6,59 @@ picture is a better one.
 """
 import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from threading import Event
 from typing import Callable, Optional
 
 _NEWEST = 0.2  # weight of the newest duration in a running mean
-_AHEAD = 1.6  # of how long a batch takes to prepare, it is begun so much earlier
+_AHEAD = 3.0  # of how long a batch takes to prepare on average, it is begun so much earlier
 
 
 class Pass:
-    """A forward pass that is running."""
+    """A forward pass that runs, or will as soon as the one before it is done.
 
-    def __init__(self, future: Future):
+    Attributes:
+        began: ``time.perf_counter()`` when it did.
+        future: done when it is.
+    """
+
+    def __init__(self):
+        self.began = 0.0
+        self.future: Optional[Future] = None
+        self._begun = Event()
+
+    def begin(self) -> None:
+        """Now; called by the thread that runs it."""
         self.began = time.perf_counter()
-        self._future = future
+        self._begun.set()
+
+    def wait_begun(self) -> None:
+        """Until it has. Whoever works beside it should not take Python's lock from it before."""
+        self._begun.wait()
 
     def wait(self, seconds: float) -> None:
         """Until it is done, but no longer than this."""
         if seconds > 0:
-            wait((self._future,), seconds)
+            wait((self.future,), seconds)
 
     def join(self) -> None:
         """Until it is done."""
-        self._future.result()
+        self.future.result()
 
 
 class Overlap:
-    """Starts passes, one at a time, and knows how long things take; used by one thread."""
+    """Runs passes one after another, and knows how long things take; used by one thread."""
 
     def __init__(self):
         self._pool: Optional[ThreadPoolExecutor] = None
         self._pass_s = self._prepare_s = 0.0
 
     def start(self, infer: Callable[[], None]) -> Pass:
-        """Run ``infer``, which must not raise, on the other thread."""
+        """Run ``infer``, which must not raise, on the other thread, after all that were given to it before."""
         if self._pool is None:
             self._pool = ThreadPoolExecutor(1, thread_name_prefix='network')
-        return Pass(self._pool.submit(self._timed, infer))
+        pass_ = Pass()
+        pass_.future = self._pool.submit(self._timed, infer, pass_)
+        return pass_
 
     def prepared(self, seconds: float) -> None:
         """Take note of how long it took to fetch and prepare a batch."""
@@ -56,10 +74,10 @@ class Overlap:
             self._pool.shutdown()
             self._pool = None
 
-    def _timed(self, infer: Callable[[], None]) -> None:
-        started = time.perf_counter()
+    def _timed(self, infer: Callable[[], None], pass_: Pass) -> None:
+        pass_.begin()
         infer()
-        self._pass_s = _mean(self._pass_s, time.perf_counter() - started)
+        self._pass_s = _mean(self._pass_s, time.perf_counter() - pass_.began)
 
 
 def _mean(mean: float, newest: float) -> float:
