@@ -64,6 +64,7 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
     from ..core.uncertainty.entropy import normalised_entropy
     from ..core.uncertainty.laplace import LaplacePredictive
     from ..core.uncertainty.ood import OOD_METHODS, OodDetector
+    from ..core.uncertainty.score import on_host
     from ..core.uncertainty.temperature import below_highest, calibrated_softmax
     device = resolve_device(args.device)
     torch.manual_seed(0)
@@ -93,10 +94,10 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
 
     detectors = {name: OodDetector(score, device) for name, score in scores.items()}
     methods: Dict[str, Callable] = {
-        'temperature': lambda out: calibrated_softmax(out.logits.cpu().numpy(), 1.5),
+        'temperature': lambda out: calibrated_softmax(on_host(out.logits), 1.5),
         'entropy': lambda out: normalised_entropy(p),
         'Laplace mutual information': lambda out: laplace.mutual_information(
-            below_highest(out.logits.cpu().numpy()), laplace.project(out.features)),
+            below_highest(on_host(out.logits)), laplace.project(out.features)),
         **{f'OOD {name}': lambda out, name=name: detectors[name](out.logits, out.features) for name in OOD_METHODS},
         **{f'conformal {name}': lambda out, name=name: sets[name].set_of(p) for name in CONFORMAL_METHODS},
     }

@@ -13,7 +13,8 @@ from robot_vision_dl.core.network import build_network
 from robot_vision_dl.core.pipeline import Pipeline
 from robot_vision_dl.core.preprocess import Preprocessing, Preprocessor
 from robot_vision_dl.core.types import ColorOrder, Frame, Header, Outcome, Picture
-from robot_vision_dl.core.uncertainty.calibrate import FusionTimes, calibrate, laplace_probabilities
+from robot_vision_dl.core.uncertainty.calibrate import FusionTimes, calibrate
+from robot_vision_dl.core.uncertainty.laplace import mean_probabilities
 from robot_vision_dl.core.uncertainty.score import linear_head
 
 NAMES = ('a', 'b', 'c')
@@ -68,7 +69,7 @@ def test_laplace_gives_the_probabilities_where_the_bundle_says_so(folder):
     with torch.inference_mode():
         prediction = pipeline.network(pipeline.preprocess([frame().picture]))
     found = pipeline.process([frame()])[0].assessment
-    expected = laplace_probabilities(bundle.laplace, prediction.logits.numpy(), prediction.features.numpy())[0]
+    expected = mean_probabilities(bundle.laplace, prediction.logits.numpy(), prediction.features.numpy())[0]
     np.testing.assert_allclose(found.probabilities, expected, atol=1e-5)
 
 

@@ -34,9 +34,7 @@ class Assessor:
     def __init__(self, bundle: 'Bundle', device: torch.device, precision: str = 'float32'):
         self.bundle = bundle
         self._precision = precision
-        self._as_it_is = device.type == 'cpu' and precision == 'float32'
         self._laplace = None if bundle.laplace is None else LaplacePredictive(bundle.laplace).to(device)
-        self._gives_probabilities = self._laplace is not None and bundle.laplace.gives_probabilities
         self._detector = OodDetector(bundle.ood, device) if bundle.ood is not None else None
         self._members = [Assessor(member, device) for member in bundle.members]
 
@@ -51,13 +49,12 @@ class Assessor:
             RobotVisionError: a logit is not a number, or infinite.
         """
         logits, features = prediction.logits, prediction.features
-        if self._as_it_is:
-            z = logits.numpy()
-        else:
+        if logits.dtype is not torch.float32:
             logits, features = logits.float(), features.float()
-            z = on_host(logits)
+        z = on_host(logits)
         # What reads large tables comes first: it clears the caches for all that follows.
-        projected = None if self._laplace is None else self._laplace.project(features)
+        laplace = self._laplace if thinned is None and not self._members else None
+        projected = None if laplace is None else laplace.project(features)
         ood = self.ood(prediction, logits, features)
         highest = z.max(axis=1)
         if not all(map(isfinite, highest.tolist())):
@@ -70,13 +67,13 @@ class Assessor:
             information = normalised_entropies(members).mutual_information.tolist()
         elif self._members:
             information = normalised_entropies(on_host(prediction.members.float())).mutual_information.tolist()
-        if information is None and self._gives_probabilities:
-            p, (entropy, _, information) = self._laplace(below, projected)
+        if laplace is not None and laplace.laplace.gives_probabilities:
+            p, (entropy, _, information) = laplace(below, projected)
             entropy, information = entropy.tolist(), information.tolist()
         else:
             p, entropy = softmax_and_entropy(*self._scaled(below))
-            if information is None and self._laplace is not None:
-                information = self._laplace.mutual_information(below, projected)
+            if laplace is not None:
+                information = laplace.mutual_information(below, projected)
         return [self._assessment(*values) for values in zip(
             z, p, entropy, [None] * len(z) if information is None else information, ood)]
 

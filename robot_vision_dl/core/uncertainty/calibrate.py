@@ -7,11 +7,11 @@ import torch
 
 from ..errors import ConfigError, RobotVisionError
 from .conformal import Conformal, coverage_and_size, fit_conformal
-from .laplace import Laplace, LaplacePredictive, choose_tau, fit_factors
+from .laplace import Laplace, choose_tau, fit_factors, mean_probabilities
 from .ood import OodCalibration, ood_method
 from .ood_choice import OodChoice, Pictures, auroc, choose_ood, split_groups
 from .score import LinearHead
-from .temperature import below_highest, fit_temperature, negative_log_likelihood
+from .temperature import calibrated_softmax, fit_temperature, negative_log_likelihood
 from .vector import VectorScaling, fit_vector_scaling
 
 MIN_PICTURES = 20
@@ -165,18 +165,8 @@ def _published(logits: np.ndarray, features: np.ndarray, temperature: float, vec
                laplace: Optional[Laplace]) -> np.ndarray:
     """The probabilities (n, C) of what was fitted that come first: Laplace's, then vector scaling, then T."""
     if laplace is not None and laplace.gives_probabilities:
-        return laplace_probabilities(laplace, logits, features)
+        return mean_probabilities(laplace, logits, features)
     return softmax(logits, temperature) if vector is None else _vector_scaled(logits, vector)
-
-
-def laplace_probabilities(laplace: Laplace, logits: np.ndarray, features: np.ndarray) -> np.ndarray:
-    """Mean predictions (n, C), float64, rows sum to 1."""
-    predictive = LaplacePredictive(laplace)
-    z, f = below_highest(np.asarray(logits, np.float32)), torch.from_numpy(np.asarray(features, np.float32))
-    with torch.inference_mode():
-        p = np.concatenate([predictive(z[i:i + 256], predictive.project(f[i:i + 256])).probabilities
-                            for i in range(0, len(z), 256)])
-    return p / p.sum(axis=1, keepdims=True, dtype=np.float64)
 
 
 def _fit_laplace(fitted: Pictures, held_out: Pictures, fit: Fit, seed: int) -> Tuple[Laplace, Dict[str, float]]:
@@ -185,7 +175,7 @@ def _fit_laplace(fitted: Pictures, held_out: Pictures, fit: Fit, seed: int) -> T
     z, f, y = held_out.logits.numpy(), held_out.features.numpy(), held_out.labels.numpy()
     judged = np.empty(z.shape)
     for one, other in (halves(len(y), seed), halves(len(y), seed)[::-1]):
-        judged[other] = laplace_probabilities(choose_tau(factors, z[one], f[one], y[one])[0], z[other], f[other])
+        judged[other] = mean_probabilities(choose_tau(factors, z[one], f[one], y[one])[0], z[other], f[other])
     scaled = cross_fitted(z, y, fit, seed)
     chosen, _ = choose_tau(factors, z, f, y)
     chosen = replace(chosen, gives_probabilities=clearly_better(judged, scaled, y))
@@ -265,9 +255,7 @@ def halves(n: int, seed: int) -> Tuple[np.ndarray, np.ndarray]:
 
 def softmax(logits: np.ndarray, temperature: float) -> np.ndarray:
     """Probabilities exp(z/T) over their sum, in float64, shape (n, C)."""
-    scaled = np.asarray(logits, np.float64) / temperature
-    p = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-    return p / p.sum(axis=1, keepdims=True)
+    return calibrated_softmax(logits, temperature, np.float64)
 
 
 def brier(probabilities: np.ndarray, labels: np.ndarray) -> float:

@@ -10,7 +10,6 @@ are Gaussian around what the network said, with the covariance
 Both factors and the features come from the one forward pass; the backbone is not run again.
 """
 from dataclasses import dataclass
-from functools import lru_cache
 from math import ceil, log
 from typing import List, NamedTuple, Optional, Tuple
 
@@ -299,7 +298,6 @@ def _moves_at_nodes(vectors_b: np.ndarray, variances: np.ndarray, half: int) -> 
                      for k in range(len(variances))], axis=2)
 
 
-@lru_cache(maxsize=1)
 def orthogonal_draws(samples: int, vectors: int, dimensions: int) -> np.ndarray:
     """Standard normal in number, shape (dimensions, samples, vectors), vectors at most samples.
 
@@ -337,27 +335,24 @@ def choose_tau(factors: Laplace, logits: np.ndarray, features: np.ndarray, label
     Returns:
         The posterior, and its negative log-likelihood in nats.
     """
-    z, f = below_highest(np.asarray(logits, np.float32)), torch.from_numpy(np.asarray(features, np.float32))
-    y = np.asarray(labels, np.int64)
     best: Optional[Tuple[Laplace, float]] = None
     for tau in _TAUS:
         candidate = _replaced(factors, float(tau), temperature)
-        loss = held_out_nll(candidate, z, f, y)
+        p = mean_probabilities(candidate, logits, features)[np.arange(len(labels)), labels]
+        loss = -float(np.log(np.maximum(p, np.finfo(np.float32).tiny)).mean())
         if best is None or loss < best[1]:
             best = candidate, loss
     return best
 
 
 @torch.inference_mode()
-def held_out_nll(laplace: Laplace, logits: np.ndarray, features: torch.Tensor, labels: np.ndarray) -> float:
-    """Mean of -ln p(label), nats, of the mean prediction."""
+def mean_probabilities(laplace: Laplace, logits: np.ndarray, features: np.ndarray) -> np.ndarray:
+    """Mean predictions (n, C), float64, rows sum to 1, for logits (n, C) and features (n, F)."""
     predictive = LaplacePredictive(laplace)
-    total, tiny = 0.0, np.finfo(np.float32).tiny
-    for begin in range(0, len(labels), 256):
-        part = slice(begin, begin + 256)
-        p = predictive(logits[part], predictive.project(features[part])).probabilities
-        total -= float(np.log(np.maximum(p[np.arange(len(p)), labels[part]], tiny), dtype=np.float64).sum())
-    return total / len(labels)
+    z, f = below_highest(np.asarray(logits, np.float32)), torch.from_numpy(np.asarray(features, np.float32))
+    p = np.concatenate([predictive(z[i:i + 256], predictive.project(f[i:i + 256])).probabilities
+                        for i in range(0, len(z), 256)])
+    return p / p.sum(axis=1, keepdims=True, dtype=np.float64)
 
 
 def _replaced(laplace: Laplace, tau: float, temperature: float) -> Laplace:

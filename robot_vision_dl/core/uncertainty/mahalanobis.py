@@ -8,7 +8,27 @@ from ..errors import RobotVisionError
 from .score import LinearHead, OodScore, on_host
 
 
-class Mahalanobis(OodScore):
+class _NearestClass(OodScore):
+    """u = W^T (f - origin) of features f, and the least of linear functions of u, one a class.
+
+    By |u|^2 - 2 u m + |m|^2 with the origin amid the means a distance to the nearest is one product, and there the
+    digits that are lost do not count.
+    """
+
+    fitted = True
+
+    def _keep(self, **tensors: torch.Tensor) -> None:
+        """As what is derived, and not stored."""
+        for name, value in tensors.items():
+            self.register_buffer(name, value.contiguous(), persistent=False)
+
+    def _nearest(self, features: torch.Tensor) -> Tuple[np.ndarray, np.ndarray]:
+        """u, shape (B, F), and the least of ``_constant + u _linear``, shape (B,)."""
+        u = torch.addmm(self._minus_origin, features, self.whitening)
+        return on_host(u), on_host(torch.addmm(self._constant, u, self._linear)).min(axis=1)
+
+
+class Mahalanobis(_NearestClass):
     """min_c (f - mu_c)^T S^-1 (f - mu_c), S the covariance within classes (Lee et al. 2018); larger is more foreign.
 
     Tensors:
@@ -16,19 +36,13 @@ class Mahalanobis(OodScore):
         means: the class means times W, shape (C', F); classes without a picture are left out.
     """
 
-    fitted = True
-
     def __init__(self, whitening: torch.Tensor = None, means: torch.Tensor = None):
         super().__init__()
         self.register_buffer('whitening', torch.empty(0, 0) if whitening is None else whitening.contiguous())
         self.register_buffer('means', torch.empty(0, 0) if means is None else means)
-        # By |u|^2 - 2 u m + |m|^2 with the origin amid the means: that is one product, and there the digits that are
-        # lost do not count.
         origin = amid(self.means)
         moved = self.means - origin
-        for name, value in (('_minus_origin', -origin), ('_linear', -2 * moved.T.contiguous()),
-                            ('_constant', moved.square().sum(-1))):
-            self.register_buffer(name, value, persistent=False)
+        self._keep(_minus_origin=-origin, _linear=-2 * moved.T, _constant=moved.square().sum(-1))
 
     @classmethod
     def fit(cls, logits: torch.Tensor, features: torch.Tensor, labels: Optional[torch.Tensor] = None,
@@ -45,13 +59,11 @@ class Mahalanobis(OodScore):
 
     def forward(self, logits: torch.Tensor, features: torch.Tensor) -> np.ndarray:
         """Scores (B,)."""
-        u = torch.addmm(self._minus_origin, features, self.whitening)
-        nearest = on_host(torch.addmm(self._constant, u, self._linear)).min(axis=1)
-        u = on_host(u)
+        u, nearest = self._nearest(features)
         return np.maximum(nearest + (u * u).sum(axis=1), 0)
 
 
-class RelativeMahalanobis(OodScore):
+class RelativeMahalanobis(_NearestClass):
     """Mahalanobis distance to the nearest class minus that to all pictures as one Gaussian (Ren et al. 2021).
 
     Both covariances are diagonal in one basis, as in discriminant analysis: there the one within classes is the
@@ -63,8 +75,6 @@ class RelativeMahalanobis(OodScore):
         background_variances, background_mean: of all pictures times A, shapes (F,) and (F,).
     """
 
-    fitted = True
-
     def __init__(self, whitening: torch.Tensor = None, means: torch.Tensor = None,
                  background_variances: torch.Tensor = None, background_mean: torch.Tensor = None):
         super().__init__()
@@ -72,14 +82,12 @@ class RelativeMahalanobis(OodScore):
                                         ('background_variances', background_variances, 1),
                                         ('background_mean', background_mean, 1)):
             self.register_buffer(name, torch.empty((0,) * dimensions) if value is None else value.contiguous())
-        # |u - m_c|^2 - sum_i (u_i - m_0i)^2 / v_i, written out as above: all classes have the same quadratic part.
+        # |u - m_c|^2 - sum_i (u_i - m_0i)^2 / v_i, written out: all classes have the same quadratic part.
         origin, weights = amid(self.means), self.background_variances.reciprocal()
         moved, background = self.means - origin, self.background_mean - origin
         self._quadratic = (1 - weights).numpy()
-        for name, value in (('_minus_origin', -origin),
-                            ('_linear', 2 * (weights * background - moved).T.contiguous()),
-                            ('_constant', moved.square().sum(-1) - (weights * background.square()).sum())):
-            self.register_buffer(name, value, persistent=False)
+        self._keep(_minus_origin=-origin, _linear=2 * (weights * background - moved).T,
+                   _constant=moved.square().sum(-1) - (weights * background.square()).sum())
 
     @classmethod
     def fit(cls, logits: torch.Tensor, features: torch.Tensor, labels: Optional[torch.Tensor] = None,
@@ -89,15 +97,15 @@ class RelativeMahalanobis(OodScore):
         within = whitening_of(centred, shrinkage)
         f = features.double()
         mean = f.mean(0)
-        values, vectors = torch.linalg.eigh(within.T @ shrunk_covariance(f - mean, shrinkage) @ within)
+        spread, axes = shrunk_spectrum(f - mean, shrinkage)
+        seen = axes.T @ within  # S_0 = axes diag(spread) axes^T, in the basis that whitens S
+        values, vectors = torch.linalg.eigh(seen.T @ (spread[:, None] * seen))
         whitening = within @ vectors
         return cls(whitening.float(), (means @ whitening).float(), values.float(), (mean @ whitening).float())
 
     def forward(self, logits: torch.Tensor, features: torch.Tensor) -> np.ndarray:
         """Scores (B,)."""
-        u = torch.addmm(self._minus_origin, features, self.whitening)
-        nearest = on_host(torch.addmm(self._constant, u, self._linear)).min(axis=1)
-        u = on_host(u)
+        u, nearest = self._nearest(features)
         return nearest + (u * u) @ self._quadratic
 
 
@@ -118,13 +126,13 @@ def class_means(features: torch.Tensor, labels: torch.Tensor) -> Tuple[torch.Ten
 
 
 def whitening_of(centred: torch.Tensor, shrinkage: Optional[float] = None) -> torch.Tensor:
-    """W with W W^T the inverse of the :func:`shrunk_covariance` of centred rows (n, F); float64 (F, F)."""
-    values, vectors = torch.linalg.eigh(shrunk_covariance(centred, shrinkage))
+    """W with W W^T the inverse of the shrunk covariance of centred rows (n, F); float64 (F, F)."""
+    values, vectors = shrunk_spectrum(centred, shrinkage)
     return vectors * values.rsqrt()
 
 
-def shrunk_covariance(centred: torch.Tensor, shrinkage: Optional[float] = None) -> torch.Tensor:
-    """Covariance (F, F) of centred rows (n, F), float64, with no eigenvalue of 0.
+def shrunk_spectrum(centred: torch.Tensor, shrinkage: Optional[float] = None) -> Tuple[torch.Tensor, torch.Tensor]:
+    """Eigenvalues (F,), none of them 0, and eigenvectors (F, F) of the shrunk covariance of centred rows (n, F).
 
     Args:
         shrinkage: share of a multiple of the identity in it, in [0, 1]; None: as Ledoit and Wolf (2004) have it.
@@ -135,7 +143,7 @@ def shrunk_covariance(centred: torch.Tensor, shrinkage: Optional[float] = None) 
     identity = torch.eye(len(covariance), dtype=covariance.dtype, device=covariance.device)
     values, vectors = torch.linalg.eigh((1 - share) * covariance + share * scale * identity)
     # Features that are always 0 have no variance, and no two pictures may look infinitely different.
-    return (vectors * values.clamp_min(1e-7 * float(scale) + 1e-30)) @ vectors.T
+    return values.clamp_min(1e-7 * float(scale) + 1e-30), vectors
 
 
 def ledoit_wolf_shrinkage(centred: torch.Tensor) -> float:

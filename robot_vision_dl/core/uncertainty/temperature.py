@@ -10,17 +10,18 @@ from .entropy import over_ln
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
 
 
-def calibrated_softmax(logits: np.ndarray, temperature: Optional[float]) -> np.ndarray:
-    """softmax(z / T) in float32.
+def calibrated_softmax(logits: np.ndarray, temperature: Optional[float], dtype: type = np.float32) -> np.ndarray:
+    """softmax(z / T) in float32, or in another type.
 
     Args:
         logits: shape (..., C), finite.
         temperature: T > 0; None: 1, the plain softmax of an uncalibrated model.
+        dtype: of the arithmetic and of the result.
 
     Returns:
         Probabilities of the same shape, each row sums to 1.
     """
-    p = np.exp(below_highest(logits.astype(np.float32, copy=False)) * (1.0 / (temperature or 1.0)))
+    p = np.exp(below_highest(np.asarray(logits, dtype)) / (temperature or 1.0))
     p /= p.sum(axis=-1, keepdims=True)
     return p
 
@@ -38,7 +39,7 @@ def softmax_and_entropy(logits: np.ndarray, temperature: Optional[float]) -> Tup
     Args:
         logits: float32, shape (B, C), finite, of :func:`below_highest`.
     """
-    z = logits * (1.0 / (temperature or 1.0))
+    z = logits / (temperature or 1.0)
     p = np.exp(z)
     totals = p.sum(axis=1)
     p /= totals[:, None]
