@@ -16,6 +16,7 @@ from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 
 from ..core import types
+from ..core.allocator import keep_freed_memory
 from ..core.cdr import encode_compressed_image, encode_image
 
 STAMP_OFFSET = 4  # behind the encapsulation header: int32 seconds, uint32 nanoseconds
@@ -59,6 +60,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
     parser.add_argument('--compressed', action='store_true')
     parser.add_argument('--reliable', action='store_true')
     args = parser.parse_args(arguments)
+    keep_freed_memory()  # or the kernel clears the pages of each picture anew, after it was stamped
     width, height = map(int, args.size.split('x'))
     messages = serialized_pictures(width, height, args.compressed)
 

@@ -13,7 +13,7 @@ from .camera_settings import RateLimit
 from .config import ClassifierConfig
 from .errors import ConfigError, ImageError
 from .intake import StampOrder, read_frame, time_of
-from .overlap import Overlap, Pass
+from .overlap import Overlap
 from .pipeline import Batch, Pipeline
 from .types import Frame, ImageMessage, Result
 
@@ -63,8 +63,8 @@ class Timing:
 class Engine:
     """Runs a pipeline on a thread of its own.
 
-    As long as it keeps up with the cameras, that thread does everything. When frames had to be replaced, a second one
-    runs the network, while the first finishes the batch before and prepares the next; see :mod:`.overlap`.
+    As long as it keeps up with the cameras, that thread does everything. When frames had to be replaced, it runs the
+    network alone, while a second one finishes the batch before and prepares the next; see :mod:`.overlap`.
 
     Args:
         pipeline: loaded and warm.
@@ -92,7 +92,7 @@ class Engine:
         self._replacement: Optional[Pipeline] = None
         self._new_config: Optional[ClassifierConfig] = None
         self._expected: Dict[str, Dict[str, float]] = {}
-        self._overlap = Overlap()
+        self._overlap: Overlap[_Work] = Overlap(_Work.infer, self._fetch, self._finish)
         self._thread = threading.Thread(target=self._run, name='inference', daemon=True)
 
     def start(self) -> None:
@@ -135,33 +135,29 @@ class Engine:
         return self._last_result.get(camera)
 
     def _run(self) -> None:
-        running: Optional[_Work] = None  # the network is busy with it, on the other thread
+        self._pipeline.claim_thread()
         while True:
-            if running is not None:
-                self._overlap.sleep_until_due(running.pass_)
-            taken = self._source.take(self._config.max_batch, wait=running is None)
-            self._take_over_changes()
-            work = self._prepare(taken) if taken else None
-            before, running = running, None
-            if work is not None and (before is not None or any(received.replaced for _, received in taken)):
-                # More comes than can be decided: the network works on this one while the one before is finished and
-                # the next is fetched.
-                work.pass_ = self._overlap.start(work.infer)
-                running = work
-            if before is not None:
-                before.pass_.join()
-                if running is not None:
-                    running.pass_.wait_begun()
-                self._finish(before)
-            if work is not None and running is None:
-                work.infer()
-                self._finish(work)
+            taken = self._source.take(self._config.max_batch)
             if taken is None:
                 self._overlap.close()
                 return
+            work = self._prepare(taken)
+            if work is None:
+                continue
+            if any(received.replaced for _, received in taken):
+                self._overlap.run(work)  # more comes than can be decided
+            else:
+                work.infer()
+                self._finish(work)
+
+    def _fetch(self) -> Optional['_Work']:
+        """What has come meanwhile, ready for the network; None: nothing, or nothing usable."""
+        taken = self._source.take(self._config.max_batch, wait=False)
+        return self._prepare(taken) if taken else None
 
     def _prepare(self, taken: Sequence[Tuple[str, Received]]) -> Optional['_Work']:
         """What is usable of the messages, ready for the network."""
+        self._take_over_changes()
         started = time.perf_counter()
         received_ns = self._clock()
         frames = []
@@ -174,12 +170,10 @@ class Engine:
             return None
         decode_ms = (time.perf_counter() - started) * 1e3
         try:
-            work = _Work(self._pipeline, self._pipeline.prepare(frames), decode_ms)
+            return _Work(self._pipeline, self._pipeline.prepare(frames), decode_ms)
         except Exception as error:  # noqa: B902 - whatever it is, the node lives and says so
             self._failed(frames, error)
             return None
-        self._overlap.prepared(time.perf_counter() - started)
-        return work
 
     def _take_over_changes(self) -> None:
         replacement, self._replacement = self._replacement, None
@@ -254,7 +248,6 @@ class _Work:
     pipeline: Pipeline
     batch: Batch
     decode_ms: float
-    pass_: Optional[Pass] = None
     error: Optional[Exception] = None
 
     def infer(self) -> None:

@@ -1,72 +1,56 @@
-"""Forward passes on a second thread, beside which the batch before is finished and the next one is fetched.
+"""One thread runs the network, and a second one does everything else beside it: see :class:`Overlap`.
 
 For a camera that delivers more than can be decided: the network, which lets go of Python's lock while it computes, is
 then hardly ever idle. The next batch is fetched as late as it can be without keeping the network waiting, since a newer
 picture is a better one.
 """
 import time
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 from threading import Event
-from typing import Callable, Optional
+from typing import Callable, Generic, Optional, TypeVar
+
+import torch
 
 _NEWEST = 0.2  # weight of the newest duration in a running mean
 _AHEAD = 3.0  # of how long a batch takes to prepare on average, it is begun so much earlier
 
+Work = TypeVar('Work')
 
-class Pass:
-    """A forward pass that runs, or will as soon as the one before it is done.
 
-    Attributes:
-        began: ``time.perf_counter()`` when it did.
-        future: done when it is.
+class Overlap(Generic[Work]):
+    """Takes batches through the network on the calling thread, with another that fetches and finishes them.
+
+    Args:
+        infer: runs the network on a batch; must not raise.
+        fetch: the next batch, prepared, or None where nothing waits; must not raise.
+        finish: what is left to do with a batch when the network is done with it; must not raise.
     """
 
-    def __init__(self):
-        self.began = 0.0
-        self.future: Optional[Future] = None
-        self._begun = Event()
-
-    def begin(self) -> None:
-        """Now; called by the thread that runs it."""
-        self.began = time.perf_counter()
-        self._begun.set()
-
-    def wait_begun(self) -> None:
-        """Until it has. Whoever works beside it should not take Python's lock from it before."""
-        self._begun.wait()
-
-    def wait(self, seconds: float) -> None:
-        """Until it is done, but no longer than this."""
-        if seconds > 0:
-            wait((self.future,), seconds)
-
-    def join(self) -> None:
-        """Until it is done."""
-        self.future.result()
-
-
-class Overlap:
-    """Runs passes one after another, and knows how long things take; used by one thread."""
-
-    def __init__(self):
+    def __init__(self, infer: Callable[[Work], None], fetch: Callable[[], Optional[Work]],
+                 finish: Callable[[Work], None]):
+        self._infer, self._fetch, self._finish = infer, fetch, finish
         self._pool: Optional[ThreadPoolExecutor] = None
-        self._pass_s = self._prepare_s = 0.0
+        self._pass_s = self._fetch_s = 0.0
 
-    def start(self, infer: Callable[[], None]) -> Pass:
-        """Run ``infer``, which must not raise, on the other thread, after all that were given to it before."""
+    def run(self, work: Work) -> None:
+        """Take this batch through, and all that come while the network is busy, until nothing waits.
+
+        ``fetch`` and ``finish`` are called on the other thread, never at once, and batches are finished in their order.
+        """
         if self._pool is None:
-            self._pool = ThreadPoolExecutor(1, thread_name_prefix='network')
-        pass_ = Pass()
-        pass_.future = self._pool.submit(self._timed, infer, pass_)
-        return pass_
-
-    def prepared(self, seconds: float) -> None:
-        """Take note of how long it took to fetch and prepare a batch."""
-        self._prepare_s = _mean(self._prepare_s, seconds)
-
-    def sleep_until_due(self, running: Pass) -> None:
-        """Until it is time to fetch the next batch, so that it is ready when the pass is done."""
-        running.wait(running.began + self._pass_s - _AHEAD * self._prepare_s - time.perf_counter())
+            # It prepares one batch while another is in work, which one core can do, and leaves the others to that.
+            self._pool = ThreadPoolExecutor(1, 'beside the network', initializer=torch.set_num_threads, initargs=(1,))
+        passes: SimpleQueue = SimpleQueue()
+        current: Optional[_Pass] = _Pass(work)
+        others = self._pool.submit(self._beside, current, passes)
+        while current is not None:
+            current.began = time.perf_counter()
+            self._infer(current.work)
+            self._pass_s = _mean(self._pass_s, time.perf_counter() - current.began)
+            current.done.set()
+            current = passes.get()
+        others.result()
 
     def close(self) -> None:
         """End the other thread."""
@@ -74,10 +58,41 @@ class Overlap:
             self._pool.shutdown()
             self._pool = None
 
-    def _timed(self, infer: Callable[[], None], pass_: Pass) -> None:
-        pass_.begin()
-        infer()
-        self._pass_s = _mean(self._pass_s, time.perf_counter() - pass_.began)
+    def _beside(self, current: '_Pass', passes: SimpleQueue) -> None:
+        before: Optional[_Pass] = None
+        while current is not None:
+            if before is not None:
+                self._finish(before.work)
+            self._sleep_until_due(current)
+            started = time.perf_counter()
+            work = self._fetch()
+            following = None if work is None else _Pass(work)
+            if following is not None:
+                self._fetch_s = _mean(self._fetch_s, time.perf_counter() - started)
+            passes.put(following)
+            current.done.wait()
+            before, current = current, following
+        self._finish(before.work)
+
+    def _sleep_until_due(self, current: '_Pass') -> None:
+        """Until it is time to fetch the next batch, so that it is ready when the pass is done; or until it is done."""
+        seconds = current.began + self._pass_s - _AHEAD * self._fetch_s - time.perf_counter()
+        if seconds > 0:
+            current.done.wait(seconds)
+
+
+class _Pass:
+    """A batch on its way through the network.
+
+    Attributes:
+        began: ``time.perf_counter()`` when the network began; when it was about to, before that.
+        done: set when the network is done with it.
+    """
+
+    def __init__(self, work):
+        self.work = work
+        self.began = time.perf_counter()
+        self.done = Event()
 
 
 def _mean(mean: float, newest: float) -> float:

@@ -16,6 +16,7 @@ from .device import default_threads, resolve_device
 from .fusion import FALLBACK_TIMES, BayesFilter, expected_from
 from .network import Prediction
 from .preprocess import Preprocessor, visible_region
+from .threads import on_a_thread
 from .types import Assessment, ColorOrder, Decision, Frame, Picture, Result
 from .uncertainty.assess import Assessor
 from .uncertainty.dropout import DropoutSampler
@@ -35,8 +36,8 @@ class Pipeline:
     def __init__(self, bundle: Bundle, config: ClassifierConfig):
         self.bundle = bundle
         self.device = resolve_device(config.device)
-        if self.device.type == 'cpu':
-            torch.set_num_threads(config.threads or default_threads())
+        self.threads = config.threads or default_threads()
+        self.claim_thread()
         self._dtype = getattr(torch, config.precision)
         # Convolutions of the CPU and of tensor cores are two to three times as fast with channels last.
         network = bundle.load_network(self.device, self._dtype).to(memory_format=torch.channels_last)
@@ -69,9 +70,20 @@ class Pipeline:
     @classmethod
     def load(cls, config: ClassifierConfig) -> 'Pipeline':
         """Load and verify ``config.model`` and run it once, so that the first frame is not slower than the others."""
+        pipeline = on_a_thread(cls._load, config)
+        pipeline.claim_thread()
+        return pipeline
+
+    @classmethod
+    def _load(cls, config: ClassifierConfig) -> 'Pipeline':
         pipeline = cls(load_bundle(config.model), config)
         pipeline.warm_up()
         return pipeline
+
+    def claim_thread(self) -> None:
+        """Give the calling thread as many CPU threads for the network as the deployment chose; see :mod:`.threads`."""
+        if self.device.type == 'cpu':
+            torch.set_num_threads(self.threads)
 
     def configure(self, config: ClassifierConfig) -> None:
         """Take over the settings that may change while running.
