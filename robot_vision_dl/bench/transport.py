@@ -12,6 +12,7 @@ from typing import List, Optional
 
 from .report import describe, environment, percentiles, table, write_json
 from ..cli.processes import Children, isolated_environment
+from ..core.allocator import keep_freed_memory
 from ..core.cdr import decode_image
 
 HELP = 'camera process to a subscriber that does nothing'
@@ -65,6 +66,7 @@ def _subscribe(serialized: bool, reliable: bool) -> None:
     from rclpy.executors import SingleThreadedExecutor
     from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
     from sensor_msgs.msg import Image
+    keep_freed_memory()  # as our node does
     rclpy.init()
     node = rclpy.create_node('bench_subscriber')
     latencies: List[float] = []

@@ -1,4 +1,4 @@
-"""Serialized ROS 2 image messages -> :class:`RawImage` and :class:`CompressedImage`, without copying the pixels.
+"""Serialized ROS 2 messages: images without copying their pixels, and decisions.
 
 The same decoder reads what a raw subscription delivers and what a bag stores. The wire format is OMG XCDR1 (DDS-XTypes
 1.3, 7.4; RTPS 2.5, 10.2): four bytes of encapsulation that tell the byte order, then the fields, each aligned to its
@@ -6,7 +6,7 @@ size. A string is its length including the closing NUL, then its UTF-8 bytes.
 """
 import sys
 from struct import Struct
-from typing import Any, Tuple
+from typing import Any, Iterable, Tuple
 
 import numpy as np
 
@@ -120,6 +120,7 @@ def decode_compressed_image(buffer: Any) -> CompressedImage:
 _PREFIX = b'\x00\x01\x00\x00' if sys.byteorder == 'little' else b'\x00\x00\x00\x00'
 _NATIVE_UINT32 = Struct('=I')
 _NATIVE_STAMP = Struct('=iI')
+_NATIVE_DOUBLE = Struct('=d')
 
 
 def _aligned(parts: bytearray) -> bytearray:
@@ -169,3 +170,15 @@ def encode_compressed_image(image: CompressedImage) -> bytes:
     parts = _begin(image.header)
     _append_string(parts, image.format)
     return _end(parts, image.data)
+
+
+def encode_classification(header: Header, hypotheses: Iterable[Tuple[str, float]]) -> bytes:
+    """Serialize a ``vision_msgs/msg/Classification`` of (class id, score) in this machine's byte order."""
+    parts = _begin(header)
+    hypotheses = tuple(hypotheses)
+    _append_uint32(parts, len(hypotheses))
+    for class_id, score in hypotheses:
+        _append_string(parts, class_id)
+        parts.extend(bytes((_ENCAPSULATION_BYTES - len(parts)) % 8))  # alignment counts from behind the encapsulation
+        parts.extend(_NATIVE_DOUBLE.pack(score))
+    return bytes(parts)

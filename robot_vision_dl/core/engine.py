@@ -8,6 +8,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Callable, Deque, Dict, List, Mapping, Optional, Protocol, Sequence, Tuple
 
+import torch
+
 from .account import BACKWARDS, RATE_LIMITED, Account, Ledger
 from .camera_settings import RateLimit
 from .config import ClassifierConfig
@@ -134,6 +136,7 @@ class Engine:
         """The newest result of a camera, or None before the first."""
         return self._last_result.get(camera)
 
+    @torch.inference_mode()
     def _run(self) -> None:
         self._pipeline.claim_thread()
         while True:
@@ -158,8 +161,7 @@ class Engine:
     def _prepare(self, taken: Sequence[Tuple[str, Received]]) -> Optional['_Work']:
         """What is usable of the messages, ready for the network."""
         self._take_over_changes()
-        started = time.perf_counter()
-        received_ns = self._clock()
+        received_s, received_ns = time.monotonic(), self._clock()
         frames = []
         for camera, received in taken:
             self._ledger.received(camera, received.replaced)
@@ -168,9 +170,9 @@ class Engine:
                 frames.append(frame)
         if not frames:
             return None
-        decode_ms = (time.perf_counter() - started) * 1e3
+        decode_ms = (time.monotonic() - received_s) * 1e3
         try:
-            return _Work(self._pipeline, self._pipeline.prepare(frames), decode_ms)
+            return _Work(self._pipeline, self._pipeline.prepare(frames), received_s, decode_ms)
         except Exception as error:  # noqa: B902 - whatever it is, the node lives and says so
             self._failed(frames, error)
             return None
@@ -226,11 +228,11 @@ class Engine:
         except Exception as error:  # noqa: B902 - whatever a network raises, the node lives and says so
             self._failed(work.batch.frames, error)
             return
-        now_ns, now_s = self._clock(), time.monotonic()
+        now_s = time.monotonic()
         for result in results:
             camera = result.frame.camera
-            timing = Timing(now_s, (now_ns - result.frame.time_ns) * 1e-6, work.decode_ms, result.batch_size,
-                            dict(result.stage_ms))
+            age_ms = (result.frame.received_ns - result.frame.time_ns) * 1e-6 + (now_s - work.received_s) * 1e3
+            timing = Timing(now_s, age_ms, work.decode_ms, result.batch_size, dict(result.stage_ms))
             try:
                 self._on_result(result, timing)
             except Exception as error:  # noqa: B902 - a publisher that was just destroyed must not end the thread
@@ -247,6 +249,7 @@ class _Work:
 
     pipeline: Pipeline
     batch: Batch
+    received_s: float
     decode_ms: float
     error: Optional[Exception] = None
 

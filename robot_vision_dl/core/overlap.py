@@ -36,7 +36,8 @@ class Overlap(Generic[Work]):
     def run(self, work: Work) -> None:
         """Take this batch through, and all that come while the network is busy, until nothing waits.
 
-        ``fetch`` and ``finish`` are called on the other thread, never at once, and batches are finished in their order.
+        ``fetch`` and ``finish`` are called on the other thread in torch's inference mode, never at once, and batches
+        are finished in their order.
         """
         if self._pool is None:
             # It prepares one batch while another is in work, which one core can do, and leaves the others to that.
@@ -58,6 +59,7 @@ class Overlap(Generic[Work]):
             self._pool.shutdown()
             self._pool = None
 
+    @torch.inference_mode()
     def _beside(self, current: '_Pass', passes: SimpleQueue) -> None:
         before: Optional[_Pass] = None
         while current is not None:

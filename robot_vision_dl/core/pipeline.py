@@ -141,6 +141,7 @@ class Pipeline:
         """Cost of saying ``uncertain``, where a wrong label costs 1: the deployment's, or else the bundle's."""
         return self._policy.abstain_cost
 
+    @torch.inference_mode()
     def process(self, frames: Sequence[Frame]) -> List[Result]:
         """Assess frames in one forward pass, then fuse and decide each in the order given.
 
@@ -151,7 +152,9 @@ class Pipeline:
         self.infer(batch)
         return self.finish(batch)
 
-    @torch.inference_mode()
+    # The three thirds are for callers that are in torch's inference mode: to enter it three times takes as long as to
+    # decide.
+
     def prepare(self, frames: Sequence[Frame], pixels: Optional[torch.Tensor] = None) -> 'Batch':
         """The first third of :meth:`process`: the network's input.
 
@@ -164,7 +167,6 @@ class Pipeline:
         batch.stage_ms['preprocess'] = watch.elapsed_ms()
         return batch
 
-    @torch.inference_mode()
     def infer(self, batch: 'Batch') -> None:
         """The second third: the forward pass. It may run beside the other two of other batches, on another thread."""
         watch = _StopWatch(self.device)
@@ -172,7 +174,6 @@ class Pipeline:
                                            else (self.network(batch.pixels), None))
         batch.stage_ms['forward'] = watch.elapsed_ms()
 
-    @torch.inference_mode()
     def finish(self, batch: 'Batch') -> List[Result]:
         """The last third: what the prediction means."""
         assessments = self._assessments(batch)

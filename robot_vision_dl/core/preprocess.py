@@ -1,4 +1,5 @@
 """A batch of pictures -> the tensor that the network was trained on."""
+import warnings
 from dataclasses import dataclass
 from typing import Sequence, Tuple, Union
 
@@ -167,21 +168,23 @@ def visible_region(spec: Preprocessing, height: int, width: int) -> Tuple[int, i
     return round(top), round(left), round(top + tall), round(left + wide)
 
 
-class _Writable:
-    """The memory of an array, said to be writable: PyTorch warns of read-only memory, which we do not write to."""
+def _accept_read_only_arrays() -> None:
+    """PyTorch warns once in a process of read-only memory in a tensor, which we do not write to; this is that once."""
+    array = np.zeros(1, np.uint8)
+    array.flags.writeable = False
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        torch.from_numpy(array)
 
-    def __init__(self, array: np.ndarray):
-        self.owner = array
-        described = array.__array_interface__
-        self.__array_interface__ = {**described, 'data': (described['data'][0], False)}
+
+_accept_read_only_arrays()
 
 
 def as_tensor(picture: Picture) -> torch.Tensor:
     """The pixels as a uint8 tensor (height, width, channels) that shares their memory; it must not be written to."""
     pixels = picture.pixels
-    if any(stride < 0 for stride in pixels.strides):
-        pixels = np.ascontiguousarray(pixels)
-    if not pixels.flags.writeable:
-        pixels = np.asarray(_Writable(pixels))
-    tensor = torch.from_numpy(pixels)
+    try:
+        tensor = torch.from_numpy(pixels)
+    except ValueError:  # a mirrored view
+        tensor = torch.from_numpy(np.ascontiguousarray(pixels))
     return tensor[..., None] if pixels.ndim == 2 else tensor

@@ -1,10 +1,10 @@
 """Which thread computes, and with how many helpers.
 
-libgomp, with which torch shares out a pass, keeps helpers for each thread that ever ran something in parallel. While all
-of them together are no more than the cores, they spin from one layer to the next; as soon as they are more, they sleep
-and must be woken for each layer, and a pass takes twice as long (``gomp_throttled_spin_count_var`` of GCC's libgomp). A
-model that was loaded and warmed on one thread and runs on another is such a case. So what is loaded is loaded on a
-thread that ends, which takes its helpers along, and one thread runs the network.
+libgomp, with which torch shares out a pass, keeps helpers for each thread that ever ran something in parallel. While
+all of them together are no more than the cores, they spin from one layer to the next; as soon as they are more, they
+sleep and must be woken for each layer, which can double the time of a pass (``gomp_throttled_spin_count_var`` in GCC's
+libgomp). A model that is loaded and warmed on one thread and runs on another is such a case. So what is loaded is
+loaded on a thread that ends, which takes its helpers along, and the network runs on one thread only.
 """
 from concurrent.futures import ThreadPoolExecutor
 from typing import Callable, TypeVar

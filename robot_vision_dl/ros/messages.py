@@ -4,9 +4,10 @@ from typing import Dict, Sequence
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from std_msgs.msg import Header as HeaderMessage
-from vision_msgs.msg import Classification, LabelInfo, ObjectHypothesis, VisionClass
+from vision_msgs.msg import LabelInfo, VisionClass
 
 from ..core import types
+from ..core.cdr import encode_classification
 from ..core.engine import Timing
 from ..core.result_values import best_classes, uncertainty_values, value_text
 from ..core.types import Outcome, Result
@@ -24,23 +25,22 @@ def header(source: types.Header) -> HeaderMessage:
     return HeaderMessage(stamp=Time(sec=seconds, nanosec=nanoseconds), frame_id=source.frame_id)
 
 
-def classification(result: Result, top_k: int, as_index: bool) -> Classification:
-    """Calibrated probabilities of this frame alone, best first."""
-    message = Classification(header=header(result.frame.header))
-    message.results = [
-        ObjectHypothesis(class_id=str(index) if as_index else result.class_names[index], score=probability)
-        for index, probability in best_classes(result.assessment.probabilities, top_k)]
-    return message
+def classification(result: Result, top_k: int, as_index: bool) -> bytes:
+    """Calibrated probabilities of this frame alone, best first; a serialized ``Classification``."""
+    return encode_classification(result.frame.header, (
+        (str(index) if as_index else result.class_names[index], probability)
+        for index, probability in best_classes(result.assessment.probabilities, top_k)))
 
 
-def decision(result: Result, as_index: bool) -> Classification:
-    """The fused, gated outcome as the one hypothesis of a classification."""
+def decision(result: Result, as_index: bool) -> bytes:
+    """The fused, gated outcome as the one hypothesis of a serialized ``Classification``.
+
+    A robot waits for it, and a message object would cost a tenth of a millisecond more.
+    """
     label = result.decision.label
     if as_index and result.decision.outcome is Outcome.ACCEPTED:
         label = str(result.decision.class_index)
-    message = Classification(header=header(result.frame.header))
-    message.results = [ObjectHypothesis(class_id=label, score=result.decision.confidence)]
-    return message
+    return encode_classification(result.frame.header, [(label, result.decision.confidence)])
 
 
 def key_values(values: Dict[str, object]) -> list:

@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from robot_vision_dl.core.cdr import decode_compressed_image, decode_image, encode_compressed_image, encode_image
+from robot_vision_dl.core.cdr import (
+    decode_compressed_image, decode_image, encode_classification, encode_compressed_image, encode_image,
+)
 from robot_vision_dl.core.errors import ImageError
 from robot_vision_dl.core.types import CompressedImage, Header, RawImage
 
@@ -114,6 +116,19 @@ def test_agrees_with_rclpy(frame_id):
         raw = serialization.serialize_message(message)
         assert len(raw) == len(encode(ours))  # the bytes between fields are whatever lay in Fast CDR's memory
         assert_same(decode(raw), ours)
+
+
+@pytest.mark.parametrize('frame_id', ['', 'c', 'cam', 'camera', 'camera1'])
+@pytest.mark.parametrize('hypotheses', [(), (('cup', 0.25),), (('', 1.0), ('crème brûlée', 1e-300), ('mug', -2.5))])
+def test_classification_is_what_rclpy_reads_and_writes(frame_id, hypotheses):
+    serialization = pytest.importorskip('rclpy.serialization', reason='ROS 2 is not installed')
+    kind = pytest.importorskip('vision_msgs.msg').Classification
+    raw = encode_classification(Header(1_700_000_000_123_456_789, frame_id), iter(hypotheses))
+    message = serialization.deserialize_message(raw, kind)
+    assert (message.header.stamp.sec, message.header.stamp.nanosec) == (1_700_000_000, 123_456_789)
+    assert message.header.frame_id == frame_id
+    assert [(found.class_id, found.score) for found in message.results] == list(hypotheses)
+    assert len(serialization.serialize_message(message)) == len(raw)
 
 
 def test_real_recordings(shared_data):

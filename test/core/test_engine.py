@@ -1,6 +1,10 @@
 """The pipeline and its thread, without ROS."""
+import os
 import queue
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -182,13 +186,13 @@ def test_in_overload_everything_is_decided_in_order_and_as_without(config):
     buffers = [raw_image(stamp, data=random.integers(0, 256, 48 * 64 * 3, dtype=np.uint8)) for stamp in stamps]
     for buffer in buffers:
         messages.put(buffer, replaced=1)
-    started = []
-    start = engine._overlap.start
-    engine._overlap.start = lambda infer: started.append(infer) or start(infer)
+    fetched = []
+    fetch = engine._overlap._fetch
+    engine._overlap._fetch = lambda: fetched.append(threading.current_thread().name) or fetch()
     engine.start()
     collector.wait(results=len(stamps))
     engine.stop()
-    assert len(started) == len(stamps), 'the network ran on the other thread'
+    assert len(fetched) >= len(stamps) and 'inference' not in fetched, 'batches were fetched beside the network'
     assert [result.frame.header.stamp_ns for result in collector.results] == stamps
     alone = Pipeline.load(config)
     for result, buffer in zip(collector.results, buffers):
@@ -216,3 +220,54 @@ def test_in_overload_a_network_that_fails_costs_its_frames_only(running):
     assert [reason for _, reason, _ in collector.drops] == [INFERENCE_FAILED] * 2
     account = engine.account('camera')
     assert (account.received, account.decided, account.dropped[INFERENCE_FAILED]) == (10, 3, 2)
+
+
+THREADS = """
+import os
+import sys
+import threading
+import time
+from robot_vision_dl.core.config import ClassifierConfig
+from robot_vision_dl.core.engine import Engine
+from robot_vision_dl.core.pipeline import Pipeline
+sys.path.insert(0, sys.argv[2])
+from test_engine import SECOND, Collector, Messages
+from node_harness import raw_image
+
+
+def settled(what):
+    end = time.monotonic() + 20
+    while len(os.listdir('/proc/self/task')) > what and time.monotonic() < end:
+        time.sleep(0.01)  # helpers of a thread end a moment after it
+    return len(os.listdir('/proc/self/task'))
+
+
+config = ClassifierConfig(model=sys.argv[1], device='cpu', threads=3)
+start = len(os.listdir('/proc/self/task'))
+first = threading.Thread(target=Pipeline.load, args=(config,))
+first.start()
+first.join()
+before = settled(start + 2)  # torch has two more for layers of XNNPACK, which all threads share
+pipeline = Pipeline.load(config)
+loaded = settled(before) - before
+collector, messages = Collector(), Messages()
+engine = Engine(pipeline, config, messages, lambda: 10 * SECOND, collector.on_result, collector.on_drop)
+for index in range(20):
+    messages.put(raw_image(SECOND + index * SECOND // 10), replaced=index % 5)
+engine.start()
+collector.wait(results=20)
+running = len(os.listdir('/proc/self/task')) - before
+engine.stop()
+print(loaded, running, settled(before) - before)
+"""
+
+
+def test_helpers_of_the_network_are_no_more_than_was_asked_for(config):
+    """More of them than cores, and libgomp lets them sleep between two layers: passes of twice the time."""
+    here = Path(__file__).parent
+    environment = {**os.environ, 'PYTHONPATH': os.pathsep.join([*sys.path, str(here.parent)])}
+    ran = subprocess.run([sys.executable, '-c', THREADS, config.model, str(here)], capture_output=True, text=True,
+                         env=environment)
+    assert ran.returncode == 0, ran.stderr
+    # While it runs: the engine's thread, the one beside it, and two helpers, which with the engine's own make three.
+    assert ran.stdout.split() == ['0', '4', '0']
