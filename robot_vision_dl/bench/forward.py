@@ -8,6 +8,7 @@ from typing import List
 import numpy as np
 
 from .report import describe, environment, percentiles, table, write_json
+from ..core.allocator import keep_freed_memory
 from ..core.config import ClassifierConfig
 
 HELP = 'the bare network on a tensor that is there already'
@@ -29,7 +30,7 @@ class ForwardTimes:
 
 def bare_forward(model: str, device: str, batch: int = 1, seconds: float = 2.0, threads: int = 0,
                  backend: str = 'torch', rate_hz: float = 0.0) -> ForwardTimes:
-    """Time forward passes for about ``seconds``, with the threads and memory order that the node uses.
+    """Time forward passes for about ``seconds``, with the threads, memory order and allocator that the node uses.
 
     Args:
         rate_hz: passes a second, as a camera asks for them; 0: one right after another, so that weights and code are
@@ -39,6 +40,7 @@ def bare_forward(model: str, device: str, batch: int = 1, seconds: float = 2.0, 
 
     from ..core.pipeline import Pipeline
     from ..core.types import ColorOrder, Picture
+    keep_freed_memory()
     pipeline = Pipeline.load(ClassifierConfig(model=model, device=device, threads=threads, backend=backend))
     height, width = pipeline.bundle.preprocessing.crop
     noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)

@@ -247,7 +247,9 @@ def _command_line(settings: LiveSettings, contender: Contender, cameras: Sequenc
         arguments += ['--camera', f'{camera}:={topic}']
     if settings.compressed:
         arguments += ['--transport', 'compressed']
-    if not contender.naive:
+    if contender.naive:
+        arguments += ['--reliable'] * settings.reliable
+    else:
         arguments += ['--backend', settings.backend, '--ros-args', '-p', f'threads:={settings.threads}']
     module = 'robot_vision_dl.bench.naive_node' if contender.naive else 'robot_vision_dl.cli.main'
     return [sys.executable, '-m', module, *([] if contender.naive else ['run']), *arguments]

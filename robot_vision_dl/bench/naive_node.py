@@ -40,7 +40,8 @@ class NaiveClassifier(Node):
             compressed = args.transport == 'compressed'
             self.create_subscription(
                 CompressedImage if compressed else Image, topic + ('/compressed' if compressed else ''),
-                lambda message, publisher=publisher: self._on_image(message, publisher), qos_profile_sensor_data)
+                lambda message, publisher=publisher: self._on_image(message, publisher),
+                10 if args.reliable else qos_profile_sensor_data)
 
     @torch.no_grad()
     def _on_image(self, message, publisher) -> None:
@@ -63,6 +64,7 @@ def main() -> int:
     parser.add_argument('--device', default='auto')
     parser.add_argument('--camera', action='append', required=True)
     parser.add_argument('--transport', default='raw')
+    parser.add_argument('--reliable', action='store_true', help='subscribe with the usual depth of 10, else best effort')
     args = parser.parse_args()
     rclpy.init(args=[])
     try:

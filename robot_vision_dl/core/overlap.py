@@ -23,8 +23,8 @@ class Overlap(Generic[Work]):
 
     Args:
         infer: runs the network on a batch; must not raise.
-        fetch: the next batch, prepared, or None where nothing waits; must not raise.
-        finish: what is left to do with a batch when the network is done with it; must not raise.
+        fetch: the next batch, prepared, or None where nothing waits.
+        finish: what is left to do with a batch when the network is done with it.
     """
 
     def __init__(self, infer: Callable[[Work], None], fetch: Callable[[], Optional[Work]],
@@ -37,7 +37,7 @@ class Overlap(Generic[Work]):
         """Take this batch through, and all that come while the network is busy, until nothing waits.
 
         ``fetch`` and ``finish`` are called on the other thread in torch's inference mode, never at once, and batches
-        are finished in their order.
+        are finished in their order. What they raise, this does.
         """
         if self._pool is None:
             # It prepares one batch while another is in work, which one core can do, and leaves the others to that.
@@ -62,19 +62,26 @@ class Overlap(Generic[Work]):
     @torch.inference_mode()
     def _beside(self, current: '_Pass', passes: SimpleQueue) -> None:
         before: Optional[_Pass] = None
-        while current is not None:
-            if before is not None:
-                self._finish(before.work)
-            self._sleep_until_due(current)
-            started = time.perf_counter()
-            work = self._fetch()
-            following = None if work is None else _Pass(work)
-            if following is not None:
-                self._fetch_s = _mean(self._fetch_s, time.perf_counter() - started)
-            passes.put(following)
-            current.done.wait()
-            before, current = current, following
-        self._finish(before.work)
+        try:
+            while current is not None:
+                if before is not None:
+                    self._finish(before.work)
+                self._sleep_until_due(current)
+                following = self._fetch_next()
+                passes.put(following)
+                current.done.wait()
+                before, current = current, following
+            self._finish(before.work)
+        finally:
+            passes.put(None)  # whatever happens, nobody waits for ever
+
+    def _fetch_next(self) -> Optional['_Pass']:
+        started = time.perf_counter()
+        work = self._fetch()
+        if work is None:
+            return None
+        self._fetch_s = _mean(self._fetch_s, time.perf_counter() - started)
+        return _Pass(work)
 
     def _sleep_until_due(self, current: '_Pass') -> None:
         """Until it is time to fetch the next batch, so that it is ready when the pass is done; or until it is done."""

@@ -127,3 +127,16 @@ def test_the_other_thread_computes_alone_and_without_gradients():
     overlap.close()
     assert found == [(1, True)]
     assert torch.get_num_threads() == threads, 'the calling thread keeps its own'
+
+
+@pytest.mark.parametrize('culprit', ['fetch', 'finish'])
+def test_an_error_on_the_other_thread_comes_back_and_nobody_waits_for_ever(culprit):
+    batches = Batches(3)
+
+    def fails(*_):
+        raise RuntimeError('the middleware is gone')
+    setattr(batches, culprit, fails)
+    overlap = batches.overlap()
+    with pytest.raises(RuntimeError, match='the middleware is gone'):
+        overlap.run(0)
+    overlap.close()
