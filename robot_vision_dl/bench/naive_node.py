@@ -64,7 +64,7 @@ def main() -> int:
     parser.add_argument('--device', default='auto')
     parser.add_argument('--camera', action='append', required=True)
     parser.add_argument('--transport', default='raw')
-    parser.add_argument('--reliable', action='store_true', help='subscribe with the usual depth of 10; else best effort')
+    parser.add_argument('--reliable', action='store_true', help='subscribe with a depth of 10; else best effort')
     args = parser.parse_args()
     rclpy.init(args=[])
     try:
