@@ -21,8 +21,8 @@ from .course import course
 from .forward import ForwardTimes, bare_forward
 from .report import percentiles
 from ..cli.processes import Children
-from ..core.device import default_threads
 from ..core.errors import RobotVisionError
+from ..core.threads import network_threads
 
 START_TIMEOUT_S = 120.0
 STAMP_OFFSET = 4  # behind the encapsulation header
@@ -209,7 +209,7 @@ class _Floors:
     def _floor(self, contender: Contender) -> _Floor:
         if contender.naive:  # torch takes all cores unless it is told otherwise
             return _Floor('torch', len(os.sched_getaffinity(0)))
-        return _Floor(self._settings.backend, self._settings.threads or default_threads())
+        return _Floor(self._settings.backend, network_threads(self._settings.threads))
 
     def measure(self, contenders: Sequence[Contender]) -> None:
         """Once more, each network once."""

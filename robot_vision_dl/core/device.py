@@ -1,5 +1,4 @@
 """Name of a compute device -> the device, or an error that says which there are."""
-import os
 from typing import List
 
 import torch
@@ -15,11 +14,6 @@ def available_devices() -> List[str]:
     if torch.backends.mps.is_available():
         names.append('mps')
     return names + ['cpu']
-
-
-def default_threads() -> int:
-    """CPU threads of a network: one less than there are cores, which is for the camera driver and the rest."""
-    return max(1, len(os.sched_getaffinity(0)) - 1)
 
 
 def resolve_device(name: str) -> torch.device:

@@ -6,10 +6,16 @@ sleep and must be woken for each layer, which can double the time of a pass (``g
 libgomp). A model that is loaded and warmed on one thread and runs on another is such a case. So what is loaded is
 loaded on a thread that ends, which takes its helpers along, and the network runs on one thread only.
 """
+import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Callable, TypeVar
 
 Value = TypeVar('Value')
+
+
+def network_threads(chosen: int) -> int:
+    """CPU threads of a network: as chosen; 0: one less than there are cores, which is for the camera and the rest."""
+    return chosen or max(1, len(os.sched_getaffinity(0)) - 1)
 
 
 def on_a_thread(function: Callable[..., Value], *arguments: object) -> Value:

@@ -15,8 +15,8 @@ import numpy as np
 from .. import __version__
 from ..core.bundle import Bundle, load_bundle
 from ..core.config import flat_options, with_values
-from ..core.device import default_threads
 from ..core.errors import ConfigError, RobotVisionError
+from ..core.threads import network_threads
 from ..data.labels import Clock
 from . import output
 from .bootstrap import Interval, differences, verdict
@@ -128,7 +128,9 @@ def evaluate(bags: Sequence[Union[str, Path]], models: Sequence[str], options: E
     """
     if recordings is None:
         recordings = open_recordings(bags, options)
-    options = replace(options, deployment=with_values(options.deployment, {'threads': _threads(options)}))
+    # As the live node chooses them, and the same for all jobs: with another number results are rounded otherwise.
+    options = replace(options, deployment=with_values(
+        options.deployment, {'threads': network_threads(options.deployment.threads)}))
     bundles = {name: load_bundle(model) for name, model in zip(model_names(models), models)}
     cameras = sum(len(recording.topics) for recording in recordings)
     jobs = [Job(recording, tuple(models), tuple(bundles), options, _strip_every_ns(recording, cameras, options),
@@ -212,11 +214,6 @@ def model_names(models: Sequence[str]) -> List[str]:
     if repeated:
         raise ConfigError(f'--model: {sorted(repeated)[0]!r} is named more than once')
     return names
-
-
-def _threads(options: EvaluationOptions) -> int:
-    """As the live node chooses it; fixed here, since results of other numbers of threads are rounded otherwise."""
-    return options.deployment.threads or default_threads()
 
 
 def _strip_every_ns(recording: Recording, cameras: int, options: EvaluationOptions) -> int:

@@ -13,6 +13,7 @@ import torch
 from ..core.config import ClassifierConfig
 from ..core.errors import RobotVisionError
 from ..core.pipeline import Pipeline
+from ..core.threads import network_threads
 from ..core.types import Assessment, Frame
 from .feed import Batch
 
@@ -47,7 +48,7 @@ class Lanes:
     def __init__(self, pipelines: Mapping[str, Pipeline], deployment: ClassifierConfig):
         self._pipelines = list(pipelines.values())
         cores = len(os.sched_getaffinity(0))
-        threads = deployment.threads or max(1, cores - 1)
+        threads = network_threads(deployment.threads)
         alone = deployment.dropout_samples or any(
             pipeline.device.type != 'cpu' or not isinstance(pipeline.network, torch.nn.Module)
             for pipeline in self._pipelines)
