@@ -103,17 +103,25 @@ def test_the_next_batch_is_fetched_late_in_a_pass_and_not_after_it():
         assert fetched - begin >= 0.1
 
 
-def test_what_takes_longer_to_fetch_than_to_pass_is_fetched_at_once():
-    batches = Batches(3)
-    fetch = batches.fetch
+def test_what_takes_long_to_fetch_is_fetched_at_once():
+    moments = {}
+    batches = Batches(4, pass_s=0.2)
+    fetch, infer = batches.fetch, batches.infer
 
     def slow_fetch():
-        time.sleep(0.05)
+        moments.setdefault('fetch', []).append(time.perf_counter())
+        time.sleep(0.1)  # three times this is more than a pass
         return fetch()
-    overlap = Overlap(batches.infer, slow_fetch, batches.finish)
+
+    def timed_infer(number):
+        moments.setdefault('begin', []).append(time.perf_counter())
+        infer(number)
+    overlap = Overlap(timed_infer, slow_fetch, batches.finish)
     overlap.run(0)
     overlap.close()
-    assert ('finish', 2) in batches.notes
+    assert ('finish', 3) in batches.notes
+    for begin, fetched in zip(moments['begin'], moments['fetch']):
+        assert fetched - begin < 0.1
 
 
 def test_the_other_thread_computes_alone_and_without_gradients():
