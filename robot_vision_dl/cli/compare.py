@@ -33,6 +33,8 @@ def run(args: argparse.Namespace) -> int:
             raise ConfigError(f'--fail-if-worse {figure}: no such figure; {did_you_mean(figure, RATIOS)}')
     first, second = read_metrics(args.first), read_metrics(args.second)
     chosen = args.models or (None, None)
+    if len(chosen) != 2:
+        raise ConfigError(f'--models takes one model of each, so two names, got {len(chosen)}: {", ".join(chosen)}')
     a, b = model_of(first, args.first, chosen[0]), model_of(second, args.second, chosen[1])
     options = first['options']
     found = compare_models(first['models'][a], second['models'][b], options['draws'], options['seed'])

@@ -11,6 +11,7 @@ import importlib
 import sys
 from typing import List, Optional
 
+from .parser import Parser
 from .. import __version__
 from ..core.errors import RobotVisionError
 
@@ -40,6 +41,15 @@ def _overview() -> str:
             '\n\n`robot-vision COMMAND --help` explains a command, with examples.')
 
 
+def parser_of(name: str, command) -> argparse.ArgumentParser:
+    """The parser of the command ``name``, whose module is ``command``."""
+    parser = Parser(
+        prog=f'robot-vision {name}', description=command.HELP, epilog=getattr(command, 'EXAMPLES', None),
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    command.add_arguments(parser)
+    return parser
+
+
 def main(argv: Optional[List[str]] = None) -> int:
     """Run the command line ``argv`` (without the program's name) and return the exit code."""
     argv = sys.argv[1:] if argv is None else argv
@@ -54,10 +64,7 @@ def main(argv: Optional[List[str]] = None) -> int:
         print(f'robot-vision: no command {name!r}; there are {", ".join(COMMANDS)}', file=sys.stderr)
         return 2
     command = importlib.import_module(f'.{name.replace("-", "_")}', __package__)
-    parser = argparse.ArgumentParser(
-        prog=f'robot-vision {name}', description=command.HELP, epilog=getattr(command, 'EXAMPLES', None),
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    command.add_arguments(parser)
+    parser = parser_of(name, command)
     # What follows --ros-args belongs to rclpy.
     split = rest.index('--ros-args') if '--ros-args' in rest else len(rest)
     args = parser.parse_args(rest[:split], argparse.Namespace(ros_args=rest[split + 1:]))

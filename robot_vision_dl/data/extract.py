@@ -1,5 +1,4 @@
 """Frames of bags as picture files in one folder a label, with an index that says where each is from."""
-import csv
 import os
 import re
 from collections import Counter
@@ -8,6 +7,7 @@ from typing import Callable, Dict, NamedTuple, Optional, Union
 
 import cv2
 
+from ..core.csv_cells import csv_writer, safe_cell
 from ..core.errors import BagError
 from ..core.types import CompressedImage, ImageMessage, Picture
 from .labels import LabelledFrame
@@ -50,7 +50,7 @@ def extract(stream: FrameStream, out: Union[str, Path], form: str = 'jpg', most:
         out.mkdir(parents=True, exist_ok=True)
         partial = out / f'{INDEX}.partial'
         with open(partial, 'w', encoding='utf-8', newline='') as file:
-            index = csv.writer(file, lineterminator='\n')
+            index = csv_writer(file)
             index.writerow(INDEX_COLUMNS)
             for frame, picture, _, message in stream:
                 if most and counts[frame.label] >= most:
@@ -59,8 +59,9 @@ def extract(stream: FrameStream, out: Union[str, Path], form: str = 'jpg', most:
                 raw = _as_recorded(message, form)
                 unchanged += raw is not None
                 path.write_bytes(_encode(picture, form) if raw is None else raw)
-                index.writerow((path.relative_to(out), frame.label, frame.recording, frame.topic, frame.stamp_ns,
-                                frame.receive_ns, frame.track or '', frame.index))
+                texts = (str(path.relative_to(out)), frame.label, frame.recording, frame.topic)
+                index.writerow((*map(safe_cell, texts), frame.stamp_ns, frame.receive_ns,
+                                safe_cell(frame.track or ''), frame.index))
                 counts[frame.label] += 1
                 if progress is not None:
                     progress(sum(counts.values()))

@@ -7,6 +7,7 @@ from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple, Union
 import cv2
 import numpy as np
 
+from ..core.csv_cells import plain_cell
 from ..core.errors import BagError, ImageError
 from ..core.types import ColorOrder, Picture
 from .labels import check_label
@@ -74,7 +75,8 @@ def _read_index(path: Path) -> Dict[str, FolderPicture]:
     found = {}
     try:
         with open(path, encoding='utf-8', newline='') as file:
-            for row in csv.DictReader(file):
+            for cells in csv.DictReader(file):
+                row = {name: plain_cell(cell) if isinstance(cell, str) else cell for name, cell in cells.items()}
                 found[row['file']] = FolderPicture(path.parent / row['file'], check_label(row['label'], str(path)),
                                                    row['recording'], row['topic'], int(row['stamp_ns']),
                                                    row['track'] or None)

@@ -1,5 +1,4 @@
 """Files that appear all at once, or not at all."""
-import csv
 import json
 import os
 import shutil
@@ -9,6 +8,7 @@ from typing import Any, Dict, Iterator, Sequence, Union
 
 import numpy as np
 
+from ..core.csv_cells import csv_writer, safe_cell
 from ..core.errors import DataError
 from .table import OUTCOMES, FrameTable
 
@@ -71,25 +71,28 @@ def write_json(path: Path, content: Dict[str, Any]) -> None:
 COLUMNS = ('model', 'recording', 'topic', 'index', 'stamp_ns', 'receive_ns', 'label', 'track', 'outcome', 'decision',
            'trust', 'predicted', 'confidence', 'p_label', 'rank', 'entropy', 'ood_score', 'ood_p', 'set_size',
            'set_hit', 'fused_predicted', 'fused_confidence', 'fused_p_label', 'fused_rank')
-"""Of ``frames.csv``: one row a decided frame and model. Empty cells: there is no such number."""
+"""Of ``frames.csv``: one row a decided frame and model. Empty cells: there is no such number; names are
+written by :func:`safe_cell`."""
 
 
 def write_frames(path: Path, tables: Dict[str, FrameTable]) -> None:
     """All rows as CSV."""
     with open(path, 'w', encoding='utf-8', newline='') as file:
-        writer = csv.writer(file, lineterminator='\n')
+        writer = csv_writer(file)
         writer.writerow(COLUMNS)
         for model, table in tables.items():
             writer.writerows(_cells(model, table))
 
 
 def _cells(model: str, table: FrameTable) -> Iterator[Sequence[object]]:
-    names = table.class_names
+    names = [safe_cell(name) for name in table.class_names]
+    model, recordings = safe_cell(model), [safe_cell(name) for name in table.recordings]
+    topics, tracks = [safe_cell(name) for name in table.topics], [safe_cell(name) for name in table.tracks]
     for row in table.rows:
         r = dict(zip(row.dtype.names, row.item()))
         outcome = OUTCOMES[r['outcome']]
-        yield (model, table.recordings[r['recording']], table.topics[r['topic']], r['index'], r['stamp_ns'],
-               r['receive_ns'], table.label(r['target']), table.tracks[r['track']] if r['track'] >= 0 else '',
+        yield (model, recordings[r['recording']], topics[r['topic']], r['index'], r['stamp_ns'],
+               r['receive_ns'], safe_cell(table.label(r['target'])), tracks[r['track']] if r['track'] >= 0 else '',
                outcome.value, names[r['fused_predicted']] if outcome.value == 'accepted' else outcome.value,
                _text(r['trust']), names[r['predicted']], _text(r['confidence']), _text(r['p_target']),
                r['rank'] if r['rank'] >= 0 else '', _text(r['entropy']), _text(r['ood_score']), _text(r['ood_p']),

@@ -14,6 +14,7 @@ from robot_vision_dl.core.cdr import encode_compressed_image
 from robot_vision_dl.core.types import CompressedImage, Header
 from robot_vision_dl.data.bag_writer import ImageBagWriter
 from robot_vision_dl.data.bags import BagReader
+from robot_vision_dl.data.picture_folder import folder_pictures
 
 LABELS = [(0.0, 'cup'), (0.5, 'mug/big')]
 
@@ -192,3 +193,13 @@ def test_synth_replaces_only_when_told(tmp_path, capsys):
     assert main(command) == 2
     assert 'exists already' in capsys.readouterr().err
     assert main([*command, '--overwrite']) == 0
+
+
+def test_names_that_look_like_formulas_are_text_and_come_back(tmp_path):
+    bag = write_bag(tmp_path / 'run', 4, labels=[(0.0, '=1+1'), (0.2, '@mug')], jpeg=True)
+    assert main(['bag', 'extract', str(bag), '--out', str(tmp_path / 'out')]) == 0
+    rows = index_of(tmp_path / 'out')
+    assert {row['label'] for row in rows} == {"'=1+1", "'@mug"}
+    pictures = folder_pictures(tmp_path / 'out')
+    assert {picture.label for picture in pictures} == {'=1+1', '@mug'}
+    assert all(picture.path.is_file() and picture.stamp_ns for picture in pictures)

@@ -184,3 +184,12 @@ def test_live_with_every_frame_delivered_decides_as_the_bag_does(here, capsys, t
     assert metrics['live']['offline'] == metrics['live']['over_dds']
     assert metrics['models']['small']['decisions']['accepted'] > 0
     assert json.loads((tmp_path / 'out' / 'speed.json').read_text())['live_ms']['total']['n'] == 60
+
+
+@pytest.mark.parametrize('option,holds,fails', [('--fail-under', 'accuracy=0', 'nll=9'),
+                                                ('--fail-over', 'risk=1', 'ece=0')])
+def test_a_demand_counts_wherever_it_stands(here, capsys, tmp_path, option, holds, fails):
+    for number, demands in enumerate(((fails, holds), (holds, fails))):
+        options = [word for demand in demands for word in (option, demand)]
+        assert run(here, *options, out=tmp_path / str(number)) == 1
+        assert f'FAILED small: {fails.partition("=")[0]} is ' in capsys.readouterr().err

@@ -1,4 +1,6 @@
 """Bags through models: the same decisions however they are run, and the same bytes each time."""
+import csv
+
 import numpy as np
 import pytest
 from bag_samples import write_ros1
@@ -7,6 +9,7 @@ from labelled_samples import pattern
 
 from robot_vision_dl.core import cdr
 from robot_vision_dl.core.config import ClassifierConfig, with_values
+from robot_vision_dl.core.csv_cells import plain_cell
 from robot_vision_dl.core.errors import BagError, ConfigError, DataError, RobotVisionError
 from robot_vision_dl.core.intake import read_frame
 from robot_vision_dl.core.pipeline import Pipeline
@@ -233,3 +236,26 @@ def test_topics_are_chosen(model, tmp_path):
     np.testing.assert_array_equal(right['outcome'], one.tables['small']['outcome'])
     with pytest.raises(BagError, match="no image topic '/up'"):
         evaluate([tmp_path / 'bag'], [model], EvaluationOptions(labels=LabelConfig(('none',)), topics=('/up',)))
+
+
+def test_no_name_becomes_a_formula_and_each_comes_back(tmp_path):
+    names = ('=1+1', '@mug', '-bowl')
+    bag = labelled_bag(tmp_path / '+bag', 36, labels=False)
+    (bag / 'labels.csv').write_text('stamp,label,track\n0,=1+1,"=cmd|\'/c calc\'!A1"\n1.2,@mug,-2\n2.4,-bowl,\'3\n')
+    found = evaluate([bag], [str(small_model(tmp_path / '=model', class_names=names))], options())
+    found.save(tmp_path / 'out')
+    with open(tmp_path / 'out' / 'frames.csv', encoding='utf-8', newline='') as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 36
+    for row in rows:
+        for column, cell in row.items():
+            try:
+                float(cell)  # numbers stay numbers
+            except ValueError:
+                assert cell[:1] not in set('=+-@\t\r'), (column, cell)
+    plain = [{column: plain_cell(cell) for column, cell in row.items()} for row in rows]
+    assert {row['label'] for row in plain} == set(names) and {row['model'] for row in plain} == {'=model'}
+    assert {row['recording'] for row in plain} == {'+bag'}
+    assert {row['track'] for row in plain} == {"=cmd|'/c calc'!A1", '-2', "'3"}
+    assert {row['predicted'] for row in plain} <= set(names)
+    assert {row['decision'] for row in plain} <= {*names, 'uncertain', 'unknown'}

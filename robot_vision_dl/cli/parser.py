@@ -1,0 +1,27 @@
+"""The parser of every command: an option that takes several values and is given again takes the new ones as well."""
+import argparse
+
+
+class Parser(argparse.ArgumentParser):
+    """As argparse's, but no value that was given is ever dropped for one that comes later.
+
+    argparse keeps the last use of an option only, so of ``--fail-under a=.9 --fail-under b=.5`` the first demand would
+    be lost without a word. The rule is that of the parser and not of its options: one that is added later has it too.
+    Options of one value keep their last use, as everywhere.
+    """
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.register('action', None, AddUp)
+        self.register('action', 'store', AddUp)
+
+
+class AddUp(argparse.Action):
+    """Stores one value as argparse does, several (``nargs`` of ``+``, ``*`` or a number) beside the earlier ones."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        """Take over ``values``; the first ones replace the default."""
+        earlier = getattr(namespace, self.dest, None)
+        if isinstance(values, list) and isinstance(earlier, list) and earlier is not self.default:
+            values = earlier + values
+        setattr(namespace, self.dest, values)

@@ -1,0 +1,92 @@
+"""Options of every command: what is given twice adds up."""
+import argparse
+import importlib
+import sys
+
+import pytest
+
+from robot_vision_dl.cli.bench import MEASUREMENTS
+from robot_vision_dl.cli.main import COMMANDS, main, parser_of
+from robot_vision_dl.cli.parser import Parser
+
+
+def parsers_in(parser):
+    """The parser and those of its subcommands, with what leads to each."""
+    yield parser.prog, parser
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for sub in {id(sub): sub for sub in action.choices.values()}.values():
+                yield from parsers_in(sub)
+
+
+def every_parser(monkeypatch):
+    """Of every command, subcommand and measurement."""
+    for name in COMMANDS:
+        command = importlib.import_module(f'robot_vision_dl.cli.{name.replace("-", "_")}')
+        # A measurement's arguments are added only where it stands in the command line.
+        for measurement in MEASUREMENTS if name == 'bench' else ('',):
+            monkeypatch.setattr(sys, 'argv', ['robot-vision', name, measurement])
+            yield from parsers_in(parser_of(name, command))
+
+
+def takes_several(action):
+    return bool(action.option_strings) and (action.nargs in ('+', '*') or isinstance(action.nargs, int)
+                                            and action.nargs > 1)
+
+
+def test_every_option_of_several_values_adds_up(monkeypatch):
+    seen = []
+    for prog, parser in every_parser(monkeypatch):
+        assert isinstance(parser, Parser), prog
+        for action in parser._actions:
+            if not takes_several(action):
+                continue
+            # Of the right type, whatever that is, and told apart.
+            first, second = (list(action.choices or ())[:1], list(action.choices or ())[-1:]) if action.choices else (
+                (['2'], ['3']))
+            count = action.nargs if isinstance(action.nargs, int) else 1
+            namespace = argparse.Namespace(**{action.dest: action.default})
+            for values in (first, second):
+                texts = values * count
+                action(parser, namespace, [parser._get_value(action, text) for text in texts],
+                       action.option_strings[0])
+            held = getattr(namespace, action.dest)
+            seen.append((prog, action.option_strings[0]))
+            assert len(held) in (2, 2 * count), (prog, action.option_strings, held)
+            assert str(first[0]) in str(held) and str(second[0]) in str(held), (prog, action.option_strings, held)
+    names = {name for _, name in seen}
+    assert {'--fail-under', '--fail-over', '--fail-if-worse', '--set', '--labels', '--ignore', '--map', '--topics',
+            '--bags', '--reference', '--foreign', '--risk', '--remap', '--sizes', '--backend'} <= names
+    assert len(seen) >= 30
+
+
+def test_the_default_is_replaced_and_not_changed():
+    parser = Parser()
+    default = ['auto']
+    parser.add_argument('--labels', nargs='+', default=default)
+    group = parser.add_argument_group('more')
+    group.add_argument('--set', nargs='+', action='store')
+    group.add_argument('--one')
+    group.add_argument('bags', nargs='*')
+    sub = parser.parse_args([])
+    assert sub.labels == ['auto'] and sub.set is None and sub.bags == []
+    args = parser.parse_args(['a', 'b', '--labels', 'x', '--one', '1', '--labels', 'y', 'z', '--set', 'p', '--set', 'q',
+                              '--one', '2'])
+    assert (args.labels, args.set, args.one, args.bags) == (['x', 'y', 'z'], ['p', 'q'], '2', ['a', 'b'])
+    assert default == ['auto'] and parser.parse_args([]).labels == ['auto']
+
+
+def test_subcommands_have_the_rule_as_well():
+    parser = Parser()
+    sub = parser.add_subparsers().add_parser('sub')
+    sub.add_argument('--set', nargs='+', default=[])
+    assert parser.parse_args(['sub', '--set', 'a', '--set', 'b']).set == ['a', 'b']
+
+
+@pytest.mark.parametrize('models', [['--models', 'a', 'b', '--models', 'c', 'd']])
+def test_two_models_are_two(models, tmp_path, capsys):
+    from robot_vision_dl.evaluation.output import write_json
+    for name in ('a.json', 'b.json'):
+        write_json(tmp_path / name, {'schema_version': 1, 'models': {'a': {}}, 'options': {}})
+    assert main(['compare', str(tmp_path / 'a.json'), str(tmp_path / 'b.json'), *models]) == 2
+    assert '--models takes one model of each, so two names, got 4' in capsys.readouterr().err
