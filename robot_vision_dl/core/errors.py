@@ -1,4 +1,5 @@
 """The exception tree. A message says what happened, which value was received, and what to do."""
+import errno
 
 
 class RobotVisionError(Exception):
@@ -50,3 +51,23 @@ class BagError(RobotVisionError):
 
 class DataError(RobotVisionError):
     """Frames cannot be stored, or are not enough for what is asked of them."""
+
+
+class OutputError(RobotVisionError):
+    """A file or folder cannot be written: the disk is full, the folder read-only, or another writer has it."""
+
+
+_ABOUT_MACHINE = frozenset(
+    getattr(errno, name) for name in (
+        'ENOSPC', 'EDQUOT', 'EROFS', 'EACCES', 'EPERM', 'EMFILE', 'ENFILE', 'EIO', 'ENOMEM', 'EFBIG', 'EBUSY',
+        'ETXTBSY', 'ENODEV', 'ENXIO', 'ESTALE', 'ETIMEDOUT', 'EREMOTEIO', 'EHOSTDOWN', 'ENOTCONN', 'ENOLCK', 'EAGAIN')
+    if hasattr(errno, name))
+
+
+def is_about_machine(error: OSError) -> bool:
+    """Whether an error tells of the machine and not of the data.
+
+    A full disk, a quota, a read-only folder, a lack of permission, memory or file handles, a disk or network drive that
+    fails. What was being read or written may be sound: it is never to be called damaged, skipped or kept in part.
+    """
+    return error.errno in _ABOUT_MACHINE
