@@ -20,7 +20,7 @@ class Published(NamedTuple):
 
     def outcomes(self, abstain_cost: float, false_unknown_rate: float) -> 'Outcomes':
         """Which frames would be accepted, uncertain or unknown, each on its own."""
-        unknown = self.p_values < false_unknown_rate
+        unknown = self.p_values <= false_unknown_rate
         accepted = ~unknown & (self.probabilities.max(axis=1) >= 1 - abstain_cost)
         return Outcomes(accepted, ~unknown & ~accepted, unknown)
 

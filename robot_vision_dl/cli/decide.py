@@ -8,10 +8,12 @@ import numpy as np
 
 from ..core.bundle import Bundle, load_bundle
 from ..core.bundle_format import DESCRIPTION
+from ..core.config import DecisionConfig
 from ..core.errors import BundleError
 from ..core.network import Prediction
 from ..core.uncertainty.assess import Assessor
-from ..core.uncertainty.risk import RiskThreshold, threshold_for_risk
+from ..core.uncertainty.reach import deciding_rate, p_value_grid, trust_limits
+from ..core.uncertainty.risk import RiskThreshold, pictures_for_risk, threshold_for_risk
 from .labelled_outputs import LabelledOutputs, check_deployment, run_bundle
 
 HELP = 'find the threshold that holds a chosen risk on held-out data, and the coverage it costs'
@@ -53,12 +55,17 @@ def run(args: argparse.Namespace) -> int:
     print(f'{bundle.name}: {len(wrong)} held-out frames of known classes and {np.sum(outputs.labels < 0)} of none; '
           f'accuracy {1 - wrong[outputs.labels >= 0].mean():.4f} on the former')
     print(f'{"risk":>7} {"threshold":>10} {"abstain_cost":>13} {"coverage":>9} {"wrong":>8} {"at most":>8}')
+    decision = DecisionConfig(false_unknown_rate=args.false_unknown_rate)
+    for limit in trust_limits(bundle, decision):
+        print(f'note: {limit.sentence}')
     for risk, one in found.items():
         if one.accepted:
             print(f'{risk:7.4f} {one.threshold:10.4f} {1 - one.threshold:13.4f} {one.coverage:9.4f} {one.risk:8.4f} '
                   f'{one.bound:8.4f}')
         else:
-            print(f'{risk:7.4f}   no threshold holds it on these frames: they are too few, or too often wrong')
+            least = pictures_for_risk(risk, args.delta)
+            why = f'{len(wrong)} are too few, {least} are needed' if len(wrong) < least else 'they are too often wrong'
+            print(f'{risk:7.4f}   no threshold holds it on these frames: {why}')
     print(f'"at most": with probability {1 - args.delta:g}, on frames like these')
     if args.json:
         args.json.write_text(json.dumps({str(risk): asdict(one) for risk, one in found.items()}, indent=2) + '\n')
@@ -76,13 +83,14 @@ def confidences(bundle: Bundle, outputs: LabelledOutputs, false_unknown_rate: fl
     """
     import torch
     assessor = Assessor(bundle, torch.device('cpu'))
+    rate = deciding_rate(p_value_grid(bundle), false_unknown_rate)
     confidence, wrong = np.empty(len(outputs.labels)), np.empty(len(outputs.labels), bool)
     with torch.inference_mode():
         for begin in range(0, len(confidence), 256):
             part = slice(begin, begin + 256)
             prediction = Prediction(torch.from_numpy(outputs.logits[part]), torch.from_numpy(outputs.features[part]))
             for place, one in enumerate(assessor(prediction), begin):
-                unknown = one.ood is not None and (one.ood.p_value or 1.0) < false_unknown_rate
+                unknown = one.ood is not None and (one.ood.p_value or 1.0) < rate
                 confidence[place] = -1.0 if unknown else one.probabilities.max()
                 wrong[place] = one.probabilities.argmax() != outputs.labels[place]
     return confidence, wrong

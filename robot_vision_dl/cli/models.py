@@ -5,6 +5,7 @@ from typing import List
 from ..core.architectures import list_architectures
 from ..core.bundle import Bundle, list_bundles, load_bundle, verify_bundle
 from ..core.errors import BundleError
+from ..core.uncertainty.reach import trust_limits
 from .models_import import add_import_arguments, import_model
 
 HELP = 'list, show, verify and import model bundles'
@@ -86,6 +87,7 @@ def describe(bundle: Bundle) -> List[str]:
         lines.append(f'  unknown        {bundle.ood.method}, {n} calibration scores, smallest p-value '
                      f'{1 / (n + 1):.4f}')
     lines.append(f'  abstain cost   {bundle.abstain_cost:g}')
+    lines += [f'  caution        {limit.sentence.partition(": ")[2]}' for limit in trust_limits(bundle)]
     for title, values in (('metrics', bundle.metrics), ('provenance', bundle.provenance)):
         if values:
             lines += [f'  {title}'] + [f'    {key}: {value}' for key, value in values.items()]

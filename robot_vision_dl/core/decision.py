@@ -14,7 +14,8 @@ class Policy:
 
     Attributes:
         abstain_cost: of saying "uncertain", where a wrong label costs 1.
-        false_unknown_rate: epsilon in [0, 1]; 0 never says unknown.
+        false_unknown_rate: epsilon in [0, 1]; 0 never says unknown. Of a pipeline: that of
+            :func:`~.uncertainty.reach.deciding_rate`.
         hysteresis: what was accepted, or unknown, before needs so much less to stay so.
         costs: of each confusion, and thresholds; None: every wrong label costs 1.
     """
@@ -78,4 +79,4 @@ def decide(posterior: np.ndarray, class_names: Sequence[str], policy: Policy, oo
 def _why_unknown(ood: Optional[OodResult], probability: float, epsilon: float) -> str:
     if ood is None or ood.p_value is None or ood.p_value >= epsilon:
         return f'unlike anything in training a moment ago: unknown {short(probability)}'
-    return f'unlike anything in training: {ood.method} p = {ood.p_value:.3f}, below {epsilon:g}'
+    return f'unlike anything in training: {ood.method} p = {ood.p_value:.3f}, below {epsilon:.2g}'

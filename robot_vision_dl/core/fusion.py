@@ -144,7 +144,7 @@ class BayesFilter:
     def __init__(self, classes: int, config: FusionConfig, prior: Optional[np.ndarray] = None,
                  times: Optional[FusionTimes] = None):
         self.config = config
-        self._times = times if times is not None and times.change_slope is not None else None
+        self.times = times
         self._prior = prior
         self._start = np.full(classes, 1.0 / classes) if prior is None else prior.astype(np.float64)
         self._expected: Optional[np.ndarray] = None
@@ -161,6 +161,15 @@ class BayesFilter:
     @config.setter
     def config(self, config: FusionConfig) -> None:
         self._config = config.resolved()
+
+    @property
+    def times(self) -> Optional[FusionTimes]:
+        """What is known of the evidence for changes; may be replaced between frames, as with another model."""
+        return self._times
+
+    @times.setter
+    def times(self, times: Optional[FusionTimes]) -> None:
+        self._times = times if times is not None and times.change_slope is not None else None
 
     def reset(self) -> None:
         """Forget all frames; what is expected stays."""

@@ -19,7 +19,9 @@ from .preprocess import Preprocessor, visible_region
 from .threads import network_threads, on_a_thread
 from .types import Assessment, ColorOrder, Decision, Frame, Picture, Result
 from .uncertainty.assess import Assessor
+from .uncertainty.calibrate import FusionTimes
 from .uncertainty.dropout import DropoutSampler
+from .uncertainty.reach import Limit, deciding_rate, p_value_grid, trust_limits
 
 
 class Pipeline:
@@ -65,7 +67,17 @@ class Pipeline:
         if bundle.device not in (None, self.device.type):
             found.append(f'{bundle.name} was calibrated on {bundle.device} but runs on {self.device.type}: its '
                          'confidences may be off a little; `robot-vision calibrate` fits them to what runs')
-        return found
+        return found + [limit.sentence for limit in self.limits]
+
+    @property
+    def limits(self) -> List[Limit]:
+        """What the calibration cannot promise in this deployment; :attr:`warnings` has their sentences, too."""
+        return trust_limits(self.bundle, self._config.decision)
+
+    @property
+    def unknown_rate(self) -> float:
+        """A single frame is called unknown at a p-value below this; 0: none ever is. See :func:`deciding_rate`."""
+        return self._policy.false_unknown_rate
 
     @classmethod
     def load(cls, config: ClassifierConfig) -> 'Pipeline':
@@ -93,11 +105,16 @@ class Pipeline:
         """
         policy = self.policy(config)
         self._config, self._policy = config, policy
-        times = self.bundle.fusion or FALLBACK_TIMES
+        times = self._times
         self._fusion = config.fusion.resolved(times.correlation_time_s, times.change_time_s)
         self._groups = camera_groups(config.fusion.groups, config.cameras)
         for belief in self._filters.values():
-            belief.config = self._fusion
+            belief.config, belief.times = self._fusion, times
+
+    @property
+    def _times(self) -> FusionTimes:
+        """What the bundle knows of how frames change, or what is so in general."""
+        return self.bundle.fusion or FALLBACK_TIMES
 
     def policy(self, config: ClassifierConfig) -> Policy:
         """What acting and abstaining cost this model in a deployment."""
@@ -106,7 +123,8 @@ class Pipeline:
         cost = self.bundle.abstain_cost if wish.abstain_cost < 0 else wish.abstain_cost
         if costs is not None and costs.abstain is not None and wish.abstain_cost < 0:
             cost = costs.abstain
-        return Policy(cost, wish.false_unknown_rate, wish.hysteresis, costs)
+        rate = deciding_rate(p_value_grid(self.bundle), wish.false_unknown_rate, wish.smallest_reachable_rate)
+        return Policy(cost, rate, wish.hysteresis, costs)
 
     def expect(self, camera: str, named: Mapping[str, float]) -> None:
         """Take over a prior for what a camera sees, by class name; empty: nothing is expected any more.
@@ -229,12 +247,12 @@ class Pipeline:
         belief = self._filters.get(group)
         if belief is None:
             belief = self._filters[group] = BayesFilter(len(self.bundle.class_names), self._fusion,
-                                                        times=self.bundle.fusion or FALLBACK_TIMES)
+                                                        times=self._times)
         return belief, len(group)
 
     def _fuse_and_decide(self, frame: Frame, assessment: Assessment) -> Tuple[np.ndarray, float, Decision]:
         belief, cameras = self._belief_of(frame.camera)
-        epsilon = self._config.decision.false_unknown_rate
+        epsilon = self._policy.false_unknown_rate
         ood, unknown = assessment.ood, 0.0
         p_value = None if ood is None else ood.p_value
         if p_value is not None:

@@ -87,7 +87,7 @@ class Exactness:
         low, high = float(calibration.p_value(ood.score - reach)), float(calibration.p_value(ood.score + reach))
         if low != high:
             self._jumped_ns[result.frame.camera] = result.frame.time_ns
-        epsilon = self._config.decision.false_unknown_rate
+        epsilon = self._policy.false_unknown_rate
         return (low < epsilon) != (high < epsilon)
 
 

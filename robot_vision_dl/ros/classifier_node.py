@@ -229,6 +229,8 @@ class ClassifierNode(LifecycleNode):
         pipeline.configure(self.config)
         self._pipeline = pipeline
         self._publish_label_info()
+        for warning in pipeline.warnings:
+            self.get_logger().warning(warning)
         self.get_logger().info(f'now running {pipeline.bundle.name} ({len(pipeline.bundle.class_names)} classes)')
 
     def _publish_label_info(self) -> None:

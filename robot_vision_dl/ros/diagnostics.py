@@ -10,6 +10,7 @@ from ..core.account import RATE_LIMITED, REPLACED, Account
 from ..core.config import ClassifierConfig
 from ..core.engine import Engine
 from ..core.pipeline import Pipeline
+from ..core.uncertainty.reach import p_value_grid
 
 
 def resident_memory_mb() -> float:
@@ -84,6 +85,14 @@ class CameraHealth:
         return DiagnosticStatus.OK, f'{values["rate_out_hz"]:.1f} Hz decided'
 
 
+def trust_values(pipeline: Pipeline, config: ClassifierConfig) -> dict:
+    """At what rate unknown is wished for, and at what rate it can be said at all."""
+    grid = p_value_grid(pipeline.bundle)
+    return {'false_unknown_rate': config.decision.false_unknown_rate,
+            'smallest_false_unknown_rate': 'none' if grid is None else grid.smallest,
+            'can_say_unknown': pipeline.unknown_rate > 0}
+
+
 def model_status(node_name: str, state: str, pipeline: Pipeline, config: ClassifierConfig,
                  loading: str) -> DiagnosticStatus:
     """The node itself: lifecycle state, model, device and memory."""
@@ -100,6 +109,12 @@ def model_status(node_name: str, state: str, pipeline: Pipeline, config: Classif
         text = f'{state}: {pipeline.bundle.name} on {pipeline.device}'
         if not pipeline.bundle.calibrated:
             level, text = DiagnosticStatus.WARN, text + ', not calibrated: confidences are not probabilities'
+        values.update(trust_values(pipeline, config))
+        limits = pipeline.limits
+        values.update({f'cannot_promise_{limit.what}': limit.sentence for limit in limits})
+        unwanted = [limit.sentence for limit in limits if not limit.accepted]
+        if unwanted:
+            level, text = DiagnosticStatus.WARN, f'{text}; ' + '; '.join(unwanted)
     if loading:
         values['loading'] = loading
     return DiagnosticStatus(level=level, name=f'{node_name}: model', message=text, hardware_id='classifier',

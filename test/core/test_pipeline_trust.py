@@ -159,3 +159,44 @@ def test_logits_that_are_not_numbers_are_an_error(folder):
         pipeline.network.head.bias[0] = float('nan')
     with pytest.raises(RobotVisionError, match='gave logits that are not numbers at float32'):
         pipeline.process([frame()])
+
+
+def test_a_model_that_takes_over_brings_its_own_change_parameters(folder):
+    """Beliefs are carried over; how frames differ across a change is a matter of the model that sees them."""
+    bundle = load_bundle(folder)
+    config = ClassifierConfig(device='cpu')
+    old, new = FusionTimes(0.5, 7.0, 8.0, 2.5), FusionTimes(3.0, 2.0, -1.0, 0.5)
+    frames = [frame(i) for i in range(12)]
+    for before, after in ((old, new), (new, old), (old, None), (None, old), (old, FusionTimes(1.0, 2.0))):
+        first, second = (Pipeline(replace(bundle, fusion=times), config) for times in (before, after))
+        first.process(frames[:6])
+        belief = first._belief_of('camera')[0]._belief.copy()
+        second.adopt_beliefs(first)
+        np.testing.assert_array_equal(second._belief_of('camera')[0]._belief, belief)
+        found = [second.process([one])[0].posterior for one in frames[6:]]
+        # The same with a pipeline that had the new parameters, and the same belief, from the start.
+        third = Pipeline(replace(bundle, fusion=after), config)
+        third.process(frames[:6])
+        third._belief_of('camera')[0]._belief = belief
+        third._belief_of('camera')[0]._foreignness = first._belief_of('camera')[0]._foreignness
+        expected = [third.process([one])[0].posterior for one in frames[6:]]
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_unknown_that_cannot_be_said_is_warned_about_and_can_be_had_at_the_smallest_rate(folder):
+    bundle = load_bundle(folder)
+    few = replace(bundle, ood=replace(bundle.ood, scores=bundle.ood.scores[::14]))
+    n = len(few.ood.scores)
+    black = Picture(np.zeros((32, 32, 3), np.uint8), ColorOrder.RGB)
+    frames = [frame(i) for i in range(20)] + [replace(frame(i), picture=black) for i in range(20, 40)]
+    never = Pipeline(few, ClassifierConfig(device='cpu'))
+    assert len(never.warnings) == 1 and f'{n} calibration pictures' in never.warnings[0] and '99' in never.warnings[0]
+    assert never.unknown_rate == 0
+    assert not any(never.process([one])[0].decision.outcome is Outcome.UNKNOWN for one in frames)
+    allowed = ClassifierConfig(device='cpu', decision=DecisionConfig(smallest_reachable_rate=True))
+    sayer = Pipeline(few, allowed)
+    unknown = [sayer.process([one])[0].decision.outcome is Outcome.UNKNOWN for one in frames]
+    assert sum(unknown[:20]) <= 2 and all(unknown[28:])
+    assert 'smallest rate that can be reached' in sayer.warnings[0]
+    never.configure(allowed)  # a parameter may change while the node runs
+    assert never.unknown_rate == sayer.unknown_rate > 1 / (n + 1)

@@ -49,7 +49,7 @@ def threshold_for_risk(confidence: np.ndarray, wrong: np.ndarray, risk: float, d
     order = np.argsort(-np.asarray(confidence, np.float64), kind='stable')
     c, errors = np.asarray(confidence, np.float64)[order], np.cumsum(np.asarray(wrong, bool)[order])
     share = delta / _STARTS
-    least = ceil(log(share) / log(1 - risk))  # so many without an error prove it
+    least = pictures_for_risk(risk, delta)
     best: Optional[int] = None
     if least <= len(c):
         last_of_value = np.flatnonzero(np.append(np.diff(c) != 0, True))  # equal confidences go together
@@ -68,6 +68,11 @@ def threshold_for_risk(confidence: np.ndarray, wrong: np.ndarray, risk: float, d
     accepted, failed = best + 1, int(errors[best])
     return RiskThreshold(float(c[best]), accepted / len(c), failed / accepted, upper_limit(failed, accepted, share),
                          accepted, len(c))
+
+
+def pictures_for_risk(risk: float, delta: float = 0.1) -> int:
+    """The fewest frames that can prove an error rate of at most ``risk`` with probability 1 - delta: all right."""
+    return ceil(log(delta / _STARTS) / log(1 - risk))
 
 
 def upper_limit(errors: int, n: int, delta: float) -> float:

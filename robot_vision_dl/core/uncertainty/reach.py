@@ -1,0 +1,191 @@
+"""What n calibration pictures can promise: thresholds taken from few samples have a resolution.
+
+A conformal p-value of n pictures is a multiple of 1/(n+1), so what is to be called unknown at most at the rate r needs
+1/(n+1) <= r, which is n >= 1/r - 1; a conformal set at the error rate alpha the same with alpha. Below that the
+threshold lies beyond everything, and nothing is ever called unknown, or every class is in every set: nothing breaks,
+and nobody sees it. What cannot be reached is said here, a sentence each, for all who show it.
+"""
+from math import ceil, floor
+from typing import TYPE_CHECKING, Any, List, Mapping, NamedTuple, Optional, Sequence
+
+from ..config import DecisionConfig
+from .temperature import MAX_TEMPERATURE, MIN_TEMPERATURE
+
+if TYPE_CHECKING:
+    from ..bundle import Bundle
+
+MIN_PICTURES = 20  # of a calibration
+MIN_PER_CLASS = 5  # with fewer, a class has no say in a temperature, and no threshold of its own
+_ROUNDING = 1e-9  # .29 * 100 must count as 29
+_NO_THRESHOLD = 1e9  # of conformal.py
+
+
+class Limit(NamedTuple):
+    """Something that a model's calibration cannot do.
+
+    Attributes:
+        what: ``unknown``, ``conformal``, ``classes`` or ``probabilities``.
+        sentence: what does not hold, why, and the remedy.
+        have, needed: calibration pictures; None where their number is not known, or not the reason.
+        accepted: the deployment has chosen to live with it.
+    """
+
+    what: str
+    sentence: str
+    have: Optional[int] = None
+    needed: Optional[int] = None
+    accepted: bool = False
+
+
+class Grid(NamedTuple):
+    """The values that p-values can take: from ``smallest`` on in steps of ``step``, in (0, 1]."""
+
+    smallest: float
+    step: float
+
+
+def smallest_rate(pictures: int) -> float:
+    """1/(n+1), the smallest p-value that n calibration pictures can give (Bates et al. 2023, equation 2)."""
+    return 1 / (pictures + 1)
+
+
+def pictures_for_rate(rate: float) -> int:
+    """The fewest calibration pictures with which a p-value can be at most ``rate``, in (0, 1]: 99 for .01.
+
+    Conformal sets at the error rate ``rate`` need as many to leave out any class.
+    """
+    return max(ceil(1 / rate - _ROUNDING) - 1, 1)
+
+
+def p_value_grid(bundle: 'Bundle') -> Optional[Grid]:
+    """The p-values that a model can give; None: it gives none."""
+    if bundle.members:
+        scores = [None if member.ood is None else member.ood.scores for member in bundle.members]
+        if any(one is None for one in scores):
+            return None
+        # Twice the mean of the members' p-values.
+        parts = [2 * smallest_rate(len(one)) / len(scores) for one in scores]
+        return Grid(min(sum(parts), 1.0), min(parts))
+    if bundle.ood is None or bundle.ood.scores is None:
+        return None
+    rate = smallest_rate(len(bundle.ood.scores))
+    return Grid(rate, rate)
+
+
+def deciding_rate(grid: Optional[Grid], wanted: float, take_smallest: bool = False) -> float:
+    """The rate to decide by: between the largest p-value that is at most ``wanted`` and the next one; 0: never.
+
+    A single frame is unknown at p < this exactly if p <= wanted. Between two values, since the evidence of a stream,
+    an average, comes near that of its frames but never to it: with a threshold at the smallest p-value itself, no
+    foreign thing that follows a known one would ever be called unknown.
+
+    Args:
+        grid: of the model.
+        wanted: rate of false unknowns; 0: never say unknown.
+        take_smallest: where the grid begins above ``wanted``, take its first value instead.
+    """
+    if grid is None or wanted <= 0:
+        return 0.0
+    if grid.smallest > wanted * (1 + _ROUNDING):
+        return min(grid.smallest + grid.step / 2, 1.0) if take_smallest else 0.0
+    return min((floor(wanted / grid.step + _ROUNDING) + 0.5) * grid.step, 1.0)
+
+
+def trust_limits(bundle: 'Bundle', decision: Optional[DecisionConfig] = None) -> List[Limit]:
+    """What the calibration of a model cannot promise in a deployment; empty for one that holds.
+
+    Args:
+        decision: of the deployment; None: the defaults.
+    """
+    if not bundle.calibrated:
+        return []  # which is said elsewhere, and is worse
+    found = [_unknown_limit(bundle, decision or DecisionConfig())]
+    for one in bundle.members or (bundle,):
+        figures = one.metrics.get('calibration', one.metrics)
+        figures = figures if isinstance(figures, Mapping) else {}
+        found += [_conformal_limit(one, figures), _class_limit(one, figures), _likelihood_limit(one, figures)]
+    return [limit for limit in found if limit is not None]
+
+
+def _unknown_limit(bundle: 'Bundle', decision: DecisionConfig) -> Optional[Limit]:
+    rate = decision.false_unknown_rate
+    grid = p_value_grid(bundle)
+    if rate <= 0:
+        return None
+    if grid is None:
+        return Limit('unknown', f'{bundle.name}: nothing is called unknown: it has no score of foreignness with '
+                     'calibration pictures; `robot-vision calibrate` adds one')
+    if grid.smallest <= rate * (1 + _ROUNDING):
+        return None
+    n = min(len(one.ood.scores) for one in bundle.members or (bundle,))
+    needed = pictures_for_rate(rate / 2 if bundle.members else rate)
+    known = f'{n} calibration pictures give no p-value below {grid.smallest:.4f}; {needed} are needed'
+    if decision.smallest_reachable_rate:
+        return Limit('unknown', f'{bundle.name}: unknown is said at the smallest rate that can be reached, '
+                     f'{grid.smallest:.4f} of the frames of known classes, instead of decision.false_unknown_rate '
+                     f'{rate:g}: {known}', n, needed, accepted=True)
+    return Limit('unknown', f'{bundle.name}: nothing can be called unknown at decision.false_unknown_rate {rate:g}: '
+                 f'{known}. Calibrate on more pictures (`robot-vision calibrate`), or accept {grid.smallest:.4f} by '
+                 'decision.smallest_reachable_rate: true', n, needed)
+
+
+def _conformal_limit(bundle: 'Bundle', figures: Mapping[str, Any]) -> Optional[Limit]:
+    sets = bundle.conformal
+    if sets is None:
+        return None
+    beyond = [index for index, limit in enumerate(sets.thresholds)
+              if limit >= (1.0 if sets.method == 'lac' else _NO_THRESHOLD)]
+    if not beyond:
+        return None
+    needed = pictures_for_rate(sets.alpha)
+    have = figures.get('pictures') if type(figures.get('pictures')) is int else None
+    if sets.method == 'per_class':
+        names = _some([bundle.class_names[index] for index in beyond if index < len(bundle.class_names)])
+        return Limit('conformal', f'{bundle.name}: its sets at error rate {sets.alpha:g} always hold {names}: a class '
+                     f'needs {needed} calibration pictures for a threshold of its own', None, needed)
+    if sets.method == 'raps':
+        needed += (needed - 1) // 4  # a fifth chooses the penalty
+    if have is not None and have >= needed:
+        return None  # wide for another reason: the network is often as wrong as can be
+    count = f'{have} calibration pictures are too few' if have is not None else 'there were too few pictures'
+    return Limit('conformal', f'{bundle.name}: its sets at error rate {sets.alpha:g} hold every class: {count}, '
+                 f'{needed} are needed', have, needed)
+
+
+def _class_limit(bundle: 'Bundle', figures: Mapping[str, Any]) -> Optional[Limit]:
+    counts = figures.get('pictures_by_class')
+    if not isinstance(counts, Sequence) or len(counts) != len(bundle.class_names):
+        return None
+    sentence = few_of_a_class(bundle.class_names, counts)
+    return sentence and Limit('classes', f'{bundle.name}: {sentence}', min(counts), MIN_PER_CLASS)
+
+
+def few_of_a_class(class_names: Sequence[str], counts: Sequence[int]) -> Optional[str]:
+    """A sentence about the classes with too few calibration pictures; None: there are none."""
+    few = [f'{name} ({count})' for name, count in zip(class_names, counts) if count < MIN_PER_CLASS]
+    if not few:
+        return None
+    return (f'few or no calibration pictures of {_some(few)}: what is said of their probabilities rests on the other '
+            f'classes; {MIN_PER_CLASS} of each are needed')
+
+
+def _likelihood_limit(bundle: 'Bundle', figures: Mapping[str, Any]) -> Optional[Limit]:
+    """Bundles that were calibrated without a check are still about."""
+    plain, scaled, pictures = (figures.get(name) for name in ('nll_plain', 'nll', 'pictures'))
+    if bundle.laplace is not None and bundle.laplace.gives_probabilities:
+        scaled = figures.get('nll_laplace', scaled)
+    have = pictures if type(pictures) is int else None
+    on = f' on {have} pictures' if have is not None else ''
+    if all(type(value) in (int, float) for value in (plain, scaled)) and scaled > plain + 5e-4:
+        return Limit('probabilities', f'{bundle.name}: its calibration made its probabilities worse, by '
+                     f'cross-validation{on} a negative log-likelihood of {plain:.4f} became {scaled:.4f}; '
+                     '`robot-vision calibrate` fits it again', have, MIN_PICTURES)
+    if bundle.vector is None and not MIN_TEMPERATURE * 1.01 < bundle.temperature < MAX_TEMPERATURE * 0.99:
+        return Limit('probabilities', f'{bundle.name}: its temperature {bundle.temperature:.3g} lies at the end of the '
+                     f'range, so the calibration pictures{on} did not determine it; `robot-vision calibrate` fits it '
+                     'again', have, MIN_PICTURES)
+    return None
+
+
+def _some(names: Sequence[str], most: int = 8) -> str:
+    return ', '.join(names[:most]) + (f' and {len(names) - most} more' if len(names) > most else '')

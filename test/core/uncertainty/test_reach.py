@@ -1,0 +1,138 @@
+"""What few calibration pictures cannot promise is counted rightly, and said."""
+from dataclasses import replace
+from types import MappingProxyType
+
+import numpy as np
+import pytest
+
+from robot_vision_dl.core.architectures import Architecture
+from robot_vision_dl.core.bundle import Bundle
+from robot_vision_dl.core.config import DecisionConfig
+from robot_vision_dl.core.preprocess import Preprocessing
+from robot_vision_dl.core.uncertainty.conformal import fit_conformal
+from robot_vision_dl.core.uncertainty.evalue import Foreignness
+from robot_vision_dl.core.uncertainty.ood import OodCalibration
+from robot_vision_dl.core.uncertainty.reach import (
+    Grid, deciding_rate, p_value_grid, pictures_for_rate, smallest_rate, trust_limits,
+)
+from robot_vision_dl.core.uncertainty.risk import pictures_for_risk, threshold_for_risk
+
+NAMES = ('fist', 'one', 'palm', 'stop', 'thumb')
+MS = 1_000_000
+
+
+def bundle(n=22, alpha=0.1, **changes):
+    rng = np.random.default_rng(0)
+    p, labels = rng.dirichlet(np.ones(5), n), rng.integers(5, size=n)
+    return replace(Bundle(
+        'hands', 'hands', None, '0', Architecture('lenet5', 5), NAMES, Preprocessing(resize=32, crop=(32, 32)),
+        temperature=1.2, precision='float32', conformal=fit_conformal(p, labels, alpha),
+        ood=OodCalibration('energy', rng.normal(size=n).astype(np.float32)),
+        metrics=MappingProxyType({'calibration': {'pictures': n, 'nll_plain': 0.5, 'nll': 0.4}})), **changes)
+
+
+@pytest.mark.parametrize('rate', [1.0, 0.5, 0.29, 0.1, 0.05, 0.03, 0.01, 0.001, 1 / 3, 1 / 7])
+def test_so_many_pictures_reach_a_rate_and_one_less_does_not(rate):
+    n = pictures_for_rate(rate)
+    assert smallest_rate(n) <= rate * (1 + 1e-12)
+    assert n == 1 or smallest_rate(n - 1) > rate
+    for count, reached in ((n, True), (n - 1, rate == 1)):
+        found = deciding_rate(Grid(1 / (count + 1), 1 / (count + 1)), rate)
+        assert (found > 0) is reached
+
+
+@pytest.mark.parametrize('n', [1, 22, 99, 100, 500])
+@pytest.mark.parametrize('wanted', [0.001, 0.01, 0.05, 0.3])
+@pytest.mark.parametrize('take_smallest', [False, True])
+def test_the_rate_decided_by_calls_exactly_the_p_values_up_to_the_one_wanted_unknown(n, wanted, take_smallest):
+    values = np.arange(1, n + 2) / (n + 1)
+    called = values < deciding_rate(Grid(1 / (n + 1), 1 / (n + 1)), wanted, take_smallest)
+    expected = values <= wanted
+    if take_smallest and not expected.any():
+        expected = values <= 1 / (n + 1)
+    assert called.tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize('n, wanted', [(22, 0.01), (99, 0.01), (9, 0.1)])
+def test_a_foreign_thing_after_a_known_one_becomes_unknown_with_the_fewest_pictures(n, wanted):
+    """The evidence is an average: a threshold at the smallest p-value itself would never be passed."""
+    state, rate = Foreignness(), deciding_rate(Grid(1 / (n + 1), 1 / (n + 1)), wanted, take_smallest=True)
+    for i in range(30):
+        state.update(0.6, i * 33 * MS, 0.1)
+    found = []
+    for i in range(30, 60):
+        state.update(1 / (n + 1), i * 33 * MS, 0.1)
+        found.append(state.probability(rate) > 0.5)
+    assert 0 < found.index(True) < 15 and all(found[found.index(True):])
+    exact = Foreignness()
+    for i in range(60):
+        exact.update(0.6 if i < 30 else 1 / (n + 1), i * 33 * MS, 0.1)
+    assert exact.probability(1 / (n + 1)) < 0.5
+
+
+def test_unknown_that_cannot_be_said_is_said_with_what_is_needed():
+    limit, = trust_limits(bundle(22))
+    assert (limit.what, limit.have, limit.needed, limit.accepted) == ('unknown', 22, 99, False)
+    assert 'nothing can be called unknown at decision.false_unknown_rate 0.01' in limit.sentence
+    assert '22 calibration pictures' in limit.sentence and '0.0435' in limit.sentence and '99 are' in limit.sentence
+    assert 'smallest_reachable_rate' in limit.sentence
+    allowed, = trust_limits(bundle(22), DecisionConfig(smallest_reachable_rate=True))
+    assert allowed.accepted and 'smallest rate that can be reached, 0.0435' in allowed.sentence
+    assert trust_limits(bundle(98)) and not trust_limits(bundle(99))
+    assert not trust_limits(bundle(22), DecisionConfig(false_unknown_rate=0.0))
+    assert not trust_limits(bundle(22), DecisionConfig(false_unknown_rate=0.05))
+    assert 'no score of foreignness' in trust_limits(bundle(500, ood=None))[0].sentence
+
+
+def test_members_of_an_ensemble_are_counted_together():
+    """Twice the mean of p-values: with 99 pictures each it is .02 at least."""
+    members = (bundle(99), bundle(99))
+    both = bundle(ood=None, conformal=None, members=members, temperature=1.0)
+    assert p_value_grid(both) == pytest.approx((0.02, 0.01))
+    limit, = trust_limits(both)
+    assert limit.needed == 199
+    assert not trust_limits(replace(both, members=(bundle(199), bundle(199))))
+    assert p_value_grid(replace(both, members=(bundle(99), bundle(99, ood=None)))) is None
+
+
+@pytest.mark.parametrize('method, n, needed', [('lac', 8, 9), ('aps', 8, 9), ('raps', 10, 11)])
+def test_sets_that_hold_every_class_for_want_of_pictures_are_said(method, n, needed):
+    def fitted(count):
+        rng = np.random.default_rng(1)
+        p = rng.dirichlet(np.ones(5), count)
+        figures = {'pictures': count, 'nll_plain': 1.0, 'nll': 1.0}
+        return bundle(500, conformal=fit_conformal(p, rng.integers(5, size=count), 0.1, method),
+                      metrics=MappingProxyType(figures))
+    limit, = trust_limits(fitted(n))
+    assert (limit.what, limit.have, limit.needed) == ('conformal', n, needed)
+    assert 'hold every class' in limit.sentence
+    assert not trust_limits(fitted(needed))
+
+
+def test_classes_without_a_threshold_of_their_own_and_with_few_pictures_are_named():
+    rng = np.random.default_rng(2)
+    labels = np.array([0] * 40 + [1] * 40 + [2] * 40 + [3] * 4)
+    figures = {'pictures': 124, 'nll_plain': 1.0, 'nll': 1.0, 'pictures_by_class': [40, 40, 40, 4, 0]}
+    found = trust_limits(bundle(124, conformal=fit_conformal(rng.dirichlet(np.ones(5), 124), labels, 0.1, 'per_class'),
+                                metrics=MappingProxyType(figures)))
+    assert [limit.what for limit in found] == ['conformal', 'classes']
+    assert 'stop, thumb' in found[0].sentence and found[0].needed == 9
+    assert 'stop (4), thumb (0)' in found[1].sentence and 'fist' not in found[1].sentence
+
+
+def test_a_bundle_whose_calibration_made_it_worse_is_found_out():
+    """As it was made before: five classes, 22 frames, temperature .05."""
+    figures = {'calibration': {'pictures': 22, 'nll_plain': 0.11, 'nll': 1.70}}
+    sentences = [limit.sentence for limit in trust_limits(bundle(22, temperature=0.05,
+                                                                 metrics=MappingProxyType(figures)))]
+    assert any('0.1100 became 1.7000' in one and 'calibrate' in one for one in sentences)
+    assert any('end of the range' in limit.sentence for limit in trust_limits(bundle(200, temperature=0.05)))
+    assert not trust_limits(bundle(200))
+
+
+def test_a_risk_needs_so_many_frames_that_are_all_right():
+    for risk in (0.01, 0.05, 0.2):
+        n = pictures_for_risk(risk)
+        confidence, wrong = np.linspace(1, 0.5, n), np.zeros(n, bool)
+        assert threshold_for_risk(confidence, wrong, risk).accepted == n
+        assert not threshold_for_risk(confidence[1:], wrong[1:], risk).accepted
