@@ -44,6 +44,7 @@ def run(args: argparse.Namespace) -> int:
 def measure(args: argparse.Namespace) -> Dict[str, Any]:
     """All figures of the report."""
     from ..cli.labelled_outputs import PictureRunner
+    from ..cli.told import to_stderr
     from ..core.bundle import load_bundle
     from ..core.config import DecisionConfig
     from ..core.errors import DataError
@@ -54,7 +55,7 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
     from .published import published
     bundle = load_bundle(args.bundle)
     labels = {name: index for index, name in enumerate(bundle.class_names)}
-    found = [one for one in folder_pictures(args.data) if one.label in labels]
+    found = [one for one in folder_pictures(args.data, to_stderr) if one.label in labels]
     if not found:
         raise DataError(f'{args.data}: holds no picture of a class of {bundle.name}')
     found = [found[i] for i in np.unique(np.linspace(0, len(found) - 1, min(args.most, len(found))).astype(int))]

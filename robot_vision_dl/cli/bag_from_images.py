@@ -43,6 +43,7 @@ def run(args: argparse.Namespace) -> int:
     from ..data.bag_writer import remove_bag
     from ..data.from_images import write_pictures
     from ..data.picture_folder import each_class, folder_pictures
+    from .told import to_stderr
     if not 0 < args.rate <= 1000:
         raise BagError(f'--rate: must be more than 0 and at most 1000, got {args.rate:g}')
     if not 1 <= args.quality <= 100:
@@ -51,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
         raise BagError(f'--max: must be at least 0, got {args.max}')
     if args.width is not None and not 1 <= args.width <= 16384:
         raise BagError(f'--width: must be 1 to 16384, got {args.width}')
-    by_class = dict(each_class(folder_pictures(args.folder)))
+    by_class = dict(each_class(folder_pictures(args.folder, to_stderr)))
     pictures = [picture for group in by_class.values() for picture in group[:args.max or None]]
     if args.shuffle:
         Random(args.seed).shuffle(pictures)

@@ -45,6 +45,7 @@ def run(args: argparse.Namespace) -> int:
     from ..core.errors import ConfigError
     from ..data.bag_writer import remove_bag
     from ..data.synth import SynthConfig, plan_recordings, write_recording
+    from .told import to_stderr
     width, _, height = args.size.partition('x')
     if not (width.isdigit() and height.isdigit()):
         raise ConfigError(f'--size: must be WxH, such as 320x240, got {args.size!r}')
@@ -52,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
         args.recordings, args.tracks_per_recording, args.seconds_per_track, args.rate, int(width), int(height),
         args.motion, args.quality, args.topic, args.label_type, args.seed)
     out = Path(args.out)
-    plan = plan_recordings(args.folder, config)
+    plan = plan_recordings(args.folder, config, to_stderr)
     for recording in plan:
         if args.overwrite and (out / recording.name).exists():
             remove_bag(out / recording.name)

@@ -1,7 +1,6 @@
 """What a bundle's network says of labelled pictures or bags, at the precision and on the device that will run."""
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Dict, List, Sequence, Tuple
 
 import numpy as np
@@ -17,9 +16,10 @@ from ..core.types import Picture
 from ..core.uncertainty.degenerate import degenerate_pictures
 from ..data.cache import CacheConfig
 from ..data.dataset import NO_CLASS, EvalTransform, FrameDataset
-from ..data.picture_folder import SUFFIXES, read_picture
+from ..data.picture_folder import SUFFIXES, all_pictures, read_picture
 from ..data.prepare import DataConfig, prepare
 from ..data.selection import SelectionConfig
+from .told import to_stderr
 
 _BATCH = 32
 
@@ -83,6 +83,8 @@ def run_bundle(bundle: Bundle, data: Sequence[str], *, device: str = 'auto', pre
     config = DataConfig(bags=tuple(data), class_names=bundle.class_names, cache=CacheConfig(folder=cache),
                         selection=SelectionConfig(every_s=every_s, duplicate_distance=-1))
     store = prepare(config, preprocessing, _progress('frames read'))
+    for sentence in (*store.label_report.notes, *store.label_report.problems, *store.selection_report.problems):
+        to_stderr(sentence)
     dataset = FrameDataset(store, range(len(store)), bundle.class_names, EvalTransform(preprocessing))
     if not (dataset.targets != NO_CLASS).any():
         raise DataError(f'no frame of {", ".join(data)} is labelled with a class of {bundle.name}')
@@ -110,7 +112,7 @@ def picture_outputs(bundle: Bundle, folder: str, *, device: str = 'auto', precis
     Raises:
         DataError: there are none.
     """
-    paths = [path for path in sorted(Path(folder).expanduser().rglob('*')) if path.suffix.lower() in SUFFIXES]
+    paths = all_pictures(folder, to_stderr)
     if not paths:
         raise DataError(f'{folder}: holds no picture ({", ".join(SUFFIXES)})')
     run = PictureRunner(bundle, device, precision)

@@ -1,13 +1,14 @@
 """``robot-vision models import``: a file of weights -> a bundle, calibrated if labelled pictures are given."""
 import argparse
-import csv
 import hashlib
 import json
+import re
 import shlex
 import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
@@ -22,12 +23,16 @@ from ..core.model_card import render_card
 from ..core.network import Network, build_network
 from ..core.preprocess import Preprocessing, Preprocessor
 from ..core.share import share_directory
-from ..core.types import ColorOrder, Picture
+from ..core.text_file import read_text, table_rows
+from ..core.types import UNKNOWN, ColorOrder, Picture
 from ..core.uncertainty.calibrate import calibrate
 from ..core.uncertainty.ood import OOD_METHODS
 from ..core.weights import torchvision_weights
+from ..data.folders import Tell, shown
+from ..data.labels import IGNORE, check_label
+from ..data.picture_folder import folder_pictures
+from .told import to_stderr
 
-PICTURE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp')
 _BATCH = 16
 # Options of the recorded command, with the defaults that are not worth recording.
 _OPTIONS = {
@@ -87,7 +92,7 @@ def import_model(args: argparse.Namespace) -> Bundle:
     if preprocessing.channels != args.in_channels:
         raise ConfigError(f'--mean and --std are for {preprocessing.channels} channel(s), but --in-channels is '
                           f'{args.in_channels}')
-    notes = Path(args.note).read_text(encoding='utf-8') if args.note else ''
+    notes = read_text(args.note) if args.note else ''
     provenance: Dict[str, str] = {'command': command_line(args), 'weights_sha256': hash_file(Path(args.file))}
     if args.source:
         provenance['source'] = args.source
@@ -113,48 +118,74 @@ def read_class_names(classes: str, architecture: str) -> List[str]:
     """Class names from a file, or those of torchvision's weights for ``imagenet``."""
     if classes == 'imagenet':
         return list(torchvision_facts(architecture, torchvision_weights(architecture))[0])
+    text = read_text(classes, BundleError)
     try:
-        text = Path(classes).read_text(encoding='utf-8')
         names = json.loads(text) if classes.endswith('.json') else [s.strip() for s in text.splitlines() if s.strip()]
         check_class_names(names)
-    except (OSError, ValueError, BundleError) as error:
+    except (ValueError, RecursionError, BundleError) as error:
         raise BundleError(f'{classes}: cannot be used as class names: {error}') from error
     return names
 
 
-def labelled_pictures(path: Path, class_names: Sequence[str], root: Optional[Path] = None) -> List[Tuple[Path, int]]:
+def labelled_pictures(path: Path, class_names: Sequence[str], root: Optional[Path] = None,
+                      tell: Tell = to_stderr) -> List[Tuple[Path, int]]:
     """(file, class index) of every picture of a folder ``<class>/*`` or of a CSV ``file,label``, in a fixed order.
+
+    Pictures labelled ``unknown`` or ``ignore`` are left out.
+
+    Args:
+        root: what files of a CSV are relative to; None: its folder.
+        tell: takes sentences about what is left out.
 
     Raises:
         BundleError: the folder or file is missing or empty, or a label is not a class.
+        BagError: a folder is not one of pictures by class.
     """
     index = {name: i for i, name in enumerate(class_names)}
+    left_out: Counter = Counter()
 
-    def class_of(label: str, where: str) -> int:
+    def class_of(label: str, where: str) -> Optional[int]:
         if label in index:
             return index[label]
-        if label.isdigit() and int(label) < len(class_names):
+        if re.fullmatch('[0-9]{1,9}', label) and int(label) < len(class_names):
             return int(label)
-        raise BundleError(f'{where}: {label!r} is not a class of the model{did_you_mean(label, list(class_names))}')
+        if label in (UNKNOWN, IGNORE):
+            left_out[label] += 1
+            return None
+        raise BundleError(f'{where}: {label!r:.80} is not a class of the model{did_you_mean(label, list(class_names))}')
 
     if path.is_dir():
-        found = [(file, class_of(folder.name, str(folder)))
-                 for folder in sorted(path.iterdir()) if folder.is_dir()
-                 for file in sorted(folder.iterdir()) if file.suffix.lower() in PICTURE_SUFFIXES]
+        found = [(picture.path, class_of(picture.label, shown(picture.path.parent)))
+                 for picture in folder_pictures(path, tell)]
     else:
-        try:
-            with open(path, newline='', encoding='utf-8') as file:
-                rows = csv.DictReader(file)
-                if set(rows.fieldnames or ()) != {'file', 'label'}:
-                    raise BundleError(f'{path}: the first line must be file,label, got {rows.fieldnames}')
-                found = [((root or path.parent) / row['file'], class_of(row['label'], f'{path}:{number}'))
-                         for number, row in enumerate(rows, start=2)]
-        except OSError as error:
-            raise BundleError(f'{path}: cannot be read ({error.strerror}); expected a folder with a folder a class, or '
-                              'a CSV with the columns file,label') from error
+        found = [((root or path.parent) / file, class_of(label, where)) for file, label, where in _table(path)]
+    for label, count in left_out.items():
+        tell(f'{shown(path)}: left out {count} labelled {label!r}; `robot-vision calibrate` uses unknown ones')
+    found = [(file, number) for file, number in found if number is not None]
     if not found:
         raise BundleError(f'{path}: holds no labelled picture')
     return found
+
+
+def _table(path: Path) -> Iterator[Tuple[str, str, str]]:
+    """File, label and place of each row."""
+    if not path.exists():
+        raise BundleError(f'{path}: cannot be read (there is no such file); expected a folder with a folder a class, '
+                          'or a CSV with the columns file,label')
+    rows = table_rows(read_text(path, BundleError), str(path), BundleError)
+    head = next(rows, None)
+    if head is None or not {'file', 'label'} <= {name.lower() for name in head.cells}:
+        raise BundleError(f'{path}: the first line must be file,label, got {head and head.cells!r:.80}')
+    columns = [name.lower() for name in head.cells]
+    for row in rows:
+        where = f'{path}:{row.line}'
+        if len(row.cells) != len(columns):
+            raise BundleError(f'{where}: {len(row.cells)} cell(s) where {len(columns)} are needed '
+                              f'({",".join(columns)}), got {row.cells!r:.80}')
+        item = dict(zip(columns, row.cells))
+        if not item['file'] or not item['label']:
+            raise BundleError(f'{where}: file or label is empty, got {row.cells!r:.80}')
+        yield item['file'], check_label(item['label'], where), where
 
 
 @torch.inference_mode()

@@ -320,4 +320,4 @@ def _label_report(values: Dict[str, Any]) -> LabelReport:
         topics.append(TopicLabels(**{
             **item, 'labels': tuple((name, count) for name, count in item['labels']),
             'first_conflict': None if first is None else (first[0], first[1])}))
-    return LabelReport(tuple(topics), tuple(values['problems']))
+    return LabelReport(tuple(topics), tuple(values['problems']), tuple(values['notes']))

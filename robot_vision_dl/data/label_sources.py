@@ -21,11 +21,9 @@ from ..core.errors import BagError, ConfigError
 from ..core.spelling import did_you_mean
 from .bags import BagReader, normal_topic
 from .label_messages import LABEL_TYPES, decode_label
-from .labels import FOREVER_NS, Clock, LabelConfig, LabelInterval, Labels, check_label
+from .labels import FOREVER_NS, UNLABELLED, Clock, LabelConfig, LabelInterval, Labels, check_label
 
 DEFAULTS = LabelConfig()
-UNLABELLED = 'unlabelled'
-"""Name of every frame where the source is ``none``."""
 _KEYS = ('topic', 'start', 'end', 'label', 'track', 'bag')
 _COLUMNS = ('stamp', 'label', 'track', 'topic')
 _ABSOLUTE_S, _ABSOLUTE_NS = Decimal(10)**8, Decimal(10)**17

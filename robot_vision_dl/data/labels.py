@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 from enum import Enum
 from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+from unicodedata import category
 
 from ..core.config import check_values, option
 from ..core.errors import ConfigError
@@ -11,7 +12,14 @@ from ..core.types import UNCERTAIN, UNKNOWN
 
 IGNORE = 'ignore'
 """A label that takes its frames out, whatever else is said about them."""
+UNLABELLED = 'unlabelled'
+"""Name of every frame where the source is ``none``: what such frames are sorted by, never a class."""
+UNLABELLED_NAMES = (UNLABELLED, 'unlabeled')
 FOREVER_NS = 2**63 - 1
+
+
+# Control characters, halves of surrogate pairs (which is how Python shows a name that is not UTF-8), line separators.
+_NO_TEXT = ('Cc', 'Cs', 'Zl', 'Zp')
 
 
 @dataclass(frozen=True)
@@ -150,14 +158,22 @@ def _segments(intervals: Sequence[LabelInterval]) -> Tuple[List[int], List[froze
 def check_label(text: str, where: str) -> str:
     """``text`` without space around it, reserved names in lower case; empty means no label.
 
+    ``unlabelled`` is no label but says that there is none: its frames are left out as those of ``ignore``.
+
     Raises:
-        ConfigError: the label is ``uncertain``.
+        ConfigError: the label is ``uncertain``, or holds what is no text.
     """
     label = text.strip()
-    if label.lower() == UNCERTAIN:
+    name = label.casefold()
+    if name == UNCERTAIN:
         raise ConfigError(f'{where}: a frame cannot be labelled {UNCERTAIN!r}, which is an outcome of deciding; label '
                           f'it {UNKNOWN!r} if it is none of the classes, or {IGNORE!r} to leave it out')
-    return label.lower() if label.lower() in (UNKNOWN, IGNORE) else label
+    if any(category(char) in _NO_TEXT for char in label):
+        raise ConfigError(f'{where}: {label!r:.200} cannot be a label: it holds what is no text (control characters, '
+                          'or a name that is not UTF-8); rename it')
+    if name in UNLABELLED_NAMES:
+        return IGNORE
+    return name if name in (UNKNOWN, IGNORE) else label
 
 
 @dataclass(frozen=True)
@@ -195,10 +211,17 @@ class TopicLabels:
 
 @dataclass(frozen=True)
 class LabelReport:
-    """Labels of all recordings; ``str()`` gives a table."""
+    """Labels of all recordings; ``str()`` gives a table.
+
+    Attributes:
+        topics: what became of the frames.
+        problems: sentences about what is missing or damaged.
+        notes: sentences about what was chosen, and what is not used and why.
+    """
 
     topics: Tuple[TopicLabels, ...]
     problems: Tuple[str, ...] = ()
+    notes: Tuple[str, ...] = ()
 
     @property
     def counts(self) -> Dict[str, int]:
@@ -220,7 +243,8 @@ class LabelReport:
                 lines.append(f'conflict: {topic.recording} {topic.topic}, first at {stamp_ns / 1e9:.3f} s: {names}')
             if topic.hint:
                 lines.append(f'hint: {topic.recording} {topic.topic}: {topic.hint}')
-        return '\n'.join([*lines, *(f'problem: {problem}' for problem in self.problems)])
+        return '\n'.join([*lines, *(f'note: {note}' for note in self.notes),
+                          *(f'problem: {problem}' for problem in self.problems)])
 
 
 class LabelCounter:
@@ -245,7 +269,7 @@ class LabelCounter:
         """Say why frames of a topic may have no label; shown if none has."""
         self._hints[(recording, topic)] = text
 
-    def report(self, problems: Sequence[str] = ()) -> LabelReport:
+    def report(self, problems: Sequence[str] = (), notes: Sequence[str] = ()) -> LabelReport:
         """Everything counted so far."""
         topics = []
         for key, findings in self._findings.items():
@@ -254,7 +278,7 @@ class LabelCounter:
             topics.append(TopicLabels(
                 *key, tuple(sorted(labels.items())), findings[Finding.IGNORED], findings[Finding.CONFLICT],
                 findings[Finding.GAP], self._first_conflict.get(key), self._hints.get(key, '') if only_gaps else ''))
-        return LabelReport(tuple(topics), tuple(problems))
+        return LabelReport(tuple(topics), tuple(problems), tuple(notes))
 
 
 def table(rows: Sequence[Sequence[object]]) -> List[str]:

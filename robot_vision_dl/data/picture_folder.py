@@ -1,21 +1,39 @@
-"""Folders of pictures, ``<class>/*.jpg``: found, read, and told apart from folders of bags."""
-import csv
+"""Folders of pictures, ``<class>/*.jpg``: found, read, and told apart from folders of bags. The one rule for all uses.
+
+A folder beside others is a class, with all pictures at whatever depth below it. What is no picture, cannot be read, has
+no label or was put there by another program is left out and told; a class of which nothing is left is an error.
+"""
 import re
+import unicodedata
+from collections import Counter
 from pathlib import Path
-from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple, Union
+from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import cv2
 import numpy as np
 
 from ..core.csv_cells import plain_cell
 from ..core.errors import BagError, ImageError
+from ..core.text_file import read_text, table_rows
 from ..core.types import ColorOrder, Picture
-from .labels import check_label
+from .folders import SYSTEM, LeftOut, Tell, is_of_the_system, natural, shown, walk
+from .labels import UNLABELLED_NAMES, check_label
 
-SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
+SUFFIXES = ('.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.bmp', '.dib', '.webp', '.tif', '.tiff', '.ppm', '.pgm', '.pbm',
+            '.pnm')
+"""Of files that are taken for pictures by their names; of others the first bytes decide."""
 INDEX = 'index.csv'
 INDEX_COLUMNS = ('file', 'label', 'recording', 'topic', 'stamp_ns', 'receive_ns', 'track', 'index')
-
+# Where OpenCV can read one of these it is read: that depends on how it was built.
+_OTHER_PICTURES = set("""
+    .heic .heif .hif .avif .avifs .jxl .jp2 .j2k .jpx .jxr .gif .apng .svg .psd .xcf .tga .ico .exr .hdr .pfm .pcx
+    .dcm .npy .raw .dng .cr2 .cr3 .crw .nef .nrw .arw .sr2 .orf .rw2 .raf .pef .srw .eps""".split())
+_NOT_READ = 'of a format that OpenCV does not read here (convert them to JPEG or PNG)'
+_NO_PICTURE = 'no pictures'
+_NO_LABEL = 'pictures without a label (sort them into folders of classes)'
+_NO_FOLDER = 'pictures that lie beside the folders of the classes, not in one'
+_SPLIT = re.compile(r'(train|training|val|valid|validation|test|testing|holdout|fold[_-]?\d+)'
+                    r'([_-]?(set|data|split|images|pictures))?[_-]?\d*', re.IGNORECASE)
 
 _TO_BGR = {ColorOrder.RGB: cv2.COLOR_RGB2BGR, ColorOrder.RGBA: cv2.COLOR_RGBA2BGR,
            ColorOrder.BGRA: cv2.COLOR_BGRA2BGR}
@@ -32,58 +50,214 @@ class FolderPicture(NamedTuple):
     track: Optional[str] = None
 
 
-def natural(path: Union[str, Path]) -> List[Tuple[int, str]]:
-    """Sort key under which ``cup10.jpg`` comes after ``cup9.jpg``."""
-    return [(int(piece), '') if piece.isdigit() else (-1, piece) for piece in re.split(r'(\d+)', str(path))]
+class _Class(NamedTuple):
+    folder: Path
+    pictures: Tuple[Path, ...]
+    is_flat: bool  # pictures lie in the folder itself, not only in folders of it
+    has_others: bool  # there are files, though no pictures that can be read
 
 
 def is_picture_folder(folder: Path) -> bool:
     """Whether a folder has folders with pictures in them."""
-    return folder.is_dir() and any(_pictures(sub) for sub in folder.iterdir() if sub.is_dir())
+    if not folder.is_dir():
+        return False
+    return any(_is_picture(path) for sub in _class_folders(folder, LeftOut())
+               for found in walk(sub, LeftOut()) for path in found.files)
 
 
-def folder_pictures(folder: Union[str, Path]) -> List[FolderPicture]:
+def folder_pictures(folder: Union[str, Path], tell: Tell) -> List[FolderPicture]:
     """All pictures below ``folder``, by class and in natural order.
 
+    Args:
+        tell: takes a sentence about each kind of thing that is left out.
+
     Raises:
-        BagError: there is no such folder, or no folders with pictures in it.
-        ConfigError: a folder's name cannot be a label.
+        BagError: there is no such folder, no folders with pictures in it, none that can be read in one of them, or
+            they are the parts of a split.
+        ConfigError: a folder's name cannot be a label, or two differ in case only.
     """
-    folder = Path(folder)
+    folder = Path(folder).expanduser()
     if not folder.is_dir():
-        raise BagError(f'{folder}: no such folder; give a folder with one folder of pictures a class')
-    index = _read_index(folder / INDEX)
+        raise BagError(f'{shown(folder)}: no such folder; give a folder with one folder of pictures a class')
+    left_out = LeftOut()
+    classes = _classes(folder, left_out)
+    index = _Index(folder / INDEX)
+    labels = {one.folder: check_label(one.folder.name, shown(one.folder)) for one in classes if one.pictures}
+    _check_names(folder, [one.folder for one in classes if one.pictures])
+    _check_no_split(folder, classes)
     found = []
-    for sub in sorted((sub for sub in folder.iterdir() if sub.is_dir()), key=natural):
-        paths = _pictures(sub)
-        label = check_label(sub.name, str(sub)) if paths else ''
-        for path in paths:
-            found.append(index.get(str(path.relative_to(folder)), FolderPicture(path, label)))
+    for one in classes:
+        if one.folder.name.casefold() in UNLABELLED_NAMES:
+            if one.pictures:
+                left_out.add(_NO_LABEL, one.folder, folder, len(one.pictures))
+        elif one.pictures:
+            _check_readable(one)
+            found += [index.picture(path, labels[one.folder]) for path in one.pictures]
+        elif one.has_others:
+            left_out.add('folders without pictures', one.folder, folder)
+        else:
+            raise BagError(f'{shown(one.folder)}: a class without a picture that can be read'
+                           f'{_because(folder, left_out)}; put some in, or remove the folder')
+    notes = (*left_out.notes(folder), *index.notes(found))
     if not found:
-        raise BagError(f'{folder}: no pictures; it must hold one folder a class with {", ".join(SUFFIXES)} files in it')
+        raise BagError(f'{shown(folder)}: no pictures; it must hold one folder a class with {", ".join(SUFFIXES)} '
+                       f'files in it{_because(folder, left_out)}')
+    for note in notes:
+        tell(note)
     return found
 
 
-def _pictures(folder: Path) -> List[Path]:
-    return sorted((path for path in folder.rglob('*') if path.suffix.lower() in SUFFIXES and path.is_file()),
-                  key=natural)
+def all_pictures(folder: Union[str, Path], tell: Tell) -> List[Path]:
+    """All pictures at any depth below ``folder``, whatever they show; empty where there are none.
+
+    Raises:
+        BagError: there is no such folder.
+    """
+    folder = Path(folder).expanduser()
+    if not folder.is_dir():
+        raise BagError(f'{shown(folder)}: no such folder; give one of pictures')
+    left_out = LeftOut()
+    found = _pictures(folder, folder, left_out, {})[0]
+    for note in left_out.notes(folder):
+        tell(note)
+    return found
 
 
-def _read_index(path: Path) -> Dict[str, FolderPicture]:
-    if not path.is_file():
-        return {}
-    found = {}
+def _class_folders(folder: Path, left_out: LeftOut) -> List[Path]:
+    """The folders in ``folder`` that could be classes; pictures beside them and what the system put there is noted."""
+    found = []
     try:
-        with open(path, encoding='utf-8', newline='') as file:
-            for cells in csv.DictReader(file):
-                row = {name: plain_cell(cell) if isinstance(cell, str) else cell for name, cell in cells.items()}
-                found[row['file']] = FolderPicture(path.parent / row['file'], check_label(row['label'], str(path)),
-                                                   row['recording'], row['topic'], int(row['stamp_ns']),
-                                                   row['track'] or None)
-    except (KeyError, ValueError, TypeError) as error:
-        raise BagError(f'{path}: not an index as `robot-vision bag extract` writes it ({error!r}); remove it to read '
-                       'the folders alone') from error
+        entries = sorted(folder.iterdir(), key=natural)
+    except OSError as error:
+        raise BagError(f'{shown(folder)}: cannot be read ({error.strerror})') from error
+    for path in entries:
+        if is_of_the_system(path.name):
+            left_out.add(SYSTEM, path, folder)
+        elif path.is_dir():
+            found.append(path)
+        elif path.is_symlink() and not path.exists():
+            left_out.add('links to what is not there', path, folder)
+        elif path.is_file() and _is_picture(path):
+            left_out.add(_NO_FOLDER, path, folder)
     return found
+
+
+def _classes(folder: Path, left_out: LeftOut) -> List[_Class]:
+    found, seen = [], {}
+    status = folder.stat()
+    seen[(status.st_dev, status.st_ino)] = folder
+    for sub in _class_folders(folder, left_out):
+        pictures, others = _pictures(sub, folder, left_out, seen)
+        found.append(_Class(sub, tuple(pictures), any(path.parent == sub for path in pictures), others))
+    return found
+
+
+def _pictures(folder: Path, root: Path, left_out: LeftOut, seen: dict) -> Tuple[List[Path], bool]:
+    """Pictures at any depth below ``folder``, and whether there are other files, none meant as a picture."""
+    pictures, others, foreign = [], 0, 0
+    for found in walk(folder, left_out, seen, root):
+        for path in found.files:
+            if _is_picture(path):
+                pictures.append(path)
+            elif path.suffix.lower() in _OTHER_PICTURES:
+                foreign += 1
+                left_out.add(_NOT_READ, path, root)
+            else:
+                others += 1
+                left_out.add(_NO_PICTURE, path, root)
+    return sorted(pictures, key=natural), bool(others and not foreign)
+
+
+def _is_picture(path: Path) -> bool:
+    if path.suffix.lower() in SUFFIXES:
+        return True
+    try:
+        return cv2.haveImageReader(str(path))
+    except (cv2.error, UnicodeError):
+        return False
+
+
+def _because(folder: Path, left_out: LeftOut) -> str:
+    notes = [note.split(': ', 1)[1] for note in left_out.notes(folder)]
+    return f' ({"; ".join(notes)})' if notes else ''
+
+
+def _check_readable(one: _Class) -> None:
+    """One picture of each class is decoded, so that a class of nothing but damaged files is no surprise later."""
+    first = None
+    for path in one.pictures:
+        try:
+            read_picture(path)
+            return
+        except ImageError as error:
+            first = first or error
+    raise BagError(f'{shown(one.folder)}: a class without a picture that can be read: of {len(one.pictures)} none, the '
+                   f'first because: {first}; put some in, or remove the folder')
+
+
+def _check_names(folder: Path, folders: Sequence[Path]) -> None:
+    seen: Dict[str, str] = {}
+    for path in folders:
+        key = unicodedata.normalize('NFC', path.name).casefold().strip()
+        if key in seen:
+            raise BagError(f'{shown(folder)}: the folders {seen[key]!r} and {path.name!r} differ in case or spelling '
+                           'of the same letters only; they would be two classes. Merge them, or rename one')
+        seen[key] = path.name
+
+
+def _check_no_split(folder: Path, classes: Sequence[_Class]) -> None:
+    """Raise for ``train/`` and ``val/``, which hold the classes and are none."""
+    used = [one for one in classes if one.pictures]
+    parts = [one for one in used if _SPLIT.fullmatch(one.folder.name)]
+    nested = [one for one in parts if not one.is_flat]
+    if len(nested) > 1 or (parts and len(parts) == len(used) and (len(parts) > 1 or nested)):
+        names = [shown(one.folder) for one in parts]
+        how = 'name them one by one' if nested else 'give the pictures in them folders of classes'
+        raise BagError(f'{shown(folder)}: {", ".join(shown(one.folder.name) + "/" for one in parts)} look like parts '
+                       f'of a split, not like classes; {how}: {" ".join(names)} (what trains divides what it is given '
+                       'anew). If they are classes, rename the folders')
+
+
+class _Index:
+    """What ``index.csv`` knows of the pictures; also of those that were moved to another class since."""
+
+    def __init__(self, path: Path):
+        self._root = path.parent
+        self._rows: Dict[str, FolderPicture] = {}
+        if path.is_file():
+            self._read(path)
+        names = Counter(Path(name).name for name in self._rows)
+        self._by_name = {Path(name).name: row for name, row in self._rows.items() if names[Path(name).name] == 1}
+
+    def _read(self, path: Path) -> None:
+        rows = table_rows(read_text(path, BagError), str(path), BagError)
+        head = next(rows, None)
+        for row in rows:
+            try:
+                item = dict(zip(head.cells, map(plain_cell, row.cells), strict=True))
+                self._rows[item['file']] = FolderPicture(
+                    self._root / item['file'], check_label(item['label'], str(path)), item['recording'], item['topic'],
+                    int(item['stamp_ns']), item['track'] or None)
+            except (KeyError, ValueError) as error:
+                raise BagError(f'{path}, line {row.line}: not as `robot-vision bag extract` writes it ({error!r}); '
+                               'remove the file to read the folders alone') from error
+
+    def picture(self, path: Path, label: str) -> FolderPicture:
+        """What is known of a picture in the folder of ``label``."""
+        row = self._rows.get(str(path.relative_to(self._root)))
+        if row is not None:
+            return row
+        row = self._by_name.get(path.name)
+        return FolderPicture(path, label) if row is None else row._replace(path=path, label=label)
+
+    def notes(self, found: Sequence[FolderPicture]) -> Tuple[str, ...]:
+        """A sentence about rows without a picture."""
+        there = {picture.path.name for picture in found}
+        missing = [name for name, row in self._rows.items() if Path(name).name not in there
+                   and not row.path.exists()]
+        more = ', ...' if len(missing) > 3 else ''
+        return (f'{self._root / INDEX}: {len(missing)} of {len(self._rows)} pictures that it lists are not there: '
+                f'{", ".join(map(shown, missing[:3]))}{more}',) if missing else ()
 
 
 def read_picture(path: Union[str, Path]) -> Picture:
@@ -96,13 +270,13 @@ def read_picture(path: Union[str, Path]) -> Picture:
     try:
         data = np.fromfile(path, np.uint8)
     except OSError as error:
-        raise ImageError('compressed', f'{path}: cannot be read ({error.strerror})') from error
+        raise ImageError('compressed', f'{shown(path)}: cannot be read ({error.strerror})') from error
     try:
         pixels = cv2.imdecode(data, cv2.IMREAD_ANYCOLOR) if data.size else None
     except cv2.error as error:
-        raise ImageError('compressed', f'{path}: cannot be decoded: {error}') from None
+        raise ImageError('compressed', f'{shown(path)}: cannot be decoded: {error}') from None
     if pixels is None:
-        raise ImageError('compressed', f'{path}: cannot be decoded; is it a picture, and whole?')
+        raise ImageError('compressed', f'{shown(path)}: cannot be decoded; is it a picture, and whole?')
     return Picture(pixels, ColorOrder.MONO if pixels.ndim == 2 else ColorOrder.BGR)
 
 

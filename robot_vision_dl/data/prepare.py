@@ -1,7 +1,8 @@
 """From bags and folders to decoded, labelled, selected frames on disk: the first stage of training and evaluation."""
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Callable, List, Optional, Sequence, Tuple
+from typing import Callable, Dict, List, Optional, Sequence, Tuple
+from unicodedata import normalize
 
 from ..core.bundle_format import check_class_names
 from ..core.config import check_values, option
@@ -52,10 +53,13 @@ def prepare(config: DataConfig, preprocessing: Preprocessing,
         DataError: no frame has a label, or there is no room for the cache.
     """
     sources = open_sources(config.bags, config.labels, config.image_topics)
+    if 'none' in config.labels.sources and any(isinstance(source, BagSource) for source in sources):
+        raise ConfigError('labels.sources: none gives no frame of a bag a class, so nothing can be learned from it; '
+                          'name where the labels are, or auto')
     settings = [asdict(config.labels), asdict(config.selection), config.image_topics, config.class_names,
                 preprocessing.resize or preprocessing.crop, config.cache.format,
                 [(source.recording, source.labels.used) if isinstance(source, BagSource) else source.recording
-                 for source in sources]]
+                 for source in sources], [source.notes for source in sources]]
     key = cache_key([file for source in sources for file in source.files], settings)
     root = Path(config.cache.folder).expanduser()
     store = open_store(root, key)
@@ -81,6 +85,13 @@ def class_names_of(store: FrameStore, chosen: Sequence[str] = ()) -> Tuple[str, 
     """
     found: List[str] = sorted({frame.label for frame in store.frames} - {UNKNOWN})
     names = tuple(chosen) or tuple(found)
+    by_spelling: Dict[str, str] = {}
+    for name in () if chosen else names:
+        before = by_spelling.setdefault(normalize('NFC', name).casefold(), name)
+        if before != name:
+            raise DataError(f'the labels {before!r} and {name!r} differ in case or spelling of the same letters only, '
+                            'and would be two classes; name them alike, or '
+                            'name both in data.class_names if they are meant')
     missing = [name for name in names if name not in found]
     if missing:
         raise DataError(f'class_names: no frame is labelled {", ".join(missing)}; labels with frames: '

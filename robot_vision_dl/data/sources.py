@@ -13,6 +13,7 @@ from ..core.spelling import did_you_mean
 from ..core.types import UNKNOWN, ImageMessage, Picture
 from .bag_files import BagFiles, find_bags
 from .bags import BagImage, BagReader, normal_topic
+from .folders import shown
 from .label_sources import BagLabels, label_files_beside, label_topics, labels_of_bag
 from .labels import Clock, Finding, LabelConfig, LabelCounter, LabelledFrame, LabelReport, Verdict
 from .picture_folder import INDEX, FolderPicture, folder_pictures, is_picture_folder, read_picture
@@ -55,6 +56,7 @@ class BagSource:
             self.labels: BagLabels = labels_of_bag(reader, recording, labels)
             self.topics = self._image_topics(reader)
         self.problems: Tuple[str, ...] = self.labels.problems
+        self.notes: Tuple[str, ...] = ()
 
     @property
     def files(self) -> Tuple[Path, ...]:
@@ -111,7 +113,9 @@ class FolderSource:
         self.path = folder
         self.problems: Tuple[str, ...] = ()
         self._ignore = set(labels.ignore)
-        self._pictures = folder_pictures(folder)
+        notes: List[str] = []
+        self._pictures = folder_pictures(folder, notes.append)
+        self.notes = tuple(notes)
 
     @property
     def files(self) -> Tuple[Path, ...]:
@@ -158,16 +162,25 @@ def open_sources(paths: Sequence[Union[str, Path]], labels: LabelConfig, topics:
         ConfigError: labels are missing or cannot be used.
     """
     found: List[Union[BagFiles, Path]] = []
+    notes: Dict[Path, str] = {}
     for path in expand(paths):
-        if is_picture_folder(path) and not _has_bags(path):
+        if not is_picture_folder(path):
+            found += find_bags(path)
+        elif not _has_bags(path):
             found.append(path)
         else:
-            found += find_bags(path)
+            bags = find_bags(path)
+            notes[bags[0].path] = (f'{shown(path)}: holds bags and folders of pictures; the bags are read, the '
+                                   'pictures are not: name their folder itself to use them')
+            found += bags
     names = recording_names([item if isinstance(item, Path) else item.path for item in found])
     sources: List[Source] = [
         FolderSource(item, name, labels) if isinstance(item, Path) else BagSource(item, name, labels, topics)
         for item, name in zip(found, names)]
     bags = [source for source in sources if isinstance(source, BagSource)]
+    for bag in bags:
+        if bag.path in notes:
+            bag.notes += (notes[bag.path],)
     there = {name for bag in bags for name in bag.topics}
     for topic in topics:
         if bags and normal_topic(topic) not in there:
@@ -284,7 +297,8 @@ class FrameStream:
     @property
     def label_report(self) -> LabelReport:
         """Labels of the frames seen so far."""
-        return self._counter.report([problem for source in self._sources for problem in source.problems])
+        return self._counter.report([problem for source in self._sources for problem in source.problems],
+                                    [note for source in self._sources for note in source.notes])
 
     @property
     def selection_report(self) -> SelectionReport:

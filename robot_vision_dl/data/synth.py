@@ -15,6 +15,7 @@ from ..core.errors import BagError, ConfigError, ImageError
 from ..core.types import Picture
 from .bag_writer import NS_PER_S, ImageBagWriter
 from .camera_model import drift, sensor_noise, with_surroundings
+from .folders import Tell
 from .label_messages import TYPES_BY_NAME, encode_label
 from .label_sources import write_labels_yaml
 from .labels import LabelInterval
@@ -66,14 +67,17 @@ class SynthRecording(NamedTuple):
     pictures: Tuple[FolderPicture, ...]
 
 
-def plan_recordings(folder: Union[str, Path], config: SynthConfig) -> List[SynthRecording]:
+def plan_recordings(folder: Union[str, Path], config: SynthConfig, tell: Tell) -> List[SynthRecording]:
     """Deal the pictures of ``folder`` to recordings, every class to every recording as far as they go.
+
+    Args:
+        tell: takes sentences about what is left out.
 
     Raises:
         BagError: no pictures, or one that cannot be read.
         ConfigError: there are too few pictures for what is asked.
     """
-    pictures = folder_pictures(folder)
+    pictures = folder_pictures(folder, tell)
     groups = duplicate_groups(_hashes(pictures), GROUP_DISTANCE)
     rng = np.random.default_rng([config.seed, 0])
     dealt: List[List[FolderPicture]] = [[] for _ in range(config.recordings)]

@@ -32,7 +32,7 @@ def digest(folder):
 
 
 def test_each_picture_is_in_one_recording(pictures):
-    plan = plan_recordings(pictures, SMALL)
+    plan = plan_recordings(pictures, SMALL, print)
     used = [picture.path for recording in plan for picture in recording.pictures]
     assert sorted(used) == sorted(pictures.rglob('*.jpg'))
     assert [recording.name for recording in plan] == ['recording_00', 'recording_01', 'recording_02']
@@ -43,14 +43,14 @@ def test_each_picture_is_in_one_recording(pictures):
 
 @pytest.mark.parametrize('seed', range(5))
 def test_near_duplicates_are_in_the_same_recording(seed, pictures):
-    home = {picture.path: recording.number for recording in plan_recordings(pictures, replace(SMALL, seed=seed))
+    home = {picture.path: recording.number for recording in plan_recordings(pictures, replace(SMALL, seed=seed), print)
             for picture in recording.pictures}
     for label, number in COPIES:
         assert home[pictures / label / f'{number}.jpg'] == home[pictures / label / f'{number}_copy.jpg']
 
 
 def test_classes_keep_their_shares_where_not_all_are_used(pictures):
-    plan = plan_recordings(pictures, replace(SMALL, recordings=2, tracks_per_recording=6))
+    plan = plan_recordings(pictures, replace(SMALL, recordings=2, tracks_per_recording=6), print)
     for recording in plan:
         counts = [sum(picture.label == label for picture in recording.pictures) for label in ('cup', 'mug', 'glass')]
         assert counts == [3, 2, 1]
@@ -58,15 +58,15 @@ def test_classes_keep_their_shares_where_not_all_are_used(pictures):
 
 def test_more_tracks_than_pictures(pictures):
     with pytest.raises(ConfigError, match=r'recording_0\d: 9 track\(s\) are wanted, but there are \d pictures for it'):
-        plan_recordings(pictures, replace(SMALL, tracks_per_recording=9))
+        plan_recordings(pictures, replace(SMALL, tracks_per_recording=9), print)
     with pytest.raises(ConfigError, match='used in one recording only'):
-        plan_recordings(pictures, replace(SMALL, recordings=30))
+        plan_recordings(pictures, replace(SMALL, recordings=30), print)
 
 
 @pytest.mark.parametrize('label_type', ('string', 'classification'))
 def test_recording_holds_what_was_planned(label_type, pictures, tmp_path):
     config = replace(SMALL, label_type=label_type)
-    recording = plan_recordings(pictures, config)[1]
+    recording = plan_recordings(pictures, config, print)[1]
     frames = write_recording(tmp_path / 'bag', recording, config)
     assert frames == 5 * len(recording.pictures)
     with BagReader(tmp_path / 'bag') as reader:
@@ -88,7 +88,7 @@ def test_recording_holds_what_was_planned(label_type, pictures, tmp_path):
 def test_same_bytes_every_time_and_others_with_another_seed(pictures, tmp_path):
     def written(name, seed):
         config = replace(SMALL, seed=seed)
-        recording = plan_recordings(pictures, config)[0]
+        recording = plan_recordings(pictures, config, print)[0]
         write_recording(tmp_path / name / 'bag', recording._replace(pictures=recording.pictures[:3]), config)
         return digest(tmp_path / name)
 
@@ -118,16 +118,16 @@ def test_a_picture_that_is_none(pictures, tmp_path):
     write_folders(tmp_path / 'p', {'cup': 3, 'mug': 3})
     (tmp_path / 'p' / 'cup' / 'x.jpg').write_bytes(b'text')
     with pytest.raises(BagError, match=r'x.jpg: cannot be decoded.*remove it from the folder'):
-        plan_recordings(tmp_path / 'p', SMALL)
+        plan_recordings(tmp_path / 'p', SMALL, print)
     with pytest.raises(BagError, match='no pictures; it must hold one folder a class'):
-        plan_recordings(tmp_path / 'p' / 'cup', SMALL)
+        plan_recordings(tmp_path / 'p' / 'cup', SMALL, print)
 
 
 @pytest.mark.slow
 def test_real_pictures_that_look_the_same_do_not_cross(shared_data):
     """On all of TrashNet that is here: pairs within the near-duplicate distance exist, and none is torn apart."""
     from robot_vision_dl.data.picture_folder import read_picture
-    plan = plan_recordings(shared_data / 'trashnet', SynthConfig(recordings=12))
+    plan = plan_recordings(shared_data / 'trashnet', SynthConfig(recordings=12), print)
     homes = np.array([recording.number for recording in plan for _ in recording.pictures])
     hashes = np.array([perceptual_hash(read_picture(picture.path)) for recording in plan
                        for picture in recording.pictures], np.uint64)

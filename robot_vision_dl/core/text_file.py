@@ -1,0 +1,89 @@
+"""Text files that people write, whatever program they used: one reader for names, tables, labels and notes."""
+import csv
+import os
+import stat
+from pathlib import Path
+from typing import Iterator, List, NamedTuple, Type, Union
+
+from .errors import ConfigError, RobotVisionError
+from .printable import printable
+
+MOST_BYTES = 256 * 2**20
+_UTF16 = (b'\xff\xfe', b'\xfe\xff')
+
+
+class Row(NamedTuple):
+    """A row of a table: the line that it begins in, counted from 1, and its cells without space around them."""
+
+    line: int
+    cells: List[str]
+
+
+def read_text(path: Union[str, Path], error: Type[RobotVisionError] = ConfigError) -> str:
+    """The text of a UTF-8 file, without the byte order mark that Windows programs begin it with; UTF-16 with one too.
+
+    Args:
+        error: what is raised.
+
+    Raises:
+        RobotVisionError: of the kind ``error``: there is no such file, it cannot be read, or is no such text.
+    """
+    path = Path(path)
+    where = printable(str(path))
+    try:
+        found = os.stat(path)
+    except ValueError as problem:  # a NUL in the name
+        raise error(f'{where}: cannot be the name of a file') from problem
+    except OSError as problem:
+        raise error(f'{where}: cannot be read ({problem.strerror or problem})') from problem
+    # A pipe would be waited for, and a device may never end.
+    if not stat.S_ISREG(found.st_mode):
+        raise error(f'{where}: is {"a folder" if stat.S_ISDIR(found.st_mode) else "no regular file"}; a text file is '
+                    'needed')
+    if found.st_size > MOST_BYTES:
+        raise error(f'{where}: of {found.st_size / 1e6:.0f} MB, larger than any such file ({MOST_BYTES / 1e6:.0f} MB); '
+                    'is it the right one?')
+    try:
+        data = path.read_bytes()
+    except OSError as problem:
+        raise error(f'{where}: cannot be read ({problem.strerror or problem})') from problem
+    return decode_text(data, where, error)
+
+
+def decode_text(data: bytes, where: str, error: Type[RobotVisionError] = ConfigError) -> str:
+    """As :func:`read_text`, for the bytes themselves."""
+    try:
+        text = data.decode('utf-16' if data[:2] in _UTF16 else 'utf-8-sig')
+    except UnicodeDecodeError as problem:
+        number = data[:problem.start].count(b'\n')
+        line = data.split(b'\n')[number]
+        raise error(f'{where}: is no UTF-8 text; line {number + 1} is {line[:60]!r}. Save it as UTF-8, e.g. with '
+                    '`iconv -f latin1 -t utf-8`') from problem
+    if '\0' in text:
+        number = text[:text.index('\0')].count('\n')
+        raise error(f'{where}: is no text; line {number + 1} holds a NUL character')
+    return text
+
+
+def table_rows(text: str, where: str, error: Type[RobotVisionError] = ConfigError) -> Iterator[Row]:
+    """Rows of a CSV text that are neither empty nor comments (``#``).
+
+    Separated by commas; where the first row has none, by the semicolons or tabs that spreadsheets write.
+
+    Raises:
+        RobotVisionError: of the kind ``error``: a quote that is not closed, or such.
+    """
+    first = next((line for line in text.splitlines() if line.strip() and not line.lstrip().startswith('#')), '')
+    separator = next((one for one in ',;\t' if one in first), ',')
+    reader = csv.reader(text.splitlines(keepends=True), skipinitialspace=True, delimiter=separator)
+    line = 1
+    while True:
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as problem:
+            raise error(f'{where}, line {line}: is no row of a CSV file: {problem}') from problem
+        begin, line = line, reader.line_num + 1
+        if any(cell.strip() for cell in cells) and not cells[0].lstrip().startswith('#'):
+            yield Row(begin, [cell.strip() for cell in cells])
