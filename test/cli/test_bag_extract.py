@@ -200,6 +200,6 @@ def test_names_that_look_like_formulas_are_text_and_come_back(tmp_path):
     assert main(['bag', 'extract', str(bag), '--out', str(tmp_path / 'out')]) == 0
     rows = index_of(tmp_path / 'out')
     assert {row['label'] for row in rows} == {"'=1+1", "'@mug"}
-    pictures = folder_pictures(tmp_path / 'out')
+    pictures = folder_pictures(tmp_path / 'out', print)
     assert {picture.label for picture in pictures} == {'=1+1', '@mug'}
     assert all(picture.path.is_file() and picture.stamp_ns for picture in pictures)
