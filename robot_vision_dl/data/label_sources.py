@@ -19,12 +19,16 @@ import yaml
 
 from ..core.errors import BagError, ConfigError
 from ..core.spelling import did_you_mean
+from .bag_files import BagFiles
+from .bag_parts import stem
 from .bags import BagReader, normal_topic
+from .folders import shown
 from .label_messages import LABEL_TYPES, decode_label
 from .labels import FOREVER_NS, UNLABELLED, Clock, LabelConfig, LabelInterval, Labels, check_label
 
 DEFAULTS = LabelConfig()
 _KEYS = ('topic', 'start', 'end', 'label', 'track', 'bag')
+_SUFFIXES = ('.yaml', '.yml', '.csv')
 _COLUMNS = ('stamp', 'label', 'track', 'topic')
 _ABSOLUTE_S, _ABSOLUTE_NS = Decimal(10)**8, Decimal(10)**17
 
@@ -37,12 +41,14 @@ class BagLabels(NamedTuple):
         used: the sources that were read, for reports and provenance.
         files: label files among them.
         problems: sentences about what could not be read.
+        notes: sentences about what was decided, and what is not used.
     """
 
     labels: Labels
     used: Tuple[str, ...]
     files: Tuple[Path, ...] = ()
     problems: Tuple[str, ...] = ()
+    notes: Tuple[str, ...] = ()
 
 
 class _Time(NamedTuple):
@@ -57,8 +63,10 @@ def labels_of_bag(reader: BagReader, recording: str, config: LabelConfig = DEFAU
         ConfigError: a source or its content cannot be used, or ``auto`` finds none.
     """
     intervals: List[LabelInterval] = []
-    used, files, problems = [], [], []
+    used, files, problems, notes = [], [], [], []
     for source in config.sources:
+        if source == 'auto':
+            notes += _not_read(reader.files)
         for name in _find(reader) if source == 'auto' else (source,):
             kind, _, topic = name.partition(':')
             found: Sequence[LabelInterval]
@@ -73,21 +81,31 @@ def labels_of_bag(reader: BagReader, recording: str, config: LabelConfig = DEFAU
                 found = list(_from_file(path, reader, recording, config.hold_s))
             intervals += found
             used.append(name)
-    return BagLabels(Labels(intervals, config.ignore), tuple(used), tuple(files), tuple(problems))
+    return BagLabels(Labels(intervals, config.ignore), tuple(used), tuple(files), tuple(problems), tuple(notes))
 
 
-def label_files_beside(path: Path) -> List[Path]:
-    """``labels.yaml`` or ``.csv`` in a bag's folder, ``<bag>.labels.yaml`` beside it, or ``labels.yaml`` there."""
-    stem = path.name if path.is_dir() else path.stem
-    places = [path.parent / f'{stem}.labels', path.parent / 'labels']
+def label_files_beside(bag: BagFiles) -> List[Path]:
+    """Label files of a bag, of which the first is the one to read.
+
+    They are ``labels.yaml`` or ``.csv`` in its folder, ``<bag>.labels.yaml`` beside it, ``<file>.labels.yaml`` beside
+    its only file, or ``labels.yaml`` beside it, for all bags there.
+    """
+    path = bag.path
+    places = [path.parent / f'{path.name if path.is_dir() else stem(path)}.labels', path.parent / 'labels']
     if path.is_dir():
         places.insert(0, path / 'labels')
-    for place in places:
-        for suffix in ('.yaml', '.csv'):
-            file = place.with_name(place.name + suffix)
-            if file.is_file():
-                return [file]
-    return []
+    if len(bag.files) == 1:
+        places.insert(-1, bag.files[0].with_name(f'{stem(bag.files[0])}.labels'))
+    files = [place.with_name(place.name + suffix) for place in dict.fromkeys(places) for suffix in _SUFFIXES]
+    return [file for file in files if file.is_file()]
+
+
+def _not_read(bag: BagFiles) -> List[str]:
+    first, *others = label_files_beside(bag) or [None]
+    for_all = bag.path.parent / 'labels'
+    # A bag with labels of its own among others that share a file is as it should be.
+    return [f'{shown(other)} is not read: {shown(first)} has the labels' for other in others
+            if other.with_suffix('') != for_all or first.with_suffix('') == for_all]
 
 
 def write_labels_yaml(path: Path, intervals: Sequence[LabelInterval]) -> None:
@@ -109,9 +127,15 @@ def label_topics(reader: BagReader) -> List[str]:
 
 
 def _find(reader: BagReader) -> Sequence[str]:
-    files = [str(file) for file in label_files_beside(reader.path)]
+    files = label_files_beside(reader.files)
     if files:
-        return files
+        return [str(files[0])]
+    for part in reader.files.files if len(reader.files.files) > 1 else ():
+        own = [part.with_name(f'{stem(part)}.labels{suffix}') for suffix in _SUFFIXES]
+        if any(file.is_file() for file in own):
+            raise ConfigError(f'{shown(reader.path)}: {shown(part.name)} is one of {len(reader.files.files)} parts of '
+                              'a recording, but has labels of its own beside it; put the labels of all parts into '
+                              f'{shown(reader.path if reader.path.is_dir() else part.parent)}/labels.yaml')
     topics = label_topics(reader)
     if topics:
         return [f'topic:{name}' for name in topics]
