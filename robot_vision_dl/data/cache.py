@@ -19,6 +19,7 @@ import numpy as np
 
 from ..core.config import check_values, option
 from ..core.errors import DataError
+from ..core.json_text import parse_json
 from ..core.preprocess import Preprocessing, as_tensor, resize, resized_size
 from ..core.types import ColorOrder, Picture
 from .labels import LabelledFrame, LabelReport, TopicLabels
@@ -77,7 +78,7 @@ class FrameStore:
         """Raises :class:`DataError` for a cache that is not there or damaged."""
         self.folder = Path(folder)
         try:
-            index = json.loads((self.folder / INDEX).read_text(encoding='utf-8'))
+            index = parse_json((self.folder / INDEX).read_bytes(), INDEX)
             if index['schema'] != SCHEMA_VERSION:
                 raise ValueError(f'schema {index["schema"]}')
             self.is_jpeg = bool(index['jpeg'])

@@ -19,6 +19,8 @@ import yaml
 
 from ..core.errors import BagError, ConfigError
 from ..core.spelling import did_you_mean
+from ..core.text_file import read_text
+from ..core.yaml_text import parse_yaml
 from .bag_files import BagFiles
 from .bag_parts import stem
 from .bags import BagReader, normal_topic
@@ -30,6 +32,8 @@ DEFAULTS = LabelConfig()
 _KEYS = ('topic', 'start', 'end', 'label', 'track', 'bag')
 _SUFFIXES = ('.yaml', '.yml', '.csv')
 _COLUMNS = ('stamp', 'label', 'track', 'topic')
+MOST_LABEL_BYTES = 64 << 20
+"""Largest file of labels, a million intervals."""
 _ABSOLUTE_S, _ABSOLUTE_NS = Decimal(10)**8, Decimal(10)**17
 
 
@@ -193,10 +197,7 @@ def _from_file(path: Path, reader: BagReader, recording: str, hold_s: float) -> 
     if path.suffix not in ('.yaml', '.yml', '.csv'):
         raise ConfigError(f'labels.sources: {str(path)!r} is no label source; give auto, topic:<name>, or the path of '
                           'a .yaml or .csv file')
-    try:
-        text = path.read_text(encoding='utf-8-sig')
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f'{path}: labels cannot be read: {error}') from error
+    text = read_text(path, most_bytes=MOST_LABEL_BYTES)
     start_ns = reader.start_ns or 0
     if path.suffix == '.csv':
         yield from _from_csv(text, path, start_ns, hold_s)
@@ -205,11 +206,8 @@ def _from_file(path: Path, reader: BagReader, recording: str, hold_s: float) -> 
 
 
 def _from_yaml(text: str, path: Path, start_ns: int, names: set) -> Iterator[LabelInterval]:
-    try:
-        # Scalars stay text: labels such as `no` or 7 keep their spelling, and times all their digits.
-        content = yaml.load(text, Loader=yaml.BaseLoader)
-    except yaml.YAMLError as error:
-        raise ConfigError(f'{path}: no valid YAML: {" ".join(str(error).split())}') from error
+    # Scalars stay text: labels such as `no` or 7 keep their spelling, and times all their digits.
+    content = parse_yaml(text, str(path), as_text=True, most_bytes=MOST_LABEL_BYTES)
     if not isinstance(content, list):
         raise ConfigError(f'{path}: must be a list of intervals such as '
                           f'"- {{start: 0, end: 12.5, label: cup}}", got {type(content).__name__}')
