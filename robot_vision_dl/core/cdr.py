@@ -16,6 +16,22 @@ from .types import CompressedImage, Header, RawImage
 _CDR_BE, _CDR_LE = b'\x00\x00', b'\x00\x01'
 _ENCAPSULATION_BYTES = 4
 _NS_PER_S = 1_000_000_000
+_END_OF_TIME_NS = 2 ** 31 * _NS_PER_S
+_MAX_STRING = 4096  # frame_id goes into every message about the picture; none that is meant is as long
+
+
+def stamp_of(seconds: int, nanoseconds: int) -> int:
+    """Nanoseconds of a ``builtin_interfaces/Time``; a second's worth of nanoseconds and more is carried over.
+
+    Raises:
+        ImageError: ``stamp``: it is negative, or more than the seconds of a message hold after that. What is published
+            about the picture could not carry such a time.
+    """
+    stamp_ns = seconds * _NS_PER_S + nanoseconds
+    if not 0 <= stamp_ns < _END_OF_TIME_NS:
+        raise ImageError('stamp', f'the stamp is {seconds} s and {nanoseconds} ns, where a message holds 0 to '
+                                  f'{_END_OF_TIME_NS // _NS_PER_S - 1} s; does the driver set it?')
+    return stamp_ns
 
 
 class _Reader:
@@ -59,14 +75,16 @@ class _Reader:
         return self._uint32.unpack_from(self.buffer, self._take(4, what))[0]
 
     def stamp_ns(self) -> int:
-        seconds, nanoseconds = self._stamp.unpack_from(self.buffer, self._take(8, 'stamp'))
-        return seconds * _NS_PER_S + nanoseconds
+        return stamp_of(*self._stamp.unpack_from(self.buffer, self._take(8, 'stamp')))
 
     def string(self, what: str) -> str:
         length = self.uint32(what)
         if length == 0:  # not what the standard says, but some writers leave out the NUL of an empty string
             return ''
         start = self._take(length, what)
+        if length > _MAX_STRING:
+            raise ImageError('malformed', f'{what} has {length} bytes, more than {_MAX_STRING}; is this a message of '
+                                          'another type?')
         raw = bytes(self.buffer[start:start + length])
         if raw.find(b'\0') != length - 1:
             raise ImageError('malformed', f'{what} must end with its only NUL, got {raw[:40]!r}; is this a message of '
