@@ -1,18 +1,22 @@
 """``sensor_msgs/CompressedImage`` -> pictures: JPEG, PNG, and image_transport's ``compressedDepth``.
 
 What the data are is read from the data; ``format`` is written too differently by different drivers (``jpeg``, ``jpg``,
-``rgb8; jpeg compressed bgr8``, nothing at all) and is used for depth alone. The colour order it may tell never matters:
-JPEG and PNG files say themselves which channel is red, and the transport's publisher puts them in order.
+``rgb8; jpeg compressed bgr8``, nothing at all) and is used for what a file cannot say: that its grey is depth, or the
+mosaic of a colour sensor (``bayer_rggb8; png compressed``), which image_transport stores as it is and names again
+behind the decoder. The colour order it may tell never matters: JPEG and PNG files say themselves which channel is red,
+and the transport's publisher puts them in order.
 """
 from struct import unpack_from
 
 import numpy as np
 
 from .config import ImageConfig
-from .convert import to_8bit
+from .convert import convert, to_8bit
 from .depth import depth_to_grey
+from .encodings import parse_encoding
 from .errors import ImageError
 from .image_file import decode_file
+from .printable import printable
 from .rvl import decode_rvl
 from .types import ColorOrder, CompressedImage, Picture
 
@@ -26,7 +30,7 @@ def decode_compressed(image: CompressedImage, config: ImageConfig) -> Picture:
 
     Raises:
         ImageError: ``empty``, ``too_large``, ``aspect_ratio``, ``truncated``, ``compressed``, ``no_valid_depth``, or
-            ``encoding`` for depth of an unknown type.
+            ``encoding`` for depth of an unknown type or a mosaic of an unknown pattern.
     """
     if image.data.size == 0:
         raise ImageError('empty', 'the compressed image has no data; does the camera driver run?')
@@ -36,6 +40,10 @@ def decode_compressed(image: CompressedImage, config: ImageConfig) -> Picture:
     if 'compressedDepth' in transport or image.data[_CONFIG_HEADER_BYTES:][:4].tobytes() == _PNG:
         return depth_to_grey(decode_compressed_depth(image.data, encoding, transport, config), config)
     pixels = decode_file(image.data, config, image.format)
+    if encoding.startswith('bayer_') and pixels.ndim == 2:
+        # A JPEG of a mosaic of 16 bit has 8; files of 3 channels had their colours made before.
+        mosaic = parse_encoding(f'{encoding.rstrip("0123456789")}{8 * pixels.itemsize}')
+        pixels = convert(pixels, mosaic.name, f'bgr{mosaic.bits}')
     if pixels.dtype == np.uint16:
         if encoding == '16UC1' and pixels.ndim == 2:
             return depth_to_grey(pixels, config)
@@ -58,7 +66,8 @@ def decode_compressed_depth(data: np.ndarray, encoding: str, transport: str, con
         ImageError: ``encoding``, ``too_large``, ``aspect_ratio``, ``truncated`` or ``compressed``.
     """
     if encoding not in ('16UC1', 'mono16', '32FC1'):
-        raise ImageError('encoding', f'compressedDepth carries 16UC1, mono16 or 32FC1, got {encoding[:60]!r}')
+        raise ImageError('encoding', f'compressedDepth carries 16UC1, mono16 or 32FC1, got '
+                                     f'{printable(encoding, 60)!r}')
     if data.size < _CONFIG_HEADER_BYTES:
         raise ImageError('truncated', f'compressedDepth has a header of {_CONFIG_HEADER_BYTES} bytes, got {data.size}')
     a, b = unpack_from('<ff', data.data, 4)

@@ -7,6 +7,7 @@ from functools import lru_cache
 import numpy as np
 
 from .errors import ImageError
+from .printable import printable
 
 
 class Kind(Enum):
@@ -95,5 +96,5 @@ def parse_encoding(name: str) -> Encoding:
     if match and channels <= _MAX_TYPED_CHANNELS:
         dtype = np.dtype(f'{_TYPES[match[1][-1]]}{int(match[1][:-1]) // 8}')
         return Encoding(name, Kind.TYPED, dtype, channels)
-    raise ImageError('encoding', f'unknown image encoding {name[:60]!r}; known are {", ".join(NAMES)} and typed ones '
-                                 'such as 16UC1')
+    raise ImageError('encoding', f'unknown image encoding {printable(name, 60)!r}; known are {", ".join(NAMES)} and '
+                                 'typed ones such as 16UC1')

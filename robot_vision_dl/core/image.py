@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from .cdr import stamp_of
 from .compressed import decode_compressed
 from .config import ImageConfig
 from .convert import convert, to_8bit
@@ -47,14 +48,15 @@ def from_message(message: Any) -> ImageMessage:
 
     Raises:
         TypeError: the object has not the fields.
+        ImageError: ``stamp``: its time is none.
     """
     try:
         stamp = message.header.stamp
-        header = Header(stamp.sec * 1_000_000_000 + stamp.nanosec, message.header.frame_id)
+        header = Header(stamp_of(stamp.sec, stamp.nanosec), message.header.frame_id)
         data = _as_bytes(message.data)
         if hasattr(message, 'encoding'):
-            return RawImage(header, message.height, message.width, message.encoding, bool(message.is_bigendian),
-                            message.step, data)
+            return RawImage(header, int(message.height), int(message.width), message.encoding,
+                            bool(message.is_bigendian), int(message.step), data)
         return CompressedImage(header, message.format, data)
     except AttributeError as error:
         raise TypeError(f'expected a sensor_msgs Image or CompressedImage, got {type(message).__name__}: {error}'
@@ -74,9 +76,10 @@ def view(image: RawImage) -> np.ndarray:
 
     Returns:
         Read-only view of shape (height, width) or (height, width, channels), a copy only where bytes have to be
-        swapped. yuv422 has two channels: brightness and one colour difference, in the order of the encoding. nv12
-        and nv21 have 1.5 times the height, nv24 three times: brightness above interleaved colour differences; odd
-        widths and heights of nv12 and nv21 are rounded up for the colour differences.
+        swapped, or rows do not begin at a multiple of a number's bytes. yuv422 has two channels: brightness and one
+        colour difference, in the order of the encoding. nv12 and nv21 have 1.5 times the height, nv24 three times:
+        brightness above interleaved colour differences; odd widths and heights of nv12 and nv21 are rounded up for the
+        colour differences.
 
     Raises:
         ImageError: ``empty``, ``encoding``, ``step`` or ``truncated``.
@@ -100,7 +103,7 @@ def view(image: RawImage) -> np.ndarray:
     if encoding.channels > 1:
         shape, strides = (*shape, encoding.channels), (*strides, dtype.itemsize)
     array = np.ndarray(shape, dtype, image.data, 0, strides)
-    if swapped:
+    if swapped or image.step % dtype.itemsize:  # which OpenCV 4 does not take
         array = array.astype(encoding.dtype)
     array.flags.writeable = False
     return array

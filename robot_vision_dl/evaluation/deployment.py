@@ -2,10 +2,11 @@
 from pathlib import Path
 from typing import Any, Dict, Optional, Sequence
 
+import yaml
+
 from ..core.config import ClassifierConfig, flat_options, with_values
 from ..core.errors import ConfigError
 from ..core.spelling import did_you_mean
-from ..core.yaml_text import parse_yaml, read_yaml
 
 
 def deployment(params_file: Optional[str] = None, changes: Sequence[str] = ()) -> ClassifierConfig:
@@ -36,13 +37,16 @@ def _parsed(text: str, default: Any) -> Any:
     if isinstance(default, str):
         return text
     try:
-        return float(text) if isinstance(default, float) else parse_yaml(text, 'value')
-    except ValueError:
+        return float(text) if isinstance(default, float) else yaml.safe_load(text)
+    except (ValueError, yaml.YAMLError):
         return text
 
 
 def _read(path: Path) -> Dict[str, Any]:
-    content = read_yaml(path)
+    try:
+        content = yaml.safe_load(path.read_text(encoding='utf-8'))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f'{path}: parameters cannot be read: {" ".join(str(error).split())}') from error
     flat: Dict[str, Any] = {}
     nodes = content if isinstance(content, dict) else {}
     found = [node['ros__parameters'] for node in nodes.values()
