@@ -1,4 +1,7 @@
 """Rows made of probabilities, and small models and bags to judge."""
+import ctypes
+import os
+import signal
 from pathlib import Path
 from typing import Optional, Sequence
 
@@ -91,3 +94,27 @@ def labelled_bag(folder: Path, frames: int = 60, seed: int = 0, labels: bool = T
             lines.append(f'- {{start: {start_ns + begin * STEP_NS}, end: {end}, label: {name}}}\n')
         (folder / 'labels.yaml').write_text(''.join(lines))
     return folder
+
+
+class Crash:
+    """In the place of a recording's labels: ends the process that asks them, as a fault in a library would."""
+
+    def __init__(self, way):
+        self.way, self.asked = way, 0
+
+    def span(self, _clock):
+        """Of nothing."""
+
+    def at(self, *_):
+        """Crash."""
+        if self.way == 'memory':
+            raise MemoryError
+        if self.way == 'fault':
+            raise KeyError('a fault of ours')
+        if self.way == 'disk':
+            raise OSError(28, 'No space left on device', '/tmp/x')
+        if self.way == 'segfault':
+            ctypes.string_at(0)
+        if self.way == 'exit':
+            os._exit(3)
+        os.kill(os.getpid(), signal.SIGKILL)

@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
         with reader:
             topics = [topic for topic in reader.survey() if topic.is_image or not args.images_only]
             report = _report(reader, topics)
-        _add_labels(report)
+        _add_labels(report, reader.files)
         reports.append(report)
         if not args.json:
             _print(report)
@@ -47,20 +47,21 @@ def _report(reader, topics: Sequence) -> Dict[str, Any]:
             'rate_hz': None if topic.rate_hz is None else round(topic.rate_hz, 3), 'first_ns': topic.first_ns,
             'last_ns': topic.last_ns, 'encoding': topic.encoding, 'width': topic.width, 'height': topic.height,
             'latched': topic.latched, 'unreadable': topic.unreadable or None} for topic in topics],
-        'problems': list(reader.problems)}
+        'problems': list(reader.problems), 'notes': list(reader.notes)}
 
 
-def _add_labels(report: Dict[str, Any]) -> None:
+def _add_labels(report: Dict[str, Any], files) -> None:
     from ..core.errors import ConfigError
     from ..data.labels import LabelConfig
     from ..data.sources import label_coverage
     try:
-        coverage = label_coverage(report['path'], LabelConfig())
+        coverage = label_coverage(files, LabelConfig())
     except ConfigError as error:
         report['problems'].append(f'labels: {error}')
         return
     if coverage is not None:
-        report['problems'] += coverage.problems
+        report['problems'] += [problem for problem in coverage.problems if problem not in report['problems']]
+        report['notes'] += [note for note in coverage.notes if note not in report['notes']]
         report['labels'] = [{
             'topic': topic.topic, 'frames': topic.frames, 'labels': dict(topic.labels), 'ignored': topic.ignored,
             'conflicts': topic.conflicts, 'gaps': topic.gaps, 'hint': topic.hint or None} for topic in coverage.topics]
@@ -93,5 +94,7 @@ def _print(report: Dict[str, Any]) -> None:
               f'{item["ignored"]} ignored of {item["frames"]} frames')
         if item['hint']:
             print(f'    hint: {item["hint"]}')
+    for note in report['notes']:
+        print(f'  note: {note}')
     for problem in report['problems']:
         print(f'  problem: {problem}')

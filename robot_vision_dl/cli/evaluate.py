@@ -95,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
     failed = [gate for gate in metrics['gates'] if not gate['passed']]
     for gate in failed:
         print(f'FAILED {gate["reason"]}', file=sys.stderr)
-    return 1 if failed else 0
+    return 2 if evaluation.failed else 1 if failed else 0
 
 
 def _evaluate(args: argparse.Namespace, options, models: List[str]):

@@ -57,7 +57,7 @@ def live_cameras(bag: str, topics: Sequence[str] = ()) -> Tuple[Dict[str, str], 
 
 
 def _types(recording: Recording) -> Dict[str, str]:
-    with BagReader(recording.path) as reader:
+    with BagReader(recording.files) as reader:
         return {topic: reader.topics[topic].msgtype for topic in recording.topics}
 
 

@@ -158,7 +158,7 @@ class LiveReplay:
             alive: whether the node still runs.
         """
         done, origin, first_ns = 0, time.monotonic(), None
-        with BagReader(recording.path) as reader:
+        with BagReader(recording.files) as reader:
             for message in reader.image_messages(recording.topics):
                 first_ns = message.receive_ns if first_ns is None else first_ns
                 if lockstep is None:

@@ -8,12 +8,13 @@ Exit codes: 0 done, 1 done and the answer is no (a check failed), 2 wrong use or
 """
 import argparse
 import importlib
+import os
 import sys
 from typing import List, Optional
 
 from .parser import Parser
 from .. import __version__
-from ..core.errors import RobotVisionError
+from ..core.errors import RobotVisionError, is_about_machine
 
 COMMANDS = {
     'demo': 'replay a small bag into the classifier node and watch it decide',
@@ -78,6 +79,13 @@ def main(argv: Optional[List[str]] = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+    except OSError as error:
+        if not is_about_machine(error):
+            raise
+        place = '' if error.filename is None else f': {os.fsdecode(error.filename)}'
+        print(f'robot-vision {name}: {error.strerror}{place}; this is about the machine: mend it and start again',
+              file=sys.stderr)
+        return 2
     except Exception as error:
         # How rclpy reports SIGINT and SIGTERM; not imported here, since most commands do without rclpy.
         if type(error).__name__ == 'ExternalShutdownException':

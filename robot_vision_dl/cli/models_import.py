@@ -1,7 +1,6 @@
 """``robot-vision models import``: a file of weights -> a bundle, calibrated if labelled pictures are given."""
 import argparse
 import hashlib
-import json
 import re
 import shlex
 import sys
@@ -19,6 +18,7 @@ from ..core.bundle import Bundle, torchvision_facts
 from ..core.bundle_format import check_class_names, hash_file
 from ..core.bundle_writer import save_bundle
 from ..core.errors import BundleError, ConfigError
+from ..core.json_text import parse_json
 from ..core.model_card import render_card
 from ..core.network import Network, build_network
 from ..core.preprocess import Preprocessing, Preprocessor
@@ -120,9 +120,10 @@ def read_class_names(classes: str, architecture: str) -> List[str]:
         return list(torchvision_facts(architecture, torchvision_weights(architecture))[0])
     text = read_text(classes, BundleError)
     try:
-        names = json.loads(text) if classes.endswith('.json') else [s.strip() for s in text.splitlines() if s.strip()]
+        names = parse_json(text, 'it') if classes.endswith('.json') else [
+            s.strip() for s in text.splitlines() if s.strip()]
         check_class_names(names)
-    except (ValueError, RecursionError, BundleError) as error:
+    except (ValueError, BundleError) as error:
         raise BundleError(f'{classes}: cannot be used as class names: {error}') from error
     return names
 

@@ -1,13 +1,16 @@
 """Decisions -> actions, with hysteresis and a safe action for whenever the robot should not act."""
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Dict, Mapping, Optional, Tuple
 
-import yaml
-
 from .config import check_values, option
 from .errors import ConfigError
+from .printable import printable
 from .types import RESERVED_NAMES
+from .yaml_text import read_yaml
+
+FASTEST = 1000.0
+"""Largest velocity of a table, m/s and rad/s: a larger one is a slip of the pen."""
 
 
 @dataclass(frozen=True)
@@ -63,32 +66,36 @@ def load_actions(path: Path) -> ActionTable:
     Raises:
         ConfigError: the file cannot be read or has an entry that makes no sense.
     """
+    where = f'action table {printable(path)!r}'
     try:
-        content = yaml.safe_load(Path(path).read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise ConfigError(f'action table {str(path)!r} cannot be read: {error}') from error
+        content = read_yaml(path)
+    except ConfigError as error:
+        raise ConfigError(f'action table {error}') from error
     if not isinstance(content, dict) or set(content) != {'safe', 'labels'} or not isinstance(content['labels'], dict):
-        raise ConfigError(f'action table {str(path)!r} must have the two keys safe and labels')
+        raise ConfigError(f'{where} must have the two keys safe and labels')
     labels: Dict[str, Action] = {}
     for label, entry in content['labels'].items():
-        if label in RESERVED_NAMES:
-            raise ConfigError(f'action table {str(path)!r}: {label!r} always leads to the safe action; remove it')
-        labels[str(label)] = _action(entry, f'{path}: labels: {label}')
-    return ActionTable(_action(content['safe'], f'{path}: safe'), labels)
+        if label.lower() in RESERVED_NAMES:
+            raise ConfigError(f'{where}: {label!r} always leads to the safe action; remove it')
+        labels[label] = _action(entry, f'{where}: labels: {printable(label)}')
+    return ActionTable(_action(content['safe'], f'{where}: safe'), labels)
 
 
 def _action(entry: Any, where: str) -> Action:
-    if isinstance(entry, str):
+    if isinstance(entry, str) and entry:
         return Action(entry)
-    try:
-        action = Action(**entry)
-    except TypeError as error:
-        raise ConfigError(f'{where}: expected a name or the keys name, linear_x, angular_z, trigger; '
-                          f'got {entry!r}') from error
-    for velocity in (action.linear_x, action.angular_z):
-        if velocity is not None and not isinstance(velocity, (int, float)):
-            raise ConfigError(f'{where}: a velocity must be a number, got {velocity!r}')
-    return action
+    keys = [f.name for f in fields(Action)]
+    if not isinstance(entry, dict) or 'name' not in entry or set(entry) - set(keys):
+        raise ConfigError(f'{where}: expected a name or the keys {", ".join(keys)}; got {printable(repr(entry))}')
+    for key in ('name', 'trigger'):
+        if key in entry and (not isinstance(entry[key], str) or not entry[key]):
+            raise ConfigError(f'{where}: {key} must be a text, in quotes where it looks like something else; got '
+                              f'{printable(repr(entry[key]))}')
+    for key in ('linear_x', 'angular_z'):
+        if key in entry and (type(entry[key]) not in (int, float) or not abs(entry[key]) <= FASTEST):
+            raise ConfigError(f'{where}: {key}: a velocity must be a number in -{FASTEST:g}..{FASTEST:g}, got '
+                              f'{printable(repr(entry[key]))}')
+    return Action(**entry)
 
 
 class ActionGate:

@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any, Mapping, Optional, Sequence, Union
 
 import numpy as np
-import yaml
 
 from .errors import ConfigError
+from .printable import printable
 from .spelling import did_you_mean
+from .user_path import user_path
+from .yaml_text import Places, read_yaml
 
 _KEYS = ('wrong', 'abstain', 'costs', 'thresholds')
 
@@ -40,42 +42,45 @@ class Costs:
 def read_costs(path: Union[str, Path], class_names: Sequence[str]) -> Costs:
     """Costs from a file.
 
+    Whoever may set a parameter of a node may name any file here, so nothing of a file is told in an error but where it
+    stands.
+
     Raises:
         ConfigError: it cannot be read, a class is not one of the model, or a number is out of range.
     """
+    places: Places = {}
     try:
-        values = yaml.safe_load(Path(path).expanduser().read_text(encoding='utf-8')) or {}
-    except OSError as error:
-        raise ConfigError(f'{path}: cannot be read ({error.strerror}); decision.costs_file names a YAML file, or is '
-                          'empty') from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f'{path}: is not valid YAML ({error})') from error
-    try:
-        return costs_from(values, class_names)
+        values = read_yaml(user_path(path), places=places)
     except ConfigError as error:
-        raise ConfigError(f'{path}: {error}') from error
+        raise ConfigError(f'{error}; decision.costs_file names a file like config/costs.yaml, or is empty') from error
+    try:
+        return costs_from({} if values is None else values, class_names, places)
+    except ConfigError as error:
+        raise ConfigError(f'{printable(path)}: {error}') from error
 
 
-def costs_from(values: Any, class_names: Sequence[str]) -> Costs:
-    """Costs from the content of a file."""
-    _check_mapping(values, 'the file')
+def costs_from(values: Any, class_names: Sequence[str], places: Optional[Places] = None) -> Costs:
+    """Costs from the content of a file; ``places`` says where in the file each key stands."""
+    where = _Where(places or {}, class_names)
+    where.check_mapping(values)
     for key in values:
         if key not in _KEYS:
-            raise ConfigError(f'no setting {key!r}; there are {", ".join(_KEYS)}')
+            raise where.error(f'is none of the settings {", ".join(_KEYS)}', key)
     count = len(class_names)
-    matrix = np.full((count, count), _number(values.get('wrong', 1.0), 'wrong'))
-    for said, truths in _check_mapping(values.get('costs') or {}, 'costs').items():
-        for true, cost in _check_mapping(truths, f'costs.{said}').items():
-            row, column = _index(said, class_names), _index(true, class_names)
+    matrix = np.full((count, count), where.number(values.get('wrong', 1.0), 1e9, 'wrong'))
+    for said, truths in where.check_mapping(values.get('costs'), 'costs').items():
+        row = where.index('costs', said)
+        for true, cost in where.check_mapping(truths, 'costs', said).items():
+            column = where.index('costs', said, true)
             if row == column:
-                raise ConfigError(f'costs.{said}.{true}: being right costs nothing; leave it out')
-            matrix[row, column] = _number(cost, f'costs.{said}.{true}')
+                raise where.error('being right costs nothing; leave it out', 'costs', said, true)
+            matrix[row, column] = where.number(cost, 1e9, 'costs', said, true)
     np.fill_diagonal(matrix, 0.0)
     thresholds = np.full(count, np.nan)
-    for name, value in _check_mapping(values.get('thresholds') or {}, 'thresholds').items():
-        thresholds[_index(name, class_names)] = _number(value, f'thresholds.{name}', 1.0)
-    abstain = values.get('abstain')
-    return Costs(matrix, thresholds, None if abstain is None else _number(abstain, 'abstain'))
+    for name, value in where.check_mapping(values.get('thresholds'), 'thresholds').items():
+        thresholds[where.index('thresholds', name)] = where.number(value, 1.0, 'thresholds', name)
+    return Costs(matrix, thresholds,
+                 where.number(values['abstain'], 1e9, 'abstain') if 'abstain' in values else None)
 
 
 def relabelled(costs: Costs, order: Sequence[int]) -> Costs:
@@ -84,19 +89,29 @@ def relabelled(costs: Costs, order: Sequence[int]) -> Costs:
     return replace(costs, matrix=costs.matrix[np.ix_(order, order)], thresholds=costs.thresholds[order])
 
 
-def _check_mapping(values: Any, where: str) -> Mapping[Any, Any]:
-    if not isinstance(values, Mapping):
-        raise ConfigError(f'{where}: must be names with values, got {values!r:.60}')
-    return values
+class _Where:
+    """Checks whose errors name settings and classes of the model, and anything else only by where it stands."""
 
+    def __init__(self, places: Places, class_names: Sequence[str]):
+        self._places, self._class_names = places, list(class_names)
 
-def _index(name: Any, class_names: Sequence[str]) -> int:
-    if name not in class_names:
-        raise ConfigError(f'{name!r} is not a class of the model; {did_you_mean(str(name), class_names)}')
-    return list(class_names).index(name)
+    def error(self, said: str, *path: str) -> ConfigError:
+        named = '.'.join(name for name in path if name in _KEYS or name in self._class_names)
+        return ConfigError(': '.join(filter(None, (str(self._places.get(path, '')), named, said))))
 
+    def check_mapping(self, values: Any, *path: str) -> Mapping[str, Any]:
+        if values is None and path in (('costs',), ('thresholds',)):
+            return {}
+        if not isinstance(values, Mapping):
+            raise self.error('must be settings as `name: value`', *path)
+        return values
 
-def _number(value: Any, where: str, most: float = 1e9) -> float:
-    if type(value) not in (int, float) or not 0 <= value <= most:
-        raise ConfigError(f'{where}: must be a number in 0..{most:g}, got {value!r}')
-    return float(value)
+    def index(self, *path: str) -> int:
+        if path[-1] not in self._class_names:
+            raise self.error(f'is not a class of the model; {did_you_mean(path[-1], self._class_names)}', *path)
+        return self._class_names.index(path[-1])
+
+    def number(self, value: Any, most: float, *path: str) -> float:
+        if type(value) not in (int, float) or not 0 <= value <= most:
+            raise self.error(f'must be a number in 0..{most:g}', *path)
+        return float(value)

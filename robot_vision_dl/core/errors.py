@@ -1,5 +1,7 @@
 """The exception tree. A message says what happened, which value was received, and what to do."""
 import errno
+import os
+from typing import Optional
 
 
 class RobotVisionError(Exception):
@@ -58,6 +60,10 @@ class OutputError(RobotVisionError):
     """A file or folder cannot be written: the disk is full, the folder read-only, or another writer has it."""
 
 
+class MachineError(RobotVisionError):
+    """The machine, not the data, keeps something from being read: see :func:`is_about_machine`."""
+
+
 _ABOUT_MACHINE = frozenset(
     getattr(errno, name) for name in (
         'ENOSPC', 'EDQUOT', 'EROFS', 'EACCES', 'EPERM', 'EMFILE', 'ENFILE', 'EIO', 'ENOMEM', 'EFBIG', 'EBUSY',
@@ -72,3 +78,24 @@ def is_about_machine(error: OSError) -> bool:
     fails. What was being read or written may be sound: it is never to be called damaged, skipped or kept in part.
     """
     return error.errno in _ABOUT_MACHINE
+
+
+def raise_about_machine(error: BaseException, what: object) -> None:
+    """Raise :class:`MachineError` if an error, or one that led to it, is about the machine.
+
+    For the places that take whatever goes wrong for damage: libraries wrap what the system told them.
+
+    Args:
+        what: was being read or written.
+    """
+    if isinstance(error, MachineError):
+        raise error
+    seen = set()
+    cause: Optional[BaseException] = error
+    while cause is not None and id(cause) not in seen:
+        if isinstance(cause, OSError) and is_about_machine(cause):
+            place = '' if cause.filename is None else f' at {os.fsdecode(cause.filename)}'
+            raise MachineError(f'{what}: {os.strerror(cause.errno).lower()}{place}; this is about the machine and says '
+                               'nothing of the data: mend it and start again') from error
+        seen.add(id(cause))
+        cause = cause.__cause__ or cause.__context__

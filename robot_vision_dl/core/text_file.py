@@ -19,45 +19,52 @@ class Row(NamedTuple):
     cells: List[str]
 
 
-def read_text(path: Union[str, Path], error: Type[RobotVisionError] = ConfigError) -> str:
+def read_text(path: Union[str, Path], error: Type[RobotVisionError] = ConfigError, most_bytes: int = MOST_BYTES,
+              quote: bool = True) -> str:
     """The text of a UTF-8 file, without the byte order mark that Windows programs begin it with; UTF-16 with one too.
 
     Args:
         error: what is raised.
+        most_bytes: a larger file is refused.
+        quote: whether the error may tell what stands in a line that is no text.
 
     Raises:
         RobotVisionError: of the kind ``error``: there is no such file, it cannot be read, or is no such text.
     """
-    path = Path(path)
     where = printable(str(path))
     try:
-        found = os.stat(path)
+        # A pipe would be waited for, and a device may never end.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except ValueError as problem:  # a NUL in the name
         raise error(f'{where}: cannot be the name of a file') from problem
     except OSError as problem:
         raise error(f'{where}: cannot be read ({problem.strerror or problem})') from problem
-    # A pipe would be waited for, and a device may never end.
-    if not stat.S_ISREG(found.st_mode):
-        raise error(f'{where}: is {"a folder" if stat.S_ISDIR(found.st_mode) else "no regular file"}; a text file is '
-                    'needed')
-    if found.st_size > MOST_BYTES:
-        raise error(f'{where}: of {found.st_size / 1e6:.0f} MB, larger than any such file ({MOST_BYTES / 1e6:.0f} MB); '
-                    'is it the right one?')
     try:
-        data = path.read_bytes()
+        found = os.fstat(descriptor)
+        mode = found.st_mode
+        if not stat.S_ISREG(mode):
+            raise error(f'{where}: is {"a folder" if stat.S_ISDIR(mode) else "no regular file"}; a text file is '
+                        'needed')
+        with open(descriptor, 'rb', closefd=False) as file:
+            data = b'' if found.st_size > most_bytes else file.read(most_bytes + 1)
     except OSError as problem:
         raise error(f'{where}: cannot be read ({problem.strerror or problem})') from problem
-    return decode_text(data, where, error)
+    finally:
+        os.close(descriptor)
+    if max(found.st_size, len(data)) > most_bytes:
+        raise error(f'{where}: larger than any such file ({most_bytes / 2**20:g} MiB); is it the right one?')
+    return decode_text(data, where, error, quote)
 
 
-def decode_text(data: bytes, where: str, error: Type[RobotVisionError] = ConfigError) -> str:
+def decode_text(data: bytes, where: str, error: Type[RobotVisionError] = ConfigError, quote: bool = True) -> str:
     """As :func:`read_text`, for the bytes themselves."""
     try:
         text = data.decode('utf-16' if data[:2] in _UTF16 else 'utf-8-sig')
     except UnicodeDecodeError as problem:
         number = data[:problem.start].count(b'\n')
-        line = data.split(b'\n')[number]
-        raise error(f'{where}: is no UTF-8 text; line {number + 1} is {line[:60]!r}. Save it as UTF-8, e.g. with '
+        line = data.split(b'\n')[number][:60]
+        there = f'line {number + 1} is {line!r}' if quote else f'see line {number + 1}'
+        raise error(f'{where}: is no UTF-8 text; {there}. Save it as UTF-8, e.g. with '
                     '`iconv -f latin1 -t utf-8`') from problem
     if '\0' in text:
         number = text[:text.index('\0')].count('\n')

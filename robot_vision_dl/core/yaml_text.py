@@ -10,16 +10,15 @@ Built from the parser's events and not from PyYAML's own loader, which recurses,
 ValueError, TypeError, AttributeError, IndexError or RecursionError for texts that are made for it.
 """
 import math
-import os
 import re
-import stat
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Set, Union
+from typing import Any, Dict, List, NamedTuple, Optional, Set, Tuple, Union
 
 import yaml
 
 from .errors import ConfigError
 from .printable import printable
+from .text_file import read_text
 
 MOST_BYTES = 1 << 20
 """Largest document unless a caller says otherwise."""
@@ -43,45 +42,36 @@ _WORDS = {'': None, '~': None, 'null': None, 'Null': None, 'NULL': None,
 _NO_CHARACTER = re.compile('[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]')
 _SURROGATE = re.compile('[\ud800-\udfff]')
 # Error texts of PyYAML's parser in Python quote the document, which may be a file that its reader must not see.
-_QUOTED = re.compile(r"""(["']).*\1""", re.DOTALL)
+_QUOTED = re.compile(r"""(["'])(?![],}:?]\1|<[a-z ]+>\1).*?\1""", re.DOTALL)
 
 
-def read_yaml(path: Union[str, Path], *, as_text: bool = False, most_bytes: int = MOST_BYTES) -> Any:
-    """The content of a UTF-8 file, with or without a byte order mark; see :func:`parse_yaml`.
+class Place(NamedTuple):
+    """Line and column, from 1, of a key or of an item of a list."""
+
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f'line {self.line}, column {self.column}'
+
+
+Places = Dict[Tuple[Union[str, int], ...], Place]
+"""Where things stand: of ``a: [x, {b: y}]`` there are ``('a',)``, ``('a', 0)``, ``('a', 1)`` and ``('a', 1, 'b')``."""
+
+
+def read_yaml(path: Union[str, Path], *, as_text: bool = False, most_bytes: int = MOST_BYTES,
+              places: Optional[Places] = None) -> Any:
+    """The content of a file; see :func:`~.text_file.read_text` and :func:`parse_yaml`.
 
     Raises:
         ConfigError: it is no regular file, cannot be read, is not UTF-8, or is not YAML within the bounds.
     """
-    return parse_yaml(read_text(path, most_bytes), printable(path), as_text=as_text, most_bytes=most_bytes)
+    text = read_text(path, most_bytes=most_bytes, quote=False)
+    return parse_yaml(text, printable(path), as_text=as_text, most_bytes=most_bytes, places=places)
 
 
-def read_text(path: Union[str, Path], most_bytes: int = MOST_BYTES) -> str:
-    """The text of a small file. What is no regular file (a FIFO, a device) is refused instead of waited for.
-
-    Raises:
-        ConfigError: see :func:`read_yaml`.
-    """
-    shown = printable(path)
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(descriptor, 'rb') as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise ConfigError(f'{shown}: is not a file')
-            content = file.read(most_bytes + 1)
-    except (OSError, ValueError) as error:  # ValueError: NUL in the name, or ConfigError
-        if isinstance(error, ConfigError):
-            raise
-        raise ConfigError(f'{shown}: cannot be read ({getattr(error, "strerror", None) or error})') from error
-    if len(content) > most_bytes:
-        raise ConfigError(f'{shown}: is larger than {_size(most_bytes)}, the most that is read')
-    try:
-        return content.decode('utf-8-sig')
-    except UnicodeDecodeError as error:
-        line = content.count(b'\n', 0, error.start) + 1
-        raise ConfigError(f'{shown}: is not UTF-8 (line {line}); save it as UTF-8') from error
-
-
-def parse_yaml(text: str, what: str, *, as_text: bool = False, most_bytes: int = MOST_BYTES) -> Any:
+def parse_yaml(text: str, what: str, *, as_text: bool = False, most_bytes: int = MOST_BYTES,
+               places: Optional[Places] = None) -> Any:
     """The one document in ``text``: dict with texts as keys, list, str, int, float, bool, or None where it is empty.
 
     Args:
@@ -89,6 +79,7 @@ def parse_yaml(text: str, what: str, *, as_text: bool = False, most_bytes: int =
         what: begins the error, e.g. the file's name.
         as_text: leave every scalar as it is written, without its quotes.
         most_bytes: refuse a longer text.
+        places: takes up where each key and item stands, for the caller's own errors; not of what aliases copy.
 
     Raises:
         ConfigError: one line with line and column of what is wrong, and nothing of the text itself, which may be of a
@@ -104,7 +95,7 @@ def parse_yaml(text: str, what: str, *, as_text: bool = False, most_bytes: int =
             before = text[:odd.start()]
             raise _Refused('a character that cannot be in YAML', before.count('\n'),
                            len(before) - before.rfind('\n') - 1)
-        return _build(text, as_text)
+        return _build(text, as_text, places)
     except _Refused as error:
         raise ConfigError(f'{what}: is not YAML that can be read (line {error.line + 1}, column {error.column + 1}: '
                           f'{error.reason})') from None
@@ -123,6 +114,11 @@ class _Open(NamedTuple):
     anchor: Optional[str]
     key: List[str]
     seen: Set[str]
+    path: Tuple[Union[str, int], ...]
+
+    def at(self) -> Tuple[Union[str, int], ...]:
+        """The path of the value that comes next."""
+        return (*self.path, self.key[0] if isinstance(self.values, dict) else len(self.values))
 
 
 def _events(text: str):
@@ -137,7 +133,7 @@ def _events(text: str):
                        mark.column if mark else 0) from None
 
 
-def _build(text: str, as_text: bool) -> Any:
+def _build(text: str, as_text: bool, places: Optional[Places]) -> Any:
     stack: List[_Open] = []
     anchors: Dict[str, Any] = {}
     documents: List[Any] = []
@@ -158,7 +154,10 @@ def _build(text: str, as_text: bool) -> Any:
                 raise _refused('a key must be a single value', event)
             if event.anchor:
                 anchors[event.anchor] = _Open
-            stack.append(_Open({} if mapping else [], event.anchor, [], set()))
+            path = stack[-1].at() if stack else ()
+            if stack and isinstance(stack[-1].values, list):
+                _note(places, path, event)
+            stack.append(_Open({} if mapping else [], event.anchor, [], set(), path))
             continue
         if isinstance(event, yaml.CollectionEndEvent):
             value, anchor = stack[-1].values, stack.pop().anchor
@@ -182,6 +181,8 @@ def _build(text: str, as_text: bool) -> Any:
         if not stack:
             documents[0] = value
         elif isinstance(stack[-1].values, list):
+            if not isinstance(event, yaml.CollectionEndEvent):
+                _note(places, stack[-1].at(), event)
             stack[-1].values.append(value)
         elif stack[-1].key:
             stack[-1].values[stack[-1].key.pop()] = value
@@ -192,7 +193,13 @@ def _build(text: str, as_text: bool) -> Any:
         else:
             stack[-1].seen.add(value)
             stack[-1].key.append(value)
+            _note(places, stack[-1].at(), event)
     return documents[0] if documents else None
+
+
+def _note(places: Optional[Places], path: Tuple[Union[str, int], ...], event: Any) -> None:
+    if places is not None:
+        places[path] = Place(event.start_mark.line + 1, event.start_mark.column + 1)
 
 
 def _refused(reason: str, event: Any) -> _Refused:

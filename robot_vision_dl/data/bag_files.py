@@ -1,12 +1,15 @@
 """Which files make up a recording: a file given directly, a folder with metadata.yaml, or what is left of one."""
-import re
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Tuple, Union
+from typing import List, NamedTuple, Sequence, Tuple, Union
 
-from ..core.errors import BagError
+from ..core.errors import BagError, ConfigError
+from ..core.yaml_text import read_yaml
+from .bag_parts import part_of, recordings_of, unpacked_name, without_copies
+from .folders import Folder, LeftOut, shown, walk
 
 STORAGE_SUFFIXES = ('.mcap', '.db3', '.bag', '.active')
-_SPLIT_NUMBER = re.compile(r'_\d+$')
+METADATA = 'metadata.yaml'
+_MOST_METADATA_BYTES = 64 * 2**20  # the QoS profiles of every topic are in it
 
 
 class BagFiles(NamedTuple):
@@ -16,19 +19,20 @@ class BagFiles(NamedTuple):
         path: what a person would call the bag: the folder, or the file.
         files: storage files in the order of the recording.
         problems: sentences about what is missing or odd.
+        notes: sentences about what was decided: what makes up the recording, and what is not read.
     """
 
     path: Path
     files: Tuple[Path, ...]
     problems: Tuple[str, ...] = ()
+    notes: Tuple[str, ...] = ()
 
 
 def storage_suffix(path: Path) -> str:
     """``.mcap``, ``.db3`` or ``.bag`` of a storage file, compressed or still being recorded too; else empty."""
-    name = path.name
-    for ending in ('.zstd', '.zst', '.active'):
-        if name.endswith(ending):
-            name = name[:-len(ending)]
+    name = unpacked_name(path)
+    if name.endswith('.active'):
+        name = name[:-len('.active')]
     suffix = Path(name).suffix
     return suffix if suffix in STORAGE_SUFFIXES else ''
 
@@ -41,82 +45,91 @@ def find_bags(path: Union[str, Path]) -> List[BagFiles]:
     """
     path = Path(path)
     if not path.exists():
-        raise BagError(f'{path}: no such file or folder; give a .bag, .mcap or .db3 file or the folder of a bag')
-    if path.name == 'metadata.yaml' and path.is_file():
+        raise BagError(f'{shown(path)}: no such file or folder; give a .bag, .mcap or .db3 file or the folder of a bag')
+    if path.name == METADATA and path.is_file():
         path = path.parent
     if path.is_file():
         if not storage_suffix(path):
-            raise BagError(f'{path}: not a bag; bags are .bag, .mcap or .db3 files, or folders of them')
+            raise BagError(f'{shown(path)}: not a bag; bags are .bag, .mcap or .db3 files, or folders of them')
         return [BagFiles(path, (path,))]
-    bags = _bags_of_folder(path)
+    left_out = LeftOut()
+    bags = [bag for folder in walk(path, left_out) for bag in _bags_of_folder(folder)]
+    notes = left_out.notes(path)
     if not bags:
-        raise BagError(f'{path}: no bag in this folder; bags are .bag, .mcap or .db3 files, or folders of them')
-    return bags
+        why = f' ({"; ".join(notes)})' if notes else ''
+        raise BagError(f'{shown(path)}: no bag in this folder; bags are .bag, .mcap or .db3 files, or folders of them'
+                       f'{why}')
+    return [bags[0]._replace(notes=(*bags[0].notes, *notes)), *bags[1:]]
 
 
-def _bags_of_folder(folder: Path) -> List[BagFiles]:
-    entries = sorted(folder.iterdir(), key=_natural)
-    files = [entry for entry in entries if entry.is_file() and storage_suffix(entry)]
-    if (folder / 'metadata.yaml').is_file():
-        return [_with_metadata(folder, files)]
+def _bags_of_folder(folder: Folder) -> List[BagFiles]:
+    found = [file for file in folder.files if storage_suffix(file)]
+    if any(file.name == METADATA for file in folder.files):
+        return _with_metadata(folder.path, found)
+    return _without_metadata(folder.path, found)
+
+
+def _without_metadata(folder: Path, found: Sequence[Path]) -> List[BagFiles]:
+    files, notes = without_copies(found)
     bags = [BagFiles(file, (file,)) for file in files if storage_suffix(file) == '.bag']
-    recordings: Dict[str, List[Path]] = {}
-    for file in files:
-        if storage_suffix(file) != '.bag':
-            recordings.setdefault(_recording_name(file), []).append(file)
-    for parts in recordings.values():
+    groups = recordings_of([file for file in files if storage_suffix(file) != '.bag'])
+    for group in groups:
         # A folder with one recording is called by its folder's name, as rosbag2 does.
-        name = folder if len(recordings) == 1 and not bags else parts[0]
-        bags.append(BagFiles(name, tuple(parts), (f'{folder}: metadata.yaml is missing', *_gaps(parts))))
-    for entry in entries:
-        if entry.is_dir() and not entry.is_symlink():
-            bags += _bags_of_folder(entry)
+        name = folder if len(groups) == 1 and not bags else group.files[0]
+        problems = (f'{shown(folder)}: metadata.yaml is missing', *group.problems)
+        bags.append(BagFiles(name, group.files, problems, group.notes))
+    if bags:
+        bags[0] = bags[0]._replace(notes=(*bags[0].notes, *notes))
     return bags
 
 
-def _with_metadata(folder: Path, found: List[Path]) -> BagFiles:
-    """The parts that metadata.yaml lists, then those that it does not know (its writer stopped before the end)."""
-    import yaml
-    problems: List[str] = []
-    listed: List[str] = []
+def _with_metadata(folder: Path, found: Sequence[Path]) -> List[BagFiles]:
+    """The parts that metadata.yaml lists, and later ones (its writer stopped before the end); others by themselves."""
     try:
-        content = yaml.safe_load((folder / 'metadata.yaml').read_text(encoding='utf-8', errors='replace'))
-        listed = [Path(name).name for name in content['rosbag2_bagfile_information']['relative_file_paths']]
-    except (yaml.YAMLError, KeyError, TypeError):
-        problems.append(f'{folder / "metadata.yaml"}: damaged, so it is not used')
-        problems += _gaps(found)
+        listed = _listed(folder / METADATA)
+    except ConfigError as error:
+        bags = _without_metadata(folder, found)
+        problem = f'{shown(folder / METADATA)}: damaged, so it is not used ({error})'
+        return [bag._replace(problems=(problem, *(each for each in bag.problems if 'metadata.yaml is' not in each)))
+                for bag in bags]
     by_name = {file.name: file for file in found}
-    files = [by_name.pop(name) for name in listed if name in by_name]
-    missing = [name for name in listed if name not in {file.name for file in files}]
+    packed = {unpacked_name(file): file for file in found}
+    # A part may have been packed or unpacked since.
+    files = [by_name.get(name) or packed.get(unpacked_name(Path(name))) for name in listed]
+    there = [file for file in files if file is not None]
+    if not there:
+        bags = _without_metadata(folder, found)
+        problem = f'{shown(folder)}: none of the {len(listed)} files that metadata.yaml lists is there: ' \
+                  f'{", ".join(map(shown, listed[:5]))}{", ..." if len(listed) > 5 else ""}'
+        return [bag._replace(problems=(problem, *bag.problems)) for bag in bags] or [BagFiles(folder, (), (problem,))]
+    problems, notes = [], []
+    missing = [name for name, file in zip(listed, files) if file is None]
     if missing:
-        problems.append(f'{folder}: {len(missing)} of {len(listed)} parts of the recording are missing: '
-                        f'{", ".join(missing)}')
-    if listed and by_name:
-        problems.append(f'{folder}: read although metadata.yaml does not list them: {", ".join(by_name)}')
-    return BagFiles(folder, (*files, *by_name.values()), tuple(problems))
+        problems.append(f'{shown(folder)}: {len(missing)} of {len(listed)} parts of the recording are missing: '
+                        f'{", ".join(map(shown, missing[:20]))}{", ..." if len(missing) > 20 else ""}')
+    others, copies = without_copies([*there, *(file for file in found if file not in there)], keep=there)
+    notes += copies
+    others = [file for file in others if file not in there]
+    later = [file for file in others if any(part_of(file, one) for one in there)]
+    if later:
+        problems.append(f'{shown(folder)}: read although metadata.yaml does not list them: '
+                        f'{", ".join(shown(file.name) for file in later)}')
+    strangers = [file for file in others if file not in later]
+    if strangers:
+        names = ', '.join(shown(file.name) for file in strangers[:5])
+        notes.append(f'{shown(folder)}: metadata.yaml does not list {names}{", ..." if len(strangers) > 5 else ""}; no '
+                     'later part by its name, so read as a recording of its own')
+    return [BagFiles(folder, (*there, *later), tuple(problems), tuple(notes)),
+            *(BagFiles(group.files[0], group.files, group.problems, group.notes) for group in recordings_of(strangers))]
 
 
-def _recording_name(file: Path) -> str:
-    """``run_3.mcap`` and ``run_12.mcap`` are parts of ``run``."""
-    return _SPLIT_NUMBER.sub('', file.name.split(storage_suffix(file))[0])
+def _listed(path: Path) -> List[str]:
+    """Names of the files that metadata.yaml lists, in order."""
+    content = read_yaml(path, as_text=True, most_bytes=_MOST_METADATA_BYTES)
+    information = content.get('rosbag2_bagfile_information') if isinstance(content, dict) else None
+    names = information.get('relative_file_paths') if isinstance(information, dict) else None
+    if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
+        raise ConfigError('it does not list the files of the recording')
+    return list(dict.fromkeys(name.replace('\\', '/').rsplit('/', 1)[-1] for name in names))
 
 
-def _gaps(parts: List[Path]) -> List[str]:
-    """A sentence for the numbers that are missing in a split recording (rosbag2 counts parts from 0)."""
-    numbers = []
-    for part in parts:
-        match = _SPLIT_NUMBER.search(part.name.split(storage_suffix(part))[0])
-        if match:
-            numbers.append(int(match.group()[1:]))
-    # A lone part may simply carry a date in its name.
-    if len(numbers) < 2:
-        return []
-    missing = sorted(set(range(max(numbers) + 1)) - set(numbers))
-    if not missing or len(missing) > max(numbers) / 2 + 1:
-        return []
-    return [f'{parts[0].parent}: parts of the recording are missing: number {", ".join(map(str, missing))}']
-
-
-def _natural(path: Path) -> List[Tuple[int, str]]:
-    """Sort key under which part 10 comes after part 9."""
-    return [(int(piece), '') if piece.isdigit() else (-1, piece) for piece in re.split(r'(\d+)', path.name)]

@@ -8,7 +8,7 @@ from rosbags.interfaces import MessageDefinitionFormat, QosDurability
 from rosbags.rosbag1 import Reader as Ros1Reader
 from rosbags.rosbag2 import Reader as Ros2Reader
 
-from ..core.errors import BagError
+from ..core.errors import BagError, MachineError, raise_about_machine
 from .bag_channel import Channel, RawMessage
 from .bag_files import storage_suffix
 from .bag_salvage import Db3Salvage, McapSalvage, Ros1Salvage
@@ -36,6 +36,8 @@ class Storage:
         self.problems: List[str] = []
         self._suffix = storage_suffix(path)
         self._temporary: Optional[tempfile.TemporaryDirectory] = None
+        self._reader = None
+        self._salvage = None
         if path.stat().st_size == 0:
             raise BagError(f'{path}: empty (0 bytes); the recorder wrote nothing, record again')
         wal = path.with_name(path.name + '-wal')
@@ -43,8 +45,6 @@ class Storage:
             self.problems.append(f'{path.name}: {wal.name} holds messages that are not merged and are not read; '
                                  f'merge them with `sqlite3 {path.name} "PRAGMA wal_checkpoint"`')
         self._file = path if path.suffix in ('.mcap', '.db3', '.bag', '.active') else self._decompressed()
-        self._reader = None
-        self._salvage = None
         self._connections: Dict[int, object] = {}
         try:
             self._open()
@@ -97,8 +97,11 @@ class Storage:
         self.end_ns = reader.end_time - 1 if has_messages else None
 
     def _open_salvage(self, error: Exception) -> None:
-        if isinstance(error, PermissionError):
-            raise BagError(f'{self.path}: may not be read; change its permissions') from error
+        try:
+            raise_about_machine(error, self.path)
+        except MachineError:
+            self.close()
+            raise
         self._salvage = _SALVAGE[self._suffix](self._file)
         self.problems += self._salvage.problems
         if not any(channel.count for channel in self._salvage.channels):
@@ -112,6 +115,17 @@ class Storage:
 
     def _decompressed(self) -> Path:
         """A copy without the .zstd of rosbag2's file compression; as much of it as there is."""
+        try:
+            return self._decompress()
+        except OSError as error:  # nowhere to put it, or the disk was full when the last of it was written
+            self.close()
+            raise_about_machine(error, f'{self.path}, being decompressed')
+            raise MachineError(f'{self.path}, being decompressed: {error}; TMPDIR chooses another place') from error
+        except MachineError:
+            self.close()
+            raise
+
+    def _decompress(self) -> Path:
         self._temporary = tempfile.TemporaryDirectory(prefix='robot_vision_bag_')
         target = Path(self._temporary.name, self.path.stem)
         with self.path.open('rb') as packed, target.open('wb') as unpacked:
@@ -119,6 +133,7 @@ class Storage:
                 with _zstd().open(packed, 'rb') as stream:
                     shutil.copyfileobj(stream, unpacked)
             except (EOFError, OSError, _zstd().ZstdError) as error:
+                raise_about_machine(error, f'{self.path}, being decompressed in {target.parent} (TMPDIR chooses where)')
                 self.problems.append(f'{self.path.name}: its compression is cut off or damaged ({error})')
         return target
 

@@ -87,6 +87,8 @@ class BagReader:
 
     Attributes:
         path: the file or folder.
+        files: what makes it up.
+        notes: sentences about what was decided: what makes it up, and what is not read.
         problems: sentences about what is missing or damaged; complete once all messages have been read.
         topics: by name, sorted.
         start_ns, end_ns: receive time of the first and the last message; None if there is none.
@@ -100,6 +102,8 @@ class BagReader:
         """
         files = path if isinstance(path, BagFiles) else _only_one(Path(path))
         self.path = files.path
+        self.files = files
+        self.notes = files.notes
         self._problems: List[str] = list(files.problems)
         self._storages: List[Storage] = []
         for file in files.files:

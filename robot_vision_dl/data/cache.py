@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import socket
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple
@@ -18,7 +19,8 @@ import cv2
 import numpy as np
 
 from ..core.config import check_values, option
-from ..core.errors import DataError
+from ..core.errors import DataError, raise_about_machine
+from ..core.json_text import parse_json
 from ..core.preprocess import Preprocessing, as_tensor, resize, resized_size
 from ..core.types import ColorOrder, Picture
 from .labels import LabelledFrame, LabelReport, TopicLabels
@@ -77,7 +79,7 @@ class FrameStore:
         """Raises :class:`DataError` for a cache that is not there or damaged."""
         self.folder = Path(folder)
         try:
-            index = json.loads((self.folder / INDEX).read_text(encoding='utf-8'))
+            index = parse_json((self.folder / INDEX).read_bytes(), INDEX)
             if index['schema'] != SCHEMA_VERSION:
                 raise ValueError(f'schema {index["schema"]}')
             self.is_jpeg = bool(index['jpeg'])
@@ -96,6 +98,7 @@ class FrameStore:
                                                        'problems': tuple(index['selection_report']['problems'])})
             found = (self.folder / PIXELS).stat().st_size
         except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+            raise_about_machine(error, self.folder)  # else a sound cache would be thrown away
             raise DataError(f'{self.folder}: the cache of decoded frames is damaged ({error}); remove this folder'
                             ) from error
         if found != (self._ends[-1] if len(sizes) else 0):
@@ -171,7 +174,8 @@ class StoreWriter:
         return self
 
     def __exit__(self, *_) -> None:
-        self._file.close()
+        with suppress(OSError):  # a full disk fails once more here, and what there is goes away
+            self._file.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _cannot_write(self, error: OSError) -> DataError:

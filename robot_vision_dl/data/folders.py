@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple, Union
 
+from ..core.errors import raise_about_machine
 from ..core.printable import printable
 
 Tell = Callable[[str], None]
@@ -88,6 +89,7 @@ def walk(root: Path, left_out: LeftOut, seen: Optional[Dict[Tuple[int, int], Pat
         with os.scandir(root) as entries:
             paths = sorted((Path(entry.path) for entry in entries), key=natural)
     except OSError as error:
+        raise_about_machine(error, root)
         left_out.add(f'folders that cannot be read ({error.strerror})', root, base)
         return
     files, folders = [], []

@@ -19,13 +19,21 @@ import yaml
 
 from ..core.errors import BagError, ConfigError
 from ..core.spelling import did_you_mean
+from ..core.text_file import read_text
+from ..core.yaml_text import parse_yaml
+from .bag_files import BagFiles
+from .bag_parts import stem
 from .bags import BagReader, normal_topic
+from .folders import shown
 from .label_messages import LABEL_TYPES, decode_label
 from .labels import FOREVER_NS, UNLABELLED, Clock, LabelConfig, LabelInterval, Labels, check_label
 
 DEFAULTS = LabelConfig()
 _KEYS = ('topic', 'start', 'end', 'label', 'track', 'bag')
+_SUFFIXES = ('.yaml', '.yml', '.csv')
 _COLUMNS = ('stamp', 'label', 'track', 'topic')
+MOST_LABEL_BYTES = 64 << 20
+"""Largest file of labels, a million intervals."""
 _ABSOLUTE_S, _ABSOLUTE_NS = Decimal(10)**8, Decimal(10)**17
 
 
@@ -37,12 +45,14 @@ class BagLabels(NamedTuple):
         used: the sources that were read, for reports and provenance.
         files: label files among them.
         problems: sentences about what could not be read.
+        notes: sentences about what was decided, and what is not used.
     """
 
     labels: Labels
     used: Tuple[str, ...]
     files: Tuple[Path, ...] = ()
     problems: Tuple[str, ...] = ()
+    notes: Tuple[str, ...] = ()
 
 
 class _Time(NamedTuple):
@@ -57,8 +67,10 @@ def labels_of_bag(reader: BagReader, recording: str, config: LabelConfig = DEFAU
         ConfigError: a source or its content cannot be used, or ``auto`` finds none.
     """
     intervals: List[LabelInterval] = []
-    used, files, problems = [], [], []
+    used, files, problems, notes = [], [], [], []
     for source in config.sources:
+        if source == 'auto':
+            notes += _not_read(reader.files)
         for name in _find(reader) if source == 'auto' else (source,):
             kind, _, topic = name.partition(':')
             found: Sequence[LabelInterval]
@@ -73,21 +85,31 @@ def labels_of_bag(reader: BagReader, recording: str, config: LabelConfig = DEFAU
                 found = list(_from_file(path, reader, recording, config.hold_s))
             intervals += found
             used.append(name)
-    return BagLabels(Labels(intervals, config.ignore), tuple(used), tuple(files), tuple(problems))
+    return BagLabels(Labels(intervals, config.ignore), tuple(used), tuple(files), tuple(problems), tuple(notes))
 
 
-def label_files_beside(path: Path) -> List[Path]:
-    """``labels.yaml`` or ``.csv`` in a bag's folder, ``<bag>.labels.yaml`` beside it, or ``labels.yaml`` there."""
-    stem = path.name if path.is_dir() else path.stem
-    places = [path.parent / f'{stem}.labels', path.parent / 'labels']
+def label_files_beside(bag: BagFiles) -> List[Path]:
+    """Label files of a bag, of which the first is the one to read.
+
+    They are ``labels.yaml`` or ``.csv`` in its folder, ``<bag>.labels.yaml`` beside it, ``<file>.labels.yaml`` beside
+    its only file, or ``labels.yaml`` beside it, for all bags there.
+    """
+    path = bag.path
+    places = [path.parent / f'{path.name if path.is_dir() else stem(path)}.labels', path.parent / 'labels']
     if path.is_dir():
         places.insert(0, path / 'labels')
-    for place in places:
-        for suffix in ('.yaml', '.csv'):
-            file = place.with_name(place.name + suffix)
-            if file.is_file():
-                return [file]
-    return []
+    if len(bag.files) == 1:
+        places.insert(-1, bag.files[0].with_name(f'{stem(bag.files[0])}.labels'))
+    files = [place.with_name(place.name + suffix) for place in dict.fromkeys(places) for suffix in _SUFFIXES]
+    return [file for file in files if file.is_file()]
+
+
+def _not_read(bag: BagFiles) -> List[str]:
+    first, *others = label_files_beside(bag) or [None]
+    for_all = bag.path.parent / 'labels'
+    # A bag with labels of its own among others that share a file is as it should be.
+    return [f'{shown(other)} is not read: {shown(first)} has the labels' for other in others
+            if other.with_suffix('') != for_all or first.with_suffix('') == for_all]
 
 
 def write_labels_yaml(path: Path, intervals: Sequence[LabelInterval]) -> None:
@@ -109,9 +131,15 @@ def label_topics(reader: BagReader) -> List[str]:
 
 
 def _find(reader: BagReader) -> Sequence[str]:
-    files = [str(file) for file in label_files_beside(reader.path)]
+    files = label_files_beside(reader.files)
     if files:
-        return files
+        return [str(files[0])]
+    for part in reader.files.files if len(reader.files.files) > 1 else ():
+        own = [part.with_name(f'{stem(part)}.labels{suffix}') for suffix in _SUFFIXES]
+        if any(file.is_file() for file in own):
+            raise ConfigError(f'{shown(reader.path)}: {shown(part.name)} is one of {len(reader.files.files)} parts of '
+                              'a recording, but has labels of its own beside it; put the labels of all parts into '
+                              f'{shown(reader.path if reader.path.is_dir() else part.parent)}/labels.yaml')
     topics = label_topics(reader)
     if topics:
         return [f'topic:{name}' for name in topics]
@@ -169,10 +197,7 @@ def _from_file(path: Path, reader: BagReader, recording: str, hold_s: float) -> 
     if path.suffix not in ('.yaml', '.yml', '.csv'):
         raise ConfigError(f'labels.sources: {str(path)!r} is no label source; give auto, topic:<name>, or the path of '
                           'a .yaml or .csv file')
-    try:
-        text = path.read_text(encoding='utf-8-sig')
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f'{path}: labels cannot be read: {error}') from error
+    text = read_text(path, most_bytes=MOST_LABEL_BYTES)
     start_ns = reader.start_ns or 0
     if path.suffix == '.csv':
         yield from _from_csv(text, path, start_ns, hold_s)
@@ -181,11 +206,8 @@ def _from_file(path: Path, reader: BagReader, recording: str, hold_s: float) -> 
 
 
 def _from_yaml(text: str, path: Path, start_ns: int, names: set) -> Iterator[LabelInterval]:
-    try:
-        # Scalars stay text: labels such as `no` or 7 keep their spelling, and times all their digits.
-        content = yaml.load(text, Loader=yaml.BaseLoader)
-    except yaml.YAMLError as error:
-        raise ConfigError(f'{path}: no valid YAML: {" ".join(str(error).split())}') from error
+    # Scalars stay text: labels such as `no` or 7 keep their spelling, and times all their digits.
+    content = parse_yaml(text, str(path), as_text=True, most_bytes=MOST_LABEL_BYTES)
     if not isinstance(content, list):
         raise ConfigError(f'{path}: must be a list of intervals such as '
                           f'"- {{start: 0, end: 12.5, label: cup}}", got {type(content).__name__}')

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from ..core.csv_cells import plain_cell
-from ..core.errors import BagError, ImageError
+from ..core.errors import BagError, ImageError, raise_about_machine
 from ..core.text_file import read_text, table_rows
 from ..core.types import ColorOrder, Picture
 from .folders import SYSTEM, LeftOut, Tell, is_of_the_system, natural, shown, walk
@@ -265,11 +265,13 @@ def read_picture(path: Union[str, Path]) -> Picture:
 
     Raises:
         ImageError: ``compressed``: it cannot be decoded.
+        MachineError: it may not be read, or the disk fails.
     """
     # Not cv2.imread: it prints warnings of its own, and cannot open every name on every system.
     try:
         data = np.fromfile(path, np.uint8)
     except OSError as error:
+        raise_about_machine(error, shown(path))
         raise ImageError('compressed', f'{shown(path)}: cannot be read ({error.strerror})') from error
     try:
         pixels = cv2.imdecode(data, cv2.IMREAD_ANYCOLOR) if data.size else None

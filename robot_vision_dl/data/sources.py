@@ -56,7 +56,7 @@ class BagSource:
             self.labels: BagLabels = labels_of_bag(reader, recording, labels)
             self.topics = self._image_topics(reader)
         self.problems: Tuple[str, ...] = self.labels.problems
-        self.notes: Tuple[str, ...] = ()
+        self.notes: Tuple[str, ...] = (*files.notes, *self.labels.notes)
 
     @property
     def files(self) -> Tuple[Path, ...]:
@@ -188,23 +188,20 @@ def open_sources(paths: Sequence[Union[str, Path]], labels: LabelConfig, topics:
     return sources
 
 
-def label_coverage(path: Union[str, Path], labels: LabelConfig) -> Optional[LabelReport]:
+def label_coverage(files: BagFiles, labels: LabelConfig) -> Optional[LabelReport]:
     """How many frames of a bag have which label; pictures are not decoded. None where no labels are beside it.
 
     Raises:
         ConfigError: labels are there and cannot be used.
     """
-    files = [bag for bag in find_bags(path) if bag.path == Path(path)]
-    if not files:
-        return None
-    with BagReader(files[0]) as reader:
-        if labels.sources == ('auto',) and not label_files_beside(reader.path) and not label_topics(reader):
+    with BagReader(files) as reader:
+        if labels.sources == ('auto',) and not label_files_beside(files) and not label_topics(reader):
             return None
     counter = LabelCounter()
-    source = BagSource(files[0], recording_names([files[0].path])[0], labels)
+    source = BagSource(files, recording_names([files.path])[0], labels)
     for frame, verdict, _ in source.candidates(counter):
         counter.add(frame.recording, frame.topic, frame.stamp_ns, verdict)
-    return counter.report(source.labels.problems)
+    return counter.report(source.labels.problems, source.notes)
 
 
 def expand(paths: Sequence[Union[str, Path]]) -> List[Path]:

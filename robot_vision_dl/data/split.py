@@ -17,6 +17,7 @@ import numpy as np
 
 from ..core.config import check_values, option
 from ..core.errors import ConfigError, DataError
+from ..core.json_text import parse_json
 from .assignment import assign
 from .labels import LabelledFrame, table
 
@@ -318,7 +319,7 @@ def read_split(path: Union[str, Path], frames: Sequence[LabelledFrame], config: 
         DataError: it cannot be read, or is of other frames or settings.
     """
     try:
-        content = json.loads(Path(path).read_text(encoding='utf-8'))
+        content = parse_json(Path(path).read_bytes(), 'its text')
         parts = [None if name is None else Part(name) for name, count in content['runs'] for _ in range(count)]
         found, schema = content['inputs_hash'], content['schema']
         method, warnings = content['method'], tuple(content['warnings'])

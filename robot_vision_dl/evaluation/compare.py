@@ -1,11 +1,11 @@
 """Two ``metrics.json``: what differs, and whether that is more than chance."""
-import json
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Union
 
 import numpy as np
 
 from ..core.errors import DataError
+from ..core.json_text import parse_json
 from ..data.labels import table as aligned
 from .bootstrap import Groups
 
@@ -26,12 +26,12 @@ def read_metrics(path: Union[str, Path]) -> Dict[str, Any]:
     if path.is_dir():
         path = path / 'metrics.json'
     try:
-        content = json.loads(path.read_text(encoding='utf-8'))
+        content = parse_json(path.read_bytes(), 'it')
     except OSError as error:
         raise DataError(f'{path}: cannot be read ({error.strerror}); give a metrics.json of `robot-vision evaluate`'
                         ) from error
     except ValueError as error:
-        raise DataError(f'{path}: is not JSON ({error}); give a metrics.json of `robot-vision evaluate`') from error
+        raise DataError(f'{path}: {error}; give a metrics.json of `robot-vision evaluate`') from error
     if not isinstance(content, dict) or content.get('schema_version') != 1 or not content.get('models'):
         raise DataError(f'{path}: is not a metrics.json that this version reads (schema_version 1)')
     return content

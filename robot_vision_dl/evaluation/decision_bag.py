@@ -125,7 +125,7 @@ class _Copy:
     """The recording's own messages, of types that are known here, in between the decisions."""
 
     def __init__(self, recording: Recording, store):
-        self._reader = BagReader(recording.path)
+        self._reader = BagReader(recording.files)
         known = [name for name, topic in self._reader.topics.items()
                  if not topic.unreadable and topic.msgtype in store.fielddefs]
         self.skipped = tuple(f'{recording.name}: {name} is not copied: {topic.msgtype} is none of the standard types'

@@ -2,11 +2,10 @@
 from pathlib import Path
 from typing import Any, Dict, Optional, Sequence
 
-import yaml
-
 from ..core.config import ClassifierConfig, flat_options, with_values
 from ..core.errors import ConfigError
 from ..core.spelling import did_you_mean
+from ..core.yaml_text import parse_yaml, read_yaml
 
 
 def deployment(params_file: Optional[str] = None, changes: Sequence[str] = ()) -> ClassifierConfig:
@@ -37,16 +36,13 @@ def _parsed(text: str, default: Any) -> Any:
     if isinstance(default, str):
         return text
     try:
-        return float(text) if isinstance(default, float) else yaml.safe_load(text)
-    except (ValueError, yaml.YAMLError):
+        return float(text) if isinstance(default, float) else parse_yaml(text, 'value')
+    except ValueError:
         return text
 
 
 def _read(path: Path) -> Dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding='utf-8'))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f'{path}: parameters cannot be read: {" ".join(str(error).split())}') from error
+    content = read_yaml(path)
     flat: Dict[str, Any] = {}
     nodes = content if isinstance(content, dict) else {}
     found = [node['ros__parameters'] for node in nodes.values()

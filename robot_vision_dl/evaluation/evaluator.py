@@ -6,6 +6,7 @@
 >>> evaluation.save('report/')
 """
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
@@ -13,6 +14,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 import numpy as np
 
 from .. import __version__
+from ..core.account import RATE_LIMITED, REPLACED
 from ..core.bundle import Bundle, load_bundle
 from ..core.config import flat_options, with_values
 from ..core.errors import ConfigError, RobotVisionError
@@ -23,14 +25,19 @@ from .bootstrap import Interval, differences, verdict
 from .compare import groups_from_json
 from .gallery import Choice, Key, joined
 from .options import EvaluationOptions
+from .processes import run_in_processes
 from .recordings import Recording, open_recordings
 from .resampling import HIGHER, resample, shaped_differences, shaped_intervals
 from .runner import Job, Outcome, Progress
 from .summary import interval, number, summarise
 from .table import FrameTable, join
-from .workers import run_here, run_in_processes, run_on_cluster
+from .workers import Cluster, cores_of_a_worker, run_here
 
 STRIP_PICTURES = (6, 28)
+NOT_JUDGED = 'not_judged'
+"""Why the frames of a recording whose process died were not decided."""
+# Frames that a deployment leaves out on purpose or for want of time; what else is not decided could not be.
+_BY_CHOICE = (RATE_LIMITED, REPLACED, 'lost_in_transport')
 DEFAULTS = EvaluationOptions()
 _NOT_DECIDING = ('model', 'cameras', 'image_topics', 'image_transport', 'max_batch', 'top_k', 'class_id_as_index',
                  'autostart', 'stale_after_s')
@@ -67,6 +74,11 @@ class Evaluation:
         return {key: jpeg for outcome in self.outcomes for key, jpeg in outcome.pictures.items()}
 
     @property
+    def failed(self) -> List[str]:
+        """Names of the recordings of which nothing came back: their processes died, or ran into a fault."""
+        return [outcome.recording for outcome in self.outcomes if outcome.failure]
+
+    @property
     def problems(self) -> List[str]:
         """Sentences about damage in bags and labels, and about models whose confidences are no probabilities."""
         return [f'{outcome.recording}: {problem}' for outcome in self.outcomes for problem in outcome.problems]
@@ -78,7 +90,7 @@ class Evaluation:
         for model, table in self.tables.items():
             total: Dict[str, float] = {}
             for outcome in self.outcomes:
-                for stage, milliseconds in outcome.stage_ms[model].items():
+                for stage, milliseconds in outcome.stage_ms.get(model, {}).items():
                     total[stage] = total.get(stage, 0.0) + milliseconds
             stages[model] = {stage: number(ms / max(1, len(table))) for stage, ms in total.items()}
         return {'seconds': number(self.seconds), 'frames_per_s': number(frames / self.seconds if self.seconds else 0),
@@ -128,20 +140,25 @@ def evaluate(bags: Sequence[Union[str, Path]], models: Sequence[str], options: E
     """
     if recordings is None:
         recordings = open_recordings(bags, options)
-    # As the live node chooses them, and the same for all jobs: with another number results are rounded otherwise.
-    options = replace(options, deployment=with_values(
-        options.deployment, {'threads': network_threads(options.deployment.threads)}))
     bundles = {name: load_bundle(model) for name, model in zip(model_names(models), models)}
     cameras = sum(len(recording.topics) for recording in recordings)
-    jobs = [Job(recording, tuple(models), tuple(bundles), options, _strip_every_ns(recording, cameras, options),
-                _bag_path(write_bag, recording, len(recordings)), copy_topics) for recording in recordings]
+    workers = min(workers, len(recordings))
     started = time.perf_counter()
-    if cluster:
-        outcomes = run_on_cluster(jobs, progress, cluster)
-    elif workers > 1 and len(jobs) > 1:
-        outcomes = run_in_processes(jobs, progress, workers)
-    else:
-        outcomes = run_here(jobs, progress)
+    with Cluster(cluster) if cluster else nullcontext() as pool:
+        cores = pool.cores_of_a_job() if pool else cores_of_a_worker(max(1, workers))
+        # As the live node chooses them, within a worker's share, and the same for all jobs: with another number results
+        # are rounded otherwise.
+        threads = options.deployment.threads or min(network_threads(0), cores)
+        options = replace(options, deployment=with_values(options.deployment, {'threads': threads}))
+        jobs = [Job(recording, tuple(models), tuple(bundles), options, _strip_every_ns(recording, cameras, options),
+                    _bag_path(write_bag, recording, len(recordings)), copy_topics,
+                    tuple(bundle.identity for bundle in bundles.values()), cores) for recording in recordings]
+        if pool:
+            outcomes = pool.run(jobs, progress)
+        elif workers > 1:
+            outcomes = run_in_processes(jobs, progress, workers)
+        else:
+            outcomes = run_here(jobs, progress)
     return assemble(recordings, outcomes, bundles, options, time.perf_counter() - started)
 
 
@@ -153,7 +170,11 @@ def assemble(recordings: List[Recording], outcomes: List[Outcome], bundles: Dict
         RobotVisionError: not one frame was decided.
         ConfigError: there are labels, and they cover nothing.
     """
-    tables = {name: join([outcome.tables[name] for outcome in outcomes], bundle.class_names)
+    judged = [outcome for outcome in outcomes if not outcome.failure]
+    if not judged:
+        raise RobotVisionError('not one recording could be judged; ' + '; '.join(
+            f'{outcome.recording}: {outcome.failure}' for outcome in outcomes))
+    tables = {name: join([outcome.tables[name] for outcome in judged], bundle.class_names)
               for name, bundle in bundles.items()}
     _check_decided(tables, outcomes)
     _check_labels(recordings, tables, outcomes)
@@ -166,13 +187,14 @@ def assemble(recordings: List[Recording], outcomes: List[Outcome], bundles: Dict
     samples: Dict[str, Dict[str, np.ndarray]] = {}
     for name, bundle in bundles.items():
         alpha = None if bundle.conformal is None else bundle.conformal.alpha
-        policy = outcomes[0].policies[name]
+        policy = judged[0].policies[name]
         summary = summarise(tables[name], options.deployment, policy, alpha, run.seed, run.draws)
         metrics['models'][name] = {
             'model': {'name': bundle.name, 'identity': bundle.identity, 'classes': len(bundle.class_names),
                       'calibrated': bundle.calibrated, 'abstain_cost': number(policy.abstain_cost),
                       'cost_matrix': policy.costs is not None},
-            **summary, 'exactness': _exactness(outcomes, name)}
+            **summary, 'exactness': _exactness(judged, name)}
+        summary['frames'].update(_ground(metrics['recordings']))
         samples[name] = resample(tables[name], summary, options.deployment.fusion.reset_gap_s, run.draws, run.seed)
         if summary['intervals']:
             summary['intervals']['figures'].update(
@@ -291,10 +313,22 @@ def _recording_json(recording: Recording, outcome: Outcome, table: FrameTable) -
                 into[key] = into.get(key, 0) + count
     decided = int((table.rows['recording'] == table.recordings.index(recording.name)).sum()) if (
         recording.name in table.recordings) else 0
+    if outcome.failure:
+        dropped = {NOT_JUDGED: recording.frames}
+    frames = decided + sum(dropped.values())
     return {'name': recording.name, 'topics': list(recording.topics),
-            'frames': decided + sum(dropped.values()), 'decided': decided, 'dropped': dict(sorted(dropped.items())),
+            'frames': frames, 'decided': decided, 'dropped': dict(sorted(dropped.items())),
+            'unread': max(0, recording.frames - frames), 'damaged': outcome.damaged, 'failure': outcome.failure or None,
             'labels': dict(sorted(labels.items())), 'label_sources': len(recording.label_sources),
             'problems': list(outcome.problems)}
+
+
+def _ground(recordings: Sequence[Mapping[str, Any]]) -> Dict[str, int]:
+    """What the frames of all models come from, and what of it is missing."""
+    missing = sum(recording['unread'] + sum(count for reason, count in recording['dropped'].items()
+                                            if reason not in _BY_CHOICE) for recording in recordings)
+    return {'recordings': len(recordings), 'recordings_damaged': sum(r['damaged'] for r in recordings),
+            'recordings_failed': sum(r['failure'] is not None for r in recordings), 'missing': missing}
 
 
 def _exactness(outcomes: Sequence[Outcome], name: str) -> Dict[str, Any]:

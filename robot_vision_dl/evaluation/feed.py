@@ -75,7 +75,7 @@ class Feed:
         self._rate = RateLimit()
         self._threads, self._ahead_bytes = threads, ahead_bytes
         self._pool = ThreadPoolExecutor(threads, 'decode', initializer=torch.set_num_threads, initargs=(1,))
-        self._reader = BagReader(recording.path)
+        self._reader = BagReader(recording.files)
         self._batch_bytes = size * _FIRST_GUESS_BYTES
 
     def __enter__(self) -> 'Feed':

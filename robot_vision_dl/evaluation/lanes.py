@@ -43,11 +43,12 @@ class Lanes:
         pipelines: by name.
         deployment: its backend, number of threads and dropout samples. Only torch on a processor without dropout has
             more than one lane: dropout switches layers, other backends keep buffers, and a GPU is one already.
+        cores: that may be used; 0: all.
     """
 
-    def __init__(self, pipelines: Mapping[str, Pipeline], deployment: ClassifierConfig):
+    def __init__(self, pipelines: Mapping[str, Pipeline], deployment: ClassifierConfig, cores: int = 0):
         self._pipelines = list(pipelines.values())
-        cores = len(os.sched_getaffinity(0))
+        cores = cores or len(os.sched_getaffinity(0))
         threads = network_threads(deployment.threads)
         alone = deployment.dropout_samples or any(
             pipeline.device.type != 'cpu' or not isinstance(pipeline.network, torch.nn.Module)

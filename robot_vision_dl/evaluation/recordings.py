@@ -6,7 +6,7 @@ from typing import List, Mapping, Optional, Sequence, Tuple, Union
 from ..core.errors import BagError, ConfigError
 from ..core.spelling import did_you_mean
 from ..core.types import UNKNOWN
-from ..data.bag_files import find_bags
+from ..data.bag_files import BagFiles, find_bags
 from ..data.bags import BagReader, normal_topic
 from ..data.label_sources import label_files_beside, label_topics, labels_of_bag
 from ..data.labels import IGNORE, Finding, LabelConfig, Labels, Verdict
@@ -22,6 +22,7 @@ class Recording:
     Attributes:
         name: unique among those evaluated together.
         path: file or folder.
+        files: what makes it up.
         topics: image topics that are evaluated.
         frames: image messages in them, as the bag's index has it.
         duration_ns: from the first message to the last.
@@ -32,6 +33,7 @@ class Recording:
 
     name: str
     path: Path
+    files: BagFiles
     topics: Tuple[str, ...]
     frames: int
     duration_ns: int
@@ -63,8 +65,8 @@ def open_recordings(bags: Sequence[Union[str, Path]], options: EvaluationOptions
             topics = [topic for topic in images if not wanted or topic in wanted]
             labels = _labels(reader, name, options.labels)
             duration_ns = (reader.end_ns or 0) - (reader.start_ns or 0)
-        recordings.append(Recording(name, found.path, tuple(topics), sum(images[topic].count for topic in topics),
-                                    duration_ns, *labels))
+        recordings.append(Recording(name, found.path, found, tuple(topics),
+                                    sum(images[topic].count for topic in topics), duration_ns, *labels))
     there = sorted({topic for recording in recordings for topic in recording.topics})
     for topic in wanted:
         if topic not in there:
@@ -83,7 +85,7 @@ def _what_there_is(reader: BagReader) -> str:
 def _labels(reader: BagReader, name: str, config: LabelConfig):
     if config.sources == ('none',):
         return None, (), ()
-    if config.sources == ('auto',) and not label_files_beside(reader.path) and not label_topics(reader):
+    if config.sources == ('auto',) and not label_files_beside(reader.files) and not label_topics(reader):
         return None, (), ()
     found = labels_of_bag(reader, name, config)
     return found.labels, found.used, found.problems

@@ -1,16 +1,20 @@
 """One recording through one or several models: rows, drops, pictures, times. What a worker process does."""
 import os
+import threading
 import time
-from collections import Counter
+import traceback
+from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
-from functools import lru_cache
+from pathlib import Path
 from typing import Callable, Dict, Iterator, List, Optional, Sequence, Tuple, Union
 
+from ..core.bundle import load_bundle
 from ..core.config import ClassifierConfig, with_values
 from ..core.decision import Policy
 from ..core.engine import INFERENCE_FAILED
-from ..core.errors import RobotVisionError
+from ..core.errors import BundleError, RobotVisionError, raise_about_machine
 from ..core.pipeline import Pipeline
+from ..core.threads import network_threads
 from ..core.types import Assessment, Result
 from ..data.labels import Finding
 from .decision_bag import DecisionBag
@@ -36,6 +40,8 @@ class Job:
         strip_every_ns: a picture of each topic so often.
         bag_out: where the decisions go as a bag; None: nowhere.
         copy_topics: the recording's own messages go there too.
+        identities: of the bundles, which another process must find under these paths as well; empty: not checked.
+        cores: that this job may use; 0: all.
     """
 
     recording: Recording
@@ -45,6 +51,8 @@ class Job:
     strip_every_ns: int
     bag_out: Optional[str] = None
     copy_topics: bool = False
+    identities: Tuple[str, ...] = ()
+    cores: int = 0
 
 
 @dataclass
@@ -64,6 +72,9 @@ class Outcome:
         policies: by model, what acting and abstaining cost.
         stage_ms: by model, milliseconds of each stage summed up.
         seconds: wall time.
+        damaged: something of the bag is missing or could not be read; ``problems`` tell.
+        failure: why the recording could not be judged, where its process died or ran into a fault of this package or
+            of a library; then there is nothing else. Empty: it was judged.
     """
 
     recording: str
@@ -80,20 +91,53 @@ class Outcome:
     policies: Dict[str, Policy] = field(default_factory=dict)
     stage_ms: Dict[str, Counter] = field(default_factory=dict)
     seconds: float = 0.0
+    damaged: bool = False
+    failure: str = ''
+
+    @classmethod
+    def failed(cls, job: Job, failure: str) -> 'Outcome':
+        """That of a recording of which nothing came back."""
+        return cls(job.recording.name, problems=(*job.recording.problems, f'not judged: {failure}'), failure=failure)
 
 
 class _TooClose(Exception):
     """A decision that rounding might turn."""
 
 
-@lru_cache(maxsize=8)
-def load_pipeline(model: str, deployment: ClassifierConfig) -> Pipeline:
-    """A loaded model; a process keeps those that it has used.
+_kept = threading.local()
+_MOST_KEPT = 8
+
+
+def load_pipeline(model: str, deployment: ClassifierConfig, identity: str = '') -> Pipeline:
+    """A loaded model; a thread keeps those that it has used last, for itself alone, since a pipeline has beliefs.
+
+    The files are read and verified each time, so a model or a matrix of costs that was changed in its place is noticed.
 
     Raises:
-        BundleError, DeviceError: it cannot be used.
+        BundleError, DeviceError: it cannot be used, or is not the one of ``identity`` (empty: not checked).
     """
-    return Pipeline.load(with_values(deployment, {'model': model}))
+    bundle = load_bundle(model)
+    if identity and bundle.identity != identity:
+        raise BundleError(f'{model}: is not the model that was there when the evaluation began ({bundle.identity}, not '
+                          f'{identity}); it was changed, or another machine has another one under this name')
+    config = with_values(deployment, {'model': model})
+    pipelines = _kept.__dict__.setdefault('pipelines', OrderedDict())
+    key = (model, bundle.identity, deployment)
+    pipeline = pipelines.pop(key, None)
+    if pipeline is None:
+        pipeline = Pipeline.load(config)
+    else:
+        pipeline.configure(config)
+        pipeline.claim_thread()
+    pipelines[key] = pipeline
+    while len(pipelines) > _MOST_KEPT:
+        pipelines.popitem(last=False)
+    return pipeline
+
+
+def forget_pipelines() -> None:
+    """Forget the models that the calling thread keeps."""
+    _kept.__dict__.clear()
 
 
 def run_job(job: Job, progress: Progress = lambda _name, _done: None) -> Outcome:
@@ -113,12 +157,31 @@ def run_job(job: Job, progress: Progress = lambda _name, _done: None) -> Outcome
     return outcome
 
 
+def run_or_fail(job: Job, progress: Progress = lambda _name, _done: None) -> Outcome:
+    """Run one recording; a fault in it is an outcome, so that it does not cost those of the others.
+
+    Raises:
+        RobotVisionError: wrong use, bad input, or a machine that fails (a full disk, no permission).
+    """
+    try:
+        return run_job(job, progress)
+    except RobotVisionError:
+        raise
+    except MemoryError:
+        return Outcome.failed(job, 'there is not enough memory for it')
+    except Exception as error:
+        raise_about_machine(error, job.recording.path)
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        return Outcome.failed(job, f'{type(error).__name__}: {error} ({Path(place.filename).name}:{place.lineno})')
+
+
 class _Run:
     def __init__(self, job: Job, size: int, certain: bool):
         self._job, self._size, self._certain = job, size, certain
         options, name = job.options, job.recording.name
-        self._pipelines = {label: load_pipeline(model, options.deployment)
-                           for model, label in zip(job.models, job.names)}
+        identities = job.identities or ('',) * len(job.models)
+        self._pipelines = {label: load_pipeline(model, options.deployment, identity)
+                           for model, label, identity in zip(job.models, job.names, identities)}
         self._writers, self._targets, self._watches = {}, {}, {}
         for label, pipeline in self._pipelines.items():
             pipeline.reset()
@@ -134,15 +197,18 @@ class _Run:
         preprocessors = [pipeline.preprocess for pipeline in self._pipelines.values()]
         top_k = job.options.deployment.top_k
         bag = DecisionBag(job.bag_out, job.recording, job.names, top_k, job.copy_topics) if job.bag_out else None
-        threads = run.decode_threads or min(4, max(1, len(os.sched_getaffinity(0)) - job.options.deployment.threads))
+        deployment = job.options.deployment
+        cores = job.cores or len(os.sched_getaffinity(0))
+        threads = run.decode_threads or min(4, max(1, cores - network_threads(deployment.threads)))
         try:
-            with Feed(job.recording, preprocessors, job.options.deployment, self._size, threads,
-                      run.ahead_mb * 1_000_000) as feed, Lanes(self._pipelines, job.options.deployment) as lanes:
+            with Feed(job.recording, preprocessors, deployment, self._size, threads,
+                      run.ahead_mb * 1_000_000) as feed, Lanes(self._pipelines, deployment, cores) as lanes:
                 for batch, assessed in lanes.run(self._noted(feed)):
                     if batch.frames:
                         self._judge(batch, assessed, bag)
                     done += len(batch.frames) + len(batch.drops)
                     progress(job.recording.name, done)
+                outcome.damaged = bool(feed.problems)
                 outcome.problems = tuple(dict.fromkeys((*job.recording.problems, *feed.problems)))
             if bag is not None:
                 bag.close()

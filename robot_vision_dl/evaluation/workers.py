@@ -1,70 +1,32 @@
 """Recordings shared out: in this process, over processes of this machine, or over a Dask cluster.
 
 A recording is the unit: its frames depend on each other, recordings do not. Whoever does the work, outcomes come back
-in the order of the recordings, so figures are the same to the last bit.
+in the order of the recordings, so figures are the same to the last bit where networks have as many threads.
 """
-import multiprocessing
+import os
 import queue
-import threading
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from typing import List, Optional, Sequence
+import time
+from collections import Counter
+from typing import Dict, List, Mapping, Sequence
 
 from ..core.errors import ConfigError, RobotVisionError
-from .runner import Job, Outcome, Progress, run_job
+from .runner import Job, Outcome, Progress, run_or_fail
+
+_NO_WORKER_S = 60.0
 
 
 def run_here(jobs: Sequence[Job], progress: Progress) -> List[Outcome]:
     """One recording after another."""
-    return [run_job(job, progress) for job in jobs]
+    return [run_or_fail(job, progress) for job in jobs]
 
 
-_reports = None
+def cores_of_a_worker(workers: int) -> int:
+    """Cores of this machine for each of several processes that work at once."""
+    return max(1, len(os.sched_getaffinity(0)) // workers)
 
 
-def _begin(reports) -> None:
-    global _reports
-    _reports = reports
-
-
-def _run_and_report(job: Job) -> Outcome:
-    return run_job(job, lambda name, done: _reports.put((name, done)))
-
-
-def run_in_processes(jobs: Sequence[Job], progress: Progress, workers: int) -> List[Outcome]:
-    """Recordings over ``workers`` processes of this machine."""
-    # Not fork: the parent may have threads of torch and OpenCV, which a forked child would wait for for ever.
-    context = multiprocessing.get_context('spawn')
-    reports = context.Queue()
-    listener = threading.Thread(target=_forward, args=(reports, progress), daemon=True)
-    listener.start()
-    pool = ProcessPoolExecutor(min(workers, len(jobs)), context, _begin, (reports,))
-    try:
-        futures = [pool.submit(_run_and_report, job) for job in jobs]
-        for future in as_completed(futures):
-            future.result()  # the first error ends it all
-        return [future.result() for future in futures]
-    except BaseException:
-        pool.shutdown(cancel_futures=True)
-        raise
-    finally:
-        pool.shutdown()
-        reports.put(None)
-        listener.join()
-
-
-def _forward(reports, progress: Progress) -> None:
-    while True:
-        try:
-            item = reports.get(timeout=3600)
-        except queue.Empty:
-            return
-        if item is None:
-            return
-        progress(*item)
-
-
-def run_on_cluster(jobs: Sequence[Job], progress: Progress, address: str) -> List[Outcome]:
-    """Recordings over the workers of a Dask scheduler, which must see bags and models under the same paths.
+class Cluster:
+    """The workers of a Dask scheduler, which must see bags and models under the same paths; a context manager.
 
     Dask and not Ray: it is pure Python, runs wherever this package does (Ray has no wheels for some of the Pythons and
     processors that robots have), needs no daemon of its own beyond a scheduler, and all that is asked of it here is to
@@ -73,23 +35,91 @@ def run_on_cluster(jobs: Sequence[Job], progress: Progress, address: str) -> Lis
     Raises:
         ConfigError: Dask is not installed, or the scheduler does not answer.
     """
-    try:
-        from dask.distributed import Client
-    except ImportError as error:
-        raise ConfigError(f'--cluster needs Dask ({error}); install it with `pip install "robot_vision_dl[cluster]"`'
-                          ) from error
-    try:
-        client = Client(address, timeout='20s', set_as_default=False)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f'--cluster {address}: the Dask scheduler does not answer ({error})') from error
-    with client:
-        futures = [client.submit(run_job, job, pure=False) for job in jobs]
-        outcomes: List[Optional[Outcome]] = []
+
+    def __init__(self, address: str):
         try:
-            for job, future in zip(jobs, futures):
-                outcomes.append(future.result())
-                progress(job.recording.name, job.recording.frames)
+            from dask.distributed import Client
+        except ImportError as error:
+            raise ConfigError(f'--cluster needs Dask ({error}); install it with `pip install '
+                              '"robot_vision_dl[cluster]"`') from error
+        try:
+            self._client = Client(address, timeout='20s', set_as_default=False)
+        except (OSError, ValueError) as error:
+            raise ConfigError(f'--cluster {address}: the Dask scheduler does not answer ({error})') from error
+        self._address = address
+
+    def __enter__(self) -> 'Cluster':
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._client.close()
+
+    def cores_of_a_job(self) -> int:
+        """Cores for each of the jobs that run at once, all the same: those of the machine that has fewest."""
+        threads: Mapping[str, int] = self._client.nthreads()
+        slots: Counter = Counter()
+        for address, count in threads.items():
+            slots[_host(address)] += count
+        cores = self._client.run(_cores)
+        return max(1, min((cores[address] // slots[_host(address)] for address in cores if address in threads),
+                          default=1))
+
+    def run(self, jobs: Sequence[Job], progress: Progress) -> List[Outcome]:
+        """Outcomes in the order of the jobs; that of a job that costs its workers their lives says so in ``failure``.
+
+        Raises:
+            RobotVisionError: of a job, of the first that fails so.
+        """
+        outcomes: Dict[int, Outcome] = {}
+        suspects = self._some(jobs, range(len(jobs)), progress, outcomes)
+        # Who runs beside the one that ends a worker is lost with it, and is not to blame: each once more, alone.
+        for number in suspects:
+            if self._some(jobs, [number], progress, outcomes):
+                outcomes[number] = Outcome.failed(
+                    jobs[number], f'{suspects[number]}; it ended each worker of the cluster that it was given to, or '
+                    'there is none left')
+        return [outcomes[number] for number in range(len(jobs))]
+
+    def _some(self, jobs: Sequence[Job], numbers: Sequence[int], progress: Progress,
+              outcomes: Dict[int, Outcome]) -> Mapping[int, str]:
+        """Run some of the jobs; those that were lost with their workers, and what is known of it."""
+        from dask.distributed import CancelledError, KilledWorker
+        futures = {self._client.submit(run_or_fail, jobs[number], pure=False): number for number in numbers}
+        done: queue.SimpleQueue = queue.SimpleQueue()
+        for future in futures:
+            future.add_done_callback(done.put)
+        left, lost = set(futures), {}
+        last_seen = time.monotonic()
+        try:
+            while left:
+                try:
+                    future = done.get(timeout=1.0)
+                    left.discard(future)
+                    number = futures[future]
+                    outcomes[number] = future.result()
+                    progress(jobs[number].recording.name, jobs[number].recording.frames)
+                except queue.Empty:
+                    pass
+                except (KilledWorker, CancelledError) as error:
+                    lost[number] = f'{type(error).__name__}: its workers died'
+                if self._client.nthreads():
+                    last_seen = time.monotonic()
+                elif time.monotonic() - last_seen > _NO_WORKER_S:
+                    for future in left:
+                        lost[futures[future]] = f'no worker has been there for {_NO_WORKER_S:g} s'
+                    self._client.cancel(list(left))
+                    break
         except RobotVisionError:
-            client.cancel(futures)
+            self._client.cancel(list(futures))
             raise
-        return outcomes
+        except OSError as error:
+            raise RobotVisionError(f'--cluster {self._address}: the Dask scheduler is gone ({error})') from error
+        return dict(sorted(lost.items()))
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+def _host(address: str) -> str:
+    return address.rpartition(':')[0]

@@ -3,12 +3,13 @@ from dataclasses import MISSING, Field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, List, Mapping, Sequence, Tuple
 
-import yaml
-
 from ..core.config import Option
 from ..core.config_yaml import scalar, wrapped_comment
 from ..core.errors import ConfigError
+from ..core.printable import printable
 from ..core.spelling import did_you_mean
+from ..core.text_file import read_text
+from ..core.yaml_text import parse_yaml, read_yaml
 from .config import TrainConfig
 
 
@@ -16,21 +17,8 @@ TUNE = 'tune'
 """Name of the group that says what ``robot-vision tune`` tries; it is no setting of a run."""
 
 
-class _StrictLoader(yaml.SafeLoader):
-    """SafeLoader that refuses a key that occurs twice, of which YAML would keep the last."""
-
-
-def _mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict:
-    seen = set()
-    for key_node, _ in node.value:
-        key = loader.construct_object(key_node, deep=True)
-        if key in seen:
-            raise yaml.constructor.ConstructorError(None, None, f'the key {key!r} occurs twice', key_node.start_mark)
-        seen.add(key)
-    return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
-
-
-_StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+MOST_BYTES = 16 << 20
+"""Largest file; notes of the card may be in it."""
 
 
 def load_config(path: Path, changes: Sequence[str] = ()) -> TrainConfig:
@@ -43,11 +31,9 @@ def load_config(path: Path, changes: Sequence[str] = ()) -> TrainConfig:
         ConfigError: it is missing, is not YAML, or names a setting or has a value that there cannot be.
     """
     try:
-        text = path.read_text(encoding='utf-8')
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, 'strerror', None) or error
-        raise ConfigError(f'{path}: cannot be read ({reason}); `robot-vision train --defaults` prints a file to start '
-                          'from') from error
+        text = read_text(path, most_bytes=MOST_BYTES)
+    except ConfigError as error:
+        raise ConfigError(f'{error}; `robot-vision train --defaults` prints a file to start from') from error
     config = parse_config(text, str(path), changes)
     return replace(config, output=replace(config.output, notes=_notes(config.output.notes, path)))
 
@@ -58,7 +44,7 @@ def read_tuning(path: Path) -> Tuple[Mapping[str, Any], int]:
     Raises:
         ConfigError: there is none, or it has other keys.
     """
-    values = yaml.load(path.read_text(encoding='utf-8'), Loader=_StrictLoader)
+    values = read_yaml(path, most_bytes=MOST_BYTES)
     group = values.get(TUNE) if isinstance(values, dict) else None
     if not isinstance(group, dict) or 'space' not in group:
         raise ConfigError(f'{path}: says not what to try; add e.g.\n{TUNE}:\n  trials: 20\n  space:\n    '
@@ -77,20 +63,14 @@ def _notes(notes: str, path: Path) -> str:
     if not notes.endswith('.md') or '\n' in notes:
         return notes
     try:
-        return (path.parent / notes).read_text(encoding='utf-8')
-    except OSError as error:
-        raise ConfigError(f'{path}: output.notes: {path.parent / notes} cannot be read ({error.strerror})') from error
+        return read_text(path.parent / notes, most_bytes=MOST_BYTES)
+    except ConfigError as error:
+        raise ConfigError(f'{path}: output.notes: {error}') from error
 
 
 def parse_config(text: str, where: str, changes: Sequence[str] = ()) -> TrainConfig:
     """As :func:`load_config`, for a text; ``where`` begins the messages."""
-    try:
-        values = yaml.load(text, Loader=_StrictLoader)
-    except (yaml.YAMLError, ValueError, TypeError) as error:
-        mark = getattr(error, 'problem_mark', None)
-        line = f':{mark.line + 1}' if mark else ''
-        raise ConfigError(f'{where}{line}: is not YAML that can be read: {getattr(error, "problem", None) or error}'
-                          ) from error
+    values = parse_yaml(text, where, most_bytes=MOST_BYTES)
     values = {} if values is None else values
     if isinstance(values, dict):
         values.pop(TUNE, None)
@@ -107,10 +87,7 @@ def _change(values: Any, change: str) -> None:
     name, equals, text = change.partition('=')
     if not equals or not name:
         raise ConfigError(f'--set {change}: expected name=value, e.g. run.epochs=3')
-    try:
-        value = yaml.load(text, Loader=_StrictLoader)
-    except yaml.YAMLError as error:
-        raise ConfigError(f'--set {change}: the value is not YAML that can be read') from error
+    value = parse_yaml(text, f'--set {printable(change)}', most_bytes=MOST_BYTES)
     *groups, last = name.split('.')
     for group in groups:
         values = values.setdefault(group, {}) if isinstance(values, dict) else None

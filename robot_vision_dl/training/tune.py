@@ -4,14 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
-import yaml
-
 from ..core.errors import ConfigError
+from ..core.yaml_text import parse_yaml
 from ..data.labels import table
 from ..data.split import Part
 from .checkpoint import write_atomically
 from .config import TrainConfig
-from .config_file import as_file, build_config
+from .config_file import MOST_BYTES, as_file, build_config
 from .errors import TrainingError
 from .history import EpochRecord, best_epoch
 from .memory import told_when_full
@@ -134,7 +133,7 @@ def check_space(config: TrainConfig, space: Mapping[str, Any]) -> None:
 
 def with_changes(config: TrainConfig, changes: Mapping[str, Any]) -> TrainConfig:
     """The config with some settings, by dotted names, replaced and all of them checked."""
-    values = yaml.safe_load(as_file(config))
+    values = parse_yaml(as_file(config), 'settings', most_bytes=MOST_BYTES)
     for name, value in changes.items():
         *groups, last = name.split('.')
         place = values

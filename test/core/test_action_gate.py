@@ -67,8 +67,20 @@ def test_shipped_table_loads():
     ('labels: {}', 'two keys safe and labels'),
     ('safe: stop\nlabels: {unknown: go}', "'unknown' always leads to the safe action"),
     ('safe: stop\nlabels: {cup: {name: go, speed: 1}}', 'labels: cup: expected a name or the keys'),
-    ('safe: stop\nlabels: {cup: {name: go, linear_x: fast}}', "a velocity must be a number, got 'fast'"),
-    ('safe: [', 'cannot be read'),
+    ('safe: stop\nlabels: {cup: {name: go, linear_x: fast}}', "a velocity must be a number in -1000..1000, got 'fast'"),
+    ('safe: [', 'is not YAML that can be read (line 2, column 1'),
+    ('safe: stop\nlabels: {cup: go, cup: stop}', 'line 2, column 19: a key that stands there already'),
+    ('safe: stop\nlabels: {Unknown: go}', "'Unknown' always leads to the safe action"),
+    ('safe: stop\nlabels: {cup: {name: 7}}', 'labels: cup: name must be a text'),
+    ('safe: stop\nlabels: {cup: {name: off}, mug: {name: no, trigger: true}}', 'labels: mug: trigger must be a text'),
+    ('safe: stop\nlabels: {cup: 7}', 'labels: cup: expected a name or the keys'),
+    ('safe: stop\nlabels: {cup: }', 'labels: cup: expected a name or the keys'),
+    ('safe: stop\nlabels: {cup: [go]}', 'labels: cup: expected a name or the keys'),
+    ('safe: {linear_x: 1}\nlabels: {}', 'safe: expected a name or the keys'),
+    ('safe: stop\nlabels: {cup: {name: go, linear_x: .inf}}', 'a velocity must be a number in -1000..1000, got inf'),
+    ('safe: stop\nlabels: {cup: {name: go, linear_x: true}}', 'a velocity must be a number in -1000..1000, got True'),
+    ('safe: stop\nlabels: {cup: {name: go, angular_z: 2001-99-99}}', "got '2001-99-99'"),
+    ('safe: stop\nlabels: {"c\\eup": }', r'labels: c\x1bup: expected'),
 ])
 def test_bad_tables_are_refused(tmp_path, text, said):
     path = tmp_path / 'actions.yaml'
@@ -76,6 +88,16 @@ def test_bad_tables_are_refused(tmp_path, text, said):
     with pytest.raises(ConfigError) as error:
         load_actions(path)
     assert said in str(error.value)
+
+
+def test_labels_are_as_they_are_written(tmp_path):
+    path = tmp_path / 'actions.yaml'
+    path.write_text('safe: no\nlabels:\n'
+                    '  off: stop\n  010: pick\n  1_0: place\n  7: off\n  true: on\n  ~: x\n  2001-01-01: y\n')
+    table = load_actions(path)
+    assert table.safe.name == 'no'
+    assert {label: action.name for label, action in table.by_label.items()} == {
+        'off': 'stop', '010': 'pick', '1_0': 'place', '7': 'off', 'true': 'on', '~': 'x', '2001-01-01': 'y'}
 
 
 def test_missing_table_is_refused(tmp_path):

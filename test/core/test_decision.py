@@ -1,4 +1,6 @@
 """When a label is accepted."""
+import os
+
 import numpy as np
 import pytest
 
@@ -133,12 +135,12 @@ def test_relabelling_classes_relabels_decisions():
 
 
 @pytest.mark.parametrize('values, message', [
-    ({'cost': 1}, "no setting 'cost'; there are wrong, abstain, costs, thresholds"),
-    ({'costs': {'tre': {'yield': 1}}}, "'tre' is not a class of the model; did you mean 'tree'"),
+    ({'cost': 1}, '^is none of the settings wrong, abstain, costs, thresholds$'),
+    ({'costs': {'tre': {'yield': 1}}}, "^costs: is not a class of the model; did you mean 'tree'"),
     ({'costs': {'tree': {'tree': 1}}}, 'costs.tree.tree: being right costs nothing'),
-    ({'costs': {'tree': {'yield': -1}}}, 'costs.tree.yield: must be a number in 0..1e[+]09, got -1'),
-    ({'costs': ['tree']}, 'costs: must be names with values'),
-    ({'thresholds': {'tree': 1.1}}, 'thresholds.tree: must be a number in 0..1, got 1.1'),
+    ({'costs': {'tree': {'yield': -1}}}, 'costs.tree.yield: must be a number in 0..1e[+]09$'),
+    ({'costs': ['tree']}, '^costs: must be settings as `name: value`'),
+    ({'thresholds': {'tree': 1.1}}, 'thresholds.tree: must be a number in 0..1$'),
 ])
 def test_costs_that_cannot_be_are_refused(values, message):
     with pytest.raises(ConfigError, match=message):
@@ -150,7 +152,46 @@ def test_costs_come_from_a_file(tmp_path):
     file.write_text('wrong: 2\ncosts:\n  tree: {stop_sign: 20}\n')
     assert read_costs(file, NAMES).matrix.tolist() == [[0, 2, 2], [2, 0, 2], [20, 2, 0]]
     file.write_text('a: [')
-    with pytest.raises(ConfigError, match='costs.yaml: is not valid YAML'):
+    with pytest.raises(ConfigError, match='costs.yaml: is not YAML that can be read .line 2, column 1'):
         read_costs(file, NAMES)
     with pytest.raises(ConfigError, match='cannot be read'):
         read_costs(tmp_path / 'none.yaml', NAMES)
+
+
+@pytest.mark.parametrize('name, text, message', [
+    ('no', 'costs: {no: {off: 7}}\nthresholds: {010: .5}', ''),
+    ('a', 'wrong: 1\ncosts:\n  tre: {yield: 1}\n', 'line 3, column 3: costs: is not a class of the model; there'),
+    ('a', 'wrong: [1]', 'line 1, column 1: wrong: must be a number'),
+    ('a', 'abstain:', 'line 1, column 1: abstain: must be a number'),
+    ('a', 'wrong: yes', 'line 1, column 1: wrong: must be a number'),
+    ('a', 'thresholds: {a: .nan}', 'line 1, column 14: thresholds.a: must be a number'),
+    ('a', 'root:x:0:0:root:/root:/bin/bash', 'must be settings as `name: value`'),
+    ('a', 'user: root\npassword: hunter2\n', 'line 1, column 1: is none of the settings'),
+    ('a', 'password: {', 'line 2, column 1'), ('a', '- root\n- hunter2\n', 'must be settings'),
+    ('a', 'costs: [hunter2]', 'line 1, column 1: costs: must be settings'),
+    ('a', 'wrong: hunter2', 'wrong: must be a number'), ('a', 'costs: {hunter2: root}', 'costs: is not a class'),
+    ('a', 'costs: {a: {hunter2: 3}}', 'line 1, column 13: costs.a: is not a class'),
+    ('a', 'costs: {a: hunter2}', 'costs.a: must be settings'), ('a', 'thresholds: {hunter2: 1}', 'is not a class'),
+    ('a', 'hunter2 root: : :', 'is not YAML'), ('a', 'wrong: 1\nwrong: hunter2', 'line 2, column 1: a key that'),
+    ('a', 'a\\\x00hunter2', 'line 1 holds a NUL'), ('a', 'wrong: ' + '9' * 5000, 'more than 100 digits'),
+    ('a', 'wrong: 2001-99-99', 'wrong: must be a number'), ('a', '[' * 6000, 'nest'),
+])
+def test_nothing_of_a_file_that_is_none_of_costs_is_told(tmp_path, name, text, message):
+    file = tmp_path / 'costs.yaml'
+    file.write_text(text)
+    if not message:
+        costs = read_costs(file, ('no', 'off', '010'))
+        assert costs.matrix[0, 1] == 7 and costs.thresholds[2] == .5
+        return
+    with pytest.raises(ConfigError) as caught:
+        read_costs(file, (name, 'b'))
+    said = str(caught.value).replace(str(tmp_path), '')
+    assert message in said and 'costs.yaml' in said and '\n' not in said
+    assert not any(word in said for word in ('hunter2', 'root', 'password', '999', 'user'))
+
+
+def test_costs_that_are_no_file_are_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / 'fifo')
+    for path in (tmp_path / 'fifo', '/dev/zero', tmp_path, '~nosuchuser/costs.yaml', 'x' * 300, 'a\0b'):
+        with pytest.raises(ConfigError):
+            read_costs(path, NAMES)

@@ -12,7 +12,7 @@ from robot_vision_dl.evaluation.evaluator import evaluate
 from robot_vision_dl.evaluation.feed import Batch
 from robot_vision_dl.evaluation.lanes import Lanes
 from robot_vision_dl.evaluation.options import EvaluationOptions, RunOptions
-from robot_vision_dl.evaluation.runner import load_pipeline
+from robot_vision_dl.evaluation.runner import forget_pipelines, load_pipeline
 
 DEPLOYMENT = with_values(ClassifierConfig(), {'device': 'cpu', 'threads': 1, 'decision.abstain_cost': 0.3})
 
@@ -62,7 +62,7 @@ def test_batches_overlap_and_come_back_in_order(model, cores):
 
 def test_a_picture_at_which_the_network_fails_is_dropped_alone(model, tmp_path, cores):
     bag = labelled_bag(tmp_path / 'bag', 24)
-    load_pipeline.cache_clear()
+    forget_pipelines()
     pipeline = load_pipeline(model, DEPLOYMENT)
     seen = []
 
@@ -82,7 +82,7 @@ def test_a_picture_at_which_the_network_fails_is_dropped_alone(model, tmp_path, 
             assert 'out of memory' in found.outcomes[0].first_drops['inference_failed']
     finally:
         handle.remove()
-        load_pipeline.cache_clear()
+        forget_pipelines()
 
 
 def test_one_lane_where_more_would_not_be_safe_or_no_quicker(model, cores):

@@ -28,8 +28,8 @@ def test_every_setting_has_a_comment():
     ('run: 3', 'run: expected settings as `name: value`, got 3'),
     ('[1, 2]', 'the file: expected settings as `name: value`, got [1, 2]'),
     ('optimizer: {name: adamm}', 'optimizer.name: must be one of sgd, nesterov, adagrad, rmsprop, adam, adamw, got'),
-    ('run: {seed: 1, seed: 2}', "t.yaml:1: is not YAML that can be read: the key 'seed' occurs twice"),
-    ('run: {', 't.yaml:1: is not YAML that can be read'),
+    ('run: {seed: 1, seed: 2}', 'is not YAML that can be read (line 1, column 16: a key that stands there already)'),
+    ('run: {', 't.yaml: is not YAML that can be read (line 2'),
     ('data: {class_names: [mug, mug]}', "'mug' occurs twice"),
     ('data: {class_names: [mug, unknown]}', "'unknown' is reserved"),
     ('name: ../up', "name: must be made of letters, digits, _ and -, got '../up'"),
@@ -57,7 +57,7 @@ def test_changes_take_the_place_of_the_file_and_are_kept(tmp_path):
     assert config.output.notes == (tmp_path / 'a.md').read_text()
     assert parse_config(as_file(config), 'kept') == config
     (tmp_path / 'a.md').unlink()
-    with pytest.raises(ConfigError, match='output.notes: .*a.md cannot be read'):
+    with pytest.raises(ConfigError, match='output.notes: .*a.md: cannot be read'):
         load_config(path)
 
 
