@@ -9,6 +9,8 @@ from typing import Any, Dict, Iterable, List, Optional, Sequence
 
 import numpy as np
 
+from ..core.whole_files import write_whole
+
 PACKAGES = ('robot_vision_dl', 'torch', 'torchvision', 'numpy', 'opencv-python', 'ros-rclpy')
 
 
@@ -80,4 +82,4 @@ def describe(values: Dict[str, Any]) -> str:
 
 def write_json(path: Path, figures: Dict[str, Any]) -> None:
     """Figures and environment as JSON."""
-    Path(path).write_text(json.dumps({**figures, 'environment': environment()}, indent=2) + '\n')
+    write_whole(path, json.dumps({**figures, 'environment': environment()}, indent=2) + '\n')

@@ -36,11 +36,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the bag."""
-    from pathlib import Path
     from random import Random
 
     from ..core.errors import BagError
-    from ..data.bag_writer import remove_bag
+    from ..core.user_path import user_path
     from ..data.from_images import write_pictures
     from ..data.picture_folder import each_class, folder_pictures
     from .told import to_stderr
@@ -56,18 +55,16 @@ def run(args: argparse.Namespace) -> int:
     pictures = [picture for group in by_class.values() for picture in group[:args.max or None]]
     if args.shuffle:
         Random(args.seed).shuffle(pictures)
-    if args.overwrite and Path(args.out).exists():
-        remove_bag(args.out)
 
     def show(count: int) -> None:
         if sys.stderr.isatty() and count % 20 == 0:
             print(f'\r{count} pictures', end='', file=sys.stderr, flush=True)
 
     unchanged = write_pictures(args.out, pictures, args.topic, args.rate, args.label_type, args.width,
-                               0 if args.raw else args.quality, args.epoch, show)
+                               0 if args.raw else args.quality, args.epoch, show, args.overwrite)
     if sys.stderr.isatty():
         print('\r', end='', file=sys.stderr)
-    size = sum(file.stat().st_size for file in Path(args.out).iterdir())
+    size = sum(file.stat().st_size for file in user_path(args.out).iterdir())
     counts = ', '.join(f'{label} {min(len(group), args.max or len(group))}' for label, group in by_class.items())
     print(f'{args.out}: {len(pictures)} pictures ({counts}), {unchanged} as they were, '
           f'{len(pictures) / args.rate:.1f} s at {args.rate:g} Hz, {size / 1e6:.1f} MB')

@@ -56,10 +56,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the bag."""
-    from pathlib import Path
-
     from ..core.errors import BagError
-    from ..data.bag_writer import NS_PER_S, ImageBagWriter, fit, remove_bag
+    from ..core.user_path import user_path
+    from ..data.bag_writer import NS_PER_S, ImageBagWriter, fit
     from ..data.video import video_frames, video_rate_hz
     if args.rate is not None and not 0 < args.rate <= 1000:
         raise BagError(f'--rate: must be more than 0 and at most 1000, got {args.rate:g}')
@@ -71,10 +70,7 @@ def run(args: argparse.Namespace) -> int:
         raise BagError(f'--start must be at least 0 and --duration more than 0, got {args.start:g} and {args.duration}')
     rate_hz = args.rate or video_rate_hz(args.video)
     pictures = [(_picture(path) if path else None, seconds) for path, seconds in args.scenes or []]
-    if args.overwrite and Path(args.out).exists():
-        remove_bag(args.out)
-
-    with ImageBagWriter(args.out, args.frame_id) as writer:
+    with ImageBagWriter(args.out, args.frame_id, args.overwrite) as writer:
         def write(frame) -> None:
             stamp_ns = args.epoch * NS_PER_S + round(writer.count * NS_PER_S / rate_hz)
             if args.raw:
@@ -94,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
         count = writer.count
     if sys.stderr.isatty():
         print('\r', end='', file=sys.stderr)
-    total = sum(file.stat().st_size for file in Path(args.out).iterdir())
+    total = sum(file.stat().st_size for file in user_path(args.out).iterdir())
     print(f'{args.out}: {count} frames of {size[0]}x{size[1]}, {count / rate_hz:.1f} s at {rate_hz:g} Hz, '
           f'{total / 1e6:.2f} MB')
     return 0

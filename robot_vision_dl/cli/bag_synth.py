@@ -40,10 +40,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the bags."""
-    from pathlib import Path
-
-    from ..core.errors import ConfigError
-    from ..data.bag_writer import remove_bag
+    from ..core.errors import BagError, ConfigError
+    from ..core.user_path import user_path
+    from ..core.whole_files import is_free, whole_folder
+    from ..data.bag_writer import check_is_bag
     from ..data.synth import SynthConfig, plan_recordings, write_recording
     from .told import to_stderr
     width, _, height = args.size.partition('x')
@@ -52,29 +52,32 @@ def run(args: argparse.Namespace) -> int:
     config = SynthConfig(
         args.recordings, args.tracks_per_recording, args.seconds_per_track, args.rate, int(width), int(height),
         args.motion, args.quality, args.topic, args.label_type, args.seed)
-    out = Path(args.out)
+    out = user_path(args.out)
     plan = plan_recordings(args.folder, config, to_stderr)
     for recording in plan:
-        if args.overwrite and (out / recording.name).exists():
-            remove_bag(out / recording.name)
-    out.mkdir(parents=True, exist_ok=True)
+        if not is_free(out, [recording.name]):
+            if not args.overwrite:
+                raise BagError(f'{out / recording.name}: exists already and is not overwritten; remove it, '
+                               'choose another --out, or give --overwrite')
+            check_is_bag(out / recording.name)
     total_bytes = total_frames = 0
     labels = sorted({picture.label for recording in plan for picture in recording.pictures})
-    for recording in plan:
-        def show(frames, name=recording.name):
+    with whole_folder(out, overwrite=args.overwrite, entries=[recording.name for recording in plan]) as work:
+        for recording in plan:
+            def show(frames, name=recording.name):
+                if sys.stderr.isatty():
+                    print(f'\r{name}: {frames} frames', end='', file=sys.stderr, flush=True)
+            frames = write_recording(work / recording.name, recording, config, show)
             if sys.stderr.isatty():
-                print(f'\r{name}: {frames} frames', end='', file=sys.stderr, flush=True)
-        frames = write_recording(out / recording.name, recording, config, show)
-        if sys.stderr.isatty():
-            print('\r', end='', file=sys.stderr)
-        size = sum(file.stat().st_size for file in (out / recording.name).iterdir())
-        counts = [sum(picture.label == label for picture in recording.pictures) for label in labels]
-        print(f'{out / recording.name}: {len(recording.pictures)} tracks ('
-              f'{", ".join(f"{label} {count}" for label, count in zip(labels, counts))}), {frames} frames, '
-              f'{size / 1e6:.1f} MB')
-        total_bytes, total_frames = total_bytes + size, total_frames + frames
-        missing = [label for label, count in zip(labels, counts) if not count]
-        if missing:
-            print(f'  no {", ".join(missing)} in it: fewer recordings would have some of every class in each')
+                print('\r', end='', file=sys.stderr)
+            size = sum(file.stat().st_size for file in (work / recording.name).iterdir())
+            counts = [sum(picture.label == label for picture in recording.pictures) for label in labels]
+            print(f'{out / recording.name}: {len(recording.pictures)} tracks ('
+                  f'{", ".join(f"{label} {count}" for label, count in zip(labels, counts))}), {frames} frames, '
+                  f'{size / 1e6:.1f} MB')
+            total_bytes, total_frames = total_bytes + size, total_frames + frames
+            missing = [label for label, count in zip(labels, counts) if not count]
+            if missing:
+                print(f'  no {", ".join(missing)} in it: fewer recordings would have some of every class in each')
     print(f'{len(plan)} recordings, {total_frames} frames of {args.size}, {total_bytes / 1e6:.1f} MB')
     return 0

@@ -1,5 +1,6 @@
 """``robot-vision calibrate``: fit a bundle's probabilities, sets and OOD score to labelled data of the deployment."""
 import argparse
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Dict, Optional, Tuple
@@ -7,7 +8,7 @@ from typing import Dict, Optional, Tuple
 import numpy as np
 
 from ..core.bundle import Bundle, load_bundle
-from ..core.bundle_format import CARD_FOLDER, MODEL
+from ..core.bundle_format import CARD_FOLDER, DESCRIPTION, MODEL
 from ..core.bundle_writer import save_bundle
 from ..core.errors import BundleError
 from ..core.fusion_fit import LEAST_FRAMES, fit_fusion
@@ -16,6 +17,8 @@ from ..core.uncertainty.calibrate import AUTO, SCALINGS, Calibration, calibrate
 from ..core.uncertainty.conformal import CONFORMAL_METHODS
 from ..core.uncertainty.ood import OOD_METHODS
 from ..core.uncertainty.score import linear_head
+from ..core.user_path import user_path
+from ..core.whole_files import check_writable
 from .labelled_outputs import LabelledOutputs, check_deployment, faulty_outputs, picture_outputs, run_bundle
 
 HELP = 'fit probabilities, sets and the score of unknowns to labelled pictures or bags'
@@ -60,7 +63,9 @@ def run(args: argparse.Namespace) -> int:
     if bundle.folder is None:
         raise BundleError(f'{args.bundle}: is not a bundle with a folder; import it first (`robot-vision models '
                           'import`)')
-    target = Path(args.into).expanduser() if args.into else bundle.folder
+    target = user_path(args.into) if args.into else bundle.folder
+    own_card_files(bundle.folder)
+    check_writable(target.resolve().parent, remedy='make room, or choose another folder with --into')
     if args.into and target.exists():
         raise BundleError(f'{target}: is there already; choose another folder for --into')
     outputs, found = calibrate_bundle(bundle, args)
@@ -77,11 +82,30 @@ def run(args: argparse.Namespace) -> int:
     save_bundle(
         target, network, bundle.class_names, bundle.preprocessing, name=None if args.into else bundle.name,
         calibration=found, abstain_cost=bundle.abstain_cost, metrics=metrics, provenance=provenance, card=card,
-        card_files={path.name: path.read_bytes() for path in (bundle.folder / CARD_FOLDER).glob('*')},
+        card_files=own_card_files(bundle.folder),
         half=_is_half(bundle), overwrite=not args.into)
     print(report(found, outputs))
     print(f'bundle: {target}')
     return 0
+
+
+def own_card_files(folder: Path) -> Dict[str, bytes]:
+    """The files in ``card/`` that the bundle in ``folder`` lists as its own; whatever else lies there is left.
+
+    Raises:
+        BundleError: one of them is a link or a device, which could be of anything on this machine.
+    """
+    listed = json.loads((folder / DESCRIPTION).read_text(encoding='utf-8'))['files']
+    found = {}
+    for name in sorted(listed):
+        path = folder / name
+        if Path(name).parts[:-1] != (CARD_FOLDER,):
+            continue
+        if path.is_symlink() or path.parent.is_symlink() or not path.is_file():
+            raise BundleError(f'{path}: is a link, or no regular file; a bundle has only files of its own. Put the '
+                              'file itself there, or import the model again')
+        found[path.name] = path.read_bytes()
+    return found
 
 
 def calibrate_bundle(bundle: Bundle, args: argparse.Namespace) -> Tuple[LabelledOutputs, Calibration]:

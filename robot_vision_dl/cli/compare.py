@@ -25,6 +25,7 @@ def run(args: argparse.Namespace) -> int:
     """Compare."""
     from ..core.errors import ConfigError
     from ..core.spelling import did_you_mean
+    from ..core.whole_files import write_whole
     from ..evaluation.bootstrap import RATIOS
     from ..evaluation.compare import difference_lines, model_of, read_metrics
     from ..evaluation.evaluator import compare_models
@@ -42,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     print(f'{b} ({args.second}) minus {a} ({args.first})\n')
     print('\n'.join(lines))
     if args.markdown:
-        args.markdown.write_text(f'{b} minus {a}\n\n```\n' + '\n'.join(lines) + '\n```\n', encoding='utf-8')
+        write_whole(args.markdown, f'{b} minus {a}\n\n```\n' + '\n'.join(lines) + '\n```\n')
     if args.fail_if_worse and not found:
         print('FAILED: the two cannot be compared')
         return 1

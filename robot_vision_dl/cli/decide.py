@@ -14,6 +14,7 @@ from ..core.network import Prediction
 from ..core.uncertainty.assess import Assessor
 from ..core.uncertainty.reach import deciding_rate, p_value_grid, trust_limits
 from ..core.uncertainty.risk import RiskThreshold, pictures_for_risk, threshold_for_risk
+from ..core.whole_files import write_whole
 from .labelled_outputs import LabelledOutputs, check_deployment, run_bundle
 
 HELP = 'find the threshold that holds a chosen risk on held-out data, and the coverage it costs'
@@ -68,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
             print(f'{risk:7.4f}   no threshold holds it on these frames: {why}')
     print(f'"at most": with probability {1 - args.delta:g}, on frames like these')
     if args.json:
-        args.json.write_text(json.dumps({str(risk): asdict(one) for risk, one in found.items()}, indent=2) + '\n')
+        write_whole(args.json, json.dumps({str(risk): asdict(one) for risk, one in found.items()}, indent=2) + '\n')
     failed = [risk for risk, one in found.items() if not one.accepted]
     if args.write and not failed:
         write_abstain_cost(bundle, found[args.risk[0]])
@@ -102,7 +103,5 @@ def write_abstain_cost(bundle: Bundle, found: RiskThreshold) -> None:
     values = json.loads(path.read_text(encoding='utf-8'))
     values['abstain_cost'] = round(float(np.clip(1 - found.threshold, 0, 1)), 6)
     values['metrics']['risk_control'] = asdict(found)
-    temporary = path.with_suffix('.partial')
-    temporary.write_text(json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + '\n', encoding='utf-8')
-    temporary.replace(path)
+    write_whole(path, json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + '\n')
     load_bundle(bundle.folder)

@@ -75,16 +75,21 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError('which bags? Give .bag, .mcap or .db3 files or folders; --help has examples')
     if not args.out:
         raise ConfigError('where should the report go? Give --out DIR')
+    from ..evaluation.decision_bag import whole_decisions
     from ..evaluation.gates import check_gates, parse_gates
     from ..evaluation.output import OutputFolder
+    from ..evaluation.recordings import open_recordings
     gates = parse_gates(args.fail_under, args.fail_over)
     options = _options(args)
     models = args.models or [options.deployment.model]
     if args.live:
         from .evaluate_live import check_live
         check_live(models, args.rate)  # before the bags, which take minutes
-    with OutputFolder(args.out) as out:
-        evaluation = _evaluate(args, options, models)
+    recordings = open_recordings(args.bags, options)
+    # The bags of decisions last: killed before, the same command begins anew; they are not replaced, the report is.
+    with whole_decisions(args.write_bag, recordings) as places, OutputFolder(args.out) as out:
+        write_bag = args.write_bag and str(Path(places[0]).parent if len(places) > 1 else places[0])
+        evaluation = _evaluate(args, options, models, recordings, write_bag)
         metrics = evaluation.metrics
         metrics['gates'] = check_gates(metrics, gates)
         evaluation.write(out.work)
@@ -98,13 +103,11 @@ def run(args: argparse.Namespace) -> int:
     return 2 if evaluation.failed else 1 if failed else 0
 
 
-def _evaluate(args: argparse.Namespace, options, models: List[str]):
+def _evaluate(args: argparse.Namespace, options, models: List[str], recordings, write_bag: str):
     from ..evaluation.evaluator import evaluate
-    from ..evaluation.recordings import open_recordings
-    recordings = open_recordings(args.bags, options)
     with ProgressBar(sum(recording.frames for recording in recordings)) as bar:
         found = evaluate(args.bags, models, options, workers=args.workers, cluster=args.cluster,
-                         write_bag=args.write_bag, copy_topics=args.copy_topics, progress=bar, recordings=recordings)
+                         write_bag=write_bag, copy_topics=args.copy_topics, progress=bar, recordings=recordings)
     if not args.live:
         return found
     from .evaluate_live import evaluate_live

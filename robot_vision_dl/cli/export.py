@@ -3,6 +3,7 @@ import argparse
 from pathlib import Path
 
 from ..core.errors import ConfigError
+from ..core.user_path import user_path
 
 HELP = 'write the network of a model bundle for other runtimes, checked against the bundle'
 EXAMPLES = """examples:
@@ -27,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
     from ..core.bundle import load_bundle
     from ..training.export import export_bundle
     bundle = load_bundle(args.model)
-    path = Path(args.out or Path(bundle.name).name.replace(':', '_') + _SUFFIXES[args.format])
+    path = user_path(args.out or Path(bundle.name).name.replace(':', '_') + _SUFFIXES[args.format])
     if path.suffix != _SUFFIXES[args.format]:
         raise ConfigError(f'--out: must end with {_SUFFIXES[args.format]}, got {path.name!r}')
     if not path.parent.is_dir():

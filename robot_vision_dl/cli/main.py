@@ -4,7 +4,8 @@ A command is a module of this package with ``HELP`` (one line), optionally ``EXA
 ``add_arguments(parser)`` and ``run(args) -> int``. Only the module of the command that was called is imported, so that
 ``robot-vision --help`` is quick.
 
-Exit codes: 0 done, 1 done and the answer is no (a check failed), 2 wrong use or bad input, 130 interrupted.
+Exit codes: 0 done, 1 done and the answer is no (a check failed), or the machine cannot (a full disk), 2 wrong use or
+bad input, 130 interrupted.
 """
 import argparse
 import importlib
@@ -14,7 +15,7 @@ from typing import List, Optional
 
 from .parser import Parser
 from .. import __version__
-from ..core.errors import RobotVisionError, is_about_machine
+from ..core.errors import OutputError, RobotVisionError, is_about_machine
 
 COMMANDS = {
     'demo': 'replay a small bag into the classifier node and watch it decide',
@@ -71,6 +72,9 @@ def main(argv: Optional[List[str]] = None) -> int:
     args = parser.parse_args(rest[:split], argparse.Namespace(ros_args=rest[split + 1:]))
     try:
         return command.run(args)
+    except OutputError as error:
+        print(f'robot-vision {name}: {error}', file=sys.stderr)
+        return 1
     except RobotVisionError as error:
         print(f'robot-vision {name}: {error}', file=sys.stderr)
         return 2
@@ -85,7 +89,7 @@ def main(argv: Optional[List[str]] = None) -> int:
         place = '' if error.filename is None else f': {os.fsdecode(error.filename)}'
         print(f'robot-vision {name}: {error.strerror}{place}; this is about the machine: mend it and start again',
               file=sys.stderr)
-        return 2
+        return 1
     except Exception as error:
         # How rclpy reports SIGINT and SIGTERM; not imported here, since most commands do without rclpy.
         if type(error).__name__ == 'ExternalShutdownException':

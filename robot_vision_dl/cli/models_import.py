@@ -27,7 +27,9 @@ from ..core.text_file import read_text, table_rows
 from ..core.types import UNKNOWN, ColorOrder, Picture
 from ..core.uncertainty.calibrate import calibrate
 from ..core.uncertainty.ood import OOD_METHODS
+from ..core.user_path import user_path
 from ..core.weights import torchvision_weights
+from ..core.whole_files import check_writable
 from ..data.folders import Tell, shown
 from ..data.labels import IGNORE, check_label
 from ..data.picture_folder import folder_pictures
@@ -78,13 +80,14 @@ def add_import_arguments(parser: argparse.ArgumentParser) -> None:
 
 def import_model(args: argparse.Namespace) -> Bundle:
     """Make the bundle that the arguments describe."""
-    folder = (Path(args.into) if args.into else share_directory() / 'models') / args.name
+    folder = (user_path(args.into) if args.into else share_directory() / 'models') / args.name
     if folder.exists() and not args.overwrite:
         raise BundleError(f'{folder}: is there already; choose another --name, or give --overwrite')
     if not folder.parent.is_dir():
         raise BundleError(f'--into: there is no folder {folder.parent}')
+    check_writable(folder.parent, remedy='make room, or choose another folder with --into')
     class_names = read_class_names(args.classes, args.architecture)
-    network = build_network(args.architecture, weights=Path(args.file), in_channels=args.in_channels)
+    network = build_network(args.architecture, weights=user_path(args.file), in_channels=args.in_channels)
     if network.architecture.num_classes != len(class_names):
         raise BundleError(f'{args.file}: the head has {network.architecture.num_classes} outputs, but {args.classes} '
                           f'names {len(class_names)} classes')
@@ -93,15 +96,15 @@ def import_model(args: argparse.Namespace) -> Bundle:
         raise ConfigError(f'--mean and --std are for {preprocessing.channels} channel(s), but --in-channels is '
                           f'{args.in_channels}')
     notes = read_text(args.note) if args.note else ''
-    provenance: Dict[str, str] = {'command': command_line(args), 'weights_sha256': hash_file(Path(args.file))}
+    provenance: Dict[str, str] = {'command': command_line(args), 'weights_sha256': hash_file(user_path(args.file))}
     if args.source:
         provenance['source'] = args.source
     if args.license:
         provenance['license'] = args.license
     calibration = None
     if args.calibrate:
-        root = Path(args.pictures) if args.pictures else None
-        pictures = labelled_pictures(Path(args.calibrate), class_names, root)
+        root = user_path(args.pictures) if args.pictures else None
+        pictures = labelled_pictures(user_path(args.calibrate), class_names, root)
         logits, features, labels, digest = run_network(network, preprocessing, pictures)
         calibration = calibrate(logits, features, labels, ood=None if args.ood == 'none' else args.ood,
                                 alpha=args.alpha, seed=args.seed)

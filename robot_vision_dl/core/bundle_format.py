@@ -35,6 +35,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from .architectures import Architecture, check_architecture
+from .class_name import name_problem
 from .errors import BundleError, ConfigError
 from .preprocess import Preprocessing
 from .types import RESERVED_NAMES
@@ -115,6 +116,9 @@ def check_class_names(names: Any) -> None:
     for index, name in enumerate(names):
         if not isinstance(name, str) or not name.strip() or name != name.strip():
             raise BundleError(f'class_names[{index}]: must be a name without space around it, got {name!r}')
+        problem = name_problem(name)
+        if problem:
+            raise BundleError(f'class_names[{index}]: {ascii(name[:60])} {problem}')
         if name.lower() in RESERVED_NAMES:
             raise BundleError(f'class_names[{index}]: {name!r} is reserved for decisions that are no class; rename '
                               'the class')

@@ -1,16 +1,13 @@
 """A network and what is known about it -> a model bundle."""
 import json
-import os
 import platform
-import shutil
-import tempfile
 from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, Union
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from .. import __version__
 from . import bundle_format as fmt
@@ -22,6 +19,8 @@ from .uncertainty.calibrate import Calibration
 from .uncertainty.conformal import Conformal
 from .uncertainty.laplace import NAMES as LAPLACE_TENSORS
 from .uncertainty.ood import OodCalibration
+from .user_path import user_path
+from .whole_files import whole_folder
 
 
 def save_bundle(
@@ -49,8 +48,9 @@ def save_bundle(
 
     Raises:
         BundleError: the folder is there already, or the values break a rule of the schema.
+        OutputError: it cannot be written.
     """
-    folder = Path(folder)
+    folder = user_path(folder)
     if folder.exists() and not overwrite:
         raise BundleError(f'{folder}: is there already; choose another name, or say that it may be overwritten')
     if not folder.resolve().parent.is_dir():
@@ -69,12 +69,12 @@ def save_bundle(
         'ood': None if ood is None else {'method': ood.method}, 'abstain_cost': abstain_cost,
         'metrics': dict(metrics or {}), 'provenance': {**_versions(), **(provenance or {})}, 'files': {},
     }
-    temporary = Path(tempfile.mkdtemp(prefix=f'.{folder.name}-', dir=folder.resolve().parent))
-    try:
-        save_file(_storable(network, half), str(temporary / fmt.MODEL))
+    with whole_folder(folder, overwrite=True) as temporary:
+        # In memory first: safetensors keeps others from reading its files, and has errors of its own for a full disk.
+        (temporary / fmt.MODEL).write_bytes(save(_storable(network, half)))
         tensors = _tensors_of_trust(ood, calibration)
         if ood is not None or tensors:
-            save_file(tensors, str(temporary / fmt.UNCERTAINTY))
+            (temporary / fmt.UNCERTAINTY).write_bytes(save(tensors))
         (temporary / fmt.CARD).write_text(card or f'# {name}\n', encoding='utf-8')
         for file_name, data in (card_files or {}).items():
             (temporary / fmt.CARD_FOLDER).mkdir(exist_ok=True)
@@ -88,12 +88,6 @@ def save_bundle(
             raise BundleError(f'{folder}: cannot be written: {error}') from error
         (temporary / fmt.DESCRIPTION).write_text(text + '\n', encoding='utf-8')
         load_bundle(temporary)
-        temporary.chmod(0o755)  # mkdtemp and safetensors keep others from reading
-        for path in temporary.rglob('*'):
-            path.chmod(0o755 if path.is_dir() else 0o644)
-        _put_in_place(temporary, folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return load_bundle(folder)
 
 
@@ -152,19 +146,3 @@ def _storable(network: Network, half: bool) -> Dict[str, torch.Tensor]:
 def _versions() -> Dict[str, str]:
     return {'created': datetime.now(timezone.utc).isoformat(timespec='seconds'), 'robot_vision_dl': __version__,
             'torch': torch.__version__, 'python': platform.python_version()}
-
-
-def _put_in_place(temporary: Path, folder: Path) -> None:
-    """Rename a finished folder to its name; a bundle that is there is moved away first and then removed."""
-    if not folder.exists():
-        temporary.rename(folder)
-        return
-    old = Path(tempfile.mkdtemp(prefix=f'.{folder.name}-old-', dir=folder.resolve().parent))
-    os.rename(folder, old / 'bundle')
-    try:
-        temporary.rename(folder)
-    except OSError:
-        os.rename(old / 'bundle', folder)
-        raise
-    finally:
-        shutil.rmtree(old, ignore_errors=True)

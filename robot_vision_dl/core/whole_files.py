@@ -5,6 +5,7 @@ renamed. Whoever is killed leaves the old one or the new one, and a part that th
 each part is locked by its writer (``flock``), and the lock ends with the process. Several writers of one place do not
 meet: the last one to finish is what stays, or is refused where nothing may be replaced.
 """
+import errno
 import fcntl
 import os
 import re
@@ -13,7 +14,7 @@ import shutil
 import stat
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Iterator, List, Optional, Union
+from typing import IO, Any, Iterator, List, Optional, Sequence, Set, Tuple, Union
 
 from .errors import OutputError
 from .folder_swap import UNFINISHED, fill, swap
@@ -21,6 +22,7 @@ from .user_path import user_path
 
 REMEDY = 'make room, or choose another place'
 _PART = re.compile(r'\.robot-vision-[0-9a-f]{16}\.part')
+_held: Set[Tuple[int, int]] = set()  # folders that this process has locked, by device and number
 REPLACED = 'replaced'
 """Where a part keeps what it is about to take the place of, on file systems that cannot exchange two names."""
 
@@ -70,8 +72,8 @@ def write_whole(path: Union[str, Path], data: Union[bytes, str], remedy: str = R
 
 
 @contextmanager
-def whole_folder(path: Union[str, Path], *, overwrite: bool = False, create: bool = True, remedy: str = REMEDY
-                 ) -> Iterator[Path]:
+def whole_folder(path: Union[str, Path], *, overwrite: bool = False, create: bool = True,
+                 entries: Optional[Sequence[str]] = None, remedy: str = REMEDY) -> Iterator[Path]:
     """A new folder of the same name to write into, which takes its place at the end of the ``with`` block.
 
     Where ``path`` is an empty folder, a mount point or the working directory, its content is moved into it; a marker
@@ -79,7 +81,8 @@ def whole_folder(path: Union[str, Path], *, overwrite: bool = False, create: boo
 
     Args:
         overwrite: an earlier folder is replaced as a whole; else one that has anything in it is an error.
-        create: False: the folder that is given does not exist yet, and the block makes it.
+        create: False: the folder that is given does not exist yet, and the block makes it (or a file).
+        entries: names of what the block makes in the folder; whatever else is in ``path`` already stays there.
         remedy: what the message of an error ends with.
 
     Raises:
@@ -88,10 +91,10 @@ def whole_folder(path: Union[str, Path], *, overwrite: bool = False, create: boo
     path = user_path(path)
     with _told(path, remedy):
         path = Path(os.path.realpath(path))
-        if not is_free(path) and not (overwrite and path.is_dir()):
+        if not is_free(path, entries) and not (overwrite and path.is_dir()):
             raise OutputError(f'{path}: is there already, and nothing in it is replaced; choose another name')
         path.parent.mkdir(parents=True, exist_ok=True)
-        inside = path.is_dir() and (not overwrite or is_free(path) or _is_bound(path))
+        inside = path.is_dir() and (not overwrite or entries is not None or is_free(path) or _is_bound(path))
         for folder in (path.parent, path) if inside else (path.parent,):
             sweep(folder)
         part = _Part(path if inside else path.parent, is_folder=True)
@@ -102,7 +105,7 @@ def whole_folder(path: Union[str, Path], *, overwrite: bool = False, create: boo
             yield work
             flush(work)
             if inside:
-                _fill(work, path, overwrite)
+                _fill(work, path, overwrite, entries)
             elif overwrite and path.exists():
                 os.chmod(work, stat.S_IMODE(path.stat().st_mode))
                 swap(work, path, part.path / REPLACED)
@@ -113,16 +116,35 @@ def whole_folder(path: Union[str, Path], *, overwrite: bool = False, create: boo
             part.remove()
 
 
-def is_free(path: Path) -> bool:
-    """Whether nothing is at ``path``, or an empty folder; parts and what a killed writer left do not count."""
+def check_writable(folder: Path, remedy: str = REMEDY) -> None:
+    """Raise :class:`OutputError` unless files can be made in ``folder``, which is made if it is missing."""
+    with _told(folder, remedy):
+        folder.mkdir(parents=True, exist_ok=True)
+        sweep(folder)
+        _Part(folder, is_folder=False).remove()
+
+
+def is_free(path: Path, entries: Optional[Sequence[str]] = None) -> bool:
+    """Whether nothing is at ``path``, or an empty folder; parts and what a killed writer left do not count.
+
+    Args:
+        entries: only these names in the folder count.
+    """
     if not path.exists() and not path.is_symlink():
         return True
-    return path.is_dir() and not _content(path)
+    return path.is_dir() and not [name for name in _content(path) if entries is None or name in entries]
 
 
 def is_unfinished(folder: Path) -> bool:
     """Whether the writer of a folder was killed, or is at it, while it filled the folder: not to be read."""
     return (folder / UNFINISHED).is_file()
+
+
+def check_finished(folder: Path) -> None:
+    """Raise :class:`OutputError` for a folder whose writer was killed while it was filled, or is at it."""
+    if is_unfinished(folder):
+        raise OutputError(f'{folder}: is not whole: what wrote it was killed, or is at it; give the command '
+                          'that wrote it again')
 
 
 def is_part(name: str) -> bool:
@@ -156,29 +178,38 @@ def sweep(folder: Path) -> None:
 
 @contextmanager
 def locked_folder(path: Path, what: str) -> Iterator[None]:
-    """Keep a folder to this process (and those that it forks) while the block runs; ``.lock`` in it stays.
+    """Keep a folder to this process while the block runs; ``.lock`` in it stays.
+
+    A lock of the kind that forked processes do not share: those of a data loader live on for seconds.
 
     Raises:
         OutputError: another process has it, or it cannot be written.
     """
     with _told(path, REMEDY):
         path.mkdir(parents=True, exist_ok=True)
+        taken = OutputError(f'{path}: another process is writing {what}; wait for it, or choose another folder')
+        place = (path.stat().st_dev, path.stat().st_ino)
+        if place in _held:
+            raise taken
         handle = os.open(path / '.lock', os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
             try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise OutputError(f'{path}: another process is writing {what}; wait for it, or choose another folder'
-                                  ) from None
-            except OSError:
-                pass  # a file system without locks: as careful as can be
+                fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                if error.errno in (errno.EACCES, errno.EAGAIN):
+                    raise taken from None
+                # Else a file system without locks: as careful as can be.
+            _held.add(place)
             yield
         finally:
+            _held.discard(place)
             os.close(handle)
 
 
 def flush(folder: Path) -> None:
     """Have a folder and all in it on the disk."""
+    if folder.is_file():
+        _to_disk(folder)
     for place, _, names in os.walk(folder):
         for name in names:
             if not (Path(place) / name).is_symlink():
@@ -250,7 +281,7 @@ def _told(path: Path, remedy: str) -> Iterator[None]:
 def _rename(work: Path, path: Path) -> None:
     try:
         if path.is_symlink() or path.is_file():
-            raise FileExistsError(17, 'File exists')
+            raise FileExistsError(errno.EEXIST, 'File exists')
         os.rename(work, path)
     except OSError as error:
         if path.exists():
@@ -258,16 +289,18 @@ def _rename(work: Path, path: Path) -> None:
         raise
 
 
-def _fill(work: Path, path: Path, overwrite: bool) -> None:
+def _fill(work: Path, path: Path, overwrite: bool, entries: Optional[Sequence[str]]) -> None:
     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
         except OSError:
             pass
-        if not overwrite and _content(path):
+        if not overwrite and not is_free(path, entries):
             raise OutputError(f'{path}: another process has written it meanwhile; that one is kept')
-        fill(work, path, old=[name for name in os.listdir(path) if not is_part(name)])
+        counted = _content(path)
+        fill(work, path, old=[name for name in os.listdir(path) if not is_part(name) and (
+            entries is None or name in entries or name not in counted)])
     finally:
         os.close(handle)
 
@@ -299,7 +332,7 @@ def _to_disk(path: Path) -> None:
     try:
         os.fsync(handle)
     except OSError as error:
-        if error.errno != 22:  # folders of some network drives know no fsync
+        if error.errno != errno.EINVAL:  # folders of some network drives know no fsync
             raise
     finally:
         os.close(handle)

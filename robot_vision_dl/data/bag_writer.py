@@ -1,4 +1,5 @@
 """Write camera recordings as ROS 2 bags (mcap). The same input gives the same bytes."""
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Dict, Optional, Union
 
@@ -7,6 +8,8 @@ import numpy as np
 from rosbags.rosbag2 import StoragePlugin, Writer
 
 from ..core.errors import BagError
+from ..core.user_path import user_path
+from ..core.whole_files import is_free, whole_folder
 from .bag_types import COMPRESSED_IMAGE, IMAGE
 from .bags import normal_topic
 from .label_messages import message_store
@@ -17,35 +20,44 @@ NS_PER_S = 1_000_000_000
 
 
 class ImageBagWriter:
-    """A bag of image topics, for use as a context manager.
+    """A bag of image topics, for use as a context manager; it is there, whole, when the block has ended.
 
     Raw pictures are written to the topic itself, compressed ones to ``<topic>/compressed``, as image_transport does.
+
+    Attributes:
+        path: of the bag.
+        folder: where it is while it is written; files that go with it (``labels.yaml``) are put there.
     """
 
-    def __init__(self, path: Union[str, Path], frame_id: str = 'camera'):
-        """Create the bag's folder ``path``.
+    def __init__(self, path: Union[str, Path], frame_id: str = 'camera', overwrite: bool = False):
+        """The bag's folder ``path``; with ``overwrite`` a bag that is there is replaced once the new one is whole.
 
         Raises:
-            BagError: ``path`` exists, or cannot be written.
+            BagError: ``path`` exists, or is to be replaced and is no bag.
         """
-        self.path = Path(path)
-        if self.path.exists():
+        self.path = self.folder = user_path(path)
+        if self.path.is_dir() and not is_free(self.path) and overwrite:
+            check_is_bag(self.path)
+        elif self.path.exists() and not is_free(self.path):
             raise BagError(f'{self.path}: exists already and is not overwritten; remove it or choose another name')
+        self._overwrite = overwrite
+        self._open = ExitStack()
         self.frame_id = frame_id
         self.count = 0
         self._store = message_store()
         self._connections: Dict[str, object] = {}
-        self._writer = Writer(self.path, version=_METADATA_VERSION, storage_plugin=StoragePlugin.MCAP)
 
     def __enter__(self) -> 'ImageBagWriter':
-        try:
-            self._writer.open()
-        except OSError as error:
-            raise BagError(f'{self.path}: cannot be written: {error.strerror}; choose another folder') from error
+        """Raises :class:`OutputError` where it cannot be written, as leaving the block does."""
+        with ExitStack() as opened:
+            self.folder = opened.enter_context(whole_folder(self.path, overwrite=self._overwrite, create=False))
+            self._writer = opened.enter_context(
+                Writer(self.folder, version=_METADATA_VERSION, storage_plugin=StoragePlugin.MCAP))
+            self._open = opened.pop_all()
         return self
 
     def __exit__(self, *exception) -> None:
-        self._writer.__exit__(*exception)
+        self._open.__exit__(*exception)
 
     def write_raw(self, topic: str, stamp_ns: int, bgr: np.ndarray) -> None:
         """Add a ``sensor_msgs/Image`` of ``bgr``: uint8, shape (H, W, 3), or (H, W) for mono8."""
@@ -83,20 +95,12 @@ class ImageBagWriter:
         return self._store.types['std_msgs/msg/Header'](stamp=stamp, frame_id=self.frame_id)
 
 
-def remove_bag(path: Union[str, Path]) -> None:
-    """Remove the folder of a bag that rosbags or rosbag2 wrote, with its labels, and nothing else.
-
-    Raises:
-        BagError: ``path`` is no such folder.
-    """
-    path = Path(path)
+def check_is_bag(path: Path) -> None:
+    """Raise :class:`BagError` unless ``path`` is the folder of a bag, with its labels, and has nothing else in it."""
     files = list(path.iterdir()) if path.is_dir() else []
     if not files or any(file.name not in ('metadata.yaml', 'labels.yaml') and file.suffix not in ('.mcap', '.db3')
                         for file in files):
         raise BagError(f'{path}: not the folder of a bag, so it is not removed; choose another name')
-    for file in files:
-        file.unlink()
-    path.rmdir()
 
 
 def fit(picture: np.ndarray, width: Optional[int]) -> np.ndarray:

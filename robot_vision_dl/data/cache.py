@@ -9,11 +9,10 @@ import hashlib
 import json
 import os
 import shutil
-import socket
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
@@ -23,13 +22,14 @@ from ..core.errors import DataError, raise_about_machine
 from ..core.json_text import parse_json
 from ..core.preprocess import Preprocessing, as_tensor, resize, resized_size
 from ..core.types import ColorOrder, Picture
+from ..core.whole_files import output_error, whole_folder
 from .labels import LabelledFrame, LabelReport, TopicLabels
 from .selection import SelectionReport
 from .sources import Sample
 
 SCHEMA_VERSION = 1
 INDEX, PIXELS = 'index.json', 'frames.bin'
-_PARTIAL = '.partial-'
+_REMEDY = 'choose another cache.folder, or make room'
 _JPEG = (cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
 _TO_RGB = {ColorOrder.BGR: cv2.COLOR_BGR2RGB, ColorOrder.BGRA: cv2.COLOR_BGRA2RGB, ColorOrder.RGBA: cv2.COLOR_RGBA2RGB}
 
@@ -154,7 +154,7 @@ class StoreWriter:
         self._jpeg = config.format == 'jpeg'
         self._may_turn_jpeg = config.format == 'auto'
         self._max_bytes = int(config.max_gb * 1e9)
-        self._folder = root / f'{key}{_PARTIAL}{socket.gethostname()}-{os.getpid()}'
+        self._open = ExitStack()
         self._names: Dict[str, int] = {}
         self._rows: List[List[Any]] = []
         self._hashes: List[str] = []
@@ -163,34 +163,29 @@ class StoreWriter:
         self._total = 0
 
     def __enter__(self) -> 'StoreWriter':
-        try:
-            self._root.mkdir(parents=True, exist_ok=True)
-            _remove_leftovers(self._root)
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._folder.mkdir()
+        with ExitStack() as opened:
+            opened.enter_context(_told(self._root))
+            self._folder = opened.enter_context(whole_folder(self.target, overwrite=True, remedy=_REMEDY))
             self._file = open(self._folder / PIXELS, 'wb')
-        except OSError as error:
-            raise self._cannot_write(error) from error
+            self._open = opened.pop_all()
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, kind, error, trace) -> None:
         with suppress(OSError):  # a full disk fails once more here, and what there is goes away
             self._file.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
-
-    def _cannot_write(self, error: OSError) -> DataError:
-        return DataError(f'{self._root}: decoded frames cannot be written: {error.strerror}; choose another '
-                         'cache.folder or make room')
+        error = error or _NotFinished()
+        self._open.__exit__(type(error), error, trace)
 
     def add(self, sample: Sample) -> None:
         """Store one frame.
 
         Raises:
-            DataError: the disk or ``cache.max_gb`` is full.
+            DataError: ``cache.max_gb`` is full.
+            OutputError: the disk is.
         """
         pixels = cached_pixels(sample.picture, self._spec)
-        try:
-            data = self._encode(pixels)
+        data = self._encode(pixels)
+        with _told(self._root):
             if self._total + len(data) > self._max_bytes and self._may_turn_jpeg and not self._jpeg:
                 self._turn_jpeg()
                 data = self._encode(pixels)
@@ -198,8 +193,6 @@ class StoreWriter:
                 raise DataError(f'cache.max_gb: {len(self._rows)} decoded frames fill {self._max_bytes / 1e9:g} GB and '
                                 'there are more; raise it, thin more (selection.every_s), or set cache.format to jpeg')
             self._file.write(data)
-        except OSError as error:
-            raise self._cannot_write(error) from error
         self._total += len(data)
         self._sizes.append(len(data))
         frame = sample.frame
@@ -215,20 +208,12 @@ class StoreWriter:
         index = {'schema': SCHEMA_VERSION, 'jpeg': self._jpeg, 'names': list(self._names), 'frames': self._rows,
                  'hashes': self._hashes, 'shapes': self._shapes, 'sizes': self._sizes,
                  'label_report': asdict(label_report), 'selection_report': asdict(selection_report)}
-        try:
-            self._file.flush()
-            os.fsync(self._file.fileno())
+        with _told(self._root):
             self._file.close()
             with open(self._folder / INDEX, 'w', encoding='utf-8') as file:
                 json.dump(index, file)
-                file.flush()
-                os.fsync(file.fileno())
             _make_room(self._root, self._max_bytes - self._total, self.target.name)
-            os.rename(self._folder, self.target)
-        except OSError as error:
-            # Another process may have been quicker with the same.
-            if not (self.target / INDEX).is_file():
-                raise self._cannot_write(error) from error
+        self._open.pop_all().close()
         return FrameStore(self.target)
 
     def _number(self, name: str) -> int:
@@ -289,7 +274,7 @@ def _make_room(root: Path, room: int, keep: str) -> None:
     """Remove the caches that were not used for longest until the rest takes ``room`` bytes."""
     caches = []
     for folder in root.iterdir():
-        if (folder / INDEX).is_file() and _PARTIAL not in folder.name and folder.name != keep:
+        if (folder / INDEX).is_file() and folder.name != keep:
             caches.append(((folder / INDEX).stat().st_mtime, (folder / PIXELS).stat().st_size, folder))
     for _, size, folder in sorted(caches, reverse=True):
         room -= size
@@ -298,23 +283,16 @@ def _make_room(root: Path, room: int, keep: str) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _remove_leftovers(root: Path) -> None:
-    """Remove what processes of this machine that are gone (killed) left half written."""
-    mine = f'{socket.gethostname()}-'
-    for folder in root.glob(f'*{_PARTIAL}{mine}*'):
-        process = folder.name.rpartition('-')[2]
-        if process.isdigit() and not _is_running(int(process)):
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _is_running(process: int) -> bool:
+@contextmanager
+def _told(root: Path) -> Iterator[None]:
     try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
+        yield
+    except OSError as error:
+        raise output_error(f'{root}: decoded frames', error, _REMEDY) from error
+
+
+class _NotFinished(Exception):
+    pass
 
 
 def _label_report(values: Dict[str, Any]) -> LabelReport:

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import torch
 
-from ..core.errors import DataError
 from ..core.preprocess import Preprocessing
+from ..core.whole_files import write_whole
 from .dataset import FrameDataset
 
 _CAPTION_PX = 16
@@ -51,14 +51,9 @@ def write_sheet(path: Union[str, Path], sheet: np.ndarray) -> None:
     """Write a sheet (RGB) as PNG.
 
     Raises:
-        DataError: it cannot be written.
+        OutputError: it cannot be written.
     """
-    path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(cv2.imencode('.png', cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))[1].tobytes())
-    except OSError as error:
-        raise DataError(f'{path}: the picture cannot be written: {error.strerror}') from error
+    write_whole(path, cv2.imencode('.png', cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))[1].tobytes())
 
 
 def augmented_sheet(dataset: FrameDataset, preprocessing: Preprocessing, rows: int = 6, columns: int = 8,

@@ -1,5 +1,4 @@
 """Frames of bags as picture files in one folder a label, with an index that says where each is from."""
-import os
 import re
 from collections import Counter
 from pathlib import Path
@@ -10,6 +9,8 @@ import cv2
 from ..core.csv_cells import csv_writer, safe_cell
 from ..core.errors import BagError
 from ..core.types import CompressedImage, ImageMessage, Picture
+from ..core.user_path import user_path
+from ..core.whole_files import is_free, whole_folder
 from .labels import LabelledFrame
 from .picture_folder import INDEX, INDEX_COLUMNS, as_bgr
 from .sources import FrameStream
@@ -30,8 +31,8 @@ def extract(stream: FrameStream, out: Union[str, Path], form: str = 'jpg', most:
             progress: Optional[Callable[[int], None]] = None) -> Extracted:
     """Write the frames of ``stream`` to ``<out>/<label>/<recording>_<topic>_<stamp>.<form>`` and ``<out>/index.csv``.
 
-    JPEG and PNG messages are written byte for byte where that is the form asked for; others are encoded, as JPEG of
-    quality 95.
+    All is there at the end, or nothing. JPEG and PNG messages are written byte for byte where that is the form asked
+    for; others are encoded, as JPEG of quality 95.
 
     Args:
         form: ``jpg`` or ``png``.
@@ -39,36 +40,30 @@ def extract(stream: FrameStream, out: Union[str, Path], form: str = 'jpg', most:
         progress: is called with the number of pictures so far.
 
     Raises:
-        BagError: ``out`` has files in it, or cannot be written.
+        BagError: ``out`` has files in it.
+        OutputError: it cannot be written.
     """
-    out = Path(out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    out = user_path(out)
+    if not is_free(out):
         raise BagError(f'{out}: is not empty, and nothing in it is replaced; choose another folder')
     counts: Counter = Counter()
     unchanged = 0
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        partial = out / f'{INDEX}.partial'
-        with open(partial, 'w', encoding='utf-8', newline='') as file:
-            index = csv_writer(file)
-            index.writerow(INDEX_COLUMNS)
-            for frame, picture, _, message in stream:
-                if most and counts[frame.label] >= most:
-                    continue
-                path = _place(out, frame, form)
-                raw = _as_recorded(message, form)
-                unchanged += raw is not None
-                path.write_bytes(_encode(picture, form) if raw is None else raw)
-                texts = (str(path.relative_to(out)), frame.label, frame.recording, frame.topic)
-                index.writerow((*map(safe_cell, texts), frame.stamp_ns, frame.receive_ns,
-                                safe_cell(frame.track or ''), frame.index))
-                counts[frame.label] += 1
-                if progress is not None:
-                    progress(sum(counts.values()))
-        os.replace(partial, out / INDEX)
-    except OSError as error:
-        raise BagError(f'{out}: cannot be written: {error.strerror}; {sum(counts.values())} pictures are there'
-                       ) from error
+    with whole_folder(out) as work, open(work / INDEX, 'w', encoding='utf-8', newline='') as file:
+        index = csv_writer(file)
+        index.writerow(INDEX_COLUMNS)
+        for frame, picture, _, message in stream:
+            if most and counts[frame.label] >= most:
+                continue
+            path = _place(work, frame, form)
+            raw = _as_recorded(message, form)
+            unchanged += raw is not None
+            path.write_bytes(_encode(picture, form) if raw is None else raw)
+            texts = (str(path.relative_to(work)), frame.label, frame.recording, frame.topic)
+            index.writerow((*map(safe_cell, texts), frame.stamp_ns, frame.receive_ns, safe_cell(frame.track or ''),
+                            frame.index))
+            counts[frame.label] += 1
+            if progress is not None:
+                progress(sum(counts.values()))
     return Extracted(dict(sorted(counts.items())), unchanged)
 
 

@@ -9,6 +9,7 @@ from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple, 
 
 from ..core.errors import raise_about_machine
 from ..core.printable import printable
+from ..core.whole_files import check_finished
 
 Tell = Callable[[str], None]
 """What takes a sentence for the user."""
@@ -77,7 +78,11 @@ def walk(root: Path, left_out: LeftOut, seen: Optional[Dict[Tuple[int, int], Pat
     Args:
         seen: identity of folders that have been visited; is added to.
         told_from: what names in ``left_out`` are relative to; None: ``root``.
+
+    Raises:
+        OutputError: a folder is half-written.
     """
+    check_finished(root)
     seen = {} if seen is None else seen
     base = told_from or root
     try:

@@ -18,7 +18,8 @@ from .synth import LABEL_TOPIC
 
 def write_pictures(folder: Union[str, Path], pictures: Sequence[FolderPicture], topic: str = '/camera/image_raw',
                    rate_hz: float = 2.0, label_type: str = 'string', width: Optional[int] = None, quality: int = 90,
-                   epoch_s: int = 1_700_000_000, progress: Optional[Callable[[int], None]] = None) -> int:
+                   epoch_s: int = 1_700_000_000, progress: Optional[Callable[[int], None]] = None,
+                   overwrite: bool = False) -> int:
     """Write the bag ``folder``: one frame a picture, the topic ``/label``, and ``labels.yaml`` with a track a picture.
 
     JPEG files go into ``<topic>/compressed`` byte for byte, unless they are scaled or their EXIF data may turn them.
@@ -27,18 +28,20 @@ def write_pictures(folder: Union[str, Path], pictures: Sequence[FolderPicture], 
         label_type: ``string`` or ``classification``.
         width: scale to this width; None leaves pictures as they are.
         quality: of the JPEGs that are encoded; 0 writes raw images to ``topic``.
+        overwrite: a bag that is there is replaced.
 
     Returns:
         Number of pictures whose file is in the bag unchanged.
 
     Raises:
-        BagError: the bag exists or cannot be written, or a picture cannot be read.
+        BagError: the bag exists, or a picture cannot be read.
+        OutputError: the bag cannot be written.
     """
     intervals: List[LabelInterval] = []
     unchanged = 0
     msgtype = TYPES_BY_NAME[label_type]
     label_before = None
-    with ImageBagWriter(folder) as writer:
+    with ImageBagWriter(folder, overwrite=overwrite) as writer:
         for number, picture in enumerate(pictures):
             begin_ns, end_ns = (epoch_s * NS_PER_S + round(place * NS_PER_S / rate_hz)
                                 for place in (number, number + 1))
@@ -64,5 +67,5 @@ def write_pictures(folder: Union[str, Path], pictures: Sequence[FolderPicture], 
                     writer.write_raw(topic, begin_ns, pixels)
             if progress is not None:
                 progress(number + 1)
-        write_labels_yaml(Path(folder) / 'labels.yaml', intervals)
+        write_labels_yaml(writer.folder / 'labels.yaml', intervals)
     return unchanged

@@ -16,6 +16,8 @@ from ..core.csv_cells import plain_cell
 from ..core.errors import BagError, ImageError, raise_about_machine
 from ..core.text_file import read_text, table_rows
 from ..core.types import ColorOrder, Picture
+from ..core.user_path import user_path
+from ..core.whole_files import check_finished
 from .folders import SYSTEM, LeftOut, Tell, is_of_the_system, natural, shown, walk
 from .labels import UNLABELLED_NAMES, check_label
 
@@ -76,9 +78,10 @@ def folder_pictures(folder: Union[str, Path], tell: Tell) -> List[FolderPicture]
             they are the parts of a split.
         ConfigError: a folder's name cannot be a label, or two differ in case only.
     """
-    folder = Path(folder).expanduser()
+    folder = user_path(folder)
     if not folder.is_dir():
         raise BagError(f'{shown(folder)}: no such folder; give a folder with one folder of pictures a class')
+    check_finished(folder)
     left_out = LeftOut()
     classes = _classes(folder, left_out)
     index = _Index(folder / INDEX)

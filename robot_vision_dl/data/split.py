@@ -5,7 +5,6 @@ measures memory. Written to a file with a hash of what it follows from, so that 
 """
 import hashlib
 import json
-import os
 from collections import Counter
 from dataclasses import asdict, dataclass
 from enum import Enum
@@ -16,8 +15,9 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 import numpy as np
 
 from ..core.config import check_values, option
-from ..core.errors import ConfigError, DataError
+from ..core.errors import ConfigError, DataError, is_about_machine
 from ..core.json_text import parse_json
+from ..core.whole_files import write_whole
 from .assignment import assign
 from .labels import LabelledFrame, table
 
@@ -302,14 +302,7 @@ def write_split(path: Union[str, Path], split: Split, frames: Sequence[LabelledF
         'warnings': list(split.warnings),
         # Part and how many frames in a row are in it, in the order of the frames.
         'runs': [[name, len(list(run))] for name, run in groupby(names)]}
-    path = Path(path)
-    partial = path.with_name(f'{path.name}.{os.getpid()}.partial')
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(content, indent=1) + '\n', encoding='utf-8')
-        os.replace(partial, path)
-    except OSError as error:
-        raise DataError(f'{path}: the split cannot be written: {error.strerror}') from error
+    write_whole(path, json.dumps(content, indent=1) + '\n')
 
 
 def read_split(path: Union[str, Path], frames: Sequence[LabelledFrame], config: SplitConfig) -> Split:
@@ -324,6 +317,8 @@ def read_split(path: Union[str, Path], frames: Sequence[LabelledFrame], config: 
         found, schema = content['inputs_hash'], content['schema']
         method, warnings = content['method'], tuple(content['warnings'])
     except (OSError, ValueError, KeyError, TypeError) as error:
+        if isinstance(error, OSError) and is_about_machine(error):
+            raise
         raise DataError(f'{path}: the split cannot be read ({error}); remove it to make a new one') from error
     if schema != SCHEMA_VERSION or found != inputs_hash(frames, config) or len(parts) != len(frames):
         raise DataError(f'{path}: this split was made of other frames, labels or settings. Test frames of then may be '

@@ -143,7 +143,8 @@ def write_recording(folder: Union[str, Path], recording: SynthRecording, config:
         Number of frames.
 
     Raises:
-        BagError: the folder exists or cannot be written, or a picture cannot be read.
+        BagError: the folder exists, or a picture cannot be read.
+        OutputError: it cannot be written.
     """
     start_ns = config.epoch_s * NS_PER_S + recording.number * _HOUR_NS
     intervals: List[LabelInterval] = []
@@ -169,7 +170,7 @@ def write_recording(folder: Union[str, Path], recording: SynthRecording, config:
                 frames += 1
             if progress is not None:
                 progress(frames)
-        write_labels_yaml(Path(folder) / 'labels.yaml', intervals)
+        write_labels_yaml(writer.folder / 'labels.yaml', intervals)
     return frames
 
 

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from ..core.errors import BagError
+from ..core.user_path import user_path
 
 
 def video_rate_hz(path: Union[str, Path]) -> float:
@@ -58,7 +59,8 @@ def video_frames(path: Union[str, Path], rate_hz: Optional[float] = None, start_
 
 
 def _open(path: Union[str, Path]) -> cv2.VideoCapture:
-    if not Path(path).is_file():
+    path = user_path(path)
+    if not path.is_file():
         raise BagError(f'{path}: no such file; give a video such as .mp4 or .avi')
     video = cv2.VideoCapture(str(path))
     if not video.isOpened():

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from .watcher import Seen
+from ..core.whole_files import write_whole
 
 MOST_PICTURES = 12
 COLUMNS = 3
@@ -30,7 +31,7 @@ def save_pictures(folder: Path, album: Album, seconds: Callable[[Seen], float]) 
     paths, tiles = [], []
     for frame, jpeg in album:
         path = folder / f'overlay_{seconds(frame):05.1f}s_{frame.label.replace(" ", "_").replace("/", "_")}.jpg'
-        path.write_bytes(jpeg)
+        write_whole(path, jpeg)
         paths.append(path)
         tiles.append(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR))
     if tiles:
@@ -38,7 +39,8 @@ def save_pictures(folder: Path, album: Album, seconds: Callable[[Seen], float]) 
         tiles = [cv2.resize(tile, (width, height)) for tile in tiles]
         tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % COLUMNS)
         rows = [np.hstack(tiles[i:i + COLUMNS]) for i in range(0, len(tiles), COLUMNS)]
-        cv2.imwrite(str(folder / 'overview.jpg'), np.vstack(rows), (cv2.IMWRITE_JPEG_QUALITY, 88))
+        sheet = cv2.imencode('.jpg', np.vstack(rows), (cv2.IMWRITE_JPEG_QUALITY, 88))[1]
+        write_whole(folder / 'overview.jpg', sheet.tobytes())
     return paths
 
 

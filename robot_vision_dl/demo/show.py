@@ -12,6 +12,7 @@ from .watcher import Seen, Watcher
 from ..bench.report import percentiles
 from ..cli.processes import Children
 from ..core.errors import RobotVisionError
+from ..core.whole_files import output_error, write_whole
 
 CAMERA = 'camera'
 START_TIMEOUT_S = 120.0
@@ -96,8 +97,7 @@ def show(settings: DemoSettings, environment: Dict[str, str]) -> int:
         for old in (*folder.glob('overlay_*.jpg'), *folder.glob('overview.jpg')):
             old.unlink()
     except OSError as error:
-        raise RobotVisionError(f'cannot write to {folder}: {error.strerror}; choose another folder '
-                               'with --out') from None
+        raise output_error(folder, error, 'choose another folder with --out') from None
     topic = settings.image + ('' if settings.transport == 'raw' else f'/{settings.transport}')
     story = _Story()
     watcher = Watcher(CAMERA, settings.label_topic, story.seen, story.action, story.truth)
@@ -189,7 +189,7 @@ def _sum_up(settings: DemoSettings, watcher: Watcher, story: _Story, span_s: flo
     album = choose_pictures(story.pictures, story.changes)
     pictures = save_pictures(settings.folder, album, story.seconds)
     title = f'{settings.model} on {Path(settings.bag).name}'
-    (settings.folder / 'summary.md').write_text(summary(title, lines, album, pictures))
-    (settings.folder / 'decisions.jsonl').write_text(''.join(json.dumps(vars(frame)) + '\n' for frame in heard.seen))
+    write_whole(settings.folder / 'summary.md', summary(title, lines, album, pictures))
+    write_whole(settings.folder / 'decisions.jsonl', ''.join(json.dumps(vars(frame)) + '\n' for frame in heard.seen))
     print(f'\n{len(pictures)} overlay pictures, overview.jpg and summary.md are in {settings.folder}/')
     return 0 if unexplained == 0 and decided else 1

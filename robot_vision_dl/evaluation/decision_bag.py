@@ -1,11 +1,13 @@
 """Decisions and uncertainty as a ROS 2 bag (mcap), under the topics of the live node, with the input's stamps."""
-import shutil
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Dict, Optional, Sequence, Tuple
+from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 
-from ..core.errors import BagError
+from ..core.errors import ConfigError
 from ..core.result_values import best_classes, uncertainty_values, value_text
 from ..core.types import Header, Outcome, Result
+from ..core.user_path import user_path
+from ..core.whole_files import is_free, whole_folder
 from ..data.bag_writer import ImageBagWriter
 from ..data.bags import BagMessage, BagReader
 from ..data.label_messages import CLASSIFICATION, message_store
@@ -15,6 +17,7 @@ DIAGNOSTICS = 'diagnostic_msgs/msg/DiagnosticArray'
 LEVEL_OF_OUTCOME = {Outcome.ACCEPTED: 0, Outcome.UNCERTAIN: 1, Outcome.UNKNOWN: 2}
 """Levels of ``diagnostic_msgs/DiagnosticStatus``: OK, WARN, ERROR."""
 NODE = '/classifier'
+REMEDY = 'make room, or choose another name with --write-bag'
 _NS_PER_S = 1_000_000_000
 
 
@@ -23,6 +26,32 @@ def camera_names(topics: Sequence[str]) -> Dict[str, str]:
     if len(topics) == 1:
         return {topics[0]: 'camera'}
     return {topic: topic.strip('/').replace('/', '_') for topic in topics}
+
+
+@contextmanager
+def whole_decisions(write_bag: str, recordings: Sequence[Recording]) -> Iterator[List[Optional[str]]]:
+    """Where the decisions about each recording are to be written; all take their place when the block has ended.
+
+    Args:
+        write_bag: ``X.mcap`` or a bag's folder for one recording, else a folder with a bag for each; empty: nothing is
+            written, and each place is None.
+
+    Raises:
+        ConfigError: one of them is there already, or several recordings are to go into one file.
+        OutputError: they cannot be written.
+    """
+    if not write_bag:
+        yield [None] * len(recordings)
+        return
+    path = user_path(write_bag)
+    names = [recording.name.replace('/', '_') for recording in recordings] if len(recordings) > 1 else None
+    if names and path.suffix == '.mcap':
+        raise ConfigError(f'--write-bag {write_bag}: {len(names)} recordings do not go into one file; name a folder')
+    if not is_free(path, names):
+        there = path if names is None else path / next(name for name in names if not is_free(path, [name]))
+        raise ConfigError(f'--write-bag {there}: exists already and is not overwritten; choose another name')
+    with whole_folder(path, create=names is not None, entries=names, remedy=REMEDY) as place:
+        yield [str(place)] if names is None else [str(place / name) for name in names]
 
 
 class DecisionBag:
@@ -38,20 +67,26 @@ class DecisionBag:
 
     def __init__(self, path: str, recording: Recording, models: Sequence[str], top_k: int,
                  copy_topics: bool = False):
-        self._path = Path(path)
-        # Beside its place and under its name, which goes into the file.
-        self._part = self._path.with_name(f'.{self._path.name}.part')
-        self._folder = self._part / (self._path.stem if self._path.suffix == '.mcap' else self._path.name)
+        self._path = user_path(path)
+        self._is_file = self._path.suffix == '.mcap'
         self._store = message_store()
         self._top_k = top_k
         cameras = camera_names(recording.topics)
         self._bases = {(model, topic): ('' if len(models) == 1 else '/' + _name(model)) + f'{NODE}/{camera}'
                        for model in models for topic, camera in cameras.items()}
         self._copy: Optional[_Copy] = _Copy(recording, self._store) if copy_topics else None
-        shutil.rmtree(self._part, ignore_errors=True)
-        self._make_room()
-        self._writer = ImageBagWriter(self._folder)
-        self._writer.__enter__()
+        with ExitStack() as opened:
+            if self._copy is not None:
+                opened.callback(self._copy.close)
+            # The folder's name goes into the file, so it is the file's.
+            self._place = opened.enter_context(whole_folder(
+                self._path, create=False, remedy=REMEDY))
+            folder = self._place
+            if self._is_file:
+                folder = self._place.parent / 'bag' / self._path.stem
+                opened.enter_context(_only_storage(folder, self._place))
+            self._writer = opened.enter_context(ImageBagWriter(folder))
+            self._open = opened.pop_all()
 
     def write(self, model: str, result: Result) -> None:
         """Add what the live node would publish about a frame."""
@@ -77,34 +112,15 @@ class DecisionBag:
     def close(self) -> Tuple[str, ...]:
         """Finish the file; sentences about topics that could not be copied."""
         skipped: Tuple[str, ...] = ()
-        if self._copy is not None:
-            self._copy.until(None, self._writer)
-            skipped = self._copy.skipped
-            self._copy.close()
-        self._writer.__exit__(None, None, None)
-        if self._path.suffix == '.mcap':
-            storage, = self._folder.glob('*.mcap')
-            storage.replace(self._path)
-        else:
-            self._folder.replace(self._path)
-        shutil.rmtree(self._part)
+        with self._open:
+            if self._copy is not None:
+                self._copy.until(None, self._writer)
+                skipped = self._copy.skipped
         return skipped
 
-    def discard(self) -> None:
+    def discard(self, error: BaseException) -> None:
         """Leave nothing behind."""
-        if self._copy is not None:
-            self._copy.close()
-        try:
-            self._writer.__exit__(None, None, None)
-        finally:
-            shutil.rmtree(self._part, ignore_errors=True)
-
-    def _make_room(self) -> None:
-        try:
-            self._part.mkdir(parents=True)
-        except OSError as error:
-            raise BagError(f'{self._path}: cannot be written ({error.strerror}); choose another name with --write-bag'
-                           ) from error
+        self._open.__exit__(type(error), error, error.__traceback__)
 
     def _add(self, topic: str, msgtype: str, time_ns: int, **fields) -> None:
         self._writer.write_cdr(topic, msgtype, time_ns,
@@ -141,6 +157,14 @@ class _Copy:
 
     def close(self) -> None:
         self._reader.close()
+
+
+@contextmanager
+def _only_storage(folder: Path, place: Path) -> Iterator[None]:
+    """When the block is done, move the one file of the bag ``folder`` to ``place``."""
+    yield
+    storage, = folder.glob('*.mcap')
+    storage.replace(place)
 
 
 def _name(model: str) -> str:

@@ -23,6 +23,7 @@ from ..data.labels import Clock
 from . import output
 from .bootstrap import Interval, differences, verdict
 from .compare import groups_from_json
+from .decision_bag import whole_decisions
 from .gallery import Choice, Key, joined
 from .options import EvaluationOptions
 from .processes import run_in_processes
@@ -144,15 +145,16 @@ def evaluate(bags: Sequence[Union[str, Path]], models: Sequence[str], options: E
     cameras = sum(len(recording.topics) for recording in recordings)
     workers = min(workers, len(recordings))
     started = time.perf_counter()
-    with Cluster(cluster) if cluster else nullcontext() as pool:
+    with whole_decisions(write_bag, recordings) as places, Cluster(cluster) if cluster else nullcontext() as pool:
         cores = pool.cores_of_a_job() if pool else cores_of_a_worker(max(1, workers))
         # As the live node chooses them, within a worker's share, and the same for all jobs: with another number results
         # are rounded otherwise.
         threads = options.deployment.threads or min(network_threads(0), cores)
         options = replace(options, deployment=with_values(options.deployment, {'threads': threads}))
         jobs = [Job(recording, tuple(models), tuple(bundles), options, _strip_every_ns(recording, cameras, options),
-                    _bag_path(write_bag, recording, len(recordings)), copy_topics,
-                    tuple(bundle.identity for bundle in bundles.values()), cores) for recording in recordings]
+                    place, copy_topics,
+                    tuple(bundle.identity for bundle in bundles.values()), cores)
+                for recording, place in zip(recordings, places)]
         if pool:
             outcomes = pool.run(jobs, progress)
         elif workers > 1:
@@ -243,21 +245,6 @@ def _strip_every_ns(recording: Recording, cameras: int, options: EvaluationOptio
     low, high = STRIP_PICTURES
     count = min(high, max(low, options.run.pictures // 2 // max(1, cameras)))
     return max(1, recording.duration_ns // count + 1)
-
-
-def _bag_path(write_bag: str, recording: Recording, count: int) -> Optional[str]:
-    if not write_bag:
-        return None
-    path = Path(write_bag)
-    if path.suffix == '.mcap' or count == 1:
-        if count > 1:
-            raise ConfigError(f'--write-bag {write_bag}: {count} recordings do not go into one file; name a folder')
-        target = path
-    else:
-        target = path / recording.name.replace('/', '_')
-    if target.exists():
-        raise ConfigError(f'--write-bag {target}: exists already and is not overwritten; choose another name')
-    return str(target)
 
 
 def _check_decided(tables: Mapping[str, FrameTable], outcomes: Sequence[Outcome]) -> None:

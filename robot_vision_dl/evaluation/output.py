@@ -1,8 +1,6 @@
 """Files that appear all at once, or not at all."""
 import json
-import os
-import shutil
-import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Dict, Iterator, Sequence, Union
 
@@ -10,6 +8,8 @@ import numpy as np
 
 from ..core.csv_cells import csv_writer, safe_cell
 from ..core.errors import DataError
+from ..core.user_path import user_path
+from ..core.whole_files import is_free, is_part, whole_folder
 from .table import OUTCOMES, FrameTable
 
 METRICS, FRAMES, REPORT, SUMMARY, SPEED = 'metrics.json', 'frames.csv', 'report.html', 'summary.md', 'speed.json'
@@ -23,44 +23,37 @@ class OutputFolder:
     """
 
     def __init__(self, path: Union[str, Path]):
-        """Raises :class:`DataError` where ``path`` cannot be written or holds something else."""
-        self.path = Path(path)
-        try:
-            if self.path.exists():
-                others = [] if not self.path.is_dir() else [
-                    entry.name for entry in self.path.iterdir() if entry.name not in OWN_FILES]
-                if not self.path.is_dir() or others:
-                    what = f'holds other files ({", ".join(sorted(others)[:3])})' if others else 'is a file'
-                    raise DataError(f'{self.path}: {what}, so it is not replaced; choose another folder with --out')
-                if not os.access(self.path, os.W_OK):
-                    raise PermissionError(13, 'Permission denied')
-            parent = self.path.absolute().parent
-            parent.mkdir(parents=True, exist_ok=True)
-            self.work = Path(tempfile.mkdtemp(prefix=f'.{self.path.name}-', dir=parent))
-            self.work.chmod(0o777 & ~_umask())
-        except OSError as error:
-            raise DataError(f'{self.path}: cannot be written ({error.strerror}); choose another folder with --out'
-                            ) from error
+        """Begin it.
+
+        Raises:
+            DataError: ``path`` holds something else.
+            OutputError: it cannot be written.
+        """
+        self.path = user_path(path)
+        others = [] if is_free(self.path) or not self.path.is_dir() else [
+            entry.name for entry in self.path.iterdir() if entry.name not in OWN_FILES and not is_part(entry.name)]
+        if not is_free(self.path) and (not self.path.is_dir() or others):
+            what = f'holds other files ({", ".join(sorted(others)[:3])})' if others else 'is a file'
+            raise DataError(f'{self.path}: {what}, so it is not replaced; choose another folder with --out')
+        self._open = ExitStack()
+        # Now and not at the end: whether it can be written is to be known before the work.
+        self.work = self._open.enter_context(whole_folder(
+            self.path, overwrite=True, remedy='make room, or choose another folder with --out'))
 
     def __enter__(self) -> 'OutputFolder':
         return self
 
-    def __exit__(self, *_) -> None:
-        shutil.rmtree(self.work, ignore_errors=True)
+    def __exit__(self, kind, error, trace) -> None:
+        error = error or _NotCommitted()
+        self._open.__exit__(type(error), error, trace)
 
     def commit(self) -> None:
         """Put the folder in its place."""
-        old = self.work.with_name(self.work.name + '-old')
-        if self.path.exists():
-            os.replace(self.path, old)
-        os.replace(self.work, self.path)
-        shutil.rmtree(old, ignore_errors=True)
+        self._open.pop_all().close()
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+class _NotCommitted(Exception):
+    pass
 
 
 def write_json(path: Path, content: Dict[str, Any]) -> None:

@@ -212,9 +212,9 @@ class _Run:
                 outcome.problems = tuple(dict.fromkeys((*job.recording.problems, *feed.problems)))
             if bag is not None:
                 bag.close()
-        except BaseException:
+        except BaseException as error:
             if bag is not None:
-                bag.discard()
+                bag.discard(error)
             raise
         for label, writer in self._writers.items():
             watch = self._watches[label]

@@ -1,6 +1,5 @@
 """Files that are whole whenever they are there: written beside, flushed to the disk, then renamed."""
 import io
-import os
 from pathlib import Path
 from typing import Any, Dict, Tuple
 
@@ -8,6 +7,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
+from ..core.errors import is_about_machine
+from ..core.whole_files import write_whole
 from .errors import TrainingError
 
 
@@ -15,28 +16,11 @@ def write_atomically(path: Path, data: bytes) -> None:
     """Write a file so that after a crash at any moment there is the old one or the new one, never a part.
 
     Raises:
-        TrainingError: the disk is full or the folder cannot be written to; the old file is still there.
+        OutputError: the disk is full or the folder cannot be written to; the old file is still there.
     """
-    partial = path.with_name(f'.{path.name}.{os.getpid()}.partial')
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with open(partial, 'wb') as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)  # makes the new name last, too
-        finally:
-            os.close(folder)
-    except OSError as error:
-        kept = f'the one written before is kept at {path}' if path.exists() else 'there was none before'
-        raise TrainingError(f'{path}: cannot be written ({error.strerror}, {len(data) / 1e6:.1f} MB); {kept}. Make '
-                            'room and give the same command again: it goes on from there') from error
+    kept = f'the one written before is kept at {path}' if path.exists() else 'there was none before'
+    write_whole(path, data, remedy=f'{kept}. Make room ({len(data) / 1e6:.1f} MB) and give the same command again: it '
+                                   'goes on from there')
 
 
 def save_checkpoint(path: Path, content: Dict[str, Any]) -> None:
@@ -56,6 +40,8 @@ def load_checkpoint(path: Path) -> Dict[str, Any]:
     try:
         return torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error:  # a damaged archive raises whatever its damage leads to
+        if isinstance(error, MemoryError) or (isinstance(error, OSError) and is_about_machine(error)):
+            raise
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise TrainingError(f'{path}: the checkpoint is damaged ({reason}); --restart begins anew') from error
 
@@ -76,4 +62,6 @@ def load_weights(path: Path) -> Tuple[Dict[str, torch.Tensor], Dict[str, str]]:
         with safe_open(str(path), framework='pt') as file:
             return {key: file.get_tensor(key) for key in file.keys()}, dict(file.metadata() or {})
     except (SafetensorError, OSError) as error:
+        if isinstance(error, OSError) and is_about_machine(error):
+            raise
         raise TrainingError(f'{path}: cannot be read ({error}); --restart begins anew') from error

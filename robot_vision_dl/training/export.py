@@ -1,4 +1,5 @@
 """A bundle's network for other runtimes: ONNX, or a program of torch.export; checked against the bundle."""
+import io
 import json
 from pathlib import Path
 from typing import Tuple
@@ -9,6 +10,7 @@ import torch
 from ..core.backends.onnx_model import PlainNetwork, facts, to_onnx
 from ..core.bundle import Bundle
 from ..core.errors import ConfigError
+from ..core.whole_files import write_whole
 from .errors import TrainingError
 
 FORMATS = ('onnx', 'torch')
@@ -32,19 +34,23 @@ def export_bundle(bundle: Bundle, kind: str, path: Path) -> float:
 
     Raises:
         ConfigError: the exporter is not installed, or there is no such kind.
-        TrainingError: the file does not give what the bundle gives; it is removed.
+        TrainingError: the network does not give what the bundle gives; nothing is written.
+        OutputError: the file cannot be written.
     """
     network = bundle.load_network().to(memory_format=torch.contiguous_format)
     module = PlainNetwork(network).eval()
     shape = (bundle.architecture.in_channels, *bundle.preprocessing.crop)
     example = torch.zeros(2, *shape)
     if kind == 'onnx':
-        path.write_bytes(to_onnx(bundle))
-        run = _onnx_runner(path)
+        data = to_onnx(bundle)
+        run = _onnx_runner(data)
     elif kind == 'torch':
         program = torch.export.export(module, (example,), dynamic_shapes=({0: torch.export.Dim('batch')},))
-        torch.export.save(program, path, extra_files={'bundle.json': json.dumps(facts(bundle))})
-        loaded = torch.export.load(path).module()
+        # In memory first: torch reports a full disk as a damaged archive.
+        buffer = io.BytesIO()
+        torch.export.save(program, buffer, extra_files={'bundle.json': json.dumps(facts(bundle))})
+        data = buffer.getvalue()
+        loaded = torch.export.load(io.BytesIO(data)).module()
 
         def run(pixels: torch.Tensor) -> Tuple[np.ndarray, ...]:
             return tuple(output.detach().numpy() for output in loaded(pixels))
@@ -52,19 +58,19 @@ def export_bundle(bundle: Bundle, kind: str, path: Path) -> float:
         raise ConfigError(f'no format {kind!r} to export to; there are {", ".join(FORMATS)}')
     difference = _difference(module, run, shape)
     if not difference <= MAX_DIFFERENCE:
-        path.unlink()
         raise TrainingError(f'{path}: gives other results than the bundle {bundle.name} (relative difference '
-                            f'{difference:.2g}, allowed {MAX_DIFFERENCE:g}); it is removed')
+                            f'{difference:.2g}, allowed {MAX_DIFFERENCE:g}); it is not written')
+    write_whole(path, data)
     return difference
 
 
-def _onnx_runner(path: Path):
+def _onnx_runner(model: bytes):
     try:
         import onnxruntime
     except ImportError as error:
         raise ConfigError(f'checking the ONNX file needs onnxruntime ({error}); install it with `pip install '
                           '"robot_vision_dl[export]"`') from error
-    session = onnxruntime.InferenceSession(str(path), providers=['CPUExecutionProvider'])
+    session = onnxruntime.InferenceSession(model, providers=['CPUExecutionProvider'])
     return lambda pixels: tuple(session.run(['logits', 'features'], {'pixels': pixels.numpy()}))
 
 

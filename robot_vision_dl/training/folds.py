@@ -1,11 +1,11 @@
 """Cross-validation: how much a result depends on which recordings were kept for the test."""
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Callable, Optional, Tuple
 
 import numpy as np
 
 from ..core.errors import ConfigError
+from ..core.user_path import user_path
 from ..data.labels import table
 from .config import TrainConfig
 from .prepared import Say
@@ -51,7 +51,7 @@ def cross_validate(config: TrainConfig, config_text: str, count: int, *, restart
     for number in range(count):
         name = f'{config.name}-fold{number + 1}of{count}'
         say(f'\nfold {number + 1} of {count}')
-        models = str(Path(config.output.runs) / f'{config.name}-folds')
+        models = str(user_path(config.output.runs) / f'{config.name}-folds')
         bundle = train(replace(config, name=name, output=replace(config.output, models=models)), config_text,
                        restart=restart, fold=(number, count), say=say, frames_read=frames_read)
         test = bundle.metrics['test']

@@ -8,6 +8,7 @@ from typing import Callable, Dict, Optional, Tuple
 import numpy as np
 import torch
 
+from ..core.bundle_format import check_class_names
 from ..core.errors import DataError
 from ..core.preprocess import Preprocessing
 from ..core.types import UNKNOWN
@@ -58,6 +59,7 @@ def prepare_data(config: TrainConfig, folder: Path, fold: Optional[Tuple[int, in
     say(str(store.label_report))
     say(str(store.selection_report))
     class_names = class_names_of(store, config.data.class_names)
+    check_class_names(list(class_names))
     if fold is None:
         split = load_or_make_split(folder / SPLIT, store.frames, config.data.split)
     else:

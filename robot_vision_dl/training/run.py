@@ -2,7 +2,9 @@
 
 All files of a run are in one folder. The same call after an interruption, of whatever kind, goes on where it was.
 """
+import os
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Callable, Dict, List, Optional, Tuple
 
@@ -13,6 +15,8 @@ from ..core.bundle import Bundle, load_bundle
 from ..core.device import resolve_device
 from ..core.errors import BundleError
 from ..core.network import Network
+from ..core.user_path import user_path
+from ..core.whole_files import check_writable, locked_folder
 from ..data.augment import TrainTransform
 from ..data.contact_sheet import augmented_sheet, write_sheet
 from ..data.dataset import EvalTransform, FrameDataset
@@ -27,11 +31,12 @@ from .history import EpochRecord
 from .memory import told_when_full
 from .prepared import SPLIT, Prepared, Say, fingerprint_of, prepare_data
 from .processes import processes
+from .room import check_room
 from .sanity import PICTURES, check_memorises, check_start
 from .start import Start, starting_network
 
 OnStep = Callable[[int, int, int], None]
-CONFIG, SHEET = 'config.yaml', 'augmented.png'
+CONFIG, SHEET, RESTART = 'config.yaml', 'augmented.png', '.restart'
 
 
 def train(config: TrainConfig, config_text: str, *, restart: bool = False, overwrite: bool = False,
@@ -42,7 +47,8 @@ def train(config: TrainConfig, config_text: str, *, restart: bool = False, overw
 
     Args:
         config_text: the file that the config was read from, kept with the bundle beside all settings as they are.
-        restart: forget what there is of an earlier run of this name.
+        restart: train anew, and forget what there is of an earlier run of this name once the new one begins; its bundle
+            is replaced at the end.
         overwrite: replace a bundle of this name that another run wrote.
         fold: (number from 0, count) of a cross-validation, whose split is used; None: the split that the config asks
             for.
@@ -57,8 +63,8 @@ def train(config: TrainConfig, config_text: str, *, restart: bool = False, overw
     Raises:
         RobotVisionError: of whatever kind fits; the message is for the user.
     """
-    from .fit import BEST, LAST
-    folder, target = Path(config.output.runs) / config.name, Path(config.output.models) / config.name
+    from .fit import LAST
+    folder, target = user_path(config.output.runs) / config.name, user_path(config.output.models) / config.name
     among = processes()
     is_first = among.rank == 0
     if restart and among.count > 1 and (folder / LAST).exists():
@@ -66,31 +72,33 @@ def train(config: TrainConfig, config_text: str, *, restart: bool = False, overw
     if not is_first:
         def say(text: str) -> None:
             """The first process reports."""
-    if restart and is_first:
-        for name in (SPLIT, CONFIG, SHEET, LAST, BEST):
-            (folder / name).unlink(missing_ok=True)
-        shutil.rmtree(folder / 'tensorboard', ignore_errors=True)
-    data = prepare_data(config, folder, fold, say, frames_read)
-    fingerprint = fingerprint_of(config, data)
-    if _check_target(target, fingerprint, config, overwrite):
-        say(f'is done already: {target}')
-        return load_bundle(target.absolute()) if is_first else None
-    with told_when_full(folder / LAST, config.run.batch_size):
-        network, history = learn(config, config_text, data, folder, fingerprint, say, report, on_step)
-        if not is_first:
-            return None
-        bundle = finish(config, config_text, data, network, history, folder, target, fingerprint, say)
+    with locked_folder(folder, 'this run') if is_first else nullcontext():
+        if restart and is_first:
+            shutil.rmtree(folder / RESTART, ignore_errors=True)  # of a restart that was killed
+        # What there is of an earlier run stays until all that goes before the first epoch has gone well.
+        data = prepare_data(config, folder / RESTART if restart else folder, fold, say, frames_read)
+        fingerprint = fingerprint_of(config, data)
+        if _check_target(target, fingerprint, config, overwrite) and not restart:
+            say(f'is done already: {target}')
+            return load_bundle(target.absolute()) if is_first else None
+        with told_when_full(folder / LAST, config.run.batch_size):
+            network, history = learn(config, config_text, data, folder, fingerprint, say, report, on_step, restart)
+            if not is_first:
+                return None
+            bundle = finish(config, config_text, data, network, history, folder, target, fingerprint, say)
     say(f'bundle: {target}')
     return bundle
 
 
 def learn(config: TrainConfig, config_text: str, data: Prepared, folder: Path, fingerprint: str, say: Say,
           report: Optional[Callable[[EpochRecord], None]] = None,
-          on_step: OnStep = lambda epoch, step, steps: None) -> Tuple[Network, List[EpochRecord]]:
+          on_step: OnStep = lambda epoch, step, steps: None, restart: bool = False
+          ) -> Tuple[Network, List[EpochRecord]]:
     """The training itself, with what goes before it; the best weights are then in ``folder``.
 
     Args:
         report, on_step: as in :func:`train`.
+        restart: an earlier run in ``folder`` is forgotten; the split of this one is in ``folder``/:data:`RESTART`.
 
     Returns:
         A network of the right shape, whose weights do not count, and all epochs.
@@ -100,14 +108,18 @@ def learn(config: TrainConfig, config_text: str, data: Prepared, folder: Path, f
     start = starting_network(config.network, data.class_names, config.input.channels)
     network = start.network
     datasets = _datasets(config, data)
-    resumes, is_first = (folder / LAST).exists(), processes().rank == 0
+    resumes, is_first = (folder / LAST).exists() and not restart, processes().rank == 0
+    check_room(folder, network, config, resumes)
     if not resumes and is_first:
+        checked = _sanity(config, start, data) if config.run.sanity_check and restart else ''
+        if restart:
+            _forget(folder)
         write_atomically(folder / CONFIG, config_text.encode())
         write_sheet(folder / SHEET, augmented_sheet(datasets[Part.TRAIN], data.preprocessing,
                                                     plain=EvalTransform(data.preprocessing)))
         say(f'augmented pictures: {folder / SHEET}')
         if config.run.sanity_check:
-            say(_sanity(config, start, data))
+            say(checked or _sanity(config, start, data))
     if not resumes:
         _start_head(config, start, data, folder, say)
     else:
@@ -126,6 +138,17 @@ def learn(config: TrainConfig, config_text: str, data: Prepared, folder: Path, f
     return network, history
 
 
+def _forget(folder: Path) -> None:
+    """Remove an earlier run; first of all what could be gone on with."""
+    from .fit import BEST, LAST
+    for name in (LAST, BEST, CONFIG, SHEET):
+        (folder / name).unlink(missing_ok=True)
+    if (folder / 'tensorboard').exists():
+        shutil.rmtree(folder / 'tensorboard')
+    os.replace(folder / RESTART / SPLIT, folder / SPLIT)
+    shutil.rmtree(folder / RESTART)
+
+
 def _start_head(config: TrainConfig, start: Start, data: Prepared, folder: Path, say: Say) -> None:
     """A fresh linear head on pretrained weights starts from the linear probe, if the config says so."""
     if config.network.head_start == 'probe' and config.network.pretrained and start.has_fresh_head:
@@ -139,10 +162,7 @@ def _check_target(target: Path, fingerprint: str, config: TrainConfig, overwrite
     Returns:
         Whether it is there already, of this run and with these settings.
     """
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise TrainingError(f'output.models: {target.parent} cannot be made ({error.strerror})') from error
+    check_writable(target.parent, remedy='give another folder as output.models')
     if not target.exists() or overwrite:
         return False
     try:

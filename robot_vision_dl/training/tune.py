@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 from ..core.errors import ConfigError
+from ..core.user_path import user_path
 from ..core.yaml_text import parse_yaml
 from ..data.labels import table
 from ..data.split import Part
@@ -68,7 +69,7 @@ def tune(config: TrainConfig, space: Mapping[str, Mapping[str, Any]], trials: in
         raise ConfigError(f'tuning needs Optuna ({error}); install it with `pip install "robot_vision_dl[tune]"`'
                           ) from error
     check_space(config, space)
-    folder = Path(config.output.runs) / f'{config.name}-tune'
+    folder = user_path(config.output.runs) / f'{config.name}-tune'
     folder.mkdir(parents=True, exist_ok=True)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     logging.getLogger('alembic').setLevel(logging.WARNING)

@@ -18,6 +18,7 @@ from labelled_samples import write_bag, write_folders
 from robot_vision_dl.core.errors import BagError, ConfigError, DataError
 from robot_vision_dl.core.image import decode
 from robot_vision_dl.core.preprocess import Preprocessing, Preprocessor
+from robot_vision_dl.core.whole_files import is_part
 from robot_vision_dl.data.augment import AugmentConfig, TrainTransform
 from robot_vision_dl.data.bags import BagReader
 from robot_vision_dl.data.cache import CacheConfig, FrameStore
@@ -161,7 +162,7 @@ def test_killed_in_the_middle_leaves_nothing_that_could_be_taken_for_whole(confi
         assert process.poll() is None
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert len(folders(config)) == 1 and '.partial-' in folders(config)[0]
+    assert len(folders(config)) == 1 and is_part(folders(config)[0])
     store = prepare(config, SPEC)
     assert len(store) == 60 and folders(config) == [store.key]
 

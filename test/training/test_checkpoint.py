@@ -1,10 +1,12 @@
 """Files that are whole, and what the history says."""
 import math
 import os
+import resource
 
 import pytest
 import torch
 
+from robot_vision_dl.core.errors import OutputError
 from robot_vision_dl.training.checkpoint import (
     load_checkpoint, load_weights, save_checkpoint, save_weights, write_atomically,
 )
@@ -47,10 +49,14 @@ def test_every_cut_off_checkpoint_is_told(tmp_path):
 
 def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path):
     write_atomically(tmp_path / 'a', b'old')
-    (tmp_path / f'.a.{os.getpid()}.partial').mkdir()  # in the way of the new one
-    with pytest.raises(TrainingError, match='the one written before is kept'):
-        write_atomically(tmp_path / 'a', b'new')
-    assert (tmp_path / 'a').read_bytes() == b'old'
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(OutputError, match=r'File too large\); the one written before is kept at .*Make room'):
+            write_atomically(tmp_path / 'a', b'new' * 1000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (tmp_path / 'a').read_bytes() == b'old' and os.listdir(tmp_path) == ['a']
 
 
 def test_best_epoch_and_end():

@@ -4,7 +4,6 @@ import hashlib
 import io
 import json
 import os
-import tempfile
 import warnings
 from dataclasses import asdict
 from pathlib import Path
@@ -14,8 +13,9 @@ import torch
 from torch import nn
 
 from ..bundle import Bundle
-from ..errors import ConfigError
+from ..errors import ConfigError, OutputError
 from ..network import Network
+from ..whole_files import write_whole
 
 INPUT, OUTPUTS = 'pixels', ['logits', 'features']
 FORM = 1
@@ -99,14 +99,6 @@ def cached_onnx(bundle: Bundle) -> bytes:
     with contextlib.suppress(OSError):
         return path.read_bytes()
     model = to_onnx(bundle)
-    with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Under its name only when it is whole: another node may be looking.
-        handle, partial = tempfile.mkstemp(dir=path.parent, suffix='.part')
-        try:
-            with os.fdopen(handle, 'wb') as file:
-                file.write(model)
-            os.replace(partial, path)
-        except OSError:
-            os.unlink(partial)
+    with contextlib.suppress(OutputError):
+        write_whole(path, model)
     return model
