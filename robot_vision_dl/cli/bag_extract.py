@@ -26,7 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--hold', type=float, default=0.0, metavar='S',
                         help='a label of a topic or CSV file holds no longer than this; default: until the next')
     parser.add_argument('--ignore', nargs='+', default=[], metavar='LABEL', help='leave out frames with these labels')
-    parser.add_argument('--topics', nargs='+', default=[], metavar='TOPIC', help='image topics; default: all')
+    parser.add_argument('--topics', nargs='+', default=[], metavar='TOPIC',
+                        help='image topics, or all; default: each camera once, neither depth nor infrared')
     parser.add_argument('--every', type=float, default=0.0, metavar='S',
                         help='at most a frame of a camera in so many seconds; default: every frame')
     parser.add_argument('--no-duplicates', type=int, default=-1, metavar='BITS', nargs='?', const=4,

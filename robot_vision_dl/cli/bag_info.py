@@ -23,11 +23,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print a table for each bag."""
     from ..data.bags import open_bags
+    from ..data.cameras import choose_topics
     reports = []
     for reader in open_bags(args.bags):
         with reader:
             topics = [topic for topic in reader.survey() if topic.is_image or not args.images_only]
             report = _report(reader, topics)
+            report['notes'] += choose_topics(reader).notes
         _add_labels(report, reader.files)
         reports.append(report)
         if not args.json:

@@ -39,7 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--ignore', nargs='+', default=[], metavar='LABEL', help='leave out frames with these labels')
     parser.add_argument('--map', nargs='+', default=[], metavar='LABEL=CLASS', dest='label_map',
                         help='a label of the bags is this class of the model, or unknown, or ignore')
-    parser.add_argument('--topics', nargs='+', default=[], metavar='TOPIC', help='image topics; default: all')
+    parser.add_argument('--topics', nargs='+', default=[], metavar='TOPIC',
+                        help='image topics, or all; default: each camera once, neither depth nor infrared')
     parser.add_argument('--params-file', metavar='FILE', help='the deployment: a ROS parameter file of the node')
     parser.add_argument('--set', nargs='+', default=[], metavar='NAME=VALUE', dest='changes',
                         help='parameters of the node, e.g. decision.abstain_cost=.2 fusion.enabled=false')

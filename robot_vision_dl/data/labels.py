@@ -1,9 +1,11 @@
 """Labels of frames: intervals of time with a name, wherever they were written down, and what holds at a frame."""
+import re
 from bisect import bisect_right
 from collections import Counter
 from dataclasses import dataclass
 from enum import Enum
-from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+from functools import lru_cache
+from typing import Dict, FrozenSet, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 from unicodedata import category
 
 from ..core.config import check_values, option
@@ -18,6 +20,8 @@ UNLABELLED_NAMES = (UNLABELLED, 'unlabeled')
 FOREVER_NS = 2**63 - 1
 
 
+# Suffixes that image_transport's plugins append.
+_TRANSPORT = re.compile(r'(/(compressed|compressedDepth|zstd)|_compressed)$')
 # Control characters, halves of surrogate pairs (which is how Python shows a name that is not UTF-8), line separators.
 _NO_TEXT = ('Cc', 'Cs', 'Zl', 'Zp')
 
@@ -102,21 +106,38 @@ class Verdict(NamedTuple):
     track: Optional[str] = None
 
 
+@lru_cache(maxsize=4096)
+def camera_topic(name: str) -> str:
+    """An image topic without the suffix of its transport: labels that name one hold for all of its transports."""
+    return _TRANSPORT.sub('', name)
+
+
 class Labels:
-    """All intervals of one recording."""
+    """All intervals of one recording.
+
+    Attributes:
+        intervals: as they were given.
+    """
 
     def __init__(self, intervals: Iterable[LabelInterval], ignore: Sequence[str] = ()):
         self._ignore = {IGNORE, *ignore}
+        self.intervals = tuple(intervals)
         grouped: Dict[Tuple[Clock, Optional[str]], List[LabelInterval]] = {}
-        for interval in intervals:
-            grouped.setdefault((interval.clock, interval.topic), []).append(interval)
+        for interval in self.intervals:
+            topic = None if interval.topic is None else camera_topic(interval.topic)
+            grouped.setdefault((interval.clock, topic), []).append(interval)
         self._segments = {key: _segments(group) for key, group in grouped.items()}
 
+    @property
+    def topics(self) -> FrozenSet[str]:
+        """Image topics that intervals name."""
+        return frozenset(interval.topic for interval in self.intervals if interval.topic is not None)
+
     def at(self, topic: str, stamp_ns: int, receive_ns: int) -> Verdict:
-        """What holds for a frame of ``topic``."""
+        """What holds for a frame of ``topic``, in whatever transport labels name it."""
         found = set()
         for clock, time_ns in ((Clock.HEADER, stamp_ns), (Clock.RECEIVE, receive_ns)):
-            for name in (None, topic):
+            for name in (None, camera_topic(topic)):
                 starts, values = self._segments.get((clock, name), ((), ()))
                 place = bisect_right(starts, time_ns) - 1
                 if place >= 0:

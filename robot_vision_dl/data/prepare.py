@@ -21,7 +21,9 @@ class DataConfig:
     """What is learned from."""
 
     bags: Tuple[str, ...] = option((), 'bags (files, folders, globs) and folders of pictures (<class>/*.jpg)')
-    image_topics: Tuple[str, ...] = option((), 'image topics of the bags; empty: all')
+    image_topics: Tuple[str, ...] = option(
+        (), 'image topics of the bags; empty: each camera once, without depth and infrared; all: '
+        'every one')
     class_names: Tuple[str, ...] = option(
         (), "classes in the order of the network's outputs; empty: all labels, sorted")
     labels: LabelConfig = field(default_factory=LabelConfig)

@@ -12,7 +12,8 @@ from ..core.image import decode
 from ..core.spelling import did_you_mean
 from ..core.types import UNKNOWN, ImageMessage, Picture
 from .bag_files import BagFiles, find_bags
-from .bags import BagImage, BagReader, normal_topic
+from .bags import BagImage, BagReader
+from .cameras import check_wanted, choose_topics
 from .folders import shown
 from .label_sources import BagLabels, label_files_beside, label_topics, labels_of_bag
 from .labels import Clock, Finding, LabelConfig, LabelCounter, LabelledFrame, LabelReport, Verdict
@@ -51,23 +52,17 @@ class BagSource:
         self.recording = recording
         self.path = files.path
         self._files = files
-        self._topics = topics
         with BagReader(files) as reader:
             self.labels: BagLabels = labels_of_bag(reader, recording, labels)
-            self.topics = self._image_topics(reader)
+            chosen = choose_topics(reader, topics, self.labels.labels.topics)
+        self.topics = list(chosen.topics)
         self.problems: Tuple[str, ...] = self.labels.problems
-        self.notes: Tuple[str, ...] = (*files.notes, *self.labels.notes)
+        self.notes: Tuple[str, ...] = (*files.notes, *self.labels.notes, *chosen.notes)
 
     @property
     def files(self) -> Tuple[Path, ...]:
         """Everything the frames and their labels depend on."""
         return (*self._files.files, *self.labels.files)
-
-    def _image_topics(self, reader: BagReader) -> List[str]:
-        images = [name for name, topic in reader.topics.items() if topic.is_image and not topic.unreadable]
-        if not self._topics:
-            return images
-        return [name for name in map(normal_topic, self._topics) if name in images]
 
     def candidates(self, counter: LabelCounter) -> Iterator[_Candidate]:
         """Every image message of the chosen topics, in the order it was recorded."""
@@ -155,7 +150,7 @@ def open_sources(paths: Sequence[Union[str, Path]], labels: LabelConfig, topics:
     """Bags (files, folders, folders of several, globs) and folders of pictures, with their labels read.
 
     Args:
-        topics: image topics; empty takes all. A topic must be in one of the bags at least.
+        topics: as :func:`choose_topics` has it. One that is named must be in one of the bags at least.
 
     Raises:
         BagError: a path holds neither, a bag cannot be read, or a topic is in no bag.
@@ -182,9 +177,8 @@ def open_sources(paths: Sequence[Union[str, Path]], labels: LabelConfig, topics:
         if bag.path in notes:
             bag.notes += (notes[bag.path],)
     there = {name for bag in bags for name in bag.topics}
-    for topic in topics:
-        if bags and normal_topic(topic) not in there:
-            raise BagError(f'no image topic {normal_topic(topic)!r} in the bags; see `robot-vision bag info`')
+    if bags:
+        check_wanted(topics, there)
     return sources
 
 

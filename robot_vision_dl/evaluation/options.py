@@ -33,7 +33,7 @@ class EvaluationOptions:
     Attributes:
         deployment: what a deployment chooses; its model and cameras are not used.
         labels: where labels are; ``auto`` is content with none.
-        topics: image topics; empty takes all.
+        topics: image topics; empty: each camera once, see :func:`..data.cameras.choose_topics`; ``all``.
         label_map: names in the labels -> class names (or ``unknown``, ``ignore``), for labels made for other models.
         run: see :class:`RunOptions`.
     """

@@ -1,5 +1,5 @@
 """The recordings that are to be judged, with their labels."""
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import List, Mapping, Optional, Sequence, Tuple, Union
 
@@ -7,7 +7,8 @@ from ..core.errors import BagError, ConfigError
 from ..core.spelling import did_you_mean
 from ..core.types import UNKNOWN
 from ..data.bag_files import BagFiles, find_bags
-from ..data.bags import BagReader, normal_topic
+from ..data.bags import BagReader
+from ..data.cameras import check_wanted, choose_topics
 from ..data.label_sources import label_files_beside, label_topics, labels_of_bag
 from ..data.labels import IGNORE, Finding, LabelConfig, Labels, Verdict
 from ..data.sources import expand, recording_names
@@ -28,7 +29,7 @@ class Recording:
         duration_ns: from the first message to the last.
         labels: what holds when; None where there are no labels.
         label_sources: what was read for them.
-        problems: sentences about labels that could not be read.
+        problems: sentences about what is not read and why, and about labels that could not be read.
     """
 
     name: str
@@ -55,23 +56,23 @@ def open_recordings(bags: Sequence[Union[str, Path]], options: EvaluationOptions
     """
     files = [found for path in expand(bags) for found in find_bags(path)]
     names = recording_names([found.path for found in files])
-    wanted = [normal_topic(name) for name in options.topics]
     recordings = []
     for found, name in zip(files, names):
         with BagReader(found) as reader:
             images = {topic.name: topic for topic in reader.topics.values() if topic.is_image and not topic.unreadable}
             if not images:
                 raise BagError(f'{found.path}: no image topic to evaluate; {_what_there_is(reader)}')
-            topics = [topic for topic in images if not wanted or topic in wanted]
-            labels = _labels(reader, name, options.labels)
+            labels, used, problems = _labels(reader, name, options.labels)
+            topics, notes = choose_topics(reader, options.topics, labels.topics if labels else frozenset())
             duration_ns = (reader.end_ns or 0) - (reader.start_ns or 0)
-        recordings.append(Recording(name, found.path, found, tuple(topics),
-                                    sum(images[topic].count for topic in topics), duration_ns, *labels))
-    there = sorted({topic for recording in recordings for topic in recording.topics})
-    for topic in wanted:
-        if topic not in there:
-            raise BagError(f'no image topic {topic!r} in the bags; see `robot-vision bag info`')
-    return [recording for recording in recordings if recording.topics]
+        recordings.append(Recording(name, found.path, found, topics,
+                                    sum(images[topic].count for topic in topics), duration_ns, labels, used,
+                                    (*found.notes, *notes, *problems)))
+    there = {topic for recording in recordings for topic in recording.topics}
+    check_wanted(options.topics, there)
+    read = [recording for recording in recordings if recording.topics]
+    not_read = tuple(text for recording in recordings if not recording.topics for text in recording.problems)
+    return [replace(read[0], problems=(*read[0].problems, *not_read)), *read[1:]] if read else []
 
 
 def _what_there_is(reader: BagReader) -> str:
@@ -88,7 +89,7 @@ def _labels(reader: BagReader, name: str, config: LabelConfig):
     if config.sources == ('auto',) and not label_files_beside(reader.files) and not label_topics(reader):
         return None, (), ()
     found = labels_of_bag(reader, name, config)
-    return found.labels, found.used, found.problems
+    return found.labels, found.used, (*found.problems, *found.notes)
 
 
 class Targets:
