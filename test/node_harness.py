@@ -75,6 +75,10 @@ class Peer:
             assert time.monotonic() < deadline, f'waited {timeout_s:.0f} s in vain for {what}'
             self._executor.spin_once(timeout_sec=0.02)
 
+    def listen_for(self, seconds: float) -> None:
+        """Take in one thing that arrived, or wait for it at most so long."""
+        self._executor.spin_once(timeout_sec=seconds)
+
     def call(self, service_type: type, name: str, request: Any, timeout_s: float = TIMEOUT_S) -> Any:
         """Call a service and return its response."""
         client = self.node.create_client(service_type, name)

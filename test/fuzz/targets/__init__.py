@@ -1,0 +1,5 @@
+"""One kind of input a file."""
+from .messages import MessageTarget
+from .texts import TextTarget
+
+TARGETS = {kind.name: kind for kind in (MessageTarget, TextTarget)}

@@ -1,0 +1,108 @@
+"""The fuzzer finds what it is for, and a short run of it over every reader finds nothing."""
+import os
+import random
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fuzz.campaign import run_campaign, save_failures
+from fuzz.mutate import BYTE_MUTATIONS, jpeg_mutated, png_mutated, text_mutated
+from fuzz.target import ACCEPTED, Finding, Target, pack, unpack
+from fuzz.targets import TARGETS
+from fuzz.worker import input_of
+
+COUNTS = {'messages': 3000, 'bundles': 150, 'bags': 150, 'texts': 600}
+SEED = 20261125
+
+
+class Planted(Target):
+    """A reader with one fault of each kind."""
+
+    name = 'planted'
+    documented = (ValueError,)
+    cases = 100
+
+    def prepare(self, folder: Path) -> None:
+        """Nothing to make."""
+
+    def case(self, rng: random.Random) -> bytes:
+        """One byte that decides, among others that do not."""
+        return pack({}, bytes(rng.randrange(1, 100) for _ in range(20)) + bytes([rng.randrange(200, 220)]))
+
+    def run(self, data: bytes) -> str:
+        """Misbehave by the largest byte."""
+        fault = max(unpack(data)[1], default=0)
+        if fault == 200:
+            os.abort()
+        if fault == 201:
+            raise KeyError('not documented')
+        if fault == 202:
+            np.ones(300 << 17)  # 300 MB
+        if fault == 203:
+            raise Finding('accepted what it must not')
+        if fault == 204:
+            begin = time.process_time()
+            while time.process_time() - begin < 1.2:
+                pass
+        if fault == 205:
+            raise ValueError('documented')
+        if fault == 206:
+            raise ValueError('\x1b[2J a text that cannot be shown')
+        if fault == 207:
+            np.empty(300 << 17)  # asked for, never touched
+        return ACCEPTED
+
+
+def test_every_planted_fault_is_found_and_made_small(tmp_path):
+    result = run_campaign(Planted(), 1, 100, 2)
+    assert result.tried == 100
+    found = {max(unpack(input_of(Planted(), 1, index))[1]): failure.kind for index, failure in result.failures.items()}
+    assert found == {200: 'crash', 201: 'exception', 202: 'memory', 203: 'accepted', 204: 'slow', 206: 'exception',
+                     207: 'memory'}
+    result.failures = {index: failure for index, failure in result.failures.items() if failure.kind in ('crash', 'exception')}
+    saved = save_failures(Planted(), 1, result, tmp_path)
+    assert len(saved) == len(result.failures)
+    assert all(len(unpack(path.read_bytes())[1]) == 1 for path in saved), 'only the byte that decides is left'
+    assert 'SIGABRT' in next(tmp_path.glob('*crash.txt')).read_text()
+
+
+def test_a_worker_that_hangs_is_ended_and_the_others_are_tried(monkeypatch):
+    class Hanging(Planted):
+        def run(self, data: bytes) -> str:
+            if max(unpack(data)[1]) == 210:
+                time.sleep(1000)
+            return ACCEPTED
+
+    monkeypatch.setattr('fuzz.campaign.WALL_LIMIT_S', 1.0)
+    hanging = [index for index in range(30) if max(unpack(input_of(Hanging(), 3, index))[1]) == 210]
+    assert hanging
+    result = run_campaign(Hanging(), 3, 30, 1)
+    assert {index: failure.kind for index, failure in result.failures.items()} == dict.fromkeys(hanging, 'hang')
+    assert result.tried == 30
+
+
+def test_inputs_follow_from_seed_and_number():
+    assert input_of(Planted(), 1, 5) == input_of(Planted(), 1, 5)
+    assert input_of(Planted(), 1, 5) != input_of(Planted(), 2, 5)
+
+
+@pytest.mark.parametrize('mutation', [*BYTE_MUTATIONS, jpeg_mutated, png_mutated, text_mutated])
+def test_a_mutation_changes_mostly_and_takes_any_bytes(mutation):
+    data = bytes(range(256)) * 2
+    changed = [mutation(data, random.Random(seed), (b'other' * 20,)) for seed in range(100)]
+    assert sum(one != data for one in changed) > 80
+    for short in (b'', b'\x89PNG\r\n\x1a\n', b'\xff\xd8\xff', b'a'):
+        for seed in range(20):
+            assert isinstance(mutation(short, random.Random(seed), (b'other',)), bytes)
+
+
+@pytest.mark.parametrize('name', sorted(TARGETS))
+def test_short_campaign(name, tmp_path):
+    target = TARGETS[name]()
+    result = run_campaign(target, SEED, COUNTS[name], 2)
+    failures = {index: f'{failure.kind}: {failure.text}' for index, failure in result.failures.items()}
+    assert not failures, f'{name}, seed {SEED}; `make fuzz ARGS="--target {name} --seed {SEED} --count {COUNTS[name]}"`'
+    assert result.tried == COUNTS[name]
+    assert result.outcomes['accepted'] > COUNTS[name] / 50, 'nearly nothing was accepted: the corpus does not fit'
+    assert sum(result.outcomes.values()) - result.outcomes['accepted'] > COUNTS[name] / 20, 'the mutations do nothing'
