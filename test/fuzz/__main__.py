@@ -6,8 +6,8 @@
     make fuzz ARGS="--target bags --count 500"
     make fuzz ARGS="--replay fuzz_failures/bags-1-77-crash.bin"
 
-A failure is: the process ends; 20 s without an answer; more than 1 s of processor time; 200 MB more memory; another exception
-than the documented one, or one whose text cannot be shown; a picture that the message does not determine.
+A failure is: the process ends; 20 s without an answer; more than 1 s of processor time; 200 MB more memory; another
+exception than the documented one, or one whose text cannot be shown; a picture that the message does not determine.
 """
 import argparse
 import multiprocessing
@@ -52,8 +52,8 @@ def main(arguments: Optional[List[str]] = None) -> int:
     minutes = None
     if not args.full and args.count is None:
         minutes = (args.minutes or float(len(names))) / len(names)
-    print(f'seed {args.seed}, {args.jobs} processes; Python {platform.python_version()}, OpenCV {cv2.__version__}, numpy '
-          f'{numpy.__version__}, torch {torch.__version__}', flush=True)
+    print(f'seed {args.seed}, {args.jobs} processes; Python {platform.python_version()}, OpenCV {cv2.__version__}, '
+          f'numpy {numpy.__version__}, torch {torch.__version__}', flush=True)
     results: List[Result] = []
     for name in names:
         target = TARGETS['messages' if name == live.NAME else name]()

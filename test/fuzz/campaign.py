@@ -118,7 +118,8 @@ def _look_after(lane: _Lane, result: Result) -> None:
         index = lane.progress.now()[0]
         code = lane.process.exitcode
         if index < 0:
-            raise RuntimeError(f'{result.target}: the worker ended while it made its corpus, exit code {code}') from None
+            raise RuntimeError(f'{result.target}: the worker ended while it made its corpus, exit code {code}'
+                               ) from None
         name = signal.Signals(-code).name if code < 0 else f'exit code {code}'
         _end(lane, result, index, Failure('crash', f'the process ended: {name}'))
         return
@@ -139,7 +140,8 @@ def _end(lane: _Lane, result: Result, index: int, failure: Failure) -> None:
     lane.after(index)
 
 
-def save_failures(target: Target, seed: int, result: Result, out: Path, say: Callable[[str], None] = print) -> List[Path]:
+def save_failures(target: Target, seed: int, result: Result, out: Path, say: Callable[[str], None] = print
+                  ) -> List[Path]:
     """Keep each failing input, made as small as it fails; a text beside it says how it fails."""
     saved: List[Path] = []
     if not result.failures:

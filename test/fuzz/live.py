@@ -1,8 +1,8 @@
 """Mutated messages to real nodes over DDS: a node must outlive each, and account for each.
 
-One node takes ``Image``, another one ``CompressedImage``, both with a small network. After every hundred mutated messages a good
-picture is sent until it is decided, which only a node that lives and serves can do. When one does not, the hundred are sent again
-one by one to a fresh node, and the message that it ends on is kept.
+One node takes ``Image``, another one ``CompressedImage``, both with a small network. After every hundred mutated
+messages a good picture is sent until it is decided, which only a node that runs and serves can do. When one does not,
+the hundred are sent again one by one to a fresh node, and the message that it ends on is kept.
 """
 import os
 import tempfile
@@ -100,7 +100,8 @@ def _good(kind: str, stamp_ns: int) -> bytes:
     if kind == 'Image':
         return raw_image(stamp_ns)
     return encode_compressed_image(types.CompressedImage(
-        types.Header(stamp_ns, 'camera'), 'jpeg', cv2.imencode('.jpg', np.full((48, 64, 3), 90, np.uint8))[1].reshape(-1)))
+        types.Header(stamp_ns, 'camera'), 'jpeg',
+        cv2.imencode('.jpg', np.full((48, 64, 3), 90, np.uint8))[1].reshape(-1)))
 
 
 def run_live(seed: int, count: int, minutes: Optional[float], say: Callable[[str], None]) -> Result:
@@ -147,7 +148,8 @@ def _send(session: _Session, target: MessageTarget, seed: int, indices: List[int
         time.sleep(.002)  # the node keeps one message: give it the time to take it
 
 
-def _culprits(folder: Path, target: MessageTarget, seed: int, indices: List[int], ended: List[str]) -> Dict[int, Failure]:
+def _culprits(folder: Path, target: MessageTarget, seed: int, indices: List[int], ended: List[str]
+              ) -> Dict[int, Failure]:
     """Which of these ends a node, one by one."""
     found: Dict[int, Failure] = {}
     session = _Session(folder, 1 + os.getpid() % 100)
@@ -158,10 +160,11 @@ def _culprits(folder: Path, target: MessageTarget, seed: int, indices: List[int]
                 continue
             _send(session, target, seed, [index])
             if not session.serves(kind):
-                found[index] = Failure('crash', f'the node of {kind} ended or serves no more:\n{session.nodes[kind].log[-1500:]}')
+                log = session.nodes[kind].log[-1500:]
+                found[index] = Failure('crash', f'the node of {kind} ended or serves no more:\n{log}')
                 session.close()
                 session = _Session(folder, 1 + os.getpid() % 100)
     finally:
         session.close()
-    return found or {indices[0]: Failure('crash', f'a node ({", ".join(ended)}) ended within these {len(indices)} messages, and by '
-                                                  'none of them alone')}
+    return found or {indices[0]: Failure('crash', f'a node ({", ".join(ended)}) ended within these {len(indices)} '
+                                                  'messages, and by none of them alone')}

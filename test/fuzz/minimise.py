@@ -1,11 +1,10 @@
 """A failing input made smaller: pieces are taken out as long as it fails in the same way (Zeller's ddmin, greedy)."""
 import multiprocessing
-import os
 import time
 from multiprocessing.connection import Connection
 
 from .target import Target, pack, unpack
-from .worker import WALL_LIMIT_S, Meter, attempt, limit_memory
+from .worker import WALL_LIMIT_S, Meter, attempt, begin_quietly
 
 _FORK = multiprocessing.get_context('fork')
 _SECONDS = 8.0
@@ -27,10 +26,7 @@ def fails_with(target: Target, data: bytes) -> str:
 
 
 def _child(target: Target, data: bytes, pipe: Connection) -> None:
-    quiet = os.open(os.devnull, os.O_WRONLY)
-    for number in (1, 2):
-        os.dup2(quiet, number)
-    limit_memory()
+    begin_quietly()
     failure = attempt(target, data, Meter())[1]
     pipe.send(failure.kind if failure else '')
 

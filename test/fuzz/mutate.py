@@ -4,9 +4,9 @@ import struct
 import zlib
 from typing import Callable, List, Sequence, Tuple
 
-INTERESTING = (0, 1, 2, 3, 4, 7, 8, 12, 16, 31, 32, 63, 64, 100, 127, 128, 255, 256, 511, 512, 1024, 4095, 4096, 32767, 32768,
-               65535, 65536, 99999, 1 << 20, 1 << 24, 1 << 28, (1 << 31) - 1, 1 << 31, (1 << 32) - 1, (1 << 63) - 1, 1 << 63,
-               (1 << 64) - 1)
+INTERESTING = (0, 1, 2, 3, 4, 7, 8, 12, 16, 31, 32, 63, 64, 100, 127, 128, 255, 256, 511, 512, 1024, 4095, 4096, 32767,
+               32768, 65535, 65536, 99999, 1 << 20, 1 << 24, 1 << 28, (1 << 31) - 1, 1 << 31, (1 << 32) - 1,
+               (1 << 63) - 1, 1 << 63, (1 << 64) - 1)
 _MOST = 1 << 20  # bytes that an input may grow to
 
 
@@ -103,8 +103,8 @@ def _piece(data: bytes, rng: random.Random) -> Tuple[int, int]:
 
 
 BYTE_MUTATIONS: Tuple[Callable[..., bytes], ...] = (
-    flip_bits, flip_near_start, flip_near_start, set_bytes, set_number, set_number, set_number, cut, remove, blank, repeat,
-    swap, splice, insert)
+    flip_bits, flip_near_start, flip_near_start, set_bytes, set_number, set_number, set_number, cut, remove, blank,
+    repeat, swap, splice, insert)
 
 
 def mutated(data: bytes, rng: random.Random, others: Sequence[bytes] = (),
@@ -116,8 +116,10 @@ def mutated(data: bytes, rng: random.Random, others: Sequence[bytes] = (),
 
 
 def png_mutated(data: bytes, rng: random.Random, others: Sequence[bytes] = ()) -> bytes:
-    """A PNG whose chunks are changed, doubled, moved or new, mostly with right checksums, so that more than a checksum
-    is tried. Other bytes are mutated as bytes."""
+    """A PNG whose chunks are changed, doubled, moved or new, mostly with right checksums.
+
+    So more than the checksum is tried. Other bytes are mutated as bytes.
+    """
     chunks = _png_chunks(data)
     if not chunks:
         return mutated(data, rng, others)
@@ -218,8 +220,9 @@ SNIPPETS = (
     b'', b'null', b'~', b'!!int ""', b'!!float "x"', b'!!timestamp "x"', b'2001-99-99', b'2001-01-01', b'!!binary "=="',
     b'!!python/object:os.system x', b'&a [*a]', b'*b', b'<<: *a', b'{a: 1, a: 2}', b'- ' * 50, b'[' * 200, b'{' * 200,
     b'9' * 5000, b'-' + b'9' * 400, b'1e999', b'-1e999', b'.nan', b'.inf', b'0x7f', b'010', b'1_0', b'off', b'no', b'y',
-    b'1e-3', b'\xef\xbb\xbf', b'\xff\xfe', b'\xe9', b'\x00', b'\x1b[2J', b'\xe2\x80\xae', b'a' * 10000, b'"', b"'", b'|',
-    b'>', b'%YAML 9.9', b'---', b'...', b'\t', b'\r\n', b'\xc2\xb2', b'? ', b': ', b'#', b',', b';', b'"\n"', b'"a,""b"',
+    b'1e-3', b'\xef\xbb\xbf', b'\xff\xfe', b'\xe9', b'\x00', b'\x1b[2J', b'\xe2\x80\xae', b'a' * 10000, b'"', b"'",
+    b'|', b'>', b'%YAML 9.9', b'---', b'...', b'\t', b'\r\n', b'\xc2\xb2', b'? ', b': ', b'#', b',', b';', b'"\n"',
+    b'"a,""b"',
     b'-1', b'1e308', b'18446744073709551616', b'1700000000', b'1700000000000', b'1700000000000000000', b'=1+1', b'@x',
     b'../../etc/passwd', b'~nosuchuser/m', b'/dev/zero', b'a' * 300)
 

@@ -1,5 +1,6 @@
 """The child that tries inputs: it tells which one it is at, and what came of it, and may die of any of them."""
 import ctypes
+import faulthandler
 import mmap
 import os
 import random
@@ -60,7 +61,7 @@ class Meter:
         self._before = self._peak()
 
     def _peak(self) -> int:
-        """Highest address space and resident memory so far, bytes; the former counts what is asked for and not touched."""
+        """Most address space so far, bytes: what was asked for, touched or not."""
         for line in os.pread(self._status, 4096, 0).splitlines():
             if line.startswith(b'VmPeak:'):
                 return int(line.split()[1]) << 10
@@ -97,8 +98,13 @@ def attempt(target: Target, data: bytes, meter: Optional[Meter] = None) -> 'tupl
     return outcome, failure, spent
 
 
-def limit_memory() -> None:
-    """Bound this process, so that it ends before the machine does."""
+def begin_quietly() -> None:
+    """In the child: nothing of what decoders in C print, bounded memory, no life after the campaign."""
+    faulthandler.disable()
+    quiet = os.open(os.devnull, os.O_WRONLY)
+    for number in (1, 2):
+        os.dup2(quiet, number)
+    # A bomb ends in this process, before it ends the machine.
     used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + _HARD_MEMORY, used + _HARD_MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -107,11 +113,8 @@ def limit_memory() -> None:
 
 def work(target: Target, folder, seed: int, first: int, step: int, count: int, progress: Progress, pipe: Connection
          ) -> None:
-    """Try every ``step``-th input from ``first`` to below ``count``; each failure and, now and then, counts are sent."""
-    quiet = os.open(os.devnull, os.O_WRONLY)
-    for number in (1, 2):  # decoders in C warn
-        os.dup2(quiet, number)
-    limit_memory()
+    """Try every ``step``-th input from ``first`` to below ``count``; send each failure and, now and then, counts."""
+    begin_quietly()
     target.prepare(folder)
     meter = Meter()
     outcomes, slowest, told = {}, 0.0, time.monotonic()

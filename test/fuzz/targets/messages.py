@@ -1,4 +1,4 @@
-"""Serialized Image and CompressedImage messages of every encoding and container, through the decoder of the live node."""
+"""Serialized Image and CompressedImage messages of every encoding and container, through the live node's decoder."""
 import ctypes
 import random
 from dataclasses import replace
@@ -19,22 +19,25 @@ from ..target import ACCEPTED, Finding, Target, pack, unpack
 
 _M_PERTURB = -6  # malloc.h
 _CONFIG = ImageConfig()
-_ENCODINGS = ('rgb8', 'bgr8', 'rgba8', 'bgra8', 'mono8', 'mono16', 'rgb16', 'bgra16', 'bayer_rggb8', 'bayer_gbrg16', 'yuv422',
-              'yuv422_yuy2', 'uyvy', 'yuyv', 'nv12', 'nv21', 'nv24', '8UC1', '8SC3', '16UC1', '16SC4', '32SC1', '32FC1',
-              '32FC3', '64FC1', '64FC4', '8UC5', '16UC200', '', 'jpeg', 'x' * 3000, 'rgb8\n', '32FC0', '8UC', '9UC1')
-_FORMATS = ('jpeg', 'png', '', 'jpg', 'rgb8; jpeg compressed bgr8', 'bayer_rggb8; png compressed', 'bayer_gbrg16; png compressed',
-            'bayer_rggb8; jpeg compressed bgr8', 'mono8; png compressed', '16UC1; png compressed', '16UC1; compressedDepth png',
-            '32FC1; compressedDepth rvl', '16UC1; compressedDepth', 'mono16; compressedDepth rvl', 'compressedDepth',
-            'rgb16; png compressed', 'nv12; jpeg compressed bgr8', ';;;', 'tiff', 'x' * 3000)
+_ENCODINGS = (
+    'rgb8', 'bgr8', 'rgba8', 'bgra8', 'mono8', 'mono16', 'rgb16', 'bgra16', 'bayer_rggb8', 'bayer_gbrg16', 'yuv422',
+    'yuv422_yuy2', 'uyvy', 'yuyv', 'nv12', 'nv21', 'nv24', '8UC1', '8SC3', '16UC1', '16SC4', '32SC1', '32FC1',
+    '32FC3', '64FC1', '64FC4', '8UC5', '16UC200', '', 'jpeg', 'x' * 3000, 'rgb8\n', '32FC0', '8UC', '9UC1')
+_FORMATS = (
+    'jpeg', 'png', '', 'jpg', 'rgb8; jpeg compressed bgr8', 'bayer_rggb8; png compressed',
+    'bayer_gbrg16; png compressed', 'bayer_rggb8; jpeg compressed bgr8', 'mono8; png compressed',
+    '16UC1; png compressed', '16UC1; compressedDepth png', '32FC1; compressedDepth rvl', '16UC1; compressedDepth',
+    'mono16; compressedDepth rvl', 'compressedDepth', 'rgb16; png compressed', 'nv12; jpeg compressed bgr8', ';;;',
+    'tiff', 'x' * 3000)
 
 
 def perturb_fresh_memory(value: int) -> None:
-    """Fill what malloc gives out, and what is freed, with a pattern: pixels that the message does not give then differ."""
+    """Fill what malloc gives out with a pattern: pixels that the message does not give then differ."""
     ctypes.CDLL(None).mallopt(_M_PERTURB, value)
 
 
 class MessageTarget(Target):
-    """A picture that is accepted must be the same whatever the memory held before, and its header must be publishable."""
+    """A picture that is accepted must be the same whatever memory held before, and its header must be publishable."""
 
     name = 'messages'
     documented = (ImageError,)

@@ -1,4 +1,4 @@
-"""Text files that people write: labels, class names, parameters, costs, actions, training; and metadata.yaml of a bag."""
+"""Text files that people write: labels, names, parameters, costs, actions, training; and metadata.yaml of a bag."""
 import random
 from pathlib import Path
 from typing import Callable, Dict, Tuple
@@ -23,17 +23,18 @@ from ..target import ACCEPTED, Finding, Target, pack, unpack
 
 _NAMES = ('cup', 'mug', 'bowl')
 _CORPUS: Dict[str, Tuple[str, str]] = {
-    'labels': ('labels.yaml', '- {start: 0, end: 0.25, label: cup, track: a}\n- {start: 1700000000.3, end: 1700000000.5, '
-                              'label: "no", topic: /camera/image_raw}\n- start: 0.5\n  label: unknown\n'),
+    'labels': ('labels.yaml', '- {start: 0, end: 0.25, label: cup, track: a}\n- {start: 1700000000.3, end: '
+                              '1700000000.5, label: "no", topic: /camera/image_raw}\n- start: 0.5\n  label: unknown\n'),
     'label_table': ('labels.csv', '# by hand\nstamp,label,topic,track\n0,cup,/camera/image_raw,a\n0.2,mug,,\n'
                                   '1700000000.4,bowl,,b\n'),
     'names': ('names.txt', 'cup\nmug\nbowl\n'),
     'pictures': ('pictures.csv', 'a.png,cup\nb.png,mug\nc.png,2\n'),
-    'actions': ('actions.yaml', 'safe: {name: stop, linear_x: 0.0, angular_z: 0}\nlabels:\n  cup: grasp\n  mug: {name: go, '
-                                'linear_x: 0.2}\n  "8": {name: turn, angular_z: 1e-1}\n'),
+    'actions': ('actions.yaml', 'safe: {name: stop, linear_x: 0.0, angular_z: 0}\nlabels:\n  cup: grasp\n  mug: {name: '
+                                'go, linear_x: 0.2}\n  "8": {name: turn, angular_z: 1e-1}\n'),
     'costs': ('costs.yaml', 'abstain: 0.2\nconfusions:\n  cup: {mug: 3, bowl: 0.5}\n  mug:\n    cup: 1.5\n'),
     'metadata': ('metadata.yaml', ''),
-    'parameters': ('params.yaml', '/**:\n  ros__parameters:\n    decision:\n      abstain_cost: 0.2\n    fusion.enabled: false\n'
+    'parameters': ('params.yaml', '/**:\n  ros__parameters:\n    decision:\n      abstain_cost: 0.2\n    '
+                                  'fusion.enabled: false\n'
                                   '/ns:\n  classifier:\n    ros__parameters:\n      max_batch: 3\n'),
     'training': ('train.yaml', ''),
 }
