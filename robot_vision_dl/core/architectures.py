@@ -12,6 +12,7 @@ from torch import nn
 
 from .errors import ConfigError
 from .lenet import LeNet5
+from .printable import printable
 from .resnet_small import SmallResNet
 from .squeezenet import SqueezeNet
 
@@ -24,6 +25,8 @@ OWN = {
     'squeezenet1_1': partial(SqueezeNet, version='1_1'),
 }
 HEADS = ('native', 'linear')
+MOST_CLASSES = 100_000
+MOST_SIDE = 2048  # of the input, in pixels; the largest of torchvision's weights is 600
 
 # Auxiliary classifiers help only while training from scratch; the keys of their weights are dropped when loading.
 _AUXILIARY = {'googlenet': ('aux1.', 'aux2.'), 'inception_v3': ('AuxLogits.',)}
@@ -51,20 +54,25 @@ class Architecture:
     input_size: Optional[int] = None
 
     def __post_init__(self):
+        if not isinstance(self.name, str) or len(self.name) > 100:
+            raise ConfigError(f'architecture: name must be one of `robot-vision models architectures`, got '
+                              f'{printable(repr(self.name), 60)}')
         for field, minimum in (('num_classes', 1), ('in_channels', 1)):
             value = getattr(self, field)
-            if type(value) is not int or value < minimum:
-                raise ConfigError(f'architecture {self.name}: {field} must be an integer from {minimum} on, '
-                                  f'got {value!r}')
+            if type(value) is not int or not minimum <= value <= MOST_CLASSES:
+                raise ConfigError(f'architecture {printable(self.name)}: {field} must be an integer from {minimum} to '
+                                  f'{MOST_CLASSES}, got {printable(repr(value), 60)}')
         if self.in_channels not in (1, 3):
             raise ConfigError(f'architecture {self.name}: in_channels must be 1 or 3, got {self.in_channels}')
         if self.head not in HEADS:
-            raise ConfigError(f'architecture {self.name}: head must be one of {", ".join(HEADS)}, got {self.head!r}')
+            raise ConfigError(f'architecture {self.name}: head must be one of {", ".join(HEADS)}, got '
+                              f'{printable(repr(self.head), 60)}')
         if self.dropout is not None and not (type(self.dropout) in (int, float) and 0 <= self.dropout < 1):
-            raise ConfigError(f'architecture {self.name}: dropout must be in [0, 1) or None, got {self.dropout!r}')
-        if self.input_size is not None and (type(self.input_size) is not int or self.input_size < 1):
-            raise ConfigError(f'architecture {self.name}: input_size must be a positive integer or None, '
-                              f'got {self.input_size!r}')
+            raise ConfigError(f'architecture {self.name}: dropout must be in [0, 1) or None, got '
+                              f'{printable(repr(self.dropout), 60)}')
+        if self.input_size is not None and (type(self.input_size) is not int or not 1 <= self.input_size <= MOST_SIDE):
+            raise ConfigError(f'architecture {self.name}: input_size must be an integer in 1..{MOST_SIDE} or None, '
+                              f'got {printable(repr(self.input_size), 60)}')
 
     def as_dict(self) -> Dict[str, Any]:
         """Plain values, as they are written to a bundle."""
@@ -102,7 +110,8 @@ def did_you_mean(name: str, known: List[str], cutoff: float = 0.5) -> str:
 def check_architecture(name: str) -> None:
     """Raise :class:`ConfigError`, with the nearest names, unless ``name`` is an architecture."""
     if name not in OWN and name not in list_architectures():
-        raise ConfigError(f'no architecture {name!r}{did_you_mean(name, list(list_architectures()))} '
+        nearest = did_you_mean(name, list(list_architectures()))
+        raise ConfigError(f'no architecture {printable(repr(name), 100)}{nearest} '
                           '(`robot-vision models architectures` lists all)')
 
 

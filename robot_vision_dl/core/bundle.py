@@ -11,25 +11,26 @@ from types import MappingProxyType
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
 
 from . import bundle_format as fmt
+from . import bundle_tensors
 from .architectures import Architecture, did_you_mean, list_architectures, normalisation
 from .errors import BundleError, ConfigError, RobotVisionError
 from .network import Network, build_network, restore_network
 from .preprocess import Preprocessing
+from .printable import printable
 from .share import share_directory
 from .uncertainty.calibrate import FusionTimes
 from .uncertainty.conformal import Conformal
 from .uncertainty.ensemble import EnsembleNetwork
-from .uncertainty.laplace import NAMES as LAPLACE_TENSORS, Laplace
+from .uncertainty.laplace import Laplace
 from .uncertainty.ood import OodCalibration
 from .uncertainty.vector import VectorScaling
 from .weights import torchvision_weights
 
 TORCHVISION = 'torchvision:'
 ENSEMBLE = 'ensemble:'
+MOST_MEMBERS = 32
 
 
 @dataclass(frozen=True)
@@ -98,11 +99,11 @@ class Bundle:
         else:
             path = self.folder / fmt.MODEL
             state = {key: value.to(dtype) if value.is_floating_point() else value
-                     for key, value in _read_tensors(path).items()}
+                     for key, value in bundle_tensors.read_tensors(path).items()}
             try:
                 network = restore_network(self.architecture, state)
-            except BundleError as error:
-                raise BundleError(f'{path}: {error}') from error
+            except Exception as error:  # noqa: B902 - torch and torchvision refuse in many ways what cannot be built
+                raise BundleError(f'{printable(path)}: {printable(error, 600)}') from error
         # Convolutions run up to twice as fast in this order, on CPUs and on GPUs with tensor cores.
         return network.to(device=device, memory_format=torch.channels_last)
 
@@ -126,17 +127,23 @@ def load_bundle(path_or_name: Union[str, Path]) -> Bundle:
     values, digest = fmt.read_description(folder)
     for name, expected in values['files'].items():
         fmt.check_file(folder, name, expected)
-    _check_head(folder, values)
-    calibration = values['calibration'] or {}
-    tensors = _read_tensors(folder / fmt.UNCERTAINTY) if fmt.UNCERTAINTY in values['files'] else {}
+    features = _features_of(folder, values)
+    classes, calibration = len(values['class_names']), values['calibration'] or {}
+    path = folder / fmt.UNCERTAINTY
+    tensors = bundle_tensors.read_tensors(path) if fmt.UNCERTAINTY in values['files'] else {}
+    described = [name for name in ('vector', 'laplace') if name in calibration] + ['ood'] * bool(values['ood'])
+    bundle_tensors.check_names(path, tensors, described)
     return Bundle(
         name=values['name'], source=source, folder=folder, identity=digest[:12],
         architecture=Architecture(**values['architecture']), class_names=tuple(values['class_names']),
         preprocessing=Preprocessing(**values['preprocessing']), temperature=calibration.get('temperature'),
         precision=calibration.get('precision'), device=calibration.get('device'),
-        conformal=_read_conformal(calibration.get('conformal')), ood=_read_ood(folder, values['ood'], tensors),
-        vector=_read_vector(folder, calibration, tensors, len(values['class_names'])),
-        laplace=_read_laplace(folder, calibration.get('laplace'), tensors, len(values['class_names'])),
+        conformal=_read_conformal(calibration.get('conformal')),
+        ood=(bundle_tensors.read_ood(path, values['ood']['method'], tensors, classes, features) if values['ood']
+             else None),
+        vector=bundle_tensors.read_vector(path, tensors, classes) if 'vector' in calibration else None,
+        laplace=(bundle_tensors.read_laplace(path, calibration['laplace'], tensors, classes, features)
+                 if 'laplace' in calibration else None),
         fusion=FusionTimes(**calibration['fusion']) if 'fusion' in calibration else None,
         abstain_cost=float(values['abstain_cost']), metrics=MappingProxyType(values['metrics']),
         provenance=MappingProxyType(values['provenance']))
@@ -174,14 +181,19 @@ def find_bundle(source: str) -> Path:
     Raises:
         BundleError: there is no such folder and no such name.
     """
-    path = Path(source).expanduser()
-    if (path / fmt.DESCRIPTION).is_file() or (path.is_dir() and len(path.parts) > 1) or path.is_absolute():
-        return path
+    shown = printable(repr(source))
+    try:
+        path = Path(source).expanduser()
+        if (path / fmt.DESCRIPTION).is_file() or (path.is_dir() and len(path.parts) > 1) or path.is_absolute():
+            return path
+    except (OSError, RuntimeError, ValueError) as error:  # too long; a user that is not there; a NUL
+        reason = getattr(error, 'strerror', None) or printable(error)
+        raise BundleError(f'no model bundle {shown}: it cannot be the path of a folder ({reason})') from error
     try:
         models = share_directory() / 'models'
         known = [folder.name for folder in list_bundles()]
     except RobotVisionError:
-        raise BundleError(f'no model bundle {source!r}: there is no such folder, and the package is installed without '
+        raise BundleError(f'no model bundle {shown}: there is no such folder, and the package is installed without '
                           'its models') from None
     if source in known:
         return models / source
@@ -190,7 +202,7 @@ def find_bundle(source: str) -> Path:
     except ConfigError:
         known_to_torchvision = []
     nearest = (did_you_mean(source, known) or did_you_mean(TORCHVISION + source, known_to_torchvision, cutoff=0.9))
-    raise BundleError(f'no model bundle {source!r}{nearest or "."} There are {", ".join(known) or "none"} in {models}; '
+    raise BundleError(f'no model bundle {shown}{nearest or "."} There are {", ".join(known) or "none"} in {models}; '
                       'a model may also be a folder, or torchvision:<architecture>')
 
 
@@ -200,7 +212,7 @@ def _torchvision_bundle(source: str) -> Bundle:
     try:
         entry = torchvision_weights(name, wanted or 'DEFAULT')
     except ConfigError as error:
-        raise BundleError(f'model {source!r}: {error}') from error
+        raise BundleError(f'model {printable(repr(source))}: {error}') from error
     class_names, preprocessing = torchvision_facts(name, entry)
     input_size = entry.meta['min_size'][0] if name.startswith(('vit_', 'maxvit_')) else None
     provenance = {'weights': entry.url}
@@ -216,18 +228,23 @@ def _torchvision_bundle(source: str) -> Bundle:
 def _ensemble_bundle(source: str) -> Bundle:
     """Several bundles as one; each brings its own calibration."""
     names = [name.strip() for name in source[len(ENSEMBLE):].split(',')]
+    shown = printable(repr(source))
     if len(names) < 2:
-        raise BundleError(f'model {source!r}: an ensemble needs two bundles at least: {ENSEMBLE}<bundle>,<bundle>,...')
+        raise BundleError(f'model {shown}: an ensemble needs two bundles at least: {ENSEMBLE}<bundle>,<bundle>,...')
+    if len(names) > MOST_MEMBERS:
+        raise BundleError(f'model {shown}: an ensemble may have {MOST_MEMBERS} members, got {len(names)}')
+    if any(name.startswith(ENSEMBLE) for name in names):
+        raise BundleError(f'model {shown}: a member may not itself be an ensemble')
     members = tuple(load_bundle(name) for name in names)
     first = members[0]
     for member in members:
         for what in ('class_names', 'preprocessing'):
             if getattr(member, what) != getattr(first, what):
-                raise BundleError(f'model {source!r}: {member.name} has other {what.replace("_", " ")} than '
+                raise BundleError(f'model {shown}: {member.name} has other {what.replace("_", " ")} than '
                                   f'{first.name}; the members of an ensemble must see and name the same')
         if member.vector is not None or member.members:
-            raise BundleError(f'model {source!r}: {member.name} is scaled by a vector or is itself an ensemble; '
-                              'members need a temperature')
+            raise BundleError(f'model {shown}: {member.name} is scaled by a vector or is itself an '
+                              'ensemble; members need a temperature')
     precisions, devices = ({getattr(member, what) for member in members} for what in ('precision', 'device'))
     identity = hashlib.sha256(' '.join(member.identity for member in members).encode()).hexdigest()[:12]
     # The members are calibrated each; what is left to do is their mean.
@@ -266,18 +283,14 @@ def unique_names(names: Sequence[str]) -> Tuple[str, ...]:
     return tuple(unique)
 
 
-def _check_head(folder: Path, values: Mapping[str, Any]) -> None:
-    """Raise unless the weights can be read and have one output a class."""
+def _features_of(folder: Path, values: Mapping[str, Any]) -> int:
+    """How many features the head sees; raises unless the weights can be read and have one output a class."""
     path = folder / fmt.MODEL
-    try:
-        with safe_open(str(path), framework='pt') as file:
-            heads = [key for key in file.keys() if key in ('head.weight', 'head.0.weight')]
-            outputs = file.get_slice(heads[0]).get_shape()[0] if heads else None
-    except SafetensorError as error:
-        raise BundleError(f'{path}: is not a whole safetensors file ({error})') from error
-    if outputs != len(values['class_names']):
-        raise BundleError(f'{path}: the head has {outputs} outputs, but {fmt.DESCRIPTION} names '
+    shape = bundle_tensors.head_shape(path)
+    if not shape or len(shape) not in (2, 4) or shape[0] != len(values['class_names']):
+        raise BundleError(f'{path}: the head has {shape[0] if shape else None} outputs, but {fmt.DESCRIPTION} names '
                           f'{len(values["class_names"])} classes')
+    return shape[1]
 
 
 def _read_conformal(values: Optional[Mapping[str, Any]]) -> Optional[Conformal]:
@@ -287,53 +300,3 @@ def _read_conformal(values: Optional[Mapping[str, Any]]) -> Optional[Conformal]:
     if 'method' not in values:
         return Conformal('lac', values['alpha'], (values['quantile'],))
     return Conformal(**{**values, 'thresholds': tuple(values['thresholds'])})
-
-
-def _read_vector(folder: Path, calibration: Mapping[str, Any], tensors: Mapping[str, torch.Tensor], classes: int
-                 ) -> Optional[VectorScaling]:
-    if 'vector' not in calibration:
-        return None
-    scaling = [tensors.get(f'vector.{name}') for name in VectorScaling._fields]
-    if any(tensor is None or tensor.shape != (classes,) for tensor in scaling):
-        raise BundleError(f'{folder / fmt.UNCERTAINTY}: vector.weight and vector.bias must have {classes} numbers each')
-    return VectorScaling(*scaling)
-
-
-def _read_laplace(folder: Path, values: Optional[Mapping[str, Any]], tensors: Mapping[str, torch.Tensor], classes: int
-                  ) -> Optional[Laplace]:
-    if values is None:
-        return None
-    path = folder / fmt.UNCERTAINTY
-    try:
-        laplace = Laplace(*(tensors[f'laplace.{name}'] for name in LAPLACE_TENSORS), **values)
-    except KeyError as error:
-        raise BundleError(f'{path}: the tensor {error} is missing') from error
-    except (BundleError, ValueError) as error:
-        raise BundleError(f'{path}: {error}') from error
-    if len(laplace.eigenvalues_b) != classes:
-        raise BundleError(f'{path}: laplace is for {len(laplace.eigenvalues_b)} classes, the network has {classes}')
-    return laplace
-
-
-def _read_ood(folder: Path, values: Optional[Mapping[str, Any]], found: Mapping[str, torch.Tensor]
-              ) -> Optional[OodCalibration]:
-    """The OOD score of a bundle with its tensors."""
-    if values is None:
-        return None
-    path = folder / fmt.UNCERTAINTY
-    tensors = {key[len('ood.'):]: tensor for key, tensor in found.items() if key.startswith('ood.')}
-    scores = tensors.pop('calibration_scores', None)
-    try:
-        calibration = OodCalibration(values['method'], None if scores is None else scores.numpy(),
-                                     MappingProxyType(tensors))
-        calibration.build_score()
-    except RobotVisionError as error:
-        raise BundleError(f'{path}: {error}') from error
-    return calibration
-
-
-def _read_tensors(path: Path) -> Dict[str, torch.Tensor]:
-    try:
-        return load_file(str(path))
-    except (SafetensorError, OSError) as error:
-        raise BundleError(f'{path}: is not a whole safetensors file ({error})') from error

@@ -28,18 +28,23 @@ holds ``ood.calibration_scores`` (float32, ascending) and ``ood.<tensor>`` for e
 ``vector.weight`` and ``vector.bias``, and ``laplace.<tensor>``.
 """
 import hashlib
-import json
 import re
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
+from . import bundle_json
 from .architectures import Architecture, check_architecture
+from .bundle_files import MIB, hash_file, hash_regular, read_regular
+from .bundle_tensors import MOST_BYTES as MOST_TENSOR_BYTES
 from .class_name import name_problem
 from .errors import BundleError, ConfigError
 from .preprocess import Preprocessing
+from .printable import printable
 from .types import RESERVED_NAMES
 from .uncertainty.conformal import Conformal
+
+__all__ = ['hash_file']  # which others know from here
 
 SCHEMA_VERSION = 1
 DESCRIPTION = 'bundle.json'
@@ -53,6 +58,10 @@ _KEYS = ('schema_version', 'name', 'architecture', 'class_names', 'preprocessing
 # Names that cannot lead out of the bundle.
 _CARD_FILE = re.compile(CARD_FOLDER + r'/[A-Za-z0-9_-]{1,64}\.(png|jpg|yaml|json)')
 _PRECISIONS = ('float32', 'float16', 'bfloat16')
+_MOST_CARD_BYTES = 64 * MIB
+_MOST_CARD_FILES = 100
+_MOST_CLASSES = 100_000
+_MOST_THRESHOLD = 1e9
 
 
 def read_description(folder: Path) -> Tuple[Dict[str, Any], str]:
@@ -63,18 +72,14 @@ def read_description(folder: Path) -> Tuple[Dict[str, Any], str]:
     """
     path = folder / DESCRIPTION
     try:
-        text = path.read_bytes()
-    except OSError as error:
-        raise BundleError(f'{path}: cannot be read ({error.strerror}); a bundle is a folder with {DESCRIPTION}, '
-                          f'{MODEL} and {CARD}') from error
-    try:
-        values = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_refuse_duplicates)
-    except ValueError as error:
-        raise BundleError(f'{path}: is not valid JSON ({error})') from error
+        text = read_regular(path, bundle_json.MOST_BYTES)
+    except BundleError as error:
+        raise BundleError(f'{error}; a bundle is a folder with {DESCRIPTION}, {MODEL} and {CARD}') from error
+    values = bundle_json.parse_json(text, str(path))
     try:
         check_description(values)
     except (BundleError, ConfigError) as error:
-        raise BundleError(f'{path}: {error}') from error
+        raise BundleError(f'{printable(path)}: {error}') from error
     return values, hashlib.sha256(text).hexdigest()
 
 
@@ -84,21 +89,25 @@ def check_description(values: Any) -> None:
         raise BundleError(f'must be a JSON object, got {type(values).__name__}')
     version = values.get('schema_version')
     if version != SCHEMA_VERSION or type(version) is not int:
-        raise BundleError(f'schema_version is {version!r}, this version of robot_vision_dl reads {SCHEMA_VERSION}; '
-                          'update robot_vision_dl, or import the model again')
+        raise BundleError(f'schema_version is {_shown(version)}, this version of robot_vision_dl reads '
+                          f'{SCHEMA_VERSION}; update robot_vision_dl, or import the model again')
     _check_keys(values, _KEYS, 'bundle')
     for key, kind in (('name', str), ('metrics', dict), ('provenance', dict), ('files', dict)):
         _check_type(values[key], kind, key)
+    check_name(values['name'], 'name')
     architecture = build_section(Architecture, values['architecture'], 'architecture')
     check_architecture(architecture.name)
-    build_section(Preprocessing, values['preprocessing'], 'preprocessing')
+    preprocessing = build_section(Preprocessing, values['preprocessing'], 'preprocessing')
+    if preprocessing.channels != architecture.in_channels:
+        raise BundleError(f'preprocessing: {preprocessing.channels} channel(s), but the network takes '
+                          f'{architecture.in_channels}')
     check_class_names(values['class_names'])
     if len(values['class_names']) != architecture.num_classes:
         raise BundleError(f'class_names: {len(values["class_names"])} names, but the network has '
                           f'{architecture.num_classes} classes')
     _check_number(values['abstain_cost'], 0, 1, 'abstain_cost')
     if values['calibration'] is not None:
-        _check_calibration(values['calibration'])
+        _check_calibration(values['calibration'], architecture.num_classes)
     if values['ood'] is not None:
         _check_keys(values['ood'], ('method',), 'ood')
         _check_type(values['ood']['method'], str, 'ood.method')
@@ -112,13 +121,11 @@ def check_class_names(names: Any) -> None:
     _check_type(names, list, 'class_names')
     if not names:
         raise BundleError('class_names: at least one class is needed, got none')
+    if len(names) > _MOST_CLASSES:
+        raise BundleError(f'class_names: at most {_MOST_CLASSES} classes may be, got {len(names)}')
     seen = set()
     for index, name in enumerate(names):
-        if not isinstance(name, str) or not name.strip() or name != name.strip():
-            raise BundleError(f'class_names[{index}]: must be a name without space around it, got {name!r}')
-        problem = name_problem(name)
-        if problem:
-            raise BundleError(f'class_names[{index}]: {ascii(name[:60])} {problem}')
+        check_name(name, f'class_names[{index}]')
         if name.lower() in RESERVED_NAMES:
             raise BundleError(f'class_names[{index}]: {name!r} is reserved for decisions that are no class; rename '
                               'the class')
@@ -127,55 +134,56 @@ def check_class_names(names: Any) -> None:
         seen.add(name)
 
 
+def check_name(name: Any, where: str) -> None:
+    """Raise :class:`BundleError` unless ``name`` can be shown, stored and sent as it is."""
+    if not isinstance(name, str) or not name.strip() or name != name.strip():
+        raise BundleError(f'{where}: must be a name without space around it, got {_shown(name)}')
+    problem = name_problem(name)
+    if problem:
+        raise BundleError(f'{where}: {_shown(name)} {problem}')
+
+
 def build_section(kind: type, values: Any, where: str) -> Any:
     """An instance of a dataclass from a JSON object with exactly its fields."""
     _check_keys(values, tuple(f.name for f in fields(kind)), where)
     try:
         return kind(**values)
-    except TypeError as error:
-        raise BundleError(f'{where}: {error}') from error
+    except (TypeError, ValueError, OverflowError) as error:  # ConfigError is a ValueError
+        if isinstance(error, ConfigError):
+            raise
+        raise BundleError(f'{where}: {printable(error)}') from error
+
+
+def most_bytes(name: str) -> int:
+    """How large a file of a bundle may be."""
+    return MOST_TENSOR_BYTES if name in (MODEL, UNCERTAINTY) else _MOST_CARD_BYTES
 
 
 def check_file(folder: Path, name: str, digest: str) -> None:
     """Raise :class:`BundleError` unless the file has the SHA-256 that the bundle states for it."""
     path = folder / name
     try:
-        found = hash_file(path)
-    except OSError as error:
-        raise BundleError(f'{path}: cannot be read ({error.strerror}), but {DESCRIPTION} lists it; copy the bundle '
-                          'again') from error
+        found = hash_regular(path, most_bytes(name))
+    except BundleError as error:
+        raise BundleError(f'{error}; {DESCRIPTION} lists it') from error
     if found != digest:
-        raise BundleError(f'{path}: its SHA-256 is {found[:12]}..., {DESCRIPTION} states {digest[:12]}...: the file '
-                          'was changed or damaged; copy the bundle again')
+        raise BundleError(f'{printable(path)}: its SHA-256 is {found[:12]}..., {DESCRIPTION} states {digest[:12]}...: '
+                          'the file was changed or damaged; copy the bundle again')
 
 
-def hash_file(path: Path) -> str:
-    """SHA-256 of a file in hexadecimal."""
-    digest = hashlib.sha256()
-    with open(path, 'rb') as file:
-        for block in iter(lambda: file.read(1 << 20), b''):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def _check_calibration(values: Any) -> None:
+def _check_calibration(values: Any, classes: int) -> None:
     _check_keys(values, ('temperature', 'precision', 'conformal'), 'calibration',
                 ('device', 'vector', 'laplace', 'fusion'))
     _check_number(values['temperature'], 1e-3, 1e3, 'calibration.temperature')
     if values['precision'] not in _PRECISIONS:
         raise BundleError(f'calibration.precision: must be one of {", ".join(_PRECISIONS)}, got '
-                          f'{values["precision"]!r}')
+                          f'{_shown(values["precision"])}')
     if values['conformal'] is not None:
-        if isinstance(values['conformal'], dict) and 'method' in values['conformal']:
-            build_section(Conformal, values['conformal'], 'calibration.conformal')
-        else:
-            _check_keys(values['conformal'], ('alpha', 'quantile'), 'calibration.conformal')
-            _check_number(values['conformal']['alpha'], 0, 1, 'calibration.conformal.alpha')
-            _check_number(values['conformal']['quantile'], 0, 1, 'calibration.conformal.quantile')
+        _check_conformal(values['conformal'], classes, 'calibration.conformal')
     if values.get('device', 'cpu') not in ('cpu', 'cuda', 'mps'):
-        raise BundleError(f'calibration.device: must be cpu, cuda or mps, got {values["device"]!r}')
+        raise BundleError(f'calibration.device: must be cpu, cuda or mps, got {_shown(values["device"])}')
     if values.get('vector', True) is not True:
-        raise BundleError(f'calibration.vector: must be true, or not there, got {values["vector"]!r}')
+        raise BundleError(f'calibration.vector: must be true, or not there, got {_shown(values["vector"])}')
     if 'laplace' in values:
         where = 'calibration.laplace'
         _check_keys(values['laplace'], ('tau', 'temperature', 'gives_probabilities'), where)
@@ -183,24 +191,49 @@ def _check_calibration(values: Any) -> None:
         _check_number(values['laplace']['temperature'], 1e-3, 1e3, f'{where}.temperature')
         if type(values['laplace']['gives_probabilities']) is not bool:
             raise BundleError(f'{where}.gives_probabilities: must be true or false, got '
-                              f'{values["laplace"]["gives_probabilities"]!r}')
+                              f'{_shown(values["laplace"]["gives_probabilities"])}')
     if 'fusion' in values:
         _check_keys(values['fusion'], ('correlation_time_s', 'change_time_s'), 'calibration.fusion',
                     ('change_offset', 'change_slope'))
         _check_number(values['fusion']['correlation_time_s'], 0, 60, 'calibration.fusion.correlation_time_s')
         _check_number(values['fusion']['change_time_s'], 0.01, 3600, 'calibration.fusion.change_time_s')
+        if ('change_offset' in values['fusion']) != ('change_slope' in values['fusion']):
+            raise BundleError('calibration.fusion: change_offset and change_slope belong together; one is missing')
         for name in ('change_offset', 'change_slope'):
             if name in values['fusion']:
                 _check_number(values['fusion'][name], -100, 100, f'calibration.fusion.{name}')
 
 
+def _check_conformal(values: Any, classes: int, where: str) -> None:
+    if not (isinstance(values, dict) and 'method' in values):
+        _check_keys(values, ('alpha', 'quantile'), where)
+        _check_number(values['quantile'], 0, 1, f'{where}.quantile')
+        _check_number(values['alpha'], 0, 1, f'{where}.alpha')
+        build_section(Conformal, {'method': 'lac', 'alpha': values['alpha'], 'thresholds': [values['quantile']],
+                                  'penalty': 0.0, 'free': 0}, where)
+        return
+    _check_keys(values, tuple(f.name for f in fields(Conformal)), where)
+    _check_type(values['method'], str, f'{where}.method')
+    _check_type(values['thresholds'], list, f'{where}.thresholds')
+    _check_number(values['alpha'], 0, 1, f'{where}.alpha')
+    _check_number(values['penalty'], 0, 1e3, f'{where}.penalty')
+    _check_number(values['free'], 0, _MOST_CLASSES, f'{where}.free')
+    for threshold in values['thresholds']:
+        _check_number(threshold, -_MOST_THRESHOLD, _MOST_THRESHOLD, f'{where}.thresholds')
+    sets = build_section(Conformal, values, where)
+    if sets.method == 'per_class' and len(sets.thresholds) != classes:
+        raise BundleError(f'{where}.thresholds: {len(sets.thresholds)} numbers, but the network has {classes} classes')
+
+
 def _check_files(files: Mapping[str, Any], has_tensors: bool) -> None:
     needed = [MODEL, CARD] + ([UNCERTAINTY] if has_tensors else [])
+    if len(files) > len(needed) + _MOST_CARD_FILES:
+        raise BundleError(f'files: {len(files)} files, and a bundle may have {_MOST_CARD_FILES} for its card')
     _check_keys({name: digest for name, digest in files.items() if not _CARD_FILE.fullmatch(name)}, tuple(needed),
                 'files')
     for name, digest in files.items():
         if not isinstance(digest, str) or len(digest) != 64 or set(digest) - set('0123456789abcdef'):
-            raise BundleError(f'files.{name}: must be a SHA-256 in lower-case hexadecimal, got {digest!r}')
+            raise BundleError(f'files.{name}: must be a SHA-256 in lower-case hexadecimal, got {_shown(digest)}')
 
 
 def _check_keys(values: Any, keys: Sequence[str], where: str, optional: Sequence[str] = ()) -> None:
@@ -210,28 +243,20 @@ def _check_keys(values: Any, keys: Sequence[str], where: str, optional: Sequence
     if missing:
         raise BundleError(f'{where}: the key {missing[0]!r} is missing; there must be {", ".join(keys)}')
     if surplus:
-        raise BundleError(f'{where}: the key {surplus[0]!r} is not known; there may be '
+        raise BundleError(f'{where}: the key {_shown(surplus[0])} is not known; there may be '
                           f'{", ".join((*keys, *optional))}')
 
 
 def _check_type(value: Any, kind: type, where: str) -> None:
     if not isinstance(value, kind):
         names = {dict: 'an object', list: 'a list', str: 'a text'}
-        raise BundleError(f'{where}: must be {names[kind]}, got {value!r:.60}')
+        raise BundleError(f'{where}: must be {names[kind]}, got {_shown(value)}')
 
 
 def _check_number(value: Any, low: float, high: float, where: str) -> None:
     if type(value) not in (int, float) or not low <= value <= high:
-        raise BundleError(f'{where}: must be a number in {low:g}..{high:g}, got {value!r}')
+        raise BundleError(f'{where}: must be a number in {low:g}..{high:g}, got {_shown(value)}')
 
 
-def _refuse_constant(text: str) -> Optional[float]:
-    raise ValueError(f'{text} is not a number of JSON')
-
-
-def _refuse_duplicates(pairs: Sequence[Tuple[str, Any]]) -> Dict[str, Any]:
-    values = dict(pairs)
-    if len(values) != len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f'the key {next(key for key in keys if keys.count(key) > 1)!r} occurs twice')
-    return values
+def _shown(value: Any) -> str:
+    return printable(repr(value), 80)

@@ -191,6 +191,10 @@ def _load_strictly(module: nn.Module, state: Dict[str, torch.Tensor], source: st
     surplus = [key for key in state if key not in own]
     shapes = [f'{key} has the shape {tuple(state[key].shape)} instead of {tuple(own[key].shape)}'
               for key in own if key in state and state[key].shape != own[key].shape]
+    shapes += [f'{key} holds {state[key].dtype} instead of {own[key].dtype}' for key in own
+               if key in state and state[key].is_floating_point() != own[key].is_floating_point()]
+    shapes += [f'{key} holds variances below 0' for key in own
+               if key.endswith('running_var') and key in state and bool((state[key] < 0).any())]
     problems = ([f'no {key}' for key in missing] + shapes + [f'{key} is not part of it' for key in surplus])
     if problems:
         more = f' and {len(problems) - 3} more' if len(problems) > 3 else ''

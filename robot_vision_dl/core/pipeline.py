@@ -13,9 +13,11 @@ from .config import ClassifierConfig, camera_groups
 from .costs import read_costs
 from .decision import Policy, decide
 from .device import resolve_device
+from .errors import BundleError, RobotVisionError
 from .fusion import FALLBACK_TIMES, BayesFilter, expected_from
 from .network import Prediction
 from .preprocess import Preprocessor, visible_region
+from .printable import printable
 from .threads import network_threads, on_a_thread
 from .types import Assessment, ColorOrder, Decision, Frame, Picture, Result
 from .uncertainty.assess import Assessor
@@ -88,7 +90,14 @@ class Pipeline:
 
     @classmethod
     def _load(cls, config: ClassifierConfig) -> 'Pipeline':
-        pipeline = cls(load_bundle(config.model), config)
+        bundle = load_bundle(config.model)
+        try:
+            pipeline = cls(bundle, config)
+        except RobotVisionError:
+            raise
+        except Exception as error:  # noqa: B902 - whatever torch and numpy make of tables that pass for sound
+            raise BundleError(f'{bundle.name}: cannot be made ready: {type(error).__name__}: '
+                              f'{printable(error, 400)}') from error
         pipeline.warm_up()
         return pipeline
 
@@ -141,13 +150,27 @@ class Pipeline:
             self.configure(self._config)
 
     def warm_up(self, batch_sizes: Sequence[int] = (1,)) -> None:
-        """Run the network on grey pictures: the first runs of a size allocate and choose algorithms."""
+        """Run the network on a grey picture and on noise: the first runs of a size allocate and choose algorithms.
+
+        Raises:
+            BundleError: it cannot be run on pictures as its bundle describes them, or says nothing about them.
+        """
         height, width = self.bundle.preprocessing.crop
-        grey = Picture(np.full((height, width, 3), 128, np.uint8), ColorOrder.RGB)
-        for size in batch_sizes:
-            for _ in range(2):
-                with torch.inference_mode():
-                    self.network(self.preprocess([grey] * size))
+        grey = np.full((height, width, 3), 128, np.uint8)
+        noise = np.random.default_rng(0).integers(0, 256, grey.shape, np.uint8)
+        try:
+            with torch.inference_mode():
+                for size in batch_sizes:
+                    for pixels in (grey, noise):
+                        pictures = [Picture(pixels, ColorOrder.RGB)] * size
+                        # Tables that do not fit the network, and weights that overflow, are found here and not frame
+                        # by frame.
+                        for assessment in self._assess(self.network(self.preprocess(pictures))):
+                            if not np.isfinite(assessment.probabilities).all():
+                                raise BundleError('its probabilities are not numbers')
+        except Exception as error:  # noqa: B902 - whatever torch makes of it
+            raise BundleError(f'{self.bundle.name}: cannot be run on a picture of {width} x {height} pixels: '
+                              f'{printable(error, 400)}') from error
 
     def reset(self) -> None:
         """Forget what all cameras saw, as if just loaded."""

@@ -1,14 +1,26 @@
 """A batch of pictures -> the tensor that the network was trained on."""
 import warnings
 from dataclasses import dataclass
-from typing import Sequence, Tuple, Union
+from typing import Any, Sequence, Tuple, Union
 
 import cv2
 import numpy as np
 import torch
 
 from .errors import ConfigError
+from .printable import printable
 from .types import ColorOrder, Picture
+
+MOST_SIDE = 2048  # of what the network sees, in pixels; a picture of more would be gigabytes within the network
+_MOST, _LEAST_STD = 1e3, 1e-6
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _shown(value: Any) -> str:
+    return printable(repr(value), 100)
 
 
 @dataclass(frozen=True)
@@ -31,16 +43,26 @@ class Preprocessing:
     std: Tuple[float, ...] = (0.229, 0.224, 0.225)
 
     def __post_init__(self):
-        object.__setattr__(self, 'crop', tuple(self.crop))
-        object.__setattr__(self, 'mean', tuple(self.mean))
-        object.__setattr__(self, 'std', tuple(self.std))
+        for name in ('crop', 'mean', 'std'):
+            value = getattr(self, name)
+            if not isinstance(value, (list, tuple)):
+                raise ConfigError(f'preprocessing: {name} must be a list of numbers, got {_shown(value)}')
+            object.__setattr__(self, name, tuple(value))
         if len(self.mean) not in (1, 3) or len(self.std) != len(self.mean):
             raise ConfigError('preprocessing: mean and std need one or three values each, '
-                              f'got {self.mean} and {self.std}')
-        if min(self.std) <= 0:
-            raise ConfigError(f'preprocessing: std must be positive, got {self.std}')
-        if len(self.crop) != 2 or min(self.crop) < 1:
-            raise ConfigError(f'preprocessing: crop must be (height, width), both at least 1, got {self.crop}')
+                              f'got {_shown(self.mean)} and {_shown(self.std)}')
+        for name, low, high in (('mean', -_MOST, _MOST), ('std', _LEAST_STD, _MOST)):
+            for value in getattr(self, name):
+                if not _is_number(value) or not low <= value <= high:
+                    what = 'positive, ' if name == 'std' else ''
+                    raise ConfigError(f'preprocessing: {name} must be {what}in {low:g}..{high:g}, got '
+                                      f'{_shown(getattr(self, name))}')
+        if len(self.crop) != 2 or not all(type(side) is int and 1 <= side <= MOST_SIDE for side in self.crop):
+            raise ConfigError(f'preprocessing: crop must be (height, width), both at least 1 and at most {MOST_SIDE}, '
+                              f'got {_shown(self.crop)}')
+        if type(self.resize) is not int or not 0 <= self.resize <= MOST_SIDE:
+            raise ConfigError(f'preprocessing: resize must be a whole number in 0..{MOST_SIDE}, got '
+                              f'{_shown(self.resize)}')
         if self.resize and self.resize < max(self.crop):
             raise ConfigError(f'preprocessing: resize ({self.resize}) must be at least the crop {self.crop}, or 0')
 

@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 
 from .architectures import check_architecture, torchvision_models
 from .errors import BundleError, ConfigError
+from .printable import printable
 
 
 def is_weights_name(weights: Union[str, Path]) -> bool:
@@ -28,8 +29,8 @@ def torchvision_weights(name: str, entry: str = 'DEFAULT') -> Any:
         entries = models.get_model_weights(name)
     except ValueError as error:
         raise ConfigError(f'torchvision has no weights for {name}; give a file instead') from error
-    if not hasattr(entries, entry):
-        raise ConfigError(f'torchvision has no weights {entry} for {name}; there are DEFAULT, '
+    if entry != 'DEFAULT' and entry not in entries.__members__:
+        raise ConfigError(f'torchvision has no weights {printable(entry, 60)} for {name}; there are DEFAULT, '
                           f'{", ".join(e.name for e in entries)}')
     return getattr(entries, entry)
 

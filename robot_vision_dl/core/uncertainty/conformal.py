@@ -16,6 +16,7 @@ from typing import Optional, Sequence, Tuple
 import numpy as np
 
 from ..errors import BundleError, ConfigError
+from ..printable import printable
 
 CONFORMAL_METHODS = ('lac', 'per_class', 'aps', 'raps')
 _PENALTIES = (0.0, 0.001, 0.01, 0.1, 0.2, 0.5)  # those that the authors of RAPS try, and none
@@ -113,7 +114,8 @@ class Conformal:
 
     def __post_init__(self):
         if self.method not in CONFORMAL_METHODS:
-            raise BundleError(f'conformal: no method {self.method!r}; there are {", ".join(CONFORMAL_METHODS)}')
+            raise BundleError(f'conformal: no method {printable(repr(self.method), 60)}; there are '
+                              f'{", ".join(CONFORMAL_METHODS)}')
         if not 0 < self.alpha < 1 or not self.thresholds or (self.method != 'per_class' and len(self.thresholds) != 1):
             raise BundleError(f'conformal ({self.method}): needs alpha in (0, 1) and one threshold, or one a class for '
                               f'per_class; got {self.alpha!r} and {len(self.thresholds)} threshold(s)')

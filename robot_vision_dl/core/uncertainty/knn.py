@@ -5,8 +5,10 @@ import numpy as np
 import torch
 from torch.nn.functional import normalize
 
-from ..errors import RobotVisionError
+from ..errors import BundleError, RobotVisionError
 from .score import LinearHead, OodScore, on_host
+
+_MOST_LENGTH = 1.01  # of a feature of length 1, with the rounding of float32
 
 
 class KNearestNeighbours(OodScore):
@@ -24,6 +26,10 @@ class KNearestNeighbours(OodScore):
         self.register_buffer('bank', torch.empty(0, 0) if bank is None else bank)
         self.register_buffer('k', torch.tensor(0) if k is None else k)
         self._k = int(self.k)
+        if bank is not None and not 1 <= self._k <= len(bank):
+            raise BundleError(f'knn: k must be in 1..{len(bank)}, the rows of the bank, got {self._k}')
+        if bank is not None and not float(bank.norm(dim=-1).max()) <= _MOST_LENGTH:
+            raise BundleError('knn: the rows of the bank must have the length 1')
         # In this order a row times it takes half the time.
         self.register_buffer('_bank_t', self.bank.T.contiguous(), persistent=False)
 

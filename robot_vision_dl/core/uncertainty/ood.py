@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from ..errors import BundleError, ConfigError
+from ..printable import printable
 from ..types import OodResult
 from .energy import Energy
 from .knn import KNearestNeighbours
@@ -37,7 +38,7 @@ def ood_method(name: str) -> Type[OodScore]:
         ConfigError: there is no such score.
     """
     if name not in OOD_METHODS:
-        raise ConfigError(f'no OOD method {name!r}; there are {", ".join(sorted(OOD_METHODS))}')
+        raise ConfigError(f'no OOD method {printable(repr(name), 60)}; there are {", ".join(sorted(OOD_METHODS))}')
     return OOD_METHODS[name]
 
 
@@ -91,7 +92,7 @@ class OodCalibration:
         names = stored_names(score_class())
         if names != set(self.tensors):
             raise BundleError(f'OOD calibration: {self.method} needs the tensors {sorted(names)}, got '
-                              f'{sorted(self.tensors)}; `robot-vision calibrate` makes them anew')
+                              f'{printable(sorted(self.tensors))}; `robot-vision calibrate` makes them anew')
         return score_class(**self.tensors).eval()
 
     @classmethod
