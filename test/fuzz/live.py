@@ -5,6 +5,7 @@ messages a good picture is sent until it is decided, which only a node that runs
 the hundred are sent again one by one to a fresh node, and the message that it ends on is kept.
 """
 import os
+import re
 import tempfile
 import time
 from pathlib import Path
@@ -82,7 +83,7 @@ class _Session:
         for array in self.diagnostics:
             for status in array.status:
                 for kind in _TYPES:
-                    if kind in status.name and status.name.endswith('cam'):
+                    if kind in re.split('[^A-Za-z]+', status.name) and status.name.endswith('cam'):
                         found[kind] = {item.key: item.value for item in status.values}
         return found
 
@@ -130,10 +131,14 @@ def run_live(seed: int, count: int, minutes: Optional[float], say: Callable[[str
             while time.monotonic() < deadline:
                 session.listen(.1)
             for kind, account in session.accounts().items():
-                for key, value in account.items():
-                    if value.isdigit() and int(value) and (key in ('received', 'decided', 'unexplained')
-                                                           or key.startswith('dropped')):
-                        result.outcomes[f'{kind} {key}'] += int(value)
+                counts = {key: int(value) for key, value in account.items() if value.isdigit()}
+                unexplained = counts['received'] - counts['decided'] - counts.get('dropped', 0)
+                if unexplained:
+                    result.failures[count] = Failure('accepted', f'{kind}: {unexplained} frames without an account')
+                result.outcomes['accepted'] += counts['decided']
+                for key, number in counts.items():
+                    if number and key.startswith('dropped_'):
+                        result.outcomes[f'refused: {key[8:]}'] += number
         finally:
             session.close()
     result.seconds = time.monotonic() - begin
