@@ -1,8 +1,9 @@
 """Publish the messages of bags on ROS 2 topics at their recorded pace, as the bytes that were recorded."""
-import importlib
+import importlib.util
 import itertools
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 import rclpy
@@ -291,6 +292,11 @@ def _message_class(msgtype: str) -> Optional[type]:
     """The installed Python class of ``package/msg/Type``, or None."""
     package, _, name = msgtype.partition('/msg/')
     if not name.isidentifier() or not package.isidentifier():
+        return None
+    # A bag may name any package: one without messages is not imported, for that would run it.
+    spec = importlib.util.find_spec(package)
+    folders = (spec.submodule_search_locations if spec else None) or ()
+    if not any(Path(folder, 'msg', '__init__.py').is_file() for folder in folders):
         return None
     try:
         return getattr(importlib.import_module(f'{package}.msg'), name, None)
