@@ -8,7 +8,8 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 SOURCES = sorted((REPOSITORY / 'robot_vision_dl').rglob('*.py')) + sorted((REPOSITORY / 'launch').glob('*.py'))
 UNSAFE_CALLS = {
     'eval': 'runs text', 'exec': 'runs text', 'compile': 'makes code of text', '__import__': 'imports by name',
-    'os.system': 'a shell', 'os.popen': 'a shell',
+    'os.system': 'a shell',
+    'os.popen': 'a shell',
     'subprocess.getoutput': 'a shell',
     'subprocess.getstatusoutput': 'a shell',
     'pickle.load': 'runs what the file says', 'pickle.loads': 'runs what the bytes say', 'pickle.Unpickler': 'the same',
@@ -17,7 +18,8 @@ UNSAFE_CALLS = {
     'yaml.load_all': 'builds objects', 'tempfile.mktemp': 'a name that another may take first',
     'extractall': 'writes where the archive says', 'torch.jit.load': 'runs what the file says',
     'torch.hub.load': 'fetches and runs code'}
-NEEDED = {'torch.load': ('weights_only', True), 'np.load': ('allow_pickle', False), 'numpy.load': ('allow_pickle', False)}
+NEEDED = {'torch.load': ('weights_only', True),
+          'np.load': ('allow_pickle', False), 'numpy.load': ('allow_pickle', False)}
 
 
 def objections(source: str) -> list:
