@@ -107,9 +107,8 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
 
 def _probabilities(shown: np.ndarray, fit_z: np.ndarray, fit_y: np.ndarray, z: np.ndarray, y: np.ndarray
                    ) -> Dict[str, Dict[str, float]]:
-    from ..core.uncertainty.calibrate import (
-        FITS, brier, calibration_error_floor, expected_calibration_error, softmax,
-    )
+    from ..core.uncertainty.calibrate import brier, calibration_error_floor, expected_calibration_error
+    from ..core.uncertainty.scaling import FITS, softmax
     from ..evaluation.metrics import negative_log_likelihood
     all_of = {'plain softmax': softmax(z, 1.0),
               **{f'{name} scaling, fitted here': fit(fit_z, fit_y)(z) for name, fit in FITS.items()},

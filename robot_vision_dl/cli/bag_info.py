@@ -4,6 +4,8 @@ import json
 from datetime import datetime, timezone
 from typing import Any, Dict, List, Sequence
 
+from ..core.types import UNKNOWN
+
 HELP = 'show topics, types, counts, rates, encodings, sizes, label coverage and damage'
 EXAMPLES = """examples:
   robot-vision bag info recording/
@@ -94,6 +96,9 @@ def _print(report: Dict[str, Any]) -> None:
         counts = ', '.join(f'{label} {count}' for label, count in item['labels'].items()) or 'none'
         print(f'  labels of {item["topic"]}: {counts}; without: {item["gaps"]} gaps, {item["conflicts"]} conflicts, '
               f'{item["ignored"]} ignored of {item["frames"]} frames')
+        if item['labels'].get(UNKNOWN):
+            print(f'    {item["labels"][UNKNOWN]} frames are labelled {UNKNOWN}: of no class; training and calibration '
+                  'do not learn from them, they choose and judge the score of foreignness')
         if item['hint']:
             print(f'    hint: {item["hint"]}')
     for note in report['notes']:

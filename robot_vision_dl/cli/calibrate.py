@@ -11,11 +11,12 @@ from ..core.bundle import Bundle, load_bundle
 from ..core.bundle_format import CARD_FOLDER, DESCRIPTION, MODEL
 from ..core.bundle_writer import save_bundle
 from ..core.errors import BundleError
-from ..core.fusion_fit import LEAST_FRAMES, fit_fusion
+from ..core.fusion_fit import LEAST_FRAMES, keep_fusion
 from ..core.model_card import render_card
 from ..core.uncertainty.calibrate import AUTO, SCALINGS, Calibration, calibrate
 from ..core.uncertainty.conformal import CONFORMAL_METHODS
 from ..core.uncertainty.ood import OOD_METHODS
+from ..core.uncertainty.reach import smallest_rate, trust_limits
 from ..core.uncertainty.score import linear_head
 from ..core.user_path import user_path
 from ..core.whole_files import check_writable
@@ -79,12 +80,14 @@ def run(args: argparse.Namespace) -> int:
         notes = notes.replace('## Test\n', f'## Test\n\n{CALIBRATED_AGAIN}\n', 1)
     card = render_card(bundle.name if not args.into else target.name, network.architecture, bundle.class_names,
                        bundle.preprocessing, found, provenance, notes)
-    save_bundle(
+    written = save_bundle(
         target, network, bundle.class_names, bundle.preprocessing, name=None if args.into else bundle.name,
         calibration=found, abstain_cost=bundle.abstain_cost, metrics=metrics, provenance=provenance, card=card,
         card_files=own_card_files(bundle.folder),
         half=_is_half(bundle), overwrite=not args.into)
     print(report(found, outputs))
+    for limit in trust_limits(written):
+        print(f'warning: {limit.sentence}')
     print(f'bundle: {target}')
     return 0
 
@@ -130,17 +133,21 @@ def calibrate_bundle(bundle: Bundle, args: argparse.Namespace) -> Tuple[Labelled
         scaling=args.scaling, faulty=faulty_outputs(bundle, **where))
     fusion = None
     streams = outputs.streams(found.probabilities(outputs.logits, outputs.features))
-    if sum(len(stream.labels) for stream in streams) >= LEAST_FRAMES:  # else only pictures: the fallbacks stay
-        fusion = fit_fusion(streams)
-    return outputs, replace(found, device=device, precision=precision, fusion=fusion)
+    notes = found.notes
+    if sum(len(stream.labels) for stream in streams if len(stream.labels) > 1) >= LEAST_FRAMES:
+        kept = keep_fusion(streams)
+        fusion, notes = kept.times, (*notes, *filter(None, [kept.note]))
+    elif streams:
+        notes = (*notes, f'the general times of the fusion stay: {LEAST_FRAMES} labelled frames of recordings are '
+                 'needed for times of their own')
+    return outputs, replace(found, device=device, precision=precision, fusion=fusion, notes=notes)
 
 
 def report(found: Calibration, outputs: LabelledOutputs) -> str:
     """What was fitted, for people."""
     m = found.metrics
     lines = [
-        f'{len(outputs.known)} frames, at {found.precision} on {found.device}; each half judged by what was fitted on '
-        'the other:',
+        f'{len(outputs.known)} frames, at {found.precision} on {found.device}, judged by cross-validation:',
         f'  NLL {m["nll_plain"]:.4f} -> {m["nll"]:.4f}, Brier {m["brier_plain"]:.4f} -> {m["brier"]:.4f}, ECE '
         f'{m["ece_plain"]:.4f} -> {m["ece"]:.4f} (floor {m["ece_floor"]:.4f}), accuracy {m["top1"]:.4f}',
         f'  {"vector scaling" if found.vector is not None else f"temperature {found.temperature:.4f}"} (held-out NLL: '
@@ -154,11 +161,20 @@ def report(found: Calibration, outputs: LabelledOutputs) -> str:
         lines.append('  Laplace: left out, the head is not linear')
     if found.ood is not None:
         lines.append(f'  OOD score: {found.ood_reason or found.ood.method}')
-        lines += [f'    {group}: AUROC {value:.4f}, called unknown {m["unknown_rate"][group]:.4f} (pictures that did '
-                  'not choose it)' for group, value in m.get('ood_auroc', {}).items()]
+        lines += [f'    {group}: AUROC {value:.4f}, called unknown {m["unknown_rate"][group]:.4f} '
+                  f'({m["foreign_pictures"][group]} pictures that did not choose it)'
+                  for group, value in m.get('ood_auroc', {}).items()]
+        n = len(found.ood.scores)
+        lines.append(f'    unknown at false_unknown_rate {m["unknown_rate_at"]:.4g}; the smallest that {n} calibration '
+                     f'pictures reach is 1/{n + 1} = {smallest_rate(n):.4f}')
     if found.fusion is not None:
         lines.append(f'  fusion: correlation time {found.fusion.correlation_time_s:g} s, change time '
                      f'{found.fusion.change_time_s:g} s')
+    lines += [f'  note: {note}' for note in found.notes]
+    strange = len(outputs.labels) - len(outputs.known)
+    if strange:
+        use = 'half of them chose the score of foreignness, half judge it' if strange > 1 and found.ood else 'not used'
+        lines.append(f'  {strange} more are labelled unknown: {use}')
     return '\n'.join(lines)
 
 

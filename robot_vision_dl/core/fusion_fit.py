@@ -1,6 +1,6 @@
 """Time constants of the fusion from labelled recordings."""
 from dataclasses import dataclass, replace
-from typing import Callable, List, Optional, Sequence, Tuple
+from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -13,6 +13,8 @@ LEAST_FRAMES = 20
 LEAST_CHANGES = 10
 _GRID_S = (0.0, 0.05, 0.15, 0.4, 0.8, 1.5, 3.0, 6.0, 12.0, 25.0, 60.0)
 _CHANGE_RANGE_S = (0.05, 3600.0)
+_LOG_TIME_SPREAD = 1.5  # of the prior: a factor of 4.5 costs half a nat, over all frames together
+_MOST_GROUPS = 5
 
 
 @dataclass(frozen=True)
@@ -39,15 +41,16 @@ def fused(stream: Stream, config: FusionConfig, times: Optional[FusionTimes] = N
 def change_time_s(streams: Sequence[Stream], reset_gap_s: float = 1.0) -> float:
     """Mean time between changes of the class: time that was watched over changes seen; gaps are not watched.
 
-    Where nothing changed, one change is assumed, so that it is not taken to be impossible.
+    One change in the time that is usual is added to what was seen, so that a few frames do not say much, and what was
+    never seen is not taken to be impossible.
     """
-    watched, changes = 0.0, 0
+    watched, changes = FALLBACK_TIMES.change_time_s, 1
     for stream in streams:
         steps = np.diff(stream.times_ns) * 1e-9
         near = (steps >= 0) & (steps <= reset_gap_s)
         watched += float(steps[near].sum())
         changes += int((np.diff(stream.labels)[near] != 0).sum())
-    return float(np.clip(watched / max(changes, 1), *_CHANGE_RANGE_S))
+    return float(np.clip(watched / changes, *_CHANGE_RANGE_S))
 
 
 def fit_change_evidence(streams: Sequence[Stream], reset_gap_s: float = 1.0) -> Optional[Tuple[float, float]]:
@@ -104,7 +107,7 @@ def fit_fusion(streams: Sequence[Stream], config: Optional[FusionConfig] = None)
 
     The change time is counted. The correlation time is the one under which the fused posterior gives the labels the
     largest likelihood, over all frames: what fusing is to be good at. It is found on a grid and then between its
-    neighbours by golden section.
+    neighbours by golden section. Both have a prior at the general times, worth a few frames.
 
     Raises:
         RobotVisionError: there are too few frames in a row.
@@ -114,6 +117,7 @@ def fit_fusion(streams: Sequence[Stream], config: Optional[FusionConfig] = None)
         raise RobotVisionError(f'fitting the fusion needs recordings with {LEAST_FRAMES} labelled frames at least, got '
                                f'{sum(len(stream.labels) for stream in streams)}')
     base = config or FusionConfig()
+    frames = sum(len(stream.labels) for stream in streams)
     change = change_time_s(streams, base.reset_gap_s)
     found = []
     generic = FALLBACK_TIMES.change_offset, FALLBACK_TIMES.change_slope
@@ -123,11 +127,75 @@ def fit_fusion(streams: Sequence[Stream], config: Optional[FusionConfig] = None)
 
         def loss(correlation_s: float, times: FusionTimes = times) -> float:
             settings = replace(base, correlation_time_s=correlation_s, change_time_s=change)
-            return fused_nll(streams, settings, times)
+            return fused_nll(streams, settings, times) + _prior(correlation_s) / frames
         least, best = _minimum(loss)
         found.append((least, times._replace(correlation_time_s=float(f'{best:.3g}'),
                                             change_time_s=float(f'{change:.3g}'))))
     return min(found, key=lambda item: item[0])[1]
+
+
+def _prior(correlation_s: float) -> float:
+    """-ln of the prior of a correlation time: Gaussian in its logarithm around the general one."""
+    floor = 0.05  # below this all times are the same
+    ratio = (correlation_s + floor) / (FALLBACK_TIMES.correlation_time_s + floor)
+    return 0.5 * (np.log(ratio) / _LOG_TIME_SPREAD) ** 2
+
+
+class KeptTimes(NamedTuple):
+    """What :func:`keep_fusion` came to.
+
+    Attributes:
+        times: fitted to all streams; None: the general ones stay.
+        nll, nll_general: of the fused posteriors by cross-validation, with times fitted to the other recordings and
+            with the general ones.
+        note: a sentence where the general ones stay; else empty.
+    """
+
+    times: Optional[FusionTimes]
+    nll: float
+    nll_general: float
+    note: str
+
+
+def keep_fusion(streams: Sequence[Stream], config: Optional[FusionConfig] = None) -> KeptTimes:
+    """Fit the times, and keep them unless other recordings say that the general times are better.
+
+    Each of at most five groups of recordings is judged by what was fitted to the others; of a single recording, each
+    half by the other.
+
+    Raises:
+        RobotVisionError: there are too few frames in a row.
+    """
+    streams = [stream for stream in streams if len(stream.labels) > 1]
+    found = fit_fusion(streams, config)
+    parts = streams if len(streams) > 1 else _halves(streams[0])
+    groups = [parts[number::_MOST_GROUPS] for number in range(min(len(parts), _MOST_GROUPS))]
+    base = config or FusionConfig()
+    own = general = count = 0.0
+    for number, judged in enumerate(groups):
+        others = [stream for other, group in enumerate(groups) if other != number for stream in group]
+        if sum(len(stream.labels) for stream in others) < LEAST_FRAMES:
+            return KeptTimes(None, np.nan, np.nan, 'the general times of the fusion stay: the recordings are too few '
+                             'to see whether their own are better on another')
+        frames = sum(len(stream.labels) for stream in judged)
+        own += frames * _nll(judged, base, fit_fusion(others, config))
+        general += frames * _nll(judged, base, FALLBACK_TIMES)
+        count += frames
+    if own > general:
+        return KeptTimes(None, own / count, general / count, 'the general times of the fusion stay: by '
+                         f'cross-validation over {len(groups)} recordings or parts, times of their own make the '
+                         f'negative log-likelihood of fused frames worse, {general / count:.4f} -> {own / count:.4f}')
+    return KeptTimes(found, own / count, general / count, '')
+
+
+def _nll(streams: Sequence[Stream], base: FusionConfig, times: FusionTimes) -> float:
+    return fused_nll(streams, base.resolved(times.correlation_time_s, times.change_time_s), times)
+
+
+def _halves(stream: Stream) -> List[Stream]:
+    middle = len(stream.labels) // 2
+    return [Stream(stream.times_ns[part], stream.probabilities[part], stream.labels[part])
+            for part in (slice(None, middle), slice(middle, None))]
 
 
 def _minimum(loss: Callable[[float], float]) -> Tuple[float, float]:

@@ -2,8 +2,10 @@
 from typing import Any, Mapping, Optional, Sequence
 
 from .architectures import Architecture
+from .bundle import Bundle
 from .preprocess import Preprocessing
 from .uncertainty.calibrate import Calibration
+from .uncertainty.reach import trust_limits
 
 
 def render_card(name: str, architecture: Architecture, class_names: Sequence[str], preprocessing: Preprocessing,
@@ -27,6 +29,12 @@ def render_card(name: str, architecture: Architecture, class_names: Sequence[str
         lines += ['None: the probabilities are those of the plain softmax, and nothing is called unknown.']
     else:
         lines += _calibration_lines(calibration)
+        cautions = [limit.sentence.partition(': ')[2] for limit in trust_limits(Bundle(
+            name=name, source='', folder=None, identity='', architecture=architecture, class_names=tuple(class_names),
+            preprocessing=preprocessing, temperature=calibration.temperature, conformal=calibration.conformal,
+            ood=calibration.ood, vector=calibration.vector, laplace=calibration.laplace, metrics=calibration.metrics))]
+        if cautions:
+            lines += ['', 'What this calibration cannot promise:', '', *(f'- {text}.' for text in cautions)]
     lines += ['', '## Provenance', '']
     lines += [f'- {key}: {f"`{value}`" if key == "command" else value}' for key, value in provenance.items()]
     return '\n'.join(lines) + '\n'
@@ -58,8 +66,9 @@ def _calibration_lines(calibration: Calibration) -> Sequence[str]:
         if 'ood_auroc' in m:
             lines += ['', 'On foreign pictures that did not choose it: ' + '; '.join(
                 f'{group} AUROC {value:.3f}, called unknown {m["unknown_rate"][group]:.3f}'
-                for group, value in m['ood_auroc'].items()) + ' (at false_unknown_rate 0.01).']
-    lines += ['', f'Measured on {m["pictures"]} labelled pictures, each half judged by what was fitted on the other:',
+                for group, value in m['ood_auroc'].items()) + f' (at false_unknown_rate {m["unknown_rate_at"]:.4g}).']
+    lines += [f'{note[0].upper()}{note[1:]}.' for note in calibration.notes]
+    lines += ['', f'Measured on {m["pictures"]} labelled pictures by cross-validation:',
               '',
               '| | plain softmax | calibrated |', '|---|---|---|',
               f'| negative log-likelihood, nats | {m["nll_plain"]:.4f} | {m["nll"]:.4f} |',

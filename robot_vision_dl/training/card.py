@@ -110,7 +110,7 @@ def _test_lines(tested: Optional[Tested]) -> List[str]:
               f'| the same of perfectly calibrated predictions | {plain.ece_floor:.4f} | {test.ece_floor:.4f} |', '']
     if tested.unknown_rate is not None:
         rate, epsilon = tested.unknown_rate
-        lines += [f'Called unknown though of a known class, at false_unknown_rate {epsilon:g}: {rate:.4f}.', '']
+        lines += [f'Called unknown though of a known class, at false_unknown_rate {epsilon:.4g}: {rate:.4f}.', '']
     if tested.by_track is not None:
         accuracy, count = tested.by_track
         lines += [f'By track (one object before the camera each, {count} of them), called by the mean log-probability '

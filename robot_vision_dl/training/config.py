@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from ..core.config import check_values, option
 from ..core.errors import ConfigError
+from ..core.uncertainty.calibrate import AUTO
 from ..core.uncertainty.ood import OOD_METHODS
 from ..data.augment import AugmentConfig
 from ..data.prepare import DataConfig
@@ -152,7 +153,9 @@ class OutputConfig:
     models: str = option('models', 'folder that the bundle is written to')
     runs: str = option('runs', 'folder of checkpoints and logs')
     half: bool = option(True, 'store weights as float16: half the size; calibrated and tested as stored')
-    ood: str = option('knn', 'score of foreignness', choices=(*sorted(OOD_METHODS), 'none'))
+    ood: str = option(
+        'auto', 'score of foreignness; auto: where frames are labelled unknown, those outside the test part choose it, '
+        'else knn', choices=(AUTO, *sorted(OOD_METHODS), 'none'))
     alpha: float = option(0.1, 'error rate of conformal sets', minimum=0.001, maximum=0.5)
     abstain_cost: float = option(0.5, 'cost of "uncertain" where a wrong label costs 1', minimum=0.0, maximum=1.0)
     baselines: bool = option(True, 'majority class, k-nearest neighbours and linear probe beside the result')

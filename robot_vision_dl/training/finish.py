@@ -10,11 +10,15 @@ import torch
 
 from ..core.bundle import Bundle
 from ..core.bundle_writer import save_bundle
+from ..core.config import DecisionConfig
 from ..core.device import resolve_device
 from ..core.model_card import render_card
 from ..core.network import Network
-from ..core.uncertainty.calibrate import Calibration, calibrate, softmax
+from ..core.types import UNKNOWN
+from ..core.uncertainty.calibrate import AUTO, Calibration, calibrate
 from ..core.uncertainty.ood import ood_method
+from ..core.uncertainty.reach import smallest_rate, trust_limits
+from ..core.uncertainty.scaling import softmax
 from ..core.uncertainty.score import linear_head
 from ..data.split import Part
 from ..evaluation.metrics import judge
@@ -30,7 +34,7 @@ from .provenance import software
 from .start import starting_identity
 
 _REFERENCE = 1000  # training pictures that Laplace and scores are fitted to; kNN keeps them, 2 MB for 512 features
-_UNKNOWN_RATE = 0.01
+_USUAL_SCORE = 'knn'
 
 
 def finish(config: TrainConfig, config_text: str, data: Prepared, network: Network, history: List[EpochRecord],
@@ -47,6 +51,10 @@ def finish(config: TrainConfig, config_text: str, data: Prepared, network: Netwo
     say(f'calibrated on {len(held_out.targets)} frames: temperature {calibration.temperature:.3f}, NLL '
         f'{calibration.metrics["nll_plain"]:.4f} -> {calibration.metrics["nll"]:.4f}'
         + (f'; Laplace {calibration.metrics["nll_laplace"]:.4f}' if calibration.laplace is not None else ''))
+    for note in calibration.notes:
+        say(f'note: {note}')
+    if 'unknown' in calibration.metrics.get('ood_auroc', {}):
+        say(describe_unknown(calibration))
     tested = None
     if len(data.indices[Part.TEST]):
         tested = _test(config, data, calibration, outputs(trained, data.indices[Part.TEST]), folder)
@@ -60,15 +68,26 @@ def finish(config: TrainConfig, config_text: str, data: Prepared, network: Netwo
                        card_notes(found))
     files = {**card_files(found), 'train.yaml': config_text.encode(), 'settings.yaml': as_file(config).encode(),
              'split.json': (folder / 'split.json').read_bytes()}
-    return save_bundle(
+    bundle = save_bundle(
         target, trained, data.class_names, data.preprocessing, name=config.name, calibration=calibration,
         abstain_cost=config.output.abstain_cost, metrics=metrics, provenance=provenance, card=card, card_files=files,
         half=config.output.half, overwrite=True)
+    for limit in trust_limits(bundle):
+        say(f'warning: {limit.sentence}')
+    return bundle
 
 
 def settings_hash(config: TrainConfig) -> str:
     """SHA-256 of all settings, as they are kept with the bundle."""
     return hashlib.sha256(as_file(config).encode()).hexdigest()
+
+
+def describe_unknown(calibration: Calibration) -> str:
+    """What became of the frames labelled unknown that did not choose the score."""
+    m = calibration.metrics
+    return (f'frames labelled unknown: {calibration.ood_reason or calibration.ood.method}; of '
+            f'{m["foreign_pictures"]["unknown"]} that did not choose it {m["unknown_rate"]["unknown"]:.3f} are called '
+            f'unknown at false_unknown_rate {m["unknown_rate_at"]:.4g}')
 
 
 def describe_test(tested: Tested) -> str:
@@ -111,14 +130,22 @@ def _as_stored(network: Network, data: Prepared, half: bool) -> Network:
 
 def _calibrate(config: TrainConfig, trained: Network, held_out: Outputs, data: Prepared,
                outputs: Callable[[Network, np.ndarray], Outputs]) -> Calibration:
+    strange = _spread(np.sort(np.concatenate(
+        [data.strange[part] for part in (Part.TRAIN, Part.EARLY_STOP, Part.CALIBRATION)])), _REFERENCE)
+    foreign = None
+    if len(strange) > 1:  # one half chooses, the other is reported on
+        seen = outputs(trained, strange)
+        foreign = {UNKNOWN: (seen.logits, seen.features)}
     ood = None if config.output.ood == 'none' else config.output.ood
+    if ood == AUTO and foreign is None:
+        ood = _USUAL_SCORE
     head = linear_head(trained.head)
     reference: Optional[Tuple[np.ndarray, ...]] = None
-    if head is not None or (ood is not None and ood_method(ood).fitted):
+    if head is not None or ood == AUTO or (ood is not None and ood_method(ood).fitted):
         seen = outputs(trained, _spread(data.indices[Part.TRAIN], _REFERENCE))
         reference = seen.logits, seen.features, seen.targets
     return calibrate(held_out.logits, held_out.features, held_out.targets, ood=ood, alpha=config.output.alpha,
-                     seed=config.run.seed, reference=reference, head=head)
+                     seed=config.run.seed, reference=reference, head=head, foreign=foreign)
 
 
 def _spread(indices: np.ndarray, most: int) -> np.ndarray:
@@ -133,7 +160,8 @@ def _unknown_rate(calibration: Calibration, outputs: Outputs) -> Optional[Tuple[
         return None
     with torch.inference_mode():
         scores = calibration.ood.build_score()(torch.from_numpy(outputs.logits), torch.from_numpy(outputs.features))
-    return float(np.mean(calibration.ood.p_value(scores) < _UNKNOWN_RATE)), _UNKNOWN_RATE
+    rate = max(DecisionConfig().false_unknown_rate, smallest_rate(len(calibration.ood.scores)))
+    return float(np.mean(calibration.ood.p_value(scores) <= rate)), rate
 
 
 def _baselines(config: TrainConfig, data: Prepared, folder: Path) -> Dict[str, float]:

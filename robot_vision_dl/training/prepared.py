@@ -18,7 +18,9 @@ from ..data.leakage import Leakage, leakage
 from ..data.prepare import class_names_of, prepare
 from ..data.split import Part, Split, folds, load_or_make_split, write_split
 from ..data.statistics import ClassBalance, class_balance, mean_and_std
+from .calibration_check import check_calibration, describe_strange
 from .config import TrainConfig
+from .inference import targets_of
 from .start import starting_identity, starting_preprocessing
 
 SPLIT = 'split.json'
@@ -35,6 +37,7 @@ class Prepared:
         preprocessing: what the network expects, mean and standard deviation included.
         balance: training frames and weight of each class.
         indices: frames of each part that are of a class.
+        strange: those of each part that are labelled ``unknown``: of no class.
     """
 
     store: FrameStore
@@ -44,6 +47,7 @@ class Prepared:
     preprocessing: Preprocessing
     balance: ClassBalance
     indices: Dict[Part, np.ndarray]
+    strange: Dict[Part, np.ndarray]
 
 
 def prepare_data(config: TrainConfig, folder: Path, fold: Optional[Tuple[int, int]] = None, say: Say = print,
@@ -73,13 +77,19 @@ def prepare_data(config: TrainConfig, folder: Path, fold: Optional[Tuple[int, in
     balance = class_balance(targets, class_names,
                             'none' if config.loss.balance == 'none' else config.loss.weighting)
     say(str(balance))
+    strange = {part: np.setdiff1d(split.indices(part), indices[part]) for part in Part}
+    if any(len(part) for part in strange.values()):
+        say(describe_strange(strange))
     _check_parts(balance, indices, class_names, store)
+    for caution in check_calibration(targets_of(store, indices[Part.CALIBRATION], class_names), class_names,
+                                     config.output.alpha):
+        say(f'warning: {caution}')
     if config.input.normalise == 'data' or not config.network.pretrained:
         mean, std = mean_and_std(store, indices[Part.TRAIN], preprocessing)
         preprocessing = replace(preprocessing, mean=tuple(round(value, 4) for value in mean),
                                 std=tuple(round(value, 4) for value in std))
         say(f'mean {preprocessing.mean}, standard deviation {preprocessing.std} of the training pictures')
-    return Prepared(store, split, found, class_names, preprocessing, balance, indices)
+    return Prepared(store, split, found, class_names, preprocessing, balance, indices, strange)
 
 
 def fingerprint_of(config: TrainConfig, data: Prepared) -> str:

@@ -80,7 +80,7 @@ def test_calibrates_by_pictures(made, capsys):
         assert torch.equal(one, other)
 
 
-def test_calibrates_in_place_by_bags_with_times(made, tmp_path):
+def test_calibrates_in_place_by_bags_with_times(made, tmp_path, capsys):
     bag, model = tmp_path / 'bags', tmp_path / 'model'
     shutil.copytree(made / 'model', model)
     assert main(['bag', 'synth', str(made / 'day1'), '--out', str(bag), '--recordings', '2', '--tracks-per-recording',
@@ -88,8 +88,12 @@ def test_calibrates_in_place_by_bags_with_times(made, tmp_path):
     assert main(['calibrate', str(model), str(bag), '--every', '0', '--ood', 'energy', '--precision', 'bfloat16']) == 0
     bundle = load_bundle(model)
     assert bundle.precision == 'bfloat16'
-    assert 0 <= bundle.fusion.correlation_time_s <= 40
-    assert 1.0 <= bundle.fusion.change_time_s <= 3.0  # a second a track, the class the same for a third of them
+    said = capsys.readouterr().out
+    if bundle.fusion is None:  # times fitted to one of the two recordings may be bad for the other
+        assert 'the general times of the fusion stay: by cross-validation over 2 recordings' in said
+    else:
+        assert 0 <= bundle.fusion.correlation_time_s <= 40
+        assert 1.0 <= bundle.fusion.change_time_s <= 3.0  # a second a track, the class the same for a third of them
     assert bundle.name == 'model'
 
 

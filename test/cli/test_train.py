@@ -18,7 +18,7 @@ pytest.importorskip('lightning', reason='training is an extra: pip install .[tra
 
 @pytest.fixture(scope='module')
 def pictures(tmp_path_factory) -> Path:
-    return picture_folders(tmp_path_factory.mktemp('pictures'), recordings=4, each=3)
+    return picture_folders(tmp_path_factory.mktemp('pictures'), recordings=4, each=7)
 
 
 def refused(work: Path, text: str, capsys, *options: str) -> str:
@@ -87,7 +87,7 @@ def test_labels_that_contradict_the_pictures_fail_the_sanity_check(tmp_path, cap
         for label in ('a', 'b'):
             folder = tmp_path / f'recording_{number}' / label
             folder.mkdir(parents=True)
-            for k in range(8):
+            for k in range(12):
                 cv2.imwrite(str(folder / f'{k}.png'), picture)
     line = refused(tmp_path, config_text(tmp_path, tmp_path), capsys)
     assert 'sanity check' in line and 'could not be learned by heart' in line
@@ -104,3 +104,12 @@ def test_unknown_layer_and_architecture(pictures, tmp_path, capsys):
     text = config_text(pictures, tmp_path, network='{architecture: resnet_18, pretrained: ""}')
     assert "no architecture 'resnet_18'; did you mean" in refused(tmp_path, text, capsys)
     shutil.rmtree(tmp_path / 'runs', ignore_errors=True)
+
+
+def test_too_few_calibration_frames_are_refused_before_the_first_epoch(tmp_path, capsys):
+    pictures = picture_folders(tmp_path / 'few', recordings=4, each=3)
+    line = refused(tmp_path, config_text(pictures, tmp_path), capsys)
+    assert 'calibration needs 20 frames at least, and its part of the split has 9' in line
+    assert 'raise data.split.calibration' in line
+    assert not list((tmp_path / 'runs').rglob('*.ckpt'))
+

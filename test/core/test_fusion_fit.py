@@ -5,7 +5,10 @@ import pytest
 from robot_vision_dl.core.config import FusionConfig
 from robot_vision_dl.core.errors import RobotVisionError
 from robot_vision_dl.core.fusion import change_evidence, dissimilarity
-from robot_vision_dl.core.fusion_fit import Stream, change_time_s, fit_fusion, fused, fused_nll, logistic_line
+from robot_vision_dl.core.fusion import FALLBACK_TIMES
+from robot_vision_dl.core.fusion_fit import (
+    Stream, change_time_s, fit_fusion, fused, fused_nll, keep_fusion, logistic_line,
+)
 from robot_vision_dl.core.uncertainty.calibrate import FusionTimes
 
 SECOND = 1_000_000_000
@@ -52,8 +55,9 @@ def test_what_is_found_is_better_than_its_neighbours_and_the_naive_product():
 def test_changes_are_counted_where_the_camera_was_watching():
     times = np.array([0, 1, 2, 3, 100, 101]) * SECOND // 2
     stream = Stream(times, np.full((6, 2), 0.5), np.array([0, 0, 1, 1, 0, 0]))
-    assert change_time_s([stream]) == pytest.approx(2.0)  # 2 s watched, one change; the gap does not count
-    assert change_time_s([Stream(times, stream.probabilities, np.zeros(6, int))]) == pytest.approx(2.0)
+    # 2 s watched, one change; the gap does not count; and one change in the 5 s that are usual.
+    assert change_time_s([stream]) == pytest.approx(3.5)
+    assert change_time_s([Stream(times, stream.probabilities, np.zeros(6, int))]) == pytest.approx(7.0)
 
 
 def test_fused_is_the_filter():
@@ -119,3 +123,24 @@ def test_switching_filter_relabels_with_the_classes_and_sums_to_one():
 def test_too_few_frames_are_refused():
     with pytest.raises(RobotVisionError, match='20 labelled frames at least, got 10'):
         fit_fusion([simulated(0.3, seconds=1)])
+
+
+def test_times_of_their_own_are_kept_where_another_recording_says_that_they_are_better():
+    kept = keep_fusion([simulated(0.1, change_s=2.0, seconds=60, seed=seed) for seed in range(3)])
+    assert kept.times is not None and not kept.note
+    assert kept.nll < kept.nll_general
+    assert kept.times.correlation_time_s < 1
+
+
+def test_the_general_times_stay_where_few_frames_would_be_taken_too_seriously():
+    """Of 20 random small sets of short recordings none gets times that are worse by cross-validation."""
+    stayed = 0
+    for seed in range(20):
+        kept = keep_fusion([simulated((0.0, 0.3, 3.0)[seed % 3], change_s=3.0, seconds=2, rate=8, seed=10 * seed + i)
+                            for i in range(3)])
+        assert (kept.times is None) == (not kept.nll <= kept.nll_general) == bool(kept.note)
+        stayed += kept.times is None
+    assert 0 < stayed < 20
+    single = keep_fusion([simulated(0.3, seconds=3, seed=4)])
+    assert single.times is None and 'too few' in single.note
+    assert np.isfinite(fused_nll([simulated(0.3, seconds=3)], FusionConfig(), FALLBACK_TIMES))

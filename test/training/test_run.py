@@ -93,6 +93,27 @@ def test_test_figures_are_those_of_the_bundle_that_was_written(unbroken, picture
     assert np.mean(right) == pytest.approx(bundle.metrics['test']['accuracy'], abs=1e-4)
 
 
+def test_frames_labelled_unknown_choose_the_score_and_are_told_of(tmp_path):
+    pictures = picture_folders(tmp_path / 'pictures', unknown=4)
+    text = config_text(pictures, tmp_path, output=f'{{runs: "{tmp_path}/runs", models: "{tmp_path}/models"}}')
+    said = finished(command(tmp_path, text))
+    assert '24 frames are labelled unknown: the network does not learn from them' in said
+    bundle = load_bundle(tmp_path / 'models' / 'shapes')
+    assert bundle.class_names == CLASSES
+    figures = bundle.metrics['calibration']
+    assert figures['foreign_pictures']['unknown'] in (9, 10)  # the other half of those outside the test part chose
+    assert set(figures['ood_choice']) > {'knn', 'energy'} and bundle.ood.method in figures['ood_choice']
+    # 30 calibration frames do not reach .01; the rate is that of the smallest p-value.
+    assert figures['unknown_rate_at'] == pytest.approx(1 / 31, abs=1e-6)
+    assert figures['unknown_rate']['unknown'] > 0
+    assert f'called unknown at false_unknown_rate {1 / 31:.4g}' in said
+    for text in ('with 30 calibration frames nothing can be called unknown', '99 are needed'):
+        assert said.index(text) < said.index('epoch   1/8')  # known before, and said again at the end
+    assert 'warning: shapes: nothing can be called unknown at decision.false_unknown_rate 0.01' in said
+    card = (bundle.folder / 'MODEL_CARD.md').read_text()
+    assert 'What this calibration cannot promise' in card and '99 are needed' in card
+
+
 def wait_for(path: Path, process: subprocess.Popen, seconds: float = 120) -> None:
     end = time.monotonic() + seconds
     while not path.exists():

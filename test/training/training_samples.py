@@ -24,8 +24,8 @@ def draw(label: str, rng: np.random.Generator, side: int = 40) -> np.ndarray:
     return np.clip(picture + noise, 0, 255).astype(np.uint8)
 
 
-def picture_folders(root: Path, recordings: int = 6, each: int = 10, seed: int = 0) -> Path:
-    """``root/recording_<n>/<class>/<k>.png``."""
+def picture_folders(root: Path, recordings: int = 6, each: int = 10, seed: int = 0, unknown: int = 0) -> Path:
+    """``root/recording_<n>/<class>/<k>.png``, and so many of no class in ``unknown/``: stripes."""
     rng = np.random.default_rng(seed)
     for number in range(recordings):
         for label in CLASSES:
@@ -33,6 +33,12 @@ def picture_folders(root: Path, recordings: int = 6, each: int = 10, seed: int =
             folder.mkdir(parents=True)
             for k in range(each):
                 cv2.imwrite(str(folder / f'{k:03d}.png'), draw(label, rng))
+        for k in range(unknown):
+            folder = root / f'recording_{number}' / 'unknown'
+            folder.mkdir(parents=True, exist_ok=True)
+            stripes = np.uint8(127 + 120 * np.sin(np.arange(40) * rng.uniform(0.5, 2)))[:, None, None]
+            noisy = np.broadcast_to(stripes, (40, 40, 3)) + rng.normal(0, 12, (40, 40, 3))
+            cv2.imwrite(str(folder / f'{k:03d}.png'), np.clip(noisy, 0, 255).astype(np.uint8))
     return root
 
 

@@ -5,16 +5,23 @@ from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Tuple
 import numpy as np
 import torch
 
+from ..config import DecisionConfig
 from ..errors import ConfigError, RobotVisionError
 from .conformal import Conformal, coverage_and_size, fit_conformal
-from .laplace import Laplace, choose_tau, fit_factors, mean_probabilities
+from .laplace import (
+    Laplace, fit_factors, log_likelihoods_by_tau, log_prior_of_taus, mean_probabilities, with_tau,
+)
 from .ood import OodCalibration, ood_method
 from .ood_choice import OodChoice, Pictures, auroc, choose_ood, split_groups
+from .reach import MIN_PICTURES, smallest_rate
+from .scaling import (
+    Fit, choose_scaling, cross_fitted, folds, is_clear, log_likelihoods, softmax, temperature_fit, vector_scaled,
+)
 from .score import LinearHead
-from .temperature import calibrated_softmax, fit_temperature, negative_log_likelihood
-from .vector import VectorScaling, fit_vector_scaling
+from .temperature import negative_log_likelihood
+from .vector import VectorScaling
 
-MIN_PICTURES = 20
+MOST_CLASSES_COUNTED = 100  # of more, the counts of each are not kept
 AUTO = 'auto'
 SCALINGS = ('temperature', 'vector', AUTO)
 
@@ -48,6 +55,7 @@ class Calibration:
         ood_reason: why this score, a sentence; empty if it was asked for.
         precision, device: arithmetic and kind of device (cpu, cuda) that the logits come from.
         fusion: time constants, where the pictures are frames of recordings.
+        notes: what was left out and why, a sentence each.
     """
 
     temperature: float
@@ -60,6 +68,7 @@ class Calibration:
     precision: str = 'float32'
     device: str = 'cpu'
     fusion: Optional[FusionTimes] = None
+    notes: Tuple[str, ...] = ()
 
     def probabilities(self, logits: np.ndarray, features: np.ndarray) -> np.ndarray:
         """What the pipeline publishes for float32 logits (n, C) and features (n, F), shape (n, C)."""
@@ -70,7 +79,8 @@ def calibrate(logits: np.ndarray, features: np.ndarray, labels: np.ndarray, *, o
               alpha: float = 0.1, seed: int = 0, reference: Optional[Tuple[np.ndarray, ...]] = None,
               head: Optional[LinearHead] = None, foreign: Optional[Mapping[str, Tuple[np.ndarray, np.ndarray]]] = None,
               conformal: str = 'lac', scaling: str = 'temperature',
-              faulty: Optional[Mapping[str, Tuple[np.ndarray, np.ndarray]]] = None) -> Calibration:
+              faulty: Optional[Mapping[str, Tuple[np.ndarray, np.ndarray]]] = None, least: int = MIN_PICTURES
+              ) -> Calibration:
     """Fit the scaling of the logits, the last layer's posterior, conformal sets and a score of foreignness.
 
     The one number T is fitted on all pictures, and so is the quantile after it: the pictures are used twice, for one
@@ -90,17 +100,14 @@ def calibrate(logits: np.ndarray, features: np.ndarray, labels: np.ndarray, *, o
         conformal: a method of ``CONFORMAL_METHODS``.
         scaling: ``vector`` fits a weight and an offset a class; ``auto`` does so where that is clearly better on
             pictures it was not fitted on.
+        least: fewer pictures are refused.
     """
-    if len(labels) < MIN_PICTURES:
-        raise RobotVisionError(f'calibration needs {MIN_PICTURES} pictures at least, got {len(labels)}')
+    if len(labels) < least:
+        raise RobotVisionError(f'calibration needs {least} pictures at least, got {len(labels)}')
     if scaling not in SCALINGS:
         raise ConfigError(f'scaling must be one of {", ".join(SCALINGS)}, got {scaling!r}')
-    temperature = fit_temperature(logits, labels)
-    judged_by = {name: cross_fitted(logits, labels, one, seed) for name, one in FITS.items()}
-    if scaling == AUTO:
-        scaling = 'vector' if clearly_better(judged_by['vector'], judged_by['temperature'], labels) else 'temperature'
-    fit = FITS[scaling]
-    vector = fit_vector_scaling(logits, labels, temperature) if fit is FITS['vector'] else None
+    scaled = choose_scaling(logits, labels, scaling, seed)
+    temperature, vector, fit = scaled.temperature, scaled.vector, scaled.fit
     known = Pictures.of(logits, features, labels)
     first, second = halves(len(labels), seed)
     if reference is None:
@@ -110,9 +117,9 @@ def calibrate(logits: np.ndarray, features: np.ndarray, labels: np.ndarray, *, o
         if fitted.labels is None:
             fitted = replace(fitted, labels=fitted.logits.argmax(-1))
     metrics = cross_fitted_metrics(logits, labels, alpha, seed, fit, conformal)
-    rows = np.arange(len(labels))
-    metrics['nll_by_scaling'] = {name: round(float(-np.log(np.maximum(p[rows, labels], 1e-30)).mean()), 4)
-                                 for name, p in judged_by.items()}
+    metrics['nll_by_scaling'] = {name: round(-float(one.mean()), 4) for name, one in scaled.log_likelihood.items()}
+    if logits.shape[1] <= MOST_CLASSES_COUNTED:
+        metrics['pictures_by_class'] = np.bincount(labels, minlength=logits.shape[1]).tolist()
     laplace = None
     if head is not None:
         laplace, found = _fit_laplace(fitted, held_out, fit, seed)
@@ -123,42 +130,15 @@ def calibrate(logits: np.ndarray, features: np.ndarray, labels: np.ndarray, *, o
     if ood is not None:
         detector, reason, found = _fit_ood(ood, known, fitted, held_out, (foreign or {}, faulty or {}), head, seed)
         metrics.update(found)
-    return Calibration(temperature, sets, detector, metrics, vector, laplace, reason)
-
-
-def temperature_fit(logits: np.ndarray, labels: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """Fitted to these; gives probabilities (m, C) of logits (m, C)."""
-    temperature = fit_temperature(logits, labels)
-    return lambda z: softmax(z, temperature)
-
-
-def vector_fit(logits: np.ndarray, labels: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """As :func:`temperature_fit`, with a weight and an offset a class."""
-    scaling = fit_vector_scaling(logits, labels, fit_temperature(logits, labels))
-    return lambda z: _vector_scaled(z, scaling)
-
-
-Fit = Callable[[np.ndarray, np.ndarray], Callable[[np.ndarray], np.ndarray]]
-FITS: Dict[str, Fit] = {'temperature': temperature_fit, 'vector': vector_fit}
-
-
-def cross_fitted(logits: np.ndarray, labels: np.ndarray, fit: Fit, seed: int = 0) -> np.ndarray:
-    """Probabilities (n, C) of each half by what was fitted on the other."""
-    result = np.empty(logits.shape)
-    for fitted, judged in (halves(len(labels), seed), halves(len(labels), seed)[::-1]):
-        result[judged] = fit(logits[fitted], labels[fitted])(logits[judged])
-    return result
+    return Calibration(temperature, sets, detector, metrics, vector, laplace, reason,
+                       notes=(scaled.note,) if scaled.note else ())
 
 
 def clearly_better(probabilities: np.ndarray, others: np.ndarray, labels: np.ndarray) -> bool:
     """Whether the mean log-likelihood of the first is larger by two standard errors of the difference at least."""
     rows = np.arange(len(labels))
     gain = np.log(np.maximum(probabilities[rows, labels], 1e-30)) - np.log(np.maximum(others[rows, labels], 1e-30))
-    return bool(gain.mean() > 2 * gain.std() / np.sqrt(len(gain)))
-
-
-def _vector_scaled(logits: np.ndarray, scaling: VectorScaling) -> np.ndarray:
-    return softmax(scaling(logits), 1.0)
+    return is_clear(gain)
 
 
 def _published(logits: np.ndarray, features: np.ndarray, temperature: float, vector: Optional[VectorScaling],
@@ -166,22 +146,29 @@ def _published(logits: np.ndarray, features: np.ndarray, temperature: float, vec
     """The probabilities (n, C) of what was fitted that come first: Laplace's, then vector scaling, then T."""
     if laplace is not None and laplace.gives_probabilities:
         return mean_probabilities(laplace, logits, features)
-    return softmax(logits, temperature) if vector is None else _vector_scaled(logits, vector)
+    return softmax(logits, temperature) if vector is None else vector_scaled(logits, vector)
 
 
 def _fit_laplace(fitted: Pictures, held_out: Pictures, fit: Fit, seed: int) -> Tuple[Laplace, Dict[str, float]]:
     """The posterior with tau from all held-out pictures; it gives probabilities if halves say that they are better."""
     factors = fit_factors(fitted.logits.numpy(), fitted.features.numpy())
     z, f, y = held_out.logits.numpy(), held_out.features.numpy(), held_out.labels.numpy()
-    judged = np.empty(z.shape)
-    for one, other in (halves(len(y), seed), halves(len(y), seed)[::-1]):
-        judged[other] = mean_probabilities(choose_tau(factors, z[one], f[one], y[one])[0], z[other], f[other])
-    scaled = cross_fitted(z, y, fit, seed)
-    chosen, _ = choose_tau(factors, z, f, y)
-    chosen = replace(chosen, gives_probabilities=clearly_better(judged, scaled, y))
-    rows = np.arange(len(y))
-    return chosen, {'nll_laplace': round(float(-np.log(np.maximum(judged[rows, y], 1e-30)).mean()), 4),
-                    'laplace_tau': float(f'{chosen.tau:.4g}')}
+    by_tau, prior = log_likelihoods_by_tau(factors, z, f, y), log_prior_of_taus()
+
+    def best(places: np.ndarray) -> int:
+        return int((by_tau[:, places].sum(axis=1) + prior).argmax())
+    repeats = []
+    for division in folds(y, seed):
+        judged = np.empty(len(y))
+        for one, other in division:
+            judged[other] = by_tau[best(one), other]
+        repeats.append(judged)
+    found = np.mean(repeats, axis=0)
+    scaled = log_likelihoods(cross_fitted(z, y, fit, seed), y)
+    plain = log_likelihoods([softmax(z, 1.0)], y)
+    better = is_clear(found - scaled) and found.mean() >= plain.mean()
+    chosen = replace(with_tau(factors, best(np.arange(len(y)))), gives_probabilities=better)
+    return chosen, {'nll_laplace': round(-float(found.mean()), 4), 'laplace_tau': float(f'{chosen.tau:.4g}')}
 
 
 def _fit_ood(name: str, known: Pictures, fitted: Pictures, held_out: Pictures,
@@ -204,17 +191,21 @@ def _fit_ood(name: str, known: Pictures, fitted: Pictures, held_out: Pictures,
     with torch.inference_mode():
         scores = score(judged.logits, judged.features)
         calibration = OodCalibration.of(score, name, scores)
+        # Where that cannot be reached, at the smallest rate that can: else all figures would be 0 and say nothing.
+        rate = max(DecisionConfig().false_unknown_rate, smallest_rate(len(scores)))
+        found['unknown_rate_at'] = round(rate, 6)
         for group, pictures in judged_by.items():
             foreign_scores = score(pictures.logits, pictures.features)
             found.setdefault('ood_auroc', {})[group] = round(auroc(scores, foreign_scores), 4)
             found.setdefault('unknown_rate', {})[group] = round(
-                float(np.mean(calibration.p_value(foreign_scores) < 0.01)), 4)
+                float(np.mean(calibration.p_value(foreign_scores) <= rate)), 4)
+            found.setdefault('foreign_pictures', {})[group] = len(pictures)
     return calibration, reason, found
 
 
 def cross_fitted_metrics(logits: np.ndarray, labels: np.ndarray, alpha: float, seed: int = 0,
                          fit: Fit = temperature_fit, conformal: str = 'lac') -> Dict[str, Any]:
-    """How calibration does on pictures it has not seen: each half is judged by what was fitted on the other.
+    """How calibration does on pictures it has not seen, by cross-validation; see :func:`~.scaling.folds`.
 
     Returns:
         ``pictures``, ``top1``, ``top5``; negative log-likelihood (nats), Brier score (0..2) and expected calibration
@@ -223,26 +214,33 @@ def cross_fitted_metrics(logits: np.ndarray, labels: np.ndarray, alpha: float, s
         hold the true class, and their mean size.
     """
     n = len(labels)
-    rows = np.arange(n)
     order = np.argsort(-logits, axis=1)
-    plain, scaled = softmax(logits, 1.0), np.empty(logits.shape)
-    covered, sizes = 0.0, 0.0
-    for fitted, judged in (halves(n, seed), halves(n, seed)[::-1]):
-        scale = fit(logits[fitted], labels[fitted])
-        scaled[judged] = scale(logits[judged])
-        sets = fit_conformal(scale(logits[fitted]), labels[fitted], alpha, conformal, seed=seed)
-        coverage, size = coverage_and_size(sets.inside(scaled[judged]), labels[judged], scaled[judged])
-        covered, sizes = covered + coverage * len(judged) / n, sizes + size * len(judged) / n
+    plain, repeats = softmax(logits, 1.0), []
+    covered, sizes = [], []
+    for division in folds(labels, seed):
+        scaled = np.empty(logits.shape)
+        for fitted, judged in division:
+            scale = fit(logits[fitted], labels[fitted])
+            scaled[judged] = scale(logits[judged])
+            sets = fit_conformal(scale(logits[fitted]), labels[fitted], alpha, conformal, seed=seed)
+            coverage, size = coverage_and_size(sets.inside(scaled[judged]), labels[judged], scaled[judged])
+            covered.append(coverage * len(judged) / n)
+            sizes.append(size * len(judged) / n)
+        repeats.append(scaled)
+
+    def mean(figure: Callable[[np.ndarray], float]) -> float:
+        return float(np.mean([figure(one) for one in repeats]))
     figures = {
         'pictures': n,
         'top1': np.mean(order[:, 0] == labels),
         'top5': np.mean((order[:, :5] == labels[:, None]).any(axis=1)),
         'nll_plain': negative_log_likelihood(logits, labels),
-        'nll': -np.log(np.maximum(scaled[rows, labels], 1e-300)).mean(),
-        'brier_plain': brier(plain, labels), 'brier': brier(scaled, labels),
-        'ece_plain': expected_calibration_error(plain, labels), 'ece': expected_calibration_error(scaled, labels),
-        'ece_floor': calibration_error_floor(scaled, seed),
-        'conformal_coverage': covered, 'conformal_mean_size': sizes,
+        'nll': -log_likelihoods(repeats, labels).mean(),
+        'brier_plain': brier(plain, labels), 'brier': mean(lambda p: brier(p, labels)),
+        'ece_plain': expected_calibration_error(plain, labels),
+        'ece': mean(lambda p: expected_calibration_error(p, labels)),
+        'ece_floor': mean(lambda p: calibration_error_floor(p, seed)),
+        'conformal_coverage': sum(covered) / len(repeats), 'conformal_mean_size': sum(sizes) / len(repeats),
     }
     return {name: round(float(value), 4) if name != 'pictures' else n for name, value in figures.items()}
 
@@ -251,11 +249,6 @@ def halves(n: int, seed: int) -> Tuple[np.ndarray, np.ndarray]:
     """Indices 0..n-1 in two random halves, each ascending."""
     order = np.random.default_rng(seed).permutation(n)
     return np.sort(order[:n // 2]), np.sort(order[n // 2:])
-
-
-def softmax(logits: np.ndarray, temperature: float) -> np.ndarray:
-    """Probabilities exp(z/T) over their sum, in float64, shape (n, C)."""
-    return calibrated_softmax(logits, temperature, np.float64)
 
 
 def brier(probabilities: np.ndarray, labels: np.ndarray) -> float:

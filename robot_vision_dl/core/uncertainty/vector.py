@@ -1,8 +1,11 @@
 """Vector scaling: a weight and an offset for each class, where one temperature is not enough."""
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 import numpy as np
 import torch
+
+# Of ln(w T) and b in the prior. Half that of a temperature: there are two of them a class.
+SPREAD = 0.25
 
 
 class VectorScaling(NamedTuple):
@@ -22,7 +25,7 @@ class VectorScaling(NamedTuple):
         return (z - z.mean(axis=-1, keepdims=True)) * self.weight.numpy() + self.bias.numpy()
 
 
-def fit_vector_scaling(logits: np.ndarray, labels: np.ndarray, temperature: float, decay: float = 1e-3
+def fit_vector_scaling(logits: np.ndarray, labels: np.ndarray, temperature: float, decay: Optional[float] = None
                        ) -> VectorScaling:
     """The weights and offsets with the least negative log-likelihood (Guo et al. 2017), in float64.
 
@@ -30,8 +33,11 @@ def fit_vector_scaling(logits: np.ndarray, labels: np.ndarray, temperature: floa
         logits, labels: shapes (n, C) and (n,), of pictures that took no part in training.
         temperature: the best single T; the search starts there.
         decay: pulls ln(w T) and b to 0, or a class that is always right would run away: that much times their squares
-            is added to the mean likelihood.
+            is added to the mean likelihood. None: as a Gaussian prior of ``SPREAD`` has it, 1 / (2 n SPREAD^2), but
+            1e-3 at least.
     """
+    if decay is None:
+        decay = max(1 / (2 * max(len(logits), 1) * SPREAD ** 2), 1e-3)
     z, y = torch.from_numpy(np.asarray(logits, np.float64)), torch.from_numpy(np.asarray(labels, np.int64))
     z = (z - z.mean(1, keepdim=True)) / temperature
     logs = torch.zeros(2, z.shape[1], dtype=torch.float64, requires_grad=True)

@@ -1,0 +1,145 @@
+"""Which scaling of the logits a network gets: none, a temperature, or a vector; what makes it worse is left out.
+
+With few pictures the likelihood alone is a bad guide: a network that has all of 22 pictures right is "best" at the
+smallest temperature that is allowed, and surely wrong on the next one. So what is fitted has a prior towards leaving
+the logits as they are, worth a few pictures, and what makes the mean log-likelihood worse by cross-validation is left
+out, and said.
+"""
+from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
+
+import numpy as np
+
+from .temperature import PRIOR_SPREAD, calibrated_softmax, fit_temperature
+from .vector import VectorScaling, fit_vector_scaling
+
+Fold = Tuple[np.ndarray, np.ndarray]
+Fit = Callable[[np.ndarray, np.ndarray], Callable[[np.ndarray], np.ndarray]]
+PLAIN, TEMPERATURE, VECTOR = 'plain', 'temperature', 'vector'
+_SMALLEST = 1e-300
+
+
+def softmax(logits: np.ndarray, temperature: float) -> np.ndarray:
+    """Probabilities exp(z/T) over their sum, in float64, shape (n, C)."""
+    return calibrated_softmax(logits, temperature, np.float64)
+
+
+def vector_scaled(logits: np.ndarray, scaling: VectorScaling) -> np.ndarray:
+    """Probabilities (n, C) of logits (n, C), float64."""
+    return softmax(scaling(logits), 1.0)
+
+
+def plain_fit(logits: np.ndarray, labels: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """Fits nothing; gives the plain softmax (m, C) of logits (m, C)."""
+    return lambda z: softmax(z, 1.0)
+
+
+def temperature_fit(logits: np.ndarray, labels: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """Fitted to these, with the prior; gives probabilities (m, C) of logits (m, C)."""
+    temperature = fit_temperature(logits, labels, PRIOR_SPREAD)
+    return lambda z: softmax(z, temperature)
+
+
+def vector_fit(logits: np.ndarray, labels: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """As :func:`temperature_fit`, with a weight and an offset a class."""
+    scaling = fit_vector_scaling(logits, labels, fit_temperature(logits, labels, PRIOR_SPREAD))
+    return lambda z: vector_scaled(z, scaling)
+
+
+FITS: Dict[str, Fit] = {TEMPERATURE: temperature_fit, VECTOR: vector_fit}
+
+
+def folds(labels: np.ndarray, seed: int = 0) -> List[List[Fold]]:
+    """Divisions into (fitted, judged) indices, each class spread evenly; all pictures are judged once a repeat.
+
+    With few pictures one division is a matter of luck, so there are several: four times five parts below 200, one of
+    five below 1 000, and two halves above.
+    """
+    n = len(labels)
+    count, repeats = (5, 4) if n < 200 else (5, 1) if n < 1000 else (2, 1)
+    rng = np.random.default_rng(seed)
+    result = []
+    for _ in range(repeats):
+        order = rng.permutation(n)
+        order = order[np.argsort(np.asarray(labels)[order], kind='stable')]
+        part = np.empty(n, int)
+        part[order] = np.arange(n) % count
+        result.append([(np.flatnonzero(part != number), np.flatnonzero(part == number)) for number in range(count)
+                       if (part == number).any()])
+    return result
+
+
+def cross_fitted(logits: np.ndarray, labels: np.ndarray, fit: Fit, seed: int = 0) -> List[np.ndarray]:
+    """Probabilities (n, C) of each part by what was fitted on the others, one array for each repeat of the folds."""
+    repeats = []
+    for division in folds(labels, seed):
+        result = np.empty(logits.shape)
+        for fitted, judged in division:
+            result[judged] = fit(logits[fitted], labels[fitted])(logits[judged])
+        repeats.append(result)
+    return repeats
+
+
+def log_likelihoods(repeats: List[np.ndarray], labels: np.ndarray) -> np.ndarray:
+    """Mean of ln p(label) over the repeats for each picture, shape (n,), nats."""
+    rows = np.arange(len(labels))
+    return np.mean([np.log(np.maximum(p[rows, labels], _SMALLEST)) for p in repeats], axis=0)
+
+
+def is_clear(gain: np.ndarray) -> bool:
+    """Whether the mean of differences (n,) lies two standard errors above 0 at least."""
+    return bool(gain.mean() > 2 * gain.std() / np.sqrt(len(gain)))
+
+
+class Scaling(NamedTuple):
+    """What was chosen.
+
+    Attributes:
+        name: ``plain``, ``temperature`` or ``vector``.
+        temperature: 1 for ``plain``; where a vector takes its place, that of the vector's start.
+        vector: or None.
+        fit: what cross-validation repeats.
+        log_likelihood: mean ln p(label) of each picture by cross-validation, by name; of the vector only where it was
+            to be tried.
+        note: a sentence, where something was left out; else empty.
+    """
+
+    name: str
+    temperature: float
+    vector: Optional[VectorScaling]
+    fit: Fit
+    log_likelihood: Dict[str, np.ndarray]
+    note: str
+
+
+def choose_scaling(logits: np.ndarray, labels: np.ndarray, wish: str, seed: int = 0) -> Scaling:
+    """Fit what is wished for, and keep it unless cross-validation says that it makes the likelihood worse.
+
+    Args:
+        logits, labels: shapes (n, C) and (n,), of pictures that took no part in training.
+        wish: ``temperature``; ``vector``; ``auto``: the vector where it is clearly better than the temperature.
+        seed: of the folds.
+    """
+    plain = log_likelihoods([softmax(logits, 1.0)], labels)
+    tried = [TEMPERATURE] if wish == TEMPERATURE else list(FITS)
+    found = {PLAIN: plain, **{name: log_likelihoods(cross_fitted(logits, labels, FITS[name], seed), labels)
+                              for name in tried}}
+    mean = {name: float(one.mean()) for name, one in found.items()}
+    temperature, vector, note = fit_temperature(logits, labels, PRIOR_SPREAD), None, ''
+    name = wish
+    if wish not in FITS:
+        name = VECTOR if is_clear(found[VECTOR] - found[TEMPERATURE]) else TEMPERATURE
+
+    def left_out(what: str, against: str) -> str:
+        return (f'{what} scaling is left out: by cross-validation on {len(labels)} pictures it makes the negative '
+                f'log-likelihood worse, {-mean[against]:.4f} -> {-mean[what]:.4f}')
+    if name == VECTOR:
+        rival = max((PLAIN, TEMPERATURE), key=mean.get)
+        if mean[VECTOR] < mean[rival]:
+            name, note = TEMPERATURE, left_out(VECTOR, rival)
+    if mean[TEMPERATURE] < mean[PLAIN]:
+        temperature = 1.0
+        if name == TEMPERATURE:
+            name, note = PLAIN, '; '.join(filter(None, (note, left_out(TEMPERATURE, PLAIN))))
+    if name == VECTOR:
+        vector = fit_vector_scaling(logits, labels, fit_temperature(logits, labels, PRIOR_SPREAD))
+    return Scaling(name, temperature, vector, FITS.get(name, plain_fit), found, note)

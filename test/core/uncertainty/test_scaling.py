@@ -1,0 +1,120 @@
+"""Calibration from a handful of pictures: never worse by cross-validation, never sure of what it has not seen."""
+import numpy as np
+import pytest
+
+from robot_vision_dl.core.uncertainty.calibrate import calibrate
+from robot_vision_dl.core.uncertainty.scaling import FITS, PLAIN, choose_scaling, folds, softmax
+from robot_vision_dl.core.uncertainty.temperature import MIN_TEMPERATURE, fit_temperature, negative_log_likelihood
+from robot_vision_dl.core.uncertainty.temperature import PRIOR_SPREAD
+
+
+def outputs(n, seed, sharpness=4.0, temperature=1.0, classes=5):
+    """Logits of a network that is calibrated at ``temperature``: the larger the sharpness, the more are right."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(0, 1, (n, classes)) * sharpness
+    p = softmax(logits, 1.0)
+    return logits * temperature, (p.cumsum(1) < rng.random((n, 1))).sum(1).clip(0, classes - 1)
+
+
+def sure(n, seed, classes=5):
+    """A network that has everything right so far, with a margin: what five gestures from short bags look like."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(n) % classes
+    logits = rng.normal(0, 1, (n, classes))
+    logits[np.arange(n), labels] = logits.max(axis=1) + rng.uniform(1.0, 4.0, n)
+    return logits, labels
+
+
+@pytest.mark.parametrize('n', [10, 22, 53])
+def test_pictures_that_are_all_right_do_not_make_a_network_certain(n):
+    logits, labels = sure(n, 0)
+    assert fit_temperature(logits, labels) == MIN_TEMPERATURE  # what the likelihood alone says
+    found = choose_scaling(logits, labels, 'auto')
+    assert 0.3 < found.temperature <= 1.0
+    # One mistake among what comes next must not cost more than it has to.
+    once = logits.copy()
+    once[0] = np.roll(once[0], 1)
+    assert negative_log_likelihood(once, labels, found.temperature) < 2 * negative_log_likelihood(once, labels)
+    assert negative_log_likelihood(once, labels, MIN_TEMPERATURE) > 5 * negative_log_likelihood(once, labels)
+
+
+@pytest.mark.parametrize('temperature', [0.3, 1.0, 3.0])
+def test_the_prior_is_worth_a_few_pictures(temperature):
+    logits, labels = outputs(3000, 1, 2.0, temperature)
+    assert fit_temperature(logits, labels, PRIOR_SPREAD) == pytest.approx(fit_temperature(logits, labels), rel=0.01)
+    few = fit_temperature(logits[:12], labels[:12], PRIOR_SPREAD)
+    assert abs(np.log(few)) <= abs(np.log(fit_temperature(logits[:12], labels[:12]))) + 1e-9
+    assert fit_temperature(logits[:12], labels[:12], 1e-3) == pytest.approx(1.0, abs=0.01)
+
+
+def test_the_most_probable_temperature_is_that_of_a_fine_grid():
+    for n, seed, temperature in ((10, 2, 1.0), (25, 3, 4.0), (60, 4, 0.3)):
+        logits, labels = outputs(n, seed, 3.0, temperature)
+        grid = np.geomspace(0.05, 20, 4000)
+        loss = [n * negative_log_likelihood(logits, labels, t) + 0.5 * (np.log(t) / PRIOR_SPREAD) ** 2 for t in grid]
+        assert fit_temperature(logits, labels, PRIOR_SPREAD) == pytest.approx(grid[int(np.argmin(loss))], rel=3e-3)
+
+
+def test_folds_judge_each_picture_once_and_spread_the_classes():
+    labels = np.array([0] * 15 + [1] * 10 + [2] * 5)
+    repeats = folds(labels, 3)
+    assert len(repeats) == 4
+    for division in repeats:
+        assert sorted(np.concatenate([judged for _, judged in division])) == list(range(30))
+        for fitted, judged in division:
+            assert not set(fitted) & set(judged)
+            assert np.bincount(labels[judged]).tolist() == [3, 2, 1]
+    assert [judged.tolist() for division in folds(labels, 3) for _, judged in division] == [
+        judged.tolist() for division in repeats for _, judged in division]
+    assert all(len(judged) for division in folds(np.array([0, 1, 1])) for _, judged in division)
+
+
+@pytest.mark.parametrize('wish, draws, most', [('temperature', 20, 0.1), ('vector', 6, 0.2), ('auto', 6, 0.1)])
+def test_over_random_small_sets_nothing_that_is_kept_is_worse_by_cross_validation(wish, draws, most):
+    """And on many other pictures, it costs little where it costs anything; the likelihood alone costs a lot."""
+    rng = np.random.default_rng(7)
+    losses, alone = [], []
+    for draw in range(draws):
+        n, sharpness, temperature = int(rng.integers(10, 61)), rng.uniform(1, 8), np.exp(rng.uniform(-1, 1))
+        logits, labels = outputs(n, 100 + draw, sharpness, temperature)
+        found = choose_scaling(logits, labels, wish, draw)
+        kept, plain = (found.log_likelihood[name].mean() for name in (found.name, PLAIN))
+        assert kept >= plain
+        assert (found.name == PLAIN) == (found.temperature == 1.0 and found.vector is None)
+        assert bool(found.note) == (found.name == PLAIN or (wish == 'vector' and found.name != 'vector'))
+        others, truth = outputs(4000, 500 + draw, sharpness, temperature)
+        before = negative_log_likelihood(others, truth)
+        if found.vector is None:
+            after = negative_log_likelihood(others, truth, found.temperature)
+        else:
+            after = negative_log_likelihood(found.vector(others), truth)
+        losses.append(after - before)
+        alone.append(negative_log_likelihood(others, truth, fit_temperature(logits, labels)) - before)
+    assert np.mean(losses) < (0.02 if wish == 'vector' else 0)
+    assert max(losses) < most
+    assert wish != 'temperature' or max(alone) > 1.3 * max(losses)
+
+
+def test_what_is_left_out_is_said_with_both_figures():
+    for seed in range(40):
+        logits, labels = outputs(20, seed, 3.0, 1.0)
+        found = choose_scaling(logits, labels, 'temperature', seed)
+        if found.name == PLAIN:
+            break
+    assert found.temperature == 1.0 and found.vector is None
+    assert found.note.startswith('temperature scaling is left out: by cross-validation on 20 pictures')
+    before, after = (float(text) for text in found.note.rpartition(', ')[2].split(' -> '))
+    assert before < after
+    features = np.random.default_rng(0).normal(size=(20, 4))
+    whole = calibrate(logits, features, labels, seed=seed, ood=None)
+    assert whole.notes == (found.note,) and whole.temperature == 1.0
+    assert whole.metrics['nll'] == whole.metrics['nll_plain']
+
+
+def test_the_figures_of_a_calibration_are_never_worse_than_before():
+    for seed in range(4):
+        logits, labels = outputs(20 + 10 * seed, seed, 4.0, 1.0)
+        m = calibrate(logits, np.zeros((len(labels), 3)), labels, ood=None, seed=seed, scaling='auto').metrics
+        assert m['nll'] <= m['nll_plain'] + 1e-9
+        assert set(m['nll_by_scaling']) == {PLAIN, *FITS}
+        assert sum(m['pictures_by_class']) == m['pictures'] == len(labels)

@@ -1,0 +1,41 @@
+"""What is known about a calibration before the first epoch is said before the first epoch."""
+import numpy as np
+import pytest
+
+from robot_vision_dl.core.errors import DataError
+from robot_vision_dl.data.split import Part
+from robot_vision_dl.training.calibration_check import check_calibration, describe_strange
+
+NAMES = ('fist', 'one', 'palm', 'stop', 'thumb')
+
+
+def targets(*counts):
+    return np.repeat(np.arange(len(counts)), counts)
+
+
+def test_enough_of_everything_is_silent():
+    assert check_calibration(targets(20, 20, 20, 20, 20), NAMES, 0.1) == []
+
+
+@pytest.mark.parametrize('counts, message', [
+    ((3, 3, 3, 3, 2), 'needs 20 frames at least, and its part of the split has 14: record more'),
+    ((10, 10, 10, 0, 0), 'no calibration frame is labelled stop, thumb, so nobody would know'),
+])
+def test_what_cannot_be_calibrated_is_refused_with_the_remedy(counts, message):
+    with pytest.raises(DataError, match=message) as caught:
+        check_calibration(targets(*counts), NAMES, 0.1)
+    assert 'data.split.calibration' in str(caught.value)
+
+
+def test_what_will_not_hold_is_said_with_the_number_that_is_needed():
+    few, unknown = check_calibration(targets(7, 7, 4, 3, 1), NAMES, 0.1)
+    assert 'palm (4), stop (3), thumb (1)' in few and 'fist' not in few and '5 of each are needed' in few
+    assert 'with 22 calibration frames nothing can be called unknown' in unknown
+    assert '0.0435' in unknown and '99 are needed' in unknown and 'smallest_reachable_rate' in unknown
+    assert 'every class is in every conformal set' in check_calibration(targets(5, 5, 5, 5, 5), NAMES, 0.01)[-1]
+
+
+def test_frames_labelled_unknown_are_counted():
+    text = describe_strange({Part.TRAIN: np.arange(30), Part.EARLY_STOP: np.arange(5), Part.CALIBRATION: np.arange(6),
+                             Part.TEST: np.arange(2)})
+    assert text.startswith('43 frames are labelled unknown: the network does not learn from them. 41 of them')
