@@ -149,6 +149,23 @@ def load_bundle(path_or_name: Union[str, Path]) -> Bundle:
         provenance=MappingProxyType(values['provenance']))
 
 
+def check_source(path_or_name: str) -> None:
+    """Refuse what surely is no bundle, by its name and its ``bundle.json``: quickly, and without reading weights.
+
+    Raises:
+        BundleError: as of :func:`load_bundle`.
+    """
+    if path_or_name.startswith(TORCHVISION):
+        return  # asks torchvision, whose import takes seconds
+    if path_or_name.startswith(ENSEMBLE):
+        members = [name.strip() for name in path_or_name[len(ENSEMBLE):].split(',')]
+        for member in members[:MOST_MEMBERS]:
+            if not member.startswith((TORCHVISION, ENSEMBLE)):
+                fmt.read_description(find_bundle(member))
+        return
+    fmt.read_description(find_bundle(path_or_name))
+
+
 def verify_bundle(path_or_name: Union[str, Path]) -> List[str]:
     """Everything that is wrong with a bundle, one sentence each; empty if it is sound and its network loads."""
     problems = []

@@ -7,7 +7,7 @@ from .types import Region
 
 Value = TypeVar('Value')
 SLACK = 0.1  # of a period: so much a frame may come early
-_GEOMETRY = re.compile(r'([0-9]+)x([0-9]+)(?:\+([0-9]+)\+([0-9]+))?')
+_GEOMETRY = re.compile(r'([0-9]{1,9})x([0-9]{1,9})(?:\+([0-9]{1,9})\+([0-9]{1,9}))?')
 
 
 def regions_of(text: str, cameras: Sequence[str]) -> Dict[str, Region]:

@@ -5,8 +5,8 @@ The same decoder reads what a raw subscription delivers and what a bag stores. T
 size. A string is its length including the closing NUL, then its UTF-8 bytes.
 """
 import sys
-from struct import Struct
-from typing import Any, Iterable, Tuple
+from struct import Struct, unpack_from
+from typing import Any, Iterable, List, Tuple
 
 import numpy as np
 
@@ -74,6 +74,15 @@ class _Reader:
         self.offset = (self.offset + 3) & ~3
         return self._uint32.unpack_from(self.buffer, self._take(4, what))[0]
 
+    def float64(self, what: str) -> float:
+        # Aligned within the body, which begins after the encapsulation.
+        self.offset = (self.offset + 3 & ~7) + _ENCAPSULATION_BYTES
+        order = '<' if self._uint32.format[0] == '<' else '>'
+        return unpack_from(order + 'd', self.buffer, self._take(8, what))[0]
+
+    def skip(self, count: int, what: str) -> None:
+        self._take(count, what)
+
     def stamp_ns(self) -> int:
         return stamp_of(*self._stamp.unpack_from(self.buffer, self._take(8, 'stamp')))
 
@@ -133,6 +142,24 @@ def decode_compressed_image(buffer: Any) -> CompressedImage:
     """Read a serialized ``sensor_msgs/msg/CompressedImage``; arguments and errors as of :func:`decode_image`."""
     reader = _Reader(buffer)
     return CompressedImage(reader.header(), reader.string('format'), reader.uint8_sequence('data'))
+
+
+def decode_results(buffer: Any, most: int) -> List[Tuple[str, float]]:
+    """Classes and scores, as they stand, of a serialized ``vision_msgs/msg/Classification``.
+
+    Args:
+        most: results that may be; the message is not read further where it states more.
+
+    Raises:
+        ImageError: as of :func:`decode_image`.
+    """
+    reader = _Reader(buffer)
+    reader.skip(8, 'stamp')  # of which nothing depends
+    reader.string('frame_id')
+    count = reader.uint32('results')
+    if count > most:
+        raise ImageError('malformed', f'the message has {count} results, and there are {most} classes')
+    return [(reader.string('class_id'), reader.float64('score')) for _ in range(count)]
 
 
 _PREFIX = b'\x00\x01\x00\x00' if sys.byteorder == 'little' else b'\x00\x00\x00\x00'

@@ -13,14 +13,17 @@ import torch
 from .account import BACKWARDS, RATE_LIMITED, Account, Ledger
 from .camera_settings import RateLimit
 from .config import ClassifierConfig
-from .errors import ConfigError, ImageError
+from .errors import ImageError
 from .intake import StampOrder, read_frame, time_of
 from .overlap import Overlap
-from .pipeline import Batch, Pipeline
+from .pipeline import Batch, Pipeline, Settings
 from .types import Frame, ImageMessage, Result
 
 INFERENCE_FAILED = 'inference_failed'
 PUBLISH_FAILED = 'publish_failed'
+DECODE_FAILED = 'decode_failed'
+TAKE_FAILED = 'take_failed'
+_PAUSE_S = 0.05  # after an error that may come again at once
 
 
 @dataclass(frozen=True)
@@ -91,8 +94,11 @@ class Engine:
         self._rate = RateLimit()
         self._timings: Dict[str, Deque[Timing]] = {camera: deque(maxlen=1000) for camera in config.cameras}
         self._last_result: Dict[str, Result] = {}
+        self._wanted = config
         self._replacement: Optional[Pipeline] = None
-        self._new_config: Optional[ClassifierConfig] = None
+        self._changes: Optional[Tuple[Pipeline, Settings]] = None
+        self._changing = threading.Lock()
+        self.failures = 0
         self._expected: Dict[str, Dict[str, float]] = {}
         self._overlap: Overlap[_Work] = Overlap(_Work.infer, self._fetch, self._finish)
         self._thread = threading.Thread(target=self._run, name='inference', daemon=True)
@@ -108,16 +114,32 @@ class Engine:
             self._thread.join()
 
     def configure(self, config: ClassifierConfig) -> None:
-        """Take over changed settings before the next batch."""
-        self._new_config = config
+        """Take over changed settings before the next batch.
+
+        Raises:
+            ConfigError: a file that they name cannot be used; then nothing changes.
+        """
+        with self._changing:
+            pipeline = self.pipeline
+            self._changes = pipeline, pipeline.settings(config)
+            self._wanted = config
 
     def expect(self, camera: str, named: Mapping[str, float]) -> None:
         """Take over a prior for a camera, by class name, before the next batch; empty: nothing is expected."""
         self._expected[camera] = dict(named)
 
     def replace_pipeline(self, pipeline: Pipeline) -> None:
-        """Swap to a pipeline that is loaded and warm, between two batches."""
-        self._replacement = pipeline
+        """Swap to a pipeline that is loaded and warm, between two batches.
+
+        All that can fail is done here, before anything changes: it has the newest settings when it is taken over.
+
+        Raises:
+            ConfigError: the settings do not fit its model, costs of classes that it does not have for instance; then
+                the old one stays.
+        """
+        with self._changing:
+            pipeline.configure(self._wanted)
+            self._replacement, self._changes = pipeline, (pipeline, pipeline.settings(self._wanted))
 
     @property
     def pipeline(self) -> Pipeline:
@@ -140,18 +162,30 @@ class Engine:
     def _run(self) -> None:
         self._pipeline.claim_thread()
         while True:
-            taken = self._source.take(self._config.max_batch)
-            if taken is None:
-                self._overlap.close()
-                return
-            work = self._prepare(taken)
-            if work is None:
-                continue
-            if any(received.replaced for _, received in taken):
-                self._overlap.run(work)  # more comes than can be decided
-            else:
-                work.infer()
-                self._finish(work)
+            try:
+                if not self._turn():
+                    return
+            except Exception as error:  # noqa: B902 - of the middleware, above all: the thread must not end of it
+                self.failures += 1
+                for camera in self._config.cameras[:1]:
+                    self._say_dropped(camera, TAKE_FAILED, f'{type(error).__name__}: {error}')
+                time.sleep(_PAUSE_S)
+
+    def _turn(self) -> bool:
+        """Wait for messages and decide them; False: there will be no more."""
+        taken = self._source.take(self._config.max_batch)
+        if taken is None:
+            self._overlap.close()
+            return False
+        work = self._prepare(taken)
+        if work is None:
+            return True
+        if any(received.replaced for _, received in taken):
+            self._overlap.run(work)  # more comes than can be decided
+        else:
+            work.infer()
+            self._finish(work)
+        return True
 
     def _fetch(self) -> Optional['_Work']:
         """What has come meanwhile, ready for the network; None: nothing, or nothing usable."""
@@ -178,26 +212,36 @@ class Engine:
             return None
 
     def _take_over_changes(self) -> None:
-        replacement, self._replacement = self._replacement, None
-        if replacement is not None:
-            replacement.adopt_beliefs(self._pipeline)
-            self._pipeline = replacement
-        config, self._new_config = self._new_config, None
-        if config is not None:
-            self._config = config
-            self._order.config = config.fusion
-        if config is not None or replacement is not None:
-            self._pipeline.configure(self._config)
+        if self._replacement is not None or self._changes is not None:
+            with self._changing:
+                replacement, self._replacement = self._replacement, None
+                changes, self._changes = self._changes, None
+                if replacement is not None:
+                    try:
+                        replacement.adopt_beliefs(self._pipeline)
+                    except Exception:  # noqa: B902 - then it begins without; the swap itself has been announced
+                        replacement.reset()
+                    self._pipeline = replacement
+                if changes is not None and changes[0] is self._pipeline:
+                    self._pipeline.take_over(changes[1])
+                    self._config = changes[1].config
+                    self._order.config = self._config.fusion
         while self._expected:
             camera, named = self._expected.popitem()
             try:
                 self._pipeline.expect(camera, named)
-            except ConfigError:
+            except Exception:  # noqa: B902
                 pass  # meant for a model that was replaced in the meantime; its sender was told what classes there are
 
     def _drop(self, camera: str, reason: str, sentence: str) -> None:
         self._ledger.dropped(camera, reason)
-        self._on_drop(camera, reason, sentence)
+        self._say_dropped(camera, reason, sentence)
+
+    def _say_dropped(self, camera: str, reason: str, sentence: str) -> None:
+        try:
+            self._on_drop(camera, reason, sentence)
+        except Exception:  # noqa: B902 - a log that is being closed; the frame is counted
+            pass
 
     def _decode(self, camera: str, received: Received, received_ns: int) -> Optional[Frame]:
         try:
@@ -207,10 +251,13 @@ class Engine:
                 return None
             frame = read_frame(camera, message, received_ns, self._config.image,
                                self._config.regions.get(camera))
+            objection = self._order.objection(frame)
         except ImageError as error:
             self._drop(camera, error.reason, str(error))
             return None
-        objection = self._order.objection(frame)
+        except Exception as error:  # noqa: B902 - of a decoder, from any library
+            self._drop(camera, DECODE_FAILED, f'{type(error).__name__}: {error}')
+            return None
         if objection is not None:
             self._drop(camera, BACKWARDS, objection)
             return None
@@ -231,9 +278,9 @@ class Engine:
         now_s = time.monotonic()
         for result in results:
             camera = result.frame.camera
-            age_ms = (result.frame.received_ns - result.frame.time_ns) * 1e-6 + (now_s - work.received_s) * 1e3
-            timing = Timing(now_s, age_ms, work.decode_ms, result.batch_size, dict(result.stage_ms))
             try:
+                age_ms = (result.frame.received_ns - result.frame.time_ns) * 1e-6 + (now_s - work.received_s) * 1e3
+                timing = Timing(now_s, age_ms, work.decode_ms, result.batch_size, dict(result.stage_ms))
                 self._on_result(result, timing)
             except Exception as error:  # noqa: B902 - a publisher that was just destroyed must not end the thread
                 self._drop(camera, PUBLISH_FAILED, f'{type(error).__name__}: {error}')

@@ -28,6 +28,7 @@ import numpy as np
 
 from .config import FALLBACK_CHANGE_TIME_S, FALLBACK_CORRELATION_TIME_S, FusionConfig
 from .errors import ConfigError
+from .printable import printable
 from .spelling import did_you_mean
 from .uncertainty.calibrate import FusionTimes
 from .uncertainty.evalue import Foreignness, unknown_probability
@@ -289,9 +290,12 @@ def expected_from(named: Mapping[str, float], class_names: Sequence[str]) -> np.
     """
     for name, probability in named.items():
         if name not in class_names:
-            raise ConfigError(f'prior: {name!r} is not a class of the model; {did_you_mean(name, class_names)}')
+            shown = printable(repr(name), 80)
+            raise ConfigError(f'prior: {shown} is not a class of the model; '
+                              f'{printable(did_you_mean(name[:80], class_names))}')
         if not 0 <= probability <= 1:  # false for NaN
-            raise ConfigError(f'prior: the probability of {name!r} must be in 0..1, got {probability!r}')
+            raise ConfigError(f'prior: the probability of {printable(repr(name), 80)} must be in 0..1, got '
+                              f'{probability!r}')
     total = sum(named.values())
     if total > 1 + 1e-3:
         raise ConfigError(f'prior: the probabilities sum to {total:.3f}, which is more than 1')

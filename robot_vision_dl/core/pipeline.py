@@ -9,7 +9,7 @@ import torch
 
 from .backends.choice import choose_backend
 from .bundle import Bundle, load_bundle
-from .config import ClassifierConfig, camera_groups
+from .config import ClassifierConfig, FusionConfig, camera_groups
 from .costs import read_costs
 from .decision import Policy, decide
 from .device import resolve_device
@@ -112,13 +112,26 @@ class Pipeline:
         Raises:
             ConfigError: a file that they name cannot be used; then nothing has changed.
         """
-        policy = self.policy(config)
-        self._config, self._policy = config, policy
+        self.take_over(self.settings(config))
+
+    def settings(self, config: ClassifierConfig) -> 'Settings':
+        """What a config means for this model; changes nothing, and may be asked for on any thread.
+
+        Raises:
+            ConfigError: a file that it names cannot be used.
+        """
         times = self._times
-        self._fusion = config.fusion.resolved(times.correlation_time_s, times.change_time_s)
-        self._groups = camera_groups(config.fusion.groups, config.cameras)
+        return Settings(config, self.policy(config),
+                        config.fusion.resolved(times.correlation_time_s, times.change_time_s),
+                        camera_groups(config.fusion.groups, config.cameras))
+
+    def take_over(self, settings: 'Settings') -> None:
+        """Decide by these settings of :meth:`settings` from now on; on the thread that runs the pipeline."""
+        self._settings = settings
+        self._config, self._policy = settings.config, settings.policy
+        self._fusion, self._groups = settings.fusion, settings.groups
         for belief in self._filters.values():
-            belief.config, belief.times = self._fusion, times
+            belief.config, belief.times = self._fusion, self._times
 
     @property
     def _times(self) -> FusionTimes:
@@ -147,7 +160,7 @@ class Pipeline:
         """Carry on with the beliefs of the pipeline that this one replaces, where both mean the same classes."""
         if other.bundle.class_names == self.bundle.class_names:
             self._filters, self._decisions = other._filters, other._decisions
-            self.configure(self._config)
+            self.take_over(self._settings)
 
     def warm_up(self, batch_sizes: Sequence[int] = (1,)) -> None:
         """Run the network on a grey picture and on noise: the first runs of a size allocate and choose algorithms.
@@ -291,6 +304,16 @@ class Pipeline:
                           self._decisions.get(frame.camera))
         self._decisions[frame.camera] = decision
         return posterior, unknown, decision
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a config means for a model, ready to be used; see :meth:`Pipeline.settings`."""
+
+    config: ClassifierConfig
+    policy: Policy
+    fusion: FusionConfig
+    groups: Mapping[str, Tuple[str, ...]]
 
 
 @dataclass

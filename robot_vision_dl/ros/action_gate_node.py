@@ -20,8 +20,8 @@ from vision_msgs.msg import Classification
 
 from . import qos
 from .parameters import ConfigParameters
+from .spinning import spin, start_failed
 from ..core.action_gate import Action, ActionGate, ActionGateConfig, load_actions
-from ..core.errors import ConfigError
 from ..core.share import share_directory
 
 
@@ -84,14 +84,13 @@ class ActionGateNode(Node):
 
 def main(arguments: Optional[List[str]] = None) -> int:
     """Run the node until it is told to stop; exit code 2 for parameters that cannot be used."""
-    rclpy.init(args=arguments)
     try:
-        rclpy.spin(ActionGateNode())
+        rclpy.init(args=arguments)
+        spin(ActionGateNode())
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
-    except ConfigError as error:
-        rclpy.logging.get_logger('action_gate').fatal(str(error))
-        return 2
+    except Exception as error:  # noqa: B902 - of rcl, too: a parameter file that it cannot read
+        return start_failed('action_gate', error)
     finally:
         rclpy.try_shutdown()
     return 0

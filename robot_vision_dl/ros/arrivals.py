@@ -9,9 +9,9 @@ from typing import List, Mapping, Optional, Tuple
 
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.guard_condition import GuardCondition
-from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
 from rclpy.node import Node
 
+from .compat import WaitSet
 from ..core.engine import Received
 
 _FOREVER = -1
@@ -39,7 +39,7 @@ class Arrivals:
         self._events = [event for source in self._inputs.values() for event in source.subscription.event_handlers]
         # Not the node's, whose executor would take the trigger away.
         self._guard = GuardCondition(None, None, context=node.context)
-        self._wait_set = _rclpy.WaitSet(len(self._inputs), 1, 0, 0, 0, len(self._events), node.context.handle)
+        self._wait_set = WaitSet(len(self._inputs), 1, 0, 0, 0, len(self._events), node.context.handle)
         self._closed = False
 
     def take(self, limit: int, wait: bool = True) -> Optional[List[Tuple[str, Received]]]:

@@ -12,7 +12,7 @@ from typing import Dict, List, Optional
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from vision_msgs.msg import LabelInfo
 
@@ -20,14 +20,18 @@ from . import messages, qos
 from .arrivals import Arrivals
 from .camera import CameraInput, CameraOutput
 from .diagnostics import CameraHealth, model_status
+from .compat import state_label
 from .parameters import ConfigParameters
 from .prior import PriorInput
+from .spinning import reason_of, spin, start_failed
+from .topic_watch import TopicWatch, watch_images
 from ..core.allocator import keep_freed_memory, return_freed_memory
-from ..core.bundle import TORCHVISION, find_bundle
+from ..core.bundle import check_source
 from ..core.config import ClassifierConfig
 from ..core.engine import Engine, Timing
-from ..core.errors import ConfigError, RobotVisionError
+from ..core.errors import ConfigError
 from ..core.pipeline import Pipeline
+from ..core.printable import printable
 from ..core.types import Result
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
@@ -45,11 +49,12 @@ class ClassifierNode(LifecycleNode):
         self._priors: List[PriorInput] = []
         self._outputs: Dict[str, CameraOutput] = {}
         self._health: List[CameraHealth] = []
+        self._watches: Dict[CameraHealth, TopicWatch] = {}
         self._loading = ''
-        self._loading_lock = threading.Lock()
+        self._swapping = threading.Lock()
         self._drop_logged: Dict[tuple, List[float]] = {}
         self._config_parameters = ConfigParameters(
-            self, ClassifierConfig, lambda: self._pipeline is not None, self._on_change)
+            self, ClassifierConfig, lambda: self._pipeline is not None, self._on_change, self._check_change)
         self._label_info = self.create_publisher(LabelInfo, '~/label_info', qos.LATCHED)
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', qos.RESULTS_OUT)
         # Wall time even under use_sim_time: a paused bag must not silence the diagnostics.
@@ -101,7 +106,10 @@ class ClassifierNode(LifecycleNode):
                 self._priors.append(PriorInput(
                     self, camera, lambda: self._engine.pipeline.bundle.class_names,
                     lambda named, camera=camera: self._engine.expect(camera, named), config.class_id_as_index))
-                self._health.append(CameraHealth(camera, self.get_fully_qualified_name(), source, self._engine))
+                health = CameraHealth(camera, self.get_fully_qualified_name(), source, self._engine)
+                self._health.append(health)
+                self._watches[health] = watch_images(
+                    self, config.image_topics[config.cameras.index(camera)], config.image_transport, source.topic)
             self._engine.start()
         except Exception as error:  # noqa: B902
             self._stop()
@@ -145,9 +153,10 @@ class ClassifierNode(LifecycleNode):
         for source in (*self._inputs.values(), *self._priors):
             source.destroy()
         self._inputs, self._priors = {}, []
-        self._health = []
+        self._health, self._watches = [], {}
         if engine is not None:
-            self._pipeline = engine.pipeline
+            with self._swapping:
+                self._pipeline = engine.pipeline
             for camera in self.config.cameras:
                 account = engine.account(camera)
                 dropped = ', '.join(f'{count} {reason}' for reason, count in sorted(account.dropped.items()))
@@ -171,8 +180,7 @@ class ClassifierNode(LifecycleNode):
         return_freed_memory()
 
     def _log_failure(self, what: str, error: Exception) -> None:
-        kind = '' if isinstance(error, RobotVisionError) else f'{type(error).__name__}: '
-        self.get_logger().error(f'{what}: {kind}{error}')
+        self.get_logger().error(f'{what}: {reason_of(error)}')
 
     # Called on the engine's thread.
 
@@ -186,48 +194,56 @@ class ClassifierNode(LifecycleNode):
         entry[1] += 1
         if now - entry[0] >= DROP_LOG_PERIOD_S:
             count = f' ({entry[1]} times since the last such line)' if entry[1] > 1 else ''
-            self.get_logger().warning(f'{camera}: frame dropped, {reason}: {sentence}{count}')
+            self.get_logger().warning(f'{camera}: frame dropped, {reason}: {printable(sentence, 400)}{count}')
             entry[0], entry[1] = now, 0
 
     # Parameters that change while the node runs.
 
+    def _check_change(self, config: ClassifierConfig, names: List[str]) -> None:
+        """Refuse what would fail later, as far as it can be known without loading a model; changes nothing."""
+        pipeline = self._pipeline
+        if pipeline is None:
+            return
+        if self._engine is not None:
+            pipeline = self._engine.pipeline
+        pipeline.settings(config)  # refuses a file of costs that cannot be used
+        if 'model' in names and config.model != pipeline.bundle.source:
+            if self._loading:
+                raise ConfigError(f'model: {printable(self._loading)} is being loaded; try again when it is done')
+            check_source(config.model)
+
     def _on_change(self, config: ClassifierConfig, names: List[str]) -> None:
-        if self._pipeline is not None and any(name.startswith('decision.') for name in names):
-            self._pipeline.policy(config)  # refuses a file of costs that cannot be used
-        if 'model' in names and self._pipeline is not None:
-            if config.model != self._pipeline.bundle.source:
-                if not config.model.startswith(TORCHVISION):
-                    find_bundle(config.model)
-                self._load_beside(config)
         if self._engine is not None:
             self._engine.configure(config)
         elif self._pipeline is not None:
             self._pipeline.configure(config)
-
-    def _load_beside(self, config: ClassifierConfig) -> None:
-        if not self._loading_lock.acquire(blocking=False):
-            raise ConfigError(f'model: {self._loading} is being loaded; try again when it is done')
-        self._loading = config.model
-        threading.Thread(target=self._load_and_swap, args=(config,), name='model loading', daemon=True).start()
+        if 'model' in names and self._pipeline is not None and config.model != self._pipeline.bundle.source:
+            self._loading = config.model
+            threading.Thread(target=self._load_and_swap, args=(config,), name='model loading', daemon=True).start()
 
     def _load_and_swap(self, config: ClassifierConfig) -> None:
+        """Load a model and let it take the old one's place; all of that, or nothing of it."""
         try:
-            pipeline = Pipeline.load(config)
+            self._swap(Pipeline.load(config))
         except Exception as error:  # noqa: B902
-            self._log_failure(f'cannot load the model {config.model}, the old one stays', error)
+            self._log_failure(f'cannot load the model {printable(config.model)}, the old one stays', error)
             if self._pipeline is not None:
+                self._loading = ''
                 self.set_parameters([rclpy.Parameter('model', value=self._pipeline.bundle.source)])
-            return
         finally:
             self._loading = ''
-            self._loading_lock.release()
-        engine, replaced = self._engine, self._pipeline
-        if replaced is None:
-            return  # cleaned up meanwhile; configure will load it
-        if engine is not None:
-            engine.replace_pipeline(pipeline)
-        pipeline.configure(self.config)
-        self._pipeline = pipeline
+
+    def _swap(self, pipeline: Pipeline) -> None:
+        with self._swapping:
+            engine, replaced = self._engine, self._pipeline
+            if replaced is None:
+                return  # cleaned up meanwhile; configure will load it
+            if engine is not None:
+                engine.replace_pipeline(pipeline)
+            else:
+                pipeline.configure(self.config)
+            self._pipeline = pipeline
+        # From here on nothing can refuse it: what follows tells of it.
         self._publish_label_info()
         for warning in pipeline.warnings:
             self.get_logger().warning(warning)
@@ -238,32 +254,33 @@ class ClassifierNode(LifecycleNode):
                                                      self.get_clock().now().to_msg()))
 
     def _report(self) -> None:
-        state = self._state_machine.current_state[1]
+        state = state_label(self)
         array = DiagnosticArray()
         array.header.stamp = self.get_clock().now().to_msg()
         array.status = [model_status(self.get_fully_qualified_name(), state, self._pipeline, self.config,
                                      self._loading)]
         array.status += [camera.report(self.config) for camera in self._health]
         self._diagnostics.publish(array)
+        for camera, watch in self._watches.items():
+            if camera.has_heard():
+                watch.heard()
+            watch.look()
 
 
 def main(arguments: Optional[List[str]] = None) -> int:
     """Run the node until it is told to stop; exit code 2 for parameters that cannot be used."""
     keep_freed_memory()  # each image is copied more than once, into memory that the kernel would clear anew
-    rclpy.init(args=arguments)
     node = None
     try:
+        rclpy.init(args=arguments)
         node = ClassifierNode()
         if node.config.autostart and node.trigger_configure() == SUCCESS:
             node.trigger_activate()
-        executor = SingleThreadedExecutor()
-        executor.add_node(node)
-        executor.spin()
+        spin(node)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
-    except ConfigError as error:
-        rclpy.logging.get_logger('classifier').fatal(str(error))
-        return 2
+    except Exception as error:  # noqa: B902 - of rcl, too: a parameter file that it cannot read
+        return start_failed('classifier', error)
     finally:
         if node is not None:
             node.stop()

@@ -31,6 +31,11 @@ class CameraHealth:
         self._before = Account()
         self._before_s = time.monotonic()
         self._last_arrival_s = self._before_s
+        self._heard = False
+
+    def has_heard(self) -> bool:
+        """Whether something has come between the last two reports."""
+        return self._heard
 
     def report(self, config: ClassifierConfig) -> DiagnosticStatus:
         """What happened since the last report; counts are since activation."""
@@ -40,6 +45,7 @@ class CameraHealth:
         elapsed_s = max(now_s - self._before_s, 1e-6)
         arrived = account.received - self._before.received
         newly_dropped = account.dropped - self._before.dropped
+        self._heard = arrived > 0
         if arrived:
             self._last_arrival_s = now_s
         silent_s = now_s - self._last_arrival_s

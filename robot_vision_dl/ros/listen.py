@@ -215,9 +215,10 @@ def _publishers(node, topic: str) -> List[Publisher]:
 
 def _receive(node, executor, topic: str, kind: str, seconds: float, reliability: str) -> Reception:
     """Subscribe for some seconds; the queue is deeper than the classifier's, so what is missing was lost on the way."""
-    from rclpy.event_handler import SubscriptionEventCallbacks
     from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
     from sensor_msgs.msg import CompressedImage, Image
+
+    from .compat import SubscriptionEventCallbacks
 
     messages: List[Message] = []
     last: List[bytes] = []

@@ -5,8 +5,11 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
+from .compat import after_set
+from .spinning import reason_of
 from ..core.config import FlatOption, flat_options, with_values
-from ..core.errors import ConfigError, RobotVisionError
+from ..core.errors import ConfigError
+from ..core.printable import printable
 
 
 def descriptor(option: FlatOption) -> ParameterDescriptor:
@@ -30,48 +33,71 @@ def descriptor(option: FlatOption) -> ParameterDescriptor:
 class ConfigParameters:
     """The parameters of ``node`` as a config dataclass.
 
+    What is set is only looked at by the callback that may refuse it; it is taken over once it is set. No value, of
+    whatever type, ends in an exception: it is refused with a reason.
+
     Args:
         node: declares the parameters at once.
         config_class: e.g. ``ClassifierConfig``.
         is_configured: whether settings that are fixed while configured are to be refused.
-        on_change: called with (new config, names that changed) once the values are valid; a RobotVisionError that it
-            raises refuses the change.
+        check: called with (new config, names that changed) for values that fit by themselves; refuses by raising, and
+            changes nothing.
+        on_change: called with the same once the parameters are set.
 
     Raises:
         ConfigError: a value given at start (launch file, command line) does not fit.
     """
 
     def __init__(self, node: Node, config_class: type, is_configured: Callable[[], bool],
-                 on_change: Callable[[Any, List[str]], None]):
+                 on_change: Callable[[Any, List[str]], None],
+                 check: Callable[[Any, List[str]], None] = lambda _config, _names: None):
+        self._node, self._config_class = node, config_class
         self._options: Dict[str, FlatOption] = {option.name: option for option in flat_options(config_class)}
-        self._is_configured = is_configured
-        self._on_change = on_change
-        values = {}
+        self._is_configured, self._check, self._on_change = is_configured, check, on_change
         for option in self._options.values():
             default = list(option.default) if isinstance(option.default, tuple) else option.default
             try:
-                values[option.name] = node.declare_parameter(option.name, default, descriptor(option)).value
+                node.declare_parameter(option.name, default, descriptor(option))
             except Exception as error:
-                raise ConfigError(f'parameter {option.name}: {error}') from error
-        self.config = with_values(config_class(), values)
-        node.add_on_set_parameters_callback(self._check_and_apply)
+                raise ConfigError(f'parameter {option.name}: {printable(error, 300)}') from error
+        self.config = self._as_set()
+        self._when_accepted = after_set(node, self._apply)
+        node.add_on_set_parameters_callback(self._judge)
 
-    def _check_and_apply(self, parameters: List[Parameter]) -> SetParametersResult:
-        values = {p.name: p.value for p in parameters if p.name in self._options}
-        current = dict(flat_values(self.config))
-        changed = [name for name, value in values.items() if _comparable(value) != current[name]]
+    def _as_set(self) -> Any:
+        """The config that the node's parameters are now."""
+        return with_values(self._config_class(), {name: self._node.get_parameter(name).value for name in self._options})
+
+    def _judge(self, parameters: List[Parameter]) -> SetParametersResult:
         try:
+            values = {p.name: p.value for p in parameters if p.name in self._options}
+            current = dict(flat_values(self.config))
+            changed = [name for name, value in values.items() if _comparable(value) != current[name]]
             for name in changed:
                 if self._options[name].option.at_configure and self._is_configured():
                     raise ConfigError(f'{name}: fixed while the node is configured; deactivate and clean it up, '
                                       'then set it and configure again')
-            config = with_values(self.config, values)
+            config = with_values(self._as_set(), values)
             if changed:
-                self._on_change(config, changed)
-        except RobotVisionError as error:
-            return SetParametersResult(successful=False, reason=str(error))
-        self.config = config
+                self._check(config, changed)
+        except Exception as error:  # noqa: B902 - whatever a value leads to is a reason to refuse it
+            return SetParametersResult(successful=False, reason=reason_of(error))
+        self._when_accepted()
         return SetParametersResult(successful=True)
+
+    def _apply(self) -> None:
+        """Take over what is set now."""
+        before = self.config
+        try:
+            config = self._as_set()
+            after, earlier = flat_values(config), flat_values(before)
+            changed = [name for name, value in after.items() if value != earlier[name]]
+            if changed:
+                self.config = config
+                self._on_change(config, changed)
+        except Exception as error:  # noqa: B902 - it was checked before; a file may have gone since
+            self.config = before
+            self._node.get_logger().error(f'the parameters that were set are not in force: {reason_of(error)}')
 
 
 def _comparable(value: Any) -> Any:

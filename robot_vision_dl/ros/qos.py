@@ -1,11 +1,12 @@
 """Quality of service: profiles, and what to tell a user whose QoS does not fit."""
 from typing import Callable, Optional, Set, Tuple
 
-from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import (DurabilityPolicy, HistoryPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy,
                        qos_policy_name_from_kind)
 from rclpy.qos_overriding_options import QoSOverridingOptions
+
+from .compat import PublisherEventCallbacks, SubscriptionEventCallbacks
 
 IMAGES_IN = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.BEST_EFFORT,
                        durability=DurabilityPolicy.VOLATILE)

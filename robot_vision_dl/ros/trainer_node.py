@@ -23,6 +23,7 @@ from . import qos
 from .diagnostics import resident_memory_mb
 from .messages import key_values
 from .parameters import ConfigParameters
+from .spinning import spin, start_failed
 from ..core.errors import ConfigError, RobotVisionError
 from ..training.config_file import load_config
 from ..training.history import EpochRecord
@@ -58,7 +59,8 @@ class TrainerNode(Node):
     def __init__(self, stop: '_StopSignals', name: str = 'trainer', **node_arguments):
         super().__init__(name, **node_arguments)
         self._stop = stop
-        self.config: TrainerConfig = ConfigParameters(self, TrainerConfig, lambda: True, self._refuse).config
+        self.config: TrainerConfig = ConfigParameters(
+            self, TrainerConfig, lambda: True, lambda _config, _names: None, self._refuse).config
         self._lock = threading.Lock()
         self._values: Dict[str, Any] = {'state': READING}
         self._text = READING
@@ -160,13 +162,13 @@ class TrainerNode(Node):
 def main(arguments: Optional[List[str]] = None) -> int:
     """Carry out the run; exit code 2 for settings that cannot be used, 1 for a run that failed, 0 else."""
     # Signals end the training loop, which is on the main thread, in its own way.
-    rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
     stop = _StopSignals()
-    node, executor = None, SingleThreadedExecutor()
+    node = executor = None
     try:
+        rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+        executor = SingleThreadedExecutor()
         node = TrainerNode(stop)
-        executor.add_node(node)
-        threading.Thread(target=_spin, args=(executor,), name='executor', daemon=True).start()
+        threading.Thread(target=_spin, args=(node, executor), name='executor', daemon=True).start()
         node.train()
     except KeyboardInterrupt:
         if node is not None:
@@ -175,18 +177,23 @@ def main(arguments: Optional[List[str]] = None) -> int:
         return _failed(node, error, 2)
     except RobotVisionError as error:
         return _failed(node, error, 1)
+    except Exception as error:  # noqa: B902 - of rcl, above all: a parameter file that it cannot read
+        if node is not None:
+            raise
+        return start_failed('trainer', error)
     finally:
         if node is not None:
             node.get_logger().debug('leaving')
             _let_them_hear(node)
-        executor.shutdown()
+        if executor is not None:
+            executor.shutdown()
         rclpy.try_shutdown()
     return 0
 
 
 def _failed(node: Optional[TrainerNode], error: Exception, code: int) -> int:
     if node is None:
-        rclpy.logging.get_logger('trainer').fatal(str(error))
+        start_failed('trainer', error)
     else:
         node.fail(str(error))
     return code
@@ -197,9 +204,9 @@ def _let_them_hear(node: TrainerNode) -> None:
     node._progress.wait_for_all_acked(rclpy.duration.Duration(seconds=2))
 
 
-def _spin(executor: SingleThreadedExecutor) -> None:
+def _spin(node: TrainerNode, executor: SingleThreadedExecutor) -> None:
     try:
-        executor.spin()
+        spin(node, executor)
     except ExternalShutdownException:
         pass
 

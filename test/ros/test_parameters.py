@@ -49,9 +49,9 @@ def test_changes_are_checked_together_and_applied_once(node):
     assert (applied[0][0].keep_confidence, applied[0][0].begin_confidence) == (0.8, 0.9)
 
 
-def test_error_of_the_listener_refuses_the_change(node):
+def test_error_of_the_check_refuses_the_change(node):
     def refuse(config, names):
         raise ConfigError('not now')
-    ConfigParameters(node, ActionGateConfig, lambda: False, refuse)
+    ConfigParameters(node, ActionGateConfig, lambda: False, lambda config, names: None, refuse)
     result = node.set_parameters_atomically([rclpy.parameter.Parameter('silence_s', value=1.0)])
     assert not result.successful and result.reason == 'not now'
