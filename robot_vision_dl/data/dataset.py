@@ -56,8 +56,11 @@ class FrameDataset(Dataset):
         self.seed = seed
         self.targets = np.array([NO_CLASS if store.frames[index].label == UNKNOWN
                                  else numbers[store.frames[index].label] for index in self.indices], np.int64)
-        # Shared, so that workers which stay alive from epoch to epoch see it change.
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+        self._epoch = torch.zeros((), dtype=torch.int64)
+
+    def share_epoch(self) -> None:
+        """Let workers that stay alive from epoch to epoch see it change; needs /dev/shm, absent in some containers."""
+        self._epoch.share_memory_()
 
     def set_epoch(self, epoch: int) -> None:
         """Choose which random transforms are drawn; to be called before each epoch."""

@@ -1,11 +1,17 @@
 """Batches in an order that follows from seed and epoch alone."""
+import shutil
+import tempfile
 from typing import Iterator, Optional, Sequence
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Sampler
 
+from ..core.errors import ConfigError
 from ..data.dataset import FrameDataset, Item, drawn, shuffled
+
+
+SHARED_MEMORY = '/dev/shm'
 
 
 def collate(items: Sequence[Item]) -> Item:
@@ -56,12 +62,35 @@ def training_loader(dataset: FrameDataset, batch_size: int, seed: int, weights: 
     Args:
         batch_size: of all processes together, a multiple of their number.
         first_epoch: the epoch that comes first. Lightning asks for the first batch before it sets the epoch.
+
+    Raises:
+        ConfigError: there is no room in /dev/shm, through which workers hand over pictures.
     """
+    if workers:
+        _check_shared_memory(dataset, batch_size // processes, workers)
+        dataset.share_epoch()
     sampler = EpochSampler(dataset, seed, weights, rank, processes)
     sampler.set_epoch(first_epoch)
     return DataLoader(dataset, min(batch_size // processes, len(sampler)), sampler=sampler, drop_last=True,
                       collate_fn=collate, num_workers=workers, persistent_workers=workers > 0,
                       pin_memory=torch.cuda.is_available())
+
+
+def _check_shared_memory(dataset: FrameDataset, batch_size: int, workers: int) -> None:
+    """Without room the kernel would end a worker (SIGBUS) at some batch."""
+    needed = (2 * workers + 1) * batch_size * dataset[0].picture.nbytes  # torch keeps two batches a worker ready
+    remedy = ('start the container with --shm-size=2g or --ipc=host, or set run.workers to 0, with which this process '
+              'reads pictures itself')
+    try:
+        free = shutil.disk_usage(SHARED_MEMORY).free
+        with tempfile.NamedTemporaryFile(dir=SHARED_MEMORY):
+            pass
+    except OSError as error:
+        raise ConfigError(f'run.workers is {workers}, and workers hand over pictures through {SHARED_MEMORY}, which '
+                          f'cannot be used here ({error.strerror}); {remedy}') from error
+    if free < needed:
+        raise ConfigError(f'run.workers is {workers}, and their pictures take {needed / 1e6:.0f} MB in '
+                          f'{SHARED_MEMORY}, which has {free / 1e6:.0f} MB free; {remedy}')
 
 
 def judging_loader(dataset: FrameDataset, batch_size: int, workers: int) -> DataLoader:

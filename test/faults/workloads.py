@@ -1,0 +1,176 @@
+"""What is killed: the commands that write, each with small inputs, and how whole its output is."""
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Callable, Dict, List, NamedTuple, Sequence
+
+PICTURES, SIDE = 12, 32
+
+
+class Workload(NamedTuple):
+    """A command that writes.
+
+    Attributes:
+        name: of the command.
+        argv: its arguments, with ``{i}`` for the folder of inputs and ``{w}`` for that of outputs.
+        outputs: what it writes below ``{w}``.
+        content: hashes of what must be the same whenever it has finished, by name; reads it as users would, and raises
+            for what is not whole.
+        before: prepares ``{w}``, if it takes something that is there already.
+        stays: what is there before is still whole after a kill, so outputs are always there.
+    """
+
+    name: str
+    argv: Sequence[str]
+    outputs: Sequence[str]
+    content: Callable[[Path], Dict[str, str]]
+    before: Callable[[Path, Path], None] = lambda inputs, work: None
+    stays: bool = False
+
+    def command(self, inputs: Path, work: Path) -> List[str]:
+        """The arguments for these folders."""
+        return [word.format(i=inputs, w=work) for word in self.argv]
+
+
+def make_inputs(folder: Path) -> None:
+    """Everything that the commands read; in a child, for it uses torch and OpenCV."""
+    import cv2
+    import numpy as np
+    import torch
+    from evaluation_samples import labelled_bag, small_model
+    from labelled_samples import write_folders
+    from training_samples import config_text, picture_folders
+
+    from robot_vision_dl.core.network import build_network
+    write_folders(folder / 'pictures', {'cup': PICTURES, 'mug': PICTURES, 'bowl': PICTURES})
+    labelled_bag(folder / 'bag', 60, jpeg=True)
+    small_model(folder / 'model')
+    picture_folders(folder / 'shapes', recordings=6, each=8)
+    # Caches, runs and models are given on the command line: they differ from case to case.
+    (folder / 'train.yaml').write_text(config_text(folder / 'shapes', Path('WORK'), epochs=2))
+    torch.manual_seed(0)
+    names = (('backbone.', 'features.'), ('head.0.', 'classifier.1.'))  # ours, and torchvision's
+    torch.save({key.replace(*names[0]).replace(*names[1]): value for key, value in build_network(
+        'squeezenet1_1', 3).state_dict().items()}, folder / 'weights.pth')
+    (folder / 'classes.txt').write_text('cup\nmug\nbowl\n')
+    video = cv2.VideoWriter(str(folder / 'drive.avi'), cv2.VideoWriter_fourcc(*'MJPG'), 10, (SIDE * 2, SIDE))
+    for number in range(40):
+        video.write(np.full((SIDE, SIDE * 2, 3), 5 * number, np.uint8))
+    video.release()
+
+
+def _bag(path: Path) -> Dict[str, str]:
+    from robot_vision_dl.data.bags import BagReader
+    digest = hashlib.sha256()
+    count = 0
+    with BagReader(path) as reader:
+        stated = sum(topic.count for topic in reader.topics.values())
+        for message in reader.messages(list(reader.topics)):
+            digest.update(message.cdr)
+            count += 1
+        problems = list(reader.problems)
+    if problems or count != stated or not count:
+        raise ValueError(f'{path}: {count} of {stated} messages; {problems}')
+    labels = path / 'labels.yaml'
+    return {'messages': f'{count} {digest.hexdigest()}', 'labels': _hash(labels) if labels.is_file() else ''}
+
+
+def _bags(folder: Path) -> Dict[str, str]:
+    from robot_vision_dl.data.bag_files import find_bags
+    return {f'{found.path.name} {key}': value for found in find_bags(folder)
+            for key, value in _bag(found.path).items()}
+
+
+def _pictures(folder: Path) -> Dict[str, str]:
+    from robot_vision_dl.data.picture_folder import folder_pictures, read_picture
+    found = folder_pictures(folder, lambda note: None)
+    for picture in found:
+        read_picture(picture.path)
+        if picture.stamp_ns is None:
+            raise ValueError(f'{picture.path}: is not in the index')
+    return {'pictures': str(len(found)), **_files(folder)}
+
+
+def _bundle(folder: Path) -> Dict[str, str]:
+    from robot_vision_dl.core.bundle import load_bundle, verify_bundle
+    bundle = load_bundle(folder.absolute())
+    problems = verify_bundle(folder.absolute())
+    if problems:
+        raise ValueError(f'{folder}: {problems}')
+    bundle.load_network()
+    return {name: _hash(path) for name, path in _named(folder) if path.suffix == '.safetensors'}
+
+
+def _run(folder: Path) -> Dict[str, str]:
+    from robot_vision_dl.data.cache import INDEX, FrameStore
+    from robot_vision_dl.training.checkpoint import load_checkpoint, load_weights
+    from robot_vision_dl.training.fit import BEST, LAST
+    run = folder / 'runs' / 'shapes'
+    if (run / LAST).exists():
+        load_checkpoint(run / LAST)
+        load_weights(run / BEST)
+    for cache in folder.glob('cache/*'):
+        if (cache / INDEX).exists():
+            FrameStore(cache)
+    return _bundle(folder / 'models' / 'shapes') if (folder / 'models' / 'shapes').exists() else {}
+
+
+def _report(folder: Path) -> Dict[str, str]:
+    from robot_vision_dl.evaluation.compare import read_metrics
+    found: Dict[str, str] = {}
+    if (folder / 'report').exists():
+        metrics = read_metrics(folder / 'report')
+        for name in ('frames.csv', 'report.html', 'summary.md', 'speed.json'):
+            if not (folder / 'report' / name).stat().st_size:
+                raise ValueError(f'{name} is empty')
+        found['metrics'] = hashlib.sha256(json.dumps(metrics['models'], sort_keys=True).encode()).hexdigest()
+    if (folder / 'decisions.mcap').exists():
+        found.update(_bag(folder / 'decisions.mcap'))
+    return found
+
+
+def _named(folder: Path):
+    return sorted((path.relative_to(folder).as_posix(), path) for path in folder.rglob('*') if path.is_file())
+
+
+def _files(folder: Path) -> Dict[str, str]:
+    return {name: _hash(path) for name, path in _named(folder)}
+
+
+def _hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _copy_model(inputs: Path, work: Path) -> None:
+    shutil.copytree(inputs / 'model', work / 'models' / 'm')
+
+
+def _finished_run(inputs: Path, work: Path) -> None:
+    for name in ('runs', 'models', 'cache'):
+        shutil.copytree(inputs / 'trained' / name, work / name)
+
+
+_TRAIN = ('train', '{i}/train.yaml', '--set', 'data.cache.folder={w}/cache', 'output.runs={w}/runs',
+          'output.models={w}/models')
+TRAIN = Workload('train', _TRAIN, ('models/shapes', 'runs'), _run)
+WORKLOADS = (
+    TRAIN,
+    Workload('train --restart', (*_TRAIN, '--restart'), ('models/shapes', 'runs'), _run, _finished_run, stays=True),
+    Workload('calibrate', ('calibrate', '{w}/models/m', '{i}/pictures'), ('models/m',),
+             lambda work: _bundle(work / 'models' / 'm'), _copy_model, stays=True),
+    Workload('models import', ('models', 'import', '{i}/weights.pth', '--architecture', 'squeezenet1_1', '--classes',
+                               '{i}/classes.txt', '--resize', '32', '--crop', '32', '--name', 'm', '--into', '{w}',
+                               '--calibrate', '{i}/pictures'), ('m',), lambda work: _bundle(work / 'm')),
+    Workload('bag synth', ('bag', 'synth', '{i}/pictures', '--out', '{w}/bags', '--recordings', '3', '--size', '32x24',
+                           '--seconds-per-track', '0.5'), ('bags',), lambda work: _bags(work / 'bags')),
+    Workload('bag from-images', ('bag', 'from-images', '{i}/pictures', '--out', '{w}/bag', '--width', '64'), ('bag',),
+             lambda work: _bag(work / 'bag')),
+    Workload('bag from-video', ('bag', 'from-video', '{i}/drive.avi', '--out', '{w}/bag', '--append-black', '2'),
+             ('bag',), lambda work: _bag(work / 'bag')),
+    Workload('bag extract', ('bag', 'extract', '{i}/bag', '--out', '{w}/pictures', '--format', 'png'), ('pictures',),
+             lambda work: _pictures(work / 'pictures')),
+    Workload('evaluate --write-bag', ('evaluate', '{i}/bag', '--model', '{i}/model', '--out', '{w}/report',
+                                      '--write-bag', '{w}/decisions.mcap', '--copy-topics'),
+             ('report', 'decisions.mcap'), _report),
+)
