@@ -75,14 +75,16 @@ def decode_text(data: bytes, where: str, error: Type[RobotVisionError] = ConfigE
 def table_rows(text: str, where: str, error: Type[RobotVisionError] = ConfigError) -> Iterator[Row]:
     """Rows of a CSV text that are neither empty nor comments (``#``).
 
-    Separated by commas; where the first row has none, by the semicolons or tabs that spreadsheets write.
+    Separated by commas; where the first row has semicolons or tabs, which spreadsheets write, by these: a comma beside
+    them may be that of a number.
 
     Raises:
         RobotVisionError: of the kind ``error``: a quote that is not closed, or such.
     """
     first = next((line for line in text.splitlines() if line.strip() and not line.lstrip().startswith('#')), '')
-    separator = next((one for one in ',;\t' if one in first), ',')
-    reader = csv.reader(text.splitlines(keepends=True), skipinitialspace=True, delimiter=separator)
+    separator = next((one for one in ';\t' if one in first), ',')
+    reader = csv.reader(text.splitlines(keepends=True), skipinitialspace=True, delimiter=separator,
+                        strict=True)
     line = 1
     while True:
         try:

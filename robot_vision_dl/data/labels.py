@@ -2,11 +2,13 @@
 import re
 from bisect import bisect_right
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
-from typing import Dict, FrozenSet, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Collection, Dict, FrozenSet, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 from unicodedata import category
+
+import numpy as np
 
 from ..core.config import check_values, option
 from ..core.errors import ConfigError
@@ -54,7 +56,10 @@ class Clock(str, Enum):
 
 @dataclass(frozen=True)
 class LabelInterval:
-    """``label`` holds for start_ns <= time < end_ns by ``clock``, on one image topic or on all (None)."""
+    """``label`` holds for start_ns <= time < end_ns by ``clock``, on one image topic or on all (None).
+
+    ``where`` says where that is written, for messages.
+    """
 
     start_ns: int
     end_ns: int
@@ -62,6 +67,7 @@ class LabelInterval:
     topic: Optional[str] = None
     track: Optional[str] = None
     clock: Clock = Clock.HEADER
+    where: str = field(default='', compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +110,13 @@ class Verdict(NamedTuple):
     finding: Finding
     label: str = ''
     track: Optional[str] = None
+
+
+class FrameTimes(NamedTuple):
+    """Stamps and receive times of frames, in ns."""
+
+    stamps: Sequence[int]
+    receives: Sequence[int]
 
 
 @lru_cache(maxsize=4096)
@@ -151,6 +164,36 @@ class Labels:
             return Verdict(Finding.CONFLICT, ' / '.join(names))
         tracks = sorted(track for _, track in found if track is not None)
         return Verdict(Finding.LABELLED, names[0], tracks[0] if tracks else None)
+
+    def without_frames(self, frames: Mapping[str, FrameTimes], there: Collection[str]) -> Tuple[str, ...]:
+        """A sentence about the intervals that cover none of the frames of a recording; none where there are none.
+
+        Args:
+            frames: times of the frames of each topic that was read.
+            there: all image topics of the recording; what is said of those that were not read is left aside.
+        """
+        if not any(len(times.stamps) for times in frames.values()):
+            return ()
+        sorted_times = {(topic, clock): np.sort(np.asarray(values, np.int64)) for topic, times in frames.items()
+                        for clock, values in ((Clock.HEADER, times.stamps), (Clock.RECEIVE, times.receives))}
+        cameras = {camera_topic(topic) for topic in frames}
+        known = {camera_topic(topic) for topic in there}
+        empty, count = [], 0
+        for interval in self.intervals:
+            camera = None if interval.topic is None else camera_topic(interval.topic)
+            if camera in known - cameras:
+                continue
+            count += 1
+            if not any(np.searchsorted(times, interval.start_ns) < np.searchsorted(times, interval.end_ns)
+                       for (topic, clock), times in sorted_times.items()
+                       if clock is interval.clock and camera in (None, camera_topic(topic))):
+                empty.append(interval)
+        if not empty:
+            return ()
+        first = empty[0]
+        return (f'labels: {len(empty)} of {count} intervals cover no frame, the first: {first.label!r} from '
+                f'{first.start_ns / 1e9:.3f} s by the {first.clock.value} clock'
+                f'{f" on {first.topic}" if first.topic else ""}{f" ({first.where})" if first.where else ""}',)
 
     def span(self, clock: Clock) -> Optional[Tuple[int, int]]:
         """First start and last end by ``clock``; None where no interval is by it."""

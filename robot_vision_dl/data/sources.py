@@ -1,4 +1,5 @@
 """Bags and folders of pictures as one kind of thing: labelled frames, one after another, with bounded memory."""
+from array import array
 from collections import Counter
 from glob import glob, has_magic
 from pathlib import Path
@@ -16,7 +17,7 @@ from .bags import BagImage, BagReader
 from .cameras import check_wanted, choose_topics
 from .folders import shown
 from .label_sources import BagLabels, label_files_beside, label_topics, labels_of_bag
-from .labels import Clock, Finding, LabelConfig, LabelCounter, LabelledFrame, LabelReport, Verdict
+from .labels import Clock, Finding, FrameTimes, LabelConfig, LabelCounter, LabelledFrame, LabelReport, Verdict
 from .picture_folder import INDEX, FolderPicture, folder_pictures, is_picture_folder, read_picture
 from .selection import SAME_PICTURE, SelectionConfig, SelectionReport, Selector, duplicate_groups, perceptual_hash
 
@@ -68,6 +69,7 @@ class BagSource:
         """Every image message of the chosen topics, in the order it was recorded."""
         seen: Counter = Counter()
         labels = self.labels.labels
+        times = {topic: FrameTimes(array('q'), array('q')) for topic in self.topics}
         with BagReader(self._files) as reader:
             for message in reader.image_messages(self.topics):
                 index = seen[message.topic]
@@ -80,12 +82,16 @@ class BagSource:
                     stamp_ns, load = message.receive_ns, _raiser(error)
                 if index == 0:
                     self._add_hint(counter, message, stamp_ns)
+                times[message.topic].stamps.append(stamp_ns)
+                times[message.topic].receives.append(message.receive_ns)
                 verdict = labels.at(message.topic, stamp_ns, message.receive_ns)
                 label = verdict.label if verdict.finding is Finding.LABELLED else ''
                 yield _Candidate(
                     LabelledFrame(self.recording, message.topic, stamp_ns, label, verdict.track, index,
                                   message.receive_ns, str(self.path)), verdict, load)
             self.problems = tuple(dict.fromkeys((*self.labels.problems, *reader.problems)))
+            images = [name for name, topic in reader.topics.items() if topic.is_image]
+            self.notes = tuple(dict.fromkeys((*self.notes, *labels.without_frames(times, images))))
 
     def _add_hint(self, counter: LabelCounter, message: BagImage, stamp_ns: int) -> None:
         for clock, first_ns in ((Clock.HEADER, stamp_ns), (Clock.RECEIVE, message.receive_ns)):

@@ -10,10 +10,10 @@ from ..data.bag_files import BagFiles, find_bags
 from ..data.bags import BagReader
 from ..data.cameras import check_wanted, choose_topics
 from ..data.label_sources import label_files_beside, label_topics, labels_of_bag
-from ..data.labels import IGNORE, Finding, LabelConfig, Labels, Verdict
+from ..data.labels import IGNORE, Finding, FrameTimes, LabelConfig, Labels, Verdict
 from ..data.sources import expand, recording_names
 from .options import EvaluationOptions
-from .table import NO_LABEL, UNKNOWN_TARGET
+from .table import NO_LABEL, UNKNOWN_TARGET, FrameTable
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class Recording:
         path: file or folder.
         files: what makes it up.
         topics: image topics that are evaluated.
+        images: all that there are.
         frames: image messages in them, as the bag's index has it.
         duration_ns: from the first message to the last.
         labels: what holds when; None where there are no labels.
@@ -36,6 +37,7 @@ class Recording:
     path: Path
     files: BagFiles
     topics: Tuple[str, ...]
+    images: Tuple[str, ...]
     frames: int
     duration_ns: int
     labels: Optional[Labels]
@@ -45,6 +47,16 @@ class Recording:
     def verdict(self, topic: str, stamp_ns: int, receive_ns: int) -> Verdict:
         """What the labels say about a frame; a gap where there are none."""
         return Verdict(Finding.GAP) if self.labels is None else self.labels.at(topic, stamp_ns, receive_ns)
+
+    def without_frames(self, table: FrameTable) -> Tuple[str, ...]:
+        """A sentence about labels that cover none of the frames that were decided, if there are such."""
+        if self.labels is None:
+            return ()
+        rows = table.rows
+        times = {name: FrameTimes(*(rows[column][rows['topic'] == number] for column in ('stamp_ns', 'receive_ns')))
+                 for number, name in enumerate(table.topics)}
+        empty = FrameTimes((), ())
+        return self.labels.without_frames({**dict.fromkeys(self.topics, empty), **times}, self.images)
 
 
 def open_recordings(bags: Sequence[Union[str, Path]], options: EvaluationOptions) -> List[Recording]:
@@ -65,7 +77,7 @@ def open_recordings(bags: Sequence[Union[str, Path]], options: EvaluationOptions
             labels, used, problems = _labels(reader, name, options.labels)
             topics, notes = choose_topics(reader, options.topics, labels.topics if labels else frozenset())
             duration_ns = (reader.end_ns or 0) - (reader.start_ns or 0)
-        recordings.append(Recording(name, found.path, found, topics,
+        recordings.append(Recording(name, found.path, found, topics, tuple(images),
                                     sum(images[topic].count for topic in topics), duration_ns, labels, used,
                                     (*found.notes, *notes, *problems)))
     there = {topic for recording in recordings for topic in recording.topics}

@@ -222,6 +222,8 @@ class _Run:
             outcome.noise[label] = watch.noise if self._certain else None
             outcome.policies[label] = self._pipelines[label].policy(job.options.deployment)
             outcome.one_by_one[label] = self._size == 1
+        table = outcome.tables[job.names[0]]
+        outcome.problems = tuple(dict.fromkeys((*outcome.problems, *job.recording.without_frames(table))))
         if self._gallery is not None:
             outcome.strips, outcome.choices = self._gallery.strips, self._gallery.choices
             outcome.pictures = self._gallery.pictures()
