@@ -146,11 +146,13 @@ class _Walk:
             raise _damaged(f'more than {MAX_SEGMENTS} fill bytes at byte {self.position}')
         if marker == _EOI:
             return marker, 0
-        self._expect(marker != _SOI, f'another picture begins at byte {self.position}, before the end of this one')
+        if marker == _SOI:
+            raise _damaged(f'another picture begins at byte {self.position}, before the end of this one')
         if self.position + 4 > self.data.size:
             raise cut_off(self.data.size)
         length = unpack_from('>H', self.bytes, self.position + 2)[0]
-        self._expect(length >= 2, f'a segment of length {length} at byte {self.position}')
+        if length < 2:
+            raise _damaged(f'a segment of length {length} at byte {self.position}')
         if self.position + 2 + length > self.data.size:
             raise cut_off(self.data.size)
         return marker, length
@@ -173,9 +175,11 @@ class _Walk:
         self._expect(not self.components, 'a second frame header')
         self._expect(length >= 6, 'a frame header that is too short')
         bits, height, width, count = unpack_from('>BHHB', self.bytes, start)
-        self._expect(bits == 8, f'{bits} bit a sample; JPEG of 8 bit is read')
+        if bits != 8:
+            raise _damaged(f'{bits} bit a sample; JPEG of 8 bit is read')
+        if count not in (1, 3, 4):
+            raise _damaged(f'{count} components; 1, 3 or 4 are read')
         self._expect(height > 0, _NO_SIZE)
-        self._expect(count in (1, 3, 4), f'{count} components; 1, 3 or 4 are read')
         self._expect(length == 6 + 3 * count, 'a frame header of another length than its components')
         check_size(height, width, self.config)
         found = [unpack_from('BBB', self.bytes, start + 6 + 3 * i)[:2] for i in range(count)]
@@ -255,20 +259,23 @@ class _Walk:
             kinds = self.data[at + 1]
             is_marker = (kinds != 0) & (kinds != 0xFF)
             at, kinds = at[is_marker], kinds[is_marker]
-            is_restart = (kinds >= _RESTARTS.start) & (kinds < _RESTARTS.stop)
+            is_restart = (kinds & 0xF8) == _RESTARTS.start
             self._markers = at[~is_restart], at[is_restart], kinds[is_restart] - _RESTARTS.start
         ends, restarts, numbers = self._markers
-        found = np.searchsorted(ends, begin)
+        found = ends.searchsorted(begin)
         if found == ends.size:
             raise cut_off(self.data.size)
         end = int(ends[found])
-        numbers = numbers[slice(*np.searchsorted(restarts, (begin, end)))]
         expected = (units - 1) // self.restart_interval if self.restart_interval else 0
+        if expected or restarts.size:
+            self._check_restarts(numbers[slice(*restarts.searchsorted((begin, end)))], expected)
+        return end
+
+    def _check_restarts(self, numbers: np.ndarray, expected: int) -> None:
         if numbers.size != expected or (numbers != np.arange(expected) % 8).any():
             reason = 'truncated' if numbers.size < expected else 'compressed'
             raise ImageError(reason, f'the JPEG has {numbers.size} restart markers in a scan that has {expected} of '
                                      'them in order, if it is whole; a part is missing or doubled')
-        return end
 
     def _whole(self) -> JpegFrame:
         self._expect(bool(self.components), 'no frame header')
