@@ -20,7 +20,8 @@ from .split import SplitConfig
 class DataConfig:
     """What is learned from."""
 
-    bags: Tuple[str, ...] = option((), 'bags (files, folders, globs) and folders of pictures (<class>/*.jpg)')
+    bags: Tuple[str, ...] = option(
+        (), 'bags (files, folders, globs) and folders of pictures (<class>/*.jpg); relative to this file')
     image_topics: Tuple[str, ...] = option(
         (), 'image topics of the bags; empty: each camera once, without depth and infrared; all: '
         'every one')

@@ -1,7 +1,7 @@
 """A YAML file -> :class:`TrainConfig`, with one clear line for whatever is wrong with it."""
 from dataclasses import MISSING, Field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, List, Mapping, Sequence, Tuple
+from typing import Any, List, Mapping, Optional, Sequence, Tuple
 
 from ..core.config import Option
 from ..core.config_yaml import scalar, wrapped_comment
@@ -11,6 +11,7 @@ from ..core.spelling import did_you_mean
 from ..core.text_file import read_text
 from ..core.yaml_text import parse_yaml, read_yaml
 from .config import TrainConfig
+from .config_paths import resolve
 
 
 TUNE = 'tune'
@@ -34,7 +35,7 @@ def load_config(path: Path, changes: Sequence[str] = ()) -> TrainConfig:
         text = read_text(path, most_bytes=MOST_BYTES)
     except ConfigError as error:
         raise ConfigError(f'{error}; `robot-vision train --defaults` prints a file to start from') from error
-    config = parse_config(text, str(path), changes)
+    config = parse_config(text, str(path), changes, path)
     return replace(config, output=replace(config.output, notes=_notes(config.output.notes, path)))
 
 
@@ -68,12 +69,18 @@ def _notes(notes: str, path: Path) -> str:
         raise ConfigError(f'{path}: output.notes: {error}') from error
 
 
-def parse_config(text: str, where: str, changes: Sequence[str] = ()) -> TrainConfig:
-    """As :func:`load_config`, for a text; ``where`` begins the messages."""
+def parse_config(text: str, where: str, changes: Sequence[str] = (), path: Optional[Path] = None) -> TrainConfig:
+    """As :func:`load_config`, for a text; ``where`` begins the messages.
+
+    Args:
+        path: of the file, to which the names of files in it are relative; None: to the working folder.
+    """
     values = parse_yaml(text, where, most_bytes=MOST_BYTES)
     values = {} if values is None else values
     if isinstance(values, dict):
         values.pop(TUNE, None)
+        if path is not None:
+            resolve(values, path, [change.partition('=')[0] for change in changes])
     for change in changes:
         _change(values, change)
     try:

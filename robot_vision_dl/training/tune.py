@@ -12,6 +12,7 @@ from ..data.split import Part
 from .checkpoint import write_atomically
 from .config import TrainConfig
 from .config_file import MOST_BYTES, as_file, build_config
+from .config_paths import anywhere
 from .errors import TrainingError
 from .history import EpochRecord, best_epoch
 from .memory import told_when_full
@@ -102,7 +103,7 @@ def tune(config: TrainConfig, space: Mapping[str, Mapping[str, Any]], trials: in
     if found.trials[0].state != 'complete':
         raise TrainingError(f'none of {len(found.trials)} trials came to an end; narrow the space, or see {folder}')
     best = with_changes(config, found.trials[0].values)
-    write_atomically(folder / BEST, as_file(best).encode())
+    write_atomically(folder / BEST, as_file(anywhere(best)).encode())
     say(f'\n{found}\n\nbest settings: {folder / BEST}')
     return found
 
