@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 from typing import Dict, List
 
+from .told import to_stderr
 from ..core.config import ClassifierConfig
 from ..core.errors import ConfigError
 
@@ -42,6 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--topics', nargs='+', default=[], metavar='TOPIC',
                         help='image topics, or all; default: each camera once, neither depth nor infrared')
     parser.add_argument('--params-file', metavar='FILE', help='the deployment: a ROS parameter file of the node')
+    parser.add_argument('--node', default='/classifier', metavar='NAME', help='full name of the node that the file is '
+                        'read for, with its namespace (default: %(default)s)')
     parser.add_argument('--set', nargs='+', default=[], metavar='NAME=VALUE', dest='changes',
                         help='parameters of the node, e.g. decision.abstain_cost=.2 fusion.enabled=false')
     parser.add_argument('--device', metavar='D', help='auto, cpu, cuda or cuda:<n>')
@@ -132,8 +135,9 @@ def _options(args: argparse.Namespace):
             raise ConfigError(f'--map {text!r}: expected LABEL=CLASS')
         label_map[label] = name
     return EvaluationOptions(
-        deployment(args.params_file, changes), LabelConfig(tuple(args.labels), args.hold, tuple(args.ignore)),
-        tuple(args.topics), label_map, RunOptions(batch=args.batch, exact=not args.no_exact, seed=args.seed))
+        deployment(args.params_file, changes, args.node, to_stderr),
+        LabelConfig(tuple(args.labels), args.hold, tuple(args.ignore)), tuple(args.topics), label_map,
+        RunOptions(batch=args.batch, exact=not args.no_exact, seed=args.seed))
 
 
 class ProgressBar:

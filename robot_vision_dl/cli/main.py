@@ -16,6 +16,8 @@ from typing import List, Optional
 from .parser import Parser
 from .. import __version__
 from ..core.errors import OutputError, RobotVisionError, is_about_machine
+from ..core.printable import printable
+from ..core.terminal import message, printable_output
 
 COMMANDS = {
     'demo': 'replay a small bag into the classifier node and watch it decide',
@@ -54,7 +56,11 @@ def parser_of(name: str, command) -> argparse.ArgumentParser:
 
 def main(argv: Optional[List[str]] = None) -> int:
     """Run the command line ``argv`` (without the program's name) and return the exit code."""
-    argv = sys.argv[1:] if argv is None else argv
+    with printable_output():
+        return _run(sys.argv[1:] if argv is None else argv)
+
+
+def _run(argv: List[str]) -> int:
     if not argv or argv[0] in ('-h', '--help'):
         print(_overview())
         return 0 if argv else 2
@@ -63,7 +69,7 @@ def main(argv: Optional[List[str]] = None) -> int:
         return 0
     name, rest = argv[0], argv[1:]
     if name not in COMMANDS:
-        print(f'robot-vision: no command {name!r}; there are {", ".join(COMMANDS)}', file=sys.stderr)
+        print(f'robot-vision: no command {printable(name)!r}; there are {", ".join(COMMANDS)}', file=sys.stderr)
         return 2
     command = importlib.import_module(f'.{name.replace("-", "_")}', __package__)
     parser = parser_of(name, command)
@@ -73,10 +79,10 @@ def main(argv: Optional[List[str]] = None) -> int:
     try:
         return command.run(args)
     except OutputError as error:
-        print(f'robot-vision {name}: {error}', file=sys.stderr)
+        print(f'robot-vision {name}: {message(error)}', file=sys.stderr)
         return 1
     except RobotVisionError as error:
-        print(f'robot-vision {name}: {error}', file=sys.stderr)
+        print(f'robot-vision {name}: {message(error)}', file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
@@ -85,8 +91,11 @@ def main(argv: Optional[List[str]] = None) -> int:
         return 0
     except OSError as error:
         if not is_about_machine(error):
-            raise
-        place = '' if error.filename is None else f': {os.fsdecode(error.filename)}'
+            if error.filename is None:
+                raise
+            print(f'robot-vision {name}: {printable(os.fsdecode(error.filename))}: {error.strerror}', file=sys.stderr)
+            return 2
+        place = '' if error.filename is None else f': {printable(os.fsdecode(error.filename))}'
         print(f'robot-vision {name}: {error.strerror}{place}; this is about the machine: mend it and start again',
               file=sys.stderr)
         return 1

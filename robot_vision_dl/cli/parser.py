@@ -1,6 +1,8 @@
 """The parser of every command: an option that takes several values and is given again takes the new ones as well."""
 import argparse
 
+from ..core.printable import printable
+
 
 class Parser(argparse.ArgumentParser):
     """As argparse's, but no value that was given is ever dropped for one that comes later.
@@ -14,6 +16,10 @@ class Parser(argparse.ArgumentParser):
         super().__init__(*args, **kwargs)
         self.register('action', None, AddUp)
         self.register('action', 'store', AddUp)
+
+    def error(self, message):
+        """As argparse does, but what was given is not repeated at length."""
+        super().error(printable(message, 500))
 
 
 class AddUp(argparse.Action):

@@ -12,7 +12,7 @@ ValueError, TypeError, AttributeError, IndexError or RecursionError for texts th
 import math
 import re
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Set, Tuple, Union
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Set, Tuple, Union
 
 import yaml
 
@@ -71,7 +71,7 @@ def read_yaml(path: Union[str, Path], *, as_text: bool = False, most_bytes: int 
 
 
 def parse_yaml(text: str, what: str, *, as_text: bool = False, most_bytes: int = MOST_BYTES,
-               places: Optional[Places] = None) -> Any:
+               places: Optional[Places] = None, value_of: Optional[Callable[[str, bool], Any]] = None) -> Any:
     """The one document in ``text``: dict with texts as keys, list, str, int, float, bool, or None where it is empty.
 
     Args:
@@ -80,6 +80,7 @@ def parse_yaml(text: str, what: str, *, as_text: bool = False, most_bytes: int =
         as_text: leave every scalar as it is written, without its quotes.
         most_bytes: refuse a longer text.
         places: takes up where each key and item stands, for the caller's own errors; not of what aliases copy.
+        value_of: another rule for values (no keys): called with the text of a scalar and whether it is in quotes.
 
     Raises:
         ConfigError: one line with line and column of what is wrong, and nothing of the text itself, which may be of a
@@ -95,7 +96,7 @@ def parse_yaml(text: str, what: str, *, as_text: bool = False, most_bytes: int =
             before = text[:odd.start()]
             raise _Refused('a character that cannot be in YAML', before.count('\n'),
                            len(before) - before.rfind('\n') - 1)
-        return _build(text, as_text, places)
+        return _build(text, as_text, places, value_of)
     except _Refused as error:
         raise ConfigError(f'{what}: is not YAML that can be read (line {error.line + 1}, column {error.column + 1}: '
                           f'{error.reason})') from None
@@ -133,7 +134,8 @@ def _events(text: str):
                        mark.column if mark else 0) from None
 
 
-def _build(text: str, as_text: bool, places: Optional[Places]) -> Any:
+def _build(text: str, as_text: bool, places: Optional[Places],
+           value_of: Optional[Callable[[str, bool], Any]]) -> Any:
     stack: List[_Open] = []
     anchors: Dict[str, Any] = {}
     documents: List[Any] = []
@@ -173,7 +175,7 @@ def _build(text: str, as_text: bool, places: Optional[Places]) -> Any:
             value = _copied(value, len(stack), event)
         elif isinstance(event, yaml.ScalarEvent):
             is_key = stack and isinstance(stack[-1].values, dict) and not stack[-1].key
-            value, anchor = _scalar(event, as_text or is_key), event.anchor
+            value, anchor = _scalar(event, as_text or is_key, value_of), event.anchor
         else:
             continue
         if anchor:
@@ -224,14 +226,21 @@ def _copied(value: Any, depth: int, event: Any) -> Any:
     return [_copied(item, depth + 1, event) for item in value] if isinstance(value, list) else value
 
 
-def _scalar(event: Any, as_text: bool) -> Any:
+def _scalar(event: Any, as_text: bool, value_of: Optional[Callable[[str, bool], Any]]) -> Any:
     text, tag = event.value, event.tag
     if _SURROGATE.search(text):
         raise _refused('an escape of what is no character', event)
     kind = 'str' if tag == '!' else tag[len(_CORE):] if tag and tag.startswith(_CORE) else tag
     if kind is not None and kind not in _KINDS:
         raise _refused('a tag that is not known; leave it out', event)
-    if as_text or kind == 'str' or (kind is None and not event.implicit[0]):
+    if as_text or kind == 'str':
+        return text
+    quoted = event.style in ("'", '"')
+    if value_of is not None:
+        if kind is not None:
+            raise _refused('a tag other than !!str; leave it out', event)
+        return value_of(text, quoted)
+    if kind is None and (quoted or not event.implicit[0]):
         return text
     value = core_value(text)
     if isinstance(value, ArithmeticError):

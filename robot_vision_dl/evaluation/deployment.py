@@ -1,34 +1,53 @@
 """The deployment's settings from a ROS parameter file of the node and from ``NAME=VALUE`` texts."""
-from pathlib import Path
-from typing import Any, Dict, Optional, Sequence
+from typing import Any, Callable, Dict, Optional, Sequence
 
 from ..core.config import ClassifierConfig, flat_options, with_values
 from ..core.errors import ConfigError
+from ..core.parameter_file import read_parameters
+from ..core.printable import printable
 from ..core.spelling import did_you_mean
-from ..core.yaml_text import parse_yaml, read_yaml
+from ..core.yaml_text import parse_yaml
+
+NODE = '/classifier'
+"""Full name of the node unless it is started with another."""
+_OTHERS = ('use_sim_time', 'start_type_description_service')
+"""Parameters that every node has."""
 
 
-def deployment(params_file: Optional[str] = None, changes: Sequence[str] = ()) -> ClassifierConfig:
-    """Defaults, then the file, then the changes.
+def deployment(params_file: Optional[str] = None, changes: Sequence[str] = (), node: str = NODE,
+               tell: Callable[[str], None] = lambda sentence: None) -> ClassifierConfig:
+    """Defaults, then what the file has for the node, then the changes.
 
-    Parameters of the file that are none of the classifier's own (``use_sim_time``, ``qos_overrides``) are passed over.
+    Parameters of the file that are none of the classifier's own (``use_sim_time``, ``qos_overrides``) are passed over,
+    as the node does; those that no node has are told.
+
+    Args:
+        node: full name of the node that the file is read for.
+        tell: takes a sentence for the user.
 
     Raises:
         ConfigError: the file or a change cannot be used.
     """
     known = {flat.name: flat for flat in flat_options()}
-    values: Dict[str, Any] = {}
+    config = ClassifierConfig()
     if params_file:
-        values.update({name: value for name, value in _read(Path(params_file)).items() if name in known})
+        given = read_parameters(params_file, '/' + node.strip('/'))
+        for name in given:
+            if name not in known and name not in _OTHERS and not name.startswith('qos_overrides.'):
+                tell(f'{printable(params_file)}: {printable(name)}: the node has no such parameter and passes it over; '
+                     f'{did_you_mean(name, known)}')
+        try:
+            config = with_values(config, {name: value for name, value in given.items() if name in known})
+        except ConfigError as error:
+            raise ConfigError(f'{printable(params_file)}: {error}') from error
+    values: Dict[str, Any] = {}
     for text in changes:
         name, equals, value = text.partition('=')
         if not equals or name not in known:
-            raise ConfigError(f'--set {text!r}: ' + (did_you_mean(name, known) if equals else 'expected NAME=VALUE'))
+            raise ConfigError(f'--set {printable(text)!r}: '
+                              + (did_you_mean(name, known) if equals else 'expected NAME=VALUE'))
         values[name] = _parsed(value, known[name].default)
-    for name, value in values.items():
-        if isinstance(known[name].default, tuple) and isinstance(value, list):
-            values[name] = tuple(value)
-    return with_values(ClassifierConfig(), values)
+    return with_values(config, values)
 
 
 def _parsed(text: str, default: Any) -> Any:
@@ -36,27 +55,6 @@ def _parsed(text: str, default: Any) -> Any:
     if isinstance(default, str):
         return text
     try:
-        return float(text) if isinstance(default, float) else parse_yaml(text, 'value')
-    except ValueError:
+        return parse_yaml(text, 'value')
+    except ConfigError:
         return text
-
-
-def _read(path: Path) -> Dict[str, Any]:
-    content = read_yaml(path)
-    flat: Dict[str, Any] = {}
-    nodes = content if isinstance(content, dict) else {}
-    found = [node['ros__parameters'] for node in nodes.values()
-             if isinstance(node, dict) and isinstance(node.get('ros__parameters'), dict)]
-    if not found:
-        raise ConfigError(f'{path}: is not a ROS parameter file; `robot-vision run --print-parameters` prints one')
-    for parameters in found:
-        _flatten(parameters, '', flat)
-    return flat
-
-
-def _flatten(values: Dict[str, Any], prefix: str, into: Dict[str, Any]) -> None:
-    for key, value in values.items():
-        if isinstance(value, dict):
-            _flatten(value, f'{prefix}{key}.', into)
-        else:
-            into[f'{prefix}{key}'] = value

@@ -21,11 +21,12 @@ from vision_msgs.msg import Classification
 from . import qos
 from .parameters import ConfigParameters
 from .spinning import spin, start_failed
+from .start import PrintableLogs, init
 from ..core.action_gate import Action, ActionGate, ActionGateConfig, load_actions
 from ..core.share import share_directory
 
 
-class ActionGateNode(Node):
+class ActionGateNode(PrintableLogs, Node):
     """See the module's docstring. Parameters are those of :class:`ActionGateConfig`."""
 
     def __init__(self, name: str = 'action_gate', **node_arguments):
@@ -85,7 +86,7 @@ class ActionGateNode(Node):
 def main(arguments: Optional[List[str]] = None) -> int:
     """Run the node until it is told to stop; exit code 2 for parameters that cannot be used."""
     try:
-        rclpy.init(args=arguments)
+        init(arguments)
         spin(ActionGateNode())
     except (KeyboardInterrupt, ExternalShutdownException):
         pass

@@ -25,6 +25,7 @@ from .parameters import ConfigParameters
 from .prior import PriorInput
 from .spinning import reason_of, spin, start_failed
 from .topic_watch import TopicWatch, watch_images
+from .start import PrintableLogs, init
 from ..core.allocator import keep_freed_memory, return_freed_memory
 from ..core.bundle import check_source
 from ..core.config import ClassifierConfig
@@ -38,7 +39,7 @@ SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FA
 DROP_LOG_PERIOD_S = 5.0
 
 
-class ClassifierNode(LifecycleNode):
+class ClassifierNode(PrintableLogs, LifecycleNode):
     """See the module's docstring. Parameters are those of :class:`ClassifierConfig`."""
 
     def __init__(self, name: str = 'classifier', **node_arguments):
@@ -272,7 +273,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
     keep_freed_memory()  # each image is copied more than once, into memory that the kernel would clear anew
     node = None
     try:
-        rclpy.init(args=arguments)
+        init(arguments)
         node = ClassifierNode()
         if node.config.autostart and node.trigger_configure() == SUCCESS:
             node.trigger_activate()

@@ -2,6 +2,7 @@
 from typing import Any, Callable, Dict, List, Optional
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
+from rclpy.exceptions import InvalidParameterTypeException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
@@ -57,7 +58,7 @@ class ConfigParameters:
         for option in self._options.values():
             default = list(option.default) if isinstance(option.default, tuple) else option.default
             try:
-                node.declare_parameter(option.name, default, descriptor(option))
+                _declare(node, option.name, default, descriptor(option))
             except Exception as error:
                 raise ConfigError(f'parameter {option.name}: {printable(error, 300)}') from error
         self.config = self._as_set()
@@ -98,6 +99,21 @@ class ConfigParameters:
         except Exception as error:  # noqa: B902 - it was checked before; a file may have gone since
             self.config = before
             self._node.get_logger().error(f'the parameters that were set are not in force: {reason_of(error)}')
+
+
+def _declare(node: Node, name: str, default: Any, described: ParameterDescriptor) -> None:
+    try:
+        node.declare_parameter(name, default, described)
+        return
+    except InvalidParameterTypeException:
+        if not isinstance(default, float):
+            raise
+    # A whole number is taken for a float, as people write 2 for 2.0.
+    value = node.declare_parameter(name, default, ParameterDescriptor(dynamic_typing=True)).value
+    node.undeclare_parameter(name)
+    if type(value) is not int:
+        raise ConfigError(f'expected a number, got {value!r}')
+    node.declare_parameter(name, float(value), described, ignore_override=True)
 
 
 def _comparable(value: Any) -> Any:

@@ -9,7 +9,6 @@ import signal
 import sys
 import threading
 import time
-from pathlib import Path
 from typing import Any, Dict, List, Optional
 
 import rclpy
@@ -24,7 +23,10 @@ from .diagnostics import resident_memory_mb
 from .messages import key_values
 from .parameters import ConfigParameters
 from .spinning import spin, start_failed
+from .start import PrintableLogs, init
 from ..core.errors import ConfigError, RobotVisionError
+from ..core.text_file import read_text
+from ..core.user_path import user_path
 from ..training.config_file import load_config
 from ..training.history import EpochRecord
 from ..training.node_config import TrainerConfig
@@ -53,7 +55,7 @@ class _StopSignals:
             raise KeyboardInterrupt
 
 
-class TrainerNode(Node):
+class TrainerNode(PrintableLogs, Node):
     """Tells how far a run is; :meth:`train` carries it out. Parameters are those of :class:`TrainerConfig`."""
 
     def __init__(self, stop: '_StopSignals', name: str = 'trainer', **node_arguments):
@@ -87,9 +89,9 @@ class TrainerNode(Node):
         if not config.config:
             raise ConfigError('config: which file? Set the parameter config to a YAML file; `robot-vision train '
                               '--defaults` prints one to start from')
-        path = Path(config.config).expanduser()
+        path = user_path(config.config)
         run = load_config(path, config.changes)
-        text = path.read_text(encoding='utf-8')
+        text = read_text(path)
         from ..training.run import train
         self._epochs = run.run.epochs
         self._tell(READING, f'{run.name}: reading bags', epochs=run.run.epochs, run=run.name)
@@ -165,7 +167,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
     stop = _StopSignals()
     node = executor = None
     try:
-        rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+        init(arguments, signal_handler_options=SignalHandlerOptions.NO)
         executor = SingleThreadedExecutor()
         node = TrainerNode(stop)
         threading.Thread(target=_spin, args=(node, executor), name='executor', daemon=True).start()

@@ -1,0 +1,67 @@
+"""What the package prints passes here: no control characters of others, no text that the terminal cannot show."""
+import contextlib
+import re
+import sys
+from typing import Any, Iterator, TextIO
+
+from .printable import escaped, printable
+
+MOST_ERROR = 2000
+"""Longest error message in characters."""
+_LINES = '\n\t'
+# What this package itself does on a terminal: erase a line, colour a word.
+_OWN = re.compile(r'(\x1b\[(?:K|0m|[39][0-7]m|1m)|^\r|\r$)')
+
+
+def message(error: Any) -> str:
+    """An error as it is shown: of several lines at most as many as were meant, and not longer than a screen."""
+    text = str(error)
+    if len(text) <= MOST_ERROR:
+        return escaped(text, _LINES)
+    return escaped(text[:MOST_ERROR // 2], _LINES) + ' ... ' + printable(text[MOST_ERROR // 2:], MOST_ERROR // 2)
+
+
+class PrintableStream:
+    """A text stream on which everything but lines and tabs is made visible before it is written.
+
+    On a terminal, what the package's own progress and colours need goes through as well.
+    """
+
+    def __init__(self, stream: TextIO):
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """As of the stream itself."""
+        if not text.isprintable():
+            if self._stream.isatty():
+                text = ''.join(part if _OWN.fullmatch(part) else escaped(part, _LINES) for part in _OWN.split(text))
+            else:
+                text = escaped(text, _LINES)
+        return self._stream.write(text)
+
+    def writelines(self, lines: Any) -> None:
+        """As of the stream itself."""
+        for line in lines:
+            self.write(line)
+
+
+def any_text_goes() -> None:
+    r"""Let characters that the terminal's encoding does not have be written as ``\xe4`` instead of raising."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, 'reconfigure'):
+            stream.reconfigure(errors='backslashreplace')
+
+
+@contextlib.contextmanager
+def printable_output() -> Iterator[None]:
+    """While this lasts, standard output and error are :class:`PrintableStream`, in whatever encoding."""
+    any_text_goes()
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = (PrintableStream(stream) for stream in before)
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
