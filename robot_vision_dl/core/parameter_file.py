@@ -64,8 +64,12 @@ def read_sections(path: Union[str, Path]) -> Tuple[Section, ...]:
     content = parse_yaml(read_text(path, most_bytes=MOST_BYTES), printable(path), places=places, value_of=_value)
     found = _Sections(printable(path), places).of(content)
     # rcl puts sections of one spelling together where the first of them stands.
-    spellings = list(dict.fromkeys(section.spelling for section in found))
-    return tuple(sorted(found, key=lambda section: spellings.index(section.spelling)))
+    merged: Dict[str, Dict[str, Any]] = {}
+    for section in found:
+        merged.setdefault(section.spelling, {}).update(section.parameters)
+    for spelling, parameters in merged.items():
+        _check_groups(parameters, f'{printable(path)}: {printable(spelling)}')
+    return tuple(Section(spelling, parameters) for spelling, parameters in merged.items())
 
 
 def read_parameters(path: Union[str, Path], node: str = '/classifier') -> Dict[str, Any]:
@@ -81,6 +85,15 @@ def read_parameters(path: Union[str, Path], node: str = '/classifier') -> Dict[s
         raise ConfigError(f'{printable(path)}: has nothing for the node {printable(node)}; there is '
                           f'{printable(names) or "nothing in it"}')
     return {name: value for section in found for name, value in section.parameters.items()}
+
+
+def _check_groups(parameters: Mapping[str, Any], where: str) -> None:
+    for name in parameters:
+        groups = name.split('.')[:-1]
+        while groups:
+            if '.'.join(groups) in parameters:
+                raise ConfigError(f'{where}: {printable(".".join(groups))} has a value and parameters within it')
+            groups.pop()
 
 
 def _value(text: str, quoted: bool) -> Any:
@@ -166,17 +179,7 @@ class _Sections:
         self._leave()
         if not isinstance(value, Mapping):
             raise self._error('expected parameters as `name: value`', path)
-        parameters: Dict[str, Any] = {}
-        for name, item in self._flat(value, '', path):
-            parameters.pop(name, None)  # a.b may be written in two ways; the later one wins
-            parameters[name] = item
-        for name in parameters:
-            groups = name.split('.')[:-1]
-            while groups:
-                if '.'.join(groups) in parameters:
-                    raise self._error(f'{printable(".".join(groups))} has a value and parameters within it', path)
-                groups.pop()
-        return Section(spelling, parameters)
+        return Section(spelling, dict(self._flat(value, '', path)))
 
     def _leave(self) -> None:
         if self._count:
