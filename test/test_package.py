@@ -17,7 +17,8 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 SOURCES = ('robot_vision_dl', 'launch', 'config', 'models', 'resource', 'setup.py', 'setup.cfg', 'pyproject.toml',
            'package.xml', 'LICENSE')
 
-# What pip calls it, what rosdep calls it, what Python calls it. rosdep's key for safetensors is one that brings it.
+# What pip calls it, what rosdep calls it, what Python calls it. rosdep has no key for safetensors: timm, which is not
+# used, requires it.
 NAMES = {
     'numpy': ('python3-numpy', 'numpy'),
     'opencv-python': ('python3-opencv', 'cv2'),

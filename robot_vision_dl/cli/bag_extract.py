@@ -5,11 +5,17 @@ import sys
 HELP = 'write the labelled frames of bags to folders of pictures'
 EXAMPLES = """Writes DIR/<label>/<recording>_<topic>_<stamp>.jpg and DIR/index.csv; JPEG messages are written unchanged.
 
-Labels: a labels.yaml or labels.csv beside the bag, or a topic (std_msgs/String, vision_msgs/Classification). A
-labels.yaml is a list of intervals, in seconds from the bag's start or absolute; "ignore" leaves frames out, "unknown"
-is what is none of the classes:
+Labels: a labels.yaml or labels.csv beside the bag, or a topic (std_msgs/String, vision_msgs/Classification). Times are
+in seconds: "times: stamp" by the headers of the pictures, "times: from_start" from the first message of the bag.
+"ignore" leaves frames out, "unknown" is what is none of the classes; topic, end, track and bag may be left out:
+  times: from_start
+  intervals:
   - {start: 0, end: 12.5, label: cup, track: cup_1}
-  - {topic: /camera/image_raw, start: 1700000020, end: 1700000031, label: mug}
+  - {topic: /camera/image_raw, start: 20, label: mug}
+As CSV, where a row without an end holds until the next, and index.csv or frames.csv (one row a frame) are read as well:
+  # times: from_start
+  start,end,label,track
+  0,12.5,cup,cup_1
 
 examples:
   robot-vision bag extract monday/ tuesday.bag --out pictures

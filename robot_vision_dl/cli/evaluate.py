@@ -16,8 +16,8 @@ EXAMPLES = """examples:
   robot-vision evaluate test/ --model models/new --out report --fail-under accuracy=.9 --fail-over ece=.05 risk=.02
   robot-vision evaluate drive.bag --labels none --out report --write-bag decisions.mcap
 
-Labels: a labels.yaml or labels.csv beside the bag, or a topic that ends with /label; see `robot-vision bag extract
---help`. Without labels there is everything that needs none.
+Labels: a labels.yaml or labels.csv beside the bag, or a topic that ends with /label; `robot-vision bag extract --help`
+has their formats. Without labels there is everything that needs none.
 
 DIR gets report.html (opens anywhere, needs no network), metrics.json (`--schema` explains it), frames.csv (one row a
 frame), summary.md (for a pull request) and speed.json. Exit codes: 0 done, 1 a demand is not met, 2 wrong use or

@@ -17,6 +17,7 @@ EXAMPLES = """examples:
   torchrun --nproc-per-node 2 -m robot_vision_dl.cli.main train config/train.yaml
                                                        several GPUs, or processes, share each batch
 
+Labels of bags: see `robot-vision bag extract --help`. Names in CONFIG are relative to that file.
 Interrupted, even by kill -9 or a power cut, the same command goes on after the last finished epoch, to the same result.
 Progress: `tensorboard --logdir runs`."""
 
