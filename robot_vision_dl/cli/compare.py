@@ -32,6 +32,9 @@ def run(args: argparse.Namespace) -> int:
     for figure in args.fail_if_worse:
         if figure not in RATIOS:
             raise ConfigError(f'--fail-if-worse {figure}: no such figure; {did_you_mean(figure, RATIOS)}')
+        if RATIOS[figure].higher is None:
+            raise ConfigError(f'--fail-if-worse {figure}: more of it is neither better nor worse by itself; name '
+                              'acted_right, acted_wrong or foreign_accepted')
     first, second = read_metrics(args.first), read_metrics(args.second)
     chosen = args.models or (None, None)
     if len(chosen) != 2:

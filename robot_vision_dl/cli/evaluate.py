@@ -8,6 +8,7 @@ from typing import Dict, List
 from .told import to_stderr
 from ..core.config import ClassifierConfig
 from ..core.errors import ConfigError
+from ..core.printable import printable
 
 HELP = 'Judge models on bags: how often right, how sure, how quick, and whether to deploy.'
 EXAMPLES = """examples:
@@ -99,11 +100,11 @@ def run(args: argparse.Namespace) -> int:
         evaluation.write(out.work)
         out.commit()
     for problem in evaluation.problems:
-        print(f'robot-vision evaluate: {problem}', file=sys.stderr)
+        print(f'robot-vision evaluate: {printable(problem, 2000)}', file=sys.stderr)
     _say(metrics, evaluation.speed(), Path(args.out))
     failed = [gate for gate in metrics['gates'] if not gate['passed']]
     for gate in failed:
-        print(f'FAILED {gate["reason"]}', file=sys.stderr)
+        print(f'FAILED {printable(gate["reason"], 2000)}', file=sys.stderr)
     return 2 if evaluation.failed else 1 if failed else 0
 
 
@@ -179,11 +180,11 @@ def _say(metrics, speed, out: Path) -> None:
     marks = {'good': '+', 'care': '!', 'bad': '-', 'info': ' '}
     for name, model in metrics['models'].items():
         found = verdict_of(model, [gate for gate in metrics['gates'] if gate['model'] == name])
-        print(f'{name}: {found.headline}')
+        print(f'{printable(name)}: {found.headline}')
         for point in found.points:
-            print(f'  {marks[point.mood]} {point.text}')
+            print(f'  {marks[point.mood]} {printable(point.text, 2000)}')
     for comparison in metrics['comparisons']:
-        print(f'\n{comparison["second"]} minus {comparison["first"]}:')
+        print(f'\n{printable(comparison["second"])} minus {printable(comparison["first"])}:')
         print('\n'.join('  ' + line for line in difference_lines(comparison['differences'])))
     if 'live' in metrics:
         _say_live(metrics['live'], speed['live_ms'])
@@ -200,7 +201,7 @@ def _say(metrics, speed, out: Path) -> None:
 def _say_live(live, times) -> None:
     """What the way over DDS cost."""
     for found in live['recordings']:
-        print(f'\nlive, {found["recording"]}: {found["sent"]} sent, {found["decided"]} decided, '
+        print(f'\nlive, {printable(found["recording"])}: {found["sent"]} sent, {found["decided"]} decided, '
               f'{found["not_decided"]} not; {found["decisions_unlike_offline"]} decisions unlike those from the bag')
     print('live, ms from sending a frame to its decision: ' + '; '.join(
         f'{name} p50 {times[key]["p50"]:.1f}, p99 {times[key]["p99"]:.1f}'

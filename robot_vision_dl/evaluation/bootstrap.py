@@ -11,19 +11,21 @@ import numpy as np
 
 from ..core.decision import Policy
 from .table import ACCEPTED, FOREIGN, UNKNOWN_TARGET, Columns, FrameTable
-from .tracks import track_places
+from .tracks import error_starts, track_places, watched_s
 
 FEW_GROUPS = 10
+NONE_SEEN = -float(np.log(0.025))
+"""Events that may be expected where none was seen, at the upper end of a 95 % interval (exact, Poisson)."""
 _CHUNK = 64
 BLOCK_S = 10.0
 
 
 class Ratio(NamedTuple):
-    """A figure as a ratio of two sums; ``higher``: more is better."""
+    """A figure as a ratio of two sums; ``higher``: more is better; None: that depends on what the more is made of."""
 
     above: str
     below: str
-    higher: bool
+    higher: Optional[bool]
 
 
 RATIOS: Dict[str, Ratio] = {
@@ -33,9 +35,15 @@ RATIOS: Dict[str, Ratio] = {
     'fused.accuracy': Ratio('fused_right', 'known', True),
     'fused.nll': Ratio('fused_nll', 'known', False),
     'fused.brier': Ratio('fused_brier', 'known', False),
-    'coverage': Ratio('accepted', 'labelled', True),
+    'foreign_accepted': Ratio('foreign_accepted', 'foreign', False),
+    'acted_right': Ratio('accepted_right', 'known', True),
+    'acted_wrong': Ratio('accepted_wrong', 'labelled', False),
     'risk': Ratio('accepted_wrong', 'accepted', False),
+    # What is gained by acting more often is right or wrong: see acted_right, acted_wrong and foreign_accepted.
+    'coverage': Ratio('accepted', 'labelled', None),
     'cost': Ratio('cost', 'labelled', False),
+    'errors_per_h': Ratio('errors', 'hours', False),
+    'foreign_errors_per_h': Ratio('foreign_errors', 'hours', False),
 }
 """Figures that have intervals, by name."""
 
@@ -107,17 +115,20 @@ def group_sums(table: FrameTable, gap_s: float, policy: Policy) -> Groups:
     inside = groups >= 0
     rows, groups = Columns(table.rows, inside), groups[inside]
     count = len(names)
-    known = rows['target'] >= 0
+    known, foreign = rows['target'] >= 0, rows['target'] == UNKNOWN_TARGET
     accepted = rows['outcome'] == ACCEPTED
     wrong = accepted & (rows['fused_predicted'] != rows['target'])
+    starts = error_starts(table, gap_s)[inside]
 
     def summed(values: np.ndarray) -> np.ndarray:
         return np.bincount(groups, np.nan_to_num(values.astype(np.float64)), count)
 
     sums = {
         'known': summed(known), 'labelled': summed(np.ones(len(rows))),
-        'accepted': summed(accepted), 'accepted_wrong': summed(wrong),
-        'cost': summed(frame_costs(rows, policy)),
+        'foreign': summed(foreign), 'foreign_accepted': summed(accepted & foreign),
+        'accepted': summed(accepted), 'accepted_wrong': summed(wrong), 'accepted_right': summed(accepted & ~wrong),
+        'cost': summed(frame_costs(rows, policy)), 'hours': summed(watched_s(table, gap_s)[inside] / 3600),
+        'errors': summed(starts), 'foreign_errors': summed(starts & foreign),
     }
     for prefix in ('', 'fused_'):
         sums[f'{prefix}right'] = summed(known & (rows[f'{prefix}predicted'] == rows['target']))
@@ -162,21 +173,25 @@ def draw_weights(groups: int, draws: int, seed: int):
 def intervals(groups: Groups, draws: int, seed: int) -> Dict[str, Interval]:
     """95 % percentile intervals of all figures; NaN with fewer than two groups."""
     samples = _sampled([groups], draws, seed)[0]
-    return {name: percentile_interval(groups.value(ratio), samples.get(name)) for name, ratio in RATIOS.items()}
+    found = {name: percentile_interval(groups.value(ratio), samples.get(name)) for name, ratio in RATIOS.items()}
+    for name in ('errors_per_h', 'foreign_errors_per_h'):
+        if found[name].value == 0:  # drawing from nothing gives nothing, but an error may just not have come yet
+            found[name] = Interval(0.0, 0.0, NONE_SEEN / float(groups.sums['hours'].sum()))
+    return found
 
 
 def differences(a: Groups, b: Groups, draws: int, seed: int) -> Dict[str, Interval]:
     """Figures of ``b`` minus those of ``a``, which must be sums over the same groups, with paired intervals."""
     first, second = _sampled([a, b], draws, seed)
     result = {}
-    for name, ratio in RATIOS.items():
+    for name, ratio in _ratios(a, b).items():
         sample = second[name] - first[name] if name in first else None
         result[name] = percentile_interval(b.value(ratio) - a.value(ratio), sample)
     return result
 
 
 def verdict(name: str, difference: Interval, higher: Optional[bool] = None) -> str:
-    """``better``, ``worse``, ``tie`` or ``unclear`` (no interval) of the second model against the first.
+    """``better``, ``worse``, ``tie``, ``unclear`` (no interval) or, where more is neither, ``more`` and ``less``.
 
     ``higher`` says whether more is better, for figures that :data:`RATIOS` does not know.
 
@@ -186,17 +201,28 @@ def verdict(name: str, difference: Interval, higher: Optional[bool] = None) -> s
         return 'unclear'
     if difference.low <= 0 <= difference.high:
         return 'tie'
-    return 'better' if (difference.low > 0) == (RATIOS[name].higher if higher is None else higher) else 'worse'
+    more = difference.low > 0
+    higher = RATIOS[name].higher if higher is None else higher
+    if higher is None:
+        return 'more' if more else 'less'
+    return 'better' if more == higher else 'worse'
+
+
+def _ratios(*several: Groups) -> Dict[str, Ratio]:
+    """The figures whose sums all of them have: a metrics.json of an earlier version has fewer."""
+    return {name: ratio for name, ratio in RATIOS.items()
+            if all(ratio.above in groups.sums and ratio.below in groups.sums for groups in several)}
 
 
 def _sampled(several: Sequence[Groups], draws: int, seed: int) -> Sequence[Dict[str, np.ndarray]]:
     count = len(several[0].names)
     if count < 2:
         return [{} for _ in several]
-    parts = [{name: [] for name in RATIOS} for _ in several]
+    ratios = _ratios(*several)
+    parts = [{name: [] for name in ratios} for _ in several]
     for weights in draw_weights(count, draws, seed):
         for groups, samples in zip(several, parts):
-            for name, ratio in RATIOS.items():
+            for name, ratio in ratios.items():
                 with np.errstate(invalid='ignore', divide='ignore'):
                     samples[name].append((weights @ groups.sums[ratio.above]) / (weights @ groups.sums[ratio.below]))
     return [{name: np.concatenate(values) for name, values in samples.items()} for samples in parts]

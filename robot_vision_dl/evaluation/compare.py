@@ -53,7 +53,8 @@ def model_of(metrics: Mapping[str, Any], path: str, name: Optional[str] = None) 
     return name
 
 
-WORDS = {'better': 'better', 'worse': 'worse', 'tie': 'no difference shown', 'unclear': 'cannot be told'}
+WORDS = {'better': 'better', 'worse': 'worse', 'tie': 'no difference shown', 'unclear': 'cannot be told',
+         'more': 'more often acting', 'less': 'less often acting'}
 
 
 def difference_lines(differences: Optional[Mapping[str, Any]]) -> List[str]:

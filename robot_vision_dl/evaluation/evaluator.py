@@ -19,6 +19,7 @@ from ..core.bundle import Bundle, load_bundle
 from ..core.config import flat_options, with_values
 from ..core.errors import ConfigError, RobotVisionError
 from ..core.threads import network_threads
+from ..core.uncertainty.reach import trust_limits
 from ..data.labels import Clock
 from . import output
 from .bootstrap import Interval, differences, verdict
@@ -114,8 +115,8 @@ class Evaluation:
         output.write_json(folder / output.METRICS, self.metrics)
         output.write_frames(folder / output.FRAMES, self.tables)
         output.write_json(folder / output.SPEED, self.speed())
-        (folder / output.REPORT).write_text(report_html(self), encoding='utf-8')
-        (folder / output.SUMMARY).write_text(markdown(self.metrics), encoding='utf-8')
+        output.write_text(folder / output.REPORT, report_html(self))
+        output.write_text(folder / output.SUMMARY, markdown(self.metrics))
 
 
 def evaluate(bags: Sequence[Union[str, Path]], models: Sequence[str], options: EvaluationOptions = DEFAULTS, *,
@@ -194,7 +195,9 @@ def assemble(recordings: List[Recording], outcomes: List[Outcome], bundles: Dict
         metrics['models'][name] = {
             'model': {'name': bundle.name, 'identity': bundle.identity, 'classes': len(bundle.class_names),
                       'calibrated': bundle.calibrated, 'abstain_cost': number(policy.abstain_cost),
-                      'cost_matrix': policy.costs is not None},
+                      'cost_matrix': policy.costs is not None,
+                      'limits': [limit.sentence for limit in trust_limits(bundle, options.deployment.decision)
+                                 if not limit.accepted]},
             **summary, 'exactness': _exactness(judged, name)}
         summary['frames'].update(_ground(metrics['recordings']))
         samples[name] = resample(tables[name], summary, options.deployment.fusion.reset_gap_s, run.draws, run.seed)
@@ -305,7 +308,7 @@ def _recording_json(recording: Recording, outcome: Outcome, table: FrameTable) -
     frames = decided + sum(dropped.values())
     return {'name': recording.name, 'topics': list(recording.topics),
             'frames': frames, 'decided': decided, 'dropped': dict(sorted(dropped.items())),
-            'unread': max(0, recording.frames - frames), 'damaged': outcome.damaged, 'failure': outcome.failure or None,
+            'unread': outcome.unread, 'damaged': outcome.damaged, 'failure': outcome.failure or None,
             'labels': dict(sorted(labels.items())), 'label_sources': len(recording.label_sources),
             'problems': list(outcome.problems)}
 

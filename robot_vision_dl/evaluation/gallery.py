@@ -6,6 +6,7 @@ from typing import Dict, List, NamedTuple, Tuple
 import cv2
 import numpy as np
 
+from .table import ACCEPTED, FOREIGN, NO_LABEL, UNKNOWN_TARGET
 from ..core.overlay import to_bgr
 from ..core.types import Frame
 
@@ -15,6 +16,10 @@ WORST, DOUBTFUL = 12, 12
 OF_A_CELL = 3
 APART = 15
 MOST_CELLS = 60
+
+
+SAID_UNKNOWN, SAID_UNCERTAIN = -1, -2
+"""What was decided, where it is no class."""
 
 
 class Key(NamedTuple):
@@ -30,19 +35,28 @@ class Choice:
     """Pictures of one model.
 
     Attributes:
-        worst: (trust, key) of wrong labels that were acted on, the surest first.
+        foreign: (trust, key) of frames labelled unknown that were acted on, the surest first.
+        worst: the same of other wrong labels that were acted on.
         doubtful: (entropy, key) of the frames that the model is least sure about.
-        cells: (target, what it was called) -> (confidence, key), the surest first.
+        cells: (target, what was decided) -> (trust, key), the surest first; the target of what is labelled unknown is
+            -1, what was decided a class's index, :data:`SAID_UNCERTAIN` or :data:`SAID_UNKNOWN`.
     """
 
+    foreign: List[Tuple[float, Key]] = field(default_factory=list)
     worst: List[Tuple[float, Key]] = field(default_factory=list)
     doubtful: List[Tuple[float, Key]] = field(default_factory=list)
     cells: Dict[Tuple[int, int], List[Tuple[float, Key]]] = field(default_factory=dict)
 
     def keys(self) -> List[Key]:
         """Every frame that is shown."""
-        found = [key for _, key in self.worst + self.doubtful]
+        found = [key for _, key in self.foreign + self.worst + self.doubtful]
         return found + [key for entries in self.cells.values() for _, key in entries]
+
+
+def said_of(row: np.void) -> int:
+    """What was decided about a frame: a class's index, or one of the two above."""
+    return int(row['fused_predicted']) if row['outcome'] == ACCEPTED else (
+        SAID_UNKNOWN if row['outcome'] == FOREIGN else SAID_UNCERTAIN)
 
 
 def thumbnail(frame: Frame) -> bytes:
@@ -84,14 +98,15 @@ class Gallery:
         """Keep the frame if it is among the worst, the most doubtful, or an example of a confusion so far."""
         choice, key = self.choices[model], Key(self._recording, frame.camera, int(row['index']))
         wanted = False
-        target, called = int(row['target']), int(row['fused_predicted'])
-        if target != -2 and row['outcome'] == 0 and called != target:
-            wanted |= _push(choice.worst, (float(row['trust']), key), WORST)
+        target, said, trust = int(row['target']), said_of(row), float(row['trust'])
+        if target != NO_LABEL and said >= 0 and said != target:
+            worst = choice.foreign if target == UNKNOWN_TARGET else choice.worst
+            wanted |= _push(worst, (trust, key), WORST)
         wanted |= _push(choice.doubtful, (float(row['entropy']), key), DOUBTFUL)
-        if target >= 0:
-            cell = (target, int(row['predicted']))
+        if target != NO_LABEL:
+            cell = (target, said)
             if cell in choice.cells or len(choice.cells) < MOST_CELLS:
-                wanted |= _push(choice.cells.setdefault(cell, []), (float(row['confidence']), key), OF_A_CELL)
+                wanted |= _push(choice.cells.setdefault(cell, []), (trust, key), OF_A_CELL)
         if wanted and key not in self._pictures:
             self._pictures[key] = thumbnail(frame)
             self._added += 1
@@ -134,9 +149,9 @@ def _near(a: Key, b: Key) -> bool:
 
 def joined(choices: List[Choice]) -> Choice:
     """The choice over several recordings."""
-    result = Choice(heapq.nlargest(WORST, (entry for choice in choices for entry in choice.worst), key=lambda e: e[0]),
-                    heapq.nlargest(DOUBTFUL, (entry for choice in choices for entry in choice.doubtful),
-                                   key=lambda e: e[0]))
+    result = Choice(*(heapq.nlargest(most, (entry for choice in choices for entry in getattr(choice, name)),
+                                     key=lambda entry: entry[0])
+                      for name, most in (('foreign', WORST), ('worst', WORST), ('doubtful', DOUBTFUL))))
     for choice in choices:
         for cell, entries in choice.cells.items():
             merged = result.cells.setdefault(cell, []) + entries

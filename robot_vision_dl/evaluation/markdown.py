@@ -2,6 +2,7 @@
 from typing import Any, List, Mapping, Optional
 
 from .verdict import verdict_of
+from ..core.printable import printable
 
 
 def markdown(metrics: Mapping[str, Any]) -> str:
@@ -10,7 +11,7 @@ def markdown(metrics: Mapping[str, Any]) -> str:
     for name, model in metrics['models'].items():
         found = verdict_of(model, [gate for gate in metrics['gates'] if gate['model'] == name])
         lines += [f'### {_plain(name)}: {found.headline}', '']
-        lines += [f'- {point.text}' for point in found.points]
+        lines += [f'- {_plain(point.text)}' for point in found.points]
         lines.append('')
     lines += ['| figure | ' + ' | '.join(_plain(name) for name in metrics['models']) + ' |',
               '|---|' + '---|' * len(metrics['models'])]
@@ -57,7 +58,8 @@ def _value(model: Mapping[str, Any], path: str) -> Optional[float]:
 
 
 def _plain(text: str) -> str:
-    """Without what Markdown would take for markup."""
+    """Without what Markdown would take for markup, or a terminal for a command."""
+    text = printable(text, 2000)
     for character in '\\`*_[]<>|#':
         text = text.replace(character, f'\\{character}')
     return ' '.join(text.split())

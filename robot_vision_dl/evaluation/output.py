@@ -8,6 +8,7 @@ import numpy as np
 
 from ..core.csv_cells import csv_writer, safe_cell
 from ..core.errors import DataError
+from ..core.types import Outcome
 from ..core.user_path import user_path
 from ..core.whole_files import is_free, is_part, whole_folder
 from .table import OUTCOMES, FrameTable
@@ -58,19 +59,26 @@ class _NotCommitted(Exception):
 
 def write_json(path: Path, content: Dict[str, Any]) -> None:
     """The same content gives the same bytes; a number that is none would be an error."""
-    path.write_text(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + '\n', encoding='utf-8')
+    write_text(path, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + '\n')
 
 
-COLUMNS = ('model', 'recording', 'topic', 'index', 'stamp_ns', 'receive_ns', 'label', 'track', 'outcome', 'decision',
-           'trust', 'predicted', 'confidence', 'p_label', 'rank', 'entropy', 'ood_score', 'ood_p', 'set_size',
-           'set_hit', 'fused_predicted', 'fused_confidence', 'fused_p_label', 'fused_rank')
-"""Of ``frames.csv``: one row a decided frame and model. Empty cells: there is no such number; names are
-written by :func:`safe_cell`."""
+def write_text(path: Path, text: str) -> None:
+    r"""As UTF-8; a byte of a file's name that is none stands there as ``\udcff``, which JSON reads back."""
+    path.write_text(text, encoding='utf-8', errors='backslashreplace')
+
+
+COLUMNS = ('model', 'recording', 'topic', 'index', 'stamp_ns', 'receive_ns', 'time_s', 'label', 'track',
+           'outcome', 'decision', 'trust', 'predicted', 'confidence', 'p_label', 'rank', 'entropy', 'ood_score',
+           'ood_p', 'set_size', 'set_hit', 'fused_predicted', 'fused_confidence', 'fused_p_label', 'fused_rank')
+"""Of ``frames.csv``: one row a decided frame and model; ``time_s`` from the first of its recording.
+
+Empty cells: there is no such number. Names are written by :func:`safe_cell`.
+"""
 
 
 def write_frames(path: Path, tables: Dict[str, FrameTable]) -> None:
     """All rows as CSV."""
-    with open(path, 'w', encoding='utf-8', newline='') as file:
+    with open(path, 'w', encoding='utf-8', errors='backslashreplace', newline='') as file:
         writer = csv_writer(file)
         writer.writerow(COLUMNS)
         for model, table in tables.items():
@@ -81,13 +89,14 @@ def _cells(model: str, table: FrameTable) -> Iterator[Sequence[object]]:
     names = [safe_cell(name) for name in table.class_names]
     model, recordings = safe_cell(model), [safe_cell(name) for name in table.recordings]
     topics, tracks = [safe_cell(name) for name in table.topics], [safe_cell(name) for name in table.tracks]
-    for row in table.rows:
+    for row, time_s in zip(table.rows, table.seconds().tolist()):
         r = dict(zip(row.dtype.names, row.item()))
         outcome = OUTCOMES[r['outcome']]
-        yield (model, recordings[r['recording']], topics[r['topic']], r['index'], r['stamp_ns'],
-               r['receive_ns'], safe_cell(table.label(r['target'])), tracks[r['track']] if r['track'] >= 0 else '',
-               outcome.value, names[r['fused_predicted']] if outcome.value == 'accepted' else outcome.value,
-               _text(r['trust']), names[r['predicted']], _text(r['confidence']), _text(r['p_target']),
+        accepted = outcome is Outcome.ACCEPTED
+        yield (model, recordings[r['recording']], topics[r['topic']], r['index'], r['stamp_ns'], r['receive_ns'],
+               f'{time_s:.3f}', safe_cell(table.label(r['target'])), tracks[r['track']] if r['track'] >= 0 else '',
+               outcome.value, names[r['fused_predicted']] if accepted else outcome.value, _text(r['trust']),
+               names[r['predicted']], _text(r['confidence']), _text(r['p_target']),
                r['rank'] if r['rank'] >= 0 else '', _text(r['entropy']), _text(r['ood_score']), _text(r['ood_p']),
                r['set_size'] or '', r['set_hit'] if r['set_hit'] >= 0 else '', names[r['fused_predicted']],
                _text(r['fused_confidence']), _text(r['fused_p_target']),

@@ -59,8 +59,8 @@ def _navigation(names: Sequence[str], metrics: Mapping[str, Any]) -> str:
         links.append('<a href="#comparison">Comparison</a>')
     for number, name in enumerate(names):
         prefix = f'{escape(name)}: ' if len(names) > 1 else ''
-        figures, times = (f'{prefix}figures', f'{prefix}time lines') if prefix else ('Figures', 'Time lines')
-        links.append(f'<a href="#m{number}">{figures}</a><a href="#m{number}-time">{times}</a>')
+        for anchor, text in (('', 'decisions'), ('-figures', 'figures'), ('-time', 'time lines')):
+            links.append(f'<a href="#m{number}{anchor}">{prefix + text if prefix else text.capitalize()}</a>')
     return f'<nav>{"".join(links)}<a href="#recordings">Recordings</a><a href="#notes">What the figures mean</a></nav>'
 
 
@@ -160,12 +160,13 @@ def _notes(metrics: Mapping[str, Any]) -> str:
            'might have turned a decision' if model['exactness']['one_by_one'] else '') + '</li>'
         for name, model in metrics['models'].items())
     return f"""<h2 id="notes">What the figures mean</h2><section class="card">
-<p><b>Acted on</b>: the decision was a class name, not uncertain or unknown. <b>Risk</b>: share of these that is wrong.
-<b>Cost</b>: a wrong label costs 1, abstaining costs what the deployment says. <b>ECE</b>: mean gap between confidence
-and accuracy over 15 bins; with few frames even perfect confidences show some, which is given beside it. <b>NLL</b>,
-<b>Brier</b>: proper scores, lower is better. <b>Conformal set</b>: classes that are possible at the promised error
-rate. <b>AUROC</b>: chance that an unknown frame looks more foreign than a known one. <b>Intervals</b> hold the true
-value with 95 % confidence; they come from drawing whole recordings or objects, since frames of one are alike.</p>
+<p><b>Acted on</b>, <b>accepted</b>: the decision was a class name, not uncertain or unknown. <b>Risk</b>: share of
+these that is wrong. <b>None of its classes</b>: labelled unknown. <b>Cost</b>: a wrong label costs 1, abstaining costs
+what the deployment says. <b>ECE</b>: mean gap between confidence and accuracy over 15 bins; with few frames even
+perfect confidences show some, which is given beside it. <b>NLL</b>, <b>Brier</b>: proper scores, lower is better.
+<b>Conformal set</b>: classes that are possible at the promised error rate. <b>AUROC</b>: chance that an unknown frame
+looks more foreign than a known one. <b>Intervals</b> hold the true value with 95 % confidence; they come from drawing
+whole recordings or objects, since frames of one are alike.</p>
 <p>The frames went through the pipeline of the live node, with time taken from their stamps.</p>
 <ul>{models}</ul><details><summary>Settings of the deployment</summary><p>{escape(deployment)}</p></details>
 </section>"""

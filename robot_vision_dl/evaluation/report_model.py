@@ -6,20 +6,19 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 import numpy as np
 
 from . import svg
-from .gallery import Choice, Key
+from .gallery import Key
+from .report_decisions import confusion_section, errors_section, labels_section
 from .selective import risk_curve
-from .table import FOREIGN, NO_LABEL, UNCERTAIN, Columns, FrameTable
+from .table import FOREIGN, NO_LABEL, UNCERTAIN, Columns, FrameTable, sureness
 from .timeline import timeline
 from .verdict import count_of
 
-MOST_CLASSES = 24
-"""A confusion matrix of more classes is shown as the list of its largest entries."""
 MOST_TIMELINES = 24
 _COLOURS = 8
 
 
 def model_section(evaluation, number: int, name: str, room: int) -> str:
-    """Tiles, plots, confusions, pictures and time lines of the model ``name``, the ``number``-th of the report.
+    """Decisions, confusions, pictures, plots and time lines of the model ``name``, the ``number``-th of the report.
 
     Args:
         room: characters that the section may take; time lines that go beyond are left out.
@@ -27,18 +26,23 @@ def model_section(evaluation, number: int, name: str, room: int) -> str:
     model, table = evaluation.metrics['models'][name], evaluation.tables[name]
     choice = evaluation.choices[name]
     pictures = evaluation.pictures
+    times = table.seconds()
     needed = float('nan') if model['model']['cost_matrix'] else 1 - model['model']['abstain_cost']
-    parts = [f'<h2 id="m{number}">{escape(name)}: figures</h2>', _figures(model)]
-    if model['frame']:
-        parts += ['<div class="two">', _reliability(model), _risk(model, table), '</div>']
-        parts.append(_confusion(model, table, choice, pictures, f'm{number}'))
-        parts.append(_per_class(model))
+    parts = [f'<h2 id="m{number}">{escape(name)}: decisions</h2>']
+    if model['frames']['labelled']:
+        parts += [errors_section(model), labels_section(model),
+                  confusion_section(model, table, choice, lambda keys: _shots(keys, table, times, pictures), pictures,
+                                    f'm{number}')]
     for title, hint, entries in (
-            ('Worst mistakes', 'Acted on, and wrong; the surest first.', choice.worst),
+            ('Accepted, and none of its classes', 'The surest first.', choice.foreign),
+            ('Acted on, and another class', 'The surest first.', choice.worst),
             ('Most uncertain frames', 'Highest entropy of the frame alone.', choice.doubtful)):
         if entries:
             parts.append(f'<section class="card"><h3>{title}</h3><p class="hint">{hint}</p>'
-                         f'{_shots([key for _, key in entries], table, pictures)}</section>')
+                         f'{_shots([key for _, key in entries], table, times, pictures)}</section>')
+    parts += [f'<h2 id="m{number}-figures">{escape(name)}: figures</h2>', _figures(model)]
+    if model['frame']:
+        parts += ['<div class="two">', _reliability(model), _risk(model, table), '</div>', _per_class(model)]
     parts.append(f'<h2 id="m{number}-time">{escape(name)}: time lines</h2>')
     room -= sum(map(len, parts))
     parts.append(_timelines(evaluation, table, needed, room))
@@ -56,7 +60,7 @@ def _figures(model: Mapping[str, Any]) -> str:
     tiles: List[Tuple[str, Optional[float], str]] = []
     decisions, frame, fused = model['decisions'], model['frame'], model['fused']
     if 'coverage' in decisions:
-        tiles += [('acted on', decisions['coverage'], between('coverage')),
+        tiles += [('of all labelled frames acted on', decisions['coverage'], between('coverage')),
                   ('wrong among these (risk)', decisions['risk'], between('risk')),
                   (f'cost a frame (silence: {decisions["cost_of_silence"]:g})', decisions['cost'], between('cost'))]
     else:
@@ -119,71 +123,21 @@ def _reliability(model: Mapping[str, Any]) -> str:
 
 
 def _risk(model: Mapping[str, Any], table: FrameTable) -> str:
-    rows = Columns(table.rows, table.known)
-    lines = []
-    for prefix, name, style in (('', 'single frames', 's1'), ('fused_', 'fused', 's2')):
-        coverage, risk = risk_curve(rows[f'{prefix}confidence'], rows[f'{prefix}predicted'] != rows['target'])
-        keep = np.unique(np.linspace(0, len(risk) - 1, 160).astype(int))
-        lines.append(svg.Line(name, style, coverage[keep], risk[keep]))
-    highest = max(float(np.max(line.y)) for line in lines)
-    top = next(value for value in (0.05, 0.1, 0.2, 0.3, 0.5, 1.0) if highest <= value or value == 1.0)
+    """Curve and circle are of the same frames: all that are labelled, what is none of the classes among them."""
+    rows = Columns(table.rows, table.known | table.unknown)
+    coverage, risk = risk_curve(sureness(rows), rows['fused_predicted'] != rows['target'])
+    keep = np.unique(np.linspace(0, len(risk) - 1, 160).astype(int))
     decisions = model['decisions']
+    highest = max(float(risk[keep].max()), decisions['risk'] or 0.0)
+    top = next(value for value in (0.05, 0.1, 0.2, 0.3, 0.5, 1.0) if highest <= value or value == 1.0)
     marker = None if decisions['risk'] is None else (decisions['coverage'], decisions['risk'], 'as it decides')
-    plot = svg.chart(lines, 'share that is answered, the surest first', 'share of these that is wrong', y_max=top,
-                     marker=marker, title='risk-coverage curve')
-    return (f'<section class="card"><h3>What does caution buy?</h3>{plot}<p class="hint">The circle is where its '
+    plot = svg.chart([svg.Line('fused', 's1', coverage[keep], risk[keep])], 'share that is acted on, the surest first',
+                     'share of these that is wrong', y_max=top, marker=marker, title='risk-coverage curve')
+    foreign = model['frames']['unknown']
+    of = f', {foreign} of them labelled unknown, which are wrong whenever they are acted on' if foreign else ''
+    return (f'<section class="card"><h3>What does caution buy?</h3>{plot}<p class="hint">Of '
+            f'{count_of(len(rows), "labelled frame")}{of}; those called unknown come last. The circle is where its '
             'decisions lie today; a higher abstain_cost moves it right, a lower one left.</p></section>')
-
-
-def _confusion(model: Mapping[str, Any], table: FrameTable, choice: Choice, pictures: Mapping[Key, bytes],
-               anchor: str) -> str:
-    entries = {(i, j): count for i, j, count in model['frame']['confusion']}
-    places = {name: number for number, name in enumerate(table.class_names)}
-    shown = [entry['class'] for entry in model['frame']['per_class']]
-    examples = {(table.class_names[i], table.class_names[j]): [key for _, key in found]
-                for (i, j), found in choice.cells.items()}
-    linked = {cell for cell in entries if any(key in pictures for key in examples.get(cell, ()))}
-
-    def target(cell: Tuple[str, str]) -> str:
-        return f'{anchor}-c{places[cell[0]]}-{places[cell[1]]}'
-
-    wrong = sorted((cell for cell in entries if cell[0] != cell[1]), key=lambda cell: (-entries[cell], cell))
-    if len(shown) <= MOST_CLASSES:
-        content = _matrix(shown, entries, linked, target)
-    else:
-        rows = ''.join(
-            f'<tr><td>{escape(i)}</td><td class="l">{escape(j)}</td><td>'
-            + (f'<a href="#{target((i, j))}">{entries[i, j]}</a>' if (i, j) in linked else str(entries[i, j]))
-            + '</td></tr>' for i, j in wrong[:40])
-        content = ('<div class="scroll"><table><tr><th>is</th><th class="l">called</th><th>frames</th></tr>'
-                   f'{rows}</table></div>')
-    panels = []
-    first = next((cell for cell in wrong if cell in linked), None)
-    for cell in sorted(linked, key=lambda cell: (cell != first, cell)):
-        called = 'called so' if cell[0] == cell[1] else f'called {escape(cell[1])}'
-        panels.append(f'<div class="examples{" first" if cell == first else ""}" id="{target(cell)}"><p><b>'
-                      f'{escape(cell[0])}</b>, {called}: {count_of(entries[cell], "frame")}</p>'
-                      f'{_shots(examples[cell], table, pictures)}</div>')
-    hint = 'Choose a cell to see examples. ' if linked else ''
-    return (f'<section class="card cells"><h3>What does it confuse?</h3><p class="hint">{hint}Rows: what it is; '
-            'columns: what a single frame was called; shade: share of the row.</p>'
-            f'{content}{"".join(panels)}</section>')
-
-
-def _matrix(shown: Sequence[str], entries: Mapping[Tuple[str, str], int], linked: set, target) -> str:
-    rows = ['<tr><th></th>' + ''.join(f'<th class="col"><div>{escape(name)}</div></th>' for name in shown) + '</tr>']
-    for i in shown:
-        total = max(1, sum(entries.get((i, j), 0) for j in shown))
-        cells = []
-        for j in shown:
-            count = entries.get((i, j), 0)
-            share = count / total
-            text = (f'<a href="#{target((i, j))}" title="{escape(i)} called {escape(j)}: {share:.0%} of {total}">'
-                    f'{count}</a>' if (i, j) in linked else f'<span>{count or ""}</span>')
-            cells.append(f'<td{" class=dark" if share > 0.55 else ""} style="background:rgba(var(--heat),'
-                         f'{0.04 + 0.92 * share:.2f})">{text}</td>')
-        rows.append(f'<tr><th>{escape(i)}</th>{"".join(cells)}</tr>')
-    return f'<div class="scroll"><table class="confusion">{"".join(rows)}</table></div>'
 
 
 def _per_class(model: Mapping[str, Any]) -> str:
@@ -198,28 +152,31 @@ def _per_class(model: Mapping[str, Any]) -> str:
             f'<th>precision</th><th>recall</th><th>F1</th></tr>{rows}</table></div></section>')
 
 
-def _shots(keys: Sequence[Key], table: FrameTable, pictures: Mapping[Key, bytes]) -> str:
-    rows = _rows_of(keys, table)
+def _shots(keys: Sequence[Key], table: FrameTable, times: np.ndarray, pictures: Mapping[Key, bytes]) -> str:
+    places = _places_of(keys, table)
+    several = len(table.topics) > 1
     out = []
     for key in keys:
-        row = rows.get(key)
-        if row is None or key not in pictures:
+        place = places.get(key)
+        if place is None or key not in pictures:
             continue
+        row = table.rows[place]
         label = table.label(int(row['target']))
         called = table.class_names[row['fused_predicted']]
         outcome = 'uncertain: ' if row['outcome'] == UNCERTAIN else ''
         said = 'unknown' if row['outcome'] == FOREIGN else f'{outcome}{escape(called)} {row["fused_confidence"]:.2f}'
-        is_ = f'<span class="is">{escape(label)}</span>, ' if int(row['target']) != NO_LABEL else ''
+        is_ = f'is <span class="is">{escape(label)}</span><br>' if int(row['target']) != NO_LABEL else ''
+        where = f'{escape(key.recording)}{" " + escape(key.topic) if several else ""}, {times[place]:.1f} s'
         out.append(f'<figure><img loading="lazy" alt="{escape(label or called)}" '
                    f'src="data:image/jpeg;base64,{base64.b64encode(pictures[key]).decode()}"><figcaption>{is_}'
-                   f'{said}; this frame alone: '
-                   f'{escape(table.class_names[row["predicted"]])} {row["confidence"]:.2f}<br><span class="where">'
-                   f'{escape(key.recording)} {escape(key.topic)} #{key.index}</span></figcaption></figure>')
+                   f'said <b>{said}</b><br><span class="where">this frame alone: '
+                   f'{escape(table.class_names[row["predicted"]])} {row["confidence"]:.2f}<br>{where}</span>'
+                   '</figcaption></figure>')
     return f'<div class="shots">{"".join(out)}</div>'
 
 
-def _rows_of(keys: Sequence[Key], table: FrameTable) -> Dict[Key, np.void]:
-    """The rows of some frames."""
+def _places_of(keys: Sequence[Key], table: FrameTable) -> Dict[Key, int]:
+    """Where in a table some frames are."""
     wanted = set(keys)
     candidates = np.flatnonzero(np.isin(table.rows['index'], [key.index for key in wanted]))
     found = {}
@@ -227,7 +184,7 @@ def _rows_of(keys: Sequence[Key], table: FrameTable) -> Dict[Key, np.void]:
         row = table.rows[place]
         key = Key(table.recordings[row['recording']], table.topics[row['topic']], int(row['index']))
         if key in wanted:
-            found[key] = row
+            found[key] = place
     return found
 
 

@@ -4,10 +4,10 @@ STYLE = """
 :root{--bg:#f6f7f9;--card:#fff;--ink:#1c2128;--soft:#5b6572;--line:#e1e5ea;--accent:#0b6bcb;--good:#0a7d5a;--care:#a86600;
 --bad:#c2410c;--goodbg:#e6f5ef;--carebg:#fdf3e0;--badbg:#fdece4;--infobg:#eef2f7;--acc:#009e73;--unc:#e69f00;--unk:#d55e00;
 --c0:#8a94a3;--c1:#0072b2;--c2:#56b4e9;--c3:#7a5cc0;--c4:#cc79a7;--c5:#3f8f3f;--c6:#b08d2a;--c7:#5f7d95;--c8:#9c4f4f;
---heat:11,107,203}
+--heat:11,107,203;--h-right:10,125,90;--h-wrong:214,69,20;--h-silent:224,158,20}
 @media (prefers-color-scheme:dark){:root{--bg:#12161b;--card:#1a2027;--ink:#e8ecf1;--soft:#9aa6b3;--line:#2c343e;
 --accent:#5aa9ff;--good:#3ecf9a;--care:#f0b04c;--bad:#ff8a5c;--goodbg:#12301f;--carebg:#33270f;--badbg:#3a1d12;
---infobg:#202832;--c0:#6d7886;--c1:#3d9bd8;--c3:#9d84dd;--c5:#5cb35c;--heat:90,169,255}}
+--infobg:#202832;--c0:#6d7886;--c1:#3d9bd8;--c3:#9d84dd;--c5:#5cb35c;--heat:90,169,255;--h-right:40,170,125;--h-wrong:226,92,50;--h-silent:190,140,40}}
 *{box-sizing:border-box}html{scroll-behavior:smooth;-webkit-text-size-adjust:100%}
 body{margin:0;background:var(--bg);color:var(--ink);font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
 main{max-width:1120px;margin:0 auto;padding:20px 20px 60px}
@@ -33,6 +33,14 @@ li.info::before{content:"\\00b7";left:15px;color:var(--soft)}
 .figure{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:10px 12px}
 .figure b{display:block;font-size:1.35rem;line-height:1.25;font-variant-numeric:tabular-nums}
 .figure span{display:block;font-size:.8rem;color:var(--soft);line-height:1.35}
+.figure.good b{color:var(--good)}.figure.care b{color:var(--care)}.figure.bad b{color:var(--bad)}
+.figure.bad{border-color:var(--bad)}
+table.labels td.p,table.labels th.p{min-width:96px}table.labels small{color:var(--soft)}td.none{color:var(--soft)}
+table.labels tr:last-child td{border-bottom:0;border-top:2px solid var(--line)}
+.stack{display:flex;width:180px;height:12px;border-radius:3px;overflow:hidden;background:var(--line)}
+.part{display:inline-block;height:12px}th .part{width:10px;height:10px;border-radius:3px;margin-right:6px}
+.part.right{background:var(--acc)}.part.wrong{background:var(--unk)}.part.uncertain{background:var(--unc)}
+.part.unknown{background:var(--c3)}.part.unknown.ok{background:var(--acc)}
 .two{display:grid;grid-template-columns:repeat(auto-fit,minmax(300px,1fr));gap:12px}.two>.card{margin:0}
 .scroll{overflow-x:auto;-webkit-overflow-scrolling:touch}
 table{border-collapse:collapse;font-size:.88rem;font-variant-numeric:tabular-nums}
@@ -44,7 +52,9 @@ table.confusion td{padding:0;text-align:center;border-radius:5px;min-width:44px}
 table.confusion td a,table.confusion td span{display:block;padding:8px 4px;color:inherit;text-decoration:none;
 border-radius:5px}
 table.confusion td a:hover,table.confusion td a:focus{outline:2px solid var(--accent)}
-table.confusion td.dark{color:#fff}table.confusion th.col{height:86px;vertical-align:bottom;padding:0 4px 6px}
+table.confusion td.dark{color:#fff}table.confusion .edge{border-left:6px solid transparent;background-clip:padding-box}
+table.confusion tr.edge>*{border-top:6px solid transparent;background-clip:padding-box}
+table.confusion th.col{height:86px;vertical-align:bottom;padding:0 4px 6px}
 table.confusion th.col div{writing-mode:vertical-rl;transform:rotate(180deg);max-height:110px;
 overflow:hidden;text-align:left;margin:0 auto}
 .examples{display:none;margin-top:10px;scroll-margin-top:40vh}.examples:target,.examples.first{display:block}
@@ -73,6 +83,8 @@ rect.c5{fill:var(--c5)}rect.c6{fill:var(--c6)}rect.c7{fill:var(--c7)}rect.c8{fil
 .key i{width:12px;height:12px;border-radius:3px;display:inline-block}
 details>summary{cursor:pointer;color:var(--accent)}
 @media (max-width:560px){main{padding:12px 12px 40px}.card{padding:13px 13px}.verdict .what{font-size:1.15rem}
-.figures{grid-template-columns:repeat(2,1fr)}.shots{grid-template-columns:repeat(2,1fr)}h2{margin-top:26px}}
+.figures{grid-template-columns:repeat(2,1fr)}.stack{width:90px}
+table.labels td.p,table.labels th.p{min-width:0}th.p{white-space:normal}
+.shots{grid-template-columns:repeat(2,1fr)}h2{margin-top:26px}}
 @media print{body{background:#fff}.examples{display:block}nav{display:none}.card{break-inside:avoid}}
 """

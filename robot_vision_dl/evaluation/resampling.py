@@ -11,7 +11,7 @@ import numpy as np
 from .bootstrap import Interval, draw_weights, group_frames, percentile_interval
 from .calibration import equal_width
 from .metrics import BINS
-from .table import FrameTable
+from .table import FrameTable, sureness
 
 _MOST_BINS = 256
 _MOST_CELLS = 4_000_000
@@ -78,9 +78,10 @@ def _shapes(table: FrameTable, groups: np.ndarray, count: int):
             target, predicted = table['target'][known], table[f'{prefix}predicted'][known]
             yield _classes(target, predicted, groups[known], count, path)
             yield _calibration(table[f'{prefix}confidence'][known], predicted == target, groups[known], count, path)
-        wrong = table['fused_predicted'][known] != table['target'][known]
-        yield _risk(table['fused_confidence'][known], wrong, groups[known], count)
     both = (table.known | table.unknown) & (groups >= 0)
+    if both.any():
+        wrong = table['fused_predicted'][both] != table['target'][both]
+        yield _risk(sureness(table.rows[both]), wrong, groups[both], count)
     scores, foreign = table['ood_score'][both], table.unknown[both]
     if foreign.any() and not foreign.all() and np.isfinite(scores).all():
         yield _ranking(scores, foreign, groups[both], count)

@@ -73,6 +73,7 @@ class Outcome:
         stage_ms: by model, milliseconds of each stage summed up.
         seconds: wall time.
         damaged: something of the bag is missing or could not be read; ``problems`` tell.
+        unread: frames that the bag's index has and that could not be read.
         failure: why the recording could not be judged, where its process died or ran into a fault of this package or
             of a library; then there is nothing else. Empty: it was judged.
     """
@@ -92,6 +93,7 @@ class Outcome:
     stage_ms: Dict[str, Counter] = field(default_factory=dict)
     seconds: float = 0.0
     damaged: bool = False
+    unread: int = 0
     failure: str = ''
 
     @classmethod
@@ -209,6 +211,7 @@ class _Run:
                     done += len(batch.frames) + len(batch.drops)
                     progress(job.recording.name, done)
                 outcome.damaged = bool(feed.problems)
+                outcome.unread = max(0, job.recording.frames - done)
                 outcome.problems = tuple(dict.fromkeys((*job.recording.problems, *feed.problems)))
             if bag is not None:
                 bag.close()

@@ -14,8 +14,8 @@ from .calibration import equal_mass, equal_width, error_floor, in_bins
 from .metrics import class_figures, confusion_matrix
 from .ranking import auroc, average_precision, fpr_at_tpr
 from .selective import accuracy_at_coverage, aurc, coverage_at_risk, excess_aurc
-from .table import ACCEPTED, FOREIGN, UNCERTAIN, Columns, FrameTable
-from .tracks import Track, steadiness, tracks_of
+from .table import ACCEPTED, FOREIGN, OUTCOMES, UNCERTAIN, UNKNOWN_TARGET, Columns, FrameTable, sureness
+from .tracks import Track, error_starts, steadiness, tracks_of, watched_s
 
 TOP_K = (1, 2, 3, 5)
 COVERAGES = (0.5, 0.8, 0.9, 0.95)
@@ -24,23 +24,33 @@ RISKS = (0.01, 0.02, 0.05, 0.1)
 SCHEMA = """metrics.json, version 1:
   schema_version, package_version
   options        what was asked for: labels, topics, deployment, seed, draws
-  recordings     one each: name, topics, frames, decided, dropped (by reason), labels (what they say of its frames)
+  recordings     one each: name, topics, frames, decided, dropped (by reason), unread (that the bag's index has beside
+                 these), damaged, failure (why nothing of it was judged), labels (what they say of its frames)
   models         by name:
-    model          name, identity (of the bundle), classes, calibrated, abstain_cost
-    frames         decided, labelled, known (labelled with a class), unknown (labelled unknown), unlabelled
+    model          name, identity (of the bundle), classes, calibrated, abstain_cost, limits: sentences about what
+                   its calibration cannot do
+    frames         decided, labelled, known (labelled with a class), unknown (labelled unknown), unlabelled; recordings,
+                   how many of them are labelled, damaged or failed, and missing: frames that could not be read or
+                   decided
     frame          of each frame alone: accuracy, top_k, balanced_accuracy, precision, recall, f1 (macro and weighted),
                    nll (nats), brier (0..2), ece (15 bins of equal width), ece_mass (equal mass), ece_floor (what
                    perfectly calibrated confidences would show with so few frames), reliability, per_class, confusion
                    (rows [is, called, frames]; per_class and confusion name what occurs)
     fused          the same of the belief over time
-    selective      of the fused belief: aurc, excess_aurc, accuracy_at_coverage, coverage_at_risk
+    selective      of all labelled frames, surest belief first, those called unknown last, those labelled unknown
+                   always wrong: aurc, excess_aurc, accuracy_at_coverage, coverage_at_risk
     conformal      promised and reached coverage, mean size of the sets; per recording
     open_set       unknown against known frames: auroc, aupr (unknown and known as positives), fpr95 for the model's
                    own score, and for entropy and 1 - max probability beside it; false_unknown_rate: share of known
                    frames that are called unknown; found: share of unknown frames that are
     decisions      accepted, accepted_right, accepted_wrong, uncertain, unknown (frames); coverage: accepted / labelled;
-                   risk: accepted_wrong / accepted; cost of a frame (of the confusion, usually 1, or of
-                   abstaining) and cost_of_silence (of never accepting)
+                   risk: accepted_wrong / accepted; foreign_accepted: frames labelled unknown among accepted_wrong,
+                   confused: the others; acted_right: accepted_right / known; acted_wrong: accepted_wrong / labelled;
+                   cost of a frame (of the confusion, usually 1, or of abstaining), cost_of_acting (of the accepted
+                   ones) and cost_of_silence (of never accepting); by_label: what became of the frames of each label;
+                   confusion: rows [is, decided, frames], of unknown and uncertain too; errors: wrong labels that were
+                   acted on, each once however many frames it lasts, in all and an hour, and those of them about
+                   frames labelled unknown
     time           decision_s: from a track's first frame to the first that is accepted rightly (median, p90 of those
                    that are; share that never is); changes_per_s of the decision; recovery_s: how long wrong acting
                    lasts
@@ -51,7 +61,8 @@ SCHEMA = """metrics.json, version 1:
     groups         sums over the groups, from which differences between two models follow
     exactness      noise: how far a batch's ln p is from single frames'; one_by_one: recordings run frame by frame,
                    since that might have turned a decision
-  comparisons    second model minus the first, paired by group: figure -> value, low, high, verdict
+  comparisons    second model minus the first, paired by group: figure -> value, low, high, verdict (better, worse, tie,
+                 unclear; of the coverage, which is neither by itself, more or less)
   gates          what was demanded and whether it holds
   live           with --live, where the models' figures are those of the live node: by recording, frames sent, decided,
                  not decided, and decisions unlike those from the bag; the same figures from the bag and over DDS
@@ -75,17 +86,21 @@ def summarise(table: FrameTable, config: ClassifierConfig, policy: Policy, confo
     groups = group_sums(table, gap_s, policy)
     result: Dict[str, Any] = {
         'frames': {'decided': len(table), 'labelled': int(labelled.sum()), 'known': int(known.sum()),
-                   'unknown': int(unknown.sum()), 'unlabelled': int((~labelled).sum())},
+                   'unknown': int(unknown.sum()), 'unlabelled': int((~labelled).sum()),
+                   'recordings_labelled': len(np.unique(rows['recording'][labelled]))},
         'frame': None, 'fused': None, 'selective': None, 'open_set': None,
     }
     if known.any():
         result['frame'] = answers(Columns(rows, known), table.class_names, '', seed)
         result['fused'] = answers(Columns(rows, known), table.class_names, 'fused_', seed)
-        wrong = rows['fused_predicted'][known] != rows['target'][known]
-        result['selective'] = selective(rows['fused_confidence'][known], wrong)
+    if labelled.any():
+        judged = Columns(rows, labelled)
+        result['selective'] = selective(sureness(judged), judged['fused_predicted'] != judged['target'])
     result['conformal'] = conformal(table, conformal_alpha)
     result['open_set'] = open_set(table)
-    result['decisions'] = decisions(rows, labelled, policy)
+    result['decisions'] = decisions(table, labelled, policy)
+    if labelled.any():
+        result['decisions']['errors'] = errors(table, labelled, gap_s)
     result['time'] = timing(table, tracks, gap_s)
     result['tracks'] = of_tracks(tracks, len(table.class_names)) if tracks else None
     result['intervals'] = {
@@ -194,8 +209,9 @@ def open_set(table: FrameTable) -> Optional[Dict[str, Any]]:
     return result
 
 
-def decisions(rows: np.ndarray, labelled: np.ndarray, policy: Policy) -> Dict[str, Any]:
+def decisions(table: FrameTable, labelled: np.ndarray, policy: Policy) -> Dict[str, Any]:
     """What the robot was told."""
+    rows = table.rows
     outcome = rows['outcome']
     accepted = outcome == ACCEPTED
     right = accepted & (rows['fused_predicted'] == rows['target'])
@@ -206,12 +222,54 @@ def decisions(rows: np.ndarray, labelled: np.ndarray, policy: Policy) -> Dict[st
     if n:
         wrong = int((accepted & labelled & ~right).sum())
         acted = int((accepted & labelled).sum())
+        foreign = int((accepted & table.unknown).sum())
+        known = int(table.known.sum())
+        costs = frame_costs(Columns(rows, labelled), policy)
+        acting = accepted[labelled]
         result.update({
+            'foreign_accepted': foreign, 'confused': wrong - foreign,
             'accepted_right': int((right & labelled).sum()), 'accepted_wrong': wrong, 'abstained': n - acted,
+            'acted_right': number(int((right & table.known).sum()) / known) if known else None,
+            'acted_wrong': number(wrong / n),
             'coverage': number(acted / n), 'risk': number(wrong / acted) if acted else None,
-            'cost': number(frame_costs(Columns(rows, labelled), policy).mean()),
-            'cost_of_silence': number(policy.abstain_cost)})
+            'cost': number(costs.mean()), 'cost_of_acting': number(costs[acting].mean()) if acted else None,
+            'cost_of_silence': number(policy.abstain_cost),
+            'by_label': by_label(table), 'confusion': said_of(table)})
     return result
+
+
+def by_label(table: FrameTable) -> List[Dict[str, Any]]:
+    """What became of the frames of each label, ``unknown`` first: its frames that are accepted are the worst errors."""
+    rows, found = table.rows, []
+    accepted = rows['outcome'] == ACCEPTED
+    right = accepted & (rows['fused_predicted'] == rows['target'])
+    for target in np.unique(rows['target'][rows['target'] >= UNKNOWN_TARGET]).tolist():
+        own = rows['target'] == target
+        found.append({'label': table.label(target), 'is_unknown': target == UNKNOWN_TARGET, 'frames': int(own.sum()),
+                      'right': int((own & right).sum()), 'wrong': int((own & accepted & ~right).sum()),
+                      'uncertain': int((own & (rows['outcome'] == UNCERTAIN)).sum()),
+                      'unknown': int((own & (rows['outcome'] == FOREIGN)).sum())})
+    return found
+
+
+def said_of(table: FrameTable) -> List[List[Any]]:
+    """[what it is, what was decided, frames] of the labelled frames, of ``unknown`` and ``uncertain`` too."""
+    rows = table.rows[table.known | table.unknown]
+    said = np.where(rows['outcome'] == ACCEPTED, rows['fused_predicted'], -rows['outcome'].astype(np.int64))
+    cells, counts = np.unique(np.stack([rows['target'].astype(np.int64), said]), axis=1, return_counts=True)
+    names = {-UNCERTAIN: OUTCOMES[UNCERTAIN].value, -FOREIGN: OUTCOMES[FOREIGN].value}
+    return [[table.label(target), names.get(called) or table.class_names[called], count]
+            for target, called, count in zip(*cells.tolist(), counts.tolist())]
+
+
+def errors(table: FrameTable, labelled: np.ndarray, gap_s: float) -> Dict[str, Any]:
+    """Wrong labels that were acted on, each counted once however long it lasted; ``hours``: of labelled frames."""
+    starts, hours = error_starts(table, gap_s), float(watched_s(table, gap_s)[labelled].sum()) / 3600
+    foreign = int((starts & table.unknown).sum())
+    count = int(starts.sum())
+    return {'count': count, 'foreign': foreign, 'hours': number(hours),
+            'per_hour': number(count / hours) if hours else None,
+            'foreign_per_hour': number(foreign / hours) if hours else None}
 
 
 def timing(table: FrameTable, tracks: List[Track], gap_s: float) -> Dict[str, Any]:

@@ -76,6 +76,18 @@ class FrameTable:
         """Frames labelled ``unknown``; bool (n,)."""
         return self.rows['target'] == UNKNOWN_TARGET
 
+    def seconds(self) -> np.ndarray:
+        """When each frame was, in seconds from the first decided one of its recording, float64 (n,)."""
+        stamps, codes = self.rows['stamp_ns'], self.rows['recording']
+        first = np.full(len(self.recordings) or 1, np.iinfo(np.int64).max)
+        np.minimum.at(first, codes, stamps)
+        return (stamps - first[codes]) / 1e9
+
+    def said(self, row: np.void) -> str:
+        """What was decided about a frame: a class name, ``uncertain`` or ``unknown``."""
+        return self.class_names[row['fused_predicted']] if row['outcome'] == ACCEPTED else (
+            OUTCOMES[row['outcome']].value)
+
     def label(self, target: int) -> str:
         """A class name, ``unknown``, or nothing."""
         return self.class_names[target] if target >= 0 else UNKNOWN if target == UNKNOWN_TARGET else ''
@@ -88,6 +100,11 @@ class FrameTable:
         order = np.argsort(codes, kind='stable')
         cuts = np.flatnonzero(np.diff(codes[order])) + 1
         return sorted(np.split(order, cuts), key=lambda places: places[0])
+
+
+def sureness(rows) -> np.ndarray:
+    """What decisions let frames through by, float64 (n,): the belief, and what is called unknown after all else."""
+    return rows['fused_confidence'] - 2.0 * (rows['outcome'] == FOREIGN)
 
 
 def join(tables: Sequence[FrameTable], class_names: Tuple[str, ...]) -> FrameTable:

@@ -137,3 +137,31 @@ def _turns(wrong: np.ndarray, near: np.ndarray) -> List[int]:
     turns[:1] = wrong[:1]
     turns[1:] = (wrong[1:] != wrong[:-1]) | (wrong[1:] & ~near)
     return np.flatnonzero(turns).tolist()
+
+
+def watched_s(table: FrameTable, gap_s: float) -> np.ndarray:
+    """Seconds that each frame stands for, float64 (n,): until the next of its camera, or one usual step at a gap."""
+    seconds = np.zeros(len(table))
+    for places in table.cameras():
+        steps = np.diff(table.at(places)['stamp_ns']) / NS_PER_S
+        near = (steps >= 0) & (steps <= gap_s)
+        usual = float(np.median(steps[near])) if near.any() else 0.0
+        seconds[places] = np.append(np.where(near, steps, usual), usual)
+    return seconds
+
+
+def error_starts(table: FrameTable, gap_s: float) -> np.ndarray:
+    """Where a wrong label begins to be acted on, bool (n,): one error, however many frames of one object it lasts."""
+    starts = np.zeros(len(table), bool)
+    for places in table.cameras():
+        rows = table.at(places)
+        wrong = (rows['outcome'] == ACCEPTED) & (rows['target'] != NO_LABEL) & (
+            rows['fused_predicted'] != rows['target'])
+        goes_on = np.zeros(len(rows), bool)
+        steps = np.diff(rows['stamp_ns']) / NS_PER_S
+        same = (steps >= 0) & (steps <= gap_s)
+        for column in ('fused_predicted', 'target', 'track'):
+            same &= rows[column][1:] == rows[column][:-1]
+        goes_on[1:] = wrong[:-1] & same
+        starts[places] = wrong & ~goes_on
+    return starts

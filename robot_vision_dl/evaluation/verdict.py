@@ -1,165 +1,291 @@
-"""What the figures mean, in plain words."""
-from typing import Any, List, Mapping, NamedTuple, Optional, Sequence
+"""Whether a model is worth deploying, and why, in plain words.
 
-GOOD, CARE, BAD, INFO = 'good', 'care', 'bad', 'info'
+Demands that were made (gates) decide. Without any, the deployment's own costs do: decisions must cost less than never
+to accept any, and acting must cost clearly less than abstaining does (Chow 1970: whoever accepts from a probability of
+1 - c promises no more than a share c of wrong ones among those accepted at the threshold, so far fewer among all).
+Beyond that, nothing is called worth deploying whose figures rest on too little, or that accepts what it does not know.
+"""
+from math import log
+from typing import Any, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
+from .sentences import BAD, CARE, GOOD, HEADLINES, INFO, REASONS, Point, say
 
-class Point(NamedTuple):
-    """One sentence and how it is to be taken: good, care, bad or info."""
-
-    mood: str
-    text: str
+MOST_WRONG = 0.2
+"""Share of wrong ones among those acted on beyond which no cost of abstaining makes a model worth deploying."""
+MOST_FOREIGN = 0.1
+"""Share of the frames of none of its classes that may be accepted."""
+MOST_MISSING = 0.02
+"""Share of the frames that may be unread or undecided before the rest says too little about them."""
+FEW_FRAMES, FEW_RECORDINGS = 100, 3
+_KINDS = {'recording': 'recording', 'track': 'object', 'block': 'stretch of 10 s'}
 
 
 class Verdict(NamedTuple):
-    """The answer in one line, its mood, and what it rests on."""
+    """The answer in one line, its mood, what it rests on; ``key``: which headline it is."""
 
     mood: str
     headline: str
     points: List[Point]
+    key: str = ''
 
 
 def verdict_of(model: Mapping[str, Any], gates: Sequence[Mapping[str, Any]] = ()) -> Verdict:
-    """The verdict on one model's metrics.
-
-    Demands that were made (gates) decide. Without any, the deployment's own costs do: a model is worth deploying if its
-    decisions cost less than never to accept any, and its wrong acting stays within what a wrong label and an abstention
-    cost by those settings (Chow 1970: whoever accepts from 1 - c promises at most a share c of wrong ones).
-    """
-    points = [*_rightness(model), *_sureness(model), *_foreignness(model), *_quickness(model), *_ground(model)]
+    """The verdict on one model's metrics."""
+    points = [*_costs(model), *_errors(model), *_rightness(model), *_sureness(model), *_quickness(model),
+              *_ground(model)]
+    against = [key for key, holds in _against(model) if holds]
     if gates:
-        failed = [gate for gate in gates if not gate['passed']]
-        points = [Point(GOOD if gate['passed'] else BAD, gate['reason'].partition(': ')[2]) for gate in gates] + points
+        failed = sum(not gate['passed'] for gate in gates)
+        met = 'the demand' if len(gates) == 1 else f'all {len(gates)} demands'
+        points = [say(GOOD if gate['passed'] else BAD, 'gate', reason=gate['reason'].partition(': ')[2])
+                  for gate in gates] + points
         if failed:
-            return Verdict(BAD, f'does not meet {len(failed)} of {len(gates)} demands', points)
-        return Verdict(GOOD, f'meets {"the demand" if len(gates) == 1 else f"all {len(gates)} demands"}', points)
+            return _verdict(BAD, 'gates_failed', points, failed=failed, count=len(gates))
+        if any(HEADLINES[key].startswith('not') or key == 'unread' for key in against):
+            return _verdict(CARE, 'gates_met_but', points, met=met)
+        return _verdict(GOOD, 'gates_met', points, met=met)
+    if 'cost' not in model['decisions']:
+        return _verdict(INFO, 'no_labels', points)
+    if against:
+        return _verdict(BAD if HEADLINES[against[0]].startswith('not') else CARE, against[0], points)
+    if any(point.mood == BAD for point in points):
+        return _verdict(CARE, 'care', points)
+    return _verdict(GOOD, 'worth', points)
+
+
+def _verdict(mood: str, key: str, points: List[Point], **values: object) -> Verdict:
+    first = REASONS.get(key, ())
+    points = sorted(points, key=lambda point: point.key not in first)
+    return Verdict(mood, HEADLINES[key].format(**values), points, key)
+
+
+def _against(model: Mapping[str, Any]) -> Iterator[Tuple[str, bool]]:
+    """(headline, whether it holds) of whatever keeps a model from being worth deploying, the gravest first."""
+    decisions, frames = model['decisions'], model['frames']
+    if 'cost' in decisions:
+        yield 'never_acts', decisions['risk'] is None
+        yield 'costs_more', decisions['cost'] >= decisions['cost_of_silence']
+        yield 'accepts_foreign', _accepts_foreign(model)
+        yield 'wrong_too_often', _wrong_too_often(model) is not None
+        yield 'knows_nothing', _worse_than_nothing(model) is not None
+    yield 'uncalibrated', not model['model']['calibrated']
+    yield 'limited', bool(model['model']['limits'])
+    yield 'unread', bool(frames['recordings_failed'] or frames['recordings_damaged']
+                         or _share_missing(frames) > MOST_MISSING)
+    if 'cost' in decisions:
+        intervals = model['intervals']
+        yield 'too_few', (frames['labelled'] < FEW_FRAMES or frames['recordings_labelled'] < FEW_RECORDINGS
+                          or not intervals or intervals['few'])
+        cost = _interval(model, 'cost')
+        yield 'not_sure', cost is None or cost[1] >= decisions['cost_of_silence']
+        yield 'foreign_untested', not frames['unknown']
+
+
+def _costs(model: Mapping[str, Any]) -> Iterator[Point]:
     decisions = model['decisions']
     if 'cost' not in decisions:
-        return Verdict(INFO, 'no labels, so it cannot be said whether it is right', points)
-    cost, silence, risk = decisions['cost'], decisions['cost_of_silence'], decisions['risk']
-    found = (model['intervals'] or {}).get('figures', {}).get('cost')
+        return
+    cost, silence = decisions['cost'], decisions['cost_of_silence']
+    shown = {'cost': f'{cost:.2f}', 'silence': f'{silence:.2f}'}
     if cost >= silence:
-        loss = Point(BAD, f'Its decisions cost {cost:.2f} a frame; never accepting any would cost {silence:.2f}.')
-        return Verdict(BAD, 'not worth deploying: saying nothing would cost less', [loss, *points])
-    benefit = Point(GOOD, f'Its decisions cost {cost:.2f} a frame, where {_costs(model)}; never accepting any would '
-                    f'cost {silence:.2f}.')
-    if risk is not None and risk > silence:
-        return Verdict(CARE, 'more often wrong when it acts than its settings promise', [benefit, *points])
-    if found is None or found['high'] is None or found['high'] >= silence:
-        return Verdict(CARE, 'looks worth deploying, but these recordings are too few to be sure', [benefit, *points])
-    if any(point.mood == BAD for point in points):
-        return Verdict(CARE, 'worth deploying by its own costs, but not without care', [benefit, *points])
-    return Verdict(GOOD, 'worth deploying by its own costs', [benefit, *points])
-
-
-def _costs(model: Mapping[str, Any]) -> str:
+        yield say(BAD, 'costs_more', **shown)
+        return
     wrong = 'what the cost matrix says' if model['model']['cost_matrix'] else '1'
-    return f'a wrong label costs {wrong} and abstaining {model["model"]["abstain_cost"]:.2f}'
+    yield say(GOOD, 'costs_less', **shown, costs=f'a wrong label costs {wrong} and abstaining {silence:.2f}')
+    between = _interval(model, 'cost')
+    if between and between[1] >= silence:
+        yield say(CARE, 'costs_unsure', low=f'{between[0]:.2f}', high=f'{between[1]:.2f}')
 
 
-def _rightness(model: Mapping[str, Any]) -> List[Point]:
+def _errors(model: Mapping[str, Any]) -> Iterator[Point]:
+    """What goes wrong, what is none of its classes first."""
+    frames, decisions, found = model['frames'], model['decisions'], model['open_set']
+    if not frames['labelled']:
+        return
+    if frames['unknown']:
+        accepted = found['acted_on_unknown']
+        yield say(GOOD if accepted <= MOST_FOREIGN / 2 else CARE if accepted <= MOST_FOREIGN else BAD, 'foreign',
+                  frames=count_of(frames['unknown'], 'frame'), accepted=percent(accepted),
+                  between=_between(model, 'foreign_accepted'), found=percent(found['found']))
+    else:
+        yield say(CARE, 'foreign_untested')
+    errors = decisions['errors']
+    if errors['per_hour'] is not None:
+        hours = duration(errors['hours'])
+        foreign = f', {rate(errors["foreign_per_hour"])} of these on what is none of its classes'
+        if errors['count']:
+            yield say(INFO, 'errors', rate=rate(errors['per_hour']),
+                      between=_between(model, 'errors_per_h', rate), count=errors['count'], hours=hours,
+                      foreign=foreign if frames['unknown'] else '')
+        else:
+            high = _interval(model, 'errors_per_h')
+            yield say(INFO, 'no_errors', hours=hours, high=rate(high[1]) if high else 'any number')
+
+
+def _rightness(model: Mapping[str, Any]) -> Iterator[Point]:
     decisions, frames = model['decisions'], model['frames']
     if not frames['labelled']:
         n = max(1, frames['decided'])
-        return [Point(INFO, f'Of {count_of(frames["decided"], "frame")} it acts on '
-                      f'{_percent(decisions["accepted"] / n)}, says uncertain for '
-                      f'{_percent(decisions["uncertain"] / n)} and unknown for {_percent(decisions["unknown"] / n)}.')]
-    points = []
+        yield say(INFO, 'unlabelled', frames=count_of(frames['decided'], 'frame'),
+                  accepted=percent(decisions['accepted'] / n), uncertain=percent(decisions['uncertain'] / n),
+                  unknown=percent(decisions['unknown'] / n))
+        return
     if decisions['risk'] is None:
-        points.append(Point(BAD, f'It acts on none of {frames["labelled"]} labelled frames.'))
+        yield say(BAD, 'never_acts', labelled=count_of(frames['labelled'], 'labelled frame'))
     else:
-        promised = decisions['cost_of_silence']
-        mood = GOOD if decisions['risk'] <= promised / 2 else CARE if decisions['risk'] <= promised else BAD
-        points.append(Point(mood, f'It acts on {_percent(decisions["coverage"])} of {frames["labelled"]} labelled '
-                            f'frames; of these {_percent(1 - decisions["risk"])} are right'
-                            f'{_between(model, "risk", lambda v: 1 - v)}.'))
-    if model['frame']:
-        points.append(Point(INFO, f'Forced to answer, it names {_percent(model["frame"]["accuracy"])} of the single '
-                            f'frames rightly{_between(model, "accuracy")}, and '
-                            f'{_percent(model["fused"]["accuracy"])} when it fuses them over time.'))
+        yield _wrong_too_often(model) or say(
+            GOOD, 'right', accepted=count_of(_acted(model), 'labelled frame'), right=percent(1 - decisions['risk']),
+            between=_between(model, 'risk', turned=True))
+    if frames['known']:
+        known = [entry for entry in decisions['by_label'] if not entry['is_unknown']]
+        share = {key: percent(sum(entry[key] for entry in known) / frames['known'])
+                 for key in ('right', 'wrong', 'uncertain', 'unknown')}
+        yield say(INFO, 'coverage', between=_between(model, 'acted_right'), **share)
+        worst = max(known, key=lambda entry: entry['wrong'] / entry['frames'])
+        if worst['wrong'] / worst['frames'] > MOST_WRONG and len(known) > 1:
+            yield say(BAD, 'worst_class', label=worst['label'], wrong=percent(worst['wrong'] / worst['frames']),
+                      frames=count_of(worst['frames'], 'frame'))
     if model['tracks']:
         tracks = model['tracks']
-        points.append(Point(GOOD if not tracks['acted_wrong'] else CARE,
-                            f'Of {tracks["count"]} objects it acts rightly on {tracks["acted_right"]}, wrongly on '
-                            f'{tracks["acted_wrong"]}, and never on {tracks["never_acted"]}.'))
-    return points
-
-
-def _sureness(model: Mapping[str, Any]) -> List[Point]:
-    points = []
-    if not model['model']['calibrated']:
-        points.append(Point(BAD, 'It is not calibrated: its confidences are no probabilities.'))
+        yield say(GOOD if not tracks['acted_wrong'] else CARE, 'tracks', count=count_of(tracks['count'], 'object'),
+                  right=tracks['acted_right'], wrong=tracks['acted_wrong'], never=tracks['never_acted'])
     if model['frame']:
-        ece, floor = model['frame']['ece'], model['frame']['ece_floor']
-        well = ece <= floor + 0.03
-        middle = ece <= floor + 0.1
-        points.append(Point(GOOD if well else CARE if middle else BAD,
-                            f'When it says 80 % it should be right 8 times of 10: on average it is off by '
-                            f'{100 * ece:.0f} points (chance alone would give {100 * floor:.0f} with so few frames).'))
-    conformal = model['conformal']
-    if conformal and conformal['coverage'] is not None and conformal['promised'] is not None:
-        kept = conformal['coverage'] >= conformal['promised'] - 0.03
-        points.append(Point(GOOD if kept else CARE, f'Its sets of possible classes hold the true one in '
-                            f'{_percent(conformal["coverage"])} of the frames (promised '
-                            f'{_percent(conformal["promised"])}), with {conformal["mean_size"]:.1f} classes each.'))
-    return points
+        yield say(INFO, 'forced', alone=percent(model['frame']['accuracy']), between=_between(model, 'accuracy'),
+                  fused=percent(model['fused']['accuracy']))
 
 
-def _foreignness(model: Mapping[str, Any]) -> List[Point]:
+def _sureness(model: Mapping[str, Any]) -> Iterator[Point]:
+    """Whether its probabilities, sets and unknowns are what they should be."""
+    if not model['model']['calibrated']:
+        yield say(BAD, 'uncalibrated')
+    for sentence in model['model']['limits']:
+        yield say(BAD, 'limit', sentence=sentence.rstrip('.'))
+    nothing = _worse_than_nothing(model)
+    if nothing:
+        yield nothing
+    if model['frame']:
+        error, floor = model['frame']['ece'], model['frame']['ece_floor']
+        mood = GOOD if error <= floor + 0.03 else CARE if error <= floor + 0.1 else BAD
+        yield say(mood, 'calibration', error=f'{100 * error:.0f}', floor=f'{100 * floor:.0f}')
+    sets = model['conformal']
+    if sets and sets['coverage'] is not None and sets['promised'] is not None:
+        yield say(GOOD if sets['coverage'] >= sets['promised'] - 0.03 else CARE, 'sets',
+                  reached=percent(sets['coverage']), promised=percent(sets['promised']),
+                  size=f'{sets["mean_size"]:.1f}')
     found = model['open_set']
-    if not found:
-        return []
-    points = []
-    if found['found'] is not None:
-        own = found['scores'].get('own', {}).get('auroc')
-        acted = found['acted_on_unknown']
-        points.append(Point(GOOD if acted <= 0.05 else CARE if acted <= 0.3 else BAD,
-                            f'Of what is none of its classes it calls {_percent(found["found"])} unknown and acts on '
-                            f'{_percent(acted)}' + (f' (AUROC {own:.2f})' if own is not None else '') + '.'))
-    if found['false_unknown_rate'] is not None:
+    if found and found['false_unknown_rate'] is not None:
         rate = found['false_unknown_rate']
-        points.append(Point(GOOD if rate <= 0.03 else CARE if rate <= 0.15 else BAD,
-                            f'{_percent(rate)} of the frames of known classes are called unknown.'))
-    return points
+        yield say(GOOD if rate <= 0.03 else CARE if rate <= 0.15 else BAD, 'false_unknown', rate=percent(rate))
 
 
-def _quickness(model: Mapping[str, Any]) -> List[Point]:
+def _quickness(model: Mapping[str, Any]) -> Iterator[Point]:
     times = model['time']
-    points = []
     found = times.get('decision_s')
     if found and found['median'] is not None:
-        never = f'; {_percent(found["never"])} are never decided rightly' if found['never'] else ''
-        takes = f'takes {found["median"]:.1f} s' if found['median'] >= 0.05 else 'takes a frame or two'
-        points.append(Point(INFO, f'It {takes} (median) from seeing an object to acting on it rightly{never}.'))
+        yield say(INFO, 'quickness',
+                  takes=f'takes {found["median"]:.1f} s' if found['median'] >= 0.05 else 'takes a frame or two',
+                  never=f'; {percent(found["never"])} are never decided rightly' if found['never'] else '')
     if times['changes_per_s'] is not None:
         changes = times['changes_per_s']
-        points.append(Point(INFO if changes <= 1 else CARE, f'Its decision changes {changes:.2f} times a second.'))
-    return points
+        yield say(INFO if changes <= 1 else CARE, 'changes', changes=f'{changes:.2f}')
 
 
-def _ground(model: Mapping[str, Any]) -> List[Point]:
+def _ground(model: Mapping[str, Any]) -> Iterator[Point]:
     """How much these figures rest on."""
-    intervals = model['intervals']
+    frames, intervals = model['frames'], model['intervals']
+    if frames['recordings_failed']:
+        yield say(BAD, 'failed', count=count_of(frames['recordings_failed'], 'recording'))
+    if frames['recordings_damaged']:
+        yield say(CARE, 'damaged', count=frames['recordings_damaged'], all=count_of(frames['recordings'], 'recording'))
+    if frames['missing']:
+        yield say(BAD if _share_missing(frames) > MOST_MISSING else CARE, 'missing', missing=frames['missing'],
+                  all=count_of(frames['missing'] + frames['decided'], 'frame'))
+    if 0 < frames['labelled'] < FEW_FRAMES:
+        yield say(CARE, 'few_frames', frames=count_of(frames['labelled'], 'frame'))
+    if frames['labelled'] and frames['recordings_labelled'] < FEW_RECORDINGS:
+        yield say(CARE, 'few_recordings', recordings=count_of(frames['recordings_labelled'], 'recording'))
     if intervals and intervals['few']:
-        kinds = {'recording': 'recordings', 'track': 'objects', 'block': 'stretches of 10 s'}
-        return [Point(CARE, f'All this rests on {intervals["groups"]} {kinds[intervals["by"]]}: too few for intervals '
-                      'to be trusted.')]
-    return []
+        yield say(CARE, 'few_groups', groups=count_of(intervals['groups'], _KINDS[intervals['by']]))
+
+
+def _accepts_foreign(model: Mapping[str, Any]) -> bool:
+    found = model['open_set']
+    return bool(found and found['acted_on_unknown'] is not None and found['acted_on_unknown'] > MOST_FOREIGN)
+
+
+def _wrong_too_often(model: Mapping[str, Any]) -> Optional[Point]:
+    """Acting must be much better than abstaining, or it gains little and risks much."""
+    decisions = model['decisions']
+    if decisions['risk'] is None:
+        return None
+    silence = decisions['cost_of_silence']
+    if model['model']['cost_matrix']:
+        if decisions['cost_of_acting'] <= silence / 2:
+            return None
+        return say(BAD, 'acting_costs', cost=f'{decisions["cost_of_acting"]:.2f}', silence=f'{silence:.2f}',
+                   most=f'{silence / 2:.2f}')
+    most = min(silence / 2, MOST_WRONG)
+    if decisions['risk'] <= most:
+        return None
+    return say(BAD, 'wrong_too_often', accepted=count_of(_acted(model), 'labelled frame'),
+               wrong=percent(decisions['risk']), silence=f'{silence:.2f}', most=percent(most))
+
+
+def _worse_than_nothing(model: Mapping[str, Any]) -> Optional[Point]:
+    """A negative log-likelihood beyond that of the same probability for every class, which needs no camera."""
+    if not model['frame']:
+        return None
+    classes = model['model']['classes']
+    chance = log(max(classes, 2))
+    for part, which in (('fused', 'fused over time'), ('frame', 'of single frames')):
+        nll = model[part]['nll']
+        if nll > chance:
+            return say(BAD, 'knows_nothing', nll=f'{nll:.2f}', which=which, classes=classes, chance=f'{chance:.2f}')
+    return None
+
+
+def _share_missing(frames: Mapping[str, Any]) -> float:
+    return frames['missing'] / max(1, frames['missing'] + frames['decided'])
+
+
+def _acted(model: Mapping[str, Any]) -> int:
+    return model['decisions']['accepted_right'] + model['decisions']['accepted_wrong']
 
 
 def count_of(number: int, name: str) -> str:
-    """``1 frame``, ``2 frames``."""
-    return f'{number} {name}{"" if number == 1 else "s"}'
+    """``1 frame``, ``2 frames``; ``2 stretches of 10 s``."""
+    first, _, rest = name.partition(' of ')
+    plural = first + ('es' if first.endswith('ch') else 's')
+    return f'{number} {first if number == 1 else plural}{" of " + rest if rest else ""}'
 
 
-def _between(model: Mapping[str, Any], name: str, turned=lambda v: v) -> str:
-    found: Optional[Mapping[str, Any]] = (model['intervals'] or {}).get('figures', {}).get(name)
-    if not found or found['low'] is None:
-        return ''
-    low, high = sorted((turned(found['low']), turned(found['high'])))
-    return f' ({_percent(low)} to {_percent(high)})'
-
-
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
+    """``9.1 %``, ``42 %``; 0 and 100 only where it is just that."""
+    if 0 < share < 0.0005 or 0.9995 < share < 1:
+        return 'less than 0.1 %' if share < 0.5 else 'more than 99.9 %'
     text = f'{100 * share:.1f}' if 0 < share < 0.1 or 0.9 < share < 1 else f'{100 * share:.0f}'
     return f'{text} %'
+
+
+def rate(per_hour: float) -> str:
+    """Events an hour."""
+    return f'{per_hour:.0f}' if per_hour >= 10 or per_hour == 0 else f'{per_hour:.1f}'
+
+
+def duration(hours: float) -> str:
+    """Hours, minutes or seconds."""
+    return f'{hours:.1f} h' if hours >= 1 else f'{60 * hours:.1f} min' if hours >= 1 / 60 else f'{3600 * hours:.0f} s'
+
+
+def _interval(model: Mapping[str, Any], name: str) -> Optional[Tuple[float, float]]:
+    found = (model['intervals'] or {}).get('figures', {}).get(name)
+    return None if not found or found['low'] is None else (found['low'], found['high'])
+
+
+def _between(model: Mapping[str, Any], name: str, shown=percent, turned: bool = False) -> str:
+    """Its interval in brackets; ``turned``: that of 1 minus the figure."""
+    found = _interval(model, name)
+    if not found:
+        return ''
+    low, high = (1 - found[1], 1 - found[0]) if turned else found
+    return f' ({shown(low)} to {shown(high)})'

@@ -81,14 +81,15 @@ def test_less_is_better_for_losses():
 def test_the_same_table_twice_is_a_tie_without_width():
     table = groups(correlated(1))
     found = differences(table, table, 200, 0)
-    assert all(d == (0, 0, 0) for d in found.values())
+    there = {name: d for name, d in found.items() if d.value == d.value}
+    assert all(d == (0, 0, 0) for d in there.values()) and set(found) - set(there) == {'foreign_accepted'}
     assert verdict('accuracy', found['accuracy']) == 'tie'
 
 
 def test_a_seed_gives_the_same_intervals():
     table = groups(correlated(2))
-    assert intervals(table, 300, 5) == intervals(table, 300, 5)
-    assert intervals(table, 300, 5) != intervals(table, 300, 6)
+    assert str(intervals(table, 300, 5)) == str(intervals(table, 300, 5))
+    assert str(intervals(table, 300, 5)) != str(intervals(table, 300, 6))
 
 
 @pytest.mark.parametrize('recordings, tracks, by', [(12, 24, 'recording'), (3, 24, 'track'), (1, 1, 'block')])

@@ -112,7 +112,8 @@ def test_figures_follow_the_labels(model, bags):
     found = evaluate(bags, [model], options())
     frames = found.metrics['models']['small']['frames']
     assert frames == {'decided': 180, 'labelled': 180, 'known': 144, 'unknown': 36, 'unlabelled': 0,
-                      'recordings': 3, 'recordings_damaged': 0, 'recordings_failed': 0, 'missing': 0}
+                      'recordings': 3, 'recordings_labelled': 3, 'recordings_damaged': 0,
+                      'recordings_failed': 0, 'missing': 0}
     table = found.tables['small']
     right = (table['predicted'] == table['target'])[table.known].mean()
     assert found.metrics['models']['small']['frame']['accuracy'] == pytest.approx(right, rel=1e-5)

@@ -1,4 +1,6 @@
 """The report: whole, on its own, safe to open, small enough."""
+import json
+import os
 import re
 from html.parser import HTMLParser
 from xml.etree import ElementTree
@@ -12,6 +14,8 @@ from robot_vision_dl.data.bag_writer import ImageBagWriter
 from robot_vision_dl.evaluation.evaluator import evaluate
 from robot_vision_dl.evaluation.options import EvaluationOptions, RunOptions
 from robot_vision_dl.evaluation.report import report_html
+from robot_vision_dl.evaluation.selective import risk_curve
+from robot_vision_dl.evaluation.table import sureness
 
 OPTIONS = EvaluationOptions(with_values(ClassifierConfig(), {'device': 'cpu', 'decision.abstain_cost': 0.45}),
                             run=RunOptions(draws=100))
@@ -79,7 +83,8 @@ def test_plots_are_well_formed(found):
 
 def test_it_says_what_is_there(found):
     text = report_html(found)
-    for expected in ('Worst mistakes', 'Most uncertain frames', 'What does it confuse?', 'time lines', 'bag_0',
+    for expected in ('Accepted, and none of its classes', 'Acted on, and another class', 'Most uncertain frames',
+                     'What becomes of each class?', 'What is said of what?', 'errors an hour', 'time lines', 'bag_0',
                      'two against one', 'prefers-color-scheme:dark', 'max-width:560px'):
         assert expected in text, expected
 
@@ -102,7 +107,7 @@ def test_text_from_bags_labels_and_bundles_is_escaped(tmp_path):
     assert '&lt;script&gt;' in text
     found.save(tmp_path / 'out')
     summary = (tmp_path / 'out' / 'summary.md').read_text()
-    assert '<script>' not in summary and '<b>' not in summary
+    assert not re.search(r'(?<!\\)<', summary) and '![' not in summary
 
 
 @pytest.mark.slow
@@ -126,4 +131,62 @@ def test_many_classes_are_shown_as_a_list(tmp_path):
     found = evaluate([bag], [str(small_model(tmp_path / 'model', class_names=names))], OPTIONS)
     text = report_html(found)
     Page(text)
-    assert 'table class="confusion"' not in text and '<th class="l">called</th>' in text
+    assert 'table class="confusion"' not in text and 'No wrong label is acted on.' in text
+    eager = EvaluationOptions(with_values(OPTIONS.deployment, {'decision.abstain_cost': 1.0}), run=OPTIONS.run)
+    text = report_html(evaluate([bag], [str(tmp_path / 'model')], eager))
+    Page(text)
+    assert 'table class="confusion"' not in text and '<th class="l">was called</th>' in text
+
+
+def test_a_name_that_is_not_utf_8_costs_nothing(tmp_path):
+    bag = labelled_bag(tmp_path / 'bag', 24)
+    bag = bag.rename(os.fsdecode(os.fsencode(tmp_path) + b'/b\xffag'))
+    found = evaluate([bag], [str(small_model(tmp_path / 'model'))], OPTIONS)
+    found.save(tmp_path / 'out')
+    for name in ('report.html', 'summary.md', 'frames.csv'):
+        assert (tmp_path / 'out' / name).read_text(encoding='utf-8')
+    assert json.loads((tmp_path / 'out' / 'metrics.json').read_text())['recordings'][0]['name'] == bag.name
+    assert '\\udcff' in (tmp_path / 'out' / 'frames.csv').read_text()
+
+
+def test_pictures_are_named_by_recording_and_seconds(found):
+    text = report_html(found)
+    assert not re.search(r'#\d+</', text) and re.search(r'<br>bag_[01], \d\.\d s</span>', text)
+
+
+def test_foreign_frames_that_are_accepted_come_first(tmp_path):
+    """Of an eager model, whose own metrics say how many there are."""
+    bags = [labelled_bag(tmp_path / f'bag_{n}', 60, n) for n in range(2)]
+    eager = EvaluationOptions(with_values(ClassifierConfig(), {
+        'device': 'cpu', 'decision.abstain_cost': 0.99, 'decision.false_unknown_rate': 0.0}), run=RunOptions(draws=100))
+    found = evaluate(bags, [str(small_model(tmp_path / 'one'))], eager)
+    model, text = found.metrics['models']['one'], report_html(found)
+    accepted = model['decisions']['foreign_accepted']
+    assert accepted > 0
+    places = [text.index(part) for part in (
+        f'<b>{accepted} of {model["frames"]["unknown"]}</b>', '<td><b>unknown</b></td>',
+        'Accepted, and none of its classes', 'Acted on, and another class')]
+    assert places == sorted(places)
+
+
+def test_the_matrix_holds_every_labelled_frame(found):
+    model = found.metrics['models']['one']
+    cells = {(is_, said): count for is_, said, count in model['decisions']['confusion']}
+    assert sum(cells.values()) == model['frames']['labelled']
+    assert {is_ for is_, _ in cells} == {'cup', 'mug', 'unknown'}
+    table = re.search(r'<table class="confusion">.*?</table>', report_html(found), re.DOTALL).group()
+    heads = re.findall(r'<div>([^<]+)</div>', table)
+    assert heads[-2:] == ['uncertain', 'unknown']
+    assert re.findall(r'<tr[^>]*><th>(\w+)</th>', table) == ['cup', 'mug', 'unknown']
+    assert sum(map(int, re.findall(r'>(\d+)<', table))) == model['frames']['labelled']
+
+
+def test_the_circle_lies_on_its_curve(found):
+    """Curve and operating point are of the same frames."""
+    table = found.tables['one']
+    rows = table.rows[table.known | table.unknown]
+    coverage, risk = risk_curve(sureness(rows), rows['fused_predicted'] != rows['target'])
+    decisions = found.metrics['models']['one']['decisions']
+    place = decisions['accepted'] - 1
+    assert coverage[place] == pytest.approx(decisions['coverage'], rel=1e-5)
+    assert risk[place] == pytest.approx(decisions['risk'], abs=0.02)

@@ -93,10 +93,10 @@ def test_a_planted_difference_is_found_and_the_same_model_is_a_tie():
 
 @pytest.mark.parametrize('table', [a_table(tracks=1), table_of(random_probabilities(9, 3), np.full(9, -2))])
 def test_one_object_or_no_label_gives_no_interval(table):
-    assert sampled(table) == {}
+    assert set(sampled(table)) <= {'aurc'}  # known where every frame is foreign
 
 
 def test_what_cannot_be_told_is_left_out():
     assert set(sampled(a_table(foreign=False))) == set(HIGHER) - {'auroc'}
     only_foreign = table_of(random_probabilities(40, 3), np.full(40, -1), tracks=np.arange(40) // 4)
-    assert sampled(only_foreign) == {}
+    assert set(sampled(only_foreign)) == {'aurc'}

@@ -86,10 +86,17 @@ def test_decisions_and_costs_by_hand():
     p = np.array([[.9, .1], [.9, .1], [.6, .4], [.2, .8], [.7, .3], [.5, .5]])
     targets = np.array([0, 1, 0, 1, -1, -1])
     outcome = np.array([0, 0, 1, 0, 0, 2])
-    rows = table_of(p, targets, outcome=outcome).rows
-    found = decisions(rows, np.ones(6, bool), Policy(0.3))
+    table = table_of(p, targets, outcome=outcome)
+    found = decisions(table, np.ones(6, bool), Policy(0.3))
     assert (found['accepted'], found['accepted_right'], found['accepted_wrong'], found['abstained']) == (4, 2, 2, 2)
     assert found['risk'] == 0.5
+    assert (found['foreign_accepted'], found['confused'], found['acted_right']) == (1, 1, 0.5)
+    assert found['by_label'] == [
+        {'label': 'unknown', 'is_unknown': True, 'frames': 2, 'right': 0, 'wrong': 1, 'uncertain': 0, 'unknown': 1},
+        {'label': 'class 0', 'is_unknown': False, 'frames': 2, 'right': 1, 'wrong': 0, 'uncertain': 1, 'unknown': 0},
+        {'label': 'class 1', 'is_unknown': False, 'frames': 2, 'right': 1, 'wrong': 1, 'uncertain': 0, 'unknown': 0}]
+    assert found['confusion'] == [['unknown', 'unknown', 1], ['unknown', 'class 0', 1], ['class 0', 'uncertain', 1],
+                                  ['class 0', 'class 0', 1], ['class 1', 'class 0', 1], ['class 1', 'class 1', 1]]
     # right 0, wrong 1, uncertain .3, right 0, acting on the unknown 1, calling it unknown 0
     assert found['cost'] == pytest.approx(2.3 / 6, rel=1e-5)
 
@@ -98,9 +105,9 @@ def test_costs_of_confusions_count():
     from robot_vision_dl.core.costs import costs_from
     costs = costs_from({'wrong': 1.0, 'costs': {'b': {'a': 7.0}}}, ('a', 'b'))
     p = np.array([[.1, .9], [.9, .1], [.2, .8]])
-    rows = table_of(p, np.array([0, 1, -1]), outcome=np.zeros(3, int)).rows
+    table = table_of(p, np.array([0, 1, -1]), outcome=np.zeros(3, int))
     # called b, is a: 7; called a, is b: 1; called b, is none of them: what a wrong b usually costs, 7
-    assert decisions(rows, np.ones(3, bool), Policy(0.3, costs=costs))['cost'] == 5.0
+    assert decisions(table, np.ones(3, bool), Policy(0.3, costs=costs))['cost'] == 5.0
 
 
 def test_open_set_by_hand():

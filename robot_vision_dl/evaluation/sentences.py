@@ -1,0 +1,95 @@
+"""Every sentence and headline that a verdict may say, so that a test can tell which of them nothing reaches."""
+from typing import Dict, NamedTuple, Tuple
+
+GOOD, CARE, BAD, INFO = 'good', 'care', 'bad', 'info'
+
+
+class Point(NamedTuple):
+    """One sentence and how it is to be taken: good, care, bad or info; ``key``: which one it is."""
+
+    mood: str
+    text: str
+    key: str = ''
+
+
+HEADLINES: Dict[str, str] = {
+    'gates_failed': 'does not meet {failed} of {count} demands',
+    'gates_met': 'meets {met}',
+    'gates_met_but': 'meets {met}; see what speaks against it beside that',
+    'no_labels': 'no labels, so it cannot be said whether it is right',
+    'never_acts': 'not worth deploying: it never acts',
+    'costs_more': 'not worth deploying: saying nothing would cost less',
+    'accepts_foreign': 'not worth deploying: it accepts too much that is none of its classes',
+    'wrong_too_often': 'not worth deploying: it is wrong too often when it acts',
+    'knows_nothing': 'not worth deploying: its probabilities are worse than knowing nothing',
+    'uncalibrated': 'not ready: its confidences are no probabilities',
+    'limited': 'not ready: its calibration cannot keep what is promised',
+    'unread': 'cannot be told: part of the recordings could not be judged',
+    'too_few': 'cannot be told yet: too few recordings to go by',
+    'not_sure': 'looks worth deploying, but these recordings are too few to be sure',
+    'foreign_untested': 'worth deploying by its own costs, where nothing but its classes comes into view',
+    'care': 'worth deploying by its own costs, but not without care',
+    'worth': 'worth deploying by its own costs',
+}
+"""The answer in one line."""
+
+REASONS: Dict[str, Tuple[str, ...]] = {
+    'accepts_foreign': ('foreign',), 'wrong_too_often': ('wrong_too_often', 'acting_costs'),
+    'knows_nothing': ('knows_nothing',), 'uncalibrated': ('uncalibrated',), 'limited': ('limit',),
+    'unread': ('failed', 'damaged', 'missing'), 'too_few': ('few_frames', 'few_recordings', 'few_groups'),
+    'not_sure': ('costs_unsure',), 'foreign_untested': ('foreign_untested',),
+}
+"""The sentences that say why a headline is what it is; they come first."""
+
+SENTENCES: Dict[str, str] = {
+    'gate': '{reason}.',
+    # Costs.
+    'costs_more': 'Its decisions cost {cost} a frame; never accepting any would cost {silence}.',
+    'costs_less': 'Its decisions cost {cost} a frame, where {costs}; never accepting any would cost {silence}.',
+    'costs_unsure': 'By chance alone they could cost as much as never accepting any: {low} to {high}.',
+    # Errors, those about what is none of its classes first.
+    'foreign': 'Of {frames} that are none of its classes it accepts {accepted}{between} and calls {found} unknown.',
+    'foreign_untested': 'No frame is labelled unknown: how often it accepts what is none of its classes is not '
+                        'known.',
+    'errors': 'It acts on a wrong label {rate} times an hour{between}{foreign} ({count} in {hours} of labelled video).',
+    'no_errors': 'It acts on no wrong label in {hours} of labelled video (at most {high} an hour).',
+    'right': 'Of the {accepted} that it acts on {right} are right{between}.',
+    'wrong_too_often': 'Of the {accepted} that it acts on {wrong} are wrong; abstaining costs {silence} of a wrong '
+                       'label, so at most {most} should be.',
+    'acting_costs': 'Acting costs {cost} a frame on average; where abstaining costs {silence}, at most {most} should'
+                    ' be.',
+    'never_acts': 'It acts on none of {labelled}.',
+    'coverage': 'Of its own classes it acts rightly on {right}{between}, wrongly on {wrong}, and says uncertain of '
+                '{uncertain} and unknown of {unknown}.',
+    'worst_class': 'Worst is {label}: acted on wrongly in {wrong} of its {frames}.',
+    'tracks': 'Of {count} it acts rightly on {right}, wrongly on {wrong}, and never on {never}.',
+    'forced': 'Forced to answer, it names {alone} of the single frames rightly{between}, and {fused} when it fuses '
+              'them over time.',
+    'unlabelled': 'Of {frames} it acts on {accepted}, says uncertain for {uncertain} and unknown for {unknown}.',
+    # Whether its probabilities are any.
+    'uncalibrated': 'It is not calibrated: its confidences are no probabilities.',
+    'limit': '{sentence}.',
+    'knows_nothing': 'Its probabilities are worse than knowing nothing: a negative log-likelihood of {nll} '
+                     '({which}), where the same probability for each of its {classes} classes gives {chance}.',
+    'calibration': 'When it says 80 % it should be right 8 times of 10: on average it is off by {error} points '
+                   '(chance alone would give {floor} with so few frames).',
+    'sets': 'Its sets of possible classes hold the true one in {reached} of the frames (promised {promised}), with '
+            '{size} classes each.',
+    'false_unknown': '{rate} of the frames of known classes are called unknown.',
+    # Time.
+    'quickness': 'It {takes} (median) from seeing an object to acting on it rightly{never}.',
+    'changes': 'Its decision changes {changes} times a second.',
+    # What all this rests on.
+    'failed': 'Of {count} nothing could be judged, since the process that read it died or met a fault.',
+    'damaged': '{count} of {all} are damaged or incomplete: what is missing in them was not judged.',
+    'missing': '{missing} of {all} could not be read or decided.',
+    'few_frames': 'All this rests on {frames} that are labelled.',
+    'few_recordings': 'All this comes from {recordings}: another day, another light or another place may differ.',
+    'few_groups': 'All this rests on {groups}: too few for intervals to be trusted.',
+}
+"""What the answer rests on."""
+
+
+def say(mood: str, key: str, **values: object) -> Point:
+    """A sentence with its values; their percent signs and numbers are texts already."""
+    return Point(mood, SENTENCES[key].format(**values), key)
