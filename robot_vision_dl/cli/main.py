@@ -15,7 +15,7 @@ from typing import List, Optional
 
 from .parser import Parser
 from .. import __version__
-from ..core.errors import OutputError, RobotVisionError, is_about_machine
+from ..core.errors import MachineError, OutputError, RobotVisionError, is_about_machine
 from ..core.printable import printable
 from ..core.terminal import message, printable_output
 
@@ -78,7 +78,7 @@ def _run(argv: List[str]) -> int:
     args = parser.parse_args(rest[:split], argparse.Namespace(ros_args=rest[split + 1:]))
     try:
         return command.run(args)
-    except OutputError as error:
+    except (OutputError, MachineError) as error:
         print(f'robot-vision {name}: {message(error)}', file=sys.stderr)
         return 1
     except RobotVisionError as error:

@@ -174,8 +174,10 @@ def _sureness(model: Mapping[str, Any]) -> Iterator[Point]:
                   size=f'{sets["mean_size"]:.1f}')
     found = model['open_set']
     if found and found['false_unknown_rate'] is not None:
-        rate = found['false_unknown_rate']
-        yield say(GOOD if rate <= 0.03 else CARE if rate <= 0.15 else BAD, 'false_unknown', rate=percent(rate))
+        share = found['false_unknown_rate']
+        mood = GOOD if share <= 0.03 else CARE if share <= 0.15 else BAD
+        # Whoever never says unknown does not say it wrongly either.
+        yield say(INFO if not share and not found['found'] else mood, 'false_unknown', rate=percent(share))
 
 
 def _quickness(model: Mapping[str, Any]) -> Iterator[Point]:

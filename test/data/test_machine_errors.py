@@ -73,7 +73,7 @@ def packed_bag(tmp_path):
 def test_evaluate_stops_where_the_place_for_temporary_files_is_full(packed_bag, tmp_path, full_tmp, capsys):
     arguments = ['evaluate', str(packed_bag), '--model', str(small_model(tmp_path / 'model')), '--out',
                  str(tmp_path / 'out'), '--device', 'cpu']
-    assert main(arguments) == 2
+    assert main(arguments) == 1
     error = capsys.readouterr().err
     assert 'no space left on device' in error and 'about the machine' in error and 'TMPDIR' in error
     assert len(error.splitlines()) == 1 and not (tmp_path / 'out').exists()
@@ -113,7 +113,7 @@ def test_no_place_for_temporary_files_at_all(packed_bag, monkeypatch):
 def test_a_full_cache_is_no_damaged_one(tmp_path, small_disk):
     bag = labelled_bag(tmp_path / 'bag', 60)
     (small_disk / 'filler').write_bytes(bytes(90_000))
-    with pytest.raises(RobotVisionError, match='cannot be written: No space left on device'):
+    with pytest.raises(RobotVisionError, match='cannot be written .No space left on device'):
         prepare(DataConfig(bags=(str(bag),), cache=CacheConfig(folder=str(small_disk))), SPEC)
     assert list(small_disk.glob('*/*')) == []
 
@@ -193,6 +193,6 @@ def test_the_command_line_says_it_in_one_line(tmp_path, monkeypatch, capsys):
     def full(_args):
         raise OSError(errno.ENOSPC, 'No space left on device', '/data/x')
     monkeypatch.setattr(bag_info, 'run', full)
-    assert main(['bag', 'info', str(tmp_path)]) == 2
+    assert main(['bag', 'info', str(tmp_path)]) == 1
     assert capsys.readouterr().err == ('robot-vision bag: No space left on device: /data/x; this is about the machine: '
                                        'mend it and start again\n')
