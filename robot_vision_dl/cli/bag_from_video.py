@@ -109,8 +109,11 @@ def _scenes(pictures: List[Tuple], size: Tuple[int, int], rate_hz: float, seed: 
 def _picture(path: str):
     import cv2
 
-    from ..core.errors import BagError
-    picture = cv2.imread(path, cv2.IMREAD_COLOR)
-    if picture is None:
-        raise BagError(f'--append-picture: {path!r} cannot be read as a picture; give a JPEG or PNG file')
-    return picture
+    from ..core.errors import BagError, ImageError
+    from ..core.printable import printable
+    from ..data.picture_folder import read_picture
+    try:
+        pixels = read_picture(path).pixels
+    except ImageError as error:
+        raise BagError(f'--append-picture: {printable(path)!r} cannot be read as a picture: {error}') from None
+    return cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR) if pixels.ndim == 2 else pixels

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 
-import cv2
 import numpy as np
 import torch
 
@@ -17,10 +16,11 @@ from ..core.architectures import did_you_mean
 from ..core.bundle import Bundle, torchvision_facts
 from ..core.bundle_format import check_class_names, hash_file
 from ..core.bundle_writer import save_bundle
-from ..core.errors import BundleError, ConfigError
+from ..core.errors import BundleError, ConfigError, ImageError
 from ..core.json_text import parse_json
 from ..core.model_card import render_card
 from ..core.network import Network, build_network
+from ..core.picture_file import decode_picture
 from ..core.preprocess import Preprocessing, Preprocessor
 from ..core.share import share_directory
 from ..core.text_file import read_text, table_rows
@@ -207,10 +207,11 @@ def run_network(network: Network, preprocessing: Preprocessing, pictures: Sequen
             except OSError as error:
                 raise BundleError(f'{path}: cannot be read ({error.strerror})') from error
             digest.update(f'{label}:{len(data)}:'.encode() + data)
-            pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-            if pixels is None:
-                raise BundleError(f'{path}: is not a picture that OpenCV can read')
-            batch.append(Picture(pixels, ColorOrder.BGR))
+            try:
+                pixels = decode_picture(np.frombuffer(data, np.uint8), shown(path))
+            except ImageError as error:
+                raise BundleError(str(error)) from None
+            batch.append(Picture(pixels, ColorOrder.MONO if pixels.ndim == 2 else ColorOrder.BGR))
         prediction = network(preprocess(batch))
         logits.append(prediction.logits.numpy())
         features.append(prediction.features.numpy())

@@ -7,6 +7,7 @@ behind the decoder. The colour order it may tell never matters: JPEG and PNG fil
 and the transport's publisher puts them in order.
 """
 from struct import unpack_from
+from typing import Tuple
 
 import numpy as np
 
@@ -15,7 +16,8 @@ from .convert import convert, to_8bit
 from .depth import depth_to_grey
 from .encodings import parse_encoding
 from .errors import ImageError
-from .image_file import decode_file
+from .image_file import decode_file, file_size
+from .limits import check_size
 from .printable import printable
 from .rvl import decode_rvl
 from .types import ColorOrder, CompressedImage, Picture
@@ -49,6 +51,23 @@ def decode_compressed(image: CompressedImage, config: ImageConfig) -> Picture:
             return depth_to_grey(pixels, config)
         pixels = to_8bit(pixels)
     return Picture(pixels, ColorOrder.MONO if pixels.ndim == 2 else _ORDERS[pixels.shape[2]])
+
+
+def compressed_size(image: CompressedImage, config: ImageConfig) -> Tuple[int, int]:
+    """Height and width, as the message says and without decoding it.
+
+    Raises:
+        ImageError: as :func:`decode_compressed`, but for what only a decoder sees.
+    """
+    data = image.data
+    if 'compressedDepth' in image.format or data[_CONFIG_HEADER_BYTES:][:4].tobytes() == _PNG:
+        if data[:4].tobytes() != _PNG:
+            data = data[_CONFIG_HEADER_BYTES:]
+        if 'rvl' in image.format and data.size >= 8:
+            width, height = unpack_from('<II', data.data, 0)
+            check_size(height, width, config)
+            return height, width
+    return file_size(data, config)
 
 
 def decode_compressed_depth(data: np.ndarray, encoding: str, transport: str, config: ImageConfig) -> np.ndarray:

@@ -4,6 +4,9 @@ OpenCV decodes what its build has decoders for, a dozen formats, and its version
 files: 4.x leaves the memory where pixels are missing as it was, 5.0 reads animated PNG. Checked first, a file is
 accepted or refused alike by all of them.
 """
+from struct import unpack_from
+from typing import Tuple
+
 import cv2
 import numpy as np
 
@@ -45,6 +48,22 @@ def decode_file(data: np.ndarray, config: ImageConfig, what: str = '', upright: 
     file = png_file.check_png(data, config, keep_exif=upright)
     # IMREAD_UNCHANGED keeps alpha and 16 bit, and leaves EXIF orientation alone.
     return _decode(file, what, cv2.IMREAD_ANYCOLOR if upright else cv2.IMREAD_UNCHANGED)
+
+
+def file_size(data: np.ndarray, config: ImageConfig) -> Tuple[int, int]:
+    """Height and width of a JPEG or PNG file, which is checked but not decoded.
+
+    Raises:
+        ImageError: as :func:`decode_file`, but for what only a decoder sees.
+    """
+    start = data[:8].tobytes()
+    if start.startswith(jpeg_file.SIGNATURE):
+        frame = jpeg_file.check_jpeg(data, config)
+        return frame.height, frame.width
+    if start != png_file.SIGNATURE:
+        raise ImageError('compressed', f'neither JPEG nor PNG, begins with {start.hex(" ")}')
+    width, height = unpack_from('>II', png_file.check_png(data, config).data, 16)
+    return height, width
 
 
 def _decode(data: np.ndarray, what: str, flags: int) -> np.ndarray:

@@ -220,7 +220,13 @@ class BagReader:
             self._problems.append(f'{topic.name}: the first image cannot be read: {error}')
             return topic
         if topic.msgtype == COMPRESSED_IMAGE:
-            width, height = _compressed_size(image.data)
+            from ..core.compressed import compressed_size
+            from ..core.config import ImageConfig
+            try:
+                height, width = compressed_size(image, ImageConfig())
+            except ImageError as error:
+                self._problems.append(f'{topic.name}: the first image cannot be decoded: {error}')
+                return replace(topic, encoding=image.format)
             return replace(topic, encoding=image.format, width=width, height=height)
         return replace(topic, encoding=image.encoding, width=image.width, height=image.height)
 
@@ -291,9 +297,3 @@ def _only_one(path: Path) -> BagFiles:
     if len(bags) > 1:
         raise BagError(f'{path}: holds {len(bags)} bags; name one: {", ".join(str(bag.path) for bag in bags[:5])}')
     return bags[0]
-
-
-def _compressed_size(data) -> Tuple[Optional[int], Optional[int]]:
-    import cv2
-    pixels = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
-    return (None, None) if pixels is None else (pixels.shape[1], pixels.shape[0])

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..core.csv_cells import plain_cell
 from ..core.errors import BagError, ImageError, raise_about_machine
+from ..core.picture_file import decode_picture
 from ..core.text_file import read_text, table_rows
 from ..core.types import ColorOrder, Picture
 from ..core.user_path import user_path
@@ -267,7 +268,7 @@ def read_picture(path: Union[str, Path]) -> Picture:
     """A picture file as 8 bit grey or BGR, upright as its EXIF data says.
 
     Raises:
-        ImageError: ``compressed``: it cannot be decoded.
+        ImageError: it cannot be decoded, or is too large.
         MachineError: it may not be read, or the disk fails.
     """
     # Not cv2.imread: it prints warnings of its own, and cannot open every name on every system.
@@ -276,12 +277,7 @@ def read_picture(path: Union[str, Path]) -> Picture:
     except OSError as error:
         raise_about_machine(error, shown(path))
         raise ImageError('compressed', f'{shown(path)}: cannot be read ({error.strerror})') from error
-    try:
-        pixels = cv2.imdecode(data, cv2.IMREAD_ANYCOLOR) if data.size else None
-    except cv2.error as error:
-        raise ImageError('compressed', f'{shown(path)}: cannot be decoded: {error}') from None
-    if pixels is None:
-        raise ImageError('compressed', f'{shown(path)}: cannot be decoded; is it a picture, and whole?')
+    pixels = decode_picture(data, shown(path))
     return Picture(pixels, ColorOrder.MONO if pixels.ndim == 2 else ColorOrder.BGR)
 
 

@@ -1,0 +1,69 @@
+"""Pictures on a disk -> arrays: of more formats than messages have, each with its size known before it is decoded."""
+import io
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from . import jpeg_file, png_file
+from .config import ImageConfig
+from .errors import ImageError
+from .image_file import decode_file
+from .limits import check_size
+from .printable import printable
+
+MAX_MEGAPIXELS = 100.0
+"""More than that is no camera's picture of one object; decoding it takes seconds and gigabytes."""
+_LIMITS = ImageConfig(max_megapixels=MAX_MEGAPIXELS)
+
+
+def decode_picture(data: np.ndarray, name: str) -> np.ndarray:
+    """Decode the bytes of a picture file.
+
+    JPEG and PNG are held against their standards as those in messages are. Of other formats Pillow reads the size, and
+    OpenCV, where it was built with a decoder, the pixels: BMP, PBM, PGM, PPM, TIFF and WebP always, others not
+    everywhere.
+
+    Args:
+        data: uint8, shape (n,).
+        name: of the file, fit to be shown.
+
+    Returns:
+        uint8, shape (H, W) or (H, W, 3) BGR, upright as the EXIF data say.
+
+    Raises:
+        ImageError: ``empty``, ``truncated``, ``compressed``, ``aspect_ratio``, or ``too_large``: more than
+            :data:`MAX_MEGAPIXELS`.
+    """
+    if data.size == 0:
+        raise ImageError('empty', f'{name}: cannot be decoded, for the file is empty')
+    start = data[:8].tobytes()
+    try:
+        if start.startswith(jpeg_file.SIGNATURE) or start == png_file.SIGNATURE:
+            return decode_file(data, _LIMITS, upright=True)
+        return _decode_other(data)
+    except ImageError as error:
+        text = str(error).replace('raise image.max_megapixels if that is meant', 'make it smaller')
+        raise ImageError(error.reason, f'{name}: {text}') from None
+
+
+def _decode_other(data: np.ndarray) -> np.ndarray:
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            width, height = image.size
+            frames = getattr(image, 'n_frames', 1) if image.format in ('GIF', 'WEBP', 'AVIF') else 1
+    except Image.DecompressionBombError as error:
+        raise ImageError('too_large', f'{error}; make it smaller') from None
+    except Exception as error:  # readers of thirty formats raise what they like
+        raise ImageError('compressed', 'cannot be decoded; is it a picture, and whole? ('
+                                       f'{printable(error, 100)}); convert it to JPEG or PNG') from None
+    check_size(height, width, _LIMITS)
+    if frames != 1:
+        raise ImageError('compressed', f'a film of {frames} pictures; save the one that is meant')
+    try:
+        pixels = cv2.imdecode(data, cv2.IMREAD_ANYCOLOR)
+    except cv2.error as error:
+        raise ImageError('compressed', f'cannot be decoded: {printable(error, 200)}') from None
+    if pixels is None or pixels.size == 0 or pixels.dtype != np.uint8:
+        raise ImageError('compressed', 'cannot be decoded by this OpenCV; convert it to JPEG or PNG')
+    return pixels
