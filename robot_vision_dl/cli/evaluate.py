@@ -21,8 +21,11 @@ Labels: a labels.yaml or labels.csv beside the bag, or a topic that ends with /l
 has their formats. Without labels there is everything that needs none.
 
 DIR gets report.html (opens anywhere, needs no network), metrics.json (`--schema` explains it), frames.csv (one row a
-frame), summary.md (for a pull request) and speed.json. Exit codes: 0 done, 1 a demand is not met, 2 wrong use or
-input."""
+frame), summary.md (for a pull request) and speed.json. Exit codes: 0 done, 1 a demand is not met or the machine fails
+(a full disk), 2 wrong use or input, or a recording ended its worker: it is named, and the others are judged.
+
+Figures for demands (--schema has all): foreign_accepted (of what is labelled unknown), errors_per_h, acted_right,
+acted_wrong, risk, cost, coverage, accuracy, nll, ece, ..."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -108,6 +108,9 @@ def evaluate_live(offline: Evaluation, model: str, rate: float, lockstep: bool, 
     pipeline = Pipeline(offline.bundles[name], config)
     outcomes, lives, latencies = [], [], []
     for recording, before in zip(offline.recordings, offline.outcomes):
+        if before.failure:  # of which it is not known what could be sent
+            outcomes.append(before)
+            continue
         decided = {(before.tables[name].topics[row['topic']], int(row['index'])) for row in before.tables[name].rows}
         replay = _replay(recording, config, rate, decided if lockstep else None, attach,
                          lambda count, r=recording: progress(r.name, count))

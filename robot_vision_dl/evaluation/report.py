@@ -110,7 +110,7 @@ def _comparison(comparison: Mapping[str, Any]) -> str:
     return (f'{title}<section class="card"><p><b>{said}</b></p><div class="scroll">{svg.forest(rows)}</div><p '
             f'class="hint">{second} minus {first} on the same frames; 95 % intervals, paired, from drawing whole '
             'recordings or objects. Each line has a scale of its own. Green: better, red: worse, grey: the interval '
-            'holds zero.</p></section>')
+            'holds zero, or, of the coverage, more is neither by itself.</p></section>')
 
 
 def _live(live: Mapping[str, Any], times: Mapping[str, Any]) -> str:

@@ -72,7 +72,7 @@ svg{display:block;width:100%;height:auto}svg text{fill:var(--ink);font-family:in
 .line{fill:none;stroke-width:2;stroke-linejoin:round}.s1{stroke:var(--accent)}.s2{stroke:var(--unk)}.s3{stroke:var(--acc)}
 .dot.s1{fill:var(--accent)}.dot.s2{fill:var(--unk)}.dot.s3{fill:var(--acc)}
 .span{stroke-width:3}.span.better,.dot.better{stroke:var(--good);fill:var(--good)}
-.span.worse,.dot.worse{stroke:var(--bad);fill:var(--bad)}.span.tie,.dot.tie,.span.unclear,.dot.unclear{stroke:var(--c0);fill:var(--c0)}
+.span.worse,.dot.worse{stroke:var(--bad);fill:var(--bad)}.span.tie,.dot.tie,.span.unclear,.dot.unclear,.span.more,.dot.more,.span.less,.dot.less{stroke:var(--c0);fill:var(--c0)}
 .bar{fill:var(--line)}.track{fill:var(--line)}.fill.s1{fill:var(--accent);stroke:none}
 .mark{fill:var(--card);stroke:var(--ink);stroke-width:2}.plot{fill:var(--infobg)}.tickline{stroke:var(--line)}
 .seg{stroke:var(--card);stroke-width:.6}.segtext{font-size:11px;fill:#fff!important;font-weight:600}

@@ -23,7 +23,7 @@ def surest_mistake(evaluation: Evaluation, model: str) -> str:
         return 'it never acted on a wrong label'
     place = np.flatnonzero(wrong)[table['trust'][wrong].argmax()]
     row = table.rows[place]
-    return (f'{table.recordings[row["recording"]]} {table.topics[row["topic"]]} #{row["index"]}: '
+    return (f'{table.recordings[row["recording"]]} {table.topics[row["topic"]]}, {table.seconds()[place]:.1f} s: '
             f'{table.label(int(row["target"]))} called {table.class_names[row["fused_predicted"]]} at '
             f'{row["trust"]:.2f}')
 

@@ -57,6 +57,8 @@ def test_compare_two_evaluations(here, capsys, tmp_path):
     assert capsys.readouterr().out.count('no difference shown') >= 5
     assert main(['compare', str(tmp_path / 'a'), str(tmp_path / 'b'), '--fail-if-worse', 'accurac']) == 2
     assert "did you mean 'accuracy'" in capsys.readouterr().err
+    assert main(['compare', str(tmp_path / 'a'), str(tmp_path / 'b'), '--fail-if-worse', 'coverage']) == 2
+    assert 'neither better nor worse by itself; name acted_right, acted_wrong' in capsys.readouterr().err
 
 
 def damage_model(here, tmp_path):

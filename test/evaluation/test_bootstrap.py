@@ -1,4 +1,6 @@
 """Intervals that hold what they promise for frames that are not independent; a planted difference and a planted tie."""
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from evaluation_samples import table_of
@@ -84,6 +86,45 @@ def test_the_same_table_twice_is_a_tie_without_width():
     there = {name: d for name, d in found.items() if d.value == d.value}
     assert all(d == (0, 0, 0) for d in there.values()) and set(found) - set(there) == {'foreign_accepted'}
     assert verdict('accuracy', found['accuracy']) == 'tie'
+
+
+def acting(accepted_known, accepted_foreign, objects=40, length=20):
+    """A table of objects, every second of none of its classes; shares of either are acted on, known ones rightly."""
+    targets = np.repeat(np.where(np.arange(objects) % 2, -1, 0), length)
+    number = np.repeat(np.arange(objects) // 2 / (objects // 2), length)
+    outcome = np.where(number < np.where(targets < 0, accepted_foreign, accepted_known), 0, 1)
+    return table_of(np.tile([[.9, .1]], (len(targets), 1)), targets, tracks=np.repeat(np.arange(objects), length),
+                    outcome=outcome)
+
+
+@pytest.mark.parametrize('known,foreign,expected', [
+    (0.5, 0.5, {'coverage': 'more', 'acted_right': 'tie', 'acted_wrong': 'worse', 'foreign_accepted': 'worse',
+                'risk': 'worse', 'cost': 'worse', 'errors_per_h': 'worse', 'foreign_errors_per_h': 'worse'}),
+    (1.0, 0.0, {'coverage': 'more', 'acted_right': 'better', 'acted_wrong': 'tie', 'foreign_accepted': 'tie',
+                'cost': 'better', 'errors_per_h': 'tie'}),
+    (0.0, 0.0, {'coverage': 'less', 'acted_right': 'worse', 'acted_wrong': 'tie', 'cost': 'worse'})],
+    ids=['foreign frames gained', 'right ones gained', 'nothing said any more'])
+def test_acting_more_often_is_judged_by_what_is_gained(known, foreign, expected):
+    first, second = groups(acting(0.5, 0.0)), groups(acting(known, foreign))
+    found = differences(first, second, 500, 0)
+    assert {name: verdict(name, found[name]) for name in expected} == expected
+
+
+def test_where_no_error_was_seen_the_interval_says_how_many_may_have_been_missed():
+    found = groups(acting(0.5, 0.0))
+    hours = found.sums['hours'].sum()
+    assert hours == pytest.approx(40 * 20 * 0.1 / 3600)
+    assert intervals(found, 200, 0)['errors_per_h'] == pytest.approx((0, 0, 3.689 / hours), rel=1e-3)
+    some = intervals(groups(acting(0.5, 0.5)), 500, 0)['errors_per_h']
+    assert some.value == pytest.approx(10 / hours) and 0 < some.low < some.value < some.high
+
+
+def test_sums_of_an_earlier_version_are_compared_by_what_they_have():
+    table = groups(acting(0.5, 0.5))
+    early = replace(table, sums={name: values for name, values in table.sums.items()
+                                 if name not in ('hours', 'errors', 'foreign_accepted', 'accepted_right')})
+    found = differences(early, table, 200, 0)
+    assert 'risk' in found and not {'errors_per_h', 'acted_right', 'foreign_accepted'} & set(found)
 
 
 def test_a_seed_gives_the_same_intervals():

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from evaluation_samples import table_of
 
-from robot_vision_dl.evaluation.tracks import steadiness, tracks_of
+from robot_vision_dl.evaluation.tracks import error_starts, steadiness, tracks_of, watched_s
 
 A, B = [.9, .1], [.1, .9]
 ACCEPTED, UNCERTAIN, UNKNOWN = 0, 1, 2
@@ -51,3 +51,25 @@ def test_nothing_is_counted_across_gaps_and_recordings():
     assert np.isnan(found.changes_per_s)
     two = steadiness(table([A, B], [0, 0], [0, 0], recording=np.array([0, 1])), 1.0)
     assert two.changes == 0
+
+
+def test_an_error_is_counted_once_however_long_it_lasts():
+    # object 0 rightly, object 1 wrongly twice with an abstention between, object 2 unknown and acted on, object 3 the
+    # same label wrongly again: another object, another error
+    targets = np.array([0, 0, 1, 1, 1, 1, -1, -1, 1, 1])
+    tracks = np.array([0, 0, 1, 1, 1, 1, 2, 2, 3, 3])
+    outcome = np.array([0, 0, 0, 0, 1, 0, 0, 0, 0, 2])
+    found = table_of(np.tile([[.9, .1]], (10, 1)), targets, tracks=tracks, outcome=outcome)
+    assert error_starts(found, 1.0).tolist() == [False, False, True, False, False, True, True, False, True, False]
+    # A gap ends one, another label too.
+    found.rows['stamp_ns'][3:] += 5 * 10**9
+    assert error_starts(found, 1.0)[3]
+    found = table_of(np.array([[.9, .1, 0], [.1, 0, .9]]), np.array([1, 1]), tracks=np.zeros(2, int))
+    assert error_starts(found, 1.0).tolist() == [True, True]
+
+
+def test_each_frame_stands_for_the_time_until_the_next():
+    found = table_of(np.tile([[.9, .1]], (4, 1)), np.zeros(4, int))
+    found.rows['stamp_ns'] = np.array([0, 1, 3, 60]) * 10**9
+    assert watched_s(found, 5.0).tolist() == [1, 2, 1.5, 1.5]  # a gap and the end count as one usual step
+    assert watched_s(found.where(np.arange(4) == 0), 5.0).tolist() == [0]

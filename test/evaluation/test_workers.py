@@ -42,8 +42,9 @@ def rows_of(found, name):
 
 def test_the_others_are_kept_and_each_that_crashed_is_named(model, bags, tmp_path):
     whole = evaluate(bags, [model], OPTIONS)
-    found = evaluate(bags, [model], OPTIONS, workers=2,
+    found = evaluate(bags, [model], OPTIONS, workers=2, write_bag=str(tmp_path / 'decisions'),
                      recordings=with_crashes(bags, {'bag_1': 'kill', 'bag_2': 'segfault'}))
+    assert sorted(path.name for path in (tmp_path / 'decisions').iterdir()) == ['bag_0', 'bag_3']  # whole ones only
     assert found.failed == ['bag_1', 'bag_2']
     for name in ('bag_0', 'bag_3'):
         ours, theirs = rows_of(found, name), rows_of(whole, name)
