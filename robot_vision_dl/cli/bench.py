@@ -11,6 +11,7 @@ from pathlib import Path
 HELP = 'Measure speed and trust, each figure beside its floor in the same run.'
 MEASUREMENTS = {
     'live': 'a camera process, the node and a listener over real DDS; --vs naive',
+    'soak': 'two nodes for an hour, while cameras, parameters and models change',
     'forward': 'the bare network on a tensor that is there already',
     'preprocess': 'message to tensor, stage by stage, beside copying the bytes',
     'resize': "the network's input beside those of torchvision and PIL, pixel by pixel",
