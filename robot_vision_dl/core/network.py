@@ -12,6 +12,7 @@ from .architectures import (
     replace_module,
 )
 from .errors import BundleError, ConfigError
+from .torch_private import state_like
 from .weights import download_state, is_weights_name, read_state_file, torchvision_weights
 
 
@@ -199,11 +200,8 @@ def _load_strictly(module: nn.Module, state: Dict[str, torch.Tensor], source: st
     if problems:
         more = f' and {len(problems) - 3} more' if len(problems) > 3 else ''
         raise BundleError(f'{source}: weights do not fit the architecture: {"; ".join(problems[:3])}{more}')
-    # MNASNet refuses a state dict without the version that torch keeps beside the tensors and files may lose.
-    fitting = type(own)(state)
-    fitting._metadata = own._metadata
     try:
-        module.load_state_dict(fitting, strict=True, assign=True)
+        module.load_state_dict(state_like(own, state), strict=True, assign=True)
     except RuntimeError as error:
         raise BundleError(f'{source}: weights do not fit the architecture: {error}') from error
 

@@ -13,6 +13,7 @@ from torchvision.transforms import v2
 from ..core.config import check_values, option
 from ..core.errors import ConfigError
 from ..core.preprocess import Preprocessing
+from ..core.torch_private import gamma_draws
 from ..core.types import Picture
 from .dataset import picture_tensor
 from .draws import chance
@@ -162,7 +163,7 @@ class BatchMixer:
 
 def _beta(alpha: float, generator: torch.Generator) -> float:
     """A draw of Beta(alpha, alpha) as a ratio of two Gamma draws."""
-    first, second = torch._standard_gamma(torch.full((2,), alpha, dtype=torch.float64), generator=generator).tolist()
+    first, second = gamma_draws(alpha, 2, generator)
     return first / (first + second) if first + second else 0.5
 
 

@@ -4,6 +4,8 @@ import copy
 import torch
 from torch import nn
 
+from ..core.torch_private import lerp_all
+
 
 class WeightAverage(nn.Module):
     """A second network whose weights follow those of the first (Polyak & Juditsky 1992).
@@ -33,7 +35,7 @@ class WeightAverage(nn.Module):
         decay = min(self.decay, (1 + n) / (10 + n))
         own, other = self.network.state_dict(), network.state_dict()
         moving = [key for key, value in own.items() if value.is_floating_point()]
-        torch._foreach_lerp_([own[key] for key in moving], [other[key].detach() for key in moving], 1 - decay)
+        lerp_all([own[key] for key in moving], [other[key].detach() for key in moving], 1 - decay)
         for key in own.keys() - set(moving):
             own[key].copy_(other[key])
         self.updates += 1

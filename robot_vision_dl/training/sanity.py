@@ -13,6 +13,7 @@ from .freeze import HEAD, set_trained
 PICTURES = 8
 _STEPS = 80
 _LEARNED = 0.2  # share of ln C that the loss must fall below
+_BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 _RATE, _HEAD_RATE = 1e-3, 1e-2  # of Adam: enough for any network, far from the limit of the fragile ones
 
 
@@ -62,7 +63,7 @@ def check_memorises(network: Network, pictures: torch.Tensor, targets: torch.Ten
     set_trained(network, train_from, head_only=False)
     network.dropout.p = 0.0
     for module in network.modules():  # eight pictures say less than the statistics of the weights
-        if not is_random and isinstance(module, nn.modules.batchnorm._BatchNorm):
+        if not is_random and isinstance(module, _BATCH_NORMS):
             module.eval()
     head = [p for p in network.head.parameters() if p.requires_grad]
     rest = [p for p in network.backbone.parameters() if p.requires_grad]
