@@ -81,6 +81,19 @@ class ImageConfig:
                               f'got {self.depth_far_m:g}')
 
 
+@dataclass(frozen=True)
+class BagConfig:
+    """What bags may take where they are unpacked; environment variables raise it (``data/bag_limits.py``)."""
+
+    max_unpacked_mb: int = option(128, 'memory for a chunk or message, and for all chunks that are needed at once',
+                                  minimum=1, maximum=1_000_000)
+    max_temporary_mb: int = option(1024, 'disk for a compressed file, or fifty times its size where that is more',
+                                   minimum=1, maximum=100_000_000)
+
+    def __post_init__(self):
+        check_values(self, 'bags.')
+
+
 # Where neither the deployment nor the bundle says anything.
 FALLBACK_CORRELATION_TIME_S, FALLBACK_CHANGE_TIME_S = 10.0, 5.0
 

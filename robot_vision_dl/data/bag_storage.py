@@ -1,20 +1,22 @@
-"""One storage file, read through rosbags, or salvaged where rosbags gives up."""
-import shutil
+"""One storage file: unpacked where it is compressed as a whole, opened by its format, unpacked message by message."""
+import os
+import stat
 import tempfile
 from pathlib import Path
 from typing import Collection, Dict, Iterator, List, Optional
 
-from rosbags.interfaces import MessageDefinitionFormat, QosDurability
-from rosbags.rosbag1 import Reader as Ros1Reader
-from rosbags.rosbag2 import Reader as Ros2Reader
-
 from ..core.errors import BagError, MachineError, raise_about_machine
+from ..core.printable import printable
 from .bag_channel import Channel, RawMessage
+from .bag_db3 import Db3File
 from .bag_files import storage_suffix
-from .bag_salvage import Db3Salvage, McapSalvage, Ros1Salvage
+from .bag_limits import TEMPORARY_VARIABLE, most_temporary_bytes, too_large, unpacked, zstd_blocks
+from .bag_mcap import McapFile
+from .bag_ros1 import Ros1File
 
-_SALVAGE = {'.mcap': McapSalvage, '.db3': Db3Salvage, '.bag': Ros1Salvage}
+_FORMATS = {'.mcap': McapFile, '.db3': Db3File, '.bag': Ros1File}
 _ZSTD_MAGIC = b'\x28\xb5\x2f\xfd'
+_LFS_POINTER = b'version https://git-lfs.github.com/spec/'
 
 
 class Storage:
@@ -23,140 +25,139 @@ class Storage:
     Attributes:
         channels: its topics.
         start_ns, end_ns: receive time of the first and the last message; None if there is none.
-        problems: sentences about what could not be read; grows while messages are read.
     """
 
     def __init__(self, path: Path):
         """Open ``path``.
 
         Raises:
-            BagError: the file is empty, or nothing in it can be read.
+            BagError: the file is empty, no file, or nothing in it can be read.
+            MachineError: the machine keeps it from being read.
         """
         self.path = path
-        self.problems: List[str] = []
-        self._suffix = storage_suffix(path)
+        self._told: List[str] = []
         self._temporary: Optional[tempfile.TemporaryDirectory] = None
-        self._reader = None
-        self._salvage = None
-        if path.stat().st_size == 0:
-            raise BagError(f'{path}: empty (0 bytes); the recorder wrote nothing, record again')
-        wal = path.with_name(path.name + '-wal')
-        if wal.is_file() and wal.stat().st_size:
-            self.problems.append(f'{path.name}: {wal.name} holds messages that are not merged and are not read; '
-                                 f'merge them with `sqlite3 {path.name} "PRAGMA wal_checkpoint"`')
-        self._file = path if path.suffix in ('.mcap', '.db3', '.bag', '.active') else self._decompressed()
-        self._connections: Dict[int, object] = {}
+        self._file = None
         try:
-            self._open()
-        # A damaged file makes rosbags raise whatever its first wrong read does: struct.error, TypeError, ...
-        except Exception as error:
-            self._open_salvage(error)
+            _check(path)
+            wal = path.with_name(path.name + '-wal')
+            if wal.is_file() and wal.stat().st_size:
+                name = printable(path.name)
+                self._told.append(f'{name}: {printable(wal.name)} holds messages that are not merged and are not read; '
+                                  f'merge them with `sqlite3 {name} "PRAGMA wal_checkpoint"`')
+            stored = path if path.suffix in ('.mcap', '.db3', '.bag', '.active') else self._decompressed()
+            self._file = _FORMATS[storage_suffix(path)](stored, printable(path.name))
+        except OSError as error:
+            self.close()
+            raise_about_machine(error, printable(path))
+            raise BagError(f'{printable(path)}: cannot be read: {error.strerror or printable(error)}') from error
+        except BaseException:
+            self.close()
+            raise
+        self.channels = self._file.channels
+        # A sound bag may be empty; one in which nothing can be read is refused.
+        if self.problems and not any(channel.count for channel in self.channels):
+            reason = '; '.join(self.problems[:3])
+            self.close()
+            raise BagError(f'{printable(path)}: no message in it can be read ({reason}); it may not be a bag, or only '
+                           'its beginning was copied')
+        self.start_ns, self.end_ns = self._file.start_ns, self._file.end_ns
+
+    @property
+    def counts(self) -> Optional[Dict[str, int]]:
+        """Messages that were found, by topic as it stands there; None until all of the file has been read."""
+        return self._file.counts
+
+    @property
+    def problems(self) -> List[str]:
+        """Sentences about what is missing or damaged; complete once all messages have been read."""
+        return self._told + (self._file.problems if self._file is not None else [])
 
     def close(self) -> None:
         """Close the file and remove what was decompressed for it."""
-        if self._reader is not None:
-            self._reader.close()
-            self._reader = None
-        if self._salvage is not None:
-            self._salvage.close()
-            self._salvage = None
+        if self._file is not None:
+            self._file.close()
         if self._temporary is not None:
             self._temporary.cleanup()
             self._temporary = None
 
     def messages(self, channels: Collection[Channel], start_ns: Optional[int] = None,
                  end_ns: Optional[int] = None) -> Iterator[RawMessage]:
-        """Messages of ``channels`` with ``start_ns`` <= receive time < ``end_ns``, in time order."""
+        """Messages of ``channels`` with ``start_ns`` <= receive time < ``end_ns``, in time order.
+
+        Raises:
+            MachineError: the machine keeps them from being read.
+        """
         if not channels:
             return
-        if self._salvage is None:
-            last_ns = None
-            by_key = {channel.key: channel for channel in channels}
-            connections = [self._connections[channel.key] for channel in channels]
-            try:
-                for connection, stamp, data in self._reader.messages(connections, start_ns, end_ns):
-                    yield RawMessage(by_key[connection.id], stamp, _unpacked(data))
-                    last_ns = stamp
-                return
-            except Exception as error:
-                self._open_salvage(error)
-                start_ns = start_ns if last_ns is None else last_ns + 1
-        wanted = {channel.key for channel in channels}
-        for message in self._salvage.messages([c for c in self._salvage.channels if c.key in wanted], start_ns, end_ns):
-            yield message._replace(data=_unpacked(message.data))
-
-    def _open(self) -> None:
-        reader = Ros1Reader(self._file) if self._suffix == '.bag' else Ros2Reader(self._file)
-        reader.open()
-        self._reader = reader
-        self._connections = {connection.id: connection for connection in reader.connections}
-        self.channels = [_channel(connection, self._suffix) for connection in reader.connections]
-        has_messages = any(channel.count for channel in self.channels)
-        self.start_ns = reader.start_time if has_messages else None
-        # rosbags gives the time after the last message.
-        self.end_ns = reader.end_time - 1 if has_messages else None
-
-    def _open_salvage(self, error: Exception) -> None:
+        failed: Dict[str, int] = {}
         try:
-            raise_about_machine(error, self.path)
-        except MachineError:
-            self.close()
-            raise
-        self._salvage = _SALVAGE[self._suffix](self._file)
-        self.problems += self._salvage.problems
-        if not any(channel.count for channel in self._salvage.channels):
-            self.close()
-            reason = ' '.join(str(error).split()) or type(error).__name__
-            raise BagError(f'{self.path}: no message in it can be read ({reason}); it may not be a bag, or only its '
-                           'beginning was copied') from error
-        if self._reader is None:
-            self.channels = self._salvage.channels
-            self.start_ns, self.end_ns = self._salvage.start_ns, self._salvage.end_ns
+            for message in self._file.messages(channels, start_ns, end_ns):
+                # rosbag2 can compress each message by itself; no CDR begins with these bytes.
+                if message.data[:4] == _ZSTD_MAGIC and message.channel.encoding != 'ros1':
+                    data, complaint = unpacked(message.data, 'zstd', None, 'a message')
+                    if complaint:
+                        topic = printable(message.channel.topic)
+                        failed[topic] = failed.get(topic, 0) + 1
+                        if failed[topic] == 1:
+                            self._tell(f'{topic}: messages are left out, the first because {complaint}')
+                        continue
+                    message = message._replace(data=data)
+                yield message
+        except OSError as error:
+            raise_about_machine(error, printable(self.path))
+            raise BagError(f'{printable(self.path)}: cannot be read any more: {error.strerror}') from error
+
+    def _tell(self, text: str) -> None:
+        text = f'{printable(self.path.name)}: {text}'
+        if text not in self._told:
+            self._told.append(text)
 
     def _decompressed(self) -> Path:
         """A copy without the .zstd of rosbag2's file compression; as much of it as there is."""
+        most = most_temporary_bytes(self.path.stat().st_size)
         try:
-            return self._decompress()
-        except OSError as error:  # nowhere to put it, or the disk was full when the last of it was written
-            self.close()
-            raise_about_machine(error, f'{self.path}, being decompressed')
-            raise MachineError(f'{self.path}, being decompressed: {error}; TMPDIR chooses another place') from error
-        except MachineError:
-            self.close()
+            self._temporary = tempfile.TemporaryDirectory(prefix='robot_vision_bag_')
+        except FileNotFoundError as error:
+            raise MachineError(f'{printable(self.path)}: is compressed, and there is no folder for temporary files to '
+                               'unpack it to; set TMPDIR to one') from error
+        target = Path(self._temporary.name, 'bag')
+        try:
+            with self.path.open('rb') as packed, target.open('wb') as copy:
+                self._unpack_file(packed, copy, most)
+        except OSError as error:
+            raise_about_machine(error, f'{printable(self.path)}, being unpacked in {target.parent}; TMPDIR says where')
             raise
-
-    def _decompress(self) -> Path:
-        self._temporary = tempfile.TemporaryDirectory(prefix='robot_vision_bag_')
-        target = Path(self._temporary.name, self.path.stem)
-        with self.path.open('rb') as packed, target.open('wb') as unpacked:
-            try:
-                with _zstd().open(packed, 'rb') as stream:
-                    shutil.copyfileobj(stream, unpacked)
-            except (EOFError, OSError, _zstd().ZstdError) as error:
-                raise_about_machine(error, f'{self.path}, being decompressed in {target.parent} (TMPDIR chooses where)')
-                self.problems.append(f'{self.path.name}: its compression is cut off or damaged ({error})')
         return target
 
-
-def _unpacked(data: bytes) -> bytes:
-    """rosbag2 can compress each message by itself; no CDR begins with these bytes."""
-    return _zstd().decompress(data) if data[:4] == _ZSTD_MAGIC else data
-
-
-def _channel(connection, suffix: str) -> Channel:
-    definition = connection.msgdef
-    if suffix == '.bag':
-        return Channel(connection.id, connection.topic, connection.msgtype, 'ros1', 'ros1msg', definition.data,
-                       bool(connection.ext.latching), connection.msgcount)
-    form = {MessageDefinitionFormat.MSG: 'ros2msg', MessageDefinitionFormat.IDL: 'ros2idl'}.get(definition.format, '')
-    latched = any(qos.durability == QosDurability.TRANSIENT_LOCAL for qos in connection.ext.offered_qos_profiles)
-    return Channel(connection.id, connection.topic, connection.msgtype, connection.ext.serialization_format, form,
-                   definition.data, latched, connection.msgcount)
+    def _unpack_file(self, packed, copy, most: int) -> None:
+        size = 0
+        try:
+            for block in zstd_blocks(packed):
+                size += len(block)
+                if size > most:
+                    self._tell(f'only its beginning is read: {too_large("it", size, most, TEMPORARY_VARIABLE)}')
+                    return
+                copy.write(block)
+        except BagError as error:
+            self._tell(f'its compression is cut off or damaged ({printable(error)})')
 
 
-def _zstd():
-    try:
-        from compression import zstd
-    except ImportError:
-        from backports import zstd
-    return zstd
+def _check(path: Path) -> None:
+    """Refuse what is no file of a bag before anything waits for it.
+
+    Raises:
+        BagError: see there.
+        OSError: it cannot be opened.
+    """
+    mode = os.stat(path).st_mode
+    if not stat.S_ISREG(mode):
+        kind = {stat.S_IFIFO: 'a named pipe', stat.S_IFDIR: 'a folder', stat.S_IFSOCK: 'a socket'}.get(
+            stat.S_IFMT(mode), 'a device')
+        raise BagError(f'{printable(path)}: is {kind}, not a file; copy the bag to a file')
+    with path.open('rb') as file:
+        beginning = file.read(len(_LFS_POINTER))
+    if not beginning:
+        raise BagError(f'{printable(path)}: empty (0 bytes); the recorder wrote nothing, record again')
+    if beginning == _LFS_POINTER:
+        raise BagError(f'{printable(path)}: is a Git LFS pointer, not the bag itself; fetch it with `git lfs pull`')

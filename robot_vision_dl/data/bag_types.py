@@ -2,13 +2,18 @@
 from functools import lru_cache
 from typing import Dict, Iterable, List, Optional, Tuple
 
-from rosbags.typesys import Stores, TypesysError, get_types_from_idl, get_types_from_msg, get_typestore
+from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
 
 from ..core.errors import BagError
+from ..core.printable import printable
 
 IMAGE = 'sensor_msgs/msg/Image'
 COMPRESSED_IMAGE = 'sensor_msgs/msg/CompressedImage'
 IMAGE_TYPES = (IMAGE, COMPRESSED_IMAGE)
+
+# The largest definitions in use have some thousand lines, and some hundred fields with all that they use.
+_MOST_CHARACTERS, _MOST_LINES = 1 << 19, 6000
+_MOST_FIELDS, _MOST_DEPTH = 50_000, 40
 
 # Types that ROS 2 renamed and whose fields are the same.
 _RENAMED = {'tf/msg/tfMessage': 'tf2_msgs/msg/TFMessage'}
@@ -29,7 +34,11 @@ def normal_type(name: str) -> str:
 
 
 class Definitions:
-    """The message definitions of one storage file, understood as far as possible.
+    """The message definitions of one storage file, understood as far as possible, when the first is needed.
+
+    A bag can come from anyone: definitions are bounded in length, and in how many fields they have with all that they
+    use. Types that contain themselves, and lists of what takes no bytes (a count alone would make them endless), are
+    not used.
 
     Attributes:
         problems: sentences about definitions that could not be parsed.
@@ -38,21 +47,37 @@ class Definitions:
     def __init__(self, definitions: Iterable[Tuple[str, str, str]]):
         """``definitions``: (type as the bag has it, ``ros1msg``, ``ros2msg`` or ``ros2idl``, text)."""
         self.problems: List[str] = []
-        self._store = get_typestore(Stores.EMPTY)
-        self._names: Dict[str, str] = {}
-        for name, form, text in definitions:
-            self._names[normal_type(name)] = name
-            if form:
-                self._register(name, form, text)
+        self._waiting = [item for item in definitions if item[1]]
+        self._empty_store = get_typestore(Stores.EMPTY)
+        self._names: Dict[str, str] = {normal_type(name): name for name, _, _ in self._waiting}
+        self._sizes: Dict[str, Tuple[int, int]] = {}
+
+    @property
+    def _store(self):
+        waiting, self._waiting = self._waiting, []
+        length = 0
+        for name, form, text in waiting:
+            length += len(text)
+            if max(len(text), length // 8) > _MOST_CHARACTERS or text.count('\n') > _MOST_LINES:
+                self._tell(name, f'it is longer than {_MOST_CHARACTERS} characters or {_MOST_LINES} lines')
+                continue
+            self._register(name, form, text)
+        return self._empty_store
 
     def _register(self, name: str, form: str, text: str) -> None:
         try:
             types = _parse_idl(text) if 'idl' in form else get_types_from_msg(text, name)
-            known = self._store.fielddefs
-            self._store.register({key: _without_sequence_number(key, value) for key, value in types.items()
-                                  if key not in known})
-        except (TypesysError, ValueError, KeyError, AssertionError) as error:
-            self.problems.append(f'definition of {name} in the bag cannot be read: {_one_line(error)}')
+            known = self._empty_store.fielddefs
+            self._empty_store.register({key: _without_sequence_number(key, value) for key, value in types.items()
+                                        if key not in known})
+        # A text that is no definition makes the parser raise whatever its first wrong step does, RecursionError too.
+        except Exception as error:
+            self._tell(name, _one_line(error))
+
+    def _tell(self, name: str, why: str) -> None:
+        text = f'definition of {printable(name)} in the bag cannot be read: {why}'
+        if text not in self.problems:
+            self.problems.append(text)
 
     def ros1_to_cdr(self, raw: bytes, msgtype: str) -> bytes:
         """ROS 1 serialization to little-endian CDR; bytes after the message's end are dropped.
@@ -65,17 +90,45 @@ class Definitions:
         if name not in store.fielddefs:
             store = _noetic()
             if name not in store.fielddefs:
-                raise BagError(f'no definition of {msgtype}; it cannot be turned into a ROS 2 message')
+                raise BagError(f'no definition of {printable(msgtype)}; it cannot be turned into a ROS 2 message')
         try:
+            self._fields_and_bytes(store.fielddefs, name)
             used, _ = store.get_msgdef(name).getsize_ros1_to_cdr(raw, 0, None, 0, store)
             if used > len(raw):
-                raise BagError(f'{msgtype} needs {used} bytes, got {len(raw)}: the message is cut off')
+                raise BagError(f'{printable(msgtype)} needs {used} bytes, got {len(raw)}: the message is cut off')
             return bytes(store.ros1_to_cdr(raw[:used], name))
         except BagError:
             raise
         # Generated code: a cut-off message shows up as whatever its first wrong read raises.
         except Exception as error:
-            raise BagError(f'{msgtype} of {len(raw)} bytes cannot be read: {_one_line(error)}') from error
+            raise BagError(f'{printable(msgtype)} of {len(raw)} bytes cannot be read: {_one_line(error)}') from error
+
+    def _fields_and_bytes(self, fields, name: str, above: Tuple[str, ...] = ()) -> Tuple[int, int]:
+        """(fields with those of all nested types, fewest bytes of a message).
+
+        Raises:
+            BagError: the type contains itself, has too many fields, or a list of what takes no bytes.
+        """
+        if name in self._sizes:
+            return self._sizes[name]
+        if name in above or len(above) > _MOST_DEPTH:
+            raise BagError(f'type {printable(name)} contains itself, or more than {_MOST_DEPTH} types in each other')
+        count = least = 0
+        for _, desc in fields[name][1]:
+            kind, value = int(desc[0]), desc[1]
+            number, inner = (1, desc) if kind <= 2 else (value[1] if kind == 3 else 0, value[0])
+            if int(inner[0]) == 2:
+                inner_count, inner_least = self._fields_and_bytes(fields, inner[1], (*above, name))
+                if kind > 2 and not inner_least:
+                    raise BagError(f'type {printable(name)} has a list of {printable(inner[1])}, which takes no bytes')
+            else:
+                inner_count, inner_least = 1, 4 if inner[1][0] in ('string', 'wstring') else 1
+            count += inner_count
+            least += 4 if kind == 4 else inner_least * max(0, number)
+            if count > _MOST_FIELDS:
+                raise BagError(f'type {printable(name)} has more than {_MOST_FIELDS} fields with all that it uses')
+        self._sizes[name] = count, least
+        return count, least
 
     def wire_format(self, msgtype: str) -> Optional[str]:
         """The order and sizes of all fields, nested ones too; None if the bag has no definition of the type.
@@ -84,8 +137,11 @@ class Definitions:
         """
         name = self._names.get(msgtype, msgtype)
         try:
-            return self._flat(name) if name in self._store.fielddefs else None
-        except (KeyError, RecursionError):
+            if name not in self._store.fielddefs:
+                return None
+            self._fields_and_bytes(self._store.fielddefs, name)
+            return self._flat(name)
+        except (KeyError, BagError):
             return None
 
     def _flat(self, name: str) -> str:
@@ -150,6 +206,4 @@ def _parse_idl(text: str) -> dict:
 
 
 def _one_line(error: BaseException) -> str:
-    text = ' '.join(str(error).split()) or type(error).__name__
-    return text if len(text) < 200 else text[:197] + '...'
-
+    return printable(str(error)[:1000] or type(error).__name__)

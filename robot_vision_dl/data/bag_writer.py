@@ -10,6 +10,7 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from ..core.errors import BagError
 from ..core.user_path import user_path
 from ..core.whole_files import is_free, whole_folder
+from .bag_checksums import with_checksums
 from .bag_types import COMPRESSED_IMAGE, IMAGE
 from .bags import normal_topic
 from .label_messages import message_store
@@ -51,6 +52,7 @@ class ImageBagWriter:
         """Raises :class:`OutputError` where it cannot be written, as leaving the block does."""
         with ExitStack() as opened:
             self.folder = opened.enter_context(whole_folder(self.path, overwrite=self._overwrite, create=False))
+            opened.enter_context(with_checksums(self.folder))
             self._writer = opened.enter_context(
                 Writer(self.folder, version=_METADATA_VERSION, storage_plugin=StoragePlugin.MCAP))
             self._open = opened.pop_all()
@@ -77,7 +79,14 @@ class ImageBagWriter:
         self._write(f'{normal_topic(topic)}/compressed', COMPRESSED_IMAGE, stamp_ns, message)
 
     def write_cdr(self, topic: str, msgtype: str, stamp_ns: int, cdr: bytes) -> None:
-        """Add a message of one of the standard types that is serialized already."""
+        """Add a message of one of the standard types that is serialized already.
+
+        Raises:
+            BagError: the time is before 1970 or after 2262.
+        """
+        if not 0 <= stamp_ns < 1 << 63:
+            raise BagError(f'{self.path}: a message at {stamp_ns} ns cannot be written: bags know times from 0 (1970) '
+                           f'to {(1 << 63) - 1} ns')
         self._writer.write(self._connection(normal_topic(topic), msgtype), stamp_ns, cdr)
         self.count += 1
 
@@ -91,6 +100,9 @@ class ImageBagWriter:
 
     def _header(self, stamp_ns: int) -> object:
         seconds, nanoseconds = divmod(stamp_ns, NS_PER_S)
+        if not 0 <= seconds < 1 << 31:
+            raise BagError(f'{self.path}: a picture at {stamp_ns} ns cannot be written: headers know times from 0 '
+                           f'(1970) to {(1 << 31) - 1} s')
         stamp = self._store.types['builtin_interfaces/msg/Time'](sec=seconds, nanosec=nanoseconds)
         return self._store.types['std_msgs/msg/Header'](stamp=stamp, frame_id=self.frame_id)
 

@@ -4,9 +4,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Collection, Dict, Iterator, List, Optional, Sequence, Tuple, Union
 
-from ..core.errors import BagError, ImageError
+from ..core.errors import BagError, ConfigError, ImageError
+from ..core.printable import printable
 from ..core.types import ImageMessage
+from ..core.yaml_text import read_yaml
 from .bag_channel import Channel
+from .bag_counts import Claim, claims_of_metadata, differences
 from .bag_files import BagFiles, find_bags
 from .bag_storage import Storage
 from .bag_types import COMPRESSED_IMAGE, IMAGE_TYPES, Definitions, normal_type
@@ -106,6 +109,14 @@ class BagReader:
         self.notes = files.notes
         self._problems: List[str] = list(files.problems)
         self._storages: List[Storage] = []
+        self._claimed = _claimed_by_metadata(files.path)
+        try:
+            self._open(files)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, files: BagFiles) -> None:
         for file in files.files:
             try:
                 self._storages.append(Storage(file))
@@ -143,7 +154,20 @@ class BagReader:
             found += storage.problems
         for definitions in self._definitions:
             found += definitions.problems
-        return tuple(dict.fromkeys(found))
+        return tuple(dict.fromkeys(found + self._missing()))
+
+    def _missing(self) -> List[str]:
+        """What lacks by metadata.yaml, once everything has been read."""
+        counts = [storage.counts for storage in self._storages]
+        if not self._claimed or None in counts:
+            return []
+        found: Dict[str, int] = {}
+        for part in counts:
+            for topic, count in part.items():
+                found[topic] = found.get(topic, 0) + count
+        channels = [channel for storage in self._storages for channel in storage.channels]
+        return [f'{printable(self.path.name)}: {text}'
+                for text in differences(channels, found, self._claimed, 'metadata.yaml')]
 
     def wire_format(self, msgtype: str) -> Optional[str]:
         """Order and sizes of the fields of ``msgtype`` as recorded; None where the bag does not say."""
@@ -297,3 +321,13 @@ def _only_one(path: Path) -> BagFiles:
     if len(bags) > 1:
         raise BagError(f'{path}: holds {len(bags)} bags; name one: {", ".join(str(bag.path) for bag in bags[:5])}')
     return bags[0]
+
+
+def _claimed_by_metadata(folder: Path) -> Dict[str, Claim]:
+    file = folder / 'metadata.yaml'
+    if not folder.is_dir() or not file.is_file():
+        return {}
+    try:
+        return claims_of_metadata(read_yaml(file, as_text=True))
+    except ConfigError:
+        return {}  # told where the files of a recording are looked for

@@ -5,6 +5,7 @@ from typing import Optional, Tuple
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from ..core.errors import BagError
+from ..core.printable import printable
 
 STRING = 'std_msgs/msg/String'
 CLASSIFICATION = 'vision_msgs/msg/Classification'
@@ -46,7 +47,7 @@ def decode_label(msgtype: str, cdr: bytes) -> Tuple[Optional[int], str]:
         message = _store().deserialize_cdr(cdr, msgtype)
     # Generated code: a damaged message shows up as whatever its first wrong read raises.
     except Exception as error:
-        raise BagError(f'{msgtype} of {len(cdr)} bytes cannot be read: {error}') from error
+        raise BagError(f'{msgtype} of {len(cdr)} bytes cannot be read: {printable(error)}') from error
     if msgtype == STRING:
         return None, message.data
     stamp = message.header.stamp
@@ -55,13 +56,20 @@ def decode_label(msgtype: str, cdr: bytes) -> Tuple[Optional[int], str]:
 
 
 def encode_label(msgtype: str, stamp_ns: int, frame_id: str, label: str) -> bytes:
-    """A serialized label message; an empty label ends the one before."""
+    """A serialized label message; an empty label ends the one before.
+
+    Raises:
+        BagError: the type is none for labels, or the time does not fit a header.
+    """
     store = _store()
     if msgtype == STRING:
         return bytes(store.serialize_cdr(store.types[STRING](data=label), STRING))
     if msgtype != CLASSIFICATION:
         raise BagError(f'labels are written as {" or ".join(LABEL_TYPES)}, got {msgtype!r}')
     seconds, nanoseconds = divmod(stamp_ns, _NS_PER_S)
+    if not 0 <= seconds < 1 << 31:
+        raise BagError(f'a label at {stamp_ns} ns cannot be written: headers know times from 0 (1970) to '
+                       f'{(1 << 31) - 1} s')
     header = store.types['std_msgs/msg/Header'](
         stamp=store.types['builtin_interfaces/msg/Time'](sec=seconds, nanosec=nanoseconds), frame_id=frame_id)
     results = [store.types['vision_msgs/msg/ObjectHypothesis'](class_id=label, score=1.0)] if label else []
