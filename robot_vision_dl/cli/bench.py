@@ -13,6 +13,7 @@ MEASUREMENTS = {
     'live': 'a camera process, the node and a listener over real DDS; --vs naive',
     'soak': 'two nodes for an hour, while cameras, parameters and models change',
     'forward': 'the bare network on a tensor that is there already',
+    'decode': 'message to picture for raw, JPEG and PNG, and what checking it first takes of that',
     'preprocess': 'message to tensor, stage by stage, beside copying the bytes',
     'resize': "the network's input beside those of torchvision and PIL, pixel by pixel",
     'transport': 'camera process to a subscriber that does nothing',

@@ -36,6 +36,16 @@ def test_preprocess(tmp_path, model):
     assert len(figures['preprocess']) == 6
 
 
+def test_decode(tmp_path):
+    figures, text = bench(tmp_path, 'decode', '--sizes', '64x48', '48x64', '--seconds', '0.05')
+    assert set(figures['decode']) == {f'{size} {kind}' for size in ('64x48', '48x64') for kind in (
+        'bgr8', 'JPEG 80', 'JPEG 95', 'JPEG progressive', 'PNG')}
+    for name, each in figures['decode'].items():
+        assert each['whole']['n'] and each['checks']['n'], name
+        assert name.endswith('bgr8') or 0 < each['checks']['p50'] < each['whole']['p50']
+    assert 'OpenCV' in text
+
+
 def test_resize(tmp_path, model):
     figures, text = bench(tmp_path, 'resize', '--model', model, '--sizes', '64x48', '37x51', '9x7')
     assert {(row['size'], row['order']) for row in figures['resize']} == {

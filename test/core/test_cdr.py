@@ -242,3 +242,79 @@ def test_damaged_messages_never_raise_anything_else(data):
             decode(read(raw))
         except ImageError:
             pass
+
+
+def fields(seconds=1, nanoseconds=0, frame_id=b'camera\0', encoding=b'mono8\0', is_bigendian=0, step=2, height=2,
+           width=2, data=bytes(4), frame_id_length=None, data_length=None) -> bytes:
+    """A serialized Image, made by hand, whose fields and lengths may be anything."""
+    def aligned(raw):
+        return raw + bytes(-len(raw) % 4)
+
+    def string(raw, length=None):
+        return struct.pack('<I', len(raw) if length is None else length) + raw
+    body = aligned(struct.pack('<iI', seconds, nanoseconds) + string(frame_id, frame_id_length))
+    body = aligned(body + struct.pack('<II', height, width) + string(encoding) + bytes((is_bigendian,)))
+    return b'\0\1\0\0' + body + struct.pack('<II', step, len(data) if data_length is None else data_length) + data
+
+
+def picture_of(raw):
+    from robot_vision_dl.core.image import decode
+    return decode(decode_image(raw)).pixels
+
+
+@pytest.mark.parametrize('changes, reason, text', [
+    ({'seconds': -1}, 'stamp', 'the stamp is -1 s and 0 ns'),
+    ({'seconds': -2 ** 31}, 'stamp', 'does the driver set it'),
+    ({'seconds': 2 ** 31 - 1, 'nanoseconds': 10 ** 9}, 'stamp', 'where a message holds 0 to 2147483647 s'),
+    ({'seconds': 2 ** 31 - 4, 'nanoseconds': 2 ** 32 - 1}, 'stamp', '4294967295 ns'),
+    ({'seconds': -5, 'nanoseconds': 2 ** 32 - 1}, 'stamp', '-5 s'),
+    ({'frame_id': b'a' * 10 ** 6 + b'\0'}, 'malformed', 'frame_id has 1000001 bytes'),
+    ({'encoding': b'\x1b[31m' * 10 ** 5 + b'\0'}, 'malformed', 'encoding has 500001 bytes'),
+    ({'encoding': b'\x1b[31mred\0'}, 'encoding', 'unknown image encoding'),
+    ({'frame_id': b'a\0b\0'}, 'malformed', 'only NUL'),
+    ({'frame_id': b'camera'}, 'malformed', 'only NUL'),
+    ({'frame_id': b'\xff\xfe\x1b\0'}, 'malformed', 'not UTF-8'),
+    ({'frame_id_length': 2 ** 32 - 1}, 'truncated', 'frame_id needs 4294967295 bytes'),
+    ({'frame_id_length': 2 ** 31}, 'truncated', 'frame_id needs'),
+    ({'data_length': 2 ** 32 - 1}, 'truncated', 'data needs 4294967295 bytes'),
+    ({'data_length': 5}, 'truncated', 'data needs 5 bytes'),
+    ({'height': 0}, 'empty', '2 x 0'),
+    ({'height': 2 ** 32 - 1, 'width': 2 ** 32 - 1, 'step': 2 ** 32 - 1}, 'too_large', '4294967295 x 4294967295'),
+    ({'height': 4000, 'width': 4000, 'step': 2 ** 32 - 1}, 'truncated', f'need {3999 * (2 ** 32 - 1) + 4000}'),
+    ({'step': 1}, 'step', 'step is 1 bytes'),
+    ({'encoding': b'64FC512\0', 'step': 2 ** 31}, 'truncated', 'need'),
+])
+def test_fields_that_lie(changes, reason, text):
+    with pytest.raises(ImageError) as caught:
+        picture_of(fields(**changes))
+    assert caught.value.reason == reason and text in str(caught.value)
+    assert str(caught.value).isprintable() and len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize('changes', [
+    {'is_bigendian': 1}, {'is_bigendian': 2}, {'is_bigendian': 255}, {'seconds': 0}, {'nanoseconds': 10 ** 9},
+    {'seconds': 2 ** 31 - 1, 'nanoseconds': 10 ** 9 - 1}, {'frame_id': b'\0'}, {'frame_id': b'', 'frame_id_length': 0},
+    {'frame_id': b'f' * 4000 + b'\0'}, {'data': bytes(4) + b'more'}])
+def test_fields_that_are_odd_but_sound(changes):
+    assert picture_of(fields(**changes)).shape == (2, 2)
+
+
+def test_any_number_that_is_not_zero_means_big_endian():
+    for flag, value in ((0, 1), (1, 2), (2, 2), (255, 2)):
+        seen = picture_of(fields(encoding=b'mono16\0', step=4, data=b'\2\1' * 4, is_bigendian=flag))
+        assert (seen == value).all()
+
+
+def test_a_stamp_of_a_message_object_is_checked_alike():
+    from types import SimpleNamespace
+
+    from robot_vision_dl.core.image import from_message
+    for seconds, nanoseconds, is_sound in ((-1, 0, False), (2 ** 31 - 1, 10 ** 9, False), (2 ** 31 - 1, 5, True)):
+        stamp = SimpleNamespace(sec=seconds, nanosec=nanoseconds)
+        message = SimpleNamespace(header=SimpleNamespace(stamp=stamp, frame_id='f'), format='jpeg', data=b'')
+        if is_sound:
+            assert from_message(message).header.stamp_ns == (2 ** 31 - 1) * 10 ** 9 + 5
+            continue
+        with pytest.raises(ImageError) as caught:
+            from_message(message)
+        assert caught.value.reason == 'stamp'

@@ -1,6 +1,7 @@
 """The pipeline and its thread, without ROS."""
 import os
 import queue
+import struct
 import subprocess
 import sys
 import threading
@@ -122,6 +123,20 @@ def running(config):
     engine.start()
     yield engine, messages, collector
     engine.stop()
+
+
+def test_a_stamp_that_no_message_can_carry_is_dropped_where_it_comes_in(running):
+    engine, messages, collector = running
+    for count, (seconds, nanoseconds) in enumerate(((-1, 0), (2 ** 31 - 1, 10 ** 9), (-2 ** 31, 2 ** 32 - 1)), 1):
+        buffer = bytearray(raw_image(SECOND))
+        struct.pack_into('=iI', buffer, 4, seconds, nanoseconds)
+        messages.put(bytes(buffer))
+        collector.wait(drops=count)
+    assert [reason for _, reason, _ in collector.drops] == ['stamp'] * 3
+    assert 'the stamp is -1 s and 0 ns, where a message holds 0 to 2147483647 s' in collector.drops[0][2]
+    messages.put(raw_image(2 ** 31 * SECOND - 1))
+    collector.wait(results=1)
+    assert dict(engine.account('camera').dropped) == {'stamp': 3}
 
 
 def test_stamps_backwards_are_dropped_and_a_restarted_recording_is_not(running):

@@ -1,0 +1,88 @@
+"""``robot-vision bench decode``: an image message to a picture, and what checking it before takes of that."""
+import argparse
+import time
+from typing import Callable, Dict, List, Tuple
+
+import cv2
+import numpy as np
+
+from .report import describe, environment, percentiles, table, write_json
+from ..core import cdr, jpeg_file, png_file
+from ..core.config import ImageConfig
+from ..core.image import decode
+from ..core.jpeg_end import check_end
+from ..core.types import CompressedImage, Header, RawImage
+
+HELP = 'message to picture for raw, JPEG and PNG, and what checking it first takes of that'
+WARM_UP = 5
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Of what."""
+    parser.add_argument('--sizes', nargs='+', default=['640x480', '1920x1080'], metavar='WxH')
+    parser.add_argument('--seconds', type=float, default=2.0, help='of each figure (default: 2)')
+
+
+def _times(function: Callable[[], object], seconds: float) -> Dict[str, float]:
+    for _ in range(WARM_UP):
+        function()
+    times = []
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        started = time.perf_counter()
+        function()
+        times.append((time.perf_counter() - started) * 1e3)
+    return percentiles(times)
+
+
+def scene(width: int, height: int) -> np.ndarray:
+    """Large and small structure and a sensor's noise: uint8, shape (H, W, 3), BGR."""
+    random = np.random.default_rng(0)
+    coarse = cv2.resize(random.integers(0, 256, (9, 12, 3), np.uint8), (width, height), interpolation=cv2.INTER_CUBIC)
+    return np.clip(coarse + random.normal(0, 4, coarse.shape), 0, 255).astype(np.uint8)
+
+
+def messages(width: int, height: int) -> List[Tuple[str, object]]:
+    """(Name, message) of one picture in each of the kinds that cameras send."""
+    header, pixels = Header(0, 'bench_camera'), scene(width, height)
+    found: List[Tuple[str, object]] = [
+        ('bgr8', RawImage(header, height, width, 'bgr8', False, 3 * width, pixels.reshape(-1)))]
+    for name, suffix, parameters in (('JPEG 80', '.jpg', (cv2.IMWRITE_JPEG_QUALITY, 80)),
+                                     ('JPEG 95', '.jpg', (cv2.IMWRITE_JPEG_QUALITY, 95)),
+                                     ('JPEG progressive', '.jpg', (cv2.IMWRITE_JPEG_PROGRESSIVE, 1)),
+                                     ('PNG', '.png', ())):
+        found.append((name, CompressedImage(header, '', cv2.imencode(suffix, pixels, parameters)[1].reshape(-1))))
+    return found
+
+
+def _check(message: object, config: ImageConfig) -> Callable[[], object]:
+    """All that is done to a message beside decoding it."""
+    if isinstance(message, RawImage):
+        return lambda: None
+    if message.data[0] == jpeg_file.SIGNATURE[0]:
+        pixels = decode(message, config).pixels
+        return lambda: check_end(jpeg_file.check_jpeg(message.data, config), pixels)
+    return lambda: png_file.check_png(message.data, config)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure and print."""
+    config = ImageConfig()
+    rows, figures = [], {}
+    for size in args.sizes:
+        width, height = map(int, size.split('x'))
+        for name, message in messages(width, height):
+            is_raw = isinstance(message, RawImage)
+            read = cdr.decode_image if is_raw else cdr.decode_compressed_image
+            raw = (cdr.encode_image if is_raw else cdr.encode_compressed_image)(message)
+            whole = _times(lambda r=read, m=raw: decode(r(m), config), args.seconds)
+            checks = _times(_check(message, config), args.seconds / 4)
+            figures[f'{size} {name}'] = {'whole': whole, 'checks': checks}
+            rows.append((size, name, len(raw), whole['n'], whole['p50'], whole['p95'], checks['n'], checks['p50'],
+                         f'{100 * checks["p50"] / whole["p50"]:.1f} %' if not is_raw else '-'))
+    print(table(('size', 'encoding', 'bytes', 'n', 'p50 ms', 'p95 ms', 'n checks', 'checks p50 ms', 'share'), rows))
+    print('message to picture, and within it the checks; as many threads as OpenCV takes, '
+          f'OpenCV {cv2.__version__}; ' + describe(environment()))
+    if args.json:
+        write_json(args.json, {'decode': figures})
+    return 0
