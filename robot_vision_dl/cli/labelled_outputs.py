@@ -1,6 +1,7 @@
 """What a bundle's network says of labelled pictures or bags, at the precision and on the device that will run."""
 import sys
 from dataclasses import dataclass
+from itertools import islice
 from typing import Dict, List, Sequence, Tuple
 
 import numpy as np
@@ -16,7 +17,7 @@ from ..core.types import Picture
 from ..core.uncertainty.degenerate import degenerate_pictures
 from ..data.cache import CacheConfig
 from ..data.dataset import NO_CLASS, EvalTransform, FrameDataset
-from ..data.picture_folder import SUFFIXES, all_pictures, read_picture
+from ..data.picture_folder import SUFFIXES, all_pictures, readable_pictures
 from ..data.prepare import DataConfig, prepare
 from ..data.selection import SelectionConfig
 from .told import to_stderr
@@ -116,8 +117,10 @@ def picture_outputs(bundle: Bundle, folder: str, *, device: str = 'auto', precis
     if not paths:
         raise DataError(f'{folder}: holds no picture ({", ".join(SUFFIXES)})')
     run = PictureRunner(bundle, device, precision)
-    batches = [run([read_picture(path) for path in paths[begin:begin + _BATCH]])
-               for begin in range(0, len(paths), _BATCH)]
+    pictures = (picture for _, picture in readable_pictures(paths, to_stderr))
+    batches = [run(batch) for batch in iter(lambda: list(islice(pictures, _BATCH)), [])]
+    if not batches:
+        raise DataError(f'{folder}: holds no picture that can be decoded')
     return tuple(np.concatenate(parts) for parts in zip(*batches))
 
 

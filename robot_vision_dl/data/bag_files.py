@@ -1,6 +1,6 @@
 """Which files make up a recording: a file given directly, a folder with metadata.yaml, or what is left of one."""
 from pathlib import Path
-from typing import List, NamedTuple, Sequence, Tuple, Union
+from typing import Dict, List, NamedTuple, Sequence, Tuple, Union
 
 from ..core.errors import BagError, ConfigError
 from ..core.yaml_text import read_yaml
@@ -60,6 +60,22 @@ def find_bags(path: Union[str, Path]) -> List[BagFiles]:
         raise BagError(f'{shown(path)}: no bag in this folder; bags are .bag, .mcap or .db3 files, or folders of them'
                        f'{why}')
     return [bags[0]._replace(notes=(*bags[0].notes, *notes)), *bags[1:]]
+
+
+def each_once(bags: Sequence[BagFiles]) -> List[BagFiles]:
+    """The recordings without those that are there already: a folder and a bag in it, or two ways to one file."""
+    seen: Dict[Tuple[Path, ...], int] = {}
+    kept: List[BagFiles] = []
+    for bag in bags:
+        key = tuple(sorted(file.resolve() for file in bag.files))
+        place = seen.setdefault(key, len(kept))
+        if place == len(kept):
+            kept.append(bag)
+        else:
+            first = kept[place]
+            note = f'{shown(bag.path)}: not read a second time, it is {shown(first.path)}'
+            kept[place] = first._replace(notes=(*first.notes, note))
+    return kept
 
 
 def _bags_of_folder(folder: Folder) -> List[BagFiles]:

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-from ..core.errors import BagError
+from ..core.errors import BagError, raise_about_machine
 from .folders import natural, shown
 
 _PACKED = ('.zstd', '.zst')
@@ -186,7 +186,8 @@ def _ends_whole(file: Path) -> bool:
                 page = int.from_bytes(head[16:18], 'big')
                 pages = int.from_bytes(head[28:32], 'big')
                 return size >= (65536 if page == 1 else page) * pages
-    except OSError:
+    except OSError as error:
+        raise_about_machine(error, shown(file))
         return False
     return size > 0
 
@@ -209,6 +210,7 @@ def _same_content(file: Path, other: Path) -> bool:
                 head = opened.read(_COMPARED)
                 opened.seek(max(0, path.stat().st_size - _COMPARED))
                 ends.append((head, opened.read()))
-    except OSError:
+    except OSError as error:
+        raise_about_machine(error, shown(file))
         return False
     return ends[0] == ends[1]

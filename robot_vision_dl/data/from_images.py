@@ -51,16 +51,17 @@ def write_pictures(folder: Union[str, Path], pictures: Sequence[FolderPicture], 
                 label_before = picture.label
             intervals.append(LabelInterval(begin_ns, end_ns, picture.label,
                                            track=picture.track or f'{picture.label}/{picture.path.stem}'))
+            try:
+                decoded = read_picture(picture.path)
+            except ImageError as error:
+                raise BagError(f'{error}; remove it from the folder') from error
             data = picture.path.read_bytes()
             if quality and width is None and data[:3] == b'\xff\xd8\xff' and b'Exif\0' not in data[:4096]:
                 message = CompressedImage(Header(begin_ns, writer.frame_id), 'jpeg', np.frombuffer(data, np.uint8))
                 writer.write_cdr(f'{topic}/compressed', COMPRESSED_IMAGE, begin_ns, encode_compressed_image(message))
                 unchanged += 1
             else:
-                try:
-                    pixels = fit(as_bgr(read_picture(picture.path)), width)
-                except ImageError as error:
-                    raise BagError(f'{error}; remove it from the folder') from error
+                pixels = fit(as_bgr(decoded), width)
                 if quality:
                     writer.write_jpeg(topic, begin_ns, pixels, quality)
                 else:

@@ -7,7 +7,7 @@ import re
 import unicodedata
 from collections import Counter
 from pathlib import Path
-from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import cv2
 import numpy as np
@@ -268,7 +268,7 @@ def read_picture(path: Union[str, Path]) -> Picture:
     """A picture file as 8 bit grey or BGR, upright as its EXIF data says.
 
     Raises:
-        ImageError: it cannot be decoded, or is too large.
+        ImageError: it cannot be decoded, is cut off or too large.
         MachineError: it may not be read, or the disk fails.
     """
     # Not cv2.imread: it prints warnings of its own, and cannot open every name on every system.
@@ -279,6 +279,18 @@ def read_picture(path: Union[str, Path]) -> Picture:
         raise ImageError('compressed', f'{shown(path)}: cannot be read ({error.strerror})') from error
     pixels = decode_picture(data, shown(path))
     return Picture(pixels, ColorOrder.MONO if pixels.ndim == 2 else ColorOrder.BGR)
+
+
+def readable_pictures(paths: Iterable[Path], tell: Tell) -> Iterator[Tuple[int, Picture]]:
+    """Place in ``paths`` and pixels of each picture that can be decoded; after the last the others are told."""
+    failed, first = 0, ''
+    for place, path in enumerate(paths):
+        try:
+            yield place, read_picture(path)
+        except ImageError as error:
+            failed, first = failed + 1, first or str(error)
+    if failed:
+        tell(f'left out {failed}, pictures that cannot be decoded, the first because: {first}')
 
 
 def as_bgr(picture: Picture) -> np.ndarray:

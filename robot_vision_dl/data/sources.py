@@ -12,7 +12,7 @@ from ..core.errors import BagError, ConfigError, ImageError
 from ..core.image import decode
 from ..core.spelling import did_you_mean
 from ..core.types import UNKNOWN, ImageMessage, Picture
-from .bag_files import BagFiles, find_bags
+from .bag_files import BagFiles, each_once, find_bags
 from .bags import BagImage, BagReader
 from .cameras import check_wanted, choose_topics
 from .folders import shown
@@ -163,25 +163,33 @@ def open_sources(paths: Sequence[Union[str, Path]], labels: LabelConfig, topics:
         ConfigError: labels are missing or cannot be used.
     """
     found: List[Union[BagFiles, Path]] = []
+    folders: Dict[Path, Path] = {}
     notes: Dict[Path, str] = {}
     for path in expand(paths):
         if not is_picture_folder(path):
             found += find_bags(path)
-        elif not _has_bags(path):
-            found.append(path)
+        elif _has_bags(path):
+            first, *others = find_bags(path)
+            note = (f'{shown(path)}: holds bags and folders of pictures; the bags are read, the pictures are not: name '
+                    'their folder itself to use them')
+            found += [first._replace(notes=(*first.notes, note)), *others]
+        elif path.resolve() in folders:
+            before = folders[path.resolve()]
+            notes[before] = f'{shown(path)}: not read a second time, it is {shown(before)}'
         else:
-            bags = find_bags(path)
-            notes[bags[0].path] = (f'{shown(path)}: holds bags and folders of pictures; the bags are read, the '
-                                   'pictures are not: name their folder itself to use them')
-            found += bags
+            folders[path.resolve()] = path
+            found.append(path)
+    once = {bag.files: bag for bag in each_once([item for item in found if not isinstance(item, Path)])}
+    found = [item if isinstance(item, Path) else once.pop(item.files) for item in found
+             if isinstance(item, Path) or item.files in once]
     names = recording_names([item if isinstance(item, Path) else item.path for item in found])
     sources: List[Source] = [
         FolderSource(item, name, labels) if isinstance(item, Path) else BagSource(item, name, labels, topics)
         for item, name in zip(found, names)]
     bags = [source for source in sources if isinstance(source, BagSource)]
-    for bag in bags:
-        if bag.path in notes:
-            bag.notes += (notes[bag.path],)
+    for source in sources:
+        if source.path in notes:
+            source.notes += (notes[source.path],)
     there = {name for bag in bags for name in bag.topics}
     if bags:
         check_wanted(topics, there)

@@ -6,7 +6,7 @@ from typing import List, Mapping, Optional, Sequence, Tuple, Union
 from ..core.errors import BagError, ConfigError
 from ..core.spelling import did_you_mean
 from ..core.types import UNKNOWN
-from ..data.bag_files import BagFiles, find_bags
+from ..data.bag_files import BagFiles, each_once, find_bags
 from ..data.bags import BagReader
 from ..data.cameras import check_wanted, choose_topics
 from ..data.label_sources import label_files_beside, label_topics, labels_of_bag
@@ -66,7 +66,7 @@ def open_recordings(bags: Sequence[Union[str, Path]], options: EvaluationOptions
         BagError: there is no bag, one cannot be read, has no images, or not the topics asked for.
         ConfigError: labels cannot be used.
     """
-    files = [found for path in expand(bags) for found in find_bags(path)]
+    files = each_once([found for path in expand(bags) for found in find_bags(path)])
     names = recording_names([found.path for found in files])
     recordings = []
     for found, name in zip(files, names):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bag_samples import write_ros1, write_ros2
-from labelled_samples import T0_S, write_bag
+from labelled_samples import T0_S, write_bag, write_folders
 from robot_vision_dl.cli.main import main
 from robot_vision_dl.core.errors import BagError, ConfigError
 from robot_vision_dl.data.bag_files import find_bags
@@ -18,6 +18,8 @@ from robot_vision_dl.data.bags import BagReader
 from robot_vision_dl.data.labels import LabelConfig
 from robot_vision_dl.data.selection import SelectionConfig
 from robot_vision_dl.data.sources import FrameStream, open_sources
+from robot_vision_dl.evaluation.options import EvaluationOptions
+from robot_vision_dl.evaluation.recordings import open_recordings
 
 
 def frames_in(path):
@@ -190,6 +192,19 @@ def test_bags_behind_links_once_each_and_no_circles(tmp_path):
     assert notes.count('reached a second time by a link') == 2 and 'links to what is not there: gone' in notes
 
 
+def test_what_is_named_twice_is_read_once(tmp_path):
+    write_bag(tmp_path / 'day' / 'run', 4, labels=[(0.0, 'cup')])
+    (tmp_path / 'link').symlink_to(tmp_path / 'day' / 'run')
+    pictures = write_folders(tmp_path / 'pictures', {'cup': 2, 'mug': 2})
+    paths = [tmp_path / 'day', tmp_path / 'day' / 'run', tmp_path / 'link', next((tmp_path / 'day/run').glob('*.mcap')),
+             pictures, tmp_path / 'day' / '..' / 'pictures']
+    stream = FrameStream(open_sources(paths, LabelConfig()), SelectionConfig(0.0, -1))
+    assert len(list(stream)) == 4 + 4
+    assert str(stream.label_report).count('not read a second time') == 4
+    recording, = open_recordings(paths[:4], EvaluationOptions())
+    assert recording.frames == 4 and sum('not read a second time' in text for text in recording.problems) == 3
+
+
 def test_hidden_files_are_no_bags(tmp_path):
     write_bag(tmp_path / 'run', 4)
     (tmp_path / 'run' / '._run.mcap').write_bytes(b'\0\5\x16\7')  # macOS keeps attributes so
@@ -242,8 +257,6 @@ def test_info_shows_what_is_left_out(tmp_path, capsys):
 
 
 def test_evaluation_reads_every_part_of_each_recording(tmp_path):
-    from robot_vision_dl.evaluation.options import EvaluationOptions
-    from robot_vision_dl.evaluation.recordings import open_recordings
     for number in range(3):
         part(tmp_path / 'day', f'long_{number}', number)
     part(tmp_path / 'day', 'other', 900, 7)

@@ -15,7 +15,8 @@ from robot_vision_dl.core.errors import BagError, BundleError, ConfigError, Data
 from robot_vision_dl.core.preprocess import Preprocessing
 from robot_vision_dl.data.cache import CacheConfig
 from robot_vision_dl.data.labels import LabelConfig
-from robot_vision_dl.data.picture_folder import all_pictures, folder_pictures, is_picture_folder, read_picture
+from robot_vision_dl.data.picture_folder import (
+    all_pictures, folder_pictures, is_picture_folder, read_picture, readable_pictures)
 from robot_vision_dl.data.prepare import DataConfig, class_names_of, prepare
 from robot_vision_dl.data.selection import SelectionConfig
 from robot_vision_dl.data.sources import FrameStream, open_sources
@@ -276,6 +277,25 @@ def test_table_for_calibration(content, message, folder, tmp_path):
             labelled_pictures(tmp_path / 't.csv', ('cup', 'mug'), folder)
     else:
         assert labelled_pictures(tmp_path / 't.csv', ('cup', 'mug'), folder) == [(folder / 'cup' / '0.jpg', 0)]
+
+
+@pytest.mark.parametrize('form, keep', (('.jpg', .6), ('.png', .6), ('.jpg', .97), ('.png', .9)))
+def test_pictures_that_are_cut_off_are_told_by_every_user(form, keep, folder, tmp_path, capsys):
+    """OpenCV 4 shows them with a grey lower part."""
+    data = cv2.imencode(form, np.random.default_rng(0).integers(0, 256, (96, 128, 3), np.uint8))[1].tobytes()
+    (folder / 'cup' / f'cut{form}').write_bytes(data[:int(keep * len(data))])
+    stream = FrameStream(open_sources([folder], LabelConfig()), SelectionConfig(0.0, -1))
+    assert len(list(stream)) == 5 and stream.selection_report.unreadable == 1
+    assert f'cut{form}' in stream.selection_report.problems[0]
+    notes = []
+    assert len(list(readable_pictures(all_pictures(folder, print), notes.append))) == 5
+    assert 'left out 1, pictures that cannot be decoded, the first because:' in notes[0] and f'cut{form}' in notes[0]
+    for command in (['from-images', '--out', str(tmp_path / 'a')],
+                    ['synth', '--recordings', '1', '--out', str(tmp_path / 'b')]):
+        assert main(['bag', command[0], str(folder), *command[1:]]) == 2
+        said = capsys.readouterr().err
+        assert f'cut{form}: ' in said and 'remove it from the folder' in said
+    assert not (tmp_path / 'a').exists()
 
 
 def test_trashnet_is_read_as_it_is(shared_data):
