@@ -38,6 +38,7 @@ from .architectures import Architecture, check_architecture
 from .bundle_files import MIB, hash_file, hash_regular, read_regular
 from .bundle_tensors import MOST_BYTES as MOST_TENSOR_BYTES
 from .class_name import name_problem
+from .lfs import REMEDY, is_lfs_pointer
 from .errors import BundleError, ConfigError
 from .preprocess import Preprocessing
 from .printable import printable
@@ -167,6 +168,8 @@ def check_file(folder: Path, name: str, digest: str) -> None:
     except BundleError as error:
         raise BundleError(f'{error}; {DESCRIPTION} lists it') from error
     if found != digest:
+        if is_lfs_pointer(path):
+            raise BundleError(f'{printable(path)}: {REMEDY}')
         raise BundleError(f'{printable(path)}: its SHA-256 is {found[:12]}..., {DESCRIPTION} states {digest[:12]}...: '
                           'the file was changed or damaged; copy the bundle again')
 

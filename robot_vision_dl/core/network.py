@@ -2,7 +2,7 @@
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Dict, Mapping, NamedTuple, Optional, Union
+from typing import Dict, List, Mapping, NamedTuple, Optional, Union
 
 import torch
 from torch import nn
@@ -13,7 +13,7 @@ from .architectures import (
 )
 from .errors import BundleError, ConfigError
 from .torch_private import state_like
-from .weights import download_state, is_weights_name, read_state_file, torchvision_weights
+from .weights import download_state, in_place, is_weights_name, read_state_file, torchvision_weights
 
 
 class Prediction(NamedTuple):
@@ -125,10 +125,8 @@ def build_network(
     else:
         source, state = str(weights), read_state_file(Path(weights))
     network = _blank_network(replace(spec, head='native'))
-    head_weight = state.get(f'{network.plain_head}.weight')
-    if head_weight is None:
-        raise BundleError(f'{source}: does not fit {spec.name}: there is no {network.plain_head}.weight; is it of '
-                          'another architecture?')
+    state = in_place(state, _plain_names(network), network.plain_head, source, spec.name)
+    head_weight = state[f'{network.plain_head}.weight']
     if len(head_weight) != spec.num_classes:  # what differs from the wish is the head, and that is replaced below
         network = _blank_network(replace(spec, num_classes=len(head_weight), head='native'))
     _load_plain_state(network, state, source)
@@ -163,6 +161,18 @@ def _blank_network(architecture: Architecture) -> Network:
             return Network(architecture)
     except NotImplementedError:  # RegNet computes its widths with tensors
         return Network(architecture)
+
+
+def _plain_names(network: Network) -> List[str]:
+    """Names of the plain network's tensors, as torchvision has them."""
+    names = []
+    for key in network.state_dict():
+        part, _, rest = key.partition('.')
+        if part == 'head':
+            names.append(f'{network.plain_head}.{rest.rpartition(".")[2]}')
+        else:
+            names.append('features.' + rest if network.head_takes_maps else rest)
+    return names
 
 
 def _load_plain_state(network: Network, state: Mapping[str, torch.Tensor], source: str) -> None:

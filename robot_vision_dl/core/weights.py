@@ -2,13 +2,14 @@
 import pickle
 import re
 from pathlib import Path
-from typing import Any, Dict, Union
+from typing import Any, Collection, Dict, Mapping, Union
 
 import torch
 from safetensors.torch import load_file
 
 from .architectures import check_architecture, torchvision_models
 from .errors import BundleError, ConfigError
+from .lfs import REMEDY, is_lfs_pointer
 from .printable import printable
 
 
@@ -56,14 +57,16 @@ def download_state(name: str, entry: Any) -> Dict[str, torch.Tensor]:
 def read_state_file(path: Path) -> Dict[str, torch.Tensor]:
     """Read a state dict from ``.safetensors`` or from a ``.pth`` file; nothing in the file is executed.
 
-    A state dict within a checkpoint (under ``state_dict``, ``model`` or ``model_state_dict``) is found, and the prefix
-    ``module.`` of ``DataParallel`` is taken off.
+    A state dict within a checkpoint (under ``state_dict``, ``model``, ``model_state_dict`` or ``net``) is found, and
+    what ``torch.compile`` adds to names is taken off; see :func:`in_place` for other prefixes.
 
     Raises:
         BundleError: the file is missing or is no state dict.
     """
     if not path.is_file():
         raise BundleError(f'{path}: no such file; expected a state dict (.pth or .safetensors)')
+    if is_lfs_pointer(path):
+        raise BundleError(f'{printable(path)}: {REMEDY}')
     try:
         if path.suffix == '.safetensors':
             state = load_file(str(path))
@@ -74,12 +77,50 @@ def read_state_file(path: Path) -> Dict[str, torch.Tensor]:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise BundleError(f'{path}: not a state dict that can be read without running code ({reason}); save it with '
                           'torch.save(model.state_dict(), path)') from error
-    for key in ('state_dict', 'model_state_dict', 'model'):
+    for key in ('state_dict', 'model_state_dict', 'model', 'net'):
         if isinstance(state, dict) and isinstance(state.get(key), dict):
             state = state[key]
     if not isinstance(state, dict) or not state or not all(isinstance(v, torch.Tensor) for v in state.values()):
         raise BundleError(f'{path}: holds a {type(state).__name__}, not a state dict; save it with '
                           'torch.save(model.state_dict(), path)')
-    if all(key.startswith('module.') for key in state):
-        state = {key[len('module.'):]: value for key, value in state.items()}
-    return state
+    return {key.replace('_orig_mod.', ''): value for key, value in state.items()}
+
+
+def in_place(state: Mapping[str, torch.Tensor], wanted: Collection[str], head: str, source: str,
+             architecture: str) -> Dict[str, torch.Tensor]:
+    """A state dict under the names of an architecture.
+
+    What wraps a network puts its own name before all others: ``module.``, ``net.``, ``model.backbone.``. It is taken
+    off, and what lies beside it (weights of a loss, a second network) is left out. A last layer that is a Sequential
+    with one linear layer in it is that layer.
+
+    Args:
+        state: what a file holds.
+        wanted: names that the architecture has.
+        head: name of its last layer.
+        source: begins the error.
+        architecture: its name.
+
+    Raises:
+        BundleError: names of another architecture, or a last layer of several.
+    """
+    # Which prefix makes most names known: tried are those before the shortest way to the head, or to a first layer.
+    anchors = (f'{head}.', min(wanted).partition('.')[0] + '.', next(iter(wanted)).partition('.')[0] + '.')
+    prefixes = {''} | {key[:place] for key in state for anchor in anchors for place in [key.find('.' + anchor) + 1]}
+    prefix = max(sorted(prefixes), key=lambda one: (sum(one + key in state for key in wanted), -len(one)))
+    inner = {key[len(prefix):]: value for key, value in state.items() if key.startswith(prefix)}
+    if f'{head}.weight' in inner:
+        return inner
+    layers = sorted(key for key, value in inner.items() if key.startswith(f'{head}.') and key.endswith('.weight'))
+    if len(layers) == 1 and inner[layers[0]].ndim == 2:
+        begin = layers[0][:-len('weight')]
+        return {head + key[len(begin) - 1:] if key.startswith(begin) else key: value for key, value in inner.items()}
+    known = sum(key in inner for key in wanted)
+    if layers and known:
+        raise BundleError(f'{source}: the last layer of this {architecture}, {head}, is made of several: '
+                          f'{printable(", ".join(layers))}; only one linear layer can be read. Train it anew with '
+                          '`robot-vision train`, from the weights of the layers before it')
+    raise BundleError(
+        f'{source}: does not fit {architecture}: there is no {head}.weight, and of its {len(wanted)} tensors {known} '
+        f'are there; the file has {printable(", ".join(list(inner)[:4]))}, ...; '
+        + ('the last layer is missing' if 2 * known > len(wanted) else 'is it of another architecture?'))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Collection, Dict, Iterator, List, Optional
 
 from ..core.errors import BagError, MachineError, raise_about_machine
+from ..core.lfs import REMEDY, is_lfs_pointer
 from ..core.printable import printable
 from .bag_channel import Channel, RawMessage
 from .bag_db3 import Db3File
@@ -16,7 +17,6 @@ from .bag_ros1 import Ros1File
 
 _FORMATS = {'.mcap': McapFile, '.db3': Db3File, '.bag': Ros1File}
 _ZSTD_MAGIC = b'\x28\xb5\x2f\xfd'
-_LFS_POINTER = b'version https://git-lfs.github.com/spec/'
 
 
 class Storage:
@@ -156,8 +156,8 @@ def _check(path: Path) -> None:
             stat.S_IFMT(mode), 'a device')
         raise BagError(f'{printable(path)}: is {kind}, not a file; copy the bag to a file')
     with path.open('rb') as file:
-        beginning = file.read(len(_LFS_POINTER))
+        beginning = file.read(1)
     if not beginning:
         raise BagError(f'{printable(path)}: empty (0 bytes); the recorder wrote nothing, record again')
-    if beginning == _LFS_POINTER:
-        raise BagError(f'{printable(path)}: is a Git LFS pointer, not the bag itself; fetch it with `git lfs pull`')
+    if is_lfs_pointer(path):
+        raise BagError(f'{printable(path)}: {REMEDY}')
