@@ -14,7 +14,7 @@ PYTEST := $(VENV)/python -c 'import sys; sys.path.pop(0); import pytest; sys.exi
 # Set by a Python of ROS 2 wheels that runs make; ours would then not find its own libraries.
 unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
-.PHONY: help setup demo test test-all fuzz lint clean distclean
+.PHONY: help setup demo test test-all fuzz faults lint clean distclean
 .DEFAULT_GOAL := help
 
 help:
@@ -22,6 +22,7 @@ help:
 	@echo 'make test       the quick tests'
 	@echo 'make test-all   all tests, the slow ones too'
 	@echo 'make fuzz       mutated messages, bundles, bags and text files through every reader; MINUTES=10 SEED=1'
+	@echo 'make faults     every command that writes killed, starved of disk, and raced; KILLS=100 SEED=0'
 	@echo 'make lint       style of code and docstrings'
 	@echo 'make setup      only the set-up, which the others do too (first time: 6 GB, some minutes)'
 	@echo 'make clean      remove what builds, tests and the demo left behind; distclean: .venv too'
@@ -43,6 +44,9 @@ test-all: setup
 
 fuzz: setup
 	@cd test && exec ../$(VENV)/python -m fuzz --out ../fuzz_failures $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+faults: setup
+	@exec $(VENV)/python test/faults/campaign.py $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 lint: setup
 	@exec $(VENV)/python -m ruff check .

@@ -3,6 +3,9 @@
 Must be called before the first participant is made, which is why nothing here imports rclpy.
 """
 import os
+import shutil
+import sys
+import tempfile
 from pathlib import Path
 from typing import Dict, Mapping, Optional
 
@@ -11,6 +14,8 @@ from ..core.share import share_directory
 
 PROFILE_VARIABLE = 'FASTDDS_DEFAULT_PROFILES_FILE'
 OLD_PROFILE_VARIABLE = 'FASTRTPS_DEFAULT_PROFILES_FILE'
+SHARED_MEMORY = Path('/dev/shm')
+_SEGMENT_BYTES, _DEFAULT_SEGMENT_BYTES = 65 * 2 ** 20, 2 ** 20  # of the shipped profile, and about that without
 # Fast DDS 2, which knows only the old name, came with these.
 DISTRIBUTIONS_WITH_OLD_NAME = ('humble', 'iron', 'jazzy')
 
@@ -42,7 +47,36 @@ def profile_variables(choice: str = 'auto', environment: Optional[Mapping[str, s
     return {OLD_PROFILE_VARIABLE if old else PROFILE_VARIABLE: str(profile)}
 
 
+def shared_memory_problem(profile: Optional[str], folder: Path = SHARED_MEMORY) -> Optional[str]:
+    """Why Fast DDS cannot send through shared memory here, and what to do; None: it can, or another DDS is used.
+
+    Its own words for it are that shared memory is not supported on this platform.
+    """
+    if 'fastrtps' not in os.environ.get('RMW_IMPLEMENTATION', 'rmw_fastrtps_cpp'):
+        return None
+    needed = _SEGMENT_BYTES if profile == str(shipped_profile()) else _DEFAULT_SEGMENT_BYTES
+    try:
+        free = shutil.disk_usage(folder).free
+        with tempfile.NamedTemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        why = f'cannot be used ({error.strerror})'
+    else:
+        if free >= needed:
+            return None
+        why = f'has {free / 2 ** 20:.0f} MiB free, and each process takes {needed / 2 ** 20:.0f}'
+    return (f'{folder} {why}: images go by UDP, in fragments, and some are lost. In Docker start the container with '
+            '--shm-size=1g or --ipc=host; `robot-vision doctor` tells more')
+
+
 def apply_profile(choice: str = 'auto') -> Optional[str]:
-    """Set them for this process and its children; returns the profile in force, or None."""
+    """Set them for this process and its children; returns the profile in force, or None.
+
+    Where shared memory cannot be used, this is said on the standard error output.
+    """
     os.environ.update(profile_variables(choice))
-    return os.environ.get(PROFILE_VARIABLE) or os.environ.get(OLD_PROFILE_VARIABLE)
+    profile = os.environ.get(PROFILE_VARIABLE) or os.environ.get(OLD_PROFILE_VARIABLE)
+    problem = shared_memory_problem(profile)
+    if problem:
+        print(f'robot-vision: {problem}', file=sys.stderr)
+    return profile

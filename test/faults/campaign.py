@@ -37,14 +37,15 @@ class Campaign:
         kills: of each command.
         seed: of the moments.
         say: takes lines for people.
+        mounts: use file systems of our own where that is permitted.
     """
 
-    def __init__(self, root: Path, kills: int, seed: int, say=print):
+    def __init__(self, root: Path, kills: int, seed: int, say=print, mounts: bool = True):
         self.root, self.kills, self._random, self._say = root, kills, random.Random(seed), say
         self.inputs, self.work, self.log = root / 'inputs', root / 'work', root / 'said.txt'
         self.failures: List[str] = []
         self.table: Dict[str, Dict[str, str]] = {}
-        self.mounts = children.can_mount()
+        self.mounts = mounts and children.can_mount()
         if not self.mounts:
             say('no file systems can be mounted here: instead of a full disk files are limited in size (RLIMIT_FSIZE), '
                 'and the cases of a read-only folder and of no /dev/shm are left out')
@@ -256,14 +257,16 @@ def main(argv: Optional[List[str]] = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--kills', type=int, default=100, help='of each command')
     parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--no-mounts', action='store_true', help='as where no file systems can be mounted')
     parser.add_argument('--only', nargs='*', default=[], help='names of commands')
     args = parser.parse_args(argv)
-    if children.can_mount():
+    if not args.no_mounts and children.can_mount():
         children.own_mounts()
     began = time.monotonic()
     root = Path(tempfile.mkdtemp(prefix='robot-vision-faults-'))
     try:
-        campaign = Campaign(root, args.kills, args.seed, lambda text: print(text, flush=True))
+        campaign = Campaign(root, args.kills, args.seed, lambda text: print(text, flush=True),
+                            not args.no_mounts)
         campaign.prepare()
         for workload in WORKLOADS:
             if not args.only or workload.name in args.only:
