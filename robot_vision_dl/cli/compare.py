@@ -17,18 +17,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('second', metavar='B.json')
     parser.add_argument('--models', nargs=2, metavar=('A', 'B'), help='which model of each, where there are several')
     parser.add_argument('--fail-if-worse', nargs='+', default=[], metavar='FIGURE',
-                        help='exit code 1 if one of these is worse by more than chance')
+                        help='exit code 1 if one of these is worse by more than chance, or cannot be told')
     parser.add_argument('--markdown', type=Path, metavar='FILE', help='write the table there, for a pull request')
 
 
 def run(args: argparse.Namespace) -> int:
     """Compare."""
     from ..core.errors import ConfigError
+    from ..core.printable import printable
     from ..core.spelling import did_you_mean
     from ..core.whole_files import write_whole
     from ..evaluation.bootstrap import RATIOS
     from ..evaluation.compare import difference_lines, model_of, read_metrics
     from ..evaluation.evaluator import compare_models
+    from ..evaluation.markdown import plain
     for figure in args.fail_if_worse:
         if figure not in RATIOS:
             raise ConfigError(f'--fail-if-worse {figure}: no such figure; {did_you_mean(figure, RATIOS)}')
@@ -43,14 +45,17 @@ def run(args: argparse.Namespace) -> int:
     options = first['options']
     found = compare_models(first['models'][a], second['models'][b], options['draws'], options['seed'])
     lines = difference_lines(found)
-    print(f'{b} ({args.second}) minus {a} ({args.first})\n')
+    print(f'{printable(b)} ({printable(args.second)}) minus {printable(a)} ({printable(args.first)})\n')
     print('\n'.join(lines))
     if args.markdown:
-        write_whole(args.markdown, f'{b} minus {a}\n\n```\n' + '\n'.join(lines) + '\n```\n')
+        write_whole(args.markdown, f'{plain(b)} minus {plain(a)}\n\n```\n' + '\n'.join(lines) + '\n```\n')
     if args.fail_if_worse and not found:
         print('FAILED: the two cannot be compared')
         return 1
-    worse = [figure for figure in args.fail_if_worse if found and found.get(figure, {}).get('verdict') == 'worse']
-    for figure in worse:
-        print(f'FAILED: {figure} is worse')
-    return 1 if worse else 0
+    failed = 0
+    for figure in dict.fromkeys(args.fail_if_worse):
+        word = (found or {}).get(figure, {}).get('verdict', 'unclear')
+        if word in ('worse', 'unclear'):
+            print(f'FAILED: {figure} ' + ('is worse' if word == 'worse' else 'cannot be told from these recordings'))
+            failed = 1
+    return failed

@@ -4,15 +4,17 @@ from typing import Any, Dict, List, Mapping, Optional, Union
 
 import numpy as np
 
-from ..core.errors import DataError
+from ..core.errors import ConfigError, DataError
 from ..core.json_text import parse_json
+from ..core.printable import printable
 from ..data.labels import table as aligned
 from .bootstrap import Groups
+from .options import RunOptions
 
 
 def groups_from_json(content: Mapping[str, Any]) -> Groups:
     """The sums over groups of a model's metrics."""
-    return Groups(content['by'], tuple(content['names']),
+    return Groups(content.get('by', ''), tuple(content['names']),
                   {name: np.array(values, np.float64) for name, values in content['sums'].items()})
 
 
@@ -34,7 +36,32 @@ def read_metrics(path: Union[str, Path]) -> Dict[str, Any]:
         raise DataError(f'{path}: {error}; give a metrics.json of `robot-vision evaluate`') from error
     if not isinstance(content, dict) or content.get('schema_version') != 1 or not content.get('models'):
         raise DataError(f'{path}: is not a metrics.json that this version reads (schema_version 1)')
+    wrong = _what_is_wrong(content)
+    if wrong:
+        raise DataError(f'{path}: is no whole metrics.json: {wrong}; make it again with `robot-vision evaluate`')
     return content
+
+
+def _what_is_wrong(content: Mapping[str, Any]) -> str:
+    """About what a comparison needs; empty: nothing."""
+    options, models = content.get('options'), content['models']
+    try:
+        RunOptions(draws=options['draws'], seed=options['seed'])
+    except (TypeError, KeyError):
+        return 'options.draws and options.seed must be numbers'
+    except ConfigError as error:
+        return str(error)
+    if not isinstance(models, dict):
+        return 'models must be a mapping'
+    for name, model in models.items():
+        groups = model.get('groups') if isinstance(model, dict) else None
+        names, sums = (groups.get(key) for key in ('names', 'sums')) if isinstance(groups, dict) else (None, None)
+        if not (isinstance(names, list) and isinstance(sums, dict) and 'labelled' in sums and all(
+                isinstance(values, list) and len(values) == len(names) and
+                all(type(value) in (int, float) for value in values) for values in sums.values())
+                and all(isinstance(group, str) for group in names)):
+            return f'models.{printable(name)}.groups must have names, and sums with a number for each'
+    return ''
 
 
 def model_of(metrics: Mapping[str, Any], path: str, name: Optional[str] = None) -> str:

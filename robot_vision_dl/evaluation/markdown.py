@@ -10,10 +10,10 @@ def markdown(metrics: Mapping[str, Any]) -> str:
     lines: List[str] = []
     for name, model in metrics['models'].items():
         found = verdict_of(model, [gate for gate in metrics['gates'] if gate['model'] == name])
-        lines += [f'### {_plain(name)}: {found.headline}', '']
-        lines += [f'- {_plain(point.text)}' for point in found.points]
+        lines += [f'### {plain(name)}: {found.headline}', '']
+        lines += [f'- {plain(point.text)}' for point in found.points]
         lines.append('')
-    lines += ['| figure | ' + ' | '.join(_plain(name) for name in metrics['models']) + ' |',
+    lines += ['| figure | ' + ' | '.join(plain(name) for name in metrics['models']) + ' |',
               '|---|' + '---|' * len(metrics['models'])]
     for label, path in ROWS:
         values = [_value(model, path) for model in metrics['models'].values()]
@@ -21,7 +21,7 @@ def markdown(metrics: Mapping[str, Any]) -> str:
             cells = ('-' if value is None else f'{value:.4g}' for value in values)
             lines.append(f'| {label} | ' + ' | '.join(cells) + ' |')
     for comparison in metrics['comparisons']:
-        second, first = _plain(comparison['second']), _plain(comparison['first'])
+        second, first = plain(comparison['second']), plain(comparison['first'])
         lines += ['', f'{second} minus {first} (95 % intervals, paired):', '']
         if not comparison['differences']:
             lines.append('no labels to compare them by')
@@ -31,7 +31,7 @@ def markdown(metrics: Mapping[str, Any]) -> str:
             between = '-' if d['low'] is None else f'{d["low"]:+.4f} .. {d["high"]:+.4f}'
             lines.append(f'| {figure} | {d["value"]:+.4f} | {between} | {d["verdict"]} |')
     for gate in metrics['gates']:
-        lines += ['', f'{"passed" if gate["passed"] else "**failed**"}: {_plain(gate["reason"])}']
+        lines += ['', f'{"passed" if gate["passed"] else "**failed**"}: {plain(gate["reason"])}']
     return '\n'.join(lines) + '\n'
 
 
@@ -57,7 +57,7 @@ def _value(model: Mapping[str, Any], path: str) -> Optional[float]:
     return value
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Without what Markdown would take for markup, or a terminal for a command."""
     text = printable(text, 2000)
     for character in '\\`*_[]<>|#':

@@ -61,6 +61,35 @@ def test_compare_two_evaluations(here, capsys, tmp_path):
     assert 'neither better nor worse by itself; name acted_right, acted_wrong' in capsys.readouterr().err
 
 
+@pytest.mark.parametrize('change,said', [
+    (lambda m: m.pop('options'), 'options.draws and options.seed must be numbers'),
+    (lambda m: m['options'].update(draws='many'), 'draws'),
+    (lambda m: m['options'].update(draws=10**9), 'draws'),
+    (lambda m: m.update(models=[1]), 'models must be a mapping'),
+    (lambda m: m['models'].update(small=None), r'models.small.groups must have names, and sums with a number for each'),
+    (lambda m: m['models']['small'].pop('groups'), 'must have names'),
+    (lambda m: m['models']['small']['groups']['names'].pop(), 'must have names'),
+    (lambda m: m['models']['small']['groups']['sums'].update(right=['x']), 'must have names'),
+    (lambda m: m['models']['small']['groups']['sums'].pop('labelled'), 'must have names')])
+def test_a_metrics_file_that_is_not_whole_is_one_clear_line(here, capsys, tmp_path, change, said):
+    assert run(here, out=tmp_path / 'a') == 0
+    metrics = json.loads((tmp_path / 'a' / 'metrics.json').read_text())
+    change(metrics)
+    (tmp_path / 'b.json').write_text(json.dumps(metrics))
+    capsys.readouterr()
+    assert main(['compare', str(tmp_path / 'a'), str(tmp_path / 'b.json')]) == 2
+    error = capsys.readouterr().err
+    assert len(error.splitlines()) == 1 and re.search(said, error), error
+
+
+def test_a_figure_that_cannot_be_told_does_not_pass(here, capsys, tmp_path):
+    labelled_bag(here / 'known', 24)  # nothing of none of the classes
+    assert run(here, bag='known', out=tmp_path / 'a') == 0
+    assert main(['compare', str(tmp_path / 'a'), str(tmp_path / 'a'), '--fail-if-worse', 'risk']) in (0, 1)
+    assert main(['compare', str(tmp_path / 'a'), str(tmp_path / 'a'), '--fail-if-worse', 'foreign_accepted']) == 1
+    assert 'FAILED: foreign_accepted cannot be told from these recordings' in capsys.readouterr().out
+
+
 def damage_model(here, tmp_path):
     folder = small_model(tmp_path / 'damaged')
     content = bytearray((folder / 'model.safetensors').read_bytes())
