@@ -46,6 +46,11 @@ def stem(path: Path) -> str:
     return Path(unpacked_name(path).removesuffix('.active')).stem
 
 
+def part_stem(path: Path) -> str:
+    """As :func:`stem`, without the number of the part: ``run`` of ``run_3.mcap``."""
+    return _PART_NUMBER.sub('', stem(path))
+
+
 def part_of(file: Path, other: Path) -> bool:
     """Whether two files are numbered parts of one name."""
     mine, its = _numbered(file), _numbered(other)

@@ -5,7 +5,7 @@ from typing import Dict, List, NamedTuple, Sequence, Tuple
 from ..core.errors import BagError, ConfigError
 from ..core.spelling import did_you_mean
 from .bag_files import BagFiles
-from .bag_parts import stem
+from .bag_parts import part_stem, stem
 from .bags import BagReader, normal_topic
 from .folders import shown
 from .label_files import SUFFIXES, Held, held, labels_of_file, labels_text
@@ -66,7 +66,7 @@ def label_files_beside(bag: BagFiles) -> List[Path]:
     """Label files of a bag, of which the first is the one to read.
 
     They are ``labels.yaml`` or ``.csv`` in its folder, ``<bag>.labels.yaml`` beside it, ``<file>.labels.yaml`` beside
-    its only file, or ``labels.yaml`` beside it, for all bags there.
+    its only file or its parts (without their numbers), or ``labels.yaml`` beside it, for all bags there.
     """
     path = bag.path
     places = [path.parent / f'{path.name if path.is_dir() else stem(path)}.labels', path.parent / 'labels']
@@ -74,6 +74,8 @@ def label_files_beside(bag: BagFiles) -> List[Path]:
         places.insert(0, path / 'labels')
     if len(bag.files) == 1:
         places.insert(-1, bag.files[0].with_name(f'{stem(bag.files[0])}.labels'))
+    elif len({part_stem(file) for file in bag.files}) == 1:
+        places.insert(-1, bag.files[0].with_name(f'{part_stem(bag.files[0])}.labels'))
     files = [place.with_name(place.name + suffix) for place in dict.fromkeys(places) for suffix in SUFFIXES]
     return [file for file in files if file.is_file()]
 

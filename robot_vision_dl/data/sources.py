@@ -8,7 +8,7 @@ from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequenc
 import numpy as np
 
 from ..core.config import ImageConfig
-from ..core.errors import BagError, ConfigError, ImageError
+from ..core.errors import BagError, ConfigError, ImageError, RobotVisionError
 from ..core.image import decode
 from ..core.spelling import did_you_mean
 from ..core.types import UNKNOWN, ImageMessage, Picture
@@ -167,7 +167,10 @@ def open_sources(paths: Sequence[Union[str, Path]], labels: LabelConfig, topics:
     notes: Dict[Path, str] = {}
     for path in expand(paths):
         if not is_picture_folder(path):
-            found += find_bags(path)
+            try:
+                found += find_bags(path)
+            except BagError as error:
+                raise BagError(_neither(path, error)) from error
         elif _has_bags(path):
             first, *others = find_bags(path)
             note = (f'{shown(path)}: holds bags and folders of pictures; the bags are read, the pictures are not: name '
@@ -242,6 +245,17 @@ def recording_names(paths: Sequence[Path]) -> List[str]:
     # A bag.mcap beside a bag.bag
     counts = Counter(names)
     return [path.name if counts[name] > 1 else name for path, name in zip(paths, names)]
+
+
+def _neither(path: Path, no_bag: BagError) -> str:
+    """Why a path is no bag, and for a folder why it is none of pictures either."""
+    if not path.is_dir():
+        return str(no_bag)
+    try:
+        folder_pictures(path, lambda note: None)
+    except RobotVisionError as error:
+        return f'{no_bag}; and as a folder of pictures: {error}'
+    return str(no_bag)
 
 
 def _has_bags(folder: Path) -> bool:

@@ -230,6 +230,11 @@ def test_labels_of_the_only_file_and_of_single_parts(tmp_path):
     (tmp_path / 'split' / 'split_1.labels.yaml').write_text('- {start: 0, label: cup}')
     with pytest.raises(ConfigError, match='split_1.mcap is one of 2 parts of a recording, but has labels of its own'):
         open_sources([tmp_path / 'split'], LabelConfig())
+    (tmp_path / 'split' / 'split_1.labels.yaml').rename(tmp_path / 'split' / 'split.labels.yaml')
+    for _ in range(2):
+        stream = FrameStream(open_sources([tmp_path / 'split'], LabelConfig()), SelectionConfig(0.0, -1))
+        assert [sample.frame.label for sample in stream] == ['cup'] * 20
+        (tmp_path / 'split' / 'metadata.yaml').unlink(missing_ok=True)
 
 
 def test_second_file_of_labels_is_told(tmp_path):

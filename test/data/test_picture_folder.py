@@ -117,6 +117,20 @@ def test_class_without_readable_pictures_is_an_error(fill, why, folder, capsys):
     assert 'glass' in capsys.readouterr().err and not (folder.parent / 'bag').exists()
 
 
+def test_folder_of_nothing_but_what_cannot_be_read_says_why(tmp_path):
+    for name in ('cup', 'mug'):
+        (tmp_path / 'pictures' / name).mkdir(parents=True)
+    with pytest.raises(BagError, match='no bag in this folder.*as a folder of pictures: .*cup: a class without'):
+        open_sources([tmp_path / 'pictures'], LabelConfig())
+    for name in ('cup', 'mug'):
+        (tmp_path / 'pictures' / name / 'a.HEIC').write_bytes(bytes(30))
+    with pytest.raises(BagError, match='a class without .*OpenCV does not read here.*cup/a.HEIC'):
+        open_sources([tmp_path / 'pictures'], LabelConfig())
+    jpeg(tmp_path / 'flat' / 'a.jpg')
+    with pytest.raises(BagError, match='left out 1, pictures that lie beside the folders of the classes'):
+        open_sources([tmp_path / 'flat'], LabelConfig())
+
+
 def test_pictures_at_any_depth_and_behind_links(folder, tmp_path):
     jpeg(folder / 'cup' / 'monday' / 'camera 2' / 'a.jpg', 1)
     jpeg(tmp_path / 'elsewhere' / 'b.jpg', 2)
