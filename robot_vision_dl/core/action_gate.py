@@ -1,11 +1,12 @@
 """Decisions -> actions, with hysteresis and a safe action for whenever the robot should not act."""
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Dict, Mapping, Optional, Tuple
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 
 from .config import check_values, option
 from .errors import ConfigError
 from .printable import printable
+from .spelling import did_you_mean
 from .types import RESERVED_NAMES
 from .yaml_text import read_yaml
 
@@ -45,6 +46,10 @@ class ActionGateConfig:
                                  at_configure=True)
     actions_file: str = option('', 'YAML table label -> action; empty: config/actions.yaml of the package',
                                at_configure=True)
+    label_info_topic: str = option('', 'vision_msgs/LabelInfo with the classes of the model, which the labels of the '
+                                   'table must be; empty: label_info of the node that decides', at_configure=True)
+    unknown_labels: str = option('warn', 'where a label of the table is no class of the model: warn; stop: the safe '
+                                 'action until the table fits', choices=('warn', 'stop'))
     begin_confidence: float = option(0.6, 'a label begins its action at this confidence', minimum=0.0, maximum=1.0)
     keep_confidence: float = option(0.4, 'and keeps it down to this one', minimum=0.0, maximum=1.0)
     minimum_time_s: float = option(0.3, 'a label must hold this long before its action begins', minimum=0.0,
@@ -112,6 +117,23 @@ class ActionGate:
         self._since_s = 0.0
         self._heard_s = float('-inf')
         self._active = False
+        self._unknown: Tuple[str, ...] = ()
+
+    def know(self, class_names: Sequence[str]) -> str:
+        """Compare the table with the classes of the model, which may be told as names or as numbers.
+
+        Returns:
+            A sentence about labels that the model never says, or an empty text.
+        """
+        known = {*class_names, *map(str, range(len(class_names)))}
+        self._unknown = tuple(label for label in self._table.by_label if label not in known)
+        if not self._unknown:
+            return ''
+        told = ', '.join(f'{printable(label)!r} ({did_you_mean(label, class_names)})' for label in self._unknown[:3])
+        more = f' and {len(self._unknown) - 3} more' if len(self._unknown) > 3 else ''
+        then = ('the safe action is taken until the table fits' if self.config.unknown_labels == 'stop'
+                else 'they never begin an action')
+        return f'no class of the model is called {told}{more}, as the action table has it; {then}'
 
     def hear(self, label: str, confidence: float, now_s: float) -> None:
         """Take in a decision."""
@@ -127,6 +149,9 @@ class ActionGate:
 
     def action(self, now_s: float) -> Tuple[Action, str]:
         """What to do now, and why."""
+        if self._unknown and self.config.unknown_labels == 'stop':
+            self._active, self._label = False, None
+            return self._table.safe, 'the action table does not fit the model'
         silent_s = now_s - self._heard_s
         if silent_s > self.config.silence_s:
             self._active, self._label = False, None

@@ -11,6 +11,7 @@ from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Seq
 
 from .camera_settings import Region, rates_of, regions_of
 from .errors import ConfigError
+from .printable import printable
 
 
 class Option(NamedTuple):
@@ -39,27 +40,37 @@ def check_values(config: Any, prefix: str = '') -> None:
             continue
         limits: Option = f.metadata['option']
         name = prefix + f.name
-        if isinstance(f.default, float) and isinstance(value, int) and not isinstance(value, bool):
+        if isinstance(f.default, float) and type(value) is int and abs(value) < 10**300:
             value = float(value)
             object.__setattr__(config, f.name, value)
         if isinstance(f.default, tuple):
             if isinstance(value, str) or not isinstance(value, Sequence):
-                raise ConfigError(f'{name}: expected a list of strings, got {value!r}')
+                raise ConfigError(f'{name}: expected a list of texts, got {_shown(value)}')
             for item in value:
                 if not isinstance(item, str):
-                    raise ConfigError(f'{name}: expected a list of strings, got the item {item!r}')
+                    raise ConfigError(f'{name}: expected a list of texts, got the item {_shown(item)}')
             object.__setattr__(config, f.name, tuple(value))
             continue
         if type(value) is not type(f.default):
-            raise ConfigError(f'{name}: expected {type(f.default).__name__}, got {value!r}')
+            raise ConfigError(f'{name}: expected {_KINDS[type(f.default)]}, got {_shown(value)}')
         if limits.choices and value not in limits.choices:
-            raise ConfigError(f'{name}: must be one of {", ".join(limits.choices)}, got {value!r}')
+            raise ConfigError(f'{name}: must be one of {", ".join(limits.choices)}, got {_shown(value)}')
         if isinstance(value, float) and not isfinite(value):
-            raise ConfigError(f'{name}: must be finite, got {value!r}')
+            raise ConfigError(f'{name}: must be finite, got {_shown(value)}')
         if limits.minimum is not None and value < limits.minimum:
-            raise ConfigError(f'{name}: must be at least {limits.minimum:g}, got {value!r}')
+            raise ConfigError(f'{name}: must be at least {limits.minimum:g}, got {_shown(value)}')
         if limits.maximum is not None and value > limits.maximum:
-            raise ConfigError(f'{name}: must be at most {limits.maximum:g}, got {value!r}')
+            raise ConfigError(f'{name}: must be at most {limits.maximum:g}, got {_shown(value)}')
+
+
+_KINDS = {bool: 'true or false', int: 'a whole number', float: 'a number', str: 'a text (in quotes where it looks like '
+          'something else)'}
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, int) and abs(value) >= 10**30:
+        return 'a number of more digits'  # whose repr may be refused
+    return 'nothing' if value is None else printable(repr(value), 100)
 
 
 @dataclass(frozen=True)

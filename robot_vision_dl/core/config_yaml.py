@@ -14,11 +14,16 @@ def scalar(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, tuple):
         return '[' + ', '.join(scalar(item) for item in value) + ']'
-    if isinstance(value, str) and '\n' in value:
-        return json.dumps(value, ensure_ascii=False)  # JSON is YAML
+    if isinstance(value, str) and not value.isprintable():
+        return _double_quoted(value)
     if isinstance(value, str):
         return "'" + value.replace("'", "''") + "'"
     return repr(value)
+
+
+def _double_quoted(text: str) -> str:
+    characters = json.dumps(text, ensure_ascii=False)  # JSON is YAML, but for characters that YAML has no place for
+    return ''.join(c if c.isprintable() else f'\\U{ord(c):08x}' for c in characters)
 
 
 def parameter_file(config_class: type, node_name: str) -> str:

@@ -16,7 +16,7 @@ from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
-from vision_msgs.msg import Classification
+from vision_msgs.msg import Classification, LabelInfo
 
 from . import qos
 from .parameters import ConfigParameters
@@ -45,10 +45,21 @@ class ActionGateNode(PrintableLogs, Node):
             Classification, config.decision_topic, self._on_decision, qos.RESULTS_OUT,
             event_callbacks=qos.subscription_events(self, self.resolve_topic_name(config.decision_topic)),
             qos_overriding_options=qos.overridable())
+        decides = self.resolve_topic_name(config.decision_topic).rsplit('/', 2)[0]
+        self.create_subscription(LabelInfo, config.label_info_topic or f'{decides}/label_info', self._on_label_info,
+                                 qos.LATCHED)
+        self._told = ''
         self.create_timer(1.0 / config.rate_hz, self._act)
 
     def _on_change(self, config: ActionGateConfig, _names: List[str]) -> None:
         self._gate.config = config
+
+    def _on_label_info(self, message: LabelInfo) -> None:
+        problem = self._gate.know([each.class_name for each in message.class_map])
+        if problem and problem != self._told:
+            self.get_logger().warning(problem)
+        self._told = problem
+        self._act()
 
     def _on_decision(self, message: Classification) -> None:
         if message.results:

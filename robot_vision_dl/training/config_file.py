@@ -115,12 +115,13 @@ def build_config(values: Any) -> TrainConfig:
 def _build(kind: type, values: Any, prefix: str) -> Any:
     """An instance of a config class from what YAML gave."""
     if not isinstance(values, Mapping):
-        raise ConfigError(f'{prefix.rstrip(".") or "the file"}: expected settings as `name: value`, got {values!r:.60}')
+        raise ConfigError(f'{prefix.rstrip(".") or "the file"}: expected settings as `name: value`, got '
+                          f'{"nothing" if values is None else printable(repr(values), 80)}')
     known = {f.name: f for f in fields(kind)}
     given = {}
     for name, value in values.items():
         if name not in known:
-            raise ConfigError(f'{prefix}{name}: no such setting; {did_you_mean(str(name), known)}')
+            raise ConfigError(f'{printable(prefix + name)}: no such setting; {did_you_mean(str(name), known)}')
         group = group_of(known[name])
         given[name] = _build(group, value, f'{prefix}{name}.') if group else _scalar_value(known[name], value)
     for name, f in known.items():
@@ -136,11 +137,9 @@ def group_of(f: Field) -> Any:
 
 
 def _scalar_value(f: Field, value: Any) -> Any:
-    if isinstance(f.default, float) and isinstance(value, str):
-        try:
-            return float(value)  # YAML 1.1 takes 1e-3, without a point, for a text
-        except ValueError:
-            return value
+    """A value as YAML has it; whole numbers in a list of texts, such as names of classes, are texts as written."""
+    if isinstance(f.default, tuple) and isinstance(value, list):
+        return [str(item) if type(item) is int else item for item in value]
     return value
 
 

@@ -108,3 +108,22 @@ def test_missing_table_is_refused(tmp_path):
 def test_keep_above_begin_is_refused():
     with pytest.raises(ConfigError, match='keep_confidence: must be at most begin_confidence'):
         ActionGateConfig(begin_confidence=0.3, keep_confidence=0.4)
+
+
+@pytest.mark.parametrize('mode, acts', (('warn', True), ('stop', False)))
+def test_labels_that_the_model_does_not_have_are_told(mode, acts):
+    table = ActionTable(Action('stop'), {'cup': Action('pick'), 'cpu': Action('x'), '7': Action('y')})
+    gate = ActionGate(table, ActionGateConfig(unknown_labels=mode))
+    assert gate.know(['cup', 'mug']) == (
+        "no class of the model is called 'cpu' (did you mean 'cup'?), '7' (there are cup, mug), as the action table "
+        'has it; ' + ('they never begin an action' if acts else 'the safe action is taken until the table fits'))
+    assert hear(gate, 'cup', 0.9, 0.0, 1.0) == ('pick' if acts else 'stop')
+    assert acts or gate.action(1.0) == (Action('stop'), 'the action table does not fit the model')
+    assert gate.know(['cup', 'cpu', *'abcdef']) == ''  # class 7 by its number
+    assert hear(gate, 'cup', 0.9, 2.0, 3.0) == 'pick'
+
+
+def test_what_is_told_of_many_labels_is_short():
+    table = ActionTable(Action('stop'), {f'\x1b{n}' + 'x' * 500: Action('pick') for n in range(50)})
+    said = ActionGate(table, ActionGateConfig()).know([f'class {n}' for n in range(1000)])
+    assert ' and 47 more, as' in said and said.isprintable() and len(said) < 2000

@@ -13,8 +13,8 @@ from robot_vision_dl.core.share import share_directory
 
 @pytest.mark.parametrize('values, said', [
     ({'top_k': 0}, 'top_k: must be at least 1, got 0'),
-    ({'top_k': 2.5}, 'top_k: expected int, got 2.5'),
-    ({'top_k': True}, 'top_k: expected int, got True'),
+    ({'top_k': 2.5}, 'top_k: expected a whole number, got 2.5'),
+    ({'top_k': True}, 'top_k: expected a whole number, got True'),
     ({'precision': 'int8'}, "precision: must be one of float32, float16, bfloat16, got 'int8'"),
     ({'stale_after_s': float('nan')}, 'stale_after_s: must be finite, got nan'),
     ({'decision.false_unknown_rate': 1.5}, 'decision.false_unknown_rate: must be at most 1, got 1.5'),
@@ -24,7 +24,7 @@ from robot_vision_dl.core.share import share_directory
     ({'cameras': ('a-b',)}, "'a-b' cannot be part of a topic name"),
     ({'cameras': ('a', 'a'), 'image_topics': ('x', 'y')}, "'a' is named more than once"),
     ({'cameras': ()}, 'at least one camera is needed'),
-    ({'cameras': 'front'}, "cameras: expected a list of strings, got 'front'"),
+    ({'cameras': 'front'}, "cameras: expected a list of texts, got 'front'"),
     ({'fusion.speed': 1}, 'speed: no such setting'),
     ({'fuson.enabled': True}, 'fuson.enabled: no such setting'),
     ({'fusion': 1}, 'fusion: no such setting'),

@@ -12,7 +12,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
 from robot_vision_dl.cli.processes import Children  # noqa: E402
 from std_msgs.msg import String  # noqa: E402
 from std_srvs.srv import Trigger  # noqa: E402
-from vision_msgs.msg import Classification, ObjectHypothesis  # noqa: E402
+from vision_msgs.msg import Classification, LabelInfo, ObjectHypothesis, VisionClass  # noqa: E402
 
 TABLE = """
 safe: {name: stop, linear_x: 0.0}
@@ -71,3 +71,29 @@ def test_bad_table_ends_with_a_clear_line(ros_domain, tmp_path):
                            module='robot_vision_dl.ros.action_gate_node')
         assert node.process.wait(60) == 2
         assert '/no/such.yaml' in node.log and 'Traceback' not in node.log
+
+
+@pytest.mark.parametrize('mode', ('warn', 'stop'))
+def test_a_label_that_the_model_does_not_have_is_said(mode, ros_domain, peer, tmp_path):
+    (tmp_path / 'actions.yaml').write_text(TABLE + '  kup: pick\n  off: place\n')
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    actions = peer.listen(String, '/action_gate/action', latched)
+    tables = peer.node.create_publisher(LabelInfo, '/classifier/label_info', latched)
+
+    def tell(*names):
+        tables.publish(LabelInfo(class_map=[VisionClass(class_id=n, class_name=name) for n, name in enumerate(names)]))
+    tell('cup', 'mug')
+    with Children(environment(ros_domain)) as children:
+        node = NodeProcess(children, tmp_path / 'gate.log', '--ros-args', '-p',
+                           f'actions_file:={tmp_path}/actions.yaml', '-p', f'unknown_labels:={mode}',
+                           module='robot_vision_dl.ros.action_gate_node')
+        peer.wait(lambda: "no class of the model is called 'kup' (did you mean 'cup'?), 'off'" in node.log, 'a warning')
+        decisions = peer.publisher(Classification, '/classifier/camera/decision', RELIABLE)
+        cup = Classification(results=[ObjectHypothesis(class_id='cup', score=0.9)])
+        if mode == 'stop':
+            begin = time.monotonic()
+            peer.wait(lambda: decisions.publish(cup) or time.monotonic() - begin > 1.5, 'a while')
+            assert {message.data for message in actions} == {'stop'}
+            tell('cup', 'kup', 'off')  # the model is changed
+        peer.wait(lambda: decisions.publish(cup) or (actions and actions[-1].data == 'pick'), 'the action')
+        assert node.alive and node.log.count('no class of the model') == 1

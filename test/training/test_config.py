@@ -23,7 +23,7 @@ def test_every_setting_has_a_comment():
     ('data: {bgas: [x]}', "data.bgas: no such setting; did you mean 'bags'?"),
     ('ruin: {}', "ruin: no such setting; did you mean 'run'?"),
     ('data: {labels: {sorces: [auto]}}', "data.labels.sorces: no such setting; did you mean 'sources'?"),
-    ('run: {epochs: many}', "run.epochs: expected int, got 'many'"),
+    ('run: {epochs: many}', "run.epochs: expected a whole number, got 'many'"),
     ('run: {epochs: 0}', 'run.epochs: must be at least 1, got 0'),
     ('run: 3', 'run: expected settings as `name: value`, got 3'),
     ('[1, 2]', 'the file: expected settings as `name: value`, got [1, 2]'),

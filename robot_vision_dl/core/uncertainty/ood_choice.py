@@ -102,7 +102,7 @@ def choose_ood(fitted: Pictures, held_out: Pictures, foreign: Optional[Mapping[s
         for name in names:
             known, scores = _scores(name, fitted, held_out, faulty or {}, head)
             faults[name] = {group: auroc(known, one) for group, one in scores.items()}
-            limit = np.quantile(known, 1 - _EPSILON, method='higher')
+            limit = _quantile_above(known, 1 - _EPSILON)
             caught[name] = {group: float(np.mean(one > limit)) for group, one in scores.items()}
         if foreign:
             table = {name: _on_foreign(name, fitted, held_out, foreign, head) for name in names}
@@ -180,3 +180,9 @@ def split_groups(foreign: Mapping[str, Pictures], seed: int) -> Tuple[Dict[str, 
         order = torch.from_numpy(np.random.default_rng(seed).permutation(len(group)))
         first[name], second[name] = group[order[::2]], group[order[1::2]]
     return first, second
+
+
+def _quantile_above(values: np.ndarray, share: float) -> float:
+    """``np.quantile(values, share, method='higher')``, which NumPy has from 1.22 on; Ubuntu 22.04 brings 1.21."""
+    ordered = np.sort(np.asarray(values))
+    return float(ordered[int(np.ceil((len(ordered) - 1) * share))])
