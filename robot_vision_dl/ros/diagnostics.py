@@ -10,7 +10,7 @@ from ..core.account import RATE_LIMITED, REPLACED, Account
 from ..core.config import ClassifierConfig
 from ..core.engine import Engine
 from ..core.pipeline import Pipeline
-from ..core.uncertainty.reach import p_value_grid
+from ..core.uncertainty.reach import deciding_rate, p_value_grid, trust_limits
 
 
 def resident_memory_mb() -> float:
@@ -93,10 +93,10 @@ class CameraHealth:
 
 def trust_values(pipeline: Pipeline, config: ClassifierConfig) -> dict:
     """At what rate unknown is wished for, and at what rate it can be said at all."""
-    grid = p_value_grid(pipeline.bundle)
-    return {'false_unknown_rate': config.decision.false_unknown_rate,
+    grid, wish = p_value_grid(pipeline.bundle), config.decision
+    return {'false_unknown_rate': wish.false_unknown_rate,
             'smallest_false_unknown_rate': 'none' if grid is None else grid.smallest,
-            'can_say_unknown': pipeline.unknown_rate > 0}
+            'can_say_unknown': deciding_rate(grid, wish.false_unknown_rate, wish.smallest_reachable_rate) > 0}
 
 
 def model_status(node_name: str, state: str, pipeline: Pipeline, config: ClassifierConfig,
@@ -116,7 +116,7 @@ def model_status(node_name: str, state: str, pipeline: Pipeline, config: Classif
         if not pipeline.bundle.calibrated:
             level, text = DiagnosticStatus.WARN, text + ', not calibrated: confidences are not probabilities'
         values.update(trust_values(pipeline, config))
-        limits = pipeline.limits
+        limits = trust_limits(pipeline.bundle, config.decision)  # settings as they stand, before the next frame too
         values.update({f'cannot_promise_{limit.what}': limit.sentence for limit in limits})
         unwanted = [limit.sentence for limit in limits if not limit.accepted]
         if unwanted:
