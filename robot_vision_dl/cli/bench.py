@@ -19,12 +19,13 @@ MEASUREMENTS = {
     'transport': 'camera process to a subscriber that does nothing',
     'trust': 'each method of trust, beside the bare forward pass',
     'reliability': 'probabilities, sets, risk and scores of unknowns on labelled pictures',
+    'small-calibration': 'calibration on a handful of pictures, over random small sets',
     'shift': 'accuracy, calibration error and abstention as pictures get worse',
     'fusion': 'frames fused over time, beside single frames, votes and products',
     'train': 'training, beside a bare loop of torch over the same pictures in memory',
     'evaluate': 'a bag through the evaluator, beside the bare network; --dds, --scale',
 }
-EXAMPLES = ('measurements:\n' + '\n'.join(f'  {name:<11} {text}' for name, text in MEASUREMENTS.items()) + """
+EXAMPLES = ('measurements:\n' + '\n'.join(f'  {name:<17} {text}' for name, text in MEASUREMENTS.items()) + """
 
 examples:
   robot-vision bench live
@@ -43,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, text in MEASUREMENTS.items():
         sub = measurements.add_parser(name, help=text, description=text)
         if name == asked:
-            module = importlib.import_module(f'..bench.{name}', __package__)
+            module = importlib.import_module(f'..bench.{name.replace("-", "_")}', __package__)
             module.add_arguments(sub)
             sub.add_argument('--json', type=Path, metavar='FILE', help='write the figures there as well')
             sub.set_defaults(measure=module.run)

@@ -1,0 +1,200 @@
+"""``robot-vision bench small-calibration``: what calibrating on a handful of pictures does, over random small sets.
+
+Each set is drawn from DATA; all pictures that are in neither it nor the training judge it. Beside it stands what the
+likelihood alone would have done. With ``--probe`` the head of the bundle is replaced by a linear classifier of its
+features that is trained on a few pictures a class, as sure and as wrong as such heads are.
+"""
+import argparse
+from pathlib import Path
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+
+import numpy as np
+
+from .report import describe, environment, table, write_json
+
+HELP = 'calibration on few pictures: the likelihood before and after, and foreign pictures that are accepted'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Of what, on what, how few."""
+    parser.add_argument('bundle', metavar='BUNDLE', help='folder of the bundle, or its name in models/')
+    parser.add_argument('data', metavar='DATA', help='folder of pictures <class>/*.jpg')
+    parser.add_argument('--foreign', metavar='FOLDER', nargs='+', default=[],
+                        help='folders of pictures of no class; each is a group')
+    parser.add_argument('--subsets', type=int, default=20, help='random small sets (default: 20)')
+    parser.add_argument('--pictures', type=int, nargs=2, default=(10, 60), metavar=('LEAST', 'MOST'),
+                        help='calibration pictures of a set (default: 10 60)')
+    parser.add_argument('--probe', type=int, default=0, metavar='N',
+                        help='train a linear head on N pictures a class; 0 (default): the head of the bundle')
+    parser.add_argument('--classes', type=int, default=0, metavar='K',
+                        help='with --probe: K classes drawn for each set, the others are foreign; 0 (default): all')
+    parser.add_argument('--most', type=int, default=200, help='pictures of a class or group that are used '
+                        '(default: 200)')
+    parser.add_argument('--seed', type=int, default=0, help='of everything random (default: 0)')
+
+
+class Outputs(NamedTuple):
+    """Logits (n, C), features (n, F) and classes (n,)."""
+
+    logits: np.ndarray
+    features: np.ndarray
+    labels: np.ndarray
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure and print; exit code 1 if a set is worse after calibration than before by cross-validation."""
+    figures = measure(args)
+    rows = figures['sets']
+    print(f'{figures["model"]}, {figures["head"]}, on {args.data}: {len(rows)} random sets')
+    print(table(('n', 'scaling', 'T', 'CV before', 'after', 'held out', 'before', 'after', 'likelihood alone'), [
+        (row['pictures'], row['scaling'], f'{row["temperature"]:.3f}', *(f'{row[key]:.4f}' for key in (
+            'nll_plain', 'nll')), row['held_out'], *(f'{row[key]:.4f}' for key in (
+                'held_out_plain', 'held_out_nll', 'held_out_alone'))) for row in rows]))
+    summary = figures['summary']
+    print(f'\nnegative log-likelihood after calibration, nats: worse by cross-validation in '
+          f'{summary["worse_by_cross_validation"]} of {len(rows)} sets; on the pictures held out worse in '
+          f'{summary["worse_held_out"]}, by {summary["largest_loss"]:.4f} at most, {summary["mean_loss"]:+.4f} on '
+          f'average (likelihood alone: worse in {summary["worse_alone"]}, by {summary["largest_loss_alone"]:.4f} at '
+          f'most, {summary["mean_loss_alone"]:+.4f} on average)')
+    if summary['foreign']:
+        print('\nsingle frames, mean over the sets (largest)')
+        print(table(('pictures', 'accepted at .01', 'accepted at 1/(n+1)', 'unknown at 1/(n+1)'), [
+            (group, *(f'{one[key][0]:.3f} ({one[key][1]:.3f})' for key in ('accepted', 'accepted_smallest', 'unknown')))
+            for group, one in summary['foreign'].items()]))
+    print(describe(environment()))
+    if args.json:
+        write_json(args.json, figures)
+    return 1 if summary['worse_by_cross_validation'] else 0
+
+
+def measure(args: argparse.Namespace) -> Dict[str, Any]:
+    """All figures of the report."""
+    from ..cli.told import to_stderr
+    from ..core.bundle import load_bundle
+    from ..core.errors import DataError
+    from ..data.picture_folder import all_pictures, folder_pictures
+    bundle = load_bundle(args.bundle)
+    rng = np.random.default_rng(args.seed)
+    of_class: Dict[str, List[Path]] = {}
+    for picture in folder_pictures(args.data, to_stderr):
+        of_class.setdefault(picture.label, []).append(picture.path)
+    by_class = {name: _outputs(bundle, paths, args.most, rng) for name, paths in sorted(of_class.items())}
+    groups = {Path(folder).name: _outputs(bundle, all_pictures(folder, to_stderr), args.most, rng)
+              for folder in args.foreign}
+    names = [name for name in by_class if args.probe or name in bundle.class_names]
+    if len(names) < 2:
+        raise DataError(f'{args.data}: needs folders of two classes at least'
+                        + ('' if args.probe else f' of {bundle.name}; --probe takes any'))
+    rows = [_one_set(args, bundle, by_class, names, groups, rng, number) for number in range(args.subsets)]
+    return {'model': bundle.name, 'head': f'linear head on {args.probe} pictures a class' if args.probe else 'own head',
+            'sets': rows, 'summary': _summary(rows)}
+
+
+def _outputs(bundle, paths: List[Path], most: int, rng: np.random.Generator) -> Tuple[np.ndarray, np.ndarray]:
+    """Logits and features of at most so many of the pictures, drawn at random."""
+    from ..cli.labelled_outputs import PictureRunner
+    from ..core.errors import DataError
+    from ..data.picture_folder import read_picture
+    if not paths:
+        raise DataError('a folder of --foreign holds no picture')
+    paths = [paths[index] for index in rng.permutation(len(paths))[:most]]
+    network = PictureRunner(bundle)
+    batches = [network([read_picture(path) for path in paths[begin:begin + 32]]) for begin in range(0, len(paths), 32)]
+    return tuple(np.concatenate(parts) for parts in zip(*batches))
+
+
+def _one_set(args: argparse.Namespace, bundle, by_class: Dict, names: List[str], groups: Dict,
+             rng: np.random.Generator, number: int) -> Dict[str, Any]:
+    from ..core.uncertainty.calibrate import calibrate
+    from ..core.uncertainty.scaling import PLAIN, TEMPERATURE, VECTOR, softmax
+    from ..core.uncertainty.score import linear_head
+    from ..core.uncertainty.temperature import fit_temperature
+    chosen = sorted(rng.permutation(names)[:args.classes or None].tolist()) if args.probe else names
+    foreign = {**groups, **({'classes left out': tuple(
+        np.concatenate(parts) for parts in zip(*(by_class[name] for name in names if name not in chosen)))}
+        if len(chosen) < len(names) else {})}
+    classes = len(chosen) if args.probe else len(bundle.class_names)
+    parts: List[Tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+    training: List[Tuple[np.ndarray, np.ndarray]] = []
+    for target, name in enumerate(chosen):
+        logits, features = by_class[name]
+        order = rng.permutation(len(logits))
+        target = target if args.probe else bundle.class_names.index(name)
+        training.append((features[order[:args.probe]], np.full(len(order[:args.probe]), target)))
+        rest = order[args.probe:]
+        parts.append((logits[rest], features[rest], np.full(len(rest), target)))
+    known = Outputs(*(np.concatenate(columns) for columns in zip(*parts)))
+    reference, head = None, linear_head(bundle.load_network().head)
+    if args.probe:
+        head, to_logits = _probe(*(np.concatenate(columns) for columns in zip(*training)), classes)
+        known = known._replace(logits=to_logits(known.features))
+        seen, targets = (np.concatenate(columns) for columns in zip(*training))
+        reference = to_logits(seen), seen, targets
+        foreign = {group: (to_logits(both[1]), both[1]) for group, both in foreign.items()}
+    order = rng.permutation(len(known.labels))
+    n = int(rng.integers(args.pictures[0], args.pictures[1] + 1))
+    fitted, judged = (Outputs(*(column[part] for column in known)) for part in (order[:n], order[n:]))
+    found = calibrate(*fitted, ood='knn' if reference or n >= 20 else 'energy', reference=reference, head=head,
+                      scaling='auto', seed=number, least=args.pictures[0])
+    gives = found.laplace is not None and found.laplace.gives_probabilities
+
+    def loss(probabilities: np.ndarray) -> float:
+        right = probabilities[np.arange(len(judged.labels)), judged.labels]
+        return float(-np.log(np.maximum(right, 1e-300)).mean())
+    m = found.metrics
+    alone = fit_temperature(fitted.logits, fitted.labels)
+    name = 'laplace' if gives else VECTOR if found.vector else TEMPERATURE if found.temperature != 1 else PLAIN
+    return {'pictures': n, 'classes': classes, 'scaling': name, 'temperature': found.temperature,
+            'nll_plain': m['nll_plain'], 'nll': m['nll_laplace'] if gives else m['nll'],
+            'held_out': len(judged.labels), 'held_out_plain': loss(softmax(judged.logits, 1.0)),
+            'held_out_nll': loss(found.probabilities(judged.logits, judged.features)),
+            'held_out_alone': loss(softmax(judged.logits, alone)), 'temperature_alone': alone,
+            'foreign': {group: _outcomes(found, *both, bundle.abstain_cost) for group, both in (
+                ('(known)', (judged.logits, judged.features)), *foreign.items())}}
+
+
+def _probe(features: np.ndarray, targets: np.ndarray, classes: int):
+    """A linear head of these features, and what gives its logits."""
+    import torch
+
+    from ..core.uncertainty.score import LinearHead
+    from ..training.baselines import linear_probe
+    weight, bias, _ = linear_probe(features, targets, None, classes)
+    return LinearHead(torch.from_numpy(weight), torch.from_numpy(bias)), (
+        lambda f: (f @ weight.T + bias).astype(np.float32))
+
+
+def _outcomes(found, logits: np.ndarray, features: np.ndarray, abstain_cost: float) -> Dict[str, float]:
+    """Shares of single frames: accepted at .01, accepted and unknown at the smallest rate that can be reached."""
+    import torch
+
+    from ..core.config import DecisionConfig
+    from ..core.uncertainty.reach import smallest_rate
+    with torch.inference_mode():
+        scores = found.ood.build_score()(*(torch.from_numpy(np.asarray(part, np.float32))
+                                           for part in (logits, features)))
+    p = found.ood.p_value(scores)
+    sure = found.probabilities(logits, features).max(axis=1) >= 1 - abstain_cost
+    rate = DecisionConfig().false_unknown_rate
+    smallest = max(rate, smallest_rate(len(found.ood.scores)))
+    return {'accepted': float(np.mean(sure & (p > rate))), 'accepted_smallest': float(np.mean(sure & (p > smallest))),
+            'unknown': float(np.mean(p <= smallest))}
+
+
+def _summary(rows: List[Dict[str, Any]]) -> Dict[str, Any]:
+    def losses(key: str) -> np.ndarray:
+        return np.array([row[key] - row['held_out_plain'] for row in rows])
+    kept, alone = losses('held_out_nll'), losses('held_out_alone')
+    groups: Dict[str, Any] = {}
+    for group in rows[0]['foreign'] if rows else ():
+        groups[group] = {key: _mean_and_largest([row['foreign'][group][key] for row in rows if group in row['foreign']])
+                         for key in ('accepted', 'accepted_smallest', 'unknown')}
+    return {'worse_by_cross_validation': sum(row['nll'] > row['nll_plain'] + 5e-5 for row in rows),
+            'worse_held_out': int((kept > 5e-5).sum()), 'largest_loss': float(max(kept.max(), 0)),
+            'mean_loss': float(kept.mean()), 'worse_alone': int((alone > 5e-5).sum()),
+            'largest_loss_alone': float(max(alone.max(), 0)), 'mean_loss_alone': float(alone.mean()),
+            'foreign': groups if len(groups) > 1 else {}}
+
+
+def _mean_and_largest(values: List[float]) -> Tuple[float, Optional[float]]:
+    return float(np.mean(values)), float(np.max(values))
