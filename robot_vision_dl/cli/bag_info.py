@@ -4,6 +4,7 @@ import json
 from datetime import datetime, timezone
 from typing import Any, Dict, List, Sequence
 
+from ..core.printable import printable
 from ..core.types import UNKNOWN
 
 HELP = 'show topics, types, counts, rates, encodings, sizes, label coverage and damage'
@@ -75,7 +76,7 @@ def _print(report: Dict[str, Any]) -> None:
     start = ''
     if report['start_ns'] is not None:
         start = f', from {datetime.fromtimestamp(report["start_ns"] / 1e9, timezone.utc):%Y-%m-%d %H:%M:%S} UTC'
-    print(f'{report["path"]}: {report["messages"]} messages in {report["duration_s"]:.2f} s{start}')
+    print(f'{printable(report["path"])}: {report["messages"]} messages in {report["duration_s"]:.2f} s{start}')
     rows: List[List[str]] = [['topic', 'type', 'count', 'rate Hz', 'picture']]
     for topic in report['topics']:
         picture = ''
@@ -86,22 +87,23 @@ def _print(report: Dict[str, Any]) -> None:
         if topic['unreadable']:
             picture = f'not readable: {topic["unreadable"]}'
         rate = '' if topic['rate_hz'] is None else f'{topic["rate_hz"]:.2f}'
-        rows.append([topic['name'], topic['type'], str(topic['count']), rate, picture])
+        rows.append([printable(topic['name'], 100), printable(topic['type'], 100), str(topic['count']), rate,
+                     printable(picture)])
     widths = [max(len(row[column]) for row in rows) for column in range(5)]
     for row in rows:
         cells = [cell.rjust(width) if column in (2, 3) else cell.ljust(width)
                  for column, (cell, width) in enumerate(zip(row, widths))]
         print(('  ' + '  '.join(cells)).rstrip())
     for item in report.get('labels', ()):
-        counts = ', '.join(f'{label} {count}' for label, count in item['labels'].items()) or 'none'
-        print(f'  labels of {item["topic"]}: {counts}; without: {item["gaps"]} gaps, {item["conflicts"]} conflicts, '
-              f'{item["ignored"]} ignored of {item["frames"]} frames')
+        counts = ', '.join(f'{printable(label)} {count}' for label, count in item['labels'].items()) or 'none'
+        print(f'  labels of {printable(item["topic"])}: {counts}; without: {item["gaps"]} gaps, '
+              f'{item["conflicts"]} conflicts, {item["ignored"]} ignored of {item["frames"]} frames')
         if item['labels'].get(UNKNOWN):
             print(f'    {item["labels"][UNKNOWN]} frames are labelled {UNKNOWN}: of no class; training and calibration '
                   'do not learn from them, they choose and judge the score of foreignness')
         if item['hint']:
-            print(f'    hint: {item["hint"]}')
+            print(f'    hint: {printable(item["hint"], 2000)}')
     for note in report['notes']:
         print(f'  note: {note}')
     for problem in report['problems']:
-        print(f'  problem: {problem}')
+        print(f'  problem: {printable(problem, 2000)}')

@@ -3,6 +3,8 @@ import argparse
 import signal
 import sys
 
+from ..core.printable import printable
+
 HELP = 'publish the messages of bags on ROS 2 topics, at the recorded pace'
 EXAMPLES = """examples:
   robot-vision play recording/                                   everything that is installed
@@ -95,7 +97,7 @@ def _open_and_play(args: argparse.Namespace, stop: _Stop) -> None:
 
 def _play(player, options, readers, stop: _Stop) -> None:
     for line in [problem for reader in readers for problem in reader.problems] + player.skipped:
-        print(f'robot-vision play: {line}', file=sys.stderr)
+        print(f'robot-vision play: {printable(line, 2000)}', file=sys.stderr)
     if options.wait_for_subscribers:
         print(f'waiting for {options.wait_for_subscribers} subscription(s)', file=sys.stderr)
         if not player.wait_for_subscribers(stop):
@@ -113,7 +115,7 @@ def _play(player, options, readers, stop: _Stop) -> None:
         print('\r\033[K', end='', file=sys.stderr)
     for line in dict.fromkeys(problem for reader in readers for problem in reader.problems):
         if line not in known:
-            print(f'robot-vision play: {line}', file=sys.stderr)
+            print(f'robot-vision play: {printable(line, 2000)}', file=sys.stderr)
     _report(summary)
 
 

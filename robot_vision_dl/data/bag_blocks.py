@@ -13,8 +13,8 @@ from .bag_limits import UNPACKED_VARIABLE, checksum, most_stored_bytes, most_unp
 
 RUN_BYTES = 1 << 20
 """Records that stand in no chunk are read in runs of about this size."""
-# A recorder writes no smaller messages than these on the average: more are no recording.
-_LEAST_BYTES_A_MESSAGE = 128
+# However well it is packed, a message takes more than a byte, as times differ; what is remembered of each is bounded.
+_FEW_MESSAGES, _LEAST_BYTES_A_MESSAGE = 10_000, 512
 
 
 class Block(NamedTuple):
@@ -153,7 +153,6 @@ class BlockFile:
         """
         what = f'the {"chunk" if block.size is not None else "part"} at byte {block.offset}'
         file.seek(block.offset)
-        limit = most_unpacked_bytes()
         stored = file.read(min(block.length, most_stored_bytes() + 1))
         content, complaint = unpacked(stored, block.compression, block.length if block.size is None else block.size,
                                       what)
@@ -163,12 +162,12 @@ class BlockFile:
             sound = False
             damage.append(f'{what} is damaged: its content does not fit its checksum')
         entries, known = array('q'), len(self._channels)
-        most = max(10_000, (limit if block.compression else most_stored_bytes()) // _LEAST_BYTES_A_MESSAGE)
+        most = max(_FEW_MESSAGES, min(len(stored), most_stored_bytes() // _LEAST_BYTES_A_MESSAGE))
         for entry in self._entries(content, damage):
             entries.extend(entry)
             if len(entries) >= 4 * most:
-                damage.append(f'{what} has more than {most} messages; if that is meant, set {UNPACKED_VARIABLE} to '
-                              'more megabytes')
+                damage.append(f'{what} has more messages than a recorder writes into so few bytes: only {most} are '
+                              'read')
                 break
         if block.index_at and not sound and not damage:
             listed = self._indexed(file, block)

@@ -125,7 +125,8 @@ class BagReader:
                     raise
                 self._problems.append(str(error))
         if not self._storages:
-            raise BagError(f'{self.path}: no part of this recording can be read: {"; ".join(self._problems)}')
+            why = '; '.join(self._problems[:10])
+            raise BagError(f'{printable(self.path)}: no part of this recording can be read: {why}')
         self._definitions = [
             Definitions((c.msgtype, c.definition_form, c.definition) for c in storage.channels)
             for storage in self._storages]
@@ -196,7 +197,7 @@ class BagReader:
                 except BagError as error:
                     failed[topic] = failed.get(topic, 0) + 1
                     if failed[topic] == 1:
-                        self._problems.append(f'{topic}: messages are left out, the first because: {error}')
+                        self._problems.append(f'{printable(topic)}: messages are left out, the first because: {error}')
                     continue
             kind = BagImage if msgtype in IMAGE_TYPES else BagMessage
             yield kind(topic, msgtype, stamp, data)
@@ -213,8 +214,8 @@ class BagReader:
             topics = images
         for name in topics:
             if normal_topic(name) not in images:
-                there = f'image topics in it: {", ".join(images)}' if images else 'it has no image topics'
-                raise BagError(f'{self.path}: {name!r} is no image topic of this bag; {there}')
+                there = f'image topics in it: {_names(images)}' if images else 'it has no image topics'
+                raise BagError(f'{printable(self.path)}: {printable(name)!r} is no image topic of this bag; {there}')
         if topics:
             yield from self.messages(topics, start_ns, end_ns)
 
@@ -241,7 +242,7 @@ class BagReader:
         try:
             image = message.decode()
         except ImageError as error:
-            self._problems.append(f'{topic.name}: the first image cannot be read: {error}')
+            self._problems.append(f'{printable(topic.name)}: the first image cannot be read: {error}')
             return topic
         if topic.msgtype == COMPRESSED_IMAGE:
             from ..core.compressed import compressed_size
@@ -249,7 +250,7 @@ class BagReader:
             try:
                 height, width = compressed_size(image, ImageConfig())
             except ImageError as error:
-                self._problems.append(f'{topic.name}: the first image cannot be decoded: {error}')
+                self._problems.append(f'{printable(topic.name)}: the first image cannot be decoded: {error}')
                 return replace(topic, encoding=image.format)
             return replace(topic, encoding=image.format, width=width, height=height)
         return replace(topic, encoding=image.encoding, width=image.width, height=image.height)
@@ -274,7 +275,7 @@ class BagReader:
         names = {normal_topic(name) for name in topics}
         for name in names:
             if name not in self.topics:
-                raise BagError(f'{self.path}: no topic {name!r}; there are {", ".join(self.topics) or "none"}')
+                raise BagError(f'{printable(self.path)}: no topic {printable(name)!r}; there are {_names(self.topics)}')
         return names
 
     def _collect_topics(self) -> Dict[str, TopicInfo]:
@@ -283,9 +284,9 @@ class BagReader:
             for channel in storage.channels:
                 name, msgtype = normal_topic(channel.topic), normal_type(channel.msgtype)
                 before = found.get(name)
-                unreadable = '' if channel.encoding in ('cdr', 'ros1') else f'encoding {channel.encoding!r}'
+                unreadable = '' if channel.encoding in ('cdr', 'ros1') else f'encoding {printable(channel.encoding)!r}'
                 if before is not None and before.msgtype != msgtype:
-                    unreadable = f'two types on one topic: {before.msgtype} and {msgtype}'
+                    unreadable = f'two types on one topic: {printable(before.msgtype)} and {printable(msgtype)}'
                 found[name] = TopicInfo(
                     name, before.msgtype if before else msgtype, channel.count + (before.count if before else 0),
                     channel.latched or (before is not None and before.latched),
@@ -311,6 +312,10 @@ def open_bags(paths: Sequence[Union[str, Path]]) -> List[BagReader]:
     return readers
 
 
+def _names(topics: Collection[str]) -> str:
+    return ', '.join(printable(name) for name in list(topics)[:20]) + (', ...' if len(topics) > 20 else '') or 'none'
+
+
 def normal_topic(name: str) -> str:
     """``name`` with one leading slash and none doubled."""
     return '/' + '/'.join(part for part in name.split('/') if part)
@@ -319,7 +324,8 @@ def normal_topic(name: str) -> str:
 def _only_one(path: Path) -> BagFiles:
     bags = find_bags(path)
     if len(bags) > 1:
-        raise BagError(f'{path}: holds {len(bags)} bags; name one: {", ".join(str(bag.path) for bag in bags[:5])}')
+        names = ', '.join(printable(bag.path) for bag in bags[:5])
+        raise BagError(f'{printable(path)}: holds {len(bags)} bags; name one: {names}')
     return bags[0]
 
 

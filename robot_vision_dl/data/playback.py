@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ..core.errors import BagError, ConfigError
+from ..core.printable import printable
 from .bags import BagMessage, BagReader, normal_topic
 
 # Between the end of one bag (or round) and the beginning of the next: about the time between two frames.
@@ -55,7 +56,8 @@ def selected_topics(readers: Sequence[BagReader], selection: Selection) -> List[
     names = list(there) if selection.topics is None else [normal_topic(name) for name in selection.topics]
     for name in names:
         if name not in there:
-            raise BagError(f'no topic {name!r} in the bag; there are {", ".join(sorted(there)) or "none"}')
+            known = printable(', '.join(sorted(there)) or 'none', 1000)
+            raise BagError(f'no topic {printable(name)!r} in the bag; there are {known}')
     if selection.images_only:
         names = [name for name in names if there[name].is_image]
     names = sorted(name for name in set(names) if there[name].count)

@@ -41,6 +41,22 @@ def test_info_of_a_damaged_bag_is_told_and_exits_with_1(tmp_path, capsys):
     assert 'ends in the middle of a record at byte' in report['problems'][0]
 
 
+def test_info_of_a_bag_with_a_zeroed_sector_says_how_many_are_missing(tmp_path, capsys):
+    path = write_ros2(tmp_path / 'bag', 39)
+    content = bytearray(path.read_bytes())
+    at = len(content) // 2 // 512 * 512
+    content[at:at + 512] = bytes(512)
+    # Over the head of a message: its length is gone, so where the next one begins must be found.
+    at = content.index(b'\0\0\0\0\x07\0\0\0camera', at) - 60
+    content[at:at + 512] = bytes(512)
+    path.write_bytes(content)
+    assert main(['bag', 'info', str(path.parent)]) == 1
+    out = capsys.readouterr().out
+    assert ': 38 messages in' in out
+    assert '/camera/image_raw: 1 of the 39 messages that it claims are missing' in out
+    assert '/camera/image_raw: 1 of the 39 messages that metadata.yaml claims are missing' in out
+
+
 @pytest.mark.parametrize('argv, message', [
     (['info', '/nowhere'], 'robot-vision bag: /nowhere: no such file or folder'),
     (['from-video', '/nowhere.mp4', '--out', '/tmp/never'], '/nowhere.mp4: no such file'),

@@ -274,7 +274,8 @@ def test_real_bags(name, shared_data):
             assert image.header.frame_id == original.header.frame_id
             assert image.header.stamp_ns == original.header.stamp.sec * 10**9 + original.header.stamp.nanosec
             np.testing.assert_array_equal(image.data, original.data)
-        assert reader.problems == ()
+        # Of those ten bytes it is said that they are no picture; of the bag there is nothing to say.
+        assert [text for text in reader.problems if 'the first image cannot be decoded' not in text] == []
 
 
 @pytest.mark.parametrize('share', (0.5, 0.95))
