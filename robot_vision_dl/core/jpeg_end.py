@@ -4,9 +4,9 @@ Where a part was cut out, the bytes run out before the last block. libjpeg leave
 which is grey 128, and warns, but OpenCV passes no warnings on. So a picture whose last block is of that grey is looked
 at again: if bytes that are put in where the coded ones end change it, they were missing.
 
-This holds for baseline files, and up to the block in which the bytes run out. In a progressive file a scan that is
-short leaves blocks less sharp, which nothing shows. Nor does anything show that bytes are left over behind the last
-block, as after a bit that was turned.
+A progressive file, where a scan that is short leaves blocks less sharp but not grey, is looked at again always, up to
+8 megapixels; no camera sends them. What is not noticed: that bytes are left over behind the last block, as after a bit
+that was turned; and the block in which the bytes run out, if it is the last.
 """
 import io
 from typing import List, Optional
@@ -17,6 +17,7 @@ from PIL import Image
 from .errors import ImageError
 from .jpeg_file import JpegFrame
 
+_MOST_PIXELS = 8_000_000
 _GREY = 128
 _TOLERANCE = 2  # of the way to colours and back
 _BRIGHTNESS = np.array((0.114, 0.587, 0.299), np.float32)  # of BGR: ITU-R BT.601
@@ -36,13 +37,13 @@ def check_end(frame: JpegFrame, pixels: np.ndarray) -> None:
     Raises:
         ImageError: ``truncated``.
     """
-    # Of four components the missing grey has another value. No camera sends them, nor so many pixels that Pillow warns.
-    if (frame.is_progressive or frame.components == 4 or len(frame.scans) > 1 or pixels.size > Image.MAX_IMAGE_PIXELS
-            or not _ends_in_grey(frame, pixels)):
+    # Of four components the missing grey has another value. No camera sends them.
+    several_scans = frame.is_progressive or len(frame.scans) > 1 or frame.components == 4
+    if frame.height * frame.width > _MOST_PIXELS if several_scans else not _ends_in_grey(frame, pixels):
         return
-    as_it_is = _decode(frame.file.tobytes())
+    as_it_is = _decode(frame.file.tobytes(), small=not several_scans)
     # What Pillow cannot decode is for OpenCV to judge. What it no longer can has used the bytes that were put in.
-    if as_it_is is not None and not np.array_equal(as_it_is, _decode(_filled_in(frame))):
+    if as_it_is is not None and not np.array_equal(as_it_is, _decode(_filled_in(frame), small=not several_scans)):
         raise ImageError('truncated', f'the coded pixels of the JPEG of {frame.file.size} bytes end before its '
                                       f'{frame.width} x {frame.height} pixels do; a part of it is missing')
 
@@ -71,24 +72,26 @@ def _is_grey(pixels: np.ndarray) -> np.ndarray:
 
 
 def _filled_in(frame: JpegFrame) -> bytes:
-    """The file with bytes put in where the coded ones of its scan, and of each restart interval, end."""
-    begin, end = frame.scans[0]
-    coded = frame.file[begin:end]
-    ends = [begin, end]
-    if frame.restart_interval:
-        at = np.flatnonzero(coded[:-1] == 0xFF)
-        ends[1:1] = (begin + at[(coded[at + 1] & 0xF8) == 0xD0]).tolist()
-    parts: List[bytes] = [frame.file[:begin].tobytes()]
-    for start, stop in zip(ends, ends[1:]):
+    """The file with bytes put in where the coded ones of its scans, and of each restart interval, end."""
+    ends: List[int] = []
+    for begin, end in frame.scans:
+        if frame.restart_interval:
+            coded = frame.file[begin:end]
+            at = np.flatnonzero(coded[:-1] == 0xFF)
+            ends += (begin + at[(coded[at + 1] & 0xF8) == 0xD0]).tolist()
+        ends.append(end)
+    parts: List[bytes] = []
+    for start, stop in zip([0, *ends], ends):
         parts += [frame.file[start:stop].tobytes(), _PUT_IN]
-    return b''.join((*parts, frame.file[end:].tobytes()))
+    return b''.join((*parts, frame.file[ends[-1]:].tobytes()))
 
 
-def _decode(file: bytes) -> Optional[np.ndarray]:
-    """A small grey version, by Pillow, whose decoder does not print what it finds; None: it cannot be decoded."""
+def _decode(file: bytes, small: bool) -> Optional[np.ndarray]:
+    """By Pillow, whose decoder does not print what it finds; small: in grey and less sharp. None: it cannot be."""
     try:
         with Image.open(io.BytesIO(file), formats=('JPEG',)) as image:
-            image.draft('L', (max(1, image.width // 8), max(1, image.height // 8)))
+            if small:
+                image.draft('L', (max(1, image.width // 8), max(1, image.height // 8)))
             return np.asarray(image)
-    except (OSError, SyntaxError, ValueError):
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return None

@@ -283,6 +283,10 @@ class _Walk:
         if missing:
             raise ImageError('truncated', f'the JPEG has no scan for {len(missing)} of its {len(self.components)} '
                                           'components; is it cut off?')
+        # The standard lets an encoder leave bits out, but none in use does; where some are missing, a part was cut out.
+        if self.is_progressive and any(any(precision) for precision in self.precision.values()):
+            raise ImageError('truncated', 'the progressive JPEG lacks a scan that refines its pixels; is a part '
+                                          'missing?')
         ends = [0, *(offset for part in self.left_out for offset in part), self.position + 2]
         parts = [self.data[start:end] for start, end in zip(ends[0::2], ends[1::2]) if start < end]
         file = parts[0] if len(parts) == 1 else np.concatenate(parts)
