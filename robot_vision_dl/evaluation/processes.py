@@ -6,6 +6,7 @@ keep for ever, as those of ``concurrent.futures`` do, whose pool gives up all jo
 import multiprocessing
 import signal
 from collections import deque
+from copy import copy
 from multiprocessing.connection import Connection, wait
 from typing import Deque, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
@@ -121,8 +122,17 @@ def _serve(pipe: Connection) -> None:
             try:
                 found = run_or_fail(job, lambda *done: pipe.send((_PROGRESS, done)))
             except RobotVisionError as error:
-                pipe.send((_ENDED_BY, error))
+                pipe.send((_ENDED_BY, _portable(error)))
                 return
             pipe.send((_DONE, found))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         pass
+
+
+def _portable(error: RobotVisionError) -> RobotVisionError:
+    """The error, or one that says the same where it does not survive the way through a pipe."""
+    try:
+        same = copy(error)  # made anew as a pipe makes it
+        return error if str(same) == str(error) else RobotVisionError(str(error))
+    except Exception:
+        return RobotVisionError(str(error))

@@ -60,13 +60,14 @@ def labels_section(model: Mapping[str, Any]) -> str:
                    key=lambda entry: -entry['wrong'] / entry['frames'])
     shown = [*foreign, *known[:MOST_LABELS], total]
     rows = ''.join(_label_row(entry) for entry in shown)
-    heads = ''.join(f'<th class="p"><i class="part {part}"></i>{text}</th>' for part, text in _PARTS)
+    heads = ''.join(f'<th class="p">{text}</th>' for _, text in _PARTS)
+    keys = ''.join(f'<span class="key"><i class="part {part}"></i>{text}</span>' for part, text in _PARTS)
     left = len(known) - MOST_LABELS
     more = f'<p class="hint">{left} more are in metrics.json.</p>' if left > 0 else ''
     return ('<section class="card"><h3>What becomes of each class?</h3><p class="hint">The frames of each label, the '
             'class with most wrong ones first; of what is labelled unknown each frame that is acted on is wrong, and '
-            'calling it unknown is right.</p><div class="scroll"><table class="labels"><tr><th>is</th><th>frames</th>'
-            f'<th></th>{heads}</tr>{rows}</table></div>{more}</section>')
+            f'calling it unknown is right (green).</p><p>{keys}</p><div class="scroll"><table class="labels"><tr>'
+            f'<th>is</th><th>frames</th><th></th>{heads}</tr>{rows}</table></div>{more}</section>')
 
 
 def _label_row(entry: Mapping[str, Any]) -> str:

@@ -38,7 +38,7 @@ li.info::before{content:"\\00b7";left:15px;color:var(--soft)}
 table.labels td.p,table.labels th.p{min-width:96px}table.labels small{color:var(--soft)}td.none{color:var(--soft)}
 table.labels tr:last-child td{border-bottom:0;border-top:2px solid var(--line)}
 .stack{display:flex;width:180px;height:12px;border-radius:3px;overflow:hidden;background:var(--line)}
-.part{display:inline-block;height:12px}th .part{width:10px;height:10px;border-radius:3px;margin-right:6px}
+.part{display:inline-block;height:12px}.key .part{width:12px;height:12px}
 .part.right{background:var(--acc)}.part.wrong{background:var(--unk)}.part.uncertain{background:var(--unc)}
 .part.unknown{background:var(--c3)}.part.unknown.ok{background:var(--acc)}
 .two{display:grid;grid-template-columns:repeat(auto-fit,minmax(300px,1fr));gap:12px}.two>.card{margin:0}

@@ -1,5 +1,6 @@
 """Recordings over processes: one that ends its process costs no other, and is named."""
 import os
+import pickle
 import re
 import subprocess
 import sys
@@ -9,11 +10,11 @@ import pytest
 from evaluation_samples import Crash, labelled_bag, small_model
 
 from robot_vision_dl.core.config import ClassifierConfig, with_values
-from robot_vision_dl.core.errors import ConfigError, RobotVisionError
+from robot_vision_dl.core.errors import ConfigError, ImageError, RobotVisionError
 from robot_vision_dl.evaluation import evaluator
 from robot_vision_dl.evaluation.evaluator import evaluate
 from robot_vision_dl.evaluation.options import EvaluationOptions, RunOptions
-from robot_vision_dl.evaluation.processes import how_it_ended
+from robot_vision_dl.evaluation.processes import _portable, how_it_ended
 from robot_vision_dl.evaluation.recordings import open_recordings
 
 OPTIONS = EvaluationOptions(with_values(ClassifierConfig(), {'device': 'cpu'}), run=RunOptions(draws=100))
@@ -133,6 +134,13 @@ def test_workers_share_the_cores(model, bags, monkeypatch, cores, workers, bags_
         evaluate(bags[:bags_count], [model], options, workers=workers)
     assert {(job.options.deployment.threads, job.cores) for job in seen} == {(threads, share)}
     assert asked or threads * min(workers, bags_count) <= max(cores, workers)
+
+
+def test_an_error_that_does_not_survive_a_pipe_says_the_same():
+    for error in (ImageError('empty', 'no pixels'), ConfigError('x')):
+        found = pickle.loads(pickle.dumps(_portable(error)))
+        assert isinstance(found, RobotVisionError) and str(found) == str(error)
+    assert type(_portable(ConfigError('x'))) is ConfigError
 
 
 @pytest.mark.parametrize('code,said', [
