@@ -161,9 +161,9 @@ def check_source(path_or_name: str) -> None:
         members = [name.strip() for name in path_or_name[len(ENSEMBLE):].split(',')]
         for member in members[:MOST_MEMBERS]:
             if not member.startswith((TORCHVISION, ENSEMBLE)):
-                fmt.read_description(find_bundle(member))
+                fmt.read_description(find_bundle(member, suggest=False))
         return
-    fmt.read_description(find_bundle(path_or_name))
+    fmt.read_description(find_bundle(path_or_name, suggest=False))
 
 
 def verify_bundle(path_or_name: Union[str, Path]) -> List[str]:
@@ -192,8 +192,13 @@ def list_bundles() -> List[Path]:
     return sorted(path.parent for path in (share_directory() / 'models').glob(f'*/{fmt.DESCRIPTION}'))
 
 
-def find_bundle(source: str) -> Path:
+def find_bundle(source: str, suggest: bool = True) -> Path:
     """The folder that a bundle's path or name means; what lies in it is not looked at.
+
+    Args:
+        source: a path or a name.
+        suggest: also name the nearest of torchvision's networks in the error, which takes its import: seconds, and
+            180 MB.
 
     Raises:
         BundleError: there is no such folder and no such name.
@@ -214,13 +219,17 @@ def find_bundle(source: str) -> Path:
                           'its models') from None
     if source in known:
         return models / source
-    try:
-        known_to_torchvision = [TORCHVISION + name for name in list_architectures()]
-    except ConfigError:
-        known_to_torchvision = []
+    known_to_torchvision = _known_to_torchvision() if suggest else []
     nearest = (did_you_mean(source, known) or did_you_mean(TORCHVISION + source, known_to_torchvision, cutoff=0.9))
     raise BundleError(f'no model bundle {shown}{nearest or "."} There are {", ".join(known) or "none"} in {models}; '
                       'a model may also be a folder, or torchvision:<architecture>')
+
+
+def _known_to_torchvision() -> List[str]:
+    try:
+        return [TORCHVISION + name for name in list_architectures()]
+    except ConfigError:
+        return []
 
 
 def _torchvision_bundle(source: str) -> Bundle:

@@ -37,6 +37,7 @@ from ..core.types import Result
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 DROP_LOG_PERIOD_S = 5.0
+SETTLED_S = 2.0  # after a swap: by then a frame has come, and with it the end of the old model
 
 
 class ClassifierNode(PrintableLogs, LifecycleNode):
@@ -53,6 +54,7 @@ class ClassifierNode(PrintableLogs, LifecycleNode):
         self._watches: Dict[CameraHealth, TopicWatch] = {}
         self._loading = ''
         self._swapping = threading.Lock()
+        self._swapped_s = 0.0
         self._drop_logged: Dict[tuple, List[float]] = {}
         self._config_parameters = ConfigParameters(
             self, ClassifierConfig, lambda: self._pipeline is not None, self._on_change, self._check_change)
@@ -232,7 +234,7 @@ class ClassifierNode(PrintableLogs, LifecycleNode):
                 self._loading = ''
                 self.set_parameters([rclpy.Parameter('model', value=self._pipeline.bundle.source)])
         finally:
-            self._loading = ''
+            self._loading, self._swapped_s = '', time.monotonic()
 
     def _swap(self, pipeline: Pipeline) -> None:
         with self._swapping:
@@ -262,6 +264,11 @@ class ClassifierNode(PrintableLogs, LifecycleNode):
                                      self._loading)]
         array.status += [camera.report(self.config) for camera in self._health]
         self._diagnostics.publish(array)
+        if self._swapped_s and time.monotonic() - self._swapped_s > SETTLED_S:
+            self._swapped_s = 0.0
+            # Each load has a thread, and so a part of the heap, of its own; what the old model had goes back.
+            gc.collect()
+            return_freed_memory()
         for camera, watch in self._watches.items():
             if camera.has_heard():
                 watch.heard()

@@ -29,10 +29,11 @@ class TopicWatch:
         self._remedy, self._likely = remedy, likely
         self._told: Set[str] = set()
         self._heard_s = time.monotonic()
+        self._yet = 'yet'
 
     def heard(self) -> None:
         """Something came: the next silence is another one."""
-        self._heard_s = time.monotonic()
+        self._heard_s, self._yet = time.monotonic(), 'any more'
         self._told.discard('')
 
     def look(self) -> None:
@@ -48,7 +49,7 @@ class TopicWatch:
         if not types and '' not in self._told:
             self._told.add('')
             hint = self._likely(self._node.get_topic_names_and_types())
-            self._node.get_logger().warning(f'nobody publishes on {self._topic} yet{hint}')
+            self._node.get_logger().warning(f'nobody publishes on {self._topic} {self._yet}{hint}')
 
 
 def watch_images(node: Node, topic: str, transport: str, resolved: str) -> TopicWatch:
