@@ -173,7 +173,8 @@ def draw_weights(groups: int, draws: int, seed: int):
 def intervals(groups: Groups, draws: int, seed: int) -> Dict[str, Interval]:
     """95 % percentile intervals of all figures; NaN with fewer than two groups."""
     samples = _sampled([groups], draws, seed)[0]
-    found = {name: percentile_interval(groups.value(ratio), samples.get(name)) for name, ratio in RATIOS.items()}
+    found = {name: percentile_interval(groups.value(ratio), samples.get(name) if _varies(ratio, groups) else None)
+             for name, ratio in RATIOS.items()}
     for name in ('errors_per_h', 'foreign_errors_per_h'):
         if found[name].value == 0:  # drawing from nothing gives nothing, but an error may just not have come yet
             found[name] = Interval(0.0, 0.0, NONE_SEEN / float(groups.sums['hours'].sum()))
@@ -185,7 +186,7 @@ def differences(a: Groups, b: Groups, draws: int, seed: int) -> Dict[str, Interv
     first, second = _sampled([a, b], draws, seed)
     result = {}
     for name, ratio in _ratios(a, b).items():
-        sample = second[name] - first[name] if name in first else None
+        sample = second[name] - first[name] if name in first and _varies(ratio, a, b) else None
         result[name] = percentile_interval(b.value(ratio) - a.value(ratio), sample)
     return result
 
@@ -206,6 +207,11 @@ def verdict(name: str, difference: Interval, higher: Optional[bool] = None) -> s
     if higher is None:
         return 'more' if more else 'less'
     return 'better' if more == higher else 'worse'
+
+
+def _varies(ratio: Ratio, *several: Groups) -> bool:
+    """Whether a figure rests on two groups at least: drawn from one alone, it would be the same in every draw."""
+    return all((groups.sums[ratio.below] > 0).sum() >= 2 for groups in several)
 
 
 def _ratios(*several: Groups) -> Dict[str, Ratio]:

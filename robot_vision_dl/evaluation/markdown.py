@@ -37,6 +37,9 @@ def markdown(metrics: Mapping[str, Any]) -> str:
 
 ROWS = (
     ('frames decided', 'frames.decided'), ('frames labelled', 'frames.labelled'),
+    ('none of its classes, accepted', 'open_set.acted_on_unknown'), ('errors an hour', 'decisions.errors.per_hour'),
+    ('of these on none of its classes', 'decisions.errors.foreign_per_hour'),
+    ('of its classes acted on rightly', 'decisions.acted_right'),
     ('accuracy of a frame', 'frame.accuracy'), ('accuracy, fused', 'fused.accuracy'),
     ('balanced accuracy', 'frame.balanced_accuracy'), ('F1, macro', 'frame.f1.macro'),
     ('NLL (nats)', 'frame.nll'), ('Brier', 'frame.brier'), ('ECE', 'frame.ece'), ('ECE floor', 'frame.ece_floor'),

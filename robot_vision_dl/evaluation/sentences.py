@@ -37,7 +37,7 @@ REASONS: Dict[str, Tuple[str, ...]] = {
     'accepts_foreign': ('foreign',), 'wrong_too_often': ('wrong_too_often', 'acting_costs'),
     'knows_nothing': ('knows_nothing',), 'uncalibrated': ('uncalibrated',), 'limited': ('limit',),
     'unread': ('failed', 'damaged', 'missing'), 'too_few': ('few_frames', 'few_recordings', 'few_groups'),
-    'not_sure': ('costs_unsure',), 'foreign_untested': ('foreign_untested',),
+    'not_sure': ('costs_unsure',), 'foreign_untested': ('foreign_untested', 'foreign_few'),
 }
 """The sentences that say why a headline is what it is; they come first."""
 
@@ -49,6 +49,7 @@ SENTENCES: Dict[str, str] = {
     'costs_unsure': 'By chance alone they could cost as much as never accepting any: {low} to {high}.',
     # Errors, those about what is none of its classes first.
     'foreign': 'Of {frames} that are none of its classes it accepts {accepted}{between} and calls {found} unknown.',
+    'foreign_few': 'Only {objects} of none of its classes came into view: what it makes of others is not known.',
     'foreign_untested': 'No frame is labelled unknown: how often it accepts what is none of its classes is not '
                         'known.',
     'errors': 'It acts on a wrong label {rate} times an hour{between}{foreign} ({count} in {hours} of labelled video).',

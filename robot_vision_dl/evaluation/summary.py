@@ -54,8 +54,8 @@ SCHEMA = """metrics.json, version 1:
     time           decision_s: from a track's first frame to the first that is accepted rightly (median, p90 of those
                    that are; share that never is); changes_per_s of the decision; recovery_s: how long wrong acting
                    lasts
-    tracks         count, accuracy (by the majority of its frames), acted_right, acted_wrong, never_acted (of tracks, by
-                   the majority of the frames acted on), balanced_accuracy
+    tracks         count, foreign (those labelled unknown), accuracy (by the majority of its frames), acted_right,
+                   acted_wrong, never_acted (of tracks, by the majority of the frames acted on), balanced_accuracy
     intervals      95 % intervals of figures, sums and others (f1, ece, aurc, auroc, ...); by: what was drawn with
                    replacement; groups: how many; few: fewer than ten
     groups         sums over the groups, from which differences between two models follow
@@ -301,7 +301,7 @@ def of_tracks(tracks: List[Track], classes: int) -> Dict[str, Any]:
     known = [track for track in tracks if track.target >= 0]
     per_class = [np.mean([track.right for track in known if track.target == c])
                  for c in sorted({track.target for track in known})]
-    return {'count': len(tracks), 'accuracy': number(right.mean()),
+    return {'count': len(tracks), 'foreign': len(tracks) - len(known), 'accuracy': number(right.mean()),
             'balanced_accuracy': number(np.mean(per_class)) if per_class else None,
             'acted_right': int((mostly & (acted > 0)).sum()), 'acted_wrong': int((~mostly & (acted > 0)).sum()),
             'never_acted': int((acted == 0).sum())}

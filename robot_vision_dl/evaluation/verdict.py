@@ -17,6 +17,8 @@ MOST_FOREIGN = 0.1
 MOST_MISSING = 0.02
 """Share of the frames that may be unread or undecided before the rest says too little about them."""
 FEW_FRAMES, FEW_RECORDINGS = 100, 3
+FEW_FOREIGN = 5
+"""Objects of none of its classes below which it is as good as not known what it makes of them."""
 _KINDS = {'recording': 'recording', 'track': 'object', 'block': 'stretch of 10 s'}
 
 
@@ -78,7 +80,7 @@ def _against(model: Mapping[str, Any]) -> Iterator[Tuple[str, bool]]:
                           or not intervals or intervals['few'])
         cost = _interval(model, 'cost')
         yield 'not_sure', cost is None or cost[1] >= decisions['cost_of_silence']
-        yield 'foreign_untested', not frames['unknown']
+        yield 'foreign_untested', not frames['unknown'] or model['tracks']['foreign'] < FEW_FOREIGN
 
 
 def _costs(model: Mapping[str, Any]) -> Iterator[Point]:
@@ -107,6 +109,8 @@ def _errors(model: Mapping[str, Any]) -> Iterator[Point]:
         yield say(GOOD if accepted <= MOST_FOREIGN / 2 else CARE if accepted <= MOST_FOREIGN else BAD, 'foreign',
                   frames=count_of(frames['unknown'], 'frame'), accepted=percent(accepted),
                   between=_between(model, 'foreign_accepted'), found=percent(found['found']))
+        if model['tracks']['foreign'] < FEW_FOREIGN:
+            yield say(CARE, 'foreign_few', objects=count_of(model['tracks']['foreign'], 'object'))
     else:
         yield say(CARE, 'foreign_untested')
     errors = decisions['errors']

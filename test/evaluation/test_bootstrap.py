@@ -119,6 +119,16 @@ def test_where_no_error_was_seen_the_interval_says_how_many_may_have_been_missed
     assert some.value == pytest.approx(10 / hours) and 0 < some.low < some.value < some.high
 
 
+def test_a_figure_of_one_group_alone_has_no_interval():
+    table = acting(0.5, 0.5)
+    table.rows['target'][(table['target'] < 0) & (table['track'] != 1)] = 0
+    found = groups(table)
+    one = intervals(found, 200, 0)['foreign_accepted']
+    assert one.value == 1 and np.isnan(one.low)
+    assert verdict('foreign_accepted', differences(found, found, 200, 0)['foreign_accepted']) == 'unclear'
+    assert np.isfinite(intervals(found, 200, 0)['accuracy'].low)
+
+
 def test_sums_of_an_earlier_version_are_compared_by_what_they_have():
     table = groups(acting(0.5, 0.5))
     early = replace(table, sums={name: values for name, values in table.sums.items()

@@ -89,6 +89,7 @@ CASES = {
     'could cost more': ('sound', {'intervals.figures.cost': {'value': 0.1, 'low': 0.05, 'high': 0.3}}, [], 'not_sure',
                         ['costs_unsure']),
     'nothing foreign seen': ('known only', {}, [], 'foreign_untested', ['foreign_untested']),
+    'hardly anything foreign seen': ('sound', {'tracks.foreign': 2}, [], 'foreign_untested', ['foreign_few']),
     'badly calibrated': ('sound', {'frame.ece': 0.4}, [], 'care', ['calibration']),
     'a class that goes wrong': ('sound', {'decisions.by_label.1.wrong': 200}, [], 'care', ['worst_class']),
 }
