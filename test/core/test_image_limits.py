@@ -24,6 +24,7 @@ from robot_vision_dl.core import jpeg_file, png_file
 from robot_vision_dl.core.config import ImageConfig
 from robot_vision_dl.core.errors import IMAGE_REASONS, ImageError
 from robot_vision_dl.core.image import decode
+from robot_vision_dl.core.rvl import decode_rvl
 from robot_vision_dl.core.types import CompressedImage, Header
 
 RNG = np.random.default_rng(0)
@@ -421,14 +422,14 @@ RVL = '16UC1; compressedDepth rvl'
 
 @pytest.mark.parametrize('data, reason, text', [
     (depth_message(2, 2, b''), 'truncated', 'after 0 of 4'),
-    (depth_message(2, 2, nibbles(3)), 'truncated', 'after 3 of 4'),
+    (depth_message(2, 2, nibbles(3)), 'compressed', 'does not fit'),
     (depth_message(4, 4, nibbles(8, 8, 2, 2)), 'truncated', 'of 16 pixels'),
     (depth_message(2, 2, nibbles(0, 5, 2, 2, 2, 2, 2)), 'compressed', 'does not fit'),
     (depth_message(2, 2, nibbles(5, 0)), 'compressed', 'does not fit'),
     (depth_message(2, 2, nibbles(1, 1, 2, 0, 0, 1, 1, 2)), 'compressed', 'does not fit'),
-    (depth_message(2, 2, nibbles(0, 2 ** 30 - 1, 2)), 'truncated', 'of 4 pixels'),
+    (depth_message(2, 2, nibbles(0, 2 ** 30 - 1, 2)), 'compressed', 'does not fit'),
     (depth_message(2, 2, nibbles(2 ** 31, 4)), 'compressed', 'more than 30 bits'),
-    (depth_message(2, 2, b'\xff' * 16), 'truncated', 'of 4 pixels'),
+    (depth_message(2, 2, b'\xff' * 16), 'compressed', 'more than 30 bits'),
     (depth_message(100, 100, b'\xff' * 50_000), 'compressed', '50000 bytes for 100 x 100 pixels'),
     (depth_message(10 ** 6, 10 ** 6, nibbles(10, 0)), 'too_large', 'megapixels'),
     (bytes(12) + bytes(7), 'truncated', 'header of 8 bytes'),
@@ -439,17 +440,75 @@ def test_rvl_that_lies(data, reason, text):
     assert error.reason == reason and text in str(error), error
 
 
-def test_rvl_of_random_shapes_is_what_was_encoded():
-    config = ImageConfig(depth_near_m=0.0, depth_far_m=65.535)
-    from robot_vision_dl.core.rvl import decode_rvl
+@pytest.mark.parametrize('piece', [4, 8, 28, 65536])
+def test_rvl_of_random_shapes_is_what_was_encoded(piece, monkeypatch):
+    """Wherever a piece of the stream ends: within a number, between two counts, within a run."""
+    monkeypatch.setattr('robot_vision_dl.core.rvl._PIECE', piece)
+    config = ImageConfig()
     for seed in range(200):
         rng = np.random.default_rng(seed)
         shape = rng.integers(1, 40, 2)
         depth = rng.integers(0, rng.choice((2, 9, 4000, 65536)), shape).astype(np.uint16)
         depth[rng.random(shape) < rng.choice((0, 0.1, 0.5, 0.9, 1))] = 0
         np.testing.assert_array_equal(decode_rvl(np.frombuffer(rvl(depth), np.uint8), config), depth)
+    if piece < 100:
+        return
     depth = depth_picture(np.random.default_rng(1), 480, 640)
     np.testing.assert_array_equal(decode_rvl(np.frombuffer(rvl(depth), np.uint8), config), depth)
+
+
+def one_by_one(data: bytes) -> np.ndarray:
+    """As ``RvlCodec::DecompressRVL`` of compressed_depth_image_transport; IndexError where that would read beyond."""
+    width, height = struct.unpack_from('<II', data)
+    groups = [word >> shift & 15 for word in struct.unpack_from(f'<{len(data) // 4 - 2}I', data, 8)
+              for shift in range(28, -1, -4)]
+    at, out, previous = 0, [], 0
+
+    def number():
+        nonlocal at
+        value, place = 0, 0
+        while True:
+            group, at = groups[at], at + 1
+            value |= (group & 7) << place
+            place += 3
+            if group < 8:
+                return value
+    while len(out) < width * height:
+        out += [0] * min(number(), width * height + 1)
+        for _ in range(min(number(), width * height + 1)):
+            positive = number()
+            previous = (previous + ((positive >> 1) ^ -(positive & 1))) & 0xFFFF
+            out.append(previous)
+        if len(out) > width * height:
+            raise IndexError
+    return np.array(out, np.uint16).reshape(height, width)
+
+
+@pytest.mark.parametrize('piece', [4, 65536])
+def test_damaged_rvl_is_what_the_reference_makes_of_it_or_refused(piece, monkeypatch):
+    monkeypatch.setattr('robot_vision_dl.core.rvl._PIECE', piece)
+    equal = refused = 0
+    for seed in range(1500):
+        rng = np.random.default_rng(seed)
+        depth = rng.integers(0, 3, rng.integers(2, 9, 2)).astype(np.uint16) * 1000
+        data = bytearray(rvl(depth))
+        for _ in range(rng.integers(1, 3)):
+            data[int(rng.integers(8, len(data)))] ^= 1 << int(rng.integers(8))
+        try:
+            expected = one_by_one(bytes(data))
+        except IndexError:
+            with pytest.raises(ImageError):
+                decode_rvl(np.frombuffer(bytes(data), np.uint8), ImageConfig())
+            refused += 1
+            continue
+        try:
+            seen = decode_rvl(np.frombuffer(bytes(data), np.uint8), ImageConfig())
+        except ImageError as error:
+            assert 'does not fit' in str(error)  # a run of nothing, which no encoder writes
+            continue
+        np.testing.assert_array_equal(seen, expected)
+        equal += 1
+    assert equal > 100 and refused > 100, (equal, refused)
 
 
 def test_rvl_of_millions_of_runs_is_quick():
