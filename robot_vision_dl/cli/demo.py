@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from .processes import isolated_environment
+from ..core.user_path import user_path
 
 HELP = 'Replay a small bag of camera pictures into the classifier node and watch it decide.'
 EXAMPLES = """examples:
@@ -17,7 +18,7 @@ Player, classifier, action gate and this watcher are processes of their own and 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What to show, and where to leave the pictures."""
-    parser.add_argument('--out', type=Path, default=Path('demo_output'), metavar='DIR',
+    parser.add_argument('--out', type=user_path, default=Path('demo_output'), metavar='DIR',
                         help='folder for overlay pictures and the summary (default: %(default)s)')
     parser.add_argument('--bag', metavar='BAG', help='default: those that come with the package, one after the other')
     parser.add_argument('--image', default='/camera/image_raw', metavar='TOPIC', help='default: %(default)s')

@@ -2,9 +2,9 @@
 import argparse
 import json
 import sys
-from pathlib import Path
 
 from ..core.errors import ConfigError
+from ..core.user_path import user_path
 
 HELP = 'fine-tune a network on labelled bags, calibrate and test it, write a model bundle'
 EXAMPLES = """examples:
@@ -46,8 +46,9 @@ def run(args: argparse.Namespace) -> int:
     changes = list(args.changes)
     if args.bags:
         changes.append(f'data.bags={json.dumps(args.bags)}')
-    config = load_config(Path(args.config), changes)
-    text = Path(args.config).read_text(encoding='utf-8')
+    path = user_path(args.config)
+    config = load_config(path, changes)
+    text = path.read_text(encoding='utf-8')
     from ..training.folds import cross_validate
     from ..training.run import train
 

@@ -2,7 +2,6 @@
 import argparse
 import json
 import sys
-from pathlib import Path
 
 HELP = 'search for better settings of a training run'
 EXAMPLES = """The file is one for `robot-vision train` with what to try:
@@ -32,8 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Tune."""
+    from ..core.user_path import user_path
     from ..training.config_file import load_config, read_tuning
-    path = Path(args.config)
+    path = user_path(args.config)
     changes = [*args.changes, *([f'data.bags={json.dumps(args.bags)}'] if args.bags else [])]
     config = load_config(path, changes)
     space, trials = read_tuning(path)

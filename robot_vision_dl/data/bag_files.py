@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Dict, List, NamedTuple, Sequence, Tuple, Union
 
 from ..core.errors import BagError, ConfigError
+from ..core.user_path import user_path
 from ..core.yaml_text import read_yaml
 from .bag_parts import part_of, recordings_of, unpacked_name, without_copies
 from .folders import Folder, LeftOut, shown, walk
@@ -43,7 +44,7 @@ def find_bags(path: Union[str, Path]) -> List[BagFiles]:
     Raises:
         BagError: there is no such file or folder, or no bag in it.
     """
-    path = Path(path)
+    path = user_path(path)
     if not path.exists():
         raise BagError(f'{shown(path)}: no such file or folder; give a .bag, .mcap or .db3 file or the folder of a bag')
     if path.name == METADATA and path.is_file():

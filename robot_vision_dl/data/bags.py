@@ -7,6 +7,7 @@ from typing import Collection, Dict, Iterator, List, Optional, Sequence, Tuple, 
 from ..core.errors import BagError, ConfigError, ImageError
 from ..core.printable import printable
 from ..core.types import ImageMessage
+from ..core.user_path import user_path
 from ..core.yaml_text import read_yaml
 from .bag_channel import Channel
 from .bag_counts import Claim, claims_of_metadata, differences
@@ -103,7 +104,7 @@ class BagReader:
         Raises:
             BagError: there is no bag, several bags, or nothing in it can be read.
         """
-        files = path if isinstance(path, BagFiles) else _only_one(Path(path))
+        files = path if isinstance(path, BagFiles) else _only_one(user_path(path))
         self.path = files.path
         self.files = files
         self.notes = files.notes

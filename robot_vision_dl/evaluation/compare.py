@@ -7,6 +7,7 @@ import numpy as np
 from ..core.errors import ConfigError, DataError
 from ..core.json_text import parse_json
 from ..core.printable import printable
+from ..core.user_path import user_path
 from ..data.labels import table as aligned
 from .bootstrap import Groups
 from .options import RunOptions
@@ -24,7 +25,7 @@ def read_metrics(path: Union[str, Path]) -> Dict[str, Any]:
     Raises:
         DataError: there is none, or it is of another version.
     """
-    path = Path(path)
+    path = user_path(path)
     if path.is_dir():
         path = path / 'metrics.json'
     try:

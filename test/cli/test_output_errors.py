@@ -34,7 +34,7 @@ def files_no_larger_than(size: int):
 @pytest.fixture(scope='module')
 def made(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp('made')
-    write_folders(root / 'pictures', {'cup': 8, 'mug': 8})
+    write_folders(root / 'pictures', {'cup': 12, 'mug': 12})
     labelled_bag(root / 'bag', 24)
     small_model(root / 'model')
     return root
@@ -70,6 +70,25 @@ def test_any_other_error_of_the_machine_is_one_line_too(monkeypatch, capsys):
     monkeypatch.setattr(bag, 'run', fail)
     assert main(['bag', 'info', 'x']) == 1
     assert capsys.readouterr().err.startswith('robot-vision bag: Disk quota exceeded: /data/x; this is about the')
+
+
+def test_tilde_is_the_home_folder_wherever_a_path_is_given(made, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv('HOME', str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    for name in ('pictures', 'bag', 'model'):
+        (tmp_path / name).symlink_to(made / name)
+    for argv in (['bag', 'from-images', '~/pictures', '--out', '~/b'], ['bag', 'info', '~/b'],
+                 ['bag', 'synth', '~/pictures', '--out', '~/s', '--recordings', '1', '--size', '32x24'],
+                 ['bag', 'extract', '~/b', '--out', '~/p'],
+                 ['export', '~/model', '--format', 'torch', '--out', '~/m.pt2'],
+                 ['evaluate', '~/bag', '--model', '~/model', '--out', '~/r', '--write-bag', '~/d.mcap'],
+                 ['compare', '~/r', '~/r', '--markdown', '~/c.md'], ['models', 'verify', '~/model'],
+                 ['calibrate', '~/model', '~/pictures', '--into', '~/n']):
+        assert main(argv) == 0, capsys.readouterr().err
+    assert {'b', 's', 'p', 'm.pt2', 'r', 'd.mcap', 'c.md', 'n'} <= set(os.listdir(tmp_path))
+    assert '~' not in os.listdir(tmp_path)
+    assert main(['bag', 'info', '~nosuchuser_/b']) == 2
+    assert 'there is no such user' in capsys.readouterr().err
 
 
 def test_bag_that_is_replaced_is_there_until_the_new_one_is_whole(made, tmp_path):

@@ -2,10 +2,11 @@
 
     make faults KILLS=100 SEED=0
 
-For each command: it is run unbroken, then killed (SIGKILL) at moments drawn evenly over that time. Our own readers look
-at what is there, the same command is given again, and its result must be that of the unbroken run, with nothing left
-over. Then the same with disks that fill up at some point, a folder that is read-only, no /dev/shm, and two writers at
-once. ``failures: N`` is the last line, and the exit code is 1 if N is not 0.
+For each command: it is run unbroken, then killed (SIGKILL) at moments drawn evenly over that time, and every other one
+over the part of it in which it writes. Our own readers look at what is there, the same command is given again, and its
+result must be that of the unbroken run, with nothing left over. Then the same with disks that fill up at some point, a
+folder that is read-only, no /dev/shm, and two writers at once. ``failures: N`` is the last line, and the exit code is 1
+if N is not 0.
 """
 import argparse
 import os
@@ -67,13 +68,16 @@ class Campaign:
         began = time.monotonic()
         self._row = self.table.setdefault(workload.name, dict.fromkeys(COLUMNS, '-'))
         children.run(self._begin(workload), self.log)  # for what is kept in memory and on disks
-        unbroken = children.run(self._begin(workload), self.log)
+        argv, clock = self._begin(workload), time.time()
+        unbroken = children.run(argv, self.log)
+        written = [path.stat().st_mtime - clock for path in self.work.rglob('*') if path.is_file()]
+        first_write = min((moment for moment in written if moment >= 0), default=0.0)
         self._expected = self._content(workload)
         if unbroken.code or not isinstance(self._expected, dict) or not self._expected:
             self._fail(workload, 'unbroken', f'rc {unbroken.code}\n{unbroken.text}\n{self._expected}')
             return
         size = sum(file.stat().st_size for file in self.work.rglob('*') if file.is_file())
-        self._kill(workload, unbroken.seconds)
+        self._kill(workload, unbroken.seconds, first_write)
         self._starve(workload, size)
         if self.mounts:
             self._refuse(workload)
@@ -83,13 +87,13 @@ class Campaign:
                   f'{time.monotonic() - began:.0f} s; '
                   + ', '.join(f'{key} {value}' for key, value in self._row.items()))
 
-    def _kill(self, workload: Workload, seconds: float) -> None:
+    def _kill(self, workload: Workload, seconds: float, first_write: float) -> None:
         counts = dict.fromkeys(('before', 'within', 'after'), 0)
         bad = dict.fromkeys(('half-written', 'not repeatable', 'leftovers'), 0)
         for number in range(self.kills):
             argv = self._begin(workload)
             there = set(self.work.rglob('*'))
-            moment = self._random.uniform(0, seconds)
+            moment = self._random.uniform(first_write if number % 2 else 0, seconds)
             ended = children.run_and_kill(argv, self.log, moment)
             what = f'kill {number} at {moment:.3f} s'
             counts['after' if ended.code >= 0 else 'before' if set(self.work.rglob('*')) == there else 'within'] += 1
