@@ -1,6 +1,8 @@
 """What all tests share."""
+import fcntl
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -26,12 +28,20 @@ def shared_data() -> Path:
 def ros_domain() -> int:
     """A DDS domain of this test process, in the environment of it and of its children; 1 to 100 are free everywhere.
 
-    By process number, so that test runs side by side do not hear each other.
+    Locked, so that test runs side by side on a machine do not hear each other.
     """
-    domain = 1 + os.getpid() % 100
+    for offset in range(100):
+        domain = 1 + (os.getpid() + offset) % 100
+        lock = open(os.path.join(tempfile.gettempdir(), f'robot_vision_dl_test_domain_{domain}'), 'w')
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except OSError:
+            lock.close()
     before = os.environ.get('ROS_DOMAIN_ID')
     os.environ['ROS_DOMAIN_ID'] = str(domain)
     yield domain
+    lock.close()
     if before is None:
         del os.environ['ROS_DOMAIN_ID']
     else:

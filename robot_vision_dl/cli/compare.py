@@ -14,7 +14,7 @@ The intervals are paired: both must have been judged on the same labelled frames
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.add_argument('first', metavar='A.json', help='metrics.json, or the folder of an evaluation')
-    parser.add_argument('second', metavar='B.json')
+    parser.add_argument('second', metavar='B.json', help='another, which is compared with the first')
     parser.add_argument('--models', nargs=2, metavar=('A', 'B'), help='which model of each, where there are several')
     parser.add_argument('--fail-if-worse', nargs='+', default=[], metavar='FIGURE',
                         help='exit code 1 if one of these is worse by more than chance, or cannot be told')

@@ -38,7 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='chance that the promise is broken (default: .1)')
     parser.add_argument('--false-unknown-rate', type=float, default=0.01, help='as the parameter (default: .01)')
     parser.add_argument('--device', default='auto', help='where it will run (default: auto)')
-    parser.add_argument('--precision', default='float32', choices=('float32', 'float16', 'bfloat16'))
+    parser.add_argument('--precision', default='float32', choices=('float32', 'float16', 'bfloat16'),
+                        help='arithmetic of the network, as it will run (default: %(default)s)')
     parser.add_argument('--every', type=float, default=1.0, metavar='S', help='frames of a bag no closer (default: 1)')
     parser.add_argument('--write', action='store_true', help='store 1 - threshold as the abstain_cost of the bundle')
     parser.add_argument('--json', type=Path, metavar='FILE', help='write the figures there as well')

@@ -22,7 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='folder for overlay pictures and the summary (default: %(default)s)')
     parser.add_argument('--bag', metavar='BAG', help='default: those that come with the package, one after the other')
     parser.add_argument('--image', default='/camera/image_raw', metavar='TOPIC', help='default: %(default)s')
-    parser.add_argument('--transport', choices=('raw', 'compressed'), default='compressed')
+    parser.add_argument('--transport', choices=('raw', 'compressed'), default='compressed',
+                        help='how the pictures travel (default: %(default)s)')
     parser.add_argument('--model', help='default: the model that comes with the package')
     parser.add_argument('--device', default='auto', help='auto, cpu or cuda (default: %(default)s)')
 

@@ -59,8 +59,8 @@ def add_import_arguments(parser: argparse.ArgumentParser) -> None:
     pre = parser.add_argument_group('preprocessing (default: that of torchvision for the architecture)')
     pre.add_argument('--resize', type=int, help='shorter side in pixels; 0: straight to the crop')
     pre.add_argument('--crop', type=int, nargs='+', metavar='PIXELS', help='height and width, or one number for both')
-    pre.add_argument('--mean', type=float, nargs='+', help='of values 0..1, one a channel')
-    pre.add_argument('--std', type=float, nargs='+')
+    pre.add_argument('--mean', type=float, nargs='+', help='mean of values 0..1, one a channel')
+    pre.add_argument('--std', type=float, nargs='+', help='standard deviation of values 0..1, one a channel')
     trust = parser.add_argument_group('calibration, on pictures that took no part in training')
     trust.add_argument('--calibrate', metavar='FOLDER|CSV', help='pictures as <class>/*.jpg, or a CSV with the columns '
                        'file,label (a class name, or its index)')
