@@ -46,3 +46,11 @@ def test_nobody_else_reads(module):
 def test_the_test_sees_readers():
     tree = ast.parse('import yaml as y, json\nfrom yaml import safe_load\ny.load(1)\njson.loads(2)')
     assert sorted(uses(tree, 'yaml')) == ['load', 'safe_load'] and list(uses(tree, 'json')) == ['loads']
+
+
+def test_paths_of_users_are_expanded_in_one_place():
+    """``Path.expanduser`` raises RuntimeError for a user that there is not."""
+    homes = {'core/user_path.py', 'core/bundle.py'}  # the latter catches it
+    found = {path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob('*.py')
+             if '.expanduser()' in path.read_text(encoding='utf-8')}
+    assert found <= homes

@@ -4,6 +4,7 @@ from typing import Dict, List, NamedTuple, Sequence, Tuple
 
 from ..core.errors import BagError, ConfigError
 from ..core.spelling import did_you_mean
+from ..core.user_path import user_path
 from .bag_files import BagFiles
 from .bag_parts import part_stem, stem
 from .bags import BagReader, normal_topic
@@ -53,7 +54,7 @@ def labels_of_bag(reader: BagReader, recording: str, config: LabelConfig = DEFAU
                 found, said = _from_topic(reader, topic, config.hold_s)
                 problems += said
             else:
-                path = Path(name).expanduser()
+                path = user_path(name)
                 files.append(path)
                 found, said = labels_of_file(path, reader, recording, config.hold_s)
                 notes += said

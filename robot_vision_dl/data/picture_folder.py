@@ -117,7 +117,7 @@ def all_pictures(folder: Union[str, Path], tell: Tell) -> List[Path]:
     Raises:
         BagError: there is no such folder.
     """
-    folder = Path(folder).expanduser()
+    folder = user_path(folder)
     if not folder.is_dir():
         raise BagError(f'{shown(folder)}: no such folder; give one of pictures')
     left_out = LeftOut()

@@ -1,6 +1,5 @@
 """From bags and folders to decoded, labelled, selected frames on disk: the first stage of training and evaluation."""
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Callable, Dict, List, Optional, Sequence, Tuple
 from unicodedata import normalize
 
@@ -9,6 +8,7 @@ from ..core.config import check_values, option
 from ..core.errors import BundleError, ConfigError, DataError
 from ..core.preprocess import Preprocessing
 from ..core.types import UNKNOWN
+from ..core.user_path import user_path
 from .cache import CacheConfig, FrameStore, StoreWriter, cache_key, open_store
 from .labels import LabelConfig
 from .selection import SelectionConfig
@@ -64,7 +64,7 @@ def prepare(config: DataConfig, preprocessing: Preprocessing,
                 [(source.recording, source.labels.used) if isinstance(source, BagSource) else source.recording
                  for source in sources], [source.notes for source in sources]]
     key = cache_key([file for source in sources for file in source.files], settings)
-    root = Path(config.cache.folder).expanduser()
+    root = user_path(config.cache.folder)
     store = open_store(root, key)
     if store is not None:
         return store

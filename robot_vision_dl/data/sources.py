@@ -12,6 +12,7 @@ from ..core.errors import BagError, ConfigError, ImageError, RobotVisionError
 from ..core.image import decode
 from ..core.spelling import did_you_mean
 from ..core.types import UNKNOWN, ImageMessage, Picture
+from ..core.user_path import user_path
 from .bag_files import BagFiles, each_once, find_bags
 from .bags import BagImage, BagReader
 from .cameras import check_wanted, choose_topics
@@ -225,7 +226,7 @@ def expand(paths: Sequence[Union[str, Path]]) -> List[Path]:
         raise BagError('no bags given; name bags, folders of bags or folders of pictures')
     found: List[Path] = []
     for path in paths:
-        text = str(Path(path).expanduser())
+        text = str(user_path(path))
         matches = sorted(glob(text, recursive=True)) if has_magic(text) and not Path(text).exists() else [text]
         if not matches:
             raise BagError(f'{path}: nothing matches this pattern')

@@ -129,7 +129,8 @@ def show(settings: DemoSettings, environment: Dict[str, str]) -> int:
                 if node.poll() is not None:
                     raise RobotVisionError(f'the classifier node ended; why is in {folder / "classifier.log"}')
             if player.returncode:
-                raise RobotVisionError(f'the player failed: {(folder / "player.log").read_text().strip()}')
+                log = (folder / 'player.log').read_text(encoding='utf-8', errors='replace')
+            raise RobotVisionError(f'the player failed: {log.strip()}')
             reports = watcher.heard.reports
             watcher.spin(lambda: watcher.heard.reports >= reports + 2, 5.0)
             story.collect(watcher)
@@ -150,7 +151,7 @@ def _against_labels(seen: List[Seen]) -> List[str]:
 
 
 def _why_not_started(log: Path) -> str:
-    lines = log.read_text().strip().splitlines()
+    lines = log.read_text(encoding='utf-8', errors='replace').strip().splitlines()
     wrong = [line for line in lines if 'ERROR' in line or 'FATAL' in line] or lines[-1:] or ['it said nothing']
     return f'the classifier node did not start: {wrong[0].rpartition("]: ")[2]} (all of it in {log})'
 

@@ -11,6 +11,7 @@ from typing import Dict, Mapping, Optional
 
 from ..core.errors import ConfigError
 from ..core.share import share_directory
+from ..core.user_path import user_path
 
 PROFILE_VARIABLE = 'FASTDDS_DEFAULT_PROFILES_FILE'
 OLD_PROFILE_VARIABLE = 'FASTRTPS_DEFAULT_PROFILES_FILE'
@@ -40,7 +41,7 @@ def profile_variables(choice: str = 'auto', environment: Optional[Mapping[str, s
         return {}
     if 'fastrtps' not in environment.get('RMW_IMPLEMENTATION', 'rmw_fastrtps_cpp'):
         return {}
-    profile = shipped_profile() if choice == 'auto' else Path(choice).expanduser()
+    profile = shipped_profile() if choice == 'auto' else user_path(choice)
     if not profile.is_file():
         raise ConfigError(f'DDS profile {str(profile)!r} does not exist; give the path of an XML file, auto or none')
     old = environment.get('ROS_DISTRO') in DISTRIBUTIONS_WITH_OLD_NAME

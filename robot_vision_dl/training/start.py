@@ -8,6 +8,7 @@ from ..core.errors import ConfigError
 from ..core.network import Network, build_network
 from ..core.preprocess import Preprocessing
 from ..core.weights import is_weights_name, torchvision_weights
+from ..core.user_path import user_path
 from .config import InputConfig, NetworkConfig
 
 _OWN_SIDE = 32  # of the networks for small pictures, which torchvision knows nothing about
@@ -68,7 +69,7 @@ def starting_network(config: NetworkConfig, class_names: Sequence[str], channels
         return Start(build_network(config.architecture, len(class_names), in_channels=channels, head=config.head,
                                    dropout=dropout), True)
     if bundle is None:
-        weights = config.pretrained if is_weights_name(config.pretrained) else Path(config.pretrained).expanduser()
+        weights = config.pretrained if is_weights_name(config.pretrained) else user_path(config.pretrained)
         network = build_network(config.architecture, in_channels=channels, dropout=dropout, weights=weights)
         is_fresh = network.architecture.num_classes != len(class_names)
     else:
