@@ -89,6 +89,8 @@ class _Listener:
         from diagnostic_msgs.msg import DiagnosticArray
         from rclpy.executors import SingleThreadedExecutor
         from vision_msgs.msg import Classification
+
+        from ..ros.compat import with_info
         self.figures = {camera: CameraFigures() for camera in cameras}
         self.latencies_ms: List[float] = []  # to the arrival, of all cameras, in the order of the decisions
         self.decided_ms: List[float] = []  # to the decision's own time stamp, set as it leaves the node
@@ -101,8 +103,8 @@ class _Listener:
         self._executor.add_node(self.node)
         self._decisions = [
             self.node.create_subscription(Classification, f'/classifier/{camera}/decision',
-                                          lambda buffer, info, camera=camera: self._on_decision(camera, buffer, info),
-                                          100, raw=True)
+                                          with_info(lambda buffer, info, camera=camera: self._on_decision(
+                                              camera, buffer, info)), 100, raw=True)
             for camera in cameras]
         self.node.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)
         gc.collect()
@@ -114,7 +116,7 @@ class _Listener:
         seconds, nanoseconds = struct.unpack_from('<iI', buffer, STAMP_OFFSET)
         stamp_ns = seconds * 1_000_000_000 + nanoseconds
         latency_ms = (now_ns - stamp_ns) * 1e-6
-        self.decided_ms.append((info['source_timestamp'] - stamp_ns) * 1e-6)
+        self.decided_ms.append(((info.get('source_timestamp') or now_ns) - stamp_ns) * 1e-6)
         self.figures[camera].latencies_ms.append(latency_ms)
         self.latencies_ms.append(latency_ms)
 

@@ -3,9 +3,10 @@
 Everything that is private in rclpy, or that one of them lacks, is taken from here, each with what stands in for it; see
 ``test/ros/test_compat.py``, which holds the list.
 """
-from typing import Any, Callable, List
+from typing import Any, Callable, List, Mapping
 
 from rclpy.node import Node
+from rclpy.subscription import Subscription
 
 try:
     from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
@@ -20,7 +21,17 @@ except (ImportError, AttributeError) as error:  # private in all versions
     raise ImportError(f'this rclpy has no wait set where Humble to Kilted have one ({error}); use one of them'
                       ) from error
 
-__all__ = ['PublisherEventCallbacks', 'RCLError', 'SubscriptionEventCallbacks', 'WaitSet', 'after_set', 'state_label']
+__all__ = ['PublisherEventCallbacks', 'RCLError', 'SubscriptionEventCallbacks', 'WaitSet', 'after_set', 'state_label',
+           'with_info']
+
+
+# Humble hands callbacks the message alone.
+_HAS_INFO = hasattr(Subscription, 'CallbackType')
+
+
+def with_info(callback: Callable[[Any, Mapping[str, Any]], None]) -> Callable[..., None]:
+    """A subscription's callback of (message, what the middleware knows of it); in Humble it is told nothing."""
+    return callback if _HAS_INFO else lambda message: callback(message, {})
 
 
 def after_set(node: Node, apply: Callable[[], None]) -> Callable[[], None]:

@@ -218,7 +218,7 @@ def _receive(node, executor, topic: str, kind: str, seconds: float, reliability:
     from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
     from sensor_msgs.msg import CompressedImage, Image
 
-    from .compat import SubscriptionEventCallbacks
+    from .compat import SubscriptionEventCallbacks, with_info
 
     messages: List[Message] = []
     last: List[bytes] = []
@@ -239,8 +239,8 @@ def _receive(node, executor, topic: str, kind: str, seconds: float, reliability:
                          durability=DurabilityPolicy.VOLATILE)
     # rclpy would otherwise announce every incompatible publisher on stderr; the report does.
     events = SubscriptionEventCallbacks(message_lost=on_lost, use_default_callbacks=False)
-    subscription = node.create_subscription(Image if kind == IMAGE else CompressedImage, topic, on_message, profile,
-                                            raw=True, event_callbacks=events)
+    subscription = node.create_subscription(Image if kind == IMAGE else CompressedImage, topic, with_info(on_message),
+                                            profile, raw=True, event_callbacks=events)
     start = time.monotonic()
     _spin(executor, seconds)
     node.destroy_subscription(subscription)

@@ -7,6 +7,7 @@ import ast
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ EVERYWHERE = ('humble 3.3', 'iron 4.1', 'jazzy 7.1', 'kilted 9.1')
 # What is public, but not in Humble, and only taken where there is something in its place.
 NOT_IN_HUMBLE = {
     ('ros/compat.py', 'rclpy.event_handler'): 'rclpy.qos_event, in all but the newest',
+    ('ros/compat.py', 'Subscription.CallbackType'): 'callbacks get no information about the message',
     ('ros/compat.py', 'add_post_set_parameters_callback'): 'a task of the executor',
 }
 # Modules of rclpy 3.3 (Humble), with what of them is used. Looked up in its source.
@@ -30,10 +32,11 @@ HUMBLE = {
     'rclpy.client': {'Client'},
     'rclpy.clock': {'Clock', 'ClockType'},
     'rclpy.duration': {'Duration'},
-    'rclpy.exceptions': {'InvalidTopicNameException'},
+    'rclpy.exceptions': {'InvalidParameterTypeException', 'InvalidTopicNameException'},
     'rclpy.executors': {'ExternalShutdownException', 'SingleThreadedExecutor'},
     'rclpy.guard_condition': {'GuardCondition'},
     'rclpy.impl.implementation_singleton': {'rclpy_implementation'},
+    'rclpy.impl.rcutils_logger': None,
     'rclpy.lifecycle': {'LifecycleNode', 'LifecycleState', 'TransitionCallbackReturn'},
     'rclpy.node': {'Node'},
     'rclpy.parameter': {'Parameter'},
@@ -44,6 +47,7 @@ HUMBLE = {
     'rclpy.qos_overriding_options': {'QoSOverridingOptions'},
     'rclpy.serialization': {'serialize_message', 'deserialize_message'},
     'rclpy.signals': {'SignalHandlerOptions'},
+    'rclpy.subscription': {'Subscription'},
     'rclpy.type_support': {'check_for_type_support'},
     'rclpy.utilities': {'get_rmw_implementation_identifier'},
     'rclpy.validate_full_topic_name': {'validate_full_topic_name'},
@@ -51,6 +55,8 @@ HUMBLE = {
 # (file, private name) -> versions that have it, and what guards it.
 PRIVATE = {
     ('ros/compat.py', 'rclpy.impl.implementation_singleton'): (EVERYWHERE, 'an ImportError that says so'),
+    ('ros/start.py', 'rclpy.impl.rcutils_logger'): (EVERYWHERE, 'only a name of it, which is looked for'),
+    ('ros/start.py', '_internal_callers'): (EVERYWHERE, 'lines of logs are then told as of start.py'),
     ('ros/compat.py', '_state_machine'): (EVERYWHERE, 'the state is then shown as unknown'),
     ('core/torch_private.py', '_foreach_lerp_'): (('torch 2.0 to 2.14',), 'a loop of lerp_'),
     ('core/torch_private.py', '_standard_gamma'): (('torch 1.0 to 2.14',), 'numpy, seeded by the generator'),
@@ -100,7 +106,7 @@ def _private_names(tree):
             if node.attr not in own and node.attr not in ('_replace', '_asdict', '_fields'):
                 yield node.attr
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in (
-                '_foreach_lerp_', '_standard_gamma', '_metadata', '_state_machine'):
+                '_foreach_lerp_', '_standard_gamma', '_metadata', '_state_machine', '_internal_callers'):
             yield node.value
 
 
@@ -202,3 +208,27 @@ time.sleep(0.3)
 """
     done = _old(code, ros_domain)
     assert done.stdout.strip() == 'done', done.stdout + done.stderr[-2000:]
+
+
+@pytest.mark.parametrize('has_info', [True, False])
+def test_listening_does_without_what_humble_does_not_tell_of_a_message(has_info, ros_domain, monkeypatch):
+    from node_harness import BEST_EFFORT, Peer, raw_image
+    from robot_vision_dl.ros import compat
+    from robot_vision_dl.ros.listen import listen
+    from sensor_msgs.msg import Image
+    monkeypatch.setattr(compat, '_HAS_INFO', has_info)
+    monkeypatch.setenv('ROS_DOMAIN_ID', str(ros_domain))
+    peer = Peer(ros_domain)
+    try:
+        publisher = peer.node.create_publisher(Image, '/cam', BEST_EFFORT)
+        timer = peer.node.create_timer(0.05, lambda: publisher.publish(raw_image(1)))
+        done = threading.Event()
+        spinning = threading.Thread(target=lambda: peer.wait(done.is_set, 'the end'))
+        spinning.start()
+        found = listen('/cam', 2.0)
+        done.set()
+        spinning.join()
+        peer.node.destroy_timer(timer)
+    finally:
+        peer.close()
+    assert found.reception.messages and (found.reception.lost is None) == (not has_info)
