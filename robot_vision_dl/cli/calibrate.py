@@ -53,6 +53,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--alpha', type=float, default=0.1, help='error rate of the sets (default: .1)')
     parser.add_argument('--scaling', default=AUTO, choices=SCALINGS,
                         help='one temperature; a weight and an offset a class; or (default) what is clearly better')
+    parser.add_argument('--topics', nargs='+', default=[], metavar='TOPIC',
+                        help='image topics of bags, or all; default: each camera once, neither depth nor infrared')
     parser.add_argument('--every', type=float, default=0.2, metavar='S',
                         help='frames of a bag no closer than this, since neighbours tell little new (default: .2)')
     parser.add_argument('--seed', type=int, default=0, help='of the splits into halves (default: 0)')
@@ -115,10 +117,10 @@ def calibrate_bundle(bundle: Bundle, args: argparse.Namespace) -> Tuple[Labelled
     """Run the network over the data and fit."""
     device, precision = check_deployment(args.device, args.precision)
     where = {'device': args.device, 'precision': precision}
-    outputs = run_bundle(bundle, args.data, every_s=args.every, **where)
+    outputs = run_bundle(bundle, args.data, every_s=args.every, topics=args.topics, **where)
     reference: Optional[Tuple[np.ndarray, ...]] = None
     if args.reference:
-        seen = run_bundle(bundle, args.reference, every_s=args.every, **where)
+        seen = run_bundle(bundle, args.reference, every_s=args.every, topics=args.topics, **where)
         reference = seen.logits[seen.known], seen.features[seen.known], seen.labels[seen.known]
     foreign: Dict[str, Tuple[np.ndarray, np.ndarray]] = {
         Path(folder).name: picture_outputs(bundle, folder, **where) for folder in args.foreign}

@@ -40,6 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--device', default='auto', help='where it will run (default: auto)')
     parser.add_argument('--precision', default='float32', choices=('float32', 'float16', 'bfloat16'),
                         help='arithmetic of the network, as it will run (default: %(default)s)')
+    parser.add_argument('--topics', nargs='+', default=[], metavar='TOPIC',
+                        help='image topics of bags, or all; default: each camera once, neither depth nor infrared')
     parser.add_argument('--every', type=float, default=1.0, metavar='S', help='frames of a bag no closer (default: 1)')
     parser.add_argument('--write', action='store_true', help='store 1 - threshold as the abstain_cost of the bundle')
     parser.add_argument('--json', type=Path, metavar='FILE', help='write the figures there as well')
@@ -51,7 +53,8 @@ def run(args: argparse.Namespace) -> int:
     if args.write and (bundle.folder is None or len(args.risk) != 1):
         raise BundleError('--write: needs a bundle with a folder and one --risk')
     check_deployment(args.device, args.precision)
-    outputs = run_bundle(bundle, args.data, device=args.device, precision=args.precision, every_s=args.every)
+    outputs = run_bundle(bundle, args.data, device=args.device, precision=args.precision, every_s=args.every,
+                         topics=args.topics)
     confidence, wrong = confidences(bundle, outputs, args.false_unknown_rate)
     found = {risk: threshold_for_risk(confidence, wrong, risk, args.delta) for risk in args.risk}
     print(f'{bundle.name}: {len(wrong)} held-out frames of known classes and {np.sum(outputs.labels < 0)} of none; '

@@ -68,12 +68,13 @@ class LabelledOutputs:
 
 @torch.inference_mode()
 def run_bundle(bundle: Bundle, data: Sequence[str], *, device: str = 'auto', precision: str = 'float32',
-               every_s: float = 0.0, cache: str = CacheConfig().folder) -> LabelledOutputs:
+               every_s: float = 0.0, topics: Sequence[str] = (), cache: str = CacheConfig().folder) -> LabelledOutputs:
     """Run the network over labelled data.
 
     Args:
         data: bags and folders of pictures, as training takes them; ``unknown`` labels what is of no class.
         every_s: frames of a camera no closer than this.
+        topics: image topics of the bags; empty: each camera once.
         cache: folder of decoded frames.
 
     Raises:
@@ -81,7 +82,8 @@ def run_bundle(bundle: Bundle, data: Sequence[str], *, device: str = 'auto', pre
     """
     where, dtype = resolve_device(device), getattr(torch, precision)
     preprocessing = bundle.preprocessing
-    config = DataConfig(bags=tuple(data), class_names=bundle.class_names, cache=CacheConfig(folder=cache),
+    config = DataConfig(bags=tuple(data), image_topics=tuple(topics), class_names=bundle.class_names,
+                        cache=CacheConfig(folder=cache),
                         selection=SelectionConfig(every_s=every_s, duplicate_distance=-1))
     store = prepare(config, preprocessing, _progress('frames read'))
     for sentence in (*store.label_report.notes, *store.label_report.problems, *store.selection_report.problems):

@@ -122,3 +122,20 @@ def test_decide_holds_the_risk_on_other_pictures(made, capsys, tmp_path):
 def test_wrong_use_is_said(made, capsys, arguments, said):
     assert main([argument.format(made=made) for argument in arguments]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_each_camera_of_a_bag_once_unless_topics_are_named(made, tmp_path, capsys):
+    from robot_vision_dl.data.bag_writer import ImageBagWriter
+    with ImageBagWriter(tmp_path / 'bag') as writer:
+        for number in range(6):
+            pixels = np.full((32, 32, 3), 60 * (1 + number // 3), np.uint8)
+            for write in (writer.write_raw, writer.write_jpeg):
+                write('/camera/image_raw', 1_700_000_000_000_000_000 + number * 10**9, pixels)
+            infrared = pixels[..., 0]
+            writer.write_raw('/camera/infra1/image_rect_raw', 1_700_000_000_000_000_000 + number * 10**9, infrared)
+    (tmp_path / 'bag' / 'labels.yaml').write_text('- {start: 0, end: 3, label: dark}\n- {start: 3, label: light}')
+    bundle = load_bundle(made / 'model')
+    for topics, count in (((), 6), (('/camera/infra1/image_rect_raw',), 6), (('all',), 18)):
+        outputs = run_bundle(bundle, [str(tmp_path / 'bag')], topics=topics, cache=str(tmp_path / 'cache'))
+        assert len(outputs.labels) == count
+        assert ('/camera/infra1/image_rect_raw (infrared)' in capsys.readouterr().err) == (not topics)
