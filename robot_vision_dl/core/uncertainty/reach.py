@@ -165,8 +165,8 @@ def few_of_a_class(class_names: Sequence[str], counts: Sequence[int]) -> Optiona
     few = [f'{name} ({count})' for name, count in zip(class_names, counts) if count < MIN_PER_CLASS]
     if not few:
         return None
-    return (f'few or no calibration pictures of {_some(few)}: what is said of their probabilities rests on the other '
-            f'classes; {MIN_PER_CLASS} of each are needed')
+    return (f'few or no calibration pictures of {_some(few)}: how sure it may be of them is hardly known; '
+            f'{MIN_PER_CLASS} of each are needed')
 
 
 def _likelihood_limit(bundle: 'Bundle', figures: Mapping[str, Any]) -> Optional[Limit]:

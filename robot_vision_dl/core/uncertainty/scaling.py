@@ -90,6 +90,13 @@ def is_clear(gain: np.ndarray) -> bool:
     return bool(gain.mean() > 2 * gain.std() / np.sqrt(len(gain)))
 
 
+def _gain_if_wrong(logits: np.ndarray, probabilities: np.ndarray) -> float:
+    """Mean gain in ln p(label) over the plain softmax, nats, were the label of each picture its second best class."""
+    rows, second = np.arange(len(logits)), np.argsort(-logits, axis=1)[:, min(1, logits.shape[1] - 1)]
+    return float(np.mean(np.log(np.maximum(probabilities[rows, second], _SMALLEST))
+                         - np.log(np.maximum(softmax(logits, 1.0)[rows, second], _SMALLEST))))
+
+
 class Scaling(NamedTuple):
     """What was chosen.
 
@@ -114,6 +121,9 @@ class Scaling(NamedTuple):
 def choose_scaling(logits: np.ndarray, labels: np.ndarray, wish: str, seed: int = 0) -> Scaling:
     """Fit what is wished for, and keep it unless cross-validation says that it makes the likelihood worse.
 
+    What makes a network surer must also be worth it if one more picture came, and was called wrongly (the rule of
+    succession): a handful that are all right do not tell that all are.
+
     Args:
         logits, labels: shapes (n, C) and (n,), of pictures that took no part in training.
         wish: ``temperature``; ``vector``; ``auto``: the vector where it is clearly better than the temperature.
@@ -129,17 +139,22 @@ def choose_scaling(logits: np.ndarray, labels: np.ndarray, wish: str, seed: int 
     if wish not in FITS:
         name = VECTOR if is_clear(found[VECTOR] - found[TEMPERATURE]) else TEMPERATURE
 
-    def left_out(what: str, against: str) -> str:
-        return (f'{what} scaling is left out: by cross-validation on {len(labels)} pictures it makes the negative '
-                f'log-likelihood worse, {-mean[against]:.4f} -> {-mean[what]:.4f}')
-    if name == VECTOR:
-        rival = max((PLAIN, TEMPERATURE), key=mean.get)
-        if mean[VECTOR] < mean[rival]:
-            name, note = TEMPERATURE, left_out(VECTOR, rival)
-    if mean[TEMPERATURE] < mean[PLAIN]:
+    def note_of(what: str) -> str:
+        rival = max((PLAIN, TEMPERATURE), key=mean.get) if what == VECTOR else PLAIN
+        if mean[what] < mean[rival]:
+            return (f'{what} scaling is left out: by cross-validation on {len(labels)} pictures it makes the negative '
+                    f'log-likelihood worse, {-mean[rival]:.4f} -> {-mean[what]:.4f}')
+        gain = float((found[what] - plain).sum())
+        if gain + _gain_if_wrong(logits, FITS[what](logits, labels)(logits)) < 0:
+            return (f'{what} scaling is left out: it makes the network surer, and one mistake among as many pictures '
+                    f'again would cost more than it gains on these {len(labels)}')
+        return ''
+    if name == VECTOR and note_of(VECTOR):
+        name, note = TEMPERATURE, note_of(VECTOR)
+    if note_of(TEMPERATURE):
         temperature = 1.0
         if name == TEMPERATURE:
-            name, note = PLAIN, '; '.join(filter(None, (note, left_out(TEMPERATURE, PLAIN))))
+            name, note = PLAIN, '; '.join(filter(None, (note, note_of(TEMPERATURE))))
     if name == VECTOR:
         vector = fit_vector_scaling(logits, labels, fit_temperature(logits, labels, PRIOR_SPREAD))
     return Scaling(name, temperature, vector, FITS.get(name, plain_fit), found, note)

@@ -1,0 +1,53 @@
+"""Five classes, 22 pictures to calibrate on, and foreign things: from generated features, as a whole."""
+import numpy as np
+import torch
+
+from robot_vision_dl.core.bundle import load_bundle
+from robot_vision_dl.core.bundle_writer import save_bundle
+from robot_vision_dl.core.network import build_network
+from robot_vision_dl.core.preprocess import Preprocessing
+from robot_vision_dl.core.uncertainty.calibrate import calibrate
+from robot_vision_dl.core.uncertainty.reach import deciding_rate, p_value_grid, trust_limits
+from robot_vision_dl.core.uncertainty.score import LinearHead
+
+NAMES = ('fist', 'one', 'palm', 'stop', 'thumb')
+F = 64
+
+
+def features(n, rng, foreign=False):
+    """Clusters of five gestures; foreign things lie elsewhere, and look to the head much like one of the classes."""
+    centres = 3 * np.random.default_rng(1).normal(size=(5, F))
+    labels = rng.permutation(np.arange(n) % 5)
+    around = centres[labels]
+    if foreign:
+        around = 0.7 * around + 3 * np.random.default_rng(2).normal(size=(8, F))[np.arange(n) % 8]
+    return (around + rng.normal(size=(n, F))).astype(np.float32), labels
+
+
+def test_of_22_pictures_it_is_said_what_they_cannot_do_and_what_they_can_is_done(tmp_path):
+    rng = np.random.default_rng(0)
+    weight = (0.05 * np.random.default_rng(1).normal(size=(5, F))).astype(np.float32)
+
+    def outputs(n, foreign=False):
+        x, labels = features(n, rng, foreign)
+        return x @ weight.T, x, labels
+    reference, known, others, foreign = outputs(100), outputs(22), outputs(1000), outputs(1115, foreign=True)
+    found = calibrate(*known, ood='knn', reference=reference, scaling='auto',
+                      head=LinearHead(torch.from_numpy(weight), torch.zeros(5)))
+    assert found.metrics['nll'] <= found.metrics['nll_plain']
+    assert 0.3 < found.temperature < 3
+    bundle = save_bundle(tmp_path / 'hands', build_network('lenet5', 5), NAMES, Preprocessing(32, (32, 32)),
+                         calibration=found, metrics={'calibration': found.metrics})
+    assert load_bundle(tmp_path / 'hands').metrics == bundle.metrics
+    unknown = {limit.what: limit for limit in trust_limits(bundle)}
+    assert (unknown['unknown'].have, unknown['unknown'].needed) == (22, 99)
+    assert unknown['classes'].needed == 5  # four or five of each
+
+    def called_unknown(group, take_smallest):
+        scores = found.ood.build_score()(torch.from_numpy(group[0]), torch.from_numpy(group[1]))
+        return found.ood.p_value(scores) < deciding_rate(p_value_grid(bundle), 0.01, take_smallest)
+    sure = found.probabilities(foreign[0], foreign[1]).max(axis=1) >= 0.5
+    assert not called_unknown(foreign, False).any()
+    assert np.mean(sure & ~called_unknown(foreign, False)) > 0.5  # what happened, and nobody was told
+    assert np.mean(sure & ~called_unknown(foreign, True)) <= 0.1
+    assert np.mean(called_unknown(others, True)) <= 0.15  # 1/23 on average over calibration sets
