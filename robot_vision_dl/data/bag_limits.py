@@ -63,7 +63,7 @@ def unpacked(data: bytes, compression: str, size: Optional[int], what: str) -> T
         for part in _parts(data, make, most + 1):
             result.write(part)
     # Each library has its own error for damaged data.
-    except (OSError, RuntimeError, ValueError, EOFError, _zstd().ZstdError) as error:
+    except (OSError, RuntimeError, ValueError, EOFError, zstd_module().ZstdError) as error:
         complaint = f'{what} cannot be unpacked after {result.tell()} bytes ({" ".join(str(error).split())[:100]})'
     found = result.getvalue()
     if len(found) > most:
@@ -93,7 +93,7 @@ def zstd_blocks(stream) -> Iterator[bytes]:
             yield data
     try:
         ended = yield from _frames(feed(), _decompressor('zstd'), 1 << 62)
-    except _zstd().ZstdError as error:
+    except zstd_module().ZstdError as error:
         raise BagError(' '.join(str(error).split())) from error
     if not ended:
         raise BagError('it ends too early')
@@ -135,12 +135,13 @@ def _decompressor(compression: str) -> Optional[Callable]:
         from lz4.frame import LZ4FrameDecompressor
         return LZ4FrameDecompressor
     if compression == 'zstd':
-        zstd = _zstd()
+        zstd = zstd_module()
         return lambda: zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: _WINDOW_LOG})
     return None
 
 
-def _zstd():
+def zstd_module():
+    """``compression.zstd`` of Python 3.14, or its backport, which rosbags needs as well."""
     try:
         from compression import zstd
     except ImportError:

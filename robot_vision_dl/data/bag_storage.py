@@ -119,8 +119,8 @@ class Storage:
         try:
             self._temporary = tempfile.TemporaryDirectory(prefix='robot_vision_bag_')
         except FileNotFoundError as error:
-            raise MachineError(f'{printable(self.path)}: is compressed, and there is no folder for temporary files to '
-                               'unpack it to; set TMPDIR to one') from error
+            raise MachineError(f'{printable(self.path)}, being unpacked: {error.strerror or error}; TMPDIR chooses '
+                               'another place') from error
         target = Path(self._temporary.name, 'bag')
         try:
             with self.path.open('rb') as packed, target.open('wb') as copy:

@@ -15,7 +15,7 @@ from labelled_samples import write_folders
 from robot_vision_dl.cli.main import main
 from robot_vision_dl.core.errors import BagError, MachineError, RobotVisionError, is_about_machine, raise_about_machine
 from robot_vision_dl.core.preprocess import Preprocessing
-from robot_vision_dl.data.bag_storage import _zstd
+from robot_vision_dl.data.bag_limits import zstd_module
 from robot_vision_dl.data.bags import BagReader
 from robot_vision_dl.data.cache import CacheConfig, open_store
 from robot_vision_dl.data.picture_folder import read_picture
@@ -48,7 +48,7 @@ def full_tmp(small_disk, monkeypatch):
 def packed(bag):
     """Its storage file as rosbag2's file compression leaves it."""
     storage, = bag.glob('*.mcap')
-    (bag / f'{storage.name}.zstd').write_bytes(_zstd().compress(storage.read_bytes()))
+    (bag / f'{storage.name}.zstd').write_bytes(zstd_module().compress(storage.read_bytes()))
     storage.unlink()
     metadata = bag / 'metadata.yaml'
     metadata.write_text(metadata.read_text().replace(storage.name, f'{storage.name}.zstd').replace(
