@@ -87,6 +87,19 @@ def read_parameters(path: Union[str, Path], node: str = '/classifier') -> Dict[s
     return {name: value for section in found for name, value in section.parameters.items()}
 
 
+def parameter_value(text: str) -> Any:
+    """What a text after ``-p name:=`` is for rcl: bool, int, float, str or a list of one.
+
+    Raises:
+        ConfigError: it is none of these.
+    """
+    value = parse_yaml(text, 'the value', value_of=_value)
+    if value is None or value is _NoValue or isinstance(value, Mapping) or (
+            isinstance(value, list) and any(type(item) not in (bool, int, float, str) for item in value)):
+        raise ConfigError('the value: expected a single value or a list of such')
+    return value
+
+
 def _check_groups(parameters: Mapping[str, Any], where: str) -> None:
     for name in parameters:
         groups = name.split('.')[:-1]

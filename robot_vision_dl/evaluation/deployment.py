@@ -3,10 +3,9 @@ from typing import Any, Callable, Dict, Optional, Sequence
 
 from ..core.config import ClassifierConfig, flat_options, with_values
 from ..core.errors import ConfigError
-from ..core.parameter_file import read_parameters
+from ..core.parameter_file import parameter_value, read_parameters
 from ..core.printable import printable
 from ..core.spelling import did_you_mean
-from ..core.yaml_text import parse_yaml
 
 NODE = '/classifier'
 """Full name of the node unless it is started with another."""
@@ -55,6 +54,6 @@ def _parsed(text: str, default: Any) -> Any:
     if isinstance(default, str):
         return text
     try:
-        return parse_yaml(text, 'value')
+        return parameter_value(text)
     except ConfigError:
         return text

@@ -119,7 +119,7 @@ def check_space(config: TrainConfig, space: Mapping[str, Any]) -> None:
                               f'{values!r:.80}')
         if str(name).startswith(('data.', 'output.', 'input.')) or name == 'name':
             raise ConfigError(f'tune.space.{name}: cannot be tuned: trials must be judged on the same pictures')
-        tried = values['choices'] if 'choices' in values else [_number(values['low']), _number(values['high'])]
+        tried = values['choices'] if 'choices' in values else [values['low'], values['high']]
         if not isinstance(tried, list) or not tried:
             raise ConfigError(f'tune.space.{name}.choices: expected a list, got {tried!r:.60}')
         for value in tried:
@@ -145,17 +145,10 @@ def with_changes(config: TrainConfig, changes: Mapping[str, Any]) -> TrainConfig
     return build_config(values)
 
 
-def _number(value: Any) -> Any:
-    try:
-        return float(value) if isinstance(value, str) else value  # 1e-3 is a text in YAML 1.1
-    except ValueError:
-        return value
-
-
 def _suggest(trial: Any, name: str, values: Mapping[str, Any]) -> Any:
     if 'choices' in values:
         return trial.suggest_categorical(name, values['choices'])
-    low, high = _number(values['low']), _number(values['high'])
+    low, high = values['low'], values['high']
     options: Dict[str, Any] = {key: values[key] for key in ('log', 'step') if key in values}
     if isinstance(low, int) and isinstance(high, int):
         return trial.suggest_int(name, low, high, **options)

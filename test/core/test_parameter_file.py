@@ -5,7 +5,7 @@ import time
 import pytest
 
 from robot_vision_dl.core.errors import ConfigError
-from robot_vision_dl.core.parameter_file import read_parameters, read_sections
+from robot_vision_dl.core.parameter_file import parameter_value, read_parameters, read_sections
 
 ROBOT = """
 classifier:
@@ -93,3 +93,11 @@ def test_order_of_what_is_spelled_in_two_ways(write):
                  'classifier: {ros__parameters: {a: 3}}')
     assert [section.spelling for section in read_sections(path)] == ['/classifier', '/**', 'classifier']
     assert read_parameters(path) == {'a': 3, 'b': 1, 'c': 2}
+
+
+def test_values_of_the_command_line():
+    assert [parameter_value(text) for text in ('off', '1e-3', '2', '010', '"7"', '[a, b]', 'x')] == [
+        False, 1e-3, 2, 8, '7', ['a', 'b'], 'x']
+    for text in ('', '{a: 1}', '[[1]]', '[a', '[~, ]x', '[' * 100):
+        with pytest.raises(ConfigError):
+            parameter_value(text)
