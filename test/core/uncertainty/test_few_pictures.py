@@ -36,7 +36,7 @@ def test_of_22_pictures_it_is_said_what_they_cannot_do_and_what_they_can_is_done
                       head=LinearHead(torch.from_numpy(weight), torch.zeros(5)))
     assert found.metrics['nll'] <= found.metrics['nll_plain']
     assert 0.3 < found.temperature < 3
-    bundle = save_bundle(tmp_path / 'hands', build_network('lenet5', 5), NAMES, Preprocessing(32, (32, 32)),
+    bundle = save_bundle(tmp_path / 'hands', build_network('resnet20_cifar', 5), NAMES, Preprocessing(32, (32, 32)),
                          calibration=found, metrics={'calibration': found.metrics})
     assert load_bundle(tmp_path / 'hands').metrics == bundle.metrics
     unknown = {limit.what: limit for limit in trust_limits(bundle)}
