@@ -163,12 +163,14 @@ class BlockFile:
             damage.append(f'{what} is damaged: its content does not fit its checksum')
         entries, known = array('q'), len(self._channels)
         most = max(_FEW_MESSAGES, min(len(stored), most_stored_bytes() // _LEAST_BYTES_A_MESSAGE))
-        for entry in self._entries(content, damage):
+        within: List[str] = []
+        for entry in self._entries(content, within):
             entries.extend(entry)
             if len(entries) >= 4 * most:
                 damage.append(f'{what} has more messages than a recorder writes into so few bytes: only {most} are '
                               'read')
                 break
+        damage += [f'{what}: {text}' for text in dict.fromkeys(within)]
         if block.index_at and not sound and not damage:
             listed = self._indexed(file, block)
             found = len(entries) // 4
