@@ -37,10 +37,10 @@ def run(args: argparse.Namespace) -> int:
         if RATIOS[figure].higher is None:
             raise ConfigError(f'--fail-if-worse {figure}: more of it is neither better nor worse by itself; name '
                               'acted_right, acted_wrong or foreign_accepted')
-    first, second = read_metrics(args.first), read_metrics(args.second)
     chosen = args.models or (None, None)
     if len(chosen) != 2:
         raise ConfigError(f'--models takes one model of each, so two names, got {len(chosen)}: {", ".join(chosen)}')
+    first, second = read_metrics(args.first), read_metrics(args.second)
     a, b = model_of(first, args.first, chosen[0]), model_of(second, args.second, chosen[1])
     options = first['options']
     found = compare_models(first['models'][a], second['models'][b], options['draws'], options['seed'])
