@@ -106,10 +106,12 @@ class ClassifierNode(PrintableLogs, LifecycleNode):
             self._engine = Engine(self._pipeline, config, Arrivals(self, self._inputs),
                                   lambda: self.get_clock().now().nanoseconds, self._publish_result, self._log_drop)
             for camera, source in self._inputs.items():
-                self._priors.append(PriorInput(
+                prior = PriorInput(
                     self, camera, lambda: self._engine.pipeline.bundle.class_names,
-                    lambda named, camera=camera: self._engine.expect(camera, named), config.class_id_as_index))
-                health = CameraHealth(camera, self.get_fully_qualified_name(), source, self._engine)
+                    lambda named, camera=camera: self._engine.expect(camera, named),
+                    lambda: self.config.class_id_as_index)
+                self._priors.append(prior)
+                health = CameraHealth(camera, self.get_fully_qualified_name(), source, self._engine, prior)
                 self._health.append(health)
                 self._watches[health] = watch_images(
                     self, config.image_topics[config.cameras.index(camera)], config.image_transport, source.topic)

@@ -6,6 +6,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 
 from .camera import CameraInput
 from .messages import key_values
+from .prior import PriorInput
 from ..core.account import RATE_LIMITED, REPLACED, Account
 from ..core.config import ClassifierConfig
 from ..core.engine import Engine
@@ -23,11 +24,12 @@ def resident_memory_mb() -> float:
 class CameraHealth:
     """Watches one camera between two reports."""
 
-    def __init__(self, camera: str, node_name: str, source: CameraInput, engine: Engine):
+    def __init__(self, camera: str, node_name: str, source: CameraInput, engine: Engine, prior: PriorInput):
         self._camera = camera
         self._name = f'{node_name}: camera {camera}'
         self._source = source
         self._engine = engine
+        self._prior = prior
         self._before = Account()
         self._before_s = time.monotonic()
         self._last_arrival_s = self._before_s
@@ -57,6 +59,7 @@ class CameraHealth:
             'received': account.received,
             'decided': account.decided,
             'lost_in_transport': self._source.lost,
+            'priors_refused': self._prior.refused,
             'dropped': sum(account.dropped.values()),
         }
         for reason, count in sorted(account.dropped.items()):

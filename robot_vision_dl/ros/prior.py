@@ -23,11 +23,14 @@ class PriorInput:
         camera: whose prior it is.
         class_names: of the model that runs.
         receive: called with the names and probabilities of a valid message.
-        as_index: ids are the classes' indices as text.
+        as_index: whether ids are the classes' indices as text.
+
+    Attributes:
+        accepted, refused: messages so far.
     """
 
     def __init__(self, node: Node, camera: str, class_names: Callable[[], Sequence[str]],
-                 receive: Callable[[Dict[str, float]], None], as_index: bool):
+                 receive: Callable[[Dict[str, float]], None], as_index: Callable[[], bool]):
         self._node, self._class_names, self._receive, self._as_index = node, class_names, receive, as_index
         self.accepted = self.refused = 0
         self.topic = node.resolve_topic_name(f'~/{camera}/prior')
@@ -38,7 +41,7 @@ class PriorInput:
 
     def _take(self, data: bytes) -> None:
         try:
-            self._receive(prior_of(data, self._class_names(), self._as_index))
+            self._receive(prior_of(data, self._class_names(), self._as_index()))
         except Exception as error:  # noqa: B902 - anyone may send anything; it is counted, and the node lives
             self.refused += 1
             self._node.get_logger().warning(

@@ -8,6 +8,7 @@ import pytest
 pytest.importorskip('rclpy', reason='rclpy is not installed')
 pytest.importorskip('vision_msgs.msg', reason='vision_msgs is not installed')
 
+from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
 from lifecycle_msgs.msg import Transition  # noqa: E402
 from lifecycle_msgs.srv import ChangeState  # noqa: E402
 from node_harness import BEST_EFFORT, RELIABLE, NodeProcess, Peer, environment, raw_image, small_bundle  # noqa: E402
@@ -239,12 +240,15 @@ def test_no_prior_ends_the_classifier(as_index, peer, ros_domain, tmp_path):
         node = NodeProcess(children, tmp_path / 'node.log', 'run', '--model', str(small_bundle(tmp_path / 'model')),
                            '--image', '/cam', '--device', 'cpu', '--ros-args', '-p',
                            f'class_id_as_index:={str(as_index).lower()}')
+        reports = peer.listen(DiagnosticArray, '/diagnostics')
         publisher = peer.publisher(Classification, '/classifier/camera/prior', RELIABLE)
         for _, data in priors(('cup', 'mug', 'bowl')):
             publisher.publish(data)
             peer.wait(lambda: True, 'a turn')
         still_decides(peer, node, stamps())
         peer.wait(lambda: 'message ignored' in node.log, 'the line about priors')
+        peer.wait(lambda: any(item.key == 'priors_refused' and int(item.value) > 0 for report in reports
+                              for status in report.status for item in status.values), 'their count')
         assert 'Traceback' not in node.log
 
 
