@@ -131,7 +131,7 @@ class BlockFile:
         if reason is not None:
             blocks, self._blocks = self._blocks, []
             for block in blocks:
-                _, entries = self._load(file, block, trusted=False)
+                entries = self._load(file, block, trusted=False)[1]
                 if entries:
                     self._found[len(self._blocks)] = _counts(entries)
                     self._blocks.append(block._replace(start_ns=min(entries[1::4]), end_ns=max(entries[1::4])))

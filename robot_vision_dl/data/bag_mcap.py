@@ -18,8 +18,10 @@ _IN_DATA = frozenset((1, 3, 4, 5, 6, 7, 9, 12, 15))
 # Shortest body of each record.
 _LEAST = {1: 8, 2: 20, 3: 14, 4: 16, 5: 22, 6: 40, 7: 6, 8: 64, 9: 40, 10: 48, 11: 46, 12: 8, 13: 20, 14: 17, 15: 4}
 # What the beginning of a record looks like: an operation of the data section, and a length below a terabyte.
-_RECORD = re.compile(rb'(?=[\x03-\x07\x09\x0c\x0f].{5}\x00{3})', re.DOTALL)
+# The operation stands before the look ahead, so that a search skips bytes quickly.
+_RECORD = re.compile(rb'[\x03-\x07\x09\x0c\x0f](?=.{5}\x00{3})', re.DOTALL)
 _MOST_DEFINITION_BYTES = 1 << 24
+_MOST_SEARCHED_BYTES = 1 << 25  # more than a picture
 _MOST_SUMMARY_BYTES = 1 << 28
 _NO_TIME = 1 << 63
 
@@ -272,7 +274,7 @@ class McapFile(BlockFile):
             damage.append(f'{odd} messages are left out: their time is beyond the year 2262')
 
     def _resynchronized(self, content: bytes, position: int) -> Optional[int]:
-        for match in _RECORD.finditer(content, position):
+        for match in _RECORD.finditer(content, position, min(len(content), position + _MOST_SEARCHED_BYTES)):
             at = match.start()
             for _ in range(3):
                 if at == len(content):
