@@ -147,7 +147,8 @@ def test_the_demo_bag_is_whole():
 def test_info_says_what_becomes_of_frames_labelled_unknown(capsys):
     from robot_vision_dl.cli import bag_info
     topic = {'topic': '/cam', 'frames': 50, 'ignored': 0, 'conflicts': 0, 'gaps': 0, 'hint': None}
-    report = {'path': 'b', 'start_ns': None, 'duration_s': 0.0, 'messages': 50, 'topics': [], 'problems': []}
+    report = {'path': 'b', 'start_ns': None, 'duration_s': 0.0, 'messages': 50, 'topics': [],
+              'notes': [], 'problems': []}
     bag_info._print({**report, 'labels': [{**topic, 'labels': {'cup': 7, 'unknown': 43}}]})
     assert '43 frames are labelled unknown: of no class' in capsys.readouterr().out
     bag_info._print({**report, 'labels': [{**topic, 'labels': {'cup': 50}}]})
