@@ -20,7 +20,7 @@ def swap(work: Path, path: Path, replaced: Path) -> None:
     """
     if exchange(work, path):
         return
-    replaced.mkdir()
+    replaced.mkdir(exist_ok=True)
     os.rename(path, replaced / path.name)
     try:
         os.rename(work, path)

@@ -106,9 +106,8 @@ def whole_folder(path: Union[str, Path], *, overwrite: bool = False, create: boo
             flush(work)
             if inside:
                 _fill(work, path, overwrite, entries)
-            elif overwrite and path.exists():
-                os.chmod(work, stat.S_IMODE(path.stat().st_mode))
-                swap(work, path, part.path / REPLACED)
+            elif overwrite:
+                _replace(work, path, part.path / REPLACED)
             else:
                 _rename(work, path)
             _to_disk(path.parent)
@@ -276,6 +275,21 @@ def _told(path: Path, remedy: str) -> Iterator[None]:
         if foreign or isinstance(error, BrokenPipeError):
             raise
         raise output_error(path, error, remedy) from error
+
+
+def _replace(work: Path, path: Path, replaced: Path) -> None:
+    for last in (False,) * 9 + (True,):
+        try:
+            if path.exists():
+                os.chmod(work, stat.S_IMODE(path.stat().st_mode))
+                swap(work, path, replaced)
+            else:
+                os.rename(work, path)
+            return
+        except OSError as error:
+            # Another writer came, or is just exchanging it.
+            if last or error.errno not in (errno.ENOENT, errno.EEXIST, errno.ENOTEMPTY):
+                raise
 
 
 def _rename(work: Path, path: Path) -> None:

@@ -1,5 +1,6 @@
 """Decoded frames as a torch data set, the same whatever the number of workers, and after a resume."""
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import lru_cache
 from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple
 
@@ -57,10 +58,9 @@ class FrameDataset(Dataset):
         self.targets = np.array([NO_CLASS if store.frames[index].label == UNKNOWN
                                  else numbers[store.frames[index].label] for index in self.indices], np.int64)
         self._epoch = torch.zeros((), dtype=torch.int64)
-
-    def share_epoch(self) -> None:
-        """Let workers that stay alive from epoch to epoch see it change; needs /dev/shm, absent in some containers."""
-        self._epoch.share_memory_()
+        # Shared, so that workers which stay alive from epoch to epoch see it change.
+        with suppress(RuntimeError):  # without /dev/shm there can be no workers, and none is needed
+            self._epoch.share_memory_()
 
     def set_epoch(self, epoch: int) -> None:
         """Choose which random transforms are drawn; to be called before each epoch."""

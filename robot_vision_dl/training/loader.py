@@ -68,7 +68,6 @@ def training_loader(dataset: FrameDataset, batch_size: int, seed: int, weights: 
     """
     if workers:
         _check_shared_memory(dataset, batch_size // processes, workers)
-        dataset.share_epoch()
     sampler = EpochSampler(dataset, seed, weights, rank, processes)
     sampler.set_epoch(first_epoch)
     return DataLoader(dataset, min(batch_size // processes, len(sampler)), sampler=sampler, drop_last=True,

@@ -110,6 +110,20 @@ def test_second_writer_of_a_new_folder_is_refused_and_the_first_is_whole(tmp_pat
         assert names(place) == ['x'] and (place / 'x').read_text() == 'early'
 
 
+def test_writer_that_comes_first_is_replaced_where_that_is_allowed(tmp_path, monkeypatch):
+    rename = os.rename
+
+    def late(one, other):
+        monkeypatch.setattr(os, 'rename', rename)
+        (tmp_path / 'a').mkdir()
+        (tmp_path / 'a' / 'of another').write_text('x')
+        rename(one, other)  # fails: there is something now
+    with whole_folder(tmp_path / 'a', overwrite=True) as work:
+        (work / 'mine').write_text('y')
+        monkeypatch.setattr(os, 'rename', late)
+    assert names(tmp_path / 'a') == ['mine'] and names(tmp_path) == ['a']
+
+
 @pytest.mark.parametrize('can_exchange', (True, False))
 def test_folder_is_replaced_as_a_whole(tmp_path, monkeypatch, can_exchange):
     if not can_exchange:

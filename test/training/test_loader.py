@@ -15,9 +15,6 @@ sys.path.append(str(Path(__file__).parent))
 class Pictures:
     """What a loader asks of a data set, with pictures of 120 kB."""
 
-    def __init__(self):
-        self.shared = False
-
     def __len__(self):
         return 64
 
@@ -27,19 +24,14 @@ class Pictures:
     def set_epoch(self, epoch):
         pass
 
-    def share_epoch(self):
-        self.shared = True
-
 
 def make(workers):
-    pictures = Pictures()
-    loader.training_loader(pictures, 16, 0, None, workers, 0)
-    return pictures
+    return loader.training_loader(Pictures(), 16, 0, None, workers, 0)
 
 
-def test_without_workers_nothing_is_shared(monkeypatch):
+def test_without_workers_none_is_needed(monkeypatch):
     monkeypatch.setattr(loader, 'SHARED_MEMORY', '/no/such/folder')
-    assert not make(0).shared
+    assert make(0).num_workers == 0
 
 
 def test_missing_shared_memory_is_told(monkeypatch):
@@ -54,4 +46,4 @@ def test_small_shared_memory_is_told(monkeypatch, tmp_path):
     monkeypatch.setattr(loader.shutil, 'disk_usage', lambda path: SimpleNamespace(free=9_000_000))
     with pytest.raises(ConfigError, match=r'take 10 MB in .*, which has 9 MB free; .* run.workers to 0'):
         make(2)
-    assert make(1).shared
+    assert make(1).num_workers == 1
