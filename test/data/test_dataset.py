@@ -169,7 +169,9 @@ def test_killed_in_the_middle_leaves_nothing_that_could_be_taken_for_whole(confi
 
 def test_processes_that_make_the_same_cache_at_once(config):
     processes = [start(SLOW_PREPARE, config) for _ in range(3)]
-    assert [process.communicate()[0].split()[-1] for process in processes] == ['60'] * 3
+    said = [process.communicate()[0].split()[-1:] for process in processes]
+    # One that begins when another has finished says nothing: it takes what is there.
+    assert ['60'] in said and all(last in ([], ['60']) for last in said)
     assert [process.returncode for process in processes] == [0] * 3
     assert folders(config) == [prepare(config, SPEC).key]
 
