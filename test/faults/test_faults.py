@@ -30,6 +30,7 @@ def test_every_command_is_killed_starved_refused_and_raced():
     assert run('--kills', '5', '--seed', '5').count(' 5 ') >= 9
 
 
+@pytest.mark.slow
 def test_the_campaign_finds_what_is_half_written(tmp_path):
     """It is told by one that is not careful: a bag written in its place."""
     code = (f'import sys; sys.path.insert(0, {str(CAMPAIGN.parent)!r})\n'
