@@ -57,6 +57,7 @@ def measure(config_file: Optional[str], bags: List[str], changes: List[str], tur
     from ..data.dataset import EvalTransform, FrameDataset
     from ..data.split import Part
     from ..training.config_file import load_config
+    from ..training.extent import with_extent
     from ..training.prepared import prepare_data
     keep_freed_memory()  # as training does; for both
     folder = Path(tempfile.mkdtemp(prefix='robot_vision_bench_'))
@@ -71,6 +72,7 @@ def measure(config_file: Optional[str], bags: List[str], changes: List[str], tur
         config = replace(config, data=replace(config.data, cache=replace(config.data.cache, folder=str(folder / 'c'))))
         with contextlib.redirect_stdout(None):
             data = prepare_data(config, folder, None, lambda text: None)
+        config = with_extent(config, data)
         changed = TrainTransform(config.augment, data.preprocessing) if config.augment.enabled else \
             EvalTransform(data.preprocessing)
         # A small recording several times over: the start of an epoch must not be what is measured.

@@ -33,13 +33,13 @@ class NetworkConfig:
     dropout: float = option(-1.0, 'probability before the head; -1: as the architecture has it', minimum=-1.0,
                             maximum=0.99)
     train_from: str = option(
-        'all', 'all; head; or the first layer of the backbone that is trained, e.g. layer3: those before it stay as '
-        'they are')
+        'auto', 'all; head; the first layer of the backbone that is trained, e.g. layer3: those before it stay as '
+        'they are; or auto: head where there are fewer than 20 objects a class to train on, else all')
     head_epochs: int = option(0, 'epochs at the beginning in which only the head is trained', minimum=0, maximum=10000)
 
     def __post_init__(self):
         check_values(self, 'network.')
-        if not self.pretrained and (self.head_epochs or self.train_from != 'all'):
+        if not self.pretrained and (self.head_epochs or self.train_from not in ('all', 'auto')):
             raise ConfigError('network: random weights must be trained, so train_from must be all and head_epochs 0 '
                               f'where pretrained is empty, got {self.train_from!r} and {self.head_epochs}')
 

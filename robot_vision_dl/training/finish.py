@@ -26,6 +26,7 @@ from .baselines import baseline_predictions, majority
 from .card import Findings, Tested, card_files, card_notes, mistakes_sheet, track_accuracy
 from .config import TrainConfig
 from .config_file import as_file
+from .extent import extent_of
 from .features import frozen_features
 from .history import EpochRecord, best_epoch
 from .inference import Outputs, outputs_of, targets_of
@@ -178,12 +179,18 @@ def _baselines(config: TrainConfig, data: Prepared, folder: Path) -> Dict[str, f
     return {name: round(float(np.mean(called == test.targets)), 4) for name, called in predictions.items()}
 
 
+def _trained(config: TrainConfig, data: Prepared) -> str:
+    extent = extent_of(config.network, data)
+    return extent.reason or extent.train_from
+
+
 def _provenance(config: TrainConfig, data: Prepared, folder: Path, fingerprint: str, history: List[EpochRecord]
                 ) -> Dict[str, str]:
     sources = sorted({source for item in (config.data.labels.sources,) for source in item})
     return {
         'command': 'robot-vision train card/settings.yaml',
         'start': starting_identity(config.network),
+        'trained': _trained(config, data),
         'data_sha256': data.store.data_hash,
         'frames': str(len(data.store)),
         'recordings': ', '.join(sorted({frame.recording for frame in data.store.frames})),

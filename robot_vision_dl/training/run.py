@@ -25,6 +25,7 @@ from ..data.statistics import sample_weights
 from .checkpoint import write_atomically
 from .config import TrainConfig
 from .errors import TrainingError
+from .extent import extent_of, with_extent
 from .features import frozen_features, start_head
 from .finish import finish, settings_hash
 from .history import EpochRecord
@@ -104,6 +105,10 @@ def learn(config: TrainConfig, config_text: str, data: Prepared, folder: Path, f
         A network of the right shape, whose weights do not count, and all epochs.
     """
     from .fit import LAST, describe, fit
+    reason = extent_of(config.network, data).reason
+    if reason:
+        say(reason)
+    config = with_extent(config, data)
     torch.manual_seed(config.run.seed)
     start = starting_network(config.network, data.class_names, config.input.channels)
     network = start.network
