@@ -34,7 +34,7 @@ class NetworkConfig:
                             maximum=0.99)
     train_from: str = option(
         'auto', 'all; head; the first layer of the backbone that is trained, e.g. layer3: those before it stay as '
-        'they are; or auto: head where there are fewer than 20 objects a class to train on, else all')
+        'they are; or auto: head where there are fewer than 50 objects a class to train on, else all')
     head_epochs: int = option(0, 'epochs at the beginning in which only the head is trained', minimum=0, maximum=10000)
 
     def __post_init__(self):

@@ -8,7 +8,7 @@ from .freeze import ALL, HEAD
 from .prepared import Prepared
 
 AUTO = 'auto'
-FEW_OBJECTS = 20
+FEW_OBJECTS = 50
 """Objects a class, on average, below which ``auto`` trains the head alone.
 
 From so few, training all layers makes the network no better than a classifier of the features that it comes with, and

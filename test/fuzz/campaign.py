@@ -16,6 +16,7 @@ from .worker import WALL_LIMIT_S, Failure, Progress, input_of, work
 
 _FORK = multiprocessing.get_context('fork')
 _MOST_KEPT = 40
+_PREPARE_S = 300.0
 
 
 @dataclass
@@ -124,6 +125,9 @@ def _look_after(lane: _Lane, result: Result) -> None:
         _end(lane, result, index, Failure('crash', f'the process ended: {name}'))
         return
     index, started = lane.progress.now()
+    if index < 0 and time.monotonic() - started > _PREPARE_S:
+        lane.process.kill()
+        raise RuntimeError(f'{result.target}: a worker has not made its corpus within {_PREPARE_S:.0f} s')
     if index >= 0 and time.monotonic() - started > WALL_LIMIT_S and lane.process.is_alive():
         lane.process.kill()
         lane.process.join()
