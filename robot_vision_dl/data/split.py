@@ -17,6 +17,7 @@ import numpy as np
 from ..core.config import check_values, option
 from ..core.errors import ConfigError, DataError, is_about_machine
 from ..core.json_text import parse_json
+from ..core.types import UNKNOWN
 from ..core.whole_files import write_whole
 from .assignment import assign
 from .labels import LabelledFrame, table
@@ -112,9 +113,9 @@ def make_split(frames: Sequence[LabelledFrame], config: SplitConfig) -> Split:
         DataError: a part that should have frames has none.
     """
     labels = sorted({frame.label for frame in frames})
-    method, numbers = _divide(frames, config)
+    method, numbers, reason = _divide(frames, config)
     numbers = _with_gaps(frames, numbers, config.gap_s)
-    split = _as_split(method, frames, numbers, inputs_hash(frames, config), config)
+    split = _as_split(method, frames, numbers, inputs_hash(frames, config), config, reason)
     for part, fraction in zip(PARTS, config.fractions):
         if fraction and not split.counts(part):
             raise DataError(
@@ -124,27 +125,75 @@ def make_split(frames: Sequence[LabelledFrame], config: SplitConfig) -> Split:
     return split
 
 
-def _divide(frames: Sequence[LabelledFrame], config: SplitConfig) -> Tuple[str, np.ndarray]:
-    """(method, index into PARTS of each frame)."""
+def _divide(frames: Sequence[LabelledFrame], config: SplitConfig) -> Tuple[str, np.ndarray, str]:
+    """(method, index into PARTS of each frame, why not by recording although that was to be tried; or empty)."""
     active = [number for number, fraction in enumerate(config.fractions) if fraction]
-    recordings = _groups(frames)
     train, test = PARTS.index(Part.TRAIN), PARTS.index(Part.TEST)
+    lacking = ''
     if config.method != 'time':
-        numbers = _deal(frames, recordings, active, config)
-        enough = (_has_all_classes(frames, numbers, {train, test} & set(active)) and set(numbers) == set(active)
-                  and np.mean(numbers == train) >= config.train / 2)
-        if config.method == 'recording' or enough:
-            return 'recording', numbers
-        if test in active and len(recordings) > 1:
+        numbers = _deal_recordings(frames, active, config)
+        lacking = _lacking(frames, numbers, active, {train, test} & set(active), config.train)
+        if config.method == 'recording' or not lacking:
+            return 'recording', numbers, ''
+        if test in active and len(_groups(frames)) > 1:
             rest = 1 - config.test
-            sides = _deal(frames, recordings, [train, test], config, [rest, config.test])
+            sides = _deal_recordings(frames, [train, test], config, [rest, config.test])
             others = [number for number in active if number != test]
-            if _has_all_classes(frames, sides, {train, test}) and np.mean(sides == train) >= rest / 2:
+            if not _lacking(frames, sides, [train, test], {train, test}, rest):
                 inside = np.flatnonzero(sides == train)
                 some = [frames[index] for index in inside]
                 sides[inside] = _deal(some, _time_groups(some, config, len(others)), others, config)
-                return 'recording+time', sides
-    return 'time', _deal(frames, _time_groups(frames, config, len(active)), active, config)
+                return 'recording+time', sides, (
+                    f'only the test has recordings of its own, the other parts share theirs, by time: {lacking}')
+    if lacking:
+        lacking = (f'divided by time, so that parts share recordings and the test flatters: {lacking}; more recordings '
+                   'that show every class would help')
+    return 'time', _deal(frames, _time_groups(frames, config, len(active)), active, config), lacking
+
+
+def _lacking(frames: Sequence[LabelledFrame], numbers: np.ndarray, parts: Sequence[int], whole: set, train: float
+             ) -> str:
+    """What frames dealt by recording would lack; empty for nothing. Frames of no class do not count.
+
+    Args:
+        numbers: index into PARTS of each frame.
+        parts: that must have frames.
+        whole: parts that must have every class.
+        train: the share that was wished for training.
+    """
+    known = np.array([frame.label != UNKNOWN for frame in frames])
+    labels = sorted({frame.label for frame in frames} - {UNKNOWN})
+    found = {(int(number), frame.label) for number, frame in zip(numbers, frames)}
+    for part in parts:
+        if not np.any(numbers[known] == part):
+            return f'with whole recordings no frame would be left for {PARTS[part].value}'
+    for part in sorted(whole):
+        missing = [label for label in labels if (part, label) not in found]
+        if missing:
+            return f'with whole recordings {PARTS[part].value} would have no frame of {", ".join(missing)}'
+    share = float(np.mean(numbers[known] == PARTS.index(Part.TRAIN)))
+    if share < train / 2:
+        return f'with whole recordings only {share:.2f} of the frames would be left for train'
+    return ''
+
+
+def _deal_recordings(frames: Sequence[LabelledFrame], parts: Sequence[int], config: SplitConfig,
+                     fractions: Sequence[float] = ()) -> np.ndarray:
+    """Index into PARTS of each frame, whole recordings dealt to ``parts``.
+
+    Recordings of nothing known are dealt apart, so that the classes are divided as they would be without them. Where
+    there are too few of them for all parts they go to the first, where they choose the score of foreignness.
+    """
+    groups = _groups(frames)
+    foreign = [group for group in groups if all(frames[index].label == UNKNOWN for index in group)]
+    known = [group for group in groups if any(frames[index].label != UNKNOWN for index in group)]
+    numbers = _deal(frames, known, parts, config, fractions)
+    if len(foreign) >= len(parts):
+        apart = _deal(frames, foreign, parts, config, fractions)
+        numbers = np.where(apart == _GAP, numbers, apart)
+    else:
+        numbers[[index for group in foreign for index in group]] = parts[0]
+    return numbers
 
 
 def _groups(frames: Sequence[LabelledFrame]) -> List[List[int]]:
@@ -193,12 +242,6 @@ def _deal(frames: Sequence[LabelledFrame], groups: Sequence[Sequence[int]], part
     return numbers
 
 
-def _has_all_classes(frames: Sequence[LabelledFrame], numbers: np.ndarray, parts: set) -> bool:
-    labels = {frame.label for frame in frames}
-    found = {(int(number), frame.label) for number, frame in zip(numbers, frames)}
-    return all((part, label) in found for part in parts for label in labels)
-
-
 def _with_gaps(frames: Sequence[LabelledFrame], numbers: np.ndarray, gap_s: float) -> np.ndarray:
     """Take out frames that follow a frame of another part of their recording too closely."""
     numbers = numbers.copy()
@@ -214,11 +257,11 @@ def _with_gaps(frames: Sequence[LabelledFrame], numbers: np.ndarray, gap_s: floa
 
 
 def _as_split(method: str, frames: Sequence[LabelledFrame], numbers: np.ndarray, digest: str,
-              config: SplitConfig) -> Split:
+              config: SplitConfig, reason: str = '') -> Split:
     parts = tuple(None if number == _GAP else PARTS[number] for number in numbers)
     labels = tuple(frame.label for frame in frames)
     split = Split(method, parts, labels, digest)
-    warnings = []
+    warnings = [reason] if reason else []
     for part, fraction in zip(PARTS, config.fractions):
         missing = sorted(set(labels) - set(split.counts(part)))
         if fraction and missing:
@@ -242,9 +285,9 @@ def folds(frames: Sequence[LabelledFrame], count: int, config: SplitConfig) -> T
     What is not in the test part is divided as :func:`make_split` would, in the same proportions.
 
     Raises:
-        DataError: there are fewer recordings than folds.
+        DataError: there are fewer recordings than folds. Those of nothing known are in no test part, and do not count.
     """
-    recordings = _groups(frames)
+    recordings = [group for group in _groups(frames) if any(frames[index].label != UNKNOWN for index in group)]
     if not 2 <= count <= len(recordings):
         raise DataError(f'folds: {count} folds need at least 2 and at most as many as there are recordings '
                         f'({len(recordings)}); a recording is never in two folds')
@@ -257,11 +300,11 @@ def folds(frames: Sequence[LabelledFrame], count: int, config: SplitConfig) -> T
         numbers = np.full(len(frames), PARTS.index(Part.TEST), np.int64)
         others = np.flatnonzero(fold_of != number)
         some = [frames[index] for index in others]
-        method, divided = _divide(some, inner)
+        method, divided, reason = _divide(some, inner)
         numbers[others] = _with_gaps(some, divided, config.gap_s)
         digest = hashlib.sha256(f'{inputs_hash(frames, config)} fold {number} of {count}'.encode()).hexdigest()
         method = method if method == 'recording' else 'recording+time'
-        found.append(_as_split(method, frames, numbers, digest, config))
+        found.append(_as_split(method, frames, numbers, digest, config, reason))
     return tuple(found)
 
 
@@ -274,15 +317,23 @@ def inputs_hash(frames: Sequence[LabelledFrame], config: SplitConfig) -> str:
     return digest.hexdigest()
 
 
-def load_or_make_split(path: Union[str, Path], frames: Sequence[LabelledFrame], config: SplitConfig) -> Split:
+def load_or_make_split(path: Union[str, Path], frames: Sequence[LabelledFrame], config: SplitConfig,
+                       in_use: bool = True) -> Split:
     """The split in the file ``path``; made and written there if there is none.
 
+    Args:
+        in_use: something was learned with the split in the file, so that another one may not take its place.
+
     Raises:
-        DataError: the file is of other frames or settings, or damaged, or no split can be made.
+        DataError: the file is in use and of other frames or settings, or damaged, or no split can be made.
     """
     path = Path(path)
     if path.exists():
-        return read_split(path, frames, config)
+        try:
+            return read_split(path, frames, config)
+        except DataError:
+            if in_use:
+                raise
     split = make_split(frames, config)
     write_split(path, split, frames, config)
     return split
@@ -319,8 +370,10 @@ def read_split(path: Union[str, Path], frames: Sequence[LabelledFrame], config: 
     except (OSError, ValueError, KeyError, TypeError) as error:
         if isinstance(error, OSError) and is_about_machine(error):
             raise
-        raise DataError(f'{path}: the split cannot be read ({error}); remove it to make a new one') from error
+        raise DataError(f'{path}: the split cannot be read ({error}); `robot-vision train` with --restart makes a '
+                        'new one and trains anew') from error
     if schema != SCHEMA_VERSION or found != inputs_hash(frames, config) or len(parts) != len(frames):
         raise DataError(f'{path}: this split was made of other frames, labels or settings. Test frames of then may be '
-                        'training frames of now; remove the file to make a new split, or choose another folder')
+                        'training frames of now. `robot-vision train` with --restart forgets the earlier run and makes '
+                        'a new split; or choose another name for this run')
     return Split(method, tuple(parts), tuple(frame.label for frame in frames), found, warnings)

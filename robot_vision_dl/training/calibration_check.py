@@ -11,13 +11,14 @@ from ..data.split import Part
 _REMEDY = 'record more, best as other recordings, or raise data.split.calibration'
 
 
-def check_calibration(targets: np.ndarray, class_names: Sequence[str], alpha: float) -> List[str]:
+def check_calibration(targets: np.ndarray, class_names: Sequence[str], alpha: float, strange: int = 0) -> List[str]:
     """Look at the frames that a model is to be calibrated on.
 
     Args:
         targets: their classes, int64 (n,).
         class_names: C names.
         alpha: error rate of the conformal sets.
+        strange: further frames of this part that are labelled unknown.
 
     Returns:
         Sentences about what will not hold.
@@ -27,8 +28,9 @@ def check_calibration(targets: np.ndarray, class_names: Sequence[str], alpha: fl
     """
     n = len(targets)
     if n < MIN_PICTURES:
-        raise DataError(f'calibration needs {MIN_PICTURES} frames at least, and its part of the split has {n}: '
-                        f'{_REMEDY}')
+        uncounted = f' (of {n + strange}, {strange} labelled unknown, which do not count)' if strange else ''
+        raise DataError(f'calibration needs {MIN_PICTURES} frames of classes at least, and its part of the split has '
+                        f'{n}{uncounted}: {_REMEDY}')
     counts = np.bincount(targets, minlength=len(class_names)).tolist()
     missing = [name for name, count in zip(class_names, counts) if not count]
     if missing:

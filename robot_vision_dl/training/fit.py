@@ -19,6 +19,7 @@ from .config import TrainConfig
 from .errors import TrainingError
 from .history import EpochRecord, best_epoch, from_rows, is_over
 from .loader import judging_loader, training_loader
+from .prepared import LAST
 from .processes import Processes, check_batch_size, processes
 
 try:
@@ -34,7 +35,7 @@ except ImportError as error:  # an extra, for those who only run networks
                       '"robot_vision_dl[train]"`') from error
 
 OnStep = Callable[[int, int, int], None]
-LAST, BEST = 'last.ckpt', 'best.safetensors'
+BEST = 'best.safetensors'
 _PRECISIONS = {'float32': '32-true', 'bfloat16': 'bf16-mixed', 'float16': '16-mixed'}
 
 

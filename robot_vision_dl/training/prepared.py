@@ -23,7 +23,7 @@ from .config import TrainConfig
 from .inference import targets_of
 from .start import starting_identity, starting_preprocessing
 
-SPLIT = 'split.json'
+SPLIT, LAST = 'split.json', 'last.ckpt'  # of the folder of a run
 Say = Callable[[str], None]
 
 
@@ -65,7 +65,8 @@ def prepare_data(config: TrainConfig, folder: Path, fold: Optional[Tuple[int, in
     class_names = class_names_of(store, config.data.class_names)
     check_class_names(list(class_names))
     if fold is None:
-        split = load_or_make_split(folder / SPLIT, store.frames, config.data.split)
+        # Until an epoch is done, nothing was learned from the split that may be there.
+        split = load_or_make_split(folder / SPLIT, store.frames, config.data.split, (folder / LAST).exists())
     else:
         split = folds(store.frames, fold[1], config.data.split)[fold[0]]
         write_split(folder / SPLIT, split, store.frames, config.data.split)
@@ -82,7 +83,7 @@ def prepare_data(config: TrainConfig, folder: Path, fold: Optional[Tuple[int, in
         say(describe_strange(strange))
     _check_parts(balance, indices, class_names, store)
     for caution in check_calibration(targets_of(store, indices[Part.CALIBRATION], class_names), class_names,
-                                     config.output.alpha):
+                                     config.output.alpha, len(strange[Part.CALIBRATION])):
         say(f'warning: {caution}')
     if config.input.normalise == 'data' or not config.network.pretrained:
         mean, std = mean_and_std(store, indices[Part.TRAIN], preprocessing)

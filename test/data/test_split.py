@@ -131,11 +131,42 @@ def test_written_read_and_refused(tmp_path):
     text = json.loads(path.read_text())
     assert sorted(sum(text['recordings'].values(), [])) == sorted({frame.recording for frame in TEN})
     for frames, other in ((TEN[1:], config), (TEN, SplitConfig(seed=1)), (TEN[::-1], config)):
-        with pytest.raises(DataError, match='made of other frames, labels or settings.*remove the file'):
+        with pytest.raises(DataError, match='made of other frames, labels or settings.*--restart'):
             load_or_make_split(path, frames, other)
     path.write_text(path.read_text()[:-50])
-    with pytest.raises(DataError, match='cannot be read.*remove it'):
+    with pytest.raises(DataError, match='cannot be read.*--restart'):
         load_or_make_split(path, TEN, config)
+    assert load_or_make_split(path, TEN, config, in_use=False) == split
+    other = load_or_make_split(path, TEN[1:], config, in_use=False)
+    assert other == make_split(TEN[1:], config) == load_or_make_split(path, TEN[1:], config)
+
+
+@pytest.mark.parametrize('foreign', [1, 2, 5])
+def test_recordings_of_nothing_known_change_nothing_for_the_others(foreign):
+    more = TEN + frames_of({f'foreign{n}': [('unknown', 56)] for n in range(foreign)})
+    alone, split = make_split(TEN, SplitConfig()), make_split(more, SplitConfig())
+    assert split.method == 'recording' and split.counts(None) == {}
+    assert split.parts[:len(TEN)] == alone.parts
+    parts = {}
+    for frame, part in zip(more, split.parts):
+        assert parts.setdefault(frame.recording, part) is part
+    assert split.counts(Part.TRAIN)['unknown'] > 0
+    for fold in folds(more, 10, SplitConfig()):
+        assert set(fold.counts(Part.TEST)) == {'cup', 'mug'}
+
+
+@pytest.mark.parametrize('recordings, method, said', [
+    ({'cups': [('cup', 60)], 'mugs': [('mug', 60)]}, 'time', 'would '),
+    ({'one': [('cup', 60), ('mug', 60)]}, 'time', 'no frame would be left for'),
+    ({f'run{n}': [('cup', 20), ('mug', 20)] for n in range(3)}, 'recording+time', 'only the test has recordings'),
+    ({f'run{n}': [('cup', 9)] + [('rare', 40)] * (n == 0) for n in range(9)}, 'time', 'would have no frame of rare'),
+])
+def test_why_auto_does_not_split_by_recording_is_said(recordings, method, said):
+    frames = frames_of(recordings)
+    split = make_split(frames, SplitConfig())
+    assert split.method == method and said in split.warnings[0]
+    assert f'warning: {split.warnings[0]}' in str(split)
+    assert not any('with whole recordings' in text for text in make_split(frames, SplitConfig(method='time')).warnings)
 
 
 def test_hash_does_not_depend_on_where_bags_lie():

@@ -18,13 +18,18 @@ def test_enough_of_everything_is_silent():
 
 
 @pytest.mark.parametrize('counts, message', [
-    ((3, 3, 3, 3, 2), 'needs 20 frames at least, and its part of the split has 14: record more'),
+    ((3, 3, 3, 3, 2), 'needs 20 frames of classes at least, and its part of the split has 14: record more'),
     ((10, 10, 10, 0, 0), 'no calibration frame is labelled stop, thumb, so nobody would know'),
 ])
 def test_what_cannot_be_calibrated_is_refused_with_the_remedy(counts, message):
     with pytest.raises(DataError, match=message) as caught:
         check_calibration(targets(*counts), NAMES, 0.1)
     assert 'data.split.calibration' in str(caught.value)
+
+
+def test_frames_that_the_table_counts_and_the_refusal_does_not_are_explained():
+    with pytest.raises(DataError, match=r'has 14 \(of 19, 5 labelled unknown, which do not count\): record more'):
+        check_calibration(targets(3, 3, 3, 3, 2), NAMES, 0.1, strange=5)
 
 
 def test_what_will_not_hold_is_said_with_the_number_that_is_needed():

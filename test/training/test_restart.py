@@ -145,3 +145,16 @@ def test_disk_that_fills_up_is_one_line_and_the_run_goes_on_from_there(pictures,
     assert 'cannot be written (File too large)' in error and 'Traceback' not in error
     assert not list(tmp_path.rglob('*.part'))
     assert train(tmp_path) == 0 and load_bundle(tmp_path / 'models' / 'shapes').calibrated
+
+
+def test_a_split_that_nothing_was_learned_with_is_made_anew(pictures, tmp_path, capsys):
+    """A refusal before the first epoch, a changed setting, and the same command."""
+    (tmp_path / 'train.yaml').write_text(config_text(pictures, tmp_path, epochs=1))
+    shares = 'data.split={train: 0.7, early_stop: 0.1, calibration: 0.03, test: 0.17, method: time}'
+    assert train(tmp_path, '--set', shares) == 2
+    printed = capsys.readouterr()
+    assert 'calibration' in printed.err and (tmp_path / 'runs/shapes/split.json').exists()
+    assert train(tmp_path) == 0
+    capsys.readouterr()
+    assert train(tmp_path, '--set', 'data.split.seed=5') == 2  # now there is an epoch
+    assert '--restart' in capsys.readouterr().err
