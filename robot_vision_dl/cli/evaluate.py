@@ -184,8 +184,10 @@ def _say(metrics, speed, out: Path) -> None:
     for name, model in metrics['models'].items():
         found = verdict_of(model, [gate for gate in metrics['gates'] if gate['model'] == name])
         print(f'{printable(name)}: {found.headline}')
-        for point in found.points:
-            print(f'  {marks[point.mood]} {printable(point.text, 2000)}')
+        for title, points in found.groups():
+            print(f'  {title}:')
+            for point in points:
+                print(f'  {marks[point.mood]} {printable(point.text, 2000)}')
     for comparison in metrics['comparisons']:
         print(f'\n{printable(comparison["second"])} minus {printable(comparison["first"])}:')
         print('\n'.join('  ' + line for line in difference_lines(comparison['differences'])))

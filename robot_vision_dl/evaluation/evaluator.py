@@ -192,12 +192,14 @@ def assemble(recordings: List[Recording], outcomes: List[Outcome], bundles: Dict
         alpha = None if bundle.conformal is None else bundle.conformal.alpha
         policy = judged[0].policies[name]
         summary = summarise(tables[name], options.deployment, policy, alpha, run.seed, run.draws)
+        limits = [limit for limit in trust_limits(bundle, options.deployment.decision) if not limit.accepted]
         metrics['models'][name] = {
             'model': {'name': bundle.name, 'identity': bundle.identity, 'classes': len(bundle.class_names),
                       'calibrated': bundle.calibrated, 'abstain_cost': number(policy.abstain_cost),
                       'cost_matrix': policy.costs is not None,
-                      'limits': [limit.sentence for limit in trust_limits(bundle, options.deployment.decision)
-                                 if not limit.accepted]},
+                      'false_unknown_rate': number(options.deployment.decision.false_unknown_rate),
+                      'never_unknown': any(limit.what == 'unknown' for limit in limits),
+                      'limits': [limit.sentence for limit in limits]},
             **summary, 'exactness': _exactness(judged, name)}
         summary['frames'].update(_ground(metrics['recordings']))
         samples[name] = resample(tables[name], summary, options.deployment.fusion.reset_gap_s, run.draws, run.seed)

@@ -11,8 +11,8 @@ def markdown(metrics: Mapping[str, Any]) -> str:
     for name, model in metrics['models'].items():
         found = verdict_of(model, [gate for gate in metrics['gates'] if gate['model'] == name])
         lines += [f'### {plain(name)}: {found.headline}', '']
-        lines += [f'- {plain(point.text)}' for point in found.points]
-        lines.append('')
+        for title, points in found.groups():
+            lines += [f'{title}:', '', *(f'- {plain(point.text)}' for point in points), '']
     lines += ['| figure | ' + ' | '.join(plain(name) for name in metrics['models']) + ' |',
               '|---|' + '---|' * len(metrics['models'])]
     for label, path in ROWS:
@@ -47,7 +47,8 @@ ROWS = (
                                                                                 'decisions.risk'),
     ('cost of a frame', 'decisions.cost'), ('unknown against known, AUROC', 'open_set.scores.own.auroc'),
     ('false-unknown rate', 'open_set.false_unknown_rate'), ('unknown found', 'open_set.found'),
-    ('accuracy of tracks', 'tracks.accuracy'), ('time to decision, median (s)', 'time.decision_s.median'),
+    ('accuracy of tracks', 'tracks.accuracy'), ('time to decision, median of objects ever acted on rightly (s)',
+                                                                       'time.decision_s.median'),
     ('changes a second', 'time.changes_per_s'),
 )
 """(what people call it, path in a model's metrics)"""

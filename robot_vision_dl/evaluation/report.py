@@ -65,11 +65,14 @@ def _navigation(names: Sequence[str], metrics: Mapping[str, Any]) -> str:
 
 
 def _verdict(name: str, found: Verdict, against: Sequence[Tuple[str, str]]) -> str:
-    points = ''.join(f'<li class="{point.mood}">{_unbroken(point.text)}</li>' for point in found.points)
-    points = ''.join(f'<li class="{mood}">{text}</li>' for mood, text in against) + points
+    parts = [(title, [(point.mood, _unbroken(point.text)) for point in points]) for title, points in found.groups()]
+    if against:
+        parts.insert(1 if found.why else 0, ('Against the first model', list(against)))
+    points = ''.join(f'<h3>{title}</h3><ul class="points">'
+                     + ''.join(f'<li class="{mood}">{text}</li>' for mood, text in lines) + '</ul>'
+                     for title, lines in parts)
     return (f'<section class="card verdict {found.mood}"><div class="who">{escape(name)}</div>'
-            f'<div class="what">{escape(found.headline[:1].upper() + found.headline[1:])}</div>'
-            f'<ul class="points">{points}</ul></section>')
+            f'<div class="what">{escape(found.headline[:1].upper() + found.headline[1:])}</div>{points}</section>')
 
 
 def _unbroken(text: str) -> str:

@@ -11,7 +11,7 @@ from .report_decisions import confusion_section, errors_section, labels_section
 from .selective import risk_curve
 from .table import FOREIGN, NO_LABEL, UNCERTAIN, Columns, FrameTable, sureness
 from .timeline import timeline
-from .verdict import count_of
+from .verdict import count_of, percent
 
 MOST_TIMELINES = 24
 _COLOURS = 8
@@ -83,16 +83,21 @@ def _figures(model: Mapping[str, Any]) -> str:
         own = found['scores'].get('own')
         if own and own['auroc'] is not None:
             tiles += [('unknown told from known (AUROC)', own['auroc'],
-                       _both(between('auroc'), f'FPR at 95 %: {own["fpr95"]:.2f}'))]
+                       _both(between('auroc'), f'FPR at 95 %: {own["fpr95"]:.2f}',
+                             f'what its score could; its threshold calls {percent(found["found"])} of it unknown'
+                             if found['found'] is not None else ''))]
         tiles.append(('known called unknown', found['false_unknown_rate'], ''))
     if model['conformal']:
         conformal = model['conformal']
-        tiles.append(('classes in a conformal set', conformal['mean_size'],
+        tiles.append((f'of {model["model"]["classes"]} classes in a conformal set', conformal['mean_size'],
                       '' if conformal['coverage'] is None else f'hold the true one: {conformal["coverage"]:.3f}'))
     times = model['time']
     if times.get('decision_s') and times['decision_s']['median'] is not None:
-        tiles.append(('seconds to the right decision', times['decision_s']['median'],
-                      f'90 % within {times["decision_s"]["p90"]:.1f}'))
+        quick = times['decision_s']
+        every = round(quick['count'] / (1 - quick['never']))
+        tiles.append(('seconds to the right decision, median', quick['median'],
+                      f'of the {quick["count"]} of {every} objects ever acted on rightly; 90 % of these within '
+                      f'{quick["p90"]:.1f}'))
     tiles.append(('changes a second', times['changes_per_s'], ''))
     return '<div class="figures">' + ''.join(
         f'<div class="figure"><b>{_short(value)}</b><span>{escape(label)}</span>'

@@ -22,6 +22,7 @@ overflow-wrap:anywhere}
 .verdict .who{color:var(--soft);font-size:.9rem}.verdict .what{font-size:1.3rem;
 font-weight:650;line-height:1.3;margin:2px 0 10px}
 .verdict.good .what{color:var(--good)}.verdict.care .what{color:var(--care)}.verdict.bad .what{color:var(--bad)}
+.verdict h3{font-size:.86rem;color:var(--soft);margin:12px 0 6px}
 ul.points{list-style:none;margin:0;padding:0;display:grid;gap:6px}
 ul.points li{padding:6px 10px 6px 34px;border-radius:8px;position:relative;background:var(--infobg)}
 ul.points li::before{position:absolute;left:11px;font-weight:700}

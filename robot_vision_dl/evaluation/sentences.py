@@ -34,31 +34,48 @@ HEADLINES: Dict[str, str] = {
 """The answer in one line."""
 
 REASONS: Dict[str, Tuple[str, ...]] = {
-    'accepts_foreign': ('foreign',), 'wrong_too_often': ('wrong_too_often', 'acting_costs'),
+    'never_acts': ('never_acts',), 'costs_more': ('costs_more',),
+    'accepts_foreign': ('foreign', 'threshold', 'threshold_few'),
+    'wrong_too_often': ('wrong_too_often', 'acting_costs'),
     'knows_nothing': ('knows_nothing',), 'uncalibrated': ('uncalibrated',), 'limited': ('limit',),
     'unread': ('failed', 'damaged', 'missing'), 'too_few': ('few_frames', 'few_recordings', 'few_groups'),
     'not_sure': ('costs_unsure',), 'foreign_untested': ('foreign_untested', 'foreign_few'),
 }
-"""The sentences that say why a headline is what it is; they come first."""
+"""The sentences that say why a headline is what it is; they come first, with all else that speaks against it."""
+
+GROUPS: Dict[str, Tuple[str, ...]] = {
+    'Why': (),  # what speaks against it, whichever sentences these are
+    'What it does': ('costs_more', 'costs_less', 'foreign', 'threshold', 'threshold_few', 'errors', 'no_errors',
+                     'right', 'wrong_too_often', 'acting_costs', 'never_acts', 'coverage', 'false_unknown',
+                     'worst_class', 'tracks', 'forced', 'unlabelled', 'quickness', 'changes'),
+    'Whether its probabilities are any': ('uncalibrated', 'limit', 'knows_nothing', 'calibration', 'sets', 'sets_wide'),
+    'What this rests on': (),  # all others
+}
+"""What the sentences of a verdict are about, in the order in which they are shown."""
 
 SENTENCES: Dict[str, str] = {
     'gate': '{reason}.',
     # Costs.
     'costs_more': 'Its decisions cost {cost} a frame; never accepting any would cost {silence}.',
-    'costs_less': 'Its decisions cost {cost} a frame, where {costs}; never accepting any would cost {silence}.',
+    'costs_less': 'Its decisions cost {cost} a frame ({costs}); never accepting any would cost {silence}.',
     'costs_unsure': 'By chance alone they could cost as much as never accepting any: {low} to {high}.',
     # Errors, those about what is none of its classes first.
     'foreign': 'Of {frames} that are none of its classes it accepts {accepted}{between} and calls {found} unknown.',
+    'threshold': 'Its score could tell them from its classes (AUROC {auroc}), its threshold does not: raise '
+                 'decision.false_unknown_rate (now {rate}) - here {price} of the frames of its classes would be called '
+                 'unknown where 95 % of these are - or calibrate on pictures from here.',
+    'threshold_few': 'Its score could tell them from its classes (AUROC {auroc}), its threshold cannot, for want of '
+                     'calibration pictures: see what is said of these.',
     'foreign_few': 'Only {objects} of none of its classes came into view: what it makes of others is not known.',
     'foreign_untested': 'No frame is labelled unknown: how often it accepts what is none of its classes is not '
                         'known.',
     'errors': 'It acts on a wrong label {rate} times an hour{between}{foreign} ({count} in {hours} of labelled video).',
     'no_errors': 'It acts on no wrong label in {hours} of labelled video (at most {high} an hour).',
     'right': 'Of the {accepted} that it acts on {right} are right{between}.',
-    'wrong_too_often': 'Of the {accepted} that it acts on {wrong} are wrong; abstaining costs {silence} of a wrong '
-                       'label, so at most {most} should be.',
-    'acting_costs': 'Acting costs {cost} a frame on average; where abstaining costs {silence}, at most {most} should'
-                    ' be.',
+    'wrong_too_often': 'Of the {accepted} that it acts on {wrong} are wrong; at most {most} should be: half of what '
+                       'abstaining costs ({silence} of a wrong label), and never more than {never}.',
+    'acting_costs': 'Acting costs {cost} a frame on average; at most {most} would be well, half of what abstaining '
+                    'costs ({silence}).',
     'never_acts': 'It acts on none of {labelled}.',
     'coverage': 'Of its own classes it acts rightly on {right}{between}, wrongly on {wrong}, and says uncertain of '
                 '{uncertain} and unknown of {unknown}.',
@@ -74,11 +91,14 @@ SENTENCES: Dict[str, str] = {
                      '({which}), where the same probability for each of its {classes} classes gives {chance}.',
     'calibration': 'When it says 80 % it should be right 8 times of 10: on average it is off by {error} points '
                    '(chance alone would give {floor} with so few frames).',
-    'sets': 'Its sets of possible classes hold the true one in {reached} of the frames (promised {promised}), with '
-            '{size} classes each.',
+    'sets': 'Its sets of possible classes hold the true one in {reached} of the frames{promised}, with '
+            '{size} of {classes} classes each.',
+    'sets_wide': 'Its sets of possible classes say little: with {size} of {classes} classes each it takes no skill '
+                 'that they hold the true one in {reached} of the frames{promised}.',
     'false_unknown': '{rate} of the frames of known classes are called unknown.',
     # Time.
-    'quickness': 'It {takes} (median) from seeing an object to acting on it rightly{never}.',
+    'quickness': 'Of {all} of its classes {count} are ever acted on rightly; for these that takes {takes} '
+                 '(median){changes}.',
     'changes': 'Its decision changes {changes} times a second.',
     # What all this rests on.
     'failed': 'Of {count} nothing could be judged, since the process that read it died or met a fault.',

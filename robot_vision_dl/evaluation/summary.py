@@ -27,8 +27,9 @@ SCHEMA = """metrics.json, version 1:
   recordings     one each: name, topics, frames, decided, dropped (by reason), unread (that the bag's index has beside
                  these), damaged, failure (why nothing of it was judged), labels (what they say of its frames)
   models         by name:
-    model          name, identity (of the bundle), classes, calibrated, abstain_cost, limits: sentences about what
-                   its calibration cannot do
+    model          name, identity (of the bundle), classes, calibrated, abstain_cost, false_unknown_rate (as
+                   set), never_unknown (too few calibration pictures for it), limits: sentences about what its
+                   calibration cannot do
     frames         decided, labelled, known (labelled with a class), unknown (labelled unknown), unlabelled; recordings,
                    how many of them are labelled, damaged or failed, and missing: frames that could not be read or
                    decided

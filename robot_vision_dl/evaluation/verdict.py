@@ -6,9 +6,9 @@ to accept any, and acting must cost clearly less than abstaining does (Chow 1970
 Beyond that, nothing is called worth deploying whose figures rest on too little, or that accepts what it does not know.
 """
 from math import log
-from typing import Any, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from .sentences import BAD, CARE, GOOD, HEADLINES, INFO, REASONS, Point, say
+from .sentences import BAD, CARE, GOOD, GROUPS, HEADLINES, INFO, REASONS, Point, say
 
 MOST_WRONG = 0.2
 """Share of wrong ones among those acted on beyond which no cost of abstaining makes a model worth deploying."""
@@ -19,16 +19,35 @@ MOST_MISSING = 0.02
 FEW_FRAMES, FEW_RECORDINGS = 100, 3
 FEW_FOREIGN = 5
 """Objects of none of its classes below which it is as good as not known what it makes of them."""
+TELLS_APART, FINDS_FEW = 0.9, 0.5
+"""From what AUROC on a score tells what is foreign, and below what share of it found the threshold does not."""
+WIDE_SET, NARROW_SET = 0.5, 0.25
+"""Share of the other classes that sets hold beside one: beyond the first they say little, up to the second much."""
 _KINDS = {'recording': 'recording', 'track': 'object', 'block': 'stretch of 10 s'}
 
 
 class Verdict(NamedTuple):
-    """The answer in one line, its mood, what it rests on; ``key``: which headline it is."""
+    """The answer in one line, its mood, what it rests on.
+
+    Attributes:
+        key: which headline it is.
+        why: how many of the first points are what was demanded or speaks against it.
+    """
 
     mood: str
     headline: str
     points: List[Point]
     key: str = ''
+    why: int = 0
+
+    def groups(self) -> List[Tuple[str, List[Point]]]:
+        """(title, points) in the order in which they are shown; none is empty."""
+        first, *others, last = GROUPS
+        found: Dict[str, List[Point]] = {title: [] for title in GROUPS}
+        found[first] = self.points[:self.why]
+        for point in self.points[self.why:]:
+            found[next((title for title in others if point.key in GROUPS[title]), last)].append(point)
+        return [(title, points) for title, points in found.items() if points]
 
 
 def verdict_of(model: Mapping[str, Any], gates: Sequence[Mapping[str, Any]] = ()) -> Verdict:
@@ -42,23 +61,26 @@ def verdict_of(model: Mapping[str, Any], gates: Sequence[Mapping[str, Any]] = ()
         points = [say(GOOD if gate['passed'] else BAD, 'gate', reason=gate['reason'].partition(': ')[2])
                   for gate in gates] + points
         if failed:
-            return _verdict(BAD, 'gates_failed', points, failed=failed, count=len(gates))
+            return _verdict(BAD, 'gates_failed', points, against, failed=failed, count=len(gates))
         if any(HEADLINES[key].startswith('not') or key == 'unread' for key in against):
-            return _verdict(CARE, 'gates_met_but', points, met=met)
-        return _verdict(GOOD, 'gates_met', points, met=met)
+            return _verdict(CARE, 'gates_met_but', points, against, met=met)
+        return _verdict(GOOD, 'gates_met', points, against, met=met)
     if 'cost' not in model['decisions']:
-        return _verdict(INFO, 'no_labels', points)
+        return _verdict(INFO, 'no_labels', points, against)
     if against:
-        return _verdict(BAD if HEADLINES[against[0]].startswith('not') else CARE, against[0], points)
+        return _verdict(BAD if HEADLINES[against[0]].startswith('not') else CARE, against[0], points, against)
     if any(point.mood == BAD for point in points):
-        return _verdict(CARE, 'care', points)
-    return _verdict(GOOD, 'worth', points)
+        return _verdict(CARE, 'care', points, against)
+    return _verdict(GOOD, 'worth', points, against)
 
 
-def _verdict(mood: str, key: str, points: List[Point], **values: object) -> Verdict:
-    first = REASONS.get(key, ())
-    points = sorted(points, key=lambda point: point.key not in first)
-    return Verdict(mood, HEADLINES[key].format(**values), points, key)
+def _verdict(mood: str, key: str, points: List[Point], against: Sequence[str], **values: object) -> Verdict:
+    """What was demanded and whatever speaks against it come first, the gravest of these foremost."""
+    order = ['gate', *(reason for one in (key, *against) for reason in REASONS.get(one, ()))]
+    first = [point for point in points if point.key in order or point.mood == BAD]
+    first.sort(key=lambda point: order.index(point.key) if point.key in order else len(order))
+    rest = [point for point in points if point not in first]
+    return Verdict(mood, HEADLINES[key].format(**values), first + rest, key, len(first))
 
 
 def _against(model: Mapping[str, Any]) -> Iterator[Tuple[str, bool]]:
@@ -93,7 +115,7 @@ def _costs(model: Mapping[str, Any]) -> Iterator[Point]:
         yield say(BAD, 'costs_more', **shown)
         return
     wrong = 'what the cost matrix says' if model['model']['cost_matrix'] else '1'
-    yield say(GOOD, 'costs_less', **shown, costs=f'a wrong label costs {wrong} and abstaining {silence:.2f}')
+    yield say(GOOD, 'costs_less', **shown, costs=f'a wrong label costs {wrong}')
     between = _interval(model, 'cost')
     if between and between[1] >= silence:
         yield say(CARE, 'costs_unsure', low=f'{between[0]:.2f}', high=f'{between[1]:.2f}')
@@ -109,6 +131,14 @@ def _errors(model: Mapping[str, Any]) -> Iterator[Point]:
         yield say(GOOD if accepted <= MOST_FOREIGN / 2 else CARE if accepted <= MOST_FOREIGN else BAD, 'foreign',
                   frames=count_of(frames['unknown'], 'frame'), accepted=percent(accepted),
                   between=_between(model, 'foreign_accepted'), found=percent(found['found']))
+        own = found['scores'].get('own')
+        if own and own['auroc'] is not None and own['auroc'] >= TELLS_APART and found['found'] < FINDS_FEW:
+            auroc = f'{own["auroc"]:.3f}'
+            if model['model'].get('never_unknown'):
+                yield say(BAD, 'threshold_few', auroc=auroc)
+            else:
+                yield say(CARE, 'threshold', auroc=auroc, rate=f'{model["model"].get("false_unknown_rate", 0):g}',
+                          price=percent(own['fpr95']))
         if model['tracks']['foreign'] < FEW_FOREIGN:
             yield say(CARE, 'foreign_few', objects=count_of(model['tracks']['foreign'], 'object'))
     else:
@@ -173,27 +203,34 @@ def _sureness(model: Mapping[str, Any]) -> Iterator[Point]:
         yield say(mood, 'calibration', error=f'{100 * error:.0f}', floor=f'{100 * floor:.0f}')
     sets = model['conformal']
     if sets and sets['coverage'] is not None and sets['promised'] is not None:
-        yield say(GOOD if sets['coverage'] >= sets['promised'] - 0.03 else CARE, 'sets',
-                  reached=percent(sets['coverage']), promised=percent(sets['promised']),
-                  size=f'{sets["mean_size"]:.1f}')
+        classes = model['model']['classes']
+        share = (sets['mean_size'] - 1) / max(1, classes - 1)
+        short = sets['coverage'] < sets['promised'] - 0.03
+        shown = {'reached': percent(sets['coverage']), 'promised': f' (promised {percent(sets["promised"])})',
+                 'size': f'{sets["mean_size"]:.1f}', 'classes': classes}
+        if share > WIDE_SET:
+            yield say(CARE, 'sets_wide', **shown)
+        else:
+            yield say(CARE if short else GOOD if share <= NARROW_SET else INFO, 'sets', **shown)
     found = model['open_set']
     if found and found['false_unknown_rate'] is not None:
         share = found['false_unknown_rate']
-        mood = GOOD if share <= 0.03 else CARE if share <= 0.15 else BAD
-        # Whoever never says unknown does not say it wrongly either.
-        yield say(INFO if not share and not found['found'] else mood, 'false_unknown', rate=percent(share))
+        if share > 0.03:  # the share itself is said of what becomes of its classes
+            yield say(CARE if share <= 0.15 else BAD, 'false_unknown', rate=percent(share))
 
 
 def _quickness(model: Mapping[str, Any]) -> Iterator[Point]:
     times = model['time']
-    found = times.get('decision_s')
-    if found and found['median'] is not None:
-        yield say(INFO, 'quickness',
-                  takes=f'takes {found["median"]:.1f} s' if found['median'] >= 0.05 else 'takes a frame or two',
-                  never=f'; {percent(found["never"])} are never decided rightly' if found['never'] else '')
-    if times['changes_per_s'] is not None:
-        changes = times['changes_per_s']
-        yield say(INFO if changes <= 1 else CARE, 'changes', changes=f'{changes:.2f}')
+    found, changes = times.get('decision_s'), times['changes_per_s']
+    quick = bool(found and found['median'] is not None)
+    much = changes is not None and changes > 1
+    if quick:
+        every = round(found['count'] / (1 - found['never']))
+        yield say(INFO, 'quickness', all=count_of(every, 'object'), count=found['count'],
+                  takes=f'{found["median"]:.1f} s' if found['median'] >= 0.05 else 'a frame or two',
+                  changes='' if changes is None or much else f'; its decision changes {changes:.2f} times a second')
+    if changes is not None and (much or not quick):
+        yield say(CARE if much else INFO, 'changes', changes=f'{changes:.2f}')
 
 
 def _ground(model: Mapping[str, Any]) -> Iterator[Point]:
@@ -234,7 +271,8 @@ def _wrong_too_often(model: Mapping[str, Any]) -> Optional[Point]:
     if decisions['risk'] <= most:
         return None
     return say(BAD, 'wrong_too_often', accepted=count_of(_acted(model), 'labelled frame'),
-               wrong=percent(decisions['risk']), silence=f'{silence:.2f}', most=percent(most))
+               wrong=percent(decisions['risk']), most=percent(most), silence=f'{silence:.2f}',
+               never=percent(MOST_WRONG))
 
 
 def _worse_than_nothing(model: Mapping[str, Any]) -> Optional[Point]:

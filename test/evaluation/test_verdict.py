@@ -39,7 +39,8 @@ def sound(risk=0.02, foreign=0.02, recordings=12, labelled=True, unknown=True):
     table.rows['set_size'], table.rows['set_hit'] = 1, np.where(targets >= 0, called == targets, -1)
     model = summarise(table, ClassifierConfig(), Policy(SILENCE), 0.05, 0, 200)
     model['frames'].update(recordings=recordings, recordings_damaged=0, recordings_failed=0, missing=0)
-    model['model'] = {'classes': 4, 'calibrated': True, 'limits': [], 'cost_matrix': False, 'abstain_cost': SILENCE}
+    model['model'] = {'classes': 4, 'calibrated': True, 'limits': [], 'cost_matrix': False, 'abstain_cost': SILENCE,
+                      'false_unknown_rate': 0.01, 'never_unknown': False}
     return model
 
 
@@ -48,12 +49,21 @@ GATE = {'passed': True, 'reason': 'm: accuracy is 0.9, and must be at least 0.8'
 FAILED = {'passed': False, 'reason': 'm: ece is 0.9, but must be at most 0.8'}
 NO_ERRORS = {'decisions.errors': {'count': 0, 'foreign': 0, 'hours': 2.0, 'per_hour': 0.0, 'foreign_per_hour': 0.0},
              'intervals.figures.errors_per_h': {'value': 0, 'low': 0, 'high': 1.84}}
+COULD = {'open_set.acted_on_unknown': 0.9, 'open_set.found': 0.0,
+         'open_set.scores.own': {'auroc': 1.0, 'fpr95': 0.04}}
 
 # (base, what is changed, gates, headline, sentences that must be among those said)
 CASES = {
     'a sound model': ('sound', {}, [], 'worth', [
         'costs_less', 'foreign', 'errors', 'right', 'coverage', 'tracks', 'forced', 'calibration', 'sets',
-        'false_unknown', 'quickness', 'changes']),
+        'quickness']),
+    'a restless model': ('sound', {'time.changes_per_s': 1.5}, [], 'worth', ['quickness', 'changes']),
+    'own frames called unknown': ('sound', {'open_set.false_unknown_rate': 0.1}, [], 'worth', ['false_unknown']),
+    'sets that say nothing': ('sound', {'conformal.mean_size': 3.2}, [], 'worth', ['sets_wide']),
+    'a score that could': ('sound', COULD, [], 'accepts_foreign', ['foreign', 'threshold']),
+    'a score that could, but for few pictures': (
+        'sound', {**COULD, 'model.never_unknown': True, 'model.limits': ['m: nothing can be called unknown']}, [],
+        'accepts_foreign', ['foreign', 'threshold_few', 'limit']),
     'without an error': ('sound', NO_ERRORS, [], 'worth', ['no_errors']),
     'without labels': ('unlabelled', {}, [], 'no_labels', ['unlabelled']),
     'one demand met': ('sound', {}, [GATE], 'gates_met', ['gate']),
@@ -169,6 +179,50 @@ def test_the_reason_comes_first():
         reasons = sentences.REASONS.get(found.key, ())
         said = [point.key in reasons for point in found.points]
         assert said == sorted(said, reverse=True) and (not reasons or said[0] or found.key == 'too_few'), case
+
+
+def test_all_that_speaks_against_it_comes_right_after_the_headline():
+    few = 'm: nothing can be called unknown'
+    found = verdict_of(changed('sound', {**COULD, 'decisions.cost': 0.4, 'frame.ece': 0.4, 'model.limits': [few]}))
+    assert [point.key for point in found.points][:found.why] == [
+        'costs_more', 'foreign', 'threshold', 'limit', 'calibration']
+    assert [title for title, _ in found.groups()] == list(sentences.GROUPS)[:3]
+    assert sum(len(points) for _, points in found.groups()) == len(found.points)
+    assert not [point for point in found.points[found.why:] if point.mood == 'bad']
+
+
+def test_a_verdict_is_short():
+    assert max(len(found_of(case).points) for case in CASES) <= 14
+
+
+@pytest.mark.parametrize('silence,most', [(0.9, '20 %'), (1.0, '20 %'), (0.3, '15 %')])
+def test_the_rule_about_wrong_ones_is_said_as_it_is(silence, most):
+    found = verdict_of(changed('sound', {'decisions.risk': 0.3, 'decisions.cost_of_silence': silence}))
+    text = next(point.text for point in found.points if point.key == 'wrong_too_often')
+    assert text.endswith(f'30 % are wrong; at most {most} should be: half of what abstaining costs ({silence:.2f} of a '
+                         'wrong label), and never more than 20 %.')
+
+
+def test_a_score_that_could_tell_is_told_from_a_threshold_that_does_not():
+    for case, expected in (('a score that could', 'decision.false_unknown_rate (now 0.01)'),
+                           ('a score that could, but for few pictures', 'for want of calibration pictures')):
+        text = ' '.join(point.text for point in found_of(case).points)
+        assert 'calls 0 % unknown' in text and '(AUROC 1.000)' in text and expected in text
+    assert not {'threshold', 'threshold_few'} & {point.key for point in found_of('a sound model').points}
+
+
+def test_the_time_to_a_decision_says_of_which_objects_it_is():
+    spread = {'count': 18, 'median': 0.0, 'p90': 0.0, 'max': 0.0, 'never': 0.28}
+    found = verdict_of(changed('sound', {'time.decision_s': spread}))
+    text = next(point.text for point in found.points if point.key == 'quickness')
+    assert text.startswith('Of 25 objects of its classes 18 are ever acted on rightly; for these that takes a frame or')
+
+
+@pytest.mark.parametrize('size,mood', [(1.5, 'good'), (2.2, 'info'), (3.2, 'care')])
+def test_sets_are_praised_only_if_they_say_something(size, mood):
+    found = verdict_of(changed('sound', {'conformal.mean_size': size}))
+    point = next(point for point in found.points if point.key.startswith('sets'))
+    assert point.mood == mood and f'{size} of 4 classes' in point.text
 
 
 def test_foreign_frames_come_first_among_the_errors():
