@@ -49,6 +49,7 @@ class Findings:
         history: epochs.
         tested: None without a test split.
         notes: Markdown of the user.
+        doubts: sentences of :func:`~.doubts.doubts`.
     """
 
     split: Split
@@ -57,11 +58,13 @@ class Findings:
     history: Sequence[EpochRecord]
     tested: Optional[Tested]
     notes: str
+    doubts: Sequence[str] = ()
 
 
 def card_notes(found: Findings) -> str:
     """Markdown between the summary of the card and its calibration."""
     lines: List[str] = [found.notes.strip(), ''] if found.notes.strip() else []
+    lines += [f'**Warning: {text}.**  ' for text in found.doubts] + [''] * bool(found.doubts)
     lines += _test_lines(found.tested)
     lines += ['## Data', '', f'{len(found.split.parts)} frames of {found.recordings} recording(s), split by '
               f'{found.split.method}.', '', *_split_table(found.split), '']

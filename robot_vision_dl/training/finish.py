@@ -26,6 +26,7 @@ from .baselines import baseline_predictions, majority
 from .card import Findings, Tested, card_files, card_notes, mistakes_sheet, track_accuracy
 from .config import TrainConfig
 from .config_file import as_file
+from .doubts import doubts
 from .extent import extent_of
 from .features import frozen_features
 from .history import EpochRecord, best_epoch
@@ -60,9 +61,10 @@ def finish(config: TrainConfig, config_text: str, data: Prepared, network: Netwo
     if len(data.indices[Part.TEST]):
         tested = _test(config, data, calibration, outputs(trained, data.indices[Part.TEST]), folder)
         say(describe_test(tested))
+    doubtful = doubts(data.class_names, history, *((tested.calibrated, tested.baselines) if tested else ()))
     found = Findings(
         split=data.split, leakage=data.leakage, recordings=len({frame.recording for frame in data.store.frames}),
-        history=history, tested=tested, notes=config.output.notes)
+        history=history, tested=tested, notes=config.output.notes, doubts=doubtful)
     provenance = _provenance(config, data, folder, fingerprint, history)
     metrics = {'calibration': calibration.metrics, **(_test_figures(tested) if tested else {})}
     card = render_card(config.name, trained.architecture, data.class_names, data.preprocessing, calibration, provenance,
@@ -73,6 +75,8 @@ def finish(config: TrainConfig, config_text: str, data: Prepared, network: Netwo
         target, trained, data.class_names, data.preprocessing, name=config.name, calibration=calibration,
         abstain_cost=config.output.abstain_cost, metrics=metrics, provenance=provenance, card=card, card_files=files,
         half=config.output.half, overwrite=True)
+    for text in doubtful:
+        say(f'warning: {text}')
     for limit in trust_limits(bundle):
         say(f'warning: {limit.sentence}')
     return bundle
