@@ -12,7 +12,8 @@ in seconds: "times: stamp" by the headers of the pictures, "times: from_start" f
   intervals:
   - {start: 0, end: 12.5, label: cup, track: cup_1}
   - {topic: /camera/image_raw, start: 20, label: mug}
-As CSV, where a row without an end holds until the next, and index.csv or frames.csv (one row a frame) are read as well:
+As CSV, whose first row names the columns; a row without an end holds until the next, and index.csv or frames.csv (one
+row a frame) are read as well:
   # times: from_start
   start,end,label,track
   0,12.5,cup,cup_1

@@ -1,15 +1,18 @@
 """Text files that people write, whatever program they used: one reader for names, tables, labels and notes."""
 import csv
 import os
+import re
 import stat
 from pathlib import Path
-from typing import Iterator, List, NamedTuple, Type, Union
+from typing import Iterator, List, NamedTuple, Optional, Sequence, Type, Union
 
 from .errors import ConfigError, RobotVisionError
 from .printable import printable
 
 MOST_BYTES = 256 * 2**20
 _UTF16 = (b'\xff\xfe', b'\xfe\xff')
+# The line by which Excel is told what separates cells.
+_SEPARATOR_LINE = re.compile(r'"?sep=([^\w\s"]|\t)"?[,;\t ]*[\r\n]*', re.IGNORECASE)
 
 
 class Row(NamedTuple):
@@ -73,18 +76,16 @@ def decode_text(data: bytes, where: str, error: Type[RobotVisionError] = ConfigE
 
 
 def table_rows(text: str, where: str, error: Type[RobotVisionError] = ConfigError) -> Iterator[Row]:
-    """Rows of a CSV text that are neither empty nor comments (``#``).
-
-    Separated by commas; where the first row has semicolons or tabs, which spreadsheets write, by these: a comma beside
-    them may be that of a number.
+    """Rows of a CSV text that are neither empty nor comments (``#``), separated as :func:`separator_of` says.
 
     Raises:
         RobotVisionError: of the kind ``error``: a quote that is not closed, or such.
     """
-    first = next((line for line in text.splitlines() if line.strip() and not line.lstrip().startswith('#')), '')
-    separator = next((one for one in ';\t' if one in first), ',')
-    reader = csv.reader(text.splitlines(keepends=True), skipinitialspace=True, delimiter=separator,
-                        strict=True)
+    lines = text.splitlines(keepends=True)
+    place = _first_row(lines)
+    if place is not None and _SEPARATOR_LINE.fullmatch(lines[place]):
+        lines[place] = '\n'
+    reader = csv.reader(lines, skipinitialspace=True, delimiter=separator_of(text), strict=True)
     line = 1
     while True:
         try:
@@ -96,3 +97,21 @@ def table_rows(text: str, where: str, error: Type[RobotVisionError] = ConfigErro
         begin, line = line, reader.line_num + 1
         if any(cell.strip() for cell in cells) and not cells[0].lstrip().startswith('#'):
             yield Row(begin, [cell.strip() for cell in cells])
+
+
+def separator_of(text: str) -> str:
+    """What separates the cells of a CSV text: a comma, or what its first line says (``sep=;``, as for Excel).
+
+    Where the first row has semicolons or tabs, which spreadsheets write, it is these: a comma beside them may be that
+    of a number.
+    """
+    lines = text.splitlines(keepends=True)
+    place = _first_row(lines)
+    first = '' if place is None else lines[place]
+    said = _SEPARATOR_LINE.fullmatch(first)
+    return said[1] if said else next((one for one in ';\t' if one in first), ',')
+
+
+def _first_row(lines: Sequence[str]) -> Optional[int]:
+    """Place of the first line that is neither empty nor a comment."""
+    return next((place for place, line in enumerate(lines) if line.strip() and not line.lstrip().startswith('#')), None)

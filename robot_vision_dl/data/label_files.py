@@ -11,9 +11,9 @@
 bags that the file is used for). The list alone will do where the times can mean one thing only, see
 :mod:`.label_times`.
 
-A CSV file has the columns ``stamp`` (or ``start``), ``label`` and optionally ``end``, ``track``, ``topic`` and ``bag``;
-without a first row of names they are stamp, label, track, topic. A row without an end holds until the next of its
-topic. ``# times: stamp`` or ``# times: from_start`` in a line before says what the times are; so do the names of
+A CSV file has the columns ``stamp`` (or ``start``), ``label`` and optionally ``end``, ``track``, ``topic`` and ``bag``,
+and a first row with their names. It may be left out only where every row is a stamp and a label that is no number. A
+row without an end holds until the next of its topic. ``# times: stamp`` or ``# times: from_start`` in a line before says what the times are; so do the names of
 columns ``stamp_ns`` and ``from_start``. In ``index.csv`` of ``bag extract`` and ``frames.csv`` of a report each row is
 a frame.
 """
@@ -25,7 +25,7 @@ from ..core.csv_cells import plain_cell
 from ..core.errors import ConfigError
 from ..core.printable import printable
 from ..core.spelling import did_you_mean
-from ..core.text_file import Row, read_text, table_rows
+from ..core.text_file import Row, read_text, separator_of, table_rows
 from ..core.yaml_text import parse_yaml
 from .bags import BagReader, normal_topic
 from .folders import shown
@@ -36,12 +36,14 @@ MOST_LABEL_BYTES = 64 << 20
 """Largest file of labels, a million intervals."""
 SUFFIXES = ('.yaml', '.yml', '.csv')
 _KEYS = ('topic', 'start', 'end', 'label', 'track', 'bag')
-_UNNAMED = ('stamp', 'label', 'track', 'topic')
+_UNNAMED = ('stamp', 'label')
 _STARTS = ('stamp', 'start', 'stamp_ns', 'from_start')
 _COLUMNS = (*_STARTS, 'end', 'label', 'track', 'topic', 'bag')
 # Other names for what would change the meaning if it were not read.
 _ENDS = ('stop', 'until', 'to', 'till', 'finish', 'end_time', 'end_stamp', 'end_ns', 'end_s', 't_end', 'stamp_end',
          'duration', 'length')
+# A time, or a number with either decimal sign: as a label without a name over its column it may be an end.
+_NUMBER = re.compile(r'[-+]?([0-9]+(:[0-9]+)*[.,]?[0-9]*|[.,][0-9]+)(e[-+]?[0-9]+)?', re.IGNORECASE)
 _DIRECTIVE = re.compile(r'\s*#\s*times\s*[:=]\s*(.*?)\s*')
 
 
@@ -152,12 +154,26 @@ def _check_item(item: Any, where: str) -> None:
         raise ConfigError(f'{where}: must have start, end and label, got {printable(item, 80)!r}')
     for key, value in item.items():
         if key not in _KEYS:
-            raise ConfigError(f'{where}: no key {printable(key, 60)!r}; {did_you_mean(key, _KEYS)}')
+            hint = ('numbers have a decimal point, as in 0.5' if re.fullmatch('[0-9]+', str(key))
+                    else did_you_mean(key, _KEYS))
+            raise ConfigError(f'{where}: no key {printable(key, 60)!r}; {hint}')
         if not isinstance(value, str):
             raise ConfigError(f'{where}: {key} must be a single value, got {printable(value, 80)}')
     for key in ('start', 'label'):
         if key not in item:
             raise ConfigError(f'{where}: {key} is missing')
+
+
+def _names_for(cells: Sequence[str]) -> List[str]:
+    """Names that a row without any could have over its cells."""
+    free = {'number': ['start', 'end'], 'topic': ['topic'], 'text': ['label', 'track']}
+    names: List[str] = []
+    for cell in cells:
+        kind = 'number' if _NUMBER.fullmatch(cell) else 'topic' if cell.startswith('/') else 'text'
+        names.append(free[kind].pop(0) if free[kind] else f'other{len(names)}')
+    if 'label' not in names:
+        names[-1] = 'label'
+    return names
 
 
 class _CsvFile:
@@ -177,6 +193,8 @@ class _CsvFile:
             self._columns = [cell.lower() for cell in rows.pop(0).cells]
             self._named = True
             self._check_columns()
+        else:
+            self._check_unnamed(rows)
         times = TimeReader(self._bag, self._name, self._said(), '# times')
         moments: Dict[Tuple[Optional[str], Clock], List[Held]] = {}
         labelled = False
@@ -242,6 +260,21 @@ class _CsvFile:
         if others:
             self._notes.append(f'{self._name}: columns that are not read: {printable(", ".join(others))}')
 
+    def _check_unnamed(self, rows: Sequence[Row]) -> None:
+        """Without names over the columns only one thing is clear: a stamp, and a label that cannot be a time."""
+        if rows and not re.search('[0-9]', rows[0].cells[0]):
+            raise ConfigError(f'{self._name}, line {rows[0].line}: the first row must name the columns, stamp and label '
+                              f'among them, got {printable(rows[0].cells, 80)}')
+        for row in rows:
+            if len(row.cells) == 1 or (len(row.cells) == 2 and not _NUMBER.fullmatch(row.cells[1])):
+                continue
+            names = _names_for(row.cells)
+            would_be = ', '.join(f'{name} {printable(cell, 40) or "empty"}' for name, cell in zip(names, row.cells))
+            raise ConfigError(
+                f'{self._name}, line {row.line}: {printable(row.cells, 80)} could mean several things, for no first row '
+                f'names the columns. Put one first, e.g. {separator_of(self._text).join(names)!r} (this row would be '
+                f'{would_be}); numbers have a decimal point. Without it a row is a stamp and a label that is no number')
+
     def _item(self, row: Row) -> Dict[str, str]:
         where = f'{self._name}, line {row.line}'
         if len(row.cells) < 2:
@@ -249,8 +282,7 @@ class _CsvFile:
         if len(row.cells) > len(self._columns):
             raise ConfigError(f'{where}: {len(row.cells)} cells for {len(self._columns)} columns '
                               f'({printable(", ".join(self._columns))}), got {printable(row.cells, 80)}; a cell with a '
-                              'comma must be in quotes' + ('' if self._named else ', and more columns need a first row '
-                                                           'with their names'))
+                              'comma must be in quotes, and numbers have a decimal point')
         if self._named and len(row.cells) <= self._columns.index('label'):
             raise ConfigError(f'{where}: the label is missing, got {printable(row.cells, 80)}')
         item = dict(zip(self._columns, row.cells))

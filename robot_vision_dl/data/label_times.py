@@ -4,6 +4,7 @@ A file that says so (``times: stamp``, ``times: from_start``) is taken at its wo
 a stamp, as all clocks of the real world have been since 1973, and a smaller one is from the start, unless the bag's own
 stamps are that small: then it is of a simulation, and which was meant cannot be known.
 """
+import re
 from decimal import Decimal, InvalidOperation
 from enum import Enum
 from typing import List, NamedTuple, Optional, Sequence, Tuple
@@ -98,7 +99,7 @@ class TimeReader:
             value = Decimal('NaN')
         if not value.is_finite() or value < 0 or value >= FOREVER_NS:
             raise ConfigError(f"{where}: must be seconds from the bag's start, or absolute seconds, got "
-                              f'{printable(text, 60)!r}')
+                              f'{printable(text, 60)!r}{_remedy(text)}')
         if unit_ns == 1:
             return self._moment(value / _NS, True)
         if value > _ABSOLUTE_NS:
@@ -143,6 +144,18 @@ class TimeReader:
                     raise ConfigError(
                         f'{self._where}: its times look like {name}: they end at {_short(values[-1])}, and the '
                         f'recording lasts {length:.3f} s; write seconds, e.g. {_short(last)} for {_short(values[-1])}')
+
+
+def _remedy(text: str) -> str:
+    """What to write in place of a time that people write otherwise."""
+    if re.fullmatch('[0-9]+,[0-9]+', text):
+        return f'; numbers have a decimal point: {text.replace(",", ".")}'
+    if re.fullmatch('[0-9]{1,9}(:[0-9]{1,9}){1,2}([.,][0-9]+)?', text):
+        seconds = Decimal(0)
+        for part in text.replace(',', '.').split(':'):
+            seconds = seconds * 60 + Decimal(part)
+        return f'; write it in seconds, not as minutes and seconds: {seconds}'
+    return '; a time cannot be negative' if text.startswith('-') else ''
 
 
 def _short(value: Decimal) -> str:

@@ -38,7 +38,8 @@ def test_what_is_no_text(make, message, tmp_path):
 
 
 @pytest.mark.parametrize('text', (
-    'a,b\n1,"x, y"\n', '# told\n\na;b\n1;x, y\n', 'a\tb\r\n1\tx, y\r\n', 'a, b\n1, "x, y"'))
+    'a,b\n1,"x, y"\n', '# told\n\na;b\n1;x, y\n', 'a\tb\r\n1\tx, y\r\n', 'a, b\n1, "x, y"',
+    'sep=;\r\na;b\r\n1;x, y\r\n', '"sep=,"\na,b\n1,"x, y"\n', '# told\nsep=\t\na\tb\n1\tx, y\n'))
 def test_tables_of_every_spreadsheet(text):
     rows = list(table_rows(text, 't.csv'))
     assert [row.cells for row in rows] == [['a', 'b'], ['1', 'x, y']]

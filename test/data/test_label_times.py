@@ -199,7 +199,21 @@ def test_rows_that_overlap_are_conflicts(tmp_path):
     ('stamp,label\n0\n', r"line 2: stamp and label are needed, got \['0'\]"),
     ('stamp,track,label\n0,a\n', 'line 2: the label is missing'),
     ('stamp,label\n0,cup,mug\n', 'line 2: 3 cells for 2 columns .stamp, label.*in quotes'),
-    ('0,cup,track,/topic,more\n', '5 cells for 4 columns.*first row with their names'),
+    ('0,cup,track,/topic\n', "could mean several things.*e.g. 'start,label,track,topic' .*start 0, label cup, track t"),
+    ('0,2,cup\n2,4,mug\n', "line 1: .*Put one first, e.g. 'start,end,label' .*start 0, end 2, label cup.*decimal"),
+    ('0,1.5,cup,cup_1\n', "e.g. 'start,end,label,track' .*start 0, end 1.5, label cup, track cup_1"),
+    ('0;2;cup\n', "e.g. 'start;end;label'"),
+    ('0,cup\n1,mug,b\n', "line 2: .*e.g. 'start,label,track'"),
+    ('1,5\n', "line 1: .*could mean.*e.g. 'start,label' .*start 1, label 5.*decimal point"),
+    ('0,cup\n1,0:05\n', 'line 2: .*could mean'),
+    ('time,class\n0,cup\n', r"line 1: the first row must name the columns, stamp and label among them, got \['time',"),
+    ('stamp,label\n1,5,cup\n', 'line 2: 3 cells for 2 columns.*decimal point'),
+    ('stamp,label\n"1,5",cup\n', "got '1,5'; numbers have a decimal point: 1.5"),
+    ('1,5;cup\n', 'numbers have a decimal point: 1.5'),
+    ('0:02,cup\n', 'write it in seconds, not as minutes and seconds: 2$'),
+    ('stamp,label\n1:00:02.5,cup\n', 'not as minutes and seconds: 3602.5$'),
+    ('stamp,label\n-1,cup\n', 'a time cannot be negative'),
+    ('sep=,\n0,2,cup\n', "line 2: .*e.g. 'start,end,label'"),
     ('stamp,stop,label\n0,1,cup\n', "'stop' is not read; call the column end"),
     ('start,duration,label\n0,1,cup\n', "'duration' is not read"),
     ('when,label\n0,cup\n', 'the columns stamp and label are needed, got when, label'),
@@ -222,11 +236,24 @@ def test_mistakes_in_csv(text, message, tmp_path):
 
 
 @pytest.mark.parametrize('data', (
-    '\ufeffstamp,label\n0,bolt\n'.encode(), 'stamp;label\r\n0;bolt\r\n'.encode('utf-16'), b'Stamp\tLabel\n0\tbolt\n'))
+    '\ufeffstamp,label\n0,bolt\n'.encode(), b'sep=,\r\nstamp,label\r\n0,bolt\r\n', b'"sep=;"\n0;bolt\n',
+    b'sep=|\nstamp|label\n0|bolt\n', b'SEP=\t\n0\tbolt\n', '\ufeff# times: from_start\nsep=;\n0;bolt\n'.encode(),
+    'stamp;label\r\n0;bolt\r\n'.encode('utf-16'), b'Stamp\tLabel\n0\tbolt\n'))
 def test_csv_of_other_programs(data, tmp_path):
     bag = write_bag(tmp_path / 'bag', 3)
     (bag / 'labels.csv').write_bytes(data)
     assert {label for _, label, _ in frames_of(bag)[0]} == {'bolt'}
+
+
+@pytest.mark.parametrize('text, message', [
+    ('{start: 0,5, label: cup}', "no key '5'; numbers have a decimal point"),
+    ('{start: 0:02, label: cup}', "got '0:02'; write it in seconds, not as minutes and seconds: 2"),
+    ('{start: "0,5", label: cup}', 'decimal point: 0.5'), ('{start: -1, label: cup}', 'cannot be negative')])
+def test_mistaken_times_in_yaml(text, message, tmp_path):
+    bag = write_bag(tmp_path / 'bag', 3)
+    (bag / 'labels.yaml').write_text(f'- {text}')
+    with pytest.raises(ConfigError, match=message):
+        open_sources([bag], LabelConfig())
 
 
 def test_columns_that_are_not_read_are_told(tmp_path):
