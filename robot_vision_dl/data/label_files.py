@@ -13,13 +13,15 @@ bags that the file is used for). The list alone will do where the times can mean
 
 A CSV file has the columns ``stamp`` (or ``start``), ``label`` and optionally ``end``, ``track``, ``topic`` and ``bag``,
 and a first row with their names. It may be left out only where every row is a stamp and a label that is no number. A
-row without an end holds until the next of its topic. ``# times: stamp`` or ``# times: from_start`` in a line before says what the times are; so do the names of
+row without an end holds until the next of its topic.
+``# times: stamp`` or ``# times: from_start`` in a line before says what the times are; so do the names of
 columns ``stamp_ns`` and ``from_start``. In ``index.csv`` of ``bag extract`` and ``frames.csv`` of a report each row is
 a frame.
 """
 import re
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ..core.csv_cells import plain_cell
 from ..core.errors import ConfigError
@@ -77,7 +79,9 @@ def labels_of_file(path: Path, reader: BagReader, recording: str, hold_s: float)
     names = {recording, reader.path.name, reader.path.stem}
     if path.suffix.lower() == '.csv':
         return _CsvFile(text, shown(path), bag_times(reader), names).read(hold_s)
-    return FileLabels(tuple(_from_yaml(text, shown(path), bag_times(reader), names)))
+    others: Dict[str, int] = {}
+    found = tuple(_from_yaml(text, shown(path), bag_times(reader), names, others))
+    return FileLabels(found, _about_others(shown(path), 'interval', names, others, bool(found)))
 
 
 def labels_text(intervals: Sequence[LabelInterval]) -> str:
@@ -116,7 +120,20 @@ def held(moments: Sequence[Held], hold_s: float, topic: Optional[str], clock: Cl
         begin = None
 
 
-def _from_yaml(text: str, name: str, bag: BagTimes, names: set) -> Iterator[LabelInterval]:
+def _about_others(name: str, unit: str, names: set, others: Mapping[str, int], has_own: bool) -> Tuple[str, ...]:
+    """A sentence where a file is about other bags only, or about one whose name is this one's but for its case."""
+    meant = [other for other in others if other.casefold() in {own.casefold() for own in names}]
+    if not others or (has_own and not meant):
+        return ()
+    first = f'{name}: {sum(others[other] for other in meant)} {unit}s are not' if has_own else f'{name}: no {unit} is'
+    close = [best for other in meant or others for best in get_close_matches(other, names, 1)] or [
+        own for own in names if meant and own.casefold() == meant[0].casefold()]
+    hint = f'; did you mean bag: {printable(close[0], 60)}?' if close else ''
+    return (f'{first} about this bag ({printable(", ".join(sorted(names)))}), but about '
+            f'{printable(", ".join((meant or list(others))[:5]))}{hint}',)
+
+
+def _from_yaml(text: str, name: str, bag: BagTimes, names: set, others: Dict[str, int]) -> Iterator[LabelInterval]:
     # Scalars stay text: labels such as `no` or 7 keep their spelling, and times all their digits.
     content = parse_yaml(text, name, as_text=True, most_bytes=MOST_LABEL_BYTES)
     said = None
@@ -138,6 +155,7 @@ def _from_yaml(text: str, name: str, bag: BagTimes, names: set) -> Iterator[Labe
         if not label:
             raise ConfigError(f'{where}: the label is empty; leave the interval out, or use "ignore"')
         if item.get('bag') and item['bag'] not in names:
+            others[item['bag']] = others.get(item['bag'], 0) + 1
             continue
         start = times.read(item['start'], f'{where}, start')
         end = times.read(item['end'], f'{where}, end') if item.get('end') else None
@@ -215,9 +233,7 @@ class _CsvFile:
                               + ('; it is the table of an evaluation without labels, and what a model has predicted is '
                                  'no label' if self._of_frames and 'decision' in self._columns else ''))
         times.check_units()
-        if self._others and not moments:
-            self._notes.append(f'{self._name}: no row is about this bag ({", ".join(sorted(self._names))}), but about '
-                               f'{", ".join(map(shown, list(self._others)[:5]))}')
+        self._notes += _about_others(self._name, 'row', self._names, self._others, bool(moments))
         found = [interval for (topic, clock), known in moments.items()
                  for interval in held(list(dict.fromkeys(known)) if self._of_frames else known, hold_s, topic, clock)]
         return FileLabels(tuple(found), tuple(self._notes))
@@ -263,17 +279,18 @@ class _CsvFile:
     def _check_unnamed(self, rows: Sequence[Row]) -> None:
         """Without names over the columns only one thing is clear: a stamp, and a label that cannot be a time."""
         if rows and not re.search('[0-9]', rows[0].cells[0]):
-            raise ConfigError(f'{self._name}, line {rows[0].line}: the first row must name the columns, stamp and label '
-                              f'among them, got {printable(rows[0].cells, 80)}')
+            raise ConfigError(f'{self._name}, line {rows[0].line}: the first row must name the columns, stamp and '
+                              f'label among them, got {printable(rows[0].cells, 80)}')
         for row in rows:
             if len(row.cells) == 1 or (len(row.cells) == 2 and not _NUMBER.fullmatch(row.cells[1])):
                 continue
             names = _names_for(row.cells)
             would_be = ', '.join(f'{name} {printable(cell, 40) or "empty"}' for name, cell in zip(names, row.cells))
             raise ConfigError(
-                f'{self._name}, line {row.line}: {printable(row.cells, 80)} could mean several things, for no first row '
-                f'names the columns. Put one first, e.g. {separator_of(self._text).join(names)!r} (this row would be '
-                f'{would_be}); numbers have a decimal point. Without it a row is a stamp and a label that is no number')
+                f'{self._name}, line {row.line}: {printable(row.cells, 80)} could mean several things, for no first '
+                f'row names the columns. Put one first, e.g. {separator_of(self._text).join(names)!r} (this row '
+                f'would be {would_be}); numbers have a decimal point. Without it a row is a stamp and a '
+                'label that is no number')
 
     def _item(self, row: Row) -> Dict[str, str]:
         where = f'{self._name}, line {row.line}'

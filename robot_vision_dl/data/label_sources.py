@@ -60,7 +60,9 @@ def labels_of_bag(reader: BagReader, recording: str, config: LabelConfig = DEFAU
                 notes += said
             intervals += found
             used.append(name)
-    return BagLabels(Labels(intervals, config.ignore), tuple(used), tuple(files), tuple(problems), tuple(notes))
+    labels = Labels(intervals, config.ignore)
+    notes += labels.not_there([name for name, topic in reader.topics.items() if topic.is_image])
+    return BagLabels(labels, tuple(used), tuple(files), tuple(problems), tuple(notes))
 
 
 def label_files_beside(bag: BagFiles) -> List[Path]:

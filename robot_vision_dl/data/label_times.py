@@ -127,6 +127,11 @@ class TimeReader:
         """After all times: raise :class:`ConfigError` if they are beyond the bag, but would fit it in another unit."""
         length = Decimal(self._bag.end_ns - self._bag.start_ns) / _NS
         begin = Decimal(self._bag.first_stamp_ns or 0) / _NS
+        if (self._stated is Times.STAMP and begin > _ABSOLUTE_S and self._seconds
+                and all(value <= _ABSOLUTE_S for value, _ in self._seconds)):
+            raise ConfigError(f'{self._where}: says {self._how}: {Times.STAMP.value}, but its times begin at '
+                              f'{_short(min(value for value, _ in self._seconds))} s and the stamps of the pictures at '
+                              f'{begin:.3f} s; did you mean {self._how}: {Times.FROM_START.value}?')
         for is_stamp in (False, True):
             values = sorted({value for value, kind in self._seconds if kind is is_stamp})
             low, high = (begin, begin + length) if is_stamp else (Decimal(0), length)

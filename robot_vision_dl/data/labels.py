@@ -12,6 +12,8 @@ import numpy as np
 
 from ..core.config import check_values, option
 from ..core.errors import ConfigError
+from ..core.printable import printable
+from ..core.spelling import did_you_mean
 from ..core.types import UNCERTAIN, UNKNOWN
 
 IGNORE = 'ignore'
@@ -195,9 +197,19 @@ class Labels:
                 f'{first.start_ns / 1e9:.3f} s by the {first.clock.value} clock'
                 f'{f" on {first.topic}" if first.topic else ""}{f" ({first.where})" if first.where else ""}',)
 
-    def span(self, clock: Clock) -> Optional[Tuple[int, int]]:
-        """First start and last end by ``clock``; None where no interval is by it."""
-        spans = [(starts[0], starts[-1]) for (by, _), (starts, _) in self._segments.items() if by is clock]
+    def not_there(self, topics: Collection[str]) -> Tuple[str, ...]:
+        """A sentence about the intervals whose topic is none of ``topics``, which the recording has."""
+        there = {camera_topic(topic) for topic in topics}
+        count = Counter(interval.topic for interval in self.intervals
+                        if interval.topic is not None and camera_topic(interval.topic) not in there)
+        return tuple(f'labels: {number} of {len(self.intervals)} intervals are of {printable(topic, 100)}, which is '
+                     f'not among the image topics of the bag; {did_you_mean(topic, topics)}'
+                     for topic, number in sorted(count.items())[:5])
+
+    def span(self, clock: Clock, topic: Optional[str] = None) -> Optional[Tuple[int, int]]:
+        """First start and last end by ``clock`` of what holds for ``topic`` (None: any); None where nothing is."""
+        spans = [(starts[0], starts[-1]) for (by, name), (starts, _) in self._segments.items()
+                 if by is clock and (topic is None or name in (None, camera_topic(topic)))]
         return (min(start for start, _ in spans), max(end for _, end in spans)) if spans else None
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from ..core.config import ImageConfig
 from ..core.errors import BagError, ConfigError, ImageError, RobotVisionError
 from ..core.image import decode
+from ..core.printable import printable
 from ..core.spelling import did_you_mean
 from ..core.types import UNKNOWN, ImageMessage, Picture
 from ..core.user_path import user_path
@@ -95,8 +96,13 @@ class BagSource:
             self.notes = tuple(dict.fromkeys((*self.notes, *labels.without_frames(times, images))))
 
     def _add_hint(self, counter: LabelCounter, message: BagImage, stamp_ns: int) -> None:
+        labels = self.labels.labels
+        if labels.intervals and all(labels.span(clock, message.topic) is None for clock in Clock):
+            topics = ', '.join(sorted(labels.topics))
+            counter.hint(self.recording, message.topic, 'no label is about this topic; they are of '
+                         f'{printable(topics)}')
         for clock, first_ns in ((Clock.HEADER, stamp_ns), (Clock.RECEIVE, message.receive_ns)):
-            span = self.labels.labels.span(clock)
+            span = labels.span(clock, message.topic)
             if span is not None:
                 counter.hint(self.recording, message.topic, f'by the {clock.value} clock the labels begin at '
                              f'{span[0] / 1e9:.3f} s, the pictures at {first_ns / 1e9:.3f} s')

@@ -277,7 +277,8 @@ def _check_labels(recordings: Sequence[Recording], tables: Mapping[str, FrameTab
     first = int(table.rows['stamp_ns'][0])
     spans = '; '.join(f'by the {clock.value} clock they reach from {span[0] / 1e9:.3f} s to {span[1] / 1e9:.3f} s'
                       for clock, span in ((clock, recording.labels.span(clock)) for clock in Clock) if span)
-    raise ConfigError(f'the labels ({", ".join(recording.label_sources)}) cover not one frame: {spans or "none"}; the '
+    why = '; '.join(recording.labels.not_there(recording.images) if spans else recording.problems) or spans or 'none'
+    raise ConfigError(f'the labels ({", ".join(recording.label_sources)}) cover not one frame: {why}; the '
                       f'first frame is of {first / 1e9:.3f} s. Mend the times, or give --labels none')
 
 

@@ -256,6 +256,55 @@ def test_mistaken_times_in_yaml(text, message, tmp_path):
         open_sources([bag], LabelConfig())
 
 
+@pytest.mark.parametrize('name, text', [
+    ('labels.yaml', '- {start: 1700000000, label: cup, topic: /camera/imag_raw}'),
+    ('labels.yaml', '- {start: 0, label: cup, topic: /camera/imag_raw}'),
+    ('labels.csv', 'start,label,topic\n0,cup,/camera/imag_raw\n')])
+def test_a_topic_that_is_not_in_the_bag_is_told(name, text, tmp_path):
+    bag = write_bag(tmp_path / 'bag', 3)
+    (bag / name).write_text(text)
+    found, said = frames_of(bag)
+    assert found == [] and 'the labels begin at' not in said
+    assert '1 of 1 intervals are of /camera/imag_raw, which is not among the image topics of the bag; did' in said
+    assert 'no label is about this topic; they are of /camera/imag_raw' in said
+    assert any('which is not among' in text for text in open_recordings([bag], EvaluationOptions())[0].problems)
+
+
+@pytest.mark.parametrize('text', ['- {start: 0, label: cup, topic: TOPIC}', '- {start: 0, label: cup}'])
+def test_topics_that_are_there_are_not_told(text, tmp_path):
+    bag = write_bag(tmp_path / 'bag', 3)
+    (bag / 'labels.yaml').write_text(text.replace('TOPIC', f'{TOPIC}/compressed'))
+    found, said = frames_of(bag)
+    assert len(found) == 3 and 'which is not among' not in said
+
+
+@pytest.mark.parametrize('name, text', [
+    ('labels.yaml', '- {start: 0, label: cup, bag: BAG}'), ('labels.csv', 'start,label,bag\n0,cup,BAG\n'),
+    ('labels.yaml', '- {start: 0, end: 0.1, label: cup, bag: bag}\n- {start: 0.2, label: cup, bag: Bag}')])
+def test_a_bag_that_is_not_read_is_told(name, text, tmp_path):
+    bag = write_bag(tmp_path / 'bag', 3)
+    (bag / name).write_text(text)
+    _, said = frames_of(bag)
+    assert re.search(r'about this bag \(bag\), but about B(AG|ag); did you mean bag: bag\?', said), said
+
+
+def test_one_file_for_several_bags_says_nothing(tmp_path):
+    (tmp_path / 'labels.yaml').write_text('- {start: 0, label: cup, bag: a}\n- {start: 0, label: mug, bag: b}')
+    for name in 'ab':
+        found, said = frames_of(write_bag(tmp_path / name, 3))
+        assert len(found) == 3 and 'about' not in said
+
+
+@pytest.mark.parametrize('name, text', [
+    ('labels.yaml', 'times: stamp\nintervals:\n- {start: 0, end: 0.2, label: cup}'),
+    ('labels.csv', '# times: stamp\nstart,label\n0,cup\n')])
+def test_stamps_that_are_from_the_start(name, text, tmp_path):
+    bag = write_bag(tmp_path / 'bag', 3)
+    (bag / name).write_text(text)
+    with pytest.raises(ConfigError, match='at 0 s and the stamps of .* at 1700000000.000 s; did you mean .*start'):
+        open_sources([bag], LabelConfig())
+
+
 def test_columns_that_are_not_read_are_told(tmp_path):
     bag = write_bag(tmp_path / 'bag', 3)
     (bag / 'labels.csv').write_text('stamp,label,annotator,bag\n0,cup,me,bag\n0,mug,me,another\n')
