@@ -27,13 +27,14 @@ def run(args: argparse.Namespace) -> int:
     """Print a table for each bag."""
     from ..data.bags import open_bags
     from ..data.cameras import choose_topics
-    reports = []
+    reports: List[Dict[str, Any]] = []
     for reader in open_bags(args.bags):
         with reader:
             topics = [topic for topic in reader.survey() if topic.is_image or not args.images_only]
             report = _report(reader, topics)
             report['notes'] += choose_topics(reader).notes
         _add_labels(report, reader.files)
+        _add_alike(report, reports)
         reports.append(report)
         if not args.json:
             _print(report)
@@ -70,6 +71,17 @@ def _add_labels(report: Dict[str, Any], files) -> None:
         report['labels'] = [{
             'topic': topic.topic, 'frames': topic.frames, 'labels': dict(topic.labels), 'ignored': topic.ignored,
             'conflicts': topic.conflicts, 'gaps': topic.gaps, 'hint': topic.hint or None} for topic in coverage.topics]
+
+
+def _add_alike(report: Dict[str, Any], before: Sequence[Dict[str, Any]]) -> None:
+    """Labels that would be two classes by their spelling alone, in this bag or in those before it."""
+    from ..data.labels import alike
+    names = [list(dict.fromkeys(label for one in reports for item in one.get('labels', ()) for label in item['labels']))
+             for reports in (before, [*before, report])]
+    known = alike(names[0])
+    report['notes'] += [f'the labels {first!r} and {second!r} differ in case or spelling of the same letters only; '
+                        'training refuses them as two classes: name them alike, or both in data.class_names if they '
+                        'are meant' for first, second in alike(names[1]) if (first, second) not in known]
 
 
 def _print(report: Dict[str, Any]) -> None:

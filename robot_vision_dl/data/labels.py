@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
 from typing import Collection, Dict, FrozenSet, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
-from unicodedata import category
+from unicodedata import category, normalize
 
 import numpy as np
 
@@ -250,6 +250,13 @@ def check_label(text: str, where: str) -> str:
     if name in UNLABELLED_NAMES:
         return IGNORE
     return name if name in (UNKNOWN, IGNORE) else label
+
+
+def alike(names: Iterable[str]) -> List[Tuple[str, str]]:
+    """Pairs of names that differ in case or in the spelling of the same letters only."""
+    first: Dict[str, str] = {}
+    pairs = [(first.setdefault(normalize('NFC', name).casefold().strip(), name), name) for name in names]
+    return [(before, name) for before, name in pairs if before != name]
 
 
 @dataclass(frozen=True)

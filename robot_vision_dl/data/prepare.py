@@ -1,7 +1,6 @@
 """From bags and folders to decoded, labelled, selected frames on disk: the first stage of training and evaluation."""
 from dataclasses import asdict, dataclass, field
-from typing import Callable, Dict, List, Optional, Sequence, Tuple
-from unicodedata import normalize
+from typing import Callable, List, Optional, Sequence, Tuple
 
 from ..core.bundle_format import check_class_names
 from ..core.config import check_values, option
@@ -10,7 +9,7 @@ from ..core.preprocess import Preprocessing
 from ..core.types import UNKNOWN
 from ..core.user_path import user_path
 from .cache import CacheConfig, FrameStore, StoreWriter, cache_key, open_store
-from .labels import LabelConfig
+from .labels import LabelConfig, alike
 from .selection import SelectionConfig
 from .sources import BagSource, FrameStream, open_sources
 from .split import SplitConfig
@@ -88,13 +87,10 @@ def class_names_of(store: FrameStore, chosen: Sequence[str] = ()) -> Tuple[str, 
     """
     found: List[str] = sorted({frame.label for frame in store.frames} - {UNKNOWN})
     names = tuple(chosen) or tuple(found)
-    by_spelling: Dict[str, str] = {}
-    for name in () if chosen else names:
-        before = by_spelling.setdefault(normalize('NFC', name).casefold(), name)
-        if before != name:
-            raise DataError(f'the labels {before!r} and {name!r} differ in case or spelling of the same letters only, '
-                            'and would be two classes; name them alike, or '
-                            'name both in data.class_names if they are meant')
+    for before, name in () if chosen else alike(names):
+        raise DataError(f'the labels {before!r} and {name!r} differ in case or spelling of the same letters only, '
+                        'and would be two classes; name them alike, or '
+                        'name both in data.class_names if they are meant')
     missing = [name for name in names if name not in found]
     if missing:
         raise DataError(f'class_names: no frame is labelled {", ".join(missing)}; labels with frames: '

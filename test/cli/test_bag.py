@@ -153,3 +153,15 @@ def test_info_says_what_becomes_of_frames_labelled_unknown(capsys):
     assert '43 frames are labelled unknown: of no class' in capsys.readouterr().out
     bag_info._print({**report, 'labels': [{**topic, 'labels': {'cup': 50}}]})
     assert 'labelled unknown' not in capsys.readouterr().out
+
+
+def test_info_tells_names_that_training_refuses(tmp_path, capsys):
+    for name, labels in (('a', 'start,label\n0,cup\n0.5,Cup\n'), ('b', 'start,label\n0,CUP\n'), ('c', '0,mug\n')):
+        write_ros2(tmp_path / name, 11)
+        (tmp_path / name / 'labels.csv').write_text(labels)
+    argv = ['bag', 'info', *(str(tmp_path / name) for name in 'abc')]
+    assert main(argv) == 0
+    out = capsys.readouterr().out
+    assert out.count('differ in case or spelling of the same letters only; training refuses them') == 2
+    assert "'Cup' and 'CUP'" in out and "'Cup' and 'cup'" in out
+    assert main(['bag', 'info', str(tmp_path / 'c')]) == 0 and 'differ in case' not in capsys.readouterr().out
