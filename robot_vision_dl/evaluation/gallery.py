@@ -1,7 +1,7 @@
 """The few small pictures that a report shows, chosen while the frames go by."""
-import heapq
+from collections import Counter
 from dataclasses import dataclass, field
-from typing import Dict, List, NamedTuple, Tuple
+from typing import Dict, Hashable, Iterable, List, NamedTuple, Tuple
 
 import cv2
 import numpy as np
@@ -13,8 +13,8 @@ from ..core.types import Frame
 THUMB_WIDTH = 168
 _JPEG_QUALITY = 72
 WORST, DOUBTFUL = 12, 12
-OF_A_CELL = 3
-APART = 15
+OF_A_CELL, OF_A_WRONG_CELL = 4, 12
+APART = 6
 MOST_CELLS = 60
 
 
@@ -30,27 +30,35 @@ class Key(NamedTuple):
     index: int
 
 
+class Shot(NamedTuple):
+    """A frame that may be shown, how much it asks for it, and of which object it is."""
+
+    score: float
+    key: Key
+    object: Hashable
+
+
 @dataclass
 class Choice:
     """Pictures of one model.
 
     Attributes:
-        foreign: (trust, key) of frames labelled unknown that were acted on, the surest first.
+        foreign: frames, by trust, labelled unknown that were acted on, the surest first.
         worst: the same of other wrong labels that were acted on.
-        doubtful: (entropy, key) of the frames that the model is least sure about.
-        cells: (target, what was decided) -> (trust, key), the surest first; the target of what is labelled unknown is
+        doubtful: by entropy, the frames that the model is least sure about.
+        cells: (target, what was decided) -> frames, the surest first; the target of what is labelled unknown is
             -1, what was decided a class's index, :data:`SAID_UNCERTAIN` or :data:`SAID_UNKNOWN`.
     """
 
-    foreign: List[Tuple[float, Key]] = field(default_factory=list)
-    worst: List[Tuple[float, Key]] = field(default_factory=list)
-    doubtful: List[Tuple[float, Key]] = field(default_factory=list)
-    cells: Dict[Tuple[int, int], List[Tuple[float, Key]]] = field(default_factory=dict)
+    foreign: List[Shot] = field(default_factory=list)
+    worst: List[Shot] = field(default_factory=list)
+    doubtful: List[Shot] = field(default_factory=list)
+    cells: Dict[Tuple[int, int], List[Shot]] = field(default_factory=dict)
 
     def keys(self) -> List[Key]:
         """Every frame that is shown."""
-        found = [key for _, key in self.foreign + self.worst + self.doubtful]
-        return found + [key for entries in self.cells.values() for _, key in entries]
+        found = [shot.key for shot in self.foreign + self.worst + self.doubtful]
+        return found + [shot.key for entries in self.cells.values() for shot in entries]
 
 
 def said_of(row: np.void) -> int:
@@ -97,16 +105,19 @@ class Gallery:
     def offer(self, model: str, frame: Frame, row: np.void) -> None:
         """Keep the frame if it is among the worst, the most doubtful, or an example of a confusion so far."""
         choice, key = self.choices[model], Key(self._recording, frame.camera, int(row['index']))
+        track = int(row['track'])
+        # Without tracks of its labels, a stretch of frames counts as an object.
+        thing = (*key[:2], 'track', track) if track >= 0 else (*key[:2], 'frames', key.index // 25)
         wanted = False
         target, said, trust = int(row['target']), said_of(row), float(row['trust'])
         if target != NO_LABEL and said >= 0 and said != target:
             worst = choice.foreign if target == UNKNOWN_TARGET else choice.worst
-            wanted |= _push(worst, (trust, key), WORST)
-        wanted |= _push(choice.doubtful, (float(row['entropy']), key), DOUBTFUL)
+            wanted |= _push(worst, Shot(trust, key, thing), WORST)
+        wanted |= _push(choice.doubtful, Shot(float(row['entropy']), key, thing), DOUBTFUL)
         if target != NO_LABEL:
             cell = (target, said)
             if cell in choice.cells or len(choice.cells) < MOST_CELLS:
-                wanted |= _push(choice.cells.setdefault(cell, []), (trust, key), OF_A_CELL)
+                wanted |= _push(choice.cells.setdefault(cell, []), Shot(trust, key, thing), room_of(cell))
         if wanted and key not in self._pictures:
             self._pictures[key] = thumbnail(frame)
             self._added += 1
@@ -125,35 +136,47 @@ class Gallery:
         self._added = 0
 
 
-def _push(entries: List[Tuple[float, Key]], entry: Tuple[float, Key], most: int) -> bool:
-    """Keep ``entry`` if it is among the ``most`` largest; the earlier one of equals stays.
+def _push(entries: List[Shot], entry: Shot, most: int) -> bool:
+    """Keep ``entry`` if it is among the ``most`` largest, different objects before others of one object.
 
-    Of frames that follow each other closely, which look alike, only the largest stays.
+    The earlier one of equals stays. Of APART frames that follow each other, which look alike, only the largest stays.
     """
-    near = next((other for other in entries if _near(other[1], entry[1])), None)
+    near = next((other for other in entries if _near(other.key, entry.key)), None)
     if near is not None:
-        if entry[0] <= near[0]:
+        if entry.score <= near.score:
             return False
         entries.remove(near)
-    elif len(entries) >= most and entry[0] <= entries[-1][0]:
-        return False
     entries.append(entry)
-    entries.sort(key=lambda item: -item[0])
-    del entries[most:]
+    entries.sort(key=lambda item: -item.score)
+    if len(entries) > most:
+        counts = Counter(item.object for item in entries)
+        most_of_one = max(counts.values())
+        # The last of an object that has most pictures; of as many each, the last of all.
+        place = max(place for place, item in enumerate(entries) if counts[item.object] == most_of_one)
+        del entries[place]
     return any(item is entry for item in entries)
 
 
 def _near(a: Key, b: Key) -> bool:
-    return a[:2] == b[:2] and abs(a.index - b.index) < APART
+    """Fixed stretches: of a trust that rises all the time, the nearest ones would leave the last frame alone."""
+    return a[:2] == b[:2] and a.index // APART == b.index // APART
+
+
+def room_of(cell: Tuple[int, int]) -> int:
+    """How many pictures are kept of (what a frame is, what was decided)."""
+    return OF_A_WRONG_CELL if cell[1] >= 0 and cell[0] != cell[1] else OF_A_CELL
 
 
 def joined(choices: List[Choice]) -> Choice:
     """The choice over several recordings."""
-    result = Choice(*(heapq.nlargest(most, (entry for choice in choices for entry in getattr(choice, name)),
-                                     key=lambda entry: entry[0])
+    def together(lists: Iterable[List[Shot]], most: int) -> List[Shot]:
+        found: List[Shot] = []
+        for entry in sorted((entry for entries in lists for entry in entries), key=lambda entry: -entry.score):
+            _push(found, entry, most)
+        return found
+
+    result = Choice(*(together((getattr(choice, name) for choice in choices), most)
                       for name, most in (('foreign', WORST), ('worst', WORST), ('doubtful', DOUBTFUL))))
-    for choice in choices:
-        for cell, entries in choice.cells.items():
-            merged = result.cells.setdefault(cell, []) + entries
-            result.cells[cell] = heapq.nlargest(OF_A_CELL, merged, key=lambda entry: entry[0])
+    for cell in dict.fromkeys(cell for choice in choices for cell in choice.cells):
+        result.cells[cell] = together((choice.cells.get(cell, []) for choice in choices), room_of(cell))
     return result

@@ -2,7 +2,7 @@
 from html import escape
 from typing import Any, Callable, List, Mapping, Optional, Sequence, Tuple
 
-from .gallery import SAID_UNCERTAIN, SAID_UNKNOWN, Choice, Key
+from .gallery import SAID_UNCERTAIN, SAID_UNKNOWN, Key
 from .table import UNKNOWN_TARGET, FrameTable
 from .verdict import count_of, duration, percent, rate
 
@@ -83,11 +83,13 @@ def _label_row(entry: Mapping[str, Any]) -> str:
             f'<td>{entry["frames"]}</td><td><span class="stack">{bar}</span></td>{cells}</tr>')
 
 
-def confusion_section(model: Mapping[str, Any], table: FrameTable, choice: Choice,
-                      shots: Callable[[Sequence[Key]], str], pictures: Mapping[Key, bytes], anchor: str) -> str:
+def confusion_section(model: Mapping[str, Any], table: FrameTable, keys: Mapping[Cell, Sequence[Key]],
+                      elsewhere: Mapping[Cell, int], shots: Callable[[Sequence[Key]], str], anchor: str) -> str:
     """What is decided of what, with pictures.
 
     Args:
+        keys: frames to show of each cell.
+        elsewhere: how many of a cell the report shows in the sections of wrong ones.
         shots: HTML of some pictures.
         anchor: what the ids of this model begin with.
     """
@@ -95,8 +97,7 @@ def confusion_section(model: Mapping[str, Any], table: FrameTable, choice: Choic
     others = {'uncertain': SAID_UNCERTAIN, 'unknown': SAID_UNKNOWN}
     entries = {(places.get(is_, UNKNOWN_TARGET), others.get(said, places.get(said, 0))): count
                for is_, said, count in model['decisions']['confusion']}
-    keys = {cell: [key for _, key in found if key in pictures] for cell, found in choice.cells.items()}
-    linked = {cell for cell in entries if keys.get(cell)}
+    linked = {cell for cell in entries if keys.get(cell) or elsewhere.get(cell)}
     classes = sorted({index for cell in entries for index in cell if index >= 0})
     wrong = sorted((cell for cell in entries if _kind(cell) == 'wrong'),
                    key=lambda cell: (cell[0] != UNKNOWN_TARGET, -entries[cell], cell))
@@ -114,12 +115,24 @@ def confusion_section(model: Mapping[str, Any], table: FrameTable, choice: Choic
     first = next((cell for cell in wrong if cell in linked), None)
     panels = ''.join(
         f'<div class="examples{" first" if cell == first else ""}" id="{_id(cell, anchor)}"><p><b>'
-        f'{escape(_is(cell, table))}</b>, {_told(cell, table)}: {count_of(entries[cell], "frame")}</p>'
-        f'{shots(keys[cell])}</div>' for cell in sorted(linked, key=lambda cell: (cell != first, cell)))
+        f'{escape(_is(cell, table))}</b>, {_told(cell, table)}: {count_of(entries[cell], "frame")}, '
+        f'{_counted(cell, entries, keys, elsewhere, anchor)}</p>'
+        f'{shots(keys.get(cell, ()))}</div>' for cell in sorted(linked, key=lambda cell: (cell != first, cell)))
     hint = 'Choose a cell to see examples. ' if linked else ''
     return (f'<section class="card cells"><h3>What is said of what?</h3><p class="hint">{hint}Rows: what it is; '
             'columns: what was decided, after fusing over time. Green: right; red: a wrong label that is acted on; '
             f'amber: nothing is acted on; shade: share of the row.</p>{content}{panels}</section>')
+
+
+def _counted(cell: Cell, entries: Mapping[Cell, int], keys: Mapping[Cell, Sequence[Key]],
+             elsewhere: Mapping[Cell, int], anchor: str) -> str:
+    """How many of its frames are shown, and where."""
+    here = f'{len(keys.get(cell, ()))} of {entries[cell]} shown here'
+    if not elsewhere.get(cell):
+        return here
+    part, title = ('foreign', 'Accepted, and none of its classes') if cell[0] == UNKNOWN_TARGET else (
+        'worst', 'Acted on, and another class')
+    return f'{here}, {elsewhere[cell]} under <a href="#{anchor}-{part}">{title}</a>'
 
 
 def _kind(cell: Cell) -> str:

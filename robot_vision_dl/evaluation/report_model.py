@@ -1,12 +1,12 @@
 """What the report shows about one model."""
 import base64
 from html import escape
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 import numpy as np
 
 from . import svg
-from .gallery import Key
+from .gallery import APART, Key, Shot
 from .report_decisions import confusion_section, errors_section, labels_section
 from .selective import risk_curve
 from .table import FOREIGN, NO_LABEL, UNCERTAIN, Columns, FrameTable, sureness
@@ -29,17 +29,27 @@ def model_section(evaluation, number: int, name: str, room: int) -> str:
     times = table.seconds()
     needed = float('nan') if model['model']['cost_matrix'] else 1 - model['model']['abstain_cost']
     parts = [f'<h2 id="m{number}">{escape(name)}: decisions</h2>']
+    shown: Set[bytes] = set()
+    foreign, worst = _fresh(choice.foreign, pictures, shown), _fresh(choice.worst, pictures, shown)
+    taken = {*foreign, *worst}
+    cells = {cell: _fresh(entries, pictures, shown) for cell, entries in choice.cells.items()}
+    doubtful = _fresh(choice.doubtful, pictures, shown)
     if model['frames']['labelled']:
+        elsewhere = {cell: sum(shot.key in taken for shot in entries) for cell, entries in choice.cells.items()}
         parts += [errors_section(model), labels_section(model),
-                  confusion_section(model, table, choice, lambda keys: _shots(keys, table, times, pictures), pictures,
+                  confusion_section(model, table, cells, elsewhere, lambda keys: _shots(keys, table, times, pictures),
                                     f'm{number}')]
-    for title, hint, entries in (
-            ('Accepted, and none of its classes', 'The surest first.', choice.foreign),
-            ('Acted on, and another class', 'The surest first.', choice.worst),
-            ('Most uncertain frames', 'Highest entropy of the frame alone.', choice.doubtful)):
-        if entries:
-            parts.append(f'<section class="card"><h3>{title}</h3><p class="hint">{hint}</p>'
-                         f'{_shots([key for _, key in entries], table, times, pictures)}</section>')
+    decisions = model['decisions']
+    for part, title, hint, keys, count in (
+            ('foreign', 'Accepted, and none of its classes', 'the surest first', foreign,
+             decisions.get('foreign_accepted')),
+            ('worst', 'Acted on, and another class', 'the surest first', worst, decisions.get('confused')),
+            ('doubtful', 'Most uncertain frames', 'highest entropy of the frame alone; not those shown above', doubtful,
+             model['frames']['decided'])):
+        if keys:
+            parts.append(f'<section class="card" id="m{number}-{part}"><h3>{title}</h3><p class="hint">{len(keys)} of '
+                         f'{count} shown, {hint}; different objects first, of {APART} frames in a row one.'
+                         f'</p>{_shots(keys, table, times, pictures)}</section>')
     parts += [f'<h2 id="m{number}-figures">{escape(name)}: figures</h2>', _figures(model)]
     if model['frame']:
         parts += ['<div class="two">', _reliability(model), _risk(model, table), '</div>', _per_class(model)]
@@ -47,6 +57,17 @@ def model_section(evaluation, number: int, name: str, room: int) -> str:
     room -= sum(map(len, parts))
     parts.append(_timelines(evaluation, table, needed, room))
     return ''.join(parts)
+
+
+def _fresh(entries: Sequence[Shot], pictures: Mapping[Key, bytes], shown: Set[bytes]) -> List[Key]:
+    """Those whose picture the model's part of the report does not show yet; they are added to what it shows."""
+    found = []
+    for entry in entries:
+        picture = pictures.get(entry.key)
+        if picture and picture not in shown:
+            shown.add(picture)
+            found.append(entry.key)
+    return found
 
 
 def _figures(model: Mapping[str, Any]) -> str:

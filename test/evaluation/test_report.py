@@ -169,6 +169,23 @@ def test_foreign_frames_that_are_accepted_come_first(tmp_path):
     assert places == sorted(places)
 
 
+def test_it_says_how_many_pictures_it_shows_and_shows_none_twice(tmp_path):
+    eager = EvaluationOptions(with_values(ClassifierConfig(), {
+        'device': 'cpu', 'decision.abstain_cost': 0.99, 'decision.false_unknown_rate': 0.0}), run=RunOptions(draws=100))
+    found = evaluate([labelled_bag(tmp_path / f'bag_{n}', 90, n) for n in range(2)],
+                     [str(small_model(tmp_path / 'one'))], eager)
+    text = report_html(found)
+    shots = re.findall(r'<img loading="lazy"[^>]*src="([^"]+)"', text)
+    assert shots and len(shots) == len(set(shots))
+    accepted = found.metrics['models']['one']['decisions']['foreign_accepted']
+    part = text[text.index('id="m0-foreign"'):]
+    part = part[:part.index('</section>')]
+    shown, of = map(int, re.search(r'(\d+) of (\d+) shown', part).groups())
+    assert of == accepted and shown == part.count('<img') > 2
+    panels = re.findall(r'<div class="examples[^>]*>.*?</p>', text)
+    assert panels and all(re.search(r'\d+ frames?, \d+ of \d+ shown here', panel) for panel in panels)
+
+
 def test_the_matrix_holds_every_labelled_frame(found):
     model = found.metrics['models']['one']
     cells = {(is_, said): count for is_, said, count in model['decisions']['confusion']}
