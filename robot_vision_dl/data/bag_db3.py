@@ -22,6 +22,8 @@ _STEPS_A_CALL, _MOST_CALLS = 10_000, 200
 _MOST_TOPICS = 10_000
 _MOST_SKIP = 1 << 20
 _LEAST_BYTES_A_ROW = 4
+_FIRST_ROW, _LAST_ROW = -1 << 63, (1 << 63) - 1
+_SELECT = 'SELECT _rowid_, topic_id, timestamp, typeof(data), length(data) FROM messages WHERE _rowid_ '
 
 
 class Db3File:
@@ -132,42 +134,40 @@ class Db3File:
         self.channels = list(found.values())
 
     def _find_messages(self) -> None:
-        """Row, stamp and topic of every message; where pages are damaged, look further and further ahead."""
+        """Row, stamp and topic of every message; where pages are damaged, look further and further ahead.
+
+        Rows are numbered as their writer pleases: from 0, below it, with gaps. What was stepped over after damage is
+        read backwards from the end.
+        """
         known = {channel.key for channel in self.channels}
-        last, skip, gaps, damaged = 0, 1, 0, ''
+        last, begin, skip, gaps, damaged = _FIRST_ROW - 1, _FIRST_ROW, 1, 0, ''
         odd: Dict[str, int] = {}
-        most_bytes = most_stored_bytes()
         while skip < _MOST_SKIP:
             try:
                 self._calls = 0
-                rows = self._database.execute(
-                    'SELECT _rowid_, topic_id, timestamp, typeof(data), length(data) FROM messages WHERE _rowid_ >= ? '
-                    'ORDER BY _rowid_', (min(last + skip, (1 << 63) - 1),))
-                for row, key, stamp, kind, length in rows:
+                for row, *values in self._database.execute(f'{_SELECT} >= ? ORDER BY _rowid_', (begin,)):
                     self._calls = 0
-                    # SQLite reads pages that are not there as zeros, and then gives rows without end.
-                    if not isinstance(row, int) or row <= last or len(self._rows) > self._size // _LEAST_BYTES_A_ROW:
+                    if self._is_out_of_order(row, begin - 1, _LAST_ROW + 1):
                         damaged = damaged or 'its rows are not in order'
                         break
-                    gaps += row - last - 1
-                    last, skip = row, 1
-                    wrong = _what_is_wrong(key in known if isinstance(key, int) else False, stamp, kind)
-                    if not wrong and length > most_bytes:
-                        wrong = too_large('it', length, most_bytes)
-                    if wrong:
-                        odd[wrong] = odd.get(wrong, 0) + 1
-                        continue
-                    self._rows.append(row)
-                    self._stamps.append(stamp)
-                    self._keys.append(key)
+                    if begin > last + 1:
+                        self._read_backwards(known, odd, last, row)
+                    # A recorder numbers from 1.
+                    gaps += row - last - 1 if last >= _FIRST_ROW else max(0, row - 1)
+                    last, begin, skip = row, row + 1, 1
+                    self._take(known, odd, row, *values)
                 else:
                     break
             except (sqlite3.Error, OverflowError) as error:
                 self._if_the_disk_fails(error)
                 damaged = damaged or f'{error}'
-                if last >= (1 << 63) - 1:
-                    break
+            if last >= _LAST_ROW:
+                break
+            # Where nothing could be read yet, look ahead from where a recorder begins.
+            begin = min((last if last >= _FIRST_ROW else 0) + skip, _LAST_ROW)
             skip *= 2
+        else:
+            self._read_backwards(known, odd, last, _LAST_ROW + 1)
         self._leave_out_half_a_page()
         counts = dict(zip(*(values.tolist() for values in np.unique(
             np.frombuffer(self._keys, np.int64), return_counts=True)))) if self._keys else {}
@@ -181,6 +181,38 @@ class Db3File:
         elif gaps:
             some = f'{gaps} rows' if gaps < 10 * len(self._rows) + 100 else 'rows'
             self._tell(f'{some} are missing between its first and its last message')
+
+    def _take(self, known: Collection[int], odd: Dict[str, int], row: int, key: object, stamp: object, kind: str,
+              length: int) -> None:
+        """Remember a row, or count in ``odd`` why it is none to read."""
+        wrong = _what_is_wrong(key in known if isinstance(key, int) else False, stamp, kind)
+        if not wrong and length > most_stored_bytes():
+            wrong = too_large('it', length, most_stored_bytes())
+        if wrong:
+            odd[wrong] = odd.get(wrong, 0) + 1
+            return
+        for values, value in ((self._rows, row), (self._stamps, stamp), (self._keys, key)):
+            values.append(value)
+
+    def _is_out_of_order(self, row: object, after: int, before: int) -> bool:
+        """SQLite reads pages that are not there as zeros, and then gives rows without end."""
+        return not isinstance(row, int) or not after < row < before or len(self._rows) > self._size // _LEAST_BYTES_A_ROW
+
+    def _read_backwards(self, known: Collection[int], odd: Dict[str, int], after: int, before: int) -> None:
+        """Rows between ``after`` and ``before``, from the latter to the damage."""
+        begin = len(self._rows)
+        try:
+            self._calls = 0
+            for row, *values in self._database.execute(f'{_SELECT} <= ? ORDER BY _rowid_ DESC', (before - 1,)):
+                self._calls = 0
+                if self._is_out_of_order(row, after, before):
+                    break
+                before = row
+                self._take(known, odd, row, *values)
+        except (sqlite3.Error, OverflowError) as error:
+            self._if_the_disk_fails(error)
+        for values in (self._rows, self._stamps, self._keys):
+            values[begin:] = values[begin:][::-1]
 
     def _leave_out_half_a_page(self) -> None:
         """SQLite fills up the last page of a file that is cut off in it with zeros: its message is not whole."""

@@ -10,8 +10,11 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'fuzz'))
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 import corpus_bags  # noqa: E402
 from corpus_bags import FRAMES, T0_NS, TOPICS, good_bags, mutated_bag, storage_files  # noqa: E402
+from bag_samples import write_old_db3  # noqa: E402
 from robot_vision_dl.core.errors import BagError  # noqa: E402
 from robot_vision_dl.data.bag_writer import ImageBagWriter  # noqa: E402
 from robot_vision_dl.data.bags import BagReader  # noqa: E402
@@ -138,6 +141,43 @@ def test_own_checksums_hold_by_the_mcap_library(bags):
         records = list(StreamReader(file, validate_crcs=True).records)
     by_kind = {type(record).__name__: record for record in records}
     assert by_kind['DataEnd'].data_section_crc and by_kind['Footer'].summary_crc
+
+
+@pytest.mark.parametrize('numbered', ['id - 1', 'id - 50', '-id', 'id * 3', 'id + (1 << 31)', '(1 << 62) - 1 + id',
+                                      'id * 100000000000 - 1000000000000'])
+def test_sqlite_rows_are_read_however_they_are_numbered(numbered, bags, tmp_path):
+    path, (sound, _) = bags['rosbags_sqlite3_none']
+    copy = corpus_bags._copied(path, tmp_path / 'bag')
+    database = sqlite3.connect(storage_files(copy)[0])
+    with database:
+        database.execute('CREATE TABLE other AS SELECT * FROM messages')
+        database.execute('DELETE FROM messages')
+        database.execute(f'INSERT INTO messages SELECT {numbered}, topic_id, timestamp, data FROM other')
+    database.close()
+    messages, problems = read(copy)
+    assert sorted(messages) == sorted(sound)
+    assert not problems or all('rows are missing between' in text for text in problems)
+
+
+@pytest.mark.parametrize('numbered', ['id', 'id - 300', 'id * 100000000000'])
+def test_sqlite_rows_before_and_behind_a_damaged_page_are_read(numbered, tmp_path):
+    path = write_old_db3(tmp_path / 'a.db3', 60)
+    database = sqlite3.connect(path)
+    with database:
+        database.execute('CREATE TABLE other AS SELECT * FROM messages')
+        database.execute('DELETE FROM messages')
+        database.execute(f'INSERT INTO messages SELECT {numbered}, topic_id, timestamp, substr(data, 1, 500) '
+                         'FROM other')
+        database.execute('DROP TABLE other')
+    database.execute('VACUUM')
+    database.close()
+    content = bytearray(path.read_bytes())
+    pages = [at for at in range(0, len(content), 4096) if content[at] == 13 and at]
+    assert len(pages) >= 6
+    content[pages[3]:pages[3] + 4096] = bytes(4096)
+    path.write_bytes(content)
+    messages, problems = read(path)
+    assert 60 - 10 <= len(messages) < 60 and any('damaged' in text for text in problems)
 
 
 @pytest.mark.parametrize('name', sorted(corpus_bags._SQL))
