@@ -196,7 +196,8 @@ class Db3File:
 
     def _is_out_of_order(self, row: object, after: int, before: int) -> bool:
         """SQLite reads pages that are not there as zeros, and then gives rows without end."""
-        return not isinstance(row, int) or not after < row < before or len(self._rows) > self._size // _LEAST_BYTES_A_ROW
+        return (not isinstance(row, int) or not after < row < before
+                or len(self._rows) > self._size // _LEAST_BYTES_A_ROW)
 
     def _read_backwards(self, known: Collection[int], odd: Dict[str, int], after: int, before: int) -> None:
         """Rows between ``after`` and ``before``, from the latter to the damage."""
