@@ -1,9 +1,10 @@
 """Pictures on a disk -> arrays: of more formats than messages have, each with its size known before it is decoded."""
 import io
+import re
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from . import jpeg_file, png_file
 from .config import ImageConfig
@@ -15,6 +16,16 @@ from .printable import printable
 MAX_MEGAPIXELS = 100.0
 """More than that is no camera's picture of one object; decoding it takes seconds and gigabytes."""
 _LIMITS = ImageConfig(max_megapixels=MAX_MEGAPIXELS)
+_TIFF = (b'II*\0', b'MM\0*')
+# Checks are shared with those of messages; what they advise for a camera's driver is of no use for a file.
+_OF_FILES = (
+    ('raise image.max_megapixels if that is meant', 'make it smaller'),
+    ('is the message larger than the transport carries, or the disk full?', 'was it copied whole?'),
+    ('the compressed image is', 'the file is'), ('compressed image of', 'a file of'), (", format ''", ''),
+    ('so no picture of a camera; publish one picture a message', 'a film; save the picture that is meant'),
+    ('publish baseline or progressive JPEG, or PNG', 'save it as baseline or progressive JPEG, or as PNG'),
+    ('; does the camera driver run?', ''),
+)
 
 
 def decode_picture(data: np.ndarray, name: str) -> np.ndarray:
@@ -43,7 +54,9 @@ def decode_picture(data: np.ndarray, name: str) -> np.ndarray:
             return decode_file(data, _LIMITS, upright=True)
         return _decode_other(data)
     except ImageError as error:
-        text = str(error).replace('raise image.max_megapixels if that is meant', 'make it smaller')
+        text = str(error)
+        for of_messages, of_files in _OF_FILES:
+            text = text.replace(of_messages, of_files)
         raise ImageError(error.reason, f'{name}: {text}') from None
 
 
@@ -54,9 +67,13 @@ def _decode_other(data: np.ndarray) -> np.ndarray:
             frames = getattr(image, 'n_frames', 1) if image.format in ('GIF', 'WEBP', 'AVIF') else 1
     except Image.DecompressionBombError as error:
         raise ImageError('too_large', f'{error}; make it smaller') from None
+    except UnidentifiedImageError:
+        raise _not_read(data, 'cannot be decoded; it does not begin as a picture of any kind that is read. Is it one, '
+                              'and whole? Convert it to JPEG or PNG') from None
     except Exception as error:  # readers of thirty formats raise what they like
-        raise ImageError('compressed', 'cannot be decoded; is it a picture, and whole? ('
-                                       f'{printable(error, 100)}); convert it to JPEG or PNG') from None
+        why = printable(re.sub('<[^>]*>', 'the file', str(error)), 100)
+        raise ImageError('compressed', f'cannot be decoded; is it a picture, and whole? ({why}); convert it to JPEG or '
+                                       'PNG') from None
     check_size(height, width, _LIMITS)
     if frames != 1:
         raise ImageError('compressed', f'a film of {frames} pictures; save the one that is meant')
@@ -65,5 +82,13 @@ def _decode_other(data: np.ndarray) -> np.ndarray:
     except cv2.error as error:
         raise ImageError('compressed', f'cannot be decoded: {printable(error, 200)}') from None
     if pixels is None or pixels.size == 0 or pixels.dtype != np.uint8:
-        raise ImageError('compressed', 'cannot be decoded by this OpenCV; convert it to JPEG or PNG')
+        raise _not_read(data, 'cannot be decoded by this OpenCV; convert it to JPEG or PNG')
     return pixels
+
+
+def _not_read(data: np.ndarray, otherwise: str) -> ImageError:
+    """For what neither Pillow nor OpenCV knows: of one format, which kinds of it are read."""
+    if data[:4].tobytes() in _TIFF:
+        return ImageError('compressed', 'cannot be decoded; of TIFF files those of 8 or 16 bit whole numbers are read, '
+                                        'not those of floating point numbers: convert it to 8 bit, or to PNG')
+    return ImageError('compressed', otherwise)

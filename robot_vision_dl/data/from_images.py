@@ -5,14 +5,14 @@ from typing import Callable, List, Optional, Sequence, Union
 import numpy as np
 
 from ..core.cdr import encode_compressed_image
-from ..core.errors import BagError, ImageError
+from ..core.errors import ImageError
 from ..core.types import CompressedImage, Header
 from .bag_types import COMPRESSED_IMAGE
 from .bag_writer import NS_PER_S, ImageBagWriter, fit
 from .label_messages import TYPES_BY_NAME, encode_label
 from .label_sources import write_labels_yaml
 from .labels import LabelInterval
-from .picture_folder import FolderPicture, as_bgr, read_picture
+from .picture_folder import FolderPicture, as_bgr, read_picture, refuse_unreadable
 from .synth import LABEL_TOPIC
 
 
@@ -34,7 +34,7 @@ def write_pictures(folder: Union[str, Path], pictures: Sequence[FolderPicture], 
         Number of pictures whose file is in the bag unchanged.
 
     Raises:
-        BagError: the bag exists, or a picture cannot be read.
+        BagError: the bag exists, or pictures cannot be read.
         OutputError: the bag cannot be written.
     """
     intervals: List[LabelInterval] = []
@@ -54,7 +54,7 @@ def write_pictures(folder: Union[str, Path], pictures: Sequence[FolderPicture], 
             try:
                 decoded = read_picture(picture.path)
             except ImageError as error:
-                raise BagError(f'{error}; remove it from the folder') from error
+                refuse_unreadable((later.path for later in pictures[number + 1:]), error)
             data = picture.path.read_bytes()
             if quality and width is None and data[:3] == b'\xff\xd8\xff' and b'Exif\0' not in data[:4096]:
                 message = CompressedImage(Header(begin_ns, writer.frame_id), 'jpeg', np.frombuffer(data, np.uint8))

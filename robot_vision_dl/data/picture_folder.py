@@ -7,7 +7,7 @@ import re
 import unicodedata
 from collections import Counter
 from pathlib import Path
-from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Dict, Iterable, Iterator, List, NamedTuple, NoReturn, Optional, Sequence, Tuple, Union
 
 import cv2
 import numpy as np
@@ -33,6 +33,7 @@ _OTHER_PICTURES = set("""
     .dcm .npy .raw .dng .cr2 .cr3 .crw .nef .nrw .arw .sr2 .orf .rw2 .raf .pef .srw .eps""".split())
 _NOT_READ = 'of a format that OpenCV does not read here (convert them to JPEG or PNG)'
 _NO_PICTURE = 'no pictures'
+_MOST_TOLD = 10
 _NO_LABEL = 'pictures without a label (sort them into folders of classes)'
 _NO_FOLDER = 'pictures that lie beside the folders of the classes, not in one'
 _SPLIT = re.compile(r'(train|training|val|valid|validation|test|testing|holdout|fold[_-]?\d+)'
@@ -89,19 +90,21 @@ def folder_pictures(folder: Union[str, Path], tell: Tell) -> List[FolderPicture]
     labels = {one.folder: check_label(one.folder.name, shown(one.folder)) for one in classes if one.pictures}
     _check_names(folder, [one.folder for one in classes if one.pictures])
     _check_no_split(folder, classes)
-    found = []
+    found: List[FolderPicture] = []
+    empty: List[Path] = []
+    broken: List[str] = []
     for one in classes:
         if one.folder.name.casefold() in UNLABELLED_NAMES:
             if one.pictures:
                 left_out.add(_NO_LABEL, one.folder, folder, len(one.pictures))
         elif one.pictures:
-            _check_readable(one)
+            broken += _unreadable(one)
             found += [index.picture(path, labels[one.folder]) for path in one.pictures]
         elif one.has_others:
             left_out.add('folders without pictures', one.folder, folder)
         else:
-            raise BagError(f'{shown(one.folder)}: a class without a picture that can be read'
-                           f'{_because(folder, left_out)}; put some in, or remove the folder')
+            empty.append(one.folder)
+    _check_classes(folder, empty, broken, left_out)
     notes = (*left_out.notes(folder), *index.notes(found))
     if not found:
         raise BagError(f'{shown(folder)}: no pictures; it must hold one folder a class with {", ".join(SUFFIXES)} '
@@ -186,17 +189,33 @@ def _because(folder: Path, left_out: LeftOut) -> str:
     return f' ({"; ".join(notes)})' if notes else ''
 
 
-def _check_readable(one: _Class) -> None:
-    """One picture of each class is decoded, so that a class of nothing but damaged files is no surprise later."""
+def _unreadable(one: _Class) -> List[str]:
+    """A sentence where not one picture of a class can be decoded, so that such a class is no surprise later."""
     first = None
     for path in one.pictures:
         try:
             read_picture(path)
-            return
+            return []
         except ImageError as error:
             first = first or error
-    raise BagError(f'{shown(one.folder)}: a class without a picture that can be read: of {len(one.pictures)} none, the '
-                   f'first because: {first}; put some in, or remove the folder')
+    return [f'{shown(one.folder)}: a class without a picture that can be read: of {len(one.pictures)} none, the first '
+            f'because: {first}']
+
+
+def _check_classes(folder: Path, empty: Sequence[Path], broken: Sequence[str], left_out: LeftOut) -> None:
+    """Raise for all classes of which nothing is left, at once."""
+    found = list(broken)
+    if empty:
+        what = 'a class' if len(empty) == 1 else f'{len(empty)} classes'
+        found.insert(0, f'{_listed([shown(path) for path in empty], ", ")}: {what} without a picture that can be '
+                        f'read{_because(folder, left_out)}')
+    if found:
+        raise BagError(f'{_listed(found, "; ")}; put some in, or remove the folder')
+
+
+def _listed(texts: Sequence[str], between: str) -> str:
+    more = f' and {len(texts) - _MOST_TOLD} more' if len(texts) > _MOST_TOLD else ''
+    return between.join(texts[:_MOST_TOLD]) + more
 
 
 def _check_names(folder: Path, folders: Sequence[Path]) -> None:
@@ -279,6 +298,20 @@ def read_picture(path: Union[str, Path]) -> Picture:
         raise ImageError('compressed', f'{shown(path)}: cannot be read ({error.strerror})') from error
     pixels = decode_picture(data, shown(path))
     return Picture(pixels, ColorOrder.MONO if pixels.ndim == 2 else ColorOrder.BGR)
+
+
+def refuse_unreadable(paths: Iterable[Path], first: ImageError) -> NoReturn:
+    """Raise :class:`BagError` that names the first picture that cannot be decoded and all others of ``paths``."""
+    found = []
+    for path in paths:
+        try:
+            read_picture(path)
+        except ImageError:
+            found.append(shown(path))
+    if not found:
+        raise BagError(f'{first}; remove it from the folder') from first
+    raise BagError(f'{len(found) + 1} pictures cannot be read; remove them from the folder: {first}; '
+                   f'{_listed(found, ", ")}') from first
 
 
 def readable_pictures(paths: Iterable[Path], tell: Tell) -> Iterator[Tuple[int, Picture]]:

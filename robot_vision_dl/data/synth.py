@@ -5,7 +5,7 @@ are split then share no object that could be told to be the same.
 """
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Callable, Dict, Iterator, List, NamedTuple, NoReturn, Optional, Sequence, Tuple, Union
 
 import cv2
 import numpy as np
@@ -19,7 +19,7 @@ from .folders import Tell
 from .label_messages import TYPES_BY_NAME, encode_label
 from .label_sources import write_labels_yaml
 from .labels import LabelInterval
-from .picture_folder import FolderPicture, each_class, folder_pictures, read_picture
+from .picture_folder import FolderPicture, each_class, folder_pictures, read_picture, refuse_unreadable
 from .selection import duplicate_groups, perceptual_hash
 
 GROUP_DISTANCE = 10
@@ -79,35 +79,63 @@ def plan_recordings(folder: Union[str, Path], config: SynthConfig, tell: Tell) -
     """
     pictures = folder_pictures(folder, tell)
     groups = duplicate_groups(_hashes(pictures), GROUP_DISTANCE)
-    rng = np.random.default_rng([config.seed, 0])
-    dealt: List[List[FolderPicture]] = [[] for _ in range(config.recordings)]
     members: Dict[int, List[FolderPicture]] = {}
     for picture, group in zip(pictures, groups.tolist()):
         members.setdefault(group, []).append(picture)
-    # A group belongs to the class of its first picture; members of another class (there are mislabelled ones) go along.
-    for label, _ in each_class(pictures):
-        own = [group for group in members.values() if group[0].label == label]
-        for place in rng.permutation(len(own)):
-            counts = [sum(picture.label == label for picture in recording) for recording in dealt]
-            # The first of those with the fewest, beginning at another recording for each class.
-            fewest = min(counts)
-            candidates = [number for number, count in enumerate(counts) if count == fewest]
-            dealt[candidates[int(rng.integers(len(candidates)))]] += own[place]
+    dealt = _deal(pictures, list(members.values()), config.recordings, config.seed)
+    if not _suffices(dealt, config):
+        _refuse(pictures, list(members.values()), config)
     recordings = []
     for number, mine in enumerate(dealt):
         name = f'recording_{number:0{max(2, len(str(config.recordings - 1)))}d}'
-        chosen = _choose(mine, config, np.random.default_rng([config.seed, 1, number]), name)
+        chosen = _choose(mine, config, np.random.default_rng([config.seed, 1, number]))
         recordings.append(SynthRecording(number, name, tuple(chosen)))
     return recordings
 
 
-def _choose(pictures: List[FolderPicture], config: SynthConfig, rng: np.random.Generator,
-            name: str) -> List[FolderPicture]:
+def _deal(pictures: List[FolderPicture], groups: List[List[FolderPicture]], count: int,
+          seed: int) -> List[List[FolderPicture]]:
+    """The pictures of each of ``count`` recordings."""
+    rng = np.random.default_rng([seed, 0])
+    dealt: List[List[FolderPicture]] = [[] for _ in range(count)]
+    # A group belongs to the class of its first picture; members of another class (there are mislabelled ones) go along.
+    for label, _ in each_class(pictures):
+        own = [group for group in groups if group[0].label == label]
+        counts = np.array([sum(picture.label == label for picture in recording) for recording in dealt])
+        for place in rng.permutation(len(own)):
+            # The first of those with the fewest, beginning at another recording for each class.
+            candidates = np.flatnonzero(counts == counts.min())
+            number = int(candidates[int(rng.integers(len(candidates)))])
+            dealt[number] += own[place]
+            counts[number] += sum(picture.label == label for picture in own[place])
+    return dealt
+
+
+def _suffices(dealt: List[List[FolderPicture]], config: SynthConfig) -> bool:
+    return min(map(len, dealt)) >= max(1, config.tracks_per_recording)
+
+
+def _refuse(pictures: List[FolderPicture], groups: List[List[FolderPicture]], config: SynthConfig) -> NoReturn:
+    """Raise :class:`ConfigError` with a number of recordings that can be made, as large as bisection finds."""
+    most, too_many = 0, min(config.recordings, len(groups) + 1)
+    while too_many - most > 1:
+        middle = (most + too_many) // 2
+        if _suffices(_deal(pictures, groups, middle, config.seed), config):
+            most = middle
+        else:
+            too_many = middle
+    each = f' of {config.tracks_per_recording} tracks each' if config.tracks_per_recording else ''
+    remedy = 'ask for fewer recordings or tracks' if most else 'ask for fewer tracks'
+    classes = len({picture.label for picture in pictures})
+    raise ConfigError(
+        f'{config.recordings} recording(s){each} are wanted, but {len(pictures)} pictures of {classes} class(es) make '
+        f'at most {most}, as each picture is used in one recording only, together with its near-duplicates '
+        f'({len(groups)} pictures are unlike each other); {remedy}')
+
+
+def _choose(pictures: List[FolderPicture], config: SynthConfig, rng: np.random.Generator) -> List[FolderPicture]:
     """In a random order; as many of each class as its share is where not all are used."""
     wanted = config.tracks_per_recording or len(pictures)
-    if not pictures or wanted > len(pictures):
-        raise ConfigError(f'{name}: {wanted} track(s) are wanted, but there are {len(pictures)} pictures for it, '
-                          'as each picture is used in one recording only; ask for fewer recordings or tracks')
     queues = [[group[place] for place in rng.permutation(len(group))] for _, group in each_class(pictures)]
     shares = [len(queue) / len(pictures) for queue in queues]
     taken = [0] * len(queues)
@@ -122,7 +150,13 @@ def _choose(pictures: List[FolderPicture], config: SynthConfig, rng: np.random.G
 
 
 def _hashes(pictures: Sequence[FolderPicture]) -> np.ndarray:
-    return np.array([perceptual_hash(_read(picture.path)) for picture in pictures], np.uint64)
+    found = np.zeros(len(pictures), np.uint64)
+    for place, picture in enumerate(pictures):
+        try:
+            found[place] = perceptual_hash(read_picture(picture.path))
+        except ImageError as error:
+            refuse_unreadable((later.path for later in pictures[place + 1:]), error)
+    return found
 
 
 def _read(path: Path) -> Picture:

@@ -1,4 +1,5 @@
 """Picture files: decoded as OpenCV does, upright, and refused by their size before they are decoded."""
+import re
 import struct
 
 import cv2
@@ -94,3 +95,21 @@ def test_films_are_no_pictures(kind):
     (b'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n', 'compressed')])
 def test_what_is_no_picture(data, reason):
     assert refusal(data).reason == reason
+
+
+@pytest.mark.parametrize('data', [
+    b'hello, this is a text', bytes(1000), encode(COLORS, '.jpg')[:500], encode(COLORS, '.png')[:500],
+    encode(COLORS, '.png')[:30], encode(COLORS, '.tiff')[:40], b'BM' + bytes(80), *LARGE,
+    pillow(Image.fromarray(COLORS), 'PNG', save_all=True, append_images=[Image.fromarray(COLORS[::-1].copy())])])
+@pytest.mark.filterwarnings('ignore:Image size')
+def test_files_are_spoken_of_as_files(data):
+    """The checks are shared with those of messages, their remedies are not; nor does anyone ask for our objects."""
+    text = str(refusal(data))
+    assert not re.search(r'message|transport|publish|driver|image\.max|<|0x|BytesIO|, format', text), text
+
+
+@pytest.mark.parametrize('pixels', [COLORS.astype(np.float32), COLORS[..., 0].astype(np.float32)], ids=['BGR', 'grey'])
+def test_tiff_of_floating_point_is_told_what_is_read(pixels):
+    assert '8 or 16 bit whole numbers are read, not those of floating point' in str(refusal(encode(pixels, '.tiff')))
+    whole = np.frombuffer(encode(pixels.astype(np.uint16) * 257, '.tiff'), np.uint8)
+    assert decode_picture(whole, 'a.tiff').dtype == np.uint8

@@ -117,14 +117,39 @@ def test_class_without_readable_pictures_is_an_error(fill, why, folder, capsys):
     assert 'glass' in capsys.readouterr().err and not (folder.parent / 'bag').exists()
 
 
+def test_all_classes_without_pictures_are_named_at_once(folder):
+    for number in range(12):
+        (folder / f'empty{number:02}').mkdir()
+    for name in ('bad', 'worse'):
+        (folder / name).mkdir()
+        (folder / name / 'a.jpg').write_bytes(b'x')
+    with pytest.raises(BagError, match='empty00.*empty09 and 2 more: 12 classes without a picture that can be read; '
+                                       '.*bad: a class .*; .*worse: a class without') as caught:
+        found_in(folder)
+    assert 'empty11' not in str(caught.value)
+
+
+@pytest.mark.parametrize('command', [('from-images',), ('synth', '--recordings', '1')])
+@pytest.mark.parametrize('count', [1, 3, 14])
+def test_all_pictures_that_cannot_be_read_are_named_at_once(command, count, folder, tmp_path, capsys):
+    for number in range(count):
+        (folder / 'mug' / f'x{number:02}.jpg').write_bytes(b'no picture')
+    kind, *more = command
+    assert main(['bag', kind, str(folder), '--out', str(tmp_path / 'bag'), *more]) == 2
+    said = capsys.readouterr().err
+    assert f'{count} pictures cannot be read; remove them' in said if count > 1 else 'remove it from the folder' in said
+    assert all((f'x{number:02}.jpg' in said) == (number < 11) for number in range(count))
+    assert ('and 3 more' in said) == (count == 14) and not (tmp_path / 'bag').exists()
+
+
 def test_folder_of_nothing_but_what_cannot_be_read_says_why(tmp_path):
     for name in ('cup', 'mug'):
         (tmp_path / 'pictures' / name).mkdir(parents=True)
-    with pytest.raises(BagError, match='no bag in this folder.*as a folder of pictures: .*cup: a class without'):
+    with pytest.raises(BagError, match='no bag in this folder.*as a folder of pictures: .*mug: 2 classes without'):
         open_sources([tmp_path / 'pictures'], LabelConfig())
     for name in ('cup', 'mug'):
         (tmp_path / 'pictures' / name / 'a.HEIC').write_bytes(bytes(30))
-    with pytest.raises(BagError, match='a class without .*OpenCV does not read here.*cup/a.HEIC'):
+    with pytest.raises(BagError, match='2 classes without .*OpenCV does not read here.*cup/a.HEIC'):
         open_sources([tmp_path / 'pictures'], LabelConfig())
     jpeg(tmp_path / 'flat' / 'a.jpg')
     with pytest.raises(BagError, match='left out 1, pictures that lie beside the folders of the classes'):

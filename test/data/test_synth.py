@@ -1,5 +1,6 @@
 """Recordings made of pictures: each picture in one of them, near-duplicates together, the same bytes every time."""
 import hashlib
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -57,10 +58,17 @@ def test_classes_keep_their_shares_where_not_all_are_used(pictures):
 
 
 def test_more_tracks_than_pictures(pictures):
-    with pytest.raises(ConfigError, match=r'recording_0\d: 9 track\(s\) are wanted, but there are \d pictures for it'):
+    with pytest.raises(ConfigError, match=r'of 9 tracks each are wanted, but \d+ pictures of 3 .* make at most 2,'):
         plan_recordings(pictures, replace(SMALL, tracks_per_recording=9), print)
     with pytest.raises(ConfigError, match='used in one recording only'):
         plan_recordings(pictures, replace(SMALL, recordings=30), print)
+
+
+def test_the_number_of_recordings_that_is_named_can_be_made(pictures):
+    with pytest.raises(ConfigError, match='30 .* are wanted') as caught:
+        plan_recordings(pictures, replace(SMALL, recordings=30), print)
+    most = int(re.search(r'make at most (\d+),', str(caught.value))[1])
+    assert most >= 1 and len(plan_recordings(pictures, replace(SMALL, recordings=most), print)) == most
 
 
 @pytest.mark.parametrize('label_type', ('string', 'classification'))
