@@ -6,6 +6,7 @@ no label or was put there by another program is left out and told; a class of wh
 import re
 import unicodedata
 from collections import Counter
+from errno import EACCES, EPERM
 from pathlib import Path
 from typing import Dict, Iterable, Iterator, List, NamedTuple, NoReturn, Optional, Sequence, Tuple, Union
 
@@ -136,6 +137,7 @@ def _class_folders(folder: Path, left_out: LeftOut) -> List[Path]:
     try:
         entries = sorted(folder.iterdir(), key=natural)
     except OSError as error:
+        raise_about_machine(error, shown(folder))
         raise BagError(f'{shown(folder)}: cannot be read ({error.strerror})') from error
     for path in entries:
         if is_of_the_system(path.name):
@@ -178,6 +180,14 @@ def _pictures(folder: Path, root: Path, left_out: LeftOut, seen: dict) -> Tuple[
 def _is_picture(path: Path) -> bool:
     if path.suffix.lower() in SUFFIXES:
         return True
+    try:
+        # What OpenCV cannot open is no picture to it, whatever the reason.
+        with open(path, 'rb') as file:
+            file.read(1)
+    except OSError as error:
+        if error.errno not in (EACCES, EPERM):
+            raise_about_machine(error, shown(path))
+        return False
     try:
         return cv2.haveImageReader(str(path))
     except (cv2.error, UnicodeError):

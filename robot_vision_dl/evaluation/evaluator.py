@@ -20,6 +20,7 @@ from ..core.config import flat_options, with_values
 from ..core.errors import ConfigError, RobotVisionError
 from ..core.threads import network_threads
 from ..core.uncertainty.reach import trust_limits
+from ..data.folders import shown
 from ..data.labels import Clock
 from . import output
 from .bootstrap import Interval, differences, verdict
@@ -83,7 +84,11 @@ class Evaluation:
     @property
     def problems(self) -> List[str]:
         """Sentences about damage in bags and labels, and about models whose confidences are no probabilities."""
-        return [f'{outcome.recording}: {problem}' for outcome in self.outcomes for problem in outcome.problems]
+        places = tuple({shown(recording.path) for recording in self.recordings} | {
+            recording.name for recording in self.recordings})
+        # Some begin with the bag's path already, which may be nothing but its name.
+        return [problem if problem.partition(':')[0].startswith(places) else f'{outcome.recording}: {problem}'
+                for outcome in self.outcomes for problem in outcome.problems]
 
     def speed(self) -> Dict[str, Any]:
         """How quick it was on this machine; not part of the metrics, which are the same everywhere."""

@@ -133,7 +133,8 @@ class Targets:
         number = self._numbers.get(label)
         if number is None:
             hint = did_you_mean(label, self._numbers if len(self._numbers) <= 20 else _close(label, self._numbers))
-            raise ConfigError(f'{where}: the label {label!r} is no class of {self._model}; {hint} Use --map '
+            end = '' if hint.endswith('?') else '.'
+            raise ConfigError(f'{where}: the label {label!r} is no class of {self._model}; {hint}{end} Use --map '
                               f'"{label}=CLASS" to translate it, {label}=unknown if it is none of the classes, or '
                               '--ignore to leave its frames out')
         return number

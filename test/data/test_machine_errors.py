@@ -18,7 +18,7 @@ from robot_vision_dl.core.preprocess import Preprocessing
 from robot_vision_dl.data.bag_limits import zstd_module
 from robot_vision_dl.data.bags import BagReader
 from robot_vision_dl.data.cache import CacheConfig, open_store
-from robot_vision_dl.data.picture_folder import read_picture
+from robot_vision_dl.data.picture_folder import folder_pictures, read_picture
 from robot_vision_dl.data.prepare import DataConfig, prepare
 
 SPEC = Preprocessing(0, (32, 32), (0.5,), (0.5,))
@@ -168,6 +168,42 @@ def test_a_file_that_cannot_be_opened_now_is_not_damaged(tmp_path, kind):
                 assert isinstance(error, MachineError) or is_about_machine(error)
             except BagError as error:
                 pytest.fail(f'taken for damage: {error}')
+
+
+@pytest.mark.parametrize('number', [errno.EMFILE, errno.EIO, errno.ENOMEM])
+@pytest.mark.parametrize('what', ['folder', 'class', 'file'])
+def test_nothing_of_a_folder_is_left_out_since_the_machine_fails(what, number, tmp_path, monkeypatch):
+    folder = write_folders(tmp_path / 'pictures', {'cup': 2, 'mug': 2})
+    (folder / 'cup' / '0.jpg').rename(folder / 'cup' / 'without_suffix')
+    assert len(folder_pictures(folder, print)) == 4
+
+    def failing(function, at):
+        def call(path, *more, **options):
+            if str(path) == str(at):
+                raise OSError(number, os.strerror(number), str(path))
+            return function(path, *more, **options)
+        return call
+    if what == 'file':
+        monkeypatch.setattr('builtins.open', failing(open, folder / 'cup' / 'without_suffix'))
+    else:
+        place = folder if what == 'folder' else folder / 'cup'
+        for name in ('scandir', 'listdir'):
+            monkeypatch.setattr(os, name, failing(getattr(os, name), place))
+        if what == 'folder':
+            monkeypatch.setattr(type(folder), 'iterdir', failing(type(folder).iterdir, folder))
+    with pytest.raises(MachineError, match='this is about the machine'):
+        folder_pictures(folder, print)
+
+
+def test_pictures_are_not_left_out_for_want_of_file_handles(tmp_path):
+    folder = write_folders(tmp_path / 'pictures', {'cup': 2, 'mug': 2})
+    (folder / 'cup' / '0.jpg').rename(folder / 'cup' / 'without_suffix')
+    for spare in range(3):
+        with few_handles(spare):
+            try:
+                assert len(folder_pictures(folder, print)) == 4
+            except MachineError as error:
+                assert 'too many open files' in str(error)
 
 
 def test_an_error_that_a_library_wrapped_is_found():

@@ -168,9 +168,18 @@ def test_labels_of_other_names_are_translated(tmp_path, bags):
     assert found.metrics['models']['waste']['frames']['known'] == 24
 
 
+def test_a_problem_names_its_recording_once(model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    labelled_bag(tmp_path / 'rs', 10)
+    found = evaluate(['rs'], [model], options())
+    found.outcomes[0].problems = ('rs: /cam is not read', 'rs/x.mcap: damaged', '/cam: 1 of 3 are missing')
+    assert found.problems == ['rs: /cam is not read', 'rs/x.mcap: damaged', 'rs: /cam: 1 of 3 are missing']
+
+
 @pytest.mark.parametrize('labels, said', [
     ('- {start: 5000, end: 6000, label: cup}\n', 'cover not one frame: by the receive clock'),
-    ('- {start: 0, end: 6000, label: kettle}\n', "label 'kettle' is no class of small; there are bowl, cup, mug"),
+    ('- {start: 0, end: 6000, label: kettle}\n', "label 'kettle' is no class of small; bowl, cup, mug. Use --map"),
+    ('- {start: 0, end: 6000, label: mugs}\n', r"no class of small; did you mean 'mug'\? Use --map"),
 ])
 def test_labels_that_do_not_fit(model, tmp_path, labels, said):
     bag = labelled_bag(tmp_path / 'bag', 10)
