@@ -227,6 +227,13 @@ class ClassifierConfig:
         check_values(self)
         if not self.cameras:
             raise ConfigError('cameras: at least one camera is needed, got an empty list')
+        for name in self.cameras:
+            own, sign, topic = name.partition(':=')
+            if sign:
+                raise ConfigError(f'cameras: {printable(name, 100)!r}: NAME:=TOPIC is how the command line and the '
+                                  'launch file spell it; as parameters, and in a file, it is '
+                                  f'cameras: [{printable(own or "name", 60)}, ...] and '
+                                  f'image_topics: [{printable(topic or "/topic", 60)}, ...], in the same order')
         if len(self.cameras) != len(self.image_topics):
             raise ConfigError(f'image_topics: one topic for each camera is needed, got {len(self.image_topics)} '
                               f'topic(s) for the cameras {", ".join(self.cameras)}')

@@ -22,6 +22,7 @@ from . import qos
 from .parameters import ConfigParameters
 from .spinning import spin, start_failed
 from .start import PrintableLogs, init
+from .unused import warn_of_unused
 from ..core.action_gate import Action, ActionGate, ActionGateConfig, load_actions
 from ..core.share import share_directory
 
@@ -98,7 +99,9 @@ def main(arguments: Optional[List[str]] = None) -> int:
     """Run the node until it is told to stop; exit code 2 for parameters that cannot be used."""
     try:
         init(arguments)
-        spin(ActionGateNode())
+        node = ActionGateNode()
+        warn_of_unused(node, arguments)
+        spin(node)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except Exception as error:  # noqa: B902 - of rcl, too: a parameter file that it cannot read

@@ -26,6 +26,7 @@ from .prior import PriorInput
 from .spinning import reason_of, spin, start_failed
 from .topic_watch import TopicWatch, watch_images
 from .start import PrintableLogs, init
+from .unused import warn_of_unused
 from ..core.allocator import keep_freed_memory, return_freed_memory
 from ..core.bundle import check_source
 from ..core.config import ClassifierConfig
@@ -170,7 +171,7 @@ class ClassifierNode(PrintableLogs, LifecycleNode):
                 if self.context.ok():
                     self.get_logger().info(line)
                 else:  # after SIGINT nothing can be published any more, on /rosout neither
-                    print(f'[{self.get_name()}] {line}', flush=True)
+                    print(f'[{self.get_logger().name}] {line}', flush=True)
 
     def _release(self) -> None:
         for output in self._outputs.values():
@@ -284,6 +285,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
     try:
         init(arguments)
         node = ClassifierNode()
+        warn_of_unused(node, arguments)
         if node.config.autostart and node.trigger_configure() == SUCCESS:
             node.trigger_activate()
         spin(node)

@@ -21,8 +21,8 @@ except (ImportError, AttributeError) as error:  # private in all versions
     raise ImportError(f'this rclpy has no wait set where Humble to Kilted have one ({error}); use one of them'
                       ) from error
 
-__all__ = ['PublisherEventCallbacks', 'RCLError', 'SubscriptionEventCallbacks', 'WaitSet', 'after_set', 'state_label',
-           'with_info']
+__all__ = ['PublisherEventCallbacks', 'RCLError', 'SubscriptionEventCallbacks', 'WaitSet', 'after_set', 'given_parameters',
+           'state_label', 'with_info']
 
 
 # Humble hands callbacks the message alone.
@@ -53,6 +53,14 @@ def after_set(node: Node, apply: Callable[[], None]) -> Callable[[], None]:
         if node.executor is not None:
             node.executor.create_task(apply)
     return soon
+
+
+def given_parameters(node: Node) -> List[str]:
+    """Names of the parameters that a node was given by files and arguments, declared or not.
+
+    Private in all versions, and nothing public tells of undeclared ones; none where it is not there.
+    """
+    return sorted(getattr(node, '_parameter_overrides', {}))
 
 
 def state_label(node: Any) -> str:

@@ -77,11 +77,23 @@ def spin(node: Node, executor: Optional[SingleThreadedExecutor] = None) -> None:
             time.sleep(_PAUSE_S)
 
 
+def _logger_name(name: str) -> str:
+    """The name that the node's logger would have, with its namespace and other name; a bare node finds them out."""
+    try:
+        node = rclpy.create_node(name, start_parameter_services=False, enable_rosout=False)
+    except Exception:  # noqa: B902 - what was set up wrongly may be just this
+        return name
+    try:
+        return node.get_logger().name
+    finally:
+        node.destroy_node()
+
+
 def start_failed(name: str, error: Exception) -> int:
     """Say in one line why a node cannot start, and give its exit code."""
     line = reason_of(error)
     try:
-        rclpy.logging.get_logger(name).fatal(line)
+        rclpy.logging.get_logger(_logger_name(name)).fatal(line)
     except Exception:  # noqa: B902 - logging itself may be what was set up wrongly
         print(f'[{name}]: {line}', file=sys.stderr)
     return 2

@@ -27,12 +27,13 @@ def init(arguments: Optional[Sequence[str]] = None, **options: Any) -> None:
     try:
         rclpy.init(args=None if arguments is None else list(arguments), **options)
     except Exception as error:  # noqa: B902 - RCLError has no public name, and there are others
-        for path in _parameter_files(sys.argv if arguments is None else arguments):
+        for path in parameter_files(sys.argv if arguments is None else arguments):
             read_sections(path)  # says which line
         raise ConfigError(f'arguments of the node: {" ".join(str(error).split())}') from error
 
 
-def _parameter_files(arguments: Sequence[str]) -> Iterator[str]:
+def parameter_files(arguments: Sequence[str]) -> Iterator[str]:
+    """Paths after ``--params-file``, in their order."""
     for option, value in zip(arguments, arguments[1:]):
         if option == '--params-file':
             yield value

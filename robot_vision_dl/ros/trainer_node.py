@@ -24,6 +24,7 @@ from .messages import key_values
 from .parameters import ConfigParameters
 from .spinning import spin, start_failed
 from .start import PrintableLogs, init
+from .unused import warn_of_unused
 from ..core.errors import ConfigError, RobotVisionError
 from ..core.text_file import read_text
 from ..core.user_path import user_path
@@ -170,6 +171,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
         init(arguments, signal_handler_options=SignalHandlerOptions.NO)
         executor = SingleThreadedExecutor()
         node = TrainerNode(stop)
+        warn_of_unused(node, arguments)
         threading.Thread(target=_spin, args=(node, executor), name='executor', daemon=True).start()
         node.train()
     except KeyboardInterrupt:

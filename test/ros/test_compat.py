@@ -58,6 +58,7 @@ PRIVATE = {
     ('ros/start.py', 'rclpy.impl.rcutils_logger'): (EVERYWHERE, 'only a name of it, which is looked for'),
     ('ros/start.py', '_internal_callers'): (EVERYWHERE, 'lines of logs are then told as of start.py'),
     ('ros/compat.py', '_state_machine'): (EVERYWHERE, 'the state is then shown as unknown'),
+    ('ros/compat.py', '_parameter_overrides'): (EVERYWHERE, 'misspelt parameters are then not told of'),
     ('core/torch_private.py', '_foreach_lerp_'): (('torch 2.0 to 2.14',), 'a loop of lerp_'),
     ('core/torch_private.py', '_standard_gamma'): (('torch 1.0 to 2.14',), 'numpy, seeded by the generator'),
     ('core/torch_private.py', '_metadata'): (('torch 0.4 to 2.14',), 'left out'),
@@ -106,7 +107,8 @@ def _private_names(tree):
             if node.attr not in own and node.attr not in ('_replace', '_asdict', '_fields'):
                 yield node.attr
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in (
-                '_foreach_lerp_', '_standard_gamma', '_metadata', '_state_machine', '_internal_callers'):
+                '_foreach_lerp_', '_standard_gamma', '_metadata', '_state_machine', '_internal_callers',
+                '_parameter_overrides'):
             yield node.value
 
 

@@ -34,6 +34,14 @@ def test_a_file_that_cannot_be_used_is_one_clear_line(node, text, said, ros_doma
     assert said.format(node=node) in lines[0] and 'Traceback' not in done.stderr
 
 
+def test_a_fatal_line_bears_the_full_name_of_the_node(ros_domain):
+    done = subprocess.run(
+        [sys.executable, '-m', 'robot_vision_dl.ros.classifier_node', '--ros-args', '-r', '__ns:=/robot1/vision', '-r',
+         '__node:=eye', '-p', 'top_k:=many'], capture_output=True, text=True, env=environment(ros_domain), timeout=120)
+    line, = [line for line in done.stderr.splitlines() if '[FATAL]' in line]
+    assert done.returncode == 2 and '[robot1.vision.eye]: parameter top_k' in line
+
+
 def test_arguments_that_cannot_be_used_are_one_clear_line(ros_domain):
     done = subprocess.run([sys.executable, '-m', 'robot_vision_dl.ros.action_gate_node', '--ros-args', '-r', ':=:='],
                           capture_output=True, text=True, env=environment(ros_domain), timeout=120)
