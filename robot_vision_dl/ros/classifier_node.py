@@ -114,8 +114,9 @@ class ClassifierNode(PrintableLogs, LifecycleNode):
                 self._priors.append(prior)
                 health = CameraHealth(camera, self.get_fully_qualified_name(), source, self._engine, prior)
                 self._health.append(health)
-                self._watches[health] = watch_images(
-                    self, config.image_topics[config.cameras.index(camera)], config.image_transport, source.topic)
+                topic = config.image_topics[config.cameras.index(camera)]
+                self._watches[health] = watch_images(self, topic, config.image_transport, source.topic,
+                                                     [other for other in config.image_topics if other != topic])
             self._engine.start()
         except Exception as error:  # noqa: B902
             self._stop()

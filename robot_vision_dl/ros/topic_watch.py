@@ -1,6 +1,6 @@
 """Why nothing comes on a topic: the graph tells before the user has to ask."""
 import time
-from typing import Callable, List, Set
+from typing import Callable, List, Sequence, Set
 
 from rclpy.node import Node
 
@@ -8,6 +8,8 @@ from ..core.printable import printable
 from ..core.spelling import did_you_mean
 
 IMAGE, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
+_TYPES = {'raw': IMAGE, 'compressed': COMPRESSED, 'compressedDepth': COMPRESSED}
+_SUFFIXES = {'raw': '', 'compressed': '/compressed', 'compressedDepth': '/compressedDepth'}
 SILENT_S = 3.0
 _MOST_NAMED = 5
 
@@ -52,35 +54,52 @@ class TopicWatch:
             self._node.get_logger().warning(f'nobody publishes on {self._topic} {self._yet}{hint}')
 
 
-def watch_images(node: Node, topic: str, transport: str, resolved: str) -> TopicWatch:
+def watch_images(node: Node, topic: str, transport: str, resolved: str, others: Sequence[str] = ()) -> TopicWatch:
     """A watch of a camera's topic.
 
     Args:
         topic: as the deployment named it, without the suffix of its transport.
-        transport: raw, compressed or compressedDepth.
+        transport: raw, compressed or compressedDepth; all cameras of a node share it.
         resolved: fully resolved name of what is subscribed to.
+        others: topics of the node's other cameras, as the deployment named them.
     """
+    def change(wanted: str, also: str = '', more: str = '') -> str:
+        """Another transport, unless it would cost another camera what is there."""
+        for other in others:
+            offered = _offered(node, node.resolve_topic_name(other))
+            if offered and wanted not in offered:
+                return (f'run a second node for this camera, or republish it: all cameras of a node share '
+                        f'image_transport, and {printable(node.resolve_topic_name(other), 80)} is there as '
+                        f'{" and ".join(offered)}, not as {wanted}')
+        return f'set {also}image_transport:={wanted}{more}'
+
     def remedy(found: str) -> str:
         if found == COMPRESSED and transport == 'raw':
             base, _, suffix = resolved.rpartition('/')
             if suffix in ('compressed', 'compressedDepth'):
-                return f'set image_topics to {base} and image_transport:={suffix}'
-            return f'image_transport:=compressed, with the publisher on {resolved}/compressed'
+                return change(suffix, f'image_topics to {base} and ')
+            return change('compressed', more=f', with the publisher on {resolved}/compressed')
         if found == IMAGE:
-            return f'set image_topics to {resolved} and image_transport:=raw'
+            return change('raw', f'image_topics to {resolved} and ')
         return (f'choose a topic of images, {IMAGE} or {COMPRESSED}; `ros2 topic list -t` shows all')
 
     def likely(topics: List[tuple]) -> str:
-        published = {name: kinds for name, kinds in topics
-                     if name != resolved and set(kinds) & {IMAGE, COMPRESSED} and node.count_publishers(name)}
         base = node.resolve_topic_name(topic)
-        for suffix, setting in (('', 'raw'), ('/compressed', 'compressed'), ('/compressedDepth', 'compressedDepth')):
-            if base + suffix in published:
-                return f', but somebody does on {base + suffix}: set image_transport:={setting}'
-        others = [printable(name, 80) for name in sorted(published) if '/overlay' not in name]
-        if not others:
+        for found in _offered(node, base):
+            if base + _SUFFIXES[found] != resolved:
+                return f', but somebody does on {base + _SUFFIXES[found]}: {change(found)}'
+        others_published = sorted(name for name, kinds in topics if name != resolved and '/overlay' not in name and
+                                  set(kinds) & {IMAGE, COMPRESSED} and node.count_publishers(name))
+        published = [printable(name, 80) for name in others_published]
+        if not published:
             return ', and on no other topic of images either; is the camera running, and ROS_DOMAIN_ID the same?'
-        near = did_you_mean(resolved, others)
-        shown = near if near.startswith('did') else f'images are on {", ".join(others[:_MOST_NAMED])}'
+        near = did_you_mean(resolved, published)
+        shown = near if near.startswith('did') else f'images are on {", ".join(published[:_MOST_NAMED])}'
         return f'; {shown}'
-    return TopicWatch(node, resolved, IMAGE if transport == 'raw' else COMPRESSED, remedy, likely)
+    return TopicWatch(node, resolved, _TYPES[transport], remedy, likely)
+
+
+def _offered(node: Node, base: str) -> List[str]:
+    """The transports that somebody publishes a camera's topic in."""
+    return [transport for transport, suffix in _SUFFIXES.items()
+            if any(info.topic_type == _TYPES[transport] for info in node.get_publishers_info_by_topic(base + suffix))]

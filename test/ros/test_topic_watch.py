@@ -54,6 +54,25 @@ def test_a_silent_topic_is_explained_once(kind, topic, arguments, said, start, p
     assert publisher is None or publisher.topic_name == topic
 
 
+@pytest.mark.parametrize('transport, topics, said', [
+    ('compressed', {'/front/compressed': CompressedImage, '/rear': Image},
+     ('nobody publishes on /rear/compressed yet, but somebody does on /rear: run a second node for this camera, or '
+      'republish it: all cameras of a node share image_transport, and /front is there as compressed, not as raw',)),
+    pytest.param('raw', {'/front': Image, '/rear/compressed': CompressedImage},
+                 ('nobody publishes on /rear yet', '/front is there as raw, not as compressed'),
+                 marks=pytest.mark.slow),
+    pytest.param('compressed', {'/front/compressed': CompressedImage, '/rear/compressed': Image},
+                 ('/rear/compressed is published as', 'Fix: run a second node'), marks=pytest.mark.slow),
+    pytest.param('compressed', {'/front/compressed': CompressedImage, '/front': Image, '/rear': Image},
+                 ('nobody publishes on /rear/compressed yet', 'set image_transport:=raw'), marks=pytest.mark.slow)])
+def test_no_advice_for_one_camera_costs_another(transport, topics, said, start, peer):
+    publishers = [peer.node.create_publisher(kind, topic, BEST_EFFORT) for topic, kind in topics.items()]
+    node = start('--camera', 'front:=/front', '--camera', 'rear:=/rear', '--transport', transport)
+    peer.wait(lambda: warnings(node), 'a warning')
+    line, = warnings(node)
+    assert publishers and all(part in line for part in said), line
+
+
 @pytest.mark.slow
 def test_a_camera_that_speaks_is_not_warned_of_until_it_is_gone(start, peer):
     import time
