@@ -1,10 +1,12 @@
 """``robot-vision models``: look after model bundles."""
 import argparse
+from pathlib import Path
 from typing import List
 
 from ..core.architectures import list_architectures
 from ..core.bundle import Bundle, list_bundles, load_bundle, verify_bundle
 from ..core.errors import BundleError
+from ..core.printable import printable
 from ..core.uncertainty.reach import trust_limits
 from .models_import import add_import_arguments, import_model
 
@@ -25,7 +27,8 @@ EXAMPLES = """examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
     actions = parser.add_subparsers(dest='action', required=True, metavar='ACTION')
-    actions.add_parser('list', help='bundles that come with the package')
+    actions.add_parser('list', help='bundles that come with the package, by name, and those in '
+                       './models, where train puts them, by the path that they are to be given by')
     show = actions.add_parser('show', help='what a bundle is, how it was calibrated, where it comes from')
     show.add_argument('name', help='a folder, the name of a bundle, or torchvision:<architecture>')
     verify = actions.add_parser('verify', help='check every byte; exit code 1 if a bundle is not sound')
@@ -97,15 +100,20 @@ def describe(bundle: Bundle) -> List[str]:
 def _list() -> int:
     rows = [('NAME', 'NETWORK', 'CLASSES', 'CALIBRATED', 'OOD', 'SIZE', 'IDENTITY')]
     problems = []
-    for folder in list_bundles():
+    packaged = list_bundles()
+    own = sorted(path.parent for path in Path('models').glob('*/bundle.json'))
+    known = {folder.resolve() for folder in packaged}
+    for shown, folder in [(folder.name, folder) for folder in packaged] + [
+            (str(folder), folder) for folder in own if folder.resolve() not in known]:
+        shown = printable(shown, 80)
         try:
             bundle = load_bundle(folder)
         except BundleError as error:
             problems.append(str(error))
-            rows.append((folder.name, 'NOT SOUND', '', '', '', '', ''))
+            rows.append((shown, 'NOT SOUND', '', '', '', '', ''))
             continue
         size = sum(path.stat().st_size for path in folder.rglob('*') if path.is_file()) / 1e6
-        rows.append((folder.name, bundle.architecture.name, str(len(bundle.class_names)),
+        rows.append((shown, bundle.architecture.name, str(len(bundle.class_names)),
                      'yes' if bundle.calibrated else 'no', bundle.ood.method if bundle.ood else '-', f'{size:.1f} MB',
                      bundle.identity))
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]

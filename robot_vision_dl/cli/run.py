@@ -22,7 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                        help='a camera and its topic; may be given several times')
     parser.add_argument('--transport', choices=('raw', 'compressed', 'compressedDepth'),
                         help='which topics to subscribe to: TOPIC itself or TOPIC/<transport>')
-    parser.add_argument('--model', help='bundle folder, name of one in models/, or torchvision:<architecture>')
+    parser.add_argument('--model', help='bundle folder (one that was trained here: models/<name>), name of one in the '
+                        "package's models/, or torchvision:<architecture>")
     parser.add_argument('--device', help='auto, cpu, cuda or cuda:<n>')
     parser.add_argument('--backend', help='torch, onnxruntime, openvino or auto: what runs the network on a CPU')
     parser.add_argument('--params-file', metavar='FILE', help='ROS parameter file')

@@ -219,6 +219,10 @@ def find_bundle(source: str, suggest: bool = True) -> Path:
                           'its models') from None
     if source in known:
         return models / source
+    here = Path('models') / source
+    if (here / fmt.DESCRIPTION).is_file():
+        # A bare name does not mean another model in another folder; a robot would not notice.
+        raise BundleError(f'no model bundle {shown} in {models}, but there is {printable(here)}: give its path')
     known_to_torchvision = _known_to_torchvision() if suggest else []
     nearest = (did_you_mean(source, known) or did_you_mean(TORCHVISION + source, known_to_torchvision, cutoff=0.9))
     raise BundleError(f'no model bundle {shown}{nearest or "."} There are {", ".join(known) or "none"} in {models}; '

@@ -21,8 +21,8 @@ except (ImportError, AttributeError) as error:  # private in all versions
     raise ImportError(f'this rclpy has no wait set where Humble to Kilted have one ({error}); use one of them'
                       ) from error
 
-__all__ = ['PublisherEventCallbacks', 'RCLError', 'SubscriptionEventCallbacks', 'WaitSet', 'after_set', 'given_parameters',
-           'state_label', 'with_info']
+__all__ = ['PublisherEventCallbacks', 'RCLError', 'SubscriptionEventCallbacks', 'WaitSet', 'after_set',
+           'given_parameters', 'state_label', 'with_info']
 
 
 # Humble hands callbacks the message alone.

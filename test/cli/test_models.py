@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from evaluation_samples import small_model
 from robot_vision_dl.cli.main import main
 from robot_vision_dl.core.bundle import load_bundle
 from robot_vision_dl.core.network import build_network
@@ -150,3 +151,21 @@ def test_the_shipped_bundle_comes_from_its_recorded_command(shared_data, tmp_pat
     assert (again.folder / 'model.safetensors').read_bytes() == (shipped.folder / 'model.safetensors').read_bytes()
     assert again.temperature == pytest.approx(shipped.temperature, rel=1e-3)
     np.testing.assert_allclose(again.ood.scores, shipped.ood.scores, rtol=1e-3)
+
+
+def test_bundles_in_the_models_folder_here_are_listed_and_told_by_their_paths(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(['models', 'show', 'sorter5']) != 0
+    assert 'give its path' not in capsys.readouterr().err
+    (tmp_path / 'models').mkdir()
+    small_model(tmp_path / 'models' / 'sorter5')
+    assert main(['models', 'show', 'sorter5']) != 0
+    assert 'but there is models/sorter5: give its path' in capsys.readouterr().err
+    assert main(['models', 'list']) == 0
+    names = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert 'models/sorter5' in names and 'squeezenet1_1_imagenet' in names
+    for name in ('models/sorter5', 'squeezenet1_1_imagenet'):
+        assert main(['models', 'show', name]) == 0
+    # A name of the package means the same model in every folder.
+    small_model(tmp_path / 'models' / 'squeezenet1_1_imagenet')
+    assert load_bundle('squeezenet1_1_imagenet').architecture.name == 'squeezenet1_1'
