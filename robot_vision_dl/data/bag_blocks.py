@@ -1,5 +1,7 @@
 """What mcap and ROS 1 files share: messages in blocks (chunks), read in time order and counted against claims."""
+import errno
 import heapq
+import os
 from array import array
 from pathlib import Path
 from typing import Collection, Dict, Iterator, List, NamedTuple, Optional, Tuple
@@ -225,6 +227,37 @@ class BlockFile:
             if there != claimed:
                 topic = printable(self._channels[key].topic) if key in self._channels else f'topic number {key}'
                 self._tell(missing(topic, there, claimed))
+
+
+def windows(file, begin: int, end: int, overlap: int) -> Iterator[Tuple[int, bytes]]:
+    """(position, content) of about :data:`RUN_BYTES` each, ``overlap`` bytes of which are in the one before, too.
+
+    What holds nothing but zeros is left out; where a file has a hole, it is not even read.
+    """
+    while begin < end:
+        begin = min(_after_hole(file, begin), end)
+        file.seek(begin)
+        window = file.read(min(RUN_BYTES, end - begin))
+        if window.strip(b'\0'):
+            yield begin, window
+        if len(window) <= overlap:
+            return
+        begin += len(window) - overlap
+
+
+def _after_hole(file, position: int) -> int:
+    """Where the next stored byte is; ``position`` itself where the file system does not tell."""
+    if not hasattr(os, 'SEEK_DATA'):
+        return position
+    number = file.fileno()
+    # The buffered file relies on the descriptor's place.
+    before = os.lseek(number, 0, os.SEEK_CUR)
+    try:
+        return os.lseek(number, position, os.SEEK_DATA)
+    except OSError as error:
+        return os.fstat(number).st_size if error.errno == errno.ENXIO else position
+    finally:
+        os.lseek(number, before, os.SEEK_SET)
 
 
 def _counts(entries: array) -> Dict[int, int]:

@@ -8,7 +8,7 @@ import struct
 import zlib
 from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 
-from .bag_blocks import RUN_BYTES, Block, BlockFile, Entry
+from .bag_blocks import RUN_BYTES, Block, BlockFile, Entry, windows
 from .bag_channel import Channel
 
 MAGIC = b'\x89MCAP0\r\n'
@@ -207,9 +207,7 @@ class McapFile(BlockFile):
 
     def _next(self, file, position: int, data_end: int) -> Optional[int]:
         """Where the next record begins that has two sound ones after it, or ends where the messages do."""
-        while position < data_end:
-            file.seek(position)
-            window = file.read(min(RUN_BYTES, data_end - position))
+        for position, window in windows(file, position, data_end, 8):
             for match in _RECORD.finditer(window):
                 at, sound = position + match.start(), 0
                 while sound < 3:
@@ -223,9 +221,6 @@ class McapFile(BlockFile):
                         sound = 3
                 if sound >= 3:
                     return position + match.start()
-            position += max(1, len(window) - 8)
-            if len(window) < 9:
-                break
         return None
 
     def _add_chunk(self, file, position: int, length: int) -> bool:

@@ -7,7 +7,7 @@ import re
 import struct
 from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 
-from .bag_blocks import RUN_BYTES, Block, BlockFile, Entry
+from .bag_blocks import Block, BlockFile, Entry, windows
 from .bag_channel import Channel
 
 MAGIC = b'#ROSBAG V2.0\n'
@@ -157,18 +157,13 @@ class Ros1File(BlockFile):
 
     def _next(self, file, position: int, end: int) -> Optional[int]:
         """Where the next record begins that ends before ``end`` and has another one after it."""
-        while position < end:
-            file.seek(position)
-            window = file.read(min(RUN_BYTES, end - position))
+        for position, window in windows(file, position, end, _MOST_BEFORE_OPERATION):
             for match in _OPERATION.finditer(window):
                 for at in _header_starts(window, match.start()):
                     record = self._record(file, position + at, end)
                     if record is not None and record.operation != _MESSAGE and (
                             record.end == end or self._record(file, record.end, end) is not None):
                         return position + at
-            if len(window) < RUN_BYTES:
-                break
-            position += len(window) - _MOST_BEFORE_OPERATION
         return None
 
     def _entries(self, content: bytes, damage: List[str]) -> Iterator[Entry]:

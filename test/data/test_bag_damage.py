@@ -1,7 +1,9 @@
 """Damaged bags of every format: read as they were written, or it is said what is missing; nothing else is raised."""
+import os
 import sqlite3
 import struct
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -263,3 +265,24 @@ def test_names_do_not_reach_the_terminal_as_they_are(bags, tmp_path):
         with pytest.raises(BagError) as error:
             list(reader.messages(['/not there']))
         assert str(error.value).isprintable()
+
+
+@pytest.mark.parametrize('name', ['chunked.mcap', 'unchunked.mcap', 'ros1_none.bag'])
+def test_holes_of_a_file_are_not_searched_through(name, bags, tmp_path):
+    path, (sound, _) = bags[name]
+    end = tmp_path / f'end{path.suffix}'
+    end.write_bytes(storage_files(path)[0].read_bytes())
+    begin, nothing = tmp_path / f'begin{path.suffix}', tmp_path / f'nothing{path.suffix}'
+    nothing.touch()
+    with begin.open('wb') as file:
+        file.seek(1 << 36)
+        file.write(end.read_bytes())
+    for file in (end, nothing):
+        os.truncate(file, 1 << 36)
+    started = time.monotonic()
+    for file in (end, begin):
+        messages, problems = read(file)
+        assert len(messages) > len(sound) // 2 and problems
+    with pytest.raises(BagError, match='no message in it can be read'):
+        read(nothing)
+    assert time.monotonic() - started < 20  # a minute for each 10 GB, where they are read
