@@ -205,9 +205,9 @@ class McapFile(BlockFile):
             return None
         return operation, length
 
-    def _next(self, file, position: int, data_end: int) -> Optional[int]:
+    def _next(self, file, begin: int, data_end: int) -> Optional[int]:
         """Where the next record begins that has two sound ones after it, or ends where the messages do."""
-        for position, window in windows(file, position, data_end, 8):
+        for position, window in windows(file, begin, data_end, 8):
             for match in _RECORD.finditer(window):
                 at, sound = position + match.start(), 0
                 while sound < 3:

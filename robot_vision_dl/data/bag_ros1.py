@@ -155,9 +155,9 @@ class Ros1File(BlockFile):
         stop = begin + struct.unpack('<I', length)[0]
         return _Record(operation[0], fields, begin, stop) if stop <= end else None
 
-    def _next(self, file, position: int, end: int) -> Optional[int]:
+    def _next(self, file, begin: int, end: int) -> Optional[int]:
         """Where the next record begins that ends before ``end`` and has another one after it."""
-        for position, window in windows(file, position, end, _MOST_BEFORE_OPERATION):
+        for position, window in windows(file, begin, end, _MOST_BEFORE_OPERATION):
             for match in _OPERATION.finditer(window):
                 for at in _header_starts(window, match.start()):
                     record = self._record(file, position + at, end)
