@@ -3,6 +3,7 @@ from html import escape
 from typing import Any, Callable, List, Mapping, Optional, Sequence, Tuple
 
 from .gallery import SAID_UNCERTAIN, SAID_UNKNOWN, Key
+from .report_style import MEANINGS, legend
 from .table import UNKNOWN_TARGET, FrameTable
 from .verdict import count_of, duration, percent, rate
 
@@ -11,8 +12,6 @@ MOST_CLASSES = 24
 MOST_LABELS = 60
 Cell = Tuple[int, int]
 """(what a frame is, what was decided), as in :class:`~.gallery.Choice`."""
-_PARTS = (('right', 'acted on rightly'), ('wrong', 'acted on wrongly'), ('uncertain', 'uncertain'),
-          ('unknown', 'called unknown'))
 
 
 def errors_section(model: Mapping[str, Any]) -> str:
@@ -54,30 +53,28 @@ def labels_section(model: Mapping[str, Any]) -> str:
     """Right, wrong, uncertain and unknown by label, as counts, shares and a bar."""
     entries = model['decisions']['by_label']
     total = {'label': 'all', 'is_unknown': False, 'is_total': True,
-             **{key: sum(entry[key] for entry in entries) for key in ('frames', *(part for part, _ in _PARTS))}}
+             **{key: sum(entry[key] for entry in entries) for key in ('frames', *(part for part, _ in MEANINGS))}}
     foreign = [entry for entry in entries if entry['is_unknown']]
     known = sorted((entry for entry in entries if not entry['is_unknown']),
                    key=lambda entry: -entry['wrong'] / entry['frames'])
     shown = [*foreign, *known[:MOST_LABELS], total]
     rows = ''.join(_label_row(entry) for entry in shown)
-    heads = ''.join(f'<th class="p">{text}</th>' for _, text in _PARTS)
-    keys = ''.join(f'<span class="key"><i class="part {part}"></i>{text}</span>' for part, text in _PARTS)
+    heads = ''.join(f'<th class="p">{text}</th>' for _, text in MEANINGS)
     left = len(known) - MOST_LABELS
     more = f'<p class="hint">{left} more are in metrics.json.</p>' if left > 0 else ''
     return ('<section class="card"><h3>What becomes of each class?</h3><p class="hint">The frames of each label, the '
             'class with most wrong ones first; of what is labelled unknown each frame that is acted on is wrong, and '
-            f'calling it unknown is right (green).</p><p>{keys}</p><div class="scroll"><table class="labels"><tr>'
+            f'calling it unknown is right.</p><p>{legend()}</p><div class="scroll"><table class="labels"><tr>'
             f'<th>is</th><th>frames</th><th></th>{heads}</tr>{rows}</table></div>{more}</section>')
 
 
 def _label_row(entry: Mapping[str, Any]) -> str:
     n = max(1, entry['frames'])
-    right = ' ok' if entry['is_unknown'] else ''
-    bar = ''.join(f'<i class="part {part}{right}" style="width:{100 * entry[part] / n:.2f}%"></i>'
-                  for part, _ in _PARTS if entry[part])
+    bar = ''.join(f'<i class="part {part}" style="width:{100 * entry[part] / n:.2f}%"></i>'
+                  for part, _ in MEANINGS if entry[part])
     cells = ''.join(f'<td class="p none">{"-" if part == "right" and entry["is_unknown"] else 0}</td>'
                     if not entry[part] else f'<td class="p">{entry[part]} <small>'
-                    f'{percent(entry[part] / n).replace(" ", "&nbsp;")}</small></td>' for part, _ in _PARTS)
+                    f'{percent(entry[part] / n).replace(" ", "&nbsp;")}</small></td>' for part, _ in MEANINGS)
     name = escape(entry['label'])
     return (f'<tr><td>{"<b>" + name + "</b>" if entry["is_unknown"] or "is_total" in entry else name}</td>'
             f'<td>{entry["frames"]}</td><td><span class="stack">{bar}</span></td>{cells}</tr>')
@@ -120,8 +117,9 @@ def confusion_section(model: Mapping[str, Any], table: FrameTable, keys: Mapping
         f'{shots(keys.get(cell, ()))}</div>' for cell in sorted(linked, key=lambda cell: (cell != first, cell)))
     hint = 'Choose a cell to see examples. ' if linked else ''
     return (f'<section class="card cells"><h3>What is said of what?</h3><p class="hint">{hint}Rows: what it is; '
-            'columns: what was decided, after fusing over time. Green: right; red: a wrong label that is acted on; '
-            f'amber: nothing is acted on; shade: share of the row.</p>{content}{panels}</section>')
+            'columns: what was decided, after fusing over time; '
+            'calling unknown is right in the last row alone. Shade: share of the row.</p>'
+            f'<p>{legend()}</p>{content}{panels}</section>')
 
 
 def _counted(cell: Cell, entries: Mapping[Cell, int], keys: Mapping[Cell, Sequence[Key]],
@@ -137,9 +135,9 @@ def _counted(cell: Cell, entries: Mapping[Cell, int], keys: Mapping[Cell, Sequen
 
 def _kind(cell: Cell) -> str:
     is_, said = cell
-    if is_ == UNKNOWN_TARGET:
-        return 'right' if said == SAID_UNKNOWN else 'silent' if said == SAID_UNCERTAIN else 'wrong'
-    return 'right' if is_ == said else 'silent' if said < 0 else 'wrong'
+    if said < 0:
+        return 'unknown' if said == SAID_UNKNOWN else 'uncertain'
+    return 'right' if is_ == said else 'wrong'
 
 
 def _is(cell: Cell, table: FrameTable) -> str:
@@ -183,5 +181,7 @@ def _matrix_cell(cell: Cell, count: int, total: int, linked: set, table: FrameTa
     if cell in linked:
         text = f'<a href="#{_id(cell, anchor)}" title="{title}">{count}</a>'
     shade = 0.0 if not count else 0.15 + 0.75 * share
-    classes = ' '.join(filter(None, ('dark' if shade > 0.6 else '', 'edge' if cell[1] == SAID_UNCERTAIN else '')))
-    return (f'<td class="{classes}" style="background:rgba(var(--h-{_kind(cell)}),{shade:.2f})">{text}</td>')
+    kind = _kind(cell)
+    edge = 'edge' if cell[1] == SAID_UNCERTAIN else ''
+    classes = ' '.join(filter(None, (kind, 'dark' if shade > 0.6 else '', edge)))
+    return f'<td class="{classes}" style="background:rgba(var(--h-{kind}),{shade:.2f})">{text}</td>'

@@ -8,6 +8,7 @@ import numpy as np
 from . import svg
 from .gallery import APART, Key, Shot
 from .report_decisions import confusion_section, errors_section, labels_section
+from .report_style import ACTED, legend
 from .selective import risk_curve
 from .table import FOREIGN, NO_LABEL, UNCERTAIN, Columns, FrameTable, sureness
 from .timeline import timeline
@@ -220,11 +221,10 @@ def _timelines(evaluation, table: FrameTable, needed: float, room: int) -> str:
     colours = _colours(table)
     gap_s = evaluation.options.deployment.fusion.reset_gap_s
     cameras = table.cameras()
-    keys = (('accepted', 'acc'), ('uncertain', 'unc'), ('unknown', 'unk'))
-    out = ['<p>' + ''.join(f'<span class="key"><i style="background:var(--{colour})"></i>{name}</span>'
-                           for name, colour in keys)
+    out = ['<p>' + legend(ACTED)
            + ''.join(f'<span class="key"><i style="background:var(--c{number})"></i>{escape(name)}</span>'
                      for name, number in colours.items())
+           + '<span class="key"><i style="background:var(--c0)"></i>other classes</span>'
            + '<span class="key">dashed: what a label needs to be accepted</span></p>']
     shown = 0
     for places in cameras[:MOST_TIMELINES]:

@@ -1,4 +1,4 @@
-"""A recording as one picture: strip, labels, decisions, fused posterior and trust over time."""
+"""A recording as one picture: strip, labels, decisions, fused posterior and what became of it over time."""
 import base64
 from html import escape
 from typing import Dict, List, Sequence, Tuple
@@ -12,7 +12,8 @@ WIDTH = 1000
 STRIP_PICTURES = 14
 _MOST_POINTS = 500
 _MOST_SEGMENTS = 400
-OUTCOME_STYLES = ('accepted', 'uncertain', 'unknown')
+BANDS = ('right', 'wrong', 'acted', 'uncertain', 'unknown')
+"""Styles of what became of a frame; ``acted``: acted on, and nobody says what it is."""
 
 
 def timeline(table: FrameTable, places: np.ndarray, strip: Sequence[Tuple[int, bytes]], colours: Dict[str, int],
@@ -88,11 +89,11 @@ def _lane(name: str, y: float, parts: Sequence[Tuple[float, float, object]], x, 
 
 
 def _posterior(rows: np.ndarray, times: np.ndarray, length: float, gap: float, needed: float, y: float, x) -> str:
-    """Probability of the best class over time above a band of trust in the colour of the outcome."""
+    """Probability of the best class over time above a band in the colour of what became of it."""
     high = 70.0
     out = [f'<rect class="plot" x="0" width="{WIDTH}" y="{fmt(y)}" height="{high}"/>']
-    for begin, to, outcome in segments(rows['outcome'].tolist(), times, length, gap)[:_MOST_SEGMENTS * 4]:
-        out.append(f'<rect class="band {OUTCOME_STYLES[outcome]}" x="{fmt(x(begin))}" '
+    for begin, to, style in segments(became(rows), times, length, gap)[:_MOST_SEGMENTS * 4]:
+        out.append(f'<rect class="band {style}" x="{fmt(x(begin))}" '
                    f'width="{fmt(max(x(to) - x(begin), 0.4))}" y="{fmt(y + high + 3)}" height="8"/>')
     if needed == needed:
         threshold = y + high * (1 - needed)
@@ -107,8 +108,14 @@ def _posterior(rows: np.ndarray, times: np.ndarray, length: float, gap: float, n
     out.append(f'<text class="lane" x="-8" y="{fmt(y + 10)}" text-anchor="end">1</text>'
                f'<text class="lane" x="-8" y="{fmt(y + high / 2 + 4)}" text-anchor="end">belief</text>'
                f'<text class="lane" x="-8" y="{fmt(y + high)}" text-anchor="end">0</text>'
-               f'<text class="lane" x="-8" y="{fmt(y + high + 11)}" text-anchor="end">trust</text>')
+               f'<text class="lane" x="-8" y="{fmt(y + high + 11)}" text-anchor="end">outcome</text>')
     return ''.join(out)
+
+
+def became(rows: np.ndarray) -> List[str]:
+    """What became of each frame, one of :data:`BANDS`."""
+    acted = np.where(rows['target'] == NO_LABEL, 2, np.where(rows['fused_predicted'] == rows['target'], 0, 1))
+    return [BANDS[place] for place in np.where(rows['outcome'] == ACCEPTED, acted, rows['outcome'] + 2).tolist()]
 
 
 def _stretches(times: np.ndarray, gap: float) -> List[np.ndarray]:
