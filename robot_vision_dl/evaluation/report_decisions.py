@@ -125,12 +125,14 @@ def confusion_section(model: Mapping[str, Any], table: FrameTable, keys: Mapping
 def _counted(cell: Cell, entries: Mapping[Cell, int], keys: Mapping[Cell, Sequence[Key]],
              elsewhere: Mapping[Cell, int], anchor: str) -> str:
     """How many of its frames are shown, and where."""
-    here = f'{len(keys.get(cell, ()))} of {entries[cell]} shown here'
+    count = len(keys.get(cell, ()))
     if not elsewhere.get(cell):
-        return here
+        return f'{count} of {entries[cell]} shown here'
     part, title = ('foreign', 'Accepted, and none of its classes') if cell[0] == UNKNOWN_TARGET else (
         'worst', 'Acted on, and another class')
-    return f'{here}, {elsewhere[cell]} under <a href="#{anchor}-{part}">{title}</a>'
+    here = f'{count} of {entries[cell]} shown here, {elsewhere[cell]}' if count else (
+        f'{elsewhere[cell]} of {entries[cell]} shown')
+    return f'{here} under <a href="#{anchor}-{part}">{title}</a>'
 
 
 def _kind(cell: Cell) -> str:

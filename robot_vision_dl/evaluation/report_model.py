@@ -106,7 +106,7 @@ def _figures(model: Mapping[str, Any]) -> str:
         if own and own['auroc'] is not None:
             tiles += [('unknown told from known (AUROC)', own['auroc'],
                        _both(between('auroc'), f'FPR at 95 %: {own["fpr95"]:.2f}',
-                             f'what its score could; its threshold calls {percent(found["found"])} of it unknown'
+                             f'so its score; its threshold finds {percent(found["found"])} of it'
                              if found['found'] is not None else ''))]
         tiles.append(('known called unknown', found['false_unknown_rate'], ''))
     if model['conformal']:
