@@ -33,6 +33,9 @@ class Target(ABC):
     def case(self, rng: random.Random) -> bytes:
         """An input, by ``rng`` alone; whole in itself, so that it can be saved, made smaller and tried again."""
 
+    def lay_out(self, data: bytes) -> None:
+        """Write files that :meth:`run` then reads; neither time nor memory of it count."""
+
     @abstractmethod
     def run(self, data: bytes) -> str:
         """Read it; returns :data:`ACCEPTED`, or a word for what was found (damage that was told, say).

@@ -76,6 +76,9 @@ class Meter:
 
 def attempt(target: Target, data: bytes, meter: Optional[Meter] = None) -> 'tuple[str, Optional[Failure], float]':
     """Try one input: (what came of it, failure, processor seconds)."""
+    target.lay_out(data)
+    if meter is not None:
+        meter.grown()
     begin = time.process_time()
     failure = None
     try:

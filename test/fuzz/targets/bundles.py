@@ -41,7 +41,7 @@ class BundleTarget(Target):
         return pack({'file': str(file.relative_to(self._good)), 'signed': rng.random() < .9},
                     change(file.read_bytes(), rng))
 
-    def run(self, data: bytes) -> str:
+    def lay_out(self, data: bytes) -> None:
         about, content = unpack(data)
         remove(self._place)
         shutil.copytree(self._good, self._place)
@@ -51,6 +51,8 @@ class BundleTarget(Target):
             (self._place / about['file']).write_bytes(content)
             if about['signed']:
                 resign(self._place)
+
+    def run(self, data: bytes) -> str:
         try:
             found = verdict(self._place)
         except AssertionError as error:
