@@ -33,7 +33,7 @@ class Target(ABC):
     def case(self, rng: random.Random) -> bytes:
         """An input, by ``rng`` alone; whole in itself, so that it can be saved, made smaller and tried again."""
 
-    def lay_out(self, data: bytes) -> None:
+    def lay_out(self, data: bytes) -> None:  # noqa: B027 most have nothing to lay out
         """Write files that :meth:`run` then reads; neither time nor memory of it count."""
 
     @abstractmethod
