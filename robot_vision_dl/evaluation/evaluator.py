@@ -27,6 +27,7 @@ from .bootstrap import Interval, differences, verdict
 from .compare import groups_from_json
 from .decision_bag import whole_decisions
 from .gallery import Choice, Key, joined
+from .learned import learned_from
 from .options import EvaluationOptions
 from .processes import run_in_processes
 from .recordings import Recording, open_recordings
@@ -204,7 +205,8 @@ def assemble(recordings: List[Recording], outcomes: List[Outcome], bundles: Dict
                       'cost_matrix': policy.costs is not None,
                       'false_unknown_rate': number(options.deployment.decision.false_unknown_rate),
                       'never_unknown': any(limit.what == 'unknown' for limit in limits),
-                      'limits': [limit.sentence for limit in limits]},
+                      'limits': [limit.sentence for limit in limits],
+                      'learned_from': learned_from(bundle, [outcome.recording for outcome in judged])},
             **summary, 'exactness': _exactness(judged, name)}
         summary['frames'].update(_ground(metrics['recordings']))
         samples[name] = resample(tables[name], summary, options.deployment.fusion.reset_gap_s, run.draws, run.seed)

@@ -104,6 +104,8 @@ SENTENCES: Dict[str, str] = {
     'failed': 'Of {count} nothing could be judged, since the process that read it died or met a fault.',
     'damaged': '{count} of {all} are damaged or incomplete: what is missing in them was not judged.',
     'missing': '{missing} of {all} could not be read or decided.',
+    'learned_from': 'By their names it was trained on {names}{more}, of {all} judged here: if they are the same, these '
+                    'figures are flattering.',
     'few_frames': 'All this rests on {frames} that are labelled.',
     'few_recordings': 'All this comes from {recordings}: another day, another light or another place may differ.',
     'few_groups': 'All this rests on {groups}: too few for intervals to be trusted.',

@@ -29,7 +29,8 @@ SCHEMA = """metrics.json, version 1:
   models         by name:
     model          name, identity (of the bundle), classes, calibrated, abstain_cost, false_unknown_rate (as
                    set), never_unknown (too few calibration pictures for it), limits: sentences about what its
-                   calibration cannot do
+                   calibration cannot do; learned_from: recordings judged here that have the name of one that it was
+                   trained on
     frames         decided, labelled, known (labelled with a class), unknown (labelled unknown), unlabelled; recordings,
                    how many of them are labelled, damaged or failed, and missing: frames that could not be read or
                    decided

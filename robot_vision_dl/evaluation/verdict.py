@@ -8,6 +8,7 @@ Beyond that, nothing is called worth deploying whose figures rest on too little,
 from math import log
 from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
+from ..core.printable import printable
 from .sentences import BAD, CARE, GOOD, GROUPS, HEADLINES, INFO, REASONS, Point, say
 
 MOST_WRONG = 0.2
@@ -69,7 +70,7 @@ def verdict_of(model: Mapping[str, Any], gates: Sequence[Mapping[str, Any]] = ()
         return _verdict(INFO, 'no_labels', points, against)
     if against:
         return _verdict(BAD if HEADLINES[against[0]].startswith('not') else CARE, against[0], points, against)
-    if any(point.mood == BAD for point in points):
+    if any(point.mood == BAD or point.key == 'learned_from' for point in points):
         return _verdict(CARE, 'care', points, against)
     return _verdict(GOOD, 'worth', points, against)
 
@@ -243,6 +244,11 @@ def _ground(model: Mapping[str, Any]) -> Iterator[Point]:
     if frames['missing']:
         yield say(BAD if _share_missing(frames) > MOST_MISSING else CARE, 'missing', missing=frames['missing'],
                   all=count_of(frames['missing'] + frames['decided'], 'frame'))
+    learned = model['model'].get('learned_from')
+    if learned:
+        names = ', '.join(printable(name, 60) for name in learned[:3])
+        yield say(CARE, 'learned_from', names=names, more=f' and {len(learned) - 3} more' if len(learned) > 3 else '',
+                  all=count_of(frames['recordings'], 'recording'))
     if 0 < frames['labelled'] < FEW_FRAMES:
         yield say(CARE, 'few_frames', frames=count_of(frames['labelled'], 'frame'))
     if frames['labelled'] and frames['recordings_labelled'] < FEW_RECORDINGS:

@@ -101,6 +101,7 @@ CASES = {
     'nothing foreign seen': ('known only', {}, [], 'foreign_untested', ['foreign_untested']),
     'hardly anything foreign seen': ('sound', {'tracks.foreign': 2}, [], 'foreign_untested', ['foreign_few']),
     'badly calibrated': ('sound', {'frame.ece': 0.4}, [], 'care', ['calibration']),
+    'trained on what it is judged on': ('sound', {'model.learned_from': ['a', 'b']}, [], 'care', ['learned_from']),
     'a class that goes wrong': ('sound', {'decisions.by_label.1.wrong': 200}, [], 'care', ['worst_class']),
 }
 
@@ -253,6 +254,14 @@ def test_a_share_is_0_or_100_only_if_it_is(share, text):
                                               (3, 'stretch of 10 s', '3 stretches of 10 s')])
 def test_numbers_have_their_plural(number, name, text):
     assert count_of(number, name) == text
+
+
+@pytest.mark.parametrize('names, text', [
+    (['a'], 'trained on a, of 12 recordings judged'), (list('abcd'), 'trained on a, b, c and 1 more, of 12 rec')])
+def test_recordings_of_the_training_are_named(names, text):
+    point, = [point for point in verdict_of(changed('sound', {'model.learned_from': names})).points
+              if point.key == 'learned_from']
+    assert text in point.text and 'flattering' in point.text and point.mood == 'care'
 
 
 def test_demands_are_counted():
