@@ -6,12 +6,13 @@ from typing import Callable, Dict, List, Tuple
 import cv2
 import numpy as np
 
-from .report import describe, environment, percentiles, table, write_json
+from ..cli.numbers import real
 from ..core import cdr, jpeg_file, png_file
 from ..core.config import ImageConfig
 from ..core.image import decode
 from ..core.jpeg_end import check_end
 from ..core.types import CompressedImage, Header, RawImage
+from .report import describe, environment, percentiles, table, write_json
 
 HELP = 'message to picture for raw, JPEG and PNG, and what checking it first takes of that'
 WARM_UP = 5
@@ -20,7 +21,7 @@ WARM_UP = 5
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Of what."""
     parser.add_argument('--sizes', nargs='+', default=['640x480', '1920x1080'], metavar='WxH')
-    parser.add_argument('--seconds', type=float, default=2.0, help='of each figure (default: 2)')
+    parser.add_argument('--seconds', type=real(0.01, 10**6), default=2.0, help='of each figure (default: 2)')
 
 
 def _times(function: Callable[[], object], seconds: float) -> Dict[str, float]:

@@ -22,8 +22,9 @@ from typing import Any, Dict, List
 
 import numpy as np
 
-from .report import describe, environment, table, write_json
+from ..cli.numbers import whole
 from ..core.config import ClassifierConfig, with_values
+from .report import describe, environment, table, write_json
 
 HELP = 'a bag through the evaluator, beside the bare network'
 _SCALES = (1_000, 10_000, 100_000)
@@ -36,12 +37,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--bag', metavar='BAG', help='default: the demo bag')
     parser.add_argument('--model', default=ClassifierConfig().model, help='bundle (default: %(default)s)')
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda (default: %(default)s)')
-    parser.add_argument('--batch', type=int, default=8, help='frames in a forward pass (default: 8)')
-    parser.add_argument('--threads', type=int, default=0, help='of the network (default: 0, all cores but one)')
-    parser.add_argument('--rounds', type=int, default=5, help='turns of each (default: 5)')
+    parser.add_argument('--batch', type=whole(1, 4096), default=8, help='frames in a forward pass (default: 8)')
+    parser.add_argument('--threads', type=whole(0, 4096), default=0,
+                        help='of the network (default: 0, all cores but one)')
+    parser.add_argument('--rounds', type=whole(1, 10**7), default=5, help='turns of each (default: 5)')
     parser.add_argument('--dds', action='store_true', help='play the bag over DDS, frame by frame, as well')
     parser.add_argument('--scale', action='store_true', help='bags of 1 000 to 100 000 frames, for memory and cost')
-    parser.add_argument('--one-scale', type=int, help=argparse.SUPPRESS)
+    parser.add_argument('--one-scale', type=whole(), help=argparse.SUPPRESS)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -7,9 +7,10 @@ from typing import List
 
 import numpy as np
 
-from .report import describe, environment, percentiles, table, write_json
+from ..cli.numbers import real, whole
 from ..core.allocator import keep_freed_memory
 from ..core.config import ClassifierConfig
+from .report import describe, environment, percentiles, table, write_json
 
 HELP = 'the bare network on a tensor that is there already'
 WARM_UP = 10
@@ -71,9 +72,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda (default: %(default)s)')
     parser.add_argument('--backend', nargs='+', default=['torch'], choices=('torch', 'onnxruntime', 'openvino'),
                         help='what runs the network (default: torch)')
-    parser.add_argument('--batch', type=int, nargs='+', default=[1, 4], help='default: 1 4')
-    parser.add_argument('--threads', type=int, default=0, help='as the node has it (default: 0, all cores but one)')
-    parser.add_argument('--seconds', type=float, default=5.0, help='of each batch size (default: 5)')
+    parser.add_argument('--batch', type=whole(1, 4096), nargs='+', default=[1, 4], help='default: 1 4')
+    parser.add_argument('--threads', type=whole(0, 4096), default=0,
+                        help='as the node has it (default: 0, all cores but one)')
+    parser.add_argument('--seconds', type=real(0.01, 10**6), default=5.0, help='of each batch size (default: 5)')
 
 
 def run(args: argparse.Namespace) -> int:

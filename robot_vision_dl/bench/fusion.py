@@ -8,6 +8,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
+from ..cli.numbers import real, whole
 from .report import describe, environment, table, write_json
 
 HELP = 'frames fused over time, beside single frames, votes and products'
@@ -19,9 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Of what, on what."""
     parser.add_argument('bundle', metavar='BUNDLE', help='folder of the bundle, or its name in models/')
     parser.add_argument('data', metavar='BAG', nargs='+', help='labelled bags')
-    parser.add_argument('--window', type=int, default=10, metavar='N',
+    parser.add_argument('--window', type=whole(1, 10**7), default=10, metavar='N',
                         help='frames that the mean, the vote and the product go over (default: %(default)s)')
-    parser.add_argument('--error', type=float, default=0.05,
+    parser.add_argument('--error', type=real(1e-6, 1), default=0.05,
                         help='share of wrong decisions at which the time to a decision is told (default: %(default)s)')
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda (default: auto)')
     parser.add_argument('--precision', default='float32', choices=('float32', 'float16', 'bfloat16'))

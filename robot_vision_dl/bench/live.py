@@ -3,10 +3,11 @@ import argparse
 import os
 from typing import Any, Dict
 
-from .live_run import Contender, LiveSettings, measure_all
-from .report import describe, environment, table, write_json
+from ..cli.numbers import real, whole
 from ..cli.processes import isolated_environment
 from ..core.config import ClassifierConfig
+from .live_run import Contender, LiveSettings, measure_all
+from .report import describe, environment, table, write_json
 
 HELP = 'a camera process, the node and a listener over real DDS'
 
@@ -17,13 +18,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda (default: %(default)s)')
     parser.add_argument('--backend', default='torch', choices=('torch', 'onnxruntime', 'openvino'),
                         help='what runs the network, also that of the floor; naive has torch (default: %(default)s)')
-    parser.add_argument('--threads', type=int, default=0, help='of the network, also in the floor; naive has all cores '
+    parser.add_argument('--threads', type=whole(0, 4096), default=0,
+                        help='of the network, also in the floor; naive has all cores '
                         '(default: 0, as the node has it: all cores but one)')
     parser.add_argument('--size', default='640x480', metavar='WxH', help='of the pictures (default: %(default)s)')
-    parser.add_argument('--rate', type=float, default=30.0, help='frames a second of each camera (default: 30); 0: '
+    parser.add_argument('--rate', type=real(0, 10_000), default=30.0,
+                        help='frames a second of each camera (default: 30); 0: '
                         'one and a half times what the bare network can take, for the throughput')
-    parser.add_argument('--seconds', type=float, default=20.0, help='how long the cameras run (default: 20)')
-    parser.add_argument('--cameras', type=int, default=1, help='cameras in the one node (default: 1)')
+    parser.add_argument('--seconds', type=real(0.01, 10**6), default=20.0,
+                        help='how long the cameras run (default: 20)')
+    parser.add_argument('--cameras', type=whole(1, 64), default=1, help='cameras in the one node (default: 1)')
     parser.add_argument('--transport', choices=('raw', 'compressed'), default='raw')
     parser.add_argument('--reliable', action='store_true', help='the cameras publish reliably, not best effort')
     parser.add_argument('--vs', choices=('naive',), help='run the node that people write as well, in turn, with the '

@@ -5,9 +5,10 @@ from typing import Callable
 
 import numpy as np
 
+from ..cli.numbers import real
+from ..core.config import ClassifierConfig
 from .publisher import serialized_pictures
 from .report import describe, environment, percentiles, table, write_json
-from ..core.config import ClassifierConfig
 
 HELP = 'message to tensor, stage by stage, beside copying the bytes'
 WARM_UP = 5
@@ -18,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--model', default=ClassifierConfig().model, help='bundle (default: %(default)s)')
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda (default: %(default)s)')
     parser.add_argument('--sizes', nargs='+', default=['640x480', '1280x720', '1920x1080'], metavar='WxH')
-    parser.add_argument('--seconds', type=float, default=2.0, help='of each stage (default: 2)')
+    parser.add_argument('--seconds', type=real(0.01, 10**6), default=2.0, help='of each stage (default: 2)')
 
 
 def _times(function: Callable[[], object], seconds: float) -> dict:

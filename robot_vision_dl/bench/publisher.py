@@ -15,6 +15,7 @@ import rclpy
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 
+from ..cli.numbers import real, whole
 from ..core import types
 from ..core.allocator import keep_freed_memory
 from ..core.cdr import encode_compressed_image, encode_image
@@ -55,8 +56,8 @@ def main(arguments: Optional[List[str]] = None) -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument('--topic', action='append', required=True)
     parser.add_argument('--size', default='640x480')
-    parser.add_argument('--rate', type=float, default=30.0, help='Hz; 0: as fast as it goes')
-    parser.add_argument('--frames', type=int, default=300)
+    parser.add_argument('--rate', type=real(0, 10_000), default=30.0, help='Hz; 0: as fast as it goes')
+    parser.add_argument('--frames', type=whole(1, 10**7), default=300)
     parser.add_argument('--compressed', action='store_true')
     parser.add_argument('--reliable', action='store_true')
     args = parser.parse_args(arguments)

@@ -10,6 +10,7 @@ from typing import Any, Dict, List, Tuple
 
 import numpy as np
 
+from ..cli.numbers import SEED
 from .report import describe, environment, table, write_json
 
 HELP = 'probabilities, sets, risk and scores of unknowns on labelled pictures'
@@ -29,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='folders of pictures of no class; each is a group')
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda (default: auto)')
     parser.add_argument('--precision', default='float32', choices=('float32', 'float16', 'bfloat16'))
-    parser.add_argument('--seed', type=int, default=0, help='of the split into halves (default: 0)')
+    parser.add_argument('--seed', type=SEED, default=0, help='of the split into halves (default: 0)')
 
 
 def run(args: argparse.Namespace) -> int:

@@ -8,6 +8,7 @@ from typing import Any, Dict
 
 import numpy as np
 
+from ..cli.numbers import real, whole
 from .report import describe, environment, table, write_json
 
 HELP = 'accuracy, calibration error and abstention as pictures get worse'
@@ -18,8 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Of what, on what."""
     parser.add_argument('bundle', metavar='BUNDLE', help='folder of the bundle, or its name in models/')
     parser.add_argument('data', metavar='FOLDER', help='labelled pictures, <class>/*.jpg, not trained on')
-    parser.add_argument('--most', type=int, default=1000, help='pictures, spread over the folder; default: %(default)s')
-    parser.add_argument('--abstain-cost', type=float, help="instead of the bundle's")
+    parser.add_argument('--most', type=whole(1, 10**7), default=1000,
+                        help='pictures, spread over the folder; default: %(default)s')
+    parser.add_argument('--abstain-cost', type=real(0, 1), help="instead of the bundle's")
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda (default: auto)')
     parser.add_argument('--precision', default='float32', choices=('float32', 'float16', 'bfloat16'))
 

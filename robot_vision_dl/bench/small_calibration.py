@@ -10,6 +10,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
+from ..cli.numbers import SEED, whole
 from .report import describe, environment, table, write_json
 
 HELP = 'calibration on few pictures: the likelihood before and after, and foreign pictures that are accepted'
@@ -21,16 +22,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('data', metavar='DATA', help='folder of pictures <class>/*.jpg')
     parser.add_argument('--foreign', metavar='FOLDER', nargs='+', default=[],
                         help='folders of pictures of no class; each is a group')
-    parser.add_argument('--subsets', type=int, default=20, help='random small sets (default: 20)')
-    parser.add_argument('--pictures', type=int, nargs=2, default=(10, 60), metavar=('LEAST', 'MOST'),
+    parser.add_argument('--subsets', type=whole(1, 10**7), default=20, help='random small sets (default: 20)')
+    parser.add_argument('--pictures', type=whole(1, 10**7), nargs=2, default=(10, 60), metavar=('LEAST', 'MOST'),
                         help='calibration pictures of a set (default: 10 60)')
-    parser.add_argument('--probe', type=int, default=0, metavar='N',
+    parser.add_argument('--probe', type=whole(), default=0, metavar='N',
                         help='train a linear head on N pictures a class; 0 (default): the head of the bundle')
-    parser.add_argument('--classes', type=int, default=0, metavar='K',
+    parser.add_argument('--classes', type=whole(), default=0, metavar='K',
                         help='with --probe: K classes drawn for each set, the others are foreign; 0 (default): all')
-    parser.add_argument('--most', type=int, default=200, help='pictures of a class or group that are used '
+    parser.add_argument('--most', type=whole(1, 10**7), default=200, help='pictures of a class or group that are used '
                         '(default: 200)')
-    parser.add_argument('--seed', type=int, default=0, help='of everything random (default: 0)')
+    parser.add_argument('--seed', type=SEED, default=0, help='of everything random (default: 0)')
 
 
 class Outputs(NamedTuple):

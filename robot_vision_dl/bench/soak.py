@@ -17,11 +17,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
-from .report import percentiles
-from .soak_events import Disturber
+from ..cli.numbers import SEED, real
 from ..cli.processes import Children, isolated_environment
 from ..core.errors import RobotVisionError
 from ..ros.dds import profile_variables
+from .report import percentiles
+from .soak_events import Disturber
 
 HELP = 'two nodes for minutes or hours, while cameras, parameters and models change; memory, latency, accounts'
 PARTS = 10
@@ -34,16 +35,17 @@ _FIRST, _LAST = slice(2, 4), slice(8, 10)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``robot-vision bench soak``."""
-    parser.add_argument('--minutes', type=float, default=60.0, help='how long (default %(default)s)')
-    parser.add_argument('--seed', type=int, default=1, help='of what happens, and when (default %(default)s)')
+    parser.add_argument('--minutes', type=real(0.01, 10**6), default=60.0, help='how long (default %(default)s)')
+    parser.add_argument('--seed', type=SEED, default=1, help='of what happens, and when (default %(default)s)')
     parser.add_argument('--model', default='waste_sorter', help='bundle that the nodes begin with')
     parser.add_argument('--other', default='squeezenet1_1_imagenet', help='bundle that it is exchanged for, and back')
-    parser.add_argument('--rate', type=float, default=5.0, metavar='HZ', help='of each camera (default %(default)s)')
+    parser.add_argument('--rate', type=real(0.01, 10_000), default=5.0, metavar='HZ',
+                        help='of each camera (default %(default)s)')
     parser.add_argument('--size', default='320x240', help='of pictures (default %(default)s)')
-    parser.add_argument('--most-growth-mb', type=float, default=40.0, metavar='MB',
+    parser.add_argument('--most-growth-mb', type=real(0, 10**6), default=40.0, metavar='MB',
                         help='how much more memory a node may hold in its last fifth than in its third and fourth '
                              'tenth (default %(default)s)')
-    parser.add_argument('--most-slower', type=float, default=3.0, metavar='FACTOR',
+    parser.add_argument('--most-slower', type=real(0, 10**6), default=3.0, metavar='FACTOR',
                         help='how many times the median latency may be in the last fifth what it was in the third and '
                              'fourth tenth, where it is above 50 ms (default %(default)s)')
 

@@ -12,8 +12,9 @@ from typing import Any, Dict, List, Optional
 
 import numpy as np
 
-from .report import describe, environment, table, write_json
+from ..cli.numbers import whole
 from ..core.share import share_directory
+from .report import describe, environment, table, write_json
 
 # All frames of the demo bag, which is too short to be divided by four.
 DEMO = ('data.selection.every_s=0', 'data.selection.duplicate_distance=-1', 'data.split.train=0.8',
@@ -29,7 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--bags', nargs='+', metavar='BAG', default=[], help='instead of data.bags of the file')
     parser.add_argument('--set', nargs='+', metavar='NAME=VALUE', default=[], dest='changes',
                         help='settings instead of those of the file, e.g. run.workers=2')
-    parser.add_argument('--turns', type=int, default=5, help='each way so often, in turn (default: %(default)s)')
+    parser.add_argument('--turns', type=whole(1, 10**7), default=5,
+                        help='each way so often, in turn (default: %(default)s)')
 
 
 def run(args: argparse.Namespace) -> int:

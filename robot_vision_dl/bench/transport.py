@@ -10,10 +10,11 @@ import sys
 import time
 from typing import List, Optional
 
-from .report import describe, environment, percentiles, table, write_json
+from ..cli.numbers import real
 from ..cli.processes import Children, isolated_environment
 from ..core.allocator import keep_freed_memory
 from ..core.cdr import decode_image
+from .report import describe, environment, percentiles, table, write_json
 
 HELP = 'camera process to a subscriber that does nothing'
 TOPIC = '/bench/camera'
@@ -23,8 +24,8 @@ QUIET_S = 2.0
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What is sent."""
     parser.add_argument('--size', default='640x480', metavar='WxH', help='of the pictures (default: %(default)s)')
-    parser.add_argument('--rate', type=float, default=30.0, help='Hz (default: 30)')
-    parser.add_argument('--seconds', type=float, default=10.0, help='of each variant (default: 10)')
+    parser.add_argument('--rate', type=real(0.01, 10_000), default=30.0, help='Hz (default: 30)')
+    parser.add_argument('--seconds', type=real(0.01, 10**6), default=10.0, help='of each variant (default: 10)')
     parser.add_argument('--reliable', action='store_true', help='the camera publishes reliably, not best effort')
 
 

@@ -11,6 +11,7 @@ from typing import Any, Callable, Dict, List
 
 import numpy as np
 
+from ..cli.numbers import whole
 from .report import describe, environment, percentiles, table, write_json
 
 HELP = 'each method of trust, beside the bare forward pass'
@@ -21,12 +22,16 @@ _MEMBERS = 3
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Of what."""
     parser.add_argument('--architecture', default='resnet18', help='network (default: %(default)s)')
-    parser.add_argument('--classes', type=int, default=1000, help='number of classes (default: %(default)s)')
-    parser.add_argument('--size', type=int, default=224, help='side of the input in pixels (default: %(default)s)')
+    parser.add_argument('--classes', type=whole(2, 10**5), default=1000,
+                        help='number of classes (default: %(default)s)')
+    parser.add_argument('--size', type=whole(8, 8192), default=224,
+                        help='side of the input in pixels (default: %(default)s)')
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda (default: %(default)s)')
-    parser.add_argument('--threads', type=int, default=0, help='CPU threads; 0: all cores (default)')
-    parser.add_argument('--bank', type=int, default=1000, help='pictures that kNN keeps (default: %(default)s)')
-    parser.add_argument('--rounds', type=int, default=100, help='times that everything is run (default: %(default)s)')
+    parser.add_argument('--threads', type=whole(0, 4096), default=0, help='CPU threads; 0: all cores (default)')
+    parser.add_argument('--bank', type=whole(1, 10**7), default=1000,
+                        help='pictures that kNN keeps (default: %(default)s)')
+    parser.add_argument('--rounds', type=whole(1, 10**7), default=100,
+                        help='times that everything is run (default: %(default)s)')
 
 
 def run(args: argparse.Namespace) -> int:

@@ -2,6 +2,8 @@
 import argparse
 import sys
 
+from .numbers import SECONDS, whole
+
 HELP = 'write the labelled frames of bags to folders of pictures'
 EXAMPLES = """Writes DIR/<label>/<recording>_<topic>_<stamp>.jpg and DIR/index.csv; JPEG messages are written unchanged.
 
@@ -30,28 +32,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--out', required=True, metavar='DIR', help='new or empty folder')
     parser.add_argument('--labels', nargs='+', default=['auto'], metavar='SOURCE',
                         help='auto, topic:NAME, a .yaml or .csv file, or none; default: auto')
-    parser.add_argument('--hold', type=float, default=0.0, metavar='S',
+    parser.add_argument('--hold', type=SECONDS, default=0.0, metavar='S',
                         help='a label of a topic or CSV file holds no longer than this; default: until the next')
     parser.add_argument('--ignore', nargs='+', default=[], metavar='LABEL', help='leave out frames with these labels')
     parser.add_argument('--topics', nargs='+', default=[], metavar='TOPIC',
                         help='image topics, or all; default: each camera once, neither depth nor infrared')
-    parser.add_argument('--every', type=float, default=0.0, metavar='S',
+    parser.add_argument('--every', type=SECONDS, default=0.0, metavar='S',
                         help='at most a frame of a camera in so many seconds; default: every frame')
-    parser.add_argument('--no-duplicates', type=int, default=-1, metavar='BITS', nargs='?', const=4,
+    parser.add_argument('--no-duplicates', type=whole(-1, 32), default=-1, metavar='BITS', nargs='?', const=4,
                         help='leave out frames whose perceptual hash is within BITS (4) of a recent one')
-    parser.add_argument('--max', type=int, default=0, metavar='N', help='pictures a label; default: all')
+    parser.add_argument('--max', type=whole(), default=0, metavar='N', help='pictures a label; default: all')
     parser.add_argument('--format', default='jpg', choices=('jpg', 'png'), help='default: %(default)s')
 
 
 def run(args: argparse.Namespace) -> int:
     """Write the pictures and say what was and was not labelled. Exit code 1: no frame has a label."""
-    from ..core.errors import ConfigError
     from ..data.extract import extract
     from ..data.labels import LabelConfig
     from ..data.selection import SelectionConfig
     from ..data.sources import FrameStream, open_sources
-    if args.max < 0:
-        raise ConfigError(f'--max: must be at least 0, got {args.max}')
     labels = LabelConfig(tuple(args.labels), args.hold, tuple(args.ignore))
     stream = FrameStream(open_sources(args.bags, labels, args.topics),
                          SelectionConfig(args.every, args.no_duplicates))

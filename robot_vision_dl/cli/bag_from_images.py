@@ -2,6 +2,8 @@
 import argparse
 import sys
 
+from .numbers import EPOCH_S, RATE_HZ, SEED, WIDTH, whole
+
 HELP = 'make a labelled bag from folders of pictures, each picture a frame'
 EXAMPLES = """FOLDER has one folder of pictures a class, or is what `bag extract` wrote. The bag gets the topic
 /label and a labels.yaml. JPEG files are stored as they are. For a moving camera see `bag synth`.
@@ -18,19 +20,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--overwrite', action='store_true', help='replace the bag in --out')
     parser.add_argument('--topic', default='/camera/image_raw',
                         help='default: %(default)s; JPEG goes to TOPIC/compressed')
-    parser.add_argument('--rate', type=float, default=2.0, metavar='HZ',
+    parser.add_argument('--rate', type=RATE_HZ, default=2.0, metavar='HZ',
                         help='pictures per second; default: %(default)s')
-    parser.add_argument('--max', type=int, default=0, metavar='N', help='pictures a class; default: all')
+    parser.add_argument('--max', type=whole(), default=0, metavar='N', help='pictures a class; default: all')
     parser.add_argument('--shuffle', action='store_true', help='in a random order instead of class by class')
-    parser.add_argument('--seed', type=int, default=0, help='of the order; default: %(default)s')
-    parser.add_argument('--width', type=int, metavar='W', help='scale to this width; default: as the pictures')
+    parser.add_argument('--seed', type=SEED, default=0, help='of the order; default: %(default)s')
+    parser.add_argument('--width', type=WIDTH, metavar='W', help='scale to this width; default: as the pictures')
     parser.add_argument('--label-type', default='string', choices=('string', 'classification'),
                         help='std_msgs/String or vision_msgs/Classification; default: %(default)s')
     kind = parser.add_mutually_exclusive_group()
-    kind.add_argument('--quality', type=int, default=90, metavar='1..100',
+    kind.add_argument('--quality', type=whole(1, 100), default=90, metavar='1..100',
                       help='of JPEGs that have to be encoded; default: %(default)s')
     kind.add_argument('--raw', action='store_true', help='sensor_msgs/Image (bgr8) instead of JPEGs')
-    parser.add_argument('--epoch', type=int, default=1_700_000_000, metavar='S',
+    parser.add_argument('--epoch', type=EPOCH_S, default=1_700_000_000, metavar='S',
                         help='stamp of the first frame in seconds; default: %(default)s')
 
 
@@ -38,19 +40,10 @@ def run(args: argparse.Namespace) -> int:
     """Write the bag."""
     from random import Random
 
-    from ..core.errors import BagError
     from ..core.user_path import user_path
     from ..data.from_images import write_pictures
     from ..data.picture_folder import each_class, folder_pictures
     from .told import to_stderr
-    if not 0 < args.rate <= 1000:
-        raise BagError(f'--rate: must be more than 0 and at most 1000, got {args.rate:g}')
-    if not 1 <= args.quality <= 100:
-        raise BagError(f'--quality: must be 1 to 100, got {args.quality}')
-    if args.max < 0:
-        raise BagError(f'--max: must be at least 0, got {args.max}')
-    if args.width is not None and not 1 <= args.width <= 16384:
-        raise BagError(f'--width: must be 1 to 16384, got {args.width}')
     by_class = dict(each_class(folder_pictures(args.folder, to_stderr)))
     pictures = [picture for group in by_class.values() for picture in group[:args.max or None]]
     if args.shuffle:

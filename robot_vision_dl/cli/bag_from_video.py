@@ -3,6 +3,9 @@ import argparse
 import sys
 from typing import Iterator, List, Tuple
 
+from ..core.errors import ConfigError
+from .numbers import EPOCH_S, RATE_HZ, SECONDS, SEED, SOME_SECONDS, WIDTH, OutOfRange, real, whole
+
 HELP = 'make a ROS 2 bag (mcap) from a video'
 EXAMPLES = """Appended scenes are still pictures as a camera would see them: held by a hand, with sensor noise, all
 from --seed. The same command gives the same bag.
@@ -22,12 +25,9 @@ class _AppendScene(argparse.Action):
         else:
             path, seconds = None, values
         try:
-            seconds = float(seconds)
-        except ValueError:
-            parser.error(f'{option_string}: seconds must be a number, got {seconds!r}')
-        if not 0 < seconds < 86400:
-            parser.error(f'{option_string}: seconds must be more than 0, got {seconds:g}')
-        namespace.scenes = scenes + [(path, seconds)]
+            namespace.scenes = scenes + [(path, real(0, 86400, above=True)(seconds))]
+        except OutOfRange as error:
+            raise ConfigError(f'{option_string}: seconds {error}') from None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,45 +38,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--topic', default='/camera/image_raw',
                         help='default: %(default)s; JPEG goes to TOPIC/compressed')
     parser.add_argument('--frame-id', default='camera', help='default: %(default)s')
-    parser.add_argument('--rate', type=float, metavar='HZ', help='frames per second; default: as the video')
-    parser.add_argument('--start', type=float, default=0.0, metavar='S', help='skip so many seconds of the video')
-    parser.add_argument('--duration', type=float, metavar='S', help='use so many seconds of it; default: to its end')
-    parser.add_argument('--width', type=int, metavar='W', help='scale to this width; default: as the video')
+    parser.add_argument('--rate', type=RATE_HZ, metavar='HZ', help='frames per second; default: as the video')
+    parser.add_argument('--start', type=SECONDS, default=0.0, metavar='S', help='skip so many seconds of the video')
+    parser.add_argument('--duration', type=SOME_SECONDS, metavar='S',
+                        help='use so many seconds of it; default: to its end')
+    parser.add_argument('--width', type=WIDTH, metavar='W', help='scale to this width; default: as the video')
     kind = parser.add_mutually_exclusive_group()
-    kind.add_argument('--quality', type=int, default=90, metavar='1..100', help='of the JPEGs; default: %(default)s')
+    kind.add_argument('--quality', type=whole(1, 100), default=90, metavar='1..100',
+                      help='of the JPEGs; default: %(default)s')
     kind.add_argument('--raw', action='store_true', help='sensor_msgs/Image (bgr8) instead of JPEGs')
     parser.add_argument('--append-black', action=_AppendScene, dest='scenes', metavar='S',
                         help='then a covered lens for so many seconds (repeatable)')
     parser.add_argument('--append-picture', action=_AppendScene, dest='scenes', nargs=2, metavar=('FILE', 'S'),
                         help='then the camera held before a picture for so many seconds (repeatable)')
-    parser.add_argument('--seed', type=int, default=0, help='of noise and motion; default: %(default)s')
-    parser.add_argument('--epoch', type=int, default=1_700_000_000, metavar='S',
+    parser.add_argument('--seed', type=SEED, default=0, help='of noise and motion; default: %(default)s')
+    parser.add_argument('--epoch', type=EPOCH_S, default=1_700_000_000, metavar='S',
                         help='stamp of the first frame in seconds; default: %(default)s')
 
 
 def run(args: argparse.Namespace) -> int:
     """Write the bag."""
-    from ..core.errors import BagError
     from ..core.user_path import user_path
+    from ..core.topic_name import check_topic_name
     from ..data.bag_writer import NS_PER_S, ImageBagWriter, fit
     from ..data.video import video_frames, video_rate_hz
-    if args.rate is not None and not 0 < args.rate <= 1000:
-        raise BagError(f'--rate: must be more than 0 and at most 1000, got {args.rate:g}')
-    if not 1 <= args.quality <= 100:
-        raise BagError(f'--quality: must be 1 to 100, got {args.quality}')
-    if args.width is not None and not 1 <= args.width <= 16384:
-        raise BagError(f'--width: must be 1 to 16384, got {args.width}')
-    if args.start < 0 or (args.duration is not None and args.duration <= 0):
-        raise BagError(f'--start must be at least 0 and --duration more than 0, got {args.start:g} and {args.duration}')
+    topic = check_topic_name(args.topic, '--topic')
     rate_hz = args.rate or video_rate_hz(args.video)
     pictures = [(_picture(path) if path else None, seconds) for path, seconds in args.scenes or []]
     with ImageBagWriter(args.out, args.frame_id, args.overwrite) as writer:
         def write(frame) -> None:
             stamp_ns = args.epoch * NS_PER_S + round(writer.count * NS_PER_S / rate_hz)
             if args.raw:
-                writer.write_raw(args.topic, stamp_ns, frame)
+                writer.write_raw(topic, stamp_ns, frame)
             else:
-                writer.write_jpeg(args.topic, stamp_ns, frame, args.quality)
+                writer.write_jpeg(topic, stamp_ns, frame, args.quality)
             if sys.stderr.isatty() and writer.count % 20 == 0:
                 print(f'\r{writer.count} frames', end='', file=sys.stderr, flush=True)
 

@@ -2,6 +2,8 @@
 import argparse
 import sys
 
+from .numbers import SEED, real, whole
+
 HELP = 'make labelled bags of a moving camera from folders of pictures'
 EXAMPLES = """FOLDER has one folder of pictures a class. Each picture is in one of the recordings only, and pictures
 that look nearly the same are in the same one, so recordings can be kept apart for training and testing. Labels are in
@@ -20,17 +22,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('folder', help='with <class>/*.jpg')
     parser.add_argument('--out', required=True, metavar='DIR', help='folder in which the bags are made')
     parser.add_argument('--overwrite', action='store_true', help='replace bags of the same name in --out')
-    parser.add_argument('--recordings', type=int, required=True, metavar='N', help='bags to make')
+    parser.add_argument('--recordings', type=whole(1, 10_000), required=True, metavar='N', help='bags to make')
     for name, kind, metavar, text in (
-            ('tracks_per_recording', int, 'K', 'pictures in a bag; 0: all pictures are used'),
-            ('seconds_per_track', float, 'S', 'how long a picture is in view'),
-            ('motion', float, '0..3', 'how much the camera moves, zooms and turns'),
-            ('quality', int, '0..100', 'of the JPEGs; 0: raw images'),
+            ('tracks_per_recording', whole(0, 1_000_000), 'K', 'pictures in a bag; 0: all pictures are used'),
+            ('seconds_per_track', real(0.01, 3600), 'S', 'how long a picture is in view'),
+            ('motion', real(0, 3), '0..3', 'how much the camera moves, zooms and turns'),
+            ('quality', whole(0, 100), '0..100', 'of the JPEGs; 0: raw images'),
             ('topic', str, 'NAME', 'image topic'),
-            ('seed', int, 'N', 'of everything that is random')):
+            ('seed', SEED, 'N', 'of everything that is random')):
         parser.add_argument(f'--{name.replace("_", "-")}', type=kind, default=getattr(defaults, name),
                             metavar=metavar, help=f'{text}; default: %(default)s')
-    parser.add_argument('--rate', type=float, default=defaults.rate_hz, metavar='HZ',
+    parser.add_argument('--rate', type=real(0.01, 1000), default=defaults.rate_hz, metavar='HZ',
                         help='frames per second; default: %(default)s')
     parser.add_argument('--size', default=f'{defaults.width}x{defaults.height}', metavar='WxH',
                         help='of a frame; default: %(default)s')

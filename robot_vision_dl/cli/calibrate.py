@@ -21,6 +21,7 @@ from ..core.uncertainty.score import linear_head
 from ..core.user_path import user_path
 from ..core.whole_files import check_writable
 from .labelled_outputs import LabelledOutputs, check_deployment, faulty_outputs, picture_outputs, run_bundle
+from .numbers import SECONDS, SEED, SHARE
 
 HELP = 'fit probabilities, sets and the score of unknowns to labelled pictures or bags'
 EXAMPLES = """examples:
@@ -50,14 +51,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--ood', default=AUTO, choices=(AUTO, *sorted(OOD_METHODS), 'none'),
                         help='score of foreignness (default: auto, chosen on held-out data)')
     parser.add_argument('--conformal', default='lac', choices=CONFORMAL_METHODS, help='kind of sets (default: lac)')
-    parser.add_argument('--alpha', type=float, default=0.1, help='error rate of the sets (default: .1)')
+    parser.add_argument('--alpha', type=SHARE, default=0.1, help='error rate of the sets (default: .1)')
     parser.add_argument('--scaling', default=AUTO, choices=SCALINGS,
                         help='one temperature; a weight and an offset a class; or (default) what is clearly better')
     parser.add_argument('--topics', nargs='+', default=[], metavar='TOPIC',
                         help='image topics of bags, or all; default: each camera once, neither depth nor infrared')
-    parser.add_argument('--every', type=float, default=0.2, metavar='S',
+    parser.add_argument('--every', type=SECONDS, default=0.2, metavar='S',
                         help='frames of a bag no closer than this, since neighbours tell little new (default: .2)')
-    parser.add_argument('--seed', type=int, default=0, help='of the splits into halves (default: 0)')
+    parser.add_argument('--seed', type=SEED, default=0, help='of the splits into halves (default: 0)')
 
 
 def run(args: argparse.Namespace) -> int:

@@ -16,6 +16,7 @@ from ..core.uncertainty.reach import deciding_rate, p_value_grid, trust_limits
 from ..core.uncertainty.risk import RiskThreshold, pictures_for_risk, threshold_for_risk
 from ..core.whole_files import write_whole
 from .labelled_outputs import LabelledOutputs, check_deployment, run_bundle
+from .numbers import SECONDS, SHARE, real
 
 HELP = 'find the threshold that holds a chosen risk on held-out data, and the coverage it costs'
 EXAMPLES = """examples:
@@ -32,17 +33,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
     parser.add_argument('bundle', metavar='BUNDLE', help='folder of the bundle, or its name in models/')
     parser.add_argument('data', metavar='DATA', nargs='+', help='labelled bags, or folders of pictures <class>/*.jpg')
-    parser.add_argument('--risk', type=float, nargs='+', required=True,
+    parser.add_argument('--risk', type=SHARE, nargs='+', required=True,
                         help='largest share of wrong labels among accepted frames')
-    parser.add_argument('--delta', type=float, default=0.1,
+    parser.add_argument('--delta', type=SHARE, default=0.1,
                         help='chance that the promise is broken (default: .1)')
-    parser.add_argument('--false-unknown-rate', type=float, default=0.01, help='as the parameter (default: .01)')
+    parser.add_argument('--false-unknown-rate', type=real(0, 1), default=0.01, help='as the parameter (default: .01)')
     parser.add_argument('--device', default='auto', help='where it will run (default: auto)')
     parser.add_argument('--precision', default='float32', choices=('float32', 'float16', 'bfloat16'),
                         help='arithmetic of the network, as it will run (default: %(default)s)')
     parser.add_argument('--topics', nargs='+', default=[], metavar='TOPIC',
                         help='image topics of bags, or all; default: each camera once, neither depth nor infrared')
-    parser.add_argument('--every', type=float, default=1.0, metavar='S', help='frames of a bag no closer (default: 1)')
+    parser.add_argument('--every', type=SECONDS, default=1.0, metavar='S',
+                        help='frames of a bag no closer (default: 1)')
     parser.add_argument('--write', action='store_true', help='store 1 - threshold as the abstain_cost of the bundle')
     parser.add_argument('--json', type=Path, metavar='FILE', help='write the figures there as well')
 

@@ -5,10 +5,11 @@ import time
 from pathlib import Path
 from typing import Dict, List
 
-from .told import to_stderr
 from ..core.config import ClassifierConfig
 from ..core.errors import ConfigError
 from ..core.printable import printable
+from .numbers import SECONDS, SEED, real, whole
+from .told import to_stderr
 
 HELP = 'Judge models on bags: how often right, how sure, how quick, and whether to deploy.'
 EXAMPLES = """examples:
@@ -39,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--out', metavar='DIR', help='where the report goes; an earlier one there is replaced')
     parser.add_argument('--labels', nargs='+', default=['auto'], metavar='SOURCE',
                         help='auto, topic:NAME, a .yaml or .csv file, or none (default: auto)')
-    parser.add_argument('--hold', type=float, default=0.0, metavar='S',
+    parser.add_argument('--hold', type=SECONDS, default=0.0, metavar='S',
                         help='a label of a topic or CSV file holds no longer than this; default: until the next')
     parser.add_argument('--ignore', nargs='+', default=[], metavar='LABEL', help='leave out frames with these labels')
     parser.add_argument('--map', nargs='+', default=[], metavar='LABEL=CLASS', dest='label_map',
@@ -52,15 +53,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--set', nargs='+', default=[], metavar='NAME=VALUE', dest='changes',
                         help='parameters of the node, e.g. decision.abstain_cost=.2 fusion.enabled=false')
     parser.add_argument('--device', metavar='D', help='auto, cpu, cuda or cuda:<n>')
-    parser.add_argument('--batch', type=int, default=run.batch, metavar='N',
+    parser.add_argument('--batch', type=whole(1, 4096), default=run.batch, metavar='N',
                         help='frames in a forward pass; decisions do not depend on it (default: %(default)s)')
     parser.add_argument('--no-exact', action='store_true', help='do not run a recording again, frame by frame, where '
                         'rounding in a batch might turn a decision')
-    parser.add_argument('--workers', type=int, default=1, metavar='N', help='processes that share the recordings')
+    parser.add_argument('--workers', type=whole(1, 4096), default=1, metavar='N',
+                        help='processes that share the recordings')
     parser.add_argument('--cluster', default='', metavar='ADDRESS', help='Dask scheduler that shares them')
     parser.add_argument('--live', action='store_true', help='play the bags to a real node over DDS as well, and judge '
                         'what it decides')
-    parser.add_argument('--rate', type=float, default=1.0, metavar='X', help='with --live: times the recorded speed')
+    parser.add_argument('--rate', type=real(1e-3, 1e3), default=1.0, metavar='X',
+                        help='with --live: times the recorded speed')
     parser.add_argument('--lockstep', action='store_true', help='with --live: send a frame when the one before is '
                         'decided, so that every frame is delivered')
     parser.add_argument('--attach', action='store_true', help='with --live: the node runs already, under a launch file')
@@ -69,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--copy-topics', action='store_true', help="with the bag's own topics beside them")
     parser.add_argument('--fail-under', nargs='+', default=[], metavar='NAME=X', help='exit code 1 if a figure is less')
     parser.add_argument('--fail-over', nargs='+', default=[], metavar='NAME=X', help='exit code 1 if a figure is more')
-    parser.add_argument('--seed', type=int, default=run.seed, help='of the bootstrap')
+    parser.add_argument('--seed', type=SEED, default=run.seed, help='of the bootstrap')
     parser.add_argument('--schema', action='store_true', help='explain metrics.json and exit')
 
 

@@ -13,11 +13,11 @@ import os
 import sys
 from typing import List, Optional
 
-from .parser import Parser
 from .. import __version__
 from ..core.errors import MachineError, OutputError, RobotVisionError, is_about_machine
 from ..core.printable import printable
 from ..core.terminal import message, printable_output
+from .parser import Parser
 
 COMMANDS = {
     'demo': 'replay a small bag into the classifier node and watch it decide',
@@ -75,8 +75,8 @@ def _run(argv: List[str]) -> int:
     parser = parser_of(name, command)
     # What follows --ros-args belongs to rclpy.
     split = rest.index('--ros-args') if '--ros-args' in rest else len(rest)
-    args = parser.parse_args(rest[:split], argparse.Namespace(ros_args=rest[split + 1:]))
     try:
+        args = parser.parse_args(rest[:split], argparse.Namespace(ros_args=rest[split + 1:]))
         return command.run(args)
     except (OutputError, MachineError) as error:
         print(f'robot-vision {name}: {message(error)}', file=sys.stderr)

@@ -33,6 +33,7 @@ from ..core.whole_files import check_writable
 from ..data.folders import Tell, shown
 from ..data.labels import IGNORE, check_label
 from ..data.picture_folder import folder_pictures
+from .numbers import SEED, SHARE, real, whole
 from .told import to_stderr
 
 _BATCH = 16
@@ -55,12 +56,13 @@ def add_import_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--into', metavar='FOLDER', help='where to put it; default: models/ of the package')
     parser.add_argument('--half', action='store_true', help='store weights as float16: half the size')
     parser.add_argument('--overwrite', action='store_true', help='replace a bundle of this name')
-    parser.add_argument('--in-channels', type=int, default=3, choices=(1, 3), help='1: grey, 3: RGB (default)')
+    parser.add_argument('--in-channels', type=whole(1, 3), default=3, choices=(1, 3), help='1: grey, 3: RGB (default)')
     pre = parser.add_argument_group('preprocessing (default: that of torchvision for the architecture)')
-    pre.add_argument('--resize', type=int, help='shorter side in pixels; 0: straight to the crop')
-    pre.add_argument('--crop', type=int, nargs='+', metavar='PIXELS', help='height and width, or one number for both')
-    pre.add_argument('--mean', type=float, nargs='+', help='mean of values 0..1, one a channel')
-    pre.add_argument('--std', type=float, nargs='+', help='standard deviation of values 0..1, one a channel')
+    pre.add_argument('--resize', type=whole(0, 8192), help='shorter side in pixels; 0: straight to the crop')
+    pre.add_argument('--crop', type=whole(1, 8192), nargs='+', metavar='PIXELS',
+                     help='height and width, or one number for both')
+    pre.add_argument('--mean', type=real(-1000, 1000), nargs='+', help='mean of values 0..1, one a channel')
+    pre.add_argument('--std', type=real(1e-6, 1000), nargs='+', help='standard deviation of values 0..1, one a channel')
     trust = parser.add_argument_group('calibration, on pictures that took no part in training')
     trust.add_argument('--calibrate', metavar='FOLDER|CSV', help='pictures as <class>/*.jpg, or a CSV with the columns '
                        'file,label (a class name, or its index)')
@@ -68,9 +70,9 @@ def add_import_arguments(parser: argparse.ArgumentParser) -> None:
                        help='what the files of the CSV are relative to; default: its folder')
     trust.add_argument('--ood', default='energy', choices=(*sorted(OOD_METHODS), 'none'),
                        help='score of foreignness (default energy)')
-    trust.add_argument('--alpha', type=float, default=0.1, help='error rate of conformal sets (default .1)')
-    trust.add_argument('--seed', type=int, default=0, help='of the split into halves (default 0)')
-    trust.add_argument('--abstain-cost', type=float, default=0.5,
+    trust.add_argument('--alpha', type=SHARE, default=0.1, help='error rate of conformal sets (default .1)')
+    trust.add_argument('--seed', type=SEED, default=0, help='of the split into halves (default 0)')
+    trust.add_argument('--abstain-cost', type=real(0, 1), default=0.5,
                        help='cost of "uncertain" where a wrong label costs 1 (default .5)')
     about = parser.add_argument_group('for the model card')
     about.add_argument('--source', default='', help='where the weights come from')

@@ -1,7 +1,10 @@
 """The parser of every command: an option that takes several values and is given again takes the new ones as well."""
 import argparse
+import sys
 
+from ..core.errors import ConfigError
 from ..core.printable import printable
+from .numbers import OutOfRange
 
 
 class Parser(argparse.ArgumentParser):
@@ -18,7 +21,14 @@ class Parser(argparse.ArgumentParser):
         self.register('action', 'store', AddUp)
 
     def error(self, message):
-        """As argparse does, but what was given is not repeated at length."""
+        """As argparse does, but what was given is not repeated at length.
+
+        Raises:
+            ConfigError: a number is outside of what its option takes; that is said in one line.
+        """
+        fault = sys.exc_info()[1]  # argparse calls from where it has caught it
+        if isinstance(fault, argparse.ArgumentError) and isinstance(fault.__context__, OutOfRange):
+            raise ConfigError(f'{fault.argument_name}: {fault.message}') from None
         super().error(printable(message, 500))
 
 

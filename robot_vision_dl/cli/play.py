@@ -4,6 +4,7 @@ import signal
 import sys
 
 from ..core.printable import printable
+from .numbers import SECONDS, SOME_SECONDS, real, whole
 
 HELP = 'publish the messages of bags on ROS 2 topics, at the recorded pace'
 EXAMPLES = """examples:
@@ -19,18 +20,18 @@ all; --stamp-now makes them look live. Exit codes: 0 played (or SIGTERM), 2 noth
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.add_argument('bags', nargs='+', metavar='BAG', help='.bag, .mcap or .db3 file, or a folder')
-    parser.add_argument('--rate', type=float, default=1.0, metavar='X', help='times the recorded speed')
+    parser.add_argument('--rate', type=real(1e-3, 1e3), default=1.0, metavar='X', help='times the recorded speed')
     parser.add_argument('--loop', action='store_true', help='play again and again, until stopped')
-    parser.add_argument('--start', type=float, default=0.0, metavar='S', help='skip so many seconds')
-    parser.add_argument('--duration', type=float, metavar='S', help='play so many seconds of the bag')
+    parser.add_argument('--start', type=SECONDS, default=0.0, metavar='S', help='skip so many seconds')
+    parser.add_argument('--duration', type=SOME_SECONDS, metavar='S', help='play so many seconds of the bag')
     parser.add_argument('--topics', nargs='+', metavar='TOPIC', help='these topics only')
     parser.add_argument('--images-only', action='store_true', help='image topics only')
     parser.add_argument('--remap', nargs='+', default=[], metavar='OLD:=NEW', help='publish OLD on NEW')
-    parser.add_argument('--clock', type=float, nargs='?', const=40.0, metavar='HZ',
+    parser.add_argument('--clock', type=real(0.1, 10_000), nargs='?', const=40.0, metavar='HZ',
                         help='publish bag time on /clock; default 40 Hz')
     parser.add_argument('--qos', choices=('reliable', 'best_effort'), default='reliable',
                         help='reliable (default) reaches every subscriber; latched topics are always reliable')
-    parser.add_argument('--wait-for-subscribers', type=int, nargs='?', const=1, default=0, metavar='N',
+    parser.add_argument('--wait-for-subscribers', type=whole(0, 1000), nargs='?', const=1, default=0, metavar='N',
                         help='begin when there are N subscriptions over all topics; default 1')
     parser.add_argument('--stamp-now', '--all-stamps-now', action='store_true',
                         help='set header stamps to the time of publishing')

@@ -5,6 +5,7 @@ import sys
 
 from ..core.errors import ConfigError
 from ..core.user_path import user_path
+from .numbers import whole
 
 HELP = 'fine-tune a network on labelled bags, calibrate and test it, write a model bundle'
 EXAMPLES = """examples:
@@ -28,7 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--bags', nargs='+', metavar='BAG', default=[], help='instead of data.bags of the file')
     parser.add_argument('--set', nargs='+', metavar='NAME=VALUE', default=[], dest='changes',
                         help='settings instead of those of the file, e.g. run.epochs=3')
-    parser.add_argument('--folds', type=int, metavar='K', help='cross-validate instead: K runs, each recording in the '
+    parser.add_argument('--folds', type=whole(2, 1000), metavar='K',
+                        help='cross-validate instead: K runs, each recording in the '
                         'test part of one; a table with mean and spread, and no bundle in models/')
     parser.add_argument('--restart', action='store_true', help='forget an earlier run of this name')
     parser.add_argument('--overwrite', action='store_true', help='replace a bundle of this name of another run')

@@ -3,6 +3,8 @@ import argparse
 import json
 import sys
 
+from .numbers import whole
+
 HELP = 'search for better settings of a training run'
 EXAMPLES = """The file is one for `robot-vision train` with what to try:
 
@@ -26,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--bags', nargs='+', metavar='BAG', default=[], help='instead of data.bags of the file')
     parser.add_argument('--set', nargs='+', metavar='NAME=VALUE', default=[], dest='changes',
                         help='settings instead of those of the file, e.g. run.epochs=3')
-    parser.add_argument('--trials', type=int, metavar='N', help='instead of tune.trials of the file')
+    parser.add_argument('--trials', type=whole(1, 100_000), metavar='N', help='instead of tune.trials of the file')
 
 
 def run(args: argparse.Namespace) -> int:

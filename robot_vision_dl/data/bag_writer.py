@@ -8,6 +8,7 @@ import numpy as np
 from rosbags.rosbag2 import StoragePlugin, Writer
 
 from ..core.errors import BagError
+from ..core.printable import printable
 from ..core.user_path import user_path
 from ..core.whole_files import is_free, whole_folder
 from .bag_checksums import with_checksums
@@ -47,6 +48,7 @@ class ImageBagWriter:
         self.count = 0
         self._store = message_store()
         self._connections: Dict[str, object] = {}
+        self._types: Dict[str, str] = {}
 
     def __enter__(self) -> 'ImageBagWriter':
         """Raises :class:`OutputError` where it cannot be written, as leaving the block does."""
@@ -82,7 +84,7 @@ class ImageBagWriter:
         """Add a message of one of the standard types that is serialized already.
 
         Raises:
-            BagError: the time is before 1970 or after 2262.
+            BagError: the time is before 1970 or after 2262, or the topic has messages of another type already.
         """
         if not 0 <= stamp_ns < 1 << 63:
             raise BagError(f'{self.path}: a message at {stamp_ns} ns cannot be written: bags know times from 0 (1970) '
@@ -94,6 +96,10 @@ class ImageBagWriter:
         self.write_cdr(topic, msgtype, stamp_ns, self._store.serialize_cdr(message, msgtype))
 
     def _connection(self, topic: str, msgtype: str) -> object:
+        known = self._types.setdefault(topic, msgtype)
+        if known != msgtype:
+            raise BagError(f'{printable(self.path)}: the topic {printable(topic)} is to have messages of {known} and '
+                           f'of {msgtype}; a topic has one type: choose another name for one of them')
         if topic not in self._connections:
             self._connections[topic] = self._writer.add_connection(topic, msgtype, typestore=self._store)
         return self._connections[topic]

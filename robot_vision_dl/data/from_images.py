@@ -5,7 +5,8 @@ from typing import Callable, List, Optional, Sequence, Union
 import numpy as np
 
 from ..core.cdr import encode_compressed_image
-from ..core.errors import ImageError
+from ..core.errors import ConfigError, ImageError
+from ..core.topic_name import check_topic_name
 from ..core.types import CompressedImage, Header
 from .bag_types import COMPRESSED_IMAGE
 from .bag_writer import NS_PER_S, ImageBagWriter, fit
@@ -13,7 +14,7 @@ from .label_messages import TYPES_BY_NAME, encode_label
 from .label_sources import write_labels_yaml
 from .labels import LabelInterval
 from .picture_folder import FolderPicture, as_bgr, read_picture, refuse_unreadable
-from .synth import LABEL_TOPIC
+from .synth import LABEL_TOPIC, check_no_label_topic
 
 
 def write_pictures(folder: Union[str, Path], pictures: Sequence[FolderPicture], topic: str = '/camera/image_raw',
@@ -35,8 +36,15 @@ def write_pictures(folder: Union[str, Path], pictures: Sequence[FolderPicture], 
 
     Raises:
         BagError: the bag exists, or pictures cannot be read.
+        ConfigError: the topic is none, or the labels', or the times do not fit a header.
         OutputError: the bag cannot be written.
     """
+    topic = check_topic_name(topic, '--topic')
+    check_no_label_topic(topic, not quality)
+    last_ns = epoch_s * NS_PER_S + round(len(pictures) * NS_PER_S / rate_hz)
+    if last_ns >= NS_PER_S << 31:
+        raise ConfigError(f'--epoch, --rate: {len(pictures)} pictures at {rate_hz:g} Hz from {epoch_s} s on end after '
+                          f'{(1 << 31) - 1} s, which is the last that a header can hold; begin earlier, or faster')
     intervals: List[LabelInterval] = []
     unchanged = 0
     msgtype = TYPES_BY_NAME[label_type]

@@ -5,6 +5,7 @@ from typing import Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tupl
 
 from ..core.errors import BagError, ConfigError
 from ..core.printable import printable
+from ..core.topic_name import check_topic_name
 from .bags import BagMessage, BagReader, normal_topic
 
 # Between the end of one bag (or round) and the beginning of the next: about the time between two frames.
@@ -104,7 +105,7 @@ def parse_remaps(rules: Sequence[str]) -> Mapping[str, str]:
         old, arrow, new = rule.partition(':=')
         if not (arrow and old.strip('/') and new.strip('/')):
             raise ConfigError(f'--remap: must be old:=new, got {rule!r}')
-        remaps[normal_topic(old)] = normal_topic(new)
+        remaps[normal_topic(old)] = check_topic_name(normal_topic(new), '--remap')
     return remaps
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..core.config import check_values, option
 from ..core.errors import BagError, ConfigError, ImageError
+from ..core.topic_name import check_topic_name
 from ..core.types import Picture
 from .bag_writer import NS_PER_S, ImageBagWriter
 from .camera_model import drift, sensor_noise, with_surroundings
@@ -31,6 +32,13 @@ _MAX_BLUR_SAMPLES = 8
 _LARGEST_ZOOM = 1.25
 
 
+def check_no_label_topic(topic: str, raw: bool) -> None:
+    """Raise :class:`ConfigError` if pictures would go to the topic of the labels."""
+    if (topic if raw else f'{topic}/compressed') == LABEL_TOPIC:
+        raise ConfigError(f'--topic: {LABEL_TOPIC} is the topic of the labels, and a topic has one type; choose '
+                          'another one for the pictures')
+
+
 @dataclass(frozen=True)
 class SynthConfig:
     """How recordings are made of pictures."""
@@ -46,12 +54,14 @@ class SynthConfig:
     quality: int = option(80, 'of the JPEGs; 0 writes raw images (bgr8)', minimum=0, maximum=100)
     topic: str = option('/camera/image_raw', 'image topic; JPEGs go to <topic>/compressed')
     label_type: str = option('string', 'message type of the topic /label', choices=tuple(TYPES_BY_NAME))
-    seed: int = option(0, 'of everything that is random', minimum=0, maximum=2**31)
+    seed: int = option(0, 'of everything that is random', minimum=0, maximum=2**32 - 1)
     epoch_s: int = option(1_700_000_000, 'stamp of the first frame; a recording begins an hour after the one before',
                           minimum=1, maximum=2**31 - 1)
 
     def __post_init__(self):
         check_values(self)
+        object.__setattr__(self, 'topic', check_topic_name(self.topic, '--topic'))
+        check_no_label_topic(self.topic, not self.quality)
 
     @property
     def frames_per_track(self) -> int:

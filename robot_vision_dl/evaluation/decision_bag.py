@@ -1,7 +1,7 @@
 """Decisions and uncertainty as a ROS 2 bag (mcap), under the topics of the live node, with the input's stamps."""
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Collection, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from ..core.errors import ConfigError
 from ..core.result_values import best_classes, uncertainty_values, value_text
@@ -74,7 +74,8 @@ class DecisionBag:
         cameras = camera_names(recording.topics)
         self._bases = {(model, topic): ('' if len(models) == 1 else '/' + _name(model)) + f'{NODE}/{camera}'
                        for model in models for topic, camera in cameras.items()}
-        self._copy: Optional[_Copy] = _Copy(recording, self._store) if copy_topics else None
+        results = {f'{base}/{name}' for base in self._bases.values() for name in RESULTS}
+        self._copy: Optional[_Copy] = _Copy(recording, self._store, results) if copy_topics else None
         with ExitStack() as opened:
             if self._copy is not None:
                 opened.callback(self._copy.close)
@@ -137,15 +138,20 @@ class DecisionBag:
             frame_id=header.frame_id)
 
 
+RESULTS = ('decision', 'classification', 'uncertainty')
+"""Topics of a camera."""
+
+
 class _Copy:
     """The recording's own messages, of types that are known here, in between the decisions."""
 
-    def __init__(self, recording: Recording, store):
+    def __init__(self, recording: Recording, store, results: Collection[str]):
         self._reader = BagReader(recording.files)
         known = [name for name, topic in self._reader.topics.items()
-                 if not topic.unreadable and topic.msgtype in store.fielddefs]
-        self.skipped = tuple(f'{recording.name}: {name} is not copied: {topic.msgtype} is none of the standard types'
-                             for name, topic in self._reader.topics.items() if name not in known)
+                 if not topic.unreadable and topic.msgtype in store.fielddefs and name not in results]
+        self.skipped = tuple(f'{recording.name}: {name} is not copied: ' + (
+            'the results go there' if name in results else f'{topic.msgtype} is none of the standard types')
+            for name, topic in self._reader.topics.items() if name not in known)
         self._messages = self._reader.messages(known) if known else iter(())
         self._next: Optional[BagMessage] = next(self._messages, None)
 

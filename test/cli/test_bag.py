@@ -120,7 +120,7 @@ def test_nothing_is_overwritten_unless_asked_and_only_bags_are(video, tmp_path, 
 
 
 @pytest.mark.parametrize('options, message', [
-    (['--rate', '0'], '--rate: must be more than 0'),
+    (['--rate', '0'], '--rate: must be 0.001 to 1000, got 0'),
     (['--quality', '101'], '--quality: must be 1 to 100'),
     (['--start', '9'], 'ends at 2.0 s'),
     (['--append-picture', '/nowhere.jpg', '1'], "--append-picture: '/nowhere.jpg' cannot be read"),

@@ -83,9 +83,9 @@ def test_extract_turns_no_picture(tmp_path):
 @pytest.mark.parametrize('arguments, message', [
     (['{bag}', '--out', '{full}'], 'is not empty, and nothing in it is replaced'),
     (['{bag}', '--out', '{new}', '--topics', '/front'], "no image topic '/front' in the bags"),
-    (['{bag}', '--out', '{new}', '--every', '-1'], 'selection.every_s: must be at least 0, got -1.0'),
+    (['{bag}', '--out', '{new}', '--every', '-1'], '--every: must be 0 to 10000000, got -1'),
     (['{bag}', '--out', '{new}', '--labels', 'topic:/lable'], "no label topic '/lable'; did you mean '/label'?"),
-    (['{bag}', '--out', '{new}', '--max', '-1'], '--max: must be at least 0, got -1'),
+    (['{bag}', '--out', '{new}', '--max', '-1'], '--max: must be 0 to 2147483647, got -1'),
     (['missing.bag', '--out', '{new}'], 'missing.bag: no such file or folder'),
 ])
 def test_extract_mistakes(arguments, message, tmp_path, capsys):
@@ -174,8 +174,8 @@ def test_info_tells_label_coverage(tmp_path, capsys):
 
 @pytest.mark.parametrize('arguments, message', [
     (['--size', '64'], "--size: must be WxH, such as 320x240, got '64'"),
-    (['--motion', '9'], 'motion: must be at most 3, got 9.0'),
-    (['--recordings', '0'], 'recordings: must be at least 1, got 0'),
+    (['--motion', '9'], '--motion: must be 0 to 3, got 9'),
+    (['--recordings', '0'], '--recordings: must be 1 to 10000, got 0'),
     (['--recordings', '9'], 'ask for fewer recordings or tracks'),
 ])
 def test_synth_mistakes(arguments, message, tmp_path, capsys):
@@ -203,3 +203,48 @@ def test_names_that_look_like_formulas_are_text_and_come_back(tmp_path):
     pictures = folder_pictures(tmp_path / 'out', print)
     assert {picture.label for picture in pictures} == {'=1+1', '@mug'}
     assert all(picture.path.is_file() and picture.stamp_ns for picture in pictures)
+
+
+@pytest.mark.parametrize('words', [
+    ['from-images', '--raw', '--topic', '/label'],
+    ['synth', '--recordings', '1', '--quality', '0', '--topic', '/label'],
+    ['from-images', '--topic', '/a b'], ['from-images', '--topic', ''],
+    ['synth', '--recordings', '1', '--topic', '~/x'],
+    ['from-images', '--topic', '/a\x1b[31m'], ['from-images', '--raw', '--topic', '/a/'],
+])
+def test_topics_that_cannot_be_written(words, tmp_path, capsys):
+    folder = write_folders(tmp_path / 'pictures', {'cup': 2, 'mug': 2})
+    assert main(['bag', words[0], str(folder), '--out', str(tmp_path / 'bag'), *words[1:]]) == 2
+    error = capsys.readouterr().err
+    assert '--topic: ' in error and error.count('\n') == 1 and '\x1b' not in error
+    assert not (tmp_path / 'bag').exists()
+
+
+def test_compressed_pictures_may_have_the_topic_label(tmp_path):
+    folder = write_folders(tmp_path / 'pictures', {'cup': 2, 'mug': 2})
+    assert main(['bag', 'from-images', str(folder), '--out', str(tmp_path / 'bag'), '--topic', '/label']) == 0
+    with BagReader(tmp_path / 'bag') as reader:
+        assert {name: topic.count for name, topic in reader.topics.items()} == {'/label': 2, '/label/compressed': 4}
+
+
+def test_two_types_do_not_go_to_one_topic(tmp_path):
+    from robot_vision_dl.core.errors import BagError
+    from robot_vision_dl.data.label_messages import STRING, encode_label
+    with pytest.raises(BagError, match='a topic has one type'), ImageBagWriter(tmp_path / 'bag') as writer:
+        writer.write_cdr('/x', STRING, S, encode_label(STRING, S, '', 'cup'))
+        writer.write_raw('/x', 2 * S, np.zeros((8, 8, 3), np.uint8))
+    assert not (tmp_path / 'bag').exists()
+
+
+@pytest.mark.parametrize('options, code', [
+    (['--rate', '1e-300'], 2), (['--rate', '1e-9'], 2), (['--rate', '0.001'], 0), (['--rate', '1000'], 0),
+    (['--epoch', '2147483647', '--label-type', 'classification'], 2), (['--epoch', '2147483640', '--rate', '1'], 0),
+    (['--epoch', '2147483644', '--rate', '1', '--raw'], 2), (['--epoch', '0'], 0),
+    (['--seed', '4294967295', '--shuffle'], 0),
+    (['--seed=-1'], 2), (['--width', '1'], 0), (['--quality', '1e300'], 2),
+])
+def test_the_ends_of_every_range_work(options, code, tmp_path, capsys):
+    folder = write_folders(tmp_path / 'pictures', {'cup': 2, 'mug': 2})
+    assert main(['bag', 'from-images', str(folder), '--out', str(tmp_path / 'bag'), *options]) == code
+    assert capsys.readouterr().err.count('\n') == (code == 2)
+    assert (tmp_path / 'bag').exists() == (code == 0)

@@ -117,7 +117,7 @@ def test_decide_holds_the_risk_on_other_pictures(made, capsys, tmp_path):
     (['calibrate', '{made}/model', '{made}/nowhere'], 'nowhere'),
     (['calibrate', '{made}/model', '{made}/day1', '--into', '{made}/plain'], 'is there already'),
     (['decide', '{made}/model', '{made}/day1', '--risk', '0.1', '0.2', '--write'], 'one --risk'),
-    (['decide', '{made}/model', '{made}/day1', '--risk', '2'], r'risk must be in (0, 1), got 2'),
+    (['decide', '{made}/model', '{made}/day1', '--risk', '2'], '--risk: must be 1e-06 to 0.999999, got 2'),
 ])
 def test_wrong_use_is_said(made, capsys, arguments, said):
     assert main([argument.format(made=made) for argument in arguments]) == 2

@@ -289,4 +289,4 @@ def test_doctor_sees_that_processes_cannot_find_each_other(ros_domain, clean_env
 
 def test_seconds_must_make_sense():
     done = doctor('/camera/image', '--seconds', '0')
-    assert done.returncode == 2 and '--seconds: must be from 0.2 to 3600, got 0' in done.stderr
+    assert done.returncode == 2 and '--seconds: must be 0.2 to 3600, got 0' in done.stderr

@@ -148,11 +148,11 @@ def out_holds_others(here, tmp_path):
     (None, ('--set', 'decision.abstain_cost=7'), r'must be at most 1'),
     (None, ('--params-file', 'missing.yaml'), r'missing.yaml'),
     (None, ('--map', 'cup'), r'expected LABEL=CLASS'),
-    (None, ('--batch', '0'), r'must be at least 1'),
-    (None, ('--workers', '0'), r'must be at least 1'),
+    (None, ('--batch', '0'), r'--batch: must be 1 to 4096, got 0'),
+    (None, ('--workers', '0'), r'--workers: must be 1 to 4096, got 0'),
     (None, ('--cluster', 'nonsense'), r'--cluster'),
     (None, ('--live', '--model', 'other'), r'one node, which has one model; got 2\. .*`robot-vision compare`'),
-    (None, ('--live', '--rate', '0'), r'--rate must be above 0, got 0'),
+    (None, ('--live', '--rate', '0'), r'--rate: must be 0.001 to 1000, got 0'),
 ])
 def test_bad_input_is_one_clear_line_and_leaves_nothing(here, capsys, tmp_path, case, options, said):
     given = {'bag': here / 'bag', 'model': here / 'small', 'out': tmp_path / 'out'}

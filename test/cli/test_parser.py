@@ -7,6 +7,7 @@ import pytest
 
 from robot_vision_dl.cli.bench import MEASUREMENTS
 from robot_vision_dl.cli.main import COMMANDS, main, parser_of
+from robot_vision_dl.cli.numbers import LARGEST_SEED, Range
 from robot_vision_dl.cli.parser import Parser
 
 
@@ -44,6 +45,8 @@ def test_every_option_of_several_values_adds_up(monkeypatch):
             # Of the right type, whatever that is, and told apart.
             first, second = (list(action.choices or ())[:1], list(action.choices or ())[-1:]) if action.choices else (
                 (['2'], ['3']))
+            if isinstance(action.type, Range) and action.type.most < 2:
+                first, second = ['0.2'], ['0.3']
             count = action.nargs if isinstance(action.nargs, int) else 1
             namespace = argparse.Namespace(**{action.dest: action.default})
             for values in (first, second):
@@ -90,3 +93,47 @@ def test_two_models_are_two(models, tmp_path, capsys):
         write_json(tmp_path / name, {'schema_version': 1, 'models': {'a': {}}, 'options': {}})
     assert main(['compare', str(tmp_path / 'a.json'), str(tmp_path / 'b.json'), *models]) == 2
     assert '--models takes one model of each, so two names, got 4' in capsys.readouterr().err
+
+
+EXTREMES = ('-5', '0', '1e-300', '1e300', 'nan', 'inf', '-inf', '1_0', '٣', ' 3', '', '9' * 400,
+            '0x10', '1e-999999999999')
+
+
+def test_every_number_has_a_range_and_what_is_outside_is_told(monkeypatch):
+    seen = []
+    for prog, parser in every_parser(monkeypatch):
+        for action in parser._actions:
+            assert action.type not in (int, float), f'{prog} {action.option_strings}: a number without a range'
+            if not isinstance(action.type, Range):
+                continue
+            name = action.option_strings[0]
+            seen.append(name)
+            assert 'seed' not in name or (action.type.least, action.type.most) == (0, LARGEST_SEED), (prog, name)
+            for text in EXTREMES:
+                try:
+                    value = parser._get_value(action, text)
+                except argparse.ArgumentError as error:
+                    assert 'must be ' in error.message and len(error.message) < 200, error.message
+                else:
+                    inside = action.type.least <= value <= action.type.most
+                    assert inside and text in ('-5', '0', '1e-300', '1e-999999999999'), (prog, name)
+            if action.default is not None and action.default is not argparse.SUPPRESS and not action.nargs:
+                assert action.type(str(action.default)) == action.default, (prog, name)
+    assert {'--seed', '--rate', '--alpha', '--delta', '--risk', '--every', '--folds', '--trials', '--batch', '--clock',
+            '--motion', '--quality', '--crop', '--hold', '--seconds', '--threads'} <= set(seen)
+    assert len(seen) >= 80
+
+
+@pytest.mark.parametrize('words, said', [
+    (['calibrate', 'm', 'd', '--seed=-5'], 'calibrate: --seed: must be 0 to 4294967295, got -5'),
+    (['calibrate', 'm', 'd', '--alpha', '1e-300'], 'calibrate: --alpha: must be 1e-06 to 0.999999, got 1e-300'),
+    (['decide', 'm', 'd', '--risk', '.1', '1e-300'], 'decide: --risk: must be 1e-06 to 0.999999, got 1e-300'),
+    (['decide', 'm', 'd', '--risk', '.1', '--delta', '1e-320'], 'decide: --delta: must be 1e-06 to 0.999999'),
+    (['bag', 'synth', 'p', '--out', 'x', '--recordings', '1_0'],
+     "--recordings: must be a whole number, 1 to 10000, got '1"),
+    (['bag', 'from-video', 'v', '--out', 'x', '--append-black', 'inf'], '--append-black: seconds must be a number'),
+])
+def test_a_number_outside_is_one_line(words, said, capsys):
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    assert said in error and error.count('\n') == 1, error

@@ -238,8 +238,8 @@ def test_types_that_do_not_fit_are_named_and_the_rest_is_played(shared_data, lis
     (['BAG', '--rate', '0'], '--rate: must be 0.001 to 1000, got 0'),
     (['BAG', '--topics', '/x'], "no topic '/x' in the bag; there are /camera/image_raw"),
     (['BAG', '--remap', 'a=b'], "--remap: must be old:=new, got 'a=b'"),
-    (['BAG', '--clock', '0'], '--clock: must be more than 0'),
-    (['BAG', '--start', '-1'], '--start: must be at least 0'),
+    (['BAG', '--clock', '0'], '--clock: must be 0.1 to 10000, got 0'),
+    (['BAG', '--start', '-1'], '--start: must be 0 to 10000000, got -1'),
     (['EMPTY'], 'empty (0 bytes)'),
 ])
 def test_errors_are_one_line(options, message, tmp_path, ros_domain, monkeypatch, capsys):
