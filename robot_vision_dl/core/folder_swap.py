@@ -2,12 +2,11 @@
 import ctypes
 import errno
 import os
-import shutil
 from pathlib import Path
 from typing import List
 
-UNFINISHED = '.robot-vision-unfinished'
-"""A file in a folder that is being filled: its lines are the names that do not count."""
+from .unfinished import UNFINISHED, write_mark
+
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # <fcntl.h>, <linux/fs.h>
 _CANNOT = (errno.ENOSYS, errno.EINVAL, errno.EXDEV, errno.ENOTSUP)
 
@@ -44,20 +43,16 @@ def exchange(one: Path, other: Path) -> bool:
 
 
 def fill(work: Path, path: Path, old: List[str]) -> None:
-    """Move the entries of ``work`` into the folder ``path`` after removing ``old``; marked meanwhile."""
-    new = os.listdir(work)
-    marker = path / UNFINISHED
-    with open(marker, 'w', encoding='utf-8', errors='surrogateescape') as file:
-        file.write('\n'.join({*new, *old} - {UNFINISHED}))
-        file.flush()
-        os.fsync(file.fileno())
+    """Move the entries of ``work`` into the folder ``path`` after moving out ``old``; marked meanwhile.
+
+    What is moved out lies beside ``work`` then, and goes with it.
+    """
+    new, removed = os.listdir(work), work.parent / f'{work.name}.old'
+    removed.mkdir()
+    write_mark(work.parent / f'{work.name}.mark', path,
+               [*(path / name for name in old), *(work / name for name in new)])
     for name in old:
-        if name == UNFINISHED:
-            continue
-        if (path / name).is_dir() and not (path / name).is_symlink():
-            shutil.rmtree(path / name)
-        else:
-            (path / name).unlink()
+        os.rename(path / name, removed / name)
     for name in new:
         os.rename(work / name, path / name)
-    marker.unlink()
+    (path / UNFINISHED).unlink()

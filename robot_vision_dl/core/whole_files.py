@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import IO, Any, Iterator, List, Optional, Sequence, Set, Tuple, Union
 
 from .errors import OutputError
-from .folder_swap import UNFINISHED, fill, swap
+from .folder_swap import fill, swap
+from .unfinished import UNFINISHED, left_by_writer
 from .user_path import user_path
 
 REMEDY = 'make room, or choose another place'
@@ -313,19 +314,17 @@ def _fill(work: Path, path: Path, overwrite: bool, entries: Optional[Sequence[st
         if not overwrite and not is_free(path, entries):
             raise OutputError(f'{path}: another process has written it meanwhile; that one is kept')
         counted = _content(path)
-        fill(work, path, old=[name for name in os.listdir(path) if not is_part(name) and (
-            entries is None or name in entries or name not in counted)])
+        fill(work, path, old=[
+            name for name in os.listdir(path) if not is_part(name) and name != UNFINISHED and (
+                entries is None or name in entries or name not in counted)])
     finally:
         os.close(handle)
 
 
 def _content(folder: Path) -> List[str]:
     """Names in a folder, but for parts and for what a killed writer had moved into it."""
-    names = [name for name in os.listdir(folder) if not is_part(name)]
-    if UNFINISHED in names:
-        listed = (folder / UNFINISHED).read_text(encoding='utf-8', errors='surrogateescape').split('\n')
-        names = [name for name in names if name != UNFINISHED and name not in listed]
-    return names
+    left = left_by_writer(folder)
+    return [name for name in os.listdir(folder) if not is_part(name) and name not in left]
 
 
 def _is_bound(path: Path) -> bool:

@@ -9,6 +9,7 @@ import pytest
 from evaluation_samples import labelled_bag, small_model
 from labelled_samples import write_folders
 
+from robot_vision_dl.core.unfinished import write_mark
 from robot_vision_dl.cli import main as cli
 from robot_vision_dl.cli.calibrate import own_card_files
 from robot_vision_dl.core.bundle import load_bundle
@@ -115,7 +116,7 @@ def test_half_written_folders_are_hidden_from_readers(made, tmp_path, capsys):
         writer.write_cdr('/a', 'std_msgs/msg/String', 1, b'\0\1\0\0\1\0\0\0\0')
         assert writer.folder.is_dir() and main(['bag', 'info', str(tmp_path)]) == 2
         assert 'no bag in this folder' in capsys.readouterr().err
-    (tmp_path / '.robot-vision-unfinished').write_text('bag')
+    write_mark(tmp_path / 'draft', tmp_path, [tmp_path / 'bag'])
     assert main(['bag', 'info', str(tmp_path)]) == 1
     assert 'is not whole: what wrote it was killed, or is at it' in capsys.readouterr().err
     assert main(['bag', 'extract', f'{made}/bag', '--out', str(tmp_path)]) == 0  # what a killed writer left is removed
@@ -152,7 +153,41 @@ def test_killed_after_the_bag_of_decisions_the_report_is_there_too(made, tmp_pat
     """It is not replaced when the command is given again, so it must come last."""
     import robot_vision_dl.core.whole_files as whole
     order = []
-    rename = whole._rename
-    monkeypatch.setattr(whole, '_rename', lambda work, path: (order.append(path.name), rename(work, path))[1])
+    for step in ('_rename', '_replace'):
+        monkeypatch.setattr(whole, step, lambda work, path, *rest, run=getattr(whole, step): (
+            order.append(path.name), run(work, path, *rest))[1])
     assert main(commands(made, tmp_path)['evaluate']) == 0
     assert order[-2:] == ['report', 'decisions.mcap'] and sys.exc_info() == (None, None, None)
+
+
+def test_a_mark_from_elsewhere_removes_nothing(made, tmp_path, capsys):
+    """Of whatever form; what it names may be anyone's."""
+    forged = [b'thesis.txt', b'thesis.txt\n.robot-vision-unfinished', b'{', b'[' * 100000, b'\xff',
+              b'{"mark": "", "names": {"thesis.txt": [""]}}', b'{"mark": null, "names": null}', b'[]']
+    made_elsewhere = tmp_path / 'elsewhere'
+    made_elsewhere.mkdir()
+    (made_elsewhere / 'thesis.txt').write_text('years')
+    write_mark(tmp_path / 'draft', made_elsewhere, [made_elsewhere / 'thesis.txt'])
+    forged.append((made_elsewhere / '.robot-vision-unfinished').read_bytes())
+    for number, mark in enumerate(forged):
+        folder = tmp_path / f'm{number}'
+        folder.mkdir()
+        (folder / 'thesis.txt').write_text('years')
+        (folder / '.robot-vision-unfinished').write_bytes(mark)
+        for words in (['from-images', f'{made}/pictures'], ['from-images', f'{made}/pictures', '--overwrite'],
+                      ['extract', f'{made}/bag']):
+            assert main(['bag', *words, '--out', str(folder)]) == 2
+            assert 'choose another' in capsys.readouterr().err
+        assert main(['bag', 'synth', f'{made}/pictures', '--out', str(folder), '--recordings', '1', '--size', '64x48',
+                     '--seconds-per-track', '0.2']) == 0  # beside what is there
+        assert (folder / 'thesis.txt').read_text() == 'years'
+
+
+def test_a_mark_that_is_a_link_is_not_followed(made, tmp_path):
+    (tmp_path / 'm').mkdir()
+    (tmp_path / 'thesis.txt').write_text('years')
+    (tmp_path / 'm' / '.robot-vision-unfinished').symlink_to(tmp_path / 'thesis.txt')
+    assert main(['bag', 'from-images', f'{made}/pictures', '--out', str(tmp_path / 'm')]) == 2
+    assert main(['bag', 'synth', f'{made}/pictures', '--out', str(tmp_path / 'm'), '--recordings', '1',
+                 '--size', '64x48', '--seconds-per-track', '0.2']) == 0
+    assert (tmp_path / 'thesis.txt').read_text() == 'years'

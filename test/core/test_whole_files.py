@@ -248,3 +248,40 @@ def test_only_errors_of_the_machine_are_about_it():
     for name in ('ENOENT', 'EISDIR', 'ENOTDIR', 'EINVAL', 'ENAMETOOLONG', 'EPIPE'):
         assert not is_about_machine(OSError(getattr(errno, name), name)), name
     assert not is_about_machine(OSError('no number'))
+
+
+KILLED_AT_A_RENAME = ('count = [0]\n'
+                      'rename = os.rename\n'
+                      'def killed(a, b):\n'
+                      '    rename(a, b)\n'
+                      '    count[0] += 1\n'
+                      '    if count[0] == {}: os.kill(os.getpid(), 9)\n'
+                      'os.rename = killed\n'
+                      'with whole_folder(".", overwrite=True) as work:\n'
+                      '    for name in ("a", "b", "c"): (work / name).mkdir(); (work / name / "x").write_text("y")')
+
+
+@pytest.mark.parametrize('number', [1, 2, 3, 4, 5])
+def test_what_a_killed_writer_left_is_known_whenever_it_was_killed(number, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ('a', 'old'):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / 'z').write_text('z')
+    killed(KILLED_AT_A_RENAME.format(number))
+    assert is_unfinished(tmp_path) and is_free(tmp_path)
+    with whole_folder('.') as work:
+        (work / 'new').write_text('n')
+    assert names(tmp_path) == ['new']
+
+
+@pytest.mark.parametrize('put', ['a/x', 'a/new', 'b', 'a/deep/new', 'other'])
+def test_what_somebody_puts_into_the_rest_of_a_killed_writer_stays(put, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    killed(KILLED_AT_A_RENAME.format(1))
+    place = next(iter({'a', 'b', 'c'} & set(names(tmp_path))))
+    path = tmp_path / (put.replace('a/', f'{place}/') if '/' in put else 'bc'[place == 'b'] if put == 'b' else put)
+    path.parent.mkdir(exist_ok=True)
+    path.write_text('years')
+    with pytest.raises(OutputError, match='is there already, and nothing in it is replaced'), whole_folder('.') as work:
+        (work / 'new').write_text('n')
+    assert path.read_text() == 'years' and is_unfinished(tmp_path)
