@@ -1,9 +1,9 @@
 """The mark of a folder that is being filled: which names in it are of its writer, and how to know that they are.
 
 Whoever fills a folder and is killed leaves such a mark, and the next writer removes what it names. So a mark is
-believed only about what its writer has seen: it holds a digest of each name's files, with their inode numbers, which a file that
-came from elsewhere (unpacked, copied, made later under the same name) does not have. What a mark cannot prove counts as
-anyone's, and is never removed.
+believed only about what its writer has seen: it holds a digest of each name's files, with their inode numbers, which
+a file that came from elsewhere (unpacked, copied, made later under the same name) does not have. What a mark cannot
+prove counts as anyone's, and is never removed.
 """
 import json
 import os

@@ -154,7 +154,8 @@ def test_killed_after_the_bag_of_decisions_the_report_is_there_too(made, tmp_pat
     import robot_vision_dl.core.whole_files as whole
     order = []
     for step in ('_rename', '_replace'):
-        monkeypatch.setattr(whole, step, lambda work, path, *rest, run=getattr(whole, step): (
+        run = getattr(whole, step)
+        monkeypatch.setattr(whole, step, lambda work, path, *rest, run=run: (
             order.append(path.name), run(work, path, *rest))[1])
     assert main(commands(made, tmp_path)['evaluate']) == 0
     assert order[-2:] == ['report', 'decisions.mcap'] and sys.exc_info() == (None, None, None)
