@@ -87,6 +87,7 @@ def run(args: argparse.Namespace) -> int:
     if not args.out:
         raise ConfigError('where should the report go? Give --out DIR')
     from ..evaluation.decision_bag import whole_decisions
+    from ..evaluation.deployment import unseen
     from ..evaluation.gates import check_gates, parse_gates
     from ..evaluation.output import OutputFolder
     from ..evaluation.recordings import open_recordings
@@ -97,6 +98,9 @@ def run(args: argparse.Namespace) -> int:
         from .evaluate_live import check_live
         check_live(models, args.rate)  # before the bags, which take minutes
     recordings = open_recordings(args.bags, options)
+    note = unseen(options.deployment, args.node, [name for one in recordings for name in one.images])
+    if note:
+        to_stderr(note)
     # The bags of decisions last: killed before, the same command begins anew; they are not replaced, the report is.
     with whole_decisions(args.write_bag, recordings) as places, OutputFolder(args.out) as out:
         write_bag = args.write_bag and str(Path(places[0]).parent if len(places) > 1 else places[0])

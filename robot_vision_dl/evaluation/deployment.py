@@ -1,11 +1,12 @@
 """The deployment's settings from a ROS parameter file of the node and from ``NAME=VALUE`` texts."""
-from typing import Any, Callable, Dict, Optional, Sequence
+from typing import Any, Callable, Dict, Iterable, Optional, Sequence
 
 from ..core.config import ClassifierConfig, flat_options, with_values
 from ..core.errors import ConfigError
 from ..core.parameter_file import parameter_value, read_parameters
 from ..core.printable import printable
 from ..core.spelling import did_you_mean
+from ..data.labels import camera_topic
 
 NODE = '/classifier'
 """Full name of the node unless it is started with another."""
@@ -47,6 +48,28 @@ def deployment(params_file: Optional[str] = None, changes: Sequence[str] = (), n
                               + (did_you_mean(name, known) if equals else 'expected NAME=VALUE'))
         values[name] = _parsed(value, known[name].default)
     return with_values(config, values)
+
+
+def unseen(config: ClassifierConfig, node: str, images: Iterable[str]) -> str:
+    """A sentence where the node under ``config`` would subscribe to none of the image topics; else an empty text.
+
+    Names are those without remapping, of which a parameter file says nothing: the default says nothing either.
+
+    Args:
+        node: its full name; topics that do not begin with a slash are of its namespace.
+        images: image topics of the bags, in whatever transport.
+    """
+    if config.image_topics == ClassifierConfig().image_topics:
+        return ''
+    space = '/' + node.strip('/').rpartition('/')[0]
+    wanted = {camera_topic(name if name.startswith('/') else f'{space.rstrip("/")}/{name}')
+              for name in config.image_topics if not name.startswith('~')}
+    there = {camera_topic('/' + name.lstrip('/')) for name in images}
+    if not wanted or wanted & there:
+        return ''
+    return ('image_topics: the node under these parameters would not see these bags: it would subscribe to '
+            f'{printable(", ".join(sorted(wanted)))}, and in them there is '
+            f'{printable(", ".join(sorted(there)), 300)}; they are judged all the same')
 
 
 def _parsed(text: str, default: Any) -> Any:

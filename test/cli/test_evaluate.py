@@ -195,6 +195,12 @@ def test_settings_come_from_the_file_of_the_deployment(here, tmp_path):
     assert metrics['models']['small']['model']['abstain_cost'] == 0.2
 
 
+def test_a_deployment_that_would_not_see_the_bag_is_told(here, tmp_path, capsys):
+    (tmp_path / 'node.yaml').write_text('/**: {ros__parameters: {image_topics: [/front/image]}}')
+    assert run(here, '--params-file', str(tmp_path / 'node.yaml'), out=tmp_path / 'out') == 0
+    assert 'would subscribe to /front/image, and in them there is /camera/image_raw;' in capsys.readouterr().err
+
+
 def test_schema_and_help(capsys):
     assert main(['evaluate', '--schema']) == 0
     assert 'excess_aurc' in capsys.readouterr().out

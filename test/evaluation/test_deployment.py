@@ -1,9 +1,11 @@
 """The deployment of an evaluation: a parameter file for one node, and changes."""
+from dataclasses import replace
+
 import pytest
 
 from robot_vision_dl.core.config import ClassifierConfig
 from robot_vision_dl.core.errors import ConfigError
-from robot_vision_dl.evaluation.deployment import deployment
+from robot_vision_dl.evaluation.deployment import deployment, unseen
 
 ROBOT = """
 classifier: {ros__parameters: {decision: {abstain_cost: 0.1, false_unknown_rate: 0.0}, use_sim_time: true}}
@@ -37,3 +39,20 @@ def test_changes_are_read_as_values_of_parameters(tmp_path):
         with pytest.raises(ConfigError) as caught:
             deployment(None, [change])
         assert '\n' not in str(caught.value) and len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize('topics, node, images, seen', [
+    (['/camera/image_raw'], '/classifier', ['/camera/image_raw'], True),
+    (['/camera/image_raw'], '/classifier', ['/camera/image_raw/compressed', '/x'], True),
+    (['camera/image_raw'], '/classifier', ['/camera/image_raw'], True),
+    (['image_raw'], '/camera/classifier', ['/camera/image_raw'], True),
+    (['image_raw'], 'camera/classifier', ['camera/image_raw'], True),
+    (['image'], '/classifier', ['/camera/image_raw'], True),  # the default, which launch files remap
+    (['~/image'], '/classifier', ['/camera/image_raw'], True),
+    (['image_raw'], '/front/classifier', ['/camera/image_raw'], False),
+    (['/front/image_raw'], '/classifier', ['/camera/image_raw', '/rear/image_raw'], False)])
+def test_a_deployment_that_would_not_see_the_bags(topics, node, images, seen):
+    said = unseen(replace(ClassifierConfig(), image_topics=tuple(topics)), node, images)
+    assert bool(said) is not seen
+    if not seen:
+        assert f'subscribe to /front/image_raw, and in them there is {", ".join(images)}; they are judged' in said
