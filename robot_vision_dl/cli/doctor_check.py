@@ -27,12 +27,14 @@ class Check:
         level: OK, WARN (works, but look at it) or FAIL (will not work).
         text: what was found.
         remedy: what to do about it; empty where nothing has to be done.
+        command: the end of the remedy, in one line, to be pasted into a shell.
     """
 
     name: str
     level: Level
     text: str
     remedy: str = ''
+    command: str = ''
 
 
 def ok(name: str, text: str) -> Check:
@@ -40,9 +42,9 @@ def ok(name: str, text: str) -> Check:
     return Check(name, Level.OK, text)
 
 
-def warn(name: str, text: str, remedy: str) -> Check:
+def warn(name: str, text: str, remedy: str, command: str = '') -> Check:
     """It works, but not as well as it could, or not always."""
-    return Check(name, Level.WARN, text, remedy)
+    return Check(name, Level.WARN, text, remedy, command)
 
 
 def fail(name: str, text: str, remedy: str) -> Check:
@@ -58,6 +60,8 @@ def print_check(check: Check) -> None:
         if text:
             print(textwrap.fill(text, TEXT_WIDTH, initial_indent=lead, subsequent_indent=' ' * len(lead),
                                 break_long_words=False, break_on_hyphens=False))
+    if check.command:
+        print(indent + '   ' + check.command)
     sys.stdout.flush()
 
 

@@ -197,8 +197,8 @@ def shared_memory_checks(segment: Optional[int], shm: Path = shared_memory.SHM) 
     dead = shared_memory.leftovers(shm)
     if dead:
         yield warn('shared memory', f'{len(dead)} segments of processes that were killed take '
-                   f'{sum(segment.size for segment in dead) / 2 ** 20:.0f} MiB', '`fastdds shm clean`, or: rm ' +
-                   ' '.join(f'{segment.path}*' for segment in dead[:4]) + (' ...' if len(dead) > 4 else ''))
+                   f'{sum(segment.size for segment in dead) / 2 ** 20:.0f} MiB', '`fastdds shm clean`, or',
+                   'rm ' + ' '.join(f'{segment.path}*' for segment in dead))
 
 
 def udp_check(file: Path = Path('/proc/sys/net/core/rmem_max')) -> Check:

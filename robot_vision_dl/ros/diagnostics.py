@@ -95,11 +95,13 @@ class CameraHealth:
 
 
 def trust_values(pipeline: Pipeline, config: ClassifierConfig) -> dict:
-    """At what rate unknown is wished for, and at what rate it can be said at all."""
+    """At what rate unknown is wished for, at what rate it can be said at all, and at what rate it is said."""
     grid, wish = p_value_grid(pipeline.bundle), config.decision
+    can_say = deciding_rate(grid, wish.false_unknown_rate, wish.smallest_reachable_rate) > 0
+    in_force = max(wish.false_unknown_rate, grid.smallest) if can_say else 0.0
     return {'false_unknown_rate': wish.false_unknown_rate,
             'smallest_false_unknown_rate': 'none' if grid is None else grid.smallest,
-            'can_say_unknown': deciding_rate(grid, wish.false_unknown_rate, wish.smallest_reachable_rate) > 0}
+            'false_unknown_rate_in_force': in_force, 'can_say_unknown': can_say}
 
 
 def model_status(node_name: str, state: str, pipeline: Pipeline, config: ClassifierConfig,
@@ -120,7 +122,10 @@ def model_status(node_name: str, state: str, pipeline: Pipeline, config: Classif
             level, text = DiagnosticStatus.WARN, text + ', not calibrated: confidences are not probabilities'
         values.update(trust_values(pipeline, config))
         limits = trust_limits(pipeline.bundle, config.decision)  # settings as they stand, before the next frame too
-        values.update({f'cannot_promise_{limit.what}': limit.sentence for limit in limits})
+        if limits:
+            values['cannot_promise'] = ', '.join(dict.fromkeys(limit.what for limit in limits))
+        # Each sentence once: what was accepted is a value, what was not is in the message.
+        values.update({f'cannot_promise_{limit.what}': limit.sentence for limit in limits if limit.accepted})
         unwanted = [limit.sentence for limit in limits if not limit.accepted]
         if unwanted:
             level, text = DiagnosticStatus.WARN, f'{text}; ' + '; '.join(unwanted)

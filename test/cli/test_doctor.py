@@ -1,4 +1,5 @@
 """The doctor on the machine as it is, and on machines that are described to it."""
+import fcntl
 import json
 import os
 import subprocess
@@ -226,6 +227,25 @@ def test_shared_memory_without_room(tmp_path):
     assert check.level is Level.OK
     [check] = doctor_ros.shared_memory_checks(None, tmp_path / 'none')
     assert check.level is Level.FAIL
+
+
+def test_the_command_that_removes_what_dead_processes_left_removes_all_of_it(tmp_path, capsys):
+    names = [f'fastdds_{number:016x}' for number in range(15)]
+    for name in names:
+        for suffix in ('', '_el'):
+            (tmp_path / (name + suffix)).write_bytes(b'x')
+    alive = tmp_path / 'fastdds_ffffffffffffffff'
+    alive.write_bytes(b'x')
+    lock = alive.with_name(alive.name + '_el')
+    lock.write_bytes(b'')
+    with open(lock) as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        check = doctor_ros.shared_memory_checks(None, tmp_path)
+        check, = [one for one in check if one.level is Level.WARN]
+    print_check(check)
+    line, = [line for line in capsys.readouterr().out.splitlines() if line.strip().startswith('rm ')]
+    subprocess.run(['sh', '-c', line], check=True)
+    assert sorted(tmp_path.iterdir()) == sorted([alive, lock])
 
 
 @pytest.mark.parametrize('value, level', [('212992\n', Level.WARN), ('33554432\n', Level.OK)])

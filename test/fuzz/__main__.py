@@ -16,7 +16,7 @@ import platform
 import sys
 import tempfile
 from pathlib import Path
-from typing import List, Optional
+from typing import Dict, List, Optional
 
 import cv2
 import numpy
@@ -25,6 +25,7 @@ import torch
 from . import live
 from .campaign import Result, run_campaign, save_failures
 from .minimise import fails_with
+from .target import ACCEPTED
 from .targets import TARGETS
 from .worker import attempt
 
@@ -63,17 +64,25 @@ def main(arguments: Optional[List[str]] = None) -> int:
         else:
             results.append(run_campaign(target, args.seed, count, args.jobs, minutes, say))
         save_failures(target, args.seed, results[-1], args.out, say)
-    print(f'\n{"target":10} {"tried":>9} {"accepted":>9} {"refused":>9} {"failures":>9} {"slowest":>9} {"wall":>8}')
+    print(f'\n{"target":10} ' + ' '.join(f'{name:>12}' for name in ('tried', *sums(results[0]))) +
+          f' {"failures":>9} {"slowest":>9} {"wall":>8}')
     for result in results:
-        accepted = result.outcomes['accepted']
-        refused = sum(number for outcome, number in result.outcomes.items() if outcome.startswith('refused'))
-        print(f'{result.target:10} {result.tried:9} {accepted:9} {refused:9} '
-              f'{len(result.failures):9} {result.slowest_s * 1000:6.0f} ms {result.seconds:6.0f} s')
+        print(f'{result.target:10} ' + ' '.join(f'{count:12}' for count in (result.tried, *sums(result).values())) +
+              f' {len(result.failures):9} {result.slowest_s * 1000:6.0f} ms {result.seconds:6.0f} s')
+    print('tried = accepted + damage told + refused + no answer (it failed, or was lost with a worker that ended; '
+          'live: replaced or lost on the way); failures may be of any kind')
     for result in results:
         print(f'{result.target}: ' + ', '.join(f'{name} {count}' for name, count in result.outcomes.most_common()))
     failures = sum(len(result.failures) for result in results)
     print(f'failures: {failures}')
     return 1 if failures else 0
+
+
+def sums(result: Result) -> Dict[str, int]:
+    """What came of the inputs of a target, in numbers that add up to those that were tried."""
+    count = {'accepted': result.outcomes[ACCEPTED], 'damage told': result.outcomes['damage told'],
+             'refused': sum(number for outcome, number in result.outcomes.items() if outcome.startswith('refused'))}
+    return {**count, 'no answer': result.tried - sum(count.values())}
 
 
 def say(text: str) -> None:

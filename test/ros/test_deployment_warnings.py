@@ -69,7 +69,9 @@ def test_unknown_that_cannot_be_said_is_in_the_log_and_in_the_diagnostics_until_
                                 values.get('can_say_unknown') == can_say:
                             return one.message, values
             text, values = peer.wait(lambda: status(DiagnosticStatus.WARN, 'False'), 'a warning in /diagnostics')
-            assert warning in text and warning in values['cannot_promise_unknown']
+            assert text.count(warning) == 1 and 'unknown' in values['cannot_promise'].split(', ')
+            assert not any(warning in value for value in values.values())
+            assert float(values['false_unknown_rate_in_force']) == 0
             assert float(values['smallest_false_unknown_rate']) == pytest.approx(1 / 12, abs=1e-4)
 
             def set_to(name, value):
@@ -81,11 +83,14 @@ def test_unknown_that_cannot_be_said_is_in_the_log_and_in_the_diagnostics_until_
             set_to('decision.smallest_reachable_rate', True)
             text, values = peer.wait(lambda: status(DiagnosticStatus.OK, 'True'), 'diagnostics without a warning')
             assert 'smallest rate that can be reached, 0.0833' in values['cannot_promise_unknown']
+            assert 'smallest rate' not in text and float(values['false_unknown_rate']) == 0.01
+            assert float(values['false_unknown_rate_in_force']) == pytest.approx(1 / 12, abs=1e-4)
             set_to('decision.smallest_reachable_rate', False)
             peer.wait(lambda: status(DiagnosticStatus.WARN, 'False'), 'the warning again')
             set_to('model', str(tmp_path / 'enough'))
             text, values = peer.wait(lambda: status(DiagnosticStatus.OK, 'True'), 'a model with pictures enough')
-            assert 'cannot_promise_unknown' not in values
+            assert 'unknown' not in values.get('cannot_promise', '') and 'cannot_promise_unknown' not in values
+            assert float(values['false_unknown_rate_in_force']) == 0.01
             set_to('model', str(tmp_path / 'few'))  # what a model that takes over cannot promise is logged as well
             peer.wait(lambda: status(DiagnosticStatus.WARN, 'False'), 'the warning of the model that took over')
             assert sum('[WARN]' in line and warning in line for line in node.log.splitlines()) == 2
