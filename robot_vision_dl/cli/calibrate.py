@@ -12,7 +12,7 @@ from ..core.bundle_format import CARD_FOLDER, DESCRIPTION, MODEL
 from ..core.bundle_writer import save_bundle
 from ..core.errors import BundleError
 from ..core.fusion_fit import LEAST_FRAMES, keep_fusion
-from ..core.model_card import render_card
+from ..core.model_card import CALIBRATED_AGAIN, render_card
 from ..core.uncertainty.calibrate import AUTO, SCALINGS, Calibration, calibrate
 from ..core.uncertainty.conformal import CONFORMAL_METHODS
 from ..core.uncertainty.ood import OOD_METHODS
@@ -32,8 +32,6 @@ EXAMPLES = """examples:
 
 DATA must not have been trained on. Frames labelled "unknown" are of no class and help to choose the OOD score. From
 bags, the time constants of the fusion are fitted as well."""
-
-CALIBRATED_AGAIN = 'Calibrated again since; what is said of probabilities here is of the calibration before.'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

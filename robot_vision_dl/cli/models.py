@@ -1,5 +1,6 @@
 """``robot-vision models``: look after model bundles."""
 import argparse
+import json
 from pathlib import Path
 from typing import List
 
@@ -8,6 +9,7 @@ from ..core.bundle import Bundle, list_bundles, load_bundle, verify_bundle
 from ..core.errors import BundleError
 from ..core.printable import printable
 from ..core.uncertainty.reach import trust_limits
+from .model_figures import as_json, metric_lines, probabilities_by
 from .models_import import add_import_arguments, import_model
 
 HELP = 'list, show, verify and import model bundles'
@@ -31,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                        './models, where train puts them, by the path that they are to be given by')
     show = actions.add_parser('show', help='what a bundle is, how it was calibrated, where it comes from')
     show.add_argument('name', help='a folder, the name of a bundle, or torchvision:<architecture>')
+    show.add_argument('--json', action='store_true', help='all metrics and the whole provenance, as JSON')
     verify = actions.add_parser('verify', help='check every byte; exit code 1 if a bundle is not sound')
     verify.add_argument('names', nargs='*', metavar='NAME', help='folder or name; none: all of the package')
     architectures = actions.add_parser('architectures', help='networks that can be built')
@@ -45,7 +48,8 @@ def run(args: argparse.Namespace) -> int:
     if args.action == 'list':
         return _list()
     if args.action == 'show':
-        print('\n'.join(describe(load_bundle(args.name))))
+        bundle = load_bundle(args.name)
+        print(json.dumps(as_json(bundle), indent=2, default=str) if args.json else '\n'.join(describe(bundle)))
         return 0
     if args.action == 'verify':
         return _verify(args.names or [str(folder) for folder in list_bundles()])
@@ -70,7 +74,7 @@ def describe(bundle: Bundle) -> List[str]:
         f'std {pre.std}',
     ]
     if bundle.calibrated:
-        lines.append(f'  calibrated     temperature {bundle.temperature:.4f}, at {bundle.precision}')
+        lines.append(f'  calibrated     {probabilities_by(bundle)}, at {bundle.precision}')
     else:
         lines.append('  calibrated     no: probabilities are those of the plain softmax')
     if bundle.conformal is not None:
@@ -91,9 +95,12 @@ def describe(bundle: Bundle) -> List[str]:
                      f'{1 / (n + 1):.4f}')
     lines.append(f'  abstain cost   {bundle.abstain_cost:g}')
     lines += [f'  caution        {limit.sentence.partition(": ")[2]}' for limit in trust_limits(bundle)]
-    for title, values in (('metrics', bundle.metrics), ('provenance', bundle.provenance)):
-        if values:
-            lines += [f'  {title}'] + [f'    {key}: {value}' for key, value in values.items()]
+    lines += metric_lines(bundle)
+    if bundle.provenance:
+        lines += ['  provenance'] + [f'    {printable(key, 40)}: {printable(value, 100)}'
+                                     for key, value in bundle.provenance.items()]
+    if bundle.metrics or bundle.provenance:
+        lines.append('  metrics and provenance in full: robot-vision models show ... --json')
     return lines
 
 

@@ -1,11 +1,14 @@
 """``MODEL_CARD.md`` of a bundle: what people must know before they trust the model."""
-from typing import Any, Mapping, Optional, Sequence
+from typing import Any, Mapping, Optional, Sequence, Union
 
 from .architectures import Architecture
 from .bundle import Bundle
 from .preprocess import Preprocessing
 from .uncertainty.calibrate import Calibration
 from .uncertainty.reach import trust_limits
+
+CALIBRATED_AGAIN = 'Calibrated again since; what is said of probabilities here is of the calibration before.'
+"""Of test figures, which are not measured again with a new calibration."""
 
 
 def render_card(name: str, architecture: Architecture, class_names: Sequence[str], preprocessing: Preprocessing,
@@ -40,10 +43,20 @@ def render_card(name: str, architecture: Architecture, class_names: Sequence[str
     return '\n'.join(lines) + '\n'
 
 
+def published_by(model: Union[Bundle, Calibration]) -> str:
+    """What makes the probabilities that are published of a calibrated model."""
+    if model.laplace is not None and model.laplace.gives_probabilities:
+        return f'last-layer Laplace approximation with temperature {model.laplace.temperature:.4f}'
+    if model.vector is not None:
+        return 'vector scaling, a weight and an offset a class'
+    return f'temperature {model.temperature:.4f}'
+
+
 def _calibration_lines(calibration: Calibration) -> Sequence[str]:
     m = calibration.metrics
     sets = calibration.conformal
-    scaling = 'Vector scaling' if calibration.vector is not None else f'Temperature {calibration.temperature:.4f}'
+    scaling = published_by(calibration)
+    scaling = scaling[0].upper() + scaling[1:]
     lines = [f'{scaling}, fitted at {calibration.precision} on {calibration.device}; conformal sets ({sets.method}) at '
              f'error rate {sets.alpha:g} (quantile {", ".join(f"{limit:.4f}" for limit in sets.thresholds[:12])}'
              f'{", ..." if len(sets.thresholds) > 12 else ""}).']

@@ -106,7 +106,8 @@ rect.c5{fill:var(--c5)}rect.c6{fill:var(--c6)}rect.c7{fill:var(--c7)}rect.c8{fil
 .key i{width:12px;height:12px;border-radius:3px;display:inline-block}
 details>summary{cursor:pointer;color:var(--accent)}
 @media (max-width:560px){main{padding:12px 12px 40px}.card{padding:13px 13px}.verdict .what{font-size:1.15rem}
-.figures{grid-template-columns:repeat(2,1fr)}.stack{width:90px}
+.figures{grid-template-columns:repeat(2,1fr)}.stack{width:56px}table.labels td,table.labels th{padding:5px 3px}
+table.labels{font-size:.8rem}table.labels td.p small{display:block}
 table.labels td.p,table.labels th.p{min-width:0}th.p{white-space:normal;overflow-wrap:normal}
 .shots{grid-template-columns:repeat(2,1fr)}h2{margin-top:26px}}
 @media print{body{background:#fff}.examples{display:block}nav{display:none}.card{break-inside:avoid}}
