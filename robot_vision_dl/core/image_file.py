@@ -14,6 +14,7 @@ from . import jpeg_file, png_file
 from .config import ImageConfig
 from .errors import ImageError
 from .jpeg_end import check_end
+from .png_palette import check_entries, complete_palette
 from .printable import printable
 
 _COLOR_CHANNELS = (3, 4)
@@ -47,7 +48,10 @@ def decode_file(data: np.ndarray, config: ImageConfig, what: str = '', upright: 
                                        'republish with image_transport as raw')
     file = png_file.check_png(data, config, keep_exif=upright)
     # IMREAD_UNCHANGED keeps alpha and 16 bit, and leaves EXIF orientation alone.
-    return _decode(file, what, cv2.IMREAD_ANYCOLOR if upright else cv2.IMREAD_UNCHANGED)
+    file, added = complete_palette(file)
+    pixels = _decode(file, what, cv2.IMREAD_ANYCOLOR if upright else cv2.IMREAD_UNCHANGED)
+    check_entries(pixels, added)
+    return pixels
 
 
 def file_size(data: np.ndarray, config: ImageConfig) -> Tuple[int, int]:

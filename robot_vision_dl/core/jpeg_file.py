@@ -33,10 +33,14 @@ _REFUSED = {0xC3: 'lossless', 0xC5: 'hierarchical', 0xC6: 'hierarchical', 0xC7: 
             _DAC: 'arithmetic', 0xDE: 'hierarchical', 0xDF: 'hierarchical'}
 _NO_SIZE = 'height 0, to be told after the first scan (DNL)'
 MAX_SEGMENTS = 4096
-"""EXIF, colour profiles and thumbnails take some hundreds at most."""
+"""EXIF, colour profiles and thumbnails take some hundreds at most. As many bytes may fill the room between them all."""
 MAX_PASSES = 12
 """How often all blocks are gone over. The encoders in use have 5 to 8 passes at most: libjpeg's standard script 5.4."""
 _FEW_BLOCKS = 100_000  # some milliseconds, however many scans
+# Coded bytes, which cost time each. Noise of the highest quality takes 1.6 a sample, photographs 1.8 a pixel. Where a
+# decoder takes longer for them, there are fewer: progressive photographs of high quality have .4 a pixel.
+_MAX_BYTES_A_SAMPLE, _FEW_BYTES = 2.0, 100_000
+_MAX_BYTES_A_PIXEL, _MAX_SLOW_BYTES_A_PIXEL = 2.0, 0.5  # of those that are allowed
 
 
 class _Component(NamedTuple):
@@ -58,6 +62,8 @@ class JpegFrame(NamedTuple):
         mcu_height, mcu_width: pixels of a unit of coding.
         restart_interval: units between restart markers; 0: there are none.
         scans: offsets (from, to) in ``file`` of the coded bytes of each scan.
+        refinements: offsets (from, to) in ``file`` of the scans, headers and all, without which it is still a picture,
+            of the mean of each block.
     """
 
     height: int
@@ -70,6 +76,7 @@ class JpegFrame(NamedTuple):
     mcu_width: int
     restart_interval: int
     scans: Tuple[Tuple[int, int], ...]
+    refinements: Tuple[Tuple[int, int], ...]
 
 
 def check_jpeg(data: np.ndarray, config: ImageConfig, keep_exif: bool = False) -> JpegFrame:
@@ -94,14 +101,16 @@ class _Walk:
         self.keep_exif, self.has_exif = keep_exif, False
         self.position = 2
         self.left_out: List[Tuple[int, int]] = []  # offsets (from, to)
+        self.bytes_left_out = 0
+        self.fill_bytes = 0
         self.components: Dict[int, _Component] = {}
         self.size = (0, 0)
         self.mcu = (8, 8)
         self.is_progressive = False
         self.restart_interval = 0
-        self.passes = 0.0
         self.blocks_gone_over = 0
         self.scans: List[Tuple[int, int]] = []
+        self.refinements: List[Tuple[int, int]] = []
         self.precision: Dict[int, List[int]] = {}  # of each coefficient of each component: lowest bit known, -1 none
         self._markers = None
 
@@ -122,6 +131,7 @@ class _Walk:
             elif marker == _COM or marker in _APPLICATION:
                 if not self._is_needed(marker, start, length - 2):
                     self.left_out.append((self.position, self.position + 2 + length))
+                    self.bytes_left_out += 2 + length
             elif marker in _REFUSED:
                 raise _damaged(f'{_REFUSED[marker]} JPEG (marker ff {marker:02x}) is for other purposes than cameras; '
                                'publish baseline or progressive JPEG, or PNG')
@@ -130,20 +140,20 @@ class _Walk:
 
     def _segment(self) -> Tuple[int, int]:
         """The marker at the position and the length of its segment, all of which is there."""
-        for _ in range(MAX_SEGMENTS):
+        while True:
             if self.position + 2 > self.data.size:
                 raise cut_off(self.data.size)
             first, marker = self.bytes[self.position], self.bytes[self.position + 1]
             if first != 0xFF or marker == 0:
                 raise _damaged(f'no marker at byte {self.position}')
-            if marker == 0xFF:
-                self.position += 1  # fill bytes may precede a marker
-            elif marker == _TEM or marker in _RESTARTS:
-                self.position += 2
-            else:
+            # Fill bytes may precede a marker, and some markers have no segment.
+            skipped = 1 if marker == 0xFF else 2 if marker == _TEM or marker in _RESTARTS else 0
+            if not skipped:
                 break
-        else:
-            raise _damaged(f'more than {MAX_SEGMENTS} fill bytes at byte {self.position}')
+            self.position += skipped
+            self.fill_bytes += skipped
+            if self.fill_bytes > MAX_SEGMENTS:
+                raise _damaged(f'more than {MAX_SEGMENTS} fill bytes up to byte {self.position}')
         if marker == _EOI:
             return marker, 0
         if marker == _SOI:
@@ -162,7 +172,7 @@ class _Walk:
         name = self.data[start:start + min(length, 6)].tobytes()
         if (marker, name[:5]) in ((_JFIF, b'JFIF\0'), (_ADOBE, b'Adobe')):
             return True
-        if marker != _EXIF or name != b'Exif\0\0' or not self.keep_exif:
+        if marker != _EXIF or name[:5] != b'Exif\0' or not self.keep_exif:
             return False
         self.has_exif = True
         return True
@@ -208,15 +218,16 @@ class _Walk:
         self._refine(names, first, last, bits >> 4, bits & 15)
         units, blocks = self._units([self.components[name] for name in names])
         self._spend(blocks)
-        begin, end = start + length, self._end_of_scan(start + length, units)
         # A block has two codes at least, of one bit each; in the first scan of a progressive file it has one, then one
         # bit, and in those for single coefficients a code may stand for many blocks.
         bits_a_block = 2 if not self.is_progressive else 1 if first == 0 else 0
+        begin, end = start + length, self._end_of_scan(start + length, units, bits_a_block * blocks // units)
         if 8 * (end - begin) < bits_a_block * blocks:
             raise ImageError('truncated', f'the JPEG has {end - begin} bytes for {blocks} blocks of pixels, which need '
                                           f'{-(-bits_a_block * blocks // 8)} at least; is it cut off?')
-        before = sum(stop - start for start, stop in self.left_out)
-        self.scans.append((begin - before, end - before))
+        self.scans.append((begin - self.bytes_left_out, end - self.bytes_left_out))
+        if first > 0 or bits >> 4:
+            self.refinements.append((self.position - self.bytes_left_out, end - self.bytes_left_out))
         self.position = end
 
     def _refine(self, names: List[int], first: int, last: int, before: int, after: int) -> None:
@@ -251,7 +262,7 @@ class _Walk:
         if self.blocks_gone_over > max(_FEW_BLOCKS, MAX_PASSES * everything):
             raise _damaged(f'so many scans that they go over the picture more than {MAX_PASSES} times')
 
-    def _end_of_scan(self, begin: int, units: int) -> int:
+    def _end_of_scan(self, begin: int, units: int, bits_a_unit: int) -> int:
         """Offset of the first marker behind the coded bytes, after the restart markers were counted."""
         if self._markers is None:
             # Within coded bytes, a byte of ff is followed by 00, which is neither marker nor ff.
@@ -268,8 +279,20 @@ class _Walk:
         end = int(ends[found])
         expected = (units - 1) // self.restart_interval if self.restart_interval else 0
         if expected or restarts.size:
-            self._check_restarts(numbers[slice(*restarts.searchsorted((begin, end)))], expected)
+            within = slice(*restarts.searchsorted((begin, end)))
+            self._check_restarts(numbers[within], expected)
+            if expected:
+                self._check_intervals(np.diff(restarts[within], prepend=begin - 2, append=end) - 2, units, bits_a_unit)
         return end
+
+    def _check_intervals(self, sizes: np.ndarray, units: int, bits_a_unit: int) -> None:
+        """Of how many bytes each is, against those that its units need at least; none has none."""
+        needed = np.full(sizes.size, self.restart_interval, np.int64)
+        needed[-1] = units - self.restart_interval * (sizes.size - 1)
+        short = np.flatnonzero(8 * sizes < np.maximum(1, bits_a_unit * needed))
+        if short.size:
+            raise ImageError('truncated', f'the JPEG has {sizes[short[0]]} bytes between two restart markers, for '
+                                          f'{needed[short[0]]} units of pixels; a part is missing')
 
     def _check_restarts(self, numbers: np.ndarray, expected: int) -> None:
         if numbers.size != expected or (numbers != np.arange(expected) % 8).any():
@@ -287,13 +310,26 @@ class _Walk:
         if self.is_progressive and any(any(precision) for precision in self.precision.values()):
             raise ImageError('truncated', 'the progressive JPEG lacks a scan that refines its pixels; is a part '
                                           'missing?')
+        self._check_bytes()
         ends = [0, *(offset for part in self.left_out for offset in part), self.position + 2]
         parts = [self.data[start:end] for start, end in zip(ends[0::2], ends[1::2]) if start < end]
         file = parts[0] if len(parts) == 1 else np.concatenate(parts)
         # The decoder of AVIF, which OpenCV 5 asks before that of JPEG, looks for its name there.
         self._expect(file[4:8].tobytes() != b'ftyp', 'it is of two formats at once')
         return JpegFrame(*self.size, len(self.components), self.is_progressive, file, self.has_exif, *self.mcu,
-                         self.restart_interval, tuple(self.scans))
+                         self.restart_interval, tuple(self.scans), tuple(self.refinements))
+
+    def _check_bytes(self) -> None:
+        coded, (height, width) = sum(end - begin for begin, end in self.scans), self.size
+        most = _MAX_BYTES_A_SAMPLE * height * width * len(self.components)
+        if coded > max(_FEW_BYTES, most):
+            raise _damaged(f'{coded} coded bytes for {width} x {height} pixels, which take {most:.0f} at most')
+        is_slow = self.is_progressive or len(self.components) == 4 or len(self.scans) > 1
+        most = (_MAX_SLOW_BYTES_A_PIXEL if is_slow else _MAX_BYTES_A_PIXEL) * self.config.max_megapixels * 1e6
+        if coded > max(_FEW_BYTES, most):
+            kind = 'progressive ones, and those of several scans or of CMYK,' if is_slow else 'baseline ones'
+            raise ImageError('too_large', f'the JPEG has {coded} coded bytes, and {kind} may have {most:.0f}; lower '
+                                          'its quality, or raise image.max_megapixels if that is meant')
 
 
 def _damaged(why: str) -> ImageError:

@@ -16,6 +16,7 @@ from .printable import printable
 MAX_MEGAPIXELS = 100.0
 """More than that is no camera's picture of one object; decoding it takes seconds and gigabytes."""
 _LIMITS = ImageConfig(max_megapixels=MAX_MEGAPIXELS)
+_NO_LIMITS = ImageConfig(max_megapixels=10000.0)
 _TIFF = (b'II*\0', b'MM\0*')
 # Checks are shared with those of messages; what they advise for a camera's driver is of no use for a file.
 _OF_FILES = (
@@ -58,6 +59,16 @@ def decode_picture(data: np.ndarray, name: str) -> np.ndarray:
         for of_messages, of_files in _OF_FILES:
             text = text.replace(of_messages, of_files)
         raise ImageError(error.reason, f'{name}: {text}') from None
+
+
+def is_jpeg_as_seen(data: bytes) -> bool:
+    """Whether it is a JPEG file that all show alike: none that says, anywhere in it, how the camera was held."""
+    if not data.startswith(jpeg_file.SIGNATURE):
+        return False
+    try:
+        return not jpeg_file.check_jpeg(np.frombuffer(data, np.uint8), _NO_LIMITS, keep_exif=True).has_exif
+    except ImageError:
+        return False
 
 
 def _decode_other(data: np.ndarray) -> np.ndarray:

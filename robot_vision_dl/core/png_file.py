@@ -3,7 +3,7 @@
 The decoder gets the chunks that make the picture and no others: texts and colour profiles, which may unpack to
 gigabytes, never reach it. Animated files are refused; OpenCV 4.11 to 5.0 does not hold their frames against the
 picture. Checksums of what is passed on are checked here, but for the pixels', which the decoder checks, as it does the
-number of pixels: it refuses too few of them.
+number of pixels: it refuses too few of them. See :mod:`.png_palette` for pixels without a colour.
 """
 from struct import Struct, unpack_from
 from typing import List, NamedTuple, Tuple

@@ -8,6 +8,7 @@ import cv2
 
 from ..core.csv_cells import csv_writer, safe_cell
 from ..core.errors import BagError
+from ..core.picture_file import is_jpeg_as_seen
 from ..core.types import CompressedImage, ImageMessage, Picture
 from ..core.user_path import user_path
 from ..core.whole_files import is_free, whole_folder
@@ -90,9 +91,9 @@ def _as_recorded(message: Optional[ImageMessage], form: str) -> Optional[bytes]:
     if not data.startswith(_SIGNATURES[form]):
         return None
     # Others would turn it by its EXIF orientation, which messages are read without; or show 16 bit otherwise.
-    if (form == 'jpg' and b'Exif\0' in data[:4096]) or (form == 'png' and data[_PNG_BIT_DEPTH_AT] != 8):
-        return None
-    return data
+    if form == 'jpg':
+        return data if is_jpeg_as_seen(data) else None
+    return None if data[_PNG_BIT_DEPTH_AT] != 8 or b'eXIf' in data else data
 
 
 def _encode(picture: Picture, form: str) -> bytes:

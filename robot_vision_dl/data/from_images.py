@@ -6,6 +6,7 @@ import numpy as np
 
 from ..core.cdr import encode_compressed_image
 from ..core.errors import ConfigError, ImageError
+from ..core.picture_file import is_jpeg_as_seen
 from ..core.topic_name import check_topic_name
 from ..core.types import CompressedImage, Header
 from .bag_types import COMPRESSED_IMAGE
@@ -64,7 +65,7 @@ def write_pictures(folder: Union[str, Path], pictures: Sequence[FolderPicture], 
             except ImageError as error:
                 refuse_unreadable((later.path for later in pictures[number + 1:]), error)
             data = picture.path.read_bytes()
-            if quality and width is None and data[:3] == b'\xff\xd8\xff' and b'Exif\0' not in data[:4096]:
+            if quality and width is None and is_jpeg_as_seen(data):
                 message = CompressedImage(Header(begin_ns, writer.frame_id), 'jpeg', np.frombuffer(data, np.uint8))
                 writer.write_cdr(f'{topic}/compressed', COMPRESSED_IMAGE, begin_ns, encode_compressed_image(message))
                 unchanged += 1

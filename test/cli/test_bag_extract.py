@@ -2,6 +2,7 @@
 import csv
 import subprocess
 import sys
+import zlib
 from collections import Counter
 
 import cv2
@@ -14,7 +15,7 @@ from robot_vision_dl.core.cdr import encode_compressed_image
 from robot_vision_dl.core.types import CompressedImage, Header
 from robot_vision_dl.data.bag_writer import ImageBagWriter
 from robot_vision_dl.data.bags import BagReader
-from robot_vision_dl.data.picture_folder import folder_pictures
+from robot_vision_dl.data.picture_folder import folder_pictures, read_picture
 
 LABELS = [(0.0, 'cup'), (0.5, 'mug/big')]
 
@@ -64,20 +65,48 @@ def test_extract_with_limits(tmp_path):
     assert counts(tmp_path / 'c') == {'mug_big': 35}
 
 
-def test_extract_turns_no_picture(tmp_path):
-    """An EXIF orientation is ignored on the live side; as recorded, other programs would turn the picture."""
+TURNED = b'Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0'
+
+
+def turned_files():
+    """(File, its suffix) of a picture of 48 x 32 pixels that its EXIF data turn, at all places in a file."""
     picture = np.zeros((32, 48, 3), np.uint8)
     picture[:, :8] = 255
-    plain = cv2.imencode('.jpg', picture)[1].tobytes()
-    exif = b'Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0'
-    turned = plain[:2] + b'\xff\xe1' + (len(exif) + 2).to_bytes(2, 'big') + exif + plain[2:]
-    assert cv2.imdecode(np.frombuffer(turned, np.uint8), cv2.IMREAD_COLOR).shape == (48, 32, 3)
+    plain, png = (cv2.imencode(suffix, picture)[1].tobytes() for suffix in ('.jpg', '.png'))
+    exif = b'\xff\xe1' + (len(TURNED) + 2).to_bytes(2, 'big') + TURNED
+    for before in (b'', b'\xff\xfe' + (5002).to_bytes(2, 'big') + bytes(5000), b'\xff' * 3000 + b'\xff\xed\xea\x62'
+                   + bytes(60000)):
+        yield plain[:2] + before + exif + plain[2:], 'jpg'
+    content = b'eXIf' + TURNED[6:]
+    yield (png[:33] + (len(content) - 4).to_bytes(4, 'big') + content + zlib.crc32(content).to_bytes(4, 'big')
+           + png[33:]), 'png'
+
+
+@pytest.mark.parametrize('turned, form', [*turned_files()])
+def test_extract_turns_no_picture(turned, form, tmp_path):
+    """An EXIF orientation is ignored on the live side; as recorded, other programs would turn the picture."""
+    assert form == 'png' or cv2.imdecode(np.frombuffer(turned, np.uint8), cv2.IMREAD_COLOR).shape == (48, 32, 3)
     with ImageBagWriter(tmp_path / 'run') as writer:
         message = CompressedImage(Header(T0_S * S, ''), 'jpeg', np.frombuffer(turned, np.uint8))
         writer.write_cdr(TOPIC, 'sensor_msgs/msg/CompressedImage', T0_S * S, encode_compressed_image(message))
-    assert main(['bag', 'extract', str(tmp_path / 'run'), '--out', str(tmp_path / 'out'), '--labels', 'none']) == 0
+    assert main(['bag', 'extract', str(tmp_path / 'run'), '--out', str(tmp_path / 'out'), '--labels', 'none',
+                 '--format', form]) == 0
     path, = (tmp_path / 'out' / 'unlabelled').iterdir()
     assert cv2.imread(str(path)).shape == (32, 48, 3)
+    assert b'Exif' not in path.read_bytes() and b'eXIf' not in path.read_bytes()
+
+
+@pytest.mark.parametrize('turned, form', [*turned_files()])
+def test_a_picture_that_is_turned_is_upright_in_the_bag(turned, form, tmp_path, capsys):
+    (tmp_path / 'pictures' / 'cup').mkdir(parents=True)
+    (tmp_path / 'pictures' / 'cup' / f'a.{form}').write_bytes(turned)
+    expected = read_picture(tmp_path / 'pictures' / 'cup' / f'a.{form}').pixels
+    assert main(['bag', 'from-images', str(tmp_path / 'pictures'), '--out', str(tmp_path / 'bag')]) == 0
+    assert '0 as they were' in capsys.readouterr().out or form == 'png'
+    assert main(['bag', 'extract', str(tmp_path / 'bag'), '--out', str(tmp_path / 'out')]) == 0
+    path, = (tmp_path / 'out' / 'cup').iterdir()
+    assert cv2.imread(str(path)).shape == expected.shape
+    assert form == 'png' or expected.shape == (48, 32, 3)
 
 
 @pytest.mark.parametrize('arguments, message', [
