@@ -1,11 +1,14 @@
 """Settings: checked when made, and the same everywhere."""
 import dataclasses
+import re
+from pathlib import Path
 
 import pytest
 import yaml
 
 from robot_vision_dl.core.action_gate import ActionGateConfig
-from robot_vision_dl.core.config import ClassifierConfig, flat_options, with_values
+from robot_vision_dl.core.config import (
+    FALLBACK_CHANGE_TIME_S, FALLBACK_CORRELATION_TIME_S, ClassifierConfig, flat_options, with_values)
 from robot_vision_dl.core.config_yaml import parameter_file
 from robot_vision_dl.core.errors import ConfigError
 from robot_vision_dl.core.share import share_directory
@@ -66,3 +69,21 @@ def test_every_setting_is_described():
     for config_class in (ClassifierConfig, ActionGateConfig):
         for option in flat_options(config_class):
             assert len(option.option.description) > 10, option.name
+
+
+def test_the_readme_tells_the_defaults_that_are_in_force():
+    """Of each parameter in its table; a default in words has its value, or those of the config, in it."""
+    readme = Path(__file__).parents[2] / 'README.md'
+    options = {option.name: option.default for option in flat_options(ClassifierConfig)}
+    rows = [line.split('|')[1:3] for line in readme.read_text(encoding='utf-8').splitlines() if line.startswith('| `')]
+    seen = 0
+    for names, told in rows:
+        known = [options[name] for name in re.findall('`([^`]+)`', names) if name in options]
+        if known:
+            seen += len(known)
+            values = [value.strip(" `'") for value in told.partition('(')[0].split(',')]
+            assert values == [f'{value:g}' if type(value) is float else str(value).lower() if type(value) is bool
+                              else str(value) for value in known], names
+    assert seen >= 10
+    fallback, = [told for names, told in rows if 'fusion.correlation_time_s' in names]
+    assert f'{FALLBACK_CORRELATION_TIME_S:g} and {FALLBACK_CHANGE_TIME_S:g}' in fallback
