@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Dict, List, Sequence, Tuple
 
 import numpy as np
 
-from ..core.config import ClassifierConfig
-from ..core.types import ColorOrder, Picture
 from .publisher import moving_scene
 from .report import describe, environment, table, write_json
+from ..core.config import ClassifierConfig
+from ..core.types import ColorOrder, Picture
 
 if TYPE_CHECKING:
     import torch

@@ -3,8 +3,8 @@ import argparse
 import os
 from pathlib import Path
 
-from ..core.user_path import user_path
 from .processes import isolated_environment
+from ..core.user_path import user_path
 
 HELP = 'Replay a small bag of camera pictures into the classifier node and watch it decide.'
 EXAMPLES = """examples:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, Iterator, Mapping, Optional
 
+from .doctor_check import Check, fail, ok, run_python, warn
+from .doctor_python import ended_badly
 from ..ros import shared_memory
 from ..ros.dds import DISTRIBUTIONS_WITH_OLD_NAME, OLD_PROFILE_VARIABLE, PROFILE_VARIABLE, shipped_profile
 from ..ros.round_trip import RoundTrip
-from .doctor_check import Check, fail, ok, run_python, warn
-from .doctor_python import ended_badly
 
 MESSAGES = ('sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage', 'std_msgs/msg/String',
             'geometry_msgs/msg/Twist', 'diagnostic_msgs/msg/DiagnosticArray', 'rosgraph_msgs/msg/Clock',

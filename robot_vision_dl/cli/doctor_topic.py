@@ -8,12 +8,12 @@ import time
 from dataclasses import asdict
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
+from .doctor_check import Check, Level, fail, ok, print_check, warn, worst
+from .doctor_ros import discovery_check
 from ..core.errors import ImageError
 from ..core.types import RawImage
 from ..ros.dds import apply_profile, profile_variables
 from ..ros.listen import COMPRESSED, IMAGE, IMAGE_TYPES, Findings, Publisher, Reception, listen
-from .doctor_check import Check, Level, fail, ok, print_check, warn, worst
-from .doctor_ros import discovery_check
 
 TRANSPORTS = ('compressed', 'compressedDepth')
 LATE_MS = 1000.0

@@ -9,6 +9,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 import numpy as np
 import yaml
 
+from .processes import Children, isolated_environment
 from ..bench.report import percentiles
 from ..core.config import ClassifierConfig, flat_options, with_values
 from ..core.errors import ConfigError
@@ -22,7 +23,6 @@ from ..evaluation.options import EvaluationOptions
 from ..evaluation.recordings import Recording, Targets, open_recordings
 from ..evaluation.summary import number
 from ..evaluation.table import FrameTable, TableWriter
-from .processes import Children, isolated_environment
 
 _NODE_OWN = ('model', 'device', 'cameras', 'image_topics', 'image_transport', 'top_k', 'class_id_as_index', 'autostart')
 # The picture itself is not sent back; nothing in fusing and deciding looks at it.
