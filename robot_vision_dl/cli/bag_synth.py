@@ -43,16 +43,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the bags."""
     from ..core.errors import BagError, ConfigError
+    from ..core.number_text import plain_int
     from ..core.user_path import user_path
     from ..core.whole_files import is_free, whole_folder
     from ..data.bag_writer import check_is_bag
     from ..data.synth import SynthConfig, plan_recordings, write_recording
     from .told import to_stderr
     width, _, height = args.size.partition('x')
-    if not (width.isdigit() and height.isdigit()):
+    width, height = plain_int(width), plain_int(height)
+    if width is None or height is None:
         raise ConfigError(f'--size: must be WxH, such as 320x240, got {args.size!r}')
     config = SynthConfig(
-        args.recordings, args.tracks_per_recording, args.seconds_per_track, args.rate, int(width), int(height),
+        args.recordings, args.tracks_per_recording, args.seconds_per_track, args.rate, width, height,
         args.motion, args.quality, args.topic, args.label_type, args.seed)
     out = user_path(args.out)
     plan = plan_recordings(args.folder, config, to_stderr)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, Iterator, Mapping, Optional
 
+from ..core.number_text import plain_int
 from .doctor_check import Check, fail, ok, run_python, warn
 from .doctor_python import ended_badly
 from ..ros import shared_memory
@@ -222,7 +223,8 @@ def discovery_check(environment: Mapping[str, str]) -> Check:
         'ROS_AUTOMATIC_DISCOVERY_RANGE', 'ROS_LOCALHOST_ONLY', 'ROS_STATIC_PEERS', 'ROS_DISCOVERY_SERVER',
         'FASTDDS_BUILTIN_TRANSPORTS') if environment.get(name)]
     text = ', '.join(parts)
-    if domain and not (domain.isdigit() and int(domain) <= 232):
+    number = plain_int(domain)
+    if domain and (number is None or not 0 <= number <= 232):
         return fail('discovery', text, 'ROS_DOMAIN_ID must be a number from 0 to 232')
     discovery_range = environment.get('ROS_AUTOMATIC_DISCOVERY_RANGE', '').upper()
     if discovery_range == 'OFF':

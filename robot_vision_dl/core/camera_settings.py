@@ -2,6 +2,7 @@
 import re
 from typing import Callable, Dict, Optional, Sequence, TypeVar
 
+from .number_text import plain_float
 from .errors import ConfigError
 from .types import Region
 
@@ -41,11 +42,8 @@ def _region(text: str) -> Optional[Region]:
 
 
 def _rate(text: str) -> Optional[float]:
-    try:
-        rate = float(text)
-    except ValueError:
-        return None
-    return rate if 0 < rate < float('inf') else None
+    rate = plain_float(text)
+    return rate if rate is not None and rate > 0 else None
 
 
 def _per_camera(setting: str, text: str, cameras: Sequence[str], parse: Callable[[str], Optional[Value]]

@@ -36,7 +36,7 @@ def resolve_device(name: str) -> torch.device:
     kind, _, index = wanted.partition(':')
     if kind == 'mps' and not index:
         raise DeviceError(f'device {name!r}: torch finds no Metal GPU; {there}; use auto or cpu')
-    if kind != 'cuda' or not index.isdigit():
+    if kind != 'cuda' or not (index.isascii() and index.isdigit()):
         raise DeviceError(f'device {name!r}: expected auto, cpu, cuda, cuda:<n> or mps; {there}')
     if torch.version.cuda is None and torch.version.hip is None:
         raise DeviceError(f'device {name!r}: this torch ({torch.__version__}) is built without CUDA; {there}; install '

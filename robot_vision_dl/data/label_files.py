@@ -20,8 +20,9 @@ a frame.
 """
 import re
 from difflib import get_close_matches
+from itertools import groupby, zip_longest
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ..core.csv_cells import plain_cell
 from ..core.errors import ConfigError
@@ -46,7 +47,7 @@ _ENDS = ('stop', 'until', 'to', 'till', 'finish', 'end_time', 'end_stamp', 'end_
          'duration', 'length')
 # A time, or a number with either decimal sign: as a label without a name over its column it may be an end.
 _NUMBER = re.compile(r'[-+]?([0-9]+(:[0-9]+)*[.,]?[0-9]*|[.,][0-9]+)(e[-+]?[0-9]+)?', re.IGNORECASE)
-_DIRECTIVE = re.compile(r'\s*#\s*times\s*[:=]\s*(.*?)\s*')
+_DIRECTIVE = re.compile(r'\s*#\s*times\s*[:=]\s*(.*?)\s*', re.IGNORECASE)
 
 
 class FileLabels(NamedTuple):
@@ -102,22 +103,39 @@ def labels_text(intervals: Sequence[LabelInterval]) -> str:
 
 
 def held(moments: Sequence[Held], hold_s: float, topic: Optional[str], clock: Clock) -> Iterator[LabelInterval]:
-    """Intervals: a label without an end of its own holds until the next, at most ``hold_s`` if that is not 0."""
-    moments = sorted(moments, key=lambda moment: moment.start_ns)
+    """Intervals: a label without an end of its own holds until the next, at most ``hold_s`` if that is not 0.
+
+    Labels of one moment hold together: where they differ, the frames until the next are in conflict.
+    """
     hold_ns = round(hold_s * 1e9) if hold_s else FOREVER_NS
+    groups = [_of_one_moment(group) for _, group in groupby(
+        sorted(moments, key=lambda moment: moment.start_ns), key=lambda moment: moment.start_ns)]
     begin: Optional[Held] = None
-    for place, moment in enumerate(moments):
-        following = moments[place + 1] if place + 1 < len(moments) else None
-        begin = begin or moment
-        if moment.end_ns is not None:
-            end = moment.end_ns
-        else:
-            end = min(moment.start_ns + hold_ns, following.start_ns if following else FOREVER_NS, FOREVER_NS)
-            if following and end == following.start_ns and following[1:4] == (moment.label, moment.track, None):
-                continue
-        if moment.label and end > begin.start_ns:
-            yield LabelInterval(begin.start_ns, end, moment.label, topic, moment.track, clock, begin.where)
-        begin = None
+    for group, following in zip_longest(groups, groups[1:]):
+        next_ns = following[0].start_ns if following else FOREVER_NS
+        for moment in group:
+            begin = begin or moment
+            if moment.end_ns is not None:
+                end = moment.end_ns
+            else:
+                end = min(moment.start_ns + hold_ns, next_ns, FOREVER_NS)
+                goes_on = following and end == next_ns and [one[1:4] for one in following] == [moment[1:4]]
+                if goes_on and len(group) == 1:
+                    continue
+            if moment.label and end > begin.start_ns:
+                yield LabelInterval(begin.start_ns, end, moment.label, topic, moment.track, clock, begin.where)
+            begin = None
+
+
+def _of_one_moment(group: Iterable[Held]) -> List[Held]:
+    """Without what is said twice, and without what a later empty label ends at once."""
+    found: Dict[Tuple, Held] = {}
+    for moment in group:
+        if not moment.label and moment.end_ns is None:
+            found = {key: one for key, one in found.items() if one.end_ns is not None}
+        found.setdefault(moment[1:4], moment)
+    labelled = [one for one in found.values() if one.label]
+    return labelled or list(found.values())
 
 
 def _about_others(name: str, unit: str, names: set, others: Mapping[str, int], has_own: bool) -> Tuple[str, ...]:
@@ -248,7 +266,11 @@ class _CsvFile:
         for line in self._text.splitlines():
             match = _DIRECTIVE.fullmatch(line)
             if match:
-                found = stated(match[1].strip(' "\','), self._name)
+                said = stated(match[1].strip(' "\',').lower(), self._name)
+                if found not in (None, said):
+                    raise ConfigError(f'{self._name}: says both # times: {found.value} and # times: {said.value}; '
+                                      'leave one of the lines, with what the times are')
+                found = said
         if 'from_start' in self._columns:
             if found is Times.STAMP:
                 raise ConfigError(f'{self._name}: has the column from_start, but says that its times are stamps')

@@ -5,11 +5,12 @@ a stamp, as all clocks of the real world have been since 1973, and a smaller one
 stamps are that small: then it is of a simulation, and which was meant cannot be known.
 """
 import re
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from enum import Enum
 from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 from ..core.errors import ConfigError, ImageError
+from ..core.number_text import plain_decimal
 from ..core.printable import printable
 from ..core.spelling import did_you_mean
 from .bags import BagReader
@@ -93,11 +94,8 @@ class TimeReader:
         Raises:
             ConfigError: it is no time, of another unit, or could be either kind.
         """
-        try:
-            value = Decimal(text)
-        except InvalidOperation:
-            value = Decimal('NaN')
-        if not value.is_finite() or value < 0 or value >= FOREVER_NS:
+        value = plain_decimal(text)
+        if value is None or value < 0 or value >= FOREVER_NS:
             raise ConfigError(f"{where}: must be seconds from the bag's start, or absolute seconds, got "
                               f'{printable(text, 60)!r}{_remedy(text)}')
         if unit_ns == 1:

@@ -13,6 +13,8 @@ from typing import Dict, Iterable, Iterator, List, NamedTuple, NoReturn, Optiona
 import cv2
 import numpy as np
 
+from ..core.number_text import plain_int
+from ..core.printable import printable
 from ..core.csv_cells import plain_cell
 from ..core.errors import BagError, ImageError, raise_about_machine
 from ..core.picture_file import decode_picture
@@ -270,7 +272,7 @@ class _Index:
                 item = dict(zip(head.cells, map(plain_cell, row.cells), strict=True))
                 self._rows[item['file']] = FolderPicture(
                     self._root / item['file'], check_label(item['label'], str(path)), item['recording'], item['topic'],
-                    int(item['stamp_ns']), item['track'] or None)
+                    _stamp_ns(item['stamp_ns']), item['track'] or None)
             except (KeyError, ValueError) as error:
                 raise BagError(f'{path}, line {row.line}: not as `robot-vision bag extract` writes it ({error!r}); '
                                'remove the file to read the folders alone') from error
@@ -349,3 +351,10 @@ def each_class(pictures: List[FolderPicture]) -> Iterator[Tuple[str, List[Folder
     for picture in pictures:
         by_label.setdefault(picture.label, []).append(picture)
     yield from sorted(by_label.items())
+
+
+def _stamp_ns(text: str) -> int:
+    value = plain_int(text)
+    if value is None:
+        raise ValueError(f'{printable(text, 60)!r} is no time in nanoseconds')
+    return value

@@ -2,6 +2,7 @@
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
+from ..core.number_text import plain_float
 from ..core.errors import ConfigError
 from ..core.spelling import did_you_mean
 
@@ -66,11 +67,8 @@ def parse_gates(under: Sequence[str], over: Sequence[str]) -> List[Gate]:
     for option, texts, is_over in (('--fail-under', under, False), ('--fail-over', over, True)):
         for text in texts:
             name, _, value = text.partition('=')
-            try:
-                limit = float(value)
-            except ValueError:
-                limit = float('nan')
-            if not name or limit != limit:
+            limit = plain_float(value.strip())
+            if not name or limit is None:
                 raise ConfigError(f'{option} {text!r}: expected NAME=VALUE, for instance accuracy=.9')
             gates.append(Gate(name, limit, is_over))
     return gates

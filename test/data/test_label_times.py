@@ -349,3 +349,53 @@ def test_real_bag_of_a_simulation(shared_data, tmp_path):
     """Its stamps begin in 1970 and are those from the start: both readings are one."""
     (tmp_path / 'l.yaml').write_text('- {start: 1, end: 2, label: dark}')
     assert len(frames_of(shared_data / 'bags' / 'ros2_mono8_db3', tmp_path / 'l.yaml')[0]) == 1
+
+
+@pytest.mark.parametrize('text, said', [
+    ('# Times: stamp\n# times: from_start\n0,cup\n', 'says both # times: stamp and # times: from_start'),
+    ('# times: from_start\n0,cup\n# TIMES = stamp\n', 'says both # times: from_start and # times: stamp'),
+    ('# Times: from_strat\n0,cup\n', 'times: must be stamp or from_start'),
+])
+def test_two_statements_of_the_times_are_refused(text, said, tmp_path):
+    bag = write_bag(tmp_path / 'run', 3)
+    (tmp_path / 'l.csv').write_text(text)
+    with pytest.raises(ConfigError, match=said):
+        frames_of(bag, str(tmp_path / 'l.csv'))
+
+
+@pytest.mark.parametrize('line', ['# Times: stamp', '#TIMES:Stamp', '# times = stamp\n# times: stamp'])
+def test_the_statement_is_read_however_it_is_spelt(line, tmp_path):
+    """Times that would be from the start, if nothing were said."""
+    bag = simulated(tmp_path / 'run', first_stamp_s=30.0)
+    (tmp_path / 'l.csv').write_text(f'{line}\n31.05,cup\n')
+    frames, report = frames_of(bag, tmp_path / 'l.csv')
+    assert [stamp for stamp, *_ in frames] == pytest.approx([31.1 + index / 10 for index in range(9)]), report
+
+
+@pytest.mark.parametrize('rows, labels, conflicts', [
+    ('0,cup\n0,mug\n0.5,mug\n', {'mug': 5}, 5),
+    ('0,cup\n0.5,mug\n0.5,cup\n', {'cup': 5}, 5),
+    ('0,cup\n0,cup\n', {'cup': 10}, 0),
+    ('0,cup\n0,\n0.5,mug\n', {'mug': 5}, 0),
+    ('0,\n0,cup\n', {'cup': 10}, 0),
+    ('0,cup\n0.5,mug\n0.5,ignore\n', {'cup': 5}, 0),
+    ('0,cup\n0.2,cup\n0.2,mug\n0.5,cup\n', {'cup': 7}, 3),
+])
+def test_rows_of_one_moment_that_differ_are_a_conflict(rows, labels, conflicts, tmp_path):
+    bag = write_bag(tmp_path / 'run', 10)
+    (tmp_path / 'l.csv').write_text(f'# times: from_start\nstamp,label\n{rows}')
+    stream = FrameStream(open_sources([bag], LabelConfig((str(tmp_path / 'l.csv'),))), SelectionConfig(0.0, -1))
+    assert len(list(stream)) == sum(labels.values())
+    report = stream.label_report
+    assert report.counts == labels and sum(topic.conflicts for topic in report.topics) == conflicts
+
+
+@pytest.mark.parametrize('number', ['1_0', '١', '0x1', 'infinity', 'nan', '1e', '--1'])
+@pytest.mark.parametrize('form', ['csv', 'yaml'])
+def test_only_plain_numbers_are_times(number, form, tmp_path):
+    bag = write_bag(tmp_path / 'run', 3)
+    path = tmp_path / f'l.{form}'
+    path.write_text(f'# times: from_start\nstamp,label\n{number},cup\n' if form == 'csv' else
+                    f'- {{start: "{number}", label: cup}}\n')
+    with pytest.raises(ConfigError, match='must be seconds from'):
+        frames_of(bag, str(path))
