@@ -22,6 +22,7 @@ from ..core.user_path import user_path
 from ..core.whole_files import check_writable
 from .labelled_outputs import LabelledOutputs, check_deployment, faulty_outputs, picture_outputs, run_bundle
 from .numbers import SECONDS, SEED, SHARE
+from .told import to_stderr
 
 HELP = 'fit probabilities, sets and the score of unknowns to labelled pictures or bags'
 EXAMPLES = """examples:
@@ -30,8 +31,8 @@ EXAMPLES = """examples:
   robot-vision calibrate models/waste day2/ --foreign other/     choose the OOD score by pictures of no class
   robot-vision calibrate models/waste day2/ --device cuda --precision float16 --into models/waste_fp16
 
-DATA must not have been trained on. Frames labelled "unknown" are of no class and help to choose the OOD score. From
-bags, the time constants of the fusion are fitted as well."""
+DATA must not have been trained on. Pictures that occur more than once count once. Frames labelled "unknown"
+are of no class and help to choose the OOD score. From bags, the time constants of the fusion are fitted as well."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -116,11 +117,15 @@ def calibrate_bundle(bundle: Bundle, args: argparse.Namespace) -> Tuple[Labelled
     """Run the network over the data and fit."""
     device, precision = check_deployment(args.device, args.precision)
     where = {'device': args.device, 'precision': precision}
-    outputs = run_bundle(bundle, args.data, every_s=args.every, topics=args.topics, **where)
+    outputs, copies = run_bundle(bundle, args.data, every_s=args.every, topics=args.topics, **where).each_once()
     reference: Optional[Tuple[np.ndarray, ...]] = None
     if args.reference:
-        seen = run_bundle(bundle, args.reference, every_s=args.every, topics=args.topics, **where)
+        seen, of_reference = run_bundle(bundle, args.reference, every_s=args.every, topics=args.topics,
+                                        **where).each_once()
+        copies = '; '.join(filter(None, [copies, of_reference and f'--reference: {of_reference}']))
         reference = seen.logits[seen.known], seen.features[seen.known], seen.labels[seen.known]
+    if copies:
+        to_stderr(copies)  # before what may be refused for having too few
     foreign: Dict[str, Tuple[np.ndarray, np.ndarray]] = {
         Path(folder).name: picture_outputs(bundle, folder, **where) for folder in args.foreign}
     strange = np.setdiff1d(np.arange(len(outputs.labels)), outputs.known)
@@ -134,7 +139,7 @@ def calibrate_bundle(bundle: Bundle, args: argparse.Namespace) -> Tuple[Labelled
         scaling=args.scaling, faulty=faulty_outputs(bundle, **where))
     fusion = None
     streams = outputs.streams(found.probabilities(outputs.logits, outputs.features))
-    notes = found.notes
+    notes = (*found.notes, *filter(None, [copies]))
     if sum(len(stream.labels) for stream in streams if len(stream.labels) > 1) >= LEAST_FRAMES:
         kept = keep_fusion(streams)
         fusion, notes = kept.times, (*notes, *filter(None, [kept.note]))

@@ -25,8 +25,8 @@ EXAMPLES = """examples:
   robot-vision decide models/waste day3/ --risk 0.01 --write        store it as the bundle's abstain_cost
 
 DATA must have been used neither for training nor for calibration. The promise is for single frames like these, taken
-independently; frames of a bag resemble their neighbours, so they are thinned (--every). Frames that are called unknown
-are not accepted."""
+independently; frames of a bag resemble their neighbours, so they are thinned (--every), and pictures that occur
+more than once, as in copies of a recording, count once. Frames that are called unknown are not accepted."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,12 +55,14 @@ def run(args: argparse.Namespace) -> int:
     if args.write and (bundle.folder is None or len(args.risk) != 1):
         raise BundleError('--write: needs a bundle with a folder and one --risk')
     check_deployment(args.device, args.precision)
-    outputs = run_bundle(bundle, args.data, device=args.device, precision=args.precision, every_s=args.every,
-                         topics=args.topics)
+    outputs, copies = run_bundle(bundle, args.data, device=args.device, precision=args.precision, every_s=args.every,
+                                 topics=args.topics).each_once()
     confidence, wrong = confidences(bundle, outputs, args.false_unknown_rate)
     found = {risk: threshold_for_risk(confidence, wrong, risk, args.delta) for risk in args.risk}
     print(f'{bundle.name}: {len(wrong)} held-out frames of known classes and {np.sum(outputs.labels < 0)} of none; '
           f'accuracy {1 - wrong[outputs.labels >= 0].mean():.4f} on the former')
+    if copies:
+        print(f'note: {copies}')
     print(f'{"risk":>7} {"threshold":>10} {"abstain_cost":>13} {"coverage":>9} {"wrong":>8} {"at most":>8}')
     decision = DecisionConfig(false_unknown_rate=args.false_unknown_rate)
     for limit in trust_limits(bundle, decision):

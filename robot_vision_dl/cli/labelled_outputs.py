@@ -1,6 +1,7 @@
 """What a bundle's network says of labelled pictures or bags, at the precision and on the device that will run."""
+import hashlib
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Dict, List, Sequence, Tuple
 
@@ -19,7 +20,7 @@ from ..data.cache import CacheConfig
 from ..data.dataset import NO_CLASS, EvalTransform, FrameDataset
 from ..data.picture_folder import SUFFIXES, all_pictures, readable_pictures
 from ..data.prepare import DataConfig, prepare
-from ..data.selection import SelectionConfig
+from ..data.selection import SAME_PICTURE, SelectionConfig, duplicate_groups
 from .told import to_stderr
 
 _BATCH = 32
@@ -35,6 +36,8 @@ class LabelledOutputs:
         times_ns: int64 (n,); 0 for pictures of folders.
         recordings: name of each frame's recording and topic.
         data_hash: SHA-256 of what was read.
+        pictures: int64 (n,); frames of one number show the same picture: bit by bit, or nearly so where they are
+            pictures of folders (those of a camera resemble their neighbours, and have their times).
     """
 
     logits: np.ndarray
@@ -43,6 +46,28 @@ class LabelledOutputs:
     times_ns: np.ndarray
     recordings: Tuple[str, ...]
     data_hash: str
+    pictures: np.ndarray
+
+    def each_once(self) -> Tuple['LabelledOutputs', str]:
+        """The first frame of every picture and label, and a sentence about those that are left out; empty for none.
+
+        Copies are no further evidence: whatever assumes that frames are independent must not count them.
+        """
+        pairs = np.stack([self.pictures, self.labels], axis=1)
+        first = np.sort(np.unique(pairs, axis=0, return_index=True)[1])
+        copies = len(self.labels) - len(first)
+        if not copies:
+            return self, ''
+        kept = set(first.tolist())
+        recordings = tuple(name for place, name in enumerate(self.recordings) if place in kept)
+        whole = len(set(self.recordings)) - len(set(recordings))
+        of_whole = f' ({whole} recordings are nothing but copies)' if whole > 1 else (
+            ' (one recording is nothing but copies)' if whole else '')
+        return replace(
+            self, recordings=recordings, **{name: getattr(self, name)[first] for name in (
+                'logits', 'features', 'labels', 'times_ns', 'pictures')}), (
+            f'{copies} of {len(self.labels)} frames show pictures that are among the others already{of_whole}: they '
+            f'are no further evidence, so each picture counts once, {len(first)} in all')
 
     @property
     def known(self) -> np.ndarray:
@@ -92,11 +117,13 @@ def run_bundle(bundle: Bundle, data: Sequence[str], *, device: str = 'auto', pre
     if not (dataset.targets != NO_CLASS).any():
         raise DataError(f'no frame of {", ".join(data)} is labelled with a class of {bundle.name}')
     network = bundle.load_network(where, dtype)
-    logits, features = [], []
+    logits, features, digests = [], [], []
     show = _progress(f'of {len(dataset)} frames through the network')
     for begin in range(0, len(dataset), _BATCH):
         places = range(begin, min(begin + _BATCH, len(dataset)))
         pixels = torch.stack([dataset[place].picture for place in places])
+        digests += [hashlib.blake2b(np.ascontiguousarray(one.numpy()).tobytes(), digest_size=16).digest()
+                    for one in pixels]
         prediction = network(pixels.to(device=where, dtype=dtype, memory_format=torch.channels_last))
         logits.append(prediction.logits.float().cpu().numpy())
         features.append(prediction.features.float().cpu().numpy())
@@ -105,7 +132,19 @@ def run_bundle(bundle: Bundle, data: Sequence[str], *, device: str = 'auto', pre
     return LabelledOutputs(
         np.concatenate(logits), np.concatenate(features), dataset.targets,
         np.array([frame.stamp_ns if frame.topic else 0 for frame in frames], np.int64),
-        tuple(f'{frame.recording} {frame.topic}' for frame in frames), store.data_hash)
+        tuple(f'{frame.recording} {frame.topic}' for frame in frames), store.data_hash,
+        _same_pictures(digests, store.hashes, np.array([not frame.topic for frame in frames], bool)))
+
+
+def _same_pictures(digests: Sequence[bytes], hashes: np.ndarray, of_folders: np.ndarray) -> np.ndarray:
+    """Number of each frame's picture, int64 (n,); ``hashes`` join those ``of_folders``."""
+    numbers: Dict[bytes, int] = {}
+    found = np.array([numbers.setdefault(digest, len(numbers)) for digest in digests], np.int64)
+    places = np.flatnonzero(of_folders)
+    if len(places):
+        groups = duplicate_groups(hashes[places], SAME_PICTURE)
+        found[places] = len(numbers) + groups
+    return found
 
 
 def picture_outputs(bundle: Bundle, folder: str, *, device: str = 'auto', precision: str = 'float32'
@@ -119,11 +158,23 @@ def picture_outputs(bundle: Bundle, folder: str, *, device: str = 'auto', precis
     if not paths:
         raise DataError(f'{folder}: holds no picture ({", ".join(SUFFIXES)})')
     run = PictureRunner(bundle, device, precision)
-    pictures = (picture for _, picture in readable_pictures(paths, to_stderr))
+    seen: Dict[bytes, int] = {}
+    pictures = (picture for _, picture in readable_pictures(paths, to_stderr) if _is_first(picture, seen))
     batches = [run(batch) for batch in iter(lambda: list(islice(pictures, _BATCH)), [])]
+    copies = sum(seen.values()) - len(seen)
+    if copies:
+        to_stderr(f'{folder}: {copies} of {sum(seen.values())} pictures are copies of others and count once')
     if not batches:
         raise DataError(f'{folder}: holds no picture that can be decoded')
     return tuple(np.concatenate(parts) for parts in zip(*batches))
+
+
+def _is_first(picture: Picture, seen: Dict[bytes, int]) -> bool:
+    """Whether no picture in ``seen`` has the same pixels; counts it there."""
+    digest = hashlib.blake2b(f'{picture.pixels.shape}'.encode(), digest_size=16)
+    digest.update(np.ascontiguousarray(picture.pixels).tobytes())
+    seen[digest.digest()] = seen.get(digest.digest(), 0) + 1
+    return seen[digest.digest()] == 1
 
 
 def faulty_outputs(bundle: Bundle, *, device: str = 'auto', precision: str = 'float32'

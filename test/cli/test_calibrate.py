@@ -112,6 +112,51 @@ def test_decide_holds_the_risk_on_other_pictures(made, capsys, tmp_path):
     assert 'no threshold holds it' in capsys.readouterr().out
 
 
+def test_copies_of_pictures_are_no_further_evidence(made, tmp_path, capsys):
+    for name in NAMES:
+        (tmp_path / 'copies' / name).mkdir(parents=True)
+        (tmp_path / 'once' / name).mkdir(parents=True)
+        for path in sorted((made / 'day1' / name).iterdir())[:20]:
+            shutil.copy(path, tmp_path / 'once' / name / path.name)
+            for number in range(4):
+                shutil.copy(path, tmp_path / 'copies' / name / f'{path.stem}_{number}.png')
+            # The same once more, not bit by bit.
+            cv2.imwrite(str(tmp_path / 'copies' / name / f'{path.stem}_again.jpg'), cv2.imread(str(path)),
+                        (cv2.IMWRITE_JPEG_QUALITY, 95))
+    temperatures = {}
+    for name in ('once', 'copies'):
+        assert main(['calibrate', str(made / 'model'), str(tmp_path / name), '--into', str(tmp_path / f'of_{name}'),
+                     '--foreign', str(made / 'strange')]) == 0
+        said = capsys.readouterr().out
+        assert '60 frames, at' in said and ('240 of 300 frames show pictures' in said) == (name == 'copies')
+        temperatures[name] = load_bundle(tmp_path / f'of_{name}').temperature
+    assert temperatures['copies'] == pytest.approx(temperatures['once'], rel=0.02)
+
+    few = tmp_path / 'few'
+    for name in NAMES:
+        (few / name).mkdir(parents=True)
+        for number in range(40):
+            shutil.copy(made / 'day1' / name / f'{number % 2:03d}.png', few / name / f'{number}.png')
+    assert main(['calibrate', str(made / 'model'), str(few), '--into', str(tmp_path / 'of_few')]) != 0
+    said = capsys.readouterr().err
+    assert '114 of 120 frames show pictures' in said and 'got 6' in said and not (tmp_path / 'of_few').exists()
+
+
+def test_copies_of_recordings_hold_no_risk(made, tmp_path, capsys):
+    assert main(['bag', 'synth', str(made / 'day2'), '--out', str(tmp_path / 'bags'), '--recordings', '1',
+                 '--tracks-per-recording', '10', '--seconds-per-track', '1', '--size', '64x64']) == 0
+    bag, = (path for path in (tmp_path / 'bags').iterdir() if path.is_dir())
+    for number in range(6):
+        shutil.copytree(bag, tmp_path / 'copies' / f'day{number}')
+    figures = {}
+    for name, where in (('one', bag), ('copies', tmp_path / 'copies')):
+        main(['decide', str(made / 'model'), str(where), '--risk', '0.5', '--json', str(tmp_path / f'{name}.json')])
+        said = capsys.readouterr().out
+        assert ('5 recordings are nothing but copies' in said) == (name == 'copies')
+        figures[name] = json.loads((tmp_path / f'{name}.json').read_text())
+    assert figures['one'] == figures['copies']
+
+
 @pytest.mark.parametrize('arguments, said', [
     (['calibrate', 'torchvision:resnet18', 'x'], 'is not a bundle with a folder'),
     (['calibrate', '{made}/model', '{made}/nowhere'], 'nowhere'),
