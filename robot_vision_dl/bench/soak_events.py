@@ -91,7 +91,7 @@ class Disturber:
         def done(future: Any) -> None:
             answer = future.result()
             result = answer.results[0] if answer is not None and answer.results else None
-            if result is None or (result.successful != must and 'is being loaded' not in result.reason):
+            if result is None or result.successful != must:
                 self.problems.append(f'{shown}: {"refused" if must else "taken"}'
                                      f'{": " + result.reason[:200] if result is not None else ", no answer"}')
             elif len(result.reason) > 1000 or not result.reason.isprintable():

@@ -166,6 +166,17 @@ def check_source(path_or_name: str) -> None:
     fmt.read_description(find_bundle(path_or_name, suggest=False))
 
 
+def is_changed(bundle: Bundle) -> bool:
+    """Whether there is another bundle now where this one was read; quick, as :func:`check_source`.
+
+    Raises:
+        BundleError: there is none any more.
+    """
+    if bundle.members:
+        return any(is_changed(member) for member in bundle.members)
+    return bundle.folder is not None and fmt.read_description(bundle.folder)[1][:12] != bundle.identity
+
+
 def verify_bundle(path_or_name: Union[str, Path]) -> List[str]:
     """Everything that is wrong with a bundle, one sentence each; empty if it is sound and its network loads."""
     problems = []

@@ -108,10 +108,16 @@ class Engine:
         self._thread.start()
 
     def stop(self) -> None:
-        """Finish what is in work, then end."""
+        """Finish what is in work, then end.
+
+        Changes that still waited for a batch are taken over: the pipeline may go on in another engine.
+        """
         self._source.close()
-        if self._thread.is_alive() and threading.current_thread() is not self._thread:
+        if threading.current_thread() is self._thread:
+            return
+        if self._thread.is_alive():
             self._thread.join()
+        self._take_over_changes()
 
     def configure(self, config: ClassifierConfig) -> None:
         """Take over changed settings before the next batch.
@@ -214,14 +220,14 @@ class Engine:
     def _take_over_changes(self) -> None:
         if self._replacement is not None or self._changes is not None:
             with self._changing:
-                replacement, self._replacement = self._replacement, None
+                replacement = self._replacement
                 changes, self._changes = self._changes, None
                 if replacement is not None:
                     try:
                         replacement.adopt_beliefs(self._pipeline)
                     except Exception:  # noqa: B902 - then it begins without; the swap itself has been announced
                         replacement.reset()
-                    self._pipeline = replacement
+                    self._pipeline, self._replacement = replacement, None
                 if changes is not None and changes[0] is self._pipeline:
                     self._pipeline.take_over(changes[1])
                     self._config = changes[1].config

@@ -5,7 +5,6 @@ it back. A model that is changed while the node runs is loaded beside the runnin
 """
 import gc
 import sys
-import threading
 import time
 from typing import Dict, List, Optional
 
@@ -28,10 +27,10 @@ from .topic_watch import TopicWatch, watch_images
 from .start import PrintableLogs, init
 from .unused import warn_of_unused
 from ..core.allocator import keep_freed_memory, return_freed_memory
-from ..core.bundle import check_source
-from ..core.config import ClassifierConfig
+from ..core.bundle import check_source, is_changed
+from ..core.config import ClassifierConfig, with_values
 from ..core.engine import Engine, Timing
-from ..core.errors import ConfigError
+from ..core.latest_load import LatestLoad
 from ..core.pipeline import Pipeline
 from ..core.printable import printable
 from ..core.types import Result
@@ -53,8 +52,11 @@ class ClassifierNode(PrintableLogs, LifecycleNode):
         self._outputs: Dict[str, CameraOutput] = {}
         self._health: List[CameraHealth] = []
         self._watches: Dict[CameraHealth, TopicWatch] = {}
-        self._loading = ''
-        self._swapping = threading.Lock()
+        # A model that was loaded takes over on the executor's thread, where parameters and transitions are.
+        self._wake = self.create_guard_condition(self._on_loaded)
+        self._loads: LatestLoad[Pipeline] = LatestLoad(self._announce_loaded)
+        self._configured = 0  # how often: what was wanted before a cleanup is not wanted after it
+        self._reverting = False
         self._swapped_s = 0.0
         self._drop_logged: Dict[tuple, List[float]] = {}
         self._config_parameters = ConfigParameters(
@@ -75,8 +77,9 @@ class ClassifierNode(PrintableLogs, LifecycleNode):
         """Load the model and offer the topics."""
         try:
             started = time.perf_counter()
-            self._pipeline = Pipeline.load(self.config)
-            self._outputs = {camera: CameraOutput(self, camera) for camera in self.config.cameras}
+            config = self._config_parameters.reread()
+            self._pipeline = Pipeline.load(config)
+            self._outputs = {camera: CameraOutput(self, camera) for camera in config.cameras}
         except Exception as error:  # noqa: B902 - whatever it is, it is said, and the node lives
             self._release()
             self._log_failure('cannot configure', error)
@@ -162,8 +165,6 @@ class ClassifierNode(PrintableLogs, LifecycleNode):
         self._inputs, self._priors = {}, []
         self._health, self._watches = [], {}
         if engine is not None:
-            with self._swapping:
-                self._pipeline = engine.pipeline
             for camera in self.config.cameras:
                 account = engine.account(camera)
                 dropped = ', '.join(f'{count} {reason}' for reason, count in sorted(account.dropped.items()))
@@ -179,6 +180,8 @@ class ClassifierNode(PrintableLogs, LifecycleNode):
             output.destroy()
         self._outputs = {}
         self._pipeline = None
+        self._configured += 1
+        self._loads.drop()
         gc.unfreeze()
         gc.collect()
         torch = sys.modules.get('torch')
@@ -186,7 +189,7 @@ class ClassifierNode(PrintableLogs, LifecycleNode):
             torch.cuda.empty_cache()
         return_freed_memory()
 
-    def _log_failure(self, what: str, error: Exception) -> None:
+    def _log_failure(self, what: str, error: BaseException) -> None:
         self.get_logger().error(f'{what}: {reason_of(error)}')
 
     # Called on the engine's thread.
@@ -208,53 +211,73 @@ class ClassifierNode(PrintableLogs, LifecycleNode):
 
     def _check_change(self, config: ClassifierConfig, names: List[str]) -> None:
         """Refuse what would fail later, as far as it can be known without loading a model; changes nothing."""
-        pipeline = self._pipeline
-        if pipeline is None:
+        if self._pipeline is None:
             return
-        if self._engine is not None:
-            pipeline = self._engine.pipeline
-        pipeline.settings(config)  # refuses a file of costs that cannot be used
-        if 'model' in names and config.model != pipeline.bundle.source:
-            if self._loading:
-                raise ConfigError(f'model: {printable(self._loading)} is being loaded; try again when it is done')
+        if names != ['model']:
+            self._pipeline.settings(config)  # refuses a file of costs that cannot be used
+        if 'model' in names and not self._runs(config.model):
             check_source(config.model)
 
     def _on_change(self, config: ClassifierConfig, names: List[str]) -> None:
-        if self._engine is not None:
-            self._engine.configure(config)
-        elif self._pipeline is not None:
-            self._pipeline.configure(config)
-        if 'model' in names and self._pipeline is not None and config.model != self._pipeline.bundle.source:
-            self._loading = config.model
-            threading.Thread(target=self._load_and_swap, args=(config,), name='model loading', daemon=True).start()
+        if self._pipeline is None:
+            return  # configure will load what is wanted then
+        if names != ['model']:
+            (self._engine or self._pipeline).configure(config)
+        if 'model' not in names:
+            return
+        if self._runs(config.model):
+            self._loads.drop()
+        else:
+            # The costs may change before it is there; those of then are judged when it takes over.
+            plain = with_values(config, {'decision.costs_file': ''})
+            self._loads.want((self._configured, config.model), lambda: Pipeline.load(plain))
 
-    def _load_and_swap(self, config: ClassifierConfig) -> None:
-        """Load a model and let it take the old one's place; all of that, or nothing of it."""
+    def _runs(self, model: str) -> bool:
+        """Whether a model is what runs; one whose bundle was replaced by another in its place is not."""
+        bundle = self._pipeline.bundle
+        return model == bundle.source and (self._reverting or not is_changed(bundle))
+
+    def _announce_loaded(self) -> None:
         try:
-            self._swap(Pipeline.load(config))
-        except Exception as error:  # noqa: B902
-            self._log_failure(f'cannot load the model {printable(config.model)}, the old one stays', error)
-            if self._pipeline is not None:
-                self._loading = ''
-                self.set_parameters([rclpy.Parameter('model', value=self._pipeline.bundle.source)])
-        finally:
-            self._loading, self._swapped_s = '', time.monotonic()
+            self._wake.trigger()
+        except Exception:  # noqa: B902 - the node was destroyed meanwhile; nobody waits for the model
+            pass
 
-    def _swap(self, pipeline: Pipeline) -> None:
-        with self._swapping:
-            engine, replaced = self._engine, self._pipeline
-            if replaced is None:
-                return  # cleaned up meanwhile; configure will load it
-            if engine is not None:
-                engine.replace_pipeline(pipeline)
-            else:
-                pipeline.configure(self.config)
-            self._pipeline = pipeline
+    def _on_loaded(self) -> None:
+        """Let a model that was loaded take the old one's place, if it is still wanted; all of that, or nothing."""
+        self._swapped_s = time.monotonic()  # one that was dropped leaves memory behind, too
+        loaded = self._loads.take()
+        if loaded is None:
+            return
+        pipeline, error = loaded.value, loaded.error
+        if error is None:
+            try:
+                if self._engine is not None:
+                    self._engine.replace_pipeline(pipeline)
+                else:
+                    pipeline.configure(self.config)
+            except Exception as refusal:  # noqa: B902
+                error = refusal
+        if error is not None:
+            self._keep_old_model(loaded.key[1], error)
+            return
+        self._pipeline = pipeline
         # From here on nothing can refuse it: what follows tells of it.
         self._publish_label_info()
         for warning in pipeline.warnings:
             self.get_logger().warning(warning)
         self.get_logger().info(f'now running {pipeline.bundle.name} ({len(pipeline.bundle.class_names)} classes)')
+
+    def _keep_old_model(self, failed: str, error: BaseException) -> None:
+        """Say that a model could not take over, and let the parameter say again what runs."""
+        self._log_failure(f'cannot load the model {printable(failed)}, the old one stays', error)
+        if self.get_parameter('model').value != failed or failed == self._pipeline.bundle.source:
+            return
+        self._reverting = True
+        try:
+            self.set_parameters([rclpy.Parameter('model', value=self._pipeline.bundle.source)])
+        finally:
+            self._reverting = False
 
     def _publish_label_info(self) -> None:
         self._label_info.publish(messages.label_info(self._pipeline.bundle.class_names,
@@ -265,7 +288,7 @@ class ClassifierNode(PrintableLogs, LifecycleNode):
         array = DiagnosticArray()
         array.header.stamp = self.get_clock().now().to_msg()
         array.status = [model_status(self.get_fully_qualified_name(), state, self._pipeline, self.config,
-                                     self._loading)]
+                                     (self._loads.loading or (0, ''))[1])]
         array.status += [camera.report(self.config) for camera in self._health]
         self._diagnostics.publish(array)
         if self._swapped_s and time.monotonic() - self._swapped_s > SETTLED_S:

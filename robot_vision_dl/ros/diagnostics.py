@@ -11,6 +11,7 @@ from ..core.account import RATE_LIMITED, REPLACED, Account
 from ..core.config import ClassifierConfig
 from ..core.engine import Engine
 from ..core.pipeline import Pipeline
+from ..core.printable import printable
 from ..core.uncertainty.reach import deciding_rate, p_value_grid, trust_limits
 
 
@@ -106,7 +107,10 @@ def trust_values(pipeline: Pipeline, config: ClassifierConfig) -> dict:
 
 def model_status(node_name: str, state: str, pipeline: Pipeline, config: ClassifierConfig,
                  loading: str) -> DiagnosticStatus:
-    """The node itself: lifecycle state, model, device and memory."""
+    """The node itself: lifecycle state, model, device and memory.
+
+    ``loading`` is the model that is being read at the moment, ``config.model`` the one that is wanted.
+    """
     values = {'state': state, 'memory_mb': resident_memory_mb()}
     level, text = DiagnosticStatus.OK, state
     if pipeline is not None:
@@ -129,6 +133,13 @@ def model_status(node_name: str, state: str, pipeline: Pipeline, config: Classif
         unwanted = [limit.sentence for limit in limits if not limit.accepted]
         if unwanted:
             level, text = DiagnosticStatus.WARN, f'{text}; ' + '; '.join(unwanted)
+        if config.model != pipeline.bundle.source:
+            values['wanted_model'] = config.model
+            text = f'{text}; wanted: {printable(config.model)}'
+            if loading:
+                text += ', which is being loaded' if loading == config.model else ', which is loaded next'
+            else:
+                level, text = DiagnosticStatus.WARN, text + ', which is not being loaded: set it again'
     if loading:
         values['loading'] = loading
     return DiagnosticStatus(level=level, name=f'{node_name}: model', message=text, hardware_id='classifier',

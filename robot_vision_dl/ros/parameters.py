@@ -1,5 +1,5 @@
 """ROS parameters of a node, made from a config dataclass, which declares names, defaults, descriptions and ranges."""
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Set
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
 from rclpy.exceptions import InvalidParameterTypeException
@@ -35,13 +35,14 @@ class ConfigParameters:
     """The parameters of ``node`` as a config dataclass.
 
     What is set is only looked at by the callback that may refuse it; it is taken over once it is set. No value, of
-    whatever type, ends in an exception: it is refused with a reason.
+    whatever type, ends in an exception: it is refused with a reason. A value that is set again is handed on like any
+    other: what it names may have changed, a file or a model, or may not be in force.
 
     Args:
         node: declares the parameters at once.
         config_class: e.g. ``ClassifierConfig``.
         is_configured: whether settings that are fixed while configured are to be refused.
-        check: called with (new config, names that changed) for values that fit by themselves; refuses by raising, and
+        check: called with (new config, names that are set) for values that fit by themselves; refuses by raising, and
             changes nothing.
         on_change: called with the same once the parameters are set.
 
@@ -62,8 +63,20 @@ class ConfigParameters:
             except Exception as error:
                 raise ConfigError(f'parameter {option.name}: {printable(error, 300)}') from error
         self.config = self._as_set()
+        self._names_set: Set[str] = set()
         self._when_accepted = after_set(node, self._apply)
         node.add_on_set_parameters_callback(self._judge)
+
+    def reread(self) -> Any:
+        """The config that the node's parameters are now, which is :attr:`config` from now on.
+
+        Beforehand that may be an older one: where what was set could not be put in force, and on Humble for a moment.
+
+        Raises:
+            ConfigError: they do not fit.
+        """
+        self.config = self._as_set()
+        return self.config
 
     def _as_set(self) -> Any:
         """The config that the node's parameters are now."""
@@ -79,23 +92,25 @@ class ConfigParameters:
                     raise ConfigError(f'{name}: fixed while the node is configured; deactivate and clean it up, '
                                       'then set it and configure again')
             config = with_values(self._as_set(), values)
-            if changed:
-                self._check(config, changed)
+            if values:
+                self._check(config, list(values))
         except Exception as error:  # noqa: B902 - whatever a value leads to is a reason to refuse it
             return SetParametersResult(successful=False, reason=reason_of(error))
+        self._names_set.update(values)
         self._when_accepted()
         return SetParametersResult(successful=True)
 
     def _apply(self) -> None:
         """Take over what is set now."""
         before = self.config
+        names, self._names_set = self._names_set, set()
         try:
             config = self._as_set()
             after, earlier = flat_values(config), flat_values(before)
-            changed = [name for name, value in after.items() if value != earlier[name]]
-            if changed:
+            touched = [name for name, value in after.items() if name in names or value != earlier[name]]
+            if touched:
                 self.config = config
-                self._on_change(config, changed)
+                self._on_change(config, touched)
         except Exception as error:  # noqa: B902 - it was checked before; a file may have gone since
             self.config = before
             self._node.get_logger().error(f'the parameters that were set are not in force: {reason_of(error)}')

@@ -21,7 +21,7 @@ from rclpy.signals import SignalHandlerOptions
 from . import qos
 from .diagnostics import resident_memory_mb
 from .messages import key_values
-from .parameters import ConfigParameters
+from .parameters import ConfigParameters, flat_values
 from .spinning import spin, start_failed
 from .start import PrintableLogs, init
 from .unused import warn_of_unused
@@ -76,8 +76,11 @@ class TrainerNode(PrintableLogs, Node):
         self.create_timer(1.0, self._diagnose, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self._publish()
 
-    def _refuse(self, _config: TrainerConfig, names: List[str]) -> None:
-        raise ConfigError(f'{names[0]}: cannot change while the run is on; start the node anew')
+    def _refuse(self, config: TrainerConfig, names: List[str]) -> None:
+        values, current = flat_values(config), flat_values(self.config)
+        for name in names:
+            if values[name] != current[name]:
+                raise ConfigError(f'{name}: cannot change while the run is on; start the node anew')
 
     def train(self) -> None:
         """Carry out the run, on the caller's thread.

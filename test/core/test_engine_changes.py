@@ -176,3 +176,16 @@ def test_beliefs_are_numbers_after_all_of_that(run):
         run.put()
     run.wait(results=3)
     assert all(np.isfinite(result.posterior).all() for result in run.results)
+
+
+def test_what_was_accepted_before_a_stop_without_a_frame_goes_on_afterwards(config, models):
+    run = Run(config)
+    run.engine.configure(with_values(config, {'decision.abstain_cost': 0.125}))
+    run.engine.stop()
+    assert run.engine.pipeline.abstain_cost == 0.125
+    run = Run(config)
+    second = Pipeline.load(ClassifierConfig(model=models['second'], device='cpu'))
+    run.engine.replace_pipeline(second)
+    run.engine.configure(with_values(config, {'decision.abstain_cost': 0.25}))
+    run.engine.stop()
+    assert run.engine.pipeline is second and second.abstain_cost == 0.25

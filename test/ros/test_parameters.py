@@ -55,3 +55,30 @@ def test_error_of_the_check_refuses_the_change(node):
     ConfigParameters(node, ActionGateConfig, lambda: False, lambda config, names: None, refuse)
     result = node.set_parameters_atomically([rclpy.parameter.Parameter('silence_s', value=1.0)])
     assert not result.successful and result.reason == 'not now'
+
+
+def test_a_value_that_is_set_again_is_handed_on(node):
+    checked, applied = [], []
+    ConfigParameters(node, ActionGateConfig, lambda: True, lambda config, names: applied.append(names),
+                     lambda config, names: checked.append(names))
+    Parameter = rclpy.parameter.Parameter
+    for _ in range(2):
+        assert node.set_parameters([Parameter('silence_s', value=2.0)])[0].successful
+    assert checked == applied == [['silence_s']] * 2
+
+
+def test_what_could_not_be_put_in_force_is_tried_when_it_is_set_again_and_reread(node):
+    applied = []
+
+    def apply(config, names):
+        if not applied:
+            applied.append('failed')
+            raise ConfigError('a file has gone')
+        applied.append(config.silence_s)
+    parameters = ConfigParameters(node, ActionGateConfig, lambda: False, apply)
+    Parameter = rclpy.parameter.Parameter
+    assert node.set_parameters([Parameter('silence_s', value=2.0)])[0].successful
+    assert parameters.config == ActionGateConfig()
+    assert parameters.reread().silence_s == parameters.config.silence_s == 2.0
+    assert node.set_parameters([Parameter('silence_s', value=2.0)])[0].successful
+    assert applied == ['failed', 2.0]
