@@ -77,7 +77,7 @@ def verdict_of(model: Mapping[str, Any], gates: Sequence[Mapping[str, Any]] = ()
 
 def _verdict(mood: str, key: str, points: List[Point], against: Sequence[str], **values: object) -> Verdict:
     """What was demanded and whatever speaks against it come first, the gravest of these foremost."""
-    order = ['gate', *(reason for one in (key, *against) for reason in REASONS.get(one, ()))]
+    order = ['gate', *(reason for one in (key, *against) for reason in REASONS.get(one, ())), 'learned_from']
     first = [point for point in points if point.key in order or point.mood == BAD]
     first.sort(key=lambda point: order.index(point.key) if point.key in order else len(order))
     rest = [point for point in points if point not in first]

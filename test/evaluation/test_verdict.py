@@ -192,6 +192,12 @@ def test_all_that_speaks_against_it_comes_right_after_the_headline():
     assert not [point for point in found.points[found.why:] if point.mood == 'bad']
 
 
+@pytest.mark.parametrize('changes', [{}, {'open_set.acted_on_unknown': 0.9}, {'frame.ece': 0.4}])
+def test_recordings_that_it_was_trained_on_speak_against_it_too(changes):
+    found = verdict_of(changed('sound', {**changes, 'model.learned_from': ['bag_0']}))
+    assert 'learned_from' in {point.key for point in found.points[:found.why]}
+
+
 def test_a_verdict_is_short():
     assert max(len(found_of(case).points) for case in CASES) <= 14
 
