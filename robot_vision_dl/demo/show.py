@@ -130,7 +130,7 @@ def show(settings: DemoSettings, environment: Dict[str, str]) -> int:
                     raise RobotVisionError(f'the classifier node ended; why is in {folder / "classifier.log"}')
             if player.returncode:
                 log = (folder / 'player.log').read_text(encoding='utf-8', errors='replace')
-            raise RobotVisionError(f'the player failed: {log.strip()}')
+                raise RobotVisionError(f'the player failed: {log.strip()}')
             reports = watcher.heard.reports
             watcher.spin(lambda: watcher.heard.reports >= reports + 2, 5.0)
             story.collect(watcher)

@@ -67,7 +67,7 @@ def test_folder_that_cannot_be_written_is_said(tmp_path):
     (tmp_path / 'file').write_text('')
     done = subprocess.run([*COMMAND, '--out', str(tmp_path / 'file' / 'out')], capture_output=True, text=True,
                           timeout=60)
-    assert done.returncode == 2
+    assert done.returncode == 1
     assert 'cannot write to' in done.stderr and 'Traceback' not in done.stderr
 
 
