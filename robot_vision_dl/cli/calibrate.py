@@ -18,6 +18,7 @@ from ..core.uncertainty.conformal import CONFORMAL_METHODS
 from ..core.uncertainty.ood import OOD_METHODS
 from ..core.uncertainty.reach import smallest_rate, trust_limits
 from ..core.uncertainty.score import linear_head
+from ..core.uncertainty.usefulness import count_of
 from ..core.user_path import user_path
 from ..core.whole_files import check_writable
 from .labelled_outputs import LabelledOutputs, check_deployment, faulty_outputs, picture_outputs, run_bundle
@@ -89,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
         half=_is_half(bundle), overwrite=not args.into)
     print(report(found, outputs))
     for limit in trust_limits(written):
-        print(f'warning: {limit.sentence}')
+        print(f'warning: {limit.under(written.name)}')
     print(f'bundle: {target}')
     return 0
 
@@ -138,6 +139,9 @@ def calibrate_bundle(bundle: Bundle, args: argparse.Namespace) -> Tuple[Labelled
         head=linear_head(bundle.load_network().head), foreign=foreign or None, conformal=args.conformal,
         scaling=args.scaling, faulty=faulty_outputs(bundle, **where))
     fusion = None
+    counted = {name: min(value, len(known)) if name == 'objects' else value  # copies are left out
+               for name, value in outputs.objects.items()}
+    found = replace(found, metrics={**found.metrics, **counted})
     streams = outputs.streams(found.probabilities(outputs.logits, outputs.features))
     notes = (*found.notes, *filter(None, [copies]))
     if sum(len(stream.labels) for stream in streams if len(stream.labels) > 1) >= LEAST_FRAMES:
@@ -153,7 +157,8 @@ def report(found: Calibration, outputs: LabelledOutputs) -> str:
     """What was fitted, for people."""
     m = found.metrics
     lines = [
-        f'{len(outputs.known)} frames, at {found.precision} on {found.device}, judged by cross-validation:',
+        f'{len(outputs.known)} frames{count_of(m)}, at {found.precision} on {found.device}, judged by '
+        'cross-validation:',
         f'  NLL {m["nll_plain"]:.4f} -> {m["nll"]:.4f}, Brier {m["brier_plain"]:.4f} -> {m["brier"]:.4f}, ECE '
         f'{m["ece_plain"]:.4f} -> {m["ece"]:.4f} (floor {m["ece_floor"]:.4f}), accuracy {m["top1"]:.4f}',
         f'  {"vector scaling" if found.vector is not None else f"temperature {found.temperature:.4f}"} (held-out NLL: '
@@ -171,8 +176,10 @@ def report(found: Calibration, outputs: LabelledOutputs) -> str:
                   f'({m["foreign_pictures"][group]} pictures that did not choose it)'
                   for group, value in m.get('ood_auroc', {}).items()]
         n = len(found.ood.scores)
+        some = '' if n == len(outputs.known) else (f' ({n} of {len(outputs.known)}, for the others fitted the score: '
+                                                   'without --reference half are set aside)')
         lines.append(f'    unknown at false_unknown_rate {m["unknown_rate_at"]:.4g}; the smallest that {n} calibration '
-                     f'pictures reach is 1/{n + 1} = {smallest_rate(n):.4f}')
+                     f'pictures reach is 1/{n + 1} = {smallest_rate(n):.4f}{some}')
     if found.fusion is not None:
         lines.append(f'  fusion: correlation time {found.fusion.correlation_time_s:g} s, change time '
                      f'{found.fusion.change_time_s:g} s')

@@ -1,9 +1,9 @@
 """What a bundle's network says of labelled pictures or bags, at the precision and on the device that will run."""
 import hashlib
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Dict, List, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from ..core.types import Picture
 from ..core.uncertainty.degenerate import degenerate_pictures
 from ..data.cache import CacheConfig
 from ..data.dataset import NO_CLASS, EvalTransform, FrameDataset
+from ..data.objects import count_objects
 from ..data.picture_folder import SUFFIXES, all_pictures, readable_pictures
 from ..data.prepare import DataConfig, prepare
 from ..data.selection import SAME_PICTURE, SelectionConfig, duplicate_groups
@@ -38,6 +39,7 @@ class LabelledOutputs:
         data_hash: SHA-256 of what was read.
         pictures: int64 (n,); frames of one number show the same picture: bit by bit, or nearly so where they are
             pictures of folders (those of a camera resemble their neighbours, and have their times).
+        objects: of how many objects the frames of classes are, see :func:`~..data.objects.count_objects`.
     """
 
     logits: np.ndarray
@@ -47,6 +49,7 @@ class LabelledOutputs:
     recordings: Tuple[str, ...]
     data_hash: str
     pictures: np.ndarray
+    objects: Mapping[str, Any] = field(default_factory=dict)
 
     def each_once(self) -> Tuple['LabelledOutputs', str]:
         """The first frame of every picture and label, and a sentence about those that are left out; empty for none.
@@ -133,7 +136,8 @@ def run_bundle(bundle: Bundle, data: Sequence[str], *, device: str = 'auto', pre
         np.concatenate(logits), np.concatenate(features), dataset.targets,
         np.array([frame.stamp_ns if frame.topic else 0 for frame in frames], np.int64),
         tuple(f'{frame.recording} {frame.topic}' for frame in frames), store.data_hash,
-        _same_pictures(digests, store.hashes, np.array([not frame.topic for frame in frames], bool)))
+        _same_pictures(digests, store.hashes, np.array([not frame.topic for frame in frames], bool)),
+        count_objects(frames[place] for place in np.flatnonzero(dataset.targets != NO_CLASS)))
 
 
 def _same_pictures(digests: Sequence[bytes], hashes: np.ndarray, of_folders: np.ndarray) -> np.ndarray:

@@ -94,7 +94,7 @@ def describe(bundle: Bundle) -> List[str]:
         lines.append(f'  unknown        {bundle.ood.method}, {n} calibration scores, smallest p-value '
                      f'{1 / (n + 1):.4f}')
     lines.append(f'  abstain cost   {bundle.abstain_cost:g}')
-    lines += [f'  caution        {limit.sentence.partition(": ")[2]}' for limit in trust_limits(bundle)]
+    lines += [f'  caution        {limit.under(bundle.name)}' for limit in trust_limits(bundle)]
     lines += metric_lines(bundle)
     if bundle.provenance:
         lines += ['  provenance'] + [f'    {printable(key, 40)}: {printable(value, 100)}'

@@ -32,7 +32,7 @@ def render_card(name: str, architecture: Architecture, class_names: Sequence[str
         lines += ['None: the probabilities are those of the plain softmax, and nothing is called unknown.']
     else:
         lines += _calibration_lines(calibration)
-        cautions = [limit.sentence.partition(': ')[2] for limit in trust_limits(Bundle(
+        cautions = [limit.under(name) for limit in trust_limits(Bundle(
             name=name, source='', folder=None, identity='', architecture=architecture, class_names=tuple(class_names),
             preprocessing=preprocessing, temperature=calibration.temperature, conformal=calibration.conformal,
             ood=calibration.ood, vector=calibration.vector, laplace=calibration.laplace, metrics=calibration.metrics))]

@@ -19,7 +19,7 @@ from ..core.bundle import Bundle, load_bundle
 from ..core.config import flat_options, with_values
 from ..core.errors import ConfigError, RobotVisionError
 from ..core.threads import network_threads
-from ..core.uncertainty.reach import trust_limits
+from ..core.uncertainty.reach import MEASURED, trust_limits
 from ..data.folders import shown
 from ..data.labels import Clock
 from . import output
@@ -205,7 +205,7 @@ def assemble(recordings: List[Recording], outcomes: List[Outcome], bundles: Dict
                       'cost_matrix': policy.costs is not None,
                       'false_unknown_rate': number(options.deployment.decision.false_unknown_rate),
                       'never_unknown': any(limit.what == 'unknown' for limit in limits),
-                      'limits': [limit.sentence for limit in limits],
+                      'limits': [limit.sentence for limit in limits if limit.what not in MEASURED],
                       'learned_from': learned_from(bundle, [outcome.recording for outcome in judged])},
             **summary, 'exactness': _exactness(judged, name)}
         summary['frames'].update(_ground(metrics['recordings']))

@@ -130,7 +130,7 @@ def model_status(node_name: str, state: str, pipeline: Pipeline, config: Classif
             values['cannot_promise'] = ', '.join(dict.fromkeys(limit.what for limit in limits))
         # Each sentence once: what was accepted is a value, what was not is in the message.
         values.update({f'cannot_promise_{limit.what}': limit.sentence for limit in limits if limit.accepted})
-        unwanted = [limit.sentence for limit in limits if not limit.accepted]
+        unwanted = [limit.under(pipeline.bundle.name) for limit in limits if not limit.accepted]
         if unwanted:
             level, text = DiagnosticStatus.WARN, f'{text}; ' + '; '.join(unwanted)
         if config.model != pipeline.bundle.source:

@@ -1,17 +1,19 @@
 """What the calibration part of a split can and cannot promise: said before the first epoch, not after the last."""
-from typing import List, Mapping, Sequence
+from typing import Any, Dict, Mapping, Optional, Sequence
 
 import numpy as np
 
 from ..core.config import DecisionConfig
 from ..core.errors import DataError
 from ..core.uncertainty.reach import MIN_PICTURES, few_of_a_class, pictures_for_rate, smallest_rate
+from ..core.uncertainty.usefulness import OBJECTS, count_of
 from ..data.split import Part
 
 _REMEDY = 'record more, best as other recordings, or raise data.split.calibration'
 
 
-def check_calibration(targets: np.ndarray, class_names: Sequence[str], alpha: float, strange: int = 0) -> List[str]:
+def check_calibration(targets: np.ndarray, class_names: Sequence[str], alpha: float, strange: int = 0,
+                      objects: Optional[Mapping[str, Any]] = None) -> Dict[str, str]:
     """Look at the frames that a model is to be calibrated on.
 
     Args:
@@ -19,14 +21,16 @@ def check_calibration(targets: np.ndarray, class_names: Sequence[str], alpha: fl
         class_names: C names.
         alpha: error rate of the conformal sets.
         strange: further frames of this part that are labelled unknown.
+        objects: of how many objects the frames are, see :func:`~..data.objects.count_objects`.
 
     Returns:
-        Sentences about what will not hold.
+        Sentences about what will not hold, by :class:`~..core.uncertainty.reach.Limit` ``what``.
 
     Raises:
         DataError: it cannot be done at all, or not for some class.
     """
-    n = len(targets)
+    n, objects = len(targets), objects or {}
+    frames = f'{n} calibration frames{count_of(objects)}'
     if n < MIN_PICTURES:
         uncounted = f' (of {n + strange}, {strange} labelled unknown, which do not count)' if strange else ''
         raise DataError(f'calibration needs {MIN_PICTURES} frames of classes at least, and its part of the split has '
@@ -37,18 +41,24 @@ def check_calibration(targets: np.ndarray, class_names: Sequence[str], alpha: fl
         raise DataError(f'no calibration frame is labelled {", ".join(missing)}, so nobody would know how far the '
                         f'model can be trusted there: {_REMEDY}; where recordings are few, data.split.method: time '
                         'spreads every class over all parts')
-    found = []
+    found = {}
     few = few_of_a_class(class_names, counts)
     if few:
-        found.append(f'{few}: {_REMEDY}')
+        found['classes'] = f'{few}: {_REMEDY}'
     rate = DecisionConfig().false_unknown_rate
     if smallest_rate(n) > rate:
-        found.append(f'with {n} calibration frames nothing can be called unknown at decision.false_unknown_rate '
-                     f'{rate:g}: they reach {smallest_rate(n):.4f} at best, and {pictures_for_rate(rate)} are needed: '
-                     f'{_REMEDY}, or run the model with decision.smallest_reachable_rate: true')
+        found['unknown'] = (
+            f'with {frames} nothing can be called unknown at decision.false_unknown_rate {rate:g}: they reach '
+            f'{smallest_rate(n):.4f} at best, and {pictures_for_rate(rate)} are needed: {_REMEDY}, or run the model '
+            'with decision.smallest_reachable_rate: true')
+    elif objects.get('counted') == OBJECTS and objects['objects'] < pictures_for_rate(rate):
+        found['objects'] = (
+            f'there are {frames}; frames of one object are alike, so that at decision.false_unknown_rate {rate:g} '
+            f'known objects may be called unknown far more often; {pictures_for_rate(rate)} objects are needed: '
+            'record more of them')
     if smallest_rate(n) > alpha:
-        found.append(f'with {n} calibration frames every class is in every conformal set at output.alpha {alpha:g}, '
-                     f'and {pictures_for_rate(alpha)} are needed: {_REMEDY}')
+        found['conformal'] = (f'with {frames} every class is in every conformal set at output.alpha {alpha:g}, and '
+                              f'{pictures_for_rate(alpha)} are needed: {_REMEDY}')
     return found
 
 

@@ -20,6 +20,8 @@ from ..core.uncertainty.ood import ood_method
 from ..core.uncertainty.reach import smallest_rate, trust_limits
 from ..core.uncertainty.scaling import softmax
 from ..core.uncertainty.score import linear_head
+from ..core.uncertainty.usefulness import count_of
+from ..data.objects import count_objects
 from ..data.split import Part
 from ..evaluation.metrics import judge
 from .baselines import baseline_predictions, majority
@@ -50,8 +52,10 @@ def finish(config: TrainConfig, config_text: str, data: Prepared, network: Netwo
         return outputs_of(of, data.preprocessing, data.store, indices, data.class_names, device)
     held_out = outputs(trained, data.indices[Part.CALIBRATION])
     calibration = replace(_calibrate(config, trained, held_out, data, outputs), device=device.type)
-    say(f'calibrated on {len(held_out.targets)} frames: temperature {calibration.temperature:.3f}, NLL '
-        f'{calibration.metrics["nll_plain"]:.4f} -> {calibration.metrics["nll"]:.4f}'
+    calibration = replace(calibration, metrics={**calibration.metrics, **count_objects(
+        data.store.frames[index] for index in data.indices[Part.CALIBRATION])})
+    say(f'calibrated on {len(held_out.targets)} frames{count_of(calibration.metrics)}: temperature '
+        f'{calibration.temperature:.3f}, NLL {calibration.metrics["nll_plain"]:.4f} -> {calibration.metrics["nll"]:.4f}'
         + (f'; Laplace {calibration.metrics["nll_laplace"]:.4f}' if calibration.laplace is not None else ''))
     for note in calibration.notes:
         say(f'note: {note}')
@@ -78,7 +82,8 @@ def finish(config: TrainConfig, config_text: str, data: Prepared, network: Netwo
     for text in doubtful:
         say(f'warning: {text}')
     for limit in trust_limits(bundle):
-        say(f'warning: {limit.sentence}')
+        if limit.what not in data.told:
+            say(f'warning: {limit.under(bundle.name)}')
     return bundle
 
 

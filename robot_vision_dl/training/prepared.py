@@ -15,6 +15,7 @@ from ..core.types import UNKNOWN
 from ..data.cache import FrameStore
 from ..data.dataset import EvalTransform, FrameDataset, known
 from ..data.leakage import Leakage, leakage
+from ..data.objects import count_objects
 from ..data.prepare import class_names_of, prepare
 from ..data.split import Part, Split, folds, load_or_make_split, write_split
 from ..data.statistics import ClassBalance, class_balance, mean_and_std
@@ -38,6 +39,7 @@ class Prepared:
         balance: training frames and weight of each class.
         indices: frames of each part that are of a class.
         strange: those of each part that are labelled ``unknown``: of no class.
+        told: what was warned of before the first epoch, by :class:`~..core.uncertainty.reach.Limit` ``what``.
     """
 
     store: FrameStore
@@ -48,6 +50,7 @@ class Prepared:
     balance: ClassBalance
     indices: Dict[Part, np.ndarray]
     strange: Dict[Part, np.ndarray]
+    told: Tuple[str, ...] = ()
 
 
 def prepare_data(config: TrainConfig, folder: Path, fold: Optional[Tuple[int, int]] = None, say: Say = print,
@@ -82,15 +85,18 @@ def prepare_data(config: TrainConfig, folder: Path, fold: Optional[Tuple[int, in
     if any(len(part) for part in strange.values()):
         say(describe_strange(strange))
     _check_parts(balance, indices, class_names, store)
-    for caution in check_calibration(targets_of(store, indices[Part.CALIBRATION], class_names), class_names,
-                                     config.output.alpha, len(strange[Part.CALIBRATION])):
+    cautions = check_calibration(
+        targets_of(store, indices[Part.CALIBRATION], class_names), class_names, config.output.alpha,
+        len(strange[Part.CALIBRATION]), count_objects(store.frames[index] for index in indices[Part.CALIBRATION]))
+    for caution in cautions.values():
         say(f'warning: {caution}')
     if config.input.normalise == 'data' or not config.network.pretrained:
         mean, std = mean_and_std(store, indices[Part.TRAIN], preprocessing)
         preprocessing = replace(preprocessing, mean=tuple(round(value, 4) for value in mean),
                                 std=tuple(round(value, 4) for value in std))
         say(f'mean {preprocessing.mean}, standard deviation {preprocessing.std} of the training pictures')
-    return Prepared(store, split, found, class_names, preprocessing, balance, indices, strange)
+    return Prepared(store, split, found, class_names, preprocessing, balance, indices, strange,
+                    tuple(cautions))
 
 
 def fingerprint_of(config: TrainConfig, data: Prepared) -> str:

@@ -80,6 +80,28 @@ def test_calibrates_by_pictures(made, capsys):
         assert torch.equal(one, other)
 
 
+
+def test_what_must_be_given_and_what_the_score_misses_is_said(made, tmp_path, capsys):
+    """Half is set aside without a reference; untrained weights are no better than chance."""
+    few = write_pictures(tmp_path / 'few', 16, 7)
+    target = tmp_path / 'again'
+    assert main(['calibrate', str(made / 'plain'), str(few), '--into', str(target), '--ood', 'knn']) == 0
+    said = capsys.readouterr().out
+    assert '24 of 48' in said and '198 without' in said and 'without --reference half are set aside' in said
+    assert 'warning: again: ' not in said
+    # All pictures have the labels of another class.
+    wrong = tmp_path / 'wrong'
+    for name, other in zip(NAMES, NAMES[1:] + NAMES[:1]):
+        shutil.copytree(made / 'day1' / name, wrong / other)
+    assert main(['calibrate', str(made / 'model'), str(wrong), '--into', str(tmp_path / 'chance'), '--ood',
+                 'energy']) == 0
+    said = capsys.readouterr().out
+    assert 'warning: on 180 calibration pictures' in said and 'it is no better than chance' in said
+    assert 'it is no better than chance' in (tmp_path / 'chance' / 'MODEL_CARD.md').read_text()
+    assert main(['models', 'show', str(tmp_path / 'chance')]) == 0
+    assert 'caution        on 180 calibration pictures' in capsys.readouterr().out
+
+
 def test_calibrates_in_place_by_bags_with_times(made, tmp_path, capsys):
     bag, model = tmp_path / 'bags', tmp_path / 'model'
     shutil.copytree(made / 'model', model)

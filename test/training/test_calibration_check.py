@@ -14,7 +14,7 @@ def targets(*counts):
 
 
 def test_enough_of_everything_is_silent():
-    assert check_calibration(targets(20, 20, 20, 20, 20), NAMES, 0.1) == []
+    assert check_calibration(targets(20, 20, 20, 20, 20), NAMES, 0.1) == {}
 
 
 @pytest.mark.parametrize('counts, message', [
@@ -33,11 +33,23 @@ def test_frames_that_the_table_counts_and_the_refusal_does_not_are_explained():
 
 
 def test_what_will_not_hold_is_said_with_the_number_that_is_needed():
-    few, unknown = check_calibration(targets(7, 7, 4, 3, 1), NAMES, 0.1)
+    few, unknown = check_calibration(targets(7, 7, 4, 3, 1), NAMES, 0.1).values()
     assert 'palm (4), stop (3), thumb (1)' in few and 'fist' not in few and '5 of each are needed' in few
     assert 'with 22 calibration frames nothing can be called unknown' in unknown
     assert '0.0435' in unknown and '99 are needed' in unknown and 'smallest_reachable_rate' in unknown
-    assert 'every class is in every conformal set' in check_calibration(targets(5, 5, 5, 5, 5), NAMES, 0.01)[-1]
+    conformal = check_calibration(targets(5, 5, 5, 5, 5), NAMES, 0.01)['conformal']
+    assert 'every class is in every conformal set' in conformal
+
+
+def test_objects_are_counted_beside_their_frames():
+    ten = {'objects': 10, 'counted': 'objects'}
+    few = check_calibration(targets(4, 4, 4, 4, 4), NAMES, 0.1, objects=ten)
+    assert 'with 20 calibration frames of 10 objects nothing can be called unknown' in few['unknown']
+    enough = targets(20, 20, 20, 20, 20)
+    sentence, = check_calibration(enough, NAMES, 0.1, objects=ten).values()
+    assert '100 calibration frames of 10 objects' in sentence and '99 objects are needed' in sentence
+    for other in ({'objects': 99, 'counted': 'objects'}, {'objects': 2, 'counted': 'recordings'}):
+        assert check_calibration(enough, NAMES, 0.1, objects=other) == {}
 
 
 def test_frames_labelled_unknown_are_counted():

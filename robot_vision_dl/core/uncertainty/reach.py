@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, List, Mapping, NamedTuple, Optional, Sequ
 
 from ..config import DecisionConfig
 from .temperature import MAX_TEMPERATURE, MIN_TEMPERATURE
+from .usefulness import OBJECTS, chance_sentence, count_of, foreign_sentence
 
 if TYPE_CHECKING:
     from ..bundle import Bundle
@@ -24,17 +25,33 @@ class Limit(NamedTuple):
     """Something that a model's calibration cannot do.
 
     Attributes:
-        what: ``unknown``, ``conformal``, ``classes`` or ``probabilities``.
-        sentence: what does not hold, why, and the remedy.
-        have, needed: calibration pictures; None where their number is not known, or not the reason.
+        what: ``unknown``, ``objects``, ``conformal``, ``classes``, ``probabilities``, ``foreign`` or ``chance``.
+        text: what does not hold, why, and the remedy.
+        have, needed: calibration pictures (of ``objects``: objects); None where their number is not known, or not the
+            reason.
         accepted: the deployment has chosen to live with it.
+        model: name of the model, or of the member of an ensemble.
     """
 
     what: str
-    sentence: str
+    text: str
     have: Optional[int] = None
     needed: Optional[int] = None
     accepted: bool = False
+    model: str = ''
+
+    @property
+    def sentence(self) -> str:
+        """With the name of the model."""
+        return f'{self.model}: {self.text}'
+
+    def under(self, heading: str) -> str:
+        """For where the name ``heading`` is said already."""
+        return self.text if self.model == heading else self.sentence
+
+
+MEASURED = ('objects', 'foreign', 'chance')
+"""Limits that an evaluation on other frames measures for itself."""
 
 
 class Grid(NamedTuple):
@@ -99,12 +116,23 @@ def trust_limits(bundle: 'Bundle', decision: Optional[DecisionConfig] = None) ->
     """
     if not bundle.calibrated:
         return []  # which is said elsewhere, and is worse
-    found = [_unknown_limit(bundle, decision or DecisionConfig())]
+    decision = decision or DecisionConfig()
+    found = [limit and limit._replace(model=bundle.name) for limit in (_unknown_limit(bundle, decision),)]
     for one in bundle.members or (bundle,):
-        figures = one.metrics.get('calibration', one.metrics)
-        figures = figures if isinstance(figures, Mapping) else {}
-        found += [_conformal_limit(one, figures), _class_limit(one, figures), _likelihood_limit(one, figures)]
+        figures = _figures(one)
+        own = [_conformal_limit(one, figures), _class_limit(one, figures), _likelihood_limit(one, figures)]
+        useless = {'chance': chance_sentence(figures, len(one.class_names))}
+        if decision.false_unknown_rate > 0 and one.ood is not None:
+            useless['foreign'] = foreign_sentence(figures)
+        own += [text and Limit(what, text) for what, text in useless.items()]
+        found += [limit and limit._replace(model=one.name) for limit in own]
     return [limit for limit in found if limit is not None]
+
+
+def _figures(bundle: 'Bundle') -> Mapping[str, Any]:
+    """Of the calibration; whatever else stands in their place counts as none."""
+    figures = bundle.metrics.get('calibration', bundle.metrics)
+    return figures if isinstance(figures, Mapping) else {}
 
 
 def _unknown_limit(bundle: 'Bundle', decision: DecisionConfig) -> Optional[Limit]:
@@ -113,20 +141,33 @@ def _unknown_limit(bundle: 'Bundle', decision: DecisionConfig) -> Optional[Limit
     if rate <= 0:
         return None
     if grid is None:
-        return Limit('unknown', f'{bundle.name}: nothing is called unknown: it has no score of foreignness with '
+        return Limit('unknown', 'nothing is called unknown: it has no score of foreignness with '
                      'calibration pictures; `robot-vision calibrate` adds one')
-    if grid.smallest <= rate * (1 + _ROUNDING):
-        return None
-    n = min(len(one.ood.scores) for one in bundle.members or (bundle,))
     needed = pictures_for_rate(rate / 2 if bundle.members else rate)
-    known = f'{n} calibration pictures give no p-value below {grid.smallest:.4f}; {needed} are needed'
+    fewest = min(bundle.members or (bundle,), key=lambda one: len(one.ood.scores))
+    n, figures = len(fewest.ood.scores), _figures(fewest)
+    if grid.smallest <= rate * (1 + _ROUNDING):
+        objects = figures.get('objects')
+        if figures.get('counted') != OBJECTS or type(objects) is not int or objects >= needed:
+            return None
+        return Limit('objects', f'unknown at decision.false_unknown_rate {rate:g} rests on {n} calibration pictures'
+                     f'{count_of(figures)}; pictures of one object are alike, so that known objects may be called '
+                     f'unknown far more often. For the rate to hold, pictures of {needed} objects are needed',
+                     objects, needed)
+    pictures = figures.get('pictures')
+    if type(pictures) is int and pictures > n:
+        which = f'{n} of {pictures} calibration pictures{count_of(figures)}, all but those that fitted the score,'
+    else:
+        which = f'{n} calibration pictures{count_of(figures)}'
+    known = f'{which} give no p-value below {grid.smallest:.4f}; {needed} are needed'
     if decision.smallest_reachable_rate:
-        return Limit('unknown', f'{bundle.name}: unknown is said at the smallest rate that can be reached, '
+        return Limit('unknown', 'unknown is said at the smallest rate that can be reached, '
                      f'{grid.smallest:.4f} of the frames of known classes, instead of decision.false_unknown_rate '
                      f'{rate:g}: {known}', n, needed, accepted=True)
-    return Limit('unknown', f'{bundle.name}: nothing can be called unknown at decision.false_unknown_rate {rate:g}: '
-                 f'{known}. Calibrate on more pictures (`robot-vision calibrate`), or accept {grid.smallest:.4f} by '
-                 'decision.smallest_reachable_rate: true', n, needed)
+    return Limit('unknown', f'nothing can be called unknown at decision.false_unknown_rate {rate:g}: '
+                 f'{known}. Give `robot-vision calibrate` {needed} labelled pictures with --reference (pictures that '
+                 f'it was trained on) or {2 * needed} without, where half are set aside to fit the score; or accept '
+                 f'{grid.smallest:.4f} by decision.smallest_reachable_rate: true', n, needed)
 
 
 def _conformal_limit(bundle: 'Bundle', figures: Mapping[str, Any]) -> Optional[Limit]:
@@ -141,14 +182,14 @@ def _conformal_limit(bundle: 'Bundle', figures: Mapping[str, Any]) -> Optional[L
     have = figures.get('pictures') if type(figures.get('pictures')) is int else None
     if sets.method == 'per_class':
         names = _some([bundle.class_names[index] for index in beyond if index < len(bundle.class_names)])
-        return Limit('conformal', f'{bundle.name}: its sets at error rate {sets.alpha:g} always hold {names}: a class '
+        return Limit('conformal', f'its sets at error rate {sets.alpha:g} always hold {names}: a class '
                      f'needs {needed} calibration pictures for a threshold of its own', None, needed)
     if sets.method == 'raps':
         needed += (needed - 1) // 4  # a fifth chooses the penalty
     if have is not None and have >= needed:
         return None  # wide for another reason: the network is often as wrong as can be
     count = f'{have} calibration pictures are too few' if have is not None else 'there were too few pictures'
-    return Limit('conformal', f'{bundle.name}: its sets at error rate {sets.alpha:g} hold every class: {count}, '
+    return Limit('conformal', f'its sets at error rate {sets.alpha:g} hold every class: {count}, '
                  f'{needed} are needed', have, needed)
 
 
@@ -157,7 +198,7 @@ def _class_limit(bundle: 'Bundle', figures: Mapping[str, Any]) -> Optional[Limit
     if not isinstance(counts, Sequence) or len(counts) != len(bundle.class_names):
         return None
     sentence = few_of_a_class(bundle.class_names, counts)
-    return sentence and Limit('classes', f'{bundle.name}: {sentence}', min(counts), MIN_PER_CLASS)
+    return sentence and Limit('classes', sentence, min(counts), MIN_PER_CLASS)
 
 
 def few_of_a_class(class_names: Sequence[str], counts: Sequence[int]) -> Optional[str]:
@@ -177,11 +218,11 @@ def _likelihood_limit(bundle: 'Bundle', figures: Mapping[str, Any]) -> Optional[
     have = pictures if type(pictures) is int else None
     on = f' on {have} pictures' if have is not None else ''
     if all(type(value) in (int, float) for value in (plain, scaled)) and scaled > plain + 5e-4:
-        return Limit('probabilities', f'{bundle.name}: its calibration made its probabilities worse, by '
+        return Limit('probabilities', 'its calibration made its probabilities worse, by '
                      f'cross-validation{on} a negative log-likelihood of {plain:.4f} became {scaled:.4f}; '
                      '`robot-vision calibrate` fits it again', have, MIN_PICTURES)
     if bundle.vector is None and not MIN_TEMPERATURE * 1.01 < bundle.temperature < MAX_TEMPERATURE * 0.99:
-        return Limit('probabilities', f'{bundle.name}: its temperature {bundle.temperature:.3g} lies at the end of the '
+        return Limit('probabilities', f'its temperature {bundle.temperature:.3g} lies at the end of the '
                      f'range, so the calibration pictures{on} did not determine it; `robot-vision calibrate` fits it '
                      'again', have, MIN_PICTURES)
     return None

@@ -84,6 +84,69 @@ def test_unknown_that_cannot_be_said_is_said_with_what_is_needed():
     assert 'no score of foreignness' in trust_limits(bundle(500, ood=None))[0].sentence
 
 
+def figures(**values):
+    return MappingProxyType({'calibration': {'pictures': 200, 'nll_plain': 0.5, 'nll': 0.4, 'top1': 0.9, **values}})
+
+
+def test_the_number_that_is_needed_is_the_one_to_give():
+    limit, = trust_limits(bundle(22, metrics=figures(pictures=44, objects=20, counted='objects')))
+    assert '99 labelled pictures with --reference' in limit.text and 'or 198 without, where half' in limit.text
+    assert '22 of 44 calibration pictures of 20 objects' in limit.text and (limit.have, limit.needed) == (22, 99)
+    whole, = trust_limits(bundle(22, metrics=figures(pictures=22, objects=1, counted='recordings')))
+    assert ': 22 calibration pictures of 1 recording give no' in whole.text
+
+
+def test_a_limit_is_said_without_the_name_under_a_heading_with_it():
+    limit, = trust_limits(bundle(22, name='hand: left'))
+    assert limit.sentence == f'hand: left: {limit.text}' and limit.text.startswith('nothing can be called unknown')
+    assert limit.under('hand: left') == limit.text and limit.under('both hands') == limit.sentence
+
+
+def test_many_pictures_of_few_objects_are_few():
+    limit, = trust_limits(bundle(200, metrics=figures(objects=10, counted='objects')))
+    assert (limit.what, limit.have, limit.needed) == ('objects', 10, 99)
+    assert '200 calibration pictures of 10 objects' in limit.text and 'pictures of 99 objects are needed' in limit.text
+    assert not trust_limits(bundle(200, metrics=figures(objects=99, counted='objects')))
+    assert not trust_limits(bundle(200, metrics=figures(objects=3, counted='recordings')))
+    assert not trust_limits(bundle(200, metrics=figures(objects='10', counted='objects')))
+
+
+FAULTY = {'covered lens': 0.0, 'overexposed': 0.0, 'blank wall': 0.0, 'noise': 0.0}
+
+
+@pytest.mark.parametrize('rates, named', [
+    (FAULTY, list(FAULTY)),
+    ({**FAULTY, 'noise': 0.3}, list(FAULTY)),
+    ({**FAULTY, 'noise': 1.0, 'kettles': 0.04, 'hats': 0.5}, ['kettles']),
+    ({**FAULTY, 'noise': 1.0, 'kettles': 0.5}, []),
+    ({'unknown': 0.0}, ['unknown']),
+    ({'noise': 'x', 'hats': None, 'a': float('nan')}, []),
+    ('nonsense', []),
+])
+def test_a_score_that_misses_what_it_is_for_is_said(rates, named):
+    values = figures(unknown_rate=rates, unknown_rate_at=0.01, ood_auroc={'noise': 0.54, 'kettles': 0.6})
+    found = trust_limits(bundle(200, metrics=values))
+    assert [limit.what for limit in found] == ['foreign'] * bool(named)
+    for limit in found:
+        assert all(f'{name} 0.' in limit.text for name in named) and 'false_unknown_rate 0.01' in limit.text
+        assert ('hats' in limit.text) is ('hats' in named) and ('AUROC' in limit.text) is (named != ['unknown'])
+    assert not trust_limits(bundle(200, metrics=values), DecisionConfig(false_unknown_rate=0.0))
+
+
+@pytest.mark.parametrize('values, said', [
+    ({'nll_plain': 2.0, 'nll': 1.62, 'top1': 0.5}, 'log-likelihood of 1.620 (knowing nothing: ln 5 = 1.609)'),
+    ({'top1': 0.2}, 'an accuracy of 0.200 (guessing: 0.200)'),
+    ({'top1': 0.3, 'pictures_by_class': [60, 35, 35, 35, 35]}, 'an accuracy of 0.300 (always the most frequent class'),
+    ({'top1': 0.31, 'pictures_by_class': [60, 35, 35, 35, 35]}, None),
+    ({'top1': None, 'nll': 'x'}, None),
+])
+def test_a_model_that_is_no_better_than_chance_is_said(values, said):
+    found = [limit.text for limit in trust_limits(bundle(200, metrics=figures(**values)))]
+    assert len(found) == (said is not None)
+    if said:
+        assert said in found[0] and 'on 200 calibration pictures it is no better than chance' in found[0]
+
+
 def test_members_of_an_ensemble_are_counted_together():
     """Twice the mean of p-values: with 99 pictures each it is .02 at least."""
     members = (bundle(99), bundle(99))

@@ -1,0 +1,20 @@
+"""Of how many objects frames are: neighbouring frames show the same thing, and tell little more than one of them."""
+from typing import Any, Dict, Iterable
+
+from ..core.uncertainty.usefulness import OBJECTS, RECORDINGS
+from .labels import LabelledFrame
+
+
+def count_objects(frames: Iterable[LabelledFrame]) -> Dict[str, Any]:
+    """Figures for a calibration, see :func:`~..core.uncertainty.usefulness.count_of`; empty where it is not known.
+
+    Returns:
+        ``objects``: their number; ``counted``: whether they are ``objects``, where every frame has a track, or
+        ``recordings``, where some frame of a bag has none.
+    """
+    frames = list(frames)
+    if frames and all(frame.track is not None for frame in frames):
+        return {'objects': len({(frame.recording, frame.topic, frame.track) for frame in frames}), 'counted': OBJECTS}
+    if frames and all(frame.topic for frame in frames):
+        return {'objects': len({frame.recording for frame in frames}), 'counted': RECORDINGS}
+    return {}
