@@ -12,6 +12,7 @@ from robot_vision_dl.core.bundle import load_bundle
 from robot_vision_dl.core.config import ClassifierConfig, DecisionConfig, FusionConfig
 from robot_vision_dl.core.pipeline import Pipeline
 from robot_vision_dl.core.types import Frame, Header, Outcome
+from robot_vision_dl.core.uncertainty.usefulness import count_of
 from robot_vision_dl.data.picture_folder import read_picture
 
 CLASSES = ('cardboard', 'glass', 'metal', 'paper', 'plastic')
@@ -66,8 +67,10 @@ def test_the_trainer_the_model_and_its_card_say_what_so_few_pictures_cannot_prom
     figures = bundle.metrics['calibration']
     assert 15 <= figures['pictures'] <= 30
     assert figures['nll'] <= figures['nll_plain'] and bundle.temperature > 0.3
-    needed = f'{figures["pictures"]} calibration pictures give no p-value below {1 / (figures["pictures"] + 1):.4f}; 99'
-    assert 'with ' + str(figures['pictures']) + ' calibration frames nothing can be called unknown' in said
+    of = count_of(figures)
+    n = figures['pictures']
+    needed = f'{n} calibration pictures{of} give no p-value below {1 / (n + 1):.4f}; 99'
+    assert f'with {n} calibration frames{of} nothing can be called unknown' in said
     assert said.index('nothing can be called unknown') < said.index('epoch ')
     assert needed not in said  # once is enough
     assert needed in (folder / 'MODEL_CARD.md').read_text()
