@@ -9,6 +9,11 @@ MOST_CHARACTERS = 247
 _NAME = re.compile('(?:/[A-Za-z_][A-Za-z0-9_]*)+')
 
 
+def is_topic_name(name: str) -> bool:
+    """Whether ``name`` is the full name of a topic; the rules are told at :func:`check_topic_name`."""
+    return len(name) <= MOST_CHARACTERS and bool(_NAME.fullmatch(name)) and '__' not in name
+
+
 def check_topic_name(name: str, what: str) -> str:
     """``name`` with its leading slash, if it is the full name of a topic.
 
@@ -23,7 +28,7 @@ def check_topic_name(name: str, what: str) -> str:
         ConfigError: it is none.
     """
     full = name if name.startswith('/') else f'/{name}'
-    if len(full) <= MOST_CHARACTERS and _NAME.fullmatch(full) and '__' not in full:
+    if is_topic_name(full):
         return full
     raise ConfigError(f'{what}: {printable(name, 80)!r} is no name of a ROS 2 topic: it has parts of letters, digits '
                       f'and single underscores, none beginning with a digit, and at most {MOST_CHARACTERS} characters, '

@@ -1,10 +1,13 @@
 """Decisions and uncertainty as a ROS 2 bag (mcap), under the topics of the live node, with the input's stamps."""
+import re
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Collection, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from ..core.errors import ConfigError
+from ..core.printable import printable
 from ..core.result_values import best_classes, uncertainty_values, value_text
+from ..core.topic_name import is_topic_name
 from ..core.types import Header, Outcome, Result
 from ..core.user_path import user_path
 from ..core.whole_files import is_free, whole_folder
@@ -25,7 +28,7 @@ def camera_names(topics: Sequence[str]) -> Dict[str, str]:
     """What each image topic's camera is called in topic names: ``camera`` for the only one, as the live node has it."""
     if len(topics) == 1:
         return {topics[0]: 'camera'}
-    return {topic: topic.strip('/').replace('/', '_') for topic in topics}
+    return {topic: topic.strip('/').replace('/', '_') if is_topic_name(topic) else _name(topic) for topic in topics}
 
 
 @contextmanager
@@ -147,11 +150,13 @@ class _Copy:
 
     def __init__(self, recording: Recording, store, results: Collection[str]):
         self._reader = BagReader(recording.files)
-        known = [name for name, topic in self._reader.topics.items()
-                 if not topic.unreadable and topic.msgtype in store.fielddefs and name not in results]
-        self.skipped = tuple(f'{recording.name}: {name} is not copied: ' + (
-            'the results go there' if name in results else f'{topic.msgtype} is none of the standard types')
-            for name, topic in self._reader.topics.items() if name not in known)
+        why = {name: 'the results go there' if name in results else 'ROS 2 has no such names of topics'
+               if not is_topic_name(name) else f'{topic.msgtype} is none of the standard types'
+               if topic.unreadable or topic.msgtype not in store.fielddefs else ''
+               for name, topic in self._reader.topics.items()}
+        known = [name for name, reason in why.items() if not reason]
+        self.skipped = tuple(f'{recording.name}: {printable(name)} is not copied: {reason}'
+                             for name, reason in why.items() if reason)
         self._messages = self._reader.messages(known) if known else iter(())
         self._next: Optional[BagMessage] = next(self._messages, None)
 
@@ -174,6 +179,6 @@ def _only_storage(folder: Path, place: Path) -> Iterator[None]:
 
 
 def _name(model: str) -> str:
-    """A model's name as part of a topic's."""
-    text = ''.join(c if c.isascii() and c.isalnum() else '_' for c in model)
+    """Anything as one part of a topic's name."""
+    text = re.sub('[^A-Za-z0-9]+', '_', model)
     return f'm{text}' if text[:1].isdigit() else text

@@ -214,7 +214,7 @@ class _Run:
                 outcome.unread = max(0, job.recording.frames - done)
                 outcome.problems = tuple(dict.fromkeys((*job.recording.problems, *feed.problems)))
             if bag is not None:
-                bag.close()
+                outcome.problems = tuple(dict.fromkeys((*outcome.problems, *bag.close())))
         except BaseException as error:
             if bag is not None:
                 bag.discard(error)

@@ -5,8 +5,9 @@ from rosbags.highlevel import AnyReader
 
 from robot_vision_dl.core.config import ClassifierConfig, with_values
 from robot_vision_dl.core.errors import ConfigError
+from robot_vision_dl.data.bag_writer import ImageBagWriter
 from robot_vision_dl.data.bags import BagReader
-from robot_vision_dl.data.label_messages import decode_label, message_store
+from robot_vision_dl.data.label_messages import STRING, decode_label, encode_label, message_store
 from robot_vision_dl.evaluation.evaluator import evaluate
 from robot_vision_dl.evaluation.options import EvaluationOptions, RunOptions
 
@@ -92,6 +93,31 @@ def test_with_the_topics_of_the_input(models, bag, tmp_path):
         assert [m.cdr for m in copy.messages(['/camera/image_raw'])] == [m.cdr for m in original.messages()]
         stamps = [message.receive_ns for message in copy.messages()]
         assert stamps == sorted(stamps)
+
+
+def test_topics_that_ros_has_not_and_those_of_the_results_are_not_copied(models, tmp_path):
+    source = labelled_bag(tmp_path / 'bag', 5)
+    with BagReader(source) as reader, ImageBagWriter(tmp_path / 'odd') as writer:
+        for message in reader.messages():
+            writer.write_cdr(message.topic, message.msgtype, message.receive_ns, message.cdr)
+            for topic in ('/a b', '/a__b', DECISION):
+                writer.write_cdr(topic, STRING, message.receive_ns, encode_label(STRING, 0, '', 'x'))
+    (tmp_path / 'odd' / 'labels.yaml').write_bytes((source / 'labels.yaml').read_bytes())
+    found = evaluate([tmp_path / 'odd'], models[:1], OPTIONS, write_bag=str(tmp_path / 'out'), copy_topics=True)
+    said = '\n'.join(found.problems)
+    assert '/a b is not copied: ROS 2 has no such' in said and f'{DECISION} is not copied: the results go there' in said
+    with BagReader(tmp_path / 'out') as reader:
+        assert set(reader.topics) == {'/camera/image_raw', DECISION, CLASSES, UNCERTAINTY}
+        assert reader.topics[DECISION].msgtype == 'vision_msgs/msg/Classification'
+
+
+def test_names_of_cameras_and_models_are_parts_of_topics():
+    from robot_vision_dl.core.topic_name import is_topic_name
+    from robot_vision_dl.evaluation.decision_bag import _name, camera_names
+    names = camera_names(['/a b/image', '/front/image_raw', '/1st'])
+    assert names['/front/image_raw'] == 'front_image_raw' and len(set(names.values())) == 3
+    for name in (*names.values(), *map(_name, ('a--b', '2nd', 'ä ö', 'x'))):
+        assert is_topic_name(f'/{name}/decision'), name
 
 
 def test_two_models_and_several_recordings(models, bag, tmp_path):
