@@ -25,6 +25,7 @@ from ..data.labels import Clock
 from . import output
 from .bootstrap import Interval, differences, verdict
 from .compare import groups_from_json
+from .copies import judge_once
 from .decision_bag import whole_decisions
 from .gallery import Choice, Key, joined
 from .learned import learned_from
@@ -183,6 +184,7 @@ def assemble(recordings: List[Recording], outcomes: List[Outcome], bundles: Dict
     if not judged:
         raise RobotVisionError('not one recording could be judged; ' + '; '.join(
             f'{outcome.recording}: {outcome.failure}' for outcome in outcomes))
+    judge_once(judged)
     tables = {name: join([outcome.tables[name] for outcome in judged], bundle.class_names)
               for name, bundle in bundles.items()}
     _check_decided(tables, outcomes)

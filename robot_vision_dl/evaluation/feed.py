@@ -1,4 +1,5 @@
 """A recording's frames in batches, decoded and preprocessed ahead of the network, with bounded memory."""
+import hashlib
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -34,11 +35,12 @@ class Drop:
 
 
 class FedFrame(NamedTuple):
-    """A frame, its message, and which message of its topic it is."""
+    """A frame, its message, which message of its topic it is, and a digest of the picture as it was sent."""
 
     frame: Frame
     message: BagImage
     index: int
+    digest: bytes = b''
 
 
 class Batch(NamedTuple):
@@ -141,9 +143,11 @@ class Feed:
                                     'it comes sooner after the one before than the highest rate allows'))
                 continue
             try:
-                frame = read_frame(message.topic, _parsed(message), message.receive_ns, self._config.image,
+                parsed = _parsed(message)
+                frame = read_frame(message.topic, parsed, message.receive_ns, self._config.image,
                                    self._config.regions.get(self._camera_of(message.topic)))
-                entries.append(FedFrame(frame, message, index))
+                digest = hashlib.blake2b(parsed.data, digest_size=16).digest()
+                entries.append(FedFrame(frame, message, index, digest))
             except ImageError as error:
                 entries.append(Drop(message.topic, index, message.receive_ns, error.reason, str(error)))
         pictures = [entry.frame.seen for entry in entries if isinstance(entry, FedFrame)]

@@ -74,6 +74,7 @@ class Outcome:
         seconds: wall time.
         damaged: something of the bag is missing or could not be read; ``problems`` tell.
         unread: frames that the bag's index has and that could not be read.
+        digests: of the picture of each decided frame, by topic and number of the message.
         failure: why the recording could not be judged, where its process died or ran into a fault of this package or
             of a library; then there is nothing else. Empty: it was judged.
     """
@@ -95,6 +96,7 @@ class Outcome:
     damaged: bool = False
     unread: int = 0
     failure: str = ''
+    digests: Dict[Tuple[str, int], bytes] = field(default_factory=dict)
 
     @classmethod
     def failed(cls, job: Job, failure: str) -> 'Outcome':
@@ -247,6 +249,7 @@ class _Run:
         verdicts = [self._job.recording.verdict(fed.frame.camera, fed.frame.time_ns, fed.frame.received_ns)
                     for fed in batch.frames]
         for fed, verdict in zip(batch.frames, verdicts):
+            self._outcome.digests[fed.frame.camera, fed.index] = fed.digest
             self._outcome.findings.setdefault(fed.frame.camera, Counter())[verdict.finding.value] += 1
         failed: set = set()
         for (label, pipeline), tensor, found in zip(self._pipelines.items(), batch.tensors, assessed):
