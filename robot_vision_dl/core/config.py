@@ -78,8 +78,8 @@ class ImageConfig:
     """How image messages are read."""
 
     max_megapixels: float = option(
-        25.0, 'a message that claims more pixels than this is refused; decoding a compressed one of that size takes up '
-        'to half a second and 300 MB', minimum=0.01, maximum=10000.0)
+        25.0, 'a message that claims more pixels than this is refused; decoding a compressed one of that size takes '
+        'some tenths of a second, 1.5 s at worst, and 300 MB', minimum=0.01, maximum=10000.0)
     depth_near_m: float = option(
         0.2, 'depth shown as the darkest grey; depth encodings are 16UC1 (mm) and 32FC1 (m)', minimum=0.0,
         maximum=1000.0)
