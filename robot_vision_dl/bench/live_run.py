@@ -274,7 +274,7 @@ def _measure(settings: LiveSettings, contender: Contender) -> Dict[str, Any]:
                                       for camera in cameras),
                           'waiting for its decision topics', START_TIMEOUT_S, node)
             command = [sys.executable, '-m', 'robot_vision_dl.bench.publisher', '--size', settings.size, '--rate',
-                       str(settings.rate_hz), '--frames', str(int(settings.rate_hz * settings.seconds))]
+                       str(settings.rate_hz), '--frames', str(max(1, int(settings.rate_hz * settings.seconds)))]
             for topic in inputs:
                 command += ['--topic', topic]
             command += ['--compressed'] * settings.compressed + ['--reliable'] * settings.reliable

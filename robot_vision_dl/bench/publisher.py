@@ -57,7 +57,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
     parser.add_argument('--topic', action='append', required=True)
     parser.add_argument('--size', default='640x480')
     parser.add_argument('--rate', type=real(0, 10_000), default=30.0, help='Hz; 0: as fast as it goes')
-    parser.add_argument('--frames', type=whole(1, 10**7), default=300)
+    parser.add_argument('--frames', type=whole(1, 10**11), default=300)
     parser.add_argument('--compressed', action='store_true')
     parser.add_argument('--reliable', action='store_true')
     args = parser.parse_args(arguments)

@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
                 subscriber = children.start(
                     [sys.executable, '-m', 'robot_vision_dl.bench.transport', subscription, str(args.reliable)],
                     stdout=subprocess.PIPE, stderr=None)
-                frames = int(args.rate * args.seconds)
+                frames = max(1, int(args.rate * args.seconds))
                 camera = children.start(
                     [sys.executable, '-m', 'robot_vision_dl.bench.publisher', '--topic', TOPIC, '--size', args.size,
                      '--rate', str(args.rate), '--frames', str(frames), *['--reliable'] * args.reliable],
