@@ -165,14 +165,20 @@ def test_a_model_that_fails_leaves_what_runs_though_a_file_of_the_settings_has_g
     assert deployment.set('model', deployment.second).successful
     deployment.peer.wait(lambda: 'the old one stays' in deployment.node.log, 'the refusal')
     deployment.is_running(deployment.first)
+    refused = deployment.set('decision.costs_file', str(costs))  # the value that it has, but it is read again
+    assert not refused.successful and 'costs.yaml' in refused.reason
 
 
 def test_a_setting_that_no_frame_came_after_is_in_force_after_the_next_activation(deployment):
-    deployment.is_running(deployment.first)
     assert deployment.set('decision.abstain_cost', 0.0).successful
+    deployment.is_running(deployment.first)
+    assert deployment.decisions[-1].results[0].class_id == 'uncertain'  # nothing is certain enough
+    for _ in range(2):
+        deployment.report()  # a second at least: no frame is on its way any more
+    assert deployment.set('decision.abstain_cost', 1.0).successful
     deployment.change(DEACTIVATE, ACTIVATE)
     deployment.is_running(deployment.first)
-    assert deployment.decisions[-1].results[0].class_id in ('uncertain', 'unknown')  # nothing is certain enough
+    assert deployment.decisions[-1].results[0].class_id in FIRST  # everything is
 
 
 def test_a_report_says_what_is_wanted_where_it_does_not_run(tmp_path):
