@@ -48,6 +48,10 @@ class McapFile(BlockFile):
 
     def _open(self, file) -> Optional[str]:
         self._schemas: Dict[int, Tuple[str, str, str]] = {}
+        # Where another file begins within this one (two were put together), what is being read, and which channels
+        # that other file describes otherwise.
+        self._second, self._reading, self._redefined = _NO_TIME, 0, set()
+        self._places: Dict[Tuple[int, int], int] = {}  # by kind and number, where it was described first
         file.seek(0)
         begins = file.read(8) == MAGIC
         summary = self._summary(file)
@@ -148,6 +152,9 @@ class McapFile(BlockFile):
                     return counted, (f'is damaged at byte {position}' if self._known_end
                                      else f'ends in the middle of a record at byte {position}')
                 reason = f'is damaged, first at byte {reason.split()[-1] if reason else position}'
+                if self._second == _NO_TIME and MAGIC + bytes([HEADER]) in _at(
+                        file, position, min(found - position, _MOST_SEARCHED_BYTES)):
+                    self._second = position
                 position = found
                 continue
             operation, length = head
@@ -172,6 +179,7 @@ class McapFile(BlockFile):
                 if 0 <= last_chunk < len(self._blocks) and not self._blocks[last_chunk].index_at:
                     self._blocks[last_chunk] = self._blocks[last_chunk]._replace(index_at=position)
             elif operation in (_SCHEMA, _CHANNEL):
+                self._reading = position
                 self._learn(operation, _at(file, position + 9, min(length, _MOST_DEFINITION_BYTES)), noted)
             elif operation in (_ATTACHMENT, _METADATA):
                 if not _fits(operation, file, position + 9, length):
@@ -239,8 +247,12 @@ class McapFile(BlockFile):
         self._blocks.append(Block(start, end, at, stored, compression, size, crc))
         return True
 
+    def _load(self, file, block: Block, trusted: bool = True):
+        self._reading = block.offset
+        return super()._load(file, block, trusted)
+
     def _entries(self, content: bytes, damage: List[str]) -> Iterator[Entry]:
-        position, unknown, odd, lost = 0, 0, 0, 0
+        position, unknown, odd, lost, other = 0, 0, 0, 0, 0
         while position + 9 <= len(content):
             operation, length = struct.unpack_from('<BQ', content, position)
             body, end = position + 9, position + 9 + length
@@ -254,6 +266,8 @@ class McapFile(BlockFile):
                 key, _, stamp = struct.unpack_from('<HIQ', content, body)
                 if key not in self._channels:
                     unknown += 1
+                elif self._reading > self._second and key in self._redefined:
+                    other += 1
                 elif stamp >= _NO_TIME:
                     odd += 1
                 else:
@@ -265,6 +279,9 @@ class McapFile(BlockFile):
             damage.append(f'{lost} bytes of messages cannot be read')
         if unknown:
             damage.append(f'{unknown} messages are left out: nothing says of which topic they are')
+        if other:
+            damage.append(f'{other} messages are left out: another bag begins before them, whose topics have numbers '
+                          'that are in use already; read the bags that were put together one by one')
         if odd:
             damage.append(f'{odd} messages are left out: their time is beyond the year 2262')
 
@@ -294,9 +311,12 @@ class McapFile(BlockFile):
                 name, at = _string(body, 2)
                 encoding, at = _string(body, at)
                 text, _ = _string(body, at)
+                self._places.setdefault((operation, key), self._reading)
                 if key not in self._schemas:
                     self._schemas[key] = (name, encoding, text)
                 elif self._schemas[key] != (name, encoding, text):
+                    if self._reading > self._second or self._places.get((operation, key), 0) > self._second:
+                        self._schemas[key] = (name, encoding, text)
                     damage.append(f'there are two descriptions of type number {key}: one is damaged')
                 return
             key, schema = struct.unpack_from('<HH', body)
@@ -310,8 +330,16 @@ class McapFile(BlockFile):
             damage.append('a topic is of a type that is not described')
         latched = b'transient_local' in body[at:] or b'durability: 1' in body[at:]
         channel = Channel(key, topic, name, encoding, form, text, latched, 0)
+        self._places.setdefault((operation, key), self._reading)
         known = self._channels.setdefault(key, channel)
         if known[:5] != channel[:5]:
+            if self._reading > self._second:
+                self._redefined.add(key)
+            elif self._places.get((operation, key), 0) > self._second:
+                # Chunks of the first file are read after what stands in none in the second.
+                self._redefined.add(key)
+                self._channels[key] = channel
+                self._places[operation, key] = self._reading
             damage.append(f'there are two descriptions of topic number {key}: one is damaged')
 
     def _indexed(self, file, block: Block) -> Optional[List[Tuple[int, int]]]:

@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import corpus_bags  # noqa: E402
 from corpus_bags import FRAMES, T0_NS, TOPICS, good_bags, mutated_bag, storage_files  # noqa: E402
-from bag_samples import write_old_db3  # noqa: E402
+from bag_samples import write_old_db3, write_ros2  # noqa: E402
 from robot_vision_dl.core.errors import BagError  # noqa: E402
 from robot_vision_dl.data.bag_writer import ImageBagWriter  # noqa: E402
 from robot_vision_dl.data.bags import BagReader  # noqa: E402
@@ -286,3 +286,14 @@ def test_holes_of_a_file_are_not_searched_through(name, bags, tmp_path):
     with pytest.raises(BagError, match='no message in it can be read'):
         read(nothing)
     assert time.monotonic() - started < 20  # a minute for each 10 GB, where they are read
+
+
+@pytest.mark.parametrize('storage', ['chunked.mcap', 'unchunked.mcap'])
+def test_messages_of_a_bag_that_was_appended_are_not_taken_for_those_of_another_topic(storage, bags, tmp_path):
+    path, (sound, _) = bags[storage]
+    first = write_ros2(tmp_path / 'first', 3, topic='/other/image_raw')
+    own = read(first)[0]
+    (tmp_path / 'both.mcap').write_bytes(first.read_bytes() + storage_files(path)[0].read_bytes())
+    messages, problems = read(tmp_path / 'both.mcap')
+    assert problems and set(own) <= set(messages) <= set(own) | set(sound)
+    assert any('another bag begins before them' in text for text in problems)
