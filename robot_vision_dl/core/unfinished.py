@@ -12,6 +12,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Dict, Iterable, Iterator, List, Set, Tuple
 
+from .json_text import parse_json
+
 UNFINISHED = '.robot-vision-unfinished'
 _MOST_BYTES = 64 << 20
 _OWN, _NAMES = 'mark', 'names'
@@ -41,7 +43,7 @@ def left_by_writer(folder: Path) -> Set[str]:
         status = mark.lstat()
         if not stat.S_ISREG(status.st_mode) or status.st_size > _MOST_BYTES:
             return set()
-        content = json.loads(mark.read_text(encoding='ascii'))
+        content = parse_json(mark.read_bytes(), 'the mark')
         key = _key(status, folder)
         if content[_OWN] != sha256(key).hexdigest():
             return set()
@@ -50,7 +52,7 @@ def left_by_writer(folder: Path) -> Set[str]:
                                if name in names and _digest(key, folder / name) in names[name]}
     except FileNotFoundError:
         return set()
-    except (ValueError, KeyError, TypeError, RecursionError):  # no mark that this package has written
+    except (ValueError, KeyError, TypeError):  # no mark that this package has written
         return set()
 
 

@@ -68,7 +68,7 @@ def test_folder_that_cannot_be_written_is_said(tmp_path):
     done = subprocess.run([*COMMAND, '--out', str(tmp_path / 'file' / 'out')], capture_output=True, text=True,
                           timeout=60)
     assert done.returncode == 1
-    assert 'cannot write to' in done.stderr and 'Traceback' not in done.stderr
+    assert 'cannot be written' in done.stderr and 'Traceback' not in done.stderr
 
 
 def test_model_that_does_not_exist_is_said(tmp_path, ros_domain):

@@ -100,7 +100,7 @@ def test_import_without_pictures_is_uncalibrated_and_says_so(material, capsys):
     (lambda m: (m / 'pictures' / 'dark').rename(m / 'pictures' / 'darkk') and ['--calibrate', str(m / 'pictures')],
      "'darkk' is not a class of the model; did you mean dark"),
     (lambda m: (m / 'pictures' / 'dark' / '00.png').write_text('no picture') and ['--calibrate', str(m / 'pictures')],
-     '00.png: cannot be decoded; is it a picture'),
+     '00.png: cannot be decoded; .*Is it one'),
     (lambda m: (m / 'classes.txt').write_text('a\nb\nc\n') and [], 'the head has 2 outputs, but .* names 3 classes'),
     (lambda m: (m / 'classes.txt').write_text('a\nunknown\n') and [], "'unknown' is reserved"),
     (lambda m: ['--mean', '0.5'], 'mean and std need one or three values each'),

@@ -61,7 +61,7 @@ class Planted(Target):
 _PLANTED_CAMPAIGN = """
 import json, sys
 from pathlib import Path
-from fuzz.campaign import run_campaign
+from fuzz.campaign import run_campaign, save_failures
 from fuzz.target import unpack
 from fuzz.test_fuzz import Planted
 from fuzz.worker import input_of

@@ -66,6 +66,7 @@ def test_the_trainer_the_model_and_its_card_say_what_so_few_pictures_cannot_prom
     bundle = load_bundle(folder)
     figures = bundle.metrics['calibration']
     assert 15 <= figures['pictures'] <= 30
+    assert 'the head alone' in said and 'the head alone' in bundle.provenance['trained']
     assert figures['nll'] <= figures['nll_plain'] and bundle.temperature > 0.3
     of = count_of(figures)
     n = figures['pictures']
@@ -80,10 +81,10 @@ def test_the_trainer_the_model_and_its_card_say_what_so_few_pictures_cannot_prom
 @pytest.mark.slow
 def test_unknown_is_said_at_the_smallest_rate_that_can_be_reached_and_far_fewer_foreign_frames_are_accepted(
         trained, shared_data):
-    """Without, nothing is ever called unknown. How many are depends on the network.
+    """Without, nothing is ever called unknown; with it, at most a tenth of the foreign frames is accepted.
 
-    Of one that was fine-tuned on 200 pictures, none of our scores tells nine of ten foreign pictures apart with 20 to
-    calibrate on; that is measured by ``bench small-calibration``, not promised here.
+    So it is because only the head was trained, as ``network.train_from: auto`` does with so few objects: with all layers
+    trained, .38 of the everyday pictures and .40 of the textures were accepted.
     """
     bundle = load_bundle(trained[0])
     alone = FusionConfig(enabled=False)
@@ -99,7 +100,6 @@ def test_unknown_is_said_at_the_smallest_rate_that_can_be_reached_and_far_fewer_
     known = [one for name in CLASSES for one in decisions(allowed, shared_data / 'trashnet' / name, 30, seed=1)]
     print(f'known: unknown {share(known, Outcome.UNKNOWN):.3f}, accepted {share(known, Outcome.ACCEPTED):.3f}')
     assert all(share(one, Outcome.UNKNOWN) == 0 for one in before.values())
-    accepted = [share([one for group in groups.values() for one in group], Outcome.ACCEPTED)
-                for groups in (before, after)]
-    assert accepted[1] <= 0.75 * accepted[0]
+    assert all(share(one, Outcome.ACCEPTED) > 0.5 for one in before.values())
+    assert all(share(one, Outcome.ACCEPTED) <= 0.1 for one in after.values())
     assert share(known, Outcome.UNKNOWN) <= 0.25
