@@ -83,8 +83,8 @@ def test_unknown_is_said_at_the_smallest_rate_that_can_be_reached_and_far_fewer_
         trained, shared_data):
     """Without, nothing is ever called unknown; with it, at most a tenth of the foreign frames is accepted.
 
-    So it is because only the head was trained, as ``network.train_from: auto`` does with so few objects: with all layers
-    trained, .38 of the everyday pictures and .40 of the textures were accepted.
+    So it is because only the head was trained, as ``network.train_from: auto`` does with so few objects: with all
+    layers trained, .38 of the everyday pictures and .40 of the textures were accepted.
     """
     bundle = load_bundle(trained[0])
     alone = FusionConfig(enabled=False)
