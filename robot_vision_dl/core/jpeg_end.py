@@ -14,7 +14,6 @@ from typing import List, Optional
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from .errors import ImageError
 from .jpeg_file import JpegFrame
@@ -125,6 +124,7 @@ def _decode(file: np.ndarray, mode: Optional[str]) -> Optional[np.ndarray]:
         file: uint8, shape (n,).
         mode: None is as sharp as it is; otherwise an eighth of the size, ``L`` in grey, anything else in colours.
     """
+    from PIL import Image  # here, so that a node that never meets such a file starts without it
     try:
         with Image.open(io.BytesIO(file), formats=('JPEG',)) as image:
             if mode is not None:

@@ -40,7 +40,7 @@ def made(tmp_path_factory):
                 cv2.imwrite(str(root / folder / name / f'{number:03d}.png'), pixels(name, rng))
     (root / 'green').mkdir()
     for number in range(12):
-        cv2.imwrite(str(root / 'green' / f'{number}.png'), np.full((32, 32, 3), (0, 250, 0), np.uint8))
+        cv2.imwrite(str(root / 'green' / f'{number}.png'), np.full((32, 32, 3), (0, 250 - number, 0), np.uint8))
     torch.manual_seed(0)
     network = build_network('resnet20_cifar', 2)
     pictures = [Picture(pixels(name, rng), ColorOrder.BGR) for name in NAMES for _ in range(60)]
