@@ -54,6 +54,7 @@ class _Lane:
         self.progress = Progress()
         self.progress.begin(-1)
         self.first, self.told = first, 0
+        self.late: Optional[int] = None  # the input that was late when looked at last
         self.pipe, theirs = _FORK.Pipe(duplex=False)
         self.process = _FORK.Process(target=work, args=(
             target, Path(tempfile.mkdtemp(dir=folder)), seed, first, self._step, self._count, self.progress, theirs),
@@ -128,7 +129,10 @@ def _look_after(lane: _Lane, result: Result) -> None:
     if index < 0 and time.monotonic() - started > _PREPARE_S:
         lane.process.kill()
         raise RuntimeError(f'{result.target}: a worker has not made its corpus within {_PREPARE_S:.0f} s')
-    if index >= 0 and time.monotonic() - started > WALL_LIMIT_S and lane.process.is_alive():
+    is_late = index >= 0 and time.monotonic() - started > WALL_LIMIT_S and lane.process.is_alive()
+    if not is_late or lane.late != index:  # seen twice, for the number and the time are not read in one
+        lane.late = index if is_late else None
+    else:
         lane.process.kill()
         lane.process.join()
         _end(lane, result, index, Failure('hang', f'no answer within {WALL_LIMIT_S:.0f} s'))

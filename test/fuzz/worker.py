@@ -18,7 +18,7 @@ CPU_LIMIT_S = 1.0
 WALL_LIMIT_S = 20.0
 MEMORY_LIMIT = 200 << 20
 _HARD_MEMORY = 3 << 30  # address space beyond what the worker has: a bomb ends in the worker, not in the machine
-_AT = struct.Struct('<qd')
+_AT = struct.Struct('@qd')  # native: eight bytes are written at once, and never read half written
 
 
 class Failure(NamedTuple):
