@@ -33,7 +33,8 @@ def check_calibration(targets: np.ndarray, class_names: Sequence[str], alpha: fl
     frames = f'{n} calibration frames{count_of(objects)}'
     if n < MIN_PICTURES:
         uncounted = f' (of {n + strange}, {strange} labelled unknown, which do not count)' if strange else ''
-        raise DataError(f'calibration needs {MIN_PICTURES} frames of classes at least, and its part of the split has '
+        raise DataError(f'calibration needs {MIN_PICTURES} frames at least that are of a class, and its part of the '
+                        'split has '
                         f'{n}{uncounted}: {_REMEDY}')
     counts = np.bincount(targets, minlength=len(class_names)).tolist()
     missing = [name for name, count in zip(class_names, counts) if not count]

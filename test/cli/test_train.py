@@ -109,7 +109,7 @@ def test_unknown_layer_and_architecture(pictures, tmp_path, capsys):
 def test_too_few_calibration_frames_are_refused_before_the_first_epoch(tmp_path, capsys):
     pictures = picture_folders(tmp_path / 'few', recordings=4, each=3)
     line = refused(tmp_path, config_text(pictures, tmp_path), capsys)
-    assert 'calibration needs 20 frames at least, and its part of the split has 9' in line
+    assert 'calibration needs 20 frames at least that are of a class, and its part of the split has 9' in line
     assert 'raise data.split.calibration' in line
     assert not list((tmp_path / 'runs').rglob('*.ckpt'))
 

@@ -18,7 +18,7 @@ def test_enough_of_everything_is_silent():
 
 
 @pytest.mark.parametrize('counts, message', [
-    ((3, 3, 3, 3, 2), 'needs 20 frames of classes at least, and its part of the split has 14: record more'),
+    ((3, 3, 3, 3, 2), 'needs 20 frames at least that are of a class, and its part of the split has 14: record more'),
     ((10, 10, 10, 0, 0), 'no calibration frame is labelled stop, thumb, so nobody would know'),
 ])
 def test_what_cannot_be_calibrated_is_refused_with_the_remedy(counts, message):
