@@ -1,8 +1,6 @@
 """What all tests share."""
-import fcntl
 import os
 import sys
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -13,6 +11,7 @@ sys.path.append(str(Path(__file__).resolve().parent))
 
 import agreement  # noqa: E402
 from agreement import agrees  # noqa: E402,F401
+from dds_domain import locked_domain  # noqa: E402
 
 
 @pytest.fixture(scope='session')
@@ -30,18 +29,10 @@ def ros_domain() -> int:
 
     Locked, so that test runs side by side on a machine do not hear each other.
     """
-    for offset in range(100):
-        domain = 1 + (os.getpid() + offset) % 100
-        lock = open(os.path.join(tempfile.gettempdir(), f'robot_vision_dl_test_domain_{domain}'), 'w')
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
-        except OSError:
-            lock.close()
-    before = os.environ.get('ROS_DOMAIN_ID')
-    os.environ['ROS_DOMAIN_ID'] = str(domain)
-    yield domain
-    lock.close()
+    with locked_domain() as domain:
+        before = os.environ.get('ROS_DOMAIN_ID')
+        os.environ['ROS_DOMAIN_ID'] = str(domain)
+        yield domain
     if before is None:
         del os.environ['ROS_DOMAIN_ID']
     else:

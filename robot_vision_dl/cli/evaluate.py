@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--set', nargs='+', default=[], metavar='NAME=VALUE', dest='changes',
                         help='parameters of the node, e.g. decision.abstain_cost=.2 fusion.enabled=false')
     parser.add_argument('--device', metavar='D', help='auto, cpu, cuda or cuda:<n>')
-    parser.add_argument('--batch', type=whole(1, 4096), default=run.batch, metavar='N',
+    parser.add_argument('--batch', type=whole(1, 1024), default=run.batch, metavar='N',
                         help='frames in a forward pass; decisions do not depend on it (default: %(default)s)')
     parser.add_argument('--no-exact', action='store_true', help='do not run a recording again, frame by frame, where '
                         'rounding in a batch might turn a decision')

@@ -4,6 +4,7 @@ import json
 import sys
 
 from ..core.errors import ConfigError
+from ..core.text_file import read_text
 from ..core.user_path import user_path
 from .numbers import whole
 
@@ -50,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         changes.append(f'data.bags={json.dumps(args.bags)}')
     path = user_path(args.config)
     config = load_config(path, changes)
-    text = path.read_text(encoding='utf-8')
+    text = read_text(path)
     from ..training.folds import cross_validate
     from ..training.run import train
 

@@ -6,6 +6,10 @@ from .bag_channel import Channel
 from .bag_types import normal_type
 
 
+MOST_METADATA_BYTES = 64 << 20
+"""Longest metadata of a bag, as a file or in a database: the QoS profiles of every topic are in it."""
+
+
 class Claim(NamedTuple):
     """What metadata says of a topic; empty texts where it does not say."""
 

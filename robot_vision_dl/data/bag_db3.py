@@ -14,7 +14,7 @@ from ..core.errors import ConfigError, raise_about_machine
 from ..core.printable import printable
 from ..core.yaml_text import parse_yaml
 from .bag_channel import Channel, RawMessage
-from .bag_counts import by_topic, claims_of_metadata, differences
+from .bag_counts import MOST_METADATA_BYTES, by_topic, claims_of_metadata, differences
 from .bag_limits import most_stored_bytes, too_large
 
 # Steps of SQLite's machine between two rows; a row takes some dozen.
@@ -233,7 +233,8 @@ class Db3File:
         if not texts or not isinstance(texts[0][0], str) or not texts[0][0]:
             return
         try:
-            claims = claims_of_metadata(parse_yaml(texts[0][0], f'{self.name}: metadata', as_text=True))
+            claims = claims_of_metadata(parse_yaml(
+                texts[0][0], f'{self.name}: metadata', as_text=True, most_bytes=MOST_METADATA_BYTES))
         except ConfigError as error:
             self._tell(f'its metadata cannot be read: {printable(error)}')
             return

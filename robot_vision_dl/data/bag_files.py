@@ -5,12 +5,12 @@ from typing import Dict, List, NamedTuple, Sequence, Tuple, Union
 from ..core.errors import BagError, ConfigError
 from ..core.user_path import user_path
 from ..core.yaml_text import read_yaml
+from .bag_counts import MOST_METADATA_BYTES
 from .bag_parts import part_of, recordings_of, unpacked_name, without_copies
 from .folders import Folder, LeftOut, shown, walk
 
-STORAGE_SUFFIXES = ('.mcap', '.db3', '.bag', '.active')
+STORAGE_SUFFIXES = ('.mcap', '.db3', '.bag')
 METADATA = 'metadata.yaml'
-_MOST_METADATA_BYTES = 64 * 2**20  # the QoS profiles of every topic are in it
 
 
 class BagFiles(NamedTuple):
@@ -142,7 +142,7 @@ def _with_metadata(folder: Path, found: Sequence[Path]) -> List[BagFiles]:
 
 def _listed(path: Path) -> List[str]:
     """Names of the files that metadata.yaml lists, in order."""
-    content = read_yaml(path, as_text=True, most_bytes=_MOST_METADATA_BYTES)
+    content = read_yaml(path, as_text=True, most_bytes=MOST_METADATA_BYTES)
     information = content.get('rosbag2_bagfile_information') if isinstance(content, dict) else None
     names = information.get('relative_file_paths') if isinstance(information, dict) else None
     if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):

@@ -10,7 +10,7 @@ from ..core.lfs import REMEDY, is_lfs_pointer
 from ..core.printable import printable
 from .bag_channel import Channel, RawMessage
 from .bag_db3 import Db3File
-from .bag_files import storage_suffix
+from .bag_files import STORAGE_SUFFIXES, storage_suffix
 from .bag_limits import TEMPORARY_VARIABLE, most_temporary_bytes, too_large, unpacked, zstd_blocks
 from .bag_mcap import McapFile
 from .bag_ros1 import Ros1File
@@ -45,7 +45,7 @@ class Storage:
                 name = printable(path.name)
                 self._told.append(f'{name}: {printable(wal.name)} holds messages that are not merged and are not read; '
                                   f'merge them with `sqlite3 {name} "PRAGMA wal_checkpoint"`')
-            stored = path if path.suffix in ('.mcap', '.db3', '.bag', '.active') else self._decompressed()
+            stored = path if path.suffix in (*STORAGE_SUFFIXES, '.active') else self._decompressed()
             self._file = _FORMATS[storage_suffix(path)](stored, printable(path.name))
         except OSError as error:
             self.close()

@@ -10,8 +10,8 @@ from ..core.types import ImageMessage
 from ..core.user_path import user_path
 from ..core.yaml_text import read_yaml
 from .bag_channel import Channel
-from .bag_counts import Claim, claims_of_metadata, differences
-from .bag_files import BagFiles, find_bags
+from .bag_counts import MOST_METADATA_BYTES, Claim, claims_of_metadata, differences
+from .bag_files import METADATA, BagFiles, find_bags
 from .bag_storage import Storage
 from .bag_types import COMPRESSED_IMAGE, IMAGE_TYPES, Definitions, normal_type
 
@@ -331,10 +331,10 @@ def _only_one(path: Path) -> BagFiles:
 
 
 def _claimed_by_metadata(folder: Path) -> Dict[str, Claim]:
-    file = folder / 'metadata.yaml'
+    file = folder / METADATA
     if not folder.is_dir() or not file.is_file():
         return {}
     try:
-        return claims_of_metadata(read_yaml(file, as_text=True))
+        return claims_of_metadata(read_yaml(file, as_text=True, most_bytes=MOST_METADATA_BYTES))
     except ConfigError:
         return {}  # told where the files of a recording are looked for

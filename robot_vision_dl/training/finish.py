@@ -28,6 +28,7 @@ from .baselines import baseline_predictions, majority
 from .card import Findings, Tested, card_files, card_notes, mistakes_sheet, track_accuracy
 from .config import TrainConfig
 from .config_file import as_file
+from .config_paths import anywhere
 from .doubts import doubts
 from .extent import extent_of
 from .features import frozen_features
@@ -88,8 +89,8 @@ def finish(config: TrainConfig, config_text: str, data: Prepared, network: Netwo
 
 
 def settings_hash(config: TrainConfig) -> str:
-    """SHA-256 of all settings, as they are kept with the bundle."""
-    return hashlib.sha256(as_file(config).encode()).hexdigest()
+    """SHA-256 of all settings, as they are kept with the bundle; the same from whichever folder a file is read."""
+    return hashlib.sha256(as_file(anywhere(config)).encode()).hexdigest()
 
 
 def describe_unknown(calibration: Calibration) -> str:

@@ -102,12 +102,15 @@ def prepare_data(config: TrainConfig, folder: Path, fold: Optional[Tuple[int, in
 def fingerprint_of(config: TrainConfig, data: Prepared) -> str:
     """Of everything that the weights follow from; where files lie and how a card reads do not count."""
     values = asdict(config)
-    for group, names in (('output', None), ('data', ('bags', 'cache')), ('run', ('workers',))):
+    # Labels are in the hash of the data, and the weights, by their content, in the start.
+    for group, names in (('output', None), ('data', ('bags', 'cache')), ('run', ('workers',)),
+                         ('network', ('pretrained',))):
         if names is None:
             del values[group]
         else:
             for name in names:
                 del values[group][name]
+    del values['data']['labels']['sources']
     values.update(data_hash=data.store.data_hash, split=data.split.inputs_hash, class_names=data.class_names,
                   start=starting_identity(config.network), torch=torch.__version__)
     return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()

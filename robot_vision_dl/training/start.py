@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import NamedTuple, Optional, Sequence
 
 from ..core.bundle import Bundle, load_bundle, torchvision_facts
+from ..core.bundle_files import hash_file
 from ..core.errors import ConfigError
 from ..core.network import Network, build_network
 from ..core.preprocess import Preprocessing
@@ -95,11 +96,14 @@ def _network_of(bundle: Bundle, config: NetworkConfig, channels: int) -> Network
 
 
 def starting_identity(config: NetworkConfig) -> str:
-    """What the weights were, for provenance."""
+    """What the weights were: the same wherever their file lies."""
     bundle = _bundle(config)
     if bundle is not None:
         return f'{bundle.name} ({bundle.identity})'
-    return config.pretrained or 'random'
+    if not config.pretrained or is_weights_name(config.pretrained):
+        return config.pretrained or 'random'
+    file = Path(user_path(config.pretrained))
+    return f'{file.name} (SHA-256 {hash_file(file)})'
 
 
 def _bundle(config: NetworkConfig) -> Optional[Bundle]:

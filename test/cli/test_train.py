@@ -106,6 +106,12 @@ def test_unknown_layer_and_architecture(pictures, tmp_path, capsys):
     shutil.rmtree(tmp_path / 'runs', ignore_errors=True)
 
 
+def test_a_training_file_in_utf_16_is_read(tmp_path, capsys):
+    (tmp_path / 'train.yaml').write_bytes(f'data: {{bags: [{tmp_path}/none]}}'.encode('utf-16'))
+    assert main(['train', str(tmp_path / 'train.yaml')]) == 2
+    assert 'none' in capsys.readouterr().err  # what it names is not there, and that is all that is wrong
+
+
 def test_too_few_calibration_frames_are_refused_before_the_first_epoch(tmp_path, capsys):
     pictures = picture_folders(tmp_path / 'few', recordings=4, each=3)
     line = refused(tmp_path, config_text(pictures, tmp_path), capsys)

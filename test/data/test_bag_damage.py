@@ -136,6 +136,23 @@ def test_metadata_yaml_that_claims_more(bags, tmp_path):
     assert any('that metadata.yaml claims are missing' in text and '/camera/image_raw:' in text for text in problems)
 
 
+def test_metadata_of_very_many_topics_is_metadata(bags, tmp_path):
+    path, _ = bags['rosbags_sqlite3_none']
+    copy = corpus_bags._copied(path, tmp_path / 'bag')
+    text = (copy / 'metadata.yaml').read_text()
+    (copy / 'metadata.yaml').write_text(text + '# ' + 'x' * (2 << 20) + '\n')
+    database = sqlite3.connect(storage_files(copy)[0])
+    with database:
+        database.execute('UPDATE metadata SET metadata = metadata || ? ', ('\n# ' + 'x' * (2 << 20),))
+    database.close()
+    assert not read(copy)[1]
+    database = sqlite3.connect(storage_files(copy)[0])
+    with database:
+        database.execute('DELETE FROM messages WHERE id > 20')
+    database.close()
+    assert any('claims are missing' in text for text in read(copy)[1])
+
+
 def test_own_checksums_hold_by_the_mcap_library(bags):
     from mcap.stream_reader import StreamReader
     path, _ = bags['own']

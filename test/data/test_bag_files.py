@@ -42,6 +42,13 @@ def part(folder: Path, name: str, start_s: float, count: int = 10) -> Path:
     return file
 
 
+@pytest.mark.parametrize('name', ('x.active.active', 'x.active', '.active', 'x.mcap.active.active', 'x.zstd.active'))
+def test_a_name_without_a_format_is_no_bag(name, tmp_path):
+    (tmp_path / name).write_bytes(b'\x89MCAP0\r\n')
+    with pytest.raises(BagError, match='not a bag'):
+        find_bags(tmp_path / name)
+
+
 @pytest.mark.parametrize('listed', (True, False))
 def test_copy_that_rosbag2_leaves_beside_the_packed_file(listed, tmp_path):
     packed = write_ros2(tmp_path / 'run', 6, compression='file')

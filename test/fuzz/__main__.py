@@ -4,7 +4,7 @@
     make fuzz MINUTES=60 SEED=7                 an hour in all
     make fuzz ARGS="--full"                     1 000 000 messages, 20 000 bundles, 10 000 bags, 20 000 text files
     make fuzz ARGS="--target bags --count 500"
-    make fuzz ARGS="--replay fuzz_failures/bags-1-77-crash.bin"
+    make fuzz ARGS="--replay ../fuzz_failures/bags-1-77-crash.bin"
 
 A failure is: the process ends; 20 s without an answer; more than 1 s of processor time; 200 MB more memory; another
 exception than the documented one, or one whose text cannot be shown; a picture that the message does not determine.

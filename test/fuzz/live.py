@@ -13,6 +13,7 @@ from typing import Callable, Dict, List, Optional
 
 import cv2
 import numpy as np
+from dds_domain import locked_domain
 
 from .campaign import Result
 from .target import unpack
@@ -110,9 +111,9 @@ def run_live(seed: int, count: int, minutes: Optional[float], say: Callable[[str
     target = MessageTarget()
     result = Result(NAME)
     begin = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix='fuzz-') as folder:
+    with tempfile.TemporaryDirectory(prefix='fuzz-') as folder, locked_domain() as domain:
         target.prepare(Path(folder))
-        session = _Session(Path(folder), 1 + os.getpid() % 100)
+        session = _Session(Path(folder), domain)
         try:
             for first in range(0, count, _BATCH):
                 if minutes is not None and time.monotonic() - begin > minutes * 60:
@@ -123,8 +124,8 @@ def run_live(seed: int, count: int, minutes: Optional[float], say: Callable[[str
                 ended = [kind for kind in _TYPES if not session.serves(kind)]
                 if ended:
                     session.close()
-                    result.failures.update(_culprits(Path(folder), target, seed, indices, ended))
-                    session = _Session(Path(folder), 1 + os.getpid() % 100)
+                    result.failures.update(_culprits(Path(folder), domain, target, seed, indices, ended))
+                    session = _Session(Path(folder), domain)
                 if first and first % 5000 == 0:
                     say(f'  {NAME}: {result.tried} sent, {len(result.failures)} failures')
             deadline = time.monotonic() + 3
@@ -153,11 +154,11 @@ def _send(session: _Session, target: MessageTarget, seed: int, indices: List[int
         time.sleep(.002)  # the node keeps one message: give it the time to take it
 
 
-def _culprits(folder: Path, target: MessageTarget, seed: int, indices: List[int], ended: List[str]
+def _culprits(folder: Path, domain: int, target: MessageTarget, seed: int, indices: List[int], ended: List[str]
               ) -> Dict[int, Failure]:
     """Which of these ends a node, one by one."""
     found: Dict[int, Failure] = {}
-    session = _Session(folder, 1 + os.getpid() % 100)
+    session = _Session(folder, domain)
     try:
         for index in indices:
             kind = unpack(input_of(target, seed, index))[0]['type']
@@ -168,7 +169,7 @@ def _culprits(folder: Path, target: MessageTarget, seed: int, indices: List[int]
                 log = session.nodes[kind].log[-1500:]
                 found[index] = Failure('crash', f'the node of {kind} ended or serves no more:\n{log}')
                 session.close()
-                session = _Session(folder, 1 + os.getpid() % 100)
+                session = _Session(folder, domain)
     finally:
         session.close()
     return found or {indices[0]: Failure('crash', f'a node ({", ".join(ended)}) ended within these {len(indices)} '

@@ -1,11 +1,15 @@
 """Names in a training file are relative to it, wherever the command is started; both places are named if not."""
 import os
+from types import SimpleNamespace
 
 import pytest
 
 from robot_vision_dl.core.errors import ConfigError
 from robot_vision_dl.training.config_file import as_file, load_config, parse_config
 from robot_vision_dl.training.config_paths import PATHS, anywhere
+from robot_vision_dl.training.finish import settings_hash
+from robot_vision_dl.training.prepared import fingerprint_of
+from robot_vision_dl.training.start import starting_identity
 
 TEXT = """
 data: {bags: [bags, "days/*", %s], labels: {sources: [my.csv, "topic:/label", auto]}}
@@ -63,6 +67,21 @@ def test_what_is_not_there_names_both_places(setting, name, project, monkeypatch
     given = '["x y"]' if setting.startswith('data') else 'x.pth'
     config = load_config(path, [f'{setting}={given}'])  # given at the command: from where it is given
     assert 'x y' in config.data.bags + config.data.labels.sources or config.network.pretrained == 'x.pth'
+
+
+@pytest.mark.parametrize('start', ('there', 'elsewhere', 'elsewhere/sub', '.'))
+def test_a_run_is_the_same_run_from_every_folder(start, project, monkeypatch):
+    """Else it could not be gone on with from another one."""
+    def identities():
+        config = load_config(project / 'there' / 'train.yaml')
+        return (starting_identity(config.network), settings_hash(config),
+                fingerprint_of(config, SimpleNamespace(store=SimpleNamespace(data_hash='d'), class_names=('a', 'b'),
+                                                       split=SimpleNamespace(inputs_hash='s'))))
+    before = identities()
+    monkeypatch.chdir(project / start)
+    assert identities() == before
+    (project / 'there' / 'weights' / 'first.pth').write_text('other weights')
+    assert identities()[0] != before[0] and identities()[2] != before[2]
 
 
 @pytest.mark.parametrize('name', ('squeezenet1_1_imagenet', 'DEFAULT', 'IMAGENET1K_V1', ''))
