@@ -73,42 +73,42 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
     from ..cli.told import to_stderr
     from ..core.bundle import load_bundle
     from ..core.errors import DataError
+    from ..core.uncertainty.score import linear_head
     from ..data.picture_folder import all_pictures, folder_pictures
+    from ..cli.labelled_outputs import PictureRunner
     bundle = load_bundle(args.bundle)
+    network, head = PictureRunner(bundle), linear_head(bundle.load_network().head)
     rng = np.random.default_rng(args.seed)
     of_class: Dict[str, List[Path]] = {}
     for picture in folder_pictures(args.data, to_stderr):
         of_class.setdefault(picture.label, []).append(picture.path)
-    by_class = {name: _outputs(bundle, paths, args.most, rng) for name, paths in sorted(of_class.items())}
-    groups = {Path(folder).name: _outputs(bundle, all_pictures(folder, to_stderr), args.most, rng)
+    by_class = {name: _outputs(network, paths, args.most, rng) for name, paths in sorted(of_class.items())}
+    groups = {Path(folder).name: _outputs(network, all_pictures(folder, to_stderr), args.most, rng)
               for folder in args.foreign}
     names = [name for name in by_class if args.probe or name in bundle.class_names]
     if len(names) < 2:
         raise DataError(f'{args.data}: needs folders of two classes at least'
                         + ('' if args.probe else f' of {bundle.name}; --probe takes any'))
-    rows = [_one_set(args, bundle, by_class, names, groups, rng, number) for number in range(args.subsets)]
+    rows = [_one_set(args, bundle, head, by_class, names, groups, rng, number) for number in range(args.subsets)]
     return {'model': bundle.name, 'head': f'linear head on {args.probe} pictures a class' if args.probe else 'own head',
             'sets': rows, 'summary': _summary(rows)}
 
 
-def _outputs(bundle, paths: List[Path], most: int, rng: np.random.Generator) -> Tuple[np.ndarray, np.ndarray]:
+def _outputs(network, paths: List[Path], most: int, rng: np.random.Generator) -> Tuple[np.ndarray, np.ndarray]:
     """Logits and features of at most so many of the pictures, drawn at random."""
-    from ..cli.labelled_outputs import PictureRunner
     from ..core.errors import DataError
     from ..data.picture_folder import read_picture
     if not paths:
         raise DataError('a folder of --foreign holds no picture')
     paths = [paths[index] for index in rng.permutation(len(paths))[:most]]
-    network = PictureRunner(bundle)
     batches = [network([read_picture(path) for path in paths[begin:begin + 32]]) for begin in range(0, len(paths), 32)]
     return tuple(np.concatenate(parts) for parts in zip(*batches))
 
 
-def _one_set(args: argparse.Namespace, bundle, by_class: Dict, names: List[str], groups: Dict,
+def _one_set(args: argparse.Namespace, bundle, head, by_class: Dict, names: List[str], groups: Dict,
              rng: np.random.Generator, number: int) -> Dict[str, Any]:
     from ..core.uncertainty.calibrate import calibrate
     from ..core.uncertainty.scaling import PLAIN, TEMPERATURE, VECTOR, softmax
-    from ..core.uncertainty.score import linear_head
     from ..core.uncertainty.temperature import fit_temperature
     chosen = sorted(rng.permutation(names)[:args.classes or None].tolist()) if args.probe else names
     foreign = {**groups, **({'classes left out': tuple(
@@ -125,11 +125,11 @@ def _one_set(args: argparse.Namespace, bundle, by_class: Dict, names: List[str],
         rest = order[args.probe:]
         parts.append((logits[rest], features[rest], np.full(len(rest), target)))
     known = Outputs(*(np.concatenate(columns) for columns in zip(*parts)))
-    reference, head = None, linear_head(bundle.load_network().head)
+    reference = None
     if args.probe:
-        head, to_logits = _probe(*(np.concatenate(columns) for columns in zip(*training)), classes)
-        known = known._replace(logits=to_logits(known.features))
         seen, targets = (np.concatenate(columns) for columns in zip(*training))
+        head, to_logits = _probe(seen, targets, classes)
+        known = known._replace(logits=to_logits(known.features))
         reference = to_logits(seen), seen, targets
         foreign = {group: (to_logits(both[1]), both[1]) for group, both in foreign.items()}
     order = rng.permutation(len(known.labels))
@@ -170,14 +170,14 @@ def _outcomes(found, logits: np.ndarray, features: np.ndarray, abstain_cost: flo
     import torch
 
     from ..core.config import DecisionConfig
-    from ..core.uncertainty.reach import smallest_rate
+    from ..core.uncertainty.reach import reachable_rate
     with torch.inference_mode():
         scores = found.ood.build_score()(*(torch.from_numpy(np.asarray(part, np.float32))
                                            for part in (logits, features)))
     p = found.ood.p_value(scores)
     sure = found.probabilities(logits, features).max(axis=1) >= 1 - abstain_cost
     rate = DecisionConfig().false_unknown_rate
-    smallest = max(rate, smallest_rate(len(found.ood.scores)))
+    smallest = reachable_rate(len(found.ood.scores))
     return {'accepted': float(np.mean(sure & (p > rate))), 'accepted_smallest': float(np.mean(sure & (p > smallest))),
             'unknown': float(np.mean(p <= smallest))}
 

@@ -21,7 +21,7 @@ from ..cli.numbers import SEED, real
 from ..cli.processes import Children, isolated_environment
 from ..core.errors import RobotVisionError
 from ..ros.dds import profile_variables
-from .report import percentiles
+from .report import percentiles, write_json
 from .soak_events import Disturber
 
 HELP = 'two nodes for minutes or hours, while cameras, parameters and models change; memory, latency, accounts'
@@ -208,7 +208,7 @@ def run(args: argparse.Namespace) -> int:
     problems += _judge(figures, args)
     _print(figures, problems)
     if args.json:
-        args.json.write_text(json.dumps({**figures, 'problems': problems}, indent=1))
+        write_json(args.json, {**figures, 'problems': problems})
     return 1 if problems else 0
 
 
@@ -241,7 +241,7 @@ def _figures(nodes: Sequence[_Node], cameras: Sequence[_Camera], counts: Mapping
         parts = []
         for part in range(PARTS):
             memory, latencies = part_of(node.memory, part), part_of(node.latencies, part)
-            times = percentiles(latencies) if latencies else {'n': 0, 'p50': float('nan'), 'p99': float('nan')}
+            times = percentiles(latencies)
             parts.append({'memory_mb': min(memory, default=float('nan')),
                           'memory_most_mb': max(memory, default=float('nan')),
                           'decisions': len(latencies), 'p50_ms': times['p50'], 'p99_ms': times['p99']})

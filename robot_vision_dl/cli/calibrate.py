@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
         raise BundleError(f'{args.bundle}: is not a bundle with a folder; import it first (`robot-vision models '
                           'import`)')
     target = user_path(args.into) if args.into else bundle.folder
-    own_card_files(bundle.folder)
+    card_files = own_card_files(bundle.folder)
     check_writable(target.resolve().parent, remedy='make room, or choose another folder with --into')
     if args.into and target.exists():
         raise BundleError(f'{target}: is there already; choose another folder for --into')
@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
     written = save_bundle(
         target, network, bundle.class_names, bundle.preprocessing, name=None if args.into else bundle.name,
         calibration=found, abstain_cost=bundle.abstain_cost, metrics=metrics, provenance=provenance, card=card,
-        card_files=own_card_files(bundle.folder),
+        card_files=card_files,
         half=_is_half(bundle), overwrite=not args.into)
     print(report(found, outputs))
     for limit in trust_limits(written):

@@ -94,7 +94,7 @@ def read_vector(path: Path, tensors: Mapping[str, torch.Tensor], classes: int) -
 
 
 def read_laplace(path: Path, values: Mapping[str, Any], tensors: Mapping[str, torch.Tensor], classes: int,
-                 features: Optional[int]) -> Laplace:
+                 features: int) -> Laplace:
     """The posterior of the last layer, with its settings of ``bundle.json``."""
     found = [_named(path, tensors, f'laplace.{name}', torch.float32, 2 if 'vectors' in name else 1)
              for name in LAPLACE_TENSORS]
@@ -104,7 +104,7 @@ def read_laplace(path: Path, values: Mapping[str, Any], tensors: Mapping[str, to
         raise BundleError(f'{path}: {error}') from error
     if len(laplace.eigenvalues_b) != classes:
         raise BundleError(f'{path}: laplace is for {len(laplace.eigenvalues_b)} classes, the network has {classes}')
-    if features is not None and len(laplace.eigenvalues_a) != features + 1:
+    if len(laplace.eigenvalues_a) != features + 1:
         raise BundleError(f'{path}: laplace is for {len(laplace.eigenvalues_a) - 1} features, the network has '
                           f'{features}')
     for name in LAPLACE_TENSORS:
@@ -117,7 +117,7 @@ def read_laplace(path: Path, values: Mapping[str, Any], tensors: Mapping[str, to
     return laplace
 
 
-def read_ood(path: Path, method: str, found: Mapping[str, torch.Tensor], classes: int, features: Optional[int]
+def read_ood(path: Path, method: str, found: Mapping[str, torch.Tensor], classes: int, features: int
              ) -> OodCalibration:
     """The score of foreignness with its tensors ``ood.*``; it is tried on one picture, to see that its tables fit."""
     tensors = {key[len('ood.'):]: tensor for key, tensor in found.items() if key.startswith('ood.')}
@@ -130,14 +130,13 @@ def read_ood(path: Path, method: str, found: Mapping[str, torch.Tensor], classes
         calibration = OodCalibration(method, None if scores is None else scores.numpy(), MappingProxyType(tensors))
         for name, like in ood_method(method)().state_dict().items():
             if name in tensors:
-                _check_kind(tensors[name], like.dtype, like.ndim, f'{path}: ood.{name}')
+                _check_kind(tensors[name], like.dtype, like.ndim, f'ood.{name}')
         score = calibration.build_score()
     except RobotVisionError as error:
-        raise BundleError(str(error) if str(error).startswith(str(path)) else f'{path}: {error}') from error
+        raise BundleError(f'{path}: {error}') from error
     except Exception as error:  # noqa: B902 - what torch makes of tables of another shape
         raise BundleError(f'{path}: the tensors of {method} do not fit each other ({printable(error)})') from error
-    if features is not None:
-        _try(path, method, score, classes, features)
+    _try(path, method, score, classes, features)
     return calibration
 
 

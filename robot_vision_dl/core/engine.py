@@ -144,8 +144,9 @@ class Engine:
                 the old one stays.
         """
         with self._changing:
-            pipeline.configure(self._wanted)
-            self._replacement, self._changes = pipeline, (pipeline, pipeline.settings(self._wanted))
+            settings = pipeline.settings(self._wanted)
+            pipeline.take_over(settings)
+            self._replacement, self._changes = pipeline, (pipeline, settings)
 
     @property
     def pipeline(self) -> Pipeline:

@@ -43,8 +43,7 @@ def decode_file(data: np.ndarray, config: ImageConfig, what: str = '', upright: 
         check_end(frame, pixels)
         return _decode(frame.file, what, cv2.IMREAD_ANYCOLOR) if frame.has_exif else pixels
     if start != png_file.SIGNATURE:
-        raise ImageError('compressed', f'compressed image of {data.size} bytes, format {printable(what, 60)!r}: '
-                                       f'neither JPEG nor PNG, begins with {start.hex(" ")}; publish one of these, or '
+        raise _undecodable(data, what, f'neither JPEG nor PNG, begins with {start.hex(" ")}; publish one of these, or '
                                        'republish with image_transport as raw')
     file = png_file.check_png(data, config, keep_exif=upright)
     # IMREAD_UNCHANGED keeps alpha and 16 bit, and leaves EXIF orientation alone.

@@ -21,6 +21,7 @@ from .text_file import read_text
 from .yaml_text import MOST_BYTES, Places, parse_yaml
 
 PARAMETERS = 'ros__parameters'
+_OF_ROS = ('use_sim_time', 'start_type_description_service', 'bond_disable_heartbeat_timeout')
 _YES = ('Y', 'y', 'yes', 'Yes', 'YES', 'true', 'True', 'TRUE', 'on', 'On', 'ON')
 _NO = ('N', 'n', 'no', 'No', 'NO', 'false', 'False', 'FALSE', 'off', 'Off', 'OFF')
 # strtoll with base 0, and strtod, of the C library
@@ -70,6 +71,11 @@ def read_sections(path: Union[str, Path]) -> Tuple[Section, ...]:
     for spelling, parameters in merged.items():
         _check_groups(parameters, f'{printable(path)}: {printable(spelling)}')
     return tuple(Section(spelling, parameters) for spelling, parameters in merged.items())
+
+
+def is_of_ros(name: str) -> bool:
+    """Whether rclpy declares this parameter in any node, by some versions or only once there is a subscription."""
+    return name in _OF_ROS or name.startswith('qos_overrides.')
 
 
 def read_parameters(path: Union[str, Path], node: str = '/classifier') -> Dict[str, Any]:

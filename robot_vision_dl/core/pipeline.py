@@ -23,7 +23,7 @@ from .types import Assessment, ColorOrder, Decision, Frame, Picture, Result
 from .uncertainty.assess import Assessor
 from .uncertainty.calibrate import FusionTimes
 from .uncertainty.dropout import DropoutSampler
-from .uncertainty.reach import Limit, deciding_rate, p_value_grid, trust_limits
+from .uncertainty.reach import deciding_rate, p_value_grid, trust_limits
 
 
 class Pipeline:
@@ -69,12 +69,7 @@ class Pipeline:
         if bundle.device not in (None, self.device.type):
             found.append(f'{bundle.name} was calibrated on {bundle.device} but runs on {self.device.type}: its '
                          'confidences may be off a little; `robot-vision calibrate` fits them to what runs')
-        return found + [limit.sentence for limit in self.limits]
-
-    @property
-    def limits(self) -> List[Limit]:
-        """What the calibration cannot promise in this deployment; :attr:`warnings` has their sentences, too."""
-        return trust_limits(self.bundle, self._config.decision)
+        return found + [limit.sentence for limit in trust_limits(bundle, self._config.decision)]
 
     @property
     def unknown_rate(self) -> float:
@@ -82,15 +77,19 @@ class Pipeline:
         return self._policy.false_unknown_rate
 
     @classmethod
-    def load(cls, config: ClassifierConfig) -> 'Pipeline':
-        """Load and verify ``config.model`` and run it once, so that the first frame is not slower than the others."""
-        pipeline = on_a_thread(cls._load, config)
+    def load(cls, config: ClassifierConfig, bundle: Optional[Bundle] = None) -> 'Pipeline':
+        """Load and verify ``config.model`` and run it once, so that the first frame is not slower than the others.
+
+        Args:
+            bundle: the model, where it is loaded already.
+        """
+        pipeline = on_a_thread(cls._load, config, bundle)
         pipeline.claim_thread()
         return pipeline
 
     @classmethod
-    def _load(cls, config: ClassifierConfig) -> 'Pipeline':
-        bundle = load_bundle(config.model)
+    def _load(cls, config: ClassifierConfig, bundle: Optional[Bundle]) -> 'Pipeline':
+        bundle = bundle or load_bundle(config.model)
         try:
             pipeline = cls(bundle, config)
         except RobotVisionError:
@@ -162,8 +161,8 @@ class Pipeline:
             self._filters, self._decisions = other._filters, other._decisions
             self.take_over(self._settings)
 
-    def warm_up(self, batch_sizes: Sequence[int] = (1,)) -> None:
-        """Run the network on a grey picture and on noise: the first runs of a size allocate and choose algorithms.
+    def warm_up(self) -> None:
+        """Run the network on a grey picture and on noise: the first runs allocate and choose algorithms.
 
         Raises:
             BundleError: it cannot be run on pictures as its bundle describes them, or says nothing about them.
@@ -173,14 +172,12 @@ class Pipeline:
         noise = np.random.default_rng(0).integers(0, 256, grey.shape, np.uint8)
         try:
             with torch.inference_mode():
-                for size in batch_sizes:
-                    for pixels in (grey, noise):
-                        pictures = [Picture(pixels, ColorOrder.RGB)] * size
-                        # Tables that do not fit the network, and weights that overflow, are found here and not frame
-                        # by frame.
-                        for assessment in self._assess(self.network(self.preprocess(pictures))):
-                            if not np.isfinite(assessment.probabilities).all():
-                                raise BundleError('its probabilities are not numbers')
+                for pixels in (grey, noise):
+                    # Tables that do not fit the network, and weights that overflow, are found here and not frame by
+                    # frame.
+                    for assessment in self._assess(self.network(self.preprocess([Picture(pixels, ColorOrder.RGB)]))):
+                        if not np.isfinite(assessment.probabilities).all():
+                            raise BundleError('its probabilities are not numbers')
         except Exception as error:  # noqa: B902 - whatever torch makes of it
             raise BundleError(f'{self.bundle.name}: cannot be run on a picture of {width} x {height} pixels: '
                               f'{printable(error, 400)}') from error

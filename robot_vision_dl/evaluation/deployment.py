@@ -3,15 +3,13 @@ from typing import Any, Callable, Dict, Iterable, Optional, Sequence
 
 from ..core.config import ClassifierConfig, flat_options, with_values
 from ..core.errors import ConfigError
-from ..core.parameter_file import parameter_value, read_parameters
+from ..core.parameter_file import is_of_ros, parameter_value, read_parameters
 from ..core.printable import printable
 from ..core.spelling import did_you_mean
 from ..data.labels import camera_topic
 
 NODE = '/classifier'
 """Full name of the node unless it is started with another."""
-_OTHERS = ('use_sim_time', 'start_type_description_service')
-"""Parameters that every node has."""
 
 
 def deployment(params_file: Optional[str] = None, changes: Sequence[str] = (), node: str = NODE,
@@ -33,7 +31,7 @@ def deployment(params_file: Optional[str] = None, changes: Sequence[str] = (), n
     if params_file:
         given = read_parameters(params_file, '/' + node.strip('/'))
         for name in given:
-            if name not in known and name not in _OTHERS and not name.startswith('qos_overrides.'):
+            if name not in known and not is_of_ros(name):
                 tell(f'{printable(params_file)}: {printable(name)}: the node has no such parameter and passes it over; '
                      f'{did_you_mean(name, known)}')
         try:

@@ -129,7 +129,7 @@ def load_pipeline(model: str, deployment: ClassifierConfig, identity: str = '') 
     key = (model, bundle.identity, deployment)
     pipeline = pipelines.pop(key, None)
     if pipeline is None:
-        pipeline = Pipeline.load(config)
+        pipeline = Pipeline.load(config, bundle)
     else:
         pipeline.configure(config)
         pipeline.claim_thread()

@@ -33,6 +33,10 @@ HEADLINES: Dict[str, str] = {
 }
 """The answer in one line."""
 
+NOT_WORTH = frozenset(('never_acts', 'costs_more', 'accepts_foreign', 'wrong_too_often', 'knows_nothing',
+                       'uncalibrated', 'limited'))
+"""Headlines that say so; the others that speak against a model say that it cannot be told."""
+
 REASONS: Dict[str, Tuple[str, ...]] = {
     'never_acts': ('never_acts',), 'costs_more': ('costs_more',),
     'accepts_foreign': ('foreign', 'threshold', 'threshold_few'),

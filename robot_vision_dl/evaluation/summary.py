@@ -14,7 +14,7 @@ from .calibration import equal_mass, equal_width, error_floor, in_bins
 from .metrics import class_figures, confusion_matrix
 from .ranking import auroc, average_precision, fpr_at_tpr
 from .selective import accuracy_at_coverage, aurc, coverage_at_risk, excess_aurc
-from .table import ACCEPTED, FOREIGN, OUTCOMES, UNCERTAIN, UNKNOWN_TARGET, Columns, FrameTable, sureness
+from .table import ACCEPTED, FOREIGN, OUTCOMES, UNCERTAIN, UNKNOWN_TARGET, Columns, FrameTable, decided, sureness
 from .tracks import Track, error_starts, steadiness, tracks_of, watched_s
 
 TOP_K = (1, 2, 3, 5)
@@ -257,7 +257,7 @@ def by_label(table: FrameTable) -> List[Dict[str, Any]]:
 def said_of(table: FrameTable) -> List[List[Any]]:
     """[what it is, what was decided, frames] of the labelled frames, of ``unknown`` and ``uncertain`` too."""
     rows = table.rows[table.known | table.unknown]
-    said = np.where(rows['outcome'] == ACCEPTED, rows['fused_predicted'], -rows['outcome'].astype(np.int64))
+    said = decided(rows)
     cells, counts = np.unique(np.stack([rows['target'].astype(np.int64), said]), axis=1, return_counts=True)
     names = {-UNCERTAIN: OUTCOMES[UNCERTAIN].value, -FOREIGN: OUTCOMES[FOREIGN].value}
     return [[table.label(target), names.get(called) or table.class_names[called], count]

@@ -83,11 +83,6 @@ class FrameTable:
         np.minimum.at(first, codes, stamps)
         return (stamps - first[codes]) / 1e9
 
-    def said(self, row: np.void) -> str:
-        """What was decided about a frame: a class name, ``uncertain`` or ``unknown``."""
-        return self.class_names[row['fused_predicted']] if row['outcome'] == ACCEPTED else (
-            OUTCOMES[row['outcome']].value)
-
     def label(self, target: int) -> str:
         """A class name, ``unknown``, or nothing."""
         return self.class_names[target] if target >= 0 else UNKNOWN if target == UNKNOWN_TARGET else ''
@@ -204,3 +199,13 @@ def _said(p: np.ndarray, target: int) -> Tuple[int, float, float, float, int]:
     own = p[target]
     rank = int((p > own).sum()) + int((p[:target] == own).sum())
     return best, float(p[best]), float(own), square, rank
+
+
+def decided(rows: np.ndarray) -> np.ndarray:
+    """What was decided of each row, int64 (n,): a class, or minus the outcome where none was accepted."""
+    return np.where(rows['outcome'] == ACCEPTED, rows['fused_predicted'], -rows['outcome'].astype(np.int64))
+
+
+def acted_on_wrongly(rows: np.ndarray) -> np.ndarray:
+    """Whether a label was accepted that is not the one that the row has, bool (n,)."""
+    return (rows['outcome'] == ACCEPTED) & (rows['target'] != NO_LABEL) & (rows['fused_predicted'] != rows['target'])

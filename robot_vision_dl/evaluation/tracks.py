@@ -7,7 +7,7 @@ from typing import List, Tuple
 
 import numpy as np
 
-from .table import ACCEPTED, NO_LABEL, UNKNOWN_TARGET, FrameTable
+from .table import ACCEPTED, NO_LABEL, UNKNOWN_TARGET, FrameTable, acted_on_wrongly, decided
 
 NS_PER_S = 1e9
 
@@ -116,10 +116,9 @@ def steadiness(table: FrameTable, gap_s: float) -> Steadiness:
         steps_s = np.diff(rows['stamp_ns']) / NS_PER_S
         near = (steps_s >= 0) & (steps_s <= gap_s)
         seconds += float(steps_s[near].sum())
-        said = np.where(rows['outcome'] == ACCEPTED, rows['fused_predicted'], -rows['outcome'].astype(np.int64))
+        said = decided(rows)
         changes += int(((said[1:] != said[:-1]) & near).sum())
-        wrong = (rows['outcome'] == ACCEPTED) & (rows['target'] != NO_LABEL) & (
-            rows['fused_predicted'] != rows['target'])
+        wrong = acted_on_wrongly(rows)
         begin, stamps = None, rows['stamp_ns']
         for place in _turns(wrong, near):
             if begin is not None:
@@ -155,8 +154,7 @@ def error_starts(table: FrameTable, gap_s: float) -> np.ndarray:
     starts = np.zeros(len(table), bool)
     for places in table.cameras():
         rows = table.at(places)
-        wrong = (rows['outcome'] == ACCEPTED) & (rows['target'] != NO_LABEL) & (
-            rows['fused_predicted'] != rows['target'])
+        wrong = acted_on_wrongly(rows)
         goes_on = np.zeros(len(rows), bool)
         steps = np.diff(rows['stamp_ns']) / NS_PER_S
         same = (steps >= 0) & (steps <= gap_s)

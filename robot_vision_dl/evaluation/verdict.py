@@ -9,7 +9,7 @@ from math import log
 from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ..core.printable import printable
-from .sentences import BAD, CARE, GOOD, GROUPS, HEADLINES, INFO, REASONS, Point, say
+from .sentences import BAD, CARE, GOOD, GROUPS, HEADLINES, INFO, NOT_WORTH, REASONS, Point, say
 
 MOST_WRONG = 0.2
 """Share of wrong ones among those acted on beyond which no cost of abstaining makes a model worth deploying."""
@@ -63,13 +63,13 @@ def verdict_of(model: Mapping[str, Any], gates: Sequence[Mapping[str, Any]] = ()
                   for gate in gates] + points
         if failed:
             return _verdict(BAD, 'gates_failed', points, against, failed=failed, count=len(gates))
-        if any(HEADLINES[key].startswith('not') or key == 'unread' for key in against):
+        if any(key in NOT_WORTH or key == 'unread' for key in against):
             return _verdict(CARE, 'gates_met_but', points, against, met=met)
         return _verdict(GOOD, 'gates_met', points, against, met=met)
     if 'cost' not in model['decisions']:
         return _verdict(INFO, 'no_labels', points, against)
     if against:
-        return _verdict(BAD if HEADLINES[against[0]].startswith('not') else CARE, against[0], points, against)
+        return _verdict(BAD if against[0] in NOT_WORTH else CARE, against[0], points, against)
     if any(point.mood == BAD or point.key == 'learned_from' for point in points):
         return _verdict(CARE, 'care', points, against)
     return _verdict(GOOD, 'worth', points, against)

@@ -11,11 +11,9 @@ from rclpy.node import Node
 from .compat import given_parameters
 from .start import parameter_files
 from ..core.errors import ConfigError
-from ..core.parameter_file import read_parameters
+from ..core.parameter_file import is_of_ros, read_parameters
 from ..core.printable import printable
 
-# Declared by rclpy, by some versions or only once there is a subscription; nothing of them is ours.
-_OF_ROS = ('qos_overrides.', 'use_sim_time', 'start_type_description_service', 'bond_disable_heartbeat_timeout')
 _MOST_CHARACTERS = 100  # of a name for which a likely one is looked for; that takes the square of it
 _MOST_NAMED = 10
 
@@ -34,7 +32,7 @@ def warn_of_unused(node: Node, arguments: Optional[Sequence[str]] = None) -> Non
         except ConfigError as error:  # rcl took it; what it has for no node, or has in two ways, is worth a word
             node.get_logger().warning(f'parameter file {error}')
     unused = [name for name in given_parameters(node)
-              if not node.has_parameter(name) and not name.startswith(_OF_ROS)]
+              if not node.has_parameter(name) and not is_of_ros(name)]
     if unused:
         known = node.list_parameters([], 0).names
         named = ', '.join(_named(name, known) for name in unused[:_MOST_NAMED])

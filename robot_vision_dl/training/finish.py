@@ -10,14 +10,13 @@ import torch
 
 from ..core.bundle import Bundle
 from ..core.bundle_writer import save_bundle
-from ..core.config import DecisionConfig
 from ..core.device import resolve_device
 from ..core.model_card import render_card
 from ..core.network import Network
 from ..core.types import UNKNOWN
 from ..core.uncertainty.calibrate import AUTO, Calibration, calibrate
 from ..core.uncertainty.ood import ood_method
-from ..core.uncertainty.reach import smallest_rate, trust_limits
+from ..core.uncertainty.reach import reachable_rate, trust_limits
 from ..core.uncertainty.scaling import softmax
 from ..core.uncertainty.score import linear_head
 from ..core.uncertainty.usefulness import count_of
@@ -171,7 +170,7 @@ def _unknown_rate(calibration: Calibration, outputs: Outputs) -> Optional[Tuple[
         return None
     with torch.inference_mode():
         scores = calibration.ood.build_score()(torch.from_numpy(outputs.logits), torch.from_numpy(outputs.features))
-    rate = max(DecisionConfig().false_unknown_rate, smallest_rate(len(calibration.ood.scores)))
+    rate = reachable_rate(len(calibration.ood.scores))
     return float(np.mean(calibration.ood.p_value(scores) <= rate)), rate
 
 

@@ -11,7 +11,7 @@ from evaluation_samples import table_of
 from robot_vision_dl.core.config import ClassifierConfig
 from robot_vision_dl.core.decision import Policy
 from robot_vision_dl.evaluation import sentences, verdict
-from robot_vision_dl.evaluation.sentences import HEADLINES, SENTENCES
+from robot_vision_dl.evaluation.sentences import HEADLINES, NOT_WORTH, SENTENCES
 from robot_vision_dl.evaluation.summary import summarise
 from robot_vision_dl.evaluation.verdict import count_of, percent, verdict_of
 
@@ -274,3 +274,7 @@ def test_demands_are_counted():
     assert verdict_of(BASES['sound'], [GATE]).headline == 'meets the demand'
     assert verdict_of(BASES['sound'], [GATE, GATE]).headline == 'meets all 2 demands'
     assert verdict_of(BASES['sound'], [GATE, FAILED]).headline == 'does not meet 1 of 2 demands'
+
+
+def test_headlines_that_say_no_are_those_of_a_bad_mood():
+    assert NOT_WORTH == {key for key, text in HEADLINES.items() if text.startswith('not ')}

@@ -5,7 +5,6 @@ from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Tuple
 import numpy as np
 import torch
 
-from ..config import DecisionConfig
 from ..errors import ConfigError, RobotVisionError
 from .conformal import Conformal, coverage_and_size, fit_conformal
 from .laplace import (
@@ -13,7 +12,7 @@ from .laplace import (
 )
 from .ood import OodCalibration, ood_method
 from .ood_choice import OodChoice, Pictures, auroc, choose_ood, split_groups
-from .reach import MIN_PICTURES, smallest_rate
+from .reach import MIN_PICTURES, reachable_rate
 from .scaling import (
     Fit, choose_scaling, cross_fitted, folds, is_clear, log_likelihoods, softmax, temperature_fit, vector_scaled,
 )
@@ -134,13 +133,6 @@ def calibrate(logits: np.ndarray, features: np.ndarray, labels: np.ndarray, *, o
                        notes=(scaled.note,) if scaled.note else ())
 
 
-def clearly_better(probabilities: np.ndarray, others: np.ndarray, labels: np.ndarray) -> bool:
-    """Whether the mean log-likelihood of the first is larger by two standard errors of the difference at least."""
-    rows = np.arange(len(labels))
-    gain = np.log(np.maximum(probabilities[rows, labels], 1e-30)) - np.log(np.maximum(others[rows, labels], 1e-30))
-    return is_clear(gain)
-
-
 def _published(logits: np.ndarray, features: np.ndarray, temperature: float, vector: Optional[VectorScaling],
                laplace: Optional[Laplace]) -> np.ndarray:
     """The probabilities (n, C) of what was fitted that come first: Laplace's, then vector scaling, then T."""
@@ -192,7 +184,7 @@ def _fit_ood(name: str, known: Pictures, fitted: Pictures, held_out: Pictures,
         scores = score(judged.logits, judged.features)
         calibration = OodCalibration.of(score, name, scores)
         # Where that cannot be reached, at the smallest rate that can: else all figures would be 0 and say nothing.
-        rate = max(DecisionConfig().false_unknown_rate, smallest_rate(len(scores)))
+        rate = reachable_rate(len(scores))
         found['unknown_rate_at'] = round(rate, 6)
         for group, pictures in judged_by.items():
             foreign_scores = score(pictures.logits, pictures.features)

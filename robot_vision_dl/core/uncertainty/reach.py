@@ -66,6 +66,11 @@ def smallest_rate(pictures: int) -> float:
     return 1 / (pictures + 1)
 
 
+def reachable_rate(pictures: int) -> float:
+    """The default ``decision.false_unknown_rate``, or the smallest that so many calibration pictures reach."""
+    return max(DecisionConfig().false_unknown_rate, smallest_rate(pictures))
+
+
 def pictures_for_rate(rate: float) -> int:
     """The fewest calibration pictures with which a p-value can be at most ``rate``, in (0, 1]: 99 for .01.
 

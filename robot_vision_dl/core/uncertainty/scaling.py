@@ -134,27 +134,28 @@ def choose_scaling(logits: np.ndarray, labels: np.ndarray, wish: str, seed: int 
     found = {PLAIN: plain, **{name: log_likelihoods(cross_fitted(logits, labels, FITS[name], seed), labels)
                               for name in tried}}
     mean = {name: float(one.mean()) for name, one in found.items()}
-    temperature, vector, note = fit_temperature(logits, labels, PRIOR_SPREAD), None, ''
+    fitted = fit_temperature(logits, labels, PRIOR_SPREAD)
     name = wish
     if wish not in FITS:
         name = VECTOR if is_clear(found[VECTOR] - found[TEMPERATURE]) else TEMPERATURE
 
-    def note_of(what: str) -> str:
+    def note_of(what: str, probabilities: np.ndarray) -> str:
         rival = max((PLAIN, TEMPERATURE), key=mean.get) if what == VECTOR else PLAIN
         if mean[what] < mean[rival]:
             return (f'{what} scaling is left out: by cross-validation on {len(labels)} pictures it makes the negative '
                     f'log-likelihood worse, {-mean[rival]:.4f} -> {-mean[what]:.4f}')
         gain = float((found[what] - plain).sum())
-        if gain + _gain_if_wrong(logits, FITS[what](logits, labels)(logits)) < 0:
+        if gain + _gain_if_wrong(logits, probabilities) < 0:
             return (f'{what} scaling is left out: it makes the network surer, and one mistake among as many pictures '
                     f'again would cost more than it gains on these {len(labels)}')
         return ''
-    if name == VECTOR and note_of(VECTOR):
-        name, note = TEMPERATURE, note_of(VECTOR)
-    if note_of(TEMPERATURE):
-        temperature = 1.0
-        if name == TEMPERATURE:
-            name, note = PLAIN, '; '.join(filter(None, (note, note_of(TEMPERATURE))))
+    vector, note = None, ''
     if name == VECTOR:
-        vector = fit_vector_scaling(logits, labels, fit_temperature(logits, labels, PRIOR_SPREAD))
-    return Scaling(name, temperature, vector, FITS.get(name, plain_fit), found, note)
+        vector = fit_vector_scaling(logits, labels, fitted)
+        note = note_of(VECTOR, vector_scaled(logits, vector))
+        if note:
+            name, vector = TEMPERATURE, None
+    against = note_of(TEMPERATURE, softmax(logits, fitted))
+    if against and name == TEMPERATURE:
+        name, note = PLAIN, '; '.join(filter(None, (note, against)))
+    return Scaling(name, 1.0 if against else fitted, vector, FITS.get(name, plain_fit), found, note)

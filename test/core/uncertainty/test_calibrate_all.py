@@ -12,8 +12,9 @@ from robot_vision_dl.core.errors import BundleError, ConfigError
 from robot_vision_dl.core.model_card import render_card
 from robot_vision_dl.core.network import build_network
 from robot_vision_dl.core.preprocess import Preprocessing
-from robot_vision_dl.core.uncertainty.calibrate import Calibration, FusionTimes, calibrate, clearly_better
+from robot_vision_dl.core.uncertainty.calibrate import Calibration, FusionTimes, calibrate
 from robot_vision_dl.core.uncertainty.laplace import NAMES
+from robot_vision_dl.core.uncertainty.scaling import is_clear, log_likelihoods
 from robot_vision_dl.core.uncertainty.score import LinearHead, linear_head
 
 C, F = 4, 64
@@ -57,9 +58,10 @@ def test_laplace_gives_probabilities_only_where_they_are_clearly_better():
     p = rng.dirichlet(np.ones(3), 2000)
     labels = (p.cumsum(1) < rng.random((2000, 1))).sum(1)
     blurred = 0.7 * p + 0.1
-    assert clearly_better(p, blurred, labels)
-    assert not clearly_better(blurred, p, labels)
-    assert not clearly_better(p, p, labels)
+    clear, blur = log_likelihoods([p], labels), log_likelihoods([blurred], labels)
+    assert is_clear(clear - blur)
+    assert not is_clear(blur - clear)
+    assert not is_clear(clear - clear)
 
 
 def test_networks_without_a_linear_head_get_what_is_possible():
