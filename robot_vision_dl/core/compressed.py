@@ -38,8 +38,7 @@ def decode_compressed(image: CompressedImage, config: ImageConfig) -> Picture:
         raise ImageError('empty', 'the compressed image has no data; does the camera driver run?')
     encoding, _, transport = image.format.partition(';')
     encoding = encoding.strip()
-    # Older publishers of compressedDepth say no more than the encoding.
-    if 'compressedDepth' in transport or image.data[_CONFIG_HEADER_BYTES:][:4].tobytes() == _PNG:
+    if _is_depth(image.data, transport):
         return depth_to_grey(decode_compressed_depth(image.data, encoding, transport, config), config)
     pixels = decode_file(image.data, config, image.format)
     if encoding.startswith('bayer_') and pixels.ndim == 2:
@@ -53,17 +52,22 @@ def decode_compressed(image: CompressedImage, config: ImageConfig) -> Picture:
     return Picture(pixels, ColorOrder.MONO if pixels.ndim == 2 else _ORDERS[pixels.shape[2]])
 
 
+def _is_depth(data: np.ndarray, transport: str) -> bool:
+    """Whether it is of ``compressedDepth``, whose older publishers say no more than the encoding."""
+    return 'compressedDepth' in transport or data[_CONFIG_HEADER_BYTES:][:4].tobytes() == _PNG
+
+
 def compressed_size(image: CompressedImage, config: ImageConfig) -> Tuple[int, int]:
     """Height and width, as the message says and without decoding it.
 
     Raises:
         ImageError: as :func:`decode_compressed`, but for what only a decoder sees.
     """
-    data = image.data
-    if 'compressedDepth' in image.format or data[_CONFIG_HEADER_BYTES:][:4].tobytes() == _PNG:
+    data, transport = image.data, image.format.partition(';')[2]
+    if _is_depth(data, transport):
         if data[:4].tobytes() != _PNG:
             data = data[_CONFIG_HEADER_BYTES:]
-        if 'rvl' in image.format and data.size >= 8:
+        if 'rvl' in transport and data.size >= 8:
             width, height = unpack_from('<II', data.data, 0)
             check_size(height, width, config)
             return height, width

@@ -178,8 +178,8 @@ def open_sources(paths: Sequence[Union[str, Path]], labels: LabelConfig, topics:
                 found += find_bags(path)
             except BagError as error:
                 raise BagError(_neither(path, error)) from error
-        elif _has_bags(path):
-            first, *others = find_bags(path)
+        elif bags_beside := _bags_in(path):
+            first, *others = bags_beside
             note = (f'{shown(path)}: holds bags and folders of pictures; the bags are read, the pictures are not: name '
                     'their folder itself to use them')
             found += [first._replace(notes=(*first.notes, note)), *others]
@@ -265,11 +265,11 @@ def _neither(path: Path, no_bag: BagError) -> str:
     return str(no_bag)
 
 
-def _has_bags(folder: Path) -> bool:
+def _bags_in(folder: Path) -> List[BagFiles]:
     try:
-        return bool(find_bags(folder))
+        return find_bags(folder)
     except BagError:
-        return False
+        return []
 
 
 class FrameStream:

@@ -1,7 +1,7 @@
 """What differs between the versions of rclpy that are supported: Humble (3.3), Jazzy (7.1), Kilted (9.1) and later.
 
-Everything that is private in rclpy, or that one of them lacks, is taken from here, each with what stands in for it; see
-``test/ros/test_compat.py``, which holds the list.
+Everything that is private in rclpy, or that one of them lacks, is taken from here, each with what stands in for it, but
+for the log's name of its caller (``start.py``); see ``test/ros/test_compat.py``, which holds the list.
 """
 from typing import Any, Callable, List, Mapping
 

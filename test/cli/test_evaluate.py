@@ -148,7 +148,7 @@ def out_holds_others(here, tmp_path):
     (None, ('--set', 'decision.abstain_cost=7'), r'must be at most 1'),
     (None, ('--params-file', 'missing.yaml'), r'missing.yaml'),
     (None, ('--map', 'cup'), r'expected LABEL=CLASS'),
-    (None, ('--batch', '0'), r'--batch: must be 1 to 4096, got 0'),
+    (None, ('--batch', '0'), r'--batch: must be 1 to 1024, got 0'),
     (None, ('--workers', '0'), r'--workers: must be 1 to 4096, got 0'),
     (None, ('--cluster', 'nonsense'), r'--cluster'),
     (None, ('--live', '--model', 'other'), r'one node, which has one model; got 2\. .*`robot-vision compare`'),

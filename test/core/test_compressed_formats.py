@@ -1,10 +1,13 @@
 """What ``format`` of a CompressedImage says, as image_transport_plugins write and read it."""
 import struct
 
+import cv2
 import numpy as np
 import pytest
 from fuzz.corpus_images import depth_picture, encode, photograph, rvl
 
+from robot_vision_dl.core.compressed import compressed_size, decode_compressed
+from robot_vision_dl.core.config import ImageConfig
 from robot_vision_dl.core.errors import ImageError
 from robot_vision_dl.core.image import decode
 from robot_vision_dl.core.types import ColorOrder, CompressedImage, Header, RawImage
@@ -102,3 +105,10 @@ def test_formats_that_mean_nothing(format, reason):
         decode(compressed(GREY_PNG, format))
     assert caught.value.reason == reason
     assert str(caught.value).isprintable() and len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize('named', ['compressedDepth', 'jpeg compressedDepth', '16UC1; jpeg compressed', 'jpeg'])
+def test_the_size_is_that_of_the_picture_however_the_format_is_written(named):
+    file = cv2.imencode('.jpg', np.full((48, 64, 3), 90, np.uint8))[1].reshape(-1)
+    image = CompressedImage(Header(1, 'camera'), named, file)
+    assert compressed_size(image, ImageConfig()) == decode_compressed(image, ImageConfig()).pixels.shape[:2] == (48, 64)

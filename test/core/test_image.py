@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
+from fuzz.corpus_images import rvl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -291,35 +292,6 @@ def test_what_is_neither_jpeg_nor_png():
 
 DEPTH = np.random.default_rng(3).integers(0, 9000, (9, 11)).astype(np.uint16) * (
     np.random.default_rng(4).random((9, 11)) < 0.7).astype(np.uint16)
-
-
-def rvl(pixels: np.ndarray) -> bytes:
-    """Encode depth as the paper and compressed_depth_image_transport do (Wilson 2017)."""
-    groups = []
-
-    def number(value):
-        while True:
-            group, value = value & 7, value >> 3
-            groups.append(group | 8 * (value > 0))
-            if not value:
-                return
-
-    values, at, previous = pixels.ravel().tolist(), 0, 0
-    while at < len(values):
-        start = at
-        while at < len(values) and not values[at]:
-            at += 1
-        number(at - start)
-        start = at
-        while at < len(values) and values[at]:
-            at += 1
-        number(at - start)
-        for value in values[start:at]:
-            difference, previous = value - previous, value
-            number(difference << 1 if difference >= 0 else (-difference << 1) - 1)
-    groups += [0] * (-len(groups) % 8)
-    words = [int(''.join(f'{group:x}' for group in groups[i:i + 8]), 16) for i in range(0, len(groups), 8)]
-    return struct.pack(f'<II{len(words)}I', pixels.shape[1], pixels.shape[0], *words)
 
 
 @pytest.mark.parametrize('format, code', [
