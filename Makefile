@@ -14,7 +14,7 @@ PYTEST := $(VENV)/python -c 'import sys; sys.path.pop(0); import pytest; sys.exi
 # Set by a Python of ROS 2 wheels that runs make; ours would then not find its own libraries.
 unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
-.PHONY: help setup demo test test-all fuzz faults lint clean distclean
+.PHONY: help setup demo test test-all fuzz faults lint docs clean distclean
 .DEFAULT_GOAL := help
 
 help:
@@ -24,6 +24,7 @@ help:
 	@echo 'make fuzz       mutated messages, bundles, bags and text files through every reader: 5 minutes; MINUTES=10 SEED=1'
 	@echo 'make faults     every command that writes killed, starved, and raced: hours at KILLS=100; KILLS=2 SEED=0'
 	@echo 'make lint       style of code and docstrings'
+	@echo 'make docs       the documentation, to docs/_build/html; what it needs is installed then (20 MB)'
 	@echo 'make setup      only the set-up, which the others do too (first time: 6 GB, some minutes)'
 	@echo 'make clean      remove what builds, tests and the demo left behind; distclean: .venv too'
 	@echo
@@ -51,8 +52,14 @@ faults: setup
 lint: setup
 	@exec $(VENV)/python -m ruff check .
 
+# -W: a warning is an error, -n: so is a reference that leads nowhere.
+docs:
+	$(SET_UP) docs
+	@exec $(VENV)/python -m sphinx -W --keep-going -n -q -b html docs docs/_build/html $(SPHINXOPTS)
+	@echo 'docs/_build/html/index.html'
+
 clean:
-	@rm -rf build dist install log demo_output *.egg-info .pytest_cache .hypothesis .ruff_cache
+	@rm -rf build dist install log demo_output docs/_build *.egg-info .pytest_cache .hypothesis .ruff_cache
 	@find . -path ./.venv -prune -o -name __pycache__ -type d -exec rm -rf {} +
 
 distclean: clean

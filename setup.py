@@ -68,6 +68,13 @@ EXTRAS = {
         'scikit-learn>=1.1',
         'torchmetrics>=1.0',
     ],
+    # `make docs`
+    'docs': [
+        'furo>=2023.9',
+        'myst-parser>=2.0',
+        'sphinx>=7.0',
+        'sphinx-copybutton>=0.5',
+    ],
     # What some tests compare with; they skip without.
     'reference': [
         'laplace-torch>=0.2',

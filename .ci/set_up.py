@@ -232,6 +232,18 @@ def install_requirements(stamps: Stamps, ros: str) -> None:
     stamps.set('requirements', state)
 
 
+def install_extras(stamps: Stamps, names: list) -> None:
+    """Install extras of setup.py that only some commands need; once each."""
+    extras = requirements()[1]
+    for name in names:
+        if name not in extras:
+            raise SetUpError('setup.py has no extra %r; there are %s' % (name, ', '.join(sorted(extras))))
+        if stamps.get('extra ' + name) != extras[name]:
+            say('      for %s: %s' % (name, ', '.join(extras[name])))
+            run(pip('install', *extras[name]), 'what %r needs could not be installed' % name)
+            stamps.set('extra ' + name, extras[name])
+
+
 def _import_name(requirement: str) -> str:
     name = requirement.split('[')[0].split('>')[0]
     return IMPORT_NAMES.get(name, name.replace('-', '_'))
@@ -270,8 +282,8 @@ def build_messages(stamps: Stamps, ros: str) -> None:
     stamps.set('messages', state)
 
 
-def main() -> int:
-    """Do the steps that are not done yet."""
+def main(extras: list) -> int:
+    """Do the steps that are not done yet; ``extras`` of setup.py are installed as well."""
     start = time.time()
     ros = sourced_ros()
     # Two of `make test` and `make demo` at a time: the second waits for the first. The kernel unlocks when we end.
@@ -280,6 +292,7 @@ def main() -> int:
         stamps = Stamps()
         make_environment(stamps, ros)
         install_requirements(stamps, ros)
+        install_extras(stamps, extras)
         install_package(stamps)
         build_messages(stamps, ros)
     except SetUpError as error:
@@ -294,4 +307,4 @@ def main() -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""Every option explains itself, and the README tells the defaults that there are."""
+"""Every option explains itself, and the documentation tells the defaults that there are."""
 import argparse
 import importlib
 import re
@@ -11,7 +11,7 @@ from robot_vision_dl.core.config import (FALLBACK_CHANGE_TIME_S, FALLBACK_CORREL
                                          flat_options)
 from robot_vision_dl.core.config_yaml import scalar
 
-README = Path(__file__).resolve().parents[2] / 'README.md'
+PARAMETERS = Path(__file__).resolve().parents[2] / 'docs' / 'reference' / 'parameters.md'
 
 
 def unexplained(parser):
@@ -30,9 +30,9 @@ def test_every_option_has_a_sentence(name):
     assert not list(unexplained(parser_of(name, module)))
 
 
-def test_the_readme_tells_the_defaults_of_parameters():
+def test_the_documentation_tells_the_defaults_of_parameters():
     defaults = {flat.name: flat.default for flat in flat_options(ClassifierConfig)}
-    rows = re.findall(r'^\| (`[a-z_.]+`(?:, `[a-z_.]+`)*) \| ([^|]+) \|', README.read_text(encoding='utf-8'), re.M)
+    rows = re.findall(r'^\| (`[a-z_.]+`(?:, `[a-z_.]+`)*) \| ([^|]+) \|', PARAMETERS.read_text(encoding='utf-8'), re.M)
     seen = 0
     for names, told in rows:
         names = re.findall(r'`([a-z_.]+)`', names)

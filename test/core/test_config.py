@@ -71,11 +71,11 @@ def test_every_setting_is_described():
             assert len(option.option.description) > 10, option.name
 
 
-def test_the_readme_tells_the_defaults_that_are_in_force():
+def test_the_documentation_tells_the_defaults_that_are_in_force():
     """Of each parameter in its table; a default in words has its value, or those of the config, in it."""
-    readme = Path(__file__).parents[2] / 'README.md'
+    page = Path(__file__).parents[2] / 'docs' / 'reference' / 'parameters.md'
     options = {option.name: option.default for option in flat_options(ClassifierConfig)}
-    rows = [line.split('|')[1:3] for line in readme.read_text(encoding='utf-8').splitlines() if line.startswith('| `')]
+    rows = [line.split('|')[1:3] for line in page.read_text(encoding='utf-8').splitlines() if line.startswith('| `')]
     seen = 0
     for names, told in rows:
         known = [options[name] for name in re.findall('`([^`]+)`', names) if name in options]

@@ -1,0 +1,32 @@
+"""Sphinx reads this for ``make docs``, and rosdoc2 from a copy of this folder (see ``rosdoc2.yaml``)."""
+import sys
+from pathlib import Path
+
+import robot_vision_dl
+
+# rosdoc2 executes this text in a configuration of its own beside a copy of this folder; __file__ is then that one.
+sys.path.insert(0, str(Path(__file__).resolve().parent / '_ext'))
+
+project = 'robot_vision_dl'
+author = 'robot_vision_dl maintainers'
+copyright = f'{author}; Apache-2.0'
+release = robot_vision_dl.__version__
+version = '.'.join(release.split('.')[:2])
+
+extensions = ['myst_parser', 'sphinx_copybutton', 'generated_reference', 'repository_files']
+myst_enable_extensions = ['colon_fence', 'deflist', 'fieldlist']
+myst_heading_anchors = 4
+exclude_patterns = ['_build', '_ext']
+nitpicky = True
+
+html_theme = 'furo'
+html_title = f'robot_vision_dl {release}'
+html_static_path = ['_static']
+html_css_files = ['wide_tables.css']
+
+# `$ ` is the prompt of a console block; what has none is output.
+copybutton_prompt_text = '$ '
+copybutton_only_copy_prompt_lines = True
+
+# rosdoc2 drops extensions that it does not bring itself, unless told to look whether they are installed.
+rosdoc2_settings = {'allow_other_extensions': True}
