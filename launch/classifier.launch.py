@@ -5,10 +5,11 @@
 
 An argument that is left empty stays as the parameter file, or else the node, has it.
 """
-from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode
+
+from launch import LaunchDescription
 from robot_vision_dl.ros.dds import profile_variables
 
 ARGUMENTS = [

@@ -2,16 +2,22 @@
 
 ``ros2 launch robot_vision_dl demo.launch.py``
 """
-from launch import LaunchDescription
-from launch.actions import (DeclareLaunchArgument, EmitEvent, ExecuteProcess, IncludeLaunchDescription,
-                            RegisterEventHandler)
+from launch.actions import (
+    DeclareLaunchArgument,
+    EmitEvent,
+    ExecuteProcess,
+    IncludeLaunchDescription,
+    RegisterEventHandler,
+)
 from launch.conditions import IfCondition
 from launch.event_handlers import OnProcessExit
 from launch.events import Shutdown
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
-from robot_vision_dl.core.share import share_directory
+
+from launch import LaunchDescription
+from robot_vision_dl.core.resources import share_directory
 
 TOPIC = '/camera/image_raw'
 

@@ -5,13 +5,20 @@
 
 The exit code of the evaluation is in its log line; `robot-vision evaluate --live` does the same without launch.
 """
-from launch import LaunchDescription
-from launch.actions import (DeclareLaunchArgument, EmitEvent, ExecuteProcess, OpaqueFunction, RegisterEventHandler,
-                            SetEnvironmentVariable)
+from launch.actions import (
+    DeclareLaunchArgument,
+    EmitEvent,
+    ExecuteProcess,
+    OpaqueFunction,
+    RegisterEventHandler,
+    SetEnvironmentVariable,
+)
 from launch.event_handlers import OnProcessExit
 from launch.events import Shutdown
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode
+
+from launch import LaunchDescription
 from robot_vision_dl.core.config import ClassifierConfig
 from robot_vision_dl.ros.dds import profile_variables
 
@@ -33,7 +40,7 @@ ARGUMENTS = [
 def start(context):
     """The node on the topics that the player publishes, the player that listens to it, and the end of both."""
     # Not at the top: reading the bag needs rosbags, which `ros2 launch --show-args` does without.
-    from robot_vision_dl.cli.evaluate_live import live_cameras
+    from robot_vision_dl.ros.live_evaluation import live_cameras
     given = {name: LaunchConfiguration(name).perform(context) for name, _, _ in ARGUMENTS}
     topics = given['topics'].split()
     cameras, transport = live_cameras(given['bag'], topics)

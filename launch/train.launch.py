@@ -5,10 +5,11 @@
 
 Started again, it goes on after the last finished epoch. `ros2 topic echo /trainer/progress` tells how far it is.
 """
-from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
+
+from launch import LaunchDescription
 
 ARGUMENTS = [
     ('config', None, 'YAML file with the settings of the run'),

@@ -8,11 +8,11 @@ from typing import Optional, Sequence
 import numpy as np
 from labelled_samples import pattern
 
-from robot_vision_dl.core.bundle_writer import save_bundle
-from robot_vision_dl.core.network import build_network
-from robot_vision_dl.core.preprocess import Preprocessing
-from robot_vision_dl.core.uncertainty.ood import OodCalibration
-from robot_vision_dl.data.bag_writer import ImageBagWriter
+from robot_vision_dl.core.bundles.bundle_writer import save_bundle
+from robot_vision_dl.core.networks.network import build_network
+from robot_vision_dl.core.networks.preprocess import Preprocessing
+from robot_vision_dl.core.uncertainty.ood.p_value import OodCalibration
+from robot_vision_dl.data.bags.writer import ImageBagWriter
 from robot_vision_dl.evaluation.table import ROW, FrameTable
 
 T0_NS = 1_700_000_000_000_000_000

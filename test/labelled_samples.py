@@ -5,9 +5,9 @@ from typing import Dict, List, Sequence, Tuple
 import cv2
 import numpy as np
 
-from robot_vision_dl.data.bag_writer import ImageBagWriter
-from robot_vision_dl.data.label_messages import TYPES_BY_NAME, encode_label
-from robot_vision_dl.data.labels import LabelledFrame
+from robot_vision_dl.data.bags.writer import ImageBagWriter
+from robot_vision_dl.data.labels.labels import LabelledFrame
+from robot_vision_dl.data.labels.messages import TYPES_BY_NAME, encode_label
 
 T0_S = 1_700_000_000
 S = 1_000_000_000

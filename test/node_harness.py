@@ -9,13 +9,13 @@ import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 
-from robot_vision_dl.cli.processes import Children, isolated_environment
 from robot_vision_dl.core import types
-from robot_vision_dl.core.bundle_writer import save_bundle
-from robot_vision_dl.core.cdr import encode_image
-from robot_vision_dl.core.network import build_network
-from robot_vision_dl.core.preprocess import Preprocessing
-from robot_vision_dl.core.uncertainty.ood import OodCalibration
+from robot_vision_dl.core.bundles.bundle_writer import save_bundle
+from robot_vision_dl.core.images.cdr import encode_image
+from robot_vision_dl.core.networks.network import build_network
+from robot_vision_dl.core.networks.preprocess import Preprocessing
+from robot_vision_dl.core.processes import Children, isolated_environment
+from robot_vision_dl.core.uncertainty.ood.p_value import OodCalibration
 from robot_vision_dl.ros.dds import profile_variables
 
 TIMEOUT_S = 60.0

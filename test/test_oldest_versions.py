@@ -20,7 +20,7 @@ def test_no_method_of_quantiles():
 def test_our_quantile_is_numpy_s():
     import numpy as np
 
-    from robot_vision_dl.core.uncertainty.ood_choice import _quantile_above
+    from robot_vision_dl.core.uncertainty.ood.selection import _quantile_above
     random = np.random.default_rng(0)
     for count in (1, 2, 3, 20, 100, 101, 997):
         values = random.normal(size=count)

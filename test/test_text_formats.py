@@ -13,9 +13,10 @@ READERS = {'yaml': ('load', 'safe_load', 'full_load', 'unsafe_load', 'load_all',
            'json': ('load', 'loads', 'JSONDecoder'),
            'pickle': ('load', 'loads', 'Unpickler'), 'marshal': ('load', 'loads')}
 OWN_OUTPUT = {  # what another process of this package has just printed, or a file that was checked before
-    'ros/round_trip.py', 'ros/interfaces/build.py',
-    'cli/doctor_ros.py', 'cli/doctor_python.py', 'cli/decide.py', 'cli/calibrate.py'}
-HOMES = {'yaml': {'core/yaml_text.py'}, 'json': {'core/json_text.py', *OWN_OUTPUT}, 'pickle': set(), 'marshal': set()}
+    'doctor/round_trip.py', 'ros/interfaces/build.py',
+    'doctor/ros.py', 'doctor/python.py', 'cli/decide.py', 'cli/calibrate.py'}
+HOMES = {'yaml': {'core/text/yaml_text.py'}, 'json': {'core/text/json_text.py', *OWN_OUTPUT}, 'pickle': set(),
+         'marshal': set()}
 
 
 def uses(tree, module):
@@ -39,7 +40,7 @@ def test_nobody_else_reads(module):
         names = sorted(set(uses(ast.parse(path.read_text(encoding='utf-8')), module)))
         if names and not path.is_relative_to(PACKAGE / 'bench'):  # whose children print results for it
             found[path.relative_to(PACKAGE).as_posix()] = names
-    homes = HOMES[module] | ({'core/bundle_json.py'} if module == 'json' else set())
+    homes = HOMES[module] | ({'core/bundles/bundle_json.py'} if module == 'json' else set())
     assert set(found) <= homes, f'read {module} through core/{module}_text.py: {found}'
 
 
@@ -50,7 +51,7 @@ def test_the_test_sees_readers():
 
 def test_paths_of_users_are_expanded_in_one_place():
     """``Path.expanduser`` raises RuntimeError for a user that there is not."""
-    homes = {'core/user_path.py', 'core/bundle.py'}  # the latter catches it
+    homes = {'core/files/user_path.py', 'core/bundles/bundle.py'}  # the latter catches it
     found = {path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob('*.py')
              if '.expanduser()' in path.read_text(encoding='utf-8')}
     assert found <= homes

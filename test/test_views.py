@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from robot_vision_dl.core import types
-from robot_vision_dl.core.engine import Timing
+from robot_vision_dl.core.runtime.engine import Timing
 from robot_vision_dl.ros import messages
 
 CONFIG = Path(__file__).resolve().parents[1] / 'config'
@@ -24,6 +24,7 @@ PATH = re.compile(r'(?P<topic>(?:/\w+)+)(?P<fields>(?:\.\w+(?:\[[\d:]+\])?(?:\{\
 def published(ros_domain):
     """Topic -> type of everything that the real node publishes with the names of its defaults."""
     import rclpy
+
     from robot_vision_dl.ros.camera import CameraOutput
     from robot_vision_dl.ros.classifier_node import ClassifierNode
     context = rclpy.Context()

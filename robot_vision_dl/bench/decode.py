@@ -7,11 +7,11 @@ from typing import Callable, Dict, List, Sequence, Tuple
 import cv2
 import numpy as np
 
-from ..cli.numbers import real
-from ..core import cdr, jpeg_file, png_file
 from ..core.config import ImageConfig
-from ..core.image import decode
-from ..core.jpeg_end import check_end
+from ..core.images import cdr, jpeg_file, png_file
+from ..core.images.image import decode
+from ..core.images.jpeg_end import check_end
+from ..core.text.number_options import real
 from ..core.types import CompressedImage, Header, RawImage
 from .report import describe, environment, percentiles, table, write_json
 

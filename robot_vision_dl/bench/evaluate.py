@@ -22,8 +22,8 @@ from typing import Any, Dict, List
 
 import numpy as np
 
-from ..cli.numbers import whole
 from ..core.config import ClassifierConfig, with_values
+from ..core.text.number_options import whole
 from .report import describe, environment, table, write_json
 
 HELP = 'a bag through the evaluator, beside the bare network'
@@ -87,11 +87,11 @@ def _throughput(args: argparse.Namespace) -> Dict[str, Any]:
     """Frames a second of each, turn after turn."""
     import torch
 
-    from ..core.share import share_directory
+    from ..core.resources import share_directory
     from ..evaluation.evaluator import evaluate
     from ..evaluation.feed import Feed
-    from ..evaluation.lanes import Lanes
     from ..evaluation.options import EvaluationOptions, RunOptions
+    from ..evaluation.parallel_inference import Lanes
     from ..evaluation.recordings import open_recordings
     from ..evaluation.runner import Job, load_pipeline, run_job
     bag = args.bag or str(share_directory() / 'config' / 'demo' / 'bottles')
@@ -136,7 +136,7 @@ def _throughput(args: argparse.Namespace) -> Dict[str, Any]:
                     result[key].append(frames / seconds)
                     result['cpu_ms'][key].append(cpu * 1e3 / frames)
     if args.dds:
-        from ..cli.evaluate_live import frames_per_second
+        from ..ros.live_evaluation import frames_per_second
         offline = evaluate([bag], [args.model], options)
         result['dds'] = [frames_per_second(offline, args.model) for _ in range(_DDS_TURNS)]
     return result
@@ -172,9 +172,9 @@ def _one_scale(bag: str, model: str, batch: int) -> Dict[str, float]:
 
 
 def _tiny_bundle(folder: Path) -> Path:
-    from ..core.bundle_writer import save_bundle
-    from ..core.network import build_network
-    from ..core.preprocess import Preprocessing
+    from ..core.bundles.bundle_writer import save_bundle
+    from ..core.networks.network import build_network
+    from ..core.networks.preprocess import Preprocessing
     names = ('zero', 'one', 'two')
     save_bundle(folder, build_network('lenet5', len(names), in_channels=1), names,
                 Preprocessing(0, (32, 32), (0.5,), (0.5,)), temperature=1.0)
@@ -182,9 +182,9 @@ def _tiny_bundle(folder: Path) -> Path:
 
 
 def _tiny_bag(folder: Path, frames: int) -> None:
-    from ..data.bag_writer import ImageBagWriter
-    from ..data.label_sources import write_labels_yaml
-    from ..data.labels import LabelInterval
+    from ..data.bags.writer import ImageBagWriter
+    from ..data.labels.labels import LabelInterval
+    from ..data.labels.sources import write_labels_yaml
     start_ns, step_ns, names = 1_700_000_000_000_000_000, 50_000_000, ('zero', 'one', 'two')
     pictures = np.random.default_rng(0).integers(0, 256, (64, 32, 32), dtype=np.uint8)
     with ImageBagWriter(folder) as writer:

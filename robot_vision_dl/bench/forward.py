@@ -7,9 +7,9 @@ from typing import List
 
 import numpy as np
 
-from ..cli.numbers import real, whole
-from ..core.allocator import keep_freed_memory
 from ..core.config import ClassifierConfig
+from ..core.networks.allocator import keep_freed_memory
+from ..core.text.number_options import real, whole
 from .report import describe, environment, percentiles, table, write_json
 
 HELP = 'the bare network on a tensor that is there already'
@@ -39,7 +39,7 @@ def bare_forward(model: str, device: str, batch: int = 1, seconds: float = 2.0, 
     """
     import torch
 
-    from ..core.pipeline import Pipeline
+    from ..core.runtime.pipeline import Pipeline
     from ..core.types import ColorOrder, Picture
     keep_freed_memory()
     pipeline = Pipeline.load(ClassifierConfig(model=model, device=device, threads=threads, backend=backend))

@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
-from ..cli.numbers import real, whole
+from ..core.text.number_options import real, whole
 from .report import describe, environment, table, write_json
 
 HELP = 'frames fused over time, beside single frames, votes and products'
@@ -52,10 +52,10 @@ def run(args: argparse.Namespace) -> int:
 
 def measure(args: argparse.Namespace) -> Dict[str, Any]:
     """All figures of the report."""
-    from ..cli.labelled_outputs import run_bundle
-    from ..core.bundle import load_bundle
+    from ..core.bundles.bundle import load_bundle
     from ..core.errors import DataError
     from ..core.uncertainty.calibrate import calibration_error_floor
+    from ..evaluation.predict import run_bundle
     from .published import published
     bundle = load_bundle(args.bundle)
     outputs = run_bundle(bundle, args.data, device=args.device, precision=args.precision)
@@ -82,8 +82,8 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
 def rivals(bundle, window: int) -> Dict[str, Callable]:
     """Name -> what makes posteriors (n, C) of a stream; ours is the last."""
     from ..core.config import FusionConfig
-    from ..core.fusion import FALLBACK_TIMES
-    from ..core.fusion_fit import fused
+    from ..core.decision.fusion import FALLBACK_TIMES
+    from ..core.decision.fusion_fit import fused
     times = bundle.fusion or FALLBACK_TIMES
     config = FusionConfig().resolved(times.correlation_time_s, times.change_time_s)
     naive = FusionConfig(correlation_time_s=0.0, change_time_s=config.change_time_s)

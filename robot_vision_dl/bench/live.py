@@ -3,9 +3,9 @@ import argparse
 import os
 from typing import Any, Dict
 
-from ..cli.numbers import real, whole
-from ..cli.processes import isolated_environment
 from ..core.config import ClassifierConfig
+from ..core.processes import isolated_environment
+from ..core.text.number_options import real, whole
 from .live_run import Contender, LiveSettings, measure_all
 from .report import describe, environment, table, write_json
 

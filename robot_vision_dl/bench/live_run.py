@@ -17,12 +17,12 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, NamedTuple, Sequence
 
-from .course import course
+from ..core.errors import RobotVisionError
+from ..core.networks.threads import network_threads
+from ..core.processes import Children
 from .forward import ForwardTimes, bare_forward
 from .report import percentiles
-from ..cli.processes import Children
-from ..core.errors import RobotVisionError
-from ..core.threads import network_threads
+from .trend import course
 
 START_TIMEOUT_S = 120.0
 STAMP_OFFSET = 4  # behind the encapsulation header

@@ -18,8 +18,8 @@ from sensor_msgs.msg import CompressedImage, Image
 from torchvision import transforms
 from vision_msgs.msg import Classification, ObjectHypothesis
 
-from ..core.bundle import load_bundle
-from ..core.device import resolve_device
+from ..core.bundles.bundle import load_bundle
+from ..core.networks.device import resolve_device
 
 
 class NaiveClassifier(Node):

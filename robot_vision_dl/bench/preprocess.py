@@ -5,8 +5,8 @@ from typing import Callable
 
 import numpy as np
 
-from ..cli.numbers import real
 from ..core.config import ClassifierConfig
+from ..core.text.number_options import real
 from .publisher import serialized_pictures
 from .report import describe, environment, percentiles, table, write_json
 
@@ -38,11 +38,11 @@ def run(args: argparse.Namespace) -> int:
     """Measure and print."""
     import torch
 
-    from ..core.bundle import load_bundle
-    from ..core.cdr import decode_compressed_image, decode_image
-    from ..core.device import resolve_device
-    from ..core.image import decode
-    from ..core.preprocess import Preprocessor
+    from ..core.bundles.bundle import load_bundle
+    from ..core.images.cdr import decode_compressed_image, decode_image
+    from ..core.images.image import decode
+    from ..core.networks.device import resolve_device
+    from ..core.networks.preprocess import Preprocessor
     device = resolve_device(args.device)
     torch.set_num_threads(1)
     preprocess = Preprocessor(load_bundle(args.model).preprocessing, device)

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..core.bundle import Bundle
+from ..core.bundles.bundle import Bundle
 
 
 class Published(NamedTuple):
@@ -37,7 +37,7 @@ def published(bundle: Bundle, logits: np.ndarray, features: np.ndarray) -> Publi
     """As the live node has them, from logits (n, C) and features (n, F)."""
     import torch
 
-    from ..core.network import Prediction
+    from ..core.networks.network import Prediction
     from ..core.uncertainty.assess import Assessor
     # Sets and the mutual information are not looked at here.
     keeps_laplace = bundle.laplace is not None and bundle.laplace.gives_probabilities

@@ -15,10 +15,10 @@ import rclpy
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 
-from ..cli.numbers import real, whole
 from ..core import types
-from ..core.allocator import keep_freed_memory
-from ..core.cdr import encode_compressed_image, encode_image
+from ..core.images.cdr import encode_compressed_image, encode_image
+from ..core.networks.allocator import keep_freed_memory
+from ..core.text.number_options import real, whole
 
 STAMP_OFFSET = 4  # behind the encapsulation header: int32 seconds, uint32 nanoseconds
 PICTURES = 8

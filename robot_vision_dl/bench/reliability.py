@@ -10,7 +10,7 @@ from typing import Any, Dict, List, Tuple
 
 import numpy as np
 
-from ..cli.numbers import SEED
+from ..core.text.number_options import SEED
 from .report import describe, environment, table, write_json
 
 HELP = 'probabilities, sets, risk and scores of unknowns on labelled pictures'
@@ -67,10 +67,10 @@ def run(args: argparse.Namespace) -> int:
 
 def measure(args: argparse.Namespace) -> Dict[str, Any]:
     """All figures of the report."""
-    from ..cli.labelled_outputs import faulty_outputs, picture_outputs, run_bundle
-    from ..core.bundle import load_bundle
+    from ..core.bundles.bundle import load_bundle
     from ..core.config import DecisionConfig
     from ..core.uncertainty.calibrate import halves
+    from ..evaluation.predict import faulty_outputs, picture_outputs, run_bundle
     from .published import published
     bundle = load_bundle(args.bundle)
     where = {'device': args.device, 'precision': args.precision}
@@ -143,10 +143,10 @@ def _scores(bundle, args: argparse.Namespace, where: Dict[str, str], known: Tupl
     """AUROC and FPR95 of every score that can be fitted, on each group."""
     import torch
 
-    from ..cli.labelled_outputs import run_bundle
-    from ..core.uncertainty.ood import OOD_METHODS, ood_method
-    from ..core.uncertainty.ood_choice import CANDIDATES, Pictures, auroc, false_positive_rate
-    from ..core.uncertainty.score import linear_head
+    from ..core.uncertainty.ood.base import linear_head
+    from ..core.uncertainty.ood.p_value import OOD_METHODS, ood_method
+    from ..core.uncertainty.ood.selection import CANDIDATES, Pictures, auroc, false_positive_rate
+    from ..evaluation.predict import run_bundle
     scores = {} if bundle.ood is None else {f'{bundle.ood.method} *': bundle.ood.build_score()}
     if args.reference:
         head = linear_head(bundle.load_network().head)

@@ -9,7 +9,7 @@ from typing import Any, Dict, Iterable, List, Optional, Sequence
 
 import numpy as np
 
-from ..core.whole_files import write_whole
+from ..core.files.whole_files import write_whole
 
 PACKAGES = ('robot_vision_dl', 'torch', 'torchvision', 'numpy', 'opencv-python', 'ros-rclpy')
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Dict, List, Sequence, Tuple
 
 import numpy as np
 
-from .publisher import moving_scene
-from .report import describe, environment, table, write_json
 from ..core.config import ClassifierConfig
 from ..core.types import ColorOrder, Picture
+from .publisher import moving_scene
+from .report import describe, environment, table, write_json
 
 if TYPE_CHECKING:
     import torch
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Compare and print."""
-    from ..core.device import resolve_device
+    from ..core.networks.device import resolve_device
     device = resolve_device(args.device)
     figures = measure(args.model, device, args.sizes)
     alike: Dict[tuple, List[str]] = {}
@@ -51,8 +51,8 @@ def measure(model: str, device: 'torch.device', sizes: Sequence[str]) -> Dict[Tu
     from PIL import Image
     from torchvision.transforms import v2
 
-    from ..core.bundle import load_bundle
-    from ..core.preprocess import Preprocessor, resized_size
+    from ..core.bundles.bundle import load_bundle
+    from ..core.networks.preprocess import Preprocessor, resized_size
     spec = load_bundle(model).preprocessing
     ours = Preprocessor(spec, device)
     mean, std = (np.array(values)[:, None, None] for values in (spec.mean, spec.std))

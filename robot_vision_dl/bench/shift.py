@@ -8,7 +8,7 @@ from typing import Any, Dict
 
 import numpy as np
 
-from ..cli.numbers import real, whole
+from ..core.text.number_options import real, whole
 from .report import describe, environment, table, write_json
 
 HELP = 'accuracy, calibration error and abstention as pictures get worse'
@@ -45,15 +45,15 @@ def run(args: argparse.Namespace) -> int:
 
 def measure(args: argparse.Namespace) -> Dict[str, Any]:
     """All figures of the report."""
-    from ..cli.labelled_outputs import PictureRunner
-    from ..cli.told import to_stderr
-    from ..core.bundle import load_bundle
+    from ..core.bundles.bundle import load_bundle
     from ..core.config import DecisionConfig
     from ..core.errors import DataError
+    from ..core.text.notes import to_stderr
     from ..core.uncertainty.calibrate import calibration_error_floor, expected_calibration_error
-    from ..core.uncertainty.shifts import SHIFTS, STRENGTHS, shifted
     from ..data.picture_folder import folder_pictures, read_picture
     from ..evaluation.metrics import negative_log_likelihood
+    from ..evaluation.predict import PictureRunner
+    from .corruptions import SHIFTS, STRENGTHS, shifted
     from .published import published
     bundle = load_bundle(args.bundle)
     labels = {name: index for index, name in enumerate(bundle.class_names)}

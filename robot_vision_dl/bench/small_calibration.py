@@ -10,7 +10,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from ..cli.numbers import SEED, whole
+from ..core.text.number_options import SEED, whole
 from .report import describe, environment, table, write_json
 
 HELP = 'calibration on few pictures: the likelihood before and after, and foreign pictures that are accepted'
@@ -70,12 +70,12 @@ def run(args: argparse.Namespace) -> int:
 
 def measure(args: argparse.Namespace) -> Dict[str, Any]:
     """All figures of the report."""
-    from ..cli.told import to_stderr
-    from ..core.bundle import load_bundle
+    from ..core.bundles.bundle import load_bundle
     from ..core.errors import DataError
-    from ..core.uncertainty.score import linear_head
+    from ..core.text.notes import to_stderr
+    from ..core.uncertainty.ood.base import linear_head
     from ..data.picture_folder import all_pictures, folder_pictures
-    from ..cli.labelled_outputs import PictureRunner
+    from ..evaluation.predict import PictureRunner
     bundle = load_bundle(args.bundle)
     network, head = PictureRunner(bundle), linear_head(bundle.load_network().head)
     rng = np.random.default_rng(args.seed)
@@ -158,7 +158,7 @@ def _probe(features: np.ndarray, targets: np.ndarray, classes: int):
     """A linear head of these features, and what gives its logits."""
     import torch
 
-    from ..core.uncertainty.score import LinearHead
+    from ..core.uncertainty.ood.base import LinearHead
     from ..training.baselines import linear_probe
     weight, bias, _ = linear_probe(features, targets, None, classes)
     return LinearHead(torch.from_numpy(weight), torch.from_numpy(bias)), (

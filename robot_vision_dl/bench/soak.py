@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
-from ..cli.numbers import SEED, real
-from ..cli.processes import Children, isolated_environment
 from ..core.errors import RobotVisionError
+from ..core.processes import Children, isolated_environment
+from ..core.text.number_options import SEED, real
 from ..ros.dds import profile_variables
 from .report import percentiles, write_json
 from .soak_events import Disturber

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from ..core import types
-from ..core.cdr import encode_classification, encode_compressed_image, encode_image
+from ..core.images.cdr import encode_classification, encode_compressed_image, encode_image
 
 # Values that have to be taken, and values that have to be refused.
 GOOD_VALUES: Tuple[Tuple[str, Sequence[Any]], ...] = (

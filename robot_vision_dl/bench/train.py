@@ -12,8 +12,8 @@ from typing import Any, Dict, List, Optional
 
 import numpy as np
 
-from ..cli.numbers import whole
-from ..core.share import share_directory
+from ..core.resources import share_directory
+from ..core.text.number_options import whole
 from .report import describe, environment, table, write_json
 
 # All frames of the demo bag, which is too short to be divided by four.
@@ -54,13 +54,13 @@ def measure(config_file: Optional[str], bags: List[str], changes: List[str], tur
     """Train for some epochs each way, in turn; figures ready for JSON."""
     import torch
 
-    from ..core.allocator import keep_freed_memory
-    from ..data.augment import TrainTransform
+    from ..core.networks.allocator import keep_freed_memory
+    from ..data.augmentation.augment import TrainTransform
     from ..data.dataset import EvalTransform, FrameDataset
     from ..data.split import Part
     from ..training.config_file import load_config
-    from ..training.extent import with_extent
-    from ..training.prepared import prepare_data
+    from ..training.trainable_layers import with_extent
+    from ..training.training_data import prepare_data
     keep_freed_memory()  # as training does; for both
     folder = Path(tempfile.mkdtemp(prefix='robot_vision_bench_'))
     path = Path(config_file) if config_file else share_directory() / 'config' / 'train.yaml'
@@ -105,10 +105,10 @@ def _bare_loop(config, data, pictures, targets) -> float:
     """Pictures a second of what everybody writes first: forward, loss, backward, step; after one epoch to warm up."""
     import torch
 
-    from ..core.device import resolve_device
+    from ..core.networks.device import resolve_device
     from ..training.freeze import set_trained
+    from ..training.initial_weights import starting_network
     from ..training.optimise import build_optimizer
-    from ..training.start import starting_network
     torch.manual_seed(config.run.seed)
     device = resolve_device(config.run.device)
     if config.run.threads:
@@ -140,7 +140,7 @@ def _our_loop(config, data, dataset, folder: Path) -> tuple:
     import torch
 
     from ..training.fit import fit
-    from ..training.start import starting_network
+    from ..training.initial_weights import starting_network
     torch.manual_seed(config.run.seed)
     folder.mkdir()
     network = starting_network(config.network, data.class_names, config.input.channels).network

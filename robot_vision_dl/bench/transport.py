@@ -10,10 +10,10 @@ import sys
 import time
 from typing import List, Optional
 
-from ..cli.numbers import real
-from ..cli.processes import Children, isolated_environment
-from ..core.allocator import keep_freed_memory
-from ..core.cdr import decode_image
+from ..core.images.cdr import decode_image
+from ..core.networks.allocator import keep_freed_memory
+from ..core.processes import Children, isolated_environment
+from ..core.text.number_options import real
 from .report import describe, environment, percentiles, table, write_json
 
 HELP = 'camera process to a subscriber that does nothing'

@@ -11,7 +11,7 @@ from typing import Any, Callable, Dict, List
 
 import numpy as np
 
-from ..cli.numbers import whole
+from ..core.text.number_options import whole
 from .report import describe, environment, percentiles, table, write_json
 
 HELP = 'each method of trust, beside the bare forward pass'
@@ -58,18 +58,18 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
     import torch
 
     from ..core.config import FusionConfig
-    from ..core.decision import Policy, decide
-    from ..core.device import resolve_device
-    from ..core.fusion import FALLBACK_TIMES, BayesFilter
-    from ..core.network import build_network
+    from ..core.decision.decision import Policy, decide
+    from ..core.decision.fusion import FALLBACK_TIMES, BayesFilter
+    from ..core.networks.device import resolve_device
+    from ..core.networks.network import build_network
     from ..core.uncertainty.assess import Assessor
     from ..core.uncertainty.conformal import CONFORMAL_METHODS, fit_conformal
     from ..core.uncertainty.dropout import DropoutSampler
     from ..core.uncertainty.ensemble import EnsembleNetwork
     from ..core.uncertainty.entropy import normalised_entropy
     from ..core.uncertainty.laplace import LaplacePredictive
-    from ..core.uncertainty.ood import OOD_METHODS, OodDetector
-    from ..core.uncertainty.score import on_host
+    from ..core.uncertainty.ood.base import on_host
+    from ..core.uncertainty.ood.p_value import OOD_METHODS, OodDetector
     from ..core.uncertainty.temperature import below_highest, calibrated_softmax
     device = resolve_device(args.device)
     torch.manual_seed(0)
@@ -175,12 +175,12 @@ def _bundle(network, args: argparse.Namespace):
     """Everything that a bundle can carry, fitted to random features: what it costs does not depend on what it says."""
     import torch
 
-    from ..core.bundle import Bundle
-    from ..core.preprocess import Preprocessing
+    from ..core.bundles.bundle import Bundle
+    from ..core.networks.preprocess import Preprocessing
     from ..core.uncertainty.conformal import Conformal
     from ..core.uncertainty.laplace import fit_factors
-    from ..core.uncertainty.ood import OOD_METHODS, OodCalibration, ood_method
-    from ..core.uncertainty.score import linear_head
+    from ..core.uncertainty.ood.base import linear_head
+    from ..core.uncertainty.ood.p_value import OOD_METHODS, OodCalibration, ood_method
     generator = torch.Generator().manual_seed(0)
     head = linear_head(network.head)
     features = torch.rand(args.bank, network.num_features, generator=generator)

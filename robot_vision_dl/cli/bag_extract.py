@@ -2,7 +2,7 @@
 import argparse
 import sys
 
-from .numbers import SECONDS, whole
+from ..core.text.number_options import SECONDS, whole
 
 HELP = 'write the labelled frames of bags to folders of pictures'
 EXAMPLES = """Writes DIR/<label>/<recording>_<topic>_<stamp>.jpg and DIR/index.csv; JPEG messages are written unchanged.
@@ -48,9 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the pictures and say what was and was not labelled. Exit code 1: no frame has a label."""
     from ..data.extract import extract
-    from ..data.labels import LabelConfig
+    from ..data.frame_sources import FrameStream, open_sources
+    from ..data.labels.labels import LabelConfig
     from ..data.selection import SelectionConfig
-    from ..data.sources import FrameStream, open_sources
     labels = LabelConfig(tuple(args.labels), args.hold, tuple(args.ignore))
     stream = FrameStream(open_sources(args.bags, labels, args.topics),
                          SelectionConfig(args.every, args.no_duplicates))

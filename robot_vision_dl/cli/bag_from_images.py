@@ -2,7 +2,7 @@
 import argparse
 import sys
 
-from .numbers import EPOCH_S, RATE_HZ, SEED, WIDTH, whole
+from ..core.text.number_options import EPOCH_S, RATE_HZ, SEED, WIDTH, whole
 
 HELP = 'make a labelled bag from folders of pictures, each picture a frame'
 EXAMPLES = """FOLDER has one folder of pictures a class, or is what `bag extract` wrote. The bag gets the topic
@@ -40,10 +40,10 @@ def run(args: argparse.Namespace) -> int:
     """Write the bag."""
     from random import Random
 
-    from ..core.user_path import user_path
+    from ..core.files.user_path import user_path
+    from ..core.text.notes import to_stderr
     from ..data.from_images import write_pictures
     from ..data.picture_folder import each_class, folder_pictures
-    from .told import to_stderr
     by_class = dict(each_class(folder_pictures(args.folder, to_stderr)))
     pictures = [picture for group in by_class.values() for picture in group[:args.max or None]]
     if args.shuffle:

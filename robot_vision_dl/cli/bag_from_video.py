@@ -4,7 +4,7 @@ import sys
 from typing import Iterator, List, Tuple
 
 from ..core.errors import ConfigError
-from .numbers import EPOCH_S, RATE_HZ, SECONDS, SEED, SOME_SECONDS, WIDTH, OutOfRange, real, whole
+from ..core.text.number_options import EPOCH_S, RATE_HZ, SECONDS, SEED, SOME_SECONDS, WIDTH, OutOfRange, real, whole
 
 HELP = 'make a ROS 2 bag (mcap) from a video'
 EXAMPLES = """Appended scenes are still pictures as a camera would see them: held by a hand, with sensor noise, all
@@ -58,9 +58,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the bag."""
-    from ..core.user_path import user_path
-    from ..core.topic_name import check_topic_name
-    from ..data.bag_writer import NS_PER_S, ImageBagWriter, fit
+    from ..core.files.user_path import user_path
+    from ..core.text.topic_name import check_topic_name
+    from ..data.bags.writer import NS_PER_S, ImageBagWriter, fit
     from ..data.video import video_frames, video_rate_hz
     topic = check_topic_name(args.topic, '--topic')
     rate_hz = args.rate or video_rate_hz(args.video)
@@ -105,7 +105,7 @@ def _picture(path: str):
     import cv2
 
     from ..core.errors import BagError, ImageError
-    from ..core.printable import printable
+    from ..core.text.printable import printable
     from ..data.picture_folder import read_picture
     try:
         pixels = read_picture(path).pixels

@@ -4,7 +4,7 @@ import json
 from datetime import datetime, timezone
 from typing import Any, Dict, List, Sequence
 
-from ..core.printable import printable
+from ..core.text.printable import printable
 from ..core.types import UNKNOWN
 
 HELP = 'show topics, types, counts, rates, encodings, sizes, label coverage and damage'
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print a table for each bag."""
-    from ..data.bags import open_bags
+    from ..data.bags.reader import open_bags
     from ..data.cameras import choose_topics
     reports: List[Dict[str, Any]] = []
     for reader in open_bags(args.bags):
@@ -58,8 +58,8 @@ def _report(reader, topics: Sequence) -> Dict[str, Any]:
 
 def _add_labels(report: Dict[str, Any], files) -> None:
     from ..core.errors import ConfigError
-    from ..data.labels import LabelConfig
-    from ..data.sources import label_coverage
+    from ..data.frame_sources import label_coverage
+    from ..data.labels.labels import LabelConfig
     try:
         coverage = label_coverage(files, LabelConfig())
     except ConfigError as error:
@@ -75,7 +75,7 @@ def _add_labels(report: Dict[str, Any], files) -> None:
 
 def _add_alike(report: Dict[str, Any], before: Sequence[Dict[str, Any]]) -> None:
     """Labels that would be two classes by their spelling alone, in this bag or in those before it."""
-    from ..data.labels import alike
+    from ..data.labels.labels import alike
     names = [list(dict.fromkeys(label for one in reports for item in one.get('labels', ()) for label in item['labels']))
              for reports in (before, [*before, report])]
     known = alike(names[0])

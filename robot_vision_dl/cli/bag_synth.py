@@ -2,7 +2,7 @@
 import argparse
 import sys
 
-from .numbers import SEED, real, whole
+from ..core.text.number_options import SEED, real, whole
 
 HELP = 'make labelled bags of a moving camera from folders of pictures'
 EXAMPLES = """FOLDER has one folder of pictures a class. Each picture is in one of the recordings only, and pictures
@@ -16,7 +16,7 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the subcommand."""
-    from ..data.label_messages import TYPES_BY_NAME
+    from ..data.labels.messages import TYPES_BY_NAME
     from ..data.synth import SynthConfig
     defaults = SynthConfig()
     parser.add_argument('folder', help='with <class>/*.jpg')
@@ -43,12 +43,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the bags."""
     from ..core.errors import BagError, ConfigError
-    from ..core.number_text import plain_int
-    from ..core.user_path import user_path
-    from ..core.whole_files import is_free, whole_folder
-    from ..data.bag_writer import check_is_bag
+    from ..core.files.user_path import user_path
+    from ..core.files.whole_files import is_free, whole_folder
+    from ..core.text.notes import to_stderr
+    from ..core.text.number_text import plain_int
+    from ..data.bags.writer import check_is_bag
     from ..data.synth import SynthConfig, plan_recordings, write_recording
-    from .told import to_stderr
     width, _, height = args.size.partition('x')
     width, height = plain_int(width), plain_int(height)
     if width is None or height is None:

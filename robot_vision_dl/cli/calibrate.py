@@ -7,23 +7,23 @@ from typing import Dict, Optional, Tuple
 
 import numpy as np
 
-from ..core.bundle import Bundle, load_bundle
-from ..core.bundle_format import CARD_FOLDER, DESCRIPTION, MODEL
-from ..core.bundle_writer import save_bundle
+from ..core.bundles.bundle import Bundle, load_bundle
+from ..core.bundles.bundle_format import CARD_FOLDER, DESCRIPTION, MODEL
+from ..core.bundles.bundle_writer import save_bundle
+from ..core.bundles.model_card import CALIBRATED_AGAIN, render_card
+from ..core.decision.fusion_fit import LEAST_FRAMES, keep_fusion
 from ..core.errors import BundleError
-from ..core.fusion_fit import LEAST_FRAMES, keep_fusion
-from ..core.model_card import CALIBRATED_AGAIN, render_card
+from ..core.files.user_path import user_path
+from ..core.files.whole_files import check_writable
+from ..core.text.notes import to_stderr
+from ..core.text.number_options import SECONDS, SEED, SHARE
 from ..core.uncertainty.calibrate import AUTO, SCALINGS, Calibration, calibrate
 from ..core.uncertainty.conformal import CONFORMAL_METHODS
-from ..core.uncertainty.ood import OOD_METHODS
+from ..core.uncertainty.ood.base import linear_head
+from ..core.uncertainty.ood.p_value import OOD_METHODS
 from ..core.uncertainty.reach import smallest_rate, trust_limits
-from ..core.uncertainty.score import linear_head
 from ..core.uncertainty.usefulness import count_of
-from ..core.user_path import user_path
-from ..core.whole_files import check_writable
-from .labelled_outputs import LabelledOutputs, check_deployment, faulty_outputs, picture_outputs, run_bundle
-from .numbers import SECONDS, SEED, SHARE
-from .told import to_stderr
+from ..evaluation.predict import LabelledOutputs, check_deployment, faulty_outputs, picture_outputs, run_bundle
 
 HELP = 'fit probabilities, sets and the score of unknowns to labelled pictures or bags'
 EXAMPLES = """examples:

@@ -24,13 +24,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Compare."""
     from ..core.errors import ConfigError
-    from ..core.printable import printable
-    from ..core.spelling import did_you_mean
-    from ..core.whole_files import write_whole
+    from ..core.files.whole_files import write_whole
+    from ..core.suggestions import did_you_mean
+    from ..core.text.printable import printable
     from ..evaluation.bootstrap import RATIOS
     from ..evaluation.compare import difference_lines, model_of, read_metrics
     from ..evaluation.evaluator import compare_models
-    from ..evaluation.markdown import plain
+    from ..evaluation.report.markdown import plain
     for figure in args.fail_if_worse:
         if figure not in RATIOS:
             raise ConfigError(f'--fail-if-worse {figure}: no such figure; {did_you_mean(figure, RATIOS)}')

@@ -6,17 +6,17 @@ from pathlib import Path
 
 import numpy as np
 
-from ..core.bundle import Bundle, load_bundle
-from ..core.bundle_format import DESCRIPTION
+from ..core.bundles.bundle import Bundle, load_bundle
+from ..core.bundles.bundle_format import DESCRIPTION
 from ..core.config import DecisionConfig
 from ..core.errors import BundleError
-from ..core.network import Prediction
+from ..core.files.whole_files import write_whole
+from ..core.networks.network import Prediction
+from ..core.text.number_options import SECONDS, SHARE, real
 from ..core.uncertainty.assess import Assessor
 from ..core.uncertainty.reach import deciding_rate, p_value_grid, trust_limits
 from ..core.uncertainty.risk import RiskThreshold, pictures_for_risk, threshold_for_risk
-from ..core.whole_files import write_whole
-from .labelled_outputs import LabelledOutputs, check_deployment, run_bundle
-from .numbers import SECONDS, SHARE, real
+from ..evaluation.predict import LabelledOutputs, check_deployment, run_bundle
 
 HELP = 'find the threshold that holds a chosen risk on held-out data, and the coverage it costs'
 EXAMPLES = """examples:

@@ -3,8 +3,8 @@ import argparse
 import os
 from pathlib import Path
 
-from .processes import isolated_environment
-from ..core.user_path import user_path
+from ..core.files.user_path import user_path
+from ..core.processes import isolated_environment
 
 HELP = 'Replay a small bag of camera pictures into the classifier node and watch it decide.'
 EXAMPLES = """examples:
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Play, watch, sum up."""
     from ..core.config import ClassifierConfig
-    from ..core.share import share_directory
+    from ..core.resources import share_directory
     from ..demo.show import DemoSettings, show
     from ..ros.dds import apply_profile
     apply_profile()

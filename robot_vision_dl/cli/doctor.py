@@ -5,8 +5,8 @@ import os
 from dataclasses import asdict
 from typing import Iterator, List
 
-from .doctor_check import Check, Level, print_check, worst
-from .numbers import real
+from ..core.text.number_options import real
+from ..doctor.check import Check, Level, print_check, worst
 
 HELP = 'check the installation, or listen to a topic and say whether its images arrive'
 EXAMPLES = """examples:
@@ -31,35 +31,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def installation(profile: str) -> Iterator[Check]:
     """Every check of the installation, as it is done."""
+    from ..doctor import gpu, python, ros
+    from ..doctor.round_trip import measure
     from ..ros.dds import OLD_PROFILE_VARIABLE, PROFILE_VARIABLE, apply_profile
-    from ..ros.round_trip import measure
-    from . import doctor_gpu, doctor_python, doctor_ros
     before = dict(os.environ)
     file = apply_profile(profile)
-    yield doctor_python.python_check()
-    found = doctor_python.probe()
-    yield from doctor_python.package_checks(found)
-    yield doctor_gpu.gpu_check(doctor_gpu.look_at_machine(), found)
-    yield doctor_python.cpu_check()
-    yield doctor_python.cv_bridge_check()
+    yield python.python_check()
+    found = python.probe()
+    yield from python.package_checks(found)
+    yield gpu.gpu_check(gpu.look_at_machine(), found)
+    yield python.cpu_check()
+    yield python.cv_bridge_check()
     if {'torch', 'safetensors', 'numpy'} <= {name for name, facts in found.items() if 'version' in facts}:
-        yield from doctor_python.model_checks()
-    ros = doctor_ros.probe()
-    yield doctor_ros.ros_check(ros)
-    yield from doctor_ros.message_checks(ros)
-    yield from doctor_ros.profile_checks(ros, before, profile)
+        yield from python.model_checks()
+    ros_found = ros.probe()
+    yield ros.ros_check(ros_found)
+    yield from ros.message_checks(ros_found)
+    yield from ros.profile_checks(ros_found, before, profile)
     file = os.environ.get(PROFILE_VARIABLE) or os.environ.get(OLD_PROFILE_VARIABLE) or file
-    yield from doctor_ros.shared_memory_checks(doctor_ros.segment_size(file) if file else None)
-    yield doctor_ros.udp_check()
-    yield doctor_ros.discovery_check(os.environ)
-    if ros.facts is not None:
-        yield doctor_ros.round_trip_check(measure())
+    yield from ros.shared_memory_checks(ros.segment_size(file) if file else None)
+    yield ros.udp_check()
+    yield ros.discovery_check(os.environ)
+    if ros_found.facts is not None:
+        yield ros.round_trip_check(measure())
 
 
 def run(args: argparse.Namespace) -> int:
     """Check and print; the exit code says whether something failed."""
     if args.topic:
-        from .doctor_topic import examine
+        from ..doctor.topic import examine
         return examine(args.topic, args.seconds, args.dds_profile, args.json)
     checks: List[Check] = []
     for check in installation(args.dds_profile):

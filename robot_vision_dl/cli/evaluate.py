@@ -7,9 +7,9 @@ from typing import Dict, List
 
 from ..core.config import ClassifierConfig
 from ..core.errors import ConfigError
-from ..core.printable import printable
-from .numbers import SECONDS, SEED, real, whole
-from .told import to_stderr
+from ..core.text.notes import to_stderr
+from ..core.text.number_options import SECONDS, SEED, real, whole
+from ..core.text.printable import printable
 
 HELP = 'Judge models on bags: how often right, how sure, how quick, and whether to deploy.'
 EXAMPLES = """examples:
@@ -95,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
     options = _options(args)
     models = args.models or [options.deployment.model]
     if args.live:
-        from .evaluate_live import check_live
+        from ..ros.live_evaluation import check_live
         check_live(models, args.rate)  # before the bags, which take minutes
     recordings = open_recordings(args.bags, options)
     note = unseen(options.deployment, args.node, [name for one in recordings for name in one.images])
@@ -125,13 +125,13 @@ def _evaluate(args: argparse.Namespace, options, models: List[str], recordings, 
                          write_bag=write_bag, copy_topics=args.copy_topics, progress=bar, recordings=recordings)
     if not args.live:
         return found
-    from .evaluate_live import evaluate_live
+    from ..ros.live_evaluation import evaluate_live
     with ProgressBar(sum(recording.frames for recording in recordings)) as bar:
         return evaluate_live(found, models[0], args.rate, args.lockstep, args.attach, bar)
 
 
 def _options(args: argparse.Namespace):
-    from ..data.labels import LabelConfig
+    from ..data.labels.labels import LabelConfig
     from ..evaluation.deployment import deployment
     from ..evaluation.options import EvaluationOptions, RunOptions
     changes = list(args.changes)
@@ -186,7 +186,7 @@ class ProgressBar:
 def _say(metrics, speed, out: Path) -> None:
     """Verdict and the way to the report."""
     from ..evaluation.compare import difference_lines
-    from ..evaluation.verdict import verdict_of
+    from ..evaluation.report.verdict import verdict_of
     marks = {'good': '+', 'care': '!', 'bad': '-', 'info': ' '}
     for name, model in metrics['models'].items():
         found = verdict_of(model, [gate for gate in metrics['gates'] if gate['model'] == name])

@@ -3,7 +3,7 @@ import argparse
 from pathlib import Path
 
 from ..core.errors import ConfigError
-from ..core.user_path import user_path
+from ..core.files.user_path import user_path
 
 HELP = 'write the network of a model bundle for other runtimes, checked against the bundle'
 EXAMPLES = """examples:
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Export."""
-    from ..core.bundle import load_bundle
+    from ..core.bundles.bundle import load_bundle
     from ..training.export import export_bundle
     bundle = load_bundle(args.model)
     path = user_path(args.out or Path(bundle.name).name.replace(':', '_') + _SUFFIXES[args.format])

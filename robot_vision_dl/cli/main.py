@@ -15,8 +15,8 @@ from typing import List, Optional
 
 from .. import __version__
 from ..core.errors import MachineError, OutputError, RobotVisionError, is_about_machine
-from ..core.printable import printable
-from ..core.terminal import message, printable_output
+from ..core.text.printable import printable
+from ..core.text.terminal import message, printable_output
 from .parser import Parser
 
 COMMANDS = {

@@ -4,9 +4,9 @@ Metrics are as whoever wrote the bundle wrote them: what is no number under a us
 """
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
-from ..core.bundle import Bundle
-from ..core.model_card import CALIBRATED_AGAIN, published_by
-from ..core.printable import printable
+from ..core.bundles.bundle import Bundle
+from ..core.bundles.model_card import CALIBRATED_AGAIN, published_by
+from ..core.text.printable import printable
 from ..core.uncertainty.reach import trust_limits
 
 FIGURES = (

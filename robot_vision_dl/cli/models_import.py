@@ -12,29 +12,29 @@ from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 import numpy as np
 import torch
 
-from ..core.architectures import did_you_mean
-from ..core.bundle import Bundle, torchvision_facts
-from ..core.bundle_format import check_class_names, hash_file
-from ..core.bundle_writer import save_bundle
+from ..core.bundles.bundle import Bundle, torchvision_facts
+from ..core.bundles.bundle_format import check_class_names, hash_file
+from ..core.bundles.bundle_writer import save_bundle
+from ..core.bundles.model_card import render_card
 from ..core.errors import BundleError, ConfigError, ImageError
-from ..core.json_text import parse_json
-from ..core.model_card import render_card
-from ..core.network import Network, build_network
-from ..core.picture_file import decode_picture
-from ..core.preprocess import Preprocessing, Preprocessor
-from ..core.share import share_directory
-from ..core.text_file import read_text, table_rows
+from ..core.files.user_path import user_path
+from ..core.files.whole_files import check_writable
+from ..core.images.picture_file import decode_picture
+from ..core.networks.architectures import did_you_mean
+from ..core.networks.network import Network, build_network
+from ..core.networks.preprocess import Preprocessing, Preprocessor
+from ..core.networks.weights import torchvision_weights
+from ..core.resources import share_directory
+from ..core.text.json_text import parse_json
+from ..core.text.notes import to_stderr
+from ..core.text.number_options import SEED, SHARE, real, whole
+from ..core.text.text_file import read_text, table_rows
 from ..core.types import UNKNOWN, ColorOrder, Picture
 from ..core.uncertainty.calibrate import calibrate
-from ..core.uncertainty.ood import OOD_METHODS
-from ..core.user_path import user_path
-from ..core.weights import torchvision_weights
-from ..core.whole_files import check_writable
+from ..core.uncertainty.ood.p_value import OOD_METHODS
 from ..data.folders import Tell, shown
-from ..data.labels import IGNORE, check_label
+from ..data.labels.labels import IGNORE, check_label
 from ..data.picture_folder import folder_pictures
-from .numbers import SEED, SHARE, real, whole
-from .told import to_stderr
 
 _BATCH = 16
 # Options of the recorded command, with the defaults that are not worth recording.

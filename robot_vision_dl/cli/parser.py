@@ -3,8 +3,8 @@ import argparse
 import sys
 
 from ..core.errors import ConfigError
-from ..core.printable import printable
-from .numbers import OutOfRange
+from ..core.text.number_options import OutOfRange
+from ..core.text.printable import printable
 
 
 class Parser(argparse.ArgumentParser):

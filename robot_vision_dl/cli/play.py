@@ -3,8 +3,8 @@ import argparse
 import signal
 import sys
 
-from ..core.printable import printable
-from .numbers import SECONDS, SOME_SECONDS, real, whole
+from ..core.text.number_options import SECONDS, SOME_SECONDS, real, whole
+from ..core.text.printable import printable
 
 HELP = 'publish the messages of bags on ROS 2 topics, at the recorded pace'
 EXAMPLES = """examples:
@@ -70,8 +70,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _open_and_play(args: argparse.Namespace, stop: _Stop) -> None:
-    from ..data.bags import open_bags
-    from ..data.playback import Selection, parse_remaps
+    from ..data.bags.playback import Selection, parse_remaps
+    from ..data.bags.reader import open_bags
     from ..ros.dds import apply_profile
     apply_profile(args.dds_profile)
     selection = Selection(tuple(args.topics) if args.topics else None, args.images_only, args.start, args.duration)

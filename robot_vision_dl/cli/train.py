@@ -4,9 +4,9 @@ import json
 import sys
 
 from ..core.errors import ConfigError
-from ..core.text_file import read_text
-from ..core.user_path import user_path
-from .numbers import whole
+from ..core.files.user_path import user_path
+from ..core.text.number_options import whole
+from ..core.text.text_file import read_text
 
 HELP = 'fine-tune a network on labelled bags, calibrate and test it, write a model bundle'
 EXAMPLES = """examples:

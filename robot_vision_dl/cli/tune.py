@@ -3,7 +3,7 @@ import argparse
 import json
 import sys
 
-from .numbers import whole
+from ..core.text.number_options import whole
 
 HELP = 'search for better settings of a training run'
 EXAMPLES = """The file is one for `robot-vision train` with what to try:
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Tune."""
-    from ..core.user_path import user_path
+    from ..core.files.user_path import user_path
     from ..training.config_file import load_config, read_tuning
     path = user_path(args.config)
     changes = [*args.changes, *([f'data.bags={json.dumps(args.bags)}'] if args.bags else [])]

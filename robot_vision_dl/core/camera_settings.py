@@ -2,8 +2,8 @@
 import re
 from typing import Callable, Dict, Optional, Sequence, TypeVar
 
-from .number_text import plain_float
 from .errors import ConfigError
+from .text.number_text import plain_float
 from .types import Region
 
 Value = TypeVar('Value')

@@ -11,7 +11,7 @@ from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Seq
 
 from .camera_settings import Region, rates_of, regions_of
 from .errors import ConfigError
-from .printable import printable
+from .text.printable import printable
 
 
 class Option(NamedTuple):
@@ -94,7 +94,7 @@ class ImageConfig:
 
 @dataclass(frozen=True)
 class BagConfig:
-    """What bags may take where they are unpacked; environment variables raise it (``data/bag_limits.py``)."""
+    """What bags may take where they are unpacked; environment variables raise it (``data/bags/limits.py``)."""
 
     max_unpacked_mb: int = option(128, 'memory for a chunk or message, and for all chunks that are needed at once',
                                   minimum=1, maximum=1_000_000)

@@ -19,13 +19,13 @@ import numpy as np
 
 from ..core.config import check_values, option
 from ..core.errors import DataError, raise_about_machine
-from ..core.json_text import parse_json
-from ..core.preprocess import Preprocessing, as_tensor, resize, resized_size
+from ..core.files.whole_files import output_error, whole_folder
+from ..core.networks.preprocess import Preprocessing, as_tensor, resize, resized_size
+from ..core.text.json_text import parse_json
 from ..core.types import ColorOrder, Picture
-from ..core.whole_files import output_error, whole_folder
-from .labels import LabelledFrame, LabelReport, TopicLabels
+from .frame_sources import Sample
+from .labels.labels import LabelledFrame, LabelReport, TopicLabels
 from .selection import SelectionReport
-from .sources import Sample
 
 SCHEMA_VERSION = 1
 INDEX, PIXELS = 'index.json', 'frames.bin'

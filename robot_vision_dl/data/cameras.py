@@ -8,11 +8,11 @@ import re
 from typing import AbstractSet, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from ..core.errors import BagError, ImageError
-from ..core.spelling import did_you_mean
-from .bag_types import COMPRESSED_IMAGE
-from .bags import BagReader, TopicInfo, normal_topic
+from ..core.suggestions import did_you_mean
+from .bags.message_types import COMPRESSED_IMAGE
+from .bags.reader import BagReader, TopicInfo, normal_topic
 from .folders import shown
-from .labels import camera_topic
+from .labels.labels import camera_topic
 
 ALL = 'all'
 """Instead of topics: every image topic, whatever it shows."""

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import torch
 
-from ..core.preprocess import Preprocessing
-from ..core.whole_files import write_whole
+from ..core.files.whole_files import write_whole
+from ..core.networks.preprocess import Preprocessing
 from .dataset import FrameDataset
 
 _CAPTION_PX = 16

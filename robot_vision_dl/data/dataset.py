@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from ..core.preprocess import Preprocessing, Preprocessor
+from ..core.networks.preprocess import Preprocessing, Preprocessor
 from ..core.types import UNKNOWN, ColorOrder, Picture
 from .cache import FrameStore
-from .draws import drawing_from
+from .seeded_random import drawing_from
 
 NO_CLASS = -1
 """Target of ``unknown``: none of the classes. Such frames test and tune, but cannot be learned from as a class."""

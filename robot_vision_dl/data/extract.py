@@ -6,15 +6,15 @@ from typing import Callable, Dict, NamedTuple, Optional, Union
 
 import cv2
 
-from ..core.csv_cells import csv_writer, safe_cell
 from ..core.errors import BagError
-from ..core.picture_file import is_jpeg_as_seen
+from ..core.files.user_path import user_path
+from ..core.files.whole_files import is_free, whole_folder
+from ..core.images.picture_file import is_jpeg_as_seen
+from ..core.text.csv_cells import csv_writer, safe_cell
 from ..core.types import CompressedImage, ImageMessage, Picture
-from ..core.user_path import user_path
-from ..core.whole_files import is_free, whole_folder
-from .labels import LabelledFrame
+from .frame_sources import FrameStream
+from .labels.labels import LabelledFrame
 from .picture_folder import INDEX, INDEX_COLUMNS, as_bgr
-from .sources import FrameStream
 
 _SIGNATURES = {'jpg': b'\xff\xd8\xff', 'png': b'\x89PNG\r\n\x1a\n'}
 _JPEG_QUALITY = 95

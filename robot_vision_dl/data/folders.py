@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple, Union
 
 from ..core.errors import raise_about_machine
-from ..core.printable import printable
-from ..core.whole_files import check_finished
+from ..core.files.whole_files import check_finished
+from ..core.text.printable import printable
 
 Tell = Callable[[str], None]
 """What takes a sentence for the user."""

@@ -4,16 +4,16 @@ from typing import Callable, List, Optional, Sequence, Union
 
 import numpy as np
 
-from ..core.cdr import encode_compressed_image
 from ..core.errors import ConfigError, ImageError
-from ..core.picture_file import is_jpeg_as_seen
-from ..core.topic_name import check_topic_name
+from ..core.images.cdr import encode_compressed_image
+from ..core.images.picture_file import is_jpeg_as_seen
+from ..core.text.topic_name import check_topic_name
 from ..core.types import CompressedImage, Header
-from .bag_types import COMPRESSED_IMAGE
-from .bag_writer import NS_PER_S, ImageBagWriter, fit
-from .label_messages import TYPES_BY_NAME, encode_label
-from .label_sources import write_labels_yaml
-from .labels import LabelInterval
+from .bags.message_types import COMPRESSED_IMAGE
+from .bags.writer import NS_PER_S, ImageBagWriter, fit
+from .labels.labels import LabelInterval
+from .labels.messages import TYPES_BY_NAME, encode_label
+from .labels.sources import write_labels_yaml
 from .picture_folder import FolderPicture, as_bgr, read_picture, refuse_unreadable
 from .synth import LABEL_TOPIC, check_no_label_topic
 

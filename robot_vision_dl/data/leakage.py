@@ -4,7 +4,7 @@ from typing import List, Sequence, Tuple
 
 import numpy as np
 
-from .labels import LabelledFrame, table
+from .labels.labels import LabelledFrame, table
 from .selection import SAME_PICTURE, near_pairs
 from .split import Part, Split
 

@@ -2,7 +2,7 @@
 from typing import Any, Dict, Iterable
 
 from ..core.uncertainty.usefulness import OBJECTS, RECORDINGS
-from .labels import LabelledFrame
+from .labels.labels import LabelledFrame
 
 
 def count_objects(frames: Iterable[LabelledFrame]) -> Dict[str, Any]:

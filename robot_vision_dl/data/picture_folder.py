@@ -13,17 +13,17 @@ from typing import Dict, Iterable, Iterator, List, NamedTuple, NoReturn, Optiona
 import cv2
 import numpy as np
 
-from ..core.number_text import plain_int
-from ..core.printable import printable
-from ..core.csv_cells import plain_cell
 from ..core.errors import BagError, ImageError, raise_about_machine
-from ..core.picture_file import decode_picture
-from ..core.text_file import read_text, table_rows
+from ..core.files.user_path import user_path
+from ..core.files.whole_files import check_finished
+from ..core.images.picture_file import decode_picture
+from ..core.text.csv_cells import plain_cell
+from ..core.text.number_text import plain_int
+from ..core.text.printable import printable
+from ..core.text.text_file import read_text, table_rows
 from ..core.types import ColorOrder, Picture
-from ..core.user_path import user_path
-from ..core.whole_files import check_finished
 from .folders import SYSTEM, LeftOut, Tell, is_of_the_system, natural, shown, walk
-from .labels import UNLABELLED_NAMES, check_label
+from .labels.labels import UNLABELLED_NAMES, check_label
 
 SUFFIXES = ('.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.bmp', '.dib', '.webp', '.tif', '.tiff', '.ppm', '.pgm', '.pbm',
             '.pnm')

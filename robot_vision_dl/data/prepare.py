@@ -2,16 +2,16 @@
 from dataclasses import asdict, dataclass, field
 from typing import Callable, List, Optional, Sequence, Tuple
 
-from ..core.bundle_format import check_class_names
+from ..core.bundles.bundle_format import check_class_names
 from ..core.config import check_values, option
 from ..core.errors import BundleError, ConfigError, DataError
-from ..core.preprocess import Preprocessing
+from ..core.files.user_path import user_path
+from ..core.networks.preprocess import Preprocessing
 from ..core.types import UNKNOWN
-from ..core.user_path import user_path
 from .cache import CacheConfig, FrameStore, StoreWriter, cache_key, open_store
-from .labels import LabelConfig, alike
+from .frame_sources import BagSource, FrameStream, open_sources
+from .labels.labels import LabelConfig, alike
 from .selection import SelectionConfig
-from .sources import BagSource, FrameStream, open_sources
 from .split import SplitConfig
 
 

@@ -16,11 +16,11 @@ import numpy as np
 
 from ..core.config import check_values, option
 from ..core.errors import ConfigError, DataError, is_about_machine
-from ..core.json_text import parse_json
+from ..core.files.whole_files import write_whole
+from ..core.text.json_text import parse_json
 from ..core.types import UNKNOWN
-from ..core.whole_files import write_whole
 from .assignment import assign
-from .labels import LabelledFrame, table
+from .labels.labels import LabelledFrame, table
 
 SCHEMA_VERSION = 1
 

@@ -5,10 +5,10 @@ from typing import Sequence, Tuple
 import numpy as np
 
 from ..core.errors import ConfigError
-from ..core.preprocess import Preprocessing
+from ..core.networks.preprocess import Preprocessing
 from .cache import FrameStore
 from .dataset import NO_CLASS, picture_tensor
-from .labels import table
+from .labels.labels import table
 
 WEIGHTINGS = ('none', 'inverse', 'sqrt', 'effective')
 _BETA = 0.999

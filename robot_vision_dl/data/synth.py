@@ -12,14 +12,14 @@ import numpy as np
 
 from ..core.config import check_values, option
 from ..core.errors import BagError, ConfigError, ImageError
-from ..core.topic_name import check_topic_name
+from ..core.text.topic_name import check_topic_name
 from ..core.types import Picture
-from .bag_writer import NS_PER_S, ImageBagWriter
+from .bags.writer import NS_PER_S, ImageBagWriter
 from .camera_model import drift, sensor_noise, with_surroundings
 from .folders import Tell
-from .label_messages import TYPES_BY_NAME, encode_label
-from .label_sources import write_labels_yaml
-from .labels import LabelInterval
+from .labels.labels import LabelInterval
+from .labels.messages import TYPES_BY_NAME, encode_label
+from .labels.sources import write_labels_yaml
 from .picture_folder import FolderPicture, each_class, folder_pictures, read_picture, refuse_unreadable
 from .selection import duplicate_groups, perceptual_hash
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from ..core.errors import BagError
-from ..core.user_path import user_path
+from ..core.files.user_path import user_path
 
 
 def video_rate_hz(path: Union[str, Path]) -> float:

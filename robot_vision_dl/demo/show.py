@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, List, Optional, Tuple
 
-from .album import choose_pictures, save_pictures, summary
-from .watcher import Seen, Watcher
 from ..bench.report import percentiles
-from ..cli.processes import Children
 from ..core.errors import RobotVisionError
-from ..core.whole_files import output_error, write_whole
+from ..core.files.whole_files import output_error, write_whole
+from ..core.processes import Children
+from .contact_sheet import choose_pictures, save_pictures, summary
+from .watcher import Seen, Watcher
 
 CAMERA = 'camera'
 START_TIMEOUT_S = 120.0
@@ -157,7 +157,7 @@ def _why_not_started(log: Path) -> str:
 
 
 def _frames_in(bag: str, topic: str) -> int:
-    from ..data.bags import BagReader
+    from ..data.bags.reader import BagReader
     with BagReader(bag) as reader:
         return sum(info.count for name, info in reader.topics.items() if name == topic)
 

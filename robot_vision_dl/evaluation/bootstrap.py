@@ -9,7 +9,7 @@ from typing import Dict, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
-from ..core.decision import Policy
+from ..core.decision.decision import Policy
 from .table import ACCEPTED, FOREIGN, UNKNOWN_TARGET, Columns, FrameTable
 from .tracks import error_starts, track_places, watched_s
 

@@ -5,10 +5,10 @@ from typing import Any, Dict, List, Mapping, Optional, Union
 import numpy as np
 
 from ..core.errors import ConfigError, DataError
-from ..core.json_text import parse_json
-from ..core.printable import printable
-from ..core.user_path import user_path
-from ..data.labels import table as aligned
+from ..core.files.user_path import user_path
+from ..core.text.json_text import parse_json
+from ..core.text.printable import printable
+from ..data.labels.labels import table as aligned
 from .bootstrap import Groups
 from .options import RunOptions
 

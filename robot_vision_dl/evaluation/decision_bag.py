@@ -5,15 +5,15 @@ from pathlib import Path
 from typing import Collection, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from ..core.errors import ConfigError
-from ..core.printable import printable
-from ..core.result_values import best_classes, uncertainty_values, value_text
-from ..core.topic_name import is_topic_name
+from ..core.files.user_path import user_path
+from ..core.files.whole_files import is_free, whole_folder
+from ..core.runtime.result_values import best_classes, uncertainty_values, value_text
+from ..core.text.printable import printable
+from ..core.text.topic_name import is_topic_name
 from ..core.types import Header, Outcome, Result
-from ..core.user_path import user_path
-from ..core.whole_files import is_free, whole_folder
-from ..data.bag_writer import ImageBagWriter
-from ..data.bags import BagMessage, BagReader
-from ..data.label_messages import CLASSIFICATION, message_store
+from ..data.bags.reader import BagMessage, BagReader
+from ..data.bags.writer import ImageBagWriter
+from ..data.labels.messages import CLASSIFICATION, message_store
 from .recordings import Recording
 
 DIAGNOSTICS = 'diagnostic_msgs/msg/DiagnosticArray'

@@ -3,10 +3,10 @@ from typing import Any, Callable, Dict, Iterable, Optional, Sequence
 
 from ..core.config import ClassifierConfig, flat_options, with_values
 from ..core.errors import ConfigError
-from ..core.parameter_file import is_of_ros, parameter_value, read_parameters
-from ..core.printable import printable
-from ..core.spelling import did_you_mean
-from ..data.labels import camera_topic
+from ..core.suggestions import did_you_mean
+from ..core.text.parameter_file import is_of_ros, parameter_value, read_parameters
+from ..core.text.printable import printable
+from ..data.labels.labels import camera_topic
 
 NODE = '/classifier'
 """Full name of the node unless it is started with another."""

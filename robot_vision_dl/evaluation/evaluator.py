@@ -14,23 +14,23 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 import numpy as np
 
 from .. import __version__
-from ..core.account import RATE_LIMITED, REPLACED
-from ..core.bundle import Bundle, load_bundle
+from ..core.bundles.bundle import Bundle, load_bundle
 from ..core.config import flat_options, with_values
 from ..core.errors import ConfigError, RobotVisionError
-from ..core.threads import network_threads
+from ..core.networks.threads import network_threads
+from ..core.runtime.frame_counters import RATE_LIMITED, REPLACED
 from ..core.uncertainty.reach import MEASURED, trust_limits
 from ..data.folders import shown
-from ..data.labels import Clock
+from ..data.labels.labels import Clock
 from . import output
 from .bootstrap import Interval, differences, verdict
 from .compare import groups_from_json
 from .copies import judge_once
 from .decision_bag import whole_decisions
-from .gallery import Choice, Key, joined
+from .example_frames import Choice, Key, joined
 from .learned import learned_from
 from .options import EvaluationOptions
-from .processes import run_in_processes
+from .process_pool import run_in_processes
 from .recordings import Recording, open_recordings
 from .resampling import HIGHER, resample, shaped_differences, shaped_intervals
 from .runner import Job, Outcome, Progress
@@ -117,8 +117,8 @@ class Evaluation:
 
     def write(self, folder: Path) -> None:
         """The same into a folder that exists."""
-        from .markdown import markdown
-        from .report import report_html
+        from .report.markdown import markdown
+        from .report.report import report_html
         output.write_json(folder / output.METRICS, self.metrics)
         output.write_frames(folder / output.FRAMES, self.tables)
         output.write_json(folder / output.SPEED, self.speed())

@@ -8,16 +8,16 @@ from typing import Deque, Dict, Iterator, List, NamedTuple, Optional, Sequence, 
 
 import torch
 
-from ..core import cdr
-from ..core.account import BACKWARDS, RATE_LIMITED
 from ..core.camera_settings import RateLimit
 from ..core.config import ClassifierConfig
 from ..core.errors import ImageError
-from ..core.intake import StampOrder, read_frame, time_of
-from ..core.preprocess import Preprocessor
+from ..core.images import cdr
+from ..core.networks.preprocess import Preprocessor
+from ..core.runtime.frame_counters import BACKWARDS, RATE_LIMITED
+from ..core.runtime.frame_reader import StampOrder, read_frame, time_of
 from ..core.types import Frame, ImageMessage
-from ..data.bag_types import COMPRESSED_IMAGE
-from ..data.bags import BagImage, BagReader
+from ..data.bags.message_types import COMPRESSED_IMAGE
+from ..data.bags.reader import BagImage, BagReader
 from .recordings import Recording
 
 _FIRST_GUESS_BYTES = 4_000_000

@@ -2,9 +2,9 @@
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
-from ..core.number_text import plain_float
 from ..core.errors import ConfigError
-from ..core.spelling import did_you_mean
+from ..core.suggestions import did_you_mean
+from ..core.text.number_text import plain_float
 
 # Plain names of what people ask for most; everything else is under its path in metrics.json.
 _SHORT = {

@@ -5,10 +5,10 @@ taught it nothing. There is no fingerprint of a recording's frames in a bundle, 
 """
 from typing import Any, List, Sequence, Set
 
-from ..core.bundle import Bundle
+from ..core.bundles.bundle import Bundle
 from ..core.errors import RobotVisionError
-from ..core.json_text import parse_json
-from ..core.text_file import read_text
+from ..core.text.json_text import parse_json
+from ..core.text.text_file import read_text
 
 _SPLIT = 'card/split.json'
 _NOT_LEARNED = 'test'

@@ -3,7 +3,7 @@ from dataclasses import dataclass, field
 from typing import Mapping, Tuple
 
 from ..core.config import ClassifierConfig, check_values, option
-from ..data.labels import LabelConfig
+from ..data.labels.labels import LabelConfig
 
 
 @dataclass(frozen=True)

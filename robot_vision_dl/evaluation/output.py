@@ -6,11 +6,11 @@ from typing import Any, Dict, Iterator, Sequence, Union
 
 import numpy as np
 
-from ..core.csv_cells import csv_writer, safe_cell
 from ..core.errors import DataError
+from ..core.files.user_path import user_path
+from ..core.files.whole_files import is_free, is_part, whole_folder
+from ..core.text.csv_cells import csv_writer, safe_cell
 from ..core.types import Outcome
-from ..core.user_path import user_path
-from ..core.whole_files import is_free, is_part, whole_folder
 from .table import OUTCOMES, FrameTable
 
 METRICS, FRAMES, REPORT, SUMMARY, SPEED = 'metrics.json', 'frames.csv', 'report.html', 'summary.md', 'speed.json'

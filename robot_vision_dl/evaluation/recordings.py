@@ -4,14 +4,14 @@ from pathlib import Path
 from typing import List, Mapping, Optional, Sequence, Tuple, Union
 
 from ..core.errors import BagError, ConfigError
-from ..core.spelling import did_you_mean
+from ..core.suggestions import did_you_mean
 from ..core.types import UNKNOWN
-from ..data.bag_files import BagFiles, each_once, find_bags
-from ..data.bags import BagReader
+from ..data.bags.files import BagFiles, each_once, find_bags
+from ..data.bags.reader import BagReader
 from ..data.cameras import check_wanted, choose_topics
-from ..data.label_sources import label_files_beside, label_topics, labels_of_bag
-from ..data.labels import IGNORE, Finding, FrameTimes, LabelConfig, Labels, Verdict
-from ..data.sources import expand, recording_names
+from ..data.frame_sources import expand, recording_names
+from ..data.labels.labels import IGNORE, Finding, FrameTimes, LabelConfig, Labels, Verdict
+from ..data.labels.sources import label_files_beside, label_topics, labels_of_bag
 from .options import EvaluationOptions
 from .table import NO_LABEL, UNKNOWN_TARGET, FrameTable
 

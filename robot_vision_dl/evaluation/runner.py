@@ -8,21 +8,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable, Dict, Iterator, List, Optional, Sequence, Tuple, Union
 
-from ..core.bundle import load_bundle
+from ..core.bundles.bundle import load_bundle
 from ..core.config import ClassifierConfig, with_values
-from ..core.decision import Policy
-from ..core.engine import INFERENCE_FAILED
+from ..core.decision.decision import Policy
 from ..core.errors import BundleError, RobotVisionError, raise_about_machine
-from ..core.pipeline import Pipeline
-from ..core.threads import network_threads
+from ..core.networks.threads import network_threads
+from ..core.runtime.engine import INFERENCE_FAILED
+from ..core.runtime.pipeline import Pipeline
 from ..core.types import Assessment, Result
-from ..data.labels import Finding
+from ..data.labels.labels import Finding
+from .batch_invariance import Exactness
 from .decision_bag import DecisionBag
-from .exactness import Exactness
+from .example_frames import Choice, Gallery, Key
 from .feed import Batch, Drop, FedFrame, Feed
-from .gallery import Choice, Gallery, Key
-from .lanes import Assessed, Lanes, assess_or_fail
 from .options import EvaluationOptions
+from .parallel_inference import Assessed, Lanes, assess_or_fail
 from .recordings import Recording, Targets
 from .table import FrameTable, TableWriter
 

@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Optional, Sequence
 import numpy as np
 
 from ..core.config import ClassifierConfig
-from ..core.decision import Policy
+from ..core.decision.decision import Policy
 from .bootstrap import FEW_GROUPS, Groups, Interval, brier_of, frame_costs, group_sums, intervals, nll_of
 from .calibration import equal_mass, equal_width, error_floor, in_bins
 from .metrics import class_figures, confusion_matrix

@@ -2,7 +2,7 @@
 
 Reads ``vision_msgs/Classification`` decisions and publishes the action as ``std_msgs/String`` on ``~/action``, its
 velocity, if the table gives one, on ``cmd_vel``, and calls its ``std_srvs/Trigger``. What it decides is in
-:mod:`robot_vision_dl.core.action_gate`; this file shows what a node has to do to listen to us.
+:mod:`robot_vision_dl.core.decision.action_gate`; this file shows what a node has to do to listen to us.
 """
 import sys
 import time
@@ -18,13 +18,13 @@ from std_msgs.msg import String
 from std_srvs.srv import Trigger
 from vision_msgs.msg import Classification, LabelInfo
 
+from ..core.decision.action_gate import Action, ActionGate, ActionGateConfig, load_actions
+from ..core.resources import share_directory
 from . import qos
 from .parameters import ConfigParameters
 from .spinning import spin, start_failed
 from .start import PrintableLogs, init
 from .unused import warn_of_unused
-from ..core.action_gate import Action, ActionGate, ActionGateConfig, load_actions
-from ..core.share import share_directory
 
 
 class ActionGateNode(PrintableLogs, Node):

@@ -8,15 +8,15 @@ from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage, Image
 from vision_msgs.msg import Classification
 
-from . import messages, qos
-from .arrivals import Apart
 from ..core import types
-from ..core.account import SequenceGaps
-from ..core.cdr import decode_compressed_image, decode_image, encode_compressed_image, encode_image
 from ..core.config import ClassifierConfig
-from ..core.engine import Received, Timing
-from ..core.overlay import draw
+from ..core.images.cdr import decode_compressed_image, decode_image, encode_compressed_image, encode_image
+from ..core.runtime.engine import Received, Timing
+from ..core.runtime.frame_counters import SequenceGaps
+from ..core.runtime.overlay import draw
 from ..core.types import Result
+from . import messages, qos
+from .image_wait_set import Apart
 
 OVERLAY_JPEG_QUALITY = 90
 

@@ -15,25 +15,25 @@ from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from vision_msgs.msg import LabelInfo
 
+from ..core.bundles.bundle import check_source, is_changed
+from ..core.config import ClassifierConfig, with_values
+from ..core.networks.allocator import keep_freed_memory, return_freed_memory
+from ..core.runtime.engine import Engine, Timing
+from ..core.runtime.latest_load import LatestLoad
+from ..core.runtime.pipeline import Pipeline
+from ..core.text.printable import printable
+from ..core.types import Result
 from . import messages, qos
-from .arrivals import Arrivals
 from .camera import CameraInput, CameraOutput
-from .diagnostics import CameraHealth, model_status
 from .compat import state_label
+from .diagnostics import CameraHealth, model_status
+from .image_wait_set import Arrivals
 from .parameters import ConfigParameters
 from .prior import PriorInput
 from .spinning import reason_of, spin, start_failed
-from .topic_watch import TopicWatch, watch_images
 from .start import PrintableLogs, init
+from .topic_watch import TopicWatch, watch_images
 from .unused import warn_of_unused
-from ..core.allocator import keep_freed_memory, return_freed_memory
-from ..core.bundle import check_source, is_changed
-from ..core.config import ClassifierConfig, with_values
-from ..core.engine import Engine, Timing
-from ..core.latest_load import LatestLoad
-from ..core.pipeline import Pipeline
-from ..core.printable import printable
-from ..core.types import Result
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 DROP_LOG_PERIOD_S = 5.0

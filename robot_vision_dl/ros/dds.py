@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Dict, Mapping, Optional
 
 from ..core.errors import ConfigError
-from ..core.share import share_directory
-from ..core.user_path import user_path
+from ..core.files.user_path import user_path
+from ..core.resources import share_directory
 
 PROFILE_VARIABLE = 'FASTDDS_DEFAULT_PROFILES_FILE'
 OLD_PROFILE_VARIABLE = 'FASTRTPS_DEFAULT_PROFILES_FILE'

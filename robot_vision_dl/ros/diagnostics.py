@@ -4,15 +4,15 @@ import time
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
 
+from ..core.config import ClassifierConfig
+from ..core.runtime.engine import Engine
+from ..core.runtime.frame_counters import RATE_LIMITED, REPLACED, Account
+from ..core.runtime.pipeline import Pipeline
+from ..core.text.printable import printable
+from ..core.uncertainty.reach import deciding_rate, p_value_grid, trust_limits
 from .camera import CameraInput
 from .messages import key_values
 from .prior import PriorInput
-from ..core.account import RATE_LIMITED, REPLACED, Account
-from ..core.config import ClassifierConfig
-from ..core.engine import Engine
-from ..core.pipeline import Pipeline
-from ..core.printable import printable
-from ..core.uncertainty.reach import deciding_rate, p_value_grid, trust_limits
 
 
 def resident_memory_mb() -> float:

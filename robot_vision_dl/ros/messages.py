@@ -7,9 +7,9 @@ from std_msgs.msg import Header as HeaderMessage
 from vision_msgs.msg import LabelInfo, VisionClass
 
 from ..core import types
-from ..core.cdr import encode_classification
-from ..core.engine import Timing
-from ..core.result_values import best_classes, uncertainty_values, value_text
+from ..core.images.cdr import encode_classification
+from ..core.runtime.engine import Timing
+from ..core.runtime.result_values import best_classes, uncertainty_values, value_text
 from ..core.types import Outcome, Result
 
 LEVEL_OF_OUTCOME = {

@@ -6,11 +6,11 @@ from rclpy.exceptions import InvalidParameterTypeException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from .compat import after_set
-from .spinning import reason_of
 from ..core.config import FlatOption, flat_options, with_values
 from ..core.errors import ConfigError
-from ..core.printable import printable
+from ..core.text.printable import printable
+from .compat import after_set
+from .spinning import reason_of
 
 
 def descriptor(option: FlatOption) -> ParameterDescriptor:

@@ -15,9 +15,9 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 
 from ..core.errors import BagError, ConfigError
-from ..data.bag_types import wire_format_of_class
-from ..data.bags import BagReader, TopicInfo
-from ..data.playback import GAP_NS, NS_PER_S, Due, Selection, duration_ns, selected_topics, timeline, with_stamp
+from ..data.bags.message_types import wire_format_of_class
+from ..data.bags.playback import GAP_NS, NS_PER_S, Due, Selection, duration_ns, selected_topics, timeline, with_stamp
+from ..data.bags.reader import BagReader, TopicInfo
 
 CLOCK_TOPIC = '/clock'
 QUEUE_DEPTH = 10

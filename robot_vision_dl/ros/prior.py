@@ -4,12 +4,12 @@ from typing import Callable, Dict, Sequence
 from rclpy.node import Node
 from vision_msgs.msg import Classification
 
+from ..core.decision.fusion import expected_from
+from ..core.errors import ConfigError
+from ..core.images.cdr import decode_results
+from ..core.text.printable import printable
 from . import qos
 from .spinning import reason_of
-from ..core.cdr import decode_results
-from ..core.errors import ConfigError
-from ..core.fusion import expected_from
-from ..core.printable import printable
 
 
 class PriorInput:

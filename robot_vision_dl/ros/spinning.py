@@ -12,7 +12,7 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 
 from ..core.errors import RobotVisionError
-from ..core.printable import printable
+from ..core.text.printable import printable
 
 MOST_CHARACTERS = 400
 _PAUSE_S = 0.01  # an error that comes again at once must not take a core

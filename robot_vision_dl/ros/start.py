@@ -7,8 +7,8 @@ import rclpy
 import rclpy.impl.rcutils_logger
 
 from ..core.errors import ConfigError
-from ..core.parameter_file import read_sections
-from ..core.terminal import any_text_goes, message
+from ..core.text.parameter_file import read_sections
+from ..core.text.terminal import any_text_goes, message
 
 # rclpy names this list for others to add to, so that the caller's line is logged and not this file's. Where it is not
 # there, lines of this file are.

@@ -4,8 +4,8 @@ from typing import Callable, List, Sequence, Set
 
 from rclpy.node import Node
 
-from ..core.printable import printable
-from ..core.spelling import did_you_mean
+from ..core.suggestions import did_you_mean
+from ..core.text.printable import printable
 
 IMAGE, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
 _TYPES = {'raw': IMAGE, 'compressed': COMPRESSED, 'compressedDepth': COMPRESSED}

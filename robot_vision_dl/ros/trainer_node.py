@@ -18,6 +18,12 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
+from ..core.errors import ConfigError, RobotVisionError
+from ..core.files.user_path import user_path
+from ..core.text.text_file import read_text
+from ..training.config_file import load_config
+from ..training.history import EpochRecord
+from ..training.node_config import TrainerConfig
 from . import qos
 from .diagnostics import resident_memory_mb
 from .messages import key_values
@@ -25,12 +31,6 @@ from .parameters import ConfigParameters, flat_values
 from .spinning import spin, start_failed
 from .start import PrintableLogs, init
 from .unused import warn_of_unused
-from ..core.errors import ConfigError, RobotVisionError
-from ..core.text_file import read_text
-from ..core.user_path import user_path
-from ..training.config_file import load_config
-from ..training.history import EpochRecord
-from ..training.node_config import TrainerConfig
 
 PROGRESS_PERIOD_S = 0.5
 READING, TRAINING, FINISHING, DONE, INTERRUPTED, FAILED = (

@@ -8,11 +8,11 @@ from typing import List, Optional, Sequence
 
 from rclpy.node import Node
 
+from ..core.errors import ConfigError
+from ..core.text.parameter_file import is_of_ros, read_parameters
+from ..core.text.printable import printable
 from .compat import given_parameters
 from .start import parameter_files
-from ..core.errors import ConfigError
-from ..core.parameter_file import is_of_ros, read_parameters
-from ..core.printable import printable
 
 _MOST_CHARACTERS = 100  # of a name for which a likely one is looked for; that takes the square of it
 _MOST_NAMED = 10

@@ -5,10 +5,10 @@ from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 import cv2
 import numpy as np
 
-from ..core.preprocess import Preprocessing
+from ..core.networks.preprocess import Preprocessing
 from ..data.cache import FrameStore
 from ..data.contact_sheet import contact_sheet
-from ..data.labels import table
+from ..data.labels.labels import table
 from ..data.leakage import Leakage
 from ..data.split import PARTS, Split
 from ..evaluation.figures import confusion_figure, curves_figure, reliability_figure

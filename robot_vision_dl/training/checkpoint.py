@@ -8,7 +8,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from ..core.errors import is_about_machine
-from ..core.whole_files import write_whole
+from ..core.files.whole_files import write_whole
 from .errors import TrainingError
 
 

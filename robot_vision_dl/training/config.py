@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from ..core.config import check_values, option
 from ..core.errors import ConfigError
 from ..core.uncertainty.calibrate import AUTO
-from ..core.uncertainty.ood import OOD_METHODS
-from ..data.augment import AugmentConfig
+from ..core.uncertainty.ood.p_value import OOD_METHODS
+from ..data.augmentation.augment import AugmentConfig
 from ..data.prepare import DataConfig
 from ..data.statistics import WEIGHTINGS
 from .schedule import SCHEDULES

@@ -6,13 +6,12 @@ from typing import Any, List, Mapping, Optional, Sequence, Tuple
 from ..core.config import Option
 from ..core.config_yaml import scalar, wrapped_comment
 from ..core.errors import ConfigError
-from ..core.printable import printable
-from ..core.spelling import did_you_mean
-from ..core.text_file import read_text
-from ..core.yaml_text import parse_yaml, read_yaml
+from ..core.suggestions import did_you_mean
+from ..core.text.printable import printable
+from ..core.text.text_file import read_text
+from ..core.text.yaml_text import parse_yaml, read_yaml
 from .config import TrainConfig
 from .config_paths import resolve
-
 
 TUNE = 'tune'
 """Name of the group that says what ``robot-vision tune`` tries; it is no setting of a run."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Sequence
 
 from ..core.errors import ConfigError
-from ..core.printable import printable
+from ..core.text.printable import printable
 from .config import TrainConfig
 
 _WEIGHTS = ('.pth', '.pt', '.safetensors')

@@ -4,7 +4,7 @@ import copy
 import torch
 from torch import nn
 
-from ..core.torch_private import lerp_all
+from ..core.networks.torch_private import lerp_all
 
 
 class WeightAverage(nn.Module):

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from ..core.backends.onnx_model import PlainNetwork, facts, to_onnx
-from ..core.bundle import Bundle
+from ..core.bundles.bundle import Bundle
 from ..core.errors import ConfigError
-from ..core.whole_files import write_whole
+from ..core.files.whole_files import write_whole
 from .errors import TrainingError
 
 FORMATS = ('onnx', 'torch')

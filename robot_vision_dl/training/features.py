@@ -11,15 +11,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..core.device import resolve_device
-from ..core.network import Network
+from ..core.networks.device import resolve_device
+from ..core.networks.network import Network
 from ..data.split import Part
 from .baselines import linear_probe
 from .checkpoint import write_atomically
 from .config import TrainConfig
 from .inference import outputs_of
-from .prepared import Prepared
-from .start import starting_identity, starting_network
+from .initial_weights import starting_identity, starting_network
+from .training_data import Prepared
 
 FILE = 'features.npz'
 _PARTS = (Part.TRAIN, Part.EARLY_STOP, Part.TEST)

@@ -9,18 +9,18 @@ from typing import Any, Callable, Dict, List, Optional
 import numpy as np
 import torch
 
-from ..core.allocator import keep_freed_memory
-from ..core.device import resolve_device
 from ..core.errors import ConfigError
-from ..core.network import Network, restore_network
+from ..core.networks.allocator import keep_freed_memory
+from ..core.networks.device import resolve_device
+from ..core.networks.network import Network, restore_network
 from ..data.dataset import FrameDataset
 from .checkpoint import load_checkpoint, load_weights, save_checkpoint, save_weights
 from .config import TrainConfig
+from .distributed import Processes, check_batch_size, processes
 from .errors import TrainingError
 from .history import EpochRecord, best_epoch, from_rows, is_over
 from .loader import judging_loader, training_loader
-from .prepared import LAST
-from .processes import Processes, check_batch_size, processes
+from .training_data import LAST
 
 try:
     import lightning.pytorch as pl
@@ -29,7 +29,7 @@ try:
     from lightning.pytorch.loggers import TensorBoardLogger
     from lightning.pytorch.strategies import DDPStrategy
 
-    from .learner import Learner
+    from .lightning_module import Learner
 except ImportError as error:  # an extra, for those who only run networks
     raise ConfigError(f'training needs Lightning and TensorBoard ({error}); install them with `pip install '
                       '"robot_vision_dl[train]"`') from error

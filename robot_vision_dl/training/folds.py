@@ -5,11 +5,11 @@ from typing import Callable, Optional, Tuple
 import numpy as np
 
 from ..core.errors import ConfigError
-from ..core.user_path import user_path
-from ..data.labels import table
+from ..core.files.user_path import user_path
+from ..data.labels.labels import table
 from .config import TrainConfig
-from .prepared import Say
 from .run import train
+from .training_data import Say
 
 FIGURES = ('accuracy', 'balanced_accuracy', 'macro_f1', 'nll', 'brier', 'ece')
 

@@ -4,8 +4,8 @@ from typing import List
 from torch import nn
 
 from ..core.errors import ConfigError
-from ..core.network import Network
-from ..core.spelling import did_you_mean
+from ..core.networks.network import Network
+from ..core.suggestions import did_you_mean
 
 ALL, HEAD = 'all', 'head'
 

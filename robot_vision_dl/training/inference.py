@@ -4,8 +4,8 @@ from typing import NamedTuple, Sequence
 import numpy as np
 import torch
 
-from ..core.network import Network
-from ..core.preprocess import Preprocessing
+from ..core.networks.network import Network
+from ..core.networks.preprocess import Preprocessing
 from ..data.cache import FrameStore
 from ..data.dataset import EvalTransform, FrameDataset
 

@@ -10,7 +10,6 @@ from torch.utils.data import DataLoader, Sampler
 from ..core.errors import ConfigError
 from ..data.dataset import FrameDataset, Item, drawn, shuffled
 
-
 SHARED_MEMORY = '/dev/shm'
 
 

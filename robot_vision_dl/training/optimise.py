@@ -4,7 +4,7 @@ from typing import Dict, List
 import torch
 from torch import nn
 
-from ..core.network import Network
+from ..core.networks.network import Network
 from .config import OptimizerConfig
 
 _SGD = {'sgd': False, 'nesterov': True}

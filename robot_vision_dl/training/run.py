@@ -11,30 +11,30 @@ from typing import Callable, Dict, List, Optional, Tuple
 import numpy as np
 import torch
 
-from ..core.bundle import Bundle, load_bundle
-from ..core.device import resolve_device
+from ..core.bundles.bundle import Bundle, load_bundle
 from ..core.errors import BundleError
-from ..core.network import Network
-from ..core.user_path import user_path
-from ..core.whole_files import check_writable, locked_folder
-from ..data.augment import TrainTransform
+from ..core.files.user_path import user_path
+from ..core.files.whole_files import check_writable, locked_folder
+from ..core.networks.device import resolve_device
+from ..core.networks.network import Network
+from ..data.augmentation.augment import TrainTransform
 from ..data.contact_sheet import augmented_sheet, write_sheet
 from ..data.dataset import EvalTransform, FrameDataset
 from ..data.split import Part
 from ..data.statistics import sample_weights
 from .checkpoint import write_atomically
 from .config import TrainConfig
+from .disk_space import check_room
+from .distributed import processes
 from .errors import TrainingError
-from .extent import extent_of, with_extent
 from .features import frozen_features, start_head
-from .finish import finish, settings_hash
+from .finalize_bundle import finish, settings_hash
 from .history import EpochRecord
+from .initial_weights import Start, starting_network
 from .memory import told_when_full
-from .prepared import SPLIT, Prepared, Say, fingerprint_of, prepare_data
-from .processes import processes
-from .room import check_room
 from .sanity import PICTURES, check_memorises, check_start
-from .start import Start, starting_network
+from .trainable_layers import extent_of, with_extent
+from .training_data import SPLIT, Prepared, Say, fingerprint_of, prepare_data
 
 OnStep = Callable[[int, int, int], None]
 CONFIG, SHEET, RESTART = 'config.yaml', 'augmented.png', '.restart'

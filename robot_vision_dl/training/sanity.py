@@ -6,7 +6,7 @@ from typing import Tuple
 import torch
 from torch import nn
 
-from ..core.network import Network
+from ..core.networks.network import Network
 from .errors import TrainingError
 from .freeze import HEAD, set_trained
 

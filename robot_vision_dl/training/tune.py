@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 from ..core.errors import ConfigError
-from ..core.user_path import user_path
-from ..core.yaml_text import parse_yaml
-from ..data.labels import table
+from ..core.files.user_path import user_path
+from ..core.text.yaml_text import parse_yaml
+from ..data.labels.labels import table
 from ..data.split import Part
 from .checkpoint import write_atomically
 from .config import TrainConfig
@@ -16,8 +16,8 @@ from .config_paths import anywhere
 from .errors import TrainingError
 from .history import EpochRecord, best_epoch
 from .memory import told_when_full
-from .prepared import Say, fingerprint_of, prepare_data
 from .run import learn
+from .training_data import Say, fingerprint_of, prepare_data
 
 STUDY, BEST = 'study.db', 'best.yaml'
 _KEYS = ({'low', 'high'}, {'low', 'high', 'log'}, {'low', 'high', 'step'}, {'choices'})

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from robot_vision_dl.cli.main import main
-from robot_vision_dl.core.bundle_writer import save_bundle
-from robot_vision_dl.core.network import build_network
-from robot_vision_dl.core.preprocess import Preprocessing
+from robot_vision_dl.core.bundles.bundle_writer import save_bundle
+from robot_vision_dl.core.networks.network import build_network
+from robot_vision_dl.core.networks.preprocess import Preprocessing
 
 COLOURS = {'blue': (180, 90, 60), 'green': (80, 160, 70), 'grey': (110, 110, 110), 'red': (60, 60, 180)}
 

@@ -9,13 +9,14 @@ pytest.importorskip('rclpy', reason='rclpy is not installed')
 pytest.importorskip('vision_msgs.msg', reason='vision_msgs is not installed')
 
 from node_harness import small_bundle  # noqa: E402
+
 from robot_vision_dl.bench import soak  # noqa: E402
 from robot_vision_dl.bench.soak_events import _bad_compressed, _bad_raw  # noqa: E402
 from robot_vision_dl.core.camera_settings import regions_of  # noqa: E402
-from robot_vision_dl.core.cdr import decode_compressed_image, decode_image  # noqa: E402
 from robot_vision_dl.core.config import ImageConfig  # noqa: E402
 from robot_vision_dl.core.errors import ImageError  # noqa: E402
-from robot_vision_dl.core.intake import read_frame  # noqa: E402
+from robot_vision_dl.core.images.cdr import decode_compressed_image, decode_image  # noqa: E402
+from robot_vision_dl.core.runtime.frame_reader import read_frame  # noqa: E402
 
 
 def arguments(**changes):

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from robot_vision_dl.cli.main import main
 
 pytest.importorskip('lightning', reason='training is an extra: pip install .[train]')

@@ -7,17 +7,22 @@ import pytest
 import torch
 
 from robot_vision_dl.bench.fusion import (
-    majority_vote, mean_of_logits, naive_product, over_window, stretches_of, time_to_decision,
+    majority_vote,
+    mean_of_logits,
+    naive_product,
+    over_window,
+    stretches_of,
+    time_to_decision,
 )
 from robot_vision_dl.bench.published import Published
 from robot_vision_dl.cli import bench as bench_command
 from robot_vision_dl.cli.main import main
-from robot_vision_dl.core.bundle_writer import save_bundle
-from robot_vision_dl.core.network import build_network
-from robot_vision_dl.core.preprocess import Preprocessing, Preprocessor
+from robot_vision_dl.core.bundles.bundle_writer import save_bundle
+from robot_vision_dl.core.networks.network import build_network
+from robot_vision_dl.core.networks.preprocess import Preprocessing, Preprocessor
 from robot_vision_dl.core.types import ColorOrder, Picture
 from robot_vision_dl.core.uncertainty.calibrate import FusionTimes, calibrate
-from robot_vision_dl.core.uncertainty.score import linear_head
+from robot_vision_dl.core.uncertainty.ood.base import linear_head
 
 NAMES = ('dark', 'light')
 PRE = Preprocessing(0, (32, 32))

@@ -4,11 +4,11 @@ import json
 import cv2
 import numpy as np
 import pytest
-
 from bag_samples import write_ros1, write_ros2
+
 from robot_vision_dl.cli.main import main
-from robot_vision_dl.core.share import share_directory
-from robot_vision_dl.data.bags import BagReader
+from robot_vision_dl.core.resources import share_directory
+from robot_vision_dl.data.bags.reader import BagReader
 
 
 @pytest.fixture(scope='module')

@@ -8,13 +8,13 @@ from collections import Counter
 import cv2
 import numpy as np
 import pytest
-
 from labelled_samples import T0_S, TOPIC, S, write_bag, write_folders
+
 from robot_vision_dl.cli.main import main
-from robot_vision_dl.core.cdr import encode_compressed_image
+from robot_vision_dl.core.images.cdr import encode_compressed_image
 from robot_vision_dl.core.types import CompressedImage, Header
-from robot_vision_dl.data.bag_writer import ImageBagWriter
-from robot_vision_dl.data.bags import BagReader
+from robot_vision_dl.data.bags.reader import BagReader
+from robot_vision_dl.data.bags.writer import ImageBagWriter
 from robot_vision_dl.data.picture_folder import folder_pictures, read_picture
 
 LABELS = [(0.0, 'cup'), (0.5, 'mug/big')]
@@ -258,7 +258,7 @@ def test_compressed_pictures_may_have_the_topic_label(tmp_path):
 
 def test_two_types_do_not_go_to_one_topic(tmp_path):
     from robot_vision_dl.core.errors import BagError
-    from robot_vision_dl.data.label_messages import STRING, encode_label
+    from robot_vision_dl.data.labels.messages import STRING, encode_label
     with pytest.raises(BagError, match='a topic has one type'), ImageBagWriter(tmp_path / 'bag') as writer:
         writer.write_cdr('/x', STRING, S, encode_label(STRING, S, '', 'cup'))
         writer.write_raw('/x', 2 * S, np.zeros((8, 8, 3), np.uint8))

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from robot_vision_dl.cli.labelled_outputs import run_bundle
 from robot_vision_dl.cli.main import main
-from robot_vision_dl.core.bundle import load_bundle, verify_bundle
-from robot_vision_dl.core.bundle_writer import save_bundle
-from robot_vision_dl.core.network import build_network
-from robot_vision_dl.core.preprocess import Preprocessing
+from robot_vision_dl.core.bundles.bundle import load_bundle, verify_bundle
+from robot_vision_dl.core.bundles.bundle_writer import save_bundle
+from robot_vision_dl.core.networks.network import build_network
+from robot_vision_dl.core.networks.preprocess import Preprocessing
+from robot_vision_dl.evaluation.predict import run_bundle
 
 NAMES = ('dark', 'light', 'red')
 COLOURS = {'dark': (60, 60, 60), 'light': (180, 180, 180), 'red': (60, 60, 180), 'other': (200, 40, 0)}
@@ -193,7 +193,7 @@ def test_wrong_use_is_said(made, capsys, arguments, said):
 
 
 def test_each_camera_of_a_bag_once_unless_topics_are_named(made, tmp_path, capsys):
-    from robot_vision_dl.data.bag_writer import ImageBagWriter
+    from robot_vision_dl.data.bags.writer import ImageBagWriter
     with ImageBagWriter(tmp_path / 'bag') as writer:
         for number in range(6):
             pixels = np.full((32, 32, 3), 60 * (1 + number // 3), np.uint8)

@@ -7,8 +7,12 @@ from pathlib import Path
 import pytest
 
 from robot_vision_dl.cli.main import COMMANDS, parser_of
-from robot_vision_dl.core.config import (FALLBACK_CHANGE_TIME_S, FALLBACK_CORRELATION_TIME_S, ClassifierConfig,
-                                         flat_options)
+from robot_vision_dl.core.config import (
+    FALLBACK_CHANGE_TIME_S,
+    FALLBACK_CORRELATION_TIME_S,
+    ClassifierConfig,
+    flat_options,
+)
 from robot_vision_dl.core.config_yaml import scalar
 
 PARAMETERS = Path(__file__).resolve().parents[2] / 'docs' / 'reference' / 'parameters.md'

@@ -9,8 +9,8 @@ import pytest
 from robot_vision_dl.cli.main import main
 from robot_vision_dl.cli.model_figures import metric_lines, probabilities_by
 from robot_vision_dl.cli.models import describe
-from robot_vision_dl.core.bundle import load_bundle
-from robot_vision_dl.core.model_card import CALIBRATED_AGAIN
+from robot_vision_dl.core.bundles.bundle import load_bundle
+from robot_vision_dl.core.bundles.model_card import CALIBRATED_AGAIN
 from robot_vision_dl.core.uncertainty.vector import VectorScaling
 
 

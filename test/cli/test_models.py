@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 import pytest
 import torch
-
 from evaluation_samples import small_model
+
 from robot_vision_dl.cli.main import main
-from robot_vision_dl.core.bundle import load_bundle
-from robot_vision_dl.core.network import build_network
+from robot_vision_dl.core.bundles.bundle import load_bundle
+from robot_vision_dl.core.networks.network import build_network
 
 CLASSES = ['dark', 'bright']
 
@@ -139,8 +139,8 @@ def test_list_and_architectures(capsys):
 @pytest.mark.slow
 def test_the_shipped_bundle_comes_from_its_recorded_command(shared_data, tmp_path, monkeypatch):
     """Temperature and scores of the shipped bundle are those of the command in its provenance, on the real pictures."""
-    from pathlib import Path
     import shlex
+    from pathlib import Path
     repository = Path(__file__).resolve().parents[2]
     shipped = load_bundle('squeezenet1_1_imagenet')
     words = shlex.split(shipped.provenance['command'].replace('../shared/data', str(shared_data)))

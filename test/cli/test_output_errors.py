@@ -9,15 +9,15 @@ import pytest
 from evaluation_samples import labelled_bag, small_model
 from labelled_samples import write_folders
 
-from robot_vision_dl.core.unfinished import write_mark
 from robot_vision_dl.cli import main as cli
 from robot_vision_dl.cli.calibrate import own_card_files
-from robot_vision_dl.core.bundle import load_bundle
-from robot_vision_dl.core.bundle_writer import save_bundle
+from robot_vision_dl.core.bundles.bundle import load_bundle
+from robot_vision_dl.core.bundles.bundle_writer import save_bundle
 from robot_vision_dl.core.errors import BagError, BundleError
-from robot_vision_dl.core.whole_files import is_part
-from robot_vision_dl.data.bag_writer import ImageBagWriter
-from robot_vision_dl.data.bags import BagReader
+from robot_vision_dl.core.files.unfinished import write_mark
+from robot_vision_dl.core.files.whole_files import is_part
+from robot_vision_dl.data.bags.reader import BagReader
+from robot_vision_dl.data.bags.writer import ImageBagWriter
 
 main = cli.main
 
@@ -151,7 +151,7 @@ def test_calibrate_takes_only_the_cards_own_files_and_no_links(made, tmp_path, c
 
 def test_killed_after_the_bag_of_decisions_the_report_is_there_too(made, tmp_path, monkeypatch):
     """It is not replaced when the command is given again, so it must come last."""
-    import robot_vision_dl.core.whole_files as whole
+    import robot_vision_dl.core.files.whole_files as whole
     order = []
     for step in ('_rename', '_replace'):
         run = getattr(whole, step)

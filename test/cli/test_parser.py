@@ -7,8 +7,8 @@ import pytest
 
 from robot_vision_dl.cli.bench import MEASUREMENTS
 from robot_vision_dl.cli.main import COMMANDS, main, parser_of
-from robot_vision_dl.cli.numbers import LARGEST_SEED, Range
 from robot_vision_dl.cli.parser import Parser
+from robot_vision_dl.core.text.number_options import LARGEST_SEED, Range
 
 
 def parsers_in(parser):

@@ -10,12 +10,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from bag_samples import PERIOD_NS, T0_NS, write_old_db3, write_ros1, write_ros2
 
 import robot_vision_dl
-from bag_samples import PERIOD_NS, T0_NS, write_old_db3, write_ros1, write_ros2
 from robot_vision_dl.cli.main import main
-from robot_vision_dl.core.cdr import decode_image
-from robot_vision_dl.data.bags import BagReader
+from robot_vision_dl.core.images.cdr import decode_image
+from robot_vision_dl.data.bags.reader import BagReader
 
 rclpy = pytest.importorskip('rclpy', reason='ROS 2 is not here: source one or install its wheels')
 TOPIC = '/camera/image_raw'

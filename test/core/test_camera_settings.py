@@ -2,13 +2,14 @@
 import numpy as np
 import pytest
 from node_harness import raw_image, small_bundle
+
 from robot_vision_dl.core.camera_settings import RateLimit, rates_of, regions_of
-from robot_vision_dl.core.cdr import decode_image
 from robot_vision_dl.core.config import ClassifierConfig
 from robot_vision_dl.core.errors import ConfigError, ImageError
-from robot_vision_dl.core.intake import read_frame
-from robot_vision_dl.core.overlay import draw
-from robot_vision_dl.core.pipeline import Pipeline
+from robot_vision_dl.core.images.cdr import decode_image
+from robot_vision_dl.core.runtime.frame_reader import read_frame
+from robot_vision_dl.core.runtime.overlay import draw
+from robot_vision_dl.core.runtime.pipeline import Pipeline
 from robot_vision_dl.core.types import Region
 
 SECOND = 1_000_000_000

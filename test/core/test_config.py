@@ -6,12 +6,17 @@ from pathlib import Path
 import pytest
 import yaml
 
-from robot_vision_dl.core.action_gate import ActionGateConfig
 from robot_vision_dl.core.config import (
-    FALLBACK_CHANGE_TIME_S, FALLBACK_CORRELATION_TIME_S, ClassifierConfig, flat_options, with_values)
+    FALLBACK_CHANGE_TIME_S,
+    FALLBACK_CORRELATION_TIME_S,
+    ClassifierConfig,
+    flat_options,
+    with_values,
+)
 from robot_vision_dl.core.config_yaml import parameter_file
+from robot_vision_dl.core.decision.action_gate import ActionGateConfig
 from robot_vision_dl.core.errors import ConfigError
-from robot_vision_dl.core.share import share_directory
+from robot_vision_dl.core.resources import share_directory
 
 
 @pytest.mark.parametrize('values, said', [

@@ -4,20 +4,20 @@ import json
 import cv2
 import numpy as np
 import pytest
+from labelled_samples import T0_S, S, pattern, write_bag
 
-from labelled_samples import S, T0_S, pattern, write_bag
 from robot_vision_dl.cli.main import main
-from robot_vision_dl.core.cdr import encode_compressed_image, encode_image
 from robot_vision_dl.core.errors import BagError
+from robot_vision_dl.core.images.cdr import encode_compressed_image, encode_image
 from robot_vision_dl.core.types import CompressedImage, Header, RawImage
-from robot_vision_dl.data.bag_types import COMPRESSED_IMAGE, IMAGE
-from robot_vision_dl.data.bag_writer import ImageBagWriter
-from robot_vision_dl.data.bags import BagReader
+from robot_vision_dl.data.bags.message_types import COMPRESSED_IMAGE, IMAGE
+from robot_vision_dl.data.bags.reader import BagReader
+from robot_vision_dl.data.bags.writer import ImageBagWriter
 from robot_vision_dl.data.cameras import choose_topics
-from robot_vision_dl.data.label_messages import CLASSIFICATION, encode_label
-from robot_vision_dl.data.labels import LabelConfig
+from robot_vision_dl.data.frame_sources import FrameStream, open_sources
+from robot_vision_dl.data.labels.labels import LabelConfig
+from robot_vision_dl.data.labels.messages import CLASSIFICATION, encode_label
 from robot_vision_dl.data.selection import SelectionConfig
-from robot_vision_dl.data.sources import FrameStream, open_sources
 from robot_vision_dl.evaluation.options import EvaluationOptions
 from robot_vision_dl.evaluation.recordings import open_recordings
 

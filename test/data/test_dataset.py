@@ -13,14 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-
 from labelled_samples import write_bag, write_folders
+
 from robot_vision_dl.core.errors import BagError, ConfigError, DataError
-from robot_vision_dl.core.image import decode
-from robot_vision_dl.core.preprocess import Preprocessing, Preprocessor
-from robot_vision_dl.core.whole_files import is_part
-from robot_vision_dl.data.augment import AugmentConfig, TrainTransform
-from robot_vision_dl.data.bags import BagReader
+from robot_vision_dl.core.files.whole_files import is_part
+from robot_vision_dl.core.images.image import decode
+from robot_vision_dl.core.networks.preprocess import Preprocessing, Preprocessor
+from robot_vision_dl.data.augmentation.augment import AugmentConfig, TrainTransform
+from robot_vision_dl.data.bags.reader import BagReader
 from robot_vision_dl.data.cache import CacheConfig, FrameStore
 from robot_vision_dl.data.contact_sheet import augmented_sheet, write_sheet
 from robot_vision_dl.data.dataset import NO_CLASS, EvalTransform, FrameDataset, drawn, known, shuffled, stack
@@ -139,7 +139,7 @@ def test_damaged_cache_is_made_anew(config):
 
 SLOW_PREPARE = """
 import sys, time
-from robot_vision_dl.core.preprocess import Preprocessing
+from robot_vision_dl.core.networks.preprocess import Preprocessing
 from robot_vision_dl.data.cache import CacheConfig
 from robot_vision_dl.data.prepare import DataConfig, prepare
 from robot_vision_dl.data.selection import SelectionConfig

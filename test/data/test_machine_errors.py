@@ -14,9 +14,9 @@ from labelled_samples import write_folders
 
 from robot_vision_dl.cli.main import main
 from robot_vision_dl.core.errors import BagError, MachineError, RobotVisionError, is_about_machine, raise_about_machine
-from robot_vision_dl.core.preprocess import Preprocessing
-from robot_vision_dl.data.bag_limits import zstd_module
-from robot_vision_dl.data.bags import BagReader
+from robot_vision_dl.core.networks.preprocess import Preprocessing
+from robot_vision_dl.data.bags.limits import zstd_module
+from robot_vision_dl.data.bags.reader import BagReader
 from robot_vision_dl.data.cache import CacheConfig, open_store
 from robot_vision_dl.data.picture_folder import folder_pictures, read_picture
 from robot_vision_dl.data.prepare import DataConfig, prepare

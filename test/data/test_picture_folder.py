@@ -7,19 +7,24 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-
 from labelled_samples import pattern, write_bag, write_folders
+
 from robot_vision_dl.cli.main import main
 from robot_vision_dl.cli.models_import import labelled_pictures
 from robot_vision_dl.core.errors import BagError, BundleError, ConfigError, DataError
-from robot_vision_dl.core.preprocess import Preprocessing
+from robot_vision_dl.core.networks.preprocess import Preprocessing
 from robot_vision_dl.data.cache import CacheConfig
-from robot_vision_dl.data.labels import LabelConfig
+from robot_vision_dl.data.frame_sources import FrameStream, open_sources
+from robot_vision_dl.data.labels.labels import LabelConfig
 from robot_vision_dl.data.picture_folder import (
-    all_pictures, folder_pictures, is_picture_folder, read_picture, readable_pictures)
+    all_pictures,
+    folder_pictures,
+    is_picture_folder,
+    read_picture,
+    readable_pictures,
+)
 from robot_vision_dl.data.prepare import DataConfig, class_names_of, prepare
 from robot_vision_dl.data.selection import SelectionConfig
-from robot_vision_dl.data.sources import FrameStream, open_sources
 
 SPEC = Preprocessing(resize=32, crop=(32, 32))
 

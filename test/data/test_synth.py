@@ -5,14 +5,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-
 from labelled_samples import S, pattern, write_folders
+
 from robot_vision_dl.core.errors import BagError, ConfigError
-from robot_vision_dl.core.image import decode
-from robot_vision_dl.data.bags import BagReader
-from robot_vision_dl.data.labels import LabelConfig
+from robot_vision_dl.core.images.image import decode
+from robot_vision_dl.data.bags.reader import BagReader
+from robot_vision_dl.data.frame_sources import FrameStream, open_sources
+from robot_vision_dl.data.labels.labels import LabelConfig
 from robot_vision_dl.data.selection import SAME_PICTURE, SelectionConfig, near_pairs, perceptual_hash
-from robot_vision_dl.data.sources import FrameStream, open_sources
 from robot_vision_dl.data.synth import SynthConfig, moving_camera, plan_recordings, write_recording
 
 COPIES = [('cup', 2), ('cup', 5), ('mug', 1)]

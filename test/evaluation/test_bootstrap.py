@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from evaluation_samples import table_of
 
-from robot_vision_dl.core.decision import Policy
+from robot_vision_dl.core.decision.decision import Policy
 from robot_vision_dl.evaluation.bootstrap import differences, group_sums, intervals, verdict
 
 

@@ -7,7 +7,7 @@ from evaluation_samples import STEP_NS, T0_NS, labelled_bag, small_model
 from robot_vision_dl.core.config import ClassifierConfig, with_values
 from robot_vision_dl.evaluation.evaluator import evaluate
 from robot_vision_dl.evaluation.options import EvaluationOptions, RunOptions
-from robot_vision_dl.evaluation.verdict import verdict_of
+from robot_vision_dl.evaluation.report.verdict import verdict_of
 
 
 @pytest.fixture(scope='module')

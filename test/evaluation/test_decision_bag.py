@@ -5,9 +5,9 @@ from rosbags.highlevel import AnyReader
 
 from robot_vision_dl.core.config import ClassifierConfig, with_values
 from robot_vision_dl.core.errors import ConfigError
-from robot_vision_dl.data.bag_writer import ImageBagWriter
-from robot_vision_dl.data.bags import BagReader
-from robot_vision_dl.data.label_messages import STRING, decode_label, encode_label, message_store
+from robot_vision_dl.data.bags.reader import BagReader
+from robot_vision_dl.data.bags.writer import ImageBagWriter
+from robot_vision_dl.data.labels.messages import STRING, decode_label, encode_label, message_store
 from robot_vision_dl.evaluation.evaluator import evaluate
 from robot_vision_dl.evaluation.options import EvaluationOptions, RunOptions
 
@@ -112,7 +112,7 @@ def test_topics_that_ros_has_not_and_those_of_the_results_are_not_copied(models,
 
 
 def test_names_of_cameras_and_models_are_parts_of_topics():
-    from robot_vision_dl.core.topic_name import is_topic_name
+    from robot_vision_dl.core.text.topic_name import is_topic_name
     from robot_vision_dl.evaluation.decision_bag import _name, camera_names
     names = camera_names(['/a b/image', '/front/image_raw', '/1st'])
     assert names['/front/image_raw'] == 'front_image_raw' and len(set(names.values())) == 3

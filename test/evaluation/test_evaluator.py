@@ -7,16 +7,16 @@ from bag_samples import write_ros1
 from evaluation_samples import STEP_NS, T0_NS, labelled_bag, small_model
 from labelled_samples import pattern
 
-from robot_vision_dl.core import cdr
 from robot_vision_dl.core.config import ClassifierConfig, with_values
-from robot_vision_dl.core.csv_cells import plain_cell
 from robot_vision_dl.core.errors import BagError, ConfigError, DataError, RobotVisionError
-from robot_vision_dl.core.intake import read_frame
-from robot_vision_dl.core.pipeline import Pipeline
-from robot_vision_dl.data.bag_writer import ImageBagWriter
-from robot_vision_dl.data.bags import BagReader
-from robot_vision_dl.data.labels import LabelConfig
-from robot_vision_dl.evaluation import exactness
+from robot_vision_dl.core.images import cdr
+from robot_vision_dl.core.runtime.frame_reader import read_frame
+from robot_vision_dl.core.runtime.pipeline import Pipeline
+from robot_vision_dl.core.text.csv_cells import plain_cell
+from robot_vision_dl.data.bags.reader import BagReader
+from robot_vision_dl.data.bags.writer import ImageBagWriter
+from robot_vision_dl.data.labels.labels import LabelConfig
+from robot_vision_dl.evaluation import batch_invariance
 from robot_vision_dl.evaluation.evaluator import evaluate
 from robot_vision_dl.evaluation.options import EvaluationOptions, RunOptions
 from robot_vision_dl.evaluation.output import METRICS, OWN_FILES
@@ -100,7 +100,7 @@ def test_a_dask_cluster_gives_the_same(model, bags, tmp_path):
 
 def test_a_close_decision_is_made_frame_by_frame(model, bags, monkeypatch):
     assert evaluate(bags[:1], [model], options()).metrics['models']['small']['exactness']['one_by_one'] == []
-    monkeypatch.setattr(exactness, '_GATHERED', 1e7)
+    monkeypatch.setattr(batch_invariance, '_GATHERED', 1e7)
     found = evaluate(bags[:1], [model], options())
     assert found.metrics['models']['small']['exactness']['one_by_one'] == ['bag_0']
     assert decisions(found) == decisions(evaluate(bags[:1], [model], options(batch=1)))
@@ -227,7 +227,7 @@ def test_a_folder_with_other_things_is_not_replaced(model, bags, tmp_path):
 
 def test_a_failure_while_writing_leaves_nothing(model, bags, tmp_path, monkeypatch):
     found = evaluate(bags[:1], [model], options())
-    monkeypatch.setattr('robot_vision_dl.evaluation.markdown.markdown', lambda metrics: 1 / 0)
+    monkeypatch.setattr('robot_vision_dl.evaluation.report.markdown.markdown', lambda metrics: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         found.save(tmp_path / 'out')
     assert list(tmp_path.iterdir()) == []

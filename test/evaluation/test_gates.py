@@ -6,7 +6,7 @@ import pytest
 from evaluation_samples import random_probabilities, table_of
 
 from robot_vision_dl.core.config import ClassifierConfig
-from robot_vision_dl.core.decision import Policy
+from robot_vision_dl.core.decision.decision import Policy
 from robot_vision_dl.core.errors import ConfigError, DataError
 from robot_vision_dl.evaluation.compare import difference_lines, model_of, read_metrics
 from robot_vision_dl.evaluation.evaluator import compare_models

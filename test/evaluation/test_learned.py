@@ -7,8 +7,8 @@ import pytest
 from evaluation_samples import labelled_bag, small_model
 
 from robot_vision_dl.cli.main import main
-from robot_vision_dl.core.bundle import load_bundle
-from robot_vision_dl.core.share import share_directory
+from robot_vision_dl.core.bundles.bundle import load_bundle
+from robot_vision_dl.core.resources import share_directory
 from robot_vision_dl.evaluation.learned import learned_from
 
 

@@ -6,7 +6,12 @@ import pytest
 
 from robot_vision_dl.core.errors import DataError
 from robot_vision_dl.evaluation.metrics import (
-    class_figures, confusion_matrix, judge, negative_log_likelihood, reliability, wilson_interval,
+    class_figures,
+    confusion_matrix,
+    judge,
+    negative_log_likelihood,
+    reliability,
+    wilson_interval,
 )
 
 

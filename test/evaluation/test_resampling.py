@@ -4,7 +4,7 @@ import pytest
 from evaluation_samples import random_probabilities, table_of
 
 from robot_vision_dl.core.config import ClassifierConfig
-from robot_vision_dl.core.decision import Policy
+from robot_vision_dl.core.decision.decision import Policy
 from robot_vision_dl.evaluation.bootstrap import draw_weights, group_frames, verdict
 from robot_vision_dl.evaluation.resampling import HIGHER, resample, shaped_differences, shaped_intervals
 from robot_vision_dl.evaluation.summary import summarise

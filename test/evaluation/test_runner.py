@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from evaluation_samples import T0_NS, labelled_bag, small_model
 
-from robot_vision_dl.core.bundle import load_bundle
+from robot_vision_dl.core.bundles.bundle import load_bundle
 from robot_vision_dl.core.config import ClassifierConfig, with_values
 from robot_vision_dl.core.errors import BundleError
 from robot_vision_dl.evaluation.evaluator import evaluate

@@ -4,8 +4,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from robot_vision_dl.evaluation.selective import (accuracy_at_coverage, aurc, coverage_at_risk, excess_aurc,
-                                                  risk_curve)
+from robot_vision_dl.evaluation.selective import accuracy_at_coverage, aurc, coverage_at_risk, excess_aurc, risk_curve
 
 
 def test_ties_are_the_mean_over_all_orders():

@@ -6,7 +6,7 @@ import pytest
 from evaluation_samples import random_probabilities, table_of
 
 from robot_vision_dl.core.config import ClassifierConfig
-from robot_vision_dl.core.decision import Policy
+from robot_vision_dl.core.decision.decision import Policy
 from robot_vision_dl.evaluation.summary import answers, conformal, decisions, open_set, summarise
 
 metrics = pytest.importorskip('sklearn.metrics', reason='scikit-learn is the reference; pip install scikit-learn')
@@ -102,7 +102,7 @@ def test_decisions_and_costs_by_hand():
 
 
 def test_costs_of_confusions_count():
-    from robot_vision_dl.core.costs import costs_from
+    from robot_vision_dl.core.decision.costs import costs_from
     costs = costs_from({'wrong': 1.0, 'costs': {'b': {'a': 7.0}}}, ('a', 'b'))
     p = np.array([[.1, .9], [.9, .1], [.2, .8]])
     table = table_of(p, np.array([0, 1, -1]), outcome=np.zeros(3, int))

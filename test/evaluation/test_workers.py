@@ -14,7 +14,7 @@ from robot_vision_dl.core.errors import ConfigError, ImageError, RobotVisionErro
 from robot_vision_dl.evaluation import evaluator
 from robot_vision_dl.evaluation.evaluator import evaluate
 from robot_vision_dl.evaluation.options import EvaluationOptions, RunOptions
-from robot_vision_dl.evaluation.processes import _portable, how_it_ended
+from robot_vision_dl.evaluation.process_pool import _portable, how_it_ended
 from robot_vision_dl.evaluation.recordings import open_recordings
 
 OPTIONS = EvaluationOptions(with_values(ClassifierConfig(), {'device': 'cpu'}), run=RunOptions(draws=100))

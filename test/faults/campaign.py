@@ -211,7 +211,7 @@ class Campaign:
         return workload.command(self.inputs, self.work)
 
     def _write_beside(self, workload: Workload) -> None:
-        from robot_vision_dl.core.whole_files import write_whole
+        from robot_vision_dl.core.files.whole_files import write_whole
         for name in workload.outputs:
             write_whole((self.work / name).parent / 'beside', b'')
 

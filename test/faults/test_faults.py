@@ -37,7 +37,7 @@ def test_the_campaign_finds_what_is_half_written(tmp_path):
             'import campaign, children, contextlib\n'
             'from pathlib import Path\n'
             'children.warm_up()\n'
-            'import robot_vision_dl.data.bag_writer as writer\n'
+            'import robot_vision_dl.data.bags.writer as writer\n'
             '@contextlib.contextmanager\n'
             'def careless(path, **_):\n'
             '    yield Path(path)\n'

@@ -42,7 +42,7 @@ def make_inputs(folder: Path) -> None:
     from labelled_samples import write_folders
     from training_samples import config_text, picture_folders
 
-    from robot_vision_dl.core.network import build_network
+    from robot_vision_dl.core.networks.network import build_network
     write_folders(folder / 'pictures', {'cup': PICTURES, 'mug': PICTURES, 'bowl': PICTURES})
     labelled_bag(folder / 'bag', 60, jpeg=True)
     small_model(folder / 'model')
@@ -61,7 +61,7 @@ def make_inputs(folder: Path) -> None:
 
 
 def _bag(path: Path) -> Dict[str, str]:
-    from robot_vision_dl.data.bags import BagReader
+    from robot_vision_dl.data.bags.reader import BagReader
     digest = hashlib.sha256()
     count = 0
     with BagReader(path) as reader:
@@ -77,7 +77,7 @@ def _bag(path: Path) -> Dict[str, str]:
 
 
 def _bags(folder: Path) -> Dict[str, str]:
-    from robot_vision_dl.data.bag_files import find_bags
+    from robot_vision_dl.data.bags.files import find_bags
     return {f'{found.path.name} {key}': value for found in find_bags(folder)
             for key, value in _bag(found.path).items()}
 
@@ -93,7 +93,7 @@ def _pictures(folder: Path) -> Dict[str, str]:
 
 
 def _bundle(folder: Path) -> Dict[str, str]:
-    from robot_vision_dl.core.bundle import load_bundle, verify_bundle
+    from robot_vision_dl.core.bundles.bundle import load_bundle, verify_bundle
     bundle = load_bundle(folder.absolute())
     problems = verify_bundle(folder.absolute())
     if problems:

@@ -382,8 +382,8 @@ def _rosbag1(path: Path, compression: str) -> Path:
 
 
 def _own(path: Path) -> Path:
-    from robot_vision_dl.data.bag_writer import ImageBagWriter
-    from robot_vision_dl.data.label_messages import encode_label
+    from robot_vision_dl.data.bags.writer import ImageBagWriter
+    from robot_vision_dl.data.labels.messages import encode_label
     rng = np.random.default_rng(1)
     with ImageBagWriter(path) as bag:
         for index in range(FRAMES):

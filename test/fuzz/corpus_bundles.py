@@ -22,20 +22,20 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-from robot_vision_dl.core.architectures import list_architectures
-from robot_vision_dl.core.bundle import load_bundle
-from robot_vision_dl.core.bundle_writer import save_bundle
+from robot_vision_dl.core.bundles.bundle import load_bundle
+from robot_vision_dl.core.bundles.bundle_writer import save_bundle
 from robot_vision_dl.core.config import ClassifierConfig
 from robot_vision_dl.core.errors import BundleError, RobotVisionError
-from robot_vision_dl.core.network import build_network
-from robot_vision_dl.core.pipeline import Pipeline
-from robot_vision_dl.core.preprocess import Preprocessing
+from robot_vision_dl.core.networks.architectures import list_architectures
+from robot_vision_dl.core.networks.network import build_network
+from robot_vision_dl.core.networks.preprocess import Preprocessing
+from robot_vision_dl.core.runtime.pipeline import Pipeline
 from robot_vision_dl.core.types import ColorOrder, Frame, Header, Picture
 from robot_vision_dl.core.uncertainty.calibrate import Calibration, FusionTimes
 from robot_vision_dl.core.uncertainty.conformal import Conformal
-from robot_vision_dl.core.uncertainty.knn import KNearestNeighbours
 from robot_vision_dl.core.uncertainty.laplace import fit_factors
-from robot_vision_dl.core.uncertainty.ood import OodCalibration
+from robot_vision_dl.core.uncertainty.ood.knn import KNearestNeighbours
+from robot_vision_dl.core.uncertainty.ood.p_value import OodCalibration
 from robot_vision_dl.core.uncertainty.vector import VectorScaling
 
 DESCRIPTION, MODEL, UNCERTAINTY, CARD = 'bundle.json', 'model.safetensors', 'uncertainty.safetensors', 'MODEL_CARD.md'

@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from robot_vision_dl.core.cdr import encode_compressed_image, encode_image
-from robot_vision_dl.core.encodings import NAMES, Kind, parse_encoding
+from robot_vision_dl.core.images.cdr import encode_compressed_image, encode_image
+from robot_vision_dl.core.images.encodings import NAMES, Kind, parse_encoding
 from robot_vision_dl.core.types import CompressedImage, Header, RawImage
 
 IMAGE, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'

@@ -37,7 +37,7 @@ class _Session:
         from sensor_msgs.msg import CompressedImage, Image
         from vision_msgs.msg import Classification
 
-        from robot_vision_dl.cli.processes import Children
+        from robot_vision_dl.core.processes import Children
         variables = environment(domain)
         os.environ.update({key: value for key, value in variables.items() if 'PROFILES_FILE' in key})
         bundle = folder / 'bundle'
@@ -98,7 +98,7 @@ def _good(kind: str, stamp_ns: int) -> bytes:
     from node_harness import raw_image
 
     from robot_vision_dl.core import types
-    from robot_vision_dl.core.cdr import encode_compressed_image
+    from robot_vision_dl.core.images.cdr import encode_compressed_image
     if kind == 'Image':
         return raw_image(stamp_ns)
     return encode_compressed_image(types.CompressedImage(

@@ -18,10 +18,9 @@ import numpy as np
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 from fuzz.corpus_images import IMAGE, PNG_SIGNATURE, image_messages  # noqa: E402
-
-from robot_vision_dl.core.cdr import decode_compressed_image, decode_image, encode_compressed_image  # noqa: E402
 from robot_vision_dl.core.errors import IMAGE_REASONS, ImageError  # noqa: E402
-from robot_vision_dl.core.image import decode  # noqa: E402
+from robot_vision_dl.core.images.cdr import decode_compressed_image, decode_image, encode_compressed_image  # noqa: E402
+from robot_vision_dl.core.images.image import decode  # noqa: E402
 from robot_vision_dl.core.types import CompressedImage  # noqa: E402
 
 MOST_SECONDS, MOST_BYTES = 1.0, 200e6

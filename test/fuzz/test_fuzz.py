@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from fuzz.campaign import run_campaign
 from fuzz.mutate import BYTE_MUTATIONS, jpeg_mutated, png_mutated, text_mutated
 from fuzz.target import ACCEPTED, Finding, Target, pack, unpack

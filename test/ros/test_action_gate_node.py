@@ -9,10 +9,11 @@ pytest.importorskip('vision_msgs.msg', reason='vision_msgs is not installed')
 from geometry_msgs.msg import Twist  # noqa: E402
 from node_harness import RELIABLE, NodeProcess, Peer, environment  # noqa: E402
 from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
-from robot_vision_dl.cli.processes import Children  # noqa: E402
 from std_msgs.msg import String  # noqa: E402
 from std_srvs.srv import Trigger  # noqa: E402
 from vision_msgs.msg import Classification, LabelInfo, ObjectHypothesis, VisionClass  # noqa: E402
+
+from robot_vision_dl.core.processes import Children  # noqa: E402
 
 TABLE = """
 safe: {name: stop, linear_x: 0.0}

@@ -59,9 +59,9 @@ PRIVATE = {
     ('ros/start.py', '_internal_callers'): (EVERYWHERE, 'lines of logs are then told as of start.py'),
     ('ros/compat.py', '_state_machine'): (EVERYWHERE, 'the state is then shown as unknown'),
     ('ros/compat.py', '_parameter_overrides'): (EVERYWHERE, 'misspelt parameters are then not told of'),
-    ('core/torch_private.py', '_foreach_lerp_'): (('torch 2.0 to 2.14',), 'a loop of lerp_'),
-    ('core/torch_private.py', '_standard_gamma'): (('torch 1.0 to 2.14',), 'numpy, seeded by the generator'),
-    ('core/torch_private.py', '_metadata'): (('torch 0.4 to 2.14',), 'left out'),
+    ('core/networks/torch_private.py', '_foreach_lerp_'): (('torch 2.0 to 2.14',), 'a loop of lerp_'),
+    ('core/networks/torch_private.py', '_standard_gamma'): (('torch 1.0 to 2.14',), 'numpy, seeded by the generator'),
+    ('core/networks/torch_private.py', '_metadata'): (('torch 0.4 to 2.14',), 'left out'),
 }
 
 
@@ -169,8 +169,8 @@ def test_all_of_the_package_that_needs_ros_imports_where_rclpy_is_as_in_humble(r
 import robot_vision_dl.ros.compat as compat
 assert compat.SubscriptionEventCallbacks is OldEvents
 import robot_vision_dl.ros.classifier_node, robot_vision_dl.ros.action_gate_node, robot_vision_dl.ros.trainer_node
-import robot_vision_dl.ros.player, robot_vision_dl.ros.listen, robot_vision_dl.ros.qos
-from robot_vision_dl.ros.listen import listen
+import robot_vision_dl.ros.player, robot_vision_dl.doctor.listen, robot_vision_dl.ros.qos
+from robot_vision_dl.doctor.listen import listen
 found = listen('/nothing_here', 0.1)
 print('done', found.reception)
 """
@@ -182,7 +182,7 @@ def test_parameters_are_taken_over_where_there_is_no_callback_after_they_are_set
     code = """
 import rclpy, threading, time
 from rclpy.parameter import Parameter
-from robot_vision_dl.core.action_gate import ActionGateConfig
+from robot_vision_dl.core.decision.action_gate import ActionGateConfig
 from robot_vision_dl.core.errors import ConfigError
 from robot_vision_dl.ros.parameters import ConfigParameters
 from robot_vision_dl.ros.spinning import spin
@@ -215,9 +215,10 @@ time.sleep(0.3)
 @pytest.mark.parametrize('has_info', [True, False])
 def test_listening_does_without_what_humble_does_not_tell_of_a_message(has_info, ros_domain, monkeypatch):
     from node_harness import BEST_EFFORT, Peer, raw_image
-    from robot_vision_dl.ros import compat
-    from robot_vision_dl.ros.listen import listen
     from sensor_msgs.msg import Image
+
+    from robot_vision_dl.doctor.listen import listen
+    from robot_vision_dl.ros import compat
     monkeypatch.setattr(compat, '_HAS_INFO', has_info)
     monkeypatch.setenv('ROS_DOMAIN_ID', str(ros_domain))
     peer = Peer(ros_domain)

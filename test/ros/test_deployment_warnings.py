@@ -8,16 +8,17 @@ import torch
 pytest.importorskip('rclpy', reason='rclpy is not installed')
 pytest.importorskip('vision_msgs.msg', reason='vision_msgs is not installed')
 
-from node_harness import NodeProcess, Peer, environment, small_bundle  # noqa: E402
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
+from node_harness import NodeProcess, Peer, environment, small_bundle  # noqa: E402
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue  # noqa: E402
 from rcl_interfaces.srv import SetParameters  # noqa: E402
-from robot_vision_dl.cli.processes import Children  # noqa: E402
-from robot_vision_dl.core.bundle_writer import save_bundle  # noqa: E402
-from robot_vision_dl.core.network import build_network  # noqa: E402
-from robot_vision_dl.core.preprocess import Preprocessing  # noqa: E402
-from robot_vision_dl.core.uncertainty.ood import OodCalibration  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
+
+from robot_vision_dl.core.bundles.bundle_writer import save_bundle  # noqa: E402
+from robot_vision_dl.core.networks.network import build_network  # noqa: E402
+from robot_vision_dl.core.networks.preprocess import Preprocessing  # noqa: E402
+from robot_vision_dl.core.processes import Children  # noqa: E402
+from robot_vision_dl.core.uncertainty.ood.p_value import OodCalibration  # noqa: E402
 
 
 @pytest.mark.parametrize('changes, said', [

@@ -14,16 +14,17 @@ from lifecycle_msgs.srv import ChangeState  # noqa: E402
 from node_harness import BEST_EFFORT, RELIABLE, NodeProcess, Peer, environment, raw_image, small_bundle  # noqa: E402
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue  # noqa: E402
 from rcl_interfaces.srv import GetParameters, SetParameters, SetParametersAtomically  # noqa: E402
-from robot_vision_dl.cli.processes import Children  # noqa: E402
-from robot_vision_dl.core import types  # noqa: E402
-from robot_vision_dl.core.action_gate import ActionGateConfig  # noqa: E402
-from robot_vision_dl.core.cdr import encode_classification  # noqa: E402
-from robot_vision_dl.core.config import ClassifierConfig, flat_options  # noqa: E402
-from robot_vision_dl.core.errors import RobotVisionError  # noqa: E402
-from robot_vision_dl.ros.prior import prior_of  # noqa: E402
-from robot_vision_dl.training.node_config import TrainerConfig  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 from vision_msgs.msg import Classification  # noqa: E402
+
+from robot_vision_dl.core import types  # noqa: E402
+from robot_vision_dl.core.config import ClassifierConfig, flat_options  # noqa: E402
+from robot_vision_dl.core.decision.action_gate import ActionGateConfig  # noqa: E402
+from robot_vision_dl.core.errors import RobotVisionError  # noqa: E402
+from robot_vision_dl.core.images.cdr import encode_classification  # noqa: E402
+from robot_vision_dl.core.processes import Children  # noqa: E402
+from robot_vision_dl.ros.prior import prior_of  # noqa: E402
+from robot_vision_dl.training.node_config import TrainerConfig  # noqa: E402
 
 TEXTS = ['', ' ', 'x', 'a\nb', '\x1b[31mred', '\u202eabc', '~nosuchuser/m', '~', 'x' * 300, 'y' * 100_000, '/dev/zero',
          '/dev/stdin', '/proc/self/mem', '/', '.', '..', '/' + 'd/' * 3000, '9' * 5000, '9' * 5000 + 'x' + '9' * 5000,
@@ -278,6 +279,7 @@ def test_no_value_is_taken_while_the_trainer_runs(peer, pipe):
     options = [option.name for option in flat_options(TrainerConfig)]
     assert options
     import rclpy
+
     from robot_vision_dl.core.errors import ConfigError
     from robot_vision_dl.ros.parameters import ConfigParameters
 

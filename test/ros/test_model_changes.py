@@ -14,12 +14,13 @@ from node_harness import BEST_EFFORT, NodeProcess, Peer, environment, raw_image,
 from rcl_interfaces.msg import Parameter, ParameterValue  # noqa: E402
 from rcl_interfaces.srv import GetParameters, SetParameters  # noqa: E402
 from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
-from robot_vision_dl.cli.processes import Children  # noqa: E402
-from robot_vision_dl.core.config import ClassifierConfig  # noqa: E402
-from robot_vision_dl.core.pipeline import Pipeline  # noqa: E402
-from robot_vision_dl.ros.diagnostics import model_status  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 from vision_msgs.msg import Classification, LabelInfo  # noqa: E402
+
+from robot_vision_dl.core.config import ClassifierConfig  # noqa: E402
+from robot_vision_dl.core.processes import Children  # noqa: E402
+from robot_vision_dl.core.runtime.pipeline import Pipeline  # noqa: E402
+from robot_vision_dl.ros.diagnostics import model_status  # noqa: E402
 
 SECOND = 1_000_000_000
 SLOW = 'ensemble:' + ','.join(['squeezenet1_1_imagenet'] * 32)  # takes seconds to load

@@ -13,9 +13,10 @@ from node_harness import BEST_EFFORT, RELIABLE, NodeProcess, Peer, environment, 
 from rcl_interfaces.msg import Parameter, ParameterValue  # noqa: E402
 from rcl_interfaces.srv import GetParameters, SetParameters  # noqa: E402
 from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
-from robot_vision_dl.cli.processes import Children  # noqa: E402
 from sensor_msgs.msg import CompressedImage, Image  # noqa: E402
 from vision_msgs.msg import Classification, LabelInfo  # noqa: E402
+
+from robot_vision_dl.core.processes import Children  # noqa: E402
 
 SECOND = 1_000_000_000
 

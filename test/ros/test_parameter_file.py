@@ -4,14 +4,15 @@ import os
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 rclpy = pytest.importorskip('rclpy', reason='rclpy is not installed')
 if os.environ.get('ROS_DISTRO') in ('humble', 'iron'):
     pytest.skip('rclpy knows no wildcards but /** there', allow_module_level=True)
 
 from robot_vision_dl.core.errors import ConfigError  # noqa: E402
-from robot_vision_dl.core.parameter_file import read_parameters  # noqa: E402
+from robot_vision_dl.core.text.parameter_file import read_parameters  # noqa: E402
 
 
 def read_by_rcl(path, namespace=''):

@@ -10,13 +10,14 @@ from evaluation_samples import labelled_bag, small_model  # noqa: E402
 from node_harness import RELIABLE, NodeProcess, Peer, environment  # noqa: E402
 from rcl_interfaces.srv import GetParameters  # noqa: E402
 from rclpy.parameter import parameter_value_to_python  # noqa: E402
-from robot_vision_dl.cli.main import main  # noqa: E402
-from robot_vision_dl.cli.processes import Children  # noqa: E402
-from robot_vision_dl.core.config import ClassifierConfig, flat_options  # noqa: E402
-from robot_vision_dl.data.bags import open_bags  # noqa: E402
-from robot_vision_dl.evaluation.deployment import deployment  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 from vision_msgs.msg import Classification  # noqa: E402
+
+from robot_vision_dl.cli.main import main  # noqa: E402
+from robot_vision_dl.core.config import ClassifierConfig, flat_options  # noqa: E402
+from robot_vision_dl.core.processes import Children  # noqa: E402
+from robot_vision_dl.data.bags.reader import open_bags  # noqa: E402
+from robot_vision_dl.evaluation.deployment import deployment  # noqa: E402
 
 ROBOT = """
 classifier:

@@ -3,8 +3,8 @@ import pytest
 
 rclpy = pytest.importorskip('rclpy', reason='rclpy is not installed')
 
-from robot_vision_dl.core.action_gate import ActionGateConfig  # noqa: E402
 from robot_vision_dl.core.config import ClassifierConfig, flat_options  # noqa: E402
+from robot_vision_dl.core.decision.action_gate import ActionGateConfig  # noqa: E402
 from robot_vision_dl.core.errors import ConfigError  # noqa: E402
 from robot_vision_dl.ros.parameters import ConfigParameters  # noqa: E402
 

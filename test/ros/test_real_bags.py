@@ -5,9 +5,10 @@ pytest.importorskip('rclpy', reason='rclpy is not installed')
 pytest.importorskip('vision_msgs.msg', reason='vision_msgs is not installed')
 
 from node_harness import NodeProcess, Peer, environment  # noqa: E402
-from robot_vision_dl.cli.processes import Children  # noqa: E402
-from robot_vision_dl.data.bags import BagReader  # noqa: E402
 from vision_msgs.msg import Classification  # noqa: E402
+
+from robot_vision_dl.core.processes import Children  # noqa: E402
+from robot_vision_dl.data.bags.reader import BagReader  # noqa: E402
 
 
 @pytest.mark.parametrize('bag, topic, transport, played_as', [

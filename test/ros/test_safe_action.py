@@ -12,14 +12,15 @@ pytest.importorskip('vision_msgs.msg', reason='vision_msgs is not installed')
 
 from node_harness import NodeProcess, Peer, environment  # noqa: E402
 from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
-from robot_vision_dl.cli.processes import Children  # noqa: E402
-from robot_vision_dl.core import types  # noqa: E402
-from robot_vision_dl.core.cdr import encode_image  # noqa: E402
-from robot_vision_dl.core.image import decode  # noqa: E402
-from robot_vision_dl.data.bags import BagReader  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 from std_msgs.msg import String  # noqa: E402
 from vision_msgs.msg import Classification  # noqa: E402
+
+from robot_vision_dl.core import types  # noqa: E402
+from robot_vision_dl.core.images.cdr import encode_image  # noqa: E402
+from robot_vision_dl.core.images.image import decode  # noqa: E402
+from robot_vision_dl.core.processes import Children  # noqa: E402
+from robot_vision_dl.data.bags.reader import BagReader  # noqa: E402
 
 DEMO = Path(__file__).resolve().parents[2] / 'config' / 'demo'
 PERIOD_S = 0.05

@@ -13,7 +13,7 @@ LEFT_OUT = ('torchvision', 'matplotlib', 'lightning', 'rosbags', 'onnx', 'onnxsc
 SOURCE = """
 import sys
 from robot_vision_dl.core.config import ClassifierConfig
-from robot_vision_dl.core.pipeline import Pipeline
+from robot_vision_dl.core.runtime.pipeline import Pipeline
 from robot_vision_dl.ros import classifier_node
 Pipeline.load(ClassifierConfig(model=sys.argv[1], device='cpu'))
 print('imported:', *(name for name in sys.argv[2:] if name in sys.modules))

@@ -10,6 +10,7 @@ pytest.importorskip('vision_msgs.msg', reason='vision_msgs is not installed')
 import rclpy  # noqa: E402
 from node_harness import environment  # noqa: E402
 from rclpy.node import Node  # noqa: E402
+
 from robot_vision_dl.ros.start import PrintableLogs  # noqa: E402
 
 

@@ -12,9 +12,10 @@ pytest.importorskip('lightning', reason='training is an extra: pip install .[tra
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
 from node_harness import NodeProcess, Peer, environment  # noqa: E402
 from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
-from robot_vision_dl.cli.processes import Children  # noqa: E402
-from robot_vision_dl.core.bundle import load_bundle, verify_bundle  # noqa: E402
+
+from robot_vision_dl.core.bundles.bundle import load_bundle, verify_bundle  # noqa: E402
 from robot_vision_dl.core.errors import ConfigError  # noqa: E402
+from robot_vision_dl.core.processes import Children  # noqa: E402
 from robot_vision_dl.training.node_config import TrainerConfig  # noqa: E402
 
 sys.path.append(str(Path(__file__).parents[1] / 'training'))

@@ -7,8 +7,9 @@ pytest.importorskip('rclpy', reason='rclpy is not installed')
 pytest.importorskip('vision_msgs.msg', reason='vision_msgs is not installed')
 
 from node_harness import RELIABLE, NodeProcess, Peer, environment, small_bundle  # noqa: E402
-from robot_vision_dl.cli.processes import Children  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
+
+from robot_vision_dl.core.processes import Children  # noqa: E402
 
 FILE = """
 /**:

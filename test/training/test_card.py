@@ -4,8 +4,8 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 
-from robot_vision_dl.core.preprocess import Preprocessing
-from robot_vision_dl.data.labels import LabelledFrame
+from robot_vision_dl.core.networks.preprocess import Preprocessing
+from robot_vision_dl.data.labels.labels import LabelledFrame
 from robot_vision_dl.training.card import mistakes_sheet, track_accuracy
 
 LABELS = ('a', 'b')

@@ -8,7 +8,11 @@ import torch
 
 from robot_vision_dl.core.errors import OutputError
 from robot_vision_dl.training.checkpoint import (
-    load_checkpoint, load_weights, save_checkpoint, save_weights, write_atomically,
+    load_checkpoint,
+    load_weights,
+    save_checkpoint,
+    save_weights,
+    write_atomically,
 )
 from robot_vision_dl.training.errors import TrainingError
 from robot_vision_dl.training.history import EpochRecord, as_rows, best_epoch, from_rows, is_over

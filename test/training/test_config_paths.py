@@ -7,9 +7,9 @@ import pytest
 from robot_vision_dl.core.errors import ConfigError
 from robot_vision_dl.training.config_file import as_file, load_config, parse_config
 from robot_vision_dl.training.config_paths import PATHS, anywhere
-from robot_vision_dl.training.finish import settings_hash
-from robot_vision_dl.training.prepared import fingerprint_of
-from robot_vision_dl.training.start import starting_identity
+from robot_vision_dl.training.finalize_bundle import settings_hash
+from robot_vision_dl.training.initial_weights import starting_identity
+from robot_vision_dl.training.training_data import fingerprint_of
 
 TEXT = """
 data: {bags: [bags, "days/*", %s], labels: {sources: [my.csv, "topic:/label", auto]}}

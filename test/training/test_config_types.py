@@ -4,7 +4,8 @@ from dataclasses import fields, replace
 
 import pytest
 import yaml
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from robot_vision_dl.core.errors import ConfigError
 from robot_vision_dl.training.config import TrainConfig

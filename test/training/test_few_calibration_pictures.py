@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from robot_vision_dl.core.bundle import load_bundle
+from robot_vision_dl.core.bundles.bundle import load_bundle
 from robot_vision_dl.core.config import ClassifierConfig, DecisionConfig, FusionConfig
-from robot_vision_dl.core.pipeline import Pipeline
+from robot_vision_dl.core.runtime.pipeline import Pipeline
 from robot_vision_dl.core.types import Frame, Header, Outcome
 from robot_vision_dl.core.uncertainty.usefulness import count_of
 from robot_vision_dl.data.picture_folder import read_picture

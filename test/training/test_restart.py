@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from robot_vision_dl.cli.main import main
-from robot_vision_dl.core.bundle import load_bundle
-from robot_vision_dl.core.whole_files import locked_folder
+from robot_vision_dl.core.bundles.bundle import load_bundle
+from robot_vision_dl.core.files.whole_files import locked_folder
 
 sys.path.append(str(Path(__file__).parent))
 from training_samples import config_text, picture_folders  # noqa: E402

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file
 
-from robot_vision_dl.core.bundle import load_bundle, verify_bundle
+from robot_vision_dl.core.bundles.bundle import load_bundle, verify_bundle
 
 sys.path.append(str(Path(__file__).parent))
 from training_samples import CLASSES, config_text, picture_folders  # noqa: E402
@@ -78,8 +78,8 @@ def test_calibrating_again_says_that_the_test_was_before(unbroken, pictures, tmp
 def test_test_figures_are_those_of_the_bundle_that_was_written(unbroken, pictures):
     import torch
 
+    from robot_vision_dl.core.networks.preprocess import Preprocessor
     from robot_vision_dl.data.picture_folder import read_picture
-    from robot_vision_dl.core.preprocess import Preprocessor
     bundle = load_bundle(unbroken / 'models' / 'shapes')
     recordings = json.loads((bundle.folder / 'card' / 'split.json').read_text())['recordings']['test']
     network, preprocess = bundle.load_network(), Preprocessor(bundle.preprocessing, 'cpu')

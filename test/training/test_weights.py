@@ -5,17 +5,17 @@ import pytest
 import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from robot_vision_dl.core.bundle_writer import save_bundle
+from robot_vision_dl.core.bundles.bundle_writer import save_bundle
 from robot_vision_dl.core.errors import ConfigError
-from robot_vision_dl.core.network import build_network
-from robot_vision_dl.core.preprocess import Preprocessing
+from robot_vision_dl.core.networks.network import build_network
+from robot_vision_dl.core.networks.preprocess import Preprocessing
 from robot_vision_dl.training.config import InputConfig, NetworkConfig, OptimizerConfig
 from robot_vision_dl.training.ema import WeightAverage
 from robot_vision_dl.training.errors import TrainingError
 from robot_vision_dl.training.freeze import set_trained
+from robot_vision_dl.training.initial_weights import starting_network, starting_preprocessing
 from robot_vision_dl.training.optimise import OPTIMIZERS, build_optimizer
 from robot_vision_dl.training.sanity import check_memorises, check_start
-from robot_vision_dl.training.start import starting_network, starting_preprocessing
 
 
 @pytest.fixture

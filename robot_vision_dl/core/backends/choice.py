@@ -7,9 +7,9 @@ from typing import Callable, Dict, List, Tuple
 import numpy as np
 import torch
 
-from ..bundle import Bundle
+from ..bundles.bundle import Bundle
 from ..errors import BundleError, ConfigError
-from ..network import Network, Prediction
+from ..networks.network import Network, Prediction
 from .onnx_runtime import OnnxRuntimeNetwork
 from .openvino_runtime import OpenVinoNetwork
 

@@ -12,10 +12,10 @@ from typing import Dict, Tuple
 import torch
 from torch import nn
 
-from ..bundle import Bundle
+from ..bundles.bundle import Bundle
 from ..errors import ConfigError, OutputError
-from ..network import Network
-from ..whole_files import write_whole
+from ..files.whole_files import write_whole
+from ..networks.network import Network
 
 INPUT, OUTPUTS = 'pixels', ['logits', 'features']
 FORM = 1

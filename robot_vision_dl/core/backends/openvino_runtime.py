@@ -1,9 +1,9 @@
 """OpenVINO on the CPU."""
 import torch
 
-from ..bundle import Bundle
+from ..bundles.bundle import Bundle
 from ..errors import ConfigError
-from ..network import Prediction
+from ..networks.network import Prediction
 from .onnx_model import INPUT, OUTPUTS, cached_onnx, cached_path
 
 

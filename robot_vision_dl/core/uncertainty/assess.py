@@ -6,17 +6,17 @@ import numpy as np
 import torch
 
 from ..errors import RobotVisionError
-from ..network import Prediction
+from ..networks.network import Prediction
 from ..types import Assessment, OodResult
 from .ensemble import EnsemblePrediction
 from .entropy import normalised_entropies
 from .laplace import LaplacePredictive
-from .ood import OodDetector
-from .score import on_host
+from .ood.base import on_host
+from .ood.p_value import OodDetector
 from .temperature import below_highest, calibrated_softmax, softmax_and_entropy
 
 if TYPE_CHECKING:
-    from ..bundle import Bundle
+    from ..bundles.bundle import Bundle
 
 
 class Assessor:

@@ -8,15 +8,28 @@ import torch
 from ..errors import ConfigError, RobotVisionError
 from .conformal import Conformal, coverage_and_size, fit_conformal
 from .laplace import (
-    Laplace, fit_factors, log_likelihoods_by_tau, log_prior_of_taus, mean_probabilities, with_tau,
+    Laplace,
+    fit_factors,
+    log_likelihoods_by_tau,
+    log_prior_of_taus,
+    mean_probabilities,
+    with_tau,
 )
-from .ood import OodCalibration, ood_method
-from .ood_choice import OodChoice, Pictures, auroc, choose_ood, split_groups
+from .ood.base import LinearHead
+from .ood.p_value import OodCalibration, ood_method
+from .ood.selection import OodChoice, Pictures, auroc, choose_ood, split_groups
 from .reach import MIN_PICTURES, reachable_rate
 from .scaling import (
-    Fit, choose_scaling, cross_fitted, folds, is_clear, log_likelihoods, softmax, temperature_fit, vector_scaled,
+    Fit,
+    choose_scaling,
+    cross_fitted,
+    folds,
+    is_clear,
+    log_likelihoods,
+    softmax,
+    temperature_fit,
+    vector_scaled,
 )
-from .score import LinearHead
 from .temperature import negative_log_likelihood
 from .vector import VectorScaling
 

@@ -16,7 +16,7 @@ from typing import Optional, Sequence, Tuple
 import numpy as np
 
 from ..errors import BundleError, ConfigError
-from ..printable import printable
+from ..text.printable import printable
 
 CONFORMAL_METHODS = ('lac', 'per_class', 'aps', 'raps')
 _PENALTIES = (0.0, 0.001, 0.01, 0.1, 0.2, 0.5)  # those that the authors of RAPS try, and none

@@ -7,7 +7,7 @@ from torch import nn
 from torch.func import functional_call, stack_module_state, vmap
 
 from ..errors import BundleError
-from ..network import Network
+from ..networks.network import Network
 
 
 class EnsemblePrediction(NamedTuple):

@@ -18,7 +18,7 @@ import torch
 
 from ..errors import BundleError, RobotVisionError
 from .entropy import Entropies, normalised_entropy, over_ln
-from .score import on_host
+from .ood.base import on_host
 from .temperature import below_highest
 
 SAMPLES = 32

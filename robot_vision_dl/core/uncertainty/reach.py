@@ -13,7 +13,7 @@ from .temperature import MAX_TEMPERATURE, MIN_TEMPERATURE
 from .usefulness import OBJECTS, chance_sentence, count_of, foreign_sentence
 
 if TYPE_CHECKING:
-    from ..bundle import Bundle
+    from ..bundles.bundle import Bundle
 
 MIN_PICTURES = 20  # of a calibration
 MIN_PER_CLASS = 5  # with fewer, a class has no say in a temperature, and no threshold of its own

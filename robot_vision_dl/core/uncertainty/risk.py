@@ -7,7 +7,6 @@ import numpy as np
 
 from ..errors import ConfigError
 
-
 _THRESHOLDS, _STARTS = 100, 5
 
 

@@ -6,15 +6,15 @@ import pytest
 import torch
 
 from robot_vision_dl.core.backends import choice, onnx_model
-from robot_vision_dl.core.bundle import load_bundle
-from robot_vision_dl.core.bundle_writer import save_bundle
+from robot_vision_dl.core.bundles.bundle import load_bundle
+from robot_vision_dl.core.bundles.bundle_writer import save_bundle
 from robot_vision_dl.core.config import ClassifierConfig, flat_options
 from robot_vision_dl.core.errors import BundleError, ConfigError
-from robot_vision_dl.core.network import build_network
-from robot_vision_dl.core.pipeline import Pipeline
-from robot_vision_dl.core.preprocess import Preprocessing
+from robot_vision_dl.core.networks.network import build_network
+from robot_vision_dl.core.networks.preprocess import Preprocessing
+from robot_vision_dl.core.runtime.pipeline import Pipeline
 from robot_vision_dl.core.types import ColorOrder, Frame, Header, Picture
-from robot_vision_dl.core.uncertainty.ood import OodCalibration
+from robot_vision_dl.core.uncertainty.ood.p_value import OodCalibration
 
 RUNTIMES = ['onnxruntime', 'openvino']
 

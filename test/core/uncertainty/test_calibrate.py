@@ -4,7 +4,13 @@ import pytest
 
 from robot_vision_dl.core.errors import RobotVisionError
 from robot_vision_dl.core.uncertainty.calibrate import (
-    brier, calibrate, calibration_error_floor, cross_fitted_metrics, expected_calibration_error, halves, softmax,
+    brier,
+    calibrate,
+    calibration_error_floor,
+    cross_fitted_metrics,
+    expected_calibration_error,
+    halves,
+    softmax,
 )
 
 

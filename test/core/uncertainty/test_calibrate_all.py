@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from robot_vision_dl.core.bundle import load_bundle
-from robot_vision_dl.core.bundle_writer import save_bundle
+from robot_vision_dl.core.bundles.bundle import load_bundle
+from robot_vision_dl.core.bundles.bundle_writer import save_bundle
+from robot_vision_dl.core.bundles.model_card import render_card
 from robot_vision_dl.core.errors import BundleError, ConfigError
-from robot_vision_dl.core.model_card import render_card
-from robot_vision_dl.core.network import build_network
-from robot_vision_dl.core.preprocess import Preprocessing
+from robot_vision_dl.core.networks.network import build_network
+from robot_vision_dl.core.networks.preprocess import Preprocessing
 from robot_vision_dl.core.uncertainty.calibrate import Calibration, FusionTimes, calibrate
 from robot_vision_dl.core.uncertainty.laplace import NAMES
+from robot_vision_dl.core.uncertainty.ood.base import LinearHead, linear_head
 from robot_vision_dl.core.uncertainty.scaling import is_clear, log_likelihoods
-from robot_vision_dl.core.uncertainty.score import LinearHead, linear_head
 
 C, F = 4, 64
 NAMES_OF_CLASSES = ('a', 'b', 'c', 'd')

@@ -5,7 +5,13 @@ import pytest
 from robot_vision_dl.core.errors import BundleError, ConfigError
 from robot_vision_dl.core.uncertainty.adaptive import AdaptiveConformal
 from robot_vision_dl.core.uncertainty.conformal import (
-    CONFORMAL_METHODS, Conformal, choose_regularisation, class_scores, coverage_and_size, fit_conformal, quantile,
+    CONFORMAL_METHODS,
+    Conformal,
+    choose_regularisation,
+    class_scores,
+    coverage_and_size,
+    fit_conformal,
+    quantile,
 )
 
 C = 6

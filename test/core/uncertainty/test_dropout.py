@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from robot_vision_dl.core.errors import ConfigError
-from robot_vision_dl.core.network import build_network
+from robot_vision_dl.core.networks.network import build_network
 from robot_vision_dl.core.uncertainty.dropout import DropoutSampler, dropout_layers
 from robot_vision_dl.core.uncertainty.entropy import normalised_entropies
 

@@ -3,16 +3,16 @@ import numpy as np
 import pytest
 import torch
 
-from robot_vision_dl.core.bundle import load_bundle
-from robot_vision_dl.core.bundle_writer import save_bundle
+from robot_vision_dl.core.bundles.bundle import load_bundle
+from robot_vision_dl.core.bundles.bundle_writer import save_bundle
 from robot_vision_dl.core.config import ClassifierConfig
 from robot_vision_dl.core.errors import BundleError
-from robot_vision_dl.core.network import build_network
-from robot_vision_dl.core.pipeline import Pipeline
-from robot_vision_dl.core.preprocess import Preprocessing
+from robot_vision_dl.core.networks.network import build_network
+from robot_vision_dl.core.networks.preprocess import Preprocessing
+from robot_vision_dl.core.runtime.pipeline import Pipeline
 from robot_vision_dl.core.types import ColorOrder, Frame, Header, Picture
 from robot_vision_dl.core.uncertainty.ensemble import EnsembleNetwork
-from robot_vision_dl.core.uncertainty.ood import OodCalibration
+from robot_vision_dl.core.uncertainty.ood.p_value import OodCalibration
 
 PRE = Preprocessing(resize=32, crop=(32, 32))
 NAMES = ('a', 'b', 'c')

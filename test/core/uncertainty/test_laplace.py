@@ -9,8 +9,15 @@ from torch import nn
 from robot_vision_dl.core.errors import BundleError, RobotVisionError
 from robot_vision_dl.core.uncertainty.entropy import normalised_entropies
 from robot_vision_dl.core.uncertainty.laplace import (
-    LaplacePredictive, choose_tau, fit_factors, logit_covariance, logit_variances, node_weights, orthogonal_draws,
-    standard_normal_draws, variance_nodes,
+    LaplacePredictive,
+    choose_tau,
+    fit_factors,
+    logit_covariance,
+    logit_variances,
+    node_weights,
+    orthogonal_draws,
+    standard_normal_draws,
+    variance_nodes,
 )
 from robot_vision_dl.core.uncertainty.temperature import below_highest
 

@@ -5,15 +5,20 @@ from types import MappingProxyType
 import numpy as np
 import pytest
 
-from robot_vision_dl.core.architectures import Architecture
-from robot_vision_dl.core.bundle import Bundle
+from robot_vision_dl.core.bundles.bundle import Bundle
 from robot_vision_dl.core.config import DecisionConfig
-from robot_vision_dl.core.preprocess import Preprocessing
+from robot_vision_dl.core.decision.e_value import Foreignness
+from robot_vision_dl.core.networks.architectures import Architecture
+from robot_vision_dl.core.networks.preprocess import Preprocessing
 from robot_vision_dl.core.uncertainty.conformal import fit_conformal
-from robot_vision_dl.core.uncertainty.evalue import Foreignness
-from robot_vision_dl.core.uncertainty.ood import OodCalibration
+from robot_vision_dl.core.uncertainty.ood.p_value import OodCalibration
 from robot_vision_dl.core.uncertainty.reach import (
-    Grid, deciding_rate, p_value_grid, pictures_for_rate, smallest_rate, trust_limits,
+    Grid,
+    deciding_rate,
+    p_value_grid,
+    pictures_for_rate,
+    smallest_rate,
+    trust_limits,
 )
 from robot_vision_dl.core.uncertainty.risk import pictures_for_risk, threshold_for_risk
 

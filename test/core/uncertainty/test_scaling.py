@@ -4,8 +4,12 @@ import pytest
 
 from robot_vision_dl.core.uncertainty.calibrate import calibrate
 from robot_vision_dl.core.uncertainty.scaling import FITS, PLAIN, choose_scaling, folds, softmax
-from robot_vision_dl.core.uncertainty.temperature import MIN_TEMPERATURE, fit_temperature, negative_log_likelihood
-from robot_vision_dl.core.uncertainty.temperature import PRIOR_SPREAD
+from robot_vision_dl.core.uncertainty.temperature import (
+    MIN_TEMPERATURE,
+    PRIOR_SPREAD,
+    fit_temperature,
+    negative_log_likelihood,
+)
 
 
 def outputs(n, seed, sharpness=4.0, temperature=1.0, classes=5):

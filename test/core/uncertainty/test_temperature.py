@@ -7,7 +7,12 @@ import torch
 
 from robot_vision_dl.core.errors import RobotVisionError
 from robot_vision_dl.core.uncertainty.temperature import (
-    MAX_TEMPERATURE, MIN_TEMPERATURE, below_highest, calibrated_softmax, fit_temperature, negative_log_likelihood,
+    MAX_TEMPERATURE,
+    MIN_TEMPERATURE,
+    below_highest,
+    calibrated_softmax,
+    fit_temperature,
+    negative_log_likelihood,
     softmax_and_entropy,
 )
 

@@ -8,7 +8,7 @@ from typing import Dict, List, Tuple
 import numpy as np
 
 from robot_vision_dl.core.errors import BagError, ImageError
-from robot_vision_dl.data.bags import BagImage, BagReader
+from robot_vision_dl.data.bags.reader import BagImage, BagReader
 
 from ..corpus_bags import good_bags, mutated_bag
 from ..target import ACCEPTED, Finding, Target, pack, unpack

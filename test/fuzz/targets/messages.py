@@ -7,10 +7,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from robot_vision_dl.core import cdr
 from robot_vision_dl.core.config import ImageConfig
 from robot_vision_dl.core.errors import ImageError
-from robot_vision_dl.core.intake import read_frame
+from robot_vision_dl.core.images import cdr
+from robot_vision_dl.core.runtime.frame_reader import read_frame
 from robot_vision_dl.core.types import Frame
 
 from ..corpus_images import image_messages

@@ -6,15 +6,15 @@ from typing import Callable, Dict, Tuple
 from bag_samples import write_ros2
 
 from robot_vision_dl.cli.models_import import labelled_pictures, read_class_names
-from robot_vision_dl.core.action_gate import load_actions
 from robot_vision_dl.core.config import ClassifierConfig
 from robot_vision_dl.core.config_yaml import parameter_file
-from robot_vision_dl.core.costs import read_costs
+from robot_vision_dl.core.decision.action_gate import load_actions
+from robot_vision_dl.core.decision.costs import read_costs
 from robot_vision_dl.core.errors import BagError, RobotVisionError
-from robot_vision_dl.data.bag_files import find_bags
-from robot_vision_dl.data.bags import BagReader
-from robot_vision_dl.data.label_sources import labels_of_bag
-from robot_vision_dl.data.labels import LabelConfig
+from robot_vision_dl.data.bags.files import find_bags
+from robot_vision_dl.data.bags.reader import BagReader
+from robot_vision_dl.data.labels.labels import LabelConfig
+from robot_vision_dl.data.labels.sources import labels_of_bag
 from robot_vision_dl.evaluation.deployment import deployment
 from robot_vision_dl.training.config_file import default_file, load_config
 

@@ -1,0 +1,1 @@
+"""A model on disk: format, load and verify, write, card."""

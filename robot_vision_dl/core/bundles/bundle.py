@@ -1,0 +1,343 @@
+"""A model with everything that belongs to its weights: classes, preprocessing, calibration, provenance.
+
+``bundle_format.py`` describes the files, ``bundle_writer.py`` writes them. Loading is strict and runs no code of the
+bundle: there is no pickle.
+"""
+import hashlib
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+
+import torch
+
+from ..errors import BundleError, ConfigError, RobotVisionError
+from ..networks.architectures import Architecture, did_you_mean, list_architectures, normalisation
+from ..networks.network import Network, build_network, restore_network
+from ..networks.preprocess import Preprocessing
+from ..networks.weights import torchvision_weights
+from ..resources import share_directory
+from ..text.printable import printable
+from ..uncertainty.calibrate import FusionTimes
+from ..uncertainty.conformal import Conformal
+from ..uncertainty.ensemble import EnsembleNetwork
+from ..uncertainty.laplace import Laplace
+from ..uncertainty.ood.p_value import OodCalibration
+from ..uncertainty.vector import VectorScaling
+from . import bundle_format as fmt
+from . import bundle_tensors
+
+TORCHVISION = 'torchvision:'
+ENSEMBLE = 'ensemble:'
+MOST_MEMBERS = 32
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified model bundle; :func:`load_bundle` makes it.
+
+    Attributes:
+        name: for people and reports.
+        source: what was asked for: a folder, a name in ``models/``, or ``torchvision:<architecture>``.
+        folder: where the files lie; None for torchvision's weights.
+        identity: 12 hexadecimal digits that change with any byte of the bundle; ``torchvision`` names its weights.
+        architecture: of the network.
+        class_names: C names in the order of the logits.
+        preprocessing: what the weights expect.
+        temperature: T of the calibrated softmax; None: uncalibrated.
+        precision, device: arithmetic, and kind of device (cpu, cuda), that the temperature and scores were fitted at;
+            None: uncalibrated, or not known.
+        conformal: sets of possible classes, or None.
+        ood: score of foreignness with its calibration, or None.
+        vector: takes the temperature's place, where it is there.
+        laplace: of the last layer, or None.
+        fusion: time constants from calibration bags, or None.
+        members: bundles that are run together as an ensemble; empty: this is one model.
+        abstain_cost: in [0, 1], where the deployment says nothing else.
+        metrics, provenance: measured figures and origins, as written.
+    """
+
+    name: str
+    source: str
+    folder: Optional[Path]
+    identity: str
+    architecture: Architecture
+    class_names: Tuple[str, ...]
+    preprocessing: Preprocessing
+    temperature: Optional[float] = None
+    precision: Optional[str] = None
+    device: Optional[str] = None
+    conformal: Optional[Conformal] = None
+    ood: Optional[OodCalibration] = None
+    vector: Optional[VectorScaling] = None
+    laplace: Optional[Laplace] = None
+    fusion: Optional[FusionTimes] = None
+    abstain_cost: float = 0.5
+    metrics: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    provenance: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    members: Tuple['Bundle', ...] = ()
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether probabilities were calibrated on pictures kept for that."""
+        return self.temperature is not None
+
+    def load_network(self, device: Union[str, torch.device] = 'cpu', dtype: torch.dtype = torch.float32) -> Network:
+        """The network in evaluation mode, with its weights in ``channels_last`` order.
+
+        Weights are converted to ``dtype`` however they are stored.
+
+        Raises:
+            BundleError: the weights do not fit the architecture, or torchvision's cannot be had.
+        """
+        if self.members:
+            return EnsembleNetwork([member.load_network(device, dtype) for member in self.members],
+                                   [member.temperature or 1.0 for member in self.members]).to(device).eval()
+        if self.folder is None:
+            network = build_network(self.architecture, weights=self.identity.rpartition('@')[2]).to(dtype)
+        else:
+            path = self.folder / fmt.MODEL
+            state = {key: value.to(dtype) if value.is_floating_point() else value
+                     for key, value in bundle_tensors.read_tensors(path).items()}
+            try:
+                network = restore_network(self.architecture, state)
+            except Exception as error:  # noqa: B902 - torch and torchvision refuse in many ways what cannot be built
+                raise BundleError(f'{printable(path)}: {printable(error, 600)}') from error
+        # Convolutions run up to twice as fast in this order, on CPUs and on GPUs with tensor cores.
+        return network.to(device=device, memory_format=torch.channels_last)
+
+
+def load_bundle(path_or_name: Union[str, Path]) -> Bundle:
+    """Find and verify a bundle.
+
+    Args:
+        path_or_name: a folder; the name of a bundle in the package's ``models/``; or ``torchvision:<architecture>``,
+            optionally with ``@<weights>``, which is then uncalibrated; or ``ensemble:<bundle>,<bundle>,...``.
+
+    Raises:
+        BundleError: there is none, or a file of it is missing, damaged or breaks the schema.
+    """
+    source = str(path_or_name)
+    if source.startswith(TORCHVISION):
+        return _torchvision_bundle(source)
+    if source.startswith(ENSEMBLE):
+        return _ensemble_bundle(source)
+    folder = find_bundle(source)
+    values, digest = fmt.read_description(folder)
+    for name, expected in values['files'].items():
+        fmt.check_file(folder, name, expected)
+    features = _features_of(folder, values)
+    classes, calibration = len(values['class_names']), values['calibration'] or {}
+    path = folder / fmt.UNCERTAINTY
+    tensors = bundle_tensors.read_tensors(path) if fmt.UNCERTAINTY in values['files'] else {}
+    described = [name for name in ('vector', 'laplace') if name in calibration] + ['ood'] * bool(values['ood'])
+    bundle_tensors.check_names(path, tensors, described)
+    return Bundle(
+        name=values['name'], source=source, folder=folder, identity=digest[:12],
+        architecture=Architecture(**values['architecture']), class_names=tuple(values['class_names']),
+        preprocessing=Preprocessing(**values['preprocessing']), temperature=calibration.get('temperature'),
+        precision=calibration.get('precision'), device=calibration.get('device'),
+        conformal=_read_conformal(calibration.get('conformal')),
+        ood=(bundle_tensors.read_ood(path, values['ood']['method'], tensors, classes, features) if values['ood']
+             else None),
+        vector=bundle_tensors.read_vector(path, tensors, classes) if 'vector' in calibration else None,
+        laplace=(bundle_tensors.read_laplace(path, calibration['laplace'], tensors, classes, features)
+                 if 'laplace' in calibration else None),
+        fusion=FusionTimes(**calibration['fusion']) if 'fusion' in calibration else None,
+        abstain_cost=float(values['abstain_cost']), metrics=MappingProxyType(values['metrics']),
+        provenance=MappingProxyType(values['provenance']))
+
+
+def check_source(path_or_name: str) -> None:
+    """Refuse what surely is no bundle, by its name and its ``bundle.json``: quickly, and without reading weights.
+
+    Raises:
+        BundleError: as of :func:`load_bundle`.
+    """
+    if path_or_name.startswith(TORCHVISION):
+        return  # asks torchvision, whose import takes seconds
+    if path_or_name.startswith(ENSEMBLE):
+        members = [name.strip() for name in path_or_name[len(ENSEMBLE):].split(',')]
+        for member in members[:MOST_MEMBERS]:
+            if not member.startswith((TORCHVISION, ENSEMBLE)):
+                fmt.read_description(find_bundle(member, suggest=False))
+        return
+    fmt.read_description(find_bundle(path_or_name, suggest=False))
+
+
+def is_changed(bundle: Bundle) -> bool:
+    """Whether there is another bundle now where this one was read; quick, as :func:`check_source`.
+
+    Raises:
+        BundleError: there is none any more.
+    """
+    if bundle.members:
+        return any(is_changed(member) for member in bundle.members)
+    return bundle.folder is not None and fmt.read_description(bundle.folder)[1][:12] != bundle.identity
+
+
+def verify_bundle(path_or_name: Union[str, Path]) -> List[str]:
+    """Everything that is wrong with a bundle, one sentence each; empty if it is sound and its network loads."""
+    problems = []
+    try:
+        folder = find_bundle(str(path_or_name))
+        values, _ = fmt.read_description(folder)
+    except RobotVisionError as error:
+        return [str(error)]
+    for name, expected in values['files'].items():
+        try:
+            fmt.check_file(folder, name, expected)
+        except BundleError as error:
+            problems.append(str(error))
+    if not problems:
+        try:
+            load_bundle(folder).load_network()
+        except RobotVisionError as error:
+            problems.append(str(error))
+    return problems
+
+
+def list_bundles() -> List[Path]:
+    """Folders of the bundles in the package's ``models/``, sorted by name; they are not verified."""
+    return sorted(path.parent for path in (share_directory() / 'models').glob(f'*/{fmt.DESCRIPTION}'))
+
+
+def find_bundle(source: str, suggest: bool = True) -> Path:
+    """The folder that a bundle's path or name means; what lies in it is not looked at.
+
+    Args:
+        source: a path or a name.
+        suggest: also name the nearest of torchvision's networks in the error, which takes its import: seconds, and
+            180 MB.
+
+    Raises:
+        BundleError: there is no such folder and no such name.
+    """
+    shown = printable(repr(source))
+    try:
+        path = Path(source).expanduser()
+        if (path / fmt.DESCRIPTION).is_file() or (path.is_dir() and len(path.parts) > 1) or path.is_absolute():
+            return path
+    except (OSError, RuntimeError, ValueError) as error:  # too long; a user that is not there; a NUL
+        reason = getattr(error, 'strerror', None) or printable(error)
+        raise BundleError(f'no model bundle {shown}: it cannot be the path of a folder ({reason})') from error
+    try:
+        models = share_directory() / 'models'
+        known = [folder.name for folder in list_bundles()]
+    except RobotVisionError:
+        raise BundleError(f'no model bundle {shown}: there is no such folder, and the package is installed without '
+                          'its models') from None
+    if source in known:
+        return models / source
+    here = Path('models') / source
+    if (here / fmt.DESCRIPTION).is_file():
+        # A bare name does not mean another model in another folder; a robot would not notice.
+        raise BundleError(f'no model bundle {shown} in {models}, but there is {printable(here)}: give its path')
+    known_to_torchvision = _known_to_torchvision() if suggest else []
+    nearest = (did_you_mean(source, known) or did_you_mean(TORCHVISION + source, known_to_torchvision, cutoff=0.9))
+    raise BundleError(f'no model bundle {shown}{nearest or "."} There are {", ".join(known) or "none"} in {models}; '
+                      'a model may also be a folder, or torchvision:<architecture>')
+
+
+def _known_to_torchvision() -> List[str]:
+    try:
+        return [TORCHVISION + name for name in list_architectures()]
+    except ConfigError:
+        return []
+
+
+def _torchvision_bundle(source: str) -> Bundle:
+    """torchvision's own weights as an uncalibrated bundle; they are fetched when the network is loaded."""
+    name, _, wanted = source[len(TORCHVISION):].partition('@')
+    try:
+        entry = torchvision_weights(name, wanted or 'DEFAULT')
+    except ConfigError as error:
+        raise BundleError(f'model {printable(repr(source))}: {error}') from error
+    class_names, preprocessing = torchvision_facts(name, entry)
+    input_size = entry.meta['min_size'][0] if name.startswith(('vit_', 'maxvit_')) else None
+    provenance = {'weights': entry.url}
+    interpolation = entry.transforms().interpolation.value
+    if interpolation != 'bilinear':  # EfficientNet, Swin and others: a small shift, which only measuring can price
+        provenance['preprocessing'] = f'the weights were trained on {interpolation} resizing, here it is bilinear'
+    return Bundle(
+        name=source, source=source, folder=None, identity=f'{TORCHVISION}{name}@{entry.name}',
+        architecture=Architecture(name, len(class_names), input_size=input_size), class_names=class_names,
+        preprocessing=preprocessing, provenance=MappingProxyType(provenance))
+
+
+def _ensemble_bundle(source: str) -> Bundle:
+    """Several bundles as one; each brings its own calibration."""
+    names = [name.strip() for name in source[len(ENSEMBLE):].split(',')]
+    shown = printable(repr(source))
+    if len(names) < 2:
+        raise BundleError(f'model {shown}: an ensemble needs two bundles at least: {ENSEMBLE}<bundle>,<bundle>,...')
+    if len(names) > MOST_MEMBERS:
+        raise BundleError(f'model {shown}: an ensemble may have {MOST_MEMBERS} members, got {len(names)}')
+    if any(name.startswith(ENSEMBLE) for name in names):
+        raise BundleError(f'model {shown}: a member may not itself be an ensemble')
+    members = tuple(load_bundle(name) for name in names)
+    first = members[0]
+    for member in members:
+        for what in ('class_names', 'preprocessing'):
+            if getattr(member, what) != getattr(first, what):
+                raise BundleError(f'model {shown}: {member.name} has other {what.replace("_", " ")} than '
+                                  f'{first.name}; the members of an ensemble must see and name the same')
+        if member.vector is not None or member.members:
+            raise BundleError(f'model {shown}: {member.name} is scaled by a vector or is itself an '
+                              'ensemble; members need a temperature')
+    precisions, devices = ({getattr(member, what) for member in members} for what in ('precision', 'device'))
+    identity = hashlib.sha256(' '.join(member.identity for member in members).encode()).hexdigest()[:12]
+    # The members are calibrated each; what is left to do is their mean.
+    return Bundle(
+        name=' + '.join(member.name for member in members), source=source, folder=None, identity=identity,
+        architecture=first.architecture, class_names=first.class_names, preprocessing=first.preprocessing,
+        temperature=1.0 if all(member.calibrated for member in members) else None,
+        precision=precisions.pop() if len(precisions) == 1 else None,
+        device=devices.pop() if len(devices) == 1 else None, abstain_cost=first.abstain_cost, fusion=first.fusion,
+        members=members)
+
+
+def torchvision_facts(name: str, entry: Any) -> Tuple[Tuple[str, ...], Preprocessing]:
+    """Class names, made unique, and preprocessing of an entry of torchvision's weights."""
+    transform = entry.transforms()
+    crop = tuple(transform.crop_size) * (2 if len(transform.crop_size) == 1 else 1)
+    preprocessing = Preprocessing(resize=transform.resize_size[0], crop=crop,
+                                  **normalisation(name, transform.mean, transform.std))
+    return unique_names(entry.meta['categories']), preprocessing
+
+
+# ImageNet has a dog and a garment of this name; the meanings are those of their synsets.
+_MEANINGS = {'Cardigan': 'Cardigan (dog)', 'cardigan': 'cardigan (garment)'}
+
+
+def unique_names(names: Sequence[str]) -> Tuple[str, ...]:
+    """The names; where some differ in case alone or not at all, with their meaning or a number in brackets."""
+    total = Counter(name.lower() for name in names)
+    seen: Dict[str, int] = Counter()
+    unique = []
+    for name in names:
+        if total[name.lower()] > 1:
+            seen[name.lower()] += 1
+            name = _MEANINGS.get(name, f'{name} ({seen[name.lower()]})')
+        unique.append(name)
+    return tuple(unique)
+
+
+def _features_of(folder: Path, values: Mapping[str, Any]) -> int:
+    """How many features the head sees; raises unless the weights can be read and have one output a class."""
+    path = folder / fmt.MODEL
+    shape = bundle_tensors.head_shape(path)
+    if not shape or len(shape) not in (2, 4) or shape[0] != len(values['class_names']):
+        raise BundleError(f'{path}: the head has {shape[0] if shape else None} outputs, but {fmt.DESCRIPTION} names '
+                          f'{len(values["class_names"])} classes')
+    return shape[1]
+
+
+def _read_conformal(values: Optional[Mapping[str, Any]]) -> Optional[Conformal]:
+    """Conformal sets in either form."""
+    if values is None:
+        return None
+    if 'method' not in values:
+        return Conformal('lac', values['alpha'], (values['quantile'],))
+    return Conformal(**{**values, 'thresholds': tuple(values['thresholds'])})

@@ -1,0 +1,175 @@
+"""Tensors of a model bundle: read without running any code of theirs, and checked before anything computes with them.
+
+A number that is none, or a table of another shape, would not end in an error later but in probabilities and scores
+that mean nothing.
+"""
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Dict, Mapping, Optional, Sequence
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+
+from ..errors import BundleError, RobotVisionError
+from ..text.printable import printable
+from ..uncertainty.laplace import NAMES as LAPLACE_TENSORS
+from ..uncertainty.laplace import Laplace
+from ..uncertainty.ood.p_value import OodCalibration, ood_method
+from ..uncertainty.vector import VectorScaling
+from .bundle_files import MIB, open_regular
+
+MOST_BYTES = 4096 * MIB  # the largest network of torchvision has 2.6 GB
+_MOST_HEADER_BYTES = MIB  # the longest of torchvision has 200 kB
+_HEADS = ('head.weight', 'head.0.weight')
+_MOST_WEIGHT, _MOST_BIAS = 1e6, 1e6
+_LENGTHS = 0.9, 1.1  # of eigenvectors, which have the length 1
+_MOST_EIGENVALUE = 1e18  # the product of two must fit into float32
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+
+def read_tensors(path: Path) -> Dict[str, torch.Tensor]:
+    """All tensors of a safetensors file on the CPU, every floating number of them finite.
+
+    Raises:
+        BundleError: it is no such file, or a number is not finite.
+    """
+    _check_header(path)
+    try:
+        tensors = load_file(str(path))
+    except Exception as error:  # noqa: B902 - whatever safetensors and torch make of a damaged header
+        raise BundleError(f'{printable(path)}: is not a whole safetensors file ({printable(error)})') from error
+    for name, tensor in tensors.items():
+        check_finite(tensor, f'{printable(path)}: {printable(name, 100)}')
+    return tensors
+
+
+def head_shape(path: Path) -> Optional[tuple]:
+    """Shape of the head's weights, (classes, features, ...); None where there are none.
+
+    Raises:
+        BundleError: it is no safetensors file.
+    """
+    _check_header(path)
+    try:
+        with safe_open(str(path), framework='pt') as file:
+            heads = [key for key in file.keys() if key in _HEADS]
+            return tuple(file.get_slice(heads[0]).get_shape()) if heads else None
+    except Exception as error:  # noqa: B902 - as above
+        raise BundleError(f'{printable(path)}: is not a whole safetensors file ({printable(error)})') from error
+
+
+def check_finite(tensor: torch.Tensor, where: str) -> None:
+    """Raise :class:`BundleError` for a floating tensor with NaN or an infinity, and for what is no plain number."""
+    if tensor.is_floating_point() or tensor.is_complex() or tensor.is_quantized:
+        if tensor.dtype not in _FLOATS:
+            raise BundleError(f'{where}: must hold numbers of 16 bits at least, got {tensor.dtype}')
+        if tensor.numel() and not all(torch.isfinite(limit) for limit in torch.aminmax(tensor)):
+            raise BundleError(f'{where}: holds NaN or an infinity; make the bundle again from sound weights')
+
+
+def check_names(path: Path, tensors: Mapping[str, torch.Tensor], groups: Sequence[str]) -> None:
+    """Raise :class:`BundleError` for a tensor that belongs to nothing that ``bundle.json`` describes.
+
+    Args:
+        groups: what it describes, of ``ood``, ``vector`` and ``laplace``.
+    """
+    known = {'vector': VectorScaling._fields, 'laplace': LAPLACE_TENSORS}
+    for name in tensors:
+        group, _, rest = name.partition('.')
+        if group not in groups or (group in known and rest not in known[group]):
+            raise BundleError(f'{printable(path)}: the tensor {printable(name, 60)} belongs to nothing that '
+                              'bundle.json describes')
+
+
+def read_vector(path: Path, tensors: Mapping[str, torch.Tensor], classes: int) -> VectorScaling:
+    """Vector scaling from ``vector.weight`` and ``vector.bias``."""
+    weight, bias = (_named(path, tensors, f'vector.{name}', torch.float32, 1) for name in VectorScaling._fields)
+    for tensor in (weight, bias):
+        if len(tensor) != classes:
+            raise BundleError(f'{path}: vector.weight and vector.bias must have {classes} numbers each')
+    if not 0 < float(weight.min()) or float(weight.max()) > _MOST_WEIGHT or float(bias.abs().max()) > _MOST_BIAS:
+        raise BundleError(f'{path}: vector.weight must be above 0 and at most {_MOST_WEIGHT:g}, vector.bias at most '
+                          f'{_MOST_BIAS:g} from 0')
+    return VectorScaling(weight, bias)
+
+
+def read_laplace(path: Path, values: Mapping[str, Any], tensors: Mapping[str, torch.Tensor], classes: int,
+                 features: int) -> Laplace:
+    """The posterior of the last layer, with its settings of ``bundle.json``."""
+    found = [_named(path, tensors, f'laplace.{name}', torch.float32, 2 if 'vectors' in name else 1)
+             for name in LAPLACE_TENSORS]
+    try:
+        laplace = Laplace(*found, **values)
+    except (RobotVisionError, ValueError) as error:
+        raise BundleError(f'{path}: {error}') from error
+    if len(laplace.eigenvalues_b) != classes:
+        raise BundleError(f'{path}: laplace is for {len(laplace.eigenvalues_b)} classes, the network has {classes}')
+    if len(laplace.eigenvalues_a) != features + 1:
+        raise BundleError(f'{path}: laplace is for {len(laplace.eigenvalues_a) - 1} features, the network has '
+                          f'{features}')
+    for name in LAPLACE_TENSORS:
+        tensor = getattr(laplace, name)
+        if 'vectors' in name and not _LENGTHS[0] < float(tensor.norm(dim=0).min()) <= float(
+                tensor.norm(dim=0).max()) < _LENGTHS[1]:
+            raise BundleError(f'{path}: laplace.{name} must be vectors of the length 1')
+        if 'values' in name and not 0 <= float(tensor.min()) <= float(tensor.max()) <= _MOST_EIGENVALUE:
+            raise BundleError(f'{path}: laplace.{name} must be in 0..{_MOST_EIGENVALUE:g}')
+    return laplace
+
+
+def read_ood(path: Path, method: str, found: Mapping[str, torch.Tensor], classes: int, features: int
+             ) -> OodCalibration:
+    """The score of foreignness with its tensors ``ood.*``; it is tried on one picture, to see that its tables fit."""
+    tensors = {key[len('ood.'):]: tensor for key, tensor in found.items() if key.startswith('ood.')}
+    scores = tensors.pop('calibration_scores', None)
+    if scores is not None:
+        _check_kind(scores, torch.float32, 1, f'{path}: ood.calibration_scores')
+        if not len(scores) or bool((scores[1:] < scores[:-1]).any()):
+            raise BundleError(f'{path}: ood.calibration_scores must be ascending, and one at least')
+    try:
+        calibration = OodCalibration(method, None if scores is None else scores.numpy(), MappingProxyType(tensors))
+        for name, like in ood_method(method)().state_dict().items():
+            if name in tensors:
+                _check_kind(tensors[name], like.dtype, like.ndim, f'ood.{name}')
+        score = calibration.build_score()
+    except RobotVisionError as error:
+        raise BundleError(f'{path}: {error}') from error
+    except Exception as error:  # noqa: B902 - what torch makes of tables of another shape
+        raise BundleError(f'{path}: the tensors of {method} do not fit each other ({printable(error)})') from error
+    _try(path, method, score, classes, features)
+    return calibration
+
+
+def _try(path: Path, method: str, score: Any, classes: int, features: int) -> None:
+    try:
+        with torch.inference_mode():
+            result = torch.as_tensor(score(torch.zeros(1, classes), torch.full((1, features), 0.1)))
+    except Exception as error:  # noqa: B902 - as above
+        raise BundleError(f'{path}: {method} does not fit a network with {features} features and {classes} classes '
+                          f'({printable(error)})') from error
+    if result.shape != (1,) or not bool(torch.isfinite(result).all()):
+        raise BundleError(f'{path}: {method} gives no number for a picture; `robot-vision calibrate` fits it anew')
+
+
+def _named(path: Path, tensors: Mapping[str, torch.Tensor], name: str, dtype: torch.dtype, dimensions: int
+           ) -> torch.Tensor:
+    if name not in tensors:
+        raise BundleError(f"{path}: the tensor '{name}' is missing")
+    _check_kind(tensors[name], dtype, dimensions, f'{path}: {name}')
+    return tensors[name]
+
+
+def _check_kind(tensor: torch.Tensor, dtype: torch.dtype, dimensions: int, where: str) -> None:
+    if tensor.dtype != dtype or tensor.ndim != dimensions or not tensor.numel():
+        kinds = {0: 'one number', 1: 'a list', 2: 'a table'}
+        raise BundleError(f'{where}: must be {kinds.get(dimensions, f"of {dimensions} dimensions")} of {dtype}, not '
+                          f'empty, got {tensor.dtype} of the shape {printable(tuple(tensor.shape), 60)}')
+
+
+def _check_header(path: Path) -> None:
+    """Refuse what is no regular file, and a header that would be gigabytes of Python objects."""
+    with open_regular(path, MOST_BYTES) as file:
+        length = int.from_bytes(file.read(8), 'little')
+    if length > _MOST_HEADER_BYTES:
+        raise BundleError(f'{printable(path)}: is not a whole safetensors file (a header of {length} bytes)')

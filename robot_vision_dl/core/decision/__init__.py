@@ -1,0 +1,1 @@
+"""Over time and under costs: fusion, e-values, decision, action gate."""

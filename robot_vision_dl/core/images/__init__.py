@@ -1,0 +1,1 @@
+"""A message to pixels: wire format, encodings, compressed files, depth, limits."""

@@ -1,0 +1,195 @@
+"""Names of network architectures -> plain networks, and where their first convolution and their head are.
+
+torchvision is imported only when one of its architectures is asked for.
+"""
+import difflib
+from dataclasses import asdict, dataclass
+from functools import lru_cache, partial
+from types import ModuleType
+from typing import Any, Dict, List, Mapping, Optional, Tuple
+
+from torch import nn
+
+from ..errors import ConfigError
+from ..text.printable import printable
+from .lenet import LeNet5
+from .resnet_small import SmallResNet
+from .squeezenet import SqueezeNet
+
+OWN = {
+    'lenet5': LeNet5,
+    'resnet20_cifar': partial(SmallResNet, blocks=3),
+    'resnet32_cifar': partial(SmallResNet, blocks=5),
+    'resnet56_cifar': partial(SmallResNet, blocks=9),
+    'squeezenet1_0': partial(SqueezeNet, version='1_0'),
+    'squeezenet1_1': partial(SqueezeNet, version='1_1'),
+}
+HEADS = ('native', 'linear')
+MOST_CLASSES = 100_000
+MOST_SIDE = 2048  # of the input, in pixels; the largest of torchvision's weights is 600
+
+# Auxiliary classifiers help only while training from scratch; the keys of their weights are dropped when loading.
+_AUXILIARY = {'googlenet': ('aux1.', 'aux2.'), 'inception_v3': ('AuxLogits.',)}
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Everything that is needed to build a network of the same shape again.
+
+    Attributes:
+        name: one of :func:`list_architectures`.
+        num_classes: C, at least 1.
+        in_channels: 1 for grey or 3 for RGB.
+        head: ``native``: the last layer as the architecture has it; ``linear``: a fully connected layer with bias. The
+            two differ for SqueezeNet (convolution, ReLU, mean) and MaxViT (no bias).
+        dropout: probability before the head while training; None: as the architecture has it.
+        input_size: side of the square input in pixels, where weights depend on it (ViT, MaxViT); None: its default.
+    """
+
+    name: str
+    num_classes: int
+    in_channels: int = 3
+    head: str = 'native'
+    dropout: Optional[float] = None
+    input_size: Optional[int] = None
+
+    def __post_init__(self):
+        if not isinstance(self.name, str) or len(self.name) > 100:
+            raise ConfigError(f'architecture: name must be one of `robot-vision models architectures`, got '
+                              f'{printable(repr(self.name), 60)}')
+        for field, minimum in (('num_classes', 1), ('in_channels', 1)):
+            value = getattr(self, field)
+            if type(value) is not int or not minimum <= value <= MOST_CLASSES:
+                raise ConfigError(f'architecture {printable(self.name)}: {field} must be an integer from {minimum} to '
+                                  f'{MOST_CLASSES}, got {printable(repr(value), 60)}')
+        if self.in_channels not in (1, 3):
+            raise ConfigError(f'architecture {self.name}: in_channels must be 1 or 3, got {self.in_channels}')
+        if self.head not in HEADS:
+            raise ConfigError(f'architecture {self.name}: head must be one of {", ".join(HEADS)}, got '
+                              f'{printable(repr(self.head), 60)}')
+        if self.dropout is not None and not (type(self.dropout) in (int, float) and 0 <= self.dropout < 1):
+            raise ConfigError(f'architecture {self.name}: dropout must be in [0, 1) or None, got '
+                              f'{printable(repr(self.dropout), 60)}')
+        if self.input_size is not None and (type(self.input_size) is not int or not 1 <= self.input_size <= MOST_SIDE):
+            raise ConfigError(f'architecture {self.name}: input_size must be an integer in 1..{MOST_SIDE} or None, '
+                              f'got {printable(repr(self.input_size), 60)}')
+
+    def as_dict(self) -> Dict[str, Any]:
+        """Plain values, as they are written to a bundle."""
+        return asdict(self)
+
+
+def torchvision_models() -> ModuleType:
+    """The module ``torchvision.models``.
+
+    Raises:
+        ConfigError: torchvision is not installed or does not fit the installed torch.
+    """
+    try:
+        import torchvision.models
+    # A torchvision that was built for another torch fails with RuntimeError (operator torchvision::nms does not exist).
+    except (ImportError, RuntimeError) as error:
+        raise ConfigError(f'torchvision cannot be imported ({error}); install torch and torchvision together from the '
+                          'same place: `pip install torch torchvision`') from error
+    return torchvision.models
+
+
+@lru_cache(maxsize=None)
+def list_architectures() -> Tuple[str, ...]:
+    """All names that :func:`build_plain` knows, sorted."""
+    models = torchvision_models()
+    return tuple(sorted({*OWN, *models.list_models(module=models)}))
+
+
+def did_you_mean(name: str, known: List[str], cutoff: float = 0.5) -> str:
+    """``; did you mean a, b?`` for the known names nearest to ``name``, or an empty string."""
+    near = difflib.get_close_matches(name.lower(), known, n=3, cutoff=cutoff)
+    return f'; did you mean {", ".join(near)}?' if near else ''
+
+
+def check_architecture(name: str) -> None:
+    """Raise :class:`ConfigError`, with the nearest names, unless ``name`` is an architecture."""
+    if name not in OWN and name not in list_architectures():
+        nearest = did_you_mean(name, list(list_architectures()))
+        raise ConfigError(f'no architecture {printable(repr(name), 100)}{nearest} '
+                          '(`robot-vision models architectures` lists all)')
+
+
+def build_plain(architecture: Architecture) -> nn.Module:
+    """The network as its authors wrote it, with random weights, for ``architecture.in_channels`` channels.
+
+    Auxiliary classifiers are left out, and so is torchvision's ``transform_input`` of GoogLeNet and Inception: that
+    only turns ImageNet's normalisation into mean .5 and std .5, which is a matter of preprocessing.
+
+    Raises:
+        ConfigError: the name is not known.
+    """
+    name = architecture.name
+    check_architecture(name)
+    if name in OWN:
+        return OWN[name](num_classes=architecture.num_classes, in_channels=architecture.in_channels)
+    kwargs: Dict[str, Any] = {'num_classes': architecture.num_classes}
+    if name in _AUXILIARY:
+        kwargs.update(aux_logits=False, transform_input=False, init_weights=True)
+    if architecture.input_size is not None:
+        if name.startswith('vit_'):
+            kwargs['image_size'] = architecture.input_size
+        elif name.startswith('maxvit_'):
+            kwargs['input_size'] = (architecture.input_size, architecture.input_size)
+        else:
+            raise ConfigError(f'architecture {name}: input_size does not apply, its weights fit any size; got '
+                              f'{architecture.input_size}')
+    plain = torchvision_models().get_model_builder(name)(**kwargs)
+    if architecture.in_channels != 3:
+        path, old = first_convolution(plain)
+        replace_module(plain, path, nn.Conv2d(
+            architecture.in_channels, old.out_channels, old.kernel_size, old.stride, old.padding, old.dilation,
+            old.groups, old.bias is not None, old.padding_mode))
+    return plain
+
+
+def first_convolution(plain: nn.Module) -> Tuple[str, nn.Conv2d]:
+    """Dotted name and module of the convolution that sees the picture: in all known networks the first one."""
+    return next((path, module) for path, module in plain.named_modules() if isinstance(module, nn.Conv2d))
+
+
+def last_layer(plain: nn.Module) -> Tuple[str, nn.Module]:
+    """Dotted name and module of the layer with one output a class.
+
+    It is the last ``nn.Linear`` in all known networks but SqueezeNet, where it is a 1x1 convolution.
+    """
+    layers = [(path, module) for path, module in plain.named_modules() if isinstance(module, (nn.Linear, nn.Conv2d))]
+    return layers[-1]
+
+
+def dropout_before(plain: nn.Module, path: str) -> Tuple[Optional[str], float]:
+    """Dotted name and probability of the dropout directly before the layer ``path``; (None, 0) where there is none."""
+    parent_path, _, name = path.rpartition('.')
+    parent = plain.get_submodule(parent_path)
+    if isinstance(parent, nn.Sequential):
+        names = list(dict(parent.named_children()))
+        before = names[names.index(name) - 1] if names.index(name) else ''
+    else:
+        before = 'dropout'  # GoogLeNet and Inception
+    module = getattr(parent, before, None) if before else None
+    if not isinstance(module, nn.Dropout):
+        return None, 0.0
+    return f'{parent_path}.{before}'.lstrip('.'), module.p
+
+
+def replace_module(plain: nn.Module, path: str, module: nn.Module) -> None:
+    """Put ``module`` in the place of the one with the dotted name ``path``."""
+    parent_path, _, name = path.rpartition('.')
+    setattr(plain.get_submodule(parent_path), name, module)
+
+
+def is_auxiliary(name: str, key: str) -> bool:
+    """Whether the weight ``key`` of the architecture ``name`` belongs to an auxiliary classifier."""
+    return key.startswith(_AUXILIARY.get(name, ('\0',)))
+
+
+def normalisation(name: str, mean: Tuple[float, ...], std: Tuple[float, ...]) -> Mapping[str, Tuple[float, ...]]:
+    """Mean and std that torchvision's weights of ``name`` see, given those that torchvision states for them."""
+    if name in _AUXILIARY:  # see build_plain on transform_input
+        return {'mean': (0.5,) * 3, 'std': (0.5,) * 3}
+    return {'mean': tuple(mean), 'std': tuple(std)}

@@ -1,0 +1,224 @@
+"""A network split into backbone and head: one forward pass gives logits and penultimate features."""
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Dict, List, Mapping, NamedTuple, Optional, Union
+
+import torch
+from torch import nn
+
+from ..errors import BundleError, ConfigError
+from .architectures import (
+    OWN,
+    Architecture,
+    build_plain,
+    check_architecture,
+    dropout_before,
+    first_convolution,
+    is_auxiliary,
+    last_layer,
+    replace_module,
+)
+from .torch_private import state_like
+from .weights import download_state, in_place, is_weights_name, read_state_file, torchvision_weights
+
+
+class Prediction(NamedTuple):
+    """What one forward pass gives.
+
+    Attributes:
+        logits: shape (B, C).
+        features: what the head sees, shape (B, F); for SqueezeNet the mean of its last maps over the picture.
+    """
+
+    logits: torch.Tensor
+    features: torch.Tensor
+
+
+class Network(nn.Module):
+    """Backbone, dropout, head.
+
+    Built by :func:`build_network`. Weights are named ``backbone.*`` and ``head.*``. There are no hooks and no branches
+    on data, so ``torch.export`` and CUDA graphs work.
+
+    Attributes:
+        architecture: how to build the same network again.
+        num_features: F.
+        plain_head: dotted name of the head in the plain network, e.g. ``fc``.
+    """
+
+    def __init__(self, architecture: Architecture):
+        super().__init__()
+        plain = build_plain(architecture)
+        path, last = last_layer(plain)
+        dropout_path, probability = dropout_before(plain, path)
+        if dropout_path is not None:
+            replace_module(plain, dropout_path, nn.Identity())
+        self.architecture = architecture
+        self.plain_head = path
+        self.dropout = nn.Dropout(probability if architecture.dropout is None else architecture.dropout)
+        if isinstance(last, nn.Conv2d):  # SqueezeNet
+            self.num_features = last.in_channels
+            self.backbone: nn.Module = plain.features
+            self.pool: nn.Module = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+            self.head: nn.Module = nn.Sequential(last, nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        else:
+            self.num_features = last.in_features
+            replace_module(plain, path, nn.Identity())
+            self.backbone = plain
+            self.pool = nn.Identity()
+            self.head = last
+        self.head_takes_maps = isinstance(last, nn.Conv2d)
+        if architecture.head == 'linear':
+            self.replace_head(architecture.num_classes)
+
+    def forward(self, pixels: torch.Tensor) -> Prediction:
+        """Logits (B, C) and features (B, F) of preprocessed pixels (B, in_channels, H, W)."""
+        maps = self.backbone(pixels)
+        features = self.pool(maps)
+        logits = self.head(self.dropout(maps if self.head_takes_maps else features))
+        return Prediction(logits, features)
+
+    def replace_head(self, num_classes: int) -> None:
+        """Put a fresh linear layer with bias in the head's place, for ``num_classes`` classes.
+
+        It is made on the device and in the precision of the present head.
+        """
+        self.architecture = replace(self.architecture, num_classes=num_classes, head='linear')
+        like = next(self.head.parameters())
+        self.head = nn.Linear(self.num_features, num_classes, device=like.device, dtype=like.dtype)
+        self.head_takes_maps = False
+
+
+def build_network(
+    architecture: Union[str, Architecture], num_classes: Optional[int] = None, *, in_channels: int = 3,
+    head: str = 'native', dropout: Optional[float] = None, input_size: Optional[int] = None,
+    weights: Union[None, str, Path] = None,
+) -> Network:
+    """Build a network by the name of its architecture, in evaluation mode, on the CPU, in float32.
+
+    Args:
+        architecture: a name (see ``architectures.list_architectures``), or a whole :class:`Architecture`, which then
+            takes the place of the five arguments after it.
+        num_classes: C; None: as many as ``weights`` have. If the weights have another number, the head is replaced by
+            a fresh linear one, as for fine-tuning.
+        in_channels: 1 for grey, 3 for RGB. For grey, the first convolution of RGB weights is summed over its colours,
+            which gives the same maps as a grey picture in RGB.
+        head: ``native`` or ``linear``, see :class:`Architecture`.
+        dropout: probability before the head while training; None: as the architecture has it.
+        input_size: see :class:`Architecture`.
+        weights: None: random. ``DEFAULT`` or another name of torchvision's weights for this architecture: downloaded
+            by torchvision unless they are in its cache. A path: a state dict in torchvision's layout (``.pth``, read
+            without running any code of it, or ``.safetensors``).
+
+    Raises:
+        ConfigError: a name or a value is not known.
+        BundleError: weights cannot be had or do not fit.
+    """
+    if isinstance(architecture, Architecture):
+        spec = architecture
+    else:
+        if num_classes is None and weights is None:
+            raise ConfigError(f'architecture {architecture}: num_classes is needed where there are no weights')
+        spec = Architecture(architecture, num_classes or 1000, in_channels, head, dropout, input_size)
+    if weights is None:
+        return Network(spec).eval()
+    check_architecture(spec.name)
+    if is_weights_name(weights):
+        entry = torchvision_weights(spec.name, str(weights))
+        source, state = f'torchvision {spec.name} {entry.name}', download_state(spec.name, entry)
+        if spec.input_size is None and spec.name.startswith('vit_'):
+            spec = replace(spec, input_size=entry.meta['min_size'][0])
+    else:
+        source, state = str(weights), read_state_file(Path(weights))
+    network = _blank_network(replace(spec, head='native'))
+    state = in_place(state, _plain_names(network), network.plain_head, source, spec.name)
+    head_weight = state[f'{network.plain_head}.weight']
+    if len(head_weight) != spec.num_classes:  # what differs from the wish is the head, and that is replaced below
+        network = _blank_network(replace(spec, num_classes=len(head_weight), head='native'))
+    _load_plain_state(network, state, source)
+    wanted = num_classes if isinstance(architecture, str) else architecture.num_classes
+    if spec.head == 'linear' or wanted not in (None, network.architecture.num_classes):
+        network.replace_head(wanted or network.architecture.num_classes)
+    return network.eval()
+
+
+def restore_network(architecture: Architecture, state: Mapping[str, torch.Tensor]) -> Network:
+    """Build a network around the tensors of ``Network.state_dict()``, without initialising it first.
+
+    Raises:
+        BundleError: names or shapes differ from what the architecture has.
+    """
+    network = _blank_network(architecture)
+    _load_strictly(network, dict(state), architecture.name)
+    return network.eval()
+
+
+# DenseNet weights of 2017 name layers of a block "norm.1", which torch has not allowed since.
+_OLD_DENSENET = re.compile(
+    r'^(.*denselayer\d+\.(?:norm|conv))\.([12]\.(?:weight|bias|running_mean|running_var|num_batches_tracked))$')
+
+
+def _blank_network(architecture: Architecture) -> Network:
+    """A network whose parameters are about to be assigned, so that they need not be allocated or initialised."""
+    if architecture.name in OWN:  # small; the meta device would import parts of torch for over a second
+        return Network(architecture)
+    try:
+        with torch.device('meta'):
+            return Network(architecture)
+    except NotImplementedError:  # RegNet computes its widths with tensors
+        return Network(architecture)
+
+
+def _plain_names(network: Network) -> List[str]:
+    """Names of the plain network's tensors, as torchvision has them."""
+    names = []
+    for key in network.state_dict():
+        part, _, rest = key.partition('.')
+        if part == 'head':
+            names.append(f'{network.plain_head}.{rest.rpartition(".")[2]}')
+        else:
+            names.append('features.' + rest if network.head_takes_maps else rest)
+    return names
+
+
+def _load_plain_state(network: Network, state: Mapping[str, torch.Tensor], source: str) -> None:
+    """Load a state dict in the layout of the plain network (torchvision's) into a network with its native head."""
+    renamed = {}
+    for key, value in state.items():
+        if is_auxiliary(network.architecture.name, key):
+            continue
+        key = _OLD_DENSENET.sub(r'\1\2', key)
+        path, _, kind = key.rpartition('.')
+        if path == network.plain_head:
+            key = f'head.0.{kind}' if network.head_takes_maps else f'head.{kind}'
+        else:
+            key = 'backbone.' + (key[len('features.'):] if network.head_takes_maps else key)
+        renamed[key] = value.float() if value.is_floating_point() else value
+    conv_path, conv = first_convolution(network.backbone)
+    conv_key = f'backbone.{conv_path}.weight'
+    if conv.in_channels == 1 and conv_key in renamed and renamed[conv_key].shape[1] == 3:
+        renamed[conv_key] = renamed[conv_key].sum(1, keepdim=True)
+    _load_strictly(network, renamed, source)
+
+
+def _load_strictly(module: nn.Module, state: Dict[str, torch.Tensor], source: str) -> None:
+    """``load_state_dict`` that takes the tensors over, with a short message for what does not fit."""
+    own = module.state_dict()
+    missing = [key for key in own if key not in state]
+    surplus = [key for key in state if key not in own]
+    shapes = [f'{key} has the shape {tuple(state[key].shape)} instead of {tuple(own[key].shape)}'
+              for key in own if key in state and state[key].shape != own[key].shape]
+    shapes += [f'{key} holds {state[key].dtype} instead of {own[key].dtype}' for key in own
+               if key in state and state[key].is_floating_point() != own[key].is_floating_point()]
+    shapes += [f'{key} holds variances below 0' for key in own
+               if key.endswith('running_var') and key in state and bool((state[key] < 0).any())]
+    problems = ([f'no {key}' for key in missing] + shapes + [f'{key} is not part of it' for key in surplus])
+    if problems:
+        more = f' and {len(problems) - 3} more' if len(problems) > 3 else ''
+        raise BundleError(f'{source}: weights do not fit the architecture: {"; ".join(problems[:3])}{more}')
+    try:
+        module.load_state_dict(state_like(own, state), strict=True, assign=True)
+    except RuntimeError as error:
+        raise BundleError(f'{source}: weights do not fit the architecture: {error}') from error
+

@@ -1,0 +1,1 @@
+"""The live path: pipeline, engine, frame reader, frame counters, pipelined execution, overlay."""

@@ -1,0 +1,59 @@
+"""From image messages to frames in order: what the live node and the evaluation of a bag do alike."""
+from typing import Dict, Optional
+
+from ..config import FusionConfig, ImageConfig
+from ..errors import ImageError
+from ..images.image import decode
+from ..types import CompressedImage, Frame, ImageMessage, Region
+
+
+def read_frame(camera: str, message: ImageMessage, received_ns: int, config: ImageConfig,
+               region: Optional[Region] = None) -> Frame:
+    """A frame from an image message.
+
+    Args:
+        camera: name of the camera.
+        message: as parsed.
+        received_ns: when it arrived, or was recorded.
+        config: how images are read.
+        region: the part of the picture that is looked at; None: all of it.
+
+    Raises:
+        ImageError: the message is no image that can be used, or smaller than the region; ``reason`` says why.
+    """
+    picture = decode(message, config)
+    if region is not None and (region.x_offset + region.width > picture.width
+                               or region.y_offset + region.height > picture.height):
+        raise ImageError('region', f'the region of interest {region} reaches beyond the picture of {picture.width}x'
+                         f'{picture.height}; change the parameter regions_of_interest')
+    encoding = message.format if isinstance(message, CompressedImage) else message.encoding
+    return Frame(camera, message.header, picture, encoding, received_ns, region)
+
+
+def time_of(message: ImageMessage, received_ns: int) -> int:
+    """When the picture was taken; when it arrived, for drivers that leave the stamp at zero."""
+    return message.header.stamp_ns or received_ns
+
+
+class StampOrder:
+    """Lets the frames of each camera through in the order of their stamps.
+
+    Args:
+        config: a stamp that lies further back than ``reset_gap_s`` is a recording that began anew; may be replaced.
+    """
+
+    def __init__(self, config: FusionConfig):
+        self.config = config
+        self._last_ns: Dict[str, int] = {}
+
+    def objection(self, frame: Frame) -> Optional[str]:
+        """Why the frame may not be decided, a sentence; None for one that may, which then is the last one."""
+        last_ns = self._last_ns.get(frame.camera)
+        if last_ns is not None and frame.time_ns < last_ns:
+            back_s = (last_ns - frame.time_ns) * 1e-9
+            if back_s <= self.config.reset_gap_s:
+                return (f'the stamp lies {back_s:.3f} s before that of the frame before; out-of-order frames are not '
+                        'decided')
+            # Further back than that, a recording has begun anew: the filter resets itself.
+        self._last_ns[frame.camera] = frame.time_ns
+        return None

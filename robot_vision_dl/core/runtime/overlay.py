@@ -1,0 +1,98 @@
+"""A picture with the decision and its trust drawn in."""
+import cv2
+import numpy as np
+
+from ..types import ColorOrder, Outcome, Picture, Result
+
+# BGR; colours that stay apart for people with red-green blindness (Okabe and Ito 2008).
+COLOUR_OF_OUTCOME = {
+    Outcome.ACCEPTED: (115, 158, 0),
+    Outcome.UNCERTAIN: (0, 159, 230),
+    Outcome.UNKNOWN: (0, 94, 213),
+}
+TO_BGR = {
+    ColorOrder.RGB: cv2.COLOR_RGB2BGR,
+    ColorOrder.RGBA: cv2.COLOR_RGBA2BGR,
+    ColorOrder.BGRA: cv2.COLOR_BGRA2BGR,
+    ColorOrder.MONO: cv2.COLOR_GRAY2BGR,
+}
+WHITE = (255, 255, 255)
+GREY = (110, 110, 110)
+SMALLEST_WIDTH = 640
+
+
+def to_bgr(picture: Picture) -> np.ndarray:
+    """A writable copy, uint8, shape (H, W, 3), BGR."""
+    if picture.order is ColorOrder.BGR:
+        return np.array(picture.pixels)
+    return cv2.cvtColor(np.ascontiguousarray(picture.pixels), TO_BGR[picture.order])
+
+
+def draw(result: Result) -> np.ndarray:
+    """Draw label, confidence and reason, the best classes of this frame alone, and corners around what was looked at.
+
+    Returns:
+        uint8, shape (H, W, 3), BGR; pictures narrower than 640 pixels are enlarged so that the text fits.
+    """
+    canvas = to_bgr(result.frame.picture)
+    scale = max(1.0, SMALLEST_WIDTH / canvas.shape[1])
+    if scale > 1:
+        canvas = cv2.resize(canvas, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
+    width = canvas.shape[1]
+    unit = width / 640
+    decision = result.decision
+    colour = COLOUR_OF_OUTCOME[decision.outcome]
+
+    _corners(canvas, [round(side * scale) for side in result.region], colour, max(1, round(2 * unit)))
+
+    # A picture too flat for the panels gets a margin below.
+    needed = int(150 * unit)
+    if canvas.shape[0] < needed:
+        canvas = cv2.copyMakeBorder(canvas, 0, needed - canvas.shape[0], 0, 0, cv2.BORDER_CONSTANT)
+
+    banner = int(52 * unit)
+    canvas[:banner] = (canvas[:banner] * 0.25).astype(np.uint8)
+    canvas[:banner, :int(8 * unit)] = colour
+    left = int(18 * unit)
+    _text(canvas, f'{decision.label}  {decision.confidence:.2f}', (left, int(24 * unit)), 0.75 * unit, WHITE,
+          width - left)
+    _text(canvas, decision.reason, (left, int(43 * unit)), 0.42 * unit, (210, 210, 210), width - left)
+    # Trust band: the confidence as a bar along the lower edge of the banner.
+    canvas[banner:banner + max(2, int(4 * unit))] = GREY
+    canvas[banner:banner + max(2, int(4 * unit)), :int(width * decision.confidence)] = colour
+
+    probabilities = result.assessment.probabilities
+    count = min(3, len(probabilities))
+    best = np.argsort(-probabilities)[:count]
+    row = int(17 * unit)
+    top = canvas.shape[0] - row * count - int(8 * unit)
+    panel = int(290 * unit)
+    canvas[top:, :panel] = (canvas[top:, :panel] * 0.35).astype(np.uint8)
+    for line, index in enumerate(best):
+        base = top + int(4 * unit) + row * line
+        bar = int(80 * unit * probabilities[index])
+        canvas[base + int(3 * unit):base + row - int(3 * unit), left:left + int(80 * unit)] = GREY
+        canvas[base + int(3 * unit):base + row - int(3 * unit), left:left + bar] = WHITE
+        _text(canvas, f'{probabilities[index]:.2f} {result.class_names[index]}',
+              (left + int(88 * unit), base + int(13 * unit)), 0.42 * unit, WHITE, panel - left - int(88 * unit))
+    return canvas
+
+
+def _corners(canvas: np.ndarray, region, colour, thickness: int) -> None:
+    """Mark the four corners of (top, left, bottom, right)."""
+    top, left, bottom, right = region
+    arm = max(4, (bottom - top) // 12)
+    for y, down in ((top, 1), (bottom - 1, -1)):
+        for x, along in ((left, 1), (right - 1, -1)):
+            cv2.line(canvas, (x, y), (x + along * arm, y), colour, thickness)
+            cv2.line(canvas, (x, y), (x, y + down * arm), colour, thickness)
+
+
+def _text(canvas: np.ndarray, text: str, origin, scale: float, colour, room: int) -> None:
+    """Write one line, cut to ``room`` pixels; OpenCV's fonts know ASCII only."""
+    text = text.encode('ascii', 'replace').decode()
+    thickness = 2 if scale >= 0.7 else 1
+    width = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, thickness)[0][0]
+    if width > room:
+        text = text[:max(1, int(len(text) * room / width) - 3)] + '...'
+    cv2.putText(canvas, text, origin, cv2.FONT_HERSHEY_SIMPLEX, scale, colour, thickness, cv2.LINE_AA)

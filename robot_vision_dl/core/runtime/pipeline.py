@@ -1,0 +1,346 @@
+"""Frames -> results: the one way that the live node and the evaluation of a bag both take."""
+import time
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Dict, List, Mapping, Optional, Sequence, Tuple
+
+import numpy as np
+import torch
+
+from ..backends.choice import choose_backend
+from ..bundles.bundle import Bundle, load_bundle
+from ..config import ClassifierConfig, FusionConfig, camera_groups
+from ..decision.costs import read_costs
+from ..decision.decision import Policy, decide
+from ..decision.fusion import FALLBACK_TIMES, BayesFilter, expected_from
+from ..errors import BundleError, RobotVisionError
+from ..networks.device import resolve_device
+from ..networks.network import Prediction
+from ..networks.preprocess import Preprocessor, visible_region
+from ..networks.threads import network_threads, on_a_thread
+from ..text.printable import printable
+from ..types import Assessment, ColorOrder, Decision, Frame, Picture, Result
+from ..uncertainty.assess import Assessor
+from ..uncertainty.calibrate import FusionTimes
+from ..uncertainty.dropout import DropoutSampler
+from ..uncertainty.reach import deciding_rate, p_value_grid, trust_limits
+
+
+class Pipeline:
+    """A loaded model with everything that turns its output into decisions.
+
+    Not thread-safe: one thread runs it, except for :meth:`infer`. It keeps a belief and the last decision for each
+    camera; cameras of a group share the belief.
+
+    Args:
+        bundle: the model and what is known about its errors.
+        config: the deployment's choices.
+    """
+
+    def __init__(self, bundle: Bundle, config: ClassifierConfig):
+        self.bundle = bundle
+        self.device = resolve_device(config.device)
+        self.threads = network_threads(config.threads)
+        self.claim_thread()
+        self._dtype = getattr(torch, config.precision)
+        # Convolutions of the CPU and of tensor cores are two to three times as fast with channels last.
+        network = bundle.load_network(self.device, self._dtype).to(memory_format=torch.channels_last)
+        self.backend = choose_backend(config.backend, bundle, network, min(len(config.cameras), config.max_batch),
+                                      plain=not config.dropout_samples)
+        self.network = self.backend.forward
+        self.preprocess = Preprocessor(bundle.preprocessing, self.device, self._dtype)
+        self._assess = Assessor(bundle, self.device, config.precision)
+        self._dropout = DropoutSampler(network, config.dropout_samples) if config.dropout_samples else None
+        self._filters: Dict[Tuple[str, ...], BayesFilter] = {}
+        self._decisions: Dict[str, Decision] = {}
+        self.configure(config)
+
+    @property
+    def warnings(self) -> List[str]:
+        """What keeps the confidences from being probabilities, a sentence each; empty if nothing does."""
+        bundle = self.bundle
+        if not bundle.calibrated:
+            return [f'{bundle.name} is not calibrated: its confidences are not probabilities, and nothing is called '
+                    'unknown']
+        found = []
+        if bundle.precision != self._config.precision:
+            found.append(f'{bundle.name} was calibrated at {bundle.precision} but runs at {self._config.precision}: '
+                         'its confidences may be off; `robot-vision calibrate` fits them to what runs')
+        if bundle.device not in (None, self.device.type):
+            found.append(f'{bundle.name} was calibrated on {bundle.device} but runs on {self.device.type}: its '
+                         'confidences may be off a little; `robot-vision calibrate` fits them to what runs')
+        return found + [limit.sentence for limit in trust_limits(bundle, self._config.decision)]
+
+    @property
+    def unknown_rate(self) -> float:
+        """A single frame is called unknown at a p-value below this; 0: none ever is. See :func:`deciding_rate`."""
+        return self._policy.false_unknown_rate
+
+    @classmethod
+    def load(cls, config: ClassifierConfig, bundle: Optional[Bundle] = None) -> 'Pipeline':
+        """Load and verify ``config.model`` and run it once, so that the first frame is not slower than the others.
+
+        Args:
+            bundle: the model, where it is loaded already.
+        """
+        pipeline = on_a_thread(cls._load, config, bundle)
+        pipeline.claim_thread()
+        return pipeline
+
+    @classmethod
+    def _load(cls, config: ClassifierConfig, bundle: Optional[Bundle]) -> 'Pipeline':
+        bundle = bundle or load_bundle(config.model)
+        try:
+            pipeline = cls(bundle, config)
+        except RobotVisionError:
+            raise
+        except Exception as error:  # noqa: B902 - whatever torch and numpy make of tables that pass for sound
+            raise BundleError(f'{bundle.name}: cannot be made ready: {type(error).__name__}: '
+                              f'{printable(error, 400)}') from error
+        pipeline.warm_up()
+        return pipeline
+
+    def claim_thread(self) -> None:
+        """Give the calling thread as many CPU threads for the network as the deployment chose; see :mod:`.threads`."""
+        if self.device.type == 'cpu':
+            torch.set_num_threads(self.threads)
+
+    def configure(self, config: ClassifierConfig) -> None:
+        """Take over the settings that may change while running.
+
+        Raises:
+            ConfigError: a file that they name cannot be used; then nothing has changed.
+        """
+        self.take_over(self.settings(config))
+
+    def settings(self, config: ClassifierConfig) -> 'Settings':
+        """What a config means for this model; changes nothing, and may be asked for on any thread.
+
+        Raises:
+            ConfigError: a file that it names cannot be used.
+        """
+        times = self._times
+        return Settings(config, self.policy(config),
+                        config.fusion.resolved(times.correlation_time_s, times.change_time_s),
+                        camera_groups(config.fusion.groups, config.cameras))
+
+    def take_over(self, settings: 'Settings') -> None:
+        """Decide by these settings of :meth:`settings` from now on; on the thread that runs the pipeline."""
+        self._settings = settings
+        self._config, self._policy = settings.config, settings.policy
+        self._fusion, self._groups = settings.fusion, settings.groups
+        for belief in self._filters.values():
+            belief.config, belief.times = self._fusion, self._times
+
+    @property
+    def _times(self) -> FusionTimes:
+        """What the bundle knows of how frames change, or what is so in general."""
+        return self.bundle.fusion or FALLBACK_TIMES
+
+    def policy(self, config: ClassifierConfig) -> Policy:
+        """What acting and abstaining cost this model in a deployment."""
+        wish = config.decision
+        costs = read_costs(wish.costs_file, self.bundle.class_names) if wish.costs_file else None
+        cost = self.bundle.abstain_cost if wish.abstain_cost < 0 else wish.abstain_cost
+        if costs is not None and costs.abstain is not None and wish.abstain_cost < 0:
+            cost = costs.abstain
+        rate = deciding_rate(p_value_grid(self.bundle), wish.false_unknown_rate, wish.smallest_reachable_rate)
+        return Policy(cost, rate, wish.hysteresis, costs)
+
+    def expect(self, camera: str, named: Mapping[str, float]) -> None:
+        """Take over a prior for what a camera sees, by class name; empty: nothing is expected any more.
+
+        Raises:
+            ConfigError: a name is no class, or the probabilities cannot be.
+        """
+        self._belief_of(camera)[0].expect(expected_from(named, self.bundle.class_names) if named else None)
+
+    def adopt_beliefs(self, other: 'Pipeline') -> None:
+        """Carry on with the beliefs of the pipeline that this one replaces, where both mean the same classes."""
+        if other.bundle.class_names == self.bundle.class_names:
+            self._filters, self._decisions = other._filters, other._decisions
+            self.take_over(self._settings)
+
+    def warm_up(self) -> None:
+        """Run the network on a grey picture and on noise: the first runs allocate and choose algorithms.
+
+        Raises:
+            BundleError: it cannot be run on pictures as its bundle describes them, or says nothing about them.
+        """
+        height, width = self.bundle.preprocessing.crop
+        grey = np.full((height, width, 3), 128, np.uint8)
+        noise = np.random.default_rng(0).integers(0, 256, grey.shape, np.uint8)
+        try:
+            with torch.inference_mode():
+                for pixels in (grey, noise):
+                    # Tables that do not fit the network, and weights that overflow, are found here and not frame by
+                    # frame.
+                    for assessment in self._assess(self.network(self.preprocess([Picture(pixels, ColorOrder.RGB)]))):
+                        if not np.isfinite(assessment.probabilities).all():
+                            raise BundleError('its probabilities are not numbers')
+        except Exception as error:  # noqa: B902 - whatever torch makes of it
+            raise BundleError(f'{self.bundle.name}: cannot be run on a picture of {width} x {height} pixels: '
+                              f'{printable(error, 400)}') from error
+
+    def reset(self) -> None:
+        """Forget what all cameras saw, as if just loaded."""
+        self._filters.clear()
+        self._decisions.clear()
+
+    @property
+    def abstain_cost(self) -> float:
+        """Cost of saying ``uncertain``, where a wrong label costs 1: the deployment's, or else the bundle's."""
+        return self._policy.abstain_cost
+
+    @torch.inference_mode()
+    def process(self, frames: Sequence[Frame]) -> List[Result]:
+        """Assess frames in one forward pass, then fuse and decide each in the order given.
+
+        Args:
+            frames: at least one; frames of one camera in the order of their stamps.
+        """
+        batch = self.prepare(frames)
+        self.infer(batch)
+        return self.finish(batch)
+
+    # The three thirds are for callers that are in torch's inference mode: to enter it costs 20 us each time, with cold
+    # caches.
+
+    def prepare(self, frames: Sequence[Frame], pixels: Optional[torch.Tensor] = None) -> 'Batch':
+        """The first third of :meth:`process`: the network's input.
+
+        ``pixels`` is what ``preprocess`` made of the pictures, where that was done elsewhere.
+        """
+        watch = _StopWatch(self.device)
+        if pixels is None:
+            pixels = self.preprocess([frame.seen for frame in frames])
+        batch = Batch(frames, pixels)
+        batch.stage_ms['preprocess'] = watch.elapsed_ms()
+        return batch
+
+    def infer(self, batch: 'Batch') -> None:
+        """The second third: the forward pass. It may run beside the other two of other batches, on another thread."""
+        watch = _StopWatch(self.device)
+        batch.prediction, batch.thinned = (self._dropout(batch.pixels) if self._dropout
+                                           else (self.network(batch.pixels), None))
+        batch.stage_ms['forward'] = watch.elapsed_ms()
+
+    def finish(self, batch: 'Batch') -> List[Result]:
+        """The last third: what the prediction means."""
+        assessments = self._assessments(batch)
+        watch = _StopWatch(self.device)
+        results = self.conclude(batch.frames, assessments, batch.stage_ms)
+        batch.stage_ms['decide'] = watch.elapsed_ms()
+        return results
+
+    def conclude(self, frames: Sequence[Frame], assessments: Sequence[Assessment],
+                 stage_ms: Optional[Dict[str, float]] = None) -> List[Result]:
+        """Fuse and decide, from what is known about each frame on its own; the last part of :meth:`finish`.
+
+        ``stage_ms`` is what the results show of the times of stages; it may still grow.
+        """
+        results, stages = [], MappingProxyType({} if stage_ms is None else stage_ms)
+        for frame, assessment in zip(frames, assessments):
+            posterior, unknown, decision = self._fuse_and_decide(frame, assessment)
+            region = self._looked_at(frame)
+            results.append(Result(frame, assessment, posterior, decision, self.bundle.class_names, region, stages,
+                                  len(frames), unknown))
+        return results
+
+    def _looked_at(self, frame: Frame) -> Tuple[int, int, int, int]:
+        """(top, left, bottom, right) of what the network sees, in pixels of the whole picture."""
+        seen = frame.seen
+        top, left, bottom, right = visible_region(self.bundle.preprocessing, seen.height, seen.width)
+        down, along = (frame.region.y_offset, frame.region.x_offset) if frame.region else (0, 0)
+        return top + down, left + along, bottom + down, right + along
+
+    @torch.inference_mode()
+    def assess(self, frames: Sequence[Frame], pixels: Optional[torch.Tensor] = None,
+               stage_ms: Optional[Dict[str, float]] = None) -> List[Assessment]:
+        """What each frame says on its own; nothing is fused or remembered. Arguments as for :meth:`prepare`.
+
+        ``stage_ms`` takes up how long each stage took, in milliseconds.
+        """
+        batch = self.prepare(frames, pixels)
+        self.infer(batch)
+        found = self._assessments(batch)
+        if stage_ms is not None:
+            stage_ms.update(batch.stage_ms)
+        return found
+
+    def _assessments(self, batch: 'Batch') -> List[Assessment]:
+        watch = _StopWatch(self.device)
+        found = self._assess(batch.prediction, batch.thinned)
+        batch.stage_ms['uncertainty'] = watch.elapsed_ms()
+        return found
+
+    def _belief_of(self, camera: str) -> Tuple[BayesFilter, int]:
+        """The belief about what a camera sees, and how many cameras share it."""
+        group = self._groups.get(camera, (camera,))
+        belief = self._filters.get(group)
+        if belief is None:
+            belief = self._filters[group] = BayesFilter(len(self.bundle.class_names), self._fusion,
+                                                        times=self._times)
+        return belief, len(group)
+
+    def _fuse_and_decide(self, frame: Frame, assessment: Assessment) -> Tuple[np.ndarray, float, Decision]:
+        belief, cameras = self._belief_of(frame.camera)
+        epsilon = self._policy.false_unknown_rate
+        ood, unknown = assessment.ood, 0.0
+        p_value = None if ood is None else ood.p_value
+        if p_value is not None:
+            belief.update_foreignness(p_value, frame.time_ns, frame.camera)
+            unknown = belief.unknown_probability(epsilon)
+        if p_value is not None and p_value < epsilon:
+            # What is none of the classes says nothing about which class it is.
+            posterior = belief.at(frame.time_ns)
+        else:
+            share = 1.0 if self._fusion.group_independent else 1.0 / cameras
+            posterior = belief.update(assessment.probabilities, frame.time_ns, frame.camera, share)
+        decision = decide(posterior, self.bundle.class_names, self._policy, ood, unknown,
+                          self._decisions.get(frame.camera))
+        self._decisions[frame.camera] = decision
+        return posterior, unknown, decision
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a config means for a model, ready to be used; see :meth:`Pipeline.settings`."""
+
+    config: ClassifierConfig
+    policy: Policy
+    fusion: FusionConfig
+    groups: Mapping[str, Tuple[str, ...]]
+
+
+@dataclass
+class Batch:
+    """Frames on their way through the network.
+
+    Attributes:
+        frames: B frames.
+        pixels: the network's input (B, C, H, W).
+        prediction: what it said, once it has.
+        thinned: logits (M, B, C) of Monte Carlo dropout, where that is asked for.
+        stage_ms: milliseconds that each stage took, as far as they are done.
+    """
+
+    frames: Sequence[Frame]
+    pixels: torch.Tensor
+    prediction: Optional[Prediction] = None
+    thinned: Optional[torch.Tensor] = None
+    stage_ms: Dict[str, float] = field(default_factory=dict)
+
+
+class _StopWatch:
+    """Wall time of a stage; waits for the device at its end, since GPU calls return early."""
+
+    def __init__(self, device: torch.device):
+        self._device = device
+        self._began = time.perf_counter()
+
+    def elapsed_ms(self) -> float:
+        """Since the watch was made."""
+        if self._device.type == 'cuda':
+            torch.cuda.synchronize(self._device)
+        return (time.perf_counter() - self._began) * 1e3

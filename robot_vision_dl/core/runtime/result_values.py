@@ -1,0 +1,43 @@
+"""A result as the names and values that topics and bags carry it under."""
+from typing import Dict, List, Tuple
+
+import numpy as np
+
+from ..types import Result
+
+
+def best_classes(probabilities: np.ndarray, count: int) -> List[Tuple[int, float]]:
+    """(index, probability) of the ``count`` most probable classes, best first; shape of the argument (C,)."""
+    count = min(count, len(probabilities))
+    best = np.argpartition(probabilities, -count)[-count:]
+    best = best[np.argsort(-probabilities[best], kind='stable')]
+    return [(index, float(probabilities[index])) for index in best.tolist()]
+
+
+def uncertainty_values(result: Result) -> Dict[str, object]:
+    """Why the decision is what it is: entropies, OOD score, conformal set; times are not among them."""
+    assessment = result.assessment
+    values: Dict[str, object] = {
+        'label': result.decision.label,
+        'confidence': result.decision.confidence,
+        'max_probability': float(assessment.probabilities.max()),
+        'predictive_entropy': assessment.predictive_entropy,
+    }
+    if assessment.mutual_information is not None:
+        values['expected_entropy'] = assessment.expected_entropy
+        values['mutual_information'] = assessment.mutual_information
+    if assessment.ood is not None:
+        values['ood_method'] = assessment.ood.method
+        values['ood_score'] = assessment.ood.score
+        if assessment.ood.p_value is not None:
+            values['ood_p_value'] = assessment.ood.p_value
+            values['unknown_probability'] = result.unknown_probability
+    if assessment.conformal_set is not None:
+        values['conformal_set'] = ', '.join(result.class_names[index] for index in assessment.conformal_set)
+        values['conformal_set_was_empty'] = assessment.conformal_set_was_empty
+    return values
+
+
+def value_text(value: object) -> str:
+    """A value as diagnostics show it; floats keep six significant digits."""
+    return f'{value:.6g}' if isinstance(value, float) else str(value)

@@ -1,0 +1,1 @@
+"""Scores of what is out of distribution, one a file; p-values; which score is chosen."""

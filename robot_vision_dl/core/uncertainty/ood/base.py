@@ -1,0 +1,77 @@
+"""What all scores of foreignness have in common."""
+from typing import NamedTuple, Optional
+
+import numpy as np
+import torch
+from torch import nn
+
+from ...errors import RobotVisionError
+
+
+class LinearHead(NamedTuple):
+    """Last layer of a network whose logits are ``features @ weight.T + bias``.
+
+    Attributes:
+        weight: shape (C, F).
+        bias: shape (C,).
+    """
+
+    weight: torch.Tensor
+    bias: torch.Tensor
+
+
+class OodScore(nn.Module):
+    """Logits and features of one forward pass -> how foreign each picture is.
+
+    What a score was fitted to are its buffers; they are stored in the bundle's ``uncertainty.safetensors``.
+
+    Attributes:
+        fitted: whether the score needs :meth:`fit`.
+        needs_head: whether :meth:`fit` needs the head, which then must be linear.
+    """
+
+    fitted = False
+    needs_head = False
+
+    @classmethod
+    def fit(cls, logits: torch.Tensor, features: torch.Tensor, labels: Optional[torch.Tensor] = None,
+            head: Optional[LinearHead] = None) -> 'OodScore':
+        """The score for pictures like those with these logits (n, C) and features (n, F).
+
+        Args:
+            labels: int64 (n,); None: what the network says they are.
+            head: of the network, where it is linear.
+        """
+        return cls()
+
+    def forward(self, logits: torch.Tensor, features: torch.Tensor) -> np.ndarray:
+        """Scores, float32, shape (B,), larger is more foreign, of float32 logits (B, C) and features (B, F).
+
+        Products with large tables run where the tensors are; the rest, which is small, in numpy.
+        """
+        raise NotImplementedError
+
+
+def on_host(values: torch.Tensor) -> np.ndarray:
+    """The same numbers as an array; where they are on the CPU, the same memory."""
+    return (values if values.is_cpu else values.cpu()).numpy()
+
+
+def linear_head(head: nn.Module) -> Optional[LinearHead]:
+    """Weights of a network's ``head`` in float32 on the CPU; None where its logits are not linear in the features.
+
+    SqueezeNet's own head (convolution, ReLU, mean over the picture) is not: the mean of rectified maps is no function
+    of the mean of the maps.
+    """
+    if not isinstance(head, nn.Linear):
+        return None
+    weight = head.weight.detach().float().cpu()
+    return LinearHead(weight, torch.zeros(len(weight)) if head.bias is None else head.bias.detach().float().cpu())
+
+
+def require_head(method: str, head: Optional[LinearHead]) -> LinearHead:
+    """The head, or a RobotVisionError that says that the method cannot do without."""
+    if head is None:
+        raise RobotVisionError(f'{method}: needs a linear head, and the logits of this network are not linear in its '
+                               'features; choose another score')
+    return head

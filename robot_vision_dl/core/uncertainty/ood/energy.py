@@ -1,0 +1,20 @@
+"""Free energy of the logits as a score of foreignness."""
+import numpy as np
+import torch
+
+from .base import OodScore, on_host
+
+
+def energy(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+    """-T ln sum exp(z / T) (Liu et al. 2020, equation 4), shape (B, C) -> (B,); larger is more foreign."""
+    z = logits if temperature == 1 else logits / temperature
+    highest = z.max(axis=1)
+    return -temperature * (highest + np.log(np.exp(z - highest[:, None]).sum(axis=1)))
+
+
+class Energy(OodScore):
+    """:func:`energy` at temperature 1."""
+
+    def forward(self, logits: torch.Tensor, features: torch.Tensor) -> np.ndarray:
+        """Scores (B,)."""
+        return energy(on_host(logits))

@@ -1,0 +1,157 @@
+"""Distance to the classes' Gaussians as a score of foreignness."""
+from typing import Optional, Tuple
+
+import numpy as np
+import torch
+
+from ...errors import RobotVisionError
+from .base import LinearHead, OodScore, on_host
+
+
+class _NearestClass(OodScore):
+    """u = W^T (f - origin) of features f, and the least of linear functions of u, one a class.
+
+    By |u|^2 - 2 u m + |m|^2 with the origin amid the means a distance to the nearest is one product, and there the
+    digits that are lost do not count.
+    """
+
+    fitted = True
+
+    def _keep(self, **tensors: torch.Tensor) -> None:
+        """As what is derived, and not stored."""
+        for name, value in tensors.items():
+            self.register_buffer(name, value.contiguous(), persistent=False)
+
+    def _nearest(self, features: torch.Tensor) -> Tuple[np.ndarray, np.ndarray]:
+        """u, shape (B, F), and the least of ``_constant + u _linear``, shape (B,)."""
+        u = torch.addmm(self._minus_origin, features, self.whitening)
+        return on_host(u), on_host(torch.addmm(self._constant, u, self._linear)).min(axis=1)
+
+
+class Mahalanobis(_NearestClass):
+    """min_c (f - mu_c)^T S^-1 (f - mu_c), S the covariance within classes (Lee et al. 2018); larger is more foreign.
+
+    Tensors:
+        whitening: W of shape (F, F) with S^-1 = W W^T.
+        means: the class means times W, shape (C', F); classes without a picture are left out.
+    """
+
+    def __init__(self, whitening: torch.Tensor = None, means: torch.Tensor = None):
+        super().__init__()
+        self.register_buffer('whitening', torch.empty(0, 0) if whitening is None else whitening.contiguous())
+        self.register_buffer('means', torch.empty(0, 0) if means is None else means)
+        origin = amid(self.means)
+        moved = self.means - origin
+        self._keep(_minus_origin=-origin, _linear=-2 * moved.T, _constant=moved.square().sum(-1))
+
+    @classmethod
+    def fit(cls, logits: torch.Tensor, features: torch.Tensor, labels: Optional[torch.Tensor] = None,
+            head: Optional[LinearHead] = None, shrinkage: Optional[float] = None) -> 'Mahalanobis':
+        """Fit to known pictures.
+
+        Args:
+            shrinkage: share of a multiple of the identity in S, in [0, 1]; None: as Ledoit and Wolf (2004) have it, who
+                need no more pictures than features.
+        """
+        means, centred, _ = class_means(features, logits.argmax(-1) if labels is None else labels)
+        whitening = whitening_of(centred, shrinkage)
+        return cls(whitening.float(), (means @ whitening).float())
+
+    def forward(self, logits: torch.Tensor, features: torch.Tensor) -> np.ndarray:
+        """Scores (B,)."""
+        u, nearest = self._nearest(features)
+        return np.maximum(nearest + (u * u).sum(axis=1), 0)
+
+
+class RelativeMahalanobis(_NearestClass):
+    """Mahalanobis distance to the nearest class minus that to all pictures as one Gaussian (Ren et al. 2021).
+
+    Both covariances are diagonal in one basis, as in discriminant analysis: there the one within classes is the
+    identity, and one product serves both distances.
+
+    Tensors:
+        whitening: A of shape (F, F) with A^T S A = I and A^T S_0 A diagonal, S within classes, S_0 of all pictures.
+        means: the class means times A, shape (C', F).
+        background_variances, background_mean: of all pictures times A, shapes (F,) and (F,).
+    """
+
+    def __init__(self, whitening: torch.Tensor = None, means: torch.Tensor = None,
+                 background_variances: torch.Tensor = None, background_mean: torch.Tensor = None):
+        super().__init__()
+        for name, value, dimensions in (('whitening', whitening, 2), ('means', means, 2),
+                                        ('background_variances', background_variances, 1),
+                                        ('background_mean', background_mean, 1)):
+            self.register_buffer(name, torch.empty((0,) * dimensions) if value is None else value.contiguous())
+        # |u - m_c|^2 - sum_i (u_i - m_0i)^2 / v_i, written out: all classes have the same quadratic part.
+        origin, weights = amid(self.means), self.background_variances.reciprocal()
+        moved, background = self.means - origin, self.background_mean - origin
+        self._quadratic = (1 - weights).numpy()
+        self._keep(_minus_origin=-origin, _linear=2 * (weights * background - moved).T,
+                   _constant=moved.square().sum(-1) - (weights * background.square()).sum())
+
+    @classmethod
+    def fit(cls, logits: torch.Tensor, features: torch.Tensor, labels: Optional[torch.Tensor] = None,
+            head: Optional[LinearHead] = None, shrinkage: Optional[float] = None) -> 'RelativeMahalanobis':
+        """Fit to known pictures; see :meth:`Mahalanobis.fit`."""
+        means, centred, _ = class_means(features, logits.argmax(-1) if labels is None else labels)
+        within = whitening_of(centred, shrinkage)
+        f = features.double()
+        mean = f.mean(0)
+        spread, axes = shrunk_spectrum(f - mean, shrinkage)
+        seen = axes.T @ within  # S_0 = axes diag(spread) axes^T, in the basis that whitens S
+        values, vectors = torch.linalg.eigh(seen.T @ (spread[:, None] * seen))
+        whitening = within @ vectors
+        return cls(whitening.float(), (means @ whitening).float(), values.float(), (mean @ whitening).float())
+
+    def forward(self, logits: torch.Tensor, features: torch.Tensor) -> np.ndarray:
+        """Scores (B,)."""
+        u, nearest = self._nearest(features)
+        return nearest + (u * u) @ self._quadratic
+
+
+def amid(means: torch.Tensor) -> torch.Tensor:
+    """The mean of rows (n, F), shape (F,); 0 of none."""
+    return means.mean(0) if len(means) else means.new_zeros(means.shape[1])
+
+
+def class_means(features: torch.Tensor, labels: torch.Tensor) -> Tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Means (C', F) of the classes that occur, features minus their class's mean, and those classes; float64."""
+    f = features.double()
+    if len(f) < 2:
+        raise RobotVisionError(f'mahalanobis: two known pictures at least are needed, got {len(f)}')
+    classes, index = labels.unique(return_inverse=True)
+    counts = torch.bincount(index, minlength=len(classes)).double()
+    means = f.new_zeros(len(classes), f.shape[1]).index_add_(0, index, f) / counts[:, None]
+    return means, f - means[index], classes
+
+
+def whitening_of(centred: torch.Tensor, shrinkage: Optional[float] = None) -> torch.Tensor:
+    """W with W W^T the inverse of the shrunk covariance of centred rows (n, F); float64 (F, F)."""
+    values, vectors = shrunk_spectrum(centred, shrinkage)
+    return vectors * values.rsqrt()
+
+
+def shrunk_spectrum(centred: torch.Tensor, shrinkage: Optional[float] = None) -> Tuple[torch.Tensor, torch.Tensor]:
+    """Eigenvalues (F,), none of them 0, and eigenvectors (F, F) of the shrunk covariance of centred rows (n, F).
+
+    Args:
+        shrinkage: share of a multiple of the identity in it, in [0, 1]; None: as Ledoit and Wolf (2004) have it.
+    """
+    covariance = centred.T @ centred / len(centred)
+    share = ledoit_wolf_shrinkage(centred) if shrinkage is None else shrinkage
+    scale = covariance.diagonal().mean()
+    identity = torch.eye(len(covariance), dtype=covariance.dtype, device=covariance.device)
+    values, vectors = torch.linalg.eigh((1 - share) * covariance + share * scale * identity)
+    # Features that are always 0 have no variance, and no two pictures may look infinitely different.
+    return values.clamp_min(1e-7 * float(scale) + 1e-30), vectors
+
+
+def ledoit_wolf_shrinkage(centred: torch.Tensor) -> float:
+    """Share of the identity with the least expected squared error (Ledoit and Wolf 2004), of centred rows (n, F)."""
+    n, features = centred.shape
+    covariance = centred.T @ centred / n
+    scale = covariance.diagonal().mean()
+    distance = covariance.square().sum() - features * scale ** 2
+    # Sum over pictures of |x x^T - S|^2 is sum |x|^4 - n |S|^2.
+    noise = (centred.square().sum(1).square().sum() / n - covariance.square().sum()) / n
+    return float((noise / distance).clamp(0, 1)) if distance > 0 else 0.0

@@ -1,0 +1,13 @@
+"""The largest logit as a score of foreignness."""
+import numpy as np
+import torch
+
+from .base import OodScore, on_host
+
+
+class MaxLogit(OodScore):
+    """-max z (Hendrycks et al. 2022); larger is more foreign."""
+
+    def forward(self, logits: torch.Tensor, features: torch.Tensor) -> np.ndarray:
+        """Scores (B,)."""
+        return -on_host(logits).max(axis=1)

@@ -1,0 +1,14 @@
+"""The largest probability as a score of foreignness."""
+import numpy as np
+import torch
+
+from ..temperature import calibrated_softmax
+from .base import OodScore, on_host
+
+
+class MaxSoftmax(OodScore):
+    """-max softmax(z) (Hendrycks and Gimpel 2017), in [-1, -1/C]; larger is more foreign. A baseline, rarely good."""
+
+    def forward(self, logits: torch.Tensor, features: torch.Tensor) -> np.ndarray:
+        """Scores (B,)."""
+        return -calibrated_softmax(on_host(logits), 1.0).max(axis=1)

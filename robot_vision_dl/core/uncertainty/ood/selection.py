@@ -1,0 +1,188 @@
+"""Which score of foreignness suits a network: judged on pictures that it was not fitted to.
+
+With pictures of foreign things, by how well each score tells them from known ones. Without, each class in turn plays
+the foreign one: scores are fitted without its pictures, its logit is taken away, and they have to tell its held-out
+pictures from those of the other classes. The network itself has seen the class, so this flatters all scores; it is
+the order among them that is used. In both cases pictures of a camera at fault (see ``degenerate.py``) count as well,
+half by the AUROC and half by the share that is called unknown: of two scores that rank equally well, one may have all
+black frames among its most foreign percent and the other none, and only that percent is ever called unknown.
+"""
+from dataclasses import dataclass
+from typing import Dict, List, Mapping, Optional, Sequence, Tuple
+
+import numpy as np
+import torch
+
+from ...errors import ConfigError
+from .base import LinearHead
+from .p_value import OOD_METHODS, ood_method
+
+# Of equally good ones the first is taken: those without tensors, then by what they cost.
+CANDIDATES = ('energy', 'max_logit', 'max_softmax', 'react', 'vim', 'mahalanobis', 'relative_mahalanobis', 'knn')
+_MOST_CLASSES = 20
+_MIN_PICTURES = 5
+LEFT_OUT = 'class left out'
+_EPSILON = 0.01  # of the p-value below which a picture counts as called unknown
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Outputs of a network for n pictures, float32.
+
+    Attributes:
+        logits, features: shapes (n, C) and (n, F).
+        labels: int64 (n,), or None for pictures of no class.
+    """
+
+    logits: torch.Tensor
+    features: torch.Tensor
+    labels: Optional[torch.Tensor] = None
+
+    @classmethod
+    def of(cls, logits: np.ndarray, features: np.ndarray, labels: Optional[np.ndarray] = None) -> 'Pictures':
+        """From arrays."""
+        return cls(torch.from_numpy(np.asarray(logits, np.float32)), torch.from_numpy(np.asarray(features, np.float32)),
+                   None if labels is None else torch.from_numpy(np.asarray(labels, np.int64)))
+
+    def __getitem__(self, chosen) -> 'Pictures':
+        return Pictures(self.logits[chosen], self.features[chosen],
+                        None if self.labels is None else self.labels[chosen])
+
+    def __len__(self) -> int:
+        return len(self.logits)
+
+
+@dataclass(frozen=True)
+class OodChoice:
+    """The score that was chosen, and by what.
+
+    Attributes:
+        method: a key of ``OOD_METHODS``.
+        reason: one sentence for the model card.
+        auroc: of each candidate on each group of foreign pictures, method -> group -> value.
+    """
+
+    method: str
+    reason: str
+    auroc: Mapping[str, Mapping[str, float]]
+
+
+def auroc(known: np.ndarray, foreign: np.ndarray) -> float:
+    """Chance that a foreign picture scores higher than a known one, ties counted half; scores (n,) and (m,)."""
+    known, foreign = np.sort(np.asarray(known, np.float64)), np.asarray(foreign, np.float64)
+    below, upto = np.searchsorted(known, foreign, 'left'), np.searchsorted(known, foreign, 'right')
+    return float((below + upto).mean() / (2 * len(known)))
+
+
+def false_positive_rate(known: np.ndarray, foreign: np.ndarray, share: float = 0.95) -> float:
+    """Share of the foreign pictures that pass as known where ``share`` of the known ones do (FPR95)."""
+    threshold = np.sort(np.asarray(known, np.float64))[int(np.ceil(share * len(known))) - 1]
+    return float(np.mean(np.asarray(foreign) <= threshold))
+
+
+def choose_ood(fitted: Pictures, held_out: Pictures, foreign: Optional[Mapping[str, Pictures]] = None,
+               head: Optional[LinearHead] = None, methods: Optional[Sequence[str]] = None,
+               faulty: Optional[Mapping[str, Pictures]] = None) -> OodChoice:
+    """The candidate with the largest AUROC, as a mean over groups of foreign pictures, and most faults caught.
+
+    Args:
+        fitted: known pictures with labels, to fit scores to.
+        held_out: other known pictures with labels.
+        foreign: groups of pictures of no class by name; None: each class in turn plays them.
+        head: of the network; None: not linear, so scores that need it are no candidates.
+        methods: candidates; None: all that can be fitted.
+        faulty: groups of pictures of a camera at fault. All of them together count as much as everything else.
+    """
+    names = [name for name in CANDIDATES if methods is None or name in methods]
+    names = [name for name in names if head is not None or not OOD_METHODS[name].needs_head]
+    if not names:
+        raise ConfigError(f'no OOD score can be fitted of {", ".join(methods or CANDIDATES)}: they need a linear head')
+    with torch.inference_mode():
+        faults, caught = {}, {}
+        for name in names:
+            known, scores = _scores(name, fitted, held_out, faulty or {}, head)
+            faults[name] = {group: auroc(known, one) for group, one in scores.items()}
+            limit = _quantile_above(known, 1 - _EPSILON)
+            caught[name] = {group: float(np.mean(one > limit)) for group, one in scores.items()}
+        if foreign:
+            table = {name: _on_foreign(name, fitted, held_out, foreign, head) for name in names}
+            basis = f'{sum(len(group) for group in foreign.values())} pictures of no class ({", ".join(foreign)})'
+        else:
+            groups = _left_out_classes(held_out)
+            if not groups and not faulty:
+                return OodChoice(names[0], f'{names[0]}: too few pictures a class to compare scores', {})
+            table = {name: {LEFT_OUT: _on_left_out(name, fitted, held_out, groups, head)} if groups else {}
+                     for name in names}
+            basis = f'{len(groups)} classes, each left out in turn'
+    means = {}
+    for name in names:
+        parts = [np.mean(list(table[name].values()))] if table[name] else []
+        if faulty:
+            parts.append(0.5 * np.mean(list(faults[name].values())) + 0.5 * np.mean(list(caught[name].values())))
+        means[name] = float(np.mean(parts))
+    if faulty:
+        basis += f', and on pictures of a camera at fault ({", ".join(faulty)})'
+        table = {name: {**values, **faults[name]} for name, values in table.items()}
+    best = max(names, key=lambda name: round(means[name], 3))
+    second = max((name for name in names if name != best), key=means.get, default=None)
+    what = 'mean of AUROC and share called unknown' if faulty else 'mean AUROC'
+    reason = f'{best} had the largest {what}, {means[best]:.3f}, on {basis}'
+    if second:
+        reason += f'; next {second} with {means[second]:.3f}'
+    return OodChoice(best, reason, table)
+
+
+def _scores(name: str, fitted: Pictures, held_out: Pictures, groups: Mapping[str, Pictures],
+            head: Optional[LinearHead]) -> Tuple[np.ndarray, Dict[str, np.ndarray]]:
+    """A score's values on known pictures, and on each group of others."""
+    if not groups:
+        return np.zeros(1), {}
+    score = ood_method(name).fit(fitted.logits, fitted.features, fitted.labels, head)
+    return score(held_out.logits, held_out.features), {
+        group: score(one.logits, one.features) for group, one in groups.items()}
+
+
+def _on_foreign(name: str, fitted: Pictures, held_out: Pictures, foreign: Mapping[str, Pictures],
+                head: Optional[LinearHead]) -> Dict[str, float]:
+    known, scores = _scores(name, fitted, held_out, foreign, head)
+    return {group: auroc(known, one) for group, one in scores.items()}
+
+
+def _left_out_classes(held_out: Pictures) -> List[int]:
+    counts = torch.bincount(held_out.labels)
+    classes = [index for index, count in enumerate(counts.tolist()) if count >= _MIN_PICTURES]
+    return classes[:_MOST_CLASSES] if len(classes) > 2 else []
+
+
+def _on_left_out(name: str, fitted: Pictures, held_out: Pictures, classes: Sequence[int], head: Optional[LinearHead]
+                 ) -> float:
+    """Mean AUROC over the classes."""
+    values = []
+    for index in classes:
+        others = [c for c in range(held_out.logits.shape[1]) if c != index]
+        remaining_head = head and LinearHead(head.weight[others], head.bias[others])
+        is_index = held_out.labels == index
+        kept, known, foreign = (_without_logit(part[chosen], others) for part, chosen in (
+            (fitted, fitted.labels != index), (held_out, ~is_index), (held_out, is_index)))
+        score = ood_method(name).fit(kept.logits, kept.features, kept.labels, remaining_head)
+        values.append(auroc(*(score(part.logits, part.features) for part in (known, foreign))))
+    return float(np.mean(values))
+
+
+def _without_logit(pictures: Pictures, others: List[int]) -> Pictures:
+    return Pictures(pictures.logits[:, others], pictures.features, pictures.labels)
+
+
+def split_groups(foreign: Mapping[str, Pictures], seed: int) -> Tuple[Dict[str, Pictures], Dict[str, Pictures]]:
+    """Each group in two random halves: one to choose by, one to report on."""
+    first, second = {}, {}
+    for name, group in foreign.items():
+        order = torch.from_numpy(np.random.default_rng(seed).permutation(len(group)))
+        first[name], second[name] = group[order[::2]], group[order[1::2]]
+    return first, second
+
+
+def _quantile_above(values: np.ndarray, share: float) -> float:
+    """``np.quantile(values, share, method='higher')``, which NumPy has from 1.22 on; Ubuntu 22.04 brings 1.21."""
+    ordered = np.sort(np.asarray(values))
+    return float(ordered[int(np.ceil((len(ordered) - 1) * share))])

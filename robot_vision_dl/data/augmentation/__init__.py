@@ -1,0 +1,1 @@
+"""What becomes of a picture in training: one warp, colours, blur, noise."""

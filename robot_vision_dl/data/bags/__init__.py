@@ -1,0 +1,1 @@
+"""Recordings: which files belong together, reading, damage and limits, writing, playing."""

@@ -1,0 +1,443 @@
+"""Read mcap files (https://mcap.dev/spec), sound or not: by their index where it agrees with the records.
+
+The records' heads are always walked through, which is cheap: what stands in the index is compared with what is there.
+Chunks are unpacked when their time comes, within bounds, and checked against their checksum or their index.
+"""
+import re
+import struct
+import zlib
+from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
+
+from .blocks import RUN_BYTES, Block, BlockFile, Entry, windows
+from .channel import Channel
+
+MAGIC = b'\x89MCAP0\r\n'
+HEADER, FOOTER, _SCHEMA, _CHANNEL, _MESSAGE, CHUNK, _INDEX = 1, 2, 3, 4, 5, 6, 7
+_CHUNK_INDEX, _ATTACHMENT, _STATISTICS, _METADATA, DATA_END = 8, 9, 0x0B, 0x0C, 0x0F
+_IN_DATA = frozenset((1, 3, 4, 5, 6, 7, 9, 12, 15))
+# Shortest body of each record.
+_LEAST = {1: 8, 2: 20, 3: 14, 4: 16, 5: 22, 6: 40, 7: 6, 8: 64, 9: 40, 10: 48, 11: 46, 12: 8, 13: 20, 14: 17, 15: 4}
+# What the beginning of a record looks like: an operation of the data section, and a length below a terabyte.
+# The operation stands before the look ahead, so that a search skips bytes quickly.
+_RECORD = re.compile(rb'[\x03-\x07\x09\x0c\x0f](?=.{5}\x00{3})', re.DOTALL)
+_MOST_DEFINITION_BYTES = 1 << 24
+_MOST_SEARCHED_BYTES = 1 << 25  # more than a picture
+_MOST_SUMMARY_BYTES = 1 << 28
+_NO_TIME = 1 << 63
+
+
+class _Summary(NamedTuple):
+    """The section after the messages, as far as it could be read.
+
+    Attributes:
+        data_end: where it begins, and the messages end.
+        chunks: by offset: what :class:`Block` holds of each, with its index's place and length unknown.
+        counts: messages by channel; None without statistics.
+        complaint: what is wrong with it; empty where nothing is.
+    """
+
+    data_end: int
+    chunks: Dict[int, Tuple[int, int, int, str, int, int]]
+    counts: Optional[Dict[int, int]]
+    chunk_count: int
+    complaint: str
+
+
+class McapFile(BlockFile):
+    """One mcap file; see :class:`BlockFile`."""
+
+    def _open(self, file) -> Optional[str]:
+        self._schemas: Dict[int, Tuple[str, str, str]] = {}
+        # Where another file begins within this one (two were put together), what is being read, and which channels
+        # that other file describes otherwise.
+        self._second, self._reading, self._redefined = _NO_TIME, 0, set()
+        self._places: Dict[Tuple[int, int], int] = {}  # by kind and number, where it was described first
+        file.seek(0)
+        begins = file.read(8) == MAGIC
+        summary = self._summary(file)
+        from_summary = set(self._channels)
+        self._known_end = bool(summary.data_end)
+        self._claimed = summary.counts
+        counted, reason = self._walk(file, summary.data_end or self.size)
+        chunks = [block for block in self._blocks if block.size is not None]
+        reason = reason or summary.complaint or ('' if begins else 'its beginning is damaged')
+        if reason:
+            return reason
+        if not chunks:
+            # Counted one by one; what is claimed is compared with it.
+            self._found = dict(enumerate(counted))
+            if self._claimed is None:
+                self._claimed = self._total()
+            elif self._claimed != {**dict.fromkeys(self._claimed, 0), **self._total()}:
+                return 'its statistics do not fit its messages'
+            return None
+        if summary.counts is None or not summary.chunks:
+            return ''  # there is no index
+        if not set(summary.counts) <= from_summary:
+            return ''  # topics are described in the chunks only
+        found = {block.offset: (block.start_ns, block.end_ns, block.length, block.compression, block.size)
+                 for block in chunks}
+        if found != {at: values[:5] for at, values in summary.chunks.items()} or summary.chunk_count != len(found):
+            return f'has {len(found)} chunks where its index lists {len(summary.chunks)}, or at other places or times'
+        listed = self._listed
+        if listed and len(chunks) == len(self._blocks) and listed != {k: n for k, n in self._claimed.items() if n}:
+            return 'its statistics do not fit the index of its messages'
+        self._blocks = [block for block in self._blocks if block.start_ns <= block.end_ns < _NO_TIME
+                        and (block.index_at or block.size is None or not listed)]
+        return None
+
+    def _summary(self, file) -> _Summary:
+        """Read the summary by the footer; topics in it are learned."""
+        file.seek(max(0, self.size - 37))
+        end = file.read()
+        if end[-8:] != MAGIC or len(end) < 37 or end[:9] != b'\x02' + struct.pack('<Q', 20):
+            return _Summary(0, {}, None, 0, 'has no usable index')
+        start, offsets, crc = struct.unpack('<QQI', end[9:29])
+        footer_at = self.size - 37
+        if start == 0:
+            return _Summary(footer_at, {}, None, 0, '')
+        if not 8 < start <= footer_at or footer_at - start > _MOST_SUMMARY_BYTES:
+            return _Summary(0, {}, None, 0, 'has no usable index: it is not where the end of the file says')
+        file.seek(start)
+        content = file.read(footer_at - start)
+        complaint = ''
+        # The checksum goes over the footer's first fields, too.
+        if crc and zlib.crc32(content + end[:25]) != crc:
+            complaint = 'its index is damaged (checksum)'
+        chunks: Dict[int, Tuple[int, int, int, str, int, int]] = {}
+        noted: List[str] = []
+        counts, chunk_count = None, 0
+        try:
+            for operation, body in _records(content):
+                if operation in (_SCHEMA, _CHANNEL):
+                    self._learn(operation, body, noted)
+                elif operation == _CHUNK_INDEX:
+                    at, values = _chunk_index(body)
+                    chunks[at] = values
+                elif operation == _STATISTICS:
+                    counts, chunk_count = _statistics(body)
+        except (ValueError, struct.error) as error:
+            return _Summary(start, {}, counts, 0, complaint or f'its index is damaged ({error})')
+        return _Summary(start, chunks, counts, chunk_count, complaint or '; '.join(noted[:1]))
+
+    def _walk(self, file, data_end: int) -> Tuple[List[Dict[int, int]], str]:
+        """Find all blocks; returns messages by channel for each that is a run, and what is wrong."""
+        counted: List[Dict[int, int]] = []
+        self._listed: Dict[int, int] = {}
+        position, reason = 8, ''
+        noted: List[str] = []
+        run: Optional[Tuple[int, int, int, Dict[int, int]]] = None
+        last_chunk = -1
+
+        def end_run(at: int) -> None:
+            nonlocal run
+            if run is not None and run[3]:
+                self._blocks.append(Block(run[1], run[2], run[0], at - run[0]))
+                counted.append(run[3])
+            run = None
+
+        while position < data_end:
+            head = self._head(file, position, data_end)
+            if head is None:
+                end_run(position)
+                operation, length = _read_head(file, position)
+                # What a chunk has before the file's end is worth reading.
+                if operation == CHUNK and position + 9 + length > data_end and self._add_chunk(
+                        file, position, data_end - position - 9):
+                    return counted, f'ends in the middle of a record at byte {position}'
+                found = self._next(file, position + 1, data_end)
+                if found is None:
+                    if reason:
+                        return counted, reason
+                    return counted, (f'is damaged at byte {position}' if self._known_end
+                                     else f'ends in the middle of a record at byte {position}')
+                reason = f'is damaged, first at byte {reason.split()[-1] if reason else position}'
+                if self._second == _NO_TIME and MAGIC + bytes([HEADER]) in _at(
+                        file, position, min(found - position, _MOST_SEARCHED_BYTES)):
+                    self._second = position
+                position = found
+                continue
+            operation, length = head
+            end = position + 9 + length
+            if operation == DATA_END:
+                end_run(position)
+                crc = struct.unpack('<I', _at(file, position + 9, 4))[0]
+                # Chunks with checksums of their own are checked when they are read.
+                whole = any(block.size is None or not block.crc for block in self._blocks)
+                if crc and whole and not reason and crc not in _checksums_until(file, position):
+                    reason = 'is damaged: its messages do not fit their checksum'
+                break
+            if operation == CHUNK:
+                end_run(position)
+                last_chunk = len(self._blocks) - 1 if self._add_chunk(file, position, length) else -1
+            elif operation == _INDEX and last_chunk < 0:
+                reason = reason or f'is damaged at byte {position}: a list of messages that are not there'
+            elif operation == _INDEX:
+                end_run(position)
+                key, size = struct.unpack('<HI', _at(file, position + 9, 6))
+                self._listed[key] = self._listed.get(key, 0) + size // 16
+                if 0 <= last_chunk < len(self._blocks) and not self._blocks[last_chunk].index_at:
+                    self._blocks[last_chunk] = self._blocks[last_chunk]._replace(index_at=position)
+            elif operation in (_SCHEMA, _CHANNEL):
+                self._reading = position
+                self._learn(operation, _at(file, position + 9, min(length, _MOST_DEFINITION_BYTES)), noted)
+            elif operation in (_ATTACHMENT, _METADATA):
+                if not _fits(operation, file, position + 9, length):
+                    noted.append(f'the record at byte {position} is damaged')
+            elif operation >= 0x80 and self._claimed is None:
+                noted.append(f'what the record at byte {position} is (kind {operation:#x}) is not known')
+            elif operation == _MESSAGE:
+                key, _, stamp = struct.unpack('<HIQ', _at(file, position + 9, 14))
+                if run is not None and position - run[0] > RUN_BYTES:
+                    end_run(position)
+                if run is None:
+                    run = (position, stamp, stamp, {})
+                run[3][key] = run[3].get(key, 0) + 1
+                if stamp < _NO_TIME:
+                    run = (run[0], min(run[1], stamp), max(run[2], stamp), run[3])
+            position = end
+        else:
+            end_run(position)
+            reason = reason or 'is damaged: the record that ends the messages is missing'
+        return counted, reason or '; '.join(dict.fromkeys(noted[:3]))
+
+    def _head(self, file, position: int, data_end: int) -> Optional[Tuple[int, int]]:
+        """Operation and length of the record at ``position``; None if there can be none."""
+        operation, length = _read_head(file, position)
+        if not (operation in _IN_DATA or operation >= 0x80) or length < _LEAST.get(operation, 0):
+            return None
+        end = position + 9 + length
+        if operation == HEADER and position != len(MAGIC):
+            return None
+        if end > data_end or operation == DATA_END and (length != 4 or self._known_end and end != data_end):
+            return None
+        return operation, length
+
+    def _next(self, file, begin: int, data_end: int) -> Optional[int]:
+        """Where the next record begins that has two sound ones after it, or ends where the messages do."""
+        for position, window in windows(file, begin, data_end, 8):
+            for match in _RECORD.finditer(window):
+                at, sound = position + match.start(), 0
+                while sound < 3:
+                    head = self._head(file, at, data_end)
+                    if head is None or (head[0] == _MESSAGE and self._channels and struct.unpack(
+                            '<H', _at(file, at + 9, 2))[0] not in self._channels):
+                        break
+                    sound += 1
+                    at += 9 + head[1]
+                    if head[0] == DATA_END or at == data_end:
+                        sound = 3
+                if sound >= 3:
+                    return position + match.start()
+        return None
+
+    def _add_chunk(self, file, position: int, length: int) -> bool:
+        fixed = _at(file, position + 9, 32)
+        if len(fixed) < 32:
+            return False
+        start, end, size, crc, name_length = struct.unpack('<QQQII', fixed)
+        name = _at(file, position + 41, name_length + 8) if name_length <= 16 else b''
+        if len(name) < name_length + 8:
+            return False
+        at = position + 9 + 40 + name_length
+        stored = min(struct.unpack_from('<Q', name, name_length)[0], position + 9 + length - at)
+        if stored <= 0:
+            return False
+        compression = name[:name_length].decode('ascii', 'replace')
+        self._blocks.append(Block(start, end, at, stored, compression, size, crc))
+        return True
+
+    def _load(self, file, block: Block, trusted: bool = True):
+        self._reading = block.offset
+        return super()._load(file, block, trusted)
+
+    def _entries(self, content: bytes, damage: List[str]) -> Iterator[Entry]:
+        position, unknown, odd, lost, other = 0, 0, 0, 0, 0
+        while position + 9 <= len(content):
+            operation, length = struct.unpack_from('<BQ', content, position)
+            body, end = position + 9, position + 9 + length
+            if not 1 <= operation <= 0x0F or length < _LEAST[operation] or end > len(content):
+                following = self._resynchronized(content, position + 1)
+                lost += (len(content) if following is None else following) - position
+                position = len(content) if following is None else following
+                continue
+            position = end
+            if operation == _MESSAGE:
+                key, _, stamp = struct.unpack_from('<HIQ', content, body)
+                if key not in self._channels:
+                    unknown += 1
+                elif self._reading > self._second and key in self._redefined:
+                    other += 1
+                elif stamp >= _NO_TIME:
+                    odd += 1
+                else:
+                    yield Entry(key, stamp, body + 22, end)
+            elif operation in (_SCHEMA, _CHANNEL):
+                self._learn(operation, content[body:min(end, body + _MOST_DEFINITION_BYTES)], damage)
+        lost += max(0, len(content) - position)
+        if lost:
+            damage.append(f'{lost} bytes of messages cannot be read')
+        if unknown:
+            damage.append(f'{unknown} messages are left out: nothing says of which topic they are')
+        if other:
+            damage.append(f'{other} messages are left out: another bag begins before them, whose topics have numbers '
+                          'that are in use already; read the bags that were put together one by one')
+        if odd:
+            damage.append(f'{odd} messages are left out: their time is beyond the year 2262')
+
+    def _resynchronized(self, content: bytes, position: int) -> Optional[int]:
+        for match in _RECORD.finditer(content, position, min(len(content), position + _MOST_SEARCHED_BYTES)):
+            at = match.start()
+            for _ in range(3):
+                if at == len(content):
+                    break
+                if at + 9 > len(content):
+                    at = -1
+                    break
+                operation, length = struct.unpack_from('<BQ', content, at)
+                if not 3 <= operation <= 5 or length < _LEAST[operation] or at + 9 + length > len(content):
+                    at = -1
+                    break
+                at += 9 + length
+            if at >= 0:
+                return match.start()
+        return None
+
+    def _learn(self, operation: int, body: bytes, damage: List[str]) -> None:
+        """Keep a schema or channel; the first description of each counts, and others must agree with it."""
+        try:
+            if operation == _SCHEMA:
+                key = struct.unpack_from('<H', body)[0]
+                name, at = _string(body, 2)
+                encoding, at = _string(body, at)
+                text, _ = _string(body, at)
+                self._places.setdefault((operation, key), self._reading)
+                if key not in self._schemas:
+                    self._schemas[key] = (name, encoding, text)
+                elif self._schemas[key] != (name, encoding, text):
+                    if self._reading > self._second or self._places.get((operation, key), 0) > self._second:
+                        self._schemas[key] = (name, encoding, text)
+                    damage.append(f'there are two descriptions of type number {key}: one is damaged')
+                return
+            key, schema = struct.unpack_from('<HH', body)
+            topic, at = _string(body, 4)
+            encoding, at = _string(body, at)
+        except (struct.error, ValueError):
+            damage.append('the description of a topic or type is damaged')
+            return
+        name, form, text = self._schemas.get(schema, ('', '', ''))
+        if schema and schema not in self._schemas:
+            damage.append('a topic is of a type that is not described')
+        latched = b'transient_local' in body[at:] or b'durability: 1' in body[at:]
+        channel = Channel(key, topic, name, encoding, form, text, latched, 0)
+        self._places.setdefault((operation, key), self._reading)
+        known = self._channels.setdefault(key, channel)
+        if known[:5] != channel[:5]:
+            if self._reading > self._second:
+                self._redefined.add(key)
+            elif self._places.get((operation, key), 0) > self._second:
+                # Chunks of the first file are read after what stands in none in the second.
+                self._redefined.add(key)
+                self._channels[key] = channel
+                self._places[operation, key] = self._reading
+            damage.append(f'there are two descriptions of topic number {key}: one is damaged')
+
+    def _indexed(self, file, block: Block) -> Optional[List[Tuple[int, int]]]:
+        found: List[Tuple[int, int]] = []
+        position = block.index_at
+        while True:
+            operation, length = _read_head(file, position)
+            if operation != _INDEX or length > most_index_bytes(block):
+                return sorted(found) if found else None
+            body = _at(file, position + 9, length)
+            if len(body) < 6:
+                return []
+            key, size = struct.unpack_from('<HI', body)
+            if size % 16 or size + 6 > len(body):
+                return []
+            found += [(key, stamp) for stamp, _ in struct.iter_unpack('<QQ', body[6:6 + size])]
+            position += 9 + length
+
+
+def most_index_bytes(block: Block) -> int:
+    """No index has more than 16 bytes for each message, which takes 31 at least."""
+    return (block.size or 0) + 1024
+
+
+def _records(content: bytes) -> List[Tuple[int, bytes]]:
+    """(operation, body) of each; types before what uses them."""
+    found, position = [], 0
+    while position < len(content):
+        operation, length = struct.unpack_from('<BQ', content, position)
+        found.append((operation, content[position + 9:position + 9 + length]))
+        position += 9 + length
+        if position > len(content) or length < _LEAST.get(operation, 0):
+            raise ValueError('a record of it is damaged')
+    return sorted(found, key=lambda item: item[0] != _SCHEMA)
+
+
+def _chunk_index(body: bytes) -> Tuple[int, Tuple[int, int, int, str, int, int]]:
+    """(offset of the content, (start, end, stored bytes, compression, bytes unpacked, offset of the record))."""
+    start, end, at, _, offsets = struct.unpack_from('<QQQQI', body)
+    compression, after = _string(body, 36 + offsets + 8)
+    stored, size = struct.unpack_from('<QQ', body, after)
+    return at + 9 + 40 + len(compression.encode()), (start, end, stored, compression, size, at)
+
+
+def _statistics(body: bytes) -> Tuple[Optional[Dict[int, int]], int]:
+    """(messages by channel, number of chunks)."""
+    total, _, _, _, _, chunks, _, _, size = struct.unpack_from('<QHIIIIQQI', body)
+    if size % 10 or 46 + size > len(body):
+        raise ValueError('its statistics are damaged')
+    counts = dict(struct.iter_unpack('<HQ', body[46:46 + size]))
+    if counts and sum(counts.values()) != total:
+        raise ValueError('its statistics are damaged')
+    return counts if counts or not total else None, chunks
+
+
+def _fits(operation: int, file, position: int, length: int) -> bool:
+    """Whether the lengths within an attachment or metadata add up to the record's."""
+    try:
+        at = 16 if operation == _ATTACHMENT else 0
+        for _ in range(2 if operation == _ATTACHMENT else 1):
+            at += 4 + struct.unpack('<I', _at(file, position + at, 4))[0]
+        if operation == _METADATA:
+            return at + 4 + struct.unpack('<I', _at(file, position + at, 4))[0] == length
+        return at + 8 + struct.unpack('<Q', _at(file, position + at, 8))[0] + 4 == length
+    except (struct.error, OverflowError):
+        return False
+
+
+def _string(content: bytes, at: int) -> Tuple[str, int]:
+    length = struct.unpack_from('<I', content, at)[0]
+    if at + 4 + length > len(content):
+        raise ValueError('a text in it is cut off')
+    return content[at + 4:at + 4 + length].decode('utf-8', 'replace'), at + 4 + length
+
+
+def _at(file, position: int, length: int) -> bytes:
+    file.seek(position)
+    return file.read(length)
+
+
+def _read_head(file, position: int) -> Tuple[int, int]:
+    head = _at(file, position, 9)
+    return struct.unpack('<BQ', head) if len(head) == 9 else (0, 0)
+
+
+def _checksums_until(file, end: int) -> List[int]:
+    """Checksums of all before ``end``: from the file's beginning, and without what stands before the data section.
+
+    The specification does not say whether these first bytes belong to it, and writers differ.
+    """
+    starts = [0, 8, 17 + _read_head(file, 8)[1]]
+    crcs = [0] * len(starts)
+    position = 0
+    while position < end:
+        data = _at(file, position, min(RUN_BYTES, end - position))
+        if not data:
+            break
+        for number, start in enumerate(starts):
+            crcs[number] = zlib.crc32(memoryview(data)[max(0, start - position):], crcs[number])
+        position += len(data)
+    return crcs

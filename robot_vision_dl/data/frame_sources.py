@@ -1,0 +1,348 @@
+"""Bags and folders of pictures as one kind of thing: labelled frames, one after another, with bounded memory."""
+from array import array
+from collections import Counter
+from glob import glob, has_magic
+from pathlib import Path
+from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
+
+import numpy as np
+
+from ..core.config import ImageConfig
+from ..core.errors import BagError, ConfigError, ImageError, RobotVisionError
+from ..core.files.user_path import user_path
+from ..core.images.image import decode
+from ..core.suggestions import did_you_mean
+from ..core.text.printable import printable
+from ..core.types import UNKNOWN, ImageMessage, Picture
+from .bags.files import BagFiles, each_once, find_bags
+from .bags.reader import BagImage, BagReader
+from .cameras import check_wanted, choose_topics
+from .folders import shown
+from .labels.labels import Clock, Finding, FrameTimes, LabelConfig, LabelCounter, LabelledFrame, LabelReport, Verdict
+from .labels.sources import BagLabels, label_files_beside, label_topics, labels_of_bag
+from .picture_folder import INDEX, FolderPicture, folder_pictures, is_picture_folder, read_picture
+from .selection import SAME_PICTURE, SelectionConfig, SelectionReport, Selector, duplicate_groups, perceptual_hash
+
+_PICTURE_PERIOD_NS = 1_000_000_000
+
+
+class Sample(NamedTuple):
+    """A selected frame with its picture, which is valid until the next one is asked for.
+
+    Attributes:
+        frame: label and whereabouts.
+        picture: decoded pixels.
+        picture_hash: its perceptual hash.
+        message: the image message it came in; None for a picture of a folder.
+    """
+
+    frame: LabelledFrame
+    picture: Picture
+    picture_hash: int
+    message: Optional[ImageMessage]
+
+
+class _Candidate(NamedTuple):
+    frame: LabelledFrame  # its label is empty unless the verdict gives one
+    verdict: Verdict
+    load: Callable[[], Tuple[Picture, Optional[ImageMessage]]]
+
+
+class BagSource:
+    """One bag and its labels."""
+
+    def __init__(self, files: BagFiles, recording: str, labels: LabelConfig, topics: Sequence[str] = ()):
+        self.recording = recording
+        self.path = files.path
+        self._files = files
+        with BagReader(files) as reader:
+            self.labels: BagLabels = labels_of_bag(reader, recording, labels)
+            chosen = choose_topics(reader, topics, self.labels.labels.topics)
+        self.topics = list(chosen.topics)
+        self.problems: Tuple[str, ...] = self.labels.problems
+        self.notes: Tuple[str, ...] = (*files.notes, *self.labels.notes, *chosen.notes)
+
+    @property
+    def files(self) -> Tuple[Path, ...]:
+        """Everything the frames and their labels depend on."""
+        return (*self._files.files, *self.labels.files)
+
+    def candidates(self, counter: LabelCounter) -> Iterator[_Candidate]:
+        """Every image message of the chosen topics, in the order it was recorded."""
+        seen: Counter = Counter()
+        labels = self.labels.labels
+        times = {topic: FrameTimes(array('q'), array('q')) for topic in self.topics}
+        with BagReader(self._files) as reader:
+            for message in reader.image_messages(self.topics):
+                index = seen[message.topic]
+                seen[message.topic] += 1
+                try:
+                    image = message.decode()
+                    stamp_ns = image.header.stamp_ns or message.receive_ns
+                    load = _bag_loader(image)
+                except ImageError as error:
+                    stamp_ns, load = message.receive_ns, _raiser(error)
+                if index == 0:
+                    self._add_hint(counter, message, stamp_ns)
+                times[message.topic].stamps.append(stamp_ns)
+                times[message.topic].receives.append(message.receive_ns)
+                verdict = labels.at(message.topic, stamp_ns, message.receive_ns)
+                label = verdict.label if verdict.finding is Finding.LABELLED else ''
+                yield _Candidate(
+                    LabelledFrame(self.recording, message.topic, stamp_ns, label, verdict.track, index,
+                                  message.receive_ns, str(self.path)), verdict, load)
+            self.problems = tuple(dict.fromkeys((*self.labels.problems, *reader.problems)))
+            images = [name for name, topic in reader.topics.items() if topic.is_image]
+            self.notes = tuple(dict.fromkeys((*self.notes, *labels.without_frames(times, images))))
+
+    def _add_hint(self, counter: LabelCounter, message: BagImage, stamp_ns: int) -> None:
+        labels = self.labels.labels
+        if labels.intervals and all(labels.span(clock, message.topic) is None for clock in Clock):
+            topics = ', '.join(sorted(labels.topics))
+            counter.hint(self.recording, message.topic, 'no label is about this topic; they are of '
+                         f'{printable(topics)}')
+        for clock, first_ns in ((Clock.HEADER, stamp_ns), (Clock.RECEIVE, message.receive_ns)):
+            span = labels.span(clock, message.topic)
+            if span is not None:
+                counter.hint(self.recording, message.topic, f'by the {clock.value} clock the labels begin at '
+                             f'{span[0] / 1e9:.3f} s, the pictures at {first_ns / 1e9:.3f} s')
+
+
+class FolderSource:
+    """Folders of pictures, one a class.
+
+    A picture counts as a moment of a recording that is named after the folder, one a second, and near-duplicates are a
+    track, so that they stay together when the pictures are split. Folders that ``bag extract`` wrote have an
+    ``index.csv``, which says what recording, time and track a picture is of.
+    """
+
+    def __init__(self, folder: Path, recording: str, labels: LabelConfig):
+        self.recording = recording
+        self.path = folder
+        self.problems: Tuple[str, ...] = ()
+        self._ignore = set(labels.ignore)
+        notes: List[str] = []
+        self._pictures = folder_pictures(folder, notes.append)
+        self.notes = tuple(notes)
+
+    @property
+    def files(self) -> Tuple[Path, ...]:
+        """Everything the frames and their labels depend on."""
+        index = self.path / INDEX
+        return (*(picture.path for picture in self._pictures), *([index] if index.is_file() else []))
+
+    def candidates(self, counter: LabelCounter) -> Iterator[_Candidate]:
+        """Every picture, by class."""
+        tracks = self._tracks()
+        for index, picture in enumerate(self._pictures):
+            finding = Finding.IGNORED if picture.label in self._ignore | {'ignore'} else Finding.LABELLED
+            track = picture.track if picture.recording else tracks[index]
+            stamp_ns = (index + 1) * _PICTURE_PERIOD_NS if picture.stamp_ns is None else picture.stamp_ns
+            yield _Candidate(
+                LabelledFrame(picture.recording or self.recording, picture.topic, stamp_ns, picture.label, track, index,
+                              stamp_ns, str(picture.path)),
+                Verdict(finding, picture.label, track), _file_loader(picture))
+
+    def _tracks(self) -> List[str]:
+        """Pictures without an index are read once beforehand, to see which are near-duplicates."""
+        if all(picture.recording for picture in self._pictures):
+            return []
+        hashes = np.zeros(len(self._pictures), np.uint64)
+        for place, picture in enumerate(self._pictures):
+            try:
+                hashes[place] = perceptual_hash(read_picture(picture.path))
+            except ImageError:
+                hashes[place] = place  # left out later, with a reason
+        return [f'picture_{group:05d}' for group in duplicate_groups(hashes, SAME_PICTURE)]
+
+
+Source = Union[BagSource, FolderSource]
+
+
+def open_sources(paths: Sequence[Union[str, Path]], labels: LabelConfig, topics: Sequence[str] = ()) -> List[Source]:
+    """Bags (files, folders, folders of several, globs) and folders of pictures, with their labels read.
+
+    Args:
+        topics: as :func:`choose_topics` has it. One that is named must be in one of the bags at least.
+
+    Raises:
+        BagError: a path holds neither, a bag cannot be read, or a topic is in no bag.
+        ConfigError: labels are missing or cannot be used.
+    """
+    found: List[Union[BagFiles, Path]] = []
+    folders: Dict[Path, Path] = {}
+    notes: Dict[Path, str] = {}
+    for path in expand(paths):
+        if not is_picture_folder(path):
+            try:
+                found += find_bags(path)
+            except BagError as error:
+                raise BagError(_neither(path, error)) from error
+        elif bags_beside := _bags_in(path):
+            first, *others = bags_beside
+            note = (f'{shown(path)}: holds bags and folders of pictures; the bags are read, the pictures are not: name '
+                    'their folder itself to use them')
+            found += [first._replace(notes=(*first.notes, note)), *others]
+        elif path.resolve() in folders:
+            before = folders[path.resolve()]
+            notes[before] = f'{shown(path)}: not read a second time, it is {shown(before)}'
+        else:
+            folders[path.resolve()] = path
+            found.append(path)
+    once = {bag.files: bag for bag in each_once([item for item in found if not isinstance(item, Path)])}
+    found = [item if isinstance(item, Path) else once.pop(item.files) for item in found
+             if isinstance(item, Path) or item.files in once]
+    names = recording_names([item if isinstance(item, Path) else item.path for item in found])
+    sources: List[Source] = [
+        FolderSource(item, name, labels) if isinstance(item, Path) else BagSource(item, name, labels, topics)
+        for item, name in zip(found, names)]
+    bags = [source for source in sources if isinstance(source, BagSource)]
+    for source in sources:
+        if source.path in notes:
+            source.notes += (notes[source.path],)
+    there = {name for bag in bags for name in bag.topics}
+    if bags:
+        check_wanted(topics, there)
+    return sources
+
+
+def label_coverage(files: BagFiles, labels: LabelConfig) -> Optional[LabelReport]:
+    """How many frames of a bag have which label; pictures are not decoded. None where no labels are beside it.
+
+    Raises:
+        ConfigError: labels are there and cannot be used.
+    """
+    with BagReader(files) as reader:
+        if labels.sources == ('auto',) and not label_files_beside(files) and not label_topics(reader):
+            return None
+    counter = LabelCounter()
+    source = BagSource(files, recording_names([files.path])[0], labels)
+    for frame, verdict, _ in source.candidates(counter):
+        counter.add(frame.recording, frame.topic, frame.stamp_ns, verdict)
+    return counter.report(source.labels.problems, source.notes)
+
+
+def expand(paths: Sequence[Union[str, Path]]) -> List[Path]:
+    """Paths with ``~`` and globs (``**`` too) carried out, in natural order, each once.
+
+    Raises:
+        BagError: nothing matches a pattern, or no path is given.
+    """
+    if not paths:
+        raise BagError('no bags given; name bags, folders of bags or folders of pictures')
+    found: List[Path] = []
+    for path in paths:
+        text = str(user_path(path))
+        matches = sorted(glob(text, recursive=True)) if has_magic(text) and not Path(text).exists() else [text]
+        if not matches:
+            raise BagError(f'{path}: nothing matches this pattern')
+        found += [Path(match) for match in matches]
+    return list(dict.fromkeys(found))
+
+
+def recording_names(paths: Sequence[Path]) -> List[str]:
+    """A name for each path: its last part, with as many of those before it as make all names differ."""
+    parts = [[*path.absolute().parts[1:-1], path.name if path.is_dir() else path.stem] for path in paths]
+    names = [path[-1] for path in parts]
+    for depth in range(2, max(map(len, parts), default=0) + 1):
+        repeated = {name for name, count in Counter(names).items() if count > 1}
+        if not repeated:
+            break
+        names = ['/'.join(path[-depth:]) if name in repeated else name for path, name in zip(parts, names)]
+    # A bag.mcap beside a bag.bag
+    counts = Counter(names)
+    return [path.name if counts[name] > 1 else name for path, name in zip(paths, names)]
+
+
+def _neither(path: Path, no_bag: BagError) -> str:
+    """Why a path is no bag, and for a folder why it is none of pictures either."""
+    if not path.is_dir():
+        return str(no_bag)
+    try:
+        folder_pictures(path, lambda note: None)
+    except RobotVisionError as error:
+        return f'{no_bag}; and as a folder of pictures: {error}'
+    return str(no_bag)
+
+
+def _bags_in(folder: Path) -> List[BagFiles]:
+    try:
+        return find_bags(folder)
+    except BagError:
+        return []
+
+
+class FrameStream:
+    """The frames of ``sources`` that are labelled and selected, with their pictures; for iterating over once.
+
+    Attributes:
+        label_report, selection_report: of what has been iterated over so far.
+    """
+
+    def __init__(self, sources: Sequence[Source], selection: SelectionConfig, class_names: Sequence[str] = (),
+                 image: ImageConfig = ImageConfig()):  # noqa: B008 (frozen)
+        """``class_names``: what labels may be, beside ``unknown``; empty allows all."""
+        self._sources = sources
+        self._selection = selection
+        self._class_names = class_names
+        self._counter = LabelCounter()
+        self._counts: Counter = Counter()
+        self._problems: Dict[str, str] = {}
+
+    def __iter__(self) -> Iterator[Sample]:
+        """Raises :class:`ConfigError` for a label that is no class."""
+        for source in self._sources:
+            selector = Selector(self._selection)
+            for frame, verdict, load in source.candidates(self._counter):
+                self._counter.add(frame.recording, frame.topic, frame.stamp_ns, verdict)
+                if verdict.finding is not Finding.LABELLED:
+                    continue
+                self._check_class(frame)
+                if not selector.is_due(frame.recording, frame.topic, frame.stamp_ns, frame.label, frame.track):
+                    self._counts['too_soon'] += 1
+                    continue
+                try:
+                    picture, message = load()
+                except ImageError as error:
+                    self._counts['unreadable'] += 1
+                    self._problems.setdefault(f'{frame.recording}{frame.topic}{error.reason}',
+                                              f'{frame.recording} {frame.topic}: {error}')
+                    continue
+                picture_hash = perceptual_hash(picture)
+                if not selector.is_new(frame.recording, frame.topic, frame.label, picture_hash):
+                    self._counts['duplicates'] += 1
+                    continue
+                self._counts['kept'] += 1
+                yield Sample(frame, picture, picture_hash, message)
+
+    def _check_class(self, frame: LabelledFrame) -> None:
+        if self._class_names and frame.label not in self._class_names and frame.label != UNKNOWN:
+            raise ConfigError(f'{frame.recording} {frame.topic}: the label {frame.label!r} is not among the classes; '
+                              f'{did_you_mean(frame.label, self._class_names)} (labels.ignore leaves a label out)')
+
+    @property
+    def label_report(self) -> LabelReport:
+        """Labels of the frames seen so far."""
+        return self._counter.report([problem for source in self._sources for problem in source.problems],
+                                    [note for source in self._sources for note in source.notes])
+
+    @property
+    def selection_report(self) -> SelectionReport:
+        """Frames kept and left out so far."""
+        counts = self._counts
+        return SelectionReport(counts['kept'], counts['too_soon'], counts['duplicates'], counts['unreadable'],
+                               tuple(self._problems.values()))
+
+
+def _bag_loader(image: ImageMessage):
+    return lambda: (decode(image), image)
+
+
+def _file_loader(picture: FolderPicture):
+    return lambda: (read_picture(picture.path), None)
+
+
+def _raiser(error: ImageError):
+    def load():
+        raise error
+    return load

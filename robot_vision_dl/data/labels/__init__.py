@@ -1,0 +1,1 @@
+"""What a frame shows, and when: formats, topics, times."""

@@ -1,0 +1,148 @@
+"""Where labels are: a topic of the bag, or a file beside it or elsewhere (see :mod:`.label_files`)."""
+from pathlib import Path
+from typing import Dict, List, NamedTuple, Sequence, Tuple
+
+from ...core.errors import BagError, ConfigError
+from ...core.files.user_path import user_path
+from ...core.suggestions import did_you_mean
+from ..bags.files import BagFiles
+from ..bags.parts import part_stem, stem
+from ..bags.reader import BagReader, normal_topic
+from ..folders import shown
+from .files import SUFFIXES, Held, held, labels_of_file, labels_text
+from .labels import FOREVER_NS, UNLABELLED, Clock, LabelConfig, LabelInterval, Labels, check_label
+from .messages import LABEL_TYPES, decode_label
+
+DEFAULTS = LabelConfig()
+
+
+class BagLabels(NamedTuple):
+    """Labels of one bag.
+
+    Attributes:
+        labels: what holds when.
+        used: the sources that were read, for reports and provenance.
+        files: label files among them.
+        problems: sentences about what could not be read.
+        notes: sentences about what was decided, and what is not used.
+    """
+
+    labels: Labels
+    used: Tuple[str, ...]
+    files: Tuple[Path, ...] = ()
+    problems: Tuple[str, ...] = ()
+    notes: Tuple[str, ...] = ()
+
+
+def labels_of_bag(reader: BagReader, recording: str, config: LabelConfig = DEFAULTS) -> BagLabels:
+    """Read all label sources of one bag.
+
+    Raises:
+        ConfigError: a source or its content cannot be used, or ``auto`` finds none.
+    """
+    intervals: List[LabelInterval] = []
+    used, files, problems, notes = [], [], [], []
+    for source in config.sources:
+        if source == 'auto':
+            notes += _not_read(reader.files)
+        for name in _find(reader) if source == 'auto' else (source,):
+            kind, _, topic = name.partition(':')
+            found: Sequence[LabelInterval]
+            if name == 'none':
+                found = [LabelInterval(0, FOREVER_NS, UNLABELLED, clock=Clock.RECEIVE)]
+            elif kind == 'topic':
+                found, said = _from_topic(reader, topic, config.hold_s)
+                problems += said
+            else:
+                path = user_path(name)
+                files.append(path)
+                found, said = labels_of_file(path, reader, recording, config.hold_s)
+                notes += said
+            intervals += found
+            used.append(name)
+    labels = Labels(intervals, config.ignore)
+    notes += labels.not_there([name for name, topic in reader.topics.items() if topic.is_image])
+    return BagLabels(labels, tuple(used), tuple(files), tuple(problems), tuple(notes))
+
+
+def label_files_beside(bag: BagFiles) -> List[Path]:
+    """Label files of a bag, of which the first is the one to read.
+
+    They are ``labels.yaml`` or ``.csv`` in its folder, ``<bag>.labels.yaml`` beside it, ``<file>.labels.yaml`` beside
+    its only file or its parts (without their numbers), or ``labels.yaml`` beside it, for all bags there.
+    """
+    path = bag.path
+    places = [path.parent / f'{path.name if path.is_dir() else stem(path)}.labels', path.parent / 'labels']
+    if path.is_dir():
+        places.insert(0, path / 'labels')
+    if len(bag.files) == 1:
+        places.insert(-1, bag.files[0].with_name(f'{stem(bag.files[0])}.labels'))
+    elif len({part_stem(file) for file in bag.files}) == 1:
+        places.insert(-1, bag.files[0].with_name(f'{part_stem(bag.files[0])}.labels'))
+    files = [place.with_name(place.name + suffix) for place in dict.fromkeys(places) for suffix in SUFFIXES]
+    return [file for file in files if file.is_file()]
+
+
+def _not_read(bag: BagFiles) -> List[str]:
+    first, *others = label_files_beside(bag) or [None]
+    for_all = bag.path.parent / 'labels'
+    # A bag with labels of its own among others that share a file is as it should be.
+    return [f'{shown(other)} is not read: {shown(first)} has the labels' for other in others
+            if other.with_suffix('') != for_all or first.with_suffix('') == for_all]
+
+
+def write_labels_yaml(path: Path, intervals: Sequence[LabelInterval]) -> None:
+    """Write intervals by the header's clock so that reading them gives the same, to the nanosecond."""
+    path.write_text(labels_text(intervals), encoding='utf-8')
+
+
+def label_topics(reader: BagReader) -> List[str]:
+    """Topics of a label type whose last name is ``label``."""
+    return [name for name, topic in reader.topics.items() if topic.msgtype in LABEL_TYPES and topic.count
+            and name.rsplit('/', 1)[-1] == 'label']
+
+
+def _find(reader: BagReader) -> Sequence[str]:
+    files = label_files_beside(reader.files)
+    if files:
+        return [str(files[0])]
+    for part in reader.files.files if len(reader.files.files) > 1 else ():
+        own = [part.with_name(f'{stem(part)}.labels{suffix}') for suffix in SUFFIXES]
+        if any(file.is_file() for file in own):
+            raise ConfigError(f'{shown(reader.path)}: {shown(part.name)} is one of {len(reader.files.files)} parts of '
+                              'a recording, but has labels of its own beside it; put the labels of all parts into '
+                              f'{shown(reader.path if reader.path.is_dir() else part.parent)}/labels.yaml')
+    topics = label_topics(reader)
+    if topics:
+        return [f'topic:{name}' for name in topics]
+    others = [name for name, topic in reader.topics.items() if topic.msgtype in LABEL_TYPES]
+    there = f'; topics that could carry labels: {", ".join(others)} (name one as topic:<name>)' if others else ''
+    raise ConfigError(f'{reader.path}: no labels: there is no labels.yaml or labels.csv beside it and no topic that '
+                      f'ends with /label{there}')
+
+
+def _from_topic(reader: BagReader, topic: str, hold_s: float) -> Tuple[List[LabelInterval], List[str]]:
+    name = normal_topic(topic)
+    info = reader.topics.get(name)
+    if info is None:
+        raise ConfigError(f'{reader.path}: no label topic {name!r}; {did_you_mean(name, reader.topics)}')
+    if info.msgtype not in LABEL_TYPES:
+        raise ConfigError(f'{reader.path}: {name} is of type {info.msgtype}; labels are {" or ".join(LABEL_TYPES)}')
+    moments: Dict[Clock, List[Held]] = {clock: [] for clock in Clock}
+    failed, first_error = 0, ''
+    for message in reader.messages([name]):
+        try:
+            stamp_ns, text = decode_label(message.msgtype, message.cdr)
+        except BagError as error:
+            failed, first_error = failed + 1, first_error or str(error)
+            continue
+        label = check_label(text, f'{reader.path}, {name}')
+        clock = Clock.RECEIVE if stamp_ns is None else Clock.HEADER
+        # Classifiers repeat their label with every frame; only changes and what hold_s needs are kept.
+        known = moments[clock]
+        if hold_s or not known or known[-1].label != label:
+            known.append(Held(message.receive_ns if stamp_ns is None else stamp_ns, label, where=f'{name} in the bag'))
+    problems = [f'{reader.path}, {name}: {failed} label message(s) left out, the first because: {first_error}'
+                ] if failed else []
+    found = [interval for clock, known in moments.items() for interval in held(known, hold_s, None, clock)]
+    return found, problems

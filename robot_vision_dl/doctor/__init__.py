@@ -1,0 +1,1 @@
+"""What is wrong with this machine, this ROS 2, this topic."""

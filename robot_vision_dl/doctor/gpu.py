@@ -1,0 +1,106 @@
+"""The GPU: what the machine has, what torch sees of it, and why these differ."""
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, Optional, Tuple
+
+from .check import Check, ok, warn
+
+NVIDIA_PCI_VENDOR = '0x10de'
+DISPLAY_CLASSES = ('0x0300', '0x0302')  # VGA and 3D controllers
+
+
+@dataclass(frozen=True)
+class MachineGpu:
+    """What the machine itself says, without torch.
+
+    Attributes:
+        driver: version of NVIDIA's kernel driver; None if it is not loaded or not visible.
+        names: as ``nvidia-smi`` lists them.
+        has_device_files: there is a /dev/nvidia0, or a Jetson's.
+        is_jetson: an integrated GPU.
+        on_bus: an NVIDIA GPU is on the PCI bus, with a driver or without.
+    """
+
+    driver: Optional[str] = None
+    names: Tuple[str, ...] = ()
+    has_device_files: bool = False
+    is_jetson: bool = False
+    on_bus: bool = False
+
+    @property
+    def seen(self) -> bool:
+        """There is a GPU that could be used as it is."""
+        return bool(self.names) or self.has_device_files
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(errors='replace').strip()
+    except OSError:
+        return ''
+
+
+def look_at_machine(root: Path = Path('/')) -> MachineGpu:
+    """Read /dev, /proc and /sys below ``root``, and ask ``nvidia-smi``."""
+    names: Tuple[str, ...] = ()
+    driver = None
+    version = _read(root / 'proc/driver/nvidia/version')
+    for word in version.partition('\n')[0].split():
+        if word[0].isdigit() and '.' in word:
+            driver = word
+            break
+    if shutil.which('nvidia-smi'):
+        try:
+            done = subprocess.run(['nvidia-smi', '--query-gpu=name,driver_version', '--format=csv,noheader'],
+                                  capture_output=True, text=True, timeout=20)
+            if done.returncode == 0:
+                rows = [line.rsplit(',', 1) for line in done.stdout.splitlines() if ',' in line]
+                names = tuple(name.strip() for name, _ in rows)
+                driver = rows[0][1].strip() if rows else driver
+        except (OSError, subprocess.TimeoutExpired):
+            pass
+    is_jetson = (root / 'etc/nv_tegra_release').exists() or (root / 'dev/nvhost-gpu').exists()
+    has_files = (root / 'dev/nvidia0').exists() or (root / 'dev/nvhost-gpu').exists() or (root / 'dev/nvgpu').exists()
+    on_bus = any(_read(device / 'vendor') == NVIDIA_PCI_VENDOR and _read(device / 'class')[:6] in DISPLAY_CLASSES
+                 for device in (root / 'sys/bus/pci/devices').glob('*'))
+    return MachineGpu(driver, names, has_files, is_jetson, on_bus)
+
+
+def gpu_check(machine: MachineGpu, found: Dict[str, Dict[str, Any]]) -> Check:
+    """Compare the machine's GPU with what torch says; ``found`` is from :func:`.doctor_python.probe`."""
+    if 'version' not in found.get('torch', {}):
+        return warn('GPU', 'cannot be told without torch', 'see torch above')
+    build, facts = found.get('gpu_build', {}), found.get('gpu', {})
+    torch_version = found['torch']['version']
+    devices = facts.get('devices') or []
+    if devices:
+        listed = ', '.join(f'cuda:{index} {name} ({free / 2 ** 30:.1f} of {total / 2 ** 30:.1f} GiB free)'
+                           for index, (name, free, total) in enumerate(devices))
+        driver = f', driver {machine.driver}' if machine.driver else ''
+        return ok('GPU', f'{listed}{driver}, CUDA {build.get("cuda") or build.get("hip")}')
+    if build.get('mps'):
+        return ok('GPU', 'mps (Metal)')
+    if not machine.seen:
+        if machine.on_bus:
+            return warn('GPU', 'an NVIDIA GPU is in this machine, but its driver is not to be seen; the CPU is used',
+                        'in a container start it with `--gpus all` (or `--runtime nvidia`); else install the driver: '
+                        '`sudo ubuntu-drivers install`')
+        built = f' (torch is built for CUDA {build["cuda"]}, which does no harm)' if build.get('cuda') else ''
+        return ok('GPU', f'none; the CPU is used{built}')
+    there = ', '.join(machine.names) or 'an NVIDIA GPU'
+    if not (build.get('cuda') or build.get('hip')):
+        where = ("NVIDIA's wheels for your JetPack (the registry's are for the CPU)" if machine.is_jetson else
+                 'the CUDA build of torch and torchvision: `pip install --force-reinstall torch torchvision`')
+        return warn('GPU', f'{there} is there, but torch {torch_version} is built without CUDA; the CPU is used',
+                    f'install {where}')
+    if os.environ.get('CUDA_VISIBLE_DEVICES') in ('', '-1'):
+        return warn('GPU', f'{there} is there, but CUDA_VISIBLE_DEVICES={os.environ["CUDA_VISIBLE_DEVICES"]!r} hides '
+                    'it; the CPU is used', '`unset CUDA_VISIBLE_DEVICES`')
+    driver = f'driver {machine.driver}' if machine.driver else 'no driver that answers'
+    return warn('GPU', f'{there} is there ({driver}), but torch {torch_version} for CUDA {build.get("cuda")} cannot '
+                f'use it: {facts.get("error", "it finds no device")}; the CPU is used',
+                'check that `nvidia-smi` works; too old a driver: update it, or install torch and torchvision for an '
+                'older CUDA; "no kernel image": this torch does not support the GPU; in a container: `--gpus all`')

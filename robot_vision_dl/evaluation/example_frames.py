@@ -1,0 +1,182 @@
+"""The few small pictures that a report shows, chosen while the frames go by."""
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Dict, Hashable, Iterable, List, NamedTuple, Tuple
+
+import cv2
+import numpy as np
+
+from ..core.runtime.overlay import to_bgr
+from ..core.types import Frame
+from .table import ACCEPTED, FOREIGN, NO_LABEL, UNKNOWN_TARGET
+
+THUMB_WIDTH = 168
+_JPEG_QUALITY = 72
+WORST, DOUBTFUL = 12, 12
+OF_A_CELL, OF_A_WRONG_CELL = 4, 12
+APART = 6
+MOST_CELLS = 60
+
+
+SAID_UNKNOWN, SAID_UNCERTAIN = -1, -2
+"""What was decided, where it is no class."""
+
+
+class Key(NamedTuple):
+    """Which frame."""
+
+    recording: str
+    topic: str
+    index: int
+
+
+class Shot(NamedTuple):
+    """A frame that may be shown, how much it asks for it, and of which object it is."""
+
+    score: float
+    key: Key
+    object: Hashable
+
+
+@dataclass
+class Choice:
+    """Pictures of one model.
+
+    Attributes:
+        foreign: frames, by trust, labelled unknown that were acted on, the surest first.
+        worst: the same of other wrong labels that were acted on.
+        doubtful: by entropy, the frames that the model is least sure about.
+        cells: (target, what was decided) -> frames, the surest first; the target of what is labelled unknown is
+            -1, what was decided a class's index, :data:`SAID_UNCERTAIN` or :data:`SAID_UNKNOWN`.
+    """
+
+    foreign: List[Shot] = field(default_factory=list)
+    worst: List[Shot] = field(default_factory=list)
+    doubtful: List[Shot] = field(default_factory=list)
+    cells: Dict[Tuple[int, int], List[Shot]] = field(default_factory=dict)
+
+    def keys(self) -> List[Key]:
+        """Every frame that is shown."""
+        found = [shot.key for shot in self.foreign + self.worst + self.doubtful]
+        return found + [shot.key for entries in self.cells.values() for shot in entries]
+
+
+def said_of(row: np.void) -> int:
+    """What was decided about a frame: a class's index, or one of the two above."""
+    return int(row['fused_predicted']) if row['outcome'] == ACCEPTED else (
+        SAID_UNKNOWN if row['outcome'] == FOREIGN else SAID_UNCERTAIN)
+
+
+def thumbnail(frame: Frame) -> bytes:
+    """JPEG of a frame, 168 pixels wide."""
+    picture = frame.seen
+    # A view that is shrunk first: converting the colours of a large picture takes longer.
+    scale = THUMB_WIDTH / picture.width
+    small = cv2.resize(np.ascontiguousarray(picture.pixels), (THUMB_WIDTH, max(1, round(picture.height * scale))),
+                       interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    bgr = to_bgr(type(picture)(small, picture.order))
+    done, data = cv2.imencode('.jpg', bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+    return data.tobytes() if done else b''
+
+
+class Gallery:
+    """Pictures of one recording: a strip along its time, and those that some model's choice wants.
+
+    Args:
+        models: names of the models.
+        strip_every_ns: a picture of each topic so often.
+    """
+
+    def __init__(self, recording: str, models: List[str], strip_every_ns: int):
+        self._recording, self._every_ns = recording, strip_every_ns
+        self._strip_from: Dict[str, int] = {}
+        self.strips: Dict[str, List[Tuple[int, bytes]]] = {}
+        self.choices = {model: Choice() for model in models}
+        self._pictures: Dict[Key, bytes] = {}
+        self._added = 0
+
+    def strip(self, frame: Frame) -> None:
+        """Keep the frame for the strip of its topic if its time has come."""
+        due = self._strip_from.get(frame.camera)
+        if due is None or frame.time_ns >= due or frame.time_ns < due - 2 * self._every_ns:
+            self._strip_from[frame.camera] = frame.time_ns + self._every_ns
+            self.strips.setdefault(frame.camera, []).append((frame.time_ns, thumbnail(frame)))
+
+    def offer(self, model: str, frame: Frame, row: np.void) -> None:
+        """Keep the frame if it is among the worst, the most doubtful, or an example of a confusion so far."""
+        choice, key = self.choices[model], Key(self._recording, frame.camera, int(row['index']))
+        track = int(row['track'])
+        # Without tracks of its labels, a stretch of frames counts as an object.
+        thing = (*key[:2], 'track', track) if track >= 0 else (*key[:2], 'frames', key.index // 25)
+        wanted = False
+        target, said, trust = int(row['target']), said_of(row), float(row['trust'])
+        if target != NO_LABEL and said >= 0 and said != target:
+            worst = choice.foreign if target == UNKNOWN_TARGET else choice.worst
+            wanted |= _push(worst, Shot(trust, key, thing), WORST)
+        wanted |= _push(choice.doubtful, Shot(float(row['entropy']), key, thing), DOUBTFUL)
+        if target != NO_LABEL:
+            cell = (target, said)
+            if cell in choice.cells or len(choice.cells) < MOST_CELLS:
+                wanted |= _push(choice.cells.setdefault(cell, []), Shot(trust, key, thing), room_of(cell))
+        if wanted and key not in self._pictures:
+            self._pictures[key] = thumbnail(frame)
+            self._added += 1
+            if self._added > 500:
+                self._forget()
+
+    def pictures(self) -> Dict[Key, bytes]:
+        """JPEG of each chosen frame."""
+        self._forget()
+        return self._pictures
+
+    def _forget(self) -> None:
+        """Drop pictures of frames that others have replaced."""
+        kept = {key for choice in self.choices.values() for key in choice.keys()}
+        self._pictures = {key: jpeg for key, jpeg in self._pictures.items() if key in kept}
+        self._added = 0
+
+
+def _push(entries: List[Shot], entry: Shot, most: int) -> bool:
+    """Keep ``entry`` if it is among the ``most`` largest, different objects before others of one object.
+
+    The earlier one of equals stays. Of APART frames that follow each other, which look alike, only the largest stays.
+    """
+    near = next((other for other in entries if _near(other.key, entry.key)), None)
+    if near is not None:
+        if entry.score <= near.score:
+            return False
+        entries.remove(near)
+    entries.append(entry)
+    entries.sort(key=lambda item: -item.score)
+    if len(entries) > most:
+        counts = Counter(item.object for item in entries)
+        most_of_one = max(counts.values())
+        # The last of an object that has most pictures; of as many each, the last of all.
+        place = max(place for place, item in enumerate(entries) if counts[item.object] == most_of_one)
+        del entries[place]
+    return any(item is entry for item in entries)
+
+
+def _near(a: Key, b: Key) -> bool:
+    """Fixed stretches: of a trust that rises all the time, the nearest ones would leave the last frame alone."""
+    return a[:2] == b[:2] and a.index // APART == b.index // APART
+
+
+def room_of(cell: Tuple[int, int]) -> int:
+    """How many pictures are kept of (what a frame is, what was decided)."""
+    return OF_A_WRONG_CELL if cell[1] >= 0 and cell[0] != cell[1] else OF_A_CELL
+
+
+def joined(choices: List[Choice]) -> Choice:
+    """The choice over several recordings."""
+    def together(lists: Iterable[List[Shot]], most: int) -> List[Shot]:
+        found: List[Shot] = []
+        for entry in sorted((entry for entries in lists for entry in entries), key=lambda entry: -entry.score):
+            _push(found, entry, most)
+        return found
+
+    result = Choice(*(together((getattr(choice, name) for choice in choices), most)
+                      for name, most in (('foreign', WORST), ('worst', WORST), ('doubtful', DOUBTFUL))))
+    for cell in dict.fromkeys(cell for choice in choices for cell in choice.cells):
+        result.cells[cell] = together((choice.cells.get(cell, []) for choice in choices), room_of(cell))
+    return result

@@ -1,0 +1,86 @@
+"""The network over several batches at once, where the processor has cores that one forward pass leaves idle.
+
+What is computed for a batch does not depend on it: each lane runs with as many threads as the live node does, and
+batches come back in their order, so the bits are those of one lane.
+"""
+import os
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Deque, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+
+import torch
+
+from ..core.config import ClassifierConfig
+from ..core.errors import RobotVisionError
+from ..core.networks.threads import network_threads
+from ..core.runtime.pipeline import Pipeline
+from ..core.types import Assessment, Frame
+from .feed import Batch
+
+_MOST = 4
+
+
+class Assessed(NamedTuple):
+    """What one model says of each frame of a batch on its own, or why it could not; milliseconds of each stage."""
+
+    outcome: Union[List[Assessment], Exception]
+    stage_ms: Dict[str, float]
+
+
+def assess_or_fail(pipeline: Pipeline, frames: Sequence[Frame], tensor: torch.Tensor) -> Assessed:
+    """Run the network; an error of it is an answer, since other frames may go through."""
+    stage_ms: Dict[str, float] = {}
+    try:
+        return Assessed(pipeline.assess(frames, tensor, stage_ms), stage_ms)
+    except (RuntimeError, RobotVisionError) as error:
+        return Assessed(error, stage_ms)
+
+
+class Lanes:
+    """Runs models over batches; a context manager.
+
+    Args:
+        pipelines: by name.
+        deployment: its backend, number of threads and dropout samples. Only torch on a processor without dropout has
+            more than one lane: dropout switches layers, other backends keep buffers, and a GPU is one already.
+        cores: that may be used; 0: all.
+    """
+
+    def __init__(self, pipelines: Mapping[str, Pipeline], deployment: ClassifierConfig, cores: int = 0):
+        self._pipelines = list(pipelines.values())
+        cores = cores or len(os.sched_getaffinity(0))
+        threads = network_threads(deployment.threads)
+        alone = deployment.dropout_samples or any(
+            pipeline.device.type != 'cpu' or not isinstance(pipeline.network, torch.nn.Module)
+            for pipeline in self._pipelines)
+        self.count = 1 if alone else max(1, min(_MOST, cores // threads))
+        self._pool: Optional[ThreadPoolExecutor] = None
+        if self.count > 1:
+            self._pool = ThreadPoolExecutor(self.count, 'forward', initializer=torch.set_num_threads,
+                                            initargs=(threads,))
+
+    def __enter__(self) -> 'Lanes':
+        return self
+
+    def __exit__(self, *_) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+    def run(self, batches: Iterable[Batch]) -> Iterator[Tuple[Batch, List[Assessed]]]:
+        """Each batch, in order, with what each model says of it."""
+        if self._pool is None:
+            for batch in batches:
+                yield batch, self._assess(batch)
+            return
+        waiting: Deque[Tuple[Batch, Future]] = deque()
+        for batch in batches:
+            waiting.append((batch, self._pool.submit(self._assess, batch)))
+            if len(waiting) > self.count:
+                batch, found = waiting.popleft()
+                yield batch, found.result()
+        for batch, found in waiting:
+            yield batch, found.result()
+
+    def _assess(self, batch: Batch) -> List[Assessed]:
+        frames = [fed.frame for fed in batch.frames]
+        return [assess_or_fail(pipeline, frames, tensor) for pipeline, tensor in zip(self._pipelines, batch.tensors)]

@@ -1,0 +1,1 @@
+"""Figures to a report for people: HTML, Markdown, plots, the verdict."""

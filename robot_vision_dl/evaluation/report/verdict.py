@@ -1,0 +1,341 @@
+"""Whether a model is worth deploying, and why, in plain words.
+
+Demands that were made (gates) decide. Without any, the deployment's own costs do: decisions must cost less than never
+to accept any, and acting must cost clearly less than abstaining does (Chow 1970: whoever accepts from a probability of
+1 - c promises no more than a share c of wrong ones among those accepted at the threshold, so far fewer among all).
+Beyond that, nothing is called worth deploying whose figures rest on too little, or that accepts what it does not know.
+"""
+from math import log
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+from ...core.text.printable import printable
+from .sentences import BAD, CARE, GOOD, GROUPS, HEADLINES, INFO, NOT_WORTH, REASONS, Point, say
+
+MOST_WRONG = 0.2
+"""Share of wrong ones among those acted on beyond which no cost of abstaining makes a model worth deploying."""
+MOST_FOREIGN = 0.1
+"""Share of the frames of none of its classes that may be accepted."""
+MOST_MISSING = 0.02
+"""Share of the frames that may be unread or undecided before the rest says too little about them."""
+FEW_FRAMES, FEW_RECORDINGS = 100, 3
+FEW_FOREIGN = 5
+"""Objects of none of its classes below which it is as good as not known what it makes of them."""
+TELLS_APART, FINDS_FEW = 0.9, 0.5
+"""From what AUROC on a score tells what is foreign, and below what share of it found the threshold does not."""
+WIDE_SET, NARROW_SET = 0.5, 0.25
+"""Share of the other classes that sets hold beside one: beyond the first they say little, up to the second much."""
+_KINDS = {'recording': 'recording', 'track': 'object', 'block': 'stretch of 10 s'}
+
+
+class Verdict(NamedTuple):
+    """The answer in one line, its mood, what it rests on.
+
+    Attributes:
+        key: which headline it is.
+        why: how many of the first points are what was demanded or speaks against it.
+    """
+
+    mood: str
+    headline: str
+    points: List[Point]
+    key: str = ''
+    why: int = 0
+
+    def groups(self) -> List[Tuple[str, List[Point]]]:
+        """(title, points) in the order in which they are shown; none is empty."""
+        first, *others, last = GROUPS
+        found: Dict[str, List[Point]] = {title: [] for title in GROUPS}
+        found[first] = self.points[:self.why]
+        for point in self.points[self.why:]:
+            found[next((title for title in others if point.key in GROUPS[title]), last)].append(point)
+        return [(title, points) for title, points in found.items() if points]
+
+
+def verdict_of(model: Mapping[str, Any], gates: Sequence[Mapping[str, Any]] = ()) -> Verdict:
+    """The verdict on one model's metrics."""
+    points = [*_costs(model), *_errors(model), *_rightness(model), *_sureness(model), *_quickness(model),
+              *_ground(model)]
+    against = [key for key, holds in _against(model) if holds]
+    if gates:
+        failed = sum(not gate['passed'] for gate in gates)
+        met = 'the demand' if len(gates) == 1 else f'all {len(gates)} demands'
+        points = [say(GOOD if gate['passed'] else BAD, 'gate', reason=gate['reason'].partition(': ')[2])
+                  for gate in gates] + points
+        if failed:
+            return _verdict(BAD, 'gates_failed', points, against, failed=failed, count=len(gates))
+        if any(key in NOT_WORTH or key == 'unread' for key in against):
+            return _verdict(CARE, 'gates_met_but', points, against, met=met)
+        return _verdict(GOOD, 'gates_met', points, against, met=met)
+    if 'cost' not in model['decisions']:
+        return _verdict(INFO, 'no_labels', points, against)
+    if against:
+        return _verdict(BAD if against[0] in NOT_WORTH else CARE, against[0], points, against)
+    if any(point.mood == BAD or point.key == 'learned_from' for point in points):
+        return _verdict(CARE, 'care', points, against)
+    return _verdict(GOOD, 'worth', points, against)
+
+
+def _verdict(mood: str, key: str, points: List[Point], against: Sequence[str], **values: object) -> Verdict:
+    """What was demanded and whatever speaks against it come first, the gravest of these foremost."""
+    order = ['gate', *(reason for one in (key, *against) for reason in REASONS.get(one, ())), 'learned_from']
+    first = [point for point in points if point.key in order or point.mood == BAD]
+    first.sort(key=lambda point: order.index(point.key) if point.key in order else len(order))
+    rest = [point for point in points if point not in first]
+    return Verdict(mood, HEADLINES[key].format(**values), first + rest, key, len(first))
+
+
+def _against(model: Mapping[str, Any]) -> Iterator[Tuple[str, bool]]:
+    """(headline, whether it holds) of whatever keeps a model from being worth deploying, the gravest first."""
+    decisions, frames = model['decisions'], model['frames']
+    if 'cost' in decisions:
+        yield 'never_acts', decisions['risk'] is None
+        yield 'costs_more', decisions['cost'] >= decisions['cost_of_silence']
+        yield 'accepts_foreign', _accepts_foreign(model)
+        yield 'wrong_too_often', _wrong_too_often(model) is not None
+        yield 'knows_nothing', _worse_than_nothing(model) is not None
+    yield 'uncalibrated', not model['model']['calibrated']
+    yield 'limited', bool(model['model']['limits'])
+    yield 'unread', bool(frames['recordings_failed'] or frames['recordings_damaged']
+                         or _share_missing(frames) > MOST_MISSING)
+    if 'cost' in decisions:
+        intervals = model['intervals']
+        yield 'too_few', (frames['labelled'] < FEW_FRAMES or frames['recordings_labelled'] < FEW_RECORDINGS
+                          or not intervals or intervals['few'])
+        cost = _interval(model, 'cost')
+        yield 'not_sure', cost is None or cost[1] >= decisions['cost_of_silence']
+        yield 'foreign_untested', not frames['unknown'] or model['tracks']['foreign'] < FEW_FOREIGN
+
+
+def _costs(model: Mapping[str, Any]) -> Iterator[Point]:
+    decisions = model['decisions']
+    if 'cost' not in decisions:
+        return
+    cost, silence = decisions['cost'], decisions['cost_of_silence']
+    shown = {'cost': f'{cost:.2f}', 'silence': f'{silence:.2f}'}
+    if cost >= silence:
+        yield say(BAD, 'costs_more', **shown)
+        return
+    wrong = 'what the cost matrix says' if model['model']['cost_matrix'] else '1'
+    yield say(GOOD, 'costs_less', **shown, costs=f'a wrong label costs {wrong}')
+    between = _interval(model, 'cost')
+    if between and between[1] >= silence:
+        yield say(CARE, 'costs_unsure', low=f'{between[0]:.2f}', high=f'{between[1]:.2f}')
+
+
+def _errors(model: Mapping[str, Any]) -> Iterator[Point]:
+    """What goes wrong, what is none of its classes first."""
+    frames, decisions, found = model['frames'], model['decisions'], model['open_set']
+    if not frames['labelled']:
+        return
+    if frames['unknown']:
+        accepted = found['acted_on_unknown']
+        yield say(GOOD if accepted <= MOST_FOREIGN / 2 else CARE if accepted <= MOST_FOREIGN else BAD, 'foreign',
+                  frames=count_of(frames['unknown'], 'frame'), accepted=percent(accepted),
+                  between=_between(model, 'foreign_accepted'), found=percent(found['found']))
+        own = found['scores'].get('own')
+        if own and own['auroc'] is not None and own['auroc'] >= TELLS_APART and found['found'] < FINDS_FEW:
+            auroc = f'{own["auroc"]:.3f}'
+            if model['model'].get('never_unknown'):
+                yield say(BAD, 'threshold_few', auroc=auroc)
+            else:
+                yield say(CARE, 'threshold', auroc=auroc, rate=f'{model["model"].get("false_unknown_rate", 0):g}',
+                          price=percent(own['fpr95']))
+        if model['tracks']['foreign'] < FEW_FOREIGN:
+            yield say(CARE, 'foreign_few', objects=count_of(model['tracks']['foreign'], 'object'))
+    else:
+        yield say(CARE, 'foreign_untested')
+    errors = decisions['errors']
+    if errors['per_hour'] is not None:
+        hours = duration(errors['hours'])
+        foreign = f', {rate(errors["foreign_per_hour"])} of these on what is none of its classes'
+        if errors['count']:
+            yield say(INFO, 'errors', rate=rate(errors['per_hour']),
+                      between=_between(model, 'errors_per_h', rate), count=errors['count'], hours=hours,
+                      foreign=foreign if frames['unknown'] else '')
+        else:
+            high = _interval(model, 'errors_per_h')
+            yield say(INFO, 'no_errors', hours=hours, high=rate(high[1]) if high else 'any number')
+
+
+def _rightness(model: Mapping[str, Any]) -> Iterator[Point]:
+    decisions, frames = model['decisions'], model['frames']
+    if not frames['labelled']:
+        n = max(1, frames['decided'])
+        yield say(INFO, 'unlabelled', frames=count_of(frames['decided'], 'frame'),
+                  accepted=percent(decisions['accepted'] / n), uncertain=percent(decisions['uncertain'] / n),
+                  unknown=percent(decisions['unknown'] / n))
+        return
+    if decisions['risk'] is None:
+        yield say(BAD, 'never_acts', labelled=count_of(frames['labelled'], 'labelled frame'))
+    else:
+        yield _wrong_too_often(model) or say(
+            GOOD, 'right', accepted=count_of(_acted(model), 'labelled frame'), right=percent(1 - decisions['risk']),
+            between=_between(model, 'risk', turned=True))
+    if frames['known']:
+        known = [entry for entry in decisions['by_label'] if not entry['is_unknown']]
+        share = {key: percent(sum(entry[key] for entry in known) / frames['known'])
+                 for key in ('right', 'wrong', 'uncertain', 'unknown')}
+        yield say(INFO, 'coverage', between=_between(model, 'acted_right'), **share)
+        worst = max(known, key=lambda entry: entry['wrong'] / entry['frames'])
+        if worst['wrong'] / worst['frames'] > MOST_WRONG and len(known) > 1:
+            yield say(BAD, 'worst_class', label=worst['label'], wrong=percent(worst['wrong'] / worst['frames']),
+                      frames=count_of(worst['frames'], 'frame'))
+    if model['tracks']:
+        tracks = model['tracks']
+        yield say(GOOD if not tracks['acted_wrong'] else CARE, 'tracks', count=count_of(tracks['count'], 'object'),
+                  right=tracks['acted_right'], wrong=tracks['acted_wrong'], never=tracks['never_acted'])
+    if model['frame']:
+        yield say(INFO, 'forced', alone=percent(model['frame']['accuracy']), between=_between(model, 'accuracy'),
+                  fused=percent(model['fused']['accuracy']))
+
+
+def _sureness(model: Mapping[str, Any]) -> Iterator[Point]:
+    """Whether its probabilities, sets and unknowns are what they should be."""
+    if not model['model']['calibrated']:
+        yield say(BAD, 'uncalibrated')
+    for sentence in model['model']['limits']:
+        yield say(BAD, 'limit', sentence=sentence.rstrip('.'))
+    nothing = _worse_than_nothing(model)
+    if nothing:
+        yield nothing
+    if model['frame']:
+        error, floor = model['frame']['ece'], model['frame']['ece_floor']
+        mood = GOOD if error <= floor + 0.03 else CARE if error <= floor + 0.1 else BAD
+        yield say(mood, 'calibration', error=f'{100 * error:.0f}', floor=f'{100 * floor:.0f}')
+    sets = model['conformal']
+    if sets and sets['coverage'] is not None and sets['promised'] is not None:
+        classes = model['model']['classes']
+        share = (sets['mean_size'] - 1) / max(1, classes - 1)
+        short = sets['coverage'] < sets['promised'] - 0.03
+        shown = {'reached': percent(sets['coverage']), 'promised': f' (promised {percent(sets["promised"])})',
+                 'size': f'{sets["mean_size"]:.1f}', 'classes': classes}
+        if share > WIDE_SET:
+            yield say(CARE, 'sets_wide', **shown)
+        else:
+            yield say(CARE if short else GOOD if share <= NARROW_SET else INFO, 'sets', **shown)
+    found = model['open_set']
+    if found and found['false_unknown_rate'] is not None:
+        share = found['false_unknown_rate']
+        if share > 0.03:  # the share itself is said of what becomes of its classes
+            yield say(CARE if share <= 0.15 else BAD, 'false_unknown', rate=percent(share))
+
+
+def _quickness(model: Mapping[str, Any]) -> Iterator[Point]:
+    times = model['time']
+    found, changes = times.get('decision_s'), times['changes_per_s']
+    quick = bool(found and found['median'] is not None)
+    much = changes is not None and changes > 1
+    if quick:
+        every = round(found['count'] / (1 - found['never']))
+        yield say(INFO, 'quickness', all=count_of(every, 'object'), count=found['count'],
+                  takes=f'{found["median"]:.1f} s' if found['median'] >= 0.05 else 'a frame or two',
+                  changes='' if changes is None or much else f'; its decision changes {changes:.2f} times a second')
+    if changes is not None and (much or not quick):
+        yield say(CARE if much else INFO, 'changes', changes=f'{changes:.2f}')
+
+
+def _ground(model: Mapping[str, Any]) -> Iterator[Point]:
+    """How much these figures rest on."""
+    frames, intervals = model['frames'], model['intervals']
+    if frames['recordings_failed']:
+        yield say(BAD, 'failed', count=count_of(frames['recordings_failed'], 'recording'))
+    if frames['recordings_damaged']:
+        yield say(CARE, 'damaged', count=frames['recordings_damaged'], all=count_of(frames['recordings'], 'recording'))
+    if frames['missing']:
+        yield say(BAD if _share_missing(frames) > MOST_MISSING else CARE, 'missing', missing=frames['missing'],
+                  all=count_of(frames['missing'] + frames['decided'], 'frame'))
+    learned = model['model'].get('learned_from')
+    if learned:
+        names = ', '.join(printable(name, 60) for name in learned[:3])
+        yield say(CARE, 'learned_from', names=names, more=f' and {len(learned) - 3} more' if len(learned) > 3 else '',
+                  all=count_of(frames['recordings'], 'recording'))
+    if 0 < frames['labelled'] < FEW_FRAMES:
+        yield say(CARE, 'few_frames', frames=count_of(frames['labelled'], 'frame'))
+    if frames['labelled'] and frames['recordings_labelled'] < FEW_RECORDINGS:
+        yield say(CARE, 'few_recordings', recordings=count_of(frames['recordings_labelled'], 'recording'))
+    if intervals and intervals['few']:
+        yield say(CARE, 'few_groups', groups=count_of(intervals['groups'], _KINDS[intervals['by']]))
+
+
+def _accepts_foreign(model: Mapping[str, Any]) -> bool:
+    found = model['open_set']
+    return bool(found and found['acted_on_unknown'] is not None and found['acted_on_unknown'] > MOST_FOREIGN)
+
+
+def _wrong_too_often(model: Mapping[str, Any]) -> Optional[Point]:
+    """Acting must be much better than abstaining, or it gains little and risks much."""
+    decisions = model['decisions']
+    if decisions['risk'] is None:
+        return None
+    silence = decisions['cost_of_silence']
+    if model['model']['cost_matrix']:
+        if decisions['cost_of_acting'] <= silence / 2:
+            return None
+        return say(BAD, 'acting_costs', cost=f'{decisions["cost_of_acting"]:.2f}', silence=f'{silence:.2f}',
+                   most=f'{silence / 2:.2f}')
+    most = min(silence / 2, MOST_WRONG)
+    if decisions['risk'] <= most:
+        return None
+    return say(BAD, 'wrong_too_often', accepted=count_of(_acted(model), 'labelled frame'),
+               wrong=percent(decisions['risk']), most=percent(most), silence=f'{silence:.2f}',
+               never=percent(MOST_WRONG))
+
+
+def _worse_than_nothing(model: Mapping[str, Any]) -> Optional[Point]:
+    """A negative log-likelihood beyond that of the same probability for every class, which needs no camera."""
+    if not model['frame']:
+        return None
+    classes = model['model']['classes']
+    chance = log(max(classes, 2))
+    for part, which in (('fused', 'fused over time'), ('frame', 'of single frames')):
+        nll = model[part]['nll']
+        if nll > chance:
+            return say(BAD, 'knows_nothing', nll=f'{nll:.2f}', which=which, classes=classes, chance=f'{chance:.2f}')
+    return None
+
+
+def _share_missing(frames: Mapping[str, Any]) -> float:
+    return frames['missing'] / max(1, frames['missing'] + frames['decided'])
+
+
+def _acted(model: Mapping[str, Any]) -> int:
+    return model['decisions']['accepted_right'] + model['decisions']['accepted_wrong']
+
+
+def count_of(number: int, name: str) -> str:
+    """``1 frame``, ``2 frames``; ``2 stretches of 10 s``."""
+    first, _, rest = name.partition(' of ')
+    plural = first + ('es' if first.endswith('ch') else 's')
+    return f'{number} {first if number == 1 else plural}{" of " + rest if rest else ""}'
+
+
+def percent(share: float) -> str:
+    """``9.1 %``, ``42 %``; 0 and 100 only where it is just that."""
+    if 0 < share < 0.0005 or 0.9995 < share < 1:
+        return 'less than 0.1 %' if share < 0.5 else 'more than 99.9 %'
+    text = f'{100 * share:.1f}' if 0 < share < 0.1 or 0.9 < share < 1 else f'{100 * share:.0f}'
+    return f'{text} %'
+
+
+def rate(per_hour: float) -> str:
+    """Events an hour."""
+    return f'{per_hour:.0f}' if per_hour >= 10 or per_hour == 0 else f'{per_hour:.1f}'
+
+
+def duration(hours: float) -> str:
+    """Hours, minutes or seconds."""
+    return f'{hours:.1f} h' if hours >= 1 else f'{60 * hours:.1f} min' if hours >= 1 / 60 else f'{3600 * hours:.0f} s'
+
+
+def _interval(model: Mapping[str, Any], name: str) -> Optional[Tuple[float, float]]:
+    found = (model['intervals'] or {}).get('figures', {}).get(name)
+    return None if not found or found['low'] is None else (found['low'], found['high'])
+
+
+def _between(model: Mapping[str, Any], name: str, shown=percent, turned: bool = False) -> str:
+    """Its interval in brackets; ``turned``: that of 1 minus the figure."""
+    found = _interval(model, name)
+    if not found:
+        return ''
+    low, high = (1 - found[1], 1 - found[0]) if turned else found
+    return f' ({shown(low)} to {shown(high)})'

@@ -1,0 +1,213 @@
+"""Trained weights -> a bundle: calibrated, tested once, with a card."""
+import hashlib
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Optional, Tuple
+
+import numpy as np
+import torch
+
+from ..core.bundles.bundle import Bundle
+from ..core.bundles.bundle_writer import save_bundle
+from ..core.bundles.model_card import render_card
+from ..core.networks.device import resolve_device
+from ..core.networks.network import Network
+from ..core.types import UNKNOWN
+from ..core.uncertainty.calibrate import AUTO, Calibration, calibrate
+from ..core.uncertainty.ood.base import linear_head
+from ..core.uncertainty.ood.p_value import ood_method
+from ..core.uncertainty.reach import reachable_rate, trust_limits
+from ..core.uncertainty.scaling import softmax
+from ..core.uncertainty.usefulness import count_of
+from ..data.objects import count_objects
+from ..data.split import Part
+from ..evaluation.metrics import judge
+from .baselines import baseline_predictions, majority
+from .card import Findings, Tested, card_files, card_notes, mistakes_sheet, track_accuracy
+from .config import TrainConfig
+from .config_file import as_file
+from .config_paths import anywhere
+from .doubts import doubts
+from .features import frozen_features
+from .history import EpochRecord, best_epoch
+from .inference import Outputs, outputs_of, targets_of
+from .initial_weights import starting_identity
+from .provenance import software
+from .trainable_layers import extent_of
+from .training_data import Prepared
+
+_REFERENCE = 1000  # training pictures that Laplace and scores are fitted to; kNN keeps them, 2 MB for 512 features
+_USUAL_SCORE = 'knn'
+
+
+def finish(config: TrainConfig, config_text: str, data: Prepared, network: Network, history: List[EpochRecord],
+           folder: Path, target: Path, fingerprint: str, say: Callable[[str], None]) -> Bundle:
+    """Calibrate the best weights of the run in ``folder``, test them, write the bundle to ``target``."""
+    from .fit import best_network
+    device = resolve_device(config.run.device)
+    trained = _as_stored(best_network(network, folder), data, config.output.half)
+
+    def outputs(of: Network, indices: np.ndarray) -> Outputs:
+        return outputs_of(of, data.preprocessing, data.store, indices, data.class_names, device)
+    held_out = outputs(trained, data.indices[Part.CALIBRATION])
+    calibration = replace(_calibrate(config, trained, held_out, data, outputs), device=device.type)
+    calibration = replace(calibration, metrics={**calibration.metrics, **count_objects(
+        data.store.frames[index] for index in data.indices[Part.CALIBRATION])})
+    say(f'calibrated on {len(held_out.targets)} frames{count_of(calibration.metrics)}: temperature '
+        f'{calibration.temperature:.3f}, NLL {calibration.metrics["nll_plain"]:.4f} -> {calibration.metrics["nll"]:.4f}'
+        + (f'; Laplace {calibration.metrics["nll_laplace"]:.4f}' if calibration.laplace is not None else ''))
+    for note in calibration.notes:
+        say(f'note: {note}')
+    if 'unknown' in calibration.metrics.get('ood_auroc', {}):
+        say(describe_unknown(calibration))
+    tested = None
+    if len(data.indices[Part.TEST]):
+        tested = _test(config, data, calibration, outputs(trained, data.indices[Part.TEST]), folder)
+        say(describe_test(tested))
+    doubtful = doubts(data.class_names, history, *((tested.calibrated, tested.baselines) if tested else ()))
+    found = Findings(
+        split=data.split, leakage=data.leakage, recordings=len({frame.recording for frame in data.store.frames}),
+        history=history, tested=tested, notes=config.output.notes, doubts=doubtful)
+    provenance = _provenance(config, data, folder, fingerprint, history)
+    metrics = {'calibration': calibration.metrics, **(_test_figures(tested) if tested else {})}
+    card = render_card(config.name, trained.architecture, data.class_names, data.preprocessing, calibration, provenance,
+                       card_notes(found))
+    files = {**card_files(found), 'train.yaml': config_text.encode(), 'settings.yaml': as_file(config).encode(),
+             'split.json': (folder / 'split.json').read_bytes()}
+    bundle = save_bundle(
+        target, trained, data.class_names, data.preprocessing, name=config.name, calibration=calibration,
+        abstain_cost=config.output.abstain_cost, metrics=metrics, provenance=provenance, card=card, card_files=files,
+        half=config.output.half, overwrite=True)
+    for text in doubtful:
+        say(f'warning: {text}')
+    for limit in trust_limits(bundle):
+        if limit.what not in data.told:
+            say(f'warning: {limit.under(bundle.name)}')
+    return bundle
+
+
+def settings_hash(config: TrainConfig) -> str:
+    """SHA-256 of all settings, as they are kept with the bundle; the same from whichever folder a file is read."""
+    return hashlib.sha256(as_file(anywhere(config)).encode()).hexdigest()
+
+
+def describe_unknown(calibration: Calibration) -> str:
+    """What became of the frames labelled unknown that did not choose the score."""
+    m = calibration.metrics
+    return (f'frames labelled unknown: {calibration.ood_reason or calibration.ood.method}; of '
+            f'{m["foreign_pictures"]["unknown"]} that did not choose it {m["unknown_rate"]["unknown"]:.3f} are called '
+            f'unknown at false_unknown_rate {m["unknown_rate_at"]:.4g}')
+
+
+def describe_test(tested: Tested) -> str:
+    """What the test split showed."""
+    test = tested.calibrated
+    recalls = ', '.join(f'{name} {value:.3f}' for name, value in zip(test.class_names, test.by_class.recall))
+    lines = [f'test, {test.pictures} frames: accuracy {test.accuracy:.3f}, balanced {test.balanced_accuracy:.3f}, NLL '
+             f'{test.nll:.4f}, ECE {test.ece:.4f} (floor {test.ece_floor:.4f})', f'  recall: {recalls}']
+    if tested.by_track is not None:
+        lines.append(f'  by track: {tested.by_track[0]:.3f} of {tested.by_track[1]}')
+    return '\n'.join([*lines, *(f'  {name}: {value:.3f}' for name, value in tested.baselines.items())])
+
+
+def _test(config: TrainConfig, data: Prepared, calibration: Calibration, outputs: Outputs, folder: Path) -> Tested:
+    probabilities = calibration.probabilities(outputs.logits, outputs.features)
+    return Tested(
+        calibrated=judge(probabilities, outputs.targets, data.class_names),
+        plain=judge(softmax(outputs.logits, 1.0), outputs.targets, data.class_names),
+        baselines=_baselines(config, data, folder),
+        by_track=track_accuracy(data.store, outputs.indices, probabilities, outputs.targets),
+        unknown_rate=_unknown_rate(calibration, outputs),
+        mistakes=mistakes_sheet(data.store, outputs.indices, probabilities, outputs.targets, data.class_names,
+                                data.preprocessing))
+
+
+def _test_figures(tested: Tested) -> Dict[str, Any]:
+    figures: Dict[str, Any] = {'test': tested.calibrated.figures(), 'test_plain': tested.plain.figures(),
+                               'baselines': dict(tested.baselines)}
+    if tested.by_track is not None:
+        figures['by_track'] = {'accuracy': round(tested.by_track[0], 4), 'tracks': tested.by_track[1]}
+    return figures
+
+
+def _as_stored(network: Network, data: Prepared, half: bool) -> Network:
+    """The network as a bundle gives it back, so that what is calibrated is what will run."""
+    with tempfile.TemporaryDirectory() as folder:
+        return save_bundle(Path(folder) / 'network', network, data.class_names, data.preprocessing, half=half
+                           ).load_network()
+
+
+def _calibrate(config: TrainConfig, trained: Network, held_out: Outputs, data: Prepared,
+               outputs: Callable[[Network, np.ndarray], Outputs]) -> Calibration:
+    strange = _spread(np.sort(np.concatenate(
+        [data.strange[part] for part in (Part.TRAIN, Part.EARLY_STOP, Part.CALIBRATION)])), _REFERENCE)
+    foreign = None
+    if len(strange) > 1:  # one half chooses, the other is reported on
+        seen = outputs(trained, strange)
+        foreign = {UNKNOWN: (seen.logits, seen.features)}
+    ood = None if config.output.ood == 'none' else config.output.ood
+    if ood == AUTO and foreign is None:
+        ood = _USUAL_SCORE
+    head = linear_head(trained.head)
+    reference: Optional[Tuple[np.ndarray, ...]] = None
+    if head is not None or ood == AUTO or (ood is not None and ood_method(ood).fitted):
+        seen = outputs(trained, _spread(data.indices[Part.TRAIN], _REFERENCE))
+        reference = seen.logits, seen.features, seen.targets
+    return calibrate(held_out.logits, held_out.features, held_out.targets, ood=ood, alpha=config.output.alpha,
+                     seed=config.run.seed, reference=reference, head=head, foreign=foreign)
+
+
+def _spread(indices: np.ndarray, most: int) -> np.ndarray:
+    """At most ``most`` of the indices, evenly spaced."""
+    if len(indices) <= most:
+        return indices
+    return indices[np.linspace(0, len(indices) - 1, most).round().astype(int)]
+
+
+def _unknown_rate(calibration: Calibration, outputs: Outputs) -> Optional[Tuple[float, float]]:
+    if calibration.ood is None or calibration.ood.scores is None:
+        return None
+    with torch.inference_mode():
+        scores = calibration.ood.build_score()(torch.from_numpy(outputs.logits), torch.from_numpy(outputs.features))
+    rate = reachable_rate(len(calibration.ood.scores))
+    return float(np.mean(calibration.ood.p_value(scores) <= rate)), rate
+
+
+def _baselines(config: TrainConfig, data: Prepared, folder: Path) -> Dict[str, float]:
+    """Accuracy on the test split by name of the baseline; nothing is chosen by it."""
+    if not config.output.baselines:
+        return {}
+    if not config.network.pretrained:
+        train, test = (targets_of(data.store, data.indices[part], data.class_names) for part in (Part.TRAIN, Part.TEST))
+        return {'majority class': round(float(np.mean(majority(train, len(test)) == test)), 4)}
+    found = frozen_features(config, data, folder)
+    train, test = found[Part.TRAIN], found[Part.TEST]
+    predictions = baseline_predictions(train.features, train.targets, found.get(Part.EARLY_STOP), test.features,
+                                       len(data.class_names))
+    return {name: round(float(np.mean(called == test.targets)), 4) for name, called in predictions.items()}
+
+
+def _trained(config: TrainConfig, data: Prepared) -> str:
+    extent = extent_of(config.network, data)
+    return extent.reason or extent.train_from
+
+
+def _provenance(config: TrainConfig, data: Prepared, folder: Path, fingerprint: str, history: List[EpochRecord]
+                ) -> Dict[str, str]:
+    sources = sorted({source for item in (config.data.labels.sources,) for source in item})
+    return {
+        'command': 'robot-vision train card/settings.yaml',
+        'start': starting_identity(config.network),
+        'trained': _trained(config, data),
+        'data_sha256': data.store.data_hash,
+        'frames': str(len(data.store)),
+        'recordings': ', '.join(sorted({frame.recording for frame in data.store.frames})),
+        'labels': ', '.join(sources),
+        'split_sha256': hashlib.sha256((folder / 'split.json').read_bytes()).hexdigest(),
+        'settings_sha256': settings_hash(config),
+        'seed': str(config.run.seed),
+        'epoch': f'{best_epoch(history).epoch + 1} of {len(history)}',
+        'run': fingerprint,
+        **software(),
+    }

@@ -1,0 +1,114 @@
+"""The network that training starts from, and what it expects of a picture."""
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple, Optional, Sequence
+
+from ..core.bundles.bundle import Bundle, load_bundle, torchvision_facts
+from ..core.bundles.bundle_files import hash_file
+from ..core.errors import ConfigError
+from ..core.files.user_path import user_path
+from ..core.networks.network import Network, build_network
+from ..core.networks.preprocess import Preprocessing
+from ..core.networks.weights import is_weights_name, torchvision_weights
+from .config import InputConfig, NetworkConfig
+
+_OWN_SIDE = 32  # of the networks for small pictures, which torchvision knows nothing about
+
+
+def starting_preprocessing(network: NetworkConfig, config: InputConfig) -> Preprocessing:
+    """What the weights expect, with the config's choices.
+
+    Mean and standard deviation are those of the weights; where they are to be those of the data, they are not yet
+    known and are replaced once they are.
+    """
+    bundle = _bundle(network)
+    if bundle is not None:
+        base = bundle.preprocessing
+    else:
+        entry = network.pretrained if is_weights_name(network.pretrained) else 'DEFAULT'
+        try:
+            base = torchvision_facts(network.architecture, torchvision_weights(network.architecture, entry))[1]
+        except ConfigError:
+            if is_weights_name(network.pretrained):
+                raise
+            base = Preprocessing(resize=_OWN_SIDE, crop=(_OWN_SIDE, _OWN_SIDE))
+    if config.channels != base.channels:
+        if config.channels == 3:
+            raise ConfigError(f'input.channels: {network.pretrained} takes grey pictures, got 3')
+        base = replace(base, mean=(sum(base.mean) / 3,), std=(sum(base.std) / 3,))
+    crop = base.crop if config.crop < 1 else (config.crop, config.crop)
+    size = base.resize if config.resize < 0 else config.resize
+    if config.resize < 0 and size and size < max(crop):
+        size = max(crop)
+    return replace(base, crop=crop, resize=size)
+
+
+class Start(NamedTuple):
+    """Where training starts.
+
+    Attributes:
+        network: in evaluation mode, on the CPU.
+        has_fresh_head: the head is random; else it is that of the weights and knows the classes already.
+    """
+
+    network: Network
+    has_fresh_head: bool
+
+
+def starting_network(config: NetworkConfig, class_names: Sequence[str], channels: int) -> Start:
+    """The network with its weights.
+
+    The head of the weights is kept if it is for the same classes: for a bundle these names in this order, for a file
+    and for torchvision's weights as many. Else it is replaced by a linear layer drawn from torch's global generator.
+
+    Raises:
+        ConfigError, BundleError: there are no such weights, or they are of another architecture.
+    """
+    dropout = None if config.dropout < 0 else config.dropout
+    bundle = _bundle(config)
+    if not config.pretrained:
+        return Start(build_network(config.architecture, len(class_names), in_channels=channels, head=config.head,
+                                   dropout=dropout), True)
+    if bundle is None:
+        weights = config.pretrained if is_weights_name(config.pretrained) else user_path(config.pretrained)
+        network = build_network(config.architecture, in_channels=channels, dropout=dropout, weights=weights)
+        is_fresh = network.architecture.num_classes != len(class_names)
+    else:
+        network = _network_of(bundle, config, channels)
+        is_fresh = bundle.class_names != tuple(class_names)
+        if dropout is not None:
+            network.dropout.p = dropout
+            network.architecture = replace(network.architecture, dropout=dropout)
+    if is_fresh:
+        network.replace_head(len(class_names))
+    return Start(network, is_fresh)
+
+
+def _network_of(bundle: Bundle, config: NetworkConfig, channels: int) -> Network:
+    own = bundle.architecture
+    if own.name != config.architecture:
+        raise ConfigError(f'network.pretrained: {config.pretrained} is of {own.name}, but network.architecture is '
+                          f'{config.architecture}')
+    if own.in_channels != channels:
+        raise ConfigError(f'network.pretrained: {config.pretrained} takes {own.in_channels} channel(s), but '
+                          f'input.channels is {channels}; a file of weights can be turned to grey, a bundle cannot')
+    return bundle.load_network()
+
+
+def starting_identity(config: NetworkConfig) -> str:
+    """What the weights were: the same wherever their file lies."""
+    bundle = _bundle(config)
+    if bundle is not None:
+        return f'{bundle.name} ({bundle.identity})'
+    if not config.pretrained or is_weights_name(config.pretrained):
+        return config.pretrained or 'random'
+    file = Path(user_path(config.pretrained))
+    return f'{file.name} (SHA-256 {hash_file(file)})'
+
+
+def _bundle(config: NetworkConfig) -> Optional[Bundle]:
+    """The bundle that is named as weights, if it is one."""
+    name = config.pretrained
+    if not name or is_weights_name(name) or Path(name).suffix in ('.pth', '.pt', '.safetensors'):
+        return None
+    return load_bundle(name)

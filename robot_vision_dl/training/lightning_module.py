@@ -1,0 +1,157 @@
+"""What Lightning's Trainer trains: network, loss, optimiser, schedule and average in one."""
+import math
+import time
+from typing import List, Optional
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+
+from ..core.networks.network import Network
+from ..data.augmentation.augment import BatchMixer
+from ..data.dataset import Item
+from .config import TrainConfig
+from .ema import WeightAverage
+from .errors import TrainingError
+from .freeze import set_trained
+from .history import EpochRecord, as_rows, from_rows
+from .loss import focal_cross_entropy, soft_targets
+from .optimise import build_optimizer
+from .schedule import factor_at
+
+_CHECK_EVERY = 20  # steps between looks at the loss, each of which waits for a GPU
+_RUN_AWAY = 20.0  # times ln C, as the mean over an epoch: confidently wrong nearly everywhere
+
+
+def seed_of(*numbers: int) -> int:
+    """A seed that depends on all numbers."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+class Learner(pl.LightningModule):
+    """A network in training.
+
+    Everything random is drawn from generators that are seeded by (seed, epoch), so that a run that was resumed at the
+    beginning of an epoch goes on as the unbroken one would.
+
+    Args:
+        network: starting weights.
+        config: of the run.
+        class_weights: float32 (C,) for the loss, or None.
+        steps: optimiser steps of the whole run.
+
+    Attributes:
+        history: epochs so far; kept in checkpoints.
+    """
+
+    def __init__(self, network: Network, config: TrainConfig, class_weights: Optional[torch.Tensor], steps: int):
+        super().__init__()
+        self.network = network.to(memory_format=torch.channels_last) if config.run.channels_last else network
+        self.average = WeightAverage(self.network, config.run.average_decay) if config.run.average_decay else None
+        self.config = config
+        self.steps = steps
+        # Before several processes agree on whose gradients they share.
+        set_trained(self.network, config.network.train_from, head_only=False)
+        self.history: List[EpochRecord] = []
+        self.register_buffer('class_weights', class_weights, persistent=False)
+        self._mixer = BatchMixer(config.augment, network.architecture.num_classes)
+        self._generator = torch.Generator()
+
+    @property
+    def kept(self) -> Network:
+        """The network that is judged and kept: the average, or the network itself."""
+        return self.network if self.average is None else self.average.network
+
+    def configure_optimizers(self):
+        """Optimiser and a schedule that is stepped after each batch."""
+        optimizer = build_optimizer(self.network, self.config.optimizer)
+        schedule = self.config.schedule
+        warmup = round(schedule.warmup_epochs * self.steps / self.config.run.epochs)
+
+        def factor(step: int) -> float:
+            return factor_at(schedule.name, min(step, self.steps - 1), self.steps, warmup=warmup,
+                             final=schedule.final_factor, drops=schedule.drops)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {'optimizer': optimizer, 'lr_scheduler': {'scheduler': scheduler, 'interval': 'step'}}
+
+    def on_train_epoch_start(self) -> None:
+        """Freeze, unfreeze, begin to count."""
+        set_trained(self.network, self.config.network.train_from,
+                    self.current_epoch < self.config.network.head_epochs)
+        self._generator.manual_seed(seed_of(self.config.run.seed, self.current_epoch, self.global_rank, 1))
+        self._loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
+        self._pictures = 0
+        self._nll, self._right, self._judged = 0.0, 0, 0
+        self._began = self._last_batch_s = time.monotonic()
+        self._waiting_s = 0.0
+
+    def on_train_batch_start(self, batch: Item, batch_index: int) -> None:
+        """Seed the dropout of the epoch; count how long the pictures took to come."""
+        if batch_index == 0:
+            # Not sooner: beginning to read draws a number, which Lightning does after the start of an epoch, but before
+            # it in the first epoch of a run that was resumed.
+            torch.manual_seed(seed_of(self.config.run.seed, self.current_epoch, self.global_rank))
+        self._waiting_s += time.monotonic() - self._last_batch_s
+
+    def training_step(self, batch: Item, batch_index: int) -> torch.Tensor:
+        """Loss of a batch."""
+        pictures = self._ordered(batch.picture)
+        count = self.network.architecture.num_classes
+        if self.config.augment.enabled and self._mixer.is_active:
+            pictures, shares = self._mixer(pictures, batch.target, self._generator)
+        else:
+            shares = soft_targets(batch.target, count)
+        shares = soft_targets(shares, count, self.config.loss.smoothing)
+        loss = focal_cross_entropy(self.network(pictures).logits, shares, self.class_weights,
+                                   self.config.loss.focal_gamma)
+        self._loss_sum += loss.detach().double() * len(pictures)
+        self._pictures += len(pictures)
+        if batch_index % _CHECK_EVERY == 0 or self.device.type == 'cpu':
+            self._check(loss.detach(), f'step {batch_index + 1}')
+        self.log('loss', loss.detach())
+        return loss
+
+    def _ordered(self, pictures: torch.Tensor) -> torch.Tensor:
+        return pictures.contiguous(memory_format=torch.channels_last) if self.config.run.channels_last else pictures
+
+    def _check(self, loss: torch.Tensor, where: str, limit: float = math.inf) -> None:
+        if not float(loss) < limit:
+            raise TrainingError(
+                f'the loss is {float(loss):.4g} in epoch {self.current_epoch + 1}, {where}: the weights have run away. '
+                f'Lower optimizer.learning_rate (now {self.config.optimizer.learning_rate:g}), lengthen '
+                'schedule.warmup_epochs, or set run.gradient_clip and run.precision: float32; then --restart')
+
+    def on_train_batch_end(self, outputs, batch, batch_index) -> None:
+        """Move the average."""
+        if self.average is not None:
+            self.average.update(self.network)
+        self._last_batch_s = time.monotonic()
+
+    def validation_step(self, batch: Item, batch_index: int) -> None:
+        """Judge the kept weights on a batch of the early-stop split."""
+        logits = self.kept(self._ordered(batch.picture)).logits.float()
+        self._nll += float(torch.nn.functional.cross_entropy(logits, batch.target, reduction='sum'))
+        self._right += int((logits.argmax(-1) == batch.target).sum())
+        self._judged += len(logits)
+
+    def on_train_epoch_end(self) -> None:
+        """Write the epoch into the history; the early-stop split has been judged by now."""
+        loss = self._loss_sum / max(self._pictures, 1)
+        self._check(loss, 'on average', _RUN_AWAY * math.log(self.network.architecture.num_classes))
+        nll = self._nll / self._judged if self._judged else math.nan
+        if self._judged and not math.isfinite(nll):
+            self._check(torch.tensor(nll), 'on the early-stop split')
+        accuracy = self._right / self._judged if self._judged else math.nan
+        rate = self.optimizers().param_groups[-1]['lr']
+        self.history.append(EpochRecord(self.current_epoch, float(loss), nll, accuracy, rate,
+                                        time.monotonic() - self._began, self._waiting_s))
+        self.log_dict({'epoch_loss': float(loss), 'early_stop_nll': nll, 'early_stop_accuracy': accuracy,
+                       'learning_rate': rate})
+
+    def on_save_checkpoint(self, checkpoint) -> None:
+        """Keep the history."""
+        checkpoint['history'] = as_rows(self.history)
+
+    def on_load_checkpoint(self, checkpoint) -> None:
+        """Take the history up again."""
+        self.history = from_rows(checkpoint['history'])

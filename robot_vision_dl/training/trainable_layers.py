@@ -1,0 +1,52 @@
+"""How much of a pretrained network is trained, where that is left to the data."""
+from dataclasses import replace
+from typing import NamedTuple
+
+from ..data.split import Part
+from .config import NetworkConfig, TrainConfig
+from .freeze import ALL, HEAD
+from .training_data import Prepared
+
+AUTO = 'auto'
+FEW_OBJECTS = 50
+"""Objects a class, on average, below which ``auto`` trains the head alone.
+
+From so few, training all layers makes the network no better than a classifier of the features that it comes with, and
+wipes out what these know of everything else: things of no class are then accepted several times as often.
+"""
+
+
+class Extent(NamedTuple):
+    """What is trained.
+
+    Attributes:
+        train_from: ``all``, ``head``, or the first layer of the backbone that is trained.
+        reason: a sentence, where it was left to the data; else empty.
+    """
+
+    train_from: str
+    reason: str
+
+
+def extent_of(config: NetworkConfig, data: Prepared) -> Extent:
+    """What ``network.train_from`` comes to with these training frames.
+
+    An object is a track of a recording; of frames without tracks, those of one class in one recording count as one.
+    """
+    if config.train_from != AUTO:
+        return Extent(config.train_from, '')
+    if not config.pretrained:
+        return Extent(ALL, '')
+    frames = (data.store.frames[index] for index in data.indices[Part.TRAIN])
+    objects = len({(frame.recording, frame.topic, frame.track, frame.label) for frame in frames})
+    classes = len(data.class_names)
+    found = f'{objects} objects of {classes} classes are trained on'
+    if objects < FEW_OBJECTS * classes:
+        return Extent(HEAD, f'network.train_from: auto: the head alone, for {found}, fewer than {FEW_OBJECTS} a class; '
+                            'other layers would forget what the weights know of other things (all: train them, too)')
+    return Extent(ALL, f'network.train_from: auto: all layers, for {found}')
+
+
+def with_extent(config: TrainConfig, data: Prepared) -> TrainConfig:
+    """The config with what ``network.train_from`` comes to."""
+    return replace(config, network=replace(config.network, train_from=extent_of(config.network, data).train_from))

@@ -1,0 +1,129 @@
+"""The data of a run, before the first step: read, selected, split, counted."""
+import hashlib
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Callable, Dict, Optional, Tuple
+
+import numpy as np
+import torch
+
+from ..core.bundles.bundle_format import check_class_names
+from ..core.errors import DataError
+from ..core.networks.preprocess import Preprocessing
+from ..core.types import UNKNOWN
+from ..data.cache import FrameStore
+from ..data.dataset import EvalTransform, FrameDataset, known
+from ..data.leakage import Leakage, leakage
+from ..data.objects import count_objects
+from ..data.prepare import class_names_of, prepare
+from ..data.split import Part, Split, folds, load_or_make_split, write_split
+from ..data.statistics import ClassBalance, class_balance, mean_and_std
+from .calibration_check import check_calibration, describe_strange
+from .config import TrainConfig
+from .inference import targets_of
+from .initial_weights import starting_identity, starting_preprocessing
+
+SPLIT, LAST = 'split.json', 'last.ckpt'  # of the folder of a run
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything that training needs, before the first step.
+
+    Attributes:
+        store, split, leakage: of the data.
+        class_names: C names in the order of the outputs.
+        preprocessing: what the network expects, mean and standard deviation included.
+        balance: training frames and weight of each class.
+        indices: frames of each part that are of a class.
+        strange: those of each part that are labelled ``unknown``: of no class.
+        told: what was warned of before the first epoch, by :class:`~..core.uncertainty.reach.Limit` ``what``.
+    """
+
+    store: FrameStore
+    split: Split
+    leakage: Leakage
+    class_names: Tuple[str, ...]
+    preprocessing: Preprocessing
+    balance: ClassBalance
+    indices: Dict[Part, np.ndarray]
+    strange: Dict[Part, np.ndarray]
+    told: Tuple[str, ...] = ()
+
+
+def prepare_data(config: TrainConfig, folder: Path, fold: Optional[Tuple[int, int]] = None, say: Say = print,
+                 frames_read: Optional[Callable[[int], None]] = None) -> Prepared:
+    """Read, select, split and count the frames; tell what was found.
+
+    Args:
+        folder: of the run, where the split is kept.
+        fold: as for :func:`train`.
+    """
+    preprocessing = starting_preprocessing(config.network, config.input)
+    store = prepare(config.data, preprocessing, frames_read)
+    say(str(store.label_report))
+    say(str(store.selection_report))
+    class_names = class_names_of(store, config.data.class_names)
+    check_class_names(list(class_names))
+    if fold is None:
+        # Until an epoch is done, nothing was learned from the split that may be there.
+        split = load_or_make_split(folder / SPLIT, store.frames, config.data.split, (folder / LAST).exists())
+    else:
+        split = folds(store.frames, fold[1], config.data.split)[fold[0]]
+        write_split(folder / SPLIT, split, store.frames, config.data.split)
+    say(str(split))
+    found = leakage(store.frames, store.hashes, split)
+    say(str(found))
+    indices = {part: known(store, split.indices(part)) for part in Part}
+    targets = FrameDataset(store, indices[Part.TRAIN], class_names, EvalTransform(preprocessing)).targets
+    balance = class_balance(targets, class_names,
+                            'none' if config.loss.balance == 'none' else config.loss.weighting)
+    say(str(balance))
+    strange = {part: np.setdiff1d(split.indices(part), indices[part]) for part in Part}
+    if any(len(part) for part in strange.values()):
+        say(describe_strange(strange))
+    _check_parts(balance, indices, class_names, store)
+    cautions = check_calibration(
+        targets_of(store, indices[Part.CALIBRATION], class_names), class_names, config.output.alpha,
+        len(strange[Part.CALIBRATION]), count_objects(store.frames[index] for index in indices[Part.CALIBRATION]))
+    for caution in cautions.values():
+        say(f'warning: {caution}')
+    if config.input.normalise == 'data' or not config.network.pretrained:
+        mean, std = mean_and_std(store, indices[Part.TRAIN], preprocessing)
+        preprocessing = replace(preprocessing, mean=tuple(round(value, 4) for value in mean),
+                                std=tuple(round(value, 4) for value in std))
+        say(f'mean {preprocessing.mean}, standard deviation {preprocessing.std} of the training pictures')
+    return Prepared(store, split, found, class_names, preprocessing, balance, indices, strange,
+                    tuple(cautions))
+
+
+def fingerprint_of(config: TrainConfig, data: Prepared) -> str:
+    """Of everything that the weights follow from; where files lie and how a card reads do not count."""
+    values = asdict(config)
+    # Labels are in the hash of the data, and the weights, by their content, in the start.
+    for group, names in (('output', None), ('data', ('bags', 'cache')), ('run', ('workers',)),
+                         ('network', ('pretrained',))):
+        if names is None:
+            del values[group]
+        else:
+            for name in names:
+                del values[group][name]
+    del values['data']['labels']['sources']
+    values.update(data_hash=data.store.data_hash, split=data.split.inputs_hash, class_names=data.class_names,
+                  start=starting_identity(config.network), torch=torch.__version__)
+    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _check_parts(balance: ClassBalance, indices: Dict[Part, np.ndarray], class_names: Tuple[str, ...],
+                 store: FrameStore) -> None:
+    empty = [name for name, count in zip(class_names, balance.counts) if not count]
+    if empty:
+        raise DataError(f'no training frame is labelled {", ".join(empty)}; record more of it, or change data.split')
+    if not len(indices[Part.CALIBRATION]):
+        raise DataError('the calibration split is empty; without it nobody knows how far the model can be trusted. '
+                        'Raise data.split.calibration, or record more')
+    labels = {store.frames[index].label for index in indices[Part.TRAIN]} - {UNKNOWN}
+    if len(labels) < 2:
+        raise DataError(f'the training frames are all labelled {", ".join(labels)}; at least two classes are needed')

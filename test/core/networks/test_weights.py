@@ -1,0 +1,96 @@
+"""Checkpoints as people's programs save them, and what is no file of weights at all."""
+import pytest
+import torch
+import torchvision
+from torch import nn
+
+from robot_vision_dl.core.bundles.bundle import load_bundle
+from robot_vision_dl.core.errors import BagError, BundleError
+from robot_vision_dl.core.files.lfs_pointer import is_lfs_pointer
+from robot_vision_dl.core.networks.network import build_network
+from robot_vision_dl.data.bags.storage import Storage
+
+POINTER = ('version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e'
+           '2ca24d17e2393\nsize 12345678\n')
+
+
+@pytest.fixture(scope='module')
+def states():
+    torch.manual_seed(0)
+    return {name: getattr(torchvision.models, name)(num_classes=3).state_dict()
+            for name in ('shufflenet_v2_x0_5', 'squeezenet1_1')}
+
+
+@pytest.mark.parametrize('wrap', (
+    lambda state: {f'module.{key}': value for key, value in state.items()},
+    lambda state: {f'_orig_mod.{key}': value for key, value in state.items()},
+    lambda state: {f'module._orig_mod.{key}': value for key, value in state.items()},
+    lambda state: {'state_dict': {f'net.{key}': value for key, value in state.items()}, 'epoch': 3},
+    lambda state: {'state_dict': {**{f'model.backbone.{key}': value for key, value in state.items()},
+                                  'loss.weight': torch.ones(3)}},
+    lambda state: {'model': {f'network._orig_mod.{key}': value for key, value in state.items()}},
+    lambda state: {f'student.{key}': value for key, value in state.items()} | {'teacher_scale': torch.ones(1)},
+    lambda state: {key.replace('.0.', '._orig_mod.0.', 1): value for key, value in state.items()},
+    lambda state: state), ids=range(9))
+@pytest.mark.parametrize('name', ('shufflenet_v2_x0_5', 'squeezenet1_1'))
+def test_prefixes_are_taken_off(name, wrap, states, tmp_path):
+    torch.save(states[name], tmp_path / 'plain.pth')
+    torch.save(wrap(states[name]), tmp_path / 'w.pth')
+    plain, found = (build_network(name, weights=tmp_path / file) for file in ('plain.pth', 'w.pth'))
+    assert found.architecture == plain.architecture
+    assert all(torch.equal(a, b) for a, b in zip(plain.state_dict().values(), found.state_dict().values()))
+
+
+@pytest.mark.parametrize('layers', ([nn.Dropout(), nn.Linear(1024, 3)], [nn.Linear(1024, 3)],
+                                    [nn.Flatten(), nn.Dropout(), nn.Linear(1024, 3)]))
+def test_a_last_layer_in_a_sequential_is_that_layer(layers, tmp_path):
+    network = torchvision.models.shufflenet_v2_x0_5()
+    network.fc = nn.Sequential(*layers)
+    state = {f'model.{key}': value for key, value in network.state_dict().items()}
+    torch.save({'state_dict': state}, tmp_path / 'w.pth')
+    found = build_network('shufflenet_v2_x0_5', weights=tmp_path / 'w.pth')
+    pixels = torch.rand(1, 3, 64, 64)
+    with torch.inference_mode():
+        torch.testing.assert_close(found(pixels).logits, network.eval()(pixels))
+
+
+def test_a_last_layer_of_several_is_told(tmp_path):
+    network = torchvision.models.shufflenet_v2_x0_5()
+    network.fc = nn.Sequential(nn.Linear(1024, 64), nn.ReLU(), nn.Linear(64, 3))
+    torch.save(network.state_dict(), tmp_path / 'w.pth')
+    with pytest.raises(BundleError, match='the last layer of this shufflenet_v2_x0_5, fc, is made of several: '
+                                          'fc.0.weight, fc.2.weight; only one linear layer can be read'):
+        build_network('shufflenet_v2_x0_5', weights=tmp_path / 'w.pth')
+
+
+def test_what_does_not_fit_says_how_much_of_it_is_there(states, tmp_path):
+    state = {key: value for key, value in states['shufflenet_v2_x0_5'].items() if not key.startswith('fc.')}
+    torch.save(state, tmp_path / 'w.pth')
+    with pytest.raises(BundleError, match=r'there is no fc.weight, and of its .* tensors .* are there; .* missing'):
+        build_network('shufflenet_v2_x0_5', weights=tmp_path / 'w.pth')
+    torch.save({f'\x1b[2J{"x" * 5000}.{key}': value for key, value in state.items()}, tmp_path / 'w.pth')
+    with pytest.raises(BundleError, match='there is no fc.weight') as caught:
+        build_network('shufflenet_v2_x0_5', weights=tmp_path / 'w.pth')
+    assert str(caught.value).isprintable() and len(str(caught.value)) < 600
+
+
+def test_git_lfs_pointers_are_told(tmp_path):
+    for name in ('w.pth', 'w.safetensors', 'bag.mcap', 'bag.db3', 'bag.bag'):
+        (tmp_path / name).write_text(POINTER)
+        assert is_lfs_pointer(tmp_path / name)
+        with pytest.raises((BundleError, BagError), match='is a Git LFS pointer and not the file itself; fetch it with '
+                                                          '`git lfs pull`'):
+            if name.startswith('w'):
+                build_network('shufflenet_v2_x0_5', weights=tmp_path / name)
+            else:
+                Storage(tmp_path / name)
+    for path in (tmp_path, tmp_path / 'none', '/dev/zero', 'a\0b'):
+        assert not is_lfs_pointer(path)
+
+
+def test_a_pointer_within_a_bundle_is_told(tmp_path):
+    from evaluation_samples import small_model
+    folder = small_model(tmp_path / 'm')
+    (folder / 'model.safetensors').write_text(POINTER)
+    with pytest.raises(BundleError, match='model.safetensors: is a Git LFS pointer'):
+        load_bundle(str(folder))
