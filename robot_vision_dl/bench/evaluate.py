@@ -91,7 +91,7 @@ def _throughput(args: argparse.Namespace) -> Dict[str, Any]:
     from ..evaluation.evaluator import evaluate
     from ..evaluation.feed import Feed
     from ..evaluation.options import EvaluationOptions, RunOptions
-    from ..evaluation.parallel_inference import Lanes
+    from ..evaluation.parallel_inference import ParallelInference
     from ..evaluation.recordings import open_recordings
     from ..evaluation.runner import Job, load_pipeline, run_job
     bag = args.bag or str(share_directory() / 'config' / 'demo' / 'bottles')
@@ -106,7 +106,7 @@ def _throughput(args: argparse.Namespace) -> Dict[str, Any]:
                 batches.append(batch.tensors[0])
             if len(batches) * args.batch >= _MOST_FLOOR_FRAMES:
                 break
-    with Lanes({'model': pipeline}, deployment) as lanes:
+    with ParallelInference({'model': pipeline}, deployment) as lanes:
         count = lanes.count
     threads = torch.get_num_threads()
     job = Job(recording, (args.model,), ('model',), options, recording.duration_ns // 14 + 1)

@@ -18,7 +18,7 @@ from .bags.files import BagFiles, each_once, find_bags
 from .bags.reader import BagImage, BagReader
 from .cameras import check_wanted, choose_topics
 from .folders import shown
-from .labels.labels import Clock, Finding, FrameTimes, LabelConfig, LabelCounter, LabelledFrame, LabelReport, Verdict
+from .labels.labels import Clock, Finding, FrameLabel, FrameTimes, LabelConfig, LabelCounter, LabelledFrame, LabelReport
 from .labels.sources import BagLabels, label_files_beside, label_topics, labels_of_bag
 from .picture_folder import INDEX, FolderPicture, folder_pictures, is_picture_folder, read_picture
 from .selection import SAME_PICTURE, SelectionConfig, SelectionReport, Selector, duplicate_groups, perceptual_hash
@@ -44,7 +44,7 @@ class Sample(NamedTuple):
 
 class _Candidate(NamedTuple):
     frame: LabelledFrame  # its label is empty unless the verdict gives one
-    verdict: Verdict
+    verdict: FrameLabel
     load: Callable[[], Tuple[Picture, Optional[ImageMessage]]]
 
 
@@ -141,7 +141,7 @@ class FolderSource:
             yield _Candidate(
                 LabelledFrame(picture.recording or self.recording, picture.topic, stamp_ns, picture.label, track, index,
                               stamp_ns, str(picture.path)),
-                Verdict(finding, picture.label, track), _file_loader(picture))
+                FrameLabel(finding, picture.label, track), _file_loader(picture))
 
     def _tracks(self) -> List[str]:
         """Pictures without an index are read once beforehand, to see which are near-duplicates."""

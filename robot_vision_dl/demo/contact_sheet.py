@@ -10,7 +10,7 @@ from .watcher import Seen
 
 MOST_PICTURES = 12
 COLUMNS = 3
-Album = List[Tuple[Seen, bytes]]
+ContactSheet = List[Tuple[Seen, bytes]]
 
 
 def _evenly(entries: list, most: int) -> list:
@@ -19,14 +19,14 @@ def _evenly(entries: list, most: int) -> list:
     return [entries[round(i)] for i in np.linspace(0, len(entries) - 1, most)]
 
 
-def choose_pictures(pictures: Album, changes: Sequence[Seen]) -> Album:
+def choose_pictures(pictures: ContactSheet, changes: Sequence[Seen]) -> ContactSheet:
     """Changes first, then stills, evenly chosen if there are many; in the order of time."""
     changed = _evenly([entry for entry in pictures if entry[0] in changes], MOST_PICTURES)
     stills = [entry for entry in pictures if entry[0] not in changes]
     return sorted(changed + _evenly(stills, MOST_PICTURES - len(changed)), key=lambda entry: entry[0].stamp_ns)
 
 
-def save_pictures(folder: Path, album: Album, seconds: Callable[[Seen], float]) -> List[Path]:
+def save_pictures(folder: Path, album: ContactSheet, seconds: Callable[[Seen], float]) -> List[Path]:
     """Save each, and ``overview.jpg`` with all of them."""
     paths, tiles = [], []
     for frame, jpeg in album:
@@ -44,7 +44,7 @@ def save_pictures(folder: Path, album: Album, seconds: Callable[[Seen], float]) 
     return paths
 
 
-def summary(title: str, lines: Sequence[str], album: Album, paths: Sequence[Path]) -> str:
+def summary(title: str, lines: Sequence[str], album: ContactSheet, paths: Sequence[Path]) -> str:
     """The summary in Markdown."""
     text = [f'# Demo: {title}', '', '```', *lines, '```', '', '![overview](overview.jpg)', '', '| overlay | file |',
             '|---|---|']

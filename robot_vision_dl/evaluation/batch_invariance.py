@@ -24,7 +24,7 @@ _JUMP = 2.0
 _JUMP_LASTS = 10.0  # times fusion.unknown_time_s
 
 
-class Exactness:
+class BatchInvariance:
     """Watches the decisions of one recording by one model.
 
     Attributes:

@@ -5,14 +5,14 @@ from typing import Dict, Sequence, Tuple
 
 import numpy as np
 
-from .runner import Outcome
+from .runner import RecordingResult
 from .table import NO_LABEL, FrameTable
 
 COPY_SHARE = 0.5
 """Share of a recording's frames that are those of others from which on all of it is a copy: cut, or put together."""
 
 
-def judge_once(outcomes: Sequence[Outcome]) -> None:
+def judge_once(outcomes: Sequence[RecordingResult]) -> None:
     """Take the labels off frames that another recording has, too, bit by bit and whenever it was; say so.
 
     The longest recordings keep theirs. What was decided stays; what is said of right and wrong, of how many

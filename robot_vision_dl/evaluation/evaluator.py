@@ -33,7 +33,7 @@ from .options import EvaluationOptions
 from .process_pool import run_in_processes
 from .recordings import Recording, open_recordings
 from .resampling import HIGHER, resample, shaped_differences, shaped_intervals
-from .runner import Job, Outcome, Progress
+from .runner import Job, Progress, RecordingResult
 from .summary import interval, number, summarise
 from .table import FrameTable, join
 from .workers import Cluster, cores_of_a_worker, run_here
@@ -66,7 +66,7 @@ class Evaluation:
     metrics: Dict[str, Any]
     tables: Dict[str, FrameTable]
     recordings: List[Recording]
-    outcomes: List[Outcome]
+    outcomes: List[RecordingResult]
     choices: Dict[str, Choice]
     bundles: Dict[str, Bundle]
     options: EvaluationOptions
@@ -172,7 +172,7 @@ def evaluate(bags: Sequence[Union[str, Path]], models: Sequence[str], options: E
     return assemble(recordings, outcomes, bundles, options, time.perf_counter() - started)
 
 
-def assemble(recordings: List[Recording], outcomes: List[Outcome], bundles: Dict[str, Bundle],
+def assemble(recordings: List[Recording], outcomes: List[RecordingResult], bundles: Dict[str, Bundle],
              options: EvaluationOptions, seconds: float) -> Evaluation:
     """Outcomes of all recordings -> figures.
 
@@ -261,7 +261,7 @@ def _strip_every_ns(recording: Recording, cameras: int, options: EvaluationOptio
     return max(1, recording.duration_ns // count + 1)
 
 
-def _check_decided(tables: Mapping[str, FrameTable], outcomes: Sequence[Outcome]) -> None:
+def _check_decided(tables: Mapping[str, FrameTable], outcomes: Sequence[RecordingResult]) -> None:
     if any(len(table) for table in tables.values()):
         return
     reasons: Dict[str, int] = {}
@@ -276,7 +276,7 @@ def _check_decided(tables: Mapping[str, FrameTable], outcomes: Sequence[Outcome]
 
 
 def _check_labels(recordings: Sequence[Recording], tables: Mapping[str, FrameTable],
-                  outcomes: Sequence[Outcome]) -> None:
+                  outcomes: Sequence[RecordingResult]) -> None:
     if not any(recording.labels is not None for recording in recordings):
         return
     table = next(iter(tables.values()))
@@ -306,7 +306,7 @@ def _options_json(options: EvaluationOptions) -> Dict[str, Any]:
             'draws': options.run.draws}
 
 
-def _recording_json(recording: Recording, outcome: Outcome, table: FrameTable) -> Dict[str, Any]:
+def _recording_json(recording: Recording, outcome: RecordingResult, table: FrameTable) -> Dict[str, Any]:
     dropped: Dict[str, int] = {}
     labels: Dict[str, int] = {}
     for counts, into in ((outcome.drops, dropped), (outcome.findings, labels)):
@@ -333,7 +333,7 @@ def _ground(recordings: Sequence[Mapping[str, Any]]) -> Dict[str, int]:
             'recordings_failed': sum(r['failure'] is not None for r in recordings), 'missing': missing}
 
 
-def _exactness(outcomes: Sequence[Outcome], name: str) -> Dict[str, Any]:
+def _exactness(outcomes: Sequence[RecordingResult], name: str) -> Dict[str, Any]:
     measured = [noise for noise in (outcome.noise[name] for outcome in outcomes) if noise is not None]
     return {'noise': number(max(measured)) if measured else None,
             'one_by_one': [outcome.recording for outcome in outcomes if outcome.one_by_one[name]]}

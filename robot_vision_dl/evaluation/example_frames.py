@@ -79,7 +79,7 @@ def thumbnail(frame: Frame) -> bytes:
     return data.tobytes() if done else b''
 
 
-class Gallery:
+class ExampleFrames:
     """Pictures of one recording: a strip along its time, and those that some model's choice wants.
 
     Args:

@@ -43,7 +43,7 @@ class FedFrame(NamedTuple):
     digest: bytes = b''
 
 
-class Batch(NamedTuple):
+class FrameBatch(NamedTuple):
     """Frames in the order of the recording.
 
     Attributes:
@@ -92,7 +92,7 @@ class Feed:
         """What is missing or damaged in the bag; complete at the end."""
         return self._reader.problems
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[FrameBatch]:
         """Batches, of which the last may be smaller."""
         waiting: Deque[Future] = deque()
         numbered = self._numbered()
@@ -161,7 +161,7 @@ class Feed:
             made.append(preprocess(pictures) if same is None else made[same])
         return made
 
-    def _in_order(self, prepared: Tuple[List[Union[FedFrame, Drop]], List[torch.Tensor]]) -> Batch:
+    def _in_order(self, prepared: Tuple[List[Union[FedFrame, Drop]], List[torch.Tensor]]) -> FrameBatch:
         entries, tensors = prepared
         frames: List[FedFrame] = []
         drops: List[Drop] = []
@@ -183,7 +183,7 @@ class Feed:
         if frames:
             self._batch_bytes = sum(fed.frame.picture.pixels.nbytes + len(fed.message.cdr) for fed in frames) + sum(
                 {id(tensor): tensor.nelement() * tensor.element_size() for tensor in tensors}.values())
-        return Batch(frames, tensors, drops)
+        return FrameBatch(frames, tensors, drops)
 
 
 def _parsed(message: BagImage) -> ImageMessage:

@@ -78,7 +78,7 @@ def wilson_interval(right: int, n: int, z: float = 1.96) -> Tuple[float, float]:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class ClassificationMetrics:
     """How a classifier did; :func:`judge` makes it.
 
     Attributes:
@@ -117,7 +117,8 @@ class Judgement:
         return values
 
 
-def judge(probabilities: np.ndarray, targets: np.ndarray, class_names: Sequence[str], seed: int = 0) -> Judgement:
+def classification_metrics(probabilities: np.ndarray, targets: np.ndarray, class_names: Sequence[str],
+                           seed: int = 0) -> ClassificationMetrics:
     """Judge predictions.
 
     Args:
@@ -137,7 +138,7 @@ def judge(probabilities: np.ndarray, targets: np.ndarray, class_names: Sequence[
     confusion = confusion_matrix(y, p.argmax(axis=1), len(class_names))
     by_class = class_figures(confusion)
     occurs = by_class.support > 0
-    return Judgement(
+    return ClassificationMetrics(
         tuple(class_names), len(y), float(np.trace(confusion) / len(y)), float(by_class.recall[occurs].mean()),
         float(by_class.f1[occurs].mean()), negative_log_likelihood(p, y), brier(p, y),
         expected_calibration_error(p, y, BINS), calibration_error_floor(p, seed, bins=BINS), by_class, confusion,

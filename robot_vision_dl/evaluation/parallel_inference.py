@@ -15,7 +15,7 @@ from ..core.errors import RobotVisionError
 from ..core.networks.threads import network_threads
 from ..core.runtime.pipeline import Pipeline
 from ..core.types import Assessment, Frame
-from .feed import Batch
+from .feed import FrameBatch
 
 _MOST = 4
 
@@ -36,7 +36,7 @@ def assess_or_fail(pipeline: Pipeline, frames: Sequence[Frame], tensor: torch.Te
         return Assessed(error, stage_ms)
 
 
-class Lanes:
+class ParallelInference:
     """Runs models over batches; a context manager.
 
     Args:
@@ -59,20 +59,20 @@ class Lanes:
             self._pool = ThreadPoolExecutor(self.count, 'forward', initializer=torch.set_num_threads,
                                             initargs=(threads,))
 
-    def __enter__(self) -> 'Lanes':
+    def __enter__(self) -> 'ParallelInference':
         return self
 
     def __exit__(self, *_) -> None:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
 
-    def run(self, batches: Iterable[Batch]) -> Iterator[Tuple[Batch, List[Assessed]]]:
+    def run(self, batches: Iterable[FrameBatch]) -> Iterator[Tuple[FrameBatch, List[Assessed]]]:
         """Each batch, in order, with what each model says of it."""
         if self._pool is None:
             for batch in batches:
                 yield batch, self._assess(batch)
             return
-        waiting: Deque[Tuple[Batch, Future]] = deque()
+        waiting: Deque[Tuple[FrameBatch, Future]] = deque()
         for batch in batches:
             waiting.append((batch, self._pool.submit(self._assess, batch)))
             if len(waiting) > self.count:
@@ -81,6 +81,6 @@ class Lanes:
         for batch, found in waiting:
             yield batch, found.result()
 
-    def _assess(self, batch: Batch) -> List[Assessed]:
+    def _assess(self, batch: FrameBatch) -> List[Assessed]:
         frames = [fed.frame for fed in batch.frames]
         return [assess_or_fail(pipeline, frames, tensor) for pipeline, tensor in zip(self._pipelines, batch.tensors)]

@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Deque, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from ..core.errors import RobotVisionError
-from .runner import Job, Outcome, Progress, run_or_fail
+from .runner import Job, Progress, RecordingResult, run_or_fail
 
 _READY, _PROGRESS, _DONE, _ENDED_BY = 'ready', 'progress', 'done', 'ended by'
 
@@ -21,14 +21,14 @@ class _Worker(NamedTuple):
     pipe: Connection
 
 
-def run_in_processes(jobs: Sequence[Job], progress: Progress, workers: int) -> List[Outcome]:
+def run_in_processes(jobs: Sequence[Job], progress: Progress, workers: int) -> List[RecordingResult]:
     """Outcomes in the order of the jobs; that of a job whose process died says so in ``failure``.
 
     Raises:
         RobotVisionError: of a job, of the first that fails so; or processes cannot be started at all.
     """
     waiting: Deque[int] = deque(range(len(jobs)))
-    outcomes: Dict[int, Outcome] = {}
+    outcomes: Dict[int, RecordingResult] = {}
     running: Dict[Connection, Tuple[_Worker, Optional[int]]] = {}
     try:
         while len(outcomes) < len(jobs):
@@ -85,14 +85,14 @@ def _send(pipe: Connection, job: Optional[Job]) -> None:
         pass  # it has just died, which the pipe tells next
 
 
-def _lost(worker: _Worker, number: Optional[int], jobs: Sequence[Job], outcomes: Dict[int, Outcome]) -> None:
+def _lost(worker: _Worker, number: Optional[int], jobs: Sequence[Job], outcomes: Dict[int, RecordingResult]) -> None:
     worker.process.join()
     worker.pipe.close()
     how = how_it_ended(worker.process.exitcode)
     if number is None:
         raise RobotVisionError(f'a worker process {how} before it could begin; a script that calls evaluate() with '
                                'workers must do so under `if __name__ == "__main__":`')
-    outcomes[number] = Outcome.failed(jobs[number], f'its worker process {how}')
+    outcomes[number] = RecordingResult.failed(jobs[number], f'its worker process {how}')
 
 
 def how_it_ended(exit_code: int) -> str:

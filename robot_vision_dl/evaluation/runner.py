@@ -17,12 +17,12 @@ from ..core.runtime.engine import INFERENCE_FAILED
 from ..core.runtime.pipeline import Pipeline
 from ..core.types import Assessment, Result
 from ..data.labels.labels import Finding
-from .batch_invariance import Exactness
+from .batch_invariance import BatchInvariance
 from .decision_bag import DecisionBag
-from .example_frames import Choice, Gallery, Key
-from .feed import Batch, Drop, FedFrame, Feed
+from .example_frames import Choice, ExampleFrames, Key
+from .feed import Drop, FedFrame, Feed, FrameBatch
 from .options import EvaluationOptions
-from .parallel_inference import Assessed, Lanes, assess_or_fail
+from .parallel_inference import Assessed, ParallelInference, assess_or_fail
 from .recordings import Recording, Targets
 from .table import FrameTable, TableWriter
 
@@ -56,7 +56,7 @@ class Job:
 
 
 @dataclass
-class Outcome:
+class RecordingResult:
     """What became of one recording.
 
     Attributes:
@@ -66,9 +66,9 @@ class Outcome:
         findings: by topic, what the labels say, counted.
         problems: sentences about the bag and its labels.
         strips: by topic, (stamp, JPEG).
-        choices, pictures: see :class:`~.gallery.Gallery`.
+        choices, pictures: see :class:`~.example_frames.ExampleFrames`.
         one_by_one: by model, whether the recording was run frame by frame since rounding might have mattered.
-        noise: by model, see :class:`~.exactness.Exactness`; None where it was not measured.
+        noise: by model, see :class:`~.batch_invariance.BatchInvariance`; None where it was not measured.
         policies: by model, what acting and abstaining cost.
         stage_ms: by model, milliseconds of each stage summed up.
         seconds: wall time.
@@ -99,7 +99,7 @@ class Outcome:
     digests: Dict[Tuple[str, int], bytes] = field(default_factory=dict)
 
     @classmethod
-    def failed(cls, job: Job, failure: str) -> 'Outcome':
+    def failed(cls, job: Job, failure: str) -> 'RecordingResult':
         """That of a recording of which nothing came back."""
         return cls(job.recording.name, problems=(*job.recording.problems, f'not judged: {failure}'), failure=failure)
 
@@ -144,7 +144,7 @@ def forget_pipelines() -> None:
     _kept.__dict__.clear()
 
 
-def run_job(job: Job, progress: Progress = lambda _name, _done: None) -> Outcome:
+def run_job(job: Job, progress: Progress = lambda _name, _done: None) -> RecordingResult:
     """Run one recording.
 
     Raises:
@@ -161,7 +161,7 @@ def run_job(job: Job, progress: Progress = lambda _name, _done: None) -> Outcome
     return outcome
 
 
-def run_or_fail(job: Job, progress: Progress = lambda _name, _done: None) -> Outcome:
+def run_or_fail(job: Job, progress: Progress = lambda _name, _done: None) -> RecordingResult:
     """Run one recording; a fault in it is an outcome, so that it does not cost those of the others.
 
     Raises:
@@ -172,11 +172,12 @@ def run_or_fail(job: Job, progress: Progress = lambda _name, _done: None) -> Out
     except RobotVisionError:
         raise
     except MemoryError:
-        return Outcome.failed(job, 'there is not enough memory for it')
+        return RecordingResult.failed(job, 'there is not enough memory for it')
     except Exception as error:
         raise_about_machine(error, job.recording.path)
         place = traceback.extract_tb(error.__traceback__)[-1]
-        return Outcome.failed(job, f'{type(error).__name__}: {error} ({Path(place.filename).name}:{place.lineno})')
+        return RecordingResult.failed(
+            job, f'{type(error).__name__}: {error} ({Path(place.filename).name}:{place.lineno})')
 
 
 class _Run:
@@ -191,11 +192,11 @@ class _Run:
             pipeline.reset()
             self._writers[label] = TableWriter(name, pipeline.bundle.class_names)
             self._targets[label] = Targets(pipeline.bundle.class_names, dict(options.label_map), label)
-            self._watches[label] = Exactness(pipeline, options.deployment)
-        self._gallery = Gallery(name, list(job.names), job.strip_every_ns) if options.run.pictures else None
-        self._outcome = Outcome(name, stage_ms={label: Counter() for label in job.names})
+            self._watches[label] = BatchInvariance(pipeline, options.deployment)
+        self._gallery = ExampleFrames(name, list(job.names), job.strip_every_ns) if options.run.pictures else None
+        self._outcome = RecordingResult(name, stage_ms={label: Counter() for label in job.names})
 
-    def run(self, progress: Progress) -> Outcome:
+    def run(self, progress: Progress) -> RecordingResult:
         job, run = self._job, self._job.options.run
         outcome, done = self._outcome, 0
         preprocessors = [pipeline.preprocess for pipeline in self._pipelines.values()]
@@ -206,7 +207,7 @@ class _Run:
         threads = run.decode_threads or min(4, max(1, cores - network_threads(deployment.threads)))
         try:
             with Feed(job.recording, preprocessors, deployment, self._size, threads,
-                      run.ahead_mb * 1_000_000) as feed, Lanes(self._pipelines, deployment, cores) as lanes:
+                      run.ahead_mb * 1_000_000) as feed, ParallelInference(self._pipelines, deployment, cores) as lanes:
                 for batch, assessed in lanes.run(self._noted(feed)):
                     if batch.frames:
                         self._judge(batch, assessed, bag)
@@ -234,7 +235,7 @@ class _Run:
             outcome.pictures = self._gallery.pictures()
         return outcome
 
-    def _noted(self, feed: Feed) -> Iterator[Batch]:
+    def _noted(self, feed: Feed) -> Iterator[FrameBatch]:
         """The batches, their drops written down; the first is looked at for rounding."""
         for number, batch in enumerate(feed):
             for drop in batch.drops:
@@ -244,7 +245,7 @@ class _Run:
                     watch.measure([fed.frame for fed in batch.frames], tensor)
             yield batch
 
-    def _judge(self, batch: Batch, assessed: Sequence[Assessed], bag: Optional[DecisionBag]) -> None:
+    def _judge(self, batch: FrameBatch, assessed: Sequence[Assessed], bag: Optional[DecisionBag]) -> None:
         frames = [fed.frame for fed in batch.frames]
         verdicts = [self._job.recording.verdict(fed.frame.camera, fed.frame.time_ns, fed.frame.received_ns)
                     for fed in batch.frames]

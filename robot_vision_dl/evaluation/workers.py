@@ -10,12 +10,12 @@ from collections import Counter
 from typing import Dict, List, Mapping, Sequence
 
 from ..core.errors import ConfigError, RobotVisionError
-from .runner import Job, Outcome, Progress, run_or_fail
+from .runner import Job, Progress, RecordingResult, run_or_fail
 
 _NO_WORKER_S = 60.0
 
 
-def run_here(jobs: Sequence[Job], progress: Progress) -> List[Outcome]:
+def run_here(jobs: Sequence[Job], progress: Progress) -> List[RecordingResult]:
     """One recording after another."""
     return [run_or_fail(job, progress) for job in jobs]
 
@@ -64,24 +64,24 @@ class Cluster:
         return max(1, min((cores[address] // slots[_host(address)] for address in cores if address in threads),
                           default=1))
 
-    def run(self, jobs: Sequence[Job], progress: Progress) -> List[Outcome]:
+    def run(self, jobs: Sequence[Job], progress: Progress) -> List[RecordingResult]:
         """Outcomes in the order of the jobs; that of a job that costs its workers their lives says so in ``failure``.
 
         Raises:
             RobotVisionError: of a job, of the first that fails so.
         """
-        outcomes: Dict[int, Outcome] = {}
+        outcomes: Dict[int, RecordingResult] = {}
         suspects = self._some(jobs, range(len(jobs)), progress, outcomes)
         # Who runs beside the one that ends a worker is lost with it, and is not to blame: each once more, alone.
         for number in suspects:
             if self._some(jobs, [number], progress, outcomes):
-                outcomes[number] = Outcome.failed(
+                outcomes[number] = RecordingResult.failed(
                     jobs[number], f'{suspects[number]}; it ended each worker of the cluster that it was given to, or '
                     'there is none left')
         return [outcomes[number] for number in range(len(jobs))]
 
     def _some(self, jobs: Sequence[Job], numbers: Sequence[int], progress: Progress,
-              outcomes: Dict[int, Outcome]) -> Mapping[int, str]:
+              outcomes: Dict[int, RecordingResult]) -> Mapping[int, str]:
         """Run some of the jobs; those that were lost with their workers, and what is known of it."""
         from dask.distributed import CancelledError, KilledWorker
         futures = {self._client.submit(run_or_fail, jobs[number], pure=False): number for number in numbers}

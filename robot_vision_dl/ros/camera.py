@@ -22,7 +22,7 @@ OVERLAY_JPEG_QUALITY = 90
 
 
 class CameraInput:
-    """Subscribes to a camera; :class:`~.arrivals.Arrivals` waits for what comes.
+    """Subscribes to a camera; :class:`~.image_wait_set.ImageWaitSet` waits for what comes.
 
     Serialized bytes rather than message objects: rclpy then copies the picture once instead of building a Python
     object around it.

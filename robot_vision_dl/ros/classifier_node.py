@@ -27,7 +27,7 @@ from . import messages, qos
 from .camera import CameraInput, CameraOutput
 from .compat import state_label
 from .diagnostics import CameraHealth, model_status
-from .image_wait_set import Arrivals
+from .image_wait_set import ImageWaitSet
 from .parameters import ConfigParameters
 from .prior import PriorInput
 from .spinning import reason_of, spin, start_failed
@@ -107,7 +107,7 @@ class ClassifierNode(PrintableLogs, LifecycleNode):
             config = self.config
             self._inputs = {camera: CameraInput(self, topic, config.image_transport)
                             for camera, topic in zip(config.cameras, config.image_topics)}
-            self._engine = Engine(self._pipeline, config, Arrivals(self, self._inputs),
+            self._engine = Engine(self._pipeline, config, ImageWaitSet(self, self._inputs),
                                   lambda: self.get_clock().now().nanoseconds, self._publish_result, self._log_drop)
             for camera, source in self._inputs.items():
                 prior = PriorInput(

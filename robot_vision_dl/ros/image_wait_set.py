@@ -25,7 +25,7 @@ class Apart(ReentrantCallbackGroup):
         return False
 
 
-class Arrivals:
+class ImageWaitSet:
     """The images of some cameras, for one thread that takes them.
 
     Args:

@@ -12,7 +12,7 @@ from ..data.labels.labels import table
 from ..data.leakage import Leakage
 from ..data.split import PARTS, Split
 from ..evaluation.figures import confusion_figure, curves_figure, reliability_figure
-from ..evaluation.metrics import Judgement, wilson_interval
+from ..evaluation.metrics import ClassificationMetrics, wilson_interval
 from .history import EpochRecord, best_epoch
 
 _MISTAKES, _COLUMNS = 24, 6
@@ -31,8 +31,8 @@ class Tested:
         mistakes: a sheet of frames that were called wrongly, JPEG; None if there are none.
     """
 
-    calibrated: Judgement
-    plain: Judgement
+    calibrated: ClassificationMetrics
+    plain: ClassificationMetrics
     baselines: Mapping[str, float]
     by_track: Optional[Tuple[float, int]]
     unknown_rate: Optional[Tuple[float, float]]

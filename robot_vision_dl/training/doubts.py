@@ -4,11 +4,11 @@ from typing import List, Mapping, Optional, Sequence
 
 import numpy as np
 
-from ..evaluation.metrics import Judgement
+from ..evaluation.metrics import ClassificationMetrics
 from .history import EpochRecord, best_epoch
 
 
-def doubts(class_names: Sequence[str], history: Sequence[EpochRecord], test: Optional[Judgement] = None,
+def doubts(class_names: Sequence[str], history: Sequence[EpochRecord], test: Optional[ClassificationMetrics] = None,
            baselines: Mapping[str, float] = {}) -> List[str]:
     """Sentences about a result that is not worth much; empty for one that beats what costs nothing.
 

@@ -19,7 +19,7 @@ from .checkpoint import write_atomically
 from .config import TrainConfig
 from .inference import outputs_of
 from .initial_weights import starting_identity, starting_network
-from .training_data import Prepared
+from .training_data import TrainingData
 
 FILE = 'features.npz'
 _PARTS = (Part.TRAIN, Part.EARLY_STOP, Part.TEST)
@@ -32,7 +32,7 @@ class PartFeatures(NamedTuple):
     targets: np.ndarray
 
 
-def frozen_features(config: TrainConfig, data: Prepared, folder: Path) -> Dict[Part, PartFeatures]:
+def frozen_features(config: TrainConfig, data: TrainingData, folder: Path) -> Dict[Part, PartFeatures]:
     """Of training, early-stop and test frames, not changed at random; kept in the folder of the run."""
     key = hashlib.sha256(json.dumps([
         starting_identity(config.network), config.network.architecture, asdict(data.preprocessing),

@@ -22,7 +22,7 @@ from ..core.uncertainty.scaling import softmax
 from ..core.uncertainty.usefulness import count_of
 from ..data.objects import count_objects
 from ..data.split import Part
-from ..evaluation.metrics import judge
+from ..evaluation.metrics import classification_metrics
 from .baselines import baseline_predictions, majority
 from .card import Findings, Tested, card_files, card_notes, mistakes_sheet, track_accuracy
 from .config import TrainConfig
@@ -35,13 +35,13 @@ from .inference import Outputs, outputs_of, targets_of
 from .initial_weights import starting_identity
 from .provenance import software
 from .trainable_layers import extent_of
-from .training_data import Prepared
+from .training_data import TrainingData
 
 _REFERENCE = 1000  # training pictures that Laplace and scores are fitted to; kNN keeps them, 2 MB for 512 features
 _USUAL_SCORE = 'knn'
 
 
-def finish(config: TrainConfig, config_text: str, data: Prepared, network: Network, history: List[EpochRecord],
+def finish(config: TrainConfig, config_text: str, data: TrainingData, network: Network, history: List[EpochRecord],
            folder: Path, target: Path, fingerprint: str, say: Callable[[str], None]) -> Bundle:
     """Calibrate the best weights of the run in ``folder``, test them, write the bundle to ``target``."""
     from .fit import best_network
@@ -111,11 +111,11 @@ def describe_test(tested: Tested) -> str:
     return '\n'.join([*lines, *(f'  {name}: {value:.3f}' for name, value in tested.baselines.items())])
 
 
-def _test(config: TrainConfig, data: Prepared, calibration: Calibration, outputs: Outputs, folder: Path) -> Tested:
+def _test(config: TrainConfig, data: TrainingData, calibration: Calibration, outputs: Outputs, folder: Path) -> Tested:
     probabilities = calibration.probabilities(outputs.logits, outputs.features)
     return Tested(
-        calibrated=judge(probabilities, outputs.targets, data.class_names),
-        plain=judge(softmax(outputs.logits, 1.0), outputs.targets, data.class_names),
+        calibrated=classification_metrics(probabilities, outputs.targets, data.class_names),
+        plain=classification_metrics(softmax(outputs.logits, 1.0), outputs.targets, data.class_names),
         baselines=_baselines(config, data, folder),
         by_track=track_accuracy(data.store, outputs.indices, probabilities, outputs.targets),
         unknown_rate=_unknown_rate(calibration, outputs),
@@ -131,14 +131,14 @@ def _test_figures(tested: Tested) -> Dict[str, Any]:
     return figures
 
 
-def _as_stored(network: Network, data: Prepared, half: bool) -> Network:
+def _as_stored(network: Network, data: TrainingData, half: bool) -> Network:
     """The network as a bundle gives it back, so that what is calibrated is what will run."""
     with tempfile.TemporaryDirectory() as folder:
         return save_bundle(Path(folder) / 'network', network, data.class_names, data.preprocessing, half=half
                            ).load_network()
 
 
-def _calibrate(config: TrainConfig, trained: Network, held_out: Outputs, data: Prepared,
+def _calibrate(config: TrainConfig, trained: Network, held_out: Outputs, data: TrainingData,
                outputs: Callable[[Network, np.ndarray], Outputs]) -> Calibration:
     strange = _spread(np.sort(np.concatenate(
         [data.strange[part] for part in (Part.TRAIN, Part.EARLY_STOP, Part.CALIBRATION)])), _REFERENCE)
@@ -174,7 +174,7 @@ def _unknown_rate(calibration: Calibration, outputs: Outputs) -> Optional[Tuple[
     return float(np.mean(calibration.ood.p_value(scores) <= rate)), rate
 
 
-def _baselines(config: TrainConfig, data: Prepared, folder: Path) -> Dict[str, float]:
+def _baselines(config: TrainConfig, data: TrainingData, folder: Path) -> Dict[str, float]:
     """Accuracy on the test split by name of the baseline; nothing is chosen by it."""
     if not config.output.baselines:
         return {}
@@ -188,12 +188,12 @@ def _baselines(config: TrainConfig, data: Prepared, folder: Path) -> Dict[str, f
     return {name: round(float(np.mean(called == test.targets)), 4) for name, called in predictions.items()}
 
 
-def _trained(config: TrainConfig, data: Prepared) -> str:
+def _trained(config: TrainConfig, data: TrainingData) -> str:
     extent = extent_of(config.network, data)
     return extent.reason or extent.train_from
 
 
-def _provenance(config: TrainConfig, data: Prepared, folder: Path, fingerprint: str, history: List[EpochRecord]
+def _provenance(config: TrainConfig, data: TrainingData, folder: Path, fingerprint: str, history: List[EpochRecord]
                 ) -> Dict[str, str]:
     sources = sorted({source for item in (config.data.labels.sources,) for source in item})
     return {

@@ -29,7 +29,7 @@ try:
     from lightning.pytorch.loggers import TensorBoardLogger
     from lightning.pytorch.strategies import DDPStrategy
 
-    from .lightning_module import Learner
+    from .lightning_module import ClassificationModule
 except ImportError as error:  # an extra, for those who only run networks
     raise ConfigError(f'training needs Lightning and TensorBoard ({error}); install them with `pip install '
                       '"robot_vision_dl[train]"`') from error
@@ -67,7 +67,7 @@ class _Keeper(Checkpoint):
         self._patience = patience
         self._report = report
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, module: Learner) -> None:
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: ClassificationModule) -> None:
         """Write files."""
         now = module.history[-1]
         is_best = best_epoch(module.history) is now
@@ -79,7 +79,7 @@ class _Keeper(Checkpoint):
         if is_over(module.history, trainer.max_epochs, self._patience):
             trainer.should_stop = True
 
-    def on_save_checkpoint(self, trainer: pl.Trainer, module: Learner, checkpoint: Dict[str, Any]) -> None:
+    def on_save_checkpoint(self, trainer: pl.Trainer, module: ClassificationModule, checkpoint: Dict[str, Any]) -> None:
         """Say what the checkpoint belongs to."""
         checkpoint['fingerprint'] = self._fingerprint
 
@@ -90,7 +90,8 @@ class _Progress(Callback):
     def __init__(self, on_step: OnStep):
         self._on_step = on_step
 
-    def on_train_batch_end(self, trainer: pl.Trainer, module: Learner, outputs, batch, batch_index) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, module: ClassificationModule, outputs, batch,
+                           batch_index) -> None:
         """One line that is overwritten."""
         if trainer.is_global_zero:
             self._on_step(trainer.current_epoch, batch_index + 1, int(trainer.num_training_batches))
@@ -98,7 +99,7 @@ class _Progress(Callback):
             print(f'\repoch {trainer.current_epoch + 1}/{trainer.max_epochs}  step {batch_index + 1}/'
                   f'{trainer.num_training_batches}\x1b[K', end='', file=sys.stderr, flush=True)
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, module: Learner) -> None:
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: ClassificationModule) -> None:
         """Make room for the line about the epoch."""
         if sys.stderr.isatty() and trainer.is_global_zero:
             print('\r\x1b[K', end='', file=sys.stderr, flush=True)
@@ -135,7 +136,7 @@ def fit(network: Network, config: TrainConfig, train: FrameDataset, early_stop: 
                              among.count)
     judge = None if early_stop is None else judging_loader(early_stop, run.batch_size, run.workers)
     weights = None if class_weights is None else torch.as_tensor(class_weights, dtype=torch.float32)
-    learner = Learner(network, config, weights, run.epochs * len(loader))
+    learner = ClassificationModule(network, config, weights, run.epochs * len(loader))
     trainer = _trainer(config, folder, [_Progress(on_step), _Keeper(folder, fingerprint, run.patience, report)], among)
     try:
         with warnings.catch_warnings():

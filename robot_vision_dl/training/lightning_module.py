@@ -28,7 +28,7 @@ def seed_of(*numbers: int) -> int:
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
-class Learner(pl.LightningModule):
+class ClassificationModule(pl.LightningModule):
     """A network in training.
 
     Everything random is drawn from generators that are seeded by (seed, epoch), so that a run that was resumed at the

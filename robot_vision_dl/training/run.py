@@ -34,7 +34,7 @@ from .initial_weights import Start, starting_network
 from .memory import told_when_full
 from .sanity import PICTURES, check_memorises, check_start
 from .trainable_layers import extent_of, with_extent
-from .training_data import SPLIT, Prepared, Say, fingerprint_of, prepare_data
+from .training_data import SPLIT, Say, TrainingData, fingerprint_of, prepare_data
 
 OnStep = Callable[[int, int, int], None]
 CONFIG, SHEET, RESTART = 'config.yaml', 'augmented.png', '.restart'
@@ -91,7 +91,7 @@ def train(config: TrainConfig, config_text: str, *, restart: bool = False, overw
     return bundle
 
 
-def learn(config: TrainConfig, config_text: str, data: Prepared, folder: Path, fingerprint: str, say: Say,
+def learn(config: TrainConfig, config_text: str, data: TrainingData, folder: Path, fingerprint: str, say: Say,
           report: Optional[Callable[[EpochRecord], None]] = None,
           on_step: OnStep = lambda epoch, step, steps: None, restart: bool = False
           ) -> Tuple[Network, List[EpochRecord]]:
@@ -154,7 +154,7 @@ def _forget(folder: Path) -> None:
     shutil.rmtree(folder / RESTART)
 
 
-def _start_head(config: TrainConfig, start: Start, data: Prepared, folder: Path, say: Say) -> None:
+def _start_head(config: TrainConfig, start: Start, data: TrainingData, folder: Path, say: Say) -> None:
     """A fresh linear head on pretrained weights starts from the linear probe, if the config says so."""
     if config.network.head_start == 'probe' and config.network.pretrained and start.has_fresh_head:
         accuracy, decay = start_head(start.network, frozen_features(config, data, folder))
@@ -179,7 +179,7 @@ def _check_target(target: Path, fingerprint: str, config: TrainConfig, overwrite
     return provenance.get('settings_sha256') == settings_hash(config)
 
 
-def _datasets(config: TrainConfig, data: Prepared) -> Dict[Part, FrameDataset]:
+def _datasets(config: TrainConfig, data: TrainingData) -> Dict[Part, FrameDataset]:
     plain = EvalTransform(data.preprocessing)
     changed = TrainTransform(config.augment, data.preprocessing) if config.augment.enabled else plain
     datasets = {Part.TRAIN: FrameDataset(data.store, data.indices[Part.TRAIN], data.class_names, changed,
@@ -189,7 +189,7 @@ def _datasets(config: TrainConfig, data: Prepared) -> Dict[Part, FrameDataset]:
     return datasets
 
 
-def _sanity(config: TrainConfig, start: Start, data: Prepared) -> str:
+def _sanity(config: TrainConfig, start: Start, data: TrainingData) -> str:
     """Check on a few pictures, classes in turn; what was seen, for people."""
     dataset = FrameDataset(data.store, data.indices[Part.TRAIN], data.class_names, EvalTransform(data.preprocessing))
     places: List[int] = []

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from ..data.split import Part
 from .config import NetworkConfig, TrainConfig
 from .freeze import ALL, HEAD
-from .training_data import Prepared
+from .training_data import TrainingData
 
 AUTO = 'auto'
 FEW_OBJECTS = 50
@@ -28,7 +28,7 @@ class Extent(NamedTuple):
     reason: str
 
 
-def extent_of(config: NetworkConfig, data: Prepared) -> Extent:
+def extent_of(config: NetworkConfig, data: TrainingData) -> Extent:
     """What ``network.train_from`` comes to with these training frames.
 
     An object is a track of a recording; of frames without tracks, those of one class in one recording count as one.
@@ -47,6 +47,6 @@ def extent_of(config: NetworkConfig, data: Prepared) -> Extent:
     return Extent(ALL, f'network.train_from: auto: all layers, for {found}')
 
 
-def with_extent(config: TrainConfig, data: Prepared) -> TrainConfig:
+def with_extent(config: TrainConfig, data: TrainingData) -> TrainConfig:
     """The config with what ``network.train_from`` comes to."""
     return replace(config, network=replace(config.network, train_from=extent_of(config.network, data).train_from))

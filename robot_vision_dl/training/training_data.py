@@ -29,7 +29,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Prepared:
+class TrainingData:
     """Everything that training needs, before the first step.
 
     Attributes:
@@ -54,7 +54,7 @@ class Prepared:
 
 
 def prepare_data(config: TrainConfig, folder: Path, fold: Optional[Tuple[int, int]] = None, say: Say = print,
-                 frames_read: Optional[Callable[[int], None]] = None) -> Prepared:
+                 frames_read: Optional[Callable[[int], None]] = None) -> TrainingData:
     """Read, select, split and count the frames; tell what was found.
 
     Args:
@@ -95,11 +95,11 @@ def prepare_data(config: TrainConfig, folder: Path, fold: Optional[Tuple[int, in
         preprocessing = replace(preprocessing, mean=tuple(round(value, 4) for value in mean),
                                 std=tuple(round(value, 4) for value in std))
         say(f'mean {preprocessing.mean}, standard deviation {preprocessing.std} of the training pictures')
-    return Prepared(store, split, found, class_names, preprocessing, balance, indices, strange,
+    return TrainingData(store, split, found, class_names, preprocessing, balance, indices, strange,
                     tuple(cautions))
 
 
-def fingerprint_of(config: TrainConfig, data: Prepared) -> str:
+def fingerprint_of(config: TrainConfig, data: TrainingData) -> str:
     """Of everything that the weights follow from; where files lie and how a card reads do not count."""
     values = asdict(config)
     # Labels are in the hash of the data, and the weights, by their content, in the start.

@@ -109,14 +109,14 @@ def test_compressed_images_without_the_suffix_are_classified_by_a_remapping(driv
     import rclpy
 
     from robot_vision_dl.ros.camera import CameraInput
-    from robot_vision_dl.ros.image_wait_set import Arrivals
+    from robot_vision_dl.ros.image_wait_set import ImageWaitSet
     context = rclpy.Context()
     rclpy.init(context=context, args=words[words.index('--ros-args'):])
     try:
         node = rclpy.create_node('classifier', context=context)
         source = CameraInput(node, '/cam/jpeg', 'compressed')
         assert source.topic == '/cam/jpeg'
-        arrivals, taken, until = Arrivals(node, {'camera': source}), [], time.monotonic() + 20
+        arrivals, taken, until = ImageWaitSet(node, {'camera': source}), [], time.monotonic() + 20
         while not taken and time.monotonic() < until:
             taken = arrivals.take(1, wait=False)
             time.sleep(0.01)

@@ -3,13 +3,13 @@ import numpy as np
 import pytest
 
 from robot_vision_dl.core.types import ColorOrder, Frame, Header, Picture
-from robot_vision_dl.evaluation.example_frames import APART, OF_A_CELL, OF_A_WRONG_CELL, WORST, Gallery, joined
+from robot_vision_dl.evaluation.example_frames import APART, OF_A_CELL, OF_A_WRONG_CELL, WORST, ExampleFrames, joined
 from robot_vision_dl.evaluation.table import ACCEPTED, ROW, UNCERTAIN, UNKNOWN_TARGET
 
 
 def offered(frames, name='bag'):
     """The choice after ``frames``: (track, target, outcome, trust) one after the other."""
-    gallery = Gallery(name, ['m'], 10**9)
+    gallery = ExampleFrames(name, ['m'], 10**9)
     picture = Picture(np.zeros((8, 8, 3), np.uint8), ColorOrder.RGB)
     for index, (track, target, outcome, trust) in enumerate(frames):
         row = np.zeros(1, ROW)[0]

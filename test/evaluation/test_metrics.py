@@ -7,8 +7,8 @@ import pytest
 from robot_vision_dl.core.errors import DataError
 from robot_vision_dl.evaluation.metrics import (
     class_figures,
+    classification_metrics,
     confusion_matrix,
-    judge,
     negative_log_likelihood,
     reliability,
     wilson_interval,
@@ -28,7 +28,7 @@ def test_as_torchmetrics_has_them(agrees):
     import torch
     p, y = samples()
     tp, ty = torch.from_numpy(p), torch.from_numpy(y)
-    found = judge(p, y, list('abcde'))
+    found = classification_metrics(p, y, list('abcde'))
     assert found.accuracy == pytest.approx(functional.multiclass_accuracy(tp, ty, 5, average='micro').item())
     assert found.balanced_accuracy == pytest.approx(
         functional.multiclass_accuracy(tp, ty, 5, average='macro').item(), abs=1e-6)
@@ -54,13 +54,13 @@ def test_by_hand():
 
 def test_a_class_that_does_not_occur_does_not_count_in_the_means():
     p = np.eye(3)[[0, 1, 0, 1]] * 0.8 + 0.2 / 3
-    found = judge(p, np.array([0, 1, 0, 0]), ['a', 'b', 'c'])
+    found = classification_metrics(p, np.array([0, 1, 0, 0]), ['a', 'b', 'c'])
     assert found.accuracy == 0.75 and found.balanced_accuracy == pytest.approx((2 / 3 + 1) / 2)
     assert found.figures()['recall'] == {'a': 0.6667, 'b': 1.0}
 
 
 def test_uniform_predictions_have_the_closed_forms():
-    found = judge(np.full((40, 4), 0.25), np.arange(40) % 4, list('abcd'))
+    found = classification_metrics(np.full((40, 4), 0.25), np.arange(40) % 4, list('abcd'))
     assert found.nll == pytest.approx(math.log(4)) and found.brier == pytest.approx(0.75)
     assert found.ece == pytest.approx(0.0)
 
@@ -71,7 +71,7 @@ def test_certain_and_wrong_is_not_infinite():
 
 def test_calibration_error_of_calibrated_predictions_is_near_its_floor():
     p, y = samples(20000, seed=3)
-    found = judge(p, y, list('abcde'))
+    found = classification_metrics(p, y, list('abcde'))
     assert found.ece < 2 * found.ece_floor < 0.03
 
 
@@ -92,4 +92,4 @@ def test_wilson_interval_by_hand():
                                   (np.ones((2, 2)) / 2, np.array([0, 2]))])
 def test_what_cannot_be_judged_is_told(p, y):
     with pytest.raises(DataError, match='judging'):
-        judge(p, y, ['a', 'b'])
+        classification_metrics(p, y, ['a', 'b'])

@@ -9,9 +9,9 @@ from evaluation_samples import labelled_bag, small_model
 from robot_vision_dl.core.config import ClassifierConfig, with_values
 from robot_vision_dl.core.runtime.pipeline import Pipeline
 from robot_vision_dl.evaluation.evaluator import evaluate
-from robot_vision_dl.evaluation.feed import Batch
+from robot_vision_dl.evaluation.feed import FrameBatch
 from robot_vision_dl.evaluation.options import EvaluationOptions, RunOptions
-from robot_vision_dl.evaluation.parallel_inference import Lanes
+from robot_vision_dl.evaluation.parallel_inference import ParallelInference
 from robot_vision_dl.evaluation.runner import forget_pipelines, load_pipeline
 
 DEPLOYMENT = with_values(ClassifierConfig(), {'device': 'cpu', 'threads': 1, 'decision.abstain_cost': 0.3})
@@ -52,9 +52,9 @@ def test_batches_overlap_and_come_back_in_order(model, cores):
         together.wait()
 
     pipeline.network.register_forward_pre_hook(wait)
-    with Lanes({'small': pipeline}, DEPLOYMENT) as lanes:
+    with ParallelInference({'small': pipeline}, DEPLOYMENT) as lanes:
         assert lanes.count == 3
-        batches = [Batch([], [torch.full((1, 1, 32, 32), float(number))], []) for number in range(6)]
+        batches = [FrameBatch([], [torch.full((1, 1, 32, 32), float(number))], []) for number in range(6)]
         found = list(lanes.run(batches))
     assert [batch.tensors[0][0, 0, 0, 0].item() for batch, _ in found] == list(range(6))
     assert not any(isinstance(assessed.outcome, Exception) for _, (assessed,) in found)
@@ -90,5 +90,5 @@ def test_one_lane_where_more_would_not_be_safe_or_no_quicker(model, cores):
     pipeline = load_pipeline(model, DEPLOYMENT)
     for changes, count in (({'threads': 1}, 4), ({'threads': 2}, 2), ({'threads': 0}, 1),
                            ({'dropout_samples': 8}, 1)):
-        with Lanes({'small': pipeline}, with_values(DEPLOYMENT, changes)) as lanes:
+        with ParallelInference({'small': pipeline}, with_values(DEPLOYMENT, changes)) as lanes:
             assert lanes.count == count, changes

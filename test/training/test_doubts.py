@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from robot_vision_dl.cli.main import main
-from robot_vision_dl.evaluation.metrics import judge
+from robot_vision_dl.evaluation.metrics import classification_metrics
 from robot_vision_dl.training.doubts import doubts
 from robot_vision_dl.training.history import EpochRecord
 
@@ -20,7 +20,7 @@ PROBE, NEAREST = 'linear probe on frozen features', '5 nearest neighbours on fro
 def judged(called, targets, sure=0.9):
     p = np.full((len(called), len(NAMES)), (1 - sure) / (len(NAMES) - 1))
     p[np.arange(len(called)), called] = sure
-    return judge(p, np.array(targets), NAMES)
+    return classification_metrics(p, np.array(targets), NAMES)
 
 
 def epochs(*nll):

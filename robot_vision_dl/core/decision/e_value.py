@@ -21,7 +21,7 @@ def e_value(p: float) -> float:
     return (1 - p + p * log(p)) / (p * log(p) ** 2)
 
 
-class Foreignness:
+class OodEvidence:
     """Whether a camera looks at something unknown: a state with two values, carried from frame to frame.
 
     The evidence is the average of the frames' e-values, weighted by exp(-age / time_s). Prior odds of the unknown are

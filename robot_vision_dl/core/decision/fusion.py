@@ -31,7 +31,7 @@ from ..errors import ConfigError
 from ..suggestions import did_you_mean
 from ..text.printable import printable
 from ..uncertainty.calibrate import FusionTimes
-from .e_value import Foreignness, unknown_probability
+from .e_value import OodEvidence, unknown_probability
 
 # Keeps one frame of a saturated softmax from ruling a class out for ever.
 SMALLEST_PROBABILITY = 1e-6
@@ -152,7 +152,7 @@ class BayesFilter:
         self._belief = self._start
         self._time_ns: Optional[int] = None
         self._sources: Dict[str, _Evidence] = {}
-        self._foreignness: Dict[str, Foreignness] = {}
+        self._foreignness: Dict[str, OodEvidence] = {}
 
     @property
     def config(self) -> FusionConfig:
@@ -266,8 +266,8 @@ class BayesFilter:
         return predict(self._belief, change_probability(dt_s, self._config.change_time_s), self._expected)
 
     def update_foreignness(self, p_value: float, time_ns: int, source: str = '') -> None:
-        """Take in how foreign a frame is; see :class:`~.uncertainty.evalue.Foreignness`."""
-        state = self._foreignness.setdefault(source, Foreignness())
+        """Take in how foreign a frame is; see :class:`~.decision.e_value.OodEvidence`."""
+        state = self._foreignness.setdefault(source, OodEvidence())
         state.update(p_value, time_ns, self._config.unknown_time_s if self._config.enabled else 0.0,
                      self._config.reset_gap_s)
 

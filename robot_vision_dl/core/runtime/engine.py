@@ -14,10 +14,10 @@ from ..camera_settings import RateLimit
 from ..config import ClassifierConfig
 from ..errors import ImageError
 from ..types import Frame, ImageMessage, Result
-from .frame_counters import BACKWARDS, RATE_LIMITED, Account, Ledger
+from .frame_counters import BACKWARDS, RATE_LIMITED, Account, FrameCounters
 from .frame_reader import StampOrder, read_frame, time_of
 from .pipeline import Batch, Pipeline, Settings
-from .pipelined_execution import Overlap
+from .pipelined_execution import PipelinedExecution
 
 INFERENCE_FAILED = 'inference_failed'
 PUBLISH_FAILED = 'publish_failed'
@@ -89,7 +89,7 @@ class Engine:
         self._on_result = on_result
         self._on_drop = on_drop
         self._source = source
-        self._ledger = Ledger(config.cameras)
+        self._counters = FrameCounters(config.cameras)
         self._order = StampOrder(config.fusion)
         self._rate = RateLimit()
         self._timings: Dict[str, Deque[Timing]] = {camera: deque(maxlen=1000) for camera in config.cameras}
@@ -100,7 +100,7 @@ class Engine:
         self._changing = threading.Lock()
         self.failures = 0
         self._expected: Dict[str, Dict[str, float]] = {}
-        self._overlap: Overlap[_Work] = Overlap(_Work.infer, self._fetch, self._finish)
+        self._overlap: PipelinedExecution[_Work] = PipelinedExecution(_Work.infer, self._fetch, self._finish)
         self._thread = threading.Thread(target=self._run, name='inference', daemon=True)
 
     def start(self) -> None:
@@ -155,7 +155,7 @@ class Engine:
 
     def account(self, camera: str) -> Account:
         """Where the camera's frames went."""
-        return self._ledger.account(camera)
+        return self._counters.account(camera)
 
     def timings_since(self, camera: str, moment_s: float) -> List[Timing]:
         """Timings of the frames decided after ``moment_s`` of ``time.monotonic()``."""
@@ -205,7 +205,7 @@ class Engine:
         received_s, received_ns = time.monotonic(), self._clock()
         frames = []
         for camera, received in taken:
-            self._ledger.received(camera, received.replaced)
+            self._counters.received(camera, received.replaced)
             frame = self._decode(camera, received, received_ns)
             if frame is not None:
                 frames.append(frame)
@@ -241,7 +241,7 @@ class Engine:
                 pass  # meant for a model that was replaced in the meantime; its sender was told what classes there are
 
     def _drop(self, camera: str, reason: str, sentence: str) -> None:
-        self._ledger.dropped(camera, reason)
+        self._counters.dropped(camera, reason)
         self._say_dropped(camera, reason, sentence)
 
     def _say_dropped(self, camera: str, reason: str, sentence: str) -> None:
@@ -254,7 +254,7 @@ class Engine:
         try:
             message = received.parse(received.buffer)
             if not self._rate.allows(camera, time_of(message, received_ns), self._config.rates_hz[camera]):
-                self._ledger.dropped(camera, RATE_LIMITED)  # as wished, so nothing is said
+                self._counters.dropped(camera, RATE_LIMITED)  # as wished, so nothing is said
                 return None
             frame = read_frame(camera, message, received_ns, self._config.image,
                                self._config.regions.get(camera))
@@ -292,7 +292,7 @@ class Engine:
             except Exception as error:  # noqa: B902 - a publisher that was just destroyed must not end the thread
                 self._drop(camera, PUBLISH_FAILED, f'{type(error).__name__}: {error}')
                 continue
-            self._ledger.decided(camera)
+            self._counters.decided(camera)
             self._timings[camera].append(timing)
             self._last_result[camera] = result
 

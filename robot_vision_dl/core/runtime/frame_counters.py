@@ -18,7 +18,7 @@ class Account:
     dropped: Counter = field(default_factory=Counter)
 
 
-class Ledger:
+class FrameCounters:
     """The accounts of all cameras. All methods may be called from any thread."""
 
     def __init__(self, cameras: Sequence[str]):

@@ -221,7 +221,7 @@ class Pipeline:
     def infer(self, batch: 'Batch') -> None:
         """The second third: the forward pass. It may run beside the other two of other batches, on another thread."""
         watch = _StopWatch(self.device)
-        batch.prediction, batch.thinned = (self._dropout(batch.pixels) if self._dropout
+        batch.prediction, batch.mc_logits = (self._dropout(batch.pixels) if self._dropout
                                            else (self.network(batch.pixels), None))
         batch.stage_ms['forward'] = watch.elapsed_ms()
 
@@ -270,7 +270,7 @@ class Pipeline:
 
     def _assessments(self, batch: 'Batch') -> List[Assessment]:
         watch = _StopWatch(self.device)
-        found = self._assess(batch.prediction, batch.thinned)
+        found = self._assess(batch.prediction, batch.mc_logits)
         batch.stage_ms['uncertainty'] = watch.elapsed_ms()
         return found
 
@@ -321,14 +321,14 @@ class Batch:
         frames: B frames.
         pixels: the network's input (B, C, H, W).
         prediction: what it said, once it has.
-        thinned: logits (M, B, C) of Monte Carlo dropout, where that is asked for.
+        mc_logits: logits (M, B, C) of Monte Carlo dropout, where that is asked for.
         stage_ms: milliseconds that each stage took, as far as they are done.
     """
 
     frames: Sequence[Frame]
     pixels: torch.Tensor
     prediction: Optional[Prediction] = None
-    thinned: Optional[torch.Tensor] = None
+    mc_logits: Optional[torch.Tensor] = None
     stage_ms: Dict[str, float] = field(default_factory=dict)
 
 

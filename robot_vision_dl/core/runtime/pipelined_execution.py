@@ -1,4 +1,4 @@
-"""One thread runs the network, and a second one does everything else beside it: see :class:`Overlap`.
+"""One thread runs the network, and a second one does everything else beside it: see :class:`PipelinedExecution`.
 
 For a camera that delivers more than can be decided: the network, which lets go of Python's lock while it computes, is
 then hardly ever idle. The next batch is fetched as late as it can be without keeping the network waiting, since a newer
@@ -18,7 +18,7 @@ _AHEAD = 3.0  # of how long a batch takes to prepare on average, it is begun so 
 Work = TypeVar('Work')
 
 
-class Overlap(Generic[Work]):
+class PipelinedExecution(Generic[Work]):
     """Takes batches through the network on the calling thread, with another that fetches and finishes them.
 
     Args:

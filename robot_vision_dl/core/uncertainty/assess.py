@@ -38,12 +38,12 @@ class Assessor:
         self._detector = OodDetector(bundle.ood, device) if bundle.ood is not None else None
         self._members = [Assessor(member, device) for member in bundle.members]
 
-    def __call__(self, prediction: Prediction, thinned: Optional[torch.Tensor] = None) -> List[Assessment]:
+    def __call__(self, prediction: Prediction, mc_logits: Optional[torch.Tensor] = None) -> List[Assessment]:
         """One assessment a frame.
 
         Args:
             prediction: of a batch, on the network's device.
-            thinned: logits (M, B, C) of Monte Carlo dropout, which then give the mutual information.
+            mc_logits: logits (M, B, C) of Monte Carlo dropout, which then give the mutual information.
 
         Raises:
             RobotVisionError: a logit is not a number, or infinite.
@@ -53,7 +53,7 @@ class Assessor:
             logits, features = logits.float(), features.float()
         z = on_host(logits)
         # What reads large tables comes first: it clears the caches for all that follows.
-        laplace = self._laplace if thinned is None and not self._members else None
+        laplace = self._laplace if mc_logits is None and not self._members else None
         projected = None if laplace is None else laplace.project(features)
         ood = self.ood(prediction, logits, features)
         highest = z.max(axis=1)
@@ -62,8 +62,8 @@ class Assessor:
                                    'weights may not suit this precision')
         below = z - highest[:, None]
         information: Optional[List[float]] = None
-        if thinned is not None:
-            members = calibrated_softmax(*self._scaled(on_host(thinned.float())))
+        if mc_logits is not None:
+            members = calibrated_softmax(*self._scaled(on_host(mc_logits.float())))
             information = normalised_entropies(members).mutual_information.tolist()
         elif self._members:
             information = normalised_entropies(on_host(prediction.members.float())).mutual_information.tolist()

@@ -1,4 +1,4 @@
-"""Monte Carlo dropout: predictions of many thinned networks (Gal and Ghahramani 2016)."""
+"""Monte Carlo dropout: predictions of many mc_logits networks (Gal and Ghahramani 2016)."""
 from contextlib import contextmanager
 from typing import Iterator, List, Tuple
 
@@ -21,14 +21,14 @@ def dropout_layers(network: Network) -> Tuple[List[nn.Module], List[nn.Module]]:
 class DropoutSampler:
     """Runs a network with dropout on.
 
-    Where only the layer before the head drops, the backbone runs once and the head on M thinned copies of its output.
+    Where only the layer before the head drops, the backbone runs once and the head on M mc_logits copies of its output.
     Else the whole network runs on M copies of the batch, as one batch. All other layers, BatchNorm above all, stay in
     evaluation.
 
     Args:
         network: in evaluation mode.
         samples: M, at least 2.
-        seed: the same thinned networks are drawn for every batch of a size, so that equal frames give equal figures.
+        seed: the same mc_logits networks are drawn for every batch of a size, so that equal frames give equal figures.
 
     Raises:
         ConfigError: the network has no dropout.
@@ -46,7 +46,7 @@ class DropoutSampler:
         self.is_head_only = not in_backbone
 
     def __call__(self, pixels: torch.Tensor) -> Tuple[Prediction, torch.Tensor]:
-        """The plain prediction, and the logits of the thinned networks, shape (M, B, C), of pixels (B, c, H, W)."""
+        """The plain prediction, and the logits of the mc_logits networks, shape (M, B, C), of pixels (B, c, H, W)."""
         network, count = self.network, len(pixels)
         if self.is_head_only:
             maps = network.backbone(pixels)
@@ -54,12 +54,12 @@ class DropoutSampler:
             given = maps if network.head_takes_maps else features
             plain = Prediction(network.head(given), features)
             with self._dropping():
-                thinned = network.head(network.dropout(_repeated(given, self.samples)))
+                mc_logits = network.head(network.dropout(_repeated(given, self.samples)))
         else:
             plain = network(pixels)
             with self._dropping():
-                thinned = network(_repeated(pixels, self.samples)).logits
-        return plain, thinned.view(self.samples, count, -1)
+                mc_logits = network(_repeated(pixels, self.samples)).logits
+        return plain, mc_logits.view(self.samples, count, -1)
 
     @contextmanager
     def _dropping(self) -> Iterator[None]:

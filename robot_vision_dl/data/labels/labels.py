@@ -106,7 +106,7 @@ class Finding(str, Enum):
     GAP = 'gap'
 
 
-class Verdict(NamedTuple):
+class FrameLabel(NamedTuple):
     """Label and track of a frame; for a conflict the labels, joined by `` / ``; else empty."""
 
     finding: Finding
@@ -148,7 +148,7 @@ class Labels:
         """Image topics that intervals name."""
         return frozenset(interval.topic for interval in self.intervals if interval.topic is not None)
 
-    def at(self, topic: str, stamp_ns: int, receive_ns: int) -> Verdict:
+    def at(self, topic: str, stamp_ns: int, receive_ns: int) -> FrameLabel:
         """What holds for a frame of ``topic``, in whatever transport labels name it."""
         found = set()
         for clock, time_ns in ((Clock.HEADER, stamp_ns), (Clock.RECEIVE, receive_ns)):
@@ -159,13 +159,13 @@ class Labels:
                     found |= values[place]
         names = sorted({label for label, _ in found})
         if not names:
-            return Verdict(Finding.GAP)
+            return FrameLabel(Finding.GAP)
         if not self._ignore.isdisjoint(names):
-            return Verdict(Finding.IGNORED)
+            return FrameLabel(Finding.IGNORED)
         if len(names) > 1:
-            return Verdict(Finding.CONFLICT, ' / '.join(names))
+            return FrameLabel(Finding.CONFLICT, ' / '.join(names))
         tracks = sorted(track for _, track in found if track is not None)
-        return Verdict(Finding.LABELLED, names[0], tracks[0] if tracks else None)
+        return FrameLabel(Finding.LABELLED, names[0], tracks[0] if tracks else None)
 
     def without_frames(self, frames: Mapping[str, FrameTimes], there: Collection[str]) -> Tuple[str, ...]:
         """A sentence about the intervals that cover none of the frames of a recording; none where there are none.
@@ -339,7 +339,7 @@ class LabelCounter:
         self._first_conflict: Dict[Tuple[str, str], Tuple[int, str]] = {}
         self._hints: Dict[Tuple[str, str], str] = {}
 
-    def add(self, recording: str, topic: str, stamp_ns: int, verdict: Verdict) -> None:
+    def add(self, recording: str, topic: str, stamp_ns: int, verdict: FrameLabel) -> None:
         """Count one frame."""
         key = (recording, topic)
         self._findings.setdefault(key, Counter())[verdict.finding] += 1

@@ -11,7 +11,7 @@ MOST_CLASSES = 24
 """A matrix of more classes is shown as the list of its largest entries."""
 MOST_LABELS = 60
 Cell = Tuple[int, int]
-"""(what a frame is, what was decided), as in :class:`~.gallery.Choice`."""
+"""(what a frame is, what was decided), as in :class:`~.example_frames.Choice`."""
 
 
 def errors_section(model: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from robot_vision_dl.core.decision.e_value import Foreignness, e_value, unknown_probability
+from robot_vision_dl.core.decision.e_value import OodEvidence, e_value, unknown_probability
 
 MS = 1_000_000
 
@@ -29,7 +29,7 @@ def test_falls_with_p_and_is_smooth_at_one():
 @pytest.mark.parametrize('epsilon', [0.001, 0.01, 0.1])
 def test_one_frame_is_unknown_exactly_below_epsilon(epsilon):
     for p in np.geomspace(1e-4, 1, 50):
-        state = Foreignness()
+        state = OodEvidence()
         state.update(p, 0, 0.1)
         assert (state.probability(epsilon) > 0.5) == (p < epsilon)
 
@@ -42,7 +42,7 @@ def test_extreme_rates():
 
 
 def test_a_single_false_unknown_does_not_count_and_a_covered_lens_does_soon():
-    state, n = Foreignness(), 500
+    state, n = OodEvidence(), 500
 
     def show(p, frames, start):
         found = []
@@ -62,7 +62,7 @@ def test_a_single_false_unknown_does_not_count_and_a_covered_lens_does_soon():
 
 
 def test_many_calibration_pictures_tell_a_covered_lens_at_once():
-    state = Foreignness()
+    state = OodEvidence()
     for i in range(30):
         state.update(0.5, i * 33 * MS, 0.1)
     state.update(1 / 3001, 30 * 33 * MS, 0.1)
@@ -73,7 +73,7 @@ def test_share_of_false_unknowns_stays_about_epsilon_with_fewer_changes():
     """Frames of known things whose p-values resemble their neighbours'."""
     scipy_stats = pytest.importorskip('scipy.stats')
     rng = np.random.default_rng(0)
-    state, unknown, alone = Foreignness(), [], []
+    state, unknown, alone = OodEvidence(), [], []
     noise = rng.normal()
     for i in range(60000):
         noise = 0.9 * noise + np.sqrt(1 - 0.81) * rng.normal()
@@ -87,7 +87,7 @@ def test_share_of_false_unknowns_stays_about_epsilon_with_fewer_changes():
 
 
 def test_frames_without_time_stand_alone():
-    state = Foreignness()
+    state = OodEvidence()
     state.update(0.001, 0, 0.0)
     state.update(0.9, 33 * MS, 0.0)
     assert state.evidence == e_value(0.9)

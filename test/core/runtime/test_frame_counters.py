@@ -2,40 +2,40 @@
 import threading
 from collections import Counter
 
-from robot_vision_dl.core.runtime.frame_counters import REPLACED, Ledger, SequenceGaps
+from robot_vision_dl.core.runtime.frame_counters import REPLACED, FrameCounters, SequenceGaps
 
 
 def test_what_was_replaced_was_received():
-    ledger = Ledger(['a', 'b'])
-    ledger.received('a')
-    ledger.received('a', replaced=3)
-    ledger.decided('a')
-    ledger.dropped('a', 'truncated')
-    account = ledger.account('a')
+    counters = FrameCounters(['a', 'b'])
+    counters.received('a')
+    counters.received('a', replaced=3)
+    counters.decided('a')
+    counters.dropped('a', 'truncated')
+    account = counters.account('a')
     assert (account.received, account.decided, account.dropped) == (5, 1, Counter({REPLACED: 3, 'truncated': 1}))
-    assert ledger.account('b').received == 0
+    assert counters.account('b').received == 0
 
 
 def test_an_account_is_a_copy():
-    ledger = Ledger(['a'])
-    before = ledger.account('a')
-    ledger.dropped('a', 'x')
-    assert not before.dropped and ledger.account('a').dropped == Counter(x=1)
+    counters = FrameCounters(['a'])
+    before = counters.account('a')
+    counters.dropped('a', 'x')
+    assert not before.dropped and counters.account('a').dropped == Counter(x=1)
 
 
 def test_nothing_is_lost_between_many_threads():
-    ledger = Ledger(['a'])
+    counters = FrameCounters(['a'])
 
     def work():
         for _ in range(2000):
-            ledger.received('a', replaced=1)
-            ledger.decided('a')
+            counters.received('a', replaced=1)
+            counters.decided('a')
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    account = ledger.account('a')
+    account = counters.account('a')
     assert (account.received, account.decided, account.dropped[REPLACED]) == (16000, 8000, 8000)
 
 

@@ -5,7 +5,7 @@ import time
 import pytest
 import torch
 
-from robot_vision_dl.core.runtime.pipelined_execution import Overlap
+from robot_vision_dl.core.runtime.pipelined_execution import PipelinedExecution
 
 
 class Batches:
@@ -33,7 +33,7 @@ class Batches:
         self.threads.setdefault(what, set()).add(threading.current_thread())
 
     def overlap(self):
-        return Overlap(self.infer, self.fetch, self.finish)
+        return PipelinedExecution(self.infer, self.fetch, self.finish)
 
 
 @pytest.mark.parametrize('count', [1, 2, 7])
@@ -72,7 +72,7 @@ def test_a_batch_is_fetched_and_the_one_before_finished_while_the_network_is_bus
     def fetch():
         fetched.set()
         return 1 if not passes else None
-    overlap = Overlap(infer, fetch, lambda number: finished.set())
+    overlap = PipelinedExecution(infer, fetch, lambda number: finished.set())
     overlap.run(0)
     overlap.close()
     assert passes == [True, True]
@@ -92,7 +92,7 @@ def test_the_next_batch_is_fetched_late_in_a_pass_and_not_after_it():
     def timed_infer(number):
         ends.append(('begin', time.perf_counter()))
         infer(number)
-    overlap = Overlap(timed_infer, timed_fetch, batches.finish)
+    overlap = PipelinedExecution(timed_infer, timed_fetch, batches.finish)
     overlap.run(0)
     overlap.close()
     begins = [moment for what, moment in ends if what == 'begin']
@@ -116,7 +116,7 @@ def test_what_takes_long_to_fetch_is_fetched_at_once():
     def timed_infer(number):
         moments.setdefault('begin', []).append(time.perf_counter())
         infer(number)
-    overlap = Overlap(timed_infer, slow_fetch, batches.finish)
+    overlap = PipelinedExecution(timed_infer, slow_fetch, batches.finish)
     overlap.run(0)
     overlap.close()
     assert ('finish', 3) in batches.notes
@@ -130,7 +130,7 @@ def test_the_other_thread_computes_alone_and_without_gradients():
     def finish(_):
         found.append((torch.get_num_threads(), torch.is_inference_mode_enabled()))
     threads = torch.get_num_threads()
-    overlap = Overlap(lambda _: None, lambda: None, finish)
+    overlap = PipelinedExecution(lambda _: None, lambda: None, finish)
     overlap.run(0)
     overlap.close()
     assert found == [(1, True)]

@@ -7,7 +7,7 @@ import pytest
 
 from robot_vision_dl.core.bundles.bundle import Bundle
 from robot_vision_dl.core.config import DecisionConfig
-from robot_vision_dl.core.decision.e_value import Foreignness
+from robot_vision_dl.core.decision.e_value import OodEvidence
 from robot_vision_dl.core.networks.architectures import Architecture
 from robot_vision_dl.core.networks.preprocess import Preprocessing
 from robot_vision_dl.core.uncertainty.conformal import fit_conformal
@@ -61,7 +61,7 @@ def test_the_rate_decided_by_calls_exactly_the_p_values_up_to_the_one_wanted_unk
 @pytest.mark.parametrize('n, wanted', [(22, 0.01), (99, 0.01), (9, 0.1)])
 def test_a_foreign_thing_after_a_known_one_becomes_unknown_with_the_fewest_pictures(n, wanted):
     """The evidence is an average: a threshold at the smallest p-value itself would never be passed."""
-    state, rate = Foreignness(), deciding_rate(Grid(1 / (n + 1), 1 / (n + 1)), wanted, take_smallest=True)
+    state, rate = OodEvidence(), deciding_rate(Grid(1 / (n + 1), 1 / (n + 1)), wanted, take_smallest=True)
     for i in range(30):
         state.update(0.6, i * 33 * MS, 0.1)
     found = []
@@ -69,7 +69,7 @@ def test_a_foreign_thing_after_a_known_one_becomes_unknown_with_the_fewest_pictu
         state.update(1 / (n + 1), i * 33 * MS, 0.1)
         found.append(state.probability(rate) > 0.5)
     assert 0 < found.index(True) < 15 and all(found[found.index(True):])
-    exact = Foreignness()
+    exact = OodEvidence()
     for i in range(60):
         exact.update(0.6 if i < 30 else 1 / (n + 1), i * 33 * MS, 0.1)
     assert exact.probability(1 / (n + 1)) < 0.5
