@@ -15,6 +15,7 @@ from typing import List, Optional
 
 from .. import __version__
 from ..core.errors import MachineError, OutputError, RobotVisionError, is_about_machine
+from ..core.requirements import check_versions, explained
 from ..core.text.printable import printable
 from ..core.text.terminal import message, printable_output
 from .parser import Parser
@@ -71,18 +72,26 @@ def _run(argv: List[str]) -> int:
     if name not in COMMANDS:
         print(f'robot-vision: no command {printable(name)!r}; there are {", ".join(COMMANDS)}', file=sys.stderr)
         return 2
-    command = importlib.import_module(f'.{name.replace("-", "_")}', __package__)
-    parser = parser_of(name, command)
     # What follows --ros-args belongs to rclpy.
     split = rest.index('--ros-args') if '--ros-args' in rest else len(rest)
     try:
+        command = importlib.import_module(f'.{name.replace("-", "_")}', __package__)
+        parser = parser_of(name, command)
         args = parser.parse_args(rest[:split], argparse.Namespace(ros_args=rest[split + 1:]))
+        if name != 'doctor':  # which says it, and more
+            check_versions()
         return command.run(args)
     except (OutputError, MachineError) as error:
         print(f'robot-vision {name}: {message(error)}', file=sys.stderr)
         return 1
     except RobotVisionError as error:
         print(f'robot-vision {name}: {message(error)}', file=sys.stderr)
+        return 2
+    except ImportError as error:
+        problem = explained(error)
+        if problem is None:
+            raise
+        print(f'robot-vision {name}: {message(problem)}', file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130

@@ -73,7 +73,10 @@ def run(args: argparse.Namespace) -> int:
         from ..core.config_yaml import parameter_file
         print(parameter_file(ClassifierConfig, '/**'), end='')
         return 0
+    from ..core.requirements import check
     from ..ros.dds import apply_profile
+    from ..ros.executable import NEEDS
+    check(NEEDS['classifier_node'])
     apply_profile(args.dds_profile)
     from ..ros.classifier_node import main
     return main(['robot-vision', *node_arguments(args)])

@@ -12,6 +12,10 @@ class ConfigError(RobotVisionError, ValueError):
     """A setting has a value that cannot be used."""
 
 
+class RequirementError(RobotVisionError):
+    """A Python package that this one needs is not installed or too old; the message has the command that installs it."""
+
+
 IMAGE_REASONS = (
     'truncated',  # the message, its pixels or its JPEG or PNG file end too early
     'malformed',  # the serialized bytes are no image message
