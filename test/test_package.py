@@ -12,23 +12,24 @@ from xml.etree import ElementTree
 import pytest
 
 import robot_vision_dl
+from robot_vision_dl.core.requirements import DISTRIBUTIONS
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SOURCES = ('robot_vision_dl', 'launch', 'config', 'models', 'resource', 'setup.py', 'setup.cfg', 'pyproject.toml',
            'package.xml', 'LICENSE')
 
-# What pip calls it, what rosdep calls it, what Python calls it. rosdep has no key for safetensors: timm, which is not
-# used, requires it.
+# What pip calls it, the rosdep key (None where none stands for a package of the distribution), what Python
+# calls it.
 NAMES = {
     'numpy': ('python3-numpy', 'numpy'),
     'opencv-python': ('python3-opencv', 'cv2'),
     'pillow': ('python3-pil', 'PIL'),
     'pyyaml': ('python3-yaml', 'yaml'),
-    'rosbags': ('python3-rosbags-pip', 'rosbags'),
-    'safetensors': ('python3-timm-pip', 'safetensors'),
+    'rosbags': (None, 'rosbags'),
+    'safetensors': (None, 'safetensors'),
     'matplotlib': ('python3-matplotlib', 'matplotlib'),
-    'torch': ('python3-pytorch-pip', 'torch'),
-    'torchvision': ('python3-pytorch-pip', 'torchvision'),
+    'torch': ('python3-torch', 'torch'),
+    'torchvision': (None, 'torchvision'),
 }
 # Brought by rosbags, which needs them for the same bags (`compression` is what backports.zstd is called from 3.14 on).
 BY_ROSBAGS = {'lz4', 'backports', 'compression'}
@@ -55,6 +56,14 @@ def manifest() -> ElementTree.Element:
 
 def rosdep_keys(*kinds: str) -> set:
     return {element.text for kind in kinds for element in manifest().findall(kind)}
+
+
+def dependencies(ros_distro: str) -> set:
+    """The keys that hold for a distribution, by the conditions of REP 149, of which we use one kind."""
+    def holds(element: ElementTree.Element) -> bool:
+        condition = element.get('condition')
+        return condition is None or ros_distro > re.fullmatch(r'\$ROS_DISTRO > (\w+)', condition)[1]
+    return {element.text for element in manifest() if element.tag.endswith('_depend') and holds(element)}
 
 
 def imported_by_the_package() -> set:
@@ -85,13 +94,28 @@ def test_every_import_is_declared_for_pip_and_for_rosdep():
     imported = imported_by_the_package() - OPTIONAL - BY_ROSBAGS
     assert {'torch', 'rclpy', 'vision_msgs'} <= imported
     assert imported - by_pip == set()
-    assert imported - by_rosdep - PIP_ONLY == set()
+    assert imported - by_rosdep - PIP_ONLY == {module for key, module in NAMES.values() if key is None}
 
 
-def test_every_requirement_of_pip_has_its_rosdep_key():
+def test_every_requirement_of_pip_has_its_rosdep_key_or_is_asked_for_at_the_start():
     keys = rosdep_keys('exec_depend')
     for requirement in setup_py()['REQUIREMENTS']:
-        assert NAMES[bare(requirement)][0] in keys
+        key, module = NAMES[bare(requirement)]
+        assert key in keys or key is None
+        assert DISTRIBUTIONS[module] == bare(requirement)
+
+
+def test_no_key_is_resolved_by_pip():
+    """The build farm releases no package that depends on such keys; all of them end in -pip by convention."""
+    assert [key for key in dependencies('rolling') if key.endswith('-pip')] == []
+
+
+def test_torch_is_asked_of_distributions_that_have_one_that_is_new_enough():
+    """Ubuntu 22.04 (Humble) has 1.8.1, 24.04 (Jazzy, Kilted) none, 26.04 (Lyrical, Rolling) 2.6."""
+    for name in ('humble', 'jazzy', 'kilted'):
+        assert 'python3-torch' not in dependencies(name) and 'python3-numpy' in dependencies(name)
+    for name in ('lyrical', 'rolling'):
+        assert 'python3-torch' in dependencies(name)
 
 
 @pytest.fixture(scope='module')

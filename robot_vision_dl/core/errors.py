@@ -13,7 +13,7 @@ class ConfigError(RobotVisionError, ValueError):
 
 
 class RequirementError(RobotVisionError):
-    """A Python package that this one needs is not installed or too old; the message has the command that installs it."""
+    """A Python package that this one needs is not installed or too old; the message has the command for it."""
 
 
 IMAGE_REASONS = (

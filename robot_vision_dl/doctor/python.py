@@ -8,11 +8,10 @@ import sys
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional
 
+from ..core.requirements import DISTRIBUTIONS, pip_install, requirements, too_old
 from .check import Check, fail, last_line, ok, run_python, warn
 
 OLDEST, NEWEST = (3, 10), (3, 13)
-PACKAGES = {'numpy': 'numpy', 'cv2': 'opencv-python', 'torch': 'torch', 'torchvision': 'torchvision', 'yaml': 'pyyaml',
-            'safetensors': 'safetensors', 'rosbags': 'rosbags'}
 
 # A line of JSON for each module, so that it is known which one ended the process. Last come torchvision's compiled
 # operators, and the GPU as torch sees it.
@@ -57,14 +56,14 @@ def probe() -> Dict[str, Dict[str, Any]]:
 
     Beside the packages there are ``nms``, ``gpu_build`` and ``gpu``. A name is missing if nothing came so far.
     """
-    done = run_python(_PROBE, [f'{name}={distribution}' for name, distribution in PACKAGES.items()])
+    done = run_python(_PROBE, [f'{name}={distribution}' for name, distribution in DISTRIBUTIONS.items()])
     found: Dict[str, Dict[str, Any]] = {}
     for line in done.stdout.splitlines():
         if line.startswith('['):
             name, facts = json.loads(line)
             found[name] = facts
     if done.returncode < 0:
-        victim = next((name for name in (*PACKAGES, 'nms', 'gpu_build', 'gpu') if name not in found), None)
+        victim = next((name for name in (*DISTRIBUTIONS, 'nms', 'gpu_build', 'gpu') if name not in found), None)
         if victim:
             found[victim] = {'error': f'ends Python with {signal.Signals(-done.returncode).name}'}
     return found
@@ -81,14 +80,16 @@ def python_check() -> Check:
 
 def package_checks(found: Dict[str, Dict[str, Any]]) -> Iterator[Check]:
     """Packages that are imported everywhere; ``found`` is from :func:`probe`."""
-    good = [f'{name} {found[name]["version"]}' for name in PACKAGES if 'version' in found.get(name, {})]
+    good = [f'{name} {found[name]["version"]}' for name in DISTRIBUTIONS if 'version' in found.get(name, {})]
     if good:
         yield ok('packages', ', '.join(good))
-    for name, distribution in PACKAGES.items():
+    for name, distribution in DISTRIBUTIONS.items():
         facts = found.get(name, {})
         if 'version' not in facts:
             error = facts.get('error', 'was not reached, because an earlier one ended Python')
             yield fail(name, f'cannot be imported: {error}', _package_remedy(name, distribution, error))
+    for name, version, requirement in too_old():
+        yield fail(name, f'{version} is too old', f'`{pip_install([requirement])}`')
     if 'version' in found.get('torch', {}) and 'version' in found.get('torchvision', {}):
         error = found.get('nms', {}).get('error')
         if error:
@@ -107,7 +108,7 @@ def _package_remedy(name: str, distribution: str, error: str) -> str:
     if 'numpy' in error.lower() and name != 'numpy' and ('ABI' in error or 'multiarray' in error or 'NumPy 1' in error):
         return f'{distribution} was built for another NumPy: `pip install --upgrade --force-reinstall {distribution}`'
     if 'ModuleNotFoundError' in error:
-        return f'`pip install {distribution}`, or `pip install .` in the checkout for all of them'
+        return f'`{pip_install([requirements()[distribution]])}`, or `pip install .` in the checkout for all of them'
     return f'`pip install --force-reinstall {distribution}`'
 
 

@@ -66,17 +66,17 @@ def test_a_package_that_kills_python_is_named(tmp_path, monkeypatch):
     ('torchvision', 'RuntimeError: operator torchvision::nms does not exist', 'torch and torchvision fit together'),
     ('cv2', 'ImportError: libGL.so.1: cannot open shared object file', 'apt install libgl1'),
     ('cv2', 'ImportError: numpy.core.multiarray failed to import', 'built for another NumPy'),
-    ('rosbags', "ModuleNotFoundError: No module named 'rosbags'", '`pip install rosbags`'),
+    ('rosbags', "ModuleNotFoundError: No module named 'rosbags'", "python3 -m pip install 'rosbags>="),
 ])
 def test_remedy_for_a_package(name, error, remedy):
-    found = {package: {'version': '1'} for package in python.PACKAGES}
+    found = {package: {'version': '1'} for package in python.DISTRIBUTIONS}
     found[name] = {'error': error}
     [check] = [check for check in python.package_checks(found) if check.level is Level.FAIL]
     assert check.name == name and error in check.text and remedy in check.remedy
 
 
 def test_torchvision_that_imports_but_does_not_fit():
-    found = {package: {'version': '1'} for package in python.PACKAGES}
+    found = {package: {'version': '1'} for package in python.DISTRIBUTIONS}
     found['nms'] = {'error': 'RuntimeError: operator torchvision::nms does not exist'}
     [check] = [check for check in python.package_checks(found) if check.level is Level.FAIL]
     assert 'does not fit torch 1' in check.text and 'in one go' in check.remedy
