@@ -10,7 +10,7 @@ from ..data.bags.files import BagFiles, each_once, find_bags
 from ..data.bags.reader import BagReader
 from ..data.cameras import check_wanted, choose_topics
 from ..data.frame_sources import expand, recording_names
-from ..data.labels.labels import IGNORE, Finding, FrameTimes, LabelConfig, Labels, Verdict
+from ..data.labels.labels import IGNORE, Finding, FrameLabel, FrameTimes, LabelConfig, Labels
 from ..data.labels.sources import label_files_beside, label_topics, labels_of_bag
 from .options import EvaluationOptions
 from .table import NO_LABEL, UNKNOWN_TARGET, FrameTable
@@ -44,9 +44,9 @@ class Recording:
     label_sources: Tuple[str, ...] = ()
     problems: Tuple[str, ...] = ()
 
-    def verdict(self, topic: str, stamp_ns: int, receive_ns: int) -> Verdict:
+    def verdict(self, topic: str, stamp_ns: int, receive_ns: int) -> FrameLabel:
         """What the labels say about a frame; a gap where there are none."""
-        return Verdict(Finding.GAP) if self.labels is None else self.labels.at(topic, stamp_ns, receive_ns)
+        return FrameLabel(Finding.GAP) if self.labels is None else self.labels.at(topic, stamp_ns, receive_ns)
 
     def without_frames(self, table: FrameTable) -> Tuple[str, ...]:
         """A sentence about labels that cover none of the frames that were decided, if there are such."""
@@ -117,7 +117,7 @@ class Targets:
         self._numbers = {name: number for number, name in enumerate(class_names)}
         self._map, self._model = label_map, model
 
-    def of(self, verdict: Verdict, where: str) -> int:
+    def of(self, verdict: FrameLabel, where: str) -> int:
         """Index of the class, :data:`UNKNOWN_TARGET` or :data:`NO_LABEL`.
 
         Raises:
