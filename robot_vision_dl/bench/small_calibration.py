@@ -170,7 +170,7 @@ def _outcomes(found, logits: np.ndarray, features: np.ndarray, abstain_cost: flo
     import torch
 
     from ..core.config import DecisionConfig
-    from ..core.uncertainty.reach import reachable_rate
+    from ..core.uncertainty.attainable_rates import reachable_rate
     with torch.inference_mode():
         scores = found.ood.build_score()(*(torch.from_numpy(np.asarray(part, np.float32))
                                            for part in (logits, features)))

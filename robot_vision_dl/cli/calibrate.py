@@ -10,19 +10,20 @@ import numpy as np
 from ..core.bundles.bundle import Bundle, load_bundle
 from ..core.bundles.bundle_format import CARD_FOLDER, DESCRIPTION, MODEL
 from ..core.bundles.bundle_writer import save_bundle
+from ..core.bundles.calibration_figures import count_of
 from ..core.bundles.model_card import CALIBRATED_AGAIN, render_card
+from ..core.bundles.trust_limits import trust_limits
 from ..core.decision.fusion_fit import LEAST_FRAMES, keep_fusion
 from ..core.errors import BundleError
 from ..core.files.user_path import user_path
 from ..core.files.whole_files import check_writable
 from ..core.text.notes import to_stderr
 from ..core.text.number_options import SECONDS, SEED, SHARE
+from ..core.uncertainty.attainable_rates import smallest_rate
 from ..core.uncertainty.calibrate import AUTO, SCALINGS, Calibration, calibrate
 from ..core.uncertainty.conformal import CONFORMAL_METHODS
 from ..core.uncertainty.ood.base import linear_head
 from ..core.uncertainty.ood.p_value import OOD_METHODS
-from ..core.uncertainty.reach import smallest_rate, trust_limits
-from ..core.uncertainty.usefulness import count_of
 from ..evaluation.predict import LabelledOutputs, check_deployment, faulty_outputs, picture_outputs, run_bundle
 
 HELP = 'fit probabilities, sets and the score of unknowns to labelled pictures or bags'

@@ -8,13 +8,14 @@ import numpy as np
 
 from ..core.bundles.bundle import Bundle, load_bundle
 from ..core.bundles.bundle_format import DESCRIPTION
+from ..core.bundles.trust_limits import p_value_grid, trust_limits
 from ..core.config import DecisionConfig
 from ..core.errors import BundleError
 from ..core.files.whole_files import write_whole
 from ..core.networks.network import Prediction
 from ..core.text.number_options import SECONDS, SHARE, real
 from ..core.uncertainty.assess import Assessor
-from ..core.uncertainty.reach import deciding_rate, p_value_grid, trust_limits
+from ..core.uncertainty.attainable_rates import deciding_rate
 from ..core.uncertainty.risk import RiskThreshold, pictures_for_risk, threshold_for_risk
 from ..evaluation.predict import LabelledOutputs, check_deployment, run_bundle
 

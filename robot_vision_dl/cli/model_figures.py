@@ -6,8 +6,8 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from ..core.bundles.bundle import Bundle
 from ..core.bundles.model_card import CALIBRATED_AGAIN, published_by
+from ..core.bundles.trust_limits import trust_limits
 from ..core.text.printable import printable
-from ..core.uncertainty.reach import trust_limits
 
 FIGURES = (
     ('pictures', ('pictures',)), ('accuracy', ('accuracy', 'top1')), ('balanced accuracy', ('balanced_accuracy',)),

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import List
 
 from ..core.bundles.bundle import Bundle, list_bundles, load_bundle, verify_bundle
+from ..core.bundles.trust_limits import trust_limits
 from ..core.errors import BundleError
 from ..core.networks.architectures import list_architectures
 from ..core.text.printable import printable
-from ..core.uncertainty.reach import trust_limits
 from .model_figures import as_json, metric_lines, probabilities_by
 from .models_import import add_import_arguments, import_model
 

@@ -1,12 +1,12 @@
 """Of how many objects frames are: neighbouring frames show the same thing, and tell little more than one of them."""
 from typing import Any, Dict, Iterable
 
-from ..core.uncertainty.usefulness import OBJECTS, RECORDINGS
+from ..core.bundles.calibration_figures import OBJECTS, RECORDINGS
 from .labels.labels import LabelledFrame
 
 
 def count_objects(frames: Iterable[LabelledFrame]) -> Dict[str, Any]:
-    """Figures for a calibration, see :func:`~..core.uncertainty.usefulness.count_of`; empty where it is not known.
+    """Figures for a calibration, see :func:`~..core.bundles.calibration_figures.count_of`; empty where it is not known.
 
     Returns:
         ``objects``: their number; ``counted``: whether they are ``objects``, where every frame has a track, or

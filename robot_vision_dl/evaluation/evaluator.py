@@ -15,11 +15,11 @@ import numpy as np
 
 from .. import __version__
 from ..core.bundles.bundle import Bundle, load_bundle
+from ..core.bundles.trust_limits import MEASURED, trust_limits
 from ..core.config import flat_options, with_values
 from ..core.errors import ConfigError, RobotVisionError
 from ..core.networks.threads import network_threads
 from ..core.runtime.frame_counters import RATE_LIMITED, REPLACED
-from ..core.uncertainty.reach import MEASURED, trust_limits
 from ..data.folders import shown
 from ..data.labels.labels import Clock
 from . import output

@@ -4,12 +4,13 @@ import time
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
 
+from ..core.bundles.trust_limits import p_value_grid, trust_limits
 from ..core.config import ClassifierConfig
 from ..core.runtime.engine import Engine
 from ..core.runtime.frame_counters import RATE_LIMITED, REPLACED, Account
 from ..core.runtime.pipeline import Pipeline
 from ..core.text.printable import printable
-from ..core.uncertainty.reach import deciding_rate, p_value_grid, trust_limits
+from ..core.uncertainty.attainable_rates import deciding_rate
 from .camera import CameraInput
 from .messages import key_values
 from .prior import PriorInput

@@ -3,10 +3,11 @@ from typing import Any, Dict, Mapping, Optional, Sequence
 
 import numpy as np
 
+from ..core.bundles.calibration_figures import OBJECTS, count_of
+from ..core.bundles.trust_limits import few_of_a_class
 from ..core.config import DecisionConfig
 from ..core.errors import DataError
-from ..core.uncertainty.reach import MIN_PICTURES, few_of_a_class, pictures_for_rate, smallest_rate
-from ..core.uncertainty.usefulness import OBJECTS, count_of
+from ..core.uncertainty.attainable_rates import MIN_PICTURES, pictures_for_rate, smallest_rate
 from ..data.split import Part
 
 _REMEDY = 'record more, best as other recordings, or raise data.split.calibration'
@@ -24,7 +25,7 @@ def check_calibration(targets: np.ndarray, class_names: Sequence[str], alpha: fl
         objects: of how many objects the frames are, see :func:`~..data.objects.count_objects`.
 
     Returns:
-        Sentences about what will not hold, by :class:`~..core.uncertainty.reach.Limit` ``what``.
+        Sentences about what will not hold, by :class:`~..core.bundles.trust_limits.Limit` ``what``.
 
     Raises:
         DataError: it cannot be done at all, or not for some class.

@@ -10,16 +10,17 @@ import torch
 
 from ..core.bundles.bundle import Bundle
 from ..core.bundles.bundle_writer import save_bundle
+from ..core.bundles.calibration_figures import count_of
 from ..core.bundles.model_card import render_card
+from ..core.bundles.trust_limits import trust_limits
 from ..core.networks.device import resolve_device
 from ..core.networks.network import Network
 from ..core.types import UNKNOWN
+from ..core.uncertainty.attainable_rates import reachable_rate
 from ..core.uncertainty.calibrate import AUTO, Calibration, calibrate
 from ..core.uncertainty.ood.base import linear_head
 from ..core.uncertainty.ood.p_value import ood_method
-from ..core.uncertainty.reach import reachable_rate, trust_limits
 from ..core.uncertainty.scaling import softmax
-from ..core.uncertainty.usefulness import count_of
 from ..data.objects import count_objects
 from ..data.split import Part
 from ..evaluation.metrics import classification_metrics

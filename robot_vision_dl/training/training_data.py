@@ -39,7 +39,7 @@ class TrainingData:
         balance: training frames and weight of each class.
         indices: frames of each part that are of a class.
         strange: those of each part that are labelled ``unknown``: of no class.
-        told: what was warned of before the first epoch, by :class:`~..core.uncertainty.reach.Limit` ``what``.
+        told: what was warned of before the first epoch, by :class:`~..core.bundles.trust_limits.Limit` ``what``.
     """
 
     store: FrameStore

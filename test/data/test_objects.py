@@ -3,7 +3,7 @@ from dataclasses import replace
 
 from labelled_samples import frames_of
 
-from robot_vision_dl.core.uncertainty.usefulness import count_of
+from robot_vision_dl.core.bundles.calibration_figures import count_of
 from robot_vision_dl.data.objects import count_objects
 
 

@@ -4,8 +4,8 @@ from typing import Any, Mapping, Optional, Sequence, Union
 from ..networks.architectures import Architecture
 from ..networks.preprocess import Preprocessing
 from ..uncertainty.calibrate import Calibration
-from ..uncertainty.reach import trust_limits
 from .bundle import Bundle
+from .trust_limits import trust_limits
 
 CALIBRATED_AGAIN = 'Calibrated again since; what is said of probabilities here is of the calibration before.'
 """Of test figures, which are not measured again with a new calibration."""

@@ -15,7 +15,7 @@ class Policy:
     Attributes:
         abstain_cost: of saying "uncertain", where a wrong label costs 1.
         false_unknown_rate: epsilon in [0, 1]; 0 never says unknown. Of a pipeline: that of
-            :func:`~.uncertainty.reach.deciding_rate`.
+            :func:`~.uncertainty.attainable_rates.deciding_rate`.
         hysteresis: what was accepted, or unknown, before needs so much less to stay so.
         costs: of each confusion, and thresholds; None: every wrong label costs 1.
     """

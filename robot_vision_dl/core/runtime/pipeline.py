@@ -9,6 +9,7 @@ import torch
 
 from ..backends.choice import choose_backend
 from ..bundles.bundle import Bundle, load_bundle
+from ..bundles.trust_limits import p_value_grid, trust_limits
 from ..config import ClassifierConfig, FusionConfig, camera_groups
 from ..decision.costs import read_costs
 from ..decision.decision import Policy, decide
@@ -21,9 +22,9 @@ from ..networks.threads import network_threads, on_a_thread
 from ..text.printable import printable
 from ..types import Assessment, ColorOrder, Decision, Frame, Picture, Result
 from ..uncertainty.assess import Assessor
+from ..uncertainty.attainable_rates import deciding_rate
 from ..uncertainty.calibrate import FusionTimes
 from ..uncertainty.dropout import DropoutSampler
-from ..uncertainty.reach import deciding_rate, p_value_grid, trust_limits
 
 
 class Pipeline:

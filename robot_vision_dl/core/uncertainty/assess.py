@@ -1,6 +1,6 @@
 """What one forward pass says about each frame of a batch: everything between the network and the fusion over time."""
 from math import isfinite
-from typing import TYPE_CHECKING, List, Optional, Sequence, Tuple
+from typing import List, Optional, Protocol, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -8,15 +8,33 @@ import torch
 from ..errors import RobotVisionError
 from ..networks.network import Prediction
 from ..types import Assessment, OodResult
+from .conformal import Conformal
 from .ensemble import EnsemblePrediction
 from .entropy import normalised_entropies
-from .laplace import LaplacePredictive
+from .laplace import Laplace, LaplacePredictive
 from .ood.base import on_host
-from .ood.p_value import OodDetector
+from .ood.p_value import OodCalibration, OodDetector
 from .temperature import below_highest, calibrated_softmax, softmax_and_entropy
+from .vector import VectorScaling
 
-if TYPE_CHECKING:
-    from ..bundles.bundle import Bundle
+
+class CalibratedModel(Protocol):
+    """What is known about a network's errors; a bundle is one, and its docstring says what each of these is."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def temperature(self) -> Optional[float]: ...  # noqa: D102
+    @property
+    def vector(self) -> Optional[VectorScaling]: ...  # noqa: D102
+    @property
+    def laplace(self) -> Optional[Laplace]: ...  # noqa: D102
+    @property
+    def ood(self) -> Optional[OodCalibration]: ...  # noqa: D102
+    @property
+    def conformal(self) -> Optional[Conformal]: ...  # noqa: D102
+    @property
+    def members(self) -> Sequence['CalibratedModel']: ...  # noqa: D102
 
 
 class Assessor:
@@ -31,7 +49,7 @@ class Assessor:
         precision: of the network, for messages.
     """
 
-    def __init__(self, bundle: 'Bundle', device: torch.device, precision: str = 'float32'):
+    def __init__(self, bundle: CalibratedModel, device: torch.device, precision: str = 'float32'):
         self.bundle = bundle
         self._precision = precision
         self._laplace = None if bundle.laplace is None else LaplacePredictive(bundle.laplace).to(device)

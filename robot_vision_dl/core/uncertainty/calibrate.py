@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from ..errors import ConfigError, RobotVisionError
+from .attainable_rates import MIN_PICTURES, reachable_rate
 from .conformal import Conformal, coverage_and_size, fit_conformal
 from .laplace import (
     Laplace,
@@ -18,7 +19,6 @@ from .laplace import (
 from .ood.base import LinearHead
 from .ood.p_value import OodCalibration, ood_method
 from .ood.selection import OodChoice, Pictures, auroc, choose_ood, split_groups
-from .reach import MIN_PICTURES, reachable_rate
 from .scaling import (
     Fit,
     choose_scaling,

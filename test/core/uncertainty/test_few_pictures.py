@@ -4,11 +4,12 @@ import torch
 
 from robot_vision_dl.core.bundles.bundle import load_bundle
 from robot_vision_dl.core.bundles.bundle_writer import save_bundle
+from robot_vision_dl.core.bundles.trust_limits import p_value_grid, trust_limits
 from robot_vision_dl.core.networks.network import build_network
 from robot_vision_dl.core.networks.preprocess import Preprocessing
+from robot_vision_dl.core.uncertainty.attainable_rates import deciding_rate
 from robot_vision_dl.core.uncertainty.calibrate import calibrate
 from robot_vision_dl.core.uncertainty.ood.base import LinearHead
-from robot_vision_dl.core.uncertainty.reach import deciding_rate, p_value_grid, trust_limits
 
 NAMES = ('fist', 'one', 'palm', 'stop', 'thumb')
 F = 64

@@ -8,7 +8,7 @@ from typing import Any, Dict, Mapping, Optional, Sequence
 import numpy as np
 
 from ..text.printable import printable
-from .ood.sensor_faults import FAULTS
+from ..uncertainty.ood.sensor_faults import FAULTS
 
 HARDLY_FAULTY = 0.1
 """Of pictures of a camera at fault, all kinds together, fewer called unknown are hardly any: one kind of four may be

@@ -1,23 +1,19 @@
-"""What n calibration pictures can promise: thresholds taken from few samples have a resolution.
-
-A conformal p-value of n pictures is a multiple of 1/(n+1), so what is to be called unknown at most at the rate r needs
-1/(n+1) <= r, which is n >= 1/r - 1; a conformal set at the error rate alpha the same with alpha. Below that the
-threshold lies beyond everything, and nothing is ever called unknown, or every class is in every set: nothing breaks,
-and nobody sees it. What cannot be reached is said here, a sentence each, for all who show it.
-"""
-from math import ceil, floor
-from typing import TYPE_CHECKING, Any, List, Mapping, NamedTuple, Optional, Sequence
+"""What the calibration of a model cannot promise, a sentence each: for commands, nodes, cards and reports."""
+from typing import Any, List, Mapping, NamedTuple, Optional, Sequence
 
 from ..config import DecisionConfig
-from .temperature import MAX_TEMPERATURE, MIN_TEMPERATURE
-from .usefulness import OBJECTS, chance_sentence, count_of, foreign_sentence
+from ..uncertainty.attainable_rates import (
+    MIN_PER_CLASS,
+    MIN_PICTURES,
+    ROUNDING,
+    Grid,
+    pictures_for_rate,
+    smallest_rate,
+)
+from ..uncertainty.temperature import MAX_TEMPERATURE, MIN_TEMPERATURE
+from .bundle import Bundle
+from .calibration_figures import OBJECTS, chance_sentence, count_of, foreign_sentence
 
-if TYPE_CHECKING:
-    from ..bundles.bundle import Bundle
-
-MIN_PICTURES = 20  # of a calibration
-MIN_PER_CLASS = 5  # with fewer, a class has no say in a temperature, and no threshold of its own
-_ROUNDING = 1e-9  # .29 * 100 must count as 29
 _NO_THRESHOLD = 1e9  # of conformal.py
 
 
@@ -54,32 +50,7 @@ MEASURED = ('objects', 'foreign', 'chance')
 """Limits that an evaluation on other frames measures for itself."""
 
 
-class Grid(NamedTuple):
-    """The values that p-values can take: from ``smallest`` on in steps of ``step``, in (0, 1]."""
-
-    smallest: float
-    step: float
-
-
-def smallest_rate(pictures: int) -> float:
-    """1/(n+1), the smallest p-value that n calibration pictures can give (Bates et al. 2023, equation 2)."""
-    return 1 / (pictures + 1)
-
-
-def reachable_rate(pictures: int) -> float:
-    """The default ``decision.false_unknown_rate``, or the smallest that so many calibration pictures reach."""
-    return max(DecisionConfig().false_unknown_rate, smallest_rate(pictures))
-
-
-def pictures_for_rate(rate: float) -> int:
-    """The fewest calibration pictures with which a p-value can be at most ``rate``, in (0, 1]: 99 for .01.
-
-    Conformal sets at the error rate ``rate`` need as many to leave out any class.
-    """
-    return max(ceil(1 / rate - _ROUNDING) - 1, 1)
-
-
-def p_value_grid(bundle: 'Bundle') -> Optional[Grid]:
+def p_value_grid(bundle: Bundle) -> Optional[Grid]:
     """The p-values that a model can give; None: it gives none."""
     if bundle.members:
         scores = [None if member.ood is None else member.ood.scores for member in bundle.members]
@@ -94,26 +65,7 @@ def p_value_grid(bundle: 'Bundle') -> Optional[Grid]:
     return Grid(rate, rate)
 
 
-def deciding_rate(grid: Optional[Grid], wanted: float, take_smallest: bool = False) -> float:
-    """The rate to decide by: between the largest p-value that is at most ``wanted`` and the next one; 0: never.
-
-    A single frame is unknown at p < this exactly if p <= wanted. Between two values, since the evidence of a stream,
-    an average, comes near that of its frames but never to it: with a threshold at the smallest p-value itself, no
-    foreign thing that follows a known one would ever be called unknown.
-
-    Args:
-        grid: of the model.
-        wanted: rate of false unknowns; 0: never say unknown.
-        take_smallest: where the grid begins above ``wanted``, take its first value instead.
-    """
-    if grid is None or wanted <= 0:
-        return 0.0
-    if grid.smallest > wanted * (1 + _ROUNDING):
-        return min(grid.smallest + grid.step / 2, 1.0) if take_smallest else 0.0
-    return min((floor(wanted / grid.step + _ROUNDING) + 0.5) * grid.step, 1.0)
-
-
-def trust_limits(bundle: 'Bundle', decision: Optional[DecisionConfig] = None) -> List[Limit]:
+def trust_limits(bundle: Bundle, decision: Optional[DecisionConfig] = None) -> List[Limit]:
     """What the calibration of a model cannot promise in a deployment; empty for one that holds.
 
     Args:
@@ -134,13 +86,13 @@ def trust_limits(bundle: 'Bundle', decision: Optional[DecisionConfig] = None) ->
     return [limit for limit in found if limit is not None]
 
 
-def _figures(bundle: 'Bundle') -> Mapping[str, Any]:
+def _figures(bundle: Bundle) -> Mapping[str, Any]:
     """Of the calibration; whatever else stands in their place counts as none."""
     figures = bundle.metrics.get('calibration', bundle.metrics)
     return figures if isinstance(figures, Mapping) else {}
 
 
-def _unknown_limit(bundle: 'Bundle', decision: DecisionConfig) -> Optional[Limit]:
+def _unknown_limit(bundle: Bundle, decision: DecisionConfig) -> Optional[Limit]:
     rate = decision.false_unknown_rate
     grid = p_value_grid(bundle)
     if rate <= 0:
@@ -151,7 +103,7 @@ def _unknown_limit(bundle: 'Bundle', decision: DecisionConfig) -> Optional[Limit
     needed = pictures_for_rate(rate / 2 if bundle.members else rate)
     fewest = min(bundle.members or (bundle,), key=lambda one: len(one.ood.scores))
     n, figures = len(fewest.ood.scores), _figures(fewest)
-    if grid.smallest <= rate * (1 + _ROUNDING):
+    if grid.smallest <= rate * (1 + ROUNDING):
         objects = figures.get('objects')
         if figures.get('counted') != OBJECTS or type(objects) is not int or objects >= needed:
             return None
@@ -175,7 +127,7 @@ def _unknown_limit(bundle: 'Bundle', decision: DecisionConfig) -> Optional[Limit
                  f'{grid.smallest:.4f} by decision.smallest_reachable_rate: true', n, needed)
 
 
-def _conformal_limit(bundle: 'Bundle', figures: Mapping[str, Any]) -> Optional[Limit]:
+def _conformal_limit(bundle: Bundle, figures: Mapping[str, Any]) -> Optional[Limit]:
     sets = bundle.conformal
     if sets is None:
         return None
@@ -198,7 +150,7 @@ def _conformal_limit(bundle: 'Bundle', figures: Mapping[str, Any]) -> Optional[L
                  f'{needed} are needed', have, needed)
 
 
-def _class_limit(bundle: 'Bundle', figures: Mapping[str, Any]) -> Optional[Limit]:
+def _class_limit(bundle: Bundle, figures: Mapping[str, Any]) -> Optional[Limit]:
     counts = figures.get('pictures_by_class')
     if not isinstance(counts, Sequence) or len(counts) != len(bundle.class_names):
         return None
@@ -215,7 +167,7 @@ def few_of_a_class(class_names: Sequence[str], counts: Sequence[int]) -> Optiona
             f'{MIN_PER_CLASS} of each are needed')
 
 
-def _likelihood_limit(bundle: 'Bundle', figures: Mapping[str, Any]) -> Optional[Limit]:
+def _likelihood_limit(bundle: Bundle, figures: Mapping[str, Any]) -> Optional[Limit]:
     """Bundles that were calibrated without a check are still about."""
     plain, scaled, pictures = (figures.get(name) for name in ('nll_plain', 'nll', 'pictures'))
     if bundle.laplace is not None and bundle.laplace.gives_probabilities:

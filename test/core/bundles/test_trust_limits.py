@@ -6,20 +6,14 @@ import numpy as np
 import pytest
 
 from robot_vision_dl.core.bundles.bundle import Bundle
+from robot_vision_dl.core.bundles.trust_limits import p_value_grid, trust_limits
 from robot_vision_dl.core.config import DecisionConfig
 from robot_vision_dl.core.decision.e_value import OodEvidence
 from robot_vision_dl.core.networks.architectures import Architecture
 from robot_vision_dl.core.networks.preprocess import Preprocessing
+from robot_vision_dl.core.uncertainty.attainable_rates import Grid, deciding_rate, pictures_for_rate, smallest_rate
 from robot_vision_dl.core.uncertainty.conformal import fit_conformal
 from robot_vision_dl.core.uncertainty.ood.p_value import OodCalibration
-from robot_vision_dl.core.uncertainty.reach import (
-    Grid,
-    deciding_rate,
-    p_value_grid,
-    pictures_for_rate,
-    smallest_rate,
-    trust_limits,
-)
 from robot_vision_dl.core.uncertainty.risk import pictures_for_risk, threshold_for_risk
 
 NAMES = ('fist', 'one', 'palm', 'stop', 'thumb')
