@@ -16,7 +16,9 @@ version = '.'.join(release.split('.')[:2])
 extensions = ['myst_parser', 'sphinx_copybutton', 'generated_reference', 'repository_files']
 myst_enable_extensions = ['colon_fence', 'deflist', 'fieldlist']
 myst_heading_anchors = 4
-exclude_patterns = ['_build', '_ext']
+# The second row is what rosdoc2 puts beside the copy; it is shown as pages of project/.
+exclude_patterns = ['_build', '_ext', 'sphinx_output',
+                    '__*', 'README.md', 'CONTRIBUTING.md', 'CHANGELOG.rst', 'package.xml']
 nitpicky = True
 
 html_theme = 'furo'

@@ -1,0 +1,25 @@
+"""Markdown of the reference pages, made from the package's code; needs no Sphinx.
+
+A module a page, each with functions without arguments that return Markdown; :data:`PARTS` names them as pages ask for
+them: ``<!-- generated: parameters classifier -->``.
+"""
+from typing import Callable, Dict
+
+from . import bundle, commands, launch, options, report, topics
+
+PARTS: Dict[str, Callable[[], str]] = {
+    'commands': commands.all_commands,
+    'parameters classifier': options.classifier,
+    'parameters action_gate': options.action_gate,
+    'parameters trainer': options.trainer,
+    'training file': options.training_file,
+    'bag limits': options.bag_limits,
+    'launch files': launch.launch_files,
+    'topics': topics.topics,
+    'uncertainty values': topics.uncertainty_values,
+    'bundle.json': bundle.bundle_json,
+    'bundle example': bundle.example,
+    'metrics.json': report.metrics_json,
+    'gates': report.gate_names,
+    'frames.csv': report.frames_csv,
+}

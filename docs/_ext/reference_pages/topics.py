@@ -1,0 +1,224 @@
+"""Topics and services of the nodes: names, types and QoS from the calls that make them, content from here.
+
+The sources are read as text, so that neither rclpy nor message packages need be installed. A call that
+:data:`CONTENT` does not know, or an entry without a call, is an error: nothing is left out, and nothing is invented.
+"""
+import ast
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Dict, Iterator, List, Tuple
+
+import robot_vision_dl
+
+from .markdown import code, definition, escaped
+
+ROS = Path(robot_vision_dl.__file__).parent / 'ros'
+NODES = {
+    'classifier': ('classifier_node', ('camera.py', 'classifier_node.py', 'prior.py')),
+    'action_gate': ('action_gate_node', ('action_gate_node.py',)),
+    'trainer': ('trainer_node', ('trainer_node.py',)),
+    'player': ('`robot-vision play`', ('player.py',)),
+}
+CALLS = {'create_publisher': 'publishes', '_create': 'publishes', 'create_subscription': 'subscribes to',
+         'create_client': 'calls', 'create_service': 'offers'}
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One topic or service of a node.
+
+    Attributes:
+        node: whose it is.
+        how: publishes, subscribes to, calls or offers.
+        name: as it is written, placeholders as ``<...>``.
+        type: ``package/Type``, or an expression of the source.
+        qos: in words; empty for services.
+    """
+
+    node: str
+    how: str
+    name: str
+    type: str
+    qos: str
+
+
+# (node, name in the source) -> (name, type: empty where the source has it, content)
+CONTENT: Dict[Tuple[str, str], Tuple[str, str, str]] = {
+    ('classifier', '<name>'): (
+        'each of `image_topics`, with the suffix of `image_transport`', 'sensor_msgs/Image, sensor_msgs/CompressedImage',
+        'pictures: `Image` in every encoding of sensor_msgs where `image_transport` is `raw`, else `CompressedImage` '
+        '(JPEG, PNG, compressedDepth)'),
+    ('classifier', '<self.topic>'): (
+        '~/<camera>/prior', '', 'what a map or another sensor expects to be seen: probabilities of some classes or of '
+        'all; the others share the rest. Holds until the next one; one without results takes everything back'),
+    ('classifier', '~/<camera>/decision'): (
+        '', '', '**what an action node reads**: one result, a class name, `uncertain` or `unknown`, with its '
+        'probability'),
+    ('classifier', '~/<camera>/classification'): (
+        '', '', 'calibrated probabilities of this frame alone, best first, `top_k` of them'),
+    ('classifier', '~/<camera>/uncertainty'): (
+        '', '', 'why: level OK accepted, WARN uncertain, ERROR unknown, and the values below'),
+    ('classifier', '~/<camera>/overlay'): (
+        '', '', 'the picture with decision and trust drawn in; made only while somebody subscribes'),
+    ('classifier', '~/<camera>/overlay/compressed'): ('', '', 'the same as JPEG'),
+    ('classifier', '~/label_info'): ('', '', 'class table of the model, anew when the model changes'),
+    ('classifier', '/diagnostics'): (
+        '', '', 'once a second: for the node its state, model, device, memory and what its calibration cannot promise; '
+        'for each camera rates, where each frame went, age and stage times'),
+    ('action_gate', '<config.decision_topic>'): ('`decision_topic`', '', 'decisions to act on'),
+    ('action_gate', "<config.label_info_topic or f'{decides}/label_info'>"): (
+        '`label_info_topic`, or `label_info` of the node that decides', '', 'classes of the model, which the labels of '
+        'the table must be'),
+    ('action_gate', '~/action'): ('', '', 'name of the action, when it changes'),
+    ('action_gate', 'cmd_vel'): ('', '', 'velocity of the action, `rate_hz` times a second, where the table gives one'),
+    ('action_gate', '<action.trigger>'): ('`trigger` of an action', '', 'called when the action begins'),
+    ('trainer', '~/progress'): ('', '', 'how far the run is: state, epoch, step, seconds left, loss, accuracy'),
+    ('trainer', '/diagnostics'): ('', '', 'the same, once a second'),
+    ('player', '<target>'): (
+        'each topic of the bag, or what `--remap` names', 'as recorded', 'its messages at their time; latched topics '
+        'and `/tf_static` are transient local'),
+    ('player', '<CLOCK_TOPIC>'): ('/clock', '', 'time of the bag, with `--clock`'),
+}
+
+
+def _qos_names() -> Dict[str, str]:
+    """What the profiles of ``ros/qos.py`` are, in words."""
+    profiles: Dict[str, str] = {}
+    for node in ast.parse((ROS / 'qos.py').read_text(encoding='utf-8')).body:
+        if not isinstance(node, ast.Assign):
+            continue
+        name = getattr(node.targets[0], 'id', '')
+        if isinstance(node.value, ast.Name) and node.value.id in profiles:
+            profiles[name] = profiles[node.value.id]
+        if isinstance(node.value, ast.Call) and getattr(node.value.func, 'id', '') == 'QoSProfile':
+            given = {word.arg: ast.unparse(word.value).rpartition('.')[2] for word in node.value.keywords}
+            words = [given['reliability'].lower().replace('_', ' '), given['durability'].lower().replace('_', ' '),
+                     f'depth {given["depth"]}']
+            profiles[name] = ', '.join(words)
+    return profiles
+
+
+def _name(node: ast.expr) -> str:
+    if isinstance(node, ast.Constant):
+        return node.value
+    if isinstance(node, ast.JoinedStr):
+        return ''.join(part.value if isinstance(part, ast.Constant) else f'<{ast.unparse(part.value)}>'
+                       for part in node.values)
+    return f'<{ast.unparse(node)}>'
+
+
+def calls(path: Path) -> Iterator[Tuple[str, str, str, str]]:
+    """(how, name, type, QoS) of each topic and service that a source makes."""
+    tree = ast.parse(path.read_text(encoding='utf-8'))
+    packages = {alias.asname or alias.name: node.module.partition('.')[0] for node in ast.walk(tree)
+                if isinstance(node, ast.ImportFrom) and (node.module or '').endswith(('.msg', '.srv'))
+                for alias in node.names}
+    profiles = _qos_names()
+    for node in ast.walk(tree):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in CALLS):
+            continue
+        if isinstance(node.args[0], ast.Name) and node.args[0].id == 'message_type' and node.func.value and \
+                isinstance(node.args[1], ast.Name) and node.args[1].id == 'topic':
+            continue  # the helper itself: what calls it is listed
+        kind = ast.unparse(node.args[0])
+        kind = f'{packages[kind]}/{kind}' if kind in packages else kind
+        texts = [ast.unparse(argument) for argument in node.args[2:]]
+        named = [profiles[text.rpartition('.')[2]] for text in texts if text.rpartition('.')[2] in profiles]
+        depth = [f'reliable, volatile, depth {text}' for text in texts if text.isdigit()]
+        service = node.func.attr in ('create_client', 'create_service')
+        qos = '' if service else (named + depth + ['reliable, or best effort with `--best-effort`'])[0]
+        yield CALLS[node.func.attr], _name(node.args[1]), kind, qos
+
+
+def endpoints() -> List[Endpoint]:
+    """All of all nodes.
+
+    Raises:
+        ValueError: :data:`CONTENT` and the sources do not agree.
+    """
+    found: List[Endpoint] = []
+    seen = set()
+    for node, (_, files) in NODES.items():
+        for file in files:
+            for how, name, kind, qos in calls(ROS / file):
+                if (node, name) not in CONTENT:
+                    raise ValueError(f'{file}: {node} {how} {name}, which CONTENT of docs/_ext/reference_pages/topics.py '
+                                     'does not explain')
+                seen.add((node, name))
+                shown, given, _ = CONTENT[node, name]
+                found.append(Endpoint(node, how, shown or name, given or kind, qos))
+    if set(CONTENT) - seen:
+        raise ValueError(f'docs/_ext/reference_pages/topics.py explains what no node has: {sorted(set(CONTENT) - seen)}')
+    return found
+
+
+def topics() -> str:
+    """A section a node."""
+    contents = {(node, shown or name): text for (node, name), (shown, _, text) in CONTENT.items()}
+    order = list(contents)
+    text = []
+    for node, (executable, _) in NODES.items():
+        text.append(f'## {node}\n\n' + (f'Executable `{executable}`.' if not executable.startswith('`') else
+                                        f'Started by {executable}.') + '\n')
+        own = sorted((end for end in endpoints() if end.node == node), key=lambda end: order.index((node, end.name)))
+        for how in ('subscribes to', 'publishes', 'calls', 'offers'):
+            ends = [end for end in own if end.how == how]
+            if ends:
+                text.append(f'### {node} {how}\n')
+            for end in ends:
+                kinds = ' or '.join(code(kind) if '/' in kind else kind for kind in end.type.split(', '))
+                text.append(definition(end.name if '`' in end.name else code(end.name),
+                                       f'{kinds}; {end.qos}' if end.qos else kinds, contents[node, end.name]))
+    return '\n'.join(text)
+
+
+UNCERTAINTY = {
+    'label': 'the decision: a class name, `uncertain` or `unknown`',
+    'confidence': 'probability of the decision, 0 to 1',
+    'max_probability': 'the largest calibrated probability of this frame alone, 0 to 1',
+    'predictive_entropy': 'entropy of those probabilities, in units of ln C: 0 sure, 1 uniform',
+    'expected_entropy': 'the part of it that is in the picture (aleatoric), in the same units; with Laplace or dropout',
+    'mutual_information': 'the part of it that is in the weights (epistemic), in the same units; with Laplace or dropout',
+    'ood_method': 'which score tells what is of no known class',
+    'ood_score': 'that score; larger is more foreign',
+    'ood_p_value': 'share of calibration pictures that look as foreign, 1/(n+1) at least',
+    'unknown_probability': 'how likely it is that the last frames show none of the classes, 0 to 1',
+    'conformal_set': 'classes that the frame may be at the promised error rate, separated by commas',
+    'conformal_set_was_empty': 'no class reached the threshold, and the best one stands in the set',
+    'frame_age_ms': "from the image's stamp to the decision, milliseconds",
+    'decode_ms': 'time of decoding',
+    'preprocess_ms': 'time of resizing and normalising',
+    'forward_ms': 'time of the network',
+    'uncertainty_ms': 'time of calibration, entropies, OOD score and sets',
+    'decide_ms': 'time of fusion and decision',
+    'batch_size': 'frames that shared the forward pass',
+}
+
+
+def uncertainty_keys() -> List[str]:
+    """Keys of the values of ``~/<camera>/uncertainty``, from the sources that write them."""
+    package = ROS.parent
+    result_values = next(package.glob('core/**/result_values.py'))
+    pipeline = next(package.glob('core/**/pipeline.py'))
+    keys: List[str] = []
+    for path, function, store in ((result_values, 'uncertainty_values', 'values'),
+                                  (ROS / 'messages.py', 'uncertainty', 'values'), (pipeline, '', 'stage_ms')):
+        for scope in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
+            if not isinstance(scope, ast.FunctionDef) or function not in ('', scope.name):
+                continue
+            for node in ast.walk(scope):
+                if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store) and \
+                        isinstance(node.slice, ast.Constant) and ast.unparse(node.value).endswith(store):
+                    keys.append(node.slice.value + ('_ms' if store == 'stage_ms' else ''))
+                if isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Dict) and function:
+                    keys += [key.value for key in node.value.keys]
+    return keys
+
+
+def uncertainty_values() -> str:
+    """The values, one by one."""
+    missing = set(uncertainty_keys()) ^ set(UNCERTAINTY)
+    if missing:
+        raise ValueError('docs/_ext/reference_pages/topics.py: UNCERTAINTY and what the node writes differ: '
+                         f'{sorted(missing)}')
+    return '\n'.join(definition(code(name), escaped(text)) for name, text in UNCERTAINTY.items())
