@@ -22,7 +22,8 @@ FEWEST = 30  # repetitions of each, however long they take
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Of what."""
-    parser.add_argument('--sizes', nargs='+', default=['640x480', '1920x1080'], metavar='WxH')
+    parser.add_argument('--sizes', nargs='+', default=['640x480', '1920x1080'], metavar='WxH',
+                        help='of the pictures')
     parser.add_argument('--seconds', type=real(0.01, 10**6), default=2.0, help='of each figure (default: 2)')
 
 

@@ -25,7 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--error', type=real(1e-6, 1), default=0.05,
                         help='share of wrong decisions at which the time to a decision is told (default: %(default)s)')
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda (default: auto)')
-    parser.add_argument('--precision', default='float32', choices=('float32', 'float16', 'bfloat16'))
+    parser.add_argument('--precision', default='float32', choices=('float32', 'float16', 'bfloat16'),
+                        help='arithmetic of the network (default: %(default)s)')
 
 
 def run(args: argparse.Namespace) -> int:

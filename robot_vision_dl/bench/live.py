@@ -28,13 +28,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--seconds', type=real(0.01, 10**6), default=20.0,
                         help='how long the cameras run (default: 20)')
     parser.add_argument('--cameras', type=whole(1, 64), default=1, help='cameras in the one node (default: 1)')
-    parser.add_argument('--transport', choices=('raw', 'compressed'), default='raw')
+    parser.add_argument('--transport', choices=('raw', 'compressed'), default='raw',
+                        help='how the pictures travel (default: %(default)s)')
     parser.add_argument('--reliable', action='store_true', help='the cameras publish reliably, not best effort')
     parser.add_argument('--vs', choices=('naive',), help='run the node that people write as well, in turn, with the '
                         'same network, camera and pictures: under our DDS profile, and with the defaults of DDS')
     parser.add_argument('--course', action='store_true',
                         help='print latency and memory of the node from beginning to end, in ten parts')
-    parser.add_argument('--dds-profile', default='auto', metavar='auto|none|FILE')
+    parser.add_argument('--dds-profile', default='auto', metavar='auto|none|FILE',
+                        help='Fast DDS profile; auto: the shipped one for large images (default: %(default)s)')
 
 
 def _frames_row(name: str, camera: str, values: Dict[str, Any]) -> tuple:

@@ -18,7 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Of what."""
     parser.add_argument('--model', default=ClassifierConfig().model, help='bundle (default: %(default)s)')
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda (default: %(default)s)')
-    parser.add_argument('--sizes', nargs='+', default=['640x480', '1280x720', '1920x1080'], metavar='WxH')
+    parser.add_argument('--sizes', nargs='+', default=['640x480', '1280x720', '1920x1080'], metavar='WxH',
+                        help='of the pictures')
     parser.add_argument('--seconds', type=real(0.01, 10**6), default=2.0, help='of each stage (default: 2)')
 
 

@@ -29,7 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--foreign', metavar='FOLDER', nargs='+', default=[],
                         help='folders of pictures of no class; each is a group')
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda (default: auto)')
-    parser.add_argument('--precision', default='float32', choices=('float32', 'float16', 'bfloat16'))
+    parser.add_argument('--precision', default='float32', choices=('float32', 'float16', 'bfloat16'),
+                        help='arithmetic of the network (default: %(default)s)')
     parser.add_argument('--seed', type=SEED, default=0, help='of the split into halves (default: 0)')
 
 

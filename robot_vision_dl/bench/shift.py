@@ -23,7 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='pictures, spread over the folder; default: %(default)s')
     parser.add_argument('--abstain-cost', type=real(0, 1), help="instead of the bundle's")
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda (default: auto)')
-    parser.add_argument('--precision', default='float32', choices=('float32', 'float16', 'bfloat16'))
+    parser.add_argument('--precision', default='float32', choices=('float32', 'float16', 'bfloat16'),
+                        help='arithmetic of the network (default: %(default)s)')
 
 
 def run(args: argparse.Namespace) -> int:

@@ -5,10 +5,10 @@ import re
 from dataclasses import fields
 from typing import Dict, Iterator, List, Tuple
 
-from robot_vision_dl.core import bundle_format
-from robot_vision_dl.core.architectures import Architecture
-from robot_vision_dl.core.preprocess import Preprocessing
-from robot_vision_dl.core.share import share_directory
+from robot_vision_dl.core.bundles import bundle_format
+from robot_vision_dl.core.networks.architectures import Architecture
+from robot_vision_dl.core.networks.preprocess import Preprocessing
+from robot_vision_dl.core.resources import share_directory
 from robot_vision_dl.core.uncertainty.conformal import Conformal
 
 from .markdown import definition, escaped, fenced

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, List, Tuple
 
 from robot_vision_dl.core.config import ClassifierConfig
-from robot_vision_dl.core.share import share_directory
+from robot_vision_dl.core.resources import share_directory
 
 from .markdown import code, definition, escaped, fenced
 
