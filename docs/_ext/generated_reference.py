@@ -1,7 +1,7 @@
 """Sphinx extension: ``<!-- generated: commands -->`` in a page is replaced by what the code says.
 
-The parts are those of :data:`reference_pages.PARTS`. Where the package cannot be imported as a whole (rosdoc2 has no torch),
-the page says so in the place of the part, and Sphinx warns.
+The parts are those of :data:`reference_pages.PARTS`. Where the package cannot be imported as a whole (rosdoc2 has no
+torch), the page says so in the place of the part, and Sphinx warns.
 """
 import re
 

@@ -50,7 +50,7 @@ def test_every_command_and_option_is_there(parts):
 
 
 def test_options_of_measurements_are_those_that_the_command_takes():
-    sections = dict((parser.prog, parser) for parser, _, _ in commands.parsers())
+    sections = {parser.prog: parser for parser, _, _ in commands.parsers()}
     assert '--vs' in sections['robot-vision bench live']._option_string_actions
     assert all('--json' in sections[f'robot-vision bench {name}']._option_string_actions for name in MEASUREMENTS)
 
@@ -114,7 +114,7 @@ def test_arguments_of_launch_files_are_all_there(parts):
     for path in (REPOSITORY / 'launch').glob('*.launch.py'):
         assert f'## {path.name}\n' in parts['launch files']
         text = path.read_text(encoding='utf-8')
-        names = set(re.findall(r"^    \('(\w+)', ", text, re.M)) | set(re.findall(r"DeclareLaunchArgument\('(\w+)'", text))
+        names = {*re.findall(r"^    \('(\w+)', ", text, re.M), *re.findall(r"DeclareLaunchArgument\('(\w+)'", text)}
         assert names, path.name
         declared += len(names)
         for name in names:

@@ -12,13 +12,16 @@ pytest.importorskip('vision_msgs.msg', reason='vision_msgs is not installed')
 from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
 from node_harness import NodeProcess, Peer, environment, raw_image, small_bundle  # noqa: E402
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy  # noqa: E402
-from robot_vision_dl.core.processes import Children  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
+
+from robot_vision_dl.core.processes import Children  # noqa: E402
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / 'docs' / '_ext'))
 
 from reference_pages import topics  # noqa: E402
 
+RELIABILITY = {ReliabilityPolicy.RELIABLE: 'reliable', ReliabilityPolicy.BEST_EFFORT: 'best effort'}
+DURABILITY = {DurabilityPolicy.VOLATILE: 'volatile', DurabilityPolicy.TRANSIENT_LOCAL: 'transient local'}
 OF_ALL_NODES = {'/rosout', '/parameter_events'}
 
 
@@ -53,10 +56,8 @@ def compare(peer, node, how, expected):
         assert set(types) <= expected[name][0], name
         info, = [info for info in info_of(name) if info.node_name == node]
         qos = info.qos_profile
-        words = [{ReliabilityPolicy.RELIABLE: 'reliable', ReliabilityPolicy.BEST_EFFORT: 'best effort'}[qos.reliability],
-                 {DurabilityPolicy.VOLATILE: 'volatile',
-                  DurabilityPolicy.TRANSIENT_LOCAL: 'transient local'}[qos.durability]]
-        assert expected[name][1].startswith(', '.join(words)), name
+        words = f'{RELIABILITY[qos.reliability]}, {DURABILITY[qos.durability]}'
+        assert expected[name][1].startswith(words), name
 
 
 @pytest.mark.slow

@@ -95,7 +95,7 @@ def _folded(usage: str, width: int = 88) -> Iterator[str]:
 
 
 def _epilog(text: str, has_inner: bool) -> Iterator[str]:
-    """Blocks with indented lines as they are, others as text; a list of sub-commands is left out: they have sections."""
+    """Blocks with indented lines as they are, others as text; without a list of sub-commands, which have sections."""
     for block in re.split(r'\n\n+', text.strip('\n')):
         lines = block.splitlines()
         if has_inner and lines[0] == 'measurements:':

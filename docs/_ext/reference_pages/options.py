@@ -3,9 +3,9 @@ import inspect
 from dataclasses import MISSING, fields
 from typing import Any
 
-from robot_vision_dl.core.decision.action_gate import ActionGateConfig
 from robot_vision_dl.core.config import BagConfig, ClassifierConfig, Option, flat_options
 from robot_vision_dl.core.config_yaml import scalar
+from robot_vision_dl.core.decision.action_gate import ActionGateConfig
 from robot_vision_dl.training.config import TrainConfig
 from robot_vision_dl.training.node_config import TrainerConfig
 

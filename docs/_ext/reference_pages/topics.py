@@ -45,7 +45,8 @@ class Endpoint:
 # (node, name in the source) -> (name, type: empty where the source has it, content)
 CONTENT: Dict[Tuple[str, str], Tuple[str, str, str]] = {
     ('classifier', '<name>'): (
-        'each of `image_topics`, with the suffix of `image_transport`', 'sensor_msgs/Image, sensor_msgs/CompressedImage',
+        'each of `image_topics`, with the suffix of `image_transport`',
+        'sensor_msgs/Image, sensor_msgs/CompressedImage',
         'pictures: `Image` in every encoding of sensor_msgs where `image_transport` is `raw`, else `CompressedImage` '
         '(JPEG, PNG, compressedDepth)'),
     ('classifier', '<self.topic>'): (
@@ -142,13 +143,14 @@ def endpoints() -> List[Endpoint]:
         for file in files:
             for how, name, kind, qos in calls(ROS / file):
                 if (node, name) not in CONTENT:
-                    raise ValueError(f'{file}: {node} {how} {name}, which CONTENT of docs/_ext/reference_pages/topics.py '
-                                     'does not explain')
+                    raise ValueError(f'{file}: {node} {how} {name}, which CONTENT of '
+                                     'docs/_ext/reference_pages/topics.py does not explain')
                 seen.add((node, name))
                 shown, given, _ = CONTENT[node, name]
                 found.append(Endpoint(node, how, shown or name, given or kind, qos))
     if set(CONTENT) - seen:
-        raise ValueError(f'docs/_ext/reference_pages/topics.py explains what no node has: {sorted(set(CONTENT) - seen)}')
+        raise ValueError('docs/_ext/reference_pages/topics.py explains what no node has: '
+                         f'{sorted(set(CONTENT) - seen)}')
     return found
 
 
@@ -178,7 +180,8 @@ UNCERTAINTY = {
     'max_probability': 'the largest calibrated probability of this frame alone, 0 to 1',
     'predictive_entropy': 'entropy of those probabilities, in units of ln C: 0 sure, 1 uniform',
     'expected_entropy': 'the part of it that is in the picture (aleatoric), in the same units; with Laplace or dropout',
-    'mutual_information': 'the part of it that is in the weights (epistemic), in the same units; with Laplace or dropout',
+    'mutual_information': 'the part of it that is in the weights (epistemic), in the same units; with Laplace or '
+                          'dropout',
     'ood_method': 'which score tells what is of no known class',
     'ood_score': 'that score; larger is more foreign',
     'ood_p_value': 'share of calibration pictures that look as foreign, 1/(n+1) at least',
