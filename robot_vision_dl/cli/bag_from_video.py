@@ -1,16 +1,20 @@
 """``robot-vision bag from-video``: a video, and still pictures after it, as a camera's recording."""
 import argparse
 import sys
-from typing import Iterator, List, Tuple
 
 from ..core.errors import ConfigError
 from ..core.text.number_options import EPOCH_S, RATE_HZ, SECONDS, SEED, SOME_SECONDS, WIDTH, OutOfRange, real, whole
 
-HELP = 'make a ROS 2 bag (mcap) from a video'
-EXAMPLES = """Appended scenes are still pictures as a camera would see them: held by a hand, with sensor noise, all
-from --seed. The same command gives the same bag.
+HELP = 'make a ROS 2 bag (mcap) from a video, labelled if --label says what it shows'
+EXAMPLES = """Labels go into the topic /label and into labels.yaml, which may be edited. Frames of times that no label
+names have none. "unknown" is a thing of no class, "ignore" leaves frames out.
 
-example:
+Appended scenes are still pictures as a camera would see them: held by a hand, with sensor noise, all from --seed. They
+are not labelled. The same command gives the same bag.
+
+examples:
+  robot-vision bag from-video fist.mp4 --label fist --out bags/fist_1
+  robot-vision bag from-video desk.mp4 --label cup@2.5-7 mug@7-12 ignore@12- --out bags/desk
   robot-vision bag from-video drive.mp4 --out drive --rate 10 --start 5 --duration 20 --width 640 --quality 70 \\
       --append-black 3 --append-picture cup.jpg 4"""
 
@@ -35,6 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('video', help='a file that OpenCV can read')
     parser.add_argument('--out', required=True, metavar='BAG', help='folder to create')
     parser.add_argument('--overwrite', action='store_true', help='replace the bag in --out')
+    parser.add_argument('--label', nargs='+', default=[], metavar='CLASS[@FROM-TO]', dest='labels',
+                        help='what it shows: all of it, or from one time to another (none: to the end) in seconds from '
+                        'the start of the bag')
     parser.add_argument('--topic', default='/camera/image_raw',
                         help='default: %(default)s; JPEG goes to TOPIC/compressed')
     parser.add_argument('--frame-id', default='camera', help='default: %(default)s')
@@ -43,6 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--duration', type=SOME_SECONDS, metavar='S',
                         help='use so many seconds of it; default: to its end')
     parser.add_argument('--width', type=WIDTH, metavar='W', help='scale to this width; default: as the video')
+    parser.add_argument('--label-type', default='string', choices=('string', 'classification'),
+                        help='std_msgs/String or vision_msgs/Classification; default: %(default)s')
     kind = parser.add_mutually_exclusive_group()
     kind.add_argument('--quality', type=whole(1, 100), default=90, metavar='1..100',
                       help='of the JPEGs; default: %(default)s')
@@ -60,45 +69,32 @@ def run(args: argparse.Namespace) -> int:
     """Write the bag."""
     from ..core.files.user_path import user_path
     from ..core.text.topic_name import check_topic_name
-    from ..data.bags.writer import NS_PER_S, ImageBagWriter, fit
-    from ..data.video import video_frames, video_rate_hz
+    from ..data.from_video import Scene, write_video
+    from ..data.labels.stretches import parse_stretches
     topic = check_topic_name(args.topic, '--topic')
-    rate_hz = args.rate or video_rate_hz(args.video)
-    pictures = [(_picture(path) if path else None, seconds) for path, seconds in args.scenes or []]
-    with ImageBagWriter(args.out, args.frame_id, args.overwrite) as writer:
-        def write(frame) -> None:
-            stamp_ns = args.epoch * NS_PER_S + round(writer.count * NS_PER_S / rate_hz)
-            if args.raw:
-                writer.write_raw(topic, stamp_ns, frame)
-            else:
-                writer.write_jpeg(topic, stamp_ns, frame, args.quality)
-            if sys.stderr.isatty() and writer.count % 20 == 0:
-                print(f'\r{writer.count} frames', end='', file=sys.stderr, flush=True)
+    labels = parse_stretches(args.labels)
+    scenes = [Scene(_picture(path) if path else None, seconds) for path, seconds in args.scenes or []]
 
-        size = None
-        for _, frame in video_frames(args.video, rate_hz, args.start, args.duration):
-            frame = fit(frame, args.width)
-            size = (frame.shape[1], frame.shape[0])
-            write(frame)
-        for frame in _scenes(pictures, size, rate_hz, args.seed):
-            write(frame)
-        count = writer.count
+    def show(count: int) -> None:
+        if sys.stderr.isatty() and count % 20 == 0:
+            print(f'\r{count} frames', end='', file=sys.stderr, flush=True)
+
+    written = write_video(
+        args.out, args.video, topic=topic, frame_id=args.frame_id, rate_hz=args.rate, start_s=args.start,
+        duration_s=args.duration, width=args.width, quality=0 if args.raw else args.quality, scenes=scenes,
+        labels=labels, label_type=args.label_type, epoch_s=args.epoch, seed=args.seed, overwrite=args.overwrite,
+        progress=show)
     if sys.stderr.isatty():
         print('\r', end='', file=sys.stderr)
     total = sum(file.stat().st_size for file in user_path(args.out).iterdir())
-    print(f'{args.out}: {count} frames of {size[0]}x{size[1]}, {count / rate_hz:.1f} s at {rate_hz:g} Hz, '
-          f'{total / 1e6:.2f} MB')
+    width, height = written.size
+    says = ''
+    if labels:
+        names = ', '.join(dict.fromkeys(one.label for one in labels))
+        says = f', {"all" if written.labelled == written.frames else written.labelled} labelled ({names})'
+    print(f'{args.out}: {written.frames} frames of {width}x{height}, {written.frames / written.rate_hz:.1f} s at '
+          f'{written.rate_hz:g} Hz, {total / 1e6:.2f} MB{says}')
     return 0
-
-
-def _scenes(pictures: List[Tuple], size: Tuple[int, int], rate_hz: float, seed: int) -> Iterator:
-    from ..data.camera_model import covered_lens, handheld
-    for number, (picture, seconds) in enumerate(pictures):
-        count = max(1, round(seconds * rate_hz))
-        if picture is None:
-            yield from covered_lens(size, count, rate_hz, seed + number)
-        else:
-            yield from handheld(picture, size, count, rate_hz, seed + number)
 
 
 def _picture(path: str):
