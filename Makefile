@@ -23,7 +23,7 @@ help:
 	@echo 'make test-all   all tests, the slow ones too'
 	@echo 'make fuzz       mutated messages, bundles, bags and text files through every reader: 5 minutes; MINUTES=10 SEED=1'
 	@echo 'make faults     every command that writes killed, starved, and raced: hours at KILLS=100; KILLS=2 SEED=0'
-	@echo 'make lint       style of code and docstrings'
+	@echo 'make lint       style of code and docstrings, types'
 	@echo 'make docs       the documentation, to docs/_build/html; what it needs is installed then (20 MB)'
 	@echo 'make setup      only the set-up, which the others do too (first time: 6 GB, some minutes)'
 	@echo 'make clean      remove what builds, tests and the demo left behind; distclean: .venv too'
@@ -50,7 +50,8 @@ faults: setup
 	@exec $(VENV)/python test/faults/campaign.py $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 lint: setup
-	@exec $(VENV)/python -m ruff check .
+	@$(VENV)/python -m ruff check .
+	@exec $(VENV)/python -m mypy
 
 # -W: a warning is an error, -n: so is a reference that leads nowhere.
 docs:
@@ -59,7 +60,7 @@ docs:
 	@echo 'docs/_build/html/index.html'
 
 clean:
-	@rm -rf build dist install log demo_output docs/_build *.egg-info .pytest_cache .hypothesis .ruff_cache
+	@rm -rf build dist install log demo_output docs/_build *.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache
 	@find . -path ./.venv -prune -o -name __pycache__ -type d -exec rm -rf {} +
 
 distclean: clean

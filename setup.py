@@ -62,11 +62,15 @@ EXTRAS = {
         'hypothesis',
         'mcap>=1.1',
         'mcap-ros2-support>=0.5',
+        'mypy>=1.14',
         'psutil',
         'pytest>=7',
         'ruff',
         'scikit-learn>=1.1',
         'torchmetrics>=1.0',
+        'types-PyYAML',
+        'types-psutil',
+        'types-tqdm',
     ],
     # `make docs`
     'docs': [
@@ -107,7 +111,7 @@ setup(
     name=NAME,
     version=version(),
     packages=find_packages(include=[NAME, f'{NAME}.*']),
-    package_data={f'{NAME}.ros.interfaces': ['*.cmake', 'vision_msgs/*', 'vision_msgs/msg/*']},
+    package_data={NAME: ['py.typed'], f'{NAME}.ros.interfaces': ['*.cmake', 'vision_msgs/*', 'vision_msgs/msg/*']},
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
         (str(SHARE), ['package.xml']),

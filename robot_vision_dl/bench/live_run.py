@@ -84,7 +84,7 @@ def cpu_seconds(pid: int) -> float:
 class _Listener:
     """Collects decisions and diagnostics in this process."""
 
-    def __init__(self, cameras: List[str]):
+    def __init__(self, cameras: List[str]) -> None:
         import rclpy
         from diagnostic_msgs.msg import DiagnosticArray
         from rclpy.executors import SingleThreadedExecutor
@@ -203,7 +203,7 @@ class _Floor(NamedTuple):
 class _Floors:
     """The bare networks that the contenders run, timed in this process while no node is running."""
 
-    def __init__(self, settings: LiveSettings):
+    def __init__(self, settings: LiveSettings) -> None:
         self._settings = settings
         self._times: Dict[_Floor, List[ForwardTimes]] = {}
         self._paced: Dict[_Floor, List[ForwardTimes]] = {}

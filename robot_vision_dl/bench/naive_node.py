@@ -25,7 +25,7 @@ from ..core.networks.device import resolve_device
 class NaiveClassifier(Node):
     """See the module's docstring."""
 
-    def __init__(self, args: argparse.Namespace):
+    def __init__(self, args: argparse.Namespace) -> None:
         super().__init__('classifier')
         bundle = load_bundle(args.model)
         spec = bundle.preprocessing

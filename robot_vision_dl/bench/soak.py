@@ -87,7 +87,8 @@ class _Node:
 class _Camera:
     """A driver that starts, publishes for a while, ends, and is started again."""
 
-    def __init__(self, children: Children, node: _Node, camera: str, args: argparse.Namespace, rng: random.Random):
+    def __init__(self, children: Children, node: _Node, camera: str, args: argparse.Namespace,
+                 rng: random.Random) -> None:
         self._children, self._node, self._name, self._args, self._rng = children, node, camera, args, rng
         self._process: Optional[subprocess.Popen] = None
         self._start_at_s = 0.0

@@ -40,7 +40,8 @@ class Disturber:
         problems: what was answered otherwise than it must be.
     """
 
-    def __init__(self, node: Any, nodes: Mapping[str, Mapping[str, str]], models: Tuple[str, str], rng: random.Random):
+    def __init__(self, node: Any, nodes: Mapping[str, Mapping[str, str]], models: Tuple[str, str],
+                 rng: random.Random) -> None:
         from rcl_interfaces.srv import SetParameters
         from sensor_msgs.msg import CompressedImage, Image
         from vision_msgs.msg import Classification

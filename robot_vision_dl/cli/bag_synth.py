@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     labels = sorted({picture.label for recording in plan for picture in recording.pictures})
     with whole_folder(out, overwrite=args.overwrite, entries=[recording.name for recording in plan]) as work:
         for recording in plan:
-            def show(frames, name=recording.name):
+            def show(frames, name=recording.name) -> None:
                 if sys.stderr.isatty():
                     print(f'\r{name}: {frames} frames', end='', file=sys.stderr, flush=True)
             frames = write_recording(work / recording.name, recording, config, show)

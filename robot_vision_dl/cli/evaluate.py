@@ -154,7 +154,7 @@ def _options(args: argparse.Namespace):
 class ProgressBar:
     """Frames done of all, and how long it will take; on a terminal only."""
 
-    def __init__(self, total: int):
+    def __init__(self, total: int) -> None:
         self._total, self._done = total, {}  # type: int, Dict[str, int]
         self._began = time.monotonic()
         self._next = 0.0
@@ -163,7 +163,7 @@ class ProgressBar:
     def __enter__(self) -> 'ProgressBar':
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._shown:
             print('\r\x1b[K', end='', file=sys.stderr, flush=True)
 

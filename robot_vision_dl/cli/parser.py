@@ -1,6 +1,7 @@
 """The parser of every command: an option that takes several values and is given again takes the new ones as well."""
 import argparse
 import sys
+from typing import NoReturn
 
 from ..core.errors import ConfigError
 from ..core.text.number_options import OutOfRange
@@ -15,12 +16,12 @@ class Parser(argparse.ArgumentParser):
     Options of one value keep their last use, as everywhere.
     """
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
         self.register('action', None, AddUp)
         self.register('action', 'store', AddUp)
 
-    def error(self, message):
+    def error(self, message: str) -> NoReturn:
         """As argparse does, but what was given is not repeated at length.
 
         Raises:

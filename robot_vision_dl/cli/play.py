@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 class _Stop:
     """Asked for by SIGINT or SIGTERM; the handler only sets a flag, so that nothing is cut off midway."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.signal = None
         self._before = {}
 
@@ -51,7 +51,7 @@ class _Stop:
             self._before[number] = signal.signal(number, self._on_signal)
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 

@@ -71,7 +71,7 @@ class RateLimit:
     or late.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._due_ns: Dict[str, float] = {}
 
     def allows(self, camera: str, time_ns: int, rate_hz: float) -> bool:

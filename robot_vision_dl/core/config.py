@@ -85,7 +85,7 @@ class ImageConfig:
         maximum=1000.0)
     depth_far_m: float = option(10.0, 'depth shown as white', minimum=0.001, maximum=10000.0)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_values(self, 'image.')
         if self.depth_far_m <= self.depth_near_m:
             raise ConfigError(f'image.depth_far_m: must be more than image.depth_near_m ({self.depth_near_m:g}), '
@@ -101,7 +101,7 @@ class BagConfig:
     max_temporary_mb: int = option(1024, 'disk for a compressed file, or fifty times its size where that is more',
                                    minimum=1, maximum=100_000_000)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_values(self, 'bags.')
 
 
@@ -133,7 +133,7 @@ class FusionConfig:
         False, 'the cameras of a group make their errors independently, so that their evidence adds up; false: they '
         'may all be wrong together, and the mean of their evidence counts')
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_values(self, 'fusion.')
         for name, least in (('correlation_time_s', 0.0), ('change_time_s', 0.01)):
             value = getattr(self, name)
@@ -171,7 +171,7 @@ class DecisionConfig:
         '', 'YAML file with costs of confusions or thresholds of classes (see config/costs.yaml); empty: every wrong '
         'label costs 1')
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_values(self, 'decision.')
         if -1.0 < self.abstain_cost < 0.0:
             raise ConfigError(f'decision.abstain_cost: must be -1 (as the bundle says) or in 0..1, '
@@ -223,7 +223,7 @@ class ClassifierConfig:
     fusion: FusionConfig = field(default_factory=FusionConfig)
     decision: DecisionConfig = field(default_factory=DecisionConfig)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_values(self)
         if not self.cameras:
             raise ConfigError('cameras: at least one camera is needed, got an empty list')

@@ -39,7 +39,7 @@ class ImageError(RobotVisionError, ValueError):
         reason: one of :data:`IMAGE_REASONS`, under which the frame is counted.
     """
 
-    def __init__(self, reason: str, message: str):
+    def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
 

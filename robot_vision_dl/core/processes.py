@@ -33,7 +33,7 @@ def isolated_environment(environment: Optional[Mapping[str, str]] = None) -> Dic
 class Children:
     """A context that stops its processes at the end, whatever happens: SIGINT first, SIGKILL if that is ignored."""
 
-    def __init__(self, environment: Mapping[str, str]):
+    def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = dict(environment)
         self._processes: List[subprocess.Popen] = []
 
@@ -69,7 +69,7 @@ class Children:
     def __enter__(self) -> 'Children':
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         for process in reversed(self._processes):
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)

@@ -46,7 +46,7 @@ class CacheConfig:
         'auto', 'how frames are kept: raw, jpeg (quality 95, a tenth of the size, slower to read), or auto: raw as '
         'long as they fit in', choices=('auto', 'raw', 'jpeg'))
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_values(self, 'cache.')
 
 
@@ -75,7 +75,7 @@ class FrameStore:
         label_report, selection_report: of the pass that made it.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path) -> None:
         """Raises :class:`DataError` for a cache that is not there or damaged."""
         self.folder = Path(folder)
         try:
@@ -147,7 +147,7 @@ class FrameStore:
 class StoreWriter:
     """Writes a cache; a context manager. Nothing is left behind if it ends by an exception."""
 
-    def __init__(self, root: Path, key: str, spec: Preprocessing, config: CacheConfig):
+    def __init__(self, root: Path, key: str, spec: Preprocessing, config: CacheConfig) -> None:
         self.target = root / key
         self._root = root
         self._spec = spec

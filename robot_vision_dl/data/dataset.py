@@ -48,7 +48,7 @@ class FrameDataset(Dataset):
     """
 
     def __init__(self, store: FrameStore, indices: Sequence[int], class_names: Sequence[str],
-                 transform: Callable[[Picture], torch.Tensor], seed: int = 0):
+                 transform: Callable[[Picture], torch.Tensor], seed: int = 0) -> None:
         numbers = {name: number for number, name in enumerate(class_names)}
         self.store = store
         self.indices = np.asarray(indices, np.int64)
@@ -123,7 +123,7 @@ def _mix(*numbers: int) -> int:
 class EvalTransform:
     """What the live node does with a picture: resize (done already in the store), cut, scale, normalise."""
 
-    def __init__(self, preprocessing: Preprocessing):
+    def __init__(self, preprocessing: Preprocessing) -> None:
         self._preprocessor = Preprocessor(preprocessing, 'cpu')
 
     def __call__(self, picture: Picture) -> torch.Tensor:

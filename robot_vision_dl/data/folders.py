@@ -23,7 +23,7 @@ _NAMED = 3
 class LeftOut:
     """What was found and is not used, by reason."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._names: Dict[str, List[str]] = {}
         self._counts: Dict[str, int] = {}
 

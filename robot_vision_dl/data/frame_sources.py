@@ -3,7 +3,7 @@ from array import array
 from collections import Counter
 from glob import glob, has_magic
 from pathlib import Path
-from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Callable, Dict, Iterator, List, NamedTuple, NoReturn, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -51,7 +51,7 @@ class _Candidate(NamedTuple):
 class BagSource:
     """One bag and its labels."""
 
-    def __init__(self, files: BagFiles, recording: str, labels: LabelConfig, topics: Sequence[str] = ()):
+    def __init__(self, files: BagFiles, recording: str, labels: LabelConfig, topics: Sequence[str] = ()) -> None:
         self.recording = recording
         self.path = files.path
         self._files = files
@@ -116,7 +116,7 @@ class FolderSource:
     ``index.csv``, which says what recording, time and track a picture is of.
     """
 
-    def __init__(self, folder: Path, recording: str, labels: LabelConfig):
+    def __init__(self, folder: Path, recording: str, labels: LabelConfig) -> None:
         self.recording = recording
         self.path = folder
         self.problems: Tuple[str, ...] = ()
@@ -280,7 +280,7 @@ class FrameStream:
     """
 
     def __init__(self, sources: Sequence[Source], selection: SelectionConfig, class_names: Sequence[str] = (),
-                 image: ImageConfig = ImageConfig()):  # noqa: B008 (frozen)
+                 image: ImageConfig = ImageConfig()) -> None:  # noqa: B008 (frozen)
         """``class_names``: what labels may be, beside ``unknown``; empty allows all."""
         self._sources = sources
         self._selection = selection
@@ -343,6 +343,6 @@ def _file_loader(picture: FolderPicture):
 
 
 def _raiser(error: ImageError):
-    def load():
+    def load() -> NoReturn:
         raise error
     return load

@@ -256,7 +256,7 @@ def _check_no_split(folder: Path, classes: Sequence[_Class]) -> None:
 class _Index:
     """What ``index.csv`` knows of the pictures; also of those that were moved to another class since."""
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path) -> None:
         self._root = path.parent
         self._rows: Dict[str, FolderPicture] = {}
         if path.is_file():

@@ -31,7 +31,7 @@ class DataConfig:
     split: SplitConfig = field(default_factory=SplitConfig)
     cache: CacheConfig = field(default_factory=CacheConfig)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_values(self, 'data.')
         if self.class_names:
             try:

@@ -38,7 +38,7 @@ class SelectionConfig:
     duplicate_window: int = option(
         32, 'so many frames of a camera that were kept before are looked at for duplicates', minimum=1, maximum=10000)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_values(self, 'selection.')
 
 
@@ -93,7 +93,7 @@ def duplicate_groups(hashes: np.ndarray, distance: int = SAME_PICTURE) -> np.nda
 class Selector:
     """Decides about one frame after another; keeps ``duplicate_window`` hashes a camera and no pictures."""
 
-    def __init__(self, config: SelectionConfig):
+    def __init__(self, config: SelectionConfig) -> None:
         self.config = config
         self._every_ns = round(config.every_s * 1e9)
         self._last: Dict[Tuple[str, str], Tuple[int, Optional[str], Optional[str]]] = {}

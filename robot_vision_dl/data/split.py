@@ -56,7 +56,7 @@ class SplitConfig:
                           minimum=0.0, maximum=3600.0)
     seed: int = option(0, 'of what is random in it', minimum=0, maximum=2**31)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_values(self, 'split.')
         total = sum(self.fractions)
         if abs(total - 1) > 1e-6:

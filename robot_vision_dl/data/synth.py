@@ -58,7 +58,7 @@ class SynthConfig:
     epoch_s: int = option(1_700_000_000, 'stamp of the first frame; a recording begins an hour after the one before',
                           minimum=1, maximum=2**31 - 1)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_values(self)
         object.__setattr__(self, 'topic', check_topic_name(self.topic, '--topic'))
         check_no_label_topic(self.topic, not self.quality)

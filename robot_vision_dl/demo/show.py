@@ -50,7 +50,7 @@ def _coloured(outcome: str, text: str) -> str:
 class _Story:
     """Prints decisions as they change; keeps the overlay of each change, and one in three seconds of long stretches."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.first_ns: Optional[int] = None
         self.label: Optional[str] = None
         self.pictured_ns = 0

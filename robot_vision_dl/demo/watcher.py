@@ -59,7 +59,7 @@ class Watcher:
     """
 
     def __init__(self, camera: str, label_topic: str, on_seen: Callable[[Seen], None],
-                 on_action: Callable[[str], None], on_truth: Callable[[str], None]):
+                 on_action: Callable[[str], None], on_truth: Callable[[str], None]) -> None:
         self.heard = Watched()
         self._overlays: 'OrderedDict[int, bytes]' = OrderedDict()
         self._on_seen, self._on_action, self._on_truth = on_seen, on_action, on_truth

@@ -31,7 +31,7 @@ class BatchInvariance:
         noise: largest difference of ln p between the batch and single frames; 0 where they are equal bit by bit.
     """
 
-    def __init__(self, pipeline: Pipeline, config: ClassifierConfig):
+    def __init__(self, pipeline: Pipeline, config: ClassifierConfig) -> None:
         self._pipeline, self._config = pipeline, config
         self._policy = pipeline.policy(config)
         self._before: Dict[str, Decision] = {}

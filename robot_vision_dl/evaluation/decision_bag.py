@@ -69,7 +69,7 @@ class DecisionBag:
     """
 
     def __init__(self, path: str, recording: Recording, models: Sequence[str], top_k: int,
-                 copy_topics: bool = False):
+                 copy_topics: bool = False) -> None:
         self._path = user_path(path)
         self._is_file = self._path.suffix == '.mcap'
         self._store = message_store()
@@ -148,7 +148,7 @@ RESULTS = ('decision', 'classification', 'uncertainty')
 class _Copy:
     """The recording's own messages, of types that are known here, in between the decisions."""
 
-    def __init__(self, recording: Recording, store, results: Collection[str]):
+    def __init__(self, recording: Recording, store, results: Collection[str]) -> None:
         self._reader = BagReader(recording.files)
         why = {name: 'the results go there' if name in results else 'ROS 2 has no such names of topics'
                if not is_topic_name(name) else f'{topic.msgtype} is none of the standard types'

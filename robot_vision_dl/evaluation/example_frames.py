@@ -87,7 +87,7 @@ class ExampleFrames:
         strip_every_ns: a picture of each topic so often.
     """
 
-    def __init__(self, recording: str, models: List[str], strip_every_ns: int):
+    def __init__(self, recording: str, models: List[str], strip_every_ns: int) -> None:
         self._recording, self._every_ns = recording, strip_every_ns
         self._strip_from: Dict[str, int] = {}
         self.strips: Dict[str, List[Tuple[int, bytes]]] = {}

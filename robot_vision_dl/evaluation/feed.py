@@ -70,7 +70,7 @@ class Feed:
     """
 
     def __init__(self, recording: Recording, preprocessors: Sequence[Preprocessor], config: ClassifierConfig, size: int,
-                 threads: int, ahead_bytes: int):
+                 threads: int, ahead_bytes: int) -> None:
         self._recording, self._config, self._size = recording, config, size
         self._preprocessors = list(preprocessors)
         self._order = StampOrder(config.fusion)
@@ -83,7 +83,7 @@ class Feed:
     def __enter__(self) -> 'Feed':
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self._pool.shutdown(cancel_futures=True)
         self._reader.close()
 

@@ -22,7 +22,7 @@ class RunOptions:
     draws: int = option(2000, 'bootstrap draws behind each interval', minimum=100, maximum=100000)
     seed: int = option(0, 'of the bootstrap and of the floor of the calibration error', minimum=0, maximum=2**32 - 1)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_values(self, 'evaluate.')
 
 

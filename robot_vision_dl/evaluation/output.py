@@ -23,7 +23,7 @@ class OutputFolder:
     An earlier evaluation in its place is replaced; a folder with anything else in it is not.
     """
 
-    def __init__(self, path: Union[str, Path]):
+    def __init__(self, path: Union[str, Path]) -> None:
         """Begin it.
 
         Raises:

@@ -46,7 +46,7 @@ class ParallelInference:
         cores: that may be used; 0: all.
     """
 
-    def __init__(self, pipelines: Mapping[str, Pipeline], deployment: ClassifierConfig, cores: int = 0):
+    def __init__(self, pipelines: Mapping[str, Pipeline], deployment: ClassifierConfig, cores: int = 0) -> None:
         self._pipelines = list(pipelines.values())
         cores = cores or len(os.sched_getaffinity(0))
         threads = network_threads(deployment.threads)
@@ -62,7 +62,7 @@ class ParallelInference:
     def __enter__(self) -> 'ParallelInference':
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
 

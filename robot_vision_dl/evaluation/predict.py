@@ -192,7 +192,7 @@ def faulty_outputs(bundle: Bundle, *, device: str = 'auto', precision: str = 'fl
 class PictureRunner:
     """A bundle's preprocessing and network: pictures -> logits (n, C) and features (n, F), float32."""
 
-    def __init__(self, bundle: Bundle, device: str = 'auto', precision: str = 'float32'):
+    def __init__(self, bundle: Bundle, device: str = 'auto', precision: str = 'float32') -> None:
         where, dtype = resolve_device(device), getattr(torch, precision)
         self._preprocess = Preprocessor(bundle.preprocessing, where, dtype)
         self._network = bundle.load_network(where, dtype)

@@ -113,7 +113,7 @@ class Targets:
         model: its name, for errors.
     """
 
-    def __init__(self, class_names: Sequence[str], label_map: Mapping[str, str], model: str):
+    def __init__(self, class_names: Sequence[str], label_map: Mapping[str, str], model: str) -> None:
         self._numbers = {name: number for number, name in enumerate(class_names)}
         self._map, self._model = label_map, model
 

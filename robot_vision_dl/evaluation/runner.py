@@ -181,7 +181,7 @@ def run_or_fail(job: Job, progress: Progress = lambda _name, _done: None) -> Rec
 
 
 class _Run:
-    def __init__(self, job: Job, size: int, certain: bool):
+    def __init__(self, job: Job, size: int, certain: bool) -> None:
         self._job, self._size, self._certain = job, size, certain
         options, name = job.options, job.recording.name
         identities = job.identities or ('',) * len(job.models)

@@ -125,7 +125,7 @@ def join(tables: Sequence[FrameTable], class_names: Tuple[str, ...]) -> FrameTab
 class Columns:
     """The columns of some rows: like ``rows[mask]``, but only the columns that are asked for are ever copied."""
 
-    def __init__(self, rows: np.ndarray, mask: np.ndarray):
+    def __init__(self, rows: np.ndarray, mask: np.ndarray) -> None:
         self._rows, self._mask = rows, None if mask.all() else mask
 
     def __getitem__(self, column: str) -> np.ndarray:
@@ -137,7 +137,7 @@ class Columns:
 
 
 class _Names:
-    def __init__(self):
+    def __init__(self) -> None:
         self.names: Dict[str, int] = {}
 
     def code(self, name: str) -> int:
@@ -150,7 +150,7 @@ class _Names:
 class TableWriter:
     """Takes the results of one recording as they come."""
 
-    def __init__(self, recording: str, class_names: Tuple[str, ...]):
+    def __init__(self, recording: str, class_names: Tuple[str, ...]) -> None:
         self._recording = recording
         self._class_names = class_names
         self._topics, self._tracks = _Names(), _Names()

@@ -36,7 +36,7 @@ class Cluster:
         ConfigError: Dask is not installed, or the scheduler does not answer.
     """
 
-    def __init__(self, address: str):
+    def __init__(self, address: str) -> None:
         try:
             from dask.distributed import Client
         except ImportError as error:
@@ -51,7 +51,7 @@ class Cluster:
     def __enter__(self) -> 'Cluster':
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self._client.close()
 
     def cores_of_a_job(self) -> int:

@@ -30,7 +30,7 @@ from .unused import warn_of_unused
 class ActionGateNode(PrintableLogs, Node):
     """See the module's docstring. Parameters are those of :class:`ActionGateConfig`."""
 
-    def __init__(self, name: str = 'action_gate', **node_arguments):
+    def __init__(self, name: str = 'action_gate', **node_arguments) -> None:
         super().__init__(name, **node_arguments)
         parameters = ConfigParameters(self, ActionGateConfig, lambda: True, self._on_change)
         config = parameters.config

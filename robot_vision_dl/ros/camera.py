@@ -33,7 +33,7 @@ class CameraInput:
         transport: raw, compressed or compressedDepth.
     """
 
-    def __init__(self, node: Node, topic: str, transport: str):
+    def __init__(self, node: Node, topic: str, transport: str) -> None:
         self._node = node
         self._gaps = SequenceGaps()
         self.lost = 0
@@ -75,7 +75,7 @@ class CameraInput:
 class CameraOutput:
     """Publishes what was found out about a camera's frames, each with the header of its image."""
 
-    def __init__(self, node: Node, camera: str):
+    def __init__(self, node: Node, camera: str) -> None:
         self._node = node
         self._publishers = []
         self._classification = self._create(Classification, f'~/{camera}/classification', qos.RESULTS_OUT)

@@ -43,7 +43,7 @@ SETTLED_S = 2.0  # after a swap: by then a frame has come, and with it the end o
 class ClassifierNode(PrintableLogs, LifecycleNode):
     """See the module's docstring. Parameters are those of :class:`ClassifierConfig`."""
 
-    def __init__(self, name: str = 'classifier', **node_arguments):
+    def __init__(self, name: str = 'classifier', **node_arguments) -> None:
         super().__init__(name, **node_arguments)
         self._pipeline: Optional[Pipeline] = None
         self._engine: Optional[Engine] = None

@@ -26,7 +26,7 @@ def resident_memory_mb() -> float:
 class CameraHealth:
     """Watches one camera between two reports."""
 
-    def __init__(self, camera: str, node_name: str, source: CameraInput, engine: Engine, prior: PriorInput):
+    def __init__(self, camera: str, node_name: str, source: CameraInput, engine: Engine, prior: PriorInput) -> None:
         self._camera = camera
         self._name = f'{node_name}: camera {camera}'
         self._source = source

@@ -33,7 +33,7 @@ class ImageWaitSet:
         inputs: by camera, :class:`~.camera.CameraInput`; they must outlive the thread that takes.
     """
 
-    def __init__(self, node: Node, inputs: Mapping[str, 'CameraInput']):  # noqa: F821 (it imports this file)
+    def __init__(self, node: Node, inputs: Mapping[str, 'CameraInput']) -> None:  # noqa: F821 (it imports this file)
         self._inputs = dict(inputs)
         self._turns = list(inputs)
         self._events = [event for source in self._inputs.values() for event in source.subscription.event_handlers]

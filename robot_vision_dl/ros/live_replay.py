@@ -101,7 +101,7 @@ class LiveReplay:
         cameras: see :func:`camera_topics`.
     """
 
-    def __init__(self, cameras: List[CameraTopic]):
+    def __init__(self, cameras: List[CameraTopic]) -> None:
         self._cameras = {camera.recorded: camera for camera in cameras}
         self._by_stamp: Dict[str, Dict[int, Deque[Heard]]] = {c.recorded: defaultdict(deque) for c in cameras}
         self._replay = Replay({c.recorded: 0 for c in cameras}, {c.recorded: [] for c in cameras})

@@ -52,7 +52,7 @@ class ConfigParameters:
 
     def __init__(self, node: Node, config_class: type, is_configured: Callable[[], bool],
                  on_change: Callable[[Any, List[str]], None],
-                 check: Callable[[Any, List[str]], None] = lambda _config, _names: None):
+                 check: Callable[[Any, List[str]], None] = lambda _config, _names: None) -> None:
         self._node, self._config_class = node, config_class
         self._options: Dict[str, FlatOption] = {option.name: option for option in flat_options(config_class)}
         self._is_configured, self._check, self._on_change = is_configured, check, on_change

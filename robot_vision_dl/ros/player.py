@@ -54,7 +54,7 @@ class PlayOptions:
     wait_for_subscribers: int = 0
     stamp_now: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not 0.001 <= self.rate <= 1000:
             raise ConfigError(f'--rate: must be 0.001 to 1000, got {self.rate:g}')
         if self.clock_hz is not None and not 0 < self.clock_hz <= 1000:
@@ -87,7 +87,7 @@ class PlaySummary:
 class _Output:
     """A topic that is being published."""
 
-    def __init__(self, publisher: Publisher, has_header: bool):
+    def __init__(self, publisher: Publisher, has_header: bool) -> None:
         self.publisher = publisher
         self.has_header = has_header
 
@@ -100,7 +100,7 @@ class Player:
         length_s: seconds that one round takes.
     """
 
-    def __init__(self, readers: Sequence[BagReader], options: PlayOptions):
+    def __init__(self, readers: Sequence[BagReader], options: PlayOptions) -> None:
         """Create the node and its publishers.
 
         Raises:
@@ -254,7 +254,7 @@ class Player:
 class _ClockTicks:
     """Bag time on /clock at a steady rate of the wall clock, in between the messages."""
 
-    def __init__(self, publisher: Optional[Publisher], options: PlayOptions, start_ns: int, round_at_ns: int):
+    def __init__(self, publisher: Optional[Publisher], options: PlayOptions, start_ns: int, round_at_ns: int) -> None:
         self._publisher, self._rate, self._start_ns = publisher, options.rate, start_ns
         self._period_s = 1 / options.clock_hz if options.clock_hz else 0.0
         self._round_at_s = round_at_ns / NS_PER_S / options.rate

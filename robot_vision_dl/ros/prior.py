@@ -30,7 +30,7 @@ class PriorInput:
     """
 
     def __init__(self, node: Node, camera: str, class_names: Callable[[], Sequence[str]],
-                 receive: Callable[[Dict[str, float]], None], as_index: Callable[[], bool]):
+                 receive: Callable[[Dict[str, float]], None], as_index: Callable[[], bool]) -> None:
         self._node, self._class_names, self._receive, self._as_index = node, class_names, receive, as_index
         self.accepted = self.refused = 0
         self.topic = node.resolve_topic_name(f'~/{camera}/prior')

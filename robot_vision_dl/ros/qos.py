@@ -38,7 +38,7 @@ def overridable() -> QoSOverridingOptions:
 class _ToldOnce:
     """Logs each (topic, policy) once: the event comes again for every new peer."""
 
-    def __init__(self, node: Node):
+    def __init__(self, node: Node) -> None:
         self._log = node.get_logger()
         self._told: Set[Tuple[str, str]] = set()
 

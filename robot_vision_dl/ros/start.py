@@ -42,7 +42,7 @@ def parameter_files(arguments: Sequence[str]) -> Iterator[str]:
 class PrintableLogger:
     """A logger of rclpy whose messages have no control characters but line breaks, and an end."""
 
-    def __init__(self, logger: Any):
+    def __init__(self, logger: Any) -> None:
         self._logger = logger
 
     def __getattr__(self, name: str) -> Any:

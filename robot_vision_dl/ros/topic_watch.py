@@ -26,7 +26,7 @@ class TopicWatch:
     """
 
     def __init__(self, node: Node, topic: str, expected: str, remedy: Callable[[str], str],
-                 likely: Callable[[List[tuple]], str]):
+                 likely: Callable[[List[tuple]], str]) -> None:
         self._node, self._topic, self._expected = node, topic, expected
         self._remedy, self._likely = remedy, likely
         self._told: Set[str] = set()

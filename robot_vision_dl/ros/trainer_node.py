@@ -40,7 +40,7 @@ READING, TRAINING, FINISHING, DONE, INTERRUPTED, FAILED = (
 class _StopSignals:
     """SIGINT and SIGTERM: the first asks for an end at the next step, where nothing is half done, a second insists."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._asked = False
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._on_signal)
@@ -59,7 +59,7 @@ class _StopSignals:
 class TrainerNode(PrintableLogs, Node):
     """Tells how far a run is; :meth:`train` carries it out. Parameters are those of :class:`TrainerConfig`."""
 
-    def __init__(self, stop: '_StopSignals', name: str = 'trainer', **node_arguments):
+    def __init__(self, stop: '_StopSignals', name: str = 'trainer', **node_arguments) -> None:
         super().__init__(name, **node_arguments)
         self._stop = stop
         self.config: TrainerConfig = ConfigParameters(

@@ -37,7 +37,7 @@ class NetworkConfig:
         'they are; or auto: head where there are fewer than 50 objects a class to train on, else all')
     head_epochs: int = option(0, 'epochs at the beginning in which only the head is trained', minimum=0, maximum=10000)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_values(self, 'network.')
         if not self.pretrained and (self.head_epochs or self.train_from not in ('all', 'auto')):
             raise ConfigError('network: random weights must be trained, so train_from must be all and head_epochs 0 '
@@ -57,7 +57,7 @@ class InputConfig:
         'weights', 'mean and standard deviation: those of the weights, or those of the training pictures',
         choices=('weights', 'data'))
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_values(self, 'input.')
         if self.channels == 2:
             raise ConfigError('input.channels: must be 1 or 3, got 2')
@@ -78,7 +78,7 @@ class LossConfig:
     weighting: str = option('inverse', 'weight of a class with n pictures, for balance: 1/n, 1/sqrt(n), or 1 over the '
                             'effective number of pictures', choices=WEIGHTINGS[1:])
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_values(self, 'loss.')
 
 
@@ -96,7 +96,7 @@ class OptimizerConfig:
                              maximum=0.9999)
     second_momentum: float = option(0.999, 'the second beta of adam and adamw', minimum=0.0, maximum=0.999999)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_values(self, 'optimizer.')
         if self.name == 'nesterov' and self.momentum == 0:
             raise ConfigError('optimizer.momentum: nesterov needs momentum, got 0')
@@ -112,7 +112,7 @@ class ScheduleConfig:
     final_factor: float = option(0.01, 'the learning rate ends at this times its peak', minimum=1e-9, maximum=1.0)
     drops: int = option(2, 'how often `step` lowers it', minimum=1, maximum=100)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_values(self, 'schedule.')
 
 
@@ -142,7 +142,7 @@ class RunConfig:
     sanity_check: bool = option(
         True, 'before training: the loss must begin near ln C, and a few pictures must be learnable by heart')
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_values(self, 'run.')
 
 
@@ -162,7 +162,7 @@ class OutputConfig:
     notes: str = option('', 'Markdown for the card: purpose, limits, attribution; a text, or the name of a .md '
                         'file beside this one')
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_values(self, 'output.')
 
 
@@ -181,7 +181,7 @@ class TrainConfig:
     run: RunConfig = field(default_factory=RunConfig)
     output: OutputConfig = field(default_factory=OutputConfig)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_values(self)
         if not self.name or not self.name.replace('_', 'a').replace('-', 'a').isalnum():
             raise ConfigError(f'name: must be made of letters, digits, _ and -, got {self.name!r}')

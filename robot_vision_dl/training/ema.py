@@ -18,7 +18,7 @@ class WeightAverage(nn.Module):
         updates: int64, n, part of the state.
     """
 
-    def __init__(self, network: nn.Module, decay: float):
+    def __init__(self, network: nn.Module, decay: float) -> None:
         super().__init__()
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
         self.decay = decay

@@ -61,7 +61,8 @@ class _Keeper(Checkpoint):
     In this order, so that a kill between both is made good: the epoch is done again, with the same result.
     """
 
-    def __init__(self, folder: Path, fingerprint: str, patience: int, report: Callable[[EpochRecord, bool], None]):
+    def __init__(self, folder: Path, fingerprint: str, patience: int,
+                 report: Callable[[EpochRecord, bool], None]) -> None:
         self._folder = folder
         self._fingerprint = fingerprint
         self._patience = patience
@@ -87,7 +88,7 @@ class _Keeper(Checkpoint):
 class _Progress(Callback):
     """How far an epoch is, on a terminal and for whoever wants to know."""
 
-    def __init__(self, on_step: OnStep):
+    def __init__(self, on_step: OnStep) -> None:
         self._on_step = on_step
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: ClassificationModule, outputs, batch,

@@ -44,7 +44,8 @@ class ClassificationModule(pl.LightningModule):
         history: epochs so far; kept in checkpoints.
     """
 
-    def __init__(self, network: Network, config: TrainConfig, class_weights: Optional[torch.Tensor], steps: int):
+    def __init__(self, network: Network, config: TrainConfig, class_weights: Optional[torch.Tensor],
+                 steps: int) -> None:
         super().__init__()
         self.network = network.to(memory_format=torch.channels_last) if config.run.channels_last else network
         self.average = WeightAverage(self.network, config.run.average_decay) if config.run.average_decay else None

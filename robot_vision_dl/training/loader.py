@@ -30,7 +30,7 @@ class EpochSampler(Sampler):
     """
 
     def __init__(self, dataset: FrameDataset, seed: int, weights: Optional[np.ndarray] = None, rank: int = 0,
-                 processes: int = 1):
+                 processes: int = 1) -> None:
         self.dataset = dataset
         self.seed = seed
         self.weights = weights

@@ -21,7 +21,7 @@ class TrainerConfig:
     restart: bool = option(False, 'forget an earlier run of this name', at_configure=True)
     overwrite: bool = option(False, 'replace a bundle of this name of another run', at_configure=True)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_values(self)
         for name in ('bags', 'settings'):
             self._words(name)

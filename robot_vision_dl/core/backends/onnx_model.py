@@ -25,7 +25,7 @@ FORM = 1
 class PlainNetwork(nn.Module):
     """The network with a plain tuple (logits, features) as its result, which is all that the exporters know."""
 
-    def __init__(self, network: Network):
+    def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network
 

@@ -18,7 +18,7 @@ class OpenVinoNetwork:
         ConfigError: OpenVINO or the exporter is not installed, or one of them refuses the network.
     """
 
-    def __init__(self, bundle: Bundle, threads: int):
+    def __init__(self, bundle: Bundle, threads: int) -> None:
         try:
             import openvino
         except ImportError as error:

@@ -58,7 +58,7 @@ class ActionGateConfig:
     rate_hz: float = option(20.0, 'how often the gate looks at the clock and commands a velocity', minimum=1.0,
                             maximum=1000.0, at_configure=True)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_values(self)
         if self.keep_confidence > self.begin_confidence:
             raise ConfigError(f'keep_confidence: must be at most begin_confidence ({self.begin_confidence:g}), '
@@ -110,7 +110,7 @@ class ActionGate:
     silence) leads to the safe action at once; only the way back takes time.
     """
 
-    def __init__(self, table: ActionTable, config: ActionGateConfig):
+    def __init__(self, table: ActionTable, config: ActionGateConfig) -> None:
         self.config = config
         self._table = table
         self._label: Optional[str] = None

@@ -92,7 +92,7 @@ def relabelled(costs: Costs, order: Sequence[int]) -> Costs:
 class _Where:
     """Checks whose errors name settings and classes of the model, and anything else only by where it stands."""
 
-    def __init__(self, places: Places, class_names: Sequence[str]):
+    def __init__(self, places: Places, class_names: Sequence[str]) -> None:
         self._places, self._class_names = places, list(class_names)
 
     def error(self, said: str, *path: str) -> ConfigError:

@@ -33,7 +33,7 @@ class OodEvidence:
         evidence: average e-value; None before the first frame.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.evidence: Optional[float] = None
         self._time_ns = 0
 

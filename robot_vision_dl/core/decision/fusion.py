@@ -143,7 +143,7 @@ class BayesFilter:
     """
 
     def __init__(self, classes: int, config: FusionConfig, prior: Optional[np.ndarray] = None,
-                 times: Optional[FusionTimes] = None):
+                 times: Optional[FusionTimes] = None) -> None:
         self.config = config
         self.times = times
         self._prior = prior

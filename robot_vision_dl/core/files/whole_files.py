@@ -225,7 +225,7 @@ def output_error(path: Union[str, Path], error: OSError, remedy: str = REMEDY) -
 class _Part:
     """An unfinished file or folder, locked until it is removed or renamed."""
 
-    def __init__(self, folder: Path, is_folder: bool):
+    def __init__(self, folder: Path, is_folder: bool) -> None:
         while True:
             self.path = folder / f'.robot-vision-{secrets.token_hex(8)}.part'
             if is_folder:

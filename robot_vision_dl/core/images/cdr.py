@@ -41,7 +41,7 @@ class _Reader:
 
     _FORMATS = {_CDR_LE: (Struct('<I'), Struct('<iI')), _CDR_BE: (Struct('>I'), Struct('>iI'))}
 
-    def __init__(self, buffer: Any):
+    def __init__(self, buffer: Any) -> None:
         if isinstance(buffer, np.ndarray) and not buffer.flags.c_contiguous:
             buffer = np.ascontiguousarray(buffer)
         view = memoryview(buffer)

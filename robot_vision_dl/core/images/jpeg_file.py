@@ -96,7 +96,7 @@ def check_jpeg(data: np.ndarray, config: ImageConfig, keep_exif: bool = False) -
 class _Walk:
     """From segment to segment; coded bytes between them are looked through all at once."""
 
-    def __init__(self, data: np.ndarray, config: ImageConfig, keep_exif: bool):
+    def __init__(self, data: np.ndarray, config: ImageConfig, keep_exif: bool) -> None:
         self.data, self.bytes, self.config = data, data.data, config
         self.keep_exif, self.has_exif = keep_exif, False
         self.position = 2

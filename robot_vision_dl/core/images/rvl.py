@@ -46,7 +46,7 @@ def decode_rvl(data: np.ndarray, config: ImageConfig) -> np.ndarray:
 class _Runs:
     """Zeros and readings, put where they belong, from pieces of the stream."""
 
-    def __init__(self, pixels: int):
+    def __init__(self, pixels: int) -> None:
         self.out = np.zeros(pixels, np.uint16)
         self.position = 0
         self._missing = 0  # readings of a run that began in a piece before

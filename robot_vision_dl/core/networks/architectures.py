@@ -53,7 +53,7 @@ class Architecture:
     dropout: Optional[float] = None
     input_size: Optional[int] = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not isinstance(self.name, str) or len(self.name) > 100:
             raise ConfigError(f'architecture: name must be one of `robot-vision models architectures`, got '
                               f'{printable(repr(self.name), 60)}')

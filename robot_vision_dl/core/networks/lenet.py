@@ -11,7 +11,7 @@ class LeNet5(nn.Module):
     subsets of table I, and the output is linear (for a softmax) instead of radial basis functions.
     """
 
-    def __init__(self, num_classes: int = 10, in_channels: int = 3):
+    def __init__(self, num_classes: int = 10, in_channels: int = 3) -> None:
         super().__init__()
         self.c1 = nn.Conv2d(in_channels, 6, 5)
         self.s2 = Subsample(6)
@@ -32,7 +32,7 @@ class LeNet5(nn.Module):
 class Subsample(nn.Module):
     """Mean over 2x2 with a trainable gain and bias per map: (B, C, H, W) -> (B, C, H/2, W/2)."""
 
-    def __init__(self, maps: int):
+    def __init__(self, maps: int) -> None:
         super().__init__()
         self.gain = nn.Parameter(torch.ones(maps, 1, 1))
         self.bias = nn.Parameter(torch.zeros(maps, 1, 1))

@@ -47,7 +47,7 @@ class Network(nn.Module):
         plain_head: dotted name of the head in the plain network, e.g. ``fc``.
     """
 
-    def __init__(self, architecture: Architecture):
+    def __init__(self, architecture: Architecture) -> None:
         super().__init__()
         plain = build_plain(architecture)
         path, last = last_layer(plain)

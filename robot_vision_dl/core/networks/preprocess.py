@@ -42,7 +42,7 @@ class Preprocessing:
     mean: Tuple[float, ...] = (0.485, 0.456, 0.406)
     std: Tuple[float, ...] = (0.229, 0.224, 0.225)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ('crop', 'mean', 'std'):
             value = getattr(self, name)
             if not isinstance(value, (list, tuple)):
@@ -87,7 +87,8 @@ class Preprocessor:
         dtype: floating type of the tensor; the arithmetic is float32 whatever it is.
     """
 
-    def __init__(self, spec: Preprocessing, device: Union[str, torch.device], dtype: torch.dtype = torch.float32):
+    def __init__(self, spec: Preprocessing, device: Union[str, torch.device],
+                 dtype: torch.dtype = torch.float32) -> None:
         self.spec = spec
         self.device = torch.device(device)
         self.dtype = dtype

@@ -15,7 +15,7 @@ class SmallResNet(nn.Module):
         blocks: n; 3 is ResNet-20, 5 ResNet-32, 9 ResNet-56.
     """
 
-    def __init__(self, num_classes: int = 10, in_channels: int = 3, blocks: int = 3):
+    def __init__(self, num_classes: int = 10, in_channels: int = 3, blocks: int = 3) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(in_channels, 16, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(16)
@@ -37,7 +37,7 @@ class SmallResNet(nn.Module):
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions with a shortcut; halves the picture where the number of maps grows."""
 
-    def __init__(self, maps_in: int, maps: int):
+    def __init__(self, maps_in: int, maps: int) -> None:
         super().__init__()
         self.stride = 1 if maps == maps_in else 2
         self.grown = maps - maps_in

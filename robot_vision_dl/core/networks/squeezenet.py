@@ -15,7 +15,7 @@ _VERSIONS = {'1_0': (96, 7, (0, 3, 7)), '1_1': (64, 3, (0, 2, 4))}
 class SqueezeNet(nn.Module):
     """SqueezeNet 1.0 (Iandola et al. 2016) or 1.1 (its authors' later version, 2.4 times cheaper)."""
 
-    def __init__(self, num_classes: int = 1000, in_channels: int = 3, version: str = '1_1'):
+    def __init__(self, num_classes: int = 1000, in_channels: int = 3, version: str = '1_1') -> None:
         super().__init__()
         maps, side, halved_before = _VERSIONS[version]
         layers = [nn.Conv2d(in_channels, maps, side, stride=2), nn.ReLU(inplace=True)]
@@ -41,7 +41,7 @@ class SqueezeNet(nn.Module):
 class Fire(nn.Module):
     """1x1 convolution to few maps, then 1x1 and 3x3 side by side: (B, maps, H, W) -> (B, 2 * expand, H, W)."""
 
-    def __init__(self, maps: int, squeeze: int, expand: int):
+    def __init__(self, maps: int, squeeze: int, expand: int) -> None:
         super().__init__()
         self.squeeze = nn.Conv2d(maps, squeeze, 1)
         self.expand1x1 = nn.Conv2d(squeeze, expand, 1)

@@ -82,7 +82,7 @@ class Engine:
     """
 
     def __init__(self, pipeline: Pipeline, config: ClassifierConfig, source: Source, clock: Callable[[], int],
-                 on_result: Callable[[Result, Timing], None], on_drop: Callable[[str, str, str], None]):
+                 on_result: Callable[[Result, Timing], None], on_drop: Callable[[str, str, str], None]) -> None:
         self._pipeline = pipeline
         self._config = config
         self._clock = clock

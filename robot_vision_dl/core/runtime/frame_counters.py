@@ -21,7 +21,7 @@ class Account:
 class FrameCounters:
     """The accounts of all cameras. All methods may be called from any thread."""
 
-    def __init__(self, cameras: Sequence[str]):
+    def __init__(self, cameras: Sequence[str]) -> None:
         self._accounts: Dict[str, Account] = {camera: Account() for camera in cameras}
         self._lock = threading.Lock()
 
@@ -55,7 +55,7 @@ class SequenceGaps:
 
     _MOST_PUBLISHERS = 64
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._last: Dict[Hashable, int] = {}
         self._lost = 0
 

@@ -42,7 +42,7 @@ class StampOrder:
         config: a stamp that lies further back than ``reset_gap_s`` is a recording that began anew; may be replaced.
     """
 
-    def __init__(self, config: FusionConfig):
+    def __init__(self, config: FusionConfig) -> None:
         self.config = config
         self._last_ns: Dict[str, int] = {}
 

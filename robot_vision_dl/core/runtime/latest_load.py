@@ -32,7 +32,7 @@ class LatestLoad(Generic[Value]):
         notify: called on the loading thread after each load, wanted or not; then :meth:`take` may have something.
     """
 
-    def __init__(self, notify: Callable[[], None]):
+    def __init__(self, notify: Callable[[], None]) -> None:
         self._notify = notify
         self._lock = threading.Lock()
         self._wanted: Optional[_Wish[Value]] = None

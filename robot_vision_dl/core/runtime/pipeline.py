@@ -38,7 +38,7 @@ class Pipeline:
         config: the deployment's choices.
     """
 
-    def __init__(self, bundle: Bundle, config: ClassifierConfig):
+    def __init__(self, bundle: Bundle, config: ClassifierConfig) -> None:
         self.bundle = bundle
         self.device = resolve_device(config.device)
         self.threads = network_threads(config.threads)
@@ -336,7 +336,7 @@ class Batch:
 class _StopWatch:
     """Wall time of a stage; waits for the device at its end, since GPU calls return early."""
 
-    def __init__(self, device: torch.device):
+    def __init__(self, device: torch.device) -> None:
         self._device = device
         self._began = time.perf_counter()
 

@@ -28,7 +28,7 @@ class PipelinedExecution(Generic[Work]):
     """
 
     def __init__(self, infer: Callable[[Work], None], fetch: Callable[[], Optional[Work]],
-                 finish: Callable[[Work], None]):
+                 finish: Callable[[Work], None]) -> None:
         self._infer, self._fetch, self._finish = infer, fetch, finish
         self._pool: Optional[ThreadPoolExecutor] = None
         self._pass_s = self._fetch_s = 0.0
@@ -98,7 +98,7 @@ class _Pass:
         done: set when the network is done with it.
     """
 
-    def __init__(self, work):
+    def __init__(self, work) -> None:
         self.work = work
         self.began = time.perf_counter()
         self.done = Event()

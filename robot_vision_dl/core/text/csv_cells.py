@@ -37,7 +37,7 @@ class _Lines:
     bare and cut the row in two.
     """
 
-    def __init__(self, file: TextIO):
+    def __init__(self, file: TextIO) -> None:
         self._file = file
 
     def write(self, row: str) -> None:

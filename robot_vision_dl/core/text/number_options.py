@@ -23,7 +23,8 @@ class Range:
         below: the largest value itself is not taken.
     """
 
-    def __init__(self, read: Callable, kind: str, least: float, most: float, above: bool = False, below: bool = False):
+    def __init__(self, read: Callable, kind: str, least: float, most: float, above: bool = False,
+                 below: bool = False) -> None:
         self._read, self._kind = read, kind
         self.least, self.most, self.above, self.below = least, most, above, below
 

@@ -153,7 +153,7 @@ def _value(text: str, quoted: bool) -> Any:
 class _Sections:
     """Goes through a file as rcl_yaml_param_parser does, so that names with slashes in them come out as there."""
 
-    def __init__(self, what: str, places: Places):
+    def __init__(self, what: str, places: Places) -> None:
         self._what, self._places = what, places
         self._namespace, self._count, self._depth = '', 0, 0
 

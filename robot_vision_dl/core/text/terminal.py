@@ -27,7 +27,7 @@ class PrintableStream:
     On a terminal, what the package's own progress and colours need goes through as well.
     """
 
-    def __init__(self, stream: TextIO):
+    def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def __getattr__(self, name: str) -> Any:

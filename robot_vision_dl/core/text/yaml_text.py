@@ -103,7 +103,7 @@ def parse_yaml(text: str, what: str, *, as_text: bool = False, most_bytes: int =
 
 
 class _Refused(Exception):
-    def __init__(self, reason: str, line: int, column: int):
+    def __init__(self, reason: str, line: int, column: int) -> None:
         super().__init__(reason)
         self.reason, self.line, self.column = reason, line, column
 

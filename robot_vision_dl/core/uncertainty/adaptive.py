@@ -22,7 +22,7 @@ class AdaptiveConformal:
     """
 
     def __init__(self, alpha: float, gamma: float = 0.005, method: str = 'lac', penalty: float = 0.0, free: int = 0,
-                 window: int = 1000):
+                 window: int = 1000) -> None:
         if not 0 < alpha < 1 or not gamma > 0:
             raise ConfigError(f'adaptive conformal sets need alpha in (0, 1) and gamma above 0, got {alpha} and '
                               f'{gamma}')

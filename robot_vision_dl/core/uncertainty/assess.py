@@ -49,7 +49,7 @@ class Assessor:
         precision: of the network, for messages.
     """
 
-    def __init__(self, bundle: CalibratedModel, device: torch.device, precision: str = 'float32'):
+    def __init__(self, bundle: CalibratedModel, device: torch.device, precision: str = 'float32') -> None:
         self.bundle = bundle
         self._precision = precision
         self._laplace = None if bundle.laplace is None else LaplacePredictive(bundle.laplace).to(device)

@@ -112,7 +112,7 @@ class Conformal:
     penalty: float = 0.0
     free: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.method not in CONFORMAL_METHODS:
             raise BundleError(f'conformal: no method {printable(repr(self.method), 60)}; there are '
                               f'{", ".join(CONFORMAL_METHODS)}')

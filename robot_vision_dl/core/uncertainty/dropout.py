@@ -34,7 +34,7 @@ class DropoutSampler:
         ConfigError: the network has no dropout.
     """
 
-    def __init__(self, network: Network, samples: int, seed: int = 0):
+    def __init__(self, network: Network, samples: int, seed: int = 0) -> None:
         before_head, in_backbone = dropout_layers(network)
         if not before_head + in_backbone:
             raise ConfigError(f'dropout samples: {network.architecture.name} has no dropout layer that drops anything; '

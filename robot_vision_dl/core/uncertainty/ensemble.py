@@ -38,7 +38,8 @@ class EnsembleNetwork(nn.Module):
             that fills it. On a CPU stacked convolutions become grouped ones, which take longer than one after another.
     """
 
-    def __init__(self, networks: Sequence[Network], temperatures: Sequence[float], vectorised: Optional[bool] = None):
+    def __init__(self, networks: Sequence[Network], temperatures: Sequence[float],
+                 vectorised: Optional[bool] = None) -> None:
         super().__init__()
         if len(networks) < 2 or len(networks) != len(temperatures):
             raise BundleError(f'an ensemble needs two networks at least, and a temperature each, got {len(networks)} '

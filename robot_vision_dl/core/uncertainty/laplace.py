@@ -56,7 +56,7 @@ class Laplace:
     temperature: float = 1.0
     gives_probabilities: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         shapes = [tuple(getattr(self, name).shape) for name in NAMES]
         (rows_a, *_), (values_a, *_), (rows_b, *_), (values_b, *_) = shapes
         if shapes != [(rows_a, rows_a), (rows_a,), (rows_b, rows_b), (rows_b,)]:
@@ -127,7 +127,7 @@ class LaplacePredictive:
         most_classes: classes of a frame that move, see ``MOST_CLASSES``.
     """
 
-    def __init__(self, laplace: Laplace, samples: int = SAMPLES, most_classes: int = MOST_CLASSES):
+    def __init__(self, laplace: Laplace, samples: int = SAMPLES, most_classes: int = MOST_CLASSES) -> None:
         self.laplace = laplace
         a, b = laplace.eigenvalues_a.numpy(), laplace.eigenvalues_b.numpy()
         self.most_classes = min(most_classes, len(b))

@@ -58,7 +58,7 @@ class AugmentConfig:
     cutmix: float = option(0.0, 'alpha of CutMix (Yun et al. 2019); 0: off; with mixup, one of both at random',
                            minimum=0.0, maximum=10.0)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_values(self, 'augment.')
 
 
@@ -70,7 +70,7 @@ class TrainTransform:
         preprocessing: size, mean and standard deviation, as the network takes them.
     """
 
-    def __init__(self, config: AugmentConfig, preprocessing: Preprocessing):
+    def __init__(self, config: AugmentConfig, preprocessing: Preprocessing) -> None:
         self._config = config
         self._channels = preprocessing.channels
         self._view = RandomView(config, preprocessing.crop, [round(255 * value) for value in preprocessing.mean])
@@ -123,7 +123,7 @@ class BatchMixer:
         classes: number of classes C.
     """
 
-    def __init__(self, config: AugmentConfig, classes: int):
+    def __init__(self, config: AugmentConfig, classes: int) -> None:
         if classes < 2:
             raise ConfigError(f'mixup and cutmix need at least two classes, got {classes}')
         self._mixup, self._cutmix, self._classes = config.mixup, config.cutmix, classes

@@ -24,7 +24,7 @@ class RandomView:
         fill: colour of what is outside of the picture, 0..255 a channel.
     """
 
-    def __init__(self, config: 'AugmentConfig', size: Tuple[int, int], fill: Sequence[int]):
+    def __init__(self, config: 'AugmentConfig', size: Tuple[int, int], fill: Sequence[int]) -> None:
         self._config = config
         self._size = size
         self._fill = tuple(fill)

@@ -59,7 +59,7 @@ class BlockFile:
         problems: sentences about what is missing or damaged; complete once all messages have been read.
     """
 
-    def __init__(self, path: Path, name: str):
+    def __init__(self, path: Path, name: str) -> None:
         """Open ``path``, which is called ``name`` in what is said.
 
         Damage raises nothing: where nothing can be read there are no channels with messages.

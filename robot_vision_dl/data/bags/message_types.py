@@ -44,7 +44,7 @@ class Definitions:
         problems: sentences about definitions that could not be parsed.
     """
 
-    def __init__(self, definitions: Iterable[Tuple[str, str, str]]):
+    def __init__(self, definitions: Iterable[Tuple[str, str, str]]) -> None:
         """``definitions``: (type as the bag has it, ``ros1msg``, ``ros2msg`` or ``ros2idl``, text)."""
         self.problems: List[str] = []
         self._waiting = [item for item in definitions if item[1]]

@@ -28,7 +28,7 @@ class Selection:
     start_s: float = 0.0
     duration_s: Optional[float] = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not 0 <= self.start_s < 1e9:
             raise ConfigError(f'--start: must be at least 0 seconds, got {self.start_s:g}')
         if self.duration_s is not None and not 0 < self.duration_s < 1e9:

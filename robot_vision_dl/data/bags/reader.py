@@ -98,7 +98,7 @@ class BagReader:
         start_ns, end_ns: receive time of the first and the last message; None if there is none.
     """
 
-    def __init__(self, path: Union[str, Path, BagFiles]):
+    def __init__(self, path: Union[str, Path, BagFiles]) -> None:
         """Open ``path``.
 
         Raises:
@@ -140,7 +140,7 @@ class BagReader:
     def __enter__(self) -> 'BagReader':
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

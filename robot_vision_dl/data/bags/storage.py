@@ -27,7 +27,7 @@ class Storage:
         start_ns, end_ns: receive time of the first and the last message; None if there is none.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path) -> None:
         """Open ``path``.
 
         Raises:

@@ -31,7 +31,7 @@ class ImageBagWriter:
         folder: where it is while it is written; files that go with it (``labels.yaml``) are put there.
     """
 
-    def __init__(self, path: Union[str, Path], frame_id: str = 'camera', overwrite: bool = False):
+    def __init__(self, path: Union[str, Path], frame_id: str = 'camera', overwrite: bool = False) -> None:
         """The bag's folder ``path``; with ``overwrite`` a bag that is there is replaced once the new one is whole.
 
         Raises:
@@ -60,7 +60,7 @@ class ImageBagWriter:
             self._open = opened.pop_all()
         return self
 
-    def __exit__(self, *exception) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._open.__exit__(*exception)
 
     def write_raw(self, topic: str, stamp_ns: int, bgr: np.ndarray) -> None:

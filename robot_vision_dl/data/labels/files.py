@@ -215,7 +215,7 @@ def _names_for(cells: Sequence[str]) -> List[str]:
 class _CsvFile:
     """One file of rows, about one bag."""
 
-    def __init__(self, text: str, name: str, bag: BagTimes, names: set):
+    def __init__(self, text: str, name: str, bag: BagTimes, names: set) -> None:
         self._text, self._name, self._bag, self._names = text, name, bag, names
         self._columns: Sequence[str] = _UNNAMED
         self._named = False

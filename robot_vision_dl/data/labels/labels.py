@@ -43,7 +43,7 @@ class LabelConfig:
         minimum=0.0, maximum=1e6)
     ignore: Tuple[str, ...] = option((), 'labels whose frames are left out, as those labelled "ignore" are')
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_values(self, 'labels.')
         if not self.sources:
             raise ConfigError('labels.sources: at least one source is needed, got an empty list; use [auto]')
@@ -134,7 +134,7 @@ class Labels:
         intervals: as they were given.
     """
 
-    def __init__(self, intervals: Iterable[LabelInterval], ignore: Sequence[str] = ()):
+    def __init__(self, intervals: Iterable[LabelInterval], ignore: Sequence[str] = ()) -> None:
         self._ignore = {IGNORE, *ignore}
         self.intervals = tuple(intervals)
         grouped: Dict[Tuple[Clock, Optional[str]], List[LabelInterval]] = {}
@@ -333,7 +333,7 @@ class LabelReport:
 class LabelCounter:
     """Counts verdicts while frames go by, and makes the report."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._findings: Dict[Tuple[str, str], Counter] = {}
         self._labels: Dict[Tuple[str, str], Counter] = {}
         self._first_conflict: Dict[Tuple[str, str], Tuple[int, str]] = {}

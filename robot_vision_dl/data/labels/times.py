@@ -84,7 +84,7 @@ class TimeReader:
         how: how the file would say so, for errors.
     """
 
-    def __init__(self, bag: BagTimes, where: str, stated: Optional[Times], how: str):
+    def __init__(self, bag: BagTimes, where: str, stated: Optional[Times], how: str) -> None:
         self._bag, self._where, self._stated, self._how = bag, where, stated, how
         self._seconds: List[Tuple[Decimal, bool]] = []
 

@@ -21,7 +21,7 @@ class KNearestNeighbours(OodScore):
 
     fitted = True
 
-    def __init__(self, bank: torch.Tensor = None, k: torch.Tensor = None):
+    def __init__(self, bank: torch.Tensor = None, k: torch.Tensor = None) -> None:
         super().__init__()
         self.register_buffer('bank', torch.empty(0, 0) if bank is None else bank)
         self.register_buffer('k', torch.tensor(0) if k is None else k)

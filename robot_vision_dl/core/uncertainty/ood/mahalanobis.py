@@ -36,7 +36,7 @@ class Mahalanobis(_NearestClass):
         means: the class means times W, shape (C', F); classes without a picture are left out.
     """
 
-    def __init__(self, whitening: torch.Tensor = None, means: torch.Tensor = None):
+    def __init__(self, whitening: torch.Tensor = None, means: torch.Tensor = None) -> None:
         super().__init__()
         self.register_buffer('whitening', torch.empty(0, 0) if whitening is None else whitening.contiguous())
         self.register_buffer('means', torch.empty(0, 0) if means is None else means)
@@ -76,7 +76,7 @@ class RelativeMahalanobis(_NearestClass):
     """
 
     def __init__(self, whitening: torch.Tensor = None, means: torch.Tensor = None,
-                 background_variances: torch.Tensor = None, background_mean: torch.Tensor = None):
+                 background_variances: torch.Tensor = None, background_mean: torch.Tensor = None) -> None:
         super().__init__()
         for name, value, dimensions in (('whitening', whitening, 2), ('means', means, 2),
                                         ('background_variances', background_variances, 1),

@@ -62,7 +62,7 @@ class OodCalibration:
     scores: Optional[np.ndarray] = None
     tensors: Mapping[str, torch.Tensor] = field(default_factory=lambda: MappingProxyType({}))
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         ood_method(self.method)
         if self.scores is not None:
             scores = np.sort(np.asarray(self.scores, np.float32))
@@ -110,7 +110,7 @@ class OodDetector:
         device: of the network.
     """
 
-    def __init__(self, calibration: OodCalibration, device: Union[torch.device, str] = 'cpu'):
+    def __init__(self, calibration: OodCalibration, device: Union[torch.device, str] = 'cpu') -> None:
         self.calibration = calibration
         self._score = calibration.build_score().to(device)
         self._ascending = None if calibration.scores is None else calibration.scores.tolist()

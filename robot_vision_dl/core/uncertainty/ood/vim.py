@@ -19,7 +19,7 @@ class Vim(OodScore):
     fitted = True
     needs_head = True
 
-    def __init__(self, origin: torch.Tensor = None, residual_space: torch.Tensor = None):
+    def __init__(self, origin: torch.Tensor = None, residual_space: torch.Tensor = None) -> None:
         super().__init__()
         self.register_buffer('origin', torch.empty(0) if origin is None else origin)
         self.register_buffer('residual_space', torch.empty(0, 0) if residual_space is None else residual_space)
