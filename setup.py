@@ -128,6 +128,18 @@ setup(
     maintainer='robot_vision_dl maintainers',
     maintainer_email='maintainers@users.noreply.github.com',
     description='Camera images to labels that a robot may act on',
+    long_description=(ROOT / 'README.md').read_text(encoding='utf-8'),
+    long_description_content_type='text/markdown',
+    keywords=['ros2', 'robotics', 'image classification', 'uncertainty', 'out-of-distribution detection'],
+    classifiers=[
+        'Development Status :: 4 - Beta',
+        'Intended Audience :: Developers',
+        'Intended Audience :: Science/Research',
+        'Operating System :: POSIX :: Linux',
+        *(f'Programming Language :: Python :: 3.{minor}' for minor in range(10, 14)),
+        'Topic :: Scientific/Engineering :: Image Recognition',
+        'Typing :: Typed',
+    ],
     license='Apache-2.0',
     entry_points={'console_scripts': [f'robot-vision = {NAME}.cli.main:main']},
 )

@@ -1,3 +1,3 @@
 """From camera images to labels that a robot may act on."""
 
-__version__ = '0.1.0'
+__version__ = '0.2.0'

@@ -1,23 +1,19 @@
-"""What is installed, and what is declared as needed, in both worlds: pip's setup.py and rosdep's package.xml."""
+"""What is declared as needed, in both worlds: pip's setup.py and rosdep's package.xml; what `make setup` installed."""
 import ast
 import os
 import re
-import shutil
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+import yaml
 
 import robot_vision_dl
 from robot_vision_dl.core.requirements import DISTRIBUTIONS
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-SOURCES = ('robot_vision_dl', 'launch', 'config', 'models', 'resource', 'setup.py', 'setup.cfg', 'pyproject.toml',
-           'package.xml', 'LICENSE')
-
 # What pip calls it, the rosdep key (None where none stands for a package of the distribution), what Python
 # calls it.
 NAMES = {
@@ -79,7 +75,10 @@ def imported_by_the_package() -> set:
 
 
 def test_version_is_the_same_everywhere():
-    assert manifest().findtext('version') == robot_vision_dl.__version__
+    version = robot_vision_dl.__version__
+    assert manifest().findtext('version') == version
+    citation = yaml.safe_load((REPOSITORY / 'CITATION.cff').read_text(encoding='utf-8'))
+    assert citation['version'] == version
 
 
 def test_every_import_is_declared_for_pip_and_for_rosdep():
@@ -116,56 +115,6 @@ def test_torch_is_asked_of_distributions_that_have_one_that_is_new_enough():
         assert 'python3-torch' not in dependencies(name) and 'python3-numpy' in dependencies(name)
     for name in ('lyrical', 'rolling'):
         assert 'python3-torch' in dependencies(name)
-
-
-@pytest.fixture(scope='module')
-def wheel(tmp_path_factory) -> zipfile.ZipFile:
-    """The wheel that pip makes of a copy of the checkout."""
-    folder = tmp_path_factory.mktemp('wheel')
-    copy = folder / 'checkout'
-    copy.mkdir()
-    for name in SOURCES:
-        source = REPOSITORY / name
-        if source.is_dir():
-            shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns('__pycache__'))
-        else:
-            shutil.copy2(source, copy / name)
-    done = subprocess.run([sys.executable, '-m', 'pip', 'wheel', '--no-deps', '--no-build-isolation', '-q', '-w',
-                           str(folder), str(copy)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    path, = folder.glob('*.whl')
-    with zipfile.ZipFile(path) as archive:
-        yield archive
-
-
-def test_wheel_has_every_module(wheel):
-    expected = {str(path.relative_to(REPOSITORY)) for path in (REPOSITORY / 'robot_vision_dl').rglob('*.py')}
-    assert expected - set(wheel.namelist()) == set()
-    assert not [name for name in wheel.namelist() if name.startswith('test')]
-
-
-def test_wheel_has_the_messages_to_build(wheel):
-    folder = 'robot_vision_dl/ros/interfaces'
-    assert {f'{folder}/vision_msgs/CMakeLists.txt', f'{folder}/vision_msgs/package.xml',
-            f'{folder}/vision_msgs/msg/Classification.msg', f'{folder}/drop_missing_includes.cmake'} \
-        <= set(wheel.namelist())
-
-
-def test_wheel_has_launch_config_and_models_where_ros_looks(wheel):
-    data = {name.split('.data/data/')[1] for name in wheel.namelist() if '.data/data/' in name}
-    expected = {f'share/robot_vision_dl/{path.relative_to(REPOSITORY)}'
-                for folder in ('launch', 'config', 'models') for path in (REPOSITORY / folder).rglob('*')
-                if path.is_file() and '__pycache__' not in path.parts}
-    expected |= {'share/ament_index/resource_index/packages/robot_vision_dl', 'share/robot_vision_dl/package.xml'}
-    assert expected - data == set()
-
-
-def test_wheel_has_an_executable_of_every_node(wheel):
-    nodes = {path.stem for path in (REPOSITORY / 'robot_vision_dl' / 'ros').glob('*_node.py')}
-    members = {Path(info.filename).name: info for info in wheel.infolist()
-               if '.data/data/lib/robot_vision_dl/' in info.filename}
-    assert set(members) == nodes
-    assert all(info.external_attr >> 16 & 0o111 == 0o111 for info in members.values())
 
 
 def installed_executable(name: str) -> Path:
