@@ -67,7 +67,7 @@ def too_old(modules: Iterable[str] = tuple(DISTRIBUTIONS)) -> List[Tuple[str, st
 
 def _numbers(version: str) -> Tuple[int, ...]:
     """``2.1.0a0+nv24`` -> (2, 1, 0): what is compared; marks of a build are not."""
-    return tuple(int(number) for number in re.match(r'[\d.]*', version)[0].split('.') if number)
+    return tuple(int(number) for number in re.sub(r'[^\d.].*', '', version).split('.') if number)
 
 
 def pip_install(packages: Sequence[str]) -> str:

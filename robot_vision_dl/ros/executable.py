@@ -21,7 +21,7 @@ def run(module: str) -> int:
     """
     try:
         check(NEEDS[module])
-        return importlib.import_module(f'.{module}', __package__).main()
+        return int(importlib.import_module(f'.{module}', __package__).main())
     except RequirementError as error:
         return _say(module, error)
     except ImportError as error:
