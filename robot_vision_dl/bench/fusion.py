@@ -55,7 +55,7 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
     """All figures of the report."""
     from ..core.bundles.bundle import load_bundle
     from ..core.errors import DataError
-    from ..core.uncertainty.calibrate import calibration_error_floor
+    from ..core.metrics.calibration import calibration_error_floor
     from ..evaluation.predict import run_bundle
     from .published import published
     bundle = load_bundle(args.bundle)
@@ -76,7 +76,7 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
         'times': 'times of the fallback, the bundle has none' if times is None else
         f'correlation time {times.correlation_time_s:g} s, change time {times.change_time_s:g} s, of the bundle',
         'true_changes_per_s': sum(int((np.diff(one.labels) != 0).sum()) for one in streams) / max(watched, 1e-9),
-        'ece_floor': calibration_error_floor(np.concatenate([one.probabilities for one in streams])),
+        'ece_floor': calibration_error_floor(np.concatenate([one.probabilities.max(axis=1) for one in streams])),
         'methods': methods}
 
 
@@ -135,15 +135,16 @@ class _Decision(NamedTuple):
 def judged(streams: Sequence, stretches: Sequence[Sequence[Tuple[int, int]]], posteriors: Sequence[np.ndarray],
            error: float) -> Dict[str, Any]:
     """Figures of one method, from its posteriors (n, C) of each stream."""
-    from ..core.uncertainty.calibrate import expected_calibration_error
-    from ..evaluation.metrics import negative_log_likelihood
+    from ..core.metrics.calibration import expected_calibration_error, top_label
+    from ..core.metrics.classification import accuracy
+    from ..core.metrics.proper_scores import negative_log_likelihood
     p, y = np.concatenate(posteriors), np.concatenate([one.labels for one in streams])
     p = np.asarray(p, np.float64) / p.sum(axis=1, keepdims=True)
 
     def figures(q: np.ndarray, labels: np.ndarray) -> Dict[str, float]:
         return {'n': len(labels), 'nll': negative_log_likelihood(q, labels),
-                'ece': expected_calibration_error(q, labels),
-                'accuracy': float((q.argmax(axis=1) == labels).mean())} if len(labels) else {'n': 0}
+                'ece': expected_calibration_error(*top_label(q, labels)),
+                'accuracy': accuracy(q, labels)} if len(labels) else {'n': 0}
     after, flips, watched, recovery, tracks = {}, 0, 0.0, [], []
     offsets = np.cumsum([0, *(len(one.labels) for one in streams)])
     for k in PLACES:

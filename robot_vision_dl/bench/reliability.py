@@ -70,6 +70,7 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
     """All figures of the report."""
     from ..core.bundles.bundle import load_bundle
     from ..core.config import DecisionConfig
+    from ..core.metrics.classification import accuracy
     from ..core.uncertainty.calibrate import halves
     from ..evaluation.predict import faulty_outputs, picture_outputs, run_bundle
     from .published import published
@@ -90,7 +91,7 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
     known, calibration = published(bundle, z, f), published(bundle, fit_z, fit_f)
     figures: Dict[str, Any] = {
         'model': bundle.name, 'pictures': len(y), 'classes': len(bundle.class_names), 'fitted_to': fitted_to,
-        'accuracy': float((z.argmax(1) == y).mean()), 'abstain_cost': cost, 'false_unknown_rate': epsilon,
+        'accuracy': accuracy(z, y), 'abstain_cost': cost, 'false_unknown_rate': epsilon,
         'probabilities': _probabilities(known.probabilities, fit_z, fit_y, z, y),
         **_risk(known.probabilities, y),
         'sets': _sets(calibration.probabilities, fit_y, known.probabilities, y)}
@@ -109,22 +110,25 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
 
 def _probabilities(shown: np.ndarray, fit_z: np.ndarray, fit_y: np.ndarray, z: np.ndarray, y: np.ndarray
                    ) -> Dict[str, Dict[str, float]]:
-    from ..core.uncertainty.calibrate import brier, calibration_error_floor, expected_calibration_error
+    from ..core.metrics.calibration import calibration_error_floor, expected_calibration_error, top_label
+    from ..core.metrics.classification import accuracy
+    from ..core.metrics.proper_scores import brier, negative_log_likelihood
     from ..core.uncertainty.scaling import FITS, softmax
-    from ..evaluation.metrics import negative_log_likelihood
     all_of = {'plain softmax': softmax(z, 1.0),
               **{f'{name} scaling, fitted here': fit(fit_z, fit_y)(z) for name, fit in FITS.items()},
               'published by the bundle': shown}
     return {name: {'nll': negative_log_likelihood(p, y), 'brier': brier(p, y),
-                   'ece': expected_calibration_error(p, y), 'ece_floor': calibration_error_floor(p),
-                   'accuracy': float((p.argmax(1) == y).mean())} for name, p in all_of.items()}
+                   'ece': expected_calibration_error(*top_label(p, y)),
+                   'ece_floor': calibration_error_floor(p.max(axis=1)),
+                   'accuracy': accuracy(p, y)} for name, p in all_of.items()}
 
 
 def _risk(p: np.ndarray, y: np.ndarray) -> Dict[str, Any]:
-    from ..evaluation.selective import accuracy_at_coverage, aurc
-    confidence, wrong = p.max(axis=1), p.argmax(axis=1) != y
-    return {'risk_at_coverage': {str(c): 1 - accuracy_at_coverage(confidence, wrong, c) for c in COVERAGES},
-            'aurc': aurc(confidence, wrong)}
+    from ..core.metrics.calibration import top_label
+    from ..core.metrics.selective import accuracy_at_coverage, aurc
+    confidence, right = top_label(p, y)
+    return {'risk_at_coverage': {str(c): 1 - accuracy_at_coverage(confidence, ~right, c) for c in COVERAGES},
+            'aurc': aurc(confidence, ~right)}
 
 
 def _sets(fit_p: np.ndarray, fit_y: np.ndarray, p: np.ndarray, y: np.ndarray) -> List[Dict[str, Any]]:
@@ -144,9 +148,10 @@ def _scores(bundle, args: argparse.Namespace, where: Dict[str, str], known: Tupl
     """AUROC and FPR95 of every score that can be fitted, on each group."""
     import torch
 
+    from ..core.metrics.ranking import auroc, fpr_at_tpr, two_groups
     from ..core.uncertainty.ood.base import linear_head
     from ..core.uncertainty.ood.p_value import OOD_METHODS, ood_method
-    from ..core.uncertainty.ood.selection import CANDIDATES, Pictures, auroc, false_positive_rate
+    from ..core.uncertainty.ood.selection import CANDIDATES, Pictures
     from ..evaluation.predict import run_bundle
     scores = {} if bundle.ood is None else {f'{bundle.ood.method} *': bundle.ood.build_score()}
     if args.reference:
@@ -163,5 +168,6 @@ def _scores(bundle, args: argparse.Namespace, where: Dict[str, str], known: Tupl
             found[name] = {}
             for group, outputs in groups.items():
                 theirs = score(*map(torch.from_numpy, outputs))
-                found[name][group] = {'auroc': auroc(own, theirs), 'fpr95': false_positive_rate(own, theirs)}
+                found[name][group] = {'auroc': auroc(*two_groups(own, theirs)),
+                                      'fpr95': fpr_at_tpr(*two_groups(-theirs, -own))}
     return found

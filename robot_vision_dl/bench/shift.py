@@ -49,10 +49,10 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
     from ..core.bundles.bundle import load_bundle
     from ..core.config import DecisionConfig
     from ..core.errors import DataError
+    from ..core.metrics.calibration import calibration_error_floor, expected_calibration_error, top_label
+    from ..core.metrics.proper_scores import negative_log_likelihood
     from ..core.text.notes import to_stderr
-    from ..core.uncertainty.calibrate import calibration_error_floor, expected_calibration_error
     from ..data.picture_folder import folder_pictures, read_picture
-    from ..evaluation.metrics import negative_log_likelihood
     from ..evaluation.predict import PictureRunner
     from .corruptions import SHIFTS, STRENGTHS, shifted
     from .published import published
@@ -76,9 +76,10 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
                                        if kind else batch))
         shown = published(bundle, *(np.concatenate(part) for part in zip(*batches)))
         p, outcomes = shown.probabilities, shown.outcomes(cost, epsilon)
-        wrong = p.argmax(axis=1) != y
+        confidence, right = top_label(p, y)
+        wrong = ~right
         return {'accuracy': 1 - float(wrong.mean()), 'nll': negative_log_likelihood(p, y),
-                'ece': expected_calibration_error(p, y), 'ece_floor': calibration_error_floor(p),
+                'ece': expected_calibration_error(confidence, right), 'ece_floor': calibration_error_floor(confidence),
                 **{key: float(part.mean()) for key, part in outcomes._asdict().items()},
                 'wrong_of_accepted': float(wrong[outcomes.accepted].mean()) if outcomes.accepted.any() else 0.0,
                 'wrong_and_accepted': float((wrong & outcomes.accepted).mean())}

@@ -107,6 +107,7 @@ def _outputs(network, paths: List[Path], most: int, rng: np.random.Generator) ->
 
 def _one_set(args: argparse.Namespace, bundle, head, by_class: Dict, names: List[str], groups: Dict,
              rng: np.random.Generator, number: int) -> Dict[str, Any]:
+    from ..core.metrics.proper_scores import negative_log_likelihood
     from ..core.uncertainty.calibrate import calibrate
     from ..core.uncertainty.scaling import PLAIN, TEMPERATURE, VECTOR, softmax
     from ..core.uncertainty.temperature import fit_temperature
@@ -140,8 +141,7 @@ def _one_set(args: argparse.Namespace, bundle, head, by_class: Dict, names: List
     gives = found.laplace is not None and found.laplace.gives_probabilities
 
     def loss(probabilities: np.ndarray) -> float:
-        right = probabilities[np.arange(len(judged.labels)), judged.labels]
-        return float(-np.log(np.maximum(right, 1e-300)).mean())
+        return negative_log_likelihood(probabilities, judged.labels)
     m = found.metrics
     alone = fit_temperature(fitted.logits, fitted.labels)
     name = 'laplace' if gives else VECTOR if found.vector else TEMPERATURE if found.temperature != 1 else PLAIN

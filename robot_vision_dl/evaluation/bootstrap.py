@@ -10,6 +10,7 @@ from typing import Dict, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 import numpy as np
 
 from ..core.decision.decision import Policy
+from ..core.metrics.proper_scores import brier_scores, log_probability
 from .table import ACCEPTED, FOREIGN, UNKNOWN_TARGET, Columns, FrameTable
 from .tracks import error_starts, track_places, watched_s
 
@@ -132,19 +133,14 @@ def group_sums(table: FrameTable, gap_s: float, policy: Policy) -> Groups:
     }
     for prefix in ('', 'fused_'):
         sums[f'{prefix}right'] = summed(known & (rows[f'{prefix}predicted'] == rows['target']))
-        sums[f'{prefix}nll'] = summed(np.where(known, nll_of(rows[f'{prefix}p_target']), 0))
+        sums[f'{prefix}nll'] = summed(np.where(known, -log_probability(rows[f'{prefix}p_target']), 0))
         sums[f'{prefix}brier'] = summed(np.where(known, brier_of(rows, prefix), 0))
     return Groups(by, names, sums)
 
 
-def nll_of(p_target: np.ndarray) -> np.ndarray:
-    """-ln p, nats; 0 counts as the least normal number; NaN stays."""
-    return -np.log(np.maximum(p_target, np.finfo(np.float64).tiny))
-
-
 def brier_of(rows: Union[np.ndarray, Columns], prefix: str = '') -> np.ndarray:
-    """sum_c (p_c - [c is the target])^2, in 0..2."""
-    return rows[f'{prefix}square'] - 2 * rows[f'{prefix}p_target'] + 1
+    """Brier score of each row, in 0..2."""
+    return brier_scores(rows[f'{prefix}square'], rows[f'{prefix}p_target'])
 
 
 def frame_costs(rows: Union[np.ndarray, Columns], policy: Policy) -> np.ndarray:

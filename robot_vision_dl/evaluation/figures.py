@@ -5,7 +5,7 @@ from typing import Sequence, Tuple
 import numpy as np
 
 from ..core.errors import ConfigError
-from .metrics import Reliability
+from ..core.metrics.calibration import Reliability
 
 _INK, _ACCENT, _LIGHT = '#222222', '#1f77b4', '#d62728'
 _DPI = 110

@@ -8,9 +8,11 @@ from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Tuple
 
 import numpy as np
 
+from ..core.metrics.calibration import BINS, equal_width, error_of_bins
+from ..core.metrics.classification import balanced_accuracy, macro_f1
+from ..core.metrics.ranking import auroc_of_counts
+from ..core.metrics.selective import aurc_of_counts
 from .bootstrap import Interval, draw_weights, group_frames, percentile_interval
-from .calibration import equal_width
-from .metrics import BINS
 from .table import FrameTable, sureness
 
 _MOST_BINS = 256
@@ -106,13 +108,8 @@ def _classes(target: np.ndarray, predicted: np.ndarray, groups: np.ndarray, coun
 
     def figures(sums: np.ndarray) -> Dict[str, np.ndarray]:
         hits, support, named = sums[:, :n], sums[:, n:2 * n], sums[:, 2 * n:]
-        there = support > 0
-        classes = np.maximum(there.sum(axis=1), 1)
-        recall = np.where(there, hits / np.maximum(support, 1), 0).sum(axis=1) / classes
-        f1 = np.where(there, 2 * hits / np.maximum(named + support, 1), 0).sum(axis=1) / classes
-        nothing = ~there.any(axis=1)
-        recall[nothing], f1[nothing] = np.nan, np.nan
-        return {f'{path}balanced_accuracy': recall, f'{path}f1': f1}
+        return {f'{path}balanced_accuracy': balanced_accuracy(hits, support),
+                f'{path}f1': macro_f1(hits, named, support)}
 
     return Shape(counts, figures)
 
@@ -122,8 +119,7 @@ def _calibration(confidence: np.ndarray, right: np.ndarray, groups: np.ndarray, 
     counts = np.hstack([_counted(groups, bins, count, BINS, right - confidence), _counted(groups, bins, count, BINS)])
 
     def figures(sums: np.ndarray) -> Dict[str, np.ndarray]:
-        with np.errstate(invalid='ignore'):
-            return {f'{path}ece': np.abs(sums[:, :BINS]).sum(axis=1) / sums[:, BINS:].sum(axis=1)}
+        return {f'{path}ece': error_of_bins(sums[:, :BINS], sums[:, BINS:])}
 
     return Shape(counts, figures)
 
@@ -133,14 +129,7 @@ def _risk(confidence: np.ndarray, wrong: np.ndarray, groups: np.ndarray, count: 
     counts = np.hstack([_counted(groups, bins, count, n, wrong), _counted(groups, bins, count, n)])
 
     def figures(sums: np.ndarray) -> Dict[str, np.ndarray]:
-        w, m = sums[:, :n], sums[:, n:]
-        w_before, m_before = np.cumsum(w, axis=1) - w, np.cumsum(m, axis=1) - m
-        share = w / np.maximum(m, 1)
-        # The sum over j = 1..m of (w_before + share j) / (m_before + j); H(b) - H(a) = ln((b + 1/2) / (a + 1/2)).
-        harmonic = np.log((m_before + m + 0.5) / (m_before + 0.5))
-        total = (w + (w_before - share * m_before) * harmonic).sum(axis=1)
-        with np.errstate(invalid='ignore'):
-            return {'aurc': total / m.sum(axis=1)}
+        return {'aurc': aurc_of_counts(sums[:, :n], sums[:, n:])}
 
     return Shape(counts, figures)
 
@@ -151,10 +140,7 @@ def _ranking(scores: np.ndarray, positive: np.ndarray, groups: np.ndarray, count
                         _counted(groups[~positive], bins[~positive], count, n)])
 
     def figures(sums: np.ndarray) -> Dict[str, np.ndarray]:
-        p, q = sums[:, :n], sums[:, n:]
-        below = np.cumsum(q, axis=1) - q / 2
-        with np.errstate(invalid='ignore', divide='ignore'):
-            return {'auroc': (p * below).sum(axis=1) / (p.sum(axis=1) * q.sum(axis=1))}
+        return {'auroc': auroc_of_counts(sums[:, :n], sums[:, n:])}
 
     return Shape(counts, figures)
 

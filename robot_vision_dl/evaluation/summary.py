@@ -9,11 +9,17 @@ import numpy as np
 
 from ..core.config import ClassifierConfig
 from ..core.decision.decision import Policy
-from .bootstrap import FEW_GROUPS, Groups, Interval, brier_of, frame_costs, group_sums, intervals, nll_of
-from .calibration import equal_mass, equal_width, error_floor, in_bins
-from .metrics import class_figures, confusion_matrix
-from .ranking import auroc, average_precision, fpr_at_tpr
-from .selective import accuracy_at_coverage, aurc, coverage_at_risk, excess_aurc
+from ..core.metrics.calibration import (
+    calibration_error_floor,
+    equal_mass,
+    expected_calibration_error,
+    reliability,
+)
+from ..core.metrics.classification import class_figures, confusion_matrix
+from ..core.metrics.proper_scores import log_probability
+from ..core.metrics.ranking import auroc, average_precision, fpr_at_tpr
+from ..core.metrics.selective import accuracy_at_coverage, aurc, coverage_at_risk, excess_aurc
+from .bootstrap import FEW_GROUPS, Groups, Interval, brier_of, frame_costs, group_sums, intervals
 from .table import ACCEPTED, FOREIGN, OUTCOMES, UNCERTAIN, UNKNOWN_TARGET, Columns, FrameTable, decided, sureness
 from .tracks import Track, error_starts, steadiness, tracks_of, watched_s
 
@@ -133,8 +139,7 @@ def answers(rows: Columns, class_names: Sequence[str], prefix: str, seed: int) -
     figures = class_figures(confusion)
     occurs = figures.support > 0
     weights = figures.support / figures.support.sum()
-    bins = in_bins(confidence, right, equal_width(confidence))
-    mass = in_bins(confidence, right, equal_mass(confidence))
+    bins = reliability(confidence, right)
 
     def macro(values: np.ndarray) -> Optional[float]:
         return number(np.nan_to_num(values[occurs]).mean())
@@ -150,9 +155,11 @@ def answers(rows: Columns, class_names: Sequence[str], prefix: str, seed: int) -
         'precision': {'macro': macro(figures.precision), 'weighted': weighted(figures.precision)},
         'recall': {'macro': macro(figures.recall), 'weighted': weighted(figures.recall)},
         'f1': {'macro': macro(figures.f1), 'weighted': weighted(figures.f1)},
-        'nll': number(nll_of(rows[f'{prefix}p_target']).mean()),
+        'nll': number(-log_probability(rows[f'{prefix}p_target']).mean()),
         'brier': number(brier_of(rows, prefix).mean()),
-        'ece': number(bins.error), 'ece_mass': number(mass.error), 'ece_floor': number(error_floor(confidence, seed)),
+        'ece': number(expected_calibration_error(confidence, right)),
+        'ece_mass': number(expected_calibration_error(confidence, right, binning=equal_mass)),
+        'ece_floor': number(calibration_error_floor(confidence, seed)),
         'reliability': [{'confidence': number(c), 'accuracy': number(a), 'frames': int(n)}
                         for c, a, n in zip(bins.confidence, bins.accuracy, bins.count)],
         'per_class': [{'class': class_names[c], 'precision': number(figures.precision[c]),

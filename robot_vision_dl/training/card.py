@@ -5,6 +5,8 @@ from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 import cv2
 import numpy as np
 
+from ..core.metrics.classification import ClassificationMetrics, wilson_interval
+from ..core.metrics.proper_scores import log_probability
 from ..core.networks.preprocess import Preprocessing
 from ..data.cache import FrameStore
 from ..data.contact_sheet import contact_sheet
@@ -12,7 +14,6 @@ from ..data.labels.labels import table
 from ..data.leakage import Leakage
 from ..data.split import PARTS, Split
 from ..evaluation.figures import confusion_figure, curves_figure, reliability_figure
-from ..evaluation.metrics import ClassificationMetrics, wilson_interval
 from .history import EpochRecord, best_epoch
 
 _MISTAKES, _COLUMNS = 24, 6
@@ -168,7 +169,7 @@ def track_accuracy(store: FrameStore, indices: np.ndarray, probabilities: np.nda
         if frame.track is None:
             return None
         members.setdefault((frame.recording, frame.topic, frame.track), []).append(place)
-    log_p = np.log(np.maximum(probabilities, np.finfo(np.float64).tiny))
+    log_p = log_probability(probabilities)
     right = [log_p[places].mean(axis=0).argmax() == targets[places[0]] for places in members.values()]
     return float(np.mean(right)), len(right)
 

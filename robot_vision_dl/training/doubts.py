@@ -4,7 +4,7 @@ from typing import List, Mapping, Optional, Sequence
 
 import numpy as np
 
-from ..evaluation.metrics import ClassificationMetrics
+from ..core.metrics.classification import ClassificationMetrics
 from .history import EpochRecord, best_epoch
 
 

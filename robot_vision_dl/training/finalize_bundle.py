@@ -13,6 +13,7 @@ from ..core.bundles.bundle_writer import save_bundle
 from ..core.bundles.calibration_figures import count_of
 from ..core.bundles.model_card import render_card
 from ..core.bundles.trust_limits import trust_limits
+from ..core.metrics.classification import classification_metrics
 from ..core.networks.device import resolve_device
 from ..core.networks.network import Network
 from ..core.types import UNKNOWN
@@ -23,7 +24,6 @@ from ..core.uncertainty.ood.p_value import ood_method
 from ..core.uncertainty.scaling import softmax
 from ..data.objects import count_objects
 from ..data.split import Part
-from ..evaluation.metrics import classification_metrics
 from .baselines import baseline_predictions, majority
 from .card import Findings, Tested, card_files, card_notes, mistakes_sheet, track_accuracy
 from .config import TrainConfig

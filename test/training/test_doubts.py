@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from robot_vision_dl.cli.main import main
-from robot_vision_dl.evaluation.metrics import classification_metrics
+from robot_vision_dl.core.metrics.classification import classification_metrics
 from robot_vision_dl.training.doubts import doubts
 from robot_vision_dl.training.history import EpochRecord
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..config import FusionConfig
 from ..errors import RobotVisionError
+from ..metrics.proper_scores import negative_log_likelihood
 from ..uncertainty.calibrate import FusionTimes
 from .fusion import FALLBACK_TIMES, BayesFilter, dissimilarity
 
@@ -211,9 +212,8 @@ def fused_nll(streams: Sequence[Stream], config: FusionConfig, times: Optional[F
     """Mean of -ln posterior(label) over all frames, nats."""
     total, count = 0.0, 0
     for stream in streams:
-        posterior = fused(stream, config, times)[np.arange(len(stream.labels)), stream.labels]
-        total -= float(np.log(np.maximum(posterior, 1e-12)).sum())
-        count += len(posterior)
+        total += negative_log_likelihood(fused(stream, config, times), stream.labels) * len(stream.labels)
+        count += len(stream.labels)
     return total / count
 
 

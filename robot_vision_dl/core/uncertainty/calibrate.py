@@ -6,6 +6,10 @@ import numpy as np
 import torch
 
 from ..errors import ConfigError, RobotVisionError
+from ..metrics.calibration import calibration_error_floor, expected_calibration_error, top_label
+from ..metrics.classification import accuracy, top_k_accuracy
+from ..metrics.proper_scores import brier, negative_log_likelihood
+from ..metrics.ranking import auroc, two_groups
 from .attainable_rates import MIN_PICTURES, reachable_rate
 from .conformal import Conformal, coverage_and_size, fit_conformal
 from .laplace import (
@@ -18,7 +22,7 @@ from .laplace import (
 )
 from .ood.base import LinearHead
 from .ood.p_value import OodCalibration, ood_method
-from .ood.selection import OodChoice, Pictures, auroc, choose_ood, split_groups
+from .ood.selection import OodChoice, Pictures, choose_ood, split_groups
 from .scaling import (
     Fit,
     choose_scaling,
@@ -30,7 +34,6 @@ from .scaling import (
     temperature_fit,
     vector_scaled,
 )
-from .temperature import negative_log_likelihood
 from .vector import VectorScaling
 
 MOST_CLASSES_COUNTED = 100  # of more, the counts of each are not kept
@@ -201,7 +204,8 @@ def _fit_ood(name: str, known: Pictures, fitted: Pictures, held_out: Pictures,
         found['unknown_rate_at'] = round(rate, 6)
         for group, pictures in judged_by.items():
             foreign_scores = score(pictures.logits, pictures.features)
-            found.setdefault('ood_auroc', {})[group] = round(auroc(scores, foreign_scores), 4)
+            found.setdefault('ood_auroc', {})[group] = round(
+                auroc(*two_groups(scores, foreign_scores)), 4)
             found.setdefault('unknown_rate', {})[group] = round(
                 float(np.mean(calibration.p_value(foreign_scores) <= rate)), 4)
             found.setdefault('foreign_pictures', {})[group] = len(pictures)
@@ -219,7 +223,6 @@ def cross_fitted_metrics(logits: np.ndarray, labels: np.ndarray, alpha: float, s
         hold the true class, and their mean size.
     """
     n = len(labels)
-    order = np.argsort(-logits, axis=1)
     plain, repeats = softmax(logits, 1.0), []
     covered, sizes = [], []
     for division in folds(labels, seed):
@@ -237,14 +240,13 @@ def cross_fitted_metrics(logits: np.ndarray, labels: np.ndarray, alpha: float, s
         return float(np.mean([figure(one) for one in repeats]))
     figures = {
         'pictures': n,
-        'top1': np.mean(order[:, 0] == labels),
-        'top5': np.mean((order[:, :5] == labels[:, None]).any(axis=1)),
-        'nll_plain': negative_log_likelihood(logits, labels),
+        'top1': accuracy(logits, labels), 'top5': top_k_accuracy(logits, labels, 5),
+        'nll_plain': negative_log_likelihood(plain, labels),
         'nll': -log_likelihoods(repeats, labels).mean(),
         'brier_plain': brier(plain, labels), 'brier': mean(lambda p: brier(p, labels)),
-        'ece_plain': expected_calibration_error(plain, labels),
-        'ece': mean(lambda p: expected_calibration_error(p, labels)),
-        'ece_floor': mean(lambda p: calibration_error_floor(p, seed)),
+        'ece_plain': expected_calibration_error(*top_label(plain, labels)),
+        'ece': mean(lambda p: expected_calibration_error(*top_label(p, labels))),
+        'ece_floor': mean(lambda p: calibration_error_floor(p.max(axis=1), seed)),
         'conformal_coverage': sum(covered) / len(repeats), 'conformal_mean_size': sum(sizes) / len(repeats),
     }
     return {name: round(float(value), 4) if name != 'pictures' else n for name, value in figures.items()}
@@ -254,28 +256,3 @@ def halves(n: int, seed: int) -> Tuple[np.ndarray, np.ndarray]:
     """Indices 0..n-1 in two random halves, each ascending."""
     order = np.random.default_rng(seed).permutation(n)
     return np.sort(order[:n // 2]), np.sort(order[n // 2:])
-
-
-def brier(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """Mean over pictures of sum_c (p_c - [c is the label])^2, in 0..2."""
-    p_label = probabilities[np.arange(len(labels)), labels]
-    return float(np.mean((probabilities ** 2).sum(axis=1) - 2 * p_label + 1))
-
-
-def expected_calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int = 15) -> float:
-    """Mean over pictures of |accuracy - confidence| of their bin of confidence; bins of equal width (Guo 2017)."""
-    return _binned_error(probabilities.max(axis=1), probabilities.argmax(axis=1) == labels, bins)
-
-
-def calibration_error_floor(probabilities: np.ndarray, seed: int = 0, tries: int = 200, bins: int = 15) -> float:
-    """Mean calibration error of labels drawn so that the confidences (n, C) are exactly right."""
-    confidence = probabilities.max(axis=1)
-    draws = np.random.default_rng(seed).random((tries, len(confidence))) < confidence
-    return float(np.mean([_binned_error(confidence, right, bins) for right in draws]))
-
-
-def _binned_error(confidence: np.ndarray, right: np.ndarray, bins: int) -> float:
-    # A confidence of 1 belongs to the last bin.
-    index = np.minimum((confidence * bins).astype(int), bins - 1)
-    gap = np.bincount(index, right, bins) - np.bincount(index, confidence, bins)
-    return float(np.abs(gap).sum() / len(confidence))

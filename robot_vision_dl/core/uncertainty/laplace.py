@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from ..errors import BundleError, RobotVisionError
+from ..metrics.proper_scores import log_probability, of_target
 from .entropy import Entropies, normalised_entropy, over_ln
 from .ood.base import on_host
 from .temperature import below_highest
@@ -344,10 +345,9 @@ def choose_tau(factors: Laplace, logits: np.ndarray, features: np.ndarray, label
 def log_likelihoods_by_tau(factors: Laplace, logits: np.ndarray, features: np.ndarray, labels: np.ndarray,
                            temperature: float = 1.0) -> np.ndarray:
     """ln p(label) of each picture under each prior precision that is tried, ascending, shape (T, n), nats."""
-    rows = np.arange(len(labels))
-    return np.stack([np.log(np.maximum(
-        mean_probabilities(with_tau(factors, place, temperature), logits, features)[rows, labels],
-        np.finfo(np.float32).tiny)) for place in range(len(_TAUS))])
+    return np.stack([log_probability(of_target(
+        mean_probabilities(with_tau(factors, place, temperature), logits, features), labels))
+        for place in range(len(_TAUS))])
 
 
 def log_prior_of_taus() -> np.ndarray:

@@ -9,13 +9,13 @@ from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
+from ..metrics.proper_scores import log_probability, of_target
 from .temperature import PRIOR_SPREAD, calibrated_softmax, fit_temperature
 from .vector import VectorScaling, fit_vector_scaling
 
 Fold = Tuple[np.ndarray, np.ndarray]
 Fit = Callable[[np.ndarray, np.ndarray], Callable[[np.ndarray], np.ndarray]]
 PLAIN, TEMPERATURE, VECTOR = 'plain', 'temperature', 'vector'
-_SMALLEST = 1e-300
 
 
 def softmax(logits: np.ndarray, temperature: float) -> np.ndarray:
@@ -81,8 +81,7 @@ def cross_fitted(logits: np.ndarray, labels: np.ndarray, fit: Fit, seed: int = 0
 
 def log_likelihoods(repeats: List[np.ndarray], labels: np.ndarray) -> np.ndarray:
     """Mean of ln p(label) over the repeats for each picture, shape (n,), nats."""
-    rows = np.arange(len(labels))
-    return np.mean([np.log(np.maximum(p[rows, labels], _SMALLEST)) for p in repeats], axis=0)
+    return np.mean([log_probability(of_target(p, labels)) for p in repeats], axis=0)
 
 
 def is_clear(gain: np.ndarray) -> bool:
@@ -92,9 +91,9 @@ def is_clear(gain: np.ndarray) -> bool:
 
 def _gain_if_wrong(logits: np.ndarray, probabilities: np.ndarray) -> float:
     """Mean gain in ln p(label) over the plain softmax, nats, were the label of each picture its second best class."""
-    rows, second = np.arange(len(logits)), np.argsort(-logits, axis=1)[:, min(1, logits.shape[1] - 1)]
-    return float(np.mean(np.log(np.maximum(probabilities[rows, second], _SMALLEST))
-                         - np.log(np.maximum(softmax(logits, 1.0)[rows, second], _SMALLEST))))
+    second = np.argsort(-logits, axis=1)[:, min(1, logits.shape[1] - 1)]
+    return float(np.mean(log_probability(of_target(probabilities, second))
+                         - log_probability(of_target(softmax(logits, 1.0), second))))
 
 
 class Scaling(NamedTuple):

@@ -51,12 +51,6 @@ def softmax_and_entropy(logits: np.ndarray, temperature: Optional[float]) -> Tup
     return p, [over_ln(log(total) - mean, z.shape[1]) for total, mean in zip(totals.tolist(), means.tolist())]
 
 
-def negative_log_likelihood(logits: np.ndarray, labels: np.ndarray, temperature: float = 1.0) -> float:
-    """Mean of -ln p(label) in nats, computed in float64; logits (n, C), labels (n,) integers in 0..C-1."""
-    scaled = np.asarray(logits, np.float64) / temperature
-    return float(np.mean(_log_sum_exp(scaled) - scaled[np.arange(len(scaled)), labels]))
-
-
 def fit_temperature(logits: np.ndarray, labels: np.ndarray, spread: float = inf) -> float:
     """The temperature with the least negative log-likelihood (Guo et al. 2017), or the most probable one.
 
@@ -112,9 +106,3 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray, spread: float = inf)
             break
         b = after
     return float(1 / b)
-
-
-def _log_sum_exp(z: np.ndarray) -> np.ndarray:
-    """ln sum exp over the last axis."""
-    top = z.max(axis=-1)
-    return top + np.log(np.exp(z - top[..., None]).sum(axis=-1))

@@ -5,8 +5,8 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 import numpy as np
 
+from ...core.metrics.selective import risk_curve
 from ..example_frames import APART, Key, Shot
-from ..selective import risk_curve
 from ..table import FOREIGN, NO_LABEL, UNCERTAIN, Columns, FrameTable, sureness
 from . import svg
 from .report_decisions import confusion_section, errors_section, labels_section

@@ -4,11 +4,8 @@ import pytest
 
 from robot_vision_dl.core.errors import RobotVisionError
 from robot_vision_dl.core.uncertainty.calibrate import (
-    brier,
     calibrate,
-    calibration_error_floor,
     cross_fitted_metrics,
-    expected_calibration_error,
     halves,
     softmax,
 )
@@ -50,23 +47,6 @@ def test_halves_are_two_and_the_same_every_time():
     first, second = halves(101, seed=3)
     assert sorted([*first, *second]) == list(range(101))
     assert np.array_equal(halves(101, seed=3)[0], first)
-
-
-def test_metrics_by_hand():
-    p = np.array([[1.0, 0.0], [0.75, 0.25], [0.75, 0.25], [0.75, 0.25], [0.75, 0.25]])
-    labels = np.array([0, 0, 0, 1, 1])
-    assert brier(p, labels) == pytest.approx((0 + 2 * 2 * 0.0625 + 2 * 2 * 0.5625) / 5)
-    # One bin with confidence .75 and accuracy .5, and the last bin, which is right.
-    assert expected_calibration_error(p, labels) == pytest.approx(0.25 * 4 / 5)
-
-
-def test_floor_of_the_calibration_error_is_as_simulated_elsewhere():
-    """Field figures for 15 bins: about .113 at n = 100 and .027 at 2 000."""
-    rng = np.random.default_rng(0)
-    c = rng.uniform(0.2, 1.0, 2000)
-    p = np.stack([c, *[(1 - c) / 9] * 9], axis=1)
-    assert calibration_error_floor(p[:100]) == pytest.approx(0.113, abs=0.03)
-    assert calibration_error_floor(p) == pytest.approx(0.027, abs=0.006)
 
 
 def test_metrics_of_a_network_that_is_calibrated_already():

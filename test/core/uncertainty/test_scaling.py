@@ -2,14 +2,18 @@
 import numpy as np
 import pytest
 
+from robot_vision_dl.core.metrics.proper_scores import negative_log_likelihood
 from robot_vision_dl.core.uncertainty.calibrate import calibrate
 from robot_vision_dl.core.uncertainty.scaling import FITS, PLAIN, choose_scaling, folds, softmax
 from robot_vision_dl.core.uncertainty.temperature import (
     MIN_TEMPERATURE,
     PRIOR_SPREAD,
     fit_temperature,
-    negative_log_likelihood,
 )
+
+
+def loss_of(logits, labels, temperature=1.0):
+    return negative_log_likelihood(softmax(logits, temperature), labels)
 
 
 def outputs(n, seed, sharpness=4.0, temperature=1.0, classes=5):
@@ -38,8 +42,8 @@ def test_pictures_that_are_all_right_do_not_make_a_network_certain(n):
     # One mistake among what comes next must not cost more than it has to.
     once = logits.copy()
     once[0] = np.roll(once[0], 1)
-    assert negative_log_likelihood(once, labels, found.temperature) < 2 * negative_log_likelihood(once, labels)
-    assert negative_log_likelihood(once, labels, MIN_TEMPERATURE) > 5 * negative_log_likelihood(once, labels)
+    assert loss_of(once, labels, found.temperature) < 2 * loss_of(once, labels)
+    assert loss_of(once, labels, MIN_TEMPERATURE) > 5 * loss_of(once, labels)
 
 
 def test_a_network_that_is_sure_already_is_not_made_surer_by_pictures_that_are_all_right():
@@ -64,7 +68,7 @@ def test_the_most_probable_temperature_is_that_of_a_fine_grid():
     for n, seed, temperature in ((10, 2, 1.0), (25, 3, 4.0), (60, 4, 0.3)):
         logits, labels = outputs(n, seed, 3.0, temperature)
         grid = np.geomspace(0.05, 20, 4000)
-        loss = [n * negative_log_likelihood(logits, labels, t) + 0.5 * (np.log(t) / PRIOR_SPREAD) ** 2 for t in grid]
+        loss = [n * loss_of(logits, labels, t) + 0.5 * (np.log(t) / PRIOR_SPREAD) ** 2 for t in grid]
         assert fit_temperature(logits, labels, PRIOR_SPREAD) == pytest.approx(grid[int(np.argmin(loss))], rel=3e-3)
 
 
@@ -96,13 +100,13 @@ def test_over_random_small_sets_nothing_that_is_kept_is_worse_by_cross_validatio
         assert (found.name == PLAIN) == (found.temperature == 1.0 and found.vector is None)
         assert bool(found.note) == (found.name == PLAIN or (wish == 'vector' and found.name != 'vector'))
         others, truth = outputs(4000, 500 + draw, sharpness, temperature)
-        before = negative_log_likelihood(others, truth)
+        before = loss_of(others, truth)
         if found.vector is None:
-            after = negative_log_likelihood(others, truth, found.temperature)
+            after = loss_of(others, truth, found.temperature)
         else:
-            after = negative_log_likelihood(found.vector(others), truth)
+            after = loss_of(found.vector(others), truth)
         losses.append(after - before)
-        alone.append(negative_log_likelihood(others, truth, fit_temperature(logits, labels)) - before)
+        alone.append(loss_of(others, truth, fit_temperature(logits, labels)) - before)
     assert np.mean(losses) < (0.02 if wish == 'vector' else 0)
     assert max(losses) < most
     assert wish != 'temperature' or max(alone) > 1.3 * max(losses)

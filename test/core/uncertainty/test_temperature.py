@@ -6,13 +6,14 @@ import pytest
 import torch
 
 from robot_vision_dl.core.errors import RobotVisionError
+from robot_vision_dl.core.metrics.proper_scores import negative_log_likelihood
+from robot_vision_dl.core.uncertainty.scaling import softmax
 from robot_vision_dl.core.uncertainty.temperature import (
     MAX_TEMPERATURE,
     MIN_TEMPERATURE,
     below_highest,
     calibrated_softmax,
     fit_temperature,
-    negative_log_likelihood,
     softmax_and_entropy,
 )
 
@@ -38,9 +39,9 @@ def test_no_temperature_on_a_fine_grid_is_better(true_temperature):
     labels = np.array([rng.choice(10, p=row) for row in p])
     fitted = fit_temperature(logits * true_temperature, labels)
     assert fitted == pytest.approx(true_temperature, rel=0.2)
-    best = negative_log_likelihood(logits * true_temperature, labels, fitted)
+    best = negative_log_likelihood(softmax(logits * true_temperature, fitted), labels)
     for other in np.geomspace(MIN_TEMPERATURE, MAX_TEMPERATURE, 400):
-        assert best <= negative_log_likelihood(logits * true_temperature, labels, other) + 1e-12
+        assert best <= negative_log_likelihood(softmax(logits * true_temperature, other), labels) + 1e-12
 
 
 def test_scaling_logits_scales_the_temperature_and_shifting_does_nothing():
@@ -81,7 +82,7 @@ def test_likelihood_agrees_with_torch():
     rng = np.random.default_rng(2)
     logits, labels = rng.normal(0, 30, (50, 7)), rng.integers(0, 7, 50)
     expected = torch.nn.functional.cross_entropy(torch.tensor(logits) / 2.5, torch.tensor(labels)).item()
-    assert negative_log_likelihood(logits, labels, 2.5) == pytest.approx(expected, rel=1e-12)
+    assert negative_log_likelihood(softmax(logits, 2.5), labels) == pytest.approx(expected, rel=1e-12)
 
 
 def test_softmax_is_float32_and_plain_without_a_temperature():

@@ -3,7 +3,9 @@ import numpy as np
 import pytest
 import torch
 
-from robot_vision_dl.core.uncertainty.temperature import fit_temperature, negative_log_likelihood
+from robot_vision_dl.core.metrics.proper_scores import negative_log_likelihood
+from robot_vision_dl.core.uncertainty.scaling import softmax
+from robot_vision_dl.core.uncertainty.temperature import fit_temperature
 from robot_vision_dl.core.uncertainty.vector import VectorScaling, fit_vector_scaling
 
 
@@ -40,7 +42,8 @@ def test_is_at_least_as_good_as_a_temperature_where_it_was_fitted():
     logits, labels = planted(np.array([0.3, 1.2, 1.0]), np.array([0.0, 0.3, 0.0]), seed=2)
     temperature = fit_temperature(logits, labels)
     scaled = fit_vector_scaling(logits, labels, temperature)(logits)
-    assert negative_log_likelihood(scaled, labels) < negative_log_likelihood(logits, labels, temperature) - 0.01
+    assert (negative_log_likelihood(softmax(scaled, 1.0), labels)
+            < negative_log_likelihood(softmax(logits, temperature), labels) - 0.01)
 
 
 def test_a_constant_added_to_the_logits_changes_nothing():

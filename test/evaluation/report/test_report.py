@@ -10,11 +10,11 @@ import pytest
 from evaluation_samples import T0_NS, labelled_bag, small_model
 
 from robot_vision_dl.core.config import ClassifierConfig, with_values
+from robot_vision_dl.core.metrics.selective import risk_curve
 from robot_vision_dl.data.bags.writer import ImageBagWriter
 from robot_vision_dl.evaluation.evaluator import evaluate
 from robot_vision_dl.evaluation.options import EvaluationOptions, RunOptions
 from robot_vision_dl.evaluation.report.report import report_html
-from robot_vision_dl.evaluation.selective import risk_curve
 from robot_vision_dl.evaluation.table import sureness
 
 OPTIONS = EvaluationOptions(with_values(ClassifierConfig(), {'device': 'cpu', 'decision.abstain_cost': 0.45}),

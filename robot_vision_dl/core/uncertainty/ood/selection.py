@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from ...errors import ConfigError
+from ...metrics.ranking import auroc, two_groups
 from .base import LinearHead
 from .p_value import OOD_METHODS, ood_method
 
@@ -67,19 +68,6 @@ class OodChoice:
     auroc: Mapping[str, Mapping[str, float]]
 
 
-def auroc(known: np.ndarray, foreign: np.ndarray) -> float:
-    """Chance that a foreign picture scores higher than a known one, ties counted half; scores (n,) and (m,)."""
-    known, foreign = np.sort(np.asarray(known, np.float64)), np.asarray(foreign, np.float64)
-    below, upto = np.searchsorted(known, foreign, 'left'), np.searchsorted(known, foreign, 'right')
-    return float((below + upto).mean() / (2 * len(known)))
-
-
-def false_positive_rate(known: np.ndarray, foreign: np.ndarray, share: float = 0.95) -> float:
-    """Share of the foreign pictures that pass as known where ``share`` of the known ones do (FPR95)."""
-    threshold = np.sort(np.asarray(known, np.float64))[int(np.ceil(share * len(known))) - 1]
-    return float(np.mean(np.asarray(foreign) <= threshold))
-
-
 def choose_ood(fitted: Pictures, held_out: Pictures, foreign: Optional[Mapping[str, Pictures]] = None,
                head: Optional[LinearHead] = None, methods: Optional[Sequence[str]] = None,
                faulty: Optional[Mapping[str, Pictures]] = None) -> OodChoice:
@@ -101,7 +89,7 @@ def choose_ood(fitted: Pictures, held_out: Pictures, foreign: Optional[Mapping[s
         faults, caught = {}, {}
         for name in names:
             known, scores = _scores(name, fitted, held_out, faulty or {}, head)
-            faults[name] = {group: auroc(known, one) for group, one in scores.items()}
+            faults[name] = {group: auroc(*two_groups(known, one)) for group, one in scores.items()}
             limit = _quantile_above(known, 1 - _EPSILON)
             caught[name] = {group: float(np.mean(one > limit)) for group, one in scores.items()}
         if foreign:
@@ -145,7 +133,7 @@ def _scores(name: str, fitted: Pictures, held_out: Pictures, groups: Mapping[str
 def _on_foreign(name: str, fitted: Pictures, held_out: Pictures, foreign: Mapping[str, Pictures],
                 head: Optional[LinearHead]) -> Dict[str, float]:
     known, scores = _scores(name, fitted, held_out, foreign, head)
-    return {group: auroc(known, one) for group, one in scores.items()}
+    return {group: auroc(*two_groups(known, one)) for group, one in scores.items()}
 
 
 def _left_out_classes(held_out: Pictures) -> List[int]:
@@ -165,7 +153,7 @@ def _on_left_out(name: str, fitted: Pictures, held_out: Pictures, classes: Seque
         kept, known, foreign = (_without_logit(part[chosen], others) for part, chosen in (
             (fitted, fitted.labels != index), (held_out, ~is_index), (held_out, is_index)))
         score = ood_method(name).fit(kept.logits, kept.features, kept.labels, remaining_head)
-        values.append(auroc(*(score(part.logits, part.features) for part in (known, foreign))))
+        values.append(auroc(*two_groups(*(score(part.logits, part.features) for part in (known, foreign)))))
     return float(np.mean(values))
 
 

@@ -9,31 +9,12 @@ from robot_vision_dl.core.uncertainty.ood.p_value import ood_method
 from robot_vision_dl.core.uncertainty.ood.selection import (
     LEFT_OUT,
     Pictures,
-    auroc,
     choose_ood,
-    false_positive_rate,
     split_groups,
 )
 from robot_vision_dl.core.uncertainty.ood.sensor_faults import degenerate_pictures
 
 CLASSES, FEATURES = 4, 16
-
-
-def test_auroc_agrees_with_scikit_learn(agrees):
-    metrics = pytest.importorskip('sklearn.metrics')
-    rng = np.random.default_rng(0)
-    known, foreign = rng.normal(size=300).round(1), (rng.normal(size=200) + 0.7).round(1)  # with ties
-    truth = np.r_[np.zeros(300), np.ones(200)]
-    agrees('AUROC', 'scikit-learn', auroc(known, foreign), metrics.roc_auc_score(truth, np.r_[known, foreign]),
-           atol=1e-12)
-    assert auroc(known, known) == 0.5
-    assert auroc(foreign, known) == pytest.approx(1 - auroc(known, foreign))
-
-
-def test_false_positive_rate_by_hand():
-    known = np.arange(1, 101)  # 95 of 100 are up to 95
-    assert false_positive_rate(known, np.array([94, 95, 96, 200])) == 0.5
-    assert false_positive_rate(known, np.array([0.0])) == 1
 
 
 def network(n, seed, where=None):

@@ -5,12 +5,14 @@ import numpy as np
 import pytest
 
 from robot_vision_dl.core.errors import DataError
-from robot_vision_dl.evaluation.metrics import (
+from robot_vision_dl.core.metrics.classification import (
+    accuracy,
+    balanced_accuracy,
     class_figures,
     classification_metrics,
     confusion_matrix,
-    negative_log_likelihood,
-    reliability,
+    macro_f1,
+    top_k_accuracy,
     wilson_interval,
 )
 
@@ -59,27 +61,34 @@ def test_a_class_that_does_not_occur_does_not_count_in_the_means():
     assert found.figures()['recall'] == {'a': 0.6667, 'b': 1.0}
 
 
+def test_means_over_the_classes_that_occur_of_several_samples_at_once():
+    confusion = np.array([[[2, 1, 0], [1, 1, 0], [0, 0, 0]], [[0, 0, 3], [0, 4, 0], [1, 0, 0]], np.zeros((3, 3), int)])
+    hits, called, support = confusion.diagonal(axis1=1, axis2=2), confusion.sum(axis=1), confusion.sum(axis=2)
+    recall, f1 = balanced_accuracy(hits, support), macro_f1(hits, called, support)
+    assert recall[:2] == pytest.approx([(2 / 3 + 1 / 2) / 2, 1 / 3]) and math.isnan(recall[2])
+    assert f1[:2] == pytest.approx([(2 / 3 + 1 / 2) / 2, 1 / 3]) and math.isnan(f1[2])
+
+
+@pytest.mark.parametrize('k', [1, 2, 5, 9])
+def test_top_k_is_that_of_scikit_learn_and_the_first_of_equal_ones_counts(k, agrees):
+    metrics = pytest.importorskip('sklearn.metrics')
+    p, y = samples(classes=9)
+    theirs = metrics.top_k_accuracy_score(y, p, k=k, labels=range(9)) if k < 9 else 1.0
+    agrees('top-k accuracy', 'scikit-learn', top_k_accuracy(p, y, k), theirs, atol=1e-12)
+    assert top_k_accuracy(np.zeros((9, 9)), np.arange(9), k) == pytest.approx(k / 9)
+    assert accuracy(p, y) == top_k_accuracy(p, y, 1)
+
+
 def test_uniform_predictions_have_the_closed_forms():
     found = classification_metrics(np.full((40, 4), 0.25), np.arange(40) % 4, list('abcd'))
     assert found.nll == pytest.approx(math.log(4)) and found.brier == pytest.approx(0.75)
     assert found.ece == pytest.approx(0.0)
 
 
-def test_certain_and_wrong_is_not_infinite():
-    assert math.isfinite(negative_log_likelihood(np.array([[1.0, 0.0]]), np.array([1])))
-
-
 def test_calibration_error_of_calibrated_predictions_is_near_its_floor():
     p, y = samples(20000, seed=3)
     found = classification_metrics(p, y, list('abcde'))
     assert found.ece < 2 * found.ece_floor < 0.03
-
-
-def test_reliability_bins():
-    p = np.array([[0.95, 0.05], [0.55, 0.45], [0.52, 0.48], [1.0, 0.0]])
-    found = reliability(p, np.array([0, 0, 1, 0]), bins=10)
-    assert found.count.tolist() == [0, 0, 0, 0, 0, 2, 0, 0, 0, 2]
-    assert found.accuracy[5] == 0.5 and found.accuracy[9] == 1.0 and found.confidence[9] == pytest.approx(0.975)
 
 
 def test_wilson_interval_by_hand():

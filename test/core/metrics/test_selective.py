@@ -4,7 +4,14 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from robot_vision_dl.evaluation.selective import accuracy_at_coverage, aurc, coverage_at_risk, excess_aurc, risk_curve
+from robot_vision_dl.core.metrics.selective import (
+    accuracy_at_coverage,
+    aurc,
+    aurc_of_counts,
+    coverage_at_risk,
+    excess_aurc,
+    risk_curve,
+)
 
 
 def test_ties_are_the_mean_over_all_orders():
@@ -55,3 +62,24 @@ def test_empty():
     for value in (aurc(nothing, nothing), accuracy_at_coverage(nothing, nothing, 0.5),
                   coverage_at_risk(nothing, nothing, 0.1)):
         assert np.isnan(value)
+
+
+@pytest.mark.parametrize('n, levels', [(1, 1), (7, 3), (400, 12), (400, 400)])
+def test_from_counts_it_is_the_same(n, levels):
+    rng = np.random.default_rng(n)
+    confidence, wrong = rng.integers(0, levels, n), rng.random(n) < 0.3
+    surest_first = np.unique(-confidence, return_inverse=True)[1].reshape(-1)
+    counts = np.bincount(surest_first, wrong), np.bincount(surest_first)
+    assert aurc_of_counts(*counts) == pytest.approx(aurc(confidence, wrong), abs=1e-12)
+    # Of several samples at once, one of them nothing.
+    both = aurc_of_counts(*(np.stack([one, 0 * one, 2 * one]) for one in counts))
+    assert both[0] == aurc_of_counts(*counts) and np.isnan(both[1])
+    assert both[2] == pytest.approx(aurc(np.tile(confidence, 2), np.tile(wrong, 2)), abs=1e-12)
+
+
+def test_as_the_authors_of_the_measure_compute_it():
+    """Geifman and El-Yaniv's code: errors of the surest k over k, mean over k."""
+    rng = np.random.default_rng(0)
+    confidence, wrong = rng.random(300), rng.random(300) < 0.2
+    order = np.argsort(-confidence)
+    assert aurc(confidence, wrong) == pytest.approx(np.mean([wrong[order[:k]].mean() for k in range(1, 301)]))

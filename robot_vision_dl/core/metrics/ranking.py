@@ -6,16 +6,29 @@ from typing import Tuple
 
 import numpy as np
 
+_ROUNDING = 1e-12  # .95 of 60 must be reached by 57
+
+
+def two_groups(negatives: np.ndarray, positives: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    """(scores, positive) of the scores of two groups, as the functions here take them."""
+    scores = np.concatenate([np.asarray(negatives, np.float64), np.asarray(positives, np.float64)])
+    return scores, np.arange(len(scores)) >= len(negatives)
+
 
 def auroc(scores: np.ndarray, positive: np.ndarray) -> float:
     """Chance that a positive scores higher than a negative (area under the ROC curve)."""
     s, y = np.asarray(scores, np.float64), np.asarray(positive, bool)
-    positives, negatives = int(y.sum()), int((~y).sum())
-    if not positives or not negatives:
-        return float('nan')
-    _, place, counts = np.unique(s, return_inverse=True, return_counts=True)
-    rank = (np.cumsum(counts) - (counts - 1) / 2)[place.reshape(-1)]
-    return float((rank[y].sum() - positives * (positives + 1) / 2) / (positives * negatives))
+    distinct, place = np.unique(s, return_inverse=True)
+    place = place.reshape(-1)
+    return float(auroc_of_counts(np.bincount(place[y], minlength=len(distinct)),
+                                 np.bincount(place[~y], minlength=len(distinct))))
+
+
+def auroc_of_counts(positives: np.ndarray, negatives: np.ndarray) -> np.ndarray:
+    """:func:`auroc`, shape (...), of how many score each of k values, ascending, shapes (..., k)."""
+    below = np.cumsum(negatives, axis=-1) - negatives / 2
+    with np.errstate(invalid='ignore', divide='ignore'):
+        return (positives * below).sum(axis=-1) / (positives.sum(axis=-1) * negatives.sum(axis=-1))
 
 
 def thresholds(scores: np.ndarray, positive: np.ndarray) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -28,7 +41,7 @@ def thresholds(scores: np.ndarray, positive: np.ndarray) -> Tuple[np.ndarray, np
 
 
 def average_precision(scores: np.ndarray, positive: np.ndarray) -> float:
-    """Area under the precision-recall curve as the sum of precision times gain in recall (no interpolation)."""
+    """Area under the precision-recall curve (AUPR): the sum of precision times gain in recall, not interpolated."""
     _, hits, alarms = thresholds(scores, positive)
     if not len(hits) or not hits[-1] or not alarms[-1]:
         return float('nan')
@@ -37,9 +50,13 @@ def average_precision(scores: np.ndarray, positive: np.ndarray) -> float:
 
 
 def fpr_at_tpr(scores: np.ndarray, positive: np.ndarray, tpr: float = 0.95) -> float:
-    """Share of negatives at or above the highest threshold that at least ``tpr`` of the positives reach."""
+    """Share of negatives at or above the highest threshold that at least ``tpr`` of the positives reach (FPR95).
+
+    What is positive is up to the caller. ``evaluate`` takes unknown things: known ones called unknown where 95 % of the
+    unknown are found. ``bench reliability`` takes known ones: unknown things that pass where 95 % of the known do.
+    """
     _, hits, alarms = thresholds(scores, positive)
     if not len(hits) or not hits[-1] or not alarms[-1]:
         return float('nan')
-    enough = int(np.argmax(hits >= tpr * hits[-1] - 1e-12))
+    enough = int(np.argmax(hits >= tpr * hits[-1] * (1 - _ROUNDING)))
     return float(alarms[enough] / alarms[-1])

@@ -27,6 +27,23 @@ def aurc(confidence: np.ndarray, wrong: np.ndarray) -> float:
     return float(risk.mean()) if len(risk) else float('nan')
 
 
+def aurc_of_counts(wrong: np.ndarray, count: np.ndarray) -> np.ndarray:
+    """:func:`aurc`, shape (...), of answers by confidence, surest first, in k groups of equal confidence.
+
+    Args:
+        wrong, count: wrong answers and all answers of each group, whole numbers, shapes (..., k).
+    """
+    wrong_before, before = np.cumsum(wrong, axis=-1) - wrong, np.cumsum(count, axis=-1) - count
+    share = wrong / np.maximum(count, 1)
+    # The sum over j = 1..count of (wrong_before + share j) / (before + j), with H(n) = 1 + 1/2 + ... + 1/n.
+    total = count.sum(axis=-1)
+    harmonic = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, total.max(initial=0) + 1))])
+    numbers = before.astype(np.int64)
+    between = harmonic[numbers + count.astype(np.int64)] - harmonic[numbers]
+    with np.errstate(invalid='ignore'):
+        return (wrong + (wrong_before - share * before) * between).sum(axis=-1) / total
+
+
 def excess_aurc(confidence: np.ndarray, wrong: np.ndarray) -> float:
     """AURC beyond that of an order that puts every wrong answer last."""
     w = np.asarray(wrong, bool)

@@ -1,13 +1,12 @@
-"""Figures of a classifier over labelled pictures: pure functions of probabilities and targets."""
+"""Figures of a classifier over labelled pictures: accuracy, what is by class, and all of them together."""
 from dataclasses import dataclass
 from typing import Any, Dict, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
-from ..core.errors import DataError
-from ..core.uncertainty.calibrate import brier, calibration_error_floor, expected_calibration_error
-
-BINS = 15
+from ..errors import DataError
+from .calibration import Reliability, calibration_error_floor, expected_calibration_error, reliability, top_label
+from .proper_scores import brier, negative_log_likelihood
 
 
 class ClassFigures(NamedTuple):
@@ -26,19 +25,6 @@ class ClassFigures(NamedTuple):
     support: np.ndarray
 
 
-class Reliability(NamedTuple):
-    """Pictures by their confidence, in bins of equal width over 0..1; NaN for empty bins.
-
-    Attributes:
-        confidence, accuracy: means over a bin, shape (bins,).
-        count: int64.
-    """
-
-    confidence: np.ndarray
-    accuracy: np.ndarray
-    count: np.ndarray
-
-
 def confusion_matrix(targets: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
     """Pictures of class i called class j, int64 (C, C)."""
     return np.bincount(targets * classes + predicted, minlength=classes * classes).reshape(classes, classes)
@@ -52,20 +38,41 @@ def class_figures(confusion: np.ndarray) -> ClassFigures:
         return ClassFigures(hits / called, hits / support, 2 * hits / (called + support), support)
 
 
-def negative_log_likelihood(probabilities: np.ndarray, targets: np.ndarray) -> float:
-    """Mean of -ln p(target), nats; a probability of 0 counts as the least number above it."""
-    p = probabilities[np.arange(len(targets)), targets]
-    return float(-np.log(np.maximum(p, np.finfo(np.float64).tiny)).mean())
+def balanced_accuracy(hits: np.ndarray, support: np.ndarray) -> np.ndarray:
+    """Mean recall over the classes that occur, shape (...), NaN where none does.
+
+    Args:
+        hits, support: pictures of each class that were called so, and all of it, shapes (..., C).
+    """
+    return _macro(hits / np.maximum(support, 1), support)
 
 
-def reliability(probabilities: np.ndarray, targets: np.ndarray, bins: int = BINS) -> Reliability:
-    """For a reliability diagram; a confidence of 1 belongs to the last bin."""
-    confidence = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == targets
-    index = np.minimum((confidence * bins).astype(int), bins - 1)
-    count = np.bincount(index, minlength=bins)
+def macro_f1(hits: np.ndarray, called: np.ndarray, support: np.ndarray) -> np.ndarray:
+    """Mean F1 over the classes that occur, shape (...), NaN where none does; ``called``: pictures called each class."""
+    return _macro(2 * hits / np.maximum(called + support, 1), support)
+
+
+def _macro(values: np.ndarray, support: np.ndarray) -> np.ndarray:
+    there = support > 0
     with np.errstate(invalid='ignore'):
-        return Reliability(np.bincount(index, confidence, bins) / count, np.bincount(index, right, bins) / count, count)
+        return np.where(there, values, 0).sum(axis=-1) / there.sum(axis=-1)
+
+
+def accuracy(probabilities: np.ndarray, targets: np.ndarray) -> float:
+    """Share whose most probable class is the target."""
+    return float(top_label(probabilities, targets)[1].mean())
+
+
+def top_k_accuracy(scores: np.ndarray, targets: np.ndarray, k: int) -> float:
+    """Share whose target is among the k classes with the largest scores (n, C); of equal ones the first come first."""
+    return float((target_ranks(scores, targets) < k).mean())
+
+
+def target_ranks(scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Classes that come before the target, int64 (n,): those that score more (n, C), or as much and are earlier."""
+    own = scores[np.arange(len(targets)), targets][:, None]
+    earlier = np.arange(scores.shape[1]) < np.asarray(targets)[:, None]
+    return ((scores > own) | ((scores == own) & earlier)).sum(axis=1)
 
 
 def wilson_interval(right: int, n: int, z: float = 1.96) -> Tuple[float, float]:
@@ -79,7 +86,7 @@ def wilson_interval(right: int, n: int, z: float = 1.96) -> Tuple[float, float]:
 
 @dataclass(frozen=True)
 class ClassificationMetrics:
-    """How a classifier did; :func:`judge` makes it.
+    """How a classifier did; :func:`classification_metrics` makes it.
 
     Attributes:
         class_names: C names.
@@ -136,10 +143,10 @@ def classification_metrics(probabilities: np.ndarray, targets: np.ndarray, class
     if y.min() < 0 or y.max() >= len(class_names):
         raise DataError(f'judging: targets must be in 0..{len(class_names) - 1}, got {y.min()}..{y.max()}')
     confusion = confusion_matrix(y, p.argmax(axis=1), len(class_names))
-    by_class = class_figures(confusion)
-    occurs = by_class.support > 0
+    hits, called, support = np.diagonal(confusion), confusion.sum(axis=0), confusion.sum(axis=1)
+    confidence, right = top_label(p, y)
     return ClassificationMetrics(
-        tuple(class_names), len(y), float(np.trace(confusion) / len(y)), float(by_class.recall[occurs].mean()),
-        float(by_class.f1[occurs].mean()), negative_log_likelihood(p, y), brier(p, y),
-        expected_calibration_error(p, y, BINS), calibration_error_floor(p, seed, bins=BINS), by_class, confusion,
-        reliability(p, y))
+        tuple(class_names), len(y), float(right.mean()), float(balanced_accuracy(hits, support)),
+        float(macro_f1(hits, called, support)), negative_log_likelihood(p, y), brier(p, y),
+        expected_calibration_error(confidence, right), calibration_error_floor(confidence, seed),
+        class_figures(confusion), confusion, reliability(confidence, right))
