@@ -1,7 +1,7 @@
 """Files that are whole whenever they are there: written beside, flushed to the disk, then renamed."""
 import io
 from pathlib import Path
-from typing import Any, Dict, Tuple
+from typing import Any, Dict, List, Tuple
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -9,7 +9,12 @@ from safetensors.torch import save
 
 from ..core.errors import is_about_machine
 from ..core.files.whole_files import write_whole
+from ..core.networks.network import Network, restore_network
 from .errors import TrainingError
+from .history import EpochRecord, from_rows
+
+LAST, BEST = 'last.ckpt', 'best.safetensors'
+"""Files of a run's folder: what it goes on from, and the weights that are kept."""
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -65,3 +70,24 @@ def load_weights(path: Path) -> Tuple[Dict[str, torch.Tensor], Dict[str, str]]:
         if isinstance(error, OSError) and is_about_machine(error):
             raise
         raise TrainingError(f'{path}: cannot be read ({error}); --restart begins anew') from error
+
+
+def interrupted_history(folder: Path, fingerprint: str) -> List[EpochRecord]:
+    """Epochs of the run that the checkpoint in ``folder`` is of; none if there is none.
+
+    Raises:
+        TrainingError: it is of another run, or damaged.
+    """
+    path = folder / LAST
+    if not path.exists():
+        return []
+    checkpoint = load_checkpoint(path)
+    if checkpoint.get('fingerprint') != fingerprint:
+        raise TrainingError(f'{path}: is of a run with other settings, data or software; --restart begins anew, or '
+                            'choose another name')
+    return from_rows(checkpoint['history'])
+
+
+def best_network(network: Network, folder: Path) -> Network:
+    """The best weights of a run, in a network like ``network``, in evaluation mode on the CPU."""
+    return restore_network(network.architecture, load_weights(folder / BEST)[0])

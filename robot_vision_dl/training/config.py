@@ -10,7 +10,7 @@ from ..core.config import check_values, option
 from ..core.errors import ConfigError
 from ..core.uncertainty.calibrate import AUTO
 from ..core.uncertainty.ood.p_value import OOD_METHODS
-from ..data.augmentation.augment import AugmentConfig
+from ..data.augmentation.config import AugmentConfig
 from ..data.prepare import DataConfig
 from ..data.statistics import WEIGHTINGS
 from .schedule import SCHEDULES

@@ -26,6 +26,7 @@ from ..data.objects import count_objects
 from ..data.split import Part
 from .baselines import baseline_predictions, majority
 from .card import Findings, Tested, card_files, card_notes, mistakes_sheet, track_accuracy
+from .checkpoint import best_network
 from .config import TrainConfig
 from .config_file import as_file
 from .config_paths import anywhere
@@ -45,7 +46,6 @@ _USUAL_SCORE = 'knn'
 def finish(config: TrainConfig, config_text: str, data: TrainingData, network: Network, history: List[EpochRecord],
            folder: Path, target: Path, fingerprint: str, say: Callable[[str], None]) -> Bundle:
     """Calibrate the best weights of the run in ``folder``, test them, write the bundle to ``target``."""
-    from .fit import best_network
     device = resolve_device(config.run.device)
     trained = _as_stored(best_network(network, folder), data, config.output.half)
 

@@ -1,6 +1,5 @@
 """The training loop: Lightning's Trainer with checkpoints that survive being killed."""
 import logging
-import math
 import sys
 import warnings
 from pathlib import Path
@@ -12,15 +11,13 @@ import torch
 from ..core.errors import ConfigError
 from ..core.networks.allocator import keep_freed_memory
 from ..core.networks.device import resolve_device
-from ..core.networks.network import Network, restore_network
+from ..core.networks.network import Network
 from ..data.dataset import FrameDataset
-from .checkpoint import load_checkpoint, load_weights, save_checkpoint, save_weights
+from .checkpoint import BEST, LAST, interrupted_history, load_checkpoint, save_checkpoint, save_weights
 from .config import TrainConfig
 from .distributed import Processes, check_batch_size, processes
-from .errors import TrainingError
-from .history import EpochRecord, best_epoch, from_rows, is_over
+from .history import EpochRecord, best_epoch, is_over
 from .loader import judging_loader, training_loader
-from .training_data import LAST
 
 try:
     import lightning.pytorch as pl
@@ -35,7 +32,6 @@ except ImportError as error:  # an extra, for those who only run networks
                       '"robot_vision_dl[train]"`') from error
 
 OnStep = Callable[[int, int, int], None]
-BEST = 'best.safetensors'
 _PRECISIONS = {'float32': '32-true', 'bfloat16': 'bf16-mixed', 'float16': '16-mixed'}
 
 
@@ -150,27 +146,6 @@ def fit(network: Network, config: TrainConfig, train: FrameDataset, early_stop: 
     return learner.history
 
 
-def interrupted_history(folder: Path, fingerprint: str) -> List[EpochRecord]:
-    """Epochs of the run that the checkpoint in ``folder`` is of; none if there is none.
-
-    Raises:
-        TrainingError: it is of another run, or damaged.
-    """
-    path = folder / LAST
-    if not path.exists():
-        return []
-    checkpoint = load_checkpoint(path)
-    if checkpoint.get('fingerprint') != fingerprint:
-        raise TrainingError(f'{path}: is of a run with other settings, data or software; --restart begins anew, or '
-                            'choose another name')
-    return from_rows(checkpoint['history'])
-
-
-def best_network(network: Network, folder: Path) -> Network:
-    """The best weights of a run, in a network like ``network``, in evaluation mode on the CPU."""
-    return restore_network(network.architecture, load_weights(folder / BEST)[0])
-
-
 def _trainer(config: TrainConfig, folder: Path, callbacks: List[Callback], among: Processes) -> pl.Trainer:
     run = config.run
     device = resolve_device(run.device)
@@ -194,11 +169,3 @@ def _trainer(config: TrainConfig, folder: Path, callbacks: List[Callback], among
         logger=TensorBoardLogger(str(folder), name='', version='tensorboard'), callbacks=callbacks,
         plugins=[_AtomicFiles()], num_sanity_val_steps=0, enable_progress_bar=False, enable_model_summary=False,
         log_every_n_steps=10, use_distributed_sampler=False, default_root_dir=str(folder))
-
-
-def describe(record: EpochRecord, is_best: bool, epochs: int) -> str:
-    """A line about an epoch."""
-    judged = '' if math.isnan(record.nll) else f'   early-stop NLL {record.nll:.4f}  accuracy {record.accuracy:.3f}'
-    return (f'epoch {record.epoch + 1:>3}/{epochs}   loss {record.loss:.4f}{judged}   rate {record.learning_rate:.2g}'
-            f'   {record.seconds:.1f} s, {record.waiting_s:.1f} of them waiting for pictures'
-            f'{"   best" if is_best else ""}')

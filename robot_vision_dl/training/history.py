@@ -1,4 +1,5 @@
 """What was seen epoch by epoch."""
+import math
 from dataclasses import astuple, dataclass
 from typing import List, Optional, Sequence
 
@@ -50,3 +51,11 @@ def as_rows(history: Sequence[EpochRecord]) -> List[list]:
 def from_rows(rows: Sequence[Sequence]) -> List[EpochRecord]:
     """From a checkpoint."""
     return [EpochRecord(*row) for row in rows]
+
+
+def describe(record: EpochRecord, is_best: bool, epochs: int) -> str:
+    """A line about an epoch."""
+    judged = '' if math.isnan(record.nll) else f'   early-stop NLL {record.nll:.4f}  accuracy {record.accuracy:.3f}'
+    return (f'epoch {record.epoch + 1:>3}/{epochs}   loss {record.loss:.4f}{judged}   rate {record.learning_rate:.2g}'
+            f'   {record.seconds:.1f} s, {record.waiting_s:.1f} of them waiting for pictures'
+            f'{"   best" if is_best else ""}')

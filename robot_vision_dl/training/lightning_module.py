@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from ..core.networks.network import Network
-from ..data.augmentation.augment import BatchMixer
+from ..data.augmentation.batch_mixer import BatchMixer
 from ..data.dataset import Item
 from .config import TrainConfig
 from .ema import WeightAverage

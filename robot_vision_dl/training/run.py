@@ -22,14 +22,15 @@ from ..data.contact_sheet import augmented_sheet, write_sheet
 from ..data.dataset import EvalTransform, FrameDataset
 from ..data.split import Part
 from ..data.statistics import sample_weights
-from .checkpoint import write_atomically
+from .checkpoint import BEST, LAST, write_atomically
 from .config import TrainConfig
 from .disk_space import check_room
 from .distributed import processes
 from .errors import TrainingError
 from .features import frozen_features, start_head
 from .finalize_bundle import finish, settings_hash
-from .history import EpochRecord
+from .fit import fit
+from .history import EpochRecord, describe
 from .initial_weights import Start, starting_network
 from .memory import told_when_full
 from .sanity import PICTURES, check_memorises, check_start
@@ -64,7 +65,6 @@ def train(config: TrainConfig, config_text: str, *, restart: bool = False, overw
     Raises:
         RobotVisionError: of whatever kind fits; the message is for the user.
     """
-    from .fit import LAST
     folder, target = user_path(config.output.runs) / config.name, user_path(config.output.models) / config.name
     among = processes()
     is_first = among.rank == 0
@@ -104,7 +104,6 @@ def learn(config: TrainConfig, config_text: str, data: TrainingData, folder: Pat
     Returns:
         A network of the right shape, whose weights do not count, and all epochs.
     """
-    from .fit import LAST, describe, fit
     reason = extent_of(config.network, data).reason
     if reason:
         say(reason)
@@ -145,7 +144,6 @@ def learn(config: TrainConfig, config_text: str, data: TrainingData, folder: Pat
 
 def _forget(folder: Path) -> None:
     """Remove an earlier run; first of all what could be gone on with."""
-    from .fit import BEST, LAST
     for name in (LAST, BEST, CONFIG, SHEET):
         (folder / name).unlink(missing_ok=True)
     if (folder / 'tensorboard').exists():

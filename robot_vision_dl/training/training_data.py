@@ -20,11 +20,12 @@ from ..data.prepare import class_names_of, prepare
 from ..data.split import Part, Split, folds, load_or_make_split, write_split
 from ..data.statistics import ClassBalance, class_balance, mean_and_std
 from .calibration_check import check_calibration, describe_strange
+from .checkpoint import LAST
 from .config import TrainConfig
 from .inference import targets_of
 from .initial_weights import starting_identity, starting_preprocessing
 
-SPLIT, LAST = 'split.json', 'last.ckpt'  # of the folder of a run
+SPLIT = 'split.json'  # of the folder of a run
 Say = Callable[[str], None]
 
 

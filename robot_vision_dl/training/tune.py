@@ -9,7 +9,7 @@ from ..core.files.user_path import user_path
 from ..core.text.yaml_text import parse_yaml
 from ..data.labels.labels import table
 from ..data.split import Part
-from .checkpoint import write_atomically
+from .checkpoint import LAST, write_atomically
 from .config import TrainConfig
 from .config_file import MOST_BYTES, as_file, build_config
 from .config_paths import anywhere
@@ -160,7 +160,6 @@ def _least_nll(config: TrainConfig, folder: Path, say: Say, frames_read: Optiona
     data = prepare_data(config, folder, None, lambda text: None, frames_read)
     if not len(data.indices[Part.EARLY_STOP]):
         raise ConfigError('data.split.early_stop: tuning is judged by the early-stop split, which is empty')
-    from .fit import LAST
     with told_when_full(folder / LAST, config.run.batch_size):
         _, history = learn(config, as_file(config), data, folder, fingerprint_of(config, data), say, report)
     return best_epoch(history).nll

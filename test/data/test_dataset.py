@@ -19,7 +19,8 @@ from robot_vision_dl.core.errors import BagError, ConfigError, DataError
 from robot_vision_dl.core.files.whole_files import is_part
 from robot_vision_dl.core.images.image import decode
 from robot_vision_dl.core.networks.preprocess import Preprocessing, Preprocessor
-from robot_vision_dl.data.augmentation.augment import AugmentConfig, TrainTransform
+from robot_vision_dl.data.augmentation.augment import TrainTransform
+from robot_vision_dl.data.augmentation.config import AugmentConfig
 from robot_vision_dl.data.bags.reader import BagReader
 from robot_vision_dl.data.cache import CacheConfig, FrameStore
 from robot_vision_dl.data.contact_sheet import augmented_sheet, write_sheet

@@ -104,8 +104,7 @@ def _bundle(folder: Path) -> Dict[str, str]:
 
 def _run(folder: Path) -> Dict[str, str]:
     from robot_vision_dl.data.cache import INDEX, FrameStore
-    from robot_vision_dl.training.checkpoint import load_checkpoint, load_weights
-    from robot_vision_dl.training.fit import BEST, LAST
+    from robot_vision_dl.training.checkpoint import BEST, LAST, load_checkpoint, load_weights
     run = folder / 'runs' / 'shapes'
     if (run / LAST).exists():
         load_checkpoint(run / LAST)

@@ -1,14 +1,12 @@
 """Random crops, turns, shifts and flips as one warp."""
 from math import cos, exp, log, radians, sin, sqrt, tan
-from typing import TYPE_CHECKING, Sequence, Tuple
+from typing import Sequence, Tuple
 
 import cv2
 import numpy as np
 
 from ..seeded_random import chance, share, uniform
-
-if TYPE_CHECKING:
-    from .augment import AugmentConfig
+from .config import AugmentConfig
 
 
 class RandomView:
@@ -24,7 +22,7 @@ class RandomView:
         fill: colour of what is outside of the picture, 0..255 a channel.
     """
 
-    def __init__(self, config: 'AugmentConfig', size: Tuple[int, int], fill: Sequence[int]) -> None:
+    def __init__(self, config: AugmentConfig, size: Tuple[int, int], fill: Sequence[int]) -> None:
         self._config = config
         self._size = size
         self._fill = tuple(fill)

@@ -11,7 +11,9 @@ from torchvision.transforms import v2
 from robot_vision_dl.core.errors import ConfigError
 from robot_vision_dl.core.networks.preprocess import Preprocessing, Preprocessor
 from robot_vision_dl.core.types import ColorOrder, Picture
-from robot_vision_dl.data.augmentation.augment import AugmentConfig, BatchMixer, TrainTransform
+from robot_vision_dl.data.augmentation.augment import TrainTransform
+from robot_vision_dl.data.augmentation.batch_mixer import BatchMixer
+from robot_vision_dl.data.augmentation.config import AugmentConfig
 from robot_vision_dl.data.augmentation.random_view import RandomView
 
 SPEC = Preprocessing(64, (48, 48))
