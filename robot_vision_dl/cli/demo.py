@@ -26,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='how the pictures travel (default: %(default)s)')
     parser.add_argument('--model', help='default: the model that comes with the package')
     parser.add_argument('--device', default='auto', help='auto, cpu or cuda (default: %(default)s)')
+    parser.add_argument('--animation', action='store_true', help='leave the overlays as animation.webp, too')
 
 
 def run(args: argparse.Namespace) -> int:
@@ -39,13 +40,15 @@ def run(args: argparse.Namespace) -> int:
     os.environ.update(environment)
     model = args.model or ClassifierConfig().model
     if args.bag:
-        return show(DemoSettings(args.bag, args.image, args.transport, model, args.device, args.out), environment)
+        return show(DemoSettings(args.bag, args.image, args.transport, model, args.device, args.out,
+                                 animation=args.animation), environment)
     bags = share_directory() / 'config' / 'demo'
     print(f'1. Bottles, a covered lens, and a thing of no known class, to {model}\n')
     code = show(DemoSettings(str(bags / 'bottles'), args.image, args.transport, model, args.device,
-                             args.out / 'bottles'), environment)
+                             args.out / 'bottles', animation=args.animation), environment)
     if args.model:
         return code
     print('\n2. Waste that it was not trained on, to a waste sorter that was fine-tuned from bags\n')
     return max(code, show(DemoSettings(str(bags / 'waste'), args.image, args.transport, 'waste_sorter', args.device,
-                                       args.out / 'waste', label_topic='/label'), environment))
+                                       args.out / 'waste', label_topic='/label', animation=args.animation),
+                          environment))

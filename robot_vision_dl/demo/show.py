@@ -11,6 +11,7 @@ from ..bench.report import percentiles
 from ..core.errors import RobotVisionError
 from ..core.files.whole_files import output_error, write_whole
 from ..core.processes import Children
+from .animation import EVERY_S, animated_webp
 from .contact_sheet import choose_pictures, save_pictures, summary
 from .watcher import Seen, Watcher
 
@@ -32,6 +33,7 @@ class DemoSettings:
         device: as the node's parameter.
         folder: for pictures, logs and summary.
         label_topic: ``std_msgs/String`` topic of the bag that says what is seen; '' for none.
+        animation: whether the overlays become ``animation.webp`` as well.
     """
 
     bag: str
@@ -41,6 +43,7 @@ class DemoSettings:
     device: str
     folder: Path
     label_topic: str = ''
+    animation: bool = False
 
 
 def _coloured(outcome: str, text: str) -> str:
@@ -50,7 +53,10 @@ def _coloured(outcome: str, text: str) -> str:
 class _Story:
     """Prints decisions as they change; keeps the overlay of each change, and one in three seconds of long stretches."""
 
-    def __init__(self) -> None:
+    def __init__(self, moving: bool) -> None:
+        self._moving, self._moving_ns = moving, 0
+        self.to_move: List[int] = []
+        self.moving: Dict[int, bytes] = {}
         self.first_ns: Optional[int] = None
         self.label: Optional[str] = None
         self.pictured_ns = 0
@@ -60,6 +66,9 @@ class _Story:
 
     def seen(self, frame: Seen) -> None:
         self.first_ns = self.first_ns or frame.stamp_ns
+        if self._moving and frame.stamp_ns - self._moving_ns >= EVERY_S * 1e9:
+            self.to_move.append(frame.stamp_ns)
+            self._moving_ns = frame.stamp_ns
         changed = frame.label != self.label
         if changed or frame.stamp_ns - self.pictured_ns >= STILL_EVERY_S * 1e9:
             self.wanted.append(frame)
@@ -87,6 +96,11 @@ class _Story:
             if jpeg is not None:
                 self.wanted.remove(frame)
                 self.pictures.append((frame, jpeg))
+        for stamp_ns in list(self.to_move):
+            jpeg = watcher.overlay(stamp_ns)
+            if jpeg is not None:
+                self.to_move.remove(stamp_ns)
+                self.moving[stamp_ns] = jpeg
 
 
 def show(settings: DemoSettings, environment: Dict[str, str]) -> int:
@@ -94,12 +108,12 @@ def show(settings: DemoSettings, environment: Dict[str, str]) -> int:
     folder = settings.folder
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for old in (*folder.glob('overlay_*.jpg'), *folder.glob('overview.jpg')):
+        for old in (*folder.glob('overlay_*.jpg'), *folder.glob('overview.jpg'), *folder.glob('animation.webp')):
             old.unlink()
     except OSError as error:
         raise output_error(folder, error, 'choose another folder with --out') from None
     topic = settings.image + ('' if settings.transport == 'raw' else f'/{settings.transport}')
-    story = _Story()
+    story = _Story(settings.animation)
     watcher = Watcher(CAMERA, settings.label_topic, story.seen, story.action, story.truth)
     print(f'ROS_DOMAIN_ID={environment["ROS_DOMAIN_ID"]}   logs and pictures: {folder}/')
     try:
@@ -189,6 +203,8 @@ def _sum_up(settings: DemoSettings, watcher: Watcher, story: _Story, span_s: flo
     print('\n' + '\n'.join(lines))
     album = choose_pictures(story.pictures, story.changes)
     pictures = save_pictures(settings.folder, album, story.seconds)
+    if story.moving:
+        write_whole(settings.folder / 'animation.webp', animated_webp(sorted(story.moving.items())))
     title = f'{settings.model} on {Path(settings.bag).name}'
     write_whole(settings.folder / 'summary.md', summary(title, lines, album, pictures))
     write_whole(settings.folder / 'decisions.jsonl', ''.join(json.dumps(vars(frame)) + '\n' for frame in heard.seen))

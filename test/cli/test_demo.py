@@ -8,6 +8,7 @@ import time
 
 import cv2
 import pytest
+from PIL import Image
 
 pytest.importorskip('rclpy', reason='rclpy is not installed')
 pytest.importorskip('vision_msgs.msg', reason='vision_msgs is not installed')
@@ -31,7 +32,7 @@ def processes_of(domain):
 
 
 def test_demo_shows_all_three_outcomes_and_a_waste_sorter_and_leaves_pictures(tmp_path, ros_domain):
-    done = subprocess.run([*COMMAND, '--out', str(tmp_path / 'out')], capture_output=True, text=True, timeout=240)
+    done = subprocess.run([*COMMAND, '--out', str(tmp_path / 'out'), '--animation'], capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count('unexplained: 0') == 2
     frames = {act: [json.loads(line) for line in (tmp_path / 'out' / act / 'decisions.jsonl').read_text().splitlines()]
@@ -44,6 +45,8 @@ def test_demo_shows_all_three_outcomes_and_a_waste_sorter_and_leaves_pictures(tm
     assert len(overlays) >= 3
     assert cv2.imread(str(overlays[0])).shape == (360, 640, 3)
     assert (tmp_path / 'out' / 'waste' / 'summary.md').read_text().startswith('# Demo')
+    with Image.open(tmp_path / 'out' / 'bottles' / 'animation.webp') as animation:
+        assert animation.n_frames > 50 and animation.size == (560, 315)
     assert not processes_of(ros_domain)
 
 
