@@ -32,7 +32,8 @@ def processes_of(domain):
 
 
 def test_demo_shows_all_three_outcomes_and_a_waste_sorter_and_leaves_pictures(tmp_path, ros_domain):
-    done = subprocess.run([*COMMAND, '--out', str(tmp_path / 'out'), '--animation'], capture_output=True, text=True, timeout=240)
+    done = subprocess.run([*COMMAND, '--out', str(tmp_path / 'out'), '--animation'], capture_output=True, text=True,
+                          timeout=240)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count('unexplained: 0') == 2
     frames = {act: [json.loads(line) for line in (tmp_path / 'out' / act / 'decisions.jsonl').read_text().splitlines()]
