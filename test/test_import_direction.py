@@ -70,7 +70,6 @@ def imports_of(source: str, module: Tuple[str, ...]) -> Iterator[Tuple[str, int]
 TO_GO = {
     'core/uncertainty/assess.py': 'robot_vision_dl.core.bundles.bundle.Bundle',
     'core/bundles/trust_limits.py': 'robot_vision_dl.core.bundles.bundle.Bundle',
-    'ros/live_evaluation.py': 'robot_vision_dl.bench.report.percentiles',
 }
 
 

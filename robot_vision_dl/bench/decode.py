@@ -11,9 +11,12 @@ from ..core.config import ImageConfig
 from ..core.images import cdr, jpeg_file, png_file
 from ..core.images.image import decode
 from ..core.images.jpeg_end import check_end
+from ..core.machine import describe, environment
+from ..core.metrics.percentiles import percentiles
 from ..core.text.number_options import real
+from ..core.text.table import ruled
 from ..core.types import CompressedImage, Header, RawImage
-from .report import describe, environment, percentiles, table, write_json
+from .report import write_json
 
 HELP = 'message to picture for raw, JPEG and PNG, and what checking it first takes of that'
 WARM_UP = 5
@@ -88,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
             share = f'{100 * checks["min"] / whole["min"]:.1f} %' if not is_raw else '-'
             rows.append((size, name, len(raw), whole['n'], whole['p50'], whole['p95'], whole['min'], checks['p50'],
                          checks['min'], share))
-    print(table(('size', 'encoding', 'bytes', 'n', 'p50 ms', 'p95 ms', 'min ms', 'checks p50 ms', 'checks min ms',
+    print(ruled(('size', 'encoding', 'bytes', 'n', 'p50 ms', 'p95 ms', 'min ms', 'checks p50 ms', 'checks min ms',
                  'share of min'), rows))
     print('message to picture, and within it the checks, n of each in turns; as many threads as OpenCV takes, '
           f'OpenCV {cv2.__version__}; ' + describe(environment()))

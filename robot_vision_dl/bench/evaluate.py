@@ -23,8 +23,10 @@ from typing import Any, Dict, List
 import numpy as np
 
 from ..core.config import ClassifierConfig, with_values
+from ..core.machine import describe, environment
 from ..core.text.number_options import whole
-from .report import describe, environment, table, write_json
+from ..core.text.table import ruled
+from .report import write_json
 
 HELP = 'a bag through the evaluator, beside the bare network'
 _SCALES = (1_000, 10_000, 100_000)
@@ -54,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     figures: Dict[str, Any] = {'model': args.model, 'batch': args.batch}
     if args.scale:
         figures['scale'] = _scale(args.batch)
-        print(table(('frames', 'seconds', 'ms a frame', 'peak MB', 'over 1 000, MB'), [
+        print(ruled(('frames', 'seconds', 'ms a frame', 'peak MB', 'over 1 000, MB'), [
             (row['frames'], row['seconds'], row['seconds'] * 1e3 / row['frames'], row['peak_mb'],
              row['peak_mb'] - figures['scale'][0]['peak_mb']) for row in figures['scale']]))
     else:
@@ -71,7 +73,7 @@ def _print_throughput(figures: Dict[str, Any], batch: int) -> None:
                if key in figures}
     names = {'evaluate': 'evaluate', 'floor': f'floor: bare forward, batch {batch}, {figures["lanes"]} lane(s)',
              'one_lane': f'bare forward, batch {batch}, 1 lane', 'dds': 'over DDS, frame by frame'}
-    print(table(('', 'frames/s, median', 'lowest', 'highest', 'of the floor', 'CPU ms a frame'), [
+    print(ruled(('', 'frames/s, median', 'lowest', 'highest', 'of the floor', 'CPU ms a frame'), [
         (names[key], median, min(figures[key]), max(figures[key]), median / medians['floor'],
          statistics.median(figures['cpu_ms'].get(key, [float('nan')]))) for key, median in medians.items()]))
     if 'dds' in medians:

@@ -8,9 +8,12 @@ from typing import List
 import numpy as np
 
 from ..core.config import ClassifierConfig
+from ..core.machine import describe, environment
+from ..core.metrics.percentiles import percentiles
 from ..core.networks.allocator import keep_freed_memory
 from ..core.text.number_options import real, whole
-from .report import describe, environment, percentiles, table, write_json
+from ..core.text.table import ruled
+from .report import write_json
 
 HELP = 'the bare network on a tensor that is there already'
 WARM_UP = 10
@@ -86,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
         times = percentiles(measured.times_ms)
         figures[f'{backend} {batch}'] = {**times, 'cpu_ms': measured.cpu_ms}
         rows.append((backend, batch, *times.values(), measured.cpu_ms, batch * 1e3 / times['p50']))
-    print(table(('backend', 'batch', 'n', 'p50 ms', 'p95 ms', 'p99 ms', 'max ms', 'CPU ms', 'frames/s'), rows))
+    print(ruled(('backend', 'batch', 'n', 'p50 ms', 'p95 ms', 'p99 ms', 'max ms', 'CPU ms', 'frames/s'), rows))
     print(describe(environment()))
     if args.json:
         write_json(args.json, {'model': args.model, 'forward': figures})

@@ -8,8 +8,10 @@ from typing import Any, Callable, Dict, List, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
+from ..core.machine import describe, environment
 from ..core.text.number_options import real, whole
-from .report import describe, environment, table, write_json
+from ..core.text.table import ruled
+from .report import write_json
 
 HELP = 'frames fused over time, beside single frames, votes and products'
 PLACES = (1, 10, 60)
@@ -34,11 +36,11 @@ def run(args: argparse.Namespace) -> int:
     figures = measure(args)
     print(f'{figures["model"]}: {figures["frames"]} frames, {figures["stretches"]} stretches of '
           f'{figures["mean_stretch_s"]:.2f} s on average; {figures["times"]}\n')
-    print(table(('', 'NLL', 'ECE', 'accuracy', *(f'NLL/ECE after {k}' for k in PLACES)), [
+    print(ruled(('', 'NLL', 'ECE', 'accuracy', *(f'NLL/ECE after {k}' for k in PLACES)), [
         (name, *(f'{one[key]:.4f}' for key in ('nll', 'ece', 'accuracy')),
          *(f'{at["nll"]:.3f}/{at["ece"]:.3f}' if at['n'] else '-' for at in one['after'].values()))
         for name, one in figures['methods'].items()]))
-    print('\n' + table(
+    print('\n' + ruled(
         ('', 'label changes/s', 'right after a change, s', f'decided at {args.error:g} wrong', 'after s (mean)',
          'threshold'),
         [(name, f'{one["changes_per_s"]:.3f}', f'{one["recovery_s"]:.3f}', f'{one["decided"]:.3f}',

@@ -4,10 +4,12 @@ import os
 from typing import Any, Dict
 
 from ..core.config import ClassifierConfig
+from ..core.machine import describe, environment
 from ..core.processes import isolated_environment
 from ..core.text.number_options import real, whole
+from ..core.text.table import ruled
 from .live_run import Contender, LiveSettings, measure_all
-from .report import describe, environment, table, write_json
+from .report import write_json
 
 HELP = 'a camera process, the node and a listener over real DDS'
 
@@ -62,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
           f'{"reliable" if args.reliable else "best effort"}, {args.seconds:g} s; DDS profile '
           f'{os.path.basename(profile) if profile else "none"}', flush=True)
     figures = measure_all(settings, contenders)
-    print('\n' + table(('node', 'camera', 'sent', 'received', 'decided', 'dropped', 'lost', 'unexplained'), [
+    print('\n' + ruled(('node', 'camera', 'sent', 'received', 'decided', 'dropped', 'lost', 'unexplained'), [
         _frames_row(name, camera, values) for name, result in figures['contenders'].items()
         for camera, values in result['cameras'].items()]))
     rows = []
@@ -80,15 +82,15 @@ def run(args: argparse.Namespace) -> int:
         if paced['n']:
             rows.append((f'{name}, at {args.rate:g} Hz', *paced.values(), paced['p50'] - floor['p50'],
                          paced['p99'] - floor['p50'], 0.0))
-    print('\n' + table(('node', 'decided/s, all cameras', 'bare network alone', 'share'), [
+    print('\n' + ruled(('node', 'decided/s, all cameras', 'bare network alone', 'share'), [
         (name, result['decided_per_s'], result['bare_per_s'], result['decided_per_s'] / result['bare_per_s'])
         for name, result in figures['contenders'].items()]))
-    print('\n' + table(('from the stamp until', 'n', 'p50 ms', 'p95 ms', 'p99 ms', 'max ms', 'added p50', 'added p99',
+    print('\n' + ruled(('from the stamp until', 'n', 'p50 ms', 'p95 ms', 'p99 ms', 'max ms', 'added p50', 'added p99',
                         'CPU ms/frame beside the network'), rows))
     ours = next(iter(figures['contenders'].values()))
     stages = next(iter(ours['cameras'].values()))['diagnostics']
     if args.course:
-        print('\n' + table(('part of the run', 'n', 'p50 ms', 'p95 ms', 'p99 ms', 'max ms', 'memory MB at its end'),
+        print('\n' + ruled(('part of the run', 'n', 'p50 ms', 'p95 ms', 'p99 ms', 'max ms', 'memory MB at its end'),
                            [tuple(part.values()) for part in ours['course']]))
     print('\nin the node, by its diagnostics: ' + ', '.join(
         f'{key} {float(value):.3g}' for key, value in stages.items()

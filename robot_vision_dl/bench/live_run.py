@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any, Dict, List, Mapping, NamedTuple, Sequence
 
 from ..core.errors import RobotVisionError
+from ..core.metrics.percentiles import percentiles
 from ..core.networks.threads import network_threads
 from ..core.processes import Children
 from .forward import ForwardTimes, bare_forward
-from .report import percentiles
 from .trend import course
 
 START_TIMEOUT_S = 120.0

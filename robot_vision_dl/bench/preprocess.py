@@ -6,9 +6,12 @@ from typing import Callable
 import numpy as np
 
 from ..core.config import ClassifierConfig
+from ..core.machine import describe, environment
+from ..core.metrics.percentiles import percentiles
 from ..core.text.number_options import real
+from ..core.text.table import ruled
 from .publisher import serialized_pictures
-from .report import describe, environment, percentiles, table, write_json
+from .report import write_json
 
 HELP = 'message to tensor, stage by stage, beside copying the bytes'
 WARM_UP = 5
@@ -67,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
                 times = _times(function, args.seconds)
                 figures[f'{size} {kind} {stage}'] = times
                 rows.append((size, kind, stage, *times.values()))
-    print(table(('size', 'encoding', 'stage', 'n', 'p50 ms', 'p95 ms', 'p99 ms', 'max ms'), rows))
+    print(ruled(('size', 'encoding', 'stage', 'n', 'p50 ms', 'p95 ms', 'p99 ms', 'max ms'), rows))
     print(f'on {device}, one thread; ' + describe(environment()))
     if args.json:
         write_json(args.json, {'preprocess': figures})

@@ -10,8 +10,10 @@ from typing import Any, Dict, List, Tuple
 
 import numpy as np
 
+from ..core.machine import describe, environment
 from ..core.text.number_options import SEED
-from .report import describe, environment, table, write_json
+from ..core.text.table import ruled
+from .report import write_json
 
 HELP = 'probabilities, sets, risk and scores of unknowns on labelled pictures'
 COVERAGES = (0.1, 0.25, 0.5, 0.7, 0.8, 0.9, 1.0)
@@ -39,25 +41,25 @@ def run(args: argparse.Namespace) -> int:
     figures = measure(args)
     print(f'{figures["model"]}: {figures["pictures"]} pictures of {figures["classes"]} classes, accuracy '
           f'{figures["accuracy"]:.4f}; calibrations and sets fitted to {figures["fitted_to"]}\n')
-    print(table(('probabilities', 'NLL', 'Brier', 'ECE', 'ECE floor', 'accuracy'), [
+    print(ruled(('probabilities', 'NLL', 'Brier', 'ECE', 'ECE floor', 'accuracy'), [
         (name, *(f'{one[key]:.4f}' for key in ('nll', 'brier', 'ece', 'ece_floor', 'accuracy')))
         for name, one in figures['probabilities'].items()]))
     print('\nrisk-coverage (published): ' + ', '.join(
         f'{coverage}: {risk:.4f}' for coverage, risk in figures['risk_at_coverage'].items())
         + f'; AURC {figures["aurc"]:.4f}')
     print()
-    print(table(('sets', 'alpha', 'coverage', 'mean size', 'worst class'), [
+    print(ruled(('sets', 'alpha', 'coverage', 'mean size', 'worst class'), [
         (one['method'], str(one['alpha']), *(f'{one[key]:.4f}' for key in ('coverage', 'size', 'worst_class')))
         for one in figures['sets']]))
     groups = [name for name in figures['foreign'] if name != '(known)']
     if groups:
         print('\nforeign pictures: AUROC / share of them that pass where 95 % of the known do (FPR95)')
-        print(table(('score', *groups), [
+        print(ruled(('score', *groups), [
             (name, *(f'{by[group]["auroc"]:.4f} / {by[group]["fpr95"]:.3f}' for group in groups))
             for name, by in figures['scores'].items()]))
         print(f'* the score of the bundle\n\nwhat the bundle makes of them, each frame on its own (abstain_cost '
               f'{figures["abstain_cost"]:g}, false_unknown_rate {figures["false_unknown_rate"]:g})')
-        print(table(('pictures', 'n', 'unknown', 'uncertain', 'accepted'), [
+        print(ruled(('pictures', 'n', 'unknown', 'uncertain', 'accepted'), [
             (name, one['n'], *(f'{one[key]:.4f}' for key in ('unknown', 'uncertain', 'accepted')))
             for name, one in figures['foreign'].items()]))
     print(describe(environment()))

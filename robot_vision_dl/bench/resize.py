@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Dict, List, Sequence, Tuple
 import numpy as np
 
 from ..core.config import ClassifierConfig
+from ..core.machine import describe, environment
+from ..core.text.table import ruled
 from ..core.types import ColorOrder, Picture
 from .publisher import moving_scene
-from .report import describe, environment, table, write_json
+from .report import write_json
 
 if TYPE_CHECKING:
     import torch
@@ -36,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     for (size, scale, order), values in figures.items():
         shown = tuple(f'{value:.5f}' for value in values.values())
         alike.setdefault((size, scale, shown), []).append(order)
-    print(table(('size', 'scale', 'colour orders', 'torchvision, largest', 'mean', 'PIL, largest', 'mean'),
+    print(ruled(('size', 'scale', 'colour orders', 'torchvision, largest', 'mean', 'PIL, largest', 'mean'),
                 [(size, scale, ' '.join(orders), *shown) for (size, scale, shown), orders in alike.items()]))
     print(f'levels of 255, on {device}; ' + describe(environment()))
     if args.json:

@@ -8,8 +8,10 @@ from typing import Any, Dict
 
 import numpy as np
 
+from ..core.machine import describe, environment
 from ..core.text.number_options import real, whole
-from .report import describe, environment, table, write_json
+from ..core.text.table import ruled
+from .report import write_json
 
 HELP = 'accuracy, calibration error and abstention as pictures get worse'
 _BATCH = 64
@@ -33,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     print(f'{figures["model"]}: {figures["pictures"]} pictures, abstain_cost {figures["abstain_cost"]:g}, '
           f'false_unknown_rate {figures["false_unknown_rate"]:g} ({figures["score"]})\n')
     keys = ('accuracy', 'nll', 'ece', 'accepted', 'uncertain', 'unknown', 'wrong_of_accepted')
-    print(table(('shift', *(key.replace('_', ' ') for key in keys)), [
+    print(ruled(('shift', *(key.replace('_', ' ') for key in keys)), [
         (name, *(f'{one[key]:.3f}' for key in keys)) for name, one in figures['shifts'].items()]))
     print(f'\nECE of right confidences for so few pictures: {figures["ece_floor"]:.3f}; accepted and wrong, of all '
           f'pictures: {figures["wrong_and_accepted"]["clean"]:.3f} clean, at most '

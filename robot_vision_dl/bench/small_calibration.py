@@ -10,8 +10,10 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
+from ..core.machine import describe, environment
 from ..core.text.number_options import SEED, whole
-from .report import describe, environment, table, write_json
+from ..core.text.table import ruled
+from .report import write_json
 
 HELP = 'calibration on few pictures: the likelihood before and after, and foreign pictures that are accepted'
 
@@ -47,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     figures = measure(args)
     rows = figures['sets']
     print(f'{figures["model"]}, {figures["head"]}, on {args.data}: {len(rows)} random sets')
-    print(table(('n', 'scaling', 'T', 'CV before', 'after', 'held out', 'before', 'after', 'likelihood alone'), [
+    print(ruled(('n', 'scaling', 'T', 'CV before', 'after', 'held out', 'before', 'after', 'likelihood alone'), [
         (row['pictures'], row['scaling'], f'{row["temperature"]:.3f}', *(f'{row[key]:.4f}' for key in (
             'nll_plain', 'nll')), row['held_out'], *(f'{row[key]:.4f}' for key in (
                 'held_out_plain', 'held_out_nll', 'held_out_alone'))) for row in rows]))
@@ -59,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
           f'most, {summary["mean_loss_alone"]:+.4f} on average)')
     if summary['foreign']:
         print('\nsingle frames, mean over the sets (largest)')
-        print(table(('pictures', 'accepted at .01', 'accepted at 1/(n+1)', 'unknown at 1/(n+1)'), [
+        print(ruled(('pictures', 'accepted at .01', 'accepted at 1/(n+1)', 'unknown at 1/(n+1)'), [
             (group, *(f'{one[key][0]:.3f} ({one[key][1]:.3f})' for key in ('accepted', 'accepted_smallest', 'unknown')))
             for group, one in summary['foreign'].items()]))
     print(describe(environment()))

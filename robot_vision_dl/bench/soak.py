@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
 from ..core.errors import RobotVisionError
+from ..core.metrics.percentiles import percentiles
 from ..core.processes import Children, isolated_environment
 from ..core.text.number_options import SEED, real
 from ..ros.dds import profile_variables
-from .report import percentiles, write_json
+from .report import write_json
 from .soak_events import Disturber
 
 HELP = 'two nodes for minutes or hours, while cameras, parameters and models change; memory, latency, accounts'

@@ -12,9 +12,11 @@ from typing import Any, Dict, List, Optional
 
 import numpy as np
 
+from ..core.machine import describe, environment
 from ..core.resources import share_directory
 from ..core.text.number_options import whole
-from .report import describe, environment, table, write_json
+from ..core.text.table import ruled
+from .report import write_json
 
 # All frames of the demo bag, which is too short to be divided by four.
 DEMO = ('data.selection.every_s=0', 'data.selection.duplicate_distance=-1', 'data.split.train=0.8',
@@ -41,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     print(f'{figures["architecture"]}, {figures["pictures"]} pictures, batches of {figures["batch_size"]}, '
           f'{figures["threads"]} thread(s), {figures["workers"]} worker(s); augmentation '
           f'{"on" if figures["augmented"] else "off"}; medians of {args.turns} turns, both ways in each\n')
-    print(table(('way', 'pictures/s', 'of the bare loop', 'waiting for pictures'), [
+    print(ruled(('way', 'pictures/s', 'of the bare loop', 'waiting for pictures'), [
         ('bare loop of torch, pictures in memory', bare, 1.0, '0 %'),
         ('robot-vision train', ours, figures['ratio'], f'{100 * figures["waiting_share"]:.1f} %')]))
     print('\n' + describe(environment()))

@@ -11,10 +11,13 @@ import time
 from typing import List, Optional
 
 from ..core.images.cdr import decode_image
+from ..core.machine import describe, environment
+from ..core.metrics.percentiles import percentiles
 from ..core.networks.allocator import keep_freed_memory
 from ..core.processes import Children, isolated_environment
 from ..core.text.number_options import real
-from .report import describe, environment, percentiles, table, write_json
+from ..core.text.table import ruled
+from .report import write_json
 
 HELP = 'camera process to a subscriber that does nothing'
 TOPIC = '/bench/camera'
@@ -53,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
             figures[f'{dds}, {subscription}'] = {'sent': frames, 'arrived': arrived, **times,
                                                  'cpu_ms_per_frame': result['cpu_ms'] / max(arrived, 1)}
             rows.append((dds, subscription, frames, arrived, *times.values(), result['cpu_ms'] / max(arrived, 1)))
-    print(table(('DDS profile', 'subscription', 'sent', 'arrived', 'p50 ms', 'p95 ms', 'p99 ms', 'max ms',
+    print(ruled(('DDS profile', 'subscription', 'sent', 'arrived', 'p50 ms', 'p95 ms', 'p99 ms', 'max ms',
                  'CPU ms/frame'), rows))
     print(describe(environment()))
     if args.json:

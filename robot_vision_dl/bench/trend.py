@@ -3,7 +3,7 @@ from typing import Any, Dict, List, Sequence
 
 import numpy as np
 
-from .report import percentiles
+from ..core.metrics.percentiles import percentiles
 
 PARTS = 10
 

@@ -11,8 +11,11 @@ from typing import Any, Callable, Dict, List
 
 import numpy as np
 
+from ..core.machine import describe, environment
+from ..core.metrics.percentiles import percentiles
 from ..core.text.number_options import whole
-from .report import describe, environment, percentiles, table, write_json
+from ..core.text.table import ruled
+from .report import write_json
 
 HELP = 'each method of trust, beside the bare forward pass'
 LIMIT = 1.05
@@ -43,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     rows = [('bare forward', floor, figures['forward_ms']['p95'], '')]
     rows += [(name, value['p50'], value['p95'], f'{1 + value["p50"] / floor:.4f}')
              for name, value in figures['methods_ms'].items()]
-    print(table(('', 'p50 ms', 'p95 ms', 'x forward'), rows))
+    print(ruled(('', 'p50 ms', 'p95 ms', 'x forward'), rows))
     print(f'\neverything ({figures["everything"]}): whole frames take {figures["paired_ratio"]:.4f} x bare ones, in '
           f'turn (limit {LIMIT}); everything alone, after a forward pass: {figures["everything_ms"]["p50"]:.3f} ms, '
           f'{figures["ratio"] - 1:.4f} x')

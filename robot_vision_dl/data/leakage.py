@@ -4,7 +4,8 @@ from typing import List, Sequence, Tuple
 
 import numpy as np
 
-from .labels.labels import LabelledFrame, table
+from ..core.text.table import aligned
+from .labels.labels import LabelledFrame
 from .selection import SAME_PICTURE, near_pairs
 from .split import Part, Split
 
@@ -53,7 +54,7 @@ class Leakage:
         rows += [[item.part.value, item.other.value, item.frames, item.leaked, item.same_label,
                   f'{item.leaked / item.frames:.4f}']
                  for item in self.parts]
-        lines = [f'near-duplicates (64 bit perceptual hash within {self.distance} bits) across parts', *table(rows)]
+        lines = [f'near-duplicates (64 bit perceptual hash within {self.distance} bits) across parts', *aligned(rows)]
         for item in self.parts:
             for mine, theirs in item.examples:
                 lines.append(f'  {item.part.value}: {_name(self.frames[mine])}  ~  {item.other.value}: '

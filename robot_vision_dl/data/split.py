@@ -18,9 +18,10 @@ from ..core.config import check_values, option
 from ..core.errors import ConfigError, DataError, is_about_machine
 from ..core.files.whole_files import write_whole
 from ..core.text.json_text import parse_json
+from ..core.text.table import aligned
 from ..core.types import UNKNOWN
 from .assignment import assign
-from .labels.labels import LabelledFrame, table
+from .labels.labels import LabelledFrame
 
 SCHEMA_VERSION = 1
 
@@ -103,7 +104,7 @@ class Split:
             if part is not None or total:
                 rows.append([part.value if part else '(gap)', total, f'{total / max(1, len(self.parts)):.3f}',
                              *(counts.get(label, 0) for label in labels)])
-        return '\n'.join([f'split by {self.method}', *table(rows), *(f'warning: {text}' for text in self.warnings)])
+        return '\n'.join([f'split by {self.method}', *aligned(rows), *(f'warning: {text}' for text in self.warnings)])
 
 
 def make_split(frames: Sequence[LabelledFrame], config: SplitConfig) -> Split:

@@ -6,9 +6,9 @@ import numpy as np
 
 from ..core.errors import ConfigError
 from ..core.networks.preprocess import Preprocessing
+from ..core.text.table import aligned
 from .cache import FrameStore
 from .dataset import NO_CLASS, picture_tensor
-from .labels.labels import table
 
 WEIGHTINGS = ('none', 'inverse', 'sqrt', 'effective')
 _BETA = 0.999
@@ -33,7 +33,7 @@ class ClassBalance:
         total = max(1, self.counts.sum())
         rows += [[name, int(count), f'{count / total:.3f}', f'{weight:.3f}']
                  for name, count, weight in zip(self.class_names, self.counts, self.weights)]
-        return '\n'.join(table(rows))
+        return '\n'.join(aligned(rows))
 
 
 def class_counts(targets: np.ndarray, classes: int) -> np.ndarray:

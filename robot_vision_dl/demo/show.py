@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, List, Optional, Tuple
 
-from ..bench.report import percentiles
 from ..core.errors import RobotVisionError
 from ..core.files.whole_files import output_error, write_whole
+from ..core.metrics.percentiles import percentiles
 from ..core.processes import Children
 from .animation import EVERY_S, animated_webp
 from .contact_sheet import choose_pictures, save_pictures, summary

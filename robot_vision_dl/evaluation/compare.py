@@ -8,7 +8,7 @@ from ..core.errors import ConfigError, DataError
 from ..core.files.user_path import user_path
 from ..core.text.json_text import parse_json
 from ..core.text.printable import printable
-from ..data.labels.labels import table as aligned
+from ..core.text.table import aligned
 from .bootstrap import Groups
 from .options import RunOptions
 

@@ -9,9 +9,9 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 import numpy as np
 import yaml
 
-from ..bench.report import percentiles
 from ..core.config import ClassifierConfig, flat_options, with_values
 from ..core.errors import ConfigError
+from ..core.metrics.percentiles import percentiles
 from ..core.processes import Children, isolated_environment
 from ..core.runtime.pipeline import Pipeline
 from ..core.types import Assessment, ColorOrder, Frame, Header, OodResult, Picture

@@ -15,6 +15,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 
 from ..core.errors import BagError, ConfigError
+from ..core.metrics.percentiles import percentiles
 from ..data.bags.message_types import wire_format_of_class
 from ..data.bags.playback import GAP_NS, NS_PER_S, Due, Selection, duration_ns, selected_topics, timeline, with_stamp
 from ..data.bags.reader import BagReader, TopicInfo
@@ -172,7 +173,9 @@ class Player:
             round_at_ns += duration_ns(self._readers, options.selection) + GAP_NS
             messages = self._timeline()
         summary.duration_s = 0.0 if first_at is None else last_at - first_at
-        summary.lateness_ms = _percentiles(self._lateness_ns)
+        if self._lateness_ns:
+            lateness = percentiles(value * 1e-6 for value in self._lateness_ns)
+            summary.lateness_ms = lateness['p50'], lateness['p99']
         self._wait_for_delivery(0.2 if stopped() else 2.0)
         return summary
 
@@ -302,10 +305,3 @@ def _message_class(msgtype: str) -> Optional[type]:
         return getattr(importlib.import_module(f'{package}.msg'), name, None)
     except ImportError:
         return None
-
-
-def _percentiles(values_ns: Sequence[int]) -> Tuple[float, float]:
-    if not values_ns:
-        return 0.0, 0.0
-    ordered = sorted(values_ns)
-    return ordered[len(ordered) // 2] / 1e6, ordered[min(len(ordered) - 1, len(ordered) * 99 // 100)] / 1e6

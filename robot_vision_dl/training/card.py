@@ -8,9 +8,9 @@ import numpy as np
 from ..core.metrics.classification import ClassificationMetrics, wilson_interval
 from ..core.metrics.proper_scores import log_probability
 from ..core.networks.preprocess import Preprocessing
+from ..core.text.table import aligned
 from ..data.cache import FrameStore
 from ..data.contact_sheet import contact_sheet
-from ..data.labels.labels import table
 from ..data.leakage import Leakage
 from ..data.split import PARTS, Split
 from ..evaluation.figures import confusion_figure, curves_figure, reliability_figure
@@ -151,7 +151,7 @@ def _history_lines(found: Findings) -> List[str]:
     rows += [[record.epoch + 1, f'{record.loss:.4f}', f'{record.nll:.4f}', f'{record.accuracy:.4f}']
              for record in found.history]
     return [f'Epoch {best.epoch + 1} of {len(found.history)} was kept; '
-            f'{sum(record.seconds for record in found.history):.0f} s in all.', '', '```', *table(rows), '```']
+            f'{sum(record.seconds for record in found.history):.0f} s in all.', '', '```', *aligned(rows), '```']
 
 
 def track_accuracy(store: FrameStore, indices: np.ndarray, probabilities: np.ndarray, targets: np.ndarray

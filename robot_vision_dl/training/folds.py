@@ -6,7 +6,7 @@ import numpy as np
 
 from ..core.errors import ConfigError
 from ..core.files.user_path import user_path
-from ..data.labels.labels import table
+from ..core.text.table import aligned
 from .config import TrainConfig
 from .run import train
 from .training_data import Say
@@ -32,7 +32,7 @@ class FoldTable:
                  for number, (count, row) in enumerate(zip(self.pictures, self.values), 1)]
         for name, row in (('mean', self.values.mean(axis=0)), ('std', self.values.std(axis=0, ddof=1))):
             rows.append([name, '', *(f'{value:.4f}' for value in row)])
-        return '\n'.join(table(rows))
+        return '\n'.join(aligned(rows))
 
 
 def cross_validate(config: TrainConfig, config_text: str, count: int, *, restart: bool = False, say: Say = print,

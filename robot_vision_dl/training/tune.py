@@ -6,8 +6,8 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 from ..core.errors import ConfigError
 from ..core.files.user_path import user_path
+from ..core.text.table import aligned
 from ..core.text.yaml_text import parse_yaml
-from ..data.labels.labels import table
 from ..data.split import Part
 from .checkpoint import LAST, write_atomically
 from .config import TrainConfig
@@ -46,7 +46,7 @@ class StudyTable:
             values = [trial.values.get(name, '') for name in names]
             rows.append([str(trial.number), trial.state, '' if trial.nll is None else f'{trial.nll:.4f}',
                          *(f'{value:.4g}' if isinstance(value, float) else str(value) for value in values)])
-        return '\n'.join(table(rows))
+        return '\n'.join(aligned(rows))
 
 
 def tune(config: TrainConfig, space: Mapping[str, Mapping[str, Any]], trials: int, say: Say = print,

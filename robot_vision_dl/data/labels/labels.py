@@ -14,6 +14,7 @@ from ...core.config import check_values, option
 from ...core.errors import ConfigError
 from ...core.suggestions import did_you_mean
 from ...core.text.printable import printable
+from ...core.text.table import aligned
 from ...core.types import UNCERTAIN, UNKNOWN
 
 IGNORE = 'ignore'
@@ -319,7 +320,7 @@ class LabelReport:
         for topic in self.topics:
             rows.append([topic.recording, topic.topic or '-', topic.frames, topic.labelled, topic.ignored,
                          topic.conflicts, topic.gaps, ', '.join(f'{name} {count}' for name, count in topic.labels)])
-        lines = table(rows)
+        lines = aligned(rows)
         for topic in self.topics:
             if topic.first_conflict:
                 stamp_ns, names = topic.first_conflict
@@ -362,13 +363,3 @@ class LabelCounter:
                 *key, tuple(sorted(labels.items())), findings[Finding.IGNORED], findings[Finding.CONFLICT],
                 findings[Finding.GAP], self._first_conflict.get(key), self._hints.get(key, '') if only_gaps else ''))
         return LabelReport(tuple(topics), tuple(problems), tuple(notes))
-
-
-def table(rows: Sequence[Sequence[object]]) -> List[str]:
-    """Lines with aligned columns, numbers to the right; the first row is the head."""
-    texts = [[f'{cell}' for cell in row] for row in rows]
-    widths = [max(len(row[column]) for row in texts) for column in range(len(texts[0]))]
-    numeric = [len(rows) > 1 and all(isinstance(row[column], (int, float)) for row in rows[1:])
-               for column in range(len(texts[0]))]
-    return ['  '.join(cell.rjust(width) if right else cell.ljust(width)
-                      for cell, width, right in zip(row, widths, numeric)).rstrip() for row in texts]
