@@ -17,6 +17,7 @@ REQUIREMENTS = [
     'safetensors>=0.4',
     'torch>=2.1',
     'torchvision>=0.16',
+    'tqdm>=4.57',
 ]
 EXTRAS = {
     # ROS 2 where none is installed; then run `robot-vision build-msgs`.

@@ -1,6 +1,5 @@
 """``robot-vision bag extract``: labelled frames of bags as folders of pictures."""
 import argparse
-import sys
 
 from ..core.text.number_options import SECONDS, whole
 
@@ -47,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the pictures and say what was and was not labelled. Exit code 1: no frame has a label."""
+    from ..core.text.progress import Progress
     from ..data.extract import extract
     from ..data.frame_sources import FrameStream, open_sources
     from ..data.labels.labels import LabelConfig
@@ -54,14 +54,8 @@ def run(args: argparse.Namespace) -> int:
     labels = LabelConfig(tuple(args.labels), args.hold, tuple(args.ignore))
     stream = FrameStream(open_sources(args.bags, labels, args.topics),
                          SelectionConfig(args.every, args.no_duplicates))
-
-    def show(count: int) -> None:
-        if sys.stderr.isatty() and count % 20 == 0:
-            print(f'\r{count} pictures', end='', file=sys.stderr, flush=True)
-
-    done = extract(stream, args.out, args.format, args.max, show)
-    if sys.stderr.isatty():
-        print('\r', end='', file=sys.stderr)
+    with Progress('extracting', 'pictures') as show:
+        done = extract(stream, args.out, args.format, args.max, show)
     print(stream.label_report)
     print(stream.selection_report)
     counts = ', '.join(f'{label} {count}' for label, count in done.counts.items())

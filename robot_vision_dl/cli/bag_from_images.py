@@ -1,6 +1,5 @@
 """``robot-vision bag from-images``: folders of pictures as a labelled bag."""
 import argparse
-import sys
 
 from ..core.text.number_options import EPOCH_S, RATE_HZ, SEED, WIDTH, whole
 
@@ -42,21 +41,16 @@ def run(args: argparse.Namespace) -> int:
 
     from ..core.files.user_path import user_path
     from ..core.text.notes import to_stderr
+    from ..core.text.progress import Progress
     from ..data.from_images import write_pictures
     from ..data.picture_folder import each_class, folder_pictures
     by_class = dict(each_class(folder_pictures(args.folder, to_stderr)))
     pictures = [picture for group in by_class.values() for picture in group[:args.max or None]]
     if args.shuffle:
         Random(args.seed).shuffle(pictures)
-
-    def show(count: int) -> None:
-        if sys.stderr.isatty() and count % 20 == 0:
-            print(f'\r{count} pictures', end='', file=sys.stderr, flush=True)
-
-    unchanged = write_pictures(args.out, pictures, args.topic, args.rate, args.label_type, args.width,
-                               0 if args.raw else args.quality, args.epoch, show, args.overwrite)
-    if sys.stderr.isatty():
-        print('\r', end='', file=sys.stderr)
+    with Progress('writing', 'pictures', len(pictures)) as show:
+        unchanged = write_pictures(args.out, pictures, args.topic, args.rate, args.label_type, args.width,
+                                   0 if args.raw else args.quality, args.epoch, show, args.overwrite)
     size = sum(file.stat().st_size for file in user_path(args.out).iterdir())
     counts = ', '.join(f'{label} {min(len(group), args.max or len(group))}' for label, group in by_class.items())
     print(f'{args.out}: {len(pictures)} pictures ({counts}), {unchanged} as they were, '

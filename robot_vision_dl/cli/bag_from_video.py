@@ -1,6 +1,5 @@
 """``robot-vision bag from-video``: a video, and still pictures after it, as a camera's recording."""
 import argparse
-import sys
 
 from ..core.errors import ConfigError
 from ..core.text.number_options import EPOCH_S, RATE_HZ, SECONDS, SEED, SOME_SECONDS, WIDTH, OutOfRange, real, whole
@@ -68,24 +67,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the bag."""
     from ..core.files.user_path import user_path
+    from ..core.text.progress import Progress
     from ..core.text.topic_name import check_topic_name
     from ..data.from_video import Scene, write_video
     from ..data.labels.stretches import parse_stretches
     topic = check_topic_name(args.topic, '--topic')
     labels = parse_stretches(args.labels)
     scenes = [Scene(_picture(path) if path else None, seconds) for path, seconds in args.scenes or []]
-
-    def show(count: int) -> None:
-        if sys.stderr.isatty() and count % 20 == 0:
-            print(f'\r{count} frames', end='', file=sys.stderr, flush=True)
-
-    written = write_video(
-        args.out, args.video, topic=topic, frame_id=args.frame_id, rate_hz=args.rate, start_s=args.start,
-        duration_s=args.duration, width=args.width, quality=0 if args.raw else args.quality, scenes=scenes,
-        labels=labels, label_type=args.label_type, epoch_s=args.epoch, seed=args.seed, overwrite=args.overwrite,
-        progress=show)
-    if sys.stderr.isatty():
-        print('\r', end='', file=sys.stderr)
+    with Progress('writing', 'frames') as show:
+        written = write_video(
+            args.out, args.video, topic=topic, frame_id=args.frame_id, rate_hz=args.rate, start_s=args.start,
+            duration_s=args.duration, width=args.width, quality=0 if args.raw else args.quality, scenes=scenes,
+            labels=labels, label_type=args.label_type, epoch_s=args.epoch, seed=args.seed, overwrite=args.overwrite,
+            progress=show)
     total = sum(file.stat().st_size for file in user_path(args.out).iterdir())
     width, height = written.size
     says = ''

@@ -1,6 +1,5 @@
 """``robot-vision bag synth``: recordings of a moving camera, made from folders of pictures."""
 import argparse
-import sys
 
 from ..core.text.number_options import SEED, real, whole
 
@@ -47,6 +46,7 @@ def run(args: argparse.Namespace) -> int:
     from ..core.files.whole_files import is_free, whole_folder
     from ..core.text.notes import to_stderr
     from ..core.text.number_text import plain_int
+    from ..core.text.progress import Progress
     from ..data.bags.writer import check_is_bag
     from ..data.synth import SynthConfig, plan_recordings, write_recording
     width, _, height = args.size.partition('x')
@@ -68,12 +68,8 @@ def run(args: argparse.Namespace) -> int:
     labels = sorted({picture.label for recording in plan for picture in recording.pictures})
     with whole_folder(out, overwrite=args.overwrite, entries=[recording.name for recording in plan]) as work:
         for recording in plan:
-            def show(frames, name=recording.name) -> None:
-                if sys.stderr.isatty():
-                    print(f'\r{name}: {frames} frames', end='', file=sys.stderr, flush=True)
-            frames = write_recording(work / recording.name, recording, config, show)
-            if sys.stderr.isatty():
-                print('\r', end='', file=sys.stderr)
+            with Progress(recording.name, 'frames', len(recording.pictures) * config.frames_per_track) as show:
+                frames = write_recording(work / recording.name, recording, config, show)
             size = sum(file.stat().st_size for file in (work / recording.name).iterdir())
             counts = [sum(picture.label == label for picture in recording.pictures) for label in labels]
             print(f'{out / recording.name}: {len(recording.pictures)} tracks ('

@@ -1,15 +1,15 @@
 """``robot-vision evaluate``: replay bags, know how good a model is."""
 import argparse
 import sys
-import time
 from pathlib import Path
-from typing import Dict, List
+from typing import Callable, Dict, List
 
 from ..core.config import ClassifierConfig
 from ..core.errors import ConfigError
 from ..core.text.notes import to_stderr
 from ..core.text.number_options import SECONDS, SEED, real, whole
 from ..core.text.printable import printable
+from ..core.text.progress import Progress
 
 HELP = 'Judge models on bags: how often right, how sure, how quick, and whether to deploy.'
 EXAMPLES = """examples:
@@ -120,14 +120,25 @@ def run(args: argparse.Namespace) -> int:
 
 def _evaluate(args: argparse.Namespace, options, models: List[str], recordings, write_bag: str):
     from ..evaluation.evaluator import evaluate
-    with ProgressBar(sum(recording.frames for recording in recordings)) as bar:
-        found = evaluate(args.bags, models, options, workers=args.workers, cluster=args.cluster,
-                         write_bag=write_bag, copy_topics=args.copy_topics, progress=bar, recordings=recordings)
+    frames = sum(recording.frames for recording in recordings)
+    with Progress('evaluating', 'frames', frames) as bar:
+        found = evaluate(args.bags, models, options, workers=args.workers, cluster=args.cluster, write_bag=write_bag,
+                         copy_topics=args.copy_topics, progress=_of_all(bar), recordings=recordings)
     if not args.live:
         return found
     from ..ros.live_evaluation import evaluate_live
-    with ProgressBar(sum(recording.frames for recording in recordings)) as bar:
-        return evaluate_live(found, models[0], args.rate, args.lockstep, args.attach, bar)
+    with Progress('playing to the node', 'frames', frames) as bar:
+        return evaluate_live(found, models[0], args.rate, args.lockstep, args.attach, _of_all(bar))
+
+
+def _of_all(bar: Progress) -> Callable[[str, int], None]:
+    """Takes the frames of a recording that are done, and shows those of all recordings."""
+    done: Dict[str, int] = {}
+
+    def show(recording: str, frames: int) -> None:
+        done[recording] = frames
+        bar(sum(done.values()))
+    return show
 
 
 def _options(args: argparse.Namespace):
@@ -149,38 +160,6 @@ def _options(args: argparse.Namespace):
         deployment(args.params_file, changes, args.node, to_stderr),
         LabelConfig(tuple(args.labels), args.hold, tuple(args.ignore)), tuple(args.topics), label_map,
         RunOptions(batch=args.batch, exact=not args.no_exact, seed=args.seed))
-
-
-class ProgressBar:
-    """Frames done of all, and how long it will take; on a terminal only."""
-
-    def __init__(self, total: int) -> None:
-        self._total, self._done = total, {}  # type: int, Dict[str, int]
-        self._began = time.monotonic()
-        self._next = 0.0
-        self._shown = sys.stderr.isatty()
-
-    def __enter__(self) -> 'ProgressBar':
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._shown:
-            print('\r\x1b[K', end='', file=sys.stderr, flush=True)
-
-    def __call__(self, recording: str, done: int) -> None:
-        """Frames of a recording that are done."""
-        self._done[recording] = done
-        now = time.monotonic()
-        if not self._shown or now < self._next:
-            return
-        self._next = now + 0.2
-        total = sum(self._done.values())
-        share = min(1.0, total / max(1, self._total))
-        rate = total / max(1e-9, now - self._began)
-        left = (self._total - total) / rate if rate else 0.0
-        filled = round(24 * share)
-        print(f'\r[{"#" * filled}{"." * (24 - filled)}] {total}/{self._total} frames, {rate:.0f} a second, '
-              f'{int(left) // 60}:{int(left) % 60:02d} left\x1b[K', end='', file=sys.stderr, flush=True)
 
 
 def _say(metrics, speed, out: Path) -> None:

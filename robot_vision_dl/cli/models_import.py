@@ -3,7 +3,6 @@ import argparse
 import hashlib
 import re
 import shlex
-import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +27,7 @@ from ..core.resources import share_directory
 from ..core.text.json_text import parse_json
 from ..core.text.notes import to_stderr
 from ..core.text.number_options import SEED, SHARE, real, whole
+from ..core.text.progress import Progress
 from ..core.text.text_file import read_text, table_rows
 from ..core.types import UNKNOWN, ColorOrder, Picture
 from ..core.uncertainty.calibrate import calibrate
@@ -201,26 +201,24 @@ def run_network(network: Network, preprocessing: Preprocessing, pictures: Sequen
     preprocess = Preprocessor(preprocessing, 'cpu')
     digest = hashlib.sha256()
     logits, features = [], []
-    for start in range(0, len(pictures), _BATCH):
-        batch = []
-        for path, label in pictures[start:start + _BATCH]:
-            try:
-                data = path.read_bytes()
-            except OSError as error:
-                raise BundleError(f'{path}: cannot be read ({error.strerror})') from error
-            digest.update(f'{label}:{len(data)}:'.encode() + data)
-            try:
-                pixels = decode_picture(np.frombuffer(data, np.uint8), shown(path))
-            except ImageError as error:
-                raise BundleError(str(error)) from None
-            batch.append(Picture(pixels, ColorOrder.MONO if pixels.ndim == 2 else ColorOrder.BGR))
-        prediction = network(preprocess(batch))
-        logits.append(prediction.logits.numpy())
-        features.append(prediction.features.numpy())
-        if sys.stderr.isatty():
-            print(f'\r{start + len(batch)} of {len(pictures)} pictures', end='', file=sys.stderr)
-    if sys.stderr.isatty():
-        print(file=sys.stderr)
+    with Progress('running the network', 'pictures', len(pictures)) as done:
+        for start in range(0, len(pictures), _BATCH):
+            batch = []
+            for path, label in pictures[start:start + _BATCH]:
+                try:
+                    data = path.read_bytes()
+                except OSError as error:
+                    raise BundleError(f'{path}: cannot be read ({error.strerror})') from error
+                digest.update(f'{label}:{len(data)}:'.encode() + data)
+                try:
+                    pixels = decode_picture(np.frombuffer(data, np.uint8), shown(path))
+                except ImageError as error:
+                    raise BundleError(str(error)) from None
+                batch.append(Picture(pixels, ColorOrder.MONO if pixels.ndim == 2 else ColorOrder.BGR))
+            prediction = network(preprocess(batch))
+            logits.append(prediction.logits.numpy())
+            features.append(prediction.features.numpy())
+            done(start + len(batch))
     labels = np.array([label for _, label in pictures])
     return np.concatenate(logits), np.concatenate(features), labels, digest.hexdigest()
 

@@ -5,6 +5,7 @@ import sys
 
 from ..core.text.number_options import SECONDS, SOME_SECONDS, real, whole
 from ..core.text.printable import printable
+from ..core.text.progress import Progress
 
 HELP = 'publish the messages of bags on ROS 2 topics, at the recorded pace'
 EXAMPLES = """examples:
@@ -103,17 +104,10 @@ def _play(player, options, readers, stop: _Stop) -> None:
         print(f'waiting for {options.wait_for_subscribers} subscription(s)', file=sys.stderr)
         if not player.wait_for_subscribers(stop):
             return
-    terminal = sys.stderr.isatty()
     known = {problem for reader in readers for problem in reader.problems}
-
-    def progress(played_s: float, summary) -> None:
-        if terminal:
-            print(f'\r{played_s:7.1f} / {player.length_s:.1f} s  {sum(summary.counts.values())} messages, '
-                  f'{summary.late} late ', end='', file=sys.stderr, flush=True)
-
-    summary = player.play(stop, progress)
-    if terminal:
-        print('\r\033[K', end='', file=sys.stderr)
+    with Progress('playing', 's', round(player.length_s, 1)) as show:
+        summary = player.play(stop, lambda played_s, so_far: show(
+            round(played_s, 1), f'{sum(so_far.counts.values())} messages, {so_far.late} late'))
     for line in dict.fromkeys(problem for reader in readers for problem in reader.problems):
         if line not in known:
             print(f'robot-vision play: {printable(line, 2000)}', file=sys.stderr)

@@ -57,15 +57,11 @@ def run(args: argparse.Namespace) -> int:
 
     def say(lines: str) -> None:
         print(lines, flush=True)
-
-    def show(count: int) -> None:
-        if sys.stderr.isatty() and count % 50 == 0:
-            print(f'\r{count} frames read\x1b[K', end='', file=sys.stderr, flush=True)
     try:
         if args.folds is not None:
-            print(cross_validate(config, text, args.folds, restart=args.restart, say=say, frames_read=show))
+            print(cross_validate(config, text, args.folds, restart=args.restart, say=say))
             return 0
-        train(config, text, restart=args.restart, overwrite=args.overwrite, say=say, frames_read=show)
+        train(config, text, restart=args.restart, overwrite=args.overwrite, say=say)
     except KeyboardInterrupt:
         print('interrupted; the same command goes on after the last finished epoch', file=sys.stderr)
         return 130

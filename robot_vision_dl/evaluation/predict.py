@@ -1,6 +1,5 @@
 """What a bundle's network says of labelled pictures or bags, at the precision and on the device that will run."""
 import hashlib
-import sys
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
@@ -15,6 +14,7 @@ from ..core.errors import DataError
 from ..core.networks.device import resolve_device
 from ..core.networks.preprocess import Preprocessor
 from ..core.text.notes import to_stderr
+from ..core.text.progress import Progress
 from ..core.types import Picture
 from ..core.uncertainty.ood.sensor_faults import degenerate_pictures
 from ..data.cache import CacheConfig
@@ -113,7 +113,8 @@ def run_bundle(bundle: Bundle, data: Sequence[str], *, device: str = 'auto', pre
     config = DataConfig(bags=tuple(data), image_topics=tuple(topics), class_names=bundle.class_names,
                         cache=CacheConfig(folder=cache),
                         selection=SelectionConfig(every_s=every_s, duplicate_distance=-1))
-    store = prepare(config, preprocessing, _progress('frames read'))
+    with Progress('reading', 'frames') as show:
+        store = prepare(config, preprocessing, show)
     for sentence in (*store.label_report.notes, *store.label_report.problems, *store.selection_report.problems):
         to_stderr(sentence)
     dataset = FrameDataset(store, range(len(store)), bundle.class_names, EvalTransform(preprocessing))
@@ -121,16 +122,16 @@ def run_bundle(bundle: Bundle, data: Sequence[str], *, device: str = 'auto', pre
         raise DataError(f'no frame of {", ".join(data)} is labelled with a class of {bundle.name}')
     network = bundle.load_network(where, dtype)
     logits, features, digests = [], [], []
-    show = _progress(f'of {len(dataset)} frames through the network')
-    for begin in range(0, len(dataset), _BATCH):
-        places = range(begin, min(begin + _BATCH, len(dataset)))
-        pixels = torch.stack([dataset[place].picture for place in places])
-        digests += [hashlib.blake2b(np.ascontiguousarray(one.numpy()).tobytes(), digest_size=16).digest()
-                    for one in pixels]
-        prediction = network(pixels.to(device=where, dtype=dtype, memory_format=torch.channels_last))
-        logits.append(prediction.logits.float().cpu().numpy())
-        features.append(prediction.features.float().cpu().numpy())
-        show(places[-1] + 1)
+    with Progress('running the network', 'frames', len(dataset)) as show:
+        for begin in range(0, len(dataset), _BATCH):
+            places = range(begin, min(begin + _BATCH, len(dataset)))
+            pixels = torch.stack([dataset[place].picture for place in places])
+            digests += [hashlib.blake2b(np.ascontiguousarray(one.numpy()).tobytes(), digest_size=16).digest()
+                        for one in pixels]
+            prediction = network(pixels.to(device=where, dtype=dtype, memory_format=torch.channels_last))
+            logits.append(prediction.logits.float().cpu().numpy())
+            features.append(prediction.features.float().cpu().numpy())
+            show(places[-1] + 1)
     frames = store.frames
     return LabelledOutputs(
         np.concatenate(logits), np.concatenate(features), dataset.targets,
@@ -208,10 +209,3 @@ def check_deployment(device: str, precision: str) -> Tuple[str, str]:
     """Kind of the device and the precision; raises for what cannot run here."""
     config = ClassifierConfig(device=device, precision=precision)
     return resolve_device(config.device).type, config.precision
-
-
-def _progress(what: str):
-    def show(count: int) -> None:
-        if sys.stderr.isatty() and count % 32 == 0:
-            print(f'\r{count} {what}\x1b[K', end='', file=sys.stderr, flush=True)
-    return show

@@ -1,7 +1,7 @@
 """The training loop: Lightning's Trainer with checkpoints that survive being killed."""
 import logging
-import sys
 import warnings
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional
 
@@ -12,6 +12,7 @@ from ..core.errors import ConfigError
 from ..core.networks.allocator import keep_freed_memory
 from ..core.networks.device import resolve_device
 from ..core.networks.network import Network
+from ..core.text.progress import Progress
 from ..data.dataset import FrameDataset
 from .checkpoint import BEST, LAST, interrupted_history, load_checkpoint, save_checkpoint, save_weights
 from .config import TrainConfig
@@ -84,22 +85,26 @@ class _Keeper(Checkpoint):
 class _Progress(Callback):
     """How far an epoch is, on a terminal and for whoever wants to know."""
 
-    def __init__(self, on_step: OnStep) -> None:
-        self._on_step = on_step
+    def __init__(self, on_step: OnStep, until_done: ExitStack) -> None:
+        self._on_step, self._until_done = on_step, until_done
+        self._show: Optional[Progress] = None
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, module: ClassificationModule) -> None:
+        """A line that the steps fill."""
+        self._show = self._until_done.enter_context(Progress(
+            f'epoch {trainer.current_epoch + 1}/{trainer.max_epochs}', 'steps', int(trainer.num_training_batches),
+            quiet=not trainer.is_global_zero))
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: ClassificationModule, outputs, batch,
                            batch_index) -> None:
-        """One line that is overwritten."""
+        """One step more."""
+        self._show(batch_index + 1)
         if trainer.is_global_zero:
             self._on_step(trainer.current_epoch, batch_index + 1, int(trainer.num_training_batches))
-        if sys.stderr.isatty() and trainer.is_global_zero:
-            print(f'\repoch {trainer.current_epoch + 1}/{trainer.max_epochs}  step {batch_index + 1}/'
-                  f'{trainer.num_training_batches}\x1b[K', end='', file=sys.stderr, flush=True)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: ClassificationModule) -> None:
         """Make room for the line about the epoch."""
-        if sys.stderr.isatty() and trainer.is_global_zero:
-            print('\r\x1b[K', end='', file=sys.stderr, flush=True)
+        self._until_done.close()
 
 
 def fit(network: Network, config: TrainConfig, train: FrameDataset, early_stop: Optional[FrameDataset], folder: Path,
@@ -134,9 +139,11 @@ def fit(network: Network, config: TrainConfig, train: FrameDataset, early_stop: 
     judge = None if early_stop is None else judging_loader(early_stop, run.batch_size, run.workers)
     weights = None if class_weights is None else torch.as_tensor(class_weights, dtype=torch.float32)
     learner = ClassificationModule(network, config, weights, run.epochs * len(loader))
-    trainer = _trainer(config, folder, [_Progress(on_step), _Keeper(folder, fingerprint, run.patience, report)], among)
+    shown = ExitStack()
+    trainer = _trainer(config, folder, [_Progress(on_step, shown), _Keeper(folder, fingerprint, run.patience, report)],
+                       among)
     try:
-        with warnings.catch_warnings():
+        with shown, warnings.catch_warnings():
             # Hints about workers and log intervals, and about layers in evaluation mode, which are so on purpose.
             warnings.filterwarnings('ignore', module='lightning')
             warnings.filterwarnings('ignore', module='torch.optim.lr_scheduler')

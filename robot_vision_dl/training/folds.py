@@ -1,6 +1,6 @@
 """Cross-validation: how much a result depends on which recordings were kept for the test."""
 from dataclasses import dataclass, replace
-from typing import Callable, Optional, Tuple
+from typing import Tuple
 
 import numpy as np
 
@@ -35,8 +35,8 @@ class FoldTable:
         return '\n'.join(aligned(rows))
 
 
-def cross_validate(config: TrainConfig, config_text: str, count: int, *, restart: bool = False, say: Say = print,
-                   frames_read: Optional[Callable[[int], None]] = None) -> FoldTable:
+def cross_validate(config: TrainConfig, config_text: str, count: int, *, restart: bool = False, say: Say = print
+                   ) -> FoldTable:
     """Train and test ``count`` times; each recording is in the test part of exactly one fold.
 
     Folds that are finished are not trained again. Their bundles are in the folder of the runs, for looking at.
@@ -53,7 +53,7 @@ def cross_validate(config: TrainConfig, config_text: str, count: int, *, restart
         say(f'\nfold {number + 1} of {count}')
         models = str(user_path(config.output.runs) / f'{config.name}-folds')
         bundle = train(replace(config, name=name, output=replace(config.output, models=models)), config_text,
-                       restart=restart, fold=(number, count), say=say, frames_read=frames_read)
+                       restart=restart, fold=(number, count), say=say)
         test = bundle.metrics['test']
         pictures.append(test['pictures'])
         values.append([test[figure] for figure in FIGURES])

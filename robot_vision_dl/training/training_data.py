@@ -11,6 +11,7 @@ import torch
 from ..core.bundles.bundle_format import check_class_names
 from ..core.errors import DataError
 from ..core.networks.preprocess import Preprocessing
+from ..core.text.progress import Progress
 from ..core.types import UNKNOWN
 from ..data.cache import FrameStore
 from ..data.dataset import EvalTransform, FrameDataset, known
@@ -22,6 +23,7 @@ from ..data.statistics import ClassBalance, class_balance, mean_and_std
 from .calibration_check import check_calibration, describe_strange
 from .checkpoint import LAST
 from .config import TrainConfig
+from .distributed import processes
 from .inference import targets_of
 from .initial_weights import starting_identity, starting_preprocessing
 
@@ -61,9 +63,15 @@ def prepare_data(config: TrainConfig, folder: Path, fold: Optional[Tuple[int, in
     Args:
         folder: of the run, where the split is kept.
         fold: as for :func:`train`.
+        frames_read: is called with the number of frames so far.
     """
     preprocessing = starting_preprocessing(config.network, config.input)
-    store = prepare(config.data, preprocessing, frames_read)
+    with Progress('reading', 'frames', quiet=processes().rank > 0) as show:
+        def read(frames: int) -> None:
+            show(frames)
+            if frames_read is not None:
+                frames_read(frames)
+        store = prepare(config.data, preprocessing, read)
     say(str(store.label_report))
     say(str(store.selection_report))
     class_names = class_names_of(store, config.data.class_names)

@@ -49,8 +49,7 @@ class StudyTable:
         return '\n'.join(aligned(rows))
 
 
-def tune(config: TrainConfig, space: Mapping[str, Mapping[str, Any]], trials: int, say: Say = print,
-         frames_read: Optional[Callable[[int], None]] = None) -> StudyTable:
+def tune(config: TrainConfig, space: Mapping[str, Mapping[str, Any]], trials: int, say: Say = print) -> StudyTable:
     """Go on with the study of this name until it has ``trials`` trials that came to an end.
 
     Trials whose early-stop NLL is above the median of those before it, at the same epoch, are given up. Neither the
@@ -92,7 +91,7 @@ def tune(config: TrainConfig, space: Mapping[str, Mapping[str, Any]], trials: in
         try:
             # A trial that was killed is done again under another number, but goes on with its files.
             number = trial.user_attrs.get('files', trial.number)
-            return _least_nll(with_changes(config, chosen), folder / f'trial-{number}', say, frames_read, report)
+            return _least_nll(with_changes(config, chosen), folder / f'trial-{number}', say, report)
         except TrainingError as error:  # weights that ran away are a result, too
             say(str(error))
             raise optuna.TrialPruned from error
@@ -155,9 +154,8 @@ def _suggest(trial: Any, name: str, values: Mapping[str, Any]) -> Any:
     return trial.suggest_float(name, low, high, **options)
 
 
-def _least_nll(config: TrainConfig, folder: Path, say: Say, frames_read: Optional[Callable[[int], None]],
-               report: Callable[[EpochRecord], None]) -> float:
-    data = prepare_data(config, folder, None, lambda text: None, frames_read)
+def _least_nll(config: TrainConfig, folder: Path, say: Say, report: Callable[[EpochRecord], None]) -> float:
+    data = prepare_data(config, folder, None, lambda text: None)
     if not len(data.indices[Part.EARLY_STOP]):
         raise ConfigError('data.split.early_stop: tuning is judged by the early-stop split, which is empty')
     with told_when_full(folder / LAST, config.run.batch_size):

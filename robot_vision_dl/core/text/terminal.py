@@ -5,12 +5,13 @@ import sys
 from typing import Any, Iterator, TextIO
 
 from .printable import escaped, printable
+from .progress import above_progress
 
 MOST_ERROR = 2000
 """Longest error message in characters."""
 _LINES = '\n\t'
-# What this package itself does on a terminal: erase a line, colour a word.
-_OWN = re.compile(r'(\x1b\[(?:K|0m|[39][0-7]m|1m)|^\r|\r$)')
+# What this package itself does on a terminal: colour a word.
+_OWN = re.compile(r'(\x1b\[(?:0m|[39][0-7]m|1m))')
 
 
 def message(error: Any) -> str:
@@ -24,23 +25,27 @@ def message(error: Any) -> str:
 class PrintableStream:
     """A text stream on which everything but lines and tabs is made visible before it is written.
 
-    On a terminal, what the package's own progress and colours need goes through as well.
+    On a terminal, the package's own colours go through as well, and lines go above a line of progress.
+
+    Attributes:
+        unchecked: the stream itself.
     """
 
     def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+        self.unchecked = stream
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
+        return getattr(self.unchecked, name)
 
     def write(self, text: str) -> int:
         """As of the stream itself."""
         if not text.isprintable():
-            if self._stream.isatty():
+            if self.unchecked.isatty():
                 text = ''.join(part if _OWN.fullmatch(part) else escaped(part, _LINES) for part in _OWN.split(text))
             else:
                 text = escaped(text, _LINES)
-        return self._stream.write(text)
+        with above_progress(self.unchecked, text):
+            return self.unchecked.write(text)
 
     def writelines(self, lines: Any) -> None:
         """As of the stream itself."""
