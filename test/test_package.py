@@ -26,6 +26,7 @@ NAMES = {
     'matplotlib': ('python3-matplotlib', 'matplotlib'),
     'torch': ('python3-torch', 'torch'),
     'torchvision': (None, 'torchvision'),
+    'tqdm': ('python3-tqdm', 'tqdm'),
 }
 # Brought by rosbags, which needs them for the same bags (`compression` is what backports.zstd is called from 3.14 on).
 BY_ROSBAGS = {'lz4', 'backports', 'compression'}

@@ -16,7 +16,7 @@ from .errors import RequirementError
 
 PACKAGE = 'robot_vision_dl'
 DISTRIBUTIONS = {'numpy': 'numpy', 'cv2': 'opencv-python', 'PIL': 'pillow', 'yaml': 'pyyaml', 'rosbags': 'rosbags',
-                 'safetensors': 'safetensors', 'torch': 'torch', 'torchvision': 'torchvision'}
+                 'safetensors': 'safetensors', 'torch': 'torch', 'torchvision': 'torchvision', 'tqdm': 'tqdm'}
 """Required everywhere: the module that is imported, and what pip calls it."""
 _ROS = ('rclpy', 'rpyutils', 'rosidl_runtime_py')
 
