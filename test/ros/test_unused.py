@@ -39,15 +39,16 @@ def test_parameters_that_a_node_does_not_have_are_told_once(kind, ros_domain, tm
         with Children(environment(ros_domain)) as children:
             node = NodeProcess(children, tmp_path / 'log', *arguments, module=f'robot_vision_dl.ros.{kind}_node')
             peer.wait(lambda: last in node.log, last)
+            log = node.log  # as it is before the node is interrupted, perhaps while it ends
     finally:
         peer.close()
-    warnings = [line for line in node.log.splitlines() if '[WARN]' in line]
-    assert len(warnings) == 2, node.log
+    warnings = [line for line in log.splitlines() if '[WARN]' in line]
+    assert len(warnings) == 2, log
     assert f'has nothing for the node /robot1/vision/{kind}; there is /robot9/{kind}' in warnings[0]
     meant_rate = 'max_rate (did you mean max_rate_hz?)' if kind == 'classifier' else 'max_rate'
     told = warnings[1].partition('has no parameter ')[2].partition(';')[0].split(', ')
     assert sorted(told) == sorted([f'{misspelt} (did you mean {meant}?)', 'frobnicate', meant_rate])
-    assert all(f'[robot1.vision.{kind}]' in line for line in node.log.splitlines()), node.log
+    assert all(f'[robot1.vision.{kind}]' in line for line in log.splitlines()), log
 
 
 def test_what_is_used_is_not_warned_of_and_the_last_lines_bear_the_name_of_the_first(ros_domain, tmp_path):
