@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     from ..data.selection import SelectionConfig
     labels = LabelConfig(tuple(args.labels), args.hold, tuple(args.ignore))
     stream = FrameStream(open_sources(args.bags, labels, args.topics),
-                         SelectionConfig(args.every, args.no_duplicates))
+                         SelectionConfig(args.every, args.no_duplicates, least=0))
     with Progress('extracting', 'pictures') as show:
         done = extract(stream, args.out, args.format, args.max, show)
     print(stream.label_report)

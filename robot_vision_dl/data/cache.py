@@ -94,8 +94,9 @@ class FrameStore:
             self._ends = np.cumsum(sizes)
             self._starts = self._ends - sizes
             self.label_report = _label_report(index['label_report'])
-            self.selection_report = SelectionReport(**{**index['selection_report'],
-                                                       'problems': tuple(index['selection_report']['problems'])})
+            self.selection_report = SelectionReport(**{
+                name: tuple(value) if isinstance(value, list) else value
+                for name, value in index['selection_report'].items()})
             found = (self.folder / PIXELS).stat().st_size
         except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
             raise_about_machine(error, self.folder)  # else a sound cache would be thrown away

@@ -3,7 +3,7 @@ from array import array
 from collections import Counter
 from glob import glob, has_magic
 from pathlib import Path
-from typing import Callable, Dict, Iterator, List, NamedTuple, NoReturn, Optional, Sequence, Tuple, Union
+from typing import Callable, Dict, Iterator, List, Mapping, NamedTuple, NoReturn, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -18,10 +18,30 @@ from .bags.files import BagFiles, each_once, find_bags
 from .bags.reader import BagImage, BagReader
 from .cameras import check_wanted, choose_topics
 from .folders import shown
-from .labels.labels import Clock, Finding, FrameLabel, FrameTimes, LabelConfig, LabelCounter, LabelledFrame, LabelReport
+from .labels.labels import (
+    Clock,
+    Finding,
+    FrameLabel,
+    FrameTimes,
+    LabelConfig,
+    LabelCounter,
+    LabelledFrame,
+    LabelReport,
+    Labels,
+    camera_topic,
+)
 from .labels.sources import BagLabels, label_files_beside, label_topics, labels_of_bag
+from .labels.times import bag_times
 from .picture_folder import INDEX, FolderPicture, folder_pictures, is_picture_folder, read_picture
-from .selection import SAME_PICTURE, SelectionConfig, SelectionReport, Selector, duplicate_groups, perceptual_hash
+from .selection import (
+    SAME_PICTURE,
+    Pace,
+    SelectionConfig,
+    SelectionReport,
+    Selector,
+    duplicate_groups,
+    perceptual_hash,
+)
 
 _PICTURE_PERIOD_NS = 1_000_000_000
 
@@ -49,7 +69,11 @@ class _Candidate(NamedTuple):
 
 
 class BagSource:
-    """One bag and its labels."""
+    """One bag and its labels.
+
+    Attributes:
+        expected: about how many frames have each label, as the bag's index and the times of the labels have it.
+    """
 
     def __init__(self, files: BagFiles, recording: str, labels: LabelConfig, topics: Sequence[str] = ()) -> None:
         self.recording = recording
@@ -58,6 +82,7 @@ class BagSource:
         with BagReader(files) as reader:
             self.labels: BagLabels = labels_of_bag(reader, recording, labels)
             chosen = choose_topics(reader, topics, self.labels.labels.topics)
+            self.expected = _expected(reader, chosen.topics, self.labels.labels)
         self.topics = list(chosen.topics)
         self.problems: Tuple[str, ...] = self.labels.problems
         self.notes: Tuple[str, ...] = (*files.notes, *self.labels.notes, *chosen.notes)
@@ -66,6 +91,11 @@ class BagSource:
     def files(self) -> Tuple[Path, ...]:
         """Everything the frames and their labels depend on."""
         return (*self._files.files, *self.labels.files)
+
+    @property
+    def recordings(self) -> Tuple[str, ...]:
+        """Names of the recordings that its frames are of."""
+        return (self.recording,)
 
     def candidates(self, counter: LabelCounter) -> Iterator[_Candidate]:
         """Every image message of the chosen topics, in the order it was recorded."""
@@ -124,12 +154,18 @@ class FolderSource:
         notes: List[str] = []
         self._pictures = folder_pictures(folder, notes.append)
         self.notes = tuple(notes)
+        self.expected: Mapping[str, float] = Counter(picture.label for picture in self._pictures)
 
     @property
     def files(self) -> Tuple[Path, ...]:
         """Everything the frames and their labels depend on."""
         index = self.path / INDEX
         return (*(picture.path for picture in self._pictures), *([index] if index.is_file() else []))
+
+    @property
+    def recordings(self) -> Tuple[str, ...]:
+        """Names of the recordings that its pictures are of."""
+        return tuple(dict.fromkeys(picture.recording or self.recording for picture in self._pictures))
 
     def candidates(self, counter: LabelCounter) -> Iterator[_Candidate]:
         """Every picture, by class."""
@@ -288,11 +324,17 @@ class FrameStream:
         self._counter = LabelCounter()
         self._counts: Counter = Counter()
         self._problems: Dict[str, str] = {}
+        self._selectors: List[Selector] = []
 
     def __iter__(self) -> Iterator[Sample]:
         """Raises :class:`ConfigError` for a label that is no class."""
+        expected: Counter = Counter()
         for source in self._sources:
-            selector = Selector(self._selection)
+            expected.update(source.expected)
+        pace = Pace(self._selection.least, expected)
+        for source in self._sources:
+            selector = Selector(self._selection, pace)
+            self._selectors.append(selector)
             for frame, verdict, load in source.candidates(self._counter):
                 self._counter.add(frame.recording, frame.topic, frame.stamp_ns, verdict)
                 if verdict.finding is not Finding.LABELLED:
@@ -330,8 +372,29 @@ class FrameStream:
     def selection_report(self) -> SelectionReport:
         """Frames kept and left out so far."""
         counts = self._counts
+        closer, alike = (sum((getattr(selector, name) for selector in self._selectors), Counter())
+                         for name in ('closer', 'alike'))
         return SelectionReport(counts['kept'], counts['too_soon'], counts['duplicates'], counts['unreadable'],
-                               tuple(self._problems.values()))
+                               tuple(self._problems.values()), closer.total(), alike.total(),
+                               tuple(sorted(closer | alike)), self._selection.least)
+
+
+def _expected(reader: BagReader, topics: Sequence[str], labels: Labels) -> Dict[str, float]:
+    """About how many frames of ``topics`` have each label, at a steady rate."""
+    times = bag_times(reader)
+    length_ns = times.end_ns - times.start_ns
+    starts = {Clock.RECEIVE: times.start_ns,
+              Clock.HEADER: times.start_ns if times.first_stamp_ns is None else times.offset_ns}
+    found: Counter = Counter()
+    for interval in labels.intervals:
+        start_ns = starts[interval.clock]
+        covered_ns = min(interval.end_ns, start_ns + length_ns) - max(interval.start_ns, start_ns)
+        share = min(1.0, covered_ns / length_ns) if length_ns > 0 else 1.0
+        frames = sum(reader.topics[topic].count for topic in topics
+                     if interval.topic is None or camera_topic(interval.topic) == camera_topic(topic))
+        if share > 0:
+            found[interval.label] += share * frames
+    return dict(found)
 
 
 def _bag_loader(image: ImageMessage):

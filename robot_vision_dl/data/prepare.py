@@ -1,6 +1,6 @@
 """From bags and folders to decoded, labelled, selected frames on disk: the first stage of training and evaluation."""
 from dataclasses import asdict, dataclass, field
-from typing import Callable, List, Optional, Sequence, Tuple
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from ..core.bundles.bundle_format import check_class_names
 from ..core.config import check_values, option
@@ -11,8 +11,9 @@ from ..core.types import UNKNOWN
 from .cache import CacheConfig, FrameStore, StoreWriter, cache_key, open_store
 from .frame_sources import BagSource, FrameStream, open_sources
 from .labels.labels import LabelConfig, alike
+from .named_parts import named_recordings, paths_beside
 from .selection import SelectionConfig
-from .split import SplitConfig
+from .split import Part, SplitConfig
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,11 @@ class DataConfig:
 
     bags: Tuple[str, ...] = option(
         (), 'bags (files, folders, globs) and folders of pictures (<class>/*.jpg); relative to this file')
+    early_stop: Tuple[str, ...] = option(
+        (), 'recordings that tell when to stop (validation), instead of drawn ones: names of recordings (* and ? stand '
+        'for anything), or paths, which need not be among data.bags; they are in no other part')
+    calibration: Tuple[str, ...] = option((), 'recordings to calibrate on, instead of drawn ones; as early_stop')
+    test: Tuple[str, ...] = option((), 'recordings to test on once, instead of drawn ones; as early_stop')
     image_topics: Tuple[str, ...] = option(
         (), 'image topics of the bags; empty: each camera once, without depth and infrared; all: '
         'every one')
@@ -40,8 +46,28 @@ class DataConfig:
                 raise ConfigError(f'data.{error}') from error
 
 
+    @property
+    def named(self) -> Dict[Part, Tuple[str, ...]]:
+        """Parts whose recordings are named, with what names them."""
+        lists = {Part.EARLY_STOP: self.early_stop, Part.CALIBRATION: self.calibration, Part.TEST: self.test}
+        return {part: names for part, names in lists.items() if names}
+
+
+class PreparedData(NamedTuple):
+    """Decoded frames, and the part of each recording that the settings name for one."""
+
+    store: FrameStore
+    named: Dict[str, Part]
+
+
 def prepare(config: DataConfig, preprocessing: Preprocessing,
             progress: Optional[Callable[[int], None]] = None) -> FrameStore:
+    """The decoded frames that ``config`` describes; as :func:`prepare_parts`, where no part is asked for."""
+    return prepare_parts(config, preprocessing, progress).store
+
+
+def prepare_parts(config: DataConfig, preprocessing: Preprocessing,
+                  progress: Optional[Callable[[int], None]] = None) -> PreparedData:
     """The decoded frames that ``config`` describes; from the cache where they are in it.
 
     Bags are read once, a frame at a time.
@@ -51,10 +77,13 @@ def prepare(config: DataConfig, preprocessing: Preprocessing,
 
     Raises:
         BagError: a bag cannot be read at all (damaged ones give what is readable; see the store's label_report).
-        ConfigError: labels are missing, cannot be used, or are not among the classes.
+        ConfigError: labels are missing, cannot be used, or are not among the classes; or what is named for a part of
+            the split is no recording, or in two parts.
         DataError: no frame has a label, or there is no room for the cache.
     """
-    sources = open_sources(config.bags, config.labels, config.image_topics)
+    sources = open_sources([*config.bags, *paths_beside(config.bags, config.named)], config.labels,
+                           config.image_topics)
+    named = named_recordings(config.named, sources)
     if 'none' in config.labels.sources and any(isinstance(source, BagSource) for source in sources):
         raise ConfigError('labels.sources: none gives no frame of a bag a class, so nothing can be learned from it; '
                           'name where the labels are, or auto')
@@ -66,7 +95,7 @@ def prepare(config: DataConfig, preprocessing: Preprocessing,
     root = user_path(config.cache.folder)
     store = open_store(root, key)
     if store is not None:
-        return store
+        return PreparedData(store, named)
     stream = FrameStream(sources, config.selection, config.class_names)
     with StoreWriter(root, key, preprocessing, config.cache) as writer:
         count = 0
@@ -76,7 +105,7 @@ def prepare(config: DataConfig, preprocessing: Preprocessing,
                 progress(count)
         if not count:
             raise DataError(f'no frame is labelled and readable:\n{stream.label_report}\n{stream.selection_report}')
-        return writer.finish(stream.label_report, stream.selection_report)
+        return PreparedData(writer.finish(stream.label_report, stream.selection_report), named)
 
 
 def class_names_of(store: FrameStore, chosen: Sequence[str] = ()) -> Tuple[str, ...]:

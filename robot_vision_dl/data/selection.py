@@ -6,9 +6,9 @@ functions", 2010). Among 2 162 pictures of single objects before a white board (
 distance of 6, and 11 of 12 looked at show the same object in nearly the same place; the gradient hash (dHash) joins
 1 175 pairs, most of them of different classes. Half resolution and JPEG quality 50 move a picture by up to 4.
 """
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass
-from typing import Deque, Dict, Iterator, List, Optional, Tuple
+from typing import Deque, Dict, Iterator, List, Mapping, Optional, Tuple
 
 import cv2
 import numpy as np
@@ -37,6 +37,10 @@ class SelectionConfig:
         'same label; -1: keep all', minimum=-1, maximum=32)
     duplicate_window: int = option(
         32, 'so many frames of a camera that were kept before are looked at for duplicates', minimum=1, maximum=10000)
+    least: int = option(
+        50, 'frames of each class that are aimed at: where every_s and duplicates would leave fewer, frames follow '
+        'sooner and near-duplicates are kept, spread over the recordings, and it is said; 0: every_s and '
+        'duplicate_distance always hold', minimum=0, maximum=1000000)
 
     def __post_init__(self) -> None:
         check_values(self, 'selection.')
@@ -90,33 +94,76 @@ def duplicate_groups(hashes: np.ndarray, distance: int = SAME_PICTURE) -> np.nda
     return np.unique(roots, return_inverse=True)[1].reshape(-1)
 
 
-class Selector:
-    """Decides about one frame after another; keeps ``duplicate_window`` hashes a camera and no pictures."""
+class Pace:
+    """Sees to it that scarce classes get their frames, spread evenly over all that there are of them.
 
-    def __init__(self, config: SelectionConfig) -> None:
-        self.config = config
+    Args:
+        least: frames of each label that are aimed at; 0: none are.
+        expected: labelled frames of each label in all recordings; estimates will do.
+    """
+
+    def __init__(self, least: int, expected: Mapping[str, float]) -> None:
+        self._least, self._expected = least, expected
+        self._seen: Counter = Counter()
+        self._kept: Counter = Counter()
+
+    def see(self, label: str) -> None:
+        """Count a labelled frame that comes by."""
+        self._seen[label] += 1
+
+    def keep(self, label: str) -> None:
+        """Count a frame that is kept."""
+        self._kept[label] += 1
+
+    def is_behind(self, label: str) -> bool:
+        """Whether fewer frames were kept than the share of the label's frames that have come by asks for."""
+        expected = max(self._expected.get(label, 0.0), 1.0)
+        return self._kept[label] < self._least * min(1.0, self._seen[label] / expected)
+
+
+NO_PACE = Pace(0, {})
+
+
+class Selector:
+    """Decides about one frame after another; keeps ``duplicate_window`` hashes a camera and no pictures.
+
+    Attributes:
+        closer, alike: labels of frames that were taken only since too few would be left: sooner than ``every_s``, and
+            although they are near-duplicates.
+    """
+
+    def __init__(self, config: SelectionConfig, pace: Pace = NO_PACE) -> None:
+        self.config, self._pace = config, pace
+        self.closer: Counter = Counter()
+        self.alike: Counter = Counter()
         self._every_ns = round(config.every_s * 1e9)
         self._last: Dict[Tuple[str, str], Tuple[int, Optional[str], Optional[str]]] = {}
         self._recent: Dict[Tuple[str, str], Deque[Tuple[str, int]]] = {}
+        self._is_close = False
 
     def is_due(self, recording: str, topic: str, stamp_ns: int, label: str, track: Optional[str]) -> bool:
         """Whether enough time has passed; asked before the picture is decoded. A new label or track is always due."""
+        self._pace.see(label)
         last = self._last.get((recording, topic))
         # A stamp before the last one means that the clock was set back.
         due = last is None or last[1:] != (label, track) or not 0 <= stamp_ns - last[0] < self._every_ns
-        if due:
+        self._is_close = not due and self._pace.is_behind(label)
+        if due or self._is_close:
             self._last[(recording, topic)] = (stamp_ns, label, track)
-        return due
+        return due or self._is_close
 
     def is_new(self, recording: str, topic: str, label: str, picture_hash: int) -> bool:
-        """Whether no recent frame of the camera with this label looks nearly the same."""
-        if self.config.duplicate_distance < 0:
-            return True
+        """Whether no recent frame of the camera with this label looks nearly the same; of the last one that was due."""
         recent = self._recent.setdefault((recording, topic), deque(maxlen=self.config.duplicate_window))
-        if any(name == label and bin(other ^ picture_hash).count('1') <= self.config.duplicate_distance
-               for name, other in recent):
+        is_alike = self.config.duplicate_distance >= 0 and any(
+            name == label and bin(other ^ picture_hash).count('1') <= self.config.duplicate_distance
+            for name, other in recent)
+        if is_alike and not self._pace.is_behind(label):
             return False
         recent.append((label, picture_hash))
+        self._pace.keep(label)
+        self.alike[label] += is_alike
+        self.closer[label] += self._is_close and not is_alike
         return True
 
 
@@ -130,6 +177,10 @@ class SelectionReport:
         duplicates: left out, nearly the same picture.
         unreadable: frames whose picture cannot be decoded.
         problems: sentences, the first about each kind of unreadable frame.
+        closer, alike: of those kept, how many were taken only since a class would have fewer than ``least``: sooner
+            after another than ``every_s``, and near-duplicates.
+        scarce: the classes that this was done for.
+        least: as in the settings.
     """
 
     kept: int
@@ -137,8 +188,16 @@ class SelectionReport:
     duplicates: int
     unreadable: int
     problems: Tuple[str, ...] = ()
+    closer: int = 0
+    alike: int = 0
+    scarce: Tuple[str, ...] = ()
+    least: int = 0
 
     def __str__(self) -> str:
         lines: List[str] = [f'{self.kept} frames kept; {self.too_soon} left out as too soon after another, '
                             f'{self.duplicates} as near-duplicates, {self.unreadable} unreadable']
+        if self.scarce:
+            lines.append(f'  of them {self.closer} sooner after another than selection.every_s and {self.alike} '
+                         f'near-duplicates, since there would be fewer than {self.least} frames (selection.least) of '
+                         f'{", ".join(self.scarce)}: they add little that is new, more recordings would')
         return '\n'.join([*lines, *(f'problem: {problem}' for problem in self.problems)])

@@ -6,20 +6,18 @@ measures memory. Written to a file with a hash of what it follows from, so that 
 import hashlib
 import json
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import Enum
-from itertools import groupby
-from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+from itertools import product
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
 from ..core.config import check_values, option
-from ..core.errors import ConfigError, DataError, is_about_machine
-from ..core.files.whole_files import write_whole
-from ..core.text.json_text import parse_json
+from ..core.errors import ConfigError, DataError
 from ..core.text.table import aligned
 from ..core.types import UNKNOWN
+from ..core.uncertainty.attainable_rates import MIN_PICTURES
 from .assignment import assign
 from .labels.labels import LabelledFrame
 
@@ -36,6 +34,8 @@ class Part(str, Enum):
 
 
 PARTS = tuple(Part)
+_SHORTER_GAPS = (1.0, 0.5, 0.25, 0.1, 0.0)
+_LARGER_SHARES = (1.0, 1.5, 2.0, 3.0)
 _GAP = -1  # in arrays of indices of PARTS: in no part
 
 
@@ -49,12 +49,16 @@ class SplitConfig:
     test: float = option(0.1, 'share that is looked at once, at the end', minimum=0.0, maximum=0.9)
     method: str = option(
         'auto', 'what stays together: recording, or time (tracks, or else blocks of block_s); auto: recordings where '
-        'there are enough for all parts, else recordings for the test and time for the rest, else time',
+        'there are enough for all parts, else recordings for test and calibration, or for the test alone, and time for '
+        'the rest, else time',
         choices=('auto', 'recording', 'time'))
     block_s: float = option(10.0, 'blocks of time are so long, or shorter where a class is seen too briefly',
                             minimum=0.1, maximum=3600.0)
     gap_s: float = option(0.5, 'frames closer than this to a frame of another part of their recording are left out',
                           minimum=0.0, maximum=3600.0)
+    adapt: bool = option(
+        True, 'where shares and gap_s leave too little to calibrate on (20 frames, some of each class) or to train on, '
+        'a larger share of calibration and a shorter gap are tried, and it is said; false: such a run is refused')
     seed: int = option(0, 'of what is random in it', minimum=0, maximum=2**31)
 
     def __post_init__(self) -> None:
@@ -107,18 +111,23 @@ class Split:
         return '\n'.join([f'split by {self.method}', *aligned(rows), *(f'warning: {text}' for text in self.warnings)])
 
 
-def make_split(frames: Sequence[LabelledFrame], config: SplitConfig) -> Split:
+def make_split(frames: Sequence[LabelledFrame], config: SplitConfig, named: Optional[Mapping[str, Part]] = None
+               ) -> Split:
     """Divide ``frames``, every class into every part as far as recordings or blocks allow.
+
+    Args:
+        named: the part of recordings that are not to be dealt. A part that is named for one gets no other ones, and
+            the rest is divided among the others in their proportions.
 
     Raises:
         DataError: a part that should have frames has none.
     """
+    named = named or {}
     labels = sorted({frame.label for frame in frames})
-    method, numbers, reason = _divide(frames, config)
-    numbers = _with_gaps(frames, numbers, config.gap_s)
-    split = _as_split(method, frames, numbers, inputs_hash(frames, config), config, reason)
+    method, numbers, reasons = _divide_unnamed(frames, config, named)
+    split = _as_split(method, frames, numbers, inputs_hash(frames, config, named), config, reasons)
     for part, fraction in zip(PARTS, config.fractions):
-        if fraction and not split.counts(part):
+        if (fraction or part in named.values()) and not split.counts(part):
             raise DataError(
                 f'split: no frame is left for {part.value} ({len(frames)} frames of {len(_groups(frames))} '
                 f'recording(s), method {method}, {len(labels)} labels); record more, or lower split.block_s and '
@@ -126,26 +135,94 @@ def make_split(frames: Sequence[LabelledFrame], config: SplitConfig) -> Split:
     return split
 
 
+def _divide_unnamed(frames: Sequence[LabelledFrame], config: SplitConfig, named: Mapping[str, Part]
+                    ) -> Tuple[str, np.ndarray, List[str]]:
+    """As :func:`_divide_adapted`, with the recordings in ``named`` in their parts."""
+    own = set(named.values())
+    if not own:
+        return _divide_adapted(frames, config)
+    shares = {part.value: 0.0 if part in own else share for part, share in zip(PARTS, config.fractions)}
+    total = sum(shares.values())
+    left = replace(config, **{name: share / total for name, share in shares.items()})
+    numbers = np.array([PARTS.index(named[frame.recording]) if frame.recording in named else _GAP for frame in frames],
+                       np.int64)
+    others = np.flatnonzero(numbers == _GAP)
+    method, numbers[others], reasons = _divide_adapted([frames[index] for index in others], left)
+    names = ', '.join(part.value for part in PARTS if part in own)
+    return f'{method}; {names} as named', numbers, reasons
+
+
+def _divide_adapted(frames: Sequence[LabelledFrame], config: SplitConfig) -> Tuple[str, np.ndarray, List[str]]:
+    """(method, index into PARTS of each frame with gaps, sentences about what was decided).
+
+    Where the settings as they are would be refused for want of frames, the smallest change of gap and share of
+    calibration with which they are not.
+    """
+    def divided(how: SplitConfig) -> Tuple[str, np.ndarray, str]:
+        method, numbers, reason = _divide(frames, how)
+        return method, _with_gaps(frames, numbers, how.gap_s), reason
+    method, numbers, reason = divided(config)
+    wanting = _wanting(frames, numbers, config)
+    if wanting and config.adapt:
+        for gap, share in product(_SHORTER_GAPS, _LARGER_SHARES):
+            calibration = config.calibration * share
+            taken = calibration - config.calibration
+            if (gap, share) == (1.0, 1.0) or taken > config.train / 2:
+                continue
+            changed = replace(config, gap_s=config.gap_s * gap, calibration=calibration, train=config.train - taken)
+            found = divided(changed)
+            if not _wanting(frames, found[1], changed):
+                method, numbers, reason = found
+                texts = [f'split.{name} is {getattr(changed, name):.3g} instead of {getattr(config, name):g}'
+                         for name in ('gap_s', 'calibration', 'train')
+                         if abs(getattr(changed, name) - getattr(config, name)) > 1e-9]
+                return method, numbers, [text for text in (reason, f'{", ".join(texts)}: else {wanting}') if text]
+    return method, numbers, [reason] if reason else []
+
+
+def _wanting(frames: Sequence[LabelledFrame], numbers: np.ndarray, config: SplitConfig) -> str:
+    """Why nothing could be trained or calibrated with a division; empty where it could. Frames of no class are none."""
+    labels = {frame.label for frame in frames} - {UNKNOWN}
+    by_part = {part: Counter(frame.label for frame, own in zip(frames, numbers.tolist())
+                             if own == number and frame.label != UNKNOWN)
+               for number, part in enumerate(PARTS) if config.fractions[number]}
+    calibration, train = by_part.get(Part.CALIBRATION), by_part[Part.TRAIN]
+    if calibration is not None and calibration.total() < MIN_PICTURES:
+        return f'calibration would have {calibration.total()} frames of classes, and needs {MIN_PICTURES}'
+    for part, found in by_part.items():
+        missing = sorted(labels - set(found)) if part in (Part.TRAIN, Part.CALIBRATION) else [] if found else labels
+        if missing:
+            return f'{part.value} would have no frame of {", ".join(missing)}'
+    total = sum(frame.label != UNKNOWN for frame in frames)
+    if train.total() < config.train / 2 * total:
+        return f'train would have {train.total()} of {total} frames'
+    return ''
+
+
 def _divide(frames: Sequence[LabelledFrame], config: SplitConfig) -> Tuple[str, np.ndarray, str]:
     """(method, index into PARTS of each frame, why not by recording although that was to be tried; or empty)."""
     active = [number for number, fraction in enumerate(config.fractions) if fraction]
-    train, test = PARTS.index(Part.TRAIN), PARTS.index(Part.TEST)
+    train, calibration, test = (PARTS.index(part) for part in (Part.TRAIN, Part.CALIBRATION, Part.TEST))
     lacking = ''
     if config.method != 'time':
         numbers = _deal_recordings(frames, active, config)
-        lacking = _lacking(frames, numbers, active, {train, test} & set(active), config.train)
+        lacking = _lacking(frames, numbers, active, {train, calibration, test} & set(active), config.train)
         if config.method == 'recording' or not lacking:
             return 'recording', numbers, ''
-        if test in active and len(_groups(frames)) > 1:
-            rest = 1 - config.test
-            sides = _deal_recordings(frames, [train, test], config, [rest, config.test])
-            others = [number for number in active if number != test]
-            if not _lacking(frames, sides, [train, test], {train, test}, rest):
+        for own in ([calibration, test], [test]):
+            others = [number for number in active if number not in own]
+            if not set(own) <= set(active) or len(others) < 2 or len(_groups(frames)) < 2:
+                continue
+            shares = [config.fractions[number] for number in own]
+            sides = _deal_recordings(frames, [train, *own], config, [1 - sum(shares), *shares])
+            if not _lacking(frames, sides, [train, *own], {train, *own}, 1 - sum(shares)):
                 inside = np.flatnonzero(sides == train)
                 some = [frames[index] for index in inside]
                 sides[inside] = _deal(some, _time_groups(some, config, len(others)), others, config)
+                have = 'test and calibration have' if len(own) > 1 else 'the test has'
                 return 'recording+time', sides, (
-                    f'only the test has recordings of its own, the other parts share theirs, by time: {lacking}')
+                    f'only {have} recordings of {"their" if len(own) > 1 else "its"} own, the other parts share '
+                    f'theirs, by time: {lacking}')
     if lacking:
         lacking = (f'divided by time, so that parts share recordings and the test flatters: {lacking}; more recordings '
                    'that show every class would help')
@@ -258,11 +335,11 @@ def _with_gaps(frames: Sequence[LabelledFrame], numbers: np.ndarray, gap_s: floa
 
 
 def _as_split(method: str, frames: Sequence[LabelledFrame], numbers: np.ndarray, digest: str,
-              config: SplitConfig, reason: str = '') -> Split:
+              config: SplitConfig, reasons: Sequence[str] = ()) -> Split:
     parts = tuple(None if number == _GAP else PARTS[number] for number in numbers)
     labels = tuple(frame.label for frame in frames)
     split = Split(method, parts, labels, digest)
-    warnings = [reason] if reason else []
+    warnings = list(reasons)
     for part, fraction in zip(PARTS, config.fractions):
         missing = sorted(set(labels) - set(split.counts(part)))
         if fraction and missing:
@@ -293,88 +370,27 @@ def folds(frames: Sequence[LabelledFrame], count: int, config: SplitConfig) -> T
         raise DataError(f'folds: {count} folds need at least 2 and at most as many as there are recordings '
                         f'({len(recordings)}); a recording is never in two folds')
     rest = config.train + config.early_stop + config.calibration
-    inner = SplitConfig(config.train / rest, config.early_stop / rest, config.calibration / rest, 0.0, config.method,
-                        config.block_s, config.gap_s, config.seed)
+    inner = replace(config, train=config.train / rest, early_stop=config.early_stop / rest,
+                    calibration=config.calibration / rest, test=0.0)
     fold_of = _deal(frames, recordings, list(range(count)), config, [1 / count] * count)
     found = []
     for number in range(count):
         numbers = np.full(len(frames), PARTS.index(Part.TEST), np.int64)
         others = np.flatnonzero(fold_of != number)
         some = [frames[index] for index in others]
-        method, divided, reason = _divide(some, inner)
-        numbers[others] = _with_gaps(some, divided, config.gap_s)
+        method, numbers[others], reasons = _divide_adapted(some, inner)
         digest = hashlib.sha256(f'{inputs_hash(frames, config)} fold {number} of {count}'.encode()).hexdigest()
         method = method if method == 'recording' else 'recording+time'
-        found.append(_as_split(method, frames, numbers, digest, config, reason))
+        found.append(_as_split(method, frames, numbers, digest, config, reasons))
     return tuple(found)
 
 
-def inputs_hash(frames: Sequence[LabelledFrame], config: SplitConfig) -> str:
+def inputs_hash(frames: Sequence[LabelledFrame], config: SplitConfig, named: Optional[Mapping[str, Part]] = None
+                ) -> str:
     """SHA-256 of what a split follows from; where the bags lie does not matter."""
-    digest = hashlib.sha256(json.dumps([SCHEMA_VERSION, asdict(config)], sort_keys=True).encode())
+    parts = [sorted((name, part.value) for name, part in named.items())] if named else []
+    digest = hashlib.sha256(json.dumps([SCHEMA_VERSION, asdict(config), *parts], sort_keys=True).encode())
     for frame in frames:
         digest.update(json.dumps([frame.recording, frame.topic, frame.stamp_ns, frame.label, frame.track,
                                   frame.index]).encode())
     return digest.hexdigest()
-
-
-def load_or_make_split(path: Union[str, Path], frames: Sequence[LabelledFrame], config: SplitConfig,
-                       in_use: bool = True) -> Split:
-    """The split in the file ``path``; made and written there if there is none.
-
-    Args:
-        in_use: something was learned with the split in the file, so that another one may not take its place.
-
-    Raises:
-        DataError: the file is in use and of other frames or settings, or damaged, or no split can be made.
-    """
-    path = Path(path)
-    if path.exists():
-        try:
-            return read_split(path, frames, config)
-        except DataError:
-            if in_use:
-                raise
-    split = make_split(frames, config)
-    write_split(path, split, frames, config)
-    return split
-
-
-def write_split(path: Union[str, Path], split: Split, frames: Sequence[LabelledFrame], config: SplitConfig) -> None:
-    """Write a split as JSON: for people which recordings are in which part, for programs each frame's."""
-    names = [part.value if part else None for part in split.parts]
-    by_part: Dict[str, List[str]] = {}
-    for frame, name in zip(frames, names):
-        known = by_part.setdefault(name or 'gap', [])
-        if frame.recording not in known:
-            known.append(frame.recording)
-    content = {
-        'schema': SCHEMA_VERSION, 'inputs_hash': split.inputs_hash, 'method': split.method, 'config': asdict(config),
-        'recordings': by_part, 'counts': {part.value: split.counts(part) for part in PARTS},
-        'warnings': list(split.warnings),
-        # Part and how many frames in a row are in it, in the order of the frames.
-        'runs': [[name, len(list(run))] for name, run in groupby(names)]}
-    write_whole(path, json.dumps(content, indent=1) + '\n')
-
-
-def read_split(path: Union[str, Path], frames: Sequence[LabelledFrame], config: SplitConfig) -> Split:
-    """The split of ``frames`` in a file.
-
-    Raises:
-        DataError: it cannot be read, or is of other frames or settings.
-    """
-    try:
-        content = parse_json(Path(path).read_bytes(), 'its text')
-        parts = [None if name is None else Part(name) for name, count in content['runs'] for _ in range(count)]
-        found, schema = content['inputs_hash'], content['schema']
-        method, warnings = content['method'], tuple(content['warnings'])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        if isinstance(error, OSError) and is_about_machine(error):
-            raise
-        raise DataError(f'{path}: the split cannot be read ({error}); `robot-vision train` with --restart makes a '
-                        'new one and trains anew') from error
-    if schema != SCHEMA_VERSION or found != inputs_hash(frames, config) or len(parts) != len(frames):
-        raise DataError(f'{path}: this split was made of other frames, labels or settings. Test frames of then may be '
-                        'training frames of now. `robot-vision train` with --restart forgets the earlier run and makes '
-                        'a new split; or choose another name for this run')
-    return Split(method, tuple(parts), tuple(frame.label for frame in frames), found, warnings)

@@ -112,7 +112,7 @@ def run_bundle(bundle: Bundle, data: Sequence[str], *, device: str = 'auto', pre
     preprocessing = bundle.preprocessing
     config = DataConfig(bags=tuple(data), image_topics=tuple(topics), class_names=bundle.class_names,
                         cache=CacheConfig(folder=cache),
-                        selection=SelectionConfig(every_s=every_s, duplicate_distance=-1))
+                        selection=SelectionConfig(every_s=every_s, duplicate_distance=-1, least=0))
     with Progress('reading', 'frames') as show:
         store = prepare(config, preprocessing, show)
     for sentence in (*store.label_report.notes, *store.label_report.problems, *store.selection_report.problems):

@@ -26,8 +26,11 @@ def _is_label_file(name: str) -> bool:
     return not name.startswith('topic:') and name.lower().endswith(_LABELS)
 
 
+NAMED_PARTS = ('data.early_stop', 'data.calibration', 'data.test')
+"""Settings whose values are paths, or else names of recordings: what is not there as a path stays as it is."""
 PATHS: Dict[str, Callable[[str], bool]] = {
-    'data.bags': _is_any, 'data.labels.sources': _is_label_file, 'network.pretrained': _is_weights_file}
+    'data.bags': _is_any, **dict.fromkeys(NAMED_PARTS, _is_any),
+    'data.labels.sources': _is_label_file, 'network.pretrained': _is_weights_file}
 """Settings that name what is read, and which of their values are paths. What is written goes to the working folder."""
 
 
@@ -64,9 +67,12 @@ def anywhere(config: TrainConfig) -> TrainConfig:
         is_plain = not PATHS[name](text) or text.startswith('~')
         return text if is_plain else os.path.abspath(text)
     data, network = config.data, config.network
+    named = {name: tuple(os.path.abspath(text) if _is_there(text) and not text.startswith('~') else text
+                         for text in getattr(data, name)) for name in (one.split('.')[1] for one in NAMED_PARTS)}
     labels = replace(data.labels, sources=tuple(absolute('data.labels.sources', text) for text in data.labels.sources))
+    bags = tuple(absolute('data.bags', text) for text in data.bags)
     return replace(
-        config, data=replace(data, bags=tuple(absolute('data.bags', text) for text in data.bags), labels=labels),
+        config, data=replace(data, **named, bags=bags, labels=labels),
         network=replace(network, pretrained=absolute('network.pretrained', network.pretrained)))
 
 
@@ -81,6 +87,8 @@ def _found(text: str, name: str, path: Path) -> str:
         relative = os.path.relpath(beside)
         return os.path.abspath(beside) if relative.startswith(os.pardir) else relative
     places = f'{printable(os.path.abspath(beside))} is not there'
+    if name in NAMED_PARTS:
+        return text
     if os.path.abspath(beside) == os.path.abspath(here):
         raise ConfigError(f'{path}: {name}: {printable(text)}: {places}')
     if _is_there(here):

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ..core.bundles.bundle_format import check_class_names
-from ..core.errors import DataError
+from ..core.errors import ConfigError, DataError
 from ..core.networks.preprocess import Preprocessing
 from ..core.text.progress import Progress
 from ..core.types import UNKNOWN
@@ -17,8 +17,9 @@ from ..data.cache import FrameStore
 from ..data.dataset import EvalTransform, FrameDataset, known
 from ..data.leakage import Leakage, leakage
 from ..data.objects import count_objects
-from ..data.prepare import class_names_of, prepare
-from ..data.split import Part, Split, folds, load_or_make_split, write_split
+from ..data.prepare import class_names_of, prepare_parts
+from ..data.split import Part, Split, folds
+from ..data.split_file import load_or_make_split, write_split
 from ..data.statistics import ClassBalance, class_balance, mean_and_std
 from .calibration_check import check_calibration, describe_strange
 from .checkpoint import LAST
@@ -66,19 +67,22 @@ def prepare_data(config: TrainConfig, folder: Path, fold: Optional[Tuple[int, in
         frames_read: is called with the number of frames so far.
     """
     preprocessing = starting_preprocessing(config.network, config.input)
+    if fold is not None and config.data.named:
+        raise ConfigError(f'--folds: each recording is tested on once, so none can be named for a part; leave out '
+                          f'{", ".join(f"data.{part.value}" for part in config.data.named)}')
     with Progress('reading', 'frames', quiet=processes().rank > 0) as show:
         def read(frames: int) -> None:
             show(frames)
             if frames_read is not None:
                 frames_read(frames)
-        store = prepare(config.data, preprocessing, read)
+        store, named = prepare_parts(config.data, preprocessing, read)
     say(str(store.label_report))
     say(str(store.selection_report))
     class_names = class_names_of(store, config.data.class_names)
     check_class_names(list(class_names))
     if fold is None:
         # Until an epoch is done, nothing was learned from the split that may be there.
-        split = load_or_make_split(folder / SPLIT, store.frames, config.data.split, (folder / LAST).exists())
+        split = load_or_make_split(folder / SPLIT, store.frames, config.data.split, (folder / LAST).exists(), named)
     else:
         split = folds(store.frames, fold[1], config.data.split)[fold[0]]
         write_split(folder / SPLIT, split, store.frames, config.data.split)
@@ -111,9 +115,10 @@ def prepare_data(config: TrainConfig, folder: Path, fold: Optional[Tuple[int, in
 def fingerprint_of(config: TrainConfig, data: TrainingData) -> str:
     """Of everything that the weights follow from; where files lie and how a card reads do not count."""
     values = asdict(config)
-    # Labels are in the hash of the data, and the weights, by their content, in the start.
-    for group, names in (('output', None), ('data', ('bags', 'cache')), ('run', ('workers',)),
-                         ('network', ('pretrained',))):
+    # Labels are in the hash of the data, named recordings in that of the split, and the weights, by their content, in
+    # the start.
+    for group, names in (('output', None), ('data', ('bags', 'cache', 'early_stop', 'calibration', 'test')),
+                         ('run', ('workers',)), ('network', ('pretrained',))):
         if names is None:
             del values[group]
         else:

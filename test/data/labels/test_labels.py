@@ -269,7 +269,7 @@ def test_folder_of_pictures(tmp_path):
 
 def test_thinning(tmp_path):
     bag = write_bag(tmp_path / 'bag', 20, labels=[(0.0, 'cup'), (1.05, 'mug')])
-    frames, stream = labelled([bag], selection=SelectionConfig(0.5, -1))
+    frames, stream = labelled([bag], selection=SelectionConfig(0.5, -1, least=0))
     assert seconds(frames) == [0, .5, 1, 1.1, 1.6]
     assert (stream.selection_report.kept, stream.selection_report.too_soon) == (5, 15)
 
@@ -279,7 +279,7 @@ def test_near_duplicates_are_left_out_but_not_across_labels(tmp_path):
         for index, seed in enumerate((1, 1, 2, 1, 1, 3)):
             writer.write_jpeg(TOPIC, (T0_S + index) * S, pattern(seed), 95 - 5 * index)
     (tmp_path / 'bag' / 'labels.yaml').write_text('- {start: 0, end: 4, label: cup}\n- {start: 4, label: mug}')
-    frames, stream = labelled([tmp_path / 'bag'], selection=SelectionConfig(0.0, 4))
+    frames, stream = labelled([tmp_path / 'bag'], selection=SelectionConfig(0.0, 4, least=0))
     assert seconds(frames) == [0, 2, 4, 5]
     assert stream.selection_report.duplicates == 2
 
