@@ -8,6 +8,15 @@ import numpy as np
 from ..core.errors import BagError
 from ..core.files.user_path import user_path
 
+VIDEO_SUFFIXES = ('.mp4', '.m4v', '.avi', '.mov', '.mkv', '.webm', '.mpg', '.mpeg', '.mjpeg', '.mjpg', '.wmv', '.flv',
+                  '.3gp', '.ogv', '.ts', '.mts')
+"""Of files that are taken for videos by their names."""
+
+
+def is_video_name(path: Union[str, Path]) -> bool:
+    """Whether a file is called like a video."""
+    return Path(path).suffix.lower() in VIDEO_SUFFIXES
+
 
 def video_rate_hz(path: Union[str, Path]) -> float:
     """Nominal frame rate of a video; 30 where the file does not say.

@@ -4,7 +4,7 @@ from typing import Dict, Optional
 from ..config import FusionConfig, ImageConfig
 from ..errors import ImageError
 from ..images.image import decode
-from ..types import CompressedImage, Frame, ImageMessage, Region
+from ..types import CompressedImage, Frame, Header, ImageMessage, Picture, Region
 
 
 def read_frame(camera: str, message: ImageMessage, received_ns: int, config: ImageConfig,
@@ -21,13 +21,22 @@ def read_frame(camera: str, message: ImageMessage, received_ns: int, config: Ima
     Raises:
         ImageError: the message is no image that can be used, or smaller than the region; ``reason`` says why.
     """
-    picture = decode(message, config)
+    encoding = message.format if isinstance(message, CompressedImage) else message.encoding
+    return frame_of(camera, message.header, decode(message, config), encoding, received_ns, region)
+
+
+def frame_of(camera: str, header: Header, picture: Picture, encoding: str, received_ns: int,
+             region: Optional[Region] = None) -> Frame:
+    """A frame from a picture that is decoded already; arguments as for :class:`~..types.Frame`.
+
+    Raises:
+        ImageError: ``region``: the picture is smaller than the region.
+    """
     if region is not None and (region.x_offset + region.width > picture.width
                                or region.y_offset + region.height > picture.height):
         raise ImageError('region', f'the region of interest {region} reaches beyond the picture of {picture.width}x'
                          f'{picture.height}; change the parameter regions_of_interest')
-    encoding = message.format if isinstance(message, CompressedImage) else message.encoding
-    return Frame(camera, message.header, picture, encoding, received_ns, region)
+    return Frame(camera, header, picture, encoding, received_ns, region)
 
 
 def time_of(message: ImageMessage, received_ns: int) -> int:

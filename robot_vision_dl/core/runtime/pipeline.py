@@ -188,6 +188,13 @@ class Pipeline:
         self._filters.clear()
         self._decisions.clear()
 
+    def forget(self, camera: str) -> None:
+        """Forget what one camera saw, and the cameras that share its belief."""
+        group = self._groups.get(camera, (camera,))
+        self._filters.pop(group, None)
+        for member in group:
+            self._decisions.pop(member, None)
+
     @property
     def abstain_cost(self) -> float:
         """Cost of saying ``uncertain``, where a wrong label costs 1: the deployment's, or else the bundle's."""
