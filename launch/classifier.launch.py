@@ -3,7 +3,8 @@
   ros2 launch robot_vision_dl classifier.launch.py image:=/camera/image_raw
   ros2 launch robot_vision_dl classifier.launch.py cameras:="front:=/front/image_raw rear:=/rear/image_raw"
 
-An argument that is left empty stays as the parameter file, or else the node, has it.
+An argument that is left empty stays as the parameter file, or else the node, has it. Several nodes on a robot differ in
+node_name or namespace; a launch file that includes this one more than once does so in groups (docs/how-to/compose.md).
 """
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch.substitutions import LaunchConfiguration
@@ -14,11 +15,13 @@ from robot_vision_dl.ros.dds import profile_variables
 
 ARGUMENTS = [
     ('image', '', 'topic of the only camera, without the suffix of its transport'),
+    ('name', '', 'name of the camera of image; its topics are /<node>/<name>/...; empty: camera'),
     ('image_transport', '', 'raw, compressed or compressedDepth'),
     ('cameras', '', 'several cameras: "front:=/front/image_raw rear:=/rear/image_raw"'),
     ('model', '', 'bundle folder, name of one in models/, or torchvision:<architecture>'),
     ('device', '', 'auto, cpu, cuda or cuda:<n>'),
     ('params_file', '', 'ROS parameter file'),
+    ('node_name', 'classifier', 'name of the node'),
     ('namespace', '', 'namespace of the node'),
     ('use_sim_time', 'false', 'take time from /clock'),
     ('autostart', 'true', 'configure and activate at start; false waits for a lifecycle manager'),
@@ -39,8 +42,13 @@ def start(context):
             chosen[name] = given[name]
     if given['image'] and given['cameras']:
         raise RuntimeError('give image:= for one camera or cameras:= for several, not both')
+    if given['name'] and not given['image']:
+        raise RuntimeError(f'name:={given["name"]} is the name of the camera of image:=, which is not given; cameras:= '
+                           'has the names of several')
     if given['image']:
         chosen['image_topics'] = [given['image']]
+    if given['name']:
+        chosen['cameras'] = [given['name']]
     if given['cameras']:
         pairs = [camera.partition(':=')[::2] for camera in given['cameras'].split()]
         if not all(name and topic for name, topic in pairs):
@@ -50,7 +58,7 @@ def start(context):
     environment = [SetEnvironmentVariable(name, value)
                    for name, value in profile_variables(given['dds_profile']).items()]
     return environment + [LifecycleNode(
-        package='robot_vision_dl', executable='classifier_node', name='classifier', namespace=given['namespace'],
+        package='robot_vision_dl', executable='classifier_node', name=given['node_name'], namespace=given['namespace'],
         parameters=parameters + [chosen], arguments=['--ros-args', '--log-level', given['log_level']],
         output='screen')]
 

@@ -17,6 +17,8 @@ ARGUMENTS = [
     ('settings', '', 'settings instead of those of the file, separated by spaces: "run.epochs=3"'),
     ('restart', 'false', 'forget an earlier run of this name'),
     ('overwrite', 'false', 'replace a bundle of this name of another run'),
+    ('node_name', 'trainer', 'name of the node'),
+    ('namespace', '', 'namespace of the node'),
     ('log_level', 'info', 'debug, info, warn, error or fatal'),
 ]
 
@@ -26,7 +28,8 @@ def start(context):
     given = {name: LaunchConfiguration(name).perform(context) for name, _, _ in ARGUMENTS}
     flags = {name: given[name].lower() == 'true' for name in ('restart', 'overwrite')}
     return [Node(
-        package='robot_vision_dl', executable='trainer_node', name='trainer', output='screen',
+        package='robot_vision_dl', executable='trainer_node', name=given['node_name'],
+        namespace=given['namespace'], output='screen',
         parameters=[{name: given[name] for name in ('config', 'bags', 'settings')} | flags],
         arguments=['--ros-args', '--log-level', given['log_level']], sigterm_timeout='30', sigkill_timeout='30')]
 

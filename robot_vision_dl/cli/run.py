@@ -9,6 +9,7 @@ EXAMPLES = """examples:
   robot-vision run --image /camera/image_raw --transport compressed --model torchvision:resnet50
   robot-vision run --camera front:=/front/image_raw --camera rear:=/rear/image_raw
   robot-vision run --image /camera/image_raw --ros-args -p decision.abstain_cost:=0.2
+  robot-vision run --image /arm/image_raw --node-name arm_classifier       several nodes on a robot
   robot-vision run --print-parameters > my.yaml; robot-vision run --params-file my.yaml
 
 Everything after --ros-args goes to the node as it is."""
@@ -27,6 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--device', help='auto, cpu, cuda or cuda:<n>')
     parser.add_argument('--backend', help='torch, onnxruntime, openvino or auto: what runs the network on a CPU')
     parser.add_argument('--params-file', metavar='FILE', help='ROS parameter file')
+    parser.add_argument('--node-name', metavar='NAME', help='name of the node, which its topics begin with (default: '
+                        'classifier)')
     parser.add_argument('--namespace', metavar='NS', help='namespace of the node')
     parser.add_argument('--use-sim-time', action='store_true', help='take time from /clock')
     parser.add_argument('--no-autostart', action='store_true', help='wait for a lifecycle manager')
@@ -59,6 +62,8 @@ def node_arguments(args: argparse.Namespace) -> list:
         result += ['-p', 'use_sim_time:=true']
     if args.no_autostart:
         result += ['-p', 'autostart:=false']
+    if args.node_name:
+        result += ['-r', f'__node:={args.node_name}']
     if args.namespace:
         result += ['-r', f'__ns:={"/" + args.namespace.strip("/")}']
     if args.log_level:

@@ -1,0 +1,81 @@
+"""``robot-vision gate``: the action gate node, beside the classifier, from the shell."""
+import argparse
+from typing import List
+
+HELP = 'Run the action gate node: decisions of the classifier in, actions out.'
+EXAMPLES = """examples:
+  robot-vision gate --actions my_actions.yaml                     decisions of /classifier/camera/decision
+  robot-vision gate --decision /robot/classifier/front/decision --actions my_actions.yaml --unknown-labels stop
+  robot-vision gate --actions my_actions.yaml --ros-args -r cmd_vel:=/robot/cmd_vel
+  robot-vision gate --print-parameters > gate.yaml; robot-vision gate --params-file gate.yaml
+
+my_actions.yaml:
+  safe: {name: stop, linear_x: 0.0, angular_z: 0.0}               for unknown, uncertain, other labels and silence
+  labels:
+    cup: pick
+    door: {name: wait, linear_x: 0.0, trigger: /door/knock}       trigger: a std_srvs/Trigger service
+
+The node publishes the action's name on /action_gate/action (std_msgs/String, latched) and its velocity, if it has one,
+on cmd_vel (geometry_msgs/Twist). Everything after --ros-args goes to the node as it is."""
+_OPTIONS = (
+    ('decision', 'decision_topic', 'TOPIC'), ('actions', 'actions_file', 'FILE'),
+    ('label_info', 'label_info_topic', 'TOPIC'), ('unknown_labels', 'unknown_labels', None),
+    ('begin_confidence', 'begin_confidence', 'P'), ('keep_confidence', 'keep_confidence', 'P'),
+    ('minimum_time', 'minimum_time_s', 'S'), ('silence', 'silence_s', 'S'), ('rate', 'rate_hz', 'HZ'))
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the command; what is not given stays as the node's defaults or the file say."""
+    from ..core.config import flat_options
+    from ..core.config_yaml import scalar
+    from ..core.decision.action_gate import ActionGateConfig
+    from ..core.text.number_options import real
+    known = {flat.name: flat for flat in flat_options(ActionGateConfig)}
+    for option, parameter, metavar in _OPTIONS:
+        flat = known[parameter]
+        limits, default = flat.option, flat.default
+        parser.add_argument(
+            f'--{option.replace("_", "-")}', metavar=metavar, choices=limits.choices or None,
+            type=real(limits.minimum, limits.maximum) if isinstance(default, float) else str,
+            help=limits.description.replace('%', '%%') + ('' if default == '' else f' (default: {scalar(default)})'))
+    parser.add_argument('--params-file', metavar='FILE', help='ROS parameter file')
+    parser.add_argument('--node-name', metavar='NAME', help='name of the node (default: action_gate)')
+    parser.add_argument('--namespace', metavar='NS', help='namespace of the node')
+    parser.add_argument('--use-sim-time', action='store_true', help='take time from /clock')
+    parser.add_argument('--log-level', metavar='LEVEL', help='debug, info, warn, error or fatal')
+    parser.add_argument('--print-parameters', action='store_true', help='print the defaults as a parameter file')
+
+
+def node_arguments(args: argparse.Namespace) -> List[str]:
+    """The ``--ros-args`` that say what the command line said."""
+    from ..core.config_yaml import scalar
+    result = ['--ros-args']
+    if args.params_file:
+        result += ['--params-file', args.params_file]
+    for option, parameter, _ in _OPTIONS:
+        value = getattr(args, option)
+        if value is not None:
+            result += ['-p', f'{parameter}:={scalar(value)}']
+    if args.use_sim_time:
+        result += ['-p', 'use_sim_time:=true']
+    if args.node_name:
+        result += ['-r', f'__node:={args.node_name}']
+    if args.node_namespace:
+        result += ['-r', f'__ns:={"/" + args.node_namespace.strip("/")}']
+    if args.log_level:
+        result += ['--log-level', args.log_level]
+    return result + args.ros_args
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run until interrupted."""
+    if args.print_parameters:
+        from ..core.config_yaml import parameter_file
+        from ..core.decision.action_gate import ActionGateConfig
+        print(parameter_file(ActionGateConfig, '/**'), end='')
+        return 0
+    from ..core.requirements import check
+    from ..ros.executable import NEEDS
+    check(NEEDS['action_gate_node'])
+    from ..ros.action_gate_node import main
+    return main(['robot-vision', *node_arguments(args)])
