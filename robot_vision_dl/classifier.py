@@ -13,6 +13,7 @@ import time
 import weakref
 from collections import deque
 from contextlib import contextmanager
+from dataclasses import asdict
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Deque, Iterable, Iterator, List, Mapping, Optional, Tuple, Union, overload
@@ -86,7 +87,7 @@ class Classifier:
                     'top_k': top_k}
         for group, values in (('decision', decision), ('fusion', fusion)):
             if not isinstance(values, Mapping):
-                values = vars(values)
+                values = asdict(values)
             settings.update({f'{group}.{name}': value for name, value in values.items()})
         self._start(with_values(_DEFAULTS, settings))
 

@@ -60,8 +60,8 @@ def node_arguments(args: argparse.Namespace) -> List[str]:
         result += ['-p', 'use_sim_time:=true']
     if args.node_name:
         result += ['-r', f'__node:={args.node_name}']
-    if args.node_namespace:
-        result += ['-r', f'__ns:={"/" + args.node_namespace.strip("/")}']
+    if args.namespace:
+        result += ['-r', f'__ns:={"/" + args.namespace.strip("/")}']
     if args.log_level:
         result += ['--log-level', args.log_level]
     return result + args.ros_args

@@ -25,7 +25,6 @@ decision changes; --json and --csv have every frame. JSON is one object a line. 
 of `unknown` how probable it is that none of the classes is shown. What the fields mean: docs/how-to/python.md.
 
 Exit codes: 0 done, 1 some files could not be read (they are told, the others are done), 2 wrong use or input."""
-_NAME_WIDTH = 44
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -71,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     # Not at the top: torch takes seconds, and what was spelled wrongly is known before.
     from ..classifier import Classifier
     from ..evaluation.deployment import deployment
-    from .predict_output import CsvLines, JsonLines, Overlays, Table
+    from .predict_output import CsvLines, JsonLines, Lines, Overlays, Table, shown_name
     config = deployment(args.params_file, args.changes, args.node, to_stderr)
     chosen = {'model': args.model, 'device': args.device, 'backend': args.backend, 'top_k': args.top_k}
     config = replace(config, **{name: value for name, value in chosen.items() if value is not None})
@@ -79,18 +78,18 @@ def run(args: argparse.Namespace) -> int:
     classifier = Classifier.from_config(config)
     for warning in classifier.warnings:
         to_stderr(warning)
+    show: Lines
     if args.json:
         show = JsonLines()
     elif args.csv:
         show = CsvLines()
     else:
-        show = Table(min(_NAME_WIDTH, max(len(printable(source.path)) for source in sources)))
+        show = Table([shown_name(source.path, source.is_video) for source in sources], classifier.class_names)
     failed = 0
     for source in sources:
         before = ''
         try:
-            for result in (classifier.stream(source.path, args.rate) if source.is_video
-                           else (classifier(source.path) for _ in range(1))):
+            for result in classifier.stream(source.path, args.rate) if source.is_video else [classifier(source.path)]:
                 changed, before = result.label != before, result.label
                 show.result(result, changed)
                 if overlays is not None and changed:

@@ -17,6 +17,8 @@ from ..core.text.printable import printable
 
 _COLOURS = {'accepted': '\033[32m', 'uncertain': '\033[33m', 'unknown': '\033[35m'}
 _JPEG_QUALITY = 90
+_MOST_WIDE = 44  # longer names push their line to the right
+_TIME_WIDTH = 10
 _COLUMNS = ('file', 'time_s', 'label', 'confidence', 'decision', 'best', 'why', 'entropy', 'ood_p_value',
             'unknown_probability', 'conformal_set', 'top')
 
@@ -34,13 +36,24 @@ class Lines(Protocol):
         """All files are done, of which so many could not be read."""
 
 
-class Table:
-    """A line for each picture, and for each change of the decision in a video."""
+def shown_name(path: Path, is_video: bool) -> str:
+    """What stands in the first column of a :class:`Table`, with room for the time of a video's frames."""
+    return printable(path) + ' ' * (_TIME_WIDTH if is_video else 0)
 
-    def __init__(self, name_width: int):
-        self._width = max(name_width, len('picture'))
-        self._counts: Counter = Counter()
-        self._of_video: Counter = Counter()
+
+class Table:
+    """A line for each picture, and for each change of the decision in a video.
+
+    Args:
+        names: what will be shown.
+        class_names: of the model.
+    """
+
+    def __init__(self, names: Sequence[str], class_names: Sequence[str]) -> None:
+        self._width = max(len('picture'), min(_MOST_WIDE, max(map(len, names))))
+        self._class_width = max(len('class'), min(_MOST_WIDE // 2, max(map(len, class_names))))
+        self._counts: Counter[str] = Counter()
+        self._of_video: Counter[str] = Counter()
         self._last_s = 0.0
         self._begun = False
 
@@ -53,18 +66,18 @@ class Table:
             self._last_s = result.time_s
             if not changed:
                 return
-            name = f'{name}  {result.time_s:.1f} s'
+            name = f'{name:<{self._width - _TIME_WIDTH}}{result.time_s:{_TIME_WIDTH - 2}.1f} s'
         else:
             counts[result.decision.value] += 1
         if not self._begun:
             self._begun = True
-            print(f'{"picture":<{self._width}}  {"decision":<9}  {"class":<24}  confidence  why')
+            print(f'{"picture":<{self._width}}  {"decision":<9}  {"class":<{self._class_width}}  confidence  why')
         decision = result.decision.value
         word = f'{decision:<9}'
         if sys.stdout.isatty():
             word = f'{_COLOURS[decision]}{word}\033[0m'
-        print(f'{name:<{self._width}}  {word}  {printable(result.best or "-"):<24}  {result.confidence:10.2f}  '
-              f'{printable(result.why)}', flush=True)
+        print(f'{name:<{self._width}}  {word}  {printable(result.best or "-"):<{self._class_width}}  '
+              f'{result.confidence:10.2f}  {printable(result.why)}', flush=True)
 
     def end_of(self, path: Path, is_video: bool) -> None:
         """Sum a video up."""
@@ -133,7 +146,7 @@ class Overlays:
         OutputError: the folder cannot be written to.
     """
 
-    def __init__(self, folder: Path, sources: Sequence[Path]):
+    def __init__(self, folder: Path, sources: Sequence[Path]) -> None:
         self._folder = user_path(folder)
         check_writable(self._folder, 'choose another folder with --out')
         self._read = {os.path.realpath(path) for path in sources}

@@ -8,6 +8,7 @@ pytest.importorskip('vision_msgs.msg', reason='vision_msgs is not installed')
 
 from geometry_msgs.msg import Twist  # noqa: E402
 from node_harness import RELIABLE, NodeProcess, Peer, environment  # noqa: E402
+from rcl_interfaces.srv import GetParameters  # noqa: E402
 from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
 from std_msgs.msg import String  # noqa: E402
 from std_srvs.srv import Trigger  # noqa: E402
@@ -98,3 +99,35 @@ def test_a_label_that_the_model_does_not_have_is_said(mode, ros_domain, peer, tm
             tell('cup', 'kup', 'off')  # the model is changed
         peer.wait(lambda: decisions.publish(cup) or (actions and actions[-1].data == 'pick'), 'the action')
         assert node.alive and node.log.count('no class of the model') == 1
+
+
+def test_the_command_starts_it_with_its_options(ros_domain, peer, tmp_path):
+    """Those of the command line hold before those of the file, and those after --ros-args before both."""
+    (tmp_path / 'actions.yaml').write_text(TABLE)
+    (tmp_path / 'gate.yaml').write_text('/**:\n  ros__parameters:\n    silence_s: 9.0\n    minimum_time_s: 7.0\n'
+                                        '    keep_confidence: 0.1\n')
+    with Children(environment(ros_domain)) as children:
+        node = NodeProcess(
+            children, tmp_path / 'gate.log', 'gate', '--actions', str(tmp_path / 'actions.yaml'), '--decision',
+            '/eye/decision', '--params-file', str(tmp_path / 'gate.yaml'), '--minimum-time', '0',
+            '--begin-confidence', '0.5', '--node-name', 'hand', '--namespace', 'arm', '--ros-args', '-p',
+            'keep_confidence:=0.2')
+        actions = peer.listen(String, '/arm/hand/action', QoSProfile(
+            depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL))
+        decisions = peer.publisher(Classification, '/eye/decision', RELIABLE)
+        message = Classification(results=[ObjectHypothesis(class_id='cup', score=0.55)])
+        peer.wait(lambda: decisions.publish(message) or (actions and actions[-1].data == 'pick'), 'the action')
+        names = ('silence_s', 'minimum_time_s', 'begin_confidence', 'keep_confidence')
+        found = peer.call(GetParameters, '/arm/hand/get_parameters', GetParameters.Request(names=names))
+        assert [value.double_value for value in found.values] == [9.0, 0.0, 0.5, 0.2]
+        assert node.alive
+
+
+@pytest.mark.parametrize('arguments, text', [
+    (('--actions', '/nowhere.yaml'), '/nowhere.yaml'), (('--rate', '0'), '--rate: must be 1 to 1000, got 0'),
+    (('--begin-confidence', '0.3'), 'keep_confidence: must be at most begin_confidence')])
+def test_the_command_says_what_cannot_be(ros_domain, tmp_path, arguments, text):
+    with Children(environment(ros_domain)) as children:
+        node = NodeProcess(children, tmp_path / 'gate.log', 'gate', *arguments)
+        assert node.process.wait(60) == 2
+    assert text in node.log and 'Traceback' not in node.log

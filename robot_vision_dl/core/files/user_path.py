@@ -1,11 +1,12 @@
 """Paths as users give them: ``~`` and ``~name`` stand for home folders."""
+import os
 from pathlib import Path
 from typing import Union
 
 from ..errors import ConfigError
 
 
-def user_path(path: Union[str, Path]) -> Path:
+def user_path(path: Union[str, 'os.PathLike[str]']) -> Path:
     """``path`` with a leading ``~`` or ``~name`` replaced.
 
     Raises:
