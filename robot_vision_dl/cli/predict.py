@@ -10,6 +10,7 @@ from ..core.files.user_path import user_path
 from ..core.text.notes import to_stderr
 from ..core.text.number_options import RATE_HZ, whole
 from ..core.text.printable import printable
+from ..core.text.progress import Progress
 
 HELP = 'Classify pictures and videos: label, confidence, decision and why.'
 EXAMPLES = """examples:
@@ -86,18 +87,21 @@ def run(args: argparse.Namespace) -> int:
     else:
         show = Table([shown_name(source.path, source.is_video) for source in sources], classifier.class_names)
     failed = 0
-    for source in sources:
-        before = ''
-        try:
-            for result in classifier.stream(source.path, args.rate) if source.is_video else [classifier(source.path)]:
-                changed, before = result.label != before, result.label
-                show.result(result, changed)
-                if overlays is not None and changed:
-                    overlays.write(result, source.name)
-        except (ImageError, BagError) as error:
-            failed += 1
-            to_stderr(f'left out: {error}')
-        show.end_of(source.path, source.is_video)
+    with Progress('deciding', 'files', len(sources), quiet=len(sources) == 1) as done:
+        for count, source in enumerate(sources, 1):
+            before = ''
+            try:
+                for result in (classifier.stream(source.path, args.rate) if source.is_video
+                               else [classifier(source.path)]):
+                    changed, before = result.label != before, result.label
+                    show.result(result, changed)
+                    if overlays is not None and changed:
+                        overlays.write(result, source.name)
+            except (ImageError, BagError) as error:
+                failed += 1
+                to_stderr(f'left out: {error}')
+            show.end_of(source.path, source.is_video)
+            done(count)
     show.end(len(sources), failed)
     if failed:
         to_stderr(f'{failed} of {len(sources)} files could not be read as a whole')
