@@ -9,9 +9,10 @@ from functools import cached_property
 from math import isfinite
 from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from .camera_settings import Region, rates_of, regions_of
+from .camera_settings import rates_of, regions_of
 from .errors import ConfigError
 from .text.printable import printable
+from .types import Region
 
 
 class Option(NamedTuple):
@@ -40,10 +41,11 @@ def check_values(config: Any, prefix: str = '') -> None:
             continue
         limits: Option = f.metadata['option']
         name = prefix + f.name
-        if isinstance(f.default, float) and type(value) is int and abs(value) < 10**300:
+        default: Any = f.default
+        if isinstance(default, float) and type(value) is int and abs(value) < 10**300:
             value = float(value)
             object.__setattr__(config, f.name, value)
-        if isinstance(f.default, tuple):
+        if isinstance(default, tuple):
             if isinstance(value, str) or not isinstance(value, Sequence):
                 raise ConfigError(f'{name}: expected a list of texts, got {_shown(value)}')
             for item in value:
@@ -51,8 +53,8 @@ def check_values(config: Any, prefix: str = '') -> None:
                     raise ConfigError(f'{name}: expected a list of texts, got the item {_shown(item)}')
             object.__setattr__(config, f.name, tuple(value))
             continue
-        if type(value) is not type(f.default):
-            raise ConfigError(f'{name}: expected {_KINDS[type(f.default)]}, got {_shown(value)}')
+        if type(value) is not type(default):
+            raise ConfigError(f'{name}: expected {_KINDS[type(default)]}, got {_shown(value)}')
         if limits.choices and value not in limits.choices:
             raise ConfigError(f'{name}: must be one of {", ".join(limits.choices)}, got {_shown(value)}')
         if isinstance(value, float) and not isfinite(value):
@@ -269,7 +271,7 @@ def camera_groups(text: str, cameras: Sequence[str]) -> Dict[str, Tuple[str, ...
     Raises:
         ConfigError: ``text`` names what is no camera, or a camera twice.
     """
-    groups = {camera: (camera,) for camera in cameras}
+    groups: Dict[str, Tuple[str, ...]] = {camera: (camera,) for camera in cameras}
     seen: List[str] = []
     for part in filter(None, (part.strip() for part in text.split(','))):
         members = tuple(name.strip() for name in part.split('+'))
@@ -294,7 +296,8 @@ class FlatOption(NamedTuple):
 def flat_options(config_class: type = ClassifierConfig, prefix: str = '') -> Iterator[FlatOption]:
     """Every setting of a config class in order, groups as ``group.name``."""
     for f in fields(config_class):
-        if f.default is MISSING:
+        if f.default_factory is not MISSING:
+            assert isinstance(f.default_factory, type)
             yield from flat_options(f.default_factory, f'{prefix}{f.name}.')
         else:
             yield FlatOption(prefix + f.name, f.default, f.metadata['option'])

@@ -97,7 +97,7 @@ def raise_about_machine(error: BaseException, what: object) -> None:
     seen = set()
     cause: Optional[BaseException] = error
     while cause is not None and id(cause) not in seen:
-        if isinstance(cause, OSError) and is_about_machine(cause):
+        if isinstance(cause, OSError) and cause.errno is not None and is_about_machine(cause):
             place = '' if cause.filename is None else f' at {os.fsdecode(cause.filename)}'
             raise MachineError(f'{what}: {os.strerror(cause.errno).lower()}{place}; this is about the machine and says '
                                'nothing of the data: mend it and start again') from error

@@ -35,27 +35,27 @@ class Children:
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = dict(environment)
-        self._processes: List[subprocess.Popen] = []
+        self._processes: List[subprocess.Popen[bytes]] = []
 
-    def start(self, command: Sequence[str], log: Optional[Path] = None, **popen_arguments) -> subprocess.Popen:
-        """Start a process in a session of its own; what it prints goes to ``log``, or to ours."""
+    def start(self, command: Sequence[str], log: Optional[Path] = None, stdout: Optional[int] = None,
+              stderr: Optional[int] = None) -> subprocess.Popen[bytes]:
+        """Start a process in a session of its own; what it prints goes to ``log``, or as for ``Popen``."""
         output = open(log, 'wb') if log else None
         try:
             process = subprocess.Popen(
                 command, env=self._environment, stdin=subprocess.DEVNULL, start_new_session=True,
-                preexec_fn=_end_with_parent,
-                **{'stdout': output, 'stderr': subprocess.STDOUT if output else None, **popen_arguments})
+                preexec_fn=_end_with_parent, stdout=output or stdout, stderr=subprocess.STDOUT if output else stderr)
         finally:
             if output:
                 output.close()
         self._processes.append(process)
         return process
 
-    def robot_vision(self, *arguments: str, **options) -> subprocess.Popen:
+    def robot_vision(self, *arguments: str, log: Optional[Path] = None) -> subprocess.Popen[bytes]:
         """Start a ``robot-vision`` command of this installation."""
-        return self.start([sys.executable, '-m', 'robot_vision_dl.cli.main', *arguments], **options)
+        return self.start([sys.executable, '-m', 'robot_vision_dl.cli.main', *arguments], log)
 
-    def stop(self, process: subprocess.Popen) -> int:
+    def stop(self, process: subprocess.Popen[bytes]) -> int:
         """End one process and return its exit code."""
         if process.poll() is None:
             process.send_signal(signal.SIGINT)

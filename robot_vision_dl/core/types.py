@@ -83,12 +83,14 @@ class Picture:
     @property
     def height(self) -> int:
         """Rows."""
-        return self.pixels.shape[0]
+        rows: int = self.pixels.shape[0]
+        return rows
 
     @property
     def width(self) -> int:
         """Columns."""
-        return self.pixels.shape[1]
+        columns: int = self.pixels.shape[1]
+        return columns
 
 
 @dataclass(frozen=True)

@@ -115,7 +115,8 @@ def _time_ms(forward: Forward, bundle: Bundle, batch: int) -> float:
     """Median of some passes, in ms."""
     pixels = _pixels(bundle, batch)
     forward(pixels)
-    times, end = [], time.perf_counter() + MEASURED_S
+    times: List[float] = []
+    end = time.perf_counter() + MEASURED_S
     while len(times) < 3 or (len(times) < 20 and time.perf_counter() < end):
         started = time.perf_counter()
         forward(pixels)

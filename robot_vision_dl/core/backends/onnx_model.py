@@ -57,7 +57,7 @@ def to_onnx(bundle: Bundle) -> bytes:
                           'install "robot_vision_dl[export]"`') from error
     if bundle.members:
         raise ConfigError(f'{bundle.name}: an ensemble cannot be turned into one ONNX model')
-    module = PlainNetwork(bundle.load_network().to(memory_format=torch.contiguous_format)).eval()
+    module = PlainNetwork(bundle.load_single_network().to(memory_format=torch.contiguous_format)).eval()
     example = torch.zeros(2, bundle.architecture.in_channels, *bundle.preprocessing.crop)
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):  # the exporter tells its progress
         warnings.simplefilter('ignore')
@@ -69,12 +69,14 @@ def to_onnx(bundle: Bundle) -> bytes:
             first = str(error).strip().splitlines()[0]
             raise ConfigError(f'{bundle.name}: torch cannot turn {bundle.architecture.name} into ONNX: {first}'
                               ) from error
+    assert program is not None  # as it is without dynamo
     model = program.model_proto
     for key, value in facts(bundle).items():
         entry = model.metadata_props.add()
         entry.key, entry.value = key, json.dumps(value)
     onnx.checker.check_model(model)
-    return model.SerializeToString()
+    serialized: bytes = model.SerializeToString()
+    return serialized
 
 
 def cache_folder() -> Path:

@@ -83,7 +83,8 @@ class Bundle:
         """Whether probabilities were calibrated on pictures kept for that."""
         return self.temperature is not None
 
-    def load_network(self, device: Union[str, torch.device] = 'cpu', dtype: torch.dtype = torch.float32) -> Network:
+    def load_network(self, device: Union[str, torch.device] = 'cpu', dtype: torch.dtype = torch.float32
+                     ) -> Union[Network, EnsembleNetwork]:
         """The network in evaluation mode, with its weights in ``channels_last`` order.
 
         Weights are converted to ``dtype`` however they are stored.
@@ -92,8 +93,19 @@ class Bundle:
             BundleError: the weights do not fit the architecture, or torchvision's cannot be had.
         """
         if self.members:
-            return EnsembleNetwork([member.load_network(device, dtype) for member in self.members],
+            return EnsembleNetwork([member.load_single_network(device, dtype) for member in self.members],
                                    [member.temperature or 1.0 for member in self.members]).to(device).eval()
+        return self.load_single_network(device, dtype)
+
+    def load_single_network(self, device: Union[str, torch.device] = 'cpu', dtype: torch.dtype = torch.float32
+                            ) -> Network:
+        """As :meth:`load_network`, for what an ensemble is not taken for.
+
+        Raises:
+            BundleError: as there, or this is an ensemble.
+        """
+        if self.members:
+            raise BundleError(f'{self.name}: is an ensemble of {len(self.members)} networks, and one is expected')
         if self.folder is None:
             network = build_network(self.architecture, weights=self.identity.rpartition('@')[2]).to(dtype)
         else:
@@ -105,7 +117,7 @@ class Bundle:
             except Exception as error:  # noqa: B902 - torch and torchvision refuse in many ways what cannot be built
                 raise BundleError(f'{printable(path)}: {printable(error, 600)}') from error
         # Convolutions run up to twice as fast in this order, on CPUs and on GPUs with tensor cores.
-        return network.to(device=device, memory_format=torch.channels_last)
+        return network.to(device=device).to(memory_format=torch.channels_last)
 
 
 def load_bundle(path_or_name: Union[str, Path]) -> Bundle:

@@ -252,7 +252,7 @@ def _check_keys(values: Any, keys: Sequence[str], where: str, optional: Sequence
 
 def _check_type(value: Any, kind: type, where: str) -> None:
     if not isinstance(value, kind):
-        names = {dict: 'an object', list: 'a list', str: 'a text'}
+        names: Dict[type, str] = {dict: 'an object', list: 'a list', str: 'a text'}
         raise BundleError(f'{where}: must be {names[kind]}, got {_shown(value)}')
 
 

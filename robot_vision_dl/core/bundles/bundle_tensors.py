@@ -5,7 +5,7 @@ that mean nothing.
 """
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Dict, Mapping, Optional, Sequence
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 
 import torch
 from safetensors import safe_open
@@ -44,7 +44,7 @@ def read_tensors(path: Path) -> Dict[str, torch.Tensor]:
     return tensors
 
 
-def head_shape(path: Path) -> Optional[tuple]:
+def head_shape(path: Path) -> Optional[Tuple[int, ...]]:
     """Shape of the head's weights, (classes, features, ...); None where there are none.
 
     Raises:
@@ -97,10 +97,11 @@ def read_vector(path: Path, tensors: Mapping[str, torch.Tensor], classes: int) -
 def read_laplace(path: Path, values: Mapping[str, Any], tensors: Mapping[str, torch.Tensor], classes: int,
                  features: int) -> Laplace:
     """The posterior of the last layer, with its settings of ``bundle.json``."""
-    found = [_named(path, tensors, f'laplace.{name}', torch.float32, 2 if 'vectors' in name else 1)
-             for name in LAPLACE_TENSORS]
+    vectors_a, values_a, vectors_b, values_b = (
+        _named(path, tensors, f'laplace.{name}', torch.float32, 2 if 'vectors' in name else 1)
+        for name in LAPLACE_TENSORS)
     try:
-        laplace = Laplace(*found, **values)
+        laplace = Laplace(vectors_a, values_a, vectors_b, values_b, **values)
     except (RobotVisionError, ValueError) as error:
         raise BundleError(f'{path}: {error}') from error
     if len(laplace.eigenvalues_b) != classes:

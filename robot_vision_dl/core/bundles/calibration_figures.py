@@ -65,7 +65,7 @@ def _largest_share(counts: Any, classes: int) -> float:
     """Of the calibration pictures, of one class; 0 where it is not known."""
     if not isinstance(counts, Sequence) or len(counts) != classes or not all(type(one) is int for one in counts):
         return 0.0
-    return max(counts) / max(sum(counts), 1)
+    return float(max(counts) / max(sum(counts), 1))
 
 
 def _numbers(values: Any) -> Dict[str, float]:

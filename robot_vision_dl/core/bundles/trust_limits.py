@@ -53,16 +53,21 @@ MEASURED = ('objects', 'foreign', 'chance')
 def p_value_grid(bundle: Bundle) -> Optional[Grid]:
     """The p-values that a model can give; None: it gives none."""
     if bundle.members:
-        scores = [None if member.ood is None else member.ood.scores for member in bundle.members]
-        if any(one is None for one in scores):
+        counts = [_scores_of(member) for member in bundle.members]
+        if not all(counts):
             return None
         # Twice the mean of the members' p-values.
-        parts = [2 * smallest_rate(len(one)) / len(scores) for one in scores]
+        parts = [2 * smallest_rate(count) / len(counts) for count in counts]
         return Grid(min(sum(parts), 1.0), min(parts))
-    if bundle.ood is None or bundle.ood.scores is None:
+    if not _scores_of(bundle):
         return None
-    rate = smallest_rate(len(bundle.ood.scores))
+    rate = smallest_rate(_scores_of(bundle))
     return Grid(rate, rate)
+
+
+def _scores_of(bundle: Bundle) -> int:
+    """How many calibration pictures the score of foreignness has; 0: it has none, or there is no score."""
+    return 0 if bundle.ood is None or bundle.ood.scores is None else len(bundle.ood.scores)
 
 
 def trust_limits(bundle: Bundle, decision: Optional[DecisionConfig] = None) -> List[Limit]:
@@ -81,7 +86,7 @@ def trust_limits(bundle: Bundle, decision: Optional[DecisionConfig] = None) -> L
         useless = {'chance': chance_sentence(figures, len(one.class_names))}
         if decision.false_unknown_rate > 0 and one.ood is not None:
             useless['foreign'] = foreign_sentence(figures)
-        own += [text and Limit(what, text) for what, text in useless.items()]
+        own += [Limit(what, text) for what, text in useless.items() if text]
         found += [limit and limit._replace(model=one.name) for limit in own]
     return [limit for limit in found if limit is not None]
 
@@ -101,8 +106,8 @@ def _unknown_limit(bundle: Bundle, decision: DecisionConfig) -> Optional[Limit]:
         return Limit('unknown', 'nothing is called unknown: it has no score of foreignness with '
                      'calibration pictures; `robot-vision calibrate` adds one')
     needed = pictures_for_rate(rate / 2 if bundle.members else rate)
-    fewest = min(bundle.members or (bundle,), key=lambda one: len(one.ood.scores))
-    n, figures = len(fewest.ood.scores), _figures(fewest)
+    fewest = min(bundle.members or (bundle,), key=_scores_of)
+    n, figures = _scores_of(fewest), _figures(fewest)
     if grid.smallest <= rate * (1 + ROUNDING):
         objects = figures.get('objects')
         if figures.get('counted') != OBJECTS or type(objects) is not int or objects >= needed:
@@ -155,7 +160,7 @@ def _class_limit(bundle: Bundle, figures: Mapping[str, Any]) -> Optional[Limit]:
     if not isinstance(counts, Sequence) or len(counts) != len(bundle.class_names):
         return None
     sentence = few_of_a_class(bundle.class_names, counts)
-    return sentence and Limit('classes', sentence, min(counts), MIN_PER_CLASS)
+    return Limit('classes', sentence, min(counts), MIN_PER_CLASS) if sentence else None
 
 
 def few_of_a_class(class_names: Sequence[str], counts: Sequence[int]) -> Optional[str]:
@@ -169,17 +174,20 @@ def few_of_a_class(class_names: Sequence[str], counts: Sequence[int]) -> Optiona
 
 def _likelihood_limit(bundle: Bundle, figures: Mapping[str, Any]) -> Optional[Limit]:
     """Bundles that were calibrated without a check are still about."""
-    plain, scaled, pictures = (figures.get(name) for name in ('nll_plain', 'nll', 'pictures'))
+    plain: Any = figures.get('nll_plain')
+    scaled: Any = figures.get('nll')
     if bundle.laplace is not None and bundle.laplace.gives_probabilities:
         scaled = figures.get('nll_laplace', scaled)
-    have = pictures if type(pictures) is int else None
+    have = figures['pictures'] if type(figures.get('pictures')) is int else None
     on = f' on {have} pictures' if have is not None else ''
     if all(type(value) in (int, float) for value in (plain, scaled)) and scaled > plain + 5e-4:
         return Limit('probabilities', 'its calibration made its probabilities worse, by '
                      f'cross-validation{on} a negative log-likelihood of {plain:.4f} became {scaled:.4f}; '
                      '`robot-vision calibrate` fits it again', have, MIN_PICTURES)
-    if bundle.vector is None and not MIN_TEMPERATURE * 1.01 < bundle.temperature < MAX_TEMPERATURE * 0.99:
-        return Limit('probabilities', f'its temperature {bundle.temperature:.3g} lies at the end of the '
+    temperature = bundle.temperature
+    if bundle.vector is None and temperature is not None and not (
+            MIN_TEMPERATURE * 1.01 < temperature < MAX_TEMPERATURE * 0.99):
+        return Limit('probabilities', f'its temperature {temperature:.3g} lies at the end of the '
                      f'range, so the calibration pictures{on} did not determine it; `robot-vision calibrate` fits it '
                      'again', have, MIN_PICTURES)
     return None

@@ -156,7 +156,7 @@ class ActionGate:
         if silent_s > self.config.silence_s:
             self._active, self._label = False, None
             return self._table.safe, 'no decision heard'
-        if self._active:
+        if self._active and self._label is not None:
             return self._table.by_label[self._label], self._label
         if self._label not in self._table.by_label:
             return self._table.safe, f'{self._label} has no action'

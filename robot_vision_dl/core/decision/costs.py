@@ -85,8 +85,8 @@ def costs_from(values: Any, class_names: Sequence[str], places: Optional[Places]
 
 def relabelled(costs: Costs, order: Sequence[int]) -> Costs:
     """The costs for classes in another order."""
-    order = np.asarray(order)
-    return replace(costs, matrix=costs.matrix[np.ix_(order, order)], thresholds=costs.thresholds[order])
+    places = np.asarray(order)
+    return replace(costs, matrix=costs.matrix[np.ix_(places, places)], thresholds=costs.thresholds[places])
 
 
 class _Where:

@@ -59,8 +59,10 @@ def log_likelihood(probabilities: np.ndarray, prior: Optional[np.ndarray] = None
         probabilities: calibrated posterior of a frame, shape (C,), sums to 1.
         prior: class frequencies the classifier was trained under; None for equal ones.
     """
-    result = np.log(np.maximum(probabilities, SMALLEST_PROBABILITY))
-    return result if prior is None else result - np.log(prior)
+    result: np.ndarray = np.log(np.maximum(probabilities, SMALLEST_PROBABILITY))
+    if prior is not None:
+        result = result - np.log(prior)
+    return result
 
 
 def innovation(current: np.ndarray, previous: np.ndarray, rho: float, share: float = 1.0) -> np.ndarray:
@@ -103,7 +105,8 @@ def predict(belief: np.ndarray, change: float, expected: Optional[np.ndarray] = 
     # (1-g) b + g (1-b)/(C-1) is (1-h) b + h/C with h = g C/(C-1). More than h = 1, total ignorance, would mean
     # remembering by contradiction.
     forgotten = min(change * classes / (classes - 1), 1.0)
-    return (1.0 - forgotten) * belief + forgotten * (1.0 / classes if expected is None else expected)
+    drifted: np.ndarray = (1.0 - forgotten) * belief + forgotten * (1.0 / classes if expected is None else expected)
+    return drifted
 
 
 def correct(belief: np.ndarray, evidence: np.ndarray) -> np.ndarray:
@@ -170,7 +173,10 @@ class BayesFilter:
 
     @times.setter
     def times(self, times: Optional[FusionTimes]) -> None:
-        self._times = times if times is not None and times.change_slope is not None else None
+        if times is None or times.change_offset is None or times.change_slope is None:
+            self._times, self._change_line = None, None
+        else:
+            self._times, self._change_line = times, (times.change_offset, times.change_slope)
 
     def reset(self) -> None:
         """Forget all frames; what is expected stays."""
@@ -219,27 +225,30 @@ class BayesFilter:
             dt_s = 0.0
         before = self._sources.get(source)
         since_s = (time_ns - before.time_ns) * 1e-9 if before else -1.0
-        if not 0 <= since_s <= gap:
+        if before is None or not 0 <= since_s <= gap:
             self._belief = correct(self._later(dt_s), share * frame.likelihood)
         else:
             rho = correlation(since_s, self._config.correlation_time_s)
             news = innovation(frame.likelihood, before.likelihood, rho, share)
-            if self._times is None:
+            if self._change_line is None:
                 self._belief = correct(self._later(dt_s), news)
             else:
-                self._belief = self._stay_or_change(frame, before, dt_s, news, share)
+                evidence = change_evidence(frame.root, before.root, *self._change_line)
+                self._belief = self._stay_or_change(frame, evidence, dt_s, news, share)
         self._time_ns = time_ns if self._time_ns is None else max(time_ns, self._time_ns)
         self._sources[source] = frame
         return self._belief.astype(np.float32)
 
-    def _stay_or_change(self, frame: '_Evidence', before: '_Evidence', dt_s: float, news: np.ndarray, share: float
+    def _stay_or_change(self, frame: '_Evidence', evidence: float, dt_s: float, news: np.ndarray, share: float
                         ) -> np.ndarray:
-        """The belief if the class stayed, and the frame tells its news, or changed, and errors began anew."""
+        """The belief if the class stayed, and the frame tells its news, or changed, and errors began anew.
+
+        ``evidence`` is that of :func:`change_evidence`.
+        """
         if len(self._belief) == 1:
             return self._belief
         chance = max(change_probability(dt_s, self._config.change_time_s), 1e-9)
-        odds = log(chance / (1 - chance)) + change_evidence(frame.root, before.root, self._times.change_offset,
-                                                           self._times.change_slope)
+        odds = log(chance / (1 - chance)) + evidence
         changed = 1 / (1 + exp(-min(max(odds, -50.0), 50.0)))
         others = 1.0 - self._belief
         if self._expected is not None:
@@ -301,4 +310,5 @@ def expected_from(named: Mapping[str, float], class_names: Sequence[str]) -> np.
         raise ConfigError(f'prior: the probabilities sum to {total:.3f}, which is more than 1')
     left = max(1.0 - total, 0.0) / max(len(class_names) - len(named), 1)
     expected = np.maximum([named.get(name, left) for name in class_names], SMALLEST_PROBABILITY)
-    return expected / expected.sum()
+    prior: np.ndarray = expected / expected.sum()
+    return prior

@@ -70,7 +70,7 @@ def fit_change_evidence(streams: Sequence[Stream], reset_gap_s: float = 1.0) -> 
     y = np.array(changed, float)
     if not LEAST_CHANGES <= y.sum() <= len(y) - LEAST_CHANGES:
         return None
-    mean, spread = np.mean(x), max(np.std(x), 1e-9)
+    mean, spread = float(np.mean(x)), max(float(np.std(x)), 1e-9)
     offset, slope = logistic_line((np.array(x) - mean) / spread, y)
     slope /= spread
     offset -= slope * mean + np.log(y.mean() / (1 - y.mean()))
@@ -139,7 +139,7 @@ def _prior(correlation_s: float) -> float:
     """-ln of the prior of a correlation time: Gaussian in its logarithm around the general one."""
     floor = 0.05  # below this all times are the same
     ratio = (correlation_s + floor) / (FALLBACK_TIMES.correlation_time_s + floor)
-    return 0.5 * (np.log(ratio) / _LOG_TIME_SPREAD) ** 2
+    return float(0.5 * (np.log(ratio) / _LOG_TIME_SPREAD) ** 2)
 
 
 class KeptTimes(NamedTuple):

@@ -10,7 +10,7 @@ import os
 import stat
 from hashlib import sha256
 from pathlib import Path
-from typing import Dict, Iterable, Iterator, List, Set, Tuple
+from typing import Dict, Iterable, Iterator, List, Set, Tuple, Union
 
 from ..text.json_text import parse_json
 
@@ -68,7 +68,7 @@ def _digest(key: bytes, entry: Path) -> str:
     return total.hexdigest()
 
 
-def _lines(entry: Path, within: str = '') -> Iterator[Tuple]:
+def _lines(entry: Path, within: str = '') -> Iterator[Tuple[Union[str, int], ...]]:
     status = entry.lstat()
     if stat.S_ISDIR(status.st_mode):
         yield within, 'folder', status.st_ino  # its times change with what is in it, which is listed itself

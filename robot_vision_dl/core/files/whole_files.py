@@ -14,7 +14,7 @@ import shutil
 import stat
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Iterator, List, Optional, Sequence, Set, Tuple, Union
+from typing import IO, Any, ContextManager, Iterator, List, Literal, Optional, Sequence, Set, Tuple, Union, overload
 
 from ..errors import OutputError
 from .folder_swap import fill, swap
@@ -28,8 +28,19 @@ REPLACED = 'replaced'
 """Where a part keeps what it is about to take the place of, on file systems that cannot exchange two names."""
 
 
+@overload
+def whole_file(path: Union[str, Path], mode: Literal['wb'] = ..., *, remedy: str = ...) -> ContextManager[IO[bytes]]:
+    ...
+
+
+@overload
+def whole_file(path: Union[str, Path], mode: Literal['w'], *, remedy: str = ..., encoding: Optional[str] = ...,
+               newline: Optional[str] = ...) -> ContextManager[IO[str]]:
+    ...
+
+
 @contextmanager
-def whole_file(path: Union[str, Path], mode: str = 'wb', *, remedy: str = REMEDY, **options: Any) -> Iterator[IO]:
+def whole_file(path: Union[str, Path], mode: str = 'wb', *, remedy: str = REMEDY, **options: Any) -> Iterator[IO[Any]]:
     """Open a file for writing that takes its place at the end of the ``with`` block, and not if the block raises.
 
     Folders that are missing are made. The umask holds. A link is followed; what is no regular file (``/dev/stdout``,

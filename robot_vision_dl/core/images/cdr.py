@@ -72,13 +72,15 @@ class _Reader:
     def uint32(self, what: str) -> int:
         # The encapsulation has four bytes, so positions in the buffer are aligned as those in the body are.
         self.offset = (self.offset + 3) & ~3
-        return self._uint32.unpack_from(self.buffer, self._take(4, what))[0]
+        number: int = self._uint32.unpack_from(self.buffer, self._take(4, what))[0]
+        return number
 
     def float64(self, what: str) -> float:
         # Aligned within the body, which begins after the encapsulation.
         self.offset = (self.offset + 3 & ~7) + _ENCAPSULATION_BYTES
         order = '<' if self._uint32.format[0] == '<' else '>'
-        return unpack_from(order + 'd', self.buffer, self._take(8, what))[0]
+        number: float = unpack_from(order + 'd', self.buffer, self._take(8, what))[0]
+        return number
 
     def skip(self, count: int, what: str) -> None:
         self._take(count, what)
@@ -197,7 +199,7 @@ def _seconds_and_nanoseconds(stamp_ns: int) -> Tuple[int, int]:
 
 def _end(parts: bytearray, data: np.ndarray) -> bytes:
     _append_uint32(parts, data.size)
-    return b''.join((parts, memoryview(np.ascontiguousarray(data))))
+    return b''.join((parts, np.ascontiguousarray(data).data))
 
 
 def encode_image(image: RawImage) -> bytes:

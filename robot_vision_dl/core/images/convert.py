@@ -100,17 +100,19 @@ def scale(array: np.ndarray, source: Encoding, target: Encoding) -> np.ndarray:
     """Numbers of ``source`` in the type of ``target``: 8 and 16 bit scaled to each other, all else saturated."""
     if array.dtype == target.dtype:
         return array
-    if (source.dtype, target.dtype) == (np.uint16, np.uint8):
+    if source.dtype == np.uint16 and target.dtype == np.uint8:
         return to_8bit(array)
-    if (source.dtype, target.dtype) == (np.uint8, np.uint16):
-        return array * np.uint16(257)
+    if source.dtype == np.uint8 and target.dtype == np.uint16:
+        widened: np.ndarray = array * np.uint16(257)
+        return widened
     if target.dtype.kind == 'f':
         return array.astype(target.dtype)
     factor = {(8, 16): 257.0, (16, 8): 1 / 257.0}.get((source.bits, target.bits), 1.0)
     limits = np.iinfo(target.dtype)
     numbers = np.rint(array * np.float64(factor))
     numbers = np.nan_to_num(np.clip(numbers, limits.min, limits.max), copy=False, nan=limits.min)
-    return numbers.astype(target.dtype)
+    converted: np.ndarray = numbers.astype(target.dtype)
+    return converted
 
 
 def to_8bit(array: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
+from typing import Dict
 
 import numpy as np
 
@@ -54,7 +55,7 @@ class Encoding:
         return self.dtype.itemsize * self.channels
 
 
-_UINT = {8: np.dtype(np.uint8), 16: np.dtype(np.uint16)}
+_UINT: Dict[int, np.dtype] = {8: np.dtype(np.uint8), 16: np.dtype(np.uint16)}
 _CHANNELS = {'mono': 1, 'rgb': 3, 'bgr': 3, 'rgba': 4, 'bgra': 4}
 _OLD_NAMES = {'yuv422': 'uyvy', 'yuv422_yuy2': 'yuyv'}
 _TYPED = re.compile(r'(8U|8S|16U|16S|32S|32F|64F)(?:C([1-9][0-9]{0,2}))?')
@@ -62,7 +63,7 @@ _TYPES = {'U': 'u', 'S': 'i', 'F': 'f'}
 _MAX_TYPED_CHANNELS = 512  # OpenCV's CV_CN_MAX
 
 
-def _named() -> dict:
+def _named() -> Dict[str, Encoding]:
     found = {}
     for bits, dtype in _UINT.items():
         for layout, channels in _CHANNELS.items():

@@ -17,7 +17,7 @@ sizes are honoured. Arrays are views of the message's bytes wherever that is pos
 
 Colours of typed encodings are taken in OpenCV's order, BGR, as cv_bridge's users do.
 """
-from typing import Any
+from typing import Any, Tuple
 
 import numpy as np
 
@@ -99,7 +99,8 @@ def view(image: RawImage) -> np.ndarray:
     swapped = dtype.itemsize > 1 and bool(image.is_bigendian) != _NATIVE_IS_BIG
     if swapped:
         dtype = dtype.newbyteorder()
-    shape, strides = (image.height, image.width), (image.step, encoding.pixel_bytes)
+    shape: Tuple[int, ...] = (image.height, image.width)
+    strides: Tuple[int, ...] = (image.step, encoding.pixel_bytes)
     if encoding.channels > 1:
         shape, strides = (*shape, encoding.channels), (*strides, dtype.itemsize)
     array = np.ndarray(shape, dtype, image.data, 0, strides)

@@ -48,8 +48,11 @@ def check_end(frame: JpegFrame, pixels: np.ndarray) -> None:
         frame = _without_refinements(frame)
     mode = None if is_sharp else 'L' if one_scan else 'as it is'
     as_it_is = _decode(frame.file, mode)
-    # What Pillow cannot decode is for OpenCV to judge. What it no longer can has used the bytes that were put in.
-    if as_it_is is not None and not np.array_equal(as_it_is, _decode(_filled_in(frame), mode)):
+    if as_it_is is None:  # which is for OpenCV to judge
+        return
+    filled_in = _decode(_filled_in(frame), mode)
+    # What can no longer be decoded has used the bytes that were put in.
+    if filled_in is None or not np.array_equal(as_it_is, filled_in):
         raise ImageError('truncated', f'the coded pixels of the JPEG of {size} bytes end before its '
                                       f'{frame.width} x {frame.height} pixels do; a part of it is missing')
 
@@ -78,7 +81,8 @@ def _grey_blocks(pixels: np.ndarray) -> np.ndarray:
     height, width = is_grey.shape
     is_grey = cv2.copyMakeBorder(is_grey, 0, -height % _BLOCK, 0, -width % _BLOCK, cv2.BORDER_CONSTANT, value=255)
     rows = is_grey.view(np.uint64) == np.uint64(0xFFFF_FFFF_FFFF_FFFF)
-    return np.logical_and.reduce([rows[i::_BLOCK] for i in range(_BLOCK)])
+    grey: np.ndarray = np.logical_and.reduce([rows[i::_BLOCK] for i in range(_BLOCK)])
+    return grey
 
 
 def _without_refinements(frame: JpegFrame) -> JpegFrame:
@@ -126,7 +130,7 @@ def _decode(file: np.ndarray, mode: Optional[str]) -> Optional[np.ndarray]:
     """
     from PIL import Image  # here, so that a node that never meets such a file starts without it
     try:
-        with Image.open(io.BytesIO(file), formats=('JPEG',)) as image:
+        with Image.open(io.BytesIO(file.data), formats=('JPEG',)) as image:
             if mode is not None:
                 image.draft('L' if mode == 'L' else image.mode, (max(1, image.width // 8), max(1, image.height // 8)))
             return np.asarray(image)

@@ -13,7 +13,7 @@ intervals that are missing or doubled; fewer bytes than the blocks need at least
 coded pixels that leaves all that whole: there is no checksum in a JPEG file (see :mod:`.jpeg_end` for the end of it).
 """
 from struct import unpack_from
-from typing import Dict, List, NamedTuple, Tuple
+from typing import Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -112,7 +112,7 @@ class _Walk:
         self.scans: List[Tuple[int, int]] = []
         self.refinements: List[Tuple[int, int]] = []
         self.precision: Dict[int, List[int]] = {}  # of each coefficient of each component: lowest bit known, -1 none
-        self._markers = None
+        self._markers: Optional[Tuple[np.ndarray, np.ndarray, np.ndarray]] = None
 
     def frame(self) -> JpegFrame:
         for _ in range(MAX_SEGMENTS):

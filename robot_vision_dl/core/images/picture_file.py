@@ -73,7 +73,7 @@ def is_jpeg_as_seen(data: bytes) -> bool:
 
 def _decode_other(data: np.ndarray) -> np.ndarray:
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(data.data)) as image:
             width, height = image.size
             frames = getattr(image, 'n_frames', 1) if image.format in ('GIF', 'WEBP', 'AVIF') else 1
     except Image.DecompressionBombError as error:

@@ -60,8 +60,9 @@ def check_png(data: np.ndarray, config: ImageConfig, keep_exif: bool = False) ->
     """
     chunks = _chunks(data)
     header = _header(data, chunks[0], config)
-    kept, pixel_bytes = [], 0
-    seen = []
+    kept: List[Tuple[int, int]] = []
+    seen: List[bytes] = []
+    pixel_bytes = 0
     for kind, start, end in chunks:
         if kind in _ANIMATION:
             raise _damaged('it is animated, so no picture of a camera; publish one picture a message')
@@ -156,7 +157,7 @@ def _check_content(data: np.ndarray, kind: bytes, start: int, end: int, header: 
                       else length == (2 if header.color_type == 0 else 6))}
     if not fits.get(kind, True):
         raise _damaged(f'a chunk {kind.decode()} of {length} bytes')
-    if crc32(data[start + 4:end - 4]) != unpack_from('>I', data.data, end - 4)[0]:
+    if crc32(data[start + 4:end - 4].data) != unpack_from('>I', data.data, end - 4)[0]:
         raise _damaged(f'the checksum of its chunk {kind.decode()} is wrong')
 
 

@@ -118,7 +118,7 @@ def _run_starts(numbers: np.ndarray) -> Tuple[np.ndarray, int]:
         one[:size] = 0
     two = one[one]
     four = two[two]
-    eight = memoryview(four[four])
+    eight = four[four].data
     at, followed = 0, []
     while at < size - 1:
         followed.append(at)
@@ -154,7 +154,7 @@ def _variable_length_numbers(data: np.ndarray) -> Iterator[np.ndarray]:
 
 def _joined(groups: np.ndarray, first: np.ndarray, more: np.ndarray) -> np.ndarray:
     """Numbers of groups of three bits: where each begins, and how many follow."""
-    numbers = groups[first].astype(np.uint32)
+    numbers: np.ndarray = groups[first].astype(np.uint32)
     longer = np.flatnonzero(more)
     for place in range(1, _MAX_GROUPS):
         if longer.size == 0:

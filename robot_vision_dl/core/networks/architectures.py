@@ -6,7 +6,7 @@ import difflib
 from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
 from types import ModuleType
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, Union
 
 from torch import nn
 
@@ -16,7 +16,7 @@ from .lenet import LeNet5
 from .resnet_small import SmallResNet
 from .squeezenet import SqueezeNet
 
-OWN = {
+OWN: Dict[str, Callable[..., nn.Module]] = {
     'lenet5': LeNet5,
     'resnet20_cifar': partial(SmallResNet, blocks=3),
     'resnet32_cifar': partial(SmallResNet, blocks=5),
@@ -139,13 +139,19 @@ def build_plain(architecture: Architecture) -> nn.Module:
         else:
             raise ConfigError(f'architecture {name}: input_size does not apply, its weights fit any size; got '
                               f'{architecture.input_size}')
-    plain = torchvision_models().get_model_builder(name)(**kwargs)
+    plain: nn.Module = torchvision_models().get_model_builder(name)(**kwargs)
     if architecture.in_channels != 3:
         path, old = first_convolution(plain)
         replace_module(plain, path, nn.Conv2d(
-            architecture.in_channels, old.out_channels, old.kernel_size, old.stride, old.padding, old.dilation,
+            architecture.in_channels, old.out_channels, _pair(old.kernel_size), _pair(old.stride),
+            old.padding if isinstance(old.padding, str) else _pair(old.padding), _pair(old.dilation),
             old.groups, old.bias is not None, old.padding_mode))
     return plain
+
+
+def _pair(sides: Tuple[int, ...]) -> Tuple[int, int]:
+    height, width = sides
+    return height, width
 
 
 def first_convolution(plain: nn.Module) -> Tuple[str, nn.Conv2d]:
@@ -153,7 +159,7 @@ def first_convolution(plain: nn.Module) -> Tuple[str, nn.Conv2d]:
     return next((path, module) for path, module in plain.named_modules() if isinstance(module, nn.Conv2d))
 
 
-def last_layer(plain: nn.Module) -> Tuple[str, nn.Module]:
+def last_layer(plain: nn.Module) -> Tuple[str, Union[nn.Linear, nn.Conv2d]]:
     """Dotted name and module of the layer with one output a class.
 
     It is the last ``nn.Linear`` in all known networks but SqueezeNet, where it is a 1x1 convolution.

@@ -26,7 +26,8 @@ class LeNet5(nn.Module):
         maps = self.s2(torch.tanh(self.c1(pixels)))
         maps = self.s4(torch.tanh(self.c3(maps)))
         units = torch.tanh(self.c5(maps)).flatten(1)
-        return self.fc(torch.tanh(self.f6(units)))
+        logits: torch.Tensor = self.fc(torch.tanh(self.f6(units)))
+        return logits
 
 
 class Subsample(nn.Module):
@@ -40,4 +41,5 @@ class Subsample(nn.Module):
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
         """Subsampled maps."""
-        return self.pool(maps) * self.gain + self.bias
+        halved: torch.Tensor = self.pool(maps)
+        return halved * self.gain + self.bias

@@ -59,7 +59,7 @@ class Network(nn.Module):
         self.dropout = nn.Dropout(probability if architecture.dropout is None else architecture.dropout)
         if isinstance(last, nn.Conv2d):  # SqueezeNet
             self.num_features = last.in_channels
-            self.backbone: nn.Module = plain.features
+            self.backbone: nn.Module = plain.get_submodule('features')
             self.pool: nn.Module = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
             self.head: nn.Module = nn.Sequential(last, nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
         else:

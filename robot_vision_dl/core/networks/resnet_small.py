@@ -31,7 +31,8 @@ class SmallResNet(nn.Module):
         """Logits (B, num_classes) of pixels (B, in_channels, 32, 32)."""
         maps = functional.relu(self.bn1(self.conv1(pixels)))
         maps = self.layer3(self.layer2(self.layer1(maps)))
-        return self.fc(maps.mean((2, 3)))
+        logits: torch.Tensor = self.fc(maps.mean((2, 3)))
+        return logits
 
 
 class BasicBlock(nn.Module):

@@ -3,6 +3,8 @@
 torchvision has it too, but importing torchvision takes over a second, and the bundle that comes with the package needs
 nothing else of it.
 """
+from typing import List
+
 import torch
 from torch import nn
 
@@ -18,7 +20,7 @@ class SqueezeNet(nn.Module):
     def __init__(self, num_classes: int = 1000, in_channels: int = 3, version: str = '1_1') -> None:
         super().__init__()
         maps, side, halved_before = _VERSIONS[version]
-        layers = [nn.Conv2d(in_channels, maps, side, stride=2), nn.ReLU(inplace=True)]
+        layers: List[nn.Module] = [nn.Conv2d(in_channels, maps, side, stride=2), nn.ReLU(inplace=True)]
         for index, (squeeze, expand) in enumerate(_FIRES):
             if index in halved_before:
                 layers.append(nn.MaxPool2d(3, stride=2, ceil_mode=True))
@@ -30,12 +32,14 @@ class SqueezeNet(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_uniform_(module.weight)
-                nn.init.zeros_(module.bias)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
         nn.init.normal_(last.weight, std=0.01)
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Logits (B, num_classes) of pixels (B, in_channels, H, W)."""
-        return self.classifier(self.features(pixels)).flatten(1)
+        logits: torch.Tensor = self.classifier(self.features(pixels))
+        return logits.flatten(1)
 
 
 class Fire(nn.Module):

@@ -2,7 +2,7 @@
 
 ``test/ros/test_compat.py`` lists them with the versions that have them.
 """
-from typing import Any, List, Mapping, Sequence
+from typing import Dict, List, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -22,12 +22,14 @@ def gamma_draws(alpha: float, count: int, generator: torch.Generator) -> List[fl
     """So many draws of Gamma(alpha, 1)."""
     draw = getattr(torch, '_standard_gamma', None)
     if draw is not None:
-        return draw(torch.full((count,), alpha, dtype=torch.float64), generator=generator).tolist()
+        drawn: List[float] = draw(torch.full((count,), alpha, dtype=torch.float64), generator=generator).tolist()
+        return drawn
     seed = int(torch.randint(2 ** 62, (), generator=generator))
-    return np.random.default_rng(seed).gamma(alpha, size=count).tolist()
+    drawn = np.random.default_rng(seed).gamma(alpha, size=count).tolist()
+    return drawn
 
 
-def state_like(own: Mapping[str, torch.Tensor], state: Mapping[str, torch.Tensor]) -> Any:
+def state_like(own: Dict[str, torch.Tensor], state: Mapping[str, torch.Tensor]) -> Dict[str, torch.Tensor]:
     """``state`` as the kind of mapping that ``own`` is, with the versions of modules that torch keeps beside it.
 
     MNASNet refuses a state dict without them, and files may lose them.
@@ -35,5 +37,5 @@ def state_like(own: Mapping[str, torch.Tensor], state: Mapping[str, torch.Tensor
     fitting = type(own)(state)
     versions = getattr(own, '_metadata', None)
     if versions is not None:
-        fitting._metadata = versions
+        vars(fitting)['_metadata'] = versions
     return fitting

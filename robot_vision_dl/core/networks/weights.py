@@ -43,7 +43,7 @@ def download_state(name: str, entry: Any) -> Dict[str, torch.Tensor]:
         BundleError: neither has it.
     """
     try:
-        return entry.get_state_dict(progress=False, check_hash=True)
+        state: Dict[str, torch.Tensor] = entry.get_state_dict(progress=False, check_hash=True)
     except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
         file_name = entry.url.rsplit('/', 1)[-1]
         folder = Path(torch.hub.get_dir()) / 'checkpoints'
@@ -52,6 +52,7 @@ def download_state(name: str, entry: Any) -> Dict[str, torch.Tensor]:
             f'{entry.url} on another machine and put it at {folder / file_name}, or use a bundle of '
             '`robot-vision models list`'
         ) from error
+    return state
 
 
 def read_state_file(path: Path) -> Dict[str, torch.Tensor]:
@@ -67,6 +68,7 @@ def read_state_file(path: Path) -> Dict[str, torch.Tensor]:
         raise BundleError(f'{path}: no such file; expected a state dict (.pth or .safetensors)')
     if is_lfs_pointer(path):
         raise BundleError(f'{printable(path)}: {REMEDY}')
+    state: Any
     try:
         if path.suffix == '.safetensors':
             state = load_file(str(path))

@@ -15,7 +15,7 @@ class Account:
 
     received: int = 0
     decided: int = 0
-    dropped: Counter = field(default_factory=Counter)
+    dropped: Counter[str] = field(default_factory=Counter)
 
 
 class FrameCounters:

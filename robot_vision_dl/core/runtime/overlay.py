@@ -1,10 +1,13 @@
 """A picture with the decision and its trust drawn in."""
+from typing import Tuple
+
 import cv2
 import numpy as np
 
 from ..types import ColorOrder, Outcome, Picture, Result
 
 # BGR; colours that stay apart for people with red-green blindness (Okabe and Ito 2008).
+Colour = Tuple[int, int, int]
 COLOUR_OF_OUTCOME = {
     Outcome.ACCEPTED: (115, 158, 0),
     Outcome.UNCERTAIN: (0, 159, 230),
@@ -43,7 +46,8 @@ def draw(result: Result) -> np.ndarray:
     decision = result.decision
     colour = COLOUR_OF_OUTCOME[decision.outcome]
 
-    _corners(canvas, [round(side * scale) for side in result.region], colour, max(1, round(2 * unit)))
+    top, left, bottom, right = (round(side * scale) for side in result.region)
+    _corners(canvas, (top, left, bottom, right), colour, max(1, round(2 * unit)))
 
     # A picture too flat for the panels gets a margin below.
     needed = int(150 * unit)
@@ -78,7 +82,7 @@ def draw(result: Result) -> np.ndarray:
     return canvas
 
 
-def _corners(canvas: np.ndarray, region, colour, thickness: int) -> None:
+def _corners(canvas: np.ndarray, region: Tuple[int, int, int, int], colour: Colour, thickness: int) -> None:
     """Mark the four corners of (top, left, bottom, right)."""
     top, left, bottom, right = region
     arm = max(4, (bottom - top) // 12)
@@ -88,7 +92,7 @@ def _corners(canvas: np.ndarray, region, colour, thickness: int) -> None:
             cv2.line(canvas, (x, y), (x, y + down * arm), colour, thickness)
 
 
-def _text(canvas: np.ndarray, text: str, origin, scale: float, colour, room: int) -> None:
+def _text(canvas: np.ndarray, text: str, origin: Tuple[int, int], scale: float, colour: Colour, room: int) -> None:
     """Write one line, cut to ``room`` pixels; OpenCV's fonts know ASCII only."""
     text = text.encode('ascii', 'replace').decode()
     thickness = 2 if scale >= 0.7 else 1

@@ -278,6 +278,7 @@ class Pipeline:
 
     def _assessments(self, batch: 'Batch') -> List[Assessment]:
         watch = _StopWatch(self.device)
+        assert batch.prediction is not None
         found = self._assess(batch.prediction, batch.mc_logits)
         batch.stage_ms['uncertainty'] = watch.elapsed_ms()
         return found

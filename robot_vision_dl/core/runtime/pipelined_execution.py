@@ -42,9 +42,10 @@ class PipelinedExecution(Generic[Work]):
         if self._pool is None:
             # It prepares one batch while another is in work, which one core can do, and leaves the others to that.
             self._pool = ThreadPoolExecutor(1, 'beside the network', initializer=torch.set_num_threads, initargs=(1,))
-        passes: SimpleQueue = SimpleQueue()
-        current: Optional[_Pass] = _Pass(work)
-        others = self._pool.submit(self._beside, current, passes)
+        passes: SimpleQueue[Optional[_Pass[Work]]] = SimpleQueue()
+        first = _Pass(work)
+        others = self._pool.submit(self._beside, first, passes)
+        current: Optional[_Pass[Work]] = first
         while current is not None:
             current.began = time.perf_counter()
             self._infer(current.work)
@@ -60,8 +61,9 @@ class PipelinedExecution(Generic[Work]):
             self._pool = None
 
     @torch.inference_mode()
-    def _beside(self, current: '_Pass', passes: SimpleQueue) -> None:
-        before: Optional[_Pass] = None
+    def _beside(self, first: '_Pass[Work]', passes: 'SimpleQueue[Optional[_Pass[Work]]]') -> None:
+        before: Optional[_Pass[Work]] = None
+        current: Optional[_Pass[Work]] = first
         try:
             while current is not None:
                 if before is not None:
@@ -71,11 +73,12 @@ class PipelinedExecution(Generic[Work]):
                 passes.put(following)
                 current.done.wait()
                 before, current = current, following
-            self._finish(before.work)
+            if before is not None:
+                self._finish(before.work)
         finally:
             passes.put(None)  # whatever happens, nobody waits for ever
 
-    def _fetch_next(self) -> Optional['_Pass']:
+    def _fetch_next(self) -> Optional['_Pass[Work]']:
         started = time.perf_counter()
         work = self._fetch()
         if work is None:
@@ -83,14 +86,14 @@ class PipelinedExecution(Generic[Work]):
         self._fetch_s = _mean(self._fetch_s, time.perf_counter() - started)
         return _Pass(work)
 
-    def _sleep_until_due(self, current: '_Pass') -> None:
+    def _sleep_until_due(self, current: '_Pass[Work]') -> None:
         """Until it is time to fetch the next batch, so that it is ready when the pass is done; or until it is done."""
         seconds = current.began + self._pass_s - _AHEAD * self._fetch_s - time.perf_counter()
         if seconds > 0:
             current.done.wait(seconds)
 
 
-class _Pass:
+class _Pass(Generic[Work]):
     """A batch on its way through the network.
 
     Attributes:
@@ -98,7 +101,7 @@ class _Pass:
         done: set when the network is done with it.
     """
 
-    def __init__(self, work) -> None:
+    def __init__(self, work: Work) -> None:
         self.work = work
         self.began = time.perf_counter()
         self.done = Event()

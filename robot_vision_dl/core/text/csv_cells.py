@@ -6,7 +6,10 @@ which spreadsheets take for "this is text"; so does one that begins with an apos
 back every text as it was. Numbers are not touched: they are written by ourselves.
 """
 import csv
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from _csv import Writer
 
 _FORMULA = '=+-@\t\r\n\uff1d\uff0b\uff0d\uff20'  # the last four: the full-width forms, which some take as well
 _MARK = "'"
@@ -25,7 +28,7 @@ def plain_cell(cell: str) -> str:
     return text if cell.startswith(_MARK) and safe_cell(text) == cell else cell
 
 
-def csv_writer(file: TextIO):
+def csv_writer(file: TextIO) -> 'Writer':
     """A ``csv.writer`` whose lines end with a line feed; ``file`` must be opened with ``newline=''``."""
     return csv.writer(_Lines(file), lineterminator='\r\n')
 

@@ -1,6 +1,6 @@
 """Types of options that are numbers: each has a range, and what is outside is told before any work is done."""
 import argparse
-from typing import Callable
+from typing import Callable, Generic, Optional, TypeVar
 
 from .number_text import plain_float, plain_int
 from .printable import printable
@@ -10,11 +10,14 @@ LARGEST_SEED = 2**32 - 1
 LARGEST_COUNT = 2**31 - 1
 
 
+Number = TypeVar('Number', int, float)
+
+
 class OutOfRange(argparse.ArgumentTypeError):
     """A value that is no number of the option's range."""
 
 
-class Range:
+class Range(Generic[Number]):
     """A type for argparse.
 
     Attributes:
@@ -23,19 +26,21 @@ class Range:
         below: the largest value itself is not taken.
     """
 
-    def __init__(self, read: Callable, kind: str, least: float, most: float, above: bool = False,
-                 below: bool = False) -> None:
-        self._read, self._kind = read, kind
+    def __init__(self, read: Callable[[str], Optional[Number]], kind: str, least: float, most: float,
+                 above: bool = False, below: bool = False) -> None:
+        self._read: Callable[[str], Optional[Number]] = read
+        self._kind = kind
         self.least, self.most, self.above, self.below = least, most, above, below
 
-    def __call__(self, text: str):
+    def __call__(self, text: str) -> Number:
         """The number; raises :class:`OutOfRange` for what is none, or is outside."""
         value = self._read(text)
-        inside = value is not None and (self.least < value if self.above else self.least <= value) and (
+        if value is None:
+            raise OutOfRange(f'must be a {self._kind}, {self}, got {printable(text, 60)!r}')
+        inside = (self.least < value if self.above else self.least <= value) and (
             value < self.most if self.below else value <= self.most)
         if not inside:
-            raise OutOfRange(f'must be {self}, got {printable(text, 60)}' if value is not None else
-                             f'must be a {self._kind}, {self}, got {printable(text, 60)!r}')
+            raise OutOfRange(f'must be {self}, got {printable(text, 60)}')
         return value
 
     def __str__(self) -> str:
@@ -45,12 +50,12 @@ class Range:
         return f'{low}{high}'
 
 
-def whole(least: int = 0, most: int = LARGEST_COUNT) -> Range:
+def whole(least: int = 0, most: int = LARGEST_COUNT) -> Range[int]:
     """A whole number from ``least`` to ``most``."""
     return Range(plain_int, 'whole number', least, most)
 
 
-def real(least: float, most: float, above: bool = False, below: bool = False) -> Range:
+def real(least: float, most: float, above: bool = False, below: bool = False) -> Range[float]:
     """A finite number from ``least`` (or ``above`` it) to ``most`` (or ``below`` it)."""
     return Range(plain_float, 'number', least, most, above, below)
 

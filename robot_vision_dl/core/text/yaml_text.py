@@ -12,7 +12,7 @@ ValueError, TypeError, AttributeError, IndexError or RecursionError for texts th
 import math
 import re
 from pathlib import Path
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Set, Tuple, Union
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple, Union
 
 import yaml
 
@@ -122,7 +122,7 @@ class _Open(NamedTuple):
         return (*self.path, self.key[0] if isinstance(self.values, dict) else len(self.values))
 
 
-def _events(text: str):
+def _events(text: str) -> Iterator[yaml.Event]:
     try:
         yield from yaml.parse(text, Loader=_PARSER)
     except MemoryError:
@@ -174,7 +174,7 @@ def _build(text: str, as_text: bool, places: Optional[Places],
                 raise _refused(f'aliases copy more than {MOST_COPIED} values', event)
             value = _copied(value, len(stack), event)
         elif isinstance(event, yaml.ScalarEvent):
-            is_key = stack and isinstance(stack[-1].values, dict) and not stack[-1].key
+            is_key = bool(stack) and isinstance(stack[-1].values, dict) and not stack[-1].key
             value, anchor = _scalar(event, as_text or is_key, value_of), event.anchor
         else:
             continue

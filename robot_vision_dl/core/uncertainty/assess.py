@@ -1,6 +1,6 @@
 """What one forward pass says about each frame of a batch: everything between the network and the fusion over time."""
 from math import isfinite
-from typing import List, Optional, Protocol, Sequence, Tuple
+from typing import List, Optional, Protocol, Sequence, Tuple, Union
 
 import numpy as np
 import torch
@@ -56,7 +56,8 @@ class Assessor:
         self._detector = OodDetector(bundle.ood, device) if bundle.ood is not None else None
         self._members = [Assessor(member, device) for member in bundle.members]
 
-    def __call__(self, prediction: Prediction, mc_logits: Optional[torch.Tensor] = None) -> List[Assessment]:
+    def __call__(self, prediction: Union[Prediction, EnsemblePrediction], mc_logits: Optional[torch.Tensor] = None
+                 ) -> List[Assessment]:
         """One assessment a frame.
 
         Args:
@@ -79,18 +80,20 @@ class Assessor:
             raise RobotVisionError(f'{self.bundle.name} gave logits that are not numbers at {self._precision}; its '
                                    'weights may not suit this precision')
         below = z - highest[:, None]
+        entropy: List[float]
         information: Optional[List[float]] = None
         if mc_logits is not None:
             members = calibrated_softmax(*self._scaled(on_host(mc_logits.float())))
             information = normalised_entropies(members).mutual_information.tolist()
         elif self._members:
+            assert isinstance(prediction, EnsemblePrediction)
             information = normalised_entropies(on_host(prediction.members.float())).mutual_information.tolist()
-        if laplace is not None and laplace.laplace.gives_probabilities:
-            p, (entropy, _, information) = laplace(below, projected)
-            entropy, information = entropy.tolist(), information.tolist()
+        if laplace is not None and projected is not None and laplace.laplace.gives_probabilities:
+            p, entropies = laplace(below, projected)
+            entropy, information = entropies.predictive.tolist(), entropies.mutual_information.tolist()
         else:
             p, entropy = softmax_and_entropy(*self._scaled(below))
-            if laplace is not None:
+            if laplace is not None and projected is not None:
                 information = laplace.mutual_information(below, projected)
         return [self._assessment(*values) for values in zip(
             z, p, entropy, [None] * len(z) if information is None else information, ood)]
@@ -101,19 +104,22 @@ class Assessor:
             return logits, self.bundle.temperature
         return below_highest(self.bundle.vector(logits)), 1.0
 
-    def ood(self, prediction: Prediction, logits: torch.Tensor, features: torch.Tensor
+    def ood(self, prediction: Union[Prediction, EnsemblePrediction], logits: torch.Tensor, features: torch.Tensor
             ) -> Sequence[Optional[OodResult]]:
         """How foreign each frame is, or None each."""
         if self._members:
+            assert isinstance(prediction, EnsemblePrediction)
             return self._ood_of_members(prediction)
         return [None] * len(logits) if self._detector is None else self._detector(logits, features)
 
     def _ood_of_members(self, prediction: EnsemblePrediction) -> Sequence[Optional[OodResult]]:
         """Twice the mean of the members' p-values, which is a p-value (Vovk and Wang 2020), and their mean score."""
-        if any(one._detector is None or one.bundle.ood.scores is None for one in self._members):
+        detectors = [one._detector for one in self._members
+                     if one._detector is not None and one._detector.calibration.scores is not None]
+        if len(detectors) < len(self._members):
             return [None] * len(prediction.logits)
-        results = [one._detector(z, f.float()) for one, z, f in zip(
-            self._members, prediction.member_logits, prediction.member_features)]
+        results = [detector(z, f.float()) for detector, z, f in zip(
+            detectors, prediction.member_logits, prediction.member_features)]
         name = '+'.join(sorted({result[0].method for result in results}))
         return [OodResult(name, float(np.mean([r.score for r in frame])),
                           min(1.0, 2 * float(np.mean([r.p_value for r in frame])))) for frame in zip(*results)]

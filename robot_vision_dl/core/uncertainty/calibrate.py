@@ -159,6 +159,7 @@ def _published(logits: np.ndarray, features: np.ndarray, temperature: float, vec
 
 def _fit_laplace(fitted: Pictures, held_out: Pictures, fit: Fit, seed: int) -> Tuple[Laplace, Dict[str, float]]:
     """The posterior with tau from all held-out pictures; it gives probabilities if halves say that they are better."""
+    assert held_out.labels is not None
     factors = fit_factors(fitted.logits.numpy(), fitted.features.numpy())
     z, f, y = held_out.logits.numpy(), held_out.features.numpy(), held_out.labels.numpy()
     by_tau, prior = log_likelihoods_by_tau(factors, z, f, y), log_prior_of_taus()

@@ -10,8 +10,9 @@ Four ways to rank classes, each with a threshold from calibration pictures:
 A set {c : score_c <= q} holds the true class of an exchangeable picture with probability 1 - alpha at least.
 """
 from dataclasses import dataclass
+from functools import cached_property
 from math import ceil
-from typing import Optional, Sequence, Tuple
+from typing import Optional, Tuple
 
 import numpy as np
 
@@ -119,7 +120,10 @@ class Conformal:
         if not 0 < self.alpha < 1 or not self.thresholds or (self.method != 'per_class' and len(self.thresholds) != 1):
             raise BundleError(f'conformal ({self.method}): needs alpha in (0, 1) and one threshold, or one a class for '
                               f'per_class; got {self.alpha!r} and {len(self.thresholds)} threshold(s)')
-        object.__setattr__(self, '_limit', np.asarray(self.thresholds, np.float64))
+
+    @cached_property
+    def _limit(self) -> np.ndarray:
+        return np.asarray(self.thresholds, np.float64)
 
     def set_of(self, probabilities: np.ndarray) -> Tuple[Tuple[int, ...], bool]:
         """Classes of a frame's set, most probable first, and whether there was none: then it is the best class.
@@ -137,7 +141,8 @@ class Conformal:
 
     def inside(self, probabilities: np.ndarray) -> np.ndarray:
         """Which classes are in the sets of pictures (n, C), bool, as they stand: a set may be empty."""
-        return class_scores(probabilities, self.method, self.penalty, self.free) <= self._limit
+        inside: np.ndarray = class_scores(probabilities, self.method, self.penalty, self.free) <= self._limit
+        return inside
 
 
 def fit_conformal(probabilities: np.ndarray, labels: np.ndarray, alpha: float, method: str = 'lac',
@@ -200,7 +205,7 @@ def _least_ambiguous(probabilities: np.ndarray, limit: float) -> Tuple[Tuple[int
     return tuple(sorted(inside, key=lambda place: -p[place])), False
 
 
-def _best_first(p: np.ndarray, inside: Sequence[int]) -> Tuple[Tuple[int, ...], bool]:
+def _best_first(p: np.ndarray, inside: np.ndarray) -> Tuple[Tuple[int, ...], bool]:
     if not len(inside):
         return (int(p.argmax()),), True
     return tuple(inside[np.argsort(-p[inside], kind='stable')].tolist()), False

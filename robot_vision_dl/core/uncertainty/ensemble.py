@@ -1,6 +1,6 @@
 """Deep ensembles: several networks trained from different seeds, run as one (Lakshminarayanan et al. 2017)."""
 from math import log
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 from torch import nn
@@ -38,6 +38,8 @@ class EnsembleNetwork(nn.Module):
             that fills it. On a CPU stacked convolutions become grouped ones, which take longer than one after another.
     """
 
+    temperatures: torch.Tensor
+
     def __init__(self, networks: Sequence[Network], temperatures: Sequence[float],
                  vectorised: Optional[bool] = None) -> None:
         super().__init__()
@@ -52,7 +54,7 @@ class EnsembleNetwork(nn.Module):
         if vectorised and not self.is_uniform:
             raise BundleError('an ensemble of different architectures cannot run as one vectorised pass')
         self._vectorised = vectorised
-        self._stacked: Optional[Tuple[torch.device, Dict, Dict]] = None
+        self._stacked: Optional[Tuple[torch.device, Dict[str, torch.Tensor], Dict[str, torch.Tensor]]] = None
 
     @property
     def vectorised(self) -> bool:
@@ -79,9 +81,9 @@ class EnsembleNetwork(nn.Module):
             parameters, buffers = stack_module_state(list(self.networks))
             self._stacked = pixels.device, {key: value.detach() for key, value in parameters.items()}, buffers
         _, parameters, buffers = self._stacked
-        like: List[Network] = list(self.networks)
+        like = self.networks[0]
 
-        def one(parameters, buffers):
-            return tuple(functional_call(like[0], (parameters, buffers), (pixels,)))
+        def one(parameters: Dict[str, torch.Tensor], buffers: Dict[str, torch.Tensor]) -> Tuple[torch.Tensor, ...]:
+            return tuple(functional_call(like, (parameters, buffers), (pixels,)))
         logits, features = vmap(one)(parameters, buffers)
         return logits, tuple(features)

@@ -27,7 +27,8 @@ def normalised_entropy(probabilities: np.ndarray) -> np.ndarray:
     scale = -1 / log(classes) if classes > 1 else 0.0
     entropy = (probabilities * np.log(np.maximum(probabilities, _TINY))).sum(axis=-1)
     # Rounding can take a uniform prediction past 1.
-    return np.minimum(np.maximum(entropy * scale, 0), 1)
+    within: np.ndarray = np.minimum(np.maximum(entropy * scale, 0), 1)
+    return within
 
 
 def over_ln(entropy: float, classes: int) -> float:

@@ -9,7 +9,7 @@ are Gaussian around what the network said, with the covariance
 
 Both factors and the features come from the one forward pass; the backbone is not run again.
 """
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, log
 from typing import List, NamedTuple, Optional, Tuple
 
@@ -171,8 +171,9 @@ class LaplacePredictive:
 
     def scales(self, projected: torch.Tensor) -> np.ndarray:
         """Standard deviations of z / T along the eigenvectors of B (B, C), or roots of the nodes' shares (B, K)."""
-        variances = np.square(on_host(projected)) @ self._variances
-        return np.sqrt(variances, out=variances)
+        variances: np.ndarray = np.square(on_host(projected)) @ self._variances
+        np.sqrt(variances, out=variances)
+        return variances
 
     def moves(self, projected: torch.Tensor, classes: Optional[np.ndarray] = None) -> np.ndarray:
         """How far half of the samples move z / T, float32, shape (B, k, M / 2); the other half: as far the other way.
@@ -184,13 +185,15 @@ class LaplacePredictive:
             classes: those that move, shape (B, k); None: all, where ``most_classes`` allows that.
         """
         scales = self.scales(projected)
-        if self._table is None:
+        moved: np.ndarray
+        if self._table is None or classes is None:
             moved = (self._vectors_b * scales[:, None]) @ self._draws
         else:
             rows = self._table[classes].reshape(len(scales), -1, scales.shape[1])
             moved = (rows @ scales[:, :, None]).reshape(*classes.shape, self._half)
         np.maximum(moved, -_FARTHEST, out=moved)
-        return np.minimum(moved, _FARTHEST, out=moved)
+        np.minimum(moved, _FARTHEST, out=moved)
+        return moved
 
     def __call__(self, logits: np.ndarray, projected: torch.Tensor) -> LaplacePrediction:
         """Mean probabilities and entropies of the samples.
@@ -201,7 +204,7 @@ class LaplacePredictive:
         """
         summary = self._summary(logits, projected)
         mean = summary.mean
-        if summary.moving is not None:
+        if summary.moving is not None and summary.rest is not None:
             # How the classes that do not move share what is left to them is the same in all samples.
             mean = summary.weights * (mean[:, -1:] / summary.rest[:, None])
             mean[np.arange(len(mean))[:, None], summary.moving] = summary.mean[:, :-1]
@@ -308,7 +311,8 @@ def orthogonal_draws(samples: int, vectors: int, dimensions: int) -> np.ndarray:
     """
     gauss = np.random.default_rng(0).standard_normal((dimensions, samples, vectors))
     q, r = np.linalg.qr(gauss)
-    return q * np.sign(np.diagonal(r, axis1=1, axis2=2))[:, None] * samples ** 0.5
+    draws: np.ndarray = q * np.sign(np.diagonal(r, axis1=1, axis2=2))[:, None] * samples ** 0.5
+    return draws
 
 
 def standard_normal_draws(samples: int, dimensions: int) -> np.ndarray:
@@ -356,12 +360,13 @@ def log_prior_of_taus() -> np.ndarray:
     Gaussian in ln tau around the largest, where the head is as sure of its weights as without the approximation: that
     is what few pictures leave it at.
     """
-    return -0.5 * (np.log(_TAUS / _TAUS[-1]) / _LOG_TAU_SPREAD) ** 2
+    log_prior: np.ndarray = -0.5 * (np.log(_TAUS / _TAUS[-1]) / _LOG_TAU_SPREAD) ** 2
+    return log_prior
 
 
 def with_tau(factors: Laplace, place: int, temperature: float = 1.0) -> Laplace:
     """The posterior under the precision at this place of those that are tried."""
-    return _replaced(factors, float(_TAUS[place]), temperature)
+    return replace(factors, tau=float(_TAUS[place]), temperature=temperature, gives_probabilities=False)
 
 
 @torch.inference_mode()
@@ -371,11 +376,9 @@ def mean_probabilities(laplace: Laplace, logits: np.ndarray, features: np.ndarra
     z, f = below_highest(np.asarray(logits, np.float32)), torch.from_numpy(np.asarray(features, np.float32))
     p = np.concatenate([predictive(z[i:i + 256], predictive.project(f[i:i + 256])).probabilities
                         for i in range(0, len(z), 256)])
-    return p / p.sum(axis=1, keepdims=True, dtype=np.float64)
+    mean: np.ndarray = p / p.sum(axis=1, keepdims=True, dtype=np.float64)
+    return mean
 
-
-def _replaced(laplace: Laplace, tau: float, temperature: float) -> Laplace:
-    return Laplace(*(getattr(laplace, name) for name in NAMES), tau=tau, temperature=temperature)
 
 
 def _double(values: np.ndarray) -> torch.Tensor:

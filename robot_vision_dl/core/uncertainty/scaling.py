@@ -81,7 +81,8 @@ def cross_fitted(logits: np.ndarray, labels: np.ndarray, fit: Fit, seed: int = 0
 
 def log_likelihoods(repeats: List[np.ndarray], labels: np.ndarray) -> np.ndarray:
     """Mean of ln p(label) over the repeats for each picture, shape (n,), nats."""
-    return np.mean([log_probability(of_target(p, labels)) for p in repeats], axis=0)
+    mean: np.ndarray = np.mean([log_probability(of_target(p, labels)) for p in repeats], axis=0)
+    return mean
 
 
 def is_clear(gain: np.ndarray) -> bool:
@@ -139,7 +140,7 @@ def choose_scaling(logits: np.ndarray, labels: np.ndarray, wish: str, seed: int 
         name = VECTOR if is_clear(found[VECTOR] - found[TEMPERATURE]) else TEMPERATURE
 
     def note_of(what: str, probabilities: np.ndarray) -> str:
-        rival = max((PLAIN, TEMPERATURE), key=mean.get) if what == VECTOR else PLAIN
+        rival = max((PLAIN, TEMPERATURE), key=mean.__getitem__) if what == VECTOR else PLAIN
         if mean[what] < mean[rival]:
             return (f'{what} scaling is left out: by cross-validation on {len(labels)} pictures it makes the negative '
                     f'log-likelihood worse, {-mean[rival]:.4f} -> {-mean[what]:.4f}')

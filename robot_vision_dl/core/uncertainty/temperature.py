@@ -24,14 +24,15 @@ def calibrated_softmax(logits: np.ndarray, temperature: Optional[float], dtype: 
     Returns:
         Probabilities of the same shape, each row sums to 1.
     """
-    p = np.exp(below_highest(np.asarray(logits, dtype)) / (temperature or 1.0))
+    p: np.ndarray = np.exp(below_highest(np.asarray(logits, dtype)) / (temperature or 1.0))
     p /= p.sum(axis=-1, keepdims=True)
     return p
 
 
 def below_highest(logits: np.ndarray) -> np.ndarray:
     """Logits (..., C) minus the largest of their row, which changes no prediction; then exp cannot overflow."""
-    return logits - logits.max(axis=-1, keepdims=True)
+    below: np.ndarray = logits - logits.max(axis=-1, keepdims=True)
+    return below
 
 
 def softmax_and_entropy(logits: np.ndarray, temperature: Optional[float]) -> Tuple[np.ndarray, List[float]]:
@@ -84,13 +85,13 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray, spread: float = inf)
     low, high = 1 / MAX_TEMPERATURE, 1 / MIN_TEMPERATURE
     weight = 1 / (len(z) * spread ** 2)
 
-    def slope_and_curvature(b):
+    def slope_and_curvature(b: float) -> Tuple[float, float]:
         p = np.exp(b * z)
         p /= p.sum(axis=1, keepdims=True)
         mean = (p * z).sum(axis=1)
         log_b = log(b)  # of the prior (ln b)^2 / (2 n spread^2)
-        return (np.mean(mean - z_label) + weight * log_b / b,
-                np.mean((p * z ** 2).sum(axis=1) - mean ** 2) + weight * (1 - log_b) / b ** 2)
+        return (float(np.mean(mean - z_label)) + weight * log_b / b,
+                float(np.mean((p * z ** 2).sum(axis=1) - mean ** 2)) + weight * (1 - log_b) / b ** 2)
 
     if slope_and_curvature(low)[0] >= 0:
         return MAX_TEMPERATURE

@@ -22,7 +22,8 @@ class VectorScaling(NamedTuple):
     def __call__(self, logits: np.ndarray) -> np.ndarray:
         """Scaled logits (..., C), float32."""
         z = np.asarray(logits, np.float32)
-        return (z - z.mean(axis=-1, keepdims=True)) * self.weight.numpy() + self.bias.numpy()
+        scaled: np.ndarray = (z - z.mean(axis=-1, keepdims=True)) * self.weight.numpy() + self.bias.numpy()
+        return scaled
 
 
 def fit_vector_scaling(logits: np.ndarray, labels: np.ndarray, temperature: float, decay: Optional[float] = None

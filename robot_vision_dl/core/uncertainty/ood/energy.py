@@ -9,7 +9,8 @@ def energy(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     """-T ln sum exp(z / T) (Liu et al. 2020, equation 4), shape (B, C) -> (B,); larger is more foreign."""
     z = logits if temperature == 1 else logits / temperature
     highest = z.max(axis=1)
-    return -temperature * (highest + np.log(np.exp(z - highest[:, None]).sum(axis=1)))
+    scores: np.ndarray = -temperature * (highest + np.log(np.exp(z - highest[:, None]).sum(axis=1)))
+    return scores
 
 
 class Energy(OodScore):

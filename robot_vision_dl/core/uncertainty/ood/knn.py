@@ -21,7 +21,11 @@ class KNearestNeighbours(OodScore):
 
     fitted = True
 
-    def __init__(self, bank: torch.Tensor = None, k: torch.Tensor = None) -> None:
+    bank: torch.Tensor
+    k: torch.Tensor
+    _bank_t: torch.Tensor
+
+    def __init__(self, bank: Optional[torch.Tensor] = None, k: Optional[torch.Tensor] = None) -> None:
         super().__init__()
         self.register_buffer('bank', torch.empty(0, 0) if bank is None else bank)
         self.register_buffer('k', torch.tensor(0) if k is None else k)
@@ -47,4 +51,5 @@ class KNearestNeighbours(OodScore):
         kth = np.partition(on_host(torch.mm(features, self._bank_t)), -self._k, axis=1)[:, -self._k]
         f = on_host(features)
         length = np.maximum(np.sqrt((f * f).sum(axis=1)), 1e-12)
-        return np.sqrt(np.maximum(2 - 2 * kth / length, 0))
+        scores: np.ndarray = np.sqrt(np.maximum(2 - 2 * kth / length, 0))
+        return scores

@@ -16,6 +16,11 @@ class _NearestClass(OodScore):
     """
 
     fitted = True
+    whitening: torch.Tensor
+    means: torch.Tensor
+    _minus_origin: torch.Tensor
+    _linear: torch.Tensor
+    _constant: torch.Tensor
 
     def _keep(self, **tensors: torch.Tensor) -> None:
         """As what is derived, and not stored."""
@@ -36,7 +41,7 @@ class Mahalanobis(_NearestClass):
         means: the class means times W, shape (C', F); classes without a picture are left out.
     """
 
-    def __init__(self, whitening: torch.Tensor = None, means: torch.Tensor = None) -> None:
+    def __init__(self, whitening: Optional[torch.Tensor] = None, means: Optional[torch.Tensor] = None) -> None:
         super().__init__()
         self.register_buffer('whitening', torch.empty(0, 0) if whitening is None else whitening.contiguous())
         self.register_buffer('means', torch.empty(0, 0) if means is None else means)
@@ -60,7 +65,8 @@ class Mahalanobis(_NearestClass):
     def forward(self, logits: torch.Tensor, features: torch.Tensor) -> np.ndarray:
         """Scores (B,)."""
         u, nearest = self._nearest(features)
-        return np.maximum(nearest + (u * u).sum(axis=1), 0)
+        scores: np.ndarray = np.maximum(nearest + (u * u).sum(axis=1), 0)
+        return scores
 
 
 class RelativeMahalanobis(_NearestClass):
@@ -75,8 +81,12 @@ class RelativeMahalanobis(_NearestClass):
         background_variances, background_mean: of all pictures times A, shapes (F,) and (F,).
     """
 
-    def __init__(self, whitening: torch.Tensor = None, means: torch.Tensor = None,
-                 background_variances: torch.Tensor = None, background_mean: torch.Tensor = None) -> None:
+    background_variances: torch.Tensor
+    background_mean: torch.Tensor
+
+    def __init__(self, whitening: Optional[torch.Tensor] = None, means: Optional[torch.Tensor] = None,
+                 background_variances: Optional[torch.Tensor] = None,
+                 background_mean: Optional[torch.Tensor] = None) -> None:
         super().__init__()
         for name, value, dimensions in (('whitening', whitening, 2), ('means', means, 2),
                                         ('background_variances', background_variances, 1),
@@ -106,7 +116,8 @@ class RelativeMahalanobis(_NearestClass):
     def forward(self, logits: torch.Tensor, features: torch.Tensor) -> np.ndarray:
         """Scores (B,)."""
         u, nearest = self._nearest(features)
-        return nearest + (u * u) @ self._quadratic
+        scores: np.ndarray = nearest + (u * u) @ self._quadratic
+        return scores
 
 
 def amid(means: torch.Tensor) -> torch.Tensor:

@@ -10,4 +10,5 @@ class MaxLogit(OodScore):
 
     def forward(self, logits: torch.Tensor, features: torch.Tensor) -> np.ndarray:
         """Scores (B,)."""
-        return -on_host(logits).max(axis=1)
+        scores: np.ndarray = -on_host(logits).max(axis=1)
+        return scores

@@ -11,4 +11,5 @@ class MaxSoftmax(OodScore):
 
     def forward(self, logits: torch.Tensor, features: torch.Tensor) -> np.ndarray:
         """Scores (B,)."""
-        return -calibrated_softmax(on_host(logits), 1.0).max(axis=1)
+        scores: np.ndarray = -calibrated_softmax(on_host(logits), 1.0).max(axis=1)
+        return scores

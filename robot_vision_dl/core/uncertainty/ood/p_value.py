@@ -80,7 +80,7 @@ class OodCalibration:
             raise ConfigError(f'OOD calibration ({self.method}): there are no calibration scores, so no p-values')
         # In float32 like the calibration scores, or equal scores would not count as equal.
         below = np.searchsorted(self.scores, np.asarray(score, np.float32), side='left')
-        return (1.0 + len(self.scores) - below) / (len(self.scores) + 1)
+        return np.asarray((1.0 + len(self.scores) - below) / (len(self.scores) + 1))
 
     def build_score(self) -> OodScore:
         """The score with its tensors, on their device.

@@ -21,7 +21,13 @@ class ReAct(OodScore):
     fitted = True
     needs_head = True
 
-    def __init__(self, weight: torch.Tensor = None, bias: torch.Tensor = None, threshold: torch.Tensor = None) -> None:
+    weight: torch.Tensor
+    bias: torch.Tensor
+    threshold: torch.Tensor
+    _weight_t: torch.Tensor
+
+    def __init__(self, weight: Optional[torch.Tensor] = None, bias: Optional[torch.Tensor] = None,
+                 threshold: Optional[torch.Tensor] = None) -> None:
         super().__init__()
         self.register_buffer('weight', torch.empty(0, 0) if weight is None else weight)
         self.register_buffer('bias', torch.empty(0) if bias is None else bias)

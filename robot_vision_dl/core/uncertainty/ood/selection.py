@@ -8,7 +8,7 @@ half by the AUROC and half by the share that is called unknown: of two scores th
 black frames among its most foreign percent and the other none, and only that percent is ever called unknown.
 """
 from dataclasses import dataclass
-from typing import Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
@@ -45,7 +45,7 @@ class Pictures:
         return cls(torch.from_numpy(np.asarray(logits, np.float32)), torch.from_numpy(np.asarray(features, np.float32)),
                    None if labels is None else torch.from_numpy(np.asarray(labels, np.int64)))
 
-    def __getitem__(self, chosen) -> 'Pictures':
+    def __getitem__(self, chosen: Union[torch.Tensor, np.ndarray]) -> 'Pictures':
         return Pictures(self.logits[chosen], self.features[chosen],
                         None if self.labels is None else self.labels[chosen])
 
@@ -112,7 +112,7 @@ def choose_ood(fitted: Pictures, held_out: Pictures, foreign: Optional[Mapping[s
         basis += f', and on pictures of a camera at fault ({", ".join(faulty)})'
         table = {name: {**values, **faults[name]} for name, values in table.items()}
     best = max(names, key=lambda name: round(means[name], 3))
-    second = max((name for name in names if name != best), key=means.get, default=None)
+    second = max((name for name in names if name != best), key=means.__getitem__, default=None)
     what = 'mean of AUROC and share called unknown' if faulty else 'mean AUROC'
     reason = f'{best} had the largest {what}, {means[best]:.3f}, on {basis}'
     if second:
@@ -137,6 +137,7 @@ def _on_foreign(name: str, fitted: Pictures, held_out: Pictures, foreign: Mappin
 
 
 def _left_out_classes(held_out: Pictures) -> List[int]:
+    assert held_out.labels is not None
     counts = torch.bincount(held_out.labels)
     classes = [index for index, count in enumerate(counts.tolist()) if count >= _MIN_PICTURES]
     return classes[:_MOST_CLASSES] if len(classes) > 2 else []

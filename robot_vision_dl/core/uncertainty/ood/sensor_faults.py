@@ -34,7 +34,8 @@ def degenerate_pictures(size: Tuple[int, int], channels: int = 3, count: int = 4
         """A soft gradient, -1..1."""
         y, x = np.mgrid[-1:1:size[0] * 1j, -1:1:size[1] * 1j]
         angle = rng.uniform(0, 2 * np.pi)
-        return (np.cos(angle) * x + np.sin(angle) * y)[..., None] / 2 ** 0.5
+        light: np.ndarray = (np.cos(angle) * x + np.sin(angle) * y)[..., None] / 2 ** 0.5
+        return light
 
     def colour() -> np.ndarray:
         return rng.uniform(30, 220) + rng.normal(0, 12, channels)

@@ -19,7 +19,11 @@ class Vim(OodScore):
     fitted = True
     needs_head = True
 
-    def __init__(self, origin: torch.Tensor = None, residual_space: torch.Tensor = None) -> None:
+    origin: torch.Tensor
+    residual_space: torch.Tensor
+    _minus_offset: torch.Tensor
+
+    def __init__(self, origin: Optional[torch.Tensor] = None, residual_space: Optional[torch.Tensor] = None) -> None:
         super().__init__()
         self.register_buffer('origin', torch.empty(0) if origin is None else origin)
         self.register_buffer('residual_space', torch.empty(0, 0) if residual_space is None else residual_space)
@@ -49,4 +53,5 @@ class Vim(OodScore):
     def forward(self, logits: torch.Tensor, features: torch.Tensor) -> np.ndarray:
         """Scores (B,)."""
         residual = on_host(torch.addmm(self._minus_offset, features, self.residual_space))
-        return np.sqrt((residual * residual).sum(axis=1)) + energy(on_host(logits))
+        scores: np.ndarray = np.sqrt((residual * residual).sum(axis=1)) + energy(on_host(logits))
+        return scores
