@@ -38,7 +38,7 @@ def reliability_figure(lines: Sequence[Tuple[str, Reliability]], title: str = ''
     figure, (upper, lower) = _new(4.6, 5.2, rows=2, ratios=(3, 1))
     upper.plot([0, 1], [0, 1], color='#999999', linestyle='--', linewidth=1)
     for (name, values), colour, marker in zip(lines, (_LIGHT, _ACCENT, _INK), 'sov'):
-        there = values.count > 0
+        there = values.counts > 0
         upper.plot(values.confidence[there], values.accuracy[there], marker=marker, markersize=4, color=colour,
                    label=name)
     upper.set_ylabel('accuracy')
@@ -46,9 +46,9 @@ def reliability_figure(lines: Sequence[Tuple[str, Reliability]], title: str = ''
     upper.set_ylim(0, 1.02)
     upper.legend(fontsize=8, loc='upper left')
     upper.set_title(title, fontsize=10)
-    count = lines[-1][1].count
-    edges = np.arange(len(count)) / len(count)
-    lower.bar(edges, count, width=1 / len(count), align='edge', color=_ACCENT, edgecolor='white')
+    counts = lines[-1][1].counts
+    edges = np.arange(len(counts)) / len(counts)
+    lower.bar(edges, counts, width=1 / len(counts), align='edge', color=_ACCENT, edgecolor='white')
     lower.set_xlim(0, 1)
     lower.set_xlabel('confidence')
     lower.set_ylabel('pictures')

@@ -161,7 +161,7 @@ def answers(rows: Columns, class_names: Sequence[str], prefix: str, seed: int) -
         'ece_mass': number(expected_calibration_error(confidence, right, binning=equal_mass)),
         'ece_floor': number(calibration_error_floor(confidence, seed)),
         'reliability': [{'confidence': number(c), 'accuracy': number(a), 'frames': int(n)}
-                        for c, a, n in zip(bins.confidence, bins.accuracy, bins.count)],
+                        for c, a, n in zip(bins.confidence, bins.accuracy, bins.counts)],
         'per_class': [{'class': class_names[c], 'precision': number(figures.precision[c]),
                        'recall': number(figures.recall[c]), 'f1': number(figures.f1[c]),
                        'frames': int(figures.support[c])} for c in shown],

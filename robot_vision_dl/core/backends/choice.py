@@ -2,18 +2,19 @@
 import importlib.util
 import time
 from dataclasses import dataclass
-from typing import Callable, Dict, List, Tuple
+from typing import Callable, Dict, List, Tuple, Union
 
 import numpy as np
 import torch
 
 from ..bundles.bundle import Bundle
 from ..errors import BundleError, ConfigError
-from ..networks.network import Network, Prediction
+from ..networks.network import Prediction
+from ..uncertainty.ensemble import AnyNetwork, EnsemblePrediction
 from .onnx_runtime import OnnxRuntimeNetwork
 from .openvino_runtime import OpenVinoNetwork
 
-Forward = Callable[[torch.Tensor], Prediction]
+Forward = Callable[[torch.Tensor], Union[Prediction, EnsemblePrediction]]
 RUNTIMES: Dict[str, Callable[[Bundle, int], Forward]] = {
     'onnxruntime': OnnxRuntimeNetwork, 'openvino': OpenVinoNetwork}
 BACKENDS = ('torch', *RUNTIMES, 'auto')
@@ -43,7 +44,7 @@ class Backend:
     difference: float = 0.0
 
 
-def choose_backend(name: str, bundle: Bundle, network: Network, batch: int = 1, plain: bool = True) -> Backend:
+def choose_backend(name: str, bundle: Bundle, network: AnyNetwork, batch: int = 1, plain: bool = True) -> Backend:
     """The backend of a name, compared with torch; of ``auto``, the quickest.
 
     Args:
@@ -70,7 +71,7 @@ def choose_backend(name: str, bundle: Bundle, network: Network, batch: int = 1, 
     return _quickest(bundle, network, batch)
 
 
-def _obstacle(bundle: Bundle, network: Network, plain: bool) -> str:
+def _obstacle(bundle: Bundle, network: AnyNetwork, plain: bool) -> str:
     """Why only torch can run this; empty: others can."""
     weights = next(network.parameters())
     if weights.device.type != 'cpu':
@@ -82,7 +83,7 @@ def _obstacle(bundle: Bundle, network: Network, plain: bool) -> str:
     return '' if plain else 'Monte Carlo dropout runs in torch alone'
 
 
-def _quickest(bundle: Bundle, network: Network, batch: int) -> Backend:
+def _quickest(bundle: Bundle, network: AnyNetwork, batch: int) -> Backend:
     times_ms = {'torch': _time_ms(network, bundle, batch)}
     found: Dict[str, Tuple[Forward, float]] = {'torch': (network, 0.0)}
     left_out: List[str] = []
@@ -125,12 +126,13 @@ def _time_ms(forward: Forward, bundle: Bundle, batch: int) -> float:
 
 
 @torch.inference_mode()
-def _checked(name: str, bundle: Bundle, network: Network, forward: Forward) -> float:
+def _checked(name: str, bundle: Bundle, network: AnyNetwork, forward: Forward) -> float:
     """The largest relative difference from torch over random pixels, for one frame and for several."""
     worst = 0.0
     for batch in (1, 3):
         pixels = _pixels(bundle, batch)
-        for ours, theirs in zip(network(pixels), forward(pixels)):
+        wanted, given = network(pixels), forward(pixels)
+        for ours, theirs in ((wanted.logits, given.logits), (wanted.features, given.features)):
             if ours.shape != theirs.shape:
                 raise BundleError(f'{bundle.name}: {name} gives the shape {tuple(theirs.shape)} where torch gives '
                                   f'{tuple(ours.shape)}; set backend to torch')

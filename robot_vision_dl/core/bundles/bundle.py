@@ -21,7 +21,7 @@ from ..resources import share_directory
 from ..text.printable import printable
 from ..uncertainty.calibrate import FusionTimes
 from ..uncertainty.conformal import Conformal
-from ..uncertainty.ensemble import EnsembleNetwork
+from ..uncertainty.ensemble import AnyNetwork, EnsembleNetwork
 from ..uncertainty.laplace import Laplace
 from ..uncertainty.ood.p_value import OodCalibration
 from ..uncertainty.vector import VectorScaling
@@ -84,7 +84,7 @@ class Bundle:
         return self.temperature is not None
 
     def load_network(self, device: Union[str, torch.device] = 'cpu', dtype: torch.dtype = torch.float32
-                     ) -> Union[Network, EnsembleNetwork]:
+                     ) -> AnyNetwork:
         """The network in evaluation mode, with its weights in ``channels_last`` order.
 
         Weights are converted to ``dtype`` however they are stored.

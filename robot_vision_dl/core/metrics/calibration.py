@@ -16,12 +16,12 @@ class Reliability(NamedTuple):
 
     Attributes:
         confidence, accuracy: means over a bin, shape (bins,).
-        count: int64.
+        counts: answers of a bin, int64, shape (bins,).
     """
 
     confidence: np.ndarray
     accuracy: np.ndarray
-    count: np.ndarray
+    counts: np.ndarray
 
 
 def top_label(probabilities: np.ndarray, targets: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
@@ -31,7 +31,8 @@ def top_label(probabilities: np.ndarray, targets: np.ndarray) -> Tuple[np.ndarra
 
 def equal_width(confidence: np.ndarray, bins: int = BINS) -> np.ndarray:
     """Bin of each answer, over 0..1; a confidence of 1 belongs to the last (Guo et al. 2017)."""
-    return np.minimum((np.asarray(confidence, np.float64) * bins).astype(int), bins - 1)
+    index: np.ndarray = np.minimum((np.asarray(confidence, np.float64) * bins).astype(int), bins - 1)
+    return index
 
 
 def equal_mass(confidence: np.ndarray, bins: int = BINS) -> np.ndarray:
@@ -65,7 +66,8 @@ def error_of_bins(surplus: np.ndarray, count: np.ndarray) -> np.ndarray:
         In 0..1, shape (...); NaN without answers.
     """
     with np.errstate(invalid='ignore'):
-        return np.abs(surplus).sum(axis=-1) / count.sum(axis=-1)
+        error: np.ndarray = np.abs(surplus).sum(axis=-1) / count.sum(axis=-1)
+    return error
 
 
 def expected_calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int = BINS,

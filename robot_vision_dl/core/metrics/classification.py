@@ -55,7 +55,8 @@ def macro_f1(hits: np.ndarray, called: np.ndarray, support: np.ndarray) -> np.nd
 def _macro(values: np.ndarray, support: np.ndarray) -> np.ndarray:
     there = support > 0
     with np.errstate(invalid='ignore'):
-        return np.where(there, values, 0).sum(axis=-1) / there.sum(axis=-1)
+        mean: np.ndarray = np.where(there, values, 0).sum(axis=-1) / there.sum(axis=-1)
+    return mean
 
 
 def accuracy(probabilities: np.ndarray, targets: np.ndarray) -> float:
@@ -72,7 +73,8 @@ def target_ranks(scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """Classes that come before the target, int64 (n,): those that score more (n, C), or as much and are earlier."""
     own = scores[np.arange(len(targets)), targets][:, None]
     earlier = np.arange(scores.shape[1]) < np.asarray(targets)[:, None]
-    return ((scores > own) | ((scores == own) & earlier)).sum(axis=1)
+    ranks: np.ndarray = ((scores > own) | ((scores == own) & earlier)).sum(axis=1)
+    return ranks
 
 
 def wilson_interval(right: int, n: int, z: float = 1.96) -> Tuple[float, float]:

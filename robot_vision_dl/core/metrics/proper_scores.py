@@ -10,12 +10,14 @@ SMALLEST = float(np.finfo(np.float64).tiny)
 
 def log_probability(probability: np.ndarray) -> np.ndarray:
     """ln p in nats, of any shape; less than :data:`SMALLEST` counts as that, NaN stays."""
-    return np.log(np.maximum(np.asarray(probability, np.float64), SMALLEST))
+    logarithm: np.ndarray = np.log(np.maximum(np.asarray(probability, np.float64), SMALLEST))
+    return logarithm
 
 
 def of_target(probabilities: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """p(target) of each row, shape (n,)."""
-    return probabilities[np.arange(len(targets)), targets]
+    own: np.ndarray = probabilities[np.arange(len(targets)), targets]
+    return own
 
 
 def negative_log_likelihood(probabilities: np.ndarray, targets: np.ndarray) -> float:
@@ -25,7 +27,8 @@ def negative_log_likelihood(probabilities: np.ndarray, targets: np.ndarray) -> f
 
 def brier_scores(sum_of_squares: np.ndarray, p_target: np.ndarray) -> np.ndarray:
     """sum_c (p_c - [c is the target])^2 in 0..2, of each row from sum_c p_c^2 and p(target), shapes (n,)."""
-    return sum_of_squares - 2 * p_target + 1
+    scores: np.ndarray = sum_of_squares - 2 * p_target + 1
+    return scores
 
 
 def brier(probabilities: np.ndarray, targets: np.ndarray) -> float:

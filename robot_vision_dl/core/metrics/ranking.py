@@ -28,7 +28,8 @@ def auroc_of_counts(positives: np.ndarray, negatives: np.ndarray) -> np.ndarray:
     """:func:`auroc`, shape (...), of how many score each of k values, ascending, shapes (..., k)."""
     below = np.cumsum(negatives, axis=-1) - negatives / 2
     with np.errstate(invalid='ignore', divide='ignore'):
-        return (positives * below).sum(axis=-1) / (positives.sum(axis=-1) * negatives.sum(axis=-1))
+        area: np.ndarray = (positives * below).sum(axis=-1) / (positives.sum(axis=-1) * negatives.sum(axis=-1))
+    return area
 
 
 def thresholds(scores: np.ndarray, positive: np.ndarray) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -41,7 +41,8 @@ def aurc_of_counts(wrong: np.ndarray, count: np.ndarray) -> np.ndarray:
     numbers = before.astype(np.int64)
     between = harmonic[numbers + count.astype(np.int64)] - harmonic[numbers]
     with np.errstate(invalid='ignore'):
-        return (wrong + (wrong_before - share * before) * between).sum(axis=-1) / total
+        area: np.ndarray = (wrong + (wrong_before - share * before) * between).sum(axis=-1) / total
+    return area
 
 
 def excess_aurc(confidence: np.ndarray, wrong: np.ndarray) -> float:

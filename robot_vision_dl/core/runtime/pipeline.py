@@ -2,7 +2,7 @@
 import time
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
@@ -14,9 +14,9 @@ from ..config import ClassifierConfig, FusionConfig, camera_groups
 from ..decision.costs import read_costs
 from ..decision.decision import Policy, decide
 from ..decision.fusion import FALLBACK_TIMES, BayesFilter, expected_from
-from ..errors import BundleError, RobotVisionError
+from ..errors import BundleError, ConfigError, RobotVisionError
 from ..networks.device import resolve_device
-from ..networks.network import Prediction
+from ..networks.network import Network, Prediction
 from ..networks.preprocess import Preprocessor, visible_region
 from ..networks.threads import network_threads, on_a_thread
 from ..text.printable import printable
@@ -25,6 +25,7 @@ from ..uncertainty.assess import Assessor
 from ..uncertainty.attainable_rates import deciding_rate
 from ..uncertainty.calibrate import FusionTimes
 from ..uncertainty.dropout import DropoutSampler
+from ..uncertainty.ensemble import EnsemblePrediction
 
 
 class Pipeline:
@@ -51,7 +52,12 @@ class Pipeline:
         self.network = self.backend.forward
         self.preprocess = Preprocessor(bundle.preprocessing, self.device, self._dtype)
         self._assess = Assessor(bundle, self.device, config.precision)
-        self._dropout = DropoutSampler(network, config.dropout_samples) if config.dropout_samples else None
+        self._dropout = None
+        if config.dropout_samples:
+            if not isinstance(network, Network):
+                raise ConfigError(f'{bundle.name}: dropout_samples is for a single network, and this is an ensemble, '
+                                  'whose members give the mutual information; set it to 0')
+            self._dropout = DropoutSampler(network, config.dropout_samples)
         self._filters: Dict[Tuple[str, ...], BayesFilter] = {}
         self._decisions: Dict[str, Decision] = {}
         self.configure(config)
@@ -336,7 +342,7 @@ class Batch:
 
     frames: Sequence[Frame]
     pixels: torch.Tensor
-    prediction: Optional[Prediction] = None
+    prediction: Union[Prediction, EnsemblePrediction, None] = None
     mc_logits: Optional[torch.Tensor] = None
     stage_ms: Dict[str, float] = field(default_factory=dict)
 

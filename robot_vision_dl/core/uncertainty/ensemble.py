@@ -1,6 +1,6 @@
 """Deep ensembles: several networks trained from different seeds, run as one (Lakshminarayanan et al. 2017)."""
 from math import log
-from typing import Dict, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, NamedTuple, Optional, Sequence, Tuple, Union
 
 import torch
 from torch import nn
@@ -87,3 +87,7 @@ class EnsembleNetwork(nn.Module):
             return tuple(functional_call(like, (parameters, buffers), (pixels,)))
         logits, features = vmap(one)(parameters, buffers)
         return logits, tuple(features)
+
+
+AnyNetwork = Union[Network, EnsembleNetwork]
+"""What a bundle has: of one model, or of an ensemble."""

@@ -28,7 +28,7 @@ def test_equal_width_is_that_of_torchmetrics(seed, agrees):
 def test_a_confidence_of_one_belongs_to_the_last_bin():
     # torchmetrics puts it in a bin of its own.
     answers = np.array([0.95, 1.0]), np.array([False, True])
-    assert reliability(*answers).count.tolist() == [0] * 14 + [2]
+    assert reliability(*answers).counts.tolist() == [0] * 14 + [2]
     assert expected_calibration_error(*answers) == pytest.approx(abs(0.975 - 0.5))
 
 
@@ -63,7 +63,7 @@ def test_by_hand():
 def test_reliability_bins():
     p = np.array([[0.95, 0.05], [0.55, 0.45], [0.52, 0.48], [1.0, 0.0]])
     found = reliability(*top_label(p, np.array([0, 0, 1, 0])), bins=10)
-    assert found.count.tolist() == [0, 0, 0, 0, 0, 2, 0, 0, 0, 2]
+    assert found.counts.tolist() == [0, 0, 0, 0, 0, 2, 0, 0, 0, 2]
     assert found.accuracy[5] == 0.5 and found.accuracy[9] == 1.0 and found.confidence[9] == pytest.approx(0.975)
 
 

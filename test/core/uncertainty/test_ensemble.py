@@ -6,7 +6,7 @@ import torch
 from robot_vision_dl.core.bundles.bundle import load_bundle
 from robot_vision_dl.core.bundles.bundle_writer import save_bundle
 from robot_vision_dl.core.config import ClassifierConfig
-from robot_vision_dl.core.errors import BundleError
+from robot_vision_dl.core.errors import BundleError, ConfigError
 from robot_vision_dl.core.networks.network import build_network
 from robot_vision_dl.core.networks.preprocess import Preprocessing
 from robot_vision_dl.core.runtime.pipeline import Pipeline
@@ -84,6 +84,14 @@ def test_equal_members_disagree_about_nothing(bundles):
     path = str(bundles / 'm0')
     result = Pipeline.load(ClassifierConfig(model=f'ensemble:{path},{path}')).process([frame()])[0].assessment
     assert result.mutual_information == pytest.approx(0, abs=1e-6)
+
+
+def test_what_is_for_one_network_refuses_an_ensemble(bundles):
+    name = f'ensemble:{bundles}/m0,{bundles}/m1'
+    with pytest.raises(ConfigError, match='dropout_samples is for a single network.*set it to 0'):
+        Pipeline.load(ClassifierConfig(model=name, dropout_samples=4))
+    with pytest.raises(BundleError, match='is an ensemble of 2 networks, and one is expected'):
+        load_bundle(name).load_single_network()
 
 
 def test_identity_depends_on_the_members(bundles):

@@ -52,6 +52,12 @@ class Pictures:
     def __len__(self) -> int:
         return len(self.logits)
 
+    def split(self, index: int) -> Tuple['Pictures', 'Pictures']:
+        """Those of other classes, and those of this class."""
+        assert self.labels is not None
+        is_index = torch.eq(self.labels, index)
+        return self[~is_index], self[is_index]
+
 
 @dataclass(frozen=True)
 class OodChoice:
@@ -150,9 +156,8 @@ def _on_left_out(name: str, fitted: Pictures, held_out: Pictures, classes: Seque
     for index in classes:
         others = [c for c in range(held_out.logits.shape[1]) if c != index]
         remaining_head = head and LinearHead(head.weight[others], head.bias[others])
-        is_index = held_out.labels == index
-        kept, known, foreign = (_without_logit(part[chosen], others) for part, chosen in (
-            (fitted, fitted.labels != index), (held_out, ~is_index), (held_out, is_index)))
+        known, foreign = (_without_logit(part, others) for part in held_out.split(index))
+        kept = _without_logit(fitted.split(index)[0], others)
         score = ood_method(name).fit(kept.logits, kept.features, kept.labels, remaining_head)
         values.append(auroc(*two_groups(*(score(part.logits, part.features) for part in (known, foreign)))))
     return float(np.mean(values))
