@@ -20,7 +20,7 @@ CORE = {
     'uncertainty': {'base', 'text', 'settings', 'metrics', 'networks'},
     'bundles': {'base', 'text', 'files', 'settings', 'networks', 'uncertainty'},
     'decision': {'base', 'text', 'files', 'settings', 'metrics', 'uncertainty'},
-    'backends': {'base', 'text', 'files', 'settings', 'networks', 'bundles'},
+    'backends': {'base', 'text', 'files', 'settings', 'networks', 'uncertainty', 'bundles'},
     'runtime': {'base', 'text', 'files', 'settings', 'images', 'networks', 'uncertainty', 'bundles', 'decision',
                 'backends'},
 }
