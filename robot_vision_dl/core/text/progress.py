@@ -6,18 +6,34 @@ other. Standard output never gets any of it.
 import contextlib
 import sys
 import threading
-from typing import TYPE_CHECKING, Iterator, List, Optional, TextIO
+from typing import ContextManager, Iterator, List, Optional, Protocol, TextIO
 
 from .printable import printable
-
-if TYPE_CHECKING:
-    from tqdm import tqdm
 
 _OF_ALL = '{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}{unit} [{elapsed}<{remaining}, ' \
           '{rate_noinv_fmt}{postfix}]'
 _COUNTED = '{desc}: {n_fmt}{unit} [{elapsed}, {rate_noinv_fmt}{postfix}]'
 _SECONDS_BETWEEN = 0.1
-_shown: List['tqdm'] = []
+
+
+class _Bar(Protocol):
+    """What is used of tqdm's bar, and what :func:`_bar` adds."""
+
+    n: float
+
+    def update(self, n: float) -> object: ...  # noqa: D102
+    def set_postfix_str(self, s: str, refresh: bool) -> None: ...  # noqa: D102
+    def close(self) -> None: ...  # noqa: D102
+    def get_lock(self) -> ContextManager[object]: ...  # noqa: D102
+
+    def make_room(self) -> None:
+        """Go, so that something else can be written there."""
+
+    def come_back(self) -> None:
+        """Be there again."""
+
+
+_shown: List[_Bar] = []
 
 
 class Progress:
@@ -36,7 +52,7 @@ class Progress:
 
     def __init__(self, what: str, unit: str, total: Optional[float] = None, quiet: bool = False) -> None:
         self._what, self._unit, self._total, self._quiet = what, unit, total, quiet
-        self._bar: Optional['tqdm'] = None
+        self._bar: Optional[_Bar] = None
 
     def __enter__(self) -> 'Progress':
         # One line, that of the outermost.
@@ -79,10 +95,10 @@ def above_progress(stream: TextIO, text: str) -> Iterator[None]:
             bar.come_back()
 
 
-def _bar(what: str, unit: str, total: Optional[float]) -> 'tqdm':
+def _bar(what: str, unit: str, total: Optional[float]) -> _Bar:
     from tqdm import tqdm  # here, since most runs have no terminal
 
-    class Bar(tqdm):
+    class Bar(tqdm):  # type: ignore[type-arg]  # generic in its stubs alone
         monitor_interval = 0  # no thread that draws by itself
         is_away = False
 
