@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 import robot_vision_dl
-from robot_vision_dl.core.requirements import DISTRIBUTIONS
+from robot_vision_dl.core.requirements import _DEBIAN, DISTRIBUTIONS
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 # What pip calls it, the rosdep key (None where none stands for a package of the distribution), what Python
@@ -103,11 +103,19 @@ def test_every_requirement_of_pip_has_its_rosdep_key_or_is_asked_for_at_the_star
         key, module = NAMES[bare(requirement)]
         assert key in keys or key is None
         assert DISTRIBUTIONS[module] == bare(requirement)
+        # rosdep calls these as Debian and Ubuntu do. PyTorch is not in all of them.
+        assert _DEBIAN.get(module) == (None if module == 'torch' else key)
 
 
 def test_no_key_is_resolved_by_pip():
     """The build farm releases no package that depends on such keys; all of them end in -pip by convention."""
     assert [key for key in dependencies('rolling') if key.endswith('-pip')] == []
+
+
+def test_dockerfile_installs_by_pip_what_rosdep_does_not():
+    installed = set(re.findall(r"'([a-z]+>=[\d.]+)'", (REPOSITORY / 'Dockerfile').read_text()))
+    assert installed == {item for item in setup_py()['REQUIREMENTS']
+                         if NAMES[bare(item)][0] not in dependencies('jazzy')}
 
 
 def test_torch_is_asked_of_distributions_that_have_one_that_is_new_enough():

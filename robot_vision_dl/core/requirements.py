@@ -18,6 +18,8 @@ PACKAGE = 'robot_vision_dl'
 DISTRIBUTIONS = {'numpy': 'numpy', 'cv2': 'opencv-python', 'PIL': 'pillow', 'yaml': 'pyyaml', 'rosbags': 'rosbags',
                  'safetensors': 'safetensors', 'torch': 'torch', 'torchvision': 'torchvision', 'tqdm': 'tqdm'}
 """Required everywhere: the module that is imported, and what pip calls it."""
+_DEBIAN = {'numpy': 'python3-numpy', 'cv2': 'python3-opencv', 'PIL': 'python3-pil', 'yaml': 'python3-yaml',
+           'tqdm': 'python3-tqdm'}
 _ROS = ('rclpy', 'rpyutils', 'rosidl_runtime_py')
 
 
@@ -90,11 +92,15 @@ def check(modules: Sequence[str]) -> None:
         return
     faults = [f'{", ".join(absent)} {"is" if len(absent) == 1 else "are"} not installed'] if absent else []
     faults += [f'{module} {version} is too old' for module, version, _ in old]
-    wanted = [*absent, *(module for module, _, _ in old)]
-    if 'torch' in wanted and 'torchvision' not in wanted:
-        wanted.append('torchvision')  # they fit in pairs only, from the same place
+    # Beside an installed ROS 2, what apt has comes from there: cv_bridge is compiled for the distribution's NumPy.
+    by_apt = [_DEBIAN[module] for module in absent if module in _DEBIAN] if os.environ.get('ROS_DISTRO') else []
+    by_pip = [module for module in [*absent, *(module for module, _, _ in old)] if _DEBIAN.get(module) not in by_apt]
+    if 'torch' in by_pip and 'torchvision' not in by_pip:
+        by_pip.append('torchvision')  # they fit in pairs only, from the same place
     declared = requirements()
-    raise RequirementError(f'{"; ".join(faults)}: `{pip_install([declared[DISTRIBUTIONS[name]] for name in wanted])}`')
+    commands = [f'sudo apt install {" ".join(by_apt)}'] if by_apt else []
+    commands += [pip_install([declared[DISTRIBUTIONS[module]] for module in by_pip])] if by_pip else []
+    raise RequirementError(f'{"; ".join(faults)}: `{" && ".join(commands)}`')
 
 
 def check_versions() -> None:

@@ -41,6 +41,11 @@ def start(tmp_path, ros_domain):
     return run
 
 
+def by_apt(package: str, otherwise: str) -> str:
+    """The command that is named where an installed ROS 2 is sourced, or ``otherwise``."""
+    return f'sudo apt install {package}' if os.environ.get('ROS_DISTRO') else otherwise
+
+
 def lines(done: subprocess.CompletedProcess) -> list:
     return (done.stdout + done.stderr).splitlines()
 
@@ -48,10 +53,11 @@ def lines(done: subprocess.CompletedProcess) -> list:
 @pytest.mark.parametrize('node, hidden, said', [
     ('classifier_node', 'torch', "torch is not installed: `python3 -m pip install 'torch>="),
     ('classifier_node', 'torch,safetensors', 'safetensors, torch are not installed: `python3 -m pip install '),
-    ('classifier_node', 'PIL', "PIL is not installed: `python3 -m pip install 'pillow>="),  # imported late
+    # Imported late, in the middle of the work.
+    ('classifier_node', 'PIL', f"PIL is not installed: `{by_apt('python3-pil', 'python3 -m pip install ')}"),
     ('classifier_node', 'vision_msgs', f'vision_msgs is not installed: `{VISION_MSGS}'),
     ('trainer_node', 'rosbags', "rosbags is not installed: `python3 -m pip install 'rosbags>="),
-    ('action_gate_node', 'yaml', "yaml is not installed: `python3 -m pip install 'pyyaml>="),
+    ('action_gate_node', 'yaml', f"yaml is not installed: `{by_apt('python3-yaml', 'python3 -m pip install ')}"),
     ('action_gate_node', 'rclpy', 'there is no ROS 2 in this Python environment (rclpy is missing): `source '),
 ])
 def test_a_node_says_at_its_start_what_to_install(start, node, hidden, said):
@@ -64,7 +70,7 @@ def test_a_node_says_at_its_start_what_to_install(start, node, hidden, said):
 @pytest.mark.parametrize('arguments, hidden, said', [
     (['bag', 'info', '.'], 'rosbags', "robot-vision bag: rosbags is not installed: `python3 -m pip install 'rosbags>="),
     (['models', 'verify'], 'safetensors', 'robot-vision models: safetensors is not installed: `python3 -m pip '),
-    (['run'], 'torch,PIL', 'robot-vision run: PIL, torch are not installed: `python3 -m pip install '),
+    (['run'], 'torch,PIL', 'robot-vision run: PIL, torch are not installed: `'),
     (['run'], 'vision_msgs', f'robot-vision run: vision_msgs is not installed: `{VISION_MSGS}'),
     (['run'], 'sensor_msgs', 'robot-vision run: '),
 ])
@@ -82,6 +88,17 @@ def test_what_needs_no_bags_runs_without_rosbags(start):
 def test_torch_comes_with_the_torchvision_that_fits(start):
     [line] = lines(start('bin/robot-vision', 'models', 'list', hidden='torch'))
     assert "'torch>=" in line and "'torchvision>=" in line
+
+
+def test_beside_an_installed_ros_apt_brings_what_it_has(monkeypatch):
+    monkeypatch.setenv('ROS_DISTRO', 'jazzy')
+    monkeypatch.setattr(requirements, 'missing', lambda modules: ['cv2', 'PIL', 'torch'])
+    with pytest.raises(RequirementError, match="^cv2, PIL, torch are not installed: `sudo apt install python3-opencv "
+                       "python3-pil && python3 -m pip install .*'torch>=[0-9.]+' 'torchvision>=[0-9.]+'`$"):
+        requirements.check(('cv2', 'PIL', 'torch'))
+    monkeypatch.setattr(requirements, 'missing', lambda modules: ['yaml'])
+    with pytest.raises(RequirementError, match='^yaml is not installed: `sudo apt install python3-yaml`$'):
+        requirements.check(('yaml',))
 
 
 def older(name: str, old: str, monkeypatch) -> None:
