@@ -20,6 +20,7 @@ myst_heading_anchors = 4
 exclude_patterns = ['_build', '_ext', 'sphinx_output',
                     '__*', 'README.md', 'CONTRIBUTING.md', 'CHANGELOG.rst', 'package.xml']
 nitpicky = True
+smartquotes = False  # '' is an empty text, and -- begins an option
 
 html_theme = 'furo'
 html_title = f'robot_vision_dl {release}'
