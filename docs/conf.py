@@ -13,13 +13,17 @@ copyright = f'{author}; Apache-2.0'
 release = robot_vision_dl.__version__
 version = '.'.join(release.split('.')[:2])
 
-extensions = ['myst_parser', 'sphinx_copybutton', 'generated_reference', 'repository_files']
+extensions = ['myst_parser', 'sphinx.ext.autodoc', 'sphinx.ext.napoleon', 'sphinx_copybutton',
+              'generated_reference', 'repository_files']
 myst_enable_extensions = ['colon_fence', 'deflist', 'fieldlist']
 myst_heading_anchors = 4
 # The second row is what rosdoc2 puts beside the copy; it is shown as pages of project/.
 exclude_patterns = ['_build', '_ext', 'sphinx_output',
                     '__*', 'README.md', 'CONTRIBUTING.md', 'CHANGELOG.rst', 'package.xml']
 nitpicky = True
+nitpick_ignore_regex = [('py:.*', '.*')]  # types of other packages, and of ours that have no page
+autodoc_typehints = 'description'
+autodoc_member_order = 'bysource'
 smartquotes = False  # '' is an empty text, and -- begins an option
 
 html_theme = 'furo'
