@@ -87,6 +87,7 @@ def test_wheel_says_that_it_is_typed_and_what_it_is(wheel):
     assert any(name.endswith('LICENSE') for name in wheel.namelist())
 
 
+@pytest.mark.slow
 def test_source_archive_has_what_a_packager_needs(checkout):
     code = f'import setuptools.build_meta as backend; backend.build_sdist({str(checkout.parent)!r})'
     done = subprocess.run([sys.executable, '-c', code], cwd=checkout, capture_output=True, text=True)
@@ -104,23 +105,25 @@ def test_source_archive_has_what_a_packager_needs(checkout):
 def environment(wheel_file) -> Path:
     """A virtual environment with nothing of its own but the wheel; it borrows the packages of this one."""
     folder = wheel_file.parent / 'environment'
-    subprocess.run([sys.executable, '-m', 'venv', '--without-pip', str(folder)], check=True)
+    here = Path(sys.prefix, 'pyvenv.cfg')
+    on_top = here.is_file() and 'include-system-site-packages = true' in here.read_text()  # of a sourced ROS 2
+    options = ['--system-site-packages'] if on_top else []
+    subprocess.run([sys.executable, '-m', 'venv', *options, str(folder)], check=True)
     python = folder / 'bin' / 'python'
-    purelib = sysconfig.get_path('purelib')
-    done = subprocess.run([sys.executable, '-m', 'pip', '--python', str(python), 'install', '-q', '--no-deps',
-                           '--no-index', str(wheel_file)], capture_output=True, text=True)
+    done = subprocess.run([str(python), '-m', 'pip', 'install', '-q', '--no-deps', '--no-index', '--ignore-installed',
+                           str(wheel_file)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     own = Path(subprocess.run([python, '-c', 'import sysconfig; print(sysconfig.get_path("purelib"))'], check=True,
                               capture_output=True, text=True).stdout.strip())
     # As a folder of packages with .pth files of its own, which is how the ROS 2 wheels find their libraries.
-    (own / 'borrowed.pth').write_text(f'import site; site.addsitedir({purelib!r})\n')
+    (own / 'borrowed.pth').write_text(f'import site; site.addsitedir({sysconfig.get_path("purelib")!r})\n')
     return folder
 
 
 def run(environment: Path, folder: Path, *arguments: str) -> subprocess.CompletedProcess:
     """``robot-vision`` of the environment, started in another folder."""
     variables = {key: value for key, value in os.environ.items()
-                 if key not in ('PYTHONPATH', '_ROS_WHEELS_BOOTSTRAP_COMPLETE', 'VIRTUAL_ENV')}
+                 if key not in ('_ROS_WHEELS_BOOTSTRAP_COMPLETE', 'VIRTUAL_ENV')}
     return subprocess.run([str(environment / 'bin' / 'robot-vision'), *arguments], cwd=folder, env=variables,
                           capture_output=True, text=True, timeout=300)
 
