@@ -1,11 +1,11 @@
 """``robot-vision bench evaluate``: evaluating a bag, beside the bare forward pass of the same frames.
 
 Floor: all frames decoded, preprocessed and batched beforehand, then nothing but the network, in as many lanes beside
-each other as the evaluator has (:mod:`..evaluation.lanes`); and the same in one lane, as the live node runs. All take
-turns in one process, so that what else the machine does falls on all; the CPU time of the process is given beside it,
-which a busy machine does not change as much. ``--dds`` plays the same bag to a node, each frame sent when the one
-before is decided, and ``--scale`` evaluates bags of more and more frames, each in a process of its own, for memory and
-cost.
+each other as the evaluator has (:mod:`..evaluation.parallel_inference`); and the same in one lane, as the live node
+runs. All take turns in one process, so that what else the machine does falls on all; the CPU time of the process is
+given beside it, which a busy machine does not change as much. ``--dds`` plays the same bag to a node, each frame sent
+when the one before is decided, and ``--scale`` evaluates bags of more and more frames, each in a process of its own,
+for memory and cost.
 """
 import argparse
 import json

@@ -51,7 +51,7 @@ class CacheConfig:
 
 
 def cached_pixels(picture: Picture, spec: Preprocessing) -> np.ndarray:
-    """What is stored of a picture: resized as :class:`~..core.preprocess.Preprocessor` does, not yet cut.
+    """What is stored of a picture: resized as :class:`~..core.networks.preprocess.Preprocessor` does, not yet cut.
 
     Returns:
         uint8, shape (H, W, 3) RGB, or (H, W, 1) where the picture is grey.
@@ -140,7 +140,7 @@ class FrameStore:
         return decoded[..., None] if decoded.ndim == 2 else cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)
 
     def picture(self, index: int) -> Picture:
-        """The stored pixels for :class:`~..core.preprocess.Preprocessor`, which then only cuts and normalises."""
+        """The stored pixels, of which :class:`~..core.networks.preprocess.Preprocessor` only cuts and normalises."""
         pixels = self.pixels(index)
         return Picture(pixels[..., 0], ColorOrder.MONO) if pixels.shape[2] == 1 else Picture(pixels, ColorOrder.RGB)
 

@@ -35,9 +35,9 @@ class Item(NamedTuple):
 class FrameDataset(Dataset):
     """Some frames of a store.
 
-    Random transforms draw by :mod:`.draws`, or from torch's global generator, which is put back afterwards; either is
-    seeded for each item by (seed, epoch, frame): what a frame becomes does not depend on threads, on workers, on
-    batches or on which process asks.
+    Random transforms draw by :mod:`.seeded_random`, or from torch's global generator, which is put back afterwards;
+    either is seeded for each item by (seed, epoch, frame): what a frame becomes does not depend on threads, on
+    workers, on batches or on which process asks.
 
     Args:
         store: the decoded frames.

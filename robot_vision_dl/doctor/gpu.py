@@ -70,7 +70,7 @@ def look_at_machine(root: Path = Path('/')) -> MachineGpu:
 
 
 def gpu_check(machine: MachineGpu, found: Dict[str, Dict[str, Any]]) -> Check:
-    """Compare the machine's GPU with what torch says; ``found`` is from :func:`.doctor_python.probe`."""
+    """Compare the machine's GPU with what torch says; ``found`` is from :func:`~.doctor.python.probe`."""
     if 'version' not in found.get('torch', {}):
         return warn('GPU', 'cannot be told without torch', 'see torch above')
     build, facts = found.get('gpu_build', {}), found.get('gpu', {})

@@ -16,7 +16,7 @@ from ..core.networks.preprocess import Preprocessor
 from ..core.text.notes import to_stderr
 from ..core.text.progress import Progress
 from ..core.types import Picture
-from ..core.uncertainty.ood.sensor_faults import degenerate_pictures
+from ..core.uncertainty.ood.sensor_faults import sensor_fault_pictures
 from ..data.cache import CacheConfig
 from ..data.dataset import NO_CLASS, EvalTransform, FrameDataset
 from ..data.objects import count_objects
@@ -186,7 +186,7 @@ def faulty_outputs(bundle: Bundle, *, device: str = 'auto', precision: str = 'fl
                    ) -> Dict[str, Tuple[np.ndarray, np.ndarray]]:
     """Logits and features of pictures of a camera at fault, by what is wrong with it."""
     run = PictureRunner(bundle, device, precision)
-    groups = degenerate_pictures(bundle.preprocessing.crop, bundle.preprocessing.channels)
+    groups = sensor_fault_pictures(bundle.preprocessing.crop, bundle.preprocessing.channels)
     return {name: run(pictures) for name, pictures in groups.items()}
 
 

@@ -31,7 +31,7 @@ EVERY_CLASS = 100_000
 
 
 def node_parameters(config: ClassifierConfig) -> Dict[str, Any]:
-    """Parameters of the node for the settings of a deployment, beside those that :func:`run_live` gives it."""
+    """Parameters of the node for the settings of a deployment, beside those that :func:`evaluate_live` gives it."""
     values: Dict[str, Any] = {}
     for flat in flat_options():
         value: Any = config

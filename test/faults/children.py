@@ -44,8 +44,8 @@ def warm_up() -> None:
     for name in ('training.run', 'training.fit', 'training.folds', 'cli.main', 'cli.bag', 'cli.train', 'cli.calibrate',
                  'cli.evaluate', 'cli.models', 'cli.models_import', 'cli.decide', 'cli.bag_synth', 'cli.bag_extract',
                  'cli.bag_from_images', 'cli.bag_from_video', 'data.synth', 'data.from_images', 'data.extract',
-                 'data.video', 'data.camera_model', 'evaluation.evaluator', 'evaluation.report', 'evaluation.markdown',
-                 'evaluation.deployment', 'evaluation.gates'):
+                 'data.video', 'data.camera_model', 'evaluation.evaluator', 'evaluation.report.report',
+                 'evaluation.report.markdown', 'evaluation.deployment', 'evaluation.gates'):
         importlib.import_module(f'robot_vision_dl.{name}')
 
 

@@ -19,7 +19,7 @@ which takes the innovation, and "changed", which takes the whole frame (a switch
 CIFAR pictures that brought the log-loss of the posterior from .597 to .499, where a single frame has .517.
 
 Whether the camera looks at something of no class is a state beside it, with evidence of its own: see
-``uncertainty/evalue.py``.
+``e_value.py``.
 """
 from math import exp, log
 from typing import Dict, Mapping, NamedTuple, Optional, Sequence, Tuple

@@ -69,7 +69,7 @@ class Engine:
     """Runs a pipeline on a thread of its own.
 
     As long as it keeps up with the cameras, that thread does everything. When frames had to be replaced, it runs the
-    network alone, while a second one finishes the batch before and prepares the next; see :mod:`.overlap`.
+    network alone, while a second one finishes the batch before and prepares the next; see :mod:`.pipelined_execution`.
 
     Args:
         pipeline: loaded and warm.

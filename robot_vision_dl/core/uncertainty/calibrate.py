@@ -104,14 +104,14 @@ def calibrate(logits: np.ndarray, features: np.ndarray, labels: np.ndarray, *, o
 
     Args:
         logits, features, labels: shapes (n, C), (n, F), (n,), of pictures that took no part in training.
-        ood: name of a score; ``auto``: chosen by :func:`~.ood_choice.choose_ood`; or None.
+        ood: name of a score; ``auto``: chosen by :func:`~.ood.selection.choose_ood`; or None.
         alpha: error rate of the conformal sets.
         seed: of the split into halves.
         reference: logits (m, C), features (m, F) and, if known, labels (m,) of other pictures of the known classes: of
             the training, above all.
         head: of the network; None: not linear in the features, so there is no Laplace approximation and fewer scores.
         foreign: logits and features of pictures of no class by groups, to choose a score by.
-        faulty: the same of pictures of a camera at fault, see :func:`~.degenerate.degenerate_pictures`.
+        faulty: the same of pictures of a camera at fault, see :func:`~.ood.sensor_faults.sensor_fault_pictures`.
         conformal: a method of ``CONFORMAL_METHODS``.
         scaling: ``vector`` fits a weight and an offset a class; ``auto`` does so where that is clearly better on
             pictures it was not fitted on.

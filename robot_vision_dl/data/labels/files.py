@@ -9,7 +9,7 @@
 
 ``topic``, ``end``, ``track`` and ``bag`` may be left out (all image topics, the end of the recording, no track, all
 bags that the file is used for). The list alone will do where the times can mean one thing only, see
-:mod:`.label_times`.
+:mod:`~.labels.times`.
 
 A CSV file has the columns ``stamp`` (or ``start``), ``label`` and optionally ``end``, ``track``, ``topic`` and ``bag``,
 and a first row with their names. It may be left out only where every row is a stamp and a label that is no number. A

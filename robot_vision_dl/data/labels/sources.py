@@ -1,4 +1,4 @@
-"""Where labels are: a topic of the bag, or a file beside it or elsewhere (see :mod:`.label_files`)."""
+"""Where labels are: a topic of the bag, or a file beside it or elsewhere (see :mod:`~.labels.files`)."""
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Sequence, Tuple
 

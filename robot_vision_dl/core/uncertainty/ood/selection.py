@@ -3,7 +3,7 @@
 With pictures of foreign things, by how well each score tells them from known ones. Without, each class in turn plays
 the foreign one: scores are fitted without its pictures, its logit is taken away, and they have to tell its held-out
 pictures from those of the other classes. The network itself has seen the class, so this flatters all scores; it is
-the order among them that is used. In both cases pictures of a camera at fault (see ``degenerate.py``) count as well,
+the order among them that is used. In both cases pictures of a camera at fault (see ``sensor_faults.py``) count as well,
 half by the AUROC and half by the share that is called unknown: of two scores that rank equally well, one may have all
 black frames among its most foreign percent and the other none, and only that percent is ever called unknown.
 """

@@ -12,7 +12,7 @@ from ...types import ColorOrder, Picture
 FAULTS = ('covered lens', 'overexposed', 'blank wall', 'noise')  # the groups
 
 
-def degenerate_pictures(size: Tuple[int, int], channels: int = 3, count: int = 40, seed: int = 0
+def sensor_fault_pictures(size: Tuple[int, int], channels: int = 3, count: int = 40, seed: int = 0
                         ) -> Dict[str, List[Picture]]:
     """Groups of pictures by what is wrong.
 

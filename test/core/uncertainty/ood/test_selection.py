@@ -12,7 +12,7 @@ from robot_vision_dl.core.uncertainty.ood.selection import (
     choose_ood,
     split_groups,
 )
-from robot_vision_dl.core.uncertainty.ood.sensor_faults import degenerate_pictures
+from robot_vision_dl.core.uncertainty.ood.sensor_faults import sensor_fault_pictures
 
 CLASSES, FEATURES = 4, 16
 
@@ -85,7 +85,7 @@ def test_of_scores_that_rank_alike_the_one_that_calls_faults_unknown_is_taken():
 
 def test_pictures_of_a_camera_at_fault_are_what_they_are_called():
     for channels in (3, 1):
-        groups = degenerate_pictures((24, 32), channels, count=5, seed=1)
+        groups = sensor_fault_pictures((24, 32), channels, count=5, seed=1)
         assert set(groups) == {'covered lens', 'overexposed', 'blank wall', 'noise'}
         for pictures in groups.values():
             for picture in pictures:
@@ -96,7 +96,7 @@ def test_pictures_of_a_camera_at_fault_are_what_they_are_called():
         assert mean['overexposed'] > 240
         assert np.std(groups['noise'][0].pixels) > 60
         assert np.std(groups['blank wall'][0].pixels[..., 0] if channels == 3 else groups['blank wall'][0].pixels) < 30
-    again = degenerate_pictures((24, 32), 1, count=5, seed=1)
+    again = sensor_fault_pictures((24, 32), 1, count=5, seed=1)
     assert all(np.array_equal(a.pixels, b.pixels) for a, b in zip(again['noise'], groups['noise']))
 
 
