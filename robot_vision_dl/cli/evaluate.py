@@ -16,10 +16,12 @@ EXAMPLES = """examples:
   robot-vision evaluate recording/ --out report                  the default model; labels beside the bag, if there are
   robot-vision evaluate day1/ day2/ --model models/new --model models/old --out report
   robot-vision evaluate test/ --model models/new --out report --fail-under accuracy=.9 --fail-over ece=.05 risk=.02
+  robot-vision evaluate pictures/ --model models/new --out report  folders of pictures, <class>/*.jpg
   robot-vision evaluate drive.bag --labels none --out report --write-bag decisions.mcap
 
 Labels: a labels.yaml or labels.csv beside the bag, or a topic that ends with /label; `robot-vision bag extract --help`
-has their formats. Without labels there is everything that needs none.
+has their formats. Without labels there is everything that needs none. Pictures of a folder are labelled by their
+folder ("unknown" is none of the classes) and decided one by one, without fusion over time.
 
 DIR gets report.html (opens anywhere, needs no network), metrics.json (`--schema` explains it), frames.csv (one row a
 frame), summary.md (for a pull request) and speed.json. Exit codes: 0 done, 1 a demand is not met or the machine fails
@@ -33,7 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     from ..evaluation.options import RunOptions
     run = RunOptions()
-    parser.add_argument('bags', nargs='*', metavar='BAG', help='.bag, .mcap or .db3 files, folders, globs')
+    parser.add_argument('bags', nargs='*', metavar='BAG', help='.bag, .mcap or .db3 files, folders, globs; '
+                        'folders of pictures')
     parser.add_argument('--model', action='append', default=[], metavar='M', dest='models',
                         help='bundle folder, name of one in models/, or torchvision:<architecture>; several are '
                         f'compared with the first (default: {ClassifierConfig().model})')
@@ -90,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
     from ..evaluation.deployment import unseen
     from ..evaluation.gates import check_gates, parse_gates
     from ..evaluation.output import OutputFolder
-    from ..evaluation.recordings import open_recordings
+    from ..evaluation.recordings import check_are_bags, open_recordings
     gates = parse_gates(args.fail_under, args.fail_over)
     options = _options(args)
     models = args.models or [options.deployment.model]
@@ -98,6 +101,9 @@ def run(args: argparse.Namespace) -> int:
         from ..ros.live_evaluation import check_live
         check_live(models, args.rate)  # before the bags, which take minutes
     recordings = open_recordings(args.bags, options)
+    for option, is_asked in (('--live', args.live), ('--write-bag', args.write_bag)):
+        if is_asked:
+            check_are_bags(recordings, option)
     note = unseen(options.deployment, args.node, [name for one in recordings for name in one.images])
     if note:
         to_stderr(note)

@@ -195,15 +195,11 @@ class FolderSource:
 Source = Union[BagSource, FolderSource]
 
 
-def open_sources(paths: Sequence[Union[str, Path]], labels: LabelConfig, topics: Sequence[str] = ()) -> List[Source]:
-    """Bags (files, folders, folders of several, globs) and folders of pictures, with their labels read.
-
-    Args:
-        topics: as :func:`choose_topics` has it. One that is named must be in one of the bags at least.
+def find_sources(paths: Sequence[Union[str, Path]]) -> Tuple[List[Union[BagFiles, Path]], Dict[Path, str]]:
+    """Bags, and folders of pictures as their paths, each once and in the order given; and sentences about folders.
 
     Raises:
-        BagError: a path holds neither, a bag cannot be read, or a topic is in no bag.
-        ConfigError: labels are missing or cannot be used.
+        BagError: a path holds neither.
     """
     found: List[Union[BagFiles, Path]] = []
     folders: Dict[Path, Path] = {}
@@ -226,8 +222,21 @@ def open_sources(paths: Sequence[Union[str, Path]], labels: LabelConfig, topics:
             folders[path.resolve()] = path
             found.append(path)
     once = {bag.files: bag for bag in each_once([item for item in found if not isinstance(item, Path)])}
-    found = [item if isinstance(item, Path) else once.pop(item.files) for item in found
-             if isinstance(item, Path) or item.files in once]
+    return [item if isinstance(item, Path) else once.pop(item.files) for item in found
+            if isinstance(item, Path) or item.files in once], notes
+
+
+def open_sources(paths: Sequence[Union[str, Path]], labels: LabelConfig, topics: Sequence[str] = ()) -> List[Source]:
+    """Bags (files, folders, folders of several, globs) and folders of pictures, with their labels read.
+
+    Args:
+        topics: as :func:`choose_topics` has it. One that is named must be in one of the bags at least.
+
+    Raises:
+        BagError: a path holds neither, a bag cannot be read, or a topic is in no bag.
+        ConfigError: labels are missing or cannot be used.
+    """
+    found, notes = find_sources(paths)
     names = recording_names([item if isinstance(item, Path) else item.path for item in found])
     sources: List[Source] = [
         FolderSource(item, name, labels) if isinstance(item, Path) else BagSource(item, name, labels, topics)

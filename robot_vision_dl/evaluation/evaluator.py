@@ -133,7 +133,7 @@ def evaluate(bags: Sequence[Union[str, Path]], models: Sequence[str], options: E
     """Run every frame of the bags through the models, as the live node would, and judge what comes out.
 
     Args:
-        bags: files, folders, globs.
+        bags: files, folders, globs; folders of pictures, one folder a class, which are decided one by one.
         models: bundles: folders, names in ``models/``, or ``torchvision:<architecture>``.
         options: labels, topics, the deployment's settings, batch size and so on.
         workers: processes that share the recordings.

@@ -17,7 +17,7 @@ from ..core.runtime.frame_counters import BACKWARDS, RATE_LIMITED
 from ..core.runtime.frame_reader import StampOrder, read_frame, time_of
 from ..core.types import Frame, ImageMessage
 from ..data.bags.message_types import COMPRESSED_IMAGE
-from ..data.bags.reader import BagImage, BagReader
+from ..data.bags.reader import BagImage
 from .recordings import Recording
 
 _FIRST_GUESS_BYTES = 4_000_000
@@ -77,7 +77,7 @@ class Feed:
         self._rate = RateLimit()
         self._threads, self._ahead_bytes = threads, ahead_bytes
         self._pool = ThreadPoolExecutor(threads, 'decode', initializer=torch.set_num_threads, initargs=(1,))
-        self._reader = BagReader(recording.files)
+        self._reader = recording.reader()
         self._batch_bytes = size * _FIRST_GUESS_BYTES
 
     def __enter__(self) -> 'Feed':

@@ -6,19 +6,22 @@ from typing import List, Mapping, Optional, Sequence, Tuple, Union
 from ..core.errors import BagError, ConfigError
 from ..core.suggestions import did_you_mean
 from ..core.types import UNKNOWN
-from ..data.bags.files import BagFiles, each_once, find_bags
+from ..data.bags.files import BagFiles
 from ..data.bags.reader import BagReader
 from ..data.cameras import check_wanted, choose_topics
-from ..data.frame_sources import expand, recording_names
+from ..data.folders import shown
+from ..data.frame_sources import find_sources, recording_names
 from ..data.labels.labels import IGNORE, Finding, FrameLabel, FrameTimes, LabelConfig, Labels
 from ..data.labels.sources import label_files_beside, label_topics, labels_of_bag
+from ..data.picture_folder import FolderPicture, folder_pictures
 from .options import EvaluationOptions
+from .picture_messages import ALONE, NS_PER_S, TOPIC, PictureReader, intervals_of
 from .table import NO_LABEL, UNKNOWN_TARGET, FrameTable
 
 
 @dataclass(frozen=True)
 class Recording:
-    """One bag.
+    """One bag, or one folder of pictures.
 
     Attributes:
         name: unique among those evaluated together.
@@ -31,6 +34,8 @@ class Recording:
         labels: what holds when; None where there are no labels.
         label_sources: what was read for them.
         problems: sentences about what is not read and why, and about labels that could not be read.
+        pictures: of a folder of pictures, all that are in it; empty for a bag.
+        period_s: seconds from one picture to the next, more than what makes the fusion start afresh.
     """
 
     name: str
@@ -43,6 +48,12 @@ class Recording:
     labels: Optional[Labels]
     label_sources: Tuple[str, ...] = ()
     problems: Tuple[str, ...] = ()
+    pictures: Tuple[FolderPicture, ...] = ()
+    period_s: float = 0.0
+
+    def reader(self) -> Union[BagReader, PictureReader]:
+        """What gives its image messages."""
+        return PictureReader(self.pictures, self.period_s) if self.pictures else BagReader(self.files)
 
     def verdict(self, topic: str, stamp_ns: int, receive_ns: int) -> FrameLabel:
         """What the labels say about a frame; a gap where there are none."""
@@ -60,31 +71,53 @@ class Recording:
 
 
 def open_recordings(bags: Sequence[Union[str, Path]], options: EvaluationOptions) -> List[Recording]:
-    """All bags in ``bags`` (files, folders, globs), in natural order, their labels read.
+    """All bags in ``bags`` (files, folders, globs) and folders of pictures, in natural order, their labels read.
 
     Raises:
         BagError: there is no bag, one cannot be read, has no images, or not the topics asked for.
         ConfigError: labels cannot be used.
     """
-    files = each_once([found for path in expand(bags) for found in find_bags(path)])
-    names = recording_names([found.path for found in files])
-    recordings = []
-    for found, name in zip(files, names):
-        with BagReader(found) as reader:
-            images = {topic.name: topic for topic in reader.topics.values() if topic.is_image and not topic.unreadable}
-            if not images:
-                raise BagError(f'{found.path}: no image topic to evaluate; {_what_there_is(reader)}')
-            labels, used, problems = _labels(reader, name, options.labels)
-            topics, notes = choose_topics(reader, options.topics, labels.topics if labels else frozenset())
-            duration_ns = (reader.end_ns or 0) - (reader.start_ns or 0)
-        recordings.append(Recording(name, found.path, found, topics, tuple(images),
-                                    sum(images[topic].count for topic in topics), duration_ns, labels, used,
-                                    (*found.notes, *notes, *problems)))
-    there = {topic for recording in recordings for topic in recording.topics}
-    check_wanted(options.topics, there)
+    found, notes = find_sources(bags)
+    names = recording_names([item if isinstance(item, Path) else item.path for item in found])
+    recordings = [_of_folder(item, name, options, notes.get(item)) if isinstance(item, Path)
+                  else _of_bag(item, name, options) for item, name in zip(found, names)]
+    of_bags = [recording for recording in recordings if not recording.pictures]
+    if of_bags:
+        check_wanted(options.topics, {topic for recording in of_bags for topic in recording.topics})
     read = [recording for recording in recordings if recording.topics]
     not_read = tuple(text for recording in recordings if not recording.topics for text in recording.problems)
     return [replace(read[0], problems=(*read[0].problems, *not_read)), *read[1:]] if read else []
+
+
+def check_are_bags(recordings: Sequence[Recording], option: str) -> None:
+    """Raise :class:`ConfigError` where there are folders of pictures, for what needs messages with times."""
+    folders = [recording for recording in recordings if recording.pictures]
+    if folders:
+        raise ConfigError(f'{option}: {shown(folders[0].path)} is a folder of pictures, which have no times; make a '
+                          f'recording of it first: robot-vision bag from-images {shown(folders[0].path)} --out BAG')
+
+
+def _of_bag(files: BagFiles, name: str, options: EvaluationOptions) -> Recording:
+    with BagReader(files) as reader:
+        images = {topic.name: topic for topic in reader.topics.values() if topic.is_image and not topic.unreadable}
+        if not images:
+            raise BagError(f'{files.path}: no image topic to evaluate; {_what_there_is(reader)}')
+        labels, used, problems = _labels(reader, name, options.labels)
+        topics, notes = choose_topics(reader, options.topics, labels.topics if labels else frozenset())
+        duration_ns = (reader.end_ns or 0) - (reader.start_ns or 0)
+    return Recording(name, files.path, files, topics, tuple(images), sum(images[topic].count for topic in topics),
+                     duration_ns, labels, used, (*files.notes, *notes, *problems))
+
+
+def _of_folder(folder: Path, name: str, options: EvaluationOptions, note: Optional[str]) -> Recording:
+    notes = [f'{shown(folder)}: {ALONE}', *([note] if note else [])]
+    pictures = tuple(folder_pictures(folder, notes.append))
+    period_s = 2 * options.deployment.fusion.reset_gap_s + 1
+    labels = None if options.labels.sources == ('none',) else Labels(intervals_of(pictures, period_s),
+                                                                     options.labels.ignore)
+    return Recording(name, folder, BagFiles(folder, ()), (TOPIC,), (TOPIC,), len(pictures),
+                     round(len(pictures) * period_s * NS_PER_S), labels, () if labels is None else (str(folder),),
+                     tuple(notes), pictures, period_s)
 
 
 def _what_there_is(reader: BagReader) -> str:

@@ -49,6 +49,24 @@ def test_no_config_and_missing_config(tmp_path, capsys):
     assert 'none.yaml: cannot be read (No such file or directory)' in capsys.readouterr().err
 
 
+def test_bags_alone_are_enough(pictures, tmp_path, capsys, monkeypatch):
+    """Settings that make it quick are given at the command; there is no file."""
+    monkeypatch.chdir(tmp_path)
+    quick = ['network.architecture=lenet5', "network.pretrained=''", 'input.resize=32', 'input.crop=32', 'run.epochs=1',
+             f'data.cache.folder={tmp_path}/cache', 'run.sanity_check=false', 'output.baselines=false']
+    bags = sorted(map(str, pictures.glob('recording_*')))
+    assert main(['train', '--bags', *bags, '--name', 'shapes', '--set', *quick]) == 0
+    assert main(['models', 'show', 'models/shapes']) == 0
+    found = parse_config(next((tmp_path / 'models' / 'shapes').rglob('*.yaml')).read_text(), 'kept')
+    assert found.name == 'shapes' and list(found.data.bags) == bags
+
+
+def test_a_folder_in_the_place_of_the_file_is_explained(pictures, capsys):
+    assert main(['train', str(pictures)]) == 2
+    assert f'is a folder, no YAML file; to learn from what is in it by default settings: robot-vision train --bags ' \
+        f'{pictures}' in capsys.readouterr().err
+
+
 def test_missing_bag(tmp_path, capsys):
     assert '/no/such/bag' in refused(tmp_path, config_text(tmp_path, tmp_path), capsys, '--bags', '/no/such/bag')
 

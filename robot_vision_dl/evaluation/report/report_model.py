@@ -7,6 +7,7 @@ import numpy as np
 
 from ...core.metrics.selective import risk_curve
 from ..example_frames import APART, Key, Shot
+from ..picture_messages import TOPIC as PICTURES
 from ..table import FOREIGN, NO_LABEL, UNCERTAIN, Columns, FrameTable, sureness
 from . import svg
 from .report_decisions import confusion_section, errors_section, labels_section
@@ -114,7 +115,7 @@ def _figures(model: Mapping[str, Any]) -> str:
         tiles.append((f'of {model["model"]["classes"]} classes in a conformal set', conformal['mean_size'],
                       '' if conformal['coverage'] is None else f'hold the true one: {conformal["coverage"]:.3f}'))
     times = model['time']
-    if times.get('decision_s') and times['decision_s']['median'] is not None:
+    if times.get('decision_s') and times['decision_s']['median'] is not None and times['watched_s']:
         quick = times['decision_s']
         every = round(quick['count'] / (1 - quick['never']))
         tiles.append(('seconds to the right decision, median', quick['median'],
@@ -220,7 +221,10 @@ def _timelines(evaluation, table: FrameTable, needed: float, room: int) -> str:
               for topic, strip in outcome.strips.items()}
     colours = _colours(table)
     gap_s = evaluation.options.deployment.fusion.reset_gap_s
-    cameras = table.cameras()
+    every = table.cameras()
+    cameras = [places for places in every if table.topics[table.rows[places[0]]['topic']] != PICTURES]
+    if not cameras:
+        return '<p class="hint">Pictures of folders have no times, so there are no time lines.</p>' if every else ''
     out = ['<p>' + legend(ACTED)
            + ''.join(f'<span class="key"><i style="background:var(--c{number})"></i>{escape(name)}</span>'
                      for name, number in colours.items())

@@ -51,7 +51,7 @@ GROUPS: Dict[str, Tuple[str, ...]] = {
     'Why': (),  # what speaks against it, whichever sentences these are
     'What it does': ('costs_more', 'costs_less', 'foreign', 'threshold', 'threshold_few', 'errors', 'no_errors',
                      'right', 'wrong_too_often', 'acting_costs', 'never_acts', 'coverage', 'false_unknown',
-                     'worst_class', 'tracks', 'forced', 'unlabelled', 'quickness', 'changes'),
+                     'worst_class', 'tracks', 'forced', 'alone', 'unlabelled', 'quickness', 'changes'),
     'Whether its probabilities are any': ('uncalibrated', 'limit', 'knows_nothing', 'calibration', 'sets', 'sets_wide'),
     'What this rests on': (),  # all others
 }
@@ -87,6 +87,7 @@ SENTENCES: Dict[str, str] = {
     'tracks': 'Of {count} it acts rightly on {right}, wrongly on {wrong}, and never on {never}.',
     'forced': 'Forced to answer, it names {alone} of the single frames rightly{between}, and {fused} when it fuses '
               'them over time.',
+    'alone': 'Forced to answer, it names {alone} of the frames rightly{between}; each stands alone, nothing is fused.',
     'unlabelled': 'Of {frames} it acts on {accepted}, says uncertain for {uncertain} and unknown for {unknown}.',
     # Whether its probabilities are any.
     'uncalibrated': 'It is not calibrated: its confidences are no probabilities.',

@@ -185,8 +185,16 @@ def _rightness(model: Mapping[str, Any]) -> Iterator[Point]:
         yield say(GOOD if not tracks['acted_wrong'] else CARE, 'tracks', count=count_of(tracks['count'], 'object'),
                   right=tracks['acted_right'], wrong=tracks['acted_wrong'], never=tracks['never_acted'])
     if model['frame']:
-        yield say(INFO, 'forced', alone=percent(model['frame']['accuracy']), between=_between(model, 'accuracy'),
-                  fused=percent(model['fused']['accuracy']))
+        alone, between = percent(model['frame']['accuracy']), _between(model, 'accuracy')
+        if _stand_alone(model):
+            yield say(INFO, 'alone', alone=alone, between=between)
+        else:
+            yield say(INFO, 'forced', alone=alone, between=between, fused=percent(model['fused']['accuracy']))
+
+
+def _stand_alone(model: Mapping[str, Any]) -> bool:
+    """Whether no frame follows another one closely, as the pictures of a folder: time then has nothing to say."""
+    return model['time']['watched_s'] == 0
 
 
 def _sureness(model: Mapping[str, Any]) -> Iterator[Point]:
@@ -223,7 +231,7 @@ def _sureness(model: Mapping[str, Any]) -> Iterator[Point]:
 def _quickness(model: Mapping[str, Any]) -> Iterator[Point]:
     times = model['time']
     found, changes = times.get('decision_s'), times['changes_per_s']
-    quick = bool(found and found['median'] is not None)
+    quick = bool(found and found['median'] is not None) and not _stand_alone(model)
     much = changes is not None and changes > 1
     if quick:
         every = round(found['count'] / (1 - found['never']))

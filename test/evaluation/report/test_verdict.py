@@ -57,6 +57,7 @@ CASES = {
     'a sound model': ('sound', {}, [], 'worth', [
         'costs_less', 'foreign', 'errors', 'right', 'coverage', 'tracks', 'forced', 'calibration', 'sets',
         'quickness']),
+    'pictures that stand alone': ('sound', {'time.watched_s': 0.0}, [], 'worth', ['alone', 'tracks']),
     'a restless model': ('sound', {'time.changes_per_s': 1.5}, [], 'worth', ['quickness', 'changes']),
     'own frames called unknown': ('sound', {'open_set.false_unknown_rate': 0.1}, [], 'worth', ['false_unknown']),
     'sets that say nothing': ('sound', {'conformal.mean_size': 3.2}, [], 'worth', ['sets_wide']),
