@@ -7,6 +7,8 @@ import robot_vision_dl
 # rosdoc2 executes this text in a configuration of its own beside a copy of this folder; __file__ is then that one.
 sys.path.insert(0, str(Path(__file__).resolve().parent / '_ext'))
 
+from absent import absent_modules  # noqa: E402
+
 project = 'robot_vision_dl'
 author = 'robot_vision_dl maintainers'
 copyright = f'{author}; Apache-2.0'
@@ -22,6 +24,7 @@ exclude_patterns = ['_build', '_ext', 'sphinx_output',
                     '__*', 'README.md', 'CONTRIBUTING.md', 'CHANGELOG.rst', 'package.xml']
 nitpicky = True
 nitpick_ignore_regex = [('py:.*', '.*')]  # types of other packages, and of ours that have no page
+autodoc_mock_imports = absent_modules()
 autodoc_typehints = 'description'
 autodoc_member_order = 'bysource'
 smartquotes = False  # '' is an empty text, and -- begins an option

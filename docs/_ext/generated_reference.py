@@ -1,10 +1,12 @@
 """Sphinx extension: ``<!-- generated: commands -->`` in a page is replaced by what the code says.
 
-The parts are those of :data:`reference_pages.PARTS`. Where the package cannot be imported as a whole (rosdoc2 has no
-torch), the page says so in the place of the part, and Sphinx warns.
+The parts are those of :data:`reference_pages.PARTS`. Where one cannot be made, the page says so in its place,
+and Sphinx warns.
 """
 import re
 
+from absent import absent_modules
+from sphinx.ext.autodoc.mock import mock
 from sphinx.util import logging
 
 LOG = logging.getLogger(__name__)
@@ -18,9 +20,10 @@ def fill_in(app, docname: str, source: list) -> None:
 
     def part(match: 're.Match') -> str:
         try:
-            from reference_pages import PARTS
-            return PARTS[match.group(1)]()
-        except (ImportError, ValueError, KeyError, OSError) as error:
+            with mock(absent_modules()):
+                from reference_pages import PARTS
+                return PARTS[match.group(1)]()
+        except Exception as error:
             LOG.warning('%s: %r cannot be made: %s: %s', docname, match.group(1), type(error).__name__, error)
             return ('```{warning}\nThis part is made from the code, which could not be imported where this page was '
                     f'built ({type(error).__name__}).\n```')
