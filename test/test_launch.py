@@ -24,8 +24,9 @@ class Launched:
 
     def __init__(self, log, *arguments):
         self._log = log
+        package = [] if os.path.isabs(arguments[0]) else ['robot_vision_dl']
         with open(log, 'wb') as output:
-            self.process = subprocess.Popen(['ros2', 'launch', 'robot_vision_dl', *arguments], stdout=output,
+            self.process = subprocess.Popen(['ros2', 'launch', *package, *arguments], stdout=output,
                                             stderr=subprocess.STDOUT, start_new_session=True, env=os.environ)
 
     @property
@@ -79,18 +80,47 @@ def test_classifier_with_two_cameras(tmp_path, ros_domain):
     assert 'Traceback' not in launched.log
 
 
+def test_name_of_the_camera_and_of_the_node(tmp_path, ros_domain):
+    with Launched(tmp_path / 'log', 'classifier.launch.py', 'node_name:=waste', 'name:=arm', 'namespace:=left',
+                  'image:=/arm/image_raw', 'model:=waste_sorter', 'device:=cpu') as launched:
+        launched.wait_for('listening to /arm/image_raw (arm)')
+        ros2('lifecycle', 'get', '/left/waste', '--no-daemon', until=['active'])
+        ros2('topic', 'list', '--no-daemon', '--spin-time', '3', until=[
+            '/left/waste/arm/decision', '/left/waste/label_info'])
+    assert launched.process.returncode == 0
+
+
+def test_a_launch_file_that_includes_ours_twice(tmp_path, ros_domain):
+    """That of docs/how-to/compose.md, as it stands there; arguments of its own do not become ours."""
+    page = (Path(__file__).parents[1] / 'docs' / 'how-to' / 'compose.md').read_text(encoding='utf-8')
+    text = re.search(r'^```python\n(.*?)^```$', page, re.M | re.S).group(1)
+    path = tmp_path / 'robot.launch.py'
+    path.write_text(text)
+    with Launched(tmp_path / 'log', str(path), 'name:=robot_1', 'model:=none_of_ours', 'device:=toaster') as launched:
+        launched.wait_for('listening to /arm/image_raw (arm)')
+        launched.wait_for('listening to /front/image_raw (front), /rear/image_raw (rear)')
+        assert 'waste_sorter (6 classes) is ready' in launched.log
+        ros2('topic', 'list', '--no-daemon', '--spin-time', '3', until=[
+            '/waste/arm/decision', '/eyes/scene/front/decision', '/eyes/scene/rear/decision'])
+    assert launched.process.returncode == 0
+    assert 'Traceback' not in launched.log
+
+
+@pytest.mark.parametrize('arguments, said', [
+    (('image:=/a', 'cameras:=b:=/c'), 'not both'), (('name:=arm',), 'name:=arm is the name of the camera of image:='),
+    (('name:=arm', 'cameras:=b:=/c'), 'cameras:= has the names of several')])
+def test_contradicting_arguments_are_refused(tmp_path, ros_domain, arguments, said):
+    with Launched(tmp_path / 'log', 'classifier.launch.py', *arguments) as launched:
+        assert launched.process.wait(START_TIMEOUT_S) != 0
+    assert said in launched.log
+
+
 def test_without_autostart_it_waits_unconfigured(tmp_path, ros_domain):
     with Launched(tmp_path / 'log', 'classifier.launch.py', 'autostart:=false', 'image:=/cam') as launched:
         launched.wait_for('process started')
         ros2('lifecycle', 'get', '/classifier', '--no-daemon', until=['unconfigured'])
         ros2('lifecycle', 'set', '/classifier', 'configure', '--no-daemon', until=['Transitioning successful'])
         ros2('lifecycle', 'get', '/classifier', '--no-daemon', until=['inactive'])
-
-
-def test_contradicting_arguments_are_refused(tmp_path, ros_domain):
-    with Launched(tmp_path / 'log', 'classifier.launch.py', 'image:=/a', 'cameras:=b:=/c') as launched:
-        assert launched.process.wait(START_TIMEOUT_S) != 0
-    assert 'not both' in launched.log
 
 
 @pytest.mark.slow

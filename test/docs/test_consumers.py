@@ -1,0 +1,91 @@
+"""The nodes that docs/how-to/consume.md gives to copy: the Python one hears a real node, the C++ one compiles."""
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy', reason='rclpy is not installed')
+pytest.importorskip('vision_msgs.msg', reason='vision_msgs is not installed')
+
+from evaluation_samples import small_model  # noqa: E402
+from labelled_samples import pattern  # noqa: E402
+from node_harness import NodeProcess, Peer, environment, raw_image  # noqa: E402
+from sensor_msgs.msg import Image  # noqa: E402
+from vision_msgs.msg import Classification  # noqa: E402
+
+from robot_vision_dl.core.processes import Children  # noqa: E402
+
+PAGE = (Path(__file__).resolve().parents[2] / 'docs' / 'how-to' / 'consume.md').read_text(encoding='utf-8')
+
+
+def block(language):
+    return re.search(rf'^```{language}\n(.*?)^```$', PAGE, re.M | re.S).group(1)
+
+
+@pytest.fixture()
+def peer(ros_domain):
+    os.environ.update({key: value for key, value in environment(ros_domain).items() if 'PROFILES_FILE' in key})
+    peer = Peer(ros_domain)
+    yield peer
+    peer.close()
+
+
+def test_the_python_consumer_hears_a_real_node(peer, ros_domain, tmp_path):
+    script = tmp_path / 'consumer.py'
+    script.write_text(block('python'))
+    assert len(script.read_text().splitlines()) <= 26
+    # Known pictures, of which some are unknown to this model, and acted on all others.
+    model = small_model(tmp_path / 'model')
+    with Children(environment(ros_domain)) as children:
+        NodeProcess(children, tmp_path / 'node.log', 'run', '--image', '/cam', '--model', str(model), '--device', 'cpu',
+                    '--ros-args', '-p', 'decision.abstain_cost:=0.3', '-p', 'fusion.enabled:=false')
+        log = tmp_path / 'consumer.log'
+        children.start([sys.executable, '-u', str(script)], log=log)
+        decisions = peer.listen(Classification, '/classifier/camera/decision')
+        camera = peer.publisher(Image, '/cam')
+        peer.wait(lambda: 'stop: no decision for half a second' in log.read_text(), 'the consumer, in the silence')
+        for number in range(24):
+            pixels = np.ascontiguousarray(pattern(number)).reshape(-1)
+
+            def told(number=number, pixels=pixels):
+                camera.publish(raw_image((number + 1) * 10**9, data=pixels, height=48, width=64))
+                peer.listen_for(0.2)
+                return decisions and decisions[-1].header.stamp.sec == number + 1
+            peer.wait(told, 'a decision')
+            result = decisions[-1].results[0]
+            action = 'stop' if result.class_id in ('uncertain', 'unknown') else 'pick'
+            line = f'{action}: {result.class_id}, {result.score:.2f}'
+            peer.wait(lambda line=line: line in log.read_text(), f'{line!r} of the consumer')
+        heard = set(re.findall(r'(pick|stop): (?!no)(\w+)', log.read_text()))
+        assert {('stop', 'unknown'), ('stop', 'uncertain')} < heard
+        assert {action for action, label in heard if label not in ('unknown', 'uncertain')} == {'pick'}
+
+
+def test_the_cpp_consumer_compiles(tmp_path):
+    prefixes = [Path(prefix) for prefix in os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep) if prefix]
+    if not any((prefix / 'include' / 'rclcpp').is_dir() for prefix in prefixes):
+        pytest.skip('rclcpp is not installed; it comes with a ROS 2 installation')
+    if not shutil.which('cmake'):
+        pytest.skip('cmake is not installed')
+    (tmp_path / 'src').mkdir()
+    (tmp_path / 'src' / 'consumer.cpp').write_text(block('cpp'))
+    (tmp_path / 'CMakeLists.txt').write_text(block('cmake'))
+    (tmp_path / 'package.xml').write_text(
+        '<package format="3"><name>my_robot</name><version>0.0.1</version><description>d</description>'
+        '<maintainer email="a@b.c">m</maintainer><license>l</license><depend>rclcpp</depend>'
+        '<depend>vision_msgs</depend><export><build_type>ament_cmake</build_type></export></package>')
+    for command in (['cmake', '-S', tmp_path, '-B', tmp_path / 'build'], ['cmake', '--build', tmp_path / 'build']):
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_fields_are_those_of_vision_msgs():
+    assert Classification.get_fields_and_field_types() == {
+        'header': 'std_msgs/Header', 'results': 'sequence<vision_msgs/ObjectHypothesis>'}
+    for name in ('class_id', 'score'):
+        assert f'`results[0].{name}`' in PAGE
