@@ -90,6 +90,18 @@ def test_torch_comes_with_the_torchvision_that_fits(start):
     assert "'torch>=" in line and "'torchvision>=" in line
 
 
+@pytest.mark.parametrize('program, arguments, who', [
+    ('lib/robot_vision_dl/classifier_node', [], '[classifier]'), ('bin/robot-vision', ['models', 'list'], 'models')])
+def test_the_old_torch_of_a_distribution_is_told(start, tmp_path, program, arguments, who):
+    metadata = tmp_path / 'torch-1.8.1.dist-info' / 'METADATA'  # where it is found before the real one
+    metadata.parent.mkdir()
+    metadata.write_text('Metadata-Version: 2.1\nName: torch\nVersion: 1.8.1\n')
+    done = start(program, *arguments, hidden='')
+    [line] = lines(done)
+    assert done.returncode == 2
+    assert f'{who}: torch 1.8.1 is too old: `python3 -m pip install ' in line and "'torch>=" in line
+
+
 def test_beside_an_installed_ros_apt_brings_what_it_has(monkeypatch):
     monkeypatch.setenv('ROS_DISTRO', 'jazzy')
     monkeypatch.setattr(requirements, 'missing', lambda modules: ['cv2', 'PIL', 'torch'])
