@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Dict, List
 
 import cv2
+import numpy as np
 
 from robot_vision_dl.data.camera_model import handheld
 
@@ -12,8 +13,11 @@ TAKES = {'cardboard': 3, 'glass': 3, 'metal': 3, 'paper': 3, 'plastic': 2}
 
 
 def write_videos(folder: Path, photographs: Path, takes: Dict[str, int] = TAKES, seconds: float = 2.0,
-                 rate_hz: float = 8.0, seed: int = 0) -> List[Path]:
-    """``folder/<class>_<n>.mp4``, each of another photograph of ``photographs/<class>/``, by a hand that moves.
+                 rate_hz: float = 10.0, seed: int = 0) -> List[Path]:
+    """``folder/<class>_<n>.mp4``: takes of one thing of each class, of a photograph of ``photographs/<class>/``.
+
+    As where a person shows a gesture again, the thing is the same; its place, size, turn and light are others, and the
+    hand that holds the camera moves.
 
     Returns:
         The videos, class by class.
@@ -21,13 +25,22 @@ def write_videos(folder: Path, photographs: Path, takes: Dict[str, int] = TAKES,
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for label, count in takes.items():
-        pictures = sorted((photographs / label).glob('*.jpg'))
+        picture = cv2.imread(str(sorted((photographs / label).glob('*.jpg'))[seed]))
         for number in range(count):
-            picture = cv2.imread(str(pictures[(seed + 37 * number) % len(pictures)]))
             path = folder / f'{label}_{number + 1}.mp4'
+            written.append(path)
+            rng = np.random.default_rng([seed, len(written)])
             video = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'mp4v'), rate_hz, SIZE)
-            for frame in handheld(picture, SIZE, round(seconds * rate_hz), rate_hz, seed + 100 * len(written)):
+            taken = _held_differently(picture, rng)
+            for frame in handheld(taken, SIZE, round(seconds * rate_hz), rate_hz, int(rng.integers(2**31))):
                 video.write(frame)
             video.release()
-            written.append(path)
     return written
+
+
+def _held_differently(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    height, width = picture.shape[:2]
+    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), rng.uniform(-15, 15), rng.uniform(0.8, 1.3))
+    matrix[:, 2] += rng.uniform(-0.12, 0.12, 2) * (width, height)
+    turned = cv2.warpAffine(picture, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    return np.clip(turned * rng.uniform(0.7, 1.15), 0, 255).astype(np.uint8)

@@ -73,6 +73,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--write-bag', default='', metavar='OUT.mcap', help='decisions and uncertainty as a ROS 2 bag, '
                         'under the topics of the live node, with the stamps of the input')
     parser.add_argument('--copy-topics', action='store_true', help="with the bag's own topics beside them")
+    parser.add_argument('--overlay', action='store_true', help='with the pictures, the decision drawn in, beside them: '
+                        'the topic .../overlay/compressed that Foxglove and RViz show')
     parser.add_argument('--fail-under', nargs='+', default=[], metavar='NAME=X', help='exit code 1 if a figure is less')
     parser.add_argument('--fail-over', nargs='+', default=[], metavar='NAME=X', help='exit code 1 if a figure is more')
     parser.add_argument('--seed', type=SEED, default=run.seed, help='of the bootstrap')
@@ -101,6 +103,9 @@ def run(args: argparse.Namespace) -> int:
         from ..ros.live_evaluation import check_live
         check_live(models, args.rate)  # before the bags, which take minutes
     recordings = open_recordings(args.bags, options)
+    for option, is_given in (('--copy-topics', args.copy_topics), ('--overlay', args.overlay)):
+        if is_given and not args.write_bag:
+            raise ConfigError(f'{option}: goes into the bag of decisions; name one with --write-bag OUT.mcap')
     for option, is_asked in (('--live', args.live), ('--write-bag', args.write_bag)):
         if is_asked:
             check_are_bags(recordings, option)
@@ -129,7 +134,8 @@ def _evaluate(args: argparse.Namespace, options, models: List[str], recordings, 
     frames = sum(recording.frames for recording in recordings)
     with Progress('evaluating', 'frames', frames) as bar:
         found = evaluate(args.bags, models, options, workers=args.workers, cluster=args.cluster, write_bag=write_bag,
-                         copy_topics=args.copy_topics, progress=_of_all(bar), recordings=recordings)
+                         copy_topics=args.copy_topics, overlay=args.overlay,
+                         progress=_of_all(bar), recordings=recordings)
     if not args.live:
         return found
     from ..ros.live_evaluation import evaluate_live

@@ -4,13 +4,18 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Collection, Dict, Iterator, List, Optional, Sequence, Tuple
 
+import cv2
+
 from ..core.errors import ConfigError
 from ..core.files.user_path import user_path
 from ..core.files.whole_files import is_free, whole_folder
+from ..core.images.cdr import encode_compressed_image
+from ..core.runtime.overlay import JPEG_QUALITY, draw
 from ..core.runtime.result_values import best_classes, uncertainty_values, value_text
 from ..core.text.printable import printable
 from ..core.text.topic_name import is_topic_name
-from ..core.types import Header, Outcome, Result
+from ..core.types import CompressedImage, Header, Outcome, Result
+from ..data.bags.message_types import COMPRESSED_IMAGE
 from ..data.bags.reader import BagMessage, BagReader
 from ..data.bags.writer import ImageBagWriter
 from ..data.labels.messages import CLASSIFICATION, message_store
@@ -66,10 +71,12 @@ class DecisionBag:
         models: names; with several, each has a namespace of its own.
         top_k: classes in a classification.
         copy_topics: put the recording's own messages beside the decisions.
+        overlay: put each picture with its decision drawn in beside them, as JPEG.
     """
 
     def __init__(self, path: str, recording: Recording, models: Sequence[str], top_k: int,
-                 copy_topics: bool = False) -> None:
+                 copy_topics: bool = False, overlay: bool = False) -> None:
+        self._overlay = overlay
         self._path = user_path(path)
         self._is_file = self._path.suffix == '.mcap'
         self._store = message_store()
@@ -77,7 +84,8 @@ class DecisionBag:
         cameras = camera_names(recording.topics)
         self._bases = {(model, topic): ('' if len(models) == 1 else '/' + _name(model)) + f'{NODE}/{camera}'
                        for model in models for topic, camera in cameras.items()}
-        results = {f'{base}/{name}' for base in self._bases.values() for name in RESULTS}
+        names = (*RESULTS, OVERLAY) if overlay else RESULTS
+        results = {f'{base}/{name}' for base in self._bases.values() for name in names}
         self._copy: Optional[_Copy] = _Copy(recording, self._store, results) if copy_topics else None
         with ExitStack() as opened:
             if self._copy is not None:
@@ -112,6 +120,10 @@ class DecisionBag:
             level=LEVEL_OF_OUTCOME[decision.outcome], name=f'{base.rpartition("/")[0]}: {base.rpartition("/")[2]}',
             message=f'{decision.outcome.value}: {decision.reason}', hardware_id=base.rpartition('/')[2], values=values)
         self._add(f'{base}/uncertainty', DIAGNOSTICS, time_ns, header=header, status=[status])
+        if self._overlay:
+            jpeg = cv2.imencode('.jpg', draw(result), (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY))[1].reshape(-1)
+            message = CompressedImage(result.frame.header, 'bgr8; jpeg compressed bgr8', jpeg)
+            self._writer.write_cdr(f'{base}/{OVERLAY}', COMPRESSED_IMAGE, time_ns, encode_compressed_image(message))
 
     def close(self) -> Tuple[str, ...]:
         """Finish the file; sentences about topics that could not be copied."""
@@ -143,6 +155,8 @@ class DecisionBag:
 
 RESULTS = ('decision', 'classification', 'uncertainty')
 """Topics of a camera."""
+OVERLAY = 'overlay/compressed'
+"""The one with pictures."""
 
 
 class _Copy:

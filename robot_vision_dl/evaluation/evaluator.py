@@ -127,7 +127,7 @@ class Evaluation:
 
 
 def evaluate(bags: Sequence[Union[str, Path]], models: Sequence[str], options: EvaluationOptions = DEFAULTS, *,
-             workers: int = 1, cluster: str = '', write_bag: str = '', copy_topics: bool = False,
+             workers: int = 1, cluster: str = '', write_bag: str = '', copy_topics: bool = False, overlay: bool = False,
              progress: Progress = lambda _name, _done: None,
              recordings: Optional[List[Recording]] = None) -> Evaluation:
     """Run every frame of the bags through the models, as the live node would, and judge what comes out.
@@ -140,6 +140,7 @@ def evaluate(bags: Sequence[Union[str, Path]], models: Sequence[str], options: E
         cluster: address of a Dask scheduler that shares them instead.
         write_bag: decisions as a bag: ``X.mcap`` for one recording, else a folder with a bag for each.
         copy_topics: the recordings' own messages beside the decisions.
+        overlay: pictures with the decisions drawn in beside them.
         progress: called with (recording, frames done) while it runs.
         recordings: of :func:`~.recordings.open_recordings`, where they were opened already.
 
@@ -160,7 +161,7 @@ def evaluate(bags: Sequence[Union[str, Path]], models: Sequence[str], options: E
         threads = options.deployment.threads or min(network_threads(0), cores)
         options = replace(options, deployment=with_values(options.deployment, {'threads': threads}))
         jobs = [Job(recording, tuple(models), tuple(bundles), options, _strip_every_ns(recording, cameras, options),
-                    place, copy_topics,
+                    place, copy_topics, overlay,
                     tuple(bundle.identity for bundle in bundles.values()), cores)
                 for recording, place in zip(recordings, places)]
         if pool:

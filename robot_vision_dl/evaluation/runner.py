@@ -40,6 +40,7 @@ class Job:
         strip_every_ns: a picture of each topic so often.
         bag_out: where the decisions go as a bag; None: nowhere.
         copy_topics: the recording's own messages go there too.
+        overlay: so do pictures with the decisions drawn in.
         identities: of the bundles, which another process must find under these paths as well; empty: not checked.
         cores: that this job may use; 0: all.
     """
@@ -51,6 +52,7 @@ class Job:
     strip_every_ns: int
     bag_out: Optional[str] = None
     copy_topics: bool = False
+    overlay: bool = False
     identities: Tuple[str, ...] = ()
     cores: int = 0
 
@@ -201,7 +203,8 @@ class _Run:
         outcome, done = self._outcome, 0
         preprocessors = [pipeline.preprocess for pipeline in self._pipelines.values()]
         top_k = job.options.deployment.top_k
-        bag = DecisionBag(job.bag_out, job.recording, job.names, top_k, job.copy_topics) if job.bag_out else None
+        bag = DecisionBag(job.bag_out, job.recording, job.names, top_k, job.copy_topics, job.overlay) \
+            if job.bag_out else None
         deployment = job.options.deployment
         cores = job.cores or len(os.sched_getaffinity(0))
         threads = run.decode_threads or min(4, max(1, cores - network_threads(deployment.threads)))

@@ -13,12 +13,10 @@ from ..core.config import ClassifierConfig
 from ..core.images.cdr import decode_compressed_image, decode_image, encode_compressed_image, encode_image
 from ..core.runtime.engine import Received, Timing
 from ..core.runtime.frame_counters import SequenceGaps
-from ..core.runtime.overlay import draw
+from ..core.runtime.overlay import JPEG_QUALITY, draw
 from ..core.types import Result
 from . import messages, qos
 from .image_wait_set import Apart
-
-OVERLAY_JPEG_QUALITY = 90
 
 
 class CameraInput:
@@ -111,7 +109,7 @@ class CameraOutput:
             self._overlay.publish(encode_image(types.RawImage(
                 header, height, width, 'bgr8', False, 3 * width, canvas.reshape(-1))))
         if as_jpeg:
-            done, jpeg = cv2.imencode('.jpg', canvas, (cv2.IMWRITE_JPEG_QUALITY, OVERLAY_JPEG_QUALITY))
+            done, jpeg = cv2.imencode('.jpg', canvas, (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY))
             if done:
                 self._overlay_jpeg.publish(encode_compressed_image(types.CompressedImage(
                     header, 'bgr8; jpeg compressed bgr8', jpeg.reshape(-1))))

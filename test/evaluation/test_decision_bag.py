@@ -1,10 +1,14 @@
 """Decisions as a bag, read back by rosbags and by the tools of mcap."""
+import numpy as np
 import pytest
 from evaluation_samples import STEP_NS, T0_NS, labelled_bag, small_model
 from rosbags.highlevel import AnyReader
 
 from robot_vision_dl.core.config import ClassifierConfig, with_values
 from robot_vision_dl.core.errors import ConfigError
+from robot_vision_dl.core.images.image import decode
+from robot_vision_dl.core.runtime.overlay import COLOUR_OF_OUTCOME
+from robot_vision_dl.core.types import Outcome
 from robot_vision_dl.data.bags.reader import BagReader
 from robot_vision_dl.data.bags.writer import ImageBagWriter
 from robot_vision_dl.data.labels.messages import STRING, decode_label, encode_label, message_store
@@ -56,6 +60,24 @@ def test_rosbags_reads_types_stamps_and_values(models, bag, tmp_path):
         values = {item.key: item.value for item in why.status[0].values}
         assert float(values['ood_score']) == pytest.approx(row['ood_score'], rel=1e-5)
     assert set(rows['outcome'].tolist()) == {0, 1, 2}
+
+
+def test_the_overlay_shows_each_frame_with_its_decision(models, bag, tmp_path):
+    """The banner's left edge has the colour of the outcome, as in the live node's topic."""
+    found = evaluate([bag], models[:1], OPTIONS, write_bag=str(tmp_path / 'out.mcap'), overlay=True, copy_topics=True)
+    rows = found.tables['small'].rows
+    with BagReader(tmp_path / 'out.mcap') as reader:
+        pictures = [message.decode() for message in reader.image_messages(['/classifier/camera/overlay/compressed'])]
+    assert [picture.header.stamp_ns for picture in pictures] == rows['stamp_ns'].tolist()
+    colours = [COLOUR_OF_OUTCOME[outcome] for outcome in (Outcome.ACCEPTED, Outcome.UNCERTAIN, Outcome.UNKNOWN)]
+    for picture, outcome in zip(pictures, rows['outcome'].tolist()):
+        seen = decode(picture).pixels
+        assert seen.shape[1] == 640
+        np.testing.assert_allclose(seen[10:40, 2:6].mean((0, 1)), colours[outcome], atol=6)
+    evaluate([bag], models, OPTIONS, write_bag=str(tmp_path / 'two.mcap'), overlay=True)
+    with BagReader(tmp_path / 'two.mcap') as reader:
+        assert {name for name in reader.topics if 'overlay' in name} == {
+            '/small/classifier/camera/overlay/compressed', '/m2nd/classifier/camera/overlay/compressed'}
 
 
 def test_the_tools_of_mcap_read_it(models, bag, tmp_path):

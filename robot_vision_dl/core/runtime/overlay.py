@@ -22,6 +22,8 @@ TO_BGR = {
 WHITE = (255, 255, 255)
 GREY = (110, 110, 110)
 SMALLEST_WIDTH = 640
+JPEG_QUALITY = 90
+"""Of overlays that are sent or kept compressed."""
 
 
 def to_bgr(picture: Picture) -> np.ndarray:
