@@ -29,6 +29,8 @@ autodoc_typehints = 'description'
 autodoc_member_order = 'bysource'
 smartquotes = False  # '' is an empty text, and -- begins an option
 
+highlight_language = 'text'  # of blocks that name none
+
 html_theme = 'furo'
 html_title = f'robot_vision_dl {release}'
 html_static_path = ['_static']

@@ -64,6 +64,19 @@ def test_files_that_the_pages_name_exist():
             assert (REPOSITORY / name).exists(), f'{page.relative_to(REPOSITORY)}: {name}'
 
 
+def test_pages_that_the_code_names_exist():
+    """``docs/how-to/python.md`` in a help text, a launch file or an error leads somewhere."""
+    seen = 0
+    for folder in ('robot_vision_dl', 'launch', 'config'):
+        for path in (REPOSITORY / folder).rglob('*'):
+            if path.suffix in ('.py', '.yaml', '.xml'):
+                for name in re.findall(r'\bdocs/(?:[\w-]+/)?[\w-]+\.md\b', path.read_text(encoding='utf-8')):
+                    if 'github.com' not in path.read_text(encoding='utf-8').split(name)[0].splitlines()[-1]:
+                        assert (REPOSITORY / name).is_file(), f'{path.relative_to(REPOSITORY)}: {name}'
+                        seen += 1
+    assert seen
+
+
 def test_the_readme_is_short():
     assert len((REPOSITORY / 'README.md').read_bytes()) <= 7_000
 

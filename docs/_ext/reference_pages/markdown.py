@@ -1,18 +1,22 @@
 """Small pieces of Markdown."""
 import re
+from pathlib import Path
 from typing import Iterable, Sequence
 
 _CODE = re.compile(r'``?[^`]+``?')
+_PAGE = re.compile(r'\bdocs/([\w/-]+\.md)\b')
+_DOCS = Path(__file__).resolve().parents[2]
 _SPECIAL = re.compile(r'([\\*_<>\[\]#|~$])')
 
 
 def escaped(text: str) -> str:
-    """Plain text as Markdown that shows the same; what stands between backticks is code."""
+    """Plain text as Markdown that shows the same; what stands between backticks is code, a page's path leads there."""
     parts, end = [], 0
     for code in _CODE.finditer(text):
         parts += [_SPECIAL.sub(r'\\\1', text[end:code.start()]), '`' + code.group().strip('`') + '`']
         end = code.end()
-    return ''.join(parts) + _SPECIAL.sub(r'\\\1', text[end:])
+    whole = ''.join(parts) + _SPECIAL.sub(r'\\\1', text[end:])
+    return _PAGE.sub(lambda page: f'[{page[0]}](../{page[1]})' if (_DOCS / page[1]).is_file() else page[0], whole)
 
 
 def capital(text: str) -> str:
