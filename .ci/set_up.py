@@ -5,55 +5,20 @@ that was interrupted goes on where it stopped, and one that is up to date takes 
 
 Needs nothing but Python's standard library, and runs under any Python 3.6+ to be able to say that it is too old.
 """
+import argparse
 import ast
 import fcntl
-import hashlib
-import json
 import os
 import shutil
-import subprocess
 import sys
-import threading
 import time
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-VENV = ROOT / '.venv'
-PYTHON = VENV / 'bin' / 'python'
-LOG = VENV / 'setup.log'
-STAMPS = VENV / 'setup.json'
+from distribution import DISTRIBUTIONS, set_up_distribution
+from environment import BUILD_BACKEND, ROOT, Environment, SetUpError, probe, python_version, say
+
 SUPPORTED = ((3, 10), (3, 13))
-# What a change of means that the package must be installed again.
-SOURCES = ('robot_vision_dl', 'launch', 'config', 'models', 'resource', 'setup.py', 'setup.cfg', 'pyproject.toml',
-           'package.xml')
-# Builds wheels by itself from this version on.
-BUILD_BACKEND = 'setuptools>=70.1'
 # Requirements that are imported by another name than they are installed by.
 IMPORT_NAMES = {'opencv-python': 'cv2', 'pyyaml': 'yaml'}
-
-
-class SetUpError(Exception):
-    """The set-up cannot go on; the message says what the user can do."""
-
-
-def say(text: str) -> None:
-    """Print a line at once."""
-    print(text, flush=True)
-
-
-def probe(python: str, code: str) -> str:
-    """What ``code`` prints under ``python``; empty if it fails."""
-    try:
-        done = subprocess.run([python, '-c', code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                              universal_newlines=True)
-    except OSError:
-        return ''
-    return done.stdout.strip() if done.returncode == 0 else ''
-
-
-def python_version(python: str) -> tuple:
-    """(major, minor) of an interpreter, () if it does not run."""
-    return tuple(json.loads(probe(python, 'import sys; print(list(sys.version_info[:2]))') or '[]'))
 
 
 def sourced_ros() -> str:
@@ -87,88 +52,6 @@ def choose_python(ros: str) -> str:
                      % (what, '; '.join(seen) or ('%s is not there' % (wished or 'python3'))))
 
 
-class Stamps:
-    """Which steps are done, and of what; kept in the environment itself, so that it goes with it."""
-
-    def __init__(self):
-        try:
-            self._done = json.loads(STAMPS.read_text())
-        except (OSError, ValueError):
-            self._done = {}
-
-    def get(self, step: str):
-        """What the step was last done with; None if never."""
-        return self._done.get(step)
-
-    def clear(self) -> None:
-        """Forget all steps."""
-        self._done = {}
-
-    def set(self, step: str, value) -> None:
-        """Note that the step is done."""
-        self._done[step] = value
-        partial = STAMPS.with_suffix('.new')
-        partial.write_text(json.dumps(self._done, indent=1))
-        partial.replace(STAMPS)
-
-
-def digest(*paths: str) -> str:
-    """SHA-256 over the names and contents of files and folders of the checkout."""
-    result = hashlib.sha256()
-    for name in paths:
-        top = ROOT / name
-        for path in sorted(top.rglob('*')) if top.is_dir() else [top]:
-            if path.is_file() and '__pycache__' not in path.parts:
-                result.update(('%s\0%o\0' % (path.relative_to(ROOT), path.stat().st_mode)).encode())
-                result.update(hashlib.sha256(path.read_bytes()).digest())
-    return result.hexdigest()
-
-
-def run(command: list, failure: str) -> None:
-    """Run a command with its output in the log; every 15 s a line says that it lives. Ends with it on Ctrl-C."""
-    start = time.time()
-    with LOG.open('a') as log:
-        log.write('\n$ %s\n' % ' '.join(command))
-        log.flush()
-        begin = LOG.stat().st_size
-        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=str(ROOT))
-        finished = threading.Event()
-
-        def report() -> None:
-            while not finished.wait(15):
-                say('      ... %3.0f s  %s' % (time.time() - start, _what_pip_does()))
-
-        reporter = threading.Thread(target=report, daemon=True)
-        reporter.start()
-        try:
-            code = process.wait()
-        except BaseException:
-            process.terminate()
-            process.wait()
-            raise
-        finally:
-            finished.set()
-            reporter.join()
-    if code:
-        with LOG.open('rb') as log:
-            log.seek(begin)
-            lines = log.read().decode(errors='replace').splitlines()
-        raise SetUpError('%s (exit code %d). The end of %s:\n  %s' % (failure, code, LOG, '\n  '.join(lines[-20:])))
-
-
-def _what_pip_does() -> str:
-    lines = [line for line in LOG.read_text(errors='replace').splitlines()
-             if line.startswith(('Collecting', 'Processing', 'Installing', 'Building'))]
-    if not lines:
-        return ''
-    return 'unpacking' if lines[-1].startswith('Installing') else lines[-1].split(' (from')[0][:60]
-
-
-def pip(*arguments: str) -> list:
-    """The command line of this environment's pip."""
-    return [str(PYTHON), '-m', 'pip', '--disable-pip-version-check', '--no-input', *arguments]
-
-
 def requirements() -> tuple:
     """REQUIREMENTS and EXTRAS of setup.py, read without running it."""
     values = {}
@@ -182,10 +65,10 @@ def _ros_name(ros: str) -> str:
     return 'a sourced ROS 2 %s' % ros if ros else 'no sourced ROS 2'
 
 
-def make_environment(stamps: Stamps, ros: str) -> None:
+def make_environment(env: Environment, ros: str) -> None:
     """Make `.venv`, unless it is there and runs."""
-    if stamps.get('environment') is not None and python_version(str(PYTHON)):
-        made_with = stamps.get('environment')['ros']
+    if env.get('environment') is not None and python_version(str(env.python)):
+        made_with = env.get('environment')['ros']
         if made_with != ros:
             raise SetUpError('.venv was made with %s, and in this shell there is %s. Use a shell of the same kind, or '
                              'begin anew with `make distclean`' % (_ros_name(made_with), _ros_name(ros)))
@@ -193,55 +76,45 @@ def make_environment(stamps: Stamps, ros: str) -> None:
     python = choose_python(ros)
     say('[1/4] virtual environment .venv with Python %d.%d%s'
         % (python_version(python) + (', on top of ROS 2 %s' % ros if ros else '',)))
-    options = ['--system-site-packages'] if ros else []
-    if VENV.exists() and python_version(str(PYTHON)) != python_version(python):
-        options.append('--clear')  # its Python is gone, or another one was asked for before it was finished
-    stamps.clear()
-    done = subprocess.run([python, '-m', 'venv', *options, str(VENV)], stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, universal_newlines=True)
-    if done.returncode:
-        if 'ensurepip' in done.stdout:
-            raise SetUpError('this Python cannot make virtual environments: sudo apt install python%d.%d-venv'
-                             % python_version(python))
-        raise SetUpError('%s -m venv .venv failed: %s' % (python, done.stdout.strip()))
-    stamps.set('environment', {'ros': ros})
+    env.create(python, *(['--system-site-packages'] if ros else []))
+    env.set('environment', {'ros': ros})
 
 
-def install_requirements(stamps: Stamps, ros: str) -> None:
+def install_requirements(env: Environment, ros: str) -> None:
     """Install what the package needs; beside a sourced ROS 2 only what that lacks."""
     required, extras = requirements()
     wanted = required + extras['train'] + extras['test'] + ([] if ros else extras['ros'])
     state = [*wanted, BUILD_BACKEND]
-    if stamps.get('requirements') == state:
+    if env.get('requirements') == state:
         return
     options = []
     if ros:
         # cv_bridge and the distribution's OpenCV are compiled for the distribution's numpy: it must stay.
         wanted_now = [item for item in wanted
-                      if not probe(str(PYTHON), 'import %s; print("yes")' % _import_name(item))]
-        numpy = probe(str(PYTHON), 'import numpy; print(numpy.__version__)')
+                      if not probe(str(env.python), 'import %s; print("yes")' % _import_name(item))]
+        numpy = probe(str(env.python), 'import numpy; print(numpy.__version__)')
         if numpy:
-            constraints = VENV / 'constraints.txt'
+            constraints = env.folder / 'constraints.txt'
             constraints.write_text('numpy==%s\n' % numpy)
             options = ['-c', str(constraints)]
         say('[2/4] what ROS 2 %s lacks: %s' % (ros, ', '.join(wanted_now) or 'nothing'))
     else:
         wanted_now = wanted
         say('[2/4] ROS 2 Kilted, torch, torchvision, Lightning, OpenCV, test tools: 6 GB, 2 minutes on a fast line')
-    run(pip('install', *options, *wanted_now, BUILD_BACKEND), 'the requirements could not be installed')
-    stamps.set('requirements', state)
+    env.run(env.pip('install', *options, *wanted_now, BUILD_BACKEND), 'the requirements could not be installed')
+    env.set('requirements', state)
 
 
-def install_extras(stamps: Stamps, names: list) -> None:
+def install_extras(env: Environment, names: list) -> None:
     """Install extras of setup.py that only some commands need; once each."""
     extras = requirements()[1]
     for name in names:
         if name not in extras:
             raise SetUpError('setup.py has no extra %r; there are %s' % (name, ', '.join(sorted(extras))))
-        if stamps.get('extra ' + name) != extras[name]:
+        if env.get('extra ' + name) != extras[name]:
             say('      for %s: %s' % (name, ', '.join(extras[name])))
-            run(pip('install', *extras[name]), 'what %r needs could not be installed' % name)
-            stamps.set('extra ' + name, extras[name])
+            env.run(env.pip('install', *extras[name]), 'what %r needs could not be installed' % name)
+            env.set('extra ' + name, extras[name])
 
 
 def _import_name(requirement: str) -> str:
@@ -249,52 +122,42 @@ def _import_name(requirement: str) -> str:
     return IMPORT_NAMES.get(name, name.replace('-', '_'))
 
 
-def install_package(stamps: Stamps) -> None:
-    """Install this checkout, not as a link to it: only so do launch, config and models get where ROS 2 looks."""
-    state = digest(*SOURCES)
-    if stamps.get('package') == state:
-        return
-    say('[3/4] robot_vision_dl itself')
-    leftovers = [ROOT / 'build', *ROOT.glob('*.egg-info')]
-    for folder in leftovers:  # a module deleted since the last build would be installed from there
-        shutil.rmtree(str(folder), ignore_errors=True)
-    try:
-        run(pip('install', '--no-deps', '--no-build-isolation', '--force-reinstall', str(ROOT)),
-            'the package could not be installed')
-    finally:
-        for folder in leftovers + list(ROOT.glob('*.egg-info')):
-            shutil.rmtree(str(folder), ignore_errors=True)
-    stamps.set('package', state)
+def set_up(extras: list, distribution: str) -> None:
+    """Do the steps that are not done yet.
 
-
-def build_messages(stamps: Stamps, ros: str) -> None:
-    """Make sure of vision_msgs, which the wheels lack."""
-    state = digest('robot_vision_dl/ros/interfaces')
-    if stamps.get('messages') == state:
-        return
-    say('[4/4] vision_msgs')
-    command = [str(VENV / 'bin' / 'robot-vision'), 'build-msgs']
-    if stamps.get('messages') and not ros:
-        command.append('--force')
-    done = subprocess.run(command, cwd=str(ROOT))
-    if done.returncode:
-        raise SetUpError('vision_msgs is missing; see above')
-    stamps.set('messages', state)
-
-
-def main(extras: list) -> int:
-    """Do the steps that are not done yet; ``extras`` of setup.py are installed as well."""
-    start = time.time()
+    Args:
+        extras: of setup.py, to be installed as well.
+        distribution: that of the wheels, for an environment of its own beside `.venv`; '' for `.venv` alone.
+    """
     ros = sourced_ros()
+    if distribution and distribution not in DISTRIBUTIONS:
+        raise SetUpError('ROS=%s is none of the distributions that have wheels: %s'
+                         % (distribution, ', '.join(sorted(DISTRIBUTIONS))))
+    if distribution and ros:
+        raise SetUpError('ROS=%s takes ROS 2 from wheels, and in this shell ROS 2 %s is sourced, which `make test` '
+                         'uses as it is. Use a shell without it, or leave out ROS=' % (distribution, ros))
+    env = Environment(ROOT / '.venv')
+    make_environment(env, ros)
+    install_requirements(env, ros)
+    install_extras(env, extras)
+    if distribution:
+        set_up_distribution(env, distribution, requirements()[1]['ros'])
+    else:
+        env.install_package('3/4')
+        env.build_messages('4/4', ros)
+
+
+def main() -> int:
+    """Parse the command line, lock the checkout and set up."""
+    start = time.time()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('extras', nargs='*', help='extras of setup.py to install as well')
+    parser.add_argument('--ros', default='', help='the environment of the wheels of this distribution')
+    args = parser.parse_args()
     # Two of `make test` and `make demo` at a time: the second waits for the first. The kernel unlocks when we end.
     fcntl.flock(os.open(str(ROOT), os.O_RDONLY), fcntl.LOCK_EX)
     try:
-        stamps = Stamps()
-        make_environment(stamps, ros)
-        install_requirements(stamps, ros)
-        install_extras(stamps, extras)
-        install_package(stamps)
-        build_messages(stamps, ros)
+        set_up(args.extras, args.ros)
     except SetUpError as error:
         print('set-up: %s' % error, file=sys.stderr)
         return 1
@@ -307,4 +170,4 @@ def main(extras: list) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -39,6 +39,14 @@ def ros_domain() -> int:
         os.environ['ROS_DOMAIN_ID'] = before
 
 
+def pytest_collection_modifyitems(items):
+    """Mark what needs ROS 2: all in test/ros, the launch files, and what has a DDS domain."""
+    for item in items:
+        path = Path(item.location[0])  # pytest 6 has no item.path
+        if 'ros' in path.parent.parts or path.name == 'test_launch.py' or 'ros_domain' in item.fixturenames:
+            item.add_marker(pytest.mark.ros)
+
+
 def pytest_terminal_summary(terminalreporter):
     """The table of :mod:`agreement`."""
     agreement.summary(terminalreporter)

