@@ -16,7 +16,7 @@ PYTEST := $(VENV)/python -c 'import sys; sys.path.pop(0); import pytest; sys.exi
 # Set by a Python of ROS 2 wheels that runs make; ours would then not find its own libraries.
 unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
-.PHONY: help setup demo test test-all fuzz faults lint docs clean distclean
+.PHONY: help setup demo test test-oldest test-all fuzz faults lint docs clean distclean
 .DEFAULT_GOAL := help
 
 help:
@@ -24,6 +24,7 @@ help:
 	@echo 'make test       the quick tests'
 	@echo 'make test-all   all tests, the slow ones too'
 	@echo 'make test ROS=jazzy   the tests of nodes on the wheels of ROS 2 Jazzy (or kilted), beside .venv: 0.3 GB more'
+	@echo 'make test-oldest      the quick tests on the oldest versions that are allowed, on Python 3.10: 6 GB beside .venv'
 	@echo 'make fuzz       mutated messages, bundles, bags and text files through every reader: 5 minutes; MINUTES=10 SEED=1'
 	@echo 'make faults     every command that writes killed, starved, and raced: hours at KILLS=100; KILLS=2 SEED=0'
 	@echo 'make lint       style of code and docstrings, types'
@@ -43,6 +44,10 @@ demo: setup
 # With ROS=..., what depends on ROS 2, slow or not.
 test: setup
 	@exec $(PYTEST) -q -m $(if $(ROS),ros,'not slow') $(ARGS)
+
+test-oldest:
+	$(SET_UP) --oldest
+	@exec $(subst $(VENV),.venv-oldest/bin,$(PYTEST)) -q -m 'not slow' $(ARGS)
 
 test-all: setup
 	@exec $(PYTEST) -q $(ARGS)

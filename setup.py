@@ -7,12 +7,13 @@ from setuptools import find_packages, setup
 NAME = 'robot_vision_dl'
 ROOT = Path(__file__).resolve().parent
 
+# The lower bounds are run by `make test-oldest`, on Python 3.10; several are what Ubuntu 22.04 (ROS 2 Humble) brings.
 # torch and torchvision only fit together in pairs, so they must come from the same place in one go.
 REQUIREMENTS = [
-    'numpy>=1.21',
-    'opencv-python>=4.5',
-    'pillow>=8',
-    'pyyaml>=5.4',
+    'numpy>=1.21.2',
+    'opencv-python>=4.5.4.60',
+    'pillow>=8.4',
+    'pyyaml>=5.4.1',
     'rosbags>=0.11',
     'safetensors>=0.4',
     'torch>=2.1',
@@ -37,7 +38,7 @@ EXTRAS = {
     'train': [
         'lightning>=2.2',
         'matplotlib>=3.5',
-        'tensorboard>=2.10',
+        'tensorboard>=2.11',
     ],
     # `robot-vision tune`
     'tune': [
@@ -60,12 +61,12 @@ EXTRAS = {
     ],
     'test': [
         'dask[distributed]>=2023.5',
-        'hypothesis',
+        'hypothesis>=6.36',
         'mcap>=1.1',
         'mcap-ros2-support>=0.5',
         'mypy>=1.14',
-        'psutil',
-        'pytest>=7',
+        'psutil>=5.9',
+        'pytest>=6.2.5',
         'ruff',
         'scikit-learn>=1.1',
         'torchmetrics>=1.0',

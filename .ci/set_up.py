@@ -15,6 +15,7 @@ import time
 
 from distribution import DISTRIBUTIONS, set_up_distribution
 from environment import BUILD_BACKEND, ROOT, Environment, SetUpError, probe, python_version, say
+from oldest import set_up_oldest
 
 SUPPORTED = ((3, 10), (3, 13))
 # Requirements that are imported by another name than they are installed by.
@@ -152,12 +153,17 @@ def main() -> int:
     start = time.time()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('extras', nargs='*', help='extras of setup.py to install as well')
-    parser.add_argument('--ros', default='', help='the environment of the wheels of this distribution')
+    others = parser.add_mutually_exclusive_group()
+    others.add_argument('--ros', default='', help='the environment of the wheels of this distribution')
+    others.add_argument('--oldest', action='store_true', help='the environment of the oldest versions')
     args = parser.parse_args()
     # Two of `make test` and `make demo` at a time: the second waits for the first. The kernel unlocks when we end.
     fcntl.flock(os.open(str(ROOT), os.O_RDONLY), fcntl.LOCK_EX)
     try:
-        set_up(args.extras, args.ros)
+        if args.oldest:
+            set_up_oldest(Environment(ROOT / '.venv-oldest'), *requirements())
+        else:
+            set_up(args.extras, args.ros)
     except SetUpError as error:
         print('set-up: %s' % error, file=sys.stderr)
         return 1

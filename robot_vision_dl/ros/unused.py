@@ -34,7 +34,7 @@ def warn_of_unused(node: Node, arguments: Optional[Sequence[str]] = None) -> Non
     unused = [name for name in given_parameters(node)
               if not node.has_parameter(name) and not is_of_ros(name)]
     if unused:
-        known = node.list_parameters([], 0).names
+        known = sorted(node.get_parameters_by_prefix(''))  # all; Humble has no list_parameters()
         named = ', '.join(_named(name, known) for name in unused[:_MOST_NAMED])
         more = f' and {len(unused) - _MOST_NAMED} more' if len(unused) > _MOST_NAMED else ''
         node.get_logger().warning(f'this node has no parameter {named}{more}; what was given for it has no effect')

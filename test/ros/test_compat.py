@@ -4,6 +4,7 @@ The private names are listed here with the versions that have them, looked up in
 kilted of ros2/rclpy and in PyTorch's 2.2 to 2.14; each is used in one guarded place.
 """
 import ast
+import importlib
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 
 rclpy = pytest.importorskip('rclpy', reason='rclpy is not installed')
 
+import humble_api  # noqa: E402
 import robot_vision_dl  # noqa: E402
 
 PACKAGE = Path(robot_vision_dl.__file__).parent
@@ -93,6 +95,31 @@ def test_everything_that_is_imported_from_rclpy_is_in_humble_or_guarded():
             assert module in HUMBLE, f'{_relative(path)}: {module} is not known to be in Humble'
             assert name is None or HUMBLE[module] is None or name in HUMBLE[module], (
                 f'{_relative(path)}: {module}.{name} is not known to be in Humble')
+
+
+def _new_since_humble():
+    """Attributes of rclpy's objects that this rclpy has and Humble's has not, with their classes."""
+    known = {name for names in humble_api.API.values() for name in names.split()}
+    new = {}
+    for path in humble_api.API:
+        module, _, name = path.rpartition('.')
+        found = getattr(importlib.import_module(module), name, None)
+        new.update({attribute: f'{name}.{attribute}' for attribute in dir(found)
+                    if not attribute.startswith('_') and attribute not in known})
+    return new
+
+
+def test_no_attribute_is_used_that_rclpy_got_after_humble():
+    new = _new_since_humble()
+    assert len(new) > 5 or 'humble' in os.environ.get('ROS_DISTRO', ''), 'Jazzy and Kilted have some: were they found?'
+    for path in _files():
+        text = path.read_text()
+        if 'rclpy' not in text and not _relative(path).startswith('ros/'):
+            continue
+        used = {node.attr for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Attribute)}
+        for name in used & set(new):
+            if not _inherited(name):  # a method of ours that has the same name
+                assert (_relative(path), new[name]) in NOT_IN_HUMBLE, f'{_relative(path)}: {new[name]} is not in Humble'
 
 
 def _private_names(tree):
