@@ -46,7 +46,7 @@ test: setup
 	@exec $(PYTEST) -q -m $(if $(ROS),ros,'not slow') $(ARGS)
 
 test-oldest:
-	$(SET_UP) --oldest
+	$(SET_UP) --oldest $(if $(BACKENDS),backends,core)
 	@exec $(subst $(VENV),.venv-oldest/bin,$(PYTEST)) -q -m 'not slow' $(ARGS)
 
 test-all: setup

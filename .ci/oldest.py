@@ -12,18 +12,25 @@ from environment import Environment, SetUpError, python_version, say
 PYTHON = (3, 10)
 # Of what is built and imported, but is no requirement: lightning and tensorboard of that time import pkg_resources.
 BUILD_BACKEND = 'setuptools==70.1.0'
-EXTRAS = ('train', 'test', 'tune', 'export', 'openvino', 'cluster')
+EXTRAS = ('train', 'test', 'tune', 'cluster')
+# They require a numpy of their own that is newer than the oldest one; with BACKENDS=1 they and it are taken.
+BACKENDS = ('export', 'openvino')
+# What judges the sources' text, not what runs.
+LINTERS = re.compile('mypy|ruff|types-')
 
 
 def lowest(requirement: str) -> str:
     """``name[extra]>=1.2`` as ``name[extra]==1.2``; what has no lower bound as it is."""
-    return re.sub(r'>=\s*', '==', requirement)
+    return requirement if LINTERS.match(requirement) else requirement.replace('>=', '==')
 
 
-def oldest_requirements(required: list, extras: dict) -> list:
+def oldest_requirements(required: list, extras: dict, backends: bool) -> list:
     """Each requirement of the package and of what its tests import, at its lower bound, once."""
-    wanted = required + [item for name in EXTRAS for item in extras[name]]
-    return sorted(set(map(lowest, wanted)))
+    names = EXTRAS + (BACKENDS if backends else ())
+    found = sorted(set(map(lowest, required + [item for name in names for item in extras[name]])))
+    if backends:
+        found = ['numpy>=1.21.6,<1.22' if item.startswith('numpy==') else item for item in found]
+    return found
 
 
 def choose_python() -> str:
@@ -41,14 +48,14 @@ def choose_python() -> str:
                      'PYTHON=/path/to/python%d.%d' % (PYTHON + PYTHON))
 
 
-def set_up_oldest(env: Environment, required: list, extras: dict) -> None:
+def set_up_oldest(env: Environment, required: list, extras: dict, backends: bool) -> None:
     """Bring `.venv-oldest` up to date."""
     if env.get('environment') is None or python_version(str(env.python)) != PYTHON:
         python = choose_python()
         say('[1/4] virtual environment %s with Python %d.%d' % ((env.name,) + PYTHON))
         env.create(python)
         env.set('environment', list(PYTHON))
-    state = [BUILD_BACKEND, *oldest_requirements(required, extras), *extras['ros']]
+    state = [BUILD_BACKEND, *oldest_requirements(required, extras, backends), *extras['ros']]
     if env.get('requirements') != state:
         say('[2/4] the oldest versions that setup.py allows: 6 GB')
         constraints = env.folder / 'constraints.txt'

@@ -155,13 +155,13 @@ def main() -> int:
     parser.add_argument('extras', nargs='*', help='extras of setup.py to install as well')
     others = parser.add_mutually_exclusive_group()
     others.add_argument('--ros', default='', help='the environment of the wheels of this distribution')
-    others.add_argument('--oldest', action='store_true', help='the environment of the oldest versions')
+    others.add_argument('--oldest', choices=('core', 'backends'), help='the environment of the oldest versions')
     args = parser.parse_args()
     # Two of `make test` and `make demo` at a time: the second waits for the first. The kernel unlocks when we end.
     fcntl.flock(os.open(str(ROOT), os.O_RDONLY), fcntl.LOCK_EX)
     try:
         if args.oldest:
-            set_up_oldest(Environment(ROOT / '.venv-oldest'), *requirements())
+            set_up_oldest(Environment(ROOT / '.venv-oldest'), *requirements(), args.oldest == 'backends')
         else:
             set_up(args.extras, args.ros)
     except SetUpError as error:
