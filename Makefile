@@ -15,6 +15,9 @@ PYTEST := $(VENV)/python -c 'import sys; sys.path.pop(0); import pytest; sys.exi
 
 # Set by a Python of ROS 2 wheels that runs make; ours would then not find its own libraries.
 unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
+ifneq ($(ROS),)
+unexport LD_LIBRARY_PATH
+endif
 
 .PHONY: help setup demo test test-oldest test-all fuzz faults lint docs clean distclean
 .DEFAULT_GOAL := help

@@ -15,7 +15,8 @@ def checkout(tmp_path) -> Path:
     """A copy of what the set-up reads, without an environment."""
     folder = tmp_path / 'checkout'
     (folder / '.ci').mkdir(parents=True)
-    shutil.copy(REPOSITORY / '.ci' / 'set_up.py', folder / '.ci')
+    for file in (REPOSITORY / '.ci').glob('*.py'):
+        shutil.copy(file, folder / '.ci')
     shutil.copy(REPOSITORY / 'Makefile', folder)
     shutil.copy(REPOSITORY / 'setup.py', folder)
     return folder

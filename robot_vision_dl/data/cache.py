@@ -30,7 +30,9 @@ from .selection import SelectionReport
 SCHEMA_VERSION = 1
 INDEX, PIXELS = 'index.json', 'frames.bin'
 _REMEDY = 'choose another cache.folder, or make room'
-_JPEG = (cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
+_JPEG: Tuple[int, ...] = (cv2.IMWRITE_JPEG_QUALITY, 95)
+if hasattr(cv2, 'IMWRITE_JPEG_SAMPLING_FACTOR'):  # OpenCV 4.7 and later; before, colours have half the resolution
+    _JPEG += (cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
 _TO_RGB = {ColorOrder.BGR: cv2.COLOR_BGR2RGB, ColorOrder.BGRA: cv2.COLOR_BGRA2RGB, ColorOrder.RGBA: cv2.COLOR_RGBA2RGB}
 
 

@@ -155,10 +155,10 @@ def profile_checks(ros: Ros, before: Mapping[str, str], choice: str) -> Iterator
         yield fail('DDS profile', f'{file} ({whose}): {problem}', 'Fast DDS ignores such a file and uses its defaults: '
                    f'correct it, or unset {PROFILE_VARIABLE} and {OLD_PROFILE_VARIABLE} for the shipped one')
         return
-    if users and not before.get(read):
-        given = PROFILE_VARIABLE if read == OLD_PROFILE_VARIABLE else OLD_PROFILE_VARIABLE
-        yield warn('DDS profile', f'{given} is set, but this Fast DDS reads {read}: robot-vision sets both for what it '
-                   'starts, but a camera driver that is started from here goes without', f'`export {read}={file}`')
+    if users and read == OLD_PROFILE_VARIABLE and not before.get(read):
+        yield warn('DDS profile', f'{PROFILE_VARIABLE} is set, but this Fast DDS reads {read}: robot-vision sets that '
+                   'for what it starts, but a camera driver that is started from here goes without',
+                   f'`export {read}={file}`')
         return
     size = segment_size(Path(file))
     text = f'{file}, {whose}' + (f', {size / 2 ** 20:.0f} MiB of shared memory a process' if size else '')

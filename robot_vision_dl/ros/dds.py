@@ -7,7 +7,7 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
-from typing import Dict, Mapping, Optional
+from typing import Dict, Iterable, Mapping, Optional, Tuple
 
 from ..core.errors import ConfigError
 from ..core.files.user_path import user_path
@@ -25,11 +25,31 @@ def shipped_profile() -> Path:
     return share_directory() / 'config' / 'fastdds_large_images.xml'
 
 
-def profile_variables(choice: str = 'auto', environment: Optional[Mapping[str, str]] = None) -> Dict[str, str]:
-    """The environment variables to set so that Fast DDS reads a profile, whichever version it is.
+def variables_read(prefixes: Optional[Iterable[Path]] = None) -> Tuple[str, ...]:
+    """Names of the environment variables that the installed Fast DDS reads; both where it is not found.
 
-    Both names are set: which one is read depends on what is installed, and the other one does nothing. Where the user
-    has set one of them, the other gets the same file.
+    With Fast DDS 3, rmw_fastrtps still takes the old name, but warns of it in the log of each node.
+
+    Args:
+        prefixes: folders to look for its library in; by default those that libraries of ROS 2 are loaded from.
+    """
+    if prefixes is None:
+        prefixes = [Path(sys.prefix) / 'lib']
+        prefixes += [Path(folder) for folder in os.environ.get('LD_LIBRARY_PATH', '').split(os.pathsep) if folder]
+        prefixes += [Path(folder) / 'lib' for folder in os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep)
+                     if folder]
+    for folder in prefixes:
+        if any(folder.glob('libfastdds.so*')):
+            return (PROFILE_VARIABLE,)
+        if any(folder.glob('libfastrtps.so*')):
+            return (OLD_PROFILE_VARIABLE,)
+    return (PROFILE_VARIABLE, OLD_PROFILE_VARIABLE)
+
+
+def profile_variables(choice: str = 'auto', environment: Optional[Mapping[str, str]] = None) -> Dict[str, str]:
+    """The environment variables to set so that the installed Fast DDS reads a profile.
+
+    Where the user has set only the name that it does not read, the other gets the same file.
 
     Args:
         choice: ``auto`` for the shipped profile, ``none`` to leave DDS alone, or the path of an XML profile.
@@ -41,18 +61,19 @@ def profile_variables(choice: str = 'auto', environment: Optional[Mapping[str, s
     environment = os.environ if environment is None else environment
     if choice in ('none', '') or 'fastrtps' not in environment.get('RMW_IMPLEMENTATION', 'rmw_fastrtps_cpp'):
         return {}
+    names = variables_read()
     users = environment.get(PROFILE_VARIABLE) or environment.get(OLD_PROFILE_VARIABLE)
     if users:
-        return {name: users for name in (PROFILE_VARIABLE, OLD_PROFILE_VARIABLE) if not environment.get(name)}
+        return {name: users for name in names if not environment.get(name)}
     profile = shipped_profile() if choice == 'auto' else user_path(choice)
     if not profile.is_file():
         raise ConfigError(f'DDS profile {str(profile)!r} does not exist; give the path of an XML file, auto or none')
-    return {PROFILE_VARIABLE: str(profile), OLD_PROFILE_VARIABLE: str(profile)}
+    return {name: str(profile) for name in names}
 
 
 def export_command(profile: Path) -> str:
-    """The shell command that sets a profile for what is started afterwards, for each version of Fast DDS."""
-    return f'export {PROFILE_VARIABLE}={profile} {OLD_PROFILE_VARIABLE}={profile}'
+    """The shell command that sets a profile for what is started afterwards."""
+    return 'export ' + ' '.join(f'{name}={profile}' for name in variables_read())
 
 
 def shared_memory_problem(profile: Optional[str], folder: Path = SHARED_MEMORY) -> Optional[str]:

@@ -18,7 +18,7 @@ from robot_vision_dl.doctor import shared_memory
 from robot_vision_dl.doctor.check import Level, worst
 from robot_vision_dl.doctor.listen import COMPRESSED, IMAGE, Findings, Publisher, listen
 from robot_vision_dl.doctor.topic import report, run_command, similar_topics
-from robot_vision_dl.ros.dds import OLD_PROFILE_VARIABLE, PROFILE_VARIABLE
+from robot_vision_dl.ros.dds import OLD_PROFILE_VARIABLE, PROFILE_VARIABLE, variables_read
 
 IMPORTS = {'PYTHONPATH': str(Path(robot_vision_dl.__file__).parents[1])}
 SECONDS = 0.8
@@ -138,7 +138,7 @@ def test_a_driver_without_the_profile_is_found_out(ros_domain, reliability):
     bad = next(check for check in checks.values() if check.level is not Level.OK)
     assert bad.name in ('frames', 'delivery'), checks
     assert f'(process {started.process.pid}) has 0.55 MB of shared memory' in bad.remedy
-    assert f'export {PROFILE_VARIABLE}=' in bad.remedy
+    assert f'export {variables_read()[0]}=' in bad.remedy
     if found.reliable is not None:
         assert reliability == 'reliable' and found.reliable.messages and 'asked reliably' in bad.text
         assert 'qos_overrides./plain/image.subscription.reliability:=reliable' in bad.remedy

@@ -16,6 +16,7 @@ import pytest
 rclpy = pytest.importorskip('rclpy', reason='rclpy is not installed')
 
 import humble_api  # noqa: E402
+
 import robot_vision_dl  # noqa: E402
 
 PACKAGE = Path(robot_vision_dl.__file__).parent

@@ -38,23 +38,55 @@ def test_it_is_said_when_a_profile_is_applied(tmp_path, monkeypatch, capsys):
 NEW, OLD = dds.PROFILE_VARIABLE, dds.OLD_PROFILE_VARIABLE
 
 
-@pytest.mark.parametrize('given, added', [
-    ({}, {NEW: 'shipped', OLD: 'shipped'}),  # nobody says which version of Fast DDS is here
-    ({'ROS_DISTRO': 'jazzy'}, {NEW: 'shipped', OLD: 'shipped'}),
-    ({NEW: '/mine.xml'}, {OLD: '/mine.xml'}),
-    ({OLD: '/mine.xml', NEW: ''}, {NEW: '/mine.xml'}),
-    ({NEW: '/mine.xml', OLD: '/old.xml'}, {}),
-    ({'RMW_IMPLEMENTATION': 'rmw_cyclonedds_cpp'}, {}),
+@pytest.mark.parametrize('file, names', [('libfastdds.so.3.2', (NEW,)), ('libfastrtps.so.2.14', (OLD,)),
+                                         ('libother.so', (NEW, OLD))])
+def test_the_name_that_the_installed_fast_dds_reads(tmp_path, file, names):
+    (tmp_path / 'lib').mkdir()
+    (tmp_path / 'lib' / file).touch()
+    assert dds.variables_read([tmp_path / 'none', tmp_path / 'lib']) == names
+
+
+def test_it_is_found_where_ros_is_sourced(tmp_path, monkeypatch):
+    for name, file in (('jazzy', 'libfastrtps.so'), ('kilted', 'libfastdds.so')):
+        (tmp_path / name / 'lib').mkdir(parents=True)
+        (tmp_path / name / 'lib' / file).touch()
+    monkeypatch.setattr(dds.sys, 'prefix', str(tmp_path / 'venv'))
+    monkeypatch.setenv('LD_LIBRARY_PATH', '')
+    monkeypatch.setenv('AMENT_PREFIX_PATH', f'{tmp_path / "workspace"}:{tmp_path / "jazzy"}')
+    assert dds.variables_read() == (OLD,)
+    monkeypatch.setenv('LD_LIBRARY_PATH', str(tmp_path / 'kilted' / 'lib'))
+    assert dds.variables_read() == (NEW,)
+
+
+def test_the_fast_dds_of_this_environment_is_found():
+    ros = pytest.importorskip('robot_vision_dl.doctor.ros').probe()
+    if ros.facts is None or not ros.facts['fast_dds']:
+        pytest.skip('no Fast DDS here')
+    assert dds.variables_read() == (ros.profile_variable,)
+
+
+@pytest.mark.parametrize('read, given, added', [
+    ((NEW,), {}, {NEW: 'shipped'}),
+    ((OLD,), {}, {OLD: 'shipped'}),
+    ((NEW, OLD), {'ROS_DISTRO': 'jazzy'}, {NEW: 'shipped', OLD: 'shipped'}),
+    ((OLD,), {NEW: '/mine.xml'}, {OLD: '/mine.xml'}),
+    ((NEW,), {NEW: '/mine.xml'}, {}),
+    ((NEW,), {OLD: '/mine.xml', NEW: ''}, {NEW: '/mine.xml'}),
+    ((NEW, OLD), {NEW: '/mine.xml', OLD: '/old.xml'}, {}),
+    ((NEW,), {'RMW_IMPLEMENTATION': 'rmw_cyclonedds_cpp'}, {}),
 ])
-def test_each_version_of_fast_dds_gets_the_profile_under_its_name(given, added):
+def test_each_version_of_fast_dds_gets_the_profile_under_its_name(read, given, added, monkeypatch):
+    monkeypatch.setattr(dds, 'variables_read', lambda: read)
     shipped = str(dds.shipped_profile())
     assert dds.profile_variables('auto', given) == {name: value.replace('shipped', shipped)
                                                     for name, value in added.items()}
     assert dds.profile_variables('none', given) == {}
 
 
-def test_the_command_for_the_shell_sets_both(tmp_path):
+@pytest.mark.parametrize('read', [(NEW,), (OLD,), (NEW, OLD)])
+def test_the_command_for_the_shell(tmp_path, monkeypatch, read):
+    monkeypatch.setattr(dds, 'variables_read', lambda: read)
     profile = tmp_path / 'profile.xml'
-    command = f'{dds.export_command(profile)}; echo "${NEW} ${OLD}"'
+    command = f'unset {NEW} {OLD}; {dds.export_command(profile)}; echo "${NEW}|${OLD}"'
     said = subprocess.run(['bash', '-c', command], capture_output=True, text=True, check=True).stdout
-    assert said.split() == [str(profile)] * 2
+    assert said.strip() == '|'.join(str(profile) if name in read else '' for name in (NEW, OLD))
