@@ -55,7 +55,7 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
     from ..core.metrics.proper_scores import negative_log_likelihood
     from ..core.text.notes import to_stderr
     from ..data.picture_folder import folder_pictures, read_picture
-    from ..evaluation.predict import PictureRunner
+    from ..evaluation.predict import Predictor
     from .corruptions import SHIFTS, STRENGTHS, shifted
     from .published import published
     bundle = load_bundle(args.bundle)
@@ -66,17 +66,13 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
     found = [found[i] for i in np.unique(np.linspace(0, len(found) - 1, min(args.most, len(found))).astype(int))]
     pictures = [read_picture(one.path) for one in found]
     y = np.array([labels[one.label] for one in found])
-    run_network = PictureRunner(bundle, args.device, args.precision)
+    predictor = Predictor.of_bundle(bundle, args.device, args.precision)
     cost = bundle.abstain_cost if args.abstain_cost is None else args.abstain_cost
     epsilon = DecisionConfig().false_unknown_rate
 
     def figures_of(kind: str = '', strength: int = 0) -> Dict[str, float]:
-        batches = []
-        for begin in range(0, len(pictures), _BATCH):
-            batch = pictures[begin:begin + _BATCH]
-            batches.append(run_network([shifted(one, kind, strength, begin + i) for i, one in enumerate(batch)]
-                                       if kind else batch))
-        shown = published(bundle, *(np.concatenate(part) for part in zip(*batches)))
+        shown = published(bundle, *predictor.pictures(
+            (shifted(one, kind, strength, i) if kind else one for i, one in enumerate(pictures)), _BATCH))
         p, outcomes = shown.probabilities, shown.outcomes(cost, epsilon)
         confidence, right = top_label(p, y)
         wrong = ~right

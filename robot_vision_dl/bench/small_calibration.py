@@ -77,15 +77,15 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
     from ..core.text.notes import to_stderr
     from ..core.uncertainty.ood.base import linear_head
     from ..data.picture_folder import all_pictures, folder_pictures
-    from ..evaluation.predict import PictureRunner
+    from ..evaluation.predict import Predictor
     bundle = load_bundle(args.bundle)
-    network, head = PictureRunner(bundle), linear_head(bundle.load_network().head)
+    predictor, head = Predictor.of_bundle(bundle), linear_head(bundle.load_network().head)
     rng = np.random.default_rng(args.seed)
     of_class: Dict[str, List[Path]] = {}
     for picture in folder_pictures(args.data, to_stderr):
         of_class.setdefault(picture.label, []).append(picture.path)
-    by_class = {name: _outputs(network, paths, args.most, rng) for name, paths in sorted(of_class.items())}
-    groups = {Path(folder).name: _outputs(network, all_pictures(folder, to_stderr), args.most, rng)
+    by_class = {name: _outputs(predictor, paths, args.most, rng) for name, paths in sorted(of_class.items())}
+    groups = {Path(folder).name: _outputs(predictor, all_pictures(folder, to_stderr), args.most, rng)
               for folder in args.foreign}
     names = [name for name in by_class if args.probe or name in bundle.class_names]
     if len(names) < 2:
@@ -96,15 +96,14 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
             'sets': rows, 'summary': _summary(rows)}
 
 
-def _outputs(network, paths: List[Path], most: int, rng: np.random.Generator) -> Tuple[np.ndarray, np.ndarray]:
+def _outputs(predictor, paths: List[Path], most: int, rng: np.random.Generator) -> Tuple[np.ndarray, np.ndarray]:
     """Logits and features of at most so many of the pictures, drawn at random."""
     from ..core.errors import DataError
     from ..data.picture_folder import read_picture
     if not paths:
         raise DataError('a folder of --foreign holds no picture')
     paths = [paths[index] for index in rng.permutation(len(paths))[:most]]
-    batches = [network([read_picture(path) for path in paths[begin:begin + 32]]) for begin in range(0, len(paths), 32)]
-    return tuple(np.concatenate(parts) for parts in zip(*batches))
+    return predictor.pictures(map(read_picture, paths))
 
 
 def _one_set(args: argparse.Namespace, bundle, head, by_class: Dict, names: List[str], groups: Dict,

@@ -1,11 +1,8 @@
 """``robot-vision calibrate``: fit a bundle's probabilities, sets and OOD score to labelled data of the deployment."""
 import argparse
 import json
-from dataclasses import replace
 from pathlib import Path
-from typing import Dict, Optional, Tuple
-
-import numpy as np
+from typing import Dict
 
 from ..core.bundles.bundle import Bundle, load_bundle
 from ..core.bundles.bundle_format import CARD_FOLDER, DESCRIPTION, MODEL
@@ -13,18 +10,21 @@ from ..core.bundles.bundle_writer import save_bundle
 from ..core.bundles.calibration_figures import count_of
 from ..core.bundles.model_card import CALIBRATED_AGAIN, render_card
 from ..core.bundles.trust_limits import trust_limits
-from ..core.decision.fusion_fit import LEAST_FRAMES, keep_fusion
 from ..core.errors import BundleError
 from ..core.files.user_path import user_path
 from ..core.files.whole_files import check_writable
-from ..core.text.notes import to_stderr
 from ..core.text.number_options import SECONDS, SEED, SHARE
 from ..core.uncertainty.attainable_rates import smallest_rate
-from ..core.uncertainty.calibrate import AUTO, SCALINGS, Calibration, calibrate
+from ..core.uncertainty.calibrate import AUTO, SCALINGS, Calibration
 from ..core.uncertainty.conformal import CONFORMAL_METHODS
-from ..core.uncertainty.ood.base import linear_head
 from ..core.uncertainty.ood.p_value import OOD_METHODS
-from ..evaluation.predict import LabelledOutputs, check_deployment, faulty_outputs, picture_outputs, run_bundle
+from ..evaluation.calibrate_bundle import (
+    NO_SCORE,
+    CalibrationOptions,
+    calibrate_bundle,
+    calibration_provenance,
+)
+from ..evaluation.labelled_outputs import LabelledOutputs
 
 HELP = 'fit probabilities, sets and the score of unknowns to labelled pictures or bags'
 EXAMPLES = """examples:
@@ -40,16 +40,23 @@ are of no class and help to choose the OOD score. From bags, the time constants 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
     parser.add_argument('bundle', metavar='BUNDLE', help='folder of the bundle, or its name in models/')
-    parser.add_argument('data', metavar='DATA', nargs='+', help='labelled bags, or folders of pictures <class>/*.jpg')
+    parser.add_argument('data', metavar='DATA', nargs='+',
+                        help='labelled bags, folders of pictures <class>/*.jpg, or lists of pictures: CSV with the '
+                        'columns file,label')
+    parser.add_argument('--into', metavar='FOLDER', help='write a new bundle there; default: replace BUNDLE')
+    add_calibration_arguments(parser)
+
+
+def add_calibration_arguments(parser: 'argparse._ActionsContainer') -> None:
+    """What is fitted to which data, and how: of all commands that calibrate; see :func:`calibration_options`."""
     parser.add_argument('--reference', metavar='DATA', nargs='+', default=[],
                         help='labelled data that it was trained on; without, half of DATA takes its place')
     parser.add_argument('--foreign', metavar='FOLDER', nargs='+', default=[],
                         help='folders of pictures of no class; each is a group')
-    parser.add_argument('--into', metavar='FOLDER', help='write a new bundle there; default: replace BUNDLE')
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda: where it will run (default: auto)')
     parser.add_argument('--precision', default='float32', choices=('float32', 'float16', 'bfloat16'),
                         help='at which it will run (default: float32)')
-    parser.add_argument('--ood', default=AUTO, choices=(AUTO, *sorted(OOD_METHODS), 'none'),
+    parser.add_argument('--ood', default=AUTO, choices=(AUTO, *sorted(OOD_METHODS), NO_SCORE),
                         help='score of foreignness (default: auto, chosen on held-out data)')
     parser.add_argument('--conformal', default='lac', choices=CONFORMAL_METHODS, help='kind of sets (default: lac)')
     parser.add_argument('--alpha', type=SHARE, default=0.1, help='error rate of the sets (default: .1)')
@@ -60,6 +67,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--every', type=SECONDS, default=0.2, metavar='S',
                         help='frames of a bag no closer than this, since neighbours tell little new (default: .2)')
     parser.add_argument('--seed', type=SEED, default=0, help='of the splits into halves (default: 0)')
+    parser.add_argument('--pictures', metavar='FOLDER',
+                        help='what the files of a CSV are relative to; default: its folder')
+
+
+def calibration_options(args: argparse.Namespace) -> CalibrationOptions:
+    """Of the arguments of :func:`add_calibration_arguments`."""
+    return CalibrationOptions(
+        reference=tuple(args.reference), foreign=tuple(args.foreign), device=args.device, precision=args.precision,
+        ood=args.ood, conformal=args.conformal, alpha=args.alpha, scaling=args.scaling, topics=tuple(args.topics),
+        every_s=args.every, pictures=args.pictures, seed=args.seed)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -73,10 +90,9 @@ def run(args: argparse.Namespace) -> int:
     check_writable(target.resolve().parent, remedy='make room, or choose another folder with --into')
     if args.into and target.exists():
         raise BundleError(f'{target}: is there already; choose another folder for --into')
-    outputs, found = calibrate_bundle(bundle, args)
+    outputs, found = calibrate_bundle(bundle, args.data, calibration_options(args))
     network = bundle.load_network()
-    provenance = {**bundle.provenance, 'calibration_sha256': outputs.data_hash,
-                  'calibration_pictures': str(len(outputs.known)), 'calibrated_from': bundle.identity}
+    provenance = {**bundle.provenance, **calibration_provenance(outputs), 'calibrated_from': bundle.identity}
     metrics = {**bundle.metrics, 'calibration': found.metrics} if 'calibration' in bundle.metrics else found.metrics
     metrics.pop('risk_control', None)  # of another calibration
     notes = _kept_notes(bundle)
@@ -113,45 +129,6 @@ def own_card_files(folder: Path) -> Dict[str, bytes]:
                               'file itself there, or import the model again')
         found[path.name] = path.read_bytes()
     return found
-
-
-def calibrate_bundle(bundle: Bundle, args: argparse.Namespace) -> Tuple[LabelledOutputs, Calibration]:
-    """Run the network over the data and fit."""
-    device, precision = check_deployment(args.device, args.precision)
-    where = {'device': args.device, 'precision': precision}
-    outputs, copies = run_bundle(bundle, args.data, every_s=args.every, topics=args.topics, **where).each_once()
-    reference: Optional[Tuple[np.ndarray, ...]] = None
-    if args.reference:
-        seen, of_reference = run_bundle(bundle, args.reference, every_s=args.every, topics=args.topics,
-                                        **where).each_once()
-        copies = '; '.join(filter(None, [copies, of_reference and f'--reference: {of_reference}']))
-        reference = seen.logits[seen.known], seen.features[seen.known], seen.labels[seen.known]
-    if copies:
-        to_stderr(copies)  # before what may be refused for having too few
-    foreign: Dict[str, Tuple[np.ndarray, np.ndarray]] = {
-        Path(folder).name: picture_outputs(bundle, folder, **where) for folder in args.foreign}
-    strange = np.setdiff1d(np.arange(len(outputs.labels)), outputs.known)
-    if len(strange) > 1:
-        foreign['unknown'] = outputs.logits[strange], outputs.features[strange]
-    known = outputs.known
-    found = calibrate(
-        outputs.logits[known], outputs.features[known], outputs.labels[known],
-        ood=None if args.ood == 'none' else args.ood, alpha=args.alpha, seed=args.seed, reference=reference,
-        head=linear_head(bundle.load_network().head), foreign=foreign or None, conformal=args.conformal,
-        scaling=args.scaling, faulty=faulty_outputs(bundle, **where))
-    fusion = None
-    counted = {name: min(value, len(known)) if name == 'objects' else value  # copies are left out
-               for name, value in outputs.objects.items()}
-    found = replace(found, metrics={**found.metrics, **counted})
-    streams = outputs.streams(found.probabilities(outputs.logits, outputs.features))
-    notes = (*found.notes, *filter(None, [copies]))
-    if sum(len(stream.labels) for stream in streams if len(stream.labels) > 1) >= LEAST_FRAMES:
-        kept = keep_fusion(streams)
-        fusion, notes = kept.times, (*notes, *filter(None, [kept.note]))
-    elif streams:
-        notes = (*notes, f'the general times of the fusion stay: {LEAST_FRAMES} labelled frames of recordings are '
-                 'needed for times of their own')
-    return outputs, replace(found, device=device, precision=precision, fusion=fusion, notes=notes)
 
 
 def report(found: Calibration, outputs: LabelledOutputs) -> str:

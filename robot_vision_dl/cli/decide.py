@@ -17,7 +17,8 @@ from ..core.text.number_options import SECONDS, SHARE, real
 from ..core.uncertainty.assess import Assessor
 from ..core.uncertainty.attainable_rates import deciding_rate
 from ..core.uncertainty.risk import RiskThreshold, pictures_for_risk, threshold_for_risk
-from ..evaluation.predict import LabelledOutputs, check_deployment, run_bundle
+from ..evaluation.labelled_outputs import LabelledOutputs
+from ..evaluation.predict import check_deployment, run_bundle
 
 HELP = 'find the threshold that holds a chosen risk on held-out data, and the coverage it costs'
 EXAMPLES = """examples:
@@ -33,7 +34,9 @@ more than once, as in copies of a recording, count once. Frames that are called 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
     parser.add_argument('bundle', metavar='BUNDLE', help='folder of the bundle, or its name in models/')
-    parser.add_argument('data', metavar='DATA', nargs='+', help='labelled bags, or folders of pictures <class>/*.jpg')
+    parser.add_argument('data', metavar='DATA', nargs='+',
+                        help='labelled bags, folders of pictures <class>/*.jpg, or lists of pictures: CSV with the '
+                        'columns file,label')
     parser.add_argument('--risk', type=SHARE, nargs='+', required=True,
                         help='largest share of wrong labels among accepted frames')
     parser.add_argument('--delta', type=SHARE, default=0.1,

@@ -148,6 +148,12 @@ def known(store: FrameStore, indices: Sequence[int]) -> np.ndarray:
     return np.array([index for index in indices if store.frames[index].label != UNKNOWN], np.int64)
 
 
+def targets_of(store: FrameStore, indices: Sequence[int], class_names: Sequence[str]) -> np.ndarray:
+    """Class indices of frames that are of a class; int64 (n,)."""
+    numbers = {name: number for number, name in enumerate(class_names)}
+    return np.array([numbers[store.frames[index].label] for index in indices], np.int64)
+
+
 def shuffled(count: int, seed: int, epoch: int) -> List[int]:
     """The order of an epoch; the same for a seed and an epoch wherever it is asked for."""
     generator = torch.Generator()

@@ -33,6 +33,7 @@ from .labels.labels import (
 from .labels.sources import BagLabels, label_files_beside, label_topics, labels_of_bag
 from .labels.times import bag_times
 from .picture_folder import INDEX, FolderPicture, folder_pictures, is_picture_folder, read_picture
+from .picture_list import SUFFIX, listed_pictures
 from .selection import (
     SAME_PICTURE,
     Pace,
@@ -152,9 +153,12 @@ class FolderSource:
         self.problems: Tuple[str, ...] = ()
         self._ignore = set(labels.ignore)
         notes: List[str] = []
-        self._pictures = folder_pictures(folder, notes.append)
+        self._pictures = self._found(folder, notes.append)
         self.notes = tuple(notes)
         self.expected: Mapping[str, float] = Counter(picture.label for picture in self._pictures)
+
+    def _found(self, folder: Path, tell: Callable[[str], None]) -> List[FolderPicture]:
+        return folder_pictures(folder, tell)
 
     @property
     def files(self) -> Tuple[Path, ...]:
@@ -192,11 +196,32 @@ class FolderSource:
         return [f'picture_{group:05d}' for group in duplicate_groups(hashes, SAME_PICTURE)]
 
 
+class ListSource(FolderSource):
+    """The pictures of a list, see :func:`.picture_list.listed_pictures`; they count as those of a folder do."""
+
+    def __init__(self, path: Path, recording: str, labels: LabelConfig, class_names: Sequence[str] = (),
+                 root: Optional[Path] = None) -> None:
+        self._class_names, self._root = class_names, root
+        super().__init__(path, recording, labels)
+
+    def _found(self, folder: Path, tell: Callable[[str], None]) -> List[FolderPicture]:
+        return listed_pictures(folder, self._class_names, self._root)
+
+    @property
+    def files(self) -> Tuple[Path, ...]:
+        """Everything the frames and their labels depend on."""
+        return (self.path, *(picture.path for picture in self._pictures))
+
+
 Source = Union[BagSource, FolderSource]
 
 
-def find_sources(paths: Sequence[Union[str, Path]]) -> Tuple[List[Union[BagFiles, Path]], Dict[Path, str]]:
+def find_sources(paths: Sequence[Union[str, Path]], lists: bool = False
+                 ) -> Tuple[List[Union[BagFiles, Path]], Dict[Path, str]]:
     """Bags, and folders of pictures as their paths, each once and in the order given; and sentences about folders.
+
+    Args:
+        lists: CSV files are lists of pictures, and given as their paths, too.
 
     Raises:
         BagError: a path holds neither.
@@ -205,7 +230,11 @@ def find_sources(paths: Sequence[Union[str, Path]]) -> Tuple[List[Union[BagFiles
     folders: Dict[Path, Path] = {}
     notes: Dict[Path, str] = {}
     for path in expand(paths):
-        if not is_picture_folder(path):
+        if lists and path.suffix.lower() == SUFFIX and path.is_file():
+            if path.resolve() not in folders:
+                folders[path.resolve()] = path
+                found.append(path)
+        elif not is_picture_folder(path):
             try:
                 found += find_bags(path)
             except BagError as error:
@@ -226,20 +255,24 @@ def find_sources(paths: Sequence[Union[str, Path]]) -> Tuple[List[Union[BagFiles
             if isinstance(item, Path) or item.files in once], notes
 
 
-def open_sources(paths: Sequence[Union[str, Path]], labels: LabelConfig, topics: Sequence[str] = ()) -> List[Source]:
-    """Bags (files, folders, folders of several, globs) and folders of pictures, with their labels read.
+def open_sources(paths: Sequence[Union[str, Path]], labels: LabelConfig, topics: Sequence[str] = (),
+                 class_names: Sequence[str] = (), pictures: Optional[str] = None) -> List[Source]:
+    """Bags (files, folders, folders of several, globs), folders and lists of pictures, with their labels read.
 
     Args:
         topics: as :func:`choose_topics` has it. One that is named must be in one of the bags at least.
+        class_names, pictures: for lists, see :func:`.picture_list.listed_pictures`.
 
     Raises:
         BagError: a path holds neither, a bag cannot be read, or a topic is in no bag.
         ConfigError: labels are missing or cannot be used.
     """
-    found, notes = find_sources(paths)
+    found, notes = find_sources(paths, lists=True)
     names = recording_names([item if isinstance(item, Path) else item.path for item in found])
+    root = user_path(pictures) if pictures else None
     sources: List[Source] = [
-        FolderSource(item, name, labels) if isinstance(item, Path) else BagSource(item, name, labels, topics)
+        BagSource(item, name, labels, topics) if not isinstance(item, Path)
+        else ListSource(item, name, labels, class_names, root) if item.is_file() else FolderSource(item, name, labels)
         for item, name in zip(found, names)]
     bags = [source for source in sources if isinstance(source, BagSource)]
     for source in sources:

@@ -21,7 +21,8 @@ class DataConfig:
     """What is learned from."""
 
     bags: Tuple[str, ...] = option(
-        (), 'bags (files, folders, globs) and folders of pictures (<class>/*.jpg); relative to this file')
+        (), 'bags (files, folders, globs), folders of pictures (<class>/*.jpg) and lists of them (CSV: file,label); '
+        'relative to this file')
     early_stop: Tuple[str, ...] = option(
         (), 'recordings that tell when to stop (validation), instead of drawn ones: names of recordings (* and ? stand '
         'for anything), or paths, which need not be among data.bags; they are in no other part')
@@ -61,19 +62,20 @@ class PreparedData(NamedTuple):
 
 
 def prepare(config: DataConfig, preprocessing: Preprocessing,
-            progress: Optional[Callable[[int], None]] = None) -> FrameStore:
+            progress: Optional[Callable[[int], None]] = None, pictures: Optional[str] = None) -> FrameStore:
     """The decoded frames that ``config`` describes; as :func:`prepare_parts`, where no part is asked for."""
-    return prepare_parts(config, preprocessing, progress).store
+    return prepare_parts(config, preprocessing, progress, pictures).store
 
 
 def prepare_parts(config: DataConfig, preprocessing: Preprocessing,
-                  progress: Optional[Callable[[int], None]] = None) -> PreparedData:
+                  progress: Optional[Callable[[int], None]] = None, pictures: Optional[str] = None) -> PreparedData:
     """The decoded frames that ``config`` describes; from the cache where they are in it.
 
     Bags are read once, a frame at a time.
 
     Args:
         progress: is called with the number of frames so far.
+        pictures: folder that the files of lists are relative to; None: that of each list.
 
     Raises:
         BagError: a bag cannot be read at all (damaged ones give what is readable; see the store's label_report).
@@ -82,7 +84,7 @@ def prepare_parts(config: DataConfig, preprocessing: Preprocessing,
         DataError: no frame has a label, or there is no room for the cache.
     """
     sources = open_sources([*config.bags, *paths_beside(config.bags, config.named)], config.labels,
-                           config.image_topics)
+                           config.image_topics, config.class_names, pictures)
     named = named_recordings(config.named, sources)
     if 'none' in config.labels.sources and any(isinstance(source, BagSource) for source in sources):
         raise ConfigError('labels.sources: none gives no frame of a bag a class, so nothing can be learned from it; '

@@ -1,144 +1,163 @@
-"""What a bundle's network says of labelled pictures or bags, at the precision and on the device that will run."""
+"""What a network says of pictures, folders, bags and stores of frames, as the live node would preprocess them."""
 import hashlib
-from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Any, Dict, List, Mapping, Sequence, Tuple
+from typing import Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
 
 from ..core.bundles.bundle import Bundle
 from ..core.config import ClassifierConfig
-from ..core.decision.fusion_fit import Stream
 from ..core.errors import DataError
 from ..core.networks.device import resolve_device
-from ..core.networks.preprocess import Preprocessor
+from ..core.networks.network import Network
+from ..core.networks.preprocess import Preprocessing, Preprocessor
 from ..core.text.notes import to_stderr
 from ..core.text.progress import Progress
 from ..core.types import Picture
 from ..core.uncertainty.ood.sensor_faults import sensor_fault_pictures
-from ..data.cache import CacheConfig
-from ..data.dataset import NO_CLASS, EvalTransform, FrameDataset
+from ..data.cache import CacheConfig, FrameStore
+from ..data.dataset import EvalTransform, FrameDataset
 from ..data.objects import count_objects
 from ..data.picture_folder import SUFFIXES, all_pictures, readable_pictures
 from ..data.prepare import DataConfig, prepare
 from ..data.selection import SAME_PICTURE, SelectionConfig, duplicate_groups
+from .labelled_outputs import LabelledOutputs
 
 _BATCH = 32
 
 
-@dataclass(frozen=True)
-class LabelledOutputs:
-    """Of n frames.
+class Outputs(NamedTuple):
+    """Of n pictures.
 
     Attributes:
         logits, features: float32 (n, C) and (n, F).
-        labels: int64 (n,); -1 for what is none of the classes.
-        times_ns: int64 (n,); 0 for pictures of folders.
-        recordings: name of each frame's recording and topic.
-        data_hash: SHA-256 of what was read.
-        pictures: int64 (n,); frames of one number show the same picture: bit by bit, or nearly so where they are
-            pictures of folders (those of a camera resemble their neighbours, and have their times).
-        objects: of how many objects the frames of classes are, see :func:`~..data.objects.count_objects`.
     """
 
     logits: np.ndarray
     features: np.ndarray
-    labels: np.ndarray
-    times_ns: np.ndarray
-    recordings: Tuple[str, ...]
-    data_hash: str
-    pictures: np.ndarray
-    objects: Mapping[str, Any] = field(default_factory=dict)
 
-    def each_once(self) -> Tuple['LabelledOutputs', str]:
-        """The first frame of every picture and label, and a sentence about those that are left out; empty for none.
 
-        Copies are no further evidence: whatever assumes that frames are independent must not count them.
-        """
-        pairs = np.stack([self.pictures, self.labels], axis=1)
-        first = np.sort(np.unique(pairs, axis=0, return_index=True)[1])
-        copies = len(self.labels) - len(first)
-        if not copies:
-            return self, ''
-        kept = set(first.tolist())
-        recordings = tuple(name for place, name in enumerate(self.recordings) if place in kept)
-        whole = len(set(self.recordings)) - len(set(recordings))
-        of_whole = f' ({whole} recordings are nothing but copies)' if whole > 1 else (
-            ' (one recording is nothing but copies)' if whole else '')
-        return replace(
-            self, recordings=recordings, **{name: getattr(self, name)[first] for name in (
-                'logits', 'features', 'labels', 'times_ns', 'pictures')}), (
-            f'{copies} of {len(self.labels)} frames show pictures that are among the others already{of_whole}: they '
-            f'are no further evidence, so each picture counts once, {len(first)} in all')
+class FrameOutputs(NamedTuple):
+    """Of n frames of a store.
 
-    @property
-    def known(self) -> np.ndarray:
-        """Indices of the frames that are of a class."""
-        return np.flatnonzero(self.labels != NO_CLASS)
+    Attributes:
+        logits, features: float32 (n, C) and (n, F).
+        targets: int64 (n,), -1 for none of the classes.
+        indices: int64 (n,), in the store.
+    """
 
-    def streams(self, probabilities: np.ndarray) -> List[Stream]:
-        """The frames of a class of each recording in the order of time; pictures of folders are none.
+    logits: np.ndarray
+    features: np.ndarray
+    targets: np.ndarray
+    indices: np.ndarray
+
+
+class Predictor:
+    """A network over many pictures, in batches.
+
+    Args:
+        network: in evaluation mode from here on, and moved to the device.
+        preprocessing: what it expects.
+        device, dtype: where, and in which arithmetic.
+    """
+
+    def __init__(self, network: Network, preprocessing: Preprocessing, device: torch.device,
+                 dtype: torch.dtype = torch.float32) -> None:
+        self._network = network.eval().to(device=device, memory_format=torch.channels_last)
+        self._preprocessing, self._device, self._dtype = preprocessing, device, dtype
+
+    @classmethod
+    def of_bundle(cls, bundle: Bundle, device: str = 'auto', precision: str = 'float32') -> 'Predictor':
+        """The network of a bundle, at the precision and on the device that will run."""
+        where, dtype = resolve_device(device), getattr(torch, precision)
+        return cls(bundle.load_network(where, dtype), bundle.preprocessing, where, dtype)
+
+    def pictures(self, pictures: Iterable[Picture], batch: int = _BATCH) -> Outputs:
+        """Of pictures of any sizes; shapes (0, 0) for none."""
+        preprocess, rest = Preprocessor(self._preprocessing, self._device, self._dtype), iter(pictures)
+        return self.tensors(preprocess(some) for some in iter(lambda: list(islice(rest, batch)), []))
+
+    def frames(self, store: FrameStore, indices: Sequence[int], class_names: Sequence[str],
+               progress: Optional[Callable[[int], None]] = None,
+               seen: Optional[Callable[[torch.Tensor], None]] = None) -> FrameOutputs:
+        """Of frames of a store.
 
         Args:
-            probabilities: calibrated, shape (n, C).
+            progress: is called with the number of frames that are done.
+            seen: is called with each batch that goes into the network, float32 (B, C, H, W) on the CPU.
         """
-        places: Dict[str, List[int]] = {}
-        for place in self.known.tolist():
-            if self.times_ns[place]:
-                places.setdefault(self.recordings[place], []).append(place)
-        streams = []
-        for chosen in places.values():
-            order = np.array(chosen)[np.argsort(self.times_ns[chosen], kind='stable')]
-            streams.append(Stream(self.times_ns[order], probabilities[order], self.labels[order]))
-        return streams
+        dataset = FrameDataset(store, indices, class_names, EvalTransform(self._preprocessing))
+
+        def batches() -> Iterator[torch.Tensor]:
+            for begin in range(0, len(dataset), _BATCH):
+                places = range(begin, min(begin + _BATCH, len(dataset)))
+                batch = torch.stack([dataset[place].picture for place in places])
+                if seen is not None:
+                    seen(batch)
+                yield batch
+        return FrameOutputs(*self.tensors(batches(), progress), dataset.targets, dataset.indices)
+
+    @torch.inference_mode()
+    def tensors(self, batches: Iterable[torch.Tensor], progress: Optional[Callable[[int], None]] = None) -> Outputs:
+        """Of batches of what the network takes, each (B, C, H, W)."""
+        logits: List[np.ndarray] = []
+        features: List[np.ndarray] = []
+        count = 0
+        for batch in batches:
+            prediction = self._network(batch.to(device=self._device, dtype=self._dtype,
+                                                memory_format=torch.channels_last))
+            logits.append(prediction.logits.float().cpu().numpy())
+            features.append(prediction.features.float().cpu().numpy())
+            count += len(batch)
+            if progress is not None:
+                progress(count)
+        if not count:
+            return Outputs(np.empty((0, 0), np.float32), np.empty((0, 0), np.float32))
+        return Outputs(np.concatenate(logits), np.concatenate(features))
 
 
-@torch.inference_mode()
 def run_bundle(bundle: Bundle, data: Sequence[str], *, device: str = 'auto', precision: str = 'float32',
-               every_s: float = 0.0, topics: Sequence[str] = (), cache: str = CacheConfig().folder) -> LabelledOutputs:
+               every_s: float = 0.0, topics: Sequence[str] = (), pictures: Optional[str] = None,
+               cache: str = CacheConfig().folder) -> LabelledOutputs:
     """Run the network over labelled data.
 
     Args:
-        data: bags and folders of pictures, as training takes them; ``unknown`` labels what is of no class.
+        data: bags, folders of pictures and lists of pictures, as training takes them; ``unknown`` labels what is of no
+            class.
         every_s: frames of a camera no closer than this.
         topics: image topics of the bags; empty: each camera once.
+        pictures: folder that the files of a list are relative to; None: that of the list.
         cache: folder of decoded frames.
 
     Raises:
         DataError: no frame is of a class of the model.
     """
-    where, dtype = resolve_device(device), getattr(torch, precision)
-    preprocessing = bundle.preprocessing
     config = DataConfig(bags=tuple(data), image_topics=tuple(topics), class_names=bundle.class_names,
                         cache=CacheConfig(folder=cache),
                         selection=SelectionConfig(every_s=every_s, duplicate_distance=-1, least=0))
     with Progress('reading', 'frames') as show:
-        store = prepare(config, preprocessing, show)
+        store = prepare(config, bundle.preprocessing, show, pictures)
     for sentence in (*store.label_report.notes, *store.label_report.problems, *store.selection_report.problems):
         to_stderr(sentence)
-    dataset = FrameDataset(store, range(len(store)), bundle.class_names, EvalTransform(preprocessing))
-    if not (dataset.targets != NO_CLASS).any():
-        raise DataError(f'no frame of {", ".join(data)} is labelled with a class of {bundle.name}')
-    network = bundle.load_network(where, dtype)
-    logits, features, digests = [], [], []
-    with Progress('running the network', 'frames', len(dataset)) as show:
-        for begin in range(0, len(dataset), _BATCH):
-            places = range(begin, min(begin + _BATCH, len(dataset)))
-            pixels = torch.stack([dataset[place].picture for place in places])
-            digests += [hashlib.blake2b(np.ascontiguousarray(one.numpy()).tobytes(), digest_size=16).digest()
-                        for one in pixels]
-            prediction = network(pixels.to(device=where, dtype=dtype, memory_format=torch.channels_last))
-            logits.append(prediction.logits.float().cpu().numpy())
-            features.append(prediction.features.float().cpu().numpy())
-            show(places[-1] + 1)
     frames = store.frames
+    of_classes = [frame for frame in frames if frame.label in bundle.class_names]
+    if not of_classes:
+        raise DataError(f'no frame of {", ".join(data)} is labelled with a class of {bundle.name}')
+    digests: List[bytes] = []
+    with Progress('running the network', 'frames', len(store)) as show:
+        found = Predictor.of_bundle(bundle, device, precision).frames(
+            store, range(len(store)), bundle.class_names, show, lambda batch: digests.extend(map(_digest, batch)))
     return LabelledOutputs(
-        np.concatenate(logits), np.concatenate(features), dataset.targets,
+        found.logits, found.features, found.targets,
         np.array([frame.stamp_ns if frame.topic else 0 for frame in frames], np.int64),
         tuple(f'{frame.recording} {frame.topic}' for frame in frames), store.data_hash,
         _same_pictures(digests, store.hashes, np.array([not frame.topic for frame in frames], bool)),
-        count_objects(frames[place] for place in np.flatnonzero(dataset.targets != NO_CLASS)))
+        count_objects(of_classes))
+
+
+def _digest(pixels: torch.Tensor) -> bytes:
+    return hashlib.blake2b(np.ascontiguousarray(pixels.numpy()).tobytes(), digest_size=16).digest()
 
 
 def _same_pictures(digests: Sequence[bytes], hashes: np.ndarray, of_folders: np.ndarray) -> np.ndarray:
@@ -152,9 +171,8 @@ def _same_pictures(digests: Sequence[bytes], hashes: np.ndarray, of_folders: np.
     return found
 
 
-def picture_outputs(bundle: Bundle, folder: str, *, device: str = 'auto', precision: str = 'float32'
-                    ) -> Tuple[np.ndarray, np.ndarray]:
-    """Logits and features of all pictures below a folder, whatever they show.
+def picture_outputs(bundle: Bundle, folder: str, *, device: str = 'auto', precision: str = 'float32') -> Outputs:
+    """Of all pictures below a folder, whatever they show.
 
     Raises:
         DataError: there are none.
@@ -162,16 +180,15 @@ def picture_outputs(bundle: Bundle, folder: str, *, device: str = 'auto', precis
     paths = all_pictures(folder, to_stderr)
     if not paths:
         raise DataError(f'{folder}: holds no picture ({", ".join(SUFFIXES)})')
-    run = PictureRunner(bundle, device, precision)
     seen: Dict[bytes, int] = {}
-    pictures = (picture for _, picture in readable_pictures(paths, to_stderr) if _is_first(picture, seen))
-    batches = [run(batch) for batch in iter(lambda: list(islice(pictures, _BATCH)), [])]
+    found = Predictor.of_bundle(bundle, device, precision).pictures(
+        picture for _, picture in readable_pictures(paths, to_stderr) if _is_first(picture, seen))
     copies = sum(seen.values()) - len(seen)
     if copies:
         to_stderr(f'{folder}: {copies} of {sum(seen.values())} pictures are copies of others and count once')
-    if not batches:
+    if not len(found.logits):
         raise DataError(f'{folder}: holds no picture that can be decoded')
-    return tuple(np.concatenate(parts) for parts in zip(*batches))
+    return found
 
 
 def _is_first(picture: Picture, seen: Dict[bytes, int]) -> bool:
@@ -182,27 +199,11 @@ def _is_first(picture: Picture, seen: Dict[bytes, int]) -> bool:
     return seen[digest.digest()] == 1
 
 
-def faulty_outputs(bundle: Bundle, *, device: str = 'auto', precision: str = 'float32'
-                   ) -> Dict[str, Tuple[np.ndarray, np.ndarray]]:
-    """Logits and features of pictures of a camera at fault, by what is wrong with it."""
-    run = PictureRunner(bundle, device, precision)
+def faulty_outputs(bundle: Bundle, *, device: str = 'auto', precision: str = 'float32') -> Dict[str, Outputs]:
+    """Of pictures of a camera at fault, by what is wrong with it."""
+    run = Predictor.of_bundle(bundle, device, precision)
     groups = sensor_fault_pictures(bundle.preprocessing.crop, bundle.preprocessing.channels)
-    return {name: run(pictures) for name, pictures in groups.items()}
-
-
-class PictureRunner:
-    """A bundle's preprocessing and network: pictures -> logits (n, C) and features (n, F), float32."""
-
-    def __init__(self, bundle: Bundle, device: str = 'auto', precision: str = 'float32') -> None:
-        where, dtype = resolve_device(device), getattr(torch, precision)
-        self._preprocess = Preprocessor(bundle.preprocessing, where, dtype)
-        self._network = bundle.load_network(where, dtype)
-
-    @torch.inference_mode()
-    def __call__(self, pictures: Sequence[Picture]) -> Tuple[np.ndarray, np.ndarray]:
-        """As the class says."""
-        prediction = self._network(self._preprocess(pictures))
-        return prediction.logits.float().cpu().numpy(), prediction.features.float().cpu().numpy()
+    return {name: run.pictures(pictures, len(pictures)) for name, pictures in groups.items()}
 
 
 def check_deployment(device: str, precision: str) -> Tuple[str, str]:

@@ -14,10 +14,10 @@ from torch import nn
 from ..core.networks.device import resolve_device
 from ..core.networks.network import Network
 from ..data.split import Part
+from ..evaluation.predict import Predictor
 from .baselines import linear_probe
 from .checkpoint import write_atomically
 from .config import TrainConfig
-from .inference import outputs_of
 from .initial_weights import starting_identity, starting_network
 from .training_data import TrainingData
 
@@ -41,11 +41,11 @@ def frozen_features(config: TrainConfig, data: TrainingData, folder: Path) -> Di
     if found is not None:
         return found
     network = starting_network(config.network, data.class_names, config.input.channels).network
-    device = resolve_device(config.run.device)
+    predictor = Predictor(network, data.preprocessing, resolve_device(config.run.device))
     result = {}
     for part in _PARTS:
         if len(data.indices[part]):
-            outputs = outputs_of(network, data.preprocessing, data.store, data.indices[part], data.class_names, device)
+            outputs = predictor.frames(data.store, data.indices[part], data.class_names)
             result[part] = PartFeatures(outputs.features, outputs.targets)
     buffer = io.BytesIO()
     arrays = {f'{part.value}_{name}': value for part, item in result.items() for name, value in item._asdict().items()}

@@ -22,8 +22,10 @@ from ..core.uncertainty.calibrate import AUTO, Calibration, calibrate
 from ..core.uncertainty.ood.base import linear_head
 from ..core.uncertainty.ood.p_value import ood_method
 from ..core.uncertainty.scaling import softmax
+from ..data.dataset import targets_of
 from ..data.objects import count_objects
 from ..data.split import Part
+from ..evaluation.predict import FrameOutputs, Predictor
 from .baselines import baseline_predictions, majority
 from .card import Findings, Tested, card_files, card_notes, mistakes_sheet, track_accuracy
 from .checkpoint import best_network
@@ -33,7 +35,6 @@ from .config_paths import anywhere
 from .doubts import doubts
 from .features import frozen_features
 from .history import EpochRecord, best_epoch
-from .inference import Outputs, outputs_of, targets_of
 from .initial_weights import starting_identity
 from .provenance import software
 from .trainable_layers import extent_of
@@ -49,9 +50,11 @@ def finish(config: TrainConfig, config_text: str, data: TrainingData, network: N
     device = resolve_device(config.run.device)
     trained = _as_stored(best_network(network, folder), data, config.output.half)
 
-    def outputs(of: Network, indices: np.ndarray) -> Outputs:
-        return outputs_of(of, data.preprocessing, data.store, indices, data.class_names, device)
-    held_out = outputs(trained, data.indices[Part.CALIBRATION])
+    predictor = Predictor(trained, data.preprocessing, device)
+
+    def outputs(indices: np.ndarray) -> FrameOutputs:
+        return predictor.frames(data.store, indices, data.class_names)
+    held_out = outputs(data.indices[Part.CALIBRATION])
     calibration = replace(_calibrate(config, trained, held_out, data, outputs), device=device.type)
     calibration = replace(calibration, metrics={**calibration.metrics, **count_objects(
         data.store.frames[index] for index in data.indices[Part.CALIBRATION])})
@@ -64,7 +67,7 @@ def finish(config: TrainConfig, config_text: str, data: TrainingData, network: N
         say(describe_unknown(calibration))
     tested = None
     if len(data.indices[Part.TEST]):
-        tested = _test(config, data, calibration, outputs(trained, data.indices[Part.TEST]), folder)
+        tested = _test(config, data, calibration, outputs(data.indices[Part.TEST]), folder)
         say(describe_test(tested))
     doubtful = doubts(data.class_names, history, *((tested.calibrated, tested.baselines) if tested else ()))
     found = Findings(
@@ -112,7 +115,8 @@ def describe_test(tested: Tested) -> str:
     return '\n'.join([*lines, *(f'  {name}: {value:.3f}' for name, value in tested.baselines.items())])
 
 
-def _test(config: TrainConfig, data: TrainingData, calibration: Calibration, outputs: Outputs, folder: Path) -> Tested:
+def _test(config: TrainConfig, data: TrainingData, calibration: Calibration, outputs: FrameOutputs, folder: Path
+          ) -> Tested:
     probabilities = calibration.probabilities(outputs.logits, outputs.features)
     return Tested(
         calibrated=classification_metrics(probabilities, outputs.targets, data.class_names),
@@ -139,13 +143,13 @@ def _as_stored(network: Network, data: TrainingData, half: bool) -> Network:
                            ).load_network()
 
 
-def _calibrate(config: TrainConfig, trained: Network, held_out: Outputs, data: TrainingData,
-               outputs: Callable[[Network, np.ndarray], Outputs]) -> Calibration:
+def _calibrate(config: TrainConfig, trained: Network, held_out: FrameOutputs, data: TrainingData,
+               outputs: Callable[[np.ndarray], FrameOutputs]) -> Calibration:
     strange = _spread(np.sort(np.concatenate(
         [data.strange[part] for part in (Part.TRAIN, Part.EARLY_STOP, Part.CALIBRATION)])), _REFERENCE)
     foreign = None
     if len(strange) > 1:  # one half chooses, the other is reported on
-        seen = outputs(trained, strange)
+        seen = outputs(strange)
         foreign = {UNKNOWN: (seen.logits, seen.features)}
     ood = None if config.output.ood == 'none' else config.output.ood
     if ood == AUTO and foreign is None:
@@ -153,7 +157,7 @@ def _calibrate(config: TrainConfig, trained: Network, held_out: Outputs, data: T
     head = linear_head(trained.head)
     reference: Optional[Tuple[np.ndarray, ...]] = None
     if head is not None or ood == AUTO or (ood is not None and ood_method(ood).fitted):
-        seen = outputs(trained, _spread(data.indices[Part.TRAIN], _REFERENCE))
+        seen = outputs(_spread(data.indices[Part.TRAIN], _REFERENCE))
         reference = seen.logits, seen.features, seen.targets
     return calibrate(held_out.logits, held_out.features, held_out.targets, ood=ood, alpha=config.output.alpha,
                      seed=config.run.seed, reference=reference, head=head, foreign=foreign)
@@ -166,7 +170,7 @@ def _spread(indices: np.ndarray, most: int) -> np.ndarray:
     return indices[np.linspace(0, len(indices) - 1, most).round().astype(int)]
 
 
-def _unknown_rate(calibration: Calibration, outputs: Outputs) -> Optional[Tuple[float, float]]:
+def _unknown_rate(calibration: Calibration, outputs: FrameOutputs) -> Optional[Tuple[float, float]]:
     if calibration.ood is None or calibration.ood.scores is None:
         return None
     with torch.inference_mode():

@@ -14,7 +14,7 @@ from ..core.networks.preprocess import Preprocessing
 from ..core.text.progress import Progress
 from ..core.types import UNKNOWN
 from ..data.cache import FrameStore
-from ..data.dataset import EvalTransform, FrameDataset, known
+from ..data.dataset import EvalTransform, FrameDataset, known, targets_of
 from ..data.leakage import Leakage, leakage
 from ..data.objects import count_objects
 from ..data.prepare import class_names_of, prepare_parts
@@ -25,7 +25,6 @@ from .calibration_check import check_calibration, describe_strange
 from .checkpoint import LAST
 from .config import TrainConfig
 from .distributed import processes
-from .inference import targets_of
 from .initial_weights import starting_identity, starting_preprocessing
 
 SPLIT = 'split.json'  # of the folder of a run

@@ -1,0 +1,75 @@
+"""What a network says of labelled frames, with all that is known about these."""
+from dataclasses import dataclass, field, replace
+from typing import Any, Dict, List, Mapping, Tuple
+
+import numpy as np
+
+from ..core.decision.fusion_fit import Stream
+from ..data.dataset import NO_CLASS
+
+
+@dataclass(frozen=True)
+class LabelledOutputs:
+    """Of n frames.
+
+    Attributes:
+        logits, features: float32 (n, C) and (n, F).
+        labels: int64 (n,); -1 for what is none of the classes.
+        times_ns: int64 (n,); 0 for pictures of folders.
+        recordings: name of each frame's recording and topic.
+        data_hash: SHA-256 of what was read.
+        pictures: int64 (n,); frames of one number show the same picture: bit by bit, or nearly so where they are
+            pictures of folders (those of a camera resemble their neighbours, and have their times).
+        objects: of how many objects the frames of classes are, see :func:`~..data.objects.count_objects`.
+    """
+
+    logits: np.ndarray
+    features: np.ndarray
+    labels: np.ndarray
+    times_ns: np.ndarray
+    recordings: Tuple[str, ...]
+    data_hash: str
+    pictures: np.ndarray
+    objects: Mapping[str, Any] = field(default_factory=dict)
+
+    def each_once(self) -> Tuple['LabelledOutputs', str]:
+        """The first frame of every picture and label, and a sentence about those that are left out; empty for none.
+
+        Copies are no further evidence: whatever assumes that frames are independent must not count them.
+        """
+        pairs = np.stack([self.pictures, self.labels], axis=1)
+        first = np.sort(np.unique(pairs, axis=0, return_index=True)[1])
+        copies = len(self.labels) - len(first)
+        if not copies:
+            return self, ''
+        kept = set(first.tolist())
+        recordings = tuple(name for place, name in enumerate(self.recordings) if place in kept)
+        whole = len(set(self.recordings)) - len(set(recordings))
+        of_whole = f' ({whole} recordings are nothing but copies)' if whole > 1 else (
+            ' (one recording is nothing but copies)' if whole else '')
+        return replace(
+            self, recordings=recordings, **{name: getattr(self, name)[first] for name in (
+                'logits', 'features', 'labels', 'times_ns', 'pictures')}), (
+            f'{copies} of {len(self.labels)} frames show pictures that are among the others already{of_whole}: they '
+            f'are no further evidence, so each picture counts once, {len(first)} in all')
+
+    @property
+    def known(self) -> np.ndarray:
+        """Indices of the frames that are of a class."""
+        return np.flatnonzero(self.labels != NO_CLASS)
+
+    def streams(self, probabilities: np.ndarray) -> List[Stream]:
+        """The frames of a class of each recording in the order of time; pictures of folders are none.
+
+        Args:
+            probabilities: calibrated, shape (n, C).
+        """
+        places: Dict[str, List[int]] = {}
+        for place in self.known.tolist():
+            if self.times_ns[place]:
+                places.setdefault(self.recordings[place], []).append(place)
+        streams = []
+        for chosen in places.values():
+            order = np.array(chosen)[np.argsort(self.times_ns[chosen], kind='stable')]
+            streams.append(Stream(self.times_ns[order], probabilities[order], self.labels[order]))
+        return streams
