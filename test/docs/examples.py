@@ -1,10 +1,10 @@
 """The examples of README and documentation: which there are, and how they are run.
 
 A block of ``console`` has commands after ``$ ``, whose lines go on where one ends with a backslash; other lines are
-output. It is run, all commands of a page one after another in a folder of their own, unless the line before it says
-otherwise:
+output. It is run, all commands of a page one after another in a folder of their own, those of README by ``make test``
+and the others by ``make test-all``, unless the line before it says otherwise:
 
-``<!-- example: slow -->``           only among the slow tests
+``<!-- example: slow -->``           of README, only by ``make test-all``
 ``<!-- example: skipped, WHY -->``   not at all; WHY says what is needed, as ``needs a camera``
 ``<!-- example: runs -->``           for a block of ``python``, which is not run without
 

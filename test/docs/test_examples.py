@@ -20,8 +20,10 @@ from robot_vision_dl.core.processes import isolated_environment  # noqa: E402
 from robot_vision_dl.data.bags.reader import BagReader  # noqa: E402
 
 ALL = [example for page in PAGES for example in examples(page)]
-QUICK = sorted({example.page for example in ALL if example.how == 'runs'})
-SLOW = sorted({example.page for example in ALL if example.how == 'slow'})
+# Those of the first page that people read are run with every change, the others among the slow tests.
+QUICK = sorted({example.page for example in ALL if example.how == 'runs' and example.page == 'README.md'})
+SLOW = sorted({example.page for example in ALL if example.how != 'skipped' and example.page != 'README.md'}
+              | {example.page for example in ALL if example.how == 'slow'})
 TIMEOUT_S = 1800
 # Options of commands that are no options of ours: what follows belongs to another program.
 _OTHERS = re.compile(r'--ros-args|[|&;>]')
