@@ -104,6 +104,7 @@ def test_a_launch_file_that_includes_ours_twice(tmp_path, ros_domain):
             '/waste/arm/decision', '/eyes/scene/front/decision', '/eyes/scene/rear/decision'])
     assert launched.process.returncode == 0
     assert 'Traceback' not in launched.log
+    assert 'parameter file' not in launched.log, 'the file that ros2 launch itself writes is warned of'
 
 
 @pytest.mark.parametrize('arguments, said', [

@@ -80,7 +80,8 @@ def parse_yaml(text: str, what: str, *, as_text: bool = False, most_bytes: int =
         as_text: leave every scalar as it is written, without its quotes.
         most_bytes: refuse a longer text.
         places: takes up where each key and item stands, for the caller's own errors; not of what aliases copy.
-        value_of: another rule for values (no keys): called with the text of a scalar and whether it is in quotes.
+        value_of: another rule for values (no keys): called with the text of a scalar and whether it is in quotes. Lists
+            may then have the tag that ``ros2 launch`` gives them in the files it writes, ``!!python/tuple``.
 
     Raises:
         ConfigError: one line with line and column of what is wrong, and nothing of the text itself, which may be of a
@@ -150,7 +151,8 @@ def _build(text: str, as_text: bool, places: Optional[Places],
             if len(stack) >= MOST_DEPTH:
                 raise _refused(f'nested more than {MOST_DEPTH} deep', event)
             mapping = isinstance(event, yaml.MappingStartEvent)
-            if event.tag not in (None, '!', _CORE + ('map' if mapping else 'seq')):
+            if event.tag not in (None, '!', _CORE + ('map' if mapping else 'seq')) and (
+                    mapping or value_of is None or event.tag != _CORE + 'python/tuple'):
                 raise _refused('a tag that is not known; leave it out', event)
             if stack and isinstance(stack[-1].values, dict) and not stack[-1].key:
                 raise _refused('a key must be a single value', event)

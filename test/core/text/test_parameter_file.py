@@ -49,7 +49,8 @@ def test_each_node_has_its_own(node, values, write):
     ('1e-3', 1e-3), ('010', 8), ('08', 8.0), ('0x1f', 31), ('1_0', '1_0'), ('"5"', '5'), ("''", ''), ('!!str 5', '5'),
     ('yes', True), ('Off', False), ('y', True), ('tRue', 'tRue'), ('~', '~'), ('null', 'null'), ('.inf', math.inf),
     ('-.INF', -math.inf), ('inf', math.inf), ('1e999', '1e999'), ('9' * 30, 1e30), ('9' * 5000, '9' * 5000),
-    ('2001-99-99', '2001-99-99'), ('[1, 2]', [1, 2]), ('["1", b]', ['1', 'b']), ('[]', None)))
+    ('2001-99-99', '2001-99-99'), ('[1, 2]', [1, 2]), ('["1", b]', ['1', 'b']), ('[]', None),
+    ('!!python/tuple\n    - a\n    - b', ['a', 'b'])))  # as `ros2 launch` writes lists
 def test_values(text, value, write):
     found = read_parameters(write(f'/**:\n  ros__parameters:\n    a: {text}\n'))['a']
     assert type(found) is type(value) and (found == value or math.isclose(found, value, rel_tol=1e-9))
