@@ -81,6 +81,17 @@ def test_the_readme_is_short():
     assert len((REPOSITORY / 'README.md').read_bytes()) <= 7_000
 
 
+@pytest.mark.parametrize('section', sorted(path.parent.name for path in DOCS.glob('*/index.md')))
+def test_every_page_is_in_the_contents_of_its_section(section):
+    """As Sphinx demands; an entry ``*`` takes what is not named, and must find something."""
+    index = (DOCS / section / 'index.md').read_text(encoding='utf-8')
+    entries = re.search(r'```\{toctree\}\n(.*?)```', index, re.S).group(1).split()
+    named = {entry for entry in entries if not entry.startswith(':') and entry not in ('1', '*')}
+    pages = {path.stem for path in (DOCS / section).iterdir() if path.suffix in ('.md', '.rst')} - {'index'}
+    assert named <= pages
+    assert (pages - named) if '*' in entries else named == pages, 'name the page in index.md'
+
+
 @pytest.mark.slow
 def test_the_documentation_is_built_without_a_warning(tmp_path):
     for module in ('sphinx', 'myst_parser', 'furo', 'sphinx_copybutton'):
