@@ -1,32 +1,23 @@
 """``robot-vision evaluate --live``: the recording played to a real node, its decisions scored as those of a bag are."""
 import os
 import tempfile
-from collections import Counter
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Optional, Sequence, Set, Tuple
 
-import numpy as np
 import yaml
 
 from ..core.config import ClassifierConfig, flat_options, with_values
 from ..core.errors import ConfigError
-from ..core.metrics.percentiles import percentiles
 from ..core.processes import Children, isolated_environment
-from ..core.runtime.pipeline import Pipeline
-from ..core.types import Assessment, ColorOrder, Frame, Header, OodResult, Picture
 from ..data.bags.reader import BagReader
 from ..data.labels.labels import LabelConfig
 from ..evaluation.decision_bag import camera_names
-from ..evaluation.evaluator import Evaluation, assemble
+from ..evaluation.evaluator import Evaluation
+from ..evaluation.live import FrameKey, Replay, decided_frames, evaluate_replays
 from ..evaluation.options import EvaluationOptions
-from ..evaluation.recordings import Recording, Targets, open_recordings
-from ..evaluation.summary import number
-from ..evaluation.table import FrameTable, TableWriter
+from ..evaluation.recordings import Recording, open_recordings
 
 _NODE_OWN = ('model', 'device', 'cameras', 'image_topics', 'image_transport', 'top_k', 'class_id_as_index', 'autostart')
-# The picture itself is not sent back; nothing in fusing and deciding looks at it.
-_NO_PICTURE = Picture(np.zeros((1, 1), np.uint8), ColorOrder.MONO)
 EVERY_CLASS = 100_000
 
 
@@ -103,42 +94,16 @@ def evaluate_live(offline: Evaluation, model: str, rate: float, lockstep: bool, 
         RobotVisionError: the node does not start.
     """
     check_live(list(offline.bundles), rate)
-    name = next(iter(offline.bundles))
     config = with_values(offline.options.deployment, {'model': model})
-    pipeline = Pipeline(offline.bundles[name], config)
-    outcomes, lives, latencies = [], [], []
-    for recording, before in zip(offline.recordings, offline.outcomes):
-        if before.failure:  # of which it is not known what could be sent
-            outcomes.append(before)
-            continue
-        decided = {(before.tables[name].topics[row['topic']], int(row['index'])) for row in before.tables[name].rows}
-        replay = _replay(recording, config, rate, decided if lockstep else None, attach,
-                         lambda count, r=recording: progress(r.name, count))
-        table, differing, times = _score(replay, recording, pipeline, before.tables[name], offline, name)
-        latencies += times
-        drops = {topic: Counter(_dropped(replay.node.get(topic, {}), sent)) for topic, sent in replay.sent.items()}
-        outcomes.append(replace(before, tables={name: table}, drops=drops))
-        sent = sum(replay.sent.values())
-        lives.append({'recording': recording.name, 'sent': sent, 'decided': len(table),
-                      'not_decided': sent - len(table), 'decisions_unlike_offline': differing})
-    live = assemble(offline.recordings, outcomes, offline.bundles, offline.options, offline.seconds)
-    live.metrics['live'] = {'lockstep': lockstep, 'rate': rate, 'recordings': lives,
-                            'offline': _brief(offline.metrics['models'][name]),
-                            'over_dds': _brief(live.metrics['models'][name])}
-    live.live_speed = _transport(latencies)
-    return live
+
+    def replay(recording: Recording, decided: Set[FrameKey]) -> Replay:
+        return _replay(recording, config, rate, decided if lockstep else None, attach,
+                       lambda count: progress(recording.name, count))
+    return evaluate_replays(offline, config, replay, lockstep, rate)
 
 
-def _brief(model: Dict[str, Any]) -> Dict[str, Any]:
-    """The figures that frames lost on the way change."""
-    decisions = model['decisions']
-    return {'accuracy': model['frame'] and model['frame']['accuracy'],
-            'fused_accuracy': model['fused'] and model['fused']['accuracy'],
-            **{key: decisions.get(key) for key in ('coverage', 'risk', 'cost')}}
-
-
-def _replay(recording: Recording, config: ClassifierConfig, rate: float, decided: Optional[set], attach: bool,
-            progress: Callable[[int], None], top_k: int = EVERY_CLASS):
+def _replay(recording: Recording, config: ClassifierConfig, rate: float, decided: Optional[Set[FrameKey]], attach: bool,
+            progress: Callable[[int], None], top_k: int = EVERY_CLASS) -> Replay:
     from .dds import apply_profile
     from .live_replay import LiveReplay, camera_topics
     apply_profile('auto')
@@ -173,80 +138,13 @@ def _start_node(children: Children, cameras, config: ClassifierConfig, folder: P
     return children.robot_vision(*arguments, '--ros-args', '-p', f'top_k:={top_k}')
 
 
-def _score(replay, recording: Recording, pipeline: Pipeline, before: FrameTable, offline: Evaluation,
-           name: str) -> Tuple[FrameTable, int, List[Dict[str, float]]]:
-    """(rows of what was decided live, decisions unlike those offline, times of each frame)."""
-    names = pipeline.bundle.class_names
-    targets = Targets(names, dict(offline.options.label_map), name)
-    writer = TableWriter(recording.name, names)
-    earlier = {(before.topics[row['topic']], int(row['index'])): (int(row['outcome']), int(row['fused_predicted']))
-               for row in before.rows}
-    pipeline.reset()
-    frames = sorted(((heard.decided_ns, topic, heard) for topic, found in replay.heard.items() for heard in found
-                     if heard.complete), key=lambda item: (item[2].receive_ns, item[0]))
-    differing, times = 0, []
-    for _, topic, heard in frames:
-        frame = Frame(topic, Header(heard.stamp_ns, ''), _NO_PICTURE, '', heard.receive_ns)
-        result, = pipeline.conclude([frame], [_assessment(heard, pipeline)])
-        verdict = recording.verdict(topic, frame.time_ns, frame.received_ns)
-        writer.add(result, topic, heard.index, targets.of(verdict, f'{recording.name} {topic}'),
-                   verdict.track or '')
-        # What the node said stands, not what follows from its probabilities here.
-        label, trust = heard.decision
-        writer.amend(outcome=heard.outcome, trust=trust)
-        if heard.outcome == 0:
-            writer.amend(fused_predicted=names.index(label))
-        was = earlier.get((topic, heard.index))
-        differing += was is not None and (was[0] != heard.outcome or (heard.outcome == 0 and names[was[1]] != label))
-        times.append(_times(heard))
-    return writer.table(), differing, times
-
-
-def _assessment(heard, pipeline: Pipeline) -> Assessment:
-    """What the node published about a frame alone, as it was before."""
-    bundle = pipeline.bundle
-    p = np.array([heard.probabilities[name] for name in bundle.class_names], np.float64).astype(np.float32)
-    values = heard.values
-    ood = None
-    if 'ood_score' in values:
-        p_value = float(values['ood_p_value']) if 'ood_p_value' in values else None
-        ood = OodResult(values['ood_method'], float(values['ood_score']), p_value)
-    members, was_empty = (None, False) if bundle.conformal is None else bundle.conformal.set_of(p)
-    return Assessment(p, p, float(values['predictive_entropy']), ood=ood, conformal_set=members,
-                      conformal_set_was_empty=was_empty)
-
-
-def _times(heard) -> Dict[str, float]:
-    """Milliseconds from publishing a frame to hearing its decision, and those that the node worked on it."""
-    stages = ('decode_ms', 'preprocess_ms', 'forward_ms', 'uncertainty_ms', 'decide_ms')
-    work = sum(float(heard.values[stage]) for stage in stages if stage in heard.values)
-    total = (heard.decided_ns - heard.sent_ns) * 1e-6
-    return {'total': total, 'work': work, 'transport': total - work}
-
-
-def _transport(times: Sequence[Dict[str, float]]) -> Dict[str, Any]:
-    """Percentiles of what a frame took and of what the way took of that."""
-    return {key: {name: number(value) for name, value in percentiles(t[key] for t in times).items()}
-            for key in ('total', 'work', 'transport')}
-
-
-def _dropped(account: Dict[str, int], sent: int) -> Dict[str, int]:
-    """Frames that were not decided, by reason; those that never arrived are ``lost_in_transport``."""
-    found = {key[len('dropped_'):]: count for key, count in account.items() if key.startswith('dropped_') and count}
-    lost = sent - account.get('received', 0)
-    if lost > 0:
-        found['lost_in_transport'] = lost
-    return found
-
-
 def frames_per_second(offline: Evaluation, model: str) -> float:
     """How quickly a node decides the frames of the first recording, one after another, over DDS.
 
     It publishes as many classes as the deployment asks for, not all of them, which scoring needs and which takes time.
     """
     config = with_values(offline.options.deployment, {'model': model})
-    recording, table = offline.recordings[0], next(iter(offline.tables.values()))
-    decided = {(table.topics[row['topic']], int(row['index'])) for row in table.rows}
+    recording, decided = offline.recordings[0], decided_frames(next(iter(offline.tables.values())))
     replay = _replay(recording, config, 1.0, decided, False, lambda _count: None, config.top_k)
     heard = [found for entries in replay.heard.values() for found in entries if found.complete]
     span_s = (max(found.decided_ns for found in heard) - min(found.sent_ns for found in heard)) * 1e-9

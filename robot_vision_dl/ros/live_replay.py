@@ -1,8 +1,7 @@
 """A recording through a real node over DDS: frames go out, decisions come back, and both ends are in this process."""
 import time
 from collections import defaultdict, deque
-from dataclasses import dataclass, field
-from typing import Callable, Deque, Dict, List, NamedTuple, Optional, Tuple
+from typing import Callable, Deque, Dict, List, NamedTuple, Optional
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
@@ -16,6 +15,7 @@ from ..core.errors import ImageError, RobotVisionError
 from ..core.images import cdr
 from ..data.bags.message_types import COMPRESSED_IMAGE
 from ..data.bags.reader import BagImage, BagReader
+from ..evaluation.live import Heard, Replay
 from ..evaluation.recordings import Recording
 
 RELIABLE = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1000, reliability=ReliabilityPolicy.RELIABLE)
@@ -49,49 +49,6 @@ def camera_topics(recording: Recording, names: Dict[str, str], types: Dict[str, 
         raise RobotVisionError(f'{recording.path}: --live takes either raw or compressed topics, not both at once; '
                                f'choose with --topics: {", ".join(recording.topics)}')
     return topics
-
-
-@dataclass
-class Heard:
-    """What came back about one frame; complete once all three messages are there.
-
-    Attributes:
-        index, receive_ns: which image message of its topic it was, and when it was recorded.
-        sent_ns, decided_ns: of this process's clock.
-        decision: (label, confidence); probabilities: by class name; values: of the uncertainty message.
-        outcome: level of the uncertainty message: 0 accepted, 1 uncertain, 2 unknown.
-    """
-
-    index: int
-    receive_ns: int
-    stamp_ns: int
-    sent_ns: int
-    decided_ns: int = 0
-    decision: Optional[Tuple[str, float]] = None
-    probabilities: Optional[Dict[str, float]] = None
-    values: Optional[Dict[str, str]] = None
-    outcome: int = -1
-    reason: str = ''
-
-    @property
-    def complete(self) -> bool:
-        """Whether everything about it has arrived."""
-        return None not in (self.decision, self.probabilities, self.values)
-
-
-@dataclass
-class Replay:
-    """What became of a recording.
-
-    Attributes:
-        sent: frames published, by recorded topic.
-        heard: by recorded topic, frames in the order they were sent.
-        node: by recorded topic, the node's last account: received, decided, dropped_<reason>.
-    """
-
-    sent: Dict[str, int] = field(default_factory=dict)
-    heard: Dict[str, List[Heard]] = field(default_factory=dict)
-    node: Dict[str, Dict[str, int]] = field(default_factory=dict)
 
 
 class LiveReplay:
