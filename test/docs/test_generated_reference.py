@@ -19,7 +19,7 @@ from robot_vision_dl.training.node_config import TrainerConfig
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.append(str(REPOSITORY / 'docs' / '_ext'))
 
-from reference_pages import PARTS, commands, report, topics  # noqa: E402
+from reference_pages import PARTS, commands, diagnostic_values, report, topics  # noqa: E402
 
 
 def plain(markdown):
@@ -108,6 +108,15 @@ def test_every_file_that_makes_topics_is_a_node_or_a_tool_of_ours():
         name = path.relative_to(package).as_posix()
         if re.search(r'\.create_(publisher|subscription|service|client)\(', path.read_text(encoding='utf-8')):
             assert name in known or name in tools or name.split('/')[0] in tools, name
+
+
+def test_every_reason_is_explained(parts):
+    from robot_vision_dl.core.errors import IMAGE_REASONS
+    from robot_vision_dl.core.runtime import engine, frame_counters
+    counted = {value for module in (engine, frame_counters) for name, value in vars(module).items()
+               if name.isupper() and isinstance(value, str)} - {engine.TAKE_FAILED}  # there is no frame yet
+    assert {reason for reason, _ in diagnostic_values.reasons()} == counted | set(IMAGE_REASONS)
+    assert all(f'`{reason}`' in parts['reasons'] for reason in counted)
 
 
 def test_arguments_of_launch_files_are_all_there(parts):

@@ -18,10 +18,11 @@ from robot_vision_dl.core.processes import Children  # noqa: E402
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / 'docs' / '_ext'))
 
-from reference_pages import topics  # noqa: E402
+from reference_pages import diagnostic_values, topics  # noqa: E402
 
 RELIABILITY = {ReliabilityPolicy.RELIABLE: 'reliable', ReliabilityPolicy.BEST_EFFORT: 'best effort'}
 DURABILITY = {DurabilityPolicy.VOLATILE: 'volatile', DurabilityPolicy.TRANSIENT_LOCAL: 'transient local'}
+STAGES = ('preprocess', 'forward', 'uncertainty', 'decide')
 OF_ALL_NODES = {'/rosout', '/parameter_events'}
 
 
@@ -66,6 +67,7 @@ def test_the_classifier_has_what_the_page_says(peer, ros_domain, tmp_path):
     with Children(environment(ros_domain)) as children:
         node = NodeProcess(children, tmp_path / 'log', 'run', '--image', '/picture', '--model', str(bundle))
         heard = peer.listen(DiagnosticArray, '/classifier/camera/uncertainty')
+        reports = peer.listen(DiagnosticArray, '/diagnostics')
         camera = peer.publisher(Image, '/picture')
         peer.wait(lambda: camera.publish(raw_image(1_000_000_000)) or heard, 'values of a frame')
         assert node.alive
@@ -74,7 +76,11 @@ def test_the_classifier_has_what_the_page_says(peer, ros_domain, tmp_path):
         compare(peer, 'classifier', 'subscribes to',
                 documented('classifier', 'subscribes to', **{images: '/picture'}))
         keys = [value.key for value in heard[0].status[0].values]
-        assert set(keys) <= set(topics.UNCERTAINTY)
+        assert set(keys) <= set(diagnostic_values.UNCERTAINTY)
+        peer.wait(lambda: reports and len(reports[-1].status) == 2, 'a report of the node and its camera')
+        for status, told in zip(reports[-1].status, (diagnostic_values.MODEL, diagnostic_values.CAMERA)):
+            keys_told = {value.key for value in status.values if not value.key.startswith('cannot_promise_')}
+            assert {key for key in keys_told if key.removesuffix('_ms_mean') not in STAGES} <= set(told)
         assert {'label', 'confidence', 'ood_p_value', 'frame_age_ms', 'forward_ms'} <= set(keys)
 
 

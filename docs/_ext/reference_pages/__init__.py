@@ -5,7 +5,7 @@ them: ``<!-- generated: parameters classifier -->``.
 """
 from typing import Callable, Dict
 
-from . import bundle, commands, launch, options, report, topics
+from . import bundle, commands, diagnostic_values, launch, options, report, topics
 
 PARTS: Dict[str, Callable[[], str]] = {
     'commands': commands.all_commands,
@@ -16,7 +16,10 @@ PARTS: Dict[str, Callable[[], str]] = {
     'bag limits': options.bag_limits,
     'launch files': launch.launch_files,
     'topics': topics.topics,
-    'uncertainty values': topics.uncertainty_values,
+    'uncertainty values': diagnostic_values.uncertainty_values,
+    'diagnostics of a camera': diagnostic_values.camera_values,
+    'diagnostics of the node': diagnostic_values.model_values,
+    'reasons': diagnostic_values.drop_reasons,
     'bundle.json': bundle.bundle_json,
     'bundle example': bundle.example,
     'metrics.json': report.metrics_json,

@@ -10,7 +10,7 @@ from typing import Dict, Iterator, List, Tuple
 
 import robot_vision_dl
 
-from .markdown import code, definition, escaped
+from .markdown import code, definition
 
 ROS = Path(robot_vision_dl.__file__).parent / 'ros'
 NODES = {
@@ -173,55 +173,3 @@ def topics() -> str:
                                        f'{kinds}; {end.qos}' if end.qos else kinds, contents[node, end.name]))
     return '\n'.join(text)
 
-
-UNCERTAINTY = {
-    'label': 'the decision: a class name, `uncertain` or `unknown`',
-    'confidence': 'probability of the decision, 0 to 1',
-    'max_probability': 'the largest calibrated probability of this frame alone, 0 to 1',
-    'predictive_entropy': 'entropy of those probabilities, in units of ln C: 0 sure, 1 uniform',
-    'expected_entropy': 'the part of it that is in the picture (aleatoric), in the same units; with Laplace or dropout',
-    'mutual_information': 'the part of it that is in the weights (epistemic), in the same units; with Laplace or '
-                          'dropout',
-    'ood_method': 'which score tells what is of no known class',
-    'ood_score': 'that score; larger is more foreign',
-    'ood_p_value': 'share of calibration pictures that look as foreign, 1/(n+1) at least',
-    'unknown_probability': 'how likely it is that the last frames show none of the classes, 0 to 1',
-    'conformal_set': 'classes that the frame may be at the promised error rate, separated by commas',
-    'conformal_set_was_empty': 'no class reached the threshold, and the best one stands in the set',
-    'frame_age_ms': "from the image's stamp to the decision, milliseconds",
-    'decode_ms': 'time of decoding',
-    'preprocess_ms': 'time of resizing and normalising',
-    'forward_ms': 'time of the network',
-    'uncertainty_ms': 'time of calibration, entropies, OOD score and sets',
-    'decide_ms': 'time of fusion and decision',
-    'batch_size': 'frames that shared the forward pass',
-}
-
-
-def uncertainty_keys() -> List[str]:
-    """Keys of the values of ``~/<camera>/uncertainty``, from the sources that write them."""
-    package = ROS.parent
-    result_values = next(package.glob('core/**/result_values.py'))
-    pipeline = next(package.glob('core/**/pipeline.py'))
-    keys: List[str] = []
-    for path, function, store in ((result_values, 'uncertainty_values', 'values'),
-                                  (ROS / 'messages.py', 'uncertainty', 'values'), (pipeline, '', 'stage_ms')):
-        for scope in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
-            if not isinstance(scope, ast.FunctionDef) or function not in ('', scope.name):
-                continue
-            for node in ast.walk(scope):
-                if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store) and \
-                        isinstance(node.slice, ast.Constant) and ast.unparse(node.value).endswith(store):
-                    keys.append(node.slice.value + ('_ms' if store == 'stage_ms' else ''))
-                if isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Dict) and function:
-                    keys += [key.value for key in node.value.keys]
-    return keys
-
-
-def uncertainty_values() -> str:
-    """The values, one by one."""
-    missing = set(uncertainty_keys()) ^ set(UNCERTAINTY)
-    if missing:
-        raise ValueError('docs/_ext/reference_pages/topics.py: UNCERTAINTY and what the node writes differ: '
-                         f'{sorted(missing)}')
-    return '\n'.join(definition(code(name), escaped(text)) for name, text in UNCERTAINTY.items())

@@ -1,0 +1,152 @@
+"""Values of ``~/<camera>/uncertainty`` and ``/diagnostics``: keys from the sources that write them, meaning from here.
+
+A key that is not explained here, or is explained and not written, is an error.
+"""
+import ast
+import inspect
+import re
+from pathlib import Path
+from typing import Dict, Iterator, List, Tuple
+
+import robot_vision_dl
+from robot_vision_dl.core import errors
+from robot_vision_dl.core.runtime import engine, frame_counters
+
+from .markdown import code, definition, escaped
+
+PACKAGE = Path(robot_vision_dl.__file__).parent
+
+UNCERTAINTY = {
+    'label': 'the decision: a class name, `uncertain` or `unknown`',
+    'confidence': 'probability of the decision, 0 to 1',
+    'max_probability': 'the largest calibrated probability of this frame alone, 0 to 1',
+    'predictive_entropy': 'entropy of those probabilities, in units of ln C: 0 sure, 1 uniform',
+    'expected_entropy': 'the part of it that is in the picture (aleatoric), in the same units; with Laplace or dropout',
+    'mutual_information': 'the part of it that is in the weights (epistemic), in the same units; with Laplace or '
+                          'dropout',
+    'ood_method': 'which score tells what is of no known class',
+    'ood_score': 'that score; larger is more foreign',
+    'ood_p_value': 'share of calibration pictures that look as foreign, 1/(n+1) at least',
+    'unknown_probability': 'how likely it is that the last frames show none of the classes, 0 to 1',
+    'conformal_set': 'classes that the frame may be at the promised error rate, separated by commas',
+    'conformal_set_was_empty': 'no class reached the threshold, and the best one stands in the set',
+    'frame_age_ms': "from the image's stamp to the decision, milliseconds",
+    'decode_ms': 'time of decoding',
+    'preprocess_ms': 'time of resizing and normalising',
+    'forward_ms': 'time of the network',
+    'uncertainty_ms': 'time of calibration, entropies, OOD score and sets',
+    'decide_ms': 'time of fusion and decision',
+    'batch_size': 'frames that shared the forward pass',
+}
+CAMERA = {
+    'topic': 'full name of the topic of images',
+    'publishers': 'how many there are on it, compatible or not',
+    'rate_in_hz': 'frames that arrived, a second, since the last report',
+    'rate_out_hz': 'frames that were decided, a second, since the last report',
+    'received': 'frames since activation: `received` = `decided` + `dropped` + at most two in work',
+    'decided': 'of them those that ended in a decision',
+    'lost_in_transport': 'messages that the middleware says it lost',
+    'priors_refused': 'messages on `~/<camera>/prior` that could not be used',
+    'dropped': 'frames that were not decided, for all reasons together',
+    'dropped_<reason>': 'for each reason, of those below',
+    'frame_age_ms_p50': "median time from the image's stamp to the decision, milliseconds",
+    'frame_age_ms_max': 'the longest of them',
+    'batch_size_mean': 'frames that shared a forward pass, on average',
+    'decode_ms_mean': 'mean time of decoding',
+    '<stage>_ms_mean': 'mean time of `preprocess`, `forward`, `uncertainty` and `decide`',
+}
+MODEL = {
+    'state': 'of the lifecycle',
+    'memory_mb': 'memory of the process that is in RAM',
+    'model': 'name of the bundle that runs',
+    'bundle_id': 'beginning of its SHA-256',
+    'device': 'what it runs on',
+    'precision': 'arithmetic of the network',
+    'backend': 'what runs the network',
+    'backend_reason': 'why this one',
+    'classes': 'how many',
+    'calibrated': 'whether confidences are probabilities',
+    'gpu_memory_mb': "memory of the GPU that torch's tensors take",
+    'false_unknown_rate': 'the parameter: share of known pictures that may be called unknown',
+    'smallest_false_unknown_rate': 'the least that so many calibration pictures can promise',
+    'false_unknown_rate_in_force': 'at which rate `unknown` is said; 0: never',
+    'can_say_unknown': 'whether it is ever said',
+    'cannot_promise': 'what the calibration is too small for, separated by commas',
+    'cannot_promise_<limit.what>': 'a sentence for each of these that was accepted by a parameter',
+    'wanted_model': 'the parameter, while another model runs',
+    'loading': 'the model that is being read',
+}
+REASONS = {
+    frame_counters.REPLACED: 'a newer frame of the camera came before this one was taken: the network cannot keep up',
+    frame_counters.BACKWARDS: 'its stamp is before that of a frame that was decided already',
+    frame_counters.RATE_LIMITED: 'beyond `max_rate_hz`, as wished',
+    engine.DECODE_FAILED: 'a decoder failed in a way that is no fault of the image that we know; the log says how',
+    engine.INFERENCE_FAILED: 'the network failed, for want of memory for example; the log says how',
+    engine.PUBLISH_FAILED: 'the decision could not be published; the log says how',
+}
+
+
+def written(path: Path, function: str, store: str = 'values') -> List[str]:
+    """Keys that a function puts into a dict of the name ``store``: literally, one by one, or by ``update``."""
+    found: List[str] = []
+    for scope in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
+        if not isinstance(scope, ast.FunctionDef) or function not in ('', scope.name):
+            continue
+        for node in ast.walk(scope):
+            if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store) and \
+                    ast.unparse(node.value).split('.')[-1] == store:
+                found.append(_key(node.slice))
+            if isinstance(node, (ast.Assign, ast.AnnAssign, ast.Return)) and isinstance(node.value, ast.Dict) \
+                    and function:
+                found += [_key(key) for key in node.value.keys if key is not None]
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == f'{store}.update':
+                found += [word.arg for word in node.keywords if word.arg]
+                found += [_key(part.key) for part in node.args if isinstance(part, ast.DictComp)]
+    return found
+
+
+def _key(node: ast.expr) -> str:
+    if isinstance(node, ast.JoinedStr):
+        return ''.join(part.value if isinstance(part, ast.Constant) else f'<{ast.unparse(part.value)}>'
+                       for part in node.values)
+    return ast.literal_eval(node)
+
+
+def _listed(told: Dict[str, str], keys: List[str], name: str) -> str:
+    difference = set(keys) ^ set(told)
+    if difference:
+        raise ValueError(f'docs/_ext/reference_pages/diagnostic_values.py: {name} and what the node writes differ: '
+                         f'{sorted(difference)}')
+    return '\n'.join(definition(code(key), escaped(text)) for key, text in told.items())
+
+
+def uncertainty_values() -> str:
+    """Of ``~/<camera>/uncertainty``."""
+    stages = [f'{stage}_ms' for stage in written(PACKAGE / 'core' / 'runtime' / 'pipeline.py', '', 'stage_ms')]
+    keys = written(PACKAGE / 'core' / 'runtime' / 'result_values.py', 'uncertainty_values')
+    keys += [key for key in written(PACKAGE / 'ros' / 'messages.py', 'uncertainty') if key != '<stage>_ms']
+    return _listed(UNCERTAINTY, keys + stages, 'UNCERTAINTY')
+
+
+def camera_values() -> str:
+    """Of ``/diagnostics``, for a camera."""
+    return _listed(CAMERA, written(PACKAGE / 'ros' / 'diagnostics.py', 'report'), 'CAMERA')
+
+
+def model_values() -> str:
+    """Of ``/diagnostics``, for the node."""
+    path = PACKAGE / 'ros' / 'diagnostics.py'
+    return _listed(MODEL, written(path, 'model_status') + written(path, 'trust_values'), 'MODEL')
+
+
+def reasons() -> Iterator[Tuple[str, str]]:
+    """(reason, what it means) of every frame that is not decided; of images as the source has it beside each."""
+    told = dict(re.findall(r"'(\w+)',  # (.*)", inspect.getsource(errors)))
+    for reason in errors.IMAGE_REASONS:
+        yield reason, told[reason]
+    yield from REASONS.items()
+
+
+def drop_reasons() -> str:
+    """The reasons, one by one."""
+    return '\n'.join(definition(code(reason), escaped(text)) for reason, text in reasons())
