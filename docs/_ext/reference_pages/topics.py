@@ -127,7 +127,7 @@ def calls(path: Path) -> Iterator[Tuple[str, str, str, str]]:
         named = [profiles[text.rpartition('.')[2]] for text in texts if text.rpartition('.')[2] in profiles]
         depth = [f'reliable, volatile, depth {text}' for text in texts if text.isdigit()]
         service = node.func.attr in ('create_client', 'create_service')
-        qos = '' if service else (named + depth + ['reliable, or best effort with `--best-effort`'])[0]
+        qos = '' if service else (named + depth + ['reliable, or best effort with `--qos best_effort`'])[0]
         yield CALLS[node.func.attr], _name(node.args[1]), kind, qos
 
 
