@@ -79,7 +79,11 @@ def test_version_is_the_same_everywhere():
     version = robot_vision_dl.__version__
     assert manifest().findtext('version') == version
     citation = yaml.safe_load((REPOSITORY / 'CITATION.cff').read_text(encoding='utf-8'))
-    assert citation['version'] == version
+    # Headings as catkin_prepare_release writes them; `Forthcoming`, where there is one, is above them.
+    [newest, date], *_ = re.findall(r'^(\d+\.\d+\.\d+) \((\d{4}-\d\d-\d\d)\)\n-+$',
+                                    (REPOSITORY / 'CHANGELOG.rst').read_text(encoding='utf-8'), re.MULTILINE)
+    assert (citation['version'], newest) == (version, version)
+    assert str(citation['date-released']) == date
 
 
 def test_every_import_is_declared_for_pip_and_for_rosdep():
