@@ -256,7 +256,7 @@ class FrameSequence:
         Args:
             picture: as for :meth:`Classifier.__call__`.
             time_s: when it was taken, by any clock, at least 0; None: now. After a gap, or a step back, of more than
-                ``fusion.reset_gap_s`` (1 s) the sequence starts afresh.
+                ``fusion.reset_gap_s`` (1 s) the belief starts afresh, as in the node.
             color: order of the channels of an array.
 
         Raises:
