@@ -10,6 +10,7 @@ ROOT = Path(__file__).resolve().parent
 # The lower bounds are run by `make test-oldest`, on Python 3.10; several are what Ubuntu 22.04 (ROS 2 Humble) brings.
 # torch and torchvision only fit together in pairs, so they must come from the same place in one go.
 REQUIREMENTS = [
+    'jinja2>=3.0',
     'numpy>=1.21.2',
     'opencv-python>=4.5.4.60',
     'pillow>=8.4',
@@ -113,7 +114,8 @@ setup(
     name=NAME,
     version=version(),
     packages=find_packages(include=[NAME, f'{NAME}.*']),
-    package_data={NAME: ['py.typed'], f'{NAME}.ros.interfaces': ['*.cmake', 'vision_msgs/*', 'vision_msgs/msg/*']},
+    package_data={NAME: ['py.typed'], f'{NAME}.evaluation.report': ['templates/*'],
+                  f'{NAME}.ros.interfaces': ['*.cmake', 'vision_msgs/*', 'vision_msgs/msg/*']},
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
         (str(SHARE), ['package.xml']),

@@ -17,6 +17,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 # What pip calls it, the rosdep key (None where none stands for a package of the distribution), what Python
 # calls it.
 NAMES = {
+    'jinja2': ('python3-jinja2', 'jinja2'),
     'numpy': ('python3-numpy', 'numpy'),
     'opencv-python': ('python3-opencv', 'cv2'),
     'pillow': ('python3-pil', 'PIL'),
@@ -30,6 +31,8 @@ NAMES = {
 }
 # Brought by rosbags, which needs them for the same bags (`compression` is what backports.zstd is called from 3.14 on).
 BY_ROSBAGS = {'lz4', 'backports', 'compression'}
+# Brought by Jinja2, whose strings of HTML they are.
+BY_JINJA2 = {'markupsafe'}
 # Extras of pip for which rosdep has no key; what needs them says how to install them.
 PIP_ONLY = {'dask', 'lightning', 'onnx', 'onnxscript', 'onnxruntime', 'openvino', 'optuna'}
 # Used where it is installed, never required.
@@ -95,7 +98,7 @@ def test_every_import_is_declared_for_pip_and_for_rosdep():
     by_pip.add('vision_msgs')  # by `robot-vision build-msgs`
     by_rosdep = rosdep_keys('depend', 'exec_depend')
     by_rosdep |= {module for key, module in NAMES.values() if key in by_rosdep}
-    imported = imported_by_the_package() - OPTIONAL - BY_ROSBAGS
+    imported = imported_by_the_package() - OPTIONAL - BY_ROSBAGS - BY_JINJA2
     assert {'torch', 'rclpy', 'vision_msgs'} <= imported
     assert imported - by_pip == set()
     assert imported - by_rosdep - PIP_ONLY == {module for key, module in NAMES.values() if key is None}

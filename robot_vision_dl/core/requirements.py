@@ -15,8 +15,9 @@ from typing import Dict, Iterable, List, Optional, Sequence, Tuple
 from .errors import RequirementError
 
 PACKAGE = 'robot_vision_dl'
-DISTRIBUTIONS = {'numpy': 'numpy', 'cv2': 'opencv-python', 'PIL': 'pillow', 'yaml': 'pyyaml', 'rosbags': 'rosbags',
-                 'safetensors': 'safetensors', 'torch': 'torch', 'torchvision': 'torchvision', 'tqdm': 'tqdm'}
+DISTRIBUTIONS = {'jinja2': 'jinja2', 'numpy': 'numpy', 'cv2': 'opencv-python', 'PIL': 'pillow', 'yaml': 'pyyaml',
+                 'rosbags': 'rosbags', 'safetensors': 'safetensors', 'torch': 'torch', 'torchvision': 'torchvision',
+                 'tqdm': 'tqdm'}
 """Required everywhere: the module that is imported, and what pip calls it."""
 _DEBIAN = {'numpy': 'python3-numpy', 'cv2': 'python3-opencv', 'PIL': 'python3-pil', 'yaml': 'python3-yaml',
            'tqdm': 'python3-tqdm'}
