@@ -1,11 +1,10 @@
 """``robot-vision calibrate``: fit a bundle's probabilities, sets and OOD score to labelled data of the deployment."""
 import argparse
-import json
 from pathlib import Path
 from typing import Dict
 
 from ..core.bundles.bundle import Bundle, load_bundle
-from ..core.bundles.bundle_format import CARD_FOLDER, DESCRIPTION, MODEL
+from ..core.bundles.bundle_format import CARD_FOLDER, MODEL, read_description
 from ..core.bundles.bundle_writer import save_bundle
 from ..core.bundles.calibration_figures import count_of
 from ..core.bundles.model_card import CALIBRATED_AGAIN, render_card
@@ -118,7 +117,7 @@ def own_card_files(folder: Path) -> Dict[str, bytes]:
     Raises:
         BundleError: one of them is a link or a device, which could be of anything on this machine.
     """
-    listed = json.loads((folder / DESCRIPTION).read_text(encoding='utf-8'))['files']
+    listed = read_description(folder)[0]['files']
     found = {}
     for name in sorted(listed):
         path = folder / name

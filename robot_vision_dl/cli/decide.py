@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ..core.bundles.bundle import Bundle, load_bundle
-from ..core.bundles.bundle_format import DESCRIPTION
+from ..core.bundles.bundle_format import DESCRIPTION, read_description
 from ..core.bundles.trust_limits import p_value_grid, trust_limits
 from ..core.config import DecisionConfig
 from ..core.errors import BundleError
@@ -112,7 +112,7 @@ def confidences(bundle: Bundle, outputs: LabelledOutputs, false_unknown_rate: fl
 def write_abstain_cost(bundle: Bundle, found: RiskThreshold) -> None:
     """Change the one number in ``bundle.json``; everything else stays byte by byte what it was."""
     path = bundle.folder / DESCRIPTION
-    values = json.loads(path.read_text(encoding='utf-8'))
+    values, _ = read_description(bundle.folder)
     values['abstain_cost'] = round(float(np.clip(1 - found.threshold, 0, 1)), 6)
     values['metrics']['risk_control'] = asdict(found)
     write_whole(path, json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + '\n')

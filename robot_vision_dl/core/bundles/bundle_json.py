@@ -1,8 +1,8 @@
-"""``bundle.json`` as text: strict JSON within bounds, so that what reads its values need not look for such things."""
-import json
-from typing import Any, Dict, Optional, Sequence, Tuple
+"""``bundle.json`` as text: strict JSON within the bounds of a bundle, so that what reads its values need not check."""
+from typing import Any
 
-from ..errors import BundleError
+from ..errors import BundleError, ConfigError
+from ..text.json_text import parse_json as parse
 from ..text.printable import printable
 
 MOST_BYTES = 2 << 20
@@ -14,8 +14,8 @@ _INT64 = 1 << 63
 def parse_json(text: bytes, where: str) -> Any:
     """The value of a JSON text in UTF-8.
 
-    Refused are, beside what is no JSON: keys that occur twice, NaN and infinities, integers beyond 64 bits, lone
-    surrogates, and more depth or values than a bundle can need.
+    Refused are, beside what :func:`~..text.json_text.parse_json` refuses: integers beyond 64 bits, lone surrogates, and
+    more depth or values than a bundle can need.
 
     Args:
         text: at most :data:`MOST_BYTES`.
@@ -25,13 +25,12 @@ def parse_json(text: bytes, where: str) -> Any:
         BundleError: it is refused.
     """
     try:
-        values = json.loads(text.decode('utf-8'), parse_constant=_refuse_constant, parse_float=_finite,
-                            object_pairs_hook=_refuse_duplicates)
+        values = parse(text, printable(where))
         _check(values)
-    except RecursionError:
-        raise BundleError(f'{printable(where)}: is not valid JSON of a bundle (nested too deeply)') from None
+    except ConfigError as error:
+        raise BundleError(str(error)) from error
     except ValueError as error:
-        raise BundleError(f'{printable(where)}: is not valid JSON ({printable(error)})') from error
+        raise BundleError(f'{printable(where)}: is not JSON of a bundle: {printable(error)}') from error
     return values
 
 
@@ -53,23 +52,3 @@ def _check(values: Any) -> None:
             value.encode('utf-8')  # UnicodeEncodeError is a ValueError
         elif type(value) is int and not -_INT64 <= value < _INT64:
             raise ValueError('an integer beyond 64 bits')
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if value in (float('inf'), float('-inf')):
-        raise ValueError(f'{printable(text, 40)} is beyond what a number can hold')
-    return value
-
-
-def _refuse_constant(text: str) -> Optional[float]:
-    raise ValueError(f'{text} is not a number of JSON')
-
-
-def _refuse_duplicates(pairs: Sequence[Tuple[str, Any]]) -> Dict[str, Any]:
-    values: Dict[str, Any] = {}
-    for key, value in pairs:
-        if key in values:
-            raise ValueError(f'the key {printable(repr(key), 60)} occurs twice')
-        values[key] = value
-    return values

@@ -1,9 +1,10 @@
 """JSON of whoever wrote it -> plain values, within bounds, and one error; as :mod:`.yaml_text` for YAML."""
 import json
 import math
-from typing import Any, Dict, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, Optional, Sequence, Set, Tuple, Union
 
 from ..errors import ConfigError
+from .printable import printable
 
 MOST_DEPTH = 50
 """Deepest nesting."""
@@ -20,7 +21,7 @@ def parse_json(text: Union[str, bytes], what: str) -> Any:
 
     Raises:
         ConfigError: one line: no JSON, NaN or an infinity, a number that is too long or too large, a key that occurs
-            twice, or nested more than :data:`MOST_DEPTH` deep. Nothing of the text is quoted.
+            twice, or nested more than :data:`MOST_DEPTH` deep.
     """
     try:
         if isinstance(text, bytes):
@@ -71,5 +72,9 @@ def _float(text: str) -> float:
 def _object(pairs: Sequence[Tuple[str, Any]]) -> Dict[str, Any]:
     values = dict(pairs)
     if len(values) != len(pairs):
-        raise ValueError('a key occurs twice in one object')
+        seen: Set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise ValueError(f'the key {printable(repr(key), 60)} occurs twice in one object')
+            seen.add(key)
     return values

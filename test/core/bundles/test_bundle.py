@@ -166,8 +166,8 @@ def test_what_breaks_the_schema_is_refused(bundle, change, message):
 
 
 @pytest.mark.parametrize('text, reason', [
-    ('{', 'is not valid JSON'), ('[]', 'must be a JSON object'), ('{"a": NaN}', 'NaN is not a number'),
-    ('{"a": 1, "a": 2}', "the key 'a' occurs twice"), ('\xff', 'is not valid JSON'),
+    ('{', 'is not JSON that can be read'), ('[]', 'must be a JSON object'), ('{"a": NaN}', 'NaN is not a number'),
+    ('{"a": 1, "a": 2}', "the key 'a' occurs twice"), ('\xff', 'it is not UTF-8'),
 ])
 def test_a_description_that_is_no_json_object_is_refused(bundle, text, reason):
     (bundle / fmt.DESCRIPTION).write_bytes(text.encode('latin-1'))

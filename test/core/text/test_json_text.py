@@ -14,7 +14,7 @@ from robot_vision_dl.core.text.json_text import parse_json
     ('[' * 51 + ']' * 51, 'nested more than 50 deep'), ('{"a":' * 60 + '1' + '}' * 60, 'nested more than 50 deep'),
     ('[NaN]', 'NaN is not a number of JSON'), ('-Infinity', '-Infinity is not a number'),
     ('1e999', 'a number that is too large'), ('9' * 5000, 'a number of more than 400 digits'),
-    ('{"a": 1, "a": 2}', 'a key occurs twice'),
+    ('{"a\\u001b": 1, "b": 1, "a\\u001b": 2}', "the key 'a.{1,3}x1b' occurs twice in one object"),
     ('{"a": }', 'line 1, column 7: Expecting value'), ('', 'line 1, column 1'),
     (b'"\xff"', 'it is not UTF-8'), (b'\xff\xfe[\x00', 'it is not UTF-8'), ("{'a': 1}", 'line 1, column 2')))
 def test_whatever_is_wrong_is_one_error(text, reason):
