@@ -4,7 +4,6 @@ A folder beside others is a class, with all pictures at whatever depth below it.
 no label or was put there by another program is left out and told; a class of which nothing is left is an error.
 """
 import re
-import unicodedata
 from collections import Counter
 from errno import EACCES, EPERM
 from pathlib import Path
@@ -23,7 +22,7 @@ from ..core.text.printable import printable
 from ..core.text.text_file import read_text, table_rows
 from ..core.types import ColorOrder, Picture
 from .folders import SYSTEM, LeftOut, Tell, is_of_the_system, natural, shown, walk
-from .labels.labels import UNLABELLED_NAMES, check_label
+from .labels.labels import UNLABELLED_NAMES, alike, check_label
 
 SUFFIXES = ('.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.bmp', '.dib', '.webp', '.tif', '.tiff', '.ppm', '.pgm', '.pbm',
             '.pnm')
@@ -91,7 +90,9 @@ def folder_pictures(folder: Union[str, Path], tell: Tell) -> List[FolderPicture]
     classes = _classes(folder, left_out)
     index = _Index(folder / INDEX)
     labels = {one.folder: check_label(one.folder.name, shown(one.folder)) for one in classes if one.pictures}
-    _check_names(folder, [one.folder for one in classes if one.pictures])
+    for first, second in alike(one.folder.name for one in classes if one.pictures):
+        raise BagError(f'{shown(folder)}: the folders {first!r} and {second!r} differ in case or spelling of the same '
+                       'letters only; they would be two classes. Merge them, or rename one')
     _check_no_split(folder, classes)
     found: List[FolderPicture] = []
     empty: List[Path] = []
@@ -228,16 +229,6 @@ def _check_classes(folder: Path, empty: Sequence[Path], broken: Sequence[str], l
 def _listed(texts: Sequence[str], between: str) -> str:
     more = f' and {len(texts) - _MOST_TOLD} more' if len(texts) > _MOST_TOLD else ''
     return between.join(texts[:_MOST_TOLD]) + more
-
-
-def _check_names(folder: Path, folders: Sequence[Path]) -> None:
-    seen: Dict[str, str] = {}
-    for path in folders:
-        key = unicodedata.normalize('NFC', path.name).casefold().strip()
-        if key in seen:
-            raise BagError(f'{shown(folder)}: the folders {seen[key]!r} and {path.name!r} differ in case or spelling '
-                           'of the same letters only; they would be two classes. Merge them, or rename one')
-        seen[key] = path.name
 
 
 def _check_no_split(folder: Path, classes: Sequence[_Class]) -> None:

@@ -4,7 +4,7 @@ import heapq
 import os
 from array import array
 from pathlib import Path
-from typing import Collection, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import BinaryIO, Collection, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from .limits import UNPACKED_VARIABLE, checksum, most_stored_bytes, most_unpacke
 
 RUN_BYTES = 1 << 20
 """Records that stand in no chunk are read in runs of about this size."""
+MOST_DEFINITION_BYTES = 1 << 24
+"""Of a record that says what a channel's messages are."""
 # However well it is packed, a message takes more than a byte, as times differ; what is remembered of each is bounded.
 _FEW_MESSAGES, _LEAST_BYTES_A_MESSAGE = 10_000, 512
 
@@ -263,3 +265,9 @@ def _after_hole(file, position: int) -> int:
 def _counts(entries: array) -> Dict[int, int]:
     keys, counts = np.unique(np.frombuffer(entries, np.int64)[::4], return_counts=True) if entries else ((), ())
     return {int(key): int(count) for key, count in zip(keys, counts)}
+
+
+def read_at(file: BinaryIO, position: int, length: int) -> bytes:
+    """So many bytes from a place of a file on; fewer at its end."""
+    file.seek(position)
+    return file.read(length)

@@ -8,7 +8,7 @@ import struct
 import zlib
 from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 
-from .blocks import RUN_BYTES, Block, BlockFile, Entry, windows
+from .blocks import MOST_DEFINITION_BYTES, RUN_BYTES, Block, BlockFile, Entry, read_at, windows
 from .channel import Channel
 
 MAGIC = b'\x89MCAP0\r\n'
@@ -20,7 +20,6 @@ _LEAST = {1: 8, 2: 20, 3: 14, 4: 16, 5: 22, 6: 40, 7: 6, 8: 64, 9: 40, 10: 48, 1
 # What the beginning of a record looks like: an operation of the data section, and a length below a terabyte.
 # The operation stands before the look ahead, so that a search skips bytes quickly.
 _RECORD = re.compile(rb'[\x03-\x07\x09\x0c\x0f](?=.{5}\x00{3})', re.DOTALL)
-_MOST_DEFINITION_BYTES = 1 << 24
 _MOST_SEARCHED_BYTES = 1 << 25  # more than a picture
 _MOST_SUMMARY_BYTES = 1 << 28
 _NO_TIME = 1 << 63
@@ -152,7 +151,7 @@ class McapFile(BlockFile):
                     return counted, (f'is damaged at byte {position}' if self._known_end
                                      else f'ends in the middle of a record at byte {position}')
                 reason = f'is damaged, first at byte {reason.split()[-1] if reason else position}'
-                if self._second == _NO_TIME and MAGIC + bytes([HEADER]) in _at(
+                if self._second == _NO_TIME and MAGIC + bytes([HEADER]) in read_at(
                         file, position, min(found - position, _MOST_SEARCHED_BYTES)):
                     self._second = position
                 position = found
@@ -161,7 +160,7 @@ class McapFile(BlockFile):
             end = position + 9 + length
             if operation == DATA_END:
                 end_run(position)
-                crc = struct.unpack('<I', _at(file, position + 9, 4))[0]
+                crc = struct.unpack('<I', read_at(file, position + 9, 4))[0]
                 # Chunks with checksums of their own are checked when they are read.
                 whole = any(block.size is None or not block.crc for block in self._blocks)
                 if crc and whole and not reason and crc not in _checksums_until(file, position):
@@ -174,20 +173,20 @@ class McapFile(BlockFile):
                 reason = reason or f'is damaged at byte {position}: a list of messages that are not there'
             elif operation == _INDEX:
                 end_run(position)
-                key, size = struct.unpack('<HI', _at(file, position + 9, 6))
+                key, size = struct.unpack('<HI', read_at(file, position + 9, 6))
                 self._listed[key] = self._listed.get(key, 0) + size // 16
                 if 0 <= last_chunk < len(self._blocks) and not self._blocks[last_chunk].index_at:
                     self._blocks[last_chunk] = self._blocks[last_chunk]._replace(index_at=position)
             elif operation in (_SCHEMA, _CHANNEL):
                 self._reading = position
-                self._learn(operation, _at(file, position + 9, min(length, _MOST_DEFINITION_BYTES)), noted)
+                self._learn(operation, read_at(file, position + 9, min(length, MOST_DEFINITION_BYTES)), noted)
             elif operation in (_ATTACHMENT, _METADATA):
                 if not _fits(operation, file, position + 9, length):
                     noted.append(f'the record at byte {position} is damaged')
             elif operation >= 0x80 and self._claimed is None:
                 noted.append(f'what the record at byte {position} is (kind {operation:#x}) is not known')
             elif operation == _MESSAGE:
-                key, _, stamp = struct.unpack('<HIQ', _at(file, position + 9, 14))
+                key, _, stamp = struct.unpack('<HIQ', read_at(file, position + 9, 14))
                 if run is not None and position - run[0] > RUN_BYTES:
                     end_run(position)
                 if run is None:
@@ -221,7 +220,7 @@ class McapFile(BlockFile):
                 while sound < 3:
                     head = self._head(file, at, data_end)
                     if head is None or (head[0] == _MESSAGE and self._channels and struct.unpack(
-                            '<H', _at(file, at + 9, 2))[0] not in self._channels):
+                            '<H', read_at(file, at + 9, 2))[0] not in self._channels):
                         break
                     sound += 1
                     at += 9 + head[1]
@@ -232,11 +231,11 @@ class McapFile(BlockFile):
         return None
 
     def _add_chunk(self, file, position: int, length: int) -> bool:
-        fixed = _at(file, position + 9, 32)
+        fixed = read_at(file, position + 9, 32)
         if len(fixed) < 32:
             return False
         start, end, size, crc, name_length = struct.unpack('<QQQII', fixed)
-        name = _at(file, position + 41, name_length + 8) if name_length <= 16 else b''
+        name = read_at(file, position + 41, name_length + 8) if name_length <= 16 else b''
         if len(name) < name_length + 8:
             return False
         at = position + 9 + 40 + name_length
@@ -273,7 +272,7 @@ class McapFile(BlockFile):
                 else:
                     yield Entry(key, stamp, body + 22, end)
             elif operation in (_SCHEMA, _CHANNEL):
-                self._learn(operation, content[body:min(end, body + _MOST_DEFINITION_BYTES)], damage)
+                self._learn(operation, content[body:min(end, body + MOST_DEFINITION_BYTES)], damage)
         lost += max(0, len(content) - position)
         if lost:
             damage.append(f'{lost} bytes of messages cannot be read')
@@ -349,7 +348,7 @@ class McapFile(BlockFile):
             operation, length = _read_head(file, position)
             if operation != _INDEX or length > most_index_bytes(block):
                 return sorted(found) if found else None
-            body = _at(file, position + 9, length)
+            body = read_at(file, position + 9, length)
             if len(body) < 6:
                 return []
             key, size = struct.unpack_from('<HI', body)
@@ -400,10 +399,10 @@ def _fits(operation: int, file, position: int, length: int) -> bool:
     try:
         at = 16 if operation == _ATTACHMENT else 0
         for _ in range(2 if operation == _ATTACHMENT else 1):
-            at += 4 + struct.unpack('<I', _at(file, position + at, 4))[0]
+            at += 4 + struct.unpack('<I', read_at(file, position + at, 4))[0]
         if operation == _METADATA:
-            return at + 4 + struct.unpack('<I', _at(file, position + at, 4))[0] == length
-        return at + 8 + struct.unpack('<Q', _at(file, position + at, 8))[0] + 4 == length
+            return at + 4 + struct.unpack('<I', read_at(file, position + at, 4))[0] == length
+        return at + 8 + struct.unpack('<Q', read_at(file, position + at, 8))[0] + 4 == length
     except (struct.error, OverflowError):
         return False
 
@@ -415,13 +414,8 @@ def _string(content: bytes, at: int) -> Tuple[str, int]:
     return content[at + 4:at + 4 + length].decode('utf-8', 'replace'), at + 4 + length
 
 
-def _at(file, position: int, length: int) -> bytes:
-    file.seek(position)
-    return file.read(length)
-
-
 def _read_head(file, position: int) -> Tuple[int, int]:
-    head = _at(file, position, 9)
+    head = read_at(file, position, 9)
     return struct.unpack('<BQ', head) if len(head) == 9 else (0, 0)
 
 
@@ -434,7 +428,7 @@ def _checksums_until(file, end: int) -> List[int]:
     crcs = [0] * len(starts)
     position = 0
     while position < end:
-        data = _at(file, position, min(RUN_BYTES, end - position))
+        data = read_at(file, position, min(RUN_BYTES, end - position))
         if not data:
             break
         for number, start in enumerate(starts):

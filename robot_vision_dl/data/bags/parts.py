@@ -9,6 +9,7 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from ...core.errors import BagError, raise_about_machine
 from ..folders import natural, shown
+from .mcap import MAGIC
 
 _PACKED = ('.zstd', '.zst')
 # rosbag2 writes no leading zeros, and nobody a million parts; dates have eight digits and more.
@@ -186,7 +187,7 @@ def _ends_whole(file: Path) -> bool:
             size = opened.tell()
             if file.suffix == '.mcap':
                 opened.seek(max(0, size - 8))
-                return opened.read() == b'\x89MCAP0\r\n' and size > 8
+                return opened.read() == MAGIC and size > 8
             if file.suffix == '.db3' and len(head) == 100:
                 page = int.from_bytes(head[16:18], 'big')
                 pages = int.from_bytes(head[28:32], 'big')

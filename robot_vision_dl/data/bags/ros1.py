@@ -7,14 +7,13 @@ import re
 import struct
 from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 
-from .blocks import Block, BlockFile, Entry, windows
+from .blocks import MOST_DEFINITION_BYTES, Block, BlockFile, Entry, read_at, windows
 from .channel import Channel
 
 MAGIC = b'#ROSBAG V2.0\n'
 _MESSAGE, _BAG, _INDEX, _CHUNK, _CHUNK_INFO, _CONNECTION = 2, 3, 4, 5, 6, 7
 # A header is some dozen bytes, and a topic name.
 _MOST_HEADER_BYTES = 1 << 16
-_MOST_DEFINITION_BYTES = 1 << 24
 _OPERATION = re.compile(rb'\x04\x00\x00\x00op=[\x02-\x07]')
 _MOST_BEFORE_OPERATION = 400
 _NS_PER_S = 10**9
@@ -106,7 +105,7 @@ class Ros1File(BlockFile):
                     if not self._blocks[-1].index_at:
                         self._blocks[-1] = self._blocks[-1]._replace(index_at=position)
             elif record.operation == _CONNECTION and end == self.size:
-                self._learn(record.fields, _at(file, record.begin, record.end - record.begin), [])
+                self._learn(record.fields, read_at(file, record.begin, record.end - record.begin), [])
             position = record.end
         return reason
 
@@ -118,7 +117,7 @@ class Ros1File(BlockFile):
             record = self._record(file, position, self.size)
             if record is None:
                 return infos, f'its index is damaged at byte {position}'
-            data = _at(file, record.begin, min(record.end - record.begin, _MOST_DEFINITION_BYTES))
+            data = read_at(file, record.begin, min(record.end - record.begin, MOST_DEFINITION_BYTES))
             if record.operation == _CONNECTION:
                 connections += 1
                 self._learn(record.fields, data, noted)
@@ -147,7 +146,7 @@ class Ros1File(BlockFile):
         if head is None:
             return None
         fields, at = head
-        length = _at(file, at, 4)
+        length = read_at(file, at, 4)
         operation = fields.get(b'op', b'')
         if len(length) < 4 or len(operation) != 1 or not _MESSAGE <= operation[0] <= _CONNECTION:
             return None
@@ -217,13 +216,13 @@ class Ros1File(BlockFile):
             if key is None or length % 12 or length > block.length + 1024 and not block.compression:
                 return []
             found += [(key, seconds * _NS_PER_S + nanoseconds) for seconds, nanoseconds, _ in
-                      struct.iter_unpack('<III', _at(file, record.begin, length))]
+                      struct.iter_unpack('<III', read_at(file, record.begin, length))]
             position = record.end
 
 
 def _header(file, position: int) -> Optional[Tuple[Dict[bytes, bytes], int]]:
     """Fields of the header at ``position``, and where it ends."""
-    length = _at(file, position, 4)
+    length = read_at(file, position, 4)
     if len(length) < 4:
         return None
     count = struct.unpack('<I', length)[0]
@@ -288,8 +287,3 @@ def _number(fields: Dict[bytes, bytes], name: bytes) -> Optional[int]:
 def _time(value: bytes) -> int:
     seconds, nanoseconds = struct.unpack('<II', value)
     return seconds * _NS_PER_S + nanoseconds
-
-
-def _at(file, position: int, length: int) -> bytes:
-    file.seek(position)
-    return file.read(length)
