@@ -173,9 +173,9 @@ def check_source(path_or_name: str) -> None:
         members = [name.strip() for name in path_or_name[len(ENSEMBLE):].split(',')]
         for member in members[:MOST_MEMBERS]:
             if not member.startswith((TORCHVISION, ENSEMBLE)):
-                fmt.read_description(find_bundle(member, suggest=False))
+                fmt.read_description(find_bundle(member, suggest=False), ask_torchvision=False)
         return
-    fmt.read_description(find_bundle(path_or_name, suggest=False))
+    fmt.read_description(find_bundle(path_or_name, suggest=False), ask_torchvision=False)
 
 
 def is_changed(bundle: Bundle) -> bool:

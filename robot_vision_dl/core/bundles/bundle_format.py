@@ -65,8 +65,12 @@ _MOST_CLASSES = 100_000
 _MOST_THRESHOLD = 1e9
 
 
-def read_description(folder: Path) -> Tuple[Dict[str, Any], str]:
+def read_description(folder: Path, ask_torchvision: bool = True) -> Tuple[Dict[str, Any], str]:
     """The checked content of ``bundle.json`` and its SHA-256.
+
+    Args:
+        ask_torchvision: whether there is an architecture of that name, where it is none of ours; else that is left to
+            whoever builds the network: the import of torchvision takes seconds.
 
     Raises:
         BundleError: it is missing, is not JSON, or breaks a rule of the schema.
@@ -78,13 +82,13 @@ def read_description(folder: Path) -> Tuple[Dict[str, Any], str]:
         raise BundleError(f'{error}; a bundle is a folder with {DESCRIPTION}, {MODEL} and {CARD}') from error
     values = bundle_json.parse_json(text, str(path))
     try:
-        check_description(values)
+        check_description(values, ask_torchvision)
     except (BundleError, ConfigError) as error:
         raise BundleError(f'{printable(path)}: {error}') from error
     return values, hashlib.sha256(text).hexdigest()
 
 
-def check_description(values: Any) -> None:
+def check_description(values: Any, ask_torchvision: bool = True) -> None:
     """Raise :class:`BundleError` or :class:`ConfigError` for the first rule of the schema that ``values`` breaks."""
     if not isinstance(values, dict):
         raise BundleError(f'must be a JSON object, got {type(values).__name__}')
@@ -97,7 +101,8 @@ def check_description(values: Any) -> None:
         _check_type(values[key], kind, key)
     check_name(values['name'], 'name')
     architecture = build_section(Architecture, values['architecture'], 'architecture')
-    check_architecture(architecture.name)
+    if ask_torchvision:
+        check_architecture(architecture.name)
     preprocessing = build_section(Preprocessing, values['preprocessing'], 'preprocessing')
     if preprocessing.channels != architecture.in_channels:
         raise BundleError(f'preprocessing: {preprocessing.channels} channel(s), but the network takes '

@@ -1,6 +1,8 @@
 """Model bundles: what is written is what is read, and whatever is not sound is refused with its file and reason."""
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from robot_vision_dl.core.bundles import bundle_format as fmt
-from robot_vision_dl.core.bundles.bundle import list_bundles, load_bundle, unique_names, verify_bundle
+from robot_vision_dl.core.bundles.bundle import check_source, list_bundles, load_bundle, unique_names, verify_bundle
 from robot_vision_dl.core.bundles.bundle_writer import save_bundle
 from robot_vision_dl.core.errors import BundleError
 from robot_vision_dl.core.networks.architectures import Architecture
@@ -64,6 +66,21 @@ def test_what_is_written_is_what_is_read(sound):
     assert b.ood.tensors['bank'].shape == (8, 64)
     assert verify_bundle(sound) == []
     assert (sound / fmt.CARD).read_text() == '# mugs\n'
+
+
+def test_a_source_is_checked_without_the_import_of_torchvision(bundle):
+    """It takes seconds, and nodes check where they have no time; whoever loads finds out what is not there."""
+    edit(bundle, _set('architecture', 'name', 'resnet18'))
+    code = ('import sys\nfrom robot_vision_dl.core.bundles.bundle import check_source\ncheck_source(sys.argv[1])\n'
+            'check_source(f"ensemble:{sys.argv[1]}, {sys.argv[1]}")\nassert "torchvision" not in sys.modules')
+    subprocess.run([sys.executable, '-c', code, str(bundle)], check=True, timeout=120)
+    edit(bundle, _set('architecture', 'name', 'resnet19'))
+    check_source(str(bundle))
+    with pytest.raises(BundleError, match="no architecture 'resnet19'"):
+        load_bundle(bundle)
+    edit(bundle, _set('architecture', 'in_channels', 2))
+    with pytest.raises(BundleError, match='in_channels must be 1 or 3'):
+        check_source(str(bundle))
 
 
 def test_the_network_comes_back_bit_for_bit_in_evaluation_mode(tmp_path):
