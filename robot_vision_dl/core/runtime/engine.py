@@ -96,7 +96,7 @@ class Engine:
         self._last_result: Dict[str, Result] = {}
         self._wanted = config
         self._replacement: Optional[Pipeline] = None
-        self._changes: Optional[Tuple[Pipeline, Settings]] = None
+        self._changes: Optional[Settings] = None  # of :attr:`pipeline`
         self._changing = threading.Lock()
         self.failures = 0
         self._expected: Dict[str, Dict[str, float]] = {}
@@ -126,8 +126,7 @@ class Engine:
             ConfigError: a file that they name cannot be used; then nothing changes.
         """
         with self._changing:
-            pipeline = self.pipeline
-            self._changes = pipeline, pipeline.settings(config)
+            self._changes = self.pipeline.settings(config)
             self._wanted = config
 
     def expect(self, camera: str, named: Mapping[str, float]) -> None:
@@ -146,7 +145,7 @@ class Engine:
         with self._changing:
             settings = pipeline.settings(self._wanted)
             pipeline.take_over(settings)
-            self._replacement, self._changes = pipeline, (pipeline, settings)
+            self._replacement, self._changes = pipeline, settings
 
     @property
     def pipeline(self) -> Pipeline:
@@ -229,9 +228,9 @@ class Engine:
                     except Exception:  # noqa: B902 - then it begins without; the swap itself has been announced
                         replacement.reset()
                     self._pipeline, self._replacement = replacement, None
-                if changes is not None and changes[0] is self._pipeline:
-                    self._pipeline.take_over(changes[1])
-                    self._config = changes[1].config
+                if changes is not None:
+                    self._pipeline.take_over(changes)
+                    self._config = changes.config
                     self._order.config = self._config.fusion
         while self._expected:
             camera, named = self._expected.popitem()

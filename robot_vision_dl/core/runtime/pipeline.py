@@ -69,19 +69,19 @@ class Pipeline:
         if not bundle.calibrated:
             return [f'{bundle.name} is not calibrated: its confidences are not probabilities, and nothing is called '
                     'unknown']
-        found = []
-        if bundle.precision != self._config.precision:
-            found.append(f'{bundle.name} was calibrated at {bundle.precision} but runs at {self._config.precision}: '
+        config, found = self._settings.config, []
+        if bundle.precision != config.precision:
+            found.append(f'{bundle.name} was calibrated at {bundle.precision} but runs at {config.precision}: '
                          'its confidences may be off; `robot-vision calibrate` fits them to what runs')
         if bundle.device not in (None, self.device.type):
             found.append(f'{bundle.name} was calibrated on {bundle.device} but runs on {self.device.type}: its '
                          'confidences may be off a little; `robot-vision calibrate` fits them to what runs')
-        return found + [limit.sentence for limit in trust_limits(bundle, self._config.decision)]
+        return found + [limit.sentence for limit in trust_limits(bundle, config.decision)]
 
     @property
     def unknown_rate(self) -> float:
         """A single frame is called unknown at a p-value below this; 0: none ever is. See :func:`deciding_rate`."""
-        return self._policy.false_unknown_rate
+        return self._settings.policy.false_unknown_rate
 
     @classmethod
     def load(cls, config: ClassifierConfig, bundle: Optional[Bundle] = None) -> 'Pipeline':
@@ -134,10 +134,8 @@ class Pipeline:
     def take_over(self, settings: 'Settings') -> None:
         """Decide by these settings of :meth:`settings` from now on; on the thread that runs the pipeline."""
         self._settings = settings
-        self._config, self._policy = settings.config, settings.policy
-        self._fusion, self._groups = settings.fusion, settings.groups
         for belief in self._filters.values():
-            belief.config, belief.times = self._fusion, self._times
+            belief.config, belief.times = settings.fusion, self._times
 
     @property
     def _times(self) -> FusionTimes:
@@ -204,7 +202,7 @@ class Pipeline:
     @property
     def abstain_cost(self) -> float:
         """Cost of saying ``uncertain``, where a wrong label costs 1: the deployment's, or else the bundle's."""
-        return self._policy.abstain_cost
+        return self._settings.policy.abstain_cost
 
     @torch.inference_mode()
     def process(self, frames: Sequence[Frame]) -> List[Result]:
@@ -291,16 +289,17 @@ class Pipeline:
 
     def _belief_of(self, camera: str) -> Tuple[BayesFilter, int]:
         """The belief about what a camera sees, and how many cameras share it."""
-        group = self._groups.get(camera, (camera,))
+        group = self._settings.groups.get(camera, (camera,))
         belief = self._filters.get(group)
         if belief is None:
-            belief = self._filters[group] = BayesFilter(len(self.bundle.class_names), self._fusion,
+            belief = self._filters[group] = BayesFilter(len(self.bundle.class_names), self._settings.fusion,
                                                         times=self._times)
         return belief, len(group)
 
     def _fuse_and_decide(self, frame: Frame, assessment: Assessment) -> Tuple[np.ndarray, float, Decision]:
+        settings = self._settings
         belief, cameras = self._belief_of(frame.camera)
-        epsilon = self._policy.false_unknown_rate
+        epsilon = settings.policy.false_unknown_rate
         ood, unknown = assessment.ood, 0.0
         p_value = None if ood is None else ood.p_value
         if p_value is not None:
@@ -310,9 +309,9 @@ class Pipeline:
             # What is none of the classes says nothing about which class it is.
             posterior = belief.at(frame.time_ns)
         else:
-            share = 1.0 if self._fusion.group_independent else 1.0 / cameras
+            share = 1.0 if settings.fusion.group_independent else 1.0 / cameras
             posterior = belief.update(assessment.probabilities, frame.time_ns, frame.camera, share)
-        decision = decide(posterior, self.bundle.class_names, self._policy, ood, unknown,
+        decision = decide(posterior, self.bundle.class_names, settings.policy, ood, unknown,
                           self._decisions.get(frame.camera))
         self._decisions[frame.camera] = decision
         return posterior, unknown, decision
