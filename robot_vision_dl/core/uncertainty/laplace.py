@@ -11,7 +11,7 @@ Both factors and the features come from the one forward pass; the backbone is no
 """
 from dataclasses import dataclass, replace
 from math import ceil, log
-from typing import List, NamedTuple, Optional, Tuple
+from typing import List, NamedTuple, Optional
 
 import numpy as np
 import torch
@@ -38,7 +38,7 @@ NAMES = ('eigenvectors_a', 'eigenvalues_a', 'eigenvectors_b', 'eigenvalues_b')
 
 @dataclass(frozen=True)
 class Laplace:
-    """A fitted posterior; :func:`fit_factors` and :func:`choose_tau` make it.
+    """A fitted posterior; :func:`fit_factors` and :func:`with_tau` make it.
 
     Attributes:
         eigenvectors_a, eigenvalues_a: of A, float32, shapes (F + 1, F + 1) with a column each, and (F + 1,).
@@ -327,23 +327,6 @@ def standard_normal_draws(samples: int, dimensions: int) -> np.ndarray:
     # So few draws have a variance that is not 1; made so, in each direction.
     half = half / half.square().mean(0, keepdim=True).sqrt()
     return torch.cat([half, -half]).float().numpy()
-
-
-def choose_tau(factors: Laplace, logits: np.ndarray, features: np.ndarray, labels: np.ndarray,
-               temperature: float = 1.0) -> Tuple[Laplace, float]:
-    """The prior precision with the least negative log-likelihood on held-out pictures.
-
-    Args:
-        factors: of :func:`fit_factors`.
-        logits, features, labels: of pictures that took no part in training.
-        temperature: T of the softmax over sampled logits.
-
-    Returns:
-        The posterior, and its negative log-likelihood in nats.
-    """
-    found = log_likelihoods_by_tau(factors, logits, features, labels, temperature)
-    place = int(found.mean(axis=1).argmax())
-    return with_tau(factors, place, temperature), -float(found[place].mean())
 
 
 def log_likelihoods_by_tau(factors: Laplace, logits: np.ndarray, features: np.ndarray, labels: np.ndarray,

@@ -10,14 +10,15 @@ from robot_vision_dl.core.errors import BundleError, RobotVisionError
 from robot_vision_dl.core.uncertainty.entropy import normalised_entropies
 from robot_vision_dl.core.uncertainty.laplace import (
     LaplacePredictive,
-    choose_tau,
     fit_factors,
+    log_likelihoods_by_tau,
     logit_covariance,
     logit_variances,
     node_weights,
     orthogonal_draws,
     standard_normal_draws,
     variance_nodes,
+    with_tau,
 )
 from robot_vision_dl.core.uncertainty.temperature import below_highest
 
@@ -137,18 +138,25 @@ def test_moving_the_likely_classes_only_hardly_differs_where_the_others_are_unli
     np.testing.assert_allclose(some.probabilities, whole.probabilities, atol=5e-3)
 
 
+def best_on(factors, logits, features, labels):
+    """The posterior under which the labels are likeliest, and its negative log-likelihood."""
+    likelihoods = log_likelihoods_by_tau(factors, logits, features, labels).mean(axis=1)
+    place = int(likelihoods.argmax())
+    return with_tau(factors, place), -likelihoods[place]
+
+
 def test_prior_precision_is_chosen_on_held_out_pictures():
     _, features, _, logits, _ = trained_head(6)
     rng = np.random.default_rng(0)
     # Logits eight times too large are overconfident; uncertain weights are one way to mend that.
     labels = np.array([rng.choice(C, p=row) for row in torch.softmax(logits.double(), -1).numpy()])
     factors = fit_factors(8 * logits.numpy(), features.numpy())
-    chosen, loss = choose_tau(factors, 8 * logits.numpy(), features.numpy(), labels)
+    chosen, loss = best_on(factors, 8 * logits.numpy(), features.numpy(), labels)
     plain = nn.functional.cross_entropy(8 * logits, torch.from_numpy(labels)).item()
     assert loss < plain - 0.05
     assert logit_variances(chosen, features).mean() > 0.1
     factors = fit_factors(logits.numpy(), features.numpy())
-    calibrated, loss = choose_tau(factors, logits.numpy(), features.numpy(), labels)
+    calibrated, loss = best_on(factors, logits.numpy(), features.numpy(), labels)
     assert loss <= nn.functional.cross_entropy(logits, torch.from_numpy(labels)).item() + 1e-4
     assert calibrated.tau > chosen.tau
 
