@@ -8,7 +8,7 @@ import numpy as np
 
 from ..core.runtime.overlay import to_bgr
 from ..core.types import Frame
-from .table import ACCEPTED, FOREIGN, NO_LABEL, UNKNOWN_TARGET
+from .table import NO_LABEL, UNKNOWN_TARGET, decided
 
 THUMB_WIDTH = 168
 _JPEG_QUALITY = 72
@@ -16,10 +16,6 @@ WORST, DOUBTFUL = 12, 12
 OF_A_CELL, OF_A_WRONG_CELL = 4, 12
 APART = 6
 MOST_CELLS = 60
-
-
-SAID_UNKNOWN, SAID_UNCERTAIN = -1, -2
-"""What was decided, where it is no class."""
 
 
 class Key(NamedTuple):
@@ -46,8 +42,7 @@ class Choice:
         foreign: frames, by trust, labelled unknown that were acted on, the surest first.
         worst: the same of other wrong labels that were acted on.
         doubtful: by entropy, the frames that the model is least sure about.
-        cells: (target, what was decided) -> frames, the surest first; the target of what is labelled unknown is
-            -1, what was decided a class's index, :data:`SAID_UNCERTAIN` or :data:`SAID_UNKNOWN`.
+        cells: (target, what was decided) -> frames, the surest first, both as in :mod:`.table`.
     """
 
     foreign: List[Shot] = field(default_factory=list)
@@ -59,12 +54,6 @@ class Choice:
         """Every frame that is shown."""
         found = [shot.key for shot in self.foreign + self.worst + self.doubtful]
         return found + [shot.key for entries in self.cells.values() for shot in entries]
-
-
-def said_of(row: np.void) -> int:
-    """What was decided about a frame: a class's index, or one of the two above."""
-    return int(row['fused_predicted']) if row['outcome'] == ACCEPTED else (
-        SAID_UNKNOWN if row['outcome'] == FOREIGN else SAID_UNCERTAIN)
 
 
 def thumbnail(frame: Frame) -> bytes:
@@ -109,7 +98,7 @@ class ExampleFrames:
         # Without tracks of its labels, a stretch of frames counts as an object.
         thing = (*key[:2], 'track', track) if track >= 0 else (*key[:2], 'frames', key.index // 25)
         wanted = False
-        target, said, trust = int(row['target']), said_of(row), float(row['trust'])
+        target, said, trust = int(row['target']), int(decided(row)), float(row['trust'])
         if target != NO_LABEL and said >= 0 and said != target:
             worst = choice.foreign if target == UNKNOWN_TARGET else choice.worst
             wanted |= _push(worst, Shot(trust, key, thing), WORST)

@@ -20,7 +20,19 @@ from ..core.metrics.proper_scores import log_probability
 from ..core.metrics.ranking import auroc, average_precision, fpr_at_tpr
 from ..core.metrics.selective import accuracy_at_coverage, aurc, coverage_at_risk, excess_aurc
 from .bootstrap import FEW_GROUPS, Groups, Interval, brier_of, frame_costs, group_sums, intervals
-from .table import ACCEPTED, FOREIGN, OUTCOMES, UNCERTAIN, UNKNOWN_TARGET, Columns, FrameTable, decided, sureness
+from .table import (
+    ACCEPTED,
+    FOREIGN,
+    OUTCOMES,
+    SAID_UNCERTAIN,
+    SAID_UNKNOWN,
+    UNCERTAIN,
+    UNKNOWN_TARGET,
+    Columns,
+    FrameTable,
+    decided,
+    sureness,
+)
 from .tracks import Track, error_starts, steadiness, tracks_of, watched_s
 
 TOP_K = (1, 2, 3, 5)
@@ -266,7 +278,7 @@ def said_of(table: FrameTable) -> List[List[Any]]:
     rows = table.rows[table.known | table.unknown]
     said = decided(rows)
     cells, counts = np.unique(np.stack([rows['target'].astype(np.int64), said]), axis=1, return_counts=True)
-    names = {-UNCERTAIN: OUTCOMES[UNCERTAIN].value, -FOREIGN: OUTCOMES[FOREIGN].value}
+    names = {SAID_UNCERTAIN: OUTCOMES[UNCERTAIN].value, SAID_UNKNOWN: OUTCOMES[FOREIGN].value}
     return [[table.label(target), names.get(called) or table.class_names[called], count]
             for target, called, count in zip(*cells.tolist(), counts.tolist())]
 

@@ -13,6 +13,8 @@ NO_LABEL = -2
 OUTCOMES = (Outcome.ACCEPTED, Outcome.UNCERTAIN, Outcome.UNKNOWN)
 ACCEPTED, UNCERTAIN, FOREIGN = range(3)
 """Values of the column ``outcome``; FOREIGN is the outcome ``unknown``."""
+SAID_UNKNOWN, SAID_UNCERTAIN = UNKNOWN_TARGET, -2
+"""What :func:`decided` gives where it is no class."""
 
 ROW = np.dtype([
     ('recording', 'i4'), ('topic', 'i4'), ('track', 'i4'),  # places in the table's lists; track -1: none
@@ -202,8 +204,9 @@ def _said(p: np.ndarray, target: int) -> Tuple[int, float, float, float, int]:
 
 
 def decided(rows: np.ndarray) -> np.ndarray:
-    """What was decided of each row, int64 (n,): a class, or minus the outcome where none was accepted."""
-    return np.where(rows['outcome'] == ACCEPTED, rows['fused_predicted'], -rows['outcome'].astype(np.int64))
+    """What was decided of each row, int64 (n,): a class, :data:`SAID_UNKNOWN` or :data:`SAID_UNCERTAIN`."""
+    no_class = np.where(rows['outcome'] == FOREIGN, SAID_UNKNOWN, SAID_UNCERTAIN)
+    return np.where(rows['outcome'] == ACCEPTED, rows['fused_predicted'], no_class).astype(np.int64)
 
 
 def acted_on_wrongly(rows: np.ndarray) -> np.ndarray:

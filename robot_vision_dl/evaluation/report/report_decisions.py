@@ -2,8 +2,8 @@
 from dataclasses import dataclass
 from typing import Any, Callable, List, Mapping, Sequence, Tuple
 
-from ..example_frames import SAID_UNCERTAIN, SAID_UNKNOWN, Key
-from ..table import UNKNOWN_TARGET, FrameTable
+from ..example_frames import Key
+from ..table import SAID_UNCERTAIN, SAID_UNKNOWN, UNKNOWN_TARGET, FrameTable
 from .report_style import MEANINGS
 from .report_views import Example, Gallery, Tile
 from .verdict import percent, rate
