@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
             topics = [topic for topic in reader.survey() if topic.is_image or not args.images_only]
             report = _report(reader, topics)
             report['notes'] += choose_topics(reader).notes
-        _add_labels(report, reader.files)
+            _add_labels(report, reader)
         _add_alike(report, reports)
         reports.append(report)
         if not args.json:
@@ -56,12 +56,12 @@ def _report(reader, topics: Sequence) -> Dict[str, Any]:
         'problems': list(reader.problems), 'notes': list(reader.notes)}
 
 
-def _add_labels(report: Dict[str, Any], files) -> None:
+def _add_labels(report: Dict[str, Any], reader) -> None:
     from ..core.errors import ConfigError
     from ..data.frame_sources import label_coverage
     from ..data.labels.labels import LabelConfig
     try:
-        coverage = label_coverage(files, LabelConfig())
+        coverage = label_coverage(reader, LabelConfig())
     except ConfigError as error:
         report['problems'].append(f'labels: {error}')
         return

@@ -1,7 +1,7 @@
 """``robot-vision bag synth``: recordings of a moving camera, made from folders of pictures."""
 import argparse
 
-from ..core.text.number_options import SEED, real, whole
+from .parser import add_setting
 
 HELP = 'make labelled bags of a moving camera from folders of pictures'
 EXAMPLES = """FOLDER has one folder of pictures a class. Each picture is in one of the recordings only, and pictures
@@ -15,28 +15,19 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the subcommand."""
-    from ..data.labels.messages import TYPES_BY_NAME
     from ..data.synth import SynthConfig
     defaults = SynthConfig()
     parser.add_argument('folder', help='with <class>/*.jpg')
     parser.add_argument('--out', required=True, metavar='DIR', help='folder in which the bags are made')
     parser.add_argument('--overwrite', action='store_true', help='replace bags of the same name in --out')
-    parser.add_argument('--recordings', type=whole(1, 10_000), required=True, metavar='N', help='bags to make')
-    for name, kind, metavar, text in (
-            ('tracks_per_recording', whole(0, 1_000_000), 'K', 'pictures in a bag; 0: all pictures are used'),
-            ('seconds_per_track', real(0.01, 3600), 'S', 'how long a picture is in view'),
-            ('motion', real(0, 3), '0..3', 'how much the camera moves, zooms and turns'),
-            ('quality', whole(0, 100), '0..100', 'of the JPEGs; 0: raw images'),
-            ('topic', str, 'NAME', 'image topic'),
-            ('seed', SEED, 'N', 'of everything that is random')):
-        parser.add_argument(f'--{name.replace("_", "-")}', type=kind, default=getattr(defaults, name),
-                            metavar=metavar, help=f'{text}; default: %(default)s')
-    parser.add_argument('--rate', type=real(0.01, 1000), default=defaults.rate_hz, metavar='HZ',
-                        help='frames per second; default: %(default)s')
+    add_setting(parser, SynthConfig, 'recordings', 'N', required=True)
+    for name, metavar in (('tracks_per_recording', 'K'), ('seconds_per_track', 'S'), ('motion', '0..3'),
+                          ('quality', '0..100'), ('topic', 'NAME'), ('seed', 'N')):
+        add_setting(parser, SynthConfig, name, metavar)
+    add_setting(parser, SynthConfig, 'rate_hz', 'HZ', '--rate')
     parser.add_argument('--size', default=f'{defaults.width}x{defaults.height}', metavar='WxH',
                         help='of a frame; default: %(default)s')
-    parser.add_argument('--label-type', default=defaults.label_type, choices=tuple(TYPES_BY_NAME),
-                        help='std_msgs/String or vision_msgs/Classification; default: %(default)s')
+    add_setting(parser, SynthConfig, 'label_type')
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,10 +1,12 @@
 """The parser of every command: an option that takes several values and is given again takes the new ones as well."""
 import argparse
 import sys
-from typing import NoReturn
+from dataclasses import fields
+from typing import Callable, NoReturn, Optional
 
+from ..core.config import Option
 from ..core.errors import ConfigError
-from ..core.text.number_options import OutOfRange
+from ..core.text.number_options import OutOfRange, real, whole
 from ..core.text.printable import printable
 
 
@@ -42,3 +44,23 @@ class AddUp(argparse.Action):
         if isinstance(values, list) and isinstance(earlier, list) and earlier is not self.default:
             values = earlier + values
         setattr(namespace, self.dest, values)
+
+
+def add_setting(parser: argparse.ArgumentParser, config: type, name: str, metavar: Optional[str] = None,
+                flag: str = '', required: bool = False) -> None:
+    """An option for the field ``name`` of the dataclass ``config``, whose range, meaning and default it has.
+
+    Args:
+        metavar: of its value; None: the choices that there are.
+        flag: what the option is called; empty: as the field.
+        required: it has no default.
+    """
+    setting = next(one for one in fields(config) if one.name == name)
+    limits: Option = setting.metadata['option']
+    kind: Callable = str
+    if isinstance(setting.default, (int, float)):
+        kind = (real if isinstance(setting.default, float) else whole)(limits.minimum, limits.maximum)
+    parser.add_argument(
+        flag or f'--{name.replace("_", "-")}', type=kind, metavar=metavar, required=required,
+        default=None if required else setting.default, choices=limits.choices or None,
+        help=limits.description + ('' if required else '; default: %(default)s'))

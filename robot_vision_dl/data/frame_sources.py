@@ -1,9 +1,23 @@
 """Bags and folders of pictures as one kind of thing: labelled frames, one after another, with bounded memory."""
 from array import array
 from collections import Counter
+from contextlib import nullcontext
 from glob import glob, has_magic
 from pathlib import Path
-from typing import Callable, Dict, Iterator, List, Mapping, NamedTuple, NoReturn, Optional, Sequence, Tuple, Union
+from typing import (
+    Callable,
+    ContextManager,
+    Dict,
+    Iterator,
+    List,
+    Mapping,
+    NamedTuple,
+    NoReturn,
+    Optional,
+    Sequence,
+    Tuple,
+    Union,
+)
 
 import numpy as np
 
@@ -74,19 +88,26 @@ class BagSource:
 
     Attributes:
         expected: about how many frames have each label, as the bag's index and the times of the labels have it.
+
+    Args:
+        reader: of the bag, where one is open already; it is left open.
     """
 
-    def __init__(self, files: BagFiles, recording: str, labels: LabelConfig, topics: Sequence[str] = ()) -> None:
+    def __init__(self, files: BagFiles, recording: str, labels: LabelConfig, topics: Sequence[str] = (),
+                 reader: Optional[BagReader] = None) -> None:
         self.recording = recording
         self.path = files.path
-        self._files = files
-        with BagReader(files) as reader:
-            self.labels: BagLabels = labels_of_bag(reader, recording, labels)
-            chosen = choose_topics(reader, topics, self.labels.labels.topics)
-            self.expected = _expected(reader, chosen.topics, self.labels.labels)
+        self._files, self._reader = files, reader
+        with self._open() as opened:
+            self.labels: BagLabels = labels_of_bag(opened, recording, labels)
+            chosen = choose_topics(opened, topics, self.labels.labels.topics)
+            self.expected = _expected(opened, chosen.topics, self.labels.labels)
         self.topics = list(chosen.topics)
         self.problems: Tuple[str, ...] = self.labels.problems
         self.notes: Tuple[str, ...] = (*files.notes, *self.labels.notes, *chosen.notes)
+
+    def _open(self) -> ContextManager[BagReader]:
+        return BagReader(self._files) if self._reader is None else nullcontext(self._reader)
 
     @property
     def files(self) -> Tuple[Path, ...]:
@@ -103,7 +124,7 @@ class BagSource:
         seen: Counter = Counter()
         labels = self.labels.labels
         times = {topic: FrameTimes(array('q'), array('q')) for topic in self.topics}
-        with BagReader(self._files) as reader:
+        with self._open() as reader:
             for message in reader.image_messages(self.topics):
                 index = seen[message.topic]
                 seen[message.topic] += 1
@@ -284,17 +305,16 @@ def open_sources(paths: Sequence[Union[str, Path]], labels: LabelConfig, topics:
     return sources
 
 
-def label_coverage(files: BagFiles, labels: LabelConfig) -> Optional[LabelReport]:
+def label_coverage(reader: BagReader, labels: LabelConfig) -> Optional[LabelReport]:
     """How many frames of a bag have which label; pictures are not decoded. None where no labels are beside it.
 
     Raises:
         ConfigError: labels are there and cannot be used.
     """
-    with BagReader(files) as reader:
-        if labels.sources == ('auto',) and not label_files_beside(files) and not label_topics(reader):
-            return None
+    if labels.sources == ('auto',) and not label_files_beside(reader.files) and not label_topics(reader):
+        return None
     counter = LabelCounter()
-    source = BagSource(files, recording_names([files.path])[0], labels)
+    source = BagSource(reader.files, recording_names([reader.files.path])[0], labels, reader=reader)
     for frame, verdict, _ in source.candidates(counter):
         counter.add(frame.recording, frame.topic, frame.stamp_ns, verdict)
     return counter.report(source.labels.problems, source.notes)

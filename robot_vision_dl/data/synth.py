@@ -53,7 +53,8 @@ class SynthConfig:
     motion: float = option(1.0, 'how much the camera moves, zooms and turns; 0: a tripod', minimum=0.0, maximum=3.0)
     quality: int = option(80, 'of the JPEGs; 0 writes raw images (bgr8)', minimum=0, maximum=100)
     topic: str = option('/camera/image_raw', 'image topic; JPEGs go to <topic>/compressed')
-    label_type: str = option('string', 'message type of the topic /label', choices=tuple(TYPES_BY_NAME))
+    label_type: str = option('string', 'of the labels: std_msgs/String or vision_msgs/Classification',
+                             choices=tuple(TYPES_BY_NAME))
     seed: int = option(0, 'of everything that is random', minimum=0, maximum=2**32 - 1)
     epoch_s: int = option(1_700_000_000, 'stamp of the first frame; a recording begins an hour after the one before',
                           minimum=1, maximum=2**31 - 1)
