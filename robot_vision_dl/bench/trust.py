@@ -181,7 +181,7 @@ def _bundle(network, args: argparse.Namespace):
     from ..core.bundles.bundle import Bundle
     from ..core.networks.preprocess import Preprocessing
     from ..core.uncertainty.conformal import Conformal
-    from ..core.uncertainty.laplace import fit_factors
+    from ..core.uncertainty.laplace_fit import fit_factors
     from ..core.uncertainty.ood.base import linear_head
     from ..core.uncertainty.ood.p_value import OOD_METHODS, OodCalibration, ood_method
     generator = torch.Generator().manual_seed(0)

@@ -33,7 +33,7 @@ from robot_vision_dl.core.runtime.pipeline import Pipeline
 from robot_vision_dl.core.types import ColorOrder, Frame, Header, Picture
 from robot_vision_dl.core.uncertainty.calibrate import Calibration, FusionTimes
 from robot_vision_dl.core.uncertainty.conformal import Conformal
-from robot_vision_dl.core.uncertainty.laplace import fit_factors
+from robot_vision_dl.core.uncertainty.laplace_fit import fit_factors
 from robot_vision_dl.core.uncertainty.ood.knn import KNearestNeighbours
 from robot_vision_dl.core.uncertainty.ood.p_value import OodCalibration
 from robot_vision_dl.core.uncertainty.vector import VectorScaling

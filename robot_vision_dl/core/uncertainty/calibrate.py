@@ -12,14 +12,8 @@ from ..metrics.proper_scores import brier, negative_log_likelihood
 from ..metrics.ranking import auroc, two_groups
 from .attainable_rates import MIN_PICTURES, reachable_rate
 from .conformal import Conformal, coverage_and_size, fit_conformal
-from .laplace import (
-    Laplace,
-    fit_factors,
-    log_likelihoods_by_tau,
-    log_prior_of_taus,
-    mean_probabilities,
-    with_tau,
-)
+from .laplace import Laplace
+from .laplace_fit import fit_factors, log_likelihoods_by_tau, log_prior_of_taus, mean_probabilities, with_tau
 from .ood.base import LinearHead
 from .ood.p_value import OodCalibration, ood_method
 from .ood.selection import OodChoice, Pictures, choose_ood, split_groups

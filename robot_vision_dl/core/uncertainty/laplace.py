@@ -9,28 +9,22 @@ are Gaussian around what the network said, with the covariance
 
 Both factors and the features come from the one forward pass; the backbone is not run again.
 """
-from dataclasses import dataclass, replace
-from math import ceil, log
+from dataclasses import dataclass
 from typing import List, NamedTuple, Optional
 
 import numpy as np
 import torch
 
-from ..errors import BundleError, RobotVisionError
-from ..metrics.proper_scores import log_probability, of_target
+from ..errors import BundleError
 from .entropy import Entropies, normalised_entropy, over_ln
+from .laplace_draws import moves_at_nodes, node_weights, standard_normal_draws, variance_nodes
 from .ood.base import on_host
-from .temperature import below_highest
 
 SAMPLES = 32
 # Of a frame, so many classes move; the others, which are less probable, keep their mean. Exact up to so many classes.
 MOST_CLASSES = 32
-_TAUS = np.geomspace(1e-3, 1e6, 28)
-_LOG_TAU_SPREAD = 5.0  # a thousand times less than the largest costs 1 nat, a millionth 4
 _NEGLIGIBLE = 1e-2
 _MOST_NODES = 16
-_NODE_SPACING = 0.7  # in ln a; relative error of a variance .03
-_NEARLY_UNTOLD = 0.1  # a b / tau up to which a straight line in a is right within .003
 _FARTHEST = 300.0
 _LEAST_TAU = 1e-12  # less, and variances do not fit into float32
 NAMES = ('eigenvectors_a', 'eigenvalues_a', 'eigenvectors_b', 'eigenvalues_b')
@@ -38,7 +32,7 @@ NAMES = ('eigenvectors_a', 'eigenvalues_a', 'eigenvectors_b', 'eigenvalues_b')
 
 @dataclass(frozen=True)
 class Laplace:
-    """A fitted posterior; :func:`fit_factors` and :func:`with_tau` make it.
+    """A fitted posterior; :mod:`.laplace_fit` makes it.
 
     Attributes:
         eigenvectors_a, eigenvalues_a: of A, float32, shapes (F + 1, F + 1) with a column each, and (F + 1,).
@@ -67,28 +61,10 @@ class Laplace:
             raise BundleError(f'laplace: tau and temperature must be above 0, got {self.tau} and {self.temperature}')
 
 
-def fit_factors(logits: np.ndarray, features: np.ndarray) -> Laplace:
-    """The Kronecker factors of a linear head's Fisher information, in float64.
-
-    Args:
-        logits, features: shapes (N, C) and (N, F), of pictures that the head was trained on, or like them.
-    """
-    z, f = _double(logits), _with_one(_double(features))
-    if len(z) == 0 or len(z) != len(f):
-        raise RobotVisionError(f'laplace: as many logits as features are needed, at least one, got {len(z)} and '
-                               f'{len(f)}')
-    p = torch.softmax(z, dim=-1)
-    a = f.T @ f / len(f)
-    b = torch.diag(p.sum(0)) - p.T @ p
-    values_a, vectors_a = torch.linalg.eigh(a)
-    values_b, vectors_b = torch.linalg.eigh(b)
-    return Laplace(vectors_a.float(), values_a.clamp_min(0).float(), vectors_b.float(), values_b.clamp_min(0).float())
-
-
 def logit_variances(laplace: Laplace, features: torch.Tensor) -> torch.Tensor:
     """Variance of the logits along each eigenvector of B, shape (B, C), of features (B, F)."""
     precisions = torch.outer(laplace.eigenvalues_a, laplace.eigenvalues_b) + laplace.tau
-    return (_with_one(features) @ laplace.eigenvectors_a).square() @ precisions.reciprocal()
+    return (with_one(features) @ laplace.eigenvectors_a).square() @ precisions.reciprocal()
 
 
 def logit_covariance(laplace: Laplace, features: torch.Tensor) -> torch.Tensor:
@@ -152,7 +128,7 @@ class LaplacePredictive:
         else:
             nodes = variance_nodes(a[told], b, tau, min(self._half, _MOST_NODES))
             variances, untold = node_weights(a[told], nodes), node_weights(np.zeros(1), nodes)[0]
-            self._table = _moves_at_nodes(vectors_b, 1 / (np.outer(nodes, b) + tau), self._half)
+            self._table = moves_at_nodes(vectors_b, 1 / (np.outer(nodes, b) + tau), self._half)
         variances = variances if self._all_told else np.vstack([variances, untold])
         self._variances = (variances / laplace.temperature ** 2).astype(np.float32)
 
@@ -268,105 +244,6 @@ class _Summary(NamedTuple):
     rest: Optional[np.ndarray]
 
 
-def variance_nodes(a: np.ndarray, b: np.ndarray, tau: float, most: int) -> np.ndarray:
-    """Eigenvalues of A at which variances 1 / (a b + tau) are kept, ascending from 0, shape (K,), K at most ``most``.
-
-    Args:
-        a, b: eigenvalues, shapes (n,) and (m,), at least 0.
-    """
-    high = float(a.max())
-    # Where a b is small beside tau for all b, a straight line from a = 0 does.
-    low = min(_NEARLY_UNTOLD * tau / float(b.max()), high) if b.max() > 0 else high
-    return np.concatenate([[0.0], np.geomspace(low, high, min(most - 1, ceil(log(high / low) / _NODE_SPACING) + 1))])
-
-
-def node_weights(a: np.ndarray, nodes: np.ndarray) -> np.ndarray:
-    """W (n, K), at least 0, rows sum to 1, with 1 / (a_i b + tau) about sum_k W_ik / (nodes_k b + tau) for all b.
-
-    A straight line in 1/a is right where a b is large beside tau; between the nodes r times apart the relative error is
-    (ln r)^2 / 16 at most.
-    """
-    above = np.clip(np.searchsorted(nodes, a), 1, len(nodes) - 1)
-    low, high = nodes[above - 1], nodes[above]
-    with np.errstate(divide='ignore', invalid='ignore'):
-        share = np.where(low > 0, (1 / low - 1 / a) / (1 / low - 1 / high), a / high)
-    share = np.clip(share, 0, 1)
-    weights = np.zeros((len(a), len(nodes)))
-    weights[np.arange(len(a)), above - 1], weights[np.arange(len(a)), above] = 1 - share, share
-    return weights
-
-
-def _moves_at_nodes(vectors_b: np.ndarray, variances: np.ndarray, half: int) -> np.ndarray:
-    """Moves of all logits with the variances (K, C) along the eigenvectors of B, float32, shape (C, M / 2, K)."""
-    draws = orthogonal_draws(half, *variances.shape)
-    return np.stack([vectors_b @ (draws[:, :, k] * np.sqrt(variances[k])[:, None]).astype(np.float32)
-                     for k in range(len(variances))], axis=2)
-
-
-def orthogonal_draws(samples: int, vectors: int, dimensions: int) -> np.ndarray:
-    """Standard normal in number, shape (dimensions, samples, vectors), vectors at most samples.
-
-    In each dimension the vectors are orthogonal to each other and have the mean square 1, so that a sum of them with
-    any weights has the variance that it should have.
-    """
-    gauss = np.random.default_rng(0).standard_normal((dimensions, samples, vectors))
-    q, r = np.linalg.qr(gauss)
-    draws: np.ndarray = q * np.sign(np.diagonal(r, axis1=1, axis2=2))[:, None] * samples ** 0.5
-    return draws
-
-
-def standard_normal_draws(samples: int, dimensions: int) -> np.ndarray:
-    """Float32 (samples, dimensions): the second half is minus the first, so the mean is exactly 0."""
-    if samples < 2 or samples % 2:
-        raise RobotVisionError(f'laplace: the number of samples must be even and at least 2, got {samples}')
-    if dimensions <= torch.quasirandom.SobolEngine.MAXDIM:
-        sobol = torch.quasirandom.SobolEngine(dimensions, scramble=True, seed=0)
-        half = torch.special.ndtri(sobol.draw(samples // 2, dtype=torch.float64).clamp(1e-6, 1 - 1e-6))
-    else:
-        half = torch.randn(samples // 2, dimensions, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    # So few draws have a variance that is not 1; made so, in each direction.
-    half = half / half.square().mean(0, keepdim=True).sqrt()
-    return torch.cat([half, -half]).float().numpy()
-
-
-def log_likelihoods_by_tau(factors: Laplace, logits: np.ndarray, features: np.ndarray, labels: np.ndarray,
-                           temperature: float = 1.0) -> np.ndarray:
-    """ln p(label) of each picture under each prior precision that is tried, ascending, shape (T, n), nats."""
-    return np.stack([log_probability(of_target(
-        mean_probabilities(with_tau(factors, place, temperature), logits, features), labels))
-        for place in range(len(_TAUS))])
-
-
-def log_prior_of_taus() -> np.ndarray:
-    """ln of the prior of each precision that is tried, up to a constant, shape (T,).
-
-    Gaussian in ln tau around the largest, where the head is as sure of its weights as without the approximation: that
-    is what few pictures leave it at.
-    """
-    log_prior: np.ndarray = -0.5 * (np.log(_TAUS / _TAUS[-1]) / _LOG_TAU_SPREAD) ** 2
-    return log_prior
-
-
-def with_tau(factors: Laplace, place: int, temperature: float = 1.0) -> Laplace:
-    """The posterior under the precision at this place of those that are tried."""
-    return replace(factors, tau=float(_TAUS[place]), temperature=temperature, gives_probabilities=False)
-
-
-@torch.inference_mode()
-def mean_probabilities(laplace: Laplace, logits: np.ndarray, features: np.ndarray) -> np.ndarray:
-    """Mean predictions (n, C), float64, rows sum to 1, for logits (n, C) and features (n, F)."""
-    predictive = LaplacePredictive(laplace)
-    z, f = below_highest(np.asarray(logits, np.float32)), torch.from_numpy(np.asarray(features, np.float32))
-    p = np.concatenate([predictive(z[i:i + 256], predictive.project(f[i:i + 256])).probabilities
-                        for i in range(0, len(z), 256)])
-    mean: np.ndarray = p / p.sum(axis=1, keepdims=True, dtype=np.float64)
-    return mean
-
-
-
-def _double(values: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(np.asarray(values, np.float64))
-
-
-def _with_one(features: torch.Tensor) -> torch.Tensor:
+def with_one(features: torch.Tensor) -> torch.Tensor:
+    """Features (B, F) with a 1 appended, for the bias."""
     return torch.cat([features, features.new_ones(len(features), 1)], dim=1)

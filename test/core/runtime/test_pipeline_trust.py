@@ -14,7 +14,7 @@ from robot_vision_dl.core.networks.preprocess import Preprocessing, Preprocessor
 from robot_vision_dl.core.runtime.pipeline import Pipeline
 from robot_vision_dl.core.types import ColorOrder, Frame, Header, Outcome, Picture
 from robot_vision_dl.core.uncertainty.calibrate import FusionTimes, calibrate
-from robot_vision_dl.core.uncertainty.laplace import mean_probabilities
+from robot_vision_dl.core.uncertainty.laplace_fit import mean_probabilities
 from robot_vision_dl.core.uncertainty.ood.base import linear_head
 
 NAMES = ('a', 'b', 'c')

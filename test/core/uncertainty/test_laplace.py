@@ -8,18 +8,14 @@ from torch import nn
 
 from robot_vision_dl.core.errors import BundleError, RobotVisionError
 from robot_vision_dl.core.uncertainty.entropy import normalised_entropies
-from robot_vision_dl.core.uncertainty.laplace import (
-    LaplacePredictive,
-    fit_factors,
-    log_likelihoods_by_tau,
-    logit_covariance,
-    logit_variances,
+from robot_vision_dl.core.uncertainty.laplace import LaplacePredictive, logit_covariance, logit_variances
+from robot_vision_dl.core.uncertainty.laplace_draws import (
     node_weights,
     orthogonal_draws,
     standard_normal_draws,
     variance_nodes,
-    with_tau,
 )
+from robot_vision_dl.core.uncertainty.laplace_fit import fit_factors, log_likelihoods_by_tau, with_tau
 from robot_vision_dl.core.uncertainty.temperature import below_highest
 
 N, F, C = 200, 6, 4
