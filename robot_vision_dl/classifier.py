@@ -30,7 +30,7 @@ from .core.runtime.frame_reader import StampOrder, frame_of
 from .core.runtime.pipeline import Pipeline
 from .core.text.printable import printable
 from .core.types import Frame, Header, Picture, Result
-from .data.picture_folder import read_picture
+from .data.pictures import read_picture
 from .data.video import is_video_name, video_frames
 
 if TYPE_CHECKING:

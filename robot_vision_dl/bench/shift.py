@@ -54,7 +54,8 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
     from ..core.metrics.calibration import calibration_error_floor, expected_calibration_error, top_label
     from ..core.metrics.proper_scores import negative_log_likelihood
     from ..core.text.notes import to_stderr
-    from ..data.picture_folder import folder_pictures, read_picture
+    from ..data.picture_folder import folder_pictures
+    from ..data.pictures import read_picture
     from ..evaluation.predict import Predictor
     from .corruptions import SHIFTS, STRENGTHS, shifted
     from .published import published

@@ -99,7 +99,7 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
 def _outputs(predictor, paths: List[Path], most: int, rng: np.random.Generator) -> Tuple[np.ndarray, np.ndarray]:
     """Logits and features of at most so many of the pictures, drawn at random."""
     from ..core.errors import DataError
-    from ..data.picture_folder import read_picture
+    from ..data.pictures import read_picture
     if not paths:
         raise DataError('a folder of --foreign holds no picture')
     paths = [paths[index] for index in rng.permutation(len(paths))[:most]]

@@ -96,7 +96,7 @@ def _picture(path: str):
 
     from ..core.errors import BagError, ImageError
     from ..core.text.printable import printable
-    from ..data.picture_folder import read_picture
+    from ..data.pictures import read_picture
     try:
         pixels = read_picture(path).pixels
     except ImageError as error:

@@ -14,7 +14,8 @@ from ..core.text.csv_cells import csv_writer, safe_cell
 from ..core.types import CompressedImage, ImageMessage, Picture
 from .frame_sources import FrameStream
 from .labels.labels import LabelledFrame
-from .picture_folder import INDEX, INDEX_COLUMNS, as_bgr
+from .picture_index import INDEX, INDEX_COLUMNS
+from .pictures import as_bgr
 
 _SIGNATURES = {'jpg': b'\xff\xd8\xff', 'png': b'\x89PNG\r\n\x1a\n'}
 _JPEG_QUALITY = 95

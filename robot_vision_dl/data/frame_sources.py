@@ -46,8 +46,10 @@ from .labels.labels import (
 )
 from .labels.sources import BagLabels, label_files_beside, label_topics, labels_of_bag
 from .labels.times import bag_times
-from .picture_folder import INDEX, FolderPicture, folder_pictures, is_picture_folder, read_picture
+from .picture_folder import folder_pictures, is_picture_folder
+from .picture_index import INDEX, FolderPicture
 from .picture_list import SUFFIX, listed_pictures
+from .pictures import read_picture
 from .selection import (
     SAME_PICTURE,
     Pace,

@@ -14,7 +14,8 @@ from .bags.writer import NS_PER_S, ImageBagWriter, fit
 from .labels.labels import LabelInterval
 from .labels.messages import TYPES_BY_NAME, encode_label
 from .labels.sources import write_labels_yaml
-from .picture_folder import FolderPicture, as_bgr, read_picture, refuse_unreadable
+from .picture_index import FolderPicture
+from .pictures import as_bgr, read_picture, refuse_unreadable
 from .synth import LABEL_TOPIC, check_no_label_topic
 
 

@@ -4,56 +4,33 @@ A folder beside others is a class, with all pictures at whatever depth below it.
 no label or was put there by another program is left out and told; a class of which nothing is left is an error.
 """
 import re
-from collections import Counter
 from errno import EACCES, EPERM
 from pathlib import Path
-from typing import Dict, Iterable, Iterator, List, NamedTuple, NoReturn, Optional, Sequence, Tuple, Union
+from typing import Dict, Iterator, List, NamedTuple, Sequence, Tuple, Union
 
 import cv2
-import numpy as np
 
 from ..core.errors import BagError, ImageError, raise_about_machine
 from ..core.files.user_path import user_path
 from ..core.files.whole_files import check_finished
-from ..core.images.picture_file import decode_picture
-from ..core.text.csv_cells import plain_cell
-from ..core.text.number_text import plain_int
-from ..core.text.printable import printable
-from ..core.text.text_file import read_text, table_rows
-from ..core.types import ColorOrder, Picture
 from .folders import SYSTEM, LeftOut, Tell, is_of_the_system, natural, shown, walk
 from .labels.labels import UNLABELLED_NAMES, alike, check_label
+from .picture_index import INDEX, FolderPicture, PictureIndex
+from .pictures import listed, read_picture
 
 SUFFIXES = ('.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.bmp', '.dib', '.webp', '.tif', '.tiff', '.ppm', '.pgm', '.pbm',
             '.pnm')
 """Of files that are taken for pictures by their names; of others the first bytes decide."""
-INDEX = 'index.csv'
-INDEX_COLUMNS = ('file', 'label', 'recording', 'topic', 'stamp_ns', 'receive_ns', 'track', 'index')
 # Where OpenCV can read one of these it is read: that depends on how it was built.
 _OTHER_PICTURES = set("""
     .heic .heif .hif .avif .avifs .jxl .jp2 .j2k .jpx .jxr .gif .apng .svg .psd .xcf .tga .ico .exr .hdr .pfm .pcx
     .dcm .npy .raw .dng .cr2 .cr3 .crw .nef .nrw .arw .sr2 .orf .rw2 .raf .pef .srw .eps""".split())
 _NOT_READ = 'of a format that OpenCV does not read here (convert them to JPEG or PNG)'
 _NO_PICTURE = 'no pictures'
-_MOST_TOLD = 10
 _NO_LABEL = 'pictures without a label (sort them into folders of classes)'
 _NO_FOLDER = 'pictures that lie beside the folders of the classes, not in one'
 _SPLIT = re.compile(r'(train|training|val|valid|validation|test|testing|holdout|fold[_-]?\d+)'
                     r'([_-]?(set|data|split|images|pictures))?[_-]?\d*', re.IGNORECASE)
-
-_TO_BGR = {ColorOrder.RGB: cv2.COLOR_RGB2BGR, ColorOrder.RGBA: cv2.COLOR_RGBA2BGR,
-           ColorOrder.BGRA: cv2.COLOR_BGRA2BGR}
-
-
-class FolderPicture(NamedTuple):
-    """A picture and its label; the rest is known only where ``index.csv`` says so (see ``bag extract``)."""
-
-    path: Path
-    label: str
-    recording: Optional[str] = None
-    topic: str = ''
-    stamp_ns: Optional[int] = None
-    track: Optional[str] = None
 
 
 class _Class(NamedTuple):
@@ -88,7 +65,7 @@ def folder_pictures(folder: Union[str, Path], tell: Tell) -> List[FolderPicture]
     check_finished(folder)
     left_out = LeftOut()
     classes = _classes(folder, left_out)
-    index = _Index(folder / INDEX)
+    index = PictureIndex(folder / INDEX)
     labels = {one.folder: check_label(one.folder.name, shown(one.folder)) for one in classes if one.pictures}
     for first, second in alike(one.folder.name for one in classes if one.pictures):
         raise BagError(f'{shown(folder)}: the folders {first!r} and {second!r} differ in case or spelling of the same '
@@ -220,15 +197,10 @@ def _check_classes(folder: Path, empty: Sequence[Path], broken: Sequence[str], l
     found = list(broken)
     if empty:
         what = 'a class' if len(empty) == 1 else f'{len(empty)} classes'
-        found.insert(0, f'{_listed([shown(path) for path in empty], ", ")}: {what} without a picture that can be '
+        found.insert(0, f'{listed([shown(path) for path in empty], ", ")}: {what} without a picture that can be '
                         f'read{_because(folder, left_out)}')
     if found:
-        raise BagError(f'{_listed(found, "; ")}; put some in, or remove the folder')
-
-
-def _listed(texts: Sequence[str], between: str) -> str:
-    more = f' and {len(texts) - _MOST_TOLD} more' if len(texts) > _MOST_TOLD else ''
-    return between.join(texts[:_MOST_TOLD]) + more
+        raise BagError(f'{listed(found, "; ")}; put some in, or remove the folder')
 
 
 def _check_no_split(folder: Path, classes: Sequence[_Class]) -> None:
@@ -244,108 +216,9 @@ def _check_no_split(folder: Path, classes: Sequence[_Class]) -> None:
                        'anew). If they are classes, rename the folders')
 
 
-class _Index:
-    """What ``index.csv`` knows of the pictures; also of those that were moved to another class since."""
-
-    def __init__(self, path: Path) -> None:
-        self._root = path.parent
-        self._rows: Dict[str, FolderPicture] = {}
-        if path.is_file():
-            self._read(path)
-        names = Counter(Path(name).name for name in self._rows)
-        self._by_name = {Path(name).name: row for name, row in self._rows.items() if names[Path(name).name] == 1}
-
-    def _read(self, path: Path) -> None:
-        rows = table_rows(read_text(path, BagError), str(path), BagError)
-        head = next(rows, None)
-        for row in rows:
-            try:
-                item = dict(zip(head.cells, map(plain_cell, row.cells), strict=True))
-                self._rows[item['file']] = FolderPicture(
-                    self._root / item['file'], check_label(item['label'], str(path)), item['recording'], item['topic'],
-                    _stamp_ns(item['stamp_ns']), item['track'] or None)
-            except (KeyError, ValueError) as error:
-                raise BagError(f'{path}, line {row.line}: not as `robot-vision bag extract` writes it ({error!r}); '
-                               'remove the file to read the folders alone') from error
-
-    def picture(self, path: Path, label: str) -> FolderPicture:
-        """What is known of a picture in the folder of ``label``."""
-        row = self._rows.get(str(path.relative_to(self._root)))
-        if row is not None:
-            return row
-        row = self._by_name.get(path.name)
-        return FolderPicture(path, label) if row is None else row._replace(path=path, label=label)
-
-    def notes(self, found: Sequence[FolderPicture]) -> Tuple[str, ...]:
-        """A sentence about rows without a picture."""
-        there = {picture.path.name for picture in found}
-        missing = [name for name, row in self._rows.items() if Path(name).name not in there
-                   and not row.path.exists()]
-        more = ', ...' if len(missing) > 3 else ''
-        return (f'{self._root / INDEX}: {len(missing)} of {len(self._rows)} pictures that it lists are not there: '
-                f'{", ".join(map(shown, missing[:3]))}{more}',) if missing else ()
-
-
-def read_picture(path: Union[str, Path]) -> Picture:
-    """A picture file as 8 bit grey or BGR, upright as its EXIF data says.
-
-    Raises:
-        ImageError: it cannot be decoded, is cut off or too large.
-        MachineError: it may not be read, or the disk fails.
-    """
-    # Not cv2.imread: it prints warnings of its own, and cannot open every name on every system.
-    try:
-        data = np.fromfile(path, np.uint8)
-    except OSError as error:
-        raise_about_machine(error, shown(path))
-        raise ImageError('compressed', f'{shown(path)}: cannot be read ({error.strerror})') from error
-    pixels = decode_picture(data, shown(path))
-    return Picture(pixels, ColorOrder.MONO if pixels.ndim == 2 else ColorOrder.BGR)
-
-
-def refuse_unreadable(paths: Iterable[Path], first: ImageError) -> NoReturn:
-    """Raise :class:`BagError` that names the first picture that cannot be decoded and all others of ``paths``."""
-    found = []
-    for path in paths:
-        try:
-            read_picture(path)
-        except ImageError:
-            found.append(shown(path))
-    if not found:
-        raise BagError(f'{first}; remove it from the folder') from first
-    raise BagError(f'{len(found) + 1} pictures cannot be read; remove them from the folder: {first}; '
-                   f'{_listed(found, ", ")}') from first
-
-
-def readable_pictures(paths: Iterable[Path], tell: Tell) -> Iterator[Tuple[int, Picture]]:
-    """Place in ``paths`` and pixels of each picture that can be decoded; after the last the others are told."""
-    failed, first = 0, ''
-    for place, path in enumerate(paths):
-        try:
-            yield place, read_picture(path)
-        except ImageError as error:
-            failed, first = failed + 1, first or str(error)
-    if failed:
-        tell(f'left out {failed}, pictures that cannot be decoded, the first because: {first}')
-
-
-def as_bgr(picture: Picture) -> np.ndarray:
-    """What ``cv2.imwrite`` takes: uint8, shape (H, W, 3) BGR, or (H, W)."""
-    if picture.order in _TO_BGR:
-        return cv2.cvtColor(np.ascontiguousarray(picture.pixels), _TO_BGR[picture.order])
-    return picture.pixels
-
-
 def each_class(pictures: List[FolderPicture]) -> Iterator[Tuple[str, List[FolderPicture]]]:
     """Pictures of one class after another, in alphabetical order."""
     by_label: Dict[str, List[FolderPicture]] = {}
     for picture in pictures:
         by_label.setdefault(picture.label, []).append(picture)
     yield from sorted(by_label.items())
-
-
-def _stamp_ns(text: str) -> int:
-    value = plain_int(text)
-    if value is None:
-        raise ValueError(f'{printable(text, 60)!r} is no time in nanoseconds')
-    return value

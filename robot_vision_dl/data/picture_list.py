@@ -10,7 +10,7 @@ from ..core.text.text_file import read_text, table_rows
 from ..core.types import UNKNOWN
 from .folders import shown
 from .labels.labels import IGNORE, check_label
-from .picture_folder import FolderPicture
+from .picture_index import FolderPicture
 
 SUFFIX = '.csv'
 COLUMNS = ('file', 'label')

@@ -20,7 +20,9 @@ from .folders import Tell
 from .labels.labels import LabelInterval
 from .labels.messages import TYPES_BY_NAME, encode_label
 from .labels.sources import write_labels_yaml
-from .picture_folder import FolderPicture, each_class, folder_pictures, read_picture, refuse_unreadable
+from .picture_folder import each_class, folder_pictures
+from .picture_index import FolderPicture
+from .pictures import read_picture, refuse_unreadable
 from .selection import duplicate_groups, perceptual_hash
 
 GROUP_DISTANCE = 10

@@ -14,7 +14,8 @@ from ..data.bags.message_types import COMPRESSED_IMAGE, IMAGE
 from ..data.bags.reader import BagImage
 from ..data.folders import shown
 from ..data.labels.labels import LabelInterval
-from ..data.picture_folder import FolderPicture, as_bgr, read_picture
+from ..data.picture_index import FolderPicture
+from ..data.pictures import as_bgr, read_picture
 
 TOPIC = '/pictures'
 """What stands for the topic of the camera."""

@@ -19,7 +19,8 @@ from ..core.uncertainty.ood.sensor_faults import sensor_fault_pictures
 from ..data.cache import CacheConfig, FrameStore
 from ..data.dataset import EvalTransform, FrameDataset
 from ..data.objects import count_objects
-from ..data.picture_folder import SUFFIXES, all_pictures, readable_pictures
+from ..data.picture_folder import SUFFIXES, all_pictures
+from ..data.pictures import readable_pictures
 from ..data.prepare import DataConfig, prepare
 from ..data.selection import SAME_PICTURE, SelectionConfig, duplicate_groups
 from .labelled_outputs import LabelledOutputs

@@ -13,7 +13,8 @@ from ..data.folders import shown
 from ..data.frame_sources import find_sources, recording_names
 from ..data.labels.labels import IGNORE, Finding, FrameLabel, FrameTimes, LabelConfig, Labels
 from ..data.labels.sources import label_files_beside, label_topics, labels_of_bag
-from ..data.picture_folder import FolderPicture, folder_pictures
+from ..data.picture_folder import folder_pictures
+from ..data.picture_index import FolderPicture
 from .options import EvaluationOptions
 from .picture_messages import ALONE, NS_PER_S, TOPIC, PictureReader, intervals_of
 from .table import NO_LABEL, UNKNOWN_TARGET, FrameTable

@@ -15,7 +15,8 @@ from robot_vision_dl.core.images.cdr import encode_compressed_image
 from robot_vision_dl.core.types import CompressedImage, Header
 from robot_vision_dl.data.bags.reader import BagReader
 from robot_vision_dl.data.bags.writer import ImageBagWriter
-from robot_vision_dl.data.picture_folder import folder_pictures, read_picture
+from robot_vision_dl.data.picture_folder import folder_pictures
+from robot_vision_dl.data.pictures import read_picture
 
 LABELS = [(0.0, 'cup'), (0.5, 'mug/big')]
 

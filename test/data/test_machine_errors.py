@@ -18,7 +18,8 @@ from robot_vision_dl.core.networks.preprocess import Preprocessing
 from robot_vision_dl.data.bags.limits import zstd_module
 from robot_vision_dl.data.bags.reader import BagReader
 from robot_vision_dl.data.cache import CacheConfig, open_store
-from robot_vision_dl.data.picture_folder import folder_pictures, read_picture
+from robot_vision_dl.data.picture_folder import folder_pictures
+from robot_vision_dl.data.pictures import read_picture
 from robot_vision_dl.data.prepare import DataConfig, prepare
 
 SPEC = Preprocessing(0, (32, 32), (0.5,), (0.5,))

@@ -134,7 +134,7 @@ def test_a_picture_that_is_none(pictures, tmp_path):
 @pytest.mark.slow
 def test_real_pictures_that_look_the_same_do_not_cross(shared_data):
     """On all of TrashNet that is here: pairs within the near-duplicate distance exist, and none is torn apart."""
-    from robot_vision_dl.data.picture_folder import read_picture
+    from robot_vision_dl.data.pictures import read_picture
     plan = plan_recordings(shared_data / 'trashnet', SynthConfig(recordings=12), print)
     homes = np.array([recording.number for recording in plan for _ in recording.pictures])
     hashes = np.array([perceptual_hash(read_picture(picture.path)) for recording in plan

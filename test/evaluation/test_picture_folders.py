@@ -11,7 +11,7 @@ from robot_vision_dl.core.config import with_values
 from robot_vision_dl.core.errors import ConfigError
 from robot_vision_dl.core.resources import share_directory
 from robot_vision_dl.data.bags.reader import BagReader
-from robot_vision_dl.data.picture_folder import read_picture
+from robot_vision_dl.data.pictures import read_picture
 from robot_vision_dl.evaluation.evaluator import evaluate
 from robot_vision_dl.evaluation.options import EvaluationOptions
 from robot_vision_dl.evaluation.recordings import check_are_bags, open_recordings

@@ -7,7 +7,7 @@ from evaluation_samples import NAMES, small_model
 
 from robot_vision_dl.core.bundles.bundle import load_bundle
 from robot_vision_dl.core.networks.preprocess import Preprocessor
-from robot_vision_dl.data.picture_folder import read_picture
+from robot_vision_dl.data.pictures import read_picture
 from robot_vision_dl.evaluation.predict import Predictor, picture_outputs, run_bundle
 
 

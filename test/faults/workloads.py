@@ -83,7 +83,8 @@ def _bags(folder: Path) -> Dict[str, str]:
 
 
 def _pictures(folder: Path) -> Dict[str, str]:
-    from robot_vision_dl.data.picture_folder import folder_pictures, read_picture
+    from robot_vision_dl.data.picture_folder import folder_pictures
+    from robot_vision_dl.data.pictures import read_picture
     found = folder_pictures(folder, lambda note: None)
     for picture in found:
         read_picture(picture.path)

@@ -13,7 +13,7 @@ from robot_vision_dl.core.bundles.calibration_figures import count_of
 from robot_vision_dl.core.config import ClassifierConfig, DecisionConfig, FusionConfig
 from robot_vision_dl.core.runtime.pipeline import Pipeline
 from robot_vision_dl.core.types import Frame, Header, Outcome
-from robot_vision_dl.data.picture_folder import read_picture
+from robot_vision_dl.data.pictures import read_picture
 
 CLASSES = ('cardboard', 'glass', 'metal', 'paper', 'plastic')
 RECORDINGS, EACH = 14, 4

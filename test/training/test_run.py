@@ -79,7 +79,7 @@ def test_test_figures_are_those_of_the_bundle_that_was_written(unbroken, picture
     import torch
 
     from robot_vision_dl.core.networks.preprocess import Preprocessor
-    from robot_vision_dl.data.picture_folder import read_picture
+    from robot_vision_dl.data.pictures import read_picture
     bundle = load_bundle(unbroken / 'models' / 'shapes')
     recordings = json.loads((bundle.folder / 'card' / 'split.json').read_text())['recordings']['test']
     network, preprocess = bundle.load_network(), Preprocessor(bundle.preprocessing, 'cpu')
