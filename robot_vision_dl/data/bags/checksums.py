@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, Iterator
 
 from ...core.errors import BagError
-from .mcap import CHUNK, DATA_END, FOOTER, MAGIC
+from .mcap_records import CHUNK, DATA_END, FOOTER, MAGIC
 
 _BLOCK_BYTES = 1 << 20
 

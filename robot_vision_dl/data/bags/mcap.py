@@ -3,23 +3,38 @@
 The records' heads are always walked through, which is cheap: what stands in the index is compared with what is there.
 Chunks are unpacked when their time comes, within bounds, and checked against their checksum or their index.
 """
-import re
 import struct
 import zlib
 from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from .blocks import MOST_DEFINITION_BYTES, RUN_BYTES, Block, BlockFile, Entry, read_at, windows
 from .channel import Channel
+from .mcap_records import (
+    ATTACHMENT,
+    CHANNEL,
+    CHUNK,
+    CHUNK_INDEX,
+    DATA_END,
+    HEADER,
+    IN_DATA,
+    INDEX,
+    LEAST,
+    MAGIC,
+    MESSAGE,
+    METADATA,
+    RECORD,
+    SCHEMA,
+    STATISTICS,
+    checksums_until,
+    chunk_index,
+    fits,
+    most_index_bytes,
+    read_head,
+    records,
+    statistics,
+    string_at,
+)
 
-MAGIC = b'\x89MCAP0\r\n'
-HEADER, FOOTER, _SCHEMA, _CHANNEL, _MESSAGE, CHUNK, _INDEX = 1, 2, 3, 4, 5, 6, 7
-_CHUNK_INDEX, _ATTACHMENT, _STATISTICS, _METADATA, DATA_END = 8, 9, 0x0B, 0x0C, 0x0F
-_IN_DATA = frozenset((1, 3, 4, 5, 6, 7, 9, 12, 15))
-# Shortest body of each record.
-_LEAST = {1: 8, 2: 20, 3: 14, 4: 16, 5: 22, 6: 40, 7: 6, 8: 64, 9: 40, 10: 48, 11: 46, 12: 8, 13: 20, 14: 17, 15: 4}
-# What the beginning of a record looks like: an operation of the data section, and a length below a terabyte.
-# The operation stands before the look ahead, so that a search skips bytes quickly.
-_RECORD = re.compile(rb'[\x03-\x07\x09\x0c\x0f](?=.{5}\x00{3})', re.DOTALL)
 _MOST_SEARCHED_BYTES = 1 << 25  # more than a picture
 _MOST_SUMMARY_BYTES = 1 << 28
 _NO_TIME = 1 << 63
@@ -107,14 +122,14 @@ class McapFile(BlockFile):
         noted: List[str] = []
         counts, chunk_count = None, 0
         try:
-            for operation, body in _records(content):
-                if operation in (_SCHEMA, _CHANNEL):
+            for operation, body in records(content):
+                if operation in (SCHEMA, CHANNEL):
                     self._learn(operation, body, noted)
-                elif operation == _CHUNK_INDEX:
-                    at, values = _chunk_index(body)
+                elif operation == CHUNK_INDEX:
+                    at, values = chunk_index(body)
                     chunks[at] = values
-                elif operation == _STATISTICS:
-                    counts, chunk_count = _statistics(body)
+                elif operation == STATISTICS:
+                    counts, chunk_count = statistics(body)
         except (ValueError, struct.error) as error:
             return _Summary(start, {}, counts, 0, complaint or f'its index is damaged ({error})')
         return _Summary(start, chunks, counts, chunk_count, complaint or '; '.join(noted[:1]))
@@ -139,7 +154,7 @@ class McapFile(BlockFile):
             head = self._head(file, position, data_end)
             if head is None:
                 end_run(position)
-                operation, length = _read_head(file, position)
+                operation, length = read_head(file, position)
                 # What a chunk has before the file's end is worth reading.
                 if operation == CHUNK and position + 9 + length > data_end and self._add_chunk(
                         file, position, data_end - position - 9):
@@ -163,29 +178,29 @@ class McapFile(BlockFile):
                 crc = struct.unpack('<I', read_at(file, position + 9, 4))[0]
                 # Chunks with checksums of their own are checked when they are read.
                 whole = any(block.size is None or not block.crc for block in self._blocks)
-                if crc and whole and not reason and crc not in _checksums_until(file, position):
+                if crc and whole and not reason and crc not in checksums_until(file, position):
                     reason = 'is damaged: its messages do not fit their checksum'
                 break
             if operation == CHUNK:
                 end_run(position)
                 last_chunk = len(self._blocks) - 1 if self._add_chunk(file, position, length) else -1
-            elif operation == _INDEX and last_chunk < 0:
+            elif operation == INDEX and last_chunk < 0:
                 reason = reason or f'is damaged at byte {position}: a list of messages that are not there'
-            elif operation == _INDEX:
+            elif operation == INDEX:
                 end_run(position)
                 key, size = struct.unpack('<HI', read_at(file, position + 9, 6))
                 self._listed[key] = self._listed.get(key, 0) + size // 16
                 if 0 <= last_chunk < len(self._blocks) and not self._blocks[last_chunk].index_at:
                     self._blocks[last_chunk] = self._blocks[last_chunk]._replace(index_at=position)
-            elif operation in (_SCHEMA, _CHANNEL):
+            elif operation in (SCHEMA, CHANNEL):
                 self._reading = position
                 self._learn(operation, read_at(file, position + 9, min(length, MOST_DEFINITION_BYTES)), noted)
-            elif operation in (_ATTACHMENT, _METADATA):
-                if not _fits(operation, file, position + 9, length):
+            elif operation in (ATTACHMENT, METADATA):
+                if not fits(operation, file, position + 9, length):
                     noted.append(f'the record at byte {position} is damaged')
             elif operation >= 0x80 and self._claimed is None:
                 noted.append(f'what the record at byte {position} is (kind {operation:#x}) is not known')
-            elif operation == _MESSAGE:
+            elif operation == MESSAGE:
                 key, _, stamp = struct.unpack('<HIQ', read_at(file, position + 9, 14))
                 if run is not None and position - run[0] > RUN_BYTES:
                     end_run(position)
@@ -202,8 +217,8 @@ class McapFile(BlockFile):
 
     def _head(self, file, position: int, data_end: int) -> Optional[Tuple[int, int]]:
         """Operation and length of the record at ``position``; None if there can be none."""
-        operation, length = _read_head(file, position)
-        if not (operation in _IN_DATA or operation >= 0x80) or length < _LEAST.get(operation, 0):
+        operation, length = read_head(file, position)
+        if not (operation in IN_DATA or operation >= 0x80) or length < LEAST.get(operation, 0):
             return None
         end = position + 9 + length
         if operation == HEADER and position != len(MAGIC):
@@ -215,11 +230,11 @@ class McapFile(BlockFile):
     def _next(self, file, begin: int, data_end: int) -> Optional[int]:
         """Where the next record begins that has two sound ones after it, or ends where the messages do."""
         for position, window in windows(file, begin, data_end, 8):
-            for match in _RECORD.finditer(window):
+            for match in RECORD.finditer(window):
                 at, sound = position + match.start(), 0
                 while sound < 3:
                     head = self._head(file, at, data_end)
-                    if head is None or (head[0] == _MESSAGE and self._channels and struct.unpack(
+                    if head is None or (head[0] == MESSAGE and self._channels and struct.unpack(
                             '<H', read_at(file, at + 9, 2))[0] not in self._channels):
                         break
                     sound += 1
@@ -255,13 +270,13 @@ class McapFile(BlockFile):
         while position + 9 <= len(content):
             operation, length = struct.unpack_from('<BQ', content, position)
             body, end = position + 9, position + 9 + length
-            if not 1 <= operation <= 0x0F or length < _LEAST[operation] or end > len(content):
+            if not 1 <= operation <= 0x0F or length < LEAST[operation] or end > len(content):
                 following = self._resynchronized(content, position + 1)
                 lost += (len(content) if following is None else following) - position
                 position = len(content) if following is None else following
                 continue
             position = end
-            if operation == _MESSAGE:
+            if operation == MESSAGE:
                 key, _, stamp = struct.unpack_from('<HIQ', content, body)
                 if key not in self._channels:
                     unknown += 1
@@ -271,7 +286,7 @@ class McapFile(BlockFile):
                     odd += 1
                 else:
                     yield Entry(key, stamp, body + 22, end)
-            elif operation in (_SCHEMA, _CHANNEL):
+            elif operation in (SCHEMA, CHANNEL):
                 self._learn(operation, content[body:min(end, body + MOST_DEFINITION_BYTES)], damage)
         lost += max(0, len(content) - position)
         if lost:
@@ -285,7 +300,7 @@ class McapFile(BlockFile):
             damage.append(f'{odd} messages are left out: their time is beyond the year 2262')
 
     def _resynchronized(self, content: bytes, position: int) -> Optional[int]:
-        for match in _RECORD.finditer(content, position, min(len(content), position + _MOST_SEARCHED_BYTES)):
+        for match in RECORD.finditer(content, position, min(len(content), position + _MOST_SEARCHED_BYTES)):
             at = match.start()
             for _ in range(3):
                 if at == len(content):
@@ -294,7 +309,7 @@ class McapFile(BlockFile):
                     at = -1
                     break
                 operation, length = struct.unpack_from('<BQ', content, at)
-                if not 3 <= operation <= 5 or length < _LEAST[operation] or at + 9 + length > len(content):
+                if not 3 <= operation <= 5 or length < LEAST[operation] or at + 9 + length > len(content):
                     at = -1
                     break
                 at += 9 + length
@@ -305,11 +320,11 @@ class McapFile(BlockFile):
     def _learn(self, operation: int, body: bytes, damage: List[str]) -> None:
         """Keep a schema or channel; the first description of each counts, and others must agree with it."""
         try:
-            if operation == _SCHEMA:
+            if operation == SCHEMA:
                 key = struct.unpack_from('<H', body)[0]
-                name, at = _string(body, 2)
-                encoding, at = _string(body, at)
-                text, _ = _string(body, at)
+                name, at = string_at(body, 2)
+                encoding, at = string_at(body, at)
+                text, _ = string_at(body, at)
                 self._places.setdefault((operation, key), self._reading)
                 if key not in self._schemas:
                     self._schemas[key] = (name, encoding, text)
@@ -319,8 +334,8 @@ class McapFile(BlockFile):
                     damage.append(f'there are two descriptions of type number {key}: one is damaged')
                 return
             key, schema = struct.unpack_from('<HH', body)
-            topic, at = _string(body, 4)
-            encoding, at = _string(body, at)
+            topic, at = string_at(body, 4)
+            encoding, at = string_at(body, at)
         except (struct.error, ValueError):
             damage.append('the description of a topic or type is damaged')
             return
@@ -345,8 +360,8 @@ class McapFile(BlockFile):
         found: List[Tuple[int, int]] = []
         position = block.index_at
         while True:
-            operation, length = _read_head(file, position)
-            if operation != _INDEX or length > most_index_bytes(block):
+            operation, length = read_head(file, position)
+            if operation != INDEX or length > most_index_bytes(block):
                 return sorted(found) if found else None
             body = read_at(file, position + 9, length)
             if len(body) < 6:
@@ -356,82 +371,3 @@ class McapFile(BlockFile):
                 return []
             found += [(key, stamp) for stamp, _ in struct.iter_unpack('<QQ', body[6:6 + size])]
             position += 9 + length
-
-
-def most_index_bytes(block: Block) -> int:
-    """No index has more than 16 bytes for each message, which takes 31 at least."""
-    return (block.size or 0) + 1024
-
-
-def _records(content: bytes) -> List[Tuple[int, bytes]]:
-    """(operation, body) of each; types before what uses them."""
-    found, position = [], 0
-    while position < len(content):
-        operation, length = struct.unpack_from('<BQ', content, position)
-        found.append((operation, content[position + 9:position + 9 + length]))
-        position += 9 + length
-        if position > len(content) or length < _LEAST.get(operation, 0):
-            raise ValueError('a record of it is damaged')
-    return sorted(found, key=lambda item: item[0] != _SCHEMA)
-
-
-def _chunk_index(body: bytes) -> Tuple[int, Tuple[int, int, int, str, int, int]]:
-    """(offset of the content, (start, end, stored bytes, compression, bytes unpacked, offset of the record))."""
-    start, end, at, _, offsets = struct.unpack_from('<QQQQI', body)
-    compression, after = _string(body, 36 + offsets + 8)
-    stored, size = struct.unpack_from('<QQ', body, after)
-    return at + 9 + 40 + len(compression.encode()), (start, end, stored, compression, size, at)
-
-
-def _statistics(body: bytes) -> Tuple[Optional[Dict[int, int]], int]:
-    """(messages by channel, number of chunks)."""
-    total, _, _, _, _, chunks, _, _, size = struct.unpack_from('<QHIIIIQQI', body)
-    if size % 10 or 46 + size > len(body):
-        raise ValueError('its statistics are damaged')
-    counts = dict(struct.iter_unpack('<HQ', body[46:46 + size]))
-    if counts and sum(counts.values()) != total:
-        raise ValueError('its statistics are damaged')
-    return counts if counts or not total else None, chunks
-
-
-def _fits(operation: int, file, position: int, length: int) -> bool:
-    """Whether the lengths within an attachment or metadata add up to the record's."""
-    try:
-        at = 16 if operation == _ATTACHMENT else 0
-        for _ in range(2 if operation == _ATTACHMENT else 1):
-            at += 4 + struct.unpack('<I', read_at(file, position + at, 4))[0]
-        if operation == _METADATA:
-            return at + 4 + struct.unpack('<I', read_at(file, position + at, 4))[0] == length
-        return at + 8 + struct.unpack('<Q', read_at(file, position + at, 8))[0] + 4 == length
-    except (struct.error, OverflowError):
-        return False
-
-
-def _string(content: bytes, at: int) -> Tuple[str, int]:
-    length = struct.unpack_from('<I', content, at)[0]
-    if at + 4 + length > len(content):
-        raise ValueError('a text in it is cut off')
-    return content[at + 4:at + 4 + length].decode('utf-8', 'replace'), at + 4 + length
-
-
-def _read_head(file, position: int) -> Tuple[int, int]:
-    head = read_at(file, position, 9)
-    return struct.unpack('<BQ', head) if len(head) == 9 else (0, 0)
-
-
-def _checksums_until(file, end: int) -> List[int]:
-    """Checksums of all before ``end``: from the file's beginning, and without what stands before the data section.
-
-    The specification does not say whether these first bytes belong to it, and writers differ.
-    """
-    starts = [0, 8, 17 + _read_head(file, 8)[1]]
-    crcs = [0] * len(starts)
-    position = 0
-    while position < end:
-        data = read_at(file, position, min(RUN_BYTES, end - position))
-        if not data:
-            break
-        for number, start in enumerate(starts):
-            crcs[number] = zlib.crc32(memoryview(data)[max(0, start - position):], crcs[number])
-        position += len(data)
-    return crcs

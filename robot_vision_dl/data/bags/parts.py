@@ -9,7 +9,7 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from ...core.errors import BagError, raise_about_machine
 from ..folders import natural, shown
-from .mcap import MAGIC
+from .mcap_records import MAGIC
 
 _PACKED = ('.zstd', '.zst')
 # rosbag2 writes no leading zeros, and nobody a million parts; dates have eight digits and more.
