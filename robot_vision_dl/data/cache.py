@@ -24,7 +24,8 @@ from ..core.networks.preprocess import Preprocessing, as_tensor, resize, resized
 from ..core.text.json_text import parse_json
 from ..core.types import ColorOrder, Picture
 from .frame_sources import Sample
-from .labels.labels import LabelledFrame, LabelReport, TopicLabels
+from .labels.labels import LabelledFrame
+from .labels.report import LabelReport, TopicLabels
 from .selection import SelectionReport
 
 SCHEMA_VERSION = 1

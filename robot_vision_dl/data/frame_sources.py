@@ -32,18 +32,8 @@ from .bags.files import BagFiles, each_once, find_bags
 from .bags.reader import BagImage, BagReader
 from .cameras import check_wanted, choose_topics
 from .folders import shown
-from .labels.labels import (
-    Clock,
-    Finding,
-    FrameLabel,
-    FrameTimes,
-    LabelConfig,
-    LabelCounter,
-    LabelledFrame,
-    LabelReport,
-    Labels,
-    camera_topic,
-)
+from .labels.labels import Clock, Finding, FrameLabel, FrameTimes, LabelConfig, LabelledFrame, Labels, camera_topic
+from .labels.report import LabelCounter, LabelReport
 from .labels.sources import BagLabels, label_files_beside, label_topics, labels_of_bag
 from .labels.times import bag_times
 from .picture_folder import folder_pictures, is_picture_folder
