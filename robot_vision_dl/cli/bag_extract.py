@@ -48,7 +48,8 @@ def run(args: argparse.Namespace) -> int:
     """Write the pictures and say what was and was not labelled. Exit code 1: no frame has a label."""
     from ..core.text.progress import Progress
     from ..data.extract import extract
-    from ..data.frame_sources import FrameStream, open_sources
+    from ..data.frame_sources import open_sources
+    from ..data.frame_stream import FrameStream
     from ..data.labels.labels import LabelConfig
     from ..data.selection import SelectionConfig
     labels = LabelConfig(tuple(args.labels), args.hold, tuple(args.ignore))

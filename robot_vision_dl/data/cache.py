@@ -23,7 +23,7 @@ from ..core.files.whole_files import output_error, whole_folder
 from ..core.networks.preprocess import Preprocessing, as_tensor, resize, resized_size
 from ..core.text.json_text import parse_json
 from ..core.types import ColorOrder, Picture
-from .frame_sources import Sample
+from .frame_stream import Sample
 from .labels.labels import LabelledFrame
 from .labels.report import LabelReport, TopicLabels
 from .selection import SelectionReport

@@ -12,7 +12,7 @@ from ..core.files.whole_files import is_free, whole_folder
 from ..core.images.picture_file import is_jpeg_as_seen
 from ..core.text.csv_cells import csv_writer, safe_cell
 from ..core.types import CompressedImage, ImageMessage, Picture
-from .frame_sources import FrameStream
+from .frame_stream import FrameStream
 from .labels.labels import LabelledFrame
 from .picture_index import INDEX, INDEX_COLUMNS
 from .pictures import as_bgr

@@ -1,8 +1,7 @@
-"""Bags and folders of pictures as one kind of thing: labelled frames, one after another, with bounded memory."""
+"""Bags and folders of pictures as one kind of thing: a source of labelled frames."""
 from array import array
 from collections import Counter
 from contextlib import nullcontext
-from glob import glob, has_magic
 from pathlib import Path
 from typing import (
     Callable,
@@ -21,13 +20,10 @@ from typing import (
 
 import numpy as np
 
-from ..core.config import ImageConfig
-from ..core.errors import BagError, ConfigError, ImageError, RobotVisionError
-from ..core.files.user_path import user_path
+from ..core.errors import BagError, ImageError, RobotVisionError
 from ..core.images.image import decode
-from ..core.suggestions import did_you_mean
 from ..core.text.printable import printable
-from ..core.types import UNKNOWN, ImageMessage, Picture
+from ..core.types import ImageMessage, Picture
 from .bags.files import BagFiles, each_once, find_bags
 from .bags.reader import BagImage, BagReader
 from .cameras import check_wanted, choose_topics
@@ -40,33 +36,10 @@ from .picture_folder import folder_pictures, is_picture_folder
 from .picture_index import INDEX, FolderPicture
 from .picture_list import SUFFIX, listed_pictures
 from .pictures import read_picture
-from .selection import (
-    SAME_PICTURE,
-    Pace,
-    SelectionConfig,
-    SelectionReport,
-    Selector,
-    duplicate_groups,
-    perceptual_hash,
-)
+from .recording_paths import expand, recording_names
+from .selection import SAME_PICTURE, duplicate_groups, perceptual_hash
 
 _PICTURE_PERIOD_NS = 1_000_000_000
-
-
-class Sample(NamedTuple):
-    """A selected frame with its picture, which is valid until the next one is asked for.
-
-    Attributes:
-        frame: label and whereabouts.
-        picture: decoded pixels.
-        picture_hash: its perceptual hash.
-        message: the image message it came in; None for a picture of a folder.
-    """
-
-    frame: LabelledFrame
-    picture: Picture
-    picture_hash: int
-    message: Optional[ImageMessage]
 
 
 class _Candidate(NamedTuple):
@@ -312,38 +285,6 @@ def label_coverage(reader: BagReader, labels: LabelConfig) -> Optional[LabelRepo
     return counter.report(source.labels.problems, source.notes)
 
 
-def expand(paths: Sequence[Union[str, Path]]) -> List[Path]:
-    """Paths with ``~`` and globs (``**`` too) carried out, in natural order, each once.
-
-    Raises:
-        BagError: nothing matches a pattern, or no path is given.
-    """
-    if not paths:
-        raise BagError('no bags given; name bags, folders of bags or folders of pictures')
-    found: List[Path] = []
-    for path in paths:
-        text = str(user_path(path))
-        matches = sorted(glob(text, recursive=True)) if has_magic(text) and not Path(text).exists() else [text]
-        if not matches:
-            raise BagError(f'{path}: nothing matches this pattern')
-        found += [Path(match) for match in matches]
-    return list(dict.fromkeys(found))
-
-
-def recording_names(paths: Sequence[Path]) -> List[str]:
-    """A name for each path: its last part, with as many of those before it as make all names differ."""
-    parts = [[*path.absolute().parts[1:-1], path.name if path.is_dir() else path.stem] for path in paths]
-    names = [path[-1] for path in parts]
-    for depth in range(2, max(map(len, parts), default=0) + 1):
-        repeated = {name for name, count in Counter(names).items() if count > 1}
-        if not repeated:
-            break
-        names = ['/'.join(path[-depth:]) if name in repeated else name for path, name in zip(parts, names)]
-    # A bag.mcap beside a bag.bag
-    counts = Counter(names)
-    return [path.name if counts[name] > 1 else name for path, name in zip(paths, names)]
-
-
 def _neither(path: Path, no_bag: BagError) -> str:
     """Why a path is no bag, and for a folder why it is none of pictures either."""
     if not path.is_dir():
@@ -360,77 +301,6 @@ def _bags_in(folder: Path) -> List[BagFiles]:
         return find_bags(folder)
     except BagError:
         return []
-
-
-class FrameStream:
-    """The frames of ``sources`` that are labelled and selected, with their pictures; for iterating over once.
-
-    Attributes:
-        label_report, selection_report: of what has been iterated over so far.
-    """
-
-    def __init__(self, sources: Sequence[Source], selection: SelectionConfig, class_names: Sequence[str] = (),
-                 image: ImageConfig = ImageConfig()) -> None:  # noqa: B008 (frozen)
-        """``class_names``: what labels may be, beside ``unknown``; empty allows all."""
-        self._sources = sources
-        self._selection = selection
-        self._class_names = class_names
-        self._counter = LabelCounter()
-        self._counts: Counter = Counter()
-        self._problems: Dict[str, str] = {}
-        self._selectors: List[Selector] = []
-
-    def __iter__(self) -> Iterator[Sample]:
-        """Raises :class:`ConfigError` for a label that is no class."""
-        expected: Counter = Counter()
-        for source in self._sources:
-            expected.update(source.expected)
-        pace = Pace(self._selection.least, expected)
-        for source in self._sources:
-            selector = Selector(self._selection, pace)
-            self._selectors.append(selector)
-            for frame, verdict, load in source.candidates(self._counter):
-                self._counter.add(frame.recording, frame.topic, frame.stamp_ns, verdict)
-                if verdict.finding is not Finding.LABELLED:
-                    continue
-                self._check_class(frame)
-                if not selector.is_due(frame.recording, frame.topic, frame.stamp_ns, frame.label, frame.track):
-                    self._counts['too_soon'] += 1
-                    continue
-                try:
-                    picture, message = load()
-                except ImageError as error:
-                    self._counts['unreadable'] += 1
-                    self._problems.setdefault(f'{frame.recording}{frame.topic}{error.reason}',
-                                              f'{frame.recording} {frame.topic}: {error}')
-                    continue
-                picture_hash = perceptual_hash(picture)
-                if not selector.is_new(frame.recording, frame.topic, frame.label, picture_hash):
-                    self._counts['duplicates'] += 1
-                    continue
-                self._counts['kept'] += 1
-                yield Sample(frame, picture, picture_hash, message)
-
-    def _check_class(self, frame: LabelledFrame) -> None:
-        if self._class_names and frame.label not in self._class_names and frame.label != UNKNOWN:
-            raise ConfigError(f'{frame.recording} {frame.topic}: the label {frame.label!r} is not among the classes; '
-                              f'{did_you_mean(frame.label, self._class_names)} (labels.ignore leaves a label out)')
-
-    @property
-    def label_report(self) -> LabelReport:
-        """Labels of the frames seen so far."""
-        return self._counter.report([problem for source in self._sources for problem in source.problems],
-                                    [note for source in self._sources for note in source.notes])
-
-    @property
-    def selection_report(self) -> SelectionReport:
-        """Frames kept and left out so far."""
-        counts = self._counts
-        closer, alike = (sum((getattr(selector, name) for selector in self._selectors), Counter())
-                         for name in ('closer', 'alike'))
-        return SelectionReport(counts['kept'], counts['too_soon'], counts['duplicates'], counts['unreadable'],
-                               tuple(self._problems.values()), closer.total(), alike.total(),
-                               tuple(sorted(closer | alike)), self._selection.least)
 
 
 def _expected(reader: BagReader, topics: Sequence[str], labels: Labels) -> Dict[str, float]:

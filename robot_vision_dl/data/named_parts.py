@@ -9,7 +9,8 @@ from ..core.errors import ConfigError
 from ..core.files.user_path import user_path
 from ..core.suggestions import did_you_mean
 from ..core.text.printable import printable
-from .frame_sources import Source, expand
+from .frame_sources import Source
+from .recording_paths import expand
 from .split import Part
 
 Named = Mapping[Part, Sequence[str]]

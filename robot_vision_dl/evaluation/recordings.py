@@ -10,11 +10,12 @@ from ..data.bags.files import BagFiles
 from ..data.bags.reader import BagReader
 from ..data.cameras import check_wanted, choose_topics
 from ..data.folders import shown
-from ..data.frame_sources import find_sources, recording_names
+from ..data.frame_sources import find_sources
 from ..data.labels.labels import IGNORE, Finding, FrameLabel, FrameTimes, LabelConfig, Labels
 from ..data.labels.sources import label_files_beside, label_topics, labels_of_bag
 from ..data.picture_folder import folder_pictures
 from ..data.picture_index import FolderPicture
+from ..data.recording_paths import recording_names
 from .options import EvaluationOptions
 from .picture_messages import ALONE, NS_PER_S, TOPIC, PictureReader, intervals_of
 from .table import NO_LABEL, UNKNOWN_TARGET, FrameTable

@@ -14,7 +14,8 @@ from robot_vision_dl.data.bags.message_types import COMPRESSED_IMAGE, IMAGE
 from robot_vision_dl.data.bags.reader import BagReader
 from robot_vision_dl.data.bags.writer import ImageBagWriter
 from robot_vision_dl.data.cameras import choose_topics
-from robot_vision_dl.data.frame_sources import FrameStream, open_sources
+from robot_vision_dl.data.frame_sources import open_sources
+from robot_vision_dl.data.frame_stream import FrameStream
 from robot_vision_dl.data.labels.labels import LabelConfig
 from robot_vision_dl.data.labels.messages import CLASSIFICATION, encode_label
 from robot_vision_dl.data.selection import SelectionConfig

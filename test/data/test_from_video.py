@@ -5,7 +5,8 @@ import pytest
 
 from robot_vision_dl.cli.main import main
 from robot_vision_dl.core.errors import ConfigError
-from robot_vision_dl.data.frame_sources import FrameStream, open_sources
+from robot_vision_dl.data.frame_sources import open_sources
+from robot_vision_dl.data.frame_stream import FrameStream
 from robot_vision_dl.data.labels.labels import LabelConfig
 from robot_vision_dl.data.labels.stretches import Stretch, parse_stretches
 from robot_vision_dl.data.selection import SelectionConfig

@@ -14,7 +14,8 @@ from robot_vision_dl.cli.models_import import labelled_pictures
 from robot_vision_dl.core.errors import BagError, BundleError, ConfigError, DataError
 from robot_vision_dl.core.networks.preprocess import Preprocessing
 from robot_vision_dl.data.cache import CacheConfig
-from robot_vision_dl.data.frame_sources import FrameStream, open_sources
+from robot_vision_dl.data.frame_sources import open_sources
+from robot_vision_dl.data.frame_stream import FrameStream
 from robot_vision_dl.data.labels.labels import LabelConfig
 from robot_vision_dl.data.picture_folder import all_pictures, folder_pictures, is_picture_folder
 from robot_vision_dl.data.pictures import read_picture, readable_pictures

@@ -10,7 +10,8 @@ from labelled_samples import S, pattern, write_folders
 from robot_vision_dl.core.errors import BagError, ConfigError
 from robot_vision_dl.core.images.image import decode
 from robot_vision_dl.data.bags.reader import BagReader
-from robot_vision_dl.data.frame_sources import FrameStream, open_sources
+from robot_vision_dl.data.frame_sources import open_sources
+from robot_vision_dl.data.frame_stream import FrameStream
 from robot_vision_dl.data.labels.labels import LabelConfig
 from robot_vision_dl.data.selection import SAME_PICTURE, SelectionConfig, near_pairs, perceptual_hash
 from robot_vision_dl.data.synth import SynthConfig, moving_camera, plan_recordings, write_recording

@@ -15,7 +15,8 @@ from robot_vision_dl.cli.main import main
 from robot_vision_dl.core.errors import BagError, ConfigError
 from robot_vision_dl.data.bags.files import find_bags
 from robot_vision_dl.data.bags.reader import BagReader
-from robot_vision_dl.data.frame_sources import FrameStream, open_sources
+from robot_vision_dl.data.frame_sources import open_sources
+from robot_vision_dl.data.frame_stream import FrameStream
 from robot_vision_dl.data.labels.labels import LabelConfig
 from robot_vision_dl.data.selection import SelectionConfig
 from robot_vision_dl.evaluation.options import EvaluationOptions

@@ -11,7 +11,8 @@ from robot_vision_dl.core.images.cdr import encode_image
 from robot_vision_dl.core.types import Header, RawImage
 from robot_vision_dl.data.bags.reader import BagReader
 from robot_vision_dl.data.bags.writer import ImageBagWriter
-from robot_vision_dl.data.frame_sources import FrameStream, open_sources, recording_names
+from robot_vision_dl.data.frame_sources import open_sources
+from robot_vision_dl.data.frame_stream import FrameStream
 from robot_vision_dl.data.labels.labels import Clock, Finding, LabelConfig, LabelInterval, Labels
 from robot_vision_dl.data.labels.messages import (
     CLASSIFICATION,
@@ -21,6 +22,7 @@ from robot_vision_dl.data.labels.messages import (
     message_store,
 )
 from robot_vision_dl.data.labels.sources import labels_of_bag, write_labels_yaml
+from robot_vision_dl.data.recording_paths import recording_names
 from robot_vision_dl.data.selection import SelectionConfig
 
 LABELS = LabelConfig()

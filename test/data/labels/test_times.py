@@ -16,7 +16,8 @@ from robot_vision_dl.core.types import Header, RawImage
 from robot_vision_dl.data.bags.message_types import IMAGE
 from robot_vision_dl.data.bags.reader import BagReader
 from robot_vision_dl.data.bags.writer import ImageBagWriter
-from robot_vision_dl.data.frame_sources import FrameStream, open_sources
+from robot_vision_dl.data.frame_sources import open_sources
+from robot_vision_dl.data.frame_stream import FrameStream
 from robot_vision_dl.data.labels.labels import FOREVER_NS, LabelConfig, LabelInterval
 from robot_vision_dl.data.labels.sources import labels_of_bag, write_labels_yaml
 from robot_vision_dl.data.labels.times import seconds_text

@@ -1,0 +1,99 @@
+"""The frames of some sources that are labelled and selected, one after another, with bounded memory."""
+from collections import Counter
+from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence
+
+from ..core.config import ImageConfig
+from ..core.errors import ConfigError, ImageError
+from ..core.suggestions import did_you_mean
+from ..core.types import UNKNOWN, ImageMessage, Picture
+from .frame_sources import Source
+from .labels.labels import Finding, LabelledFrame
+from .labels.report import LabelCounter, LabelReport
+from .selection import Pace, SelectionConfig, SelectionReport, Selector, perceptual_hash
+
+
+class Sample(NamedTuple):
+    """A selected frame with its picture, which is valid until the next one is asked for.
+
+    Attributes:
+        frame: label and whereabouts.
+        picture: decoded pixels.
+        picture_hash: its perceptual hash.
+        message: the image message it came in; None for a picture of a folder.
+    """
+
+    frame: LabelledFrame
+    picture: Picture
+    picture_hash: int
+    message: Optional[ImageMessage]
+
+
+class FrameStream:
+    """The frames of ``sources`` that are labelled and selected, with their pictures; for iterating over once.
+
+    Attributes:
+        label_report, selection_report: of what has been iterated over so far.
+    """
+
+    def __init__(self, sources: Sequence[Source], selection: SelectionConfig, class_names: Sequence[str] = (),
+                 image: ImageConfig = ImageConfig()) -> None:  # noqa: B008 (frozen)
+        """``class_names``: what labels may be, beside ``unknown``; empty allows all."""
+        self._sources = sources
+        self._selection = selection
+        self._class_names = class_names
+        self._counter = LabelCounter()
+        self._counts: Counter = Counter()
+        self._problems: Dict[str, str] = {}
+        self._selectors: List[Selector] = []
+
+    def __iter__(self) -> Iterator[Sample]:
+        """Raises :class:`ConfigError` for a label that is no class."""
+        expected: Counter = Counter()
+        for source in self._sources:
+            expected.update(source.expected)
+        pace = Pace(self._selection.least, expected)
+        for source in self._sources:
+            selector = Selector(self._selection, pace)
+            self._selectors.append(selector)
+            for frame, verdict, load in source.candidates(self._counter):
+                self._counter.add(frame.recording, frame.topic, frame.stamp_ns, verdict)
+                if verdict.finding is not Finding.LABELLED:
+                    continue
+                self._check_class(frame)
+                if not selector.is_due(frame.recording, frame.topic, frame.stamp_ns, frame.label, frame.track):
+                    self._counts['too_soon'] += 1
+                    continue
+                try:
+                    picture, message = load()
+                except ImageError as error:
+                    self._counts['unreadable'] += 1
+                    self._problems.setdefault(f'{frame.recording}{frame.topic}{error.reason}',
+                                              f'{frame.recording} {frame.topic}: {error}')
+                    continue
+                picture_hash = perceptual_hash(picture)
+                if not selector.is_new(frame.recording, frame.topic, frame.label, picture_hash):
+                    self._counts['duplicates'] += 1
+                    continue
+                self._counts['kept'] += 1
+                yield Sample(frame, picture, picture_hash, message)
+
+    def _check_class(self, frame: LabelledFrame) -> None:
+        if self._class_names and frame.label not in self._class_names and frame.label != UNKNOWN:
+            raise ConfigError(f'{frame.recording} {frame.topic}: the label {frame.label!r} is not among the classes; '
+                              f'{did_you_mean(frame.label, self._class_names)} (labels.ignore leaves a label out)')
+
+    @property
+    def label_report(self) -> LabelReport:
+        """Labels of the frames seen so far."""
+        return self._counter.report([problem for source in self._sources for problem in source.problems],
+                                    [note for source in self._sources for note in source.notes])
+
+    @property
+    def selection_report(self) -> SelectionReport:
+        """Frames kept and left out so far."""
+        counts = self._counts
+        closer, alike = (sum((getattr(selector, name) for selector in self._selectors), Counter())
+                         for name in ('closer', 'alike'))
+        return SelectionReport(counts['kept'], counts['too_soon'], counts['duplicates'], counts['unreadable'],
+                               tuple(self._problems.values()), closer.total(), alike.total(),
+                               tuple(sorted(closer | alike)), self._selection.least)
