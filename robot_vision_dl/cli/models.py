@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 from typing import List
 
-from ..core.bundles.bundle import Bundle, list_bundles, load_bundle, verify_bundle
+from ..core.bundles.bundle import Bundle, load_bundle, verify_bundle
+from ..core.bundles.bundle_search import list_bundles
 from ..core.bundles.trust_limits import trust_limits
 from ..core.errors import BundleError
 from ..core.networks.architectures import list_architectures

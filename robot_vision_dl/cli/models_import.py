@@ -6,10 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Dict, List
 
-from ..core.bundles.bundle import Bundle, torchvision_facts
+from ..core.bundles.bundle import Bundle
 from ..core.bundles.bundle_format import check_class_names, hash_file
 from ..core.bundles.bundle_writer import save_bundle
 from ..core.bundles.model_card import render_card
+from ..core.bundles.torchvision_facts import torchvision_facts
 from ..core.errors import BundleError, ConfigError
 from ..core.files.user_path import user_path
 from ..core.files.whole_files import check_writable

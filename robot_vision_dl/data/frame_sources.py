@@ -21,6 +21,7 @@ from typing import (
 import numpy as np
 
 from ..core.errors import BagError, ImageError, RobotVisionError
+from ..core.files.user_path import user_path
 from ..core.images.image import decode
 from ..core.text.printable import printable
 from ..core.types import ImageMessage, Picture

@@ -2,7 +2,6 @@
 from collections import Counter
 from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence
 
-from ..core.config import ImageConfig
 from ..core.errors import ConfigError, ImageError
 from ..core.suggestions import did_you_mean
 from ..core.types import UNKNOWN, ImageMessage, Picture
@@ -35,8 +34,8 @@ class FrameStream:
         label_report, selection_report: of what has been iterated over so far.
     """
 
-    def __init__(self, sources: Sequence[Source], selection: SelectionConfig, class_names: Sequence[str] = (),
-                 image: ImageConfig = ImageConfig()) -> None:  # noqa: B008 (frozen)
+    def __init__(self, sources: Sequence[Source], selection: SelectionConfig, class_names: Sequence[str] = ()
+                 ) -> None:
         """``class_names``: what labels may be, beside ``unknown``; empty allows all."""
         self._sources = sources
         self._selection = selection

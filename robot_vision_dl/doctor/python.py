@@ -155,7 +155,8 @@ def cpu_check() -> Check:
 
 def model_checks() -> Iterator[Check]:
     """Bundles in ``models/``: every file against its checksum."""
-    from ..core.bundles.bundle import list_bundles, verify_bundle
+    from ..core.bundles.bundle import verify_bundle
+    from ..core.bundles.bundle_search import list_bundles
     from ..core.config import ClassifierConfig
     from ..core.errors import RobotVisionError
     from ..core.resources import share_directory

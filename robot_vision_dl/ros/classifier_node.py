@@ -15,7 +15,8 @@ from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from vision_msgs.msg import LabelInfo
 
-from ..core.bundles.bundle import check_source, is_changed
+from ..core.bundles.bundle import is_changed
+from ..core.bundles.bundle_search import check_source
 from ..core.config import ClassifierConfig, with_values
 from ..core.networks.allocator import keep_freed_memory, return_freed_memory
 from ..core.runtime.engine import Engine, Timing

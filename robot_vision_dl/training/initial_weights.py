@@ -3,8 +3,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, Optional, Sequence
 
-from ..core.bundles.bundle import Bundle, load_bundle, torchvision_facts
+from ..core.bundles.bundle import Bundle, load_bundle
 from ..core.bundles.bundle_files import hash_file
+from ..core.bundles.torchvision_facts import torchvision_facts
 from ..core.errors import ConfigError
 from ..core.files.user_path import user_path
 from ..core.networks.network import Network, build_network

@@ -4,20 +4,18 @@
 bundle: there is no pickle.
 """
 import hashlib
-from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, List, Mapping, Optional, Tuple, Union
 
 import torch
 
 from ..errors import BundleError, ConfigError, RobotVisionError
-from ..networks.architectures import Architecture, did_you_mean, list_architectures, normalisation
+from ..networks.architectures import Architecture
 from ..networks.network import Network, build_network, restore_network
 from ..networks.preprocess import Preprocessing
 from ..networks.weights import torchvision_weights
-from ..resources import share_directory
 from ..text.printable import printable
 from ..uncertainty.calibrate import FusionTimes
 from ..uncertainty.conformal import Conformal
@@ -27,10 +25,8 @@ from ..uncertainty.ood.p_value import OodCalibration
 from ..uncertainty.vector import VectorScaling
 from . import bundle_format as fmt
 from . import bundle_tensors
-
-TORCHVISION = 'torchvision:'
-ENSEMBLE = 'ensemble:'
-MOST_MEMBERS = 32
+from .bundle_search import ENSEMBLE, MOST_MEMBERS, TORCHVISION, find_bundle
+from .torchvision_facts import torchvision_facts
 
 
 @dataclass(frozen=True)
@@ -161,25 +157,8 @@ def load_bundle(path_or_name: Union[str, Path]) -> Bundle:
         provenance=MappingProxyType(values['provenance']))
 
 
-def check_source(path_or_name: str) -> None:
-    """Refuse what surely is no bundle, by its name and its ``bundle.json``: quickly, and without reading weights.
-
-    Raises:
-        BundleError: as of :func:`load_bundle`.
-    """
-    if path_or_name.startswith(TORCHVISION):
-        return  # asks torchvision, whose import takes seconds
-    if path_or_name.startswith(ENSEMBLE):
-        members = [name.strip() for name in path_or_name[len(ENSEMBLE):].split(',')]
-        for member in members[:MOST_MEMBERS]:
-            if not member.startswith((TORCHVISION, ENSEMBLE)):
-                fmt.read_description(find_bundle(member, suggest=False), ask_torchvision=False)
-        return
-    fmt.read_description(find_bundle(path_or_name, suggest=False), ask_torchvision=False)
-
-
 def is_changed(bundle: Bundle) -> bool:
-    """Whether there is another bundle now where this one was read; quick, as :func:`check_source`.
+    """Whether there is another bundle now where this one was read; quick, as :func:`~.bundle_search.check_source`.
 
     Raises:
         BundleError: there is none any more.
@@ -208,55 +187,6 @@ def verify_bundle(path_or_name: Union[str, Path]) -> List[str]:
         except RobotVisionError as error:
             problems.append(str(error))
     return problems
-
-
-def list_bundles() -> List[Path]:
-    """Folders of the bundles in the package's ``models/``, sorted by name; they are not verified."""
-    return sorted(path.parent for path in (share_directory() / 'models').glob(f'*/{fmt.DESCRIPTION}'))
-
-
-def find_bundle(source: str, suggest: bool = True) -> Path:
-    """The folder that a bundle's path or name means; what lies in it is not looked at.
-
-    Args:
-        source: a path or a name.
-        suggest: also name the nearest of torchvision's networks in the error, which takes its import: seconds, and
-            180 MB.
-
-    Raises:
-        BundleError: there is no such folder and no such name.
-    """
-    shown = printable(repr(source))
-    try:
-        path = Path(source).expanduser()
-        if (path / fmt.DESCRIPTION).is_file() or (path.is_dir() and len(path.parts) > 1) or path.is_absolute():
-            return path
-    except (OSError, RuntimeError, ValueError) as error:  # too long; a user that is not there; a NUL
-        reason = getattr(error, 'strerror', None) or printable(error)
-        raise BundleError(f'no model bundle {shown}: it cannot be the path of a folder ({reason})') from error
-    try:
-        models = share_directory() / 'models'
-        known = [folder.name for folder in list_bundles()]
-    except RobotVisionError:
-        raise BundleError(f'no model bundle {shown}: there is no such folder, and the package is installed without '
-                          'its models') from None
-    if source in known:
-        return models / source
-    here = Path('models') / source
-    if (here / fmt.DESCRIPTION).is_file():
-        # A bare name does not mean another model in another folder; a robot would not notice.
-        raise BundleError(f'no model bundle {shown} in {models}, but there is {printable(here)}: give its path')
-    known_to_torchvision = _known_to_torchvision() if suggest else []
-    nearest = (did_you_mean(source, known) or did_you_mean(TORCHVISION + source, known_to_torchvision, cutoff=0.9))
-    raise BundleError(f'no model bundle {shown}{nearest or "."} There are {", ".join(known) or "none"} in {models}; '
-                      'a model may also be a folder, or torchvision:<architecture>')
-
-
-def _known_to_torchvision() -> List[str]:
-    try:
-        return [TORCHVISION + name for name in list_architectures()]
-    except ConfigError:
-        return []
 
 
 def _torchvision_bundle(source: str) -> Bundle:
@@ -308,32 +238,6 @@ def _ensemble_bundle(source: str) -> Bundle:
         precision=precisions.pop() if len(precisions) == 1 else None,
         device=devices.pop() if len(devices) == 1 else None, abstain_cost=first.abstain_cost, fusion=first.fusion,
         members=members)
-
-
-def torchvision_facts(name: str, entry: Any) -> Tuple[Tuple[str, ...], Preprocessing]:
-    """Class names, made unique, and preprocessing of an entry of torchvision's weights."""
-    transform = entry.transforms()
-    crop = tuple(transform.crop_size) * (2 if len(transform.crop_size) == 1 else 1)
-    preprocessing = Preprocessing(resize=transform.resize_size[0], crop=crop,
-                                  **normalisation(name, transform.mean, transform.std))
-    return unique_names(entry.meta['categories']), preprocessing
-
-
-# ImageNet has a dog and a garment of this name; the meanings are those of their synsets.
-_MEANINGS = {'Cardigan': 'Cardigan (dog)', 'cardigan': 'cardigan (garment)'}
-
-
-def unique_names(names: Sequence[str]) -> Tuple[str, ...]:
-    """The names; where some differ in case alone or not at all, with their meaning or a number in brackets."""
-    total = Counter(name.lower() for name in names)
-    seen: Dict[str, int] = Counter()
-    unique = []
-    for name in names:
-        if total[name.lower()] > 1:
-            seen[name.lower()] += 1
-            name = _MEANINGS.get(name, f'{name} ({seen[name.lower()]})')
-        unique.append(name)
-    return tuple(unique)
 
 
 def _features_of(folder: Path, values: Mapping[str, Any]) -> int:

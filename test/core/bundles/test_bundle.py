@@ -11,8 +11,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from robot_vision_dl.core.bundles import bundle_format as fmt
-from robot_vision_dl.core.bundles.bundle import check_source, list_bundles, load_bundle, unique_names, verify_bundle
+from robot_vision_dl.core.bundles.bundle import load_bundle, verify_bundle
+from robot_vision_dl.core.bundles.bundle_search import check_source, list_bundles
 from robot_vision_dl.core.bundles.bundle_writer import save_bundle
+from robot_vision_dl.core.bundles.torchvision_facts import unique_names
 from robot_vision_dl.core.errors import BundleError
 from robot_vision_dl.core.networks.architectures import Architecture
 from robot_vision_dl.core.networks.network import build_network

@@ -16,7 +16,8 @@ sys.path.insert(0, str(FUZZ))
 
 import corpus_bundles as corpus  # noqa: E402
 
-from robot_vision_dl.core.bundles.bundle import find_bundle, load_bundle, verify_bundle  # noqa: E402
+from robot_vision_dl.core.bundles.bundle import load_bundle, verify_bundle  # noqa: E402
+from robot_vision_dl.core.bundles.bundle_search import find_bundle  # noqa: E402
 from robot_vision_dl.core.errors import BundleError  # noqa: E402
 
 MOST_S, MOST_MB = 2.0, 200
