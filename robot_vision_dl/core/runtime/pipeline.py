@@ -194,7 +194,7 @@ class Pipeline:
 
     def forget(self, camera: str) -> None:
         """Forget what one camera saw, and the cameras that share its belief."""
-        group = self._groups.get(camera, (camera,))
+        group = self._settings.groups.get(camera, (camera,))
         self._filters.pop(group, None)
         for member in group:
             self._decisions.pop(member, None)
