@@ -3,7 +3,8 @@ import unicodedata
 from typing import Optional
 
 MOST_CHARACTERS = 200
-_CATEGORIES = ('Cc', 'Cs', 'Zl', 'Zp')  # control characters, halves of characters, separators of lines and paragraphs
+NO_TEXT = ('Cc', 'Cs', 'Zl', 'Zp')
+"""Unicode categories of what is no text: control characters, halves of characters, separators of lines and paragraphs."""
 
 
 def name_problem(name: str) -> Optional[str]:
@@ -18,6 +19,6 @@ def name_problem(name: str) -> Optional[str]:
         category = unicodedata.category(character)
         if category == 'Cs':
             return 'is not UTF-8; rename it (`convmv` does it for many files)'
-        if category in _CATEGORIES:
+        if category in NO_TEXT:
             return f'has the control character U+{ord(character):04X} in it; rename it'
     return None

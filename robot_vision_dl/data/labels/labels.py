@@ -10,6 +10,7 @@ from unicodedata import category, normalize
 
 import numpy as np
 
+from ...core.class_name import NO_TEXT
 from ...core.config import check_values, option
 from ...core.errors import ConfigError
 from ...core.suggestions import did_you_mean
@@ -26,8 +27,6 @@ FOREVER_NS = 2**63 - 1
 
 # Suffixes that image_transport's plugins append.
 _TRANSPORT = re.compile(r'(/(compressed|compressedDepth|zstd)|_compressed)$')
-# Control characters, halves of surrogate pairs (which is how Python shows a name that is not UTF-8), line separators.
-_NO_TEXT = ('Cc', 'Cs', 'Zl', 'Zp')
 
 
 @dataclass(frozen=True)
@@ -244,7 +243,7 @@ def check_label(text: str, where: str) -> str:
     if name == UNCERTAIN:
         raise ConfigError(f'{where}: a frame cannot be labelled {UNCERTAIN!r}, which is an outcome of deciding; label '
                           f'it {UNKNOWN!r} if it is none of the classes, or {IGNORE!r} to leave it out')
-    if any(category(char) in _NO_TEXT for char in label):
+    if any(category(char) in NO_TEXT for char in label):
         raise ConfigError(f'{where}: {label!r:.200} cannot be a label: it holds what is no text (control characters, '
                           'or a name that is not UTF-8); rename it')
     if name in UNLABELLED_NAMES:
