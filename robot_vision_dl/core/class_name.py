@@ -4,7 +4,7 @@ from typing import Optional
 
 MOST_CHARACTERS = 200
 NO_TEXT = ('Cc', 'Cs', 'Zl', 'Zp')
-"""Unicode categories of what is no text: control characters, halves of characters, separators of lines and paragraphs."""
+"""Unicode categories of what is no text: control characters, halves of characters, separators of lines."""
 
 
 def name_problem(name: str) -> Optional[str]:
