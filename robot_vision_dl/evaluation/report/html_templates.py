@@ -8,7 +8,7 @@ from typing import Any, Mapping
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from .verdict import count_of, duration, percent
+from .wording import count_of, duration, percent
 
 FOLDER = Path(__file__).with_name('templates')
 

@@ -6,7 +6,7 @@ from ..example_frames import Key
 from ..table import SAID_UNCERTAIN, SAID_UNKNOWN, UNKNOWN_TARGET, FrameTable
 from .report_style import MEANINGS
 from .report_views import Example, Gallery, Tile
-from .verdict import percent, rate
+from .wording import percent, rate
 
 MOST_CLASSES = 24
 """A matrix of more classes is shown as the list of its largest entries."""

@@ -16,7 +16,7 @@ from .report_decisions import confusion_view, errors_view, labels_view
 from .report_style import ACTED, MEANINGS
 from .report_views import Example, Gallery, Tile
 from .timeline import timeline
-from .verdict import count_of, percent
+from .wording import count_of, percent
 
 MOST_TIMELINES = 24
 MOST_CLASSES = 60

@@ -10,6 +10,7 @@ from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Seq
 
 from ...core.text.printable import printable
 from .sentences import BAD, CARE, GOOD, GROUPS, HEADLINES, INFO, NOT_WORTH, REASONS, Point, say
+from .wording import count_of, duration, percent, rate
 
 MOST_WRONG = 0.2
 """Share of wrong ones among those acted on beyond which no cost of abstaining makes a model worth deploying."""
@@ -308,31 +309,6 @@ def _share_missing(frames: Mapping[str, Any]) -> float:
 
 def _acted(model: Mapping[str, Any]) -> int:
     return model['decisions']['accepted_right'] + model['decisions']['accepted_wrong']
-
-
-def count_of(number: int, name: str) -> str:
-    """``1 frame``, ``2 frames``; ``2 stretches of 10 s``."""
-    first, _, rest = name.partition(' of ')
-    plural = first + ('es' if first.endswith('ch') else 's')
-    return f'{number} {first if number == 1 else plural}{" of " + rest if rest else ""}'
-
-
-def percent(share: float) -> str:
-    """``9.1 %``, ``42 %``; 0 and 100 only where it is just that."""
-    if 0 < share < 0.0005 or 0.9995 < share < 1:
-        return 'less than 0.1 %' if share < 0.5 else 'more than 99.9 %'
-    text = f'{100 * share:.1f}' if 0 < share < 0.1 or 0.9 < share < 1 else f'{100 * share:.0f}'
-    return f'{text} %'
-
-
-def rate(per_hour: float) -> str:
-    """Events an hour."""
-    return f'{per_hour:.0f}' if per_hour >= 10 or per_hour == 0 else f'{per_hour:.1f}'
-
-
-def duration(hours: float) -> str:
-    """Hours, minutes or seconds."""
-    return f'{hours:.1f} h' if hours >= 1 else f'{60 * hours:.1f} min' if hours >= 1 / 60 else f'{3600 * hours:.0f} s'
 
 
 def _interval(model: Mapping[str, Any], name: str) -> Optional[Tuple[float, float]]:

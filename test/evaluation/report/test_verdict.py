@@ -12,7 +12,8 @@ from robot_vision_dl.core.config import ClassifierConfig
 from robot_vision_dl.core.decision.decision import Policy
 from robot_vision_dl.evaluation.report import sentences, verdict
 from robot_vision_dl.evaluation.report.sentences import HEADLINES, NOT_WORTH, SENTENCES
-from robot_vision_dl.evaluation.report.verdict import count_of, percent, verdict_of
+from robot_vision_dl.evaluation.report.verdict import verdict_of
+from robot_vision_dl.evaluation.report.wording import count_of, percent
 from robot_vision_dl.evaluation.summary import summarise
 
 SILENCE = 0.3

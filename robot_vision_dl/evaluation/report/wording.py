@@ -1,0 +1,26 @@
+"""Numbers as the report and its sentences say them."""
+
+
+def count_of(number: int, name: str) -> str:
+    """``1 frame``, ``2 frames``; ``2 stretches of 10 s``."""
+    first, _, rest = name.partition(' of ')
+    plural = first + ('es' if first.endswith('ch') else 's')
+    return f'{number} {first if number == 1 else plural}{" of " + rest if rest else ""}'
+
+
+def percent(share: float) -> str:
+    """``9.1 %``, ``42 %``; 0 and 100 only where it is just that."""
+    if 0 < share < 0.0005 or 0.9995 < share < 1:
+        return 'less than 0.1 %' if share < 0.5 else 'more than 99.9 %'
+    text = f'{100 * share:.1f}' if 0 < share < 0.1 or 0.9 < share < 1 else f'{100 * share:.0f}'
+    return f'{text} %'
+
+
+def rate(per_hour: float) -> str:
+    """Events an hour."""
+    return f'{per_hour:.0f}' if per_hour >= 10 or per_hour == 0 else f'{per_hour:.1f}'
+
+
+def duration(hours: float) -> str:
+    """Hours, minutes or seconds."""
+    return f'{hours:.1f} h' if hours >= 1 else f'{60 * hours:.1f} min' if hours >= 1 / 60 else f'{3600 * hours:.0f} s'
