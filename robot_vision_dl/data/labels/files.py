@@ -20,9 +20,8 @@ a frame.
 """
 import re
 from difflib import get_close_matches
-from itertools import groupby, zip_longest
 from pathlib import Path
-from typing import Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ...core.errors import ConfigError
 from ...core.suggestions import did_you_mean
@@ -32,6 +31,7 @@ from ...core.text.text_file import Row, read_text, separator_of, table_rows
 from ...core.text.yaml_text import parse_yaml
 from ..bags.reader import BagReader, normal_topic
 from ..folders import shown
+from .held import Held, held
 from .labels import FOREVER_NS, Clock, LabelInterval, check_label
 from .times import BagTimes, Moment, TimeReader, Times, bag_times, check_order, seconds_text, stated
 
@@ -55,16 +55,6 @@ class FileLabels(NamedTuple):
 
     intervals: Tuple[LabelInterval, ...]
     notes: Tuple[str, ...] = ()
-
-
-class Held(NamedTuple):
-    """A label from a moment on: until ``end_ns``, or where that is None until the next one."""
-
-    start_ns: int
-    label: str
-    track: Optional[str] = None
-    end_ns: Optional[int] = None
-    where: str = ''
 
 
 def labels_of_file(path: Path, reader: BagReader, recording: str, hold_s: float) -> FileLabels:
@@ -100,42 +90,6 @@ def labels_text(intervals: Sequence[LabelInterval]) -> str:
                 text = text.replace(f'{key}: {item[key]}', f'{key}: {seconds_text(item[key])}', 1)
         lines.append(f'- {text}')
     return '\n'.join(lines) + '\n'
-
-
-def held(moments: Sequence[Held], hold_s: float, topic: Optional[str], clock: Clock) -> Iterator[LabelInterval]:
-    """Intervals: a label without an end of its own holds until the next, at most ``hold_s`` if that is not 0.
-
-    Labels of one moment hold together: where they differ, the frames until the next are in conflict.
-    """
-    hold_ns = round(hold_s * 1e9) if hold_s else FOREVER_NS
-    groups = [_of_one_moment(group) for _, group in groupby(
-        sorted(moments, key=lambda moment: moment.start_ns), key=lambda moment: moment.start_ns)]
-    begin: Optional[Held] = None
-    for group, following in zip_longest(groups, groups[1:]):
-        next_ns = following[0].start_ns if following else FOREVER_NS
-        for moment in group:
-            begin = begin or moment
-            if moment.end_ns is not None:
-                end = moment.end_ns
-            else:
-                end = min(moment.start_ns + hold_ns, next_ns, FOREVER_NS)
-                goes_on = following and end == next_ns and [one[1:4] for one in following] == [moment[1:4]]
-                if goes_on and len(group) == 1:
-                    continue
-            if moment.label and end > begin.start_ns:
-                yield LabelInterval(begin.start_ns, end, moment.label, topic, moment.track, clock, begin.where)
-            begin = None
-
-
-def _of_one_moment(group: Iterable[Held]) -> List[Held]:
-    """Without what is said twice, and without what a later empty label ends at once."""
-    found: Dict[Tuple, Held] = {}
-    for moment in group:
-        if not moment.label and moment.end_ns is None:
-            found = {key: one for key, one in found.items() if one.end_ns is not None}
-        found.setdefault(moment[1:4], moment)
-    labelled = [one for one in found.values() if one.label]
-    return labelled or list(found.values())
 
 
 def _about_others(name: str, unit: str, names: set, others: Mapping[str, int], has_own: bool) -> Tuple[str, ...]:

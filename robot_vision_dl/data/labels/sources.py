@@ -9,7 +9,8 @@ from ..bags.files import BagFiles
 from ..bags.parts import part_stem, stem
 from ..bags.reader import BagReader, normal_topic
 from ..folders import shown
-from .files import SUFFIXES, Held, held, labels_of_file, labels_text
+from .files import SUFFIXES, labels_of_file, labels_text
+from .held import Held, held
 from .labels import FOREVER_NS, UNLABELLED, Clock, LabelConfig, LabelInterval, Labels, check_label
 from .messages import LABEL_TYPES, decode_label
 
