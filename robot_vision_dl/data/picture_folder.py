@@ -164,14 +164,22 @@ def _is_picture(path: Path) -> bool:
         # What OpenCV cannot open is no picture to it, whatever the reason.
         with open(path, 'rb') as file:
             file.read(1)
+            return cv2.haveImageReader(str(path) if _is_utf_8(path) else f'/dev/fd/{file.fileno()}')
     except OSError as error:
         if error.errno not in (EACCES, EPERM):
             raise_about_machine(error, shown(path))
         return False
-    try:
-        return cv2.haveImageReader(str(path))
-    except (cv2.error, UnicodeError):
+    except cv2.error:
         return False
+
+
+def _is_utf_8(path: Path) -> bool:
+    """Whether OpenCV may be given the name: of others OpenCV 5.0 dies."""
+    try:
+        str(path).encode('utf-8')
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _because(folder: Path, left_out: LeftOut) -> str:

@@ -45,6 +45,16 @@ def jpeg(path: Path, seed: int = 0) -> Path:
     return path
 
 
+def test_a_folder_whose_name_is_not_utf_8_is_looked_into(tmp_path):
+    """OpenCV 5.0, asked whether it can read a file of such a name, ends the process."""
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b'/pictures\xff'))
+    jpeg(folder / 'cup' / 'without_a_suffix')
+    (folder / 'cup' / 'notes').write_text('no picture')
+    assert [path.name for path in all_pictures(folder, [].append)] == ['without_a_suffix']
+    assert is_picture_folder(folder)
+    assert read_picture(folder / 'cup' / 'without_a_suffix').pixels.shape == pattern(0).shape
+
+
 @pytest.mark.parametrize('name', (
     '.ipynb_checkpoints', '__MACOSX', '@eaDir', '#recycle', 'lost+found', '.thumbnails', '$RECYCLE.BIN', '.Trash-1000',
     'System Volume Information', '__pycache__', '#snapshot', '.git'))

@@ -74,7 +74,8 @@ def test_a_source_is_checked_without_the_import_of_torchvision(bundle):
     """It takes seconds, and nodes check where they have no time; whoever loads finds out what is not there."""
     edit(bundle, _set('architecture', 'name', 'resnet18'))
     code = ('import sys\nfrom robot_vision_dl.core.bundles.bundle_search import check_source\n'
-            'check_source(sys.argv[1])\ncheck_source(f"ensemble:{sys.argv[1]}, {sys.argv[1]}")\nassert "torchvision" not in sys.modules')
+            'check_source(sys.argv[1])\ncheck_source(f"ensemble:{sys.argv[1]}, {sys.argv[1]}")\n'
+            'assert "torchvision" not in sys.modules')
     subprocess.run([sys.executable, '-c', code, str(bundle)], check=True, timeout=120, cwd=bundle.parent)
     edit(bundle, _set('architecture', 'name', 'resnet19'))
     check_source(str(bundle))
