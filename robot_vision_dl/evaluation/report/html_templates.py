@@ -1,6 +1,6 @@
 """Jinja templates of the report, all of them with automatic escaping: what comes from bags, labels or bundles is text.
 
-What is HTML already, such as a plot, has to say so by being :class:`markupsafe.Markup`.
+What is HTML already, such as a plot, has to say so by being ``markupsafe.Markup``.
 """
 from pathlib import Path
 from typing import Any, Mapping
