@@ -19,8 +19,8 @@ DISTRIBUTIONS = {'jinja2': 'jinja2', 'numpy': 'numpy', 'cv2': 'opencv-python', '
                  'rosbags': 'rosbags', 'safetensors': 'safetensors', 'torch': 'torch', 'torchvision': 'torchvision',
                  'tqdm': 'tqdm'}
 """Required everywhere: the module that is imported, and what pip calls it."""
-_DEBIAN = {'numpy': 'python3-numpy', 'cv2': 'python3-opencv', 'PIL': 'python3-pil', 'yaml': 'python3-yaml',
-           'tqdm': 'python3-tqdm'}
+_DEBIAN = {'jinja2': 'python3-jinja2', 'numpy': 'python3-numpy', 'cv2': 'python3-opencv', 'PIL': 'python3-pil',
+           'yaml': 'python3-yaml', 'tqdm': 'python3-tqdm'}
 _ROS = ('rclpy', 'rpyutils', 'rosidl_runtime_py')
 
 
