@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..core.bundles.bundle import Bundle
+from ..evaluation.predict import assessments
 
 
 class Published(NamedTuple):
@@ -35,20 +36,10 @@ class Outcomes(NamedTuple):
 
 def published(bundle: Bundle, logits: np.ndarray, features: np.ndarray) -> Published:
     """As the live node has them, from logits (n, C) and features (n, F)."""
-    import torch
-
-    from ..core.networks.network import Prediction
-    from ..core.uncertainty.assess import Assessor
     # Sets and the mutual information are not looked at here.
     keeps_laplace = bundle.laplace is not None and bundle.laplace.gives_probabilities
     bundle = replace(bundle, conformal=None, laplace=bundle.laplace if keeps_laplace else None)
-    assessor = Assessor(bundle, torch.device('cpu'))
-    found = []
-    with torch.inference_mode():
-        for begin in range(0, len(logits), 256):
-            part = slice(begin, begin + 256)
-            found += assessor(Prediction(torch.from_numpy(np.asarray(logits[part], np.float32)),
-                                         torch.from_numpy(np.asarray(features[part], np.float32))))
+    found = list(assessments(bundle, logits, features))
     p = np.array([one.probabilities for one in found], np.float64)
     p_values = np.array([1.0 if one.ood is None or one.ood.p_value is None else one.ood.p_value for one in found])
     return Published(p / p.sum(axis=1, keepdims=True), p_values)

@@ -61,7 +61,7 @@ def measure(config_file: Optional[str], bags: List[str], changes: List[str], tur
     from ..data.dataset import EvalTransform, FrameDataset
     from ..data.split import Part
     from ..training.config_file import load_config
-    from ..training.trainable_layers import with_extent
+    from ..training.trainable_layers import extent_of, with_extent
     from ..training.training_data import prepare_data
     keep_freed_memory()  # as training does; for both
     folder = Path(tempfile.mkdtemp(prefix='robot_vision_bench_'))
@@ -76,7 +76,7 @@ def measure(config_file: Optional[str], bags: List[str], changes: List[str], tur
         config = replace(config, data=replace(config.data, cache=replace(config.data.cache, folder=str(folder / 'c'))))
         with contextlib.redirect_stdout(None):
             data = prepare_data(config, folder, None, lambda text: None)
-        config = with_extent(config, data)
+        config = with_extent(config, extent_of(config.network, data))
         changed = TrainTransform(config.augment, data.preprocessing) if config.augment.enabled else \
             EvalTransform(data.preprocessing)
         # A small recording several times over: the start of an epoch must not be what is measured.

@@ -12,13 +12,11 @@ from ..core.bundles.trust_limits import p_value_grid, trust_limits
 from ..core.config import DecisionConfig
 from ..core.errors import BundleError
 from ..core.files.whole_files import write_whole
-from ..core.networks.network import Prediction
 from ..core.text.number_options import SECONDS, SHARE, real
-from ..core.uncertainty.assess import Assessor
 from ..core.uncertainty.attainable_rates import deciding_rate
 from ..core.uncertainty.risk import RiskThreshold, pictures_for_risk, threshold_for_risk
 from ..evaluation.labelled_outputs import LabelledOutputs
-from ..evaluation.predict import check_deployment, run_bundle
+from ..evaluation.predict import assessments, check_deployment, run_bundle
 
 HELP = 'find the threshold that holds a chosen risk on held-out data, and the coverage it costs'
 EXAMPLES = """examples:
@@ -94,18 +92,12 @@ def confidences(bundle: Bundle, outputs: LabelledOutputs, false_unknown_rate: fl
 
     What is called unknown has confidence -1; whatever label a frame of no class is given is wrong.
     """
-    import torch
-    assessor = Assessor(bundle, torch.device('cpu'))
     rate = deciding_rate(p_value_grid(bundle), false_unknown_rate)
     confidence, wrong = np.empty(len(outputs.labels)), np.empty(len(outputs.labels), bool)
-    with torch.inference_mode():
-        for begin in range(0, len(confidence), 256):
-            part = slice(begin, begin + 256)
-            prediction = Prediction(torch.from_numpy(outputs.logits[part]), torch.from_numpy(outputs.features[part]))
-            for place, one in enumerate(assessor(prediction), begin):
-                unknown = one.ood is not None and (one.ood.p_value or 1.0) < rate
-                confidence[place] = -1.0 if unknown else one.probabilities.max()
-                wrong[place] = one.probabilities.argmax() != outputs.labels[place]
+    for place, one in enumerate(assessments(bundle, outputs.logits, outputs.features)):
+        unknown = one.ood is not None and (one.ood.p_value or 1.0) < rate
+        confidence[place] = -1.0 if unknown else one.probabilities.max()
+        wrong[place] = one.probabilities.argmax() != outputs.labels[place]
     return confidence, wrong
 
 

@@ -11,6 +11,7 @@ import os
 import shutil
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
@@ -121,7 +122,7 @@ class FrameStore:
         """Hash of what the frames follow from."""
         return self.folder.name
 
-    @property
+    @cached_property
     def data_hash(self) -> str:
         """SHA-256 of what was learned from, wherever it lies: recordings, stamps, labels, looks. For provenance."""
         digest = hashlib.sha256()

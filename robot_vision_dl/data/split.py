@@ -374,12 +374,13 @@ def folds(frames: Sequence[LabelledFrame], count: int, config: SplitConfig) -> T
                     calibration=config.calibration / rest, test=0.0)
     fold_of = _deal(frames, recordings, list(range(count)), config, [1 / count] * count)
     found = []
+    of_inputs = inputs_hash(frames, config)
     for number in range(count):
         numbers = np.full(len(frames), PARTS.index(Part.TEST), np.int64)
         others = np.flatnonzero(fold_of != number)
         some = [frames[index] for index in others]
         method, numbers[others], reasons = _divide_adapted(some, inner)
-        digest = hashlib.sha256(f'{inputs_hash(frames, config)} fold {number} of {count}'.encode()).hexdigest()
+        digest = hashlib.sha256(f'{of_inputs} fold {number} of {count}'.encode()).hexdigest()
         method = method if method == 'recording' else 'recording+time'
         found.append(_as_split(method, frames, numbers, digest, config, reasons))
     return tuple(found)

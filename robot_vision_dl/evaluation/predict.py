@@ -10,11 +10,12 @@ from ..core.bundles.bundle import Bundle
 from ..core.config import ClassifierConfig
 from ..core.errors import DataError
 from ..core.networks.device import resolve_device
-from ..core.networks.network import Network
+from ..core.networks.network import Network, Prediction
 from ..core.networks.preprocess import Preprocessing, Preprocessor
 from ..core.text.notes import to_stderr
 from ..core.text.progress import Progress
-from ..core.types import Picture
+from ..core.types import Assessment, Picture
+from ..core.uncertainty.assess import Assessor
 from ..core.uncertainty.ood.sensor_faults import sensor_fault_pictures
 from ..data.cache import CacheConfig, FrameStore
 from ..data.dataset import EvalTransform, FrameDataset
@@ -25,7 +26,7 @@ from ..data.prepare import DataConfig, prepare
 from ..data.selection import SAME_PICTURE, SelectionConfig, duplicate_groups
 from .labelled_outputs import LabelledOutputs
 
-_BATCH = 32
+_BATCH, _ASSESSED = 32, 256
 
 
 class Outputs(NamedTuple):
@@ -205,6 +206,16 @@ def faulty_outputs(bundle: Bundle, *, device: str = 'auto', precision: str = 'fl
     run = Predictor.of_bundle(bundle, device, precision)
     groups = sensor_fault_pictures(bundle.preprocessing.crop, bundle.preprocessing.channels)
     return {name: run.pictures(pictures, len(pictures)) for name, pictures in groups.items()}
+
+
+def assessments(bundle: Bundle, logits: np.ndarray, features: np.ndarray) -> Iterator[Assessment]:
+    """What the live node would make of outputs (n, C) and (n, F), frame by frame."""
+    assessor = Assessor(bundle, torch.device('cpu'))
+    for begin in range(0, len(logits), _ASSESSED):
+        some = (torch.from_numpy(np.asarray(one[begin:begin + _ASSESSED], np.float32)) for one in (logits, features))
+        with torch.inference_mode():
+            found = assessor(Prediction(*some))
+        yield from found
 
 
 def check_deployment(device: str, precision: str) -> Tuple[str, str]:

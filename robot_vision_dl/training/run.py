@@ -104,10 +104,10 @@ def learn(config: TrainConfig, config_text: str, data: TrainingData, folder: Pat
     Returns:
         A network of the right shape, whose weights do not count, and all epochs.
     """
-    reason = extent_of(config.network, data).reason
-    if reason:
-        say(reason)
-    config = with_extent(config, data)
+    extent = extent_of(config.network, data)
+    if extent.reason:
+        say(extent.reason)
+    config = with_extent(config, extent)
     torch.manual_seed(config.run.seed)
     start = starting_network(config.network, data.class_names, config.input.channels)
     network = start.network

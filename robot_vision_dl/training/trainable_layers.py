@@ -47,6 +47,6 @@ def extent_of(config: NetworkConfig, data: TrainingData) -> Extent:
     return Extent(ALL, f'network.train_from: auto: all layers, for {found}')
 
 
-def with_extent(config: TrainConfig, data: TrainingData) -> TrainConfig:
+def with_extent(config: TrainConfig, extent: Extent) -> TrainConfig:
     """The config with what ``network.train_from`` comes to."""
-    return replace(config, network=replace(config.network, train_from=extent_of(config.network, data).train_from))
+    return replace(config, network=replace(config.network, train_from=extent.train_from))
