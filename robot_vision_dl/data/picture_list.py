@@ -43,13 +43,20 @@ def listed_pictures(path: Path, class_names: Sequence[str] = (), root: Optional[
         if not item['file'] or not item['label']:
             raise ConfigError(f'{where}: file or label is empty, got {row.cells!r:.80}')
         picture = (root or path.parent) / item['file']
-        if not picture.is_file():
+        if not _is_there(picture):
             raise ConfigError(f'{where}: {shown(picture)}: cannot be read (there is no such file); files are relative '
                               'to the folder of the list, or to --pictures')
         found.append(FolderPicture(picture, _label(check_label(item['label'], where), class_names, where)))
     if not found:
         raise ConfigError(f'{shown(path)}: lists no picture')
     return found
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long
+        return False
 
 
 def _label(label: str, class_names: Sequence[str], where: str) -> str:

@@ -10,14 +10,14 @@ import pytest
 from labelled_samples import pattern, write_bag, write_folders
 
 from robot_vision_dl.cli.main import main
-from robot_vision_dl.cli.models_import import labelled_pictures
-from robot_vision_dl.core.errors import BagError, BundleError, ConfigError, DataError
+from robot_vision_dl.core.errors import BagError, ConfigError, DataError
 from robot_vision_dl.core.networks.preprocess import Preprocessing
 from robot_vision_dl.data.cache import CacheConfig
 from robot_vision_dl.data.frame_sources import open_sources
 from robot_vision_dl.data.frame_stream import FrameStream
 from robot_vision_dl.data.labels.labels import LabelConfig
 from robot_vision_dl.data.picture_folder import all_pictures, folder_pictures, is_picture_folder
+from robot_vision_dl.data.picture_list import listed_pictures
 from robot_vision_dl.data.pictures import read_picture, readable_pictures
 from robot_vision_dl.data.prepare import DataConfig, class_names_of, prepare
 from robot_vision_dl.data.selection import SelectionConfig
@@ -284,9 +284,6 @@ def test_every_user_of_picture_folders_goes_by_the_same_rule(folder, tmp_path, c
     told = 'left out 1, of a format that OpenCV does not read here (convert them to JPEG or PNG): cup/x.heic'
     assert found_in(folder)[0] == expected and told in found_in(folder)[1]
     notes = []
-    pairs = labelled_pictures(folder, ('cup', 'mug'), tell=notes.append)
-    assert [sum(number == n for _, number in pairs) for n in (0, 1)] == [4, 2] and told in ' '.join(notes)
-    notes = []
     assert len(all_pictures(folder, notes.append)) == 6 and told in ' '.join(notes)
     store = prepare(DataConfig((str(folder),), cache=CacheConfig(str(tmp_path / 'cache'))), SPEC)
     assert store.label_report.counts == expected and told in str(store.label_report)
@@ -315,18 +312,19 @@ def test_bags_beside_pictures_are_read_and_the_pictures_told(folder):
     (b'file,label\ncup/0.jpg\n', 't.csv:2: 1 cell.s. where 2 are needed'),
     (b'file,label\n\ncup/0.jpg,\n', 't.csv:3: file or label is empty'),
     (b'file,label\ncup/0.jpg,caf\xe9\n', r't.csv: is no UTF-8 text; line 2 is .*caf\\xe9.*iconv'),
-    (b'file,label\ncup/0.jpg,cap\n', "t.csv:2: 'cap' is not a class"),
+    (b'file,label\ncup/0.jpg,cap\n', "t.csv:2: the label 'cap' is not among the classes"),
     (b'cup/0.jpg,cup\n', 'first line must be file,label'),
     (b'', 'first line must be file,label'),
     (b'file,label\ncup/0.jpg,\0\n', 'line 2 holds a NUL'),
 ])
-def test_table_for_calibration(content, message, folder, tmp_path):
+def test_lists_are_read_however_they_were_saved(content, message, folder, tmp_path):
     (tmp_path / 't.csv').write_bytes(content)
     if message:
-        with pytest.raises(BundleError, match=message):
-            labelled_pictures(tmp_path / 't.csv', ('cup', 'mug'), folder)
+        with pytest.raises(ConfigError, match=message):
+            listed_pictures(tmp_path / 't.csv', ('cup', 'mug'), folder)
     else:
-        assert labelled_pictures(tmp_path / 't.csv', ('cup', 'mug'), folder) == [(folder / 'cup' / '0.jpg', 0)]
+        picture, = listed_pictures(tmp_path / 't.csv', ('cup', 'mug'), folder)
+        assert (picture.path, picture.label) == (folder / 'cup' / '0.jpg', 'cup')
 
 
 @pytest.mark.parametrize('form, keep', (('.jpg', .6), ('.png', .6), ('.jpg', .97), ('.png', .9)))

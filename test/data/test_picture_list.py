@@ -44,6 +44,7 @@ def test_other_columns_and_another_folder(pictures):
     (('0.png',), 'file,label', r'list.csv:2: 1 cell\(s\) where 2 are needed'),
     (('0.png,',), 'file,label', 'list.csv:2: file or label is empty'),
     (('9.png,cup',), 'file,label', r'list.csv:2: .*9.png: cannot be read \(there is no such file\)'),
+    (('x' * 300 + '.png,cup',), 'file,label', r'list.csv:2: .*cannot be read \(there is no such file\)'),
     (('0.png,cupp',), 'file,label', "list.csv:2: the label 'cupp' is not among the classes; did you mean 'cup'"),
     (('0.png,7',), 'file,label', "the label '7' is not among the classes"),
 ])

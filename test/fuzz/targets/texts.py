@@ -5,7 +5,7 @@ from typing import Callable, Dict, Tuple
 
 from bag_samples import write_ros2
 
-from robot_vision_dl.cli.models_import import labelled_pictures, read_class_names
+from robot_vision_dl.cli.models_import import read_class_names
 from robot_vision_dl.core.config import ClassifierConfig
 from robot_vision_dl.core.config_yaml import parameter_file
 from robot_vision_dl.core.decision.action_gate import load_actions
@@ -15,6 +15,7 @@ from robot_vision_dl.data.bags.files import find_bags
 from robot_vision_dl.data.bags.reader import BagReader
 from robot_vision_dl.data.labels.labels import LabelConfig
 from robot_vision_dl.data.labels.sources import labels_of_bag
+from robot_vision_dl.data.picture_list import listed_pictures
 from robot_vision_dl.evaluation.deployment import deployment
 from robot_vision_dl.training.config_file import default_file, load_config
 
@@ -93,7 +94,7 @@ class TextTarget(Target):
     _READERS: Dict[str, Callable] = {
         'labels': _labels, 'label_table': _labels,
         'names': lambda self, path: read_class_names(str(path), 'lenet5'),
-        'pictures': lambda self, path: labelled_pictures(path, _NAMES) and (),
+        'pictures': lambda self, path: listed_pictures(path, _NAMES) and (),
         'actions': lambda self, path: list(load_actions(path).by_label),
         'costs': lambda self, path: read_costs(path, _NAMES) and (),
         'metadata': _metadata,
