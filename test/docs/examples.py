@@ -1,8 +1,9 @@
 """The examples of README and documentation: which there are, and how they are run.
 
 A block of ``console`` has commands after ``$ ``, whose lines go on where one ends with a backslash; other lines are
-output. It is run, all commands of a page one after another in a folder of their own, those of README by ``make test``
-and the others by ``make test-all``, unless the line before it says otherwise:
+output, which must be printed in this order, but for numbers and spacing; other lines may come between. It is run, all
+commands of a page one after another in a folder of their own, those of README by ``make test`` and the others by
+``make test-all``, unless the line before it says otherwise:
 
 ``<!-- example: slow -->``           of README, only by ``make test-all``
 ``<!-- example: skipped, WHY -->``   not at all; WHY says what is needed, as ``needs a camera``
@@ -54,6 +55,15 @@ class Example(NamedTuple):
                 continue
             goes_on = line.endswith('\\')
         return found
+
+    @property
+    def output(self) -> List[str]:
+        """Lines that a console block says are printed."""
+        if self.language != 'console':
+            return []
+        commands = {line for command in self.commands for line in command.split('\n')}
+        return [line for line in self.text.splitlines()
+                if line.strip() not in ('', '...') and not line.startswith('$ ') and line not in commands]
 
 
 def examples(page: Path) -> Iterator[Example]:

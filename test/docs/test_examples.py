@@ -50,6 +50,11 @@ def materials(tmp_path_factory):
     return folder
 
 
+def shape(line):
+    """A line without its numbers: they depend on the machine, and change with every model."""
+    return re.sub(r'\d+', '#', ' '.join(line.split()))
+
+
 def run_page(page, hows, materials, folder, domain):
     """Run the blocks of a page in order; what is said of one that fails is where it stands and what it printed."""
     shutil.copytree(materials, folder, dirs_exist_ok=True)
@@ -68,6 +73,9 @@ def run_page(page, hows, materials, folder, domain):
         done = subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                               stdin=subprocess.DEVNULL, text=True, timeout=TIMEOUT_S)
         assert done.returncode == 0, f'{page}, line {example.line}:\n{example.text}\n{done.stdout[-4000:]}'
+        printed = iter(shape(line) for line in done.stdout.splitlines())
+        for line in example.output:
+            assert shape(line) in printed, f'{page}, line {example.line}: not printed: {line}\n{done.stdout[-4000:]}'
         count += 1
     return count
 
