@@ -59,7 +59,7 @@ class Pipeline:
                                   'whose members give the mutual information; set it to 0')
             self._dropout = DropoutSampler(network, config.dropout_samples)
         self._filters: Dict[Tuple[str, ...], BayesFilter] = {}
-        self._decisions: Dict[str, Decision] = {}
+        self._decisions: Dict[str, Tuple[int, Decision]] = {}  # the last of each camera, and when in ns
         self.configure(config)
 
     @property
@@ -312,9 +312,14 @@ class Pipeline:
             share = 1.0 if settings.fusion.group_independent else 1.0 / cameras
             posterior = belief.update(assessment.probabilities, frame.time_ns, frame.camera, share)
         decision = decide(posterior, self.bundle.class_names, settings.policy, ood, unknown,
-                          self._decisions.get(frame.camera))
-        self._decisions[frame.camera] = decision
+                          self._decision_before(frame))
+        self._decisions[frame.camera] = frame.time_ns, decision
         return posterior, unknown, decision
+
+    def _decision_before(self, frame: Frame) -> Optional[Decision]:
+        """The last decision of the frame's camera; None where the belief, too, would begin afresh since then."""
+        time_ns, decision = self._decisions.get(frame.camera, (0, None))
+        return decision if 0 <= (frame.time_ns - time_ns) * 1e-9 <= self._settings.fusion.reset_gap_s else None
 
 
 @dataclass(frozen=True)

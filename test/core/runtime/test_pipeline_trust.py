@@ -112,6 +112,19 @@ def test_prior_moves_the_posterior_and_is_taken_back(folder):
         pipeline.expect('camera', {'d': 0.5})
 
 
+def test_what_was_accepted_before_a_gap_makes_nothing_easier_after_it(folder):
+    alone = FusionConfig(enabled=False)
+    pipeline = load(folder, fusion=alone, decision=DecisionConfig(false_unknown_rate=0.0, abstain_cost=1.0))
+    seed = min(range(20), key=lambda seed: pipeline.process([frame(seed)])[0].posterior.max())
+    accepted = pipeline.process([frame(seed, time_ns=1000 * MS)])[0]
+    assert accepted.decision.outcome is Outcome.ACCEPTED
+    needs_more = 1.0 - float(accepted.posterior.max()) - 0.05  # less than the hysteresis
+    pipeline.configure(ClassifierConfig(model=str(folder), fusion=alone, decision=DecisionConfig(
+        false_unknown_rate=0.0, abstain_cost=needs_more)))
+    outcomes = [pipeline.process([frame(seed, time_ns=time_ms * MS)])[0].decision.outcome for time_ms in (1500, 99_000)]
+    assert outcomes == [Outcome.ACCEPTED, Outcome.UNCERTAIN]
+
+
 def test_foreign_pictures_become_unknown_and_single_frames_do_not(folder):
     pipeline = load(folder, decision=DecisionConfig(false_unknown_rate=0.02, abstain_cost=1.0))
     black = Picture(np.zeros((32, 32, 3), np.uint8), ColorOrder.RGB)
