@@ -14,7 +14,7 @@ TAKES = {'cardboard': 3, 'glass': 3, 'metal': 3, 'paper': 3, 'plastic': 2}
 
 def write_videos(folder: Path, photographs: Path, takes: Dict[str, int] = TAKES, seconds: float = 2.0,
                  rate_hz: float = 10.0, seed: int = 0) -> List[Path]:
-    """``folder/<class>_<n>.mp4``: takes of one thing of each class, of a photograph of ``photographs/<class>/``.
+    """``folder/<class>_<n>.mp4``: takes of one thing of each class, the first photograph in ``photographs/<class>/``.
 
     As where a person shows a gesture again, the thing is the same; its place, size, turn and light are others, and the
     hand that holds the camera moves.
@@ -25,7 +25,7 @@ def write_videos(folder: Path, photographs: Path, takes: Dict[str, int] = TAKES,
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for label, count in takes.items():
-        picture = cv2.imread(str(sorted((photographs / label).glob('*.jpg'))[seed]))
+        picture = cv2.imread(str(min((photographs / label).glob('*.jpg'))))
         for number in range(count):
             path = folder / f'{label}_{number + 1}.mp4'
             written.append(path)

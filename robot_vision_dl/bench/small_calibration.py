@@ -84,8 +84,8 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
     of_class: Dict[str, List[Path]] = {}
     for picture in folder_pictures(args.data, to_stderr):
         of_class.setdefault(picture.label, []).append(picture.path)
-    by_class = {name: _outputs(predictor, paths, args.most, rng) for name, paths in sorted(of_class.items())}
-    groups = {Path(folder).name: _outputs(predictor, all_pictures(folder, to_stderr), args.most, rng)
+    by_class = {name: outputs_of(predictor, paths, args.most, rng) for name, paths in sorted(of_class.items())}
+    groups = {Path(folder).name: outputs_of(predictor, all_pictures(folder, to_stderr), args.most, rng)
               for folder in args.foreign}
     names = [name for name in by_class if args.probe or name in bundle.class_names]
     if len(names) < 2:
@@ -96,7 +96,7 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
             'sets': rows, 'summary': _summary(rows)}
 
 
-def _outputs(predictor, paths: List[Path], most: int, rng: np.random.Generator) -> Tuple[np.ndarray, np.ndarray]:
+def outputs_of(predictor, paths: List[Path], most: int, rng: np.random.Generator) -> Tuple[np.ndarray, np.ndarray]:
     """Logits and features of at most so many of the pictures, drawn at random."""
     from ..core.errors import DataError
     from ..data.pictures import read_picture

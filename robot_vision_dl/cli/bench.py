@@ -20,6 +20,7 @@ MEASUREMENTS = {
     'trust': 'each method of trust, beside the bare forward pass',
     'reliability': 'probabilities, sets, risk and scores of unknowns on labelled pictures',
     'small-calibration': 'calibration on a handful of pictures, over random small sets',
+    'small-training': 'accuracy of a head that is trained on few pictures a class',
     'shift': 'accuracy, calibration error and abstention as pictures get worse',
     'fusion': 'frames fused over time, beside single frames, votes and products',
     'train': 'training, beside a bare loop of torch over the same pictures in memory',

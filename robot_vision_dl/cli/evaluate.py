@@ -23,9 +23,12 @@ Labels: a labels.yaml or labels.csv beside the bag, or a topic that ends with /l
 has their formats. Without labels there is everything that needs none. Pictures of a folder are labelled by their
 folder ("unknown" is none of the classes) and decided one by one, without fusion over time.
 
+Costs of wrong labels: --set decision.costs_file=costs.yaml; `robot-vision run --help` shows such a file.
+
 DIR gets report.html (opens anywhere, needs no network), metrics.json (`--schema` explains it), frames.csv (one row a
-frame), summary.md (for a pull request) and speed.json. Exit codes: 0 done, 1 a demand is not met or the machine fails
-(a full disk), 2 wrong use or input, or a recording ended its worker: it is named, and the others are judged.
+frame; may be read as labels), summary.md (for a pull request) and speed.json. Exit codes: 0 done, 1 a demand is not met
+or the machine fails (a full disk), 2 wrong use or input, or a recording ended its worker: it is named, and the others
+are judged.
 
 Figures for demands (--schema has all): foreign_accepted (of what is labelled unknown), errors_per_h, acted_right,
 acted_wrong, risk, cost, coverage, accuracy, nll, ece, ..."""

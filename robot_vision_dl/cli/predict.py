@@ -24,6 +24,7 @@ EXAMPLES = """examples:
 Pictures stand alone. The frames of a video are fused over time as a camera's are, and a line is printed where the
 decision changes; --json and --csv have every frame. JSON is one object a line. Confidence is that of the class, and
 of `unknown` how probable it is that none of the classes is shown. What the fields mean: docs/how-to/python.md.
+Costs of wrong labels: --set decision.costs_file=costs.yaml; `robot-vision run --help` shows such a file.
 
 Exit codes: 0 done, 1 some files could not be read (they are told, the others are done), 2 wrong use or input."""
 

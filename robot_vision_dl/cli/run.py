@@ -12,6 +12,12 @@ EXAMPLES = """examples:
   robot-vision run --image /arm/image_raw --node-name arm_classifier       several nodes on a robot
   robot-vision run --print-parameters > my.yaml; robot-vision run --params-file my.yaml
 
+What wrong labels cost, a costs.yaml, by --ros-args -p decision.costs_file:=costs.yaml (all keys may be left out):
+  wrong: 1.0                          of a wrong label, where nothing else is said
+  abstain: 0.3                        of "uncertain"; used unless decision.abstain_cost is set
+  costs: {go: {stop_sign: 20}}        of confusions, said: {true: cost}
+  thresholds: {stop_sign: 0.5}        accepted from this probability on, whatever the costs
+
 Everything after --ros-args goes to the node as it is."""
 
 

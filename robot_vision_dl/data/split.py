@@ -171,7 +171,9 @@ def _divide_adapted(frames: Sequence[LabelledFrame], config: SplitConfig) -> Tup
                 continue
             changed = replace(config, gap_s=config.gap_s * gap, calibration=calibration, train=config.train - taken)
             found = divided(changed)
-            if not _wanting(frames, found[1], changed):
+            counts = np.bincount(found[1][found[1] != _GAP], minlength=len(PARTS))
+            is_more = counts[PARTS.index(Part.CALIBRATION)] > counts[PARTS.index(Part.TRAIN)]
+            if not is_more and not _wanting(frames, found[1], changed):
                 method, numbers, reason = found
                 texts = [f'split.{name} is {getattr(changed, name):.3g} instead of {getattr(config, name):g}'
                          for name in ('gap_s', 'calibration', 'train')
@@ -186,16 +188,13 @@ def _wanting(frames: Sequence[LabelledFrame], numbers: np.ndarray, config: Split
     by_part = {part: Counter(frame.label for frame, own in zip(frames, numbers.tolist())
                              if own == number and frame.label != UNKNOWN)
                for number, part in enumerate(PARTS) if config.fractions[number]}
-    calibration, train = by_part.get(Part.CALIBRATION), by_part[Part.TRAIN]
+    calibration = by_part.get(Part.CALIBRATION)
     if calibration is not None and calibration.total() < MIN_PICTURES:
         return f'calibration would have {calibration.total()} frames of classes, and needs {MIN_PICTURES}'
     for part, found in by_part.items():
         missing = sorted(labels - set(found)) if part in (Part.TRAIN, Part.CALIBRATION) else [] if found else labels
         if missing:
             return f'{part.value} would have no frame of {", ".join(missing)}'
-    total = sum(frame.label != UNKNOWN for frame in frames)
-    if train.total() < config.train / 2 * total:
-        return f'train would have {train.total()} of {total} frames'
     return ''
 
 

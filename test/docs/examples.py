@@ -9,7 +9,9 @@ commands of a page one after another in a folder of their own, those of README b
 ``<!-- example: skipped, WHY -->``   not at all; WHY says what is needed, as ``needs a camera``
 ``<!-- example: runs -->``           for a block of ``python``, which is not run without
 
-In the folder lie ``photo.jpg``, ``photos/`` (a folder a class), ``recording/`` (a labelled bag) and ``drive.mp4``.
+In the folder lie ``photo.jpg``, ``photos/`` (a folder a class), ``recording/`` (a labelled bag), ``drive.mp4``,
+``videos/``
+(fourteen takes of five things, ``<class>_<n>.mp4``) and ``new_take.mp4`` (another of one of them).
 """
 import re
 from pathlib import Path

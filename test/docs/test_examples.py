@@ -14,6 +14,7 @@ import pytest
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).resolve().parents[2] / 'docs' / '_ext')]
 
 from examples import PAGES, REPOSITORY, examples  # noqa: E402
+from recorded_videos import write_videos  # noqa: E402
 from reference_pages import commands  # noqa: E402
 
 from robot_vision_dl.core.processes import isolated_environment  # noqa: E402
@@ -47,6 +48,10 @@ def materials(tmp_path_factory):
     subprocess.run([sys.executable, '-m', 'robot_vision_dl.cli.main', 'bag', 'extract', bags / 'waste', '--out',
                     folder / 'photos', '--every', '0.3'], check=True, capture_output=True)
     (folder / 'photos' / 'index.csv').unlink()
+    write_videos(folder / 'videos', folder / 'photos')
+    other, = write_videos(folder / 'other', folder / 'photos', {'metal': 1}, seed=1)
+    other.rename(folder / 'new_take.mp4')
+    (folder / 'other').rmdir()
     return folder
 
 

@@ -56,7 +56,7 @@ def read_costs(path: Union[str, Path], class_names: Sequence[str]) -> Costs:
     try:
         return costs_from({} if values is None else values, class_names, places)
     except ConfigError as error:
-        raise ConfigError(f'{printable(path)}: {error}') from error
+        raise ConfigError(f'{printable(path)}: {error}; robot-vision run --help shows one') from error
 
 
 def costs_from(values: Any, class_names: Sequence[str], places: Optional[Places] = None) -> Costs:

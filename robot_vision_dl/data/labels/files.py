@@ -37,6 +37,7 @@ from .times import BagTimes, Moment, TimeReader, Times, bag_times, check_order, 
 
 MOST_LABEL_BYTES = 64 << 20
 """Largest file of labels, a million intervals."""
+_SHOWN = '`robot-vision bag extract --help` shows the formats'
 SUFFIXES = ('.yaml', '.yml', '.csv')
 _KEYS = ('topic', 'start', 'end', 'label', 'track', 'bag')
 _UNNAMED = ('stamp', 'label')
@@ -118,7 +119,7 @@ def _from_yaml(text: str, name: str, bag: BagTimes, names: set, others: Dict[str
         content = content['intervals']
     if not isinstance(content, list):
         raise ConfigError(f'{name}: must be a list of intervals such as "- {{start: 0, end: 12.5, label: cup}}", by '
-                          f'itself or as "intervals:" after "times: stamp", got {type(content).__name__}')
+                          f'itself or as "intervals:" after "times: stamp", got {type(content).__name__}; {_SHOWN}')
     times = TimeReader(bag, name, said, 'times')
     for number, item in enumerate(content, 1):
         where = f'{name}, interval {number}'
@@ -241,7 +242,7 @@ class _CsvFile:
         starts = [name for name in _STARTS if name in names]
         if len(starts) != 1:
             raise ConfigError(f'{where}: the columns stamp and label are needed, got {printable(", ".join(names))}'
-                              + (f'; only one of {" and ".join(starts)} can be the time' if starts else ''))
+                              + (f'; only one of {" and ".join(starts)} can be the time' if starts else f'; {_SHOWN}'))
         if self._of_frames:
             return
         for name in names:
@@ -256,7 +257,7 @@ class _CsvFile:
         """Without names over the columns only one thing is clear: a stamp, and a label that cannot be a time."""
         if rows and not re.search('[0-9]', rows[0].cells[0]):
             raise ConfigError(f'{self._name}, line {rows[0].line}: the first row must name the columns, stamp and '
-                              f'label among them, got {printable(rows[0].cells, 80)}')
+                              f'label among them, got {printable(rows[0].cells, 80)}; {_SHOWN}')
         for row in rows:
             if len(row.cells) == 1 or (len(row.cells) == 2 and not _NUMBER.fullmatch(row.cells[1])):
                 continue
