@@ -10,8 +10,7 @@ commands of a page one after another in a folder of their own, those of README b
 ``<!-- example: runs -->``           for a block of ``python``, which is not run without
 
 In the folder lie ``photo.jpg``, ``photos/`` (a folder a class), ``recording/`` (a labelled bag), ``drive.mp4``,
-``videos/``
-(fourteen takes of five things, ``<class>_<n>.mp4``) and ``new_take.mp4`` (another of one of them).
+``videos/`` (fourteen takes of five things, ``<class>_<n>.mp4``) and ``new_take.mp4`` (another of one of them).
 """
 import re
 from pathlib import Path
