@@ -118,7 +118,7 @@ def test_what_was_accepted_before_a_gap_makes_nothing_easier_after_it(folder):
     seed = min(range(20), key=lambda seed: pipeline.process([frame(seed)])[0].posterior.max())
     accepted = pipeline.process([frame(seed, time_ns=1000 * MS)])[0]
     assert accepted.decision.outcome is Outcome.ACCEPTED
-    needs_more = 1.0 - float(accepted.posterior.max()) - 0.05  # less than the hysteresis
+    needs_more = max(1.0 - float(accepted.posterior.max()) - 0.05, 0.0)  # by less than the hysteresis
     pipeline.configure(ClassifierConfig(model=str(folder), fusion=alone, decision=DecisionConfig(
         false_unknown_rate=0.0, abstain_cost=needs_more)))
     outcomes = [pipeline.process([frame(seed, time_ns=time_ms * MS)])[0].decision.outcome for time_ms in (1500, 99_000)]
