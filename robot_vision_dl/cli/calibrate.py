@@ -1,7 +1,7 @@
 """``robot-vision calibrate``: fit a bundle's probabilities, sets and OOD score to labelled data of the deployment."""
 import argparse
 from pathlib import Path
-from typing import Dict
+from typing import TYPE_CHECKING, Dict
 
 from ..core.bundles.bundle import Bundle, load_bundle
 from ..core.bundles.bundle_format import CARD_FOLDER, MODEL, read_description
@@ -14,16 +14,13 @@ from ..core.files.user_path import user_path
 from ..core.files.whole_files import check_writable
 from ..core.text.number_options import SECONDS, SEED, SHARE
 from ..core.uncertainty.attainable_rates import smallest_rate
-from ..core.uncertainty.calibrate import AUTO, SCALINGS, Calibration
+from ..core.uncertainty.calibrate import AUTO, NO_SCORE, SCALINGS, Calibration
 from ..core.uncertainty.conformal import CONFORMAL_METHODS
 from ..core.uncertainty.ood.p_value import OOD_METHODS
-from ..evaluation.calibrate_bundle import (
-    NO_SCORE,
-    CalibrationOptions,
-    calibrate_bundle,
-    calibration_provenance,
-)
-from ..evaluation.labelled_outputs import LabelledOutputs
+
+if TYPE_CHECKING:  # imported where it is used: `robot-vision models` needs neither rosbags nor torchvision
+    from ..evaluation.calibrate_bundle import CalibrationOptions
+    from ..evaluation.labelled_outputs import LabelledOutputs
 
 HELP = 'fit probabilities, sets and the score of unknowns to labelled pictures or bags'
 EXAMPLES = """examples:
@@ -70,8 +67,9 @@ def add_calibration_arguments(parser: 'argparse._ActionsContainer') -> None:
                         help='what the files of a CSV are relative to; default: its folder')
 
 
-def calibration_options(args: argparse.Namespace) -> CalibrationOptions:
+def calibration_options(args: argparse.Namespace) -> 'CalibrationOptions':
     """Of the arguments of :func:`add_calibration_arguments`."""
+    from ..evaluation.calibrate_bundle import CalibrationOptions
     return CalibrationOptions(
         reference=tuple(args.reference), foreign=tuple(args.foreign), device=args.device, precision=args.precision,
         ood=args.ood, conformal=args.conformal, alpha=args.alpha, scaling=args.scaling, topics=tuple(args.topics),
@@ -80,6 +78,7 @@ def calibration_options(args: argparse.Namespace) -> CalibrationOptions:
 
 def run(args: argparse.Namespace) -> int:
     """Calibrate."""
+    from ..evaluation.calibrate_bundle import calibrate_bundle, calibration_provenance
     bundle = load_bundle(args.bundle)
     if bundle.folder is None:
         raise BundleError(f'{args.bundle}: is not a bundle with a folder; import it first (`robot-vision models '
@@ -130,7 +129,7 @@ def own_card_files(folder: Path) -> Dict[str, bytes]:
     return found
 
 
-def report(found: Calibration, outputs: LabelledOutputs) -> str:
+def report(found: Calibration, outputs: 'LabelledOutputs') -> str:
     """What was fitted, for people."""
     m = found.metrics
     lines = [

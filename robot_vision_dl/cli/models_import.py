@@ -22,7 +22,6 @@ from ..core.text.json_text import parse_json
 from ..core.text.number_options import real, whole
 from ..core.text.text_file import read_text
 from ..core.uncertainty.calibrate import AUTO
-from ..evaluation.calibrate_bundle import calibrate_bundle, calibration_provenance
 from .calibrate import add_calibration_arguments, calibration_options, report
 
 # Options of the recorded command, with the defaults that are not worth recording.
@@ -90,6 +89,7 @@ def import_model(args: argparse.Namespace) -> Bundle:
         provenance['license'] = args.license
     found = None
     if args.calibrate:
+        from ..evaluation.calibrate_bundle import calibrate_bundle, calibration_provenance
         with tempfile.TemporaryDirectory() as temporary:
             # As it will be stored, which may round: what is calibrated is what will run.
             plain = save_bundle(Path(temporary) / args.name, network, class_names, preprocessing, half=args.half)

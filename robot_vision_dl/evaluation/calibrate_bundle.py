@@ -8,13 +8,10 @@ import numpy as np
 from ..core.bundles.bundle import Bundle
 from ..core.decision.fusion_fit import LEAST_FRAMES, keep_fusion
 from ..core.text.notes import to_stderr
-from ..core.uncertainty.calibrate import AUTO, Calibration, calibrate
+from ..core.uncertainty.calibrate import AUTO, NO_SCORE, Calibration, calibrate
 from ..core.uncertainty.ood.base import linear_head
 from .labelled_outputs import LabelledOutputs
 from .predict import check_deployment, faulty_outputs, picture_outputs, run_bundle
-
-NO_SCORE = 'none'
-"""In the place of an OOD score: none."""
 
 
 @dataclass(frozen=True)

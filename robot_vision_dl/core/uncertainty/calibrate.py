@@ -32,6 +32,8 @@ from .vector import VectorScaling
 
 MOST_CLASSES_COUNTED = 100  # of more, the counts of each are not kept
 AUTO = 'auto'
+NO_SCORE = 'none'
+"""In the place of an OOD score: none."""
 SCALINGS = ('temperature', 'vector', AUTO)
 
 
