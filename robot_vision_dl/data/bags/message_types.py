@@ -1,8 +1,7 @@
 """Message definitions that a bag carries: ROS 1 bytes to CDR, and whether two definitions share their wire format."""
 from functools import lru_cache
+from types import ModuleType
 from typing import Dict, Iterable, List, Optional, Tuple
-
-from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
 
 from ...core.errors import BagError
 from ...core.text.printable import printable
@@ -48,7 +47,8 @@ class Definitions:
         """``definitions``: (type as the bag has it, ``ros1msg``, ``ros2msg`` or ``ros2idl``, text)."""
         self.problems: List[str] = []
         self._waiting = [item for item in definitions if item[1]]
-        self._empty_store = get_typestore(Stores.EMPTY)
+        typesys = _typesys()
+        self._empty_store = typesys.get_typestore(typesys.Stores.EMPTY)
         self._names: Dict[str, str] = {normal_type(name): name for name, _, _ in self._waiting}
         self._sizes: Dict[str, Tuple[int, int]] = {}
 
@@ -66,7 +66,7 @@ class Definitions:
 
     def _register(self, name: str, form: str, text: str) -> None:
         try:
-            types = _parse_idl(text) if 'idl' in form else get_types_from_msg(text, name)
+            types = _parse_idl(text) if 'idl' in form else _typesys().get_types_from_msg(text, name)
             known = self._empty_store.fielddefs
             self._empty_store.register({key: _without_sequence_number(key, value) for key, value in types.items()
                                         if key not in known})
@@ -181,7 +181,7 @@ def wire_format_of_class(message_class: type) -> str:
 
 @lru_cache(maxsize=None)
 def _noetic():
-    store = get_typestore(Stores.ROS1_NOETIC)
+    store = _typesys().get_typestore(_typesys().Stores.ROS1_NOETIC)
     for name, value in store.fielddefs.items():
         store.fielddefs[name] = _without_sequence_number(name, value)
     return store
@@ -198,11 +198,17 @@ def _without_sequence_number(name: str, definition: tuple) -> tuple:
 def _parse_idl(text: str) -> dict:
     """rosbag2 writes the IDL of a type and of those that it uses one after another, each under a line ``IDL: name``."""
     if not text.startswith(f'{_IDL_SEPARATOR}IDL: '):
-        return get_types_from_idl(text)
+        return _typesys().get_types_from_idl(text)
     types: dict = {}
     for part in text.split(_IDL_SEPARATOR)[1:]:
-        types.update(get_types_from_idl(part.split('\n', 1)[1]))
+        types.update(_typesys().get_types_from_idl(part.split('\n', 1)[1]))
     return types
+
+
+def _typesys() -> ModuleType:
+    """The types of rosbags; imported late, so that a command which reads no bag does without rosbags."""
+    import rosbags.typesys
+    return rosbags.typesys
 
 
 def _one_line(error: BaseException) -> str:

@@ -2,8 +2,6 @@
 from functools import lru_cache
 from typing import Optional, Tuple
 
-from rosbags.typesys import Stores, get_types_from_msg, get_typestore
-
 from ...core.errors import BagError
 from ...core.text.printable import printable
 
@@ -23,6 +21,7 @@ _VISION_MSGS = {
 
 def message_store():
     """A new rosbags type store of the standard messages and the label messages."""
+    from rosbags.typesys import Stores, get_types_from_msg, get_typestore  # late: not all who read labels read bags
     store = get_typestore(Stores.ROS2_HUMBLE)
     for name, text in _VISION_MSGS.items():
         store.register(get_types_from_msg(text, name))
