@@ -72,7 +72,7 @@ EXTRAS = {
         'scikit-learn>=1.1',
         'torchmetrics>=1.0',
         'types-PyYAML',
-        'types-psutil',
+
         'types-tqdm',
     ],
     # `make docs`

@@ -37,7 +37,9 @@ def exposure(pixels: np.ndarray, strength: int, rng: np.random.Generator) -> np.
 def compression(pixels: np.ndarray, strength: int, rng: np.random.Generator) -> np.ndarray:
     """JPEG of a low quality."""
     code = cv2.imencode('.jpg', pixels, (cv2.IMWRITE_JPEG_QUALITY, _QUALITY[strength - 1]))[1]
-    return cv2.imdecode(code, cv2.IMREAD_UNCHANGED)
+    decoded = cv2.imdecode(code, cv2.IMREAD_UNCHANGED)
+    assert decoded is not None
+    return decoded
 
 
 SHIFTS: Dict[str, Callable[[np.ndarray, int, np.random.Generator], np.ndarray]] = {

@@ -15,7 +15,7 @@ from ..core.machine import describe, environment
 from ..core.metrics.percentiles import percentiles
 from ..core.text.number_options import real
 from ..core.text.table import ruled
-from ..core.types import CompressedImage, Header, RawImage
+from ..core.types import CompressedImage, Header, ImageMessage, RawImage
 from .report import write_json
 
 HELP = 'message to picture for raw, JPEG and PNG, and what checking it first takes of that'
@@ -32,8 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _times(functions: Sequence[Callable[[], object]], seconds: float) -> List[Dict[str, float]]:
     """Percentiles and the minimum (ms) of each function; they take turns, so that all meet the same load."""
-    for function in functions * WARM_UP:
-        function()
+    for _ in range(WARM_UP):
+        for function in functions:
+            function()
     times: List[List[float]] = [[] for _ in functions]
     end = time.perf_counter() + seconds
     while time.perf_counter() < end or len(times[0]) < FEWEST:
@@ -51,10 +52,10 @@ def scene(width: int, height: int) -> np.ndarray:
     return np.clip(coarse + random.normal(0, 4, coarse.shape), 0, 255).astype(np.uint8)
 
 
-def messages(width: int, height: int) -> List[Tuple[str, object]]:
+def messages(width: int, height: int) -> List[Tuple[str, ImageMessage]]:
     """(Name, message) of one picture in each of the kinds that cameras send."""
     header, pixels = Header(0, 'bench_camera'), scene(width, height)
-    found: List[Tuple[str, object]] = [
+    found: List[Tuple[str, ImageMessage]] = [
         ('bgr8', RawImage(header, height, width, 'bgr8', False, 3 * width, pixels.reshape(-1)))]
     for name, suffix, parameters in (('JPEG 80', '.jpg', (cv2.IMWRITE_JPEG_QUALITY, 80)),
                                      ('JPEG 95', '.jpg', (cv2.IMWRITE_JPEG_QUALITY, 95)),
@@ -64,7 +65,19 @@ def messages(width: int, height: int) -> List[Tuple[str, object]]:
     return found
 
 
-def _check(message: object, config: ImageConfig) -> Callable[[], object]:
+def _whole(message: ImageMessage, config: ImageConfig) -> Callable[[], object]:
+    """From the serialized message to the picture."""
+    read: Callable[[bytes], ImageMessage] = (
+        cdr.decode_image if isinstance(message, RawImage) else cdr.decode_compressed_image)
+    raw = _serialized(message)
+    return lambda: decode(read(raw), config)
+
+
+def _serialized(message: ImageMessage) -> bytes:
+    return cdr.encode_image(message) if isinstance(message, RawImage) else cdr.encode_compressed_image(message)
+
+
+def _check(message: ImageMessage, config: ImageConfig) -> Callable[[], object]:
     """All that is done to a message beside decoding it."""
     if isinstance(message, RawImage):
         return lambda: None
@@ -81,16 +94,13 @@ def run(args: argparse.Namespace) -> int:
     for size in args.sizes:
         width, height = map(int, size.split('x'))
         for name, message in messages(width, height):
-            is_raw = isinstance(message, RawImage)
-            read = cdr.decode_image if is_raw else cdr.decode_compressed_image
-            raw = (cdr.encode_image if is_raw else cdr.encode_compressed_image)(message)
             print(f'{size} {name} ...', file=sys.stderr, flush=True)
-            whole, checks = _times([lambda r=read, m=raw: decode(r(m), config), _check(message, config)], args.seconds)
+            whole, checks = _times([_whole(message, config), _check(message, config)], args.seconds)
             figures[f'{size} {name}'] = {'whole': whole, 'checks': checks}
             # Of the minima: the checks are a part of the whole, and load disturbs medians of so short a time.
-            share = f'{100 * checks["min"] / whole["min"]:.1f} %' if not is_raw else '-'
-            rows.append((size, name, len(raw), whole['n'], whole['p50'], whole['p95'], whole['min'], checks['p50'],
-                         checks['min'], share))
+            share = '-' if isinstance(message, RawImage) else f'{100 * checks["min"] / whole["min"]:.1f} %'
+            rows.append((size, name, len(_serialized(message)), whole['n'], whole['p50'], whole['p95'], whole['min'],
+                         checks['p50'], checks['min'], share))
     print(ruled(('size', 'encoding', 'bytes', 'n', 'p50 ms', 'p95 ms', 'min ms', 'checks p50 ms', 'checks min ms',
                  'share of min'), rows))
     print('message to picture, and within it the checks, n of each in turns; as many threads as OpenCV takes, '

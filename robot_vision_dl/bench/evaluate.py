@@ -18,7 +18,7 @@ import time
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Callable, Dict, List
 
 import numpy as np
 
@@ -129,8 +129,10 @@ def _throughput(args: argparse.Namespace) -> Dict[str, Any]:
     with ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(threads,)) as several, \
             ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(threads,)) as one:
         for turn in range(args.rounds + 1):
-            for key, work in (('floor', lambda: bare(several)), ('one_lane', lambda: bare(one)),
-                              ('evaluate', lambda: len(run_job(job).tables['model']))):
+            works: Dict[str, Callable[[], int]] = {
+                'floor': lambda: bare(several), 'one_lane': lambda: bare(one),
+                'evaluate': lambda: len(run_job(job).tables['model'])}
+            for key, work in works.items():
                 started, cpu = time.perf_counter(), time.process_time()
                 frames = work()
                 seconds, cpu = time.perf_counter() - started, time.process_time() - cpu

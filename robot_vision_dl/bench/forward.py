@@ -3,7 +3,7 @@ import argparse
 import time
 from dataclasses import dataclass
 from itertools import product
-from typing import List
+from typing import Callable, List
 
 import numpy as np
 
@@ -52,7 +52,7 @@ def bare_forward(model: str, device: str, batch: int = 1, seconds: float = 2.0, 
     with torch.inference_mode():
         pixels = pipeline.preprocess([Picture(noise, ColorOrder.RGB)] * batch).clone(
             memory_format=torch.preserve_format)
-        synchronize = torch.cuda.synchronize if pipeline.device.type == 'cuda' else lambda: None
+        synchronize: Callable[[], None] = torch.cuda.synchronize if pipeline.device.type == 'cuda' else lambda: None
         for _ in range(WARM_UP):
             pipeline.network(pixels)
         synchronize()

@@ -4,7 +4,7 @@ The bags must be labelled and have taken no part in training or calibration. A s
 of the label; everything is measured from its beginning, and nothing is told that it began.
 """
 import argparse
-from typing import Any, Callable, Dict, List, NamedTuple, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
@@ -12,6 +12,10 @@ from ..core.machine import describe, environment
 from ..core.text.number_options import real, whole
 from ..core.text.table import ruled
 from .report import write_json
+
+if TYPE_CHECKING:
+    from ..core.bundles.bundle import Bundle
+    from ..core.decision.fusion_fit import Stream
 
 HELP = 'frames fused over time, beside single frames, votes and products'
 PLACES = (1, 10, 60)
@@ -82,7 +86,7 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
         'methods': methods}
 
 
-def rivals(bundle, window: int) -> Dict[str, Callable]:
+def rivals(bundle: 'Bundle', window: int) -> Dict[str, Callable[['Stream'], np.ndarray]]:
     """Name -> what makes posteriors (n, C) of a stream; ours is the last."""
     from ..core.config import FusionConfig
     from ..core.decision.fusion import FALLBACK_TIMES
@@ -134,8 +138,8 @@ class _Decision(NamedTuple):
     threshold: float
 
 
-def judged(streams: Sequence, stretches: Sequence[Sequence[Tuple[int, int]]], posteriors: Sequence[np.ndarray],
-           error: float) -> Dict[str, Any]:
+def judged(streams: Sequence['Stream'], stretches: Sequence[Sequence[Tuple[int, int]]],
+           posteriors: Sequence[np.ndarray], error: float) -> Dict[str, Any]:
     """Figures of one method, from its posteriors (n, C) of each stream."""
     from ..core.metrics.calibration import expected_calibration_error, top_label
     from ..core.metrics.classification import accuracy

@@ -1,7 +1,7 @@
 """``robot-vision bench live``: what a frame costs from camera process to decision."""
 import argparse
 import os
-from typing import Any, Dict
+from typing import Any, Dict, Tuple
 
 from ..core.config import ClassifierConfig
 from ..core.machine import describe, environment
@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='Fast DDS profile; auto: the shipped one for large images (default: %(default)s)')
 
 
-def _frames_row(name: str, camera: str, values: Dict[str, Any]) -> tuple:
+def _frames_row(name: str, camera: str, values: Dict[str, Any]) -> Tuple[object, ...]:
     dropped = ', '.join(f'{count} {reason}' for reason, count in values['dropped'].items()) or '0'
     return (name, camera, values['sent'], values['received'], values['decided'], dropped, values['lost_in_transport'],
             values['unexplained'])

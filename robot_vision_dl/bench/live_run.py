@@ -14,8 +14,9 @@ import subprocess
 import sys
 import time
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, NamedTuple, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, NamedTuple, Sequence
 
 from ..core.errors import RobotVisionError
 from ..core.metrics.percentiles import percentiles
@@ -23,6 +24,9 @@ from ..core.networks.threads import network_threads
 from ..core.processes import Children
 from .forward import ForwardTimes, bare_forward
 from .trend import course
+
+if TYPE_CHECKING:
+    from diagnostic_msgs.msg import DiagnosticArray
 
 START_TIMEOUT_S = 120.0
 STAMP_OFFSET = 4  # behind the encapsulation header
@@ -103,8 +107,7 @@ class _Listener:
         self._executor.add_node(self.node)
         self._decisions = [
             self.node.create_subscription(Classification, f'/classifier/{camera}/decision',
-                                          with_info(lambda buffer, info, camera=camera: self._on_decision(
-                                              camera, buffer, info)), 100, raw=True)
+                                          with_info(partial(self._on_decision, camera)), 100, raw=True)
             for camera in cameras]
         self.node.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)
         gc.collect()
@@ -120,7 +123,7 @@ class _Listener:
         self.figures[camera].latencies_ms.append(latency_ms)
         self.latencies_ms.append(latency_ms)
 
-    def _on_diagnostics(self, message) -> None:
+    def _on_diagnostics(self, message: 'DiagnosticArray') -> None:
         self.reports += 1
         self.failed = any(item.value == 'unconfigured' for status in message.status for item in status.values
                           if item.key == 'state')
@@ -137,7 +140,7 @@ class _Listener:
                 figures.dropped = {key[len('dropped_'):]: int(value) for key, value in values.items()
                                    if key.startswith('dropped_')}
 
-    def spin(self, until, what: str, timeout_s: float, alive: subprocess.Popen) -> None:
+    def spin(self, until: Callable[[], bool], what: str, timeout_s: float, alive: 'subprocess.Popen[bytes]') -> None:
         """Listen until a condition holds."""
         deadline = time.monotonic() + timeout_s
         while not until():
@@ -282,6 +285,7 @@ def _measure(settings: LiveSettings, contender: Contender) -> Dict[str, Any]:
             camera = children.start(command, stdout=subprocess.PIPE, stderr=None)
             listener.spin(lambda: camera.poll() is not None, 'frames were sent',
                           settings.seconds * 3 + START_TIMEOUT_S, node)
+            assert camera.stdout is not None
             sent = json.loads(camera.stdout.read())
             if contender.naive:
                 listener.spin_for(1.0)

@@ -5,6 +5,7 @@ is batched, fused, calibrated or counted. The network and its weights are those 
 """
 import argparse
 import sys
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -20,6 +21,9 @@ from vision_msgs.msg import Classification, ObjectHypothesis
 
 from ..core.bundles.bundle import load_bundle
 from ..core.networks.device import resolve_device
+
+if TYPE_CHECKING:
+    from rclpy.publisher import Publisher
 
 
 class NaiveClassifier(Node):
@@ -44,12 +48,13 @@ class NaiveClassifier(Node):
                 10 if args.reliable else qos_profile_sensor_data)
 
     @torch.no_grad()
-    def _on_image(self, message, publisher) -> None:
+    def _on_image(self, message: Any, publisher: 'Publisher[Any]') -> None:
         if isinstance(message, CompressedImage):
-            picture = cv2.imdecode(np.frombuffer(message.data, np.uint8), cv2.IMREAD_COLOR)
+            pixels = cv2.imdecode(np.frombuffer(message.data, np.uint8), cv2.IMREAD_COLOR)
+            assert pixels is not None
         else:
-            picture = np.frombuffer(message.data, np.uint8).reshape(message.height, message.width, 3)
-        picture = PilImage.fromarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
+            pixels = np.frombuffer(message.data, np.uint8).reshape(message.height, message.width, 3)
+        picture = PilImage.fromarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB))
         logits = self._network(self._transform(picture)[None].to(self._device)).logits
         probabilities = torch.softmax(logits, dim=1)[0]
         best = int(probabilities.argmax())

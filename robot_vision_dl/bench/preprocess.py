@@ -1,7 +1,7 @@
 """``robot-vision bench preprocess``: from serialized message to tensor, beside copying the same bytes."""
 import argparse
 import time
-from typing import Callable
+from typing import TYPE_CHECKING, Callable, Dict, Sequence
 
 import numpy as np
 
@@ -12,6 +12,11 @@ from ..core.text.number_options import real
 from ..core.text.table import ruled
 from .publisher import serialized_pictures
 from .report import write_json
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..core.types import Picture
 
 HELP = 'message to tensor, stage by stage, beside copying the bytes'
 WARM_UP = 5
@@ -26,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--seconds', type=real(0.01, 10**6), default=2.0, help='of each stage (default: 2)')
 
 
-def _times(function: Callable[[], object], seconds: float) -> dict:
+def _times(function: Callable[[], object], seconds: float) -> Dict[str, float]:
     for _ in range(WARM_UP):
         function()
     times = []
@@ -51,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     torch.set_num_threads(1)
     preprocess = Preprocessor(load_bundle(args.model).preprocessing, device)
 
-    def on_device(pictures):
+    def on_device(pictures: Sequence['Picture']) -> 'torch.Tensor':
         tensor = preprocess(pictures)
         if device.type == 'cuda':
             torch.cuda.synchronize(device)

@@ -31,8 +31,7 @@ def moving_scene(width: int, height: int, index: int) -> np.ndarray:
     scene = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
     centre = (width * (index + 1) // (PICTURES + 1), height // 2)
     cv2.circle(scene, centre, height // 5, (40, 200, 240), -1)
-    noise = random.integers(0, 12, scene.shape, dtype=np.uint8)
-    return cv2.add(scene, noise)
+    return cv2.add(scene, np.asarray(random.integers(0, 12, scene.shape, dtype=np.uint8)))
 
 
 def serialized_pictures(width: int, height: int, compressed: bool) -> List[bytearray]:

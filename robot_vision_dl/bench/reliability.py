@@ -6,7 +6,7 @@ trained on), and each is judged on every group of foreign pictures.
 """
 import argparse
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Tuple
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from ..core.machine import describe, environment
 from ..core.text.number_options import SEED
 from ..core.text.table import ruled
 from .report import write_json
+
+if TYPE_CHECKING:
+    from ..core.bundles.bundle import Bundle
 
 HELP = 'probabilities, sets, risk and scores of unknowns on labelled pictures'
 COVERAGES = (0.1, 0.25, 0.5, 0.7, 0.8, 0.9, 1.0)
@@ -145,8 +148,8 @@ def _sets(fit_p: np.ndarray, fit_y: np.ndarray, p: np.ndarray, y: np.ndarray) ->
     return rows
 
 
-def _scores(bundle, args: argparse.Namespace, where: Dict[str, str], known: Tuple[np.ndarray, np.ndarray],
-            groups: Dict[str, Tuple[np.ndarray, np.ndarray]]) -> Dict[str, Dict[str, Dict[str, float]]]:
+def _scores(bundle: 'Bundle', args: argparse.Namespace, where: Dict[str, Any], known: Tuple[np.ndarray, np.ndarray],
+            groups: Mapping[str, Tuple[np.ndarray, np.ndarray]]) -> Dict[str, Dict[str, Dict[str, float]]]:
     """AUROC and FPR95 of every score that can be fitted, on each group."""
     import torch
 
@@ -157,7 +160,7 @@ def _scores(bundle, args: argparse.Namespace, where: Dict[str, str], known: Tupl
     from ..evaluation.predict import run_bundle
     scores = {} if bundle.ood is None else {f'{bundle.ood.method} *': bundle.ood.build_score()}
     if args.reference:
-        head = linear_head(bundle.load_network().head)
+        head = linear_head(bundle.load_single_network().head)
         outputs = run_bundle(bundle, args.reference, **where)
         reference = Pictures.of(*(part[outputs.known] for part in (outputs.logits, outputs.features, outputs.labels)))
         for name in CANDIDATES:
@@ -168,8 +171,8 @@ def _scores(bundle, args: argparse.Namespace, where: Dict[str, str], known: Tupl
         for name, score in scores.items():
             own = score(*map(torch.from_numpy, known))
             found[name] = {}
-            for group, outputs in groups.items():
-                theirs = score(*map(torch.from_numpy, outputs))
+            for group, foreign in groups.items():
+                theirs = score(*map(torch.from_numpy, foreign))
                 found[name][group] = {'auroc': auroc(*two_groups(own, theirs)),
                                       'fpr95': fpr_at_tpr(*two_groups(-theirs, -own))}
     return found

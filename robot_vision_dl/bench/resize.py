@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     from ..core.networks.device import resolve_device
     device = resolve_device(args.device)
     figures = measure(args.model, device, args.sizes)
-    alike: Dict[tuple, List[str]] = {}
+    alike: Dict[Tuple[str, str, Tuple[str, ...]], List[str]] = {}
     for (size, scale, order), values in figures.items():
         shown = tuple(f'{value:.5f}' for value in values.values())
         alike.setdefault((size, scale, shown), []).append(order)

@@ -6,7 +6,7 @@ features that is trained on a few pictures a class, as sure and as wrong as such
 """
 import argparse
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -15,7 +15,16 @@ from ..core.text.number_options import SEED, whole
 from ..core.text.table import ruled
 from .report import write_json
 
+if TYPE_CHECKING:
+    from ..core.bundles.bundle import Bundle
+    from ..core.uncertainty.calibrate import Calibration
+    from ..core.uncertainty.ood.base import LinearHead
+    from ..evaluation.predict import Predictor
+
 HELP = 'calibration on few pictures: the likelihood before and after, and foreign pictures that are accepted'
+
+
+_Both = Tuple[np.ndarray, np.ndarray]  # logits and features
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -79,7 +88,7 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
     from ..data.picture_folder import all_pictures, folder_pictures
     from ..evaluation.predict import Predictor
     bundle = load_bundle(args.bundle)
-    predictor, head = Predictor.of_bundle(bundle), linear_head(bundle.load_network().head)
+    predictor, head = Predictor.of_bundle(bundle), linear_head(bundle.load_single_network().head)
     rng = np.random.default_rng(args.seed)
     of_class: Dict[str, List[Path]] = {}
     for picture in folder_pictures(args.data, to_stderr):
@@ -96,7 +105,7 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
             'sets': rows, 'summary': _summary(rows)}
 
 
-def outputs_of(predictor, paths: List[Path], most: int, rng: np.random.Generator) -> Tuple[np.ndarray, np.ndarray]:
+def outputs_of(predictor: 'Predictor', paths: List[Path], most: int, rng: np.random.Generator) -> _Both:
     """Logits and features of at most so many of the pictures, drawn at random."""
     from ..core.errors import DataError
     from ..data.pictures import read_picture
@@ -106,16 +115,18 @@ def outputs_of(predictor, paths: List[Path], most: int, rng: np.random.Generator
     return predictor.pictures(map(read_picture, paths))
 
 
-def _one_set(args: argparse.Namespace, bundle, head, by_class: Dict, names: List[str], groups: Dict,
-             rng: np.random.Generator, number: int) -> Dict[str, Any]:
+def _one_set(args: argparse.Namespace, bundle: 'Bundle', head: Optional['LinearHead'], by_class: Dict[str, _Both],
+             names: List[str], groups: Dict[str, _Both], rng: np.random.Generator, number: int) -> Dict[str, Any]:
     from ..core.metrics.proper_scores import negative_log_likelihood
     from ..core.uncertainty.calibrate import calibrate
     from ..core.uncertainty.scaling import PLAIN, TEMPERATURE, VECTOR, softmax
     from ..core.uncertainty.temperature import fit_temperature
     chosen = sorted(rng.permutation(names)[:args.classes or None].tolist()) if args.probe else names
-    foreign = {**groups, **({'classes left out': tuple(
-        np.concatenate(parts) for parts in zip(*(by_class[name] for name in names if name not in chosen)))}
-        if len(chosen) < len(names) else {})}
+    foreign = dict(groups)
+    if len(chosen) < len(names):
+        logits, features = (np.concatenate(parts) for parts in zip(
+            *(by_class[name] for name in names if name not in chosen)))
+        foreign['classes left out'] = logits, features
     classes = len(chosen) if args.probe else len(bundle.class_names)
     parts: List[Tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     training: List[Tuple[np.ndarray, np.ndarray]] = []
@@ -155,7 +166,8 @@ def _one_set(args: argparse.Namespace, bundle, head, by_class: Dict, names: List
                 ('(known)', (judged.logits, judged.features)), *foreign.items())}}
 
 
-def _probe(features: np.ndarray, targets: np.ndarray, classes: int):
+def _probe(features: np.ndarray, targets: np.ndarray, classes: int
+           ) -> Tuple['LinearHead', Callable[[np.ndarray], np.ndarray]]:
     """A linear head of these features, and what gives its logits."""
     import torch
 
@@ -166,12 +178,13 @@ def _probe(features: np.ndarray, targets: np.ndarray, classes: int):
         lambda f: (f @ weight.T + bias).astype(np.float32))
 
 
-def _outcomes(found, logits: np.ndarray, features: np.ndarray, abstain_cost: float) -> Dict[str, float]:
+def _outcomes(found: 'Calibration', logits: np.ndarray, features: np.ndarray, abstain_cost: float) -> Dict[str, float]:
     """Shares of single frames: accepted at .01, accepted and unknown at the smallest rate that can be reached."""
     import torch
 
     from ..core.config import DecisionConfig
     from ..core.uncertainty.attainable_rates import reachable_rate
+    assert found.ood is not None and found.ood.scores is not None
     with torch.inference_mode():
         scores = found.ood.build_score()(*(torch.from_numpy(np.asarray(part, np.float32))
                                            for part in (logits, features)))

@@ -15,7 +15,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ..core.errors import RobotVisionError
 from ..core.metrics.percentiles import percentiles
@@ -58,9 +58,9 @@ class _Node:
     name: str
     transport: str
     cameras: Sequence[str]
-    process: Optional[subprocess.Popen] = None
-    memory: List[tuple] = field(default_factory=list)  # (seconds, MB)
-    latencies: List[tuple] = field(default_factory=list)  # (seconds, ms)
+    process: 'Optional[subprocess.Popen[bytes]]' = None
+    memory: List[Tuple[float, float]] = field(default_factory=list)  # (seconds, MB)
+    latencies: List[Tuple[float, float]] = field(default_factory=list)  # (seconds, ms)
     accounts: Dict[str, Dict[str, int]] = field(default_factory=dict)
     heard: int = 0
 
@@ -91,13 +91,14 @@ class _Camera:
     def __init__(self, children: Children, node: _Node, camera: str, args: argparse.Namespace,
                  rng: random.Random) -> None:
         self._children, self._node, self._name, self._args, self._rng = children, node, camera, args, rng
-        self._process: Optional[subprocess.Popen] = None
+        self._process: 'Optional[subprocess.Popen[bytes]]' = None
         self._start_at_s = 0.0
         self.starts, self.sent = 0, 0
 
     def tend(self, now_s: float, may_start: bool) -> None:
         """Start it or take note of its end."""
         if self._process is not None and self._process.poll() is not None:
+            assert self._process.stdout is not None
             text = self._process.stdout.read()
             self.sent += json.loads(text)['sent'] if text.strip() else 0
             self._process = None
@@ -185,12 +186,13 @@ def run(args: argparse.Namespace) -> int:
                 node.latencies.clear()
             while (now_s := time.monotonic() - began_s) < end_s:
                 executor.spin_once(timeout_sec=0.02)
-                for camera in cameras:
-                    camera.tend(now_s, True)
+                for one in cameras:
+                    one.tend(now_s, True)
                 disturber.tend(now_s)
                 if now_s - sampled_s >= _SAMPLE_S:
                     sampled_s = now_s
                     for node in nodes:
+                        assert node.process is not None
                         if node.process.poll() is not None:
                             raise RobotVisionError(f'{node.name} ended with exit code {node.process.returncode} after '
                                                    f'{now_s:.0f} s (seed {args.seed}); last done to it: '
@@ -198,8 +200,8 @@ def run(args: argparse.Namespace) -> int:
                         node.memory.append((now_s, _memory_mb(node.process.pid)))
             while any(camera.running for camera in cameras):
                 executor.spin_once(timeout_sec=0.05)
-                for camera in cameras:
-                    camera.tend(time.monotonic() - began_s, False)
+                for one in cameras:
+                    one.tend(time.monotonic() - began_s, False)
             spin_until(lambda: False, 4.0)  # the last reports
             problems += disturber.problems
             figures = _figures(nodes, cameras, disturber.counts, args)
@@ -232,7 +234,7 @@ def _memory_mb(pid: int) -> float:
 
 def _figures(nodes: Sequence[_Node], cameras: Sequence[_Camera], counts: Mapping[str, int], args: argparse.Namespace
              ) -> Dict[str, Any]:
-    def part_of(values: Sequence[tuple], part: int) -> List[float]:
+    def part_of(values: Sequence[Tuple[float, float]], part: int) -> List[float]:
         length = args.minutes * 60 / PARTS
         return [value for seconds, value in values if part * length <= seconds < (part + 1) * length]
     found: Dict[str, Any] = {

@@ -46,7 +46,7 @@ class Disturber:
         from sensor_msgs.msg import CompressedImage, Image
         from vision_msgs.msg import Classification
         self._node, self._nodes, self._models, self._rng = node, nodes, models, rng
-        self.counts: Counter = Counter()
+        self.counts: Counter[str] = Counter()
         self.last: Deque[str] = deque(maxlen=10)
         self.problems: List[str] = []
         self._next_s, self._next_swap_s = 1.0, 10.0

@@ -8,7 +8,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
-from typing import Any, Dict, List, Optional
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
 import numpy as np
 
@@ -17,6 +17,13 @@ from ..core.resources import share_directory
 from ..core.text.number_options import whole
 from ..core.text.table import ruled
 from .report import write_json
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..data.dataset import FrameDataset
+    from ..training.config import TrainConfig
+    from ..training.training_data import TrainingData
 
 # All frames of the demo bag, which is too short to be divided by four.
 DEMO = ('data.selection.every_s=0', 'data.selection.duplicate_distance=-1', 'data.split.train=0.8',
@@ -103,7 +110,8 @@ def measure(config_file: Optional[str], bags: List[str], changes: List[str], tur
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _bare_loop(config, data, pictures, targets) -> float:
+def _bare_loop(config: 'TrainConfig', data: 'TrainingData', pictures: 'torch.Tensor', targets: 'torch.Tensor'
+               ) -> float:
     """Pictures a second of what everybody writes first: forward, loss, backward, step; after one epoch to warm up."""
     import torch
 
@@ -117,7 +125,7 @@ def _bare_loop(config, data, pictures, targets) -> float:
         torch.set_num_threads(config.run.threads)
     layout = torch.channels_last if config.run.channels_last else torch.contiguous_format
     network = starting_network(config.network, data.class_names, config.input.channels).network.to(
-        device, memory_format=layout)
+        device).to(memory_format=layout)
     set_trained(network, config.network.train_from, head_only=False)
     network.train()
     optimizer = build_optimizer(network, config.optimizer)
@@ -137,7 +145,8 @@ def _bare_loop(config, data, pictures, targets) -> float:
     return batches.size / seconds
 
 
-def _our_loop(config, data, dataset, folder: Path) -> tuple:
+def _our_loop(config: 'TrainConfig', data: 'TrainingData', dataset: 'FrameDataset', folder: Path
+              ) -> Tuple[float, float]:
     """Pictures a second of the second of two epochs, and the share of its time that the network waited."""
     import torch
 

@@ -8,7 +8,7 @@ import json
 import subprocess
 import sys
 import time
-from typing import List, Optional
+from typing import Any, List, Optional
 
 from ..core.images.cdr import decode_image
 from ..core.machine import describe, environment
@@ -50,6 +50,7 @@ def run(args: argparse.Namespace) -> int:
                      '--rate', str(args.rate), '--frames', str(frames), *['--reliable'] * args.reliable],
                     stdout=subprocess.DEVNULL, stderr=None)
                 camera.wait()
+                assert subscriber.stdout is not None
                 result = json.loads(subscriber.stdout.read() or '{"latencies_ms": [], "cpu_ms": 0}')
             times = percentiles(result['latencies_ms'])
             arrived = times.pop('n')
@@ -77,7 +78,7 @@ def _subscribe(serialized: bool, reliable: bool) -> None:
     last: List[Optional[float]] = [None]
     cpu = [0.0]
 
-    def on_frame(message) -> None:
+    def on_frame(message: Any) -> None:
         now_ns = time.time_ns()
         if last[0] is None:
             cpu[0] = time.process_time()

@@ -7,7 +7,7 @@ pass and everything) over the mean of the bare passes before and after it, the m
 import argparse
 import time
 from dataclasses import replace
-from typing import Any, Callable, Dict, List
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Tuple
 
 import numpy as np
 
@@ -17,9 +17,18 @@ from ..core.text.number_options import whole
 from ..core.text.table import ruled
 from .report import write_json
 
+if TYPE_CHECKING:
+    from ..core.bundles.bundle import Bundle
+    from ..core.networks.network import Network, Prediction
+    from ..core.types import Assessment
+    from ..core.uncertainty.ood.p_value import OodCalibration
+
 HELP = 'each method of trust, beside the bare forward pass'
 LIMIT = 1.05
 _MEMBERS = 3
+
+
+Method = Callable[['Prediction'], object]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,7 +75,7 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
     from ..core.networks.device import resolve_device
     from ..core.networks.network import build_network
     from ..core.uncertainty.assess import Assessor
-    from ..core.uncertainty.conformal import CONFORMAL_METHODS, fit_conformal
+    from ..core.uncertainty.conformal import CONFORMAL_METHODS, Conformal, fit_conformal
     from ..core.uncertainty.dropout import DropoutSampler
     from ..core.uncertainty.ensemble import EnsembleNetwork
     from ..core.uncertainty.entropy import normalised_entropy
@@ -80,35 +89,43 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
         import os
         torch.set_num_threads(args.threads or len(os.sched_getaffinity(0)))
     network = build_network(args.architecture, args.classes, dropout=0.2).to(
-        device=device, memory_format=torch.channels_last)
+        device=device).to(memory_format=torch.channels_last)
     bundle, scores = _bundle(network, args)
     names = bundle.class_names
     pixels = torch.randn(1, 3, args.size, args.size, device=device).contiguous(memory_format=torch.channels_last)
     wait = torch.cuda.synchronize if device.type == 'cuda' else lambda: None
+    assert bundle.laplace is not None
     laplace, filters = LaplacePredictive(bundle.laplace).to(device), [
         BayesFilter(args.classes, FusionConfig(), times=FALLBACK_TIMES)]
     policy, clock = Policy(0.3, 0.01, 0.1), iter(range(0, 10 ** 18, 33_000_000))
     p = _draws(args.classes)[0][0].astype(np.float32)
-    sets = {name: fit_conformal(*_draws(args.classes), 0.1, name, *((0.01, 3) if name == 'raps' else ()))
-            for name in CONFORMAL_METHODS}
+    drawn, labels = _draws(args.classes)
+    sets = {name: fit_conformal(drawn, labels, 0.1, name, 0.01 if name == 'raps' else None,
+                                3 if name == 'raps' else None) for name in CONFORMAL_METHODS}
 
-    def fuse(assessment) -> None:
+    def fuse(assessment: 'Assessment') -> None:
         now, belief = next(clock), filters[0]
         unknown = 0.0
-        if assessment.ood is not None:
+        if assessment.ood is not None and assessment.ood.p_value is not None:
             belief.update_foreignness(assessment.ood.p_value, now)
             unknown = belief.unknown_probability(0.01)
         decide(belief.update(assessment.probabilities, now), names, policy, assessment.ood, unknown)
 
     detectors = {name: OodDetector(score, device) for name, score in scores.items()}
-    methods: Dict[str, Callable] = {
+    methods: Dict[str, Method] = {
         'temperature': lambda out: calibrated_softmax(on_host(out.logits), 1.5),
         'entropy': lambda out: normalised_entropy(p),
         'Laplace mutual information': lambda out: laplace.mutual_information(
             below_highest(on_host(out.logits)), laplace.project(out.features)),
-        **{f'OOD {name}': lambda out, name=name: detectors[name](out.logits, out.features) for name in OOD_METHODS},
-        **{f'conformal {name}': lambda out, name=name: sets[name].set_of(p) for name in CONFORMAL_METHODS},
     }
+
+    def score_of(detector: OodDetector) -> Method:
+        return lambda out: detector(out.logits, out.features)
+
+    def set_of(conformal: Conformal) -> Method:
+        return lambda out: conformal.set_of(p)
+    methods.update({f'OOD {name}': score_of(detectors[name]) for name in OOD_METHODS})
+    methods.update({f'conformal {name}': set_of(sets[name]) for name in CONFORMAL_METHODS})
     alone = Assessor(replace(bundle, ood=None, laplace=None, conformal=None), device)
     with torch.inference_mode():
         one = alone(network(pixels))[0]
@@ -135,7 +152,8 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
         'everything_ms': cost, 'ratio': 1 + cost['p50'] / floor['p50'], 'paired_ratio': paired}
 
 
-def _rounds(count: int, forward: Callable, methods: Dict[str, Callable], wait: Callable) -> Dict[str, List[float]]:
+def _rounds(count: int, forward: Callable[[], 'Prediction'], methods: Dict[str, Method], wait: Callable[[], None]
+            ) -> Dict[str, List[float]]:
     """Times in ms of a forward pass and then of one method after it, methods in turn."""
     times: Dict[str, List[float]] = {'forward': [], **{name: [] for name in methods}}
     for turn in range(-3, count):
@@ -152,7 +170,7 @@ def _rounds(count: int, forward: Callable, methods: Dict[str, Callable], wait: C
     return times
 
 
-def _paired(count: int, bare: Callable, whole: Callable, wait: Callable) -> float:
+def _paired(count: int, bare: Callable[[], object], whole: Callable[[], object], wait: Callable[[], None]) -> float:
     """Median over rounds of the ratio of a whole frame to the mean of the bare passes before and after it."""
     ratios = []
     for _ in range(count):
@@ -166,7 +184,7 @@ def _paired(count: int, bare: Callable, whole: Callable, wait: Callable) -> floa
     return float(np.median(ratios))
 
 
-def _draws(classes: int):
+def _draws(classes: int) -> Tuple[np.ndarray, np.ndarray]:
     """Predictions that mean what they say, so that sets are as large as those of a calibrated network."""
     rng = np.random.default_rng(0)
     p = rng.dirichlet(np.full(classes, 0.05), 500)
@@ -174,7 +192,7 @@ def _draws(classes: int):
     return p, labels
 
 
-def _bundle(network, args: argparse.Namespace):
+def _bundle(network: 'Network', args: argparse.Namespace) -> Tuple['Bundle', Dict[str, 'OodCalibration']]:
     """Everything that a bundle can carry, fitted to random features: what it costs does not depend on what it says."""
     import torch
 
@@ -186,6 +204,7 @@ def _bundle(network, args: argparse.Namespace):
     from ..core.uncertainty.ood.p_value import OOD_METHODS, OodCalibration, ood_method
     generator = torch.Generator().manual_seed(0)
     head = linear_head(network.head)
+    assert head is not None
     features = torch.rand(args.bank, network.num_features, generator=generator)
     logits = features @ head.weight.T + head.bias
     labels = torch.arange(args.bank) % args.classes

@@ -1,8 +1,12 @@
 """``robot-vision bag from-video``: a video, and still pictures after it, as a camera's recording."""
 import argparse
+from typing import TYPE_CHECKING, Any, Optional
 
 from ..core.errors import ConfigError
 from ..core.text.number_options import EPOCH_S, RATE_HZ, SECONDS, SEED, SOME_SECONDS, WIDTH, OutOfRange, real, whole
+
+if TYPE_CHECKING:
+    import numpy as np
 
 HELP = 'make a ROS 2 bag (mcap) from a video, labelled if --label says what it shows'
 EXAMPLES = """Labels go into the topic /label and into labels.yaml, which may be edited. Frames of times that no label
@@ -21,7 +25,8 @@ examples:
 class _AppendScene(argparse.Action):
     """Collects --append-black and --append-picture in the order they are given."""
 
-    def __call__(self, parser, namespace, values, option_string=None):
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any,
+                 option_string: Optional[str] = None) -> None:
         scenes = list(getattr(namespace, 'scenes', None) or [])
         if option_string == '--append-picture':
             path, seconds = values[0], values[1]
@@ -91,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _picture(path: str):
+def _picture(path: str) -> 'np.ndarray':
     import cv2
 
     from ..core.errors import BagError, ImageError

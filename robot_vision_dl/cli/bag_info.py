@@ -2,10 +2,13 @@
 import argparse
 import json
 from datetime import datetime, timezone
-from typing import Any, Dict, List, Sequence
+from typing import TYPE_CHECKING, Any, Dict, List, Sequence
 
 from ..core.text.printable import printable
 from ..core.types import UNKNOWN
+
+if TYPE_CHECKING:
+    from ..data.bags.reader import BagReader, TopicInfo
 
 HELP = 'show topics, types, counts, rates, encodings, sizes, label coverage and damage'
 EXAMPLES = """examples:
@@ -43,8 +46,8 @@ def run(args: argparse.Namespace) -> int:
     return 1 if any(report['problems'] for report in reports) else 0
 
 
-def _report(reader, topics: Sequence) -> Dict[str, Any]:
-    duration = 0.0 if reader.start_ns is None else (reader.end_ns - reader.start_ns) / 1e9
+def _report(reader: 'BagReader', topics: Sequence['TopicInfo']) -> Dict[str, Any]:
+    duration = 0.0 if reader.start_ns is None or reader.end_ns is None else (reader.end_ns - reader.start_ns) / 1e9
     return {
         'path': str(reader.path), 'start_ns': reader.start_ns, 'duration_s': duration,
         'messages': sum(topic.count for topic in topics),
@@ -56,7 +59,7 @@ def _report(reader, topics: Sequence) -> Dict[str, Any]:
         'problems': list(reader.problems), 'notes': list(reader.notes)}
 
 
-def _add_labels(report: Dict[str, Any], reader) -> None:
+def _add_labels(report: Dict[str, Any], reader: 'BagReader') -> None:
     from ..core.errors import ConfigError
     from ..data.frame_sources import label_coverage
     from ..data.labels.labels import LabelConfig

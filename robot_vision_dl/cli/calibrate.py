@@ -89,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
     if args.into and target.exists():
         raise BundleError(f'{target}: is there already; choose another folder for --into')
     outputs, found = calibrate_bundle(bundle, args.data, calibration_options(args))
-    network = bundle.load_network()
+    network = bundle.load_single_network()
     provenance = {**bundle.provenance, **calibration_provenance(outputs), 'calibrated_from': bundle.identity}
     metrics = {**bundle.metrics, 'calibration': found.metrics} if 'calibration' in bundle.metrics else found.metrics
     metrics.pop('risk_control', None)  # of another calibration
@@ -151,7 +151,7 @@ def report(found: Calibration, outputs: 'LabelledOutputs') -> str:
         lines += [f'    {group}: AUROC {value:.4f}, called unknown {m["unknown_rate"][group]:.4f} '
                   f'({m["foreign_pictures"][group]} pictures that did not choose it)'
                   for group, value in m.get('ood_auroc', {}).items()]
-        n = len(found.ood.scores)
+        n = 0 if found.ood.scores is None else len(found.ood.scores)
         some = '' if n == len(outputs.known) else (f' ({n} of {len(outputs.known)}, for the others fitted the score: '
                                                    'without --reference half are set aside)')
         lines.append(f'    unknown at false_unknown_rate {m["unknown_rate_at"]:.4g}; the smallest that {n} calibration '
@@ -170,12 +170,14 @@ def report(found: Calibration, outputs: 'LabelledOutputs') -> str:
 def _is_half(bundle: Bundle) -> bool:
     """Whether matrices are stored as float16."""
     from safetensors import safe_open
+    assert bundle.folder is not None
     with safe_open(str(bundle.folder / MODEL), framework='pt') as file:
         return any(file.get_slice(key).get_dtype() == 'F16' for key in file.keys())
 
 
 def _kept_notes(bundle: Bundle) -> str:
     """What the card says between its summary and its calibration."""
+    assert bundle.folder is not None
     lines = (bundle.folder / 'MODEL_CARD.md').read_text(encoding='utf-8').splitlines()
     end = lines.index('## Calibration') if '## Calibration' in lines else len(lines)
     start = next((number for number, line in enumerate(lines) if line.startswith('- Input: ')), 0) + 1

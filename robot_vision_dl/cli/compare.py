@@ -1,6 +1,7 @@
 """``robot-vision compare``: two evaluations side by side."""
 import argparse
 from pathlib import Path
+from typing import Any, Sequence
 
 HELP = 'Say what differs between two evaluations, and whether that is more than chance.'
 EXAMPLES = """examples:
@@ -37,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
         if RATIOS[figure].higher is None:
             raise ConfigError(f'--fail-if-worse {figure}: more of it is neither better nor worse by itself; name '
                               'acted_right, acted_wrong or foreign_accepted')
-    chosen = args.models or (None, None)
+    chosen: Sequence[Any] = args.models or (None, None)
     if len(chosen) != 2:
         raise ConfigError(f'--models takes one model of each, so two names, got {len(chosen)}: {", ".join(chosen)}')
     first, second = read_metrics(args.first), read_metrics(args.second)

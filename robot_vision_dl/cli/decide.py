@@ -3,6 +3,7 @@ import argparse
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Tuple
 
 import numpy as np
 
@@ -87,7 +88,8 @@ def run(args: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def confidences(bundle: Bundle, outputs: LabelledOutputs, false_unknown_rate: float):
+def confidences(bundle: Bundle, outputs: LabelledOutputs, false_unknown_rate: float
+                ) -> Tuple[np.ndarray, np.ndarray]:
     """Confidence of each frame, shape (n,), and whether its label would be wrong.
 
     What is called unknown has confidence -1; whatever label a frame of no class is given is wrong.
@@ -103,6 +105,7 @@ def confidences(bundle: Bundle, outputs: LabelledOutputs, false_unknown_rate: fl
 
 def write_abstain_cost(bundle: Bundle, found: RiskThreshold) -> None:
     """Change the one number in ``bundle.json``; everything else stays byte by byte what it was."""
+    assert bundle.folder is not None
     path = bundle.folder / DESCRIPTION
     values, _ = read_description(bundle.folder)
     values['abstain_cost'] = round(float(np.clip(1 - found.threshold, 0, 1)), 6)

@@ -3,6 +3,7 @@ import argparse
 import json
 import os
 from dataclasses import asdict
+from pathlib import Path
 from typing import Iterator, List
 
 from ..core.text.number_options import real
@@ -49,7 +50,7 @@ def installation(profile: str) -> Iterator[Check]:
     yield from ros.message_checks(ros_found)
     yield from ros.profile_checks(ros_found, before, profile)
     file = ros.profile_in_force(ros_found)
-    yield from ros.shared_memory_checks(ros.segment_size(file) if file else None)
+    yield from ros.shared_memory_checks(ros.segment_size(Path(file)) if file else None)
     yield ros.udp_check()
     yield ros.discovery_check(os.environ)
     if ros_found.facts is not None:

@@ -2,7 +2,7 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import Callable, Dict, List
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional
 
 from ..core.config import ClassifierConfig
 from ..core.errors import ConfigError
@@ -10,6 +10,11 @@ from ..core.text.notes import to_stderr
 from ..core.text.number_options import SECONDS, SEED, real, whole
 from ..core.text.printable import printable
 from ..core.text.progress import Progress
+
+if TYPE_CHECKING:
+    from ..evaluation.evaluator import Evaluation
+    from ..evaluation.options import EvaluationOptions
+    from ..evaluation.recordings import Recording
 
 HELP = 'Judge models on bags: how often right, how sure, how quick, and whether to deploy.'
 EXAMPLES = """examples:
@@ -117,7 +122,8 @@ def run(args: argparse.Namespace) -> int:
         to_stderr(note)
     # The bags of decisions last: killed before, the same command begins anew; they are not replaced, the report is.
     with whole_decisions(args.write_bag, recordings) as places, OutputFolder(args.out) as out:
-        write_bag = args.write_bag and str(Path(places[0]).parent if len(places) > 1 else places[0])
+        first = places[0]
+        write_bag = first and str(Path(first).parent if len(places) > 1 else first)
         evaluation = _evaluate(args, options, models, recordings, write_bag)
         metrics = evaluation.metrics
         metrics['gates'] = check_gates(metrics, gates)
@@ -132,12 +138,13 @@ def run(args: argparse.Namespace) -> int:
     return 2 if evaluation.failed else 1 if failed else 0
 
 
-def _evaluate(args: argparse.Namespace, options, models: List[str], recordings, write_bag: str):
+def _evaluate(args: argparse.Namespace, options: 'EvaluationOptions', models: List[str],
+              recordings: List['Recording'], write_bag: Optional[str]) -> 'Evaluation':
     from ..evaluation.evaluator import evaluate
     frames = sum(recording.frames for recording in recordings)
     with Progress('evaluating', 'frames', frames) as bar:
-        found = evaluate(args.bags, models, options, workers=args.workers, cluster=args.cluster, write_bag=write_bag,
-                         copy_topics=args.copy_topics, overlay=args.overlay,
+        found = evaluate(args.bags, models, options, workers=args.workers, cluster=args.cluster,
+                         write_bag=write_bag or '', copy_topics=args.copy_topics, overlay=args.overlay,
                          progress=_of_all(bar), recordings=recordings)
     if not args.live:
         return found
@@ -156,7 +163,7 @@ def _of_all(bar: Progress) -> Callable[[str, int], None]:
     return show
 
 
-def _options(args: argparse.Namespace):
+def _options(args: argparse.Namespace) -> 'EvaluationOptions':
     from ..data.labels.labels import LabelConfig
     from ..evaluation.deployment import deployment
     from ..evaluation.options import EvaluationOptions, RunOptions
@@ -177,7 +184,7 @@ def _options(args: argparse.Namespace):
         RunOptions(batch=args.batch, exact=not args.no_exact, seed=args.seed))
 
 
-def _say(metrics, speed, out: Path) -> None:
+def _say(metrics: Mapping[str, Any], speed: Mapping[str, Any], out: Path) -> None:
     """Verdict and the way to the report."""
     from ..evaluation.compare import difference_lines
     from ..evaluation.report.verdict import verdict_of
@@ -204,7 +211,7 @@ def _say(metrics, speed, out: Path) -> None:
           f'{speed["frames_per_s"]:.0f} frames a second\nreport: {out / "report.html"}')
 
 
-def _say_live(live, times) -> None:
+def _say_live(live: Mapping[str, Any], times: Mapping[str, Any]) -> None:
     """What the way over DDS cost."""
     for found in live['recordings']:
         print(f'\nlive, {printable(found["recording"])}: {found["sent"]} sent, {found["decided"]} decided, '

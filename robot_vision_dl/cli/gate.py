@@ -1,5 +1,6 @@
 """``robot-vision gate``: the action gate node, beside the classifier, from the shell."""
 import argparse
+from math import inf
 from typing import List
 
 HELP = 'Run the action gate node: decisions of the classifier in, actions out.'
@@ -36,7 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         limits, default = flat.option, flat.default
         parser.add_argument(
             f'--{option.replace("_", "-")}', metavar=metavar, choices=limits.choices or None,
-            type=real(limits.minimum, limits.maximum) if isinstance(default, float) else str,
+            type=real(limits.minimum or 0.0, inf if limits.maximum is None else limits.maximum)
+            if isinstance(default, float) else str,
             help=limits.description.replace('%', '%%') + ('' if default == '' else f' (default: {scalar(default)})'))
     parser.add_argument('--params-file', metavar='FILE', help='ROS parameter file')
     parser.add_argument('--node-name', metavar='NAME', help='name of the node (default: action_gate)')

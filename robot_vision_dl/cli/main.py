@@ -11,6 +11,7 @@ import argparse
 import importlib
 import os
 import sys
+from types import ModuleType
 from typing import List, Optional
 
 from .. import __version__
@@ -48,7 +49,7 @@ def _overview() -> str:
             '\n\n`robot-vision COMMAND --help` explains a command, with examples.')
 
 
-def parser_of(name: str, command) -> argparse.ArgumentParser:
+def parser_of(name: str, command: ModuleType) -> argparse.ArgumentParser:
     """The parser of the command ``name``, whose module is ``command``."""
     parser = Parser(
         prog=f'robot-vision {name}', description=command.HELP, epilog=getattr(command, 'EXAMPLES', None),

@@ -79,4 +79,4 @@ def _figure(values: Mapping[str, Any], keys: Sequence[str]) -> Optional[float]:
 
 
 def _is_number(value: object) -> bool:
-    return type(value) in (int, float) and abs(value) < 1e300
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e300

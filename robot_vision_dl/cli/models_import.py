@@ -94,7 +94,7 @@ def import_model(args: argparse.Namespace) -> Bundle:
             # As it will be stored, which may round: what is calibrated is what will run.
             plain = save_bundle(Path(temporary) / args.name, network, class_names, preprocessing, half=args.half)
             outputs, found = calibrate_bundle(plain, args.calibrate, calibration_options(args))
-            network = plain.load_network()
+            network = plain.load_single_network()
         print(report(found, outputs))
         provenance.update(calibration_provenance(outputs))
     card = render_card(args.name, network.architecture, class_names, preprocessing, found, provenance, notes)

@@ -2,7 +2,7 @@
 import argparse
 import sys
 from dataclasses import fields
-from typing import Callable, NoReturn, Optional
+from typing import Any, Callable, NoReturn, Optional
 
 from ..core.config import Option
 from ..core.errors import ConfigError
@@ -18,7 +18,7 @@ class Parser(argparse.ArgumentParser):
     Options of one value keep their last use, as everywhere.
     """
 
-    def __init__(self, *args, **kwargs) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.register('action', None, AddUp)
         self.register('action', 'store', AddUp)
@@ -38,7 +38,8 @@ class Parser(argparse.ArgumentParser):
 class AddUp(argparse.Action):
     """Stores one value as argparse does, several (``nargs`` of ``+``, ``*`` or a number) beside the earlier ones."""
 
-    def __call__(self, parser, namespace, values, option_string=None):
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any,
+                 option_string: Optional[str] = None) -> None:
         """Take over ``values``; the first ones replace the default."""
         earlier = getattr(namespace, self.dest, None)
         if isinstance(values, list) and isinstance(earlier, list) and earlier is not self.default:
@@ -57,9 +58,11 @@ def add_setting(parser: argparse.ArgumentParser, config: type, name: str, metava
     """
     setting = next(one for one in fields(config) if one.name == name)
     limits: Option = setting.metadata['option']
-    kind: Callable = str
+    kind: Callable[[str], object] = str
     if isinstance(setting.default, (int, float)):
-        kind = (real if isinstance(setting.default, float) else whole)(limits.minimum, limits.maximum)
+        least, most = limits.minimum, limits.maximum
+        assert least is not None and most is not None
+        kind = real(least, most) if isinstance(setting.default, float) else whole(int(least), int(most))
     parser.add_argument(
         flag or f'--{name.replace("_", "-")}', type=kind, metavar=metavar, required=required,
         default=None if required else setting.default, choices=limits.choices or None,

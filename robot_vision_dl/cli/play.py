@@ -2,10 +2,16 @@
 import argparse
 import signal
 import sys
+from types import FrameType, ModuleType
+from typing import TYPE_CHECKING, Any, Dict, Optional, Sequence
 
 from ..core.text.number_options import SECONDS, SOME_SECONDS, real, whole
 from ..core.text.printable import printable
 from ..core.text.progress import Progress
+
+if TYPE_CHECKING:
+    from ..data.bags.reader import BagReader
+    from ..ros.player import Player, PlayOptions, PlaySummary
 
 HELP = 'publish the messages of bags on ROS 2 topics, at the recorded pace'
 EXAMPLES = """examples:
@@ -44,8 +50,8 @@ class _Stop:
     """Asked for by SIGINT or SIGTERM; the handler only sets a flag, so that nothing is cut off midway."""
 
     def __init__(self) -> None:
-        self.signal = None
-        self._before = {}
+        self.signal: Optional[int] = None
+        self._before: Dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> '_Stop':
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -56,7 +62,7 @@ class _Stop:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def _on_signal(self, number, _frame) -> None:
+    def _on_signal(self, number: int, _frame: Optional[FrameType]) -> None:
         self.signal = number
 
     def __call__(self) -> bool:
@@ -97,7 +103,7 @@ def _open_and_play(args: argparse.Namespace, stop: _Stop) -> None:
             reader.close()
 
 
-def _play(player, options, readers, stop: _Stop) -> None:
+def _play(player: 'Player', options: 'PlayOptions', readers: Sequence['BagReader'], stop: _Stop) -> None:
     for line in [problem for reader in readers for problem in reader.problems] + player.skipped:
         print(f'robot-vision play: {printable(line, 2000)}', file=sys.stderr)
     if options.wait_for_subscribers:
@@ -114,7 +120,7 @@ def _play(player, options, readers, stop: _Stop) -> None:
     _report(summary)
 
 
-def _report(summary) -> None:
+def _report(summary: 'PlaySummary') -> None:
     from ..ros.player import LATE_MS
     total = sum(summary.counts.values())
     width = max(len(topic) for topic in summary.counts)
@@ -129,7 +135,7 @@ def _report(summary) -> None:
               '--topics.', file=sys.stderr)
 
 
-def _rclpy():
+def _rclpy() -> ModuleType:
     try:
         import rclpy
         import rclpy.signals

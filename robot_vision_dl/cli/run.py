@@ -1,5 +1,6 @@
 """``robot-vision run``: the classifier node, live, from the shell."""
 import argparse
+from typing import List
 
 from ..core.errors import ConfigError
 
@@ -46,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--print-parameters', action='store_true', help='print the defaults as a parameter file')
 
 
-def node_arguments(args: argparse.Namespace) -> list:
+def node_arguments(args: argparse.Namespace) -> List[str]:
     """The ``--ros-args`` that say what the command line said."""
     result = ['--ros-args']
     if args.params_file:

@@ -32,12 +32,12 @@ def assign(counts: np.ndarray, fractions: Sequence[float], seed: int) -> np.ndar
     rng = np.random.default_rng(seed)
     if len(wanted)**len(shares) <= _MAX_TRIED:
         return _best_of_all(shares, wanted)
-    best, best_cost = np.zeros(len(counts), np.int64), np.inf
+    best, best_cost = np.zeros(len(counts), np.int64), float('inf')
     for _ in range(_RESTARTS):
         # Ties and near-ties in another order for each start.
         order = np.argsort(-shares.sum(1) * rng.uniform(0.8, 1.25, len(shares)), kind='stable')
         parts = _improve(_greedy(shares, wanted, order), shares, wanted, rng)
-        cost = _cost(_sums(parts, shares, len(wanted)), wanted)
+        cost = float(_cost(_sums(parts, shares, len(wanted)), wanted))
         if cost < best_cost - 1e-12:
             best, best_cost = parts, cost
     return best

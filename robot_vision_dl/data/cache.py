@@ -13,7 +13,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+from types import TracebackType
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple, Type
 
 import cv2
 import numpy as np
@@ -98,9 +99,9 @@ class FrameStore:
             self._ends = np.cumsum(sizes)
             self._starts = self._ends - sizes
             self.label_report = _label_report(index['label_report'])
-            self.selection_report = SelectionReport(**{
-                name: tuple(value) if isinstance(value, list) else value
-                for name, value in index['selection_report'].items()})
+            selection: Dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value
+                                         for name, value in index['selection_report'].items()}
+            self.selection_report = SelectionReport(**selection)
             found = (self.folder / PIXELS).stat().st_size
         except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
             raise_about_machine(error, self.folder)  # else a sound cache would be thrown away
@@ -175,7 +176,8 @@ class StoreWriter:
             self._open = opened.pop_all()
         return self
 
-    def __exit__(self, kind, error, trace) -> None:
+    def __exit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException],
+                 trace: Optional[TracebackType]) -> None:
         with suppress(OSError):  # a full disk fails once more here, and what there is goes away
             self._file.close()
         error = error or _NotFinished()

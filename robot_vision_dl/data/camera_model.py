@@ -1,5 +1,5 @@
 """Still pictures as a camera would see them: held by a hand, with sensor noise. Everything follows from a seed."""
-from typing import Iterator, Tuple
+from typing import Callable, Iterator, Tuple
 
 import cv2
 import numpy as np
@@ -72,9 +72,9 @@ def with_surroundings(picture: np.ndarray, size: Tuple[int, int], scale: float) 
     return np.rint(inside * canvas + (1 - inside) * blurred).astype(np.uint8)
 
 
-def drift(rng: np.random.Generator):
+def drift(rng: np.random.Generator) -> Callable[[float], float]:
     """A smooth function of seconds with values within about -1..1."""
     parts = [(rng.uniform(0.5, 1.0), frequency * rng.uniform(0.8, 1.2), rng.uniform(0, 2 * np.pi))
              for frequency in _DRIFT_HZ]
     total = sum(amplitude for amplitude, _, _ in parts)
-    return lambda at: sum(a * np.sin(2 * np.pi * f * at + phase) for a, f, phase in parts) / total
+    return lambda at: float(sum(a * np.sin(2 * np.pi * f * at + phase) for a, f, phase in parts) / total)

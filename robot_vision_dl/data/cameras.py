@@ -104,7 +104,7 @@ def _best(group: Sequence[TopicInfo], labelled: AbstractSet[str]) -> Tuple[str, 
     """The one to read, and why."""
     most = max(topic.count for topic in group)
 
-    def rank(topic: TopicInfo) -> Tuple:
+    def rank(topic: TopicInfo) -> Tuple[object, ...]:
         last = camera_topic(topic.name).rpartition('/')[2]
         return (topic.name not in labelled, camera_topic(topic.name) not in {camera_topic(name) for name in labelled},
                 topic.count < _FEWER * most, _VARIANTS.index(last) if last in _VARIANTS else 0,

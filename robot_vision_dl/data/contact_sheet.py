@@ -8,6 +8,7 @@ import torch
 
 from ..core.files.whole_files import write_whole
 from ..core.networks.preprocess import Preprocessing
+from ..core.types import Picture
 from .dataset import FrameDataset
 
 _CAPTION_PX = 16
@@ -57,7 +58,7 @@ def write_sheet(path: Union[str, Path], sheet: np.ndarray) -> None:
 
 
 def augmented_sheet(dataset: FrameDataset, preprocessing: Preprocessing, rows: int = 6, columns: int = 8,
-                    plain: Optional[Callable] = None) -> np.ndarray:
+                    plain: Optional[Callable[[Picture], torch.Tensor]] = None) -> np.ndarray:
     """A row a frame, classes in turn: the frame as ``plain`` (if given) transforms it, then as in epochs 0, 1...
 
     Returns:

@@ -2,7 +2,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import lru_cache
-from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import cv2
 import numpy as np
@@ -14,25 +14,41 @@ from ..core.types import UNKNOWN, ColorOrder, Picture
 from .cache import FrameStore
 from .seeded_random import drawing_from
 
+Indices = Union[Sequence[int], np.ndarray]
+"""Of frames in a store."""
 NO_CLASS = -1
 """Target of ``unknown``: none of the classes. Such frames test and tune, but cannot be learned from as a class."""
 
 
 class Item(NamedTuple):
-    """What the data set gives; batches of it have a leading axis.
+    """What the data set gives.
 
     Attributes:
         picture: as the transform makes it: float32, shape (C, H, W).
         target: index of the class, or :data:`NO_CLASS`.
-        index: of the frame in the store.
+        frame: its index in the store.
     """
 
     picture: torch.Tensor
     target: int
-    index: int
+    frame: int
 
 
-class FrameDataset(Dataset):
+class Items(NamedTuple):
+    """B of them.
+
+    Attributes:
+        pictures: shape (B, C, H, W).
+        targets: int64, shape (B,).
+        frames: int64, shape (B,).
+    """
+
+    pictures: torch.Tensor
+    targets: torch.Tensor
+    frames: torch.Tensor
+
+
+class FrameDataset(Dataset[Item]):
     """Some frames of a store.
 
     Random transforms draw by :mod:`.seeded_random`, or from torch's global generator, which is put back afterwards;
@@ -47,7 +63,7 @@ class FrameDataset(Dataset):
         seed: of the random transforms.
     """
 
-    def __init__(self, store: FrameStore, indices: Sequence[int], class_names: Sequence[str],
+    def __init__(self, store: FrameStore, indices: Indices, class_names: Sequence[str],
                  transform: Callable[[Picture], torch.Tensor], seed: int = 0) -> None:
         numbers = {name: number for number, name in enumerate(class_names)}
         self.store = store
@@ -85,11 +101,9 @@ class FrameDataset(Dataset):
         # A share for each thread, one of them this one.
         shares = [places[first::threads] for first in range(threads)]
         others = [_pool(threads).submit(self._items, share) for share in shares[1:]]
-        items: List[Optional[Item]] = [None] * len(places)
-        items[::threads] = self._items(shares[0])
-        for first, other in enumerate(others, 1):
-            items[first::threads] = other.result()
-        return items
+        # In turn, as the shares were made.
+        made = [self._items(shares[0]), *(other.result() for other in others)]
+        return [made[at % threads][at // threads] for at in range(len(places))]
 
     def _items(self, places: Sequence[int]) -> List[Item]:
         generator = torch.Generator()
@@ -143,12 +157,12 @@ def picture_tensor(picture: Picture, channels: int) -> torch.Tensor:
     return grey.to(torch.uint8)[None]
 
 
-def known(store: FrameStore, indices: Sequence[int]) -> np.ndarray:
+def known(store: FrameStore, indices: Indices) -> np.ndarray:
     """Those of ``indices`` whose frames are of a class, not ``unknown``; int64."""
     return np.array([index for index in indices if store.frames[index].label != UNKNOWN], np.int64)
 
 
-def targets_of(store: FrameStore, indices: Sequence[int], class_names: Sequence[str]) -> np.ndarray:
+def targets_of(store: FrameStore, indices: Indices, class_names: Sequence[str]) -> np.ndarray:
     """Class indices of frames that are of a class; int64 (n,)."""
     numbers = {name: number for number, name in enumerate(class_names)}
     return np.array([numbers[store.frames[index].label] for index in indices], np.int64)
@@ -161,7 +175,7 @@ def shuffled(count: int, seed: int, epoch: int) -> List[int]:
     return torch.randperm(count, generator=generator).tolist()
 
 
-def drawn(weights: Sequence[float], count: int, seed: int, epoch: int) -> List[int]:
+def drawn(weights: Union[Sequence[float], np.ndarray], count: int, seed: int, epoch: int) -> List[int]:
     """``count`` places drawn with replacement, in proportion to ``weights``; as reproducible as :func:`shuffled`."""
     generator = torch.Generator()
     generator.manual_seed(_mix(seed, epoch))

@@ -48,7 +48,7 @@ def extract(stream: FrameStream, out: Union[str, Path], form: str = 'jpg', most:
     out = user_path(out)
     if not is_free(out):
         raise BagError(f'{out}: is not empty, and nothing in it is replaced; choose another folder')
-    counts: Counter = Counter()
+    counts: Counter[str] = Counter()
     unchanged = 0
     with whole_folder(out) as work, open(work / INDEX, 'w', encoding='utf-8', newline='') as file:
         index = csv_writer(file)

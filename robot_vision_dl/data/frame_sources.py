@@ -43,10 +43,13 @@ from .selection import SAME_PICTURE, duplicate_groups, perceptual_hash
 _PICTURE_PERIOD_NS = 1_000_000_000
 
 
+_Load = Callable[[], Tuple[Picture, Optional[ImageMessage]]]
+
+
 class _Candidate(NamedTuple):
     frame: LabelledFrame  # its label is empty unless the verdict gives one
     verdict: FrameLabel
-    load: Callable[[], Tuple[Picture, Optional[ImageMessage]]]
+    load: _Load
 
 
 class BagSource:
@@ -87,9 +90,10 @@ class BagSource:
 
     def candidates(self, counter: LabelCounter) -> Iterator[_Candidate]:
         """Every image message of the chosen topics, in the order it was recorded."""
-        seen: Counter = Counter()
+        seen: Counter[str] = Counter()
         labels = self.labels.labels
-        times = {topic: FrameTimes(array('q'), array('q')) for topic in self.topics}
+        stamps, receives = ({topic: array('q') for topic in self.topics} for _ in range(2))
+        times = {topic: FrameTimes(stamps[topic], receives[topic]) for topic in self.topics}
         with self._open() as reader:
             for message in reader.image_messages(self.topics):
                 index = seen[message.topic]
@@ -102,8 +106,8 @@ class BagSource:
                     stamp_ns, load = message.receive_ns, _raiser(error)
                 if index == 0:
                     self._add_hint(counter, message, stamp_ns)
-                times[message.topic].stamps.append(stamp_ns)
-                times[message.topic].receives.append(message.receive_ns)
+                stamps[message.topic].append(stamp_ns)
+                receives[message.topic].append(message.receive_ns)
                 verdict = labels.at(message.topic, stamp_ns, message.receive_ns)
                 label = verdict.label if verdict.finding is Finding.LABELLED else ''
                 yield _Candidate(
@@ -310,7 +314,7 @@ def _expected(reader: BagReader, topics: Sequence[str], labels: Labels) -> Dict[
     length_ns = times.end_ns - times.start_ns
     starts = {Clock.RECEIVE: times.start_ns,
               Clock.HEADER: times.start_ns if times.first_stamp_ns is None else times.offset_ns}
-    found: Counter = Counter()
+    found: Dict[str, float] = {}
     for interval in labels.intervals:
         start_ns = starts[interval.clock]
         covered_ns = min(interval.end_ns, start_ns + length_ns) - max(interval.start_ns, start_ns)
@@ -318,19 +322,19 @@ def _expected(reader: BagReader, topics: Sequence[str], labels: Labels) -> Dict[
         frames = sum(reader.topics[topic].count for topic in topics
                      if interval.topic is None or camera_topic(interval.topic) == camera_topic(topic))
         if share > 0:
-            found[interval.label] += share * frames
-    return dict(found)
+            found[interval.label] = found.get(interval.label, 0.0) + share * frames
+    return found
 
 
-def _bag_loader(image: ImageMessage):
+def _bag_loader(image: ImageMessage) -> _Load:
     return lambda: (decode(image), image)
 
 
-def _file_loader(picture: FolderPicture):
+def _file_loader(picture: FolderPicture) -> _Load:
     return lambda: (read_picture(picture.path), None)
 
 
-def _raiser(error: ImageError):
+def _raiser(error: ImageError) -> _Load:
     def load() -> NoReturn:
         raise error
     return load

@@ -41,13 +41,13 @@ class FrameStream:
         self._selection = selection
         self._class_names = class_names
         self._counter = LabelCounter()
-        self._counts: Counter = Counter()
+        self._counts: Counter[str] = Counter()
         self._problems: Dict[str, str] = {}
         self._selectors: List[Selector] = []
 
     def __iter__(self) -> Iterator[Sample]:
         """Raises :class:`ConfigError` for a label that is no class."""
-        expected: Counter = Counter()
+        expected: Counter[str] = Counter()
         for source in self._sources:
             expected.update(source.expected)
         pace = Pace(self._selection.least, expected)
@@ -91,8 +91,8 @@ class FrameStream:
     def selection_report(self) -> SelectionReport:
         """Frames kept and left out so far."""
         counts = self._counts
-        closer, alike = (sum((getattr(selector, name) for selector in self._selectors), Counter())
-                         for name in ('closer', 'alike'))
+        closer: Counter[str] = sum((selector.closer for selector in self._selectors), Counter())
+        alike: Counter[str] = sum((selector.alike for selector in self._selectors), Counter())
         return SelectionReport(counts['kept'], counts['too_soon'], counts['duplicates'], counts['unreadable'],
                                tuple(self._problems.values()), closer.total(), alike.total(),
                                tuple(sorted(closer | alike)), self._selection.least)

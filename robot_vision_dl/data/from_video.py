@@ -106,7 +106,7 @@ def _scenes(scenes: Sequence[Scene], size: Tuple[int, int], rate_hz: float, seed
 class _LabelWriter:
     """Writes each change of the label just before the first frame that it holds for."""
 
-    def __init__(self, writer: ImageBagWriter, labels: Sequence[Stretch], label_type: str, start_ns: int):
+    def __init__(self, writer: ImageBagWriter, labels: Sequence[Stretch], label_type: str, start_ns: int) -> None:
         self._writer, self._labels, self._start_ns = writer, list(labels), start_ns
         self._msgtype = TYPES_BY_NAME[label_type]
         self._changes: List[Tuple[float, str]] = []

@@ -141,7 +141,8 @@ def _classes(folder: Path, left_out: LeftOut) -> List[_Class]:
     return found
 
 
-def _pictures(folder: Path, root: Path, left_out: LeftOut, seen: dict) -> Tuple[List[Path], bool]:
+def _pictures(folder: Path, root: Path, left_out: LeftOut, seen: Dict[Tuple[int, int], Path]
+              ) -> Tuple[List[Path], bool]:
     """Pictures at any depth below ``folder``, and whether there are other files, none meant as a picture."""
     pictures, others, foreign = [], 0, 0
     for found in walk(folder, left_out, seen, root):

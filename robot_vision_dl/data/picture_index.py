@@ -40,6 +40,8 @@ class PictureIndex:
     def _read(self, path: Path) -> None:
         rows = table_rows(read_text(path, BagError), str(path), BagError)
         head = next(rows, None)
+        if head is None:
+            return
         for row in rows:
             try:
                 item = dict(zip(head.cells, map(plain_cell, row.cells), strict=True))

@@ -104,8 +104,8 @@ class Pace:
 
     def __init__(self, least: int, expected: Mapping[str, float]) -> None:
         self._least, self._expected = least, expected
-        self._seen: Counter = Counter()
-        self._kept: Counter = Counter()
+        self._seen: Counter[str] = Counter()
+        self._kept: Counter[str] = Counter()
 
     def see(self, label: str) -> None:
         """Count a labelled frame that comes by."""
@@ -134,8 +134,8 @@ class Selector:
 
     def __init__(self, config: SelectionConfig, pace: Pace = NO_PACE) -> None:
         self.config, self._pace = config, pace
-        self.closer: Counter = Counter()
-        self.alike: Counter = Counter()
+        self.closer: Counter[str] = Counter()
+        self.alike: Counter[str] = Counter()
         self._every_ns = round(config.every_s * 1e9)
         self._last: Dict[Tuple[str, str], Tuple[int, Optional[str], Optional[str]]] = {}
         self._recent: Dict[Tuple[str, str], Deque[Tuple[str, int]]] = {}

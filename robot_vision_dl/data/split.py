@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass, replace
 from enum import Enum
 from itertools import product
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 import numpy as np
 
@@ -143,11 +143,12 @@ def _divide_unnamed(frames: Sequence[LabelledFrame], config: SplitConfig, named:
         return _divide_adapted(frames, config)
     shares = {part.value: 0.0 if part in own else share for part, share in zip(PARTS, config.fractions)}
     total = sum(shares.values())
-    left = replace(config, **{name: share / total for name, share in shares.items()})
+    train, early_stop, calibration, test = (shares[part.value] / total for part in PARTS)
+    left = replace(config, train=train, early_stop=early_stop, calibration=calibration, test=test)
     numbers = np.array([PARTS.index(named[frame.recording]) if frame.recording in named else _GAP for frame in frames],
                        np.int64)
     others = np.flatnonzero(numbers == _GAP)
-    method, numbers[others], reasons = _divide_adapted([frames[index] for index in others], left)
+    method, numbers[others], reasons = _divide_adapted([frames[index] for index in others.tolist()], left)
     names = ', '.join(part.value for part in PARTS if part in own)
     return f'{method}; {names} as named', numbers, reasons
 
@@ -216,7 +217,7 @@ def _divide(frames: Sequence[LabelledFrame], config: SplitConfig) -> Tuple[str, 
             sides = _deal_recordings(frames, [train, *own], config, [1 - sum(shares), *shares])
             if not _lacking(frames, sides, [train, *own], {train, *own}, 1 - sum(shares)):
                 inside = np.flatnonzero(sides == train)
-                some = [frames[index] for index in inside]
+                some = [frames[index] for index in inside.tolist()]
                 sides[inside] = _deal(some, _time_groups(some, config, len(others)), others, config)
                 have = 'test and calibration have' if len(own) > 1 else 'the test has'
                 return 'recording+time', sides, (
@@ -228,7 +229,7 @@ def _divide(frames: Sequence[LabelledFrame], config: SplitConfig) -> Tuple[str, 
     return 'time', _deal(frames, _time_groups(frames, config, len(active)), active, config), lacking
 
 
-def _lacking(frames: Sequence[LabelledFrame], numbers: np.ndarray, parts: Sequence[int], whole: set, train: float
+def _lacking(frames: Sequence[LabelledFrame], numbers: np.ndarray, parts: Sequence[int], whole: Set[int], train: float
              ) -> str:
     """What frames dealt by recording would lack; empty for nothing. Frames of no class do not count.
 
@@ -291,7 +292,7 @@ def _time_groups(frames: Sequence[LabelledFrame], config: SplitConfig, parts: in
         starts[frame.recording] = min(starts.get(frame.recording, frame.stamp_ns), frame.stamp_ns)
     block_s = config.block_s
     while True:
-        found: Dict[Tuple, List[int]] = {}
+        found: Dict[Tuple[str, Any], List[int]] = {}
         for index, frame in enumerate(frames):
             unit: Any = frame.track
             if unit is None:
@@ -377,7 +378,7 @@ def folds(frames: Sequence[LabelledFrame], count: int, config: SplitConfig) -> T
     for number in range(count):
         numbers = np.full(len(frames), PARTS.index(Part.TEST), np.int64)
         others = np.flatnonzero(fold_of != number)
-        some = [frames[index] for index in others]
+        some = [frames[index] for index in others.tolist()]
         method, numbers[others], reasons = _divide_adapted(some, inner)
         digest = hashlib.sha256(f'{of_inputs} fold {number} of {count}'.encode()).hexdigest()
         method = method if method == 'recording' else 'recording+time'

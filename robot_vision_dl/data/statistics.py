@@ -8,7 +8,7 @@ from ..core.errors import ConfigError
 from ..core.networks.preprocess import Preprocessing
 from ..core.text.table import aligned
 from .cache import FrameStore
-from .dataset import NO_CLASS, picture_tensor
+from .dataset import NO_CLASS, Indices, picture_tensor
 
 WEIGHTINGS = ('none', 'inverse', 'sqrt', 'effective')
 _BETA = 0.999
@@ -31,7 +31,7 @@ class ClassBalance:
     def __str__(self) -> str:
         rows = [['class', 'frames', 'share', 'weight']]
         total = max(1, self.counts.sum())
-        rows += [[name, int(count), f'{count / total:.3f}', f'{weight:.3f}']
+        rows += [[name, str(int(count)), f'{count / total:.3f}', f'{weight:.3f}']
                  for name, count, weight in zip(self.class_names, self.counts, self.weights)]
         return '\n'.join(aligned(rows))
 
@@ -73,7 +73,7 @@ def sample_weights(targets: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return np.where(targets == NO_CLASS, 0.0, weights[targets])
 
 
-def mean_and_std(store: FrameStore, indices: Sequence[int], preprocessing: Preprocessing
+def mean_and_std(store: FrameStore, indices: Indices, preprocessing: Preprocessing
                  ) -> Tuple[Tuple[float, ...], Tuple[float, ...]]:
     """Mean and standard deviation of each channel in 0..1, over the pixels that the network sees (the cut centre).
 

@@ -13,7 +13,7 @@ COLUMNS = 3
 ContactSheet = List[Tuple[Seen, bytes]]
 
 
-def _evenly(entries: list, most: int) -> list:
+def _evenly(entries: ContactSheet, most: int) -> ContactSheet:
     if len(entries) <= most:
         return entries
     return [entries[round(i)] for i in np.linspace(0, len(entries) - 1, most)]
@@ -33,7 +33,9 @@ def save_pictures(folder: Path, album: ContactSheet, seconds: Callable[[Seen], f
         path = folder / f'overlay_{seconds(frame):05.1f}s_{frame.label.replace(" ", "_").replace("/", "_")}.jpg'
         write_whole(path, jpeg)
         paths.append(path)
-        tiles.append(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR))
+        tile = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+        assert tile is not None
+        tiles.append(tile)
     if tiles:
         height, width = tiles[0].shape[:2]
         tiles = [cv2.resize(tile, (width, height)) for tile in tiles]

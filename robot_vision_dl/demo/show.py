@@ -81,7 +81,7 @@ class _Story:
         print(f'{self.seconds(frame):6.1f} s  {label} {frame.confidence:5.2f}   {frame.reason}', flush=True)
 
     def seconds(self, frame: Seen) -> float:
-        return (frame.stamp_ns - self.first_ns) * 1e-9
+        return (frame.stamp_ns - (self.first_ns or frame.stamp_ns)) * 1e-9
 
     def truth(self, label: str) -> None:
         print(f'          shown: {label}', flush=True)

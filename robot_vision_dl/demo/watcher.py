@@ -3,7 +3,8 @@ import signal
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import Callable, Dict, List, Optional, Tuple
+from types import FrameType
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
@@ -42,7 +43,7 @@ class Watched:
     action: Optional[str] = None
 
 
-def stamp_ns(message) -> int:
+def stamp_ns(message: Any) -> int:
     """A header's stamp in nanoseconds."""
     return message.header.stamp.sec * 1_000_000_000 + message.header.stamp.nanosec
 
@@ -134,7 +135,7 @@ class Watcher:
         """The node reports before it configures itself only if that failed: it starts to listen afterwards."""
         return self.heard.model.get('state') == 'unconfigured'
 
-    def _on_interrupt(self, _number, _stack) -> None:
+    def _on_interrupt(self, _number: int, _stack: Optional[FrameType]) -> None:
         self._interrupted = True
 
     def spin_once(self) -> None:

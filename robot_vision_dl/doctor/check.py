@@ -71,7 +71,7 @@ def worst(checks: Iterable[Check]) -> Level:
     return max((check.level for check in checks), key=order.index, default=Level.OK)
 
 
-def run_python(code: str, arguments: Sequence[str], timeout_s: float = 120.0) -> subprocess.CompletedProcess:
+def run_python(code: str, arguments: Sequence[str], timeout_s: float = 120.0) -> 'subprocess.CompletedProcess[str]':
     """Run ``code`` in a Python of its own: what is broken here may end the process that touches it."""
     return subprocess.run([sys.executable, '-c', code, *arguments], capture_output=True, text=True, timeout=timeout_s)
 

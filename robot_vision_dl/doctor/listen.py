@@ -3,9 +3,14 @@ import math
 import statistics
 import time
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 from .shared_memory import Process, process_of
+
+if TYPE_CHECKING:
+    from rclpy.event_handler import QoSMessageLostInfo
+    from rclpy.executors import Executor
+    from rclpy.node import Node
 
 IMAGE, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
 IMAGE_TYPES = (IMAGE, COMPRESSED)
@@ -100,8 +105,8 @@ class Reception:
     @property
     def megabytes_per_s(self) -> float:
         """Serialized data that arrived each second."""
-        rate = self.rate_hz
-        return rate * self.size / 1e6 if rate else sum(m.size for m in self.messages) / 1e6 / self.seconds
+        rate, size = self.rate_hz, self.size
+        return rate * size / 1e6 if rate and size else sum(m.size for m in self.messages) / 1e6 / self.seconds
 
     @property
     def lost_share(self) -> Optional[float]:
@@ -188,17 +193,17 @@ def listen(topic: str, seconds: float) -> Findings:
         context.try_shutdown()
 
 
-def _spin(executor, seconds: float, until=lambda: False) -> None:
+def _spin(executor: 'Executor', seconds: float, until: Callable[[], bool] = lambda: False) -> None:
     end = time.monotonic() + seconds
     while not until() and time.monotonic() < end:
         executor.spin_once(timeout_sec=min(0.05, max(end - time.monotonic(), 0.0)))
 
 
-def _topics(node) -> Dict[str, Tuple[str, ...]]:
+def _topics(node: 'Node') -> Dict[str, Tuple[str, ...]]:
     return {name: tuple(types) for name, types in node.get_topic_names_and_types() if node.count_publishers(name)}
 
 
-def _publishers(node, topic: str) -> List[Publisher]:
+def _publishers(node: 'Node', topic: str) -> List[Publisher]:
     own = next((bytes(info.endpoint_gid) for info in node.get_publishers_info_by_topic('/rosout')
                 if info.node_name == NODE_NAME), b'')
     found = []
@@ -213,7 +218,8 @@ def _publishers(node, topic: str) -> List[Publisher]:
     return found
 
 
-def _receive(node, executor, topic: str, kind: str, seconds: float, reliability: str) -> Reception:
+def _receive(node: 'Node', executor: 'Executor', topic: str, kind: str, seconds: float, reliability: str
+             ) -> Reception:
     """Subscribe for some seconds; the queue is deeper than the classifier's, so what is missing was lost on the way."""
     from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
     from sensor_msgs.msg import CompressedImage, Image
@@ -232,7 +238,7 @@ def _receive(node, executor, topic: str, kind: str, seconds: float, reliability:
                                 _stamp_ns(buffer, kind)))
         last[:] = [buffer]
 
-    def on_lost(event) -> None:
+    def on_lost(event: 'QoSMessageLostInfo') -> None:
         lost[0] += event.total_count_change
 
     profile = QoSProfile(depth=20, reliability=ReliabilityPolicy[reliability.upper()],

@@ -4,6 +4,7 @@ import importlib.util
 import json
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional
@@ -182,7 +183,7 @@ def model_checks() -> Iterator[Check]:
                    'name another with --model, for instance torchvision:resnet18, or see `robot-vision models --help`')
 
 
-def ended_badly(done) -> str:
+def ended_badly(done: 'subprocess.CompletedProcess[str]') -> str:
     """Why a probe ended."""
     if done.returncode < 0:
         return f'Python ended with {signal.Signals(-done.returncode).name}'

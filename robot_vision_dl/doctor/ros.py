@@ -189,8 +189,11 @@ def profile_problem(file: Path) -> str:
 
 def segment_size(file: Optional[Path]) -> Optional[int]:
     """Bytes of the shared-memory segment that a profile asks for; None if it says nothing about it."""
+    if file is None:
+        return None
     try:
-        sizes = [int(element.text) for element in xml.parse(file).iter() if element.tag.endswith('segment_size')]
+        sizes = [int(element.text or '') for element in xml.parse(file).iter()
+                 if element.tag.endswith('segment_size')]
     except (OSError, TypeError, ValueError, xml.ParseError):
         return None
     return max(sizes, default=None)

@@ -9,7 +9,10 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
-from typing import List, Optional, Tuple
+from typing import TYPE_CHECKING, Callable, List, Tuple
+
+if TYPE_CHECKING:
+    from rclpy.node import Node
 
 WIDTH, HEIGHT = 640, 480
 FRAMES = 10
@@ -45,7 +48,7 @@ def measure(timeout_s: float = 40.0) -> RoundTrip:
     processes = [subprocess.Popen([sys.executable, '-m', __name__, role, topic], stdout=subprocess.PIPE,
                                   stderr=subprocess.PIPE, text=True, env=environment) for role in roles]
     until = time.monotonic() + timeout_s
-    outputs: List[Optional[Tuple[str, str]]] = []
+    outputs: List[Tuple[str, str]] = []
     try:
         for process in processes:
             outputs.append(process.communicate(timeout=max(until - time.monotonic(), 0.1)))
@@ -116,7 +119,7 @@ def publish(topic: str) -> int:
     return 0 if found else NOT_FOUND
 
 
-def _wait(node, condition, limit_s: float) -> bool:
+def _wait(node: 'Node', condition: Callable[[], bool], limit_s: float) -> bool:
     """Spin until the condition holds or the time is up; whether it holds."""
     import rclpy
     until = time.monotonic() + limit_s

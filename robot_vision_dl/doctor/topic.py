@@ -144,6 +144,7 @@ def _other_type(found: Findings, publisher: Publisher) -> str:
 
 def _frames(found: Findings) -> Check:
     reception = found.reception
+    assert reception is not None
     count = len(reception.messages)
     if not count:
         return fail('frames', f'none in {reception.seconds:.1f} s (best effort){_reliable_text(found)}',
@@ -168,8 +169,9 @@ def _reliable_text(found: Findings) -> str:
 
 def _delivery(found: Findings) -> Iterator[Check]:
     reception = found.reception
+    assert reception is not None
     share = reception.lost_share
-    too_small = _without_room(found, reception.size)
+    too_small = _without_room(found, reception.size or 0.0)
     luck = 'the process that sends has too little shared memory for a frame'
     delay = f', {reception.transport_ms:.1f} ms from publish to arrival (median)' if reception.transport_ms else ''
     if share is None:
@@ -178,7 +180,8 @@ def _delivery(found: Findings) -> Iterator[Check]:
         elif len(reception.messages) > 1:
             yield ok('delivery', f'whether frames were lost cannot be told with this middleware{delay}')
         return
-    text = f'{reception.lost} of {reception.lost + len(reception.messages)} frames lost on the way{delay}'
+    lost = reception.lost or 0
+    text = f'{lost} of {lost + len(reception.messages)} frames lost on the way{delay}'
     if share <= LOST_TOLERATED and too_small:
         yield warn('delivery', f'{text}, but that is luck: {luck}', _why_lost(found))
     elif share <= LOST_TOLERATED:
@@ -223,10 +226,10 @@ def _profile_advice(found: Findings, frame_bytes: Optional[float]) -> str:
         if publisher.is_local is False:
             said.append('The publisher is on another machine: large frames need larger UDP buffers on both (`sudo '
                         'sysctl -w net.core.rmem_max=33554432`), or take the compressed topic.')
-        elif too_small:
-            said.append(f'{publisher.node} (process {process.pid}) has {process.segment_size / 1e6:.2f} MB of shared '
-                        f'memory, the default of Fast DDS, so {needed} is cut into pieces that get lost. Start that '
-                        f'process with the profile: `{export}`')
+        elif too_small and process is not None:
+            said.append(f'{publisher.node} (process {process.pid}) has '
+                        f'{(process.segment_size or 0) / 1e6:.2f} MB of shared memory, the default of Fast DDS, so '
+                        f'{needed} is cut into pieces that get lost. Start that process with the profile: `{export}`')
         elif process and not process.segment_size:
             said.append(f'{publisher.node} (process {process.pid}) uses no shared memory: another middleware, a full '
                         '/dev/shm (see `robot-vision doctor`), or a container without `--ipc=host`.')
@@ -248,6 +251,7 @@ def _is_simulated(found: Findings) -> bool:
 
 
 def _age(found: Findings) -> Iterator[Check]:
+    assert found.reception is not None
     stamps = [message.stamp_ns for message in found.reception.messages]
     if any(stamp == 0 for stamp in stamps):
         yield warn('stamp', f'{stamps.count(0)} of {len(stamps)} frames have a zero stamp', 'the driver does not fill '
@@ -283,7 +287,9 @@ def _picture(found: Findings) -> Check:
     from ..core.images.cdr import decode_compressed_image, decode_image
     from ..core.images.image import decode
     name = 'picture'
-    buffer = found.reception.last or found.reliable.last
+    receptions = (found.reception, found.reliable)
+    buffer = next((one.last for one in receptions if one is not None and one.last), None)
+    assert buffer is not None  # or there is no frame to look at
     try:
         message = (decode_image if found.image_type == IMAGE else decode_compressed_image)(buffer)
         start = time.perf_counter()

@@ -6,7 +6,7 @@ the first batch of a recording. A decision that stays the same when the belief i
 same either way; the few that do not are found here.
 """
 from math import exp
-from typing import Dict, Iterator, Optional, Sequence
+from typing import Dict, Iterator, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -47,8 +47,9 @@ class BatchInvariance:
             alone = self._pipeline.assess([frame], single)[0]
             p, q = (np.maximum(a.probabilities.astype(np.float64), 1e-6) for a in (together[place], alone))
             self.noise = max(self.noise, float(np.abs(np.log(p) - np.log(q)).max()))
-            if alone.ood is not None:
-                self._score_noise = max(self._score_noise, abs(together[place].ood.score - alone.ood.score))
+            beside = together[place].ood
+            if alone.ood is not None and beside is not None:
+                self._score_noise = max(self._score_noise, abs(beside.score - alone.ood.score))
 
     def is_doubtful(self, result: Result) -> bool:
         """Whether rounding might turn a decision; they are to be given in the order in which they were made."""
@@ -61,7 +62,7 @@ class BatchInvariance:
             decide(posterior, result.class_names, self._policy, result.assessment.ood, unknown, before).label
             != decision.label for posterior, unknown in self._moved(result))
 
-    def _moved(self, result: Result) -> Iterator:
+    def _moved(self, result: Result) -> Iterator[Tuple[np.ndarray, float]]:
         """(posterior, probability of the unknown) as far off as rounding can make them, and farther."""
         posterior = result.posterior.astype(np.float64)
         best = result.decision.class_index
@@ -91,7 +92,7 @@ class BatchInvariance:
         return (low < epsilon) != (high < epsilon)
 
 
-def _pairs(posterior: np.ndarray, best: int) -> Iterator:
+def _pairs(posterior: np.ndarray, best: int) -> Iterator[Tuple[Sequence[int], Sequence[int]]]:
     """(indices moved up, moved down): the best class alone, and against its strongest rival."""
     nothing: Sequence[int] = []
     yield [best], nothing

@@ -5,7 +5,7 @@ over groups, so a draw is a weighting of the groups. For two models on the same 
 keeps what both find hard out of their difference.
 """
 from dataclasses import dataclass
-from typing import Dict, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -91,7 +91,8 @@ def group_frames(table: FrameTable, gap_s: float) -> Tuple[str, Tuple[str, ...],
     for number, (_, places) in enumerate(found):
         tracks[places] = number
     candidates.append(('track', tuple(name for name, _ in found), tracks))
-    blocks, names = np.full(len(table), -1), []
+    names: List[str] = []
+    blocks = np.full(len(table), -1)
     for places in table.cameras():
         rows = table.at(places)
         number = ((rows['stamp_ns'] - rows['stamp_ns'][0]) // int(BLOCK_S * 1e9)).astype(np.int64)
@@ -159,7 +160,7 @@ def frame_costs(rows: Union[np.ndarray, Columns], policy: Policy) -> np.ndarray:
     return np.where(accepted, of_acting, np.where(noticed, 0.0, policy.abstain_cost))
 
 
-def draw_weights(groups: int, draws: int, seed: int):
+def draw_weights(groups: int, draws: int, seed: int) -> Iterator[np.ndarray]:
     """How often each group was drawn, int64 (some draws, groups), chunk after chunk."""
     rng = np.random.default_rng(seed)
     for begin in range(0, draws, _CHUNK):
@@ -221,7 +222,7 @@ def _sampled(several: Sequence[Groups], draws: int, seed: int) -> Sequence[Dict[
     if count < 2:
         return [{} for _ in several]
     ratios = _ratios(*several)
-    parts = [{name: [] for name in ratios} for _ in several]
+    parts: List[Dict[str, List[np.ndarray]]] = [{name: [] for name in ratios} for _ in several]
     for weights in draw_weights(count, draws, seed):
         for groups, samples in zip(several, parts):
             for name, ratio in ratios.items():

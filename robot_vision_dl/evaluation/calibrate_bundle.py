@@ -84,7 +84,7 @@ def calibrate_bundle(bundle: Bundle, data: Sequence[str], options: CalibrationOp
     found = calibrate(
         outputs.logits[known], outputs.features[known], outputs.labels[known],
         ood=None if options.ood == NO_SCORE else options.ood, alpha=options.alpha, seed=options.seed,
-        reference=reference, head=linear_head(bundle.load_network().head), foreign=foreign or None,
+        reference=reference, head=linear_head(bundle.load_single_network().head), foreign=foreign or None,
         conformal=options.conformal, scaling=options.scaling, faulty=faulty_outputs(bundle, **where))
     fusion = None
     counted = {name: min(value, len(known)) if name == 'objects' else value  # copies are left out

@@ -45,7 +45,8 @@ def read_metrics(path: Union[str, Path]) -> Dict[str, Any]:
 
 def _what_is_wrong(content: Mapping[str, Any]) -> str:
     """About what a comparison needs; empty: nothing."""
-    options, models = content.get('options'), content['models']
+    options: Any = content.get('options')
+    models = content['models']
     try:
         RunOptions(draws=options['draws'], seed=options['seed'])
     except (TypeError, KeyError):

@@ -2,7 +2,7 @@
 import re
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Collection, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Collection, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 import cv2
 
@@ -20,6 +20,9 @@ from ..data.bags.reader import BagMessage, BagReader
 from ..data.bags.writer import ImageBagWriter
 from ..data.labels.messages import CLASSIFICATION, message_store
 from .recordings import Recording
+
+if TYPE_CHECKING:
+    from rosbags.typesys.store import Msg, Typestore
 
 DIAGNOSTICS = 'diagnostic_msgs/msg/DiagnosticArray'
 LEVEL_OF_OUTCOME = {Outcome.ACCEPTED: 0, Outcome.UNCERTAIN: 1, Outcome.UNKNOWN: 2}
@@ -138,15 +141,15 @@ class DecisionBag:
         """Leave nothing behind."""
         self._open.__exit__(type(error), error, error.__traceback__)
 
-    def _add(self, topic: str, msgtype: str, time_ns: int, **fields) -> None:
+    def _add(self, topic: str, msgtype: str, time_ns: int, **fields: Any) -> None:
         self._writer.write_cdr(topic, msgtype, time_ns,
                                self._store.serialize_cdr(self._store.types[msgtype](**fields), msgtype))
 
-    def _hypotheses(self, pairs) -> list:
+    def _hypotheses(self, pairs: Iterable[Tuple[str, float]]) -> List['Msg']:
         kind = self._store.types['vision_msgs/msg/ObjectHypothesis']
         return [kind(class_id=name, score=float(score)) for name, score in pairs]
 
-    def _header(self, header: Header):
+    def _header(self, header: Header) -> 'Msg':
         seconds, nanoseconds = divmod(header.stamp_ns, _NS_PER_S)
         return self._store.types['std_msgs/msg/Header'](
             stamp=self._store.types['builtin_interfaces/msg/Time'](sec=seconds, nanosec=nanoseconds),
@@ -162,7 +165,7 @@ OVERLAY = 'overlay/compressed'
 class _Copy:
     """The recording's own messages, of types that are known here, in between the decisions."""
 
-    def __init__(self, recording: Recording, store, results: Collection[str]) -> None:
+    def __init__(self, recording: Recording, store: 'Typestore', results: Collection[str]) -> None:
         self._reader = BagReader(recording.files)
         why = {name: 'the results go there' if name in results else 'ROS 2 has no such names of topics'
                if not is_topic_name(name) else f'{topic.msgtype} is none of the standard types'

@@ -283,11 +283,11 @@ def _check_labels(recordings: Sequence[Recording], tables: Mapping[str, FrameTab
     table = next(iter(tables.values()))
     if (table.known | table.unknown).any():
         return
-    recording = next(recording for recording in recordings if recording.labels is not None)
+    recording, labels = next((one, one.labels) for one in recordings if one.labels is not None)
     first = int(table.rows['stamp_ns'][0])
     spans = '; '.join(f'by the {clock.value} clock they reach from {span[0] / 1e9:.3f} s to {span[1] / 1e9:.3f} s'
-                      for clock, span in ((clock, recording.labels.span(clock)) for clock in Clock) if span)
-    why = '; '.join(recording.labels.not_there(recording.images) if spans else recording.problems) or spans or 'none'
+                      for clock, span in ((clock, labels.span(clock)) for clock in Clock) if span)
+    why = '; '.join(labels.not_there(recording.images) if spans else recording.problems) or spans or 'none'
     raise ConfigError(f'the labels ({", ".join(recording.label_sources)}) cover not one frame: {why}; the '
                       f'first frame is of {first / 1e9:.3f} s. Mend the times, or give --labels none')
 

@@ -19,11 +19,11 @@ MOST_CELLS = 60
 
 
 class Key(NamedTuple):
-    """Which frame."""
+    """Which frame: the ``number``-th of its topic."""
 
     recording: str
     topic: str
-    index: int
+    number: int
 
 
 class Shot(NamedTuple):
@@ -96,7 +96,7 @@ class ExampleFrames:
         choice, key = self.choices[model], Key(self._recording, frame.camera, int(row['index']))
         track = int(row['track'])
         # Without tracks of its labels, a stretch of frames counts as an object.
-        thing = (*key[:2], 'track', track) if track >= 0 else (*key[:2], 'frames', key.index // 25)
+        thing = (*key[:2], 'track', track) if track >= 0 else (*key[:2], 'frames', key.number // 25)
         wanted = False
         target, said, trust = int(row['target']), int(decided(row)), float(row['trust'])
         if target != NO_LABEL and said >= 0 and said != target:
@@ -148,7 +148,7 @@ def _push(entries: List[Shot], entry: Shot, most: int) -> bool:
 
 def _near(a: Key, b: Key) -> bool:
     """Fixed stretches: of a trust that rises all the time, the nearest ones would leave the last frame alone."""
-    return a[:2] == b[:2] and a.index // APART == b.index // APART
+    return a[:2] == b[:2] and a.number // APART == b.number // APART
 
 
 def room_of(cell: Tuple[int, int]) -> int:
@@ -164,8 +164,9 @@ def joined(choices: List[Choice]) -> Choice:
             _push(found, entry, most)
         return found
 
-    result = Choice(*(together((getattr(choice, name) for choice in choices), most)
-                      for name, most in (('foreign', WORST), ('worst', WORST), ('doubtful', DOUBTFUL))))
+    result = Choice(together((choice.foreign for choice in choices), WORST),
+                    together((choice.worst for choice in choices), WORST),
+                    together((choice.doubtful for choice in choices), DOUBTFUL))
     for cell in dict.fromkeys(cell for choice in choices for cell in choice.cells):
         result.cells[cell] = together((choice.cells.get(cell, []) for choice in choices), room_of(cell))
     return result

@@ -15,7 +15,7 @@ from ..core.images import cdr
 from ..core.networks.preprocess import Preprocessor
 from ..core.runtime.frame_counters import BACKWARDS, RATE_LIMITED
 from ..core.runtime.frame_reader import StampOrder, read_frame, time_of
-from ..core.types import Frame, ImageMessage
+from ..core.types import Frame, ImageMessage, Picture
 from ..data.bags.message_types import COMPRESSED_IMAGE
 from ..data.bags.reader import BagImage
 from .recordings import Recording
@@ -39,8 +39,11 @@ class FedFrame(NamedTuple):
 
     frame: Frame
     message: BagImage
-    index: int
+    number: int
     digest: bytes = b''
+
+
+_Prepared = Tuple[List[Union[FedFrame, Drop]], List[torch.Tensor]]
 
 
 class FrameBatch(NamedTuple):
@@ -94,7 +97,7 @@ class Feed:
 
     def __iter__(self) -> Iterator[FrameBatch]:
         """Batches, of which the last may be smaller."""
-        waiting: Deque[Future] = deque()
+        waiting: Deque[Future[_Prepared]] = deque()
         numbered = self._numbered()
         while True:
             limit = max(1, min(self._threads + 1, self._ahead_bytes // max(1, self._batch_bytes)))
@@ -116,7 +119,8 @@ class Feed:
             yield message, index, self._comes_too_soon(message)
 
     def _comes_too_soon(self, message: BagImage) -> bool:
-        rate_hz = self._config.rates_hz.get(self._camera_of(message.topic), self._config.max_rate_hz)
+        camera = self._camera_of(message.topic)
+        rate_hz = self._config.max_rate_hz if camera is None else self._config.rates_hz[camera]
         if not rate_hz:
             return False
         try:
@@ -133,8 +137,7 @@ class Feed:
         return named.get(topic, named.get(topic.rpartition('/')[0], cameras[0] if len(cameras) == 1 else None))
 
     @torch.inference_mode()
-    def _prepare(self, chunk: Sequence[Tuple[BagImage, int, bool]]
-                 ) -> Tuple[List[Union[FedFrame, Drop]], List[torch.Tensor]]:
+    def _prepare(self, chunk: Sequence[Tuple[BagImage, int, bool]]) -> _Prepared:
         """On a thread of the pool: frames or drops in their order, and the tensors of the frames."""
         entries: List[Union[FedFrame, Drop]] = []
         for message, index, too_soon in chunk:
@@ -144,16 +147,17 @@ class Feed:
                 continue
             try:
                 parsed = _parsed(message)
+                camera = self._camera_of(message.topic)
                 frame = read_frame(message.topic, parsed, message.receive_ns, self._config.image,
-                                   self._config.regions.get(self._camera_of(message.topic)))
-                digest = hashlib.blake2b(parsed.data, digest_size=16).digest()
+                                   None if camera is None else self._config.regions.get(camera))
+                digest = hashlib.blake2b(parsed.data.data, digest_size=16).digest()
                 entries.append(FedFrame(frame, message, index, digest))
             except ImageError as error:
                 entries.append(Drop(message.topic, index, message.receive_ns, error.reason, str(error)))
         pictures = [entry.frame.seen for entry in entries if isinstance(entry, FedFrame)]
         return entries, self._tensors(pictures) if pictures else []
 
-    def _tensors(self, pictures: Sequence) -> List[torch.Tensor]:
+    def _tensors(self, pictures: Sequence[Picture]) -> List[torch.Tensor]:
         made: List[torch.Tensor] = []
         for place, preprocess in enumerate(self._preprocessors):
             same = next((other for other in range(place) if self._preprocessors[other].spec == preprocess.spec
@@ -161,7 +165,7 @@ class Feed:
             made.append(preprocess(pictures) if same is None else made[same])
         return made
 
-    def _in_order(self, prepared: Tuple[List[Union[FedFrame, Drop]], List[torch.Tensor]]) -> FrameBatch:
+    def _in_order(self, prepared: _Prepared) -> FrameBatch:
         entries, tensors = prepared
         frames: List[FedFrame] = []
         drops: List[Drop] = []
@@ -176,7 +180,7 @@ class Feed:
                 frames.append(entry)
                 kept.append(place)
             else:
-                drops.append(Drop(entry.message.topic, entry.index, entry.message.receive_ns, BACKWARDS, objection))
+                drops.append(Drop(entry.message.topic, entry.number, entry.message.receive_ns, BACKWARDS, objection))
             place += 1
         if len(kept) < place:
             tensors = [tensor[kept].contiguous(memory_format=torch.channels_last) for tensor in tensors]

@@ -1,11 +1,14 @@
 """Figures for people as PNG files: confusion matrix, reliability diagram, curves."""
 import io
-from typing import Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Sequence, Tuple
 
 import numpy as np
 
 from ..core.errors import ConfigError
 from ..core.metrics.calibration import Reliability
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _INK, _ACCENT, _LIGHT = '#222222', '#1f77b4', '#d62728'
 _DPI = 110
@@ -75,7 +78,8 @@ def curves_figure(epochs: Sequence[int], loss: Sequence[float], nll: Sequence[fl
     return _png(figure)
 
 
-def _new(width: float, height: float, rows: int = 1, columns: int = 1, ratios: Sequence[float] = ()):
+def _new(width: float, height: float, rows: int = 1, columns: int = 1, ratios: Sequence[float] = ()
+         ) -> Tuple['Figure', Any]:
     """A figure without pyplot, which would choose a window system and keep every figure."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -89,7 +93,7 @@ def _new(width: float, height: float, rows: int = 1, columns: int = 1, ratios: S
     return figure, figure.subplots(rows, columns, gridspec_kw=options)
 
 
-def _png(figure) -> bytes:
+def _png(figure: 'Figure') -> bytes:
     buffer = io.BytesIO()
     # Without a date and a version, so that the same figure has the same bytes.
     figure.savefig(buffer, format='png', metadata={'Software': None})

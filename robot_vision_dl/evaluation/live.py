@@ -129,6 +129,7 @@ def score_replay(replay: Replay, recording: Recording, pipeline: Pipeline, befor
         writer.add(result, topic, heard.index, targets.of(verdict, f'{recording.name} {topic}'),
                    verdict.track or '')
         # What the node said stands, not what follows from its probabilities here.
+        assert heard.decision is not None  # since it is complete
         label, trust = heard.decision
         writer.amend(outcome=heard.outcome, trust=trust)
         if heard.outcome == 0:
@@ -142,6 +143,7 @@ def score_replay(replay: Replay, recording: Recording, pipeline: Pipeline, befor
 def _assessment(heard: Heard, pipeline: Pipeline) -> Assessment:
     """What the node published about a frame alone, as it was before."""
     bundle = pipeline.bundle
+    assert heard.probabilities is not None and heard.values is not None  # since it is complete
     p = np.array([heard.probabilities[name] for name in bundle.class_names], np.float64).astype(np.float32)
     values = heard.values
     ood = None
@@ -156,6 +158,7 @@ def _assessment(heard: Heard, pipeline: Pipeline) -> Assessment:
 def _times(heard: Heard) -> Dict[str, float]:
     """Milliseconds from publishing a frame to hearing its decision, and those that the node worked on it."""
     stages = ('decode_ms', 'preprocess_ms', 'forward_ms', 'uncertainty_ms', 'decide_ms')
+    assert heard.values is not None  # since it is complete
     work = sum(float(heard.values[stage]) for stage in stages if stage in heard.values)
     total = (heard.decided_ns - heard.sent_ns) * 1e-6
     return {'total': total, 'work': work, 'transport': total - work}

@@ -2,7 +2,8 @@
 import json
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Dict, Iterator, Sequence, Union
+from types import TracebackType
+from typing import Any, Dict, Iterator, Optional, Sequence, Type, Union
 
 import numpy as np
 
@@ -44,7 +45,8 @@ class OutputFolder:
     def __enter__(self) -> 'OutputFolder':
         return self
 
-    def __exit__(self, kind, error, trace) -> None:
+    def __exit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException],
+                 trace: Optional[TracebackType]) -> None:
         error = error or _NotCommitted()
         self._open.__exit__(type(error), error, trace)
 

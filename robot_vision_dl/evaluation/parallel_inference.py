@@ -72,7 +72,7 @@ class ParallelInference:
             for batch in batches:
                 yield batch, self._assess(batch)
             return
-        waiting: Deque[Tuple[FrameBatch, Future]] = deque()
+        waiting: Deque[Tuple[FrameBatch, Future[List[Assessed]]]] = deque()
         for batch in batches:
             waiting.append((batch, self._pool.submit(self._assess, batch)))
             if len(waiting) > self.count:

@@ -10,15 +10,16 @@ from ..core.bundles.bundle import Bundle
 from ..core.config import ClassifierConfig
 from ..core.errors import DataError
 from ..core.networks.device import resolve_device
-from ..core.networks.network import Network, Prediction
+from ..core.networks.network import Prediction
 from ..core.networks.preprocess import Preprocessing, Preprocessor
 from ..core.text.notes import to_stderr
 from ..core.text.progress import Progress
 from ..core.types import Assessment, Picture
 from ..core.uncertainty.assess import Assessor
+from ..core.uncertainty.ensemble import AnyNetwork
 from ..core.uncertainty.ood.sensor_faults import sensor_fault_pictures
 from ..data.cache import CacheConfig, FrameStore
-from ..data.dataset import EvalTransform, FrameDataset
+from ..data.dataset import EvalTransform, FrameDataset, Indices
 from ..data.objects import count_objects
 from ..data.picture_folder import SUFFIXES, all_pictures
 from ..data.pictures import readable_pictures
@@ -64,9 +65,9 @@ class Predictor:
         device, dtype: where, and in which arithmetic.
     """
 
-    def __init__(self, network: Network, preprocessing: Preprocessing, device: torch.device,
+    def __init__(self, network: AnyNetwork, preprocessing: Preprocessing, device: torch.device,
                  dtype: torch.dtype = torch.float32) -> None:
-        self._network = network.eval().to(device=device, memory_format=torch.channels_last)
+        self._network = network.eval().to(device=device).to(memory_format=torch.channels_last)
         self._preprocessing, self._device, self._dtype = preprocessing, device, dtype
 
     @classmethod
@@ -80,7 +81,7 @@ class Predictor:
         preprocess, rest = Preprocessor(self._preprocessing, self._device, self._dtype), iter(pictures)
         return self.tensors(preprocess(some) for some in iter(lambda: list(islice(rest, batch)), []))
 
-    def frames(self, store: FrameStore, indices: Sequence[int], class_names: Sequence[str],
+    def frames(self, store: FrameStore, indices: Indices, class_names: Sequence[str],
                progress: Optional[Callable[[int], None]] = None,
                seen: Optional[Callable[[torch.Tensor], None]] = None) -> FrameOutputs:
         """Of frames of a store.

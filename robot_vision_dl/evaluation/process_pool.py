@@ -8,6 +8,7 @@ import signal
 from collections import deque
 from copy import copy
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
 from typing import Deque, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from ..core.errors import RobotVisionError
@@ -17,7 +18,7 @@ _READY, _PROGRESS, _DONE, _ENDED_BY = 'ready', 'progress', 'done', 'ended by'
 
 
 class _Worker(NamedTuple):
-    process: multiprocessing.Process
+    process: SpawnProcess
     pipe: Connection
 
 
@@ -36,7 +37,8 @@ def run_in_processes(jobs: Sequence[Job], progress: Progress, workers: int) -> L
             while len(running) < min(workers, len(jobs) - len(outcomes)):
                 worker = _start()
                 running[worker.pipe] = worker, None
-            for pipe in wait(list(running)):
+            ready = wait(list(running))
+            for pipe in [one for one in running if one in ready]:
                 worker, number = running[pipe]
                 try:
                     kind, content = pipe.recv()
@@ -50,6 +52,7 @@ def run_in_processes(jobs: Sequence[Job], progress: Progress, workers: int) -> L
                 if kind == _ENDED_BY:
                     raise content
                 if kind == _DONE:
+                    assert number is not None
                     outcomes[number] = content
                 if waiting:
                     number = waiting.popleft()
@@ -95,13 +98,13 @@ def _lost(worker: _Worker, number: Optional[int], jobs: Sequence[Job], outcomes:
     outcomes[number] = RecordingResult.failed(jobs[number], f'its worker process {how}')
 
 
-def how_it_ended(exit_code: int) -> str:
+def how_it_ended(exit_code: Optional[int]) -> str:
     """In words.
 
     >>> how_it_ended(-11)
     'was ended by SIGSEGV (a fault in a decoder or another library)'
     """
-    if exit_code >= 0:
+    if exit_code is None or exit_code >= 0:
         return f'ended with exit code {exit_code}'
     name = next((item.name for item in signal.Signals if item == -exit_code), f'signal {-exit_code}')
     why = {'SIGKILL': ' (someone killed it, or the system was out of memory: try fewer workers)',

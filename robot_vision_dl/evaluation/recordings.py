@@ -130,7 +130,8 @@ def _what_there_is(reader: BagReader) -> str:
     return f'there are {", ".join(topics[:8])}{more}'
 
 
-def _labels(reader: BagReader, name: str, config: LabelConfig):
+def _labels(reader: BagReader, name: str, config: LabelConfig
+            ) -> Tuple[Optional[Labels], Tuple[str, ...], Tuple[str, ...]]:
     if config.sources == ('none',):
         return None, (), ()
     if config.sources == ('auto',) and not label_files_beside(reader.files) and not label_topics(reader):

@@ -4,7 +4,7 @@ Each of them follows from counts that do add up over the groups of :mod:`.bootst
 bin of confidence or score. So a draw costs the same however many frames there are. Rankings (AURC, AUROC) are taken
 over at most :data:`_MOST_BINS` bins of about equal mass; what that changes in the figure itself is taken back.
 """
-from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -48,7 +48,7 @@ def resample(table: FrameTable, model: Mapping[str, Any], gap_s: float, draws: i
     if len(names) < 2:
         return {}
     shapes = [shape for shape in _shapes(table, groups, len(names)) if shape.counts.size <= _MOST_CELLS]
-    drawn: Dict[str, list] = {}
+    drawn: Dict[str, List[np.ndarray]] = {}
     for weights in draw_weights(len(names), draws, seed):
         for shape in shapes:
             for name, values in shape.figures(weights @ shape.counts).items():
@@ -63,17 +63,19 @@ def resample(table: FrameTable, model: Mapping[str, Any], gap_s: float, draws: i
 
 def shaped_intervals(samples: Mapping[str, np.ndarray], model: Mapping[str, Any]) -> Dict[str, Interval]:
     """95 % percentile intervals about the values in a model's metrics."""
-    return {name: percentile_interval(_value(model, name), sample) for name, sample in samples.items()}
+    values = {name: _value(model, name) for name in samples}
+    return {name: percentile_interval(value, samples[name]) for name, value in values.items() if value is not None}
 
 
 def shaped_differences(first: Mapping[str, np.ndarray], first_model: Mapping[str, Any],
                        second: Mapping[str, np.ndarray], second_model: Mapping[str, Any]) -> Dict[str, Interval]:
     """Figures of the second model minus those of the first, both resampled with the same draws of the same groups."""
-    return {name: percentile_interval(_value(second_model, name) - _value(first_model, name),
-                                      second[name] - first[name]) for name in first if name in second}
+    values = {name: (_value(first_model, name), _value(second_model, name)) for name in first if name in second}
+    return {name: percentile_interval(of_second - of_first, second[name] - first[name])
+            for name, (of_first, of_second) in values.items() if of_first is not None and of_second is not None}
 
 
-def _shapes(table: FrameTable, groups: np.ndarray, count: int):
+def _shapes(table: FrameTable, groups: np.ndarray, count: int) -> Iterator[Shape]:
     known = table.known & (groups >= 0)
     if known.any():
         for prefix, path in (('', ''), ('fused_', 'fused.')):
@@ -154,7 +156,7 @@ def _mass_bins(scores: np.ndarray, count: int) -> Tuple[np.ndarray, int]:
     return np.searchsorted(edges, scores, side='right') - 1, len(edges)
 
 
-def _moved(name: str, sample: np.ndarray, value: float, shapes) -> np.ndarray:
+def _moved(name: str, sample: np.ndarray, value: float, shapes: Sequence[Shape]) -> np.ndarray:
     """Draws about the value: a calibration error grows by drawing, which adds noise to its bins; bins move rankings."""
     if name.endswith('ece'):
         return np.maximum(sample + value - np.nanmean(sample), 0)

@@ -6,7 +6,9 @@ import traceback
 from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Callable, Dict, Iterator, List, Optional, Sequence, Tuple, Union
+from typing import Callable, Dict, Iterator, List, Optional, Sequence, Set, Tuple, Union
+
+import torch
 
 from ..core.bundles.bundle import load_bundle
 from ..core.config import ClassifierConfig, with_values
@@ -83,9 +85,9 @@ class RecordingResult:
 
     recording: str
     tables: Dict[str, FrameTable] = field(default_factory=dict)
-    drops: Dict[str, Counter] = field(default_factory=dict)
+    drops: Dict[str, Counter[str]] = field(default_factory=dict)
     first_drops: Dict[str, str] = field(default_factory=dict)
-    findings: Dict[str, Counter] = field(default_factory=dict)
+    findings: Dict[str, Counter[str]] = field(default_factory=dict)
     problems: Tuple[str, ...] = ()
     strips: Dict[str, List[Tuple[int, bytes]]] = field(default_factory=dict)
     choices: Dict[str, Choice] = field(default_factory=dict)
@@ -93,7 +95,7 @@ class RecordingResult:
     one_by_one: Dict[str, bool] = field(default_factory=dict)
     noise: Dict[str, Optional[float]] = field(default_factory=dict)
     policies: Dict[str, Policy] = field(default_factory=dict)
-    stage_ms: Dict[str, Counter] = field(default_factory=dict)
+    stage_ms: Dict[str, Counter[str]] = field(default_factory=dict)
     seconds: float = 0.0
     damaged: bool = False
     unread: int = 0
@@ -253,9 +255,9 @@ class _Run:
         verdicts = [self._job.recording.verdict(fed.frame.camera, fed.frame.time_ns, fed.frame.received_ns)
                     for fed in batch.frames]
         for fed, verdict in zip(batch.frames, verdicts):
-            self._outcome.digests[fed.frame.camera, fed.index] = fed.digest
+            self._outcome.digests[fed.frame.camera, fed.number] = fed.digest
             self._outcome.findings.setdefault(fed.frame.camera, Counter())[verdict.finding.value] += 1
-        failed: set = set()
+        failed: Set[Tuple[str, int]] = set()
         for (label, pipeline), tensor, found in zip(self._pipelines.items(), batch.tensors, assessed):
             watch = self._watches[label]
             started = time.perf_counter()
@@ -268,7 +270,7 @@ class _Run:
                     raise _TooClose
                 where = f'{self._job.recording.name} {fed.frame.camera}'
                 target = self._targets[label].of(verdict, where)
-                row = self._writers[label].add(result, fed.frame.camera, fed.index, target, verdict.track or '')
+                row = self._writers[label].add(result, fed.frame.camera, fed.number, target, verdict.track or '')
                 if self._gallery is not None:
                     self._gallery.offer(label, fed.frame, row)
                 if bag is not None:
@@ -278,8 +280,9 @@ class _Run:
             for frame in frames:
                 self._gallery.strip(frame)
 
-    def _process(self, pipeline: Pipeline, feds: Sequence[FedFrame], tensor,
-                 assessed: Union[List[Assessment], Exception], failed: set) -> List[Optional[Result]]:
+    def _process(self, pipeline: Pipeline, feds: Sequence[FedFrame], tensor: torch.Tensor,
+                 assessed: Union[List[Assessment], Exception], failed: Set[Tuple[str, int]]
+                 ) -> List[Optional[Result]]:
         """Results of a batch; where the network fails, frame by frame, as the live node would meet them."""
         results: List[Optional[Result]] = []
         if not isinstance(assessed, Exception):
@@ -298,11 +301,11 @@ class _Run:
             results += self._process(pipeline, [fed], tensor, alone.outcome, failed)
         return results
 
-    def _failed(self, fed: FedFrame, error: Exception, failed: set) -> None:
-        key = (fed.frame.camera, fed.index)
+    def _failed(self, fed: FedFrame, error: Exception, failed: Set[Tuple[str, int]]) -> None:
+        key = (fed.frame.camera, fed.number)
         if key not in failed:
             failed.add(key)
-            self._drop(Drop(fed.frame.camera, fed.index, fed.frame.received_ns, INFERENCE_FAILED,
+            self._drop(Drop(fed.frame.camera, fed.number, fed.frame.received_ns, INFERENCE_FAILED,
                             f'{type(error).__name__}: {error}'))
 
     def _drop(self, drop: Drop) -> None:

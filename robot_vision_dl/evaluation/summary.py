@@ -159,7 +159,7 @@ def answers(rows: Columns, class_names: Sequence[str], prefix: str, seed: int) -
     def weighted(values: np.ndarray) -> Optional[float]:
         return number((np.nan_to_num(values) * weights).sum())
 
-    shown = np.flatnonzero(occurs | (confusion.sum(axis=0) > 0))
+    shown = np.flatnonzero(occurs | (confusion.sum(axis=0) > 0)).tolist()
     return {
         'accuracy': number(right.mean()),
         'top_k': {str(k): number((rank < k).mean()) for k in TOP_K if k <= len(class_names)},
@@ -177,7 +177,8 @@ def answers(rows: Columns, class_names: Sequence[str], prefix: str, seed: int) -
         'per_class': [{'class': class_names[c], 'precision': number(figures.precision[c]),
                        'recall': number(figures.recall[c]), 'f1': number(figures.f1[c]),
                        'frames': int(figures.support[c])} for c in shown],
-        'confusion': [[class_names[i], class_names[j], int(confusion[i, j])] for i, j in np.argwhere(confusion)],
+        'confusion': [[class_names[i], class_names[j], int(confusion[i, j])]
+                      for i, j in np.argwhere(confusion).tolist()],
     }
 
 

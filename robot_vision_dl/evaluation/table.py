@@ -1,6 +1,6 @@
 """One row a decided frame: what was known about it and what a model said; some hundred bytes, whatever C is."""
 from dataclasses import dataclass, replace
-from typing import Dict, Iterable, List, Sequence, Tuple
+from typing import Dict, Iterable, List, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -99,7 +99,7 @@ class FrameTable:
         return sorted(np.split(order, cuts), key=lambda places: places[0])
 
 
-def sureness(rows) -> np.ndarray:
+def sureness(rows: Union[np.ndarray, 'Columns']) -> np.ndarray:
     """What decisions let frames through by, float64 (n,): the belief, and what is called unknown after all else."""
     return rows['fused_confidence'] - 2.0 * (rows['outcome'] == FOREIGN)
 
@@ -111,7 +111,8 @@ def join(tables: Sequence[FrameTable], class_names: Tuple[str, ...]) -> FrameTab
     """
     if len(tables) == 1:
         return replace(tables[0], class_names=class_names)
-    recordings, topics, tracks = _Names(), _Names(), []
+    recordings, topics = _Names(), _Names()
+    tracks: List[str] = []
     joined, begin = np.zeros(sum(map(len, tables)), ROW), 0
     for table in tables:
         rows = joined[begin:begin + len(table)]
@@ -203,7 +204,7 @@ def _said(p: np.ndarray, target: int) -> Tuple[int, float, float, float, int]:
     return best, float(p[best]), float(own), square, rank
 
 
-def decided(rows: np.ndarray) -> np.ndarray:
+def decided(rows: Union[np.ndarray, np.void]) -> np.ndarray:
     """What was decided of each row, int64 (n,): a class, :data:`SAID_UNKNOWN` or :data:`SAID_UNCERTAIN`."""
     no_class = np.where(rows['outcome'] == FOREIGN, SAID_UNKNOWN, SAID_UNCERTAIN)
     return np.where(rows['outcome'] == ACCEPTED, rows['fused_predicted'], no_class).astype(np.int64)

@@ -57,7 +57,7 @@ class Cluster:
     def cores_of_a_job(self) -> int:
         """Cores for each of the jobs that run at once, all the same: those of the machine that has fewest."""
         threads: Mapping[str, int] = self._client.nthreads()
-        slots: Counter = Counter()
+        slots: Counter[str] = Counter()
         for address, count in threads.items():
             slots[_host(address)] += count
         cores = self._client.run(_cores)
@@ -83,9 +83,9 @@ class Cluster:
     def _some(self, jobs: Sequence[Job], numbers: Sequence[int], progress: Progress,
               outcomes: Dict[int, RecordingResult]) -> Mapping[int, str]:
         """Run some of the jobs; those that were lost with their workers, and what is known of it."""
-        from dask.distributed import CancelledError, KilledWorker
+        from dask.distributed import CancelledError, Future, KilledWorker
         futures = {self._client.submit(run_or_fail, jobs[number], pure=False): number for number in numbers}
-        done: queue.SimpleQueue = queue.SimpleQueue()
+        done: queue.SimpleQueue[Future[RecordingResult]] = queue.SimpleQueue()
         for future in futures:
             future.add_done_callback(done.put)
         left, lost = set(futures), {}

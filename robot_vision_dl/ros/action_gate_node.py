@@ -7,7 +7,7 @@ velocity, if the table gives one, on ``cmd_vel``, and calls its ``std_srvs/Trigg
 import sys
 import time
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
 import rclpy
 from geometry_msgs.msg import Twist
@@ -26,18 +26,21 @@ from .spinning import spin, start_failed
 from .start import PrintableLogs, init
 from .unused import warn_of_unused
 
+if TYPE_CHECKING:
+    from rclpy.task import Future
+
 
 class ActionGateNode(PrintableLogs, Node):
     """See the module's docstring. Parameters are those of :class:`ActionGateConfig`."""
 
-    def __init__(self, name: str = 'action_gate', **node_arguments) -> None:
+    def __init__(self, name: str = 'action_gate', **node_arguments: Any) -> None:
         super().__init__(name, **node_arguments)
         parameters = ConfigParameters(self, ActionGateConfig, lambda: True, self._on_change)
         config = parameters.config
         table = load_actions(Path(config.actions_file or share_directory() / 'config' / 'actions.yaml'))
         self._gate = ActionGate(table, config)
         self._current: Optional[Action] = None
-        self._triggers: Dict[str, Client] = {
+        self._triggers: 'Dict[str, Client[Any, Any]]' = {
             action.trigger: self.create_client(Trigger, action.trigger)
             for action in (table.safe, *table.by_label.values()) if action.trigger}
         self._action = self.create_publisher(String, '~/action', qos.LATCHED)
@@ -87,7 +90,7 @@ class ActionGateNode(PrintableLogs, Node):
             self.get_logger().error(f'{service} is not there, so it was not called; start its node')
             return
 
-        def done(future) -> None:
+        def done(future: 'Future[Any]') -> None:
             response = future.result()
             if response is None or not response.success:
                 self.get_logger().error(f'{service} failed: {response.message if response else future.exception()}')

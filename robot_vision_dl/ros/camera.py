@@ -1,10 +1,12 @@
 """The topics of one camera: what comes in, and what goes out about it."""
-from typing import Optional
+from typing import Any, List, Optional
 
 import cv2
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
+from rclpy.publisher import Publisher
+from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CompressedImage, Image
 from vision_msgs.msg import Classification
 
@@ -55,7 +57,8 @@ class CameraInput:
             replaced += newest is not None  # more than one can wait where the depth was overridden
             newest, info = taken
             publisher = info.get('publisher_gid')
-            replaced += self._gaps.missed(publisher and publisher['data'], info.get('publication_sequence_number'))
+            replaced += self._gaps.missed(publisher['data'] if publisher else None,
+                                          info.get('publication_sequence_number'))
 
     def _count_lost(self, count: int) -> None:
         self.lost += count
@@ -75,15 +78,15 @@ class CameraOutput:
 
     def __init__(self, node: Node, camera: str) -> None:
         self._node = node
-        self._publishers = []
+        self._publishers: 'List[Publisher[Any]]' = []
         self._classification = self._create(Classification, f'~/{camera}/classification', qos.RESULTS_OUT)
         self._decision = self._create(Classification, f'~/{camera}/decision', qos.RESULTS_OUT)
         self._uncertainty = self._create(DiagnosticArray, f'~/{camera}/uncertainty', qos.RESULTS_OUT)
         self._overlay = self._create(Image, f'~/{camera}/overlay', qos.PICTURES_OUT)
         self._overlay_jpeg = self._create(CompressedImage, f'~/{camera}/overlay/compressed', qos.PICTURES_OUT)
 
-    def _create(self, message_type, topic: str, profile):
-        publisher = self._node.create_publisher(
+    def _create(self, message_type: Any, topic: str, profile: QoSProfile) -> 'Publisher[Any]':
+        publisher: 'Publisher[Any]' = self._node.create_publisher(
             message_type, topic, profile, event_callbacks=qos.publisher_events(
                 self._node, self._node.resolve_topic_name(topic)), qos_overriding_options=qos.overridable())
         self._publishers.append(publisher)

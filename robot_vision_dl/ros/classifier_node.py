@@ -6,13 +6,15 @@ it back. A model that is changed while the node runs is loaded beside the runnin
 import gc
 import sys
 import time
-from typing import Dict, List, Optional
+from functools import partial
+from typing import Any, Dict, List, Optional, Tuple
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
 from vision_msgs.msg import LabelInfo
 
 from ..core.bundles.bundle import is_changed
@@ -44,7 +46,7 @@ SETTLED_S = 2.0  # after a swap: by then a frame has come, and with it the end o
 class ClassifierNode(PrintableLogs, LifecycleNode):
     """See the module's docstring. Parameters are those of :class:`ClassifierConfig`."""
 
-    def __init__(self, name: str = 'classifier', **node_arguments) -> None:
+    def __init__(self, name: str = 'classifier', **node_arguments: Any) -> None:
         super().__init__(name, **node_arguments)
         self._pipeline: Optional[Pipeline] = None
         self._engine: Optional[Engine] = None
@@ -55,11 +57,11 @@ class ClassifierNode(PrintableLogs, LifecycleNode):
         self._watches: Dict[CameraHealth, TopicWatch] = {}
         # A model that was loaded takes over on the executor's thread, where parameters and transitions are.
         self._wake = self.create_guard_condition(self._on_loaded)
-        self._loads: LatestLoad[Pipeline] = LatestLoad(self._announce_loaded)
+        self._loads: LatestLoad[Tuple[int, str], Pipeline] = LatestLoad(self._announce_loaded)
         self._configured = 0  # how often: what was wanted before a cleanup is not wanted after it
         self._reverting = False
         self._swapped_s = 0.0
-        self._drop_logged: Dict[tuple, List[float]] = {}
+        self._drop_logged: Dict[Tuple[str, str], List[float]] = {}
         self._config_parameters = ConfigParameters(
             self, ClassifierConfig, lambda: self._pipeline is not None, self._on_change, self._check_change)
         self._label_info = self.create_publisher(LabelInfo, '~/label_info', qos.LATCHED)
@@ -108,12 +110,12 @@ class ClassifierNode(PrintableLogs, LifecycleNode):
             config = self.config
             self._inputs = {camera: CameraInput(self, topic, config.image_transport)
                             for camera, topic in zip(config.cameras, config.image_topics)}
-            self._engine = Engine(self._pipeline, config, ImageWaitSet(self, self._inputs),
-                                  lambda: self.get_clock().now().nanoseconds, self._publish_result, self._log_drop)
+            engine = self._engine = Engine(
+                self._running, config, ImageWaitSet(self, self._inputs),
+                lambda: self.get_clock().now().nanoseconds, self._publish_result, self._log_drop)
             for camera, source in self._inputs.items():
                 prior = PriorInput(
-                    self, camera, lambda: self._engine.pipeline.bundle.class_names,
-                    lambda named, camera=camera: self._engine.expect(camera, named),
+                    self, camera, lambda: engine.pipeline.bundle.class_names, partial(engine.expect, camera),
                     lambda: self.config.class_id_as_index)
                 self._priors.append(prior)
                 health = CameraHealth(camera, self.get_fully_qualified_name(), source, self._engine, prior)
@@ -161,8 +163,10 @@ class ClassifierNode(PrintableLogs, LifecycleNode):
         engine, self._engine = self._engine, None
         if engine is not None:
             engine.stop()  # before the subscriptions that it waits for go away
-        for source in (*self._inputs.values(), *self._priors):
+        for source in self._inputs.values():
             source.destroy()
+        for prior in self._priors:
+            prior.destroy()
         self._inputs, self._priors = {}, []
         self._health, self._watches = [], {}
         if engine is not None:
@@ -233,9 +237,14 @@ class ClassifierNode(PrintableLogs, LifecycleNode):
             plain = with_values(config, {'decision.costs_file': ''})
             self._loads.want((self._configured, config.model), lambda: Pipeline.load(plain))
 
+    @property
+    def _running(self) -> Pipeline:
+        assert self._pipeline is not None  # to be asked for in a node that is configured
+        return self._pipeline
+
     def _runs(self, model: str) -> bool:
         """Whether a model is what runs; one whose bundle was replaced by another in its place is not."""
-        bundle = self._pipeline.bundle
+        bundle = self._running.bundle
         return model == bundle.source and (self._reverting or not is_changed(bundle))
 
     def _announce_loaded(self) -> None:
@@ -251,7 +260,7 @@ class ClassifierNode(PrintableLogs, LifecycleNode):
         if loaded is None:
             return
         pipeline, error = loaded.value, loaded.error
-        if error is None:
+        if pipeline is not None:
             try:
                 if self._engine is not None:
                     self._engine.replace_pipeline(pipeline)
@@ -262,6 +271,7 @@ class ClassifierNode(PrintableLogs, LifecycleNode):
         if error is not None:
             self._keep_old_model(loaded.key[1], error)
             return
+        assert pipeline is not None  # or there were an error
         self._pipeline = pipeline
         # From here on nothing can refuse it: what follows tells of it.
         self._publish_label_info()
@@ -272,16 +282,16 @@ class ClassifierNode(PrintableLogs, LifecycleNode):
     def _keep_old_model(self, failed: str, error: BaseException) -> None:
         """Say that a model could not take over, and let the parameter say again what runs."""
         self._log_failure(f'cannot load the model {printable(failed)}, the old one stays', error)
-        if self.get_parameter('model').value != failed or failed == self._pipeline.bundle.source:
+        if self.get_parameter('model').value != failed or failed == self._running.bundle.source:
             return
         self._reverting = True
         try:
-            self.set_parameters([rclpy.Parameter('model', value=self._pipeline.bundle.source)])
+            self.set_parameters([Parameter('model', value=self._running.bundle.source)])
         finally:
             self._reverting = False
 
     def _publish_label_info(self) -> None:
-        self._label_info.publish(messages.label_info(self._pipeline.bundle.class_names,
+        self._label_info.publish(messages.label_info(self._running.bundle.class_names,
                                                      self.get_clock().now().to_msg()))
 
     def _report(self) -> None:

@@ -1,5 +1,6 @@
 """``/diagnostics``, once a second: does each camera get through, and with what model."""
 import time
+from typing import Any, Counter, Dict, Mapping, Optional, Tuple
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -79,7 +80,8 @@ class CameraHealth:
         return DiagnosticStatus(level=level, name=self._name, message=text, hardware_id=self._camera,
                                 values=key_values(values))
 
-    def _judge(self, config: ClassifierConfig, values: dict, silent_s: float, newly_dropped):
+    def _judge(self, config: ClassifierConfig, values: Mapping[str, Any], silent_s: float, newly_dropped: Counter[str]
+               ) -> Tuple[bytes, str]:
         if silent_s > config.stale_after_s:
             if not values['publishers']:
                 return DiagnosticStatus.STALE, f'stale: nobody publishes on {values["topic"]}'
@@ -96,17 +98,17 @@ class CameraHealth:
         return DiagnosticStatus.OK, f'{values["rate_out_hz"]:.1f} Hz decided'
 
 
-def trust_values(pipeline: Pipeline, config: ClassifierConfig) -> dict:
+def trust_values(pipeline: Pipeline, config: ClassifierConfig) -> Dict[str, object]:
     """At what rate unknown is wished for, at what rate it can be said at all, and at what rate it is said."""
     grid, wish = p_value_grid(pipeline.bundle), config.decision
     can_say = deciding_rate(grid, wish.false_unknown_rate, wish.smallest_reachable_rate) > 0
-    in_force = max(wish.false_unknown_rate, grid.smallest) if can_say else 0.0
+    in_force = max(wish.false_unknown_rate, grid.smallest) if can_say and grid is not None else 0.0
     return {'false_unknown_rate': wish.false_unknown_rate,
             'smallest_false_unknown_rate': 'none' if grid is None else grid.smallest,
             'false_unknown_rate_in_force': in_force, 'can_say_unknown': can_say}
 
 
-def model_status(node_name: str, state: str, pipeline: Pipeline, config: ClassifierConfig,
+def model_status(node_name: str, state: str, pipeline: Optional[Pipeline], config: ClassifierConfig,
                  loading: str) -> DiagnosticStatus:
     """The node itself: lifecycle state, model, device and memory.
 

@@ -5,7 +5,7 @@ takes Python's lock from a network that is running, and copies pictures that wil
 is replaced there by a newer picture, as the quality of service (keep the last 1) says; the numbers that publishers give
 their messages tell how many. It needs what executors are made of: a wait set and a callback group.
 """
-from typing import List, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, List, Mapping, Optional, Tuple
 
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.guard_condition import GuardCondition
@@ -14,13 +14,16 @@ from rclpy.node import Node
 from ..core.runtime.engine import Received
 from .compat import WaitSet
 
+if TYPE_CHECKING:
+    from .camera import CameraInput
+
 _FOREVER = -1
 
 
 class Apart(ReentrantCallbackGroup):
     """Of what the node's executor leaves alone, since another thread waits for it."""
 
-    def can_execute(self, _entity) -> bool:
+    def can_execute(self, _entity: object) -> bool:  # type: ignore[override]  # annotated as one that always may
         """Never by the executor."""
         return False
 
@@ -33,12 +36,13 @@ class ImageWaitSet:
         inputs: by camera, :class:`~.camera.CameraInput`; they must outlive the thread that takes.
     """
 
-    def __init__(self, node: Node, inputs: Mapping[str, 'CameraInput']) -> None:  # noqa: F821 (it imports this file)
+    def __init__(self, node: Node, inputs: Mapping[str, 'CameraInput']) -> None:
         self._inputs = dict(inputs)
         self._turns = list(inputs)
         self._events = [event for source in self._inputs.values() for event in source.subscription.event_handlers]
         # Not the node's, whose executor would take the trigger away.
         self._guard = GuardCondition(None, None, context=node.context)
+        assert node.context.handle is not None
         self._wait_set = WaitSet(len(self._inputs), 1, 0, 0, 0, len(self._events), node.context.handle)
         self._closed = False
 
@@ -56,7 +60,7 @@ class ImageWaitSet:
         """
         while not self._closed:
             ready = self._wait(_FOREVER if wait else 0)
-            taken = []
+            taken: List[Tuple[str, Received]] = []
             for camera in self._turns:
                 source = self._inputs[camera]
                 if len(taken) < limit and source.subscription.handle.pointer in ready:

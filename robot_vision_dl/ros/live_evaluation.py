@@ -1,8 +1,9 @@
 """``robot-vision evaluate --live``: the recording played to a real node, its decisions scored as those of a bag are."""
 import os
+import subprocess
 import tempfile
 from pathlib import Path
-from typing import Any, Callable, Dict, Optional, Sequence, Set, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Sequence, Set, Tuple
 
 import yaml
 
@@ -16,6 +17,9 @@ from ..evaluation.evaluator import Evaluation
 from ..evaluation.live import FrameKey, Replay, decided_frames, evaluate_replays
 from ..evaluation.options import EvaluationOptions
 from ..evaluation.recordings import Recording, open_recordings
+
+if TYPE_CHECKING:
+    from .live_replay import CameraTopic
 
 _NODE_OWN = ('model', 'device', 'cameras', 'image_topics', 'image_transport', 'top_k', 'class_id_as_index', 'autostart')
 EVERY_CLASS = 100_000
@@ -52,7 +56,7 @@ def _types(recording: Recording) -> Dict[str, str]:
         return {topic: reader.topics[topic].msgtype for topic in recording.topics}
 
 
-def _base(camera) -> str:
+def _base(camera: 'CameraTopic') -> str:
     """The topic without the suffix of its transport, as the node takes it."""
     return camera.published[:-len('/compressed')] if camera.compressed else camera.published
 
@@ -126,7 +130,8 @@ def _replay(recording: Recording, config: ClassifierConfig, rate: float, decided
         replay.close()
 
 
-def _start_node(children: Children, cameras, config: ClassifierConfig, folder: Path, top_k: int):
+def _start_node(children: Children, cameras: Sequence['CameraTopic'], config: ClassifierConfig, folder: Path,
+                top_k: int) -> 'subprocess.Popen[bytes]':
     parameters = folder / 'deployment.yaml'
     parameters.write_text(yaml.safe_dump({'/**': {'ros__parameters': node_parameters(config)}}), encoding='utf-8')
     arguments = ['run', '--model', config.model, '--device', config.device, '--params-file', str(parameters),

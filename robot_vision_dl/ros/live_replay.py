@@ -1,7 +1,7 @@
 """A recording through a real node over DDS: frames go out, decisions come back, and both ends are in this process."""
 import time
 from collections import defaultdict, deque
-from typing import Callable, Deque, Dict, List, NamedTuple, Optional
+from typing import Any, Callable, Deque, Dict, List, NamedTuple, Optional
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
@@ -49,6 +49,14 @@ def camera_topics(recording: Recording, names: Dict[str, str], types: Dict[str, 
         raise RobotVisionError(f'{recording.path}: --live takes either raw or compressed topics, not both at once; '
                                f'choose with --topics: {", ".join(recording.topics)}')
     return topics
+
+
+def _is_past(due_s: float) -> Callable[[], bool]:
+    return lambda: time.monotonic() >= due_s
+
+
+def _is_answered(heard: Heard, alive: Callable[[], bool]) -> Callable[[], bool]:
+    return lambda: heard.complete or not alive()
 
 
 class LiveReplay:
@@ -120,10 +128,10 @@ class LiveReplay:
                 first_ns = message.receive_ns if first_ns is None else first_ns
                 if lockstep is None:
                     due = origin + (message.receive_ns - first_ns) * 1e-9 / rate
-                    self._spin(lambda due=due: time.monotonic() >= due, 3600.0)
+                    self._spin(_is_past(due), 3600.0)
                 heard = self._publish(message)
                 if lockstep is not None and lockstep(message.topic, heard.index):
-                    self._spin(lambda heard=heard: heard.complete or not alive(), LOCKSTEP_TIMEOUT_S)
+                    self._spin(_is_answered(heard, alive), LOCKSTEP_TIMEOUT_S)
                 if not alive():
                     raise RobotVisionError('the classifier node ended while frames were sent; what it said is above')
                 done += 1
@@ -153,7 +161,7 @@ class LiveReplay:
         while not until() and time.monotonic() < deadline:
             self._executor.spin_once(timeout_sec=0.005)
 
-    def _find(self, topic: str, message, missing: str) -> Optional[Heard]:
+    def _find(self, topic: str, message: Any, missing: str) -> Optional[Heard]:
         """The oldest frame of this stamp that lacks something; frames may share a stamp."""
         stamp = message.header.stamp
         for heard in self._by_stamp[topic].get(stamp.sec * 1_000_000_000 + stamp.nanosec, ()):

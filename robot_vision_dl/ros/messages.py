@@ -1,5 +1,5 @@
 """Results as ROS messages. Conversion only: every number was computed in ``core``."""
-from typing import Dict, Sequence
+from typing import List, Mapping, Sequence
 
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
@@ -40,7 +40,7 @@ def decision(result: Result, as_index: bool) -> bytes:
     return encode_classification(result.frame.header, [(label, result.decision.confidence)])
 
 
-def key_values(values: Dict[str, object]) -> list:
+def key_values(values: Mapping[str, object]) -> List[KeyValue]:
     """Diagnostic values; numbers keep six significant digits."""
     return [KeyValue(key=key, value=value_text(value)) for key, value in values.items()]
 

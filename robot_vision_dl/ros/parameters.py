@@ -82,7 +82,7 @@ class ConfigParameters:
         """The config that the node's parameters are now."""
         return with_values(self._config_class(), {name: self._node.get_parameter(name).value for name in self._options})
 
-    def _judge(self, parameters: List[Parameter]) -> SetParametersResult:
+    def _judge(self, parameters: 'List[Parameter[Any]]') -> SetParametersResult:
         try:
             values = {p.name: p.value for p in parameters if p.name in self._options}
             current = dict(flat_values(self.config))
@@ -124,7 +124,7 @@ def _declare(node: Node, name: str, default: Any, described: ParameterDescriptor
         if not isinstance(default, float):
             raise
     # A whole number is taken for a float, as people write 2 for 2.0.
-    value = node.declare_parameter(name, default, ParameterDescriptor(dynamic_typing=True)).value
+    value: Any = node.declare_parameter(name, default, ParameterDescriptor(dynamic_typing=True)).value
     node.undeclare_parameter(name)
     if type(value) is not int:
         raise ConfigError(f'expected a number, got {value!r}')

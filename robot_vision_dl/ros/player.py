@@ -4,7 +4,7 @@ import itertools
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 import rclpy
 from builtin_interfaces.msg import Time
@@ -18,7 +18,7 @@ from ..core.errors import BagError, ConfigError
 from ..core.metrics.percentiles import percentiles
 from ..data.bags.message_types import wire_format_of_class
 from ..data.bags.playback import GAP_NS, NS_PER_S, Due, Selection, duration_ns, selected_topics, timeline, with_stamp
-from ..data.bags.reader import BagReader, TopicInfo
+from ..data.bags.reader import BagMessage, BagReader, TopicInfo
 
 CLOCK_TOPIC = '/clock'
 QUEUE_DEPTH = 10
@@ -88,7 +88,7 @@ class PlaySummary:
 class _Output:
     """A topic that is being published."""
 
-    def __init__(self, publisher: Publisher, has_header: bool) -> None:
+    def __init__(self, publisher: 'Publisher[Any]', has_header: bool) -> None:
         self.publisher = publisher
         self.has_header = has_header
 
@@ -172,7 +172,7 @@ class Player:
                 break
             round_at_ns += duration_ns(self._readers, options.selection) + GAP_NS
             messages = self._timeline()
-        summary.duration_s = 0.0 if first_at is None else last_at - first_at
+        summary.duration_s = 0.0 if first_at is None or last_at is None else last_at - first_at
         if self._lateness_ns:
             lateness = percentiles(value * 1e-6 for value in self._lateness_ns)
             summary.lateness_ms = lateness['p50'], lateness['p99']
@@ -182,7 +182,7 @@ class Player:
     def _timeline(self) -> Iterator[Due]:
         return timeline(self._readers, self._options.selection, list(self._outputs))
 
-    def _publish(self, message, summary: PlaySummary) -> None:
+    def _publish(self, message: BagMessage, summary: PlaySummary) -> None:
         output = self._outputs[message.topic]
         data = message.cdr
         if self._options.stamp_now and output.has_header:
@@ -223,7 +223,7 @@ class Player:
                 continue
             target = options.remap.get(name, name)
             try:
-                publisher = self._node.create_publisher(message_class, target, self._qos(topic))
+                publisher: 'Publisher[Any]' = self._node.create_publisher(message_class, target, self._qos(topic))
             except InvalidTopicNameException:
                 self.skipped.append(f'{name} is not played: not a valid ROS 2 topic name; use --remap {name}:=NEW')
                 continue
@@ -257,7 +257,8 @@ class Player:
 class _ClockTicks:
     """Bag time on /clock at a steady rate of the wall clock, in between the messages."""
 
-    def __init__(self, publisher: Optional[Publisher], options: PlayOptions, start_ns: int, round_at_ns: int) -> None:
+    def __init__(self, publisher: 'Optional[Publisher[Any]]', options: PlayOptions, start_ns: int,
+                 round_at_ns: int) -> None:
         self._publisher, self._rate, self._start_ns = publisher, options.rate, start_ns
         self._period_s = 1 / options.clock_hz if options.clock_hz else 0.0
         self._round_at_s = round_at_ns / NS_PER_S / options.rate
@@ -291,7 +292,7 @@ def _sleep_until(deadline: float, stopped: Callable[[], bool]) -> bool:
             time.sleep(min(left - _SPIN_S, _SLICE_S))
 
 
-def _message_class(msgtype: str) -> Optional[type]:
+def _message_class(msgtype: str) -> Any:
     """The installed Python class of ``package/msg/Type``, or None."""
     package, _, name = msgtype.partition('/msg/')
     if not name.isidentifier() or not package.isidentifier():

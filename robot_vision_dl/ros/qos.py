@@ -1,5 +1,5 @@
 """Quality of service: profiles, and what to tell a user whose QoS does not fit."""
-from typing import Callable, Optional, Set, Tuple
+from typing import TYPE_CHECKING, Callable, Optional, Set, Tuple
 
 from rclpy.node import Node
 from rclpy.qos import (
@@ -13,6 +13,9 @@ from rclpy.qos import (
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
 from .compat import PublisherEventCallbacks, SubscriptionEventCallbacks
+
+if TYPE_CHECKING:
+    from rclpy.event_handler import QoSMessageLostInfo, QoSOfferedIncompatibleQoSInfo, QoSRequestedIncompatibleQoSInfo
 
 IMAGES_IN = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.BEST_EFFORT,
                        durability=DurabilityPolicy.VOLATILE)
@@ -59,7 +62,7 @@ def subscription_events(node: Node, topic: str, on_lost: Optional[Callable[[int]
     """
     tell = _ToldOnce(node)
 
-    def incompatible_qos(event) -> None:
+    def incompatible_qos(event: 'QoSRequestedIncompatibleQoSInfo') -> None:
         policy = qos_policy_name_from_kind(event.last_policy_kind)
         weak = WEAKEST.get(policy)
         fix = (f'ask for less: set the parameter qos_overrides.{topic}.subscription.{policy.lower()}:={weak}, or make '
@@ -67,12 +70,12 @@ def subscription_events(node: Node, topic: str, on_lost: Optional[Callable[[int]
         tell(topic, policy, f'No images from a publisher on {topic}: it offers a weaker {policy.lower()} than this '
              f'node asks for. Fix: {fix}.')
 
-    def incompatible_type(_event) -> None:
+    def incompatible_type(_event: object) -> None:
         tell(topic, 'TYPE', f'No images from a publisher on {topic}: it publishes another message type. Fix: check '
              f'`ros2 topic info -v {topic}` and the parameter image_transport (raw: sensor_msgs/msg/Image, '
              'compressed: sensor_msgs/msg/CompressedImage).')
 
-    def message_lost(event) -> None:
+    def message_lost(event: 'QoSMessageLostInfo') -> None:
         if on_lost is not None:
             on_lost(event.total_count_change)
 
@@ -87,7 +90,7 @@ def publisher_events(node: Node, topic: str) -> PublisherEventCallbacks:
     """Events of a publisher: an incompatible subscriber is logged with the fix."""
     tell = _ToldOnce(node)
 
-    def incompatible_qos(event) -> None:
+    def incompatible_qos(event: 'QoSOfferedIncompatibleQoSInfo') -> None:
         policy = qos_policy_name_from_kind(event.last_policy_kind)
         strong = STRONGEST.get(policy)
         fix = (f'set the parameter qos_overrides.{topic}.publisher.{policy.lower()}:={strong}, or make the subscriber '

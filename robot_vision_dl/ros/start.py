@@ -1,14 +1,18 @@
 """How nodes begin, and what they log: one clear line for arguments that cannot be used, no control characters."""
 import sys
 from pathlib import Path
-from typing import Any, Iterator, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Iterator, Optional, Sequence, cast
 
 import rclpy
 import rclpy.impl.rcutils_logger
+from rclpy.node import Node
 
 from ..core.errors import ConfigError
 from ..core.text.parameter_file import read_sections
 from ..core.text.terminal import any_text_goes, message
+
+if TYPE_CHECKING:
+    from rclpy.impl.rcutils_logger import RcutilsLogger
 
 # rclpy names this list for others to add to, so that the caller's line is logged and not this file's. Where it is not
 # there, lines of this file are.
@@ -73,13 +77,13 @@ class PrintableLogger:
         return self._logger.fatal(message(text), **options)
 
 
-class PrintableLogs:
+class PrintableLogs(Node):
     """For a node: its logger is a :class:`PrintableLogger`. To be named before rclpy's class."""
 
     _printable_logger: Optional[PrintableLogger] = None
 
-    def get_logger(self) -> PrintableLogger:
+    def get_logger(self) -> 'RcutilsLogger':
         """The logger of the node."""
         if self._printable_logger is None:
             self._printable_logger = PrintableLogger(super().get_logger())
-        return self._printable_logger
+        return cast('RcutilsLogger', self._printable_logger)  # it has all that rclpy's has

@@ -1,6 +1,6 @@
 """Why nothing comes on a topic: the graph tells before the user has to ask."""
 import time
-from typing import Callable, List, Sequence, Set
+from typing import Callable, List, Sequence, Set, Tuple
 
 from rclpy.node import Node
 
@@ -26,7 +26,7 @@ class TopicWatch:
     """
 
     def __init__(self, node: Node, topic: str, expected: str, remedy: Callable[[str], str],
-                 likely: Callable[[List[tuple]], str]) -> None:
+                 likely: Callable[[List[Tuple[str, List[str]]]], str]) -> None:
         self._node, self._topic, self._expected = node, topic, expected
         self._remedy, self._likely = remedy, likely
         self._told: Set[str] = set()
@@ -83,7 +83,7 @@ def watch_images(node: Node, topic: str, transport: str, resolved: str, others: 
             return change('raw', f'image_topics to {resolved} and ')
         return (f'choose a topic of images, {IMAGE} or {COMPRESSED}; `ros2 topic list -t` shows all')
 
-    def likely(topics: List[tuple]) -> str:
+    def likely(topics: List[Tuple[str, List[str]]]) -> str:
         base = node.resolve_topic_name(topic)
         for found in _offered(node, base):
             if base + _SUFFIXES[found] != resolved:

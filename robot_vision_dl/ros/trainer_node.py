@@ -59,7 +59,7 @@ class _StopSignals:
 class TrainerNode(PrintableLogs, Node):
     """Tells how far a run is; :meth:`train` carries it out. Parameters are those of :class:`TrainerConfig`."""
 
-    def __init__(self, stop: '_StopSignals', name: str = 'trainer', **node_arguments) -> None:
+    def __init__(self, stop: '_StopSignals', name: str = 'trainer', **node_arguments: Any) -> None:
         super().__init__(name, **node_arguments)
         self._stop = stop
         self.config: TrainerConfig = ConfigParameters(
@@ -68,7 +68,8 @@ class TrainerNode(PrintableLogs, Node):
         self._values: Dict[str, Any] = {'state': READING}
         self._text = READING
         self._epochs = 0
-        self._began_s, self._steps_before = 0.0, None
+        self._began_s = 0.0
+        self._steps_before: Optional[int] = None
         self._published_s = float('-inf')
         self._progress = self.create_publisher(DiagnosticStatus, '~/progress', qos.LATCHED)
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', qos.RESULTS_OUT)
@@ -102,6 +103,7 @@ class TrainerNode(PrintableLogs, Node):
         bundle = train(run, text, restart=config.restart, overwrite=config.overwrite, say=self._say,
                        frames_read=lambda count: self._tell(READING, f'{run.name}: {count} frames read', frames=count),
                        report=self._on_epoch, on_step=self._on_step)
+        assert bundle is not None  # which only processes after the first are not given
         self._tell(DONE, f'{run.name}: done, {bundle.source}', bundle=bundle.source, now=True)
 
     def fail(self, reason: str) -> None:

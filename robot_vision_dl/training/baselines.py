@@ -52,7 +52,7 @@ def linear_probe(train: np.ndarray, targets: np.ndarray, judge: Optional[Tuple[n
         return torch.from_numpy((features - mean) / std)
     x, y = standard(train), torch.from_numpy(targets)
     decays = _DECAYS if judge is not None else (_MIDDLE_DECAY,)
-    best = None
+    best: Optional[Tuple[float, float, np.ndarray]] = None
     weights = torch.zeros(x.shape[1] + 1, classes, dtype=torch.float64)
     for decay in decays:  # each begins where the one before, more strongly decayed, ended
         weights = _logistic_regression(x, y, weights, decay)
@@ -60,6 +60,7 @@ def linear_probe(train: np.ndarray, targets: np.ndarray, judge: Optional[Tuple[n
             standard(judge[0]) @ weights[1:] + weights[0], torch.from_numpy(judge[1])))
         if best is None or loss < best[0]:
             best = loss, decay, weights.numpy()
+    assert best is not None
     _, decay, solution = best
     weight = solution[1:].T / std
     return weight.astype(np.float32), (solution[0] - weight @ mean).astype(np.float32), decay

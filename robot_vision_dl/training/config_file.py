@@ -130,12 +130,12 @@ def _build(kind: type, values: Any, prefix: str) -> Any:
     return kind(**given)
 
 
-def group_of(f: Field) -> Any:
+def group_of(f: 'Field[Any]') -> Any:
     """The config class of a field that is a group of settings; None for a single setting."""
     return f.type if isinstance(f.type, type) and is_dataclass(f.type) and f.default is MISSING else None
 
 
-def _scalar_value(f: Field, value: Any) -> Any:
+def _scalar_value(f: 'Field[Any]', value: Any) -> Any:
     """A value as YAML has it; whole numbers in a list of texts, such as names of classes, are texts as written."""
     if isinstance(f.default, tuple) and isinstance(value, list):
         return [str(item) if type(item) is int else item for item in value]
@@ -158,7 +158,7 @@ def _write(config: Any, indent: str, lines: List[str]) -> None:
     for f in fields(config):
         value = getattr(config, f.name)
         if group_of(f):
-            lines += ['', f'{indent}# {type(value).__doc__.splitlines()[0]}', f'{indent}{f.name}:']
+            lines += ['', f'{indent}# {(type(value).__doc__ or "").splitlines()[0]}', f'{indent}{f.name}:']
             _write(value, indent + '  ', lines)
             continue
         option: Option = f.metadata['option']

@@ -67,7 +67,7 @@ def anywhere(config: TrainConfig) -> TrainConfig:
         is_plain = not PATHS[name](text) or text.startswith('~')
         return text if is_plain else os.path.abspath(text)
     data, network = config.data, config.network
-    named = {name: tuple(os.path.abspath(text) if _is_there(text) and not text.startswith('~') else text
+    named: Dict[str, Any] = {name: tuple(os.path.abspath(text) if _is_there(text) and not text.startswith('~') else text
                          for text in getattr(data, name)) for name in (one.split('.')[1] for one in NAMED_PARTS)}
     labels = replace(data.labels, sources=tuple(absolute('data.labels.sources', text) for text in data.labels.sources))
     bags = tuple(absolute('data.bags', text) for text in data.bags)

@@ -9,25 +9,26 @@ class Processes(NamedTuple):
     """This process among those that train together.
 
     Attributes:
-        rank: 0..count-1; 0 reports and writes.
-        count: 1 without torchrun.
+        rank: 0..world_size-1; 0 reports and writes.
+        world_size: 1 without torchrun.
         here: on this machine.
     """
 
     rank: int
-    count: int
+    world_size: int
     here: int
 
 
 def processes() -> Processes:
     """As the environment says, which torchrun sets."""
-    values = [os.environ.get(name) for name in ('RANK', 'WORLD_SIZE', 'LOCAL_WORLD_SIZE')]
-    if None in values:
+    rank, world_size, here = (os.environ.get(name) for name in ('RANK', 'WORLD_SIZE', 'LOCAL_WORLD_SIZE'))
+    if rank is None or world_size is None or here is None:
         return Processes(0, 1, 1)
-    return Processes(*map(int, values))
+    return Processes(int(rank), int(world_size), int(here))
 
 
 def check_batch_size(batch_size: int, among: Processes) -> None:
     """Raise :class:`ConfigError` unless the processes can share a batch evenly."""
-    if batch_size % among.count:
-        raise ConfigError(f'run.batch_size: {batch_size} pictures cannot be shared evenly by {among.count} processes')
+    if batch_size % among.world_size:
+        raise ConfigError(f'run.batch_size: {batch_size} pictures cannot be shared evenly by {among.world_size} '
+                          'processes')

@@ -1,5 +1,5 @@
 """What makes a trained model doubtful as a whole: said at the end of the training, and on the card."""
-from math import log
+from math import log, nan
 from typing import List, Mapping, Optional, Sequence
 
 import numpy as np
@@ -21,9 +21,9 @@ def doubts(class_names: Sequence[str], history: Sequence[EpochRecord], test: Opt
     nothing = log(len(class_names))
     known_nothing = f'knowing nothing would give ln {len(class_names)} = {nothing:.3f}'
     found = []
-    best = best_epoch(history)
-    if best is not None and best.nll >= nothing:  # NaN without an early-stop split
-        found.append(f'the best early-stop NLL, {best.nll:.3f}, is no better than chance: {known_nothing}; it has '
+    best_nll = best_epoch(history).nll if history else nan
+    if best_nll >= nothing:  # NaN without an early-stop split
+        found.append(f'the best early-stop NLL, {best_nll:.3f}, is no better than chance: {known_nothing}; it has '
                      'learned nothing that holds on other frames')
     if test is None:
         return found

@@ -4,6 +4,7 @@ import copy
 import torch
 from torch import nn
 
+from ..core.networks.network import Network
 from ..core.networks.torch_private import lerp_all
 
 
@@ -18,7 +19,9 @@ class WeightAverage(nn.Module):
         updates: int64, n, part of the state.
     """
 
-    def __init__(self, network: nn.Module, decay: float) -> None:
+    updates: torch.Tensor
+
+    def __init__(self, network: Network, decay: float) -> None:
         super().__init__()
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
         self.decay = decay

@@ -2,7 +2,7 @@
 import io
 import json
 from pathlib import Path
-from typing import Tuple
+from typing import Callable, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -37,7 +37,7 @@ def export_bundle(bundle: Bundle, kind: str, path: Path) -> float:
         TrainingError: the network does not give what the bundle gives; nothing is written.
         OutputError: the file cannot be written.
     """
-    network = bundle.load_network().to(memory_format=torch.contiguous_format)
+    network = bundle.load_single_network().to(memory_format=torch.contiguous_format)
     module = PlainNetwork(network).eval()
     shape = (bundle.architecture.in_channels, *bundle.preprocessing.crop)
     example = torch.zeros(2, *shape)
@@ -64,7 +64,10 @@ def export_bundle(bundle: Bundle, kind: str, path: Path) -> float:
     return difference
 
 
-def _onnx_runner(model: bytes):
+_Run = Callable[[torch.Tensor], Sequence[np.ndarray]]
+
+
+def _onnx_runner(model: bytes) -> _Run:
     try:
         import onnxruntime
     except ImportError as error:
@@ -74,7 +77,7 @@ def _onnx_runner(model: bytes):
     return lambda pixels: tuple(session.run(['logits', 'features'], {'pixels': pixels.numpy()}))
 
 
-def _difference(module: PlainNetwork, run, shape: Tuple[int, ...]) -> float:
+def _difference(module: PlainNetwork, run: _Run, shape: Tuple[int, ...]) -> float:
     generator = torch.Generator().manual_seed(0)
     worst = 0.0
     for batch in _CHECKED_BATCHES:

@@ -99,7 +99,8 @@ def settings_hash(config: TrainConfig) -> str:
 def describe_unknown(calibration: Calibration) -> str:
     """What became of the frames labelled unknown that did not choose the score."""
     m = calibration.metrics
-    return (f'frames labelled unknown: {calibration.ood_reason or calibration.ood.method}; of '
+    score = calibration.ood_reason or ('' if calibration.ood is None else calibration.ood.method)
+    return (f'frames labelled unknown: {score}; of '
             f'{m["foreign_pictures"]["unknown"]} that did not choose it {m["unknown_rate"]["unknown"]:.3f} are called '
             f'unknown at false_unknown_rate {m["unknown_rate_at"]:.4g}')
 
@@ -140,7 +141,7 @@ def _as_stored(network: Network, data: TrainingData, half: bool) -> Network:
     """The network as a bundle gives it back, so that what is calibrated is what will run."""
     with tempfile.TemporaryDirectory() as folder:
         return save_bundle(Path(folder) / 'network', network, data.class_names, data.preprocessing, half=half
-                           ).load_network()
+                           ).load_single_network()
 
 
 def _calibrate(config: TrainConfig, trained: Network, held_out: FrameOutputs, data: TrainingData,
@@ -184,8 +185,9 @@ def _baselines(config: TrainConfig, data: TrainingData, folder: Path) -> Dict[st
     if not config.output.baselines:
         return {}
     if not config.network.pretrained:
-        train, test = (targets_of(data.store, data.indices[part], data.class_names) for part in (Part.TRAIN, Part.TEST))
-        return {'majority class': round(float(np.mean(majority(train, len(test)) == test)), 4)}
+        trained, tested = (targets_of(data.store, data.indices[part], data.class_names)
+                           for part in (Part.TRAIN, Part.TEST))
+        return {'majority class': round(float(np.mean(majority(trained, len(tested)) == tested)), 4)}
     found = frozen_features(config, data, folder)
     train, test = found[Part.TRAIN], found[Part.TEST]
     predictions = baseline_predictions(train.features, train.targets, found.get(Part.EARLY_STOP), test.features,

@@ -3,7 +3,7 @@ import logging
 import warnings
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Literal, Optional
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from ..core.networks.allocator import keep_freed_memory
 from ..core.networks.device import resolve_device
 from ..core.networks.network import Network
 from ..core.text.progress import Progress
-from ..data.dataset import FrameDataset
+from ..data.dataset import FrameDataset, Items
 from .checkpoint import BEST, LAST, interrupted_history, load_checkpoint, save_checkpoint, save_weights
 from .config import TrainConfig
 from .distributed import Processes, check_batch_size, processes
@@ -26,6 +26,7 @@ try:
     from lightning.pytorch.callbacks import Callback, Checkpoint
     from lightning.pytorch.loggers import TensorBoardLogger
     from lightning.pytorch.strategies import DDPStrategy
+    from lightning.pytorch.utilities.types import STEP_OUTPUT
 
     from .lightning_module import ClassificationModule
 except ImportError as error:  # an extra, for those who only run networks
@@ -33,7 +34,8 @@ except ImportError as error:  # an extra, for those who only run networks
                       '"robot_vision_dl[train]"`') from error
 
 OnStep = Callable[[int, int, int], None]
-_PRECISIONS = {'float32': '32-true', 'bfloat16': 'bf16-mixed', 'float16': '16-mixed'}
+_PRECISIONS: Dict[str, Literal['32-true', 'bf16-mixed', '16-mixed']] = {
+    'float32': '32-true', 'bfloat16': 'bf16-mixed', 'float16': '16-mixed'}
 
 
 class _AtomicFiles(CheckpointIO):
@@ -65,8 +67,9 @@ class _Keeper(Checkpoint):
         self._patience = patience
         self._report = report
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, module: ClassificationModule) -> None:
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Write files."""
+        assert isinstance(module, ClassificationModule)
         now = module.history[-1]
         is_best = best_epoch(module.history) is now
         if is_best and trainer.is_global_zero:
@@ -74,10 +77,10 @@ class _Keeper(Checkpoint):
         trainer.save_checkpoint(self._folder / LAST)
         if trainer.is_global_zero:
             self._report(now, is_best)
-        if is_over(module.history, trainer.max_epochs, self._patience):
+        if is_over(module.history, trainer.max_epochs or 0, self._patience):
             trainer.should_stop = True
 
-    def on_save_checkpoint(self, trainer: pl.Trainer, module: ClassificationModule, checkpoint: Dict[str, Any]) -> None:
+    def on_save_checkpoint(self, trainer: pl.Trainer, module: pl.LightningModule, checkpoint: Dict[str, Any]) -> None:
         """Say what the checkpoint belongs to."""
         checkpoint['fingerprint'] = self._fingerprint
 
@@ -89,20 +92,21 @@ class _Progress(Callback):
         self._on_step, self._until_done = on_step, until_done
         self._show: Optional[Progress] = None
 
-    def on_train_epoch_start(self, trainer: pl.Trainer, module: ClassificationModule) -> None:
+    def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """A line that the steps fill."""
         self._show = self._until_done.enter_context(Progress(
             f'epoch {trainer.current_epoch + 1}/{trainer.max_epochs}', 'steps', int(trainer.num_training_batches),
             quiet=not trainer.is_global_zero))
 
-    def on_train_batch_end(self, trainer: pl.Trainer, module: ClassificationModule, outputs, batch,
-                           batch_index) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, outputs: STEP_OUTPUT, batch: Items,
+                           batch_index: int) -> None:
         """One step more."""
-        self._show(batch_index + 1)
+        if self._show is not None:
+            self._show(batch_index + 1)
         if trainer.is_global_zero:
             self._on_step(trainer.current_epoch, batch_index + 1, int(trainer.num_training_batches))
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, module: ClassificationModule) -> None:
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Make room for the line about the epoch."""
         self._until_done.close()
 
@@ -135,7 +139,7 @@ def fit(network: Network, config: TrainConfig, train: FrameDataset, early_stop: 
     if is_over(done, run.epochs, run.patience):
         return done
     loader = training_loader(train, run.batch_size, run.seed, draw_weights, run.workers, len(done), among.rank,
-                             among.count)
+                             among.world_size)
     judge = None if early_stop is None else judging_loader(early_stop, run.batch_size, run.workers)
     weights = None if class_weights is None else torch.as_tensor(class_weights, dtype=torch.float32)
     learner = ClassificationModule(network, config, weights, run.epochs * len(loader))
@@ -164,12 +168,13 @@ def _trainer(config: TrainConfig, folder: Path, callbacks: List[Callback], among
         torch.set_num_threads(run.threads)
     logging.getLogger('lightning.pytorch').setLevel(logging.WARNING)
     logging.getLogger('lightning.fabric').setLevel(logging.WARNING)
-    if among.count == 1:
+    where: Dict[str, Any]
+    if among.world_size == 1:
         where = {'devices': 1 if device.index is None else [device.index]}
     else:
         # While only the head is trained, the backbone gets no gradients to share.
         strategy = DDPStrategy(find_unused_parameters=config.network.head_epochs > 0)
-        where = {'devices': among.here, 'num_nodes': among.count // among.here, 'strategy': strategy}
+        where = {'devices': among.here, 'num_nodes': among.world_size // among.here, 'strategy': strategy}
     return pl.Trainer(
         accelerator='cpu' if device.type == 'cpu' else 'gpu', **where,
         max_epochs=run.epochs, precision=_PRECISIONS[run.precision], gradient_clip_val=run.gradient_clip or None,

@@ -8,6 +8,7 @@ from ..core.errors import ConfigError
 from ..core.files.user_path import user_path
 from ..core.text.table import aligned
 from .config import TrainConfig
+from .distributed import processes
 from .run import train
 from .training_data import Say
 
@@ -47,6 +48,8 @@ def cross_validate(config: TrainConfig, config_text: str, count: int, *, restart
     """
     if count < 2:
         raise ConfigError(f'--folds: at least 2 are needed, got {count}')
+    if processes().world_size > 1:
+        raise ConfigError('--folds: cannot be shared by several processes; run it without torchrun')
     pictures, values = [], []
     for number in range(count):
         name = f'{config.name}-fold{number + 1}of{count}'
@@ -54,6 +57,7 @@ def cross_validate(config: TrainConfig, config_text: str, count: int, *, restart
         models = str(user_path(config.output.runs) / f'{config.name}-folds')
         bundle = train(replace(config, name=name, output=replace(config.output, models=models)), config_text,
                        restart=restart, fold=(number, count), say=say)
+        assert bundle is not None  # which only processes after the first are not given
         test = bundle.metrics['test']
         pictures.append(test['pictures'])
         values.append([test[figure] for figure in FIGURES])

@@ -1,7 +1,7 @@
 """What was seen epoch by epoch."""
 import math
 from dataclasses import astuple, dataclass
-from typing import List, Optional, Sequence
+from typing import Any, List, Sequence
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,8 @@ class EpochRecord:
     waiting_s: float = float('nan')
 
 
-def best_epoch(history: Sequence[EpochRecord]) -> Optional[EpochRecord]:
-    """The first epoch with the least early-stop NLL; the last one where there is no early-stop split."""
-    if not history:
-        return None
+def best_epoch(history: Sequence[EpochRecord]) -> EpochRecord:
+    """The first epoch of at least one with the least early-stop NLL; the last where there is no early-stop split."""
     judged = [record for record in history if record.nll == record.nll]
     return min(judged, key=lambda record: record.nll) if judged else history[-1]
 
@@ -39,16 +37,15 @@ def is_over(history: Sequence[EpochRecord], epochs: int, patience: int) -> bool:
     """Whether all epochs are done, or the best one is ``patience`` (0: never mind) epochs ago."""
     if len(history) >= epochs:
         return True
-    best = best_epoch(history)
-    return bool(patience and best and history[-1].epoch - best.epoch >= patience)
+    return bool(patience and history and history[-1].epoch - best_epoch(history).epoch >= patience)
 
 
-def as_rows(history: Sequence[EpochRecord]) -> List[list]:
+def as_rows(history: Sequence[EpochRecord]) -> List[List[float]]:
     """For a checkpoint."""
     return [list(astuple(record)) for record in history]
 
 
-def from_rows(rows: Sequence[Sequence]) -> List[EpochRecord]:
+def from_rows(rows: Sequence[Sequence[Any]]) -> List[EpochRecord]:
     """From a checkpoint."""
     return [EpochRecord(*row) for row in rows]
 

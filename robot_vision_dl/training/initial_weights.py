@@ -93,7 +93,7 @@ def _network_of(bundle: Bundle, config: NetworkConfig, channels: int) -> Network
     if own.in_channels != channels:
         raise ConfigError(f'network.pretrained: {config.pretrained} takes {own.in_channels} channel(s), but '
                           f'input.channels is {channels}; a file of weights can be turned to grey, a bundle cannot')
-    return bundle.load_network()
+    return bundle.load_single_network()
 
 
 def starting_identity(config: NetworkConfig) -> str:

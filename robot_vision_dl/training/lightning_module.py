@@ -1,7 +1,7 @@
 """What Lightning's Trainer trains: network, loss, optimiser, schedule and average in one."""
 import math
 import time
-from typing import List, Optional
+from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
 import lightning.pytorch as pl
 import numpy as np
@@ -9,7 +9,7 @@ import torch
 
 from ..core.networks.network import Network
 from ..data.augmentation.batch_mixer import BatchMixer
-from ..data.dataset import Item
+from ..data.dataset import Items
 from .config import TrainConfig
 from .ema import WeightAverage
 from .errors import TrainingError
@@ -18,6 +18,9 @@ from .history import EpochRecord, as_rows, from_rows
 from .loss import focal_cross_entropy, soft_targets
 from .optimise import build_optimizer
 from .schedule import factor_at
+
+if TYPE_CHECKING:
+    from lightning.pytorch.utilities.types import STEP_OUTPUT, OptimizerLRScheduler
 
 _CHECK_EVERY = 20  # steps between looks at the loss, each of which waits for a GPU
 _RUN_AWAY = 20.0  # times ln C, as the mean over an epoch: confidently wrong nearly everywhere
@@ -44,6 +47,8 @@ class ClassificationModule(pl.LightningModule):
         history: epochs so far; kept in checkpoints.
     """
 
+    class_weights: Optional[torch.Tensor]
+
     def __init__(self, network: Network, config: TrainConfig, class_weights: Optional[torch.Tensor],
                  steps: int) -> None:
         super().__init__()
@@ -63,7 +68,7 @@ class ClassificationModule(pl.LightningModule):
         """The network that is judged and kept: the average, or the network itself."""
         return self.network if self.average is None else self.average.network
 
-    def configure_optimizers(self):
+    def configure_optimizers(self) -> 'OptimizerLRScheduler':
         """Optimiser and a schedule that is stepped after each batch."""
         optimizer = build_optimizer(self.network, self.config.optimizer)
         schedule = self.config.schedule
@@ -86,7 +91,7 @@ class ClassificationModule(pl.LightningModule):
         self._began = self._last_batch_s = time.monotonic()
         self._waiting_s = 0.0
 
-    def on_train_batch_start(self, batch: Item, batch_index: int) -> None:
+    def on_train_batch_start(self, batch: Items, batch_index: int) -> None:
         """Seed the dropout of the epoch; count how long the pictures took to come."""
         if batch_index == 0:
             # Not sooner: beginning to read draws a number, which Lightning does after the start of an epoch, but before
@@ -94,14 +99,14 @@ class ClassificationModule(pl.LightningModule):
             torch.manual_seed(seed_of(self.config.run.seed, self.current_epoch, self.global_rank))
         self._waiting_s += time.monotonic() - self._last_batch_s
 
-    def training_step(self, batch: Item, batch_index: int) -> torch.Tensor:
+    def training_step(self, batch: Items, batch_index: int) -> torch.Tensor:
         """Loss of a batch."""
-        pictures = self._ordered(batch.picture)
+        pictures = self._ordered(batch.pictures)
         count = self.network.architecture.num_classes
         if self.config.augment.enabled and self._mixer.is_active:
-            pictures, shares = self._mixer(pictures, batch.target, self._generator)
+            pictures, shares = self._mixer(pictures, batch.targets, self._generator)
         else:
-            shares = soft_targets(batch.target, count)
+            shares = soft_targets(batch.targets, count)
         shares = soft_targets(shares, count, self.config.loss.smoothing)
         loss = focal_cross_entropy(self.network(pictures).logits, shares, self.class_weights,
                                    self.config.loss.focal_gamma)
@@ -122,17 +127,17 @@ class ClassificationModule(pl.LightningModule):
                 f'Lower optimizer.learning_rate (now {self.config.optimizer.learning_rate:g}), lengthen '
                 'schedule.warmup_epochs, or set run.gradient_clip and run.precision: float32; then --restart')
 
-    def on_train_batch_end(self, outputs, batch, batch_index) -> None:
+    def on_train_batch_end(self, outputs: 'STEP_OUTPUT', batch: Items, batch_index: int) -> None:
         """Move the average."""
         if self.average is not None:
             self.average.update(self.network)
         self._last_batch_s = time.monotonic()
 
-    def validation_step(self, batch: Item, batch_index: int) -> None:
+    def validation_step(self, batch: Items, batch_index: int) -> None:
         """Judge the kept weights on a batch of the early-stop split."""
-        logits = self.kept(self._ordered(batch.picture)).logits.float()
-        self._nll += float(torch.nn.functional.cross_entropy(logits, batch.target, reduction='sum'))
-        self._right += int((logits.argmax(-1) == batch.target).sum())
+        logits = self.kept(self._ordered(batch.pictures)).logits.float()
+        self._nll += float(torch.nn.functional.cross_entropy(logits, batch.targets, reduction='sum'))
+        self._right += int((logits.argmax(-1) == batch.targets).sum())
         self._judged += len(logits)
 
     def on_train_epoch_end(self) -> None:
@@ -143,16 +148,18 @@ class ClassificationModule(pl.LightningModule):
         if self._judged and not math.isfinite(nll):
             self._check(torch.tensor(nll), 'on the early-stop split')
         accuracy = self._right / self._judged if self._judged else math.nan
-        rate = self.optimizers().param_groups[-1]['lr']
+        optimizer = self.optimizers()
+        assert not isinstance(optimizer, list)
+        rate = optimizer.param_groups[-1]['lr']
         self.history.append(EpochRecord(self.current_epoch, float(loss), nll, accuracy, rate,
                                         time.monotonic() - self._began, self._waiting_s))
         self.log_dict({'epoch_loss': float(loss), 'early_stop_nll': nll, 'early_stop_accuracy': accuracy,
                        'learning_rate': rate})
 
-    def on_save_checkpoint(self, checkpoint) -> None:
+    def on_save_checkpoint(self, checkpoint: Dict[str, Any]) -> None:
         """Keep the history."""
         checkpoint['history'] = as_rows(self.history)
 
-    def on_load_checkpoint(self, checkpoint) -> None:
+    def on_load_checkpoint(self, checkpoint: Dict[str, Any]) -> None:
         """Take the history up again."""
         self.history = from_rows(checkpoint['history'])

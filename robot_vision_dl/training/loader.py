@@ -8,18 +8,18 @@ import torch
 from torch.utils.data import DataLoader, Sampler
 
 from ..core.errors import ConfigError
-from ..data.dataset import FrameDataset, Item, drawn, shuffled
+from ..data.dataset import FrameDataset, Item, Items, drawn, shuffled
 
 SHARED_MEMORY = '/dev/shm'
 
 
-def collate(items: Sequence[Item]) -> Item:
+def collate(items: Sequence[Item]) -> Items:
     """A batch of items, its pictures in ``torch.channels_last``, as most networks take them quickest on a CPU."""
     pictures = torch.stack([item.picture.permute(1, 2, 0) for item in items]).permute(0, 3, 1, 2)
-    return Item(pictures, torch.tensor([item.target for item in items]), torch.tensor([item.index for item in items]))
+    return Items(pictures, torch.tensor([item.target for item in items]), torch.tensor([item.frame for item in items]))
 
 
-class EpochSampler(Sampler):
+class EpochSampler(Sampler[int]):
     """Places of a data set in the order of an epoch; sets the epoch of the data set, too.
 
     Args:
@@ -53,7 +53,7 @@ class EpochSampler(Sampler):
 
 
 def training_loader(dataset: FrameDataset, batch_size: int, seed: int, weights: Optional[np.ndarray], workers: int,
-                    first_epoch: int, rank: int = 0, processes: int = 1) -> DataLoader:
+                    first_epoch: int, rank: int = 0, processes: int = 1) -> DataLoader[Item]:
     """Whole batches only, unless there is not even one: BatchNorm cannot do with a rest of one picture.
 
     Several processes share each batch, so that together they see the same pictures in the same steps as one would.
@@ -91,7 +91,7 @@ def _check_shared_memory(dataset: FrameDataset, batch_size: int, workers: int) -
                           f'{SHARED_MEMORY}, which has {free / 1e6:.0f} MB free; {remedy}')
 
 
-def judging_loader(dataset: FrameDataset, batch_size: int, workers: int) -> DataLoader:
+def judging_loader(dataset: FrameDataset, batch_size: int, workers: int) -> DataLoader[Item]:
     """All pictures in their order."""
     return DataLoader(dataset, batch_size, collate_fn=collate, num_workers=workers, persistent_workers=workers > 0,
                       pin_memory=torch.cuda.is_available())

@@ -1,5 +1,5 @@
 """Optimisers by name, and which parameters they move how."""
-from typing import Dict, List
+from typing import Any, Dict, List, Tuple
 
 import torch
 from torch import nn
@@ -11,13 +11,13 @@ _SGD = {'sgd': False, 'nesterov': True}
 OPTIMIZERS = ('sgd', 'nesterov', 'adagrad', 'rmsprop', 'adam', 'adamw')
 
 
-def parameter_groups(network: Network, config: OptimizerConfig) -> List[Dict]:
+def parameter_groups(network: Network, config: OptimizerConfig) -> List[Dict[str, Any]]:
     """Parameters by learning rate and weight decay: those of the head and of the backbone, matrices and the rest.
 
     Biases and the scales of normalisation layers, all of one dimension, are not decayed: that would not make the
     network simpler, only their training slower (Goyal et al. 2017; He et al. 2019).
     """
-    groups: Dict[tuple, List[nn.Parameter]] = {}
+    groups: Dict[Tuple[float, float], List[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         factor = 1.0 if name.startswith('head.') else config.backbone_factor
         decay = config.weight_decay if parameter.ndim > 1 else 0.0

@@ -68,7 +68,7 @@ def train(config: TrainConfig, config_text: str, *, restart: bool = False, overw
     folder, target = user_path(config.output.runs) / config.name, user_path(config.output.models) / config.name
     among = processes()
     is_first = among.rank == 0
-    if restart and among.count > 1 and (folder / LAST).exists():
+    if restart and among.world_size > 1 and (folder / LAST).exists():
         raise TrainingError(f'--restart: several processes cannot agree on when to begin anew; remove {folder} first')
     if not is_first:
         def say(text: str) -> None:

@@ -234,7 +234,7 @@ def test_targets(config):
     data = FrameDataset(store, range(len(store)), ('mug', 'cup'), EvalTransform(SPEC))
     for item, frame in zip((data[i] for i in range(len(data))), store.frames):
         assert item.target == {'mug': 0, 'cup': 1, 'unknown': NO_CLASS}[frame.label]
-        assert store.frames[item.index] == frame
+        assert store.frames[item.frame] == frame
     assert len(known(store, range(len(store)))) == 45
 
 

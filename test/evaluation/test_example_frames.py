@@ -33,7 +33,7 @@ def test_different_objects_before_more_of_the_surest():
 def test_two_objects_of_24_frames_fill_what_room_there_is(slope):
     choice, _ = offered([(index // 24, UNKNOWN_TARGET, ACCEPTED, 0.9 + slope * index) for index in range(48)])
     assert len(choice.foreign) == 8
-    places = sorted(shot.key.index for shot in choice.foreign)
+    places = sorted(shot.key.number for shot in choice.foreign)
     assert min(np.diff(places)) >= APART
 
 

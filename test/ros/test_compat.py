@@ -77,8 +77,12 @@ def _relative(path):
 
 
 def _imports(tree):
-    """(module, name or None) of what a file takes from rclpy, wherever in it."""
+    """(module, name or None) of what a file takes from rclpy, wherever in it; what mypy alone sees is left out."""
+    seen_by_mypy = {id(inner) for node in ast.walk(tree) if isinstance(node, ast.If)
+                    and isinstance(node.test, ast.Name) and node.test.id == 'TYPE_CHECKING' for inner in ast.walk(node)}
     for node in ast.walk(tree):
+        if id(node) in seen_by_mypy:
+            continue
         if isinstance(node, ast.Import):
             for name in node.names:
                 if name.name.split('.')[0] == 'rclpy':

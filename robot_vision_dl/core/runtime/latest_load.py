@@ -3,25 +3,26 @@ import threading
 from dataclasses import dataclass
 from typing import Callable, Generic, Hashable, Optional, TypeVar
 
+Key = TypeVar('Key', bound=Hashable)
 Value = TypeVar('Value')
 
 
 @dataclass(frozen=True)
-class Loaded(Generic[Value]):
+class Loaded(Generic[Key, Value]):
     """A load that ended and is still wanted: a value, or else the error that there is none for."""
 
-    key: Hashable
+    key: Key
     value: Optional[Value] = None
     error: Optional[BaseException] = None
 
 
 @dataclass(frozen=True, eq=False)
-class _Wish(Generic[Value]):
-    key: Hashable
+class _Wish(Generic[Key, Value]):
+    key: Key
     load: Callable[[], Value]
 
 
-class LatestLoad(Generic[Value]):
+class LatestLoad(Generic[Key, Value]):
     """Loads what was wished for last, on a thread of its own, one load at a time.
 
     A load cannot be interrupted. One that is no longer wanted is dropped when it ends, and the newest wish is loaded
@@ -35,12 +36,12 @@ class LatestLoad(Generic[Value]):
     def __init__(self, notify: Callable[[], None]) -> None:
         self._notify = notify
         self._lock = threading.Lock()
-        self._wanted: Optional[_Wish[Value]] = None
-        self._busy: Optional[_Wish[Value]] = None
-        self._done: Optional[Loaded[Value]] = None
+        self._wanted: Optional[_Wish[Key, Value]] = None
+        self._busy: Optional[_Wish[Key, Value]] = None
+        self._done: Optional[Loaded[Key, Value]] = None
         self._thread: Optional[threading.Thread] = None
 
-    def want(self, key: Hashable, load: Callable[[], Value]) -> None:
+    def want(self, key: Key, load: Callable[[], Value]) -> None:
         """Wish for ``key`` in place of all that was wished for before; ``load`` is called unless a load of it is on."""
         with self._lock:
             if self._wanted is not None and self._wanted.key == key:
@@ -61,7 +62,7 @@ class LatestLoad(Generic[Value]):
         with self._lock:
             self._wanted = self._done = None
 
-    def take(self) -> Optional[Loaded[Value]]:
+    def take(self) -> Optional[Loaded[Key, Value]]:
         """What was loaded, once, if it is still what is wished for."""
         with self._lock:
             done, self._done = self._done, None
@@ -70,7 +71,7 @@ class LatestLoad(Generic[Value]):
             return done
 
     @property
-    def loading(self) -> Optional[Hashable]:
+    def loading(self) -> Optional[Key]:
         """The key of the load that is on, whether it is still wanted or not."""
         busy = self._busy
         return None if busy is None else busy.key

@@ -4,7 +4,7 @@ import heapq
 import os
 from array import array
 from pathlib import Path
-from typing import BinaryIO, Collection, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import BinaryIO, Collection, Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -110,7 +110,7 @@ class BlockFile:
                     yield RawMessage(wanted[key], stamp, bytes(data))
         self._compare()
 
-    def _open(self, file) -> Optional[str]:
+    def _open(self, file: BinaryIO) -> Optional[str]:
         """Fill blocks, channels and what is claimed, from the index if it can be relied on.
 
         Returns why it cannot be; an empty text where there simply is none; None where blocks and channels are complete.
@@ -121,7 +121,7 @@ class BlockFile:
         """Messages of unpacked content; learns of channels, goes on after what is damaged, and says so."""
         raise NotImplementedError
 
-    def _indexed(self, file, block: Block) -> Optional[List[Tuple[int, int]]]:
+    def _indexed(self, file: BinaryIO, block: Block) -> Optional[List[Tuple[int, int]]]:
         """(channel, stamp) of the messages that the file says are in ``block``, sorted; None if it does not say."""
         return None
 
@@ -130,7 +130,7 @@ class BlockFile:
         if text not in self.problems:
             self.problems.append(text)
 
-    def _finish(self, file, reason: Optional[str]) -> None:
+    def _finish(self, file: BinaryIO, reason: Optional[str]) -> None:
         counts = self._claimed or {}
         if reason is not None:
             blocks, self._blocks = self._blocks, []
@@ -145,12 +145,12 @@ class BlockFile:
                 # What is wrong as a whole comes before what is wrong with parts.
                 self.problems.insert(0, f'{self.name}: {reason}; {sum(counts.values())}{of} messages could be read')
             self._compare()
-        self._channels = {key: channel._replace(count=counts.get(key, 0)) for key, channel in self._channels.items()}
+        self._channels = {key: channel._replace(messages=counts.get(key, 0)) for key, channel in self._channels.items()}
         if self._blocks:
             self.start_ns = min(block.start_ns for block in self._blocks)
             self.end_ns = max(block.end_ns for block in self._blocks)
 
-    def _load(self, file, block: Block, trusted: bool = True) -> Tuple[bytes, array]:
+    def _load(self, file: BinaryIO, block: Block, trusted: bool = True) -> Tuple[bytes, 'array[int]']:
         """A block's content, and key, stamp, begin and end of each message, one after another.
 
         ``trusted``: what the file says of the block is to be true, and is told where it is not.
@@ -189,7 +189,7 @@ class BlockFile:
             self._tell(text)
         return content, entries
 
-    def _sorted(self, file, number: int, block: Block) -> Iterator[Tuple[int, int, int, int, memoryview]]:
+    def _sorted(self, file: BinaryIO, number: int, block: Block) -> Iterator[Tuple[int, int, int, int, memoryview]]:
         # The first item makes heapq.merge leave a block unread until its time has come.
         yield block.start_ns, number, -1, -1, memoryview(b'')
         size = block.length if block.size is None else max(block.size, block.length)
@@ -203,7 +203,7 @@ class BlockFile:
             content, entries = self._load(file, block)
             self._found[number] = _counts(entries)
             view, stamps = memoryview(content), np.frombuffer(entries, np.int64)[1::4]
-            order = range(len(stamps))
+            order: Iterable[int] = range(len(stamps))
             if len(stamps) and (stamps[1:] < stamps[:-1]).any():
                 order = np.argsort(stamps, kind='stable')
             for at in order:
@@ -231,7 +231,7 @@ class BlockFile:
                 self._tell(missing(topic, there, claimed))
 
 
-def windows(file, begin: int, end: int, overlap: int) -> Iterator[Tuple[int, bytes]]:
+def windows(file: BinaryIO, begin: int, end: int, overlap: int) -> Iterator[Tuple[int, bytes]]:
     """(position, content) of about :data:`RUN_BYTES` each, ``overlap`` bytes of which are in the one before, too.
 
     What holds nothing but zeros is left out; where a file has a hole, it is not even read.
@@ -247,7 +247,7 @@ def windows(file, begin: int, end: int, overlap: int) -> Iterator[Tuple[int, byt
         begin += len(window) - overlap
 
 
-def _after_hole(file, position: int) -> int:
+def _after_hole(file: BinaryIO, position: int) -> int:
     """Where the next stored byte is; ``position`` itself where the file system does not tell."""
     if not hasattr(os, 'SEEK_DATA'):
         return position
@@ -262,7 +262,7 @@ def _after_hole(file, position: int) -> int:
         os.lseek(number, before, os.SEEK_SET)
 
 
-def _counts(entries: array) -> Dict[int, int]:
+def _counts(entries: 'array[int]') -> Dict[int, int]:
     keys, counts = np.unique(np.frombuffer(entries, np.int64)[::4], return_counts=True) if entries else ((), ())
     return {int(key): int(count) for key, count in zip(keys, counts)}
 

@@ -12,7 +12,7 @@ class Channel(NamedTuple):
         definition_form: ``ros1msg``, ``ros2msg``, ``ros2idl`` or empty where the file has no definition.
         definition: text of the message definition, with those that it uses.
         latched: late subscribers are to get the last message (ROS 1 latching, ROS 2 transient local).
-        count: number of messages.
+        messages: how many it has.
     """
 
     key: int
@@ -22,7 +22,7 @@ class Channel(NamedTuple):
     definition_form: str
     definition: str
     latched: bool
-    count: int
+    messages: int
 
 
 class RawMessage(NamedTuple):

@@ -12,7 +12,7 @@ MOST_METADATA_BYTES = 64 << 20
 class Claim(NamedTuple):
     """What metadata says of a topic; empty texts where it does not say."""
 
-    count: int
+    messages: int
     msgtype: str
     encoding: str
 
@@ -35,7 +35,7 @@ def claims_of_metadata(metadata: Any) -> Dict[str, Claim]:
         if isinstance(name, str) and isinstance(count, str) and count.isascii() and count.isdigit() and len(count) < 19:
             kind, encoding = (value if isinstance(value, str) else ''
                               for value in (topic.get('type'), topic.get('serialization_format')))
-            before = found[name].count if name in found else 0
+            before = found[name].messages if name in found else 0
             found[name] = Claim(before + int(count), kind, encoding)
     return found
 
@@ -58,8 +58,8 @@ def differences(channels: Iterable[Channel], counts: Mapping[str, int], claims: 
         claims: by topic.
         who: made the claims, e.g. ``metadata.yaml``.
     """
-    found = [missing(printable(topic), counts.get(topic, 0), claim.count, who)
-             for topic, claim in claims.items() if counts.get(topic, 0) != claim.count]
+    found = [missing(printable(topic), counts.get(topic, 0), claim.messages, who)
+             for topic, claim in claims.items() if counts.get(topic, 0) != claim.messages]
     for channel in channels:
         claim = claims.get(channel.topic)
         if claim is None:

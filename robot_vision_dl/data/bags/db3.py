@@ -6,7 +6,7 @@ before it gives a row: views and computed columns can run for ever. The format h
 import sqlite3
 from array import array
 from pathlib import Path
-from typing import Collection, Dict, Iterator, List, Optional
+from typing import Any, Collection, Dict, Iterator, List, Optional, Tuple
 
 import numpy as np
 
@@ -70,7 +70,7 @@ class Db3File:
     @property
     def counts(self) -> Dict[str, int]:
         """Messages that were found, by topic."""
-        return by_topic(self.channels, {channel.key: channel.count for channel in self.channels})
+        return by_topic(self.channels, {channel.key: channel.messages for channel in self.channels})
 
     def close(self) -> None:
         """Close the database."""
@@ -171,7 +171,7 @@ class Db3File:
         self._leave_out_half_a_page()
         counts = dict(zip(*(values.tolist() for values in np.unique(
             np.frombuffer(self._keys, np.int64), return_counts=True)))) if self._keys else {}
-        self.channels = [channel._replace(count=counts.get(channel.key, 0)) for channel in self.channels]
+        self.channels = [channel._replace(messages=counts.get(channel.key, 0)) for channel in self.channels]
         if self._stamps:
             self.start_ns, self.end_ns = min(self._stamps), max(self._stamps)
         for wrong, count in odd.items():
@@ -191,8 +191,10 @@ class Db3File:
         if wrong:
             odd[wrong] = odd.get(wrong, 0) + 1
             return
-        for values, value in ((self._rows, row), (self._stamps, stamp), (self._keys, key)):
-            values.append(value)
+        assert isinstance(stamp, int) and isinstance(key, int)
+        self._rows.append(row)
+        self._stamps.append(stamp)
+        self._keys.append(key)
 
     def _is_out_of_order(self, row: object, after: int, before: int) -> bool:
         """SQLite reads pages that are not there as zeros, and then gives rows without end."""
@@ -241,7 +243,7 @@ class Db3File:
         for text in differences(self.channels, self.counts, claims, 'its metadata'):
             self._tell(text)
 
-    def _query(self, statement: str, *values) -> list:
+    def _query(self, statement: str, *values: object) -> List[Tuple[Any, ...]]:
         """All rows; none where they cannot be read, which is told."""
         self._calls = 0
         try:

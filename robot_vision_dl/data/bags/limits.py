@@ -2,7 +2,8 @@
 import os
 import zlib
 from io import BytesIO
-from typing import Callable, Iterator, Optional, Tuple
+from types import ModuleType
+from typing import BinaryIO, Callable, Generator, Iterator, Optional, Protocol, Tuple, Union
 
 from ...core.config import BagConfig
 from ...core.errors import BagError, ConfigError
@@ -79,27 +80,45 @@ def checksum(data: bytes) -> int:
     return zlib.crc32(data)
 
 
-def zstd_blocks(stream) -> Iterator[bytes]:
+class _Decompressor(Protocol):
+    """What bz2, lz4 and zstd have in common."""
+
+    @property
+    def needs_input(self) -> bool: ...  # noqa: D102
+    @property
+    def eof(self) -> bool: ...  # noqa: D102
+    @property
+    def unused_data(self) -> bytes: ...  # noqa: D102
+
+    def decompress(self, data: Union[bytes, memoryview], max_length: int) -> bytes: ...  # noqa: D102
+
+
+_Make = Callable[[], _Decompressor]
+
+
+def zstd_blocks(stream: BinaryIO) -> Iterator[bytes]:
     """The unpacked content of an open file, up to 1 MiB at a time.
 
     Raises:
         BagError: the compression is damaged or ends early; what came before it is sound.
     """
-    def feed():
+    def feed() -> Iterator[bytes]:
         while True:
             data = stream.read(1 << 16)
             if not data:
                 return
             yield data
+    make = _decompressor('zstd')
+    assert make is not None
     try:
-        ended = yield from _frames(feed(), _decompressor('zstd'), 1 << 62)
+        ended = yield from _frames(feed(), make, 1 << 62)
     except zstd_module().ZstdError as error:
         raise BagError(' '.join(str(error).split())) from error
     if not ended:
         raise BagError('it ends too early')
 
 
-def _parts(data: bytes, make: Callable, most: int) -> Iterator[bytes]:
+def _parts(data: bytes, make: _Make, most: int) -> Iterator[bytes]:
     """Unpacked pieces, no more than ``most`` bytes together."""
     view = memoryview(data)
     ended = yield from _frames((view[at:at + _FEED] for at in range(0, len(data), _FEED)), make, most)
@@ -107,7 +126,7 @@ def _parts(data: bytes, make: Callable, most: int) -> Iterator[bytes]:
         raise EOFError('it ends too early')
 
 
-def _frames(feed: Iterator[bytes], make: Callable, most: int) -> Iterator[bytes]:
+def _frames(feed: Iterator[Union[bytes, memoryview]], make: _Make, most: int) -> Generator[bytes, None, bool]:
     """Unpack one frame after another; returns whether the last one came to its end, or ``most`` was reached."""
     step, ended = make(), False
     for data in feed:
@@ -127,20 +146,20 @@ def _frames(feed: Iterator[bytes], make: Callable, most: int) -> Iterator[bytes]
     return ended
 
 
-def _decompressor(compression: str) -> Optional[Callable]:
+def _decompressor(compression: str) -> Optional[_Make]:
     if compression == 'bz2':
         import bz2
         return bz2.BZ2Decompressor
     if compression == 'lz4':
         from lz4.frame import LZ4FrameDecompressor
-        return LZ4FrameDecompressor
+        return lambda: LZ4FrameDecompressor()
     if compression == 'zstd':
         zstd = zstd_module()
         return lambda: zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: _WINDOW_LOG})
     return None
 
 
-def zstd_module():
+def zstd_module() -> ModuleType:
     """``compression.zstd`` of Python 3.14, or its backport, which rosbags needs as well."""
     try:
         from compression import zstd

@@ -5,7 +5,8 @@ Chunks are unpacked when their time comes, within bounds, and checked against th
 """
 import struct
 import zlib
-from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
+from array import array
+from typing import BinaryIO, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from .blocks import MOST_DEFINITION_BYTES, RUN_BYTES, Block, BlockFile, Entry, read_at, windows
 from .channel import Channel
@@ -60,11 +61,12 @@ class _Summary(NamedTuple):
 class McapFile(BlockFile):
     """One mcap file; see :class:`BlockFile`."""
 
-    def _open(self, file) -> Optional[str]:
+    def _open(self, file: BinaryIO) -> Optional[str]:
         self._schemas: Dict[int, Tuple[str, str, str]] = {}
         # Where another file begins within this one (two were put together), what is being read, and which channels
         # that other file describes otherwise.
-        self._second, self._reading, self._redefined = _NO_TIME, 0, set()
+        self._second, self._reading = _NO_TIME, 0
+        self._redefined: Set[int] = set()
         self._places: Dict[Tuple[int, int], int] = {}  # by kind and number, where it was described first
         file.seek(0)
         begins = file.read(8) == MAGIC
@@ -94,13 +96,13 @@ class McapFile(BlockFile):
         if found != {at: values[:5] for at, values in summary.chunks.items()} or summary.chunk_count != len(found):
             return f'has {len(found)} chunks where its index lists {len(summary.chunks)}, or at other places or times'
         listed = self._listed
-        if listed and len(chunks) == len(self._blocks) and listed != {k: n for k, n in self._claimed.items() if n}:
+        if listed and len(chunks) == len(self._blocks) and listed != {k: n for k, n in summary.counts.items() if n}:
             return 'its statistics do not fit the index of its messages'
         self._blocks = [block for block in self._blocks if block.start_ns <= block.end_ns < _NO_TIME
                         and (block.index_at or block.size is None or not listed)]
         return None
 
-    def _summary(self, file) -> _Summary:
+    def _summary(self, file: BinaryIO) -> _Summary:
         """Read the summary by the footer; topics in it are learned."""
         file.seek(max(0, self.size - 37))
         end = file.read()
@@ -134,7 +136,7 @@ class McapFile(BlockFile):
             return _Summary(start, {}, counts, 0, complaint or f'its index is damaged ({error})')
         return _Summary(start, chunks, counts, chunk_count, complaint or '; '.join(noted[:1]))
 
-    def _walk(self, file, data_end: int) -> Tuple[List[Dict[int, int]], str]:
+    def _walk(self, file: BinaryIO, data_end: int) -> Tuple[List[Dict[int, int]], str]:
         """Find all blocks; returns messages by channel for each that is a run, and what is wrong."""
         counted: List[Dict[int, int]] = []
         self._listed: Dict[int, int] = {}
@@ -215,7 +217,7 @@ class McapFile(BlockFile):
             reason = reason or 'is damaged: the record that ends the messages is missing'
         return counted, reason or '; '.join(dict.fromkeys(noted[:3]))
 
-    def _head(self, file, position: int, data_end: int) -> Optional[Tuple[int, int]]:
+    def _head(self, file: BinaryIO, position: int, data_end: int) -> Optional[Tuple[int, int]]:
         """Operation and length of the record at ``position``; None if there can be none."""
         operation, length = read_head(file, position)
         if not (operation in IN_DATA or operation >= 0x80) or length < LEAST.get(operation, 0):
@@ -227,7 +229,7 @@ class McapFile(BlockFile):
             return None
         return operation, length
 
-    def _next(self, file, begin: int, data_end: int) -> Optional[int]:
+    def _next(self, file: BinaryIO, begin: int, data_end: int) -> Optional[int]:
         """Where the next record begins that has two sound ones after it, or ends where the messages do."""
         for position, window in windows(file, begin, data_end, 8):
             for match in RECORD.finditer(window):
@@ -245,7 +247,7 @@ class McapFile(BlockFile):
                     return position + match.start()
         return None
 
-    def _add_chunk(self, file, position: int, length: int) -> bool:
+    def _add_chunk(self, file: BinaryIO, position: int, length: int) -> bool:
         fixed = read_at(file, position + 9, 32)
         if len(fixed) < 32:
             return False
@@ -261,7 +263,7 @@ class McapFile(BlockFile):
         self._blocks.append(Block(start, end, at, stored, compression, size, crc))
         return True
 
-    def _load(self, file, block: Block, trusted: bool = True):
+    def _load(self, file: BinaryIO, block: Block, trusted: bool = True) -> Tuple[bytes, 'array[int]']:
         self._reading = block.offset
         return super()._load(file, block, trusted)
 
@@ -356,7 +358,7 @@ class McapFile(BlockFile):
                 self._places[operation, key] = self._reading
             damage.append(f'there are two descriptions of topic number {key}: one is damaged')
 
-    def _indexed(self, file, block: Block) -> Optional[List[Tuple[int, int]]]:
+    def _indexed(self, file: BinaryIO, block: Block) -> Optional[List[Tuple[int, int]]]:
         found: List[Tuple[int, int]] = []
         position = block.index_at
         while True:

@@ -1,10 +1,15 @@
 """Message definitions that a bag carries: ROS 1 bytes to CDR, and whether two definitions share their wire format."""
 from functools import lru_cache
 from types import ModuleType
-from typing import Dict, Iterable, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Optional, Tuple
 
 from ...core.errors import BagError
 from ...core.text.printable import printable
+
+if TYPE_CHECKING:
+    from rosbags.interfaces.typing import Constdefs, Fielddefs, FieldDesc, Typesdict
+    from rosbags.typesys.store import Typestore
+    Definition = Tuple[Constdefs, Fielddefs]
 
 IMAGE = 'sensor_msgs/msg/Image'
 COMPRESSED_IMAGE = 'sensor_msgs/msg/CompressedImage'
@@ -53,7 +58,7 @@ class Definitions:
         self._sizes: Dict[str, Tuple[int, int]] = {}
 
     @property
-    def _store(self):
+    def _store(self) -> 'Typestore':
         waiting, self._waiting = self._waiting, []
         length = 0
         for name, form, text in waiting:
@@ -103,7 +108,7 @@ class Definitions:
         except Exception as error:
             raise BagError(f'{printable(msgtype)} of {len(raw)} bytes cannot be read: {_one_line(error)}') from error
 
-    def _fields_and_bytes(self, fields, name: str, above: Tuple[str, ...] = ()) -> Tuple[int, int]:
+    def _fields_and_bytes(self, fields: 'Typesdict', name: str, above: Tuple[str, ...] = ()) -> Tuple[int, int]:
         """(fields with those of all nested types, fewest bytes of a message).
 
         Raises:
@@ -115,8 +120,10 @@ class Definitions:
             raise BagError(f'type {printable(name)} contains itself, or more than {_MOST_DEPTH} types in each other')
         count = least = 0
         for _, desc in fields[name][1]:
-            kind, value = int(desc[0]), desc[1]
-            number, inner = (1, desc) if kind <= 2 else (value[1] if kind == 3 else 0, value[0])
+            kind = int(desc[0])
+            value: Any = desc[1]  # what it is depends on the kind
+            number: int = 1 if kind <= 2 else value[1] if kind == 3 else 0
+            inner: Any = desc if kind <= 2 else value[0]
             if int(inner[0]) == 2:
                 inner_count, inner_least = self._fields_and_bytes(fields, inner[1], (*above, name))
                 if kind > 2 and not inner_least:
@@ -149,8 +156,9 @@ class Definitions:
                   if field != 'structure_needs_at_least_one_member']
         return '{' + ' '.join(fields) + '}' if fields else '{u1}'
 
-    def _describe(self, desc) -> str:
-        kind, value = int(desc[0]), desc[1]
+    def _describe(self, desc: 'FieldDesc') -> str:
+        kind = int(desc[0])
+        value: Any = desc[1]  # what it is depends on the kind
         if kind == 1:
             return _CDR_NAMES.get(value[0], value[0])
         if kind == 2:
@@ -159,7 +167,7 @@ class Definitions:
         return f'{inner}[{value[1]}]' if kind == 3 else f'{inner}[]'
 
 
-def wire_format_of_class(message_class: type) -> str:
+def wire_format_of_class(message_class: Any) -> str:
     """The same for an installed ROS 2 message class (rosidl's ``get_fields_and_field_types``)."""
     import importlib
 
@@ -180,14 +188,14 @@ def wire_format_of_class(message_class: type) -> str:
 
 
 @lru_cache(maxsize=None)
-def _noetic():
+def _noetic() -> 'Typestore':
     store = _typesys().get_typestore(_typesys().Stores.ROS1_NOETIC)
     for name, value in store.fielddefs.items():
         store.fielddefs[name] = _without_sequence_number(name, value)
     return store
 
 
-def _without_sequence_number(name: str, definition: tuple) -> tuple:
+def _without_sequence_number(name: str, definition: 'Definition') -> 'Definition':
     """ROS 2's Header has no ``seq``; rosbags' converter skips its bytes and expects it not to be in the definition."""
     constants, fields = definition[:2]
     if name == 'std_msgs/msg/Header':
@@ -195,11 +203,11 @@ def _without_sequence_number(name: str, definition: tuple) -> tuple:
     return constants, fields
 
 
-def _parse_idl(text: str) -> dict:
+def _parse_idl(text: str) -> 'Typesdict':
     """rosbag2 writes the IDL of a type and of those that it uses one after another, each under a line ``IDL: name``."""
     if not text.startswith(f'{_IDL_SEPARATOR}IDL: '):
         return _typesys().get_types_from_idl(text)
-    types: dict = {}
+    types: 'Typesdict' = {}
     for part in text.split(_IDL_SEPARATOR)[1:]:
         types.update(_typesys().get_types_from_idl(part.split('\n', 1)[1]))
     return types

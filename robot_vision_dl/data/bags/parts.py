@@ -128,11 +128,11 @@ def _why_apart(numbers: Sequence[int], parts: Sequence[Path]) -> str:
     spans = [_span(part) for part in parts]
     longest = max((span.end_ns - span.start_ns for span in spans if span), default=0)
     before: Optional[int] = None
+    last: Optional[_Span] = None
     for place, span in enumerate(spans):
         if span is None:
             continue
-        if before is not None:
-            last = spans[before]
+        if before is not None and last is not None:
             gap = span.start_ns - last.end_ns
             lost = numbers[place] - numbers[before] - 1 + sum(one is None for one in spans[before + 1:place])
             interval = max((one.end_ns - one.start_ns) // max(1, one.messages - 1) for one in (last, span))
@@ -142,7 +142,7 @@ def _why_apart(numbers: Sequence[int], parts: Sequence[Path]) -> str:
             if gap > max(_LEAST_GAP_NS, _INTERVALS * interval) + 2 * lost * longest:
                 return (f'between the end of {shown(parts[before].name)} and the beginning of '
                         f'{shown(parts[place].name)} lie {_duration(gap)}')
-        before = place
+        before, last = place, span
     return ''
 
 
@@ -156,7 +156,7 @@ def _span(file: Path) -> Optional[_Span]:
     try:
         if storage.start_ns is None or storage.end_ns is None:
             return None
-        return _Span(storage.start_ns, storage.end_ns, sum(channel.count for channel in storage.channels))
+        return _Span(storage.start_ns, storage.end_ns, sum(channel.messages for channel in storage.channels))
     finally:
         storage.close()
 
@@ -171,7 +171,7 @@ def _duration(ns: int) -> str:
 
 def _best(group: Sequence[Path]) -> Path:
     """The one of several states of a file that is read: no backup, closed, whole, and rather unpacked."""
-    def rank(file: Path):
+    def rank(file: Path) -> Tuple[bool, bool, bool, bool, List[Tuple[int, str]]]:
         name = Path(unpacked_name(file))
         return (_BACKUP.search(Path(name.name.removesuffix('.active')).stem) is not None, name.name.endswith('.active'),
                 not _ends_whole(file), file.name != name.name, natural(file))

@@ -71,7 +71,8 @@ def selected_topics(readers: Sequence[BagReader], selection: Selection) -> List[
 
 def duration_ns(readers: Sequence[BagReader], selection: Selection) -> int:
     """Bag time that playing the selection takes."""
-    spans = [reader.end_ns - reader.start_ns for reader in readers if reader.start_ns is not None]
+    spans = [reader.end_ns - reader.start_ns for reader in readers
+             if reader.start_ns is not None and reader.end_ns is not None]
     whole = sum(spans) + GAP_NS * max(0, len(spans) - 1) - round(selection.start_s * NS_PER_S)
     wanted = whole if selection.duration_s is None else min(whole, round(selection.duration_s * NS_PER_S))
     return max(0, wanted)
@@ -83,7 +84,7 @@ def timeline(readers: Sequence[BagReader], selection: Selection, topics: Sequenc
     end = None if selection.duration_s is None else begin + round(selection.duration_s * NS_PER_S)
     bag_at = 0
     for reader in readers:
-        if reader.start_ns is None:
+        if reader.start_ns is None or reader.end_ns is None:
             continue
         # bag_at - reader.start_ns carries the bag's clock to the time on the line of all bags.
         shift = bag_at - reader.start_ns

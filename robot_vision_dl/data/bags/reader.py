@@ -8,8 +8,8 @@ from ...core.errors import BagError, ConfigError, ImageError
 from ...core.files.user_path import user_path
 from ...core.text.printable import printable
 from ...core.text.yaml_text import read_yaml
-from ...core.types import ImageMessage
-from .channel import Channel
+from ...core.types import CompressedImage, ImageMessage
+from .channel import Channel, RawMessage
 from .counts import MOST_METADATA_BYTES, Claim, claims_of_metadata, differences
 from .files import METADATA, BagFiles, find_bags
 from .message_types import COMPRESSED_IMAGE, IMAGE_TYPES, Definitions, normal_type
@@ -76,7 +76,7 @@ class TopicInfo:
     @property
     def rate_hz(self) -> Optional[float]:
         """Mean rate between the first and the last message."""
-        if self.count < 2 or self.first_ns is None or self.last_ns <= self.first_ns:
+        if self.count < 2 or self.first_ns is None or self.last_ns is None or self.last_ns <= self.first_ns:
             return None
         return (self.count - 1) * 1e9 / (self.last_ns - self.first_ns)
 
@@ -160,8 +160,8 @@ class BagReader:
 
     def _missing(self) -> List[str]:
         """What lacks by metadata.yaml, once everything has been read."""
-        counts = [storage.counts for storage in self._storages]
-        if not self._claimed or None in counts:
+        counts = [counts for storage in self._storages for counts in (storage.counts,) if counts is not None]
+        if not self._claimed or len(counts) < len(self._storages):
             return []
         found: Dict[str, int] = {}
         for part in counts:
@@ -218,7 +218,9 @@ class BagReader:
                 there = f'image topics in it: {_names(images)}' if images else 'it has no image topics'
                 raise BagError(f'{printable(self.path)}: {printable(name)!r} is no image topic of this bag; {there}')
         if topics:
-            yield from self.messages(topics, start_ns, end_ns)
+            for message in self.messages(topics, start_ns, end_ns):
+                assert isinstance(message, BagImage)
+                yield message
 
     def survey(self) -> Tuple[TopicInfo, ...]:
         """Read the bag once and return its topics with stamps, true counts and the first image's size."""
@@ -245,7 +247,7 @@ class BagReader:
         except ImageError as error:
             self._problems.append(f'{printable(topic.name)}: the first image cannot be read: {error}')
             return topic
-        if topic.msgtype == COMPRESSED_IMAGE:
+        if isinstance(image, CompressedImage):
             from ...core.config import ImageConfig
             from ...core.images.compressed import compressed_size
             try:
@@ -259,7 +261,7 @@ class BagReader:
     def _raw(self, names: Collection[str], start_ns: Optional[int],
              end_ns: Optional[int]) -> Iterator[Tuple[int, Channel, int, bytes]]:
         """Stored messages of all parts in time order; a part is opened when its time has come."""
-        def part(index: int, storage: Storage):
+        def part(index: int, storage: Storage) -> Iterator[Tuple[int, int, Optional[RawMessage]]]:
             channels = [channel for channel in storage.channels if normal_topic(channel.topic) in names]
             yield storage.start_ns if storage.start_ns is not None else 0, index, None
             for message in storage.messages(channels, start_ns, end_ns):
@@ -289,7 +291,7 @@ class BagReader:
                 if before is not None and before.msgtype != msgtype:
                     unreadable = f'two types on one topic: {printable(before.msgtype)} and {printable(msgtype)}'
                 found[name] = TopicInfo(
-                    name, before.msgtype if before else msgtype, channel.count + (before.count if before else 0),
+                    name, before.msgtype if before else msgtype, channel.messages + (before.count if before else 0),
                     channel.latched or (before is not None and before.latched),
                     unreadable or (before.unreadable if before else ''))
         return dict(sorted(found.items()))

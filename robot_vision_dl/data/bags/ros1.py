@@ -5,7 +5,7 @@ within bounds, and their messages compared with those that are listed after them
 """
 import re
 import struct
-from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import BinaryIO, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from .blocks import MOST_DEFINITION_BYTES, Block, BlockFile, Entry, read_at, windows
 from .channel import Channel
@@ -39,7 +39,7 @@ class _Info(NamedTuple):
 class Ros1File(BlockFile):
     """One ROS 1 bag; see :class:`BlockFile`."""
 
-    def _open(self, file) -> Optional[str]:
+    def _open(self, file: BinaryIO) -> Optional[str]:
         file.seek(0)
         begins = file.read(len(MAGIC)) == MAGIC
         head = self._record(file, len(MAGIC), self.size) if begins else None
@@ -74,7 +74,7 @@ class Ros1File(BlockFile):
                         for block, info in zip(self._blocks, listed) if any(info.counts.values())]
         return None
 
-    def _walk(self, file, position: int, end: int) -> str:
+    def _walk(self, file: BinaryIO, position: int, end: int) -> str:
         """Find all chunks and what is listed after each; returns what is wrong."""
         self._listed: Dict[int, Dict[int, int]] = {}
         reason, chunk_at = '', -1
@@ -109,7 +109,7 @@ class Ros1File(BlockFile):
             position = record.end
         return reason
 
-    def _index(self, file, position: int, head: Dict[bytes, bytes]) -> Tuple[Dict[int, _Info], str]:
+    def _index(self, file: BinaryIO, position: int, head: Dict[bytes, bytes]) -> Tuple[Dict[int, _Info], str]:
         infos: Dict[int, _Info] = {}
         noted: List[str] = []
         connections = 0
@@ -140,7 +140,7 @@ class Ros1File(BlockFile):
         self._blocks.append(Block(0, 0, begin, end - begin, '' if compression == 'none' else compression, size))
         return True
 
-    def _record(self, file, position: int, end: int) -> Optional[_Record]:
+    def _record(self, file: BinaryIO, position: int, end: int) -> Optional[_Record]:
         """The record at ``position``; None if there is none that ends before ``end``."""
         head = _header(file, position)
         if head is None:
@@ -154,7 +154,7 @@ class Ros1File(BlockFile):
         stop = begin + struct.unpack('<I', length)[0]
         return _Record(operation[0], fields, begin, stop) if stop <= end else None
 
-    def _next(self, file, begin: int, end: int) -> Optional[int]:
+    def _next(self, file: BinaryIO, begin: int, end: int) -> Optional[int]:
         """Where the next record begins that ends before ``end`` and has another one after it."""
         for position, window in windows(file, begin, end, _MOST_BEFORE_OPERATION):
             for match in _OPERATION.finditer(window):
@@ -205,7 +205,7 @@ class Ros1File(BlockFile):
         if self._channels.setdefault(key, channel)[:6] != channel[:6]:
             damage.append(f'there are two descriptions of topic number {key}: one is damaged')
 
-    def _indexed(self, file, block: Block) -> Optional[List[Tuple[int, int]]]:
+    def _indexed(self, file: BinaryIO, block: Block) -> Optional[List[Tuple[int, int]]]:
         found: List[Tuple[int, int]] = []
         position = block.index_at
         while True:
@@ -220,7 +220,7 @@ class Ros1File(BlockFile):
             position = record.end
 
 
-def _header(file, position: int) -> Optional[Tuple[Dict[bytes, bytes], int]]:
+def _header(file: BinaryIO, position: int) -> Optional[Tuple[Dict[bytes, bytes], int]]:
     """Fields of the header at ``position``, and where it ends."""
     length = read_at(file, position, 4)
     if len(length) < 4:
@@ -240,7 +240,9 @@ def _record_in(content: bytes, position: int) -> Optional[_Record]:
     if not 0 < count < _MOST_HEADER_BYTES or at + 4 > len(content):
         return None
     fields = _fields(content[position + 4:at])
-    operation = b'' if fields is None else fields.get(b'op', b'')
+    if fields is None:
+        return None
+    operation = fields.get(b'op', b'')
     end = at + 4 + struct.unpack_from('<I', content, at)[0]
     if len(operation) != 1 or end > len(content) or not _MESSAGE <= operation[0] <= _CONNECTION:
         return None

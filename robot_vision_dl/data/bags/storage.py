@@ -3,11 +3,12 @@ import os
 import stat
 import tempfile
 from pathlib import Path
-from typing import Collection, Dict, Iterator, List, Optional
+from typing import BinaryIO, Callable, Collection, Dict, Iterator, List, Optional, Union
 
 from ...core.errors import BagError, MachineError, raise_about_machine
 from ...core.files.lfs_pointer import REMEDY, is_lfs_pointer
 from ...core.text.printable import printable
+from .blocks import BlockFile
 from .channel import Channel, RawMessage
 from .db3 import Db3File
 from .files import STORAGE_SUFFIXES, storage_suffix
@@ -15,7 +16,8 @@ from .limits import TEMPORARY_VARIABLE, most_temporary_bytes, too_large, unpacke
 from .mcap import McapFile
 from .ros1 import Ros1File
 
-_FORMATS = {'.mcap': McapFile, '.db3': Db3File, '.bag': Ros1File}
+_FORMATS: Dict[str, Callable[[Path, str], Union[BlockFile, Db3File]]] = {
+    '.mcap': McapFile, '.db3': Db3File, '.bag': Ros1File}
 _ZSTD_MAGIC = b'\x28\xb5\x2f\xfd'
 
 
@@ -36,8 +38,8 @@ class Storage:
         """
         self.path = path
         self._told: List[str] = []
-        self._temporary: Optional[tempfile.TemporaryDirectory] = None
-        self._file = None
+        self._temporary: Optional[tempfile.TemporaryDirectory[str]] = None
+        self._file: Union[BlockFile, Db3File, None] = None
         try:
             _check(path)
             wal = path.with_name(path.name + '-wal')
@@ -56,7 +58,7 @@ class Storage:
             raise
         self.channels = self._file.channels
         # A sound bag may be empty; one in which nothing can be read is refused.
-        if self.problems and not any(channel.count for channel in self.channels):
+        if self.problems and not any(channel.messages for channel in self.channels):
             reason = '; '.join(self.problems[:3])
             self.close()
             raise BagError(f'{printable(path)}: no message in it can be read ({reason}); it may not be a bag, or only '
@@ -66,7 +68,7 @@ class Storage:
     @property
     def counts(self) -> Optional[Dict[str, int]]:
         """Messages that were found, by topic as it stands there; None until all of the file has been read."""
-        return self._file.counts
+        return None if self._file is None else self._file.counts
 
     @property
     def problems(self) -> List[str]:
@@ -90,6 +92,7 @@ class Storage:
         """
         if not channels:
             return
+        assert self._file is not None
         failed: Dict[str, int] = {}
         try:
             for message in self._file.messages(channels, start_ns, end_ns):
@@ -130,7 +133,7 @@ class Storage:
             raise
         return target
 
-    def _unpack_file(self, packed, copy, most: int) -> None:
+    def _unpack_file(self, packed: BinaryIO, copy: BinaryIO, most: int) -> None:
         size = 0
         try:
             for block in zstd_blocks(packed):

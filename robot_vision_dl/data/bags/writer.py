@@ -1,10 +1,12 @@
 """Write camera recordings as ROS 2 bags (mcap). The same input gives the same bytes."""
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Dict, Optional, Union
+from types import TracebackType
+from typing import TYPE_CHECKING, Dict, Literal, Optional, Type, Union
 
 import cv2
 import numpy as np
+from rosbags.interfaces import Connection
 from rosbags.rosbag2 import StoragePlugin, Writer
 
 from ...core.errors import BagError
@@ -16,8 +18,11 @@ from .checksums import with_checksums
 from .message_types import COMPRESSED_IMAGE, IMAGE
 from .reader import normal_topic
 
+if TYPE_CHECKING:
+    from rosbags.typesys.store import Msg
+
 # The oldest distribution that is supported reads metadata of version 8; in version 9 the QoS profiles are no text.
-_METADATA_VERSION = 8
+_METADATA_VERSION: Literal[8] = 8
 NS_PER_S = 1_000_000_000
 
 
@@ -47,7 +52,7 @@ class ImageBagWriter:
         self.frame_id = frame_id
         self.count = 0
         self._store = message_store()
-        self._connections: Dict[str, object] = {}
+        self._connections: Dict[str, Connection] = {}
         self._types: Dict[str, str] = {}
 
     def __enter__(self) -> 'ImageBagWriter':
@@ -60,8 +65,9 @@ class ImageBagWriter:
             self._open = opened.pop_all()
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        self._open.__exit__(*exception)
+    def __exit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException],
+                 trace: Optional[TracebackType]) -> None:
+        self._open.__exit__(kind, error, trace)
 
     def write_raw(self, topic: str, stamp_ns: int, bgr: np.ndarray) -> None:
         """Add a ``sensor_msgs/Image`` of ``bgr``: uint8, shape (H, W, 3), or (H, W) for mono8."""
@@ -80,7 +86,7 @@ class ImageBagWriter:
             header=self._header(stamp_ns), format='bgr8; jpeg compressed bgr8', data=data.reshape(-1))
         self._write(f'{normal_topic(topic)}/compressed', COMPRESSED_IMAGE, stamp_ns, message)
 
-    def write_cdr(self, topic: str, msgtype: str, stamp_ns: int, cdr: bytes) -> None:
+    def write_cdr(self, topic: str, msgtype: str, stamp_ns: int, cdr: Union[bytes, memoryview]) -> None:
         """Add a message of one of the standard types that is serialized already.
 
         Raises:
@@ -95,7 +101,7 @@ class ImageBagWriter:
     def _write(self, topic: str, msgtype: str, stamp_ns: int, message: object) -> None:
         self.write_cdr(topic, msgtype, stamp_ns, self._store.serialize_cdr(message, msgtype))
 
-    def _connection(self, topic: str, msgtype: str) -> object:
+    def _connection(self, topic: str, msgtype: str) -> Connection:
         known = self._types.setdefault(topic, msgtype)
         if known != msgtype:
             raise BagError(f'{printable(self.path)}: the topic {printable(topic)} is to have messages of {known} and '
@@ -104,7 +110,7 @@ class ImageBagWriter:
             self._connections[topic] = self._writer.add_connection(topic, msgtype, typestore=self._store)
         return self._connections[topic]
 
-    def _header(self, stamp_ns: int) -> object:
+    def _header(self, stamp_ns: int) -> 'Msg':
         seconds, nanoseconds = divmod(stamp_ns, NS_PER_S)
         if not 0 <= seconds < 1 << 31:
             raise BagError(f'{self.path}: a picture at {stamp_ns} ns cannot be written: headers know times from 0 '

@@ -21,7 +21,7 @@ a frame.
 import re
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from ...core.errors import ConfigError
 from ...core.suggestions import did_you_mean
@@ -81,19 +81,19 @@ def labels_text(intervals: Sequence[LabelInterval]) -> str:
     import yaml
     lines = [f'times: {Times.STAMP.value}', 'intervals:']
     for interval in intervals:
-        item = {'topic': interval.topic, 'start': interval.start_ns,
-                'end': None if interval.end_ns >= FOREVER_NS else interval.end_ns, 'label': interval.label,
+        end_ns = None if interval.end_ns >= FOREVER_NS else interval.end_ns
+        item = {'topic': interval.topic, 'start': interval.start_ns, 'end': end_ns, 'label': interval.label,
                 'track': interval.track}
         text = yaml.safe_dump({key: value for key, value in item.items() if value is not None},
                               default_flow_style=True, sort_keys=False, allow_unicode=True, width=10**9).strip()
-        for key in ('start', 'end'):
-            if item[key] is not None:
-                text = text.replace(f'{key}: {item[key]}', f'{key}: {seconds_text(item[key])}', 1)
+        for key, time_ns in (('start', interval.start_ns), ('end', end_ns)):
+            if time_ns is not None:
+                text = text.replace(f'{key}: {time_ns}', f'{key}: {seconds_text(time_ns)}', 1)
         lines.append(f'- {text}')
     return '\n'.join(lines) + '\n'
 
 
-def _about_others(name: str, unit: str, names: set, others: Mapping[str, int], has_own: bool) -> Tuple[str, ...]:
+def _about_others(name: str, unit: str, names: Set[str], others: Mapping[str, int], has_own: bool) -> Tuple[str, ...]:
     """A sentence where a file is about other bags only, or about one whose name is this one's but for its case."""
     meant = [other for other in others if other.casefold() in {own.casefold() for own in names}]
     if not others or (has_own and not meant):
@@ -106,7 +106,8 @@ def _about_others(name: str, unit: str, names: set, others: Mapping[str, int], h
             f'{printable(", ".join((meant or list(others))[:5]))}{hint}',)
 
 
-def _from_yaml(text: str, name: str, bag: BagTimes, names: set, others: Dict[str, int]) -> Iterator[LabelInterval]:
+def _from_yaml(text: str, name: str, bag: BagTimes, names: Set[str], others: Dict[str, int]
+               ) -> Iterator[LabelInterval]:
     # Scalars stay text: labels such as `no` or 7 keep their spelling, and times all their digits.
     content = parse_yaml(text, name, as_text=True, most_bytes=MOST_LABEL_BYTES)
     said = None
@@ -170,7 +171,7 @@ def _names_for(cells: Sequence[str]) -> List[str]:
 class _CsvFile:
     """One file of rows, about one bag."""
 
-    def __init__(self, text: str, name: str, bag: BagTimes, names: set) -> None:
+    def __init__(self, text: str, name: str, bag: BagTimes, names: Set[str]) -> None:
         self._text, self._name, self._bag, self._names = text, name, bag, names
         self._columns: Sequence[str] = _UNNAMED
         self._named = False

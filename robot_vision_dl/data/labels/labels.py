@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
-from typing import Collection, Dict, FrozenSet, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Collection, Dict, FrozenSet, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 from unicodedata import category, normalize
 
 import numpy as np
@@ -149,7 +149,7 @@ class Labels:
 
     def at(self, topic: str, stamp_ns: int, receive_ns: int) -> FrameLabel:
         """What holds for a frame of ``topic``, in whatever transport labels name it."""
-        found = set()
+        found: Set[Tuple[str, Optional[str]]] = set()
         for clock, time_ns in ((Clock.HEADER, stamp_ns), (Clock.RECEIVE, receive_ns)):
             for name in (None, camera_topic(topic)):
                 starts, values = self._segments.get((clock, name), ((), ()))
@@ -212,14 +212,14 @@ class Labels:
         return (min(start for start, _ in spans), max(end for _, end in spans)) if spans else None
 
 
-def _segments(intervals: Sequence[LabelInterval]) -> Tuple[List[int], List[frozenset]]:
+def _segments(intervals: Sequence[LabelInterval]) -> Tuple[List[int], List[FrozenSet[Tuple[str, Optional[str]]]]]:
     """Times at which something changes, and the (label, track) pairs that hold from there to the next."""
     changes: Dict[int, List[Tuple[int, Tuple[str, Optional[str]]]]] = {}
     for interval in intervals:
         value = (interval.label, interval.track)
         changes.setdefault(interval.start_ns, []).append((1, value))
         changes.setdefault(interval.end_ns, []).append((-1, value))
-    active: Counter = Counter()
+    active: Counter[Tuple[str, Optional[str]]] = Counter()
     starts, values = sorted(changes), []
     for time_ns in starts:
         for change, value in changes[time_ns]:

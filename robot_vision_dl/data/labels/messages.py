@@ -1,9 +1,12 @@
 """Label messages of a bag: ``std_msgs/String`` and ``vision_msgs/Classification``, in and out."""
 from functools import lru_cache
-from typing import Optional, Tuple
+from typing import TYPE_CHECKING, Any, Optional, Tuple
 
 from ...core.errors import BagError
 from ...core.text.printable import printable
+
+if TYPE_CHECKING:
+    from rosbags.typesys.store import Typestore
 
 STRING = 'std_msgs/msg/String'
 CLASSIFICATION = 'vision_msgs/msg/Classification'
@@ -19,7 +22,7 @@ _VISION_MSGS = {
 }
 
 
-def message_store():
+def message_store() -> 'Typestore':
     """A new rosbags type store of the standard messages and the label messages."""
     from rosbags.typesys import Stores, get_types_from_msg, get_typestore  # late: not all who read labels read bags
     store = get_typestore(Stores.ROS2_HUMBLE)
@@ -29,7 +32,7 @@ def message_store():
 
 
 @lru_cache(maxsize=None)
-def _store():
+def _store() -> 'Typestore':
     return message_store()
 
 
@@ -43,7 +46,7 @@ def decode_label(msgtype: str, cdr: bytes) -> Tuple[Optional[int], str]:
         BagError: the bytes are no such message.
     """
     try:
-        message = _store().deserialize_cdr(cdr, msgtype)
+        message: Any = _store().deserialize_cdr(cdr, msgtype)
     # Generated code: a damaged message shows up as whatever its first wrong read raises.
     except Exception as error:
         raise BagError(f'{msgtype} of {len(cdr)} bytes cannot be read: {printable(error)}') from error

@@ -57,7 +57,7 @@ class LabelReport:
     @property
     def counts(self) -> Dict[str, int]:
         """Frames of each label over all recordings."""
-        total: Counter = Counter()
+        total: Counter[str] = Counter()
         for topic in self.topics:
             total.update(dict(topic.labels))
         return dict(sorted(total.items()))
@@ -65,8 +65,9 @@ class LabelReport:
     def __str__(self) -> str:
         rows = [['recording', 'topic', 'frames', 'labelled', 'ignored', 'conflicts', 'gaps', 'labels']]
         for topic in self.topics:
-            rows.append([topic.recording, topic.topic or '-', topic.frames, topic.labelled, topic.ignored,
-                         topic.conflicts, topic.gaps, ', '.join(f'{name} {count}' for name, count in topic.labels)])
+            numbers = (topic.frames, topic.labelled, topic.ignored, topic.conflicts, topic.gaps)
+            rows.append([topic.recording, topic.topic or '-', *map(str, numbers),
+                         ', '.join(f'{name} {count}' for name, count in topic.labels)])
         lines = aligned(rows)
         for topic in self.topics:
             if topic.first_conflict:
@@ -82,8 +83,8 @@ class LabelCounter:
     """Counts verdicts while frames go by, and makes the report."""
 
     def __init__(self) -> None:
-        self._findings: Dict[Tuple[str, str], Counter] = {}
-        self._labels: Dict[Tuple[str, str], Counter] = {}
+        self._findings: Dict[Tuple[str, str], Counter[Finding]] = {}
+        self._labels: Dict[Tuple[str, str], Counter[str]] = {}
         self._first_conflict: Dict[Tuple[str, str], Tuple[int, str]] = {}
         self._hints: Dict[Tuple[str, str], str] = {}
 

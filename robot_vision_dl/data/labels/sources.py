@@ -57,8 +57,8 @@ def labels_of_bag(reader: BagReader, recording: str, config: LabelConfig = DEFAU
             else:
                 path = user_path(name)
                 files.append(path)
-                found, said = labels_of_file(path, reader, recording, config.hold_s)
-                notes += said
+                found, told = labels_of_file(path, reader, recording, config.hold_s)
+                notes += told
             intervals += found
             used.append(name)
     labels = Labels(intervals, config.ignore)
@@ -85,7 +85,10 @@ def label_files_beside(bag: BagFiles) -> List[Path]:
 
 
 def _not_read(bag: BagFiles) -> List[str]:
-    first, *others = label_files_beside(bag) or [None]
+    files = label_files_beside(bag)
+    if not files:
+        return []
+    first, *others = files
     for_all = bag.path.parent / 'labels'
     # A bag with labels of its own among others that share a file is as it should be.
     return [f'{shown(other)} is not read: {shown(first)} has the labels' for other in others

@@ -41,13 +41,15 @@ def parse_stretches(texts: Sequence[str], option: str = '--label') -> List[Stret
 def _parse(text: str, option: str) -> Stretch:
     where = f'{option} {printable(text)!r}'
     match = _TIMES.fullmatch(text)
-    name, start_s, end_s = text, 0.0, None
+    name, start_s = text, 0.0
+    end_s: Optional[float] = None
     if match:
         name = match[1]
-        start_s = plain_float(match[2])
+        begins_s = plain_float(match[2])
         end_s = plain_float(match[3]) if match[3] else None
-        if start_s is None or (match[3] and end_s is None):
+        if begins_s is None or (match[3] and end_s is None):
             raise ConfigError(f'{where}: {EXPECTED}')
+        start_s = begins_s
         if end_s is not None and end_s <= start_s:
             raise ConfigError(f'{where}: must end after it begins')
     elif '@' in text:

@@ -110,6 +110,7 @@ class TimeReader:
             raise ConfigError(f"{where}: {text} is more than three years from the bag's start; the file says that its "
                               f'times are {Times.FROM_START.value}; if they are stamps, write {self._how}: stamp')
         if not self._stated and not is_stamp and self._bag.simulated:
+            assert self._bag.first_stamp_ns is not None  # or it were not known
             raise ConfigError(
                 f"{where}: {text} s could be from the bag's start or a stamp, since the bag's own stamps are of a "
                 f'simulation (they begin at {self._bag.first_stamp_ns / 1e9:.3f} s). Say which: {self._how}: '

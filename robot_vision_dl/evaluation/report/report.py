@@ -4,7 +4,7 @@ Whatever comes from bags, labels or bundles is escaped; beside that, a content s
 network.
 """
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Sequence, Tuple
 
 from markupsafe import Markup
 
@@ -13,6 +13,9 @@ from .html_templates import render
 from .report_model import model_section
 from .report_style import STYLE
 from .verdict import verdict_of
+
+if TYPE_CHECKING:
+    from ..evaluator import Evaluation
 
 _MOST_BYTES = 9_000_000
 _NAMED = 6
@@ -57,7 +60,7 @@ class ComparisonView:
     forest: Markup
 
 
-def report_html(evaluation) -> str:
+def report_html(evaluation: 'Evaluation') -> str:
     """The report of an :class:`~.evaluator.Evaluation`."""
     metrics = evaluation.metrics
     recordings, names = metrics['recordings'], list(metrics['models'])

@@ -1,7 +1,7 @@
 """What the report shows about one model."""
 import base64
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 import numpy as np
 from markupsafe import Markup
@@ -17,6 +17,9 @@ from .report_style import ACTED, MEANINGS
 from .report_views import Example, Gallery, Tile
 from .timeline import timeline
 from .wording import count_of, percent
+
+if TYPE_CHECKING:
+    from ..evaluator import Evaluation
 
 MOST_TIMELINES = 24
 MOST_CLASSES = 60
@@ -44,7 +47,7 @@ class LineView:
     picture: Markup
 
 
-def model_section(evaluation, number: int, name: str, room: int) -> Markup:
+def model_section(evaluation: 'Evaluation', number: int, name: str, room: int) -> Markup:
     """Decisions, confusions, pictures, plots and time lines of the model ``name``, the ``number``-th of the report.
 
     Args:
@@ -204,7 +207,7 @@ def _examples(keys: Sequence[Key], table: FrameTable, times: np.ndarray, picture
 def _places_of(keys: Sequence[Key], table: FrameTable) -> Dict[Key, int]:
     """Where in a table some frames are."""
     wanted = set(keys)
-    candidates = np.flatnonzero(np.isin(table.rows['index'], [key.index for key in wanted]))
+    candidates = np.flatnonzero(np.isin(table.rows['index'], [key.number for key in wanted]))
     found = {}
     for place in candidates.tolist():
         row = table.rows[place]
@@ -214,7 +217,7 @@ def _places_of(keys: Sequence[Key], table: FrameTable) -> Dict[Key, int]:
     return found
 
 
-def _timelines(evaluation, name: str, anchor: str, room: int) -> Markup:
+def _timelines(evaluation: 'Evaluation', name: str, anchor: str, room: int) -> Markup:
     """Time lines of a model's cameras, as many as there is room for."""
     model, table = evaluation.metrics['models'][name], evaluation.tables[name]
     needed = float('nan') if model['model']['cost_matrix'] else 1 - model['model']['abstain_cost']

@@ -1,6 +1,6 @@
 """Plots as SVG text. Colours come from the page's style sheet, so that they follow its light and dark mode."""
 from html import escape
-from typing import List, NamedTuple, Optional, Sequence, Tuple
+from typing import List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -117,7 +117,7 @@ def bar(share: float, style: str = 's1') -> str:
             f'<rect class="fill {style}" width="{fmt(60 * min(max(share, 0), 1))}" height="8" rx="2"/></svg>')
 
 
-def segments(values: Sequence[object], times: Sequence[float], end: float,
+def segments(values: Sequence[object], times: Union[Sequence[float], np.ndarray], end: float,
              gap: float) -> List[Tuple[float, float, object]]:
     """(from, to, value) of stretches over which a value stays the same; a gap ends one.
 

@@ -1,13 +1,16 @@
 """A recording as one picture: strip, labels, decisions, fused posterior and what became of it over time."""
 import base64
 from html import escape
-from typing import Dict, List, Sequence, Tuple
+from typing import Callable, Dict, List, Sequence, Tuple, TypeVar
 
 import numpy as np
 
 from ..table import ACCEPTED, NO_LABEL, FrameTable
 from .svg import fmt, path, segments
 
+Item = TypeVar('Item')
+Scale = Callable[[float], float]
+"""Seconds -> where that is across the picture."""
 WIDTH = 1000
 STRIP_PICTURES = 14
 _MOST_POINTS = 500
@@ -68,7 +71,7 @@ def timeline(table: FrameTable, places: np.ndarray, strip: Sequence[Tuple[int, b
             f'aria-label="time line">{"".join(out)}</svg></div>')
 
 
-def _lane(name: str, y: float, parts: Sequence[Tuple[float, float, object]], x, colours: Dict[str, int]) -> str:
+def _lane(name: str, y: float, parts: Sequence[Tuple[float, float, object]], x: Scale, colours: Dict[str, int]) -> str:
     """Stretches of one value each; those too short to be seen are left out."""
     out = [f'<text class="lane" x="-8" y="{fmt(y + 14)}" text-anchor="end">{name}</text>']
     if len(parts) > _MOST_SEGMENTS:
@@ -88,7 +91,8 @@ def _lane(name: str, y: float, parts: Sequence[Tuple[float, float, object]], x, 
     return ''.join(out)
 
 
-def _posterior(rows: np.ndarray, times: np.ndarray, length: float, gap: float, needed: float, y: float, x) -> str:
+def _posterior(rows: np.ndarray, times: np.ndarray, length: float, gap: float, needed: float, y: float, x: Scale
+               ) -> str:
     """Probability of the best class over time above a band in the colour of what became of it."""
     high = 70.0
     out = [f'<rect class="plot" x="0" width="{WIDTH}" y="{fmt(y)}" height="{high}"/>']
@@ -135,7 +139,7 @@ def _thinned(times: np.ndarray, values: np.ndarray) -> List[Tuple[float, float]]
     return points
 
 
-def _axis(length: float, y: float, x) -> str:
+def _axis(length: float, y: float, x: Scale) -> str:
     steps = (0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
     step = next((s for s in steps if length / s <= 12), length / 8)
     marks = np.arange(0, length + 1e-9, step)
@@ -143,7 +147,7 @@ def _axis(length: float, y: float, x) -> str:
                    for t in marks.tolist())
 
 
-def _evenly(items: Sequence, most: int) -> List:
+def _evenly(items: Sequence[Item], most: int) -> List[Item]:
     if len(items) <= most:
         return list(items)
     return [items[round(place)] for place in np.linspace(0, len(items) - 1, most)]

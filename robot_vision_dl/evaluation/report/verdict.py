@@ -6,7 +6,7 @@ to accept any, and acting must cost clearly less than abstaining does (Chow 1970
 Beyond that, nothing is called worth deploying whose figures rest on too little, or that accepts what it does not know.
 """
 from math import log
-from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ...core.text.printable import printable
 from .sentences import BAD, CARE, GOOD, GROUPS, HEADLINES, INFO, NOT_WORTH, REASONS, Point, say
@@ -316,7 +316,8 @@ def _interval(model: Mapping[str, Any], name: str) -> Optional[Tuple[float, floa
     return None if not found or found['low'] is None else (found['low'], found['high'])
 
 
-def _between(model: Mapping[str, Any], name: str, shown=percent, turned: bool = False) -> str:
+def _between(model: Mapping[str, Any], name: str, shown: Callable[[float], str] = percent, turned: bool = False
+             ) -> str:
     """Its interval in brackets; ``turned``: that of 1 minus the figure."""
     found = _interval(model, name)
     if not found:
