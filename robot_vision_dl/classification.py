@@ -31,8 +31,8 @@ class Classification:
             unknown.
         top: calibrated probabilities of this picture alone, best first.
         entropy: of these probabilities, divided by the logarithm of the number of classes, so in [0, 1].
-        ood_p_value: share of the calibration pictures that look at least as foreign, in (0, 1]; None: the model has no
-            calibrated score.
+        ood_p_value: share of the calibration pictures that look at least as far out of distribution, in (0, 1]; None:
+            the model has no calibrated score.
         unknown_probability: how probable it is that none of the classes is shown, in [0, 1].
         conformal_set: the classes that are possible at the model's error rate, best first; None: the model has none.
         file: where the picture came from, for files.

@@ -13,7 +13,7 @@ class Published(NamedTuple):
 
     Attributes:
         probabilities: calibrated, float64 (n, C), rows sum to 1.
-        p_values: of "known", (n,); 1 where the bundle has no score of foreignness.
+        p_values: of "known", (n,); 1 where the bundle has no OOD score.
     """
 
     probabilities: np.ndarray

@@ -1,8 +1,8 @@
 """``robot-vision bench reliability``: whether a bundle's probabilities, sets and scores hold on labelled pictures.
 
 DATA must have taken no part in training or calibration. Calibrations and sets are fitted to CALIBRATION; without it,
-to one half of DATA and judged on the other. Scores of foreignness are fitted to REFERENCE (what the network was
-trained on), and each is judged on every group of foreign pictures.
+to one half of DATA and judged on the other. OOD scores are fitted to REFERENCE (what the network was
+trained on), and each is judged on every group of OOD pictures.
 """
 import argparse
 from pathlib import Path
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='labelled data to fit the calibrations and sets to; without, half of DATA')
     parser.add_argument('--reference', metavar='DATA', nargs='+', default=[],
                         help='labelled data to fit every score to; without, only the score of the bundle is judged')
-    parser.add_argument('--foreign', metavar='FOLDER', nargs='+', default=[],
+    parser.add_argument('--ood-pictures', '--foreign', metavar='FOLDER', nargs='+', default=[],
                         help='folders of pictures of no class; each is a group')
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda (default: auto)')
     parser.add_argument('--precision', default='float32', choices=('float32', 'float16', 'bfloat16'),
@@ -100,8 +100,8 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
         'probabilities': _probabilities(known.probabilities, fit_z, fit_y, z, y),
         **_risk(known.probabilities, y),
         'sets': _sets(calibration.probabilities, fit_y, known.probabilities, y)}
-    groups = {Path(name).name: picture_outputs(bundle, name, **where) for name in args.foreign}
-    if args.foreign:
+    groups = {Path(name).name: picture_outputs(bundle, name, **where) for name in args.ood_pictures}
+    if args.ood_pictures:
         groups.update(faulty_outputs(bundle, **where))
     rows = {'(known)': known, **{name: published(bundle, *outputs) for name, outputs in groups.items()}}
     figures['foreign'] = {}
@@ -171,8 +171,8 @@ def _scores(bundle: 'Bundle', args: argparse.Namespace, where: Dict[str, Any], k
         for name, score in scores.items():
             own = score(*map(torch.from_numpy, known))
             found[name] = {}
-            for group, foreign in groups.items():
-                theirs = score(*map(torch.from_numpy, foreign))
+            for group, ood_pictures in groups.items():
+                theirs = score(*map(torch.from_numpy, ood_pictures))
                 found[name][group] = {'auroc': auroc(*two_groups(own, theirs)),
                                       'fpr95': fpr_at_tpr(*two_groups(-theirs, -own))}
     return found

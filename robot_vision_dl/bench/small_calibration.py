@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..core.uncertainty.ood.base import LinearHead
     from ..evaluation.predict import Predictor
 
-HELP = 'calibration on few pictures: the likelihood before and after, and foreign pictures that are accepted'
+HELP = 'calibration on few pictures: the likelihood before and after, and OOD pictures that are accepted'
 
 
 _Both = Tuple[np.ndarray, np.ndarray]  # logits and features
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Of what, on what, how few."""
     parser.add_argument('bundle', metavar='BUNDLE', help='folder of the bundle, or its name in models/')
     parser.add_argument('data', metavar='DATA', help='folder of pictures <class>/*.jpg')
-    parser.add_argument('--foreign', metavar='FOLDER', nargs='+', default=[],
+    parser.add_argument('--ood-pictures', '--foreign', metavar='FOLDER', nargs='+', default=[],
                         help='folders of pictures of no class; each is a group')
     parser.add_argument('--subsets', type=whole(1, 10**7), default=20, help='random small sets (default: 20)')
     parser.add_argument('--pictures', type=whole(1, 10**7), nargs=2, default=(10, 60), metavar=('LEAST', 'MOST'),
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--probe', type=whole(), default=0, metavar='N',
                         help='train a linear head on N pictures a class; 0 (default): the head of the bundle')
     parser.add_argument('--classes', type=whole(), default=0, metavar='K',
-                        help='with --probe: K classes drawn for each set, the others are foreign; 0 (default): all')
+                        help='with --probe: K classes drawn for each set, the others are OOD; 0 (default): all')
     parser.add_argument('--most', type=whole(1, 10**7), default=200, help='pictures of a class or group that are used '
                         '(default: 200)')
     parser.add_argument('--seed', type=SEED, default=0, help='of everything random (default: 0)')
@@ -95,7 +95,7 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
         of_class.setdefault(picture.label, []).append(picture.path)
     by_class = {name: outputs_of(predictor, paths, args.most, rng) for name, paths in sorted(of_class.items())}
     groups = {Path(folder).name: outputs_of(predictor, all_pictures(folder, to_stderr), args.most, rng)
-              for folder in args.foreign}
+              for folder in args.ood_pictures}
     names = [name for name in by_class if args.probe or name in bundle.class_names]
     if len(names) < 2:
         raise DataError(f'{args.data}: needs folders of two classes at least'
@@ -110,7 +110,7 @@ def outputs_of(predictor: 'Predictor', paths: List[Path], most: int, rng: np.ran
     from ..core.errors import DataError
     from ..data.pictures import read_picture
     if not paths:
-        raise DataError('a folder of --foreign holds no picture')
+        raise DataError('a folder of --ood-pictures holds no picture')
     paths = [paths[index] for index in rng.permutation(len(paths))[:most]]
     return predictor.pictures(map(read_picture, paths))
 
@@ -122,11 +122,11 @@ def _one_set(args: argparse.Namespace, bundle: 'Bundle', head: Optional['LinearH
     from ..core.uncertainty.scaling import PLAIN, TEMPERATURE, VECTOR, softmax
     from ..core.uncertainty.temperature import fit_temperature
     chosen = sorted(rng.permutation(names)[:args.classes or None].tolist()) if args.probe else names
-    foreign = dict(groups)
+    ood_pictures = dict(groups)
     if len(chosen) < len(names):
         logits, features = (np.concatenate(parts) for parts in zip(
             *(by_class[name] for name in names if name not in chosen)))
-        foreign['classes left out'] = logits, features
+        ood_pictures['classes left out'] = logits, features
     classes = len(chosen) if args.probe else len(bundle.class_names)
     parts: List[Tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     training: List[Tuple[np.ndarray, np.ndarray]] = []
@@ -144,7 +144,7 @@ def _one_set(args: argparse.Namespace, bundle: 'Bundle', head: Optional['LinearH
         head, to_logits = _probe(seen, targets, classes)
         known = known._replace(logits=to_logits(known.features))
         reference = to_logits(seen), seen, targets
-        foreign = {group: (to_logits(both[1]), both[1]) for group, both in foreign.items()}
+        ood_pictures = {group: (to_logits(both[1]), both[1]) for group, both in ood_pictures.items()}
     order = rng.permutation(len(known.labels))
     n = int(rng.integers(args.pictures[0], args.pictures[1] + 1))
     fitted, judged = (Outputs(*(column[part] for column in known)) for part in (order[:n], order[n:]))
@@ -163,7 +163,7 @@ def _one_set(args: argparse.Namespace, bundle: 'Bundle', head: Optional['LinearH
             'held_out_nll': loss(found.probabilities(judged.logits, judged.features)),
             'held_out_alone': loss(softmax(judged.logits, alone)), 'temperature_alone': alone,
             'foreign': {group: _outcomes(found, *both, bundle.abstain_cost) for group, both in (
-                ('(known)', (judged.logits, judged.features)), *foreign.items())}}
+                ('(known)', (judged.logits, judged.features)), *ood_pictures.items())}}
 
 
 def _probe(features: np.ndarray, targets: np.ndarray, classes: int

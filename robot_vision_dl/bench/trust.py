@@ -107,7 +107,7 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
         now, belief = next(clock), filters[0]
         unknown = 0.0
         if assessment.ood is not None and assessment.ood.p_value is not None:
-            belief.update_foreignness(assessment.ood.p_value, now)
+            belief.update_ood(assessment.ood.p_value, now)
             unknown = belief.unknown_probability(0.01)
         decide(belief.update(assessment.probabilities, now), names, policy, assessment.ood, unknown)
 

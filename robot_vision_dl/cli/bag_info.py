@@ -115,7 +115,7 @@ def _print(report: Dict[str, Any]) -> None:
               f'{item["conflicts"]} conflicts, {item["ignored"]} ignored of {item["frames"]} frames')
         if item['labels'].get(UNKNOWN):
             print(f'    {item["labels"][UNKNOWN]} frames are labelled {UNKNOWN}: of no class; training and calibration '
-                  'do not learn from them, they choose and judge the score of foreignness')
+                  'do not learn from them, they choose and judge the OOD score')
         if item['hint']:
             print(f'    hint: {printable(item["hint"], 2000)}')
     for note in report['notes']:

@@ -32,7 +32,7 @@ examples:
   robot-vision bench live
   robot-vision bench live --vs naive --size 1920x1080
   robot-vision bench live --cameras 4 --json live4.json
-  robot-vision bench reliability models/waste day3/ --calibration day2/ --foreign other/
+  robot-vision bench reliability models/waste day3/ --calibration day2/ --ood-pictures other/
   robot-vision bench fusion models/waste day3/*
   robot-vision bench MEASUREMENT --help""")
 

@@ -26,7 +26,7 @@ HELP = 'fit probabilities, sets and the score of unknowns to labelled pictures o
 EXAMPLES = """examples:
   robot-vision calibrate models/waste day2/                      bags with labels, or a folder <class>/*.jpg
   robot-vision calibrate models/waste day2/ --reference day1/    day1: what it was trained on, for Laplace and OOD
-  robot-vision calibrate models/waste day2/ --foreign other/     choose the OOD score by pictures of no class
+  robot-vision calibrate models/waste day2/ --ood-pictures other/     choose the OOD score by pictures of no class
   robot-vision calibrate models/waste day2/ --device cuda --precision float16 --into models/waste_fp16
 
 DATA must not have been trained on. Pictures that occur more than once count once. Frames labelled "unknown"
@@ -47,13 +47,13 @@ def add_calibration_arguments(parser: 'argparse._ActionsContainer') -> None:
     """What is fitted to which data, and how: of all commands that calibrate; see :func:`calibration_options`."""
     parser.add_argument('--reference', metavar='DATA', nargs='+', default=[],
                         help='labelled data that it was trained on; without, half of DATA takes its place')
-    parser.add_argument('--foreign', metavar='FOLDER', nargs='+', default=[],
+    parser.add_argument('--ood-pictures', '--foreign', metavar='FOLDER', nargs='+', default=[],
                         help='folders of pictures of no class; each is a group')
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda: where it will run (default: auto)')
     parser.add_argument('--precision', default='float32', choices=('float32', 'float16', 'bfloat16'),
                         help='at which it will run (default: float32)')
     parser.add_argument('--ood', default=AUTO, choices=(AUTO, *sorted(OOD_METHODS), NO_SCORE),
-                        help='score of foreignness (default: auto, chosen on held-out data)')
+                        help='OOD score (default: auto, chosen on held-out data)')
     parser.add_argument('--conformal', default='lac', choices=CONFORMAL_METHODS, help='kind of sets (default: lac)')
     parser.add_argument('--alpha', type=SHARE, default=0.1, help='error rate of the sets (default: .1)')
     parser.add_argument('--scaling', default=AUTO, choices=SCALINGS,
@@ -71,9 +71,9 @@ def calibration_options(args: argparse.Namespace) -> 'CalibrationOptions':
     """Of the arguments of :func:`add_calibration_arguments`."""
     from ..evaluation.calibrate_bundle import CalibrationOptions
     return CalibrationOptions(
-        reference=tuple(args.reference), foreign=tuple(args.foreign), device=args.device, precision=args.precision,
-        ood=args.ood, conformal=args.conformal, alpha=args.alpha, scaling=args.scaling, topics=tuple(args.topics),
-        every_s=args.every, pictures=args.pictures, seed=args.seed)
+        reference=tuple(args.reference), ood_pictures=tuple(args.ood_pictures), device=args.device,
+        precision=args.precision, ood=args.ood, conformal=args.conformal, alpha=args.alpha, scaling=args.scaling,
+        topics=tuple(args.topics), every_s=args.every, pictures=args.pictures, seed=args.seed)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -162,7 +162,7 @@ def report(found: Calibration, outputs: 'LabelledOutputs') -> str:
     lines += [f'  note: {note}' for note in found.notes]
     strange = len(outputs.labels) - len(outputs.known)
     if strange:
-        use = 'half of them chose the score of foreignness, half judge it' if strange > 1 and found.ood else 'not used'
+        use = 'half of them chose the OOD score, half judge it' if strange > 1 and found.ood else 'not used'
         lines.append(f'  {strange} more are labelled unknown: {use}')
     return '\n'.join(lines)
 

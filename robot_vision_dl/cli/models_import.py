@@ -27,7 +27,7 @@ from .calibrate import add_calibration_arguments, calibration_options, report
 # Options of the recorded command, with the defaults that are not worth recording.
 _OPTIONS: Dict[str, Any] = {
     'architecture': None, 'classes': None, 'name': None, 'into': None, 'half': False, 'in_channels': 3, 'resize': None,
-    'crop': None, 'mean': None, 'std': None, 'calibrate': [], 'pictures': None, 'reference': [], 'foreign': [],
+    'crop': None, 'mean': None, 'std': None, 'calibrate': [], 'pictures': None, 'reference': [], 'ood_pictures': [],
     'device': 'auto', 'precision': 'float32', 'ood': AUTO, 'conformal': 'lac', 'alpha': 0.1, 'scaling': AUTO,
     'topics': [], 'every': 0.2, 'seed': 0, 'abstain_cost': 0.5, 'source': '', 'license': '', 'note': None,
 }

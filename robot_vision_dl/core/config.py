@@ -126,7 +126,7 @@ class FusionConfig:
     reset_gap_s: float = option(
         1.0, 'no frame of a known class for longer than this starts afresh', minimum=0.01, maximum=3600.0)
     unknown_time_s: float = option(
-        0.1, 'foreignness is averaged over about this time, so that a single foreign frame counts only if it is '
+        0.1, 'the evidence is averaged over about this time, so that a single OOD frame counts only if it is '
         'extreme; 0: each frame stands alone', minimum=0.0, maximum=60.0)
     groups: str = option(
         '', 'cameras that look at the same thing and share one belief, joined by +, groups separated by commas: '

@@ -143,13 +143,13 @@ class Frame:
 
 @dataclass(frozen=True)
 class OodResult:
-    """How foreign a frame is to the model.
+    """How far out of distribution a frame is for the model.
 
     Attributes:
         method: name of the score, e.g. ``energy``.
-        score: larger is more foreign.
-        p_value: conformal p-value in (0, 1]: the share of calibration pictures at least as foreign (Bates et al.
-            2023); None where the bundle carries no calibration scores.
+        score: larger is further out of distribution.
+        p_value: conformal p-value in (0, 1]: the share of calibration pictures at least as far out of distribution
+            (Bates et al. 2023); None where the bundle carries no calibration scores.
     """
 
     method: str
@@ -167,7 +167,7 @@ class Assessment:
         predictive_entropy: total uncertainty, entropy of the probabilities divided by ln C, so in [0, 1].
         expected_entropy, mutual_information: its aleatoric and epistemic parts, on the same scale; None where the
             bundle carries nothing that tells them apart (one softmax does not).
-        ood: how foreign the frame is; None where the bundle has no score.
+        ood: how far out of distribution the frame is; None where the bundle has no score.
         conformal_set: indices of the classes that are possible at the bundle's error rate, most probable first;
             None where the bundle has no quantile.
         conformal_set_was_empty: no class passed the quantile, and the set is the most probable class by definition.

@@ -260,17 +260,17 @@ def _deal_recordings(frames: Sequence[LabelledFrame], parts: Sequence[int], conf
     """Index into PARTS of each frame, whole recordings dealt to ``parts``.
 
     Recordings of nothing known are dealt apart, so that the classes are divided as they would be without them. Where
-    there are too few of them for all parts they go to the first, where they choose the score of foreignness.
+    there are too few of them for all parts they go to the first, where they choose the OOD score.
     """
     groups = _groups(frames)
-    foreign = [group for group in groups if all(frames[index].label == UNKNOWN for index in group)]
+    unknown_groups = [group for group in groups if all(frames[index].label == UNKNOWN for index in group)]
     known = [group for group in groups if any(frames[index].label != UNKNOWN for index in group)]
     numbers = _deal(frames, known, parts, config, fractions)
-    if len(foreign) >= len(parts):
-        apart = _deal(frames, foreign, parts, config, fractions)
+    if len(unknown_groups) >= len(parts):
+        apart = _deal(frames, unknown_groups, parts, config, fractions)
         numbers = np.where(apart == _GAP, numbers, apart)
     else:
-        numbers[[index for group in foreign for index in group]] = parts[0]
+        numbers[[index for group in unknown_groups for index in group]] = parts[0]
     return numbers
 
 

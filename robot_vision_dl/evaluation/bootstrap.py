@@ -11,7 +11,7 @@ import numpy as np
 
 from ..core.decision.decision import Policy
 from ..core.metrics.proper_scores import brier_scores, log_probability
-from .table import ACCEPTED, FOREIGN, UNKNOWN_TARGET, Columns, FrameTable
+from .table import ACCEPTED, OUT_OF_DISTRIBUTION, UNKNOWN_TARGET, Columns, FrameTable
 from .tracks import error_starts, track_places, watched_s
 
 FEW_GROUPS = 10
@@ -117,7 +117,7 @@ def group_sums(table: FrameTable, gap_s: float, policy: Policy) -> Groups:
     inside = groups >= 0
     rows, groups = Columns(table.rows, inside), groups[inside]
     count = len(names)
-    known, foreign = rows['target'] >= 0, rows['target'] == UNKNOWN_TARGET
+    known, is_ood = rows['target'] >= 0, rows['target'] == UNKNOWN_TARGET
     accepted = rows['outcome'] == ACCEPTED
     wrong = accepted & (rows['fused_predicted'] != rows['target'])
     starts = error_starts(table, gap_s)[inside]
@@ -127,10 +127,10 @@ def group_sums(table: FrameTable, gap_s: float, policy: Policy) -> Groups:
 
     sums = {
         'known': summed(known), 'labelled': summed(np.ones(len(rows))),
-        'foreign': summed(foreign), 'foreign_accepted': summed(accepted & foreign),
+        'foreign': summed(is_ood), 'foreign_accepted': summed(accepted & is_ood),
         'accepted': summed(accepted), 'accepted_wrong': summed(wrong), 'accepted_right': summed(accepted & ~wrong),
         'cost': summed(frame_costs(rows, policy)), 'hours': summed(watched_s(table, gap_s)[inside] / 3600),
-        'errors': summed(starts), 'foreign_errors': summed(starts & foreign),
+        'errors': summed(starts), 'foreign_errors': summed(starts & is_ood),
     }
     for prefix in ('', 'fused_'):
         sums[f'{prefix}right'] = summed(known & (rows[f'{prefix}predicted'] == rows['target']))
@@ -156,7 +156,7 @@ def frame_costs(rows: Union[np.ndarray, Columns], policy: Policy) -> np.ndarray:
         usual = np.array([np.median(np.delete(row, place)) if len(row) > 1 else 1.0
                           for place, row in enumerate(matrix)])
         of_acting = np.where(target >= 0, matrix[called, np.maximum(target, 0)], usual[called])
-    noticed = (rows['outcome'] == FOREIGN) & (target == UNKNOWN_TARGET)
+    noticed = (rows['outcome'] == OUT_OF_DISTRIBUTION) & (target == UNKNOWN_TARGET)
     return np.where(accepted, of_acting, np.where(noticed, 0.0, policy.abstain_cost))
 
 

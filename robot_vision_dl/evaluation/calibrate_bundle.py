@@ -20,7 +20,7 @@ class CalibrationOptions:
 
     Attributes:
         reference: labelled data that the network was trained on; empty: half of the data takes its place.
-        foreign: folders of pictures of no class; each is a group.
+        ood_pictures: folders of pictures of no class; each is a group.
         device, precision: where and at which arithmetic it will run.
         ood: name of a score, ``auto`` or ``none``.
         conformal: kind of the sets; alpha: their error rate.
@@ -32,7 +32,7 @@ class CalibrationOptions:
     """
 
     reference: Sequence[str] = ()
-    foreign: Sequence[str] = ()
+    ood_pictures: Sequence[str] = ()
     device: str = 'auto'
     precision: str = 'float32'
     ood: str = AUTO
@@ -75,16 +75,16 @@ def calibrate_bundle(bundle: Bundle, data: Sequence[str], options: CalibrationOp
         reference = seen.logits[seen.known], seen.features[seen.known], seen.labels[seen.known]
     if copies:
         to_stderr(copies)  # before what may be refused for having too few
-    foreign: Dict[str, Tuple[np.ndarray, np.ndarray]] = {
-        Path(folder).name: picture_outputs(bundle, folder, **where) for folder in options.foreign}
+    ood_pictures: Dict[str, Tuple[np.ndarray, np.ndarray]] = {
+        Path(folder).name: picture_outputs(bundle, folder, **where) for folder in options.ood_pictures}
     strange = np.setdiff1d(np.arange(len(outputs.labels)), outputs.known)
     if len(strange) > 1:
-        foreign['unknown'] = outputs.logits[strange], outputs.features[strange]
+        ood_pictures['unknown'] = outputs.logits[strange], outputs.features[strange]
     known = outputs.known
     found = calibrate(
         outputs.logits[known], outputs.features[known], outputs.labels[known],
         ood=None if options.ood == NO_SCORE else options.ood, alpha=options.alpha, seed=options.seed,
-        reference=reference, head=linear_head(bundle.load_single_network().head), foreign=foreign or None,
+        reference=reference, head=linear_head(bundle.load_single_network().head), ood_pictures=ood_pictures or None,
         conformal=options.conformal, scaling=options.scaling, faulty=faulty_outputs(bundle, **where))
     fusion = None
     counted = {name: min(value, len(known)) if name == 'objects' else value  # copies are left out

@@ -39,20 +39,20 @@ class Choice:
     """Pictures of one model.
 
     Attributes:
-        foreign: frames, by trust, labelled unknown that were acted on, the surest first.
+        ood: frames, by trust, labelled unknown that were acted on, the surest first.
         worst: the same of other wrong labels that were acted on.
         doubtful: by entropy, the frames that the model is least sure about.
         cells: (target, what was decided) -> frames, the surest first, both as in :mod:`.table`.
     """
 
-    foreign: List[Shot] = field(default_factory=list)
+    ood: List[Shot] = field(default_factory=list)
     worst: List[Shot] = field(default_factory=list)
     doubtful: List[Shot] = field(default_factory=list)
     cells: Dict[Tuple[int, int], List[Shot]] = field(default_factory=dict)
 
     def keys(self) -> List[Key]:
         """Every frame that is shown."""
-        found = [shot.key for shot in self.foreign + self.worst + self.doubtful]
+        found = [shot.key for shot in self.ood + self.worst + self.doubtful]
         return found + [shot.key for entries in self.cells.values() for shot in entries]
 
 
@@ -100,7 +100,7 @@ class ExampleFrames:
         wanted = False
         target, said, trust = int(row['target']), int(decided(row)), float(row['trust'])
         if target != NO_LABEL and said >= 0 and said != target:
-            worst = choice.foreign if target == UNKNOWN_TARGET else choice.worst
+            worst = choice.ood if target == UNKNOWN_TARGET else choice.worst
             wanted |= _push(worst, Shot(trust, key, thing), WORST)
         wanted |= _push(choice.doubtful, Shot(float(row['entropy']), key, thing), DOUBTFUL)
         if target != NO_LABEL:
@@ -164,7 +164,7 @@ def joined(choices: List[Choice]) -> Choice:
             _push(found, entry, most)
         return found
 
-    result = Choice(together((choice.foreign for choice in choices), WORST),
+    result = Choice(together((choice.ood for choice in choices), WORST),
                     together((choice.worst for choice in choices), WORST),
                     together((choice.doubtful for choice in choices), DOUBTFUL))
     for cell in dict.fromkeys(cell for choice in choices for cell in choice.cells):

@@ -86,9 +86,9 @@ def _shapes(table: FrameTable, groups: np.ndarray, count: int) -> Iterator[Shape
     if both.any():
         wrong = table['fused_predicted'][both] != table['target'][both]
         yield _risk(sureness(table.rows[both]), wrong, groups[both], count)
-    scores, foreign = table['ood_score'][both], table.unknown[both]
-    if foreign.any() and not foreign.all() and np.isfinite(scores).all():
-        yield _ranking(scores, foreign, groups[both], count)
+    scores, is_ood = table['ood_score'][both], table.unknown[both]
+    if is_ood.any() and not is_ood.all() and np.isfinite(scores).all():
+        yield _ranking(scores, is_ood, groups[both], count)
 
 
 def _counted(groups: np.ndarray, column: np.ndarray, count: int, columns: int,

@@ -22,7 +22,7 @@ from ..core.metrics.selective import accuracy_at_coverage, aurc, coverage_at_ris
 from .bootstrap import FEW_GROUPS, Groups, Interval, brier_of, frame_costs, group_sums, intervals
 from .table import (
     ACCEPTED,
-    FOREIGN,
+    OUT_OF_DISTRIBUTION,
     OUTCOMES,
     SAID_UNCERTAIN,
     SAID_UNKNOWN,
@@ -74,7 +74,7 @@ SCHEMA = """metrics.json, version 1:
     time           decision_s: from a track's first frame to the first that is accepted rightly (median, p90 of those
                    that are; share that never is); changes_per_s of the decision; recovery_s: how long wrong acting
                    lasts
-    tracks         count, foreign (those labelled unknown), accuracy (by the majority of its frames), acted_right,
+    tracks         count, is_ood (those labelled unknown), accuracy (by the majority of its frames), acted_right,
                    acted_wrong, never_acted (of tracks, by the majority of the frames acted on), balanced_accuracy
     intervals      95 % intervals of figures, sums and others (f1, ece, aurc, auroc, ...); by: what was drawn with
                    replacement; groups: how many; few: fewer than ten
@@ -215,10 +215,10 @@ def open_set(table: FrameTable) -> Optional[Dict[str, Any]]:
     if not (known | unknown).any():
         return None
     both = known | unknown
-    foreign = unknown[both]
+    is_ood = unknown[both]
     result: Dict[str, Any] = {
-        'false_unknown_rate': number((rows['outcome'][known] == FOREIGN).mean() if known.any() else np.nan),
-        'found': number((rows['outcome'][unknown] == FOREIGN).mean() if unknown.any() else np.nan),
+        'false_unknown_rate': number((rows['outcome'][known] == OUT_OF_DISTRIBUTION).mean() if known.any() else np.nan),
+        'found': number((rows['outcome'][unknown] == OUT_OF_DISTRIBUTION).mean() if unknown.any() else np.nan),
         'acted_on_unknown': number((rows['outcome'][unknown] == ACCEPTED).mean() if unknown.any() else np.nan),
         'scores': {}}
     scores = {'entropy': rows['entropy'][both], '1 - max probability': 1 - rows['confidence'][both]}
@@ -226,8 +226,8 @@ def open_set(table: FrameTable) -> Optional[Dict[str, Any]]:
         scores = {'own': rows['ood_score'][both], **scores}
     for name, values in scores.items():
         result['scores'][name] = {
-            'auroc': number(auroc(values, foreign)), 'aupr_unknown': number(average_precision(values, foreign)),
-            'aupr_known': number(average_precision(-values, ~foreign)), 'fpr95': number(fpr_at_tpr(values, foreign))}
+            'auroc': number(auroc(values, is_ood)), 'aupr_unknown': number(average_precision(values, is_ood)),
+            'aupr_known': number(average_precision(-values, ~is_ood)), 'fpr95': number(fpr_at_tpr(values, is_ood))}
     return result
 
 
@@ -239,17 +239,17 @@ def decisions(table: FrameTable, labelled: np.ndarray, policy: Policy) -> Dict[s
     right = accepted & (rows['fused_predicted'] == rows['target'])
     result: Dict[str, Any] = {
         'accepted': int(accepted.sum()), 'uncertain': int((outcome == UNCERTAIN).sum()),
-        'unknown': int((outcome == FOREIGN).sum())}
+        'unknown': int((outcome == OUT_OF_DISTRIBUTION).sum())}
     n = int(labelled.sum())
     if n:
         wrong = int((accepted & labelled & ~right).sum())
         acted = int((accepted & labelled).sum())
-        foreign = int((accepted & table.unknown).sum())
+        is_ood = int((accepted & table.unknown).sum())
         known = int(table.known.sum())
         costs = frame_costs(Columns(rows, labelled), policy)
         acting = accepted[labelled]
         result.update({
-            'foreign_accepted': foreign, 'confused': wrong - foreign,
+            'foreign_accepted': is_ood, 'confused': wrong - is_ood,
             'accepted_right': int((right & labelled).sum()), 'accepted_wrong': wrong, 'abstained': n - acted,
             'acted_right': number(int((right & table.known).sum()) / known) if known else None,
             'acted_wrong': number(wrong / n),
@@ -270,7 +270,7 @@ def by_label(table: FrameTable) -> List[Dict[str, Any]]:
         found.append({'label': table.label(target), 'is_unknown': target == UNKNOWN_TARGET, 'frames': int(own.sum()),
                       'right': int((own & right).sum()), 'wrong': int((own & accepted & ~right).sum()),
                       'uncertain': int((own & (rows['outcome'] == UNCERTAIN)).sum()),
-                      'unknown': int((own & (rows['outcome'] == FOREIGN)).sum())})
+                      'unknown': int((own & (rows['outcome'] == OUT_OF_DISTRIBUTION)).sum())})
     return found
 
 
@@ -279,7 +279,7 @@ def said_of(table: FrameTable) -> List[List[Any]]:
     rows = table.rows[table.known | table.unknown]
     said = decided(rows)
     cells, counts = np.unique(np.stack([rows['target'].astype(np.int64), said]), axis=1, return_counts=True)
-    names = {SAID_UNCERTAIN: OUTCOMES[UNCERTAIN].value, SAID_UNKNOWN: OUTCOMES[FOREIGN].value}
+    names = {SAID_UNCERTAIN: OUTCOMES[UNCERTAIN].value, SAID_UNKNOWN: OUTCOMES[OUT_OF_DISTRIBUTION].value}
     return [[table.label(target), names.get(called) or table.class_names[called], count]
             for target, called, count in zip(*cells.tolist(), counts.tolist())]
 
@@ -287,11 +287,11 @@ def said_of(table: FrameTable) -> List[List[Any]]:
 def errors(table: FrameTable, labelled: np.ndarray, gap_s: float) -> Dict[str, Any]:
     """Wrong labels that were acted on, each counted once however long it lasted; ``hours``: of labelled frames."""
     starts, hours = error_starts(table, gap_s), float(watched_s(table, gap_s)[labelled].sum()) / 3600
-    foreign = int((starts & table.unknown).sum())
+    is_ood = int((starts & table.unknown).sum())
     count = int(starts.sum())
-    return {'count': count, 'foreign': foreign, 'hours': number(hours),
+    return {'count': count, 'foreign': is_ood, 'hours': number(hours),
             'per_hour': number(count / hours) if hours else None,
-            'foreign_per_hour': number(foreign / hours) if hours else None}
+            'foreign_per_hour': number(is_ood / hours) if hours else None}
 
 
 def timing(table: FrameTable, tracks: List[Track], gap_s: float) -> Dict[str, Any]:

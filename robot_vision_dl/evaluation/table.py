@@ -11,8 +11,8 @@ UNKNOWN_TARGET = -1
 NO_LABEL = -2
 """Target of a frame of which nobody says what it is."""
 OUTCOMES = (Outcome.ACCEPTED, Outcome.UNCERTAIN, Outcome.UNKNOWN)
-ACCEPTED, UNCERTAIN, FOREIGN = range(3)
-"""Values of the column ``outcome``; FOREIGN is the outcome ``unknown``."""
+ACCEPTED, UNCERTAIN, OUT_OF_DISTRIBUTION = range(3)
+"""Values of the column ``outcome``; OUT_OF_DISTRIBUTION is the outcome ``unknown``."""
 SAID_UNKNOWN, SAID_UNCERTAIN = UNKNOWN_TARGET, -2
 """What :func:`decided` gives where it is no class."""
 
@@ -101,7 +101,7 @@ class FrameTable:
 
 def sureness(rows: Union[np.ndarray, 'Columns']) -> np.ndarray:
     """What decisions let frames through by, float64 (n,): the belief, and what is called unknown after all else."""
-    return rows['fused_confidence'] - 2.0 * (rows['outcome'] == FOREIGN)
+    return rows['fused_confidence'] - 2.0 * (rows['outcome'] == OUT_OF_DISTRIBUTION)
 
 
 def join(tables: Sequence[FrameTable], class_names: Tuple[str, ...]) -> FrameTable:
@@ -206,7 +206,7 @@ def _said(p: np.ndarray, target: int) -> Tuple[int, float, float, float, int]:
 
 def decided(rows: Union[np.ndarray, np.void]) -> np.ndarray:
     """What was decided of each row, int64 (n,): a class, :data:`SAID_UNKNOWN` or :data:`SAID_UNCERTAIN`."""
-    no_class = np.where(rows['outcome'] == FOREIGN, SAID_UNKNOWN, SAID_UNCERTAIN)
+    no_class = np.where(rows['outcome'] == OUT_OF_DISTRIBUTION, SAID_UNKNOWN, SAID_UNCERTAIN)
     return np.where(rows['outcome'] == ACCEPTED, rows['fused_predicted'], no_class).astype(np.int64)
 
 

@@ -68,4 +68,4 @@ def describe_strange(strange: Mapping[Part, np.ndarray]) -> str:
     """What becomes of the frames that are labelled unknown, by part of the split."""
     total, tested = sum(len(part) for part in strange.values()), len(strange[Part.TEST])
     return (f'{total} frames are labelled unknown: the network does not learn from them. {total - tested} of them '
-            f'choose and judge the score of foreignness (output.ood: auto); the {tested} of the test part are not used')
+            f'choose and judge the OOD score (output.ood: auto); the {tested} of the test part are not used')

@@ -154,7 +154,7 @@ class OutputConfig:
     runs: str = option('runs', 'folder of checkpoints and logs')
     half: bool = option(True, 'store weights as float16: half the size; calibrated and tested as stored')
     ood: str = option(
-        'auto', 'score of foreignness; auto: where frames are labelled unknown, those outside the test part choose it, '
+        'auto', 'OOD score; auto: where frames are labelled unknown, those outside the test part choose it, '
         'else knn', choices=(AUTO, *sorted(OOD_METHODS), 'none'))
     alpha: float = option(0.1, 'error rate of conformal sets', minimum=0.001, maximum=0.5)
     abstain_cost: float = option(0.5, 'cost of "uncertain" where a wrong label costs 1', minimum=0.0, maximum=1.0)

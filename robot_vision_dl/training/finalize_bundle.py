@@ -148,12 +148,12 @@ def _calibrate(config: TrainConfig, trained: Network, held_out: FrameOutputs, da
                outputs: Callable[[np.ndarray], FrameOutputs]) -> Calibration:
     strange = _spread(np.sort(np.concatenate(
         [data.strange[part] for part in (Part.TRAIN, Part.EARLY_STOP, Part.CALIBRATION)])), _REFERENCE)
-    foreign = None
+    ood_pictures = None
     if len(strange) > 1:  # one half chooses, the other is reported on
         seen = outputs(strange)
-        foreign = {UNKNOWN: (seen.logits, seen.features)}
+        ood_pictures = {UNKNOWN: (seen.logits, seen.features)}
     ood = None if config.output.ood == 'none' else config.output.ood
-    if ood == AUTO and foreign is None:
+    if ood == AUTO and ood_pictures is None:
         ood = _USUAL_SCORE
     head = linear_head(trained.head)
     reference: Optional[Tuple[np.ndarray, ...]] = None
@@ -161,7 +161,7 @@ def _calibrate(config: TrainConfig, trained: Network, held_out: FrameOutputs, da
         seen = outputs(_spread(data.indices[Part.TRAIN], _REFERENCE))
         reference = seen.logits, seen.features, seen.targets
     return calibrate(held_out.logits, held_out.features, held_out.targets, ood=ood, alpha=config.output.alpha,
-                     seed=config.run.seed, reference=reference, head=head, foreign=foreign)
+                     seed=config.run.seed, reference=reference, head=head, ood_pictures=ood_pictures)
 
 
 def _spread(indices: np.ndarray, most: int) -> np.ndarray:

@@ -34,9 +34,9 @@ def test_twenty_small_sets_are_not_worse_by_cross_validation(tmp_path, capsys, m
     torch.manual_seed(0)
     save_bundle(tmp_path / 'model', build_network('resnet20_cifar', 4), tuple(COLOURS), Preprocessing(0, (32, 32)))
     data = pictures(tmp_path / 'data', 40, 0)
-    foreign = pictures(tmp_path / 'others', 6, 1)
+    ood_pictures = pictures(tmp_path / 'others', 6, 1)
     arguments = ('bench', 'small-calibration', str(tmp_path / 'model'), str(data), '--probe', '8', '--classes', '3',
-                 '--subsets', '4', '--pictures', '10', '30', '--foreign', str(foreign))
+                 '--subsets', '4', '--pictures', '10', '30', '--foreign', str(ood_pictures))
     monkeypatch.setattr('sys.argv', ['robot-vision', *arguments])  # the parser looks there for the measurement
     code, figures = measured(tmp_path, *arguments[2:])
     assert code == 0 and figures['summary']['worse_by_cross_validation'] == 0

@@ -61,7 +61,7 @@ def test_of_a_verdict():
     from robot_vision_dl.evaluation.report import verdict
     needs = ROWS['a verdict "worth deploying"']
     assert [int(number) for number in re.findall(r'\d+', needs)[:2]] == [verdict.FEW_FRAMES, verdict.FEW_RECORDINGS]
-    assert first_number('what becomes of foreign things') == verdict.FEW_FOREIGN
+    assert first_number('what becomes of unknown things') == verdict.FEW_OOD
     for promise, within in (('an accuracy near .9 known to within .06', 0.06), ('the same to within .03', 0.03)):
         assert 1.96 * math.sqrt(0.09 / first_number(promise)) == pytest.approx(within, abs=0.002)
     none_wrong = first_number('"wrong in at most 1 %" with not one error seen')

@@ -103,7 +103,7 @@ def acting(accepted_known, accepted_foreign, objects=40, length=20):
     (1.0, 0.0, {'coverage': 'more', 'acted_right': 'better', 'acted_wrong': 'tie', 'foreign_accepted': 'tie',
                 'cost': 'better', 'errors_per_h': 'tie'}),
     (0.0, 0.0, {'coverage': 'less', 'acted_right': 'worse', 'acted_wrong': 'tie', 'cost': 'worse'})],
-    ids=['foreign frames gained', 'right ones gained', 'nothing said any more'])
+    ids=['OOD frames gained', 'right ones gained', 'nothing said any more'])
 def test_acting_more_often_is_judged_by_what_is_gained(known, foreign, expected):
     first, second = groups(acting(0.5, 0.0)), groups(acting(known, foreign))
     found = differences(first, second, 500, 0)

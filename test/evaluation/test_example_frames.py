@@ -22,7 +22,7 @@ def test_different_objects_before_more_of_the_surest():
     """20 objects of 40 frames each, the first of them surer than all others: it has no more room than any other."""
     choice, pictures = offered([(track, UNKNOWN_TARGET, ACCEPTED, 0.99 if not track else 0.5 + track / 100)
                                 for track in range(20) for _ in range(40)])
-    for shots in (choice.foreign, choice.cells[UNKNOWN_TARGET, 0]):
+    for shots in (choice.ood, choice.cells[UNKNOWN_TARGET, 0]):
         assert len(shots) == 12 and len({shot.object for shot in shots}) == 12
         assert [shot.score for shot in shots] == sorted((shot.score for shot in shots), reverse=True)
         assert shots[0].score == 0.99
@@ -32,8 +32,8 @@ def test_different_objects_before_more_of_the_surest():
 @pytest.mark.parametrize('slope', [-1e-3, 0, 1e-3])
 def test_two_objects_of_24_frames_fill_what_room_there_is(slope):
     choice, _ = offered([(index // 24, UNKNOWN_TARGET, ACCEPTED, 0.9 + slope * index) for index in range(48)])
-    assert len(choice.foreign) == 8
-    places = sorted(shot.key.number for shot in choice.foreign)
+    assert len(choice.ood) == 8
+    places = sorted(shot.key.number for shot in choice.ood)
     assert min(np.diff(places)) >= APART
 
 
@@ -47,6 +47,6 @@ def test_choices_of_recordings_are_joined_by_the_same_rule():
     many = offered([(index // 20, UNKNOWN_TARGET, ACCEPTED, 0.9) for index in range(240)], 'a')[0]
     one = offered([(0, UNKNOWN_TARGET, ACCEPTED, 0.6) for index in range(240)], 'b')[0]
     found = joined([many, one])
-    assert len(found.foreign) == 12 and len(one.foreign) == 12
+    assert len(found.ood) == 12 and len(one.ood) == 12
     more = joined([one, offered([(0, UNKNOWN_TARGET, ACCEPTED, 0.1)], 'c')[0]])
-    assert {shot.key.recording for shot in more.foreign} == {'b', 'c'}
+    assert {shot.key.recording for shot in more.ood} == {'b', 'c'}

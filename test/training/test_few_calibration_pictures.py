@@ -1,4 +1,4 @@
-"""A case as users have it: five classes, short recordings, some 20 frames to calibrate on, and foreign things later."""
+"""A case as users have it: five classes, short recordings, some 20 frames to calibrate on, and unknown things later."""
 import os
 import shutil
 import subprocess
@@ -81,7 +81,7 @@ def test_the_trainer_the_model_and_its_card_say_what_so_few_pictures_cannot_prom
 @pytest.mark.slow
 def test_unknown_is_said_at_the_smallest_rate_that_can_be_reached_and_far_fewer_foreign_frames_are_accepted(
         trained, shared_data):
-    """Without, nothing is ever called unknown; with it, at most a tenth of the foreign frames is accepted.
+    """Without, nothing is ever called unknown; with it, at most a tenth of the OOD frames is accepted.
 
     So it is because only the head was trained, as ``network.train_from: auto`` does with so few objects: with all
     layers trained, .38 of the everyday pictures and .40 of the textures were accepted.
@@ -91,10 +91,10 @@ def test_unknown_is_said_at_the_smallest_rate_that_can_be_reached_and_far_fewer_
     never = Pipeline(bundle, ClassifierConfig(device='cpu', fusion=alone))
     allowed = Pipeline(bundle, ClassifierConfig(device='cpu', fusion=alone,
                                                 decision=DecisionConfig(smallest_reachable_rate=True)))
-    foreign = {name: shared_data / 'ood' / name for name in ('everyday_pictures', 'textures')}
-    before = {name: decisions(never, path, 150) for name, path in foreign.items()}
-    after = {name: decisions(allowed, path, 150) for name, path in foreign.items()}
-    for name in foreign:
+    ood_pictures = {name: shared_data / 'ood' / name for name in ('everyday_pictures', 'textures')}
+    before = {name: decisions(never, path, 150) for name, path in ood_pictures.items()}
+    after = {name: decisions(allowed, path, 150) for name, path in ood_pictures.items()}
+    for name in ood_pictures:
         print(f'{name}: accepted {share(before[name], Outcome.ACCEPTED):.3f} -> '
               f'{share(after[name], Outcome.ACCEPTED):.3f}')
     known = [one for name in CLASSES for one in decisions(allowed, shared_data / 'trashnet' / name, 30, seed=1)]

@@ -25,8 +25,8 @@ UNCERTAINTY = {
     'mutual_information': 'the part of it that is in the weights (epistemic), in the same units; with Laplace or '
                           'dropout',
     'ood_method': 'which score tells what is of no known class',
-    'ood_score': 'that score; larger is more foreign',
-    'ood_p_value': 'share of calibration pictures that look as foreign, 1/(n+1) at least',
+    'ood_score': 'that score; larger is further out of distribution',
+    'ood_p_value': 'share of calibration pictures that look as far out of distribution, 1/(n+1) at least',
     'unknown_probability': 'how likely it is that the last frames show none of the classes, 0 to 1',
     'conformal_set': 'classes that the frame may be at the promised error rate, separated by commas',
     'conformal_set_was_empty': 'no class reached the threshold, and the best one stands in the set',

@@ -26,7 +26,7 @@ FRAME_COLUMNS = {
     'p_label': 'probability that this frame alone gives to the label',
     'rank': 'place of the label among the classes, 0 the most probable',
     'entropy': 'predictive entropy, in units of ln C: 0 sure, 1 uniform',
-    'ood_score': 'score of the OOD method; larger is more foreign',
+    'ood_score': 'score of the OOD method; larger is further out of distribution',
     'ood_p': 'its p-value among the calibration pictures, 0 to 1',
     'set_size': 'classes in the conformal set',
     'set_hit': '1: the label is in the set, 0: it is not',

@@ -45,7 +45,7 @@ class Bundle:
         precision, device: arithmetic, and kind of device (cpu, cuda), that the temperature and scores were fitted at;
             None: uncalibrated, or not known.
         conformal: sets of possible classes, or None.
-        ood: score of foreignness with its calibration, or None.
+        ood: OOD score with its calibration, or None.
         vector: takes the temperature's place, where it is there.
         laplace: of the last layer, or None.
         fusion: time constants from calibration bags, or None.

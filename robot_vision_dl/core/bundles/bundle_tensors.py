@@ -121,7 +121,7 @@ def read_laplace(path: Path, values: Mapping[str, Any], tensors: Mapping[str, to
 
 def read_ood(path: Path, method: str, found: Mapping[str, torch.Tensor], classes: int, features: int
              ) -> OodCalibration:
-    """The score of foreignness with its tensors ``ood.*``; it is tried on one picture, to see that its tables fit."""
+    """The OOD score with its tensors ``ood.*``; it is tried on one picture, to see that its tables fit."""
     tensors = {key[len('ood.'):]: tensor for key, tensor in found.items() if key.startswith('ood.')}
     scores = tensors.pop('calibration_scores', None)
     if scores is not None:

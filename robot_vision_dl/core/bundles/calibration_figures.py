@@ -13,7 +13,7 @@ from ..uncertainty.ood.sensor_faults import FAULTS
 HARDLY_FAULTY = 0.1
 """Of pictures of a camera at fault, all kinds together, fewer called unknown are hardly any: one kind of four may be
 found, and the others not."""
-HARDLY_FOREIGN = 0.05
+HARDLY_FOUND = 0.05
 """Of a group of pictures of no class, fewer called unknown are hardly any: chance alone gives the rate itself, .01."""
 OBJECTS, RECORDINGS = 'objects', 'recordings'
 
@@ -26,11 +26,11 @@ def count_of(figures: Mapping[str, Any]) -> str:
     return f' of {count} {kind if count != 1 else kind[:-1]}'
 
 
-def foreign_sentence(figures: Mapping[str, Any]) -> Optional[str]:
-    """Whether hardly any of the foreign pictures, or of those of a camera at fault, are called unknown."""
+def ood_sentence(figures: Mapping[str, Any]) -> Optional[str]:
+    """Whether hardly any of the OOD pictures, or of those of a camera at fault, are called unknown."""
     rates, ranks = _numbers(figures.get('unknown_rate')), _numbers(figures.get('ood_auroc'))
     faulty = {name: rate for name, rate in rates.items() if name in FAULTS}
-    found = {name: rate for name, rate in rates.items() if name not in FAULTS and rate < HARDLY_FOREIGN}
+    found = {name: rate for name, rate in rates.items() if name not in FAULTS and rate < HARDLY_FOUND}
     if faulty and float(np.mean(list(faulty.values()))) < HARDLY_FAULTY:
         found.update(faulty)
     if not found:
@@ -39,8 +39,8 @@ def foreign_sentence(figures: Mapping[str, Any]) -> Optional[str]:
                       for name, rate in list(found.items())[:8])
     at = figures.get('unknown_rate_at')
     at = f'false_unknown_rate {at:.4g}' if type(at) in (int, float) else 'the rate it was measured at'
-    return (f'its score of foreignness misses what it is for: called unknown at {at}: {shown}. Do not rely on unknown '
-            'there: try `robot-vision calibrate` with --foreign (pictures of no class), or train it further')
+    return (f'its OOD score misses what it is for: called unknown at {at}: {shown}. Do not rely on unknown '
+            'there: try `robot-vision calibrate` with --ood-pictures (pictures of no class), or train it further')
 
 
 def chance_sentence(figures: Mapping[str, Any], classes: int) -> Optional[str]:

@@ -77,7 +77,7 @@ def _calibration_lines(calibration: Calibration) -> Sequence[str]:
         if 'ood_choice' in m:
             lines += ['', *_choice_table(m['ood_choice'])]
         if 'ood_auroc' in m:
-            lines += ['', 'On foreign pictures that did not choose it: ' + '; '.join(
+            lines += ['', 'On OOD pictures that did not choose it: ' + '; '.join(
                 f'{group} AUROC {value:.3f}, called unknown {m["unknown_rate"][group]:.3f}'
                 for group, value in m['ood_auroc'].items()) + f' (at false_unknown_rate {m["unknown_rate_at"]:.4g}).']
     lines += [f'{note[0].upper()}{note[1:]}.' for note in calibration.notes]

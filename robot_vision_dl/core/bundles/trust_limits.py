@@ -12,7 +12,7 @@ from ..uncertainty.attainable_rates import (
 )
 from ..uncertainty.temperature import MAX_TEMPERATURE, MIN_TEMPERATURE
 from .bundle import Bundle
-from .calibration_figures import OBJECTS, chance_sentence, count_of, foreign_sentence
+from .calibration_figures import OBJECTS, chance_sentence, count_of, ood_sentence
 
 _NO_THRESHOLD = 1e9  # of conformal.py
 
@@ -66,7 +66,7 @@ def p_value_grid(bundle: Bundle) -> Optional[Grid]:
 
 
 def _scores_of(bundle: Bundle) -> int:
-    """How many calibration pictures the score of foreignness has; 0: it has none, or there is no score."""
+    """How many calibration pictures the OOD score has; 0: it has none, or there is no score."""
     return 0 if bundle.ood is None or bundle.ood.scores is None else len(bundle.ood.scores)
 
 
@@ -85,7 +85,7 @@ def trust_limits(bundle: Bundle, decision: Optional[DecisionConfig] = None) -> L
         own = [_conformal_limit(one, figures), _class_limit(one, figures), _likelihood_limit(one, figures)]
         useless = {'chance': chance_sentence(figures, len(one.class_names))}
         if decision.false_unknown_rate > 0 and one.ood is not None:
-            useless['foreign'] = foreign_sentence(figures)
+            useless['foreign'] = ood_sentence(figures)
         own += [Limit(what, text) for what, text in useless.items() if text]
         found += [limit and limit._replace(model=one.name) for limit in own]
     return [limit for limit in found if limit is not None]
@@ -103,7 +103,7 @@ def _unknown_limit(bundle: Bundle, decision: DecisionConfig) -> Optional[Limit]:
     if rate <= 0:
         return None
     if grid is None:
-        return Limit('unknown', 'nothing is called unknown: it has no score of foreignness with '
+        return Limit('unknown', 'nothing is called unknown: it has no OOD score with '
                      'calibration pictures; `robot-vision calibrate` adds one')
     needed = pictures_for_rate(rate / 2 if bundle.members else rate)
     fewest = min(bundle.members or (bundle,), key=_scores_of)

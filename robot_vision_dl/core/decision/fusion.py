@@ -155,7 +155,7 @@ class BayesFilter:
         self._belief = self._start
         self._time_ns: Optional[int] = None
         self._sources: Dict[str, _Evidence] = {}
-        self._foreignness: Dict[str, OodEvidence] = {}
+        self._ood_evidence: Dict[str, OodEvidence] = {}
 
     @property
     def config(self) -> FusionConfig:
@@ -274,9 +274,9 @@ class BayesFilter:
     def _later(self, dt_s: float) -> np.ndarray:
         return predict(self._belief, change_probability(dt_s, self._config.change_time_s), self._expected)
 
-    def update_foreignness(self, p_value: float, time_ns: int, source: str = '') -> None:
-        """Take in how foreign a frame is; see :class:`~.decision.e_value.OodEvidence`."""
-        state = self._foreignness.setdefault(source, OodEvidence())
+    def update_ood(self, p_value: float, time_ns: int, source: str = '') -> None:
+        """Take in how far out of distribution a frame is; see :class:`~.decision.e_value.OodEvidence`."""
+        state = self._ood_evidence.setdefault(source, OodEvidence())
         state.update(p_value, time_ns, self._config.unknown_time_s if self._config.enabled else 0.0,
                      self._config.reset_gap_s)
 
@@ -285,7 +285,7 @@ class BayesFilter:
 
         The mean over the cameras that share the belief: a mean of e-values is one, however they depend on each other.
         """
-        evidence = [state.evidence for state in self._foreignness.values() if state.evidence is not None]
+        evidence = [state.evidence for state in self._ood_evidence.values() if state.evidence is not None]
         return unknown_probability(sum(evidence) / len(evidence) if evidence else None, epsilon)
 
 

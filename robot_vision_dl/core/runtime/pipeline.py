@@ -303,7 +303,7 @@ class Pipeline:
         ood, unknown = assessment.ood, 0.0
         p_value = None if ood is None else ood.p_value
         if p_value is not None:
-            belief.update_foreignness(p_value, frame.time_ns, frame.camera)
+            belief.update_ood(p_value, frame.time_ns, frame.camera)
             unknown = belief.unknown_probability(epsilon)
         if p_value is not None and p_value < epsilon:
             # What is none of the classes says nothing about which class it is.

@@ -106,7 +106,7 @@ class Assessor:
 
     def ood(self, prediction: Union[Prediction, EnsemblePrediction], logits: torch.Tensor, features: torch.Tensor
             ) -> Sequence[Optional[OodResult]]:
-        """How foreign each frame is, or None each."""
+        """How far out of distribution each frame is, or None each."""
         if self._members:
             assert isinstance(prediction, EnsemblePrediction)
             return self._ood_of_members(prediction)

@@ -45,7 +45,7 @@ def deciding_rate(grid: Optional[Grid], wanted: float, take_smallest: bool = Fal
 
     A single frame is unknown at p < this exactly if p <= wanted. Between two values, since the evidence of a stream,
     an average, comes near that of its frames but never to it: with a threshold at the smallest p-value itself, no
-    foreign thing that follows a known one would ever be called unknown.
+    unknown thing that follows a known one would ever be called unknown.
 
     Args:
         grid: of the model.

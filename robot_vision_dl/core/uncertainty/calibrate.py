@@ -88,11 +88,12 @@ class Calibration:
 
 def calibrate(logits: np.ndarray, features: np.ndarray, labels: np.ndarray, *, ood: Optional[str] = 'energy',
               alpha: float = 0.1, seed: int = 0, reference: Optional[Tuple[np.ndarray, ...]] = None,
-              head: Optional[LinearHead] = None, foreign: Optional[Mapping[str, Tuple[np.ndarray, np.ndarray]]] = None,
+              head: Optional[LinearHead] = None,
+              ood_pictures: Optional[Mapping[str, Tuple[np.ndarray, np.ndarray]]] = None,
               conformal: str = 'lac', scaling: str = 'temperature',
               faulty: Optional[Mapping[str, Tuple[np.ndarray, np.ndarray]]] = None, least: int = MIN_PICTURES
               ) -> Calibration:
-    """Fit the scaling of the logits, the last layer's posterior, conformal sets and a score of foreignness.
+    """Fit the scaling of the logits, the last layer's posterior, conformal sets and an OOD score.
 
     The one number T is fitted on all pictures, and so is the quantile after it: the pictures are used twice, for one
     number each. What is itself fitted to pictures (Laplace, most scores) is fitted to ``reference`` and calibrated on
@@ -106,7 +107,7 @@ def calibrate(logits: np.ndarray, features: np.ndarray, labels: np.ndarray, *, o
         reference: logits (m, C), features (m, F) and, if known, labels (m,) of other pictures of the known classes: of
             the training, above all.
         head: of the network; None: not linear in the features, so there is no Laplace approximation and fewer scores.
-        foreign: logits and features of pictures of no class by groups, to choose a score by.
+        ood_pictures: logits and features of pictures of no class by groups, to choose a score by.
         faulty: the same of pictures of a camera at fault, see :func:`~.ood.sensor_faults.sensor_fault_pictures`.
         conformal: a method of ``CONFORMAL_METHODS``.
         scaling: ``vector`` fits a weight and an offset a class; ``auto`` does so where that is clearly better on
@@ -139,7 +140,7 @@ def calibrate(logits: np.ndarray, features: np.ndarray, labels: np.ndarray, *, o
     sets = fit_conformal(published, labels, alpha, conformal, seed=seed)
     detector, reason = None, ''
     if ood is not None:
-        detector, reason, found = _fit_ood(ood, known, fitted, held_out, (foreign or {}, faulty or {}), head, seed)
+        detector, reason, found = _fit_ood(ood, known, fitted, held_out, (ood_pictures or {}, faulty or {}), head, seed)
         metrics.update(found)
     return Calibration(temperature, sets, detector, metrics, vector, laplace, reason,
                        notes=(scaled.note,) if scaled.note else ())
@@ -179,14 +180,14 @@ def _fit_laplace(fitted: Pictures, held_out: Pictures, fit: Fit, seed: int) -> T
 def _fit_ood(name: str, known: Pictures, fitted: Pictures, held_out: Pictures,
              strange: Tuple[Mapping[str, Tuple[np.ndarray, np.ndarray]], ...], head: Optional[LinearHead], seed: int
              ) -> Tuple[OodCalibration, str, Dict[str, Any]]:
-    """The score with its calibration, why it, and what it does on foreign pictures that did not choose it."""
-    (foreign, judged_foreign), (faulty, judged_faulty) = (
+    """The score with its calibration, why it, and what it does on OOD pictures that did not choose it."""
+    (ood_pictures, judged_ood), (faulty, judged_faulty) = (
         split_groups({group: Pictures.of(*both) for group, both in groups.items()}, seed) for groups in strange)
-    judged_by = {**judged_foreign, **judged_faulty}
+    judged_by = {**judged_ood, **judged_faulty}
     found: Dict[str, Any] = {}
     reason = ''
     if name == AUTO:
-        choice: OodChoice = choose_ood(fitted, held_out, foreign or None, head, faulty=faulty)
+        choice: OodChoice = choose_ood(fitted, held_out, ood_pictures or None, head, faulty=faulty)
         name, reason = choice.method, choice.reason
         found['ood_choice'] = {method: {group: round(value, 4) for group, value in groups.items()}
                                for method, groups in choice.auroc.items()}
@@ -200,11 +201,11 @@ def _fit_ood(name: str, known: Pictures, fitted: Pictures, held_out: Pictures,
         rate = reachable_rate(len(scores))
         found['unknown_rate_at'] = round(rate, 6)
         for group, pictures in judged_by.items():
-            foreign_scores = score(pictures.logits, pictures.features)
+            ood_scores = score(pictures.logits, pictures.features)
             found.setdefault('ood_auroc', {})[group] = round(
-                auroc(*two_groups(scores, foreign_scores)), 4)
+                auroc(*two_groups(scores, ood_scores)), 4)
             found.setdefault('unknown_rate', {})[group] = round(
-                float(np.mean(calibration.p_value(foreign_scores) <= rate)), 4)
+                float(np.mean(calibration.p_value(ood_scores) <= rate)), 4)
             found.setdefault('foreign_pictures', {})[group] = len(pictures)
     return calibration, reason, found
 

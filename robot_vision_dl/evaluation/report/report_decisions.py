@@ -93,10 +93,10 @@ def labels_view(model: Mapping[str, Any]) -> LabelsView:
     entries = model['decisions']['by_label']
     total = {'label': 'all', 'is_unknown': False,
              **{key: sum(entry[key] for entry in entries) for key in ('frames', *(part for part, _ in MEANINGS))}}
-    foreign = [entry for entry in entries if entry['is_unknown']]
+    ood = [entry for entry in entries if entry['is_unknown']]
     known = sorted((entry for entry in entries if not entry['is_unknown']),
                    key=lambda entry: -entry['wrong'] / entry['frames'])
-    rows = [_label_row(entry, entry['is_unknown']) for entry in (*foreign, *known[:MOST_LABELS])]
+    rows = [_label_row(entry, entry['is_unknown']) for entry in (*ood, *known[:MOST_LABELS])]
     return LabelsView([*rows, _label_row(total, True)], max(0, len(known) - MOST_LABELS))
 
 
@@ -180,7 +180,7 @@ class ConfusionView:
 
 def confusion_view(model: Mapping[str, Any], table: FrameTable, keys: Mapping[Cell, Sequence[Key]],
                    elsewhere: Mapping[Cell, int], examples: Callable[[Sequence[Key]], List[Example]], anchor: str,
-                   foreign: Gallery, worst: Gallery) -> ConfusionView:
+                   ood: Gallery, worst: Gallery) -> ConfusionView:
     """What is decided of what, with pictures.
 
     Args:
@@ -188,7 +188,7 @@ def confusion_view(model: Mapping[str, Any], table: FrameTable, keys: Mapping[Ce
         elsewhere: how many of a cell the report shows in the galleries of wrong ones.
         examples: of some frames.
         anchor: what the ids of this model begin with.
-        foreign, worst: the galleries of wrong ones.
+        ood, worst: the galleries of wrong ones.
     """
     places = {name: number for number, name in enumerate(table.class_names)}
     others = {'uncertain': SAID_UNCERTAIN, 'unknown': SAID_UNKNOWN}
@@ -218,7 +218,7 @@ def confusion_view(model: Mapping[str, Any], table: FrameTable, keys: Mapping[Ce
         rows.append(ConfusionRow(table.label(is_), is_ == UNKNOWN_TARGET,
                                  [cell_of((is_, said), total) for said in columns]))
     panels = [Panel(_id(cell, anchor), _is(cell, table), _told(cell, table), entries[cell], len(keys.get(cell, ())),
-                    elsewhere.get(cell, 0), foreign if cell[0] == UNKNOWN_TARGET else worst,
+                    elsewhere.get(cell, 0), ood if cell[0] == UNKNOWN_TARGET else worst,
                     examples(keys.get(cell, ())), cell == first)
               for cell in sorted(linked, key=lambda cell: (cell != first, cell))]
     return ConfusionView([Heading(_said((0, said), table), said == SAID_UNCERTAIN) for said in columns],

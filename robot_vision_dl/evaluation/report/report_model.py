@@ -9,7 +9,7 @@ from markupsafe import Markup
 from ...core.metrics.selective import risk_curve
 from ..example_frames import APART, Key, Shot
 from ..picture_messages import TOPIC as PICTURES
-from ..table import FOREIGN, NO_LABEL, UNCERTAIN, Columns, FrameTable, sureness
+from ..table import NO_LABEL, OUT_OF_DISTRIBUTION, UNCERTAIN, Columns, FrameTable, sureness
 from . import svg
 from .html_templates import render
 from .report_decisions import confusion_view, errors_view, labels_view
@@ -28,12 +28,12 @@ _COLOURS = 8
 
 @dataclass(frozen=True)
 class PlotsView:
-    """How right and how sure single frames are; of ``labelled`` frames, ``foreign`` of them labelled unknown."""
+    """How right and how sure single frames are; of ``labelled`` frames, ``ood`` of them labelled unknown."""
 
     reliability: Markup
     risk: Markup
     labelled: int
-    foreign: int
+    ood: int
     per_class: List[Mapping[str, Any]]
 
 
@@ -61,7 +61,7 @@ def model_section(evaluation: 'Evaluation', number: int, name: str, room: int) -
     def examples(keys: Sequence[Key]) -> List[Example]:
         return _examples(keys, table, times, pictures)
 
-    fresh = {'foreign': _fresh(choice.foreign, pictures, shown), 'worst': _fresh(choice.worst, pictures, shown)}
+    fresh = {'foreign': _fresh(choice.ood, pictures, shown), 'worst': _fresh(choice.worst, pictures, shown)}
     taken = {*fresh['foreign'], *fresh['worst']}
     cells = {cell: _fresh(entries, pictures, shown) for cell, entries in choice.cells.items()}
     fresh['doubtful'] = _fresh(choice.doubtful, pictures, shown)
@@ -197,7 +197,9 @@ def _examples(keys: Sequence[Key], table: FrameTable, times: np.ndarray, picture
         label = table.label(int(row['target'])) if int(row['target']) != NO_LABEL else ''
         called = table.class_names[row['fused_predicted']]
         outcome = 'uncertain: ' if row['outcome'] == UNCERTAIN else ''
-        said = 'unknown' if row['outcome'] == FOREIGN else f'{outcome}{called} {row["fused_confidence"]:.2f}'
+        said = f'{outcome}{called} {row["fused_confidence"]:.2f}'
+        if row['outcome'] == OUT_OF_DISTRIBUTION:
+            said = 'unknown'
         where = f'{key.recording}{" " + key.topic if several else ""}, {times[place]:.1f} s'
         found.append(Example(base64.b64encode(pictures[key]).decode(), label or called, label, said,
                              f'{table.class_names[row["predicted"]]} {row["confidence"]:.2f}', where))

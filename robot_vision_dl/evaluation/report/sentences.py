@@ -73,7 +73,7 @@ SENTENCES: Dict[str, str] = {
     'foreign_few': 'Only {objects} of none of its classes came into view: what it makes of others is not known.',
     'foreign_untested': 'No frame is labelled unknown: how often it accepts what is none of its classes is not '
                         'known.',
-    'errors': 'It acts on a wrong label {rate} times an hour{between}{foreign} ({count} in {hours} of labelled video).',
+    'errors': 'It acts on a wrong label {rate} times an hour{between}{ood} ({count} in {hours} of labelled video).',
     'no_errors': 'It acts on no wrong label in {hours} of labelled video (at most {high} an hour).',
     'right': 'Of the {accepted} that it acts on {right} are right{between}.',
     'wrong_too_often': 'Of the {accepted} that it acts on {wrong} are wrong; at most {most} should be: half of what '

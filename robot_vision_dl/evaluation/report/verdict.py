@@ -14,15 +14,15 @@ from .wording import count_of, duration, percent, rate
 
 MOST_WRONG = 0.2
 """Share of wrong ones among those acted on beyond which no cost of abstaining makes a model worth deploying."""
-MOST_FOREIGN = 0.1
+MOST_OOD = 0.1
 """Share of the frames of none of its classes that may be accepted."""
 MOST_MISSING = 0.02
 """Share of the frames that may be unread or undecided before the rest says too little about them."""
 FEW_FRAMES, FEW_RECORDINGS = 100, 3
-FEW_FOREIGN = 5
+FEW_OOD = 5
 """Objects of none of its classes below which it is as good as not known what it makes of them."""
 TELLS_APART, FINDS_FEW = 0.9, 0.5
-"""From what AUROC on a score tells what is foreign, and below what share of it found the threshold does not."""
+"""From what AUROC on a score tells what is out of distribution; below what share of it found the threshold does not."""
 WIDE_SET, NARROW_SET = 0.5, 0.25
 """Share of the other classes that sets hold beside one: beyond the first they say little, up to the second much."""
 _KINDS = {'recording': 'recording', 'track': 'object', 'block': 'stretch of 10 s'}
@@ -91,7 +91,7 @@ def _against(model: Mapping[str, Any]) -> Iterator[Tuple[str, bool]]:
     if 'cost' in decisions:
         yield 'never_acts', decisions['risk'] is None
         yield 'costs_more', decisions['cost'] >= decisions['cost_of_silence']
-        yield 'accepts_foreign', _accepts_foreign(model)
+        yield 'accepts_foreign', _accepts_ood(model)
         yield 'wrong_too_often', _wrong_too_often(model) is not None
         yield 'knows_nothing', _worse_than_nothing(model) is not None
     yield 'uncalibrated', not model['model']['calibrated']
@@ -104,7 +104,7 @@ def _against(model: Mapping[str, Any]) -> Iterator[Tuple[str, bool]]:
                           or not intervals or intervals['few'])
         cost = _interval(model, 'cost')
         yield 'not_sure', cost is None or cost[1] >= decisions['cost_of_silence']
-        yield 'foreign_untested', not frames['unknown'] or model['tracks']['foreign'] < FEW_FOREIGN
+        yield 'foreign_untested', not frames['unknown'] or model['tracks']['foreign'] < FEW_OOD
 
 
 def _costs(model: Mapping[str, Any]) -> Iterator[Point]:
@@ -130,7 +130,7 @@ def _errors(model: Mapping[str, Any]) -> Iterator[Point]:
         return
     if frames['unknown']:
         accepted = found['acted_on_unknown']
-        yield say(GOOD if accepted <= MOST_FOREIGN / 2 else CARE if accepted <= MOST_FOREIGN else BAD, 'foreign',
+        yield say(GOOD if accepted <= MOST_OOD / 2 else CARE if accepted <= MOST_OOD else BAD, 'foreign',
                   frames=count_of(frames['unknown'], 'frame'), accepted=percent(accepted),
                   between=_between(model, 'foreign_accepted'), found=percent(found['found']))
         own = found['scores'].get('own')
@@ -141,18 +141,18 @@ def _errors(model: Mapping[str, Any]) -> Iterator[Point]:
             else:
                 yield say(CARE, 'threshold', auroc=auroc, rate=f'{model["model"].get("false_unknown_rate", 0):g}',
                           price=percent(own['fpr95']))
-        if model['tracks']['foreign'] < FEW_FOREIGN:
+        if model['tracks']['foreign'] < FEW_OOD:
             yield say(CARE, 'foreign_few', objects=count_of(model['tracks']['foreign'], 'object'))
     else:
         yield say(CARE, 'foreign_untested')
     errors = decisions['errors']
     if errors['per_hour'] is not None:
         hours = duration(errors['hours'])
-        foreign = f', {rate(errors["foreign_per_hour"])} of these on what is none of its classes'
+        ood = f', {rate(errors["foreign_per_hour"])} of these on what is none of its classes'
         if errors['count']:
             yield say(INFO, 'errors', rate=rate(errors['per_hour']),
                       between=_between(model, 'errors_per_h', rate), count=errors['count'], hours=hours,
-                      foreign=foreign if frames['unknown'] else '')
+                      ood=ood if frames['unknown'] else '')
         else:
             high = _interval(model, 'errors_per_h')
             yield say(INFO, 'no_errors', hours=hours, high=rate(high[1]) if high else 'any number')
@@ -266,9 +266,9 @@ def _ground(model: Mapping[str, Any]) -> Iterator[Point]:
         yield say(CARE, 'few_groups', groups=count_of(intervals['groups'], _KINDS[intervals['by']]))
 
 
-def _accepts_foreign(model: Mapping[str, Any]) -> bool:
+def _accepts_ood(model: Mapping[str, Any]) -> bool:
     found = model['open_set']
-    return bool(found and found['acted_on_unknown'] is not None and found['acted_on_unknown'] > MOST_FOREIGN)
+    return bool(found and found['acted_on_unknown'] is not None and found['acted_on_unknown'] > MOST_OOD)
 
 
 def _wrong_too_often(model: Mapping[str, Any]) -> Optional[Point]:

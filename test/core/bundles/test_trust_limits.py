@@ -80,7 +80,7 @@ def test_unknown_that_cannot_be_said_is_said_with_what_is_needed():
     assert trust_limits(bundle(98)) and not trust_limits(bundle(99))
     assert not trust_limits(bundle(22), DecisionConfig(false_unknown_rate=0.0))
     assert not trust_limits(bundle(22), DecisionConfig(false_unknown_rate=0.05))
-    assert 'no score of foreignness' in trust_limits(bundle(500, ood=None))[0].sentence
+    assert 'no OOD score' in trust_limits(bundle(500, ood=None))[0].sentence
 
 
 def figures(**values):

@@ -131,9 +131,9 @@ def test_groups_of_cameras_are_read_and_checked():
 def test_unknown_is_the_mean_over_the_cameras_of_a_group():
     belief = BayesFilter(2, FusionConfig(unknown_time_s=0.0))
     assert belief.unknown_probability(0.01) == 0
-    belief.update_foreignness(0.001, 0, 'front')
+    belief.update_ood(0.001, 0, 'front')
     alone = belief.unknown_probability(0.01)
-    belief.update_foreignness(0.9, 0, 'left')
+    belief.update_ood(0.9, 0, 'left')
     assert alone > 0.8
     assert alone > belief.unknown_probability(0.01) > 0.5
 
@@ -141,10 +141,10 @@ def test_unknown_is_the_mean_over_the_cameras_of_a_group():
 def test_unknown_starts_afresh_after_a_gap():
     belief = BayesFilter(2, FusionConfig(unknown_time_s=10.0, reset_gap_s=1.0))
     for i in range(30):
-        belief.update_foreignness(0.5, i * SECOND // 10)
-    belief.update_foreignness(0.005, 3 * SECOND)
+        belief.update_ood(0.5, i * SECOND // 10)
+    belief.update_ood(0.005, 3 * SECOND)
     assert belief.unknown_probability(0.01) < 0.5
-    belief.update_foreignness(0.005, 13 * SECOND)
+    belief.update_ood(0.005, 13 * SECOND)
     assert belief.unknown_probability(0.01) > 0.5
 
 

@@ -191,7 +191,7 @@ def test_a_model_that_takes_over_brings_its_own_change_parameters(folder):
         third = Pipeline(replace(bundle, fusion=after), config)
         third.process(frames[:6])
         third._belief_of('camera')[0]._belief = belief
-        third._belief_of('camera')[0]._foreignness = first._belief_of('camera')[0]._foreignness
+        third._belief_of('camera')[0]._ood_evidence = first._belief_of('camera')[0]._ood_evidence
         expected = [third.process([one])[0].posterior for one in frames[6:]]
         np.testing.assert_allclose(found, expected, rtol=1e-6)
 

@@ -37,9 +37,9 @@ def pictures(n, seed, scale=3.0, shift=0.0):
 def test_everything_at_once():
     logits, features, labels, head = pictures(600, 0)
     known_logits, known_features, known_labels, _ = pictures(500, 1)
-    foreign = {'moved': pictures(100, 2, shift=1.5)[:2]}
+    ood_pictures = {'moved': pictures(100, 2, shift=1.5)[:2]}
     found = calibrate(logits, features, labels, ood='auto', reference=(known_logits, known_features, known_labels),
-                      head=head, foreign=foreign, conformal='aps', scaling='auto')
+                      head=head, ood_pictures=ood_pictures, conformal='aps', scaling='auto')
     assert found.temperature > 1.5
     assert found.conformal.method == 'aps'
     assert found.laplace is not None

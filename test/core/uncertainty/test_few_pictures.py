@@ -1,4 +1,4 @@
-"""Five classes, 22 pictures to calibrate on, and foreign things: from generated features, as a whole."""
+"""Five classes, 22 pictures to calibrate on, and unknown things: from generated features, as a whole."""
 import numpy as np
 import torch
 
@@ -15,12 +15,12 @@ NAMES = ('fist', 'one', 'palm', 'stop', 'thumb')
 F = 64
 
 
-def features(n, rng, foreign=False):
-    """Clusters of five gestures; foreign things lie elsewhere, and look to the head much like one of the classes."""
+def features(n, rng, ood_pictures=False):
+    """Clusters of five gestures; unknown things lie elsewhere, and look to the head much like one of the classes."""
     centres = 3 * np.random.default_rng(1).normal(size=(5, F))
     labels = rng.permutation(np.arange(n) % 5)
     around = centres[labels]
-    if foreign:
+    if ood_pictures:
         around = 0.7 * around + 3 * np.random.default_rng(2).normal(size=(8, F))[np.arange(n) % 8]
     return (around + rng.normal(size=(n, F))).astype(np.float32), labels
 
@@ -29,10 +29,10 @@ def test_of_22_pictures_it_is_said_what_they_cannot_do_and_what_they_can_is_done
     rng = np.random.default_rng(0)
     weight = (0.05 * np.random.default_rng(1).normal(size=(5, F))).astype(np.float32)
 
-    def outputs(n, foreign=False):
-        x, labels = features(n, rng, foreign)
+    def outputs(n, ood_pictures=False):
+        x, labels = features(n, rng, ood_pictures)
         return x @ weight.T, x, labels
-    reference, known, others, foreign = outputs(100), outputs(22), outputs(1000), outputs(1115, foreign=True)
+    reference, known, others, ood_pictures = outputs(100), outputs(22), outputs(1000), outputs(1115, ood_pictures=True)
     found = calibrate(*known, ood='knn', reference=reference, scaling='auto',
                       head=LinearHead(torch.from_numpy(weight), torch.zeros(5)))
     assert found.metrics['nll'] <= found.metrics['nll_plain']
@@ -47,8 +47,8 @@ def test_of_22_pictures_it_is_said_what_they_cannot_do_and_what_they_can_is_done
     def called_unknown(group, take_smallest):
         scores = found.ood.build_score()(torch.from_numpy(group[0]), torch.from_numpy(group[1]))
         return found.ood.p_value(scores) < deciding_rate(p_value_grid(bundle), 0.01, take_smallest)
-    sure = found.probabilities(foreign[0], foreign[1]).max(axis=1) >= 0.5
-    assert not called_unknown(foreign, False).any()
-    assert np.mean(sure & ~called_unknown(foreign, False)) > 0.5  # what happened, and nobody was told
-    assert np.mean(sure & ~called_unknown(foreign, True)) <= 0.1
+    sure = found.probabilities(ood_pictures[0], ood_pictures[1]).max(axis=1) >= 0.5
+    assert not called_unknown(ood_pictures, False).any()
+    assert np.mean(sure & ~called_unknown(ood_pictures, False)) > 0.5  # what happened, and nobody was told
+    assert np.mean(sure & ~called_unknown(ood_pictures, True)) <= 0.1
     assert np.mean(called_unknown(others, True)) <= 0.15  # 1/23 on average over calibration sets

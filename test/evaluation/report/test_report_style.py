@@ -10,7 +10,7 @@ from robot_vision_dl.evaluation import report
 from robot_vision_dl.evaluation.report import timeline
 from robot_vision_dl.evaluation.report.html_templates import FOLDER
 from robot_vision_dl.evaluation.report.report_style import ACTED, MEANINGS, STYLE
-from robot_vision_dl.evaluation.table import ACCEPTED, FOREIGN, NO_LABEL, ROW, UNCERTAIN, UNKNOWN_TARGET
+from robot_vision_dl.evaluation.table import ACCEPTED, NO_LABEL, OUT_OF_DISTRIBUTION, ROW, UNCERTAIN, UNKNOWN_TARGET
 
 SIGHT = {  # Machado, Oliveira, Fernandes 2009, severity 1, on linear RGB
     'all colours': np.eye(3),
@@ -60,6 +60,6 @@ def test_each_colour_of_a_meaning_is_used_for_it_alone():
 
 def test_the_time_line_shows_what_became_of_a_frame():
     rows = np.zeros(6, ROW)
-    rows['outcome'] = (ACCEPTED, ACCEPTED, ACCEPTED, ACCEPTED, UNCERTAIN, FOREIGN)
+    rows['outcome'] = (ACCEPTED, ACCEPTED, ACCEPTED, ACCEPTED, UNCERTAIN, OUT_OF_DISTRIBUTION)
     rows['target'] = (0, 1, UNKNOWN_TARGET, NO_LABEL, 0, UNKNOWN_TARGET)
     assert timeline.became(rows) == ['right', 'wrong', 'wrong', 'acted', 'uncertain', 'unknown']

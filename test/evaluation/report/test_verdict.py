@@ -19,7 +19,7 @@ from robot_vision_dl.evaluation.summary import summarise
 SILENCE = 0.3
 
 
-def sound(risk=0.02, foreign=0.02, recordings=12, labelled=True, unknown=True):
+def sound(risk=0.02, ood=0.02, recordings=12, labelled=True, unknown=True):
     """Metrics of a good model on real rows: 12 recordings of 400 frames, a fifth of them of none of its classes."""
     rng = np.random.default_rng(0)
     n = 400 * recordings
@@ -32,7 +32,7 @@ def sound(risk=0.02, foreign=0.02, recordings=12, labelled=True, unknown=True):
     p = np.full((n, 4), 0.01)
     p[np.arange(n), called] = confidence
     outcome = np.zeros(n, int)
-    outcome[(targets < 0) & (rng.random(n) >= foreign)] = 2
+    outcome[(targets < 0) & (rng.random(n) >= ood)] = 2
     outcome[(targets >= 0) & (rng.random(n) < 0.05)] = 1
     if not labelled:
         targets = np.full(n, -2)
@@ -71,12 +71,12 @@ CASES = {
     'one demand met': ('sound', {}, [GATE], 'gates_met', ['gate']),
     'two demands met': ('sound', {}, [GATE, GATE], 'gates_met', ['gate']),
     'a demand failed': ('sound', {}, [GATE, FAILED], 'gates_failed', ['gate']),
-    'a demand met, but foreign frames accepted': (
+    'a demand met, but OOD frames accepted': (
         'sound', {'open_set.acted_on_unknown': 0.5}, [GATE], 'gates_met_but', ['gate', 'foreign']),
     'never acts': ('sound', {'decisions.risk': None, 'decisions.cost_of_acting': None}, [], 'never_acts',
                    ['never_acts']),
     'costs more than silence': ('sound', {'decisions.cost': 0.31}, [], 'costs_more', ['costs_more']),
-    'accepts foreign frames': ('sound', {'open_set.acted_on_unknown': 0.11}, [], 'accepts_foreign', ['foreign']),
+    'accepts OOD frames': ('sound', {'open_set.acted_on_unknown': 0.11}, [], 'accepts_foreign', ['foreign']),
     'wrong against the cost of abstaining': ('sound', {'decisions.risk': 0.16}, [], 'wrong_too_often',
                                              ['wrong_too_often']),
     'wrong by any cost': ('sound', {'decisions.risk': 0.37, 'decisions.cost_of_silence': 0.9}, [], 'wrong_too_often',
@@ -100,8 +100,8 @@ CASES = {
     'no intervals': ('sound', {'intervals': None}, [], 'too_few', []),
     'could cost more': ('sound', {'intervals.figures.cost': {'value': 0.1, 'low': 0.05, 'high': 0.3}}, [], 'not_sure',
                         ['costs_unsure']),
-    'nothing foreign seen': ('known only', {}, [], 'foreign_untested', ['foreign_untested']),
-    'hardly anything foreign seen': ('sound', {'tracks.foreign': 2}, [], 'foreign_untested', ['foreign_few']),
+    'nothing ood seen': ('known only', {}, [], 'foreign_untested', ['foreign_untested']),
+    'hardly anything ood seen': ('sound', {'tracks.foreign': 2}, [], 'foreign_untested', ['foreign_few']),
     'badly calibrated': ('sound', {'frame.ece': 0.4}, [], 'care', ['calibration']),
     'trained on what it is judged on': ('sound', {'model.learned_from': ['a', 'b']}, [], 'care', ['learned_from']),
     'a class that goes wrong': ('sound', {'decisions.by_label.1.wrong': 200}, [], 'care', ['worst_class']),

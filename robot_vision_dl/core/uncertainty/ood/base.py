@@ -1,4 +1,4 @@
-"""What all scores of foreignness have in common."""
+"""What all OOD scores have in common."""
 from typing import NamedTuple, Optional
 
 import numpy as np
@@ -21,7 +21,7 @@ class LinearHead(NamedTuple):
 
 
 class OodScore(nn.Module):
-    """Logits and features of one forward pass -> how foreign each picture is.
+    """Logits and features of one forward pass -> how far out of distribution each picture is.
 
     What a score was fitted to are its buffers; they are stored in the bundle's ``uncertainty.safetensors``.
 
@@ -45,7 +45,7 @@ class OodScore(nn.Module):
         return cls()
 
     def forward(self, logits: torch.Tensor, features: torch.Tensor) -> np.ndarray:
-        """Scores, float32, shape (B,), larger is more foreign, of float32 logits (B, C) and features (B, F).
+        """Scores, float32, shape (B,), larger is further out, of float32 logits (B, C) and features (B, F).
 
         Products with large tables run where the tensors are; the rest, which is small, in numpy.
         """

@@ -1,4 +1,4 @@
-"""Free energy of the logits as a score of foreignness."""
+"""Free energy of the logits as an OOD score."""
 import numpy as np
 import torch
 
@@ -6,7 +6,7 @@ from .base import OodScore, on_host
 
 
 def energy(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
-    """-T ln sum exp(z / T) (Liu et al. 2020, equation 4), shape (B, C) -> (B,); larger is more foreign."""
+    """-T ln sum exp(z / T) (Liu et al. 2020, equation 4), shape (B, C) -> (B,); larger is further out."""
     z = logits if temperature == 1 else logits / temperature
     highest = z.max(axis=1)
     scores: np.ndarray = -temperature * (highest + np.log(np.exp(z - highest[:, None]).sum(axis=1)))

@@ -1,4 +1,4 @@
-"""Distance to known features as a score of foreignness."""
+"""Distance to known features as an OOD score."""
 from typing import Optional
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""Distance to the classes' Gaussians as a score of foreignness."""
+"""Distance to the classes' Gaussians as an OOD score."""
 from typing import Optional, Tuple
 
 import numpy as np
@@ -34,7 +34,7 @@ class _NearestClass(OodScore):
 
 
 class Mahalanobis(_NearestClass):
-    """min_c (f - mu_c)^T S^-1 (f - mu_c), S the covariance within classes (Lee et al. 2018); larger is more foreign.
+    """min_c (f - mu_c)^T S^-1 (f - mu_c), S the covariance within classes (Lee et al. 2018); larger is further out.
 
     Tensors:
         whitening: W of shape (F, F) with S^-1 = W W^T.

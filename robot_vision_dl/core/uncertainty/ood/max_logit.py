@@ -1,4 +1,4 @@
-"""The largest logit as a score of foreignness."""
+"""The largest logit as an OOD score."""
 import numpy as np
 import torch
 
@@ -6,7 +6,7 @@ from .base import OodScore, on_host
 
 
 class MaxLogit(OodScore):
-    """-max z (Hendrycks et al. 2022); larger is more foreign."""
+    """-max z (Hendrycks et al. 2022); larger is further out."""
 
     def forward(self, logits: torch.Tensor, features: torch.Tensor) -> np.ndarray:
         """Scores (B,)."""

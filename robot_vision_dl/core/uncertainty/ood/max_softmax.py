@@ -1,4 +1,4 @@
-"""The largest probability as a score of foreignness."""
+"""The largest probability as an OOD score."""
 import numpy as np
 import torch
 
@@ -7,7 +7,7 @@ from .base import OodScore, on_host
 
 
 class MaxSoftmax(OodScore):
-    """-max softmax(z) (Hendrycks and Gimpel 2017), in [-1, -1/C]; larger is more foreign. A baseline, rarely good."""
+    """-max softmax(z) (Hendrycks and Gimpel 2017), in [-1, -1/C]; larger is further out. A baseline, rarely good."""
 
     def forward(self, logits: torch.Tensor, features: torch.Tensor) -> np.ndarray:
         """Scores (B,)."""

@@ -1,4 +1,4 @@
-"""Score of foreignness -> conformal p-value, by which a frame is called unknown."""
+"""OOD score -> conformal p-value, by which a frame is called unknown."""
 from bisect import bisect_left
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -74,7 +74,7 @@ class OodCalibration:
     def p_value(self, score: Union[float, np.ndarray]) -> np.ndarray:
         """(1 + #{calibration >= score}) / (n + 1), in (0, 1], float64 (Bates et al. 2023, equation 2).
 
-        A score that is not a number counts as more foreign than all others.
+        A score that is not a number counts as further out of distribution than all others.
         """
         if self.scores is None:
             raise ConfigError(f'OOD calibration ({self.method}): there are no calibration scores, so no p-values')

@@ -1,11 +1,11 @@
-"""Which score of foreignness suits a network: judged on pictures that it was not fitted to.
+"""Which OOD score suits a network: judged on pictures that it was not fitted to.
 
-With pictures of foreign things, by how well each score tells them from known ones. Without, each class in turn plays
-the foreign one: scores are fitted without its pictures, its logit is taken away, and they have to tell its held-out
+With pictures of unknown things, by how well each score tells them from known ones. Without, each class in turn plays
+the unknown one: scores are fitted without its pictures, its logit is taken away, and they have to tell its held-out
 pictures from those of the other classes. The network itself has seen the class, so this flatters all scores; it is
 the order among them that is used. In both cases pictures of a camera at fault (see ``sensor_faults.py``) count as well,
 half by the AUROC and half by the share that is called unknown: of two scores that rank equally well, one may have all
-black frames among its most foreign percent and the other none, and only that percent is ever called unknown.
+black frames among its most extreme percent and the other none, and only that percent is ever called unknown.
 """
 from dataclasses import dataclass
 from typing import Dict, List, Mapping, Optional, Sequence, Tuple, Union
@@ -66,7 +66,7 @@ class OodChoice:
     Attributes:
         method: a key of ``OOD_METHODS``.
         reason: one sentence for the model card.
-        auroc: of each candidate on each group of foreign pictures, method -> group -> value.
+        auroc: of each candidate on each group of OOD pictures, method -> group -> value.
     """
 
     method: str
@@ -74,15 +74,15 @@ class OodChoice:
     auroc: Mapping[str, Mapping[str, float]]
 
 
-def choose_ood(fitted: Pictures, held_out: Pictures, foreign: Optional[Mapping[str, Pictures]] = None,
+def choose_ood(fitted: Pictures, held_out: Pictures, ood_pictures: Optional[Mapping[str, Pictures]] = None,
                head: Optional[LinearHead] = None, methods: Optional[Sequence[str]] = None,
                faulty: Optional[Mapping[str, Pictures]] = None) -> OodChoice:
-    """The candidate with the largest AUROC, as a mean over groups of foreign pictures, and most faults caught.
+    """The candidate with the largest AUROC, as a mean over groups of OOD pictures, and most faults caught.
 
     Args:
         fitted: known pictures with labels, to fit scores to.
         held_out: other known pictures with labels.
-        foreign: groups of pictures of no class by name; None: each class in turn plays them.
+        ood_pictures: groups of pictures of no class by name; None: each class in turn plays them.
         head: of the network; None: not linear, so scores that need it are no candidates.
         methods: candidates; None: all that can be fitted.
         faulty: groups of pictures of a camera at fault. All of them together count as much as everything else.
@@ -98,9 +98,10 @@ def choose_ood(fitted: Pictures, held_out: Pictures, foreign: Optional[Mapping[s
             faults[name] = {group: auroc(*two_groups(known, one)) for group, one in scores.items()}
             limit = _quantile_above(known, 1 - _EPSILON)
             caught[name] = {group: float(np.mean(one > limit)) for group, one in scores.items()}
-        if foreign:
-            table = {name: _on_foreign(name, fitted, held_out, foreign, head) for name in names}
-            basis = f'{sum(len(group) for group in foreign.values())} pictures of no class ({", ".join(foreign)})'
+        if ood_pictures:
+            table = {name: _on_ood(name, fitted, held_out, ood_pictures, head) for name in names}
+            count = sum(len(group) for group in ood_pictures.values())
+            basis = f'{count} pictures of no class ({", ".join(ood_pictures)})'
         else:
             groups = _left_out_classes(held_out)
             if not groups and not faulty:
@@ -136,9 +137,9 @@ def _scores(name: str, fitted: Pictures, held_out: Pictures, groups: Mapping[str
         group: score(one.logits, one.features) for group, one in groups.items()}
 
 
-def _on_foreign(name: str, fitted: Pictures, held_out: Pictures, foreign: Mapping[str, Pictures],
+def _on_ood(name: str, fitted: Pictures, held_out: Pictures, ood_pictures: Mapping[str, Pictures],
                 head: Optional[LinearHead]) -> Dict[str, float]:
-    known, scores = _scores(name, fitted, held_out, foreign, head)
+    known, scores = _scores(name, fitted, held_out, ood_pictures, head)
     return {group: auroc(*two_groups(known, one)) for group, one in scores.items()}
 
 
@@ -156,10 +157,10 @@ def _on_left_out(name: str, fitted: Pictures, held_out: Pictures, classes: Seque
     for index in classes:
         others = [c for c in range(held_out.logits.shape[1]) if c != index]
         remaining_head = head and LinearHead(head.weight[others], head.bias[others])
-        known, foreign = (_without_logit(part, others) for part in held_out.split(index))
+        known, ood_pictures = (_without_logit(part, others) for part in held_out.split(index))
         kept = _without_logit(fitted.split(index)[0], others)
         score = ood_method(name).fit(kept.logits, kept.features, kept.labels, remaining_head)
-        values.append(auroc(*two_groups(*(score(part.logits, part.features) for part in (known, foreign)))))
+        values.append(auroc(*two_groups(*(score(part.logits, part.features) for part in (known, ood_pictures)))))
     return float(np.mean(values))
 
 
@@ -167,10 +168,10 @@ def _without_logit(pictures: Pictures, others: List[int]) -> Pictures:
     return Pictures(pictures.logits[:, others], pictures.features, pictures.labels)
 
 
-def split_groups(foreign: Mapping[str, Pictures], seed: int) -> Tuple[Dict[str, Pictures], Dict[str, Pictures]]:
+def split_groups(ood_pictures: Mapping[str, Pictures], seed: int) -> Tuple[Dict[str, Pictures], Dict[str, Pictures]]:
     """Each group in two random halves: one to choose by, one to report on."""
     first, second = {}, {}
-    for name, group in foreign.items():
+    for name, group in ood_pictures.items():
         order = torch.from_numpy(np.random.default_rng(seed).permutation(len(group)))
         first[name], second[name] = group[order[::2]], group[order[1::2]]
     return first, second

@@ -1,7 +1,7 @@
-"""Pictures that a camera gives when something is wrong with it: a score of foreignness has to know them, too.
+"""Pictures that a camera gives when something is wrong with it: an OOD score has to know them, too.
 
 Scores that look at logits alone often take a black frame for a sure case of some class; which score a bundle uses is
-chosen with such pictures among the foreign ones, and they cost no data.
+chosen with such pictures among the OOD ones, and they cost no data.
 """
 from typing import Dict, List, Tuple
 

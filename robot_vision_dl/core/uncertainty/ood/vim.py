@@ -9,7 +9,7 @@ from .energy import energy
 
 
 class Vim(OodScore):
-    """alpha |R^T (f - u)| - ln sum exp z (Wang et al. 2022); larger is more foreign.
+    """alpha |R^T (f - u)| - ln sum exp z (Wang et al. 2022); larger is further out.
 
     Tensors:
         origin: u = -W^+ b, where the head gives logits of 0, shape (F,).

@@ -1,4 +1,4 @@
-"""Scores of foreignness and their p-values against brute force."""
+"""OOD scores and their p-values against brute force."""
 import numpy as np
 import pytest
 import torch

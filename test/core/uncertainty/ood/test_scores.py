@@ -1,4 +1,4 @@
-"""Fitted scores of foreignness against pytorch-ood, scikit-learn and dense algebra; signs on a planted shift."""
+"""Fitted OOD scores against pytorch-ood, scikit-learn and dense algebra; signs on a planted shift."""
 import numpy as np
 import pytest
 import torch
@@ -28,9 +28,9 @@ def clusters(n, seed, spread=1.0):
     return features, labels, head, features @ head.weight.T + head.bias
 
 
-def auroc(known, foreign):
-    """Chance that a foreign picture has the larger score, ties half."""
-    order = np.asarray(foreign)[:, None] - np.asarray(known)
+def auroc(known, ood_pictures):
+    """Chance that a OOD picture has the larger score, ties half."""
+    order = np.asarray(ood_pictures)[:, None] - np.asarray(known)
     return float(np.mean(order > 0) + 0.5 * np.mean(order == 0))
 
 
@@ -134,9 +134,9 @@ def test_foreign_pictures_score_higher(method):
     known, _, _, known_logits = clusters(200, 14)
     # Classes that were not there: between the known ones, and with something of their own.
     generator = torch.Generator().manual_seed(15)
-    foreign = (features[:200] * 0.3 + 2 * torch.randn(200, F, generator=generator)).clamp_min(0)
+    ood_pictures = (features[:200] * 0.3 + 2 * torch.randn(200, F, generator=generator)).clamp_min(0)
     score = ood_method(method).fit(logits, features, labels, head)
-    assert auroc(score(known_logits, known), score(foreign @ head.weight.T + head.bias, foreign)) > 0.6
+    assert auroc(score(known_logits, known), score(ood_pictures @ head.weight.T + head.bias, ood_pictures)) > 0.6
 
 
 @pytest.mark.parametrize('method', sorted(OOD_METHODS))

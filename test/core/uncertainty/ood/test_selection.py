@@ -18,7 +18,7 @@ CLASSES, FEATURES = 4, 16
 
 
 def network(n, seed, where=None):
-    """Known pictures lie in the first eight dimensions, one class each pair; foreign ones as ``where`` says."""
+    """Known pictures lie in the first eight dimensions, one class each pair; OOD ones as ``where`` says."""
     generator = torch.Generator().manual_seed(seed)
     labels = torch.randint(CLASSES, (n,), generator=generator)
     features = 0.3 * torch.randn(n, FEATURES, generator=generator)
@@ -77,9 +77,9 @@ def test_of_scores_that_rank_alike_the_one_that_calls_faults_unknown_is_taken():
     held_out, _ = network(400, 15)
     faulty = {'covered lens': network(50, 16, 'weak')[0]}
     choice = choose_ood(fitted, held_out, None, head, faulty=faulty)
-    known, foreign = (ood_method(choice.method).fit(fitted.logits, fitted.features, fitted.labels, head)(
+    known, ood_pictures = (ood_method(choice.method).fit(fitted.logits, fitted.features, fitted.labels, head)(
         one.logits, one.features) for one in (held_out, faulty['covered lens']))
-    assert np.mean(foreign > np.quantile(known, 0.99)) > 0.9
+    assert np.mean(ood_pictures > np.quantile(known, 0.99)) > 0.9
     assert f'{choice.method} had the largest mean of AUROC and share called unknown' in choice.reason
 
 
