@@ -45,6 +45,9 @@ def export_bundle(bundle: Bundle, kind: str, path: Path) -> float:
         data = to_onnx(bundle)
         run = _onnx_runner(data)
     elif kind == 'torch':
+        if not hasattr(torch.export, 'Dim'):
+            raise ConfigError(f'export to torch needs torch 2.2 or newer, got {torch.__version__}: choose onnx, or '
+                              'install a newer one')
         program = torch.export.export(module, (example,), dynamic_shapes=({0: torch.export.Dim('batch')},))
         # In memory first: torch reports a full disk as a damaged archive.
         buffer = io.BytesIO()

@@ -23,8 +23,8 @@ def told_when_full(checkpoint: Path, batch_size: int) -> Iterator[None]:
     """
     try:
         yield
-    except (MemoryError, torch.OutOfMemoryError, RuntimeError) as error:
-        if not isinstance(error, (MemoryError, torch.OutOfMemoryError)) and _CPU not in str(error):
+    except (MemoryError, torch.cuda.OutOfMemoryError, RuntimeError) as error:
+        if not isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)) and _CPU not in str(error):
             raise
         kept = 'the last epoch is kept, and the same command goes on from there' if checkpoint.exists() else \
             'no epoch was finished'

@@ -64,7 +64,8 @@ def check_finite(tensor: torch.Tensor, where: str) -> None:
     if tensor.is_floating_point() or tensor.is_complex() or tensor.is_quantized:
         if tensor.dtype not in _FLOATS:
             raise BundleError(f'{where}: must hold numbers of 16 bits at least, got {tensor.dtype}')
-        if tensor.numel() and not all(torch.isfinite(limit) for limit in torch.aminmax(tensor)):
+        values = tensor.float() if tensor.dtype == torch.float16 else tensor  # torch 2.1 on a CPU: no aminmax of halves
+        if tensor.numel() and not all(torch.isfinite(limit) for limit in torch.aminmax(values)):
             raise BundleError(f'{where}: holds NaN or an infinity; make the bundle again from sound weights')
 
 

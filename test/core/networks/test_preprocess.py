@@ -17,6 +17,13 @@ LEVEL = 1 / 255 / min(SPEC.std)
 """One of 255 levels, normalised."""
 
 
+def levels(number: int) -> float:
+    """How far off the reference may be; before 0.18 torchvision resizes in float32: a level more."""
+    torchvision = pytest.importorskip('torchvision')
+    old = tuple(int(part) for part in torchvision.__version__.split('.')[:2]) < (0, 18)
+    return 1.01 * LEVEL * (number + old) + 2e-6
+
+
 def smooth_rgb(height: int, width: int, seed: int = 0) -> np.ndarray:
     """A picture with the spectrum of a photograph rather than of noise."""
     small = np.random.default_rng(seed).integers(0, 256, (max(2, height // 8), max(2, width // 8), 3), np.uint8)
@@ -49,7 +56,7 @@ def reference(rgb: np.ndarray, spec: Preprocessing) -> torch.Tensor:
 def test_is_torchvision(size, order, spec):
     rgb = smooth_rgb(*size)
     result = Preprocessor(spec, 'cpu')([picture(rgb, order)])
-    torch.testing.assert_close(result[0], reference(rgb, spec), rtol=0, atol=2e-6)
+    torch.testing.assert_close(result[0], reference(rgb, spec), rtol=0, atol=levels(0))
 
 
 @pytest.mark.parametrize('size', SIZES)
@@ -58,9 +65,9 @@ def test_mono_is_repeated_for_a_colour_network(size):
     mono = rgb[..., 1:2].repeat(3, 2)
     result = Preprocessor(SPEC, 'cpu')([picture(rgb, ColorOrder.MONO)])
     # PyTorch resizes one channel by another kernel than three, which rounds otherwise.
-    torch.testing.assert_close(result[0], reference(mono, SPEC), rtol=0, atol=1.01 * LEVEL)
+    torch.testing.assert_close(result[0], reference(mono, SPEC), rtol=0, atol=levels(1))
     torch.testing.assert_close(Preprocessor(GREY, 'cpu')([picture(rgb, ColorOrder.MONO)])[0],
-                               reference(rgb[..., 1:2].copy(), GREY), rtol=0, atol=2e-6)
+                               reference(rgb[..., 1:2].copy(), GREY), rtol=0, atol=levels(0))
 
 
 @pytest.mark.parametrize('size', SIZES)
@@ -69,7 +76,7 @@ def test_is_the_classification_preset_within_one_level(size):
     rgb = smooth_rgb(*size)
     expected = presets.ImageClassification(crop_size=224)(torch.from_numpy(rgb).permute(2, 0, 1))
     result = Preprocessor(SPEC, 'cpu')([picture(rgb, ColorOrder.RGB)])
-    torch.testing.assert_close(result[0], expected, rtol=0, atol=1.01 * LEVEL)
+    torch.testing.assert_close(result[0], expected, rtol=0, atol=levels(1) if levels(0) < 1e-5 else levels(2))
 
 
 @pytest.mark.parametrize('size', SIZES)
@@ -78,7 +85,7 @@ def test_is_pil_within_one_level(size):
     image = pytest.importorskip('PIL.Image')
     rgb = smooth_rgb(*size)
     height, width = resized_size(SPEC, *size)
-    resized = np.asarray(image.fromarray(rgb).resize((width, height), image.Resampling.BILINEAR))
+    resized = np.asarray(image.fromarray(rgb).resize((width, height), image.BILINEAR))
     top, left = round((height - 224) / 2), round((width - 224) / 2)
     crop = resized[top:top + 224, left:left + 224].astype(np.float64) / 255
     expected = torch.from_numpy((crop - SPEC.mean) / SPEC.std).permute(2, 0, 1).float()
