@@ -70,7 +70,7 @@ def measure(model: str, device: 'torch.device', sizes: Sequence[str]) -> Dict[Tu
             seen = rgb[..., 1:2].repeat(3, 2) if order is ColorOrder.MONO else rgb
             levels = (ours([_picture(rgb, order)])[0].float().cpu().numpy() * std + mean) * 255
             torchs = theirs(torch.from_numpy(seen.copy()).permute(2, 0, 1)).numpy()
-            pils = np.asarray(Image.fromarray(seen).resize(to_size[::-1], Image.BILINEAR))
+            pils = np.asarray(Image.fromarray(seen).resize(to_size[::-1], getattr(Image, 'Resampling', Image).BILINEAR))
             pils = pils[top:top + spec.crop[0], left:left + spec.crop[1]].transpose(2, 0, 1)
             if spec.channels == 1 and order is ColorOrder.MONO:
                 torchs, pils = torchs[:1], pils[:1]
