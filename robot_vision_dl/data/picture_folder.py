@@ -175,7 +175,7 @@ def _is_picture(path: Path) -> bool:
 
 
 def _is_utf_8(path: Path) -> bool:
-    """Whether OpenCV may be given the name: of others OpenCV 5.0 dies."""
+    """Whether OpenCV may be given the name: OpenCV 5.0 crashes on others."""
     try:
         str(path).encode('utf-8')
     except UnicodeEncodeError:

@@ -1,7 +1,7 @@
 """The network over several batches at once, where the processor has cores that one forward pass leaves idle.
 
-What is computed for a batch does not depend on it: each lane runs with as many threads as the live node does, and
-batches come back in their order, so the bits are those of one lane.
+What is computed for a batch does not depend on it: each thread runs with as many threads as the live node does, and
+batches come back in their order, so the bits are those of one batch after another.
 """
 import os
 from collections import deque
@@ -42,7 +42,7 @@ class ParallelInference:
     Args:
         pipelines: by name.
         deployment: its backend, number of threads and dropout samples. Only torch on a processor without dropout has
-            more than one lane: dropout switches layers, other backends keep buffers, and a GPU is one already.
+            more than one thread at a time: dropout switches layers, other backends keep buffers, and a GPU is one already.
         cores: that may be used; 0: all.
     """
 

@@ -83,7 +83,7 @@ class ClassifierNode(PrintableLogs, LifecycleNode):
             config = self._config_parameters.reread()
             self._pipeline = Pipeline.load(config)
             self._outputs = {camera: CameraOutput(self, camera) for camera in config.cameras}
-        except Exception as error:  # noqa: B902 - whatever it is, it is said, and the node lives
+        except Exception as error:  # noqa: B902 - whatever it is, it is said, and the node keeps running
             self._release()
             self._log_failure('cannot configure', error)
             return FAILURE

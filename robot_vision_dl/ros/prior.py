@@ -42,7 +42,7 @@ class PriorInput:
     def _take(self, data: bytes) -> None:
         try:
             self._receive(prior_of(data, self._class_names(), self._as_index()))
-        except Exception as error:  # noqa: B902 - anyone may send anything; it is counted, and the node lives
+        except Exception as error:  # noqa: B902 - anyone may send anything; it is counted, and the node keeps running
             self.refused += 1
             self._node.get_logger().warning(
                 f'{self.topic}: message ignored ({self.refused} so far): {reason_of(error)}', throttle_duration_sec=5.0)

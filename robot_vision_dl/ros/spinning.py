@@ -70,7 +70,7 @@ def spin(node: Node, executor: Optional[SingleThreadedExecutor] = None) -> None:
             executor.spin_once()
         except (KeyboardInterrupt, ExternalShutdownException):
             raise
-        except Exception as error:  # noqa: B902 - whatever it is, it is said, and the node lives
+        except Exception as error:  # noqa: B902 - whatever it is, it is said, and the node keeps running
             if not node.context.ok():
                 return
             node.get_logger().error(f'a callback failed: {reason_of(error)}', throttle_duration_sec=1.0)

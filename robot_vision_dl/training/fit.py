@@ -142,7 +142,7 @@ def fit(network: Network, config: TrainConfig, train: FrameDataset, early_stop: 
                              among.world_size)
     judge = None if early_stop is None else judging_loader(early_stop, run.batch_size, run.workers)
     weights = None if class_weights is None else torch.as_tensor(class_weights, dtype=torch.float32)
-    learner = ClassificationModule(network, config, weights, run.epochs * len(loader))
+    module = ClassificationModule(network, config, weights, run.epochs * len(loader))
     shown = ExitStack()
     trainer = _trainer(config, folder, [_Progress(on_step, shown), _Keeper(folder, fingerprint, run.patience, report)],
                        among)
@@ -151,10 +151,10 @@ def fit(network: Network, config: TrainConfig, train: FrameDataset, early_stop: 
             # Hints about workers and log intervals, and about layers in evaluation mode, which are so on purpose.
             warnings.filterwarnings('ignore', module='lightning')
             warnings.filterwarnings('ignore', module='torch.optim.lr_scheduler')
-            trainer.fit(learner, loader, judge, ckpt_path=str(folder / LAST) if done else None)
+            trainer.fit(module, loader, judge, ckpt_path=str(folder / LAST) if done else None)
     except SystemExit:  # Lightning's answer to SIGINT
         raise KeyboardInterrupt from None
-    return learner.history
+    return module.history
 
 
 def _trainer(config: TrainConfig, folder: Path, callbacks: List[Callback], among: Processes) -> pl.Trainer:
