@@ -26,10 +26,10 @@ def choose_pictures(pictures: ContactSheet, changes: Sequence[Seen]) -> ContactS
     return sorted(changed + _evenly(stills, MOST_PICTURES - len(changed)), key=lambda entry: entry[0].stamp_ns)
 
 
-def save_pictures(folder: Path, sheet: ContactSheet, seconds: Callable[[Seen], float]) -> List[Path]:
+def save_pictures(folder: Path, album: ContactSheet, seconds: Callable[[Seen], float]) -> List[Path]:
     """Save each, and ``overview.jpg`` with all of them."""
     paths, tiles = [], []
-    for frame, jpeg in sheet:
+    for frame, jpeg in album:
         path = folder / f'overlay_{seconds(frame):05.1f}s_{frame.label.replace(" ", "_").replace("/", "_")}.jpg'
         write_whole(path, jpeg)
         paths.append(path)
@@ -46,10 +46,10 @@ def save_pictures(folder: Path, sheet: ContactSheet, seconds: Callable[[Seen], f
     return paths
 
 
-def summary(title: str, lines: Sequence[str], sheet: ContactSheet, paths: Sequence[Path]) -> str:
+def summary(title: str, lines: Sequence[str], album: ContactSheet, paths: Sequence[Path]) -> str:
     """The summary in Markdown."""
     text = [f'# Demo: {title}', '', '```', *lines, '```', '', '![overview](overview.jpg)', '', '| overlay | file |',
             '|---|---|']
     text += [f'| {frame.label}, {frame.confidence:.2f}: {frame.reason} | {path.name} |'
-             for (frame, _), path in zip(sheet, paths)]
+             for (frame, _), path in zip(album, paths)]
     return '\n'.join(text) + '\n'

@@ -41,8 +41,8 @@ class ParallelInference:
 
     Args:
         pipelines: by name.
-        deployment: its backend, number of threads and dropout samples. Only torch on a processor without dropout has
-            more than one thread at a time: dropout switches layers, other backends keep buffers, and a GPU is one already.
+        deployment: its backend, number of threads and dropout samples. Only torch on a processor without dropout runs
+            several batches at a time: dropout switches layers, other backends keep buffers, and a GPU is one already.
         cores: that may be used; 0: all.
     """
 
