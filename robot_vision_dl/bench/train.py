@@ -66,7 +66,7 @@ def measure(config_file: Optional[str], bags: List[str], changes: List[str], tur
     from ..core.networks.allocator import keep_freed_memory
     from ..data.augmentation.augment import TrainTransform
     from ..data.dataset import EvalTransform, FrameDataset
-    from ..data.split import Part
+    from ..data.division import Part
     from ..training.config_file import load_config
     from ..training.trainable_layers import extent_of, with_extent
     from ..training.training_data import prepare_data

@@ -5,9 +5,10 @@ from typing import List, Sequence, Tuple
 import numpy as np
 
 from ..core.text.table import aligned
+from .division import Part
 from .labels.labels import LabelledFrame
 from .selection import SAME_PICTURE, near_pairs
-from .split import Part, Split
+from .split import Split
 
 _COMPARED = ((Part.EARLY_STOP, Part.TRAIN), (Part.CALIBRATION, Part.TRAIN), (Part.TEST, Part.TRAIN),
              (Part.TEST, Part.EARLY_STOP), (Part.TEST, Part.CALIBRATION))

@@ -9,19 +9,25 @@ from ..core.errors import ConfigError
 from ..core.files.user_path import user_path
 from ..core.suggestions import did_you_mean
 from ..core.text.printable import printable
-from .frame_sources import Source
-from .recording_paths import expand
-from .split import Part
+from .division import Part
+from .frame_sources import Source, find_sources
+from .recording_paths import expand, recording_names
 
 Named = Mapping[Part, Sequence[str]]
 """What the settings name for each part: paths, globs, or names of recordings (with * and ?)."""
 
 
 def paths_beside(bags: Sequence[str], named: Named) -> List[str]:
-    """The named paths that are not among ``bags`` nor in them, to be read as well."""
+    """The named paths that are not among ``bags`` nor in them, to be read as well.
+
+    What names recordings of ``bags`` is no path, whatever lies in the working folder.
+    """
+    if not named:
+        return []
+    own = recording_names([item if isinstance(item, Path) else item.path for item in find_sources(bags)[0]])
     given = [_resolved(path) for path in expand(bags)]
     found = []
-    for entry in (entry for entries in named.values() for entry in entries):
+    for entry in (entry for entries in named.values() for entry in entries if not _named(entry, own)):
         for path in _paths(entry):
             inside = any(path == one or one in path.parents for one in given)
             if not inside and str(path) not in found:
@@ -58,13 +64,18 @@ def named_recordings(named: Named, sources: Sequence[Source]) -> Dict[str, Part]
 
 
 def _recordings_of(entry: str, recordings: Mapping[str, Path]) -> List[str]:
-    if entry in recordings:
-        return [entry]
-    by_name = [name for name in recordings if has_magic(entry) and fnmatchcase(name, entry)]
+    by_name = _named(entry, list(recordings))
     if by_name:
         return by_name
     paths = _paths(entry)
     return [name for name, own in recordings.items() if any(path == own or path in own.parents for path in paths)]
+
+
+def _named(entry: str, recordings: Sequence[str]) -> List[str]:
+    """The recordings with the name ``entry``, or where it is a pattern all that it fits."""
+    if entry in recordings:
+        return [entry]
+    return [name for name in recordings if has_magic(entry) and fnmatchcase(name, entry)]
 
 
 def _paths(entry: str) -> List[Path]:

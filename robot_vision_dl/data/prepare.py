@@ -9,12 +9,12 @@ from ..core.files.user_path import user_path
 from ..core.networks.preprocess import Preprocessing
 from ..core.types import UNKNOWN
 from .cache import CacheConfig, FrameStore, StoreWriter, cache_key, open_store
+from .division import Part, SplitConfig
 from .frame_sources import BagSource, open_sources
 from .frame_stream import FrameStream
 from .labels.labels import LabelConfig, alike
 from .named_parts import named_recordings, paths_beside
 from .selection import SelectionConfig
-from .split import Part, SplitConfig
 
 
 @dataclass(frozen=True)

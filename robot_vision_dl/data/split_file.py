@@ -8,8 +8,9 @@ from typing import Dict, List, Mapping, Optional, Sequence, Union
 from ..core.errors import DataError, is_about_machine
 from ..core.files.whole_files import write_whole
 from ..core.text.json_text import parse_json
+from .division import PARTS, Part, SplitConfig
 from .labels.labels import LabelledFrame
-from .split import PARTS, SCHEMA_VERSION, Part, Split, SplitConfig, inputs_hash, make_split
+from .split import SCHEMA_VERSION, Split, inputs_hash, make_split
 
 
 def load_or_make_split(path: Union[str, Path], frames: Sequence[LabelledFrame], config: SplitConfig,

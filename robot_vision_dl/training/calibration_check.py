@@ -8,7 +8,7 @@ from ..core.bundles.trust_limits import few_of_a_class
 from ..core.config import DecisionConfig
 from ..core.errors import DataError
 from ..core.uncertainty.attainable_rates import MIN_PICTURES, pictures_for_rate, smallest_rate
-from ..data.split import Part
+from ..data.division import Part
 
 _REMEDY = 'record more, best as other recordings, or raise data.split.calibration'
 

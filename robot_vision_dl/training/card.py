@@ -11,8 +11,9 @@ from ..core.networks.preprocess import Preprocessing
 from ..core.text.table import aligned
 from ..data.cache import FrameStore
 from ..data.contact_sheet import contact_sheet
+from ..data.division import PARTS
 from ..data.leakage import Leakage
-from ..data.split import PARTS, Split
+from ..data.split import Split
 from ..evaluation.figures import confusion_figure, curves_figure, reliability_figure
 from .history import EpochRecord, best_epoch
 

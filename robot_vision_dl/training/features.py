@@ -13,7 +13,7 @@ from torch import nn
 
 from ..core.networks.device import resolve_device
 from ..core.networks.network import Network
-from ..data.split import Part
+from ..data.division import Part
 from ..evaluation.predict import Predictor
 from .baselines import linear_probe
 from .checkpoint import write_atomically

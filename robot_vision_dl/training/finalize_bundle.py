@@ -23,8 +23,8 @@ from ..core.uncertainty.ood.base import linear_head
 from ..core.uncertainty.ood.p_value import ood_method
 from ..core.uncertainty.scaling import softmax
 from ..data.dataset import targets_of
+from ..data.division import Part
 from ..data.objects import count_objects
-from ..data.split import Part
 from ..evaluation.predict import FrameOutputs, Predictor
 from .baselines import baseline_predictions, majority
 from .card import Findings, Tested, card_files, card_notes, mistakes_sheet, track_accuracy

@@ -20,7 +20,7 @@ from ..core.networks.network import Network
 from ..data.augmentation.augment import TrainTransform
 from ..data.contact_sheet import augmented_sheet, write_sheet
 from ..data.dataset import EvalTransform, FrameDataset
-from ..data.split import Part
+from ..data.division import Part
 from ..data.statistics import sample_weights
 from .checkpoint import BEST, LAST, write_atomically
 from .config import TrainConfig

@@ -2,7 +2,7 @@
 from dataclasses import replace
 from typing import NamedTuple
 
-from ..data.split import Part
+from ..data.division import Part
 from .config import NetworkConfig, TrainConfig
 from .freeze import ALL, HEAD
 from .training_data import TrainingData

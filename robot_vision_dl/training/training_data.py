@@ -15,10 +15,11 @@ from ..core.text.progress import Progress
 from ..core.types import UNKNOWN
 from ..data.cache import FrameStore
 from ..data.dataset import EvalTransform, FrameDataset, known, targets_of
+from ..data.division import Part
 from ..data.leakage import Leakage, leakage
 from ..data.objects import count_objects
 from ..data.prepare import class_names_of, prepare_parts
-from ..data.split import Part, Split, folds
+from ..data.split import Split, folds
 from ..data.split_file import load_or_make_split, write_split
 from ..data.statistics import ClassBalance, class_balance, mean_and_std
 from .calibration_check import check_calibration, describe_strange

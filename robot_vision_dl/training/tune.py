@@ -8,7 +8,7 @@ from ..core.errors import ConfigError
 from ..core.files.user_path import user_path
 from ..core.text.table import aligned
 from ..core.text.yaml_text import parse_yaml
-from ..data.split import Part
+from ..data.division import Part
 from .checkpoint import LAST, write_atomically
 from .config import TrainConfig
 from .config_file import MOST_BYTES, as_file, build_config

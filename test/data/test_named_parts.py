@@ -6,9 +6,10 @@ from labelled_samples import frames_of, write_bag
 from robot_vision_dl.core.errors import ConfigError, DataError
 from robot_vision_dl.core.networks.preprocess import Preprocessing
 from robot_vision_dl.data.cache import CacheConfig
+from robot_vision_dl.data.division import PARTS, Part, SplitConfig
 from robot_vision_dl.data.leakage import leakage
 from robot_vision_dl.data.prepare import DataConfig, prepare_parts
-from robot_vision_dl.data.split import PARTS, Part, SplitConfig, inputs_hash, make_split
+from robot_vision_dl.data.split import inputs_hash, make_split
 from robot_vision_dl.data.split_file import load_or_make_split
 from robot_vision_dl.training.config_file import load_config
 
@@ -103,6 +104,16 @@ def test_what_cannot_be_is_told_before_any_frame_is_decoded(day, tmp_path, named
     with pytest.raises(ConfigError, match=message):
         prepared(day, tmp_path, **named)
     assert not (tmp_path / 'cache').exists()
+
+
+def test_names_of_recordings_go_before_what_lies_in_the_working_folder(day, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ('run1', 'runs'):
+        (tmp_path / name).mkdir()
+    assert prepared(day, tmp_path, test=('run1',), calibration=('run[02]',)).named == {
+        'run1': Part.TEST, 'run0': Part.CALIBRATION, 'run2': Part.CALIBRATION}
+    with pytest.raises(ConfigError, match='name every recording that there is'):
+        prepared(day, tmp_path, test=('run?',))
 
 
 def test_paths_in_a_file_are_relative_to_it_and_names_stay_names(day, tmp_path, monkeypatch):

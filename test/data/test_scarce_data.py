@@ -7,11 +7,12 @@ from labelled_samples import T0_S, S, frames_of
 
 from robot_vision_dl.core.uncertainty.attainable_rates import MIN_PICTURES
 from robot_vision_dl.data.bags.writer import ImageBagWriter
+from robot_vision_dl.data.division import Part, SplitConfig
 from robot_vision_dl.data.frame_sources import open_sources
 from robot_vision_dl.data.frame_stream import FrameStream
 from robot_vision_dl.data.labels.labels import LabelConfig
 from robot_vision_dl.data.selection import SelectionConfig
-from robot_vision_dl.data.split import Part, SplitConfig, folds, make_split
+from robot_vision_dl.data.split import folds, make_split
 
 CLASSES = ('fist', 'one', 'palm', 'stop', 'thumb')
 FOURTEEN = {f'{label}_{number}': [(label, 2.0)] for label in CLASSES for number in range(3)}

@@ -11,9 +11,10 @@ from labelled_samples import frames_of, pattern
 from robot_vision_dl.core.errors import ConfigError, DataError
 from robot_vision_dl.core.types import ColorOrder, Picture
 from robot_vision_dl.data.assignment import assign
+from robot_vision_dl.data.division import PARTS, Part, SplitConfig
 from robot_vision_dl.data.leakage import leakage
 from robot_vision_dl.data.selection import duplicate_groups, hamming, perceptual_hash
-from robot_vision_dl.data.split import PARTS, Part, SplitConfig, folds, inputs_hash, make_split, random_frame_split
+from robot_vision_dl.data.split import folds, inputs_hash, make_split, random_frame_split
 from robot_vision_dl.data.split_file import load_or_make_split
 
 TEN = frames_of({f'run{n}': [('cup', 4 + n % 3), ('mug', 5)] for n in range(10)})

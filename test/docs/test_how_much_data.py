@@ -16,8 +16,9 @@ from robot_vision_dl.core.uncertainty.attainable_rates import (  # noqa: E402
     pictures_for_rate,
     smallest_rate,
 )
+from robot_vision_dl.data.division import Part, SplitConfig
 from robot_vision_dl.data.selection import SelectionConfig  # noqa: E402
-from robot_vision_dl.data.split import Part, SplitConfig, make_split  # noqa: E402
+from robot_vision_dl.data.split import make_split  # noqa: E402
 
 PAGE = (Path(__file__).resolve().parents[2] / 'docs' / 'explanation' / 'how-much-data.md').read_text(encoding='utf-8')
 # What was measured is not compared.

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from robot_vision_dl.core.networks.network import build_network
-from robot_vision_dl.data.split import Part
+from robot_vision_dl.data.division import Part
 from robot_vision_dl.training.baselines import linear_probe, majority, nearest_neighbours
 from robot_vision_dl.training.features import PartFeatures, start_head
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from robot_vision_dl.core.errors import DataError
-from robot_vision_dl.data.split import Part
+from robot_vision_dl.data.division import Part
 from robot_vision_dl.training.calibration_check import check_calibration, describe_strange
 
 NAMES = ('fist', 'one', 'palm', 'stop', 'thumb')

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from robot_vision_dl.core.errors import ConfigError
+from robot_vision_dl.data.division import Part
 from robot_vision_dl.data.labels.labels import LabelledFrame
-from robot_vision_dl.data.split import Part
 from robot_vision_dl.training.config import NetworkConfig
 from robot_vision_dl.training.trainable_layers import FEW_OBJECTS, extent_of
 
