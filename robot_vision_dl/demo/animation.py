@@ -25,7 +25,8 @@ def animated_webp(frames: List[Tuple[int, bytes]], width: int = WIDTH, quality: 
     for _, jpeg in frames:
         picture = Image.open(io.BytesIO(jpeg)).convert('RGB')
         if picture.width > width:
-            picture = picture.resize((width, round(picture.height * width / picture.width)), Image.Resampling.LANCZOS)
+            size = width, round(picture.height * width / picture.width)
+            picture = picture.resize(size, getattr(Image, 'Resampling', Image).LANCZOS)  # Pillow 9.1 moved its name
         pictures.append(picture)
     stamps = [stamp for stamp, _ in frames]
     durations = [round((later - stamp) * 1e-6) for stamp, later in zip(stamps, stamps[1:])] + [LAST_MS]
