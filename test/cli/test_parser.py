@@ -59,7 +59,7 @@ def test_every_option_of_several_values_adds_up(monkeypatch):
             assert str(first[0]) in str(held) and str(second[0]) in str(held), (prog, action.option_strings, held)
     names = {name for _, name in seen}
     assert {'--fail-under', '--fail-over', '--fail-if-worse', '--set', '--labels', '--ignore', '--map', '--topics',
-            '--bags', '--reference', '--foreign', '--risk', '--remap', '--sizes', '--backend'} <= names
+            '--bags', '--reference', '--ood-pictures', '--risk', '--remap', '--sizes', '--backend'} <= names
     assert len(seen) >= 30
 
 
