@@ -1,4 +1,5 @@
 """How nodes begin, and what they log: one clear line for arguments that cannot be used, no control characters."""
+import atexit
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Iterator, Optional, Sequence, cast
@@ -6,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Iterator, Optional, Sequence, cast
 import rclpy
 import rclpy.impl.rcutils_logger
 from rclpy.node import Node
+from rclpy.signals import uninstall_signal_handlers
 
 from ..core.errors import ConfigError
 from ..core.text.parameter_file import read_sections
@@ -34,6 +36,9 @@ def init(arguments: Optional[Sequence[str]] = None, **options: Any) -> None:
         for path in parameter_files(sys.argv if arguments is None else arguments):
             read_sections(path)  # says which line
         raise ConfigError(f'arguments of the node: {" ".join(str(error).split())}') from error
+    # Ctrl-C while the node ends can keep it from shutting down; rclpy's thread for signals, still there at exit, would
+    # then end the process by abort().
+    atexit.register(uninstall_signal_handlers)
 
 
 def parameter_files(arguments: Sequence[str]) -> Iterator[str]:
