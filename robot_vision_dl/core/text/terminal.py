@@ -1,5 +1,6 @@
 """What the package prints passes here: no control characters of others, no text that the terminal cannot show."""
 import contextlib
+import os
 import re
 import sys
 from typing import Any, Iterator, TextIO
@@ -65,8 +66,12 @@ def printable_output() -> Iterator[None]:
     """While this lasts, standard output and error are :class:`PrintableStream`, in whatever encoding."""
     any_text_goes()
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = (PrintableStream(stream) for stream in before)
-    try:
-        yield
-    finally:
-        sys.stdout, sys.stderr = before
+    with contextlib.ExitStack() as opened:
+        # Python has None for a stream that was closed by the shell (`>&-`). This one takes its number, too, so that
+        # no file that is written gets it.
+        sys.stdout, sys.stderr = (PrintableStream(stream or opened.enter_context(open(os.devnull, 'w')))
+                                  for stream in before)
+        try:
+            yield
+        finally:
+            sys.stdout, sys.stderr = before

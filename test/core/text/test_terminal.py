@@ -82,3 +82,11 @@ def test_a_real_terminal(tmp_path):
     text = os.read(ours, 100_000)
     os.close(ours)
     assert b'owned' in text and b'\x1b' not in text and b'\x9b' not in text and b'\x07' not in text
+
+
+@pytest.mark.parametrize('closed', ['>&-', '2>&-', '>&- 2>&-', '<&- >&- 2>&-'])
+def test_streams_that_the_shell_closed_are_no_error(closed, tmp_path):
+    """What is written then gets no number of theirs: a file that is opened next would be printed into."""
+    command = f'{sys.executable} -m robot_vision_dl.cli.main models list {closed}; echo $? > code'
+    done = subprocess.run(['sh', '-c', command], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert (tmp_path / 'code').read_text() == '0\n' and 'Traceback' not in done.stderr
