@@ -1,4 +1,6 @@
 """Picture files of a disk: read one by one, and told together where some cannot be."""
+import os
+import stat
 from pathlib import Path
 from typing import Iterable, Iterator, NoReturn, Sequence, Tuple, Union
 
@@ -24,12 +26,27 @@ def read_picture(path: Union[str, Path]) -> Picture:
     """
     # Not cv2.imread: it prints warnings of its own, and cannot open every name on every system.
     try:
-        data = np.fromfile(path, np.uint8)
+        data = file_bytes(path)
     except OSError as error:
         raise_about_machine(error, shown(path))
         raise ImageError('compressed', f'{shown(path)}: cannot be read ({error.strerror})') from error
     pixels = decode_picture(data, shown(path))
     return Picture(pixels, ColorOrder.MONO if pixels.ndim == 2 else ColorOrder.BGR)
+
+
+def file_bytes(path: Union[str, Path]) -> np.ndarray:
+    """The bytes of a regular file: uint8, shape (n,).
+
+    Raises:
+        ImageError: it is a folder, a pipe, for which one could wait for ever, or a device, which need not end.
+        OSError: it cannot be read.
+    """
+    mode = os.stat(path).st_mode
+    if stat.S_ISDIR(mode):
+        raise ImageError('compressed', f'{shown(path)}: is a folder; name the pictures in it')
+    if not stat.S_ISREG(mode):
+        raise ImageError('compressed', f'{shown(path)}: is a pipe or a device; write the picture to a file')
+    return np.fromfile(path, np.uint8)
 
 
 def refuse_unreadable(paths: Iterable[Path], first: ImageError) -> NoReturn:

@@ -7,6 +7,7 @@ import numpy as np
 
 from ..core.errors import BagError
 from ..core.files.user_path import user_path
+from ..core.text.printable import printable
 
 VIDEO_SUFFIXES = ('.mp4', '.m4v', '.avi', '.mov', '.mkv', '.webm', '.mpg', '.mpeg', '.mjpeg', '.mjpg', '.wmv', '.flv',
                   '.3gp', '.ogv', '.ts', '.mts')
@@ -51,16 +52,18 @@ def video_frames(path: Union[str, Path], rate_hz: Optional[float] = None, start_
             wanted = int((start_s + tick / rate_hz) * own_rate_hz + 1e-3)
             while index < wanted:
                 if not video.grab():
+                    if index < 0:
+                        raise BagError(f'{printable(path)}: holds no frame; was it copied whole?')
                     if tick == 0:
-                        raise BagError(f'{path}: ends at {(index + 1) / own_rate_hz:.1f} s, before the start asked '
-                                       f'for ({start_s:g} s); use a smaller --start')
+                        raise BagError(f'{printable(path)}: ends at {(index + 1) / own_rate_hz:.1f} s, before the '
+                                       f'start asked for ({start_s:g} s); use a smaller --start')
                     return
                 index, shown = index + 1, None
             if shown is None:
                 done, shown = video.retrieve()
                 if not done:
-                    raise BagError(f'{path}: frame {index} cannot be decoded; the video is damaged there, use '
-                                   'a shorter --duration')
+                    raise BagError(f'{printable(path)}: frame {index}, at {index / own_rate_hz:.1f} s, cannot be '
+                                   'decoded; the video is damaged there: cut it before that')
             yield tick / rate_hz, shown
             tick += 1
     finally:
@@ -70,8 +73,10 @@ def video_frames(path: Union[str, Path], rate_hz: Optional[float] = None, start_
 def _open(path: Union[str, Path]) -> cv2.VideoCapture:
     path = user_path(path)
     if not path.is_file():
-        raise BagError(f'{path}: no such file; give a video such as .mp4 or .avi')
+        what = 'is a folder' if path.is_dir() else 'is no file' if path.exists() else 'no such file'
+        raise BagError(f'{printable(path)}: {what}; give a video such as .mp4 or .avi')
     video = cv2.VideoCapture(str(path))
     if not video.isOpened():
-        raise BagError(f'{path}: OpenCV cannot read it as a video; convert it to .mp4 (H.264) or .avi (MJPEG)')
+        raise BagError(f'{printable(path)}: OpenCV cannot read it as a video; convert it to .mp4 (H.264) or .avi '
+                       '(MJPEG)')
     return video

@@ -15,7 +15,7 @@ from ..data.bags.reader import BagImage
 from ..data.folders import shown
 from ..data.labels.labels import LabelInterval
 from ..data.picture_index import FolderPicture
-from ..data.pictures import as_bgr, read_picture
+from ..data.pictures import as_bgr, file_bytes, read_picture
 
 TOPIC = '/pictures'
 """What stands for the topic of the camera."""
@@ -59,7 +59,8 @@ class PictureReader:
 def _image(picture: FolderPicture, at_ns: int) -> BagImage:
     header = Header(at_ns, 'pictures')
     try:
-        data = np.fromfile(picture.path, np.uint8)
+        data = np.zeros(0, np.uint8)
+        data = file_bytes(picture.path)
         # What cannot be decoded goes on as it is, for the one that decodes frames to say why.
         pixels = None if is_jpeg_as_seen(data.tobytes()) else as_bgr(read_picture(picture.path))
     except OSError as error:

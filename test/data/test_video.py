@@ -1,4 +1,6 @@
 """Frames of a video, and still pictures as a camera sees them."""
+import os
+
 import cv2
 import numpy as np
 import pytest
@@ -80,3 +82,13 @@ def test_covered_lens_is_nearly_black_and_no_two_frames_are_the_same():
     assert len({frame.tobytes() for frame in frames}) == 12
     corner = np.mean([frame[-20:, -30:].mean() for frame in frames])
     assert corner > np.mean([frame[:20, :30].mean() for frame in frames]) + 1
+
+
+def test_a_video_without_frames_a_folder_and_a_pipe_are_told(tmp_path):
+    video = cv2.VideoWriter(str(tmp_path / 'none.avi'), cv2.VideoWriter_fourcc(*'MJPG'), 10, (64, 48))
+    video.release()
+    os.mkfifo(tmp_path / 'pipe.mp4')
+    for path, text in ((tmp_path / 'none.avi', r'none.avi: holds no frame'), (tmp_path, 'is a folder; give a video'),
+                       (tmp_path / 'pipe.mp4', 'pipe.mp4: is no file; give a video')):
+        with pytest.raises(BagError, match=text):
+            list(video_frames(path))
