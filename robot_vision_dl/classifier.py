@@ -7,23 +7,24 @@
 It is the live node's own way (:mod:`.core.runtime.pipeline`), so the same picture is decided as on the robot.
 """
 import itertools
-import sys
+import os
 import threading
 import time
 import weakref
-from collections import deque
+from collections import abc, deque
 from contextlib import contextmanager
 from dataclasses import asdict
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Deque, Iterable, Iterator, List, Mapping, Optional, Tuple, Union, overload
+from typing import Any, Deque, Iterable, Iterator, List, Mapping, Optional, Sequence, Set, Tuple, Union, cast, overload
 
 import numpy as np
 import torch
+from PIL.Image import Image
 
 from .classification import Classification, classification_of
 from .core.config import ClassifierConfig, DecisionConfig, FusionConfig, with_values
-from .core.errors import ConfigError, ImageError
+from .core.errors import ConfigError, DeviceError, ImageError
 from .core.files.user_path import user_path
 from .core.images.picture_values import picture_of_array, picture_of_pil
 from .core.runtime.frame_reader import StampOrder, frame_of
@@ -33,17 +34,15 @@ from .core.types import Frame, Header, Picture, Result
 from .data.pictures import read_picture
 from .data.video import is_video_name, video_frames
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
 __all__ = ['Classification', 'Classifier', 'FrameSequence', 'PictureLike']
 
-PictureLike = Union[np.ndarray, 'Image', str, 'PathLike[str]']
+PictureLike = Union[np.ndarray, Image, str, PathLike[str]]
 """A numpy array, a PIL image, or the path of a picture file."""
 _DEFAULTS = ClassifierConfig()
 _ALONE = 'picture'  # the camera of pictures that stand alone
 _BATCH = 32  # pictures in a forward pass: enough for a GPU, some hundred MB of memory
 _sequences = itertools.count(1)
+_ran_in: Set[int] = set()  # processes in which a model was loaded; a fork takes its parent's along
 
 
 class Classifier:
@@ -53,7 +52,8 @@ class Classifier:
     :meth:`stream` and :meth:`sequence`, which fuse them over time.
 
     Threads: may be called from any. Calls wait for each other (one lock), so for passes side by side make one
-    Classifier a thread. The number of torch's threads is set for the time of a call and put back.
+    Classifier a thread. The number of torch's threads is set for the time of a call and put back. Processes: one that
+    is forked after a Classifier was made can have none; use ``spawn``.
 
     Args:
         model: name of a bundle that comes with the package, folder of a bundle, or ``torchvision:<architecture>``.
@@ -73,7 +73,7 @@ class Classifier:
     Raises:
         BundleError: there is no such model, or it is damaged.
         ConfigError: a setting cannot be used.
-        DeviceError: there is no such device.
+        DeviceError: there is no such device, or the process was forked from one that had a Classifier.
     """
 
     def __init__(self, model: Union[str, 'PathLike[str]'] = _DEFAULTS.model, *, device: str = _DEFAULTS.device,
@@ -85,11 +85,14 @@ class Classifier:
         settings = {'model': str(model), 'device': device, 'backend': backend, 'precision': precision,
                     'threads': threads, 'dropout_samples': dropout_samples, 'regions_of_interest': region,
                     'top_k': top_k}
-        for group, values in (('decision', decision), ('fusion', fusion)):
-            if not isinstance(values, Mapping):
+        for group, example, values in (('decision', 'abstain_cost', decision), ('fusion', 'change_time_s', fusion)):
+            if isinstance(values, (DecisionConfig, FusionConfig)):
                 values = asdict(values)
+            elif not isinstance(values, Mapping):
+                raise ConfigError(f"{group}: expected names with values, such as {{'{example}': 0.2}}; got {values!r}")
             settings.update({f'{group}.{name}': value for name, value in values.items()})
-        self._start(with_values(_DEFAULTS, settings))
+        self._start(with_values(_DEFAULTS, {name: value.item() if isinstance(value, np.generic) else value
+                                            for name, value in settings.items()}))
 
     @classmethod
     def from_config(cls, config: ClassifierConfig) -> 'Classifier':
@@ -107,6 +110,7 @@ class Classifier:
         self._region = config.regions.get(config.cameras[0])
         self._lock = threading.Lock()
         self._ended: Deque[str] = deque()  # sequences that are no more; their end may come in the midst of anything
+        _refuse_fork()
         with _threads_put_back():
             self._pipeline = Pipeline.load(config)
 
@@ -120,20 +124,21 @@ class Classifier:
         """What keeps the confidences from being probabilities, a sentence each; empty if nothing does."""
         return self._pipeline.warnings
 
+    # A text is a sequence of texts, too, but the first that fits is taken.
     @overload
-    def __call__(self, pictures: PictureLike, color: str = 'rgb') -> Classification: ...
+    def __call__(self, pictures: PictureLike, color: str = 'rgb'  # type: ignore[overload-overlap]
+                 ) -> Classification: ...
 
     @overload
-    def __call__(self, pictures: Union[List[PictureLike], Tuple[PictureLike, ...]], color: str = 'rgb'
-                 ) -> List[Classification]: ...
+    def __call__(self, pictures: Sequence[PictureLike], color: str = 'rgb') -> List[Classification]: ...
 
-    def __call__(self, pictures: Union[PictureLike, List[PictureLike], Tuple[PictureLike, ...]], color: str = 'rgb'
+    def __call__(self, pictures: Union[PictureLike, Sequence[PictureLike]], color: str = 'rgb'
                  ) -> Union[Classification, List[Classification]]:
         """Decide about a picture, or about each of a list, which share forward passes.
 
         Args:
             pictures: a numpy array of uint8, shape (H, W, 3), or (H, W) for grey; a PIL image; the path of a file; or
-                a list of these. Arrays are not copied.
+                a list, or another sequence, of these. Arrays are not copied.
             color: order of the channels of arrays: rgb, bgr (OpenCV), rgba, bgra or mono.
 
         Returns:
@@ -143,12 +148,12 @@ class Classifier:
             ImageError: it cannot be used as a picture, or not be read; for a list the message says which.
             TypeError: it is no picture.
         """
-        if not isinstance(pictures, (list, tuple)):
-            return self._decide([self._read(pictures, color)])[0]
-        found = []
-        for start in range(0, len(pictures), _BATCH):
+        if not isinstance(pictures, abc.Sequence) or isinstance(pictures, (str, bytes, bytearray, memoryview)):
+            return self._decide([self._read(cast(PictureLike, pictures), color)])[0]
+        found, given = [], list(pictures)
+        for start in range(0, len(given), _BATCH):
             batch = []
-            for place, one in enumerate(pictures[start:start + _BATCH], start):
+            for place, one in enumerate(given[start:start + _BATCH], start):
                 try:
                     batch.append(self._read(one, color))
                 except ImageError as error:
@@ -177,8 +182,8 @@ class Classifier:
             ConfigError: the rate is missing or not above 0.
             ImageError, TypeError: of a frame, as for a call.
         """
-        if rate_hz is not None and not 0 < rate_hz < float('inf'):
-            raise ConfigError(f'rate_hz: must be more than 0, got {rate_hz!r}')
+        if rate_hz is not None and not (_is_number(rate_hz) and 0 < rate_hz < float('inf')):
+            raise ConfigError(f'rate_hz: must be a number above 0, got {rate_hz!r}')
         if isinstance(frames, (str, PathLike)):
             path = user_path(frames)
             timed: Iterable[Tuple[float, PictureLike]] = video_frames(path, rate_hz)
@@ -186,6 +191,11 @@ class Classifier:
         if rate_hz is None:
             raise ConfigError('rate_hz: how many frames a second? Fusion needs to know. For frames at uneven times use '
                               'sequence(), whose calls take the time of each')
+        if isinstance(frames, (Image, bytes, bytearray)) or not hasattr(frames, '__iter__') or (
+                isinstance(frames, np.ndarray) and frames.ndim < 4):
+            shape = f' of shape {frames.shape}' if isinstance(frames, np.ndarray) else ''
+            raise TypeError(f'expected the path of a video, or many pictures, got {type(frames).__qualname__}{shape}; '
+                            'for a single picture call the classifier, for grey frames in one array give list(array)')
         rate = rate_hz
         return self._stream(((index / rate, frame) for index, frame in enumerate(frames)), color, None)
 
@@ -204,7 +214,7 @@ class Classifier:
             if is_video_name(file):
                 raise ImageError('compressed', f'{printable(file)} is a video: give it to stream()')
             picture = read_picture(file)
-        elif _is_pil(given):
+        elif isinstance(given, Image):
             picture, file = picture_of_pil(given), None
         else:
             raise TypeError('expected a numpy array, a PIL image, a path, or a list of these; got '
@@ -230,6 +240,7 @@ class Classifier:
     @contextmanager
     def _running(self) -> Iterator[None]:
         """The pipeline is this thread's."""
+        _refuse_fork()
         with self._lock, _threads_put_back():
             self._pipeline.claim_thread()
             while self._ended:
@@ -272,7 +283,7 @@ class FrameSequence:
         self._classifier._ended.append(self._camera)
 
     def _next(self, given: PictureLike, time_s: float, color: str, file: Optional[Path]) -> Classification:
-        if not 0 <= time_s < 9e9:  # nanoseconds of 64 bits
+        if not (_is_number(time_s) and 0 <= time_s < 9e9):  # nanoseconds of 64 bits
             raise ImageError('stamp', f'time_s: must be seconds from 0 on, got {time_s!r}')
         picture, encoding, own_file = self._classifier._read(given, color)
         stamp_ns = round(time_s * 1e9)
@@ -282,6 +293,15 @@ class FrameSequence:
             raise ImageError('stamp', f'time_s={time_s:g}: {objection}')
         result = self._classifier._decide_next(frame)
         return classification_of(result, self._classifier.config.top_k, file or own_file, time_s)
+
+
+def _refuse_fork() -> None:
+    """Raise instead of waiting for ever for the threads of torch, or a lock, that stayed in the parent process."""
+    _ran_in.add(os.getpid())
+    if len(_ran_in) > 1:
+        raise DeviceError('this process was forked from one that had a Classifier already, and the threads of torch '
+                          "(and CUDA) do not come along; start it with multiprocessing.get_context('spawn'), or make "
+                          'the first Classifier after the fork')
 
 
 @contextmanager
@@ -295,13 +315,14 @@ def _threads_put_back() -> Iterator[None]:
             torch.set_num_threads(before)
 
 
-def _is_pil(given: Any) -> bool:
-    """Whether it is a PIL image; Pillow is there if so."""
-    pil = sys.modules.get('PIL.Image')
-    return pil is not None and isinstance(given, pil.Image)
+def _is_number(given: Any) -> bool:
+    """Whether it is one number, of Python or numpy."""
+    return isinstance(given, (int, float, np.integer, np.floating)) and not isinstance(given, bool)
 
 
 def _remedy(given: Any) -> str:
+    if given is None:
+        return '; cv2.imread gives None for a file that it cannot read: give the path, which says why'
     if isinstance(given, torch.Tensor):
         return '; for a tensor of (C, H, W) give tensor.permute(1, 2, 0).cpu().numpy()'
     if isinstance(given, (bytes, bytearray, memoryview)):

@@ -1,11 +1,15 @@
 """The Python API: pictures of every kind in, the decisions of the pipeline out."""
 import gc
 import json
+import os
+import pickle
 import subprocess
 import sys
 import threading
+from collections import deque
 from dataclasses import FrozenInstanceError
 from pathlib import Path
+from typing import get_type_hints
 
 import cv2
 import numpy as np
@@ -16,6 +20,7 @@ from labelled_samples import pattern
 from PIL import Image
 
 from robot_vision_dl import Classification, Classifier
+from robot_vision_dl.classifier import FrameSequence
 from robot_vision_dl.core.config import ClassifierConfig, DecisionConfig, FusionConfig
 from robot_vision_dl.core.errors import BagError, BundleError, ConfigError, ImageError
 from robot_vision_dl.core.runtime.pipeline import Pipeline
@@ -114,11 +119,13 @@ def test_a_pil_image_stands_upright_as_its_file_does(classifier, tmp_path):
     assert classifier(upright).top != classifier(np.asarray(image)).top
 
 
-@pytest.mark.parametrize('mode', ['1', 'L', 'LA', 'P', 'RGB', 'RGBA', 'CMYK', 'YCbCr', 'HSV'])
+@pytest.mark.parametrize('mode', ['1', 'L', 'LA', 'P', 'RGB', 'RGBA', 'CMYK', 'YCbCr', 'HSV', 'La', 'RGBa', 'RGBX',
+                                  'PA'])
 def test_pil_modes_of_8_bits(classifier, pictures, mode):
     image = Image.fromarray(pictures[0])
-    image = image.convert('L').convert('LA') if mode == 'LA' else image.convert(mode)
-    assert classifier(image).top == classifier(np.asarray(image.convert('L' if mode == 'L' else 'RGB'))).top
+    image = image.convert({'LA': 'L', 'La': 'LA'}.get(mode, 'RGB')).convert(mode)
+    told = image.convert('LA') if mode == 'La' else image
+    assert classifier(image).top == classifier(np.asarray(told.convert('L' if mode == 'L' else 'RGB'))).top
 
 
 def test_a_list_is_decided_as_its_pictures_alone(classifier, pictures):
@@ -209,7 +216,7 @@ def test_a_step_back_in_time_is_refused_and_a_long_one_begins_anew(classifier, p
             sequence(pictures[0], bad)
 
 
-@pytest.mark.parametrize('rate', [None, 0, -1, float('inf'), float('nan')])
+@pytest.mark.parametrize('rate', [None, 0, -1, float('inf'), float('nan'), '5', True, [5]])
 def test_a_stream_needs_a_rate(classifier, pictures, rate):
     with pytest.raises(ConfigError, match='rate_hz'):
         classifier.stream(pictures, rate)
@@ -270,7 +277,11 @@ RGB = np.zeros((40, 50, 3), np.uint8)
     (torch.zeros(3, 40, 50), 'rgb', TypeError, r'got Tensor; .*permute\(1, 2, 0\)'),
     (b'\xff\xd8', 'rgb', TypeError, 'PIL.Image.open'),
     (iter([RGB]), 'rgb', TypeError, r'list\(...\), or use stream'),
-    (None, 'rgb', TypeError, 'got NoneType'),
+    (None, 'rgb', TypeError, 'got NoneType; cv2.imread gives None'),
+    (np.full((40, 50, 3), np.nan), 'rgb', ImageError, 'values that are NaN or infinite$'),
+    (RGB + np.array([0, 1, np.inf]), 'rgb', ImageError, 'values that are NaN or infinite$'),
+    ('/dev/zero', 'rgb', ImageError, '/dev/zero: is a pipe or a device'),
+    ('/', 'rgb', ImageError, '/: is a folder; name the pictures in it'),
     (Image.new('I;16', (50, 40)), 'rgb', ImageError, "mode 'I;16' has more than 8 bits"),
     ('/nowhere/a.jpg', 'rgb', ImageError, '/nowhere/a.jpg: cannot be read')])
 def test_what_is_no_picture_is_told(classifier, given, color, error, text):
@@ -325,3 +336,99 @@ def test_the_picture_of_the_demo():
     result = classifier(Path(__file__).resolve().parents[1] / 'config' / 'demo' / 'unknown_object.jpg')
     assert (result.label, result.decision, result.best, len(result.top)) == ('unknown', 'unknown', None, 5)
     assert not result.accepted
+
+
+def test_a_pipe_is_not_waited_for(classifier, tmp_path):
+    os.mkfifo(tmp_path / 'pipe.jpg')
+    with pytest.raises(ImageError, match='pipe.jpg: is a pipe or a device; write the picture to a file'):
+        classifier(tmp_path / 'pipe.jpg')
+
+
+def test_a_pil_image_whose_file_was_closed(classifier, pictures, tmp_path):
+    cv2.imwrite(str(tmp_path / 'a.png'), pictures[0])
+    image = Image.open(tmp_path / 'a.png')
+    image.close()
+    with pytest.raises(ImageError, match='cannot be decoded: .*closed'):
+        classifier(image)
+
+
+@pytest.mark.parametrize('given, text', [
+    (RGB, r'got ndarray of shape \(40, 50, 3\); for a single picture call the classifier'),
+    (RGB[..., 0], r'of shape \(40, 50\)'), (Image.new('RGB', (9, 9)), 'got Image'), (None, 'got NoneType'),
+    (b'x', 'got bytes')])
+def test_one_picture_is_no_stream(classifier, given, text):
+    with pytest.raises(TypeError, match=text):
+        classifier.stream(given, rate_hz=5)
+
+
+def test_an_array_of_frames_is_a_stream(classifier):
+    assert len(list(classifier.stream(np.stack([RGB] * 3), rate_hz=np.float32(5)))) == 3
+
+
+@pytest.mark.parametrize('time_s', ['5', True, [1], 5j, -1, float('nan'), 1e300])
+def test_what_is_no_time_is_told(classifier, time_s):
+    with pytest.raises(ImageError, match='time_s: must be seconds from 0 on, got'):
+        classifier.sequence()(RGB, time_s)
+
+
+def test_numbers_of_numpy_are_numbers(model):
+    classifier = Classifier(model, device='cpu', threads=np.int64(1), decision={'abstain_cost': np.float64(0.2)},
+                            fusion={'change_time_s': np.float32(2)})
+    assert classifier.config.decision.abstain_cost == 0.2 and classifier.config.threads == 1
+
+
+def test_other_sequences_are_lists(classifier, pictures):
+    assert classifier(deque(pictures[:2])) == classifier(pictures[:2])
+
+
+def test_results_go_to_other_processes_whole(classifier, pictures):
+    result = classifier(pictures[0])
+    copy = pickle.loads(pickle.dumps(result))
+    assert copy == result and copy.result.stage_ms == result.result.stage_ms
+    assert np.array_equal(copy.overlay(), result.overlay())
+
+
+@pytest.mark.parametrize('call', ['classifier(picture)', 'next(classifier.stream([picture], 5))', 'Classifier(model)'])
+def test_after_a_fork_is_told_and_not_waited_for(model, call):
+    """The threads of torch stay behind: a forked process waited for ever."""
+    script = ('import os, sys\nimport numpy\nfrom robot_vision_dl import Classifier\n'
+              'model, picture = sys.argv[1], numpy.zeros((40, 50, 3), numpy.uint8)\n'
+              'classifier = Classifier(model, device="cpu", threads=2)\n'
+              'classifier(picture)\n'
+              'if os.fork() == 0:\n'
+              '    try:\n'
+              f'        {call}\n'
+              '    except Exception as error:\n'
+              '        print(type(error).__name__, error, flush=True)\n'
+              '    os._exit(0)\n'
+              'os.wait()\n'
+              'print(classifier(picture).label)\n')
+    done = subprocess.run([sys.executable, '-c', script, str(model)], capture_output=True, text=True, timeout=120)
+    child, parent = done.stdout.splitlines()
+    assert child.startswith('DeviceError this process was forked') and 'spawn' in child and parent, done
+
+
+def test_type_checkers_know_what_comes_back(tmp_path):
+    """Also of lists of one type, and what a library finds that reads the hints while a program runs."""
+    pytest.importorskip('mypy')
+    program = tmp_path / 'program.py'
+    program.write_text("""
+from pathlib import Path
+from typing import List
+import numpy as np
+from PIL.Image import Image
+from robot_vision_dl import Classification, Classifier
+from robot_vision_dl.classifier import PictureLike
+def use(c: Classifier, array: np.ndarray, image: Image, paths: List[Path], arrays: List[np.ndarray]) -> None:
+    one: List[Classification] = [c('a'), c(array), c(image), c(Path('a'), color='bgr'), *c.stream(paths, rate_hz=5)]
+    mixed: List[PictureLike] = ['a', array]
+    many: List[List[Classification]] = [c(paths), c(arrays), c(['a', array]), c(mixed), c((image, 'a'))]
+    c.sequence()('a', 1.0).top[0].label.upper()
+    c(5)  # type: ignore[call-overload]
+    print(one, many)
+""")
+    done = subprocess.run([sys.executable, '-m', 'mypy', '--strict', '--cache-dir', str(tmp_path), str(program)],
+                          capture_output=True, text=True, cwd=tmp_path, timeout=300)
+    assert done.returncode == 0, done.stdout
+    for method in (Classifier.__call__, Classifier.__init__, Classifier.stream, FrameSequence.__call__):
+        assert get_type_hints(method)

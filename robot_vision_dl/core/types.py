@@ -6,7 +6,7 @@ milliseconds (``_ms``).
 from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
-from typing import Mapping, Optional, Tuple, Union
+from typing import Any, Dict, Mapping, Optional, Tuple, Union
 
 import numpy as np
 
@@ -238,3 +238,7 @@ class Result:
     stage_ms: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     batch_size: int = 1
     unknown_probability: float = 0.0
+
+    def __getstate__(self) -> Dict[str, Any]:
+        """Views of dicts cannot be pickled."""
+        return {**self.__dict__, 'stage_ms': dict(self.stage_ms)}

@@ -58,10 +58,12 @@ def picture_of_pil(image: 'Image') -> Picture:
         if image.getexif().get(_ORIENTATION, 1) != 1:
             from PIL import ImageOps
             image = ImageOps.exif_transpose(image)
+        if image.mode == 'La':  # PIL converts it to LA alone
+            image = image.convert('LA')
         if image.mode not in _ORDER_OF_MODE:
             image = image.convert('RGB')
         pixels = np.asarray(image)
-    except (OSError, SyntaxError) as error:  # PIL reads a file only when its pixels are wanted
+    except (OSError, SyntaxError, ValueError) as error:  # PIL reads a file only when its pixels are wanted
         raise ImageError('compressed', f'the PIL image cannot be decoded: {error}') from error
     return picture_of_array(pixels, _ORDER_OF_MODE[image.mode].value)
 
@@ -83,7 +85,9 @@ def _range(array: np.ndarray) -> str:
     """What there is in an array of another type, and how to make uint8 of it."""
     if array.dtype.kind not in 'fiub' or array.size == 0:
         return ''
-    low, high = float(np.nanmin(array)), float(np.nanmax(array))
+    if array.dtype.kind == 'f' and not np.isfinite(array).all():
+        return ' with values that are NaN or infinite'
+    low, high = float(array.min()), float(array.max())
     remedy = ''
     if array.dtype.kind in 'fb' and 0 <= low and high <= 1:
         remedy = ': convert it by (array * 255).astype(numpy.uint8)'
