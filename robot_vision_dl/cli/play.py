@@ -23,6 +23,8 @@ EXAMPLES = """examples:
 ROS 1 and ROS 2 bags; several are played one after another. Messages are published as they were recorded, header and
 all; --stamp-now makes them look live. Exit codes: 0 played (or SIGTERM), 2 nothing to play, 130 Ctrl-C."""
 
+_MOST_NAMED = 3
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
@@ -113,11 +115,18 @@ def _play(player: 'Player', options: 'PlayOptions', readers: Sequence['BagReader
     known = {problem for reader in readers for problem in reader.problems}
     with Progress('playing', 's', round(player.length_s, 1)) as show:
         summary = player.play(stop, lambda played_s, so_far: show(
-            round(played_s, 1), f'{sum(so_far.counts.values())} messages, {so_far.late} late'))
+            round(played_s, 1), f'{sum(so_far.counts.values())} messages, {so_far.late} late'), _say_unheard)
     for line in dict.fromkeys(problem for reader in readers for problem in reader.problems):
         if line not in known:
             print(f'robot-vision play: {printable(line, 2000)}', file=sys.stderr)
     _report(summary)
+
+
+def _say_unheard(topics: Sequence[str]) -> None:
+    shown = ', '.join(printable(topic) for topic in topics[:_MOST_NAMED])
+    more = f' and {len(topics) - _MOST_NAMED} more' if len(topics) > _MOST_NAMED else ''
+    print(f'robot-vision play: nobody subscribes to {shown}{more}; --wait-for-subscribers begins when somebody does, '
+          '--remap OLD:=NEW plays on another topic', file=sys.stderr)
 
 
 def _report(summary: 'PlaySummary') -> None:

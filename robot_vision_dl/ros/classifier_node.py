@@ -204,6 +204,8 @@ class ClassifierNode(PrintableLogs, LifecycleNode):
 
     def _log_drop(self, camera: str, reason: str, sentence: str) -> None:
         """Log the first drop for a reason, then at most one line in some seconds with the count."""
+        if not self.context.ok():
+            return  # Ctrl-C came while the frame was in work; it is counted
         now = time.monotonic()
         entry = self._drop_logged.setdefault((camera, reason), [float('-inf'), 0])
         entry[1] += 1

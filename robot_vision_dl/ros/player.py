@@ -4,7 +4,7 @@ import itertools
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
 
 import rclpy
 from builtin_interfaces.msg import Time
@@ -27,6 +27,8 @@ LATE_MS = 10.0
 _SPIN_S = 0.0003
 # How long a stop request may go unseen while sleeping.
 _SLICE_S = 0.05
+# Subscribers that are there from the beginning have been discovered by then.
+_HEARD_S = 1.0
 # A subscriber that is matched here may not have matched us yet; its half of discovery takes some ms.
 _SETTLE_S = 0.2
 
@@ -75,6 +77,7 @@ class PlaySummary:
         late: messages published more than 10 ms after their time.
         worst_late_ms: the latest one.
         lateness_ms: median and 99th percentile over all messages.
+        unheard: topics that nobody subscribed to within a second, or until the end where that is sooner.
     """
 
     counts: Dict[str, int]
@@ -83,6 +86,7 @@ class PlaySummary:
     late: int = 0
     worst_late_ms: float = 0.0
     lateness_ms: Tuple[float, float] = (0.0, 0.0)
+    unheard: Tuple[str, ...] = ()
 
 
 class _Output:
@@ -137,11 +141,13 @@ class Player:
         return True
 
     def play(self, stopped: Callable[[], bool],
-             on_progress: Callable[[float, PlaySummary], None] = lambda _played, _summary: None) -> PlaySummary:
+             on_progress: Callable[[float, PlaySummary], None] = lambda _played, _summary: None,
+             on_unheard: Callable[[Tuple[str, ...]], None] = lambda _topics: None) -> PlaySummary:
         """Publish everything, then wait until reliable subscribers have it.
 
         ``stopped`` is asked often and ends playing; ``on_progress`` is called five times a second with the seconds of
-        this round and the summary so far.
+        this round and the summary so far; ``on_unheard`` is called once, after a second or at the end, if there are
+        topics that nobody has subscribed to until then.
         """
         options = self._options
         summary = PlaySummary({output.publisher.topic_name: 0 for output in self._outputs.values()})
@@ -152,6 +158,8 @@ class Player:
         first = next(messages, None)
         messages = itertools.chain([] if first is None else [first], messages)
         origin = next_progress = time.perf_counter()
+        heard: Set[str] = set()
+        looked = False
         while True:
             clock = self._clock_ticks(round_at_ns)
             last_offset = 0
@@ -166,6 +174,10 @@ class Player:
                 last_offset = due.offset_ns
                 if now >= next_progress:
                     next_progress = now + 0.2
+                    heard |= self._subscribed()
+                    if not looked and now - origin >= _HEARD_S:
+                        looked = True
+                        self._note_unheard(heard, summary, on_unheard)
                     on_progress(due.offset_ns / NS_PER_S / options.rate, summary)
             summary.expected_s = (round_at_ns + last_offset) / NS_PER_S / options.rate
             if stopped() or not options.loop:
@@ -176,8 +188,19 @@ class Player:
         if self._lateness_ns:
             lateness = percentiles(value * 1e-6 for value in self._lateness_ns)
             summary.lateness_ms = lateness['p50'], lateness['p99']
+        if not looked:
+            self._note_unheard(heard | self._subscribed(), summary, on_unheard)
         self._wait_for_delivery(0.2 if stopped() else 2.0)
         return summary
+
+    def _subscribed(self) -> Set[str]:
+        return {output.publisher.topic_name for output in self._outputs.values()
+                if output.publisher.get_subscription_count()}
+
+    def _note_unheard(self, heard: Set[str], summary: PlaySummary, tell: Callable[[Tuple[str, ...]], None]) -> None:
+        summary.unheard = tuple(topic for topic in sorted(summary.counts) if topic not in heard)
+        if summary.unheard:
+            tell(summary.unheard)
 
     def _timeline(self) -> Iterator[Due]:
         return timeline(self._readers, self._options.selection, list(self._outputs))

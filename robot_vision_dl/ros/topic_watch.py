@@ -1,6 +1,6 @@
 """Why nothing comes on a topic: the graph tells before the user has to ask."""
 import time
-from typing import Callable, List, Sequence, Set, Tuple
+from typing import Callable, Dict, List, Sequence, Tuple
 
 from rclpy.node import Node
 
@@ -11,11 +11,15 @@ IMAGE, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
 _TYPES = {'raw': IMAGE, 'compressed': COMPRESSED, 'compressedDepth': COMPRESSED}
 _SUFFIXES = {'raw': '', 'compressed': '/compressed', 'compressedDepth': '/compressedDepth'}
 SILENT_S = 3.0
+AGAIN_S = 10.0
 _MOST_NAMED = 5
 
 
 class TopicWatch:
-    """Warns once of each reason why a topic is silent: another type, or no publisher.
+    """Warns of each reason why a topic is silent, another type or no publisher, as long as it is.
+
+    The graph is looked at after 3 s of silence, then every 10 s: a publisher may start later on another topic. What
+    was said is said again only when it has changed.
 
     Args:
         node: whose logger and view of the graph are used.
@@ -29,29 +33,37 @@ class TopicWatch:
                  likely: Callable[[List[Tuple[str, List[str]]]], str]) -> None:
         self._node, self._topic, self._expected = node, topic, expected
         self._remedy, self._likely = remedy, likely
-        self._told: Set[str] = set()
+        self._told: Dict[str, str] = {}
         self._heard_s = time.monotonic()
+        self._next_s = self._heard_s + SILENT_S
         self._yet = 'yet'
 
     def heard(self) -> None:
         """Something came: the next silence is another one."""
         self._heard_s, self._yet = time.monotonic(), 'any more'
-        self._told.discard('')
+        self._next_s = self._heard_s + SILENT_S
+        self._told.pop('', None)
 
     def look(self) -> None:
         """Called once in a while; says what is new."""
-        if time.monotonic() - self._heard_s < SILENT_S:
+        now_s = time.monotonic()
+        if now_s < self._next_s:
             return
+        self._next_s = now_s + AGAIN_S
         types = {info.topic_type for info in self._node.get_publishers_info_by_topic(self._topic)}
-        for found in sorted(types - {self._expected} - self._told):
-            self._told.add(found)
-            self._node.get_logger().warning(
-                f'{self._topic} is published as {printable(found, 80)}, and this node takes {self._expected}: nothing '
-                f'comes through. Fix: {self._remedy(found)}')
-        if not types and '' not in self._told:
-            self._told.add('')
+        for found in sorted(types - {self._expected}):
+            self._tell(found, f'{self._topic} is published as {printable(found, 80)}, and this node takes '
+                              f'{self._expected}: nothing comes through. Fix: {self._remedy(found)}')
+        if types:
+            self._told.pop('', None)
+        else:
             hint = self._likely(self._node.get_topic_names_and_types())
-            self._node.get_logger().warning(f'nobody publishes on {self._topic} {self._yet}{hint}')
+            self._tell('', f'nobody publishes on {self._topic} {self._yet}{hint}')
+
+    def _tell(self, what: str, sentence: str) -> None:
+        if self._told.get(what) != sentence:
+            self._told[what] = sentence
+            self._node.get_logger().warning(sentence)
 
 
 def watch_images(node: Node, topic: str, transport: str, resolved: str, others: Sequence[str] = ()) -> TopicWatch:
@@ -63,7 +75,7 @@ def watch_images(node: Node, topic: str, transport: str, resolved: str, others: 
         resolved: fully resolved name of what is subscribed to.
         others: topics of the node's other cameras, as the deployment named them.
     """
-    def change(wanted: str, also: str = '', more: str = '') -> str:
+    def change(wanted: str, name: str = '', more: str = '') -> str:
         """Another transport, unless it would cost another camera what is there."""
         for other in others:
             offered = _offered(node, node.resolve_topic_name(other))
@@ -71,16 +83,17 @@ def watch_images(node: Node, topic: str, transport: str, resolved: str, others: 
                 return (f'run a second node for this camera, or republish it: all cameras of a node share '
                         f'image_transport, and {printable(node.resolve_topic_name(other), 80)} is there as '
                         f'{" and ".join(offered)}, not as {wanted}')
-        return f'set {also}image_transport:={wanted}{more}'
+        return (f'{f"name the topic {name} and " if name else ""}take --transport {wanted} (robot-vision run) or '
+                f'image_transport:={wanted} (launch file, parameter){more}')
 
     def remedy(found: str) -> str:
         if found == COMPRESSED and transport == 'raw':
             base, _, suffix = resolved.rpartition('/')
             if suffix in ('compressed', 'compressedDepth'):
-                return change(suffix, f'image_topics to {base} and ')
-            return change('compressed', more=f', with the publisher on {resolved}/compressed')
+                return change(suffix, base)
+            return change('compressed', more=f'; the publisher must be on {resolved}/compressed')
         if found == IMAGE:
-            return change('raw', f'image_topics to {resolved} and ')
+            return change('raw', resolved)
         return (f'choose a topic of images, {IMAGE} or {COMPRESSED}; `ros2 topic list -t` shows all')
 
     def likely(topics: List[Tuple[str, List[str]]]) -> str:

@@ -185,6 +185,19 @@ def test_loop_until_a_signal(number, expected, tmp_path, listener):
     assert indices == [index % 4 for index in range(len(indices))]
 
 
+@pytest.mark.parametrize('rate', ['2', pytest.param('0.25', marks=pytest.mark.slow)])  # ends sooner, goes on longer
+def test_who_plays_to_nobody_is_told(rate, tmp_path, listener):
+    from std_msgs.msg import Empty
+    path = write_ros2(tmp_path / 'a', 8)
+    code, _, err = listener.finish(start(path, '--rate', rate))
+    assert code == 0 and err.count('nobody subscribes') == 1
+    assert f'nobody subscribes to {TOPIC}; --wait-for-subscribers' in err
+    listener.subscribe(Empty, '/another/topic')
+    listener.subscribe(image_class(), TOPIC)
+    code, _, err = listener.finish(start(path, '--rate', rate, '--wait-for-subscribers'))
+    assert code == 0 and 'nobody' not in err
+
+
 @pytest.mark.parametrize('number, expected', [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
 def test_a_signal_while_waiting_for_subscribers(number, expected, tmp_path, ros_domain):
     player = start(write_ros2(tmp_path / 'a', 4), '--wait-for-subscribers')

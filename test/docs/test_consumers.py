@@ -2,8 +2,10 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +40,7 @@ def peer(ros_domain):
 def test_the_python_consumer_hears_a_real_node(peer, ros_domain, tmp_path):
     script = tmp_path / 'consumer.py'
     script.write_text(block('python'))
-    assert len(script.read_text().splitlines()) <= 26
+    assert len(script.read_text().splitlines()) <= 30
     # Repeated frames are decided alike: each stands alone, without hysteresis.
     model = small_model(tmp_path / 'model')
     with Children(environment(ros_domain)) as children:
@@ -66,6 +68,21 @@ def test_the_python_consumer_hears_a_real_node(peer, ros_domain, tmp_path):
         heard = set(re.findall(r'(pick|stop): (?!no)(\w+)', log.read_text()))
         assert {('stop', 'unknown'), ('stop', 'uncertain')} < heard
         assert {action for action, label in heard if label not in ('unknown', 'uncertain')} == {'pick'}
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_the_python_consumer_ends_without_a_traceback(number, ros_domain, tmp_path):
+    script, log = tmp_path / 'consumer.py', tmp_path / 'consumer.log'
+    script.write_text(block('python'))
+    with Children(environment(ros_domain)) as children:
+        process = children.start([sys.executable, '-u', str(script)], log=log)
+        deadline = time.monotonic() + 60
+        while 'stop: no decision' not in log.read_text():
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.05)
+        process.send_signal(number)
+        assert process.wait(timeout=30) == 0
+    assert 'Traceback' not in log.read_text()
 
 
 def test_the_cpp_consumer_compiles(tmp_path):

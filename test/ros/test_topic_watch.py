@@ -33,10 +33,10 @@ def warnings(node):
 @pytest.mark.parametrize('kind, topic, arguments, said', [
     (CompressedImage, '/cam', ('--image', '/cam'),
      ('/cam is published as sensor_msgs/msg/CompressedImage, and this node takes sensor_msgs/msg/Image',
-      'image_transport:=compressed')),
+      'Fix: take --transport compressed (robot-vision run) or image_transport:=compressed (launch file, parameter)')),
     pytest.param(
         Image, '/cam/compressed', ('--image', '/cam', '--transport', 'compressed'),
-        ('/cam/compressed is published as sensor_msgs/msg/Image', 'image_transport:=raw'), marks=pytest.mark.slow),
+        ('/cam/compressed is published as sensor_msgs/msg/Image', 'name the topic /cam/compressed and take --transport raw'), marks=pytest.mark.slow),
     pytest.param(String, '/cam', ('--image', '/cam'), (
         '/cam is published as std_msgs/msg/String', 'choose a topic of images'), marks=pytest.mark.slow),
     (CompressedImage, '/cam/compressed', ('--image', '/cam'),
@@ -65,13 +65,23 @@ def test_a_silent_topic_is_explained_once(kind, topic, arguments, said, start, p
     pytest.param('compressed', {'/front/compressed': CompressedImage, '/rear/compressed': Image},
                  ('/rear/compressed is published as', 'Fix: run a second node'), marks=pytest.mark.slow),
     pytest.param('compressed', {'/front/compressed': CompressedImage, '/front': Image, '/rear': Image},
-                 ('nobody publishes on /rear/compressed yet', 'set image_transport:=raw'), marks=pytest.mark.slow)])
+                 ('nobody publishes on /rear/compressed yet', 'take --transport raw'), marks=pytest.mark.slow)])
 def test_no_advice_for_one_camera_costs_another(transport, topics, said, start, peer):
     publishers = [peer.node.create_publisher(kind, topic, BEST_EFFORT) for topic, kind in topics.items()]
     node = start('--camera', 'front:=/front', '--camera', 'rear:=/rear', '--transport', transport)
     peer.wait(lambda: warnings(node), 'a warning')
     line, = warnings(node)
     assert publishers and all(part in line for part in said), line
+
+
+def test_a_publisher_that_starts_later_on_another_topic_is_told_of(start, peer):
+    node = start('--image', '/cam')
+    peer.wait(lambda: warnings(node), 'the line that nobody publishes')
+    assert 'no other topic of images' in warnings(node)[0]
+    peer.node.create_publisher(CompressedImage, '/cam/compressed', BEST_EFFORT)
+    peer.wait(lambda: len(warnings(node)) > 1, 'a second look')
+    assert len(warnings(node)) == 2
+    assert 'somebody does on /cam/compressed: take --transport compressed (robot-vision run)' in warnings(node)[1]
 
 
 @pytest.mark.slow
