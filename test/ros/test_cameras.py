@@ -98,3 +98,29 @@ def test_eight_cameras_that_are_too_many_are_served_evenly(start, peer, tmp_path
     for values in found:
         dropped = sum(int(value) for key, value in values.items() if key.startswith('dropped_'))
         assert 0 <= int(values['received']) - int(values['decided']) - dropped <= 2
+
+
+def test_a_frame_that_is_in_work_when_the_context_ends_is_no_warning(ros_domain, peer, tmp_path, capfd):
+    """In this process, since a signal would have to come within a millisecond."""
+    import rclpy
+    from rclpy.parameter import Parameter
+
+    from robot_vision_dl.ros.classifier_node import ClassifierNode
+    context = rclpy.Context()
+    rclpy.init(context=context, domain_id=ros_domain)
+    node = ClassifierNode(context=context, parameter_overrides=[
+        Parameter('model', value=str(slow_bundle(tmp_path / 'slow'))), Parameter('image_topics', value=['/cam']),
+        Parameter('device', value='cpu'), Parameter('backend', value='torch')])
+    try:
+        node.trigger_configure()
+        node.trigger_activate()
+        camera, engine = peer.publisher(Image, '/cam'), node._engine
+        stamps = itertools.count(SECOND, SECOND // 30)
+        peer.wait(lambda: camera.publish(raw_image(next(stamps))) or engine.account('camera').received > 2, 'frames')
+        engine._on_result = lambda *results: (rclpy.try_shutdown(context=context), node._publish_result(*results))
+        peer.wait(lambda: camera.publish(raw_image(next(stamps))) or 'publish_failed' in engine.account('camera').dropped,
+                  'a result that cannot be published')
+    finally:
+        node.stop()
+        rclpy.try_shutdown(context=context)
+    assert 'frame dropped' not in ''.join(capfd.readouterr())
