@@ -118,7 +118,8 @@ def test_a_frame_that_is_in_work_when_the_context_ends_is_no_warning(ros_domain,
         stamps = itertools.count(SECOND, SECOND // 30)
         peer.wait(lambda: camera.publish(raw_image(next(stamps))) or engine.account('camera').received > 2, 'frames')
         engine._on_result = lambda *results: (rclpy.try_shutdown(context=context), node._publish_result(*results))
-        peer.wait(lambda: camera.publish(raw_image(next(stamps))) or 'publish_failed' in engine.account('camera').dropped,
+        peer.wait(lambda: camera.publish(raw_image(next(stamps)))
+                  or 'publish_failed' in engine.account('camera').dropped,
                   'a result that cannot be published')
     finally:
         node.stop()

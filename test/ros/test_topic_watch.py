@@ -36,7 +36,8 @@ def warnings(node):
       'Fix: take --transport compressed (robot-vision run) or image_transport:=compressed (launch file, parameter)')),
     pytest.param(
         Image, '/cam/compressed', ('--image', '/cam', '--transport', 'compressed'),
-        ('/cam/compressed is published as sensor_msgs/msg/Image', 'name the topic /cam/compressed and take --transport raw'), marks=pytest.mark.slow),
+        ('/cam/compressed is published as sensor_msgs/msg/Image',
+         'name the topic /cam/compressed and take --transport raw'), marks=pytest.mark.slow),
     pytest.param(String, '/cam', ('--image', '/cam'), (
         '/cam is published as std_msgs/msg/String', 'choose a topic of images'), marks=pytest.mark.slow),
     (CompressedImage, '/cam/compressed', ('--image', '/cam'),
