@@ -10,8 +10,10 @@ def user_path(path: Union[str, 'os.PathLike[str]']) -> Path:
     """``path`` with a leading ``~`` or ``~name`` replaced.
 
     Raises:
-        ConfigError: there is no such user, or the path has a null character.
+        ConfigError: there is no such user, or the path is empty or has a null character.
     """
+    if not str(path):  # of `robot-vision evaluate "$BAG"` where BAG is not set; pathlib takes it for this folder
+        raise ConfigError("'': a path is missing here; for this folder give .")
     if '\0' in str(path):
         raise ConfigError(f'{str(path)!r}: a path has no null character; give another')
     try:
