@@ -76,6 +76,8 @@ def run(args: argparse.Namespace) -> int:
     config = deployment(args.params_file, args.changes, args.node, to_stderr)
     chosen = {'model': args.model, 'device': args.device, 'backend': args.backend, 'top_k': args.top_k}
     config = replace(config, **{name: value for name, value in chosen.items() if value is not None})
+    if args.out:
+        _check_apart(user_path(args.out), [user_path(text) for text in args.sources])
     overlays = Overlays(Path(args.out), [source.path for source in sources]) if args.out else None
     classifier = Classifier.from_config(config)
     for warning in classifier.warnings:
@@ -131,6 +133,14 @@ def found_sources(given: List[str], model: str) -> List[Source]:
         else:
             raise BagError(f'{printable(path)}: no such file or folder')
     return found
+
+
+def _check_apart(out: Path, given: List[Path]) -> None:
+    """Raise where overlays would lie in a folder that is searched for pictures: next time they would be among them."""
+    for folder in given:
+        if folder.is_dir() and folder.resolve() in (out.resolve(), *out.resolve().parents):
+            raise ConfigError(f'--out: {printable(out)} lies in {printable(folder)}, which is searched for pictures: '
+                              'next time the overlays would be among them; choose a folder outside of it')
 
 
 def _of_folder(folder: Path, several: bool) -> Iterator[Source]:

@@ -118,9 +118,17 @@ def test_a_picture_is_not_covered_by_its_overlay(here, capsys, tmp_path):
     path = tmp_path / 'a.jpg'
     cv2.imwrite(str(path), pattern(0))
     before = path.read_bytes()
-    assert run(here, tmp_path, '--out', tmp_path) == 1
+    assert run(here, path, '--out', tmp_path) == 1
     assert 'a.jpg: is one of the pictures that are read, and would be replaced' in capsys.readouterr().err
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize('inside', ['', 'decided', 'a/b/../c'])
+def test_overlays_do_not_lie_among_what_is_read(here, capsys, tmp_path, inside):
+    cv2.imwrite(str(tmp_path / 'a.jpg'), pattern(0))
+    assert run(here, tmp_path, '--out', tmp_path / inside) == 2
+    assert 'next time the overlays would be among them' in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ['a.jpg']
 
 
 def test_damaged_files_are_told_and_the_others_done(here, capsys, tmp_path):
