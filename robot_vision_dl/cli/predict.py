@@ -2,7 +2,7 @@
 import argparse
 from dataclasses import replace
 from pathlib import Path
-from typing import Iterator, List, NamedTuple
+from typing import Iterator, List, NamedTuple, Tuple
 
 from ..core.config import ClassifierConfig
 from ..core.errors import BagError, ConfigError, ImageError
@@ -26,7 +26,8 @@ decision changes; --json and --csv have every frame. JSON is one object a line. 
 of `unknown` how probable it is that none of the classes is shown. What the fields mean: docs/how-to/python.md.
 Costs of wrong labels: --set decision.costs_file=costs.yaml; `robot-vision run --help` shows such a file.
 
-Exit codes: 0 done, 1 some files could not be read (they are told, the others are done), 2 wrong use or input."""
+Exit codes: 0 done, 1 some files are not there or could not be read (they are told, the others are done), 2 wrong use
+or input, or not one of the files is there."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -68,7 +69,9 @@ class Source(NamedTuple):
 
 def run(args: argparse.Namespace) -> int:
     """Decide about one after another, and print each at once."""
-    sources = found_sources(args.sources, args.model)
+    sources, missing = found_sources(args.sources, args.model)
+    for sentence in missing:
+        to_stderr(f'left out: {sentence}')
     # Not at the top: torch takes seconds, and what was spelled wrongly is known before.
     from ..classifier import Classifier
     from ..evaluation.deployment import deployment
@@ -89,7 +92,8 @@ def run(args: argparse.Namespace) -> int:
         show = CsvLines()
     else:
         show = Table([shown_name(source.path, source.is_video) for source in sources], classifier.class_names)
-    failed = 0
+    failed = len(missing)
+    total = len(sources) + failed
     with Progress('deciding', 'files', len(sources), quiet=len(sources) == 1) as done:
         for count, source in enumerate(sources, 1):
             before = ''
@@ -105,17 +109,17 @@ def run(args: argparse.Namespace) -> int:
                 to_stderr(f'left out: {error}')
             show.end_of(source.path, source.is_video)
             done(count)
-    show.end(len(sources), failed)
+    show.end(total, failed)
     if failed:
-        to_stderr(f'{failed} of {len(sources)} files could not be read as a whole')
+        to_stderr(f'{failed} of {total} files could not be read as a whole')
     return 1 if failed else 0
 
 
-def found_sources(given: List[str], model: str) -> List[Source]:
-    """The files that the arguments mean, folders in natural order.
+def found_sources(given: List[str], model: str) -> Tuple[List[Source], List[str]]:
+    """The files that the arguments mean, folders in natural order, and a sentence about each argument that means none.
 
     Raises:
-        BagError: there is no such file, or no picture in a folder.
+        BagError: there is not one: no such file, or no picture in a folder.
         ConfigError: a picture stands in the place of the model.
     """
     from ..data.picture_folder import SUFFIXES
@@ -124,15 +128,21 @@ def found_sources(given: List[str], model: str) -> List[Source]:
         raise ConfigError(f'{printable(model)} stands where the model belongs: robot-vision predict MODEL '
                           f'{printable(model)}')
     found: List[Source] = []
+    missing: List[str] = []
     for text in given:
         path = user_path(text)
-        if path.is_dir():
-            found += _of_folder(path, several=len(given) > 1)
-        elif path.exists():
-            found.append(Source(path, Path(path.name), is_video_name(path)))
-        else:
-            raise BagError(f'{printable(path)}: no such file or folder')
-    return found
+        try:
+            if path.is_dir():
+                found += _of_folder(path, several=len(given) > 1)
+            elif path.exists():
+                found.append(Source(path, Path(path.name), is_video_name(path)))
+            else:
+                raise BagError(f'{printable(path)}: no such file or folder')
+        except BagError as error:
+            missing.append(str(error))
+    if not found:
+        raise BagError('; '.join(missing))
+    return found, missing
 
 
 def _check_apart(out: Path, given: List[Path]) -> None:

@@ -6,7 +6,7 @@ from ..core.errors import ConfigError, ImageError
 from ..core.suggestions import did_you_mean
 from ..core.types import UNKNOWN, ImageMessage, Picture
 from .frame_sources import Source
-from .labels.labels import Finding, LabelledFrame
+from .labels.labels import IGNORE, Finding, LabelledFrame
 from .labels.report import LabelCounter, LabelReport
 from .selection import Pace, SelectionConfig, SelectionReport, Selector, perceptual_hash
 
@@ -78,8 +78,11 @@ class FrameStream:
 
     def _check_class(self, frame: LabelledFrame) -> None:
         if self._class_names and frame.label not in self._class_names and frame.label != UNKNOWN:
-            raise ConfigError(f'{frame.recording} {frame.topic}: the label {frame.label!r} is not among the classes; '
-                              f'{did_you_mean(frame.label, self._class_names)} (labels.ignore leaves a label out)')
+            where = ' '.join(filter(None, (frame.recording, frame.topic)))  # pictures of a folder have no topic
+            hint = did_you_mean(frame.label, self._class_names)
+            raise ConfigError(f'{where}: the label {frame.label!r} is not among the classes; {hint}'
+                              f'{"" if hint.endswith("?") else "."} If it is none of them, label it {UNKNOWN!r}; '
+                              f'{IGNORE!r} leaves it out')
 
     @property
     def label_report(self) -> LabelReport:

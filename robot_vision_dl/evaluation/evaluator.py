@@ -120,7 +120,7 @@ class Evaluation:
         from .report.markdown import markdown
         from .report.report import report_html
         output.write_json(folder / output.METRICS, self.metrics)
-        output.write_frames(folder / output.FRAMES, self.tables)
+        output.write_frames(folder / output.FRAMES, self.tables, self.recordings)
         output.write_json(folder / output.SPEED, self.speed())
         output.write_text(folder / output.REPORT, report_html(self))
         output.write_text(folder / output.SUMMARY, markdown(self.metrics))

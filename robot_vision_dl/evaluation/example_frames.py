@@ -8,13 +8,14 @@ import numpy as np
 
 from ..core.runtime.overlay import to_bgr
 from ..core.types import Frame
+from .picture_messages import TOPIC as PICTURES
 from .table import NO_LABEL, UNKNOWN_TARGET, decided
 
 THUMB_WIDTH = 168
 _JPEG_QUALITY = 72
 WORST, DOUBTFUL = 12, 12
 OF_A_CELL, OF_A_WRONG_CELL = 4, 12
-APART = 6
+APART, STRETCH = 6, 25
 MOST_CELLS = 60
 
 
@@ -96,7 +97,7 @@ class ExampleFrames:
         choice, key = self.choices[model], Key(self._recording, frame.camera, int(row['index']))
         track = int(row['track'])
         # Without tracks of its labels, a stretch of frames counts as an object.
-        thing = (*key[:2], 'track', track) if track >= 0 else (*key[:2], 'frames', key.number // 25)
+        thing = (*key[:2], 'track', track) if track >= 0 else (*key[:2], 'frames', key.number // _alike(key, STRETCH))
         wanted = False
         target, said, trust = int(row['target']), int(decided(row)), float(row['trust'])
         if target != NO_LABEL and said >= 0 and said != target:
@@ -148,7 +149,12 @@ def _push(entries: List[Shot], entry: Shot, most: int) -> bool:
 
 def _near(a: Key, b: Key) -> bool:
     """Fixed stretches: of a trust that rises all the time, the nearest ones would leave the last frame alone."""
-    return a[:2] == b[:2] and a.number // APART == b.number // APART
+    return a[:2] == b[:2] and a.number // _alike(a, APART) == b.number // _alike(b, APART)
+
+
+def _alike(key: Key, frames: int) -> int:
+    """So many frames in a row are alike; pictures of a folder have nothing to do with each other."""
+    return 1 if key.topic == PICTURES else frames
 
 
 def room_of(cell: Tuple[int, int]) -> int:

@@ -3,7 +3,7 @@ import json
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Dict, Iterator, Optional, Sequence, Type, Union
+from typing import Any, Dict, Iterator, Mapping, Optional, Sequence, Type, Union
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from ..core.files.user_path import user_path
 from ..core.files.whole_files import is_free, is_part, whole_folder
 from ..core.text.csv_cells import csv_writer, safe_cell
 from ..core.types import Outcome
+from .recordings import Recording
 from .table import OUTCOMES, FrameTable
 
 METRICS, FRAMES, REPORT, SUMMARY, SPEED = 'metrics.json', 'frames.csv', 'report.html', 'summary.md', 'speed.json'
@@ -71,38 +72,45 @@ def write_text(path: Path, text: str) -> None:
 
 COLUMNS = ('model', 'recording', 'topic', 'index', 'stamp_ns', 'receive_ns', 'time_s', 'label', 'track',
            'outcome', 'decision', 'trust', 'predicted', 'confidence', 'p_label', 'rank', 'entropy', 'ood_score',
-           'ood_p', 'set_size', 'set_hit', 'fused_predicted', 'fused_confidence', 'fused_p_label', 'fused_rank')
-"""Of ``frames.csv``: one row a decided frame and model; ``time_s`` from the first of its recording.
+           'ood_p', 'set_size', 'set_hit', 'fused_predicted', 'fused_confidence', 'fused_p_label', 'fused_rank',
+           'file')
+"""Of ``frames.csv``: one row a decided frame and model; ``time_s`` from the first of its recording. Pictures
+of a folder have a ``file`` and no times, frames of a bag times and no file.
 
 Empty cells: there is no such number. Names are written by :func:`safe_cell`.
 """
 
 
-def write_frames(path: Path, tables: Dict[str, FrameTable]) -> None:
-    """All rows as CSV."""
+def write_frames(path: Path, tables: Dict[str, FrameTable], recordings: Sequence[Recording] = ()) -> None:
+    """All rows as CSV; ``recordings`` tell the files of pictures."""
+    folders = {recording.name: recording for recording in recordings if recording.pictures}
     with open(path, 'w', encoding='utf-8', errors='backslashreplace', newline='') as file:
         writer = csv_writer(file)
         writer.writerow(COLUMNS)
         for model, table in tables.items():
-            writer.writerows(_cells(model, table))
+            writer.writerows(_cells(model, table, folders))
 
 
-def _cells(model: str, table: FrameTable) -> Iterator[Sequence[object]]:
+def _cells(model: str, table: FrameTable, folders: Mapping[str, Recording]) -> Iterator[Sequence[object]]:
     names = [safe_cell(name) for name in table.class_names]
     model, recordings = safe_cell(model), [safe_cell(name) for name in table.recordings]
+    of_folder = [folders.get(name) for name in table.recordings]
     topics, tracks = [safe_cell(name) for name in table.topics], [safe_cell(name) for name in table.tracks]
     for row, time_s in zip(table.rows, table.seconds().tolist()):
         r = dict(zip(row.dtype.names, row.item()))
         outcome = OUTCOMES[r['outcome']]
         accepted = outcome is Outcome.ACCEPTED
-        yield (model, recordings[r['recording']], topics[r['topic']], r['index'], r['stamp_ns'], r['receive_ns'],
-               f'{time_s:.3f}', safe_cell(table.label(r['target'])), tracks[r['track']] if r['track'] >= 0 else '',
+        folder = of_folder[r['recording']]
+        times = (r['stamp_ns'], r['receive_ns'], f'{time_s:.3f}') if folder is None else ('', '', '')
+        yield (model, recordings[r['recording']], topics[r['topic']], r['index'], *times,
+               safe_cell(table.label(r['target'])), tracks[r['track']] if r['track'] >= 0 else '',
                outcome.value, names[r['fused_predicted']] if accepted else outcome.value, _text(r['trust']),
                names[r['predicted']], _text(r['confidence']), _text(r['p_target']),
                r['rank'] if r['rank'] >= 0 else '', _text(r['entropy']), _text(r['ood_score']), _text(r['ood_p']),
                r['set_size'] or '', r['set_hit'] if r['set_hit'] >= 0 else '', names[r['fused_predicted']],
                _text(r['fused_confidence']), _text(r['fused_p_target']),
-               r['fused_rank'] if r['fused_rank'] >= 0 else '')
+               r['fused_rank'] if r['fused_rank'] >= 0 else '',
+               '' if folder is None else safe_cell(folder.file(r['index'])))
 
 
 def _text(value: float) -> str:

@@ -57,13 +57,20 @@ class Recording:
         """What gives its image messages."""
         return PictureReader(self.pictures, self.period_s) if self.pictures else BagReader(self.files)
 
+    def file(self, index: int) -> str:
+        """The file of a frame, relative to the folder of pictures; empty for a bag."""
+        if not self.pictures:
+            return ''
+        path = self.pictures[index].path
+        return str(path.relative_to(self.path) if path.is_relative_to(self.path) else path)
+
     def verdict(self, topic: str, stamp_ns: int, receive_ns: int) -> FrameLabel:
         """What the labels say about a frame; a gap where there are none."""
         return FrameLabel(Finding.GAP) if self.labels is None else self.labels.at(topic, stamp_ns, receive_ns)
 
     def without_frames(self, table: FrameTable) -> Tuple[str, ...]:
         """A sentence about labels that cover none of the frames that were decided, if there are such."""
-        if self.labels is None:
+        if self.labels is None or self.pictures:  # of pictures those that are not decided are named
             return ()
         rows = table.rows
         times = {name: FrameTimes(*(rows[column][rows['topic'] == number] for column in ('stamp_ns', 'receive_ns')))

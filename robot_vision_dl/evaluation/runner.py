@@ -4,7 +4,7 @@ import threading
 import time
 import traceback
 from collections import Counter, OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Callable, Dict, Iterator, List, Optional, Sequence, Set, Tuple, Union
 
@@ -19,6 +19,7 @@ from ..core.runtime.engine import INFERENCE_FAILED
 from ..core.runtime.pipeline import Pipeline
 from ..core.types import Assessment, Result
 from ..data.labels.labels import Finding
+from ..data.pictures import listed
 from .batch_invariance import BatchInvariance
 from .decision_bag import DecisionBag
 from .example_frames import Choice, ExampleFrames, Key
@@ -198,6 +199,7 @@ class _Run:
             self._targets[label] = Targets(pipeline.bundle.class_names, dict(options.label_map), label)
             self._watches[label] = BatchInvariance(pipeline, options.deployment)
         self._gallery = ExampleFrames(name, list(job.names), job.strip_every_ns) if options.run.pictures else None
+        self._left_out: List[str] = []
         self._outcome = RecordingResult(name, stage_ms={label: Counter() for label in job.names})
 
     def run(self, progress: Progress) -> RecordingResult:
@@ -235,6 +237,8 @@ class _Run:
             outcome.one_by_one[label] = self._size == 1
         table = outcome.tables[job.names[0]]
         outcome.problems = tuple(dict.fromkeys((*outcome.problems, *job.recording.without_frames(table))))
+        if self._left_out:
+            outcome.problems = (*outcome.problems, f'not decided: {listed(self._left_out, ", ")}')
         if self._gallery is not None:
             outcome.strips, outcome.choices = self._gallery.strips, self._gallery.choices
             outcome.pictures = self._gallery.pictures()
@@ -270,6 +274,9 @@ class _Run:
                     raise _TooClose
                 where = f'{self._job.recording.name} {fed.frame.camera}'
                 target = self._targets[label].of(verdict, where)
+                if self._job.recording.pictures:
+                    # The belief about a picture that is called unknown is what is left of the pictures before it.
+                    result = replace(result, posterior=result.assessment.probabilities)
                 row = self._writers[label].add(result, fed.frame.camera, fed.number, target, verdict.track or '')
                 if self._gallery is not None:
                     self._gallery.offer(label, fed.frame, row)
@@ -310,6 +317,8 @@ class _Run:
 
     def _drop(self, drop: Drop) -> None:
         self._outcome.drops.setdefault(drop.topic, Counter())[drop.reason] += 1
+        if self._job.recording.pictures:
+            self._left_out.append(self._job.recording.file(drop.index))
         self._outcome.first_drops.setdefault(drop.reason, f'{self._job.recording.name} {drop.topic}: {drop.sentence}')
         if drop.receive_ns:
             verdict = self._job.recording.verdict(drop.topic, drop.receive_ns, drop.receive_ns)

@@ -20,6 +20,7 @@ from ..core.metrics.proper_scores import log_probability
 from ..core.metrics.ranking import auroc, average_precision, fpr_at_tpr
 from ..core.metrics.selective import accuracy_at_coverage, aurc, coverage_at_risk, excess_aurc
 from .bootstrap import FEW_GROUPS, Groups, Interval, brier_of, frame_costs, group_sums, intervals
+from .picture_messages import TOPIC as PICTURES
 from .table import (
     ACCEPTED,
     OUT_OF_DISTRIBUTION,
@@ -49,9 +50,9 @@ SCHEMA = """metrics.json, version 1:
                    set), never_unknown (too few calibration pictures for it), limits: sentences about what its
                    calibration cannot do; learned_from: recordings judged here that have the name of one that it was
                    trained on
-    frames         decided, labelled, known (labelled with a class), unknown (labelled unknown), unlabelled; recordings,
-                   how many of them are labelled, damaged or failed, and missing: frames that could not be read or
-                   decided
+    frames         decided, labelled, known (labelled with a class), unknown (labelled unknown), unlabelled, of_folders
+                   (pictures of folders, each decided alone; only where there are some); recordings, how many of them
+                   are labelled, damaged or failed, and missing: frames that could not be read or decided
     frame          of each frame alone: accuracy, top_k, balanced_accuracy, precision, recall, f1 (macro and weighted),
                    nll (nats), brier (0..2), ece (15 bins of equal width), ece_mass (equal mass), ece_floor (what
                    perfectly calibrated confidences would show with so few frames), reliability, per_class, confusion
@@ -73,7 +74,7 @@ SCHEMA = """metrics.json, version 1:
                    frames labelled unknown
     time           decision_s: from a track's first frame to the first that is accepted rightly (median, p90 of those
                    that are; share that never is); changes_per_s of the decision; recovery_s: how long wrong acting
-                   lasts
+                   lasts; null or not there for pictures of folders, which have no times
     tracks         count, is_ood (those labelled unknown), accuracy (by the majority of its frames), acted_right,
                    acted_wrong, never_acted (of tracks, by the majority of the frames acted on), balanced_accuracy
     intervals      95 % intervals of figures, sums and others (f1, ece, aurc, auroc, ...); by: what was drawn with
@@ -110,6 +111,9 @@ def summarise(table: FrameTable, config: ClassifierConfig, policy: Policy, confo
                    'recordings_labelled': len(np.unique(rows['recording'][labelled]))},
         'frame': None, 'fused': None, 'selective': None, 'open_set': None,
     }
+    of_folders = int(_of_folders(table).sum())
+    if of_folders:
+        result['frames']['of_folders'] = of_folders
     if known.any():
         result['frame'] = answers(Columns(rows, known), table.class_names, '', seed)
         result['fused'] = answers(Columns(rows, known), table.class_names, 'fused_', seed)
@@ -295,8 +299,10 @@ def errors(table: FrameTable, labelled: np.ndarray, gap_s: float) -> Dict[str, A
 
 
 def timing(table: FrameTable, tracks: List[Track], gap_s: float) -> Dict[str, Any]:
-    """How quickly it decides, and how steadily."""
-    found = steadiness(table, gap_s)
+    """How quickly it decides, and how steadily; pictures of folders, which have no times, are left out."""
+    of_folders = _of_folders(table)
+    tracks = [track for track in tracks if not of_folders[track.places[0]]]
+    found = steadiness(table.where(~of_folders) if of_folders.any() else table, gap_s)
     result: Dict[str, Any] = {'watched_s': number(found.seconds), 'changes_per_s': number(found.changes_per_s)}
     of_classes = [track for track in tracks if track.target >= 0]
     if of_classes:
@@ -306,6 +312,12 @@ def timing(table: FrameTable, tracks: List[Track], gap_s: float) -> Dict[str, An
     if tracks:
         result['recovery_s'] = _spread(found.recoveries_s)
     return result
+
+
+def _of_folders(table: FrameTable) -> np.ndarray:
+    """Which rows are pictures of folders, bool (n,)."""
+    codes = [code for code, name in enumerate(table.topics) if name == PICTURES]
+    return np.isin(table.rows['topic'], codes)
 
 
 def _spread(values: np.ndarray) -> Dict[str, Any]:

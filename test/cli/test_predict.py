@@ -143,6 +143,17 @@ def test_damaged_files_are_told_and_the_others_done(here, capsys, tmp_path):
     assert '2 of 4 files could not be read' in text.err
 
 
+def test_what_is_not_there_is_told_and_the_others_are_done(here, tmp_path, capsys):
+    (tmp_path / 'empty').mkdir()
+    assert run(here, here / 'photos' / 'cup2.png', tmp_path / 'missing.jpg', tmp_path / 'empty',
+               here / 'photos' / 'cup10.png', '--json') == 1
+    text = capsys.readouterr()
+    assert [json.loads(line)['file'].rpartition('/')[2] for line in text.out.splitlines()] == ['cup2.png', 'cup10.png']
+    assert f'note: left out: {tmp_path}/missing.jpg: no such file or folder' in text.err
+    assert f'note: left out: {tmp_path}/empty: holds no picture' in text.err
+    assert '2 of 4 files could not be read' in text.err
+
+
 @pytest.mark.parametrize('arguments, text', [
     (('nowhere.jpg',), 'nowhere.jpg: no such file or folder'),
     (('empty',), 'empty: holds no picture'),

@@ -1,4 +1,6 @@
 """Folders of pictures are judged as bags are: the same pixels, labels by folder, each picture alone."""
+import csv
+import re
 import shutil
 
 import cv2
@@ -13,8 +15,12 @@ from robot_vision_dl.core.resources import share_directory
 from robot_vision_dl.data.bags.reader import BagReader
 from robot_vision_dl.data.pictures import read_picture
 from robot_vision_dl.evaluation.evaluator import evaluate
+from robot_vision_dl.evaluation.example_frames import room_of
 from robot_vision_dl.evaluation.options import EvaluationOptions
 from robot_vision_dl.evaluation.recordings import check_are_bags, open_recordings
+from robot_vision_dl.evaluation.report.markdown import markdown
+from robot_vision_dl.evaluation.report.report import report_html
+from robot_vision_dl.evaluation.table import decided
 
 MODEL = str(share_directory() / 'models' / 'waste_sorter')
 OPTIONS = EvaluationOptions()
@@ -110,3 +116,57 @@ def test_a_label_that_is_no_class_gets_the_usual_remedy(folder, tmp_path, capsys
     (other / 'paper').rename(other / 'papre')
     assert main(['evaluate', str(other), '--model', MODEL, '--out', str(tmp_path / 'report')]) == 2
     assert "the label 'papre' is no class of waste_sorter; did you mean" in capsys.readouterr().err
+
+
+@pytest.fixture(scope='module')
+def judged(folder, tmp_path_factory):
+    """An evaluation of the folder without what is labelled unknown, at a rate at which some of it is called so."""
+    known = tmp_path_factory.mktemp('known') / 'pics'
+    shutil.copytree(folder, known)
+    shutil.rmtree(known / 'unknown')
+    changes = {'decision.false_unknown_rate': 0.5, 'decision.abstain_cost': 0.3}
+    return evaluate([known], [MODEL], EvaluationOptions(with_values(OPTIONS.deployment, changes)))
+
+
+def test_each_row_and_caption_names_its_file(judged, tmp_path):
+    judged.save(tmp_path / 'out')
+    with open(tmp_path / 'out' / 'frames.csv', encoding='utf-8', newline='') as file:
+        rows = list(csv.DictReader(file))
+    files = [str(picture.path.relative_to(judged.recordings[0].path)) for picture in judged.recordings[0].pictures]
+    assert [row['file'] for row in rows] == [name for name in files if name != 'glass/broken.jpg']
+    assert all(row['stamp_ns'] == row['receive_ns'] == row['time_s'] == '' for row in rows)
+    page = (tmp_path / 'out' / 'report.html').read_text()
+    where = re.findall(r'class="where">([^<]*)<', page)
+    assert where and set(where) <= set(files) and 'this frame alone' not in page
+    assert 'pics: not decided: glass/broken.jpg' in judged.problems
+    assert not any('clock' in text for text in judged.problems)
+
+
+def test_what_is_called_unknown_does_not_inherit_the_belief_about_the_picture_before(judged):
+    rows = judged.tables['waste_sorter'].rows
+    assert (rows['outcome'] == 2).any()
+    for column in ('predicted', 'confidence', 'p_target', 'rank'):
+        np.testing.assert_array_equal(rows[f'fused_{column}'], rows[column])
+    model = judged.metrics['models']['waste_sorter']
+    assert model['fused'] == model['frame']
+
+
+def test_nothing_is_said_of_time_or_fusion(judged):
+    page, summary = report_html(judged), markdown(judged.metrics)
+    for text in (page, summary):
+        for wrong in ('labelled video', 'fusing over time', 'accuracy, fused', 'time to decision', 'from 1 recording',
+                      'fused over time', 'in a row one', 'too few recordings'):
+            assert wrong not in text.replace('nothing is fused over time', ''), wrong
+    assert '1 folder of pictures (pics)' in page and 'from 1 folder of pictures' in summary
+    assert 'decision_s' not in judged.metrics['models']['waste_sorter']['time']
+    # No picture is labelled unknown: the last row is one of a class.
+    assert 'right in the last row alone' not in page and 'calling it so is wrong in every row' in page
+
+
+def test_pictures_beside_each_other_are_all_shown(judged):
+    """Of frames in a row one is shown, of pictures each: as many as there are, or room for, in each cell."""
+    choice, rows = judged.choices['waste_sorter'], judged.tables['waste_sorter'].rows
+    for (target, said), shots in choice.cells.items():
+        is_cell = (rows['target'] == target) & (decided(rows) == said)
+        assert len(shots) == min(int(is_cell.sum()), room_of((target, said)))
+    assert any(len(shots) > 1 for shots in choice.cells.values())

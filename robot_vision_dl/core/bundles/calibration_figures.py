@@ -7,7 +7,9 @@ from typing import Any, Dict, Mapping, Optional, Sequence
 
 import numpy as np
 
+from ..config import DecisionConfig
 from ..text.printable import printable
+from ..uncertainty.attainable_rates import pictures_for_rate
 from ..uncertainty.ood.sensor_faults import FAULTS
 
 HARDLY_FAULTY = 0.1
@@ -15,6 +17,8 @@ HARDLY_FAULTY = 0.1
 found, and the others not."""
 HARDLY_FOUND = 0.05
 """Of a group of pictures of no class, fewer called unknown are hardly any: chance alone gives the rate itself, .01."""
+TELLS_APART = 0.9
+"""From what AUROC on a score ranks what is out of distribution well; if it is not found then, the threshold is why."""
 OBJECTS, RECORDINGS = 'objects', 'recordings'
 
 
@@ -27,7 +31,7 @@ def count_of(figures: Mapping[str, Any]) -> str:
 
 
 def ood_sentence(figures: Mapping[str, Any]) -> Optional[str]:
-    """Whether hardly any of the OOD pictures, or of those of a camera at fault, are called unknown."""
+    """Whether hardly any of the OOD pictures, or of those of a camera at fault, are called unknown, and what helps."""
     rates, ranks = _numbers(figures.get('unknown_rate')), _numbers(figures.get('ood_auroc'))
     faulty = {name: rate for name, rate in rates.items() if name in FAULTS}
     found = {name: rate for name, rate in rates.items() if name not in FAULTS and rate < HARDLY_FOUND}
@@ -35,12 +39,34 @@ def ood_sentence(figures: Mapping[str, Any]) -> Optional[str]:
         found.update(faulty)
     if not found:
         return None
-    shown = ', '.join(f'{printable(name, 40)} {rate:.4f}' + (f' (AUROC {ranks[name]:.2f})' if name in ranks else '')
-                      for name, rate in list(found.items())[:8])
-    at = figures.get('unknown_rate_at')
-    at = f'false_unknown_rate {at:.4g}' if type(at) in (int, float) else 'the rate it was measured at'
-    return (f'its OOD score misses what it is for: called unknown at {at}: {shown}. Do not rely on unknown '
-            'there: try `robot-vision calibrate` with --ood-pictures (pictures of no class), or train it further')
+    rate = _numbers(figures).get('unknown_rate_at', 0.0)
+    at = f'false_unknown_rate {rate:.4g}' if 0 < rate < 1 else 'the rate it was measured at'
+    ranked = {name: value for name, value in found.items() if ranks.get(name, 0.0) >= TELLS_APART}
+    missed = {name: value for name, value in found.items() if name not in ranked}
+    said = []
+    if missed:
+        said.append(f'its OOD score misses what it is for: called unknown at {at}: {_shown(missed, ranks)}. Do not '
+                    'rely on unknown there: try `robot-vision calibrate` with --ood-pictures (pictures of no class), '
+                    'or train it further')
+    if ranked:
+        said.append(f'its OOD score tells what is unknown from its classes, its threshold does not: called unknown '
+                    f'at {at}: {_shown(ranked, ranks)}. {_remedy(rate)}')
+    return '; '.join(said)
+
+
+def _shown(found: Mapping[str, float], ranks: Mapping[str, float]) -> str:
+    """Share called unknown, and AUROC, of some groups."""
+    return ', '.join(f'{printable(name, 40)} {rate:.4f}' + (f' (AUROC {ranks[name]:.2f})' if name in ranks else '')
+                     for name, rate in list(found.items())[:8])
+
+
+def _remedy(rate: float) -> str:
+    """For a score that ranks well and a threshold that finds little, measured at ``rate``."""
+    wanted = DecisionConfig().false_unknown_rate
+    if not wanted < rate < 1:
+        return 'Raise decision.false_unknown_rate, or calibrate on pictures of the deployment'
+    return (f'With {round(1 / rate) - 1} calibration pictures its threshold lies beyond all of them: calibrate on '
+            f'more, {pictures_for_rate(wanted)} at least for decision.false_unknown_rate {wanted:g}')
 
 
 def chance_sentence(figures: Mapping[str, Any], classes: int) -> Optional[str]:

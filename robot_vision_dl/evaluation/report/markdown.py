@@ -3,6 +3,7 @@ from typing import Any, List, Mapping, Optional
 
 from ...core.text.printable import printable
 from .verdict import verdict_of
+from .wording import are_pictures
 
 
 def markdown(metrics: Mapping[str, Any]) -> str:
@@ -56,6 +57,8 @@ ROWS = (
 
 def _value(model: Mapping[str, Any], path: str) -> Optional[float]:
     value: Any = model
+    if path.startswith('fused.') and are_pictures(model):  # nothing is
+        return None
     for part in path.split('.'):
         value = value.get(part) if isinstance(value, Mapping) else None
     return value

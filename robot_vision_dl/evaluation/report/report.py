@@ -72,8 +72,11 @@ def report_html(evaluation: 'Evaluation') -> str:
     which = ', '.join(recording['name'] for recording in recordings[:_NAMED])
     if len(recordings) > _NAMED:
         which += f' and {len(recordings) - _NAMED} more'
+    are_folders = all(recording.pictures for recording in evaluation.recordings)
     return render(
-        'report.html', style=Markup(STYLE), metrics=metrics, names=names, which=which, models=models,
+        'report.html', kind='folder of pictures' if are_folders else 'recording', are_folders=are_folders,
+        frame='picture' if are_folders else 'frame',
+        style=Markup(STYLE), metrics=metrics, names=names, which=which, models=models,
         frames=sum(recording['frames'] for recording in recordings),
         decided=sum(recording['decided'] for recording in recordings),
         labelled=metrics['models'][names[0]]['frames']['labelled'],

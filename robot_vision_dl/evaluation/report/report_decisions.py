@@ -6,7 +6,7 @@ from ..example_frames import Key
 from ..table import SAID_UNCERTAIN, SAID_UNKNOWN, UNKNOWN_TARGET, FrameTable
 from .report_style import MEANINGS
 from .report_views import Example, Gallery, Tile
-from .wording import percent, rate
+from .wording import interval_text, percent, rate
 
 MOST_CLASSES = 24
 """A matrix of more classes is shown as the list of its largest entries."""
@@ -17,7 +17,7 @@ Cell = Tuple[int, int]
 
 @dataclass(frozen=True)
 class ErrorsView:
-    """Of so many hours of labelled video."""
+    """Of so many hours of labelled video; 0 hours of pictures, which have no times."""
 
     tiles: List[Tile]
     count: int
@@ -30,8 +30,7 @@ def errors_view(model: Mapping[str, Any]) -> ErrorsView:
     intervals = (model['intervals'] or {}).get('figures', {})
 
     def between(name: str, shown: Callable[[float], str]) -> str:
-        one = intervals.get(name)
-        return f'{shown(one["low"])} to {shown(one["high"])}' if one and one['low'] is not None else ''
+        return interval_text(intervals.get(name), shown)
 
     errors = decisions['errors']
     tiles: List[Tile] = []

@@ -16,10 +16,11 @@ from .report_decisions import confusion_view, errors_view, labels_view
 from .report_style import ACTED, MEANINGS
 from .report_views import Example, Gallery, Tile
 from .timeline import timeline
-from .wording import count_of, percent
+from .wording import are_pictures, count_of, interval_text, percent
 
 if TYPE_CHECKING:
     from ..evaluator import Evaluation
+    from ..recordings import Recording
 
 MOST_TIMELINES = 24
 MOST_CLASSES = 60
@@ -56,21 +57,25 @@ def model_section(evaluation: 'Evaluation', number: int, name: str, room: int) -
     model, table = evaluation.metrics['models'][name], evaluation.tables[name]
     choice, pictures, times = evaluation.choices[name], evaluation.pictures, table.seconds()
     anchor = f'm{number}'
+    files = {recording.name: recording for recording in evaluation.recordings if recording.pictures}
     shown: Set[bytes] = set()
 
     def examples(keys: Sequence[Key]) -> List[Example]:
-        return _examples(keys, table, times, pictures)
+        return _examples(keys, table, times, pictures, files)
 
     fresh = {'foreign': _fresh(choice.ood, pictures, shown), 'worst': _fresh(choice.worst, pictures, shown)}
     taken = {*fresh['foreign'], *fresh['worst']}
     cells = {cell: _fresh(entries, pictures, shown) for cell, entries in choice.cells.items()}
-    fresh['doubtful'] = _fresh(choice.doubtful, pictures, shown)
+    uncertain = _is_uncertain(model, table)
+    places = _places_of([shot.key for shot in choice.doubtful], table)
+    fresh['doubtful'] = _fresh([shot for shot in choice.doubtful if shot.key in places and uncertain[places[shot.key]]],
+                               pictures, shown)
     decisions = model['decisions']
     galleries = [Gallery(part, title, order, count, examples(fresh[part])) for part, title, order, count in (
         ('foreign', 'Accepted, and none of its classes', 'the surest first', decisions.get('foreign_accepted')),
         ('worst', 'Acted on, and another class', 'the surest first', decisions.get('confused')),
         ('doubtful', 'Most uncertain frames', 'highest entropy of the frame alone; not those shown above',
-         model['frames']['decided']))]
+         int(uncertain.sum())))]
     errors = labels = confusion = None
     if model['frames']['labelled']:
         elsewhere = {cell: sum(shot.key in taken for shot in entries) for cell, entries in choice.cells.items()}
@@ -78,9 +83,18 @@ def model_section(evaluation: 'Evaluation', number: int, name: str, room: int) -
         confusion = confusion_view(model, table, cells, elsewhere, examples, anchor, galleries[0], galleries[1])
     section = render(
         'model.html', anchor=anchor, name=name, meanings=MEANINGS, errors=errors, labels=labels, confusion=confusion,
-        galleries=[gallery for gallery in galleries if fresh[gallery.part]], apart=APART, tiles=_tiles(model),
+        galleries=[gallery for gallery in galleries if fresh[gallery.part]], apart=APART,
+        alone=are_pictures(model), tiles=_tiles(model),
         plots=_plots(model, table) if model['frame'] else None, bar=lambda share: Markup(svg.bar(share)))
     return section + _timelines(evaluation, name, anchor, room - len(section))
+
+
+def _is_uncertain(model: Mapping[str, Any], table: FrameTable) -> np.ndarray:
+    """Frames that were decided to be uncertain, or would be if each were alone, bool (n,)."""
+    uncertain: np.ndarray = table.rows['outcome'] == UNCERTAIN
+    if model['model']['cost_matrix']:
+        return uncertain
+    return uncertain | (table.rows['confidence'] < 1 - model['model']['abstain_cost'])
 
 
 def _fresh(entries: Sequence[Shot], pictures: Mapping[Key, bytes], shown: Set[bytes]) -> List[Key]:
@@ -100,7 +114,7 @@ def _tiles(model: Mapping[str, Any]) -> List[Tile]:
 
     def between(name: str) -> str:
         found = intervals.get(name)
-        return f'{found["low"]:.3f} to {found["high"]:.3f}' if found and found['low'] is not None else ''
+        return interval_text(found, '{:.3f}'.format)
 
     tiles: List[Tuple[str, Optional[float], str]] = []  # (label, value, note)
     decisions, frame, fused = model['decisions'], model['frame'], model['fused']
@@ -113,8 +127,9 @@ def _tiles(model: Mapping[str, Any]) -> List[Tile]:
         tiles += [(key, decisions[key] / n, count_of(decisions[key], 'frame'))
                   for key in ('accepted', 'uncertain', 'unknown')]
     if frame:
-        tiles += [('accuracy, single frames', frame['accuracy'], between('accuracy')),
-                  ('accuracy, fused', fused['accuracy'], between('fused.accuracy')),
+        over_time = [] if are_pictures(model) else [('accuracy, fused', fused['accuracy'], between('fused.accuracy'))]
+        tiles += [('accuracy' if are_pictures(model) else 'accuracy, single frames', frame['accuracy'],
+                   between('accuracy')), *over_time,
                   ('balanced accuracy', frame['balanced_accuracy'], between('balanced_accuracy')),
                   ('F1, macro', frame['f1']['macro'], between('f1')),
                   ('NLL, nats', frame['nll'], between('nll')), ('Brier', frame['brier'], between('brier')),
@@ -162,10 +177,13 @@ def _plots(model: Mapping[str, Any], table: FrameTable) -> PlotsView:
 
 
 def _reliability(model: Mapping[str, Any]) -> str:
+    parts = [('frame', 'single frames', 's1'), ('fused', 'fused', 's2')]
+    if are_pictures(model):
+        parts = [('frame', 'pictures', 's1')]
     bins = {key: [b for b in model[key]['reliability'] if b['frames'] > 0.01 * model['frames']['known']]
-            for key in ('frame', 'fused')}
+            for key, _, _ in parts}
     lines = [svg.Line(name, style, [b['confidence'] for b in bins[key]], [b['accuracy'] for b in bins[key]], True)
-             for key, name, style in (('frame', 'single frames', 's1'), ('fused', 'fused', 's2'))]
+             for key, name, style in parts]
     total = max(1, sum(b['frames'] for b in model['frame']['reliability']))
     counts = [b['frames'] / total for b in model['frame']['reliability']]
     return svg.chart(lines, 'it says so many are right', 'so many are right', diagonal=True, bars=counts,
@@ -180,12 +198,13 @@ def _risk(model: Mapping[str, Any], rows: Columns) -> str:
     highest = max(float(risk[keep].max()), decisions['risk'] or 0.0)
     top = next(value for value in (0.05, 0.1, 0.2, 0.3, 0.5, 1.0) if highest <= value or value == 1.0)
     marker = None if decisions['risk'] is None else (decisions['coverage'], decisions['risk'], 'as it decides')
-    return svg.chart([svg.Line('fused', 's1', coverage[keep], risk[keep])], 'share that is acted on, the surest first',
+    name = 'pictures' if are_pictures(model) else 'fused'
+    return svg.chart([svg.Line(name, 's1', coverage[keep], risk[keep])], 'share that is acted on, the surest first',
                      'share of these that is wrong', y_max=top, marker=marker, title='risk-coverage curve')
 
 
-def _examples(keys: Sequence[Key], table: FrameTable, times: np.ndarray, pictures: Mapping[Key, bytes]
-              ) -> List[Example]:
+def _examples(keys: Sequence[Key], table: FrameTable, times: np.ndarray, pictures: Mapping[Key, bytes],
+              folders: Mapping[str, 'Recording']) -> List[Example]:
     places = _places_of(keys, table)
     several = len(table.topics) > 1
     found = []
@@ -201,8 +220,11 @@ def _examples(keys: Sequence[Key], table: FrameTable, times: np.ndarray, picture
         if row['outcome'] == OUT_OF_DISTRIBUTION:
             said = 'unknown'
         where = f'{key.recording}{" " + key.topic if several else ""}, {times[place]:.1f} s'
-        found.append(Example(base64.b64encode(pictures[key]).decode(), label or called, label, said,
-                             f'{table.class_names[row["predicted"]]} {row["confidence"]:.2f}', where))
+        alone = f'{table.class_names[row["predicted"]]} {row["confidence"]:.2f}'
+        if key.recording in folders:
+            file = folders[key.recording].file(key.number)
+            where, alone = file if len(table.recordings) == 1 else f'{key.recording}/{file}', ''
+        found.append(Example(base64.b64encode(pictures[key]).decode(), label or called, label, said, alone, where))
     return found
 
 

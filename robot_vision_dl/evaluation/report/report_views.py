@@ -26,8 +26,8 @@ class Example:
         alt: what is read where the picture cannot be seen.
         label: what it is; empty where nobody says.
         said: the decision, and how sure it was.
-        alone: the same of this frame by itself.
-        where: recording, topic and time.
+        alone: the same of this frame by itself; empty for a picture, which always is.
+        where: recording, topic and time; of a picture its file.
     """
 
     jpeg: str

@@ -33,6 +33,13 @@ HEADLINES: Dict[str, str] = {
 }
 """The answer in one line."""
 
+OF_PICTURES: Dict[str, str] = {
+    'unread': 'cannot be told: part of the pictures could not be judged',
+    'too_few': 'cannot be told yet: too few pictures, or folders of them, to go by',
+    'not_sure': 'looks worth deploying, but these pictures are too few to be sure',
+}
+"""The same where all that was judged are pictures of folders."""
+
 NOT_WORTH = frozenset(('never_acts', 'costs_more', 'accepts_foreign', 'wrong_too_often', 'knows_nothing',
                        'uncalibrated', 'limited'))
 """Headlines that say so; the others that speak against a model say that it cannot be told."""

@@ -9,8 +9,8 @@ from math import log
 from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ...core.text.printable import printable
-from .sentences import BAD, CARE, GOOD, GROUPS, HEADLINES, INFO, NOT_WORTH, REASONS, Point, say
-from .wording import count_of, duration, percent, rate
+from .sentences import BAD, CARE, GOOD, GROUPS, HEADLINES, INFO, NOT_WORTH, OF_PICTURES, REASONS, Point, say
+from .wording import are_pictures, count_of, duration, interval_text, percent, rate
 
 MOST_WRONG = 0.2
 """Share of wrong ones among those acted on beyond which no cost of abstaining makes a model worth deploying."""
@@ -63,26 +63,28 @@ def verdict_of(model: Mapping[str, Any], gates: Sequence[Mapping[str, Any]] = ()
         points = [say(GOOD if gate['passed'] else BAD, 'gate', reason=gate['reason'].partition(': ')[2])
                   for gate in gates] + points
         if failed:
-            return _verdict(BAD, 'gates_failed', points, against, failed=failed, count=len(gates))
+            return _verdict(model, BAD, 'gates_failed', points, against, failed=failed, count=len(gates))
         if any(key in NOT_WORTH or key == 'unread' for key in against):
-            return _verdict(CARE, 'gates_met_but', points, against, met=met)
-        return _verdict(GOOD, 'gates_met', points, against, met=met)
+            return _verdict(model, CARE, 'gates_met_but', points, against, met=met)
+        return _verdict(model, GOOD, 'gates_met', points, against, met=met)
     if 'cost' not in model['decisions']:
-        return _verdict(INFO, 'no_labels', points, against)
+        return _verdict(model, INFO, 'no_labels', points, against)
     if against:
-        return _verdict(BAD if against[0] in NOT_WORTH else CARE, against[0], points, against)
+        return _verdict(model, BAD if against[0] in NOT_WORTH else CARE, against[0], points, against)
     if any(point.mood == BAD or point.key == 'learned_from' for point in points):
-        return _verdict(CARE, 'care', points, against)
-    return _verdict(GOOD, 'worth', points, against)
+        return _verdict(model, CARE, 'care', points, against)
+    return _verdict(model, GOOD, 'worth', points, against)
 
 
-def _verdict(mood: str, key: str, points: List[Point], against: Sequence[str], **values: object) -> Verdict:
+def _verdict(model: Mapping[str, Any], mood: str, key: str, points: List[Point], against: Sequence[str],
+             **values: object) -> Verdict:
     """What was demanded and whatever speaks against it come first, the gravest of these foremost."""
     order = ['gate', *(reason for one in (key, *against) for reason in REASONS.get(one, ())), 'learned_from']
     first = [point for point in points if point.key in order or point.mood == BAD]
     first.sort(key=lambda point: order.index(point.key) if point.key in order else len(order))
     rest = [point for point in points if point not in first]
-    return Verdict(mood, HEADLINES[key].format(**values), first + rest, key, len(first))
+    headline = (are_pictures(model) and OF_PICTURES.get(key)) or HEADLINES[key]
+    return Verdict(mood, headline.format(**values), first + rest, key, len(first))
 
 
 def _against(model: Mapping[str, Any]) -> Iterator[Tuple[str, bool]]:
@@ -247,9 +249,9 @@ def _ground(model: Mapping[str, Any]) -> Iterator[Point]:
     """How much these figures rest on."""
     frames, intervals = model['frames'], model['intervals']
     if frames['recordings_failed']:
-        yield say(BAD, 'failed', count=count_of(frames['recordings_failed'], 'recording'))
+        yield say(BAD, 'failed', count=_recordings(model, 'recordings_failed'))
     if frames['recordings_damaged']:
-        yield say(CARE, 'damaged', count=frames['recordings_damaged'], all=count_of(frames['recordings'], 'recording'))
+        yield say(CARE, 'damaged', count=frames['recordings_damaged'], all=_recordings(model, 'recordings'))
     if frames['missing']:
         yield say(BAD if _share_missing(frames) > MOST_MISSING else CARE, 'missing', missing=frames['missing'],
                   all=count_of(frames['missing'] + frames['decided'], 'frame'))
@@ -257,13 +259,18 @@ def _ground(model: Mapping[str, Any]) -> Iterator[Point]:
     if learned:
         names = ', '.join(printable(name, 60) for name in learned[:3])
         yield say(CARE, 'learned_from', names=names, more=f' and {len(learned) - 3} more' if len(learned) > 3 else '',
-                  all=count_of(frames['recordings'], 'recording'))
+                  all=_recordings(model, 'recordings'))
     if 0 < frames['labelled'] < FEW_FRAMES:
         yield say(CARE, 'few_frames', frames=count_of(frames['labelled'], 'frame'))
     if frames['labelled'] and frames['recordings_labelled'] < FEW_RECORDINGS:
-        yield say(CARE, 'few_recordings', recordings=count_of(frames['recordings_labelled'], 'recording'))
+        yield say(CARE, 'few_recordings', recordings=_recordings(model, 'recordings_labelled'))
     if intervals and intervals['few']:
         yield say(CARE, 'few_groups', groups=count_of(intervals['groups'], _KINDS[intervals['by']]))
+
+
+def _recordings(model: Mapping[str, Any], which: str) -> str:
+    """How many there are of some kind."""
+    return count_of(model['frames'][which], 'folder of pictures' if are_pictures(model) else 'recording')
 
 
 def _accepts_ood(model: Mapping[str, Any]) -> bool:
@@ -296,7 +303,8 @@ def _worse_than_nothing(model: Mapping[str, Any]) -> Optional[Point]:
         return None
     classes = model['model']['classes']
     chance = log(max(classes, 2))
-    for part, which in (('fused', 'fused over time'), ('frame', 'of single frames')):
+    parts = (('fused', 'fused over time'), ('frame', 'of single frames'))
+    for part, which in parts[are_pictures(model):]:
         nll = model[part]['nll']
         if nll > chance:
             return say(BAD, 'knows_nothing', nll=f'{nll:.2f}', which=which, classes=classes, chance=f'{chance:.2f}')
@@ -323,4 +331,5 @@ def _between(model: Mapping[str, Any], name: str, shown: Callable[[float], str] 
     if not found:
         return ''
     low, high = (1 - found[1], 1 - found[0]) if turned else found
-    return f' ({shown(low)} to {shown(high)})'
+    text = interval_text({'low': low, 'high': high}, shown)
+    return f' ({text})' if text else ''

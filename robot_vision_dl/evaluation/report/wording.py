@@ -1,4 +1,18 @@
 """Numbers as the report and its sentences say them."""
+from typing import Any, Callable, Mapping, Optional
+
+
+def are_pictures(model: Mapping[str, Any]) -> bool:
+    """Whether all that was decided are pictures of folders: each alone, without times."""
+    frames = model['frames']
+    return bool(frames['decided']) and frames.get('of_folders') == frames['decided']
+
+
+def interval_text(found: Optional[Mapping[str, Any]], shown: Callable[[float], str]) -> str:
+    """``9.1 % to 42 %``; empty where there is none, and where all that is drawn from is alike: it would be a point."""
+    if not found or found['low'] is None or found['low'] == found['high']:
+        return ''
+    return f'{shown(found["low"])} to {shown(found["high"])}'
 
 
 def count_of(number: int, name: str) -> str:

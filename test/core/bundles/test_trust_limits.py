@@ -132,6 +132,21 @@ def test_a_score_that_misses_what_it_is_for_is_said(rates, named):
     assert not trust_limits(bundle(200, metrics=values), DecisionConfig(false_unknown_rate=0.0))
 
 
+@pytest.mark.parametrize('rate, remedy', [
+    (1 / 23, 'With 22 calibration pictures its threshold lies beyond all of them: calibrate on more, 99 at least'),
+    (0.01, 'Raise decision.false_unknown_rate, or calibrate on pictures of the deployment'),
+])
+def test_a_score_that_ranks_well_is_not_blamed_for_its_threshold(rate, remedy):
+    values = figures(unknown_rate={'ood': 0.0}, unknown_rate_at=round(rate, 6), ood_auroc={'ood': 0.96})
+    limit, = (limit for limit in trust_limits(bundle(200, metrics=values)) if limit.what == 'foreign')
+    assert f'called unknown at false_unknown_rate {rate:.4g}: ood 0.0000 (AUROC 0.96). {remedy}' in limit.text
+    assert '--ood-pictures' not in limit.text and 'misses' not in limit.text
+    values = figures(unknown_rate={'ood': 0.0, 'hats': 0.0}, unknown_rate_at=0.01, ood_auroc={'ood': 0.96, 'hats': 0.6})
+    limit, = trust_limits(bundle(200, metrics=values))
+    missed, _, ranked = limit.text.partition('; ')
+    assert 'hats' in missed and 'ood 0' not in missed and 'ood 0' in ranked and 'hats' not in ranked
+
+
 @pytest.mark.parametrize('values, said', [
     ({'nll_plain': 2.0, 'nll': 1.62, 'top1': 0.5}, 'log-likelihood of 1.620 (knowing nothing: ln 5 = 1.609)'),
     ({'top1': 0.2}, 'an accuracy of 0.200 (guessing: 0.200)'),

@@ -1,4 +1,5 @@
 """Labels of frames from every source: what holds when, conflicts, gaps, mistakes, and real bags."""
+import cv2
 import numpy as np
 import pytest
 from bag_samples import write_ros1, write_ros2
@@ -188,6 +189,19 @@ def test_label_that_is_no_class(tmp_path):
     bag = write_bag(tmp_path / 'bag', 4, labels=[(0.0, 'cup'), (0.1, 'unknown'), (0.2, 'mugg')])
     with pytest.raises(ConfigError, match=r"label 'mugg' is not among the classes; did you mean 'mug'\?"):
         labelled([bag], class_names=('cup', 'mug'))
+
+
+def test_a_folder_that_is_no_class_has_no_topic_and_a_remedy_that_every_command_has(tmp_path):
+    (tmp_path / 'pics' / 'trash').mkdir(parents=True)
+    cv2.imwrite(str(tmp_path / 'pics' / 'trash' / '1.png'), np.zeros((32, 32, 3), np.uint8))
+    with pytest.raises(ConfigError) as refused:
+        labelled([tmp_path / 'pics'], class_names=('cup', 'mug'))
+    assert str(refused.value) == ("pics: the label 'trash' is not among the classes; there are cup, mug. If it is none of "
+                                  "them, label it 'unknown'; 'ignore' leaves it out")
+    for name, count in (('unknown', 1), ('ignore', 0)):
+        (tmp_path / 'pics' / 'trash').rename(tmp_path / 'pics' / name)
+        assert len(labelled([tmp_path / 'pics'], class_names=('cup', 'mug'))[0]) == count
+        (tmp_path / 'pics' / name).rename(tmp_path / 'pics' / 'trash')
 
 
 def test_hint_where_clocks_do_not_meet(tmp_path):

@@ -1,4 +1,5 @@
 """The report: whole, on its own, safe to open, small enough."""
+import dataclasses
 import json
 import os
 import re
@@ -15,7 +16,7 @@ from robot_vision_dl.data.bags.writer import ImageBagWriter
 from robot_vision_dl.evaluation.evaluator import evaluate
 from robot_vision_dl.evaluation.options import EvaluationOptions, RunOptions
 from robot_vision_dl.evaluation.report.report import report_html
-from robot_vision_dl.evaluation.table import sureness
+from robot_vision_dl.evaluation.table import ACCEPTED, UNCERTAIN, sureness
 
 OPTIONS = EvaluationOptions(with_values(ClassifierConfig(), {'device': 'cpu', 'decision.abstain_cost': 0.45}),
                             run=RunOptions(draws=100))
@@ -152,6 +153,32 @@ def test_a_name_that_is_not_utf_8_costs_nothing(tmp_path):
 def test_pictures_are_named_by_recording_and_seconds(found):
     text = report_html(found)
     assert not re.search(r'#\d+</', text) and re.search(r'<br>bag_[01], \d\.\d s</span>', text)
+
+
+def test_only_uncertain_frames_are_called_so(found):
+    """Of a model that accepts all there are none, although some frames have the highest entropy of all."""
+    text = report_html(found)
+    part = text[text.index('id="m0-doubtful"'):]
+    part = part[:part.index('</section>')]
+    alone = [float(value) for value in re.findall(r'this frame alone: \S+ (\d\.\d+)', part)]
+    assert alone and all(value <= 0.55 or 'said <b>uncertain' in part for value in alone)
+    rows = found.tables['one'].rows
+    count = int(((rows['confidence'] < 0.55) | (rows['outcome'] == UNCERTAIN)).sum())
+    assert f'{len(alone)} of {count} shown, highest entropy' in part
+    eager = dataclasses.replace(found, metrics=json.loads(json.dumps(found.metrics)), tables=dict(found.tables))
+    eager.metrics['models']['one']['model']['abstain_cost'] = 1.0
+    rows = rows.copy()
+    rows['outcome'] = ACCEPTED
+    eager.tables['one'] = dataclasses.replace(found.tables['one'], rows=rows)
+    assert 'id="m0-doubtful"' not in report_html(eager) and found.choices['one'].doubtful
+
+
+def test_unknown_is_right_in_the_last_row_only_where_that_is_unknown(tmp_path, found):
+    assert 'calling unknown is right in the last row alone' in report_html(found)
+    bag = labelled_bag(tmp_path / 'bag', 24)  # a cup and a mug
+    text = report_html(evaluate([bag], [str(small_model(tmp_path / 'one'))], OPTIONS))
+    assert 'right in the last row' not in text and 'calling it so is wrong in every row' in text
+    assert 'after fusing over time' in text
 
 
 def test_foreign_frames_that_are_accepted_come_first(tmp_path):

@@ -63,3 +63,10 @@ def test_the_time_line_shows_what_became_of_a_frame():
     rows['outcome'] = (ACCEPTED, ACCEPTED, ACCEPTED, ACCEPTED, UNCERTAIN, OUT_OF_DISTRIBUTION)
     rows['target'] = (0, 1, UNKNOWN_TARGET, NO_LABEL, 0, UNKNOWN_TARGET)
     assert timeline.became(rows) == ['right', 'wrong', 'wrong', 'acted', 'uncertain', 'unknown']
+
+
+def test_what_can_be_scrolled_shows_that_there_is_more():
+    """Shadows stay at the edges, and covers that go with the content hide them where it ends."""
+    body = re.search(r'\n\.scroll\{([^}]*)\}', STYLE).group(1)
+    assert body.count('no-repeat local') == body.count('no-repeat scroll') == 2
+    assert all('--more:' in theme for theme in THEMES.values())

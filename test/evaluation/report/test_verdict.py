@@ -11,6 +11,7 @@ from evaluation_samples import table_of
 from robot_vision_dl.core.config import ClassifierConfig
 from robot_vision_dl.core.decision.decision import Policy
 from robot_vision_dl.evaluation.report import sentences, verdict
+from robot_vision_dl.evaluation.report.report_decisions import errors_view
 from robot_vision_dl.evaluation.report.sentences import HEADLINES, NOT_WORTH, SENTENCES
 from robot_vision_dl.evaluation.report.verdict import verdict_of
 from robot_vision_dl.evaluation.report.wording import count_of, percent
@@ -249,6 +250,31 @@ def test_what_is_said_of_a_sound_model_word_by_word():
                         text['right'])
     no = {point.key: point.text for point in found_of('without an error').points}['no_errors']
     assert no == 'It acts on no wrong label in 2.0 h of labelled video (at most 1.8 an hour).'
+
+
+def test_an_interval_that_is_a_point_is_left_out():
+    """Groups that do not differ give the same figure in every draw, which says nothing about others."""
+    alike = {'value': 0.0, 'low': 0.0, 'high': 0.0}
+    text = {point.key: point.text for point in verdict_of(changed('sound', {
+        'decisions.risk': 0.0, 'intervals.figures.risk': alike})).points}
+    assert text['right'].endswith('100 % are right.')
+    tile, = (tile for tile in errors_view(changed('sound', {
+        'intervals.figures.acted_right': {'value': 1.0, 'low': 1.0, 'high': 1.0}})).tiles if 'rightly' in tile.label)
+    assert tile.note == ''
+
+
+PICTURES = {'time.watched_s': 0.0, 'time.changes_per_s': None, 'frames.of_folders': 4800}
+
+
+@pytest.mark.parametrize('changes, headline', [
+    ({'frames.recordings_labelled': 1}, 'too few pictures, or folders of them, to go by'),
+    ({'intervals.figures.cost': {'value': 0.1, 'low': 0.05, 'high': 0.3}}, 'these pictures are too few to be sure'),
+    ({'frames.missing': 2000}, 'part of the pictures could not be judged'),
+])
+def test_pictures_are_not_called_recordings(changes, headline):
+    found = verdict_of(changed('sound', {**PICTURES, **changes}))
+    assert headline in found.headline
+    assert not any('recording' in point.text for point in found.points)
 
 
 @pytest.mark.parametrize('share,text', [(0, '0 %'), (1, '100 %'), (0.0912, '9.1 %'), (0.42, '42 %'), (0.991, '99.1 %'),
