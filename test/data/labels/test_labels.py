@@ -196,8 +196,8 @@ def test_a_folder_that_is_no_class_has_no_topic_and_a_remedy_that_every_command_
     cv2.imwrite(str(tmp_path / 'pics' / 'trash' / '1.png'), np.zeros((32, 32, 3), np.uint8))
     with pytest.raises(ConfigError) as refused:
         labelled([tmp_path / 'pics'], class_names=('cup', 'mug'))
-    assert str(refused.value) == ("pics: the label 'trash' is not among the classes; there are cup, mug. If it is none of "
-                                  "them, label it 'unknown'; 'ignore' leaves it out")
+    assert str(refused.value) == ("pics: the label 'trash' is not among the classes; there are cup, mug. If it is none "
+                                  "of them, label it 'unknown'; 'ignore' leaves it out")
     for name, count in (('unknown', 1), ('ignore', 0)):
         (tmp_path / 'pics' / 'trash').rename(tmp_path / 'pics' / name)
         assert len(labelled([tmp_path / 'pics'], class_names=('cup', 'mug'))[0]) == count
