@@ -3,6 +3,8 @@ import argparse
 from math import inf
 from typing import List
 
+from ..core.text.topic_name import check_namespace, check_node_name
+
 HELP = 'Run the action gate node: decisions of the classifier in, actions out.'
 EXAMPLES = """examples:
   robot-vision gate --actions my_actions.yaml                     decisions of /classifier/camera/decision
@@ -61,9 +63,9 @@ def node_arguments(args: argparse.Namespace) -> List[str]:
     if args.use_sim_time:
         result += ['-p', 'use_sim_time:=true']
     if args.node_name:
-        result += ['-r', f'__node:={args.node_name}']
+        result += ['-r', '__node:=' + check_node_name(args.node_name, '--node-name')]
     if args.namespace:
-        result += ['-r', f'__ns:={"/" + args.namespace.strip("/")}']
+        result += ['-r', '__ns:=' + check_namespace(args.namespace, '--namespace')]
     if args.log_level:
         result += ['--log-level', args.log_level]
     return result + args.ros_args

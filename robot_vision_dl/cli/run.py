@@ -3,6 +3,7 @@ import argparse
 from typing import List
 
 from ..core.errors import ConfigError
+from ..core.text.topic_name import check_namespace, check_node_name
 
 HELP = 'Run the classifier node on camera topics.'
 EXAMPLES = """examples:
@@ -49,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def node_arguments(args: argparse.Namespace) -> List[str]:
     """The ``--ros-args`` that say what the command line said."""
+    from ..core.config_yaml import scalar
     result = ['--ros-args']
     if args.params_file:
         result += ['--params-file', args.params_file]
@@ -57,22 +59,22 @@ def node_arguments(args: argparse.Namespace) -> List[str]:
         if not name or not topic:
             raise ConfigError(f'--camera {given!r}: expected NAME:=TOPIC, for instance front:=/front/image_raw')
     if args.image:
-        result += ['-p', f"image_topics:=['{args.image}']"]
+        result += ['-p', f'image_topics:=[{scalar(args.image)}]']
     if cameras:
-        result += ['-p', 'cameras:=[' + ', '.join(f"'{name}'" for name, _ in cameras) + ']']
-        result += ['-p', 'image_topics:=[' + ', '.join(f"'{topic}'" for _, topic in cameras) + ']']
+        result += ['-p', 'cameras:=[' + ', '.join(scalar(name) for name, _ in cameras) + ']']
+        result += ['-p', 'image_topics:=[' + ', '.join(scalar(topic) for _, topic in cameras) + ']']
     for name, value in (('image_transport', args.transport), ('model', args.model), ('device', args.device),
                         ('backend', args.backend)):
         if value:
-            result += ['-p', f"{name}:='{value}'"]
+            result += ['-p', f'{name}:={scalar(value)}']
     if args.use_sim_time:
         result += ['-p', 'use_sim_time:=true']
     if args.no_autostart:
         result += ['-p', 'autostart:=false']
     if args.node_name:
-        result += ['-r', f'__node:={args.node_name}']
+        result += ['-r', '__node:=' + check_node_name(args.node_name, '--node-name')]
     if args.namespace:
-        result += ['-r', f'__ns:={"/" + args.namespace.strip("/")}']
+        result += ['-r', '__ns:=' + check_namespace(args.namespace, '--namespace')]
     if args.log_level:
         result += ['--log-level', args.log_level]
     return result + args.ros_args

@@ -33,3 +33,35 @@ def check_topic_name(name: str, what: str) -> str:
     raise ConfigError(f'{what}: {printable(name, 80)!r} is no name of a ROS 2 topic: it has parts of letters, digits '
                       f'and single underscores, none beginning with a digit, and at most {MOST_CHARACTERS} characters, '
                       'as in /camera/image_raw')
+
+
+def check_node_name(name: str, what: str) -> str:
+    """``name``, if a node can have it, and topics that begin with it.
+
+    Args:
+        what: begins the error, for instance ``--node-name``.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    if is_topic_name(f'/{name}') and '/' not in name:
+        return name
+    raise ConfigError(f'{what}: {printable(name, 80)!r} is no name of a ROS 2 node: it has letters, digits and single '
+                      'underscores and does not begin with a digit, as in arm_classifier; what stands before a / is '
+                      'its namespace')
+
+
+def check_namespace(name: str, what: str) -> str:
+    """``name`` with its leading slash, if it can be the namespace of a node.
+
+    Args:
+        what: begins the error, for instance ``--namespace``.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    full = '/' + name.strip('/')
+    if full == '/' or is_topic_name(full):
+        return full
+    raise ConfigError(f'{what}: {printable(name, 80)!r} is no namespace of ROS 2: it has parts of letters, digits and '
+                      'single underscores, none beginning with a digit, as in /arm/left')
