@@ -47,6 +47,7 @@ def documented(node, how, **names):
 
 def compare(peer, node, how, expected):
     graph = peer.node
+    peer.wait(lambda: (node, '/') in graph.get_node_names_and_namespaces(), f'the name of {node}')
     names_of = (graph.get_publisher_names_and_types_by_node if how == 'publishes' else
                 graph.get_subscriber_names_and_types_by_node)
     info_of = graph.get_publishers_info_by_topic if how == 'publishes' else graph.get_subscriptions_info_by_topic
