@@ -53,6 +53,17 @@ def test_everything_at_once():
         assert text in card
 
 
+def test_a_lone_picture_of_no_class_chooses_and_nothing_is_reported_on_it():
+    logits, features, labels, head = pictures(200, 0)
+    groups = {'moved': pictures(100, 2, shift=1.5)[:2], 'one': pictures(1, 3, shift=1.5)[:2]}
+    found = calibrate(logits, features, labels, ood='auto', head=head, ood_pictures=groups)
+    assert list(found.metrics['unknown_rate']) == list(found.metrics['ood_auroc']) == ['moved']
+    json.dumps(found.metrics, allow_nan=False)
+    assert '51 pictures of no class (moved, one)' in found.ood_reason
+    assert 'unknown_rate' not in calibrate(logits, features, labels, head=head, ood_pictures={
+        'one': groups['one']}).metrics
+
+
 def test_laplace_gives_probabilities_only_where_they_are_clearly_better():
     rng = np.random.default_rng(3)
     p = rng.dirichlet(np.ones(3), 2000)

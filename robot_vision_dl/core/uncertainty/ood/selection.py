@@ -101,7 +101,7 @@ def choose_ood(fitted: Pictures, held_out: Pictures, ood_pictures: Optional[Mapp
         if ood_pictures:
             table = {name: _on_ood(name, fitted, held_out, ood_pictures, head) for name in names}
             count = sum(len(group) for group in ood_pictures.values())
-            basis = f'{count} pictures of no class ({", ".join(ood_pictures)})'
+            basis = f'{count} picture{"" if count == 1 else "s"} of no class ({", ".join(ood_pictures)})'
         else:
             groups = _left_out_classes(held_out)
             if not groups and not faulty:
@@ -169,11 +169,13 @@ def _without_logit(pictures: Pictures, others: List[int]) -> Pictures:
 
 
 def split_groups(ood_pictures: Mapping[str, Pictures], seed: int) -> Tuple[Dict[str, Pictures], Dict[str, Pictures]]:
-    """Each group in two random halves: one to choose by, one to report on."""
+    """Each group in two random halves: one to choose by, one to report on, which a group of one picture has not."""
     first, second = {}, {}
     for name, group in ood_pictures.items():
         order = torch.from_numpy(np.random.default_rng(seed).permutation(len(group)))
-        first[name], second[name] = group[order[::2]], group[order[1::2]]
+        first[name] = group[order[::2]]
+        if len(group) > 1:
+            second[name] = group[order[1::2]]
     return first, second
 
 
