@@ -71,12 +71,6 @@ def imports_of(source: str, module: Tuple[str, ...]) -> Iterator[Tuple[str, int]
                 yield node.args[0].value, node.lineno
 
 
-TO_GO = {
-    'core/uncertainty/assess.py': 'robot_vision_dl.core.bundles.bundle.Bundle',
-    'core/bundles/trust_limits.py': 'robot_vision_dl.core.bundles.bundle.Bundle',
-}
-
-
 def violations(relative: str, source: str) -> list:
     """What the file ``relative`` (to the package) imports and must not."""
     path = Path(relative)
@@ -85,8 +79,6 @@ def violations(relative: str, source: str) -> list:
     allowed = ALLOWED_FILES.get(relative, ALLOWED[part])
     found = []
     for name, line in imports_of(source, (PACKAGE, *names)):
-        if TO_GO.get(relative) == name:
-            continue
         top, *rest = name.split('.')
         if top == PACKAGE:
             if rest and rest[0] in ALLOWED and rest[0] not in allowed:

@@ -21,6 +21,12 @@ def pictures(tmp_path_factory) -> Path:
     return picture_folders(tmp_path_factory.mktemp('pictures'), recordings=4, each=7)
 
 
+@pytest.fixture(autouse=True)
+def somewhere_else(tmp_path, monkeypatch):
+    """Runs and models go to the working folder unless a file says otherwise."""
+    monkeypatch.chdir(tmp_path)
+
+
 def refused(work: Path, text: str, capsys, *options: str) -> str:
     """The one line that the command ends with."""
     (work / 'train.yaml').write_text(text)

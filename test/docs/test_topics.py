@@ -11,6 +11,7 @@ pytest.importorskip('vision_msgs.msg', reason='vision_msgs is not installed')
 
 from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
 from node_harness import NodeProcess, Peer, environment, raw_image, small_bundle  # noqa: E402
+from rclpy.node import NodeNameNonExistentError  # noqa: E402
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 
@@ -51,8 +52,15 @@ def compare(peer, node, how, expected):
     names_of = (graph.get_publisher_names_and_types_by_node if how == 'publishes' else
                 graph.get_subscriber_names_and_types_by_node)
     info_of = graph.get_publishers_info_by_topic if how == 'publishes' else graph.get_subscriptions_info_by_topic
-    real = {name: types for name, types in names_of(node, '/')
-            if name not in OF_ALL_NODES and not name.endswith('/transition_event')}
+
+    def seen():
+        try:
+            return {name: types for name, types in names_of(node, '/')
+                    if name not in OF_ALL_NODES and not name.endswith('/transition_event')}
+        except NodeNameNonExistentError:  # what it publishes is known before the node itself
+            return {}
+    peer.wait(lambda: set(seen()) >= set(expected), f'{node} {how} {sorted(expected)}')
+    real = seen()
     assert set(real) == set(expected)
     for name, types in real.items():
         assert set(types) <= expected[name][0], name
