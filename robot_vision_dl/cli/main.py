@@ -25,6 +25,7 @@ COMMANDS = {
     'demo': 'replay a small bag into the classifier node and watch it decide',
     'predict': 'classify pictures and videos: label, confidence, decision and why',
     'run': 'run the classifier node on camera topics',
+    'watch': 'show what a running node decides, as it changes',
     'gate': 'run the action gate node: decisions in, actions out',
     'play': 'publish the images of a bag, without rosbag2',
     'bag': 'look into bags and make them',

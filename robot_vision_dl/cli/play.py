@@ -2,12 +2,13 @@
 import argparse
 import signal
 import sys
-from types import FrameType, ModuleType
-from typing import TYPE_CHECKING, Any, Dict, Optional, Sequence
+from types import ModuleType
+from typing import TYPE_CHECKING, Sequence
 
 from ..core.text.number_options import SECONDS, SOME_SECONDS, real, whole
 from ..core.text.printable import printable
 from ..core.text.progress import Progress
+from .stop import Stop
 
 if TYPE_CHECKING:
     from ..data.bags.reader import BagReader
@@ -48,37 +49,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='Fast DDS profile; auto: the shipped one for large images, unless the environment has one')
 
 
-class _Stop:
-    """Asked for by SIGINT or SIGTERM; the handler only sets a flag, so that nothing is cut off midway."""
-
-    def __init__(self) -> None:
-        self.signal: Optional[int] = None
-        self._before: Dict[signal.Signals, Any] = {}
-
-    def __enter__(self) -> '_Stop':
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, self._on_signal)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _on_signal(self, number: int, _frame: Optional[FrameType]) -> None:
-        self.signal = number
-
-    def __call__(self) -> bool:
-        return self.signal is not None
-
-
 def run(args: argparse.Namespace) -> int:
     """Play."""
-    with _Stop() as stop:
+    with Stop() as stop:
         _open_and_play(args, stop)
     return 130 if stop.signal == signal.SIGINT else 0
 
 
-def _open_and_play(args: argparse.Namespace, stop: _Stop) -> None:
+def _open_and_play(args: argparse.Namespace, stop: Stop) -> None:
     from ..data.bags.playback import Selection, parse_remaps
     from ..data.bags.reader import open_bags
     from ..ros.dds import apply_profile
@@ -105,7 +83,7 @@ def _open_and_play(args: argparse.Namespace, stop: _Stop) -> None:
             reader.close()
 
 
-def _play(player: 'Player', options: 'PlayOptions', readers: Sequence['BagReader'], stop: _Stop) -> None:
+def _play(player: 'Player', options: 'PlayOptions', readers: Sequence['BagReader'], stop: Stop) -> None:
     for line in [problem for reader in readers for problem in reader.problems] + player.skipped:
         print(f'robot-vision play: {printable(line, 2000)}', file=sys.stderr)
     if options.wait_for_subscribers:

@@ -13,12 +13,11 @@ from ..core.metrics.percentiles import percentiles
 from ..core.processes import Children
 from .animation import EVERY_S, animated_webp
 from .contact_sheet import choose_pictures, save_pictures, summary
-from .watcher import Seen, Watcher
+from .watcher import Seen, Watcher, coloured
 
 CAMERA = 'camera'
 START_TIMEOUT_S = 120.0
 STILL_EVERY_S = 3.0
-COLOURS = {'accepted': '\033[32m', 'uncertain': '\033[33m', 'unknown': '\033[35m'}
 
 
 @dataclass(frozen=True)
@@ -44,10 +43,6 @@ class DemoSettings:
     folder: Path
     label_topic: str = ''
     animation: bool = False
-
-
-def _coloured(outcome: str, text: str) -> str:
-    return f'{COLOURS[outcome]}{text}\033[0m' if sys.stdout.isatty() else text
 
 
 class _Story:
@@ -77,7 +72,7 @@ class _Story:
             return
         self.label = frame.label
         self.changes.append(frame)
-        label = _coloured(frame.outcome, f'{frame.label:<22}')
+        label = coloured(frame.outcome, f'{frame.label:<22}')
         print(f'{self.seconds(frame):6.1f} s  {label} {frame.confidence:5.2f}   {frame.reason}', flush=True)
 
     def seconds(self, frame: Seen) -> float:

@@ -1,5 +1,6 @@
 """Listens to everything that the classifier and the action gate say, and keeps what the demo tells."""
 import signal
+import sys
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from std_msgs.msg import String
 from vision_msgs.msg import Classification
 
 OUTCOMES = {b'\x00': 'accepted', b'\x01': 'uncertain', b'\x02': 'unknown'}
+COLOURS = {'accepted': '\033[32m', 'uncertain': '\033[33m', 'unknown': '\033[35m'}
 OVERLAYS_KEPT = 60
 
 
@@ -46,6 +48,19 @@ class Watched:
 def stamp_ns(message: Any) -> int:
     """A header's stamp in nanoseconds."""
     return message.header.stamp.sec * 1_000_000_000 + message.header.stamp.nanosec
+
+
+def coloured(outcome: str, text: str) -> str:
+    """A text in the colour of an outcome, on a terminal."""
+    return f'{COLOURS[outcome]}{text}\033[0m' if sys.stdout.isatty() else text
+
+
+def seen_of(message: DiagnosticArray, truth: Optional[str] = None) -> Seen:
+    """The decision that a message of a node's ``uncertainty`` topic tells, and why."""
+    status = message.status[0]
+    values = {item.key: item.value for item in status.values}
+    return Seen(stamp_ns(message), OUTCOMES[status.level], values['label'], float(values['confidence']),
+                status.message.partition(': ')[2], truth)
 
 
 class Watcher:
@@ -90,10 +105,7 @@ class Watcher:
         self.heard.latencies_ms.append((time.time_ns() - stamp_ns(message)) * 1e-6)
 
     def _uncertainty(self, message: DiagnosticArray) -> None:
-        status = message.status[0]
-        values = {item.key: item.value for item in status.values}
-        seen = Seen(stamp_ns(message), OUTCOMES[status.level], values['label'], float(values['confidence']),
-                    status.message.partition(': ')[2], self._truth)
+        seen = seen_of(message, self._truth)
         self.heard.seen.append(seen)
         self._on_seen(seen)
 
