@@ -3,7 +3,7 @@ import argparse
 from math import inf
 from typing import List
 
-from ..core.text.topic_name import check_namespace, check_node_name
+from .node_options import add_node_options, ros_arguments
 
 HELP = 'Run the action gate node: decisions of the classifier in, actions out.'
 EXAMPLES = """examples:
@@ -42,33 +42,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             type=real(limits.minimum or 0.0, inf if limits.maximum is None else limits.maximum)
             if isinstance(default, float) else str,
             help=limits.description.replace('%', '%%') + ('' if default == '' else f' (default: {scalar(default)})'))
-    parser.add_argument('--params-file', metavar='FILE', help='ROS parameter file')
-    parser.add_argument('--node-name', metavar='NAME', help='name of the node (default: action_gate)')
-    parser.add_argument('--namespace', metavar='NS', help='namespace of the node')
-    parser.add_argument('--use-sim-time', action='store_true', help='take time from /clock')
-    parser.add_argument('--log-level', metavar='LEVEL', help='debug, info, warn, error or fatal')
-    parser.add_argument('--print-parameters', action='store_true', help='print the defaults as a parameter file')
+    add_node_options(parser, 'name of the node (default: action_gate)')
 
 
 def node_arguments(args: argparse.Namespace) -> List[str]:
     """The ``--ros-args`` that say what the command line said."""
     from ..core.config_yaml import scalar
-    result = ['--ros-args']
-    if args.params_file:
-        result += ['--params-file', args.params_file]
-    for option, parameter, _ in _OPTIONS:
-        value = getattr(args, option)
-        if value is not None:
-            result += ['-p', f'{parameter}:={scalar(value)}']
-    if args.use_sim_time:
-        result += ['-p', 'use_sim_time:=true']
-    if args.node_name:
-        result += ['-r', '__node:=' + check_node_name(args.node_name, '--node-name')]
-    if args.namespace:
-        result += ['-r', '__ns:=' + check_namespace(args.namespace, '--namespace')]
-    if args.log_level:
-        result += ['--log-level', args.log_level]
-    return result + args.ros_args
+    given = [(parameter, getattr(args, option)) for option, parameter, _ in _OPTIONS]
+    return ros_arguments(args, [(name, scalar(value)) for name, value in given if value is not None])
 
 
 def run(args: argparse.Namespace) -> int:

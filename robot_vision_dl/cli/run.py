@@ -3,7 +3,7 @@ import argparse
 from typing import List
 
 from ..core.errors import ConfigError
-from ..core.text.topic_name import check_namespace, check_node_name
+from .node_options import add_node_options, ros_arguments
 
 HELP = 'Run the classifier node on camera topics.'
 EXAMPLES = """examples:
@@ -35,49 +35,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         "package's models/, or torchvision:<architecture>")
     parser.add_argument('--device', help='auto, cpu, cuda or cuda:<n>')
     parser.add_argument('--backend', help='torch, onnxruntime, openvino or auto: what runs the network on a CPU')
-    parser.add_argument('--params-file', metavar='FILE', help='ROS parameter file')
-    parser.add_argument('--node-name', metavar='NAME', help='name of the node, which its topics begin with (default: '
-                        'classifier)')
-    parser.add_argument('--namespace', metavar='NS', help='namespace of the node')
-    parser.add_argument('--use-sim-time', action='store_true', help='take time from /clock')
+    add_node_options(parser, 'name of the node, which its topics begin with (default: classifier)')
     parser.add_argument('--no-autostart', action='store_true', help='wait for a lifecycle manager')
-    parser.add_argument('--log-level', metavar='LEVEL', help='debug, info, warn, error or fatal')
     parser.add_argument('--dds-profile', metavar='auto|none|FILE', default='auto',
                         help='Fast DDS profile; auto is the one for large images that comes with the package, unless '
                         'the environment names one')
-    parser.add_argument('--print-parameters', action='store_true', help='print the defaults as a parameter file')
 
 
 def node_arguments(args: argparse.Namespace) -> List[str]:
     """The ``--ros-args`` that say what the command line said."""
     from ..core.config_yaml import scalar
-    result = ['--ros-args']
-    if args.params_file:
-        result += ['--params-file', args.params_file]
     cameras = [camera.partition(':=')[::2] for camera in args.camera]
     for given, (name, topic) in zip(args.camera, cameras):
         if not name or not topic:
             raise ConfigError(f'--camera {given!r}: expected NAME:=TOPIC, for instance front:=/front/image_raw')
+    parameters = []
     if args.image:
-        result += ['-p', f'image_topics:=[{scalar(args.image)}]']
+        parameters.append(('image_topics', f'[{scalar(args.image)}]'))
     if cameras:
-        result += ['-p', 'cameras:=[' + ', '.join(scalar(name) for name, _ in cameras) + ']']
-        result += ['-p', 'image_topics:=[' + ', '.join(scalar(topic) for _, topic in cameras) + ']']
-    for name, value in (('image_transport', args.transport), ('model', args.model), ('device', args.device),
-                        ('backend', args.backend)):
-        if value:
-            result += ['-p', f'{name}:={scalar(value)}']
-    if args.use_sim_time:
-        result += ['-p', 'use_sim_time:=true']
+        parameters += [('cameras', '[' + ', '.join(scalar(name) for name, _ in cameras) + ']'),
+                       ('image_topics', '[' + ', '.join(scalar(topic) for _, topic in cameras) + ']')]
+    parameters += [(name, scalar(value)) for name, value in (
+        ('image_transport', args.transport), ('model', args.model), ('device', args.device),
+        ('backend', args.backend)) if value]
     if args.no_autostart:
-        result += ['-p', 'autostart:=false']
-    if args.node_name:
-        result += ['-r', '__node:=' + check_node_name(args.node_name, '--node-name')]
-    if args.namespace:
-        result += ['-r', '__ns:=' + check_namespace(args.namespace, '--namespace')]
-    if args.log_level:
-        result += ['--log-level', args.log_level]
-    return result + args.ros_args
+        parameters.append(('autostart', 'false'))
+    return ros_arguments(args, parameters)
 
 
 def run(args: argparse.Namespace) -> int:
