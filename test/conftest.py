@@ -39,6 +39,17 @@ def ros_domain() -> int:
         os.environ['ROS_DOMAIN_ID'] = before
 
 
+@pytest.fixture
+def peer(ros_domain):
+    """A node of the test itself, under the DDS profile for large images, as a camera driver should be."""
+    from node_harness import Peer, environment
+    # Fast DDS reads it once in a process, so it stays for all tests.
+    os.environ.update({key: value for key, value in environment(ros_domain).items() if 'PROFILES_FILE' in key})
+    peer = Peer(ros_domain)
+    yield peer
+    peer.close()
+
+
 def pytest_collection_modifyitems(items):
     """Mark what needs ROS 2: all in test/ros, the launch files, and what has a DDS domain."""
     for item in items:

@@ -1,7 +1,6 @@
 """``robot-vision watch`` beside a real node, over DDS."""
 import itertools
 import json
-import os
 import signal
 
 import numpy as np
@@ -12,21 +11,13 @@ pytest.importorskip('vision_msgs.msg', reason='vision_msgs is not installed')
 
 from evaluation_samples import small_model  # noqa: E402
 from labelled_samples import pattern  # noqa: E402
-from node_harness import NodeProcess, Peer, environment, raw_image  # noqa: E402
+from node_harness import NodeProcess, environment, raw_image  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 from vision_msgs.msg import Classification  # noqa: E402
 
 from robot_vision_dl.core.processes import Children  # noqa: E402
 
 SECOND = 1_000_000_000
-
-
-@pytest.fixture()
-def peer(ros_domain):
-    os.environ.update({key: value for key, value in environment(ros_domain).items() if 'PROFILES_FILE' in key})
-    peer = Peer(ros_domain)
-    yield peer
-    peer.close()
 
 
 @pytest.fixture()

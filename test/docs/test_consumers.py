@@ -16,7 +16,7 @@ pytest.importorskip('vision_msgs.msg', reason='vision_msgs is not installed')
 
 from evaluation_samples import small_model  # noqa: E402
 from labelled_samples import pattern  # noqa: E402
-from node_harness import NodeProcess, Peer, environment, raw_image  # noqa: E402
+from node_harness import NodeProcess, environment, raw_image  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 from vision_msgs.msg import Classification  # noqa: E402
 
@@ -27,14 +27,6 @@ PAGE = (Path(__file__).resolve().parents[2] / 'docs' / 'how-to' / 'consume.md').
 
 def block(language):
     return re.search(rf'^```{language}\n(.*?)^```$', PAGE, re.M | re.S).group(1)
-
-
-@pytest.fixture()
-def peer(ros_domain):
-    os.environ.update({key: value for key, value in environment(ros_domain).items() if 'PROFILES_FILE' in key})
-    peer = Peer(ros_domain)
-    yield peer
-    peer.close()
 
 
 def test_the_python_consumer_hears_a_real_node(peer, ros_domain, tmp_path):

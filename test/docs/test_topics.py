@@ -1,5 +1,4 @@
 """The page of topics against real nodes: the names, types and QoS that DDS tells of them."""
-import os
 import re
 import sys
 from pathlib import Path
@@ -10,7 +9,7 @@ pytest.importorskip('rclpy', reason='rclpy is not installed')
 pytest.importorskip('vision_msgs.msg', reason='vision_msgs is not installed')
 
 from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
-from node_harness import NodeProcess, Peer, environment, raw_image, small_bundle  # noqa: E402
+from node_harness import NodeProcess, environment, raw_image, small_bundle  # noqa: E402
 from rclpy.node import NodeNameNonExistentError  # noqa: E402
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
@@ -25,14 +24,6 @@ RELIABILITY = {ReliabilityPolicy.RELIABLE: 'reliable', ReliabilityPolicy.BEST_EF
 DURABILITY = {DurabilityPolicy.VOLATILE: 'volatile', DurabilityPolicy.TRANSIENT_LOCAL: 'transient local'}
 STAGES = ('preprocess', 'forward', 'uncertainty', 'decide')
 OF_ALL_NODES = {'/rosout', '/parameter_events'}
-
-
-@pytest.fixture()
-def peer(ros_domain):
-    os.environ.update({key: value for key, value in environment(ros_domain).items() if 'PROFILES_FILE' in key})
-    peer = Peer(ros_domain)
-    yield peer
-    peer.close()
 
 
 def documented(node, how, **names):

@@ -7,7 +7,7 @@ pytest.importorskip('rclpy', reason='rclpy is not installed')
 pytest.importorskip('vision_msgs.msg', reason='vision_msgs is not installed')
 
 from geometry_msgs.msg import Twist  # noqa: E402
-from node_harness import RELIABLE, NodeProcess, Peer, environment  # noqa: E402
+from node_harness import RELIABLE, NodeProcess, environment  # noqa: E402
 from rcl_interfaces.srv import GetParameters  # noqa: E402
 from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
 from std_msgs.msg import String  # noqa: E402
@@ -21,13 +21,6 @@ safe: {name: stop, linear_x: 0.0}
 labels:
   cup: {name: pick, linear_x: 0.2, angular_z: -0.1, trigger: /close_gripper}
 """
-
-
-@pytest.fixture()
-def peer(ros_domain):
-    peer = Peer(ros_domain)
-    yield peer
-    peer.close()
 
 
 def test_acts_on_a_lasting_label_and_stops_on_unknown_and_silence(ros_domain, peer, tmp_path):

@@ -1,6 +1,5 @@
 """What may differ from camera to camera, and what happens when there are too many, over real DDS."""
 import itertools
-import os
 
 import pytest
 
@@ -19,14 +18,6 @@ from robot_vision_dl.core.networks.preprocess import Preprocessing  # noqa: E402
 from robot_vision_dl.core.processes import Children  # noqa: E402
 
 SECOND = 1_000_000_000
-
-
-@pytest.fixture()
-def peer(ros_domain):
-    os.environ.update({key: value for key, value in environment(ros_domain).items() if 'PROFILES_FILE' in key})
-    peer = Peer(ros_domain)
-    yield peer
-    peer.close()
 
 
 @pytest.fixture()

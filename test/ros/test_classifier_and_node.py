@@ -1,5 +1,4 @@
 """The Python API decides as the node does: the same frames, one over DDS and one by a call."""
-import os
 from functools import partial
 
 import numpy as np
@@ -11,7 +10,7 @@ pytest.importorskip('vision_msgs.msg', reason='vision_msgs is not installed')
 from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
 from evaluation_samples import small_model  # noqa: E402
 from labelled_samples import pattern  # noqa: E402
-from node_harness import NodeProcess, Peer, environment, raw_image  # noqa: E402
+from node_harness import NodeProcess, environment, raw_image  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 from vision_msgs.msg import Classification  # noqa: E402
 
@@ -21,14 +20,6 @@ from robot_vision_dl.core.processes import Children  # noqa: E402
 SECOND = 1_000_000_000
 STEP_NS = SECOND // 8
 FRAMES = 24
-
-
-@pytest.fixture()
-def peer(ros_domain):
-    os.environ.update({key: value for key, value in environment(ros_domain).items() if 'PROFILES_FILE' in key})
-    peer = Peer(ros_domain)
-    yield peer
-    peer.close()
 
 
 def stamp_of(message):

@@ -1,6 +1,5 @@
 """The classifier as a process of its own, over real DDS."""
 import itertools
-import os
 import time
 
 import cv2
@@ -14,7 +13,7 @@ from builtin_interfaces.msg import Time  # noqa: E402
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
 from lifecycle_msgs.msg import State, Transition  # noqa: E402
 from lifecycle_msgs.srv import ChangeState, GetState  # noqa: E402
-from node_harness import BEST_EFFORT, RELIABLE, NodeProcess, Peer, environment, raw_image, small_bundle  # noqa: E402
+from node_harness import BEST_EFFORT, RELIABLE, NodeProcess, environment, raw_image, small_bundle  # noqa: E402
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue  # noqa: E402
 from rcl_interfaces.srv import DescribeParameters, SetParameters  # noqa: E402
 from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
@@ -35,15 +34,6 @@ def bundles(tmp_path_factory):
     folder = tmp_path_factory.mktemp('bundles')
     return {'first': small_bundle(folder / 'first'),
             'second': small_bundle(folder / 'second', ('left', 'right'), seed=1)}
-
-
-@pytest.fixture()
-def peer(ros_domain):
-    # Under the profile, as a camera driver should be, and in this process for all tests.
-    os.environ.update({key: value for key, value in environment(ros_domain).items() if 'PROFILES_FILE' in key})
-    peer = Peer(ros_domain)
-    yield peer
-    peer.close()
 
 
 @pytest.fixture()

@@ -11,7 +11,7 @@ pytest.importorskip('vision_msgs.msg', reason='vision_msgs is not installed')
 from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
 from lifecycle_msgs.msg import Transition  # noqa: E402
 from lifecycle_msgs.srv import ChangeState  # noqa: E402
-from node_harness import BEST_EFFORT, RELIABLE, NodeProcess, Peer, environment, raw_image, small_bundle  # noqa: E402
+from node_harness import BEST_EFFORT, RELIABLE, NodeProcess, environment, raw_image, small_bundle  # noqa: E402
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue  # noqa: E402
 from rcl_interfaces.srv import GetParameters, SetParameters, SetParametersAtomically  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
@@ -58,13 +58,6 @@ def values(rng, pipe):
             yield f'{field} {case!r:.60}', ParameterValue(type=kind, **{field: case})
     for kind in (0, 10, 77, 255):
         yield f'type {kind}', ParameterValue(type=kind)
-
-
-@pytest.fixture
-def peer(ros_domain):
-    peer = Peer(ros_domain)
-    yield peer
-    peer.close()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ pytest.importorskip('rclpy', reason='rclpy is not installed')
 pytest.importorskip('vision_msgs.msg', reason='vision_msgs is not installed')
 
 from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
-from node_harness import BEST_EFFORT, RELIABLE, NodeProcess, Peer, environment, raw_image, small_bundle  # noqa: E402
+from node_harness import BEST_EFFORT, RELIABLE, NodeProcess, environment, raw_image, small_bundle  # noqa: E402
 from rcl_interfaces.msg import Parameter, ParameterValue  # noqa: E402
 from rcl_interfaces.srv import GetParameters, SetParameters  # noqa: E402
 from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
@@ -19,13 +19,6 @@ from vision_msgs.msg import Classification, LabelInfo  # noqa: E402
 from robot_vision_dl.core.processes import Children  # noqa: E402
 
 SECOND = 1_000_000_000
-
-
-@pytest.fixture
-def peer(ros_domain):
-    peer = Peer(ros_domain)
-    yield peer
-    peer.close()
 
 
 def set_text(peer, name, text):

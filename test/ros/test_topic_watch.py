@@ -4,18 +4,11 @@ import pytest
 pytest.importorskip('rclpy', reason='rclpy is not installed')
 pytest.importorskip('vision_msgs.msg', reason='vision_msgs is not installed')
 
-from node_harness import BEST_EFFORT, NodeProcess, Peer, environment, raw_image, small_bundle  # noqa: E402
+from node_harness import BEST_EFFORT, NodeProcess, environment, raw_image, small_bundle  # noqa: E402
 from sensor_msgs.msg import CompressedImage, Image  # noqa: E402
 from std_msgs.msg import String  # noqa: E402
 
 from robot_vision_dl.core.processes import Children  # noqa: E402
-
-
-@pytest.fixture
-def peer(ros_domain):
-    peer = Peer(ros_domain)
-    yield peer
-    peer.close()
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ pytest.importorskip('rclpy', reason='rclpy is not installed')
 pytest.importorskip('lightning', reason='training is an extra: pip install .[train]')
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
-from node_harness import NodeProcess, Peer, environment  # noqa: E402
+from node_harness import NodeProcess, environment  # noqa: E402
 from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
 
 from robot_vision_dl.core.bundles.bundle import load_bundle, verify_bundle  # noqa: E402
@@ -23,13 +23,6 @@ from training_samples import config_text, picture_folders  # noqa: E402
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 MODULE = 'robot_vision_dl.ros.trainer_node'
-
-
-@pytest.fixture()
-def peer(ros_domain):
-    peer = Peer(ros_domain)
-    yield peer
-    peer.close()
 
 
 @pytest.fixture()
