@@ -11,12 +11,11 @@ from ..core.config import ImageConfig
 from ..core.images import cdr, jpeg_file, png_file
 from ..core.images.image import decode
 from ..core.images.jpeg_end import check_end
-from ..core.machine import describe, environment
 from ..core.metrics.percentiles import percentiles
 from ..core.text.number_options import real
 from ..core.text.table import ruled
 from ..core.types import CompressedImage, Header, ImageMessage, RawImage
-from .report import write_json
+from .report import conclude
 
 HELP = 'message to picture for raw, JPEG and PNG, and what checking it first takes of that'
 WARM_UP = 5
@@ -103,8 +102,6 @@ def run(args: argparse.Namespace) -> int:
                          checks['p50'], checks['min'], share))
     print(ruled(('size', 'encoding', 'bytes', 'n', 'p50 ms', 'p95 ms', 'min ms', 'checks p50 ms', 'checks min ms',
                  'share of min'), rows))
-    print('message to picture, and within it the checks, n of each in turns; as many threads as OpenCV takes, '
-          f'OpenCV {cv2.__version__}; ' + describe(environment()))
-    if args.json:
-        write_json(args.json, {'decode': figures})
+    conclude({'decode': figures}, args.json, 'message to picture, and within it the checks, n of each in turns; '
+             f'as many threads as OpenCV takes, OpenCV {cv2.__version__}; ')
     return 0

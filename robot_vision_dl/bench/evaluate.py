@@ -23,10 +23,9 @@ from typing import Any, Callable, Dict, List
 import numpy as np
 
 from ..core.config import ClassifierConfig, with_values
-from ..core.machine import describe, environment
 from ..core.text.number_options import whole
 from ..core.text.table import ruled
-from .report import write_json
+from .report import conclude
 
 HELP = 'a bag through the evaluator, beside the bare network'
 _SCALES = (1_000, 10_000, 100_000)
@@ -62,9 +61,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         figures.update(_throughput(args))
         _print_throughput(figures, args.batch)
-    print(describe(environment()))
-    if args.json:
-        write_json(args.json, figures)
+    conclude(figures, args.json)
     return 0
 
 

@@ -8,12 +8,11 @@ from typing import Callable, List
 import numpy as np
 
 from ..core.config import ClassifierConfig
-from ..core.machine import describe, environment
 from ..core.metrics.percentiles import percentiles
 from ..core.networks.allocator import keep_freed_memory
 from ..core.text.number_options import real, whole
 from ..core.text.table import ruled
-from .report import write_json
+from .report import conclude
 
 HELP = 'the bare network on a tensor that is there already'
 WARM_UP = 10
@@ -90,7 +89,5 @@ def run(args: argparse.Namespace) -> int:
         figures[f'{backend} {batch}'] = {**times, 'cpu_ms': measured.cpu_ms}
         rows.append((backend, batch, *times.values(), measured.cpu_ms, batch * 1e3 / times['p50']))
     print(ruled(('backend', 'batch', 'n', 'p50 ms', 'p95 ms', 'p99 ms', 'max ms', 'CPU ms', 'frames/s'), rows))
-    print(describe(environment()))
-    if args.json:
-        write_json(args.json, {'model': args.model, 'forward': figures})
+    conclude({'model': args.model, 'forward': figures}, args.json)
     return 0

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, NamedTuple, Sequenc
 
 import numpy as np
 
-from ..core.machine import describe, environment
 from ..core.text.number_options import real, whole
 from ..core.text.table import ruled
-from .report import write_json
+from .report import conclude
 
 if TYPE_CHECKING:
     from ..core.bundles.bundle import Bundle
@@ -51,9 +50,7 @@ def run(args: argparse.Namespace) -> int:
           f'{one["decision_s"]:.2f}', f'{one["threshold"]:.4f}') for name, one in figures['methods'].items()]))
     print(f'\nthe label itself changes {figures["true_changes_per_s"]:.3f} times a second; ECE floor of single frames '
           f'{figures["ece_floor"]:.4f}; a stretch without a decision counts with its whole length')
-    print(describe(environment()))
-    if args.json:
-        write_json(args.json, figures)
+    conclude(figures, args.json)
     return 0
 
 

@@ -4,12 +4,11 @@ import os
 from typing import Any, Dict, Tuple
 
 from ..core.config import ClassifierConfig
-from ..core.machine import describe, environment
 from ..core.processes import isolated_environment
 from ..core.text.number_options import real, whole
 from ..core.text.table import ruled
 from .live_run import Contender, LiveSettings, measure_all
-from .report import write_json
+from .report import conclude
 
 HELP = 'a camera process, the node and a listener over real DDS'
 
@@ -95,7 +94,5 @@ def run(args: argparse.Namespace) -> int:
     print('\nin the node, by its diagnostics: ' + ', '.join(
         f'{key} {float(value):.3g}' for key, value in stages.items()
         if key.endswith('_ms_mean') or key == 'batch_size_mean'))
-    print(describe(environment()))
-    if args.json:
-        write_json(args.json, figures)
+    conclude(figures, args.json)
     return 0

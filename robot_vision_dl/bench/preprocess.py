@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Callable, Dict, Sequence
 import numpy as np
 
 from ..core.config import ClassifierConfig
-from ..core.machine import describe, environment
 from ..core.metrics.percentiles import percentiles
 from ..core.text.number_options import real
 from ..core.text.table import ruled
 from .publisher import serialized_pictures
-from .report import write_json
+from .report import conclude
 
 if TYPE_CHECKING:
     import torch
@@ -76,7 +75,5 @@ def run(args: argparse.Namespace) -> int:
                 figures[f'{size} {kind} {stage}'] = times
                 rows.append((size, kind, stage, *times.values()))
     print(ruled(('size', 'encoding', 'stage', 'n', 'p50 ms', 'p95 ms', 'p99 ms', 'max ms'), rows))
-    print(f'on {device}, one thread; ' + describe(environment()))
-    if args.json:
-        write_json(args.json, {'preprocess': figures})
+    conclude({'preprocess': figures}, args.json, f'on {device}, one thread; ')
     return 0

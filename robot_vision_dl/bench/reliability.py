@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Tuple
 
 import numpy as np
 
-from ..core.machine import describe, environment
 from ..core.text.number_options import SEED
 from ..core.text.table import ruled
-from .report import write_json
+from .report import conclude
 
 if TYPE_CHECKING:
     from ..core.bundles.bundle import Bundle
@@ -65,9 +64,7 @@ def run(args: argparse.Namespace) -> int:
         print(ruled(('pictures', 'n', 'unknown', 'uncertain', 'accepted'), [
             (name, one['n'], *(f'{one[key]:.4f}' for key in ('unknown', 'uncertain', 'accepted')))
             for name, one in figures['foreign'].items()]))
-    print(describe(environment()))
-    if args.json:
-        write_json(args.json, figures)
+    conclude(figures, args.json)
     return 0
 
 

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Dict, List, Sequence, Tuple
 import numpy as np
 
 from ..core.config import ClassifierConfig
-from ..core.machine import describe, environment
 from ..core.text.table import ruled
 from ..core.types import ColorOrder, Picture
 from .publisher import moving_scene
-from .report import write_json
+from .report import conclude
 
 if TYPE_CHECKING:
     import torch
@@ -40,10 +39,9 @@ def run(args: argparse.Namespace) -> int:
         alike.setdefault((size, scale, shown), []).append(order)
     print(ruled(('size', 'scale', 'colour orders', 'torchvision, largest', 'mean', 'PIL, largest', 'mean'),
                 [(size, scale, ' '.join(orders), *shown) for (size, scale, shown), orders in alike.items()]))
-    print(f'levels of 255, on {device}; ' + describe(environment()))
-    if args.json:
-        write_json(args.json, {'resize': [{'size': size, 'scale': scale, 'order': order, **values}
-                                          for (size, scale, order), values in figures.items()]})
+    conclude({'resize': [{'size': size, 'scale': scale, 'order': order, **values}
+                         for (size, scale, order), values in figures.items()]},
+             args.json, f'levels of 255, on {device}; ')
     return 0
 
 

@@ -8,10 +8,9 @@ from typing import Any, Dict
 
 import numpy as np
 
-from ..core.machine import describe, environment
 from ..core.text.number_options import real, whole
 from ..core.text.table import ruled
-from .report import write_json
+from .report import conclude
 
 HELP = 'accuracy, calibration error and abstention as pictures get worse'
 _BATCH = 64
@@ -40,9 +39,7 @@ def run(args: argparse.Namespace) -> int:
     print(f'\nECE of right confidences for so few pictures: {figures["ece_floor"]:.3f}; accepted and wrong, of all '
           f'pictures: {figures["wrong_and_accepted"]["clean"]:.3f} clean, at most '
           f'{max(figures["wrong_and_accepted"].values()):.3f}')
-    print(describe(environment()))
-    if args.json:
-        write_json(args.json, figures)
+    conclude(figures, args.json)
     return 0
 
 

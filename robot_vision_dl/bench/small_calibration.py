@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, NamedTuple, Optiona
 
 import numpy as np
 
-from ..core.machine import describe, environment
 from ..core.text.number_options import SEED, whole
 from ..core.text.table import ruled
-from .report import write_json
+from .report import conclude
 
 if TYPE_CHECKING:
     from ..core.bundles.bundle import Bundle
@@ -73,9 +72,7 @@ def run(args: argparse.Namespace) -> int:
         print(ruled(('pictures', 'accepted at .01', 'accepted at 1/(n+1)', 'unknown at 1/(n+1)'), [
             (group, *(f'{one[key][0]:.3f} ({one[key][1]:.3f})' for key in ('accepted', 'accepted_smallest', 'unknown')))
             for group, one in summary['foreign'].items()]))
-    print(describe(environment()))
-    if args.json:
-        write_json(args.json, figures)
+    conclude(figures, args.json)
     return 1 if summary['worse_by_cross_validation'] else 0
 
 

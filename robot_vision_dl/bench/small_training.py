@@ -9,10 +9,9 @@ from typing import Any, Dict, List, Sequence, Tuple
 
 import numpy as np
 
-from ..core.machine import describe, environment
 from ..core.text.number_options import SEED, whole
 from ..core.text.table import ruled
-from .report import write_json
+from .report import conclude
 from .small_calibration import outputs_of
 
 HELP = 'accuracy of a head that is trained on few pictures a class, over random small sets'
@@ -38,9 +37,7 @@ def run(args: argparse.Namespace) -> int:
     print(ruled(('pictures a class', 'judged on', 'accuracy', 'worst set', 'best set'), [
         (row['pictures'], row['judged'], *(f'{row[key]:.3f}' for key in ('mean', 'worst', 'best')))
         for row in figures['sizes']]))
-    print(describe(environment()))
-    if args.json:
-        write_json(args.json, figures)
+    conclude(figures, args.json)
     return 0
 
 

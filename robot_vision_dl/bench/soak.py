@@ -22,7 +22,7 @@ from ..core.metrics.percentiles import percentiles
 from ..core.processes import Children, isolated_environment
 from ..core.text.number_options import SEED, real
 from ..ros.dds import profile_variables
-from .report import write_json
+from .report import conclude
 from .soak_events import Disturber
 
 HELP = 'two nodes for minutes or hours, while cameras, parameters and models change; memory, latency, accounts'
@@ -211,8 +211,7 @@ def run(args: argparse.Namespace) -> int:
         rclpy.try_shutdown()
     problems += _judge(figures, args)
     _print(figures, problems)
-    if args.json:
-        write_json(args.json, {**figures, 'problems': problems})
+    conclude({**figures, 'problems': problems}, args.json)
     return 1 if problems else 0
 
 

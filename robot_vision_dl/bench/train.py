@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
 import numpy as np
 
-from ..core.machine import describe, environment
 from ..core.resources import share_directory
 from ..core.text.number_options import whole
 from ..core.text.table import ruled
-from .report import write_json
+from .report import conclude
 
 if TYPE_CHECKING:
     import torch
@@ -53,9 +52,7 @@ def run(args: argparse.Namespace) -> int:
     print(ruled(('way', 'pictures/s', 'of the bare loop', 'waiting for pictures'), [
         ('bare loop of torch, pictures in memory', bare, 1.0, '0 %'),
         ('robot-vision train', ours, figures['ratio'], f'{100 * figures["waiting_share"]:.1f} %')]))
-    print('\n' + describe(environment()))
-    if args.json:
-        write_json(args.json, figures)
+    conclude(figures, args.json, '\n')
     return 0
 
 

@@ -11,13 +11,12 @@ import time
 from typing import Any, List, Optional
 
 from ..core.images.cdr import decode_image
-from ..core.machine import describe, environment
 from ..core.metrics.percentiles import percentiles
 from ..core.networks.allocator import keep_freed_memory
 from ..core.processes import Children, isolated_environment
 from ..core.text.number_options import real
 from ..core.text.table import ruled
-from .report import write_json
+from .report import conclude
 
 HELP = 'camera process to a subscriber that does nothing'
 TOPIC = '/bench/camera'
@@ -59,9 +58,7 @@ def run(args: argparse.Namespace) -> int:
             rows.append((dds, subscription, frames, arrived, *times.values(), result['cpu_ms'] / max(arrived, 1)))
     print(ruled(('DDS profile', 'subscription', 'sent', 'arrived', 'p50 ms', 'p95 ms', 'p99 ms', 'max ms',
                  'CPU ms/frame'), rows))
-    print(describe(environment()))
-    if args.json:
-        write_json(args.json, {'transport': figures})
+    conclude({'transport': figures}, args.json)
     return 0
 
 

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Tuple
 
 import numpy as np
 
-from ..core.machine import describe, environment
 from ..core.metrics.percentiles import percentiles
 from ..core.text.number_options import whole
 from ..core.text.table import ruled
-from .report import write_json
+from .report import conclude
 
 if TYPE_CHECKING:
     from ..core.bundles.bundle import Bundle
@@ -59,9 +58,7 @@ def run(args: argparse.Namespace) -> int:
     print(f'\neverything ({figures["everything"]}): whole frames take {figures["paired_ratio"]:.4f} x bare ones, in '
           f'turn (limit {LIMIT}); everything alone, after a forward pass: {figures["everything_ms"]["p50"]:.3f} ms, '
           f'{figures["ratio"] - 1:.4f} x')
-    print(describe(environment()))
-    if args.json:
-        write_json(args.json, figures)
+    conclude(figures, args.json)
     return 0 if figures['paired_ratio'] <= LIMIT else 1
 
 
