@@ -2,7 +2,6 @@
 import argparse
 import signal
 import sys
-from types import ModuleType
 from typing import TYPE_CHECKING, Sequence
 
 from ..core.text.number_options import SECONDS, SOME_SECONDS, real, whole
@@ -65,7 +64,9 @@ def _open_and_play(args: argparse.Namespace, stop: Stop) -> None:
     remap = parse_remaps(args.remap)
     readers = open_bags(args.bags)
     try:
-        rclpy = _rclpy()
+        import rclpy
+        import rclpy.signals
+
         from ..ros.player import Player, PlayOptions
         options = PlayOptions(selection, args.rate, args.loop, remap, args.clock, args.qos == 'best_effort',
                               args.wait_for_subscribers, args.stamp_now)
@@ -120,14 +121,3 @@ def _report(summary: 'PlaySummary') -> None:
     if total >= 50 and summary.late > total // 10:
         print('The machine or a slow reliable subscriber does not keep up: try --qos best_effort, --rate 0.5 or '
               '--topics.', file=sys.stderr)
-
-
-def _rclpy() -> ModuleType:
-    try:
-        import rclpy
-        import rclpy.signals
-    except ImportError as error:
-        from ..core.errors import RobotVisionError
-        raise RobotVisionError(f'ROS 2 is not here ({error}); source an installation (source /opt/ros/<distro>/'
-                               'setup.bash) or install its wheels (make setup)') from error
-    return rclpy

@@ -65,7 +65,8 @@ def check_live(models: Sequence[str], rate: float) -> None:
     """Whether bags can be played to a node with these models.
 
     Raises:
-        ConfigError: rclpy is not here, there is more than one model, or the rate is none.
+        ConfigError: there is more than one model, or the rate is none.
+        ImportError: rclpy is not here.
     """
     if len(models) != 1:
         # Two nodes beside each other would slow each other down, and lose other frames than either does alone.
@@ -74,11 +75,7 @@ def check_live(models: Sequence[str], rate: float) -> None:
             'folder of its own, then `robot-vision compare` these; or compare them on the bag, without --live')
     if not 0 < rate < float('inf'):
         raise ConfigError(f'--rate must be above 0, got {rate:g}')
-    try:
-        import rclpy  # noqa: F401
-    except ImportError as error:
-        raise ConfigError(f'--live needs ROS 2 ({error}); source an installation or install its wheels (make setup)'
-                          ) from error
+    import rclpy  # noqa: F401 - before bags are read
 
 
 def evaluate_live(offline: Evaluation, model: str, rate: float, lockstep: bool, attach: bool,

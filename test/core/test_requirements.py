@@ -12,6 +12,8 @@ from robot_vision_dl.core import requirements
 from robot_vision_dl.core.errors import RequirementError
 
 VISION_MSGS = 'robot-vision build-msgs' if not os.environ.get('ROS_DISTRO') else 'sudo apt install ros-'
+NO_ROS = 'there is no ROS 2 in this Python environment (rclpy is missing): `source '
+DEMO_BAG = Path(__file__).resolve().parents[2] / 'config' / 'demo' / 'waste'
 # Python imports this module at its start, wherever it lies on the path.
 HIDE = """
 import os, sys
@@ -58,7 +60,7 @@ def lines(done: subprocess.CompletedProcess) -> list:
     ('classifier_node', 'vision_msgs', f'vision_msgs is not installed: `{VISION_MSGS}'),
     ('trainer_node', 'rosbags', "rosbags is not installed: `python3 -m pip install 'rosbags>="),
     ('action_gate_node', 'yaml', f"yaml is not installed: `{by_apt('python3-yaml', 'python3 -m pip install ')}"),
-    ('action_gate_node', 'rclpy', 'there is no ROS 2 in this Python environment (rclpy is missing): `source '),
+    ('action_gate_node', 'rclpy', NO_ROS),
 ])
 def test_a_node_says_at_its_start_what_to_install(start, node, hidden, said):
     pytest.importorskip('rclpy', reason='ROS 2 is not here')
@@ -73,6 +75,11 @@ def test_a_node_says_at_its_start_what_to_install(start, node, hidden, said):
     (['run'], 'torch,PIL', 'robot-vision run: PIL, torch are not installed: `'),
     (['run'], 'vision_msgs', f'robot-vision run: vision_msgs is not installed: `{VISION_MSGS}'),
     (['run'], 'sensor_msgs', 'robot-vision run: '),
+    (['gate'], 'rclpy', f'robot-vision gate: {NO_ROS}'),
+    (['watch', '--once', '--timeout', '1'], 'rclpy', f'robot-vision watch: {NO_ROS}'),
+    (['play', str(DEMO_BAG)], 'rclpy', f'robot-vision play: {NO_ROS}'),
+    (['evaluate', str(DEMO_BAG), '--model', 'waste_sorter', '--out', 'o', '--live'], 'rclpy',
+     f'robot-vision evaluate: {NO_ROS}'),
 ])
 def test_a_command_says_what_to_install(start, arguments, hidden, said):
     done = start('bin/robot-vision', *arguments, hidden=hidden)
