@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from dds_domain import locked_domain
 
 from robot_vision_dl.core import types
 from robot_vision_dl.core.runtime.engine import Timing
@@ -27,16 +28,19 @@ def published(ros_domain):
 
     from robot_vision_dl.ros.camera import CameraOutput
     from robot_vision_dl.ros.classifier_node import ClassifierNode
-    context = rclpy.Context()
-    rclpy.init(args=[], context=context)
-    try:
-        node = ClassifierNode(context=context)
-        CameraOutput(node, node.config.cameras[0])
-        found = dict(node.get_publisher_names_and_types_by_node(node.get_name(), node.get_namespace()))
-        node.destroy_node()
-        return {topic: kinds[0] for topic, kinds in found.items()}
-    finally:
-        context.try_shutdown()
+    # Services of a lifecycle node stay as long as the process: not in the domain in which other tests look for them.
+    with locked_domain() as domain:
+        assert domain != ros_domain
+        context = rclpy.Context()
+        rclpy.init(args=[], context=context, domain_id=domain)
+        try:
+            node = ClassifierNode(context=context)
+            CameraOutput(node, node.config.cameras[0])
+            found = dict(node.get_publisher_names_and_types_by_node(node.get_name(), node.get_namespace()))
+            node.destroy_node()
+            return {topic: kinds[0] for topic, kinds in found.items()}
+        finally:
+            context.try_shutdown()
 
 
 def message_paths():
