@@ -88,6 +88,7 @@ EXTRAS = {
         'mapie>=1.0',
         'pytorch-ood>=0.2',
         'scipy',
+        'timm>=1.0',
     ],
 }
 

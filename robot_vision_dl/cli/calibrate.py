@@ -144,7 +144,7 @@ def report(found: Calibration, outputs: 'LabelledOutputs') -> str:
     if found.laplace is not None:
         use = 'gives the probabilities' if found.laplace.gives_probabilities else 'for the mutual information only'
         lines.append(f'  Laplace: NLL {m["nll_laplace"]:.4f}, {use}')
-    else:
+    elif not any('Laplace' in note for note in found.notes):
         lines.append('  Laplace: left out, the head is not linear')
     if found.ood is not None:
         lines.append(f'  OOD score: {found.ood_reason or found.ood.method}')

@@ -10,13 +10,12 @@ from ..core.bundles.bundle import Bundle
 from ..core.bundles.bundle_format import check_class_names, hash_file
 from ..core.bundles.bundle_writer import save_bundle
 from ..core.bundles.model_card import render_card
-from ..core.bundles.torchvision_facts import torchvision_facts
+from ..core.bundles.stated_input import imagenet_names, stated_input
 from ..core.errors import BundleError, ConfigError
 from ..core.files.user_path import user_path
 from ..core.files.whole_files import check_writable
 from ..core.networks.network import build_network
 from ..core.networks.preprocess import Preprocessing
-from ..core.networks.weights import torchvision_weights
 from ..core.resources import share_directory
 from ..core.text.json_text import parse_json
 from ..core.text.number_options import real, whole
@@ -39,13 +38,13 @@ def add_import_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--architecture', required=True, help='see `robot-vision models architectures`')
     parser.add_argument('--classes', required=True,
                         help='file with a class name a line, in the order of the outputs (or .json: a list); or '
-                        '"imagenet": the names that come with torchvision')
+                        '"imagenet": its 1 000, as torchvision names them')
     parser.add_argument('--name', required=True, help='name of the bundle, and of its folder')
     parser.add_argument('--into', metavar='FOLDER', help='where to put it; default: models/ of the package')
     parser.add_argument('--half', action='store_true', help='store weights as float16: half the size')
     parser.add_argument('--overwrite', action='store_true', help='replace a bundle of this name')
     parser.add_argument('--in-channels', type=whole(1, 3), default=3, choices=(1, 3), help='1: grey, 3: RGB (default)')
-    pre = parser.add_argument_group('preprocessing (default: that of torchvision for the architecture)')
+    pre = parser.add_argument_group('preprocessing (default: what the usual weights of the architecture expect)')
     pre.add_argument('--resize', type=whole(0, 8192), help='shorter side in pixels; 0: straight to the crop')
     pre.add_argument('--crop', type=whole(1, 8192), nargs='+', metavar='PIXELS',
                      help='height and width, or one number for both')
@@ -72,7 +71,7 @@ def import_model(args: argparse.Namespace) -> Bundle:
     if not folder.parent.is_dir():
         raise BundleError(f'--into: there is no folder {folder.parent}')
     check_writable(folder.parent, remedy='make room, or choose another folder with --into')
-    class_names = read_class_names(args.classes, args.architecture)
+    class_names = read_class_names(args.classes)
     network = build_network(args.architecture, weights=user_path(args.file), in_channels=args.in_channels)
     if network.architecture.num_classes != len(class_names):
         raise BundleError(f'{args.file}: the head has {network.architecture.num_classes} outputs, but {args.classes} '
@@ -104,10 +103,10 @@ def import_model(args: argparse.Namespace) -> Bundle:
         metrics=None if found is None else found.metrics)
 
 
-def read_class_names(classes: str, architecture: str) -> List[str]:
-    """Class names from a file, or those of torchvision's weights for ``imagenet``."""
+def read_class_names(classes: str) -> List[str]:
+    """Class names from a file, or those of ImageNet for ``imagenet``."""
     if classes == 'imagenet':
-        return list(torchvision_facts(architecture, torchvision_weights(architecture))[0])
+        return list(imagenet_names())
     text = read_text(classes, BundleError)
     try:
         names = parse_json(text, 'it') if classes.endswith('.json') else [
@@ -132,11 +131,8 @@ def command_line(args: argparse.Namespace) -> str:
 
 
 def _preprocessing(args: argparse.Namespace) -> Preprocessing:
-    """torchvision's preprocessing for the architecture with what the arguments say instead."""
-    try:
-        base = torchvision_facts(args.architecture, torchvision_weights(args.architecture))[1]
-    except ConfigError:  # an architecture of our own
-        base = Preprocessing(resize=32, crop=(32, 32))
+    """What the usual weights of the architecture expect, with what the arguments say instead."""
+    base = stated_input(args.architecture)
     if args.in_channels == 1:
         base = replace(base, mean=(sum(base.mean) / 3,), std=(sum(base.std) / 3,))
     changes = {}

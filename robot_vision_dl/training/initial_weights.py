@@ -5,15 +5,13 @@ from typing import NamedTuple, Optional, Sequence
 
 from ..core.bundles.bundle import Bundle, load_bundle
 from ..core.bundles.bundle_files import hash_file
-from ..core.bundles.torchvision_facts import torchvision_facts
+from ..core.bundles.stated_input import stated_input
 from ..core.errors import ConfigError
 from ..core.files.user_path import user_path
 from ..core.networks.network import Network, build_network
 from ..core.networks.preprocess import Preprocessing
-from ..core.networks.weights import is_weights_name, torchvision_weights
+from ..core.networks.weights import is_weights_name
 from .config import InputConfig, NetworkConfig
-
-_OWN_SIDE = 32  # of the networks for small pictures, which torchvision knows nothing about
 
 
 def starting_preprocessing(network: NetworkConfig, config: InputConfig) -> Preprocessing:
@@ -27,12 +25,7 @@ def starting_preprocessing(network: NetworkConfig, config: InputConfig) -> Prepr
         base = bundle.preprocessing
     else:
         entry = network.pretrained if is_weights_name(network.pretrained) else 'DEFAULT'
-        try:
-            base = torchvision_facts(network.architecture, torchvision_weights(network.architecture, entry))[1]
-        except ConfigError:
-            if is_weights_name(network.pretrained):
-                raise
-            base = Preprocessing(resize=_OWN_SIDE, crop=(_OWN_SIDE, _OWN_SIDE))
+        base = stated_input(network.architecture, entry)
     if config.channels != base.channels:
         if config.channels == 3:
             raise ConfigError(f'input.channels: {network.pretrained} takes grey pictures, got 3')

@@ -12,11 +12,13 @@ from torch import nn
 
 from ..errors import ConfigError
 from ..text.printable import printable
+from .efficientnet_lite import EfficientNetLite
 from .lenet import LeNet5
 from .resnet_small import SmallResNet
 from .squeezenet import SqueezeNet
 
 OWN: Dict[str, Callable[..., nn.Module]] = {
+    **{f'efficientnet_lite{version}': partial(EfficientNetLite, version=version) for version in range(5)},
     'lenet5': LeNet5,
     'resnet20_cifar': partial(SmallResNet, blocks=3),
     'resnet32_cifar': partial(SmallResNet, blocks=5),

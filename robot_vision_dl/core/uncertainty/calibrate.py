@@ -62,7 +62,7 @@ class Calibration:
         ood: score with its calibration scores.
         metrics: figures by name; see :func:`cross_fitted_metrics`.
         vector: takes the temperature's place where it is there.
-        laplace: of the last layer, where that is linear.
+        laplace: of the last layer, where that is linear and there are as many pictures as classes.
         ood_reason: why this score, a sentence; empty if it was asked for.
         precision, device: arithmetic and kind of device (cpu, cuda) that the logits come from.
         fusion: time constants, where the pictures are frames of recordings.
@@ -133,7 +133,11 @@ def calibrate(logits: np.ndarray, features: np.ndarray, labels: np.ndarray, *, o
     if logits.shape[1] <= MOST_CLASSES_COUNTED:
         metrics['pictures_by_class'] = np.bincount(labels, minlength=logits.shape[1]).tolist()
     laplace = None
-    if head is not None:
+    notes = [scaled.note] if scaled.note else []
+    if head is not None and len(fitted.logits) < logits.shape[1]:  # its covariance of the classes would have no rank
+        notes.append(f'no Laplace approximation: {len(fitted.logits)} pictures to fit it to are fewer than the '
+                     f'{logits.shape[1]} classes')
+    elif head is not None:
         laplace, found = _fit_laplace(fitted, held_out, fit, seed)
         metrics.update(found)
     published = _published(logits, features, temperature, vector, laplace)
@@ -143,7 +147,7 @@ def calibrate(logits: np.ndarray, features: np.ndarray, labels: np.ndarray, *, o
         detector, reason, found = _fit_ood(ood, known, fitted, held_out, (ood_pictures or {}, faulty or {}), head, seed)
         metrics.update(found)
     return Calibration(temperature, sets, detector, metrics, vector, laplace, reason,
-                       notes=(scaled.note,) if scaled.note else ())
+                       notes=tuple(notes))
 
 
 def _published(logits: np.ndarray, features: np.ndarray, temperature: float, vector: Optional[VectorScaling],

@@ -257,7 +257,7 @@ def test_names_are_resolved_and_unknown_ones_explained(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'squeezenet1_1_imagenet').mkdir()
     assert load_bundle('squeezenet1_1_imagenet').folder == SHIPPED
-    with pytest.raises(BundleError, match=r"bundle 'squeezenet_imagenet'; did you mean squeezenet1_1_imagenet\?"):
+    with pytest.raises(BundleError, match=r"bundle 'squeezenet_imagenet'; did you mean squeezenet1_1_imagenet"):
         load_bundle('squeezenet_imagenet')
     with pytest.raises(BundleError, match='did you mean torchvision:resnet50'):
         load_bundle('resnet50')

@@ -14,9 +14,9 @@ def test_marks_are_no_part_of_the_text(encoding, tmp_path):
     path = tmp_path / 'names.txt'
     path.write_bytes('bolt\nMütter\n'.encode(encoding))
     assert read_text(path) == 'bolt\nMütter\n'
-    assert read_class_names(str(path), 'resnet18') == ['bolt', 'Mütter']
+    assert read_class_names(str(path)) == ['bolt', 'Mütter']
     (tmp_path / 'names.json').write_bytes(json.dumps(['bolt', 'nut']).encode(encoding))
-    assert read_class_names(str(tmp_path / 'names.json'), 'resnet18') == ['bolt', 'nut']
+    assert read_class_names(str(tmp_path / 'names.json')) == ['bolt', 'nut']
 
 
 @pytest.mark.parametrize('make, message', [
@@ -34,7 +34,7 @@ def test_what_is_no_text(make, message, tmp_path):
         with pytest.raises(error, match=f'x: .*{message}|x: {message}'):
             read_text(tmp_path / 'x', error)
     with pytest.raises(BundleError, match=message):
-        read_class_names(str(tmp_path / 'x'), 'resnet18')
+        read_class_names(str(tmp_path / 'x'))
 
 
 @pytest.mark.parametrize('text', (

@@ -1,6 +1,7 @@
 """Calibration as a whole, on data whose truth is known."""
 import numpy as np
 import pytest
+import torch
 
 from robot_vision_dl.core.errors import RobotVisionError
 from robot_vision_dl.core.uncertainty.calibrate import (
@@ -9,6 +10,7 @@ from robot_vision_dl.core.uncertainty.calibrate import (
     halves,
     softmax,
 )
+from robot_vision_dl.core.uncertainty.ood.base import LinearHead
 
 
 def overconfident(n=4000, classes=5, temperature=3.0, seed=0):
@@ -53,3 +55,12 @@ def test_metrics_of_a_network_that_is_calibrated_already():
     logits, _, labels = overconfident(temperature=1.0, seed=1)
     m = cross_fitted_metrics(logits, labels, alpha=0.1)
     assert m['nll'] == pytest.approx(m['nll_plain'], abs=2e-3)
+
+
+def test_fewer_pictures_than_classes_have_no_laplace_approximation():
+    logits, features, labels = overconfident(n=60, classes=40)
+    head = LinearHead(torch.ones(40, 8), torch.zeros(40))
+    result = calibrate(logits, features, labels, ood=None, head=head)
+    assert result.laplace is None and 'nll_laplace' not in result.metrics
+    assert result.notes == ('no Laplace approximation: 30 pictures to fit it to are fewer than the 40 classes',)
+    assert calibrate(*overconfident(n=80, classes=40), ood=None, head=head).laplace is not None

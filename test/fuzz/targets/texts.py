@@ -93,7 +93,7 @@ class TextTarget(Target):
 
     _READERS: Dict[str, Callable] = {
         'labels': _labels, 'label_table': _labels,
-        'names': lambda self, path: read_class_names(str(path), 'lenet5'),
+        'names': lambda self, path: read_class_names(str(path)),
         'pictures': lambda self, path: listed_pictures(path, _NAMES) and (),
         'actions': lambda self, path: list(load_actions(path).by_label),
         'costs': lambda self, path: read_costs(path, _NAMES) and (),
