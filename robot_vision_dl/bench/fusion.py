@@ -63,7 +63,7 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
     from .published import published
     bundle = load_bundle(args.bundle)
     outputs = run_bundle(bundle, args.data, device=args.device, precision=args.precision)
-    streams = outputs.streams(published(bundle, outputs.logits, outputs.features).probabilities)
+    streams = outputs.streams(published(bundle, outputs.logits, outputs.features, outputs.stages).probabilities)
     if not streams:
         raise DataError(f'{", ".join(args.data)}: holds no labelled frames with a time; give bags')
     stretches = [stretches_of(one.times_ns, one.labels) for one in streams]

@@ -1,6 +1,6 @@
 """What a bundle publishes of network outputs that are there already: probabilities and p-values, frame by frame."""
 from dataclasses import replace
-from typing import NamedTuple
+from typing import NamedTuple, Sequence
 
 import numpy as np
 
@@ -34,12 +34,13 @@ class Outcomes(NamedTuple):
     unknown: np.ndarray
 
 
-def published(bundle: Bundle, logits: np.ndarray, features: np.ndarray) -> Published:
-    """As the live node has them, from logits (n, C) and features (n, F)."""
+def published(bundle: Bundle, logits: np.ndarray, features: np.ndarray, stages: Sequence[np.ndarray] = ()
+              ) -> Published:
+    """As the live node has them, from logits (n, C), features (n, F) and stages (n, F_s) each."""
     # Sets and the mutual information are not looked at here.
     keeps_laplace = bundle.laplace is not None and bundle.laplace.gives_probabilities
     bundle = replace(bundle, conformal=None, laplace=bundle.laplace if keeps_laplace else None)
-    found = list(assessments(bundle, logits, features))
+    found = list(assessments(bundle, logits, features, stages))
     p = np.array([one.probabilities for one in found], np.float64)
     p_values = np.array([1.0 if one.ood is None or one.ood.p_value is None else one.ood.p_value for one in found])
     return Published(p / p.sum(axis=1, keepdims=True), p_values)

@@ -97,9 +97,9 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
         'probabilities': _probabilities(known.probabilities, fit_z, fit_y, z, y),
         **_risk(known.probabilities, y),
         'sets': _sets(calibration.probabilities, fit_y, known.probabilities, y)}
-    groups = {Path(name).name: picture_outputs(bundle, name, **where) for name in args.ood_pictures}
+    groups = {Path(name).name: picture_outputs(bundle, name, **where)[:2] for name in args.ood_pictures}
     if args.ood_pictures:
-        groups.update(faulty_outputs(bundle, **where))
+        groups.update({name: one[:2] for name, one in faulty_outputs(bundle, **where).items()})
     rows = {'(known)': known, **{name: published(bundle, *outputs) for name, outputs in groups.items()}}
     figures['foreign'] = {}
     for name, one in rows.items():

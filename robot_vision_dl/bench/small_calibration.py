@@ -109,7 +109,7 @@ def outputs_of(predictor: 'Predictor', paths: List[Path], most: int, rng: np.ran
     if not paths:
         raise DataError('a folder of --ood-pictures holds no picture')
     paths = [paths[index] for index in rng.permutation(len(paths))[:most]]
-    return predictor.pictures(map(read_picture, paths))
+    return predictor.pictures(map(read_picture, paths))[:2]
 
 
 def _one_set(args: argparse.Namespace, bundle: 'Bundle', head: Optional['LinearHead'], by_class: Dict[str, _Both],

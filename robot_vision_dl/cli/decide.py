@@ -96,7 +96,7 @@ def confidences(bundle: Bundle, outputs: LabelledOutputs, false_unknown_rate: fl
     """
     rate = deciding_rate(p_value_grid(bundle), false_unknown_rate)
     confidence, wrong = np.empty(len(outputs.labels)), np.empty(len(outputs.labels), bool)
-    for place, one in enumerate(assessments(bundle, outputs.logits, outputs.features)):
+    for place, one in enumerate(assessments(bundle, outputs.logits, outputs.features, outputs.stages)):
         unknown = one.ood is not None and (one.ood.p_value or 1.0) < rate
         confidence[place] = -1.0 if unknown else one.probabilities.max()
         wrong[place] = one.probabilities.argmax() != outputs.labels[place]

@@ -76,7 +76,7 @@ def calibrate_bundle(bundle: Bundle, data: Sequence[str], options: CalibrationOp
     if copies:
         to_stderr(copies)  # before what may be refused for having too few
     ood_pictures: Dict[str, Tuple[np.ndarray, np.ndarray]] = {
-        Path(folder).name: picture_outputs(bundle, folder, **where) for folder in options.ood_pictures}
+        Path(folder).name: picture_outputs(bundle, folder, **where)[:2] for folder in options.ood_pictures}
     strange = np.setdiff1d(np.arange(len(outputs.labels)), outputs.known)
     if len(strange) > 1:
         ood_pictures['unknown'] = outputs.logits[strange], outputs.features[strange]
@@ -85,7 +85,7 @@ def calibrate_bundle(bundle: Bundle, data: Sequence[str], options: CalibrationOp
         outputs.logits[known], outputs.features[known], outputs.labels[known],
         ood=None if options.ood == NO_SCORE else options.ood, alpha=options.alpha, seed=options.seed,
         reference=reference, head=linear_head(bundle.load_single_network().head), ood_pictures=ood_pictures or None,
-        conformal=options.conformal, scaling=options.scaling, faulty=faulty_outputs(bundle, **where))
+        conformal=options.conformal, scaling=options.scaling, faulty={name: one[:2] for name, one in faulty_outputs(bundle, **where).items()})
     fusion = None
     counted = {name: min(value, len(known)) if name == 'objects' else value  # copies are left out
                for name, value in outputs.objects.items()}

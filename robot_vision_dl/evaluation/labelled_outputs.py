@@ -21,6 +21,7 @@ class LabelledOutputs:
         pictures: int64 (n,); frames of one number show the same picture: bit by bit, or nearly so where they are
             pictures of folders (those of a camera resemble their neighbours, and have their times).
         objects: of how many objects the frames of classes are, see :func:`~..data.objects.count_objects`.
+        stages: float32 (n, F_s) of each stage of the network.
     """
 
     logits: np.ndarray
@@ -31,6 +32,7 @@ class LabelledOutputs:
     data_hash: str
     pictures: np.ndarray
     objects: Mapping[str, Any] = field(default_factory=dict)
+    stages: Tuple[np.ndarray, ...] = ()
 
     def each_once(self) -> Tuple['LabelledOutputs', str]:
         """The first frame of every picture and label, and a sentence about those that are left out; empty for none.
@@ -48,7 +50,8 @@ class LabelledOutputs:
         of_whole = f' ({whole} recordings are nothing but copies)' if whole > 1 else (
             ' (one recording is nothing but copies)' if whole else '')
         return replace(
-            self, recordings=recordings, **{name: getattr(self, name)[first] for name in (
+            self, recordings=recordings, stages=tuple(one[first] for one in self.stages),
+            **{name: getattr(self, name)[first] for name in (
                 'logits', 'features', 'labels', 'times_ns', 'pictures')}), (
             f'{copies} of {len(self.labels)} frames show pictures that are among the others already{of_whole}: they '
             f'are no further evidence, so each picture counts once, {len(first)} in all')

@@ -35,10 +35,12 @@ class Outputs(NamedTuple):
 
     Attributes:
         logits, features: float32 (n, C) and (n, F).
+        stages: float32 (n, F_s) of each stage of the network.
     """
 
     logits: np.ndarray
     features: np.ndarray
+    stages: Tuple[np.ndarray, ...] = ()
 
 
 class FrameOutputs(NamedTuple):
@@ -48,12 +50,14 @@ class FrameOutputs(NamedTuple):
         logits, features: float32 (n, C) and (n, F).
         targets: int64 (n,), -1 for none of the classes.
         indices: int64 (n,), in the store.
+        stages: float32 (n, F_s) of each stage of the network.
     """
 
     logits: np.ndarray
     features: np.ndarray
     targets: np.ndarray
     indices: np.ndarray
+    stages: Tuple[np.ndarray, ...] = ()
 
 
 class Predictor:
@@ -99,25 +103,26 @@ class Predictor:
                 if seen is not None:
                     seen(batch)
                 yield batch
-        return FrameOutputs(*self.tensors(batches(), progress), dataset.targets, dataset.indices)
+        found = self.tensors(batches(), progress)
+        return FrameOutputs(found.logits, found.features, dataset.targets, dataset.indices, found.stages)
 
     @torch.inference_mode()
     def tensors(self, batches: Iterable[torch.Tensor], progress: Optional[Callable[[int], None]] = None) -> Outputs:
         """Of batches of what the network takes, each (B, C, H, W)."""
-        logits: List[np.ndarray] = []
-        features: List[np.ndarray] = []
+        parts: List[List[np.ndarray]] = []
         count = 0
         for batch in batches:
             prediction = self._network(batch.to(device=self._device, dtype=self._dtype,
                                                 memory_format=torch.channels_last))
-            logits.append(prediction.logits.float().cpu().numpy())
-            features.append(prediction.features.float().cpu().numpy())
+            stages = prediction.stages if isinstance(prediction, Prediction) else ()
+            parts.append([one.float().cpu().numpy() for one in (prediction.logits, prediction.features, *stages)])
             count += len(batch)
             if progress is not None:
                 progress(count)
         if not count:
             return Outputs(np.empty((0, 0), np.float32), np.empty((0, 0), np.float32))
-        return Outputs(np.concatenate(logits), np.concatenate(features))
+        logits, features, *rest = map(np.concatenate, zip(*parts))
+        return Outputs(logits, features, tuple(rest))
 
 
 def run_bundle(bundle: Bundle, data: Sequence[str], *, device: str = 'auto', precision: str = 'float32',
@@ -156,7 +161,7 @@ def run_bundle(bundle: Bundle, data: Sequence[str], *, device: str = 'auto', pre
         np.array([frame.stamp_ns if frame.topic else 0 for frame in frames], np.int64),
         tuple(f'{frame.recording} {frame.topic}' for frame in frames), store.data_hash,
         _same_pictures(digests, store.hashes, np.array([not frame.topic for frame in frames], bool)),
-        count_objects(of_classes))
+        count_objects(of_classes), found.stages)
 
 
 def _digest(pixels: torch.Tensor) -> bytes:
@@ -209,13 +214,15 @@ def faulty_outputs(bundle: Bundle, *, device: str = 'auto', precision: str = 'fl
     return {name: run.pictures(pictures, len(pictures)) for name, pictures in groups.items()}
 
 
-def assessments(bundle: Bundle, logits: np.ndarray, features: np.ndarray) -> Iterator[Assessment]:
-    """What the live node would make of outputs (n, C) and (n, F), frame by frame."""
+def assessments(bundle: Bundle, logits: np.ndarray, features: np.ndarray, stages: Sequence[np.ndarray] = ()
+                ) -> Iterator[Assessment]:
+    """What the live node would make of outputs (n, C), (n, F) and of stages (n, F_s) each, frame by frame."""
     assessor = Assessor(bundle, torch.device('cpu'))
     for begin in range(0, len(logits), _ASSESSED):
-        some = (torch.from_numpy(np.asarray(one[begin:begin + _ASSESSED], np.float32)) for one in (logits, features))
+        z, f, *rest = (torch.from_numpy(np.asarray(one[begin:begin + _ASSESSED], np.float32))
+                       for one in (logits, features, *stages))
         with torch.inference_mode():
-            found = assessor(Prediction(*some))
+            found = assessor(Prediction(z, f, tuple(rest)))
         yield from found
 
 

@@ -132,7 +132,9 @@ def _checked(name: str, bundle: Bundle, network: AnyNetwork, forward: Forward) -
     for batch in (1, 3):
         pixels = _pixels(bundle, batch)
         wanted, given = network(pixels), forward(pixels)
-        for ours, theirs in ((wanted.logits, given.logits), (wanted.features, given.features)):
+        assert isinstance(wanted, Prediction) and isinstance(given, Prediction)
+        for ours, theirs in ((wanted.logits, given.logits), (wanted.features, given.features),
+                             *zip(wanted.stages, given.stages)):
             if ours.shape != theirs.shape:
                 raise BundleError(f'{bundle.name}: {name} gives the shape {tuple(theirs.shape)} where torch gives '
                                   f'{tuple(ours.shape)}; set backend to torch')

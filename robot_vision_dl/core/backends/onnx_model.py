@@ -7,7 +7,7 @@ import os
 import warnings
 from dataclasses import asdict
 from pathlib import Path
-from typing import Dict, Tuple
+from typing import Dict, List, Tuple
 
 import torch
 from torch import nn
@@ -17,22 +17,27 @@ from ..errors import ConfigError, OutputError
 from ..files.whole_files import write_whole
 from ..networks.network import Network
 
-INPUT, OUTPUTS = 'pixels', ['logits', 'features']
-FORM = 1
+INPUT, OUTPUTS = 'pixels', ('logits', 'features')
+FORM = 2
 """Grows when other models come out of here, so that cached ones are made anew."""
 
 
 class PlainNetwork(nn.Module):
-    """The network with a plain tuple (logits, features) as its result, which is all that the exporters know."""
+    """The network with a plain tuple (logits, features, each stage) as its result, which is all that exporters know."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, pixels: torch.Tensor) -> Tuple[torch.Tensor, torch.Tensor]:
-        """Logits (B, C) and features (B, F) of pixels (B, channels, H, W)."""
+    def forward(self, pixels: torch.Tensor) -> Tuple[torch.Tensor, ...]:
+        """Logits (B, C), features (B, F) and stages (B, F_s) of pixels (B, channels, H, W)."""
         prediction = self.network(pixels)
-        return prediction.logits, prediction.features
+        return (prediction.logits, prediction.features, *prediction.stages)
+
+
+def output_names(bundle: Bundle) -> List[str]:
+    """Names of the model's outputs, in the order of :class:`PlainNetwork`."""
+    return [*OUTPUTS, *(f'stage_{name}' for name in bundle.architecture.stages)]
 
 
 def facts(bundle: Bundle) -> Dict[str, object]:
@@ -44,7 +49,8 @@ def facts(bundle: Bundle) -> Dict[str, object]:
 def to_onnx(bundle: Bundle) -> bytes:
     """A serialized ONNX model for batches of any size; takes seconds.
 
-    It takes ``pixels`` float32 (B, channels, height, width) and gives ``logits`` (B, C) and ``features`` (B, F).
+    It takes ``pixels`` float32 (B, channels, height, width) and gives ``logits`` (B, C), ``features``
+    (B, F), and ``stage_<name>`` (B, F_s) for each stage of the architecture.
 
     Raises:
         ConfigError: the exporter is not installed, or does not know the network.
@@ -63,7 +69,7 @@ def to_onnx(bundle: Bundle) -> bytes:
         warnings.simplefilter('ignore')
         try:
             program = torch.onnx.export(
-                module, (example,), dynamo=True, input_names=[INPUT], output_names=OUTPUTS,
+                module, (example,), dynamo=True, input_names=[INPUT], output_names=output_names(bundle),
                 dynamic_shapes=({0: torch.export.Dim('batch')},))
         except torch.onnx.OnnxExporterError as error:
             first = str(error).strip().splitlines()[0]

@@ -4,7 +4,7 @@ import torch
 from ..bundles.bundle import Bundle
 from ..errors import ConfigError
 from ..networks.network import Prediction
-from .onnx_model import INPUT, OUTPUTS, cached_onnx, cached_path
+from .onnx_model import INPUT, cached_onnx, cached_path, output_names
 
 
 class OnnxRuntimeNetwork:
@@ -24,6 +24,7 @@ class OnnxRuntimeNetwork:
         except ImportError as error:
             raise ConfigError(f'the backend onnxruntime is not installed ({error}); install it with `pip install '
                               '"robot_vision_dl[export]"`, or set backend to torch') from error
+        self._outputs = output_names(bundle)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
         # Threads that spin between frames would take a core from the rest of the robot.
@@ -39,7 +40,8 @@ class OnnxRuntimeNetwork:
                               'is damaged, or set backend to torch') from error
 
     def __call__(self, pixels: torch.Tensor) -> Prediction:
-        """Logits (B, C) and features (B, F) of preprocessed float32 pixels (B, channels, H, W) on the CPU."""
+        """Logits (B, C), features (B, F) and stages of preprocessed float32 pixels (B, channels, H, W) on the CPU."""
         # It wants planes; our pictures come with channels last. Turning one of 224 pixels takes .06 ms.
-        logits, features = self._session.run(OUTPUTS, {INPUT: pixels.contiguous().numpy()})
-        return Prediction(torch.from_numpy(logits), torch.from_numpy(features))
+        found = self._session.run(self._outputs, {INPUT: pixels.contiguous().numpy()})
+        logits, features, *stages = map(torch.from_numpy, found)
+        return Prediction(logits, features, tuple(stages))

@@ -4,7 +4,7 @@ import torch
 from ..bundles.bundle import Bundle
 from ..errors import ConfigError
 from ..networks.network import Prediction
-from .onnx_model import INPUT, OUTPUTS, cached_onnx, cached_path
+from .onnx_model import INPUT, cached_onnx, cached_path, output_names
 
 
 class OpenVinoNetwork:
@@ -24,6 +24,7 @@ class OpenVinoNetwork:
         except ImportError as error:
             raise ConfigError(f'the backend openvino is not installed ({error}); install it with `pip install '
                               '"robot_vision_dl[openvino]"`, or set backend to torch') from error
+        self._outputs = output_names(bundle)
         model = cached_onnx(bundle)
         try:
             core = openvino.Core()
@@ -36,7 +37,9 @@ class OpenVinoNetwork:
                               'is damaged, or set backend to torch') from error
 
     def __call__(self, pixels: torch.Tensor) -> Prediction:
-        """Logits (B, C) and features (B, F) of preprocessed float32 pixels (B, channels, H, W) on the CPU."""
+        """Logits (B, C), features (B, F) and stages of preprocessed float32 pixels (B, channels, H, W) on the CPU."""
         self._request.infer({INPUT: pixels.contiguous().numpy()})
         # Copies: the request's own memory is overwritten by its next pass.
-        return Prediction(*(torch.from_numpy(self._request.get_tensor(name).data.copy()) for name in OUTPUTS))
+        logits, features, *stages = (torch.from_numpy(self._request.get_tensor(name).data.copy())
+                                     for name in self._outputs)
+        return Prediction(logits, features, tuple(stages))

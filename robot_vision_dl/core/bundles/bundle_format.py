@@ -3,10 +3,10 @@
 ``bundle.json`` is one JSON object with exactly these keys:
 
 ==================  =====================================================================================
-``schema_version``  1
+``schema_version``  2; 1 is read, too
 ``name``            of the bundle, for people and reports
-``architecture``    ``name``, ``num_classes``, ``in_channels``, ``head``, ``dropout``, ``input_size``
-                    (see :class:`~.architectures.Architecture`)
+``architecture``    ``name``, ``num_classes``, ``in_channels``, ``head``, ``dropout``, ``input_size``,
+                    ``stages`` (not in version 1; see :class:`~.architectures.Architecture`)
 ``class_names``     one a class, in the order of the logits; unique, not empty, none of the reserved names
 ``preprocessing``   ``resize``, ``crop``, ``mean``, ``std`` (see :class:`~.preprocess.Preprocessing`)
 ``calibration``     null, or ``temperature``, ``precision`` (of the arithmetic it was fitted at) and ``conformal``
@@ -47,7 +47,9 @@ from .bundle_tensors import MOST_BYTES as MOST_TENSOR_BYTES
 
 __all__ = ['hash_file']  # which others know from here
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+READ_VERSIONS = (1, 2)
+"""In the first, an architecture has no ``stages``."""
 DESCRIPTION = 'bundle.json'
 MODEL = 'model.safetensors'
 UNCERTAINTY = 'uncertainty.safetensors'
@@ -93,13 +95,15 @@ def check_description(values: Any, ask_torchvision: bool = True) -> None:
     if not isinstance(values, dict):
         raise BundleError(f'must be a JSON object, got {type(values).__name__}')
     version = values.get('schema_version')
-    if version != SCHEMA_VERSION or type(version) is not int:
+    if type(version) is not int or version not in READ_VERSIONS:
         raise BundleError(f'schema_version is {_shown(version)}, this version of robot_vision_dl reads '
-                          f'{SCHEMA_VERSION}; update robot_vision_dl, or import the model again')
+                          f'{" and ".join(map(str, READ_VERSIONS))}; update robot_vision_dl, or import the model again')
     _check_keys(values, _KEYS, 'bundle')
     for key, kind in (('name', str), ('metrics', dict), ('provenance', dict), ('files', dict)):
         _check_type(values[key], kind, key)
     check_name(values['name'], 'name')
+    if version == 1 and isinstance(values['architecture'], dict):
+        values['architecture'].setdefault('stages', [])
     architecture = build_section(Architecture, values['architecture'], 'architecture')
     if ask_torchvision:
         check_architecture(architecture.name)

@@ -30,6 +30,8 @@ HEADS = ('native', 'linear')
 MOST_CLASSES = 100_000
 MOST_SIDE = 2048  # of the input, in pixels; the largest of torchvision's weights is 600
 
+MOST_STAGES = 16
+
 # Auxiliary classifiers help only while training from scratch; the keys of their weights are dropped when loading.
 _AUXILIARY = {'googlenet': ('aux1.', 'aux2.'), 'inception_v3': ('AuxLogits.',)}
 
@@ -46,6 +48,8 @@ class Architecture:
             two differ for SqueezeNet (convolution, ReLU, mean) and MaxViT (no bias).
         dropout: probability before the head while training; None: as the architecture has it.
         input_size: side of the square input in pixels, where weights depend on it (ViT, MaxViT); None: its default.
+        stages: dotted names of modules of the backbone whose outputs are given too, in the order in which they run; see
+            :mod:`.stages`.
     """
 
     name: str
@@ -54,6 +58,7 @@ class Architecture:
     head: str = 'native'
     dropout: Optional[float] = None
     input_size: Optional[int] = None
+    stages: Tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or len(self.name) > 100:
@@ -75,10 +80,16 @@ class Architecture:
         if self.input_size is not None and (type(self.input_size) is not int or not 1 <= self.input_size <= MOST_SIDE):
             raise ConfigError(f'architecture {self.name}: input_size must be an integer in 1..{MOST_SIDE} or None, '
                               f'got {printable(repr(self.input_size), 60)}')
+        stages = self.stages
+        if not isinstance(stages, (list, tuple)) or len(stages) > MOST_STAGES or len(set(stages)) != len(stages) \
+                or not all(isinstance(one, str) and 0 < len(one) <= 100 for one in stages):
+            raise ConfigError(f'architecture {self.name}: stages must be up to {MOST_STAGES} different names of '
+                              f'modules, got {printable(repr(stages), 60)}')
+        object.__setattr__(self, 'stages', tuple(stages))
 
     def as_dict(self) -> Dict[str, Any]:
         """Plain values, as they are written to a bundle."""
-        return asdict(self)
+        return {**asdict(self), 'stages': list(self.stages)}
 
 
 def torchvision_models() -> ModuleType:

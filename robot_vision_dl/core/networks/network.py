@@ -2,7 +2,7 @@
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Dict, List, Mapping, NamedTuple, Optional, Union
+from typing import Dict, List, Mapping, NamedTuple, Optional, Tuple, Union
 
 import torch
 from torch import nn
@@ -19,6 +19,7 @@ from .architectures import (
     last_layer,
     replace_module,
 )
+from .stages import StageOutputs
 from .torch_private import state_like
 from .weights import download_state, in_place, is_weights_name, read_state_file, torchvision_weights
 
@@ -29,17 +30,19 @@ class Prediction(NamedTuple):
     Attributes:
         logits: shape (B, C).
         features: what the head sees, shape (B, F); for SqueezeNet the mean of its last maps over the picture.
+        stages: what each of ``architecture.stages`` gives, averaged over the picture, shape (B, F_s) each.
     """
 
     logits: torch.Tensor
     features: torch.Tensor
+    stages: Tuple[torch.Tensor, ...] = ()
 
 
 class Network(nn.Module):
     """Backbone, dropout, head.
 
-    Built by :func:`build_network`. Weights are named ``backbone.*`` and ``head.*``. There are no hooks and no branches
-    on data, so ``torch.export`` and CUDA graphs work.
+    Built by :func:`build_network`. Weights are named ``backbone.*`` and ``head.*``. There are no branches on data, so
+    ``torch.export`` and CUDA graphs work.
 
     Attributes:
         architecture: how to build the same network again.
@@ -69,15 +72,20 @@ class Network(nn.Module):
             self.pool = nn.Identity()
             self.head = last
         self.head_takes_maps = isinstance(last, nn.Conv2d)
+        self._stages = StageOutputs(self.backbone, architecture)
         if architecture.head == 'linear':
             self.replace_head(architecture.num_classes)
 
     def forward(self, pixels: torch.Tensor) -> Prediction:
-        """Logits (B, C) and features (B, F) of preprocessed pixels (B, in_channels, H, W)."""
-        maps = self.backbone(pixels)
-        features = self.pool(maps)
-        logits = self.head(self.dropout(maps if self.head_takes_maps else features))
-        return Prediction(logits, features)
+        """Logits (B, C), features (B, F) and stages of preprocessed pixels (B, in_channels, H, W)."""
+        maps, features, stages = self.features_of(pixels)
+        return Prediction(self.head(self.dropout(maps if self.head_takes_maps else features)), features, stages)
+
+    def features_of(self, pixels: torch.Tensor) -> Tuple[torch.Tensor, torch.Tensor, Tuple[torch.Tensor, ...]]:
+        """What the backbone ends with, the same averaged over the picture (B, F), and the stages."""
+        with self._stages.collected() as stages:
+            maps = self.backbone(pixels)
+        return maps, self.pool(maps), tuple(stages)
 
     def replace_head(self, num_classes: int) -> None:
         """Put a fresh linear layer with bias in the head's place, for ``num_classes`` classes.

@@ -49,10 +49,9 @@ class DropoutSampler:
         """The plain prediction, and the logits of the mc_logits networks, shape (M, B, C), of pixels (B, c, H, W)."""
         network, count = self.network, len(pixels)
         if self.is_head_only:
-            maps = network.backbone(pixels)
-            features = network.pool(maps)
+            maps, features, stages = network.features_of(pixels)
             given = maps if network.head_takes_maps else features
-            plain = Prediction(network.head(given), features)
+            plain = Prediction(network.head(given), features, stages)
             with self._dropping():
                 mc_logits = network.head(network.dropout(_repeated(given, self.samples)))
         else:

@@ -1,6 +1,6 @@
 """Deep ensembles: several networks trained from different seeds, run as one (Lakshminarayanan et al. 2017)."""
 from math import log
-from typing import Dict, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, NamedTuple, Optional, Sequence, Tuple, Union
 
 import torch
 from torch import nn
@@ -19,6 +19,7 @@ class EnsemblePrediction(NamedTuple):
         members: probabilities of each, shape (M, B, C).
         member_logits: shape (M, B, C).
         member_features: M tensors of shape (B, Fm).
+        member_stages: of each member, as ``Prediction.stages``.
     """
 
     logits: torch.Tensor
@@ -26,6 +27,7 @@ class EnsemblePrediction(NamedTuple):
     members: torch.Tensor
     member_logits: torch.Tensor
     member_features: Tuple[torch.Tensor, ...]
+    member_stages: Tuple[Tuple[torch.Tensor, ...], ...]
 
 
 class EnsembleNetwork(nn.Module):
@@ -66,27 +68,29 @@ class EnsembleNetwork(nn.Module):
     def forward(self, pixels: torch.Tensor) -> EnsemblePrediction:
         """Mean prediction and those of the members for pixels (B, c, H, W)."""
         if self.vectorised:
-            logits, features = self._all_at_once(pixels)
+            logits, features, stages = self._all_at_once(pixels)
         else:
             predictions = [network(pixels) for network in self.networks]
             logits = torch.stack([prediction.logits for prediction in predictions])
             features = tuple(prediction.features for prediction in predictions)
+            stages = tuple(prediction.stages for prediction in predictions)
         logits = logits.float()
         log_members = torch.log_softmax(logits / self.temperatures, dim=-1)
         mean = torch.logsumexp(log_members, dim=0) - log(len(self.networks))
-        return EnsemblePrediction(mean, torch.cat(features, dim=1), log_members.exp(), logits, features)
+        return EnsemblePrediction(mean, torch.cat(features, dim=1), log_members.exp(), logits, features, stages)
 
-    def _all_at_once(self, pixels: torch.Tensor) -> Tuple[torch.Tensor, Tuple[torch.Tensor, ...]]:
+    def _all_at_once(self, pixels: torch.Tensor
+                     ) -> Tuple[torch.Tensor, Tuple[torch.Tensor, ...], Tuple[Tuple[torch.Tensor, ...], ...]]:
         if self._stacked is None or self._stacked[0] != pixels.device:
             parameters, buffers = stack_module_state(list(self.networks))
             self._stacked = pixels.device, {key: value.detach() for key, value in parameters.items()}, buffers
         _, parameters, buffers = self._stacked
         like = self.networks[0]
 
-        def one(parameters: Dict[str, torch.Tensor], buffers: Dict[str, torch.Tensor]) -> Tuple[torch.Tensor, ...]:
+        def one(parameters: Dict[str, torch.Tensor], buffers: Dict[str, torch.Tensor]) -> Tuple[Any, ...]:
             return tuple(functional_call(like, (parameters, buffers), (pixels,)))
-        logits, features = vmap(one)(parameters, buffers)
-        return logits, tuple(features)
+        logits, features, stages = vmap(one)(parameters, buffers)
+        return logits, tuple(features), tuple(zip(*stages)) if stages else ((),) * len(features)
 
 
 AnyNetwork = Union[Network, EnsembleNetwork]

@@ -154,7 +154,7 @@ def _set(*path_and_value):
 
 
 @pytest.mark.parametrize('change, message', [
-    (_set('schema_version', 2), 'schema_version is 2, this version of robot_vision_dl reads 1'),
+    (_set('schema_version', 3), 'schema_version is 3, this version of robot_vision_dl reads 1 and 2'),
     (_set('schema_version', True), 'schema_version is True'),
     (_drop('ood'), "bundle: the key 'ood' is missing"),
     (_set('licence', 'MIT'), "bundle: the key 'licence' is not known"),

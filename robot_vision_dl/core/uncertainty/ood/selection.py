@@ -33,21 +33,25 @@ class Pictures:
     Attributes:
         logits, features: shapes (n, C) and (n, F).
         labels: int64 (n,), or None for pictures of no class.
+        stages: of each stage of the network, shape (n, F_s).
     """
 
     logits: torch.Tensor
     features: torch.Tensor
     labels: Optional[torch.Tensor] = None
+    stages: Tuple[torch.Tensor, ...] = ()
 
     @classmethod
-    def of(cls, logits: np.ndarray, features: np.ndarray, labels: Optional[np.ndarray] = None) -> 'Pictures':
+    def of(cls, logits: np.ndarray, features: np.ndarray, labels: Optional[np.ndarray] = None,
+           stages: Sequence[np.ndarray] = ()) -> 'Pictures':
         """From arrays."""
-        return cls(torch.from_numpy(np.asarray(logits, np.float32)), torch.from_numpy(np.asarray(features, np.float32)),
-                   None if labels is None else torch.from_numpy(np.asarray(labels, np.int64)))
+        z, f, *rest = (torch.from_numpy(np.asarray(one, np.float32)) for one in (logits, features, *stages))
+        return cls(z, f, None if labels is None else torch.from_numpy(np.asarray(labels, np.int64)), tuple(rest))
 
     def __getitem__(self, chosen: Union[torch.Tensor, np.ndarray]) -> 'Pictures':
         return Pictures(self.logits[chosen], self.features[chosen],
-                        None if self.labels is None else self.labels[chosen])
+                        None if self.labels is None else self.labels[chosen],
+                        tuple(one[chosen] for one in self.stages))
 
     def __len__(self) -> int:
         return len(self.logits)
@@ -165,7 +169,7 @@ def _on_left_out(name: str, fitted: Pictures, held_out: Pictures, classes: Seque
 
 
 def _without_logit(pictures: Pictures, others: List[int]) -> Pictures:
-    return Pictures(pictures.logits[:, others], pictures.features, pictures.labels)
+    return Pictures(pictures.logits[:, others], pictures.features, pictures.labels, pictures.stages)
 
 
 def split_groups(ood_pictures: Mapping[str, Pictures], seed: int) -> Tuple[Dict[str, Pictures], Dict[str, Pictures]]:
