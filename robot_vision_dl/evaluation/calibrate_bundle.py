@@ -85,7 +85,8 @@ def calibrate_bundle(bundle: Bundle, data: Sequence[str], options: CalibrationOp
         outputs.logits[known], outputs.features[known], outputs.labels[known],
         ood=None if options.ood == NO_SCORE else options.ood, alpha=options.alpha, seed=options.seed,
         reference=reference, head=linear_head(bundle.load_single_network().head), ood_pictures=ood_pictures or None,
-        conformal=options.conformal, scaling=options.scaling, faulty={name: one[:2] for name, one in faulty_outputs(bundle, **where).items()})
+        conformal=options.conformal, scaling=options.scaling,
+        faulty={name: one[:2] for name, one in faulty_outputs(bundle, **where).items()})
     fusion = None
     counted = {name: min(value, len(known)) if name == 'objects' else value  # copies are left out
                for name, value in outputs.objects.items()}

@@ -125,7 +125,7 @@ def calibrate(logits: np.ndarray, features: np.ndarray, labels: np.ndarray, *, o
     if reference is None:
         fitted, held_out = known[first], known[second]
     else:
-        fitted, held_out = Pictures.of(reference[0], reference[1], *reference[2:3]), known
+        fitted, held_out = Pictures.of(reference[0], reference[1], reference[2] if len(reference) > 2 else None), known
         if fitted.labels is None:
             fitted = replace(fitted, labels=fitted.logits.argmax(-1))
     metrics = cross_fitted_metrics(logits, labels, alpha, seed, fit, conformal)
