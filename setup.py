@@ -45,6 +45,11 @@ EXTRAS = {
     'tune': [
         'optuna>=3.2',
     ],
+    # bundles whose network is an ONNX file
+    'onnx': [
+        'onnx>=1.15',
+        'onnxruntime>=1.17',
+    ],
     # `robot-vision export`, and the backend onnxruntime
     'export': [
         'onnx>=1.15',

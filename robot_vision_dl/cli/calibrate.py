@@ -171,6 +171,8 @@ def _is_half(bundle: Bundle) -> bool:
     """Whether matrices are stored as float16."""
     from safetensors import safe_open
     assert bundle.folder is not None
+    if bundle.graph is not None:
+        return False  # they stay as they are
     with safe_open(str(bundle.folder / MODEL), framework='pt') as file:
         return any(file.get_slice(key).get_dtype() == 'F16' for key in file.keys())
 

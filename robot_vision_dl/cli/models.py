@@ -9,6 +9,7 @@ from ..core.bundles.bundle_search import list_bundles
 from ..core.bundles.trust_limits import trust_limits
 from ..core.errors import BundleError
 from ..core.networks.architectures import list_architectures
+from ..core.networks.graph_network import ONNX
 from ..core.text.printable import printable
 from .model_figures import as_json, metric_lines, probabilities_by
 from .models_import import add_import_arguments, import_model
@@ -23,8 +24,11 @@ EXAMPLES = """examples:
   robot-vision models import weights.pth --architecture resnet18 --classes classes.txt --name sorter
   robot-vision models import weights.pth --architecture squeezenet1_1 --classes imagenet --name everyday --half \\
       --calibrate labels.csv --pictures photos/
+  robot-vision models import my_net.onnx --logits output --features flatten --classes classes.txt --name mine \\
+      --resize 256 --mean .485 .456 .406 --std .229 .224 .225 --calibrate held_out/
 
-`import` reads a state dict (torch.save(model.state_dict(), ...)); nothing in the file is executed."""
+`import` reads a state dict (torch.save(model.state_dict(), ...)), an ONNX file, or a program of torch.export.save;
+nothing in the file is executed but operators that compute with tensors."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     verify.add_argument('names', nargs='*', metavar='NAME', help='folder or name; none: all of the package')
     architectures = actions.add_parser('architectures', help='networks that can be built')
     architectures.add_argument('part', nargs='?', default='', help='only names that contain this')
-    importer = actions.add_parser('import', help='make a bundle from a file of weights',
+    importer = actions.add_parser('import', help='make a bundle from a file of weights, or from an ONNX file or a '
+                                  'program of torch.export',
                                   formatter_class=argparse.RawDescriptionHelpFormatter, epilog=EXAMPLES)
     add_import_arguments(importer)
 
@@ -64,12 +69,12 @@ def run(args: argparse.Namespace) -> int:
 
 def describe(bundle: Bundle) -> List[str]:
     """Lines for people."""
-    spec, pre = bundle.architecture, bundle.preprocessing
+    pre = bundle.preprocessing
     names = ', '.join(bundle.class_names[:6]) + (', ...' if len(bundle.class_names) > 6 else '')
     lines = [
         f'{bundle.name}   {bundle.identity}',
         f'  folder         {bundle.folder or "none: weights of torchvision"}',
-        f'  network        {spec.name}, {"RGB" if spec.in_channels == 3 else "grey"}, {spec.head} head',
+        f'  network        {network_text(bundle)}',
         f'  classes        {len(bundle.class_names)}: {names}',
         f'  preprocessing  resize {pre.resize or "to the crop"}, crop {pre.crop[1]}x{pre.crop[0]}, mean {pre.mean}, '
         f'std {pre.std}',
@@ -103,6 +108,19 @@ def describe(bundle: Bundle) -> List[str]:
     if bundle.metrics or bundle.provenance:
         lines.append('  metrics and provenance in full: robot-vision models show ... --json')
     return lines
+
+
+def network_text(bundle: Bundle) -> str:
+    """What network a bundle has, in words."""
+    spec, graph = bundle.architecture, bundle.graph
+    colours = 'RGB' if spec.in_channels == 3 else 'grey'
+    if graph is None:
+        return f'{spec.name}, {colours}, {spec.head} head'
+    what = 'ONNX file, runs on ONNX Runtime' if spec.name == ONNX else 'program of torch.export'
+    features = (f'{graph.features} features, {"linear" if bundle.has_head else "no linear"} head' if graph.features
+                else 'no features')
+    batch = '' if graph.batch is None else f', batches of {graph.batch}'
+    return f'{what}, {colours}, {features}{batch}'
 
 
 def _list() -> int:

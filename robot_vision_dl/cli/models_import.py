@@ -1,11 +1,12 @@
-"""``robot-vision models import``: a file of weights -> a bundle, calibrated if labelled pictures are given."""
+"""``robot-vision models import``: a file of weights, or a network that is a file, -> a bundle, calibrated if asked."""
 import argparse
 import shlex
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Sequence, Tuple
 
+from ..core.backends.graph_import import SUFFIXES, Wish, import_graph
 from ..core.bundles.bundle import Bundle
 from ..core.bundles.bundle_format import check_class_names, hash_file
 from ..core.bundles.bundle_writer import save_bundle
@@ -14,10 +15,13 @@ from ..core.bundles.stated_input import imagenet_names, stated_input
 from ..core.errors import BundleError, ConfigError
 from ..core.files.user_path import user_path
 from ..core.files.whole_files import check_writable
+from ..core.networks.graph_network import GraphNetwork, SingleNetwork
 from ..core.networks.network import build_network
+from ..core.networks.preprocess import MOST_SIDE as _MOST_SIDE
 from ..core.networks.preprocess import Preprocessing
 from ..core.resources import share_directory
 from ..core.text.json_text import parse_json
+from ..core.text.notes import to_stderr
 from ..core.text.number_options import real, whole
 from ..core.text.text_file import read_text
 from ..core.uncertainty.calibrate import AUTO
@@ -25,17 +29,26 @@ from .calibrate import add_calibration_arguments, calibration_options, report
 
 # Options of the recorded command, with the defaults that are not worth recording.
 _OPTIONS: Dict[str, Any] = {
-    'architecture': None, 'classes': None, 'name': None, 'into': None, 'half': False, 'in_channels': 3, 'resize': None,
-    'crop': None, 'mean': None, 'std': None, 'calibrate': [], 'pictures': None, 'reference': [], 'ood_pictures': [],
-    'device': 'auto', 'precision': 'float32', 'ood': AUTO, 'conformal': 'lac', 'alpha': 0.1, 'scaling': AUTO,
-    'topics': [], 'every': 0.2, 'seed': 0, 'abstain_cost': 0.5, 'source': '', 'license': '', 'note': None,
+    'architecture': None, 'logits': None, 'features': None, 'stages': [], 'classes': None, 'name': None, 'into': None,
+    'half': False, 'in_channels': 3, 'resize': None, 'crop': None, 'mean': None, 'std': None, 'calibrate': [],
+    'pictures': None, 'reference': [], 'ood_pictures': [], 'device': 'auto', 'precision': 'float32', 'ood': AUTO,
+    'conformal': 'lac', 'alpha': 0.1, 'scaling': AUTO, 'topics': [], 'every': 0.2, 'seed': 0, 'abstain_cost': 0.5,
+    'source': '', 'license': '', 'note': None,
 }
 
 
 def add_import_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``import``."""
-    parser.add_argument('file', metavar='FILE', help='state dict in the layout of torchvision, .pth or .safetensors')
-    parser.add_argument('--architecture', required=True, help='see `robot-vision models architectures`')
+    parser.add_argument('file', metavar='FILE', help='state dict in the layout of torchvision, .pth or .safetensors; '
+                        'or a network: .onnx, or .pt2 of torch.export.save')
+    parser.add_argument('--architecture', help='of a state dict: see `robot-vision models architectures`')
+    graph = parser.add_argument_group('a network that is a file (.onnx, .pt2)')
+    graph.add_argument('--logits', metavar='NAME', help='tensor with a number a class, before any softmax; default: '
+                       'the output of this name, or the only output')
+    graph.add_argument('--features', metavar='NAME', help='tensor that the last layer sees; maps are averaged; default:'
+                       ' the output of this name; without, only scores of the logits tell what is unknown')
+    graph.add_argument('--stages', metavar='NAME', nargs='+', default=[], help='tensors of earlier layers, averaged, which '
+                       'scores of the unknown can use, too')
     parser.add_argument('--classes', required=True,
                         help='file with a class name a line, in the order of the outputs (or .json: a list); or '
                         '"imagenet": its 1 000, as torchvision names them')
@@ -71,6 +84,14 @@ def import_model(args: argparse.Namespace) -> Bundle:
     if not folder.parent.is_dir():
         raise BundleError(f'--into: there is no folder {folder.parent}')
     check_writable(folder.parent, remedy='make room, or choose another folder with --into')
+    if user_path(args.file).suffix.lower() in SUFFIXES:
+        return _import_graph(args, folder)
+    for name in ('logits', 'features', 'stages'):
+        if getattr(args, name):
+            raise ConfigError(f'--{name} names a tensor of a network that is a file ({", ".join(SUFFIXES)}), and '
+                              f'{args.file} is none')
+    if args.architecture is None:
+        raise ConfigError(f'{args.file}: weights need --architecture (see `robot-vision models architectures`)')
     class_names = read_class_names(args.classes)
     network = build_network(args.architecture, weights=user_path(args.file), in_channels=args.in_channels)
     if network.architecture.num_classes != len(class_names):
@@ -80,6 +101,39 @@ def import_model(args: argparse.Namespace) -> Bundle:
     if preprocessing.channels != args.in_channels:
         raise ConfigError(f'--mean and --std are for {preprocessing.channels} channel(s), but --in-channels is '
                           f'{args.in_channels}')
+    return _write(args, folder, network, class_names, preprocessing)
+
+
+def _import_graph(args: argparse.Namespace, folder: Path) -> Bundle:
+    """The bundle of a network that is a file."""
+    if args.architecture is not None:
+        raise ConfigError(f'--architecture is for a file of weights, and {args.file} is a network; leave it out')
+    if args.half:
+        raise ConfigError('--half: a network that is a file keeps its weights as they are; leave it out')
+    class_names = read_class_names(args.classes)
+    crop = None if args.crop is None else _crop(args.crop)
+    found = import_graph(user_path(args.file), Wish(
+        len(class_names), args.in_channels, args.logits, args.features, tuple(args.stages), crop))
+    resize = round(max(found.crop) * 8 / 7)
+    base = Preprocessing(resize=resize if resize <= _MOST_SIDE else 0, crop=found.crop)
+    preprocessing = _changed(args, base)
+    if preprocessing.channels != args.in_channels:
+        raise ConfigError(f'--mean and --std are for {preprocessing.channels} channel(s), but --in-channels is '
+                          f'{args.in_channels}')
+    unsaid = [f'--{name}' for name in ('resize', 'mean', 'std') if getattr(args, name) is None]
+    notes = list(found.notes)
+    if unsaid:
+        notes.append(f'{" and ".join(unsaid)} not given: resize {preprocessing.resize}, mean {preprocessing.mean}, std '
+                     f'{preprocessing.std}, as networks for ImageNet mostly have it. The file does not say; what does '
+                     'not fit costs accuracy without any error')
+    for note in notes:
+        to_stderr(note)
+    return _write(args, folder, found.network, class_names, preprocessing)
+
+
+def _write(args: argparse.Namespace, folder: Path, network: SingleNetwork, class_names: Sequence[str],
+           preprocessing: Preprocessing) -> Bundle:
+    """Calibrate, where data are given, and write."""
     notes = read_text(args.note) if args.note else ''
     provenance: Dict[str, str] = {'command': command_line(args), 'weights_sha256': hash_file(user_path(args.file))}
     if args.source:
@@ -93,7 +147,8 @@ def import_model(args: argparse.Namespace) -> Bundle:
             # As it will be stored, which may round: what is calibrated is what will run.
             plain = save_bundle(Path(temporary) / args.name, network, class_names, preprocessing, half=args.half)
             outputs, found = calibrate_bundle(plain, args.calibrate, calibration_options(args))
-            network = plain.load_single_network()
+            if not isinstance(network, GraphNetwork):
+                network = plain.load_single_network()
         print(report(found, outputs))
         provenance.update(calibration_provenance(outputs))
     card = render_card(args.name, network.architecture, class_names, preprocessing, found, provenance, notes)
@@ -132,16 +187,24 @@ def command_line(args: argparse.Namespace) -> str:
 
 def _preprocessing(args: argparse.Namespace) -> Preprocessing:
     """What the usual weights of the architecture expect, with what the arguments say instead."""
-    base = stated_input(args.architecture)
+    return _changed(args, stated_input(args.architecture))
+
+
+def _crop(values: Sequence[int]) -> Tuple[int, int]:
+    if len(values) > 2:
+        raise ConfigError(f'--crop takes height and width, or one number for both, got {values}')
+    return values[0], values[-1]
+
+
+def _changed(args: argparse.Namespace, base: Preprocessing) -> Preprocessing:
+    """With what the arguments say instead."""
     if args.in_channels == 1:
         base = replace(base, mean=(sum(base.mean) / 3,), std=(sum(base.std) / 3,))
-    changes = {}
+    changes: Dict[str, Any] = {}
     if args.resize is not None:
         changes['resize'] = args.resize
     if args.crop is not None:
-        if len(args.crop) > 2:
-            raise ConfigError(f'--crop takes height and width, or one number for both, got {args.crop}')
-        changes['crop'] = (args.crop[0], args.crop[-1])
+        changes['crop'] = _crop(args.crop)
     for name in ('mean', 'std'):
         if getattr(args, name) is not None:
             changes[name] = tuple(getattr(args, name))

@@ -11,6 +11,7 @@ from ..core.backends.onnx_model import PlainNetwork, facts, to_onnx
 from ..core.bundles.bundle import Bundle
 from ..core.errors import ConfigError
 from ..core.files.whole_files import write_whole
+from ..core.networks.graph_network import GRAPHS, ONNX
 from .errors import TrainingError
 
 FORMATS = ('onnx', 'torch')
@@ -33,10 +34,17 @@ def export_bundle(bundle: Bundle, kind: str, path: Path) -> float:
         The largest difference of logits and features over random pictures, relative to the largest value.
 
     Raises:
-        ConfigError: the exporter is not installed, or there is no such kind.
+        ConfigError: an ONNX file is to become a program; the exporter is not installed, or there is no such kind.
         TrainingError: the network does not give what the bundle gives; nothing is written.
         OutputError: the file cannot be written.
     """
+    if bundle.graph is not None and FORMATS.index(kind) == GRAPHS.index(bundle.architecture.name):
+        bundle.load_single_network()  # which checks it
+        write_whole(path, bundle.graph_file.read_bytes())
+        return 0.0
+    if bundle.graph is not None and bundle.architecture.name == ONNX:
+        raise ConfigError(f'{bundle.name}: its network is an ONNX file, which cannot become a program of torch; choose '
+                          ' --format onnx, which copies it')
     network = bundle.load_single_network().to(memory_format=torch.contiguous_format)
     module = PlainNetwork(network).eval()
     shape = (bundle.architecture.in_channels, *bundle.preprocessing.crop)

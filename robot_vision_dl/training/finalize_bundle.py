@@ -140,8 +140,10 @@ def _test_figures(tested: Tested) -> Dict[str, Any]:
 def _as_stored(network: Network, data: TrainingData, half: bool) -> Network:
     """The network as a bundle gives it back, so that what is calibrated is what will run."""
     with tempfile.TemporaryDirectory() as folder:
-        return save_bundle(Path(folder) / 'network', network, data.class_names, data.preprocessing, half=half
-                           ).load_single_network()
+        stored = save_bundle(Path(folder) / 'network', network, data.class_names, data.preprocessing, half=half
+                             ).load_single_network()
+    assert isinstance(stored, Network)
+    return stored
 
 
 def _calibrate(config: TrainConfig, trained: Network, held_out: FrameOutputs, data: TrainingData,

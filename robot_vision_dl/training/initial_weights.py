@@ -80,13 +80,18 @@ def starting_network(config: NetworkConfig, class_names: Sequence[str], channels
 
 def _network_of(bundle: Bundle, config: NetworkConfig, channels: int) -> Network:
     own = bundle.architecture
+    if bundle.graph is not None:
+        raise ConfigError(f'network.pretrained: {config.pretrained} is a file ({own.name}), which runs but cannot be '
+                          'trained further; start from weights (a state dict), or from a bundle that was trained here')
     if own.name != config.architecture:
         raise ConfigError(f'network.pretrained: {config.pretrained} is of {own.name}, but network.architecture is '
                           f'{config.architecture}')
     if own.in_channels != channels:
         raise ConfigError(f'network.pretrained: {config.pretrained} takes {own.in_channels} channel(s), but '
                           f'input.channels is {channels}; a file of weights can be turned to grey, a bundle cannot')
-    return bundle.load_single_network()
+    network = bundle.load_single_network()
+    assert isinstance(network, Network)
+    return network
 
 
 def starting_identity(config: NetworkConfig) -> str:

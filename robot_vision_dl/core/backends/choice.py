@@ -2,6 +2,7 @@
 import importlib.util
 import time
 from dataclasses import dataclass
+from itertools import chain
 from typing import Callable, Dict, List, Tuple, Union
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 
 from ..bundles.bundle import Bundle
 from ..errors import BundleError, ConfigError
+from ..networks.graph_network import ONNX
 from ..networks.network import Prediction
 from ..uncertainty.ensemble import AnyNetwork, EnsemblePrediction
 from .onnx_runtime import OnnxRuntimeNetwork
@@ -58,6 +60,8 @@ def choose_backend(name: str, bundle: Bundle, network: AnyNetwork, batch: int = 
         ConfigError: the backend is not installed or cannot run this.
         BundleError: what it gives differs too much from what torch gives.
     """
+    if bundle.graph is not None and bundle.architecture.name == ONNX:
+        return _of_onnx_file(name, bundle, network, batch)
     if name == 'torch':
         return Backend('torch', network, 'as the parameter backend says')
     obstacle = _obstacle(bundle, network, plain)
@@ -71,9 +75,19 @@ def choose_backend(name: str, bundle: Bundle, network: AnyNetwork, batch: int = 
     return _quickest(bundle, network, batch)
 
 
+def _of_onnx_file(name: str, bundle: Bundle, network: AnyNetwork, batch: int) -> Backend:
+    """What runs a network that is an ONNX file: ONNX Runtime always can, OpenVINO where it is installed."""
+    if name == 'openvino':
+        forward = OpenVinoNetwork(bundle, torch.get_num_threads())
+        return Backend(name, forward, 'as the parameter backend says', _checked(name, bundle, network, forward))
+    if name == 'auto':
+        return _quickest(bundle, network, batch, 'onnxruntime')
+    return Backend('onnxruntime', network, 'the network is an ONNX file')
+
+
 def _obstacle(bundle: Bundle, network: AnyNetwork, plain: bool) -> str:
     """Why only torch can run this; empty: others can."""
-    weights = next(network.parameters())
+    weights = next(chain(network.parameters(), network.buffers()))  # a program of torch.export has only buffers
     if weights.device.type != 'cpu':
         return f'the network runs on {weights.device.type}, where only torch is supported'
     if weights.dtype != torch.float32:
@@ -83,11 +97,14 @@ def _obstacle(bundle: Bundle, network: AnyNetwork, plain: bool) -> str:
     return '' if plain else 'Monte Carlo dropout runs in torch alone'
 
 
-def _quickest(bundle: Bundle, network: AnyNetwork, batch: int) -> Backend:
-    times_ms = {'torch': _time_ms(network, bundle, batch)}
-    found: Dict[str, Tuple[Forward, float]] = {'torch': (network, 0.0)}
+def _quickest(bundle: Bundle, network: AnyNetwork, batch: int, own: str = 'torch') -> Backend:
+    """By measurement; ``own`` is what runs the network as it was loaded."""
+    times_ms = {own: _time_ms(network, bundle, batch)}
+    found: Dict[str, Tuple[Forward, float]] = {own: (network, 0.0)}
     left_out: List[str] = []
     for name, make in RUNTIMES.items():
+        if name == own:
+            continue
         if importlib.util.find_spec(name) is None:
             left_out.append(f'{name} is not installed')
             continue
@@ -98,7 +115,7 @@ def _quickest(bundle: Bundle, network: AnyNetwork, batch: int) -> Backend:
             left_out.append(str(error))
             continue
         times_ms[name] = _time_ms(forward, bundle, batch)
-    best = min(times_ms, key=lambda name: times_ms[name] * (1 if name == 'torch' else LEAST_GAIN))
+    best = min(times_ms, key=lambda name: times_ms[name] * (1 if name == own else LEAST_GAIN))
     measured = ', '.join(f'{name} {ms:.1f} ms' for name, ms in times_ms.items())
     reason = f'a batch of {batch} takes {measured}' + ''.join(f'; {text}' for text in left_out)
     return Backend(best, found[best][0], reason, found[best][1])
@@ -138,6 +155,8 @@ def _checked(name: str, bundle: Bundle, network: AnyNetwork, forward: Forward) -
             if ours.shape != theirs.shape:
                 raise BundleError(f'{bundle.name}: {name} gives the shape {tuple(theirs.shape)} where torch gives '
                                   f'{tuple(ours.shape)}; set backend to torch')
+            if not ours.numel():
+                continue
             scale = max(float(ours.abs().max()), 1e-12)
             difference = float((ours - theirs).abs().max()) / scale
             worst = max(worst, difference if difference == difference else float('inf'))

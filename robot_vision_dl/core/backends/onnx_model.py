@@ -7,7 +7,7 @@ import os
 import warnings
 from dataclasses import asdict
 from pathlib import Path
-from typing import Dict, List, Tuple
+from typing import Dict, List, Optional, Tuple
 
 import torch
 from torch import nn
@@ -15,9 +15,10 @@ from torch import nn
 from ..bundles.bundle import Bundle
 from ..errors import ConfigError, OutputError
 from ..files.whole_files import write_whole
-from ..networks.network import Network
+from ..networks.graph_network import ONNX, SingleNetwork
+from ..networks.onnx_graph import INPUT
 
-INPUT, OUTPUTS = 'pixels', ('logits', 'features')
+OUTPUTS = ('logits', 'features')
 FORM = 2
 """Grows when other models come out of here, so that cached ones are made anew."""
 
@@ -25,19 +26,27 @@ FORM = 2
 class PlainNetwork(nn.Module):
     """The network with a plain tuple (logits, features, each stage) as its result, which is all that exporters know."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: SingleNetwork) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, pixels: torch.Tensor) -> Tuple[torch.Tensor, ...]:
         """Logits (B, C), features (B, F) and stages (B, F_s) of pixels (B, channels, H, W)."""
         prediction = self.network(pixels)
-        return (prediction.logits, prediction.features, *prediction.stages)
+        features = [prediction.features] if prediction.features.shape[1] else []  # a file may give none
+        return (prediction.logits, *features, *prediction.stages)
 
 
 def output_names(bundle: Bundle) -> List[str]:
     """Names of the model's outputs, in the order of :class:`PlainNetwork`."""
+    if bundle.graph is not None:
+        return list(bundle.graph.outputs)
     return [*OUTPUTS, *(f'stage_{name}' for name in bundle.architecture.stages)]
+
+
+def batch_of(bundle: Bundle) -> Optional[int]:
+    """How many pictures its network takes at once; None: any number."""
+    return None if bundle.graph is None else bundle.graph.batch
 
 
 def facts(bundle: Bundle) -> Dict[str, object]:
@@ -61,6 +70,8 @@ def to_onnx(bundle: Bundle) -> bytes:
     except ImportError as error:
         raise ConfigError(f'turning a network into ONNX needs onnx and onnxscript ({error}); install them with `pip '
                           'install "robot_vision_dl[export]"`') from error
+    if bundle.graph is not None and bundle.graph.batch not in (None, 1):
+        raise ConfigError(f'{bundle.name}: its program takes batches of {bundle.graph.batch} and no others')
     if bundle.members:
         raise ConfigError(f'{bundle.name}: an ensemble cannot be turned into one ONNX model')
     module = PlainNetwork(bundle.load_single_network().to(memory_format=torch.contiguous_format)).eval()
@@ -100,9 +111,13 @@ def cached_path(bundle: Bundle) -> Path:
 def cached_onnx(bundle: Bundle) -> bytes:
     """The model from the cache, or made and put there; a cache that cannot be written to is done without.
 
+    Of a bundle whose network is an ONNX file it is that file, which was checked when the bundle was loaded.
+
     Raises:
         ConfigError: as :func:`to_onnx`.
     """
+    if bundle.graph is not None and bundle.architecture.name == ONNX:
+        return bundle.graph_file.read_bytes()
     path = cached_path(bundle)
     with contextlib.suppress(OSError):
         return path.read_bytes()

@@ -1,10 +1,14 @@
 """OpenVINO on the CPU."""
+from typing import List
+
 import torch
 
 from ..bundles.bundle import Bundle
 from ..errors import ConfigError
+from ..networks.graph_network import as_prediction, run_in_batches
 from ..networks.network import Prediction
-from .onnx_model import INPUT, cached_onnx, cached_path, output_names
+from ..networks.onnx_graph import INPUT
+from .onnx_model import batch_of, cached_onnx, cached_path, output_names
 
 
 class OpenVinoNetwork:
@@ -24,7 +28,7 @@ class OpenVinoNetwork:
         except ImportError as error:
             raise ConfigError(f'the backend openvino is not installed ({error}); install it with `pip install '
                               '"robot_vision_dl[openvino]"`, or set backend to torch') from error
-        self._outputs = output_names(bundle)
+        self._outputs, self._batch = output_names(bundle), batch_of(bundle)
         model = cached_onnx(bundle)
         try:
             core = openvino.Core()
@@ -38,8 +42,9 @@ class OpenVinoNetwork:
 
     def __call__(self, pixels: torch.Tensor) -> Prediction:
         """Logits (B, C), features (B, F) and stages of preprocessed float32 pixels (B, channels, H, W) on the CPU."""
+        return as_prediction(run_in_batches(self._run, pixels, self._batch), 'features' in self._outputs)
+
+    def _run(self, pixels: torch.Tensor) -> List[torch.Tensor]:
         self._request.infer({INPUT: pixels.contiguous().numpy()})
         # Copies: the request's own memory is overwritten by its next pass.
-        logits, features, *stages = (torch.from_numpy(self._request.get_tensor(name).data.copy())
-                                     for name in self._outputs)
-        return Prediction(logits, features, tuple(stages))
+        return [torch.from_numpy(self._request.get_tensor(name).data.copy()) for name in self._outputs]

@@ -10,10 +10,12 @@ from types import MappingProxyType
 from typing import Any, List, Mapping, Optional, Tuple, Union
 
 import torch
+from torch import nn
 
 from ..errors import BundleError, ConfigError, RobotVisionError
 from ..networks.architectures import Architecture
-from ..networks.network import Network, build_network, restore_network
+from ..networks.graph_network import GraphFacts, SingleNetwork, restore_graph
+from ..networks.network import build_network, restore_network
 from ..networks.preprocess import Preprocessing
 from ..networks.weights import torchvision_weights
 from ..text.printable import printable
@@ -39,6 +41,8 @@ class Bundle:
         folder: where the files lie; None for torchvision's weights.
         identity: 12 hexadecimal digits that change with any byte of the bundle; ``torchvision`` names its weights.
         architecture: of the network.
+        graph: what a network that is a file gives (``architecture.name`` is ``onnx`` or ``torch.export``); else None.
+        has_head: whether the logits of such a network are known to be linear in its features.
         class_names: C names in the order of the logits.
         preprocessing: what the weights expect.
         temperature: T of the calibrated softmax; None: uncalibrated.
@@ -73,6 +77,8 @@ class Bundle:
     metrics: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     provenance: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     members: Tuple['Bundle', ...] = ()
+    graph: Optional[GraphFacts] = None
+    has_head: bool = False
 
     @property
     def calibrated(self) -> bool:
@@ -94,7 +100,7 @@ class Bundle:
         return self.load_single_network(device, dtype)
 
     def load_single_network(self, device: Union[str, torch.device] = 'cpu', dtype: torch.dtype = torch.float32
-                            ) -> Network:
+                            ) -> SingleNetwork:
         """As :meth:`load_network`, for what an ensemble is not taken for.
 
         Raises:
@@ -102,6 +108,9 @@ class Bundle:
         """
         if self.members:
             raise BundleError(f'{self.name}: is an ensemble of {len(self.members)} networks, and one is expected')
+        if self.graph is not None:
+            return restore_graph(self.architecture, self.graph, self.graph_file, self._head(), self.preprocessing.crop,
+                                 dtype).to(device=device)
         if self.folder is None:
             network = build_network(self.architecture, weights=self.identity.rpartition('@')[2]).to(dtype)
         else:
@@ -114,6 +123,18 @@ class Bundle:
                 raise BundleError(f'{printable(path)}: {printable(error, 600)}') from error
         # Convolutions run up to twice as fast in this order, on CPUs and on GPUs with tensor cores.
         return network.to(device=device).to(memory_format=torch.channels_last)
+
+    @property
+    def graph_file(self) -> Path:
+        """The file of a network that is one."""
+        assert self.folder is not None and self.graph is not None
+        return self.folder / fmt.GRAPH_FILES[self.architecture.name]
+
+    def _head(self) -> Optional[nn.Linear]:
+        """Of a network that is a file, where it is known."""
+        assert self.folder is not None and self.graph is not None
+        path = self.folder / fmt.HEAD
+        return bundle_tensors.read_head(path, len(self.class_names), self.graph.features) if self.has_head else None
 
 
 def load_bundle(path_or_name: Union[str, Path]) -> Bundle:
@@ -154,7 +175,8 @@ def load_bundle(path_or_name: Union[str, Path]) -> Bundle:
                  if 'laplace' in calibration else None),
         fusion=FusionTimes(**calibration['fusion']) if 'fusion' in calibration else None,
         abstain_cost=float(values['abstain_cost']), metrics=MappingProxyType(values['metrics']),
-        provenance=MappingProxyType(values['provenance']))
+        provenance=MappingProxyType(values['provenance']), graph=_graph_of(values),
+        has_head=fmt.HEAD in values['files'])
 
 
 def is_changed(bundle: Bundle) -> bool:
@@ -242,12 +264,22 @@ def _ensemble_bundle(source: str) -> Bundle:
 
 def _features_of(folder: Path, values: Mapping[str, Any]) -> int:
     """How many features the head sees; raises unless the weights can be read and have one output a class."""
+    graph = _graph_of(values)
+    if graph is not None:
+        if fmt.HEAD in values['files']:
+            bundle_tensors.read_head(folder / fmt.HEAD, len(values['class_names']), graph.features)
+        return graph.features
     path = folder / fmt.MODEL
     shape = bundle_tensors.head_shape(path)
     if not shape or len(shape) not in (2, 4) or shape[0] != len(values['class_names']):
         raise BundleError(f'{path}: the head has {shape[0] if shape else None} outputs, but {fmt.DESCRIPTION} names '
                           f'{len(values["class_names"])} classes')
     return shape[1]
+
+
+def _graph_of(values: Mapping[str, Any]) -> Optional[GraphFacts]:
+    """What a network that is a file gives."""
+    return GraphFacts(**values['graph']) if 'graph' in values else None
 
 
 def _read_conformal(values: Optional[Mapping[str, Any]]) -> Optional[Conformal]:

@@ -18,12 +18,17 @@
 ``abstain_cost``    in [0, 1], used where a deployment says nothing else
 ``metrics``         object of measured figures, with the number of pictures that each rests on
 ``provenance``      object: where the weights and the calibration come from
+``graph``           only where ``architecture.name`` is ``onnx`` or ``torch.export``: ``features``, ``stages``,
+                    ``batch``, ``sources`` (see :class:`~.graph_network.GraphFacts`)
 ``files``           SHA-256 of every other file: ``model.safetensors``, ``MODEL_CARD.md``, where there is an OOD
                     score or anything else of tensors ``uncertainty.safetensors``, and what belongs to the card:
                     ``card/<name>`` (``.png``, ``.jpg``, ``.yaml``, ``.json``)
 ==================  =====================================================================================
 
-``model.safetensors`` is ``Network.state_dict()``, in float32, or in float16 to be small. ``uncertainty.safetensors``
+``model.safetensors`` is ``Network.state_dict()``, in float32, or in float16 to be small. In its place a network that is
+a file has ``model.onnx`` (the form is told in :mod:`~.networks.onnx_graph`) or ``model.pt2``, of ``torch.export.save``,
+and where its logits are linear in its features ``head.safetensors``, with ``weight`` and ``bias``.
+``uncertainty.safetensors``
 holds ``ood.calibration_scores`` (float32, ascending) and ``ood.<tensor>`` for each tensor of a fitted score,
 ``vector.weight`` and ``vector.bias``, and ``laplace.<tensor>``.
 """
@@ -37,6 +42,7 @@ from ..class_name import name_problem
 from ..errors import BundleError, ConfigError
 from ..files.lfs_pointer import REMEDY, is_lfs_pointer
 from ..networks.architectures import Architecture, check_architecture
+from ..networks.graph_network import GRAPHS, ONNX, PROGRAM, GraphFacts
 from ..networks.preprocess import Preprocessing
 from ..text.printable import printable
 from ..types import RESERVED_NAMES
@@ -52,6 +58,8 @@ READ_VERSIONS = (1, 2)
 """In the first, an architecture has no ``stages``."""
 DESCRIPTION = 'bundle.json'
 MODEL = 'model.safetensors'
+GRAPH_FILES = {ONNX: 'model.onnx', PROGRAM: 'model.pt2'}
+HEAD = 'head.safetensors'
 UNCERTAINTY = 'uncertainty.safetensors'
 CARD = 'MODEL_CARD.md'
 CARD_FOLDER = 'card'
@@ -98,15 +106,22 @@ def check_description(values: Any, ask_torchvision: bool = True) -> None:
     if type(version) is not int or version not in READ_VERSIONS:
         raise BundleError(f'schema_version is {_shown(version)}, this version of robot_vision_dl reads '
                           f'{" and ".join(map(str, READ_VERSIONS))}; update robot_vision_dl, or import the model again')
-    _check_keys(values, _KEYS, 'bundle')
+    _check_keys(values, _KEYS, 'bundle', ('graph',))
     for key, kind in (('name', str), ('metrics', dict), ('provenance', dict), ('files', dict)):
         _check_type(values[key], kind, key)
     check_name(values['name'], 'name')
     if version == 1 and isinstance(values['architecture'], dict):
         values['architecture'].setdefault('stages', [])
     architecture = build_section(Architecture, values['architecture'], 'architecture')
-    if ask_torchvision:
+    if ask_torchvision and architecture.name not in GRAPHS:
         check_architecture(architecture.name)
+    if (architecture.name in GRAPHS) != ('graph' in values):
+        raise BundleError(f'graph: belongs to the architectures {", ".join(GRAPHS)} and to no other')
+    if 'graph' in values:
+        graph = build_section(GraphFacts, values['graph'], 'graph')
+        if len(graph.stages) != len(architecture.stages):
+            raise BundleError(f'graph.stages: {len(graph.stages)} sizes, but the architecture names '
+                              f'{len(architecture.stages)} stages')
     preprocessing = build_section(Preprocessing, values['preprocessing'], 'preprocessing')
     if preprocessing.channels != architecture.in_channels:
         raise BundleError(f'preprocessing: {preprocessing.channels} channel(s), but the network takes '
@@ -123,7 +138,7 @@ def check_description(values: Any, ask_torchvision: bool = True) -> None:
         _check_type(values['ood']['method'], str, 'ood.method')
     calibration = values['calibration'] or {}
     has_tensors = values['ood'] is not None or 'vector' in calibration or 'laplace' in calibration
-    _check_files(values['files'], has_tensors)
+    _check_files(values['files'], has_tensors, GRAPH_FILES.get(architecture.name, MODEL))
 
 
 def check_class_names(names: Any) -> None:
@@ -166,7 +181,7 @@ def build_section(kind: type, values: Any, where: str) -> Any:
 
 def most_bytes(name: str) -> int:
     """How large a file of a bundle may be."""
-    return MOST_TENSOR_BYTES if name in (MODEL, UNCERTAINTY) else _MOST_CARD_BYTES
+    return MOST_TENSOR_BYTES if name in (MODEL, *GRAPH_FILES.values(), HEAD, UNCERTAINTY) else _MOST_CARD_BYTES
 
 
 def check_file(folder: Path, name: str, digest: str) -> None:
@@ -237,12 +252,12 @@ def _check_conformal(values: Any, classes: int, where: str) -> None:
         raise BundleError(f'{where}.thresholds: {len(sets.thresholds)} numbers, but the network has {classes} classes')
 
 
-def _check_files(files: Mapping[str, Any], has_tensors: bool) -> None:
-    needed = [MODEL, CARD] + ([UNCERTAINTY] if has_tensors else [])
+def _check_files(files: Mapping[str, Any], has_tensors: bool, model: str) -> None:
+    needed = [model, CARD] + ([UNCERTAINTY] if has_tensors else [])
     if len(files) > len(needed) + _MOST_CARD_FILES:
         raise BundleError(f'files: {len(files)} files, and a bundle may have {_MOST_CARD_FILES} for its card')
     _check_keys({name: digest for name, digest in files.items() if not _CARD_FILE.fullmatch(name)}, tuple(needed),
-                'files')
+                'files', () if model == MODEL else (HEAD,))
     for name, digest in files.items():
         if not isinstance(digest, str) or len(digest) != 64 or set(digest) - set('0123456789abcdef'):
             raise BundleError(f'files.{name}: must be a SHA-256 in lower-case hexadecimal, got {_shown(digest)}')

@@ -10,6 +10,7 @@ from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
+from torch import nn
 
 from ..errors import BundleError, RobotVisionError
 from ..text.printable import printable
@@ -57,6 +58,19 @@ def head_shape(path: Path) -> Optional[Tuple[int, ...]]:
             return tuple(file.get_slice(heads[0]).get_shape()) if heads else None
     except Exception as error:  # noqa: B902 - as above
         raise BundleError(f'{printable(path)}: is not a whole safetensors file ({printable(error)})') from error
+
+
+def read_head(path: Path, classes: int, features: int) -> nn.Linear:
+    """The linear head of a network that is a file, from ``weight`` (C, F) and ``bias`` (C,)."""
+    tensors = read_tensors(path)
+    weight, bias = (_named(path, tensors, name, torch.float32, dimensions) for name, dimensions in (
+        ('weight', 2), ('bias', 1)))
+    if len(tensors) != 2 or weight.shape != (classes, features) or len(bias) != classes:
+        raise BundleError(f'{printable(path)}: must hold weight of the shape {(classes, features)} and bias of '
+                          f'{classes}, and nothing else')
+    head = nn.Linear(features, classes)
+    head.weight, head.bias = (nn.Parameter(tensor, requires_grad=False) for tensor in (weight, bias))
+    return head
 
 
 def check_finite(tensor: torch.Tensor, where: str) -> None:

@@ -8,12 +8,13 @@ from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, Union
 
 import torch
 from safetensors.torch import save
+from torch import nn
 
 from ... import __version__
 from ..errors import BundleError, ConfigError
 from ..files.user_path import user_path
 from ..files.whole_files import whole_folder
-from ..networks.network import Network
+from ..networks.graph_network import GraphNetwork, SingleNetwork
 from ..networks.preprocess import Preprocessing
 from ..uncertainty.calibrate import Calibration
 from ..uncertainty.conformal import Conformal
@@ -24,7 +25,7 @@ from .bundle import Bundle, load_bundle
 
 
 def save_bundle(
-    folder: Union[str, Path], network: Network, class_names: Sequence[str], preprocessing: Preprocessing, *,
+    folder: Union[str, Path], network: SingleNetwork, class_names: Sequence[str], preprocessing: Preprocessing, *,
     name: Optional[str] = None, temperature: Optional[float] = None, precision: str = 'float32',
     conformal: Union[Conformal, Tuple[float, float], None] = None, ood: Optional[OodCalibration] = None,
     calibration: Optional[Calibration] = None, abstain_cost: float = 0.5,
@@ -69,9 +70,12 @@ def save_bundle(
         'ood': None if ood is None else {'method': ood.method}, 'abstain_cost': abstain_cost,
         'metrics': dict(metrics or {}), 'provenance': {**_versions(), **(provenance or {})}, 'files': {},
     }
+    if isinstance(network, GraphNetwork):
+        values['graph'] = network.facts.as_dict()
     with whole_folder(folder, overwrite=True) as temporary:
         # In memory first: safetensors keeps others from reading its files, and has errors of its own for a full disk.
-        (temporary / fmt.MODEL).write_bytes(save(_storable(network, half)))
+        for file_name, data in _network_files(network, half).items():
+            (temporary / file_name).write_bytes(data)
         tensors = _tensors_of_trust(ood, calibration)
         if ood is not None or tensors:
             (temporary / fmt.UNCERTAINTY).write_bytes(save(tensors))
@@ -132,7 +136,19 @@ def _tensors_of_trust(ood: Optional[OodCalibration], calibration: Optional[Calib
     return {key: tensor.detach().clone(memory_format=torch.contiguous_format) for key, tensor in tensors.items()}
 
 
-def _storable(network: Network, half: bool) -> Dict[str, torch.Tensor]:
+def _network_files(network: SingleNetwork, half: bool) -> Dict[str, bytes]:
+    """The network by the names of its files."""
+    if not isinstance(network, GraphNetwork):
+        return {fmt.MODEL: save(_storable(network, half))}
+    if half:
+        raise BundleError('a network that is a file keeps its weights as they are; leave --half out')
+    files = {fmt.GRAPH_FILES[network.architecture.name]: network.file_bytes()}
+    if isinstance(network.head, nn.Linear):
+        files[fmt.HEAD] = save(_storable(network.head, False))
+    return files
+
+
+def _storable(network: nn.Module, half: bool) -> Dict[str, torch.Tensor]:
     """The state dict on the CPU. Biases and statistics stay float32: they are small, and variances exceed float16."""
     state = {}
     for key, value in network.state_dict().items():

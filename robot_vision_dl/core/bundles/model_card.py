@@ -7,6 +7,7 @@ from ..uncertainty.calibrate import Calibration
 from .bundle import Bundle
 from .trust_limits import trust_limits
 
+_NAMES = {'onnx': 'ONNX file', 'torch.export': 'program of torch.export'}
 CALIBRATED_AGAIN = 'Calibrated again since; what is said of probabilities here is of the calibration before.'
 """Of test figures, which are not measured again with a new calibration."""
 
@@ -23,7 +24,8 @@ def render_card(name: str, architecture: Architecture, class_names: Sequence[str
     colours = 'RGB' if preprocessing.channels == 3 else 'grey'
     resize = f'shorter side to {preprocessing.resize}, centre' if preprocessing.resize else 'resized to'
     lines = [f'# {name}', '',
-             f'- Network: {architecture.name}, {architecture.num_classes} classes ({names})',
+             f'- Network: {_NAMES.get(architecture.name, architecture.name)}, {architecture.num_classes} classes '
+             f'({names})',
              f'- Input: {colours}, {resize} {width}x{height}, mean {preprocessing.mean}, std {preprocessing.std}']
     if notes:
         lines += ['', notes.strip()]

@@ -16,6 +16,7 @@ from ..decision.decision import Policy, decide
 from ..decision.fusion import FALLBACK_TIMES, BayesFilter, expected_from
 from ..errors import BundleError, ConfigError, RobotVisionError
 from ..networks.device import resolve_device
+from ..networks.graph_network import GraphNetwork
 from ..networks.network import Network, Prediction
 from ..networks.preprocess import Preprocessor, visible_region
 from ..networks.threads import network_threads, on_a_thread
@@ -54,6 +55,10 @@ class Pipeline:
         self._assess = Assessor(bundle, self.device, config.precision)
         self._dropout = None
         if config.dropout_samples:
+            if isinstance(network, GraphNetwork):
+                raise ConfigError(f'{bundle.name}: dropout_samples needs layers that can be told to drop, and this '
+                                  f'network is a file ({bundle.architecture.name}); set it to 0. Its Laplace '
+                                  'approximation, where its head is linear, gives the mutual information')
             if not isinstance(network, Network):
                 raise ConfigError(f'{bundle.name}: dropout_samples is for a single network, and this is an ensemble, '
                                   'whose members give the mutual information; set it to 0')

@@ -16,7 +16,7 @@ from .laplace import Laplace
 from .laplace_fit import fit_factors, log_likelihoods_by_tau, log_prior_of_taus, mean_probabilities, with_tau
 from .ood.base import LinearHead
 from .ood.p_value import OodCalibration, ood_method
-from .ood.selection import OodChoice, Pictures, choose_ood, split_groups
+from .ood.selection import OF_LOGITS, OodChoice, Pictures, choose_ood, split_groups
 from .scaling import (
     Fit,
     choose_scaling,
@@ -190,8 +190,12 @@ def _fit_ood(name: str, known: Pictures, fitted: Pictures, held_out: Pictures,
     judged_by = {**judged_ood, **judged_faulty}
     found: Dict[str, Any] = {}
     reason = ''
+    of_logits = None if known.features.shape[1] else OF_LOGITS
+    if of_logits is not None and name not in (AUTO, *of_logits):
+        raise ConfigError(f'{name}: needs features, and this network gives none but its logits; choose one of '
+                          f'{", ".join(of_logits)}, or import its file again with --features')
     if name == AUTO:
-        choice: OodChoice = choose_ood(fitted, held_out, ood_pictures or None, head, faulty=faulty)
+        choice: OodChoice = choose_ood(fitted, held_out, ood_pictures or None, head, of_logits, faulty)
         name, reason = choice.method, choice.reason
         found['ood_choice'] = {method: {group: round(value, 4) for group, value in groups.items()}
                                for method, groups in choice.auroc.items()}

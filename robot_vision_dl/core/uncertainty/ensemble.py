@@ -7,7 +7,7 @@ from torch import nn
 from torch.func import functional_call, stack_module_state, vmap
 
 from ..errors import BundleError
-from ..networks.network import Network
+from ..networks.graph_network import GraphNetwork, SingleNetwork
 
 
 class EnsemblePrediction(NamedTuple):
@@ -42,7 +42,7 @@ class EnsembleNetwork(nn.Module):
 
     temperatures: torch.Tensor
 
-    def __init__(self, networks: Sequence[Network], temperatures: Sequence[float],
+    def __init__(self, networks: Sequence[SingleNetwork], temperatures: Sequence[float],
                  vectorised: Optional[bool] = None) -> None:
         super().__init__()
         if len(networks) < 2 or len(networks) != len(temperatures):
@@ -52,7 +52,8 @@ class EnsembleNetwork(nn.Module):
         self.register_buffer('temperatures', torch.tensor(list(temperatures), dtype=torch.float32).view(-1, 1, 1))
         self.architecture = networks[0].architecture
         self.num_features = sum(network.num_features for network in networks)
-        self.is_uniform = len({network.architecture for network in networks}) == 1
+        self.is_uniform = len({network.architecture for network in networks}) == 1 and not any(
+            isinstance(network, GraphNetwork) for network in networks)  # whose weights cannot be stacked
         if vectorised and not self.is_uniform:
             raise BundleError('an ensemble of different architectures cannot run as one vectorised pass')
         self._vectorised = vectorised
@@ -93,5 +94,5 @@ class EnsembleNetwork(nn.Module):
         return logits, tuple(features), tuple(zip(*stages)) if stages else ((),) * len(features)
 
 
-AnyNetwork = Union[Network, EnsembleNetwork]
+AnyNetwork = Union[SingleNetwork, EnsembleNetwork]
 """What a bundle has: of one model, or of an ensemble."""

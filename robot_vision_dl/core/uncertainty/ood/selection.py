@@ -20,6 +20,8 @@ from .p_value import OOD_METHODS, ood_method
 
 # Of equally good ones the first is taken: those without tensors, then by what they cost.
 CANDIDATES = ('energy', 'max_logit', 'max_softmax', 'react', 'vim', 'mahalanobis', 'relative_mahalanobis', 'knn')
+OF_LOGITS = ('energy', 'max_logit', 'max_softmax')
+"""Those that do without features, which an ONNX file may not give."""
 _MOST_CLASSES = 20
 _MIN_PICTURES = 5
 LEFT_OUT = 'class left out'
