@@ -47,8 +47,8 @@ def add_import_arguments(parser: argparse.ArgumentParser) -> None:
                        'the output of this name, or the only output')
     graph.add_argument('--features', metavar='NAME', help='tensor that the last layer sees; maps are averaged; default:'
                        ' the output of this name; without, only scores of the logits tell what is unknown')
-    graph.add_argument('--stages', metavar='NAME', nargs='+', default=[], help='tensors of earlier layers, averaged, which '
-                       'scores of the unknown can use, too')
+    graph.add_argument('--stages', metavar='NAME', nargs='+', default=[], help='tensors of earlier layers, averaged, '
+                       'which scores of the unknown can use, too')
     parser.add_argument('--classes', required=True,
                         help='file with a class name a line, in the order of the outputs (or .json: a list); or '
                         '"imagenet": its 1 000, as torchvision names them')

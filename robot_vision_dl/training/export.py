@@ -85,7 +85,7 @@ def _onnx_runner(model: bytes) -> _Run:
         raise ConfigError(f'checking the ONNX file needs onnxruntime ({error}); install it with `pip install '
                           '"robot_vision_dl[export]"`') from error
     session = onnxruntime.InferenceSession(model, providers=['CPUExecutionProvider'])
-    return lambda pixels: tuple(session.run(['logits', 'features'], {'pixels': pixels.numpy()}))
+    return lambda pixels: tuple(session.run(None, {'pixels': pixels.numpy()}))
 
 
 def _difference(module: PlainNetwork, run: _Run, shape: Tuple[int, ...]) -> float:

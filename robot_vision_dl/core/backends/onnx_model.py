@@ -70,8 +70,9 @@ def to_onnx(bundle: Bundle) -> bytes:
     except ImportError as error:
         raise ConfigError(f'turning a network into ONNX needs onnx and onnxscript ({error}); install them with `pip '
                           'install "robot_vision_dl[export]"`') from error
-    if bundle.graph is not None and bundle.graph.batch not in (None, 1):
-        raise ConfigError(f'{bundle.name}: its program takes batches of {bundle.graph.batch} and no others')
+    if bundle.graph is not None and bundle.graph.batch is not None:
+        raise ConfigError(f'{bundle.name}: its program takes batches of {bundle.graph.batch} and no others; it '
+                          'runs in torch alone')
     if bundle.members:
         raise ConfigError(f'{bundle.name}: an ensemble cannot be turned into one ONNX model')
     module = PlainNetwork(bundle.load_single_network().to(memory_format=torch.contiguous_format)).eval()
