@@ -21,6 +21,7 @@ from ..networks.weights import torchvision_weights
 from ..text.printable import printable
 from ..uncertainty.calibrate import FusionTimes
 from ..uncertainty.conformal import Conformal
+from ..uncertainty.density_aware import DensityAware
 from ..uncertainty.ensemble import AnyNetwork, EnsembleNetwork
 from ..uncertainty.laplace import Laplace
 from ..uncertainty.ood.p_value import OodCalibration
@@ -53,6 +54,7 @@ class Bundle:
         vector: takes the temperature's place, where it is there.
         laplace: of the last layer, or None.
         fusion: time constants from calibration bags, or None.
+        density_aware: what makes probabilities claim less where a frame is unusual, or None.
         members: bundles that are run together as an ensemble; empty: this is one model.
         abstain_cost: in [0, 1], where the deployment says nothing else.
         metrics, provenance: measured figures and origins, as written.
@@ -73,6 +75,7 @@ class Bundle:
     vector: Optional[VectorScaling] = None
     laplace: Optional[Laplace] = None
     fusion: Optional[FusionTimes] = None
+    density_aware: Optional[DensityAware] = None
     abstain_cost: float = 0.5
     metrics: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     provenance: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
@@ -174,6 +177,7 @@ def load_bundle(path_or_name: Union[str, Path]) -> Bundle:
         laplace=(bundle_tensors.read_laplace(path, calibration['laplace'], tensors, classes, features)
                  if 'laplace' in calibration else None),
         fusion=FusionTimes(**calibration['fusion']) if 'fusion' in calibration else None,
+        density_aware=DensityAware(**calibration['density_aware']) if 'density_aware' in calibration else None,
         abstain_cost=float(values['abstain_cost']), metrics=MappingProxyType(values['metrics']),
         provenance=MappingProxyType(values['provenance']), graph=_graph_of(values),
         has_head=fmt.HEAD in values['files'])

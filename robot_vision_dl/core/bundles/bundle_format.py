@@ -13,7 +13,8 @@
                     (null; ``alpha`` and ``quantile`` of least ambiguous sets; or the fields of
                     :class:`~.uncertainty.conformal.Conformal`); where there are such things ``device`` (cpu, cuda,
                     mps), ``vector`` (true), ``laplace`` (``tau``, ``temperature``, ``gives_probabilities``) and
-                    ``fusion`` (``correlation_time_s``, ``change_time_s``, and ``change_offset``, ``change_slope``)
+                    ``fusion`` (``correlation_time_s``, ``change_time_s``, and ``change_offset``, ``change_slope``);
+                    where there is an OOD score ``density_aware`` (``origin``, ``unit``, ``exponent``)
 ``ood``             null, or ``method``
 ``abstain_cost``    in [0, 1], used where a deployment says nothing else
 ``metrics``         object of measured figures, with the number of pictures that each rests on
@@ -47,6 +48,7 @@ from ..networks.preprocess import Preprocessing
 from ..text.printable import printable
 from ..types import RESERVED_NAMES
 from ..uncertainty.conformal import Conformal
+from ..uncertainty.density_aware import DensityAware
 from . import bundle_json
 from .bundle_files import MIB, hash_file, hash_regular, read_regular
 from .bundle_tensors import MOST_BYTES as MOST_TENSOR_BYTES
@@ -133,6 +135,8 @@ def check_description(values: Any, ask_torchvision: bool = True) -> None:
     _check_number(values['abstain_cost'], 0, 1, 'abstain_cost')
     if values['calibration'] is not None:
         _check_calibration(values['calibration'], architecture.num_classes)
+    if values['ood'] is None and 'density_aware' in (values['calibration'] or {}):
+        raise BundleError('calibration.density_aware: needs an OOD score, and ood is null')
     if values['ood'] is not None:
         _check_keys(values['ood'], ('method',), 'ood')
         _check_type(values['ood']['method'], str, 'ood.method')
@@ -200,7 +204,7 @@ def check_file(folder: Path, name: str, digest: str) -> None:
 
 def _check_calibration(values: Any, classes: int) -> None:
     _check_keys(values, ('temperature', 'precision', 'conformal'), 'calibration',
-                ('device', 'vector', 'laplace', 'fusion'))
+                ('device', 'vector', 'laplace', 'fusion', 'density_aware'))
     _check_number(values['temperature'], 1e-3, 1e3, 'calibration.temperature')
     if values['precision'] not in _PRECISIONS:
         raise BundleError(f'calibration.precision: must be one of {", ".join(_PRECISIONS)}, got '
@@ -219,6 +223,8 @@ def _check_calibration(values: Any, classes: int) -> None:
         if type(values['laplace']['gives_probabilities']) is not bool:
             raise BundleError(f'{where}.gives_probabilities: must be true or false, got '
                               f'{_shown(values["laplace"]["gives_probabilities"])}')
+    if 'density_aware' in values:
+        build_section(DensityAware, values['density_aware'], 'calibration.density_aware')
     if 'fusion' in values:
         _check_keys(values['fusion'], ('correlation_time_s', 'change_time_s'), 'calibration.fusion',
                     ('change_offset', 'change_slope'))

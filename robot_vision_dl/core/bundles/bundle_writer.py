@@ -117,6 +117,8 @@ def _describe_rest(calibration: Optional[Calibration]) -> Dict[str, Any]:
         laplace = calibration.laplace
         described['laplace'] = {'tau': laplace.tau, 'temperature': laplace.temperature,
                                 'gives_probabilities': laplace.gives_probabilities}
+    if calibration.density_aware is not None:
+        described['density_aware'] = asdict(calibration.density_aware)
     if calibration.fusion is not None:
         described['fusion'] = {name: value for name, value in calibration.fusion._asdict().items() if value is not None}
     return described

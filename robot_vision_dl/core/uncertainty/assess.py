@@ -1,5 +1,5 @@
 """What one forward pass says about each frame of a batch: everything between the network and the fusion over time."""
-from math import isfinite
+from math import isfinite, nan
 from typing import List, Optional, Protocol, Sequence, Tuple, Union
 
 import numpy as np
@@ -9,8 +9,9 @@ from ..errors import RobotVisionError
 from ..networks.network import Prediction
 from ..types import Assessment, OodResult
 from .conformal import Conformal
+from .density_aware import DensityAware, tempered
 from .ensemble import EnsemblePrediction
-from .entropy import normalised_entropies
+from .entropy import normalised_entropies, normalised_entropy
 from .laplace import Laplace, LaplacePredictive
 from .ood.base import on_host
 from .ood.p_value import OodCalibration, OodDetector
@@ -33,6 +34,8 @@ class CalibratedModel(Protocol):
     def ood(self) -> Optional[OodCalibration]: ...  # noqa: D102
     @property
     def conformal(self) -> Optional[Conformal]: ...  # noqa: D102
+    @property
+    def density_aware(self) -> Optional[DensityAware]: ...  # noqa: D102
     @property
     def members(self) -> Sequence['CalibratedModel']: ...  # noqa: D102
 
@@ -95,6 +98,12 @@ class Assessor:
             p, entropy = softmax_and_entropy(*self._scaled(below))
             if laplace is not None and projected is not None:
                 information = laplace.mutual_information(below, projected)
+        density_aware = self.bundle.density_aware
+        if density_aware is not None:
+            tau = density_aware.tau(np.array([nan if one is None else one.score for one in ood]))
+            if tau.max() > 1:
+                p = tempered(p, tau)
+                entropy = normalised_entropy(p).tolist()
         return [self._assessment(*values) for values in zip(
             z, p, entropy, [None] * len(z) if information is None else information, ood)]
 

@@ -12,6 +12,7 @@ from ..metrics.proper_scores import brier, negative_log_likelihood
 from ..metrics.ranking import auroc, two_groups
 from .attainable_rates import MIN_PICTURES, reachable_rate
 from .conformal import Conformal, coverage_and_size, fit_conformal
+from .density_aware import DensityAware
 from .laplace import Laplace
 from .laplace_fit import fit_factors, log_likelihoods_by_tau, log_prior_of_taus, mean_probabilities, with_tau
 from .ood.base import LinearHead
@@ -66,6 +67,7 @@ class Calibration:
         ood_reason: why this score, a sentence; empty if it was asked for.
         precision, device: arithmetic and kind of device (cpu, cuda) that the logits come from.
         fusion: time constants, where the pictures are frames of recordings.
+        density_aware: fitted where corrupted pictures were given, and there is an OOD score.
         notes: what was left out and why, a sentence each.
     """
 
@@ -79,6 +81,7 @@ class Calibration:
     precision: str = 'float32'
     device: str = 'cpu'
     fusion: Optional[FusionTimes] = None
+    density_aware: Optional[DensityAware] = None
     notes: Tuple[str, ...] = ()
 
     def probabilities(self, logits: np.ndarray, features: np.ndarray) -> np.ndarray:

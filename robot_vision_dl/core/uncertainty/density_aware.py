@@ -1,0 +1,102 @@
+"""Density-aware calibration: the further a frame is from what the model knows, the less its probabilities claim.
+
+One temperature serves pictures like those that it was fitted to. Where pictures get worse (blur, noise), accuracy
+falls, and the temperature does not know of it. Here it is multiplied by a factor that grows with the frame's OOD score,
+as by Tomani et al. 2023 ("Beyond In-Domain Scenarios: Robust Density-Aware Calibration"), with one free number.
+"""
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from ..errors import BundleError, RobotVisionError
+from ..metrics.proper_scores import log_probability, of_target
+
+MOST_EXPONENT = 4.0
+_STEPS = 81
+_LEAST = 1e-30  # of a probability: float32 has no smaller ones to take the logarithm of
+
+
+@dataclass(frozen=True)
+class DensityAware:
+    """tau = (1 + max(0, (score - origin) / unit)) ** exponent; probabilities become p ** (1 / tau), made to sum to 1.
+
+    For softmax(z / T) that is softmax(z / (T tau)).
+
+    Attributes:
+        origin: OOD score at which tau begins to grow: the median of calibration pictures.
+        unit: above 0: from the median to the score that 5 % of calibration pictures exceed.
+        exponent: in [0, 4]; 0: tau is always 1.
+    """
+
+    origin: float
+    unit: float
+    exponent: float
+
+    def __post_init__(self) -> None:
+        for name, least, most in (('origin', -1e9, 1e9), ('unit', 1e-9, 1e9), ('exponent', 0.0, MOST_EXPONENT)):
+            value = getattr(self, name)
+            if type(value) not in (int, float) or not least <= value <= most:
+                raise BundleError(f'density_aware: {name} must be a number in {least:g}..{most:g}, got {value!r}')
+
+    def tau(self, scores: np.ndarray) -> np.ndarray:
+        """Factors (n,), 1 at least, of OOD scores (n,). A score that is not a number counts as the largest."""
+        with np.errstate(invalid='ignore', over='ignore'):
+            beyond = np.maximum((np.asarray(scores, np.float64) - self.origin) / self.unit, 0)
+        tau: np.ndarray = (1 + np.nan_to_num(beyond, nan=1e9, posinf=1e9)) ** self.exponent
+        return tau
+
+    def __call__(self, probabilities: np.ndarray, scores: np.ndarray) -> np.ndarray:
+        """Probabilities (n, C), of their type, of frames with OOD scores (n,)."""
+        return tempered(probabilities, self.tau(scores))
+
+
+def tempered(probabilities: np.ndarray, tau: np.ndarray) -> np.ndarray:
+    """p ** (1 / tau) with rows that sum to 1, of probabilities (n, C) and factors (n,)."""
+    logs = np.log(np.maximum(probabilities, _LEAST))
+    logs /= tau[:, None].astype(logs.dtype)
+    logs -= logs.max(axis=1, keepdims=True)
+    p: np.ndarray = np.exp(logs)
+    p /= p.sum(axis=1, keepdims=True)
+    return p
+
+
+class Judged(NamedTuple):
+    """Of n pictures.
+
+    Attributes:
+        probabilities: calibrated for pictures in distribution, shape (n, C).
+        scores: OOD scores, shape (n,).
+        labels: shape (n,).
+    """
+
+    probabilities: np.ndarray
+    scores: np.ndarray
+    labels: np.ndarray
+
+
+def fit_density_aware(clean: Judged, worse: Judged) -> DensityAware:
+    """The exponent with the least negative log-likelihood, half of it on clean pictures and half on worse ones.
+
+    Args:
+        clean: pictures as the camera gives them, that took no part in training.
+        worse: the same or others after corruptions.
+
+    Raises:
+        RobotVisionError: there are none.
+    """
+    if not len(clean.labels) or not len(worse.labels):
+        raise RobotVisionError('density-aware calibration needs pictures as they are and corrupted ones, got '
+                               f'{len(clean.labels)} and {len(worse.labels)}')
+    middle, high = (float(one) for one in np.quantile(np.asarray(clean.scores, np.float64), (0.5, 0.95)))
+    unit = max(high - middle, 1e-6 * max(abs(middle), 1.0))
+
+    def loss(exponent: float) -> float:
+        found = DensityAware(middle, unit, exponent)
+        return -0.5 * sum(float(log_probability(of_target(found(one.probabilities, one.scores), one.labels)).mean())
+                          for one in (clean, worse))
+    exponents = np.linspace(0, MOST_EXPONENT, _STEPS).tolist()
+    best = min(exponents, key=loss)
+    step = exponents[1]
+    exponent = min(np.linspace(max(best - step, 0), min(best + step, MOST_EXPONENT), 21).tolist(), key=loss)
+    return DensityAware(middle, unit, round(exponent, 4))

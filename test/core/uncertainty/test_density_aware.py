@@ -1,0 +1,67 @@
+"""Probabilities that claim less where a frame is unusual."""
+import numpy as np
+import pytest
+
+from robot_vision_dl.core.errors import BundleError, RobotVisionError
+from robot_vision_dl.core.metrics.proper_scores import negative_log_likelihood
+from robot_vision_dl.core.uncertainty.density_aware import DensityAware, Judged, fit_density_aware, tempered
+from robot_vision_dl.core.uncertainty.temperature import calibrated_softmax
+
+
+def pictures(n, noise, seed):
+    """Pictures of 5 classes whose logits are as sure as ever while noise takes over; the score tells how much."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 5, n)
+    logits = 4.0 * np.eye(5)[labels] + rng.normal(0, 1 + noise, (n, 5))
+    return Judged(calibrated_softmax(logits, 1.2), rng.gamma(2, 1, n) + 6 * noise, labels)
+
+
+def test_it_is_a_temperature_that_depends_on_the_score():
+    logits = np.random.default_rng(0).normal(0, 3, (4, 6)).astype(np.float32)
+    found = DensityAware(1.0, 2.0, 1.5)
+    scores = np.array([0.5, 1.0, 3.0, 7.0])
+    tau = found.tau(scores)
+    assert tau == pytest.approx([1, 1, 2 ** 1.5, 4 ** 1.5])
+    wanted = np.stack([calibrated_softmax(row[None], 1.3 * float(one))[0] for row, one in zip(logits, tau)])
+    assert found(calibrated_softmax(logits, 1.3), scores) == pytest.approx(wanted, abs=1e-6)
+
+
+def test_where_pictures_get_worse_the_fit_makes_them_less_sure_and_others_hardly():
+    clean, worse = pictures(2000, 0.0, 1), pictures(2000, 2.0, 2)
+    found = fit_density_aware(clean, worse)
+    assert found.exponent > 0.1
+    again_clean, again_worse = pictures(2000, 0.0, 3), pictures(2000, 2.0, 4)
+
+    def loss(one, scaled):
+        p = found(one.probabilities, one.scores) if scaled else one.probabilities
+        return negative_log_likelihood(p, one.labels)
+    assert loss(again_worse, True) < loss(again_worse, False) - 0.08
+    assert loss(again_clean, True) < loss(again_clean, False) + 0.05
+
+
+def test_a_score_that_tells_nothing_changes_nothing():
+    clean = pictures(2000, 0.0, 1)
+    found = fit_density_aware(clean, pictures(2000, 0.0, 2))
+    assert found.exponent < 0.15
+
+
+def test_the_order_of_classes_stays_and_rows_sum_to_one_however_far_out():
+    p = np.array([[0.7, 0.2, 0.1, 0.0], [1.0, 0.0, 0.0, 0.0]], np.float32)
+    found = DensityAware(0.0, 1.0, 4.0)(p, np.array([1e6, np.nan]))
+    assert found.dtype == np.float32 and np.isfinite(found).all()
+    assert found.sum(axis=1) == pytest.approx([1, 1])
+    assert (np.argsort(-found, axis=1, kind='stable')[0] == [0, 1, 2, 3]).all()
+    assert found.max() < 0.3
+    assert tempered(p, np.ones(2)) == pytest.approx(p, abs=1e-6)
+
+
+@pytest.mark.parametrize('values', [(0.0, 0.0, 1.0), (0.0, 1.0, -1.0), (0.0, 1.0, 9.0), (float('nan'), 1.0, 1.0),
+                                    ('0', 1.0, 1.0), (0.0, True, 1.0)])
+def test_values_out_of_range_are_refused(values):
+    with pytest.raises(BundleError, match='density_aware: '):
+        DensityAware(*values)
+
+
+def test_it_needs_pictures():
+    with pytest.raises(RobotVisionError, match='got 10 and 0'):
+        fit_density_aware(pictures(10, 0, 1), pictures(0, 0, 1))
