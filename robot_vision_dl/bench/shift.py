@@ -51,10 +51,10 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
     from ..core.metrics.calibration import calibration_error_floor, expected_calibration_error, top_label
     from ..core.metrics.proper_scores import negative_log_likelihood
     from ..core.text.notes import to_stderr
+    from ..data.augmentation.corruptions import SHIFTS, STRENGTHS, shifted
     from ..data.picture_folder import folder_pictures
     from ..data.pictures import read_picture
     from ..evaluation.predict import Predictor
-    from .corruptions import SHIFTS, STRENGTHS, shifted
     from .published import published
     bundle = load_bundle(args.bundle)
     labels = {name: index for index, name in enumerate(bundle.class_names)}

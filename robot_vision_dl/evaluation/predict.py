@@ -87,14 +87,17 @@ class Predictor:
 
     def frames(self, store: FrameStore, indices: Indices, class_names: Sequence[str],
                progress: Optional[Callable[[int], None]] = None,
-               seen: Optional[Callable[[torch.Tensor], None]] = None) -> FrameOutputs:
+               seen: Optional[Callable[[torch.Tensor], None]] = None,
+               transform: Optional[Callable[[Picture], torch.Tensor]] = None, seed: int = 0) -> FrameOutputs:
         """Of frames of a store.
 
         Args:
+            transform: makes the network's input; None: as the live node makes it.
+            seed: of what the transform draws.
             progress: is called with the number of frames that are done.
             seen: is called with each batch that goes into the network, float32 (B, C, H, W) on the CPU.
         """
-        dataset = FrameDataset(store, indices, class_names, EvalTransform(self._preprocessing))
+        dataset = FrameDataset(store, indices, class_names, transform or EvalTransform(self._preprocessing), seed)
 
         def batches() -> Iterator[torch.Tensor]:
             for begin in range(0, len(dataset), _BATCH):

@@ -1,10 +1,13 @@
 """Pictures of bad days: what they are called, worse with each strength, the same with the same seed."""
 import numpy as np
 import pytest
+import torch
 
-from robot_vision_dl.bench.corruptions import SHIFTS, STRENGTHS, shifted
 from robot_vision_dl.core.errors import ConfigError
+from robot_vision_dl.core.networks.preprocess import Preprocessing
 from robot_vision_dl.core.types import ColorOrder, Picture
+from robot_vision_dl.data.augmentation.corruptions import SHIFTS, STRENGTHS, CorruptedTransform, shifted
+from robot_vision_dl.data.seeded_random import drawing_from
 
 
 def picture(channels=3, side=64):
@@ -52,3 +55,16 @@ def test_wrong_shifts_are_refused():
     for kind, strength in (('fog', 1), ('blur', 0), ('blur', 6)):
         with pytest.raises(ConfigError, match='there are blur, noise, exposure, compression of strengths 1 to 5'):
             shifted(picture(), kind, strength)
+
+
+def test_what_becomes_of_a_picture_is_drawn_anew_for_each_and_the_same_with_a_seed():
+    transform = CorruptedTransform(Preprocessing(resize=64, crop=(48, 48)))
+    generator = torch.Generator()
+
+    def made(seed):
+        generator.manual_seed(seed)
+        with drawing_from(generator):
+            return transform(picture())
+    first = made(0)
+    assert first.shape == (3, 48, 48) and torch.equal(first, made(0))
+    assert len({made(seed).numpy().tobytes() for seed in range(30)}) > 15

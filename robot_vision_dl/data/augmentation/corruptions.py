@@ -8,9 +8,13 @@ from typing import Callable, Dict
 
 import cv2
 import numpy as np
+import torch
 
-from ..core.errors import ConfigError
-from ..core.types import Picture
+from ...core.errors import ConfigError
+from ...core.networks.preprocess import Preprocessing
+from ...core.types import Picture
+from ..dataset import EvalTransform
+from ..seeded_random import share
 
 STRENGTHS = (1, 2, 3, 4, 5)
 _BLUR = (0.012, 0.022, 0.031, 0.044, 0.0625)  # standard deviation over the shorter side
@@ -63,3 +67,19 @@ def shifted(picture: Picture, kind: str, strength: int, seed: int = 0) -> Pictur
                           f'{STRENGTHS[0]} to {STRENGTHS[-1]}')
     pixels = SHIFTS[kind](np.ascontiguousarray(picture.pixels), strength, np.random.default_rng(seed))
     return replace(picture, pixels=pixels)
+
+
+class CorruptedTransform:
+    """What the live node makes of a picture to which something happened: a kind and a strength are drawn for each.
+
+    As :class:`~..dataset.EvalTransform`; the draws are those of :mod:`..seeded_random`.
+    """
+
+    def __init__(self, preprocessing: Preprocessing) -> None:
+        self._plain = EvalTransform(preprocessing)
+
+    def __call__(self, picture: Picture) -> torch.Tensor:
+        """float32, shape (C, crop height, crop width)."""
+        kind = list(SHIFTS)[int(share() * len(SHIFTS))]
+        strength = STRENGTHS[int(share() * len(STRENGTHS))]
+        return self._plain(shifted(picture, kind, strength, int(share() * 2 ** 24)))
