@@ -10,7 +10,8 @@ the topic /label and in labels.yaml, which also tells the tracks. The same comma
 
 examples:
   robot-vision bag synth pictures/ --out bags --recordings 12
-  robot-vision bag synth pictures/ --out bags --recordings 4 --tracks-per-recording 12 --seconds-per-track 1 --rate 5"""
+  robot-vision bag synth pictures/ --out bags --recordings 4 --tracks-per-recording 12 --seconds-per-track 1 --rate 5
+  robot-vision bag synth pictures/ --out bags --recordings 12 --list     then train on bags and bags/pictures.csv"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--size', default=f'{defaults.width}x{defaults.height}', metavar='WxH',
                         help='of a frame; default: %(default)s')
     add_setting(parser, SynthConfig, 'label_type')
+    parser.add_argument('--list', action='store_true',
+                        help='write DIR/pictures.csv, too: the pictures, each with the recording that shows it; named '
+                             'beside the bags it lets training see both, a picture and its frames in one part')
 
 
 def run(args: argparse.Namespace) -> int:
@@ -39,7 +43,8 @@ def run(args: argparse.Namespace) -> int:
     from ..core.text.number_text import plain_int
     from ..core.text.progress import Progress
     from ..data.bags.writer import check_is_bag
-    from ..data.synth import SynthConfig, plan_recordings, write_recording
+    from ..data.picture_list import write_list
+    from ..data.synth import LIST, SynthConfig, as_list, plan_recordings, write_recording
     width, _, height = args.size.partition('x')
     width, height = plain_int(width), plain_int(height)
     if width is None or height is None:
@@ -55,9 +60,12 @@ def run(args: argparse.Namespace) -> int:
                 raise BagError(f'{out / recording.name}: exists already and is not overwritten; remove it, '
                                'choose another --out, or give --overwrite')
             check_is_bag(out / recording.name)
+    if args.list and not args.overwrite and not is_free(out, [LIST]):
+        raise BagError(f'{out / LIST}: exists already and is not overwritten; remove it, or give --overwrite')
     total_bytes = total_frames = 0
     labels = sorted({picture.label for recording in plan for picture in recording.pictures})
-    with whole_folder(out, overwrite=args.overwrite, entries=[recording.name for recording in plan]) as work:
+    entries = [*(recording.name for recording in plan), *([LIST] if args.list else [])]
+    with whole_folder(out, overwrite=args.overwrite, entries=entries) as work:
         for recording in plan:
             with Progress(recording.name, 'frames', len(recording.pictures) * config.frames_per_track) as show:
                 frames = write_recording(work / recording.name, recording, config, show)
@@ -70,5 +78,8 @@ def run(args: argparse.Namespace) -> int:
             missing = [label for label, count in zip(labels, counts) if not count]
             if missing:
                 print(f'  no {", ".join(missing)} in it: fewer recordings would have some of every class in each')
+        if args.list:
+            write_list(work / LIST, as_list(plan, config), out)
+            print(f'{out / LIST}: {sum(len(recording.pictures) for recording in plan)} pictures')
     print(f'{len(plan)} recordings, {total_frames} frames of {args.size}, {total_bytes / 1e6:.1f} MB')
     return 0

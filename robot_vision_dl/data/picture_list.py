@@ -1,11 +1,12 @@
-"""Lists of labelled pictures: CSV files with the columns file,label."""
+"""Lists of labelled pictures: CSV files with the columns file,label, and where it is known recording,topic,track."""
+import os
 import re
 from pathlib import Path
 from typing import List, Optional, Sequence
 
 from ..core.errors import ConfigError
 from ..core.suggestions import did_you_mean
-from ..core.text.csv_cells import plain_cell
+from ..core.text.csv_cells import csv_writer, plain_cell, safe_cell
 from ..core.text.text_file import read_text, table_rows
 from ..core.types import UNKNOWN
 from .folders import shown
@@ -14,13 +15,15 @@ from .picture_index import FolderPicture
 
 SUFFIX = '.csv'
 COLUMNS = ('file', 'label')
+ORIGIN = ('recording', 'topic', 'track')
+"""Columns that a list may have: what recording a picture belongs to, so that it stays in the same part as that one."""
 
 
 def listed_pictures(path: Path, class_names: Sequence[str] = (), root: Optional[Path] = None) -> List[FolderPicture]:
     """The pictures of a list, in its order.
 
     Args:
-        path: CSV whose first line names the columns file and label; others may stand beside them.
+        path: CSV whose first line names the columns file and label; of others, those of :data:`ORIGIN` are read.
         class_names: of a model; a label may then be the index of a class, too. Empty: labels are what they say.
         root: what the files are relative to; None: the folder of the list.
 
@@ -46,10 +49,23 @@ def listed_pictures(path: Path, class_names: Sequence[str] = (), root: Optional[
         if not _is_there(picture):
             raise ConfigError(f'{where}: {shown(picture)}: cannot be read (there is no such file); files are relative '
                               'to the folder of the list, or to --pictures')
-        found.append(FolderPicture(picture, _label(check_label(item['label'], where), class_names, where)))
+        recording, topic, track = (item.get(name, '') for name in ORIGIN)
+        found.append(FolderPicture(picture, _label(check_label(item['label'], where), class_names, where),
+                                   recording or None, topic, track=track or None))
     if not found:
         raise ConfigError(f'{shown(path)}: lists no picture')
     return found
+
+
+def write_list(path: Path, pictures: Sequence[FolderPicture], folder: Path) -> None:
+    """Write a list that gives these pictures where it lies in ``folder``, to which its files are relative."""
+    with open(path, 'w', encoding='utf-8', errors='surrogateescape', newline='') as file:
+        rows = csv_writer(file)
+        rows.writerow((*COLUMNS, *ORIGIN))
+        for picture in pictures:
+            name = os.path.relpath(picture.path.resolve(), folder.resolve())
+            texts = (name, picture.label, picture.recording or '', picture.topic, picture.track or '')
+            rows.writerow([safe_cell(text) for text in texts])
 
 
 def _is_there(path: Path) -> bool:

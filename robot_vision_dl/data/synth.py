@@ -28,6 +28,7 @@ from .selection import duplicate_groups, perceptual_hash
 GROUP_DISTANCE = 10
 """Hamming distance up to which pictures share a recording; a wrong guess costs nothing, so more than for duplicates."""
 LABEL_TOPIC = '/label'
+LIST = 'pictures.csv'
 _HOUR_NS = 3600 * NS_PER_S
 _SHUTTER = 0.4  # share of the time between frames for which the shutter is open
 _MAX_BLUR_SAMPLES = 8
@@ -206,7 +207,7 @@ def write_recording(folder: Union[str, Path], recording: SynthRecording, config:
             writer.write_cdr(LABEL_TOPIC, msgtype, begin_ns,
                              encode_label(msgtype, begin_ns, writer.frame_id, picture.label))
             intervals.append(LabelInterval(begin_ns, end_ns, picture.label,
-                                           track=f'{picture.label}/{picture.path.stem}'))
+                                           track=_track(picture)))
             for frame in moving_camera(pixels, (config.width, config.height), config.frames_per_track, config.rate_hz,
                                        rng, config.motion):
                 stamp_ns = start_ns + round(frames * NS_PER_S / config.rate_hz)
@@ -219,6 +220,17 @@ def write_recording(folder: Union[str, Path], recording: SynthRecording, config:
                 progress(frames)
         write_labels_yaml(writer.folder / 'labels.yaml', intervals)
     return frames
+
+
+def _track(picture: FolderPicture) -> str:
+    return f'{picture.label}/{picture.path.stem}'
+
+
+def as_list(recordings: Sequence[SynthRecording], config: SynthConfig) -> List[FolderPicture]:
+    """The pictures themselves, each of the recording, topic and track that show it."""
+    topic = f'{config.topic}/compressed' if config.quality else config.topic
+    return [picture._replace(recording=recording.name, topic=topic, track=_track(picture))
+            for recording in recordings for picture in recording.pictures]
 
 
 def moving_camera(picture: np.ndarray, size: Tuple[int, int], count: int, rate_hz: float, rng: np.random.Generator,

@@ -5,6 +5,7 @@ Where frames and labels come from, how frames are chosen, split and varied is co
 part of :class:`TrainConfig`.
 """
 from dataclasses import dataclass, field
+from typing import Tuple
 
 from ..core.config import check_values, option
 from ..core.errors import ConfigError
@@ -33,8 +34,13 @@ class NetworkConfig:
     dropout: float = option(-1.0, 'probability before the head; -1: as the architecture has it', minimum=-1.0,
                             maximum=0.99)
     train_from: str = option(
-        'auto', 'all; head; the first layer of the backbone that is trained, e.g. layer3: those before it stay as '
-        'they are; or auto: head where there are fewer than 50 objects a class to train on, else all')
+        'auto', 'all; head; the first layer of the backbone that is trained, e.g. layer4: those before it stay as '
+        'they are; after:layer3: what comes after that layer; or auto: head where there are fewer than 50 objects a '
+        'class to train on, else what comes after the last of the stages, all where there are none')
+    stages: Tuple[str, ...] = option(
+        ('auto',), 'layers in the middle whose outputs, averaged over the picture, OOD scores may read beside the '
+        'features: names as for train_from, in the order in which they run; auto: on pretrained weights those that are '
+        'usual for the architecture; [] none')
     head_epochs: int = option(0, 'epochs at the beginning in which only the head is trained', minimum=0, maximum=10000)
 
     def __post_init__(self) -> None:

@@ -8,6 +8,8 @@ from ..core.networks.network import Network
 from ..core.suggestions import did_you_mean
 
 ALL, HEAD = 'all', 'head'
+AFTER = 'after:'
+"""Before the name of a layer: it stays as it is, too, and what comes after it is trained."""
 
 
 def layer_names(network: Network) -> List[str]:
@@ -16,10 +18,11 @@ def layer_names(network: Network) -> List[str]:
 
 
 def frozen_parameters(network: Network, train_from: str) -> List[nn.Parameter]:
-    """Parameters that are never trained: those of the backbone before the layer ``train_from``.
+    """Parameters that are never trained: those of the backbone before what ``train_from`` names.
 
     Args:
-        train_from: ``all``, ``head``, or one of :func:`layer_names`.
+        train_from: ``all``, ``head``, one of :func:`layer_names`, which is the first that is trained, or ``after:`` and
+            one of them, which is the last that is not.
 
     Raises:
         ConfigError: there is no such layer.
@@ -29,12 +32,14 @@ def frozen_parameters(network: Network, train_from: str) -> List[nn.Parameter]:
         return []
     if train_from == HEAD:
         return [parameter for _, parameter in named]
-    first = next((i for i, (name, _) in enumerate(named) if name.startswith(train_from + '.')), None)
-    if first is None:
+    is_after = train_from.startswith(AFTER)
+    layer = train_from[len(AFTER):] if is_after else train_from
+    own = [place for place, (name, _) in enumerate(named) if name.startswith(layer + '.')]
+    if not own:
         top = [name for name in layer_names(network) if name.count('.') <= 1]
-        raise ConfigError(f'network.train_from: {network.architecture.name} has no layer {train_from!r}; '
-                          f'{did_you_mean(train_from, [ALL, HEAD, *top])}')
-    return [parameter for _, parameter in named[:first]]
+        raise ConfigError(f'network.train_from: {network.architecture.name} has no layer {layer!r}; '
+                          f'{did_you_mean(layer, [ALL, HEAD, *top])}')
+    return [parameter for _, parameter in named[:own[-1] + 1 if is_after else own[0]]]
 
 
 def set_trained(network: Network, train_from: str, head_only: bool) -> None:

@@ -1,17 +1,20 @@
 """The network that training starts from, and what it expects of a picture."""
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple, Optional, Sequence
+from typing import NamedTuple, Optional, Sequence, Tuple
 
 from ..core.bundles.bundle import Bundle, load_bundle
 from ..core.bundles.bundle_files import hash_file
 from ..core.bundles.stated_input import stated_input
 from ..core.errors import ConfigError
 from ..core.files.user_path import user_path
-from ..core.networks.network import Network, build_network
+from ..core.networks.network import Network, build_network, restore_network
 from ..core.networks.preprocess import Preprocessing
+from ..core.networks.stages import usual_stages
 from ..core.networks.weights import is_weights_name
 from .config import InputConfig, NetworkConfig
+
+AUTO = 'auto'
 
 
 def starting_preprocessing(network: NetworkConfig, config: InputConfig) -> Preprocessing:
@@ -61,8 +64,9 @@ def starting_network(config: NetworkConfig, class_names: Sequence[str], channels
     dropout = None if config.dropout < 0 else config.dropout
     bundle = _bundle(config)
     if not config.pretrained:
-        return Start(build_network(config.architecture, len(class_names), in_channels=channels, head=config.head,
-                                   dropout=dropout), True)
+        plain = build_network(config.architecture, len(class_names), in_channels=channels, head=config.head,
+                              dropout=dropout)
+        return Start(_with_stages(plain, stages_of(config)), True)
     if bundle is None:
         weights = config.pretrained if is_weights_name(config.pretrained) else user_path(config.pretrained)
         network = build_network(config.architecture, in_channels=channels, dropout=dropout, weights=weights)
@@ -75,7 +79,24 @@ def starting_network(config: NetworkConfig, class_names: Sequence[str], channels
             network.architecture = replace(network.architecture, dropout=dropout)
     if is_fresh:
         network.replace_head(len(class_names))
-    return Start(network, is_fresh)
+    return Start(_with_stages(network, stages_of(config)), is_fresh)
+
+
+def stages_of(config: NetworkConfig) -> Tuple[str, ...]:
+    """The layers in the middle that the network gives: what ``network.stages`` comes to."""
+    if config.stages != (AUTO,):
+        return config.stages
+    bundle = _bundle(config)
+    if bundle is not None and bundle.architecture.stages:
+        return bundle.architecture.stages
+    return usual_stages(config.architecture) if config.pretrained else ()
+
+
+def _with_stages(network: Network, stages: Tuple[str, ...]) -> Network:
+    """The network, which gives these stages and no others."""
+    if network.architecture.stages == stages:
+        return network
+    return restore_network(replace(network.architecture, stages=stages), network.state_dict())
 
 
 def _network_of(bundle: Bundle, config: NetworkConfig, channels: int) -> Network:

@@ -12,13 +12,15 @@ OPTIMIZERS = ('sgd', 'nesterov', 'adagrad', 'rmsprop', 'adam', 'adamw')
 
 
 def parameter_groups(network: Network, config: OptimizerConfig) -> List[Dict[str, Any]]:
-    """Parameters by learning rate and weight decay: those of the head and of the backbone, matrices and the rest.
+    """Parameters that are trained, by learning rate and weight decay: of head and backbone, matrices and the rest.
 
     Biases and the scales of normalisation layers, all of one dimension, are not decayed: that would not make the
     network simpler, only their training slower (Goyal et al. 2017; He et al. 2019).
     """
     groups: Dict[Tuple[float, float], List[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
+        if not parameter.requires_grad:
+            continue
         factor = 1.0 if name.startswith('head.') else config.backbone_factor
         decay = config.weight_decay if parameter.ndim > 1 else 0.0
         groups.setdefault((factor, decay), []).append(parameter)
@@ -27,7 +29,7 @@ def parameter_groups(network: Network, config: OptimizerConfig) -> List[Dict[str
 
 
 def build_optimizer(network: Network, config: OptimizerConfig) -> torch.optim.Optimizer:
-    """The optimiser that the config asks for, over all parameters of ``network``; frozen ones get no gradient."""
+    """The optimiser that the config asks for, over the parameters of ``network`` that are not frozen."""
     groups = parameter_groups(network, config)
     rate = config.learning_rate
     if config.name in _SGD:

@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 from ..data.division import Part
 from .config import NetworkConfig, TrainConfig
-from .freeze import ALL, HEAD
+from .freeze import AFTER, ALL, HEAD
+from .initial_weights import AUTO, stages_of
 from .training_data import TrainingData
 
-AUTO = 'auto'
 FEW_OBJECTS = 50
 """Objects a class, on average, below which ``auto`` trains the head alone.
 
@@ -20,7 +20,7 @@ class Extent(NamedTuple):
     """What is trained.
 
     Attributes:
-        train_from: ``all``, ``head``, or the first layer of the backbone that is trained.
+        train_from: as in the config, but not ``auto``.
         reason: a sentence, where it was left to the data; else empty.
     """
 
@@ -44,7 +44,13 @@ def extent_of(config: NetworkConfig, data: TrainingData) -> Extent:
     if objects < FEW_OBJECTS * classes:
         return Extent(HEAD, f'network.train_from: auto: the head alone, for {found}, fewer than {FEW_OBJECTS} a class; '
                             'other layers would forget what the weights know of other things (all: train them, too)')
-    return Extent(ALL, f'network.train_from: auto: all layers, for {found}')
+    stages = stages_of(config)
+    if not stages:
+        return Extent(ALL, f'network.train_from: auto: all layers, for {found}, and network.stages names none of '
+                           f'{config.architecture} to stop before')
+    return Extent(AFTER + stages[-1], f'network.train_from: auto: what comes after {stages[-1]}, for {found}; up to '
+                                      'there the network stays as the weights have it, and so does what they know of '
+                                      'other things (all: train all layers)')
 
 
 def with_extent(config: TrainConfig, extent: Extent) -> TrainConfig:

@@ -53,7 +53,7 @@ def test_one_picture_fewer_does_not_reach_the_rate():
 def test_of_training_and_selection():
     pytest.importorskip('lightning', reason='training is an extra: pip install .[train]')
     from robot_vision_dl.training.trainable_layers import FEW_OBJECTS
-    assert first_number('all layers (`network.train_from: auto`)') == FEW_OBJECTS
+    assert first_number('the layers after the last stage (`network.train_from: auto`)') == FEW_OBJECTS
     assert f'less than {SelectionConfig().least} frames (`data.selection.least`)' in PAGE
     assert SplitConfig().calibration == 0.1 and 'A tenth of the frames by default' in PAGE
 
