@@ -8,7 +8,7 @@ from torch import nn
 from ..errors import BundleError
 from ..text.printable import printable
 from .program_archive import DTYPES, Archive
-from .program_operators import find_operator, is_in_place
+from .program_operators import find_operator, is_factory, is_in_place
 
 MOST_NODES = 20_000
 MOST_ELEMENTS, MOST_ELEMENTS_IN_ALL = 1 << 27, 1 << 31
@@ -179,12 +179,16 @@ class Program(nn.Module):
         for place, given in enumerate(node['inputs']):
             (kind, value), = given['arg'].items()
             if in_place and not place and value['name'] in (*self._inputs, self.pixels):
-                raise BundleError(f'{printable(node["target"], 80)} would overwrite the weights or the pictures')
+                raise BundleError(f'{printable(node["target"], 80)} would overwrite the weights or the '
+                                  'pictures; export the network in evaluation mode (model.eval())')
             read = _reader(kind, value, self)
             if is_aten and given.get('kind') != 1:
                 keywords.append((str(given['name']), read))
             else:
                 positional.append(read)
+        if is_factory(node['target']):  # also where sizes are tried, which takes no memory
+            keywords = [one for one in keywords if one[0] != 'device'] + [
+                ('device', lambda values: values[self.pixels].device)]
         outputs: List[Optional[str]] = []
         several = len(node['outputs']) != 1
         for given in node['outputs']:

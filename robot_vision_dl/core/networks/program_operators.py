@@ -76,6 +76,12 @@ def find_operator(target: Any) -> Optional[Callable[..., Any]]:
                       'mode, or as ONNX')
 
 
+def is_factory(target: str) -> bool:
+    """Whether an operator of ATen makes a tensor of none, so that it must be told where."""
+    match = _NAME.fullmatch(target)
+    return match is not None and match['name'] in ('arange', 'full', 'ones', 'scalar_tensor', 'zeros')
+
+
 def is_in_place(target: str) -> bool:
     """Whether an operator of ATen overwrites its first argument."""
     match = _NAME.fullmatch(target)
