@@ -96,19 +96,13 @@ def _read(path: Path, wish: Wish, where: str) -> Tuple[Program, Tuple[int, int, 
     with open_regular(path, MOST_BYTES) as file:
         archive = Archive(file, where)
         program = Program(archive, where).eval()
-    try:
-        dims: List[Optional[int]] = []
-        for size in archive.graph['graph']['tensor_values'][program.pixels]['sizes']:
-            given = size.get('as_int')
-            dims.append(given if type(given) is int and 0 < given < 1 << 20 else None)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise BundleError(f'{where}: does not say of what shape its input is') from error
+    dims = program.input_sizes
     if len(dims) != 4:
         raise BundleError(f'{where}: its input has {len(dims)} axes; pictures have four: batch, channels, height, '
                           'width, or channels last')
     is_nhwc = dims[1] != wish.channels and dims[3] == wish.channels
     if not is_nhwc and dims[1] not in (None, wish.channels):
-        raise BundleError(f'{where}: takes {dims[1]} channels (of the shape {dims}), and --in-channels is '
+        raise BundleError(f'{where}: takes {dims[1]} channels (of the shape {list(dims)}), and --in-channels is '
                           f'{wish.channels}')
     height, width = (dims[1], dims[2]) if is_nhwc else (dims[2], dims[3])
     crop = one_of(wish.crop, height, width, where)

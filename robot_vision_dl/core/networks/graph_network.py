@@ -164,7 +164,7 @@ def _onnx_runner(data: bytes, facts: GraphFacts, shape: Sequence[int], wanted: S
     if names != list(facts.outputs) or sizes.batch != facts.batch or sizes.shapes.get('pixels') != tuple(shape):
         raise BundleError(f'{where}: takes pixels of the shape {sizes.shapes.get("pixels")} and gives '
                           f'{", ".join(names[:8])}; bundle.json says {tuple(shape)} and {", ".join(facts.outputs)}')
-    _check_shapes([sizes.shapes[name] for name in names], wanted, where)
+    _check_shapes([sizes.shapes.get(name, ()) for name in names], wanted, where)
     return OnnxRunner(data, facts.outputs, where)
 
 

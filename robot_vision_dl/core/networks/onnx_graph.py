@@ -187,7 +187,8 @@ def make_session(data: bytes, threads: int, what: str) -> Any:
     options.add_session_config_entry('session.intra_op.allow_spinning', '0')
     options.log_severity_level = 3
     try:
-        return onnxruntime.InferenceSession(data, options, providers=['CPUExecutionProvider'])
+        # Its fallback would try the same again and print that.
+        return onnxruntime.InferenceSession(data, options, providers=['CPUExecutionProvider'], enable_fallback=0)
     except Exception as error:  # noqa: B902 - its exceptions have no base class of their own
         raise ConfigError(f'ONNX Runtime refuses {what}: {printable(error, 400)}') from error
 

@@ -51,6 +51,7 @@ class Program(nn.Module):
     Attributes:
         nodes: in the order of the file.
         pixels: name of the input.
+        input_sizes: of its axes; None where any size will do.
         outputs: name of each output tensor.
         keys: as the program calls its outputs, where it gives a dictionary; else empty.
         wanted: names of the tensors that :meth:`forward` gives.
@@ -79,6 +80,7 @@ class Program(nn.Module):
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
             raise BundleError(f'{where}: is not a program of torch.export that can be read '
                               f'({type(error).__name__}: {printable(error, 100)})') from error
+        self.input_sizes = _input_sizes(archive.graph, self.pixels, where)
         self.keys = _keys(archive.graph, len(self.outputs))
         self.wanted: Sequence[str] = self.outputs
 
@@ -92,6 +94,9 @@ class Program(nn.Module):
         Raises:
             BundleError: the program does not take it, or makes a tensor that is too large.
         """
+        if len(shape) != len(self.input_sizes) or any(
+                size not in (None, given) for size, given in zip(self.input_sizes, shape)):
+            raise BundleError(f'{self._where}: takes an input of the shape {list(self.input_sizes)}, got {list(shape)}')
         like = {name: tensor.to('meta') for name, tensor in self._values().items()}
         made = 0
 
@@ -212,6 +217,14 @@ def _names(given: Any) -> Set[str]:
         return set()
     own = {value for key, value in given.items() if key in ('name', 'as_name') and isinstance(value, str)}
     return own.union(*(_names(value) for value in given.values()))
+
+
+def _input_sizes(graph: Mapping[str, Any], pixels: str, where: str) -> Tuple[Optional[int], ...]:
+    try:
+        given = [size.get('as_int') for size in graph['graph']['tensor_values'][pixels]['sizes']]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise BundleError(f'{where}: does not say of what shape its input is') from error
+    return tuple(size if type(size) is int and 0 < size < 1 << 20 else None for size in given)
 
 
 def _nothing() -> Tuple[()]:

@@ -2,9 +2,9 @@
 import numpy as np
 import pytest
 import torch
+from graph_samples import CLASSES, FEATURES, SIDE, onnx_model, pictures, program_file, small_net
 from torch import nn
 
-from graph_samples import CLASSES, FEATURES, SIDE, onnx_model, pictures, program_file, small_net
 from robot_vision_dl.core.backends.graph_import import Wish, import_graph
 from robot_vision_dl.core.errors import BundleError, ConfigError
 

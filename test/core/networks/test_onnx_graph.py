@@ -1,8 +1,8 @@
 """An ONNX file is held against what a network may be before ONNX Runtime sees it."""
 import numpy as np
 import pytest
-
 from graph_samples import onnx_model, small_net
+
 from robot_vision_dl.core.errors import BundleError
 from robot_vision_dl.core.networks.onnx_graph import check_onnx, parse_onnx
 

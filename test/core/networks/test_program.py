@@ -7,9 +7,9 @@ import zipfile
 
 import pytest
 import torch
+from graph_samples import changed_program, changed_zip, pictures, program_file, small_net
 from torch import nn
 
-from graph_samples import changed_program, changed_zip, pictures, program_file, small_net
 from robot_vision_dl.core.errors import BundleError
 from robot_vision_dl.core.networks.program import MOST_ELEMENTS, Program
 from robot_vision_dl.core.networks.program_archive import Archive
@@ -148,7 +148,8 @@ def test_a_program_that_makes_no_sense_is_refused_when_it_is_tried(data, change,
     (lambda v: v['graph_module']['graph'].update(nodes=None), 'not a program'),
     (lambda v: v['graph_module']['graph'].update(nodes=[{}] * 20_001), '20001 operators, more than'),
     (lambda v: v['graph_module']['signature'].update(input_specs=[]), 'takes 0 inputs'),
-    (lambda v: v['graph_module']['signature']['output_specs'].append({'buffer_mutation': {}}), 'changes its own buffers'),
+    (lambda v: v['graph_module']['signature']['output_specs'].append({'buffer_mutation': {}}),
+     'changes its own buffers'),
     (lambda v: v['graph_module']['signature']['input_specs'].append({'custom_obj': {}}), 'of the kind custom_obj'),
     (lambda v: _nodes(v)[0]['inputs'][0].update(arg={'as_graph': {}}), 'of the kind as_graph'),
     (lambda v: _nodes(v)[0]['inputs'][0].update(arg={'as_int': 'x'}), 'is not as_int'),
@@ -170,7 +171,8 @@ def _config(change):
 
 @pytest.mark.parametrize('change, message', [
     (lambda one: one['tensor_meta'].update(sizes=[{'as_int': 1 << 39}]), 'sizes and|fewer numbers'),
-    (lambda one: one['tensor_meta'].update(sizes=[{'as_int': 1 << 30}] * 4, strides=[{'as_int': 0}] * 4), 'fewer numbers'),
+    (lambda one: one['tensor_meta'].update(sizes=[{'as_int': 1 << 30}] * 4, strides=[{'as_int': 0}] * 4),
+     'fewer numbers'),
     (lambda one: one['tensor_meta'].update(storage_offset={'as_int': 1 << 30}), 'fewer numbers'),
     (lambda one: one['tensor_meta'].update(strides=[{'as_int': -1}] * 4), 'not described as a tensor'),
     (lambda one: one['tensor_meta'].update(sizes=[{'as_expr': {'expr_str': '__import__("os")'}}]), 'not described'),
