@@ -6,6 +6,7 @@ from typing import Any, Callable, Dict, List, Optional
 
 import numpy as np
 import rclpy
+from camera_samples import any_picture
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 
@@ -29,7 +30,7 @@ def small_bundle(folder: Path, class_names=('cup', 'mug', 'bowl'), seed: int = 0
     torch.manual_seed(seed)
     network = build_network('lenet5', len(class_names), in_channels=1)
     save_bundle(folder, network, class_names, Preprocessing(0, (32, 32), (0.5,), (0.5,)), temperature=1.0,
-                ood=OodCalibration('energy', np.linspace(-100, 100, 200).astype(np.float32)))
+                ood=OodCalibration('energy', np.linspace(-100, 100, 200).astype(np.float32)), camera=any_picture())
     return folder
 
 

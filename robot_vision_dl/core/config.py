@@ -181,6 +181,23 @@ class DecisionConfig:
 
 
 @dataclass(frozen=True)
+class CameraFaultConfig:
+    """Whether pictures are looked at for faults of their camera."""
+
+    enabled: bool = option(
+        True, 'a picture that shows that its camera is at fault (covered, over- or underexposed, without contrast, out '
+        'of focus, noise, stuck or torn rows, one colour, wrong colours, frozen) is unknown at once, with the '
+        'reason; false: only the network judges')
+    frozen_after_s: float = option(
+        1.0, 'a camera whose pictures stay the same to the last bit for this long, under new stamps, is frozen; 0: '
+        'they may. Recordings of the calibration in which pictures repeat for longer raise it', minimum=0.0,
+        maximum=3600.0)
+
+    def __post_init__(self) -> None:
+        check_values(self, 'camera_faults.')
+
+
+@dataclass(frozen=True)
 class ClassifierConfig:
     """Everything a deployment chooses: what the classifier node takes as parameters."""
 
@@ -224,6 +241,7 @@ class ClassifierConfig:
     image: ImageConfig = field(default_factory=ImageConfig)
     fusion: FusionConfig = field(default_factory=FusionConfig)
     decision: DecisionConfig = field(default_factory=DecisionConfig)
+    camera_faults: CameraFaultConfig = field(default_factory=CameraFaultConfig)
 
     def __post_init__(self) -> None:
         check_values(self)

@@ -183,6 +183,48 @@ class Assessment:
     conformal_set_was_empty: bool = False
 
 
+class CameraFault(str, Enum):
+    """What is wrong with a camera, told from its picture alone."""
+
+    OVEREXPOSED = 'overexposed'
+    UNDEREXPOSED = 'underexposed'
+    COVERED = 'covered'
+    ONE_COLOUR = 'one colour'
+    NO_CONTRAST = 'no contrast'
+    OUT_OF_FOCUS = 'out of focus'
+    NOISE = 'noise'
+    ROWS = 'stuck or torn rows'
+    WRONG_COLOURS = 'wrong colours'
+    FROZEN = 'frozen'
+
+
+@dataclass(frozen=True)
+class CameraCheck:
+    """What a frame's picture says about the camera.
+
+    Attributes:
+        fault: None: nothing is wrong.
+        reason: words for people, e.g. ``overexposed: 61 % of the values at the limit``; empty without a fault.
+        p_value: conformal: share of held-out pictures of the calibration that are at least as unusual, in (0, 1]; None
+            where the bundle has none. It says how unusual a picture is; a fault is more than that.
+        lasts_s, frames: since when, in seconds of the stamps, and for how many frames in a row there has been this
+            fault, this one included; 0 without a fault.
+    """
+
+    fault: Optional[CameraFault] = None
+    reason: str = ''
+    p_value: Optional[float] = None
+    lasts_s: float = 0.0
+    frames: int = 0
+
+    @property
+    def state(self) -> str:
+        """For people: ``overexposed since 3.2 s, 96 frames``; ``sound`` without a fault."""
+        if self.fault is None:
+            return 'sound'
+        return f'{self.fault.value} since {self.lasts_s:.1f} s, {self.frames} frame{"s" * (self.frames != 1)}'
+
+
 class Outcome(str, Enum):
     """What a robot is told to do with a frame."""
 
@@ -199,7 +241,7 @@ class Decision:
         outcome: accepted, uncertain or unknown.
         label: a class name, ``unknown`` or ``uncertain``.
         confidence: accepted: fused posterior of ``label``. uncertain: fused posterior of the best class. unknown:
-            fused posterior of the unknown.
+            fused posterior of the unknown; 1 where the camera is at fault.
         reason: one sentence for people, e.g. ``mug .61 vs cup .33 (needs .70)``.
         class_index: index of the best class, whatever the outcome.
     """
@@ -222,11 +264,13 @@ class Result:
         decision: the outcome.
         class_names: C names, in the order of the probabilities.
         region: (top, left, bottom, right) of the picture that the network saw, in pixels.
-        stage_ms: milliseconds a stage took; keys ``preprocess``, ``forward``, ``uncertainty``, ``decide``. Stages that
+        stage_ms: milliseconds a stage took; keys ``preprocess``, ``camera`` (the look for its
+            faults), ``forward``, ``uncertainty``, ``decide``. Stages that
             a batch shares are given whole, not divided.
         batch_size: frames that shared the forward pass.
-        unknown_probability: fused posterior of something unknown; 0 where nothing is ever called unknown. The other
-            posterior tells the classes apart if it is none of that.
+        unknown_probability: fused posterior of something unknown; 0 where nothing is ever called unknown, 1 where the
+            camera is at fault. The other posterior tells the classes apart if it is none of that.
+        camera: what the picture says about the camera; None where that was not asked.
     """
 
     frame: Frame
@@ -238,6 +282,7 @@ class Result:
     stage_ms: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     batch_size: int = 1
     unknown_probability: float = 0.0
+    camera: Optional[CameraCheck] = None
 
     def __getstate__(self) -> Dict[str, Any]:
         """Views of dicts cannot be pickled."""

@@ -1,9 +1,10 @@
 """Decoded frames on disk, resized as the network takes them, so that training reads no bags.
 
 A cache is a folder, named after a hash of everything that its frames follow from: bags and label files (path, size,
-time of change), labels, selection, resizing. It holds ``frames.bin``, pixels one after another for memory mapping, and
-``index.json``. It is written under another name and renamed when it is whole, so one that is there can be trusted, and
-any number of processes may read it while others write theirs.
+time of change), labels, selection, resizing. It holds ``frames.bin``, pixels one after another for memory mapping,
+``index.json``, and ``camera.npy``, by which faults of a camera are told. It is written under another name and renamed
+when it is whole, so one that is there can be trusted, and any number of processes may read it while others write
+theirs.
 """
 import hashlib
 import json
@@ -25,13 +26,14 @@ from ..core.files.whole_files import output_error, whole_folder
 from ..core.networks.preprocess import Preprocessing, as_tensor, resize, resized_size
 from ..core.text.json_text import parse_json
 from ..core.types import ColorOrder, Picture
+from ..core.uncertainty.camera.statistics import STATISTICS, look
 from .frame_stream import Sample
 from .labels.labels import LabelledFrame
 from .labels.report import LabelReport, TopicLabels
 from .selection import SelectionReport
 
-SCHEMA_VERSION = 1
-INDEX, PIXELS = 'index.json', 'frames.bin'
+SCHEMA_VERSION = 2
+INDEX, PIXELS, CAMERA = 'index.json', 'frames.bin', 'camera.npy'
 _REMEDY = 'choose another cache.folder, or make room'
 _JPEG: Tuple[int, ...] = (cv2.IMWRITE_JPEG_QUALITY, 95)
 if hasattr(cv2, 'IMWRITE_JPEG_SAMPLING_FACTOR'):  # OpenCV 4.7 and later; before, colours have half the resolution
@@ -77,6 +79,8 @@ class FrameStore:
         frames: all frames, recording after recording, in the order they were recorded.
         hashes: uint64, shape (n,), perceptual hashes of the pictures as they came.
         shapes: int32, shape (n, 3): height, width and channels of the stored pixels.
+        camera: float32 (n, 39), :class:`~..core.uncertainty.camera.statistics.Look` of the pictures as they came:
+            values and colours.
         label_report, selection_report: of the pass that made it.
     """
 
@@ -95,6 +99,9 @@ class FrameStore:
                 for row in index['frames'])
             self.hashes = np.array([int(text, 16) for text in index['hashes']], np.uint64)
             self.shapes = np.array(index['shapes'], np.int32).reshape(-1, 3)
+            self.camera = np.load(self.folder / CAMERA, allow_pickle=False)
+            if self.camera.shape != (len(self.frames), STATISTICS):
+                raise ValueError(f'{CAMERA} has the shape {self.camera.shape}')
             sizes = np.array(index['sizes'], np.int64)
             self._ends = np.cumsum(sizes)
             self._starts = self._ends - sizes
@@ -166,6 +173,7 @@ class StoreWriter:
         self._hashes: List[str] = []
         self._shapes: List[Tuple[int, ...]] = []
         self._sizes: List[int] = []
+        self._camera: List[np.ndarray] = []
         self._total = 0
 
     def __enter__(self) -> 'StoreWriter':
@@ -209,6 +217,8 @@ class StoreWriter:
                            number(frame.path)])
         self._hashes.append(f'{sample.picture_hash:016x}')
         self._shapes.append(pixels.shape)
+        found = look(sample.picture)
+        self._camera.append(np.concatenate([found.values, found.colours]))
 
     def finish(self, label_report: LabelReport, selection_report: SelectionReport) -> FrameStore:
         """Make the cache visible; older ones are removed where there is not room for all."""
@@ -217,6 +227,7 @@ class StoreWriter:
                  'label_report': asdict(label_report), 'selection_report': asdict(selection_report)}
         with _told(self._root):
             self._file.close()
+            np.save(self._folder / CAMERA, np.array(self._camera, np.float32).reshape(-1, STATISTICS))
             with open(self._folder / INDEX, 'w', encoding='utf-8') as file:
                 json.dump(index, file)
             _make_room(self._root, self._max_bytes - self._total, self.target.name)

@@ -8,6 +8,7 @@ from ..core.types import UNKNOWN, ImageMessage, Picture
 from .frame_sources import Source
 from .labels.labels import IGNORE, Finding, LabelledFrame
 from .labels.report import LabelCounter, LabelReport
+from .repeats import Repeats
 from .selection import Pace, SelectionConfig, SelectionReport, Selector, perceptual_hash
 
 
@@ -44,6 +45,7 @@ class FrameStream:
         self._counts: Counter[str] = Counter()
         self._problems: Dict[str, str] = {}
         self._selectors: List[Selector] = []
+        self._repeats = Repeats()
 
     def __iter__(self) -> Iterator[Sample]:
         """Raises :class:`ConfigError` for a label that is no class."""
@@ -69,6 +71,7 @@ class FrameStream:
                     self._problems.setdefault(f'{frame.recording}{frame.topic}{error.reason}',
                                               f'{frame.recording} {frame.topic}: {error}')
                     continue
+                self._repeats.see((frame.recording, frame.topic), frame.stamp_ns, picture)
                 picture_hash = perceptual_hash(picture)
                 if not selector.is_new(frame.recording, frame.topic, frame.label, picture_hash):
                     self._counts['duplicates'] += 1
@@ -98,4 +101,4 @@ class FrameStream:
         alike: Counter[str] = sum((selector.alike for selector in self._selectors), Counter())
         return SelectionReport(counts['kept'], counts['too_soon'], counts['duplicates'], counts['unreadable'],
                                tuple(self._problems.values()), closer.total(), alike.total(),
-                               tuple(sorted(closer | alike)), self._selection.least)
+                               tuple(sorted(closer | alike)), self._selection.least, self._repeats.longest_s)

@@ -181,6 +181,7 @@ class SelectionReport:
             after another than ``every_s``, and near-duplicates.
         scarce: the classes that this was done for.
         least: as in the settings.
+        repeats_s: for how long a camera gave one picture, the same to the last bit, at frames that were looked at.
     """
 
     kept: int
@@ -192,6 +193,7 @@ class SelectionReport:
     alike: int = 0
     scarce: Tuple[str, ...] = ()
     least: int = 0
+    repeats_s: float = 0.0
 
     def __str__(self) -> str:
         lines: List[str] = [f'{self.kept} frames kept; {self.too_soon} left out as too soon after another, '

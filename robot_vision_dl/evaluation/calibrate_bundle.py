@@ -10,6 +10,7 @@ from ..core.decision.fusion_fit import LEAST_FRAMES, keep_fusion
 from ..core.text.notes import to_stderr
 from ..core.uncertainty.calibrate import AUTO, NO_SCORE, Calibration, calibrate
 from ..core.uncertainty.ood.base import linear_head
+from .camera_fit import fit_camera
 from .labelled_outputs import LabelledOutputs
 from .predict import check_deployment, faulty_outputs, picture_outputs, run_bundle
 
@@ -69,10 +70,12 @@ def calibrate_bundle(bundle: Bundle, data: Sequence[str], options: CalibrationOp
                           **where).each_once()
     outputs, copies = outputs_of(data)
     reference: Optional[Tuple[np.ndarray, ...]] = None
+    camera_seen, repeats_s = None, outputs.repeats_s
     if options.reference:
         seen, of_reference = outputs_of(options.reference)
         copies = '; '.join(filter(None, [copies, of_reference and f'--reference: {of_reference}']))
         reference = seen.logits[seen.known], seen.features[seen.known], seen.labels[seen.known]
+        camera_seen, repeats_s = seen.camera[seen.known], max(repeats_s, seen.repeats_s)
     if copies:
         to_stderr(copies)  # before what may be refused for having too few
     ood_pictures: Dict[str, Tuple[np.ndarray, np.ndarray]] = {
@@ -87,19 +90,21 @@ def calibrate_bundle(bundle: Bundle, data: Sequence[str], options: CalibrationOp
         reference=reference, head=linear_head(bundle.load_single_network().head), ood_pictures=ood_pictures or None,
         conformal=options.conformal, scaling=options.scaling,
         faulty={name: one[:2] for name, one in faulty_outputs(bundle, **where).items()})
+    camera, of_camera = fit_camera(camera_seen, outputs.camera[known], repeats_s)
     fusion = None
     counted = {name: min(value, len(known)) if name == 'objects' else value  # copies are left out
                for name, value in outputs.objects.items()}
     found = replace(found, metrics={**found.metrics, **counted})
     streams = outputs.streams(found.probabilities(outputs.logits, outputs.features))
-    notes = (*found.notes, *filter(None, [copies]))
+    notes = (*found.notes, *filter(None, [copies, of_camera]))
     if sum(len(stream.labels) for stream in streams if len(stream.labels) > 1) >= LEAST_FRAMES:
         kept = keep_fusion(streams)
         fusion, notes = kept.times, (*notes, *filter(None, [kept.note]))
     elif streams:
         notes = (*notes, f'the general times of the fusion stay: {LEAST_FRAMES} labelled frames of recordings are '
                  'needed for times of their own')
-    return outputs, replace(found, device=device, precision=precision, fusion=fusion, notes=notes)
+    return outputs, replace(found, device=device, precision=precision, fusion=fusion, notes=notes,
+                            camera=camera or bundle.camera)
 
 
 def calibration_provenance(outputs: LabelledOutputs) -> Mapping[str, str]:

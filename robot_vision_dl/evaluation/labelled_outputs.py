@@ -20,6 +20,8 @@ class LabelledOutputs:
         data_hash: SHA-256 of what was read.
         pictures: int64 (n,); frames of one number show the same picture: bit by bit, or nearly so where they are
             pictures of folders (those of a camera resemble their neighbours, and have their times).
+        camera: float32 (n, 39), see :attr:`~..data.cache.FrameStore.camera`.
+        repeats_s: for how long one picture stayed the same in the recordings.
         objects: of how many objects the frames of classes are, see :func:`~..data.objects.count_objects`.
         stages: float32 (n, F_s) of each stage of the network.
     """
@@ -31,6 +33,8 @@ class LabelledOutputs:
     recordings: Tuple[str, ...]
     data_hash: str
     pictures: np.ndarray
+    camera: np.ndarray
+    repeats_s: float = 0.0
     objects: Mapping[str, Any] = field(default_factory=dict)
     stages: Tuple[np.ndarray, ...] = ()
 
@@ -52,7 +56,7 @@ class LabelledOutputs:
         return replace(
             self, recordings=recordings, stages=tuple(one[first] for one in self.stages),
             **{name: getattr(self, name)[first] for name in (
-                'logits', 'features', 'labels', 'times_ns', 'pictures')}), (
+                'logits', 'features', 'labels', 'times_ns', 'pictures', 'camera')}), (
             f'{copies} of {len(self.labels)} frames show pictures that are among the others already{of_whole}: they '
             f'are no further evidence, so each picture counts once, {len(first)} in all')
 

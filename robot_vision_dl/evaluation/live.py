@@ -8,7 +8,7 @@ import numpy as np
 from ..core.config import ClassifierConfig
 from ..core.metrics.percentiles import percentiles
 from ..core.runtime.pipeline import Pipeline
-from ..core.types import Assessment, ColorOrder, Frame, Header, OodResult, Picture
+from ..core.types import Assessment, CameraCheck, CameraFault, ColorOrder, Frame, Header, OodResult, Picture
 from .evaluator import Evaluation, assemble
 from .recordings import Recording, Targets
 from .summary import number
@@ -124,7 +124,7 @@ def score_replay(replay: Replay, recording: Recording, pipeline: Pipeline, befor
     differing, times = 0, []
     for _, topic, heard in frames:
         frame = Frame(topic, Header(heard.stamp_ns, ''), _NO_PICTURE, '', heard.receive_ns)
-        result, = pipeline.conclude([frame], [_assessment(heard, pipeline)])
+        result, = pipeline.conclude([frame], [_assessment(heard, pipeline)], cameras=[_camera(heard)])
         verdict = recording.verdict(topic, frame.time_ns, frame.received_ns)
         writer.add(result, topic, heard.index, targets.of(verdict, f'{recording.name} {topic}'),
                    verdict.track or '')
@@ -155,9 +155,21 @@ def _assessment(heard: Heard, pipeline: Pipeline) -> Assessment:
                       conformal_set_was_empty=was_empty)
 
 
+def _camera(heard: Heard) -> Optional[CameraCheck]:
+    """What the node said about the camera."""
+    values = heard.values or {}
+    if 'camera_fault' not in values:
+        return None
+    p_value = float(values['camera_p_value']) if 'camera_p_value' in values else None
+    if not values['camera_fault']:
+        return CameraCheck(p_value=p_value)
+    return CameraCheck(CameraFault(values['camera_fault']), values['camera_fault'], p_value,
+                       float(values['camera_fault_s']), int(values['camera_fault_frames']))
+
+
 def _times(heard: Heard) -> Dict[str, float]:
     """Milliseconds from publishing a frame to hearing its decision, and those that the node worked on it."""
-    stages = ('decode_ms', 'preprocess_ms', 'forward_ms', 'uncertainty_ms', 'decide_ms')
+    stages = ('decode_ms', 'preprocess_ms', 'camera_ms', 'forward_ms', 'uncertainty_ms', 'decide_ms')
     assert heard.values is not None  # since it is complete
     work = sum(float(heard.values[stage]) for stage in stages if stage in heard.values)
     total = (heard.decided_ns - heard.sent_ns) * 1e-6

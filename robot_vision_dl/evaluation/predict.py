@@ -164,7 +164,7 @@ def run_bundle(bundle: Bundle, data: Sequence[str], *, device: str = 'auto', pre
         np.array([frame.stamp_ns if frame.topic else 0 for frame in frames], np.int64),
         tuple(f'{frame.recording} {frame.topic}' for frame in frames), store.data_hash,
         _same_pictures(digests, store.hashes, np.array([not frame.topic for frame in frames], bool)),
-        count_objects(of_classes), found.stages)
+        store.camera, store.selection_report.repeats_s, count_objects(of_classes), found.stages)
 
 
 def _digest(pixels: torch.Tensor) -> bytes:

@@ -23,6 +23,7 @@ from .bootstrap import FEW_GROUPS, Groups, Interval, brier_of, frame_costs, grou
 from .picture_messages import TOPIC as PICTURES
 from .table import (
     ACCEPTED,
+    CAMERA_FAULTS,
     OUT_OF_DISTRIBUTION,
     OUTCOMES,
     SAID_UNCERTAIN,
@@ -71,7 +72,8 @@ SCHEMA = """metrics.json, version 1:
                    ones) and cost_of_silence (of never accepting); by_label: what became of the frames of each label;
                    confusion: rows [is, decided, frames], of unknown and uncertain too; errors: wrong labels that were
                    acted on, each once however many frames it lasts, in all and an hour, and those of them about
-                   frames labelled unknown
+                   frames labelled unknown; camera_faults: frames called unknown since the camera was at fault, by
+                   fault
     time           decision_s: from a track's first frame to the first that is accepted rightly (median, p90 of those
                    that are; share that never is); changes_per_s of the decision; recovery_s: how long wrong acting
                    lasts; null or not there for pictures of folders, which have no times
@@ -244,6 +246,10 @@ def decisions(table: FrameTable, labelled: np.ndarray, policy: Policy) -> Dict[s
     result: Dict[str, Any] = {
         'accepted': int(accepted.sum()), 'uncertain': int((outcome == UNCERTAIN).sum()),
         'unknown': int((outcome == OUT_OF_DISTRIBUTION).sum())}
+    faults = rows['camera_fault']
+    if (faults >= 0).any():
+        result['camera_faults'] = {CAMERA_FAULTS[place].value: int((faults == place).sum())
+                                   for place in np.unique(faults[faults >= 0]).tolist()}
     n = int(labelled.sum())
     if n:
         wrong = int((accepted & labelled & ~right).sum())

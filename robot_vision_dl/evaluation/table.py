@@ -4,13 +4,14 @@ from typing import Dict, Iterable, List, Sequence, Tuple, Union
 
 import numpy as np
 
-from ..core.types import UNKNOWN, Outcome, Result
+from ..core.types import UNKNOWN, CameraFault, Outcome, Result
 
 UNKNOWN_TARGET = -1
 """Target of a frame that is labelled ``unknown``: none of the classes."""
 NO_LABEL = -2
 """Target of a frame of which nobody says what it is."""
 OUTCOMES = (Outcome.ACCEPTED, Outcome.UNCERTAIN, Outcome.UNKNOWN)
+CAMERA_FAULTS = tuple(CameraFault)
 ACCEPTED, UNCERTAIN, OUT_OF_DISTRIBUTION = range(3)
 """Values of the column ``outcome``; OUT_OF_DISTRIBUTION is the outcome ``unknown``."""
 SAID_UNKNOWN, SAID_UNCERTAIN = UNKNOWN_TARGET, -2
@@ -25,13 +26,14 @@ ROW = np.dtype([
     # fused over time
     ('fused_predicted', 'i4'), ('fused_confidence', 'f8'), ('fused_p_target', 'f8'), ('fused_square', 'f8'),
     ('fused_rank', 'i4'),
-    ('outcome', 'i1'), ('trust', 'f8'),
+    ('outcome', 'i1'), ('trust', 'f8'), ('camera_fault', 'i1'),
 ])
 """Columns.
 
 ``square`` is the sum of the squared probabilities, which with ``p_target`` gives the Brier score; ``rank`` is the place
 of the target among the classes, 0 the most probable, -1 without a target; ``set_size`` 0: no conformal set; ``trust``
-is the confidence of the decision. Numbers that do not exist are NaN.
+is the confidence of the decision; ``camera_fault`` is the place in :data:`CAMERA_FAULTS`, -1 for none. Numbers that do
+not exist are NaN.
 """
 _BLOCK = 4096
 
@@ -173,7 +175,8 @@ class TableWriter:
             assessment.predictive_entropy, np.nan if ood is None else ood.score,
             np.nan if ood is None or ood.p_value is None else ood.p_value,
             0 if members is None else len(members), -1 if members is None or target < 0 else target in members,
-            *_said(result.posterior, target), OUTCOMES.index(decision.outcome), decision.confidence)
+            *_said(result.posterior, target), OUTCOMES.index(decision.outcome), decision.confidence,
+            -1 if result.camera is None or result.camera.fault is None else CAMERA_FAULTS.index(result.camera.fault))
         self._used += 1
         return self._rows[self._used - 1].copy()
 

@@ -12,6 +12,7 @@ from ..core.runtime.frame_counters import RATE_LIMITED, REPLACED, Account
 from ..core.runtime.pipeline import Pipeline
 from ..core.text.printable import printable
 from ..core.uncertainty.attainable_rates import deciding_rate
+from ..core.uncertainty.camera.watch import frozen_after_s
 from .camera import CameraInput
 from .messages import key_values
 from .prior import PriorInput
@@ -75,7 +76,17 @@ class CameraHealth:
             values['decode_ms_mean'] = sum(timing.decode_ms for timing in timings) / len(timings)
             for stage in timings[-1].stage_ms:
                 values[f'{stage}_ms_mean'] = sum(timing.stage_ms[stage] for timing in timings) / len(timings)
+        last = self._engine.last_result(self._camera)
+        check = None if last is None or silent_s > config.stale_after_s else last.camera
+        if check is not None:
+            values['camera_state'] = check.state
+            if check.fault is not None:
+                values['camera_fault_reason'] = check.reason
+            if check.p_value is not None:
+                values['camera_p_value'] = check.p_value
         level, text = self._judge(config, values, silent_s, newly_dropped)
+        if check is not None and check.fault is not None:
+            level, text = DiagnosticStatus.ERROR, f'camera at fault: {check.state} ({check.reason}); {text}'
         self._before, self._before_s = account, now_s
         return DiagnosticStatus(level=level, name=self._name, message=text, hardware_id=self._camera,
                                 values=key_values(values))
@@ -105,7 +116,9 @@ def trust_values(pipeline: Pipeline, config: ClassifierConfig) -> Dict[str, obje
     in_force = max(wish.false_unknown_rate, grid.smallest) if can_say and grid is not None else 0.0
     return {'false_unknown_rate': wish.false_unknown_rate,
             'smallest_false_unknown_rate': 'none' if grid is None else grid.smallest,
-            'false_unknown_rate_in_force': in_force, 'can_say_unknown': can_say}
+            'false_unknown_rate_in_force': in_force, 'can_say_unknown': can_say,
+            'camera_bounds_pictures': pipeline.camera_bounds.pictures if config.camera_faults.enabled else 'off',
+            'camera_frozen_after_s': frozen_after_s(config.camera_faults, pipeline.camera_bounds)}
 
 
 def model_status(node_name: str, state: str, pipeline: Optional[Pipeline], config: ClassifierConfig,

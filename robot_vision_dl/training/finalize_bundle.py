@@ -25,6 +25,7 @@ from ..core.uncertainty.scaling import softmax
 from ..data.dataset import targets_of
 from ..data.division import Part
 from ..data.objects import count_objects
+from ..evaluation.camera_fit import fit_camera
 from ..evaluation.predict import FrameOutputs, Predictor
 from .baselines import baseline_predictions, majority
 from .card import Findings, Tested, card_files, card_notes, mistakes_sheet, track_accuracy
@@ -58,6 +59,9 @@ def finish(config: TrainConfig, config_text: str, data: TrainingData, network: N
     calibration = replace(_calibrate(config, trained, held_out, data, outputs), device=device.type)
     calibration = replace(calibration, metrics={**calibration.metrics, **count_objects(
         data.store.frames[index] for index in data.indices[Part.CALIBRATION])})
+    camera, note = fit_camera(data.store.camera[data.indices[Part.TRAIN]],
+                              data.store.camera[data.indices[Part.CALIBRATION]], data.store.selection_report.repeats_s)
+    calibration = replace(calibration, camera=camera, notes=(*calibration.notes, *filter(None, [note])))
     say(f'calibrated on {len(held_out.targets)} frames{count_of(calibration.metrics)}: temperature '
         f'{calibration.temperature:.3f}, NLL {calibration.metrics["nll_plain"]:.4f} -> {calibration.metrics["nll"]:.4f}'
         + (f'; Laplace {calibration.metrics["nll_laplace"]:.4f}' if calibration.laplace is not None else ''))

@@ -22,7 +22,7 @@ from reference_pages import diagnostic_values, topics  # noqa: E402
 
 RELIABILITY = {ReliabilityPolicy.RELIABLE: 'reliable', ReliabilityPolicy.BEST_EFFORT: 'best effort'}
 DURABILITY = {DurabilityPolicy.VOLATILE: 'volatile', DurabilityPolicy.TRANSIENT_LOCAL: 'transient local'}
-STAGES = ('preprocess', 'forward', 'uncertainty', 'decide')
+STAGES = ('preprocess', 'camera', 'forward', 'uncertainty', 'decide')
 OF_ALL_NODES = {'/rosout', '/parameter_events'}
 
 

@@ -20,6 +20,8 @@ from ..networks.preprocess import Preprocessing
 from ..networks.weights import torchvision_weights
 from ..text.printable import printable
 from ..uncertainty.calibrate import FusionTimes
+from ..uncertainty.camera.bounds import CameraBounds
+from ..uncertainty.camera.bounds import from_json as camera_from_json
 from ..uncertainty.conformal import Conformal
 from ..uncertainty.density_aware import DensityAware
 from ..uncertainty.ensemble import AnyNetwork, EnsembleNetwork
@@ -57,6 +59,7 @@ class Bundle:
         density_aware: what makes probabilities claim less where a frame is unusual, or None.
         members: bundles that are run together as an ensemble; empty: this is one model.
         abstain_cost: in [0, 1], where the deployment says nothing else.
+        camera: what pictures of its camera are like, or None: then the general bounds hold.
         metrics, provenance: measured figures and origins, as written.
     """
 
@@ -82,6 +85,7 @@ class Bundle:
     members: Tuple['Bundle', ...] = ()
     graph: Optional[GraphFacts] = None
     has_head: bool = False
+    camera: Optional[CameraBounds] = None
 
     @property
     def calibrated(self) -> bool:
@@ -180,7 +184,8 @@ def load_bundle(path_or_name: Union[str, Path]) -> Bundle:
         density_aware=DensityAware(**calibration['density_aware']) if 'density_aware' in calibration else None,
         abstain_cost=float(values['abstain_cost']), metrics=MappingProxyType(values['metrics']),
         provenance=MappingProxyType(values['provenance']), graph=_graph_of(values),
-        has_head=fmt.HEAD in values['files'])
+        has_head=fmt.HEAD in values['files'],
+        camera=camera_from_json(values['camera']) if values.get('camera') else None)
 
 
 def is_changed(bundle: Bundle) -> bool:
@@ -263,7 +268,7 @@ def _ensemble_bundle(source: str) -> Bundle:
         temperature=1.0 if all(member.calibrated for member in members) else None,
         precision=precisions.pop() if len(precisions) == 1 else None,
         device=devices.pop() if len(devices) == 1 else None, abstain_cost=first.abstain_cost, fusion=first.fusion,
-        members=members)
+        members=members, camera=first.camera)
 
 
 def _features_of(folder: Path, values: Mapping[str, Any]) -> int:

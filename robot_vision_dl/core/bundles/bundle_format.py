@@ -16,6 +16,8 @@
                     ``fusion`` (``correlation_time_s``, ``change_time_s``, and ``change_offset``, ``change_slope``);
                     where there is an OOD score ``density_aware`` (``origin``, ``unit``, ``exponent``)
 ``ood``             null, or ``method``
+``camera``          where there is such a thing: what pictures of the camera are like, see
+                    :func:`~.uncertainty.camera.bounds.as_json`
 ``abstain_cost``    in [0, 1], used where a deployment says nothing else
 ``metrics``         object of measured figures, with the number of pictures that each rests on
 ``provenance``      object: where the weights and the calibration come from
@@ -47,6 +49,7 @@ from ..networks.graph_network import GRAPHS, ONNX, PROGRAM, GraphFacts
 from ..networks.preprocess import Preprocessing
 from ..text.printable import printable
 from ..types import RESERVED_NAMES
+from ..uncertainty.camera.bounds import from_json as camera_from_json
 from ..uncertainty.conformal import Conformal
 from ..uncertainty.density_aware import DensityAware
 from . import bundle_json
@@ -68,6 +71,7 @@ CARD_FOLDER = 'card'
 
 _KEYS = ('schema_version', 'name', 'architecture', 'class_names', 'preprocessing', 'calibration', 'ood', 'abstain_cost',
          'metrics', 'provenance', 'files')
+_OPTIONAL_KEYS = ('camera', 'graph')
 # Names that cannot lead out of the bundle.
 _CARD_FILE = re.compile(CARD_FOLDER + r'/[A-Za-z0-9_-]{1,64}\.(png|jpg|yaml|json)')
 _PRECISIONS = ('float32', 'float16', 'bfloat16')
@@ -108,7 +112,7 @@ def check_description(values: Any, ask_torchvision: bool = True) -> None:
     if type(version) is not int or version not in READ_VERSIONS:
         raise BundleError(f'schema_version is {_shown(version)}, this version of robot_vision_dl reads '
                           f'{" and ".join(map(str, READ_VERSIONS))}; update robot_vision_dl, or import the model again')
-    _check_keys(values, _KEYS, 'bundle', ('graph',))
+    _check_keys(values, _KEYS, 'bundle', _OPTIONAL_KEYS)
     for key, kind in (('name', str), ('metrics', dict), ('provenance', dict), ('files', dict)):
         _check_type(values[key], kind, key)
     check_name(values['name'], 'name')
@@ -140,6 +144,11 @@ def check_description(values: Any, ask_torchvision: bool = True) -> None:
     if values['ood'] is not None:
         _check_keys(values['ood'], ('method',), 'ood')
         _check_type(values['ood']['method'], str, 'ood.method')
+    if 'camera' in values:
+        try:
+            camera_from_json(values['camera'])
+        except ValueError as error:
+            raise BundleError(f'camera: {printable(error)}; `robot-vision calibrate` fits it anew') from error
     calibration = values['calibration'] or {}
     has_tensors = values['ood'] is not None or 'vector' in calibration or 'laplace' in calibration
     _check_files(values['files'], has_tensors, GRAPH_FILES.get(architecture.name, MODEL))

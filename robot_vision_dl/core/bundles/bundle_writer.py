@@ -17,6 +17,8 @@ from ..files.whole_files import whole_folder
 from ..networks.graph_network import GraphNetwork, SingleNetwork
 from ..networks.preprocess import Preprocessing
 from ..uncertainty.calibrate import Calibration
+from ..uncertainty.camera.bounds import CameraBounds
+from ..uncertainty.camera.bounds import as_json as camera_as_json
 from ..uncertainty.conformal import Conformal
 from ..uncertainty.laplace import NAMES as LAPLACE_TENSORS
 from ..uncertainty.ood.p_value import OodCalibration
@@ -31,6 +33,7 @@ def save_bundle(
     calibration: Optional[Calibration] = None, abstain_cost: float = 0.5,
     metrics: Optional[Mapping[str, Any]] = None, provenance: Optional[Mapping[str, Any]] = None, card: str = '',
     card_files: Optional[Mapping[str, bytes]] = None, half: bool = False, overwrite: bool = False,
+    camera: Optional[CameraBounds] = None,
 ) -> Bundle:
     """Write a bundle, all or nothing, and load it back.
 
@@ -46,6 +49,7 @@ def save_bundle(
         card_files: pictures and files that the card refers to as ``card/<name>``.
         half: store matrices and convolutions as float16, which halves the file.
         overwrite: replace a bundle that is there.
+        camera: what pictures of the camera are like, where ``calibration`` does not say.
 
     Raises:
         BundleError: the folder is there already, or the values break a rule of the schema.
@@ -72,6 +76,10 @@ def save_bundle(
     }
     if isinstance(network, GraphNetwork):
         values['graph'] = network.facts.as_dict()
+    if calibration is not None and calibration.camera is not None:
+        camera = calibration.camera
+    if camera is not None:
+        values['camera'] = camera_as_json(camera)
     with whole_folder(folder, overwrite=True) as temporary:
         # In memory first: safetensors keeps others from reading its files, and has errors of its own for a full disk.
         for file_name, data in _network_files(network, half).items():

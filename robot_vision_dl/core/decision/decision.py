@@ -4,7 +4,7 @@ from typing import Optional, Sequence
 
 import numpy as np
 
-from ..types import UNCERTAIN, UNKNOWN, Decision, OodResult, Outcome
+from ..types import UNCERTAIN, UNKNOWN, CameraCheck, Decision, OodResult, Outcome
 from .costs import Costs
 
 
@@ -74,6 +74,11 @@ def decide(posterior: np.ndarray, class_names: Sequence[str], policy: Policy, oo
         rival = f' vs {class_names[runner_up]} {short(float(posterior[runner_up]))}'
     return Decision(Outcome.UNCERTAIN, UNCERTAIN, probability,
                     f'{class_names[best]} {short(probability)}{rival}, {rule}', best)
+
+
+def unfit(check: CameraCheck, class_index: int) -> Decision:
+    """The decision about a frame whose camera is at fault: unknown, whatever was believed before."""
+    return Decision(Outcome.UNKNOWN, UNKNOWN, 1.0, f'camera {check.reason}', class_index)
 
 
 def _why_unknown(ood: Optional[OodResult], probability: float, epsilon: float) -> str:

@@ -12,7 +12,7 @@ from ..bundles.bundle import Bundle, load_bundle
 from ..bundles.trust_limits import p_value_grid, trust_limits
 from ..config import ClassifierConfig, FusionConfig, camera_groups
 from ..decision.costs import read_costs
-from ..decision.decision import Policy, decide
+from ..decision.decision import Policy, decide, unfit
 from ..decision.fusion import FALLBACK_TIMES, BayesFilter, expected_from
 from ..errors import BundleError, ConfigError, RobotVisionError
 from ..networks.device import resolve_device
@@ -21,10 +21,13 @@ from ..networks.network import Network, Prediction
 from ..networks.preprocess import Preprocessor, visible_region
 from ..networks.threads import network_threads, on_a_thread
 from ..text.printable import printable
-from ..types import Assessment, ColorOrder, Decision, Frame, Picture, Result
+from ..types import Assessment, CameraCheck, ColorOrder, Decision, Frame, Picture, Result
 from ..uncertainty.assess import Assessor
 from ..uncertainty.attainable_rates import deciding_rate
 from ..uncertainty.calibrate import FusionTimes
+from ..uncertainty.camera.bounds import CameraBounds, default_bounds
+from ..uncertainty.camera.statistics import Look, look
+from ..uncertainty.camera.watch import CameraWatch, frozen_after_s
 from ..uncertainty.dropout import DropoutSampler
 from ..uncertainty.ensemble import EnsemblePrediction
 
@@ -64,7 +67,9 @@ class Pipeline:
                                   'whose members give the mutual information; set it to 0')
             self._dropout = DropoutSampler(network, config.dropout_samples)
         self._filters: Dict[Tuple[str, ...], BayesFilter] = {}
-        self._decisions: Dict[str, Tuple[int, Decision]] = {}  # the last of each camera, and when in ns
+        self._decisions: Dict[str, Tuple[int, Decision]] = {}  # the last of each sound camera, and when in ns
+        self._watches: Dict[str, CameraWatch] = {}
+        self.camera_bounds: CameraBounds = bundle.camera or default_bounds()
         self.configure(config)
 
     @property
@@ -134,7 +139,8 @@ class Pipeline:
         times = self._times
         return Settings(config, self.policy(config),
                         config.fusion.resolved(times.correlation_time_s, times.change_time_s),
-                        camera_groups(config.fusion.groups, config.cameras))
+                        camera_groups(config.fusion.groups, config.cameras),
+                        frozen_after_s(config.camera_faults, self.camera_bounds))
 
     def take_over(self, settings: 'Settings') -> None:
         """Decide by these settings of :meth:`settings` from now on; on the thread that runs the pipeline."""
@@ -170,6 +176,7 @@ class Pipeline:
         if other.bundle.class_names == self.bundle.class_names:
             self._filters, self._decisions = other._filters, other._decisions
             self.take_over(self._settings)
+        self._watches = other._watches
 
     def warm_up(self) -> None:
         """Run the network on a grey picture and on noise: the first runs allocate and choose algorithms.
@@ -196,6 +203,7 @@ class Pipeline:
         """Forget what all cameras saw, as if just loaded."""
         self._filters.clear()
         self._decisions.clear()
+        self._watches.clear()
 
     def forget(self, camera: str) -> None:
         """Forget what one camera saw, and the cameras that share its belief."""
@@ -203,6 +211,7 @@ class Pipeline:
         self._filters.pop(group, None)
         for member in group:
             self._decisions.pop(member, None)
+        self._watches.pop(camera, None)
 
     @property
     def abstain_cost(self) -> float:
@@ -223,16 +232,22 @@ class Pipeline:
     # The three thirds are for callers that are in torch's inference mode: to enter it costs 20 us each time, with cold
     # caches.
 
-    def prepare(self, frames: Sequence[Frame], pixels: Optional[torch.Tensor] = None) -> 'Batch':
-        """The first third of :meth:`process`: the network's input.
+    def prepare(self, frames: Sequence[Frame], pixels: Optional[torch.Tensor] = None, looks: bool = True) -> 'Batch':
+        """The first third of :meth:`process`: the network's input, and a look for faults of the cameras.
 
-        ``pixels`` is what ``preprocess`` made of the pictures, where that was done elsewhere.
+        Args:
+            pixels: what ``preprocess`` made of the pictures, where that was done elsewhere.
+            looks: whether :meth:`finish` will follow, which needs them.
         """
         watch = _StopWatch(self.device)
         if pixels is None:
             pixels = self.preprocess([frame.seen for frame in frames])
         batch = Batch(frames, pixels)
         batch.stage_ms['preprocess'] = watch.elapsed_ms()
+        if looks and self._settings.config.camera_faults.enabled:
+            watch = _StopWatch(self.device)
+            batch.looks = [self._look(frame) for frame in frames]
+            batch.stage_ms['camera'] = watch.elapsed_ms()
         return batch
 
     def infer(self, batch: 'Batch') -> None:
@@ -246,23 +261,40 @@ class Pipeline:
         """The last third: what the prediction means."""
         assessments = self._assessments(batch)
         watch = _StopWatch(self.device)
-        results = self.conclude(batch.frames, assessments, batch.stage_ms)
+        results = self.conclude(batch.frames, assessments, batch.stage_ms, looks=batch.looks)
         batch.stage_ms['decide'] = watch.elapsed_ms()
         return results
 
     def conclude(self, frames: Sequence[Frame], assessments: Sequence[Assessment],
-                 stage_ms: Optional[Dict[str, float]] = None) -> List[Result]:
+                 stage_ms: Optional[Dict[str, float]] = None, looks: Sequence[Look] = (),
+                 cameras: Optional[Sequence[Optional[CameraCheck]]] = None) -> List[Result]:
         """Fuse and decide, from what is known about each frame on its own; the last part of :meth:`finish`.
 
-        ``stage_ms`` is what the results show of the times of stages; it may still grow.
+        Args:
+            stage_ms: what the results show of the times of stages; it may still grow.
+            looks: at the pictures, where that was done before.
+            cameras: what there is to say about the cameras, where the pictures are not here.
         """
         results, stages = [], MappingProxyType({} if stage_ms is None else stage_ms)
-        for frame, assessment in zip(frames, assessments):
-            posterior, unknown, decision = self._fuse_and_decide(frame, assessment)
+        for place, (frame, assessment) in enumerate(zip(frames, assessments)):
+            check = self._check_camera(frame, looks[place] if looks else None) if cameras is None else cameras[place]
+            posterior, unknown, decision = self._fuse_and_decide(frame, assessment, check)
             region = self._looked_at(frame)
             results.append(Result(frame, assessment, posterior, decision, self.bundle.class_names, region, stages,
-                                  len(frames), unknown))
+                                  len(frames), unknown, check))
         return results
+
+    def _look(self, frame: Frame) -> Look:
+        return look(frame.seen, self.camera_bounds.needs_colours)
+
+    def _check_camera(self, frame: Frame, found: Optional[Look]) -> Optional[CameraCheck]:
+        """Whether the frame's camera is at fault; None: that is not asked."""
+        settings = self._settings
+        if not settings.config.camera_faults.enabled:
+            return None
+        watch = self._watches.setdefault(frame.camera, CameraWatch())
+        return watch.check(self._look(frame) if found is None else found, frame.seen, frame.time_ns,
+                           self.camera_bounds, settings.frozen_after_s, settings.fusion.reset_gap_s)
 
     def _looked_at(self, frame: Frame) -> Tuple[int, int, int, int]:
         """(top, left, bottom, right) of what the network sees, in pixels of the whole picture."""
@@ -278,7 +310,7 @@ class Pipeline:
 
         ``stage_ms`` takes up how long each stage took, in milliseconds.
         """
-        batch = self.prepare(frames, pixels)
+        batch = self.prepare(frames, pixels, looks=False)
         self.infer(batch)
         found = self._assessments(batch)
         if stage_ms is not None:
@@ -301,9 +333,14 @@ class Pipeline:
                                                         times=self._times)
         return belief, len(group)
 
-    def _fuse_and_decide(self, frame: Frame, assessment: Assessment) -> Tuple[np.ndarray, float, Decision]:
+    def _fuse_and_decide(self, frame: Frame, assessment: Assessment, check: Optional[CameraCheck]
+                         ) -> Tuple[np.ndarray, float, Decision]:
         settings = self._settings
         belief, cameras = self._belief_of(frame.camera)
+        if check is not None and check.fault is not None:
+            # Such a picture tells nothing about what the camera looks at: what was believed goes on without it.
+            posterior = belief.at(frame.time_ns)
+            return posterior, 1.0, unfit(check, int(posterior.argmax()))
         epsilon = settings.policy.false_unknown_rate
         ood, unknown = assessment.ood, 0.0
         p_value = None if ood is None else ood.p_value
@@ -335,6 +372,7 @@ class Settings:
     policy: Policy
     fusion: FusionConfig
     groups: Mapping[str, Tuple[str, ...]]
+    frozen_after_s: float
 
 
 @dataclass
@@ -347,6 +385,7 @@ class Batch:
         prediction: what it said, once it has.
         mc_logits: logits (M, B, C) of Monte Carlo dropout, where that is asked for.
         stage_ms: milliseconds that each stage took, as far as they are done.
+        looks: at the pictures, for faults of their cameras; empty: that is not asked.
     """
 
     frames: Sequence[Frame]
@@ -354,6 +393,7 @@ class Batch:
     prediction: Union[Prediction, EnsemblePrediction, None] = None
     mc_logits: Optional[torch.Tensor] = None
     stage_ms: Dict[str, float] = field(default_factory=dict)
+    looks: Sequence[Look] = ()
 
 
 class _StopWatch:

@@ -32,6 +32,14 @@ def uncertainty_values(result: Result) -> Dict[str, object]:
         if assessment.ood.p_value is not None:
             values['ood_p_value'] = assessment.ood.p_value
             values['unknown_probability'] = result.unknown_probability
+    if result.camera is not None:
+        values['camera_state'] = result.camera.state
+        values['camera_fault'] = '' if result.camera.fault is None else result.camera.fault.value
+        if result.camera.fault is not None:
+            values['camera_fault_s'] = result.camera.lasts_s
+            values['camera_fault_frames'] = result.camera.frames
+        if result.camera.p_value is not None:
+            values['camera_p_value'] = result.camera.p_value
     if assessment.conformal_set is not None:
         values['conformal_set'] = ', '.join(result.class_names[index] for index in assessment.conformal_set)
         values['conformal_set_was_empty'] = assessment.conformal_set_was_empty

@@ -11,6 +11,7 @@ from ..metrics.classification import accuracy, top_k_accuracy
 from ..metrics.proper_scores import brier, negative_log_likelihood
 from ..metrics.ranking import auroc, two_groups
 from .attainable_rates import MIN_PICTURES, reachable_rate
+from .camera.bounds import CameraBounds
 from .conformal import Conformal, coverage_and_size, fit_conformal
 from .density_aware import DensityAware
 from .laplace import Laplace
@@ -69,6 +70,7 @@ class Calibration:
         fusion: time constants, where the pictures are frames of recordings.
         density_aware: fitted where corrupted pictures were given, and there is an OOD score.
         notes: what was left out and why, a sentence each.
+        camera: what the pictures are like, to tell faults of the camera by; None: the general bounds hold.
     """
 
     temperature: float
@@ -83,6 +85,7 @@ class Calibration:
     fusion: Optional[FusionTimes] = None
     density_aware: Optional[DensityAware] = None
     notes: Tuple[str, ...] = ()
+    camera: Optional[CameraBounds] = None
 
     def probabilities(self, logits: np.ndarray, features: np.ndarray) -> np.ndarray:
         """What the pipeline publishes for float32 logits (n, C) and features (n, F), shape (n, C)."""

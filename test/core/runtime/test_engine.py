@@ -50,7 +50,7 @@ def test_result_is_consistent(config):
     assert assessment.probabilities.sum() == pytest.approx(1, abs=1e-5)
     assert 0 <= assessment.predictive_entropy <= 1
     np.testing.assert_allclose(result.posterior, assessment.probabilities, atol=1e-6)
-    assert set(result.stage_ms) == {'preprocess', 'forward', 'uncertainty', 'decide'}
+    assert set(result.stage_ms) == {'preprocess', 'camera', 'forward', 'uncertainty', 'decide'}
     assert result.class_names == ('cup', 'mug', 'bowl')
 
 
@@ -213,7 +213,7 @@ def test_in_overload_everything_is_decided_in_order_and_as_without(config):
     for result, buffer in zip(collector.results, buffers):
         frame = read_frame('camera', decode_image(buffer), 10 * SECOND, config.image)
         np.testing.assert_array_equal(result.posterior, alone.process([frame])[0].posterior)
-        assert set(result.stage_ms) == {'preprocess', 'forward', 'uncertainty', 'decide'}
+        assert set(result.stage_ms) == {'preprocess', 'camera', 'forward', 'uncertainty', 'decide'}
     account = engine.account('camera')
     assert (account.received, account.decided, dict(account.dropped)) == (40, 20, {REPLACED: 20})
 

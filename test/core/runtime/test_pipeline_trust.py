@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from camera_samples import any_picture
 
 from robot_vision_dl.core.bundles.bundle import load_bundle
 from robot_vision_dl.core.bundles.bundle_writer import save_bundle
@@ -40,7 +41,7 @@ def folder(tmp_path_factory):
     p = torch.softmax(prediction.logits, -1).numpy()
     labels = (p.cumsum(1) < np.random.default_rng(0).random((300, 1))).sum(1).clip(0, 2)
     found = calibrate(logits, features, labels, ood='mahalanobis', head=linear_head(network.head))
-    found = replace(found, fusion=FusionTimes(0.5, 7.0))
+    found = replace(found, fusion=FusionTimes(0.5, 7.0), camera=any_picture())
     path = tmp_path_factory.mktemp('models') / 'm'
     save_bundle(path, network, NAMES, PRE, calibration=found)
     return path

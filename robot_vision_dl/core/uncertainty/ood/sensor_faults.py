@@ -3,11 +3,14 @@
 Scores that look at logits alone often take a black frame for a sure case of some class; which score a bundle uses is
 chosen with such pictures among the OOD ones, and they cost no data.
 """
-from typing import Dict, List, Tuple
+from typing import Callable, Dict, List, Sequence, Tuple
 
+import cv2
 import numpy as np
 
 from ...types import ColorOrder, Picture
+from ..camera.bounds import CameraBounds
+from ..camera.statistics import look
 
 FAULTS = ('covered lens', 'overexposed', 'blank wall', 'noise')  # the groups
 
@@ -45,3 +48,113 @@ def sensor_fault_pictures(size: Tuple[int, int], channels: int = 3, count: int =
         'blank wall': [sensor(colour() + rng.uniform(0, 30) * slope()) for _ in range(count)],
         'noise': [sensor(rng.integers(0, 256, shape).astype(float)) for _ in range(count)],
     }
+
+
+SPOILT = ('covered', 'overexposed', 'underexposed', 'no contrast', 'out of focus', 'noise', 'stuck rows', 'torn rows',
+          'lost rows', 'one colour', 'exchanged channels', 'missing channel')
+"""The groups of :func:`spoilt_pictures`."""
+
+
+def spoilt_pictures(pictures: Sequence[Picture], seed: int = 0) -> Dict[str, List[Picture]]:
+    """Each of some ordinary pictures as a camera at fault would have given it, at a strength that is drawn.
+
+    Args:
+        pictures: RGB, BGR or grey; of grey ones there is no group for colours.
+
+    Returns:
+        Groups of :data:`SPOILT`, each with as many pictures in the same order.
+    """
+    rng = np.random.default_rng(seed)
+    makers = _MAKERS if all(picture.pixels.ndim == 3 for picture in pictures) else {
+        name: maker for name, maker in _MAKERS.items() if 'channel' not in name}
+    return {name: [Picture(np.ascontiguousarray(maker(picture.pixels, rng)), picture.order) for picture in pictures]
+            for name, maker in makers.items()}
+
+
+def share_told(groups: Dict[str, List[Picture]], bounds: CameraBounds) -> Dict[str, float]:
+    """Share of the pictures of each group that are told as faults of a camera."""
+    return {name: float(np.mean([bounds.judge(look(picture)).fault is not None for picture in pictures]))
+            for name, pictures in groups.items()}
+
+
+_Maker = Callable[[np.ndarray, np.random.Generator], np.ndarray]
+
+
+def _levels(light: np.ndarray, rng: np.random.Generator, noise: float = 1.5) -> np.ndarray:
+    """What a sensor with a little noise makes of light."""
+    return np.clip(light + rng.normal(0, noise, light.shape), 0, 255).round().astype(np.uint8)
+
+
+def _covered(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """What is left of the light behind a cap or a finger."""
+    blurred = cv2.GaussianBlur(pixels, (0, 0), 0.2 * min(pixels.shape[:2]))
+    return _levels(blurred * rng.uniform(0, 0.06) + rng.uniform(0, 8), rng, rng.uniform(0.5, 4))
+
+
+def _low_contrast(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Fog, or a steamed lens."""
+    left = rng.uniform(0, 0.08)
+    return _levels(pixels * left + (1 - left) * rng.uniform(60, 220), rng)
+
+
+def _out_of_focus(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A disc, as a lens makes of a point, of 7 to 20 hundredths of the shorter side."""
+    radius = max(1, round(rng.uniform(0.035, 0.1) * min(pixels.shape[:2])))
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1)).astype(np.float32)
+    return _levels(cv2.filter2D(pixels.astype(np.float32), -1, disc / disc.sum()), rng)
+
+
+def _noise(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    return _levels(pixels.astype(np.float32), rng, rng.uniform(30, 90))
+
+
+def _stuck_rows(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """One row again and again, in a band or to the end."""
+    spoilt, height = pixels.copy(), len(pixels)
+    first = int(rng.uniform(0.1, 0.6) * height)
+    last = height if rng.random() < 0.5 else first + int(rng.uniform(0.15, 0.4) * height)
+    spoilt[first:last] = pixels[first]
+    return spoilt
+
+
+def _torn_rows(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Bands that were read out late."""
+    spoilt, (height, width) = pixels.copy(), pixels.shape[:2]
+    for _ in range(int(rng.integers(3, 9))):
+        first = int(rng.uniform(0, 0.9) * height)
+        last = first + max(2, int(rng.uniform(0.03, 0.2) * height))
+        spoilt[first:last] = np.roll(spoilt[first:last], int(rng.choice([-1, 1]) * rng.uniform(0.05, 0.4) * width), 1)
+    return spoilt
+
+
+def _lost_rows(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """What never arrived, from a row on."""
+    spoilt = pixels.copy()
+    spoilt[int(rng.uniform(0.1, 0.7) * len(pixels)):] = rng.choice([0, 128])
+    return spoilt
+
+
+def _one_colour(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    return np.full_like(pixels, 0) + rng.integers(0, 256, pixels.shape[2:], np.uint8)
+
+
+def _missing_channel(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    spoilt = pixels.copy()
+    spoilt[..., rng.integers(0, 3)] = rng.choice([0, 255])
+    return spoilt
+
+
+def _exchanged_channels(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    spoilt = pixels.copy()
+    spoilt[..., :3] = pixels[..., 2::-1]
+    return spoilt
+
+
+_MAKERS: Dict[str, _Maker] = {
+    'covered': _covered,
+    'overexposed': lambda pixels, rng: _levels(pixels * rng.uniform(4, 12) + 40, rng),
+    'underexposed': lambda pixels, rng: _levels(pixels * rng.uniform(0.01, 0.08), rng, 0.7),
+    'no contrast': _low_contrast, 'out of focus': _out_of_focus, 'noise': _noise, 'stuck rows': _stuck_rows,
+    'torn rows': _torn_rows, 'lost rows': _lost_rows, 'one colour': _one_colour,
+    'exchanged channels': _exchanged_channels, 'missing channel': _missing_channel,
+}

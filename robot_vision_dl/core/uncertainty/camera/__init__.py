@@ -1,0 +1,1 @@
+"""What a picture itself says about the camera that took it: statistics, bounds, faults, repeats."""
