@@ -5,6 +5,7 @@ from typing import Any, Dict, List, Mapping, Tuple
 import numpy as np
 
 from ..core.decision.fusion_fit import Stream
+from ..core.uncertainty.ood.pictures import Pictures
 from ..data.dataset import NO_CLASS
 
 
@@ -64,6 +65,20 @@ class LabelledOutputs:
     def known(self) -> np.ndarray:
         """Indices of the frames that are of a class."""
         return np.flatnonzero(self.labels != NO_CLASS)
+
+    @property
+    def groups(self) -> np.ndarray:
+        """Number of each frame's recording, int64 (n,); pictures of folders are by themselves."""
+        names: Dict[str, int] = {}
+        numbers = [names.setdefault(name if time else f'picture {place}', len(names))
+                   for place, (name, time) in enumerate(zip(self.recordings, self.times_ns.tolist()))]
+        return np.array(numbers, np.int64)
+
+    def known_pictures(self) -> Pictures:
+        """The frames that are of a class, as scores are fitted to them."""
+        known = self.known
+        return Pictures.of(self.logits[known], self.features[known], self.labels[known],
+                           tuple(one[known] for one in self.stages), self.groups[known])
 
     def streams(self, probabilities: np.ndarray) -> List[Stream]:
         """The frames of a class of each recording in the order of time; pictures of folders are none.

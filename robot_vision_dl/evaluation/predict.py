@@ -17,6 +17,7 @@ from ..core.text.progress import Progress
 from ..core.types import Assessment, Picture
 from ..core.uncertainty.assess import Assessor
 from ..core.uncertainty.ensemble import AnyNetwork
+from ..core.uncertainty.ood.pictures import Pictures
 from ..core.uncertainty.ood.sensor_faults import sensor_fault_pictures
 from ..data.cache import CacheConfig, FrameStore
 from ..data.dataset import EvalTransform, FrameDataset, Indices
@@ -42,6 +43,10 @@ class Outputs(NamedTuple):
     features: np.ndarray
     stages: Tuple[np.ndarray, ...] = ()
 
+    def pictures(self) -> Pictures:
+        """As scores are fitted to them, of no class."""
+        return Pictures.of(self.logits, self.features, stages=self.stages)
+
 
 class FrameOutputs(NamedTuple):
     """Of n frames of a store.
@@ -58,6 +63,10 @@ class FrameOutputs(NamedTuple):
     targets: np.ndarray
     indices: np.ndarray
     stages: Tuple[np.ndarray, ...] = ()
+
+    def pictures(self, groups: Optional[np.ndarray] = None) -> Pictures:
+        """As scores are fitted to them, with their targets; ``groups`` as of :class:`Pictures`."""
+        return Pictures.of(self.logits, self.features, self.targets, self.stages, groups)
 
 
 class Predictor:

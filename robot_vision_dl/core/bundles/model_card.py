@@ -72,8 +72,12 @@ def _calibration_lines(calibration: Calibration) -> Sequence[str]:
                   f'{calibration.fusion.change_time_s:.3g} s, from the recordings it was calibrated on.']
     if calibration.ood is not None and calibration.ood.scores is not None:
         n = len(calibration.ood.scores)
-        lines += [f'OOD score: {calibration.ood.method}, calibrated on {n} pictures, so the smallest p-value is '
+        lines += [f'OOD score: {calibration.ood.words}, calibrated on {n} pictures, so the smallest p-value is '
                   f'1/{n + 1} = {1 / (n + 1):.4f}.']
+        if calibration.ood.parts:
+            lines += ['Its parts are standardised on known pictures that they were not fitted to, and combined as '
+                      'Fisher has it; whatever they are, of pictures like those of the calibration at most the share '
+                      'epsilon has a p-value of at most epsilon.']
         if calibration.ood_reason:
             lines += [f'{calibration.ood_reason[0].upper()}{calibration.ood_reason[1:]}.']
         if 'ood_choice' in m:
