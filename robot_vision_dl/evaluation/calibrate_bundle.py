@@ -18,6 +18,9 @@ from .camera_fit import fit_camera
 from .labelled_outputs import LabelledOutputs
 from .predict import check_deployment, faulty_outputs, picture_outputs, run_bundle
 
+MOST_CORRUPTED = 1000
+"""Pictures of which a corrupted version is run, for :mod:`~..core.uncertainty.density_aware`."""
+
 
 @dataclass(frozen=True)
 class CalibrationOptions:
@@ -69,10 +72,10 @@ def calibrate_bundle(bundle: Bundle, data: Sequence[str], options: CalibrationOp
     device, precision = check_deployment(options.device, options.precision)
     where = {'device': options.device, 'precision': precision}
 
-    def outputs_of(paths: Sequence[str]) -> Tuple[LabelledOutputs, str]:
+    def outputs_of(paths: Sequence[str], corrupted: int = 0) -> Tuple[LabelledOutputs, str]:
         return run_bundle(bundle, paths, every_s=options.every_s, topics=options.topics, pictures=options.pictures,
-                          **where).each_once()
-    outputs, copies = outputs_of(data)
+                          corrupted=corrupted, seed=options.seed, **where).each_once()
+    outputs, copies = outputs_of(data, MOST_CORRUPTED)
     reference: Optional[Pictures] = None
     camera_seen, repeats_s = None, outputs.repeats_s
     if options.reference:
@@ -95,13 +98,14 @@ def calibrate_bundle(bundle: Bundle, data: Sequence[str], options: CalibrationOp
         groups=outputs.groups[known], ood=None if options.ood == NO_SCORE else options.ood, alpha=options.alpha,
         seed=options.seed, reference=reference, head=linear_head(bundle.load_single_network().head),
         ood_pictures=ood_pictures or None, conformal=options.conformal, scaling=options.scaling,
+        corrupted=outputs.corrupted,
         faulty={name: one.pictures() for name, one in faulty_outputs(bundle, **where).items()})
     camera, of_camera = fit_camera(camera_seen, outputs.camera[known], repeats_s)
     fusion = None
     counted = {name: min(value, len(known)) if name == 'objects' else value  # copies are left out
                for name, value in outputs.objects.items()}
     found = replace(found, metrics={**found.metrics, **counted})
-    streams = outputs.streams(found.probabilities(outputs.logits, outputs.features))
+    streams = outputs.streams(found.probabilities(outputs.logits, outputs.features, outputs.stages))
     notes = (*found.notes, *filter(None, [copies, of_camera]))
     if sum(len(stream.labels) for stream in streams if len(stream.labels) > 1) >= LEAST_FRAMES:
         kept = keep_fusion(streams)

@@ -1,6 +1,6 @@
 """What a network says of labelled frames, with all that is known about these."""
 from dataclasses import dataclass, field, replace
-from typing import Any, Dict, List, Mapping, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 import numpy as np
 
@@ -25,6 +25,7 @@ class LabelledOutputs:
         repeats_s: for how long one picture stayed the same in the recordings.
         objects: of how many objects the frames of classes are, see :func:`~..data.objects.count_objects`.
         stages: float32 (n, F_s) of each stage of the network.
+        corrupted: of some of the frames of a class after something happened to them, one corruption each, with labels.
     """
 
     logits: np.ndarray
@@ -38,6 +39,7 @@ class LabelledOutputs:
     repeats_s: float = 0.0
     objects: Mapping[str, Any] = field(default_factory=dict)
     stages: Tuple[np.ndarray, ...] = ()
+    corrupted: Optional[Pictures] = None
 
     def each_once(self) -> Tuple['LabelledOutputs', str]:
         """The first frame of every picture and label, and a sentence about those that are left out; empty for none.

@@ -27,7 +27,7 @@ from ..data.dataset import targets_of
 from ..data.division import Part
 from ..data.objects import count_objects, groups_of
 from ..evaluation.camera_fit import fit_camera
-from ..evaluation.predict import FrameOutputs, Predictor
+from ..evaluation.predict import FrameOutputs, Predictor, spread
 from .baselines import baseline_predictions, majority
 from .card import Findings, Tested, card_files, card_notes, mistakes_sheet, track_accuracy
 from .checkpoint import best_network
@@ -56,7 +56,7 @@ def finish(config: TrainConfig, config_text: str, data: TrainingData, network: N
     def outputs(indices: np.ndarray) -> FrameOutputs:
         return predictor.frames(data.store, indices, data.class_names)
     held_out = outputs(data.indices[Part.CALIBRATION])
-    calibration = replace(_calibrate(config, trained, held_out, data, outputs), device=device.type)
+    calibration = replace(_calibrate(config, trained, held_out, data, predictor), device=device.type)
     calibration = replace(calibration, metrics={**calibration.metrics, **count_objects(
         data.store.frames[index] for index in data.indices[Part.CALIBRATION])})
     camera, note = fit_camera(data.store.camera[data.indices[Part.TRAIN]],
@@ -122,7 +122,7 @@ def describe_test(tested: Tested) -> str:
 
 def _test(config: TrainConfig, data: TrainingData, calibration: Calibration, outputs: FrameOutputs, folder: Path
           ) -> Tested:
-    probabilities = calibration.probabilities(outputs.logits, outputs.features)
+    probabilities = calibration.probabilities(outputs.logits, outputs.features, outputs.stages)
     return Tested(
         calibrated=classification_metrics(probabilities, outputs.targets, data.class_names),
         plain=classification_metrics(softmax(outputs.logits, 1.0), outputs.targets, data.class_names),
@@ -151,8 +151,10 @@ def _as_stored(network: Network, data: TrainingData, half: bool) -> Network:
 
 
 def _calibrate(config: TrainConfig, trained: Network, held_out: FrameOutputs, data: TrainingData,
-               outputs: Callable[[np.ndarray], FrameOutputs]) -> Calibration:
-    strange = _spread(np.sort(np.concatenate(
+               predictor: Predictor) -> Calibration:
+    def outputs(indices: np.ndarray) -> FrameOutputs:
+        return predictor.frames(data.store, indices, data.class_names)
+    strange = spread(np.sort(np.concatenate(
         [data.strange[part] for part in (Part.TRAIN, Part.EARLY_STOP, Part.CALIBRATION)])), _REFERENCE)
     ood_pictures: Optional[Dict[str, Pictures]] = None
     if len(strange) > 1:  # one half chooses, the other is reported on
@@ -162,21 +164,19 @@ def _calibrate(config: TrainConfig, trained: Network, held_out: FrameOutputs, da
     head = linear_head(trained.head)
 
     def known(part: Part, most: int) -> Pictures:
-        seen = outputs(_spread(data.indices[part], most))
+        seen = outputs(spread(data.indices[part], most))
         return seen.pictures(groups_of(data.store.frames[index] for index in seen.indices))
     reference, standard = known(Part.TRAIN, _REFERENCE), None
     if ood is not None and len(data.indices[Part.EARLY_STOP]) >= LEAST_REFERENCE:
         standard = known(Part.EARLY_STOP, _REFERENCE)  # nothing was fitted to them but the number of epochs
+    corrupted = None
+    if ood is not None:
+        corrupted = predictor.corrupted(data.store, spread(data.indices[Part.CALIBRATION], _REFERENCE),
+                                        data.class_names, config.run.seed)
     return calibrate(held_out.logits, held_out.features, held_out.targets, ood=ood, alpha=config.output.alpha,
-                     seed=config.run.seed, stages=held_out.stages, stage_names=trained.architecture.stages,
+                     corrupted=corrupted, seed=config.run.seed, stages=held_out.stages,
+                     stage_names=trained.architecture.stages,
                      reference=reference, standard=standard, head=head, ood_pictures=ood_pictures)
-
-
-def _spread(indices: np.ndarray, most: int) -> np.ndarray:
-    """At most ``most`` of the indices, evenly spaced."""
-    if len(indices) <= most:
-        return indices
-    return indices[np.linspace(0, len(indices) - 1, most).round().astype(int)]
 
 
 def _unknown_rate(calibration: Calibration, outputs: FrameOutputs) -> Optional[Tuple[float, float]]:

@@ -1,6 +1,6 @@
 """Logits, features and labels of calibration pictures -> everything that a bundle says about trust."""
 from dataclasses import dataclass, replace
-from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from ..metrics.ranking import auroc, two_groups
 from .attainable_rates import MIN_PICTURES, reachable_rate
 from .camera.bounds import CameraBounds
 from .conformal import Conformal, coverage_and_size, fit_conformal
-from .density_aware import DensityAware
+from .density_aware import DensityAware, Judged, fit_density_aware
 from .laplace import Laplace
 from .laplace_fit import fit_factors, log_likelihoods_by_tau, log_prior_of_taus, mean_probabilities, with_tau
 from .ood.base import LinearHead
@@ -91,9 +91,12 @@ class Calibration:
     notes: Tuple[str, ...] = ()
     camera: Optional[CameraBounds] = None
 
-    def probabilities(self, logits: np.ndarray, features: np.ndarray) -> np.ndarray:
-        """What the pipeline publishes for float32 logits (n, C) and features (n, F), shape (n, C)."""
-        return _published(logits, features, self.temperature, self.vector, self.laplace)
+    def probabilities(self, logits: np.ndarray, features: np.ndarray, stages: Sequence[np.ndarray] = ()) -> np.ndarray:
+        """What the pipeline publishes, (n, C), for float32 logits (n, C), features (n, F) and stages (n, F_s) each."""
+        found = _published(logits, features, self.temperature, self.vector, self.laplace)
+        if self.density_aware is None or self.ood is None:
+            return found
+        return self.density_aware(found, self.ood.scores_of(Pictures.of(logits, features, stages=stages)))
 
 
 def calibrate(logits: np.ndarray, features: np.ndarray, labels: np.ndarray, *, ood: Optional[str] = 'energy',
@@ -101,8 +104,8 @@ def calibrate(logits: np.ndarray, features: np.ndarray, labels: np.ndarray, *, o
               groups: Optional[np.ndarray] = None, reference: Optional[Pictures] = None,
               standard: Optional[Pictures] = None, head: Optional[LinearHead] = None,
               ood_pictures: Optional[Mapping[str, Pictures]] = None, conformal: str = 'lac',
-              scaling: str = 'temperature', faulty: Optional[Mapping[str, Pictures]] = None, least: int = MIN_PICTURES
-              ) -> Calibration:
+              scaling: str = 'temperature', faulty: Optional[Mapping[str, Pictures]] = None,
+              corrupted: Optional[Pictures] = None, least: int = MIN_PICTURES) -> Calibration:
     """Fit the scaling of the logits, the last layer's posterior, conformal sets and an OOD score.
 
     The one number T is fitted on all pictures, and so is the quantile after it: the pictures are used twice, for one
@@ -126,6 +129,8 @@ def calibrate(logits: np.ndarray, features: np.ndarray, labels: np.ndarray, *, o
         conformal: a method of ``CONFORMAL_METHODS``.
         scaling: ``vector`` fits a weight and an offset a class; ``auto`` does so where that is clearly better on
             pictures it was not fitted on.
+        corrupted: calibration pictures after something happened to them (blur, noise, ...), with labels. Where there is
+            an OOD score, probabilities then claim less the further out a frame is; see :mod:`.density_aware`.
         least: fewer pictures are refused.
     """
     if len(labels) < least:
@@ -155,14 +160,34 @@ def calibrate(logits: np.ndarray, features: np.ndarray, labels: np.ndarray, *, o
         laplace, found = _fit_laplace(fitted, held_out, fit, seed)
         metrics.update(found)
     published = _published(logits, features, temperature, vector, laplace)
-    sets = fit_conformal(published, labels, alpha, conformal, seed=seed)
-    detector, reason = None, ''
+    detector, reason, density_aware = None, '', None
     if ood is not None:
         detector, reason, found = _fit_ood(ood, _Known(known, fitted, held_out, standard, tuple(stage_names)),
                                            (ood_pictures or {}, faulty or {}), head, seed)
         metrics.update(found)
-    return Calibration(temperature, sets, detector, metrics, vector, laplace, reason,
+        if corrupted is not None and len(corrupted):
+            density_aware, found = _fit_density_aware(
+                published, known, corrupted, detector,
+                _published(*corrupted.arrays()[:2], temperature, vector, laplace))
+            published = density_aware(published, detector.scores_of(known))
+            metrics.update(found)
+    sets = fit_conformal(published, labels, alpha, conformal, seed=seed)
+    return Calibration(temperature, sets, detector, metrics, vector, laplace, reason, density_aware=density_aware,
                        notes=tuple(notes))
+
+
+def _fit_density_aware(published: np.ndarray, known: Pictures, corrupted: Pictures, detector: OodCalibration,
+                       of_corrupted: np.ndarray) -> Tuple[DensityAware, Dict[str, Any]]:
+    """The exponent, and what it does to the negative log-likelihood of the pictures it was fitted to."""
+    assert known.labels is not None and corrupted.labels is not None
+    clean = Judged(published, detector.scores_of(known), known.labels.numpy())
+    worse = Judged(of_corrupted, detector.scores_of(corrupted), corrupted.labels.numpy())
+    found = fit_density_aware(clean, worse)
+
+    def losses(one: Judged) -> List[float]:
+        return [round(negative_log_likelihood(p, one.labels), 4)
+                for p in (one.probabilities, found(one.probabilities, one.scores))]
+    return found, {'corrupted_pictures': len(corrupted), 'nll_corrupted': losses(worse), 'nll_aware': losses(clean)}
 
 
 def _published(logits: np.ndarray, features: np.ndarray, temperature: float, vector: Optional[VectorScaling],

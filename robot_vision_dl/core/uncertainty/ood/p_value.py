@@ -13,6 +13,7 @@ from ...types import OodResult
 from .base import OodScore
 from .combined import Combined, FrameScore
 from .part import COMBINED, MOST_PARTS, OOD_METHODS, Part, ood_method
+from .pictures import Pictures
 
 __all__ = ['OOD_METHODS', 'ood_method']  # which others know from here
 
@@ -112,6 +113,12 @@ class OodCalibration:
                 if found.setdefault(part.of, width) != width:
                     raise BundleError(f'OOD calibration: of {printable(part.of, 60)} one score reads {found[part.of]} '
                                       f'features and another {width}')
+        return found
+
+    def scores_of(self, pictures: Pictures) -> np.ndarray:
+        """Scores, float32 (n,), of pictures by the outputs of a network for them."""
+        with torch.inference_mode():
+            found: np.ndarray = self.build_score()(pictures.logits, pictures.features, pictures.stages)
         return found
 
     def build_score(self) -> Union[FrameScore, Combined]:
