@@ -61,7 +61,12 @@ class FrameDataset(Dataset[Item]):
         class_names: in the order of the network's outputs.
         transform: makes a tensor of a :class:`~..core.types.Picture`; see :mod:`.augment` and :class:`EvalTransform`.
         seed: of the random transforms.
+
+    Attributes:
+        extra_share: how many more pictures a batch has than were asked for, as a share.
     """
+
+    extra_share: float = 0.0
 
     def __init__(self, store: FrameStore, indices: Indices, class_names: Sequence[str],
                  transform: Callable[[Picture], torch.Tensor], seed: int = 0) -> None:
@@ -77,6 +82,11 @@ class FrameDataset(Dataset[Item]):
         # Shared, so that workers which stay alive from epoch to epoch see it change.
         with suppress(RuntimeError):  # without /dev/shm there can be no workers, and none is needed
             self._epoch.share_memory_()
+
+    @property
+    def epoch(self) -> int:
+        """Whose random transforms are drawn."""
+        return int(self._epoch)
 
     def set_epoch(self, epoch: int) -> None:
         """Choose which random transforms are drawn; to be called before each epoch."""
@@ -111,7 +121,7 @@ class FrameDataset(Dataset[Item]):
 
     def _item(self, place: int, generator: torch.Generator) -> Item:
         index = int(self.indices[place])
-        generator.manual_seed(_mix(self.seed, int(self._epoch), index))
+        generator.manual_seed(mixed_seed(self.seed, self.epoch, index))
         with drawing_from(generator):
             picture = self.transform(self.store.picture(index))
         return Item(picture, int(self.targets[place]), index)
@@ -123,7 +133,7 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads - 1, thread_name_prefix='frames')
 
 
-def _mix(*numbers: int) -> int:
+def mixed_seed(*numbers: int) -> int:
     """A 63 bit seed in which every bit depends on all numbers (the finisher of splitmix64)."""
     state = 0
     for number in numbers:
@@ -171,14 +181,14 @@ def targets_of(store: FrameStore, indices: Indices, class_names: Sequence[str]) 
 def shuffled(count: int, seed: int, epoch: int) -> List[int]:
     """The order of an epoch; the same for a seed and an epoch wherever it is asked for."""
     generator = torch.Generator()
-    generator.manual_seed(_mix(seed, epoch))
+    generator.manual_seed(mixed_seed(seed, epoch))
     return torch.randperm(count, generator=generator).tolist()
 
 
 def drawn(weights: Union[Sequence[float], np.ndarray], count: int, seed: int, epoch: int) -> List[int]:
     """``count`` places drawn with replacement, in proportion to ``weights``; as reproducible as :func:`shuffled`."""
     generator = torch.Generator()
-    generator.manual_seed(_mix(seed, epoch))
+    generator.manual_seed(mixed_seed(seed, epoch))
     return torch.multinomial(torch.as_tensor(weights, dtype=torch.float64), count, True, generator=generator).tolist()
 
 

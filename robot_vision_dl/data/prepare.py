@@ -29,6 +29,9 @@ class DataConfig:
         'for anything), or paths, which need not be among data.bags; they are in no other part')
     calibration: Tuple[str, ...] = option((), 'recordings to calibrate on, instead of drawn ones; as early_stop')
     test: Tuple[str, ...] = option((), 'recordings to test on once, instead of drawn ones; as early_stop')
+    outliers: Tuple[str, ...] = option(
+        (), 'folders of pictures, at any depth, that show none of the classes: training learns from them that they are '
+        'none (loss.outlier_exposure); they choose no OOD score and are not reported on')
     image_topics: Tuple[str, ...] = option(
         (), 'image topics of the bags; empty: each camera once, without depth and infrared; all: '
         'every one')

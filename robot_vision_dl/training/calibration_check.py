@@ -64,8 +64,27 @@ def check_calibration(targets: np.ndarray, class_names: Sequence[str], alpha: fl
     return found
 
 
-def describe_strange(strange: Mapping[Part, np.ndarray]) -> str:
-    """What becomes of the frames that are labelled unknown, by part of the split."""
+def exposed_frames(strange: Mapping[Part, np.ndarray], weight: float) -> np.ndarray:
+    """Which of the frames that are labelled unknown are learned from as outliers: those of the training part.
+
+    None of them where there are not two more, outside the test part, that could choose and judge the OOD score: then
+    those of the training part have to.
+
+    Args:
+        weight: of outlier exposure; with 0 nothing is learned from.
+    """
+    others = len(strange[Part.EARLY_STOP]) + len(strange[Part.CALIBRATION])
+    return strange[Part.TRAIN] if weight and others > 1 else np.zeros(0, np.int64)
+
+
+def describe_strange(strange: Mapping[Part, np.ndarray], exposed: int = 0) -> str:
+    """What becomes of the frames that are labelled unknown, by part of the split.
+
+    Args:
+        exposed: how many of the training part are learned from as outliers.
+    """
     total, tested = sum(len(part) for part in strange.values()), len(strange[Part.TEST])
-    return (f'{total} frames are labelled unknown: the network does not learn from them. {total - tested} of them '
+    learned = (f'{exposed} of the training part are learned from as outliers' if exposed else
+               'the network does not learn from them')
+    return (f'{total} frames are labelled unknown: {learned}. {total - tested - exposed} of them '
             f'choose and judge the OOD score (output.ood: auto); the {tested} of the test part are not used')

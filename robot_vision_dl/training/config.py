@@ -10,7 +10,7 @@ from typing import Tuple
 from ..core.config import check_values, option
 from ..core.errors import ConfigError
 from ..core.uncertainty.calibrate import AUTO
-from ..core.uncertainty.ood.part import COMBINED, OOD_METHODS
+from ..core.uncertainty.ood.p_value import OOD_METHODS
 from ..data.augmentation.config import AugmentConfig
 from ..data.prepare import DataConfig
 from ..data.statistics import WEIGHTINGS
@@ -21,10 +21,10 @@ from .schedule import SCHEDULES
 class NetworkConfig:
     """What is trained."""
 
-    architecture: str = option('squeezenet1_1', 'see `robot-vision models architectures`')
+    architecture: str = option('efficientnet_lite0', 'see `robot-vision models architectures`')
     pretrained: str = option(
-        'squeezenet1_1_imagenet', 'weights to start from: a model bundle, a file (.pth, .safetensors; relative to this '
-        "file), DEFAULT or another name of torchvision's weights; empty: random weights")
+        'efficientnet_lite0_imagenet', 'weights to start from: a model bundle, a file (.pth, .safetensors; relative to '
+        "this file), DEFAULT or another name of torchvision's weights; empty: random weights")
     head: str = option(
         'linear', 'last layer of random weights: linear, or as the architecture has it; a new head on pretrained '
         'weights is linear', choices=('linear', 'native'))
@@ -78,6 +78,14 @@ class LossConfig:
     focal_gamma: float = option(
         0.0, 'focal loss: pictures that are right already count less, the larger this is; 0: cross-entropy',
         minimum=0.0, maximum=10.0)
+    outlier_exposure: float = option(
+        0.5, 'weight of outlier exposure, where there are outliers (data.outliers, and frames of the training part '
+        'labelled unknown): of them the network is to say that no class is likelier than another; 0: they are not '
+        'learned from', minimum=0.0, maximum=100.0)
+    outlier_share: float = option(0.25, 'outliers in a batch for each picture of a class', minimum=0.01, maximum=4.0)
+    distill: float = option(
+        0.0, 'weight of the distance of the features (and of stages that are trained) from those of the starting '
+        'network, 1 - cos; 0: none; costs a forward pass more a step', minimum=0.0, maximum=1000.0)
     balance: str = option(
         'none', 'what is done about classes of different size: none; loss: rare classes weigh more; sampler: they are '
         'drawn more often', choices=('none', 'loss', 'sampler'))
@@ -98,6 +106,9 @@ class OptimizerConfig:
         1.0, 'the learning rate of the backbone is this times that of the head', minimum=0.0, maximum=100.0)
     weight_decay: float = option(0.01, 'of matrices and convolutions; biases and norms have none', minimum=0.0,
                                  maximum=10.0)
+    l2_sp: float = option(
+        0.0, 'L2-SP: weight of half the squared distance of the backbone from its start (Li et al. 2018), in '
+        'place of its weight decay; 0: none', minimum=0.0, maximum=1000.0)
     momentum: float = option(0.9, 'of sgd, nesterov and rmsprop; the first beta of adam and adamw', minimum=0.0,
                              maximum=0.9999)
     second_momentum: float = option(0.999, 'the second beta of adam and adamw', minimum=0.0, maximum=0.999999)
@@ -160,9 +171,8 @@ class OutputConfig:
     runs: str = option('runs', 'folder of checkpoints and logs')
     half: bool = option(True, 'store weights as float16: half the size; calibrated and tested as stored')
     ood: str = option(
-        'auto', 'OOD score; auto: combined, from all stages of the network and what its head sees, unless frames '
-        'labelled unknown, those outside the test part, show another one to be clearly better',
-        choices=(AUTO, COMBINED, *sorted(OOD_METHODS), 'none'))
+        'auto', 'OOD score; auto: where frames are labelled unknown, those outside the test part choose it, '
+        'else knn', choices=(AUTO, *sorted(OOD_METHODS), 'none'))
     alpha: float = option(0.1, 'error rate of conformal sets', minimum=0.001, maximum=0.5)
     abstain_cost: float = option(0.5, 'cost of "uncertain" where a wrong label costs 1', minimum=0.0, maximum=1.0)
     baselines: bool = option(True, 'majority class, k-nearest neighbours and linear probe beside the result')
@@ -192,6 +202,10 @@ class TrainConfig:
         check_values(self)
         if not self.name or not self.name.replace('_', 'a').replace('-', 'a').isalnum():
             raise ConfigError(f'name: must be made of letters, digits, _ and -, got {self.name!r}')
+        if not self.network.pretrained and (self.loss.distill or self.optimizer.l2_sp):
+            raise ConfigError('loss.distill and optimizer.l2_sp hold a network near pretrained weights, and '
+                              f'network.pretrained is empty; must be 0, got {self.loss.distill:g} and '
+                              f'{self.optimizer.l2_sp:g}')
         if self.network.head_epochs >= self.run.epochs and self.network.head_epochs:
             raise ConfigError(f'network.head_epochs: must be less than run.epochs ({self.run.epochs}), got '
                               f'{self.network.head_epochs}; network.train_from: head trains the head alone')

@@ -18,16 +18,15 @@ from ..core.networks.device import resolve_device
 from ..core.networks.network import Network
 from ..core.types import UNKNOWN
 from ..core.uncertainty.attainable_rates import reachable_rate
-from ..core.uncertainty.calibrate import NO_SCORE, Calibration, calibrate
+from ..core.uncertainty.calibrate import AUTO, Calibration, calibrate
 from ..core.uncertainty.ood.base import linear_head
-from ..core.uncertainty.ood.combined import LEAST_REFERENCE
-from ..core.uncertainty.ood.pictures import Pictures
+from ..core.uncertainty.ood.p_value import ood_method
 from ..core.uncertainty.scaling import softmax
 from ..data.dataset import targets_of
 from ..data.division import Part
-from ..data.objects import count_objects, groups_of
+from ..data.objects import count_objects
 from ..evaluation.camera_fit import fit_camera
-from ..evaluation.predict import FrameOutputs, Predictor, spread
+from ..evaluation.predict import FrameOutputs, Predictor
 from .baselines import baseline_predictions, majority
 from .card import Findings, Tested, card_files, card_notes, mistakes_sheet, track_accuracy
 from .checkpoint import best_network
@@ -39,10 +38,11 @@ from .features import frozen_features
 from .history import EpochRecord, best_epoch
 from .initial_weights import starting_identity
 from .provenance import software
-from .trainable_layers import extent_of
+from .trainable_layers import describe_extent, extent_of
 from .training_data import TrainingData
 
 _REFERENCE = 1000  # training pictures that Laplace and scores are fitted to; kNN keeps them, 2 MB for 512 features
+_USUAL_SCORE = 'knn'
 
 
 def finish(config: TrainConfig, config_text: str, data: TrainingData, network: Network, history: List[EpochRecord],
@@ -56,7 +56,7 @@ def finish(config: TrainConfig, config_text: str, data: TrainingData, network: N
     def outputs(indices: np.ndarray) -> FrameOutputs:
         return predictor.frames(data.store, indices, data.class_names)
     held_out = outputs(data.indices[Part.CALIBRATION])
-    calibration = replace(_calibrate(config, trained, held_out, data, predictor), device=device.type)
+    calibration = replace(_calibrate(config, trained, held_out, data, outputs), device=device.type)
     calibration = replace(calibration, metrics={**calibration.metrics, **count_objects(
         data.store.frames[index] for index in data.indices[Part.CALIBRATION])})
     camera, note = fit_camera(data.store.camera[data.indices[Part.TRAIN]],
@@ -77,7 +77,7 @@ def finish(config: TrainConfig, config_text: str, data: TrainingData, network: N
     found = Findings(
         split=data.split, leakage=data.leakage, recordings=len({frame.recording for frame in data.store.frames}),
         history=history, tested=tested, notes=config.output.notes, doubts=doubtful)
-    provenance = _provenance(config, data, folder, fingerprint, history)
+    provenance = _provenance(config, data, network, folder, fingerprint, history)
     metrics = {'calibration': calibration.metrics, **(_test_figures(tested) if tested else {})}
     card = render_card(config.name, trained.architecture, data.class_names, data.preprocessing, calibration, provenance,
                        card_notes(found))
@@ -103,7 +103,7 @@ def settings_hash(config: TrainConfig) -> str:
 def describe_unknown(calibration: Calibration) -> str:
     """What became of the frames labelled unknown that did not choose the score."""
     m = calibration.metrics
-    score = calibration.ood_reason or ('' if calibration.ood is None else calibration.ood.name)
+    score = calibration.ood_reason or ('' if calibration.ood is None else calibration.ood.method)
     return (f'frames labelled unknown: {score}; of '
             f'{m["foreign_pictures"]["unknown"]} that did not choose it {m["unknown_rate"]["unknown"]:.3f} are called '
             f'unknown at false_unknown_rate {m["unknown_rate_at"]:.4g}')
@@ -122,7 +122,7 @@ def describe_test(tested: Tested) -> str:
 
 def _test(config: TrainConfig, data: TrainingData, calibration: Calibration, outputs: FrameOutputs, folder: Path
           ) -> Tested:
-    probabilities = calibration.probabilities(outputs.logits, outputs.features, outputs.stages)
+    probabilities = calibration.probabilities(outputs.logits, outputs.features)
     return Tested(
         calibrated=classification_metrics(probabilities, outputs.targets, data.class_names),
         plain=classification_metrics(softmax(outputs.logits, 1.0), outputs.targets, data.class_names),
@@ -151,40 +151,37 @@ def _as_stored(network: Network, data: TrainingData, half: bool) -> Network:
 
 
 def _calibrate(config: TrainConfig, trained: Network, held_out: FrameOutputs, data: TrainingData,
-               predictor: Predictor) -> Calibration:
-    def outputs(indices: np.ndarray) -> FrameOutputs:
-        return predictor.frames(data.store, indices, data.class_names)
-    strange = spread(np.sort(np.concatenate(
+               outputs: Callable[[np.ndarray], FrameOutputs]) -> Calibration:
+    strange = _spread(np.sort(np.concatenate(
         [data.strange[part] for part in (Part.TRAIN, Part.EARLY_STOP, Part.CALIBRATION)])), _REFERENCE)
-    ood_pictures: Optional[Dict[str, Pictures]] = None
+    ood_pictures = None
     if len(strange) > 1:  # one half chooses, the other is reported on
         seen = outputs(strange)
-        ood_pictures = {UNKNOWN: Pictures.of(seen.logits, seen.features, stages=seen.stages)}
-    ood = None if config.output.ood == NO_SCORE else config.output.ood
+        ood_pictures = {UNKNOWN: (seen.logits, seen.features)}
+    ood = None if config.output.ood == 'none' else config.output.ood
+    if ood == AUTO and ood_pictures is None:
+        ood = _USUAL_SCORE
     head = linear_head(trained.head)
-
-    def known(part: Part, most: int) -> Pictures:
-        seen = outputs(spread(data.indices[part], most))
-        return seen.pictures(groups_of(data.store.frames[index] for index in seen.indices))
-    reference, standard = known(Part.TRAIN, _REFERENCE), None
-    if ood is not None and len(data.indices[Part.EARLY_STOP]) >= LEAST_REFERENCE:
-        standard = known(Part.EARLY_STOP, _REFERENCE)  # nothing was fitted to them but the number of epochs
-    corrupted = None
-    if ood is not None:
-        corrupted = predictor.corrupted(data.store, spread(data.indices[Part.CALIBRATION], _REFERENCE),
-                                        data.class_names, config.run.seed)
+    reference: Optional[Tuple[np.ndarray, ...]] = None
+    if head is not None or ood == AUTO or (ood is not None and ood_method(ood).fitted):
+        seen = outputs(_spread(data.indices[Part.TRAIN], _REFERENCE))
+        reference = seen.logits, seen.features, seen.targets
     return calibrate(held_out.logits, held_out.features, held_out.targets, ood=ood, alpha=config.output.alpha,
-                     corrupted=corrupted, seed=config.run.seed, stages=held_out.stages,
-                     stage_names=trained.architecture.stages,
-                     reference=reference, standard=standard, head=head, ood_pictures=ood_pictures)
+                     seed=config.run.seed, reference=reference, head=head, ood_pictures=ood_pictures)
+
+
+def _spread(indices: np.ndarray, most: int) -> np.ndarray:
+    """At most ``most`` of the indices, evenly spaced."""
+    if len(indices) <= most:
+        return indices
+    return indices[np.linspace(0, len(indices) - 1, most).round().astype(int)]
 
 
 def _unknown_rate(calibration: Calibration, outputs: FrameOutputs) -> Optional[Tuple[float, float]]:
     if calibration.ood is None or calibration.ood.scores is None:
         return None
     with torch.inference_mode():
-        known = outputs.pictures()
-        scores = calibration.ood.build_score()(known.logits, known.features, known.stages)
+        scores = calibration.ood.build_score()(torch.from_numpy(outputs.logits), torch.from_numpy(outputs.features))
     rate = reachable_rate(len(calibration.ood.scores))
     return float(np.mean(calibration.ood.p_value(scores) <= rate)), rate
 
@@ -204,18 +201,36 @@ def _baselines(config: TrainConfig, data: TrainingData, folder: Path) -> Dict[st
     return {name: round(float(np.mean(called == test.targets)), 4) for name, called in predictions.items()}
 
 
-def _trained(config: TrainConfig, data: TrainingData) -> str:
+def _trained(config: TrainConfig, data: TrainingData, network: Network) -> str:
     extent = extent_of(config.network, data)
-    return extent.reason or extent.train_from
+    return describe_extent(network, extent) if config.network.pretrained else extent.train_from
 
 
-def _provenance(config: TrainConfig, data: TrainingData, folder: Path, fingerprint: str, history: List[EpochRecord]
-                ) -> Dict[str, str]:
+def _held(config: TrainConfig, data: TrainingData) -> Dict[str, str]:
+    """What the loss had beside the classes, where it had anything."""
+    loss, found = config.loss, {}
+    held = [f'{name} {value:g}' for name, value in (('loss.distill', loss.distill),
+                                                    ('optimizer.l2_sp', config.optimizer.l2_sp)) if value]
+    if held:
+        found['held near the start'] = ', '.join(held)
+    used = [f'{len(data.exposed)} frames labelled unknown of the training part'] if len(data.exposed) else []
+    if data.outliers is not None:
+        names = sorted({frame.recording for frame in data.outliers.store.frames})
+        used.append(f'{len(data.outliers.indices)} pictures of data.outliers ({", ".join(names)})')
+    if used:
+        found['outliers'] = (f'{" and ".join(used)}, learned from (loss.outlier_exposure {loss.outlier_exposure:g}); '
+                             'they chose no score and are in no figure')
+    return found
+
+
+def _provenance(config: TrainConfig, data: TrainingData, network: Network, folder: Path, fingerprint: str,
+                history: List[EpochRecord]) -> Dict[str, str]:
     sources = sorted({source for item in (config.data.labels.sources,) for source in item})
     return {
         'command': 'robot-vision train card/settings.yaml',
         'start': starting_identity(config.network),
-        'trained': _trained(config, data),
+        'trained': _trained(config, data, network),
+        **_held(config, data),
         'data_sha256': data.store.data_hash,
         'frames': str(len(data.store)),
         'recordings': ', '.join(sorted({frame.recording for frame in data.store.frames})),

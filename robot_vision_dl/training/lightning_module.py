@@ -9,15 +9,16 @@ import torch
 
 from ..core.networks.network import Network
 from ..data.augmentation.batch_mixer import BatchMixer
-from ..data.dataset import Items
+from ..data.dataset import NO_CLASS, Items
 from .config import TrainConfig
 from .ema import WeightAverage
 from .errors import TrainingError
 from .freeze import set_trained
 from .history import EpochRecord, as_rows, from_rows
-from .loss import focal_cross_entropy, soft_targets
+from .loss import focal_cross_entropy, soft_targets, uniform_divergence
 from .optimise import build_optimizer
 from .schedule import factor_at
+from .starting_point import StartingPoint
 
 if TYPE_CHECKING:
     from lightning.pytorch.utilities.types import STEP_OUTPUT, OptimizerLRScheduler
@@ -58,6 +59,7 @@ class ClassificationModule(pl.LightningModule):
         self.steps = steps
         # Before several processes agree on whose gradients they share.
         set_trained(self.network, config.network.train_from, head_only=False)
+        self._start = StartingPoint(self.network, config.loss.distill, config.optimizer.l2_sp)
         self.history: List[EpochRecord] = []
         self.register_buffer('class_weights', class_weights, persistent=False)
         self._mixer = BatchMixer(config.augment, network.architecture.num_classes)
@@ -80,6 +82,10 @@ class ClassificationModule(pl.LightningModule):
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {'optimizer': optimizer, 'lr_scheduler': {'scheduler': scheduler, 'interval': 'step'}}
 
+    def on_fit_start(self) -> None:
+        """Have what is kept of the starting network where the network is."""
+        self._start.to(self.device)
+
     def on_train_epoch_start(self) -> None:
         """Freeze, unfreeze, begin to count."""
         set_trained(self.network, self.config.network.train_from,
@@ -100,18 +106,25 @@ class ClassificationModule(pl.LightningModule):
         self._waiting_s += time.monotonic() - self._last_batch_s
 
     def training_step(self, batch: Items, batch_index: int) -> torch.Tensor:
-        """Loss of a batch."""
+        """Loss of a batch, whose outliers come last."""
         pictures = self._ordered(batch.pictures)
         count = self.network.architecture.num_classes
+        known = int((batch.targets != NO_CLASS).sum())
+        targets = batch.targets[:known]
         if self.config.augment.enabled and self._mixer.is_active:
-            pictures, shares = self._mixer(pictures, batch.targets, self._generator)
+            mixed, shares = self._mixer(pictures[:known], targets, self._generator)
+            pictures = mixed if known == len(pictures) else self._ordered(torch.cat([mixed, pictures[known:]]))
         else:
-            shares = soft_targets(batch.targets, count)
+            shares = soft_targets(targets, count)
         shares = soft_targets(shares, count, self.config.loss.smoothing)
-        loss = focal_cross_entropy(self.network(pictures).logits, shares, self.class_weights,
-                                   self.config.loss.focal_gamma)
-        self._loss_sum += loss.detach().double() * len(pictures)
-        self._pictures += len(pictures)
+        found = self.network(pictures)
+        loss = focal_cross_entropy(found.logits[:known], shares, self.class_weights, self.config.loss.focal_gamma)
+        if known < len(pictures):
+            loss = loss + self.config.loss.outlier_exposure * uniform_divergence(found.logits[known:])
+        for penalty in self._start.penalties(pictures, found):
+            loss = loss + penalty
+        self._loss_sum += loss.detach().double() * known
+        self._pictures += known
         if batch_index % _CHECK_EVERY == 0 or self.device.type == 'cpu':
             self._check(loss.detach(), f'step {batch_index + 1}')
         self.log('loss', loss.detach())

@@ -76,7 +76,8 @@ def training_loader(dataset: FrameDataset, batch_size: int, seed: int, weights: 
 
 def _check_shared_memory(dataset: FrameDataset, batch_size: int, workers: int) -> None:
     """Without room the kernel would end a worker (SIGBUS) at some batch."""
-    needed = (2 * workers + 1) * batch_size * dataset[0].picture.nbytes  # torch keeps two batches a worker ready
+    # torch keeps two batches a worker ready
+    needed = (2 * workers + 1) * batch_size * (1 + dataset.extra_share) * dataset[0].picture.nbytes
     remedy = ('start the container with --shm-size=2g or --ipc=host, or set run.workers to 0, with which this process '
               'reads pictures itself')
     try:

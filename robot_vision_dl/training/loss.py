@@ -1,4 +1,5 @@
 """Losses over targets that may be shared between classes (mixup, CutMix, smoothing)."""
+import math
 from typing import Optional
 
 import torch
@@ -15,6 +16,18 @@ def soft_targets(labels: torch.Tensor, num_classes: int, smoothing: float = 0.0)
     """
     shares = nn.functional.one_hot(labels, num_classes).float() if labels.ndim == 1 else labels.float()
     return shares if smoothing == 0 else shares * (1 - smoothing) + smoothing / num_classes
+
+
+def uniform_divergence(logits: torch.Tensor) -> torch.Tensor:
+    """KL(uniform || p) = -ln C - (1/C) sum ln p_c, mean over pictures; nats, at least 0.
+
+    The cross-entropy to the uniform distribution of outlier exposure (Hendrycks et al. 2019), less its smallest value.
+
+    Args:
+        logits: (B, C) of outliers; computed in float32 whatever they are.
+    """
+    log_p = torch.log_softmax(logits.float(), dim=-1)
+    return -log_p.mean() - math.log(logits.shape[-1])
 
 
 def focal_cross_entropy(logits: torch.Tensor, shares: torch.Tensor, weights: Optional[torch.Tensor] = None,

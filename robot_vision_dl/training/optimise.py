@@ -22,7 +22,9 @@ def parameter_groups(network: Network, config: OptimizerConfig) -> List[Dict[str
         if not parameter.requires_grad:
             continue
         factor = 1.0 if name.startswith('head.') else config.backbone_factor
-        decay = config.weight_decay if parameter.ndim > 1 else 0.0
+        # What is held near its start is not pulled to 0 as well.
+        is_held = bool(config.l2_sp) and not name.startswith('head.')
+        decay = config.weight_decay if parameter.ndim > 1 and not is_held else 0.0
         groups.setdefault((factor, decay), []).append(parameter)
     return [{'params': parameters, 'lr': config.learning_rate * factor, 'weight_decay': decay}
             for (factor, decay), parameters in groups.items()]

@@ -21,6 +21,7 @@ from ..data.augmentation.augment import TrainTransform
 from ..data.contact_sheet import augmented_sheet, write_sheet
 from ..data.dataset import EvalTransform, FrameDataset
 from ..data.division import Part
+from ..data.exposed_dataset import ExposedDataset
 from ..data.statistics import sample_weights
 from .checkpoint import BEST, LAST, write_atomically
 from .config import TrainConfig
@@ -34,7 +35,7 @@ from .history import EpochRecord, describe
 from .initial_weights import Start, starting_network
 from .memory import told_when_full
 from .sanity import PICTURES, check_memorises, check_start
-from .trainable_layers import extent_of, with_extent
+from .trainable_layers import describe_extent, extent_of, with_extent
 from .training_data import SPLIT, Say, TrainingData, fingerprint_of, prepare_data
 
 OnStep = Callable[[int, int, int], None]
@@ -105,12 +106,12 @@ def learn(config: TrainConfig, config_text: str, data: TrainingData, folder: Pat
         A network of the right shape, whose weights do not count, and all epochs.
     """
     extent = extent_of(config.network, data)
-    if extent.reason:
-        say(extent.reason)
     config = with_extent(config, extent)
     torch.manual_seed(config.run.seed)
     start = starting_network(config.network, data.class_names, config.input.channels)
     network = start.network
+    if config.network.pretrained:
+        say(describe_extent(network, extent))
     datasets = _datasets(config, data)
     resumes, is_first = (folder / LAST).exists() and not restart, processes().rank == 0
     check_room(folder, network, config, resumes)
@@ -180,8 +181,12 @@ def _check_target(target: Path, fingerprint: str, config: TrainConfig, overwrite
 def _datasets(config: TrainConfig, data: TrainingData) -> Dict[Part, FrameDataset]:
     plain = EvalTransform(data.preprocessing)
     changed = TrainTransform(config.augment, data.preprocessing) if config.augment.enabled else plain
-    datasets = {Part.TRAIN: FrameDataset(data.store, data.indices[Part.TRAIN], data.class_names, changed,
-                                         config.run.seed)}
+    seed, names = config.run.seed, data.class_names
+    outliers = [FrameDataset(store, indices, names, changed, seed) for store, indices in (
+        (data.store, data.exposed), *([data.outliers] if data.outliers is not None else [])) if len(indices)]
+    datasets = {Part.TRAIN: ExposedDataset(data.store, data.indices[Part.TRAIN], names, changed, seed, outliers,
+                                           config.loss.outlier_share) if outliers
+                else FrameDataset(data.store, data.indices[Part.TRAIN], names, changed, seed)}
     if len(data.indices[Part.EARLY_STOP]):
         datasets[Part.EARLY_STOP] = FrameDataset(data.store, data.indices[Part.EARLY_STOP], data.class_names, plain)
     return datasets

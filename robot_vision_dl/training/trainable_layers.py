@@ -2,9 +2,10 @@
 from dataclasses import replace
 from typing import NamedTuple
 
+from ..core.networks.network import Network
 from ..data.division import Part
 from .config import NetworkConfig, TrainConfig
-from .freeze import AFTER, ALL, HEAD
+from .freeze import AFTER, ALL, HEAD, frozen_parameters
 from .initial_weights import AUTO, stages_of
 from .training_data import TrainingData
 
@@ -51,6 +52,15 @@ def extent_of(config: NetworkConfig, data: TrainingData) -> Extent:
     return Extent(AFTER + stages[-1], f'network.train_from: auto: what comes after {stages[-1]}, for {found}; up to '
                                       'there the network stays as the weights have it, and so does what they know of '
                                       'other things (all: train all layers)')
+
+
+def describe_extent(network: Network, extent: Extent) -> str:
+    """What is trained and why, how much stays frozen, and which stages the network gives; for the log and the card."""
+    frozen = sum(parameter.numel() for parameter in frozen_parameters(network, extent.train_from))
+    total = sum(parameter.numel() for parameter in network.parameters())
+    stages = ', '.join(network.architecture.stages) or 'none'
+    return (f'{extent.reason or f"network.train_from: {extent.train_from}"}; {frozen} of {total} weights stay as they '
+            f'were; stages: {stages}')
 
 
 def with_extent(config: TrainConfig, extent: Extent) -> TrainConfig:

@@ -3,7 +3,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Callable, Dict, Optional, Tuple
+from typing import Callable, Dict, NamedTuple, Optional, Tuple
 
 import numpy as np
 import torch
@@ -18,11 +18,12 @@ from ..data.dataset import EvalTransform, FrameDataset, known, targets_of
 from ..data.division import Part
 from ..data.leakage import Leakage, leakage
 from ..data.objects import count_objects
+from ..data.outliers import outlier_store, unlike
 from ..data.prepare import class_names_of, prepare_parts
 from ..data.split import Split, folds
 from ..data.split_file import load_or_make_split, write_split
 from ..data.statistics import ClassBalance, class_balance, mean_and_std
-from .calibration_check import check_calibration, describe_strange
+from .calibration_check import check_calibration, describe_strange, exposed_frames
 from .checkpoint import LAST
 from .config import TrainConfig
 from .distributed import processes
@@ -30,6 +31,13 @@ from .initial_weights import starting_identity, starting_preprocessing
 
 SPLIT = 'split.json'  # of the folder of a run
 Say = Callable[[str], None]
+
+
+class Outliers(NamedTuple):
+    """Pictures of folders, and int64 (n,), which of them are used."""
+
+    store: FrameStore
+    indices: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -42,7 +50,10 @@ class TrainingData:
         preprocessing: what the network expects, mean and standard deviation included.
         balance: training frames and weight of each class.
         indices: frames of each part that are of a class.
-        strange: those of each part that are labelled ``unknown``: of no class.
+        strange: those of each part that are labelled ``unknown``, of no class, and are not learned from.
+        exposed: those of the training part that are labelled ``unknown`` and learned from as outliers.
+        outliers: pictures of folders that are learned from as outliers, and the indices of those that are used; None
+            without.
         told: what was warned of before the first epoch, by :class:`~..core.bundles.trust_limits.Limit` ``what``.
     """
 
@@ -54,6 +65,8 @@ class TrainingData:
     balance: ClassBalance
     indices: Dict[Part, np.ndarray]
     strange: Dict[Part, np.ndarray]
+    exposed: np.ndarray
+    outliers: Optional[Outliers] = None
     told: Tuple[str, ...] = ()
 
 
@@ -95,8 +108,12 @@ def prepare_data(config: TrainConfig, folder: Path, fold: Optional[Tuple[int, in
                             'none' if config.loss.balance == 'none' else config.loss.weighting)
     say(str(balance))
     strange = {part: np.setdiff1d(split.indices(part), indices[part]) for part in Part}
+    exposed = exposed_frames(strange, config.loss.outlier_exposure)
     if any(len(part) for part in strange.values()):
-        say(describe_strange(strange))
+        say(describe_strange(strange, len(exposed)))
+    if len(exposed):
+        strange[Part.TRAIN] = np.zeros(0, np.int64)
+    outliers = _outliers(config, preprocessing, store, strange, say)
     _check_parts(balance, indices, class_names, store)
     cautions = check_calibration(
         targets_of(store, indices[Part.CALIBRATION], class_names), class_names, config.output.alpha,
@@ -108,8 +125,22 @@ def prepare_data(config: TrainConfig, folder: Path, fold: Optional[Tuple[int, in
         preprocessing = replace(preprocessing, mean=tuple(round(value, 4) for value in mean),
                                 std=tuple(round(value, 4) for value in std))
         say(f'mean {preprocessing.mean}, standard deviation {preprocessing.std} of the training pictures')
-    return TrainingData(store, split, found, class_names, preprocessing, balance, indices, strange,
-                    tuple(cautions))
+    return TrainingData(store, split, found, class_names, preprocessing, balance, indices, strange, exposed, outliers,
+                        tuple(cautions))
+
+
+def _outliers(config: TrainConfig, preprocessing: Preprocessing, store: FrameStore, strange: Dict[Part, np.ndarray],
+              say: Say) -> Optional[Outliers]:
+    """The pictures of ``data.outliers`` that look like none of the frames that choose and judge the score."""
+    if not config.data.outliers or not config.loss.outlier_exposure:
+        return None
+    with Progress('reading', 'outliers', quiet=processes().rank > 0) as show:
+        found = outlier_store(config.data.outliers, preprocessing, config.data.cache, show)
+    used = unlike(found.hashes, store.hashes[np.concatenate(list(strange.values()))])
+    left_out = len(found) - len(used)
+    say(f'{len(used)} pictures of data.outliers are learned from as outliers'
+        + (f'; {left_out} are left out as near-duplicates of frames that judge the OOD score' if left_out else ''))
+    return Outliers(found, used) if len(used) else None
 
 
 def fingerprint_of(config: TrainConfig, data: TrainingData) -> str:
@@ -117,7 +148,7 @@ def fingerprint_of(config: TrainConfig, data: TrainingData) -> str:
     values = asdict(config)
     # Labels are in the hash of the data, named recordings in that of the split, and the weights, by their content, in
     # the start.
-    for group, names in (('output', None), ('data', ('bags', 'cache', 'early_stop', 'calibration', 'test')),
+    for group, names in (('output', None), ('data', ('bags', 'outliers', 'cache', 'early_stop', 'calibration', 'test')),
                          ('run', ('workers',)), ('network', ('pretrained',))):
         if names is None:
             del values[group]
@@ -125,6 +156,8 @@ def fingerprint_of(config: TrainConfig, data: TrainingData) -> str:
             for name in names:
                 del values[group][name]
     del values['data']['labels']['sources']
+    if data.outliers is not None:
+        values['outliers'] = data.outliers.store.data_hash
     values.update(data_hash=data.store.data_hash, split=data.split.inputs_hash, class_names=data.class_names,
                   start=starting_identity(config.network), torch=torch.__version__)
     return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()

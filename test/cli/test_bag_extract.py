@@ -12,11 +12,17 @@ from labelled_samples import T0_S, TOPIC, S, write_bag, write_folders
 
 from robot_vision_dl.cli.main import main
 from robot_vision_dl.core.images.cdr import encode_compressed_image
+from robot_vision_dl.core.networks.preprocess import Preprocessing
 from robot_vision_dl.core.types import CompressedImage, Header
 from robot_vision_dl.data.bags.reader import BagReader
 from robot_vision_dl.data.bags.writer import ImageBagWriter
+from robot_vision_dl.data.cache import CacheConfig
+from robot_vision_dl.data.division import SplitConfig
 from robot_vision_dl.data.picture_folder import folder_pictures
 from robot_vision_dl.data.pictures import read_picture
+from robot_vision_dl.data.prepare import DataConfig, prepare
+from robot_vision_dl.data.selection import SelectionConfig
+from robot_vision_dl.data.split import make_split
 
 LABELS = [(0.0, 'cup'), (0.5, 'mug/big')]
 
@@ -223,6 +229,25 @@ def test_synth_replaces_only_when_told(tmp_path, capsys):
     assert main(command) == 2
     assert 'exists already' in capsys.readouterr().err
     assert main([*command, '--overwrite']) == 0
+
+
+def test_synth_lists_its_pictures_so_that_each_stays_with_its_recording(tmp_path):
+    """What is trained on both has a picture and the frames that show it in one part."""
+    folder = write_folders(tmp_path / 'pictures', {'cup': 12, 'mug': 12})
+    bags = tmp_path / 'bags'
+    assert main(['bag', 'synth', str(folder), '--out', str(bags), '--recordings', '4', '--size', '64x48', '--list',
+                 '--seconds-per-track', '0.4', '--rate', '5']) == 0
+    store = prepare(DataConfig((str(bags), str(bags / 'pictures.csv')), selection=SelectionConfig(0.0, -1, least=0),
+                               cache=CacheConfig(str(tmp_path / 'cache'))), Preprocessing(40, (32, 32)))
+    where = {}
+    for frame in store.frames:
+        where.setdefault((frame.label, frame.track), []).append((frame.recording, frame.topic))
+    assert len(where) == 24
+    assert all(len(found) == 3 and len(set(found)) == 1 for found in where.values())
+    parts = make_split(store.frames, SplitConfig(0.25, 0.25, 0.25, 0.25)).parts
+    homes = [{parts[place] for place, frame in enumerate(store.frames) if frame.track == track} for _, track in where]
+    assert all(len(one) == 1 for one in homes)
+    assert main(['bag', 'synth', str(folder), '--out', str(bags), '--recordings', '4', '--list', '--overwrite']) == 0
 
 
 def test_names_that_look_like_formulas_are_text_and_come_back(tmp_path):

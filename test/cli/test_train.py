@@ -45,7 +45,7 @@ def test_defaults_can_be_read_again(capsys):
 def test_example_in_config_is_a_config():
     path = Path(__file__).resolve().parents[2] / 'config' / 'train.yaml'
     config = parse_config(path.read_text(encoding='utf-8'), str(path))
-    assert config.network.architecture == 'squeezenet1_1' and config.name == 'waste_sorter'
+    assert config.network.architecture == 'efficientnet_lite0' and config.name == 'waste_sorter'
 
 
 def test_no_config_and_missing_config(tmp_path, capsys):
@@ -124,7 +124,7 @@ def test_half_precision_on_a_cpu(pictures, tmp_path, capsys):
 
 def test_unknown_layer_and_architecture(pictures, tmp_path, capsys):
     text = config_text(pictures, tmp_path, network='{train_from: fire9}')
-    assert "squeezenet1_1 has no layer 'fire9'" in refused(tmp_path, text, capsys)
+    assert "efficientnet_lite0 has no layer 'fire9'" in refused(tmp_path, text, capsys)
     text = config_text(pictures, tmp_path, network='{architecture: resnet_18, pretrained: ""}')
     assert "no architecture 'resnet_18'; did you mean" in refused(tmp_path, text, capsys)
     shutil.rmtree(tmp_path / 'runs', ignore_errors=True)

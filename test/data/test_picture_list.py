@@ -6,7 +6,7 @@ import pytest
 from robot_vision_dl.core.errors import ConfigError
 from robot_vision_dl.core.networks.preprocess import Preprocessing
 from robot_vision_dl.data.cache import CacheConfig
-from robot_vision_dl.data.picture_list import listed_pictures
+from robot_vision_dl.data.picture_list import listed_pictures, write_list
 from robot_vision_dl.data.prepare import DataConfig, prepare
 from robot_vision_dl.data.selection import SelectionConfig
 
@@ -30,6 +30,18 @@ def test_labels_are_names_or_indices_of_classes(pictures):
         ('2.png', 'cup'), ('0.png', 'mug'), ('1.png', 'unknown')]
     assert [one.label for one in listed_pictures(path)] == ['cup', '1', 'unknown']
     assert [one.label for one in listed_pictures(path, ['1', 'cup'])] == ['cup', '1', 'unknown']  # a name comes first
+
+
+def test_pictures_of_recordings_say_so(pictures):
+    path = write(pictures, '0.png,cup,day1,/camera,cup/0', '1.png,mug,,,', head='file,label,recording,topic,track')
+    first, second = listed_pictures(path)
+    assert (first.recording, first.topic, first.track) == ('day1', '/camera', 'cup/0')
+    assert (second.recording, second.topic, second.track) == (None, '', None)
+    (pictures / 'lists').mkdir()
+    write_list(pictures / 'lists' / 'again.csv', [first, second], pictures / 'lists')
+    assert (pictures / 'lists' / 'again.csv').read_text().splitlines()[1] == '../0.png,cup,day1,/camera,cup/0'
+    again = listed_pictures(pictures / 'lists' / 'again.csv')
+    assert [one._replace(path=one.path.resolve()) for one in again] == [first, second]
 
 
 def test_other_columns_and_another_folder(pictures):

@@ -12,7 +12,7 @@ from robot_vision_dl.training.initial_weights import starting_identity
 from robot_vision_dl.training.training_data import fingerprint_of
 
 TEXT = """
-data: {bags: [bags, "days/*", %s], labels: {sources: [my.csv, "topic:/label", auto]}}
+data: {bags: [bags, "days/*", %s], outliers: [foreign], labels: {sources: [my.csv, "topic:/label", auto]}}
 network: {pretrained: weights/first.pth}
 """
 
@@ -20,7 +20,7 @@ network: {pretrained: weights/first.pth}
 @pytest.fixture
 def project(tmp_path):
     """A file with all it names in one folder, and another folder."""
-    for name in ('there/bags', 'there/days/one', 'there/weights', 'elsewhere/sub'):
+    for name in ('there/bags', 'there/foreign', 'there/days/one', 'there/weights', 'elsewhere/sub'):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / 'absolute').mkdir()
     for name in ('there/my.csv', 'there/weights/first.pth'):
@@ -35,9 +35,9 @@ def test_the_same_files_from_every_folder(start, project, monkeypatch):
     config = load_config((project / 'there' / 'train.yaml').relative_to(project / start) if start in ('there', '.')
                          else project / 'there' / 'train.yaml')
     found = [os.path.abspath(name) for name in (*config.data.bags, config.data.labels.sources[0],
-                                                config.network.pretrained)]
+                                                *config.data.outliers, config.network.pretrained)]
     assert found == [str(project / name) for name in ('there/bags', 'there/days/*', 'absolute', 'there/my.csv',
-                                                      'there/weights/first.pth')]
+                                                      'there/foreign', 'there/weights/first.pth')]
     assert config.data.labels.sources[1:] == ('topic:/label', 'auto')
     if start == 'there':
         assert config.data.bags[0] == 'bags'  # what a card shows is not of this machine
@@ -76,7 +76,7 @@ def test_a_run_is_the_same_run_from_every_folder(start, project, monkeypatch):
         config = load_config(project / 'there' / 'train.yaml')
         return (starting_identity(config.network), settings_hash(config),
                 fingerprint_of(config, SimpleNamespace(store=SimpleNamespace(data_hash='d'), class_names=('a', 'b'),
-                                                       split=SimpleNamespace(inputs_hash='s'))))
+                                                       outliers=None, split=SimpleNamespace(inputs_hash='s'))))
     before = identities()
     monkeypatch.chdir(project / start)
     assert identities() == before

@@ -10,8 +10,6 @@ from robot_vision_dl.data.labels.labels import LabelledFrame
 from robot_vision_dl.training.config import NetworkConfig
 from robot_vision_dl.training.trainable_layers import FEW_OBJECTS, extent_of
 
-LITE = {'architecture': 'efficientnet_lite0', 'pretrained': 'efficientnet_lite0_imagenet'}
-
 
 def prepared(objects: int, frames: int = 3, tracks: bool = True):
     """Training frames of two classes, ``objects`` of each in one recording each, and as many again in another part."""
@@ -34,12 +32,12 @@ def test_of_few_objects_only_the_head_is_trained_and_it_is_said():
     ({'architecture': 'squeezenet1_1', 'pretrained': 'squeezenet1_1_imagenet'}, 'after:10'),
     ({'stages': ('blocks.2', 'blocks.3')}, 'after:blocks.3')])
 def test_of_many_objects_what_comes_after_the_stages_is_trained_and_it_is_said(network, train_from):
-    extent = extent_of(NetworkConfig(**{**LITE, **network}), prepared(FEW_OBJECTS))
+    extent = extent_of(NetworkConfig(**network), prepared(FEW_OBJECTS))
     assert extent.train_from == train_from
     assert f'{2 * FEW_OBJECTS} objects' in extent.reason and 'up to there the network stays' in extent.reason
 
 
-@pytest.mark.parametrize('network', [{'architecture': 'vit_b_16', 'pretrained': 'DEFAULT'}, {**LITE, 'stages': ()}])
+@pytest.mark.parametrize('network', [{'architecture': 'vit_b_16', 'pretrained': 'DEFAULT'}, {'stages': ()}])
 def test_of_many_objects_all_layers_are_trained_where_there_are_no_stages(network):
     extent = extent_of(NetworkConfig(**network), prepared(FEW_OBJECTS))
     assert extent.train_from == 'all' and 'network.stages names none' in extent.reason

@@ -1,0 +1,75 @@
+"""Pictures of nothing that is a class, for training alone: folders at any depth, whatever their folders are called."""
+from pathlib import Path
+from typing import Callable, List, Optional, Sequence
+
+import numpy as np
+
+from ..core.errors import DataError
+from ..core.files.user_path import user_path
+from ..core.networks.preprocess import Preprocessing
+from ..core.types import UNKNOWN
+from .cache import CacheConfig, FrameStore, StoreWriter, cache_key, open_store
+from .folders import Tell
+from .frame_sources import FolderSource
+from .frame_stream import FrameStream
+from .labels.labels import LabelConfig
+from .picture_folder import all_pictures
+from .picture_index import FolderPicture
+from .recording_paths import expand, recording_names
+from .selection import SAME_PICTURE, SelectionConfig, near_pairs
+
+
+class OutlierSource(FolderSource):
+    """All pictures below a folder, each labelled ``unknown``."""
+
+    def _found(self, folder: Path, tell: Tell) -> List[FolderPicture]:
+        return [FolderPicture(path, UNKNOWN) for path in all_pictures(folder, tell)]
+
+    def _tracks(self) -> List[str]:
+        """Nothing is divided, so that near-duplicates need not be found."""
+        return [f'picture_{number:05d}' for number in range(len(self._pictures))]
+
+
+def outlier_store(folders: Sequence[str], preprocessing: Preprocessing, cache: CacheConfig,
+                  progress: Optional[Callable[[int], None]] = None) -> FrameStore:
+    """The decoded pictures of ``folders``; from the cache where they are in it.
+
+    Args:
+        progress: is called with the number of pictures so far.
+
+    Raises:
+        BagError: there is no such folder.
+        DataError: no picture in them can be read, or there is no room for the cache.
+    """
+    paths = expand(folders)
+    sources = [OutlierSource(path, name, LabelConfig()) for path, name in zip(paths, recording_names(paths))]
+    settings = ['outliers', preprocessing.resize or preprocessing.crop, cache.format,
+                [source.recording for source in sources]]
+    key = cache_key([file for source in sources for file in source.files], settings)
+    root = user_path(cache.folder)
+    store = open_store(root, key)
+    if store is not None:
+        return store
+    stream = FrameStream(sources, SelectionConfig(every_s=0.0, duplicate_distance=-1, least=0))
+    with StoreWriter(root, key, preprocessing, cache) as writer:
+        count = 0
+        for count, sample in enumerate(stream, 1):
+            writer.add(sample)
+            if progress is not None:
+                progress(count)
+        if not count:
+            raise DataError(f'data.outliers: no picture that can be read in {", ".join(folders)}: '
+                            f'{stream.selection_report}')
+        return writer.finish(stream.label_report, stream.selection_report)
+
+
+def unlike(hashes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Indices of the pictures that are no near-duplicates of others.
+
+    Args:
+        hashes, others: perceptual hashes, uint64 (n,) and (m,).
+    """
+    alike = np.zeros(len(hashes), bool)
+    for found, _ in near_pairs(hashes, others, SAME_PICTURE):
+        alike[found] = True
+    return np.flatnonzero(~alike)

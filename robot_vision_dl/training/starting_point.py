@@ -1,0 +1,63 @@
+"""What holds a network near the one that its training started from, so that it keeps what that one knows."""
+import copy
+from typing import Iterator, List, Optional, Tuple
+
+import torch
+from torch import nn
+
+from ..core.networks.network import Network, Prediction
+
+
+class StartingPoint:
+    """The network that training starts from; beside the one in training, and in none of its checkpoints.
+
+    Args:
+        network: as training starts, with what is frozen marked so; only its backbone counts.
+        distill: weight of :func:`feature_distance` to the features of the start. Costs a forward pass of the starting
+            network a step.
+        l2_sp: weight of :func:`squared_distance` of the weights to those of the start. Costs next to nothing.
+    """
+
+    def __init__(self, network: Network, distill: float, l2_sp: float) -> None:
+        self._distill, self._l2_sp = distill, l2_sp
+        self._network: Optional[Network] = copy.deepcopy(network).eval().requires_grad_(False) if distill else None
+        self._weights: List[Tuple[nn.Parameter, torch.Tensor]] = [
+            (parameter, parameter.detach().clone()) for parameter in network.backbone.parameters()
+            if parameter.requires_grad] if l2_sp else []
+
+    def to(self, device: torch.device) -> None:
+        """Move what is kept of the start."""
+        if self._network is not None:
+            self._network.to(device)
+        self._weights = [(parameter, start.to(device)) for parameter, start in self._weights]
+
+    def penalties(self, pixels: torch.Tensor, found: Prediction) -> Iterator[torch.Tensor]:
+        """What is added to the loss.
+
+        Args:
+            pixels: the batch, shape (B, channels, H, W).
+            found: what the network in training gives for it.
+        """
+        if self._network is not None:
+            with torch.no_grad():
+                start = self._network(pixels)
+            yield self._distill * feature_distance(found, start)
+        if self._weights:
+            yield self._l2_sp * squared_distance(self._weights)
+
+
+def feature_distance(found: Prediction, start: Prediction) -> torch.Tensor:
+    """1 - cos of the angle between features now and at the start; mean over pictures, and over features and stages.
+
+    Feature distillation (Romero et al. 2015) by direction, which is what scores on normalised features read. Stages
+    that are frozen are left out. In [0, 2].
+    """
+    pairs = [(found.features, start.features), *zip(found.stages, start.stages)]
+    distances = [1 - nn.functional.cosine_similarity(now.float(), then.float()).mean()
+                 for now, then in pairs if now.requires_grad]
+    return torch.stack(distances).mean() if distances else found.features.new_zeros(())
+
+
+def squared_distance(weights: List[Tuple[nn.Parameter, torch.Tensor]]) -> torch.Tensor:
+    """Half the sum of squared differences (L2-SP; Li, Grandvalet and Davoine 2018)."""
+    return 0.5 * torch.stack([(now - start).square().sum() for now, start in weights]).sum()
