@@ -6,7 +6,7 @@ trained on), and each is judged on every group of OOD pictures.
 """
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from .report import conclude
 
 if TYPE_CHECKING:
     from ..core.bundles.bundle import Bundle
+    from ..core.uncertainty.ood.pictures import Pictures
 
 HELP = 'probabilities, sets, risk and scores of unknowns on labelled pictures'
 COVERAGES = (0.1, 0.25, 0.5, 0.7, 0.8, 0.9, 1.0)
@@ -79,35 +80,40 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
     bundle = load_bundle(args.bundle)
     where = {'device': args.device, 'precision': args.precision}
     data = run_bundle(bundle, args.data, **where)
-    z, f, y = data.logits[data.known], data.features[data.known], data.labels[data.known]
+    judged = data.known_pictures()
     if args.calibration:
-        fitted = run_bundle(bundle, args.calibration, **where)
-        fit_z, fit_f, fit_y = (part[fitted.known] for part in (fitted.logits, fitted.features, fitted.labels))
-        fitted_to = f'{len(fit_y)} others'
+        fitted = run_bundle(bundle, args.calibration, **where).known_pictures()
+        fitted_to = f'{len(fitted)} others'
     else:
-        first, second = halves(len(y), args.seed)
-        fit_z, fit_f, fit_y, z, f, y = z[first], f[first], y[first], z[second], f[second], y[second]
-        fitted_to = f'{len(fit_y)} others of the same data'
+        first, second = halves(len(judged), args.seed)
+        fitted, judged = judged[first], judged[second]
+        fitted_to = f'{len(fitted)} others of the same data'
+    (fit_z, fit_y), (z, y) = ((one.logits.numpy(), _labels(one)) for one in (fitted, judged))
     policy = DecisionConfig()
     cost, epsilon = bundle.abstain_cost, policy.false_unknown_rate
-    known, calibration = published(bundle, z, f), published(bundle, fit_z, fit_f)
+    known, calibration = (published(bundle, *one.arrays()) for one in (judged, fitted))
     figures: Dict[str, Any] = {
         'model': bundle.name, 'pictures': len(y), 'classes': len(bundle.class_names), 'fitted_to': fitted_to,
         'accuracy': accuracy(z, y), 'abstain_cost': cost, 'false_unknown_rate': epsilon,
         'probabilities': _probabilities(known.probabilities, fit_z, fit_y, z, y),
         **_risk(known.probabilities, y),
         'sets': _sets(calibration.probabilities, fit_y, known.probabilities, y)}
-    groups = {Path(name).name: picture_outputs(bundle, name, **where)[:2] for name in args.ood_pictures}
+    groups = {Path(name).name: picture_outputs(bundle, name, **where).pictures() for name in args.ood_pictures}
     if args.ood_pictures:
-        groups.update({name: one[:2] for name, one in faulty_outputs(bundle, **where).items()})
-    rows = {'(known)': known, **{name: published(bundle, *outputs) for name, outputs in groups.items()}}
+        groups.update({name: one.pictures() for name, one in faulty_outputs(bundle, **where).items()})
+    rows = {'(known)': known, **{name: published(bundle, *one.arrays()) for name, one in groups.items()}}
     figures['foreign'] = {}
     for name, one in rows.items():
         outcomes = one.outcomes(cost, epsilon)
         figures['foreign'][name] = {'n': len(one.p_values), **{
             key: float(part.mean()) for key, part in outcomes._asdict().items()}}
-    figures['scores'] = _scores(bundle, args, where, (z, f), groups)
+    figures['scores'] = _scores(bundle, args, where, judged, groups)
     return figures
+
+
+def _labels(pictures: 'Pictures') -> np.ndarray:
+    assert pictures.labels is not None
+    return pictures.labels.numpy()
 
 
 def _probabilities(shown: np.ndarray, fit_z: np.ndarray, fit_y: np.ndarray, z: np.ndarray, y: np.ndarray
@@ -145,31 +151,29 @@ def _sets(fit_p: np.ndarray, fit_y: np.ndarray, p: np.ndarray, y: np.ndarray) ->
     return rows
 
 
-def _scores(bundle: 'Bundle', args: argparse.Namespace, where: Dict[str, Any], known: Tuple[np.ndarray, np.ndarray],
-            groups: Mapping[str, Tuple[np.ndarray, np.ndarray]]) -> Dict[str, Dict[str, Dict[str, float]]]:
+def _scores(bundle: 'Bundle', args: argparse.Namespace, where: Dict[str, Any], known: 'Pictures',
+            groups: Mapping[str, 'Pictures']) -> Dict[str, Dict[str, Dict[str, float]]]:
     """AUROC and FPR95 of every score that can be fitted, on each group."""
     import torch
 
     from ..core.metrics.ranking import auroc, fpr_at_tpr, two_groups
     from ..core.uncertainty.ood.base import linear_head
-    from ..core.uncertainty.ood.p_value import OOD_METHODS, ood_method
-    from ..core.uncertainty.ood.selection import CANDIDATES, Pictures
+    from ..core.uncertainty.ood.combined import fit_parts
+    from ..core.uncertainty.ood.selection import candidates
     from ..evaluation.predict import run_bundle
-    scores = {} if bundle.ood is None else {f'{bundle.ood.method} *': bundle.ood.build_score()}
+    scores = {} if bundle.ood is None else {f'{bundle.ood.name} *': bundle.ood.build_score()}
     if args.reference:
         head = linear_head(bundle.load_single_network().head)
-        outputs = run_bundle(bundle, args.reference, **where)
-        reference = Pictures.of(*(part[outputs.known] for part in (outputs.logits, outputs.features, outputs.labels)))
-        for name in CANDIDATES:
-            if head is not None or not OOD_METHODS[name].needs_head:
-                scores[name] = ood_method(name).fit(reference.logits, reference.features, reference.labels, head)
+        reference, stages = run_bundle(bundle, args.reference, **where).known_pictures(), bundle.architecture.stages
+        for name, parts in candidates(stages, reference, head).items():
+            scores[name] = fit_parts(parts, reference, stages, head)
     found: Dict[str, Dict[str, Dict[str, float]]] = {}
     with torch.inference_mode():
         for name, score in scores.items():
-            own = score(*map(torch.from_numpy, known))
+            own = score(known.logits, known.features, known.stages)
             found[name] = {}
             for group, ood_pictures in groups.items():
-                theirs = score(*map(torch.from_numpy, ood_pictures))
+                theirs = score(ood_pictures.logits, ood_pictures.features, ood_pictures.stages)
                 found[name][group] = {'auroc': auroc(*two_groups(own, theirs)),
                                       'fpr95': fpr_at_tpr(*two_groups(-theirs, -own))}
     return found

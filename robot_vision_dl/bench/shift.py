@@ -82,5 +82,5 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
     rows = {'clean': figures_of(), **{f'{kind} {strength}': figures_of(kind, strength)
                                       for kind in SHIFTS for strength in STRENGTHS}}
     return {'model': bundle.name, 'pictures': len(y), 'abstain_cost': cost, 'false_unknown_rate': epsilon,
-            'score': bundle.ood.method if bundle.ood else 'no score', 'ece_floor': rows['clean']['ece_floor'],
+            'score': bundle.ood.name if bundle.ood else 'no score', 'ece_floor': rows['clean']['ece_floor'],
             'wrong_and_accepted': {name: one['wrong_and_accepted'] for name, one in rows.items()}, 'shifts': rows}

@@ -116,6 +116,7 @@ def _one_set(args: argparse.Namespace, bundle: 'Bundle', head: Optional['LinearH
              names: List[str], groups: Dict[str, _Both], rng: np.random.Generator, number: int) -> Dict[str, Any]:
     from ..core.metrics.proper_scores import negative_log_likelihood
     from ..core.uncertainty.calibrate import calibrate
+    from ..core.uncertainty.ood.pictures import Pictures
     from ..core.uncertainty.scaling import PLAIN, TEMPERATURE, VECTOR, softmax
     from ..core.uncertainty.temperature import fit_temperature
     chosen = sorted(rng.permutation(names)[:args.classes or None].tolist()) if args.probe else names
@@ -140,7 +141,7 @@ def _one_set(args: argparse.Namespace, bundle: 'Bundle', head: Optional['LinearH
         seen, targets = (np.concatenate(columns) for columns in zip(*training))
         head, to_logits = _probe(seen, targets, classes)
         known = known._replace(logits=to_logits(known.features))
-        reference = to_logits(seen), seen, targets
+        reference = Pictures.of(to_logits(seen), seen, targets)
         ood_pictures = {group: (to_logits(both[1]), both[1]) for group, both in ood_pictures.items()}
     order = rng.permutation(len(known.labels))
     n = int(rng.integers(args.pictures[0], args.pictures[1] + 1))

@@ -50,7 +50,9 @@ def run(args: argparse.Namespace) -> int:
     figures = measure(args)
     floor = figures['forward_ms']['p50']
     print(f'{args.architecture}, {args.size}x{args.size}, batch 1, {args.classes} classes, {figures["device"]}, '
-          f'{figures["threads"]} thread(s); {args.rounds} rounds\n')
+          f'{figures["threads"]} thread(s); {args.rounds} rounds\n'
+          f'stages beside the features: {", ".join(figures["stages"]) or "none"}; combined: '
+          f'{", ".join(figures["parts"])}\n')
     rows = [('bare forward', floor, figures['forward_ms']['p95'], '')]
     rows += [(name, value['p50'], value['p95'], f'{1 + value["p50"] / floor:.4f}')
              for name, value in figures['methods_ms'].items()]
@@ -69,8 +71,10 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
     from ..core.config import FusionConfig
     from ..core.decision.decision import Policy, decide
     from ..core.decision.fusion import FALLBACK_TIMES, BayesFilter
+    from ..core.networks.architectures import Architecture
     from ..core.networks.device import resolve_device
-    from ..core.networks.network import build_network
+    from ..core.networks.network import build_network, restore_network
+    from ..core.networks.stages import usual_stages
     from ..core.uncertainty.assess import Assessor
     from ..core.uncertainty.conformal import CONFORMAL_METHODS, Conformal, fit_conformal
     from ..core.uncertainty.dropout import DropoutSampler
@@ -78,15 +82,18 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
     from ..core.uncertainty.entropy import normalised_entropy
     from ..core.uncertainty.laplace import LaplacePredictive
     from ..core.uncertainty.ood.base import on_host
-    from ..core.uncertainty.ood.p_value import OOD_METHODS, OodDetector
+    from ..core.uncertainty.ood.p_value import OodDetector
+    from ..core.uncertainty.ood.part import COMBINED
     from ..core.uncertainty.temperature import below_highest, calibrated_softmax
     device = resolve_device(args.device)
     torch.manual_seed(0)
     if device.type == 'cpu':
         import os
         torch.set_num_threads(args.threads or len(os.sched_getaffinity(0)))
-    network = build_network(args.architecture, args.classes, dropout=0.2).to(
-        device=device).to(memory_format=torch.channels_last)
+    network = build_network(Architecture(args.architecture, args.classes, dropout=0.2, stages=usual_stages(
+        args.architecture))).to(device=device).to(memory_format=torch.channels_last)
+    # The bare pass gives no stages; it has the same weights in the same place.
+    plain = restore_network(replace(network.architecture, stages=()), network.state_dict())
     bundle, scores = _bundle(network, args)
     names = bundle.class_names
     pixels = torch.randn(1, 3, args.size, args.size, device=device).contiguous(memory_format=torch.channels_last)
@@ -117,27 +124,28 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
     }
 
     def score_of(detector: OodDetector) -> Method:
-        return lambda out: detector(out.logits, out.features)
+        return lambda out: detector(out.logits, out.features, out.stages)
 
     def set_of(conformal: Conformal) -> Method:
         return lambda out: conformal.set_of(p)
-    methods.update({f'OOD {name}': score_of(detectors[name]) for name in OOD_METHODS})
+    methods.update({f'OOD {name}': score_of(detector) for name, detector in detectors.items()})
     methods.update({f'conformal {name}': set_of(sets[name]) for name in CONFORMAL_METHODS})
     alone = Assessor(replace(bundle, ood=None, laplace=None, conformal=None), device)
     with torch.inference_mode():
         one = alone(network(pixels))[0]
         methods['fusion and decision'] = lambda out: fuse(one)
         found = _rounds(args.rounds, lambda: network(pixels), methods, wait)
-        dearest = max(OOD_METHODS, key=lambda name: percentiles(found[f'OOD {name}'])['p50'])
+        dearest = max(scores, key=lambda name: percentiles(found[f'OOD {name}'])['p50'])
         everything = Assessor(replace(bundle, ood=scores[dearest]), device)
         whole = _rounds(args.rounds, lambda: network(pixels), {'all': lambda out: fuse(everything(out)[0])}, wait)
-        paired = _paired(args.rounds, lambda: network(pixels), lambda: fuse(everything(network(pixels))[0]), wait)
+        bare = _rounds(args.rounds, lambda: plain(pixels), {'nothing': lambda out: None}, wait)
+        paired = _paired(args.rounds, lambda: plain(pixels), lambda: fuse(everything(network(pixels))[0]), wait)
         dropout = DropoutSampler(network, 8)
         ensemble = EnsembleNetwork([network] * _MEMBERS, [1.0] * _MEMBERS)
         slow = _rounds(max(args.rounds // 10, 3), lambda: network(pixels), {
             'MC dropout, 8 samples, backbone once (the whole pass)': lambda out: dropout(pixels),
             f'ensemble of {_MEMBERS} (the whole pass)': lambda out: ensemble(pixels)}, wait)
-    floor = percentiles(found['forward'] + whole['forward'])
+    floor = percentiles(bare['forward'])
     found.pop('forward')
     slow.pop('forward')
     cost = percentiles(whole['all'])
@@ -145,7 +153,9 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
         'architecture': args.architecture, 'classes': args.classes, 'device': str(device),
         'threads': torch.get_num_threads(), 'forward_ms': floor,
         'methods_ms': {name: percentiles(values) for name, values in {**found, **slow}.items()},
-        'everything': f'temperature, entropy, Laplace, {dearest} (the dearest score), lac set, fusion, decision',
+        'stages': list(network.architecture.stages), 'parts': [str(part) for part in scores[COMBINED].parts],
+        'everything': f'stages, temperature, entropy, Laplace, {dearest} (the dearest score), lac set, fusion, '
+        'decision',
         'everything_ms': cost, 'ratio': 1 + cost['p50'] / floor['p50'], 'paired_ratio': paired}
 
 
@@ -198,18 +208,25 @@ def _bundle(network: 'Network', args: argparse.Namespace) -> Tuple['Bundle', Dic
     from ..core.uncertainty.conformal import Conformal
     from ..core.uncertainty.laplace_fit import fit_factors
     from ..core.uncertainty.ood.base import linear_head
-    from ..core.uncertainty.ood.p_value import OOD_METHODS, OodCalibration, ood_method
+    from ..core.uncertainty.ood.combined import fit_parts
+    from ..core.uncertainty.ood.p_value import OodCalibration
+    from ..core.uncertainty.ood.part import COMBINED, OOD_METHODS, Part, usual_parts
+    from ..core.uncertainty.ood.pictures import Pictures
     generator = torch.Generator().manual_seed(0)
     head = linear_head(network.head)
     assert head is not None
-    features = torch.rand(args.bank, network.num_features, generator=generator)
+    with torch.inference_mode():
+        widths = [one.shape[1] for one in network(torch.zeros(
+            1, 3, args.size, args.size, device=next(network.parameters()).device)).stages]
+    features, *stages = (torch.rand(args.bank, width, generator=generator) for width in (network.num_features, *widths))
     logits = features @ head.weight.T + head.bias
-    labels = torch.arange(args.bank) % args.classes
-    scores = {}
-    for name in OOD_METHODS:
-        score = ood_method(name).fit(logits, features, labels, head)
+    known = Pictures(logits, features, torch.arange(args.bank) % args.classes, tuple(stages))
+    scores, names = {}, network.architecture.stages
+    for name, parts in (*((name, (Part(name),)) for name in OOD_METHODS),
+                        (COMBINED, usual_parts(names, network.num_features))):
+        score = fit_parts(parts, known, names, head)
         with torch.inference_mode():
-            scores[name] = OodCalibration.of(score, name, score(logits, features))
+            scores[name] = OodCalibration.of_parts(parts, score, score(logits, features, stages), names)
     laplace = replace(fit_factors(logits.numpy(), features.numpy()), tau=10.0)
     bundle = Bundle(
         'random', 'random', None, '', network.architecture, tuple(f'class {i}' for i in range(args.classes)),

@@ -9,14 +9,14 @@ from ..core.bundles.bundle_writer import save_bundle
 from ..core.bundles.calibration_figures import count_of
 from ..core.bundles.model_card import CALIBRATED_AGAIN, render_card
 from ..core.bundles.trust_limits import trust_limits
-from ..core.errors import BundleError
+from ..core.errors import BundleError, ConfigError
 from ..core.files.user_path import user_path
 from ..core.files.whole_files import check_writable
 from ..core.text.number_options import SECONDS, SEED, SHARE
 from ..core.uncertainty.attainable_rates import smallest_rate
 from ..core.uncertainty.calibrate import AUTO, NO_SCORE, SCALINGS, Calibration
 from ..core.uncertainty.conformal import CONFORMAL_METHODS
-from ..core.uncertainty.ood.p_value import OOD_METHODS
+from ..core.uncertainty.ood.part import COMBINED, OOD_METHODS, parse_parts
 
 if TYPE_CHECKING:  # imported where it is used: `robot-vision models` needs neither rosbags nor torchvision
     from ..evaluation.calibrate_bundle import CalibrationOptions
@@ -40,7 +40,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='labelled bags, folders of pictures <class>/*.jpg, or lists of pictures: CSV with the '
                         'columns file,label')
     parser.add_argument('--into', metavar='FOLDER', help='write a new bundle there; default: replace BUNDLE')
+    parser.add_argument('--stages', metavar='NAME', nargs='+', default=[],
+                        help='layers of the network whose outputs scores read, too; none: as it is (default: those '
+                        'that it has, else the usual ones of its architecture)')
     add_calibration_arguments(parser)
+
+
+def ood_name(text: str) -> str:
+    """What ``--ood`` takes; whether the network has such stages is seen later."""
+    if text not in (AUTO, COMBINED, NO_SCORE):
+        try:
+            parse_parts(text)
+        except ConfigError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+    return text
 
 
 def add_calibration_arguments(parser: 'argparse._ActionsContainer') -> None:
@@ -52,8 +65,10 @@ def add_calibration_arguments(parser: 'argparse._ActionsContainer') -> None:
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda: where it will run (default: auto)')
     parser.add_argument('--precision', default='float32', choices=('float32', 'float16', 'bfloat16'),
                         help='at which it will run (default: float32)')
-    parser.add_argument('--ood', default=AUTO, choices=(AUTO, *sorted(OOD_METHODS), NO_SCORE),
-                        help='OOD score (default: auto, chosen on held-out data)')
+    parser.add_argument('--ood', default=AUTO, type=ood_name, metavar='SCORE',
+                        help='OOD score: auto (default: combined, unless --ood-pictures show another one to be '
+                        f'clearly better), {COMBINED}, {", ".join(sorted(OOD_METHODS))}, {NO_SCORE}; of a stage '
+                        'knn@STAGE; some of them as one knn+mahalanobis_normalised@STAGE')
     parser.add_argument('--conformal', default='lac', choices=CONFORMAL_METHODS, help='kind of sets (default: lac)')
     parser.add_argument('--alpha', type=SHARE, default=0.1, help='error rate of the sets (default: .1)')
     parser.add_argument('--scaling', default=AUTO, choices=SCALINGS,
@@ -78,7 +93,7 @@ def calibration_options(args: argparse.Namespace) -> 'CalibrationOptions':
 
 def run(args: argparse.Namespace) -> int:
     """Calibrate."""
-    from ..evaluation.calibrate_bundle import calibrate_bundle, calibration_provenance
+    from ..evaluation.calibrate_bundle import calibrate_bundle, calibration_provenance, with_stages
     bundle = load_bundle(args.bundle)
     if bundle.folder is None:
         raise BundleError(f'{args.bundle}: is not a bundle with a folder; import it first (`robot-vision models '
@@ -88,6 +103,7 @@ def run(args: argparse.Namespace) -> int:
     check_writable(target.resolve().parent, remedy='make room, or choose another folder with --into')
     if args.into and target.exists():
         raise BundleError(f'{target}: is there already; choose another folder for --into')
+    bundle = with_stages(bundle, args.stages, args.ood)
     outputs, found = calibrate_bundle(bundle, args.data, calibration_options(args))
     network = bundle.load_single_network()
     provenance = {**bundle.provenance, **calibration_provenance(outputs), 'calibrated_from': bundle.identity}
@@ -147,7 +163,9 @@ def report(found: Calibration, outputs: 'LabelledOutputs') -> str:
     elif not any('Laplace' in note for note in found.notes):
         lines.append('  Laplace: left out, the head is not linear')
     if found.ood is not None:
-        lines.append(f'  OOD score: {found.ood_reason or found.ood.method}')
+        lines.append(f'  OOD score: {found.ood_reason or found.ood.words}')
+        if found.ood.parts and found.ood_reason:
+            lines.append(f'    {found.ood.words}')
         lines += [f'    {group}: AUROC {value:.4f}, called unknown {m["unknown_rate"][group]:.4f} '
                   f'({m["foreign_pictures"][group]} pictures that did not choose it)'
                   for group, value in m.get('ood_auroc', {}).items()]

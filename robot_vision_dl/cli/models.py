@@ -79,6 +79,8 @@ def describe(bundle: Bundle) -> List[str]:
         f'  preprocessing  resize {pre.resize or "to the crop"}, crop {pre.crop[1]}x{pre.crop[0]}, mean {pre.mean}, '
         f'std {pre.std}',
     ]
+    if bundle.architecture.stages:
+        lines.append(f'  stages         {", ".join(bundle.architecture.stages)}')
     if bundle.calibrated:
         lines.append(f'  calibrated     {probabilities_by(bundle)}, at {bundle.precision}')
     else:
@@ -94,10 +96,10 @@ def describe(bundle: Bundle) -> List[str]:
     if bundle.ood is None:
         lines.append('  unknown        never: there is no OOD score')
     elif bundle.ood.scores is None:
-        lines.append(f'  unknown        never: {bundle.ood.method} has no calibration scores')
+        lines.append(f'  unknown        never: {bundle.ood.name} has no calibration scores')
     else:
         n = len(bundle.ood.scores)
-        lines.append(f'  unknown        {bundle.ood.method}, {n} calibration scores, smallest p-value '
+        lines.append(f'  unknown        {bundle.ood.words}, {n} calibration scores, smallest p-value '
                      f'{1 / (n + 1):.4f}')
     lines.append(f'  abstain cost   {bundle.abstain_cost:g}')
     lines += [f'  caution        {limit.under(bundle.name)}' for limit in trust_limits(bundle)]
@@ -140,7 +142,7 @@ def _list() -> int:
             continue
         size = sum(path.stat().st_size for path in folder.rglob('*') if path.is_file()) / 1e6
         rows.append((shown, bundle.architecture.name, str(len(bundle.class_names)),
-                     'yes' if bundle.calibrated else 'no', bundle.ood.method if bundle.ood else '-', f'{size:.1f} MB',
+                     'yes' if bundle.calibrated else 'no', bundle.ood.name if bundle.ood else '-', f'{size:.1f} MB',
                      bundle.identity))
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     for row in rows:

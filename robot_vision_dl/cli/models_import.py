@@ -47,8 +47,10 @@ def add_import_arguments(parser: argparse.ArgumentParser) -> None:
                        'the output of this name, or the only output')
     graph.add_argument('--features', metavar='NAME', help='tensor that the last layer sees; maps are averaged; default:'
                        ' the output of this name; without, only scores of the logits tell what is unknown')
-    graph.add_argument('--stages', metavar='NAME', nargs='+', default=[], help='tensors of earlier layers, averaged, '
-                       'which scores of the unknown can use, too')
+    parser.add_argument('--stages', metavar='NAME', nargs='+', default=[],
+                        help='layers (of a network that is a file: tensors) whose outputs, averaged, scores of the '
+                        'unknown read, too; none: no layers (default: the usual ones of an architecture, where '
+                        '--calibrate fits such scores)')
     parser.add_argument('--classes', required=True,
                         help='file with a class name a line, in the order of the outputs (or .json: a list); or '
                         '"imagenet": its 1 000, as torchvision names them')
@@ -86,7 +88,7 @@ def import_model(args: argparse.Namespace) -> Bundle:
     check_writable(folder.parent, remedy='make room, or choose another folder with --into')
     if user_path(args.file).suffix.lower() in SUFFIXES:
         return _import_graph(args, folder)
-    for name in ('logits', 'features', 'stages'):
+    for name in ('logits', 'features'):
         if getattr(args, name):
             raise ConfigError(f'--{name} names a tensor of a network that is a file ({", ".join(SUFFIXES)}), and '
                               f'{args.file} is none')
@@ -142,10 +144,12 @@ def _write(args: argparse.Namespace, folder: Path, network: SingleNetwork, class
         provenance['license'] = args.license
     found = None
     if args.calibrate:
-        from ..evaluation.calibrate_bundle import calibrate_bundle, calibration_provenance
+        from ..evaluation.calibrate_bundle import calibrate_bundle, calibration_provenance, with_stages
         with tempfile.TemporaryDirectory() as temporary:
             # As it will be stored, which may round: what is calibrated is what will run.
             plain = save_bundle(Path(temporary) / args.name, network, class_names, preprocessing, half=args.half)
+            if not isinstance(network, GraphNetwork):
+                plain = with_stages(plain, args.stages, args.ood)
             outputs, found = calibrate_bundle(plain, args.calibrate, calibration_options(args))
             if not isinstance(network, GraphNetwork):
                 network = plain.load_single_network()

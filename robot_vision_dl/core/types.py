@@ -150,11 +150,14 @@ class OodResult:
         score: larger is further out of distribution.
         p_value: conformal p-value in (0, 1]: the share of calibration pictures at least as far out of distribution
             (Bates et al. 2023); None where the bundle carries no calibration scores.
+        part: of several scores in one, the one that finds the frame farthest out, e.g. ``blocks.3 (mahalanobis)``;
+            empty where it is one score.
     """
 
     method: str
     score: float
     p_value: Optional[float]
+    part: str = ''
 
 
 @dataclass(frozen=True)

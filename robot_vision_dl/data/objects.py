@@ -1,5 +1,7 @@
 """Of how many objects frames are: neighbouring frames show the same thing, and tell little more than one of them."""
-from typing import Any, Dict, Iterable
+from typing import Any, Dict, Iterable, Tuple
+
+import numpy as np
 
 from ..core.bundles.calibration_figures import OBJECTS, RECORDINGS
 from .labels.labels import LabelledFrame
@@ -18,3 +20,20 @@ def count_objects(frames: Iterable[LabelledFrame]) -> Dict[str, Any]:
     if frames and all(frame.topic for frame in frames):
         return {'objects': len({frame.recording for frame in frames}), 'counted': RECORDINGS}
     return {}
+
+
+def groups_of(frames: Iterable[LabelledFrame]) -> np.ndarray:
+    """A number for each frame, int64 (n,), the same for those of one object: of a track, else of a recording.
+
+    A picture of a folder without a track is by itself.
+    """
+    numbers: Dict[Tuple[str, ...], int] = {}
+    found = []
+    for place, frame in enumerate(frames):
+        key: Tuple[str, ...] = (frame.recording, frame.topic)
+        if frame.track is not None:
+            key = (*key, frame.track)
+        elif not frame.topic:
+            key = ('', str(place))
+        found.append(numbers.setdefault(key, len(numbers)))
+    return np.array(found, np.int64)

@@ -28,7 +28,7 @@ class Repeats:
         """
         if not camera[1]:
             return
-        digest = hashlib.blake2b(np.ascontiguousarray(picture.pixels), digest_size=16).digest()
+        digest = hashlib.blake2b(np.ascontiguousarray(picture.pixels).tobytes(), digest_size=16).digest()
         before, since_ns, last_ns = self._last.get(camera, (b'', 0, 0))
         if digest != before or not 0 <= stamp_ns - last_ns <= _GAP_NS:
             since_ns = stamp_ns

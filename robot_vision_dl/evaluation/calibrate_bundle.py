@@ -7,12 +7,19 @@ import numpy as np
 
 from ..core.bundles.bundle import Bundle
 from ..core.decision.fusion_fit import LEAST_FRAMES, keep_fusion
+from ..core.errors import BundleError
+from ..core.networks.stages import usual_stages
 from ..core.text.notes import to_stderr
 from ..core.uncertainty.calibrate import AUTO, NO_SCORE, Calibration, calibrate
 from ..core.uncertainty.ood.base import linear_head
+from ..core.uncertainty.ood.part import COMBINED
+from ..core.uncertainty.ood.pictures import Pictures
 from .camera_fit import fit_camera
 from .labelled_outputs import LabelledOutputs
 from .predict import check_deployment, faulty_outputs, picture_outputs, run_bundle
+
+MOST_CORRUPTED = 1000
+"""Pictures of which a corrupted version is run, for :mod:`~..core.uncertainty.density_aware`."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +30,7 @@ class CalibrationOptions:
         reference: labelled data that the network was trained on; empty: half of the data takes its place.
         ood_pictures: folders of pictures of no class; each is a group.
         device, precision: where and at which arithmetic it will run.
-        ood: name of a score, ``auto`` or ``none``.
+        ood: name of a score, as :func:`~..core.uncertainty.calibrate.calibrate` has it, or ``none``.
         conformal: kind of the sets; alpha: their error rate.
         scaling: ``temperature``, ``vector`` or ``auto``.
         topics: image topics of bags; empty: each camera once.
@@ -65,37 +72,40 @@ def calibrate_bundle(bundle: Bundle, data: Sequence[str], options: CalibrationOp
     device, precision = check_deployment(options.device, options.precision)
     where = {'device': options.device, 'precision': precision}
 
-    def outputs_of(paths: Sequence[str]) -> Tuple[LabelledOutputs, str]:
+    def outputs_of(paths: Sequence[str], corrupted: int = 0) -> Tuple[LabelledOutputs, str]:
         return run_bundle(bundle, paths, every_s=options.every_s, topics=options.topics, pictures=options.pictures,
-                          **where).each_once()
-    outputs, copies = outputs_of(data)
-    reference: Optional[Tuple[np.ndarray, ...]] = None
+                          corrupted=corrupted, seed=options.seed, **where).each_once()
+    outputs, copies = outputs_of(data, MOST_CORRUPTED)
+    reference: Optional[Pictures] = None
     camera_seen, repeats_s = None, outputs.repeats_s
     if options.reference:
         seen, of_reference = outputs_of(options.reference)
         copies = '; '.join(filter(None, [copies, of_reference and f'--reference: {of_reference}']))
-        reference = seen.logits[seen.known], seen.features[seen.known], seen.labels[seen.known]
+        reference = seen.known_pictures()
         camera_seen, repeats_s = seen.camera[seen.known], max(repeats_s, seen.repeats_s)
     if copies:
         to_stderr(copies)  # before what may be refused for having too few
-    ood_pictures: Dict[str, Tuple[np.ndarray, np.ndarray]] = {
-        Path(folder).name: picture_outputs(bundle, folder, **where)[:2] for folder in options.ood_pictures}
+    ood_pictures: Dict[str, Pictures] = {
+        Path(folder).name: picture_outputs(bundle, folder, **where).pictures() for folder in options.ood_pictures}
     strange = np.setdiff1d(np.arange(len(outputs.labels)), outputs.known)
     if len(strange) > 1:
-        ood_pictures['unknown'] = outputs.logits[strange], outputs.features[strange]
+        ood_pictures['unknown'] = Pictures.of(outputs.logits[strange], outputs.features[strange],
+                                              stages=tuple(one[strange] for one in outputs.stages))
     known = outputs.known
     found = calibrate(
         outputs.logits[known], outputs.features[known], outputs.labels[known],
-        ood=None if options.ood == NO_SCORE else options.ood, alpha=options.alpha, seed=options.seed,
-        reference=reference, head=linear_head(bundle.load_single_network().head), ood_pictures=ood_pictures or None,
-        conformal=options.conformal, scaling=options.scaling,
-        faulty={name: one[:2] for name, one in faulty_outputs(bundle, **where).items()})
+        stages=tuple(one[known] for one in outputs.stages), stage_names=bundle.architecture.stages,
+        groups=outputs.groups[known], ood=None if options.ood == NO_SCORE else options.ood, alpha=options.alpha,
+        seed=options.seed, reference=reference, head=linear_head(bundle.load_single_network().head),
+        ood_pictures=ood_pictures or None, conformal=options.conformal, scaling=options.scaling,
+        corrupted=outputs.corrupted,
+        faulty={name: one.pictures() for name, one in faulty_outputs(bundle, **where).items()})
     camera, of_camera = fit_camera(camera_seen, outputs.camera[known], repeats_s)
     fusion = None
     counted = {name: min(value, len(known)) if name == 'objects' else value  # copies are left out
                for name, value in outputs.objects.items()}
     found = replace(found, metrics={**found.metrics, **counted})
-    streams = outputs.streams(found.probabilities(outputs.logits, outputs.features))
+    streams = outputs.streams(found.probabilities(outputs.logits, outputs.features, outputs.stages))
     notes = (*found.notes, *filter(None, [copies, of_camera]))
     if sum(len(stream.labels) for stream in streams if len(stream.labels) > 1) >= LEAST_FRAMES:
         kept = keep_fusion(streams)
@@ -105,6 +115,30 @@ def calibrate_bundle(bundle: Bundle, data: Sequence[str], options: CalibrationOp
                  'needed for times of their own')
     return outputs, replace(found, device=device, precision=precision, fusion=fusion, notes=notes,
                             camera=camera or bundle.camera)
+
+
+def with_stages(bundle: Bundle, wanted: Sequence[str] = (), ood: str = AUTO) -> Bundle:
+    """The bundle with a network that gives stages too, which scores read; that needs no other weights.
+
+    Args:
+        wanted: names of stages; ``none``: it stays as it is; empty: those that it has, or, if it has none and ``ood``
+            may read them, :func:`~..core.networks.stages.usual_stages` of its architecture.
+        ood: the score that will be fitted.
+
+    Raises:
+        BundleError: it is an ensemble, or a network that is a file, and stages are named.
+    """
+    names = tuple(wanted)
+    if names == (NO_SCORE,):
+        return bundle
+    if bundle.members or bundle.graph is not None:
+        if names:
+            raise BundleError(f'--stages: {bundle.name} is an ensemble, or a network that is a file, whose stages are '
+                              'what they are; import its file again with --stages')
+        return bundle
+    if not names and not bundle.architecture.stages and (ood in (AUTO, COMBINED) or '@' in ood):
+        names = usual_stages(bundle.architecture.name)
+    return replace(bundle, architecture=replace(bundle.architecture, stages=names)) if names else bundle
 
 
 def calibration_provenance(outputs: LabelledOutputs) -> Mapping[str, str]:

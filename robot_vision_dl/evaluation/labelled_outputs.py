@@ -1,10 +1,11 @@
 """What a network says of labelled frames, with all that is known about these."""
 from dataclasses import dataclass, field, replace
-from typing import Any, Dict, List, Mapping, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 import numpy as np
 
 from ..core.decision.fusion_fit import Stream
+from ..core.uncertainty.ood.pictures import Pictures
 from ..data.dataset import NO_CLASS
 
 
@@ -24,6 +25,7 @@ class LabelledOutputs:
         repeats_s: for how long one picture stayed the same in the recordings.
         objects: of how many objects the frames of classes are, see :func:`~..data.objects.count_objects`.
         stages: float32 (n, F_s) of each stage of the network.
+        corrupted: of some of the frames of a class after something happened to them, one corruption each, with labels.
     """
 
     logits: np.ndarray
@@ -37,6 +39,7 @@ class LabelledOutputs:
     repeats_s: float = 0.0
     objects: Mapping[str, Any] = field(default_factory=dict)
     stages: Tuple[np.ndarray, ...] = ()
+    corrupted: Optional[Pictures] = None
 
     def each_once(self) -> Tuple['LabelledOutputs', str]:
         """The first frame of every picture and label, and a sentence about those that are left out; empty for none.
@@ -64,6 +67,20 @@ class LabelledOutputs:
     def known(self) -> np.ndarray:
         """Indices of the frames that are of a class."""
         return np.flatnonzero(self.labels != NO_CLASS)
+
+    @property
+    def groups(self) -> np.ndarray:
+        """Number of each frame's recording, int64 (n,); pictures of folders are by themselves."""
+        names: Dict[str, int] = {}
+        numbers = [names.setdefault(name if time else f'picture {place}', len(names))
+                   for place, (name, time) in enumerate(zip(self.recordings, self.times_ns.tolist()))]
+        return np.array(numbers, np.int64)
+
+    def known_pictures(self) -> Pictures:
+        """The frames that are of a class, as scores are fitted to them."""
+        known = self.known
+        return Pictures.of(self.logits[known], self.features[known], self.labels[known],
+                           tuple(one[known] for one in self.stages), self.groups[known])
 
     def streams(self, probabilities: np.ndarray) -> List[Stream]:
         """The frames of a class of each recording in the order of time; pictures of folders are none.

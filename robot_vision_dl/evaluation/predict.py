@@ -17,7 +17,9 @@ from ..core.text.progress import Progress
 from ..core.types import Assessment, Picture
 from ..core.uncertainty.assess import Assessor
 from ..core.uncertainty.ensemble import AnyNetwork
+from ..core.uncertainty.ood.pictures import Pictures
 from ..core.uncertainty.ood.sensor_faults import sensor_fault_pictures
+from ..data.augmentation.corruptions import CorruptedTransform
 from ..data.cache import CacheConfig, FrameStore
 from ..data.dataset import EvalTransform, FrameDataset, Indices
 from ..data.objects import count_objects
@@ -42,6 +44,10 @@ class Outputs(NamedTuple):
     features: np.ndarray
     stages: Tuple[np.ndarray, ...] = ()
 
+    def pictures(self) -> Pictures:
+        """As scores are fitted to them, of no class."""
+        return Pictures.of(self.logits, self.features, stages=self.stages)
+
 
 class FrameOutputs(NamedTuple):
     """Of n frames of a store.
@@ -58,6 +64,10 @@ class FrameOutputs(NamedTuple):
     targets: np.ndarray
     indices: np.ndarray
     stages: Tuple[np.ndarray, ...] = ()
+
+    def pictures(self, groups: Optional[np.ndarray] = None) -> Pictures:
+        """As scores are fitted to them, with their targets; ``groups`` as of :class:`Pictures`."""
+        return Pictures.of(self.logits, self.features, self.targets, self.stages, groups)
 
 
 class Predictor:
@@ -109,6 +119,12 @@ class Predictor:
         found = self.tensors(batches(), progress)
         return FrameOutputs(found.logits, found.features, dataset.targets, dataset.indices, found.stages)
 
+    def corrupted(self, store: FrameStore, indices: Indices, class_names: Sequence[str], seed: int = 0) -> Pictures:
+        """Of frames of a store to each of which something happened; see :class:`CorruptedTransform`."""
+        with Progress('corrupted pictures', 'frames', len(indices)) as show:
+            return self.frames(store, indices, class_names, show, transform=CorruptedTransform(self._preprocessing),
+                               seed=seed).pictures()
+
     @torch.inference_mode()
     def tensors(self, batches: Iterable[torch.Tensor], progress: Optional[Callable[[int], None]] = None) -> Outputs:
         """Of batches of what the network takes, each (B, C, H, W)."""
@@ -130,7 +146,7 @@ class Predictor:
 
 def run_bundle(bundle: Bundle, data: Sequence[str], *, device: str = 'auto', precision: str = 'float32',
                every_s: float = 0.0, topics: Sequence[str] = (), pictures: Optional[str] = None,
-               cache: str = CacheConfig().folder) -> LabelledOutputs:
+               cache: str = CacheConfig().folder, corrupted: int = 0, seed: int = 0) -> LabelledOutputs:
     """Run the network over labelled data.
 
     Args:
@@ -140,6 +156,8 @@ def run_bundle(bundle: Bundle, data: Sequence[str], *, device: str = 'auto', pre
         topics: image topics of the bags; empty: each camera once.
         pictures: folder that the files of a list are relative to; None: that of the list.
         cache: folder of decoded frames.
+        corrupted: of so many frames of classes at most, spread over all, a corrupted version is run, too.
+        seed: of the corruptions.
 
     Raises:
         DataError: no frame is of a class of the model.
@@ -157,14 +175,24 @@ def run_bundle(bundle: Bundle, data: Sequence[str], *, device: str = 'auto', pre
         raise DataError(f'no frame of {", ".join(data)} is labelled with a class of {bundle.name}')
     digests: List[bytes] = []
     with Progress('running the network', 'frames', len(store)) as show:
-        found = Predictor.of_bundle(bundle, device, precision).frames(
+        predictor = Predictor.of_bundle(bundle, device, precision)
+        found = predictor.frames(
             store, range(len(store)), bundle.class_names, show, lambda batch: digests.extend(map(_digest, batch)))
+    places = spread(np.flatnonzero(found.targets >= 0), corrupted)
+    worse = predictor.corrupted(store, places, bundle.class_names, seed) if len(places) else None
     return LabelledOutputs(
         found.logits, found.features, found.targets,
         np.array([frame.stamp_ns if frame.topic else 0 for frame in frames], np.int64),
         tuple(f'{frame.recording} {frame.topic}' for frame in frames), store.data_hash,
         _same_pictures(digests, store.hashes, np.array([not frame.topic for frame in frames], bool)),
-        store.camera, store.selection_report.repeats_s, count_objects(of_classes), found.stages)
+        store.camera, store.selection_report.repeats_s, count_objects(of_classes), found.stages, worse)
+
+
+def spread(indices: np.ndarray, most: int) -> np.ndarray:
+    """At most ``most`` of the indices, evenly spaced."""
+    if len(indices) <= most:
+        return indices
+    return indices[np.linspace(0, len(indices) - 1, most).round().astype(int)]
 
 
 def _digest(pixels: torch.Tensor) -> bytes:

@@ -10,7 +10,7 @@ from typing import Tuple
 from ..core.config import check_values, option
 from ..core.errors import ConfigError
 from ..core.uncertainty.calibrate import AUTO
-from ..core.uncertainty.ood.p_value import OOD_METHODS
+from ..core.uncertainty.ood.part import COMBINED, OOD_METHODS
 from ..data.augmentation.config import AugmentConfig
 from ..data.prepare import DataConfig
 from ..data.statistics import WEIGHTINGS
@@ -171,8 +171,9 @@ class OutputConfig:
     runs: str = option('runs', 'folder of checkpoints and logs')
     half: bool = option(True, 'store weights as float16: half the size; calibrated and tested as stored')
     ood: str = option(
-        'auto', 'OOD score; auto: where frames are labelled unknown, those outside the test part choose it, '
-        'else knn', choices=(AUTO, *sorted(OOD_METHODS), 'none'))
+        'auto', 'OOD score; auto: combined, from all stages of the network and what its head sees, unless frames '
+        'labelled unknown, those outside the test part, show another one to be clearly better',
+        choices=(AUTO, COMBINED, *sorted(OOD_METHODS), 'none'))
     alpha: float = option(0.1, 'error rate of conformal sets', minimum=0.001, maximum=0.5)
     abstain_cost: float = option(0.5, 'cost of "uncertain" where a wrong label costs 1', minimum=0.0, maximum=1.0)
     baselines: bool = option(True, 'majority class, k-nearest neighbours and linear probe beside the result')

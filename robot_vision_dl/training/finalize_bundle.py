@@ -18,15 +18,16 @@ from ..core.networks.device import resolve_device
 from ..core.networks.network import Network
 from ..core.types import UNKNOWN
 from ..core.uncertainty.attainable_rates import reachable_rate
-from ..core.uncertainty.calibrate import AUTO, Calibration, calibrate
+from ..core.uncertainty.calibrate import NO_SCORE, Calibration, calibrate
 from ..core.uncertainty.ood.base import linear_head
-from ..core.uncertainty.ood.p_value import ood_method
+from ..core.uncertainty.ood.combined import LEAST_REFERENCE
+from ..core.uncertainty.ood.pictures import Pictures
 from ..core.uncertainty.scaling import softmax
 from ..data.dataset import targets_of
 from ..data.division import Part
-from ..data.objects import count_objects
+from ..data.objects import count_objects, groups_of
 from ..evaluation.camera_fit import fit_camera
-from ..evaluation.predict import FrameOutputs, Predictor
+from ..evaluation.predict import FrameOutputs, Predictor, spread
 from .baselines import baseline_predictions, majority
 from .card import Findings, Tested, card_files, card_notes, mistakes_sheet, track_accuracy
 from .checkpoint import best_network
@@ -42,7 +43,6 @@ from .trainable_layers import describe_extent, extent_of
 from .training_data import TrainingData
 
 _REFERENCE = 1000  # training pictures that Laplace and scores are fitted to; kNN keeps them, 2 MB for 512 features
-_USUAL_SCORE = 'knn'
 
 
 def finish(config: TrainConfig, config_text: str, data: TrainingData, network: Network, history: List[EpochRecord],
@@ -56,7 +56,7 @@ def finish(config: TrainConfig, config_text: str, data: TrainingData, network: N
     def outputs(indices: np.ndarray) -> FrameOutputs:
         return predictor.frames(data.store, indices, data.class_names)
     held_out = outputs(data.indices[Part.CALIBRATION])
-    calibration = replace(_calibrate(config, trained, held_out, data, outputs), device=device.type)
+    calibration = replace(_calibrate(config, trained, held_out, data, predictor), device=device.type)
     calibration = replace(calibration, metrics={**calibration.metrics, **count_objects(
         data.store.frames[index] for index in data.indices[Part.CALIBRATION])})
     camera, note = fit_camera(data.store.camera[data.indices[Part.TRAIN]],
@@ -103,7 +103,7 @@ def settings_hash(config: TrainConfig) -> str:
 def describe_unknown(calibration: Calibration) -> str:
     """What became of the frames labelled unknown that did not choose the score."""
     m = calibration.metrics
-    score = calibration.ood_reason or ('' if calibration.ood is None else calibration.ood.method)
+    score = calibration.ood_reason or ('' if calibration.ood is None else calibration.ood.name)
     return (f'frames labelled unknown: {score}; of '
             f'{m["foreign_pictures"]["unknown"]} that did not choose it {m["unknown_rate"]["unknown"]:.3f} are called '
             f'unknown at false_unknown_rate {m["unknown_rate_at"]:.4g}')
@@ -122,7 +122,7 @@ def describe_test(tested: Tested) -> str:
 
 def _test(config: TrainConfig, data: TrainingData, calibration: Calibration, outputs: FrameOutputs, folder: Path
           ) -> Tested:
-    probabilities = calibration.probabilities(outputs.logits, outputs.features)
+    probabilities = calibration.probabilities(outputs.logits, outputs.features, outputs.stages)
     return Tested(
         calibrated=classification_metrics(probabilities, outputs.targets, data.class_names),
         plain=classification_metrics(softmax(outputs.logits, 1.0), outputs.targets, data.class_names),
@@ -151,37 +151,40 @@ def _as_stored(network: Network, data: TrainingData, half: bool) -> Network:
 
 
 def _calibrate(config: TrainConfig, trained: Network, held_out: FrameOutputs, data: TrainingData,
-               outputs: Callable[[np.ndarray], FrameOutputs]) -> Calibration:
-    strange = _spread(np.sort(np.concatenate(
+               predictor: Predictor) -> Calibration:
+    def outputs(indices: np.ndarray) -> FrameOutputs:
+        return predictor.frames(data.store, indices, data.class_names)
+    strange = spread(np.sort(np.concatenate(
         [data.strange[part] for part in (Part.TRAIN, Part.EARLY_STOP, Part.CALIBRATION)])), _REFERENCE)
-    ood_pictures = None
+    ood_pictures: Optional[Dict[str, Pictures]] = None
     if len(strange) > 1:  # one half chooses, the other is reported on
         seen = outputs(strange)
-        ood_pictures = {UNKNOWN: (seen.logits, seen.features)}
-    ood = None if config.output.ood == 'none' else config.output.ood
-    if ood == AUTO and ood_pictures is None:
-        ood = _USUAL_SCORE
+        ood_pictures = {UNKNOWN: Pictures.of(seen.logits, seen.features, stages=seen.stages)}
+    ood = None if config.output.ood == NO_SCORE else config.output.ood
     head = linear_head(trained.head)
-    reference: Optional[Tuple[np.ndarray, ...]] = None
-    if head is not None or ood == AUTO or (ood is not None and ood_method(ood).fitted):
-        seen = outputs(_spread(data.indices[Part.TRAIN], _REFERENCE))
-        reference = seen.logits, seen.features, seen.targets
+
+    def known(part: Part, most: int) -> Pictures:
+        seen = outputs(spread(data.indices[part], most))
+        return seen.pictures(groups_of(data.store.frames[index] for index in seen.indices))
+    reference, standard = known(Part.TRAIN, _REFERENCE), None
+    if ood is not None and len(data.indices[Part.EARLY_STOP]) >= LEAST_REFERENCE:
+        standard = known(Part.EARLY_STOP, _REFERENCE)  # nothing was fitted to them but the number of epochs
+    corrupted = None
+    if ood is not None:
+        corrupted = predictor.corrupted(data.store, spread(data.indices[Part.CALIBRATION], _REFERENCE),
+                                        data.class_names, config.run.seed)
     return calibrate(held_out.logits, held_out.features, held_out.targets, ood=ood, alpha=config.output.alpha,
-                     seed=config.run.seed, reference=reference, head=head, ood_pictures=ood_pictures)
-
-
-def _spread(indices: np.ndarray, most: int) -> np.ndarray:
-    """At most ``most`` of the indices, evenly spaced."""
-    if len(indices) <= most:
-        return indices
-    return indices[np.linspace(0, len(indices) - 1, most).round().astype(int)]
+                     corrupted=corrupted, seed=config.run.seed, stages=held_out.stages,
+                     stage_names=trained.architecture.stages,
+                     reference=reference, standard=standard, head=head, ood_pictures=ood_pictures)
 
 
 def _unknown_rate(calibration: Calibration, outputs: FrameOutputs) -> Optional[Tuple[float, float]]:
     if calibration.ood is None or calibration.ood.scores is None:
         return None
     with torch.inference_mode():
-        scores = calibration.ood.build_score()(torch.from_numpy(outputs.logits), torch.from_numpy(outputs.features))
+        known = outputs.pictures()
+        scores = calibration.ood.build_score()(known.logits, known.features, known.stages)
     rate = reachable_rate(len(calibration.ood.scores))
     return float(np.mean(calibration.ood.p_value(scores) <= rate)), rate
 

@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip('rclpy', reason='rclpy is not installed')
 pytest.importorskip('vision_msgs.msg', reason='vision_msgs is not installed')
 
+from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
 from node_harness import NodeProcess, Peer, environment  # noqa: E402
 from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
@@ -42,6 +43,8 @@ class Robot:
         self.actions = peer.listen(String, '/action_gate/action', QoSProfile(
             depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL))
         self._decisions = peer.listen(Classification, '/classifier/camera/decision')
+        self.reasons = peer.listen(DiagnosticArray, '/classifier/camera/uncertainty')
+        self.health = peer.listen(DiagnosticArray, '/diagnostics')
         NodeProcess(children, folder / 'gate.log', '--ros-args', '-p', f'actions_file:={folder}/actions.yaml',
                     '-p', 'begin_confidence:=0.5', '-p', 'silence_s:=5.0',
                     module='robot_vision_dl.ros.action_gate_node')
@@ -111,3 +114,24 @@ def test_stops_for_an_object_of_no_class(robot):
     assert set(robot.stop(foreign)) <= {'water bottle', 'unknown'}
     robot.pick(bottle)
     assert [message.data for message in robot.actions] == ['stop', 'pick', 'stop', 'pick']
+
+
+def test_stops_for_a_camera_at_fault_and_says_what_is_wrong(robot):
+    robot = robot('waste_sorter', 'cardboard')
+    cardboard, rng = pictures('waste', 16, 32), np.random.default_rng(0)
+    spoilt = {
+        'noise': [np.clip(one + rng.normal(0, 60, one.shape), 0, 255).astype(np.uint8) for one in cardboard],
+        'overexposed': [np.clip(8.0 * one + 40, 0, 255).astype(np.uint8) for one in cardboard],
+        'frozen': cardboard[-1:],
+    }
+    for fault, seen in spoilt.items():
+        robot.pick(cardboard)
+        robot.reasons.clear()
+        assert set(robot.stop(seen)) <= {'cardboard', 'unknown'}, fault
+        told = f'unknown: camera {fault}: '
+        robot.show(seen, lambda told=told: robot.reasons[-1].status[0].message.startswith(told), told)
+        robot.health.clear()
+        told = f'camera at fault: {fault} since '
+        robot.show(seen, lambda told=told: any(status.message.startswith(told) for report in robot.health
+                                               for status in report.status), told)
+    robot.pick(cardboard)

@@ -28,7 +28,7 @@ def keys() -> List[Tuple[str, str]]:
             rows.append((name.group(1), name.group(2)))
         elif line.strip() and not line.startswith('='):
             rows[-1] = (rows[-1][0], f'{rows[-1][1]} {line.strip()}')
-    missing = set(bundle_format._KEYS) ^ {name for name, _ in rows}
+    missing = {*bundle_format._KEYS, *bundle_format._OPTIONAL_KEYS} ^ {name for name, _ in rows}
     if missing:
         raise ValueError(f'the docstring of bundle_format does not agree with its _KEYS about {sorted(missing)}')
     return rows

@@ -30,6 +30,7 @@ from ..uncertainty.ood.p_value import OodCalibration
 from ..uncertainty.vector import VectorScaling
 from . import bundle_format as fmt
 from . import bundle_tensors
+from .bundle_ood import read_ood
 from .bundle_search import ENSEMBLE, MOST_MEMBERS, TORCHVISION, find_bundle
 from .torchvision_facts import torchvision_facts
 
@@ -175,8 +176,8 @@ def load_bundle(path_or_name: Union[str, Path]) -> Bundle:
         preprocessing=Preprocessing(**values['preprocessing']), temperature=calibration.get('temperature'),
         precision=calibration.get('precision'), device=calibration.get('device'),
         conformal=_read_conformal(calibration.get('conformal')),
-        ood=(bundle_tensors.read_ood(path, values['ood']['method'], tensors, classes, features) if values['ood']
-             else None),
+        ood=(read_ood(path, values['ood'], tensors, classes, features, values['architecture']['stages'])
+             if values['ood'] else None),
         vector=bundle_tensors.read_vector(path, tensors, classes) if 'vector' in calibration else None,
         laplace=(bundle_tensors.read_laplace(path, calibration['laplace'], tensors, classes, features)
                  if 'laplace' in calibration else None),

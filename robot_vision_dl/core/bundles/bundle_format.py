@@ -15,7 +15,8 @@
                     mps), ``vector`` (true), ``laplace`` (``tau``, ``temperature``, ``gives_probabilities``) and
                     ``fusion`` (``correlation_time_s``, ``change_time_s``, and ``change_offset``, ``change_slope``);
                     where there is an OOD score ``density_aware`` (``origin``, ``unit``, ``exponent``)
-``ood``             null, or ``method``
+``ood``             null, or ``method``, and ``of`` where it reads a stage; of several scores as one ``method``
+                    ``combined`` and ``parts``, each with ``method`` and perhaps ``of``
 ``camera``          where there is such a thing: what pictures of the camera are like, see
                     :func:`~.uncertainty.camera.bounds.as_json`
 ``abstain_cost``    in [0, 1], used where a deployment says nothing else
@@ -31,9 +32,9 @@
 ``model.safetensors`` is ``Network.state_dict()``, in float32, or in float16 to be small. In its place a network that is
 a file has ``model.onnx`` (the form is told in :mod:`~.networks.onnx_graph`) or ``model.pt2``, of ``torch.export.save``,
 and where its logits are linear in its features ``head.safetensors``, with ``weight`` and ``bias``.
-``uncertainty.safetensors``
-holds ``ood.calibration_scores`` (float32, ascending) and ``ood.<tensor>`` for each tensor of a fitted score,
-``vector.weight`` and ``vector.bias``, and ``laplace.<tensor>``.
+``uncertainty.safetensors`` holds ``ood.calibration_scores`` (float32, ascending) and ``ood.<tensor>`` for each tensor
+of a fitted score (of several as one ``ood.<number of the part>.<tensor>``, large tables as float16, ``ood.location``,
+``ood.scale`` and ``ood.weight``), ``vector.weight`` and ``vector.bias``, and ``laplace.<tensor>``.
 """
 import hashlib
 import re
@@ -54,6 +55,7 @@ from ..uncertainty.conformal import Conformal
 from ..uncertainty.density_aware import DensityAware
 from . import bundle_json
 from .bundle_files import MIB, hash_file, hash_regular, read_regular
+from .bundle_ood import check_ood
 from .bundle_tensors import MOST_BYTES as MOST_TENSOR_BYTES
 
 __all__ = ['hash_file']  # which others know from here
@@ -142,8 +144,7 @@ def check_description(values: Any, ask_torchvision: bool = True) -> None:
     if values['ood'] is None and 'density_aware' in (values['calibration'] or {}):
         raise BundleError('calibration.density_aware: needs an OOD score, and ood is null')
     if values['ood'] is not None:
-        _check_keys(values['ood'], ('method',), 'ood')
-        _check_type(values['ood']['method'], str, 'ood.method')
+        check_ood(values['ood'], architecture.stages)
     if 'camera' in values:
         try:
             camera_from_json(values['camera'])

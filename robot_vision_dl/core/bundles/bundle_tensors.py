@@ -4,7 +4,6 @@ A number that is none, or a table of another shape, would not end in an error la
 that mean nothing.
 """
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 
 import torch
@@ -16,7 +15,6 @@ from ..errors import BundleError, RobotVisionError
 from ..text.printable import printable
 from ..uncertainty.laplace import NAMES as LAPLACE_TENSORS
 from ..uncertainty.laplace import Laplace
-from ..uncertainty.ood.p_value import OodCalibration, ood_method
 from ..uncertainty.vector import VectorScaling
 from .bundle_files import MIB, open_regular
 
@@ -134,49 +132,16 @@ def read_laplace(path: Path, values: Mapping[str, Any], tensors: Mapping[str, to
     return laplace
 
 
-def read_ood(path: Path, method: str, found: Mapping[str, torch.Tensor], classes: int, features: int
-             ) -> OodCalibration:
-    """The OOD score with its tensors ``ood.*``; it is tried on one picture, to see that its tables fit."""
-    tensors = {key[len('ood.'):]: tensor for key, tensor in found.items() if key.startswith('ood.')}
-    scores = tensors.pop('calibration_scores', None)
-    if scores is not None:
-        _check_kind(scores, torch.float32, 1, f'{path}: ood.calibration_scores')
-        if not len(scores) or bool((scores[1:] < scores[:-1]).any()):
-            raise BundleError(f'{path}: ood.calibration_scores must be ascending, and one at least')
-    try:
-        calibration = OodCalibration(method, None if scores is None else scores.numpy(), MappingProxyType(tensors))
-        for name, like in ood_method(method)().state_dict().items():
-            if name in tensors:
-                _check_kind(tensors[name], like.dtype, like.ndim, f'ood.{name}')
-        score = calibration.build_score()
-    except RobotVisionError as error:
-        raise BundleError(f'{path}: {error}') from error
-    except Exception as error:  # noqa: B902 - what torch makes of tables of another shape
-        raise BundleError(f'{path}: the tensors of {method} do not fit each other ({printable(error)})') from error
-    _try(path, method, score, classes, features)
-    return calibration
-
-
-def _try(path: Path, method: str, score: Any, classes: int, features: int) -> None:
-    try:
-        with torch.inference_mode():
-            result = torch.as_tensor(score(torch.zeros(1, classes), torch.full((1, features), 0.1)))
-    except Exception as error:  # noqa: B902 - as above
-        raise BundleError(f'{path}: {method} does not fit a network with {features} features and {classes} classes '
-                          f'({printable(error)})') from error
-    if result.shape != (1,) or not bool(torch.isfinite(result).all()):
-        raise BundleError(f'{path}: {method} gives no number for a picture; `robot-vision calibrate` fits it anew')
-
-
 def _named(path: Path, tensors: Mapping[str, torch.Tensor], name: str, dtype: torch.dtype, dimensions: int
            ) -> torch.Tensor:
     if name not in tensors:
         raise BundleError(f"{path}: the tensor '{name}' is missing")
-    _check_kind(tensors[name], dtype, dimensions, f'{path}: {name}')
+    check_kind(tensors[name], dtype, dimensions, f'{path}: {name}')
     return tensors[name]
 
 
-def _check_kind(tensor: torch.Tensor, dtype: torch.dtype, dimensions: int, where: str) -> None:
+def check_kind(tensor: torch.Tensor, dtype: torch.dtype, dimensions: int, where: str) -> None:
+    """Raise :class:`BundleError` for a tensor of another type, or of more or fewer dimensions, or an empty one."""
     if tensor.dtype != dtype or tensor.ndim != dimensions or not tensor.numel():
         kinds = {0: 'one number', 1: 'a list', 2: 'a table'}
         raise BundleError(f'{where}: must be {kinds.get(dimensions, f"of {dimensions} dimensions")} of {dtype}, not '

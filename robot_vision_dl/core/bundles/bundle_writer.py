@@ -24,6 +24,7 @@ from ..uncertainty.laplace import NAMES as LAPLACE_TENSORS
 from ..uncertainty.ood.p_value import OodCalibration
 from . import bundle_format as fmt
 from .bundle import Bundle, load_bundle
+from .bundle_ood import describe_ood, tensors_of
 
 
 def save_bundle(
@@ -71,7 +72,7 @@ def save_bundle(
     values = {
         'schema_version': fmt.SCHEMA_VERSION, 'name': name, 'architecture': network.architecture.as_dict(),
         'class_names': list(class_names), 'preprocessing': asdict(preprocessing), 'calibration': described,
-        'ood': None if ood is None else {'method': ood.method}, 'abstain_cost': abstain_cost,
+        'ood': None if ood is None else describe_ood(ood), 'abstain_cost': abstain_cost,
         'metrics': dict(metrics or {}), 'provenance': {**_versions(), **(provenance or {})}, 'files': {},
     }
     if isinstance(network, GraphNetwork):
@@ -135,9 +136,7 @@ def _describe_rest(calibration: Optional[Calibration]) -> Dict[str, Any]:
 def _tensors_of_trust(ood: Optional[OodCalibration], calibration: Optional[Calibration]) -> Dict[str, torch.Tensor]:
     tensors: Dict[str, torch.Tensor] = {}
     if ood is not None:
-        tensors.update((f'ood.{key}', tensor) for key, tensor in ood.tensors.items())
-        if ood.scores is not None:
-            tensors['ood.calibration_scores'] = torch.from_numpy(ood.scores)
+        tensors.update(tensors_of(ood))
     if calibration is not None and calibration.vector is not None:
         tensors.update((f'vector.{key}', tensor) for key, tensor in calibration.vector._asdict().items())
     if calibration is not None and calibration.laplace is not None:

@@ -72,8 +72,12 @@ def _calibration_lines(calibration: Calibration) -> Sequence[str]:
                   f'{calibration.fusion.change_time_s:.3g} s, from the recordings it was calibrated on.']
     if calibration.ood is not None and calibration.ood.scores is not None:
         n = len(calibration.ood.scores)
-        lines += [f'OOD score: {calibration.ood.method}, calibrated on {n} pictures, so the smallest p-value is '
+        lines += [f'OOD score: {calibration.ood.words}, calibrated on {n} pictures, so the smallest p-value is '
                   f'1/{n + 1} = {1 / (n + 1):.4f}.']
+        if calibration.ood.parts:
+            lines += ['Its parts are standardised on known pictures that they were not fitted to, and combined as '
+                      'Fisher has it; whatever they are, of pictures like those of the calibration at most the share '
+                      'epsilon has a p-value of at most epsilon.']
         if calibration.ood_reason:
             lines += [f'{calibration.ood_reason[0].upper()}{calibration.ood_reason[1:]}.']
         if 'ood_choice' in m:
@@ -82,6 +86,14 @@ def _calibration_lines(calibration: Calibration) -> Sequence[str]:
             lines += ['', 'On OOD pictures that did not choose it: ' + '; '.join(
                 f'{group} AUROC {value:.3f}, called unknown {m["unknown_rate"][group]:.3f}'
                 for group, value in m['ood_auroc'].items()) + f' (at false_unknown_rate {m["unknown_rate_at"]:.4g}).']
+    if calibration.density_aware is not None:
+        plain, aware = m['nll_corrupted']
+        lines += [
+            'The further out a frame is, the less its probabilities claim (density-aware calibration, exponent '
+            f'{calibration.density_aware.exponent:.2f}): on {m["corrupted_pictures"]} pictures corrupted by blur, '
+            'noise, overexposure or compression, which it was fitted to, the negative log-likelihood falls from '
+            f'{plain:.4f} to {aware:.4f}; of those as they were it is {m["nll_aware"][1]:.4f}, without it '
+            f'{m["nll_aware"][0]:.4f}.']
     lines += [f'{note[0].upper()}{note[1:]}.' for note in calibration.notes]
     lines += ['', f'Measured on {m["pictures"]} labelled pictures by cross-validation:',
               '',

@@ -84,4 +84,5 @@ def unfit(check: CameraCheck, class_index: int) -> Decision:
 def _why_unknown(ood: Optional[OodResult], probability: float, epsilon: float) -> str:
     if ood is None or ood.p_value is None or ood.p_value >= epsilon:
         return f'unlike anything in training a moment ago: unknown {short(probability)}'
-    return f'unlike anything in training: {ood.method} p = {ood.p_value:.3f}, below {epsilon:.2g}'
+    by = f'{ood.part}, p' if ood.part else f'{ood.method} p'
+    return f'unlike anything in training: {by} = {ood.p_value:.3f}, below {epsilon:.2g}'

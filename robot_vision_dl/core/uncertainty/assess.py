@@ -119,7 +119,10 @@ class Assessor:
         if self._members:
             assert isinstance(prediction, EnsemblePrediction)
             return self._ood_of_members(prediction)
-        return [None] * len(logits) if self._detector is None else self._detector(logits, features)
+        if self._detector is None:
+            return [None] * len(logits)
+        assert isinstance(prediction, Prediction)
+        return self._detector(logits, features, _single(prediction.stages))
 
     def _ood_of_members(self, prediction: EnsemblePrediction) -> Sequence[Optional[OodResult]]:
         """Twice the mean of the members' p-values, which is a p-value (Vovk and Wang 2020), and their mean score."""
@@ -127,11 +130,12 @@ class Assessor:
                      if one._detector is not None and one._detector.calibration.scores is not None]
         if len(detectors) < len(self._members):
             return [None] * len(prediction.logits)
-        results = [detector(z, f.float()) for detector, z, f in zip(
-            detectors, prediction.member_logits, prediction.member_features)]
+        results = [detector(z, f.float(), _single(stages)) for detector, z, f, stages in zip(
+            detectors, prediction.member_logits, prediction.member_features, prediction.member_stages)]
         name = '+'.join(sorted({result[0].method for result in results}))
         return [OodResult(name, float(np.mean([r.score for r in frame])),
-                          min(1.0, 2 * float(np.mean([r.p_value for r in frame])))) for frame in zip(*results)]
+                          min(1.0, 2 * float(np.mean([r.p_value for r in frame]))),
+                          min(frame, key=lambda r: r.p_value).part) for frame in zip(*results)]
 
     def _assessment(self, z: np.ndarray, p: np.ndarray, entropy: float, information: Optional[float],
                     ood: Optional[OodResult]) -> Assessment:
@@ -141,3 +145,8 @@ class Assessor:
         information = None if information is None else min(information, entropy)
         expected = None if information is None else entropy - information
         return Assessment(z, p, entropy, expected, information, ood, conformal, was_empty)
+
+
+def _single(stages: Sequence[torch.Tensor]) -> Tuple[torch.Tensor, ...]:
+    """In float32."""
+    return tuple(one if one.dtype is torch.float32 else one.float() for one in stages)

@@ -1,6 +1,6 @@
 """Logits, features and labels of calibration pictures -> everything that a bundle says about trust."""
 from dataclasses import dataclass, replace
-from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -13,12 +13,15 @@ from ..metrics.ranking import auroc, two_groups
 from .attainable_rates import MIN_PICTURES, reachable_rate
 from .camera.bounds import CameraBounds
 from .conformal import Conformal, coverage_and_size, fit_conformal
-from .density_aware import DensityAware
+from .density_aware import DensityAware, Judged, fit_density_aware
 from .laplace import Laplace
 from .laplace_fit import fit_factors, log_likelihoods_by_tau, log_prior_of_taus, mean_probabilities, with_tau
 from .ood.base import LinearHead
-from .ood.p_value import OodCalibration, ood_method
-from .ood.selection import OF_LOGITS, OodChoice, Pictures, choose_ood, split_groups
+from .ood.combined import fit_parts
+from .ood.p_value import OodCalibration
+from .ood.part import COMBINED, parse_parts, usual_parts
+from .ood.pictures import Pictures
+from .ood.selection import OodChoice, choose_ood, split_groups
 from .scaling import (
     Fit,
     choose_scaling,
@@ -32,6 +35,7 @@ from .scaling import (
 )
 from .vector import VectorScaling
 
+_LEAST_GROUPS = 10  # for halves of whole groups
 MOST_CLASSES_COUNTED = 100  # of more, the counts of each are not kept
 AUTO = 'auto'
 NO_SCORE = 'none'
@@ -87,18 +91,21 @@ class Calibration:
     notes: Tuple[str, ...] = ()
     camera: Optional[CameraBounds] = None
 
-    def probabilities(self, logits: np.ndarray, features: np.ndarray) -> np.ndarray:
-        """What the pipeline publishes for float32 logits (n, C) and features (n, F), shape (n, C)."""
-        return _published(logits, features, self.temperature, self.vector, self.laplace)
+    def probabilities(self, logits: np.ndarray, features: np.ndarray, stages: Sequence[np.ndarray] = ()) -> np.ndarray:
+        """What the pipeline publishes, (n, C), for float32 logits (n, C), features (n, F) and stages (n, F_s) each."""
+        found = _published(logits, features, self.temperature, self.vector, self.laplace)
+        if self.density_aware is None or self.ood is None:
+            return found
+        return self.density_aware(found, self.ood.scores_of(Pictures.of(logits, features, stages=stages)))
 
 
 def calibrate(logits: np.ndarray, features: np.ndarray, labels: np.ndarray, *, ood: Optional[str] = 'energy',
-              alpha: float = 0.1, seed: int = 0, reference: Optional[Tuple[np.ndarray, ...]] = None,
-              head: Optional[LinearHead] = None,
-              ood_pictures: Optional[Mapping[str, Tuple[np.ndarray, np.ndarray]]] = None,
-              conformal: str = 'lac', scaling: str = 'temperature',
-              faulty: Optional[Mapping[str, Tuple[np.ndarray, np.ndarray]]] = None, least: int = MIN_PICTURES
-              ) -> Calibration:
+              alpha: float = 0.1, seed: int = 0, stages: Sequence[np.ndarray] = (), stage_names: Sequence[str] = (),
+              groups: Optional[np.ndarray] = None, reference: Optional[Pictures] = None,
+              standard: Optional[Pictures] = None, head: Optional[LinearHead] = None,
+              ood_pictures: Optional[Mapping[str, Pictures]] = None, conformal: str = 'lac',
+              scaling: str = 'temperature', faulty: Optional[Mapping[str, Pictures]] = None,
+              corrupted: Optional[Pictures] = None, least: int = MIN_PICTURES) -> Calibration:
     """Fit the scaling of the logits, the last layer's posterior, conformal sets and an OOD score.
 
     The one number T is fitted on all pictures, and so is the quantile after it: the pictures are used twice, for one
@@ -107,17 +114,23 @@ def calibrate(logits: np.ndarray, features: np.ndarray, labels: np.ndarray, *, o
 
     Args:
         logits, features, labels: shapes (n, C), (n, F), (n,), of pictures that took no part in training.
-        ood: name of a score; ``auto``: chosen by :func:`~.ood.selection.choose_ood`; or None.
+        ood: name of a score, ``method`` or ``method@stage``, or of several joined by ``+``; ``combined``: of those of
+            :func:`~.ood.part.usual_parts`; ``auto``: chosen by :func:`~.ood.selection.choose_ood`; or None.
         alpha: error rate of the conformal sets.
-        seed: of the split into halves.
-        reference: logits (m, C), features (m, F) and, if known, labels (m,) of other pictures of the known classes: of
-            the training, above all.
+        seed: of the split into halves, and of folds.
+        stages: of each stage of the network, (n, F_s); stage_names: their names.
+        groups: int64 (n,); pictures of one number are of one object or recording, and stay in one half.
+        reference: other pictures of the known classes, with labels if they are known: of the training, above all.
+        standard: known pictures that were neither trained on nor are among the others here; see
+            :func:`~.ood.combined.fit_parts`.
         head: of the network; None: not linear in the features, so there is no Laplace approximation and fewer scores.
-        ood_pictures: logits and features of pictures of no class by groups, to choose a score by.
+        ood_pictures: pictures of no class by groups, to choose a score by.
         faulty: the same of pictures of a camera at fault, see :func:`~.ood.sensor_faults.sensor_fault_pictures`.
         conformal: a method of ``CONFORMAL_METHODS``.
         scaling: ``vector`` fits a weight and an offset a class; ``auto`` does so where that is clearly better on
             pictures it was not fitted on.
+        corrupted: calibration pictures after something happened to them (blur, noise, ...), with labels. Where there is
+            an OOD score, probabilities then claim less the further out a frame is; see :mod:`.density_aware`.
         least: fewer pictures are refused.
     """
     if len(labels) < least:
@@ -126,12 +139,12 @@ def calibrate(logits: np.ndarray, features: np.ndarray, labels: np.ndarray, *, o
         raise ConfigError(f'scaling must be one of {", ".join(SCALINGS)}, got {scaling!r}')
     scaled = choose_scaling(logits, labels, scaling, seed)
     temperature, vector, fit = scaled.temperature, scaled.vector, scaled.fit
-    known = Pictures.of(logits, features, labels)
-    first, second = halves(len(labels), seed)
+    known = Pictures.of(logits, features, labels, stages, groups)
+    first, second = halves(len(labels), seed, groups)
     if reference is None:
         fitted, held_out = known[first], known[second]
     else:
-        fitted, held_out = Pictures.of(reference[0], reference[1], reference[2] if len(reference) > 2 else None), known
+        fitted, held_out = reference, known
         if fitted.labels is None:
             fitted = replace(fitted, labels=fitted.logits.argmax(-1))
     metrics = cross_fitted_metrics(logits, labels, alpha, seed, fit, conformal)
@@ -147,13 +160,34 @@ def calibrate(logits: np.ndarray, features: np.ndarray, labels: np.ndarray, *, o
         laplace, found = _fit_laplace(fitted, held_out, fit, seed)
         metrics.update(found)
     published = _published(logits, features, temperature, vector, laplace)
-    sets = fit_conformal(published, labels, alpha, conformal, seed=seed)
-    detector, reason = None, ''
+    detector, reason, density_aware = None, '', None
     if ood is not None:
-        detector, reason, found = _fit_ood(ood, known, fitted, held_out, (ood_pictures or {}, faulty or {}), head, seed)
+        detector, reason, found = _fit_ood(ood, _Known(known, fitted, held_out, standard, tuple(stage_names)),
+                                           (ood_pictures or {}, faulty or {}), head, seed)
         metrics.update(found)
-    return Calibration(temperature, sets, detector, metrics, vector, laplace, reason,
+        if corrupted is not None and len(corrupted):
+            density_aware, found = _fit_density_aware(
+                published, known, corrupted, detector,
+                _published(*corrupted.arrays()[:2], temperature, vector, laplace))
+            published = density_aware(published, detector.scores_of(known))
+            metrics.update(found)
+    sets = fit_conformal(published, labels, alpha, conformal, seed=seed)
+    return Calibration(temperature, sets, detector, metrics, vector, laplace, reason, density_aware=density_aware,
                        notes=tuple(notes))
+
+
+def _fit_density_aware(published: np.ndarray, known: Pictures, corrupted: Pictures, detector: OodCalibration,
+                       of_corrupted: np.ndarray) -> Tuple[DensityAware, Dict[str, Any]]:
+    """The exponent, and what it does to the negative log-likelihood of the pictures it was fitted to."""
+    assert known.labels is not None and corrupted.labels is not None
+    clean = Judged(published, detector.scores_of(known), known.labels.numpy())
+    worse = Judged(of_corrupted, detector.scores_of(corrupted), corrupted.labels.numpy())
+    found = fit_density_aware(clean, worse)
+
+    def losses(one: Judged) -> List[float]:
+        return [round(negative_log_likelihood(p, one.labels), 4)
+                for p in (one.probabilities, found(one.probabilities, one.scores))]
+    return found, {'corrupted_pictures': len(corrupted), 'nll_corrupted': losses(worse), 'nll_aware': losses(clean)}
 
 
 def _published(logits: np.ndarray, features: np.ndarray, temperature: float, vector: Optional[VectorScaling],
@@ -187,35 +221,44 @@ def _fit_laplace(fitted: Pictures, held_out: Pictures, fit: Fit, seed: int) -> T
     return chosen, {'nll_laplace': round(-float(found.mean()), 4), 'laplace_tau': float(f'{chosen.tau:.4g}')}
 
 
-def _fit_ood(name: str, known: Pictures, fitted: Pictures, held_out: Pictures,
-             strange: Tuple[Mapping[str, Tuple[np.ndarray, np.ndarray]], ...], head: Optional[LinearHead], seed: int
-             ) -> Tuple[OodCalibration, str, Dict[str, Any]]:
+class _Known(NamedTuple):
+    """Pictures of known classes: all of the calibration, those that fit a score, those that judge it."""
+
+    every: Pictures
+    fitted: Pictures
+    held_out: Pictures
+    standard: Optional[Pictures]
+    stage_names: Tuple[str, ...]
+
+
+def _fit_ood(name: str, known: _Known, strange: Tuple[Mapping[str, Pictures], ...], head: Optional[LinearHead],
+             seed: int) -> Tuple[OodCalibration, str, Dict[str, Any]]:
     """The score with its calibration, why it, and what it does on OOD pictures that did not choose it."""
-    (ood_pictures, judged_ood), (faulty, judged_faulty) = (
-        split_groups({group: Pictures.of(*both) for group, both in groups.items()}, seed) for groups in strange)
-    judged_by = {**judged_ood, **judged_faulty}
+    (ood_pictures, judged_ood), (faulty, judged_faulty) = (split_groups(groups, seed) for groups in strange)
     found: Dict[str, Any] = {}
     reason = ''
-    of_logits = None if known.features.shape[1] else OF_LOGITS
-    if of_logits is not None and name not in (AUTO, *of_logits):
-        raise ConfigError(f'{name}: needs features, and this network gives none but its logits; choose one of '
-                          f'{", ".join(of_logits)}, or import its file again with --features')
     if name == AUTO:
-        choice: OodChoice = choose_ood(fitted, held_out, ood_pictures or None, head, of_logits, faulty)
-        name, reason = choice.method, choice.reason
-        found['ood_choice'] = {method: {group: round(value, 4) for group, value in groups.items()}
-                               for method, groups in choice.auroc.items()}
-    score = ood_method(name).fit(fitted.logits, fitted.features, fitted.labels, head)
+        choice: OodChoice = choose_ood(
+            known.fitted, known.held_out, ood_pictures or None, head, faulty=faulty, stage_names=known.stage_names,
+            standard=known.standard, seed=seed)
+        parts, reason = choice.parts, choice.reason
+        if choice.auroc:
+            found['ood_choice'] = {method: {group: round(value, 4) for group, value in groups.items()}
+                                   for method, groups in choice.auroc.items()}
+    else:
+        parts = parse_parts(name) if name != COMBINED else usual_parts(
+            known.stage_names, known.fitted.features.shape[1])
+    score = fit_parts(parts, known.fitted, known.stage_names, head, known.standard, seed)
     # A score that was fitted to nothing may be calibrated on every picture.
-    judged = held_out if score.fitted else known
+    judged = known.held_out if score.fitted else known.every
     with torch.inference_mode():
-        scores = score(judged.logits, judged.features)
-        calibration = OodCalibration.of(score, name, scores)
+        scores = score(judged.logits, judged.features, judged.stages)
+        calibration = OodCalibration.of_parts(parts, score, scores, known.stage_names)
         # Where that cannot be reached, at the smallest rate that can: else all figures would be 0 and say nothing.
         rate = reachable_rate(len(scores))
         found['unknown_rate_at'] = round(rate, 6)
-        for group, pictures in judged_by.items():
-            ood_scores = score(pictures.logits, pictures.features)
+        for group, pictures in {**judged_ood, **judged_faulty}.items():
+            ood_scores = score(pictures.logits, pictures.features, pictures.stages)
             found.setdefault('ood_auroc', {})[group] = round(
                 auroc(*two_groups(scores, ood_scores)), 4)
             found.setdefault('unknown_rate', {})[group] = round(
@@ -264,7 +307,21 @@ def cross_fitted_metrics(logits: np.ndarray, labels: np.ndarray, alpha: float, s
     return {name: round(float(value), 4) if name != 'pictures' else n for name, value in figures.items()}
 
 
-def halves(n: int, seed: int) -> Tuple[np.ndarray, np.ndarray]:
-    """Indices 0..n-1 in two random halves, each ascending."""
-    order = np.random.default_rng(seed).permutation(n)
+def halves(n: int, seed: int, groups: Optional[np.ndarray] = None) -> Tuple[np.ndarray, np.ndarray]:
+    """Indices 0..n-1 in two random halves, each ascending.
+
+    Args:
+        groups: int64 (n,); pictures of one number stay in one half, where there are enough numbers for halves.
+    """
+    rng = np.random.default_rng(seed)
+    if groups is not None and len(np.unique(groups)) >= _LEAST_GROUPS:
+        names, place = np.unique(groups, return_inverse=True)
+        order = rng.permutation(len(names))
+        sizes = np.bincount(place)[order].cumsum()
+        in_first = np.zeros(len(names), bool)
+        in_first[order[:int(np.searchsorted(sizes, n // 2, side='right'))]] = True
+        if 0.3 * n <= in_first[place].sum() <= 0.7 * n:
+            return np.flatnonzero(in_first[place]), np.flatnonzero(~in_first[place])
+        rng = np.random.default_rng(seed)
+    order = rng.permutation(n)
     return np.sort(order[:n // 2]), np.sort(order[n // 2:])

@@ -15,6 +15,7 @@ from robot_vision_dl.core.networks.preprocess import Preprocessing
 from robot_vision_dl.core.uncertainty.calibrate import Calibration, FusionTimes, calibrate
 from robot_vision_dl.core.uncertainty.laplace import NAMES
 from robot_vision_dl.core.uncertainty.ood.base import LinearHead, linear_head
+from robot_vision_dl.core.uncertainty.ood.pictures import Pictures
 from robot_vision_dl.core.uncertainty.scaling import is_clear, log_likelihoods
 
 C, F = 4, 64
@@ -34,12 +35,16 @@ def pictures(n, seed, scale=3.0, shift=0.0):
         torch.from_numpy(0.3 * scale * weight).float(), torch.zeros(C))
 
 
+def as_pictures(outputs):
+    return Pictures.of(*outputs[:2])
+
+
 def test_everything_at_once():
     logits, features, labels, head = pictures(600, 0)
-    known_logits, known_features, known_labels, _ = pictures(500, 1)
-    ood_pictures = {'moved': pictures(100, 2, shift=1.5)[:2]}
-    found = calibrate(logits, features, labels, ood='auto', reference=(known_logits, known_features, known_labels),
-                      head=head, ood_pictures=ood_pictures, conformal='aps', scaling='auto')
+    reference = Pictures.of(*pictures(500, 1)[:3])
+    ood_pictures = {'moved': as_pictures(pictures(100, 2, shift=1.5))}
+    found = calibrate(logits, features, labels, ood='auto', reference=reference, head=head,
+                       ood_pictures=ood_pictures, conformal='aps', scaling='auto')
     assert found.temperature > 1.5
     assert found.conformal.method == 'aps'
     assert found.laplace is not None
@@ -55,7 +60,7 @@ def test_everything_at_once():
 
 def test_a_lone_picture_of_no_class_chooses_and_nothing_is_reported_on_it():
     logits, features, labels, head = pictures(200, 0)
-    groups = {'moved': pictures(100, 2, shift=1.5)[:2], 'one': pictures(1, 3, shift=1.5)[:2]}
+    groups = {'moved': as_pictures(pictures(100, 2, shift=1.5)), 'one': as_pictures(pictures(1, 3, shift=1.5))}
     found = calibrate(logits, features, labels, ood='auto', head=head, ood_pictures=groups)
     assert list(found.metrics['unknown_rate']) == list(found.metrics['ood_auroc']) == ['moved']
     json.dumps(found.metrics, allow_nan=False)

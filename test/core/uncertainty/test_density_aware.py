@@ -4,7 +4,9 @@ import pytest
 
 from robot_vision_dl.core.errors import BundleError, RobotVisionError
 from robot_vision_dl.core.metrics.proper_scores import negative_log_likelihood
+from robot_vision_dl.core.uncertainty.calibrate import calibrate
 from robot_vision_dl.core.uncertainty.density_aware import DensityAware, Judged, fit_density_aware, tempered
+from robot_vision_dl.core.uncertainty.ood.pictures import Pictures
 from robot_vision_dl.core.uncertainty.temperature import calibrated_softmax
 
 
@@ -65,3 +67,27 @@ def test_values_out_of_range_are_refused(values):
 def test_it_needs_pictures():
     with pytest.raises(RobotVisionError, match='got 10 and 0'):
         fit_density_aware(pictures(10, 0, 1), pictures(0, 0, 1))
+
+
+def test_a_calibration_with_corrupted_pictures_publishes_less_sure_probabilities_where_they_are_far_out():
+    rng = np.random.default_rng(0)
+
+    def outputs(n, noise):
+        labels = rng.integers(0, 4, n)
+        features = np.eye(4)[labels] + rng.normal(0, 0.3 + noise, (n, 4))
+        return (6 * features).astype(np.float32), features.astype(np.float32), labels
+    z, f, y = outputs(600, 0)
+    worse_z, worse_f, worse_y = outputs(600, 0.8)
+    reference = Pictures.of(*outputs(600, 0))
+    found = calibrate(z, f, y, ood='mahalanobis', reference=reference, corrupted=Pictures.of(worse_z, worse_f, worse_y))
+    without = calibrate(z, f, y, ood='mahalanobis', reference=reference)
+    assert found.density_aware is not None and found.density_aware.exponent > 0
+    assert without.density_aware is None
+    again_z, again_f, again_y = outputs(600, 0.8)
+    loss = [negative_log_likelihood(one.probabilities(again_z, again_f), again_y) for one in (found, without)]
+    assert loss[0] < loss[1] - 0.1
+    before, after = found.metrics['nll_corrupted']
+    assert after < before and found.metrics['corrupted_pictures'] == 600
+    # Sets hold at the probabilities that are published.
+    covered = found.conformal.inside(found.probabilities(z, f))[np.arange(len(y)), y].mean()
+    assert covered >= 1 - found.conformal.alpha

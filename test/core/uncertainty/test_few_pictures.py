@@ -10,6 +10,7 @@ from robot_vision_dl.core.networks.preprocess import Preprocessing
 from robot_vision_dl.core.uncertainty.attainable_rates import deciding_rate
 from robot_vision_dl.core.uncertainty.calibrate import calibrate
 from robot_vision_dl.core.uncertainty.ood.base import LinearHead
+from robot_vision_dl.core.uncertainty.ood.pictures import Pictures
 
 NAMES = ('fist', 'one', 'palm', 'stop', 'thumb')
 F = 64
@@ -33,7 +34,7 @@ def test_of_22_pictures_it_is_said_what_they_cannot_do_and_what_they_can_is_done
         x, labels = features(n, rng, ood_pictures)
         return x @ weight.T, x, labels
     reference, known, others, ood_pictures = outputs(100), outputs(22), outputs(1000), outputs(1115, ood_pictures=True)
-    found = calibrate(*known, ood='knn', reference=reference, scaling='auto',
+    found = calibrate(*known, ood='knn', reference=Pictures.of(*reference), scaling='auto',
                       head=LinearHead(torch.from_numpy(weight), torch.zeros(5)))
     assert found.metrics['nll'] <= found.metrics['nll_plain']
     assert 0.3 < found.temperature < 3

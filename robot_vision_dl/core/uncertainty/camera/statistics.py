@@ -126,7 +126,7 @@ def _coarse(exact: np.ndarray) -> np.ndarray:
         return exact.astype(np.uint8)
     channels = exact.size // (rows * width)
     used = np.ascontiguousarray(exact[:, :many * _COARSE]).reshape(-1, many * channels)
-    levels = (used @ _averaging(many, channels)).astype(np.uint8)
+    levels: np.ndarray = (used @ _averaging(many, channels)).astype(np.uint8)
     return levels.reshape((rows, _COARSE) if exact.ndim == 2 else (rows, _COARSE, channels))
 
 

@@ -1,5 +1,5 @@
 """What all OOD scores have in common."""
-from typing import NamedTuple, Optional
+from typing import Mapping, NamedTuple, Optional, Tuple
 
 import numpy as np
 import torch
@@ -28,10 +28,16 @@ class OodScore(nn.Module):
     Attributes:
         fitted: whether the score needs :meth:`fit`.
         needs_head: whether :meth:`fit` needs the head, which then must be linear.
+        of_features: whether features alone decide, so that those of a stage will do as well.
+        is_distance: whether scores are distances, at least 0, whose logarithm is nearer to a normal distribution.
+        large: names of tables that are stored as float16 in a combination.
     """
 
     fitted = False
     needs_head = False
+    of_features = False
+    is_distance = False
+    large: Tuple[str, ...] = ()
 
     @classmethod
     def fit(cls, logits: torch.Tensor, features: torch.Tensor, labels: Optional[torch.Tensor] = None,
@@ -43,6 +49,15 @@ class OodScore(nn.Module):
             head: of the network, where it is linear.
         """
         return cls()
+
+    @classmethod
+    def width(cls, tensors: Mapping[str, torch.Tensor], prefix: str = '') -> int:
+        """How many features it reads, by its tables, where it reads nothing else.
+
+        Args:
+            tensors: the score's, each name after ``prefix``.
+        """
+        raise NotImplementedError
 
     def forward(self, logits: torch.Tensor, features: torch.Tensor) -> np.ndarray:
         """Scores, float32, shape (B,), larger is further out, of float32 logits (B, C) and features (B, F).

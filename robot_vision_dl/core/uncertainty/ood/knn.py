@@ -1,5 +1,5 @@
 """Distance to known features as an OOD score."""
-from typing import Optional
+from typing import Mapping, Optional
 
 import numpy as np
 import torch
@@ -20,6 +20,9 @@ class KNearestNeighbours(OodScore):
     """
 
     fitted = True
+    of_features = True
+    is_distance = True
+    large = ('bank',)
 
     bank: torch.Tensor
     k: torch.Tensor
@@ -36,6 +39,11 @@ class KNearestNeighbours(OodScore):
             raise BundleError('knn: the rows of the bank must have the length 1')
         # In this order a row times it takes half the time.
         self.register_buffer('_bank_t', self.bank.T.contiguous(), persistent=False)
+
+    @classmethod
+    def width(cls, tensors: Mapping[str, torch.Tensor], prefix: str = '') -> int:
+        """F."""
+        return int(tensors[f'{prefix}bank'].shape[1])
 
     @classmethod
     def fit(cls, logits: torch.Tensor, features: torch.Tensor, labels: Optional[torch.Tensor] = None,

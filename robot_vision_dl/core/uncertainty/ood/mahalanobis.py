@@ -1,11 +1,14 @@
 """Distance to the classes' Gaussians as an OOD score."""
-from typing import Optional, Tuple
+from typing import Mapping, Optional, Tuple
 
 import numpy as np
 import torch
+from torch.nn.functional import normalize
 
 from ...errors import RobotVisionError
 from .base import LinearHead, OodScore, on_host
+
+_LEAST_PER_CLASS = 10  # for means of classes
 
 
 class _NearestClass(OodScore):
@@ -16,11 +19,18 @@ class _NearestClass(OodScore):
     """
 
     fitted = True
+    of_features = True
+    large = ('whitening',)
     whitening: torch.Tensor
     means: torch.Tensor
     _minus_origin: torch.Tensor
     _linear: torch.Tensor
     _constant: torch.Tensor
+
+    @classmethod
+    def width(cls, tensors: Mapping[str, torch.Tensor], prefix: str = '') -> int:
+        """F."""
+        return int(tensors[f'{prefix}whitening'].shape[0])
 
     def _keep(self, **tensors: torch.Tensor) -> None:
         """As what is derived, and not stored."""
@@ -40,6 +50,8 @@ class Mahalanobis(_NearestClass):
         whitening: W of shape (F, F) with S^-1 = W W^T.
         means: the class means times W, shape (C', F); classes without a picture are left out.
     """
+
+    is_distance = True
 
     def __init__(self, whitening: Optional[torch.Tensor] = None, means: Optional[torch.Tensor] = None) -> None:
         super().__init__()
@@ -67,6 +79,31 @@ class Mahalanobis(_NearestClass):
         u, nearest = self._nearest(features)
         scores: np.ndarray = np.maximum(nearest + (u * u).sum(axis=1), 0)
         return scores
+
+
+class MahalanobisNormalised(Mahalanobis):
+    """Mahalanobis distance of features of length 1 (Mueller and Hein 2025, "Mahalanobis++"); larger is further out.
+
+    How long a vector of features is varies more within a class than its direction, and says less. With fewer than ten
+    pictures a class, as of a thousand classes, the means of classes say little, and all pictures are one Gaussian.
+
+    Tensors:
+        whitening, means: of normalised features, as in :class:`Mahalanobis`.
+    """
+
+    @classmethod
+    def fit(cls, logits: torch.Tensor, features: torch.Tensor, labels: Optional[torch.Tensor] = None,
+            head: Optional[LinearHead] = None, shrinkage: Optional[float] = None) -> 'MahalanobisNormalised':
+        """Fit to known pictures; see :meth:`Mahalanobis.fit`."""
+        labels = logits.argmax(-1) if labels is None else labels
+        if len(labels) < _LEAST_PER_CLASS * len(labels.unique()):
+            labels = torch.zeros_like(labels)
+        found = super().fit(logits, normalize(features.float(), dim=-1), labels, head, shrinkage)
+        return cls(found.whitening, found.means)
+
+    def forward(self, logits: torch.Tensor, features: torch.Tensor) -> np.ndarray:
+        """Scores (B,)."""
+        return super().forward(logits, normalize(features, dim=-1))
 
 
 class RelativeMahalanobis(_NearestClass):

@@ -2,7 +2,7 @@
 from bisect import bisect_left
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Dict, List, Mapping, Optional, Set, Type, Union
+from typing import Dict, List, Mapping, Optional, Sequence, Set, Tuple, Union
 
 import numpy as np
 import torch
@@ -11,35 +11,11 @@ from ...errors import BundleError, ConfigError
 from ...text.printable import printable
 from ...types import OodResult
 from .base import OodScore
-from .energy import Energy
-from .knn import KNearestNeighbours
-from .mahalanobis import Mahalanobis, RelativeMahalanobis
-from .max_logit import MaxLogit
-from .max_softmax import MaxSoftmax
-from .react import ReAct
-from .vim import Vim
+from .combined import Combined, FrameScore
+from .part import COMBINED, MOST_PARTS, OOD_METHODS, Part, ood_method
+from .pictures import Pictures
 
-OOD_METHODS: Dict[str, Type[OodScore]] = {
-    'energy': Energy,
-    'knn': KNearestNeighbours,
-    'mahalanobis': Mahalanobis,
-    'max_logit': MaxLogit,
-    'max_softmax': MaxSoftmax,
-    'react': ReAct,
-    'relative_mahalanobis': RelativeMahalanobis,
-    'vim': Vim,
-}
-
-
-def ood_method(name: str) -> Type[OodScore]:
-    """The class of a score by its name.
-
-    Raises:
-        ConfigError: there is no such score.
-    """
-    if name not in OOD_METHODS:
-        raise ConfigError(f'no OOD method {printable(repr(name), 60)}; there are {", ".join(sorted(OOD_METHODS))}')
-    return OOD_METHODS[name]
+__all__ = ['OOD_METHODS', 'ood_method']  # which others know from here
 
 
 def stored_names(score: OodScore) -> Set[str]:
@@ -52,24 +28,54 @@ class OodCalibration:
     """A score, what it was fitted to, and its values on pictures of known classes.
 
     Attributes:
-        method: a key of ``OOD_METHODS``.
+        method: a key of ``OOD_METHODS``, or ``combined``.
         scores: float32, shape (n,), ascending: of calibration pictures, on which nothing else was fitted. None, where
             there are none; then there are no p-values, and nothing is called unknown.
-        tensors: the score's buffers by name.
+        tensors: the score's buffers by name; of a combination ``<number of the part>.<name>``, ``location``, ``scale``,
+            ``weight``.
+        stage: name of the one whose features it reads; empty: what the head sees.
+        parts: of a combination, two at least.
+        stage_names: what the network gives, in this order.
     """
 
     method: str
     scores: Optional[np.ndarray] = None
     tensors: Mapping[str, torch.Tensor] = field(default_factory=lambda: MappingProxyType({}))
+    stage: str = ''
+    parts: Tuple[Part, ...] = ()
+    stage_names: Tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        ood_method(self.method)
+        if self.method == COMBINED:
+            if not 2 <= len(self.parts) <= MOST_PARTS or len(set(self.parts)) < len(self.parts) or self.stage:
+                raise BundleError(f'OOD calibration: {COMBINED} needs 2 to {MOST_PARTS} different parts, and no stage '
+                                  f'of its own, got {", ".join(map(str, self.parts)) or "none"}')
+        elif self.parts:
+            raise BundleError(f'OOD calibration: {printable(self.method, 60)} has no parts; only {COMBINED} has')
+        for part in self.all_parts:
+            ood_method(part.method)
+            part.place(self.stage_names)
         if self.scores is not None:
             scores = np.sort(np.asarray(self.scores, np.float32))
             if scores.ndim != 1 or not len(scores) or not np.isfinite(scores).all():
                 raise BundleError(f'OOD calibration ({self.method}): scores must be a list of finite numbers, '
                                   'not empty')
             object.__setattr__(self, 'scores', scores)
+
+    @property
+    def all_parts(self) -> Tuple[Part, ...]:
+        """The parts; of a score that is not combined itself."""
+        return self.parts or (Part(self.method, self.stage),)
+
+    @property
+    def name(self) -> str:
+        """As it is written: ``combined``, ``knn`` or ``knn@blocks.3``."""
+        return self.method if self.parts else str(self.all_parts[0])
+
+    @property
+    def words(self) -> str:
+        """For people: the name, and what is looked at."""
+        return f'{self.name} ({"; ".join(part.words for part in self.parts)})' if self.parts else self.name
 
     def p_value(self, score: Union[float, np.ndarray]) -> np.ndarray:
         """(1 + #{calibration >= score}) / (n + 1), in (0, 1], float64 (Bates et al. 2023, equation 2).
@@ -82,24 +88,81 @@ class OodCalibration:
         below = np.searchsorted(self.scores, np.asarray(score, np.float32), side='left')
         return np.asarray((1.0 + len(self.scores) - below) / (len(self.scores) + 1))
 
-    def build_score(self) -> OodScore:
-        """The score with its tensors, on their device.
+    def stored_kinds(self) -> Dict[str, Tuple[torch.dtype, int]]:
+        """Type and number of dimensions of each tensor, by its name."""
+        if not self.parts:
+            return {name: (like.dtype, like.ndim) for name, like in ood_method(self.method)().state_dict().items()}
+        kinds = dict.fromkeys(('location', 'scale', 'weight'), (torch.float32, 1))
+        for number, part in enumerate(self.parts):
+            score = ood_method(part.method)()
+            kinds.update({f'{number}.{name}': (torch.float16 if name in score.large else like.dtype, like.ndim)
+                          for name, like in score.state_dict().items()})
+        return kinds
+
+    def widths(self) -> Dict[str, int]:
+        """F_s of each stage that is read, from the tables that read it.
+
+        Raises:
+            BundleError: two tables of one stage are for different numbers of features.
+        """
+        found: Dict[str, int] = {}
+        for number, part in enumerate(self.all_parts):
+            if part.of:
+                prefix = f'{number}.' if self.parts else ''
+                width = ood_method(part.method).width(self.tensors, prefix)
+                if found.setdefault(part.of, width) != width:
+                    raise BundleError(f'OOD calibration: of {printable(part.of, 60)} one score reads {found[part.of]} '
+                                      f'features and another {width}')
+        return found
+
+    def scores_of(self, pictures: Pictures) -> np.ndarray:
+        """Scores, float32 (n,), of pictures by the outputs of a network for them."""
+        with torch.inference_mode():
+            found: np.ndarray = self.build_score()(pictures.logits, pictures.features, pictures.stages)
+        return found
+
+    def build_score(self) -> Union[FrameScore, Combined]:
+        """The score with its tensors, on their device; what is stored as float16 is computed with in float32.
 
         Raises:
             BundleError: the tensors are not those of the method.
         """
-        score_class = ood_method(self.method)
-        names = stored_names(score_class())
+        names = set(self.stored_kinds())
         if names != set(self.tensors):
-            raise BundleError(f'OOD calibration: {self.method} needs the tensors {sorted(names)}, got '
+            raise BundleError(f'OOD calibration: {self.name} needs the tensors {sorted(names)}, got '
                               f'{printable(sorted(self.tensors))}; `robot-vision calibrate` makes them anew')
-        return score_class(**self.tensors).eval()
+        if not self.parts:
+            part = self.all_parts[0]
+            return FrameScore(ood_method(part.method)(**self.tensors), part.place(self.stage_names)).eval()
+        built = []
+        for number, part in enumerate(self.parts):
+            own = {name.partition('.')[2]: value for name, value in self.tensors.items()
+                   if name.startswith(f'{number}.')}
+            score = ood_method(part.method)(**{name: value.float() if value.dtype is torch.float16 else value
+                                               for name, value in own.items()})
+            built.append(FrameScore(score, part.place(self.stage_names)))
+        return Combined(built, *(self.tensors[name] for name in ('location', 'scale', 'weight'))).eval()
 
     @classmethod
-    def of(cls, score: OodScore, method: str, scores: Optional[np.ndarray]) -> 'OodCalibration':
-        """What is to be stored about a fitted score."""
+    def of_parts(cls, parts: Sequence[Part], score: Union[FrameScore, Combined], scores: Optional[np.ndarray],
+                 stage_names: Sequence[str] = ()) -> 'OodCalibration':
+        """What is to be stored about a score that :func:`~.combined.fit_parts` fitted."""
+        if isinstance(score, FrameScore):
+            return cls.of(score.score, parts[0].method, scores, parts[0].of, tuple(stage_names))
+        tensors = {name: getattr(score, name).detach().cpu() for name in ('location', 'scale', 'weight')}
+        for number, one in enumerate(score.parts):
+            assert isinstance(one, FrameScore)
+            for name in stored_names(one.score):
+                value = getattr(one.score, name).detach().cpu()
+                tensors[f'{number}.{name}'] = value.half() if name in one.score.large else value
+        return cls(COMBINED, scores, MappingProxyType(tensors), parts=tuple(parts), stage_names=tuple(stage_names))
+
+    @classmethod
+    def of(cls, score: OodScore, method: str, scores: Optional[np.ndarray], stage: str = '',
+           stage_names: Tuple[str, ...] = ()) -> 'OodCalibration':
+        """What is to be stored about one fitted score."""
         tensors = {name: getattr(score, name).detach().cpu() for name in stored_names(score)}
-        return cls(method, scores, MappingProxyType(tensors))
+        return cls(method, scores, MappingProxyType(tensors), stage, (), stage_names)
 
 
 class OodDetector:
@@ -113,12 +176,32 @@ class OodDetector:
     def __init__(self, calibration: OodCalibration, device: Union[torch.device, str] = 'cpu') -> None:
         self.calibration = calibration
         self._score = calibration.build_score().to(device)
+        self._name, self._words = calibration.name, [part.words for part in calibration.parts]
+        self._widths, self._is_checked = calibration.widths(), False
         self._ascending = None if calibration.scores is None else calibration.scores.tolist()
 
-    def __call__(self, logits: torch.Tensor, features: torch.Tensor) -> List[OodResult]:
-        """One result a frame, for float32 logits (B, C) and features (B, F) on the device."""
-        scores = self._score.forward(logits, features).tolist()  # there are no hooks to be called
-        return [OodResult(self.calibration.method, score, self._p_value(score)) for score in scores]
+    def __call__(self, logits: torch.Tensor, features: torch.Tensor, stages: Sequence[torch.Tensor] = ()
+                 ) -> List[OodResult]:
+        """One result a frame, for float32 logits (B, C), features (B, F) and stages (B, F_s) each, on the device."""
+        if not self._is_checked:
+            self._check(stages)
+        if isinstance(self._score, Combined):
+            z = self._score.standardised(logits, features, stages)
+            return [OodResult(COMBINED, score, self._p_value(score), self._words[place])
+                    for score, place in zip(self._score.statistic(z).tolist(), z.argmax(axis=1).tolist())]
+        scores = self._score.forward(logits, features, stages).tolist()  # there are no hooks to be called
+        return [OodResult(self._name, score, self._p_value(score)) for score in scores]
+
+    def _check(self, stages: Sequence[torch.Tensor]) -> None:
+        """Raise :class:`BundleError` where the network's stages are not those that the tables are for."""
+        names = self.calibration.stage_names
+        for name, width in self._widths.items():
+            place = names.index(name)
+            have = stages[place].shape[1] if place < len(stages) else 0
+            if have != width:
+                raise BundleError(f'OOD score {self._name}: its tables are for {width} features of {name}, and the '
+                                  f'network gives {have}; `robot-vision calibrate` fits it anew')
+        self._is_checked = True
 
     def _p_value(self, score: float) -> Optional[float]:
         """As :meth:`OodCalibration.p_value`, in plain Python.

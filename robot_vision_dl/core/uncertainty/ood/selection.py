@@ -1,14 +1,19 @@
-"""Which OOD score suits a network: judged on pictures that it was not fitted to.
+"""Which OOD score a bundle uses: judged on pictures that it was not fitted to, by the group that it finds worst.
 
-With pictures of unknown things, by how well each score tells them from known ones. Without, each class in turn plays
-the unknown one: scores are fitted without its pictures, its logit is taken away, and they have to tell its held-out
-pictures from those of the other classes. The network itself has seen the class, so this flatters all scores; it is
-the order among them that is used. In both cases pictures of a camera at fault (see ``sensor_faults.py``) count as well,
-half by the AUROC and half by the share that is called unknown: of two scores that rank equally well, one may have all
-black frames among its most extreme percent and the other none, and only that percent is ever called unknown.
+The combination of all stages (see ``combined.py``) is taken unless pictures say otherwise: it needs no picture of no
+class. Where there are such pictures, each candidate is judged on every group of them and on every fault of a camera
+(see ``sensor_faults.py``), half by the AUROC and half by the share that is called unknown: of two scores that rank
+equally well, one may have all black frames among its most extreme percent and the other none, and only that percent is
+ever called unknown. A candidate that misses a group is out, however good its mean is, and of the others the one whose
+worst group is best is taken: a robot meets one fault at a time, not the mean of all.
+
+Where nothing can be combined (fewer than 30 pictures to fit it to) and there are no pictures of no class, each class in
+turn plays the unknown one: scores are fitted without its pictures, its logit is taken away, and they have to tell its
+held-out pictures from those of the other classes. The network itself has seen the class, so this flatters all scores;
+it is the order among them that is used.
 """
 from dataclasses import dataclass
-from typing import Dict, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -16,53 +21,21 @@ import torch
 from ...errors import ConfigError
 from ...metrics.ranking import auroc, two_groups
 from .base import LinearHead
-from .p_value import OOD_METHODS, ood_method
+from .combined import LEAST_REFERENCE, fit_parts
+from .part import COMBINED, OF_LOGITS, OOD_METHODS, Part, usual_parts
+from .pictures import Pictures
+
+__all__ = ['OF_LOGITS', 'Pictures']  # which others know from here
 
 # Of equally good ones the first is taken: those without tensors, then by what they cost.
-CANDIDATES = ('energy', 'max_logit', 'max_softmax', 'react', 'vim', 'mahalanobis', 'relative_mahalanobis', 'knn')
-OF_LOGITS = ('energy', 'max_logit', 'max_softmax')
-"""Those that do without features, which an ONNX file may not give."""
+CANDIDATES = ('energy', 'max_logit', 'max_softmax', 'react', 'vim', 'mahalanobis', 'mahalanobis_normalised',
+              'relative_mahalanobis', 'knn')
 _MOST_CLASSES = 20
 _MIN_PICTURES = 5
 LEFT_OUT = 'class left out'
 _EPSILON = 0.01  # of the p-value below which a picture counts as called unknown
-
-
-@dataclass(frozen=True)
-class Pictures:
-    """Outputs of a network for n pictures, float32.
-
-    Attributes:
-        logits, features: shapes (n, C) and (n, F).
-        labels: int64 (n,), or None for pictures of no class.
-        stages: of each stage of the network, shape (n, F_s).
-    """
-
-    logits: torch.Tensor
-    features: torch.Tensor
-    labels: Optional[torch.Tensor] = None
-    stages: Tuple[torch.Tensor, ...] = ()
-
-    @classmethod
-    def of(cls, logits: np.ndarray, features: np.ndarray, labels: Optional[np.ndarray] = None,
-           stages: Sequence[np.ndarray] = ()) -> 'Pictures':
-        """From arrays."""
-        z, f, *rest = (torch.from_numpy(np.asarray(one, np.float32)) for one in (logits, features, *stages))
-        return cls(z, f, None if labels is None else torch.from_numpy(np.asarray(labels, np.int64)), tuple(rest))
-
-    def __getitem__(self, chosen: Union[torch.Tensor, np.ndarray]) -> 'Pictures':
-        return Pictures(self.logits[chosen], self.features[chosen],
-                        None if self.labels is None else self.labels[chosen],
-                        tuple(one[chosen] for one in self.stages))
-
-    def __len__(self) -> int:
-        return len(self.logits)
-
-    def split(self, index: int) -> Tuple['Pictures', 'Pictures']:
-        """Those of other classes, and those of this class."""
-        assert self.labels is not None
-        is_index = torch.eq(self.labels, index)
-        return self[~is_index], self[is_index]
+_MISSES = 0.25  # so much less of a group called unknown than by the best is well below it
+_CLEARLY = 0.02  # better a single score must be for the combination not to be taken
 
 
 @dataclass(frozen=True)
@@ -70,83 +43,133 @@ class OodChoice:
     """The score that was chosen, and by what.
 
     Attributes:
-        method: a key of ``OOD_METHODS``.
+        method: as it is written: ``combined``, ``knn``, ``knn@blocks.3``.
         reason: one sentence for the model card.
         auroc: of each candidate on each group of OOD pictures, method -> group -> value.
+        parts: what the score is made of, one or several.
     """
 
     method: str
     reason: str
     auroc: Mapping[str, Mapping[str, float]]
+    parts: Tuple[Part, ...]
+
+
+class _Found(NamedTuple):
+    """Of a candidate on a group: AUROC, and the share called unknown (None: not looked at)."""
+
+    auroc: float
+    caught: Optional[float] = None
+
+    @property
+    def value(self) -> float:
+        return self.auroc if self.caught is None else (self.auroc + self.caught) / 2
 
 
 def choose_ood(fitted: Pictures, held_out: Pictures, ood_pictures: Optional[Mapping[str, Pictures]] = None,
                head: Optional[LinearHead] = None, methods: Optional[Sequence[str]] = None,
-               faulty: Optional[Mapping[str, Pictures]] = None) -> OodChoice:
-    """The candidate with the largest AUROC, as a mean over groups of OOD pictures, and most faults caught.
+               faulty: Optional[Mapping[str, Pictures]] = None, stage_names: Sequence[str] = (),
+               standard: Optional[Pictures] = None, seed: int = 0) -> OodChoice:
+    """The combination, or the candidate that is clearly better where it is worst.
 
     Args:
         fitted: known pictures with labels, to fit scores to.
         held_out: other known pictures with labels.
-        ood_pictures: groups of pictures of no class by name; None: each class in turn plays them.
+        ood_pictures: groups of pictures of no class by name.
         head: of the network; None: not linear, so scores that need it are no candidates.
         methods: candidates; None: all that can be fitted.
-        faulty: groups of pictures of a camera at fault. All of them together count as much as everything else.
+        faulty: groups of pictures of a camera at fault.
+        stage_names: in the order of the pictures' stages.
+        standard, seed: see :func:`~.combined.fit_parts`.
     """
-    names = [name for name in CANDIDATES if methods is None or name in methods]
-    names = [name for name in names if head is not None or not OOD_METHODS[name].needs_head]
-    if not names:
+    tried = {name: parts for name, parts in candidates(stage_names, fitted, head).items()
+             if methods is None or name in methods}
+    if not tried:
         raise ConfigError(f'no OOD score can be fitted of {", ".join(methods or CANDIDATES)}: they need a linear head')
+    groups = {**(ood_pictures or {}), **(faulty or {})}
+    if not ood_pictures and COMBINED in tried:  # it is only asked whether the combination misses a fault
+        tried = {name: parts for name, parts in tried.items() if groups or name == COMBINED}
     with torch.inference_mode():
-        faults, caught = {}, {}
-        for name in names:
-            known, scores = _scores(name, fitted, held_out, faulty or {}, head)
-            faults[name] = {group: auroc(*two_groups(known, one)) for group, one in scores.items()}
-            limit = _quantile_above(known, 1 - _EPSILON)
-            caught[name] = {group: float(np.mean(one > limit)) for group, one in scores.items()}
+        found = {name: _on_groups(parts, fitted, held_out, groups, head, stage_names, standard, seed)
+                 for name, parts in tried.items()}
+        basis = []
         if ood_pictures:
-            table = {name: _on_ood(name, fitted, held_out, ood_pictures, head) for name in names}
             count = sum(len(group) for group in ood_pictures.values())
-            basis = f'{count} picture{"" if count == 1 else "s"} of no class ({", ".join(ood_pictures)})'
-        else:
-            groups = _left_out_classes(held_out)
-            if not groups and not faulty:
-                return OodChoice(names[0], f'{names[0]}: too few pictures a class to compare scores', {})
-            table = {name: {LEFT_OUT: _on_left_out(name, fitted, held_out, groups, head)} if groups else {}
-                     for name in names}
-            basis = f'{len(groups)} classes, each left out in turn'
-    means = {}
-    for name in names:
-        parts = [np.mean(list(table[name].values()))] if table[name] else []
-        if faulty:
-            parts.append(0.5 * np.mean(list(faults[name].values())) + 0.5 * np.mean(list(caught[name].values())))
-        means[name] = float(np.mean(parts))
+            basis.append(f'{count} picture{"" if count == 1 else "s"} of no class ({", ".join(ood_pictures)})')
+        elif COMBINED not in tried:
+            classes = _left_out_classes(held_out)
+            for name, parts in tried.items() if classes else ():
+                found[name][LEFT_OUT] = _Found(_on_left_out(parts[0], fitted, held_out, classes, head))
+            basis += [f'{len(classes)} classes, each left out in turn'] if classes else []
     if faulty:
-        basis += f', and on pictures of a camera at fault ({", ".join(faulty)})'
-        table = {name: {**values, **faults[name]} for name, values in table.items()}
-    best = max(names, key=lambda name: round(means[name], 3))
-    second = max((name for name in names if name != best), key=means.__getitem__, default=None)
-    what = 'mean of AUROC and share called unknown' if faulty else 'mean AUROC'
-    reason = f'{best} had the largest {what}, {means[best]:.3f}, on {basis}'
+        basis.append(f'pictures of a camera at fault ({", ".join(faulty)})')
+    best, reason = _decide(found, basis, bool(ood_pictures))
+    table = {name: {group: one.auroc for group, one in values.items()} for name, values in found.items() if values}
+    return OodChoice(best, reason, table, tried[best])
+
+
+def candidates(stage_names: Sequence[str], fitted: Pictures, head: Optional[LinearHead]
+               ) -> Dict[str, Tuple[Part, ...]]:
+    """What can be fitted to pictures and a head, by how it is written; what is preferred comes first."""
+    features = fitted.features.shape[1]
+    parts = usual_parts(stage_names, features)
+    found = {COMBINED: parts} if len(parts) > 1 and len(fitted) >= LEAST_REFERENCE else {}
+    found.update({name: (Part(name),) for name in CANDIDATES
+                  if (features or name in OF_LOGITS) and (head is not None or not OOD_METHODS[name].needs_head)})
+    found.update({str(part): (part,) for part in parts if part.of})
+    return found
+
+
+def _decide(found: Mapping[str, Mapping[str, _Found]], basis: Sequence[str], foreign: bool) -> Tuple[str, str]:
+    """The name of the best, and why."""
+    names = list(found)
+    if not any(found.values()):
+        why = ('of stages and last features, which needs no pictures of no class' if names[0] == COMBINED
+               else 'too few pictures a class to compare scores')
+        return names[0], f'{names[0]}: {why}'
+    missed = {name: _missed(name, found) for name in names}
+    sound = [name for name in names if not missed[name]] or names
+    worst = {name: min(found[name].items(), key=lambda item: item[1].value) for name in names}
+    best = max(sound, key=lambda name: round(worst[name][1].value, 2))
+    if COMBINED in sound and (not foreign or worst[best][1].value < worst[COMBINED][1].value + _CLEARLY):
+        best = COMBINED
+    group, value = worst[best]
+    measure = 'AUROC' if value.caught is None else 'mean of AUROC and share called unknown'
+    reason = f'{best}: on {" and ".join(basis)} its {measure} is {value.value:.3f} where it is worst ({group})'
+    second = max((name for name in sound if name != best), key=lambda name: worst[name][1].value, default=None)
     if second:
-        reason += f'; next {second} with {means[second]:.3f}'
-    return OodChoice(best, reason, table)
+        reason += f'; next {second} with {worst[second][1].value:.3f} ({worst[second][0]})'
+    out = [f'{name} ({", ".join(missed[name])})' for name in names if missed[name] and name not in sound]
+    if out:
+        reason += f'; out, for they call far fewer of a group unknown than others do: {", ".join(out)}'
+    elif missed[best]:
+        reason += f'; each score misses a group, this one {", ".join(missed[best])}'
+    return best, reason
 
 
-def _scores(name: str, fitted: Pictures, held_out: Pictures, groups: Mapping[str, Pictures],
-            head: Optional[LinearHead]) -> Tuple[np.ndarray, Dict[str, np.ndarray]]:
-    """A score's values on known pictures, and on each group of others."""
+def _missed(name: str, found: Mapping[str, Mapping[str, _Found]]) -> List[str]:
+    """Groups of which a candidate calls far fewer unknown than the best does."""
+    missed = []
+    for group, own in found[name].items():
+        most = max(values[group].caught or 0.0 for values in found.values())
+        if own.caught is not None and own.caught < most - _MISSES:
+            missed.append(f'{group} {own.caught:.2f} of at most {most:.2f}')
+    return missed
+
+
+def _on_groups(parts: Sequence[Part], fitted: Pictures, held_out: Pictures, groups: Mapping[str, Pictures],
+               head: Optional[LinearHead], stage_names: Sequence[str], standard: Optional[Pictures], seed: int
+               ) -> Dict[str, _Found]:
+    """What a score does on each group, beside known pictures that it was not fitted to."""
     if not groups:
-        return np.zeros(1), {}
-    score = ood_method(name).fit(fitted.logits, fitted.features, fitted.labels, head)
-    return score(held_out.logits, held_out.features), {
-        group: score(one.logits, one.features) for group, one in groups.items()}
-
-
-def _on_ood(name: str, fitted: Pictures, held_out: Pictures, ood_pictures: Mapping[str, Pictures],
-                head: Optional[LinearHead]) -> Dict[str, float]:
-    known, scores = _scores(name, fitted, held_out, ood_pictures, head)
-    return {group: auroc(*two_groups(known, one)) for group, one in scores.items()}
+        return {}
+    score = fit_parts(parts, fitted, stage_names, head, standard, seed)
+    known = score(held_out.logits, held_out.features, held_out.stages)
+    limit, found = _quantile_above(known, 1 - _EPSILON), {}
+    for group, pictures in groups.items():
+        theirs = score(pictures.logits, pictures.features, pictures.stages)
+        found[group] = _Found(auroc(*two_groups(known, theirs)), float(np.mean(theirs > limit)))
+    return found
 
 
 def _left_out_classes(held_out: Pictures) -> List[int]:
@@ -156,22 +179,22 @@ def _left_out_classes(held_out: Pictures) -> List[int]:
     return classes[:_MOST_CLASSES] if len(classes) > 2 else []
 
 
-def _on_left_out(name: str, fitted: Pictures, held_out: Pictures, classes: Sequence[int], head: Optional[LinearHead]
+def _on_left_out(part: Part, fitted: Pictures, held_out: Pictures, classes: Sequence[int], head: Optional[LinearHead]
                  ) -> float:
-    """Mean AUROC over the classes."""
+    """Mean AUROC over the classes of a score on what the head sees."""
     values = []
     for index in classes:
         others = [c for c in range(held_out.logits.shape[1]) if c != index]
         remaining_head = head and LinearHead(head.weight[others], head.bias[others])
-        known, ood_pictures = (_without_logit(part, others) for part in held_out.split(index))
+        known, ood_pictures = (_without_logit(one, others) for one in held_out.split(index))
         kept = _without_logit(fitted.split(index)[0], others)
-        score = ood_method(name).fit(kept.logits, kept.features, kept.labels, remaining_head)
-        values.append(auroc(*two_groups(*(score(part.logits, part.features) for part in (known, ood_pictures)))))
+        score = OOD_METHODS[part.method].fit(kept.logits, kept.features, kept.labels, remaining_head)
+        values.append(auroc(*two_groups(*(score(one.logits, one.features) for one in (known, ood_pictures)))))
     return float(np.mean(values))
 
 
 def _without_logit(pictures: Pictures, others: List[int]) -> Pictures:
-    return Pictures(pictures.logits[:, others], pictures.features, pictures.labels, pictures.stages)
+    return Pictures(pictures.logits[:, others], pictures.features, pictures.labels, pictures.stages, pictures.groups)
 
 
 def split_groups(ood_pictures: Mapping[str, Pictures], seed: int) -> Tuple[Dict[str, Pictures], Dict[str, Pictures]]:

@@ -135,7 +135,8 @@ def _lost_rows(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _one_colour(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    return np.full_like(pixels, 0) + rng.integers(0, 256, pixels.shape[2:], np.uint8)
+    plain: np.ndarray = np.full_like(pixels, 0) + rng.integers(0, 256, pixels.shape[2:], np.uint8)
+    return plain
 
 
 def _missing_channel(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -5,10 +5,13 @@ import torch
 
 from robot_vision_dl.core.errors import ConfigError
 from robot_vision_dl.core.uncertainty.ood.base import LinearHead
-from robot_vision_dl.core.uncertainty.ood.p_value import ood_method
+from robot_vision_dl.core.uncertainty.ood.part import Part
+from robot_vision_dl.core.uncertainty.ood.pictures import Pictures
 from robot_vision_dl.core.uncertainty.ood.selection import (
+    CANDIDATES,
     LEFT_OUT,
-    Pictures,
+    _decide,
+    _Found,
     choose_ood,
     split_groups,
 )
@@ -40,47 +43,93 @@ def test_takes_what_tells_the_foreign_pictures_given():
     fitted, head = network(300, 0)
     held_out, _ = network(200, 1)
     outside = choose_ood(fitted, held_out, {'outside': network(100, 2, 'outside')[0]}, head)
-    assert outside.method in ('mahalanobis', 'vim', 'relative_mahalanobis', 'knn')
+    assert outside.method == 'combined'
+    assert outside.parts == (Part('mahalanobis_normalised'), Part('knn'), Part('energy'))
     assert outside.auroc['energy']['outside'] < 0.7
-    assert outside.auroc[outside.method]['outside'] > 0.99
-    assert f'{outside.method} had the largest mean AUROC' in outside.reason
-    assert '100 pictures of no class (outside)' in outside.reason
-    weak = choose_ood(fitted, held_out, {'weak': network(100, 3, 'weak')[0]}, head)
+    assert outside.auroc['combined']['outside'] > 0.99
+    assert 'on 100 pictures of no class (outside) its mean of AUROC and share called unknown is 1.000' in outside.reason
+    assert 'out, for they call far fewer of a group unknown than others do: energy (outside 0.0' in outside.reason
+    weak = choose_ood(fitted, held_out, {'weak': network(100, 3, 'weak')[0]}, head,
+                      methods=('energy', 'max_logit', 'react'))
     assert weak.method == 'energy'  # all do: the cheapest
 
 
-def test_leaves_classes_out_where_there_are_no_foreign_pictures():
-    fitted, head = network(300, 4)
-    held_out, _ = network(200, 5)
-    choice = choose_ood(fitted, held_out, None, head)
-    assert set(choice.auroc) == {'energy', 'max_logit', 'max_softmax', 'react', 'vim', 'mahalanobis',
-                                 'relative_mahalanobis', 'knn'}
-    assert choice.auroc[choice.method][LEFT_OUT] > 0.95
-    assert '4 classes, each left out in turn' in choice.reason
+def undecided(n, seed):
+    """Known features, and logits all alike with the energy of known ones, as no head of them would have it."""
+    pictures = network(n, seed)[0]
+    alike = (pictures.logits.logsumexp(1) - np.log(CLASSES))[:, None].expand(-1, CLASSES)
+    return Pictures(alike.contiguous(), pictures.features)
 
 
-def test_pictures_of_a_camera_at_fault_count_as_much_as_the_rest():
+def test_a_single_score_is_taken_where_it_is_clearly_better():
+    fitted, head = network(300, 0)
+    held_out, _ = network(200, 1)
+    choice = choose_ood(fitted, held_out, {'hidden': undecided(100, 2)}, head)
+    assert choice.method in ('max_logit', 'max_softmax') and choice.parts == (Part(choice.method),)
+    assert 'combined (hidden 0.0' in choice.reason
+
+
+def test_the_worst_group_decides_and_not_the_mean():
+    found = {'combined': {'a': _Found(0.9, 0.77), 'b': _Found(0.9, 0.7)},
+             'energy': {'a': _Found(1, 1), 'b': _Found(0.8, 0.6)}}
+    assert _decide(found, ['a, b'], True)[0] == 'combined'
+    found['knn'] = {'a': _Found(0.95, 0.76), 'b': _Found(0.95, 0.76)}
+    assert _decide(found, ['a, b'], True)[0] == 'knn'
+    found['vim'] = {'a': _Found(1, 1), 'b': _Found(1, 1)}
+    best, reason = _decide(found, ['a, b'], True)
+    assert best == 'vim'
+    assert 'combined (b 0.70 of at most 1.00)' in reason
+
+
+def test_a_score_that_misses_a_fault_is_out_however_well_it_does_else():
+    found = {'combined': {name: _Found(0.95, 0.9) for name in ('foreign', 'noise', 'dark')},
+             'energy': {'foreign': _Found(1, 1), 'noise': _Found(1, 1), 'dark': _Found(0.99, 0.6)}}
+    best, reason = _decide(found, ['all'], True)
+    assert best == 'combined'
+    assert 'energy (dark 0.60 of at most 0.90)' in reason
+
+
+def test_without_foreign_pictures_the_combination_is_taken_unless_it_misses_a_fault():
     fitted, head = network(300, 10)
     held_out, _ = network(200, 11)
+    alone = choose_ood(fitted, held_out, None, head)
+    assert (alone.method, alone.auroc) == ('combined', {})
     faulty = {'covered lens': network(50, 12, 'outside')[0]}  # as sure as known ones, for scores of logits
-    alone, both = choose_ood(fitted, held_out, None, head), choose_ood(fitted, held_out, None, head, faulty=faulty)
-    assert both.auroc[both.method]['covered lens'] > 0.99
+    both = choose_ood(fitted, held_out, None, head, faulty=faulty)
+    assert both.method == 'combined'
+    assert both.auroc['combined']['covered lens'] > 0.99
     assert both.auroc['energy']['covered lens'] < 0.7
-    assert set(alone.auroc['energy']) == {LEFT_OUT}
     assert 'camera at fault (covered lens)' in both.reason
-    few = network(4, 13)[0]
-    assert choose_ood(fitted, few, None, head, faulty=faulty).auroc['knn'].keys() == {'covered lens'}
+    missed = choose_ood(fitted, held_out, None, head, faulty={**faulty, 'noise': undecided(50, 13)})
+    assert 'each score misses a group' in missed.reason
+    assert choose_ood(fitted, held_out, None, head, faulty={'noise': undecided(50, 13)}).method == 'max_softmax'
 
 
-def test_of_scores_that_rank_alike_the_one_that_calls_faults_unknown_is_taken():
-    fitted, head = network(300, 14)
-    held_out, _ = network(400, 15)
-    faulty = {'covered lens': network(50, 16, 'weak')[0]}
-    choice = choose_ood(fitted, held_out, None, head, faulty=faulty)
-    known, ood_pictures = (ood_method(choice.method).fit(fitted.logits, fitted.features, fitted.labels, head)(
-        one.logits, one.features) for one in (held_out, faulty['covered lens']))
-    assert np.mean(ood_pictures > np.quantile(known, 0.99)) > 0.9
-    assert f'{choice.method} had the largest mean of AUROC and share called unknown' in choice.reason
+def test_leaves_classes_out_where_nothing_can_be_combined():
+    fitted, head = network(300, 4)
+    held_out, _ = network(200, 5)
+    choice = choose_ood(fitted, held_out, None, head, methods=CANDIDATES)
+    assert set(choice.auroc) == set(CANDIDATES)
+    assert choice.auroc[choice.method][LEFT_OUT] > 0.95
+    assert '4 classes, each left out in turn' in choice.reason
+    few = network(20, 6)[0]
+    assert set(choose_ood(few, held_out, None, head).auroc) == set(CANDIDATES)
+
+
+def test_stages_take_part():
+    fitted, head = network(300, 0)
+    held_out, _ = network(200, 1)
+    generator = torch.Generator().manual_seed(5)
+
+    def staged(pictures, shift):
+        stage = torch.rand(len(pictures), 6, generator=generator) + shift * torch.eye(6)[0]
+        return Pictures(pictures.logits, pictures.features, pictures.labels, (stage,))
+    ood_pictures = {'blue': staged(network(60, 2)[0], 8.0)}  # what only the stage sees
+    choice = choose_ood(staged(fitted, 0), staged(held_out, 0), ood_pictures, head, stage_names=('early',))
+    assert choice.parts[0] == Part('mahalanobis_normalised', 'early')
+    assert choice.auroc['combined']['blue'] > 0.99
+    assert choice.auroc['mahalanobis_normalised@early']['blue'] > 0.99
+    assert choice.auroc['knn']['blue'] < 0.7
 
 
 def test_pictures_of_a_camera_at_fault_are_what_they_are_called():
@@ -103,7 +152,7 @@ def test_pictures_of_a_camera_at_fault_are_what_they_are_called():
 def test_candidates_without_a_linear_head():
     fitted, _ = network(300, 6)
     held_out, _ = network(200, 7)
-    assert {'vim', 'react'}.isdisjoint(choose_ood(fitted, held_out).auroc)
+    assert {'vim', 'react'}.isdisjoint(choose_ood(fitted, held_out, {'a': network(50, 8, 'outside')[0]}).auroc)
     assert choose_ood(fitted, held_out, methods=['knn', 'vim']).method == 'knn'
     with pytest.raises(ConfigError, match='need a linear head'):
         choose_ood(fitted, held_out, methods=['vim'])
@@ -111,7 +160,7 @@ def test_candidates_without_a_linear_head():
 
 def test_too_few_pictures_to_compare():
     fitted, head = network(40, 8)
-    choice = choose_ood(fitted, network(4, 9)[0], None, head)
+    choice = choose_ood(fitted, network(4, 9)[0], None, head, methods=CANDIDATES)
     assert (choice.method, choice.auroc) == ('energy', {})
     assert 'too few pictures' in choice.reason
 
