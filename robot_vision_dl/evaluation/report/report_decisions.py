@@ -51,6 +51,10 @@ def errors_view(model: Mapping[str, Any]) -> ErrorsView:
     if decisions['acted_right'] is not None:
         tiles.append(Tile(percent(decisions['acted_right']), 'of its classes acted on rightly',
                           between('acted_right', percent)))
+    faults: Mapping[str, int] = decisions.get('camera_faults', {})
+    if faults:
+        tiles.append(Tile(f'{sum(faults.values())} of {frames["decided"]}', 'frames with the camera at fault',
+                          ', '.join(f'{fault} {count}' for fault, count in faults.items()), 'care'))
     return ErrorsView(tiles, errors['count'], errors['hours'] or 0)
 
 
