@@ -56,6 +56,10 @@ EXTRAS = {
         'onnxruntime>=1.17',
         'onnxscript>=0.1',
     ],
+    # `timm:NAME` as an architecture or model
+    'timm': [
+        'timm>=1.0',
+    ],
     'openvino': [
         'onnx>=1.15',
         'onnxscript>=0.1',

@@ -10,6 +10,7 @@ from ..core.bundles.trust_limits import trust_limits
 from ..core.errors import BundleError
 from ..core.networks.architectures import list_architectures
 from ..core.networks.graph_network import ONNX
+from ..core.networks.timm_networks import PREFIX, is_timm, list_timm
 from ..core.text.printable import printable
 from .model_figures import as_json, metric_lines, probabilities_by
 from .models_import import add_import_arguments, import_model
@@ -21,14 +22,15 @@ EXAMPLES = """examples:
   robot-vision models verify                          all bundles of the package
   robot-vision models verify my_model/
   robot-vision models architectures resnet            names that contain "resnet"
+  robot-vision models architectures timm:convnext     names of timm
   robot-vision models import weights.pth --architecture resnet18 --classes classes.txt --name sorter
   robot-vision models import weights.pth --architecture squeezenet1_1 --classes imagenet --name everyday --half \\
       --calibrate labels.csv --pictures photos/
   robot-vision models import my_net.onnx --logits output --features flatten --classes classes.txt --name mine \\
       --resize 256 --mean .485 .456 .406 --std .229 .224 .225 --calibrate held_out/
 
-`import` reads a state dict (torch.save(model.state_dict(), ...)), an ONNX file, or a program of torch.export.save;
-nothing in the file is executed but operators that compute with tensors."""
+`import` reads a state dict (torch.save(model.state_dict(), ...)), also one within a checkpoint, an ONNX file, or a
+program of torch.export.save; nothing in the file is executed but operators that compute with tensors."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,12 +39,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions.add_parser('list', help='bundles that come with the package, by name, and those in '
                        './models, where train puts them, by the path that they are to be given by')
     show = actions.add_parser('show', help='what a bundle is, how it was calibrated, where it comes from')
-    show.add_argument('name', help='a folder, the name of a bundle, or torchvision:<architecture>')
+    show.add_argument('name', help='a folder, the name of a bundle, torchvision:<architecture>, '
+                      'or timm:<name>')
     show.add_argument('--json', action='store_true', help='all metrics and the whole provenance, as JSON')
     verify = actions.add_parser('verify', help='check every byte; exit code 1 if a bundle is not sound')
     verify.add_argument('names', nargs='*', metavar='NAME', help='folder or name; none: all of the package')
     architectures = actions.add_parser('architectures', help='networks that can be built')
-    architectures.add_argument('part', nargs='?', default='', help='only names that contain this')
+    architectures.add_argument('part', nargs='?', default='', help='only names that contain this; timm: lists those of '
+                               'timm, timm:PART some of them')
     importer = actions.add_parser('import', help='make a bundle from a file of weights, or from an ONNX file or a '
                                   'program of torch.export',
                                   formatter_class=argparse.RawDescriptionHelpFormatter, epilog=EXAMPLES)
@@ -60,9 +64,7 @@ def run(args: argparse.Namespace) -> int:
     if args.action == 'verify':
         return _verify(args.names or [str(folder) for folder in list_bundles()])
     if args.action == 'architectures':
-        names = [name for name in list_architectures() if args.part.lower() in name]
-        print('\n'.join(names) if names else f'none of {len(list_architectures())} names contains {args.part!r}')
-        return 0 if names else 1
+        return _list_architectures(args.part.lower())
     print('\n'.join(describe(import_model(args))))
     return 0
 
@@ -73,11 +75,12 @@ def describe(bundle: Bundle) -> List[str]:
     names = ', '.join(bundle.class_names[:6]) + (', ...' if len(bundle.class_names) > 6 else '')
     lines = [
         f'{bundle.name}   {bundle.identity}',
-        f'  folder         {bundle.folder or "none: weights of torchvision"}',
+        f'  folder         {bundle.folder or "none: weights of torchvision or timm"}',
         f'  network        {network_text(bundle)}',
         f'  classes        {len(bundle.class_names)}: {names}',
-        f'  preprocessing  resize {pre.resize or "to the crop"}, crop {pre.crop[1]}x{pre.crop[0]}, mean {pre.mean}, '
-        f'std {pre.std}',
+        f'  preprocessing  resize {pre.resize or "to the crop"}'
+        f'{"" if pre.interpolation == "bilinear" else f" ({pre.interpolation})"}, crop {pre.crop[1]}x{pre.crop[0]}, '
+        f'mean {pre.mean}, std {pre.std}',
     ]
     if bundle.architecture.stages:
         lines.append(f'  stages         {", ".join(bundle.architecture.stages)}')
@@ -123,6 +126,13 @@ def network_text(bundle: Bundle) -> str:
                 else 'no features')
     batch = '' if graph.batch is None else f', batches of {graph.batch}'
     return f'{what}, {colours}, {features}{batch}'
+
+
+def _list_architectures(part: str) -> int:
+    known, wanted = (list_timm(), part[len(PREFIX):]) if is_timm(part) else (list_architectures(), part)
+    names = [name for name in known if wanted in name.removeprefix(PREFIX)]
+    print('\n'.join(names) if names else f'none of {len(known)} names contains {wanted!r}')
+    return 0 if names else 1
 
 
 def _list() -> int:

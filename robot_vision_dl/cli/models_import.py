@@ -11,14 +11,15 @@ from ..core.bundles.bundle import Bundle
 from ..core.bundles.bundle_format import check_class_names, hash_file
 from ..core.bundles.bundle_writer import save_bundle
 from ..core.bundles.model_card import render_card
-from ..core.bundles.stated_input import imagenet_names, stated_input
+from ..core.bundles.stated_input import stated_input
+from ..core.bundles.torchvision_facts import imagenet_names
 from ..core.errors import BundleError, ConfigError
 from ..core.files.user_path import user_path
 from ..core.files.whole_files import check_writable
 from ..core.networks.graph_network import GraphNetwork, SingleNetwork
 from ..core.networks.network import build_network
+from ..core.networks.preprocess import INTERPOLATIONS, Preprocessing
 from ..core.networks.preprocess import MOST_SIDE as _MOST_SIDE
-from ..core.networks.preprocess import Preprocessing
 from ..core.resources import share_directory
 from ..core.text.json_text import parse_json
 from ..core.text.notes import to_stderr
@@ -30,18 +31,19 @@ from .calibrate import add_calibration_arguments, calibration_options, report
 # Options of the recorded command, with the defaults that are not worth recording.
 _OPTIONS: Dict[str, Any] = {
     'architecture': None, 'logits': None, 'features': None, 'stages': [], 'classes': None, 'name': None, 'into': None,
-    'half': False, 'in_channels': 3, 'resize': None, 'crop': None, 'mean': None, 'std': None, 'calibrate': [],
-    'pictures': None, 'reference': [], 'ood_pictures': [], 'device': 'auto', 'precision': 'float32', 'ood': AUTO,
-    'conformal': 'lac', 'alpha': 0.1, 'scaling': AUTO, 'topics': [], 'every': 0.2, 'seed': 0, 'abstain_cost': 0.5,
-    'source': '', 'license': '', 'note': None,
+    'half': False, 'in_channels': 3, 'resize': None, 'crop': None, 'interpolation': None, 'mean': None, 'std': None,
+    'calibrate': [], 'pictures': None, 'reference': [], 'ood_pictures': [], 'device': 'auto', 'precision': 'float32',
+    'ood': AUTO, 'conformal': 'lac', 'alpha': 0.1, 'scaling': AUTO, 'topics': [], 'every': 0.2, 'seed': 0,
+    'abstain_cost': 0.5, 'source': '', 'license': '', 'note': None,
 }
 
 
 def add_import_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``import``."""
-    parser.add_argument('file', metavar='FILE', help='state dict in the layout of torchvision, .pth or .safetensors; '
-                        'or a network: .onnx, or .pt2 of torch.export.save')
-    parser.add_argument('--architecture', help='of a state dict: see `robot-vision models architectures`')
+    parser.add_argument('file', metavar='FILE', help='state dict in the layout of torchvision or timm, or a checkpoint '
+                        'with one (.pth, .ckpt, .safetensors); or a network: .onnx, or .pt2 of torch.export.save')
+    parser.add_argument('--architecture', help='of a state dict: see `robot-vision models architectures`; timm:NAME '
+                        'for one of timm')
     graph = parser.add_argument_group('a network that is a file (.onnx, .pt2)')
     graph.add_argument('--logits', metavar='NAME', help='tensor with a number a class, before any softmax; default: '
                        'the output of this name, or the only output')
@@ -63,6 +65,7 @@ def add_import_arguments(parser: argparse.ArgumentParser) -> None:
     pre.add_argument('--resize', type=whole(0, 8192), help='shorter side in pixels; 0: straight to the crop')
     pre.add_argument('--crop', type=whole(1, 8192), nargs='+', metavar='PIXELS',
                      help='height and width, or one number for both')
+    pre.add_argument('--interpolation', choices=INTERPOLATIONS, help='of the resize')
     pre.add_argument('--mean', type=real(-1000, 1000), nargs='+', help='mean of values 0..1, one a channel')
     pre.add_argument('--std', type=real(1e-6, 1000), nargs='+', help='standard deviation of values 0..1, one a channel')
     trust = parser.add_argument_group('calibration, as `robot-vision calibrate` has it')
@@ -98,7 +101,8 @@ def import_model(args: argparse.Namespace) -> Bundle:
     network = build_network(args.architecture, weights=user_path(args.file), in_channels=args.in_channels)
     if network.architecture.num_classes != len(class_names):
         raise BundleError(f'{args.file}: the head has {network.architecture.num_classes} outputs, but {args.classes} '
-                          f'names {len(class_names)} classes')
+                          f'names {len(class_names)} classes; name the classes of this head, or train a head for '
+                          'yours: `robot-vision train` with the file as network.pretrained')
     preprocessing = _preprocessing(args)
     if preprocessing.channels != args.in_channels:
         raise ConfigError(f'--mean and --std are for {preprocessing.channels} channel(s), but --in-channels is '
@@ -209,6 +213,8 @@ def _changed(args: argparse.Namespace, base: Preprocessing) -> Preprocessing:
         changes['resize'] = args.resize
     if args.crop is not None:
         changes['crop'] = _crop(args.crop)
+    if args.interpolation is not None:
+        changes['interpolation'] = args.interpolation
     for name in ('mean', 'std'):
         if getattr(args, name) is not None:
             changes[name] = tuple(getattr(args, name))

@@ -66,7 +66,7 @@ def cached_pixels(picture: Picture, spec: Preprocessing) -> np.ndarray:
     height, width = resized_size(spec, picture.height, picture.width)
     pixels = as_tensor(picture)
     if (height, width) != (picture.height, picture.width):
-        pixels = resize(pixels, height, width)
+        pixels = resize(pixels, height, width, spec.interpolation)
     array = pixels.numpy()
     return cv2.cvtColor(np.ascontiguousarray(array), _TO_RGB[picture.order]) if picture.order in _TO_RGB else array
 

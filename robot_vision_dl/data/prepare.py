@@ -94,7 +94,7 @@ def prepare_parts(config: DataConfig, preprocessing: Preprocessing,
         raise ConfigError('labels.sources: none gives no frame of a bag a class, so nothing can be learned from it; '
                           'name where the labels are, or auto')
     settings = [asdict(config.labels), asdict(config.selection), config.image_topics, config.class_names,
-                preprocessing.resize or preprocessing.crop, config.cache.format,
+                preprocessing.resize or preprocessing.crop, preprocessing.interpolation, config.cache.format,
                 [(source.recording, source.labels.used) if isinstance(source, BagSource) else source.recording
                  for source in sources], [source.notes for source in sources]]
     key = cache_key([file for source in sources for file in source.files], settings)

@@ -21,10 +21,10 @@ from .schedule import SCHEDULES
 class NetworkConfig:
     """What is trained."""
 
-    architecture: str = option('efficientnet_lite0', 'see `robot-vision models architectures`')
+    architecture: str = option('efficientnet_lite0', 'see `robot-vision models architectures`; timm:NAME for one of timm')
     pretrained: str = option(
         'efficientnet_lite0_imagenet', 'weights to start from: a model bundle, a file (.pth, .safetensors; relative to '
-        "this file), DEFAULT or another name of torchvision's weights; empty: random weights")
+        "this file), DEFAULT (also for timm) or another name of torchvision's weights; empty: random weights")
     head: str = option(
         'linear', 'last layer of random weights: linear, or as the architecture has it; a new head on pretrained '
         'weights is linear', choices=('linear', 'native'))

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Sequence
 
 from ..core.errors import ConfigError
+from ..core.networks.state_file import SUFFIXES
 from ..core.text.printable import printable
 from .config import TrainConfig
 
-_WEIGHTS = ('.pth', '.pt', '.safetensors')
 _LABELS = ('.yaml', '.yml', '.csv')
 
 
@@ -19,7 +19,7 @@ def _is_any(name: str) -> bool:
 
 def _is_weights_file(name: str) -> bool:
     """Whether it is a path, and not the name of a bundle or of torchvision's weights."""
-    return '/' in name or name.lower().endswith(_WEIGHTS)
+    return '/' in name or name.lower().endswith(SUFFIXES)
 
 
 def _is_label_file(name: str) -> bool:

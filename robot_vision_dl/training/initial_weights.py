@@ -8,9 +8,12 @@ from ..core.bundles.bundle_files import hash_file
 from ..core.bundles.stated_input import stated_input
 from ..core.errors import ConfigError
 from ..core.files.user_path import user_path
-from ..core.networks.network import Network, build_network, restore_network
+from ..core.networks.architectures import Architecture
+from ..core.networks.network import Network, build_network, network_from_weights, restore_network
 from ..core.networks.preprocess import Preprocessing
 from ..core.networks.stages import usual_stages
+from ..core.networks.state_file import SUFFIXES
+from ..core.networks.timm_networks import is_timm
 from ..core.networks.weights import is_weights_name
 from .config import InputConfig, NetworkConfig
 
@@ -46,10 +49,12 @@ class Start(NamedTuple):
     Attributes:
         network: in evaluation mode, on the CPU.
         has_fresh_head: the head is random; else it is that of the weights and knows the classes already.
+        note: why the head of the weights is not kept; empty where it is.
     """
 
     network: Network
     has_fresh_head: bool
+    note: str = ''
 
 
 def starting_network(config: NetworkConfig, class_names: Sequence[str], channels: int) -> Start:
@@ -61,7 +66,7 @@ def starting_network(config: NetworkConfig, class_names: Sequence[str], channels
     Raises:
         ConfigError, BundleError: there are no such weights, or they are of another architecture.
     """
-    dropout = None if config.dropout < 0 else config.dropout
+    dropout, note = None if config.dropout < 0 else config.dropout, ''
     bundle = _bundle(config)
     if not config.pretrained:
         plain = build_network(config.architecture, len(class_names), in_channels=channels, head=config.head,
@@ -69,17 +74,23 @@ def starting_network(config: NetworkConfig, class_names: Sequence[str], channels
         return Start(_with_stages(plain, stages_of(config)), True)
     if bundle is None:
         weights = config.pretrained if is_weights_name(config.pretrained) else user_path(config.pretrained)
-        network = build_network(config.architecture, in_channels=channels, dropout=dropout, weights=weights)
-        is_fresh = network.architecture.num_classes != len(class_names)
-    else:
-        network = _network_of(bundle, config, channels)
-        is_fresh = bundle.class_names != tuple(class_names)
-        if dropout is not None:
-            network.dropout.p = dropout
-            network.architecture = replace(network.architecture, dropout=dropout)
+        spec = Architecture(config.architecture, len(class_names), channels, dropout=dropout)
+        network, outputs = network_from_weights(spec, weights, len(class_names))
+        is_fresh = outputs != len(class_names)
+        if is_fresh:
+            had = (f'the head of {config.pretrained} has {outputs} outputs' if outputs
+                   else f'{config.pretrained} has no head')
+            note = f'{had}, and {len(class_names)} classes are wanted: a fresh one takes its place'
+        return Start(_with_stages(network, stages_of(config)), is_fresh, note)
+    network = _network_of(bundle, config, channels)
+    is_fresh = bundle.class_names != tuple(class_names)
+    if dropout is not None:
+        network.dropout.p = dropout
+        network.architecture = replace(network.architecture, dropout=dropout)
     if is_fresh:
+        note = f'the head of {config.pretrained} is for other classes: a fresh one takes its place'
         network.replace_head(len(class_names))
-    return Start(_with_stages(network, stages_of(config)), is_fresh)
+    return Start(_with_stages(network, stages_of(config)), is_fresh, note)
 
 
 def stages_of(config: NetworkConfig) -> Tuple[str, ...]:
@@ -104,7 +115,8 @@ def _network_of(bundle: Bundle, config: NetworkConfig, channels: int) -> Network
     if bundle.graph is not None:
         raise ConfigError(f'network.pretrained: {config.pretrained} is a file ({own.name}), which runs but cannot be '
                           'trained further; start from weights (a state dict), or from a bundle that was trained here')
-    if own.name != config.architecture:
+    if own.name != config.architecture and not (
+            is_timm(own.name) and own.name.startswith(f'{config.architecture}.')):
         raise ConfigError(f'network.pretrained: {config.pretrained} is of {own.name}, but network.architecture is '
                           f'{config.architecture}')
     if own.in_channels != channels:
@@ -129,6 +141,6 @@ def starting_identity(config: NetworkConfig) -> str:
 def _bundle(config: NetworkConfig) -> Optional[Bundle]:
     """The bundle that is named as weights, if it is one."""
     name = config.pretrained
-    if not name or is_weights_name(name) or Path(name).suffix in ('.pth', '.pt', '.safetensors'):
+    if not name or is_weights_name(name) or Path(name).suffix in SUFFIXES:
         return None
     return load_bundle(name)

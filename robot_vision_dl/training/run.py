@@ -155,6 +155,8 @@ def _forget(folder: Path) -> None:
 
 def _start_head(config: TrainConfig, start: Start, data: TrainingData, folder: Path, say: Say) -> None:
     """A fresh linear head on pretrained weights starts from the linear probe, if the config says so."""
+    if start.note:
+        say(start.note)
     if config.network.head_start == 'probe' and config.network.pretrained and start.has_fresh_head:
         accuracy, decay = start_head(start.network, frozen_features(config, data, folder))
         say(f'the head starts as a linear probe: accuracy {accuracy:.3f} on the training frames, decay {decay:g}')

@@ -17,6 +17,7 @@ from ..networks.architectures import Architecture
 from ..networks.graph_network import GraphFacts, SingleNetwork, restore_graph
 from ..networks.network import build_network, restore_network
 from ..networks.preprocess import Preprocessing
+from ..networks.timm_networks import is_timm
 from ..networks.weights import torchvision_weights
 from ..text.printable import printable
 from ..uncertainty.calibrate import FusionTimes
@@ -32,6 +33,7 @@ from . import bundle_format as fmt
 from . import bundle_tensors
 from .bundle_ood import read_ood
 from .bundle_search import ENSEMBLE, MOST_MEMBERS, TORCHVISION, find_bundle
+from .timm_facts import timm_facts
 from .torchvision_facts import torchvision_facts
 
 
@@ -41,9 +43,9 @@ class Bundle:
 
     Attributes:
         name: for people and reports.
-        source: what was asked for: a folder, a name in ``models/``, or ``torchvision:<architecture>``.
-        folder: where the files lie; None for torchvision's weights.
-        identity: 12 hexadecimal digits that change with any byte of the bundle; ``torchvision`` names its weights.
+        source: what was asked for: a folder, a name in ``models/``, ``torchvision:<architecture>``, ``timm:<name>``.
+        folder: where the files lie; None for weights of torchvision or timm.
+        identity: 12 hexadecimal digits that change with any byte of the bundle; torchvision and timm name theirs.
         architecture: of the network.
         graph: what a network that is a file gives (``architecture.name`` is ``onnx`` or ``torch.export``); else None.
         has_head: whether the logits of such a network are known to be linear in its features.
@@ -150,7 +152,8 @@ def load_bundle(path_or_name: Union[str, Path]) -> Bundle:
 
     Args:
         path_or_name: a folder; the name of a bundle in the package's ``models/``; or ``torchvision:<architecture>``,
-            optionally with ``@<weights>``, which is then uncalibrated; or ``ensemble:<bundle>,<bundle>,...``.
+            optionally with ``@<weights>``, or ``timm:<name>``, which are then uncalibrated; or
+            ``ensemble:<bundle>,<bundle>,...``.
 
     Raises:
         BundleError: there is none, or a file of it is missing, damaged or breaks the schema.
@@ -158,6 +161,8 @@ def load_bundle(path_or_name: Union[str, Path]) -> Bundle:
     source = str(path_or_name)
     if source.startswith(TORCHVISION):
         return _torchvision_bundle(source)
+    if is_timm(source):
+        return _timm_bundle(source)
     if source.startswith(ENSEMBLE):
         return _ensemble_bundle(source)
     folder = find_bundle(source)
@@ -230,14 +235,26 @@ def _torchvision_bundle(source: str) -> Bundle:
         raise BundleError(f'model {printable(repr(source))}: {error}') from error
     class_names, preprocessing = torchvision_facts(name, entry)
     input_size = entry.meta['min_size'][0] if name.startswith(('vit_', 'maxvit_')) else None
-    provenance = {'weights': entry.url}
-    interpolation = entry.transforms().interpolation.value
-    if interpolation != 'bilinear':  # EfficientNet, Swin and others: a small shift, which only measuring can price
-        provenance['preprocessing'] = f'the weights were trained on {interpolation} resizing, here it is bilinear'
     return Bundle(
         name=source, source=source, folder=None, identity=f'{TORCHVISION}{name}@{entry.name}',
         architecture=Architecture(name, len(class_names), input_size=input_size), class_names=class_names,
-        preprocessing=preprocessing, provenance=MappingProxyType(provenance))
+        preprocessing=preprocessing, provenance=MappingProxyType({'weights': entry.url}))
+
+
+def _timm_bundle(source: str) -> Bundle:
+    """timm's own weights as an uncalibrated bundle; they are fetched when the network is loaded."""
+    try:
+        facts = timm_facts(source)
+    except ConfigError as error:
+        raise BundleError(f'model {printable(repr(source))}: {error}') from error
+    if not facts.class_names:
+        raise BundleError(f'model {printable(repr(source))}: its weights have no classes that timm names; train a last '
+                          f'layer for yours (network.architecture: {source}, network.pretrained: DEFAULT)')
+    provenance = {'weights': facts.repository, 'license': facts.license}
+    return Bundle(
+        name=source, source=source, folder=None, identity=f'{source}@DEFAULT',
+        architecture=Architecture(source, len(facts.class_names)), class_names=facts.class_names,
+        preprocessing=facts.preprocessing, provenance=MappingProxyType({k: v for k, v in provenance.items() if v}))
 
 
 def _ensemble_bundle(source: str) -> Bundle:

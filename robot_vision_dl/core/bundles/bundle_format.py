@@ -8,7 +8,8 @@
 ``architecture``    ``name``, ``num_classes``, ``in_channels``, ``head``, ``dropout``, ``input_size``,
                     ``stages`` (not in version 1; see :class:`~.architectures.Architecture`)
 ``class_names``     one a class, in the order of the logits; unique, not empty, none of the reserved names
-``preprocessing``   ``resize``, ``crop``, ``mean``, ``std`` (see :class:`~.preprocess.Preprocessing`)
+``preprocessing``   ``resize``, ``crop``, ``mean``, ``std``, ``interpolation`` (may be missing: bilinear; see
+                    :class:`~.preprocess.Preprocessing`)
 ``calibration``     null, or ``temperature``, ``precision`` (of the arithmetic it was fitted at) and ``conformal``
                     (null; ``alpha`` and ``quantile`` of least ambiguous sets; or the fields of
                     :class:`~.uncertainty.conformal.Conformal`); where there are such things ``device`` (cpu, cuda,
@@ -130,6 +131,8 @@ def check_description(values: Any, ask_torchvision: bool = True) -> None:
         if len(graph.stages) != len(architecture.stages):
             raise BundleError(f'graph.stages: {len(graph.stages)} sizes, but the architecture names '
                               f'{len(architecture.stages)} stages')
+    if isinstance(values['preprocessing'], dict):  # bundles of old do not say it
+        values['preprocessing'].setdefault('interpolation', 'bilinear')
     preprocessing = build_section(Preprocessing, values['preprocessing'], 'preprocessing')
     if preprocessing.channels != architecture.in_channels:
         raise BundleError(f'preprocessing: {preprocessing.channels} channel(s), but the network takes '

@@ -4,6 +4,7 @@ from typing import List
 
 from ..errors import BundleError, ConfigError, RobotVisionError
 from ..networks.architectures import did_you_mean, list_architectures
+from ..networks.timm_networks import PREFIX as TIMM
 from ..resources import share_directory
 from ..text.printable import printable
 from . import bundle_format as fmt
@@ -19,12 +20,12 @@ def check_source(path_or_name: str) -> None:
     Raises:
         BundleError: as of :func:`~.bundle.load_bundle`.
     """
-    if path_or_name.startswith(TORCHVISION):
-        return  # asks torchvision, whose import takes seconds
+    if path_or_name.startswith((TORCHVISION, TIMM)):
+        return  # asks torchvision or timm, whose import takes seconds
     if path_or_name.startswith(ENSEMBLE):
         members = [name.strip() for name in path_or_name[len(ENSEMBLE):].split(',')]
         for member in members[:MOST_MEMBERS]:
-            if not member.startswith((TORCHVISION, ENSEMBLE)):
+            if not member.startswith((TORCHVISION, TIMM, ENSEMBLE)):
                 fmt.read_description(find_bundle(member, suggest=False), ask_torchvision=False)
         return
     fmt.read_description(find_bundle(path_or_name, suggest=False), ask_torchvision=False)
@@ -69,7 +70,7 @@ def find_bundle(source: str, suggest: bool = True) -> Path:
     known_to_torchvision = _known_to_torchvision() if suggest else []
     nearest = (did_you_mean(source, known) or did_you_mean(TORCHVISION + source, known_to_torchvision, cutoff=0.9))
     raise BundleError(f'no model bundle {shown}{nearest or "."} There are {", ".join(known) or "none"} in {models}; '
-                      'a model may also be a folder, or torchvision:<architecture>')
+                      'a model may also be a folder, torchvision:<architecture>, or timm:<name>')
 
 
 def _known_to_torchvision() -> List[str]:

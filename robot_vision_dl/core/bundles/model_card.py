@@ -23,10 +23,12 @@ def render_card(name: str, architecture: Architecture, class_names: Sequence[str
     names = ', '.join(class_names[:8]) + (', ...' if len(class_names) > 8 else '')
     colours = 'RGB' if preprocessing.channels == 3 else 'grey'
     resize = f'shorter side to {preprocessing.resize}, centre' if preprocessing.resize else 'resized to'
+    filter_name = '' if preprocessing.interpolation == 'bilinear' else f' ({preprocessing.interpolation})'
     lines = [f'# {name}', '',
              f'- Network: {_NAMES.get(architecture.name, architecture.name)}, {architecture.num_classes} classes '
              f'({names})',
-             f'- Input: {colours}, {resize} {width}x{height}, mean {preprocessing.mean}, std {preprocessing.std}']
+             f'- Input: {colours}, {resize} {width}x{height}{filter_name}, mean {preprocessing.mean}, '
+             f'std {preprocessing.std}']
     if notes:
         lines += ['', notes.strip()]
     lines += ['', '## Calibration', '']

@@ -1,16 +1,15 @@
-"""What the usual weights of an architecture expect of a picture, and the names of ImageNet's classes."""
-from typing import Tuple
-
+"""What the usual weights of an architecture expect of a picture."""
 from ..errors import ConfigError
 from ..networks.architectures import OWN
 from ..networks.efficientnet_lite import INPUT_SIZES
 from ..networks.preprocess import Preprocessing
+from ..networks.timm_networks import is_timm
 from ..networks.weights import torchvision_weights
+from .timm_facts import timm_facts
 from .torchvision_facts import torchvision_facts
 
 _SMALL_SIDE = 32  # of the networks for small pictures
 _HALF = (0.5, 0.5, 0.5)
-_WITH_IMAGENET_NAMES = 'squeezenet1_1'
 
 
 def stated_input(name: str, entry: str = 'DEFAULT') -> Preprocessing:
@@ -18,22 +17,19 @@ def stated_input(name: str, entry: str = 'DEFAULT') -> Preprocessing:
 
     Args:
         name: of an architecture.
-        entry: of torchvision's weights.
+        entry: of torchvision's weights; timm's are part of the name.
 
     Raises:
-        ConfigError: there is no such architecture, or torchvision no such weights.
+        ConfigError: there is no such architecture, or no such weights.
     """
     for version, (resize, crop) in INPUT_SIZES.items():
         if name == f'efficientnet_lite{version}' and entry == 'DEFAULT':
             return Preprocessing(resize, (crop, crop), _HALF, _HALF)
+    if is_timm(name):
+        return timm_facts(name).preprocessing
     try:
         return torchvision_facts(name, torchvision_weights(name, entry))[1]
     except ConfigError:
         if name not in OWN or entry != 'DEFAULT':
             raise
         return Preprocessing(_SMALL_SIDE, (_SMALL_SIDE, _SMALL_SIDE))
-
-
-def imagenet_names() -> Tuple[str, ...]:
-    """Names of ImageNet's 1 000 classes in the usual order, as torchvision has them, made unique."""
-    return torchvision_facts(_WITH_IMAGENET_NAMES, torchvision_weights(_WITH_IMAGENET_NAMES))[0]

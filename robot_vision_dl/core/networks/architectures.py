@@ -1,6 +1,6 @@
 """Names of network architectures -> plain networks, and where their first convolution and their head are.
 
-torchvision is imported only when one of its architectures is asked for.
+torchvision and timm are imported only when one of their architectures is asked for.
 """
 import difflib
 from dataclasses import asdict, dataclass
@@ -16,6 +16,7 @@ from .efficientnet_lite import EfficientNetLite
 from .lenet import LeNet5
 from .resnet_small import SmallResNet
 from .squeezenet import SqueezeNet
+from .timm_networks import build_timm, check_timm, is_timm, timm_head
 
 OWN: Dict[str, Callable[..., nn.Module]] = {
     **{f'efficientnet_lite{version}': partial(EfficientNetLite, version=version) for version in range(5)},
@@ -41,7 +42,7 @@ class Architecture:
     """Everything that is needed to build a network of the same shape again.
 
     Attributes:
-        name: one of :func:`list_architectures`.
+        name: one of :func:`list_architectures`, or ``timm:`` and a name of timm's.
         num_classes: C, at least 1.
         in_channels: 1 for grey or 3 for RGB.
         head: ``native``: the last layer as the architecture has it; ``linear``: a fully connected layer with bias. The
@@ -122,7 +123,9 @@ def did_you_mean(name: str, known: List[str], cutoff: float = 0.5) -> str:
 
 def check_architecture(name: str) -> None:
     """Raise :class:`ConfigError`, with the nearest names, unless ``name`` is an architecture."""
-    if name not in OWN and name not in list_architectures():
+    if is_timm(name):
+        check_timm(name)
+    elif name not in OWN and name not in list_architectures():
         nearest = did_you_mean(name, list(list_architectures()))
         raise ConfigError(f'no architecture {printable(repr(name), 100)}{nearest} '
                           '(`robot-vision models architectures` lists all)')
@@ -138,6 +141,8 @@ def build_plain(architecture: Architecture) -> nn.Module:
         ConfigError: the name is not known.
     """
     name = architecture.name
+    if is_timm(name):
+        return build_timm(name, architecture.num_classes, architecture.in_channels, architecture.input_size)
     check_architecture(name)
     if name in OWN:
         return OWN[name](num_classes=architecture.num_classes, in_channels=architecture.in_channels)
@@ -172,11 +177,14 @@ def first_convolution(plain: nn.Module) -> Tuple[str, nn.Conv2d]:
     return next((path, module) for path, module in plain.named_modules() if isinstance(module, nn.Conv2d))
 
 
-def last_layer(plain: nn.Module) -> Tuple[str, Union[nn.Linear, nn.Conv2d]]:
+def last_layer(plain: nn.Module, name: str = '') -> Tuple[str, Union[nn.Linear, nn.Conv2d]]:
     """Dotted name and module of the layer with one output a class.
 
-    It is the last ``nn.Linear`` in all known networks but SqueezeNet, where it is a 1x1 convolution.
+    It is the last ``nn.Linear`` in all known networks but SqueezeNet, where it is a 1x1 convolution; timm's networks
+    (by their ``name``) tell it themselves.
     """
+    if is_timm(name):
+        return timm_head(name, plain)
     layers = [(path, module) for path, module in plain.named_modules() if isinstance(module, (nn.Linear, nn.Conv2d))]
     return layers[-1]
 

@@ -2,7 +2,7 @@
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Dict, List, Mapping, NamedTuple, Optional, Tuple, Union
+from typing import Dict, Mapping, NamedTuple, Optional, Tuple, Union
 
 import torch
 from torch import nn
@@ -20,8 +20,10 @@ from .architectures import (
     replace_module,
 )
 from .stages import StageOutputs
+from .state_file import read_state_file
+from .timm_networks import is_timm
 from .torch_private import state_like
-from .weights import download_state, in_place, is_weights_name, read_state_file, torchvision_weights
+from .weights import in_place, is_weights_name, named_weights
 
 
 class Prediction(NamedTuple):
@@ -53,7 +55,7 @@ class Network(nn.Module):
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
         plain = build_plain(architecture)
-        path, last = last_layer(plain)
+        path, last = last_layer(plain, architecture.name)
         dropout_path, probability = dropout_before(plain, path)
         if dropout_path is not None:
             replace_module(plain, dropout_path, nn.Identity())
@@ -115,40 +117,76 @@ def build_network(
         head: ``native`` or ``linear``, see :class:`Architecture`.
         dropout: probability before the head while training; None: as the architecture has it.
         input_size: see :class:`Architecture`.
-        weights: None: random. ``DEFAULT`` or another name of torchvision's weights for this architecture: downloaded
-            by torchvision unless they are in its cache. A path: a state dict in torchvision's layout (``.pth``, read
-            without running any code of it, or ``.safetensors``).
+        weights: None: random. ``DEFAULT`` or another name of torchvision's weights for this architecture, or
+            ``DEFAULT`` for timm's: downloaded by these unless they are in their cache. A path: a state dict in the
+            layout of torchvision or timm (``.pth``, read without running any code of it, or ``.safetensors``).
 
     Raises:
         ConfigError: a name or a value is not known.
         BundleError: weights cannot be had or do not fit.
     """
     if isinstance(architecture, Architecture):
-        spec = architecture
+        spec, wanted = architecture, architecture.num_classes
     else:
         if num_classes is None and weights is None:
             raise ConfigError(f'architecture {architecture}: num_classes is needed where there are no weights')
         spec = Architecture(architecture, num_classes or 1000, in_channels, head, dropout, input_size)
+        wanted = num_classes or 0
     if weights is None:
         return Network(spec).eval()
+    return network_from_weights(spec, weights, wanted).network
+
+
+class FromWeights(NamedTuple):
+    """A network with the weights of a file.
+
+    Attributes:
+        network: in evaluation mode.
+        outputs: of the head that the weights have; 0: they have none.
+    """
+
+    network: Network
+    outputs: int
+
+
+def network_from_weights(spec: Architecture, weights: Union[str, Path], num_classes: int = 0) -> FromWeights:
+    """As :func:`build_network`, with what the head of the weights was.
+
+    Args:
+        spec: its ``num_classes`` does not count.
+        weights: see :func:`build_network`.
+        num_classes: that are wanted: of weights that have another number, or no head, it is replaced by a fresh linear
+            one. 0: as the weights have it.
+
+    Raises:
+        ConfigError: a name or a value is not known.
+        BundleError: weights cannot be had or do not fit, or they have no head and no number is wanted.
+    """
     check_architecture(spec.name)
     if is_weights_name(weights):
-        entry = torchvision_weights(spec.name, str(weights))
-        source, state = f'torchvision {spec.name} {entry.name}', download_state(spec.name, entry)
-        if spec.input_size is None and spec.name.startswith('vit_'):
-            spec = replace(spec, input_size=entry.meta['min_size'][0])
+        entry = named_weights(spec.name, str(weights))
+        source, state = entry.source, entry.state
+        if spec.input_size is None:
+            spec = replace(spec, input_size=entry.input_size)
     else:
         source, state = str(weights), read_state_file(Path(weights))
     network = _blank_network(replace(spec, head='native'))
-    state = in_place(state, _plain_names(network), network.plain_head, source, spec.name)
-    head_weight = state[f'{network.plain_head}.weight']
-    if len(head_weight) != spec.num_classes:  # what differs from the wish is the head, and that is replaced below
-        network = _blank_network(replace(spec, num_classes=len(head_weight), head='native'))
+    shapes = _plain_shapes(network)
+    state = in_place(state, shapes, network.plain_head, source, spec.name)
+    head = f'{network.plain_head}.weight'
+    outputs = len(state[head]) if head in state else 0
+    if not outputs:
+        if not num_classes:
+            raise BundleError(f'{source}: has no {head}: these are weights of a {spec.name} without its last layer; '
+                              '`robot-vision train` gives them a new one (network.pretrained)')
+        state.update({key: torch.zeros(shape) for key, shape in shapes.items()
+                      if key.rpartition('.')[0] == network.plain_head})
+    elif outputs != spec.num_classes:  # what differs from the wish is the head, and that is replaced below
+        network = _blank_network(replace(spec, num_classes=outputs, head='native'))
     _load_plain_state(network, state, source)
-    wanted = num_classes if isinstance(architecture, str) else architecture.num_classes
-    if spec.head == 'linear' or wanted not in (None, network.architecture.num_classes):
-        network.replace_head(wanted or network.architecture.num_classes)
-    return network.eval()
+    if spec.head == 'linear' or num_classes not in (0, outputs):
+        network.replace_head(num_classes or outputs)
+    return FromWeights(network.eval(), outputs)
 
 
 def restore_network(architecture: Architecture, state: Mapping[str, torch.Tensor]) -> Network:
@@ -169,7 +207,9 @@ _OLD_DENSENET = re.compile(
 
 def _blank_network(architecture: Architecture) -> Network:
     """A network whose parameters are about to be assigned, so that they need not be allocated or initialised."""
-    if architecture.name in OWN:  # small; the meta device would import parts of torch for over a second
+    # Ours are small, and the meta device would import parts of torch for over a second. timm's have buffers that
+    # weights do not fill.
+    if architecture.name in OWN or is_timm(architecture.name):
         return Network(architecture)
     try:
         with torch.device('meta'):
@@ -178,16 +218,16 @@ def _blank_network(architecture: Architecture) -> Network:
         return Network(architecture)
 
 
-def _plain_names(network: Network) -> List[str]:
-    """Names of the plain network's tensors, as torchvision has them."""
-    names = []
-    for key in network.state_dict():
+def _plain_shapes(network: Network) -> Dict[str, torch.Size]:
+    """Names and shapes of the plain network's tensors, as torchvision or timm has them."""
+    shapes = {}
+    for key, value in network.state_dict().items():
         part, _, rest = key.partition('.')
         if part == 'head':
-            names.append(f'{network.plain_head}.{rest.rpartition(".")[2]}')
+            shapes[f'{network.plain_head}.{rest.rpartition(".")[2]}'] = value.shape
         else:
-            names.append('features.' + rest if network.head_takes_maps else rest)
-    return names
+            shapes['features.' + rest if network.head_takes_maps else rest] = value.shape
+    return shapes
 
 
 def _load_plain_state(network: Network, state: Mapping[str, torch.Tensor], source: str) -> None:
@@ -200,6 +240,8 @@ def _load_plain_state(network: Network, state: Mapping[str, torch.Tensor], sourc
         path, _, kind = key.rpartition('.')
         if path == network.plain_head:
             key = f'head.0.{kind}' if network.head_takes_maps else f'head.{kind}'
+            if value.ndim == 4 and not network.head_takes_maps:  # a 1x1 convolution over one pixel, as timm has some
+                value = value.flatten(1)
         else:
             key = 'backbone.' + (key[len('features.'):] if network.head_takes_maps else key)
         renamed[key] = value.float() if value.is_floating_point() else value
@@ -207,6 +249,9 @@ def _load_plain_state(network: Network, state: Mapping[str, torch.Tensor], sourc
     conv_key = f'backbone.{conv_path}.weight'
     if conv.in_channels == 1 and conv_key in renamed and renamed[conv_key].shape[1] == 3:
         renamed[conv_key] = renamed[conv_key].sum(1, keepdim=True)
+    for key, value in network.state_dict().items():
+        if key.endswith('.num_batches_tracked'):  # which files of old do not have, and nothing reads
+            renamed.setdefault(key, torch.zeros(value.shape, dtype=value.dtype))
     _load_strictly(network, renamed, source)
 
 

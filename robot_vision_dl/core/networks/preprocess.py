@@ -12,6 +12,7 @@ from ..text.printable import printable
 from ..types import ColorOrder, Picture
 
 MOST_SIDE = 2048  # of what the network sees, in pixels; a picture of more would be gigabytes within the network
+INTERPOLATIONS = ('bilinear', 'bicubic')
 _MOST, _LEAST_STD = 1e3, 1e-6
 
 
@@ -27,7 +28,7 @@ def _shown(value: Any) -> str:
 class Preprocessing:
     """What the weights expect of a picture; stored in the bundle, never chosen by a deployment.
 
-    The shorter side is resized to ``resize`` pixels (bilinear, antialiased), the centre of ``crop`` (height, width)
+    The shorter side is resized to ``resize`` pixels (antialiased), the centre of ``crop`` (height, width)
     is cut out, values are scaled to 0..1 and normalised by ``mean`` and ``std`` per channel. This is torchvision's
     ``ImageClassification`` transform.
 
@@ -35,12 +36,14 @@ class Preprocessing:
         resize: shorter side in pixels; 0 resizes to ``crop`` directly, without keeping the aspect ratio.
         crop: (height, width) in pixels.
         mean, std: one value a channel; three channels are RGB, one is grey.
+        interpolation: of the resize, one of :data:`INTERPOLATIONS`.
     """
 
     resize: int = 256
     crop: Tuple[int, int] = (224, 224)
     mean: Tuple[float, ...] = (0.485, 0.456, 0.406)
     std: Tuple[float, ...] = (0.229, 0.224, 0.225)
+    interpolation: str = 'bilinear'
 
     def __post_init__(self) -> None:
         for name in ('crop', 'mean', 'std'):
@@ -65,6 +68,10 @@ class Preprocessing:
                               f'{_shown(self.resize)}')
         if self.resize and self.resize < max(self.crop):
             raise ConfigError(f'preprocessing: resize ({self.resize}) must be at least the crop {self.crop}, or 0')
+
+        if self.interpolation not in INTERPOLATIONS:
+            raise ConfigError(f'preprocessing: interpolation must be one of {", ".join(INTERPOLATIONS)}, got '
+                              f'{_shown(self.interpolation)}')
 
     @property
     def channels(self) -> int:
@@ -134,7 +141,7 @@ class Preprocessor:
         crop_height, crop_width = self.spec.crop
         new_height, new_width = resized_size(self.spec, height, width)
         if (new_height, new_width) != (height, width):
-            pixels = resize(pixels, new_height, new_width)
+            pixels = resize(pixels, new_height, new_width, self.spec.interpolation)
         top = int(round((new_height - crop_height) / 2))
         left = int(round((new_width - crop_width) / 2))
         return pixels[top:top + crop_height, left:left + crop_width]
@@ -158,8 +165,8 @@ class Preprocessor:
         return torch.from_numpy(cv2.cvtColor(pixels.numpy(), code))
 
 
-def resize(pixels: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    """Bilinear, antialiased; uint8 (H, W, channels) -> uint8 (height, width, channels)."""
+def resize(pixels: torch.Tensor, height: int, width: int, interpolation: str = 'bilinear') -> torch.Tensor:
+    """Antialiased; uint8 (H, W, channels) -> uint8 (height, width, channels)."""
     image = pixels.permute(2, 0, 1)[None]
     on_cpu = pixels.device.type == 'cpu'
     if not on_cpu:
@@ -168,9 +175,9 @@ def resize(pixels: torch.Tensor, height: int, width: int) -> torch.Tensor:
         # A batch of one whose first stride is not the picture's size is not recognised as channels_last, and is then
         # repacked (PyTorch issue 68430).
         image = image.as_strided(image.shape, (image.numel(), *image.stride()[1:]))
-    image = torch.nn.functional.interpolate(image, (height, width), mode='bilinear', align_corners=False,
+    image = torch.nn.functional.interpolate(image, (height, width), mode=interpolation, align_corners=False,
                                             antialias=True)
-    return (image if on_cpu else image.round_().to(torch.uint8))[0].permute(1, 2, 0)
+    return (image if on_cpu else image.round_().clamp_(0, 255).to(torch.uint8))[0].permute(1, 2, 0)
 
 
 def resized_size(spec: Preprocessing, height: int, width: int) -> Tuple[int, int]:

@@ -1,16 +1,17 @@
-"""Where weights come from: torchvision's own API, or a file that is read without running any code of it."""
+"""Weights that torchvision has, and a state dict of any origin put under the names of an architecture."""
 import pickle
 import re
 from pathlib import Path
-from typing import Any, Collection, Dict, Mapping, Union
+from typing import Any, Dict, Mapping, NamedTuple, Optional, Union
 
 import torch
-from safetensors.torch import load_file
 
 from ..errors import BundleError, ConfigError
-from ..files.lfs_pointer import REMEDY, is_lfs_pointer
 from ..text.printable import printable
 from .architectures import check_architecture, torchvision_models
+from .timm_networks import PREFIX, is_timm, timm_state
+
+_COUNTER = '.num_batches_tracked'  # which old files have not
 
 
 def is_weights_name(weights: Union[str, Path]) -> bool:
@@ -55,53 +56,55 @@ def download_state(name: str, entry: Any) -> Dict[str, torch.Tensor]:
     return state
 
 
-def read_state_file(path: Path) -> Dict[str, torch.Tensor]:
-    """Read a state dict from ``.safetensors`` or from a ``.pth`` file; nothing in the file is executed.
+class NamedWeights(NamedTuple):
+    """Weights that torchvision or timm has.
 
-    A state dict within a checkpoint (under ``state_dict``, ``model``, ``model_state_dict`` or ``net``) is found, and
-    what ``torch.compile`` adds to names is taken off; see :func:`in_place` for other prefixes.
+    Attributes:
+        source: begins errors about them.
+        state: their state dict.
+        input_size: side of the input that they fit alone, for ``Architecture.input_size``; None: the usual one.
+    """
+
+    source: str
+    state: Dict[str, torch.Tensor]
+    input_size: Optional[int] = None
+
+
+def named_weights(name: str, weights: str) -> NamedWeights:
+    """Weights of the architecture ``name`` by their own name: ``DEFAULT``, ``IMAGENET1K_V1``.
 
     Raises:
-        BundleError: the file is missing or is no state dict.
+        ConfigError: there is no such architecture or weights.
+        BundleError: they cannot be had.
     """
-    if not path.is_file():
-        raise BundleError(f'{path}: no such file; expected a state dict (.pth or .safetensors)')
-    if is_lfs_pointer(path):
-        raise BundleError(f'{printable(path)}: {REMEDY}')
-    state: Any
-    try:
-        if path.suffix == '.safetensors':
-            state = load_file(str(path))
-        else:
-            state = torch.load(path, map_location='cpu', weights_only=True)
-    # A damaged archive raises whatever its damage leads to.
-    except Exception as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise BundleError(f'{path}: not a state dict that can be read without running code ({reason}); save it with '
-                          'torch.save(model.state_dict(), path)') from error
-    for key in ('state_dict', 'model_state_dict', 'model', 'net'):
-        if isinstance(state, dict) and isinstance(state.get(key), dict):
-            state = state[key]
-    if not isinstance(state, dict) or not state or not all(isinstance(v, torch.Tensor) for v in state.values()):
-        raise BundleError(f'{path}: holds a {type(state).__name__}, not a state dict; save it with '
-                          'torch.save(model.state_dict(), path)')
-    return {key.replace('_orig_mod.', ''): value for key, value in state.items()}
+    if is_timm(name):
+        if weights != 'DEFAULT':
+            raise ConfigError(f'timm has no weights {printable(weights, 60)}; give DEFAULT, and others by the name of '
+                              f'the network, {PREFIX}NAME.TAG')
+        return NamedWeights(name, timm_state(name))
+    entry = torchvision_weights(name, weights)
+    side = entry.meta['min_size'][0] if name.startswith('vit_') else None
+    return NamedWeights(f'torchvision {name} {entry.name}', download_state(name, entry), side)
 
 
-def in_place(state: Mapping[str, torch.Tensor], wanted: Collection[str], head: str, source: str,
+def in_place(state: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Size], head: str, source: str,
              architecture: str) -> Dict[str, torch.Tensor]:
     """A state dict under the names of an architecture.
 
     What wraps a network puts its own name before all others: ``module.``, ``net.``, ``model.backbone.``. It is taken
     off, and what lies beside it (weights of a loss, a second network) is left out. A last layer that is a Sequential
-    with one linear layer in it is that layer.
+    with one linear layer in it is that layer, and so is the one linear layer beside a backbone that has none of its own
+    (``backbone.conv1.weight``, ..., ``head.weight``).
 
     Args:
         state: what a file holds.
-        wanted: names that the architecture has.
+        wanted: names that the architecture has, with the shapes of their tensors.
         head: name of its last layer.
         source: begins the error.
         architecture: its name.
+
+    Returns:
+        Tensors by name. Those of the last layer may be missing where all others are there.
 
     Raises:
         BundleError: names of another architecture, or a last layer of several.
@@ -122,7 +125,17 @@ def in_place(state: Mapping[str, torch.Tensor], wanted: Collection[str], head: s
         raise BundleError(f'{source}: the last layer of this {architecture}, {head}, is made of several: '
                           f'{printable(", ".join(layers))}; only one linear layer can be read. Train it anew with '
                           '`robot-vision train`, from the weights of the layers before it')
+    if all(key in inner for key in wanted if not key.startswith(f'{head}.') and not key.endswith(_COUNTER)):
+        beside = [key for key, value in state.items() if not (prefix and key.startswith(prefix)) and key not in wanted
+                  and key.endswith('.weight') and value.ndim == 2 and value.shape[1] == wanted[f'{head}.weight'][1]]
+        if len(beside) == 1:
+            begin = beside[0][:-len('weight')]
+            inner.pop(beside[0], None)
+            inner.pop(f'{begin}bias', None)
+            inner.update({f'{head}.{kind}': state[begin + kind] for kind in ('weight', 'bias')
+                          if begin + kind in state})
+        return inner
     raise BundleError(
         f'{source}: does not fit {architecture}: there is no {head}.weight, and of its {len(wanted)} tensors {known} '
         f'are there; the file has {printable(", ".join(list(inner)[:4]))}, ...; '
-        + ('the last layer is missing' if 2 * known > len(wanted) else 'is it of another architecture?'))
+        + ('some layers are missing' if 2 * known > len(wanted) else 'is it of another architecture?'))

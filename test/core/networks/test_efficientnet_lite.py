@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from robot_vision_dl.core.bundles.bundle import load_bundle
-from robot_vision_dl.core.bundles.stated_input import imagenet_names, stated_input
+from robot_vision_dl.core.bundles.stated_input import stated_input
+from robot_vision_dl.core.bundles.torchvision_facts import imagenet_names
 from robot_vision_dl.core.networks.efficientnet_lite import EfficientNetLite, SameConv2d
 from robot_vision_dl.core.networks.network import build_network
 from robot_vision_dl.core.networks.preprocess import Preprocessor

@@ -1,4 +1,7 @@
 """Networks: one forward pass gives logits and features, for every architecture."""
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -14,7 +17,7 @@ from robot_vision_dl.core.networks.architectures import (
     list_architectures,
 )
 from robot_vision_dl.core.networks.network import Network, build_network, restore_network
-from robot_vision_dl.core.networks.weights import read_state_file
+from robot_vision_dl.core.networks.state_file import read_state_file
 
 torchvision = pytest.importorskip('torchvision')
 
@@ -233,8 +236,17 @@ def test_last_layer_has_one_output_a_class():
 
 
 def test_the_shipped_network_does_not_need_torchvision():
-    import subprocess
-    import sys
     code = ('import sys; from robot_vision_dl.core.networks.network import build_network; '
             'build_network("squeezenet1_1", 3); sys.exit("torchvision" in sys.modules)')
     assert subprocess.run([sys.executable, '-c', code], check=False).returncode == 0
+
+
+def test_nothing_imports_timm_unless_it_is_asked_for():
+    code = ('import sys; sys.modules["timm"] = None\n'
+            'from robot_vision_dl.core.networks.network import build_network\n'
+            'from robot_vision_dl.core.errors import ConfigError\n'
+            'build_network("resnet18", 3)\n'
+            'try:\n    build_network("timm:resnet18", 3)\n'
+            'except ConfigError as error:\n    sys.exit(str(error))')
+    done = subprocess.run([sys.executable, '-c', code], check=False, capture_output=True, text=True)
+    assert "timm is not installed: `python3 -m pip install 'timm>=1.0'`" in done.stderr
