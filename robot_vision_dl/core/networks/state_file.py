@@ -163,6 +163,9 @@ def _reason(error: Exception) -> str:
         return 'it is no archive of torch.save, or damaged'
     if 'TorchScript' in lines[0]:
         return 'it is a TorchScript program'
+    asked = re.search(r'[Uu]nsupported (?:global: )?GLOBAL ([\w.]{1,200})', str(error))
+    if asked is not None:
+        return f'it asks for {asked[1]} to be run'
     if 'weights_only' in lines[0]:
         return 'it is no archive of torch.save, or damaged'
     return printable(lines[0], 200)

@@ -1,5 +1,6 @@
 """Checkpoints as people's programs save them, and what is no file of weights at all."""
 import os
+import shutil
 from argparse import Namespace
 from pathlib import Path
 
@@ -24,13 +25,13 @@ class SomeDict(dict):
 
 
 class Trap:
-    """Whoever unpickles it by its own code makes a folder."""
+    """Whoever unpickles it by its own code runs something on a folder."""
 
-    def __init__(self, path):
-        self.path = path
+    def __init__(self, run, path):
+        self.run, self.path = run, path
 
     def __reduce__(self):
-        return os.mkdir, (str(self.path),)
+        return self.run, (str(self.path),)
 
 
 @pytest.fixture(scope='module')
@@ -92,7 +93,7 @@ def test_a_last_layer_of_several_is_told(tmp_path):
 
 
 def test_what_does_not_fit_says_how_much_of_it_is_there(states, tmp_path):
-    state = {key: value for key, value in states['shufflenet_v2_x0_5'].items() if not key.startswith('fc.')}
+    state = {key: value for key, value in states['shufflenet_v2_x0_5'].items() if not key.startswith(('fc.', 'conv5.'))}
     torch.save(state, tmp_path / 'w.pth')
     with pytest.raises(BundleError, match=r'there is no fc.weight, and of its .* tensors .* are there; .* missing'):
         build_network('shufflenet_v2_x0_5', weights=tmp_path / 'w.pth')
@@ -134,12 +135,16 @@ def test_weights_without_a_head_get_a_fresh_one_where_classes_are_wanted(name, s
 
 def test_no_code_of_a_file_is_run(states, tmp_path):
     made = tmp_path / 'made'
-    torch.save({'state_dict': states['squeezenet1_1'], 'callbacks': [Trap(made)]}, tmp_path / 'w.pth')
+    for run, said in ((shutil.rmtree, r'holds a dict of .*fc.weight \(an object of shutil.rmtree\).*no state dict'),
+                      (os.mkdir, r'without running code \(it asks for (posix|nt).mkdir to be run\)')):
+        torch.save({'a.weight': torch.ones(2), 'fc.weight': Trap(run, made)}, tmp_path / 'w.pth')
+        made.mkdir() if run is shutil.rmtree else made.rmdir()
+        with pytest.raises(BundleError, match=f'w.pth: .*{said}'):
+            read_state_file(tmp_path / 'w.pth')
+        assert made.exists() == (run is shutil.rmtree)
+    trap = Trap(shutil.rmtree, tmp_path)
+    torch.save({'state_dict': states['squeezenet1_1'], 'callbacks': [trap]}, tmp_path / 'w.pth')
     assert build_network('squeezenet1_1', weights=tmp_path / 'w.pth').architecture.num_classes == 3
-    torch.save({**states['squeezenet1_1'], 'classifier.1.weight': Trap(made)}, tmp_path / 'w.pth')
-    with pytest.raises(BundleError, match='w.pth: holds a dict of .*, and no state dict in it'):
-        build_network('squeezenet1_1', weights=tmp_path / 'w.pth')
-    assert not made.exists()
 
 
 @pytest.mark.parametrize('content, said', (
