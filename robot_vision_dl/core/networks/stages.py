@@ -13,6 +13,7 @@ from torch import nn
 from ..errors import ConfigError
 from ..suggestions import did_you_mean
 from .architectures import Architecture
+from .timm_networks import is_timm, timm_stages
 
 _CHANNELS_LAST = ('swin_',)
 _USUAL: Tuple[Tuple[str, Tuple[str, ...]], ...] = (
@@ -38,8 +39,11 @@ _USUAL: Tuple[Tuple[str, Tuple[str, ...]], ...] = (
 def usual_stages(architecture: str) -> Tuple[str, ...]:
     """Stages of an architecture whose outputs are worth keeping, the last of them before its last reduction in size.
 
-    Empty where none are known, as of transformers; then name them.
+    Of timm's networks those that timm itself takes features from. Empty where none are known, as of torchvision's
+    transformers; then name them.
     """
+    if is_timm(architecture):
+        return timm_stages(architecture)
     return next((stages for prefix, stages in _USUAL if architecture.startswith(prefix)), ())
 
 
@@ -59,7 +63,8 @@ class StageOutputs:
     def __init__(self, backbone: nn.Module, architecture: Architecture) -> None:
         self._count = len(architecture.stages)
         self._by_thread: Dict[int, List[torch.Tensor]] = {}
-        channels_last = architecture.name.startswith(_CHANNELS_LAST)
+        channels_last = (architecture.name.startswith(_CHANNELS_LAST)
+                         or getattr(backbone, 'output_fmt', None) == 'NHWC')  # timm's Swin
         modules = dict(backbone.named_modules()) if architecture.stages else {}
         for name in architecture.stages:
             if name not in modules or not name:

@@ -5,6 +5,7 @@ timm is optional, and imported only when one of its networks is asked for.
 import difflib
 import urllib.error
 import urllib.request
+from functools import lru_cache
 from types import ModuleType
 from typing import Any, Dict, List, Optional, Tuple
 
@@ -104,6 +105,29 @@ def timm_head(name: str, plain: nn.Module) -> Tuple[str, nn.Linear]:
         return path, linear
     raise ConfigError(f'architecture {name}: its last layer is no single linear layer but {type(classifier).__name__}, '
                       'so that no features can be read before it; choose another network')
+
+
+@lru_cache(maxsize=16)
+def timm_stages(name: str) -> Tuple[str, ...]:
+    """Up to three modules in the middle of a network that timm takes features from (its ``feature_info``).
+
+    They are the last ones before the last reduction in size; where the size stays the same, as in a ViT, those after a
+    quarter, a half and three quarters of the blocks. Empty where timm does not say.
+    """
+    try:
+        with torch.device('meta'):
+            plain = build_timm(name, 2)
+    except (NotImplementedError, ConfigError):  # some compute with the values of tensors while they are built
+        plain = build_timm(name, 2)
+    given: Any = getattr(plain, 'feature_info', None) or []
+    found = [one for one in (given if isinstance(given, list) else given.get_dicts()) if one.get('module')]
+    if len(found) < 2 or not {one['module'] for one in found} <= {path for path, _ in plain.named_modules()}:
+        return ()
+    if len({one.get('reduction') for one in found}) == 1:
+        found = [found[len(found) * quarter // 4 - 1] for quarter in (1, 2, 3)] if len(found) >= 4 else found[:-1]
+    else:
+        found = found[:-1][-3:]
+    return tuple(str(one['module']) for one in found)
 
 
 def timm_weights(name: str) -> Dict[str, Any]:

@@ -11,6 +11,7 @@ from robot_vision_dl.core.errors import BundleError, ConfigError
 from robot_vision_dl.core.networks.architectures import Architecture
 from robot_vision_dl.core.networks.network import build_network, network_from_weights, restore_network
 from robot_vision_dl.core.networks.preprocess import Preprocessing
+from robot_vision_dl.core.networks.stages import usual_stages
 
 timm = pytest.importorskip('timm', reason='timm is not installed: pip install timm')
 
@@ -48,6 +49,26 @@ def test_a_head_that_is_no_linear_layer_is_refused(name):
     with pytest.raises(ConfigError, match=f'architecture timm:{name}: its last layer is no single linear layer but .*; '
                                           'choose another network'):
         build_network(f'timm:{name}', 3)
+
+
+@pytest.mark.parametrize('name, stages', (
+    ('resnet18', ('layer1', 'layer2', 'layer3')), ('tf_efficientnet_lite0', ('blocks.1', 'blocks.2', 'blocks.4')),
+    ('vit_tiny_patch16_224', ('blocks.2', 'blocks.5', 'blocks.8')), ('regnetx_002', ('s1', 's2', 's3')),
+    pytest.param('swin_tiny_patch4_window7_224', ('layers.0', 'layers.1', 'layers.2'), marks=pytest.mark.slow)))
+def test_stages_are_those_that_timm_takes_features_from(name, stages):
+    assert usual_stages(f'timm:{name}') == stages
+    plain = timm.create_model(name, num_classes=3).eval()
+    network = build_network(Architecture(f'timm:{name}', 3, stages=stages))
+    network.backbone.load_state_dict(plain.state_dict(), strict=False)
+    pixels = torch.randn(2, 3, 224, 224)
+    places = [one['module'] for one in plain.feature_info].index
+    with torch.inference_mode():
+        given = network.eval()(pixels).stages
+        maps = plain.forward_intermediates(pixels, indices=[places(stage) for stage in stages], intermediates_only=True)
+    for ours, theirs in zip(given, maps):  # timm gives maps (B, F, H, W), without a class token
+        if not name.startswith('vit'):
+            torch.testing.assert_close(ours, theirs.mean((2, 3)), rtol=1e-4, atol=1e-5)
+        assert ours.shape == theirs.shape[:2]
 
 
 def test_grey_dropout_size_and_a_new_head(tmp_path):
