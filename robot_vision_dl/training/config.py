@@ -21,7 +21,7 @@ from .schedule import SCHEDULES
 class NetworkConfig:
     """What is trained."""
 
-    architecture: str = option('efficientnet_lite0', 'see `robot-vision models architectures`; timm:NAME for one of timm')
+    architecture: str = option('efficientnet_lite0', 'see `robot-vision models architectures`; or timm:NAME')
     pretrained: str = option(
         'efficientnet_lite0_imagenet', 'weights to start from: a model bundle, a file (.pth, .safetensors; relative to '
         "this file), DEFAULT (also for timm) or another name of torchvision's weights; empty: random weights")
