@@ -2,25 +2,33 @@
 
 DATA must have taken no part in training or calibration. Calibrations and sets are fitted to CALIBRATION; without it,
 to one half of DATA and judged on the other. OOD scores are fitted to REFERENCE (what the network was
-trained on), and each is judged on every group of OOD pictures.
+trained on), and each is judged on every group of OOD pictures: far ones (``--ood-pictures``, cameras at fault, frames
+labelled ``unknown``) and near ones (``--leave-one-out``).
 """
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
 from ..core.text.number_options import SEED
-from ..core.text.table import ruled
+from .leave_one_out import CALIBRATION, DATA, REFERENCE, Material, Part
+from .near import add_near_arguments, near, start_of
+from .reliability_tables import show
 from .report import conclude
 
 if TYPE_CHECKING:
     from ..core.bundles.bundle import Bundle
+    from ..core.types import Picture
     from ..core.uncertainty.ood.pictures import Pictures
+    from ..evaluation.labelled_outputs import LabelledOutputs
+    from .met import Met
 
 HELP = 'probabilities, sets, risk and scores of unknowns on labelled pictures'
 COVERAGES = (0.1, 0.25, 0.5, 0.7, 0.8, 0.9, 1.0)
 ALPHAS = (0.1, 0.05)
+FAULTY = 40
+"""Pictures of each fault of a camera."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,34 +45,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--precision', default='float32', choices=('float32', 'float16', 'bfloat16'),
                         help='arithmetic of the network (default: %(default)s)')
     parser.add_argument('--seed', type=SEED, default=0, help='of the split into halves (default: 0)')
+    add_near_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print."""
     figures = measure(args)
-    print(f'{figures["model"]}: {figures["pictures"]} pictures of {figures["classes"]} classes, accuracy '
-          f'{figures["accuracy"]:.4f}; calibrations and sets fitted to {figures["fitted_to"]}\n')
-    print(ruled(('probabilities', 'NLL', 'Brier', 'ECE', 'ECE floor', 'accuracy'), [
-        (name, *(f'{one[key]:.4f}' for key in ('nll', 'brier', 'ece', 'ece_floor', 'accuracy')))
-        for name, one in figures['probabilities'].items()]))
-    print('\nrisk-coverage (published): ' + ', '.join(
-        f'{coverage}: {risk:.4f}' for coverage, risk in figures['risk_at_coverage'].items())
-        + f'; AURC {figures["aurc"]:.4f}')
-    print()
-    print(ruled(('sets', 'alpha', 'coverage', 'mean size', 'worst class'), [
-        (one['method'], str(one['alpha']), *(f'{one[key]:.4f}' for key in ('coverage', 'size', 'worst_class')))
-        for one in figures['sets']]))
-    groups = [name for name in figures['foreign'] if name != '(known)']
-    if groups:
-        print('\nforeign pictures: AUROC / share of them that pass where 95 % of the known do (FPR95)')
-        print(ruled(('score', *groups), [
-            (name, *(f'{by[group]["auroc"]:.4f} / {by[group]["fpr95"]:.3f}' for group in groups))
-            for name, by in figures['scores'].items()]))
-        print(f'* the score of the bundle\n\nwhat the bundle makes of them, each frame on its own (abstain_cost '
-              f'{figures["abstain_cost"]:g}, false_unknown_rate {figures["false_unknown_rate"]:g})')
-        print(ruled(('pictures', 'n', 'unknown', 'uncertain', 'accepted'), [
-            (name, one['n'], *(f'{one[key]:.4f}' for key in ('unknown', 'uncertain', 'accepted')))
-            for name, one in figures['foreign'].items()]))
+    print(show(figures))
     conclude(figures, args.json)
     return 0
 
@@ -74,46 +61,129 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
     from ..core.bundles.bundle import load_bundle
     from ..core.config import DecisionConfig
     from ..core.metrics.classification import accuracy
-    from ..core.uncertainty.calibrate import halves
-    from ..evaluation.predict import faulty_outputs, picture_outputs, run_bundle
+    from ..evaluation.predict import Predictor, labelled_outputs, labelled_store
     from .published import published
     bundle = load_bundle(args.bundle)
-    where = {'device': args.device, 'precision': args.precision}
-    data = run_bundle(bundle, args.data, **where)
-    judged = data.known_pictures()
-    if args.calibration:
-        fitted = run_bundle(bundle, args.calibration, **where).known_pictures()
-        fitted_to = f'{len(fitted)} others'
-    else:
-        first, second = halves(len(judged), args.seed)
-        fitted, judged = judged[first], judged[second]
-        fitted_to = f'{len(fitted)} others of the same data'
-    (fit_z, fit_y), (z, y) = ((one.logits.numpy(), _labels(one)) for one in (fitted, judged))
-    policy = DecisionConfig()
-    cost, epsilon = bundle.abstain_cost, policy.false_unknown_rate
-    known, calibration = (published(bundle, *one.arrays()) for one in (judged, fitted))
+    start = start_of(bundle, args)  # before hours are spent
+    given = {DATA: args.data, CALIBRATION: args.calibration, REFERENCE: args.reference}
+    stores = {name: labelled_store(bundle, data) for name, data in given.items() if data}
+    predictor = Predictor.of_bundle(bundle, args.device, args.precision)
+    frames = {name: labelled_outputs(predictor, store, bundle.class_names) for name, store in stores.items()}
+    used = _use(frames, args.seed)
+    known, fitting = _known(frames, used.judged), _known(frames, used.calibration)
+    y, fit_y = frames[DATA].labels[known.places], frames[fitting.frames].labels[fitting.places]
+    of_known, of_fitting = _pictures(frames, known), _pictures(frames, fitting)
+    shown, calibration = (published(bundle, *one.arrays()) for one in (of_known, of_fitting))
+    z, fit_z = of_known.logits.numpy(), of_fitting.logits.numpy()
+    epsilon = DecisionConfig().false_unknown_rate
     figures: Dict[str, Any] = {
-        'model': bundle.name, 'pictures': len(y), 'classes': len(bundle.class_names), 'fitted_to': fitted_to,
-        'accuracy': accuracy(z, y), 'abstain_cost': cost, 'false_unknown_rate': epsilon,
-        'probabilities': _probabilities(known.probabilities, fit_z, fit_y, z, y),
-        **_risk(known.probabilities, y),
-        'sets': _sets(calibration.probabilities, fit_y, known.probabilities, y)}
-    groups = {Path(name).name: picture_outputs(bundle, name, **where).pictures() for name in args.ood_pictures}
-    if args.ood_pictures:
-        groups.update({name: one.pictures() for name, one in faulty_outputs(bundle, **where).items()})
-    rows = {'(known)': known, **{name: published(bundle, *one.arrays()) for name, one in groups.items()}}
-    figures['foreign'] = {}
-    for name, one in rows.items():
-        outcomes = one.outcomes(cost, epsilon)
-        figures['foreign'][name] = {'n': len(one.p_values), **{
-            key: float(part.mean()) for key, part in outcomes._asdict().items()}}
-    figures['scores'] = _scores(bundle, args, where, judged, groups)
+        'model': bundle.name, 'pictures': len(y), 'classes': len(bundle.class_names),
+        'fitted_to': f'{len(fit_y)} others' + ('' if args.calibration else ' of the same data'),
+        'accuracy': accuracy(z, y), 'abstain_cost': bundle.abstain_cost, 'false_unknown_rate': epsilon,
+        'probabilities': _probabilities(shown.probabilities, fit_z, fit_y, z, y),
+        **_risk(shown.probabilities, y),
+        'sets': _sets(calibration.probabilities, fit_y, shown.probabilities, y)}
+    groups, figures['faults'] = _far(bundle, args)
+    figures['foreign'] = _decided(bundle, frames[DATA], used.judged, epsilon, groups)
+    figures['tested'] = {'ood_pictures': [Path(name).name for name in args.ood_pictures],
+                         'recordings': bool((frames[DATA].times_ns[used.judged.places] > 0).any())}
+    reference = None if used.reference is None else _pictures(frames, _known(frames, used.reference))
+    figures['scores'] = _scores(bundle, reference, of_known, groups)
+    if args.leave_one_out:
+        figures['near'] = near(bundle, args, stores, frames, used, start)
     return figures
 
 
-def _labels(pictures: 'Pictures') -> np.ndarray:
-    assert pictures.labels is not None
-    return pictures.labels.numpy()
+def _use(frames: Mapping[str, 'LabelledOutputs'], seed: int) -> Material:
+    """What is fitted to and what is judged; nothing that shows the same thing is in both halves of DATA."""
+    data = frames[DATA]
+    everything = np.arange(len(data.labels))
+    reference = Part(REFERENCE, np.arange(len(frames[REFERENCE].labels))) if REFERENCE in frames else None
+    if CALIBRATION in frames:
+        return Material(frames, reference, Part(CALIBRATION, np.arange(len(frames[CALIBRATION].labels))),
+                        Part(DATA, everything), {})
+    first = _first_half(data, seed)
+    return Material(frames, reference, Part(DATA, everything[first]), Part(DATA, everything[~first]), {})
+
+
+def _first_half(data: 'LabelledOutputs', seed: int) -> np.ndarray:
+    """Which frames are in the first half, bool (n,): whole recordings where there are several, else whole pictures."""
+    recordings = np.unique(np.array(data.recordings, dtype=object)[data.times_ns > 0].astype(str))
+    units = np.array([name if data.times_ns[place] and len(recordings) > 1 else str(data.pictures[place])
+                      for place, name in enumerate(data.recordings)])
+    names, index, counts = np.unique(units, return_inverse=True, return_counts=True)
+    order = np.random.default_rng(seed).permutation(len(names))
+    taken = np.cumsum(counts[order]) <= len(units) / 2
+    taken[0] = True
+    chosen = np.zeros(len(names), bool)
+    chosen[order[taken]] = True
+    result: np.ndarray = chosen[index]
+    return result
+
+
+def _known(frames: Mapping[str, 'LabelledOutputs'], part: Part) -> Part:
+    """Those of a part that are of a class."""
+    return part._replace(places=part.places[frames[part.frames].labels[part.places] >= 0])
+
+
+def _pictures(frames: Mapping[str, 'LabelledOutputs'], part: Part) -> 'Pictures':
+    from ..core.uncertainty.ood.pictures import Pictures
+    one, at = frames[part.frames], part.places
+    return Pictures.of(one.logits[at], one.features[at], one.labels[at], tuple(s[at] for s in one.stages))
+
+
+def _far(bundle: 'Bundle', args: argparse.Namespace) -> Tuple[Dict[str, 'Met'], List[str]]:
+    """Pictures of no class, by groups, and names of those of a camera at fault, as the live pipeline meets them."""
+    from ..core.uncertainty.ood.sensor_faults import sensor_fault_pictures, spoilt_pictures
+    from ..evaluation.predict import foreign_pictures
+    from .met import Met, meet, meet_frozen, pipeline_of
+    if not args.ood_pictures:
+        return {}, []
+    pipeline = pipeline_of(bundle, args.device, args.precision)
+    groups = {Path(name).name: meet(pipeline, foreign_pictures(name)) for name in args.ood_pictures}
+    size, channels = bundle.preprocessing.crop, bundle.preprocessing.channels
+    faults = {f'{name}, made': meet(pipeline, pictures)
+              for name, pictures in sensor_fault_pictures(size, channels, FAULTY).items()}
+    ordinary = _ordinary(args.data)
+    for name, pictures in spoilt_pictures(ordinary, args.seed).items() if ordinary else ():
+        faults[name] = meet(pipeline, pictures)
+    if ordinary:
+        faults['frozen'] = Met(meet(pipeline, ordinary).outputs, meet_frozen(pipeline, ordinary))
+    return {**groups, **faults}, list(faults)
+
+
+def _ordinary(data: Sequence[str]) -> List['Picture']:
+    """Some pictures of the folders among the data, as they came: a camera's bounds are for these."""
+    from ..core.text.notes import to_stderr
+    from ..data.picture_folder import all_pictures
+    from ..data.pictures import readable_pictures
+    paths = [path for name in data if Path(name).is_dir() for path in all_pictures(name, to_stderr)]
+    some = [paths[i] for i in np.unique(np.linspace(0, len(paths) - 1, FAULTY).astype(int))] if paths else []
+    return [picture for _, picture in readable_pictures(some, to_stderr)]
+
+
+def _decided(bundle: 'Bundle', data: 'LabelledOutputs', judged: Part, epsilon: float, groups: Mapping[str, 'Met']
+             ) -> Dict[str, Dict[str, Any]]:
+    """What becomes of the known and of each group: each frame on its own, and fused over time in recordings."""
+    from ..evaluation.predict import assessments
+    from .met import alone, camera_checks, over_time, pipeline_of, shares
+    from .published import Outcomes
+    places = judged.places
+    cameras = camera_checks(bundle, data, places)
+    assessed = list(assessments(bundle, data.logits[places], data.features[places], [s[places] for s in data.stages]))
+    single = alone(assessed, bundle.abstain_cost, epsilon, cameras)
+    fused = over_time(pipeline_of(bundle), data, assessed, places, cameras)
+    strange = data.labels[places] < 0
+    rows: Dict[str, Dict[str, Any]] = {}
+    for name, chosen in (('(known)', ~strange), ('(labelled unknown)', strange)):
+        if chosen.any():
+            rows[name] = shares(Outcomes(*(one & chosen for one in single)))
+            faulty = [one.fault is not None for one, is_meant in zip(cameras, chosen) if is_meant]
+            rows[name]['called_faulty'] = float(np.mean(faulty))
+            over = shares(Outcomes(*(one & chosen for one in fused)))
+            if over['n']:
+                rows[name]['fused'] = over
+    return {**rows, **{name: shares(one.outcomes) for name, one in groups.items()}}
 
 
 def _probabilities(shown: np.ndarray, fit_z: np.ndarray, fit_y: np.ndarray, z: np.ndarray, y: np.ndarray
@@ -151,8 +221,8 @@ def _sets(fit_p: np.ndarray, fit_y: np.ndarray, p: np.ndarray, y: np.ndarray) ->
     return rows
 
 
-def _scores(bundle: 'Bundle', args: argparse.Namespace, where: Dict[str, Any], known: 'Pictures',
-            groups: Mapping[str, 'Pictures']) -> Dict[str, Dict[str, Dict[str, float]]]:
+def _scores(bundle: 'Bundle', reference: Optional['Pictures'], known: 'Pictures', groups: Mapping[str, 'Met']
+            ) -> Dict[str, Dict[str, Dict[str, float]]]:
     """AUROC and FPR95 of every score that can be fitted, on each group."""
     import torch
 
@@ -160,11 +230,9 @@ def _scores(bundle: 'Bundle', args: argparse.Namespace, where: Dict[str, Any], k
     from ..core.uncertainty.ood.base import linear_head
     from ..core.uncertainty.ood.combined import fit_parts
     from ..core.uncertainty.ood.selection import candidates
-    from ..evaluation.predict import run_bundle
     scores = {} if bundle.ood is None else {f'{bundle.ood.name} *': bundle.ood.build_score()}
-    if args.reference:
-        head = linear_head(bundle.load_single_network().head)
-        reference, stages = run_bundle(bundle, args.reference, **where).known_pictures(), bundle.architecture.stages
+    if reference is not None:
+        head, stages = linear_head(bundle.load_single_network().head), bundle.architecture.stages
         for name, parts in candidates(stages, reference, head).items():
             scores[name] = fit_parts(parts, reference, stages, head)
     found: Dict[str, Dict[str, Dict[str, float]]] = {}
@@ -172,8 +240,9 @@ def _scores(bundle: 'Bundle', args: argparse.Namespace, where: Dict[str, Any], k
         for name, score in scores.items():
             own = score(known.logits, known.features, known.stages)
             found[name] = {}
-            for group, ood_pictures in groups.items():
-                theirs = score(ood_pictures.logits, ood_pictures.features, ood_pictures.stages)
+            for group, one in groups.items():
+                pictures = one.outputs.pictures()
+                theirs = score(pictures.logits, pictures.features, pictures.stages)
                 found[name][group] = {'auroc': auroc(*two_groups(own, theirs)),
                                       'fpr95': fpr_at_tpr(*two_groups(-theirs, -own))}
     return found

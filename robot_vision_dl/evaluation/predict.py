@@ -144,6 +144,25 @@ class Predictor:
         return Outputs(logits, features, tuple(rest))
 
 
+def labelled_store(bundle: Bundle, data: Sequence[str], *, every_s: float = 0.0, topics: Sequence[str] = (),
+                   pictures: Optional[str] = None, cache: str = CacheConfig().folder) -> FrameStore:
+    """The frames that :func:`run_bundle` runs the network over, in its order; arguments as there.
+
+    Raises:
+        DataError: no frame is of a class of the model.
+    """
+    config = DataConfig(bags=tuple(data), image_topics=tuple(topics), class_names=bundle.class_names,
+                        cache=CacheConfig(folder=cache),
+                        selection=SelectionConfig(every_s=every_s, duplicate_distance=-1, least=0))
+    with Progress('reading', 'frames') as show:
+        store = prepare(config, bundle.preprocessing, show, pictures)
+    for sentence in (*store.label_report.notes, *store.label_report.problems, *store.selection_report.problems):
+        to_stderr(sentence)
+    if not any(frame.label in bundle.class_names for frame in store.frames):
+        raise DataError(f'no frame of {", ".join(data)} is labelled with a class of {bundle.name}')
+    return store
+
+
 def run_bundle(bundle: Bundle, data: Sequence[str], *, device: str = 'auto', precision: str = 'float32',
                every_s: float = 0.0, topics: Sequence[str] = (), pictures: Optional[str] = None,
                cache: str = CacheConfig().folder, corrupted: int = 0, seed: int = 0) -> LabelledOutputs:
@@ -162,30 +181,31 @@ def run_bundle(bundle: Bundle, data: Sequence[str], *, device: str = 'auto', pre
     Raises:
         DataError: no frame is of a class of the model.
     """
-    config = DataConfig(bags=tuple(data), image_topics=tuple(topics), class_names=bundle.class_names,
-                        cache=CacheConfig(folder=cache),
-                        selection=SelectionConfig(every_s=every_s, duplicate_distance=-1, least=0))
-    with Progress('reading', 'frames') as show:
-        store = prepare(config, bundle.preprocessing, show, pictures)
-    for sentence in (*store.label_report.notes, *store.label_report.problems, *store.selection_report.problems):
-        to_stderr(sentence)
+    store = labelled_store(bundle, data, every_s=every_s, topics=topics, pictures=pictures, cache=cache)
+    return labelled_outputs(Predictor.of_bundle(bundle, device, precision), store, bundle.class_names, corrupted, seed)
+
+
+def labelled_outputs(predictor: Predictor, store: FrameStore, class_names: Sequence[str], corrupted: int = 0,
+                     seed: int = 0) -> LabelledOutputs:
+    """What a network says of all frames of a store, whose labels are these classes or ``unknown``.
+
+    Args:
+        corrupted, seed: as for :func:`run_bundle`.
+    """
     frames = store.frames
-    of_classes = [frame for frame in frames if frame.label in bundle.class_names]
-    if not of_classes:
-        raise DataError(f'no frame of {", ".join(data)} is labelled with a class of {bundle.name}')
     digests: List[bytes] = []
     with Progress('running the network', 'frames', len(store)) as show:
-        predictor = Predictor.of_bundle(bundle, device, precision)
-        found = predictor.frames(
-            store, range(len(store)), bundle.class_names, show, lambda batch: digests.extend(map(_digest, batch)))
+        found = predictor.frames(store, range(len(store)), class_names, show,
+                                 lambda batch: digests.extend(map(_digest, batch)))
     places = spread(np.flatnonzero(found.targets >= 0), corrupted)
-    worse = predictor.corrupted(store, places, bundle.class_names, seed) if len(places) else None
+    worse = predictor.corrupted(store, places, class_names, seed) if len(places) else None
     return LabelledOutputs(
         found.logits, found.features, found.targets,
         np.array([frame.stamp_ns if frame.topic else 0 for frame in frames], np.int64),
         tuple(f'{frame.recording} {frame.topic}' for frame in frames), store.data_hash,
         _same_pictures(digests, store.hashes, np.array([not frame.topic for frame in frames], bool)),
-        store.camera, store.selection_report.repeats_s, count_objects(of_classes), found.stages, worse)
+        store.camera, store.selection_report.repeats_s,
+        count_objects([frame for frame in frames if frame.label in class_names]), found.stages, worse)
 
 
 def spread(indices: np.ndarray, most: int) -> np.ndarray:
@@ -210,24 +230,33 @@ def _same_pictures(digests: Sequence[bytes], hashes: np.ndarray, of_folders: np.
     return found
 
 
-def picture_outputs(bundle: Bundle, folder: str, *, device: str = 'auto', precision: str = 'float32') -> Outputs:
-    """Of all pictures below a folder, whatever they show.
+def foreign_pictures(folder: str) -> Iterator[Picture]:
+    """All pictures below a folder, whatever they show, each once.
 
     Raises:
-        DataError: there are none.
+        DataError: there are none, or none that can be decoded.
     """
     paths = all_pictures(folder, to_stderr)
     if not paths:
         raise DataError(f'{folder}: holds no picture ({", ".join(SUFFIXES)})')
     seen: Dict[bytes, int] = {}
-    found = Predictor.of_bundle(bundle, device, precision).pictures(
-        picture for _, picture in readable_pictures(paths, to_stderr) if _is_first(picture, seen))
+    for _, picture in readable_pictures(paths, to_stderr):
+        if _is_first(picture, seen):
+            yield picture
     copies = sum(seen.values()) - len(seen)
     if copies:
         to_stderr(f'{folder}: {copies} of {sum(seen.values())} pictures are copies of others and count once')
-    if not len(found.logits):
+    if not seen:
         raise DataError(f'{folder}: holds no picture that can be decoded')
-    return found
+
+
+def picture_outputs(bundle: Bundle, folder: str, *, device: str = 'auto', precision: str = 'float32') -> Outputs:
+    """Of the :func:`foreign_pictures` of a folder.
+
+    Raises:
+        DataError: there are none.
+    """
+    return Predictor.of_bundle(bundle, device, precision).pictures(foreign_pictures(folder))
 
 
 def _is_first(picture: Picture, seen: Dict[bytes, int]) -> bool:

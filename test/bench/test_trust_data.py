@@ -23,6 +23,7 @@ from robot_vision_dl.core.networks.preprocess import Preprocessing, Preprocessor
 from robot_vision_dl.core.types import ColorOrder, Picture
 from robot_vision_dl.core.uncertainty.calibrate import FusionTimes, calibrate
 from robot_vision_dl.core.uncertainty.ood.base import linear_head
+from robot_vision_dl.core.uncertainty.ood.sensor_faults import FAULTS, SPOILT
 
 NAMES = ('dark', 'light')
 PRE = Preprocessing(0, (32, 32))
@@ -83,7 +84,12 @@ def test_reliability(made, measured):
     assert figures['accuracy'] > 0.9
     assert figures['probabilities']['published by the bundle']['nll'] < 1
     assert {'plain softmax', 'temperature scaling, fitted here'} < set(figures['probabilities'])
-    assert set(figures['foreign']) == {'(known)', 'green', 'covered lens', 'overexposed', 'blank wall', 'noise'}
+    assert set(figures['foreign']) == {
+        '(known)', 'green', 'frozen', *SPOILT, *(f'{name}, made' for name in FAULTS)}
+    assert all(figures['foreign'][name]['n'] == 40 for name in ('frozen', 'noise', 'noise, made'))
+    assert figures['foreign']['frozen']['unknown'] == 1
+    known = figures['foreign']['(known)']  # noise, by the general bounds of a bundle without its own
+    assert (known['called_faulty'], known['unknown']) == (1, 1)
     for one in figures['foreign'].values():
         assert one['unknown'] + one['uncertain'] + one['accepted'] == pytest.approx(1)
     assert figures['foreign']['green']['n'] == 12
@@ -98,16 +104,29 @@ def test_reliability_by_halves_and_with_the_score_of_the_bundle_alone(made, meas
     assert figures['pictures'] == 30
     assert (list(figures['foreign']), list(figures['scores'])) == (['(known)'], ['knn *'])
     assert 'fitted to 30 others of the same data' in text
+    assert 'how often things that it never saw are accepted is not known' in text.replace('\n', ' ')
+    assert '--leave-one-out head, or training' in text
 
 
 def test_shift(made, measured):
-    figures, _ = measured('shift', made / 'known', '--most', '20')
+    figures, text = measured('shift', made / 'known', '--most', '20')
     assert figures['pictures'] == 20
-    assert len(figures['shifts']) == 21
+    assert len(figures['shifts']) == 41
     for one in figures['shifts'].values():
         assert one['accepted'] + one['uncertain'] + one['unknown'] == pytest.approx(1)
         assert one['wrong_and_accepted'] == pytest.approx(one['wrong_of_accepted'] * one['accepted'])
     assert figures['shifts']['exposure 5'] != figures['shifts']['clean']
+    kinds = ('blur', 'noise', 'exposure', 'compression', 'motion blur', 'darkness', 'low contrast', 'fog')
+    for strength, one in figures['by_strength']['all'].items():
+        rows = [figures['shifts'][f'{kind} {strength}'] for kind in kinds]
+        assert one['accepted'] == pytest.approx(np.mean([row['accepted'] for row in rows]))
+        assert one['wrong_of_accepted'] * one['accepted'] == pytest.approx(
+            np.mean([row['wrong_and_accepted'] for row in rows]))
+    everything = [one for by in figures['by_strength'].values() for one in by.values()]
+    assert figures['worst']['wrong_of_accepted'] == max(one['wrong_of_accepted'] for one in everything)
+    assert figures['fitted_on'] == []
+    assert 'its calibration was fitted on no pictures that got worse' in text
+    assert 'worst strength: ' in text
 
 
 def test_fusion(made, measured):

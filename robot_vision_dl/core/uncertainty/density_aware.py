@@ -5,7 +5,7 @@ falls, and the temperature does not know of it. Here it is multiplied by a facto
 as by Tomani et al. 2023 ("Beyond In-Domain Scenarios: Robust Density-Aware Calibration"), with one free number.
 """
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Tuple
 
 import numpy as np
 
@@ -75,6 +75,12 @@ class Judged(NamedTuple):
     labels: np.ndarray
 
 
+def scale_of(scores: np.ndarray) -> Tuple[float, float]:
+    """``origin`` and ``unit`` for OOD scores (n,) of calibration pictures."""
+    middle, high = (float(one) for one in np.quantile(np.asarray(scores, np.float64), (0.5, 0.95)))
+    return middle, max(high - middle, 1e-6 * max(abs(middle), 1.0))
+
+
 def fit_density_aware(clean: Judged, worse: Judged) -> DensityAware:
     """The exponent with the least negative log-likelihood, half of it on clean pictures and half on worse ones.
 
@@ -88,8 +94,7 @@ def fit_density_aware(clean: Judged, worse: Judged) -> DensityAware:
     if not len(clean.labels) or not len(worse.labels):
         raise RobotVisionError('density-aware calibration needs pictures as they are and corrupted ones, got '
                                f'{len(clean.labels)} and {len(worse.labels)}')
-    middle, high = (float(one) for one in np.quantile(np.asarray(clean.scores, np.float64), (0.5, 0.95)))
-    unit = max(high - middle, 1e-6 * max(abs(middle), 1.0))
+    middle, unit = scale_of(clean.scores)
 
     def loss(exponent: float) -> float:
         found = DensityAware(middle, unit, exponent)
