@@ -70,6 +70,7 @@ def test_parts_are_read_as_they_are_written():
         Part('mahalanobis_normalised', 'blocks.3'), Part('energy'))
     assert str(Part('knn', 'layer3')) == 'knn@layer3'
     assert Part('mahalanobis_normalised', 'blocks.3').words == 'blocks.3 (mahalanobis)'
+    assert Part('knn', '4').words == 'layer 4 (knn)'  # as SqueezeNet's are called
     assert [Part('knn').words, Part('energy').words] == ['last features (knn)', 'logits (energy)']
     for text, why in (('energy@blocks.3', 'reads logits, which only the head gives'), ('magic', 'no OOD method'),
                       ('knn+knn', 'different'), ('', 'no OOD method')):
