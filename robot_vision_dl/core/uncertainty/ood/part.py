@@ -71,7 +71,8 @@ class Part:
     @property
     def words(self) -> str:
         """For people: what is looked at, and by what."""
-        where = (f'layer {self.of}' if self.of.isdigit() else self.of) or ('logits' if self.kind == 'logits' else 'last features')
+        where = f'layer {self.of}' if self.of.isdigit() else self.of
+        where = where or ('logits' if self.kind == 'logits' else 'last features')
         return f'{where} ({_SHORT.get(self.method, self.method)})'
 
     @property
