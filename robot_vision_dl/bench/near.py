@@ -45,6 +45,7 @@ def start_of(bundle: 'Bundle', args: argparse.Namespace) -> Optional[Start]:
     """The pretrained network; None: it is not asked for, or cannot be had, which is told."""
     from ..core.bundles.bundle import load_bundle
     from ..core.errors import BundleError, ConfigError
+    from ..core.networks.network import Network
     from ..core.text.notes import to_stderr
     if not args.leave_one_out:
         return None
@@ -65,11 +66,14 @@ def start_of(bundle: 'Bundle', args: argparse.Namespace) -> Optional[Start]:
     if network.architecture.name != bundle.architecture.name and args.leave_one_out == 'training':
         raise ConfigError(f'--frozen {name}: is of {network.architecture.name}, but {bundle.name} of '
                           f'{bundle.architecture.name}')
+    if not isinstance(network, Network):
+        raise ConfigError(f'--leave-one-out: {name or bundle.name} is a file of a network, not one of the '
+                          'architectures; name another one by --frozen')
     return Start(name or bundle.name, network, not name)
 
 
 def near(bundle: 'Bundle', args: argparse.Namespace, stores: Mapping[str, 'FrameStore'],
-          frames: Mapping[str, 'LabelledOutputs'], used: Material, start: Optional[Start]) -> Dict[str, Any]:
+         frames: Mapping[str, 'LabelledOutputs'], used: Material, start: Optional[Start]) -> Dict[str, Any]:
     """Each class in turn as the unknown; see :mod:`.leave_one_out`.
 
     Args:

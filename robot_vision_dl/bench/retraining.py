@@ -10,6 +10,7 @@ from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
+from torch import nn
 from torch.nn import functional
 
 from ..core.bundles.bundle import Bundle
@@ -170,7 +171,7 @@ class Retrainer:
         else:
             tail = self._trained(kept, y, weight, bias)
             outputs = {name: self._of_tail(tail, name) for name in self._maps}
-            layer = tail.network.head
+            layer = _linear(tail)
             head = LinearHead(layer.weight.detach().float().cpu(), layer.bias.detach().float().cpu())
         right = outputs['reference'].logits[kept].argmax(axis=1) == y
         return Retrained(outputs, head, float(right.mean()))
@@ -217,8 +218,8 @@ class Retrainer:
         torch.manual_seed(recipe.seed)
         tail = self._tail(len(bias))
         with torch.no_grad():
-            tail.network.head.weight.copy_(torch.from_numpy(weight))
-            tail.network.head.bias.copy_(torch.from_numpy(bias))
+            _linear(tail).weight.copy_(torch.from_numpy(weight))
+            _linear(tail).bias.copy_(torch.from_numpy(bias))
         optimizer = self._optimizer(tail)
         starts = range(0, len(kept) - 1, _BATCH)  # a batch of one has no variance
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate,
@@ -274,3 +275,9 @@ class Retrainer:
         items = dataset.__getitems__(range(begin, min(begin + _BATCH, len(dataset))))
         return torch.stack([item.picture for item in items]).to(self._device).contiguous(
             memory_format=torch.channels_last)
+
+
+def _linear(tail: Tail) -> nn.Linear:
+    """The head, which :meth:`~..core.networks.network.Network.replace_head` made."""
+    assert isinstance(tail.network.head, nn.Linear)
+    return tail.network.head

@@ -4,6 +4,7 @@ from typing import Any, Mapping, Optional, Sequence, Union
 from ..networks.architectures import Architecture
 from ..networks.preprocess import Preprocessing
 from ..uncertainty.calibrate import Calibration
+from ..uncertainty.ood.sensor_faults import FAULTS
 from .bundle import Bundle
 from .trust_limits import trust_limits
 
@@ -97,6 +98,7 @@ def _calibration_lines(calibration: Calibration) -> Sequence[str]:
             f'{plain:.4f} to {aware:.4f}; of those as they were it is {m["nll_aware"][1]:.4f}, without it '
             f'{m["nll_aware"][0]:.4f}.']
     lines += [f'{note[0].upper()}{note[1:]}.' for note in calibration.notes]
+    lines += ['', 'Not tested: ' + '; '.join(_untested(calibration)) + '.']
     lines += ['', f'Measured on {m["pictures"]} labelled pictures by cross-validation:',
               '',
               '| | plain softmax | calibrated |', '|---|---|---|',
@@ -116,3 +118,14 @@ def _choice_table(choice: Mapping[str, Mapping[str, float]]) -> Sequence[str]:
     for method, values in sorted(choice.items(), key=lambda item: -sum(item[1].values())):
         lines.append(f'| {method} | ' + ' | '.join(f'{values[group]:.3f}' for group in groups) + ' |')
     return lines if groups else []
+
+
+def _untested(calibration: Calibration) -> Sequence[str]:
+    """What a calibration leaves open about unknown things and worse pictures, and the command that measures it."""
+    groups = set(calibration.metrics.get('unknown_rate', {})) - set(FAULTS)
+    found = [] if groups else ['things of no class (no such pictures were given: how often an unknown thing is '
+                               'accepted is not known; `robot-vision bench reliability --ood-pictures`)']
+    found += ['things like its classes before the same background (`bench reliability --leave-one-out training`)']
+    worse = 'pictures that get worse in ways that nothing was fitted to' if calibration.density_aware else \
+        'pictures that get worse'
+    return [*found, f'{worse} (`bench shift`)']

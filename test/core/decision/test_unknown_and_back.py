@@ -14,7 +14,7 @@ SOON = RATE_HZ // 2
 
 
 def outcomes(calibrated_on, rng, spread):
-    """Of five stretches, shape (5, 30): p-values of known frames are uniform, those of foreign ones within ``spread``."""
+    """Of five stretches, shape (5, 30): p-values are uniform, of foreign frames the ``spread`` + 1 smallest."""
     smallest = smallest_rate(calibrated_on)
     usual = DecisionConfig()
     policy = Policy(0.5, deciding_rate(Grid(smallest, smallest), usual.false_unknown_rate), usual.hysteresis)
