@@ -126,7 +126,9 @@ def _round(bundle: Bundle, material: Material, without: Without, gone: Sequence[
     names = [name for index, name in enumerate(bundle.class_names) if index not in gone]
     numbers = np.full(len(bundle.class_names) + 1, -1)  # the last is that of NO_CLASS
     numbers[[index for index in range(len(bundle.class_names)) if index not in gone]] = np.arange(len(names))
-    judged_y = material.frames[material.judged.frames].labels[material.judged.places]
+    every = material.frames[material.judged.frames].labels[material.judged.places]
+    material = material._replace(judged=material.judged._replace(places=material.judged.places[every >= 0]))
+    judged_y = every[every >= 0]
     strange = np.isin(judged_y, gone)
     if not strange.any() or strange.all():
         return None
@@ -145,13 +147,14 @@ def _round(bundle: Bundle, material: Material, without: Without, gone: Sequence[
     model = _calibrated(bundle, names, calibration, reference, head, seed)
     assessed = list(assessments(model, *judged.outputs[:2], judged.outputs.stages))
     scores = _scores_of(model, assessed, calibration, reference, judged, seed)
-    pipeline = pipeline_of(model)
     cost, epsilon = bundle.abstain_cost, DecisionConfig().false_unknown_rate
     frames, places = material.frames[material.judged.frames], material.judged.places
     methods: Dict[str, Any] = {}
-    for name, (values, p_values) in scores.items():
-        own = assessed if p_values is None else with_score(assessed, name, values, p_values)
-        single, fused = alone(own, cost, epsilon), over_time(pipeline, frames, own, places)
+    for name, (values, ood) in scores.items():
+        own = assessed if ood is model.ood else with_score(assessed, name, values, ood.p_value(values))
+        # Which p-values there can be, and so the rate that is decided by, is a matter of the score.
+        fused = over_time(pipeline_of(replace(model, ood=ood)), frames, own, places)
+        single = alone(own, cost, epsilon)
         known, theirs = values[~strange], values[strange]
         methods[name] = {
             'auroc': auroc(*two_groups(known, theirs)), 'fpr95': fpr_at_tpr(*two_groups(-theirs, -known)),
@@ -196,17 +199,17 @@ def _on_scale(density_aware: Optional[DensityAware], ood: Optional[OodCalibratio
 
 
 def _scores_of(model: Bundle, assessed: Sequence[Assessment], calibration: _Seen, reference: Optional[_Seen],
-               judged: _Seen, seed: int) -> Dict[str, Tuple[np.ndarray, Optional[np.ndarray]]]:
-    """Score of each judged frame and its p-value by name of the method; None: as they are assessed."""
-    found: Dict[str, Tuple[np.ndarray, Optional[np.ndarray]]] = {}
+               judged: _Seen, seed: int) -> Dict[str, Tuple[np.ndarray, OodCalibration]]:
+    """Score of each judged frame, and its calibration, by name of the method."""
+    found: Dict[str, Tuple[np.ndarray, OodCalibration]] = {}
     if model.ood is not None:
-        found[f'{model.ood.name} *'] = np.array([one.ood.score if one.ood else 0.0 for one in assessed]), None
+        found[f'{model.ood.name} *'] = np.array([one.ood.score if one.ood else 0.0 for one in assessed]), model.ood
     for name in _RIVALS:
         score = ood_method(name)()
         with torch.inference_mode():
             held_out, values = (score(one.logits, one.features) for one in (
                 Pictures.of(*calibration.outputs[:2]), Pictures.of(*judged.outputs[:2])))
-        found[name] = values, OodCalibration(name, held_out).p_value(values)
+        found[name] = values, OodCalibration(name, held_out)
     if judged.frozen is not None:
         fitted, rest = reference, calibration
         if fitted is None:
@@ -218,7 +221,7 @@ def _scores_of(model: Bundle, assessed: Sequence[Assessment], calibration: _Seen
         with torch.inference_mode():
             knn = ood_method('knn').fit(features[0], features[0])
             held_out, values = (knn(one, one) for one in features[1:])
-        found[FROZEN] = values, OodCalibration('knn', held_out).p_value(values)
+        found[FROZEN] = values, OodCalibration.of(knn, 'knn', held_out)
     return found
 
 
