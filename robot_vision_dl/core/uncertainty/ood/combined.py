@@ -33,7 +33,7 @@ from .pictures import Pictures
 
 LEAST_REFERENCE = 30  # pictures, of which each fold takes a third
 _FOLDS = 3
-_MOST_BANK = 500  # pictures that kNN keeps
+_MOST_BANK = 300  # pictures that kNN keeps; of 500 it finds no more, and takes half as long again
 _LEAST_DISTANCE = 1e-6
 _ASYMPTOTIC = 20.0  # from there on erfc is soon below what a double can be
 

@@ -101,9 +101,19 @@ class MahalanobisNormalised(Mahalanobis):
         found = super().fit(logits, normalize(features.float(), dim=-1), labels, head, shrinkage)
         return cls(found.whitening, found.means)
 
+    def __init__(self, whitening: Optional[torch.Tensor] = None, means: Optional[torch.Tensor] = None) -> None:
+        super().__init__(whitening, means)
+        self._host = self._minus_origin.numpy(), self._linear.numpy(), self._constant.numpy()
+
     def forward(self, logits: torch.Tensor, features: torch.Tensor) -> np.ndarray:
         """Scores (B,)."""
-        return super().forward(logits, normalize(features, dim=-1))
+        # The length is divided by after the product; of few classes the rest is small, and quicker in numpy.
+        minus_origin, linear, constant = self._host
+        u, f = on_host(torch.mm(features, self.whitening)), on_host(features)
+        length = np.maximum(np.sqrt((f * f).sum(axis=1)), 1e-12)
+        u = u / length[:, None] + minus_origin
+        scores: np.ndarray = np.maximum((u @ linear + constant).min(axis=1) + (u * u).sum(axis=1), 0)
+        return scores
 
 
 class RelativeMahalanobis(_NearestClass):

@@ -166,7 +166,7 @@ def test_what_is_stored_is_what_was_calibrated_and_is_small():
     assert set(stored.tensors) == {'location', 'scale', 'weight', *(f'{i}.{name}' for i in range(3) for name in (
         'means', 'whitening')), '3.bank', '3.k'}
     assert stored.tensors['3.bank'].dtype is stored.tensors['0.whitening'].dtype is torch.float16
-    assert stored.tensors['3.bank'].shape == (500, F)
+    assert stored.tensors['3.bank'].shape == (300, F)
     np.testing.assert_array_equal(scores_of(stored.build_score(), new), scores)
     whole = Combined([FrameScore(type(one.score).fit(known.logits, known.features if one.place is None else
                                                      known.stages[one.place], known.labels), one.place)
