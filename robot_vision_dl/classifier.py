@@ -1,7 +1,7 @@
 """A model for Python programs, without ROS: pictures in, decisions out.
 
     from robot_vision_dl import Classifier
-    classifier = Classifier('squeezenet1_1_imagenet')
+    classifier = Classifier('efficientnet_lite0_imagenet')
     print(classifier('photo.jpg').label)
 
 It is the live node's own way (:mod:`.core.runtime.pipeline`), so the same picture is decided as on the robot.

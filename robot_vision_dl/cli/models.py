@@ -18,7 +18,7 @@ from .models_import import add_import_arguments, import_model
 HELP = 'list, show, verify and import model bundles'
 EXAMPLES = """examples:
   robot-vision models list
-  robot-vision models show squeezenet1_1_imagenet
+  robot-vision models show efficientnet_lite0_imagenet
   robot-vision models verify                          all bundles of the package
   robot-vision models verify my_model/
   robot-vision models architectures resnet            names that contain "resnet"

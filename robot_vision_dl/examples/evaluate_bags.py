@@ -1,6 +1,6 @@
 """Judge a model on bags from Python: what the figures are called, and how to compute one of one's own.
 
-``python -m robot_vision_dl.examples.evaluate_bags recording/ --model squeezenet1_1_imagenet``
+``python -m robot_vision_dl.examples.evaluate_bags recording/ --model efficientnet_lite0_imagenet``
 """
 import argparse
 import sys
