@@ -202,7 +202,8 @@ class ClassifierConfig:
     """Everything a deployment chooses: what the classifier node takes as parameters."""
 
     model: str = option(
-        'efficientnet_lite0_imagenet', 'model bundle: a folder, the name of one in models/, or torchvision:<architecture>')
+        'efficientnet_lite0_imagenet',
+        'model bundle: a folder, the name of one in models/, or torchvision:<architecture>')
     device: str = option(
         'auto', 'auto, cpu, cuda or cuda:<n>; auto takes a GPU where there is one', at_configure=True)
     precision: str = option(

@@ -134,11 +134,11 @@ def test_known_pictures_are_called_unknown_no_more_often_than_promised():
     assert binom.cdf(called[0.01], n, 0.02) < 1e-6
 
 
-def test_kinds_of_evidence_weigh_alike():
+def test_parts_of_a_kind_share_its_weight():
     score = fit_parts(PARTS, pictures(60, 16), NAMES)
     assert [(str(part), weight) for part, weight in zip(PARTS, score.weight.tolist())] == [
-        ('mahalanobis_normalised@early', 0.5), ('mahalanobis_normalised@late', 0.5), ('mahalanobis_normalised', 0.5),
-        ('knn', 0.5), ('energy', 1.0)]
+        ('mahalanobis_normalised@early', 0.25), ('mahalanobis_normalised@late', 0.25),
+        ('mahalanobis_normalised', 0.5), ('knn', 0.5), ('energy', 0.5)]
 
 
 def test_locations_come_from_pictures_that_took_no_part():
