@@ -173,7 +173,7 @@ def _set(*path_and_value):
     (_set('calibration', 'temperature', '1'), 'calibration.temperature: must be a number in'),
     (_set('calibration', 'precision', 'int8'), "calibration.precision: must be one of float32.*got 'int8'"),
     (_set('calibration', 'conformal', 'quantile', 1.5), 'quantile: must be a number in 0..1, got 1.5'),
-    (_set('ood', 'method', 'magic'), "uncertainty.safetensors: no OOD method 'magic'; there are energy"),
+    (_set('ood', 'method', 'magic'), "bundle.json: ood: no OOD method 'magic'; there are energy"),
     (_set('ood', 'method', 'energy'), r'energy needs the tensors \[\]'),
     (_set('abstain_cost', 2), 'abstain_cost: must be a number in 0..1, got 2'),
     (_set('metrics', []), 'metrics: must be an object'),
