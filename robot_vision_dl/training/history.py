@@ -11,8 +11,8 @@ class EpochRecord:
     Attributes:
         epoch: from 0.
         loss: mean over the training pictures, as changed at random, nats.
-        nll, accuracy: of the weights that are kept (the average, if there is one), on the early-stop split; NaN
-            without one.
+        nll, accuracy: of the weights that are kept (the average, if there is one), on the early-stop split, the
+            former at the temperature that suits it best; NaN without one.
         learning_rate: of the head, at the end.
         seconds: wall time.
         waiting_s: part of it in which the network waited for pictures.

@@ -1,13 +1,16 @@
 """What Lightning's Trainer trains: network, loss, optimiser, schedule and average in one."""
 import math
 import time
-from typing import TYPE_CHECKING, Any, Dict, List, Optional
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
 import lightning.pytorch as pl
 import numpy as np
 import torch
 
+from ..core.metrics.proper_scores import negative_log_likelihood
 from ..core.networks.network import Network
+from ..core.uncertainty.scaling import softmax
+from ..core.uncertainty.temperature import PRIOR_SPREAD, fit_temperature
 from ..data.augmentation.batch_mixer import BatchMixer
 from ..data.dataset import NO_CLASS, Items
 from .config import TrainConfig
@@ -30,6 +33,14 @@ _RUN_AWAY = 20.0  # times ln C, as the mean over an epoch: confidently wrong nea
 def seed_of(*numbers: int) -> int:
     """A seed that depends on all numbers."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def nll_at_best_temperature(logits: np.ndarray, targets: np.ndarray) -> float:
+    """Mean negative log-likelihood, nats, of logits (n, C) at the temperature that suits them best.
+
+    What is kept is calibrated afterwards, so that an epoch must not count as worse for being too sure alone.
+    """
+    return negative_log_likelihood(softmax(logits, fit_temperature(logits, targets, PRIOR_SPREAD)), targets)
 
 
 class ClassificationModule(pl.LightningModule):
@@ -93,7 +104,7 @@ class ClassificationModule(pl.LightningModule):
         self._generator.manual_seed(seed_of(self.config.run.seed, self.current_epoch, self.global_rank, 1))
         self._loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
         self._pictures = 0
-        self._nll, self._right, self._judged = 0.0, 0, 0
+        self._judged: List[Tuple[torch.Tensor, torch.Tensor]] = []
         self._began = self._last_batch_s = time.monotonic()
         self._waiting_s = 0.0
 
@@ -149,18 +160,18 @@ class ClassificationModule(pl.LightningModule):
     def validation_step(self, batch: Items, batch_index: int) -> None:
         """Judge the kept weights on a batch of the early-stop split."""
         logits = self.kept(self._ordered(batch.pictures)).logits.float()
-        self._nll += float(torch.nn.functional.cross_entropy(logits, batch.targets, reduction='sum'))
-        self._right += int((logits.argmax(-1) == batch.targets).sum())
-        self._judged += len(logits)
+        self._judged.append((logits.cpu(), batch.targets.cpu()))
 
     def on_train_epoch_end(self) -> None:
         """Write the epoch into the history; the early-stop split has been judged by now."""
         loss = self._loss_sum / max(self._pictures, 1)
         self._check(loss, 'on average', _RUN_AWAY * math.log(self.network.architecture.num_classes))
-        nll = self._nll / self._judged if self._judged else math.nan
-        if self._judged and not math.isfinite(nll):
-            self._check(torch.tensor(nll), 'on the early-stop split')
-        accuracy = self._right / self._judged if self._judged else math.nan
+        nll, accuracy = math.nan, math.nan
+        if self._judged:
+            logits, targets = (torch.cat(parts).numpy() for parts in zip(*self._judged))
+            if not np.isfinite(logits).all():
+                self._check(torch.tensor(math.nan), 'on the early-stop split')
+            nll, accuracy = nll_at_best_temperature(logits, targets), float((logits.argmax(-1) == targets).mean())
         optimizer = self.optimizers()
         assert not isinstance(optimizer, list)
         rate = optimizer.param_groups[-1]['lr']

@@ -287,7 +287,7 @@ def test_weights_of_torchvision_are_an_uncalibrated_bundle(tmp_path, monkeypatch
         b.load_network()
     with pytest.raises(BundleError, match="model 'torchvision:resnet51': no architecture 'resnet51'; did you mean"):
         load_bundle('torchvision:resnet51')
-    assert 'bicubic' in load_bundle('torchvision:efficientnet_b0').provenance['preprocessing']
+    assert load_bundle('torchvision:efficientnet_b0').preprocessing.interpolation == 'bicubic'
     assert load_bundle('torchvision:resnet50@IMAGENET1K_V1').identity == 'torchvision:resnet50@IMAGENET1K_V1'
 
 
