@@ -15,7 +15,7 @@ from ..data.division import PARTS
 from ..data.leakage import Leakage
 from ..data.split import Split
 from ..evaluation.figures import confusion_figure, curves_figure, reliability_figure
-from .history import EpochRecord, best_epoch
+from .history import EpochRecord, kept_epoch
 
 _MISTAKES, _COLUMNS = 24, 6
 
@@ -48,7 +48,7 @@ class Findings:
     Attributes:
         split, leakage: of the data.
         recordings: number of recordings.
-        history: epochs.
+        history: epochs; keep: whose weights were kept, as ``run.keep`` has it.
         tested: None without a test split.
         notes: Markdown of the user.
         doubts: sentences of :func:`~.doubts.doubts`.
@@ -61,6 +61,7 @@ class Findings:
     tested: Optional[Tested]
     notes: str
     doubts: Sequence[str] = ()
+    keep: str = 'best'
 
 
 def card_notes(found: Findings) -> str:
@@ -80,10 +81,10 @@ def card_notes(found: Findings) -> str:
 def card_files(found: Findings) -> Dict[str, bytes]:
     """Pictures that the card refers to, by name."""
     history = found.history
-    best = best_epoch(history)
+    kept = kept_epoch(history, found.keep)
     files = {'curves.png': curves_figure(
         [record.epoch + 1 for record in history], [record.loss for record in history],
-        [record.nll for record in history], [record.accuracy for record in history], best.epoch + 1)}
+        [record.nll for record in history], [record.accuracy for record in history], kept.epoch + 1)}
     tested = found.tested
     if tested is not None:
         title = f'test split, {tested.calibrated.pictures} pictures'
@@ -147,11 +148,11 @@ def _split_table(split: Split) -> List[str]:
 
 
 def _history_lines(found: Findings) -> List[str]:
-    best = best_epoch(found.history)
+    kept = kept_epoch(found.history, found.keep)
     rows: List[Sequence[object]] = [['epoch', 'loss', 'early-stop NLL', 'accuracy']]
     rows += [[record.epoch + 1, f'{record.loss:.4f}', f'{record.nll:.4f}', f'{record.accuracy:.4f}']
              for record in found.history]
-    return [f'Epoch {best.epoch + 1} of {len(found.history)} was kept; '
+    return [f'Epoch {kept.epoch + 1} of {len(found.history)} was kept; '
             f'{sum(record.seconds for record in found.history):.0f} s in all.', '', '```', *aligned(rows), '```']
 
 

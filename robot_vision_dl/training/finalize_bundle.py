@@ -36,7 +36,7 @@ from .config_file import as_file
 from .config_paths import anywhere
 from .doubts import doubts
 from .features import frozen_features
-from .history import EpochRecord, best_epoch
+from .history import EpochRecord, kept_epoch
 from .initial_weights import starting_identity
 from .provenance import software
 from .trainable_layers import describe_extent, extent_of
@@ -76,7 +76,7 @@ def finish(config: TrainConfig, config_text: str, data: TrainingData, network: N
     doubtful = doubts(data.class_names, history, *((tested.calibrated, tested.baselines) if tested else ()))
     found = Findings(
         split=data.split, leakage=data.leakage, recordings=len({frame.recording for frame in data.store.frames}),
-        history=history, tested=tested, notes=config.output.notes, doubts=doubtful)
+        history=history, keep=config.run.keep, tested=tested, notes=config.output.notes, doubts=doubtful)
     provenance = _provenance(config, data, network, folder, fingerprint, history)
     metrics = {'calibration': calibration.metrics, **(_test_figures(tested) if tested else {})}
     card = render_card(config.name, trained.architecture, data.class_names, data.preprocessing, calibration, provenance,
@@ -241,7 +241,7 @@ def _provenance(config: TrainConfig, data: TrainingData, network: Network, folde
         'split_sha256': hashlib.sha256((folder / 'split.json').read_bytes()).hexdigest(),
         'settings_sha256': settings_hash(config),
         'seed': str(config.run.seed),
-        'epoch': f'{best_epoch(history).epoch + 1} of {len(history)}',
+        'epoch': f'{kept_epoch(history, config.run.keep).epoch + 1} of {len(history)}',
         'run': fingerprint,
         **software(),
     }

@@ -17,7 +17,7 @@ from ..data.dataset import FrameDataset, Items
 from .checkpoint import BEST, LAST, interrupted_history, load_checkpoint, save_checkpoint, save_weights
 from .config import TrainConfig
 from .distributed import Processes, check_batch_size, processes
-from .history import EpochRecord, best_epoch, is_over
+from .history import EpochRecord, best_epoch, is_over, kept_epoch
 from .loader import judging_loader, training_loader
 
 try:
@@ -60,11 +60,12 @@ class _Keeper(Checkpoint):
     In this order, so that a kill between both is made good: the epoch is done again, with the same result.
     """
 
-    def __init__(self, folder: Path, fingerprint: str, patience: int,
+    def __init__(self, folder: Path, fingerprint: str, patience: int, keep: str,
                  report: Callable[[EpochRecord, bool], None]) -> None:
         self._folder = folder
         self._fingerprint = fingerprint
         self._patience = patience
+        self._keep = keep
         self._report = report
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
@@ -72,7 +73,7 @@ class _Keeper(Checkpoint):
         assert isinstance(module, ClassificationModule)
         now = module.history[-1]
         is_best = best_epoch(module.history) is now
-        if is_best and trainer.is_global_zero:
+        if kept_epoch(module.history, self._keep) is now and trainer.is_global_zero:
             save_weights(self._folder / BEST, module.kept.state_dict(), {'epoch': str(now.epoch)})
         trainer.save_checkpoint(self._folder / LAST)
         if trainer.is_global_zero:
@@ -144,8 +145,8 @@ def fit(network: Network, config: TrainConfig, train: FrameDataset, early_stop: 
     weights = None if class_weights is None else torch.as_tensor(class_weights, dtype=torch.float32)
     module = ClassificationModule(network, config, weights, run.epochs * len(loader))
     shown = ExitStack()
-    trainer = _trainer(config, folder, [_Progress(on_step, shown), _Keeper(folder, fingerprint, run.patience, report)],
-                       among)
+    keeper = _Keeper(folder, fingerprint, run.patience, run.keep, report)
+    trainer = _trainer(config, folder, [_Progress(on_step, shown), keeper], among)
     try:
         with shown, warnings.catch_warnings():
             # Hints about workers and log intervals, and about layers in evaluation mode, which are so on purpose.

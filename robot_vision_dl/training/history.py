@@ -33,6 +33,11 @@ def best_epoch(history: Sequence[EpochRecord]) -> EpochRecord:
     return min(judged, key=lambda record: record.nll) if judged else history[-1]
 
 
+def kept_epoch(history: Sequence[EpochRecord], keep: str) -> EpochRecord:
+    """The epoch whose weights are kept, as ``run.keep`` says."""
+    return history[-1] if keep == 'last' else best_epoch(history)
+
+
 def is_over(history: Sequence[EpochRecord], epochs: int, patience: int) -> bool:
     """Whether all epochs are done, or the best one is ``patience`` (0: never mind) epochs ago."""
     if len(history) >= epochs:
