@@ -144,7 +144,8 @@ class RunConfig:
         maximum=100000)
     keep: str = option(
         'best', 'whose weights are kept: best, those of the epoch with the least early-stop NLL; last, those of the '
-        'last epoch, which suits schedules that end near 0, and an early-stop split that is small', choices=('best', 'last'))
+        'last epoch, which suits a schedule that ends near 0 and an early-stop split that is small',
+        choices=('best', 'last'))
     average_decay: float = option(
         0.999, 'of the moving average of the weights, which is what is judged and kept; 0: no average', minimum=0.0,
         maximum=0.999999)
