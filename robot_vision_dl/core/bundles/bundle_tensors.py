@@ -119,8 +119,8 @@ def read_laplace(path: Path, values: Mapping[str, Any], tensors: Mapping[str, to
         raise BundleError(f'{path}: {error}') from error
     if len(laplace.eigenvalues_b) != classes:
         raise BundleError(f'{path}: laplace is for {len(laplace.eigenvalues_b)} classes, the network has {classes}')
-    if len(laplace.eigenvalues_a) != features + 1:
-        raise BundleError(f'{path}: laplace is for {len(laplace.eigenvalues_a) - 1} features, the network has '
+    if len(laplace.eigenvectors_a) != features + 1:
+        raise BundleError(f'{path}: laplace is for {len(laplace.eigenvectors_a) - 1} features, the network has '
                           f'{features}')
     for name in LAPLACE_TENSORS:
         tensor = getattr(laplace, name)

@@ -21,6 +21,7 @@ from ..uncertainty.camera.bounds import CameraBounds
 from ..uncertainty.camera.bounds import as_json as camera_as_json
 from ..uncertainty.conformal import Conformal
 from ..uncertainty.laplace import NAMES as LAPLACE_TENSORS
+from ..uncertainty.laplace import trimmed
 from ..uncertainty.ood.p_value import OodCalibration
 from . import bundle_format as fmt
 from .bundle import Bundle, load_bundle
@@ -140,7 +141,8 @@ def _tensors_of_trust(ood: Optional[OodCalibration], calibration: Optional[Calib
     if calibration is not None and calibration.vector is not None:
         tensors.update((f'vector.{key}', tensor) for key, tensor in calibration.vector._asdict().items())
     if calibration is not None and calibration.laplace is not None:
-        tensors.update((f'laplace.{name}', getattr(calibration.laplace, name)) for name in LAPLACE_TENSORS)
+        laplace = trimmed(calibration.laplace)
+        tensors.update((f'laplace.{name}', getattr(laplace, name)) for name in LAPLACE_TENSORS)
     # Copies: tensors that share memory cannot be stored.
     return {key: tensor.detach().clone(memory_format=torch.contiguous_format) for key, tensor in tensors.items()}
 

@@ -9,7 +9,7 @@ are Gaussian around what the network said, with the covariance
 
 Both factors and the features come from the one forward pass; the backbone is not run again.
 """
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import List, NamedTuple, Optional
 
 import numpy as np
@@ -35,7 +35,8 @@ class Laplace:
     """A fitted posterior; :mod:`.laplace_fit` makes it.
 
     Attributes:
-        eigenvectors_a, eigenvalues_a: of A, float32, shapes (F + 1, F + 1) with a column each, and (F + 1,).
+        eigenvectors_a, eigenvalues_a: of A, float32, shapes (F + 1, K) with a column each, and (K,); K is F + 1, or
+            less where eigenvalues that count for nothing beside tau are left out (:func:`trimmed`): they are 0 then.
         eigenvectors_b, eigenvalues_b: of N B, float32, shapes (C, C) and (C,).
         tau: precision of the prior, above 0.
         temperature: T of the softmax over sampled logits, where ``gives_probabilities``.
@@ -54,17 +55,30 @@ class Laplace:
     def __post_init__(self) -> None:
         shapes = [tuple(getattr(self, name).shape) for name in NAMES]
         (rows_a, *_), (values_a, *_), (rows_b, *_), (values_b, *_) = shapes
-        if shapes != [(rows_a, rows_a), (rows_a,), (rows_b, rows_b), (rows_b,)]:
-            raise BundleError(f'laplace: {", ".join(NAMES)} must have the shapes (F, F), (F,), (C, C), (C,), got '
-                              f'{shapes}')
+        if shapes != [(rows_a, values_a), (values_a,), (rows_b, rows_b), (rows_b,)] or not 0 < values_a <= rows_a:
+            raise BundleError(f'laplace: {", ".join(NAMES)} must have the shapes (F, K), (K,), (C, C), (C,), K at most '
+                              f'F, got {shapes}')
         if not self.tau > 0 or not self.temperature > 0:
             raise BundleError(f'laplace: tau and temperature must be above 0, got {self.tau} and {self.temperature}')
+
+
+def trimmed(laplace: Laplace) -> Laplace:
+    """The same without the eigenvectors of A that nothing is read of: see :class:`LaplacePredictive`."""
+    a = laplace.eigenvalues_a
+    kept = a * laplace.eigenvalues_b.max() > 0.1 * _NEGLIGIBLE * max(laplace.tau, _LEAST_TAU)
+    kept[a.argmax()] = True
+    return replace(laplace, eigenvectors_a=laplace.eigenvectors_a[:, kept], eigenvalues_a=a[kept])
 
 
 def logit_variances(laplace: Laplace, features: torch.Tensor) -> torch.Tensor:
     """Variance of the logits along each eigenvector of B, shape (B, C), of features (B, F)."""
     precisions = torch.outer(laplace.eigenvalues_a, laplace.eigenvalues_b) + laplace.tau
-    return (with_one(features) @ laplace.eigenvectors_a).square() @ precisions.reciprocal()
+    f = with_one(features)
+    along = (f @ laplace.eigenvectors_a).square()
+    variances = along @ precisions.reciprocal()
+    if len(laplace.eigenvalues_a) < f.shape[1]:
+        variances = variances + (f.square().sum(1) - along.sum(1)).clamp_min(0)[:, None] / laplace.tau
+    return variances
 
 
 def logit_covariance(laplace: Laplace, features: torch.Tensor) -> torch.Tensor:
@@ -113,9 +127,10 @@ class LaplacePredictive:
         tau = max(laplace.tau, _LEAST_TAU)
         told = a * b.max() > _NEGLIGIBLE * tau
         told[a.argmax()] = True
-        if 2 * told.sum() > len(told):  # then it would not save anything
+        directions = len(laplace.eigenvectors_a)
+        if 2 * told.sum() > directions:  # then it would not save anything
             told[:] = True
-        self._all_told = bool(told.all())
+        self._all_told = bool(told.all()) and len(told) == directions
         chosen = torch.from_numpy(told)
         self._vectors_a = laplace.eigenvectors_a[:-1, chosen].contiguous()
         self._last_of_a = laplace.eigenvectors_a[-1, chosen].contiguous()  # belongs to the appended 1

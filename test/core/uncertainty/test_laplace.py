@@ -8,7 +8,7 @@ from torch import nn
 
 from robot_vision_dl.core.errors import BundleError, RobotVisionError
 from robot_vision_dl.core.uncertainty.entropy import normalised_entropies
-from robot_vision_dl.core.uncertainty.laplace import LaplacePredictive, logit_covariance, logit_variances
+from robot_vision_dl.core.uncertainty.laplace import LaplacePredictive, logit_covariance, logit_variances, trimmed
 from robot_vision_dl.core.uncertainty.laplace_draws import (
     node_weights,
     orthogonal_draws,
@@ -274,3 +274,18 @@ def test_information_with_many_classes_is_that_of_the_gaussian():
     np.testing.assert_allclose(found.entropies.mutual_information, expected.mutual_information, rtol=0.1, atol=1e-3)
     few = predicted(LaplacePredictive(laplace), logits, features)  # as it runs: 32 samples
     assert few.entropies.mutual_information.mean() == pytest.approx(expected.mutual_information.mean(), rel=0.15)
+
+
+@pytest.mark.parametrize('tau', [1e-3, 1.0, 1e3, 1e6])
+def test_what_is_stored_without_directions_that_nothing_is_read_of_gives_the_same(tau):
+    _, features, _, logits, _ = trained_head()
+    laplace = replace(fit_factors(logits.numpy(), features.numpy()), tau=tau)
+    small = trimmed(laplace)
+    assert small.eigenvectors_a.shape == (len(laplace.eigenvectors_a), len(small.eigenvalues_a))
+    z = below_highest(logits.numpy())
+    assert torch.allclose(logit_variances(small, features), logit_variances(laplace, features), rtol=2e-2, atol=1e-9)
+    wanted, given = (LaplacePredictive(one).mutual_information(z, LaplacePredictive(one).project(features))
+                     for one in (laplace, small))
+    assert given == pytest.approx(wanted, abs=1e-5)
+    if tau == 1e6:
+        assert len(small.eigenvalues_a) < len(laplace.eigenvalues_a) / 2
