@@ -34,7 +34,8 @@ BY_ROSBAGS = {'lz4', 'backports', 'compression'}
 # Brought by Jinja2, whose strings of HTML they are.
 BY_JINJA2 = {'markupsafe'}
 # Extras of pip for which rosdep has no key; what needs them says how to install them.
-PIP_ONLY = {'dask', 'lightning', 'onnx', 'onnxscript', 'onnxruntime', 'openvino', 'optuna'}
+PIP_ONLY = {'dask', 'lightning', 'onnx', 'onnxscript', 'onnxruntime', 'openvino', 'optuna',
+            'timm', 'huggingface_hub'}
 # Used where it is installed, never required.
 OPTIONAL = {'cv_bridge', 'ament_index_python'}
 
@@ -93,9 +94,9 @@ def test_every_import_is_declared_for_pip_and_for_rosdep():
     declared = setup_py()
     by_pip = {NAMES[bare(item)][1] for item in declared['REQUIREMENTS']}
     by_pip |= {bare(item)[len('ros-'):].replace('-', '_') for item in declared['EXTRAS']['ros']}
-    by_pip |= {bare(item) for extra in ('train', 'tune', 'export', 'openvino', 'cluster')
+    by_pip |= {bare(item) for extra in ('train', 'tune', 'export', 'openvino', 'cluster', 'timm')
                for item in declared['EXTRAS'][extra]}
-    by_pip.add('vision_msgs')  # by `robot-vision build-msgs`
+    by_pip |= {'vision_msgs', 'huggingface_hub'}  # by `robot-vision build-msgs`, and with timm
     by_rosdep = rosdep_keys('depend', 'exec_depend')
     by_rosdep |= {module for key, module in NAMES.values() if key in by_rosdep}
     imported = imported_by_the_package() - OPTIONAL - BY_ROSBAGS - BY_JINJA2

@@ -167,7 +167,8 @@ def _example() -> Dict[str, Any]:
         'schema_version': 2, 'name': 'x', 'architecture': {
             'name': 'lenet5', 'num_classes': 3, 'in_channels': 1, 'head': 'native', 'dropout': None,
             'input_size': None, 'stages': []},
-        'class_names': list(CLASSES), 'preprocessing': {'resize': 0, 'crop': [32, 32], 'mean': [0.5], 'std': [0.5]},
+        'class_names': list(CLASSES), 'preprocessing': {'resize': 0, 'crop': [32, 32], 'mean': [0.5], 'std': [0.5],
+                                                       'interpolation': 'bilinear'},
         'calibration': {
             'temperature': 1.2, 'precision': 'float32', 'conformal': {
                 'method': 'raps', 'alpha': 0.1, 'thresholds': [0.8], 'penalty': 0.01, 'free': 2},

@@ -2,7 +2,7 @@
 
 ``torch.export.load`` is not used: it unpickles example inputs and constants (``torch.load`` with
 ``weights_only=False``, ``pickle.loads``) and hands the text of shapes to ``sympy.sympify``, which evaluates it. What a
-network needs is a list of operators as JSON and weights as raw bytes (torch/_export/serde/schema.py); those are read
+network needs is a list of operators as JSON and weights as raw bytes (the schema of torch.export's serde); those are read
 here, and whatever of the archive would have to be unpickled is refused if the network needs it, and else not opened.
 """
 import zipfile
@@ -20,7 +20,7 @@ MOST_TENSOR_BYTES = 4 << 30
 MOST_ENTRIES = 20_000
 MAJOR_VERSION = 8
 """Of the schema, since torch 2.6."""
-# torch/_export/serde/schema.py, ScalarType
+# ScalarType of torch.export's schema
 DTYPES = {1: torch.uint8, 2: torch.int8, 3: torch.int16, 4: torch.int32, 5: torch.int64, 6: torch.float16,
           7: torch.float32, 8: torch.float64, 12: torch.bool, 13: torch.bfloat16}
 _RENEW = 'save it again with torch.export.save of torch 2.8 or newer, or export it to ONNX'
