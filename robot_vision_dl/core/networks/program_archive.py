@@ -3,7 +3,8 @@
 ``torch.export.load`` is not used: it unpickles example inputs and constants (``torch.load`` with
 ``weights_only=False``, ``pickle.loads``) and hands the text of shapes to ``sympy.sympify``, which evaluates it. What a
 network needs is a list of operators as JSON and weights as raw bytes, by the schema of torch.export's serde; those are
-read here, and whatever of the archive would have to be unpickled is refused if the network needs it, and else not opened.
+read here, and whatever of the archive would have to be unpickled is refused if the network needs it, and else not
+opened.
 """
 import zipfile
 from math import prod
