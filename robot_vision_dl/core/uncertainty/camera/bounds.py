@@ -41,8 +41,9 @@ _RULES: Dict[str, Rule] = {
     # Of a picture that is blurred beyond 8 pixels it is 1/64 = .0156, whatever it shows.
     'sharpness': Rule(False, 0.15, 0.0205, 0.035, 0.5, 0.0078),
     'noise': Rule(True, 0.0, 17.5, 6.0, 1.5, 2.0),
-    'stuck': Rule(True, 0.0, 0.1, 0.03, 1.5, 0.03),
-    'equal': Rule(True, 0.0, 0.9, 0.06, 1.5, 0.06),  # every other one is where a picture was enlarged
+    # Of compressed video up to .28 of the rows repeat the one above, in runs of up to .04.
+    'stuck': Rule(True, 0.0, 0.1, 0.08, 1.5, 0.03),
+    'equal': Rule(True, 0.0, 0.9, 0.45, 1.5, 0.06),  # every other one is where a picture was enlarged
     'lost': Rule(True, 0.0, 0.95, 0.08, 1.2, 0.08),
     'torn': Rule(True, 1.0, 2.5, 1.8, 1.5, 0.2),
     'wild': Rule(True, 0.0, 0.2, 0.15, 1.5, 0.1),
