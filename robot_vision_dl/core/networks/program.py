@@ -8,7 +8,7 @@ from torch import nn
 from ..errors import BundleError
 from ..text.printable import printable
 from .program_archive import DTYPES, Archive
-from .program_operators import find_operator, is_factory, is_in_place
+from .program_operators import OVERLOAD, find_operator, is_factory, is_in_place
 
 MOST_NODES = 20_000
 MOST_ELEMENTS, MOST_ELEMENTS_IN_ALL = 1 << 27, 1 << 31
@@ -179,7 +179,7 @@ class Program(nn.Module):
         if operator is None:
             return Node(node['target'], _nothing, (), (), (), True, '')
         positional, keywords = [], []
-        is_aten = isinstance(operator, torch._ops.OpOverload)
+        is_aten = isinstance(operator, OVERLOAD)
         in_place = is_in_place(node['target'])
         for place, given in enumerate(node['inputs']):
             (kind, value), = given['arg'].items()

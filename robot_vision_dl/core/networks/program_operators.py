@@ -14,6 +14,8 @@ import torch
 from ..errors import BundleError
 from ..text.printable import printable
 
+OVERLOAD: Any = type(torch.ops.aten.relu.default)
+"""What an operator of ATen is for torch, with the types of its arguments."""
 _ATEN = frozenset("""
     abs acos add addcdiv addcmul addmm addmv adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d
     adaptive_max_pool2d alias amax amin arange argmax argmin as_strided atan avg_pool1d avg_pool2d avg_pool3d baddbmm
@@ -69,8 +71,9 @@ def find_operator(target: Any) -> Optional[Callable[..., Any]]:
             if name in _ATEN and 'out' not in overload.split('_'):
                 packet = getattr(torch.ops.aten, name + match['in_place'], None)
                 found: Optional[Callable[..., Any]] = getattr(packet, overload, None)
-                if isinstance(found, torch._ops.OpOverload):
-                    return found
+                if found is not None and isinstance(found, OVERLOAD):
+                    operator_of_aten: Callable[..., Any] = found
+                    return operator_of_aten
     raise BundleError(f'the operator {printable(repr(target), 80)} is none that a network of a bundle may use; custom '
                       'operators, control flow and random numbers are not supported. Export the network in evaluation '
                       'mode, or as ONNX')
