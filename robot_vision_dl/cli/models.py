@@ -2,6 +2,7 @@
 import argparse
 import json
 from pathlib import Path
+from textwrap import wrap
 from typing import List
 
 from ..core.bundles.bundle import Bundle, load_bundle, verify_bundle
@@ -102,8 +103,8 @@ def describe(bundle: Bundle) -> List[str]:
         lines.append(f'  unknown        never: {bundle.ood.name} has no calibration scores')
     else:
         n = len(bundle.ood.scores)
-        lines.append(f'  unknown        {bundle.ood.words}, {n} calibration scores, smallest p-value '
-                     f'{1 / (n + 1):.4f}')
+        lines += wrap(f'{bundle.ood.words}, {n} calibration scores, smallest p-value {1 / (n + 1):.4f}', 120,
+                      initial_indent='  unknown        ', subsequent_indent=' ' * 17)
     lines.append(f'  abstain cost   {bundle.abstain_cost:g}')
     lines += [f'  caution        {limit.under(bundle.name)}' for limit in trust_limits(bundle)]
     lines += metric_lines(bundle)

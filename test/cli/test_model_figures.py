@@ -52,7 +52,8 @@ def test_it_says_what_is_published(bundle):
                   replace(bundle, vector=vector, laplace=replace(bundle.laplace, gives_probabilities=False))):
         text = '\n'.join(describe(shown))
         assert 'calibrated     vector scaling' in text and 'temperature' not in text
-    assert 'Laplace' in probabilities_by(replace(bundle, vector=vector))  # as the pipeline has it
+    laplace = replace(bundle.laplace, gives_probabilities=True)
+    assert 'Laplace' in probabilities_by(replace(bundle, vector=vector, laplace=laplace))  # as the pipeline has it
     assert probabilities_by(replace(bundle, temperature=None)) is None
 
 
