@@ -69,7 +69,7 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
     from ..data.pictures import read_picture
     from .met import meet, pipeline_of
     from .published import published
-    from .unforeseen import UNFORESEEN, unforeseen
+    from .unforeseen import UNFORESEEN
     bundle = load_bundle(args.bundle)
     labels = {name: index for index, name in enumerate(bundle.class_names)}
     found = [one for one in folder_pictures(args.data, to_stderr) if one.label in labels]
@@ -79,11 +79,11 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
     pictures = [read_picture(one.path) for one in found]
     y = np.array([labels[one.label] for one in found])
     pipeline = pipeline_of(bundle, args.device, args.precision, args.abstain_cost)
-    kinds = [*SHIFTS, *UNFORESEEN]
+    kinds = {**SHIFTS, **UNFORESEEN}
 
     def figures_of(kind: str = '', strength: int = 0) -> Dict[str, float]:
-        change = shifted if kind in SHIFTS else unforeseen
-        met = meet(pipeline, (change(one, kind, strength, i) if kind else one for i, one in enumerate(pictures)))
+        met = meet(pipeline, (shifted(one, kind, strength, i, kinds) if kind else one
+                              for i, one in enumerate(pictures)))
         p, outcomes = published(bundle, *met.outputs).probabilities, met.outcomes
         confidence, right = top_label(p, y)
         wrong = ~right

@@ -3,13 +3,12 @@
 A calibration may be fitted on the corruptions of ``data/augmentation/corruptions.py``; whether it holds for what nobody
 foresaw is told by others only.
 """
-from dataclasses import replace
-from typing import Callable, Dict
+from typing import Dict
 
 import cv2
 import numpy as np
 
-from ..core.types import Picture
+from ..data.augmentation.corruptions import Change, levels
 
 _WAY = (0.03, 0.06, 0.09, 0.13, 0.18)  # of the motion while the shutter is open, over the shorter side
 _LIGHT = (0.6, 0.4, 0.25, 0.15, 0.08)  # that is left
@@ -31,13 +30,13 @@ def motion_blur(pixels: np.ndarray, strength: int, rng: np.random.Generator) -> 
 
 def darkness(pixels: np.ndarray, strength: int, rng: np.random.Generator) -> np.ndarray:
     """Too little light, with the noise of reading the sensor."""
-    return _levels(pixels * _LIGHT[strength - 1] + rng.normal(0, _READ_NOISE, pixels.shape))
+    return levels(pixels * _LIGHT[strength - 1] + rng.normal(0, _READ_NOISE, pixels.shape))
 
 
 def low_contrast(pixels: np.ndarray, strength: int, rng: np.random.Generator) -> np.ndarray:
     """Everything moves towards the mean, as behind a dirty pane."""
     mean = float(pixels.mean())
-    return _levels(mean + _CONTRAST[strength - 1] * (pixels - mean))
+    return levels(mean + _CONTRAST[strength - 1] * (pixels - mean))
 
 
 def fog(pixels: np.ndarray, strength: int, rng: np.random.Generator) -> np.ndarray:
@@ -46,26 +45,9 @@ def fog(pixels: np.ndarray, strength: int, rng: np.random.Generator) -> np.ndarr
                          interpolation=cv2.INTER_CUBIC)
     haze = _FOG + _FOG_VARIES * patches
     clear = _CLEAR[strength - 1]
-    return _levels(clear * pixels + (1 - clear) * (haze if pixels.ndim == 2 else haze[..., None]))
+    return levels(clear * pixels + (1 - clear) * (haze if pixels.ndim == 2 else haze[..., None]))
 
 
-UNFORESEEN: Dict[str, Callable[[np.ndarray, int, np.random.Generator], np.ndarray]] = {
+UNFORESEEN: Dict[str, Change] = {
     'motion blur': motion_blur, 'darkness': darkness, 'low contrast': low_contrast, 'fog': fog}
-
-
-def unforeseen(picture: Picture, kind: str, strength: int, seed: int = 0) -> Picture:
-    """The picture as it would look.
-
-    Args:
-        picture: uint8, grey, BGR or RGB.
-        kind: a key of ``UNFORESEEN``.
-        strength: 1 (one can live with it) to 5.
-        seed: of what is random.
-    """
-    pixels = UNFORESEEN[kind](np.ascontiguousarray(picture.pixels), strength, np.random.default_rng(seed))
-    return replace(picture, pixels=pixels)
-
-
-def _levels(light: np.ndarray) -> np.ndarray:
-    levels: np.ndarray = np.clip(light, 0, 255).round().astype(np.uint8)
-    return levels
+"""Kinds for :func:`~..data.augmentation.corruptions.shifted`."""

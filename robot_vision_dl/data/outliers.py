@@ -4,19 +4,17 @@ from typing import Callable, List, Optional, Sequence
 
 import numpy as np
 
-from ..core.errors import DataError
-from ..core.files.user_path import user_path
 from ..core.networks.preprocess import Preprocessing
 from ..core.types import UNKNOWN
-from .cache import CacheConfig, FrameStore, StoreWriter, cache_key, open_store
+from .cache import CacheConfig, FrameStore
 from .folders import Tell
 from .frame_sources import FolderSource
-from .frame_stream import FrameStream
 from .labels.labels import LabelConfig
 from .picture_folder import all_pictures
 from .picture_index import FolderPicture
 from .recording_paths import expand, recording_names
 from .selection import SAME_PICTURE, SelectionConfig, near_pairs
+from .stored_frames import stored_frames
 
 
 class OutlierSource(FolderSource):
@@ -43,24 +41,11 @@ def outlier_store(folders: Sequence[str], preprocessing: Preprocessing, cache: C
     """
     paths = expand(folders)
     sources = [OutlierSource(path, name, LabelConfig()) for path, name in zip(paths, recording_names(paths))]
-    settings = ['outliers', preprocessing.resize or preprocessing.crop, cache.format,
-                [source.recording for source in sources]]
-    key = cache_key([file for source in sources for file in source.files], settings)
-    root = user_path(cache.folder)
-    store = open_store(root, key)
-    if store is not None:
-        return store
-    stream = FrameStream(sources, SelectionConfig(every_s=0.0, duplicate_distance=-1, least=0))
-    with StoreWriter(root, key, preprocessing, cache) as writer:
-        count = 0
-        for count, sample in enumerate(stream, 1):
-            writer.add(sample)
-            if progress is not None:
-                progress(count)
-        if not count:
-            raise DataError(f'data.outliers: no picture that can be read in {", ".join(folders)}: '
-                            f'{stream.selection_report}')
-        return writer.finish(stream.label_report, stream.selection_report)
+    selection = SelectionConfig(every_s=0.0, duplicate_distance=-1, least=0)
+    return stored_frames(
+        sources, selection, preprocessing, cache, ['outliers', [source.recording for source in sources]],
+        lambda stream: f'data.outliers: no picture that can be read in {", ".join(folders)}: '
+                       f'{stream.selection_report}', progress=progress)
 
 
 def unlike(hashes: np.ndarray, others: np.ndarray) -> np.ndarray:

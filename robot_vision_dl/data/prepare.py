@@ -5,16 +5,15 @@ from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 from ..core.bundles.bundle_format import check_class_names
 from ..core.config import check_values, option
 from ..core.errors import BundleError, ConfigError, DataError
-from ..core.files.user_path import user_path
 from ..core.networks.preprocess import Preprocessing
 from ..core.types import UNKNOWN
-from .cache import CacheConfig, FrameStore, StoreWriter, cache_key, open_store
+from .cache import CacheConfig, FrameStore
 from .division import Part, SplitConfig
 from .frame_sources import BagSource, open_sources
-from .frame_stream import FrameStream
 from .labels.labels import LabelConfig, alike
 from .named_parts import named_recordings, paths_beside
 from .selection import SelectionConfig
+from .stored_frames import stored_frames
 
 
 @dataclass(frozen=True)
@@ -94,24 +93,12 @@ def prepare_parts(config: DataConfig, preprocessing: Preprocessing,
         raise ConfigError('labels.sources: none gives no frame of a bag a class, so nothing can be learned from it; '
                           'name where the labels are, or auto')
     settings = [asdict(config.labels), asdict(config.selection), config.image_topics, config.class_names,
-                preprocessing.resize or preprocessing.crop, preprocessing.interpolation, config.cache.format,
                 [(source.recording, source.labels.used) if isinstance(source, BagSource) else source.recording
                  for source in sources], [source.notes for source in sources]]
-    key = cache_key([file for source in sources for file in source.files], settings)
-    root = user_path(config.cache.folder)
-    store = open_store(root, key)
-    if store is not None:
-        return PreparedData(store, named)
-    stream = FrameStream(sources, config.selection, config.class_names)
-    with StoreWriter(root, key, preprocessing, config.cache) as writer:
-        count = 0
-        for count, sample in enumerate(stream, 1):
-            writer.add(sample)
-            if progress is not None:
-                progress(count)
-        if not count:
-            raise DataError(f'no frame is labelled and readable:\n{stream.label_report}\n{stream.selection_report}')
-        return PreparedData(writer.finish(stream.label_report, stream.selection_report), named)
+    return PreparedData(stored_frames(
+        sources, config.selection, preprocessing, config.cache, settings,
+        lambda stream: f'no frame is labelled and readable:\n{stream.label_report}\n{stream.selection_report}',
+        config.class_names, progress), named)
 
 
 def class_names_of(store: FrameStore, chosen: Sequence[str] = ()) -> Tuple[str, ...]:

@@ -292,7 +292,31 @@ def _as_head(matrix: torch.Tensor, classes: int, count: int) -> Iterable[torch.T
         yield matrix.reshape(count, classes).T
 
 
-def one_of(crop: Optional[Tuple[int, int]], height: Optional[int], width: Optional[int], where: str) -> Tuple[int, int]:
+def picture_axes(dims: Sequence[Optional[int]], wish: Wish, where: str, name: str = 'its input'
+                 ) -> Tuple[Tuple[int, int], bool]:
+    """(height, width) that the network takes, and whether colours are the last axis.
+
+    Args:
+        dims: sizes of the input's axes, of which the first is the batch; None where one may have any.
+        name: of the input, for messages.
+
+    Raises:
+        BundleError: they are not those of pictures.
+        ConfigError: see :func:`_one_of`.
+    """
+    if len(dims) != 4:
+        raise BundleError(f'{where}: {name} has {len(dims)} axes; pictures have four: batch, channels, height, width, '
+                          'or channels last')
+    is_nhwc = dims[1] != wish.channels and dims[3] == wish.channels
+    if not is_nhwc and dims[1] not in (None, wish.channels):
+        raise BundleError(f'{where}: takes {dims[1]} channels (of the shape {list(dims)}), and --in-channels is '
+                          f'{wish.channels}')
+    height, width = (dims[1], dims[2]) if is_nhwc else (dims[2], dims[3])
+    return _one_of(wish.crop, height, width, where), is_nhwc
+
+
+def _one_of(crop: Optional[Tuple[int, int]], height: Optional[int], width: Optional[int], where: str
+            ) -> Tuple[int, int]:
     """(height, width) that the network takes: of the file where it is fixed, else what the user says.
 
     Raises:

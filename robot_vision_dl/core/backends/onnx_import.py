@@ -12,7 +12,7 @@ from ..errors import BundleError
 from ..networks.graph_network import GraphFacts
 from ..networks.onnx_graph import INPUT, MOST_BYTES, Sizes, check_onnx, import_onnx
 from ..text.printable import printable
-from .graph_import import Named, Normal, Wish, one_of, resolve, shown
+from .graph_import import Named, Normal, Wish, picture_axes, resolve, shown
 
 _FLOAT, _HALF = 1, 10
 _MOST_HEAD = 1 << 28  # numbers of a matrix that is looked at as a head
@@ -125,16 +125,8 @@ def _set_input(model: Any, wish: Wish, where: str) -> Tuple[Tuple[int, int], boo
                           'normalised with --mean and --std. Export the network without its own preprocessing')
     dims: List[Optional[int]] = [dim.dim_value if dim.HasField('dim_value') and dim.dim_value > 0 else None
                                  for dim in kind.shape.dim]
-    if len(dims) != 4:
-        raise BundleError(f'{where}: {printable(inputs[0].name, 60)} has {len(dims)} axes; pictures have four: batch, '
-                          'channels, height, width, or channels last')
-    is_nhwc = dims[1] != wish.channels and dims[3] == wish.channels
-    if not is_nhwc and dims[1] not in (None, wish.channels):
-        raise BundleError(f'{where}: takes {dims[1]} channels (of the shape {dims}), and --in-channels is '
-                          f'{wish.channels}')
-    height, width = (dims[1], dims[2]) if is_nhwc else (dims[2], dims[3])
-    crop = one_of(wish.crop, height, width, where)
-    sides = (crop[0], crop[1], wish.channels) if is_nhwc else (wish.channels, *crop)
+    crop, is_nhwc = picture_axes(dims, wish, where, printable(inputs[0].name, 60))
+    sides = (*crop, wish.channels) if is_nhwc else (wish.channels, *crop)
     for dim, size in zip(kind.shape.dim[1:], sides):
         dim.dim_value = size
     return crop, is_nhwc

@@ -17,7 +17,7 @@ from ..networks.graph_network import GraphFacts
 from ..networks.program import Program
 from ..networks.program_archive import Archive
 from ..text.printable import printable
-from .graph_import import Named, Normal, Wish, one_of, resolve, shown
+from .graph_import import Named, Normal, Wish, picture_axes, resolve, shown
 
 
 class _Named(nn.Module):
@@ -97,15 +97,7 @@ def _read(path: Path, wish: Wish, where: str) -> Tuple[Program, Tuple[int, int, 
         archive = Archive(file, where)
         program = Program(archive, where).eval()
     dims = program.input_sizes
-    if len(dims) != 4:
-        raise BundleError(f'{where}: its input has {len(dims)} axes; pictures have four: batch, channels, height, '
-                          'width, or channels last')
-    is_nhwc = dims[1] != wish.channels and dims[3] == wish.channels
-    if not is_nhwc and dims[1] not in (None, wish.channels):
-        raise BundleError(f'{where}: takes {dims[1]} channels (of the shape {list(dims)}), and --in-channels is '
-                          f'{wish.channels}')
-    height, width = (dims[1], dims[2]) if is_nhwc else (dims[2], dims[3])
-    crop = one_of(wish.crop, height, width, where)
+    crop, is_nhwc = picture_axes(dims, wish, where)
     batch = dims[0]
     sides = (*crop, wish.channels) if is_nhwc else (wish.channels, *crop)
     return program, (batch or 1, *sides), is_nhwc, batch

@@ -4,7 +4,7 @@ In the manner of ImageNet-C (Hendrycks and Dietterich 2019), with what happens t
 lengths are shares of the picture's shorter side, so that small and large pictures suffer alike.
 """
 from dataclasses import replace
-from typing import Callable, Dict
+from typing import Callable, Dict, Mapping
 
 import cv2
 import numpy as np
@@ -23,6 +23,12 @@ _GAIN = (1.3, 1.6, 2.0, 2.6, 3.4)
 _QUALITY = (50, 30, 18, 10, 5)
 
 
+def levels(light: np.ndarray) -> np.ndarray:
+    """Grey levels, uint8, of light of any range."""
+    found: np.ndarray = np.clip(light, 0, 255).round().astype(np.uint8)
+    return found
+
+
 def blur(pixels: np.ndarray, strength: int, rng: np.random.Generator) -> np.ndarray:
     """Out of focus."""
     return cv2.GaussianBlur(pixels, (0, 0), _BLUR[strength - 1] * min(pixels.shape[:2]))
@@ -30,12 +36,12 @@ def blur(pixels: np.ndarray, strength: int, rng: np.random.Generator) -> np.ndar
 
 def noise(pixels: np.ndarray, strength: int, rng: np.random.Generator) -> np.ndarray:
     """A sensor with too little light."""
-    return np.clip(pixels + rng.normal(0, _NOISE[strength - 1], pixels.shape), 0, 255).round().astype(np.uint8)
+    return levels(pixels + rng.normal(0, _NOISE[strength - 1], pixels.shape))
 
 
 def exposure(pixels: np.ndarray, strength: int, rng: np.random.Generator) -> np.ndarray:
     """Overexposed: bright parts are cut off."""
-    return np.clip(pixels * _GAIN[strength - 1], 0, 255).round().astype(np.uint8)
+    return levels(pixels * _GAIN[strength - 1])
 
 
 def compression(pixels: np.ndarray, strength: int, rng: np.random.Generator) -> np.ndarray:
@@ -46,26 +52,30 @@ def compression(pixels: np.ndarray, strength: int, rng: np.random.Generator) -> 
     return decoded
 
 
-SHIFTS: Dict[str, Callable[[np.ndarray, int, np.random.Generator], np.ndarray]] = {
+Change = Callable[[np.ndarray, int, np.random.Generator], np.ndarray]
+"""Pixels, strength and a generator -> pixels."""
+SHIFTS: Dict[str, Change] = {
     'blur': blur, 'noise': noise, 'exposure': exposure, 'compression': compression}
 
 
-def shifted(picture: Picture, kind: str, strength: int, seed: int = 0) -> Picture:
+def shifted(picture: Picture, kind: str, strength: int, seed: int = 0, kinds: Mapping[str, Change] = SHIFTS
+            ) -> Picture:
     """The picture as it would look.
 
     Args:
         picture: uint8, grey, BGR or RGB.
-        kind: a key of ``SHIFTS``.
+        kind: a key of ``kinds``.
         strength: 1 (one can live with it) to 5.
-        seed: of the noise.
+        seed: of what is random.
+        kinds: of changes, by name.
 
     Raises:
         ConfigError: there is no such kind or strength.
     """
-    if kind not in SHIFTS or strength not in STRENGTHS:
-        raise ConfigError(f'no shift {kind!r} of strength {strength!r}; there are {", ".join(SHIFTS)} of strengths '
+    if kind not in kinds or strength not in STRENGTHS:
+        raise ConfigError(f'no shift {kind!r} of strength {strength!r}; there are {", ".join(kinds)} of strengths '
                           f'{STRENGTHS[0]} to {STRENGTHS[-1]}')
-    pixels = SHIFTS[kind](np.ascontiguousarray(picture.pixels), strength, np.random.default_rng(seed))
+    pixels = kinds[kind](np.ascontiguousarray(picture.pixels), strength, np.random.default_rng(seed))
     return replace(picture, pixels=pixels)
 
 

@@ -3,11 +3,14 @@ import numpy as np
 import pytest
 import torch
 
+from robot_vision_dl.bench.unforeseen import UNFORESEEN
 from robot_vision_dl.core.errors import ConfigError
 from robot_vision_dl.core.networks.preprocess import Preprocessing
 from robot_vision_dl.core.types import ColorOrder, Picture
 from robot_vision_dl.data.augmentation.corruptions import SHIFTS, STRENGTHS, CorruptedTransform, shifted
 from robot_vision_dl.data.seeded_random import drawing_from
+
+ALL = {**SHIFTS, **UNFORESEEN}
 
 
 def picture(channels=3, side=64):
@@ -19,19 +22,20 @@ def picture(channels=3, side=64):
 
 
 @pytest.mark.parametrize('channels', [3, 1])
-@pytest.mark.parametrize('kind', SHIFTS)
+@pytest.mark.parametrize('kind', ALL)
 def test_each_strength_is_further_from_the_picture_and_keeps_its_form(kind, channels):
     before = picture(channels)
     copy = before.pixels.copy()
     distances = []
     for strength in STRENGTHS:
-        after = shifted(before, kind, strength, seed=3)
+        after = shifted(before, kind, strength, 3, ALL)
         assert after.pixels.shape == before.pixels.shape
         assert (after.pixels.dtype, after.order) == (np.uint8, before.order)
         distances.append(np.abs(after.pixels.astype(float) - before.pixels).mean())
     assert distances[0] > 0
     assert distances == sorted(distances)
     np.testing.assert_array_equal(before.pixels, copy)
+    np.testing.assert_array_equal(shifted(before, kind, 3, 7, ALL).pixels, shifted(before, kind, 3, 7, ALL).pixels)
 
 
 def test_shifts_are_what_they_are_called():

@@ -1,4 +1,5 @@
 """Statistics of ordinary pictures -> the bounds of their camera."""
+from dataclasses import replace
 from typing import Any, Dict, Optional, Tuple
 
 import numpy as np
@@ -61,8 +62,7 @@ def fit_bounds(values: np.ndarray, colours: np.ndarray, held_out: Optional[np.nd
         chosen = chosen[np.linspace(0, len(chosen) - 1, MOST_SCORES).round().astype(int)]
     nothing = np.zeros(0, np.uint8)
     scores = sorted(found.judge(Look(values[place], colours[place], nothing)).score for place in chosen.tolist())
-    return CameraBounds(usual, bounds, tuple(round(score, 5) for score in scores), len(seen), weights, bound,
-                        repeats_s)
+    return replace(found, scores=tuple(round(score, 5) for score in scores))
 
 
 def _fit_swap(colours: np.ndarray, rogue: int) -> Tuple[Tuple[float, ...], float]:
