@@ -8,13 +8,12 @@ import torch
 
 from ..core.bundles.bundle import Bundle
 from ..core.config import CameraFaultConfig, ClassifierConfig, DecisionConfig
-from ..core.networks.network import Prediction
 from ..core.runtime.pipeline import Pipeline
 from ..core.types import Assessment, CameraCheck, ColorOrder, Frame, Header, OodResult, Outcome, Picture
 from ..core.uncertainty.camera.bounds import default_bounds
 from ..core.uncertainty.camera.statistics import NAMES, Look
 from ..evaluation.labelled_outputs import LabelledOutputs
-from ..evaluation.predict import Outputs
+from ..evaluation.predict import Outputs, as_arrays
 from .published import Outcomes
 
 _BATCH = 32
@@ -58,17 +57,12 @@ def meet(pipeline: Pipeline, pictures: Iterable[Picture]) -> Met:
         batch = pipeline.prepare([_frame(f'{number + place}', picture, 1) for place, picture in enumerate(some)])
         pipeline.infer(batch)
         results = pipeline.finish(batch)
-        found = batch.prediction
-        assert found is not None
-        stages = found.stages if isinstance(found, Prediction) else ()
-        parts.append([one.float().cpu().numpy() for one in (found.logits, found.features, *stages)])
+        assert batch.prediction is not None
+        parts.append(as_arrays(batch.prediction))
         codes += [_CODES[result.decision.outcome] for result in results]
         number += len(some)
     pipeline.reset()
-    if not codes:
-        return Met(Outputs(np.empty((0, 0), np.float32), np.empty((0, 0), np.float32)), outcomes_of(np.empty(0)))
-    logits, features, *rest_of = map(np.concatenate, zip(*parts))
-    return Met(Outputs(logits, features, tuple(rest_of)), outcomes_of(np.array(codes)))
+    return Met(Outputs.joined(parts), outcomes_of(np.array(codes)))
 
 
 def over_time(pipeline: Pipeline, outputs: LabelledOutputs, assessed: Sequence[Assessment], places: np.ndarray,

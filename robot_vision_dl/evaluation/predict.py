@@ -1,7 +1,7 @@
 """What a network says of pictures, folders, bags and stores of frames, as the live node would preprocess them."""
 import hashlib
 from itertools import islice
-from typing import Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from ..core.text.notes import to_stderr
 from ..core.text.progress import Progress
 from ..core.types import Assessment, Picture
 from ..core.uncertainty.assess import Assessor
-from ..core.uncertainty.ensemble import AnyNetwork
+from ..core.uncertainty.ensemble import AnyNetwork, EnsemblePrediction
 from ..core.uncertainty.ood.pictures import Pictures
 from ..core.uncertainty.ood.sensor_faults import sensor_fault_pictures
 from ..data.augmentation.corruptions import CorruptedTransform
@@ -47,6 +47,20 @@ class Outputs(NamedTuple):
     def pictures(self) -> Pictures:
         """As scores are fitted to them, of no class."""
         return Pictures.of(self.logits, self.features, stages=self.stages)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Sequence[np.ndarray]]) -> 'Outputs':
+        """Those of batches, each as :func:`as_arrays` has it; shapes (0, 0) of none."""
+        if not parts:
+            return cls(np.empty((0, 0), np.float32), np.empty((0, 0), np.float32))
+        logits, features, *stages = map(np.concatenate, zip(*parts))
+        return cls(logits, features, tuple(stages))
+
+
+def as_arrays(prediction: Union[Prediction, EnsemblePrediction]) -> List[np.ndarray]:
+    """Logits, features and stages of a batch, float32; of an ensemble there are no stages."""
+    stages = prediction.stages if isinstance(prediction, Prediction) else ()
+    return [one.float().cpu().numpy() for one in (prediction.logits, prediction.features, *stages)]
 
 
 class FrameOutputs(NamedTuple):
@@ -133,15 +147,11 @@ class Predictor:
         for batch in batches:
             prediction = self._network(batch.to(device=self._device, dtype=self._dtype,
                                                 memory_format=torch.channels_last))
-            stages = prediction.stages if isinstance(prediction, Prediction) else ()
-            parts.append([one.float().cpu().numpy() for one in (prediction.logits, prediction.features, *stages)])
+            parts.append(as_arrays(prediction))
             count += len(batch)
             if progress is not None:
                 progress(count)
-        if not count:
-            return Outputs(np.empty((0, 0), np.float32), np.empty((0, 0), np.float32))
-        logits, features, *rest = map(np.concatenate, zip(*parts))
-        return Outputs(logits, features, tuple(rest))
+        return Outputs.joined(parts)
 
 
 def labelled_store(bundle: Bundle, data: Sequence[str], *, every_s: float = 0.0, topics: Sequence[str] = (),

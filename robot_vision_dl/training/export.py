@@ -44,7 +44,7 @@ def export_bundle(bundle: Bundle, kind: str, path: Path) -> float:
         return 0.0
     if bundle.graph is not None and bundle.architecture.name == ONNX:
         raise ConfigError(f'{bundle.name}: its network is an ONNX file, which cannot become a program of torch; choose '
-                          ' --format onnx, which copies it')
+                          '--format onnx, which copies it')
     network = bundle.load_single_network().to(memory_format=torch.contiguous_format)
     module = PlainNetwork(network).eval()
     shape = (bundle.architecture.in_channels, *bundle.preprocessing.crop)

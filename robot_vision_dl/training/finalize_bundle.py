@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import numpy as np
-import torch
 
 from ..core.bundles.bundle import Bundle
 from ..core.bundles.bundle_writer import save_bundle
@@ -182,9 +181,7 @@ def _calibrate(config: TrainConfig, trained: Network, held_out: FrameOutputs, da
 def _unknown_rate(calibration: Calibration, outputs: FrameOutputs) -> Optional[Tuple[float, float]]:
     if calibration.ood is None or calibration.ood.scores is None:
         return None
-    with torch.inference_mode():
-        known = outputs.pictures()
-        scores = calibration.ood.build_score()(known.logits, known.features, known.stages)
+    scores = calibration.ood.scores_of(outputs.pictures())
     rate = reachable_rate(len(calibration.ood.scores))
     return float(np.mean(calibration.ood.p_value(scores) <= rate)), rate
 
