@@ -36,18 +36,18 @@ _ANY = float('inf')
 _RULES: Dict[str, Rule] = {
     'bright': Rule(True, 0.0, 0.85, 0.2, 1.2, 0.15),
     'white_level': Rule(False, 200.0, 24.0, 64.0, 0.5, 0.0),
-    'spread': Rule(False, 170.0, 9.0, 40.0, 0.5, 0.0),
-    'contrast': Rule(False, 30.0, 1.2, 6.0, 0.6, 0.0),
-    # Of a picture that is blurred beyond 8 pixels it is 1/64 = .0156, whatever it shows.
-    'sharpness': Rule(False, 0.15, 0.0205, 0.035, 0.5, 0.0078),
+    'spread': Rule(False, 170.0, 9.0, 25.0, 0.5, 0.0),
+    'contrast': Rule(False, 30.0, 1.2, 3.0, 0.6, 0.0),
+    # Of a picture that is blurred beyond 16 pixels it is 1/64 = .0156, whatever it shows.
+    'sharpness': Rule(False, 0.2, 0.03, 0.04, 0.9, 0.0016),
     'noise': Rule(True, 0.0, 17.5, 6.0, 1.5, 2.0),
     # Of compressed video up to .28 of the rows repeat the one above, in runs of up to .04.
-    'stuck': Rule(True, 0.0, 0.1, 0.08, 1.5, 0.03),
-    'equal': Rule(True, 0.0, 0.9, 0.45, 1.5, 0.06),  # every other one is where a picture was enlarged
-    'lost': Rule(True, 0.0, 0.95, 0.08, 1.2, 0.08),
+    'stuck': Rule(True, 0.0, 0.14, 0.13, 1.5, 0.03),
+    'equal': Rule(True, 0.0, 0.9, 0.7, 1.5, 0.06),
+    'lost': Rule(True, 0.0, 0.95, 0.14, 1.2, 0.08),
     'torn': Rule(True, 1.0, 2.5, 1.8, 1.5, 0.2),
     'wild': Rule(True, 0.0, 0.2, 0.15, 1.5, 0.1),
-    'uneven': Rule(True, 1.0, _ANY, 2.5, 2.0, 0.5),
+    'uneven': Rule(True, 1.0, _ANY, 30.0, 4.0, 0.5),
     'channel': Rule(False, 0.9, 0.012, 0.1, 0.5, 0.0),
 }
 TWO_SIDED = ('tint', 'green')
@@ -180,7 +180,7 @@ def _name(value: Mapping[str, float], beyond: 'set[str]') -> Tuple[CameraFault, 
         return CameraFault.NO_CONTRAST, (f'brightness within {value["spread"]:.0f} of 255 levels, steps of '
                                          f'{value["contrast"]:.1f}')
     if 'sharpness' in beyond:
-        return CameraFault.OUT_OF_FOCUS, f'edges spread over more than 8 pixels (sharpness {value["sharpness"]:.3f})'
+        return CameraFault.OUT_OF_FOCUS, f'edges spread over more than 16 pixels (sharpness {value["sharpness"]:.3f})'
     if 'tint' in beyond:
         return CameraFault.WRONG_COLOURS, f'red minus blue is {value["tint"]:+.0f}, far from what was seen in training'
     if 'green' in beyond:

@@ -5,8 +5,9 @@ than 480 pixels are averaged along the rows to about 240 to 480 first: what is a
 and free of noise at the scale that a network looks at, not whether the sensor's finest detail is.
 
 Sharpness and noise are told by the structure function D(k), the mean square of the difference of two pixels k apart in
-a row. White noise has the same D at all k; an edge that is spread over more than k pixels has D growing by k^2, so
-D(1)/D(8) goes to 1/64; sharp pictures have .05 to .5.
+a row or a column. White noise has the same D at all k; an edge that is spread over more than 16 pixels has D growing by
+k^2 up to there, so D(2)/D(16) goes to 1/64; sharp pictures have .05 to .5. A camera that moves leaves the edges along
+its way sharp, one out of focus none, so that the sharper of the two directions counts.
 """
 from functools import lru_cache
 from typing import List, NamedTuple, Tuple
@@ -26,11 +27,14 @@ NAMES = ('bright', 'white_level', 'spread', 'contrast', 'sharpness', 'noise', 's
 ``spread``     between the brightness that 1 % and 99 % stay below
 ``contrast``   root mean square of the steps between neighbouring areas of about a fortieth of the picture, less
                what noise makes of them
-``sharpness``  D(1)/D(8) where there is most structure, without the noise; 1 where there is too little to tell
+``sharpness``  D(2)/D(16) where there is most structure, without the noise, in the direction that is sharper; 1 where
+               neither has enough to tell
 ``noise``      standard deviation of white noise in the quieter half of the picture, in levels
 ``stuck``      longest run of rows that are equal and not plain, as a share of the rows
-``equal``      share of the rows that are equal to the one above and not plain
-``lost``       share of the rows that are of one brightness, but not of white
+``equal``      share of the rows that are equal to the one above and not plain, in runs of six at least: a picture
+               that was enlarged repeats each row a few times
+``lost``       share of the rows that are of one brightness, but not of white; without bars of the same height at the
+               top and at the bottom, which a wide picture has in a narrow frame
 ``torn``       how many times better a row fits the one above if it is shifted aside, at the worst place; 1 at least
 ``wild``       share of the rows that are noise while the others are not
 ``uneven``     D(1) down the columns over D(1) along the rows
@@ -47,6 +51,8 @@ _ROWS, _COLUMNS, _COARSE = 16, 12, 40
 _SCALE = 240  # the shorter side is brought down to no less than this
 _LEAST_SIDE = 24  # of smaller pictures only brightness and colours are looked at
 _LEAST_SHARP_SIDE = 96  # and smaller ones than this were made of others, at whatever sharpness
+_REPEATS = 6  # rows
+_SHARP = 0.1  # who is so in his rows is not asked for his columns
 _WHITE, _PLAIN = 250, 24
 _STRENGTHS = np.searchsorted([1, 3, 8, 16, 30, 60], np.arange(256), side='right')  # of |R - B|: 0 is below 1
 _STEPS = np.concatenate([6 - _STRENGTHS[:0:-1], 6 + _STRENGTHS])  # of R - B from -255: 0..5 bluer, 6 neither, 7..12
@@ -103,9 +109,12 @@ def look(picture: Picture, colours: bool = True) -> Look:
         (along, values[4], values[5], values[10]), variance = _structure(_fine(exact, shrink))
         if min(height, width) < _LEAST_SHARP_SIDE:
             values[4] = 1
+        elif values[4] < _SHARP or values[4] == 1:
+            down = _structure(_fine_columns(pixels, shrink))[0][1]
+            values[4] = min(values[4], down) if 1 in (values[4], down) else max(values[4], down)
         steps -= 2 * variance * shrink / max(1, width // _COARSE)  # the noise that averaging leaves
-        values[6:10], down = _rows(pixels)
-        values[11] = (down + 1) / (along + 1)
+        values[6:10], steepness = _rows(pixels)
+        values[11] = (steepness + 1) / (along + 1)
         if values[11] > 2 and values[9] == 1:
             values[9] = max(_shift_gain(pixels, row) for row in (height // 4, height // 2, 3 * height // 4))
     values[3] = max(steps, 0.0) ** 0.5
@@ -142,6 +151,14 @@ def _fine(exact: np.ndarray, shrink: int) -> np.ndarray:
     return found
 
 
+def _fine_columns(pixels: np.ndarray, shrink: int) -> np.ndarray:
+    """Green of sampled columns, each a row of the result, averaged as :func:`_fine` does; float32."""
+    step = max(1, pixels.shape[1] // _COLUMNS)
+    columns = pixels[:, step // 2::step] if pixels.ndim == 2 else pixels[:, step // 2::step, 1]
+    used = columns.T[:, :len(pixels) // shrink * shrink].astype(np.float32)
+    return used if shrink == 1 else _fine(used, shrink)
+
+
 @lru_cache(maxsize=64)
 def _averaging(pixels: int, channels: int) -> np.ndarray:
     """Matrix that averages so many pixels one after another; float32 (pixels * channels, channels)."""
@@ -175,28 +192,29 @@ def _structure(fine: np.ndarray) -> Tuple[Tuple[float, float, float, float], flo
         fine: one channel of the sampled rows, float32 (rows, columns).
     """
     rows, columns = fine.shape
-    block = 32 if columns >= 72 else 8
-    used = (columns - 8) // block * block
+    block = 32 if columns >= 80 else 8
+    used = (columns - 16) // block * block
     here = fine[:, :used]
-    squares = np.empty((3, rows, used), np.float32)
+    squares = np.empty((4, rows, used), np.float32)
     step = fine[:, 1:used + 2] - fine[:, :used + 1]
     squares[0] = step[:, :used]
-    np.subtract(fine[:, 8:used + 8], here, out=squares[1])
+    np.subtract(fine[:, 2:used + 2], here, out=squares[1])
+    np.subtract(fine[:, 16:used + 16], here, out=squares[2])
     # Second differences see neither slopes nor much of what is smooth: of white noise they have 6 times the variance.
-    np.subtract(step[:, 1:], step[:, :-1], out=squares[2])
+    np.subtract(step[:, 1:], step[:, :-1], out=squares[3])
     np.multiply(squares, squares, out=squares)
-    one, eight, bent = (squares.reshape(-1, block) @ _mean_of(block)).reshape(3, -1)
+    one, two, sixteen, bent = (squares.reshape(-1, block) @ _mean_of(block)).reshape(4, -1)
     order = bent.argsort()
     variance = float(bent[order[len(order) // 4]]) / 6
     quiet = order[:max(1, len(order) // 2)]
     # Their ratio is 3 for white noise, 2 for the sharpest edge, and less for all else.
     whiteness = (float(bent[quiet].sum()) + 1) / (3 * float(one[quiet].sum()) + 4)
     noise = variance ** 0.5 * min(max((whiteness - 0.65) / 0.2, 0.0), 1.0)
-    most = max(1, len(eight) // 10)
-    top = eight.argpartition(-most)[-most:]
-    structure, sharpness = float(eight[top].sum()) / most - 2 * variance, 1.0
+    most = max(1, len(sixteen) // 10)
+    top = sixteen.argpartition(-most)[-most:]
+    structure, sharpness = float(sixteen[top].sum()) / most - 2 * variance, 1.0
     if structure > max(16.0, 8 * variance):
-        sharpness = max(float(one[top].sum()) / most - 2 * variance, 0.0) / structure
+        sharpness = max(float(two[top].sum()) / most - 2 * variance, 0.0) / structure
     across = _mean_of(used // block)
     by_row = one.reshape(rows, -1) @ across
     wild, highest = 0.0, float(by_row.max())
@@ -226,9 +244,10 @@ def _rows(pixels: np.ndarray) -> Tuple[Tuple[float, float, float, float], float]
         same = (square == 0) & (contrast[1:] > _PLAIN)
         if same.any() and _is_striped(across, same):
             same[:] = False
-        ends = np.flatnonzero(np.concatenate([[True], ~same, [True]]))
-        run, equal = int(np.diff(ends).max()) - 1, float(np.count_nonzero(same)) / height
-        lost = float(np.count_nonzero((contrast <= 1) & (low < _WHITE))) / height
+        runs = np.diff(np.flatnonzero(np.concatenate([[True], ~same, [True]]))) - 1
+        run, equal = int(runs.max()), float(runs[runs >= _REPEATS].sum()) / height
+        plain = (contrast <= 1) & (low < _WHITE)
+        lost = float(np.count_nonzero(plain) - _bars(plain)) / height if plain.any() else 0.0
     around = np.maximum(np.maximum(deviation[:-4], deviation[1:-3]), np.maximum(deviation[3:-1], deviation[4:])) + 2
     jump = deviation[2:-2] / around
     torn = 1.0
@@ -236,6 +255,16 @@ def _rows(pixels: np.ndarray) -> Tuple[Tuple[float, float, float, float], float]
         places = np.argpartition(jump, -min(len(jump), _TORN_TRIES))[-_TORN_TRIES:]
         torn = max(_shift_gain(pixels, int(place) + 2) for place in places if jump[place] > _TORN_AT)
     return (run / height, equal, lost, torn), float(square.sum()) / max(len(square), 1)
+
+
+def _bars(plain: np.ndarray) -> int:
+    """Rows in bars of about the same height at the top and the bottom, of which the picture's middle is free."""
+    rows = len(plain)
+    filled = np.flatnonzero(~plain)
+    if not len(filled):
+        return 0
+    top, bottom = int(filled[0]), rows - 1 - int(filled[-1])
+    return top + bottom if abs(top - bottom) <= max(2, 0.02 * rows) and top + bottom < rows / 2 else 0
 
 
 def _is_striped(across: np.ndarray, same: np.ndarray) -> bool:

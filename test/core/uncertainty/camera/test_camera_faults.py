@@ -121,8 +121,52 @@ def test_structure_of_known_pictures():
     assert look(Picture(slope, ColorOrder.MONO)).values[NAMES.index('sharpness')] == pytest.approx(1 / 64)
     edge = np.zeros((200, 200), np.uint8)
     edge[:, 80:] = 200
-    assert look(Picture(edge, ColorOrder.MONO)).values[NAMES.index('sharpness')] == pytest.approx(
-        1 / 8, abs=0.01)  # one of eight pixels sees a step at a distance of 1, all eight at 8
+    for turned in (edge, edge.T):
+        assert look(Picture(turned, ColorOrder.MONO)).values[NAMES.index('sharpness')] == pytest.approx(
+            1 / 8, abs=0.01)  # two of sixteen pixels see a step at a distance of 2, all sixteen at 16
+
+
+def test_a_camera_that_moves_is_not_out_of_focus():
+    sharpness = NAMES.index('sharpness')
+    some = [picture.pixels for picture in pictures()[::12]]
+    way = np.zeros((41, 41), np.float32)
+    way[20] = 1 / 41
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (41, 41)).astype(np.float32)
+    sharp, *moved, blurred = (
+        np.array([look(Picture(pixels if kernel is None else cv2.filter2D(pixels, -1, kernel), ColorOrder.BGR)
+                       ).values[sharpness] for pixels in some]) for kernel in (None, way, way.T, disc / disc.sum()))
+    for found in moved:
+        assert np.mean(found > blurred) > 0.9 and np.median(found) > 1.3 * np.median(blurred)
+    assert np.median(blurred) < 0.025 < 0.04 < np.median(sharp)
+
+
+def _letterboxed(pixels):
+    boxed = pixels.copy()
+    boxed[:len(pixels) // 8] = 0
+    boxed[-len(pixels) // 8:] = 0
+    return boxed
+
+
+def _compressed(pixels):
+    return cv2.imdecode(cv2.imencode('.jpg', pixels, [cv2.IMWRITE_JPEG_QUALITY, 15])[1], cv2.IMREAD_COLOR)
+
+
+@pytest.mark.parametrize('delivered', [
+    _letterboxed, _compressed, lambda pixels: np.repeat(np.repeat(pixels, 2, axis=0), 2, axis=1),
+    lambda pixels: np.repeat(np.repeat(pixels, 3, axis=0), 3, axis=1)], ids=['bars', 'JPEG 15', 'twice', 'thrice'])
+def test_pictures_that_were_boxed_enlarged_or_compressed_have_no_fault_of_rows(delivered):
+    found = [judged(Picture(delivered(picture.pixels), ColorOrder.BGR)) for picture in pictures()[::6]]
+    assert [one.reason for one in found if one.fault is CameraFault.ROWS] == []
+
+
+def test_what_is_lost_at_one_end_is_no_bar():
+    lost = NAMES.index('lost')
+    pixels = pictures()[0].pixels.copy()
+    pixels[-len(pixels) // 4:] = 0
+    assert look(Picture(pixels, ColorOrder.BGR)).values[lost] == pytest.approx(0.25, abs=0.01)
+    assert judged(Picture(pixels, ColorOrder.BGR)).fault is CameraFault.ROWS
+    pixels[:len(pixels) // 4] = 0
+    assert look(Picture(pixels, ColorOrder.BGR)).values[lost] > 0.4  # half of the picture is more than bars
 
 
 @pytest.mark.parametrize('shape', [(1, 1), (2, 2), (1, 500), (500, 1), (23, 40), (25, 31), (33, 2000, 3), (97, 97, 4),
