@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from ..core.networks.network import Network, Prediction
+from .shared_trunk import SharedTrunk
 
 
 class StartingPoint:
@@ -14,13 +15,14 @@ class StartingPoint:
     Args:
         network: as training starts, with what is frozen marked so; only its backbone counts.
         distill: weight of :func:`feature_distance` to the features of the start. Costs a forward pass of the starting
-            network a step.
+            network a step, from where it is trained on.
         l2_sp: weight of :func:`squared_distance` of the weights to those of the start. Costs next to nothing.
     """
 
     def __init__(self, network: Network, distill: float, l2_sp: float) -> None:
         self._distill, self._l2_sp = distill, l2_sp
         self._network: Optional[Network] = copy.deepcopy(network).eval().requires_grad_(False) if distill else None
+        self._trunk = SharedTrunk(network) if distill else None
         self._weights: List[Tuple[nn.Parameter, torch.Tensor]] = [
             (parameter, parameter.detach().clone()) for parameter in network.backbone.parameters()
             if parameter.requires_grad] if l2_sp else []
@@ -40,7 +42,8 @@ class StartingPoint:
         """
         if self._network is not None:
             with torch.no_grad():
-                start = self._network(pixels)
+                assert self._trunk is not None
+                start = self._trunk.run(self._network, pixels)
             yield self._distill * feature_distance(found, start)
         if self._weights:
             yield self._l2_sp * squared_distance(self._weights)

@@ -70,6 +70,48 @@ def test_distillation_keeps_features_near_the_start():
     assert distances[1] < 0.5 * distances[0]
 
 
+@pytest.mark.parametrize(('name', 'train_from', 'is_shared'), [
+    ('efficientnet_lite0', 'after:blocks.4', True), ('resnet18', 'after:layer3', True), ('resnet18', 'layer2', True),
+    ('squeezenet1_1', 'after:10', True), ('mobilenet_v3_small', 'after:features.8', True),
+    ('vgg11', 'features.11', True), ('googlenet', 'inception4a', True), ('densenet121', 'features.denseblock4', True), ('resnet18', 'all', False)])
+def test_what_is_frozen_is_run_once_for_both_networks(name, train_from, is_shared):
+    torch.manual_seed(0)
+    net = build_network(Architecture(name, 4))
+    set_trained(net, train_from, head_only=False)
+    start, whole = StartingPoint(net, 1.0, 0.0), copy.deepcopy(net).eval()
+    calls = []
+    first = next(module for module in start._network.modules() if isinstance(module, torch.nn.Conv2d))
+    forward = first.forward
+    first.forward = lambda pixels: (calls.append(1), forward(pixels))[1]
+    with torch.no_grad():
+        for parameter in net.parameters():  # a step of training
+            if parameter.requires_grad:
+                parameter.mul_(1.2)
+    for seed in range(3):
+        pictures = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(seed))
+        found = net(pictures)
+        penalty, = start.penalties(pictures, found)
+        with torch.no_grad():
+            expected = feature_distance(found, whole(pictures))
+        assert penalty.item() == pytest.approx(expected.item(), abs=1e-5)
+    assert len(calls) == (1 if is_shared else 3)  # the first batch is given to both ways
+
+
+def test_a_stage_after_the_frozen_layers_is_compared_with_its_own():
+    torch.manual_seed(0)
+    net = build_network(Architecture('resnet18', 4, stages=('layer2', 'layer3', 'layer4')))
+    set_trained(net, 'after:layer2', head_only=False)
+    start, whole = StartingPoint(net, 1.0, 0.0), copy.deepcopy(net).eval()
+    with torch.no_grad():
+        net.backbone.layer4[1].bn2.weight.mul_(-1)
+    for _ in range(2):
+        pictures = torch.randn(2, 3, 64, 64)
+        found = net(pictures)
+        penalty, = start.penalties(pictures, found)
+        with torch.no_grad():
+            assert penalty.item() == pytest.approx(feature_distance(found, whole(pictures)).item(), abs=1e-5)
+
+
 def test_l2_sp_keeps_the_backbone_near_the_start_and_leaves_the_head_alone():
     moved = []
     for weight in (0.0, 10.0):
