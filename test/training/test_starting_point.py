@@ -73,7 +73,8 @@ def test_distillation_keeps_features_near_the_start():
 @pytest.mark.parametrize(('name', 'train_from', 'is_shared'), [
     ('efficientnet_lite0', 'after:blocks.4', True), ('resnet18', 'after:layer3', True), ('resnet18', 'layer2', True),
     ('squeezenet1_1', 'after:10', True), ('mobilenet_v3_small', 'after:features.8', True),
-    ('vgg11', 'features.11', True), ('googlenet', 'inception4a', True), ('densenet121', 'features.denseblock4', True), ('resnet18', 'all', False)])
+    ('vgg11', 'features.11', True), ('googlenet', 'inception4a', True), ('densenet121', 'features.denseblock4', True),
+    ('resnet18', 'all', False)])
 def test_what_is_frozen_is_run_once_for_both_networks(name, train_from, is_shared):
     torch.manual_seed(0)
     net = build_network(Architecture(name, 4))
