@@ -95,9 +95,7 @@ class MahalanobisNormalised(Mahalanobis):
     def fit(cls, logits: torch.Tensor, features: torch.Tensor, labels: Optional[torch.Tensor] = None,
             head: Optional[LinearHead] = None, shrinkage: Optional[float] = None) -> 'MahalanobisNormalised':
         """Fit to known pictures; see :meth:`Mahalanobis.fit`."""
-        labels = logits.argmax(-1) if labels is None else labels
-        if len(labels) < _LEAST_PER_CLASS * len(labels.unique()):
-            labels = torch.zeros_like(labels)
+        labels = enough_for_classes(logits.argmax(-1) if labels is None else labels)
         found = super().fit(logits, normalize(features.float(), dim=-1), labels, head, shrinkage)
         return cls(found.whitening, found.means)
 
@@ -170,6 +168,11 @@ class RelativeMahalanobis(_NearestClass):
 def amid(means: torch.Tensor) -> torch.Tensor:
     """The mean of rows (n, F), shape (F,); 0 of none."""
     return means.mean(0) if len(means) else means.new_zeros(means.shape[1])
+
+
+def enough_for_classes(labels: torch.Tensor) -> torch.Tensor:
+    """The labels (n,), or 0 for all where there are too few pictures of a class to tell its mean by."""
+    return torch.zeros_like(labels) if len(labels) < _LEAST_PER_CLASS * len(labels.unique()) else labels
 
 
 def class_means(features: torch.Tensor, labels: torch.Tensor) -> Tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

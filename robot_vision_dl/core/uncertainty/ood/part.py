@@ -10,6 +10,7 @@ from .base import OodScore
 from .energy import Energy
 from .knn import KNearestNeighbours
 from .mahalanobis import Mahalanobis, MahalanobisNormalised, RelativeMahalanobis
+from .mahalanobis_low_rank import MahalanobisLowRank
 from .max_logit import MaxLogit
 from .max_softmax import MaxSoftmax
 from .react import ReAct
@@ -19,6 +20,7 @@ OOD_METHODS: Dict[str, Type[OodScore]] = {
     'energy': Energy,
     'knn': KNearestNeighbours,
     'mahalanobis': Mahalanobis,
+    'mahalanobis_low_rank': MahalanobisLowRank,
     'mahalanobis_normalised': MahalanobisNormalised,
     'max_logit': MaxLogit,
     'max_softmax': MaxSoftmax,
@@ -32,8 +34,8 @@ COMBINED = 'combined'
 """In the place of a score: several as one, see ``combined.py``."""
 MOST_PARTS = 16
 _MOST_STAGES_READ = 4
-_MOST_FOR_COVARIANCE = 512
-_SHORT = {'mahalanobis_normalised': 'mahalanobis'}
+_MOST_FOR_COVARIANCE = 256
+_SHORT = {'mahalanobis_normalised': 'mahalanobis', 'mahalanobis_low_rank': 'mahalanobis'}
 
 
 def ood_method(name: str) -> Type[OodScore]:
@@ -130,8 +132,8 @@ def parse_parts(text: str) -> Tuple[Part, ...]:
 def usual_parts(stage_names: Sequence[str], features: int) -> Tuple[Part, ...]:
     """What is combined where nothing else is said: each stage, what the head sees, and the logits.
 
-    Of more than four stages four are read, the last among them, which lie evenly apart: each costs time. A covariance
-    of very many features costs more than the rest of them all, and kNN finds nearly as much in them.
+    Of more than four stages four are read, the last among them, which lie evenly apart: each costs time. The covariance
+    of very many features costs more than the rest of them all, and a few of its axes tell as much.
 
     Args:
         features: F of what the head sees; 0: the network gives none.
@@ -140,6 +142,7 @@ def usual_parts(stage_names: Sequence[str], features: int) -> Tuple[Part, ...]:
     step = max(n / _MOST_STAGES_READ, 1)
     read = [stage_names[n - 1 - int(number * step)] for number in range(min(n, _MOST_STAGES_READ))][::-1]
     parts = [Part('mahalanobis_normalised', name) for name in read]
-    if 0 < features <= _MOST_FOR_COVARIANCE:
-        parts.append(Part('mahalanobis_normalised'))
-    return (*parts, *((Part('knn'),) if features else ()), Part('energy'))
+    if features:
+        few = features <= _MOST_FOR_COVARIANCE
+        parts.append(Part('mahalanobis_normalised' if few else 'mahalanobis_low_rank'))
+    return (*parts, Part('energy'))

@@ -29,7 +29,7 @@ __all__ = ['OF_LOGITS', 'Pictures']  # which others know from here
 
 # Of equally good ones the first is taken: those without tensors, then by what they cost.
 CANDIDATES = ('energy', 'max_logit', 'max_softmax', 'react', 'vim', 'mahalanobis', 'mahalanobis_normalised',
-              'relative_mahalanobis', 'knn')
+              'mahalanobis_low_rank', 'relative_mahalanobis', 'knn')
 _MOST_CLASSES = 20
 _MIN_PICTURES = 5
 LEFT_OUT = 'class left out'

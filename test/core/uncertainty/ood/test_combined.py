@@ -4,19 +4,21 @@ import pytest
 import torch
 from scipy.stats import binom, norm
 from sklearn.covariance import LedoitWolf
+from sklearn.decomposition import PCA
 
 from robot_vision_dl.core.errors import BundleError, ConfigError, RobotVisionError
 from robot_vision_dl.core.uncertainty.ood.combined import Combined, FrameScore, fisher, fit_parts, log_upper_tail
 from robot_vision_dl.core.uncertainty.ood.energy import Energy
 from robot_vision_dl.core.uncertainty.ood.knn import KNearestNeighbours
 from robot_vision_dl.core.uncertainty.ood.mahalanobis import MahalanobisNormalised
+from robot_vision_dl.core.uncertainty.ood.mahalanobis_low_rank import MahalanobisLowRank
 from robot_vision_dl.core.uncertainty.ood.p_value import OodCalibration, OodDetector
 from robot_vision_dl.core.uncertainty.ood.part import Part, parse_parts, usual_parts
 from robot_vision_dl.core.uncertainty.ood.pictures import Pictures
 
 C, F, STAGES = 4, 20, {'early': 6, 'late': 10}
 NAMES = tuple(STAGES)
-PARTS = usual_parts(NAMES, F)
+PARTS = parse_parts('mahalanobis_normalised@early+mahalanobis_normalised@late+mahalanobis_normalised+knn+energy')
 
 
 def pictures(n, seed, turned=None):
@@ -57,6 +59,34 @@ def test_normalised_mahalanobis_agrees_with_scikit_learn(agrees):
     agrees('Mahalanobis of normalised features', 'scikit-learn', ours, np.array(expected), rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.parametrize('axes', [1, 5, 19])
+def test_low_rank_mahalanobis_agrees_with_probabilistic_pca_of_scikit_learn(agrees, axes):
+    known, new = pictures(300, 0), pictures(40, 1)
+    ours = MahalanobisLowRank.fit(known.logits, known.features, known.labels, axes=axes, shrinkage=0.0)(
+        new.logits, new.features)
+    f, others = (one.features.double().numpy() / one.features.double().norm(dim=1, keepdim=True).numpy()
+                 for one in (known, new))
+    labels, n = known.labels.numpy(), len(known)
+    means = np.stack([f[labels == c].mean(axis=0) for c in range(C)])
+    precision = PCA(axes, svd_solver='full').fit(f - means[labels]).get_precision() * n / (n - 1)
+    expected = [min((one - m) @ precision @ (one - m) for m in means) for one in others]
+    agrees(f'Mahalanobis with {axes} axes', 'scikit-learn', ours, np.array(expected), rtol=1e-3, atol=1e-3)
+
+
+def test_low_rank_mahalanobis_of_many_features_is_near_the_whole_one():
+    rng = np.random.default_rng(0)
+    mixing = rng.normal(size=(40, 600)) * np.linspace(1, 0.1, 40)[:, None]
+    known, new, odd = (
+        torch.from_numpy(rng.normal(size=(n, 40)) @ mixing + 0.1 * rng.normal(size=(n, 600)) + shift).float()
+        for n, shift in ((800, 3), (200, 3), (200, 3 + 0.3 * rng.normal(size=600))))
+    whole, few = (kind.fit(known, known, torch.zeros(800, dtype=torch.int64)) for kind in
+                  (MahalanobisNormalised, MahalanobisLowRank))
+    assert few.axes.shape == (600, 64)
+    for some in (new, odd):
+        assert np.corrcoef(np.log(whole(some, some)), np.log(few(some, some)))[0, 1] > 0.8
+    assert few(odd, odd).min() > few(new, new).max()
+
+
 def test_with_few_pictures_a_class_all_are_one_gaussian():
     known = pictures(39, 2)
     one = MahalanobisNormalised.fit(known.logits, known.features, known.labels)
@@ -82,8 +112,8 @@ def test_parts_are_read_as_they_are_written():
 
 def test_usual_parts_read_four_stages_at_most_and_the_last_of_them():
     assert [part.of for part in usual_parts([f's{i}' for i in range(7)], 0)] == ['s1', 's3', 's5', 's6', '']
-    assert usual_parts((), 2048) == (Part('knn'), Part('energy'))
-    assert usual_parts((), 512) == (Part('mahalanobis_normalised'), Part('knn'), Part('energy'))
+    assert usual_parts((), 2048) == (Part('mahalanobis_low_rank'), Part('energy'))
+    assert usual_parts((), 64) == (Part('mahalanobis_normalised'), Part('energy'))
 
 
 def test_a_score_of_a_stage_reads_that_stage():
@@ -174,6 +204,17 @@ def test_what_is_stored_is_what_was_calibrated_and_is_small():
     rounded = Combined(list(score.parts)[:3], score.location[:3], score.scale[:3], score.weight[:3])
     np.testing.assert_allclose(whole.standardised(new.logits, new.features, new.stages),
                                rounded.standardised(new.logits, new.features, new.stages), atol=0.06)
+
+
+def test_of_many_features_what_is_stored_is_small():
+    rng = np.random.default_rng(0)
+    known = Pictures.of(rng.normal(size=(400, C)), rng.normal(size=(400, 1000)), rng.integers(C, size=400), [])
+    parts = usual_parts((), 1000)
+    score = fit_parts(parts, known)
+    stored = OodCalibration.of_parts(parts, score, scores_of(score, known), ())
+    assert set(stored.tensors) == {'location', 'scale', 'weight', '0.axes', '0.means', '0.rest'}
+    assert stored.tensors['0.axes'].dtype is torch.float16 and stored.tensors['0.axes'].shape == (1000, 64)
+    np.testing.assert_array_equal(scores_of(stored.build_score(), known), scores_of(score, known))
 
 
 def test_what_cannot_be_is_refused():
