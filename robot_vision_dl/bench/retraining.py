@@ -2,7 +2,8 @@
 
 What ``training/`` does in hours for one network is done here for each class that is left out, so it is less: one
 learning rate for all layers that are trained, a few views of each picture instead of new ones in each epoch, AdamW and
-one cycle whatever the recipe says. The head starts as a linear probe, as it does there.
+one cycle whatever the recipe says. The head starts as a linear probe and features are held near the pretrained ones
+(``loss.distill``), as they are there.
 """
 import time
 from pathlib import Path
@@ -16,6 +17,7 @@ from torch.nn import functional
 from ..core.bundles.bundle import Bundle
 from ..core.errors import ConfigError
 from ..core.networks.network import Network, restore_network
+from ..core.networks.split_network import Tail, Trunk, check_cut, layer_after
 from ..core.networks.stages import usual_stages
 from ..core.text.notes import to_stderr
 from ..core.text.progress import Progress
@@ -29,7 +31,7 @@ from ..evaluation.predict import Outputs
 from ..training.baselines import linear_probe
 from ..training.config_file import MOST_BYTES, parse_config
 from ..training.freeze import AFTER, ALL, HEAD
-from .split_network import Tail, Trunk, check_cut, layer_after
+from ..training.starting_point import feature_distance
 
 SETTINGS = 'card/settings.yaml'
 _BATCH = 32
@@ -50,6 +52,7 @@ class Recipe(NamedTuple):
         learning_rate: at the peak.
         weight_decay: of AdamW.
         seed: of everything random.
+        distill: weight of the distance to the features of the start.
     """
 
     train_from: str
@@ -60,6 +63,7 @@ class Recipe(NamedTuple):
     learning_rate: float
     weight_decay: float
     seed: int = 0
+    distill: float = 0.0
 
 
 class Retrained(NamedTuple):
@@ -105,7 +109,7 @@ def recipe_of(bundle: Bundle, start: Network, file: Optional[Path], train_from: 
         to_stderr(f'trained from {layer} on: all layers would have to be trained on pictures instead of maps')
     rate = config.optimizer.learning_rate if config.optimizer.name in ('adam', 'adamw') else 5e-4
     return Recipe(layer, epochs, views, config.augment, config.loss.smoothing, rate, config.optimizer.weight_decay,
-                  seed)
+                  seed, config.loss.distill)
 
 
 def with_stages(start: Network, stages: Sequence[str]) -> Network:
@@ -130,6 +134,7 @@ class Retrainer:
         self._frozen: Dict[str, Outputs] = {}
         self._maps: Dict[str, torch.Tensor] = {}
         self._views: List[torch.Tensor] = []
+        self._start_tail: Optional[Tail] = None
         plain = EvalTransform(bundle.preprocessing)
         datasets = {name: FrameDataset(store, range(len(store)), bundle.class_names, plain)
                     for name, store in stores.items()}
@@ -206,8 +211,15 @@ class Retrainer:
     def _step(self, tail: Tail, optimizer: torch.optim.Optimizer, rows: np.ndarray, targets: np.ndarray, view: int
               ) -> None:
         maps = self._views[view][rows].to(self._device).float().contiguous(memory_format=torch.channels_last)
-        loss = functional.cross_entropy(tail(maps).logits, torch.from_numpy(targets).to(self._device),
+        found = tail(maps)
+        loss = functional.cross_entropy(found.logits, torch.from_numpy(targets).to(self._device),
                                         label_smoothing=self._recipe.smoothing)
+        if self._recipe.distill:
+            if self._start_tail is None:
+                self._start_tail = Tail(self._start, self._recipe.train_from).to(self._device).eval()
+            with torch.no_grad():
+                start = self._start_tail(maps)
+            loss = loss + self._recipe.distill * feature_distance(found, start)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(tail.parameters(), _GRADIENT_CLIP)

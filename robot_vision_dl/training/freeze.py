@@ -5,16 +5,12 @@ from torch import nn
 
 from ..core.errors import ConfigError
 from ..core.networks.network import Network
+from ..core.networks.split_network import layer_names
 from ..core.suggestions import did_you_mean
 
 ALL, HEAD = 'all', 'head'
 AFTER = 'after:'
 """Before the name of a layer: it stays as it is, too, and what comes after it is trained."""
-
-
-def layer_names(network: Network) -> List[str]:
-    """Names that ``network.train_from`` may have: layers of the backbone with parameters, in order."""
-    return [name for name, module in network.backbone.named_modules() if name and list(module.parameters())]
 
 
 def frozen_parameters(network: Network, train_from: str) -> List[nn.Parameter]:
@@ -56,3 +52,28 @@ def set_trained(network: Network, train_from: str, head_only: bool) -> None:
         parameters = list(module.parameters())
         if (parameters and all(id(p) in frozen for p in parameters)) or (not parameters and head_only):
             module.eval()
+
+
+def first_trained(network: Network) -> str:
+    """Dotted name of the first layer of the backbone that is trained; empty: nothing before it is frozen.
+
+    Within chains of layers (``nn.Sequential``) the layers are looked at one by one.
+    """
+    part: nn.Module = network.backbone
+    path: List[str] = []
+    is_frozen_before = False
+    while True:
+        found = None
+        for name, child in part.named_children():
+            parameters = list(child.parameters())
+            if any(parameter.requires_grad for parameter in parameters):
+                found = name, child
+                break
+            is_frozen_before |= bool(parameters)
+        if found is None:
+            break
+        path.append(found[0])
+        if not isinstance(found[1], nn.Sequential):
+            break
+        part = found[1]
+    return '.'.join(path) if is_frozen_before and path else ''

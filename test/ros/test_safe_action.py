@@ -114,6 +114,22 @@ def test_stops_for_an_object_of_no_class(robot):
     assert [message.data for message in robot.actions] == ['stop', 'pick', 'stop', 'pick']
 
 
+@pytest.mark.parametrize('name', ['china.jpg', 'flower.jpg'])
+def test_stops_for_what_the_waste_sorter_has_never_seen(robot, name):
+    samples = pytest.importorskip('sklearn.datasets', reason='scikit-learn is not installed')
+    photograph = samples.load_sample_image(name)[..., ::-1]  # BGR
+    views = [np.ascontiguousarray(photograph[y:y + 360, x:x + 480]) for y in (0, 30, 60) for x in range(0, 160, 8)]
+    robot = robot('waste_sorter', 'cardboard')
+    cardboard = pictures('waste', 16, 32)
+    robot.pick(cardboard)
+    robot.reasons.clear()
+    assert set(robot.stop(views)) <= {'cardboard', 'unknown'}
+    robot.show(views, lambda: any(report.status[0].message.startswith('unknown: ') for report in robot.reasons),
+               'the reason')
+    robot.pick(cardboard)
+    assert [message.data for message in robot.actions] == ['stop', 'pick', 'stop', 'pick']
+
+
 def test_stops_for_a_camera_at_fault_and_says_what_is_wrong(robot):
     robot = robot('waste_sorter', 'cardboard')
     cardboard, rng = pictures('waste', 16, 32), np.random.default_rng(0)

@@ -5,10 +5,9 @@ from typing import Any, List, Tuple
 import torch
 from torch import nn
 
-from ..core.errors import ConfigError
-from ..core.networks.network import Network, Prediction
-from ..core.suggestions import did_you_mean
-from ..training.freeze import layer_names
+from ..errors import ConfigError
+from ..suggestions import did_you_mean
+from .network import Network, Prediction
 
 _CLOSE = 1e-3  # of the logits of the whole network and of the two halves, relative to the largest
 
@@ -89,6 +88,11 @@ class Tail(nn.Module):
         finally:
             self._maps.clear()
         return found
+
+
+def layer_names(network: Network) -> List[str]:
+    """Dotted names of the layers of the backbone with parameters, in order."""
+    return [name for name, module in network.backbone.named_modules() if name and list(module.parameters())]
 
 
 def check_cut(network: Network, layer: str, pixels: torch.Tensor) -> None:
