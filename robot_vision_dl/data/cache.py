@@ -79,7 +79,7 @@ class FrameStore:
         frames: all frames, recording after recording, in the order they were recorded.
         hashes: uint64, shape (n,), perceptual hashes of the pictures as they came.
         shapes: int32, shape (n, 3): height, width and channels of the stored pixels.
-        camera: float32 (n, 39), :class:`~..core.uncertainty.camera.statistics.Look` of the pictures as they came:
+        camera: float32 (n, 135), :class:`~..core.uncertainty.camera.statistics.Look` of the pictures as they came:
             values and colours.
         label_report, selection_report: of the pass that made it.
     """

@@ -15,7 +15,7 @@ def fit_camera(fitted: Optional[np.ndarray], held_out: np.ndarray, repeats_s: fl
     """The bounds by which faults of a camera are told, and a sentence about what they cannot do; empty for nothing.
 
     Args:
-        fitted, held_out: rows (n, 39) of :attr:`~..data.cache.FrameStore.camera`, of pictures to fit to, and of others
+        fitted, held_out: rows (n, 135) of :attr:`~..data.cache.FrameStore.camera`, of pictures to fit to, and of others
             that p-values rest on; without the first, every other of the second is fitted to.
         repeats_s: for how long one picture stayed the same in the recordings.
     """

@@ -21,7 +21,7 @@ class LabelledOutputs:
         data_hash: SHA-256 of what was read.
         pictures: int64 (n,); frames of one number show the same picture: bit by bit, or nearly so where they are
             pictures of folders (those of a camera resemble their neighbours, and have their times).
-        camera: float32 (n, 39), see :attr:`~..data.cache.FrameStore.camera`.
+        camera: float32 (n, 135), see :attr:`~..data.cache.FrameStore.camera`.
         repeats_s: for how long one picture stayed the same in the recordings.
         objects: of how many objects the frames of classes are, see :func:`~..data.objects.count_objects`.
         stages: float32 (n, F_s) of each stage of the network.

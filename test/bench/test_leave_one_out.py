@@ -22,6 +22,7 @@ from robot_vision_dl.core.networks.split_network import Tail, Trunk, check_cut, 
 from robot_vision_dl.core.networks.stages import usual_stages
 from robot_vision_dl.core.types import Assessment, ColorOrder, OodResult, Picture
 from robot_vision_dl.core.uncertainty.calibrate import calibrate
+from robot_vision_dl.core.uncertainty.camera.statistics import STATISTICS
 from robot_vision_dl.core.uncertainty.ood.base import linear_head
 from robot_vision_dl.evaluation.labelled_outputs import LabelledOutputs
 from robot_vision_dl.training.baselines import linear_probe
@@ -210,7 +211,7 @@ def frames(times_s, recordings=None):
     return LabelledOutputs(
         np.zeros((n, 4), np.float32), np.zeros((n, 2), np.float32), np.zeros(n, np.int64),
         (np.array(times_s) * 1e9).astype(np.int64), tuple(recordings or ['r'] * n), '', np.arange(n),
-        np.zeros((n, 39), np.float32))
+        np.zeros((n, STATISTICS), np.float32))
 
 
 def assessed(p, p_value):

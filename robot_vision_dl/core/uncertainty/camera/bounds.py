@@ -269,8 +269,10 @@ def from_json(values: Mapping[str, Any]) -> CameraBounds:
     if values['swap'] is not None:
         _check_keys(values['swap'], ('weights', 'bound'), 'swap')
         weights, bound = _numbers(values['swap']['weights'], 'swap.weights'), _number(values['swap']['bound'], 'swap')
-        if len(weights) != COLOURS or not bound < 0:
+        if len(weights) not in (COLOURS, _COLOURS_BEFORE) or not bound < 0:
             raise ValueError(f'swap: there must be {COLOURS} weights and a bound below 0')
+        if len(weights) == _COLOURS_BEFORE:  # of what is not looked at any more
+            weights, bound = (), 0.0
     repeats_s = _number(values['repeats_s'], 'repeats_s')
     if repeats_s < 0:
         raise ValueError(f'repeats_s: must be at least 0, got {repeats_s:g}')
@@ -280,6 +282,7 @@ def from_json(values: Mapping[str, Any]) -> CameraBounds:
 MOST_SCORES = 1000
 """Held-out pictures whose scores are kept."""
 _MOST = 1e6
+_COLOURS_BEFORE = 24
 
 
 def _check_keys(values: Any, keys: Tuple[str, ...], where: str) -> None:

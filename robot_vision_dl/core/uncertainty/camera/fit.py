@@ -12,12 +12,15 @@ from .bounds import (
     is_high,
     tint_bounds,
 )
-from .statistics import COLOURS, NAMES, Look
+from .statistics import NAMES, Look
 
 LEAST_PICTURES = 30
 """Of fewer, nothing is fitted, and the general bounds hold."""
 _ROGUE = 500  # one picture in so many may be at fault itself, and does not count for a bound
-_RIDGE = 0.1
+_FEW = 50
+_DECAY = 0.05
+_STEPS = 12  # of Newton's method; six are enough
+_LEAST_COLOURED = 100  # pictures
 
 
 def fit_bounds(values: np.ndarray, colours: np.ndarray, held_out: Optional[np.ndarray] = None, repeats_s: float = 0.0
@@ -28,7 +31,7 @@ def fit_bounds(values: np.ndarray, colours: np.ndarray, held_out: Optional[np.nd
     distribution as long as pictures to come and these are exchangeable: of n of them, 1/(n + 1) is the least.
 
     Args:
-        values, colours: of each picture, shapes (n, 15) and (n, 24); see :class:`~.statistics.Look`.
+        values, colours: of each picture, shapes (n, 15) and (n, 120); see :class:`~.statistics.Look`.
         held_out: bool (n,): pictures that the network was not trained on, above all; None: every other one.
         repeats_s: see :class:`~.bounds.CameraBounds`.
 
@@ -68,15 +71,15 @@ def fit_bounds(values: np.ndarray, colours: np.ndarray, held_out: Optional[np.nd
 def _fit_swap(colours: np.ndarray, rogue: int) -> Tuple[Tuple[float, ...], float]:
     """Weights and bound of the sum by which exchanged colours are told; () and 0 where they do not show.
 
-    All numbers change sign when red and blue are exchanged, so Fisher's discriminant between the two is the inverse
-    covariance times the mean. The bound is what two halves, each fitted to the other, reach.
+    The bound is what two halves, each judged by what was fitted to the other, reach.
     """
-    if len(colours) < 4 * COLOURS or not colours.any():
+    if len(colours) < _LEAST_COLOURED or not colours.any():
         return (), 0.0
     halves = [colours[::2], colours[1::2]]
     crossed = np.sort(np.concatenate([halves[1] @ _discriminant(halves[0]), halves[0] @ _discriminant(halves[1])]))
     weights = _discriminant(colours)
-    bound = min(1.25 * float(crossed[rogue]), -0.1 * float(np.median(crossed)))
+    # The outermost of few is not as far out as pictures get.
+    bound = min((1 + _FEW / len(colours)) * float(crossed[rogue]), -0.3 * float(np.median(crossed)))
     told = float(np.mean(crossed > -bound))  # of exchanged pictures
     if not bound < 0 or told < 0.02:
         return (), 0.0
@@ -84,9 +87,16 @@ def _fit_swap(colours: np.ndarray, rogue: int) -> Tuple[Tuple[float, ...], float
 
 
 def _discriminant(colours: np.ndarray) -> np.ndarray:
-    """Fisher's, with a little of the identity; float64 (24,)."""
-    exact = colours.astype(np.float64)
-    covariance = np.cov(exact.T)
-    ridge = _RIDGE * np.trace(covariance) / len(covariance) + 1e-12
-    found: np.ndarray = np.linalg.solve(covariance + ridge * np.eye(len(covariance)), exact.mean(axis=0))
-    return found
+    """Logistic regression of pictures (n, 120) against the same with red and blue exchanged, by Newton's method; (120,).
+
+    What is exchanged is -x, so that there is no intercept, and the loss is sum ln(1 + exp(-x w)) + decay/2 |w|^2.
+    """
+    x = colours.astype(np.float64)
+    weights = np.zeros(x.shape[1])
+    for _ in range(_STEPS):
+        wrong = 1 / (1 + np.exp(np.clip(x @ weights, -30, 30)))
+        gradient = _DECAY * weights - wrong @ x
+        curvature = (x * (wrong * (1 - wrong))[:, None]).T @ x
+        curvature[np.diag_indices_from(curvature)] += _DECAY
+        weights = weights - np.linalg.solve(curvature, gradient)
+    return weights

@@ -43,7 +43,7 @@ NAMES = ('bright', 'white_level', 'spread', 'contrast', 'sharpness', 'noise', 's
 ``green``      mean of green minus the mean of red and blue; 0 for grey
 ============== ======================================================================================================
 """
-COLOURS = 24
+COLOURS = 120
 """Numbers in :attr:`Look.colours`."""
 STATISTICS = len(NAMES) + COLOURS
 
@@ -54,17 +54,19 @@ _LEAST_SHARP_SIDE = 96  # and smaller ones than this were made of others, at wha
 _REPEATS = 6  # rows
 _SHARP = 0.1  # who is so in his rows is not asked for his columns
 _WHITE, _PLAIN = 250, 24
+_HUED = 900  # pixels of the sample whose colours are counted, about
 _STRENGTHS = np.searchsorted([1, 3, 8, 16, 30, 60], np.arange(256), side='right')  # of |R - B|: 0 is below 1
 _STEPS = np.concatenate([6 - _STRENGTHS[:0:-1], 6 + _STRENGTHS])  # of R - B from -255: 0..5 bluer, 6 neither, 7..12
-_LUMINANCE = np.searchsorted([70, 140, 200], np.arange(256), side='right') * 13
-_PLACES = np.arange(52).reshape(4, 13)
+_GREENS = np.searchsorted([-20, -6, 6, 20], np.arange(-510, 511)) * 13  # of 2 G - R - B
+_BRIGHTNESSES = np.searchsorted([210, 420, 600], np.arange(766), side='right') * 65  # of R + G + B
+_PLACES = np.arange(260).reshape(20, 13)
 _REDDER, _BLUER = _PLACES[:, 7:].ravel(), _PLACES[:, 5::-1].ravel()  # places of that histogram that belong together
 _MEAN, _SHARES = np.full(3, 1 / 3, np.float32), np.array([0.01, 0.95, 0.99])
 _RED_FIRST = (ColorOrder.RGB, ColorOrder.RGBA)
 _TORN_AT, _TORN_TRIES = 2.5, 3
 # Values where there is nothing to tell.
 _NOTHING = np.array([0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 1, 1, 0, 0], np.float32)
-_NO_COLOURS = np.zeros(24, np.float32)
+_NO_COLOURS = np.zeros(COLOURS, np.float32)
 
 
 class Look(NamedTuple):
@@ -72,9 +74,9 @@ class Look(NamedTuple):
 
     Attributes:
         values: float32 (15,), see :data:`NAMES`.
-        colours: float32 (24,): of four brightnesses times six strengths, the share of the picture that is so much
-            redder than blue minus the share that is so much bluer than red. All change sign when red and blue are
-            exchanged. Zeros for grey pictures.
+        colours: float32 (120,): of four brightnesses times five shares of green times six strengths, the root of the
+            share of the picture that is so much redder than blue minus the root of the share that is so much bluer than
+            red. All change sign when red and blue are exchanged. Zeros for grey pictures.
         sample: the rows that were read, uint8; the same for the same picture.
     """
 
@@ -124,7 +126,7 @@ def look(picture: Picture, colours: bool = True) -> Look:
     red, blue = (0, 2) if picture.order in _RED_FIRST else (2, 0)
     values[12] = (min(spreads) + 0.01) / (max(spreads) + 0.01)
     values[13], values[14] = means[red] - means[blue], means[1] - (means[red] + means[blue]) / 2
-    return Look(values, _colours(levels[..., red], levels[..., blue], grey) if colours else _NO_COLOURS, sample)
+    return Look(values, _colours(sample, red, blue) if colours else _NO_COLOURS, sample)
 
 
 def _coarse(exact: np.ndarray) -> np.ndarray:
@@ -294,9 +296,13 @@ def _shift_gain(pixels: np.ndarray, row: int) -> float:
     return max(1.0, (here + 1) / (shifted + 1))
 
 
-def _colours(red: np.ndarray, blue: np.ndarray, grey: np.ndarray) -> np.ndarray:
-    """See :attr:`Look.colours`; of channels and brightness, uint8 (rows, columns)."""
-    bins = _STEPS[np.subtract(red, blue, dtype=np.int16) + 255] + _LUMINANCE[grey]
-    counts = np.bincount(bins.ravel(), minlength=52)
-    shares: np.ndarray = ((counts[_REDDER] - counts[_BLUER]) / red.size).astype(np.float32)
-    return shares
+def _colours(sample: np.ndarray, red: int, blue: int) -> np.ndarray:
+    """See :attr:`Look.colours`; of the sampled rows, and the places of their channels."""
+    rows, width = sample.shape[:2]
+    some = np.ascontiguousarray(sample[:, ::max(1, rows * width // _HUED)].reshape(-1, 3).T).astype(np.intp)
+    r, g, b = some[red], some[1], some[blue]
+    both = r + b
+    bins = _STEPS.take(r - b + 255) + _GREENS.take(2 * g - both + 510) + _BRIGHTNESSES.take(both + g)
+    roots = np.sqrt(np.bincount(bins, minlength=260) / bins.size)
+    found: np.ndarray = (roots.take(_REDDER) - roots.take(_BLUER)).astype(np.float32)
+    return found
