@@ -40,7 +40,9 @@ def made(tmp_path_factory):
                                      tuple(one[part].clone() for one in outputs.stages))
                             for part in (slice(120), slice(120, None)))
     z, f, stages = known.arrays()
-    found = calibrate(z, f, known.labels.numpy(), ood='auto', stages=stages, stage_names=STAGES, reference=reference)
+    found = calibrate(z, f, known.labels.numpy(), ood='+'.join((
+        *(f'mahalanobis_normalised@{name}' for name in STAGES), 'mahalanobis_normalised', 'knn', 'energy')),
+        stages=stages, stage_names=STAGES, reference=reference)
     folder = tmp_path_factory.mktemp('bundles') / 'combined'
     save_bundle(folder, network, CLASSES, PRE, calibration=found)
     return network, known, found, folder

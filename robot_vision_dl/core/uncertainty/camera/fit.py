@@ -87,7 +87,7 @@ def _fit_swap(colours: np.ndarray, rogue: int) -> Tuple[Tuple[float, ...], float
 
 
 def _discriminant(colours: np.ndarray) -> np.ndarray:
-    """Logistic regression of pictures (n, 120) against the same with red and blue exchanged, by Newton's method; (120,).
+    """Logistic regression of pictures (n, 120) against themselves with red and blue exchanged, by Newton's method.
 
     What is exchanged is -x, so that there is no intercept, and the loss is sum ln(1 + exp(-x w)) + decay/2 |w|^2.
     """
