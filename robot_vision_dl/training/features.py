@@ -18,7 +18,7 @@ from ..evaluation.predict import Predictor
 from .baselines import linear_probe
 from .checkpoint import write_atomically
 from .config import TrainConfig
-from .initial_weights import starting_identity, starting_network
+from .initial_weights import starting_network, starting_weights
 from .training_data import TrainingData
 
 FILE = 'features.npz'
@@ -35,7 +35,7 @@ class PartFeatures(NamedTuple):
 def frozen_features(config: TrainConfig, data: TrainingData, folder: Path) -> Dict[Part, PartFeatures]:
     """Of training, early-stop and test frames, not changed at random; kept in the folder of the run."""
     key = hashlib.sha256(json.dumps([
-        starting_identity(config.network), config.network.architecture, asdict(data.preprocessing),
+        starting_weights(config.network), config.network.architecture, asdict(data.preprocessing),
         data.store.data_hash, data.split.inputs_hash, data.class_names]).encode()).hexdigest()
     found = _read(folder / FILE, key)
     if found is not None:

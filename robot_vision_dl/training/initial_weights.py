@@ -5,6 +5,7 @@ from typing import NamedTuple, Optional, Sequence, Tuple
 
 from ..core.bundles.bundle import Bundle, load_bundle
 from ..core.bundles.bundle_files import hash_file
+from ..core.bundles.bundle_format import MODEL
 from ..core.bundles.stated_input import stated_input
 from ..core.errors import ConfigError
 from ..core.files.user_path import user_path
@@ -136,6 +137,14 @@ def starting_identity(config: NetworkConfig) -> str:
         return config.pretrained or 'random'
     file = Path(user_path(config.pretrained))
     return f'{file.name} (SHA-256 {hash_file(file)})'
+
+
+def starting_weights(config: NetworkConfig) -> str:
+    """What weights and inputs follow from: the same where only the calibration of a bundle is another."""
+    bundle = _bundle(config)
+    if bundle is None or bundle.folder is None or not (bundle.folder / MODEL).is_file():
+        return starting_identity(config)
+    return f'{bundle.architecture} {bundle.preprocessing} (SHA-256 {hash_file(bundle.folder / MODEL)})'
 
 
 def _bundle(config: NetworkConfig) -> Optional[Bundle]:

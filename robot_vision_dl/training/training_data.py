@@ -27,7 +27,7 @@ from .calibration_check import check_calibration, describe_strange, exposed_fram
 from .checkpoint import LAST
 from .config import TrainConfig
 from .distributed import processes
-from .initial_weights import starting_identity, starting_preprocessing
+from .initial_weights import starting_preprocessing, starting_weights
 
 SPLIT = 'split.json'  # of the folder of a run
 Say = Callable[[str], None]
@@ -159,7 +159,7 @@ def fingerprint_of(config: TrainConfig, data: TrainingData) -> str:
     if data.outliers is not None:
         values['outliers'] = data.outliers.store.data_hash
     values.update(data_hash=data.store.data_hash, split=data.split.inputs_hash, class_names=data.class_names,
-                  start=starting_identity(config.network), torch=torch.__version__)
+                  start=starting_weights(config.network), torch=torch.__version__)
     return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()
 
 

@@ -3,12 +3,17 @@ import os
 from types import SimpleNamespace
 
 import pytest
+import torch
 
+from robot_vision_dl.core.bundles.bundle_writer import save_bundle
 from robot_vision_dl.core.errors import ConfigError
+from robot_vision_dl.core.networks.network import build_network
+from robot_vision_dl.core.networks.preprocess import Preprocessing
+from robot_vision_dl.training.config import NetworkConfig
 from robot_vision_dl.training.config_file import as_file, load_config, parse_config
 from robot_vision_dl.training.config_paths import PATHS, anywhere
 from robot_vision_dl.training.finalize_bundle import settings_hash
-from robot_vision_dl.training.initial_weights import starting_identity
+from robot_vision_dl.training.initial_weights import starting_identity, starting_weights
 from robot_vision_dl.training.training_data import fingerprint_of
 
 TEXT = """
@@ -82,6 +87,19 @@ def test_a_run_is_the_same_run_from_every_folder(start, project, monkeypatch):
     assert identities() == before
     (project / 'there' / 'weights' / 'first.pth').write_text('other weights')
     assert identities()[0] != before[0] and identities()[2] != before[2]
+
+
+def test_a_run_starts_from_the_weights_of_a_bundle_and_not_from_its_calibration(tmp_path):
+    torch.manual_seed(0)
+    network = build_network('resnet20_cifar', 3)
+    seen = set()
+    for number, (change, cost) in enumerate(((0.0, 0.3), (0.0, 0.4), (1.0, 0.4))):
+        with torch.no_grad():
+            network.head.bias += change
+        save_bundle(tmp_path / str(number), network, ('a', 'b', 'c'), Preprocessing(0, (32, 32)), abstain_cost=cost)
+        config = NetworkConfig(architecture='resnet20_cifar', pretrained=str(tmp_path / str(number)))
+        seen.add((starting_weights(config), starting_identity(config).partition('(')[2]))
+    assert len({identity for _, identity in seen}) == 3 and len({weights for weights, _ in seen}) == 2
 
 
 @pytest.mark.parametrize('name', ('squeezenet1_1_imagenet', 'DEFAULT', 'IMAGENET1K_V1', ''))
