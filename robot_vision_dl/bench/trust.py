@@ -19,7 +19,7 @@ from .report import conclude
 if TYPE_CHECKING:
     from ..core.bundles.bundle import Bundle
     from ..core.networks.network import Network, Prediction
-    from ..core.types import Assessment
+    from ..core.types import Assessment, Picture
     from ..core.uncertainty.ood.p_value import OodCalibration
 
 HELP = 'each method of trust, beside the bare forward pass'
@@ -32,6 +32,8 @@ Method = Callable[['Prediction'], object]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Of what."""
+    parser.add_argument('--model', help='a bundle with what it carries; without, all that one can carry, fitted to '
+                        'random features of a network of random weights')
     parser.add_argument('--architecture', default='resnet18', help='network (default: %(default)s)')
     parser.add_argument('--classes', type=whole(2, 10**5), default=1000,
                         help='number of classes (default: %(default)s)')
@@ -49,16 +51,16 @@ def run(args: argparse.Namespace) -> int:
     """Measure and print; exit code 1 if the whole costs more than 1.05 forward passes."""
     figures = measure(args)
     floor = figures['forward_ms']['p50']
-    print(f'{args.architecture}, {args.size}x{args.size}, batch 1, {args.classes} classes, {figures["device"]}, '
-          f'{figures["threads"]} thread(s); {args.rounds} rounds\n'
-          f'stages beside the features: {", ".join(figures["stages"]) or "none"}; combined: '
+    print(f'{figures["architecture"]}, {figures["size"]}x{figures["size"]}, batch 1, {figures["classes"]} classes, '
+          f'{figures["device"]}, {figures["threads"]} thread(s); {args.rounds} rounds\n'
+          f'stages beside the features: {", ".join(figures["stages"]) or "none"}; score: '
           f'{", ".join(figures["parts"])}\n')
     rows = [('bare forward', floor, figures['forward_ms']['p95'], '')]
     rows += [(name, value['p50'], value['p95'], f'{1 + value["p50"] / floor:.4f}')
              for name, value in figures['methods_ms'].items()]
     print(ruled(('', 'p50 ms', 'p95 ms', 'x forward'), rows))
     print(f'\neverything ({figures["everything"]}): whole frames take {figures["paired_ratio"]:.4f} x bare ones, in '
-          f'turn (limit {LIMIT}); everything alone, after a forward pass: {figures["everything_ms"]["p50"]:.3f} ms, '
+          f'turn (limit {LIMIT}); what comes after the forward pass alone: {figures["everything_ms"]["p50"]:.3f} ms, '
           f'{figures["ratio"] - 1:.4f} x')
     conclude(figures, args.json)
     return 0 if figures['paired_ratio'] <= LIMIT else 1
@@ -68,14 +70,19 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
     """Times in ms: of the bare forward pass, of each method after one, of everything together."""
     import torch
 
+    from ..core.bundles.bundle import load_bundle
     from ..core.config import FusionConfig
     from ..core.decision.decision import Policy, decide
     from ..core.decision.fusion import FALLBACK_TIMES, BayesFilter
+    from ..core.errors import ConfigError
     from ..core.networks.architectures import Architecture
     from ..core.networks.device import resolve_device
-    from ..core.networks.network import build_network, restore_network
+    from ..core.networks.network import Network, build_network, restore_network
     from ..core.networks.stages import usual_stages
     from ..core.uncertainty.assess import Assessor
+    from ..core.uncertainty.camera.bounds import default_bounds
+    from ..core.uncertainty.camera.statistics import look
+    from ..core.uncertainty.camera.watch import CameraWatch
     from ..core.uncertainty.conformal import CONFORMAL_METHODS, Conformal, fit_conformal
     from ..core.uncertainty.dropout import DropoutSampler
     from ..core.uncertainty.ensemble import EnsembleNetwork
@@ -90,20 +97,41 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
     if device.type == 'cpu':
         import os
         torch.set_num_threads(args.threads or len(os.sched_getaffinity(0)))
-    network = build_network(Architecture(args.architecture, args.classes, dropout=0.2, stages=usual_stages(
-        args.architecture))).to(device=device).to(memory_format=torch.channels_last)
+    if args.model:
+        bundle = load_bundle(args.model)
+        network = bundle.load_single_network()
+        if bundle.ood is None or not isinstance(network, Network):
+            raise ConfigError(f'--model {args.model}: must hold a network, and a calibrated score of it')
+        scores, size = {bundle.ood.name: bundle.ood}, bundle.preprocessing.crop[0]
+    else:
+        network, size = build_network(Architecture(args.architecture, args.classes, dropout=0.2, stages=usual_stages(
+            args.architecture))), args.size
+        bundle, scores = _bundle(network, args)
+    network = network.to(device=device).to(memory_format=torch.channels_last)
+    score = scores[COMBINED] if COMBINED in scores else scores[next(iter(scores))]
     # The bare pass gives no stages; it has the same weights in the same place.
     plain = restore_network(replace(network.architecture, stages=()), network.state_dict())
-    bundle, scores = _bundle(network, args)
-    names = bundle.class_names
-    pixels = torch.randn(1, 3, args.size, args.size, device=device).contiguous(memory_format=torch.channels_last)
+    names, classes = bundle.class_names, len(bundle.class_names)
+    pixels = torch.randn(1, network.architecture.in_channels, size, size, device=device).contiguous(
+        memory_format=torch.channels_last)
     wait = torch.cuda.synchronize if device.type == 'cuda' else lambda: None
-    assert bundle.laplace is not None
-    laplace, filters = LaplacePredictive(bundle.laplace).to(device), [
-        BayesFilter(args.classes, FusionConfig(), times=FALLBACK_TIMES)]
+    filters = [BayesFilter(classes, FusionConfig(), times=FALLBACK_TIMES)]
+    frames = [_picture(number) for number in range(2)]
+    bounds, watch = bundle.camera or default_bounds(), CameraWatch()
+    shown = [frames[0]]
+
+    def show() -> None:
+        """The next frame, read as the preprocessing reads it before the camera is checked."""
+        shown[0] = frames[1] if shown[0] is frames[0] else frames[0]
+        shown[0].pixels.max()
+
+    def check() -> None:
+        picture = shown[0]
+        watch.check(look(picture, bounds.needs_colours), picture, next(clock), bounds, 1.0, 1.0)
+
     policy, clock = Policy(0.3, 0.01, 0.1), iter(range(0, 10 ** 18, 33_000_000))
-    p = _draws(args.classes)[0][0].astype(np.float32)
-    drawn, labels = _draws(args.classes)
+    drawn, labels = _draws(classes)
+    p = drawn[0].astype(np.float32)
     sets = {name: fit_conformal(drawn, labels, 0.1, name, 0.01 if name == 'raps' else None,
                                 3 if name == 'raps' else None) for name in CONFORMAL_METHODS}
 
@@ -119,9 +147,11 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
     methods: Dict[str, Method] = {
         'temperature': lambda out: calibrated_softmax(on_host(out.logits), 1.5),
         'entropy': lambda out: normalised_entropy(p),
-        'Laplace mutual information': lambda out: laplace.mutual_information(
-            below_highest(on_host(out.logits)), laplace.project(out.features)),
     }
+    if bundle.laplace is not None:
+        laplace = LaplacePredictive(bundle.laplace).to(device)
+        methods['Laplace mutual information'] = lambda out: laplace.mutual_information(
+            below_highest(on_host(out.logits)), laplace.project(out.features))
 
     def score_of(detector: OodDetector) -> Method:
         return lambda out: detector(out.logits, out.features, out.stages)
@@ -135,10 +165,18 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
         one = alone(network(pixels))[0]
         methods['fusion and decision'] = lambda out: fuse(one)
         found = _rounds(args.rounds, lambda: network(pixels), methods, wait)
-        everything = Assessor(replace(bundle, ood=scores[COMBINED]), device)
+        checked = _rounds(args.rounds, lambda: network(pixels), {'check of the camera, 640x480': lambda out: check()},
+                          wait, show)
+        checked.pop('forward')
+        everything = Assessor(replace(bundle, ood=score), device)
+
         whole = _rounds(args.rounds, lambda: network(pixels), {'all': lambda out: fuse(everything(out)[0])}, wait)
         bare = _rounds(args.rounds, lambda: plain(pixels), {'nothing': lambda out: None}, wait)
-        paired = _paired(args.rounds, lambda: plain(pixels), lambda: fuse(everything(network(pixels))[0]), wait)
+
+        def frame() -> None:
+            check()
+            fuse(everything(network(pixels))[0])
+        paired = _paired(args.rounds, lambda: plain(pixels), frame, wait, show)
         dropout = DropoutSampler(network, 8)
         ensemble = EnsembleNetwork([network] * _MEMBERS, [1.0] * _MEMBERS)
         slow = _rounds(max(args.rounds // 10, 3), lambda: network(pixels), {
@@ -149,39 +187,58 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
     slow.pop('forward')
     cost = percentiles(whole['all'])
     return {
-        'architecture': args.architecture, 'classes': args.classes, 'device': str(device),
+        'architecture': network.architecture.name, 'size': size, 'classes': classes, 'device': str(device),
         'threads': torch.get_num_threads(), 'forward_ms': floor,
-        'methods_ms': {name: percentiles(values) for name, values in {**found, **slow}.items()},
-        'stages': list(network.architecture.stages), 'parts': [str(part) for part in scores[COMBINED].parts],
-        'everything': f'stages, temperature, entropy, Laplace, {COMBINED} OOD scores, as bundles have it by default, '
-        'lac set, fusion, decision',
+        'methods_ms': {name: percentiles(values) for name, values in {**checked, **found, **slow}.items()},
+        'stages': list(network.architecture.stages), 'parts': [str(part) for part in score.all_parts],
+        'everything': 'check of the camera, stages, temperature, entropy' + ', Laplace' * (bundle.laplace is not None)
+        + f', {score.name} OOD score' + ', conformal set' * (bundle.conformal is not None) + ', fusion, decision',
         'everything_ms': cost, 'ratio': 1 + cost['p50'] / floor['p50'], 'paired_ratio': paired}
 
 
-def _rounds(count: int, forward: Callable[[], 'Prediction'], methods: Dict[str, Method], wait: Callable[[], None]
-            ) -> Dict[str, List[float]]:
-    """Times in ms of a forward pass and then of one method after it, methods in turn."""
+def _picture(seed: int) -> 'Picture':
+    """Shapes, coarse and fine, with a sensor's noise, 640x480."""
+    import cv2
+
+    from ..core.types import ColorOrder, Picture
+    rng = np.random.default_rng(seed)
+    pixels = 120 + rng.normal(0, 2, (480, 640, 3))
+    for side in (8, 40, 160):
+        pixels += cv2.resize(rng.normal(0, 30, (side * 3 // 4, side, 3)), (640, 480), interpolation=cv2.INTER_CUBIC)
+    return Picture(pixels.clip(0, 255).astype(np.uint8), ColorOrder.BGR)
+
+
+def _rounds(count: int, forward: Callable[[], 'Prediction'], methods: Dict[str, Method], wait: Callable[[], None],
+            between: Callable[[], None] = lambda: None) -> Dict[str, List[float]]:
+    """Times in ms of a forward pass and then of one method after it, methods in turn; ``between`` is not timed."""
     times: Dict[str, List[float]] = {'forward': [], **{name: [] for name in methods}}
     for turn in range(-3, count):
         for name, method in methods.items():
             started = time.perf_counter()
             out = forward()
             wait()
-            between = time.perf_counter()
+            ended = time.perf_counter()
+            between()
+            began = time.perf_counter()
             method(out)
             wait()
             if turn >= 0:  # the first allocate
-                times['forward'].append((between - started) * 1e3)
-                times[name].append((time.perf_counter() - between) * 1e3)
+                times['forward'].append((ended - started) * 1e3)
+                times[name].append((time.perf_counter() - began) * 1e3)
     return times
 
 
-def _paired(count: int, bare: Callable[[], object], whole: Callable[[], object], wait: Callable[[], None]) -> float:
-    """Median over rounds of the ratio of a whole frame to the mean of the bare passes before and after it."""
+def _paired(count: int, bare: Callable[[], object], whole: Callable[[], object], wait: Callable[[], None],
+            before: Callable[[], None]) -> float:
+    """Median over rounds of the ratio of a whole frame to the mean of the bare passes before and after it.
+
+    ``before`` runs before each of the three and is not timed.
+    """
     ratios = []
     for _ in range(count):
         took = []
         for one in (bare, whole, bare):
+            before()
             started = time.perf_counter()
             one()
             wait()
@@ -199,12 +256,16 @@ def _draws(classes: int) -> Tuple[np.ndarray, np.ndarray]:
 
 
 def _bundle(network: 'Network', args: argparse.Namespace) -> Tuple['Bundle', Dict[str, 'OodCalibration']]:
-    """Everything that a bundle can carry, fitted to random features: what it costs does not depend on what it says."""
+    """Everything that a bundle can carry, fitted to random features.
+
+    What it costs hardly depends on what it says; but a real posterior has fewer directions than this one.
+    """
     import torch
 
     from ..core.bundles.bundle import Bundle
     from ..core.networks.preprocess import Preprocessing
     from ..core.uncertainty.conformal import Conformal
+    from ..core.uncertainty.laplace import trimmed
     from ..core.uncertainty.laplace_fit import fit_factors
     from ..core.uncertainty.ood.base import linear_head
     from ..core.uncertainty.ood.combined import fit_parts
@@ -226,7 +287,7 @@ def _bundle(network: 'Network', args: argparse.Namespace) -> Tuple['Bundle', Dic
         score = fit_parts(parts, known, names, head)
         with torch.inference_mode():
             scores[name] = OodCalibration.of_parts(parts, score, score(logits, features, stages), names)
-    laplace = replace(fit_factors(logits.numpy(), features.numpy()), tau=10.0)
+    laplace = trimmed(replace(fit_factors(logits.numpy(), features.numpy()), tau=10.0))
     bundle = Bundle(
         'random', 'random', None, '', network.architecture, tuple(f'class {i}' for i in range(args.classes)),
         Preprocessing(0, (args.size, args.size)), temperature=1.5, precision='float32',
