@@ -10,6 +10,7 @@ k^2 up to there, so D(2)/D(16) goes to 1/64; sharp pictures have .05 to .5. A ca
 its way sharp, one out of focus none, so that the sharper of the two directions counts.
 """
 from functools import lru_cache
+from math import ceil
 from typing import List, NamedTuple, Tuple
 
 import cv2
@@ -61,7 +62,7 @@ _GREENS = np.searchsorted([-20, -6, 6, 20], np.arange(-510, 511)) * 13  # of 2 G
 _BRIGHTNESSES = np.searchsorted([210, 420, 600], np.arange(766), side='right') * 65  # of R + G + B
 _PLACES = np.arange(260).reshape(20, 13)
 _REDDER, _BLUER = _PLACES[:, 7:].ravel(), _PLACES[:, 5::-1].ravel()  # places of that histogram that belong together
-_MEAN, _SHARES = np.full(3, 1 / 3, np.float32), np.array([0.01, 0.95, 0.99])
+_MEAN, _SHARES = np.full(3, 1 / 3, np.float32), (0.01, 0.95, 0.99)
 _RED_FIRST = (ColorOrder.RGB, ColorOrder.RGBA)
 _TORN_AT, _TORN_TRIES = 2.5, 3
 # Values where there is nothing to tell.
@@ -167,18 +168,17 @@ def _averaging(pixels: int, channels: int) -> np.ndarray:
     return np.tile(np.eye(channels, dtype=np.float32), (pixels, 1)) / pixels
 
 
-def _quantiles(levels: np.ndarray, shares: np.ndarray) -> List[int]:
+def _quantiles(levels: np.ndarray, shares: Tuple[float, ...]) -> List[int]:
     """What these shares of uint8 levels are not above."""
-    found: List[int] = np.bincount(levels.ravel(), minlength=256).cumsum().searchsorted(shares * levels.size).tolist()
-    return found
+    ordered = np.sort(levels, axis=None)
+    return [int(ordered[max(ceil(share * ordered.size), 1) - 1]) for share in shares]
 
 
 def _steps(levels: np.ndarray) -> float:
     """Mean square of the steps to the right and downwards, of uint8 (rows, columns)."""
-    right, down = levels[:, 1:], levels[1:]
-    square = (cv2.norm(right, levels[:, :-1], cv2.NORM_L2SQR) if right.size else 0.0) + (
-        cv2.norm(down, levels[:-1], cv2.NORM_L2SQR) if down.size else 0.0)
-    return float(square / max(right.size + down.size, 1))
+    exact = levels.astype(np.float32)
+    right, down = (exact[:, 1:] - exact[:, :-1]).ravel(), (exact[1:] - exact[:-1]).ravel()
+    return float(right @ right + down @ down) / max(right.size + down.size, 1)
 
 
 @lru_cache(maxsize=64)
