@@ -29,6 +29,7 @@ COVERAGES = (0.1, 0.25, 0.5, 0.7, 0.8, 0.9, 1.0)
 ALPHAS = (0.1, 0.05)
 FAULTY = 40
 """Pictures of each fault of a camera."""
+LEAST_PICTURES = 5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,6 +61,7 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
     """All figures of the report."""
     from ..core.bundles.bundle import load_bundle
     from ..core.config import DecisionConfig
+    from ..core.errors import DataError
     from ..core.metrics.classification import accuracy
     from ..evaluation.predict import Predictor, labelled_outputs, labelled_store
     from .published import published
@@ -71,6 +73,10 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
     frames = {name: labelled_outputs(predictor, store, bundle.class_names) for name, store in stores.items()}
     used = _use(frames, args.seed)
     known, fitting = _known(frames, used.judged), _known(frames, used.calibration)
+    for pictures, what in ((known, 'judge by'), (fitting, 'calibrate on')):
+        if len(pictures.places) < LEAST_PICTURES:
+            raise DataError(f'{len(pictures.places)} labelled pictures to {what} tell nothing: {LEAST_PICTURES} at '
+                            'least are needed' + ('' if args.calibration else ' in each half of DATA'))
     y, fit_y = frames[DATA].labels[known.places], frames[fitting.frames].labels[fitting.places]
     of_known, of_fitting = _pictures(frames, known), _pictures(frames, fitting)
     shown, calibration = (published(bundle, *one.arrays()) for one in (of_known, of_fitting))

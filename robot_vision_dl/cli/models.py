@@ -13,6 +13,7 @@ from ..core.networks.architectures import list_architectures
 from ..core.networks.graph_network import ONNX
 from ..core.networks.timm_networks import PREFIX, is_timm, list_timm
 from ..core.text.printable import printable
+from ..core.uncertainty.camera.bounds import NO_BOUNDS
 from .model_figures import as_json, metric_lines, probabilities_by
 from .models_import import add_import_arguments, import_model
 
@@ -94,6 +95,11 @@ def describe(bundle: Bundle) -> List[str]:
     if bundle.laplace is not None:
         lines.append('  laplace        ' + ('probabilities' if bundle.laplace.gives_probabilities
                                             else 'mutual information'))
+    if bundle.density_aware is not None:
+        lines.append('  density-aware  what is further out claims less, exponent '
+                     f'{bundle.density_aware.exponent:.2f}')
+    lines += wrap(bundle.camera.words if bundle.camera else NO_BOUNDS, 120, initial_indent='  camera         ',
+                  subsequent_indent=' ' * 17)
     if bundle.fusion is not None:
         lines.append(f'  fusion         correlation time {bundle.fusion.correlation_time_s:.3g} s, change time '
                      f'{bundle.fusion.change_time_s:.3g} s')

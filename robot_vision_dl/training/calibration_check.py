@@ -10,7 +10,7 @@ from ..core.errors import DataError
 from ..core.uncertainty.attainable_rates import MIN_PICTURES, pictures_for_rate, smallest_rate
 from ..data.division import Part
 
-_REMEDY = 'record more, best as other recordings, or raise data.split.calibration'
+_REMEDY = 'record more, best as other recordings, or raise data.split.calibration and lower data.split.train by as much'
 
 
 def check_calibration(targets: np.ndarray, class_names: Sequence[str], alpha: float, strange: int = 0,

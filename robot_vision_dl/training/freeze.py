@@ -42,22 +42,25 @@ def set_trained(network: Network, train_from: str, head_only: bool) -> None:
     """Freeze and unfreeze, and put the network into training mode where it is trained.
 
     Layers whose parameters are all frozen stay in evaluation mode with all that they contain, so that BatchNorm keeps
-    the statistics that the frozen weights were trained with; with only the head in training, so does the backbone.
+    the statistics that the frozen weights were trained with, and so does what has no parameters (dropout, say) before
+    all that is trained; with only the head in training, all of the backbone does.
     """
     frozen = {id(parameter) for parameter in frozen_parameters(network, HEAD if head_only else train_from)}
     for parameter in network.parameters():
         parameter.requires_grad_(id(parameter) not in frozen)
     network.train()
+    before = True  # the first parameter that is trained
     for module in network.backbone.modules():
         parameters = list(module.parameters())
-        if (parameters and all(id(p) in frozen for p in parameters)) or (not parameters and head_only):
+        before &= all(id(one) in frozen for one in module.parameters(recurse=False))
+        if (parameters and all(id(p) in frozen for p in parameters)) or (not parameters and (head_only or before)):
             module.eval()
 
 
 def first_trained(network: Network) -> str:
     """Dotted name of the first layer of the backbone that is trained; empty: nothing before it is frozen.
 
-    Within chains of layers (``nn.Sequential``) the layers are looked at one by one.
+    Within chains and lists of layers the layers are looked at one by one.
     """
     part: nn.Module = network.backbone
     path: List[str] = []
@@ -73,7 +76,7 @@ def first_trained(network: Network) -> str:
         if found is None:
             break
         path.append(found[0])
-        if not isinstance(found[1], nn.Sequential):
+        if not isinstance(found[1], (nn.Sequential, nn.ModuleList)):
             break
         part = found[1]
     return '.'.join(path) if is_frozen_before and path else ''

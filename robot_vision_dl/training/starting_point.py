@@ -34,7 +34,7 @@ class StartingPoint:
             if parameter.requires_grad] if l2_sp else []
 
     def _keep(self, module: nn.Module, inputs: Tuple[Any, ...]) -> None:
-        if module.training:
+        if module.training and isinstance(inputs[0], torch.Tensor):
             self._maps = inputs[0].detach().clone()  # a layer may write into what it is given
 
     def to(self, device: torch.device) -> None:

@@ -1,5 +1,6 @@
 """Measurements of trust on data: ``bench reliability``, ``shift`` and ``fusion``, by hand and as commands."""
 import json
+import shutil
 
 import cv2
 import numpy as np
@@ -97,6 +98,13 @@ def test_reliability(made, measured):
     assert len(figures['scores']) == 11  # all, and the bundle's own
     assert {(one['method'], one['alpha']) for one in figures['sets']} >= {('lac', 0.1), ('lac', 0.05)}
     assert 'green' in text
+
+
+def test_reliability_of_a_single_picture_is_refused(made, tmp_path, capsys):
+    (tmp_path / 'one' / NAMES[0]).mkdir(parents=True)
+    shutil.copy(next((made / 'known' / NAMES[0]).iterdir()), tmp_path / 'one' / NAMES[0])
+    assert main(['bench', 'reliability', str(made / 'model'), str(tmp_path / 'one')]) != 0
+    assert 'labelled pictures to' in capsys.readouterr().err
 
 
 def test_reliability_by_halves_and_with_the_score_of_the_bundle_alone(made, measured):

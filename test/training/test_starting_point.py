@@ -74,9 +74,11 @@ def test_distillation_keeps_features_near_the_start():
     ('efficientnet_lite0', 'after:blocks.4', True), ('resnet18', 'after:layer3', True), ('resnet18', 'layer2', True),
     ('squeezenet1_1', 'after:10', True), ('mobilenet_v3_small', 'after:features.8', True),
     ('vgg11', 'features.11', True), ('googlenet', 'inception4a', True), ('densenet121', 'features.denseblock4', True),
-    ('resnet18', 'all', False)])
+    ('resnet18', 'all', False), ('alexnet', 'after:features.10', True), ('alexnet', 'after:classifier.1', True),
+    ('maxvit_t', 'after:blocks.1', True)])
 def test_what_is_frozen_is_run_once_for_both_networks(name, train_from, is_shared):
     torch.manual_seed(0)
+    side = 224 if name == 'maxvit_t' else 64
     net = build_network(Architecture(name, 4))
     set_trained(net, train_from, head_only=False)
     start, whole = StartingPoint(net, 1.0, 0.0), copy.deepcopy(net).eval()
@@ -85,7 +87,7 @@ def test_what_is_frozen_is_run_once_for_both_networks(name, train_from, is_share
             if parameter.requires_grad:
                 parameter.mul_(1.2)
     for seed in range(3):
-        pictures = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(seed))
+        pictures = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(seed))
         found = net(pictures)
         penalty, = start.penalties(pictures, found)
         with torch.no_grad():

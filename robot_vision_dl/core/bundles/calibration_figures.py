@@ -83,6 +83,10 @@ def chance_sentence(figures: Mapping[str, Any], classes: int) -> Optional[str]:
         return None
     pictures = figures.get('pictures')
     on = f'{pictures} calibration pictures{count_of(figures)}' if type(pictures) is int else 'its calibration pictures'
+    better = max(share, 1 / classes)
+    if accuracy is not None and type(pictures) is int and accuracy > better + 3 * (better / max(pictures, 1)) ** 0.5:
+        return (f'on {on} it is far too sure where it is wrong: {" and ".join(found)}, though it gets {accuracy:.3f} '
+                'right; train on more objects, or calibrate on more pictures')
     return (f'on {on} it is no better than chance: {" and ".join(found)}; look whether its classes and labels are '
             'those of the pictures, or train it further')
 

@@ -99,7 +99,8 @@ def _calibration_lines(calibration: Calibration) -> Sequence[str]:
             f'{m["nll_aware"][0]:.4f}.']
     lines += [f'{note[0].upper()}{note[1:]}.' for note in calibration.notes]
     lines += ['', 'Not tested: ' + '; '.join(_untested(calibration)) + '.']
-    lines += ['', f'Measured on {m["pictures"]} labelled pictures by cross-validation:',
+    lines += ['', f'Measured on {m["pictures"]} labelled pictures by cross-validation'
+              f'{", before density-aware calibration" if calibration.density_aware is not None else ""}:',
               '',
               '| | plain softmax | calibrated |', '|---|---|---|',
               f'| negative log-likelihood, nats | {m["nll_plain"]:.4f} | {m["nll"]:.4f} |',
@@ -124,8 +125,10 @@ def _untested(calibration: Calibration) -> Sequence[str]:
     """What a calibration leaves open about unknown things and worse pictures, and the command that measures it."""
     groups = set(calibration.metrics.get('unknown_rate', {})) - set(FAULTS)
     found = [] if groups else ['things of no class (no such pictures were given: how often an unknown thing is '
-                               'accepted is not known; `robot-vision bench reliability --ood-pictures`)']
-    found += ['things like its classes before the same background (`bench reliability --leave-one-out training`)']
+                               'accepted is not known; `robot-vision bench reliability MODEL DATA --ood-pictures '
+                               'FOLDER`)']
+    found += ['things like its classes before the same background (`bench reliability MODEL DATA --reference '
+              'TRAINED_ON --leave-one-out training`)']
     worse = 'pictures that get worse in ways that nothing was fitted to' if calibration.density_aware else \
         'pictures that get worse'
-    return [*found, f'{worse} (`bench shift`)']
+    return [*found, f'{worse} (`bench shift MODEL DATA`)']

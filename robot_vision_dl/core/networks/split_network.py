@@ -37,10 +37,10 @@ class Trunk:
     @torch.inference_mode()
     def __call__(self, pixels: torch.Tensor) -> torch.Tensor:
         """What goes into the layer, (B, F, H, W), of pixels (B, C, H, W); nothing after it is run."""
-        caught: List[torch.Tensor] = []
+        caught: List[Any] = []
 
         def stop(module: nn.Module, inputs: Tuple[Any, ...]) -> None:
-            caught.append(inputs[0].clone())
+            caught.append(_maps(inputs))
             raise _Reached
         handle = self._layer.register_forward_pre_hook(stop)
         try:
@@ -49,18 +49,31 @@ class Trunk:
             pass
         finally:
             handle.remove()
-        return caught[0]
+        return _one(caught, self._network)
 
     @torch.inference_mode()
     def with_prediction(self, pixels: torch.Tensor) -> Tuple[torch.Tensor, Prediction]:
         """The same, and what the whole network gives."""
-        caught: List[torch.Tensor] = []
-        handle = self._layer.register_forward_pre_hook(lambda module, inputs: caught.append(inputs[0].clone()))
+        caught: List[Any] = []
+        handle = self._layer.register_forward_pre_hook(lambda module, inputs: caught.append(_maps(inputs)))
         try:
             found: Prediction = self._network(pixels)
         finally:
             handle.remove()
-        return caught[0], found
+        return _one(caught, self._network), found
+
+
+def _maps(inputs: Tuple[Any, ...]) -> Any:
+    """A copy of what goes into a layer; what follows may write into it."""
+    return inputs[0].clone() if inputs and isinstance(inputs[0], torch.Tensor) else None
+
+
+def _one(caught: List[Any], network: Network) -> torch.Tensor:
+    """What went into the layer, the one time that it ran."""
+    if len(caught) != 1 or not isinstance(caught[0], torch.Tensor):
+        raise ConfigError(f'{network.architecture.name} cannot be cut there: the layer is not run as a whole, once, on '
+                          'maps; name another layer')
+    return caught[0]
 
 
 class Tail(nn.Module):
@@ -99,6 +112,7 @@ def check_cut(network: Network, layer: str, pixels: torch.Tensor) -> None:
     """Raise :class:`ConfigError` unless the two halves give what the network gives for some pixels (B, C, H, W)."""
     with torch.inference_mode():
         whole = network(pixels)
+        _, _ = Trunk(network, layer).with_prediction(pixels)  # raises where it does not run once
         maps = Trunk(network, layer)(pixels)
         try:
             found = Tail(network, layer).eval()(maps)

@@ -13,7 +13,7 @@ from ..metrics.ranking import auroc, two_groups
 from .attainable_rates import MIN_PICTURES, reachable_rate
 from .camera.bounds import CameraBounds
 from .conformal import Conformal, coverage_and_size, fit_conformal
-from .density_aware import DensityAware, Judged, fit_density_aware
+from .density_aware import LEAST_PICTURES, DensityAware, Judged, fit_density_aware
 from .laplace import Laplace
 from .laplace_fit import fit_factors, log_likelihoods_by_tau, log_prior_of_taus, mean_probabilities, with_tau
 from .ood.base import LinearHead
@@ -165,7 +165,10 @@ def calibrate(logits: np.ndarray, features: np.ndarray, labels: np.ndarray, *, o
         detector, reason, found = _fit_ood(ood, _Known(known, fitted, held_out, standard, tuple(stage_names)),
                                            (ood_pictures or {}, faulty or {}), head, seed)
         metrics.update(found)
-        if corrupted is not None and len(corrupted):
+        if corrupted is not None and len(known) < LEAST_PICTURES:
+            notes.append(f'no density-aware calibration: {len(known)} pictures to fit it to are fewer than '
+                         f'{LEAST_PICTURES}')
+        elif corrupted is not None and len(corrupted):
             density_aware, found = _fit_density_aware(
                 published, known, corrupted, detector,
                 _published(*corrupted.arrays()[:2], temperature, vector, laplace))

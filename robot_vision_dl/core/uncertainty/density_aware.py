@@ -5,7 +5,8 @@ falls, and the temperature does not know of it. Here it is multiplied by a facto
 as by Tomani et al. 2023 ("Beyond In-Domain Scenarios: Robust Density-Aware Calibration"), with one free number.
 """
 from dataclasses import dataclass
-from typing import NamedTuple, Tuple
+from math import inf
+from typing import List, NamedTuple, Tuple
 
 import numpy as np
 
@@ -13,7 +14,10 @@ from ..errors import BundleError, RobotVisionError
 from ..metrics.proper_scores import log_probability, of_target
 
 MOST_EXPONENT = 4.0
+LEAST_PICTURES = 50
+"""As the camera gives them; to fewer it is not fitted."""
 _STEPS = 81
+_MOST_LOSS = 0.05  # nats that pictures as they are may lose
 _LEAST = 1e-30  # of a probability: float32 has no smaller ones to take the logarithm of
 
 
@@ -84,6 +88,9 @@ def scale_of(scores: np.ndarray) -> Tuple[float, float]:
 def fit_density_aware(clean: Judged, worse: Judged) -> DensityAware:
     """The exponent with the least negative log-likelihood, half of it on clean pictures and half on worse ones.
 
+    That of clean pictures alone must not rise by more than .05: an exponent that is bought with it would make a model
+    timid about what it is for.
+
     Args:
         clean: pictures as the camera gives them, that took no part in training.
         worse: the same or others after corruptions.
@@ -96,10 +103,15 @@ def fit_density_aware(clean: Judged, worse: Judged) -> DensityAware:
                                f'{len(clean.labels)} and {len(worse.labels)}')
     middle, unit = scale_of(clean.scores)
 
-    def loss(exponent: float) -> float:
+    def losses(exponent: float) -> List[float]:
         found = DensityAware(middle, unit, exponent)
-        return -0.5 * sum(float(log_probability(of_target(found(one.probabilities, one.scores), one.labels)).mean())
-                          for one in (clean, worse))
+        return [-float(log_probability(of_target(found(one.probabilities, one.scores), one.labels)).mean())
+                for one in (clean, worse)]
+    allowed = losses(0.0)[0] + _MOST_LOSS
+
+    def loss(exponent: float) -> float:
+        of_clean, of_worse = losses(exponent)
+        return 0.5 * (of_clean + of_worse) if of_clean <= allowed else inf
     exponents = np.linspace(0, MOST_EXPONENT, _STEPS).tolist()
     best = min(exponents, key=loss)
     step = exponents[1]

@@ -17,6 +17,7 @@ HEADLINES: Dict[str, str] = {
     'gates_met': 'meets {met}',
     'gates_met_but': 'meets {met}; see what speaks against it beside that',
     'no_labels': 'no labels, so it cannot be said whether it is right',
+    'no_known': 'cannot be told: none of its classes came into view',
     'never_acts': 'not worth deploying: it never acts',
     'costs_more': 'not worth deploying: saying nothing would cost less',
     'accepts_foreign': 'not worth deploying: it accepts too much that is none of its classes',
@@ -45,7 +46,7 @@ NOT_WORTH = frozenset(('never_acts', 'costs_more', 'accepts_foreign', 'wrong_too
 """Headlines that say so; the others that speak against a model say that it cannot be told."""
 
 REASONS: Dict[str, Tuple[str, ...]] = {
-    'never_acts': ('never_acts',), 'costs_more': ('costs_more',),
+    'no_known': ('foreign',), 'never_acts': ('never_acts',), 'costs_more': ('costs_more',),
     'accepts_foreign': ('foreign', 'threshold', 'threshold_few'),
     'wrong_too_often': ('wrong_too_often', 'acting_costs'),
     'knows_nothing': ('knows_nothing',), 'uncalibrated': ('uncalibrated',), 'limited': ('limit',),

@@ -91,6 +91,7 @@ def _against(model: Mapping[str, Any]) -> Iterator[Tuple[str, bool]]:
     """(headline, whether it holds) of whatever keeps a model from being worth deploying, the gravest first."""
     decisions, frames = model['decisions'], model['frames']
     if 'cost' in decisions:
+        yield 'no_known', not frames['known']
         yield 'never_acts', decisions['risk'] is None
         yield 'costs_more', decisions['cost'] >= decisions['cost_of_silence']
         yield 'accepts_foreign', _accepts_ood(model)

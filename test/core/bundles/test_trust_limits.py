@@ -148,7 +148,7 @@ def test_a_score_that_ranks_well_is_not_blamed_for_its_threshold(rate, remedy):
 
 
 @pytest.mark.parametrize('values, said', [
-    ({'nll_plain': 2.0, 'nll': 1.62, 'top1': 0.5}, 'log-likelihood of 1.620 (knowing nothing: ln 5 = 1.609)'),
+    ({'nll_plain': 2.0, 'nll': 1.62, 'top1': 0.22}, 'log-likelihood of 1.620 (knowing nothing: ln 5 = 1.609)'),
     ({'top1': 0.2}, 'an accuracy of 0.200 (guessing: 0.200)'),
     ({'top1': 0.3, 'pictures_by_class': [60, 35, 35, 35, 35]}, 'an accuracy of 0.300 (always the most frequent class'),
     ({'top1': 0.31, 'pictures_by_class': [60, 35, 35, 35, 35]}, None),
@@ -159,6 +159,12 @@ def test_a_model_that_is_no_better_than_chance_is_said(values, said):
     assert len(found) == (said is not None)
     if said:
         assert said in found[0] and 'on 200 calibration pictures it is no better than chance' in found[0]
+
+
+def test_a_model_that_is_often_right_and_far_too_sure_is_not_called_no_better_than_chance():
+    limit, = trust_limits(bundle(200, metrics=figures(nll_plain=5.0, nll=3.2, top1=0.87)))
+    assert 'it is far too sure where it is wrong: a negative log-likelihood of 3.200' in limit.text
+    assert 'though it gets 0.870 right' in limit.text and 'chance' not in limit.text
 
 
 def test_members_of_an_ensemble_are_counted_together():

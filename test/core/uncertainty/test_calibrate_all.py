@@ -58,13 +58,14 @@ def test_everything_at_once():
         assert text in card
 
 
-def test_a_lone_picture_of_no_class_chooses_and_nothing_is_reported_on_it():
+def test_a_lone_picture_of_no_class_chooses_nothing_and_nothing_is_reported_on_it():
     logits, features, labels, head = pictures(200, 0)
     groups = {'moved': as_pictures(pictures(100, 2, shift=1.5)), 'one': as_pictures(pictures(1, 3, shift=1.5))}
     found = calibrate(logits, features, labels, ood='auto', head=head, ood_pictures=groups)
     assert list(found.metrics['unknown_rate']) == list(found.metrics['ood_auroc']) == ['moved']
     json.dumps(found.metrics, allow_nan=False)
-    assert '51 pictures of no class (moved, one)' in found.ood_reason
+    assert '50 pictures of no class (moved)' in found.ood_reason
+    assert 'fewer than 5 pictures of no class (one) choose nothing' in found.ood_reason
     assert 'unknown_rate' not in calibrate(logits, features, labels, head=head, ood_pictures={
         'one': groups['one']}).metrics
 

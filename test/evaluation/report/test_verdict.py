@@ -74,6 +74,8 @@ CASES = {
     'a demand failed': ('sound', {}, [GATE, FAILED], 'gates_failed', ['gate']),
     'a demand met, but OOD frames accepted': (
         'sound', {'open_set.acted_on_unknown': 0.5}, [GATE], 'gates_met_but', ['gate', 'foreign']),
+    'nothing known came into view': ('sound', {'frames.known': 0, 'decisions.risk': None}, [], 'no_known',
+                                     ['foreign']),
     'never acts': ('sound', {'decisions.risk': None, 'decisions.cost_of_acting': None}, [], 'never_acts',
                    ['never_acts']),
     'costs more than silence': ('sound', {'decisions.cost': 0.31}, [], 'costs_more', ['costs_more']),

@@ -114,6 +114,14 @@ class CameraBounds:
         return np.array(self.swap_weights, np.float32)
 
     @property
+    def words(self) -> str:
+        """For people: what is told of a camera, and from how many pictures that is known."""
+        untold = [name for name in NAMES if name not in TWO_SIDED and abs(self.bounds[name]) >= _ANY]
+        colours = 'exchanged red and blue told' if self.swap_weights else 'exchanged red and blue not told'
+        return (f'bounds fitted to {self.pictures} pictures; {colours}'
+                + (f'; not looked at here: {", ".join(untold)}' if untold else ''))
+
+    @property
     def needs_colours(self) -> bool:
         """Whether :func:`~.statistics.look` must count colours."""
         return bool(self.swap_weights)
@@ -133,7 +141,8 @@ class CameraBounds:
         score = max(*towards, self.swapped(look))
         p_value = None
         if self.scores:
-            p_value = (1 + len(self.scores) - bisect_left(self.scores, score)) / (1 + len(self.scores))
+            rank = bisect_left(self.scores, round(score, DIGITS))  # as they are stored: equal pictures are equal
+            p_value = (1 + len(self.scores) - rank) / (1 + len(self.scores))
         if score <= 1:
             return Verdict(None, '', score, p_value)
         fault, words = _name(dict(zip(NAMES, values)), {name for name, far in zip(NAMES, towards) if far > 1})
@@ -145,18 +154,18 @@ def _name(value: Mapping[str, float], beyond: 'set[str]') -> Tuple[CameraFault, 
     if 'bright' in beyond:
         return CameraFault.OVEREXPOSED, f'{_percent(value["bright"])} of the values at the limit'
     if 'white_level' in beyond:
-        words = f'95 % of the picture darker than {value["white_level"]:.0f} of 255'
+        words = f'95 % of the picture no brighter than {value["white_level"]:.0f} of 255'
         if value['contrast'] < 1.8 or value['spread'] < 12:
             return CameraFault.COVERED, f'{words}, and nothing in it'
         return CameraFault.UNDEREXPOSED, words
     if value['spread'] <= 2 and value['contrast'] <= 0.5 and beyond & {'spread', 'contrast'}:
-        return CameraFault.ONE_COLOUR, f'all brightness within {value["spread"]:.0f} of 255 levels'
+        return CameraFault.ONE_COLOUR, 'all of the picture is alike'
     if 'channel' in beyond:
-        return CameraFault.WRONG_COLOURS, 'one of the channels is empty'
+        return CameraFault.WRONG_COLOURS, 'one of the channels is the same everywhere'
     if beyond & {'stuck', 'equal'}:
         return CameraFault.ROWS, f'{_percent(value["equal"])} of the rows repeat the one above'
     if 'lost' in beyond:
-        return CameraFault.ROWS, f'{_percent(value["lost"])} of the rows are empty'
+        return CameraFault.ROWS, f'{_percent(value["lost"])} of the rows are plain'
     if 'torn' in beyond:
         return CameraFault.ROWS, 'rows are shifted against those above'
     if 'wild' in beyond:
@@ -268,6 +277,10 @@ def from_json(values: Mapping[str, Any]) -> CameraBounds:
     return CameraBounds(usual, bounds, scores, values['pictures'], weights, bound, repeats_s)
 
 
+NO_BOUNDS = ('general bounds, which tell what is a fault of any camera (covered, overexposed, noise, ...), and neither '
+             'half a picture that is lost nor wrong colours')
+DIGITS = 5
+"""Of a score, behind the point."""
 MOST_SCORES = 1000
 """Held-out pictures whose scores are kept."""
 _MOST = 1e6

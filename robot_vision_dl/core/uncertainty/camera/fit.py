@@ -5,10 +5,13 @@ from typing import Any, Dict, Optional, Tuple
 import numpy as np
 
 from .bounds import (
+    DIGITS,
     MOST_SCORES,
     TWO_SIDED,
     CameraBounds,
+    as_json,
     fitted_bound,
+    from_json,
     is_high,
     tint_bounds,
 )
@@ -59,13 +62,13 @@ def fit_bounds(values: np.ndarray, colours: np.ndarray, held_out: Optional[np.nd
         if not (bounds[name] > usual[name] if is_high(name) else bounds[name] < usual[name]):
             bounds[name] = float('inf') if is_high(name) else float('-inf')
     weights, bound = _fit_swap(colours[~kept], rogue)
-    found = CameraBounds(usual, bounds, (), len(seen), weights, bound, repeats_s)
+    found = from_json(as_json(CameraBounds(usual, bounds, (), len(seen), weights, bound, repeats_s)))  # as it is stored
     chosen = np.flatnonzero(kept)
     if len(chosen) > MOST_SCORES:
         chosen = chosen[np.linspace(0, len(chosen) - 1, MOST_SCORES).round().astype(int)]
     nothing = np.zeros(0, np.uint8)
     scores = sorted(found.judge(Look(values[place], colours[place], nothing)).score for place in chosen.tolist())
-    return replace(found, scores=tuple(round(score, 5) for score in scores))
+    return replace(found, scores=tuple(round(score, DIGITS) for score in scores))
 
 
 def _fit_swap(colours: np.ndarray, rogue: int) -> Tuple[Tuple[float, ...], float]:

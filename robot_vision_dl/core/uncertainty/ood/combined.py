@@ -170,10 +170,18 @@ def fit_parts(parts: Sequence[Part], known: Pictures, stage_names: Sequence[str]
                 for column, part in enumerate(parts):
                     one = FrameScore(_small(part, others, stage_names, head, rng), part.place(stage_names))
                     values[fold, column] = _on(one, known[fold])
+    _check_finite(parts, values)
     location, scale = _location_and_scale(values)
     kinds = [part.kind for part in parts]
     weight = torch.tensor([WEIGHTS[kind] / kinds.count(kind) for kind in kinds])
     return Combined(fitted, torch.from_numpy(location).float(), torch.from_numpy(scale).float(), weight)
+
+
+def _check_finite(parts: Sequence[Part], values: np.ndarray) -> None:
+    odd = [str(part) for part, column in zip(parts, values.T) if not np.isfinite(column).all()]
+    if odd:
+        raise RobotVisionError(f'combined: {", ".join(odd)} gives no number for some known pictures, whose features do '
+                               'not vary, or are none themselves; choose a score without it')
 
 
 def _location_and_scale(values: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:

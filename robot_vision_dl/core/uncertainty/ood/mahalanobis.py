@@ -5,7 +5,7 @@ import numpy as np
 import torch
 from torch.nn.functional import normalize
 
-from ...errors import RobotVisionError
+from ...errors import BundleError, RobotVisionError
 from .base import LinearHead, OodScore, on_host
 
 _LEAST_PER_CLASS = 10  # for means of classes
@@ -57,6 +57,7 @@ class Mahalanobis(_NearestClass):
         super().__init__()
         self.register_buffer('whitening', torch.empty(0, 0) if whitening is None else whitening.contiguous())
         self.register_buffer('means', torch.empty(0, 0) if means is None else means)
+        _check_square(self.whitening, self.means)
         origin = amid(self.means)
         moved = self.means - origin
         self._keep(_minus_origin=-origin, _linear=-2 * moved.T, _constant=moved.square().sum(-1))
@@ -137,6 +138,7 @@ class RelativeMahalanobis(_NearestClass):
                                         ('background_variances', background_variances, 1),
                                         ('background_mean', background_mean, 1)):
             self.register_buffer(name, torch.empty((0,) * dimensions) if value is None else value.contiguous())
+        _check_square(self.whitening, self.means)
         # |u - m_c|^2 - sum_i (u_i - m_0i)^2 / v_i, written out: all classes have the same quadratic part.
         origin, weights = amid(self.means), self.background_variances.reciprocal()
         moved, background = self.means - origin, self.background_mean - origin
@@ -163,6 +165,12 @@ class RelativeMahalanobis(_NearestClass):
         u, nearest = self._nearest(features)
         scores: np.ndarray = nearest + (u * u) @ self._quadratic
         return scores
+
+
+def _check_square(whitening: torch.Tensor, means: torch.Tensor) -> None:
+    if whitening.ndim != 2 or whitening.shape[0] != whitening.shape[1] or means.shape[1:] != whitening.shape[1:]:
+        raise BundleError('mahalanobis: whitening must have the shape (F, F) and means (C, F), got '
+                          f'{tuple(whitening.shape)} and {tuple(means.shape)}')
 
 
 def amid(means: torch.Tensor) -> torch.Tensor:

@@ -43,6 +43,9 @@ class MahalanobisLowRank(OodScore):
         self.register_buffer('axes', torch.empty(0, 0) if axes is None else axes.contiguous())
         self.register_buffer('means', torch.empty(0, 0) if means is None else means.contiguous())
         self.register_buffer('rest', torch.tensor(1.0) if rest is None else rest)
+        if self.means.shape[1:] != self.axes.shape[:1] and axes is not None:
+            raise BundleError(f'mahalanobis_low_rank: axes must have the shape (F, K) and means (C, F), got '
+                              f'{tuple(self.axes.shape)} and {tuple(self.means.shape)}')
         if not float(self.rest) > 0:
             raise BundleError(f'mahalanobis_low_rank: rest must be above 0, got {float(self.rest):g}')
         self.register_buffer('_both', torch.cat([self.axes, self.means.T], dim=1) if axes is not None
@@ -78,9 +81,10 @@ class MahalanobisLowRank(OodScore):
     def forward(self, logits: torch.Tensor, features: torch.Tensor) -> np.ndarray:
         """Scores (B,)."""
         found, f = on_host(torch.mm(features, self._both)), on_host(features)
-        found = found / np.maximum(np.sqrt((f * f).sum(axis=1)), 1e-12)[:, None]
+        norm = np.sqrt((f * f).sum(axis=1))
+        found = found / np.maximum(norm, 1e-12)[:, None]
         count = self.axes.shape[1]
         u = found[:, None, :count] - self._moved
-        length = 1 - 2 * found[:, count:] + self._squares
+        length = (norm > 0)[:, None] - 2 * found[:, count:] + self._squares  # what is 0 stays so
         scores: np.ndarray = np.maximum((length * self._inverse - (u * u).sum(axis=2)).min(axis=1), 0)
         return scores

@@ -32,6 +32,8 @@ CANDIDATES = ('energy', 'max_logit', 'max_softmax', 'react', 'vim', 'mahalanobis
               'mahalanobis_low_rank', 'relative_mahalanobis', 'knn')
 _MOST_CLASSES = 20
 _MIN_PICTURES = 5
+_LEAST_KNOWN = 100  # held-out pictures, of fewer the threshold is too coarse to say that the combination misses a fault
+_MOST_NAMED = 4
 LEFT_OUT = 'class left out'
 _EPSILON = 0.01  # of the p-value below which a picture counts as called unknown
 _MISSES = 0.25  # so much less of a group called unknown than by the best is well below it
@@ -75,7 +77,7 @@ def choose_ood(fitted: Pictures, held_out: Pictures, ood_pictures: Optional[Mapp
     Args:
         fitted: known pictures with labels, to fit scores to.
         held_out: other known pictures with labels.
-        ood_pictures: groups of pictures of no class by name.
+        ood_pictures: groups of pictures of no class by name; of fewer than five, a group chooses nothing.
         head: of the network; None: not linear, so scores that need it are no candidates.
         methods: candidates; None: all that can be fitted.
         faulty: groups of pictures of a camera at fault.
@@ -86,8 +88,12 @@ def choose_ood(fitted: Pictures, held_out: Pictures, ood_pictures: Optional[Mapp
              if methods is None or name in methods}
     if not tried:
         raise ConfigError(f'no OOD score can be fitted of {", ".join(methods or CANDIDATES)}: they need a linear head')
-    groups = {**(ood_pictures or {}), **(faulty or {})}
+    few = [name for name, group in (ood_pictures or {}).items() if len(group) < _MIN_PICTURES]
+    ood_pictures = {name: group for name, group in (ood_pictures or {}).items() if name not in few}
+    groups = {**ood_pictures, **(faulty or {})}
     if not ood_pictures and COMBINED in tried:  # it is only asked whether the combination misses a fault
+        if len(held_out) < _LEAST_KNOWN:
+            groups, faulty = {}, None
         tried = {name: parts for name, parts in tried.items() if groups or name == COMBINED}
     with torch.inference_mode():
         found = {name: _on_groups(parts, fitted, held_out, groups, head, stage_names, standard, seed)
@@ -104,6 +110,8 @@ def choose_ood(fitted: Pictures, held_out: Pictures, ood_pictures: Optional[Mapp
     if faulty:
         basis.append(f'pictures of a camera at fault ({", ".join(faulty)})')
     best, reason = _decide(found, basis, bool(ood_pictures))
+    if few:
+        reason += f'; fewer than {_MIN_PICTURES} pictures of no class ({", ".join(few)}) choose nothing'
     table = {name: {group: one.auroc for group, one in values.items()} for name, values in found.items() if values}
     return OodChoice(best, reason, table, tried[best])
 
@@ -139,12 +147,18 @@ def _decide(found: Mapping[str, Mapping[str, _Found]], basis: Sequence[str], for
     second = max((name for name in sound if name != best), key=lambda name: worst[name][1].value, default=None)
     if second:
         reason += f'; next {second} with {worst[second][1].value:.3f} ({worst[second][0]})'
-    out = [f'{name} ({", ".join(missed[name])})' for name in names if missed[name] and name not in sound]
+    out = [f'{name} ({_some(missed[name], 1)})' for name in names if missed[name] and name not in sound]
     if out:
-        reason += f'; out, for they call far fewer of a group unknown than others do: {", ".join(out)}'
+        reason += f'; out, for they call far fewer of a group unknown than others do: {_some(out, _MOST_NAMED)}'
     elif missed[best]:
         reason += f'; each score misses a group, this one {", ".join(missed[best])}'
     return best, reason
+
+
+def _some(texts: Sequence[str], most: int) -> str:
+    """The first of them, and how many more there are."""
+    more = len(texts) - most
+    return ', '.join(texts[:most]) + (f' and {more} more' if more > 0 else '')
 
 
 def _missed(name: str, found: Mapping[str, Mapping[str, _Found]]) -> List[str]:

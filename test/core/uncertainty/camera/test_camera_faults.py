@@ -159,6 +159,13 @@ def test_pictures_that_were_boxed_enlarged_or_compressed_have_no_fault_of_rows(d
     assert [one.reason for one in found if one.fault is CameraFault.ROWS] == []
 
 
+def test_a_picture_that_all_pictures_were_like_is_as_usual_as_they_also_from_a_file():
+    same = look(pictures()[30])
+    bounds = fit_bounds(np.tile(same.values, (60, 1)), np.tile(same.colours, (60, 1)))
+    for one in (bounds, from_json(json.loads(json.dumps(as_json(bounds))))):
+        assert one.judge(same).p_value == 1.0
+
+
 def test_what_is_lost_at_one_end_is_no_bar():
     lost = NAMES.index('lost')
     pixels = pictures()[0].pixels.copy()

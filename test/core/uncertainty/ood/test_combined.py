@@ -87,6 +87,33 @@ def test_low_rank_mahalanobis_of_many_features_is_near_the_whole_one():
     assert few(odd, odd).min() > few(new, new).max()
 
 
+@pytest.mark.parametrize('kind', [MahalanobisNormalised, MahalanobisLowRank])
+def test_features_that_are_all_0_are_the_same_to_both(kind):
+    known = pictures(300, 0)
+    score = kind.fit(known.logits, known.features, known.labels)
+    nothing = torch.zeros(1, F)
+    f = known.features / known.features.norm(dim=1, keepdim=True)
+    means = torch.stack([f[known.labels == c].mean(0) for c in range(C)])
+    precision = score.whitening @ score.whitening.T if kind is MahalanobisNormalised else (
+        torch.eye(F) / score.rest - score.axes @ score.axes.T)
+    expected = min(float(mean @ precision @ mean) for mean in means)
+    assert float(score(nothing, nothing)[0]) == pytest.approx(expected, rel=1e-3)
+
+
+def test_features_that_do_not_vary_are_named():
+    known = pictures(60, 0)
+    known = Pictures(known.logits, known.features, known.labels, (torch.ones(60, 1), known.stages[1]))
+    with pytest.raises(RobotVisionError, match='mahalanobis_normalised@early gives no number for some known pictures'):
+        fit_parts(parse_parts('mahalanobis_normalised@early+knn+energy'), known, NAMES)
+
+
+def test_tables_that_do_not_fit_each_other_are_refused():
+    with pytest.raises(BundleError, match=r'whitening must have the shape \(F, F\)'):
+        MahalanobisNormalised(torch.ones(5, 6), torch.ones(2, 6))
+    with pytest.raises(BundleError, match=r'axes must have the shape \(F, K\)'):
+        MahalanobisLowRank(torch.ones(5, 2), torch.ones(2, 6), torch.tensor(1.0))
+
+
 def test_with_few_pictures_a_class_all_are_one_gaussian():
     known = pictures(39, 2)
     one = MahalanobisNormalised.fit(known.logits, known.features, known.labels)

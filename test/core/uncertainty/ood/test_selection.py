@@ -105,6 +105,16 @@ def test_without_foreign_pictures_the_combination_is_taken_unless_it_misses_a_fa
     assert choose_ood(fitted, held_out, None, head, faulty={'noise': undecided(50, 13)}).method == 'max_softmax'
 
 
+def test_few_pictures_do_not_unseat_the_combination():
+    fitted, head = network(300, 20)
+    held_out, _ = network(60, 21)
+    by_faults = choose_ood(fitted, held_out, None, head, faulty={'noise': undecided(50, 22)})
+    assert (by_faults.method, by_faults.auroc) == ('combined', {})
+    many, _ = network(200, 23)
+    by_one = choose_ood(fitted, many, {'unknown': undecided(1, 24)}, head)
+    assert by_one.method == 'combined' and 'fewer than 5 pictures of no class (unknown) choose nothing' in by_one.reason
+
+
 def test_leaves_classes_out_where_nothing_can_be_combined():
     fitted, head = network(300, 4)
     held_out, _ = network(200, 5)
