@@ -95,7 +95,7 @@ def test_reliability(made, measured):
         assert one['unknown'] + one['uncertain'] + one['accepted'] == pytest.approx(1)
     assert figures['foreign']['green']['n'] == 12
     assert figures['scores']['knn']['green']['auroc'] > 0.9
-    assert len(figures['scores']) == 11  # all, and the bundle's own
+    assert len(figures['scores']) == 12  # all, and the bundle's own
     assert {(one['method'], one['alpha']) for one in figures['sets']} >= {('lac', 0.1), ('lac', 0.05)}
     assert 'green' in text
 
