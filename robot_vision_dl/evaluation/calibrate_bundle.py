@@ -81,6 +81,7 @@ def calibrate_bundle(bundle: Bundle, data: Sequence[str], options: CalibrationOp
     if options.reference:
         seen, of_reference = outputs_of(options.reference)
         copies = '; '.join(filter(None, [copies, of_reference and f'--reference: {of_reference}']))
+        copies = '; '.join(filter(None, [copies, _trained_on(outputs, seen)]))
         reference = seen.known_pictures()
         camera_seen, repeats_s = seen.camera[seen.known], max(repeats_s, seen.repeats_s)
     if copies:
@@ -115,6 +116,17 @@ def calibrate_bundle(bundle: Bundle, data: Sequence[str], options: CalibrationOp
                  'needed for times of their own')
     return outputs, replace(found, device=device, precision=precision, fusion=fusion, notes=notes,
                             camera=camera or bundle.camera)
+
+
+def _trained_on(outputs: LabelledOutputs, reference: LabelledOutputs) -> str:
+    """A sentence about pictures that are in both; empty for none."""
+    seen = {one.tobytes() for one in reference.camera}  # of a picture as it came, every number is its own
+    count = sum(one.tobytes() in seen for one in outputs.camera)
+    if not count:
+        return ''
+    return (f'{count} of the {len(outputs.labels)} pictures to calibrate on are among those of --reference, which the '
+            'network was trained on: of such pictures it is surer than of others, and what is fitted to them holds for '
+            'no other; leave them out')
 
 
 def with_stages(bundle: Bundle, wanted: Sequence[str] = (), ood: str = AUTO) -> Bundle:

@@ -165,6 +165,19 @@ def test_copies_of_pictures_are_no_further_evidence(made, tmp_path, capsys):
     assert '114 of 120 frames show pictures' in said and 'got 6' in said and not (tmp_path / 'of_few').exists()
 
 
+def test_pictures_that_were_trained_on_are_told(made, tmp_path, capsys):
+    said = {}
+    for reference in ('day1', 'day2'):
+        assert main(['calibrate', str(made / 'model'), str(made / 'day1'), '--reference', str(made / reference),
+                     '--into', str(tmp_path / reference)]) == 0
+        said[reference] = ' '.join(capsys.readouterr().err.split())
+        card = (tmp_path / reference / 'MODEL_CARD.md').read_text()
+        assert ('are among those of --reference' in card) == (reference == 'day1')
+    count = sum(len(list((made / 'day1' / name).iterdir())) for name in NAMES)
+    assert f'{count} of the {count} pictures to calibrate on are among those of --reference' in said['day1']
+    assert 'are among those of --reference' not in said['day2']
+
+
 def test_copies_of_recordings_hold_no_risk(made, tmp_path, capsys):
     assert main(['bag', 'synth', str(made / 'day2'), '--out', str(tmp_path / 'bags'), '--recordings', '1',
                  '--tracks-per-recording', '10', '--seconds-per-track', '1', '--size', '64x64']) == 0

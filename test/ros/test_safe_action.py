@@ -94,7 +94,7 @@ def robot(ros_domain, tmp_path):
 
 def test_stops_for_a_covered_lens_and_for_what_could_be_two_things(robot):
     robot = robot('waste_sorter', 'cardboard')
-    cardboard, both = pictures('waste', 16, 32), pictures('waste', 64, 69)  # plastic that may be glass
+    cardboard, both = pictures('waste', 16, 32), pictures('waste', 100, 105)  # trash that may be metal
     robot.pick(cardboard)
     # Nothing but the two: it was not a doubt that stopped the robot.
     assert set(robot.stop([np.zeros_like(cardboard[0])])) <= {'cardboard', 'unknown'}

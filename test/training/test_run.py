@@ -94,14 +94,14 @@ def test_test_figures_are_those_of_the_bundle_that_was_written(unbroken, picture
 
 
 def test_frames_labelled_unknown_choose_the_score_and_are_told_of(tmp_path):
-    pictures = picture_folders(tmp_path / 'pictures', unknown=4)
+    pictures = picture_folders(tmp_path / 'pictures', unknown=6)
     text = config_text(pictures, tmp_path, output=f'{{runs: "{tmp_path}/runs", models: "{tmp_path}/models"}}')
     said = finished(command(tmp_path, text))
-    assert '24 frames are labelled unknown: 12 of the training part are learned from as outliers' in said
+    assert '36 frames are labelled unknown: 18 of the training part are learned from as outliers' in said
     bundle = load_bundle(tmp_path / 'models' / 'shapes')
     assert bundle.class_names == CLASSES
     figures = bundle.metrics['calibration']
-    assert figures['foreign_pictures']['unknown'] == 4  # the other half of those outside training and test chose
+    assert figures['foreign_pictures']['unknown'] == 6  # the other half of those outside training and test chose
     assert set(figures['ood_choice']) > {'knn', 'energy'} and bundle.ood.method in figures['ood_choice']
     # 30 calibration frames do not reach .01; the rate is that of the smallest p-value.
     assert figures['unknown_rate_at'] == pytest.approx(1 / 31, abs=1e-6)

@@ -73,11 +73,11 @@ SENTENCES: Dict[str, str] = {
     'costs_unsure': 'By chance alone they could cost as much as never accepting any: {low} to {high}.',
     # Errors, those about what is none of its classes first.
     'foreign': 'Of {frames} that are none of its classes it accepts {accepted}{between} and calls {found} unknown.',
-    'threshold': 'Its score could tell them from its classes (AUROC {auroc}), its threshold does not: raise '
-                 'decision.false_unknown_rate (now {rate}) - here {price} of the frames of its classes would be called '
-                 'unknown where 95 % of these are - or calibrate on pictures from here.',
-    'threshold_few': 'Its score could tell them from its classes (AUROC {auroc}), its threshold cannot, for want of '
-                     'calibration pictures: see what is said of these.',
+    'threshold': 'Its score could tell what is none of its classes from them (AUROC {auroc}), its threshold does not: '
+                 'raise decision.false_unknown_rate (now {rate}) - here {price} of the frames of its classes would be '
+                 'called unknown where 95 % of these are - or calibrate on pictures from here.',
+    'threshold_few': 'Its score could tell what is none of its classes from them (AUROC {auroc}), its threshold '
+                     'cannot, for want of calibration pictures: see what is said of these.',
     'foreign_few': 'Only {objects} of none of its classes came into view: what it makes of others is not known.',
     'foreign_untested': 'No frame is labelled unknown: how often it accepts what is none of its classes is not '
                         'known.',
