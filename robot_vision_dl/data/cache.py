@@ -32,7 +32,8 @@ from .labels.labels import LabelledFrame
 from .labels.report import LabelReport, TopicLabels
 from .selection import SelectionReport
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+"""Grows when what is stored is read off pictures in another way (statistics of cameras, say), to read it anew."""
 INDEX, PIXELS, CAMERA = 'index.json', 'frames.bin', 'camera.npy'
 _REMEDY = 'choose another cache.folder, or make room'
 _JPEG: Tuple[int, ...] = (cv2.IMWRITE_JPEG_QUALITY, 95)
