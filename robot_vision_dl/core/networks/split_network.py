@@ -111,9 +111,7 @@ def layer_names(network: Network) -> List[str]:
 def check_cut(network: Network, layer: str, pixels: torch.Tensor) -> None:
     """Raise :class:`ConfigError` unless the two halves give what the network gives for some pixels (B, C, H, W)."""
     with torch.inference_mode():
-        whole = network(pixels)
-        _, _ = Trunk(network, layer).with_prediction(pixels)  # raises where it does not run once
-        maps = Trunk(network, layer)(pixels)
+        maps, whole = Trunk(network, layer).with_prediction(pixels)
         try:
             found = Tail(network, layer).eval()(maps)
         except Exception as error:  # noqa: B902 - networks fail in many ways where maps are missing

@@ -154,11 +154,16 @@ def _fine(exact: np.ndarray, shrink: int) -> np.ndarray:
     return found
 
 
+def _columns(pixels: np.ndarray) -> np.ndarray:
+    """Green of 12 columns, evenly spaced, each a row of the result; uint8, a view."""
+    step = max(1, pixels.shape[1] // _COLUMNS)
+    found: np.ndarray = (pixels[:, step // 2::step] if pixels.ndim == 2 else pixels[:, step // 2::step, 1]).T
+    return found
+
+
 def _fine_columns(pixels: np.ndarray, shrink: int) -> np.ndarray:
     """Green of sampled columns, each a row of the result, averaged as :func:`_fine` does; float32."""
-    step = max(1, pixels.shape[1] // _COLUMNS)
-    columns = pixels[:, step // 2::step] if pixels.ndim == 2 else pixels[:, step // 2::step, 1]
-    used = columns.T[:, :len(pixels) // shrink * shrink].astype(np.float32)
+    used = _columns(pixels)[:, :len(pixels) // shrink * shrink].astype(np.float32)
     return used if shrink == 1 else _fine(used, shrink)
 
 
@@ -229,10 +234,8 @@ def _structure(fine: np.ndarray) -> Tuple[Tuple[float, float, float, float], flo
 
 def _rows(pixels: np.ndarray) -> Tuple[Tuple[float, float, float, float], float]:
     """Stuck, equal, lost and torn rows, and D(1) down the columns."""
-    height, width = pixels.shape[:2]
-    step = max(1, width // _COLUMNS)
-    columns = pixels[:, step // 2::step] if pixels.ndim == 2 else pixels[:, step // 2::step, 1]
-    across = np.ascontiguousarray(columns.T)  # (columns, rows): what runs over the columns is quick
+    height = len(pixels)
+    across = np.ascontiguousarray(_columns(pixels))  # (columns, rows): what runs over the columns is quick
     steps = np.subtract(across[:, 1:], across[:, :-1], dtype=np.float32)
     count = len(across)
     mean = _mean_of(count)

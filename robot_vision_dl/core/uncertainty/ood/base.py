@@ -72,6 +72,12 @@ def on_host(values: torch.Tensor) -> np.ndarray:
     return (values if values.is_cpu else values.cpu()).numpy()
 
 
+def lengths_of(features: np.ndarray) -> np.ndarray:
+    """Euclidean lengths (B,) of features (B, F)."""
+    found: np.ndarray = np.sqrt((features * features).sum(axis=1))
+    return found
+
+
 def linear_head(head: nn.Module) -> Optional[LinearHead]:
     """Weights of a network's ``head`` in float32 on the CPU; None where its logits are not linear in the features.
 

@@ -6,7 +6,7 @@ import torch
 from torch.nn.functional import normalize
 
 from ...errors import BundleError, RobotVisionError
-from .base import LinearHead, OodScore, on_host
+from .base import LinearHead, OodScore, lengths_of, on_host
 
 _MOST_LENGTH = 1.01  # of a feature of length 1, with the rounding of float32
 
@@ -57,7 +57,6 @@ class KNearestNeighbours(OodScore):
         """Scores (B,)."""
         # |f| is divided by after the k-th is found, which is one number instead of F.
         kth = np.partition(on_host(torch.mm(features, self._bank_t)), -self._k, axis=1)[:, -self._k]
-        f = on_host(features)
-        length = np.maximum(np.sqrt((f * f).sum(axis=1)), 1e-12)
+        length = np.maximum(lengths_of(on_host(features)), 1e-12)
         scores: np.ndarray = np.sqrt(np.maximum(2 - 2 * kth / length, 0))
         return scores

@@ -6,7 +6,7 @@ import torch
 from torch.nn.functional import normalize
 
 from ...errors import BundleError, RobotVisionError
-from .base import LinearHead, OodScore, on_host
+from .base import LinearHead, OodScore, lengths_of, on_host
 
 _LEAST_PER_CLASS = 10  # for means of classes
 
@@ -108,8 +108,8 @@ class MahalanobisNormalised(Mahalanobis):
         """Scores (B,)."""
         # The length is divided by after the product; of few classes the rest is small, and quicker in numpy.
         minus_origin, linear, constant = self._host
-        u, f = on_host(torch.mm(features, self.whitening)), on_host(features)
-        length = np.maximum(np.sqrt((f * f).sum(axis=1)), 1e-12)
+        u = on_host(torch.mm(features, self.whitening))
+        length = np.maximum(lengths_of(on_host(features)), 1e-12)
         u = u / length[:, None] + minus_origin
         scores: np.ndarray = np.maximum((u @ linear + constant).min(axis=1) + (u * u).sum(axis=1), 0)
         return scores

@@ -6,7 +6,7 @@ import torch
 from torch.nn.functional import normalize
 
 from ...errors import BundleError
-from .base import LinearHead, OodScore, on_host
+from .base import LinearHead, OodScore, lengths_of, on_host
 from .mahalanobis import class_means, enough_for_classes, shrunk_spectrum
 
 _AXES = 64
@@ -80,9 +80,8 @@ class MahalanobisLowRank(OodScore):
 
     def forward(self, logits: torch.Tensor, features: torch.Tensor) -> np.ndarray:
         """Scores (B,)."""
-        found, f = on_host(torch.mm(features, self._both)), on_host(features)
-        norm = np.sqrt((f * f).sum(axis=1))
-        found = found / np.maximum(norm, 1e-12)[:, None]
+        norm = lengths_of(on_host(features))
+        found = on_host(torch.mm(features, self._both)) / np.maximum(norm, 1e-12)[:, None]
         count = self.axes.shape[1]
         u = found[:, None, :count] - self._moved
         length = (norm > 0)[:, None] - 2 * found[:, count:] + self._squares  # what is 0 stays so
