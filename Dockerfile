@@ -31,7 +31,9 @@ RUN apt-get update \
 ENV PIP_BREAK_SYSTEM_PACKAGES=1
 RUN python3 -c "import numpy; print(f'numpy=={numpy.__version__}')" > constraints.txt \
     && python3 -m pip install --no-cache-dir -c constraints.txt --index-url "${TORCH_INDEX}" 'torch>=2.1' 'torchvision>=0.16' \
-    && python3 -m pip install --no-cache-dir -c constraints.txt 'safetensors>=0.4' 'rosbags>=0.11.7'
+    && python3 -m pip install --no-cache-dir -c constraints.txt 'safetensors>=0.4' 'rosbags>=0.11.7' \
+    && (python3 -m pip install --no-cache-dir -c constraints.txt onnx onnxruntime onnxscript \
+        || echo 'without ONNX Runtime: networks run in torch alone')
 
 COPY . src/robot_vision_dl/
 RUN . "/opt/ros/${ROS_DISTRO}/setup.sh" \

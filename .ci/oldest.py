@@ -14,7 +14,7 @@ PYTHON = (3, 10)
 BUILD_BACKEND = 'setuptools==70.1.0'
 EXTRAS = ('train', 'test', 'tune', 'cluster')
 # They require a numpy of their own that is newer than the oldest one; with BACKENDS=1 they and it are taken.
-BACKENDS = ('export', 'openvino')
+BACKENDS = ('onnx', 'openvino')
 # What judges the sources' text, not what runs.
 LINTERS = re.compile('mypy|ruff|types-')
 

@@ -85,14 +85,13 @@ def install_requirements(env: Environment, ros: str) -> None:
     """Install what the package needs; beside a sourced ROS 2 only what that lacks."""
     required, extras = requirements()
     wanted = required + extras['train'] + extras['test'] + ([] if ros else extras['ros'])
-    state = [*wanted, BUILD_BACKEND]
+    state = [*wanted, *extras['onnx'], BUILD_BACKEND]
     if env.get('requirements') == state:
         return
     options = []
     if ros:
         # cv_bridge and the distribution's OpenCV are compiled for the distribution's numpy: it must stay.
-        wanted_now = [item for item in wanted
-                      if not probe(str(env.python), 'import %s; print("yes")' % _import_name(item))]
+        wanted_now = lacking(env, wanted)
         numpy = probe(str(env.python), 'import numpy; print(numpy.__version__)')
         if numpy:
             constraints = env.folder / 'constraints.txt'
@@ -101,9 +100,21 @@ def install_requirements(env: Environment, ros: str) -> None:
         say('[2/4] what ROS 2 %s lacks: %s' % (ros, ', '.join(wanted_now) or 'nothing'))
     else:
         wanted_now = wanted
-        say('[2/4] ROS 2 Kilted, torch, torchvision, Lightning, OpenCV, test tools: 6 GB, 2 minutes on a fast line')
+        say('[2/4] ROS 2 Kilted, torch, torchvision, ONNX Runtime, Lightning, OpenCV, test tools: 6 GB, 2 minutes on a '
+            'fast line')
     env.run(env.pip('install', *options, *wanted_now, BUILD_BACKEND), 'the requirements could not be installed')
+    runtime = lacking(env, extras['onnx'])
+    try:
+        if runtime:
+            env.run(env.pip('install', *options, *runtime), 'no wheels')
+    except SetUpError:
+        say('      ONNX Runtime cannot be had for this machine or its numpy: networks will run in torch alone')
     env.set('requirements', state)
+
+
+def lacking(env: Environment, wanted: list) -> list:
+    """Those requirements of which nothing can be imported yet."""
+    return [item for item in wanted if not probe(str(env.python), 'import %s; print("yes")' % _import_name(item))]
 
 
 def install_extras(env: Environment, names: list) -> None:

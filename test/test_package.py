@@ -94,7 +94,7 @@ def test_every_import_is_declared_for_pip_and_for_rosdep():
     declared = setup_py()
     by_pip = {NAMES[bare(item)][1] for item in declared['REQUIREMENTS']}
     by_pip |= {bare(item)[len('ros-'):].replace('-', '_') for item in declared['EXTRAS']['ros']}
-    by_pip |= {bare(item) for extra in ('train', 'tune', 'export', 'openvino', 'cluster', 'timm')
+    by_pip |= {bare(item) for extra in ('train', 'tune', 'onnx', 'openvino', 'cluster', 'timm')
                for item in declared['EXTRAS'][extra]}
     by_pip |= {'vision_msgs', 'huggingface_hub'}  # by `robot-vision build-msgs`, and with timm
     by_rosdep = rosdep_keys('depend', 'exec_depend')

@@ -209,8 +209,8 @@ class ClassifierConfig:
     precision: str = option(
         'float32', 'arithmetic of the network', choices=('float32', 'float16', 'bfloat16'), at_configure=True)
     backend: str = option(
-        'torch', 'what runs the network: torch, or on a CPU onnxruntime or openvino, where they are installed; auto '
-        'measures them when the node is configured and takes the quickest', at_configure=True,
+        'auto', 'what runs the network: torch, or on a CPU onnxruntime or openvino, where they are installed; auto '
+        'measures them once for each machine and network, and takes the quickest', at_configure=True,
         choices=('torch', 'onnxruntime', 'openvino', 'auto'))
     threads: int = option(
         0, 'CPU threads of the network; 0: one less than there are cores, so that the camera driver and the executor '

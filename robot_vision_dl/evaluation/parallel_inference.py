@@ -41,8 +41,9 @@ class ParallelInference:
 
     Args:
         pipelines: by name.
-        deployment: its backend, number of threads and dropout samples. Only torch on a processor without dropout runs
-            several batches at a time: dropout switches layers, other backends keep buffers, and a GPU is one already.
+        deployment: its backend, number of threads and dropout samples. Torch and ONNX Runtime on a processor without
+            dropout run several batches at a time: dropout switches layers, OpenVINO keeps buffers, and a GPU is one
+            already.
         cores: that may be used; 0: all.
     """
 
@@ -51,7 +52,8 @@ class ParallelInference:
         cores = cores or len(os.sched_getaffinity(0))
         threads = network_threads(deployment.threads)
         alone = deployment.dropout_samples or any(
-            pipeline.device.type != 'cpu' or not isinstance(pipeline.network, torch.nn.Module)
+            pipeline.device.type != 'cpu' or not (isinstance(pipeline.network, torch.nn.Module)
+                                                  or getattr(pipeline.network, 'is_shared', False))
             for pipeline in self._pipelines)
         self.count = 1 if alone else max(1, min(_MOST, cores // threads))
         self._pool: Optional[ThreadPoolExecutor] = None

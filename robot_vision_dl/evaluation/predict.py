@@ -6,6 +6,7 @@ from typing import Callable, Dict, Iterable, Iterator, List, NamedTuple, Optiona
 import numpy as np
 import torch
 
+from ..core.backends.choice import Forward, choose_backend
 from ..core.bundles.bundle import Bundle
 from ..core.config import ClassifierConfig
 from ..core.errors import DataError
@@ -16,7 +17,7 @@ from ..core.text.notes import to_stderr
 from ..core.text.progress import Progress
 from ..core.types import Assessment, Picture
 from ..core.uncertainty.assess import Assessor
-from ..core.uncertainty.ensemble import AnyNetwork, EnsemblePrediction
+from ..core.uncertainty.ensemble import EnsemblePrediction
 from ..core.uncertainty.ood.pictures import Pictures
 from ..core.uncertainty.ood.sensor_faults import sensor_fault_pictures
 from ..data.augmentation.corruptions import CorruptedTransform
@@ -88,21 +89,25 @@ class Predictor:
     """A network over many pictures, in batches.
 
     Args:
-        network: in evaluation mode from here on, and moved to the device.
+        network: in evaluation mode from here on, and moved to the device; or what a backend runs it by.
         preprocessing: what it expects.
         device, dtype: where, and in which arithmetic.
     """
 
-    def __init__(self, network: AnyNetwork, preprocessing: Preprocessing, device: torch.device,
+    def __init__(self, network: Forward, preprocessing: Preprocessing, device: torch.device,
                  dtype: torch.dtype = torch.float32) -> None:
-        self._network = network.eval().to(device=device).to(memory_format=torch.channels_last)
+        if isinstance(network, torch.nn.Module):
+            network = network.eval().to(device=device).to(memory_format=torch.channels_last)
+        self._network = network
         self._preprocessing, self._device, self._dtype = preprocessing, device, dtype
 
     @classmethod
     def of_bundle(cls, bundle: Bundle, device: str = 'auto', precision: str = 'float32') -> 'Predictor':
-        """The network of a bundle, at the precision and on the device that will run."""
+        """The network of a bundle, at the precision and on the device that will run, by the backend of the default."""
         where, dtype = resolve_device(device), getattr(torch, precision)
-        return cls(bundle.load_network(where, dtype), bundle.preprocessing, where, dtype)
+        network = bundle.load_network(where, dtype).to(memory_format=torch.channels_last)
+        backend = choose_backend(ClassifierConfig().backend, bundle, network)
+        return cls(backend.forward, bundle.preprocessing, where, dtype)
 
     def pictures(self, pictures: Iterable[Picture], batch: int = _BATCH) -> Outputs:
         """Of pictures of any sizes; shapes (0, 0) for none."""

@@ -83,7 +83,7 @@ def _onnx_runner(model: bytes) -> _Run:
         import onnxruntime
     except ImportError as error:
         raise ConfigError(f'checking the ONNX file needs onnxruntime ({error}); install it with `pip install '
-                          '"robot_vision_dl[export]"`') from error
+                          '"robot_vision_dl[onnx]"`') from error
     session = onnxruntime.InferenceSession(model, providers=['CPUExecutionProvider'])
     return lambda pixels: tuple(session.run(None, {'pixels': pixels.numpy()}))
 

@@ -24,8 +24,8 @@ def bundle(tmp_path_factory):
 @pytest.mark.parametrize('format_, suffix', [('torch', 'pt2'), ('onnx', 'onnx')])
 def test_exported_file_gives_what_the_bundle_gives(bundle, format_, suffix, tmp_path, capsys):
     if format_ == 'onnx':
-        onnxruntime = pytest.importorskip('onnxruntime', reason='ONNX is an extra: pip install .[export]')
-        pytest.importorskip('onnxscript', reason='ONNX is an extra: pip install .[export]')
+        onnxruntime = pytest.importorskip('onnxruntime', reason='ONNX is an extra: pip install .[onnx]')
+        pytest.importorskip('onnxscript', reason='ONNX is an extra: pip install .[onnx]')
     path = tmp_path / f'three.{suffix}'
     assert main(['export', str(bundle.folder), '--format', format_, '--out', str(path)]) == 0
     assert 'differs from three by at most' in capsys.readouterr().out

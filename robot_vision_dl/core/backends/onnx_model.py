@@ -1,4 +1,7 @@
-"""The network of a bundle as an ONNX model, made once and kept in a cache."""
+"""The network of a bundle as an ONNX model, made once and kept in a cache.
+
+What is kept belongs to the weights: a bundle that is calibrated anew needs no other.
+"""
 import contextlib
 import hashlib
 import io
@@ -7,7 +10,7 @@ import os
 import warnings
 from dataclasses import asdict
 from pathlib import Path
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, List, Mapping, Optional, Tuple
 
 import torch
 from torch import nn
@@ -17,10 +20,13 @@ from ..errors import ConfigError, OutputError
 from ..files.whole_files import write_whole
 from ..networks.graph_network import ONNX, SingleNetwork
 from ..networks.onnx_graph import INPUT
+from ..text.notes import to_stderr
 
 OUTPUTS = ('logits', 'features')
-FORM = 2
+FORM = 3
 """Grows when other models come out of here, so that cached ones are made anew."""
+MOST_CACHED = 16
+"""Models that are kept; of more, those that were not used for longest are removed."""
 
 
 class PlainNetwork(nn.Module):
@@ -56,7 +62,7 @@ def facts(bundle: Bundle) -> Dict[str, object]:
 
 
 def to_onnx(bundle: Bundle) -> bytes:
-    """A serialized ONNX model for batches of any size; takes seconds.
+    """A serialized ONNX model for batches of any size, with the :func:`facts` in its metadata; takes seconds.
 
     It takes ``pixels`` float32 (B, channels, height, width) and gives ``logits`` (B, C), ``features``
     (B, F), and ``stage_<name>`` (B, F_s) for each stage of the architecture.
@@ -64,12 +70,21 @@ def to_onnx(bundle: Bundle) -> bytes:
     Raises:
         ConfigError: the exporter is not installed, or does not know the network.
     """
+    return _exported(bundle, facts(bundle))
+
+
+def without_metadata(bundle: Bundle) -> bytes:
+    """As :func:`to_onnx`, with nothing but what belongs to the weights."""
+    return _exported(bundle, {})
+
+
+def _exported(bundle: Bundle, metadata: Mapping[str, object]) -> bytes:
     try:
         import onnx
         import onnxscript  # noqa: F401 (torch's exporter is written in it)
     except ImportError as error:
         raise ConfigError(f'turning a network into ONNX needs onnx and onnxscript ({error}); install them with `pip '
-                          'install "robot_vision_dl[export]"`') from error
+                          'install "robot_vision_dl[onnx]"`') from error
     if bundle.graph is not None and bundle.graph.batch is not None:
         raise ConfigError(f'{bundle.name}: its program takes batches of {bundle.graph.batch} and no others; it '
                           'runs in torch alone')
@@ -83,13 +98,13 @@ def to_onnx(bundle: Bundle) -> bytes:
             program = torch.onnx.export(
                 module, (example,), dynamo=True, input_names=[INPUT], output_names=output_names(bundle),
                 dynamic_shapes=({0: torch.export.Dim('batch')},))
-        except torch.onnx.OnnxExporterError as error:
-            first = str(error).strip().splitlines()[0]
+        except Exception as error:  # noqa: B902 - of the exporter, and of those of torch that do not know its options
+            first = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise ConfigError(f'{bundle.name}: torch cannot turn {bundle.architecture.name} into ONNX: {first}'
                               ) from error
     assert program is not None  # as it is without dynamo
     model = program.model_proto
-    for key, value in facts(bundle).items():
+    for key, value in metadata.items():
         entry = model.metadata_props.add()
         entry.key, entry.value = key, json.dumps(value)
     onnx.checker.check_model(model)
@@ -104,9 +119,19 @@ def cache_folder() -> Path:
 
 
 def cached_path(bundle: Bundle) -> Path:
-    """The file of a bundle's model, there already or not; another bundle or torch has another."""
-    key = hashlib.sha256(f'{FORM} {bundle.identity} {torch.__version__}'.encode()).hexdigest()[:16]
-    return cache_folder() / f'{key}.onnx'
+    """The file of a bundle's model, there already or not; another network or torch has another."""
+    return cache_folder() / f'{network_key(bundle)}.onnx'
+
+
+def network_key(bundle: Bundle) -> str:
+    """16 hexadecimal digits that change with the weights, the architecture, the size of pictures, and torch."""
+    network = (FORM, weights_of(bundle), bundle.architecture, bundle.preprocessing.crop, torch.__version__)
+    return hashlib.sha256(repr(network).encode()).hexdigest()[:16]
+
+
+def weights_of(bundle: Bundle) -> str:
+    """What changes with the weights."""
+    return bundle.weights or bundle.identity
 
 
 def cached_onnx(bundle: Bundle) -> bytes:
@@ -121,8 +146,22 @@ def cached_onnx(bundle: Bundle) -> bytes:
         return bundle.graph_file.read_bytes()
     path = cached_path(bundle)
     with contextlib.suppress(OSError):
-        return path.read_bytes()
-    model = to_onnx(bundle)
+        model = path.read_bytes()
+        with contextlib.suppress(OSError):
+            os.utime(path)  # used
+        return model
+    to_stderr(f'{bundle.name}: its network is turned into ONNX, once on this machine; this takes some seconds')
+    from .onnx_export import export_apart
+    model = export_apart(bundle)
     with contextlib.suppress(OutputError):
         write_whole(path, model)
+        _remove_unused(path.parent)
     return model
+
+
+def _remove_unused(folder: Path) -> None:
+    """Models beyond :data:`MOST_CACHED`, the longest unused first; what cannot be removed stays."""
+    with contextlib.suppress(OSError):
+        models = sorted(folder.glob('*.onnx'), key=lambda path: path.stat().st_mtime, reverse=True)
+        for path in models[MOST_CACHED:]:
+            path.unlink(missing_ok=True)

@@ -12,7 +12,10 @@ from .onnx_model import batch_of, cached_onnx, cached_path, output_names
 
 
 class OnnxRuntimeNetwork:
-    """Runs a bundle's network with ONNX Runtime, in float32; called as the network itself is.
+    """Runs a bundle's network with ONNX Runtime, in float32; called as the network itself is, by any thread.
+
+    Attributes:
+        is_shared: whether several threads may call it at once.
 
     Args:
         bundle: one model, not an ensemble.
@@ -22,12 +25,14 @@ class OnnxRuntimeNetwork:
         ConfigError: ONNX Runtime or the exporter is not installed, or one of them refuses the network.
     """
 
+    is_shared = True
+
     def __init__(self, bundle: Bundle, threads: int) -> None:
         try:
             import onnxruntime  # noqa: F401
         except ImportError as error:
             raise ConfigError(f'the backend onnxruntime is not installed ({error}); install it with `pip install '
-                              '"robot_vision_dl[export]"`, or set backend to torch') from error
+                              '"robot_vision_dl[onnx]"`, or set backend to torch') from error
         self._outputs, self._batch = output_names(bundle), batch_of(bundle)
         model = cached_onnx(bundle)
         try:

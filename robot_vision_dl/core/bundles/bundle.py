@@ -46,6 +46,7 @@ class Bundle:
         source: what was asked for: a folder, a name in ``models/``, ``torchvision:<architecture>``, ``timm:<name>``.
         folder: where the files lie; None for weights of torchvision or timm.
         identity: 12 hexadecimal digits that change with any byte of the bundle; torchvision and timm name theirs.
+        weights: SHA-256 of the file of the network; empty: it has none of its own, and ``identity`` says which it is.
         architecture: of the network.
         graph: what a network that is a file gives (``architecture.name`` is ``onnx`` or ``torch.export``); else None.
         has_head: whether the logits of such a network are known to be linear in its features.
@@ -83,6 +84,7 @@ class Bundle:
     fusion: Optional[FusionTimes] = None
     density_aware: Optional[DensityAware] = None
     abstain_cost: float = 0.5
+    weights: str = ''
     metrics: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     provenance: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     members: Tuple['Bundle', ...] = ()
@@ -177,6 +179,7 @@ def load_bundle(path_or_name: Union[str, Path]) -> Bundle:
     bundle_tensors.check_names(path, tensors, described)
     return Bundle(
         name=values['name'], source=source, folder=folder, identity=digest[:12],
+        weights=values['files'][fmt.GRAPH_FILES.get(values['architecture']['name'], fmt.MODEL)],
         architecture=Architecture(**values['architecture']), class_names=tuple(values['class_names']),
         preprocessing=Preprocessing(**values['preprocessing']), temperature=calibration.get('temperature'),
         precision=calibration.get('precision'), device=calibration.get('device'),

@@ -1,11 +1,13 @@
 """Backends against torch: the same logits and features, and clear words where they cannot be had."""
+import dataclasses
+import os
 import sys
 
 import numpy as np
 import pytest
 import torch
 
-from robot_vision_dl.core.backends import choice, onnx_model
+from robot_vision_dl.core.backends import choice, measurements, onnx_export, onnx_model
 from robot_vision_dl.core.bundles.bundle import load_bundle
 from robot_vision_dl.core.bundles.bundle_writer import save_bundle
 from robot_vision_dl.core.config import ClassifierConfig, flat_options
@@ -31,7 +33,7 @@ def small(folder, seed=0):
 @pytest.fixture(scope='module')
 def cache(tmp_path_factory):
     """A cache of the tests' own: exporting takes seconds."""
-    pytest.importorskip('onnxscript', reason='ONNX is an extra: pip install .[export]')
+    pytest.importorskip('onnxscript', reason='ONNX is an extra: pip install .[onnx]')
     return tmp_path_factory.mktemp('cache')
 
 
@@ -56,7 +58,7 @@ def frames(count):
 def test_decisions_and_trust_are_those_of_torch(name, bundle):
     pytest.importorskip(name, reason=f'{name} is an extra')
     ours = Pipeline.load(ClassifierConfig(model=str(bundle.folder), device='cpu', backend=name))
-    torchs = Pipeline.load(ClassifierConfig(model=str(bundle.folder), device='cpu'))
+    torchs = Pipeline.load(ClassifierConfig(model=str(bundle.folder), device='cpu', backend='torch'))
     assert ours.backend.name == name and 0 < ours.backend.difference < 1e-4 and torchs.backend.name == 'torch'
     assert not ours.warnings
     for count in (1, 4, 2):
@@ -69,6 +71,12 @@ def test_decisions_and_trust_are_those_of_torch(name, bundle):
     torch.testing.assert_close(first, ours.network(torch.zeros(1, 3, 32, 32)).features)
 
 
+@pytest.fixture
+def any_network_is_worth_it(monkeypatch):
+    monkeypatch.setattr(choice, 'LEAST_MS', 0.0)
+
+
+@pytest.mark.usefixtures('any_network_is_worth_it')
 def test_auto_takes_the_quickest_and_says_what_it_measured(bundle):
     backend = choice.choose_backend('auto', bundle, bundle.load_network(), batch=2)
     assert backend.name in choice.BACKENDS and 'a batch of 2 takes torch ' in backend.reason
@@ -76,11 +84,92 @@ def test_auto_takes_the_quickest_and_says_what_it_measured(bundle):
         assert f'{name} ' in backend.reason
 
 
+@pytest.mark.usefixtures('any_network_is_worth_it')
 def test_auto_goes_on_without_what_is_not_installed(bundle, monkeypatch):
     monkeypatch.setattr(choice.importlib.util, 'find_spec', lambda name: None)
-    backend = choice.choose_backend('auto', bundle, bundle.load_network())
+    backend = choice.choose_backend('auto', bundle, bundle.load_network(), batch=3)
     assert backend.name == 'torch'
     assert 'onnxruntime is not installed' in backend.reason and 'openvino is not installed' in backend.reason
+
+
+def test_what_torch_does_in_no_time_is_left_to_it(bundle, monkeypatch):
+    monkeypatch.setattr(choice, 'LEAST_MS', 1e6)
+    monkeypatch.setattr(onnx_export, 'export_apart', lambda bundle: pytest.fail('seconds for nothing'))
+    backend = choice.choose_backend('auto', bundle, bundle.load_network(), batch=4)
+    assert backend.name == 'torch' and 'others are tried from' in backend.reason
+
+
+@pytest.fixture
+def measured(bundle):
+    """Writes what an earlier start is to have measured; returns what the backend is then."""
+    def choose(batch, times_ms, left_out=()):
+        path = measurements.measurement_path(bundle, torch.get_num_threads(), batch)
+        measurements.write_measurement(path, measurements.Measurement(times_ms, left_out))
+        return choice.choose_backend('auto', bundle, bundle.load_network(), batch)
+    return choose
+
+
+def test_what_was_measured_before_is_not_measured_again(measured, monkeypatch):
+    pytest.importorskip('onnxruntime', reason='onnxruntime is an extra')
+    monkeypatch.setattr(choice, '_time_ms', lambda *arguments: pytest.fail('measured again'))
+    assert measured(5, {'torch': 20.0, 'onnxruntime': 5.0}).name == 'onnxruntime'
+    assert measured(5, {'torch': 5.0, 'onnxruntime': 4.9}).name == 'torch'  # which is not worth it
+    backend = measured(5, {'torch': 5.0}, ('onnxruntime is not installed',))
+    assert backend.name == 'torch' and backend.reason == 'a batch of 5 takes torch 5.0 ms; onnxruntime is not installed'
+
+
+def test_what_cannot_be_loaded_any_more_gives_way_to_the_next(measured, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'onnxruntime', None)
+    backend = measured(6, {'torch': 20.0, 'onnxruntime': 5.0})
+    assert backend.name == 'torch' and 'onnxruntime is not installed' in backend.reason
+
+
+@pytest.mark.parametrize('text', [
+    '', '{', '[]', '{"times_ms": {}, "left_out": []}', '{"times_ms": {"torch": -1}, "left_out": []}',
+    '{"times_ms": {"torch": 1, "other": 2}, "left_out": []}', '{"times_ms": {"torch": 1}, "left_out": [1]}',
+    '{"times_ms": {"onnxruntime": 1}, "left_out": []}'])
+def test_measurement_that_cannot_be_read_is_made_anew(bundle, text, monkeypatch):
+    monkeypatch.setattr(choice, 'LEAST_MS', 1e6)
+    path = measurements.measurement_path(bundle, torch.get_num_threads(), 7)
+    path.write_text(text)
+    assert choice.choose_backend('auto', bundle, bundle.load_network(), batch=7).name == 'torch'
+    assert list(measurements.read_measurement(path).times_ms) == ['torch']
+
+
+def test_what_the_exporter_refuses_is_told(bundle, tmp_path):
+    changed = dataclasses.replace(bundle, weights='0' * 64)
+    with pytest.raises(ConfigError, match='three: was changed while it was turned into ONNX; start again'):
+        onnx_export.export_apart(changed)
+    with pytest.raises(ConfigError, match='none'):
+        onnx_export.export_apart(dataclasses.replace(bundle, folder=tmp_path / 'none'))
+
+
+def test_calibration_does_not_change_what_belongs_to_the_weights(bundle, tmp_path):
+    torch.manual_seed(0)
+    again = load_bundle(bundle.folder)
+    other = small(tmp_path / 'other', seed=1)
+    tempered = save_bundle(tmp_path / 'tempered', bundle.load_network(), ['a', 'b', 'c'], Preprocessing(36, (32, 32)),
+                           temperature=3.0)
+    assert onnx_model.cached_path(again) == onnx_model.cached_path(bundle) == onnx_model.cached_path(tempered)
+    assert tempered.identity != bundle.identity
+    assert onnx_model.cached_path(other) != onnx_model.cached_path(bundle)
+    assert measurements.measurement_path(bundle, 1, 1) not in (
+        measurements.measurement_path(bundle, 2, 1), measurements.measurement_path(bundle, 1, 2),
+        measurements.measurement_path(other, 1, 1))
+
+
+def test_cache_keeps_the_models_that_were_used_last(bundle, monkeypatch, tmp_path):
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
+    monkeypatch.setattr(onnx_export, 'export_apart', lambda bundle: b'model')
+    monkeypatch.setattr(onnx_model, 'MOST_CACHED', 3)
+    folder = onnx_model.cache_folder()
+    folder.mkdir(parents=True)
+    for age in range(4):
+        (folder / f'{age}.onnx').write_bytes(b'old')
+        os.utime(folder / f'{age}.onnx', (1e9 - age, 1e9 - age))
+    onnx_model.cached_onnx(bundle)
+    assert sorted(path.name for path in folder.iterdir()) == sorted(
+        ['0.onnx', '1.onnx', onnx_model.cached_path(bundle).name])
 
 
 @pytest.mark.parametrize('name', RUNTIMES)
@@ -123,7 +212,7 @@ def test_ensemble_runs_in_torch(bundle):
 
 def test_model_is_made_once_also_where_the_cache_cannot_be_written(bundle, tmp_path, monkeypatch):
     first = onnx_model.cached_onnx(bundle)
-    monkeypatch.setattr(onnx_model, 'to_onnx', lambda bundle: b'made anew')
+    monkeypatch.setattr(onnx_export, 'export_apart', lambda bundle: b'made anew')
     assert onnx_model.cached_onnx(bundle) == first
     (tmp_path / 'file').write_text('')
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'file'))

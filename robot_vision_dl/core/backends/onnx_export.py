@@ -1,0 +1,48 @@
+"""A bundle's network -> ONNX, in a process of its own, since the exporter leaves half a gigabyte behind.
+
+The process is this module: ``python -m robot_vision_dl.core.backends.onnx_export BUNDLE WEIGHTS FILE``.
+"""
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from ..bundles.bundle import Bundle, load_bundle
+from ..errors import ConfigError, RobotVisionError
+from ..text.printable import printable
+from .onnx_model import weights_of, without_metadata
+
+
+def export_apart(bundle: Bundle) -> bytes:
+    """The bundle's network as a serialized ONNX model; takes seconds.
+
+    Raises:
+        ConfigError: the exporter is not installed, does not know the network, or ended otherwise.
+    """
+    with tempfile.TemporaryDirectory(prefix='robot-vision-') as folder:
+        path = Path(folder) / 'model.onnx'
+        done = subprocess.run(
+            [sys.executable, '-m', __name__, str(bundle.folder or bundle.source), weights_of(bundle), str(path)],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors='replace')
+        if done.returncode == 0 and path.is_file():
+            return path.read_bytes()
+        last = (done.stderr.strip().splitlines() or [f'it ended with {done.returncode}'])[-1]
+        raise ConfigError(printable(last, 600) if done.returncode == 1 else
+                          f'{bundle.name}: turning its network into ONNX failed: {printable(last, 600)}')
+
+
+def main(source: str, weights: str, path: str) -> int:
+    """What the process does; an error of ours is its last line and exit code 1."""
+    try:
+        bundle = load_bundle(source)
+        if weights_of(bundle) != weights:
+            raise ConfigError(f'{bundle.name}: was changed while it was turned into ONNX; start again')
+        Path(path).write_bytes(without_metadata(bundle))
+    except RobotVisionError as error:
+        print(f'{error}', file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main(*sys.argv[1:]))
