@@ -1,7 +1,7 @@
 """A batch of pictures -> the tensor that the network was trained on."""
 import warnings
 from dataclasses import dataclass
-from typing import Any, Sequence, Tuple, Union
+from typing import Any, Optional, Sequence, Tuple, Union
 
 import cv2
 import numpy as np
@@ -84,9 +84,9 @@ class Preprocessor:
 
     Resize and crop are torchvision's v2 ``Resize`` and ``CenterCrop`` on a uint8 tensor, bit for bit on the CPU; a
     network of one channel gets ``rgb_to_grayscale`` of that; the rest differs by float32 rounding. (torchvision's
-    ``ImageClassification`` preset resizes in float32 and rounds, which is up to one of 255 levels away, as is PIL, and
-    as is a GPU here.) Pictures are resized as they lie in the message, without a copy and before their colours are
-    put in order.
+    ``ImageClassification`` preset resizes in float32 and rounds, which is up to one of 255 levels away, as is PIL.)
+    Pictures are resized as they lie in the message, without a copy and before their colours are put in order, and on
+    the host whatever the device is: so a GPU gets the same levels to the last bit, and only those that the network sees.
 
     Args:
         spec: what the weights expect.
@@ -123,17 +123,21 @@ class Preprocessor:
     def _looked_up(self, pictures: Sequence[Picture], shape: Tuple[int, ...]) -> torch.Tensor:
         batch = np.empty(shape, np.float32)
         for into, picture in zip(batch, pictures):
-            levels = self._in_order(self._resize_and_crop(as_tensor(picture)), picture.order)
-            cv2.LUT(levels.numpy(), self._levels, dst=into)
+            cv2.LUT(self.levels(picture).numpy(), self._levels, dst=into)
         return torch.from_numpy(batch)
 
     def _computed(self, pictures: Sequence[Picture], shape: Tuple[int, ...]) -> torch.Tensor:
-        batch = torch.empty(shape, device=self.device)
-        for into, picture in zip(batch, pictures):
-            into.copy_(self._in_order(self._resize_and_crop(as_tensor(picture).to(self.device)), picture.order))
+        levels = torch.empty(shape, dtype=torch.uint8)
+        for into, picture in zip(levels, pictures):
+            into.copy_(self.levels(picture))
+        batch = levels.to(self.device).float()
         # A whole row at a time: broadcasting over an innermost axis of three is ten times slower.
         batch.view(-1, len(self._scale)).mul_(self._scale).add_(self._offset)
         return batch
+
+    def levels(self, picture: Picture) -> torch.Tensor:
+        """uint8 (crop height, crop width, C) on the host, RGB or grey: all but the normalisation."""
+        return self._in_order(self._resize_and_crop(as_tensor(picture)), picture.order)
 
     def _resize_and_crop(self, pixels: torch.Tensor) -> torch.Tensor:
         """uint8 (height, width, channels) -> uint8 (crop height, crop width, channels)."""
@@ -158,26 +162,50 @@ class Preprocessor:
             return grey.to(torch.uint8)[..., None]
         if not swapped:
             return pixels[..., :3]
-        if self.device.type != 'cpu':
-            return pixels[..., :3].flip(-1)
         # twenty times faster than flip() for an axis of three
         code = cv2.COLOR_BGR2RGB if order is ColorOrder.BGR else cv2.COLOR_BGRA2RGB
         return torch.from_numpy(cv2.cvtColor(pixels.numpy(), code))
 
 
+class HostPixels:
+    """Pictures -> uint8 (B, height, width, C) on the host, resized, cut and in the network's order of channels.
+
+    What :class:`Preprocessor` does but for the normalisation, for a GPU that does that itself.
+
+    Args:
+        spec: what the weights expect.
+    """
+
+    dtype = torch.uint8
+
+    def __init__(self, spec: Preprocessing) -> None:
+        self.spec = spec
+        self._preprocessor = Preprocessor(spec, 'cpu')
+
+    def __call__(self, pictures: Sequence[Picture], into: Optional[torch.Tensor] = None) -> torch.Tensor:
+        """Make a batch.
+
+        Args:
+            pictures: B pictures, which may differ in size and colour order.
+            into: where to write it, of the shape of the result; None: into new memory.
+        """
+        if into is None:
+            into = torch.empty((len(pictures), *self.spec.crop, self.spec.channels), dtype=torch.uint8)
+        for one, picture in zip(into, pictures):
+            one.copy_(self._preprocessor.levels(picture))
+        return into
+
+
 def resize(pixels: torch.Tensor, height: int, width: int, interpolation: str = 'bilinear') -> torch.Tensor:
-    """Antialiased; uint8 (H, W, channels) -> uint8 (height, width, channels)."""
+    """Antialiased, on the host; uint8 (H, W, channels) -> uint8 (height, width, channels)."""
     image = pixels.permute(2, 0, 1)[None]
-    on_cpu = pixels.device.type == 'cpu'
-    if not on_cpu:
-        image = image.float()
-    elif pixels.is_contiguous():
+    if pixels.is_contiguous():
         # A batch of one whose first stride is not the picture's size is not recognised as channels_last, and is then
         # repacked (PyTorch issue 68430).
         image = image.as_strided(image.shape, (image.numel(), *image.stride()[1:]))
     image = torch.nn.functional.interpolate(image, (height, width), mode=interpolation, align_corners=False,
                                             antialias=True)
-    return (image if on_cpu else image.round_().clamp_(0, 255).to(torch.uint8))[0].permute(1, 2, 0)
+    return image[0].permute(1, 2, 0)
 
 
 def resized_size(spec: Preprocessing, height: int, width: int) -> Tuple[int, int]:

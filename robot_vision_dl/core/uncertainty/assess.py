@@ -1,6 +1,6 @@
 """What one forward pass says about each frame of a batch: everything between the network and the fusion over time."""
 from math import isfinite, nan
-from typing import List, Optional, Protocol, Sequence, Tuple, Union
+from typing import List, NamedTuple, Optional, Protocol, Sequence, Tuple, Union
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from .conformal import Conformal
 from .density_aware import DensityAware, tempered
 from .ensemble import EnsemblePrediction
 from .entropy import normalised_entropies, normalised_entropy
-from .laplace import Laplace, LaplacePredictive
+from .laplace import Laplace, LaplacePredictive, Projected
 from .ood.base import on_host
 from .ood.p_value import OodCalibration, OodDetector
 from .temperature import below_highest, calibrated_softmax, softmax_and_entropy
@@ -38,6 +38,24 @@ class CalibratedModel(Protocol):
     def density_aware(self) -> Optional[DensityAware]: ...  # noqa: D102
     @property
     def members(self) -> Sequence['CalibratedModel']: ...  # noqa: D102
+
+
+class Products(NamedTuple):
+    """Of B frames, float32: what of an assessment is read of large tables; see :mod:`.packed`.
+
+    Attributes:
+        logits: shape (B, C).
+        scores: of the OOD score, or of each part of a combination, shape (B, P); None: there is none.
+        scales: of the Laplace approximation, see :class:`~.laplace.LaplaceScales`; None: there is none.
+        members: of an ensemble, the probabilities of each of its M members, shape (M, B, C); else None.
+        member_scores: of an ensemble, as ``scores``, of each member; empty: not all of them have any.
+    """
+
+    logits: np.ndarray
+    scores: Optional[np.ndarray] = None
+    scales: Optional[np.ndarray] = None
+    members: Optional[np.ndarray] = None
+    member_scores: Tuple[np.ndarray, ...] = ()
 
 
 class Assessor:
@@ -78,6 +96,36 @@ class Assessor:
         laplace = self._laplace if mc_logits is None and not self._members else None
         projected = None if laplace is None else laplace.project(features)
         ood = self.ood(prediction, logits, features)
+        members = prediction.members if isinstance(prediction, EnsemblePrediction) else None
+        return self._assessments(z, projected, ood, None if members is None else on_host(members.float()), mc_logits)
+
+    def of_products(self, found: Products) -> List[Assessment]:
+        """One assessment a frame, of what :class:`~.packed.PackedProducts` made of a batch on a GPU.
+
+        Raises:
+            RobotVisionError: as for a call.
+        """
+        ood: Sequence[Optional[OodResult]] = [None] * len(found.logits)
+        if self._members:
+            detectors = self._member_detectors()
+            if detectors and found.member_scores:
+                ood = self._of_members([one.of_scores(scores) for one, scores in zip(detectors, found.member_scores)])
+        elif self._detector is not None and found.scores is not None:
+            ood = self._detector.of_scores(found.scores)
+        return self._assessments(found.logits, found.scales, ood, found.members)
+
+    def _assessments(self, z: np.ndarray, projected: Optional[Projected], ood: Sequence[Optional[OodResult]],
+                     members: Optional[np.ndarray], mc_logits: Optional[torch.Tensor] = None) -> List[Assessment]:
+        """The rest, which is small.
+
+        Args:
+            z: logits, float32 (B, C).
+            projected: of the Laplace approximation, where it is used.
+            ood: of each frame.
+            members: of an ensemble, probabilities (M, B, C).
+            mc_logits: as for a call.
+        """
+        laplace = self._laplace
         highest = z.max(axis=1)
         if not all(map(isfinite, highest.tolist())):
             raise RobotVisionError(f'{self.bundle.name} gave logits that are not numbers at {self._precision}; its '
@@ -86,11 +134,10 @@ class Assessor:
         entropy: List[float]
         information: Optional[List[float]] = None
         if mc_logits is not None:
-            members = calibrated_softmax(*self._scaled(on_host(mc_logits.float())))
+            sampled = calibrated_softmax(*self._scaled(on_host(mc_logits.float())))
+            information = normalised_entropies(sampled).mutual_information.tolist()
+        elif members is not None:
             information = normalised_entropies(members).mutual_information.tolist()
-        elif self._members:
-            assert isinstance(prediction, EnsemblePrediction)
-            information = normalised_entropies(on_host(prediction.members.float())).mutual_information.tolist()
         if laplace is not None and projected is not None and laplace.laplace.gives_probabilities:
             p, entropies = laplace(below, projected)
             entropy, information = entropies.predictive.tolist(), entropies.mutual_information.tolist()
@@ -125,13 +172,20 @@ class Assessor:
         return self._detector(logits, features, _single(prediction.stages))
 
     def _ood_of_members(self, prediction: EnsemblePrediction) -> Sequence[Optional[OodResult]]:
-        """Twice the mean of the members' p-values, which is a p-value (Vovk and Wang 2020), and their mean score."""
-        detectors = [one._detector for one in self._members
-                     if one._detector is not None and one._detector.calibration.scores is not None]
-        if len(detectors) < len(self._members):
+        detectors = self._member_detectors()
+        if not detectors:
             return [None] * len(prediction.logits)
-        results = [detector(z, f.float(), _single(stages)) for detector, z, f, stages in zip(
-            detectors, prediction.member_logits, prediction.member_features, prediction.member_stages)]
+        return self._of_members([detector(z, f.float(), _single(stages)) for detector, z, f, stages in zip(
+            detectors, prediction.member_logits, prediction.member_features, prediction.member_stages)])
+
+    def _member_detectors(self) -> List[OodDetector]:
+        """Of the members, if all of them have p-values; else none."""
+        found = [one._detector for one in self._members
+                 if one._detector is not None and one._detector.calibration.scores is not None]
+        return found if len(found) == len(self._members) else []
+
+    def _of_members(self, results: Sequence[Sequence[OodResult]]) -> List[Optional[OodResult]]:
+        """Twice the mean of the members' p-values, which is a p-value (Vovk and Wang 2020), and their mean score."""
         name = '+'.join(sorted({result[0].method for result in results}))
         return [OodResult(name, float(np.mean([r.score for r in frame])),
                           min(1.0, 2 * float(np.mean([r.p_value for r in frame]))),

@@ -36,14 +36,15 @@ class EnsembleNetwork(nn.Module):
     Args:
         networks: in evaluation mode, at least two.
         temperatures: T of each.
-        vectorised: all members as one call over stacked weights, which wants equal architectures; None: on a GPU, where
-            that fills it. On a CPU stacked convolutions become grouped ones, which take longer than one after another.
+        vectorised: all members as one call over stacked weights, which wants equal architectures. Stacked convolutions
+            become grouped ones: on a CPU they take longer than one after another, and on a GPU, where a CUDA graph
+            launches the members at no cost, torch cannot stack BatchNorm in float32.
     """
 
     temperatures: torch.Tensor
 
     def __init__(self, networks: Sequence[SingleNetwork], temperatures: Sequence[float],
-                 vectorised: Optional[bool] = None) -> None:
+                 vectorised: bool = False) -> None:
         super().__init__()
         if len(networks) < 2 or len(networks) != len(temperatures):
             raise BundleError(f'an ensemble needs two networks at least, and a temperature each, got {len(networks)} '
@@ -56,15 +57,8 @@ class EnsembleNetwork(nn.Module):
             isinstance(network, GraphNetwork) for network in networks)  # whose weights cannot be stacked
         if vectorised and not self.is_uniform:
             raise BundleError('an ensemble of different architectures cannot run as one vectorised pass')
-        self._vectorised = vectorised
+        self.vectorised = vectorised
         self._stacked: Optional[Tuple[torch.device, Dict[str, torch.Tensor], Dict[str, torch.Tensor]]] = None
-
-    @property
-    def vectorised(self) -> bool:
-        """Whether the members run as one call."""
-        if self._vectorised is None:
-            return self.is_uniform and self.temperatures.device.type == 'cuda'
-        return self._vectorised
 
     def forward(self, pixels: torch.Tensor) -> EnsemblePrediction:
         """Mean prediction and those of the members for pixels (B, c, H, W)."""

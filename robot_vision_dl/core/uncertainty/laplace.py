@@ -10,10 +10,11 @@ are Gaussian around what the network said, with the covariance
 Both factors and the features come from the one forward pass; the backbone is not run again.
 """
 from dataclasses import dataclass, replace
-from typing import List, NamedTuple, Optional
+from typing import List, NamedTuple, Optional, Union
 
 import numpy as np
 import torch
+from torch import nn
 
 from ..errors import BundleError
 from .entropy import Entropies, normalised_entropy, over_ln
@@ -99,6 +100,33 @@ class LaplacePrediction(NamedTuple):
     entropies: Entropies
 
 
+Projected = Union[torch.Tensor, np.ndarray]
+"""Features along the eigenvectors of A, on the device, or, as an array, the scales that follow from them."""
+
+
+class LaplaceScales(nn.Module):
+    """Features (B, F) -> :meth:`LaplacePredictive.scales`, where the tables are, and nothing by way of the host."""
+
+    vectors: torch.Tensor
+    last: torch.Tensor
+    variances: torch.Tensor
+
+    def __init__(self, vectors: torch.Tensor, last: torch.Tensor, variances: torch.Tensor, all_told: bool) -> None:
+        super().__init__()
+        self.register_buffer('vectors', vectors)
+        self.register_buffer('last', last)
+        self.register_buffer('variances', variances)
+        self._all_told = all_told
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Scales, float32 (B, C) or (B, K)."""
+        squares = torch.addmm(self.last, features, self.vectors).square()
+        if not self._all_told:
+            elsewhere = features.square().sum(1, keepdim=True) + 1 - squares.sum(1, keepdim=True)
+            squares = torch.cat([squares, elsewhere.clamp_min(0)], dim=1)
+        return (squares @ self.variances).sqrt()
+
+
 class LaplacePredictive:
     """Samples of a frame's prediction.
 
@@ -160,19 +188,25 @@ class LaplacePredictive:
         elsewhere = torch.linalg.vecdot(features, features) + 1 - torch.linalg.vecdot(along, along)
         return torch.cat([along, elsewhere.clamp_min(0).sqrt()[:, None]], dim=1)
 
-    def scales(self, projected: torch.Tensor) -> np.ndarray:
+    def scales_on_device(self) -> 'LaplaceScales':
+        """What gives the scales of features, as a module for a GPU."""
+        return LaplaceScales(self._vectors_a, self._last_of_a, torch.from_numpy(self._variances), self._all_told)
+
+    def scales(self, projected: Projected) -> np.ndarray:
         """Standard deviations of z / T along the eigenvectors of B (B, C), or roots of the nodes' shares (B, K)."""
+        if isinstance(projected, np.ndarray):
+            return projected
         variances: np.ndarray = np.square(on_host(projected)) @ self._variances
         np.sqrt(variances, out=variances)
         return variances
 
-    def moves(self, projected: torch.Tensor, classes: Optional[np.ndarray] = None) -> np.ndarray:
+    def moves(self, projected: Projected, classes: Optional[np.ndarray] = None) -> np.ndarray:
         """How far half of the samples move z / T, float32, shape (B, k, M / 2); the other half: as far the other way.
 
         A logit moves by 300 at most; a prediction has long been a single class by then.
 
         Args:
-            projected: of :meth:`project`.
+            projected: of :meth:`project`, or the scales of :class:`LaplaceScales`.
             classes: those that move, shape (B, k); None: all, where ``most_classes`` allows that.
         """
         scales = self.scales(projected)
@@ -186,12 +220,12 @@ class LaplacePredictive:
         np.minimum(moved, _FARTHEST, out=moved)
         return moved
 
-    def __call__(self, logits: np.ndarray, projected: torch.Tensor) -> LaplacePrediction:
+    def __call__(self, logits: np.ndarray, projected: Projected) -> LaplacePrediction:
         """Mean probabilities and entropies of the samples.
 
         Args:
             logits: float32, of :func:`~.temperature.below_highest`, shape (B, C).
-            projected: features of :meth:`project`.
+            projected: features of :meth:`project`, or the scales of :class:`LaplaceScales`.
         """
         summary = self._summary(logits, projected)
         mean = summary.mean
@@ -203,11 +237,11 @@ class LaplacePredictive:
         information = np.minimum(summary.information, predictive)
         return LaplacePrediction(mean.astype(np.float32), Entropies(predictive, predictive - information, information))
 
-    def mutual_information(self, logits: np.ndarray, projected: torch.Tensor) -> List[float]:
+    def mutual_information(self, logits: np.ndarray, projected: Projected) -> List[float]:
         """The mutual information of each frame over ln C, in [0, 1]; as :meth:`__call__` has it."""
         return self._summary(logits, projected).information
 
-    def _summary(self, logits: np.ndarray, projected: torch.Tensor) -> '_Summary':
+    def _summary(self, logits: np.ndarray, projected: Projected) -> '_Summary':
         """What the samples say of the classes that move, and of all others as one class.
 
         As one, since how they share their probability is the same in all samples and drops out of the difference of

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from robot_vision_dl.core.errors import ConfigError
-from robot_vision_dl.core.networks.preprocess import Preprocessing, Preprocessor, as_tensor, resized_size
+from robot_vision_dl.core.networks.preprocess import HostPixels, Preprocessing, Preprocessor, as_tensor, resized_size
 from robot_vision_dl.core.types import ColorOrder, Picture
 
 SPEC = Preprocessing()
@@ -149,14 +149,25 @@ def test_half_precision_is_rounded_at_the_end(dtype):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='no GPU')
-def test_gpu_is_cpu_within_one_level():
+def test_a_gpu_gets_what_the_cpu_gets():
     pictures = [picture(smooth_rgb(*size), order) for size in SIZES[:3] for order in ColorOrder]
     for spec in (SPEC, GREY):
         on_gpu = Preprocessor(spec, 'cuda')(pictures)
         assert on_gpu.is_cuda
-        # grey is cut off, so a level of a colour may become a level more
-        torch.testing.assert_close(on_gpu.cpu(), Preprocessor(spec, 'cpu')(pictures), rtol=0,
-                                   atol=2.01 / 255 / min(spec.std))
+        assert torch.equal(on_gpu.cpu(), Preprocessor(spec, 'cpu')(pictures))
+
+
+def test_levels_of_the_host_are_what_is_normalised():
+    """For a GPU, which normalises them itself; into memory that is there already, too."""
+    pictures = [picture(smooth_rgb(*size), order) for size in SIZES[:3] for order in ColorOrder]
+    for spec in (SPEC, GREY):
+        levels = HostPixels(spec)(pictures)
+        assert levels.dtype is torch.uint8 and levels.shape == (len(pictures), *spec.crop, spec.channels)
+        mean, std = np.array(spec.mean), np.array(spec.std)
+        expected = ((levels.numpy() / 255 - mean) / std).transpose(0, 3, 1, 2)
+        np.testing.assert_allclose(Preprocessor(spec, 'cpu')(pictures).numpy(), expected, atol=1e-6)
+        into = torch.zeros_like(levels)
+        assert HostPixels(spec)(pictures, into) is into and torch.equal(into, levels)
 
 
 @pytest.mark.parametrize('values, message', [

@@ -66,6 +66,13 @@ class OodScore(nn.Module):
         """
         raise NotImplementedError
 
+    def on_device(self, logits: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
+        """The scores of :meth:`forward` (B,) but for the rounding, and nothing of them by way of the host.
+
+        For a GPU: without branches on data, so that a CUDA graph can hold it. All that is read must be a buffer.
+        """
+        raise NotImplementedError
+
 
 def on_host(values: torch.Tensor) -> np.ndarray:
     """The same numbers as an array; where they are on the CPU, the same memory."""

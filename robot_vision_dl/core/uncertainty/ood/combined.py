@@ -65,6 +65,11 @@ class FrameScore(nn.Module):
         scores: np.ndarray = self.score.forward(logits, features if self.place is None else stages[self.place])
         return scores
 
+    def on_device(self, logits: torch.Tensor, features: torch.Tensor, stages: Sequence[torch.Tensor] = ()
+                  ) -> torch.Tensor:
+        """As :meth:`forward`, (B, 1), where the tables are; see :meth:`~.base.OodScore.on_device`."""
+        return self.score.on_device(logits, features if self.place is None else stages[self.place])[:, None]
+
 
 class Combined(nn.Module):
     """Fisher's weighted combination of standardised scores; larger is further out.
@@ -100,6 +105,18 @@ class Combined(nn.Module):
                      ) -> np.ndarray:
         """How far out each part finds each picture, in standard deviations, float32 (B, P)."""
         columns = [values_of(part, logits, features, stages) for part in self._parts]
+        z: np.ndarray = (np.stack(columns, axis=1) - self._location) * self._inverse
+        return z
+
+    def on_device(self, logits: torch.Tensor, features: torch.Tensor, stages: Sequence[torch.Tensor] = ()
+                  ) -> torch.Tensor:
+        """The scores of the parts, (B, P), where the tables are, for :meth:`standardised_of`."""
+        return torch.cat([part.on_device(logits, features, stages) for part in self._parts], dim=1)
+
+    def standardised_of(self, scores: np.ndarray) -> np.ndarray:
+        """As :meth:`standardised`, of the scores of the parts (B, P)."""
+        columns = [np.log(np.maximum(column, _LEAST_DISTANCE)) if part.score.is_distance else column
+                   for part, column in zip(self._parts, scores.T)]
         z: np.ndarray = (np.stack(columns, axis=1) - self._location) * self._inverse
         return z
 

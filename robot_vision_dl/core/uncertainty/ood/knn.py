@@ -60,3 +60,10 @@ class KNearestNeighbours(OodScore):
         length = np.maximum(lengths_of(on_host(features)), 1e-12)
         scores: np.ndarray = np.sqrt(np.maximum(2 - 2 * kth / length, 0))
         return scores
+
+    def on_device(self, logits: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
+        """As :meth:`forward`, where the tables are."""
+        kth = torch.mm(features, self._bank_t).topk(self._k, dim=1).values[:, -1]
+        length = torch.linalg.vector_norm(features, dim=1).clamp_min(1e-12)
+        scores: torch.Tensor = (2 - 2 * kth / length).clamp_min(0).sqrt()
+        return scores

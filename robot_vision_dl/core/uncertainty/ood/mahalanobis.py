@@ -42,6 +42,10 @@ class _NearestClass(OodScore):
         u = torch.addmm(self._minus_origin, features, self.whitening)
         return on_host(u), on_host(torch.addmm(self._constant, u, self._linear)).min(axis=1)
 
+    def _least(self, u: torch.Tensor) -> torch.Tensor:
+        """The least of ``_constant + u _linear``, shape (B,), of u (B, F)."""
+        return torch.addmm(self._constant, u, self._linear).amin(1)
+
 
 class Mahalanobis(_NearestClass):
     """min_c (f - mu_c)^T S^-1 (f - mu_c), S the covariance within classes (Lee et al. 2018); larger is further out.
@@ -81,6 +85,11 @@ class Mahalanobis(_NearestClass):
         scores: np.ndarray = np.maximum(nearest + (u * u).sum(axis=1), 0)
         return scores
 
+    def on_device(self, logits: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
+        """As :meth:`forward`, where the tables are."""
+        u = torch.addmm(self._minus_origin, features, self.whitening)
+        return (self._least(u) + u.square().sum(1)).clamp_min(0)
+
 
 class MahalanobisNormalised(Mahalanobis):
     """Mahalanobis distance of features of length 1 (Mueller and Hein 2025, "Mahalanobis++"); larger is further out.
@@ -114,6 +123,12 @@ class MahalanobisNormalised(Mahalanobis):
         scores: np.ndarray = np.maximum((u @ linear + constant).min(axis=1) + (u * u).sum(axis=1), 0)
         return scores
 
+    def on_device(self, logits: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
+        """As :meth:`forward`, where the tables are."""
+        length = torch.linalg.vector_norm(features, dim=1, keepdim=True).clamp_min(1e-12)
+        u: torch.Tensor = torch.mm(features, self.whitening) / length + self._minus_origin
+        return (self._least(u) + u.square().sum(1)).clamp_min(0)
+
 
 class RelativeMahalanobis(_NearestClass):
     """Mahalanobis distance to the nearest class minus that to all pictures as one Gaussian (Ren et al. 2021).
@@ -129,6 +144,7 @@ class RelativeMahalanobis(_NearestClass):
 
     background_variances: torch.Tensor
     background_mean: torch.Tensor
+    _weights: torch.Tensor
 
     def __init__(self, whitening: Optional[torch.Tensor] = None, means: Optional[torch.Tensor] = None,
                  background_variances: Optional[torch.Tensor] = None,
@@ -143,7 +159,7 @@ class RelativeMahalanobis(_NearestClass):
         origin, weights = amid(self.means), self.background_variances.reciprocal()
         moved, background = self.means - origin, self.background_mean - origin
         self._quadratic = (1 - weights).numpy()
-        self._keep(_minus_origin=-origin, _linear=2 * (weights * background - moved).T,
+        self._keep(_weights=1 - weights, _minus_origin=-origin, _linear=2 * (weights * background - moved).T,
                    _constant=moved.square().sum(-1) - (weights * background.square()).sum())
 
     @classmethod
@@ -165,6 +181,11 @@ class RelativeMahalanobis(_NearestClass):
         u, nearest = self._nearest(features)
         scores: np.ndarray = nearest + (u * u) @ self._quadratic
         return scores
+
+    def on_device(self, logits: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
+        """As :meth:`forward`, where the tables are."""
+        u = torch.addmm(self._minus_origin, features, self.whitening)
+        return self._least(u) + u.square() @ self._weights
 
 
 def _check_square(whitening: torch.Tensor, means: torch.Tensor) -> None:

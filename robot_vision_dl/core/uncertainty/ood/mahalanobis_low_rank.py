@@ -36,6 +36,8 @@ class MahalanobisLowRank(OodScore):
     means: torch.Tensor
     rest: torch.Tensor
     _both: torch.Tensor
+    _moved_table: torch.Tensor
+    _lengths_table: torch.Tensor
 
     def __init__(self, axes: Optional[torch.Tensor] = None, means: Optional[torch.Tensor] = None,
                  rest: Optional[torch.Tensor] = None) -> None:
@@ -53,6 +55,8 @@ class MahalanobisLowRank(OodScore):
         self._inverse = 1 / float(self.rest)
         self._moved = (self.means @ self.axes).numpy() if axes is not None else np.empty((0, 0), np.float32)
         self._squares = self.means.square().sum(-1).numpy()
+        self.register_buffer('_moved_table', torch.from_numpy(self._moved), persistent=False)
+        self.register_buffer('_lengths_table', torch.from_numpy(self._squares), persistent=False)
 
     @classmethod
     def width(cls, tensors: Mapping[str, torch.Tensor], prefix: str = '') -> int:
@@ -87,3 +91,12 @@ class MahalanobisLowRank(OodScore):
         length = (norm > 0)[:, None] - 2 * found[:, count:] + self._squares  # what is 0 stays so
         scores: np.ndarray = np.maximum((length * self._inverse - (u * u).sum(axis=2)).min(axis=1), 0)
         return scores
+
+    def on_device(self, logits: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
+        """As :meth:`forward`, where the tables are."""
+        norm = torch.linalg.vector_norm(features, dim=1, keepdim=True)
+        found: torch.Tensor = torch.mm(features, self._both) / norm.clamp_min(1e-12)
+        count = self.axes.shape[1]
+        u = found[:, None, :count] - self._moved_table
+        length = (norm > 0).float() - 2 * found[:, count:] + self._lengths_table
+        return (length * self._inverse - u.square().sum(2)).amin(1).clamp_min(0)

@@ -184,15 +184,25 @@ class OodDetector:
                  ) -> List[OodResult]:
         """One result a frame, for float32 logits (B, C), features (B, F) and stages (B, F_s) each, on the device."""
         if not self._is_checked:
-            self._check(stages)
+            self.check(stages)
         if isinstance(self._score, Combined):
-            z = self._score.standardised(logits, features, stages)
-            return [OodResult(COMBINED, score, self._p_value(score), self._words[place])
-                    for score, place in zip(self._score.statistic(z).tolist(), z.argmax(axis=1).tolist())]
-        scores = self._score.forward(logits, features, stages).tolist()  # there are no hooks to be called
-        return [OodResult(self._name, score, self._p_value(score)) for score in scores]
+            return self._combined(self._score, self._score.standardised(logits, features, stages))
+        return self._single(self._score.forward(logits, features, stages))  # there are no hooks to be called
 
-    def _check(self, stages: Sequence[torch.Tensor]) -> None:
+    def of_scores(self, scores: np.ndarray) -> List[OodResult]:
+        """One result a frame, of what ``on_device`` of the score gives, float32 (B, P) for its P parts."""
+        if isinstance(self._score, Combined):
+            return self._combined(self._score, self._score.standardised_of(scores))
+        return self._single(scores[:, 0])
+
+    def _combined(self, score: Combined, z: np.ndarray) -> List[OodResult]:
+        return [OodResult(COMBINED, value, self._p_value(value), self._words[place])
+                for value, place in zip(score.statistic(z).tolist(), z.argmax(axis=1).tolist())]
+
+    def _single(self, scores: np.ndarray) -> List[OodResult]:
+        return [OodResult(self._name, score, self._p_value(score)) for score in scores.tolist()]
+
+    def check(self, stages: Sequence[torch.Tensor]) -> None:
         """Raise :class:`BundleError` where the network's stages are not those that the tables are for."""
         names = self.calibration.stage_names
         for name, width in self._widths.items():

@@ -50,4 +50,11 @@ class ReAct(OodScore):
 
     def forward(self, logits: torch.Tensor, features: torch.Tensor) -> np.ndarray:
         """Scores (B,)."""
-        return energy(on_host(torch.addmm(self.bias, torch.minimum(features, self.threshold), self._weight_t)))
+        return energy(on_host(self._rectified_logits(features)))
+
+    def on_device(self, logits: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
+        """As :meth:`forward`, where the tables are."""
+        return -torch.logsumexp(self._rectified_logits(features), dim=1)
+
+    def _rectified_logits(self, features: torch.Tensor) -> torch.Tensor:
+        return torch.addmm(self.bias, torch.minimum(features, self.threshold), self._weight_t)

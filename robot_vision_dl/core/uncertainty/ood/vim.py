@@ -55,3 +55,9 @@ class Vim(OodScore):
         residual = on_host(torch.addmm(self._minus_offset, features, self.residual_space))
         scores: np.ndarray = np.sqrt((residual * residual).sum(axis=1)) + energy(on_host(logits))
         return scores
+
+    def on_device(self, logits: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
+        """As :meth:`forward`, where the tables are."""
+        residual = torch.addmm(self._minus_offset, features, self.residual_space)
+        outside: torch.Tensor = torch.linalg.vector_norm(residual, dim=1)
+        return outside - torch.logsumexp(logits, dim=1)

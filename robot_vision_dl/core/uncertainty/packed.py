@@ -1,0 +1,94 @@
+"""What a GPU hands back of a batch: one float32 array (B, K), with all in it that was read of large tables.
+
+A copy from a GPU waits for it, and each costs tens of microseconds. So what :class:`~.assess.Assessor` needs of a
+prediction is put side by side on the device and fetched once; the rest of the assessment is small and stays in numpy.
+"""
+from typing import List, Optional, Sequence, Union
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..networks.network import Prediction
+from .assess import CalibratedModel, Products
+from .ensemble import EnsemblePrediction
+from .laplace import LaplacePredictive
+from .ood.combined import Combined, FrameScore
+from .ood.p_value import OodDetector
+
+
+class PackedProducts(nn.Module):
+    """Prediction -> (B, K): logits, then what products with large tables give; :meth:`unpack` takes it apart.
+
+    Args:
+        bundle: what is known about the network's errors.
+    """
+
+    def __init__(self, bundle: CalibratedModel) -> None:
+        super().__init__()
+        self._members = len(bundle.members)
+        found = [one.ood for one in bundle.members or (bundle,) if one.ood is not None]
+        self._has_scores = 0 < len(found) == max(1, self._members)
+        self._detectors = [OodDetector(one) for one in found]
+        self.scores = nn.ModuleList(one.build_score() for one in found)
+        self.scales = None
+        if bundle.laplace is not None and not self._members:
+            self.scales = LaplacePredictive(bundle.laplace).scales_on_device()
+        self._widths: Optional[List[int]] = None
+
+    def forward(self, prediction: Union[Prediction, EnsemblePrediction]) -> torch.Tensor:
+        """float32 (B, K), where the prediction is; nothing goes by way of the host."""
+        columns = self._columns(prediction)
+        self._widths = [column.shape[1] for column in columns]
+        return torch.cat(columns, dim=1)
+
+    def _columns(self, prediction: Union[Prediction, EnsemblePrediction]) -> List[torch.Tensor]:
+        logits = prediction.logits.float()
+        if isinstance(prediction, EnsemblePrediction):
+            columns = [logits, *prediction.members.float().unbind(0)]
+            read = zip(prediction.member_logits.float().unbind(0), prediction.member_features,
+                       prediction.member_stages)
+            return columns + [self._scored(place, z, f.float(), stages)
+                              for place, (z, f, stages) in enumerate(read) if self._has_scores]
+        features = prediction.features.float()
+        columns = [logits]
+        if self._has_scores:
+            columns.append(self._scored(0, logits, features, prediction.stages))
+        if self.scales is not None:
+            columns.append(self.scales(features))
+        return columns
+
+    def _scored(self, place: int, logits: torch.Tensor, features: torch.Tensor, stages: Sequence[torch.Tensor]
+                ) -> torch.Tensor:
+        self._detectors[place].check(stages)
+        score = self.scores[place]
+        assert isinstance(score, (FrameScore, Combined))
+        return score.on_device(logits, features, [stage.float() for stage in stages])
+
+    def unpack(self, packed: np.ndarray) -> Products:
+        """Views of an array (B, K) that :meth:`forward` has given."""
+        assert self._widths is not None and packed.shape[1] == sum(self._widths)
+        logits, *rest = np.split(packed, np.cumsum(self._widths)[:-1], axis=1)
+        if self._members:
+            return Products(logits, members=np.stack(rest[:self._members]), member_scores=tuple(rest[self._members:]))
+        return Products(logits, rest[0] if self._has_scores else None, rest[-1] if self.scales is not None else None)
+
+
+class PackedOutputs(nn.Module):
+    """Prediction -> (B, K): logits, features and stages side by side, for what is fitted to them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._widths: Optional[List[int]] = None
+
+    def forward(self, prediction: Union[Prediction, EnsemblePrediction]) -> torch.Tensor:
+        """float32 (B, K), where the prediction is."""
+        stages = prediction.stages if isinstance(prediction, Prediction) else ()
+        columns = [one.float() for one in (prediction.logits, prediction.features, *stages)]
+        self._widths = [column.shape[1] for column in columns]
+        return torch.cat(columns, dim=1)
+
+    def unpack(self, packed: np.ndarray) -> List[np.ndarray]:
+        """Logits (B, C), features (B, F) and stages (B, F_s), views of an array (B, K)."""
+        assert self._widths is not None and packed.shape[1] == sum(self._widths)
+        return list(np.split(packed, np.cumsum(self._widths)[:-1], axis=1))
