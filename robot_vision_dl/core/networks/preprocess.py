@@ -86,7 +86,7 @@ class Preprocessor:
     network of one channel gets ``rgb_to_grayscale`` of that; the rest differs by float32 rounding. (torchvision's
     ``ImageClassification`` preset resizes in float32 and rounds, which is up to one of 255 levels away, as is PIL.)
     Pictures are resized as they lie in the message, without a copy and before their colours are put in order, and on
-    the host whatever the device is: so a GPU gets the same levels to the last bit, and only those that the network sees.
+    the host whatever the device is: a GPU gets the same levels to the last bit, and only those that the network sees.
 
     Args:
         spec: what the weights expect.

@@ -98,5 +98,5 @@ class MahalanobisLowRank(OodScore):
         found: torch.Tensor = torch.mm(features, self._both) / norm.clamp_min(1e-12)
         count = self.axes.shape[1]
         u = found[:, None, :count] - self._moved_table
-        length = (norm > 0).float() - 2 * found[:, count:] + self._lengths_table
+        length: torch.Tensor = (norm > 0).float() - 2 * found[:, count:] + self._lengths_table
         return (length * self._inverse - u.square().sum(2)).amin(1).clamp_min(0)
