@@ -88,7 +88,8 @@ def test_sourced_ros_that_no_python_can_import(checkout, tmp_path):
 def test_failed_step_is_told_and_tried_again(checkout):
     # An environment that is ready but for a requirement that cannot be had.
     setup = checkout / 'setup.py'
-    setup.write_text("REQUIREMENTS = ['./no-such-requirement']\nEXTRAS = {'train': [], 'test': [], 'ros': []}\n")
+    setup.write_text("REQUIREMENTS = ['./no-such-requirement']\n"
+                     "EXTRAS = {'train': [], 'test': [], 'ros': [], 'onnx': []}\n")
     for _ in range(2):
         done = make(checkout, 'setup')
         assert done.returncode != 0

@@ -98,8 +98,8 @@ class TrainerNode(PrintableLogs, Node):
         run = load_config(path, config.changes)
         text = read_text(path)
         from ..training.run import train
-        self._epochs = run.run.epochs
-        self._tell(READING, f'{run.name}: reading bags', epochs=run.run.epochs, run=run.name)
+        self._epochs = run.run.epochs * run.run.trainings
+        self._tell(READING, f'{run.name}: reading bags', epochs=self._epochs, run=run.name)
         bundle = train(run, text, restart=config.restart, overwrite=config.overwrite, say=self._say,
                        frames_read=lambda count: self._tell(READING, f'{run.name}: {count} frames read', frames=count),
                        report=self._on_epoch, on_step=self._on_step)

@@ -88,6 +88,17 @@ def interrupted_history(folder: Path, fingerprint: str) -> List[EpochRecord]:
     return from_rows(checkpoint['history'])
 
 
-def best_network(network: Network, folder: Path) -> Network:
-    """The best weights of a run, in a network like ``network``, in evaluation mode on the CPU."""
-    return restore_network(network.architecture, load_weights(folder / BEST)[0])
+def training_folder(folder: Path, number: int) -> Path:
+    """Where the checkpoints of a training of a run are; the first, number 1, has those in the run's own folder."""
+    return folder if number == 1 else folder / f'training_{number}'
+
+
+def best_network(network: Network, folder: Path, trainings: int = 1) -> Network:
+    """The kept weights of a run, in a network like ``network``, in evaluation mode on the CPU.
+
+    Of several trainings the mean of their weights, statistics of BatchNorm included; counters are those of the first.
+    """
+    states = [load_weights(training_folder(folder, number) / BEST)[0] for number in range(1, trainings + 1)]
+    state = {key: value if not value.is_floating_point() else torch.stack([one[key] for one in states]).mean(dim=0)
+             for key, value in states[0].items()}
+    return restore_network(network.architecture, state)

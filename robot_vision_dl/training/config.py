@@ -149,6 +149,10 @@ class RunConfig:
     average_decay: float = option(
         0.999, 'of the moving average of the weights, which is what is judged and kept; 0: no average', minimum=0.0,
         maximum=0.999999)
+    trainings: int = option(
+        1, 'so many trainings from the same pretrained weights and the same head, each with another seed; the mean of '
+        'their weights is kept, which costs nothing when the model runs (model soup, Wortsman et al. 2022)', minimum=1,
+        maximum=100)
     gradient_clip: float = option(1.0, 'longest gradient; 0: no limit', minimum=0.0, maximum=1e6)
     precision: str = option(
         'float32', 'of the forward and backward pass; weights are float32 always',

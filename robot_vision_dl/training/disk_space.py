@@ -15,7 +15,7 @@ def needed_bytes(network: Network, config: TrainConfig) -> int:
     weights = sum(tensor.numel() * 4 for tensor in network.state_dict().values())
     average = 1 if config.run.average_decay else 0
     checkpoint = weights * (1 + _STATES[config.optimizer.name] + average)
-    return 2 * checkpoint + 2 * weights + weights
+    return 2 * checkpoint + 2 * weights + weights + (config.run.trainings - 1) * (checkpoint + weights)
 
 
 def check_room(folder: Path, network: Network, config: TrainConfig, resumes: bool) -> None:

@@ -48,7 +48,7 @@ def finish(config: TrainConfig, config_text: str, data: TrainingData, network: N
            folder: Path, target: Path, fingerprint: str, say: Callable[[str], None]) -> Bundle:
     """Calibrate the best weights of the run in ``folder``, test them, write the bundle to ``target``."""
     device = resolve_device(config.run.device)
-    trained = _as_stored(best_network(network, folder), data, config.output.half)
+    trained = _as_stored(best_network(network, folder, config.run.trainings), data, config.output.half)
 
     predictor = Predictor(trained, data.preprocessing, device)
 

@@ -5,6 +5,7 @@ All files of a run are in one folder. The same call after an interruption, of wh
 import os
 import shutil
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Callable, Dict, List, Optional, Tuple
 
@@ -12,7 +13,7 @@ import numpy as np
 import torch
 
 from ..core.bundles.bundle import Bundle, load_bundle
-from ..core.errors import BundleError
+from ..core.errors import BundleError, ConfigError
 from ..core.files.user_path import user_path
 from ..core.files.whole_files import check_writable, locked_folder
 from ..core.networks.device import resolve_device
@@ -23,7 +24,7 @@ from ..data.dataset import EvalTransform, FrameDataset
 from ..data.division import Part
 from ..data.exposed_dataset import ExposedDataset
 from ..data.statistics import sample_weights
-from .checkpoint import BEST, LAST, write_atomically
+from .checkpoint import BEST, LAST, training_folder, write_atomically
 from .config import TrainConfig
 from .disk_space import check_room
 from .distributed import processes
@@ -57,7 +58,7 @@ def train(config: TrainConfig, config_text: str, *, restart: bool = False, overw
             for.
         say: is called with a line or several about each stage.
         frames_read: is called with the number of frames while bags are read.
-        report: is called after each epoch.
+        report: is called after each epoch; those of several trainings are counted on.
         on_step: is called after each batch with the epoch, from 0, the steps of it that are done, and all of them.
 
     Returns:
@@ -107,11 +108,17 @@ def learn(config: TrainConfig, config_text: str, data: TrainingData, folder: Pat
     """
     extent = extent_of(config.network, data)
     config = with_extent(config, extent)
+    trainings = config.run.trainings
+    if trainings > 1 and not config.network.pretrained:
+        raise ConfigError(f'run.trainings: {trainings}: weights that were trained from different random ones have no '
+                          'sensible mean; give network.pretrained, or set it to 1')
     torch.manual_seed(config.run.seed)
     start = starting_network(config.network, data.class_names, config.input.channels)
     network = start.network
     if config.network.pretrained:
         say(describe_extent(network, extent))
+    # A head that no probe fitted is random, and must be the same in all trainings, after an interruption too.
+    begin = {key: value.clone() for key, value in network.state_dict().items()} if trainings > 1 else {}
     datasets = _datasets(config, data)
     resumes, is_first = (folder / LAST).exists() and not restart, processes().rank == 0
     check_room(folder, network, config, resumes)
@@ -130,16 +137,31 @@ def learn(config: TrainConfig, config_text: str, data: TrainingData, folder: Pat
     else:
         say(f'going on with the run in {folder}')
 
-    def tell(record: EpochRecord, is_best: bool) -> None:
-        say(describe(record, is_best, config.run.epochs))
-        if report is not None:
-            report(record)
-    weights, balance = data.balance.weights, config.loss.balance
-    history = fit(
-        network, config, datasets[Part.TRAIN], datasets.get(Part.EARLY_STOP), folder, fingerprint,
-        class_weights=weights if balance == 'loss' else None,
-        draw_weights=sample_weights(datasets[Part.TRAIN].targets, weights) if balance == 'sampler' else None,
-        report=tell, on_step=on_step)
+    def fitted(config: TrainConfig, datasets: Dict[Part, FrameDataset], number: int) -> List[EpochRecord]:
+        def tell(record: EpochRecord, is_best: bool) -> None:
+            which = f'training {number} of {trainings}, ' if trainings > 1 else ''
+            say(which + describe(record, is_best, config.run.epochs))
+            if report is not None:
+                report(replace(record, epoch=record.epoch + before))
+
+        def step(epoch: int, done: int, steps: int) -> None:
+            on_step(epoch + before, done, steps)
+        before = (number - 1) * config.run.epochs
+        weights, balance = data.balance.weights, config.loss.balance
+        return fit(
+            network, config, datasets[Part.TRAIN], datasets.get(Part.EARLY_STOP), training_folder(folder, number),
+            fingerprint if number == 1 else f'{fingerprint} {number}',
+            class_weights=weights if balance == 'loss' else None,
+            draw_weights=sample_weights(datasets[Part.TRAIN].targets, weights) if balance == 'sampler' else None,
+            report=tell, on_step=step)
+    history = fitted(config, datasets, 1)
+    for number in range(2, trainings + 1):
+        another = replace(config, run=replace(config.run, seed=config.run.seed + number - 1))
+        network.load_state_dict(begin)
+        if not (training_folder(folder, number) / LAST).exists():
+            _start_head(config, start, data, folder, lambda text: None)  # the first training told it
+        torch.manual_seed(another.run.seed)
+        fitted(another, _datasets(another, data), number)
     return network, history
 
 
@@ -147,8 +169,9 @@ def _forget(folder: Path) -> None:
     """Remove an earlier run; first of all what could be gone on with."""
     for name in (LAST, BEST, CONFIG, SHEET):
         (folder / name).unlink(missing_ok=True)
-    if (folder / 'tensorboard').exists():
-        shutil.rmtree(folder / 'tensorboard')
+    for path in (folder / 'tensorboard', *folder.glob('training_*')):
+        if path.is_dir():
+            shutil.rmtree(path)
     os.replace(folder / RESTART / SPLIT, folder / SPLIT)
     shutil.rmtree(folder / RESTART)
 

@@ -144,12 +144,15 @@ def _outliers(config: TrainConfig, preprocessing: Preprocessing, store: FrameSto
 
 
 def fingerprint_of(config: TrainConfig, data: TrainingData) -> str:
-    """Of everything that the weights follow from; where files lie and how a card reads do not count."""
+    """Of everything that the weights of a training follow from.
+
+    Where files lie, how a card reads, and how many other trainings there are do not count.
+    """
     values = asdict(config)
     # Labels are in the hash of the data, named recordings in that of the split, and the weights, by their content, in
     # the start.
     for group, names in (('output', None), ('data', ('bags', 'outliers', 'cache', 'early_stop', 'calibration', 'test')),
-                         ('run', ('workers',)), ('network', ('pretrained',))):
+                         ('run', ('workers', 'trainings')), ('network', ('pretrained',))):
         if names is None:
             del values[group]
         else:

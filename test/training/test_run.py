@@ -15,25 +15,10 @@ from safetensors.torch import load_file
 from robot_vision_dl.core.bundles.bundle import load_bundle, verify_bundle
 
 sys.path.append(str(Path(__file__).parent))
-from training_samples import CLASSES, config_text, picture_folders  # noqa: E402
+from training_samples import CLASSES, command, config_text, finished, picture_folders  # noqa: E402
 
 pytest.importorskip('lightning', reason='training is an extra: pip install .[train]')
 REPOSITORY = Path(__file__).resolve().parents[2]
-
-
-def command(work: Path, text: str, *options: str, launcher: tuple = (), name: str = 'train'
-            ) -> subprocess.Popen:
-    path = work / 'train.yaml'
-    path.write_text(text)
-    environment = {**os.environ, 'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': ''}
-    return subprocess.Popen([sys.executable, *launcher, '-m', 'robot_vision_dl.cli.main', name, str(path), *options],
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, cwd=work)
-
-
-def finished(process: subprocess.Popen, code: int = 0) -> str:
-    out, errors = process.communicate(timeout=300)
-    assert process.returncode == code, out + errors
-    return out + errors
 
 
 @pytest.fixture(scope='module')

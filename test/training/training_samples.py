@@ -1,4 +1,7 @@
 """Small data sets and configs that training is tested on."""
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -55,3 +58,20 @@ def config_text(pictures: Path, work: Path, epochs: int = 8, **groups: str) -> s
         'output': f'{{runs: "{work}/runs", models: "{work}/models", ood: energy}}',
         **groups}
     return 'name: shapes\n' + '\n'.join(f'{name}: {value}' for name, value in values.items()) + '\n'
+
+
+def command(work: Path, text: str, *options: str, launcher: tuple = (), name: str = 'train'
+            ) -> subprocess.Popen:
+    """``robot-vision train`` (or ``name``) on a config with this text, on one thread."""
+    path = work / 'train.yaml'
+    path.write_text(text)
+    environment = {**os.environ, 'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': ''}
+    return subprocess.Popen([sys.executable, *launcher, '-m', 'robot_vision_dl.cli.main', name, str(path), *options],
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, cwd=work)
+
+
+def finished(process: subprocess.Popen, code: int = 0) -> str:
+    """All that it printed, once it has ended with this code."""
+    out, errors = process.communicate(timeout=300)
+    assert process.returncode == code, out + errors
+    return out + errors
