@@ -1,6 +1,5 @@
 """Whole runs on small pictures: bundle, resume, and what ends a run."""
 import json
-import os
 import resource
 import signal
 import subprocess

@@ -52,7 +52,7 @@ def test_bundle_has_the_mean_of_the_weights_of_different_trainings(together):
     for number in range(1, _TRAININGS + 1):
         assert f'training {number} of {_TRAININGS}, epoch   2/2' in said
     state = load_bundle(together / 'models' / 'shapes').load_network().state_dict()
-    assert {key for key in state} == set(each[0])
+    assert set(state) == set(each[0])
     for key, value in state.items():
         torch.testing.assert_close(value, sum(one[key] for one in each) / _TRAININGS, rtol=1e-5, atol=1e-6)
     moved = [float((one['head.weight'] - each[0]['head.weight']).abs().max()) for one in each[1:]]
