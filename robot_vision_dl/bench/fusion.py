@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, NamedTuple, Sequenc
 
 import numpy as np
 
+from ..core.config import PRECISIONS
 from ..core.text.number_options import real, whole
 from ..core.text.table import ruled
 from .report import conclude
@@ -30,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--error', type=real(1e-6, 1), default=0.05,
                         help='share of wrong decisions at which the time to a decision is told (default: %(default)s)')
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda (default: auto)')
-    parser.add_argument('--precision', default='float32', choices=('float32', 'float16', 'bfloat16'),
+    parser.add_argument('--precision', default='float32', choices=PRECISIONS,
                         help='arithmetic of the network (default: %(default)s)')
 
 

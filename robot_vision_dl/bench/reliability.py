@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, 
 
 import numpy as np
 
+from ..core.config import PRECISIONS
 from ..core.text.number_options import SEED
 from .leave_one_out import CALIBRATION, DATA, REFERENCE, Material, Part
 from .near import add_near_arguments, near, start_of
@@ -43,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--ood-pictures', '--foreign', metavar='FOLDER', nargs='+', default=[],
                         help='folders of pictures of no class; each is a group')
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda (default: auto)')
-    parser.add_argument('--precision', default='float32', choices=('float32', 'float16', 'bfloat16'),
+    parser.add_argument('--precision', default='float32', choices=PRECISIONS,
                         help='arithmetic of the network (default: %(default)s)')
     parser.add_argument('--seed', type=SEED, default=0, help='of the split into halves (default: 0)')
     add_near_arguments(parser)

@@ -9,6 +9,7 @@ from typing import Any, Dict, Mapping, Sequence
 
 import numpy as np
 
+from ..core.config import PRECISIONS
 from ..core.text.number_options import real, whole
 from ..core.text.table import ruled
 from .report import conclude
@@ -27,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='pictures, spread over the folder; default: %(default)s')
     parser.add_argument('--abstain-cost', type=real(0, 1), help="instead of the bundle's")
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda (default: auto)')
-    parser.add_argument('--precision', default='float32', choices=('float32', 'float16', 'bfloat16'),
+    parser.add_argument('--precision', default='float32', choices=PRECISIONS,
                         help='arithmetic of the network (default: %(default)s)')
 
 

@@ -12,6 +12,7 @@ HELP = 'Measure speed and trust, each figure beside its floor in the same run.'
 MEASUREMENTS = {
     'live': 'a camera process, the node and a listener over real DDS; --vs naive',
     'soak': 'two nodes for an hour, while cameras, parameters and models change',
+    'gpu': 'a GPU, stage by stage, beside copies and the bare network; eager and as CUDA graph',
     'forward': 'the bare network on a tensor that is there already',
     'decode': 'message to picture for raw, JPEG and PNG, and what checking it first takes of that',
     'preprocess': 'message to tensor, stage by stage, beside copying the bytes',

@@ -9,6 +9,7 @@ from ..core.bundles.bundle_writer import save_bundle
 from ..core.bundles.calibration_figures import count_of
 from ..core.bundles.model_card import CALIBRATED_AGAIN, render_card
 from ..core.bundles.trust_limits import trust_limits
+from ..core.config import PRECISIONS
 from ..core.errors import BundleError, ConfigError
 from ..core.files.user_path import user_path
 from ..core.files.whole_files import check_writable
@@ -63,7 +64,7 @@ def add_calibration_arguments(parser: 'argparse._ActionsContainer') -> None:
     parser.add_argument('--ood-pictures', '--foreign', metavar='FOLDER', nargs='+', default=[],
                         help='folders of pictures of no class; each is a group')
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda: where it will run (default: auto)')
-    parser.add_argument('--precision', default='float32', choices=('float32', 'float16', 'bfloat16'),
+    parser.add_argument('--precision', default='float32', choices=PRECISIONS,
                         help='at which it will run (default: float32)')
     parser.add_argument('--ood', default=AUTO, type=ood_name, metavar='SCORE',
                         help='OOD score: auto (default: combined, unless --ood-pictures show another one to be '

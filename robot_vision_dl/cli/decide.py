@@ -10,7 +10,7 @@ import numpy as np
 from ..core.bundles.bundle import Bundle, load_bundle
 from ..core.bundles.bundle_format import DESCRIPTION, read_description
 from ..core.bundles.trust_limits import p_value_grid, trust_limits
-from ..core.config import DecisionConfig
+from ..core.config import PRECISIONS, DecisionConfig
 from ..core.errors import BundleError
 from ..core.files.whole_files import write_whole
 from ..core.text.number_options import SECONDS, SHARE, real
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='chance that the promise is broken (default: .1)')
     parser.add_argument('--false-unknown-rate', type=real(0, 1), default=0.01, help='as the parameter (default: .01)')
     parser.add_argument('--device', default='auto', help='where it will run (default: auto)')
-    parser.add_argument('--precision', default='float32', choices=('float32', 'float16', 'bfloat16'),
+    parser.add_argument('--precision', default='float32', choices=PRECISIONS,
                         help='arithmetic of the network, as it will run (default: %(default)s)')
     parser.add_argument('--topics', nargs='+', default=[], metavar='TOPIC',
                         help='image topics of bags, or all; default: each camera once, neither depth nor infrared')

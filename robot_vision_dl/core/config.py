@@ -197,6 +197,11 @@ class CameraFaultConfig:
         check_values(self, 'camera_faults.')
 
 
+PRECISIONS = ('float32', 'tf32', 'float16', 'bfloat16')
+"""``float32`` is float32 on every device. ``tf32`` is float32 of which NVIDIA's tensor cores multiply 10 bits of the
+mantissa instead of 23; no other device has it. What comes after the network (scores, distances) is float32 in all."""
+
+
 @dataclass(frozen=True)
 class ClassifierConfig:
     """Everything a deployment chooses: what the classifier node takes as parameters."""
@@ -205,9 +210,11 @@ class ClassifierConfig:
         'efficientnet_lite0_imagenet',
         'model bundle: a folder, the name of one in models/, or torchvision:<architecture>')
     device: str = option(
-        'auto', 'auto, cpu, cuda or cuda:<n>; auto takes a GPU where there is one', at_configure=True)
+        'auto', 'auto, cpu, cuda or cuda:<n>; auto takes a GPU where there is one that passes a check against the CPU',
+        at_configure=True)
     precision: str = option(
-        'float32', 'arithmetic of the network', choices=('float32', 'float16', 'bfloat16'), at_configure=True)
+        'float32', 'arithmetic of the network; tf32, float32 that is multiplied with fewer digits, is for NVIDIA GPUs',
+        choices=PRECISIONS, at_configure=True)
     backend: str = option(
         'auto', 'what runs the network: torch, or on a CPU onnxruntime or openvino, where they are installed; auto '
         'measures them once for each machine and network, and takes the quickest', at_configure=True,

@@ -12,7 +12,7 @@ from ..core.camera_settings import RateLimit
 from ..core.config import ClassifierConfig
 from ..core.errors import ImageError
 from ..core.images import cdr
-from ..core.networks.preprocess import Preprocessor
+from ..core.networks.preprocess import HostPixels, Preprocessor
 from ..core.runtime.frame_counters import BACKWARDS, RATE_LIMITED
 from ..core.runtime.frame_reader import StampOrder, read_frame, time_of
 from ..core.types import Frame, ImageMessage, Picture
@@ -51,7 +51,7 @@ class FrameBatch(NamedTuple):
 
     Attributes:
         frames: n frames, perhaps none.
-        tensors: for each preprocessor (n, C, H, W).
+        tensors: for each preprocessor (n, C, H, W), or for a GPU (n, H, W, C).
         drops: what was left out on the way here.
     """
 
@@ -72,8 +72,8 @@ class Feed:
         ahead_bytes: pictures that may wait.
     """
 
-    def __init__(self, recording: Recording, preprocessors: Sequence[Preprocessor], config: ClassifierConfig, size: int,
-                 threads: int, ahead_bytes: int) -> None:
+    def __init__(self, recording: Recording, preprocessors: Sequence[Union[Preprocessor, HostPixels]],
+                 config: ClassifierConfig, size: int, threads: int, ahead_bytes: int) -> None:
         self._recording, self._config, self._size = recording, config, size
         self._preprocessors = list(preprocessors)
         self._order = StampOrder(config.fusion)
@@ -183,7 +183,8 @@ class Feed:
                 drops.append(Drop(entry.message.topic, entry.number, entry.message.receive_ns, BACKWARDS, objection))
             place += 1
         if len(kept) < place:
-            tensors = [tensor[kept].contiguous(memory_format=torch.channels_last) for tensor in tensors]
+            tensors = [tensor[kept] if tensor.dtype is torch.uint8 else
+                       tensor[kept].contiguous(memory_format=torch.channels_last) for tensor in tensors]
         if frames:
             self._batch_bytes = sum(fed.frame.picture.pixels.nbytes + len(fed.message.cdr) for fed in frames) + sum(
                 {id(tensor): tensor.nelement() * tensor.element_size() for tensor in tensors}.values())

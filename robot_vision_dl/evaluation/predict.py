@@ -11,8 +11,11 @@ from ..core.bundles.bundle import Bundle
 from ..core.config import ClassifierConfig
 from ..core.errors import DataError
 from ..core.networks.device import resolve_device
+from ..core.networks.graph_network import ONNX
 from ..core.networks.network import Prediction
+from ..core.networks.precision import check_precision, dtype_of
 from ..core.networks.preprocess import Preprocessing, Preprocessor
+from ..core.runtime.gpu_outputs import GpuOutputs
 from ..core.text.notes import to_stderr
 from ..core.text.progress import Progress
 from ..core.types import Assessment, Picture
@@ -103,9 +106,20 @@ class Predictor:
 
     @classmethod
     def of_bundle(cls, bundle: Bundle, device: str = 'auto', precision: str = 'float32') -> 'Predictor':
-        """The network of a bundle, at the precision and on the device that will run, by the backend of the default."""
-        where, dtype = resolve_device(device), getattr(torch, precision)
+        """The network of a bundle, at the precision and on the device that will run, by the backend of the default.
+
+        On a GPU it runs as in the live node: as CUDA graphs, checked against the CPU.
+
+        Raises:
+            DeviceError: the GPU says something else than the CPU, or has not enough memory.
+            ConfigError: the device does not have the precision.
+        """
+        where, dtype = resolve_device(device), dtype_of(precision)
+        check_precision(precision, where)
         network = bundle.load_network(where, dtype).to(memory_format=torch.channels_last)
+        if where.type == 'cuda' and bundle.architecture.name != ONNX:
+            on_gpu = GpuOutputs(bundle, network, precision, ClassifierConfig().max_batch)
+            return cls(on_gpu, bundle.preprocessing, torch.device('cpu'), dtype)
         backend = choose_backend(ClassifierConfig().backend, bundle, network)
         return cls(backend.forward, bundle.preprocessing, where, dtype)
 
@@ -304,4 +318,6 @@ def assessments(bundle: Bundle, logits: np.ndarray, features: np.ndarray, stages
 def check_deployment(device: str, precision: str) -> Tuple[str, str]:
     """Kind of the device and the precision; raises for what cannot run here."""
     config = ClassifierConfig(device=device, precision=precision)
-    return resolve_device(config.device).type, config.precision
+    found = resolve_device(config.device)
+    check_precision(config.precision, found)
+    return found.type, config.precision

@@ -189,9 +189,9 @@ class ClassifierNode(PrintableLogs, LifecycleNode):
         self._loads.drop()
         gc.unfreeze()
         gc.collect()
-        torch = sys.modules.get('torch')
-        if torch is not None and torch.cuda.is_initialized():
-            torch.cuda.empty_cache()
+        if 'torch' in sys.modules:
+            from ..core.networks.cuda import free_unused_memory
+            free_unused_memory()
         return_freed_memory()
 
     def _log_failure(self, what: str, error: BaseException) -> None:

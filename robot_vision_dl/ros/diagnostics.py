@@ -134,9 +134,9 @@ def model_status(node_name: str, state: str, pipeline: Optional[Pipeline], confi
                       precision=config.precision, backend=pipeline.backend.name,
                       backend_reason=pipeline.backend.reason, classes=len(pipeline.bundle.class_names),
                       calibrated=pipeline.bundle.calibrated)
-        if pipeline.device.type == 'cuda':
-            import torch
-            values['gpu_memory_mb'] = torch.cuda.memory_allocated(pipeline.device) / 1e6
+        if pipeline.device.type == 'cuda' and not pipeline.fault:
+            from ..core.networks.cuda import memory_mb
+            values['gpu_memory_mb'] = memory_mb(pipeline.device)[0]
         text = f'{state}: {pipeline.bundle.name} on {pipeline.device}'
         if not pipeline.bundle.calibrated:
             level, text = DiagnosticStatus.WARN, text + ', not calibrated: confidences are not probabilities'
@@ -156,6 +156,8 @@ def model_status(node_name: str, state: str, pipeline: Optional[Pipeline], confi
                 text += ', which is being loaded' if loading == config.model else ', which is loaded next'
             else:
                 level, text = DiagnosticStatus.WARN, text + ', which is not being loaded: set it again'
+        if pipeline.fault:
+            level, text = DiagnosticStatus.ERROR, f'{pipeline.fault}; {text}'
     if loading:
         values['loading'] = loading
     return DiagnosticStatus(level=level, name=f'{node_name}: model', message=text, hardware_id='classifier',

@@ -44,6 +44,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
 from ..class_name import name_problem
+from ..config import PRECISIONS
 from ..errors import BundleError, ConfigError
 from ..files.lfs_pointer import REMEDY, is_lfs_pointer
 from ..networks.architectures import Architecture, check_architecture
@@ -77,7 +78,6 @@ _KEYS = ('schema_version', 'name', 'architecture', 'class_names', 'preprocessing
 _OPTIONAL_KEYS = ('camera', 'graph')
 # Names that cannot lead out of the bundle.
 _CARD_FILE = re.compile(CARD_FOLDER + r'/[A-Za-z0-9_-]{1,64}\.(png|jpg|yaml|json)')
-_PRECISIONS = ('float32', 'float16', 'bfloat16')
 _MOST_CARD_BYTES = 64 * MIB
 _MOST_CARD_FILES = 100
 _MOST_CLASSES = 100_000
@@ -219,8 +219,8 @@ def _check_calibration(values: Any, classes: int) -> None:
     _check_keys(values, ('temperature', 'precision', 'conformal'), 'calibration',
                 ('device', 'vector', 'laplace', 'fusion', 'density_aware'))
     _check_number(values['temperature'], 1e-3, 1e3, 'calibration.temperature')
-    if values['precision'] not in _PRECISIONS:
-        raise BundleError(f'calibration.precision: must be one of {", ".join(_PRECISIONS)}, got '
+    if values['precision'] not in PRECISIONS:
+        raise BundleError(f'calibration.precision: must be one of {", ".join(PRECISIONS)}, got '
                           f'{_shown(values["precision"])}')
     if values['conformal'] is not None:
         _check_conformal(values['conformal'], classes, 'calibration.conformal')

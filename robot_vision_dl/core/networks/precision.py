@@ -3,10 +3,6 @@ import torch
 
 from ..errors import ConfigError
 
-PRECISIONS = ('float32', 'tf32', 'float16', 'bfloat16')
-"""``float32`` is float32 on every device. ``tf32`` is float32 of which NVIDIA's tensor cores multiply 10 bits of the
-mantissa instead of 23; no other device has it. What comes after the network (scores, distances) is float32 in all."""
-
 
 def dtype_of(precision: str) -> torch.dtype:
     """The type of the network's weights and input."""

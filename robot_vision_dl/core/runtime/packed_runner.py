@@ -10,8 +10,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from ..networks.network import Prediction
+from ..networks.precision import dtype_of
 from ..networks.preprocess import Preprocessing
-from ..uncertainty.ensemble import AnyNetwork
+from ..uncertainty.ensemble import AnyNetwork, EnsemblePrediction
 from ..uncertainty.packed import PackedOutputs, PackedProducts
 
 
@@ -22,19 +24,20 @@ class PackedRunner(nn.Module):
         network: in evaluation mode.
         preprocessing: what its weights expect.
         products: what is made of its predictions.
-        dtype: of the network's weights.
-        arithmetic: makes the context in which the network runs; what comes before and after it is float32.
+        precision: of the network, whose weights are of its :func:`~..networks.precision.dtype_of`.
+        arithmetic: context in which products are of a precision; that of the network's for the network, ``float32``
+            for what comes after it.
     """
 
     scale: torch.Tensor
     offset: torch.Tensor
 
     def __init__(self, network: AnyNetwork, preprocessing: Preprocessing,
-                 products: Union[PackedProducts, PackedOutputs], dtype: torch.dtype = torch.float32,
-                 arithmetic: Callable[[], ContextManager[Any]] = nullcontext) -> None:
+                 products: Union[PackedProducts, PackedOutputs], precision: str = 'float32',
+                 arithmetic: Callable[[str], ContextManager[Any]] = nullcontext) -> None:
         super().__init__()
-        self.network, self.products = network, products
-        self._dtype, self._arithmetic = dtype, arithmetic
+        self.network, self.products, self.preprocessing = network, products, preprocessing
+        self._precision, self._arithmetic, self.dtype = precision, arithmetic, dtype_of(precision)
         self.shape = (*preprocessing.crop, preprocessing.channels)
         # As :class:`~..networks.preprocess.Preprocessor` has it, so that the same bits come out.
         std, mean = np.array(preprocessing.std), np.array(preprocessing.mean)
@@ -46,7 +49,7 @@ class PackedRunner(nn.Module):
         """The network's input (B, C, H, W), channels last, of levels (B, H, W, C) on its device."""
         pixels = levels.to(torch.float32)
         pixels.view(-1, len(self.scale)).mul_(self.scale).add_(self.offset)
-        return pixels.permute(0, 3, 1, 2).to(self._dtype)
+        return pixels.permute(0, 3, 1, 2).to(self.dtype)
 
     def forward(self, levels: torch.Tensor) -> torch.Tensor:
         """The packed array of levels on the network's device."""
@@ -54,7 +57,13 @@ class PackedRunner(nn.Module):
 
     def of_pixels(self, pixels: torch.Tensor) -> torch.Tensor:
         """The packed array of what the network takes, (B, C, H, W)."""
-        with self._arithmetic():
-            prediction = self.network(pixels)
-        packed: torch.Tensor = self.products(prediction)
+        prediction = self.prediction(pixels)
+        with self._arithmetic('float32'):
+            packed: torch.Tensor = self.products(prediction)
         return packed
+
+    def prediction(self, pixels: torch.Tensor) -> Union[Prediction, EnsemblePrediction]:
+        """What the network alone says, in its arithmetic."""
+        with self._arithmetic(self._precision):
+            found: Union[Prediction, EnsemblePrediction] = self.network(pixels)
+        return found

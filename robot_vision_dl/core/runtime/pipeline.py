@@ -15,10 +15,10 @@ from ..decision.costs import read_costs
 from ..decision.decision import Policy, decide, unfit
 from ..decision.fusion import FALLBACK_TIMES, BayesFilter, expected_from
 from ..errors import BundleError, ConfigError, RobotVisionError
-from ..networks.device import resolve_device
 from ..networks.graph_network import GraphNetwork
 from ..networks.network import Network, Prediction
-from ..networks.preprocess import Preprocessor, visible_region
+from ..networks.precision import dtype_of
+from ..networks.preprocess import HostPixels, Preprocessor, visible_region
 from ..networks.threads import network_threads, on_a_thread
 from ..text.printable import printable
 from ..types import Assessment, CameraCheck, ColorOrder, Decision, Frame, Picture, Result
@@ -30,6 +30,7 @@ from ..uncertainty.camera.statistics import Look, look
 from ..uncertainty.camera.watch import CameraWatch, frozen_after_s
 from ..uncertainty.dropout import DropoutSampler
 from ..uncertainty.ensemble import EnsemblePrediction
+from .gpu_path import chosen_gpu
 
 
 class Pipeline:
@@ -45,17 +46,19 @@ class Pipeline:
 
     def __init__(self, bundle: Bundle, config: ClassifierConfig) -> None:
         self.bundle = bundle
-        self.device = resolve_device(config.device)
         self.threads = network_threads(config.threads)
+        self.device, self.device_reason, self.gpu = chosen_gpu(bundle, config, self.threads)
         self.claim_thread()
-        self._dtype = getattr(torch, config.precision)
+        self._dtype = dtype_of(config.precision)
         # Convolutions of the CPU and of tensor cores are two to three times as fast with channels last.
-        network = bundle.load_network(self.device, self._dtype).to(memory_format=torch.channels_last)
+        network = self.gpu.network if self.gpu else bundle.load_network(self.device, self._dtype).to(
+            memory_format=torch.channels_last)
         self.backend = choose_backend(config.backend, bundle, network, min(len(config.cameras), config.max_batch),
                                       plain=not config.dropout_samples)
         self.network = self.backend.forward
-        self.preprocess = Preprocessor(bundle.preprocessing, self.device, self._dtype)
-        self._assess = Assessor(bundle, self.device, config.precision)
+        self.preprocess: Union[Preprocessor, HostPixels] = self.gpu.levels if self.gpu else Preprocessor(
+            bundle.preprocessing, self.device, self._dtype)
+        self._assess = Assessor(bundle, torch.device('cpu') if self.gpu else self.device, config.precision)
         self._dropout = None
         if config.dropout_samples:
             if isinstance(network, GraphNetwork):
@@ -79,7 +82,9 @@ class Pipeline:
         if not bundle.calibrated:
             return [f'{bundle.name} is not calibrated: its confidences are not probabilities, and nothing is called '
                     'unknown']
-        config, found = self._settings.config, []
+        config, found = self._settings.config, list(self.gpu.notes if self.gpu else ())
+        if self.device_reason:
+            found.append(f'runs on {self.device}, not on the GPU: {self.device_reason}')
         if bundle.precision != config.precision:
             found.append(f'{bundle.name} was calibrated at {bundle.precision} but runs at {config.precision}: '
                          'its confidences may be off; `robot-vision calibrate` fits them to what runs')
@@ -118,9 +123,20 @@ class Pipeline:
         return pipeline
 
     def claim_thread(self) -> None:
-        """Give the calling thread as many CPU threads for the network as the deployment chose; see :mod:`.threads`."""
-        if self.device.type == 'cpu':
+        """Make the calling thread ready to run the network.
+
+        It gets as many CPU threads as the deployment chose (:mod:`.threads`); on a GPU it runs each batch size once.
+        """
+        if self.gpu:
+            with torch.inference_mode():
+                self.gpu.warm_up()
+        elif self.device.type == 'cpu':
             torch.set_num_threads(self.threads)
+
+    @property
+    def fault(self) -> str:
+        """What is wrong with the device while the pipeline goes on, a sentence for people; empty: nothing."""
+        return self.gpu.fault if self.gpu else ''
 
     def configure(self, config: ClassifierConfig) -> None:
         """Take over the settings that may change while running.
@@ -192,7 +208,9 @@ class Pipeline:
                 for pixels in (grey, noise):
                     # Tables that do not fit the network, and weights that overflow, are found here and not frame by
                     # frame.
-                    for assessment in self._assess(self.network(self.preprocess([Picture(pixels, ColorOrder.RGB)]))):
+                    batch = Batch([], self.preprocess([Picture(pixels, ColorOrder.RGB)]))
+                    self.infer(batch)
+                    for assessment in self._assessments(batch):
                         if not np.isfinite(assessment.probabilities).all():
                             raise BundleError('its probabilities are not numbers')
         except Exception as error:  # noqa: B902 - whatever torch makes of it
@@ -239,28 +257,32 @@ class Pipeline:
             pixels: what ``preprocess`` made of the pictures, where that was done elsewhere.
             looks: whether :meth:`finish` will follow, which needs them.
         """
-        watch = _StopWatch(self.device)
+        watch = _StopWatch()
         if pixels is None:
-            pixels = self.preprocess([frame.seen for frame in frames])
+            seen = [frame.seen for frame in frames]
+            pixels = self.gpu.prepare(seen) if self.gpu else self.preprocess(seen)
         batch = Batch(frames, pixels)
         batch.stage_ms['preprocess'] = watch.elapsed_ms()
         if looks and self._settings.config.camera_faults.enabled:
-            watch = _StopWatch(self.device)
+            watch = _StopWatch()
             batch.looks = [self._look(frame) for frame in frames]
             batch.stage_ms['camera'] = watch.elapsed_ms()
         return batch
 
     def infer(self, batch: 'Batch') -> None:
         """The second third: the forward pass. It may run beside the other two of other batches, on another thread."""
-        watch = _StopWatch(self.device)
-        batch.prediction, batch.mc_logits = (self._dropout(batch.pixels) if self._dropout
-                                           else (self.network(batch.pixels), None))
+        watch = _StopWatch()
+        if self.gpu:
+            batch.packed = self.gpu.run(batch.pixels)
+        else:
+            batch.prediction, batch.mc_logits = (self._dropout(batch.pixels) if self._dropout
+                                               else (self.network(batch.pixels), None))
         batch.stage_ms['forward'] = watch.elapsed_ms()
 
     def finish(self, batch: 'Batch') -> List[Result]:
         """The last third: what the prediction means."""
         assessments = self._assessments(batch)
-        watch = _StopWatch(self.device)
+        watch = _StopWatch()
         results = self.conclude(batch.frames, assessments, batch.stage_ms, looks=batch.looks)
         batch.stage_ms['decide'] = watch.elapsed_ms()
         return results
@@ -318,9 +340,13 @@ class Pipeline:
         return found
 
     def _assessments(self, batch: 'Batch') -> List[Assessment]:
-        watch = _StopWatch(self.device)
-        assert batch.prediction is not None
-        found = self._assess(batch.prediction, batch.mc_logits)
+        watch = _StopWatch()
+        if self.gpu:
+            assert batch.packed is not None
+            found = self.gpu.assess(batch.packed)
+        else:
+            assert batch.prediction is not None
+            found = self._assess(batch.prediction, batch.mc_logits)
         batch.stage_ms['uncertainty'] = watch.elapsed_ms()
         return found
 
@@ -381,8 +407,9 @@ class Batch:
 
     Attributes:
         frames: B frames.
-        pixels: the network's input (B, C, H, W).
+        pixels: the network's input (B, C, H, W); for a GPU levels (B, H, W, C), see :class:`.gpu_path.GpuPath`.
         prediction: what it said, once it has.
+        packed: on a GPU, what came back in its place.
         mc_logits: logits (M, B, C) of Monte Carlo dropout, where that is asked for.
         stage_ms: milliseconds that each stage took, as far as they are done.
         looks: at the pictures, for faults of their cameras; empty: that is not asked.
@@ -394,17 +421,15 @@ class Batch:
     mc_logits: Optional[torch.Tensor] = None
     stage_ms: Dict[str, float] = field(default_factory=dict)
     looks: Sequence[Look] = ()
+    packed: Optional[np.ndarray] = None
 
 
 class _StopWatch:
-    """Wall time of a stage; waits for the device at its end, since GPU calls return early."""
+    """Wall time of a stage. It does not wait for a GPU: what ``forward`` fetches, it has waited for."""
 
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
+    def __init__(self) -> None:
         self._began = time.perf_counter()
 
     def elapsed_ms(self) -> float:
         """Since the watch was made."""
-        if self._device.type == 'cuda':
-            torch.cuda.synchronize(self._device)
         return (time.perf_counter() - self._began) * 1e3

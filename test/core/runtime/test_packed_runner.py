@@ -11,6 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from robot_vision_dl.core.bundles.bundle import load_bundle
 from robot_vision_dl.core.networks.network import Prediction
+from robot_vision_dl.core.networks.precision import dtype_of
 from robot_vision_dl.core.networks.preprocess import HostPixels, Preprocessor
 from robot_vision_dl.core.resources import share_directory
 from robot_vision_dl.core.runtime.packed_runner import PackedRunner
@@ -150,10 +151,11 @@ def on_fake_gpu(module, mode):
         return {name: mode.from_tensor(value).to('cuda') for name, value in tensors.items()}
 
 
-@pytest.mark.parametrize('dtype', [torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize('precision', ['float32', 'float16', 'bfloat16'])
 @pytest.mark.parametrize('batch', [1, 3])
-def test_all_of_it_is_on_the_gpu_and_one_copy_comes_back(bundle, batch, dtype):
-    runner = PackedRunner(bundle.load_network(dtype=dtype), bundle.preprocessing, PackedProducts(bundle), dtype)
+def test_all_of_it_is_on_the_gpu_and_one_copy_comes_back(bundle, batch, precision):
+    network = bundle.load_network(dtype=dtype_of(precision))
+    runner = PackedRunner(network, bundle.preprocessing, PackedProducts(bundle), precision)
     real = runner(HostPixels(bundle.preprocessing)(photographs()[:1]))
     mode = FakeTensorMode()
     tensors = on_fake_gpu(runner, mode)

@@ -71,7 +71,8 @@ class OodScore(nn.Module):
 
         For a GPU: without branches on data, so that a CUDA graph can hold it. All that is read must be a buffer.
         """
-        raise NotImplementedError
+        raise RobotVisionError(f'OOD score {type(self).__name__}: has no on_device, so it is for CPUs only; set device '
+                               'to cpu')
 
 
 def on_host(values: torch.Tensor) -> np.ndarray:
