@@ -39,14 +39,17 @@ except Exception as error:
 try:
     import torch
     say('gpu_build', cuda=torch.version.cuda, hip=torch.version.hip, mps=torch.backends.mps.is_available())
-    devices = []
+    devices, architectures, unusable = [], [], []
     if torch.version.cuda or torch.version.hip:
         torch.cuda.init()
         for index in range(torch.cuda.device_count()):
             free, total = torch.cuda.mem_get_info(index)
             float((torch.ones(8, device=f'cuda:{index}') * 2).sum())
             devices.append([torch.cuda.get_device_name(index), free, total])
-    say('gpu', devices=devices)
+            architectures.append('.'.join(map(str, torch.cuda.get_device_capability(index))))
+        from robot_vision_dl.core.networks.cuda import why_unusable  # what auto asks, too
+        unusable = [why_unusable(index) for index in range(len(devices))]
+    say('gpu', devices=devices, architectures=architectures, unusable=unusable)
 except Exception as error:
     say('gpu', error=f'{type(error).__name__}: {error}')
 """

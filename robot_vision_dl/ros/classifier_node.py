@@ -61,6 +61,7 @@ class ClassifierNode(PrintableLogs, LifecycleNode):
         self._configured = 0  # how often: what was wanted before a cleanup is not wanted after it
         self._reverting = False
         self._swapped_s = 0.0
+        self._fault_said = ''
         self._drop_logged: Dict[Tuple[str, str], List[float]] = {}
         self._config_parameters = ConfigParameters(
             self, ClassifierConfig, lambda: self._pipeline is not None, self._on_change, self._check_change)
@@ -304,6 +305,10 @@ class ClassifierNode(PrintableLogs, LifecycleNode):
                                      (self._loads.loading or (0, ''))[1])]
         array.status += [camera.report(self.config) for camera in self._health]
         self._diagnostics.publish(array)
+        fault = self._pipeline.fault if self._pipeline is not None else ''
+        if fault and fault != self._fault_said:
+            self.get_logger().error(fault)
+        self._fault_said = fault
         if self._swapped_s and time.monotonic() - self._swapped_s > SETTLED_S:
             self._swapped_s = 0.0
             # Each load has a thread, and so a part of the heap, of its own; what the old model had goes back.

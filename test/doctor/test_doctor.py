@@ -117,6 +117,57 @@ def test_gpu_in_use():
     assert check.text == 'cuda:0 NVIDIA T4 (14.0 of 16.0 GiB free), driver 580.1, CUDA 13.2'
 
 
+def test_a_gpu_is_told_with_all_that_decides_about_it(monkeypatch):
+    monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '1')
+    facts = {'devices': [['NVIDIA A100', 2 ** 30, 2 ** 31]], 'architectures': ['8.0'], 'unusable': ['']}
+    check = gpu_check(MachineGpu(names=('NVIDIA A100',), mig=('1g.10gb',), mig_is_on=True, power_mode='MAXN'),
+                      {**TORCH, **CUDA, 'gpu': facts})
+    assert check.level is Level.OK
+    assert check.text == ("cuda:0 NVIDIA A100, architecture 8.0 (1.0 of 2.0 GiB free), CUDA 13.2; MIG is on (1g.10gb); "
+                          "CUDA_VISIBLE_DEVICES='1'; power mode MAXN (`sudo nvpmodel -p --verbose` lists the others)")
+
+
+def test_a_gpu_that_fails_its_trial_is_a_warning(monkeypatch):
+    monkeypatch.delenv('CUDA_VISIBLE_DEVICES', raising=False)
+    facts = {'devices': [['Tesla K80', 2 ** 30, 2 ** 31]], 'architectures': ['3.7'],
+             'unusable': ['Tesla K80 is of the architecture 3.7, and this torch (2.9) is built for sm_75']}
+    check = gpu_check(MachineGpu(names=('Tesla K80',)), {**TORCH, **CUDA, 'gpu': facts})
+    assert check.level is Level.WARN and 'is built for sm_75' in check.text and 'the CPU is used' in check.remedy
+
+
+def test_mig_without_an_instance_says_how_to_make_one(monkeypatch):
+    monkeypatch.delenv('CUDA_VISIBLE_DEVICES', raising=False)
+    check = gpu_check(MachineGpu(names=('NVIDIA A100',), mig_is_on=True), {**TORCH, **CUDA, 'gpu': {'devices': []}})
+    assert check.level is Level.WARN and 'MIG is on and has no instance' in check.text and '-cgi' in check.remedy
+
+
+def tool(folder, name, script):
+    path = folder / name
+    path.write_text(f'#!/bin/sh\n{script}\n')
+    path.chmod(0o755)
+
+
+def test_nvidia_smi_and_nvpmodel_are_read(tmp_path, monkeypatch):
+    """As their manuals show what they print."""
+    monkeypatch.setenv('PATH', str(tmp_path))
+    tool(tmp_path, 'nvidia-smi', """case "$*" in
+*mig.mode*) echo Enabled; echo '[N/A]';;
+-L) echo 'GPU 0: NVIDIA A100-SXM4-40GB (UUID: GPU-1)'; echo '  MIG 1g.5gb      Device  0: (UUID: MIG-2)'
+    echo '  MIG 3g.20gb     Device  1: (UUID: MIG-3)';;
+*) echo 'NVIDIA A100-SXM4-40GB, 535.104.05';;
+esac""")
+    tool(tmp_path, 'nvpmodel', "echo 'NV Power Mode: 15W'; echo 2")
+    found = gpu.look_at_machine(tmp_path)
+    assert (found.names, found.driver) == (('NVIDIA A100-SXM4-40GB',), '535.104.05')
+    assert found.mig_is_on and found.mig == ('1g.5gb', '3g.20gb')
+    assert not found.power_mode  # no Jetson
+    (tmp_path / 'etc').mkdir()
+    (tmp_path / 'etc/nv_tegra_release').touch()
+    assert gpu.look_at_machine(tmp_path).power_mode == '15W'
+    tool(tmp_path, 'nvidia-smi', 'echo broken; exit 9')
+    assert gpu.look_at_machine(tmp_path).names == ()
+
+
 def test_no_gpu_and_a_cuda_build():
     check = gpu_check(MachineGpu(), {**TORCH, **CUDA, 'gpu': {'error': 'RuntimeError: Found no NVIDIA driver'}})
     assert check.level is Level.OK and 'the CPU is used' in check.text

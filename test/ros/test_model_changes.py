@@ -2,12 +2,15 @@
 import itertools
 import shutil
 
+import numpy as np
 import pytest
+import torch
 
 pytest.importorskip('rclpy', reason='rclpy is not installed')
 pytest.importorskip('vision_msgs.msg', reason='vision_msgs is not installed')
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
+from fake_gpu import LOST, FakeGpu  # noqa: E402
 from lifecycle_msgs.msg import Transition  # noqa: E402
 from lifecycle_msgs.srv import ChangeState  # noqa: E402
 from node_harness import BEST_EFFORT, NodeProcess, Peer, environment, raw_image, small_bundle  # noqa: E402
@@ -19,7 +22,10 @@ from vision_msgs.msg import Classification, LabelInfo  # noqa: E402
 
 from robot_vision_dl.core.config import ClassifierConfig  # noqa: E402
 from robot_vision_dl.core.processes import Children  # noqa: E402
+from robot_vision_dl.core.runtime import pipeline as pipelines  # noqa: E402
+from robot_vision_dl.core.runtime.gpu_path import ChosenGpu, GpuPath  # noqa: E402
 from robot_vision_dl.core.runtime.pipeline import Pipeline  # noqa: E402
+from robot_vision_dl.core.types import ColorOrder, Frame, Header, Picture  # noqa: E402
 from robot_vision_dl.ros.diagnostics import model_status  # noqa: E402
 
 SECOND = 1_000_000_000
@@ -193,3 +199,18 @@ def test_a_report_says_what_is_wanted_where_it_does_not_run(tmp_path):
     assert said('b', 'b')[0] == 'b' and said('b', 'b')[1].endswith('wanted: b, which is being loaded')
     assert said('b', 'c')[1].endswith('wanted: b, which is loaded next')
     assert 'set it again' in said('b', '')[1] and said('b', '')[2] == DiagnosticStatus.WARN
+
+
+def test_a_gpu_that_failed_is_an_error_in_the_report(tmp_path, monkeypatch):
+    """The driver of the GPU is a stand-in, all else is real; the CPU goes on."""
+    driver, config = FakeGpu(), ClassifierConfig(model=str(small_bundle(tmp_path / 'first')), backend='torch')
+    monkeypatch.setattr(pipelines, 'chosen_gpu', lambda bundle, config, threads: ChosenGpu(
+        torch.device('cpu'), '', GpuPath(bundle, bundle.load_network(), 'float32', 1, driver=driver)))
+    pipeline = Pipeline.load(config)
+    assert model_status('/classifier', 'active', pipeline, config, '').level != DiagnosticStatus.ERROR
+    driver.failures = {'replay': [LOST]}
+    picture = Picture(np.full((48, 64, 3), 90, np.uint8), ColorOrder.RGB)
+    assert len(pipeline.process([Frame('camera', Header(10 ** 9, ''), picture, 'rgb8')])) == 1
+    status = model_status('/classifier', 'active', pipeline, config, '')
+    assert status.level == DiagnosticStatus.ERROR
+    assert 'illegal memory access' in status.message and 'start the node again' in status.message
