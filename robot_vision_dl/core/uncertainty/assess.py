@@ -1,4 +1,5 @@
 """What one forward pass says about each frame of a batch: everything between the network and the fusion over time."""
+from functools import cached_property
 from math import isfinite, nan
 from typing import List, NamedTuple, Optional, Protocol, Sequence, Tuple, Union
 
@@ -12,9 +13,11 @@ from .conformal import Conformal
 from .density_aware import DensityAware, tempered
 from .ensemble import EnsemblePrediction
 from .entropy import normalised_entropies, normalised_entropy
-from .laplace import Laplace, LaplacePredictive, Projected
+from .laplace import Laplace, LaplacePredictive
 from .ood.base import on_host
+from .ood.energy import energy_below
 from .ood.p_value import OodCalibration, OodDetector
+from .pass_products import PassProducts
 from .temperature import below_highest, calibrated_softmax, softmax_and_entropy
 from .vector import VectorScaling
 
@@ -91,13 +94,26 @@ class Assessor:
         logits, features = prediction.logits, prediction.features
         if logits.dtype is not torch.float32:
             logits, features = logits.float(), features.float()
-        z = on_host(logits)
         # What reads large tables comes first: it clears the caches for all that follows.
-        laplace = self._laplace if mc_logits is None and not self._members else None
-        projected = None if laplace is None else laplace.project(features)
-        ood = self.ood(prediction, logits, features)
-        members = prediction.members if isinstance(prediction, EnsemblePrediction) else None
-        return self._assessments(z, projected, ood, None if members is None else on_host(members.float()), mc_logits)
+        if isinstance(prediction, EnsemblePrediction):
+            z, members = on_host(logits), on_host(prediction.members.float())
+            return self._assessments(z, self._below_highest(z), None, self._ood_of_members(prediction), members,
+                                     mc_logits)
+        stages, detector = _single(prediction.stages), self._detector
+        if detector is not None:
+            detector.check(stages)
+        read = None if self._products is None else self._products(logits, features, stages)
+        z = on_host(logits) if read is None else read.logits
+        below = self._below_highest(z)
+        ood: Sequence[Optional[OodResult]] = [None] * len(z)
+        if detector is not None and detector.tables and read is not None:
+            ood = detector.of_products(read.of_tables, energy_below(*below), logits, features, stages)
+        elif detector is not None:
+            ood = detector(logits, features, stages)
+        scales = None
+        if self._laplace is not None and mc_logits is None and read is not None:
+            scales = self._laplace.scales_of(read.of_tables[-1])
+        return self._assessments(z, below, scales, ood, None, mc_logits)
 
     def of_products(self, found: Products) -> List[Assessment]:
         """One assessment a frame, of what :class:`~.packed.PackedProducts` made of a batch on a GPU.
@@ -112,25 +128,43 @@ class Assessor:
                 ood = self._of_members([one.of_scores(scores) for one, scores in zip(detectors, found.member_scores)])
         elif self._detector is not None and found.scores is not None:
             ood = self._detector.of_scores(found.scores)
-        return self._assessments(found.logits, found.scales, ood, found.members)
+        return self._assessments(found.logits, self._below_highest(found.logits), found.scales, ood, found.members)
 
-    def _assessments(self, z: np.ndarray, projected: Optional[Projected], ood: Sequence[Optional[OodResult]],
+    @cached_property
+    def _products(self) -> Optional[PassProducts]:
+        """Of the tables of the OOD score, in their order, and then of that of the Laplace approximation."""
+        tables = [] if self._detector is None else list(self._detector.tables)
+        if self._laplace is not None:
+            tables.append(self._laplace.table)
+        return PassProducts(tables) if tables else None
+
+    def _below_highest(self, z: np.ndarray) -> Tuple[np.ndarray, List[float]]:
+        """Logits (B, C) minus the highest of their row, and that.
+
+        Raises:
+            RobotVisionError: a logit is not a number, or infinite.
+        """
+        highest = np.maximum.reduce(z, axis=1)
+        tops = highest.tolist()
+        if not all(map(isfinite, tops)):
+            raise RobotVisionError(f'{self.bundle.name} gave logits that are not numbers at {self._precision}; its '
+                                   'weights may not suit this precision')
+        return z - highest[:, None], tops
+
+    def _assessments(self, z: np.ndarray, below_and_highest: Tuple[np.ndarray, List[float]],
+                     scales: Optional[np.ndarray], ood: Sequence[Optional[OodResult]],
                      members: Optional[np.ndarray], mc_logits: Optional[torch.Tensor] = None) -> List[Assessment]:
         """The rest, which is small.
 
         Args:
             z: logits, float32 (B, C).
-            projected: of the Laplace approximation, where it is used.
+            below_and_highest: of :meth:`_below_highest`.
+            scales: of the Laplace approximation, where it is used.
             ood: of each frame.
             members: of an ensemble, probabilities (M, B, C).
             mc_logits: as for a call.
         """
-        laplace = self._laplace
-        highest = z.max(axis=1)
-        if not all(map(isfinite, highest.tolist())):
-            raise RobotVisionError(f'{self.bundle.name} gave logits that are not numbers at {self._precision}; its '
-                                   'weights may not suit this precision')
-        below = z - highest[:, None]
+        laplace, (below, _) = self._laplace, below_and_highest
         entropy: List[float]
         information: Optional[List[float]] = None
         if mc_logits is not None:
@@ -138,18 +172,18 @@ class Assessor:
             information = normalised_entropies(sampled).mutual_information.tolist()
         elif members is not None:
             information = normalised_entropies(members).mutual_information.tolist()
-        if laplace is not None and projected is not None and laplace.laplace.gives_probabilities:
-            p, entropies = laplace(below, projected)
+        if laplace is not None and scales is not None and laplace.laplace.gives_probabilities:
+            p, entropies = laplace(below, scales)
             entropy, information = entropies.predictive.tolist(), entropies.mutual_information.tolist()
         else:
             p, entropy = softmax_and_entropy(*self._scaled(below))
-            if laplace is not None and projected is not None:
-                information = laplace.mutual_information(below, projected)
+            if laplace is not None and scales is not None:
+                information = laplace.mutual_information(below, scales)
         density_aware = self.bundle.density_aware
         if density_aware is not None:
-            tau = density_aware.tau(np.array([nan if one is None else one.score for one in ood]))
-            if tau.max() > 1:
-                p = tempered(p, tau)
+            tau = [density_aware.tau_of(nan if one is None else one.score) for one in ood]
+            if max(tau) > 1:
+                p = tempered(p, np.array(tau))
                 entropy = normalised_entropy(p).tolist()
         return [self._assessment(*values) for values in zip(
             z, p, entropy, [None] * len(z) if information is None else information, ood)]
@@ -159,17 +193,6 @@ class Assessor:
         if self.bundle.vector is None:
             return logits, self.bundle.temperature
         return below_highest(self.bundle.vector(logits)), 1.0
-
-    def ood(self, prediction: Union[Prediction, EnsemblePrediction], logits: torch.Tensor, features: torch.Tensor
-            ) -> Sequence[Optional[OodResult]]:
-        """How far out of distribution each frame is, or None each."""
-        if self._members:
-            assert isinstance(prediction, EnsemblePrediction)
-            return self._ood_of_members(prediction)
-        if self._detector is None:
-            return [None] * len(logits)
-        assert isinstance(prediction, Prediction)
-        return self._detector(logits, features, _single(prediction.stages))
 
     def _ood_of_members(self, prediction: EnsemblePrediction) -> Sequence[Optional[OodResult]]:
         detectors = self._member_detectors()

@@ -17,6 +17,7 @@ MOST_EXPONENT = 4.0
 LEAST_PICTURES = 50
 """As the camera gives them; to fewer it is not fitted."""
 _STEPS = 81
+_NO_NUMBER = 1e9  # units beyond the origin, of a score that is not a number
 _MOST_LOSS = 0.05  # nats that pictures as they are may lose
 _LEAST = 1e-30  # of a probability: float32 has no smaller ones to take the logarithm of
 
@@ -47,8 +48,15 @@ class DensityAware:
         """Factors (n,), 1 at least, of OOD scores (n,). A score that is not a number counts as the largest."""
         with np.errstate(invalid='ignore', over='ignore'):
             beyond = np.maximum((np.asarray(scores, np.float64) - self.origin) / self.unit, 0)
-        tau: np.ndarray = (1 + np.nan_to_num(beyond, nan=1e9, posinf=1e9)) ** self.exponent
+        tau: np.ndarray = (1 + np.nan_to_num(beyond, nan=_NO_NUMBER, posinf=_NO_NUMBER)) ** self.exponent
         return tau
+
+    def tau_of(self, score: float) -> float:
+        """:meth:`tau` of one score, in plain Python, which is quicker where nothing is in the caches."""
+        beyond = (score - self.origin) / self.unit
+        if beyond <= 0:
+            return 1.0
+        return float((1 + (beyond if beyond < inf else _NO_NUMBER)) ** self.exponent)
 
     def __call__(self, probabilities: np.ndarray, scores: np.ndarray) -> np.ndarray:
         """Probabilities (n, C), of their type, of frames with OOD scores (n,)."""

@@ -10,6 +10,7 @@ are Gaussian around what the network said, with the covariance
 Both factors and the features come from the one forward pass; the backbone is not run again.
 """
 from dataclasses import dataclass, replace
+from math import log
 from typing import List, NamedTuple, Optional, Union
 
 import numpy as np
@@ -20,6 +21,7 @@ from ..errors import BundleError
 from .entropy import Entropies, normalised_entropy, over_ln
 from .laplace_draws import moves_at_nodes, node_weights, standard_normal_draws, variance_nodes
 from .ood.base import on_host
+from .pass_products import Product, Table
 
 SAMPLES = 32
 # Of a frame, so many classes move; the others, which are less probable, keep their mean. Exact up to so many classes.
@@ -151,7 +153,6 @@ class LaplacePredictive:
         a, b = laplace.eigenvalues_a.numpy(), laplace.eigenvalues_b.numpy()
         self.most_classes = min(most_classes, len(b))
         self._half = samples // 2
-        self._mean_of_samples = np.full(samples, 1 / samples)
         tau = max(laplace.tau, _LEAST_TAU)
         told = a * b.max() > _NEGLIGIBLE * tau
         told[a.argmax()] = True
@@ -180,6 +181,11 @@ class LaplacePredictive:
         self._vectors_a, self._last_of_a = self._vectors_a.to(device), self._last_of_a.to(device)
         return self
 
+    @property
+    def table(self) -> Table:
+        """What features are multiplied by, for :meth:`scales_of`."""
+        return Table(self._vectors_a, self._vectors_a.shape[1], addend=self._last_of_a)
+
     def project(self, features: torch.Tensor) -> torch.Tensor:
         """Features (B, F) along the eigenvectors of A, and how much of them lies elsewhere; stays on the device."""
         along = torch.addmm(self._last_of_a, features, self._vectors_a)
@@ -194,9 +200,20 @@ class LaplacePredictive:
 
     def scales(self, projected: Projected) -> np.ndarray:
         """Standard deviations of z / T along the eigenvectors of B (B, C), or roots of the nodes' shares (B, K)."""
-        if isinstance(projected, np.ndarray):
-            return projected
-        variances: np.ndarray = np.square(on_host(projected)) @ self._variances
+        return projected if isinstance(projected, np.ndarray) else self._scales(np.square(on_host(projected)))
+
+    def scales_of(self, product: Product) -> np.ndarray:
+        """As :meth:`scales` of what :meth:`project` gives, of the product of the features with :attr:`table`."""
+        along = product.values
+        width = along.shape[1]
+        squares = np.empty((len(along), width if self._all_told else width + 1), np.float32)
+        np.multiply(along, along, out=squares[:, :width])
+        if not self._all_told:
+            squares[:, -1] = [max(whole + 1 - told, 0.0) for whole, told in zip(product.lengths, product.squares)]
+        return self._scales(squares)
+
+    def _scales(self, squares: np.ndarray) -> np.ndarray:
+        variances: np.ndarray = squares @ self._variances
         np.sqrt(variances, out=variances)
         return variances
 
@@ -229,7 +246,7 @@ class LaplacePredictive:
         """
         summary = self._summary(logits, projected)
         mean = summary.mean
-        if summary.moving is not None and summary.rest is not None:
+        if summary.moving is not None and summary.rest is not None and summary.weights is not None:
             # How the classes that do not move share what is left to them is the same in all samples.
             mean = summary.weights * (mean[:, -1:] / summary.rest[:, None])
             mean[np.arange(len(mean))[:, None], summary.moving] = summary.mean[:, :-1]
@@ -249,30 +266,34 @@ class LaplacePredictive:
         """
         classes, k, half = logits.shape[1], self.most_classes, self._half
         z = logits if self.laplace.temperature == 1 else logits / self.laplace.temperature
-        weights = np.exp(z, dtype=np.float64)
         if k == classes:
-            moving, rest, moved = None, None, self.moves(projected)
-            samples = np.empty((len(z), k, 2 * half))
-            samples_of_moving, own = samples, weights
+            moving, weights, rest, moved, own = None, None, None, self.moves(projected), z
+            exponents = np.empty((len(z), k, 2 * half))
         else:
+            weights = np.exp(z, dtype=np.float64)
             moving = z.argpartition(-k, axis=1)[:, -k:]
             rows = np.arange(len(z))[:, None]
-            own = weights[rows, moving]
+            own = z[rows, moving]
             weights[rows, moving] = 0
             rest = np.maximum(weights.sum(axis=1), 1e-300)
             moved = self.moves(projected, moving)
-            samples = np.empty((len(z), k + 1, 2 * half))
-            samples[:, -1] = rest[:, None]
-            samples_of_moving = samples[:, :-1]
-        factors = np.exp(moved, dtype=np.float64)
-        np.multiply(own[:, :, None], factors, out=samples_of_moving[:, :, :half])
-        np.divide(own[:, :, None], factors, out=samples_of_moving[:, :, half:])
-        samples /= samples.sum(axis=1)[:, None]
-        mean = samples @ self._mean_of_samples
-        inner = (samples * np.log(np.maximum(samples, 1e-300))).sum(axis=1) @ self._mean_of_samples
-        total = (mean * np.log(np.maximum(mean, 1e-300))).sum(axis=1)
-        information = [over_ln(of_each - of_mean, classes) for of_each, of_mean in zip(inner.tolist(), total.tolist())]
+            exponents = np.empty((len(z), k + 1, 2 * half))
+            exponents[:, -1] = np.log(rest)[:, None]
+        np.add(own[:, :, None], moved, dtype=np.float64, out=exponents[:, :k, :half])
+        np.subtract(own[:, :, None], moved, dtype=np.float64, out=exponents[:, :k, half:])
+        # H[p] of p = e^x / Z, Z the sum of e^x, is ln Z - sum e^x x / Z: what is needed of a sample are two sums.
+        samples = np.exp(exponents)
+        totals = np.add.reduce(samples, axis=1)
+        np.multiply(exponents, samples, out=exponents)
+        inner = np.add.reduce(exponents, axis=1) / totals - np.log(totals)
+        mean = (samples @ (1 / totals)[:, :, None])[:, :, 0] * (1 / (2 * half))
+        information = [over_ln(of_each - of_mean, classes) for of_each, of_mean in zip(
+            (np.add.reduce(inner, axis=1) * (1 / (2 * half))).tolist(), map(_negative_entropy, mean.tolist()))]
         return _Summary(mean, information, moving, weights, rest)
+
+
+def _negative_entropy(p: List[float]) -> float:
+    return sum([one * log(one) for one in p if one > 0])
 
 
 class _Summary(NamedTuple):
@@ -282,14 +303,14 @@ class _Summary(NamedTuple):
         mean: probabilities of the k classes that move, and of all others together where there are others.
         information: mutual information over ln C, of each.
         moving: the classes that move, shape (B, k); None: all.
-        weights: of the classes that do not, up to a factor, 0 for the others, shape (B, C).
-        rest: their sum, shape (B,).
+        weights: of the classes that do not, up to a factor, 0 for the others, shape (B, C); None: all move.
+        rest: their sum, shape (B,); None: all move.
     """
 
     mean: np.ndarray
     information: List[float]
     moving: Optional[np.ndarray]
-    weights: np.ndarray
+    weights: Optional[np.ndarray]
     rest: Optional[np.ndarray]
 
 

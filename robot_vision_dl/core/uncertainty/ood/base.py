@@ -20,6 +20,42 @@ class LinearHead(NamedTuple):
     bias: torch.Tensor
 
 
+class Quadratic(NamedTuple):
+    """A score of features f that is told from one product, without differences of large numbers.
+
+    With r = 1/|f| it is max(0, sign (r^2 |A^T f|^2 + (r b^T f - origin)^2) + min_c (r l_c^T f + k_c) + unit).
+
+    Attributes:
+        table: A, b and all l_c side by side, shape (F, K + 1 + C').
+        axes: K.
+        sign: 1 or -1.
+        origin: how far along b the mean of known features lies.
+        constants: k_c of each class.
+        unit: 0 for f = 0.
+    """
+
+    table: torch.Tensor
+    axes: int
+    sign: float
+    origin: float
+    constants: Tuple[float, ...]
+    unit: float = 0.0
+
+
+def turned_to(mean: torch.Tensor) -> torch.Tensor:
+    """An orthogonal matrix (K, K), float64, whose last column is the direction of ``mean`` (K,); by Householder."""
+    identity = torch.eye(len(mean), dtype=torch.float64, device=mean.device)
+    length = mean.norm()
+    if not float(length) > 0:
+        return identity
+    difference = mean / length - identity[-1]
+    size = difference.norm()
+    if float(size) < 1e-9:
+        return identity
+    across = difference / size
+    return identity - 2 * torch.outer(across, across)
+
+
 class OodScore(nn.Module):
     """Logits and features of one forward pass -> how far out of distribution each picture is.
 
@@ -49,6 +85,10 @@ class OodScore(nn.Module):
             head: of the network, where it is linear.
         """
         return cls()
+
+    def quadratic(self) -> Optional[Quadratic]:
+        """The same as numbers from one product; None: it is not of that form."""
+        return None
 
     @classmethod
     def width(cls, tensors: Mapping[str, torch.Tensor], prefix: str = '') -> int:

@@ -19,7 +19,6 @@ is of the training, the locations of such parts are too low even by cross-fittin
 should; pictures that were not trained on (``standard``) give better ones.
 """
 from math import erfc, log, log1p, pi, sqrt
-from operator import mul
 from typing import List, Optional, Sequence, Tuple, Union
 
 import numpy as np
@@ -38,7 +37,7 @@ textures and two classes left out of training: stages alone accept the fewest fa
 LEAST_REFERENCE = 30  # pictures, of which each fold takes a third
 _FOLDS = 3
 _MOST_BANK = 300  # pictures that kNN keeps; of 500 it finds no more, and takes half as long again
-_LEAST_DISTANCE = 1e-6
+LEAST_DISTANCE = 1e-6
 _ASYMPTOTIC = 20.0  # from there on erfc is soon below what a double can be
 
 
@@ -115,7 +114,7 @@ class Combined(nn.Module):
 
     def standardised_of(self, scores: np.ndarray) -> np.ndarray:
         """As :meth:`standardised`, of the scores of the parts (B, P)."""
-        columns = [np.log(np.maximum(column, _LEAST_DISTANCE)) if part.score.is_distance else column
+        columns = [np.log(np.maximum(column, LEAST_DISTANCE)) if part.score.is_distance else column
                    for part, column in zip(self._parts, scores.T)]
         z: np.ndarray = (np.stack(columns, axis=1) - self._location) * self._inverse
         return z
@@ -134,12 +133,17 @@ def values_of(part: FrameScore, logits: torch.Tensor, features: torch.Tensor, st
               ) -> np.ndarray:
     """Scores (B,) as they are standardised: of distances the logarithm."""
     scores: np.ndarray = part.forward(logits, features, stages)
-    return np.log(np.maximum(scores, _LEAST_DISTANCE)) if part.score.is_distance else scores
+    return np.log(np.maximum(scores, LEAST_DISTANCE)) if part.score.is_distance else scores
 
 
 def fisher(z: np.ndarray, weights: Sequence[float]) -> np.ndarray:
     """-2 sum w ln(1 - Phi(z)) over the last axis of (B, P), float32 (B,); NaN counts as infinitely far out."""
-    return np.array([-2 * sum(map(mul, weights, map(log_upper_tail, row))) for row in z.tolist()], np.float32)
+    return np.array([fisher_of(row, weights) for row in z.tolist()], np.float32)
+
+
+def fisher_of(z: Sequence[float], weights: Sequence[float]) -> float:
+    """-2 sum w ln(1 - Phi(z)) of the P standardised scores of a picture."""
+    return -2.0 * sum([weight * log_upper_tail(one) for weight, one in zip(weights, z)])
 
 
 def log_upper_tail(z: float) -> float:

@@ -1,4 +1,7 @@
 """Free energy of the logits as an OOD score."""
+from math import log
+from typing import List, Sequence
+
 import numpy as np
 import torch
 
@@ -11,6 +14,11 @@ def energy(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     highest = z.max(axis=1)
     scores: np.ndarray = -temperature * (highest + np.log(np.exp(z - highest[:, None]).sum(axis=1)))
     return scores
+
+
+def energy_below(below: np.ndarray, highest: Sequence[float]) -> List[float]:
+    """:func:`energy` at temperature 1, of logits (B, C) minus the highest of their row, and that, B numbers."""
+    return [-(top + log(total)) for top, total in zip(highest, np.add.reduce(np.exp(below), axis=1).tolist())]
 
 
 class Energy(OodScore):

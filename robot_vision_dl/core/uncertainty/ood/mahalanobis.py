@@ -6,7 +6,7 @@ import torch
 from torch.nn.functional import normalize
 
 from ...errors import BundleError, RobotVisionError
-from .base import LinearHead, OodScore, lengths_of, on_host
+from .base import LinearHead, OodScore, Quadratic, lengths_of, on_host, turned_to
 
 _LEAST_PER_CLASS = 10  # for means of classes
 
@@ -112,6 +112,19 @@ class MahalanobisNormalised(Mahalanobis):
     def __init__(self, whitening: Optional[torch.Tensor] = None, means: Optional[torch.Tensor] = None) -> None:
         super().__init__(whitening, means)
         self._host = self._minus_origin.numpy(), self._linear.numpy(), self._constant.numpy()
+
+    def quadratic(self) -> Optional[Quadratic]:
+        """|W^T f / |f| - m|^2, m the mean of the means, in a basis one axis of which goes through it; and what of this
+        belongs to the classes, as 2 (m - m_c)^T W^T f / |f| + |m_c|^2 - |m|^2."""
+        whitening, means = self.whitening.double(), self.means.double()
+        if whitening.shape[1] < 2:
+            return None
+        mean = amid(means)
+        table, constants = [whitening @ turned_to(mean)], (0.0,)
+        if len(means) > 1:
+            table.append(2 * whitening @ (mean - means).T)
+            constants = tuple((means.square().sum(-1) - mean.square().sum()).tolist())
+        return Quadratic(torch.cat(table, dim=1).float(), whitening.shape[1] - 1, 1.0, float(mean.norm()), constants)
 
     def forward(self, logits: torch.Tensor, features: torch.Tensor) -> np.ndarray:
         """Scores (B,)."""

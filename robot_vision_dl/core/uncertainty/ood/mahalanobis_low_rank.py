@@ -6,8 +6,8 @@ import torch
 from torch.nn.functional import normalize
 
 from ...errors import BundleError
-from .base import LinearHead, OodScore, lengths_of, on_host
-from .mahalanobis import class_means, enough_for_classes, shrunk_spectrum
+from .base import LinearHead, OodScore, Quadratic, lengths_of, on_host, turned_to
+from .mahalanobis import amid, class_means, enough_for_classes, shrunk_spectrum
 
 _AXES = 64
 
@@ -57,6 +57,17 @@ class MahalanobisLowRank(OodScore):
         self._squares = self.means.square().sum(-1).numpy()
         self.register_buffer('_moved_table', torch.from_numpy(self._moved), persistent=False)
         self.register_buffer('_lengths_table', torch.from_numpy(self._squares), persistent=False)
+
+    def quadratic(self) -> Optional[Quadratic]:
+        """As that of :class:`~.mahalanobis.MahalanobisNormalised`, for A^T r; what meets the means is multiplied out."""
+        axes, means, rest = self.axes.double(), self.means.double(), float(self.rest)
+        if axes.shape[1] < 2:
+            return None
+        moved = means @ axes
+        mean = amid(moved)
+        table = torch.cat([axes @ turned_to(mean), 2 * axes @ (moved - mean).T - 2 / rest * means.T], dim=1).float()
+        constants = means.square().sum(-1) / rest - moved.square().sum(-1) + mean.square().sum()
+        return Quadratic(table, axes.shape[1] - 1, -1.0, float(mean.norm()), tuple(constants.tolist()), 1 / rest)
 
     @classmethod
     def width(cls, tensors: Mapping[str, torch.Tensor], prefix: str = '') -> int:

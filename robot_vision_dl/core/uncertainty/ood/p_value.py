@@ -10,8 +10,10 @@ import torch
 from ...errors import BundleError, ConfigError
 from ...text.printable import printable
 from ...types import OodResult
+from ..pass_products import Product, Table
 from .base import OodScore
 from .combined import Combined, FrameScore
+from .combined_live import CombinedLive
 from .part import COMBINED, MOST_PARTS, OOD_METHODS, Part, ood_method
 from .pictures import Pictures
 
@@ -176,6 +178,7 @@ class OodDetector:
     def __init__(self, calibration: OodCalibration, device: Union[torch.device, str] = 'cpu') -> None:
         self.calibration = calibration
         self._score = calibration.build_score().to(device)
+        self._live: Optional[CombinedLive] = None
         self._name, self._words = calibration.name, [part.words for part in calibration.parts]
         self._widths, self._is_checked = calibration.widths(), False
         self._ascending = None if calibration.scores is None else calibration.scores.tolist()
@@ -183,8 +186,7 @@ class OodDetector:
     def __call__(self, logits: torch.Tensor, features: torch.Tensor, stages: Sequence[torch.Tensor] = ()
                  ) -> List[OodResult]:
         """One result a frame, for float32 logits (B, C), features (B, F) and stages (B, F_s) each, on the device."""
-        if not self._is_checked:
-            self.check(stages)
+        self.check(stages)
         if isinstance(self._score, Combined):
             return self._combined(self._score, self._score.standardised(logits, features, stages))
         return self._single(self._score.forward(logits, features, stages))  # there are no hooks to be called
@@ -195,15 +197,34 @@ class OodDetector:
             return self._combined(self._score, self._score.standardised_of(scores))
         return self._single(scores[:, 0])
 
+    @property
+    def tables(self) -> List[Table]:
+        """By which :meth:`of_products` reads a pass; empty: it cannot, and :meth:`__call__` must."""
+        if not isinstance(self._score, Combined):
+            return []
+        self._live = self._live or CombinedLive(self._score)
+        return self._live.tables
+
+    def of_products(self, products: Sequence[Product], energies: Sequence[float], logits: torch.Tensor,
+                    features: torch.Tensor, stages: Sequence[torch.Tensor] = ()) -> List[OodResult]:
+        """One result a frame, as of :meth:`__call__` up to rounding; see :class:`~.combined_live.CombinedLive`."""
+        assert self._live is not None
+        return self._results(*self._live(products, energies, logits, features, stages))
+
     def _combined(self, score: Combined, z: np.ndarray) -> List[OodResult]:
-        return [OodResult(COMBINED, value, self._p_value(value), self._words[place])
-                for value, place in zip(score.statistic(z).tolist(), z.argmax(axis=1).tolist())]
+        return self._results(score.statistic(z).tolist(), z.argmax(axis=1).tolist())
+
+    def _results(self, scores: Sequence[float], farthest: Sequence[int]) -> List[OodResult]:
+        return [OodResult(COMBINED, score, self._p_value(score), self._words[place])
+                for score, place in zip(scores, farthest)]
 
     def _single(self, scores: np.ndarray) -> List[OodResult]:
         return [OodResult(self._name, score, self._p_value(score)) for score in scores.tolist()]
 
     def check(self, stages: Sequence[torch.Tensor]) -> None:
         """Raise :class:`BundleError` where the network's stages are not those that the tables are for."""
+        if self._is_checked:
+            return
         names = self.calibration.stage_names
         for name, width in self._widths.items():
             place = names.index(name)
