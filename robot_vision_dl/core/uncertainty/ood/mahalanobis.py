@@ -114,8 +114,11 @@ class MahalanobisNormalised(Mahalanobis):
         self._host = self._minus_origin.numpy(), self._linear.numpy(), self._constant.numpy()
 
     def quadratic(self) -> Optional[Quadratic]:
-        """|W^T f / |f| - m|^2, m the mean of the means, in a basis one axis of which goes through it; and what of this
-        belongs to the classes, as 2 (m - m_c)^T W^T f / |f| + |m_c|^2 - |m|^2."""
+        """|W^T f / |f| - m|^2, m the mean of the means, and what differs between the classes.
+
+        The former in a basis one axis of which goes through m; the latter is 2 (m - m_c)^T W^T f / |f| + |m_c|^2 -
+        |m|^2.
+        """
         whitening, means = self.whitening.double(), self.means.double()
         if whitening.shape[1] < 2:
             return None

@@ -59,7 +59,7 @@ class MahalanobisLowRank(OodScore):
         self.register_buffer('_lengths_table', torch.from_numpy(self._squares), persistent=False)
 
     def quadratic(self) -> Optional[Quadratic]:
-        """As that of :class:`~.mahalanobis.MahalanobisNormalised`, for A^T r; what meets the means is multiplied out."""
+        """As that of :class:`~.mahalanobis.MahalanobisNormalised`, for A^T r; |r|^2 is multiplied out."""
         axes, means, rest = self.axes.double(), self.means.double(), float(self.rest)
         if axes.shape[1] < 2:
             return None
