@@ -7,7 +7,7 @@ from typing import Callable, List
 
 import numpy as np
 
-from ..core.config import ClassifierConfig
+from ..core.config import BACKENDS, ClassifierConfig
 from ..core.metrics.percentiles import percentiles
 from ..core.networks.allocator import keep_freed_memory
 from ..core.text.number_options import real, whole
@@ -25,10 +25,12 @@ class ForwardTimes:
     Attributes:
         times_ms: of each pass, for a whole batch.
         cpu_ms: CPU time of a pass over all threads.
+        backend: what ran the network.
     """
 
     times_ms: List[float]
     cpu_ms: float
+    backend: str
 
 
 def bare_forward(model: str, device: str, batch: int = 1, seconds: float = 2.0, threads: int = 0,
@@ -65,14 +67,14 @@ def bare_forward(model: str, device: str, batch: int = 1, seconds: float = 2.0, 
             if rate_hz:
                 time.sleep(max(0.0, started + 1 / rate_hz - time.perf_counter()))
         cpu = time.process_time() - cpu
-    return ForwardTimes(times, cpu / len(times) * 1e3)
+    return ForwardTimes(times, cpu / len(times) * 1e3, pipeline.backend.name)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which network, on what."""
     parser.add_argument('--model', default=ClassifierConfig().model, help='bundle (default: %(default)s)')
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda (default: %(default)s)')
-    parser.add_argument('--backend', nargs='+', default=['torch'], choices=('torch', 'onnxruntime', 'openvino'),
+    parser.add_argument('--backend', nargs='+', default=['torch'], choices=BACKENDS,
                         help='what runs the network (default: torch)')
     parser.add_argument('--batch', type=whole(1, 4096), nargs='+', default=[1, 4], help='default: 1 4')
     parser.add_argument('--threads', type=whole(0, 4096), default=0,

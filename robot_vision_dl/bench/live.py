@@ -1,9 +1,9 @@
 """``robot-vision bench live``: what a frame costs from camera process to decision."""
 import argparse
 import os
-from typing import Any, Dict, Tuple
+from typing import Any, Dict, List, Sequence, Tuple
 
-from ..core.config import ClassifierConfig
+from ..core.config import BACKENDS, ClassifierConfig
 from ..core.processes import isolated_environment
 from ..core.text.number_options import real, whole
 from ..core.text.table import ruled
@@ -17,8 +17,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What is sent, and into what."""
     parser.add_argument('--model', default=ClassifierConfig().model, help='bundle (default: %(default)s)')
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda (default: %(default)s)')
-    parser.add_argument('--backend', default='torch', choices=('torch', 'onnxruntime', 'openvino'),
-                        help='what runs the network, also that of the floor; naive has torch (default: %(default)s)')
+    parser.add_argument('--backend', nargs='+', default=[ClassifierConfig().backend], choices=BACKENDS,
+                        help='what runs the network, also that of the floor; several are run in turn; naive has torch '
+                        '(default: auto)')
+    parser.add_argument('--also', nargs='+', default=[], metavar='BUNDLE',
+                        help='other bundles, e.g. the same network in int8, each run in turn with the first backend')
     parser.add_argument('--threads', type=whole(0, 4096), default=0,
                         help='of the network, also in the floor; naive has all cores '
                         '(default: 0, as the node has it: all cores but one)')
@@ -40,6 +43,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='Fast DDS profile; auto: the shipped one for large images (default: %(default)s)')
 
 
+def _differs(one: Tuple[str, str], every: Sequence[Tuple[str, str]]) -> List[str]:
+    """What tells a bundle and a backend from the others."""
+    (model, backend), models, backends = one, {model for model, _ in every}, {backend for _, backend in every}
+    return [os.path.basename(model.rstrip('/'))] * (len(models) > 1) + [backend] * (len(backends) > 1)
+
+
 def _frames_row(name: str, camera: str, values: Dict[str, Any]) -> Tuple[object, ...]:
     dropped = ', '.join(f'{count} {reason}' for reason, count in values['dropped'].items()) or '0'
     return (name, camera, values['sent'], values['received'], values['decided'], dropped, values['lost_in_transport'],
@@ -52,12 +61,14 @@ def run(args: argparse.Namespace) -> int:
     without_profile = isolated_environment()
     profile = apply_profile(args.dds_profile)
     with_profile = {**isolated_environment(), 'ROS_DOMAIN_ID': without_profile['ROS_DOMAIN_ID']}
-    settings = LiveSettings(args.model, args.device, args.size, args.rate, args.seconds, args.cameras,
-                            args.transport == 'compressed', args.reliable, args.backend, args.threads)
-    contenders = [Contender('robot_vision_dl', naive=False, environment=with_profile)]
+    settings = LiveSettings(args.device, args.size, args.rate, args.seconds, args.cameras,
+                            args.transport == 'compressed', args.reliable, args.threads)
+    ours = [(args.model, backend) for backend in args.backend] + [(model, args.backend[0]) for model in args.also]
+    contenders = [Contender(' '.join(['robot_vision_dl', *_differs(one, ours)]), False, with_profile, *one)
+                  for one in ours]
     if args.vs == 'naive':
-        contenders += [Contender('naive', naive=True, environment=with_profile),
-                       Contender('naive, default DDS', naive=True, environment=without_profile)]
+        contenders += [Contender('naive', True, with_profile, args.model),
+                       Contender('naive, default DDS', True, without_profile, args.model)]
     print(f'{args.cameras} camera(s), {args.size} {"jpeg" if settings.compressed else "bgr8"}, '
           f'{f"{args.rate:g} Hz" if args.rate else "more than the network can take"}, '
           f'{"reliable" if args.reliable else "best effort"}, {args.seconds:g} s; DDS profile '
@@ -73,10 +84,12 @@ def run(args: argparse.Namespace) -> int:
             latency = result[key]
             rows.append((f'{name}: {what}', *latency.values(), latency['p50'] - floor['p50'],
                          latency['p99'] - floor['p50'], cpu))
-    floors = {(result['backend'], result['threads']): result for result in figures['contenders'].values()}
-    for (backend, threads), result in floors.items():
+    floors = {(result['model'], result['backend'], result['threads']): result
+              for result in figures['contenders'].values()}
+    for (model, backend, threads), result in floors.items():
         floor, paced = result['bare_forward_ms'], result['bare_forward_at_rate_ms']
-        name = f'floor: bare forward, {backend}, batch {settings.cameras}, {threads} thread(s)'
+        which = f', {os.path.basename(model.rstrip("/"))}' if args.also else ''
+        name = f'floor: bare forward{which}, {backend}, batch {settings.cameras}, {threads} thread(s)'
         rows.append((name, *floor.values(), 0.0, 0.0, 0.0))
         if paced['n']:
             rows.append((f'{name}, at {args.rate:g} Hz', *paced.values(), paced['p50'] - floor['p50'],
@@ -86,13 +99,14 @@ def run(args: argparse.Namespace) -> int:
         for name, result in figures['contenders'].items()]))
     print('\n' + ruled(('from the stamp until', 'n', 'p50 ms', 'p95 ms', 'p99 ms', 'max ms', 'added p50', 'added p99',
                         'CPU ms/frame beside the network'), rows))
-    ours = next(iter(figures['contenders'].values()))
-    stages = next(iter(ours['cameras'].values()))['diagnostics']
-    if args.course:
-        print('\n' + ruled(('part of the run', 'n', 'p50 ms', 'p95 ms', 'p99 ms', 'max ms', 'memory MB at its end'),
-                           [tuple(part.values()) for part in ours['course']]))
-    print('\nin the node, by its diagnostics: ' + ', '.join(
-        f'{key} {float(value):.3g}' for key, value in stages.items()
-        if key.endswith('_ms_mean') or key == 'batch_size_mean'))
+    for contender in contenders[:len(ours)]:
+        result = figures['contenders'][contender.name]
+        if args.course:
+            print('\n' + ruled(('part of the run', 'n', 'p50 ms', 'p95 ms', 'p99 ms', 'max ms', 'memory MB at its end'),
+                               [tuple(part.values()) for part in result['course']]))
+        stages = next(iter(result['cameras'].values()))['diagnostics']
+        print(f'\nin {contender.name}, by its diagnostics: ' + ', '.join(
+            f'{key} {float(value):.3g}' for key, value in stages.items()
+            if key.endswith('_ms_mean') or key == 'batch_size_mean'))
     conclude(figures, args.json)
     return 0

@@ -39,7 +39,6 @@ CLOCK_TICKS_PER_S = os.sysconf('SC_CLK_TCK')
 class LiveSettings:
     """What to measure."""
 
-    model: str
     device: str
     size: str = '640x480'
     rate_hz: float = 30.0
@@ -47,7 +46,6 @@ class LiveSettings:
     cameras: int = 1
     compressed: bool = False
     reliable: bool = False
-    backend: str = 'torch'
     threads: int = 0
 
 
@@ -175,11 +173,15 @@ class Contender:
         name: in the tables.
         naive: the node that people write, instead of ours.
         environment: of it and of the camera process; says which DDS profile they have.
+        model: its bundle.
+        backend: what runs the network; ``naive`` has torch.
     """
 
     name: str
     naive: bool
     environment: Mapping[str, str]
+    model: str
+    backend: str = 'torch'
 
 
 def measure_all(settings: LiveSettings, contenders: Sequence[Contender]) -> Dict[str, Any]:
@@ -199,6 +201,7 @@ def measure_all(settings: LiveSettings, contenders: Sequence[Contender]) -> Dict
 class _Floor(NamedTuple):
     """How a contender runs its network."""
 
+    model: str
     backend: str
     threads: int
 
@@ -213,8 +216,8 @@ class _Floors:
 
     def _floor(self, contender: Contender) -> _Floor:
         if contender.naive:  # torch takes all cores unless it is told otherwise
-            return _Floor('torch', len(os.sched_getaffinity(0)))
-        return _Floor(self._settings.backend, network_threads(self._settings.threads))
+            return _Floor(contender.model, 'torch', len(os.sched_getaffinity(0)))
+        return _Floor(contender.model, contender.backend, network_threads(self._settings.threads))
 
     def measure(self, contenders: Sequence[Contender]) -> None:
         """Once more, each network once."""
@@ -225,7 +228,7 @@ class _Floors:
 
     def _time(self, floor: _Floor, rate_hz: float) -> ForwardTimes:
         settings = self._settings
-        return bare_forward(settings.model, settings.device, settings.cameras, threads=floor.threads,
+        return bare_forward(floor.model, settings.device, settings.cameras, threads=floor.threads,
                             backend=floor.backend, rate_hz=rate_hz)
 
     def rate_hz(self, contender: Contender) -> float:
@@ -237,7 +240,7 @@ class _Floors:
         """Times of a pass of one frame of each camera, and the CPU time of it a frame."""
         kind = self._floor(contender)
         floors = self._times[kind]
-        return {'backend': kind.backend, 'threads': kind.threads,
+        return {'model': kind.model, 'backend': floors[0].backend, 'threads': kind.threads,
                 'bare_forward_ms': percentiles(ms for floor in floors for ms in floor.times_ms),
                 'bare_forward_at_rate_ms': percentiles(ms for floor in self._paced.get(kind, ())
                                                        for ms in floor.times_ms),
@@ -247,7 +250,7 @@ class _Floors:
 
 def _command_line(settings: LiveSettings, contender: Contender, cameras: Sequence[str], topics: Sequence[str]
                   ) -> List[str]:
-    arguments = ['--model', settings.model, '--device', settings.device]
+    arguments = ['--model', contender.model, '--device', settings.device]
     for camera, topic in zip(cameras, topics):
         arguments += ['--camera', f'{camera}:={topic}']
     if settings.compressed:
@@ -255,7 +258,7 @@ def _command_line(settings: LiveSettings, contender: Contender, cameras: Sequenc
     if contender.naive:
         arguments += ['--reliable'] * settings.reliable
     else:
-        arguments += ['--backend', settings.backend, '--ros-args', '-p', f'threads:={settings.threads}']
+        arguments += ['--backend', contender.backend, '--ros-args', '-p', f'threads:={settings.threads}']
     module = 'robot_vision_dl.bench.naive_node' if contender.naive else 'robot_vision_dl.cli.main'
     return [sys.executable, '-m', module, *([] if contender.naive else ['run']), *arguments]
 

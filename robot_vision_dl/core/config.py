@@ -197,6 +197,7 @@ class CameraFaultConfig:
         check_values(self, 'camera_faults.')
 
 
+BACKENDS = ('torch', 'onnxruntime', 'openvino', 'auto')
 PRECISIONS = ('float32', 'tf32', 'float16', 'bfloat16')
 """``float32`` is float32 on every device. ``tf32`` is float32 of which NVIDIA's tensor cores multiply 10 bits of the
 mantissa instead of 23; no other device has it. What comes after the network (scores, distances) is float32 in all."""
@@ -218,7 +219,7 @@ class ClassifierConfig:
     backend: str = option(
         'auto', 'what runs the network: torch, or on a CPU onnxruntime or openvino, where they are installed; auto '
         'measures them once for each machine and network, and takes the quickest', at_configure=True,
-        choices=('torch', 'onnxruntime', 'openvino', 'auto'))
+        choices=BACKENDS)
     threads: int = option(
         0, 'CPU threads of the network; 0: one less than there are cores, so that the camera driver and the executor '
         'do not make them wait for each other', minimum=0, maximum=1024, at_configure=True)

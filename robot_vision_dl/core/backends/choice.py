@@ -20,7 +20,6 @@ from .openvino_runtime import OpenVinoNetwork
 Forward = Callable[[torch.Tensor], Union[Prediction, EnsemblePrediction]]
 RUNTIMES: Dict[str, Callable[[Bundle, int], Forward]] = {
     'onnxruntime': OnnxRuntimeNetwork, 'openvino': OpenVinoNetwork}
-BACKENDS = ('torch', *RUNTIMES, 'auto')
 
 MAX_DIFFERENCE = 1e-3
 """Of logits and features from those of torch, relative to the largest of them: float32 sums in another order."""
