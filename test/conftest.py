@@ -14,6 +14,18 @@ from agreement import agrees  # noqa: E402,F401
 from dds_domain import locked_domain  # noqa: E402
 
 
+@pytest.fixture(scope='session', autouse=True)
+def user_cache(tmp_path_factory):
+    """A cache of the session's own for networks in ONNX and measured backends, also for what it starts."""
+    before = os.environ.get('XDG_CACHE_HOME')
+    os.environ['XDG_CACHE_HOME'] = str(tmp_path_factory.mktemp('cache'))
+    yield
+    if before is None:
+        del os.environ['XDG_CACHE_HOME']
+    else:
+        os.environ['XDG_CACHE_HOME'] = before
+
+
 @pytest.fixture(scope='session')
 def shared_data() -> Path:
     """The folder of real data, which is not part of the repository; tests that need it skip without it."""
