@@ -112,7 +112,7 @@ def _throughput(args: argparse.Namespace) -> Dict[str, Any]:
 
     def forward(batch: torch.Tensor) -> int:
         with torch.inference_mode():
-            pipeline.network(batch)
+            pipeline.network(pipeline.network_input(batch))
         return len(batch)
 
     def bare(pool: ThreadPoolExecutor) -> int:

@@ -51,7 +51,7 @@ def bare_forward(model: str, device: str, batch: int = 1, seconds: float = 2.0, 
     noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
     times = []
     with torch.inference_mode():
-        pixels = pipeline.preprocess([Picture(noise, ColorOrder.RGB)] * batch).clone(
+        pixels = pipeline.network_input(pipeline.preprocess([Picture(noise, ColorOrder.RGB)] * batch)).clone(
             memory_format=torch.preserve_format)
         synchronize: Callable[[], None] = torch.cuda.synchronize if pipeline.device.type == 'cuda' else lambda: None
         for _ in range(WARM_UP):

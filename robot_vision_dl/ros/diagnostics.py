@@ -135,8 +135,8 @@ def model_status(node_name: str, state: str, pipeline: Optional[Pipeline], confi
                       backend_reason=pipeline.backend.reason, classes=len(pipeline.bundle.class_names),
                       calibrated=pipeline.bundle.calibrated)
         if pipeline.device.type == 'cuda' and not pipeline.fault:
-            from ..core.networks.cuda import memory_mb
-            values['gpu_memory_mb'] = memory_mb(pipeline.device)[0]
+            from ..core.networks.cuda import tensors_mb
+            values['gpu_memory_mb'] = tensors_mb(pipeline.device)
         text = f'{state}: {pipeline.bundle.name} on {pipeline.device}'
         if not pipeline.bundle.calibrated:
             level, text = DiagnosticStatus.WARN, text + ', not calibrated: confidences are not probabilities'

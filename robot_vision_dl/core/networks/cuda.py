@@ -6,7 +6,7 @@ without a GPU; what is here is as little as that allows. Never run on a GPU so f
 import re
 from contextlib import contextmanager, suppress
 from functools import lru_cache
-from typing import Callable, Iterator, Optional, Sequence, Tuple
+from typing import Callable, Iterator, Sequence, Tuple
 
 import torch
 
@@ -94,16 +94,22 @@ def arithmetic(precision: str) -> Iterator[None]:
         matmul.allow_tf32, cudnn.allow_tf32 = before
 
 
+def tensors_mb(device: torch.device) -> float:
+    """Memory of a GPU that torch's tensors take, in MB; does not ask the driver."""
+    return torch.cuda.memory_allocated(device) / 1e6
+
+
 def memory_mb(device: torch.device) -> Tuple[float, float, float]:
     """Memory of a GPU in MB: of torch's tensors, kept by torch, and free on the card."""
     free, _ = torch.cuda.mem_get_info(device)
-    return (torch.cuda.memory_allocated(device) / 1e6, torch.cuda.memory_reserved(device) / 1e6, free / 1e6)
+    return (tensors_mb(device), torch.cuda.memory_reserved(device) / 1e6, free / 1e6)
 
 
 def free_unused_memory() -> None:
     """Give back what torch keeps and does not use, if a GPU was used at all."""
     if torch.cuda.is_initialized():
-        torch.cuda.empty_cache()
+        with suppress(RuntimeError):  # of a GPU that failed there is nothing to be had
+            torch.cuda.empty_cache()
 
 
 def name_of(device: torch.device) -> str:
@@ -132,6 +138,7 @@ class CudaDriver:
 
     def memory(self, shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
         """On the card, zeros."""
+        self._follow()
         with torch.cuda.stream(self._stream):
             return torch.zeros(tuple(shape), dtype=dtype, device=self.device)
 
@@ -147,6 +154,7 @@ class CudaDriver:
 
     def capture(self, function: Callable[[], object]) -> Replay:
         """Run it some times, record it, and give what plays it back."""
+        self._follow()
         with torch.cuda.stream(self._stream):
             for _ in range(_WARM_UPS):
                 function()
@@ -167,6 +175,10 @@ class CudaDriver:
                 graph.replay()
         return replay
 
+    def _follow(self) -> None:
+        """Begin after all that the calling thread asked for elsewhere, weights above all; the host does not wait."""
+        self._stream.wait_stream(torch.cuda.current_stream(self.device))
+
     def mark(self) -> Event:
         """A mark behind all that was asked for so far."""
         self._event.record(self._stream)
@@ -183,8 +195,3 @@ class CudaDriver:
     def trouble(self, error: BaseException) -> Trouble:
         """See :func:`trouble_of`."""
         return trouble_of(error)
-
-
-def driver_of(device: torch.device) -> Optional[CudaDriver]:
-    """The driver of a GPU; None for a device that is none."""
-    return CudaDriver(device) if device.type == 'cuda' else None

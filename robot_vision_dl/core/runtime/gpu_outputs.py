@@ -1,4 +1,5 @@
 """Logits, features and stages by way of a GPU as the live node runs it, for what is fitted to them."""
+from itertools import chain
 from typing import Optional
 
 import numpy as np
@@ -31,7 +32,7 @@ class GpuOutputs:
 
     def __init__(self, bundle: Bundle, network: AnyNetwork, precision: str, most: int,
                  driver: Optional[Driver] = None) -> None:
-        device = next(iter(network.state_dict().values())).device
+        device = next(chain(network.parameters(), network.buffers())).device
         driver = driver or CudaDriver(device)
         self._products = PackedOutputs()
         runner = PackedRunner(network, bundle.preprocessing, self._products, precision, arithmetic).to(device)

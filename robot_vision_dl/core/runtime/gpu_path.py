@@ -1,4 +1,5 @@
 """From pictures to the packed array by way of a GPU, checked against the CPU, which goes on where the GPU fails."""
+from itertools import chain
 from threading import local
 from typing import List, NamedTuple, Optional, Sequence
 
@@ -88,7 +89,7 @@ class GpuPath:
 
     def __init__(self, bundle: Bundle, network: AnyNetwork, precision: str, most: int, threads: int = 1,
                  driver: Optional[Driver] = None) -> None:
-        device = next(iter(network.state_dict().values())).device
+        device = next(chain(network.parameters(), network.buffers())).device
         self._driver = driver or CudaDriver(device)
         self.levels = HostPixels(bundle.preprocessing)
         self.network, self._threads = network, threads

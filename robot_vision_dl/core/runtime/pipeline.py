@@ -194,6 +194,10 @@ class Pipeline:
             self.take_over(self._settings)
         self._watches = other._watches
 
+    def network_input(self, prepared: torch.Tensor) -> torch.Tensor:
+        """What ``network`` takes, (B, C, H, W) on its device, of what ``preprocess`` gave."""
+        return self.gpu.runner.normalised(prepared.to(self.device)) if self.gpu else prepared
+
     def warm_up(self) -> None:
         """Run the network on a grey picture and on noise: the first runs allocate and choose algorithms.
 
