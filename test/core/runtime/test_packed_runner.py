@@ -119,7 +119,7 @@ def test_a_combination_of_all_scores_is_the_same_on_the_device():
     with torch.inference_mode():
         found = products.unpack(products(prediction).numpy())
         assert found.scores.shape == (7, len(OOD_METHODS)) and found.scales is None
-        expected = assessor.ood(prediction, prediction.logits, prediction.features)
+        expected = assessor._detector(prediction.logits, prediction.features)
     for one, other in zip(assessor._detector.of_scores(found.scores), expected):
         assert (one.method, one.part) == (other.method, other.part)
         assert one.score == pytest.approx(other.score, rel=1e-3)
