@@ -1,11 +1,11 @@
 """``robot-vision bench evaluate``: evaluating a bag, beside the bare forward pass of the same frames.
 
 Floor: all frames decoded, preprocessed and batched beforehand, then nothing but the network, in as many lanes beside
-each other as the evaluator has (:mod:`..evaluation.parallel_inference`); and the same in one lane, as the live node
-runs. All take turns in one process, so that what else the machine does falls on all; the CPU time of the process is
-given beside it, which a busy machine does not change as much. ``--dds`` plays the same bag to a node, each frame sent
-when the one before is decided, and ``--scale`` evaluates bags of more and more frames, each in a process of its own,
-for memory and cost.
+each other as the evaluator has (:mod:`..evaluation.parallel_inference`); the same in one lane, as the live node runs;
+and, where another backend runs it, the same in torch. All take turns in one process, so that what else the machine
+does falls on all; the CPU time of the process is given beside it, which a busy machine does not change as much.
+``--dds`` plays the same bag to a node, each frame sent when the one before is decided, and ``--scale`` evaluates bags
+of more and more frames, each in a process of its own, for memory and cost.
 """
 import argparse
 import json
@@ -22,7 +22,7 @@ from typing import Any, Callable, Dict, List
 
 import numpy as np
 
-from ..core.config import ClassifierConfig, with_values
+from ..core.config import BACKENDS, ClassifierConfig, with_values
 from ..core.text.number_options import whole
 from ..core.text.table import ruled
 from .report import conclude
@@ -38,6 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--bag', metavar='BAG', help='default: the demo bag')
     parser.add_argument('--model', default=ClassifierConfig().model, help='bundle (default: %(default)s)')
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda (default: %(default)s)')
+    parser.add_argument('--backend', default=ClassifierConfig().backend, choices=BACKENDS,
+                        help='what runs the network (default: %(default)s)')
     parser.add_argument('--batch', type=whole(1, 4096), default=8, help='frames in a forward pass (default: 8)')
     parser.add_argument('--threads', type=whole(0, 4096), default=0,
                         help='of the network (default: 0, all cores but one)')
@@ -66,10 +68,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _print_throughput(figures: Dict[str, Any], batch: int) -> None:
-    medians = {key: statistics.median(figures[key]) for key in ('evaluate', 'floor', 'one_lane', 'dds')
-               if key in figures}
-    names = {'evaluate': 'evaluate', 'floor': f'floor: bare forward, batch {batch}, {figures["lanes"]} lane(s)',
-             'one_lane': f'bare forward, batch {batch}, 1 lane', 'dds': 'over DDS, frame by frame'}
+    medians = {key: statistics.median(figures[key]) for key in ('evaluate', 'floor', 'one_lane', 'torch', 'dds')
+               if figures.get(key)}
+    bare, lanes = f'bare forward, {figures["backend"]}, batch {batch}', f'{figures["lanes"]} lane(s)'
+    names = {'evaluate': 'evaluate', 'floor': f'floor: {bare}, {lanes}', 'one_lane': f'{bare}, 1 lane',
+             'torch': f'bare forward, torch, batch {batch}, {lanes}', 'dds': 'over DDS, frame by frame'}
     print(ruled(('', 'frames/s, median', 'lowest', 'highest', 'of the floor', 'CPU ms a frame'), [
         (names[key], median, min(figures[key]), max(figures[key]), median / medians['floor'],
          statistics.median(figures['cpu_ms'].get(key, [float('nan')]))) for key, median in medians.items()]))
@@ -87,6 +90,7 @@ def _throughput(args: argparse.Namespace) -> Dict[str, Any]:
     import torch
 
     from ..core.resources import share_directory
+    from ..core.runtime.pipeline import Pipeline
     from ..evaluation.evaluator import evaluate
     from ..evaluation.feed import Feed
     from ..evaluation.options import EvaluationOptions, RunOptions
@@ -94,7 +98,8 @@ def _throughput(args: argparse.Namespace) -> Dict[str, Any]:
     from ..evaluation.recordings import open_recordings
     from ..evaluation.runner import Job, load_pipeline, run_job
     bag = args.bag or str(share_directory() / 'config' / 'demo' / 'bottles')
-    deployment = with_values(ClassifierConfig(), {'device': args.device, 'threads': args.threads})
+    deployment = with_values(ClassifierConfig(), {
+        'device': args.device, 'threads': args.threads, 'backend': args.backend})
     options = EvaluationOptions(deployment, run=RunOptions(batch=args.batch, exact=False))
     recording = open_recordings([bag], options)[0]
     pipeline = load_pipeline(args.model, deployment)
@@ -110,25 +115,30 @@ def _throughput(args: argparse.Namespace) -> Dict[str, Any]:
     threads = torch.get_num_threads()
     job = Job(recording, (args.model,), ('model',), options, recording.duration_ns // 14 + 1)
 
-    def forward(batch: torch.Tensor) -> int:
-        with torch.inference_mode():
-            pipeline.network(pipeline.network_input(batch))
-        return len(batch)
+    with_torch = pipeline if pipeline.backend.name == 'torch' else load_pipeline(
+        args.model, with_values(deployment, {'backend': 'torch'}))
 
-    def bare(pool: ThreadPoolExecutor) -> int:
+    def bare(pool: ThreadPoolExecutor, of: Pipeline) -> int:
+        def forward(batch: torch.Tensor) -> int:
+            with torch.inference_mode():
+                of.network(of.network_input(batch))
+            return len(batch)
         frames = sum(pool.map(forward, batches))
         if pipeline.device.type == 'cuda':
             torch.cuda.synchronize()
         return frames
 
     result: Dict[str, Any] = {'lanes': count, 'recorded': recording.frames / max(recording.duration_ns * 1e-9, 1e-9),
-                              'evaluate': [], 'floor': [], 'one_lane': [], 'cpu_ms': defaultdict(list)}
+                              'backend': pipeline.backend.name, 'evaluate': [], 'floor': [], 'one_lane': [],
+                              'torch': [], 'cpu_ms': defaultdict(list)}
     with ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(threads,)) as several, \
             ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(threads,)) as one:
         for turn in range(args.rounds + 1):
             works: Dict[str, Callable[[], int]] = {
-                'floor': lambda: bare(several), 'one_lane': lambda: bare(one),
+                'floor': lambda: bare(several, pipeline), 'one_lane': lambda: bare(one, pipeline),
                 'evaluate': lambda: len(run_job(job).tables['model'])}
+            if with_torch is not pipeline:
+                works['torch'] = lambda: bare(several, with_torch)
             for key, work in works.items():
                 started, cpu = time.perf_counter(), time.process_time()
                 frames = work()

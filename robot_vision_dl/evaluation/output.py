@@ -13,7 +13,7 @@ from ..core.files.whole_files import is_free, is_part, whole_folder
 from ..core.text.csv_cells import csv_writer, safe_cell
 from ..core.types import Outcome
 from .recordings import Recording
-from .table import OUTCOMES, FrameTable
+from .table import CAMERA_FAULTS, OUTCOMES, FrameTable
 
 METRICS, FRAMES, REPORT, SUMMARY, SPEED = 'metrics.json', 'frames.csv', 'report.html', 'summary.md', 'speed.json'
 OWN_FILES = {METRICS, FRAMES, REPORT, SUMMARY, SPEED}
@@ -73,9 +73,9 @@ def write_text(path: Path, text: str) -> None:
 COLUMNS = ('model', 'recording', 'topic', 'index', 'stamp_ns', 'receive_ns', 'time_s', 'label', 'track',
            'outcome', 'decision', 'trust', 'predicted', 'confidence', 'p_label', 'rank', 'entropy', 'ood_score',
            'ood_p', 'set_size', 'set_hit', 'fused_predicted', 'fused_confidence', 'fused_p_label', 'fused_rank',
-           'file')
+           'file', 'camera_fault')
 """Of ``frames.csv``: one row a decided frame and model; ``time_s`` from the first of its recording. Pictures
-of a folder have a ``file`` and no times, frames of a bag times and no file.
+of a folder have a ``file`` and no times, frames of a bag times and no file. By a ``camera_fault`` a frame is unknown.
 
 Empty cells: there is no such number. Names are written by :func:`safe_cell`.
 """
@@ -110,7 +110,8 @@ def _cells(model: str, table: FrameTable, folders: Mapping[str, Recording]) -> I
                r['set_size'] or '', r['set_hit'] if r['set_hit'] >= 0 else '', names[r['fused_predicted']],
                _text(r['fused_confidence']), _text(r['fused_p_target']),
                r['fused_rank'] if r['fused_rank'] >= 0 else '',
-               '' if folder is None else safe_cell(folder.file(r['index'])))
+               '' if folder is None else safe_cell(folder.file(r['index'])),
+               CAMERA_FAULTS[r['camera_fault']].value if r['camera_fault'] >= 0 else '')
 
 
 def _text(value: float) -> str:

@@ -142,6 +142,19 @@ def test_each_row_and_caption_names_its_file(judged, tmp_path):
     assert not any('clock' in text for text in judged.problems)
 
 
+def test_each_row_tells_what_is_wrong_with_its_camera(folder, tmp_path):
+    pictures = tmp_path / 'pics' / 'glass'
+    pictures.mkdir(parents=True)
+    sound = next(path for path in sorted((folder / 'glass').iterdir()) if path.stem != 'broken')
+    shutil.copy(sound, pictures / f'b{sound.suffix}')
+    cv2.imwrite(str(pictures / 'a.png'), np.full((480, 640, 3), 255, np.uint8))
+    evaluate([tmp_path / 'pics'], [MODEL], OPTIONS).save(tmp_path / 'out')
+    with open(tmp_path / 'out' / 'frames.csv', encoding='utf-8', newline='') as file:
+        found = {row['file']: (row['camera_fault'], row['outcome']) for row in csv.DictReader(file)}
+    assert found['glass/a.png'] == ('overexposed', 'unknown')
+    assert found[f'glass/b{sound.suffix}'][0] == ''
+
+
 def test_what_is_called_unknown_does_not_inherit_the_belief_about_the_picture_before(judged):
     rows = judged.tables['waste_sorter'].rows
     assert (rows['outcome'] == 2).any()
