@@ -13,7 +13,6 @@ from functools import lru_cache
 from math import ceil
 from typing import List, NamedTuple, Tuple
 
-import cv2
 import numpy as np
 
 from ...types import ColorOrder, Picture
@@ -62,6 +61,7 @@ _GREENS = np.searchsorted([-20, -6, 6, 20], np.arange(-510, 511)) * 13  # of 2 G
 _BRIGHTNESSES = np.searchsorted([210, 420, 600], np.arange(766), side='right') * 65  # of R + G + B
 _PLACES = np.arange(260).reshape(20, 13)
 _REDDER, _BLUER = _PLACES[:, 7:].ravel(), _PLACES[:, 5::-1].ravel()  # places of that histogram that belong together
+_MIDDLE = 128.0  # of the levels
 _MEAN, _SHARES = np.full(3, 1 / 3, np.float32), (0.01, 0.95, 0.99)
 _RED_FIRST = (ColorOrder.RGB, ColorOrder.RGBA)
 _TORN_AT, _TORN_TRIES = 2.5, 3
@@ -103,7 +103,7 @@ def look(picture: Picture, colours: bool = True) -> Look:
     levels = _coarse(exact[::2])
     values = _NOTHING.copy()
     values[0] = np.count_nonzero(sample >= _WHITE) / sample.size
-    grey = levels if levels.ndim == 2 else (levels.reshape(-1, 3) @ _MEAN).astype(np.uint8).reshape(levels.shape[:2])
+    grey = levels if levels.ndim == 2 else np.floor(levels.reshape(-1, 3) @ _MEAN).reshape(levels.shape[:2])
     dark, values[1], light = _quantiles(grey, _SHARES)
     values[2] = light - dark
     steps = _steps(grey)
@@ -123,7 +123,7 @@ def look(picture: Picture, colours: bool = True) -> Look:
     values[3] = max(steps, 0.0) ** 0.5
     if levels.ndim == 2:
         return Look(values, _NO_COLOURS, sample)
-    means, spreads = (found.ravel().tolist() for found in cv2.meanStdDev(levels))
+    means, spreads = _means_and_spreads(levels.reshape(-1, 3))
     red, blue = (0, 2) if picture.order in _RED_FIRST else (2, 0)
     values[12] = (min(spreads) + 0.01) / (max(spreads) + 0.01)
     values[13], values[14] = means[red] - means[blue], means[1] - (means[red] + means[blue]) / 2
@@ -131,15 +131,29 @@ def look(picture: Picture, colours: bool = True) -> Look:
 
 
 def _coarse(exact: np.ndarray) -> np.ndarray:
-    """Every other sampled row with a fortieth of the width a pixel; uint8 (rows, columns[, 3])."""
+    """Every other sampled row with a fortieth of the width a pixel; whole numbers, float32 (rows, columns[, 3])."""
     rows, width = exact.shape[:2]
     many = width // _COARSE
     if many < 2:
-        return exact.astype(np.uint8)
+        return exact
     channels = exact.size // (rows * width)
     used = np.ascontiguousarray(exact[:, :many * _COARSE]).reshape(-1, many * channels)
-    levels: np.ndarray = (used @ _averaging(many, channels)).astype(np.uint8)
+    levels: np.ndarray = used @ _averaging(many, channels)
+    np.floor(levels, out=levels)
     return levels.reshape((rows, _COARSE) if exact.ndim == 2 else (rows, _COARSE, channels))
+
+
+def _means_and_spreads(levels: np.ndarray) -> Tuple[List[float], List[float]]:
+    """Mean and standard deviation of each channel of whole numbers, float32 (n, channels).
+
+    Of few numbers less than 2^24 even the sum of squares is exact in float32.
+    """
+    centred = levels - _MIDDLE
+    sums = np.add.reduce(centred, axis=0).tolist()
+    squares = np.add.reduce(np.multiply(centred, centred, out=centred), axis=0).tolist()
+    count = len(levels)
+    return ([_MIDDLE + one / count for one in sums],
+            [max(square / count - (one / count) ** 2, 0.0) ** 0.5 for one, square in zip(sums, squares)])
 
 
 def _fine(exact: np.ndarray, shrink: int) -> np.ndarray:
@@ -174,15 +188,15 @@ def _averaging(pixels: int, channels: int) -> np.ndarray:
 
 
 def _quantiles(levels: np.ndarray, shares: Tuple[float, ...]) -> List[int]:
-    """What these shares of uint8 levels are not above."""
-    ordered = np.sort(levels, axis=None)
+    """What these shares of levels, whole numbers, are not above."""
+    ordered = levels.flatten()
+    ordered.sort()
     return [int(ordered[max(ceil(share * ordered.size), 1) - 1]) for share in shares]
 
 
 def _steps(levels: np.ndarray) -> float:
-    """Mean square of the steps to the right and downwards, of uint8 (rows, columns)."""
-    exact = levels.astype(np.float32)
-    right, down = (exact[:, 1:] - exact[:, :-1]).ravel(), (exact[1:] - exact[:-1]).ravel()
+    """Mean square of the steps to the right and downwards, of float32 (rows, columns)."""
+    right, down = (levels[:, 1:] - levels[:, :-1]).ravel(), (levels[1:] - levels[:-1]).ravel()
     return float(right @ right + down @ down) / max(right.size + down.size, 1)
 
 
