@@ -45,9 +45,9 @@ def softmax_and_entropy(logits: np.ndarray, temperature: Optional[float]) -> Tup
     """
     z = logits / (temperature or 1.0)
     p = np.exp(z)
-    totals = p.sum(axis=1)
+    totals = np.add.reduce(p, axis=1)
     p /= totals[:, None]
-    means = (p * z).sum(axis=1)
+    means = np.add.reduce(np.multiply(z, p, out=z), axis=1)
     # ln p is z - ln(total).
     return p, [over_ln(log(total) - mean, z.shape[1]) for total, mean in zip(totals.tolist(), means.tolist())]
 

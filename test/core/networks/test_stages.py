@@ -8,7 +8,7 @@ import torch
 from robot_vision_dl.core.errors import ConfigError
 from robot_vision_dl.core.networks.architectures import Architecture, list_architectures
 from robot_vision_dl.core.networks.network import Network, build_network
-from robot_vision_dl.core.networks.stages import usual_stages
+from robot_vision_dl.core.networks.stages import averaged, usual_stages
 
 PIXELS = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 
@@ -29,8 +29,8 @@ def test_a_stage_is_the_mean_of_its_maps_and_changes_nothing_else():
     backbone = network.backbone
     maps = backbone.layer1(backbone.maxpool(backbone.relu(backbone.bn1(backbone.conv1(PIXELS)))))
     first, second = found.stages
-    assert torch.equal(first, maps.mean((2, 3)))
-    assert torch.equal(second, backbone.layer3(backbone.layer2(maps)).mean((2, 3)))
+    torch.testing.assert_close(first, maps.mean((2, 3)), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(second, backbone.layer3(backbone.layer2(maps)).mean((2, 3)), rtol=1e-5, atol=1e-6)
 
 
 @torch.inference_mode()
@@ -95,3 +95,15 @@ def test_the_usual_stages_are_there():
             found = Network(Architecture(name, 2, stages=stages)).eval()(torch.randn(1, 3, 64, 64)).stages
             assert len(found) == len(stages), name
             assert all(one.ndim == 2 and torch.isfinite(one).all() for one in found), name
+
+
+@pytest.mark.parametrize('shape', [(3, 40, 28, 28), (1, 7, 14, 14), (2, 5, 1, 1), (1, 3, 65, 64), (1, 4, 7, 9)])
+@pytest.mark.parametrize('memory_format', [torch.contiguous_format, torch.channels_last])
+def test_the_quick_mean_of_the_live_path_is_the_mean(shape, memory_format):
+    maps = torch.rand(shape, generator=torch.Generator().manual_seed(0)).contiguous(memory_format=memory_format)
+    expected = maps.double().mean((2, 3)).float()
+    with torch.inference_mode():
+        torch.testing.assert_close(averaged(maps), expected, rtol=1e-5, atol=0)
+        turned = maps.permute(0, 2, 3, 1).contiguous()
+        torch.testing.assert_close(averaged(turned, channels_last=True), expected, rtol=1e-5, atol=0)
+    torch.testing.assert_close(averaged(maps), expected, rtol=1e-5, atol=0)

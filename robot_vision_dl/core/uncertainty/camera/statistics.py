@@ -10,7 +10,7 @@ k^2 up to there, so D(2)/D(16) goes to 1/64; sharp pictures have .05 to .5. A ca
 its way sharp, one out of focus none, so that the sharper of the two directions counts.
 """
 from functools import lru_cache
-from math import ceil
+from math import ceil, sqrt
 from typing import List, NamedTuple, Tuple
 
 import numpy as np
@@ -153,7 +153,7 @@ def _means_and_spreads(levels: np.ndarray) -> Tuple[List[float], List[float]]:
     squares = np.add.reduce(np.multiply(centred, centred, out=centred), axis=0).tolist()
     count = len(levels)
     return ([_MIDDLE + one / count for one in sums],
-            [max(square / count - (one / count) ** 2, 0.0) ** 0.5 for one, square in zip(sums, squares)])
+            [sqrt(max(square / count - (one / count) ** 2, 0.0)) for one, square in zip(sums, squares)])
 
 
 def _fine(exact: np.ndarray, shrink: int) -> np.ndarray:
@@ -197,7 +197,8 @@ def _quantiles(levels: np.ndarray, shares: Tuple[float, ...]) -> List[int]:
 def _steps(levels: np.ndarray) -> float:
     """Mean square of the steps to the right and downwards, of float32 (rows, columns)."""
     right, down = (levels[:, 1:] - levels[:, :-1]).ravel(), (levels[1:] - levels[:-1]).ravel()
-    return float(right @ right + down @ down) / max(right.size + down.size, 1)
+    squares: float = float(right @ right + down @ down)
+    return squares / max(right.size + down.size, 1)
 
 
 @lru_cache(maxsize=64)

@@ -20,6 +20,8 @@ _FEW = 32  # classes whose distances are told in Python
 class _Part(NamedTuple):
     score: FrameScore
     quadratic: Optional[Quadratic]
+    is_energy: bool
+    is_distance: bool
     location: float
     inverse: float
 
@@ -46,8 +48,9 @@ class CombinedLive:
     def __init__(self, combined: Combined) -> None:
         scores = [part for part in combined.parts if isinstance(part, FrameScore)]
         self._weights: List[float] = combined.weight.tolist()
-        self._parts = [_Part(one, one.score.quadratic(), location, 1 / scale) for one, location, scale in zip(
-            scores, combined.location.tolist(), combined.scale.tolist())]
+        self._parts = [_Part(one, one.score.quadratic(), isinstance(one.score, Energy), one.score.is_distance, location,
+                             1 / scale)
+                       for one, location, scale in zip(scores, combined.location.tolist(), combined.scale.tolist())]
         self.tables = [Table(part.quadratic.table, part.quadratic.axes, part.score.place)
                        for part in self._parts if part.quadratic is not None]
 
@@ -61,14 +64,15 @@ class CombinedLive:
             logits, features, stages: of the pass, float32, for parts that are not told from products.
         """
         left, columns = iter(products), []
+        column: Sequence[float]
         for part in self._parts:
             if part.quadratic is not None:
                 column = _distances(part.quadratic, next(left))
-            elif isinstance(part.score.score, Energy):
-                column = list(energies)
+            elif part.is_energy:
+                column = energies
             else:
                 column = part.score.forward(logits, features, stages).tolist()
-            if part.score.score.is_distance:
+            if part.is_distance:
                 column = [log(max(value, LEAST_DISTANCE)) for value in column]
             columns.append([(value - part.location) * part.inverse for value in column])
         rows = list(zip(*columns))
