@@ -69,7 +69,7 @@ def calibrate_bundle(bundle: Bundle, data: Sequence[str], options: CalibrationOp
     Raises:
         RobotVisionError: the data cannot be read, are too few, or the device is not here.
     """
-    device, precision = check_deployment(options.device, options.precision)
+    device, precision = check_deployment(options.device, options.precision, bundle)
     where = {'device': options.device, 'precision': precision}
 
     def outputs_of(paths: Sequence[str], corrupted: int = 0) -> Tuple[LabelledOutputs, str]:

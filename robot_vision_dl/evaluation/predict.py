@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from ..core.backends.choice import Forward, choose_backend
+from ..core.backends.providers import HOST
 from ..core.bundles.bundle import Bundle
 from ..core.config import ClassifierConfig
 from ..core.errors import DataError
@@ -16,6 +17,7 @@ from ..core.networks.network import Prediction
 from ..core.networks.precision import check_precision, dtype_of
 from ..core.networks.preprocess import Preprocessing, Preprocessor
 from ..core.runtime.gpu_outputs import GpuOutputs
+from ..core.runtime.gpu_path import for_onnx_runtime
 from ..core.text.notes import to_stderr
 from ..core.text.progress import Progress
 from ..core.types import Assessment, Picture
@@ -116,11 +118,15 @@ class Predictor:
         """
         where, dtype = resolve_device(device), dtype_of(precision)
         check_precision(precision, where)
+        onnx_device = HOST
+        if where.type == 'cuda' and bundle.architecture.name == ONNX:
+            chosen = for_onnx_runtime(ClassifierConfig(device=device, precision=precision), where)
+            where, onnx_device = chosen.device, chosen.onnx_device
         network = bundle.load_network(where, dtype).to(memory_format=torch.channels_last)
-        if where.type == 'cuda' and bundle.architecture.name != ONNX:
+        if where.type == 'cuda':
             on_gpu = GpuOutputs(bundle, network, precision, ClassifierConfig().max_batch)
             return cls(on_gpu, bundle.preprocessing, torch.device('cpu'), dtype)
-        backend = choose_backend(ClassifierConfig().backend, bundle, network)
+        backend = choose_backend(ClassifierConfig().backend, bundle, network, onnx_device=onnx_device)
         return cls(backend.forward, bundle.preprocessing, where, dtype)
 
     def pictures(self, pictures: Iterable[Picture], batch: int = _BATCH) -> Outputs:
@@ -315,9 +321,15 @@ def assessments(bundle: Bundle, logits: np.ndarray, features: np.ndarray, stages
         yield from found
 
 
-def check_deployment(device: str, precision: str) -> Tuple[str, str]:
-    """Kind of the device and the precision; raises for what cannot run here."""
+def check_deployment(device: str, precision: str, bundle: Optional[Bundle] = None) -> Tuple[str, str]:
+    """Kind of the device and the precision; raises for what cannot run here.
+
+    Args:
+        bundle: that is to run, where that matters.
+    """
     config = ClassifierConfig(device=device, precision=precision)
     found = resolve_device(config.device)
     check_precision(config.precision, found)
+    if found.type == 'cuda' and bundle is not None and bundle.architecture.name == ONNX:
+        found = for_onnx_runtime(config, found).onnx_device
     return found.type, config.precision

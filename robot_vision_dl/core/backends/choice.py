@@ -16,6 +16,7 @@ from ..uncertainty.ensemble import AnyNetwork, EnsemblePrediction
 from .measurements import Measurement, measurement_path, read_measurement, write_measurement
 from .onnx_runtime import OnnxRuntimeNetwork
 from .openvino_runtime import OpenVinoNetwork
+from .providers import HOST, said_of
 
 Forward = Callable[[torch.Tensor], Union[Prediction, EnsemblePrediction]]
 RUNTIMES: Dict[str, Callable[[Bundle, int], Forward]] = {
@@ -48,7 +49,8 @@ class Backend:
     difference: float = 0.0
 
 
-def choose_backend(name: str, bundle: Bundle, network: AnyNetwork, batch: int = 1, plain: bool = True) -> Backend:
+def choose_backend(name: str, bundle: Bundle, network: AnyNetwork, batch: int = 1, plain: bool = True,
+                   onnx_device: torch.device = HOST) -> Backend:
     """The backend of a name, compared with torch; of ``auto``, the quickest.
 
     Args:
@@ -57,11 +59,14 @@ def choose_backend(name: str, bundle: Bundle, network: AnyNetwork, batch: int = 
         network: the same in torch, on the device and in the precision of the deployment.
         batch: frames in a pass when speed is measured.
         plain: nothing but plain forward passes is wanted; Monte Carlo dropout is more than that.
+        onnx_device: a GPU that ONNX Runtime is to run it on, while ``network`` is on the CPU.
 
     Raises:
         ConfigError: the backend is not installed or cannot run this.
         BundleError: what it gives differs too much from what torch gives.
     """
+    if onnx_device.type != 'cpu':
+        return _onnx_on_gpu(bundle, network, onnx_device, plain)
     if bundle.graph is not None and bundle.architecture.name == ONNX:
         return _of_onnx_file(name, bundle, network, batch)
     if name == 'torch':
@@ -75,6 +80,16 @@ def choose_backend(name: str, bundle: Bundle, network: AnyNetwork, batch: int = 
     if obstacle:
         return Backend('torch', network, obstacle)
     return _quickest(bundle, network, batch)
+
+
+def _onnx_on_gpu(bundle: Bundle, network: AnyNetwork, device: torch.device, plain: bool) -> Backend:
+    """ONNX Runtime on a GPU, compared with what ``network`` says on the CPU."""
+    obstacle = _obstacle(bundle, network, plain)
+    if obstacle:
+        raise ConfigError(f'backend onnxruntime on {device}: {obstacle}; set backend to torch')
+    forward = OnnxRuntimeNetwork(bundle, torch.get_num_threads(), device)
+    difference = _checked(f'onnxruntime on {device}', bundle, network, forward)
+    return Backend('onnxruntime', forward, f'on {device} by {said_of(forward.provider)}', difference)
 
 
 def _of_onnx_file(name: str, bundle: Bundle, network: AnyNetwork, batch: int) -> Backend:

@@ -1,4 +1,4 @@
-"""ONNX Runtime on the CPU."""
+"""ONNX Runtime, on the CPU or on a GPU."""
 from typing import List
 
 import torch
@@ -9,6 +9,7 @@ from ..networks.graph_network import as_prediction, run_in_batches
 from ..networks.network import Prediction
 from ..networks.onnx_graph import INPUT, make_session
 from .onnx_model import batch_of, cached_onnx, cached_path, output_names
+from .providers import HOST, providers_for, running
 
 
 class OnnxRuntimeNetwork:
@@ -20,26 +21,32 @@ class OnnxRuntimeNetwork:
     Args:
         bundle: one model, not an ensemble.
         threads: that share a pass.
+        device: that computes; pixels and results are the host's.
+
+    Attributes:
+        provider: of ONNX Runtime, that really runs it.
 
     Raises:
-        ConfigError: ONNX Runtime or the exporter is not installed, or one of them refuses the network.
+        ConfigError: ONNX Runtime or the exporter is not installed, or one of them refuses the network or the device.
     """
 
     is_shared = True
 
-    def __init__(self, bundle: Bundle, threads: int) -> None:
+    def __init__(self, bundle: Bundle, threads: int, device: torch.device = HOST) -> None:
         try:
             import onnxruntime  # noqa: F401
         except ImportError as error:
             raise ConfigError(f'the backend onnxruntime is not installed ({error}); install it with `pip install '
                               '"robot_vision_dl[onnx]"`, or set backend to torch') from error
         self._outputs, self._batch = output_names(bundle), batch_of(bundle)
+        providers = providers_for(device)
         model = cached_onnx(bundle)
         try:
-            self._session = make_session(model, threads, bundle.name)
+            self._session = make_session(model, threads, bundle.name, providers)
         except ConfigError as error:
             raise ConfigError(f'{error}; remove {cached_path(bundle)} if that is damaged, or set backend to torch'
                               ) from error
+        self.provider = running(self._session, device)
 
     def __call__(self, pixels: torch.Tensor) -> Prediction:
         """Logits (B, C), features (B, F) and stages of preprocessed float32 pixels (B, channels, H, W) on the CPU."""

@@ -171,8 +171,8 @@ def _sizes(model: Any, where: str) -> Sizes:
     return Sizes(shapes, batch)
 
 
-def make_session(data: bytes, threads: int, what: str) -> Any:
-    """An ``onnxruntime.InferenceSession`` on the CPU.
+def make_session(data: bytes, threads: int, what: str, providers: Sequence[Any] = ('CPUExecutionProvider',)) -> Any:
+    """An ``onnxruntime.InferenceSession``, on the CPU unless other providers are named.
 
     Raises:
         ConfigError: ONNX Runtime is not installed, or refuses the model.
@@ -188,7 +188,7 @@ def make_session(data: bytes, threads: int, what: str) -> Any:
     options.log_severity_level = 3
     try:
         # Its fallback would try the same again and print that.
-        return onnxruntime.InferenceSession(data, options, providers=['CPUExecutionProvider'], enable_fallback=0)
+        return onnxruntime.InferenceSession(data, options, providers=list(providers), enable_fallback=0)
     except Exception as error:  # noqa: B902 - its exceptions have no base class of their own
         raise ConfigError(f'ONNX Runtime refuses {what}: {printable(error, 400)}') from error
 

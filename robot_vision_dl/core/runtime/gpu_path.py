@@ -6,8 +6,10 @@ from typing import List, NamedTuple, Optional, Sequence
 import numpy as np
 import torch
 
+from ..backends.providers import HOST, providers_for
 from ..bundles.bundle import Bundle
 from ..config import ClassifierConfig
+from ..errors import ConfigError
 from ..networks.cuda import CudaDriver, arithmetic
 from ..networks.device import choose_device
 from ..networks.gpu_driver import Driver
@@ -30,11 +32,13 @@ class ChosenGpu(NamedTuple):
         device: the network's.
         reason: why it is not the GPU that is there, where that was left to us; else empty.
         gpu: what runs there; None: a CPU, or what a CUDA graph cannot hold.
+        onnx_device: where ONNX Runtime runs the network, if it does.
     """
 
     device: torch.device
     reason: str
     gpu: 'Optional[GpuPath]'
+    onnx_device: torch.device = HOST
 
 
 def chosen_gpu(bundle: Bundle, config: ClassifierConfig, threads: int) -> ChosenGpu:
@@ -46,12 +50,12 @@ def chosen_gpu(bundle: Bundle, config: ClassifierConfig, threads: int) -> Chosen
     """
     device, reason = choose_device(config.device)
     is_wished, is_onnx = config.device != 'auto', bundle.architecture.name == ONNX
-    if device.type == 'cuda' and is_onnx and not is_wished:
-        return ChosenGpu(torch.device('cpu'), 'the network is an ONNX file, which ONNX Runtime runs on the CPU', None)
+    if device.type == 'cuda' and (is_onnx or config.backend == 'onnxruntime'):
+        return for_onnx_runtime(config, device)
     if device.type == 'cpu' and reason and config.precision == 'tf32':
         return ChosenGpu(device, f'{reason}; tf32 is float32 there', None)
     check_precision(config.precision, device)
-    if device.type != 'cuda' or config.dropout_samples or is_onnx:
+    if device.type != 'cuda' or config.dropout_samples:
         return ChosenGpu(device, reason, None)
     try:
         network = bundle.load_network(device, dtype_of(config.precision)).to(memory_format=torch.channels_last)
@@ -61,6 +65,24 @@ def chosen_gpu(bundle: Bundle, config: ClassifierConfig, threads: int) -> Chosen
         if is_wished:
             raise
         return ChosenGpu(torch.device('cpu'), str(error).strip().partition('\n')[0], None)
+
+
+def for_onnx_runtime(config: ClassifierConfig, device: torch.device) -> ChosenGpu:
+    """Where ONNX Runtime runs: on this GPU if it has what that takes; torch does the rest on the CPU.
+
+    Raises:
+        ConfigError: it does not have that, and a GPU was asked for.
+    """
+    try:
+        if config.precision != 'float32':
+            raise ConfigError(f'precision {config.precision}: ONNX Runtime runs in float32 on {device}; set precision '
+                              'to float32, or backend to torch')
+        providers_for(device)
+        return ChosenGpu(HOST, '', None, device)
+    except ConfigError as error:
+        if config.device != 'auto':
+            raise
+        return ChosenGpu(HOST, str(error), None)
 
 
 class GpuPath:

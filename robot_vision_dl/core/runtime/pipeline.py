@@ -47,14 +47,16 @@ class Pipeline:
     def __init__(self, bundle: Bundle, config: ClassifierConfig) -> None:
         self.bundle = bundle
         self.threads = network_threads(config.threads)
-        self.device, self.device_reason, self.gpu = chosen_gpu(bundle, config, self.threads)
+        chosen = chosen_gpu(bundle, config, self.threads)
+        self.device, self.device_reason, self.gpu = chosen.device, chosen.reason, chosen.gpu
         self.claim_thread()
         self._dtype = dtype_of(config.precision)
         # Convolutions of the CPU and of tensor cores are two to three times as fast with channels last.
         network = self.gpu.network if self.gpu else bundle.load_network(self.device, self._dtype).to(
             memory_format=torch.channels_last)
         self.backend = choose_backend(config.backend, bundle, network, min(len(config.cameras), config.max_batch),
-                                      plain=not config.dropout_samples)
+                                      plain=not config.dropout_samples, onnx_device=chosen.onnx_device)
+        self._onnx_device = chosen.onnx_device
         self.network = self.backend.forward
         self.preprocess: Union[Preprocessor, HostPixels] = self.gpu.levels if self.gpu else Preprocessor(
             bundle.preprocessing, self.device, self._dtype)
@@ -88,8 +90,9 @@ class Pipeline:
         if bundle.precision != config.precision:
             found.append(f'{bundle.name} was calibrated at {bundle.precision} but runs at {config.precision}: '
                          'its confidences may be off; `robot-vision calibrate` fits them to what runs')
-        if bundle.device not in (None, self.device.type):
-            found.append(f'{bundle.name} was calibrated on {bundle.device} but runs on {self.device.type}: its '
+        runs_on = self._onnx_device.type if self._onnx_device.type != 'cpu' else self.device.type
+        if bundle.device not in (None, runs_on):
+            found.append(f'{bundle.name} was calibrated on {bundle.device} but runs on {runs_on}: its '
                          'confidences may be off a little; `robot-vision calibrate` fits them to what runs')
         return found + [limit.sentence for limit in trust_limits(bundle, config.decision)]
 

@@ -1,0 +1,56 @@
+"""What ONNX Runtime computes with: by its list, and by what a session really runs. There is no GPU here."""
+from dataclasses import replace
+
+import pytest
+import torch
+
+from robot_vision_dl.core.backends import providers
+from robot_vision_dl.core.backends.onnx_runtime import OnnxRuntimeNetwork
+from robot_vision_dl.core.backends.providers import CPU, CUDA, HOST, TENSORRT, providers_for, running, said_of
+from robot_vision_dl.core.bundles.bundle import load_bundle
+from robot_vision_dl.core.config import ClassifierConfig
+from robot_vision_dl.core.errors import ConfigError
+from robot_vision_dl.core.runtime.gpu_path import for_onnx_runtime
+
+onnxruntime = pytest.importorskip('onnxruntime', reason='ONNX Runtime is not installed')
+GPU = torch.device('cuda:1')
+
+
+def test_on_a_cpu_the_cpu_runs():
+    assert providers_for(HOST) == [CPU]
+    network = OnnxRuntimeNetwork(load_bundle('waste_sorter'), 1)
+    assert network.provider == CPU
+
+
+@pytest.mark.skipif(CUDA in providers.available(), reason='this ONNX Runtime has the provider')
+def test_without_a_provider_a_gpu_is_refused_with_what_there_is():
+    with pytest.raises(ConfigError, match=f'no provider for cuda:1 .*{CPU}.*install onnxruntime-gpu'):
+        providers_for(GPU)
+    auto = for_onnx_runtime(ClassifierConfig(), GPU)
+    assert auto.device == auto.onnx_device == HOST and 'install onnxruntime-gpu' in auto.reason
+    with pytest.raises(ConfigError, match='no provider for cuda:1'):
+        for_onnx_runtime(ClassifierConfig(device='cuda:1'), GPU)
+
+
+def test_float32_on_a_gpu_is_not_tf32(monkeypatch):
+    monkeypatch.setattr(providers, 'available', lambda: [TENSORRT, CUDA, CPU])
+    assert providers_for(GPU) == [(CUDA, {'device_id': 1, 'use_tf32': 0}), CPU]
+    assert for_onnx_runtime(ClassifierConfig(device='cuda:1'), GPU).onnx_device == GPU
+    assert TENSORRT not in said_of(CUDA) and 'TensorRT is there' in said_of(CUDA) and said_of(CPU) == CPU
+    with pytest.raises(ConfigError, match='ONNX Runtime runs in float32 on cuda:1; set precision to float32'):
+        for_onnx_runtime(replace(ClassifierConfig(), device='cuda', precision='float16'), GPU)
+
+
+@pytest.mark.skipif(CUDA in providers.available(), reason='this ONNX Runtime has the provider')
+def test_a_provider_that_is_listed_and_does_not_run_is_told(monkeypatch):
+    """As where the libraries of CUDA are missing: ONNX Runtime takes the CPU, or raises, and never in silence."""
+    monkeypatch.setattr(providers, 'available', lambda: [CUDA, CPU])
+    with pytest.raises(ConfigError, match=f'(runs {CPU}|ONNX Runtime refuses).*set (device|backend) to'):
+        OnnxRuntimeNetwork(load_bundle('waste_sorter'), 1, GPU)
+
+
+def test_what_really_runs_is_the_first_of_the_session():
+    class Session:
+        def get_providers(self):
+            return [CUDA, CPU]
+    assert running(Session(), GPU) == CUDA
