@@ -1,21 +1,24 @@
 """The pipeline by way of a GPU: decisions, the check against the CPU, and the CPU that goes on. The driver is fake."""
 from dataclasses import replace
-from threading import Thread
+from threading import Event, Thread
 
 import numpy as np
 import pytest
 import torch
 from fake_gpu import LOST, OUT_OF_MEMORY, FakeGpu
+from node_harness import raw_image
 
 from robot_vision_dl.core.bundles.bundle import load_bundle
 from robot_vision_dl.core.config import ClassifierConfig
 from robot_vision_dl.core.errors import ConfigError, DeviceError
+from robot_vision_dl.core.images.cdr import decode_image
 from robot_vision_dl.core.networks import device as devices
 from robot_vision_dl.core.networks.cuda import arithmetic, device_count, is_built_for, trouble_of
 from robot_vision_dl.core.networks.device import ChosenDevice, choose_device, resolve_device
 from robot_vision_dl.core.networks.gpu_driver import Trouble
 from robot_vision_dl.core.networks.preprocess import Preprocessor
 from robot_vision_dl.core.runtime import gpu_path, pipeline
+from robot_vision_dl.core.runtime.engine import INFERENCE_FAILED, Engine, Received
 from robot_vision_dl.core.runtime.gpu_outputs import GpuOutputs
 from robot_vision_dl.core.runtime.gpu_path import ChosenGpu, GpuPath, chosen_gpu
 from robot_vision_dl.core.runtime.pipeline import Pipeline
@@ -116,6 +119,52 @@ def test_the_cpu_goes_on_where_the_gpu_fails_and_no_frame_is_lost(on_gpu, driver
 def test_want_of_memory_loses_no_frame(on_gpu, driver):
     driver.failures = {'replay': [OUT_OF_MEMORY]}
     assert len(on_gpu.process(frames(0))) == 3 and not on_gpu.fault
+
+
+class Burst:
+    """A source that gives frames one by one and tells that others were replaced, so that batches overlap."""
+
+    def __init__(self, count):
+        self._left = count
+        self._closed = Event()
+
+    def take(self, limit, wait=True):
+        if not self._left:
+            if wait:
+                self._closed.wait()
+                return None
+            return []
+        self._left -= 1
+        message = raw_image((50 - self._left) * 1_000_000_000, 64, 48)
+        return [('left', Received(decode_image, message, replaced=1))]
+
+    def close(self):
+        self._closed.set()
+
+
+@pytest.mark.parametrize('failures, dropped', [
+    ({}, 0), ({'replay': [None, LOST]}, 0), ({'replay': [None, OUT_OF_MEMORY]}, 0),
+    ({'replay': [None, OUT_OF_MEMORY, OUT_OF_MEMORY]}, 1)])
+def test_each_frame_is_decided_or_dropped_for_a_reason(on_gpu, driver, failures, dropped):
+    """On the engine's two threads, where batches overlap."""
+    decided, drops, all_done = [], [], Event()
+
+    def note(where, what):
+        where.append(what)
+        if len(decided) + len(drops) == 12:
+            all_done.set()
+    engine = Engine(on_gpu, CONFIG, Burst(12), lambda: 60_000_000_000, lambda result, _: note(decided, result),
+                    lambda *drop: note(drops, drop))
+    driver.failures = {'replay': [*[None] * 3, *failures.get('replay', [])]}  # the thread warms three sizes first
+    engine.start()
+    assert all_done.wait(60)
+    engine.stop()
+    account = engine.account('left')
+    assert (len(decided), len(drops)) == (12 - dropped, dropped) and account.decided == 12 - dropped
+    assert account.received == account.decided + sum(account.dropped.values())
+    if dropped:
+        assert account.dropped[INFERENCE_FAILED] == 1 and 'not enough memory for a batch of 1' in drops[0][2]
+    assert bool(on_gpu.fault) is (LOST in failures.get('replay', []))
 
 
 def other_weights(bundle, factor):

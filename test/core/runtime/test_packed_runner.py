@@ -5,14 +5,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from graph_samples import CLASSES, FEATURES, SIDE, program_file, small_net
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.func import functional_call
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from robot_vision_dl.core.bundles.bundle import load_bundle
-from robot_vision_dl.core.networks.network import Prediction
+from robot_vision_dl.core.networks.architectures import Architecture
+from robot_vision_dl.core.networks.cuda import arithmetic, device_count
+from robot_vision_dl.core.networks.graph_network import GraphFacts, restore_graph
+from robot_vision_dl.core.networks.network import Prediction, build_network
 from robot_vision_dl.core.networks.precision import dtype_of
-from robot_vision_dl.core.networks.preprocess import HostPixels, Preprocessor
+from robot_vision_dl.core.networks.preprocess import HostPixels, Preprocessing, Preprocessor
+from robot_vision_dl.core.networks.stages import usual_stages
 from robot_vision_dl.core.resources import share_directory
 from robot_vision_dl.core.runtime.packed_runner import PackedRunner
 from robot_vision_dl.core.types import ColorOrder, Picture
@@ -151,6 +156,15 @@ def on_fake_gpu(module, mode):
         return {name: mode.from_tensor(value).to('cuda') for name, value in tensors.items()}
 
 
+def on_a_fake_gpu(runner, batch=2):
+    """The packed array of a batch, and how many copies to the host it took."""
+    mode = FakeTensorMode()
+    tensors = on_fake_gpu(runner, mode)
+    with mode, torch.no_grad(), FromDevice() as copies:
+        levels = torch.empty((batch, *runner.shape), dtype=torch.uint8).to('cuda')
+        return functional_call(runner, tensors, (levels,)), copies.count
+
+
 @pytest.mark.parametrize('precision', ['float32', 'float16', 'bfloat16'])
 @pytest.mark.parametrize('batch', [1, 3])
 def test_all_of_it_is_on_the_gpu_and_one_copy_comes_back(bundle, batch, precision):
@@ -167,6 +181,39 @@ def test_all_of_it_is_on_the_gpu_and_one_copy_comes_back(bundle, batch, precisio
         assert copies.count == 0
         packed.cpu()
     assert copies.count == 1
+
+
+SOME = ('resnet18', 'vit_b_32', 'efficientnet_lite0')
+OTHERS = ('mobilenet_v3_small', 'swin_t', 'swin_v2_t', 'maxvit_t', 'googlenet', 'densenet121', 'convnext_tiny',
+          'regnet_y_400mf', 'shufflenet_v2_x0_5', 'mnasnet0_5', 'inception_v3', 'resnet20_cifar')
+
+
+@pytest.mark.parametrize('name', [*SOME, *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)])
+def test_networks_of_other_kinds_are_on_the_gpu_as_a_whole(name):
+    network = build_network(Architecture(name, 7, stages=usual_stages(name)))
+    packed, copies = on_a_fake_gpu(PackedRunner(network, Preprocessing(0, (224, 224)), PackedOutputs()))
+    assert packed.device.type == 'cuda' and packed.shape[0] == 2 and copies == 0
+
+
+@pytest.mark.skipif(not hasattr(torch.export, 'Dim') or torch.__version__ < '2.8', reason='programs need torch 2.8')
+def test_a_program_of_a_file_is_on_the_gpu_as_a_whole(tmp_path):
+    file = program_file(tmp_path / 'net.pt2', small_net())
+    architecture = Architecture('torch.export', CLASSES)
+    network = restore_graph(architecture, GraphFacts(FEATURES), file, None, (SIDE, SIDE))
+    packed, copies = on_a_fake_gpu(PackedRunner(network, Preprocessing(0, (SIDE, SIDE)), PackedOutputs()))
+    assert packed.device.type == 'cuda' and packed.shape == (2, CLASSES + FEATURES) and copies == 0
+
+
+@pytest.mark.skipif(not device_count(), reason='no GPU')
+@torch.inference_mode()
+def test_a_real_gpu_gives_what_the_cpu_gives(bundle):
+    levels = HostPixels(bundle.preprocessing)(photographs())
+    expected = PackedRunner(bundle.load_network(), bundle.preprocessing, PackedProducts(bundle))(levels)
+    runner = PackedRunner(bundle.load_network(), bundle.preprocessing, PackedProducts(bundle), 'float32', arithmetic)
+    with FromDevice() as copies:
+        found = runner.to('cuda')(levels.to('cuda'))
+        assert copies.count == 0
+    torch.testing.assert_close(found.cpu(), expected, rtol=1e-2, atol=1e-3 * float(expected.abs().max()))
 
 
 def test_a_table_that_was_left_on_the_host_is_found():
