@@ -5,7 +5,7 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from .check import Check, ok, warn
 
@@ -100,7 +100,8 @@ def gpu_check(machine: MachineGpu, found: Dict[str, Dict[str, Any]]) -> Check:
                            f'({free / 2 ** 30:.1f} of {total / 2 ** 30:.1f} GiB free)'
                            for index, ((name, free, total), kind) in enumerate(zip(devices, architectures)))
         driver = f', driver {machine.driver}' if machine.driver else ''
-        text = f'{listed}{driver}, CUDA {build.get("cuda") or build.get("hip")}{_circumstances(machine)}'
+        runtime = _onnx_runtime(found.get('onnx_providers', {}).get('names'))
+        text = f'{listed}{driver}, CUDA {build.get("cuda") or build.get("hip")}{_circumstances(machine)}{runtime}'
         failing = [reason for reason in facts.get('unusable') or () if reason]
         if failing:
             return warn('GPU', f'{text}; {"; ".join(failing)}',
@@ -134,6 +135,14 @@ def gpu_check(machine: MachineGpu, found: Dict[str, Dict[str, Any]]) -> Check:
                 f'use it: {facts.get("error", "it finds no device")}{_circumstances(machine)}; the CPU is used',
                 'check that `nvidia-smi` works; too old a driver: update it, or install torch and torchvision for an '
                 'older CUDA; "no kernel image": this torch does not support the GPU; in a container: `--gpus all`')
+
+
+def _onnx_runtime(providers: Optional[Sequence[str]]) -> str:
+    """What ONNX Runtime has for GPUs; nothing where it is not installed."""
+    if providers is None:
+        return ''
+    has = [name for name in providers if name in ('CUDAExecutionProvider', 'TensorrtExecutionProvider')]
+    return f'; ONNX Runtime has {", ".join(has) or "no provider for it, which onnxruntime-gpu has"}'
 
 
 def _circumstances(machine: MachineGpu) -> str:

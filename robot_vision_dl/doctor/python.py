@@ -49,6 +49,11 @@ try:
             architectures.append('.'.join(map(str, torch.cuda.get_device_capability(index))))
         from robot_vision_dl.core.networks.cuda import why_unusable  # what auto asks, too
         unusable = [why_unusable(index) for index in range(len(devices))]
+    try:
+        import onnxruntime
+        say('onnx_providers', names=onnxruntime.get_available_providers())
+    except ImportError:
+        pass
     say('gpu', devices=devices, architectures=architectures, unusable=unusable)
 except Exception as error:
     say('gpu', error=f'{type(error).__name__}: {error}')
@@ -58,7 +63,8 @@ except Exception as error:
 def probe() -> Dict[str, Dict[str, Any]]:
     """What each package says when it is imported: ``{'numpy': {'version': ...}, 'cv2': {'error': ...}, ...}``.
 
-    Beside the packages there are ``nms``, ``gpu_build`` and ``gpu``. A name is missing if nothing came so far.
+    Beside the packages there are ``nms``, ``gpu_build``, ``onnx_providers`` (with a GPU) and ``gpu``. A name is missing
+    if nothing came so far.
     """
     done = run_python(_PROBE, [f'{name}={distribution}' for name, distribution in DISTRIBUTIONS.items()])
     found: Dict[str, Dict[str, Any]] = {}

@@ -127,6 +127,14 @@ def test_a_gpu_is_told_with_all_that_decides_about_it(monkeypatch):
                           "CUDA_VISIBLE_DEVICES='1'; power mode MAXN (`sudo nvpmodel -p --verbose` lists the others)")
 
 
+@pytest.mark.parametrize('names, said', [
+    (['CUDAExecutionProvider', 'CPUExecutionProvider'], 'ONNX Runtime has CUDAExecutionProvider'),
+    (['CPUExecutionProvider'], 'ONNX Runtime has no provider for it, which onnxruntime-gpu has')])
+def test_what_onnx_runtime_has_for_a_gpu_is_told(names, said):
+    found = {**TORCH, **CUDA, 'gpu': {'devices': [['NVIDIA T4', 2 ** 30, 2 ** 31]]}, 'onnx_providers': {'names': names}}
+    assert gpu_check(MachineGpu(), found).text.endswith(said)
+
+
 def test_a_gpu_that_fails_its_trial_is_a_warning(monkeypatch):
     monkeypatch.delenv('CUDA_VISIBLE_DEVICES', raising=False)
     facts = {'devices': [['Tesla K80', 2 ** 30, 2 ** 31]], 'architectures': ['3.7'],
