@@ -172,19 +172,20 @@ class Assessor:
             information = normalised_entropies(sampled).mutual_information.tolist()
         elif members is not None:
             information = normalised_entropies(members).mutual_information.tolist()
+        tau: Optional[List[float]] = None
+        if self.bundle.density_aware is not None:
+            tau = [self.bundle.density_aware.tau_of(nan if one is None else one.score) for one in ood]
+            tau = tau if max(tau) > 1 else None
         if laplace is not None and scales is not None and laplace.laplace.gives_probabilities:
             p, entropies = laplace(below, scales)
             entropy, information = entropies.predictive.tolist(), entropies.mutual_information.tolist()
-        else:
-            p, entropy = softmax_and_entropy(*self._scaled(below))
-            if laplace is not None and scales is not None:
-                information = laplace.mutual_information(below, scales)
-        density_aware = self.bundle.density_aware
-        if density_aware is not None:
-            tau = [density_aware.tau_of(nan if one is None else one.score) for one in ood]
-            if max(tau) > 1:
+            if tau is not None:
                 p = tempered(p, np.array(tau))
                 entropy = normalised_entropy(p).tolist()
+        else:
+            p, entropy = softmax_and_entropy(*self._scaled(below), tau)
+            if laplace is not None and scales is not None:
+                information = laplace.mutual_information(below, scales)
         return [self._assessment(*values) for values in zip(
             z, p, entropy, [None] * len(z) if information is None else information, ood)]
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..errors import BundleError, RobotVisionError
 from ..metrics.proper_scores import log_probability, of_target
+from .temperature import LEAST_TEMPERED
 
 MOST_EXPONENT = 4.0
 LEAST_PICTURES = 50
@@ -19,7 +20,6 @@ LEAST_PICTURES = 50
 _STEPS = 81
 _NO_NUMBER = 1e9  # units beyond the origin, of a score that is not a number
 _MOST_LOSS = 0.05  # nats that pictures as they are may lose
-_LEAST = 1e-30  # of a probability: float32 has no smaller ones to take the logarithm of
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class DensityAware:
 
 def tempered(probabilities: np.ndarray, tau: np.ndarray) -> np.ndarray:
     """p ** (1 / tau) with rows that sum to 1, of probabilities (n, C) and factors (n,)."""
-    logs = np.log(np.maximum(probabilities, _LEAST))
+    logs = np.log(np.maximum(probabilities, LEAST_TEMPERED))
     logs /= tau[:, None].astype(logs.dtype)
     logs -= logs.max(axis=1, keepdims=True)
     p: np.ndarray = np.exp(logs)

@@ -1,6 +1,6 @@
 """Temperature scaling: one number that makes a network's probabilities honest."""
 from math import inf, log
-from typing import List, Optional, Tuple
+from typing import List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -11,6 +11,8 @@ MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
 # Of ln T around 0. A factor of 2 costs 1 nat and a factor of 20 costs 18, over all pictures together: as much as a few
 # of them tell, and nothing beside a few hundred.
 PRIOR_SPREAD = 0.5
+LEAST_TEMPERED = 1e-30
+"""Of a probability: float32 has no smaller ones to take the logarithm of."""
 
 
 def calibrated_softmax(logits: np.ndarray, temperature: Optional[float], dtype: type = np.float32) -> np.ndarray:
@@ -35,16 +37,25 @@ def below_highest(logits: np.ndarray) -> np.ndarray:
     return below
 
 
-def softmax_and_entropy(logits: np.ndarray, temperature: Optional[float]) -> Tuple[np.ndarray, List[float]]:
+def softmax_and_entropy(logits: np.ndarray, temperature: Optional[float], tau: Optional[Sequence[float]] = None
+                        ) -> Tuple[np.ndarray, List[float]]:
     """:func:`calibrated_softmax` (B, C), and the entropy of each row over ln C, in [0, 1].
 
     For every frame, with as few operations as that takes.
 
     Args:
         logits: float32, shape (B, C), finite, of :func:`below_highest`.
+        tau: a factor of the temperature for each row, by which probabilities claim less; no probability counts as less
+            than ``LEAST_TEMPERED`` then, as in :func:`~.density_aware.tempered`. None: 1.
     """
     z = logits / (temperature or 1.0)
     p = np.exp(z)
+    if tau is not None:
+        lowest = [log(LEAST_TEMPERED * total) for total in np.add.reduce(p, axis=1).tolist()]
+        factors = np.array([lowest, tau], np.float32)[:, :, None]
+        np.maximum(z, factors[0], out=z)
+        z /= factors[1]
+        np.exp(z, out=p)
     totals = np.add.reduce(p, axis=1)
     p /= totals[:, None]
     means = np.add.reduce(np.multiply(z, p, out=z), axis=1)

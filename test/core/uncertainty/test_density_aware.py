@@ -6,8 +6,9 @@ from robot_vision_dl.core.errors import BundleError, RobotVisionError
 from robot_vision_dl.core.metrics.proper_scores import negative_log_likelihood
 from robot_vision_dl.core.uncertainty.calibrate import calibrate
 from robot_vision_dl.core.uncertainty.density_aware import DensityAware, Judged, fit_density_aware, tempered
+from robot_vision_dl.core.uncertainty.entropy import normalised_entropy
 from robot_vision_dl.core.uncertainty.ood.pictures import Pictures
-from robot_vision_dl.core.uncertainty.temperature import calibrated_softmax
+from robot_vision_dl.core.uncertainty.temperature import below_highest, calibrated_softmax, softmax_and_entropy
 
 
 def pictures(n, noise, seed):
@@ -91,3 +92,13 @@ def test_a_calibration_with_corrupted_pictures_publishes_less_sure_probabilities
     # Sets hold at the probabilities that are published.
     covered = found.conformal.inside(found.probabilities(z, f))[np.arange(len(y)), y].mean()
     assert covered >= 1 - found.conformal.alpha
+
+
+def test_a_softmax_that_claims_less_is_the_tempered_one():
+    z = np.random.default_rng(0).normal(scale=40, size=(4, 9)).astype(np.float32)
+    tau = [1.0, 1.7, 12.0, 1e4]
+    below = below_highest(z)
+    p, entropy = softmax_and_entropy(below, 1.5, tau)
+    expected = tempered(softmax_and_entropy(below, 1.5)[0], np.array(tau))
+    np.testing.assert_allclose(p, expected, rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(entropy, normalised_entropy(expected), rtol=1e-4)

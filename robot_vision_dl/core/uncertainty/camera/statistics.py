@@ -197,8 +197,8 @@ def _quantiles(levels: np.ndarray, shares: Tuple[float, ...]) -> List[int]:
 def _steps(levels: np.ndarray) -> float:
     """Mean square of the steps to the right and downwards, of float32 (rows, columns)."""
     right, down = (levels[:, 1:] - levels[:, :-1]).ravel(), (levels[1:] - levels[:-1]).ravel()
-    squares: float = float(right @ right + down @ down)
-    return squares / max(right.size + down.size, 1)
+    count: int = max(right.size + down.size, 1)
+    return float(right @ right + down @ down) / count
 
 
 @lru_cache(maxsize=64)
