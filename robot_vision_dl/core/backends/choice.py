@@ -1,7 +1,7 @@
 """Which backend runs a network: the one that was asked for, or the one that is measured to be the quickest here."""
 import importlib.util
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Callable, Dict, List, Tuple, Union
 
@@ -41,16 +41,18 @@ class Backend:
         forward: preprocessed pixels (B, channels, H, W) -> prediction.
         reason: why this one, a sentence for the log and the diagnostics.
         difference: largest difference of logits and features from torch's, relative to the largest of them; 0: torch.
+        device: kind of the device that it computes on, where that is not the network's; else empty.
     """
 
     name: str
     forward: Forward
     reason: str
     difference: float = 0.0
+    device: str = ''
 
 
 def choose_backend(name: str, bundle: Bundle, network: AnyNetwork, batch: int = 1, plain: bool = True,
-                   onnx_device: torch.device = HOST) -> Backend:
+                   onnx_device: torch.device = HOST, or_cpu: bool = False) -> Backend:
     """The backend of a name, compared with torch; of ``auto``, the quickest.
 
     Args:
@@ -60,13 +62,20 @@ def choose_backend(name: str, bundle: Bundle, network: AnyNetwork, batch: int = 
         batch: frames in a pass when speed is measured.
         plain: nothing but plain forward passes is wanted; Monte Carlo dropout is more than that.
         onnx_device: a GPU that ONNX Runtime is to run it on, while ``network`` is on the CPU.
+        or_cpu: whether the CPU will do where that fails.
 
     Raises:
         ConfigError: the backend is not installed or cannot run this.
         BundleError: what it gives differs too much from what torch gives.
     """
     if onnx_device.type != 'cpu':
-        return _onnx_on_gpu(bundle, network, onnx_device, plain)
+        try:
+            return _onnx_on_gpu(bundle, network, onnx_device, plain)
+        except (ConfigError, BundleError) as error:
+            if not or_cpu:
+                raise
+            own = choose_backend(name, bundle, network, batch, plain)
+            return replace(own, reason=f'{own.reason}; not on {onnx_device}: {error}')
     if bundle.graph is not None and bundle.architecture.name == ONNX:
         return _of_onnx_file(name, bundle, network, batch)
     if name == 'torch':
@@ -89,7 +98,8 @@ def _onnx_on_gpu(bundle: Bundle, network: AnyNetwork, device: torch.device, plai
         raise ConfigError(f'backend onnxruntime on {device}: {obstacle}; set backend to torch')
     forward = OnnxRuntimeNetwork(bundle, torch.get_num_threads(), device)
     difference = _checked(f'onnxruntime on {device}', bundle, network, forward)
-    return Backend('onnxruntime', forward, f'on {device} by {said_of(forward.provider)}', difference)
+    return Backend('onnxruntime', forward, f'on {device} by {said_of(forward.provider)}', difference,
+                   device.type)
 
 
 def _of_onnx_file(name: str, bundle: Bundle, network: AnyNetwork, batch: int) -> Backend:

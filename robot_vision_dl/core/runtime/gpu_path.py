@@ -49,7 +49,7 @@ def chosen_gpu(bundle: Bundle, config: ClassifierConfig, threads: int) -> Chosen
         ConfigError: it does not have the precision.
     """
     device, reason = choose_device(config.device)
-    is_wished, is_onnx = config.device != 'auto', bundle.architecture.name == ONNX
+    is_wished, is_onnx = config.device != 'auto', bundle.architecture.name == ONNX and not bundle.members
     if device.type == 'cuda' and (is_onnx or config.backend == 'onnxruntime'):
         return for_onnx_runtime(config, device)
     if device.type == 'cpu' and reason and config.precision == 'tf32':

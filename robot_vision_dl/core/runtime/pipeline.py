@@ -55,8 +55,8 @@ class Pipeline:
         network = self.gpu.network if self.gpu else bundle.load_network(self.device, self._dtype).to(
             memory_format=torch.channels_last)
         self.backend = choose_backend(config.backend, bundle, network, min(len(config.cameras), config.max_batch),
-                                      plain=not config.dropout_samples, onnx_device=chosen.onnx_device)
-        self._onnx_device = chosen.onnx_device
+                                      plain=not config.dropout_samples, onnx_device=chosen.onnx_device,
+                                      or_cpu=config.device == 'auto')
         self.network = self.backend.forward
         self.preprocess: Union[Preprocessor, HostPixels] = self.gpu.levels if self.gpu else Preprocessor(
             bundle.preprocessing, self.device, self._dtype)
@@ -90,7 +90,7 @@ class Pipeline:
         if bundle.precision != config.precision:
             found.append(f'{bundle.name} was calibrated at {bundle.precision} but runs at {config.precision}: '
                          'its confidences may be off; `robot-vision calibrate` fits them to what runs')
-        runs_on = self._onnx_device.type if self._onnx_device.type != 'cpu' else self.device.type
+        runs_on = self.backend.device or self.device.type
         if bundle.device not in (None, runs_on):
             found.append(f'{bundle.name} was calibrated on {bundle.device} but runs on {runs_on}: its '
                          'confidences may be off a little; `robot-vision calibrate` fits them to what runs')

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from robot_vision_dl.core.backends import providers
+from robot_vision_dl.core.backends.choice import choose_backend
 from robot_vision_dl.core.backends.onnx_runtime import OnnxRuntimeNetwork
 from robot_vision_dl.core.backends.providers import CPU, CUDA, HOST, TENSORRT, providers_for, running, said_of
 from robot_vision_dl.core.bundles.bundle import load_bundle
@@ -47,6 +48,17 @@ def test_a_provider_that_is_listed_and_does_not_run_is_told(monkeypatch):
     monkeypatch.setattr(providers, 'available', lambda: [CUDA, CPU])
     with pytest.raises(ConfigError, match=f'(runs {CPU}|ONNX Runtime refuses).*set (device|backend) to'):
         OnnxRuntimeNetwork(load_bundle('waste_sorter'), 1, GPU)
+
+
+@pytest.mark.skipif(CUDA in providers.available(), reason='this ONNX Runtime has the provider')
+def test_auto_takes_the_cpu_where_the_provider_does_not_run(monkeypatch):
+    monkeypatch.setattr(providers, 'available', lambda: [CUDA, CPU])
+    bundle = load_bundle('waste_sorter')
+    with pytest.raises(ConfigError):
+        choose_backend('onnxruntime', bundle, bundle.load_network(), onnx_device=GPU)
+    found = choose_backend('onnxruntime', bundle, bundle.load_network(), onnx_device=GPU, or_cpu=True)
+    assert found.name == 'onnxruntime' and found.forward.provider == CPU and not found.device
+    assert '; not on cuda:1: ' in found.reason
 
 
 def test_what_really_runs_is_the_first_of_the_session():
