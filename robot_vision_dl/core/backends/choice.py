@@ -12,6 +12,7 @@ from ..bundles.bundle import Bundle
 from ..errors import BundleError, ConfigError
 from ..networks.graph_network import ONNX
 from ..networks.network import Prediction
+from ..text.printable import printable
 from ..uncertainty.ensemble import AnyNetwork, EnsemblePrediction
 from .measurements import Measurement, measurement_path, read_measurement, write_measurement
 from .onnx_runtime import OnnxRuntimeNetwork
@@ -155,7 +156,12 @@ def _made(name: str, bundle: Bundle, network: AnyNetwork) -> Tuple[Forward, floa
 
 
 def _measured(bundle: Bundle, network: AnyNetwork, batch: int, own: str) -> Measurement:
-    times_ms = {own: _time_ms(network, bundle, batch)}
+    try:
+        times_ms = {own: _time_ms(network, bundle, batch)}
+    except RuntimeError as error:
+        height, width = bundle.preprocessing.crop
+        raise BundleError(f'{bundle.name}: cannot be run on a picture of {width} x {height} pixels: '
+                          f'{printable(error, 400)}') from error
     if own == 'torch' and times_ms[own] < LEAST_MS:
         return Measurement(times_ms, (f'others are tried from {LEAST_MS:g} ms on',))
     left_out: List[str] = []
