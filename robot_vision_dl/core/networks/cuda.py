@@ -5,8 +5,7 @@ without a GPU; what is here is as little as that allows. Never run on a GPU so f
 """
 import re
 from contextlib import contextmanager, suppress
-from functools import lru_cache
-from typing import Callable, Iterator, Sequence, Tuple
+from typing import Callable, Iterator, Sequence, Set, Tuple
 
 import torch
 
@@ -51,9 +50,13 @@ def is_built_for(capability: Tuple[int, int], architectures: Sequence[str]) -> b
     return False
 
 
-@lru_cache(maxsize=None)
+_usable: Set[int] = set()  # once it is, it need not be asked again; memory that is short now may come back
+
+
 def why_unusable(index: int) -> str:
     """Why a GPU that torch lists cannot be used, a sentence; empty: a convolution on it gave what it must."""
+    if index in _usable:
+        return ''
     try:
         capability = torch.cuda.get_device_capability(index)
         name = torch.cuda.get_device_name(index)
@@ -66,7 +69,10 @@ def why_unusable(index: int) -> str:
         given, expected = float(maps.sum()), 4 * 36 * 27.0
     except Exception as error:  # noqa: B902 - whatever the driver and its libraries say
         return f'a convolution on cuda:{index} fails: {str(error).strip().splitlines()[0]}'
-    return '' if given == expected else f'a convolution on cuda:{index} gives {given:g} instead of {expected:g}'
+    if given != expected:
+        return f'a convolution on cuda:{index} gives {given:g} instead of {expected:g}'
+    _usable.add(index)
+    return ''
 
 
 def trouble_of(error: BaseException) -> Trouble:
