@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from node_harness import small_bundle
 
 from robot_vision_dl.core.backends import providers
 from robot_vision_dl.core.backends.choice import choose_backend
@@ -17,9 +18,14 @@ onnxruntime = pytest.importorskip('onnxruntime', reason='ONNX Runtime is not ins
 GPU = torch.device('cuda:1')
 
 
-def test_on_a_cpu_the_cpu_runs():
+@pytest.fixture(scope='module')
+def bundle(tmp_path_factory):
+    return load_bundle(small_bundle(tmp_path_factory.mktemp('models') / 'small'))
+
+
+def test_on_a_cpu_the_cpu_runs(bundle):
     assert providers_for(HOST) == [CPU]
-    network = OnnxRuntimeNetwork(load_bundle('waste_sorter'), 1)
+    network = OnnxRuntimeNetwork(bundle, 1)
     assert network.provider == CPU
 
 
@@ -43,17 +49,16 @@ def test_float32_on_a_gpu_is_not_tf32(monkeypatch):
 
 
 @pytest.mark.skipif(CUDA in providers.available(), reason='this ONNX Runtime has the provider')
-def test_a_provider_that_is_listed_and_does_not_run_is_told(monkeypatch):
+def test_a_provider_that_is_listed_and_does_not_run_is_told(bundle, monkeypatch):
     """As where the libraries of CUDA are missing: ONNX Runtime takes the CPU, or raises, and never in silence."""
     monkeypatch.setattr(providers, 'available', lambda: [CUDA, CPU])
     with pytest.raises(ConfigError, match=f'(runs {CPU}|ONNX Runtime refuses).*set (device|backend) to'):
-        OnnxRuntimeNetwork(load_bundle('waste_sorter'), 1, GPU)
+        OnnxRuntimeNetwork(bundle, 1, GPU)
 
 
 @pytest.mark.skipif(CUDA in providers.available(), reason='this ONNX Runtime has the provider')
-def test_auto_takes_the_cpu_where_the_provider_does_not_run(monkeypatch):
+def test_auto_takes_the_cpu_where_the_provider_does_not_run(bundle, monkeypatch):
     monkeypatch.setattr(providers, 'available', lambda: [CUDA, CPU])
-    bundle = load_bundle('waste_sorter')
     with pytest.raises(ConfigError):
         choose_backend('onnxruntime', bundle, bundle.load_network(), onnx_device=GPU)
     found = choose_backend('onnxruntime', bundle, bundle.load_network(), onnx_device=GPU, or_cpu=True)
