@@ -65,7 +65,7 @@ def add_calibration_arguments(parser: 'argparse._ActionsContainer') -> None:
                         help='folders of pictures of no class; each is a group')
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda: where it will run (default: auto)')
     parser.add_argument('--precision', default='float32', choices=PRECISIONS,
-                        help='at which it will run (default: float32)')
+                        help='at which it will run (default: float32, or int8 of an int8 bundle)')
     parser.add_argument('--ood', default=AUTO, type=ood_name, metavar='SCORE',
                         help='OOD score: auto (default: combined, unless --ood-pictures show another one to be '
                         f'clearly better), {COMBINED}, {", ".join(sorted(OOD_METHODS))}, {NO_SCORE}; of a stage '
@@ -110,7 +110,7 @@ def run(args: argparse.Namespace) -> int:
     provenance = {**bundle.provenance, **calibration_provenance(outputs), 'calibrated_from': bundle.identity}
     metrics = {**bundle.metrics, 'calibration': found.metrics} if 'calibration' in bundle.metrics else found.metrics
     metrics.pop('risk_control', None)  # of another calibration
-    notes = _kept_notes(bundle)
+    notes = kept_notes(bundle)
     if 'test' in metrics and CALIBRATED_AGAIN not in notes:
         notes = notes.replace('## Test\n', f'## Test\n\n{CALIBRATED_AGAIN}\n', 1)
     card = render_card(bundle.name if not args.into else target.name, network.architecture, bundle.class_names,
@@ -196,7 +196,7 @@ def _is_half(bundle: Bundle) -> bool:
         return any(file.get_slice(key).get_dtype() == 'F16' for key in file.keys())
 
 
-def _kept_notes(bundle: Bundle) -> str:
+def kept_notes(bundle: Bundle) -> str:
     """What the card says between its summary and its calibration."""
     assert bundle.folder is not None
     lines = (bundle.folder / 'MODEL_CARD.md').read_text(encoding='utf-8').splitlines()

@@ -33,6 +33,7 @@ COMMANDS = {
     'compare': 'say what differs between two evaluations',
     'train': 'fine-tune a network on labelled bags, to a calibrated model bundle',
     'calibrate': 'fit probabilities, sets and the score of unknowns to labelled data',
+    'quantise': 'make an int8 bundle of a float32 one, calibrated as what it is',
     'decide': 'find the threshold that holds a chosen risk, and its coverage',
     'tune': 'search for better settings of a training run',
     'models': 'list, show, verify and import model bundles',

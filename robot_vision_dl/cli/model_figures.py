@@ -13,8 +13,10 @@ FIGURES = (
     ('pictures', ('pictures',)), ('accuracy', ('accuracy', 'top1')), ('balanced accuracy', ('balanced_accuracy',)),
     ('F1, macro', ('macro_f1',)), ('NLL (nats)', ('nll',)), ('NLL by Laplace', ('nll_laplace',)),
     ('NLL, plain softmax', ('nll_plain',)), ('Brier', ('brier',)), ('ECE', ('ece',)),
-    ('ECE if perfect', ('ece_floor',)), ('sets hold the true one', ('conformal_coverage',)),
-    ('classes in a set', ('conformal_mean_size',)))
+    ('ECE if perfect', ('ece_floor',)),
+    ('given a class', ('accepted',)), ('sets hold the true one', ('conformal_coverage',)),
+    ('classes in a set', ('conformal_mean_size',)),
+    ('ms a pass, one thread', ('ms',)), ('MB', ('megabytes',)))
 """(title, names in the metrics) of the table's rows."""
 _MOST_COLUMNS, _MOST_LINES, _MOST_NUMBERS = 6, 6, 4
 

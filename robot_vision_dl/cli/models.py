@@ -129,6 +129,8 @@ def network_text(bundle: Bundle) -> str:
     if graph is None:
         return f'{spec.name}, {colours}, {spec.head} head'
     what = 'ONNX file, runs on ONNX Runtime' if spec.name == ONNX else 'program of torch.export'
+    if graph.weight_bits is not None:
+        what = f'int8 {what}, weights of {graph.weight_bits} bits'
     features = (f'{graph.features} features, {"linear" if bundle.has_head else "no linear"} head' if graph.features
                 else 'no features')
     batch = '' if graph.batch is None else f', batches of {graph.batch}'

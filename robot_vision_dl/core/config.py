@@ -198,9 +198,11 @@ class CameraFaultConfig:
 
 
 BACKENDS = ('torch', 'onnxruntime', 'openvino', 'auto')
-PRECISIONS = ('float32', 'tf32', 'float16', 'bfloat16')
+FLOAT32, INT8 = 'float32', 'int8'
+PRECISIONS = (FLOAT32, 'tf32', 'float16', 'bfloat16', INT8)
 """``float32`` is float32 on every device. ``tf32`` is float32 of which NVIDIA's tensor cores multiply 10 bits of the
-mantissa instead of 23; no other device has it. What comes after the network (scores, distances) is float32 in all."""
+mantissa instead of 23; no other device has it. What comes after the network (scores, distances) is float32 in all.
+int8 is what the file of a network is, the others are chosen."""
 
 
 @dataclass(frozen=True)
@@ -214,7 +216,9 @@ class ClassifierConfig:
         'auto', 'auto, cpu, cuda or cuda:<n>; auto takes a GPU where there is one that passes a check against the CPU',
         at_configure=True)
     precision: str = option(
-        'float32', 'arithmetic of the network; tf32, float32 that is multiplied with fewer digits, is for NVIDIA GPUs',
+        'float32', 'arithmetic of the network; tf32, float32 that is multiplied with fewer digits, is for NVIDIA GPUs; '
+        'int8: where model is a float32 bundle, the one that `robot-vision quantise` made of it and put beside it is '
+        'run, with backend auto only if it is quicker. A bundle that is int8 itself runs so anyway',
         choices=PRECISIONS, at_configure=True)
     backend: str = option(
         'auto', 'what runs the network: torch, or on a CPU onnxruntime or openvino, where they are installed; auto '

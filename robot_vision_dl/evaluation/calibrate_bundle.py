@@ -69,17 +69,22 @@ def calibrate_bundle(bundle: Bundle, data: Sequence[str], options: CalibrationOp
     Raises:
         RobotVisionError: the data cannot be read, are too few, or the device is not here.
     """
+    outputs, copies = _outputs_of(bundle, data, options, MOST_CORRUPTED).each_once()
+    return outputs, fit_bundle(bundle, outputs, options, copies)
+
+
+def fit_bundle(bundle: Bundle, outputs: LabelledOutputs, options: CalibrationOptions, copies: str = '') -> Calibration:
+    """As :func:`calibrate_bundle`, to what the network says of pictures, each of which is there once.
+
+    Args:
+        copies: a sentence about those that were left out.
+    """
     device, precision = check_deployment(options.device, options.precision, bundle)
     where = {'device': options.device, 'precision': precision}
-
-    def outputs_of(paths: Sequence[str], corrupted: int = 0) -> Tuple[LabelledOutputs, str]:
-        return run_bundle(bundle, paths, every_s=options.every_s, topics=options.topics, pictures=options.pictures,
-                          corrupted=corrupted, seed=options.seed, **where).each_once()
-    outputs, copies = outputs_of(data, MOST_CORRUPTED)
     reference: Optional[Pictures] = None
     camera_seen, repeats_s = None, outputs.repeats_s
     if options.reference:
-        seen, of_reference = outputs_of(options.reference)
+        seen, of_reference = _outputs_of(bundle, options.reference, options).each_once()
         copies = '; '.join(filter(None, [copies, of_reference and f'--reference: {of_reference}']))
         copies = '; '.join(filter(None, [copies, _trained_on(outputs, seen)]))
         reference = seen.known_pictures()
@@ -114,8 +119,14 @@ def calibrate_bundle(bundle: Bundle, data: Sequence[str], options: CalibrationOp
     elif streams:
         notes = (*notes, f'the general times of the fusion stay: {LEAST_FRAMES} labelled frames of recordings are '
                  'needed for times of their own')
-    return outputs, replace(found, device=device, precision=precision, fusion=fusion, notes=notes,
-                            camera=camera or bundle.camera)
+    return replace(found, device=device, precision=precision, fusion=fusion, notes=notes,
+                   camera=camera or bundle.camera)
+
+
+def _outputs_of(bundle: Bundle, data: Sequence[str], options: CalibrationOptions, corrupted: int = 0
+                ) -> LabelledOutputs:
+    return run_bundle(bundle, data, device=options.device, precision=options.precision, every_s=options.every_s,
+                      topics=options.topics, pictures=options.pictures, corrupted=corrupted, seed=options.seed)
 
 
 def _trained_on(outputs: LabelledOutputs, reference: LabelledOutputs) -> str:

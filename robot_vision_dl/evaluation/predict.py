@@ -8,8 +8,9 @@ import torch
 
 from ..core.backends.choice import Forward, choose_backend
 from ..core.backends.providers import HOST
+from ..core.bundles.arithmetic import runs_at
 from ..core.bundles.bundle import Bundle
-from ..core.config import ClassifierConfig
+from ..core.config import INT8, ClassifierConfig
 from ..core.errors import DataError
 from ..core.networks.device import resolve_device
 from ..core.networks.graph_network import ONNX
@@ -116,6 +117,8 @@ class Predictor:
             DeviceError: the GPU says something else than the CPU, or has not enough memory.
             ConfigError: the device does not have the precision.
         """
+        precision = runs_at(bundle, precision)
+        device = 'cpu' if precision == INT8 else device
         where, dtype = resolve_device(device), dtype_of(precision)
         check_precision(precision, where)
         onnx_device = HOST
@@ -221,25 +224,27 @@ def run_bundle(bundle: Bundle, data: Sequence[str], *, device: str = 'auto', pre
 
 
 def labelled_outputs(predictor: Predictor, store: FrameStore, class_names: Sequence[str], corrupted: int = 0,
-                     seed: int = 0) -> LabelledOutputs:
-    """What a network says of all frames of a store, whose labels are these classes or ``unknown``.
+                     seed: int = 0, chosen: Optional[np.ndarray] = None) -> LabelledOutputs:
+    """What a network says of frames of a store, whose labels are these classes or ``unknown``.
 
     Args:
         corrupted, seed: as for :func:`run_bundle`.
+        chosen: their indices, ascending; None: all.
     """
-    frames = store.frames
+    places = np.arange(len(store)) if chosen is None else chosen
+    frames = [store.frames[place] for place in places.tolist()]
     digests: List[bytes] = []
-    with Progress('running the network', 'frames', len(store)) as show:
-        found = predictor.frames(store, range(len(store)), class_names, show,
+    with Progress('running the network', 'frames', len(places)) as show:
+        found = predictor.frames(store, places, class_names, show,
                                  lambda batch: digests.extend(map(_digest, batch)))
-    places = spread(np.flatnonzero(found.targets >= 0), corrupted)
-    worse = predictor.corrupted(store, places, class_names, seed) if len(places) else None
+    of_classes = spread(places[found.targets >= 0], corrupted)
+    worse = predictor.corrupted(store, of_classes, class_names, seed) if len(of_classes) else None
     return LabelledOutputs(
         found.logits, found.features, found.targets,
         np.array([frame.stamp_ns if frame.topic else 0 for frame in frames], np.int64),
         tuple(f'{frame.recording} {frame.topic}' for frame in frames), store.data_hash,
-        _same_pictures(digests, store.hashes, np.array([not frame.topic for frame in frames], bool)),
-        store.camera, store.selection_report.repeats_s,
+        _same_pictures(digests, store.hashes[places], np.array([not frame.topic for frame in frames], bool)),
+        store.camera[places], store.selection_report.repeats_s,
         count_objects([frame for frame in frames if frame.label in class_names]), found.stages, worse)
 
 
@@ -327,7 +332,8 @@ def check_deployment(device: str, precision: str, bundle: Optional[Bundle] = Non
     Args:
         bundle: that is to run, where that matters.
     """
-    config = ClassifierConfig(device=device, precision=precision)
+    precision = precision if bundle is None else runs_at(bundle, precision)
+    config = ClassifierConfig(device='cpu' if precision == INT8 else device, precision=precision)
     found = resolve_device(config.device)
     check_precision(config.precision, found)
     if found.type == 'cuda' and bundle is not None and bundle.architecture.name == ONNX:

@@ -92,7 +92,7 @@ class ClassifierNode(PrintableLogs, LifecycleNode):
         self._publish_label_info()
         self.get_logger().info(
             f'{bundle.name} ({len(bundle.class_names)} classes) is ready on {self._pipeline.device}, '
-            f'{self.config.precision}, {self._pipeline.backend.name}, after {time.perf_counter() - started:.1f} s')
+            f'{self._pipeline.precision}, {self._pipeline.backend.name}, after {time.perf_counter() - started:.1f} s')
         if self.config.backend != 'torch':
             backend = self._pipeline.backend
             self.get_logger().info(f'backend {backend.name}: {backend.reason}; its results differ from those of torch '

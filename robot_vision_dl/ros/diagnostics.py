@@ -131,7 +131,7 @@ def model_status(node_name: str, state: str, pipeline: Optional[Pipeline], confi
     level, text = DiagnosticStatus.OK, state
     if pipeline is not None:
         values.update(model=pipeline.bundle.name, bundle_id=pipeline.bundle.identity, device=str(pipeline.device),
-                      precision=config.precision, backend=pipeline.backend.name,
+                      precision=pipeline.precision, backend=pipeline.backend.name,
                       backend_reason=pipeline.backend.reason, classes=len(pipeline.bundle.class_names),
                       calibrated=pipeline.bundle.calibrated)
         if pipeline.device.type == 'cuda' and not pipeline.fault:

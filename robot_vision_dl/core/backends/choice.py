@@ -8,6 +8,7 @@ from typing import Callable, Dict, List, Tuple, Union
 import numpy as np
 import torch
 
+from ..bundles.arithmetic import is_int8
 from ..bundles.bundle import Bundle
 from ..errors import BundleError, ConfigError
 from ..networks.graph_network import ONNX
@@ -105,6 +106,11 @@ def _onnx_on_gpu(bundle: Bundle, network: AnyNetwork, device: torch.device, plai
 
 def _of_onnx_file(name: str, bundle: Bundle, network: AnyNetwork, batch: int) -> Backend:
     """What runs a network that is an ONNX file: ONNX Runtime always can, OpenVINO where it is installed."""
+    if is_int8(bundle):
+        if name == 'openvino':
+            raise ConfigError(f'backend openvino: {bundle.name} is an int8 network, calibrated as ONNX Runtime runs '
+                              'it, and others round otherwise; set backend to auto or onnxruntime')
+        return Backend('onnxruntime', network, 'the network is an int8 ONNX file')
     if name == 'openvino':
         forward = OpenVinoNetwork(bundle, torch.get_num_threads())
         return Backend(name, forward, 'as the parameter backend says', _checked(name, bundle, network, forward))
@@ -223,3 +229,8 @@ def _checked(name: str, bundle: Bundle, network: AnyNetwork, forward: Forward) -
         raise BundleError(f'{bundle.name}: {name} gives other results than torch (relative difference {worst:.2g}, '
                           f'allowed {MAX_DIFFERENCE:g}); set backend to torch')
     return worst
+
+
+def pass_ms(forward: Forward, bundle: Bundle, batch: int) -> float:
+    """Median time of a pass over random pixels on the CPU, in ms."""
+    return _time_ms(forward, bundle, batch)

@@ -118,7 +118,7 @@ def import_graph(path: Path, wish: Wish) -> Imported:
         from .program_import import normal_program as normal
     notes: List[str] = []
     free = normal(path, wish, where)
-    found, network, pixels = _tried(free, kind, wish, where)
+    found, network, pixels = tried(free, kind, wish, where)
     if found.facts.batch is not None:
         notes.append(f'the file takes batches of {found.facts.batch}; several cameras and evaluations run '
                      f'{"frame by frame" if found.facts.batch == 1 else "in such batches"}, which is slower. Export it '
@@ -129,7 +129,7 @@ def import_graph(path: Path, wish: Wish) -> Imported:
                      'largest logit or probability), which are the weakest; there is no kNN, Mahalanobis or ViM score '
                      f'and no Laplace approximation. {_candidates(path, wish)}')
         return Imported(network, found.crop, tuple(notes))
-    head = _linear_head(network, pixels, found)
+    head = linear_head(network, pixels, found)
     if head is None:
         notes.append('the logits are not a matrix times the features: no Laplace approximation, no ViM and no ReAct '
                      'score. Name the tensor that the last linear layer sees, if there is one')
@@ -188,7 +188,7 @@ def resolve(name: Optional[str], what: str, outputs: Sequence[str], tensors: Map
     return name
 
 
-def _tried(free: Sequence[Normal], kind: str, wish: Wish, where: str) -> Tuple[Normal, GraphNetwork, torch.Tensor]:
+def tried(free: Sequence[Normal], kind: str, wish: Wish, where: str) -> Tuple[Normal, GraphNetwork, torch.Tensor]:
     """The first form that gives the same in batches as for single pictures: any batch, then the file's own."""
     error: Optional[Exception] = None
     for found in free:
@@ -257,7 +257,7 @@ def _check_logits(network: GraphNetwork, pixels: torch.Tensor, found: Normal, wh
 
 
 @torch.inference_mode()
-def _linear_head(network: GraphNetwork, pixels: torch.Tensor, found: Normal) -> Optional[nn.Linear]:
+def linear_head(network: GraphNetwork, pixels: torch.Tensor, found: Normal) -> Optional[nn.Linear]:
     """W and b among the weights of the file with logits = features W^T + b on the pictures; None: there are none."""
     prediction = network(pixels)
     logits, features = prediction.logits.double(), prediction.features.double()

@@ -10,10 +10,10 @@
 ``class_names``     one a class, in the order of the logits; unique, not empty, none of the reserved names
 ``preprocessing``   ``resize``, ``crop``, ``mean``, ``std``, ``interpolation`` (may be missing: bilinear; see
                     :class:`~.preprocess.Preprocessing`)
-``calibration``     null, or ``temperature``, ``precision`` (of the arithmetic it was fitted at) and ``conformal``
-                    (null; ``alpha`` and ``quantile`` of least ambiguous sets; or the fields of
-                    :class:`~.uncertainty.conformal.Conformal`); where there are such things ``device`` (cpu, cuda,
-                    mps), ``vector`` (true), ``laplace`` (``tau``, ``temperature``, ``gives_probabilities``) and
+``calibration``     null, or ``temperature``, ``precision`` (of the arithmetic it was fitted at: float32, float16,
+                    bfloat16, int8) and ``conformal`` (null; ``alpha`` and ``quantile`` of least ambiguous sets; or the
+                    fields of :class:`~.uncertainty.conformal.Conformal`); where there are such things ``device`` (cpu,
+                    cuda, mps), ``vector`` (true), ``laplace`` (``tau``, ``temperature``, ``gives_probabilities``) and
                     ``fusion`` (``correlation_time_s``, ``change_time_s``, and ``change_offset``, ``change_slope``);
                     where there is an OOD score ``density_aware`` (``origin``, ``unit``, ``exponent``)
 ``ood``             null, or ``method``, and ``of`` where it reads a stage; of several scores as one ``method``
@@ -24,7 +24,8 @@
 ``metrics``         object of measured figures, with the number of pictures that each rests on
 ``provenance``      object: where the weights and the calibration come from
 ``graph``           only where ``architecture.name`` is ``onnx`` or ``torch.export``: ``features``, ``stages``,
-                    ``batch``, ``sources`` (see :class:`~.graph_network.GraphFacts`)
+                    ``batch``, ``sources`` and, where it is int8, ``weight_bits`` (see
+                    :class:`~.graph_network.GraphFacts`)
 ``files``           SHA-256 of every other file: ``model.safetensors``, ``MODEL_CARD.md``, where there is an OOD
                     score or anything else of tensors ``uncertainty.safetensors``, and what belongs to the card:
                     ``card/<name>`` (``.png``, ``.jpg``, ``.yaml``, ``.json``)
@@ -44,7 +45,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
 from ..class_name import name_problem
-from ..config import PRECISIONS
+from ..config import INT8, PRECISIONS
 from ..errors import BundleError, ConfigError
 from ..files.lfs_pointer import REMEDY, is_lfs_pointer
 from ..networks.architectures import Architecture, check_architecture
@@ -127,6 +128,8 @@ def check_description(values: Any, ask_torchvision: bool = True) -> None:
     if (architecture.name in GRAPHS) != ('graph' in values):
         raise BundleError(f'graph: belongs to the architectures {", ".join(GRAPHS)} and to no other')
     if 'graph' in values:
+        if isinstance(values['graph'], dict):  # only where it is int8
+            values['graph'].setdefault('weight_bits', None)
         graph = build_section(GraphFacts, values['graph'], 'graph')
         if len(graph.stages) != len(architecture.stages):
             raise BundleError(f'graph.stages: {len(graph.stages)} sizes, but the architecture names '
@@ -144,6 +147,9 @@ def check_description(values: Any, ask_torchvision: bool = True) -> None:
     _check_number(values['abstain_cost'], 0, 1, 'abstain_cost')
     if values['calibration'] is not None:
         _check_calibration(values['calibration'], architecture.num_classes)
+        if values['calibration']['precision'] == INT8 and not values.get('graph', {}).get('weight_bits'):
+            raise BundleError('calibration.precision: int8 is of int8 networks alone (graph.weight_bits), and this is '
+                              'none; `robot-vision quantise` makes one')
     if values['ood'] is None and 'density_aware' in (values['calibration'] or {}):
         raise BundleError('calibration.density_aware: needs an OOD score, and ood is null')
     if values['ood'] is not None:

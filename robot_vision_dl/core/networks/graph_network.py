@@ -12,6 +12,7 @@ from torch import nn
 from ..errors import BundleError, ConfigError
 from ..text.printable import printable
 from .architectures import MOST_CLASSES, MOST_STAGES, Architecture
+from .int8 import check_int8
 from .network import Network, Prediction
 from .onnx_graph import MOST_BYTES, OnnxRunner, check_onnx, parse_onnx
 from .program import Program
@@ -34,12 +35,14 @@ class GraphFacts:
         stages: F_s of each stage.
         batch: that the file is fixed to, mostly 1; None: any.
         sources: what the outputs (logits, features, stages) were called in the file that was imported.
+        weight_bits: of a network of int8 that was made here (an ONNX file), 7 or 8; None: of any other.
     """
 
     features: int
     stages: Tuple[int, ...] = ()
     batch: Optional[int] = None
     sources: Tuple[str, ...] = ()
+    weight_bits: Optional[int] = None
 
     def __post_init__(self) -> None:
         for name, most in (('stages', MOST_STAGES), ('sources', MOST_STAGES + 2)):
@@ -53,6 +56,8 @@ class GraphFacts:
                 raise ConfigError(f'graph: {name} must be an integer in {low}..{high}, got {value!r:.60}')
         if not all(isinstance(source, str) and len(source) <= 200 for source in self.sources):
             raise ConfigError('graph: sources must be texts of at most 200 characters')
+        if self.weight_bits is not None and (type(self.weight_bits) is not int or self.weight_bits not in (7, 8)):
+            raise ConfigError(f'graph: weight_bits must be 7 or 8, or not there, got {self.weight_bits!r:.60}')
 
     @property
     def outputs(self) -> Tuple[str, ...]:
@@ -62,7 +67,7 @@ class GraphFacts:
 
     def as_dict(self) -> Dict[str, Any]:
         """Plain values, as they are written to a bundle."""
-        return asdict(self)
+        return {name: value for name, value in asdict(self).items() if name != 'weight_bits' or value is not None}
 
 
 class GraphNetwork(nn.Module):
@@ -144,7 +149,7 @@ def restore_graph(architecture: Architecture, facts: GraphFacts, file: Union[Pat
                                             *facts.stages)]
     if architecture.name == ONNX:
         if dtype is not torch.float32:
-            raise ConfigError(f'{where}: an ONNX file runs in float32; set precision to float32')
+            raise ConfigError(f'{where}: an ONNX file runs as it is (float32, or int8); set precision to float32')
         if not isinstance(file, bytes) and file.stat().st_size > MOST_BYTES:
             raise BundleError(f'{where}: has more than {MOST_BYTES} bytes')
         data = file if isinstance(file, bytes) else file.read_bytes()
@@ -165,6 +170,8 @@ def _onnx_runner(data: bytes, facts: GraphFacts, shape: Sequence[int], wanted: S
         raise BundleError(f'{where}: takes pixels of the shape {sizes.shapes.get("pixels")} and gives '
                           f'{", ".join(names[:8])}; bundle.json says {tuple(shape)} and {", ".join(facts.outputs)}')
     _check_shapes([sizes.shapes.get(name, ()) for name in names], wanted, where)
+    if facts.weight_bits is not None:
+        check_int8(model, facts.weight_bits, where)
     return OnnxRunner(data, facts.outputs, where)
 
 

@@ -1,12 +1,13 @@
 """In which arithmetic a network runs, by name."""
 import torch
 
+from ..config import INT8
 from ..errors import ConfigError
 
 
 def dtype_of(precision: str) -> torch.dtype:
-    """The type of the network's weights and input."""
-    dtype: torch.dtype = torch.float32 if precision == 'tf32' else getattr(torch, precision)
+    """The type of the network's weights and input; an int8 network takes float32, and rounds it itself."""
+    dtype: torch.dtype = torch.float32 if precision in ('tf32', INT8) else getattr(torch, precision)
     return dtype
 
 

@@ -1,6 +1,6 @@
 """Frames -> results: the one way that the live node and the evaluation of a bag both take."""
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from ..backends.choice import choose_backend
+from ..backends.int8_choice import deployed_bundle
 from ..bundles.bundle import Bundle, load_bundle
 from ..bundles.trust_limits import p_value_grid, trust_limits
 from ..config import ClassifierConfig, FusionConfig, camera_groups
@@ -45,22 +46,27 @@ class Pipeline:
     """
 
     def __init__(self, bundle: Bundle, config: ClassifierConfig) -> None:
-        self.bundle = bundle
         self.threads = network_threads(config.threads)
-        chosen = chosen_gpu(bundle, config, self.threads)
+        torch.set_num_threads(self.threads)  # what is measured runs as it will
+        batch = min(len(config.cameras), config.max_batch)
+        deployed = deployed_bundle(bundle, config, batch)
+        self.bundle = bundle = deployed.bundle
+        self.precision, run = deployed.precision, deployed.config
+        chosen = chosen_gpu(bundle, run, self.threads)
         self.device, self.device_reason, self.gpu = chosen.device, chosen.reason, chosen.gpu
         self.claim_thread()
-        self._dtype = dtype_of(config.precision)
+        self._dtype = dtype_of(self.precision)
         # Convolutions of the CPU and of tensor cores are two to three times as fast with channels last.
         network = self.gpu.network if self.gpu else bundle.load_network(self.device, self._dtype).to(
             memory_format=torch.channels_last)
-        self.backend = choose_backend(config.backend, bundle, network, min(len(config.cameras), config.max_batch),
-                                      plain=not config.dropout_samples, onnx_device=chosen.onnx_device,
-                                      or_cpu=config.device == 'auto')
+        self.backend = choose_backend(config.backend, bundle, network, batch, plain=not config.dropout_samples,
+                                      onnx_device=chosen.onnx_device, or_cpu=config.device == 'auto')
+        if deployed.reason:
+            self.backend = replace(self.backend, reason=f'{deployed.reason}; {self.backend.reason}')
         self.network = self.backend.forward
         self.preprocess: Union[Preprocessor, HostPixels] = self.gpu.levels if self.gpu else Preprocessor(
             bundle.preprocessing, self.device, self._dtype)
-        self._assess = Assessor(bundle, torch.device('cpu') if self.gpu else self.device, config.precision)
+        self._assess = Assessor(bundle, torch.device('cpu') if self.gpu else self.device, self.precision)
         self._dropout = None
         if config.dropout_samples:
             if isinstance(network, GraphNetwork):
@@ -87,8 +93,8 @@ class Pipeline:
         config, found = self._settings.config, list(self.gpu.notes if self.gpu else ())
         if self.device_reason:
             found.append(f'runs on {self.device}, not on the GPU: {self.device_reason}')
-        if bundle.precision != config.precision:
-            found.append(f'{bundle.name} was calibrated at {bundle.precision} but runs at {config.precision}: '
+        if bundle.precision != self.precision:
+            found.append(f'{bundle.name} was calibrated at {bundle.precision} but runs at {self.precision}: '
                          'its confidences may be off; `robot-vision calibrate` fits them to what runs')
         runs_on = self.backend.device or self.device.type
         if bundle.device not in (None, runs_on):

@@ -1,0 +1,223 @@
+"""A float32 bundle and labelled pictures -> an int8 bundle that is calibrated as what it is, and judged beside it."""
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+
+import numpy as np
+import torch
+
+from ..core.backends.int8_choice import MADE_OF
+from ..core.backends.quantise import Quantised, quantise
+from ..core.bundles.arithmetic import is_int8
+from ..core.bundles.bundle import Bundle
+from ..core.bundles.bundle_writer import save_bundle
+from ..core.errors import BundleError, DataError
+from ..core.text.notes import to_stderr
+from ..core.uncertainty.attainable_rates import MIN_PICTURES
+from ..core.uncertainty.calibrate import AUTO, NO_SCORE, Calibration
+from ..data.assignment import assign
+from ..data.cache import FrameStore
+from ..data.dataset import EvalTransform, FrameDataset
+from ..data.selection import SAME_PICTURE, duplicate_groups
+from .beside_float import Loss, figures, folder_megabytes, loss, times_ms
+from .calibrate_bundle import MOST_CORRUPTED, CalibrationOptions, calibration_provenance, fit_bundle
+from .labelled_outputs import LabelledOutputs
+from .predict import Predictor, foreign_pictures, labelled_outputs, labelled_store, spread
+
+MOST_RANGED = 300
+"""Pictures that the ranges of activations rest on; more take longer and change little."""
+JUDGED_SHARE = 1 / 3
+PAYS = 1.1
+"""What is not this much quicker does not pay."""
+
+
+@dataclass(frozen=True)
+class QuantiseOptions:
+    """How.
+
+    Attributes:
+        test: labelled data to compare on; empty: a third of the data, by recording, near-duplicates together.
+        reference: labelled data that the network was trained on, for what a calibration fits to such.
+        ood_pictures: folders of pictures of no class.
+        most_loss: of accuracy, in 0..1; one that loses more is refused.
+        weight_bits, tries: see :func:`~..core.backends.quantise.quantise`.
+        topics, every_s, pictures, seed: as of :class:`~.calibrate_bundle.CalibrationOptions`.
+    """
+
+    test: Sequence[str] = ()
+    reference: Sequence[str] = ()
+    ood_pictures: Sequence[str] = ()
+    most_loss: float = 0.01
+    weight_bits: Optional[int] = None
+    tries: int = 24
+    topics: Sequence[str] = ()
+    every_s: float = 0.2
+    pictures: Optional[str] = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Int8Bundle:
+    """What becomes of a bundle in int8.
+
+    Attributes:
+        quantised: the network.
+        calibration: fitted to it.
+        outputs: of it, on the pictures that it was calibrated on.
+        metrics: of the bundle, by part: ``calibration``, ``float32``, ``int8``.
+        provenance: of the bundle.
+        loss: of accuracy.
+        notes: what the user should know, a sentence each.
+    """
+
+    quantised: Quantised
+    calibration: Calibration
+    outputs: LabelledOutputs
+    metrics: Dict[str, Any]
+    provenance: Dict[str, Any]
+    loss: Loss
+    notes: Tuple[str, ...]
+
+
+def int8_bundle(bundle: Bundle, data: Sequence[str], options: QuantiseOptions) -> Int8Bundle:
+    """Quantise, calibrate and judge.
+
+    Both networks are calibrated on the same pictures, as the float32 bundle is, and judged on others.
+
+    Args:
+        bundle: one model in float32.
+        data: labelled pictures that it was not trained on: bags, folders, lists.
+
+    Raises:
+        BundleError: it loses more than ``options.most_loss``, or it cannot be quantised.
+        RobotVisionError: the data cannot be read or are too few, or something is not installed.
+    """
+    if bundle.members:
+        raise BundleError(f'{bundle.name}: is an ensemble; quantise each of its members')
+    if is_int8(bundle):
+        raise BundleError(f'{bundle.name}: is an int8 network already; quantise the bundle that it was made of')
+    where = {'every_s': options.every_s, 'topics': options.topics, 'pictures': options.pictures}
+    store = labelled_store(bundle, data, **where)  # type: ignore[arg-type]
+    if options.test:
+        fitted, test_store = np.arange(len(store)), labelled_store(bundle, options.test, **where)  # type: ignore[arg-type]
+        judged = np.arange(len(test_store))
+    else:
+        fitted, judged = divided(store, bundle.class_names, options.seed)
+        test_store = store
+    ranged = spread(np.array([place for place in fitted.tolist() if store.frames[place].label in bundle.class_names],
+                             np.int64), MOST_RANGED)
+    to_stderr(f'quantising with {len(ranged)} pictures')
+    made = quantise(bundle, lambda: _pictures(store, ranged, bundle), options.weight_bits, options.tries)
+    wish = as_the_float(bundle, options)
+    with tempfile.TemporaryDirectory() as folder:
+        plain = save_bundle(Path(folder) / 'int8', made.network, bundle.class_names, bundle.preprocessing,
+                            abstain_cost=bundle.abstain_cost)
+        rows, said, found = [], [], []
+        for number, one in enumerate((bundle, plain)):
+            run = Predictor.of_bundle(one, 'cpu')
+            outputs, copies = labelled_outputs(run, store, bundle.class_names, MOST_CORRUPTED, options.seed, fitted
+                                               ).each_once()
+            calibration = fit_bundle(one, outputs, wish, copies)
+            calibration = replace(calibration, fusion=bundle.fusion, camera=bundle.camera or calibration.camera)
+            calibrated = save_bundle(
+                Path(folder) / f'calibrated{number}', one.load_single_network(), bundle.class_names,
+                bundle.preprocessing, calibration=calibration, abstain_cost=bundle.abstain_cost, camera=bundle.camera)
+            tested, of_test = labelled_outputs(run, test_store, bundle.class_names, chosen=judged).each_once()
+            foreign = {Path(path).name: run.pictures(foreign_pictures(path)) for path in options.ood_pictures}
+            row, told = figures(calibrated, tested, foreign)
+            rows.append(row)
+            said.append(told)
+            found.append((calibration, outputs, tested, folder_megabytes(calibrated.folder or Path(folder))))
+        calibration, outputs, tested, size = found[1]
+    for row, ms, megabytes in zip(rows, times_ms([made.float32, made.network.file_bytes()], bundle), (
+            found[0][3] if bundle.folder is None else folder_megabytes(bundle.folder), size)):
+        row.update(ms=round(ms, 3), megabytes=round(megabytes, 2))
+    lost = loss(said[0], said[1], tested.labels[tested.known], options.most_loss)
+    if lost.accuracy > options.most_loss:
+        unsure = f'. {_not_told(lost, options)}' if lost.at_least < options.most_loss else ''
+        raise BundleError(
+            f'{bundle.name}: int8 loses {lost.accuracy:.4f} of accuracy ({rows[0]["accuracy"]:.4f} -> '
+            f'{rows[1]["accuracy"]:.4f} on {lost.pictures} held-out pictures), more than --most-loss '
+            f'{options.most_loss:g}; give more and more varied DATA, raise --tries (more layers stay float32), or '
+            f'accept the loss with a larger --most-loss{unsure}. Nothing was written')
+    metrics = {'calibration': calibration.metrics, 'float32': rows[0], 'int8': rows[1]}
+    provenance = {**_kept_provenance(bundle), **calibration_provenance(outputs), MADE_OF: bundle.identity,
+                  'quantised': _in_words(made), 'judged_on': f'{lost.pictures} pictures, {test_store.data_hash[:12]}'}
+    return Int8Bundle(made, calibration, outputs, metrics, provenance, lost, tuple(_notes(rows, lost, options)))
+
+
+def divided(store: FrameStore, class_names: Sequence[str], seed: int) -> Tuple[np.ndarray, np.ndarray]:
+    """Places of the frames to fit to, and of those to judge on: no recording and no near-duplicates in both.
+
+    Raises:
+        DataError: there are too few pictures or recordings.
+    """
+    names: Dict[str, int] = {}
+    of_folder = np.array([not frame.topic for frame in store.frames], bool)
+    groups = np.array([names.setdefault(frame.recording, len(names)) for frame in store.frames], np.int64)
+    groups[of_folder] = len(names) + duplicate_groups(store.hashes[of_folder], SAME_PICTURE)
+    groups = np.unique(groups, return_inverse=True)[1].reshape(-1)
+    classes = {name: number for number, name in enumerate(class_names)}
+    counts = np.zeros((int(groups.max()) + 1, len(classes) + 1), np.int64)
+    labels = np.array([classes.get(frame.label or '', len(classes)) for frame in store.frames])
+    np.add.at(counts, (groups, labels), 1)
+    remedy = 'give more DATA, or other labelled data to judge on with --test'
+    if len(counts) < 2:
+        raise DataError(f'one recording cannot be divided into pictures to fit to and others to judge on; {remedy}')
+    parts = assign(counts, (1 - JUDGED_SHARE, JUDGED_SHARE), seed)[groups]
+    fitted, judged = np.flatnonzero(parts == 0), np.flatnonzero(parts == 1)
+    for what, places in (('fit to', fitted), ('judge on', judged)):
+        known = int((labels[places] < len(classes)).sum())
+        if known < MIN_PICTURES:
+            raise DataError(f'{known} pictures to {what} are fewer than {MIN_PICTURES}; {remedy}')
+    return fitted, judged
+
+
+def as_the_float(bundle: Bundle, options: QuantiseOptions) -> CalibrationOptions:
+    """A calibration of the kinds that the float32 bundle has: score of unknowns, sets, scaling."""
+    score = AUTO if not bundle.calibrated else NO_SCORE if bundle.ood is None else '+'.join(
+        map(str, bundle.ood.all_parts))
+    sets = bundle.conformal
+    return CalibrationOptions(
+        reference=options.reference, device='cpu', ood=score, topics=options.topics, every_s=options.every_s,
+        conformal=sets.method if sets else 'lac', alpha=sets.alpha if sets else 0.1, pictures=options.pictures,
+        scaling=AUTO if not bundle.calibrated else 'vector' if bundle.vector is not None else 'temperature',
+        seed=options.seed, ood_pictures=options.ood_pictures)
+
+
+def _pictures(store: FrameStore, places: np.ndarray, bundle: Bundle) -> Iterator[torch.Tensor]:
+    """What the network sees of frames."""
+    frames = FrameDataset(store, places, bundle.class_names, EvalTransform(bundle.preprocessing))
+    return (frames[place].picture for place in range(len(frames)))
+
+
+def _kept_provenance(bundle: Bundle) -> Dict[str, Any]:
+    """Of the float32 bundle, but for its calibration and what made its files."""
+    gone = ('created', 'robot_vision_dl', 'torch', 'python', 'calibration_sha256', 'calibration_pictures',
+            'calibrated_from')
+    return {'float32' if name == 'command' else name: value for name, value in bundle.provenance.items()
+            if name not in gone}
+
+
+def _in_words(made: Quantised) -> str:
+    kept = f'; float32: {", ".join(made.float_layers)}' if made.float_layers else ''
+    return (f'{made.layers - len(made.float_layers)} of {made.layers} layers int8 with weights of {made.weight_bits} '
+            f'bits, ranges from {made.pictures} pictures, divergence {made.divergence:.4f} nats{kept}')
+
+
+def _notes(rows: Sequence[Dict[str, Any]], lost: Loss, options: QuantiseOptions) -> List[str]:
+    notes = []
+    ratio = rows[0]['ms'] / rows[1]['ms']
+    if ratio < PAYS:
+        notes.append(f'it does not pay here: a pass takes {rows[1]["ms"]:.2f} ms in int8 and {rows[0]["ms"]:.2f} ms in '
+                     'float32 (ONNX Runtime, one thread); keep the float32 bundle')
+    if lost.at_most > options.most_loss:
+        notes.append(_not_told(lost, options))
+    return notes
+
+
+def _not_told(lost: Loss, options: QuantiseOptions) -> str:
+    return (f'whether it loses {options.most_loss:g} cannot be told from {lost.pictures} pictures: with 95 % '
+            f'confidence it loses between {lost.at_least:.4f} and {lost.at_most:.4f}; some '
+            f'{max(lost.needed, 2 * lost.pictures)} pictures would tell (--test)')
