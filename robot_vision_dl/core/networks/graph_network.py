@@ -149,7 +149,7 @@ def restore_graph(architecture: Architecture, facts: GraphFacts, file: Union[Pat
                                             *facts.stages)]
     if architecture.name == ONNX:
         if dtype is not torch.float32:
-            raise ConfigError(f'{where}: an ONNX file runs as it is (float32, or int8); set precision to float32')
+            raise ConfigError(f'{where}: an ONNX file runs in float32 (or int8, if it is); set precision to float32')
         if not isinstance(file, bytes) and file.stat().st_size > MOST_BYTES:
             raise BundleError(f'{where}: has more than {MOST_BYTES} bytes')
         data = file if isinstance(file, bytes) else file.read_bytes()
