@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, Dict, Optional, Tuple
 
 from ..bundles.bundle import Bundle
-from ..errors import OutputError
+from ..errors import ConfigError, OutputError
 from ..files.whole_files import write_whole
 from ..machine import processor, version_of
+from ..text.json_text import parse_json
 from .onnx_model import cache_folder, network_key
 
 _PACKAGES = ('torch', 'onnxruntime', 'openvino', 'onnx', 'onnxscript')
@@ -48,9 +49,9 @@ def measurement_path(bundle: Bundle, threads: int, batch: int) -> Path:
 
 def read_measurement(path: Path) -> Optional[Measurement]:
     """What was measured before; None: nothing, or nothing that can be read."""
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError, ConfigError):
         with open(path, 'rb') as file:
-            return _checked(json.loads(file.read(_MOST_BYTES)))
+            return _checked(parse_json(file.read(_MOST_BYTES), str(path)))
     return None
 
 
