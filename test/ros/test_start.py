@@ -15,15 +15,20 @@ import sys
 from robot_vision_dl.core.config import ClassifierConfig
 from robot_vision_dl.core.runtime.pipeline import Pipeline
 from robot_vision_dl.ros import classifier_node
-Pipeline.load(ClassifierConfig(model=sys.argv[1], device='cpu'))
-print('imported:', *(name for name in sys.argv[2:] if name in sys.modules))
+Pipeline.load(ClassifierConfig(model=sys.argv[1], device='cpu', backend=sys.argv[2]))
+print('imported:', *(name for name in sys.argv[3:] if name in sys.modules))
 """
 
 
-@pytest.mark.parametrize('model', ['small', 'squeezenet1_1_imagenet'])
-def test_live_node_imports_nothing_that_it_does_not_use(model, tmp_path):
+@pytest.mark.parametrize('model, backend, used', [
+    ('small', 'auto', []), ('squeezenet1_1_imagenet', 'torch', []),
+    ('squeezenet1_1_imagenet', 'onnxruntime', ['onnxruntime'])])
+def test_live_node_imports_nothing_that_it_does_not_use(model, backend, used, tmp_path):
+    if backend == 'onnxruntime':
+        for module in ('onnxruntime', 'onnxscript'):
+            pytest.importorskip(module, reason='ONNX Runtime comes where there are wheels')
     source = str(small_bundle(tmp_path / 'small')) if model == 'small' else model
-    done = subprocess.run([sys.executable, '-c', SOURCE, source, *LEFT_OUT], capture_output=True, text=True,
+    done = subprocess.run([sys.executable, '-c', SOURCE, source, backend, *LEFT_OUT], capture_output=True, text=True,
                           timeout=120)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ['imported:']
+    assert done.stdout.split() == ['imported:', *used]

@@ -5,7 +5,6 @@ import numpy as np
 import torch
 
 from ..errors import DeviceError
-from ..images.picture_file import decode_picture
 from ..networks.preprocess import HostPixels
 from ..resources import share_directory
 from ..types import ColorOrder, Picture
@@ -19,6 +18,7 @@ _PHOTOGRAPH = ('config', 'demo', 'unknown_object.jpg')
 
 def photographs() -> List[Picture]:
     """Three different pictures, parts of a photograph that comes with the package."""
+    from ..images.picture_file import decode_picture  # which a node on a CPU does not import
     path = share_directory().joinpath(*_PHOTOGRAPH)
     pixels = decode_picture(np.fromfile(path, np.uint8), path.name)
     height, width = pixels.shape[:2]
