@@ -183,11 +183,10 @@ class Engine:
         if taken is None:
             self._overlap.close()
             return False
-        crowded = any(received.replaced for _, received in taken)
-        work = self._prepare(taken, beside=not crowded)
+        work = self._prepare(taken)
         if work is None:
             return True
-        if crowded:
+        if any(received.replaced for _, received in taken):
             self._overlap.run(work)  # more comes than can be decided
         else:
             work.infer()
@@ -199,8 +198,8 @@ class Engine:
         taken = self._source.take(self._config.max_batch, wait=False)
         return self._prepare(taken) if taken else None
 
-    def _prepare(self, taken: Sequence[Tuple[str, Received]], beside: bool = False) -> Optional['_Work']:
-        """What is usable of the messages, ready for the network; ``beside`` as for :meth:`.Pipeline.prepare`."""
+    def _prepare(self, taken: Sequence[Tuple[str, Received]]) -> Optional['_Work']:
+        """What is usable of the messages, ready for the network."""
         self._take_over_changes()
         received_s, received_ns = time.monotonic(), self._clock()
         frames = []
@@ -213,7 +212,7 @@ class Engine:
             return None
         decode_ms = (time.monotonic() - received_s) * 1e3
         try:
-            return _Work(self._pipeline, self._pipeline.prepare(frames, beside=beside), received_s, decode_ms)
+            return _Work(self._pipeline, self._pipeline.prepare(frames), received_s, decode_ms)
         except Exception as error:  # noqa: B902 - whatever it is, the node lives and says so
             self._failed(frames, error)
             return None

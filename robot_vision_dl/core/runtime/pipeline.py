@@ -1,7 +1,5 @@
 """Frames -> results: the one way that the live node and the evaluation of a bag both take."""
-import os
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Dict, List, Mapping, Optional, Sequence, Tuple, Union
@@ -18,7 +16,7 @@ from ..decision.costs import read_costs
 from ..decision.decision import Policy, decide, unfit
 from ..decision.fusion import FALLBACK_TIMES, BayesFilter, expected_from
 from ..errors import BundleError, ConfigError, RobotVisionError
-from ..networks.graph_network import ONNX, GraphNetwork
+from ..networks.graph_network import GraphNetwork
 from ..networks.network import Network, Prediction
 from ..networks.precision import dtype_of
 from ..networks.preprocess import HostPixels, Preprocessor, visible_region
@@ -82,11 +80,6 @@ class Pipeline:
         self._filters: Dict[Tuple[str, ...], BayesFilter] = {}
         self._decisions: Dict[str, Tuple[int, Decision]] = {}  # the last of each sound camera, and when in ns
         self._watches: Dict[str, CameraWatch] = {}
-        self._looker: Optional[ThreadPoolExecutor] = None
-        # Torch would wait for Python's lock between its layers; a runtime does not hold it.
-        of_torch = isinstance(self.network, torch.nn.Module) and bundle.architecture.name != ONNX
-        if not of_torch and len(os.sched_getaffinity(0)) > self.threads:
-            self._looker = ThreadPoolExecutor(1, 'camera')
         self.camera_bounds: CameraBounds = bundle.camera or default_bounds()
         self.configure(config)
 
@@ -270,14 +263,12 @@ class Pipeline:
     # The three thirds are for callers that are in torch's inference mode: to enter it costs 20 us each time, with cold
     # caches.
 
-    def prepare(self, frames: Sequence[Frame], pixels: Optional[torch.Tensor] = None, looks: bool = True,
-                beside: bool = False) -> 'Batch':
+    def prepare(self, frames: Sequence[Frame], pixels: Optional[torch.Tensor] = None, looks: bool = True) -> 'Batch':
         """The first third of :meth:`process`: the network's input, and a look for faults of the cameras.
 
         Args:
             pixels: what ``preprocess`` made of the pictures, where that was done elsewhere.
             looks: whether :meth:`finish` will follow, which needs them.
-            beside: the network runs next and a core is idle meanwhile, on which cameras may be looked at.
         """
         watch = _StopWatch()
         if pixels is None:
@@ -286,16 +277,10 @@ class Pipeline:
         batch = Batch(frames, pixels)
         batch.stage_ms['preprocess'] = watch.elapsed_ms()
         if looks and self._settings.config.camera_faults.enabled:
-            if beside and self._looker is not None:
-                batch.looking = self._looker.submit(self._look_at, batch)
-            else:
-                self._look_at(batch)
+            watch = _StopWatch()
+            batch.looks = [self._look(frame) for frame in frames]
+            batch.stage_ms['camera'] = watch.elapsed_ms()
         return batch
-
-    def _look_at(self, batch: 'Batch') -> None:
-        watch = _StopWatch()
-        batch.looks = [self._look(frame) for frame in batch.frames]
-        batch.stage_ms['camera'] = watch.elapsed_ms()
 
     def infer(self, batch: 'Batch') -> None:
         """The second third: the forward pass. It may run beside the other two of other batches, on another thread."""
@@ -310,8 +295,6 @@ class Pipeline:
     def finish(self, batch: 'Batch') -> List[Result]:
         """The last third: what the prediction means."""
         assessments = self._assessments(batch)
-        if batch.looking is not None:
-            batch.looking.result()
         watch = _StopWatch()
         results = self.conclude(batch.frames, assessments, batch.stage_ms, looks=batch.looks)
         batch.stage_ms['decide'] = watch.elapsed_ms()
@@ -443,7 +426,6 @@ class Batch:
         mc_logits: logits (M, B, C) of Monte Carlo dropout, where that is asked for.
         stage_ms: milliseconds that each stage took, as far as they are done.
         looks: at the pictures, for faults of their cameras; empty: that is not asked.
-        looking: what fills ``looks`` on another thread, where one does.
     """
 
     frames: Sequence[Frame]
@@ -452,7 +434,6 @@ class Batch:
     mc_logits: Optional[torch.Tensor] = None
     stage_ms: Dict[str, float] = field(default_factory=dict)
     looks: Sequence[Look] = ()
-    looking: 'Optional[Future[None]]' = None
     packed: Optional[np.ndarray] = None
 
 
