@@ -85,7 +85,7 @@ def install_requirements(env: Environment, ros: str) -> None:
     """Install what the package needs; beside a sourced ROS 2 only what that lacks."""
     required, extras = requirements()
     wanted = required + extras['train'] + extras['test'] + ([] if ros else extras['ros'])
-    state = [*wanted, *extras['onnx'], BUILD_BACKEND]
+    state = [*wanted, *extras['onnx'], *extras['openvino'], BUILD_BACKEND]
     if env.get('requirements') == state:
         return
     options = []
@@ -103,12 +103,13 @@ def install_requirements(env: Environment, ros: str) -> None:
         say('[2/4] ROS 2 Kilted, torch, torchvision, ONNX Runtime, Lightning, OpenCV, test tools: 6 GB, 2 minutes on a '
             'fast line')
     env.run(env.pip('install', *options, *wanted_now, BUILD_BACKEND), 'the requirements could not be installed')
-    runtime = lacking(env, extras['onnx'])
-    try:
-        if runtime:
-            env.run(env.pip('install', *options, *runtime), 'no wheels')
-    except SetUpError:
-        say('      ONNX Runtime cannot be had for this machine or its numpy: networks will run in torch alone')
+    for name, without in (('onnx', 'networks will run in torch alone'), ('openvino', 'its tests will be skipped')):
+        runtime = lacking(env, extras[name])
+        try:
+            if runtime:
+                env.run(env.pip('install', *options, *runtime), 'no wheels')
+        except SetUpError:
+            say('      what the extra %s needs cannot be had for this machine or its numpy: %s' % (name, without))
     env.set('requirements', state)
 
 

@@ -89,7 +89,7 @@ def test_failed_step_is_told_and_tried_again(checkout):
     # An environment that is ready but for a requirement that cannot be had.
     setup = checkout / 'setup.py'
     setup.write_text("REQUIREMENTS = ['./no-such-requirement']\n"
-                     "EXTRAS = {'train': [], 'test': [], 'ros': [], 'onnx': []}\n")
+                     "EXTRAS = {'train': [], 'test': [], 'ros': [], 'onnx': [], 'openvino': []}\n")
     for _ in range(2):
         done = make(checkout, 'setup')
         assert done.returncode != 0
