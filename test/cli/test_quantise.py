@@ -18,7 +18,7 @@ from robot_vision_dl.evaluation.predict import run_bundle
 
 pytestmark = pytest.mark.slow  # exports, quantises and calibrates: half a minute
 for name in ('onnx', 'onnxruntime', 'onnxscript'):
-    pytest.importorskip(name, reason='ONNX is an extra: pip install .[export]')
+    pytest.importorskip(name, reason='ONNX is an extra: pip install .[onnx]')
 
 
 @pytest.fixture(scope='module')

@@ -29,7 +29,7 @@ LAYERS = ('Conv', 'ConvTranspose', 'Gemm', 'MatMul')
 PROBED = 64
 """Pictures by which layers are judged."""
 _BATCH = 8
-_INSTALL = 'install them with `pip install "robot_vision_dl[export]"`'
+_INSTALL = 'install them with `pip install "robot_vision_dl[onnx]"`'
 
 Pictures = Callable[[], Iterator[torch.Tensor]]
 """Begins anew with each call: preprocessed pictures, float32 (channels, height, width) each."""
