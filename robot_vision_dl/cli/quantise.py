@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='folders of pictures of no class: how many of them pass is compared')
     parser.add_argument('--most-loss', type=real(0, 1), default=0.01, metavar='SHARE',
                         help='of accuracy; what loses more is not written (default: .01)')
-    parser.add_argument('--weight-bits', type=int, choices=(7, 8),
+    parser.add_argument('--weight-bits', type=whole(7, 8), metavar='BITS',
                         help='8 (needs VNNI on x86) or 7 (right everywhere, less exact); default: 8 where this '
                         'processor has VNNI or is no x86, else 7')
     parser.add_argument('--tries', type=whole(0, 1000), default=24, metavar='N',
