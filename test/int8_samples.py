@@ -4,6 +4,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from fitted_head import fit_head
 
 from robot_vision_dl.core.bundles.bundle import Bundle, load_bundle
 from robot_vision_dl.core.bundles.bundle_writer import save_bundle
@@ -36,14 +37,6 @@ def colour_bundle(root: Path) -> Bundle:
     write_pictures(root / 'strange', 30, 3, ('other',))
     save_bundle(root / 'plain', network, NAMES, Preprocessing(0, (32, 32)), temperature=1.0)
     seen = run_bundle(load_bundle(root / 'plain'), [str(root / 'train')], cache=str(root / 'cache'))
-    x, y = torch.from_numpy(seen.features), torch.from_numpy(seen.labels)
-    optimizer = torch.optim.LBFGS(network.head.parameters(), max_iter=50, line_search_fn='strong_wolfe')
-
-    def closure():
-        optimizer.zero_grad()
-        loss = torch.nn.functional.cross_entropy(network.head(x), y) + 1e-4 * network.head.weight.square().sum()
-        loss.backward()
-        return loss
-    optimizer.step(closure)
+    fit_head(network, seen, 1e-4)
     return save_bundle(root / 'model', network, NAMES, Preprocessing(0, (32, 32)), abstain_cost=0.3,
                        card='# model\n- Input: x\n\nKeep me.\n')

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence,
 import numpy as np
 
 from ..core.config import PRECISIONS, ClassifierConfig
-from ..core.metrics.percentiles import percentiles
 from ..core.text.number_options import real, whole
 from ..core.text.table import ruled
 from .report import conclude
+from .timing import times_ms
 
 if TYPE_CHECKING:
     import torch
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from ..core.types import Picture
 
 HELP = 'a GPU, stage by stage, beside copies and the bare network: eager and as CUDA graph; first frames, memory'
-WARM_UP = 5
 UNKNOWN_RATE = 0.01
 
 
@@ -97,18 +96,6 @@ def stage_functions(path: 'GpuPath', driver: 'Driver', pictures: Sequence['Pictu
         'whole': lambda: path.assess(path.run(path.prepare(pictures)))}
 
 
-def _times(function: Callable[[], object], seconds: float) -> Dict[str, float]:
-    for _ in range(WARM_UP):
-        function()
-    times: List[float] = []
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        started = time.perf_counter()
-        function()
-        times.append((time.perf_counter() - started) * 1e3)
-    return percentiles(times)
-
-
 def first_frames_ms(path: 'GpuPath') -> Dict[int, float]:
     """Of each batch size the time of the first batch on a thread that has made itself ready, as the node's does."""
     import torch
@@ -153,7 +140,7 @@ def measure(bundle: 'Bundle', network: Any, driver: 'Driver', precision: str, ba
     with torch.inference_mode():
         path = GpuPath(bundle, network, precision, max(batches), driver=driver)
         ready_s = time.perf_counter() - started
-        stages = {str(count): {name: _times(function, seconds) for name, function in stage_functions(
+        stages = {str(count): {name: times_ms(function, seconds) for name, function in stage_functions(
             path, driver, moved(photographs(), size, count)).items()} for count in batches}
         firsts = first_frames_ms(path)
         differ = differing(path, moved(photographs(), size, frames))

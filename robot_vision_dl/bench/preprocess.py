@@ -1,16 +1,15 @@
 """``robot-vision bench preprocess``: from serialized message to tensor, beside copying the same bytes."""
 import argparse
-import time
-from typing import TYPE_CHECKING, Callable, Dict, Sequence
+from typing import TYPE_CHECKING, Sequence
 
 import numpy as np
 
 from ..core.config import ClassifierConfig
-from ..core.metrics.percentiles import percentiles
 from ..core.text.number_options import real
 from ..core.text.table import ruled
 from .publisher import serialized_pictures
 from .report import conclude
+from .timing import times_ms
 
 if TYPE_CHECKING:
     import torch
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from ..core.types import Picture
 
 HELP = 'message to tensor, stage by stage, beside copying the bytes'
-WARM_UP = 5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,18 +26,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--sizes', nargs='+', default=['640x480', '1280x720', '1920x1080'], metavar='WxH',
                         help='of the pictures')
     parser.add_argument('--seconds', type=real(0.01, 10**6), default=2.0, help='of each stage (default: 2)')
-
-
-def _times(function: Callable[[], object], seconds: float) -> Dict[str, float]:
-    for _ in range(WARM_UP):
-        function()
-    times = []
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        started = time.perf_counter()
-        function()
-        times.append((time.perf_counter() - started) * 1e3)
-    return percentiles(times)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -71,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
                     ('floor: memcpy of the message', lambda s=source, t=target: np.copyto(t, s)),
                     ('message to picture', lambda p=parse, m=message: decode(p(m))),
                     ('picture to tensor', lambda p=picture: on_device([p]))):
-                times = _times(function, args.seconds)
+                times = times_ms(function, args.seconds)
                 figures[f'{size} {kind} {stage}'] = times
                 rows.append((size, kind, stage, *times.values()))
     print(ruled(('size', 'encoding', 'stage', 'n', 'p50 ms', 'p95 ms', 'p99 ms', 'max ms'), rows))

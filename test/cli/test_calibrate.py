@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from fitted_head import fit_head
 
 from robot_vision_dl.cli.main import main
 from robot_vision_dl.core.bundles.bundle import load_bundle, verify_bundle
@@ -41,15 +42,7 @@ def made(tmp_path_factory):
     write_pictures(root / 'strange', 40, 3, ('other',))
     save_bundle(root / 'plain', network, NAMES, Preprocessing(0, (32, 32)), temperature=1.0)
     seen = run_bundle(load_bundle(root / 'plain'), [str(root / 'train')], cache=str(root / 'cache'))
-    x, y = torch.from_numpy(seen.features), torch.from_numpy(seen.labels)
-    optimizer = torch.optim.LBFGS(network.head.parameters(), max_iter=50, line_search_fn='strong_wolfe')
-
-    def closure():
-        optimizer.zero_grad()
-        loss = torch.nn.functional.cross_entropy(network.head(x), y) + 1e-5 * network.head.weight.square().sum()
-        loss.backward()
-        return loss
-    optimizer.step(closure)
+    fit_head(network, seen, 1e-5)
     save_bundle(root / 'model', network, NAMES, Preprocessing(0, (32, 32)), card='# model\n- Input: x\n\nKeep me.\n')
     return root
 
