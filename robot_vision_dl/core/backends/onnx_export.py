@@ -1,7 +1,8 @@
 """A bundle's network -> ONNX, in a process of its own, since the exporter leaves half a gigabyte behind.
 
-The process is this module: ``python -m robot_vision_dl.core.backends.onnx_export BUNDLE WEIGHTS FILE``.
+It imports from where this process does, and not from the working directory, which may have any ``onnx.py``.
 """
+import os
 import subprocess
 import sys
 import tempfile
@@ -11,6 +12,9 @@ from ..bundles.bundle import Bundle, load_bundle
 from ..errors import ConfigError, RobotVisionError
 from ..text.printable import printable
 from .onnx_model import weights_of, without_metadata
+
+_START = (f'import sys; sys.path[:] = filter(None, sys.path); from {__name__} import main; '
+          'sys.exit(main(*sys.argv[1:]))')
 
 
 def export_apart(bundle: Bundle) -> bytes:
@@ -22,8 +26,9 @@ def export_apart(bundle: Bundle) -> bytes:
     with tempfile.TemporaryDirectory(prefix='robot-vision-') as folder:
         path = Path(folder) / 'model.onnx'
         done = subprocess.run(
-            [sys.executable, '-m', __name__, str(bundle.folder or bundle.source), weights_of(bundle), str(path)],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors='replace')
+            [sys.executable, '-c', _START, str(bundle.folder or bundle.source), weights_of(bundle), str(path)],
+            env={**os.environ, 'PYTHONPATH': os.pathsep.join(filter(None, sys.path))}, stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors='replace')
         if done.returncode == 0 and path.is_file():
             return path.read_bytes()
         last = (done.stderr.strip().splitlines() or [f'it ended with {done.returncode}'])[-1]
@@ -42,7 +47,3 @@ def main(source: str, weights: str, path: str) -> int:
         print(f'{error}', file=sys.stderr)
         return 1
     return 0
-
-
-if __name__ == '__main__':
-    sys.exit(main(*sys.argv[1:]))

@@ -144,6 +144,13 @@ def test_what_the_exporter_refuses_is_told(bundle, tmp_path):
         onnx_export.export_apart(dataclasses.replace(bundle, folder=tmp_path / 'none'))
 
 
+def test_nothing_is_imported_from_the_working_directory(bundle, tmp_path, monkeypatch):
+    for name in ('onnx', 'random', 'robot_vision_dl'):
+        (tmp_path / f'{name}.py').write_text('raise SystemExit(7)')
+    monkeypatch.chdir(tmp_path)
+    assert len(onnx_export.export_apart(bundle)) > 1000
+
+
 def test_calibration_does_not_change_what_belongs_to_the_weights(bundle, tmp_path):
     torch.manual_seed(0)
     again = load_bundle(bundle.folder)
