@@ -1,6 +1,6 @@
 """A bundle's network -> ONNX, in a process of its own, since the exporter leaves half a gigabyte behind.
 
-It imports from where this process does, and not from the working directory, which may have any ``onnx.py``.
+It imports from where this process does, and not from the working directory, where a file may have the name of a module.
 """
 import os
 import subprocess
