@@ -21,8 +21,9 @@ CORE = {
     'bundles': {'base', 'text', 'files', 'settings', 'networks', 'uncertainty'},
     'decision': {'base', 'text', 'files', 'settings', 'metrics', 'uncertainty'},
     'backends': {'base', 'text', 'files', 'settings', 'networks', 'uncertainty', 'bundles'},
+    'regions': {'base', 'text', 'settings', 'images', 'networks', 'uncertainty', 'decision'},
     'runtime': {'base', 'text', 'files', 'settings', 'images', 'networks', 'uncertainty', 'bundles', 'decision',
-                'backends'},
+                'backends', 'regions'},
 }
 BASE = {'types', 'errors', 'class_name'}
 # What each part may import of the others; those that are no folders are the files of the package itself.

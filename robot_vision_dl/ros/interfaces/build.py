@@ -31,6 +31,14 @@ FIELDS: Dict[str, Dict[str, str]] = {
     'VisionClass': {'class_id': 'uint16', 'class_name': 'string'},
     'LabelInfo': {'header': 'std_msgs/Header', 'class_map': 'sequence<vision_msgs/VisionClass>',
                   'threshold': 'float'},
+    'Point2D': {'x': 'double', 'y': 'double'},
+    'Pose2D': {'position': 'vision_msgs/Point2D', 'theta': 'double'},
+    'BoundingBox2D': {'center': 'vision_msgs/Pose2D', 'size_x': 'double', 'size_y': 'double'},
+    'ObjectHypothesisWithPose': {'hypothesis': 'vision_msgs/ObjectHypothesis',
+                                 'pose': 'geometry_msgs/PoseWithCovariance'},
+    'Detection2D': {'header': 'std_msgs/Header', 'results': 'sequence<vision_msgs/ObjectHypothesisWithPose>',
+                    'bbox': 'vision_msgs/BoundingBox2D', 'id': 'string'},
+    'Detection2DArray': {'header': 'std_msgs/Header', 'detections': 'sequence<vision_msgs/Detection2D>'},
 }
 
 # Loading the type support is what fails when a shared library is missing; importing the Python classes is not.
@@ -158,7 +166,7 @@ def build(say: Callable[[str], None]) -> Path:
               '--prefix', str(tools), *build_tools(installed_ros_wheels())],
              os.environ, log, 'the build tools could not be fetched')
 
-        say('vision_msgs 2/2: generating and compiling 4 messages')
+        say(f'vision_msgs 2/2: generating and compiling {len(FIELDS)} messages')
         environment = dict(os.environ)
         environment['PYTHONPATH'] = _prepend(tool_packages, os.environ.get('PYTHONPATH'))
         environment['AMENT_PREFIX_PATH'] = f'{prefix}{os.pathsep}{tools}'

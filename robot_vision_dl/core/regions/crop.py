@@ -1,0 +1,171 @@
+"""A box -> the part of the picture that is classified for it.
+
+The part is upright in the box's own frame and has the shape of the network's input, so that nothing is distorted and
+nothing of the object is cut away by the network's own centre crop. It is as large as the box needs with a margin around
+it, moved into the picture where it reaches beyond, and only what is still missing there repeats the picture's edge.
+Training cuts objects out by the same function, so that a network sees on the robot what it was trained on.
+"""
+from dataclasses import dataclass
+from math import cos, hypot, isfinite, sin
+from typing import Tuple
+
+import cv2
+import numpy as np
+
+from ..errors import RobotVisionError
+from ..networks.preprocess import Preprocessing
+from ..types import Picture
+from .detections import Box
+
+BOX_REASONS = (
+    'box_not_finite',  # NaN or infinite
+    'box_without_area',  # a side of (nearly) zero or less
+    'box_outside',  # nothing of it is in the picture
+)
+"""Every value of :attr:`BoxError.reason`."""
+DEFAULT_MARGIN = 0.1
+_LEAST_SIDE = 1e-3  # pixels
+_MOST_SIDE = 1e6  # pixels: beyond that, the digits of a float32 do not tell pixels apart
+
+
+class BoxError(RobotVisionError, ValueError):
+    """A box that nothing can be cut out for.
+
+    Attributes:
+        reason: one of :data:`BOX_REASONS`, under which the object is counted.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Crop:
+    """What was cut out for a box.
+
+    Attributes:
+        picture: the pixels; a view of the whole picture where the box is not turned and nothing was missing.
+        outside: share of the box that lies outside of the picture, in [0, 1].
+        padded: share of the crop that repeats the picture's edge, in [0, 1).
+        shortest_side: of the part of the box that is in the picture, in pixels.
+    """
+
+    picture: Picture
+    outside: float
+    padded: float
+    shortest_side: float
+
+
+def crop(picture: Picture, box: Box, spec: Preprocessing, margin: float = DEFAULT_MARGIN) -> Crop:
+    """Cut out what a network is to see of an object.
+
+    Args:
+        picture: the whole one.
+        box: in its pixels.
+        spec: of the network, whose shape of input and centre crop count.
+        margin: around the box on each side, as a share of its longer side, at least 0.
+
+    Raises:
+        BoxError: the box has a number that is none, no area, or nothing in the picture.
+    """
+    visible, outside = _visible(box, picture.width, picture.height)
+    width, height = _window(visible, spec, margin)
+    if box.theta:
+        pixels, padded = _turned(picture, visible, width, height)
+    else:
+        pixels, padded = _upright(picture, visible, width, height)
+    return Crop(Picture(pixels, picture.order), outside, padded, min(visible.width, visible.height))
+
+
+def check_box(box: Box) -> None:
+    """Raise :class:`BoxError` for a box whose numbers make no area."""
+    numbers = (box.x, box.y, box.width, box.height, box.theta)
+    if not all(isfinite(number) for number in numbers):
+        raise BoxError('box_not_finite', f'a box must be finite numbers, got {box}; does the detector divide by zero?')
+    if box.width < _LEAST_SIDE or box.height < _LEAST_SIDE:
+        raise BoxError('box_without_area', f'a box must have sides of {_LEAST_SIDE:g} pixels at least, got {box}; '
+                       'size_x and size_y are its sides in pixels, and bbox.center its middle')
+
+
+def _visible(box: Box, width: int, height: int) -> Tuple[Box, float]:
+    """The part of a box that is in a picture, as a box turned alike; and the share of its area that is not."""
+    check_box(box)
+    reach = hypot(box.width, box.height) / 2
+    far = max(abs(box.x), abs(box.y)) - reach
+    if far > 2 * (width + height):
+        raise BoxError('box_outside', _says_outside(box, width, height))
+    if not box.theta:
+        left, top, right, bottom = box.corners
+        inner = max(left, 0.0), max(top, 0.0), min(right, float(width)), min(bottom, float(height))
+        if inner[2] <= inner[0] or inner[3] <= inner[1]:
+            raise BoxError('box_outside', _says_outside(box, width, height))
+        part = Box.of_corners(*inner)
+        return part, min(max(1 - part.width * part.height / (box.width * box.height), 0.0), 1.0)
+    across, down = min(box.width, _MOST_SIDE), min(box.height, _MOST_SIDE)
+    c, s = cos(box.theta), sin(box.theta)
+    # The picture's corners in the frame of the box, in which both are convex polygons.
+    corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float64) - (box.x, box.y)
+    frame = (corners @ np.array([[c, -s], [s, c]])).astype(np.float32)
+    own = np.array([[-across, -down], [across, -down], [across, down], [-across, down]], np.float32) / 2
+    area, shared = cv2.intersectConvexConvex(frame, own)
+    if shared is None or area <= 0:
+        raise BoxError('box_outside', _says_outside(box, width, height))
+    (left, top), (right, bottom) = shared[:, 0].min(axis=0).tolist(), shared[:, 0].max(axis=0).tolist()
+    along, below = (left + right) / 2, (top + bottom) / 2
+    part = Box(box.x + along * c - below * s, box.y + along * s + below * c, right - left, bottom - top, box.theta)
+    return part, min(max(1 - float(area) / (box.width * box.height), 0.0), 1.0)
+
+
+def _says_outside(box: Box, width: int, height: int) -> str:
+    return (f'nothing of the box {box} lies in the picture of {width}x{height}; do the detections belong to pictures '
+            'of another size (scaled, or cut), or are they shares instead of pixels?')
+
+
+def _window(box: Box, spec: Preprocessing, margin: float) -> Tuple[int, int]:
+    """(width, height) in whole pixels of what is cut out: the shape of the network's input around box and margin."""
+    crop_height, crop_width = spec.crop
+    around = 2 * margin * max(box.width, box.height)
+    # One pixel of the network's input is so many of the picture.
+    scale = max((box.width + around) / crop_width, (box.height + around) / crop_height)
+    if spec.resize:
+        # The shorter side is resized to `resize`, and the centre is cut out of that.
+        full = spec.resize / min(crop_height, crop_width)
+        scale *= full
+    return max(1, round(scale * crop_width)), max(1, round(scale * crop_height))
+
+
+def _upright(picture: Picture, box: Box, width: int, height: int) -> Tuple[np.ndarray, float]:
+    left = _moved_in(box.x - width / 2, width, picture.width)
+    top = _moved_in(box.y - height / 2, height, picture.height)
+    inner_left, inner_top = max(left, 0), max(top, 0)
+    inner_right, inner_bottom = min(left + width, picture.width), min(top + height, picture.height)
+    pixels = picture.pixels[inner_top:inner_bottom, inner_left:inner_right]
+    inner = pixels.shape[0] * pixels.shape[1]
+    if inner == width * height:
+        return pixels, 0.0
+    padded = cv2.copyMakeBorder(np.ascontiguousarray(pixels), inner_top - top, top + height - inner_bottom,
+                                inner_left - left, left + width - inner_right, cv2.BORDER_REPLICATE)
+    return padded, 1 - inner / (width * height)
+
+
+def _moved_in(start: float, length: int, room: int) -> int:
+    """Where a stretch begins that is moved into 0..room as far as it fits, around it where it does not."""
+    if length >= room:
+        return round((room - length) / 2)
+    return min(max(round(start), 0), room - length)
+
+
+def _turned(picture: Picture, box: Box, width: int, height: int) -> Tuple[np.ndarray, float]:
+    c, s = cos(box.theta), sin(box.theta)
+    # From a pixel of the crop to one of the picture; centres of pixels lie at halves.
+    across, down = (width - 1) / 2, (height - 1) / 2
+    to_picture = np.array([[c, -s, box.x - 0.5 - c * across + s * down],
+                           [s, c, box.y - 0.5 - s * across - c * down]])
+    pixels = cv2.warpAffine(np.ascontiguousarray(picture.pixels), to_picture, (width, height),
+                            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE)
+    corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float64) - (width / 2, height / 2)
+    frame = corners @ np.array([[c, s], [-s, c]]) + (box.x, box.y)
+    whole = np.array([[0, 0], [picture.width, 0], [picture.width, picture.height], [0, picture.height]], np.float32)
+    area, _ = cv2.intersectConvexConvex(frame.astype(np.float32), whole)
+    return pixels, min(max(1 - float(area) / (width * height), 0.0), 1.0)
