@@ -24,7 +24,7 @@ import numpy as np
 from ..config import ImageConfig
 from ..errors import ImageError
 from ..types import ColorOrder, CompressedImage, Header, ImageMessage, Picture, RawImage
-from .cdr import stamp_of
+from .cdr_primitives import stamp_of
 from .compressed import decode_compressed
 from .convert import convert, to_8bit
 from .depth import depth_to_grey

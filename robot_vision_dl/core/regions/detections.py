@@ -1,10 +1,12 @@
 """The values that stand for what a detector found; fields as in ``vision_msgs``."""
 from dataclasses import dataclass
+from struct import pack
 from typing import Tuple
 
 from ..types import Header
 
-NO_POSE = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0) + (0.0,) * 36
+NO_POSE = pack('=43d', *(0.0,) * 6, 1.0, *(0.0,) * 36)
+"""What a message holds where nobody set a pose."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +47,13 @@ class Hypothesis:
     Attributes:
         class_id: as it stands in the message.
         score: as it stands in the message.
-        pose: 43 numbers: position (3), orientation (x, y, z, w), covariance (36).
+        pose: 43 doubles in this machine's byte order, as nothing here reads them: position (3), orientation (x, y, z,
+            w), covariance (36).
     """
 
     class_id: str
     score: float
-    pose: Tuple[float, ...] = NO_POSE
+    pose: bytes = NO_POSE
 
 
 @dataclass(frozen=True)
