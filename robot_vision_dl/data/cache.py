@@ -32,7 +32,7 @@ from .labels.labels import LabelledFrame
 from .labels.report import LabelReport, TopicLabels
 from .selection import SelectionReport
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Grows when what is stored is read off pictures in another way (statistics of cameras, say), to read it anew."""
 INDEX, PIXELS, CAMERA = 'index.json', 'frames.bin', 'camera.npy'
 _REMEDY = 'choose another cache.folder, or make room'
@@ -96,7 +96,8 @@ class FrameStore:
             names = index['names']
             self.frames: Tuple[LabelledFrame, ...] = tuple(
                 LabelledFrame(names[row[0]], names[row[1]], row[2], names[row[3]],
-                              None if row[4] is None else names[row[4]], row[5], row[6], names[row[7]])
+                              None if row[4] is None else names[row[4]], row[5], row[6], names[row[7]],
+                              None if row[8] is None else names[row[8]])
                 for row in index['frames'])
             self.hashes = np.array([int(text, 16) for text in index['hashes']], np.uint64)
             self.shapes = np.array(index['shapes'], np.int32).reshape(-1, 3)
@@ -215,7 +216,7 @@ class StoreWriter:
         number = self._number
         self._rows.append([number(frame.recording), number(frame.topic), frame.stamp_ns, number(frame.label),
                            None if frame.track is None else number(frame.track), frame.index, frame.receive_ns,
-                           number(frame.path)])
+                           number(frame.path), None if frame.picture is None else number(frame.picture)])
         self._hashes.append(f'{sample.picture_hash:016x}')
         self._shapes.append(pixels.shape)
         found = look(sample.picture)

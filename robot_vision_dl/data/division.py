@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from enum import Enum
 from itertools import product
-from typing import Any, Dict, List, Mapping, Sequence, Set, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 import numpy as np
 
@@ -220,16 +220,18 @@ def groups_of(frames: Sequence[LabelledFrame]) -> List[List[int]]:
 def _time_groups(frames: Sequence[LabelledFrame], config: SplitConfig, parts: int) -> List[List[int]]:
     """Indices of the frames of each track, and of each block of time for frames without a track.
 
+    Frames that are cut out of one picture are together, with all of the tracks that they belong to.
     Blocks are halved until every class is in two a part, but not below twice the gap.
     """
     starts: Dict[str, int] = {}
     for frame in frames:
         starts[frame.recording] = min(starts.get(frame.recording, frame.stamp_ns), frame.stamp_ns)
+    units = _units(frames)
     block_s = config.block_s
     while True:
         found: Dict[Tuple[str, Any], List[int]] = {}
         for index, frame in enumerate(frames):
-            unit: Any = frame.track
+            unit: Any = units[index]
             if unit is None:
                 unit = int((frame.stamp_ns - starts[frame.recording]) // (block_s * 1e9))
             found.setdefault((frame.recording, unit), []).append(index)
@@ -237,6 +239,22 @@ def _time_groups(frames: Sequence[LabelledFrame], config: SplitConfig, parts: in
         if min(blocks_of_label.values(), default=0) >= 2 * parts or block_s / 2 < max(2 * config.gap_s, 0.1):
             return list(found.values())
         block_s /= 2
+
+
+def _units(frames: Sequence[LabelledFrame]) -> List[Optional[str]]:
+    """A name for each frame, the same for those of one track or one picture of a recording; None for neither."""
+    names = [[(frame.recording, kind, name) for kind, name in (('track', frame.track), ('picture', frame.picture))
+              if name is not None] for frame in frames]
+    above: Dict[Tuple[str, str, str], Tuple[str, str, str]] = {}
+
+    def root(one: Tuple[str, str, str]) -> Tuple[str, str, str]:
+        while above.setdefault(one, one) != one:
+            above[one] = one = above[above[one]]
+        return one
+    for both in names:
+        if len(both) == 2:
+            above[root(both[1])] = root(both[0])
+    return [' '.join(root(own[0])[1:]) if own else None for own in names]
 
 
 def deal(frames: Sequence[LabelledFrame], groups: Sequence[Sequence[int]], parts: Sequence[int], config: SplitConfig,

@@ -171,7 +171,7 @@ class FolderSource:
             stamp_ns = (index + 1) * _PICTURE_PERIOD_NS if picture.stamp_ns is None else picture.stamp_ns
             yield _Candidate(
                 LabelledFrame(picture.recording or self.recording, picture.topic, stamp_ns, picture.label, track, index,
-                              stamp_ns, str(picture.path)),
+                              stamp_ns, str(picture.path), picture.picture if picture.recording else None),
                 FrameLabel(finding, picture.label, track), _file_loader(picture))
 
     def _tracks(self) -> List[str]:

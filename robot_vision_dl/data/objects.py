@@ -25,7 +25,7 @@ def count_objects(frames: Iterable[LabelledFrame]) -> Dict[str, Any]:
 def groups_of(frames: Iterable[LabelledFrame]) -> np.ndarray:
     """A number for each frame, int64 (n,), the same for those of one object: of a track, else of a recording.
 
-    A picture of a folder without a track is by itself.
+    A picture of a folder without a track is by itself, or with all others that are cut out of the same picture.
     """
     numbers: Dict[Tuple[str, ...], int] = {}
     found = []
@@ -33,6 +33,8 @@ def groups_of(frames: Iterable[LabelledFrame]) -> np.ndarray:
         key: Tuple[str, ...] = (frame.recording, frame.topic)
         if frame.track is not None:
             key = (*key, frame.track)
+        elif frame.picture is not None:
+            key = (*key, 'picture', frame.picture)
         elif not frame.topic:
             key = ('', str(place))
         found.append(numbers.setdefault(key, len(numbers)))

@@ -13,10 +13,12 @@ from .labels.labels import check_label
 
 INDEX = 'index.csv'
 INDEX_COLUMNS = ('file', 'label', 'recording', 'topic', 'stamp_ns', 'receive_ns', 'track', 'index')
+PICTURE = 'picture'
+"""A column more where files are parts of pictures: the picture that a file was cut out of."""
 
 
 class FolderPicture(NamedTuple):
-    """A picture and its label; the rest is known only where ``index.csv`` says so (see ``bag extract``)."""
+    """A picture and its label; the rest is known only where ``index.csv`` says so (see ``bag extract``, ``crop``)."""
 
     path: Path
     label: str
@@ -24,6 +26,7 @@ class FolderPicture(NamedTuple):
     topic: str = ''
     stamp_ns: Optional[int] = None
     track: Optional[str] = None
+    picture: Optional[str] = None
 
 
 class PictureIndex:
@@ -47,7 +50,7 @@ class PictureIndex:
                 item = dict(zip(head.cells, map(plain_cell, row.cells), strict=True))
                 self._rows[item['file']] = FolderPicture(
                     self._root / item['file'], check_label(item['label'], str(path)), item['recording'], item['topic'],
-                    _stamp_ns(item['stamp_ns']), item['track'] or None)
+                    _stamp_ns(item['stamp_ns']), item['track'] or None, item.get(PICTURE) or None)
             except (KeyError, ValueError) as error:
                 raise BagError(f'{path}, line {row.line}: not as `robot-vision bag extract` writes it ({error!r}); '
                                'remove the file to read the folders alone') from error

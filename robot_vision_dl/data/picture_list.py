@@ -1,4 +1,4 @@
-"""Lists of labelled pictures: CSV files with the columns file,label, and where it is known recording,topic,track."""
+"""Lists of labelled pictures: CSV files with the columns file,label, and where it is known its origin."""
 import os
 import re
 from pathlib import Path
@@ -11,12 +11,13 @@ from ..core.text.text_file import read_text, table_rows
 from ..core.types import UNKNOWN
 from .folders import shown
 from .labels.labels import IGNORE, check_label
-from .picture_index import FolderPicture
+from .picture_index import PICTURE, FolderPicture
 
 SUFFIX = '.csv'
 COLUMNS = ('file', 'label')
-ORIGIN = ('recording', 'topic', 'track')
-"""Columns that a list may have: what recording a picture belongs to, so that it stays in the same part as that one."""
+ORIGIN = ('recording', 'topic', 'track', PICTURE)
+"""Columns that a list may have: what recording a picture belongs to, or what picture it is cut out of, so that it stays
+in the same part as that one."""
 
 
 def listed_pictures(path: Path, class_names: Sequence[str] = (), root: Optional[Path] = None) -> List[FolderPicture]:
@@ -49,9 +50,9 @@ def listed_pictures(path: Path, class_names: Sequence[str] = (), root: Optional[
         if not _is_there(picture):
             raise ConfigError(f'{where}: {shown(picture)}: cannot be read (there is no such file); files are relative '
                               'to the folder of the list, or to --pictures')
-        recording, topic, track = (item.get(name, '') for name in ORIGIN)
+        recording, topic, track, whole = (item.get(name, '') for name in ORIGIN)
         found.append(FolderPicture(picture, _label(check_label(item['label'], where), class_names, where),
-                                   recording or None, topic, track=track or None))
+                                   recording or None, topic, track=track or None, picture=whole or None))
     if not found:
         raise ConfigError(f'{shown(path)}: lists no picture')
     return found
@@ -59,13 +60,14 @@ def listed_pictures(path: Path, class_names: Sequence[str] = (), root: Optional[
 
 def write_list(path: Path, pictures: Sequence[FolderPicture], folder: Path) -> None:
     """Write a list that gives these pictures where it lies in ``folder``, to which its files are relative."""
+    origin = ORIGIN if any(picture.picture for picture in pictures) else ORIGIN[:-1]
     with open(path, 'w', encoding='utf-8', errors='surrogateescape', newline='') as file:
         rows = csv_writer(file)
-        rows.writerow((*COLUMNS, *ORIGIN))
+        rows.writerow((*COLUMNS, *origin))
         for picture in pictures:
             name = os.path.relpath(picture.path.resolve(), folder.resolve())
-            texts = (name, picture.label, picture.recording or '', picture.topic, picture.track or '')
-            rows.writerow([safe_cell(text) for text in texts])
+            known = (picture.recording, picture.topic, picture.track, picture.picture)
+            rows.writerow([safe_cell(text or '') for text in (name, picture.label, *known[:len(origin)])])
 
 
 def _is_there(path: Path) -> bool:

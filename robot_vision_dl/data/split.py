@@ -140,6 +140,7 @@ def inputs_hash(frames: Sequence[LabelledFrame], config: SplitConfig, named: Opt
     parts = [sorted((name, part.value) for name, part in named.items())] if named else []
     digest = hashlib.sha256(json.dumps([SCHEMA_VERSION, asdict(config), *parts], sort_keys=True).encode())
     for frame in frames:
+        whole = [] if frame.picture is None else [frame.picture]
         digest.update(json.dumps([frame.recording, frame.topic, frame.stamp_ns, frame.label, frame.track,
-                                  frame.index]).encode())
+                                  frame.index, *whole]).encode())
     return digest.hexdigest()

@@ -32,14 +32,15 @@ class Extent(NamedTuple):
 def extent_of(config: NetworkConfig, data: TrainingData) -> Extent:
     """What ``network.train_from`` comes to with these training frames.
 
-    An object is a track of a recording; of frames without tracks, those of one class in one recording count as one.
+    An object is a track of a recording; of frames without tracks those of one class in one recording count as one, or
+    in one picture that they are cut out of.
     """
     if config.train_from != AUTO:
         return Extent(config.train_from, '')
     if not config.pretrained:
         return Extent(ALL, '')
     frames = (data.store.frames[index] for index in data.indices[Part.TRAIN])
-    objects = len({(frame.recording, frame.topic, frame.track, frame.label) for frame in frames})
+    objects = len({(frame.recording, frame.topic, frame.track or frame.picture, frame.label) for frame in frames})
     classes = len(data.class_names)
     found = f'{objects} objects of {classes} classes are trained on'
     if objects < FEW_OBJECTS * classes:

@@ -84,6 +84,7 @@ class LabelledFrame:
         index: which image message of its topic it is, from 0.
         receive_ns: when it was recorded.
         path: the bag, or the picture's file.
+        picture: that it is a part of, of its recording, where several frames are cut out of one; None: of no other's.
     """
 
     recording: str
@@ -94,6 +95,7 @@ class LabelledFrame:
     index: int
     receive_ns: int
     path: str
+    picture: Optional[str] = None
 
 
 class Finding(str, Enum):
