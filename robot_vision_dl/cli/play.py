@@ -43,7 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--wait-for-subscribers', type=whole(0, 1000), nargs='?', const=1, default=0, metavar='N',
                         help='begin when there are N subscriptions over all topics; default 1')
     parser.add_argument('--stamp-now', '--all-stamps-now', action='store_true',
-                        help='set header stamps to the time of publishing')
+                        help='set header stamps to the time of publishing; messages that had the same stamp (an image '
+                        'and the detections in it) have the same one again')
     parser.add_argument('--dds-profile', metavar='auto|none|FILE', default='auto',
                         help='Fast DDS profile; auto: the shipped one for large images, unless the environment has one')
 

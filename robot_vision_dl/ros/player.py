@@ -17,7 +17,7 @@ from rosgraph_msgs.msg import Clock
 from ..core.errors import BagError, ConfigError
 from ..core.metrics.percentiles import percentiles
 from ..data.bags.message_types import wire_format_of_class
-from ..data.bags.playback import GAP_NS, NS_PER_S, Due, Selection, duration_ns, selected_topics, timeline, with_stamp
+from ..data.bags.playback import GAP_NS, NS_PER_S, Due, NewStamps, Selection, duration_ns, selected_topics, timeline
 from ..data.bags.reader import BagMessage, BagReader, TopicInfo
 
 CLOCK_TOPIC = '/clock'
@@ -45,7 +45,8 @@ class PlayOptions:
         clock_hz: publish bag time on /clock so often; None: not at all.
         best_effort: QoS reliability of the publishers; otherwise reliable, which every subscriber can receive.
         wait_for_subscribers: subscriptions over all topics to wait for before the first message.
-        stamp_now: replace the header's stamp by the time of publishing.
+        stamp_now: replace the header's stamp by the time of publishing; that of messages with equal stamps by that of
+            the first of them.
     """
 
     selection: Selection = field(default_factory=Selection)
@@ -118,6 +119,7 @@ class Player:
                                        use_global_arguments=False)
         self._outputs: Dict[str, _Output] = {}
         self._lateness_ns: List[int] = []
+        self._stamps = NewStamps()
         try:
             self._create_publishers()
         except BaseException:
@@ -209,7 +211,7 @@ class Player:
         output = self._outputs[message.topic]
         data = message.cdr
         if self._options.stamp_now and output.has_header:
-            data = with_stamp(data, time.time_ns())
+            data = self._stamps.restamped(message.topic, data, time.time_ns())
         output.publisher.publish(data)
         summary.counts[output.publisher.topic_name] += 1
 

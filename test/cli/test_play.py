@@ -153,6 +153,34 @@ def test_stamp_now(tmp_path, listener):
             assert data[12:] == message.cdr[12:] and data[:4] == message.cdr[:4]
 
 
+def test_images_and_their_detections_are_played_with_equal_stamps(tmp_path, listener):
+    from vision_msgs.msg import Detection2DArray
+
+    from robot_vision_dl.core.images.cdr import decode_compressed_image
+    from robot_vision_dl.core.regions.detection_cdr import decode_detections
+    from robot_vision_dl.core.regions.detections import Box
+    from robot_vision_dl.data.imitated_detector import MarkedObject
+    from robot_vision_dl.data.object_bag import write_object_pictures
+    path = tmp_path / 'picture.jpg'
+    cv2.imwrite(str(path), np.full((48, 64, 3), 99, np.uint8))
+    marked = [MarkedObject(Box(20, 20, 9, 9), 'ball', 'a'), MarkedObject(Box(40, 20, 9, 9), 'cup')]
+    write_object_pictures(tmp_path / 'bag', [path] * 4, lambda *_: marked, rate_hz=10)
+    from sensor_msgs.msg import CompressedImage
+    listener.subscribe(CompressedImage, f'{TOPIC}/compressed')
+    for topic in ('/detections', '/ground_truth'):
+        listener.subscribe(Detection2DArray, topic)
+    before = time.time_ns()
+    code, out, err = listener.finish(start(tmp_path / 'bag', '--stamp-now', '--wait-for-subscribers', '3'))
+    assert code == 0 and 'not played' not in err and '/ground_truth' in out
+    stamps = {topic: [decode(data).header.stamp_ns for heard, data, _ in listener.heard if heard == topic]
+              for topic, decode in ((f'{TOPIC}/compressed', decode_compressed_image),
+                                    ('/detections', decode_detections), ('/ground_truth', decode_detections))}
+    images, *others = stamps.values()
+    assert others == [images, images] and len(set(images)) == 4 and min(images) > before
+    array = decode_detections(next(data for topic, data, _ in listener.heard if topic == '/detections'))
+    assert [each.hypotheses[0].class_id for each in array.detections] == ['ball', 'cup']
+
+
 @pytest.mark.slow
 def test_clock_is_bag_time_and_keeps_step(tmp_path, listener):
     from rclpy.serialization import deserialize_message

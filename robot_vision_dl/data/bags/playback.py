@@ -1,7 +1,8 @@
 """In which order and at what time the messages of bags are played; knows nothing of ROS."""
 import struct
+from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from ...core.errors import BagError, ConfigError
 from ...core.text.printable import printable
@@ -11,6 +12,7 @@ from .reader import BagMessage, BagReader, normal_topic
 # Between the end of one bag (or round) and the beginning of the next: about the time between two frames.
 GAP_NS = 100_000_000
 NS_PER_S = 1_000_000_000
+_MOST_STAMPS = 10_000
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,34 @@ def parse_remaps(rules: Sequence[str]) -> Mapping[str, str]:
             raise ConfigError(f'--remap: must be old:=new, got {rule!r}')
         remaps[normal_topic(old)] = check_topic_name(normal_topic(new), '--remap')
     return remaps
+
+
+class NewStamps:
+    """Stamps in place of recorded ones: messages of several topics that had the same stamp have the same one again.
+
+    So an image and the detections in it still belong together, though one was recorded after the other.
+    """
+
+    def __init__(self) -> None:
+        self._new: 'OrderedDict[bytes, Tuple[int, Set[str]]]' = OrderedDict()
+
+    def restamped(self, topic: str, cdr: bytes, now_ns: int) -> bytes:
+        """A serialized message whose first field is a header, with the time at which its stamp came first.
+
+        Where the topic itself had that stamp before (the recording is played again, or the driver never set it), that
+        time is now.
+        """
+        recorded = cdr[4:12]
+        if not any(recorded):  # 0 stands for no stamp
+            return with_stamp(cdr, now_ns)
+        stamp_ns, topics = self._new.get(recorded, (now_ns, set()))
+        if topic in topics:
+            stamp_ns, topics = now_ns, set()
+        topics.add(topic)
+        self._new[recorded] = stamp_ns, topics
+        if len(self._new) > _MOST_STAMPS:
+            self._new.popitem(last=False)
+        return with_stamp(cdr, stamp_ns)
 
 
 def with_stamp(cdr: bytes, stamp_ns: int) -> bytes:

@@ -1,4 +1,4 @@
-"""Label messages of a bag: ``std_msgs/String`` and ``vision_msgs/Classification``, in and out."""
+"""Label messages of a bag: ``std_msgs/String`` and ``vision_msgs/Classification``, in and out; and types of others."""
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Optional, Tuple
 
@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 STRING = 'std_msgs/msg/String'
 CLASSIFICATION = 'vision_msgs/msg/Classification'
+DETECTIONS = 'vision_msgs/msg/Detection2DArray'
+"""Written and read by :mod:`robot_vision_dl.core.regions.detection_cdr`."""
 LABEL_TYPES = (STRING, CLASSIFICATION)
 TYPES_BY_NAME = {'string': STRING, 'classification': CLASSIFICATION}
 """What options call them."""
@@ -19,11 +21,19 @@ _NS_PER_S = 1_000_000_000
 _VISION_MSGS = {
     CLASSIFICATION: 'std_msgs/Header header\nvision_msgs/ObjectHypothesis[] results\n',
     'vision_msgs/msg/ObjectHypothesis': 'string class_id\nfloat64 score\n',
+    DETECTIONS: 'std_msgs/Header header\nvision_msgs/Detection2D[] detections\n',
+    'vision_msgs/msg/Detection2D': 'std_msgs/Header header\nvision_msgs/ObjectHypothesisWithPose[] results\n'
+                                   'vision_msgs/BoundingBox2D bbox\nstring id\n',
+    'vision_msgs/msg/ObjectHypothesisWithPose': 'vision_msgs/ObjectHypothesis hypothesis\n'
+                                                'geometry_msgs/PoseWithCovariance pose\n',
+    'vision_msgs/msg/BoundingBox2D': 'vision_msgs/Pose2D center\nfloat64 size_x\nfloat64 size_y\n',
+    'vision_msgs/msg/Pose2D': 'vision_msgs/Point2D position\nfloat64 theta\n',
+    'vision_msgs/msg/Point2D': 'float64 x\nfloat64 y\n',
 }
 
 
 def message_store() -> 'Typestore':
-    """A new rosbags type store of the standard messages and the label messages."""
+    """A new rosbags type store of the standard messages, the label messages and detections."""
     from rosbags.typesys import Stores, get_types_from_msg, get_typestore  # late: not all who read labels read bags
     store = get_typestore(Stores.ROS2_HUMBLE)
     for name, text in _VISION_MSGS.items():

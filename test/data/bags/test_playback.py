@@ -7,6 +7,7 @@ from bag_samples import PERIOD_NS, T0_NS, stamps, write_ros1, write_ros2
 from robot_vision_dl.core.errors import BagError, ConfigError
 from robot_vision_dl.data.bags.playback import (
     GAP_NS,
+    NewStamps,
     Selection,
     duration_ns,
     parse_remaps,
@@ -73,3 +74,27 @@ def test_stamp_is_replaced_in_place(order):
     message = head + struct.pack(f'{order}iI', 5, 6) + b'the rest'
     assert with_stamp(message, 7_000_000_008) == head + struct.pack(f'{order}iI', 7, 8) + b'the rest'
     assert with_stamp(b'\x00\x01', 1) == b'\x00\x01'
+
+
+def test_an_image_and_what_was_found_in_it_keep_equal_stamps():
+    def message(seconds, text=b''):
+        return b'\x00\x01\x00\x00' + struct.pack('<iI', seconds, 6) + text
+
+    stamps = NewStamps()
+    image = stamps.restamped('/image', message(5, b'pixels'), 100)
+    other = stamps.restamped('/image', message(6), 110)
+    found = stamps.restamped('/detections', message(5, b'boxes'), 120)
+    assert image == with_stamp(message(5, b'pixels'), 100) and other == with_stamp(message(6), 110)
+    assert found == with_stamp(message(5, b'boxes'), 100)
+    # Played again, or never set by the driver: the topic has had that stamp.
+    assert stamps.restamped('/image', message(5), 130) == with_stamp(message(5), 130)
+    assert stamps.restamped('/detections', message(5), 140) == with_stamp(message(5), 130)
+
+
+def test_stamps_of_zero_do_not_belong_together_and_memory_is_bounded():
+    stamps, zero = NewStamps(), b'\x00\x01\x00\x00' + bytes(8)
+    assert [stamps.restamped(topic, zero, now) for topic, now in (('/a', 1), ('/b', 2))] == [
+        with_stamp(zero, 1), with_stamp(zero, 2)]
+    for number in range(1, 10_500):
+        stamps.restamped('/a', with_stamp(zero, number), number)
+    assert len(stamps._new) <= 10_000
