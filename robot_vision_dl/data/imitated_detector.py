@@ -10,7 +10,7 @@ import numpy as np
 
 from ..core.config import check_values, option
 from ..core.regions.detections import Box
-from ..core.regions.overlap import iou_matrix
+from ..core.regions.overlap import overlaps
 
 _MOST_OVERLAP = 0.1  # of a false alarm with an object
 _TRIES = 50
@@ -84,6 +84,6 @@ def _false_alarm(objects: Sequence[MarkedObject], size: Tuple[int, int], rng: np
             width, height = (float(side * rng.uniform(_SMALLEST, _LARGEST)) for side in size)
         x, y = (float(rng.uniform(side / 2, room - side / 2)) for side, room in zip((width, height), size))
         box = Box(x, y, width, height)
-        if not objects or iou_matrix([box], [each.box for each in objects]).max() < _MOST_OVERLAP:
+        if not objects or overlaps([box], [each.box for each in objects]).max() < _MOST_OVERLAP:
             return box
     return None

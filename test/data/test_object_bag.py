@@ -8,7 +8,7 @@ import pytest
 from robot_vision_dl.core.errors import BagError, ConfigError
 from robot_vision_dl.core.regions.detection_cdr import decode_detections
 from robot_vision_dl.core.regions.detections import Box
-from robot_vision_dl.core.regions.overlap import iou, iou_matrix
+from robot_vision_dl.core.regions.overlap import overlaps
 from robot_vision_dl.data.bags.reader import BagReader
 from robot_vision_dl.data.imitated_detector import DetectorErrors, MarkedObject, imitate_detector
 from robot_vision_dl.data.labels.messages import DETECTIONS
@@ -16,6 +16,10 @@ from robot_vision_dl.data.object_bag import write_object_pictures
 
 BALL, CUP = MarkedObject(Box(30, 20, 10, 12), 'ball', 'ball 1'), MarkedObject(Box(50, 40, 8, 8), 'cup')
 IMAGES = '/camera/image_raw/compressed'
+
+
+def iou(one, other):
+    return float(overlaps([one], [other])[0, 0])
 
 
 @pytest.fixture
@@ -87,7 +91,7 @@ def test_errors_are_as_frequent_as_asked():
     assert np.mean([len(boxes) for boxes in false]) == pytest.approx(2, abs=.25)
     assert {each.label for boxes in false for each in boxes} == {'ball', 'cup'}
     for boxes in false[:50]:
-        assert iou_matrix([each.box for each in boxes], marked).max(initial=0) < .1
+        assert overlaps([each.box for each in boxes], marked).max(initial=0) < .1
         for each in boxes:
             left, top, right, bottom = each.box.corners
             assert left >= 0 and top >= 0 and right <= 640 and bottom <= 480

@@ -8,12 +8,7 @@ import numpy as np
 from .detections import Box
 
 
-def iou(first: Box, second: Box) -> float:
-    """Intersection over union of two boxes, turned or not, in [0, 1]; 0 where one has no area or a number is none."""
-    return float(iou_matrix((first,), (second,))[0, 0])
-
-
-def iou_matrix(first: Sequence[Box], second: Sequence[Box]) -> np.ndarray:
+def overlaps(first: Sequence[Box], second: Sequence[Box]) -> np.ndarray:
     """Intersection over union of each pair of boxes.
 
     Returns:

@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 
 from robot_vision_dl.core.regions.detections import Box
-from robot_vision_dl.core.regions.overlap import iou, iou_matrix
+from robot_vision_dl.core.regions.overlap import overlaps
+
+
+def iou(one, other):
+    return float(overlaps([one], [other])[0, 0])
 
 
 def test_values_worked_out_by_hand():
@@ -23,10 +27,10 @@ def test_values_worked_out_by_hand():
 
 def test_pairs_are_rows_and_columns_and_none_is_an_empty_table():
     boxes = [Box(10, 10, 4, 4), Box(12, 10, 4, 4), Box(10, 10, 4, 4, .3)]
-    table = iou_matrix(boxes, boxes[:2])
+    table = overlaps(boxes, boxes[:2])
     assert table.shape == (3, 2)
     assert table == pytest.approx(np.array([[iou(a, b) for b in boxes[:2]] for a in boxes]))
-    assert iou_matrix([], boxes).shape == (0, 3) and iou_matrix(boxes, []).shape == (3, 0)
+    assert overlaps([], boxes).shape == (0, 3) and overlaps(boxes, []).shape == (3, 0)
 
 
 @pytest.mark.parametrize('number', [float('nan'), float('inf'), -float('inf'), 1e308, 0.0, -3.0])
