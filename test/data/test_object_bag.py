@@ -97,8 +97,8 @@ def test_errors_are_as_frequent_as_asked():
             assert left >= 0 and top >= 0 and right <= 640 and bottom <= 480
     off = np.array([(each.box.x - objects[int(each.track)].box.x) / 40 for boxes in real for each in boxes])
     assert off.std() == pytest.approx(.05, abs=.005) and abs(off.mean()) < .005
-    overlaps = [iou(each.box, objects[int(each.track)].box) for boxes in real for each in boxes]
-    assert .8 < np.mean(overlaps) < .95
+    shared = [iou(each.box, objects[int(each.track)].box) for boxes in real for each in boxes]
+    assert .8 < np.mean(shared) < .95
 
 
 def test_no_room_for_a_false_alarm_is_no_false_alarm():
