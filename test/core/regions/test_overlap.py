@@ -56,3 +56,15 @@ def test_turned_boxes_against_counting_pixels():
             masks.append(mask.astype(bool))
         counted = (masks[0] & masks[1]).sum() / (masks[0] | masks[1]).sum()
         assert iou(*boxes) == pytest.approx(counted, abs=.02)
+
+
+def test_turned_boxes_whose_upright_boxes_overlap_may_share_nothing():
+    assert iou(Box(0, 0, 100, 1, pi / 4), Box(20, -20, 100, 1, pi / 4)) == 0
+    assert iou(Box(5, 5, 20, 10, .3), Box(5, 5, 20, 10, .3 + pi)) == pytest.approx(1, abs=1e-5)
+
+
+def test_many_turned_boxes_take_bounded_time():
+    boxes = [Box(100 + i, 100, 50, 50, .3) for i in range(300)]
+    table = overlaps(boxes, boxes)
+    assert table.shape == (300, 300) and table.min() >= 0 and table.max() <= 1
+    assert table[0, 0] == pytest.approx(1, abs=1e-5)
