@@ -12,7 +12,7 @@ from typing import Tuple
 
 FADING_S = 2.0  # after this time without a sight of it, an object is held to move at 1/e of its velocity
 _JITTER = 0.05  # standard deviation of a detector's centre, in sizes; ByteTrack and DeepSORT take the same 1/20
-_ACCELERATION = 5.0  # standard deviation, in sizes/s^2
+_ACCELERATION = 7.0  # standard deviation, in sizes/s^2
 _FIRST_VELOCITY = 5.0  # standard deviation of the velocity of an object that was seen once, in sizes/s
 
 

@@ -288,7 +288,7 @@ def test_ten_thousand_objects_a_frame_are_bounded():
                               for i, place in enumerate(rng.uniform(0, 2000, (10_000, 2)).tolist())))
         assert len({track.key for track in found}) == 10_000
     assert len(camera.tracker._tracks) <= 2 * MOST_FOLLOWED
-    assert 'more than 500 objects' in found[-1].note
+    assert f'more than {MOST_FOLLOWED} objects' in found[-1].note
 
 
 BOXES = st.builds(Box, st.sampled_from([0, 50, 60, 75, 300]), st.sampled_from([0, 10, 300]),
