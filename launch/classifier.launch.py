@@ -1,6 +1,7 @@
 """Classify the pictures of one or several cameras.
 
   ros2 launch robot_vision_dl classifier.launch.py image:=/camera/image_raw
+  ros2 launch robot_vision_dl classifier.launch.py image:=/camera/image_raw regions:=/detector/detections
   ros2 launch robot_vision_dl classifier.launch.py cameras:="front:=/front/image_raw rear:=/rear/image_raw"
 
 An argument that is left empty stays as the parameter file, or else the node, has it. Several nodes on a robot differ in
@@ -11,6 +12,7 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode
 
 from launch import LaunchDescription
+from robot_vision_dl.core.camera_settings import region_topics
 from robot_vision_dl.ros.dds import profile_variables
 
 ARGUMENTS = [
@@ -18,6 +20,8 @@ ARGUMENTS = [
     ('name', '', 'name of the camera of image; its topics are /<node>/<name>/...; empty: camera'),
     ('image_transport', '', 'raw, compressed or compressedDepth'),
     ('cameras', '', 'several cameras: "front:=/front/image_raw rear:=/rear/image_raw"'),
+    ('regions', '', 'vision_msgs/Detection2DArray of the camera: each object is classified instead of the whole '
+     'picture; of several cameras: "front:=/front/boxes rear:=/rear/boxes"'),
     ('model', '', 'bundle folder, name of one in models/, or torchvision:<architecture>'),
     ('device', '', 'auto, cpu, cuda or cuda:<n>'),
     ('params_file', '', 'ROS parameter file'),
@@ -55,6 +59,9 @@ def start(context):
             raise RuntimeError(f'cameras:={given["cameras"]!r}: expected "name:=topic name:=topic ..."')
         chosen['cameras'] = [name for name, _ in pairs]
         chosen['image_topics'] = [topic for _, topic in pairs]
+    if given['regions']:
+        chosen['detection_topics'] = region_topics(given['regions'].split(), [] if not given['cameras'] else
+                                                   chosen['cameras'])
     environment = [SetEnvironmentVariable(name, value)
                    for name, value in profile_variables(given['dds_profile']).items()]
     return environment + [LifecycleNode(

@@ -10,7 +10,7 @@ import yaml
 from dds_domain import locked_domain
 
 from robot_vision_dl.core import types
-from robot_vision_dl.core.runtime.engine import Timing
+from robot_vision_dl.core.runtime.engine_thread import Timing
 from robot_vision_dl.ros import messages
 
 CONFIG = Path(__file__).resolve().parents[1] / 'config'

@@ -2,6 +2,7 @@
 import argparse
 from typing import List
 
+from ..core.camera_settings import region_topics
 from ..core.errors import ConfigError
 from .node_options import add_node_options, ros_arguments
 
@@ -10,6 +11,8 @@ EXAMPLES = """examples:
   robot-vision run --image /camera/image_raw
   robot-vision run --image /camera/image_raw --transport compressed --model torchvision:resnet50
   robot-vision run --camera front:=/front/image_raw --camera rear:=/rear/image_raw
+  robot-vision run --image /camera/image_raw --regions /detector/detections       each object of a detector
+  robot-vision run --camera a:=/a/image --camera b:=/b/image --regions a:=/a/boxes --regions b:=/b/boxes
   robot-vision run --image /camera/image_raw --ros-args -p decision.abstain_cost:=0.2
   robot-vision run --image /arm/image_raw --node-name arm_classifier       several nodes on a robot
   robot-vision run --print-parameters > my.yaml; robot-vision run --params-file my.yaml
@@ -31,6 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                        help='a camera and its topic; may be given several times')
     parser.add_argument('--transport', choices=('raw', 'compressed', 'compressedDepth'),
                         help='which topics to subscribe to: TOPIC itself or TOPIC/<transport>')
+    parser.add_argument('--regions', metavar='[NAME:=]TOPIC', action='append', default=[],
+                        help='vision_msgs/Detection2DArray of a camera: each object is classified and followed, '
+                        'instead of the whole picture; with several cameras one for each')
     parser.add_argument('--model', help='bundle folder (one that was trained here: models/<name>), name of one in the '
                         "package's models/, or torchvision:<architecture>")
     parser.add_argument('--device', help='auto, cpu, cuda or cuda:<n>')
@@ -55,6 +61,9 @@ def node_arguments(args: argparse.Namespace) -> List[str]:
     if cameras:
         parameters += [('cameras', '[' + ', '.join(scalar(name) for name, _ in cameras) + ']'),
                        ('image_topics', '[' + ', '.join(scalar(topic) for _, topic in cameras) + ']')]
+    if args.regions:
+        topics = region_topics(args.regions, [name for name, _ in cameras])
+        parameters.append(('detection_topics', '[' + ', '.join(scalar(topic) for topic in topics) + ']'))
     parameters += [(name, scalar(value)) for name, value in (
         ('image_transport', args.transport), ('model', args.model), ('device', args.device),
         ('backend', args.backend)) if value]

@@ -1,6 +1,6 @@
 """What may differ from camera to camera, as text that fits a ROS parameter: ``'10'`` or ``'front=10, rear=5'``."""
 import re
-from typing import Callable, Dict, Optional, Sequence, TypeVar
+from typing import Callable, Dict, List, Optional, Sequence, TypeVar
 
 from .errors import ConfigError
 from .text.number_text import plain_float
@@ -62,6 +62,27 @@ def _per_camera(setting: str, text: str, cameras: Sequence[str], parse: Callable
                 raise ConfigError(f'{setting}: {camera!r} is given more than one')
             found[camera] = parsed
     return found
+
+
+def region_topics(given: Sequence[str], cameras: Sequence[str]) -> List[str]:
+    """The topic of detections of each camera, in the order of the cameras.
+
+    Args:
+        given: ``TOPIC`` where there is one camera, else ``NAME:=TOPIC`` for each.
+        cameras: their names; empty where there is only one, without a name.
+
+    Raises:
+        ConfigError: a camera has none or several, or a name is that of none.
+    """
+    pairs = [text.rpartition(':=')[::2] for text in given]
+    if len(pairs) == 1 and len(cameras) <= 1 and pairs[0][0] in ('', *cameras):
+        return [pairs[0][1]]
+    by_name = dict(pairs)
+    if len(by_name) != len(pairs) or set(by_name) != set(cameras):
+        expected = ' '.join(f'{name}:=TOPIC' for name in cameras) or 'TOPIC'
+        raise ConfigError(f'regions: each camera needs one topic of detections, {expected}; got '
+                          f'{" ".join(given)}')
+    return [by_name[name] for name in cameras]
 
 
 class RateLimit:

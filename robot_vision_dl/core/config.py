@@ -197,6 +197,47 @@ class CameraFaultConfig:
         check_values(self, 'camera_faults.')
 
 
+@dataclass(frozen=True)
+class DetectionsConfig:
+    """How the objects that a detector found are classified; without effect where there are no detection_topics."""
+
+    tolerance_s: float = option(
+        0.01, 'detections whose stamp no image has go to the nearest image within this; 0: to none. More than half the '
+        'time between two images may give them a wrong one, where the right one was lost', minimum=0.0, maximum=10.0)
+    deadline_s: float = option(
+        1.0, 'so long an image waits for its detections, and they for it', minimum=0.01, maximum=60.0)
+    max_waiting_mb: float = option(
+        64.0, 'memory for the images of a camera that wait for their detections; the oldest make room', minimum=0.1,
+        maximum=100000.0)
+    margin: float = option(
+        0.1, 'what is cut out around a box on each side, as a share of its longer side; as the model was trained',
+        minimum=0.0, maximum=10.0)
+    max_objects: int = option(
+        32, 'objects of a picture that are looked at; where there are more they take turns, those that were not looked '
+        'at for longest first', minimum=1, maximum=10000)
+    least_side_px: float = option(
+        12.0, 'an object whose shorter side, as far as it is in the picture, is less than this is uncertain',
+        minimum=0.0, maximum=10000.0)
+    max_outside: float = option(
+        0.6, 'an object of which more than this share lies outside of the picture is uncertain', minimum=0.0,
+        maximum=1.0)
+    least_sharpness: float = option(
+        0.025, 'an object less sharp than this is uncertain: D(2)/D(16) of the structure function, .0156 for what is '
+        'blurred beyond 16 pixels whatever it shows, .05 to .5 for sharp pictures; 0: any', minimum=0.0, maximum=1.0)
+    trust_ids: bool = option(
+        True, 'the ids of the detections name tracks, as far as they can be right; false: objects are followed by '
+        'their boxes alone')
+    least_overlap: float = option(
+        0.3, 'intersection over union from which on two boxes of neighbouring frames may be one object', minimum=0.01,
+        maximum=1.0)
+    forget_after_s: float = option(
+        1.0, 'an object that was not detected for longer is another one when it comes back', minimum=0.01,
+        maximum=3600.0)
+
+    def __post_init__(self) -> None:
+        check_values(self, 'detections.')
+
+
 BACKENDS = ('torch', 'onnxruntime', 'openvino', 'auto')
 FLOAT32, INT8 = 'float32', 'int8'
 PRECISIONS = (FLOAT32, 'tf32', 'float16', 'bfloat16', INT8)
@@ -235,6 +276,9 @@ class ClassifierConfig:
     image_transport: str = option(
         'raw', 'raw: sensor_msgs/Image; compressed, compressedDepth: sensor_msgs/CompressedImage under <topic>/<this>',
         choices=('raw', 'compressed', 'compressedDepth'), at_configure=True)
+    detection_topics: Tuple[str, ...] = option(
+        (), 'vision_msgs/Detection2DArray of each camera, in the order of cameras: each object that a detector found '
+        'is classified and followed instead of the whole picture; empty: whole pictures', at_configure=True)
     regions_of_interest: str = option(
         '', 'the part of the picture that is looked at, in pixels: "320x240+100+50" (width, height, offsets from the '
         'left and the top) for every camera, or "front=320x240+100+50, rear=640x200+0+280"; empty: all of it')
@@ -255,6 +299,7 @@ class ClassifierConfig:
     fusion: FusionConfig = field(default_factory=FusionConfig)
     decision: DecisionConfig = field(default_factory=DecisionConfig)
     camera_faults: CameraFaultConfig = field(default_factory=CameraFaultConfig)
+    detections: DetectionsConfig = field(default_factory=DetectionsConfig)
 
     def __post_init__(self) -> None:
         check_values(self)
@@ -270,13 +315,21 @@ class ClassifierConfig:
         if len(self.cameras) != len(self.image_topics):
             raise ConfigError(f'image_topics: one topic for each camera is needed, got {len(self.image_topics)} '
                               f'topic(s) for the cameras {", ".join(self.cameras)}')
-        for kind, names in (('cameras', self.cameras), ('image_topics', self.image_topics)):
+        if self.detection_topics and len(self.detection_topics) != len(self.cameras):
+            raise ConfigError(f'detection_topics: one topic for each camera is needed, or none at all, got '
+                              f'{len(self.detection_topics)} topic(s) for the cameras {", ".join(self.cameras)}')
+        for kind, names in (('cameras', self.cameras), ('image_topics', self.image_topics),
+                            ('detection_topics', self.detection_topics)):
             for name in names:
                 if names.count(name) > 1:
                     raise ConfigError(f'{kind}: {name!r} is named more than once')
                 if not name:
                     raise ConfigError(f'{kind}: a name is empty')
         camera_groups(self.fusion.groups, self.cameras)
+        for kind, text in (('regions_of_interest', self.regions_of_interest), ('fusion.groups', self.fusion.groups)):
+            if self.detection_topics and text:
+                raise ConfigError(f'{kind}: must be empty where there are detection_topics, whose objects are what is '
+                                  f'looked at, got {printable(repr(text), 100)}')
         regions_of(self.regions_of_interest, self.cameras)
         rates_of(self.max_rates_hz, self.cameras)
         for name in self.cameras:
@@ -284,6 +337,11 @@ class ClassifierConfig:
                 raise ConfigError(f'cameras: {name!r} cannot be part of a topic name; use letters, digits and _, '
                                   'not beginning with a digit')
 
+
+    @property
+    def largest_batch(self) -> int:
+        """Pictures that may share a forward pass."""
+        return self.max_batch if self.detection_topics else min(len(self.cameras), self.max_batch)
 
     @cached_property
     def regions(self) -> Dict[str, Region]:

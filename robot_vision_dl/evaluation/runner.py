@@ -15,7 +15,7 @@ from ..core.config import ClassifierConfig, with_values
 from ..core.decision.decision import Policy
 from ..core.errors import BundleError, RobotVisionError, raise_about_machine
 from ..core.networks.threads import network_threads
-from ..core.runtime.engine import INFERENCE_FAILED
+from ..core.runtime.engine_thread import INFERENCE_FAILED
 from ..core.runtime.pipeline import Pipeline
 from ..core.types import Assessment, Result
 from ..data.labels.labels import Finding

@@ -7,7 +7,7 @@ import gc
 import sys
 import time
 from functools import partial
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple, Union
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
@@ -21,21 +21,27 @@ from ..core.bundles.bundle import is_changed
 from ..core.bundles.bundle_search import check_source
 from ..core.config import ClassifierConfig, with_values
 from ..core.networks.allocator import keep_freed_memory, return_freed_memory
-from ..core.runtime.engine import Engine, Timing
+from ..core.regions.results import ObjectResults
+from ..core.runtime.engine import Engine
+from ..core.runtime.engine_thread import Timing
 from ..core.runtime.latest_load import LatestLoad
+from ..core.runtime.object_engine import ObjectEngine, pairing_of
 from ..core.runtime.pipeline import Pipeline
 from ..core.text.printable import printable
 from ..core.types import Result
 from . import messages, qos
 from .camera import CameraInput, CameraOutput
 from .compat import state_label
+from .detection_health import DetectionHealth
+from .detection_pairs import DetectionInput, DetectionPairs
 from .diagnostics import CameraHealth, model_status
 from .image_wait_set import ImageWaitSet
+from .object_output import ObjectOutput
 from .parameters import ConfigParameters
 from .prior import PriorInput
 from .spinning import reason_of, spin, start_failed
 from .start import PrintableLogs, init
-from .topic_watch import TopicWatch, watch_images
+from .topic_watch import TopicWatch, watch_detections, watch_images
 from .unused import warn_of_unused
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
@@ -49,12 +55,13 @@ class ClassifierNode(PrintableLogs, LifecycleNode):
     def __init__(self, name: str = 'classifier', **node_arguments: Any) -> None:
         super().__init__(name, **node_arguments)
         self._pipeline: Optional[Pipeline] = None
-        self._engine: Optional[Engine] = None
+        self._engine: Union[Engine, ObjectEngine, None] = None
         self._inputs: Dict[str, CameraInput] = {}
+        self._detections: Dict[str, DetectionInput] = {}
         self._priors: List[PriorInput] = []
-        self._outputs: Dict[str, CameraOutput] = {}
-        self._health: List[CameraHealth] = []
-        self._watches: Dict[CameraHealth, TopicWatch] = {}
+        self._outputs: Dict[str, Union[CameraOutput, ObjectOutput]] = {}
+        self._health: List[Union[CameraHealth, DetectionHealth]] = []
+        self._watches: Dict[Union[CameraHealth, DetectionHealth], TopicWatch] = {}
         # A model that was loaded takes over on the executor's thread, where parameters and transitions are.
         self._wake = self.create_guard_condition(self._on_loaded)
         self._loads: LatestLoad[Tuple[int, str], Pipeline] = LatestLoad(self._announce_loaded)
@@ -83,7 +90,8 @@ class ClassifierNode(PrintableLogs, LifecycleNode):
             started = time.perf_counter()
             config = self._config_parameters.reread()
             self._pipeline = Pipeline.load(config)
-            self._outputs = {camera: CameraOutput(self, camera) for camera in config.cameras}
+            self._outputs = {camera: ObjectOutput(self, camera) if config.detection_topics else
+                             CameraOutput(self, camera) for camera in config.cameras}
         except Exception as error:  # noqa: B902 - whatever it is, it is said, and the node keeps running
             self._release()
             self._log_failure('cannot configure', error)
@@ -109,11 +117,8 @@ class ClassifierNode(PrintableLogs, LifecycleNode):
         """Subscribe and start to decide."""
         try:
             config = self.config
-            self._inputs = {camera: CameraInput(self, topic, config.image_transport)
-                            for camera, topic in zip(config.cameras, config.image_topics)}
-            engine = self._engine = Engine(
-                self._running, config, ImageWaitSet(self, self._inputs),
-                lambda: self.get_clock().now().nanoseconds, self._publish_result, self._log_drop)
+            make = self._object_engine if config.detection_topics else self._image_engine
+            engine = self._engine = make(config)
             for camera, source in self._inputs.items():
                 prior = PriorInput(
                     self, camera, lambda: engine.pipeline.bundle.class_names, partial(engine.expect, camera),
@@ -124,14 +129,36 @@ class ClassifierNode(PrintableLogs, LifecycleNode):
                 topic = config.image_topics[config.cameras.index(camera)]
                 self._watches[health] = watch_images(self, topic, config.image_transport, source.topic,
                                                      [other for other in config.image_topics if other != topic])
+            if isinstance(engine, ObjectEngine):
+                for camera, detections in self._detections.items():
+                    heard = DetectionHealth(camera, self.get_fully_qualified_name(), detections, engine)
+                    self._health.append(heard)
+                    self._watches[heard] = watch_detections(self, detections.topic)
             self._engine.start()
         except Exception as error:  # noqa: B902
             self._stop()
             self._log_failure('cannot activate', error)
             return FAILURE
         self.get_logger().info('listening to ' + ', '.join(
-            f'{source.topic} ({camera})' for camera, source in self._inputs.items()))
+            f'{source.topic} ({camera})' for camera, source in self._inputs.items()) + ''.join(
+            f', objects of {source.topic}' for source in self._detections.values()))
         return super().on_activate(state)
+
+    def _image_engine(self, config: ClassifierConfig) -> Engine:
+        self._inputs = {camera: CameraInput(self, topic, config.image_transport)
+                        for camera, topic in zip(config.cameras, config.image_topics)}
+        return Engine(self._running, config, ImageWaitSet(self, self._inputs),
+                      lambda: self.get_clock().now().nanoseconds, self._publish_result, self._log_drop)
+
+    def _object_engine(self, config: ClassifierConfig) -> ObjectEngine:
+        self._inputs = {camera: CameraInput(self, topic, config.image_transport, qos.IMAGES_TO_PAIR)
+                        for camera, topic in zip(config.cameras, config.image_topics)}
+        self._detections = {camera: DetectionInput(self, topic)
+                            for camera, topic in zip(config.cameras, config.detection_topics)}
+        pairs = DetectionPairs(self, {camera: (self._inputs[camera], self._detections[camera])
+                                      for camera in config.cameras}, pairing_of(config), self._log_drop)
+        return ObjectEngine(self._running, config, pairs, lambda: self.get_clock().now().nanoseconds,
+                            self._publish_objects, self._log_drop)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop deciding; the model stays loaded."""
@@ -166,9 +193,11 @@ class ClassifierNode(PrintableLogs, LifecycleNode):
             engine.stop()  # before the subscriptions that it waits for go away
         for source in self._inputs.values():
             source.destroy()
+        for detections in self._detections.values():
+            detections.destroy()
         for prior in self._priors:
             prior.destroy()
-        self._inputs, self._priors = {}, []
+        self._inputs, self._detections, self._priors = {}, {}, []
         self._health, self._watches = [], {}
         if engine is not None:
             for camera in self.config.cameras:
@@ -201,7 +230,14 @@ class ClassifierNode(PrintableLogs, LifecycleNode):
     # Called on the engine's thread.
 
     def _publish_result(self, result: Result, timing: Timing) -> None:
-        self._outputs[result.frame.camera].publish(result, timing, self.config)
+        output = self._outputs[result.frame.camera]
+        assert isinstance(output, CameraOutput)
+        output.publish(result, timing, self.config)
+
+    def _publish_objects(self, result: ObjectResults, timing: Timing) -> None:
+        output = self._outputs[result.frame.camera]
+        assert isinstance(output, ObjectOutput)
+        output.publish(result, timing, self.config)
 
     def _log_drop(self, camera: str, reason: str, sentence: str) -> None:
         """Log the first drop for a reason, then at most one line in some seconds with the count."""

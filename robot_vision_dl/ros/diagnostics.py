@@ -7,7 +7,8 @@ from diagnostic_msgs.msg import DiagnosticStatus
 
 from ..core.bundles.trust_limits import p_value_grid, trust_limits
 from ..core.config import ClassifierConfig
-from ..core.runtime.engine import Engine
+from ..core.regions.stamp_pairing import NO_DETECTIONS
+from ..core.runtime.engine_thread import EngineThread
 from ..core.runtime.frame_counters import RATE_LIMITED, REPLACED, Account
 from ..core.runtime.pipeline import Pipeline
 from ..core.text.printable import printable
@@ -16,6 +17,8 @@ from ..core.uncertainty.camera.watch import frozen_after_s
 from .camera import CameraInput
 from .messages import key_values
 from .prior import PriorInput
+
+_ORDINARY = (REPLACED, RATE_LIMITED, NO_DETECTIONS)
 
 
 def resident_memory_mb() -> float:
@@ -28,7 +31,8 @@ def resident_memory_mb() -> float:
 class CameraHealth:
     """Watches one camera between two reports."""
 
-    def __init__(self, camera: str, node_name: str, source: CameraInput, engine: Engine, prior: PriorInput) -> None:
+    def __init__(self, camera: str, node_name: str, source: CameraInput, engine: EngineThread, prior: PriorInput
+                 ) -> None:
         self._camera = camera
         self._name = f'{node_name}: camera {camera}'
         self._source = source
@@ -76,8 +80,7 @@ class CameraHealth:
             values['decode_ms_mean'] = sum(timing.decode_ms for timing in timings) / len(timings)
             for stage in timings[-1].stage_ms:
                 values[f'{stage}_ms_mean'] = sum(timing.stage_ms[stage] for timing in timings) / len(timings)
-        last = self._engine.last_result(self._camera)
-        check = None if last is None or silent_s > config.stale_after_s else last.camera
+        check = None if silent_s > config.stale_after_s else self._engine.last_check(self._camera)
         if check is not None:
             values['camera_state'] = check.state
             if check.fault is not None:
@@ -98,7 +101,7 @@ class CameraHealth:
                 return DiagnosticStatus.STALE, f'stale: nobody publishes on {values["topic"]}'
             return DiagnosticStatus.STALE, (f'stale: no frame for {silent_s:.1f} s although somebody publishes on '
                                             f'{values["topic"]}; try `robot-vision doctor {values["topic"]}`')
-        bad = {reason: count for reason, count in newly_dropped.items() if reason not in (REPLACED, RATE_LIMITED)}
+        bad = {reason: count for reason, count in newly_dropped.items() if reason not in _ORDINARY}
         if bad:
             return DiagnosticStatus.WARN, 'frames that cannot be used: ' + ', '.join(
                 f'{count} {reason}' for reason, count in sorted(bad.items()))

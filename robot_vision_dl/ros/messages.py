@@ -8,7 +8,7 @@ from vision_msgs.msg import LabelInfo, VisionClass
 
 from ..core import types
 from ..core.images.cdr import encode_classification
-from ..core.runtime.engine import Timing
+from ..core.runtime.engine_thread import Timing
 from ..core.runtime.result_values import best_classes, uncertainty_values, value_text
 from ..core.types import Outcome, Result
 

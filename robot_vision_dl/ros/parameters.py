@@ -117,6 +117,10 @@ class ConfigParameters:
 
 
 def _declare(node: Node, name: str, default: Any, described: ParameterDescriptor) -> None:
+    if default == []:  # of which rclpy does not know that it is one of texts
+        if node.declare_parameter(name, Parameter.Type.STRING_ARRAY, described).value is None:
+            node.set_parameters([Parameter(name, Parameter.Type.STRING_ARRAY, [])])
+        return
     try:
         node.declare_parameter(name, default, described)
         return

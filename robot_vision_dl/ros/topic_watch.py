@@ -10,6 +10,7 @@ from ..core.text.printable import printable
 IMAGE, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
 _TYPES = {'raw': IMAGE, 'compressed': COMPRESSED, 'compressedDepth': COMPRESSED}
 _SUFFIXES = {'raw': '', 'compressed': '/compressed', 'compressedDepth': '/compressedDepth'}
+DETECTIONS = 'vision_msgs/msg/Detection2DArray'
 SILENT_S = 3.0
 AGAIN_S = 10.0
 _MOST_NAMED = 5
@@ -110,6 +111,22 @@ def watch_images(node: Node, topic: str, transport: str, resolved: str, others: 
         shown = near if near.startswith('did') else f'images are on {", ".join(published[:_MOST_NAMED])}'
         return f'; {shown}'
     return TopicWatch(node, resolved, _TYPES[transport], remedy, likely)
+
+
+def watch_detections(node: Node, resolved: str) -> TopicWatch:
+    """A watch of a topic of detections, by its fully resolved name."""
+    def remedy(_found: str) -> str:
+        return ('detections:= (detection_topics) names a topic of what a detector found, one array an image; convert '
+                'other types to it in the node that publishes them')
+
+    def likely(topics: List[Tuple[str, List[str]]]) -> str:
+        published = sorted(printable(name, 80) for name, kinds in topics
+                           if name != resolved and DETECTIONS in kinds and node.count_publishers(name))
+        if not published:
+            return ', and on no other topic of detections either; is the detector running, and ROS_DOMAIN_ID the same?'
+        near = did_you_mean(resolved, published)
+        return f'; {near if near.startswith("did") else "detections are on " + ", ".join(published[:_MOST_NAMED])}'
+    return TopicWatch(node, resolved, DETECTIONS, remedy, likely)
 
 
 def _offered(node: Node, base: str) -> List[str]:

@@ -112,9 +112,15 @@ def test_every_file_that_makes_topics_is_a_node_or_a_tool_of_ours():
 
 def test_every_reason_is_explained(parts):
     from robot_vision_dl.core.errors import IMAGE_REASONS
-    from robot_vision_dl.core.runtime import engine, frame_counters
-    counted = {value for module in (engine, frame_counters) for name, value in vars(module).items()
-               if name.isupper() and isinstance(value, str)} - {engine.TAKE_FAILED}  # there is no frame yet
+    from robot_vision_dl.core.regions.crop import BOX_REASONS
+    from robot_vision_dl.core.regions.results import OBJECT_REASONS
+    from robot_vision_dl.core.regions.stamp_pairing import ARRAY_REASONS
+    from robot_vision_dl.core.regions.stamp_pairing import IMAGE_REASONS as PAIRING_REASONS
+    from robot_vision_dl.core.runtime import engine_thread, frame_counters
+    counted = {value for module in (engine_thread, frame_counters) for name, value in vars(module).items()
+               if name.isupper() and isinstance(value, str)} - {engine_thread.TAKE_FAILED}  # there is no frame yet
+    counted |= {*PAIRING_REASONS, *ARRAY_REASONS}
+    assert all(f'`{reason}`' in parts['reasons of objects'] for reason in (*BOX_REASONS, *OBJECT_REASONS))
     assert {reason for reason, _ in diagnostic_values.reasons()} == counted | set(IMAGE_REASONS)
     assert all(f'`{reason}`' in parts['reasons'] for reason in counted)
 

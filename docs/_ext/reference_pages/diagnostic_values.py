@@ -10,7 +10,9 @@ from typing import Dict, Iterator, List, Tuple
 
 import robot_vision_dl
 from robot_vision_dl.core import errors
-from robot_vision_dl.core.runtime import engine, frame_counters
+from robot_vision_dl.core.regions import crop, results
+from robot_vision_dl.core.regions import stamp_pairing as pairing
+from robot_vision_dl.core.runtime import engine_thread, frame_counters
 
 from .markdown import code, definition, escaped
 
@@ -44,6 +46,35 @@ UNCERTAINTY = {
     'uncertainty_ms': 'time of calibration, entropies, OOD score and sets',
     'decide_ms': 'time of fusion and decision',
     'batch_size': 'frames that shared the forward pass',
+}
+OBJECT = {
+    'index': 'place of the object in the array of detections',
+    'track': 'name of its track',
+    'track_age_s': 'since the first frame of its track, seconds of the stamps',
+    'track_note': 'why its track began anew although its id was known',
+    'outside': 'share of its box that lies outside of the picture, 0 to 1',
+    'refusal': 'why it was not looked at, of the reasons below',
+    'label': 'the decision: a class name, `uncertain` or `unknown`',
+    'confidence': 'probability of the decision, 0 to 1',
+    'unknown_probability': 'how likely it is that it is none of the classes, by all frames of its track',
+    'camera_state': 'of the whole picture: whether the camera is `sound`, or what is wrong with it',
+    'frame_age_ms': "from the image's stamp to the decision, milliseconds; this and what follows are with the first "
+                    'object only',
+    'decode_ms': 'time of decoding',
+    'batch_size': 'objects of all cameras that were looked at together',
+    '<stage>_ms': 'time of `camera`, `crop`, `preprocess`, `forward`, `uncertainty` and `decide`, of all of them',
+}
+DETECTIONS = {
+    'topic': 'full name of the topic of detections',
+    'publishers': 'how many there are on it, compatible or not',
+    'rate_in_hz': 'arrays that arrived, a second, since the last report',
+    'received': 'arrays since activation: `received` = `decided` + `dropped` + those that wait or are in work',
+    'decided': 'of them those whose objects were decided',
+    'lost_in_transport': 'messages that the middleware says it lost',
+    'dropped': 'arrays that were not decided, for all reasons together',
+    'dropped_<reason>': 'for each reason, of those below',
+    'objects_decided': 'objects that were looked at',
+    'objects_<reason>': 'objects that were not, for each reason, of those below',
 }
 CAMERA = {
     'topic': 'full name of the topic of images',
@@ -93,9 +124,27 @@ REASONS = {
     frame_counters.REPLACED: 'a newer frame of the camera came before this one was taken: the network cannot keep up',
     frame_counters.BACKWARDS: 'its stamp is before that of a frame that was decided already',
     frame_counters.RATE_LIMITED: 'beyond `max_rate_hz`, as wished',
-    engine.DECODE_FAILED: 'a decoder failed in a way that is no fault of the image that we know; the log says how',
-    engine.INFERENCE_FAILED: 'the network failed, for want of memory for example; the log says how',
-    engine.PUBLISH_FAILED: 'the decision could not be published; the log says how',
+    engine_thread.DECODE_FAILED: 'a decoder failed in a way that is no fault of the image that we know; the log says '
+                                 'how',
+    engine_thread.INFERENCE_FAILED: 'the network failed, for want of memory for example; the log says how',
+    engine_thread.PUBLISH_FAILED: 'the decision could not be published; the log says how',
+    pairing.NO_STAMP: 'with detections: its stamp, or that of the array, is zero, and nothing tells what belongs to it',
+    pairing.DUPLICATE: 'with detections: an image or array of the same stamp was there already',
+    pairing.NO_DETECTIONS: 'with detections: no array came for the image within `detections.deadline_s`, as where the '
+                           'detector is slower than the camera',
+    pairing.NO_IMAGE: 'with detections, of arrays: no image of their stamp, or near it, came in time',
+    pairing.LATE: 'with detections, of arrays: their image had waited for `detections.deadline_s` in vain',
+    pairing.IMAGE_REPLACED: 'with detections: the image had to make room for newer ones (`detections.max_waiting_mb`)',
+    pairing.STOPPED: 'with detections: it still waited when the node was deactivated',
+}
+OBJECT_REASONS = {
+    crop.BOX_REASONS[0]: 'its box has a number that is none',
+    crop.BOX_REASONS[1]: 'its box has no area',
+    crop.BOX_REASONS[2]: 'nothing of its box is in the picture',
+    results.TOO_SMALL: 'its part in the picture is smaller than `detections.least_side_px`',
+    results.MOSTLY_OUTSIDE: 'more than `detections.max_outside` of its box is outside of the picture',
+    results.BLURRED: 'it is less sharp than `detections.least_sharpness`',
+    results.NOT_ITS_TURN: 'there are more than `detections.max_objects`; the decision is what is still believed of it',
 }
 
 
@@ -137,8 +186,29 @@ def uncertainty_values() -> str:
     """Of ``~/<camera>/uncertainty``."""
     stages = [f'{stage}_ms' for stage in written(PACKAGE / 'core' / 'runtime' / 'pipeline.py', '', 'stage_ms')]
     keys = written(PACKAGE / 'core' / 'runtime' / 'result_values.py', 'uncertainty_values')
+    keys += _assessment_keys()
     keys += [key for key in written(PACKAGE / 'ros' / 'messages.py', 'uncertainty') if key != '<stage>_ms']
     return _listed(UNCERTAINTY, keys + stages, 'UNCERTAINTY')
+
+
+def _assessment_keys() -> List[str]:
+    return written(PACKAGE / 'core' / 'runtime' / 'result_values.py', 'assessment_values')
+
+
+def object_values() -> str:
+    """Of ``~/<camera>/uncertainty`` where objects are decided, but for those that whole pictures have as well."""
+    path = PACKAGE / 'ros' / 'object_messages.py'
+    return _listed(OBJECT, written(path, '_status') + written(path, 'uncertainty', 'shared'), 'OBJECT')
+
+
+def detection_values() -> str:
+    """Of ``/diagnostics``, for the detections of a camera."""
+    return _listed(DETECTIONS, written(PACKAGE / 'ros' / 'detection_health.py', 'report'), 'DETECTIONS')
+
+
+def object_reasons() -> str:
+    """Why an object is not looked at."""
+    return '\n'.join(definition(code(reason), escaped(text)) for reason, text in OBJECT_REASONS.items())
 
 
 def camera_values() -> str:

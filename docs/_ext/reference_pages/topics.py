@@ -15,11 +15,12 @@ from .markdown import code, definition
 ROS = Path(robot_vision_dl.__file__).parent / 'ros'
 NODES = {
     'classifier': ('classifier_node', ('camera.py', 'classifier_node.py', 'prior.py')),
+    'classifier with detections': ('classifier_node', ('object_output.py', 'detection_pairs.py')),
     'action_gate': ('action_gate_node', ('action_gate_node.py',)),
     'trainer': ('trainer_node', ('trainer_node.py',)),
     'player': ('`robot-vision play`', ('player.py',)),
 }
-CALLS = {'create_publisher': 'publishes', '_create': 'publishes', 'create_subscription': 'subscribes to',
+CALLS = {'create_publisher': 'publishes', 'create_output': 'publishes', 'create_subscription': 'subscribes to',
          'create_client': 'calls', 'create_service': 'offers'}
 
 
@@ -66,6 +67,15 @@ CONTENT: Dict[Tuple[str, str], Tuple[str, str, str]] = {
     ('classifier', '/diagnostics'): (
         '', '', 'once a second: for the node its state, model, device, memory and what its calibration cannot promise; '
         'for each camera rates, where each frame went, age and stage times'),
+    ('classifier with detections', '<topic>'): (
+        'each of `detection_topics`', '', 'what a detector found in the pictures of each camera: boxes in pixels of '
+        'the picture, with the stamp of the picture that they were found in'),
+    ('classifier with detections', '~/<camera>/detections'): (
+        '', '', '**what an action node reads**, in the place of `~/<camera>/decision`: the array as it came, same '
+        'header, order, count and boxes, with our decision as `results[0]` of each object, the hypotheses of the '
+        "detector behind it, and in an `id` that was empty the name of the object's track"),
+    ('classifier with detections', '~/<camera>/uncertainty'): (
+        '', '', 'why, a status an object in the same order; in the place of the one of a whole picture'),
     ('action_gate', '<config.decision_topic>'): ('`decision_topic`', '', 'decisions to act on'),
     ('action_gate', "<config.label_info_topic or f'{decides}/label_info'>"): (
         '`label_info_topic`, or `label_info` of the node that decides', '', 'classes of the model, which the labels of '
@@ -116,19 +126,21 @@ def calls(path: Path) -> Iterator[Tuple[str, str, str, str]]:
                 for alias in node.names}
     profiles = _qos_names()
     for node in ast.walk(tree):
-        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in CALLS):
+        if not isinstance(node, ast.Call):
             continue
-        if isinstance(node.args[0], ast.Name) and node.args[0].id == 'message_type' and node.func.value and \
-                isinstance(node.args[1], ast.Name) and node.args[1].id == 'topic':
-            continue  # the helper itself: what calls it is listed
-        kind = ast.unparse(node.args[0])
+        called, arguments = getattr(node.func, 'attr', ''), node.args
+        if isinstance(node.func, ast.Name):
+            called, arguments = node.func.id, node.args[1:]  # the node comes first
+        if called not in CALLS or ast.unparse(arguments[0]) == 'message_type' and ast.unparse(arguments[1]) == 'topic':
+            continue  # of the helper itself what calls it is listed
+        kind = ast.unparse(arguments[0])
         kind = f'{packages[kind]}/{kind}' if kind in packages else kind
-        texts = [ast.unparse(argument) for argument in node.args[2:]]
+        texts = [ast.unparse(argument) for argument in arguments[2:]]
         named = [profiles[text.rpartition('.')[2]] for text in texts if text.rpartition('.')[2] in profiles]
         depth = [f'reliable, volatile, depth {text}' for text in texts if text.isdigit()]
-        service = node.func.attr in ('create_client', 'create_service')
+        service = called in ('create_client', 'create_service')
         qos = '' if service else (named + depth + ['reliable, or best effort with `--qos best_effort`'])[0]
-        yield CALLS[node.func.attr], _name(node.args[1]), kind, qos
+        yield CALLS[called], _name(arguments[1]), kind, qos
 
 
 def endpoints() -> List[Endpoint]:

@@ -69,7 +69,7 @@ def crop(picture: Picture, box: Box, spec: Preprocessing, margin: float = DEFAUL
     Raises:
         BoxError: the box has a number that is none, no area, or nothing in the picture.
     """
-    visible, outside = _visible(box, picture.width, picture.height)
+    visible, outside = visible_part(box, picture.width, picture.height)
     width, height = _window(visible, spec, margin)
     if box.theta:
         pixels, padded = _turned(picture, visible, width, height)
@@ -88,8 +88,12 @@ def check_box(box: Box) -> None:
                        'size_x and size_y are its sides in pixels, and bbox.center its middle')
 
 
-def _visible(box: Box, width: int, height: int) -> Tuple[Box, float]:
-    """The part of a box that is in a picture, as a box turned alike; and the share of its area that is not."""
+def visible_part(box: Box, width: int, height: int) -> Tuple[Box, float]:
+    """The part of a box that is in a picture, as a box turned alike; and the share of its area that is not.
+
+    Raises:
+        BoxError: the box has a number that is none, no area, or nothing in the picture.
+    """
     check_box(box)
     reach = hypot(box.width, box.height) / 2
     far = max(abs(box.x), abs(box.y)) - reach

@@ -1,44 +1,16 @@
 """The thread between messages and results: takes what came, decodes it, runs the pipeline, hands results out.
 
-Everything that goes wrong with a frame ends here as a counted reason; the thread does not die of it.
+Where objects are decided, :mod:`.object_engine` is in its place.
 """
-import threading
 import time
-from collections import deque
 from dataclasses import dataclass
-from typing import Callable, Deque, Dict, List, Mapping, Optional, Protocol, Sequence, Tuple
+from typing import Callable, Optional, Protocol, Sequence, Tuple
 
-import torch
-
-from ..camera_settings import RateLimit
 from ..config import ClassifierConfig
-from ..errors import ImageError
-from ..types import Frame, ImageMessage, Result
-from .frame_counters import BACKWARDS, RATE_LIMITED, Account, FrameCounters
-from .frame_reader import StampOrder, read_frame, time_of
-from .pipeline import Batch, Pipeline, Settings
+from ..types import Frame, Result
+from .engine_thread import INFERENCE_FAILED, PUBLISH_FAILED, EngineThread, Received, Timing
+from .pipeline import Batch, Pipeline
 from .pipelined_execution import PipelinedExecution
-
-INFERENCE_FAILED = 'inference_failed'
-PUBLISH_FAILED = 'publish_failed'
-DECODE_FAILED = 'decode_failed'
-TAKE_FAILED = 'take_failed'
-_PAUSE_S = 0.05  # after an error that may come again at once
-
-
-@dataclass(frozen=True)
-class Received:
-    """A message as it came from the wire.
-
-    Attributes:
-        parse: turns the buffer into an image message; raises ImageError.
-        buffer: serialized bytes.
-        replaced: messages of the same camera that came before it and that nobody took.
-    """
-
-    parse: Callable[[bytes], ImageMessage]
-    buffer: bytes
-    replaced: int = 0
 
 
 class Source(Protocol):
@@ -54,18 +26,7 @@ class Source(Protocol):
         """End the waiting; called from another thread."""
 
 
-@dataclass(frozen=True)
-class Timing:
-    """When a frame was decided, for the rates and ages that diagnostics report."""
-
-    decided_s: float
-    age_ms: float
-    decode_ms: float
-    batch_size: int
-    stage_ms: Dict[str, float]
-
-
-class Engine:
+class Engine(EngineThread):
     """Runs a pipeline on a thread of its own.
 
     As long as it keeps up with the cameras, that thread does everything. When frames had to be replaced, it runs the
@@ -83,99 +44,13 @@ class Engine:
 
     def __init__(self, pipeline: Pipeline, config: ClassifierConfig, source: Source, clock: Callable[[], int],
                  on_result: Callable[[Result, Timing], None], on_drop: Callable[[str, str, str], None]) -> None:
-        self._pipeline = pipeline
-        self._config = config
-        self._clock = clock
+        super().__init__(pipeline, config, clock, on_drop)
         self._on_result = on_result
-        self._on_drop = on_drop
         self._source = source
-        self._counters = FrameCounters(config.cameras)
-        self._order = StampOrder(config.fusion)
-        self._rate = RateLimit()
-        self._timings: Dict[str, Deque[Timing]] = {camera: deque(maxlen=1000) for camera in config.cameras}
-        self._last_result: Dict[str, Result] = {}
-        self._wanted = config
-        self._replacement: Optional[Pipeline] = None
-        self._changes: Optional[Settings] = None  # of :attr:`pipeline`
-        self._changing = threading.Lock()
-        self.failures = 0
-        self._expected: Dict[str, Dict[str, float]] = {}
         self._overlap: PipelinedExecution[_Work] = PipelinedExecution(_Work.infer, self._fetch, self._finish)
-        self._thread = threading.Thread(target=self._run, name='inference', daemon=True)
 
-    def start(self) -> None:
-        """Begin to work."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Finish what is in work, then end.
-
-        Changes that still waited for a batch are taken over: the pipeline may go on in another engine.
-        """
+    def _close(self) -> None:
         self._source.close()
-        if threading.current_thread() is self._thread:
-            return
-        if self._thread.is_alive():
-            self._thread.join()
-        self._take_over_changes()
-
-    def configure(self, config: ClassifierConfig) -> None:
-        """Take over changed settings before the next batch.
-
-        Raises:
-            ConfigError: a file that they name cannot be used; then nothing changes.
-        """
-        with self._changing:
-            self._changes = self.pipeline.settings(config)
-            self._wanted = config
-
-    def expect(self, camera: str, named: Mapping[str, float]) -> None:
-        """Take over a prior for a camera, by class name, before the next batch; empty: nothing is expected."""
-        self._expected[camera] = dict(named)
-
-    def replace_pipeline(self, pipeline: Pipeline) -> None:
-        """Swap to a pipeline that is loaded and warm, between two batches.
-
-        All that can fail is done here, before anything changes: it has the newest settings when it is taken over.
-
-        Raises:
-            ConfigError: the settings do not fit its model, costs of classes that it does not have for instance; then
-                the old one stays.
-        """
-        with self._changing:
-            settings = pipeline.settings(self._wanted)
-            pipeline.take_over(settings)
-            self._replacement, self._changes = pipeline, settings
-
-    @property
-    def pipeline(self) -> Pipeline:
-        """The one in use, or the one that the next batch will use."""
-        return self._replacement or self._pipeline
-
-    def account(self, camera: str) -> Account:
-        """Where the camera's frames went."""
-        return self._counters.account(camera)
-
-    def timings_since(self, camera: str, moment_s: float) -> List[Timing]:
-        """Timings of the frames decided after ``moment_s`` of ``time.monotonic()``."""
-        return [timing for timing in list(self._timings[camera]) if timing.decided_s > moment_s]
-
-    def last_result(self, camera: str) -> Optional[Result]:
-        """The newest result of a camera, or None before the first."""
-        return self._last_result.get(camera)
-
-    @torch.inference_mode()
-    def _run(self) -> None:
-        self._pipeline.claim_thread()
-        while True:
-            try:
-                if not self._turn():
-                    return
-            except Exception as error:  # noqa: B902 - of the middleware, above all: the thread must not end of it
-                self.failures += 1
-                for camera in self._config.cameras[:1]:
-                    self._say_dropped(camera, TAKE_FAILED, f'{type(error).__name__}: {error}')
-                time.sleep(_PAUSE_S)
 
     def _turn(self) -> bool:
         """Wait for messages and decide them; False: there will be no more."""
@@ -217,58 +92,6 @@ class Engine:
             self._failed(frames, error)
             return None
 
-    def _take_over_changes(self) -> None:
-        if self._replacement is not None or self._changes is not None:
-            with self._changing:
-                replacement = self._replacement
-                changes, self._changes = self._changes, None
-                if replacement is not None:
-                    try:
-                        replacement.adopt_beliefs(self._pipeline)
-                    except Exception:  # noqa: B902 - then it begins without; the swap itself has been announced
-                        replacement.reset()
-                    self._pipeline, self._replacement = replacement, None
-                if changes is not None:
-                    self._pipeline.take_over(changes)
-                    self._config = changes.config
-                    self._order.config = self._config.fusion
-        while self._expected:
-            camera, named = self._expected.popitem()
-            try:
-                self._pipeline.expect(camera, named)
-            except Exception:  # noqa: B902
-                pass  # meant for a model that was replaced in the meantime; its sender was told what classes there are
-
-    def _drop(self, camera: str, reason: str, sentence: str) -> None:
-        self._counters.dropped(camera, reason)
-        self._say_dropped(camera, reason, sentence)
-
-    def _say_dropped(self, camera: str, reason: str, sentence: str) -> None:
-        try:
-            self._on_drop(camera, reason, sentence)
-        except Exception:  # noqa: B902 - a log that is being closed; the frame is counted
-            pass
-
-    def _decode(self, camera: str, received: Received, received_ns: int) -> Optional[Frame]:
-        try:
-            message = received.parse(received.buffer)
-            if not self._rate.allows(camera, time_of(message, received_ns), self._config.rates_hz[camera]):
-                self._counters.dropped(camera, RATE_LIMITED)  # as wished, so nothing is said
-                return None
-            frame = read_frame(camera, message, received_ns, self._config.image,
-                               self._config.regions.get(camera))
-            objection = self._order.objection(frame)
-        except ImageError as error:
-            self._drop(camera, error.reason, str(error))
-            return None
-        except Exception as error:  # noqa: B902 - of a decoder, from any library
-            self._drop(camera, DECODE_FAILED, f'{type(error).__name__}: {error}')
-            return None
-        if objection is not None:
-            self._drop(camera, BACKWARDS, objection)
-            return None
-        return frame
-
     def _failed(self, frames: Sequence[Frame], error: Exception) -> None:
         for frame in frames:
             self._drop(frame.camera, INFERENCE_FAILED, f'{type(error).__name__}: {error}')
@@ -291,9 +114,7 @@ class Engine:
             except Exception as error:  # noqa: B902 - a publisher that was just destroyed must not end the thread
                 self._drop(camera, PUBLISH_FAILED, f'{type(error).__name__}: {error}')
                 continue
-            self._counters.decided(camera)
-            self._timings[camera].append(timing)
-            self._last_result[camera] = result
+            self._note_decided(camera, timing, result.camera)
 
 
 @dataclass

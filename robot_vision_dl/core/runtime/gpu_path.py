@@ -59,7 +59,7 @@ def chosen_gpu(bundle: Bundle, config: ClassifierConfig, threads: int) -> Chosen
         return ChosenGpu(device, reason, None)
     try:
         network = bundle.load_network(device, dtype_of(config.precision)).to(memory_format=torch.channels_last)
-        most = min(len(config.cameras), config.max_batch)
+        most = config.largest_batch
         return ChosenGpu(device, reason, GpuPath(bundle, network, config.precision, most, threads))
     except Exception as error:  # noqa: B902 - of torch, CUDA and their libraries
         if is_wished:

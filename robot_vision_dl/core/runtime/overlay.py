@@ -60,9 +60,9 @@ def draw(result: Result) -> np.ndarray:
     canvas[:banner] = (canvas[:banner] * 0.25).astype(np.uint8)
     canvas[:banner, :int(8 * unit)] = colour
     left = int(18 * unit)
-    _text(canvas, f'{decision.label}  {decision.confidence:.2f}', (left, int(24 * unit)), 0.75 * unit, WHITE,
+    write_text(canvas, f'{decision.label}  {decision.confidence:.2f}', (left, int(24 * unit)), 0.75 * unit, WHITE,
           width - left)
-    _text(canvas, decision.reason, (left, int(43 * unit)), 0.42 * unit, (210, 210, 210), width - left)
+    write_text(canvas, decision.reason, (left, int(43 * unit)), 0.42 * unit, (210, 210, 210), width - left)
     # Trust band: the confidence as a bar along the lower edge of the banner.
     canvas[banner:banner + max(2, int(4 * unit))] = GREY
     canvas[banner:banner + max(2, int(4 * unit)), :int(width * decision.confidence)] = colour
@@ -79,7 +79,7 @@ def draw(result: Result) -> np.ndarray:
         bar = int(80 * unit * probabilities[index])
         canvas[base + int(3 * unit):base + row - int(3 * unit), left:left + int(80 * unit)] = GREY
         canvas[base + int(3 * unit):base + row - int(3 * unit), left:left + bar] = WHITE
-        _text(canvas, f'{probabilities[index]:.2f} {result.class_names[index]}',
+        write_text(canvas, f'{probabilities[index]:.2f} {result.class_names[index]}',
               (left + int(88 * unit), base + int(13 * unit)), 0.42 * unit, WHITE, panel - left - int(88 * unit))
     return canvas
 
@@ -94,7 +94,7 @@ def _corners(canvas: np.ndarray, region: Tuple[int, int, int, int], colour: Colo
             cv2.line(canvas, (x, y), (x, y + down * arm), colour, thickness)
 
 
-def _text(canvas: np.ndarray, text: str, origin: Tuple[int, int], scale: float, colour: Colour, room: int) -> None:
+def write_text(canvas: np.ndarray, text: str, origin: Tuple[int, int], scale: float, colour: Colour, room: int) -> None:
     """Write one line, cut to ``room`` pixels; OpenCV's fonts know ASCII only."""
     text = text.encode('ascii', 'replace').decode()
     thickness = 2 if scale >= 0.7 else 1

@@ -48,7 +48,7 @@ class Pipeline:
     def __init__(self, bundle: Bundle, config: ClassifierConfig) -> None:
         self.threads = network_threads(config.threads)
         torch.set_num_threads(self.threads)  # what is measured runs as it will
-        batch = min(len(config.cameras), config.max_batch)
+        batch = config.largest_batch
         deployed = deployed_bundle(bundle, config, batch)
         self.bundle = bundle = deployed.bundle
         self.precision, run = deployed.precision, deployed.config
@@ -292,11 +292,14 @@ class Pipeline:
                                                else (self.network(batch.pixels), None))
         batch.stage_ms['forward'] = watch.elapsed_ms()
 
-    def finish(self, batch: 'Batch') -> List[Result]:
-        """The last third: what the prediction means."""
+    def finish(self, batch: 'Batch', cameras: Optional[Sequence[Optional[CameraCheck]]] = None) -> List[Result]:
+        """The last third: what the prediction means.
+
+        ``cameras``: what there is to say about the cameras, where that was looked at elsewhere.
+        """
         assessments = self._assessments(batch)
         watch = _StopWatch()
-        results = self.conclude(batch.frames, assessments, batch.stage_ms, looks=batch.looks)
+        results = self.conclude(batch.frames, assessments, batch.stage_ms, batch.looks, cameras)
         batch.stage_ms['decide'] = watch.elapsed_ms()
         return results
 
@@ -330,6 +333,18 @@ class Pipeline:
         watch = self._watches.setdefault(frame.camera, CameraWatch())
         return watch.check(self._look(frame) if found is None else found, frame.seen, frame.time_ns,
                            self.camera_bounds, settings.frozen_after_s, settings.fusion.reset_gap_s)
+
+    def remembered(self, frame: Frame) -> Tuple[np.ndarray, float, Decision]:
+        """What is still believed of a frame that was not looked at: posterior (C,), unknown's, and the decision.
+
+        Where nothing was decided within ``fusion.reset_gap_s``, nothing is.
+        """
+        settings = self._settings
+        before = self._decision_before(frame)
+        belief = self._belief_of(frame.camera)[0]
+        posterior = belief.at(frame.time_ns)
+        unknown = belief.unknown_probability(settings.policy.false_unknown_rate) if before else 0.0
+        return posterior, unknown, decide(posterior, self.bundle.class_names, settings.policy, None, unknown, before)
 
     def _looked_at(self, frame: Frame) -> Tuple[int, int, int, int]:
         """(top, left, bottom, right) of what the network sees, in pixels of the whole picture."""

@@ -1,9 +1,9 @@
 """A result as the names and values that topics and bags carry it under."""
-from typing import Dict, List, Tuple
+from typing import Dict, List, Sequence, Tuple
 
 import numpy as np
 
-from ..types import Result
+from ..types import Assessment, Result
 
 
 def best_classes(probabilities: np.ndarray, count: int) -> List[Tuple[int, float]]:
@@ -14,12 +14,9 @@ def best_classes(probabilities: np.ndarray, count: int) -> List[Tuple[int, float
     return [(index, float(probabilities[index])) for index in best.tolist()]
 
 
-def uncertainty_values(result: Result) -> Dict[str, object]:
-    """Why the decision is what it is: entropies, OOD score, conformal set; times are not among them."""
-    assessment = result.assessment
+def assessment_values(assessment: Assessment, class_names: Sequence[str]) -> Dict[str, object]:
+    """What a frame says on its own: entropies, OOD score, conformal set."""
     values: Dict[str, object] = {
-        'label': result.decision.label,
-        'confidence': result.decision.confidence,
         'max_probability': float(assessment.probabilities.max()),
         'predictive_entropy': assessment.predictive_entropy,
     }
@@ -31,7 +28,18 @@ def uncertainty_values(result: Result) -> Dict[str, object]:
         values['ood_score'] = assessment.ood.score
         if assessment.ood.p_value is not None:
             values['ood_p_value'] = assessment.ood.p_value
-            values['unknown_probability'] = result.unknown_probability
+    if assessment.conformal_set is not None:
+        values['conformal_set'] = ', '.join(class_names[index] for index in assessment.conformal_set)
+        values['conformal_set_was_empty'] = assessment.conformal_set_was_empty
+    return values
+
+
+def uncertainty_values(result: Result) -> Dict[str, object]:
+    """Why the decision is what it is: entropies, OOD score, conformal set; times are not among them."""
+    values: Dict[str, object] = {'label': result.decision.label, 'confidence': result.decision.confidence,
+                                 **assessment_values(result.assessment, result.class_names)}
+    if 'ood_p_value' in values:
+        values['unknown_probability'] = result.unknown_probability
     if result.camera is not None:
         values['camera_state'] = result.camera.state
         values['camera_fault'] = '' if result.camera.fault is None else result.camera.fault.value
@@ -40,9 +48,6 @@ def uncertainty_values(result: Result) -> Dict[str, object]:
             values['camera_fault_frames'] = result.camera.frames
         if result.camera.p_value is not None:
             values['camera_p_value'] = result.camera.p_value
-    if assessment.conformal_set is not None:
-        values['conformal_set'] = ', '.join(result.class_names[index] for index in assessment.conformal_set)
-        values['conformal_set_was_empty'] = assessment.conformal_set_was_empty
     return values
 
 

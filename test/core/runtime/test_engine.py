@@ -13,7 +13,8 @@ from node_harness import raw_image, small_bundle
 
 from robot_vision_dl.core.config import ClassifierConfig, with_values
 from robot_vision_dl.core.images.cdr import decode_image
-from robot_vision_dl.core.runtime.engine import INFERENCE_FAILED, Engine, Received
+from robot_vision_dl.core.runtime.engine import Engine
+from robot_vision_dl.core.runtime.engine_thread import INFERENCE_FAILED, Received
 from robot_vision_dl.core.runtime.frame_counters import REPLACED
 from robot_vision_dl.core.runtime.frame_reader import read_frame
 from robot_vision_dl.core.runtime.pipeline import Pipeline

@@ -11,7 +11,8 @@ from node_harness import raw_image, small_bundle
 from robot_vision_dl.core.config import ClassifierConfig, with_values
 from robot_vision_dl.core.errors import BundleError, ConfigError
 from robot_vision_dl.core.images.cdr import decode_image
-from robot_vision_dl.core.runtime.engine import DECODE_FAILED, PUBLISH_FAILED, TAKE_FAILED, Engine, Received
+from robot_vision_dl.core.runtime.engine import Engine
+from robot_vision_dl.core.runtime.engine_thread import DECODE_FAILED, PUBLISH_FAILED, TAKE_FAILED, Received
 from robot_vision_dl.core.runtime.pipeline import Pipeline
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / 'fuzz'))

@@ -18,7 +18,8 @@ from robot_vision_dl.core.networks.device import ChosenDevice, choose_device, re
 from robot_vision_dl.core.networks.gpu_driver import Trouble
 from robot_vision_dl.core.networks.preprocess import Preprocessor
 from robot_vision_dl.core.runtime import gpu_path, pipeline
-from robot_vision_dl.core.runtime.engine import INFERENCE_FAILED, Engine, Received
+from robot_vision_dl.core.runtime.engine import Engine
+from robot_vision_dl.core.runtime.engine_thread import INFERENCE_FAILED, Received
 from robot_vision_dl.core.runtime.gpu_outputs import GpuOutputs
 from robot_vision_dl.core.runtime.gpu_path import ChosenGpu, GpuPath, chosen_gpu
 from robot_vision_dl.core.runtime.pipeline import Pipeline

@@ -130,6 +130,23 @@ def look(picture: Picture, colours: bool = True) -> Look:
     return Look(values, _colours(sample, red, blue) if colours else _NO_COLOURS, sample)
 
 
+def sharpness(picture: Picture) -> float:
+    """``sharpness`` of :data:`NAMES` alone; 1 for pictures of which it cannot be told, those below 96 pixels too."""
+    pixels = picture.pixels
+    height, width = pixels.shape[:2]
+    if min(height, width) < _LEAST_SHARP_SIDE:
+        return 1.0
+    shrink = max(1, min(height, width) // _SCALE)
+    step = height // _ROWS
+    rows = pixels[step // 2::step][:_ROWS]
+    along = _structure(_fine(np.ascontiguousarray(rows[..., :3] if rows.ndim == 3 else rows).astype(np.float32),
+                             shrink))[0][1]
+    if _SHARP <= along < 1:
+        return along
+    down = _structure(_fine_columns(pixels, shrink))[0][1]
+    return min(along, down) if 1 in (along, down) else max(along, down)
+
+
 def _coarse(exact: np.ndarray) -> np.ndarray:
     """Every other sampled row with a fortieth of the width a pixel; whole numbers, float32 (rows, columns[, 3])."""
     rows, width = exact.shape[:2]
