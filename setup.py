@@ -89,10 +89,13 @@ EXTRAS = {
     ],
     # What some tests compare with; they skip without.
     'reference': [
+        'globox>=2.6',
         'laplace-torch>=0.2',
         'mapie>=1.0',
+        'pycocotools>=2.0.7',
         'pytorch-ood>=0.2',
         'scipy',
+        'supervision>=0.25',
         'timm>=1.0',
     ],
 }

@@ -24,6 +24,7 @@ MEASUREMENTS = {
     'small-training': 'accuracy of a head that is trained on few pictures a class',
     'shift': 'accuracy, calibration error and abstention as pictures get worse',
     'fusion': 'frames fused over time, beside single frames, votes and products',
+    'regions': 'objects of labelled pictures at a venue never seen, beside a random split',
     'train': 'training, beside a bare loop of torch over the same pictures in memory',
     'evaluate': 'a bag through the evaluator, beside the bare network; --dds, --scale',
 }

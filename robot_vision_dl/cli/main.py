@@ -29,6 +29,7 @@ COMMANDS = {
     'gate': 'run the action gate node: decisions in, actions out',
     'play': 'publish the images of a bag, without rosbag2',
     'bag': 'look into bags and make them',
+    'crop': 'cut labelled objects out of pictures, to train and judge with',
     'evaluate': 'judge models on bags: how good, how sure, whether to deploy',
     'compare': 'say what differs between two evaluations',
     'train': 'fine-tune a network on labelled bags, to a calibrated model bundle',

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from ..core.errors import BagError, ImageError, raise_about_machine
-from ..core.images.picture_file import decode_picture
+from ..core.images.picture_file import decode_picture, picture_size
 from ..core.types import ColorOrder, Picture
 from .folders import Tell, shown
 
@@ -25,13 +25,26 @@ def read_picture(path: Union[str, Path]) -> Picture:
         MachineError: it may not be read, or the disk fails.
     """
     # Not cv2.imread: it prints warnings of its own, and cannot open every name on every system.
+    pixels = decode_picture(_bytes_of(path), shown(path))
+    return Picture(pixels, ColorOrder.MONO if pixels.ndim == 2 else ColorOrder.BGR)
+
+
+def _bytes_of(path: Union[str, Path]) -> np.ndarray:
     try:
-        data = file_bytes(path)
+        return file_bytes(path)
     except OSError as error:
         raise_about_machine(error, shown(path))
         raise ImageError('compressed', f'{shown(path)}: cannot be read ({error.strerror})') from error
-    pixels = decode_picture(data, shown(path))
-    return Picture(pixels, ColorOrder.MONO if pixels.ndim == 2 else ColorOrder.BGR)
+
+
+def upright_size(path: Union[str, Path]) -> Tuple[int, int]:
+    """(width, height) of what :func:`read_picture` gives; decoded only where the file's head may not say it.
+
+    Raises:
+        ImageError: as :func:`read_picture`, but for what only a decoder sees.
+        MachineError: it may not be read, or the disk fails.
+    """
+    return picture_size(_bytes_of(path), shown(path))
 
 
 def file_bytes(path: Union[str, Path]) -> np.ndarray:

@@ -22,9 +22,11 @@ from ..core.uncertainty.ood.base import linear_head
 from ..core.uncertainty.ood.combined import LEAST_REFERENCE
 from ..core.uncertainty.ood.pictures import Pictures
 from ..core.uncertainty.scaling import softmax
+from ..data.crops import CROP_MARGIN, margin_of
 from ..data.dataset import targets_of
 from ..data.division import Part
 from ..data.objects import count_objects, groups_of
+from ..data.recording_paths import expand
 from ..evaluation.camera_fit import fit_camera
 from ..evaluation.predict import FrameOutputs, Predictor, spread
 from .baselines import baseline_predictions, majority
@@ -226,6 +228,7 @@ def _held(config: TrainConfig, data: TrainingData) -> Dict[str, str]:
 def _provenance(config: TrainConfig, data: TrainingData, network: Network, folder: Path, fingerprint: str,
                 history: List[EpochRecord]) -> Dict[str, str]:
     sources = sorted({source for item in (config.data.labels.sources,) for source in item})
+    margin = margin_of(expand(config.data.bags))
     return {
         'command': 'robot-vision train card/settings.yaml',
         'start': starting_identity(config.network),
@@ -235,6 +238,7 @@ def _provenance(config: TrainConfig, data: TrainingData, network: Network, folde
         'frames': str(len(data.store)),
         'recordings': ', '.join(sorted({frame.recording for frame in data.store.frames})),
         'labels': ', '.join(sources),
+        **({} if margin is None else {CROP_MARGIN: f'{margin:g}'}),
         'split_sha256': hashlib.sha256((folder / 'split.json').read_bytes()).hexdigest(),
         'settings_sha256': settings_hash(config),
         'seed': str(config.run.seed),

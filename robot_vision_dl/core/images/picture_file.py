@@ -1,6 +1,7 @@
 """Pictures on a disk -> arrays: of more formats than messages have, each with its size known before it is decoded."""
 import io
 import re
+from typing import Tuple
 
 import cv2
 import numpy as np
@@ -10,7 +11,7 @@ from ..config import ImageConfig
 from ..errors import ImageError
 from ..text.printable import printable
 from . import jpeg_file, png_file
-from .image_file import decode_file
+from .image_file import decode_file, file_size
 from .limits import check_size
 
 MAX_MEGAPIXELS = 100.0
@@ -59,6 +60,27 @@ def decode_picture(data: np.ndarray, name: str) -> np.ndarray:
         for of_messages, of_files in _OF_FILES:
             text = text.replace(of_messages, of_files)
         raise ImageError(error.reason, f'{name}: {text}') from None
+
+
+def picture_size(data: np.ndarray, name: str) -> Tuple[int, int]:
+    """(width, height) of what :func:`decode_picture` gives, which is asked only where the head may not say it.
+
+    Raises:
+        ImageError: as there, but for what only a decoder sees.
+    """
+    try:
+        start = data[:8].tobytes()
+        if start.startswith(jpeg_file.SIGNATURE):
+            frame = jpeg_file.check_jpeg(data, _LIMITS, keep_exif=True)
+            if not frame.has_exif:
+                return frame.width, frame.height
+        elif start == png_file.SIGNATURE and b'eXIf' not in data.tobytes():
+            height, width = file_size(data, _LIMITS)
+            return width, height
+    except ImageError:
+        pass  # told in the words of the decoder
+    height, width = decode_picture(data, name).shape[:2]
+    return width, height
 
 
 def is_jpeg_as_seen(data: bytes) -> bool:

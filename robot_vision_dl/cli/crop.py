@@ -1,0 +1,92 @@
+"""``robot-vision crop``: objects of labelled pictures as pictures of their own, to train and judge with."""
+import argparse
+import re
+from typing import Tuple
+
+from ..core.errors import ConfigError
+from ..core.networks.preprocess import Preprocessing
+
+HELP = 'cut the labelled objects out of pictures, as the node cuts out what a detector found'
+EXAMPLES = """SOURCE is a folder of pictures, at any depth, with labels of one of these kinds:
+  YOLO text    a .txt beside each picture (or in labels/ beside images/): class x y width height, shares of the picture;
+               or class and four corners (OBB). Names of classes: obj.names, classes.txt or data.yaml
+  COCO JSON    instances; bbox is left, top, width, height in pixels
+  CVAT XML     "CVAT for images 1.1"; boxes may be turned (rotation)
+A picture whose labels are empty shows no object: background is taken from it as well. One without labels is left out.
+
+Writes OUT/<class>/<recording>__<picture>__<number>.png, without loss, OUT/index.csv and OUT/crops.json. A recording is
+one of the outermost folders in SOURCE; all objects of one picture stay in one part of a split. OUT is then used as any
+folder of pictures is.
+
+examples:
+  robot-vision crop pictures/ objects --background 3
+  robot-vision crop pictures/ objects --labels instances.json --unknown-classes parking
+  robot-vision crop pictures/ objects --model models/my_robots --margin 0.2
+  robot-vision train --bags objects --name my_objects --set 'data.test=["*/venue_4"]'"""
+_INPUT = re.compile('([0-9]{1,4})(?:x([0-9]{1,4}))?(?:/([0-9]{1,4}))?')
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the subcommand."""
+    from ..data.crops import CropConfig
+    from .parser import add_setting
+    parser.add_argument('source', metavar='SOURCE', help='folder of pictures with labels')
+    parser.add_argument('out', metavar='OUT', help='new or empty folder')
+    parser.add_argument('--labels', default='auto', metavar='FORMAT',
+                        help='auto, yolo, coco, cvat, or a file: .json is COCO, .xml CVAT, another one has the names '
+                        "of YOLO's classes; default: %(default)s")
+    add_setting(parser, CropConfig, 'margin', 'SHARE')
+    shape = parser.add_mutually_exclusive_group()
+    shape.add_argument('--model', metavar='BUNDLE', help='the objects are for this model; default: for the one that '
+                       'training starts from by default')
+    shape.add_argument('--input', type=_input, metavar='CROP/RESIZE', help='instead: side of what the network sees (or '
+                       'WIDTHxHEIGHT), and that to which the shorter side is resized before, as in 224/256')
+    add_setting(parser, CropConfig, 'background', 'N')
+    parser.add_argument('--classes', nargs='+', default=[], metavar='CLASS', help='only objects of these; default: all')
+    parser.add_argument('--unknown-classes', nargs='+', default=[], metavar='CLASS',
+                        help='objects of these are labelled unknown: things of no class')
+    add_setting(parser, CropConfig, 'least_side', 'PIXELS')
+    add_setting(parser, CropConfig, 'depth', 'N')
+    add_setting(parser, CropConfig, 'seed', 'N')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the crops and say what was left out."""
+    from ..core.text.notes import to_stderr
+    from ..core.text.progress import Progress
+    from ..data.crops import CropConfig, cut_out
+    from ..data.labels.objects.find import labelled_pictures
+    config = CropConfig(args.margin, args.background, tuple(args.classes), tuple(args.unknown_classes), args.least_side,
+                        args.depth, args.seed)
+    spec = args.input or _spec_of(args.model)
+    found = labelled_pictures(args.source, args.labels, to_stderr)
+    with Progress('cutting out', 'pictures', len(found.pictures)) as show:
+        done = cut_out(found.pictures, args.source, args.out, spec, config, found.format, show)
+    for note in done.notes:
+        to_stderr(note)
+    counts = ', '.join(f'{label} {count}' for label, count in done.counts.items())
+    height, width = spec.crop
+    print(f'{args.out}: {sum(done.counts.values())} objects ({counts}) of {done.pictures} pictures, labels '
+          f'{found.format}; margin {config.margin:g}, for an input of {width}x{height}')
+    return 0
+
+
+def _spec_of(model: str) -> Preprocessing:
+    from ..core.bundles.bundle import load_bundle
+    from ..training.config import InputConfig, NetworkConfig
+    from ..training.initial_weights import starting_preprocessing
+    if model:
+        return load_bundle(model).preprocessing
+    return starting_preprocessing(NetworkConfig(), InputConfig())
+
+
+def _input(text: str) -> Preprocessing:
+    match = _INPUT.fullmatch(text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f'must be as 224/256, 320x240 or 224, got {text!r:.60}')
+    width = int(match[1])
+    crop: Tuple[int, int] = (int(match[2] or width), width)
+    try:
+        return Preprocessing(int(match[3] or 0), crop)
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
