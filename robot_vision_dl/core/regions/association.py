@@ -23,6 +23,7 @@ MOST_FOLLOWED = 500
 _MOST_UNSEEN = 500  # tracks that are not in the picture, waiting to be seen again
 _MOST_ENDED_IDS = 1000  # of which it is known that they had a track
 _LEAST_SIDE, _FARTHEST = 1e-3, 1e6  # pixels
+_LONGEST_ID = 256  # characters; what is longer is no id to go by
 _DOUBT_PER_FRAME = 0.1  # weight of the newest frame in the share of ids that are not where their objects are
 _DOUBTED, _TRUSTED_AGAIN = 0.2, 0.01
 
@@ -88,7 +89,7 @@ class Tracker:
         return self.config.trust_ids and not self._ids.doubted
 
     def ended(self) -> List[int]:
-        """Keys of the tracks that ended since the last call, in that order."""
+        """Keys of the tracks that ended since the last call, in that order; to be asked for with every frame."""
         ended, self._ended = self._ended, []
         return ended
 
@@ -104,9 +105,9 @@ class Tracker:
             One track for each detection, in the same order; no two have the same key or the same name.
         """
         went_back_s = self._forget(time_ns)
-        given = [detection.track_id for detection in detections]
-        self._take_names(given)
-        sights = self._sights(detections, usable)
+        given = [one.track_id if len(one.track_id) <= _LONGEST_ID else '' for one in detections]
+        self._take_names([one.track_id for one in detections])
+        sights = self._sights(detections, usable, given)
         candidates = []
         for track in self._tracks.values():
             age_s = (time_ns - track.seen_ns) / 1e9
@@ -146,12 +147,12 @@ class Tracker:
         self._last_ns = time_ns
         return result
 
-    def _sights(self, detections: Sequence[Detection], usable: Sequence[bool]) -> List[Sight]:
+    def _sights(self, detections: Sequence[Detection], usable: Sequence[bool], given: List[str]) -> List[Sight]:
         trusted = self.trusts_ids
         sights = []
         for index, one in enumerate(detections):
             if usable[index] and _is_sound(one.box):
-                sights.append(Sight(index, one.track_id if trusted else '', one.track_id, one.box, _label(one)))
+                sights.append(Sight(index, given[index] if trusted else '', given[index], one.box, _label(one)))
                 if len(sights) == MOST_FOLLOWED:
                     break
         # Ties are decided by what a detection is, never by its place in the array.
@@ -286,7 +287,7 @@ def _one_for_each_id(sights: List[Sight], candidates: List[Candidate], fit: np.n
 def _label(detection: Detection) -> str:
     """The class that the detector holds for the likeliest, as far as it says."""
     best = max(detection.hypotheses, key=lambda one: one.score if isfinite(one.score) else -1.0, default=None)
-    return best.class_id if best else ''
+    return best.class_id[:_LONGEST_ID] if best else ''
 
 
 def _content(sight: Sight) -> Tuple[Tuple[float, ...], str, str]:

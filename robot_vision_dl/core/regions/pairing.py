@@ -7,7 +7,8 @@ one-to-one in the order of their scores. A pair may be taken
 - where the id is the track's: if the boxes overlap, or if the object can have moved so far (:data:`ID_REACH`). Thus a
   detector is believed unless the box of another track fits better by more than ``ID_WORTH``, which is how ids are
   noticed that two objects apart have exchanged.
-- where the id is another one: if the IoU is at least :data:`RENUMBERED_OVERLAP`, as when a detector renumbers it.
+- where the id is another one: if the IoU is at least :data:`RENUMBERED_OVERLAP` and the track was seen lately, as
+  when a detector renumbers an object.
 - where one of them has no id: if the IoU is at least the configured one, the area not another (:data:`GROWTH`).
 
 What is left and has no id to go by is paired a second time by distance (:data:`BOX_REACH`), for objects that are so
@@ -40,6 +41,9 @@ yet, and not much else is either."""
 YOUNG = 3
 RENUMBERED_OVERLAP = 0.5
 """IoU with the expected box from which on an object with a new id is the old one."""
+RENUMBERED_WITHIN_S = 0.3
+"""And for how long, where the track was not in the frame before. Trackers like SORT give a new id after one frame
+without a box; where the gap is longer, a new id is likelier to mean what it says."""
 GROWTH = (2.0, 5.0)
 """(factor, factor/s) by which the area of a box may differ from the last one: 2.5 within 0.1 s. Beyond, a box in the
 same place is held to be another object (the table, not the cup on it), unless the detector's id says that it is the
@@ -140,8 +144,11 @@ def _by_overlap(sights: Sequence[Sight], candidates: Sequence[Candidate], fit: n
     rows, columns = np.nonzero(fit >= min(least_overlap, RENUMBERED_OVERLAP))
     for row, column, overlap in zip(rows.tolist(), columns.tolist(), fit[rows, columns].tolist()):
         sight, one = sights[row], candidates[column]
-        if overlap >= RENUMBERED_OVERLAP if _told_apart(sight, one) else \
-                overlap >= least_overlap and _same_size(sight.box, one):
+        if _told_apart(sight, one):
+            admitted = overlap >= RENUMBERED_OVERLAP and (one.fresh or one.age_s <= RENUMBERED_WITHIN_S)
+        else:
+            admitted = overlap >= least_overlap and _same_size(sight.box, one)
+        if admitted:
             scores[row, column] = overlap + _same_class(sight, one) - (0.0 if one.fresh else UNSEEN_COST)
     return scores
 

@@ -190,6 +190,47 @@ def test_a_renumbered_object_keeps_its_key_and_an_id_next_to_it_is_new():
     assert beside.is_new and beside.key != key
 
 
+def test_a_new_id_where_an_object_was_some_frames_ago_is_a_new_object():
+    camera = Camera()
+    key, = camera.keys(thing(100, name='7'))
+    camera.sees()
+    assert camera.keys(thing(100, name='8')) == [key]  # 0.2 s
+    for _ in range(4):
+        camera.sees()
+    new, = camera.sees(thing(100, name='9'))
+    assert new.is_new and new.key != key
+
+
+def test_three_ids_that_go_round_change_names_only():
+    camera = Camera()
+    places = 100, 300, 500
+    for _ in range(3):
+        keys = camera.keys(*(thing(x, name=name) for x, name in zip(places, 'abc')))
+    tracks = camera.sees(*(thing(x, name=name) for x, name in zip(places, 'bca')))
+    assert [track.key for track in tracks] == keys and [track.name for track in tracks] == ['b', 'c', 'a']
+
+
+def test_an_id_that_was_free_goes_with_its_object_and_not_with_its_former_track():
+    """Object a is gone, and the detector calls b by its id."""
+    camera = Camera()
+    for _ in range(3):
+        first, second = camera.keys(thing(100, name='a'), thing(400, name='b'))
+    again, = camera.sees(thing(401, name='a'))
+    assert (again.key, again.name) == (second, 'a')
+    back, other = camera.sees(thing(100), thing(402, name='a'))
+    assert (back.key, other.key) == (first, second) and back.name != 'a'
+
+
+def test_one_object_at_a_time_with_the_same_number_is_not_one_object():
+    camera = Camera()
+    for _ in range(5):
+        key, = camera.keys(thing(100, name='0'))
+    for _ in range(3):
+        camera.sees()
+    new, = camera.sees(thing(220, name='0'))  # 2 sizes away
+    assert new.key != key
+
+
 def test_ids_that_are_missing_now_and_then_are_bridged_by_boxes():
     camera = Camera()
     key, = camera.keys(thing(100, name='7'))
@@ -249,7 +290,24 @@ def test_untrusted_ids_are_not_gone_by():
     assert camera.keys(thing(100, name='b'), thing(400, name='a')) == [left.key, right.key]
 
 
+def test_the_configuration_may_be_replaced_between_frames():
+    camera = Camera()
+    left, right = camera.keys(thing(100, name='a'), thing(400, name='b'))
+    camera.tracker.config = TrackingConfig(trust_ids=False, forget_after_s=0.05)
+    tracks = camera.sees(thing(100, name='a'), thing(400, name='b'))
+    assert not {track.key for track in tracks} & {left, right} and not {track.name for track in tracks} & {'a', 'b'}
+    assert camera.tracker.ended() == [left, right]
+
+
 # Whatever else is sent
+
+def test_an_id_of_a_million_characters_is_none():
+    camera = Camera()
+    track, = camera.sees(thing(100, name='7' * 10 ** 6))
+    assert len(track.name) < 100
+    assert camera.keys(thing(100, name='8' * 10 ** 6)) == [track.key]
+
+
 
 def test_a_name_of_our_own_is_none_of_the_detectors():
     camera = Camera()
