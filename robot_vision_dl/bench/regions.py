@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, NamedTuple, Sequence
 
 import numpy as np
 
-from ..core.regions.crop import DEFAULT_MARGIN
+from ..core.config import DetectionsConfig
 from ..core.text.number_options import SEED, real, whole
 from ..core.text.table import ruled
 from .report import conclude
@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='venues to test on (default: each in turn)')
     parser.add_argument('--classes', nargs='+', default=[], metavar='CLASS',
                         help='(default: those that every venue has)')
-    parser.add_argument('--margin', type=real(0, 10), default=DEFAULT_MARGIN,
+    parser.add_argument('--margin', type=real(0, 10), default=DetectionsConfig.margin,
                         help='around each box (default: %(default)s)')
     parser.add_argument('--background', type=whole(0, 1000), default=2, metavar='N',
                         help='boxes of background a picture (default: %(default)s)')

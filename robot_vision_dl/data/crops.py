@@ -14,13 +14,13 @@ import cv2
 import numpy as np
 
 from .. import __version__
-from ..core.config import check_values, option
+from ..core.config import DetectionsConfig, check_values, option
 from ..core.errors import BagError, ConfigError, ImageError
 from ..core.files.user_path import user_path
 from ..core.files.whole_files import is_free, whole_folder
 from ..core.images.picture_file import MAX_MEGAPIXELS
 from ..core.networks.preprocess import Preprocessing
-from ..core.regions.crop import DEFAULT_MARGIN, BoxError, crop
+from ..core.regions.crop import BoxError, crop
 from ..core.regions.detections import Box
 from ..core.suggestions import did_you_mean
 from ..core.text.csv_cells import csv_writer, safe_cell
@@ -52,8 +52,8 @@ class CropConfig:
     """What is cut out."""
 
     margin: float = option(
-        DEFAULT_MARGIN, "around each box, as a share of its longer side; the node's must be the same", minimum=0.0,
-        maximum=10.0)
+        DetectionsConfig.margin, "around each box, as a share of its longer side; the node's detections.margin must be the "
+        'same', minimum=0.0, maximum=10.0)
     background: int = option(
         0, 'boxes a picture of no labelled object, of sizes as the labelled ones have, labelled unknown', minimum=0,
         maximum=1000)

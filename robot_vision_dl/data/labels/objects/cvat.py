@@ -8,7 +8,7 @@ import re
 from math import degrees, radians
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Tuple
-from xml.sax.saxutils import quoteattr
+from xml.sax.saxutils import escape, quoteattr
 
 from ....core.errors import ConfigError
 from ....core.files.whole_files import write_whole
@@ -66,7 +66,11 @@ def write_cvat(pictures: Sequence[LabelledPicture], path: Path) -> None:
     Raises:
         ConfigError: a name holds what XML cannot.
     """
-    lines = ['<?xml version="1.0" encoding="utf-8"?>', f'<{_ROOT}>', '  <version>1.1</version>']
+    names = sorted({item.label for picture in pictures for item in picture.objects})
+    lines = ['<?xml version="1.0" encoding="utf-8"?>', f'<{_ROOT}>', '  <version>1.1</version>', '  <meta>',
+             '    <task>', f'      <size>{len(pictures)}</size>', '      <mode>annotation</mode>', '      <labels>',
+             *(f'        <label><name>{_escaped(name)}</name><type>rectangle</type></label>' for name in names),
+             '      </labels>', '    </task>', '  </meta>']
     for number, picture in enumerate(pictures):
         lines.append(f'  <image id="{number}" name={_quoted(picture.name)} width="{picture.width}" '
                      f'height="{picture.height}">')
@@ -81,9 +85,17 @@ def write_cvat(pictures: Sequence[LabelledPicture], path: Path) -> None:
 
 
 def _quoted(text: str) -> str:
+    return quoteattr(_checked(text), {'\n': '&#10;', '\r': '&#13;', '\t': '&#9;'})
+
+
+def _escaped(text: str) -> str:
+    return escape(_checked(text))
+
+
+def _checked(text: str) -> str:
     if _NO_CHARACTER.search(text):
         raise ConfigError(f'{shown(text)!r}: XML has no such character; rename it')
-    return quoteattr(text, {'\n': '&#10;', '\r': '&#13;', '\t': '&#9;'})
+    return text
 
 
 def _read(path: Path, files: SourceFiles) -> List[Tuple[LabelledPicture, int]]:

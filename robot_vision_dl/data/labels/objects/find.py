@@ -65,7 +65,8 @@ def _chosen(files: SourceFiles, labels: str) -> Tuple[str, List[Path]]:
     there: Dict[str, List[Path]] = {}
     broken: List[Path] = []
     if labels in (AUTO, COCO):
-        there[COCO] = [path for path in files.others if path.suffix.lower() == '.json' and _is_coco(path, broken)]
+        there[COCO] = _instances([path for path in files.others
+                                  if path.suffix.lower() == '.json' and _is_coco(path, broken)], files)
     if labels in (AUTO, CVAT):
         there[CVAT] = [path for path in files.others if path.suffix.lower() == '.xml' and _is_cvat(path)]
     if labels in (AUTO, YOLO):
@@ -82,6 +83,15 @@ def _chosen(files: SourceFiles, labels: str) -> Tuple[str, List[Path]]:
                           f'its {len(files.pictures)} pictures: neither YOLO text (a .txt beside each picture), nor '
                           'COCO JSON, nor CVAT XML for images lies in it; name a file with --labels')
     return kinds[0], [] if kinds[0] == YOLO else there[kinds[0]]
+
+
+def _instances(paths: List[Path], files: SourceFiles) -> List[Path]:
+    """Of COCO files those of ``instances``: captions and key points beside them are of the same pictures."""
+    chosen = [path for path in paths if path.name.lower().startswith('instances')]
+    for path in paths if chosen else ():
+        if path not in chosen:
+            files.left_out.add('COCO files beside those named instances...', path, files.root)
+    return chosen or paths
 
 
 def _is_coco(path: Path, broken: List[Path]) -> bool:

@@ -232,6 +232,18 @@ def test_coco_annotations_that_are_not_used(tmp_path):
     assert 'left out 1, annotations of a picture that the file does not list' in notes
 
 
+def test_of_coco_files_of_the_same_pictures_the_instances_are_read(tmp_path):
+    coco(tmp_path).joinpath('a.json').rename(tmp_path / 'instances_val.json')
+    for name in ('captions_val', 'person_keypoints_val'):
+        (tmp_path / f'{name}.json').write_text((tmp_path / 'instances_val.json').read_text())
+    found, notes = read(tmp_path)
+    assert len(found.pictures) == 1
+    assert 'left out 2, COCO files beside those named instances...: captions_val.json, person_' in notes
+    with pytest.raises(ConfigError, match='one.png is listed a second time, the first in .*captions_val.json'):
+        (tmp_path / 'instances_val.json').unlink()
+        read(tmp_path)
+
+
 def test_json_bombs_end_in_one_line(tmp_path):
     one_picture(tmp_path, names=None)
     for text, words in (('[' * 100_000, 'nested more than'), ('{"images": [NaN]}', 'NaN'), ('{', 'line 1')):
