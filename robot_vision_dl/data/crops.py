@@ -52,8 +52,8 @@ class CropConfig:
     """What is cut out."""
 
     margin: float = option(
-        DetectionsConfig.margin, "around each box, as a share of its longer side; the node's detections.margin must be the "
-        'same', minimum=0.0, maximum=10.0)
+        DetectionsConfig.margin, "around each box, as a share of its longer side; the node's detections.margin must "
+        'be the same', minimum=0.0, maximum=10.0)
     background: int = option(
         0, 'boxes a picture of no labelled object, of sizes as the labelled ones have, labelled unknown', minimum=0,
         maximum=1000)

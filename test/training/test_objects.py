@@ -1,4 +1,4 @@
-"""From labelled boxes to a tested bundle: crop, train with a venue held out, and the margin that the bundle remembers."""
+"""From labelled boxes to a tested bundle: a venue is held out, and the bundle remembers the margin."""
 import json
 from pathlib import Path
 
