@@ -23,10 +23,16 @@ EXAMPLES = """examples:
   robot-vision evaluate test/ --model models/new --out report --fail-under accuracy=.9 --fail-over ece=.05 risk=.02
   robot-vision evaluate pictures/ --model models/new --out report  folders of pictures, <class>/*.jpg
   robot-vision evaluate drive.bag --labels none --out report --write-bag decisions.mcap
+  robot-vision evaluate match/ --detections /detections --labels topic:/ground_truth --out report
 
 Labels: a labels.yaml or labels.csv beside the bag, or a topic that ends with /label; `robot-vision bag extract --help`
 has their formats. Without labels there is everything that needs none. Pictures of a folder are labelled by their
 folder ("unknown" is none of the classes) and decided one by one, without fusion over time.
+
+Objects: with --detections each box of a vision_msgs/Detection2DArray is cut out, followed, and judged as a frame of
+its own. Labels are boxes of such a topic, too (default: the one whose last name is ground_truth): a detection is of the
+object that it overlaps most, by an IoU of .5 or more; one of no object is a false alarm and counts as "unknown"; what
+the detector missed is counted and not judged.
 
 Costs of wrong labels: --set decision.costs_file=costs.yaml; `robot-vision run --help` shows such a file.
 
@@ -41,8 +47,8 @@ acted_wrong, risk, cost, coverage, accuracy, nll, ece, ..."""
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    from ..evaluation.options import RunOptions
-    run = RunOptions()
+    from ..evaluation.options import ObjectOptions, RunOptions
+    run, objects = RunOptions(), ObjectOptions()
     parser.add_argument('bags', nargs='*', metavar='BAG', help='.bag, .mcap or .db3 files, folders, globs; '
                         'folders of pictures')
     parser.add_argument('--model', action='append', default=[], metavar='M', dest='models',
@@ -58,6 +64,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='a label of the bags is this class of the model, or unknown, or ignore')
     parser.add_argument('--topics', nargs='+', default=[], metavar='TOPIC',
                         help='image topics, or all; default: each camera once, neither depth nor infrared')
+    parser.add_argument('--detections', nargs='+', default=[], metavar='TOPIC',
+                        help='judge the objects in these boxes, not whole pictures; of several cameras '
+                        'IMAGES:=TOPIC for each')
+    parser.add_argument('--tolerance', type=real(0, 10), default=objects.tolerance_s, metavar='S',
+                        help='with --detections: how far apart the stamps of an image and its boxes may be, where '
+                        'there are no equal ones (default: %(default)s)')
     parser.add_argument('--params-file', metavar='FILE', help='the deployment: a ROS parameter file of the node')
     parser.add_argument('--node', default='/classifier', metavar='NAME', help='full name of the node that the file is '
                         'read for, with its namespace (default: %(default)s)')
@@ -107,6 +119,9 @@ def run(args: argparse.Namespace) -> int:
     gates = parse_gates(args.fail_under, args.fail_over)
     options = _options(args)
     models = args.models or [options.deployment.model]
+    for option, is_given in (('--live', args.live), ('--write-bag', args.write_bag)):
+        if is_given and args.detections:
+            raise ConfigError(f'{option}: is of whole pictures, and not to be had with --detections; leave one out')
     if args.live:
         from ..ros.live_evaluation import check_live
         check_live(models, args.rate)  # before the bags, which take minutes
@@ -114,7 +129,7 @@ def run(args: argparse.Namespace) -> int:
     for option, is_given in (('--copy-topics', args.copy_topics), ('--overlay', args.overlay)):
         if is_given and not args.write_bag:
             raise ConfigError(f'{option}: goes into the bag of decisions; name one with --write-bag OUT.mcap')
-    for option, is_asked in (('--live', args.live), ('--write-bag', args.write_bag)):
+    for option, is_asked in (('--live', args.live), ('--write-bag', args.write_bag), ('--detections', args.detections)):
         if is_asked:
             check_are_bags(recordings, option)
     note = unseen(options.deployment, args.node, [name for one in recordings for name in one.images])
@@ -166,7 +181,7 @@ def _of_all(bar: Progress) -> Callable[[str, int], None]:
 def _options(args: argparse.Namespace) -> 'EvaluationOptions':
     from ..data.labels.labels import LabelConfig
     from ..evaluation.deployment import deployment
-    from ..evaluation.options import EvaluationOptions, RunOptions
+    from ..evaluation.options import EvaluationOptions, ObjectOptions, RunOptions
     changes = list(args.changes)
     if args.device:
         changes.append(f'device={args.device}')
@@ -181,12 +196,14 @@ def _options(args: argparse.Namespace) -> 'EvaluationOptions':
     return EvaluationOptions(
         deployment(args.params_file, changes, args.node, to_stderr),
         LabelConfig(tuple(args.labels), args.hold, tuple(args.ignore)), tuple(args.topics), label_map,
-        RunOptions(batch=args.batch, exact=not args.no_exact, seed=args.seed))
+        RunOptions(batch=args.batch, exact=not args.no_exact, seed=args.seed),
+        ObjectOptions(tuple(args.detections), args.tolerance))
 
 
 def _say(metrics: Mapping[str, Any], speed: Mapping[str, Any], out: Path) -> None:
     """Verdict and the way to the report."""
     from ..evaluation.compare import difference_lines
+    from ..evaluation.report.objects import objects_sentence
     from ..evaluation.report.verdict import verdict_of
     marks = {'good': '+', 'care': '!', 'bad': '-', 'info': ' '}
     for name, model in metrics['models'].items():
@@ -207,8 +224,13 @@ def _say(metrics: Mapping[str, Any], speed: Mapping[str, Any], out: Path) -> Non
         for reason, count in recording['dropped'].items():
             dropped[reason] = dropped.get(reason, 0) + count
     lost = ', '.join(f'{count} {reason}' for reason, count in dropped.items()) or 'none'
-    print(f'\n{decided} frame(s) of {len(metrics["recordings"])} recording(s), dropped: {lost}; '
-          f'{speed["frames_per_s"]:.0f} frames a second\nreport: {out / "report.html"}')
+    print()
+    for recording in metrics['recordings']:
+        for camera in recording.get('objects', ()):
+            print(f'{printable(recording["name"])}, {printable(camera["images"])}: {objects_sentence(camera)}')
+    what = 'object(s)' if any('objects' in recording for recording in metrics['recordings']) else 'frame(s)'
+    print(f'{decided} {what} of {len(metrics["recordings"])} recording(s), dropped: {lost}; '
+          f'{speed["frames_per_s"]:.0f} {what.replace("(s)", "s")} a second\nreport: {out / "report.html"}')
 
 
 def _say_live(live: Mapping[str, Any], times: Mapping[str, Any]) -> None:

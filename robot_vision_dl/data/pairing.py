@@ -6,8 +6,8 @@ from typing import Dict, List, Sequence, Tuple
 import numpy as np
 
 NO_STAMP, NO_DETECTIONS, NO_IMAGE, SAME_STAMP = 'no_stamp', 'no_detections', 'no_image', 'same_stamp'
-"""Why an image or an array of detections stays alone: its stamp is 0; there is no other within the tolerance; or another
-one of its kind has the same stamp and came first."""
+"""Why an image or an array of detections stays alone: its stamp is 0; there is no other within the tolerance; or
+another one of its kind has the same stamp and came first."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,8 @@ class Pairing:
 def pair_by_stamp(images: Sequence[int], arrays: Sequence[int], tolerance_ns: int) -> Pairing:
     """Pair images and arrays of detections one to one.
 
-    Equal stamps come first, whatever else is near; then, of what is left, the nearest of all pairs, the next, and so on.
+    Equal stamps come first, whatever else is near; then, of what is left, the nearest of all pairs, the next, and so
+    on.
 
     Args:
         images, arrays: stamps in nanoseconds; 0 is none.

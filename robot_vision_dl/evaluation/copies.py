@@ -36,10 +36,11 @@ def judge_once(outcomes: Sequence[RecordingResult]) -> None:
                 seen.setdefault(digest, outcome.recording)
 
 
-def _without_labels(table: FrameTable, own: Dict[Tuple[str, int], bytes], seen: Dict[bytes, str],
+def _without_labels(table: FrameTable, own: Dict[Tuple[str, int, int], bytes], seen: Dict[bytes, str],
                     whole: bool) -> FrameTable:
     rows = table.rows.copy()
-    copied = np.array([whole or own.get((table.topics[topic], index)) in seen
-                       for topic, index in zip(rows['topic'].tolist(), rows['index'].tolist())], bool)
+    places = zip(*(rows[column].tolist() for column in ('topic', 'index', 'object')))
+    copied = np.array([whole or own.get((table.topics[topic], index, number)) in seen
+                       for topic, index, number in places], bool)
     rows['target'][copied] = NO_LABEL
     return replace(table, rows=rows)

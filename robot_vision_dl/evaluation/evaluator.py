@@ -7,7 +7,7 @@
 """
 import time
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 
@@ -20,6 +20,7 @@ from ..core.config import flat_options, with_values
 from ..core.errors import ConfigError, RobotVisionError
 from ..core.networks.threads import network_threads
 from ..core.runtime.frame_counters import RATE_LIMITED, REPLACED
+from ..data.bag_objects import ObjectCounts
 from ..data.folders import shown
 from ..data.labels.labels import Clock
 from . import output
@@ -278,10 +279,15 @@ def _check_decided(tables: Mapping[str, FrameTable], outcomes: Sequence[Recordin
 
 def _check_labels(recordings: Sequence[Recording], tables: Mapping[str, FrameTable],
                   outcomes: Sequence[RecordingResult]) -> None:
-    if not any(recording.labels is not None for recording in recordings):
-        return
     table = next(iter(tables.values()))
     if (table.known | table.unknown).any():
+        return
+    objects = next((each for recording in recordings for each in recording.objects if each.labels), None)
+    if objects:
+        raise ConfigError(f'the labels ({objects.labels}) say nothing about one detection of {objects.detections}: '
+                          'no array has the stamp of an image, or all are ignored. Mend the stamps, or give --labels '
+                          'none')
+    if not any(recording.labels is not None for recording in recordings):
         return
     recording, labels = next((one, one.labels) for one in recordings if one.labels is not None)
     first = int(table.rows['stamp_ns'][0])
@@ -303,8 +309,13 @@ def _options_json(options: EvaluationOptions) -> Dict[str, Any]:
         deployment[flat.name] = value
     return {'labels': {'sources': list(options.labels.sources), 'hold_s': options.labels.hold_s,
                        'ignore': list(options.labels.ignore), 'map': dict(sorted(options.label_map.items()))},
-            'topics': list(options.topics), 'deployment': deployment, 'seed': options.run.seed,
-            'draws': options.run.draws}
+            'topics': list(options.topics), **_object_options(options), 'deployment': deployment,
+            'seed': options.run.seed, 'draws': options.run.draws}
+
+
+def _object_options(options: EvaluationOptions) -> Dict[str, Any]:
+    objects = options.objects
+    return {'objects': {**asdict(objects), 'detections': list(objects.detections)}} if objects.detections else {}
 
 
 def _recording_json(recording: Recording, outcome: RecordingResult, table: FrameTable) -> Dict[str, Any]:
@@ -319,11 +330,22 @@ def _recording_json(recording: Recording, outcome: RecordingResult, table: Frame
     if outcome.failure:
         dropped = {NOT_JUDGED: recording.frames}
     frames = decided + sum(dropped.values())
-    return {'name': recording.name, 'topics': list(recording.topics),
+    return {'name': recording.name, 'topics': list(recording.topics), **_objects_json(recording, outcome),
             'frames': frames, 'decided': decided, 'dropped': dict(sorted(dropped.items())),
             'unread': outcome.unread, 'damaged': outcome.damaged, 'failure': outcome.failure or None,
             'labels': dict(sorted(labels.items())), 'label_sources': len(recording.label_sources),
             'problems': list(outcome.problems)}
+
+
+def _objects_json(recording: Recording, outcome: RecordingResult) -> Dict[str, Any]:
+    if not recording.objects:
+        return {}
+    found = []
+    for topics in recording.objects:
+        counts = outcome.objects.get(topics.images, ObjectCounts())
+        found.append({**asdict(topics), **asdict(counts), 'images_alone': dict(sorted(counts.images_alone.items())),
+                      'arrays_alone': dict(sorted(counts.arrays_alone.items()))})
+    return {'objects': found}
 
 
 def _ground(recordings: Sequence[Mapping[str, Any]]) -> Dict[str, int]:

@@ -20,11 +20,17 @@ MOST_CELLS = 60
 
 
 class Key(NamedTuple):
-    """Which frame: the ``number``-th of its topic."""
+    """Which frame: the ``number``-th of its topic, and which object in it; -1: the whole picture."""
 
     recording: str
     topic: str
     number: int
+    object: int = -1
+
+    @property
+    def sequence(self) -> Tuple[str, str, int]:
+        """Of what others are that follow it."""
+        return self.recording, self.topic, self.object
 
 
 class Shot(NamedTuple):
@@ -86,18 +92,23 @@ class ExampleFrames:
         self._added = 0
 
     def strip(self, frame: Frame) -> None:
-        """Keep the frame for the strip of its topic if its time has come."""
+        """Keep the frame, which shows a whole picture, for the strip of its topic if its time has come."""
         due = self._strip_from.get(frame.camera)
         if due is None or frame.time_ns >= due or frame.time_ns < due - 2 * self._every_ns:
             self._strip_from[frame.camera] = frame.time_ns + self._every_ns
             self.strips.setdefault(frame.camera, []).append((frame.time_ns, thumbnail(frame)))
 
-    def offer(self, model: str, frame: Frame, row: np.void) -> None:
-        """Keep the frame if it is among the worst, the most doubtful, or an example of a confusion so far."""
-        choice, key = self.choices[model], Key(self._recording, frame.camera, int(row['index']))
+    def offer(self, model: str, frame: Frame, row: np.void, topic: str = '') -> None:
+        """Keep the frame if it is among the worst, the most doubtful, or an example of a confusion so far.
+
+        ``topic`` is where it is from, if that is not its camera.
+        """
+        choice = self.choices[model]
+        key = Key(self._recording, topic or frame.camera, int(row['index']), int(row['object']))
         track = int(row['track'])
         # Without tracks of its labels, a stretch of frames counts as an object.
-        thing = (*key[:2], 'track', track) if track >= 0 else (*key[:2], 'frames', key.number // _alike(key, STRETCH))
+        thing = (*key[:2], 'track', track) if track >= 0 else (
+            *key.sequence, 'frames', key.number // _alike(key, STRETCH))
         wanted = False
         target, said, trust = int(row['target']), int(decided(row)), float(row['trust'])
         if target != NO_LABEL and said >= 0 and said != target:
@@ -149,7 +160,7 @@ def _push(entries: List[Shot], entry: Shot, most: int) -> bool:
 
 def _near(a: Key, b: Key) -> bool:
     """Fixed stretches: of a trust that rises all the time, the nearest ones would leave the last frame alone."""
-    return a[:2] == b[:2] and a.number // _alike(a, APART) == b.number // _alike(b, APART)
+    return a.sequence == b.sequence and a.number // _alike(a, APART) == b.number // _alike(b, APART)
 
 
 def _alike(key: Key, frames: int) -> int:

@@ -1,8 +1,9 @@
 """A recording's frames in batches, decoded and preprocessed ahead of the network, with bounded memory."""
 import hashlib
+import struct
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from itertools import islice
 from typing import Deque, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
 
@@ -13,14 +14,19 @@ from ..core.config import ClassifierConfig
 from ..core.errors import ImageError
 from ..core.images import cdr
 from ..core.networks.preprocess import HostPixels, Preprocessor
+from ..core.regions.crop import BoxError, crop
 from ..core.runtime.frame_counters import BACKWARDS, RATE_LIMITED
 from ..core.runtime.frame_reader import StampOrder, read_frame, time_of
-from ..core.types import Frame, ImageMessage, Picture
+from ..core.types import Frame, ImageMessage, Picture, Region
+from ..data.bag_objects import FoundObject, ObjectCounts
 from ..data.bags.message_types import COMPRESSED_IMAGE
 from ..data.bags.reader import BagImage
+from ..data.labels.labels import FrameLabel
+from .options import ObjectOptions
 from .recordings import Recording
 
 _FIRST_GUESS_BYTES = 4_000_000
+_TOO_SOON = 'it comes sooner after the one before than the highest rate allows'
 
 
 @dataclass(frozen=True)
@@ -35,12 +41,40 @@ class Drop:
 
 
 class FedFrame(NamedTuple):
-    """A frame, its message, which message of its topic it is, and a digest of the picture as it was sent."""
+    """A frame, its message, which message of its topic it is, and a digest of the picture as it was sent.
+
+    ``found`` is the object that the frame shows; None: it shows a whole picture.
+    """
 
     frame: Frame
     message: BagImage
     number: int
     digest: bytes = b''
+    found: Optional[FoundObject] = None
+
+    @property
+    def topic(self) -> str:
+        """Of the images."""
+        return self.message.topic
+
+    @property
+    def object_number(self) -> int:
+        """Of the object's track; -1: it is a whole picture."""
+        return -1 if self.found is None else self.found.key
+
+    def track(self, label: FrameLabel) -> str:
+        """Name of the object's track: what the labels call it, else what it was followed as."""
+        return label.track or ('' if self.found is None else self.found.name)
+
+
+class _Unit(NamedTuple):
+    """What becomes a frame: a message, or one object in it; ``reason``: why it does not, empty if it does."""
+
+    message: BagImage
+    number: int
+    found: Optional[FoundObject] = None
+    reason: str = ''
+    sentence: str = ''
 
 
 _Prepared = Tuple[List[Union[FedFrame, Drop]], List[torch.Tensor]]
@@ -70,16 +104,24 @@ class Feed:
         size: frames in a batch.
         threads: that decode.
         ahead_bytes: pictures that may wait.
+        objects: how objects are cut out and followed, where the recording's are judged.
+
+    Attributes:
+        messages: image messages that were read so far.
     """
 
     def __init__(self, recording: Recording, preprocessors: Sequence[Union[Preprocessor, HostPixels]],
-                 config: ClassifierConfig, size: int, threads: int, ahead_bytes: int) -> None:
+                 config: ClassifierConfig, size: int, threads: int, ahead_bytes: int,
+                 objects: Optional[ObjectOptions] = None) -> None:
         self._recording, self._config, self._size = recording, config, size
+        self.messages = 0
         self._preprocessors = list(preprocessors)
         self._order = StampOrder(config.fusion)
         self._rate = RateLimit()
         self._threads, self._ahead_bytes = threads, ahead_bytes
         self._pool = ThreadPoolExecutor(threads, 'decode', initializer=torch.set_num_threads, initargs=(1,))
+        self._margin = objects.margin if objects else 0.0
+        self._objects = recording.find_objects(objects, config.fusion.reset_gap_s) if objects else None
         self._reader = recording.reader()
         self._batch_bytes = size * _FIRST_GUESS_BYTES
 
@@ -93,7 +135,12 @@ class Feed:
     @property
     def problems(self) -> Tuple[str, ...]:
         """What is missing or damaged in the bag; complete at the end."""
-        return self._reader.problems
+        return (*(self._objects.problems if self._objects else ()), *self._reader.problems)
+
+    @property
+    def object_counts(self) -> Dict[str, ObjectCounts]:
+        """By image topic, where objects went; empty where whole pictures are judged."""
+        return self._objects.counts if self._objects else {}
 
     def __iter__(self) -> Iterator[FrameBatch]:
         """Batches, of which the last may be smaller."""
@@ -110,13 +157,21 @@ class Feed:
                 return
             yield self._in_order(waiting.popleft().result())
 
-    def _numbered(self) -> Iterator[Tuple[BagImage, int, bool]]:
-        """Messages, which of its topic each is, and whether it comes sooner than the camera's highest rate allows."""
+    def _numbered(self) -> Iterator[_Unit]:
+        """Messages, or their objects, with the number of the message in its topic."""
         seen: Dict[str, int] = {}
         for message in self._reader.image_messages(self._recording.topics):
-            index = seen.get(message.topic, 0)
-            seen[message.topic] = index + 1
-            yield message, index, self._comes_too_soon(message)
+            number = seen.get(message.topic, 0)
+            seen[message.topic] = number + 1
+            self.messages += 1
+            reason, sentence = (RATE_LIMITED, _TOO_SOON) if self._comes_too_soon(message) else ('', '')
+            if self._objects is None:
+                yield _Unit(message, number, None, reason, sentence)
+                continue
+            found = self._objects.of(message.topic, number)
+            if not isinstance(found, str):  # images without detections are counted with these
+                for each in found:
+                    yield _Unit(message, number, each, reason, sentence)
 
     def _comes_too_soon(self, message: BagImage) -> bool:
         camera = self._camera_of(message.topic)
@@ -137,32 +192,49 @@ class Feed:
         return named.get(topic, named.get(topic.rpartition('/')[0], cameras[0] if len(cameras) == 1 else None))
 
     @torch.inference_mode()
-    def _prepare(self, chunk: Sequence[Tuple[BagImage, int, bool]]) -> _Prepared:
+    def _prepare(self, chunk: Sequence[_Unit]) -> _Prepared:
         """On a thread of the pool: frames or drops in their order, and the tensors of the frames."""
         entries: List[Union[FedFrame, Drop]] = []
-        for message, index, too_soon in chunk:
-            if too_soon:
-                entries.append(Drop(message.topic, index, message.receive_ns, RATE_LIMITED,
-                                    'it comes sooner after the one before than the highest rate allows'))
+        pictures: List[List[Picture]] = [[] for _ in self._preprocessors]
+        read = _LastRead(self._config)
+        for unit in chunk:
+            message = unit.message
+            if unit.reason:
+                entries.append(Drop(message.topic, unit.number, message.receive_ns, unit.reason, unit.sentence))
                 continue
             try:
-                parsed = _parsed(message)
-                camera = self._camera_of(message.topic)
-                frame = read_frame(message.topic, parsed, message.receive_ns, self._config.image,
-                                   None if camera is None else self._config.regions.get(camera))
-                digest = hashlib.blake2b(parsed.data.data, digest_size=16).digest()
-                entries.append(FedFrame(frame, message, index, digest))
-            except ImageError as error:
-                entries.append(Drop(message.topic, index, message.receive_ns, error.reason, str(error)))
-        pictures = [entry.frame.seen for entry in entries if isinstance(entry, FedFrame)]
-        return entries, self._tensors(pictures) if pictures else []
+                fed, seen = self._fed(unit, read)
+            except (ImageError, BoxError) as error:
+                entries.append(Drop(message.topic, unit.number, message.receive_ns, error.reason, str(error)))
+                continue
+            entries.append(fed)
+            for own, picture in zip(pictures, seen):
+                own.append(picture)
+        return entries, self._tensors(pictures) if pictures and pictures[0] else []
 
-    def _tensors(self, pictures: Sequence[Picture]) -> List[torch.Tensor]:
+    def _fed(self, unit: _Unit, read: '_LastRead') -> Tuple[FedFrame, List[Picture]]:
+        """A frame, and what each preprocessor is to see of it."""
+        message, found = unit.message, unit.found
+        camera = self._camera_of(message.topic)
+        region = None if camera is None or found is not None else self._config.regions.get(camera)
+        frame, digest = read.frame(message, region)
+        if found is None:
+            return FedFrame(frame, message, unit.number, digest), [frame.seen] * len(self._preprocessors)
+        cut: Dict[object, Picture] = {}
+        for preprocess in self._preprocessors:
+            if preprocess.spec not in cut:
+                cut[preprocess.spec] = crop(frame.picture, found.box, preprocess.spec, self._margin).picture
+        seen = [cut[preprocess.spec] for preprocess in self._preprocessors]
+        box = struct.pack('=5d', *astuple(found.box))
+        own = Frame(f'{message.topic} {found.key}', frame.header, seen[0], frame.encoding, frame.received_ns)
+        return FedFrame(own, message, unit.number, hashlib.blake2b(digest + box, digest_size=16).digest(), found), seen
+
+    def _tensors(self, pictures: Sequence[Sequence[Picture]]) -> List[torch.Tensor]:
         made: List[torch.Tensor] = []
         for place, preprocess in enumerate(self._preprocessors):
             same = next((other for other in range(place) if self._preprocessors[other].spec == preprocess.spec
                          and self._preprocessors[other].dtype == preprocess.dtype), None)
-            made.append(preprocess(pictures) if same is None else made[same])
+            made.append(preprocess(pictures[place]) if same is None else made[same])
         return made
 
     def _in_order(self, prepared: _Prepared) -> FrameBatch:
@@ -189,6 +261,29 @@ class Feed:
             self._batch_bytes = sum(fed.frame.picture.pixels.nbytes + len(fed.message.cdr) for fed in frames) + sum(
                 {id(tensor): tensor.nelement() * tensor.element_size() for tensor in tensors}.values())
         return FrameBatch(frames, tensors, drops)
+
+
+class _LastRead:
+    """Decodes images, each once for all of its objects that follow each other."""
+
+    def __init__(self, config: ClassifierConfig) -> None:
+        self._config = config.image
+        self._message: Optional[BagImage] = None
+        self._found: Union[Tuple[Frame, bytes], ImageError, None] = None
+
+    def frame(self, message: BagImage, region: Optional[Region]) -> Tuple[Frame, bytes]:
+        """The frame of a message, and a digest of its picture as it was sent; raises :class:`ImageError`."""
+        if message is not self._message or self._found is None:
+            self._message = message
+            try:
+                parsed = _parsed(message)
+                frame = read_frame(message.topic, parsed, message.receive_ns, self._config, region)
+                self._found = frame, hashlib.blake2b(parsed.data.data, digest_size=16).digest()
+            except ImageError as error:
+                self._found = error
+        if isinstance(self._found, ImageError):
+            raise self._found
+        return self._found
 
 
 def _parsed(message: BagImage) -> ImageMessage:

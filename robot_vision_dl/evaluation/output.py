@@ -73,9 +73,10 @@ def write_text(path: Path, text: str) -> None:
 COLUMNS = ('model', 'recording', 'topic', 'index', 'stamp_ns', 'receive_ns', 'time_s', 'label', 'track',
            'outcome', 'decision', 'trust', 'predicted', 'confidence', 'p_label', 'rank', 'entropy', 'ood_score',
            'ood_p', 'set_size', 'set_hit', 'fused_predicted', 'fused_confidence', 'fused_p_label', 'fused_rank',
-           'file', 'camera_fault')
+           'file', 'camera_fault', 'object')
 """Of ``frames.csv``: one row a decided frame and model; ``time_s`` from the first of its recording. Pictures
 of a folder have a ``file`` and no times, frames of a bag times and no file. By a ``camera_fault`` a frame is unknown.
+Where objects are judged, a row is an ``object`` of an image, by the number that it is followed under.
 
 Empty cells: there is no such number. Names are written by :func:`safe_cell`.
 """
@@ -111,7 +112,8 @@ def _cells(model: str, table: FrameTable, folders: Mapping[str, Recording]) -> I
                _text(r['fused_confidence']), _text(r['fused_p_target']),
                r['fused_rank'] if r['fused_rank'] >= 0 else '',
                '' if folder is None else safe_cell(folder.file(r['index'])),
-               CAMERA_FAULTS[r['camera_fault']].value if r['camera_fault'] >= 0 else '')
+               CAMERA_FAULTS[r['camera_fault']].value if r['camera_fault'] >= 0 else '',
+               r['object'] if r['object'] >= 0 else '')
 
 
 def _text(value: float) -> str:

@@ -6,6 +6,7 @@ from typing import List, Mapping, Optional, Sequence, Tuple, Union
 from ..core.errors import BagError, ConfigError
 from ..core.suggestions import did_you_mean
 from ..core.types import UNKNOWN
+from ..data.bag_objects import BagObjects, ObjectTopics
 from ..data.bags.files import BagFiles
 from ..data.bags.reader import BagReader
 from ..data.cameras import check_wanted, choose_topics
@@ -13,10 +14,11 @@ from ..data.folders import shown
 from ..data.frame_sources import find_sources
 from ..data.labels.labels import IGNORE, Finding, FrameLabel, FrameTimes, LabelConfig, Labels
 from ..data.labels.sources import label_files_beside, label_topics, labels_of_bag
+from ..data.object_topics import named_images, object_topics
 from ..data.picture_folder import folder_pictures
 from ..data.picture_index import FolderPicture
 from ..data.recording_paths import recording_names
-from .options import EvaluationOptions
+from .options import EvaluationOptions, ObjectOptions
 from .picture_messages import ALONE, NS_PER_S, TOPIC, PictureReader, intervals_of
 from .table import NO_LABEL, UNKNOWN_TARGET, FrameTable
 
@@ -38,6 +40,8 @@ class Recording:
         problems: sentences about what is not read and why, and about labels that could not be read.
         pictures: of a folder of pictures, all that are in it; empty for a bag.
         period_s: seconds from one picture to the next, more than what makes the fusion start afresh.
+        objects: topics of the objects that are judged, one for each of ``topics``; empty: whole pictures are judged.
+        ignore: labels whose objects are left out.
     """
 
     name: str
@@ -52,6 +56,15 @@ class Recording:
     problems: Tuple[str, ...] = ()
     pictures: Tuple[FolderPicture, ...] = ()
     period_s: float = 0.0
+    objects: Tuple[ObjectTopics, ...] = ()
+    ignore: Tuple[str, ...] = ()
+
+    def find_objects(self, options: ObjectOptions, reset_gap_s: float) -> Optional[BagObjects]:
+        """The objects that a detector found; None where whole pictures are judged. Reads the bag."""
+        if not self.objects:
+            return None
+        with BagReader(self.files) as reader:
+            return BagObjects(reader, self.objects, options.tolerance_s, reset_gap_s, options.tracking, self.ignore)
 
     def reader(self) -> Union[BagReader, PictureReader]:
         """What gives its image messages."""
@@ -92,7 +105,8 @@ def open_recordings(bags: Sequence[Union[str, Path]], options: EvaluationOptions
                   else _of_bag(item, name, options) for item, name in zip(found, names)]
     of_bags = [recording for recording in recordings if not recording.pictures]
     if of_bags:
-        check_wanted(options.topics, {topic for recording in of_bags for topic in recording.topics})
+        wanted = options.topics or named_images(options.objects.detections)
+        check_wanted(wanted, {topic for recording in of_bags for topic in recording.topics})
     read = [recording for recording in recordings if recording.topics]
     not_read = tuple(text for recording in recordings if not recording.topics for text in recording.problems)
     return [replace(read[0], problems=(*read[0].problems, *not_read)), *read[1:]] if read else []
@@ -111,11 +125,23 @@ def _of_bag(files: BagFiles, name: str, options: EvaluationOptions) -> Recording
         images = {topic.name: topic for topic in reader.topics.values() if topic.is_image and not topic.unreadable}
         if not images:
             raise BagError(f'{files.path}: no image topic to evaluate; {_what_there_is(reader)}')
+        if options.objects.detections:
+            return _objects_of_bag(reader, name, options, tuple(images))
         labels, used, problems = _labels(reader, name, options.labels)
         topics, notes = choose_topics(reader, options.topics, labels.topics if labels else frozenset())
         duration_ns = (reader.end_ns or 0) - (reader.start_ns or 0)
     return Recording(name, files.path, files, topics, tuple(images), sum(images[topic].count for topic in topics),
                      duration_ns, labels, used, (*files.notes, *notes, *problems))
+
+
+def _objects_of_bag(reader: BagReader, name: str, options: EvaluationOptions, images: Tuple[str, ...]) -> Recording:
+    files = reader.files
+    found = object_topics(reader, options.objects.detections, options.labels.sources, options.topics)
+    topics = tuple(each.images for each in found.topics)
+    labels = tuple(f'topic:{each.labels}' for each in found.topics if each.labels)
+    return Recording(name, files.path, files, topics, images, sum(reader.topics[topic].count for topic in topics),
+                     (reader.end_ns or 0) - (reader.start_ns or 0), None, labels, (*files.notes, *found.notes),
+                     objects=found.topics, ignore=options.labels.ignore)
 
 
 def _of_folder(folder: Path, name: str, options: EvaluationOptions, note: Optional[str]) -> Recording:

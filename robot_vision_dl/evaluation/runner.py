@@ -18,7 +18,8 @@ from ..core.networks.threads import network_threads
 from ..core.runtime.engine_thread import INFERENCE_FAILED
 from ..core.runtime.pipeline import Pipeline
 from ..core.types import Assessment, Result
-from ..data.labels.labels import Finding
+from ..data.bag_objects import ObjectCounts
+from ..data.labels.labels import Finding, FrameLabel
 from ..data.pictures import listed
 from .batch_invariance import BatchInvariance
 from .decision_bag import DecisionBag
@@ -79,7 +80,10 @@ class RecordingResult:
         seconds: wall time.
         damaged: something of the bag is missing or could not be read; ``problems`` tell.
         unread: frames that the bag's index has and that could not be read.
-        digests: of the picture of each decided frame, by topic and number of the message.
+        digests: of the picture of each decided frame, by topic, number of the message, and number of the object (-1:
+            the whole picture).
+        objects: by image topic, where images, detections and labelled objects went; empty where whole pictures are
+            judged.
         failure: why the recording could not be judged, where its process died or ran into a fault of this package or
             of a library; then there is nothing else. Empty: it was judged.
     """
@@ -101,7 +105,8 @@ class RecordingResult:
     damaged: bool = False
     unread: int = 0
     failure: str = ''
-    digests: Dict[Tuple[str, int], bytes] = field(default_factory=dict)
+    digests: Dict[Tuple[str, int, int], bytes] = field(default_factory=dict)
+    objects: Dict[str, ObjectCounts] = field(default_factory=dict)
 
     @classmethod
     def failed(cls, job: Job, failure: str) -> 'RecordingResult':
@@ -213,15 +218,16 @@ class _Run:
         cores = job.cores or len(os.sched_getaffinity(0))
         threads = run.decode_threads or min(4, max(1, cores - network_threads(deployment.threads)))
         try:
-            with Feed(job.recording, preprocessors, deployment, self._size, threads,
-                      run.ahead_mb * 1_000_000) as feed, ParallelInference(self._pipelines, deployment, cores) as lanes:
+            with Feed(job.recording, preprocessors, deployment, self._size, threads, run.ahead_mb * 1_000_000,
+                      job.options.objects) as feed, ParallelInference(self._pipelines, deployment, cores) as lanes:
                 for batch, assessed in lanes.run(self._noted(feed)):
                     if batch.frames:
                         self._judge(batch, assessed, bag)
                     done += len(batch.frames) + len(batch.drops)
-                    progress(job.recording.name, done)
+                    progress(job.recording.name, feed.messages if job.recording.objects else done)
                 outcome.damaged = bool(feed.problems)
-                outcome.unread = max(0, job.recording.frames - done)
+                outcome.unread = max(0, job.recording.frames - feed.messages)
+                outcome.objects = feed.object_counts
                 outcome.problems = tuple(dict.fromkeys((*job.recording.problems, *feed.problems)))
             if bag is not None:
                 outcome.problems = tuple(dict.fromkeys((*outcome.problems, *bag.close())))
@@ -256,12 +262,11 @@ class _Run:
 
     def _judge(self, batch: FrameBatch, assessed: Sequence[Assessed], bag: Optional[DecisionBag]) -> None:
         frames = [fed.frame for fed in batch.frames]
-        verdicts = [self._job.recording.verdict(fed.frame.camera, fed.frame.time_ns, fed.frame.received_ns)
-                    for fed in batch.frames]
+        verdicts = [self._verdict(fed) for fed in batch.frames]
         for fed, verdict in zip(batch.frames, verdicts):
-            self._outcome.digests[fed.frame.camera, fed.number] = fed.digest
-            self._outcome.findings.setdefault(fed.frame.camera, Counter())[verdict.finding.value] += 1
-        failed: Set[Tuple[str, int]] = set()
+            self._outcome.digests[fed.topic, fed.number, fed.object_number] = fed.digest
+            self._outcome.findings.setdefault(fed.topic, Counter())[verdict.finding.value] += 1
+        failed: Set[Tuple[str, int, int]] = set()
         for (label, pipeline), tensor, found in zip(self._pipelines.items(), batch.tensors, assessed):
             watch = self._watches[label]
             started = time.perf_counter()
@@ -272,30 +277,38 @@ class _Run:
                     continue
                 if self._certain and watch.is_doubtful(result):
                     raise _TooClose
-                where = f'{self._job.recording.name} {fed.frame.camera}'
+                where = f'{self._job.recording.name} {fed.topic}'
                 target = self._targets[label].of(verdict, where)
                 if self._job.recording.pictures:
                     # The belief about a picture that is called unknown is what is left of the pictures before it.
                     result = replace(result, posterior=result.assessment.probabilities)
-                row = self._writers[label].add(result, fed.frame.camera, fed.number, target, verdict.track or '')
+                row = self._writers[label].add(result, fed.topic, fed.number, target, fed.track(verdict),
+                                               fed.object_number)
                 if self._gallery is not None:
-                    self._gallery.offer(label, fed.frame, row)
+                    self._gallery.offer(label, fed.frame, row, fed.topic)
                 if bag is not None:
                     bag.write(label, result)
             self._outcome.stage_ms[label].update(found.stage_ms)
-        if self._gallery is not None:
+        if self._gallery is not None and not self._job.recording.objects:
             for frame in frames:
                 self._gallery.strip(frame)
 
+    def _verdict(self, fed: FedFrame) -> FrameLabel:
+        if fed.found is not None:
+            return fed.found.label
+        return self._job.recording.verdict(fed.topic, fed.frame.time_ns, fed.frame.received_ns)
+
     def _process(self, pipeline: Pipeline, feds: Sequence[FedFrame], tensor: torch.Tensor,
-                 assessed: Union[List[Assessment], Exception], failed: Set[Tuple[str, int]]
+                 assessed: Union[List[Assessment], Exception], failed: Set[Tuple[str, int, int]]
                  ) -> List[Optional[Result]]:
         """Results of a batch; where the network fails, frame by frame, as the live node would meet them."""
         results: List[Optional[Result]] = []
         if not isinstance(assessed, Exception):
             for fed, assessment in zip(feds, assessed):
                 try:
-                    results += pipeline.conclude([fed.frame], [assessment])
+                    # What is cut out of a picture tells little about the camera.
+                    results += pipeline.conclude([fed.frame], [assessment],
+                                                 cameras=None if fed.found is None else [None])
                 except (RuntimeError, RobotVisionError) as error:
                     self._failed(fed, error, failed)
                     results.append(None)
@@ -308,11 +321,11 @@ class _Run:
             results += self._process(pipeline, [fed], tensor, alone.outcome, failed)
         return results
 
-    def _failed(self, fed: FedFrame, error: Exception, failed: Set[Tuple[str, int]]) -> None:
-        key = (fed.frame.camera, fed.number)
+    def _failed(self, fed: FedFrame, error: Exception, failed: Set[Tuple[str, int, int]]) -> None:
+        key = (fed.topic, fed.number, fed.object_number)
         if key not in failed:
             failed.add(key)
-            self._drop(Drop(fed.frame.camera, fed.number, fed.frame.received_ns, INFERENCE_FAILED,
+            self._drop(Drop(fed.topic, fed.number, fed.frame.received_ns, INFERENCE_FAILED,
                             f'{type(error).__name__}: {error}'))
 
     def _drop(self, drop: Drop) -> None:

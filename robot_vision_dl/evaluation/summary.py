@@ -45,7 +45,12 @@ SCHEMA = """metrics.json, version 1:
   schema_version, package_version
   options        what was asked for: labels, topics, deployment, seed, draws
   recordings     one each: name, topics, frames, decided, dropped (by reason), unread (that the bag's index has beside
-                 these), damaged, failure (why nothing of it was judged), labels (what they say of its frames)
+                 these), damaged, failure (why nothing of it was judged), labels (what they say of its frames);
+                 with --detections, where a frame is an object of an image everywhere else, objects, one each camera:
+                 topics; images that are paired with their detections, of these nearest (by stamps that are not
+                 equal); images_alone and arrays_alone by reason; detections in the pairs, and tracks of them;
+                 labelled_images, labelled objects in them, those that the detector missed, detections that are of an
+                 object again, and false_alarms (of none: they are labelled unknown)
   models         by name:
     model          name, identity (of the bundle), classes, calibrated, abstain_cost, false_unknown_rate (as
                    set), never_unknown (too few calibration pictures for it), limits: sentences about what its

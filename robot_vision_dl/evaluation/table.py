@@ -19,7 +19,7 @@ SAID_UNKNOWN, SAID_UNCERTAIN = UNKNOWN_TARGET, -2
 
 ROW = np.dtype([
     ('recording', 'i4'), ('topic', 'i4'), ('track', 'i4'),  # places in the table's lists; track -1: none
-    ('index', 'i4'), ('stamp_ns', 'i8'), ('receive_ns', 'i8'), ('target', 'i4'),
+    ('object', 'i4'), ('index', 'i4'), ('stamp_ns', 'i8'), ('receive_ns', 'i8'), ('target', 'i4'),
     # of this frame alone
     ('predicted', 'i4'), ('confidence', 'f8'), ('p_target', 'f8'), ('square', 'f8'), ('rank', 'i4'),
     ('entropy', 'f8'), ('ood_score', 'f8'), ('ood_p', 'f8'), ('set_size', 'i4'), ('set_hit', 'i1'),
@@ -30,6 +30,8 @@ ROW = np.dtype([
 ])
 """Columns.
 
+``object`` is the number of an object that is followed through the images of its topic, -1 where whole pictures are
+judged; ``index`` that of the image message.
 ``square`` is the sum of the squared probabilities, which with ``p_target`` gives the Brier score; ``rank`` is the place
 of the target among the classes, 0 the most probable, -1 without a target; ``set_size`` 0: no conformal set; ``trust``
 is the confidence of the decision; ``camera_fault`` is the place in :data:`CAMERA_FAULTS`, -1 for none. Numbers that do
@@ -93,9 +95,18 @@ class FrameTable:
 
     def cameras(self) -> List[np.ndarray]:
         """Places of the rows of each (recording, topic), in the order of their first rows."""
+        return self._grouped(self.rows['recording'].astype(np.int64) * max(1, len(self.topics)) + self.rows['topic'])
+
+    def sequences(self) -> List[np.ndarray]:
+        """Places of rows that follow each other: of a camera, or of each object that is followed by one."""
+        if not len(self) or (self.rows['object'] < 0).all():
+            return self.cameras()
+        columns = np.stack([self.rows[column] for column in ('recording', 'topic', 'object')])
+        return self._grouped(np.unique(columns, axis=1, return_inverse=True)[1].reshape(-1))
+
+    def _grouped(self, codes: np.ndarray) -> List[np.ndarray]:
         if not len(self):
             return []
-        codes = self.rows['recording'].astype(np.int64) * max(1, len(self.topics)) + self.rows['topic']
         order = np.argsort(codes, kind='stable')
         cuts = np.flatnonzero(np.diff(codes[order])) + 1
         return sorted(np.split(order, cuts), key=lambda places: places[0])
@@ -162,15 +173,18 @@ class TableWriter:
         self._rows = np.zeros(0, ROW)
         self._used = 0
 
-    def add(self, result: Result, topic: str, index: int, target: int, track: str) -> np.void:
-        """Add a decided frame and return a copy of its row; ``track`` is empty where nobody says."""
+    def add(self, result: Result, topic: str, index: int, target: int, track: str, number: int = -1) -> np.void:
+        """Add a decided frame and return a copy of its row.
+
+        ``track`` is empty where nobody says; ``number`` is that of an object, -1 for a whole picture.
+        """
         if self._used == len(self._rows):
             self._resize(self._used + _BLOCK)
         assessment, decision, frame = result.assessment, result.decision, result.frame
         ood, members = assessment.ood, assessment.conformal_set
         self._rows[self._used] = (
-            0, self._topics.code(topic), self._tracks.code(track) if track else -1, index, frame.time_ns,
-            frame.received_ns, target,
+            0, self._topics.code(topic), self._tracks.code(track) if track else -1, number, index,
+            frame.time_ns, frame.received_ns, target,
             *_said(assessment.probabilities, target),
             assessment.predictive_entropy, np.nan if ood is None else ood.score,
             np.nan if ood is None or ood.p_value is None else ood.p_value,

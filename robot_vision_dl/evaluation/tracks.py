@@ -3,7 +3,7 @@
 Where labels name no tracks, a stretch of frames with the same label, without a gap, counts as one.
 """
 from dataclasses import dataclass
-from typing import List, Tuple
+from typing import Dict, List, Tuple
 
 import numpy as np
 
@@ -43,8 +43,8 @@ class Track:
 
 def track_places(table: FrameTable, gap_s: float) -> List[Tuple[str, np.ndarray]]:
     """(name, rows) of each track of labelled frames, in the order of their first rows."""
-    found: List[Tuple[str, np.ndarray]] = []
-    for places in table.cameras():
+    found: Dict[Tuple[str, int, str, int], List[np.ndarray]] = {}
+    for places in table.sequences():
         rows = table.at(places)
         named = rows['track'] >= 0
         new = np.ones(len(rows), bool)
@@ -60,10 +60,17 @@ def track_places(table: FrameTable, gap_s: float) -> List[Tuple[str, np.ndarray]
         where = f'{table.recordings[int(rows["recording"][0])]}{table.topics[int(rows["topic"][0])]}'
         for part in np.split(order, np.flatnonzero(np.diff(codes[order])) + 1):
             row = rows[part[0]]
-            own = table.tracks[row['track']] if row['track'] >= 0 else (
-                f'{table.label(int(row["target"]))} {int(row["index"])}')
-            found.append((f'{where} {own}', places[part]))
-    return sorted(found, key=lambda item: item[1][0])
+            track, target, number = int(row['track']), int(row['target']), int(row['object'])
+            if track >= 0:  # which the labels know, whatever numbers its object was followed under
+                key = (where, track, f'{where} {table.tracks[track]}', target)
+            else:
+                which = '' if number < 0 else f' of object {number}'
+                name = f'{where} {table.label(target)} {int(row["index"])}{which}'
+                key = (where, -1, name, target)
+            found.setdefault(key, []).append(places[part])
+    tracks = [(name, np.sort(np.concatenate(parts)) if len(parts) > 1 else parts[0])
+              for (_, _, name, _), parts in found.items()]
+    return sorted(tracks, key=lambda item: item[1][0])
 
 
 def tracks_of(table: FrameTable, gap_s: float) -> List[Track]:
@@ -109,9 +116,9 @@ class Steadiness:
 
 
 def steadiness(table: FrameTable, gap_s: float) -> Steadiness:
-    """Changes and recoveries over all cameras; across gaps longer than ``gap_s`` nothing is counted."""
+    """Changes and recoveries over all cameras, or objects that they follow; across gaps longer than ``gap_s`` none."""
     seconds, changes, recoveries = 0.0, 0, []
-    for places in table.cameras():
+    for places in table.sequences():
         rows = table.at(places)
         steps_s = np.diff(rows['stamp_ns']) / NS_PER_S
         near = (steps_s >= 0) & (steps_s <= gap_s)
@@ -139,9 +146,9 @@ def _turns(wrong: np.ndarray, near: np.ndarray) -> List[int]:
 
 
 def watched_s(table: FrameTable, gap_s: float) -> np.ndarray:
-    """Seconds that each frame stands for, float64 (n,): until the next of its camera, or one usual step at a gap."""
+    """Seconds that each frame stands for, float64 (n,): until the next of its sequence, or one usual step at a gap."""
     seconds = np.zeros(len(table))
-    for places in table.cameras():
+    for places in table.sequences():
         steps = np.diff(table.at(places)['stamp_ns']) / NS_PER_S
         near = (steps >= 0) & (steps <= gap_s)
         usual = float(np.median(steps[near])) if near.any() else 0.0
@@ -152,7 +159,7 @@ def watched_s(table: FrameTable, gap_s: float) -> np.ndarray:
 def error_starts(table: FrameTable, gap_s: float) -> np.ndarray:
     """Where a wrong label begins to be acted on, bool (n,): one error, however many frames of one object it lasts."""
     starts = np.zeros(len(table), bool)
-    for places in table.cameras():
+    for places in table.sequences():
         rows = table.at(places)
         wrong = acted_on_wrongly(rows)
         goes_on = np.zeros(len(rows), bool)

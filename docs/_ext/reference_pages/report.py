@@ -15,6 +15,7 @@ FRAME_COLUMNS = {
     'index': 'place of the frame among those of its topic in the recording, from 0',
     'file': 'the picture of a folder, relative to the folder; empty for a bag',
     'camera_fault': 'what is wrong with the camera, by its picture, which makes the frame `unknown`; empty: nothing',
+    'object': 'with `--detections`: number of the object, the same for one that is followed through images',
     'stamp_ns': "stamp of the image's header, nanoseconds; empty for a picture, as the next two are",
     'receive_ns': 'when the bag received it, nanoseconds',
     'time_s': 'seconds from the first decided frame of the recording',

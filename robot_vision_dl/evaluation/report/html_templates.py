@@ -8,6 +8,7 @@ from typing import Any, Mapping
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from .objects import objects_sentence
 from .wording import count_of, duration, percent
 
 FOLDER = Path(__file__).with_name('templates')
@@ -30,4 +31,5 @@ def counted(counts: Mapping[str, int]) -> str:
 
 _ENVIRONMENT = Environment(loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined,
                            trim_blocks=True, lstrip_blocks=True)
-_ENVIRONMENT.filters.update(count_of=count_of, counted=counted, duration=duration, percent=percent, unbroken=unbroken)
+_ENVIRONMENT.filters.update(count_of=count_of, counted=counted, duration=duration, percent=percent, unbroken=unbroken,
+                            objects=objects_sentence)

@@ -235,7 +235,7 @@ def _places_of(keys: Sequence[Key], table: FrameTable) -> Dict[Key, int]:
     found = {}
     for place in candidates.tolist():
         row = table.rows[place]
-        key = Key(table.recordings[row['recording']], table.topics[row['topic']], int(row['index']))
+        key = Key(table.recordings[row['recording']], table.topics[row['topic']], int(row['index']), int(row['object']))
         if key in wanted:
             found[key] = place
     return found
@@ -250,7 +250,7 @@ def _timelines(evaluation: 'Evaluation', name: str, anchor: str, room: int) -> M
     colours = _colours(table)
     gap_s = evaluation.options.deployment.fusion.reset_gap_s
     # Pictures of folders have no times.
-    cameras = [places for places in table.cameras() if table.topics[table.rows[places[0]]['topic']] != PICTURES]
+    cameras = [places for places in table.sequences() if table.topics[table.rows[places[0]]['topic']] != PICTURES]
     lines: List[LineView] = []
     for places in cameras[:MOST_TIMELINES]:
         row = table.rows[places[0]]

@@ -1,0 +1,215 @@
+"""Objects of bags through models: each box a frame, followed, labelled by overlap, and decided as by the pipeline."""
+import csv
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from evaluation_samples import STEP_NS, T0_NS, small_model
+from labelled_samples import pattern
+
+from robot_vision_dl.cli.main import main
+from robot_vision_dl.core.config import ClassifierConfig, with_values
+from robot_vision_dl.core.errors import BagError, ConfigError
+from robot_vision_dl.core.images import cdr
+from robot_vision_dl.core.regions.crop import crop
+from robot_vision_dl.core.regions.detection_cdr import encode_detections
+from robot_vision_dl.core.regions.detections import Box, Detection, DetectionArray, Hypothesis
+from robot_vision_dl.core.runtime.frame_reader import read_frame
+from robot_vision_dl.core.runtime.pipeline import Pipeline
+from robot_vision_dl.core.types import Frame, Header
+from robot_vision_dl.data.bags.reader import BagReader
+from robot_vision_dl.data.bags.writer import ImageBagWriter
+from robot_vision_dl.data.labels.labels import LabelConfig
+from robot_vision_dl.data.labels.messages import DETECTIONS
+from robot_vision_dl.evaluation.evaluator import evaluate
+from robot_vision_dl.evaluation.options import EvaluationOptions, ObjectOptions, RunOptions
+from robot_vision_dl.evaluation.table import NO_LABEL, UNKNOWN_TARGET
+
+FRAMES, SIZE = 24, (200, 320)
+OUTCOMES = ('accepted', 'uncertain', 'unknown')
+TOPIC = '/camera/image_raw'
+
+
+def boxes_at(number):
+    """Two objects that pass each other, and what the detector takes for a third now and then."""
+    return {'cup': Box(60 + 6 * number, 60, 64, 48), 'mug': Box(250 - 6 * number, 120, 64, 48),
+            'nothing': Box(160, 170, 50, 40)}
+
+
+def write_objects(folder, seed=0, start_ns=T0_NS, labels=True):
+    """Both objects in every image; the detector misses the mug in every fourth, and errs in every third."""
+    with ImageBagWriter(folder) as writer:
+        for number in range(FRAMES):
+            stamp_ns = start_ns + number * STEP_NS
+            image = np.random.default_rng([seed, number]).integers(0, 40, (*SIZE, 3), dtype=np.uint8)
+            boxes = boxes_at(number)
+            for index, name in enumerate(('cup', 'mug')):
+                left, top, right, bottom = (round(side) for side in boxes[name].corners)
+                image[top:bottom, left:right] = pattern(1000 * seed + index)
+            writer.write_raw(TOPIC, stamp_ns, image)
+            found = ['cup', *(['mug'] if number % 4 else []), *(['nothing'] if number % 3 == 0 else [])]
+            header = Header(stamp_ns, 'camera')
+            truth = [Detection(header, (Hypothesis(name, 1.0),), boxes[name], f'{name} 1') for name in ('cup', 'mug')]
+            seen = [Detection(header, (Hypothesis('thing', .5),), replace(boxes[name], x=boxes[name].x + 2))
+                    for name in found]
+            for topic, content in (('/detections', seen), *([('/ground_truth', truth)] if labels else [])):
+                writer.write_cdr(topic, DETECTIONS, stamp_ns,
+                                 encode_detections(DetectionArray(header, tuple(content))))
+    return folder
+
+
+@pytest.fixture(scope='module')
+def model(tmp_path_factory):
+    return str(small_model(tmp_path_factory.mktemp('models') / 'small'))
+
+
+@pytest.fixture(scope='module')
+def bags(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('bags')
+    return [str(write_objects(folder / f'bag_{n}', n, T0_NS + n * 100 * STEP_NS)) for n in range(2)]
+
+
+def options(labels=('auto',), detections=('/detections',), **run):
+    return EvaluationOptions(with_values(ClassifierConfig(), {'device': 'cpu', 'decision.abstain_cost': 0.3}),
+                             LabelConfig(labels), run=RunOptions(**{'draws': 200, **run}),
+                             objects=ObjectOptions(detections))
+
+
+def decisions(found):
+    return [(int(row['index']), int(row['object']), int(row['outcome']), int(row['fused_predicted']))
+            for table in found.tables.values() for row in table.rows]
+
+
+def test_each_object_is_decided_as_the_pipeline_does_that_sees_its_crops_one_by_one(model, bags):
+    found = evaluate(bags[:1], [model], options(batch=16))
+    config = with_values(found.options.deployment, {'model': model, 'camera_faults.enabled': False})
+    pipeline = Pipeline.load(config)
+    table, = found.tables.values()
+    rows = {(int(row['index']), table.tracks[row['track']]): row for row in table.rows}
+    count = 0
+    with BagReader(bags[0]) as reader:
+        for number, message in enumerate(reader.image_messages()):
+            whole = read_frame('camera', cdr.decode_image(message.cdr), message.receive_ns, config.image)
+            for name in ('cup', 'mug') if number % 4 else ('cup',):
+                box = boxes_at(number)[name]
+                seen = crop(whole.picture, replace(box, x=box.x + 2), pipeline.bundle.preprocessing).picture
+                result, = pipeline.process([Frame(name, whole.header, seen, whole.encoding, whole.received_ns)])
+                row = rows[number, f'{name} 1']
+                assert OUTCOMES[row['outcome']] == result.decision.outcome.value
+                assert row['fused_predicted'] == result.decision.class_index
+                assert row['trust'] == pytest.approx(result.decision.confidence, abs=1e-5)
+                count += 1
+    assert count == FRAMES + FRAMES * 3 // 4 and len(table) == count + FRAMES // 3
+    assert len({int(row['outcome']) for row in table.rows}) > 1
+
+
+def test_labels_tracks_and_what_the_detector_missed(model, bags):
+    found = evaluate(bags, [model], options())
+    table, = found.tables.values()
+    names = [table.tracks[track] for track in table['track']]
+    for row, name in zip(table.rows, names):
+        target = {'cup 1': 0, 'mug 1': 1}.get(name, UNKNOWN_TARGET)
+        assert row['target'] == target
+    # An object is followed under one number through all of its images, and the two never change places.
+    followed = {(int(row['recording']), name, int(row['object'])) for row, name in zip(table.rows, names)
+                if name.endswith(' 1')}
+    assert len(followed) == 4
+    camera, = found.metrics['recordings'][0]['objects']
+    assert camera['images'] == TOPIC and camera['labels'] == '/ground_truth'
+    assert (camera['paired'], camera['labelled'], camera['missed'], camera['false_alarms'], camera['again']) == (
+        FRAMES, 2 * FRAMES, FRAMES // 4, FRAMES // 3, 0)
+    figures, = found.metrics['models'].values()
+    assert figures['frames']['unknown'] == 2 * FRAMES // 3 and figures['frames']['known'] == 2 * FRAMES * 7 // 4
+    known = [track for track in figures['groups']['names'] if track.endswith(' 1')]
+    assert figures['groups']['by'] == 'track' and len(known) == 4
+    assert figures['tracks']['count'] == len(figures['groups']['names'])
+
+
+@pytest.mark.parametrize('batch, workers', [(1, 1), (3, 2), (64, 1)])
+def test_batches_and_processes_decide_the_same(model, bags, batch, workers):
+    assert decisions(evaluate(bags, [model], options(batch=batch), workers=workers)) == decisions(
+        evaluate(bags, [model], options(batch=5)))
+
+
+def test_two_models_see_each_its_own_crops(model, bags, tmp_path):
+    other = str(small_model(tmp_path / 'other', seed=1))
+    both = evaluate(bags[:1], [model, other], options())
+    for name, table in both.tables.items():
+        alone, = evaluate(bags[:1], [model if name == 'small' else other], options()).tables.values()
+        for column in ('target', 'fused_predicted', 'outcome', 'object'):
+            assert np.array_equal(table[column], alone[column]), (name, column)
+        assert table['confidence'] == pytest.approx(alone['confidence'], abs=1e-5)
+
+
+def test_without_labels_and_with_the_detections_as_their_own(model, tmp_path):
+    bag = str(write_objects(tmp_path / 'bag', labels=False))
+    table, = evaluate([bag], [model], options()).tables.values()
+    assert (table['target'] == NO_LABEL).all() and len(table) == FRAMES * 7 // 4 + FRAMES // 3
+    with pytest.raises(ConfigError, match="the label 'thing' is no class of small"):
+        evaluate([bag], [model], options(('topic:/detections',)))
+    own = replace(options(('topic:/detections',)), label_map={'thing': 'cup'})
+    table, = evaluate([bag], [model], own).tables.values()
+    assert (table['target'] == 0).all()
+
+
+def test_boxes_that_nothing_can_be_cut_out_for_are_dropped_by_reason(model, tmp_path):
+    nan = float('nan')
+    boxes = [Box(100, 100, 40, 40), Box(nan, 1, 2, 3), Box(5000, 100, 40, 40), Box(100, 100, 0, 40),
+             Box(100, 100, 30, 30, .5)]
+    header = Header(T0_NS, 'camera')
+    with ImageBagWriter(tmp_path / 'bag') as writer:
+        writer.write_raw(TOPIC, T0_NS, np.full((*SIZE, 3), 99, np.uint8))
+        writer.write_cdr('/detections', DETECTIONS, T0_NS, encode_detections(DetectionArray(header, tuple(
+            Detection(header, (), box) for box in boxes))))
+    found = evaluate([str(tmp_path / 'bag')], [model], options())
+    recording, = found.metrics['recordings']
+    assert recording['dropped'] == {'box_not_finite': 1, 'box_outside': 1, 'box_without_area': 1}
+    assert recording['decided'] == 2 and recording['frames'] == 5 and recording['unread'] == 0
+
+
+def test_the_command_says_where_everything_went(model, bags, tmp_path, capsys):
+    with BagReader(bags[0]) as reader, ImageBagWriter(tmp_path / 'bag') as writer:
+        for message in reader.messages():
+            late = message.topic == '/detections' and message.receive_ns >= T0_NS + 20 * STEP_NS
+            raw = bytearray(message.cdr)
+            if late:
+                raw[4:12] = bytes(8)  # no stamp
+            writer.write_cdr(message.topic, message.msgtype, message.receive_ns, bytes(raw))
+    code = main(['evaluate', str(tmp_path / 'bag'), '--model', model, '--detections', '/detections', '--out',
+                 str(tmp_path / 'out'), '--device', 'cpu'])
+    out = capsys.readouterr().out
+    assert code == 0
+    assert '20 of 24 images have detections' in out and 'images without: 4 no_detections' in out
+    assert 'detections without an image: 4 no_stamp' in out
+    assert '40 labelled objects in 20 images: 5 missed by the detector, 7 false alarms (IoU 0.5)' in out
+    assert 'missed by the detector' in (tmp_path / 'out' / 'report.html').read_text()
+    metrics = json.loads((tmp_path / 'out' / 'metrics.json').read_text())
+    assert metrics['options']['objects']['detections'] == ['/detections']
+    with open(tmp_path / 'out' / 'frames.csv', encoding='utf-8', newline='') as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 20 + 15 + 7 and {row['object'] for row in rows if row['track'] == 'cup 1'} == {'0'}
+
+
+@pytest.mark.parametrize('more, text', [
+    (['--detections', '/none'], "no topic '/none' with detections"),
+    (['--detections', '/detections', '--labels', 'topic:/camera/image_raw'], 'is of type sensor_msgs/msg/Image'),
+    (['--detections', '/detections', '--write-bag', 'x.mcap'], '--write-bag: is of whole pictures'),
+    (['--detections', '/detections', '--live'], '--live: is of whole pictures'),
+    (['--detections', '/middle:=/detections'], "no image topic '/middle' in the bags"),
+    (['--detections', '/detections', '--tolerance', '-1'], '--tolerance'),
+])
+def test_what_cannot_be_is_refused(model, bags, tmp_path, capsys, more, text):
+    assert main(['evaluate', bags[0], '--model', model, '--out', str(tmp_path / 'out'), *more]) == 2
+    assert text in capsys.readouterr().err and not (tmp_path / 'out').exists()
+
+
+def test_a_folder_of_pictures_has_no_detections(model, tmp_path, capsys):
+    import cv2
+    (tmp_path / 'pictures' / 'cup').mkdir(parents=True)
+    cv2.imwrite(str(tmp_path / 'pictures' / 'cup' / 'a.png'), pattern(0))
+    assert main(['evaluate', str(tmp_path / 'pictures'), '--model', model, '--out', str(tmp_path / 'out'),
+                 '--detections', '/detections']) == 2
+    assert '--detections: ' in capsys.readouterr().err
+    with pytest.raises(BagError):
+        evaluate([str(tmp_path / 'nothing')], [model], options())
