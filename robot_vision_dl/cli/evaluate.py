@@ -47,8 +47,8 @@ acted_wrong, risk, cost, coverage, accuracy, nll, ece, ..."""
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    from ..evaluation.options import ObjectOptions, RunOptions
-    run, objects = RunOptions(), ObjectOptions()
+    from ..evaluation.options import RunOptions
+    run = RunOptions()
     parser.add_argument('bags', nargs='*', metavar='BAG', help='.bag, .mcap or .db3 files, folders, globs; '
                         'folders of pictures')
     parser.add_argument('--model', action='append', default=[], metavar='M', dest='models',
@@ -67,9 +67,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--detections', nargs='+', default=[], metavar='TOPIC',
                         help='judge the objects in these boxes, not whole pictures; of several cameras '
                         'IMAGES:=TOPIC for each')
-    parser.add_argument('--tolerance', type=real(0, 10), default=objects.tolerance_s, metavar='S',
-                        help='with --detections: how far apart the stamps of an image and its boxes may be, where '
-                        'there are no equal ones (default: %(default)s)')
     parser.add_argument('--params-file', metavar='FILE', help='the deployment: a ROS parameter file of the node')
     parser.add_argument('--node', default='/classifier', metavar='NAME', help='full name of the node that the file is '
                         'read for, with its namespace (default: %(default)s)')
@@ -181,7 +178,7 @@ def _of_all(bar: Progress) -> Callable[[str, int], None]:
 def _options(args: argparse.Namespace) -> 'EvaluationOptions':
     from ..data.labels.labels import LabelConfig
     from ..evaluation.deployment import deployment
-    from ..evaluation.options import EvaluationOptions, ObjectOptions, RunOptions
+    from ..evaluation.options import EvaluationOptions, RunOptions
     changes = list(args.changes)
     if args.device:
         changes.append(f'device={args.device}')
@@ -197,7 +194,7 @@ def _options(args: argparse.Namespace) -> 'EvaluationOptions':
         deployment(args.params_file, changes, args.node, to_stderr),
         LabelConfig(tuple(args.labels), args.hold, tuple(args.ignore)), tuple(args.topics), label_map,
         RunOptions(batch=args.batch, exact=not args.no_exact, seed=args.seed),
-        ObjectOptions(tuple(args.detections), args.tolerance))
+        tuple(args.detections))
 
 
 def _say(metrics: Mapping[str, Any], speed: Mapping[str, Any], out: Path) -> None:

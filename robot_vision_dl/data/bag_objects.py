@@ -7,7 +7,7 @@ detections are paired by their stamps (:mod:`.pairing`), objects followed over t
 from collections import Counter
 from dataclasses import dataclass, field
 from sys import intern
-from typing import Collection, Dict, List, NamedTuple, Sequence, Set, Tuple, Union
+from typing import Collection, Dict, List, NamedTuple, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -44,12 +44,14 @@ class FoundObject(NamedTuple):
         key: number of its track, unique within the camera: what is known of an object over time goes by it.
         name: of its track: the detector's id, or one of our own.
         label: what the labels say.
+        ends: nothing of this track comes after.
     """
 
     box: Box
     key: int
     name: str
     label: FrameLabel
+    ends: bool = False
 
 
 @dataclass
@@ -130,6 +132,7 @@ class BagObjects:
         self.problems: Tuple[str, ...] = ()
         self.counts: Dict[str, ObjectCounts] = {}
         self._objects: Dict[str, List[Union[_Found, str]]] = {}
+        self._last: Dict[str, Dict[int, int]] = {}
         stamps, arrays = self._read(reader, topics)
         for each in topics:
             self._follow(each, stamps[each.images], arrays[each.detections], arrays.get(each.labels, []),
@@ -140,7 +143,8 @@ class BagObjects:
         found = self._objects[topic][index]
         if isinstance(found, str):
             return found
-        return tuple(FoundObject(Box(*numbers), key, name, label) for numbers, key, name, label in
+        last = self._last[topic]
+        return tuple(FoundObject(Box(*numbers), key, name, label, last[key] == index) for numbers, key, name, label in
                      zip(found.boxes.tolist(), found.keys, found.names, found.labels))
 
     def _read(self, reader: BagReader, topics: Sequence[ObjectTopics]
@@ -172,7 +176,7 @@ class BagObjects:
         labelled = pair_by_stamp(stamps, [array.stamp_ns for array in labels], tolerance_ns).array_of
         counts.nearest, counts.arrays_alone = pairing.nearest, pairing.arrays_alone
         found: List[Union[_Found, str]] = []
-        keys: Set[int] = set()
+        last = self._last[topics.images] = {}
         last_ns = 0
         for place, stamp_ns in enumerate(stamps):
             array = int(pairing.array_of[place])
@@ -189,12 +193,12 @@ class BagObjects:
             tracks = tracker.update(detections, [is_box(box) for box in boxes], stamp_ns)
             verdicts = self._verdicts(counts, boxes, labels[labelled[place]], topics.labels, ignore) \
                 if labelled[place] >= 0 else (NOT_LABELLED,) * len(boxes)
-            keys.update(track.key for track in tracks)
+            last.update((track.key, place) for track in tracks)
             counts.paired += 1
             counts.detections += len(boxes)
             found.append(_Found(arrays[array].boxes, tuple(track.key for track in tracks),
                                 tuple(intern(track.name) for track in tracks), verdicts))
-        counts.tracks = len(keys)
+        counts.tracks = len(last)
         self._objects[topics.images] = found
 
     def _verdicts(self, counts: ObjectCounts, boxes: Sequence[Box], labels: _Array, topic: str,

@@ -19,6 +19,8 @@ from ..core.bundles.trust_limits import MEASURED, trust_limits
 from ..core.config import flat_options, with_values
 from ..core.errors import ConfigError, RobotVisionError
 from ..core.networks.threads import network_threads
+from ..core.regions.crop import BOX_REASONS
+from ..core.regions.results import OBJECT_REASONS
 from ..core.runtime.frame_counters import RATE_LIMITED, REPLACED
 from ..data.bag_objects import ObjectCounts
 from ..data.folders import shown
@@ -43,7 +45,7 @@ STRIP_PICTURES = (6, 28)
 NOT_JUDGED = 'not_judged'
 """Why the frames of a recording whose process died were not decided."""
 # Frames that a deployment leaves out on purpose or for want of time; what else is not decided could not be.
-_BY_CHOICE = (RATE_LIMITED, REPLACED, 'lost_in_transport')
+_BY_CHOICE = (RATE_LIMITED, REPLACED, 'lost_in_transport', *OBJECT_REASONS, *BOX_REASONS)
 DEFAULTS = EvaluationOptions()
 _NOT_DECIDING = ('model', 'cameras', 'image_topics', 'image_transport', 'max_batch', 'top_k', 'class_id_as_index',
                  'autostart', 'stale_after_s')
@@ -309,13 +311,9 @@ def _options_json(options: EvaluationOptions) -> Dict[str, Any]:
         deployment[flat.name] = value
     return {'labels': {'sources': list(options.labels.sources), 'hold_s': options.labels.hold_s,
                        'ignore': list(options.labels.ignore), 'map': dict(sorted(options.label_map.items()))},
-            'topics': list(options.topics), **_object_options(options), 'deployment': deployment,
+            'topics': list(options.topics), **({'detections': list(options.detections)} if options.detections else {}),
+            'deployment': deployment,
             'seed': options.run.seed, 'draws': options.run.draws}
-
-
-def _object_options(options: EvaluationOptions) -> Dict[str, Any]:
-    objects = options.objects
-    return {'objects': {**asdict(objects), 'detections': list(objects.detections)}} if objects.detections else {}
 
 
 def _recording_json(recording: Recording, outcome: RecordingResult, table: FrameTable) -> Dict[str, Any]:

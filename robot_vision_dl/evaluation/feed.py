@@ -14,15 +14,16 @@ from ..core.config import ClassifierConfig
 from ..core.errors import ImageError
 from ..core.images import cdr
 from ..core.networks.preprocess import HostPixels, Preprocessor
-from ..core.regions.crop import BoxError, crop
+from ..core.regions.crop import BoxError, crop, visible_part
+from ..core.regions.fitness import Refusal, refusal_of_part, refusal_of_pixels
 from ..core.runtime.frame_counters import BACKWARDS, RATE_LIMITED
 from ..core.runtime.frame_reader import StampOrder, read_frame, time_of
 from ..core.types import Frame, ImageMessage, Picture, Region
+from ..core.uncertainty.camera.statistics import Look, look
 from ..data.bag_objects import FoundObject, ObjectCounts
 from ..data.bags.message_types import COMPRESSED_IMAGE
 from ..data.bags.reader import BagImage
 from ..data.labels.labels import FrameLabel
-from .options import ObjectOptions
 from .recordings import Recording
 
 _FIRST_GUESS_BYTES = 4_000_000
@@ -31,19 +32,20 @@ _TOO_SOON = 'it comes sooner after the one before than the highest rate allows'
 
 @dataclass(frozen=True)
 class Drop:
-    """A frame that is not decided, and why; ``reason`` as in the live node's account."""
+    """A frame that is not decided, and why; ``reason`` as in the live node's account; of an object, its ``label``."""
 
     topic: str
     index: int
     receive_ns: int
     reason: str
     sentence: str
+    label: Optional[FrameLabel] = None
 
 
 class FedFrame(NamedTuple):
     """A frame, its message, which message of its topic it is, and a digest of the picture as it was sent.
 
-    ``found`` is the object that the frame shows; None: it shows a whole picture.
+    ``found`` is the object that the frame shows, of the picture ``whole``; None: it shows a whole picture.
     """
 
     frame: Frame
@@ -51,6 +53,7 @@ class FedFrame(NamedTuple):
     number: int
     digest: bytes = b''
     found: Optional[FoundObject] = None
+    whole: Optional['WholePicture'] = None
 
     @property
     def topic(self) -> str:
@@ -65,6 +68,14 @@ class FedFrame(NamedTuple):
     def track(self, label: FrameLabel) -> str:
         """Name of the object's track: what the labels call it, else what it was followed as."""
         return label.track or ('' if self.found is None else self.found.name)
+
+
+class WholePicture(NamedTuple):
+    """A picture whose objects are judged, and a look at it for faults of its camera, where that is asked for."""
+
+    frame: Frame
+    digest: bytes
+    look: Optional[Look]
 
 
 class _Unit(NamedTuple):
@@ -104,15 +115,13 @@ class Feed:
         size: frames in a batch.
         threads: that decode.
         ahead_bytes: pictures that may wait.
-        objects: how objects are cut out and followed, where the recording's are judged.
 
     Attributes:
         messages: image messages that were read so far.
     """
 
     def __init__(self, recording: Recording, preprocessors: Sequence[Union[Preprocessor, HostPixels]],
-                 config: ClassifierConfig, size: int, threads: int, ahead_bytes: int,
-                 objects: Optional[ObjectOptions] = None) -> None:
+                 config: ClassifierConfig, size: int, threads: int, ahead_bytes: int) -> None:
         self._recording, self._config, self._size = recording, config, size
         self.messages = 0
         self._preprocessors = list(preprocessors)
@@ -120,8 +129,7 @@ class Feed:
         self._rate = RateLimit()
         self._threads, self._ahead_bytes = threads, ahead_bytes
         self._pool = ThreadPoolExecutor(threads, 'decode', initializer=torch.set_num_threads, initargs=(1,))
-        self._margin = objects.margin if objects else 0.0
-        self._objects = recording.find_objects(objects, config.fusion.reset_gap_s) if objects else None
+        self._objects = recording.find_objects(config)
         self._reader = recording.reader()
         self._batch_bytes = size * _FIRST_GUESS_BYTES
 
@@ -196,16 +204,17 @@ class Feed:
         """On a thread of the pool: frames or drops in their order, and the tensors of the frames."""
         entries: List[Union[FedFrame, Drop]] = []
         pictures: List[List[Picture]] = [[] for _ in self._preprocessors]
-        read = _LastRead(self._config)
+        read = _LastRead(self._config, self._objects is not None)
         for unit in chunk:
             message = unit.message
+            label = unit.found.label if unit.found else None
             if unit.reason:
-                entries.append(Drop(message.topic, unit.number, message.receive_ns, unit.reason, unit.sentence))
+                entries.append(Drop(message.topic, unit.number, message.receive_ns, unit.reason, unit.sentence, label))
                 continue
             try:
                 fed, seen = self._fed(unit, read)
-            except (ImageError, BoxError) as error:
-                entries.append(Drop(message.topic, unit.number, message.receive_ns, error.reason, str(error)))
+            except (ImageError, BoxError, _RefusedError) as error:
+                entries.append(Drop(message.topic, unit.number, message.receive_ns, error.reason, str(error), label))
                 continue
             entries.append(fed)
             for own, picture in zip(pictures, seen):
@@ -217,17 +226,22 @@ class Feed:
         message, found = unit.message, unit.found
         camera = self._camera_of(message.topic)
         region = None if camera is None or found is not None else self._config.regions.get(camera)
-        frame, digest = read.frame(message, region)
+        whole = read.whole(message, region)
+        frame = whole.frame
         if found is None:
-            return FedFrame(frame, message, unit.number, digest), [frame.seen] * len(self._preprocessors)
+            return FedFrame(frame, message, unit.number, whole.digest), [frame.seen] * len(self._preprocessors)
+        wish = self._config.detections
+        _refuse(refusal_of_part(*visible_part(found.box, frame.picture.width, frame.picture.height), wish))
         cut: Dict[object, Picture] = {}
         for preprocess in self._preprocessors:
             if preprocess.spec not in cut:
-                cut[preprocess.spec] = crop(frame.picture, found.box, preprocess.spec, self._margin).picture
+                cut[preprocess.spec] = crop(frame.picture, found.box, preprocess.spec, wish.margin).picture
         seen = [cut[preprocess.spec] for preprocess in self._preprocessors]
+        _refuse(refusal_of_pixels(seen[0], wish))
         box = struct.pack('=5d', *astuple(found.box))
         own = Frame(f'{message.topic} {found.key}', frame.header, seen[0], frame.encoding, frame.received_ns)
-        return FedFrame(own, message, unit.number, hashlib.blake2b(digest + box, digest_size=16).digest(), found), seen
+        digest = hashlib.blake2b(whole.digest + box, digest_size=16).digest()
+        return FedFrame(own, message, unit.number, digest, found, whole), seen
 
     def _tensors(self, pictures: Sequence[Sequence[Picture]]) -> List[torch.Tensor]:
         made: List[torch.Tensor] = []
@@ -263,22 +277,36 @@ class Feed:
         return FrameBatch(frames, tensors, drops)
 
 
+class _RefusedError(Exception):
+    """An object that is not looked at."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.sentence)
+        self.reason = refusal.reason
+
+
+def _refuse(refusal: Refusal) -> None:
+    if refusal.reason:
+        raise _RefusedError(refusal)
+
+
 class _LastRead:
     """Decodes images, each once for all of its objects that follow each other."""
 
-    def __init__(self, config: ClassifierConfig) -> None:
-        self._config = config.image
+    def __init__(self, config: ClassifierConfig, objects: bool) -> None:
+        self._config, self._looks = config, objects and config.camera_faults.enabled
         self._message: Optional[BagImage] = None
-        self._found: Union[Tuple[Frame, bytes], ImageError, None] = None
+        self._found: Union[WholePicture, ImageError, None] = None
 
-    def frame(self, message: BagImage, region: Optional[Region]) -> Tuple[Frame, bytes]:
+    def whole(self, message: BagImage, region: Optional[Region]) -> WholePicture:
         """The frame of a message, and a digest of its picture as it was sent; raises :class:`ImageError`."""
         if message is not self._message or self._found is None:
             self._message = message
             try:
                 parsed = _parsed(message)
-                frame = read_frame(message.topic, parsed, message.receive_ns, self._config, region)
-                self._found = frame, hashlib.blake2b(parsed.data.data, digest_size=16).digest()
+                frame = read_frame(message.topic, parsed, message.receive_ns, self._config.image, region)
+                seen = look(frame.picture, colours=False) if self._looks else None
+                self._found = WholePicture(frame, hashlib.blake2b(parsed.data.data, digest_size=16).digest(), seen)
             except ImageError as error:
                 self._found = error
         if isinstance(self._found, ImageError):

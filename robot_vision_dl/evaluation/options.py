@@ -3,8 +3,6 @@ from dataclasses import dataclass, field
 from typing import Mapping, Tuple
 
 from ..core.config import ClassifierConfig, check_values, option
-from ..core.regions.association import TrackingConfig
-from ..core.regions.crop import DEFAULT_MARGIN
 from ..data.labels.labels import LabelConfig
 
 
@@ -29,23 +27,6 @@ class RunOptions:
 
 
 @dataclass(frozen=True)
-class ObjectOptions:
-    """Objects that a detector found, each judged by itself.
-
-    Attributes:
-        detections: topics with a detector's boxes, ``TOPIC`` or ``IMAGES:=TOPIC``; empty: whole pictures are judged.
-        tolerance_s: how far apart the stamps of an image and its detections may be, in seconds.
-        margin: around a box on each side, as a share of its longer side.
-        tracking: how objects are followed.
-    """
-
-    detections: Tuple[str, ...] = ()
-    tolerance_s: float = 0.02
-    margin: float = DEFAULT_MARGIN
-    tracking: TrackingConfig = field(default_factory=TrackingConfig)
-
-
-@dataclass(frozen=True)
 class EvaluationOptions:
     """What is evaluated, and how.
 
@@ -55,7 +36,8 @@ class EvaluationOptions:
         topics: image topics; empty: each camera once, see :func:`..data.cameras.choose_topics`; ``all``.
         label_map: names in the labels -> class names (or ``unknown``, ``ignore``), for labels made for other models.
         run: see :class:`RunOptions`.
-        objects: see :class:`ObjectOptions`.
+        detections: topics with a detector's boxes, ``TOPIC`` or ``IMAGES:=TOPIC``, whose objects are judged; empty:
+            whole pictures are.
     """
 
     deployment: ClassifierConfig = field(default_factory=ClassifierConfig)
@@ -63,4 +45,4 @@ class EvaluationOptions:
     topics: Tuple[str, ...] = ()
     label_map: Mapping[str, str] = field(default_factory=dict)
     run: RunOptions = field(default_factory=RunOptions)
-    objects: ObjectOptions = field(default_factory=ObjectOptions)
+    detections: Tuple[str, ...] = ()

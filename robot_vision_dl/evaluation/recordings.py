@@ -3,7 +3,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import List, Mapping, Optional, Sequence, Tuple, Union
 
+from ..core.config import ClassifierConfig
 from ..core.errors import BagError, ConfigError
+from ..core.regions.association import TrackingConfig
 from ..core.suggestions import did_you_mean
 from ..core.types import UNKNOWN
 from ..data.bag_objects import BagObjects, ObjectTopics
@@ -18,7 +20,7 @@ from ..data.object_topics import named_images, object_topics
 from ..data.picture_folder import folder_pictures
 from ..data.picture_index import FolderPicture
 from ..data.recording_paths import recording_names
-from .options import EvaluationOptions, ObjectOptions
+from .options import EvaluationOptions
 from .picture_messages import ALONE, NS_PER_S, TOPIC, PictureReader, intervals_of
 from .table import NO_LABEL, UNKNOWN_TARGET, FrameTable
 
@@ -59,12 +61,14 @@ class Recording:
     objects: Tuple[ObjectTopics, ...] = ()
     ignore: Tuple[str, ...] = ()
 
-    def find_objects(self, options: ObjectOptions, reset_gap_s: float) -> Optional[BagObjects]:
+    def find_objects(self, config: ClassifierConfig) -> Optional[BagObjects]:
         """The objects that a detector found; None where whole pictures are judged. Reads the bag."""
         if not self.objects:
             return None
+        wish = config.detections
         with BagReader(self.files) as reader:
-            return BagObjects(reader, self.objects, options.tolerance_s, reset_gap_s, options.tracking, self.ignore)
+            return BagObjects(reader, self.objects, wish.tolerance_s, config.fusion.reset_gap_s,
+                              TrackingConfig(wish.least_overlap, wish.forget_after_s, wish.trust_ids), self.ignore)
 
     def reader(self) -> Union[BagReader, PictureReader]:
         """What gives its image messages."""
@@ -105,7 +109,7 @@ def open_recordings(bags: Sequence[Union[str, Path]], options: EvaluationOptions
                   else _of_bag(item, name, options) for item, name in zip(found, names)]
     of_bags = [recording for recording in recordings if not recording.pictures]
     if of_bags:
-        wanted = options.topics or named_images(options.objects.detections)
+        wanted = options.topics or named_images(options.detections)
         check_wanted(wanted, {topic for recording in of_bags for topic in recording.topics})
     read = [recording for recording in recordings if recording.topics]
     not_read = tuple(text for recording in recordings if not recording.topics for text in recording.problems)
@@ -125,7 +129,7 @@ def _of_bag(files: BagFiles, name: str, options: EvaluationOptions) -> Recording
         images = {topic.name: topic for topic in reader.topics.values() if topic.is_image and not topic.unreadable}
         if not images:
             raise BagError(f'{files.path}: no image topic to evaluate; {_what_there_is(reader)}')
-        if options.objects.detections:
+        if options.detections:
             return _objects_of_bag(reader, name, options, tuple(images))
         labels, used, problems = _labels(reader, name, options.labels)
         topics, notes = choose_topics(reader, options.topics, labels.topics if labels else frozenset())
@@ -136,7 +140,7 @@ def _of_bag(files: BagFiles, name: str, options: EvaluationOptions) -> Recording
 
 def _objects_of_bag(reader: BagReader, name: str, options: EvaluationOptions, images: Tuple[str, ...]) -> Recording:
     files = reader.files
-    found = object_topics(reader, options.objects.detections, options.labels.sources, options.topics)
+    found = object_topics(reader, options.detections, options.labels.sources, options.topics)
     topics = tuple(each.images for each in found.topics)
     labels = tuple(f'topic:{each.labels}' for each in found.topics if each.labels)
     return Recording(name, files.path, files, topics, images, sum(reader.topics[topic].count for topic in topics),

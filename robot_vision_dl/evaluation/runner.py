@@ -17,7 +17,9 @@ from ..core.errors import BundleError, RobotVisionError, raise_about_machine
 from ..core.networks.threads import network_threads
 from ..core.runtime.engine_thread import INFERENCE_FAILED
 from ..core.runtime.pipeline import Pipeline
-from ..core.types import Assessment, Result
+from ..core.types import Assessment, CameraCheck, Result
+from ..core.uncertainty.camera.bounds import default_bounds
+from ..core.uncertainty.camera.watch import CameraWatch, frozen_after_s
 from ..data.bag_objects import ObjectCounts
 from ..data.labels.labels import Finding, FrameLabel
 from ..data.pictures import listed
@@ -205,6 +207,10 @@ class _Run:
             self._watches[label] = BatchInvariance(pipeline, options.deployment)
         self._gallery = ExampleFrames(name, list(job.names), job.strip_every_ns) if options.run.pictures else None
         self._left_out: List[str] = []
+        # Those that a bundle was fitted with are of what was cut out, and not of whole pictures.
+        self._bounds = default_bounds()
+        self._camera_watches: Dict[str, CameraWatch] = {}
+        self._checked: Dict[str, Tuple[int, CameraCheck]] = {}
         self._outcome = RecordingResult(name, stage_ms={label: Counter() for label in job.names})
 
     def run(self, progress: Progress) -> RecordingResult:
@@ -218,8 +224,8 @@ class _Run:
         cores = job.cores or len(os.sched_getaffinity(0))
         threads = run.decode_threads or min(4, max(1, cores - network_threads(deployment.threads)))
         try:
-            with Feed(job.recording, preprocessors, deployment, self._size, threads, run.ahead_mb * 1_000_000,
-                      job.options.objects) as feed, ParallelInference(self._pipelines, deployment, cores) as lanes:
+            with Feed(job.recording, preprocessors, deployment, self._size, threads,
+                      run.ahead_mb * 1_000_000) as feed, ParallelInference(self._pipelines, deployment, cores) as lanes:
                 for batch, assessed in lanes.run(self._noted(feed)):
                     if batch.frames:
                         self._judge(batch, assessed, bag)
@@ -266,11 +272,12 @@ class _Run:
         for fed, verdict in zip(batch.frames, verdicts):
             self._outcome.digests[fed.topic, fed.number, fed.object_number] = fed.digest
             self._outcome.findings.setdefault(fed.topic, Counter())[verdict.finding.value] += 1
+        checks = [self._check_camera(fed) for fed in batch.frames]
         failed: Set[Tuple[str, int, int]] = set()
         for (label, pipeline), tensor, found in zip(self._pipelines.items(), batch.tensors, assessed):
             watch = self._watches[label]
             started = time.perf_counter()
-            results = self._process(pipeline, batch.frames, tensor, found.outcome, failed)
+            results = self._process(pipeline, batch.frames, tensor, found.outcome, failed, checks)
             found.stage_ms['decide'] = (time.perf_counter() - started) * 1e3
             for fed, verdict, result in zip(batch.frames, verdicts, results):
                 if result is None:
@@ -293,22 +300,41 @@ class _Run:
             for frame in frames:
                 self._gallery.strip(frame)
 
+        for fed in batch.frames:
+            if fed.found is not None and fed.found.ends:
+                for pipeline in self._pipelines.values():
+                    pipeline.forget(fed.frame.camera)
+
+    def _check_camera(self, fed: FedFrame) -> Optional[CameraCheck]:
+        """What a whole picture says of its camera, for its objects; None where they are not what is judged."""
+        if fed.whole is None or fed.whole.look is None:
+            return None
+        frame, config = fed.whole.frame, self._job.options.deployment
+        before = self._checked.get(fed.topic)
+        if before is not None and before[0] == fed.number:
+            return before[1]
+        watch = self._camera_watches.setdefault(fed.topic, CameraWatch())
+        found = watch.check(fed.whole.look, frame.picture, frame.time_ns, self._bounds,
+                            frozen_after_s(config.camera_faults, self._bounds), config.fusion.reset_gap_s)
+        self._checked[fed.topic] = fed.number, found
+        return found
+
     def _verdict(self, fed: FedFrame) -> FrameLabel:
         if fed.found is not None:
             return fed.found.label
         return self._job.recording.verdict(fed.topic, fed.frame.time_ns, fed.frame.received_ns)
 
     def _process(self, pipeline: Pipeline, feds: Sequence[FedFrame], tensor: torch.Tensor,
-                 assessed: Union[List[Assessment], Exception], failed: Set[Tuple[str, int, int]]
-                 ) -> List[Optional[Result]]:
+                 assessed: Union[List[Assessment], Exception], failed: Set[Tuple[str, int, int]],
+                 checks: Sequence[Optional[CameraCheck]]) -> List[Optional[Result]]:
         """Results of a batch; where the network fails, frame by frame, as the live node would meet them."""
         results: List[Optional[Result]] = []
         if not isinstance(assessed, Exception):
-            for fed, assessment in zip(feds, assessed):
+            for fed, assessment, check in zip(feds, assessed, checks):
                 try:
-                    # What is cut out of a picture tells little about the camera.
+                    # What is cut out of a picture tells little about the camera: the whole one was looked at.
                     results += pipeline.conclude([fed.frame], [assessment],
-                                                 cameras=None if fed.found is None else [None])
+                                                 cameras=None if fed.found is None else [check])
                 except (RuntimeError, RobotVisionError) as error:
                     self._failed(fed, error, failed)
                     results.append(None)
@@ -318,7 +344,7 @@ class _Run:
             return [None]
         for place, fed in enumerate(feds):
             alone = assess_or_fail(pipeline, [fed.frame], tensor[place:place + 1])
-            results += self._process(pipeline, [fed], tensor, alone.outcome, failed)
+            results += self._process(pipeline, [fed], tensor, alone.outcome, failed, checks[place:place + 1])
         return results
 
     def _failed(self, fed: FedFrame, error: Exception, failed: Set[Tuple[str, int, int]]) -> None:
@@ -333,7 +359,10 @@ class _Run:
         if self._job.recording.pictures:
             self._left_out.append(self._job.recording.file(drop.index))
         self._outcome.first_drops.setdefault(drop.reason, f'{self._job.recording.name} {drop.topic}: {drop.sentence}')
-        if drop.receive_ns:
+        if drop.label is not None:
+            if drop.label.finding is Finding.LABELLED:
+                self._outcome.findings.setdefault(drop.topic, Counter())['labelled_but_dropped'] += 1
+        elif drop.receive_ns:
             verdict = self._job.recording.verdict(drop.topic, drop.receive_ns, drop.receive_ns)
             if verdict.finding is Finding.LABELLED:
                 self._outcome.findings.setdefault(drop.topic, Counter())['labelled_but_dropped'] += 1

@@ -1,6 +1,7 @@
 """Objects of bags through models: each box a frame, followed, labelled by overlap, and decided as by the pipeline."""
 import csv
 import json
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -13,18 +14,19 @@ from robot_vision_dl.core.config import ClassifierConfig, with_values
 from robot_vision_dl.core.errors import BagError, ConfigError
 from robot_vision_dl.core.images import cdr
 from robot_vision_dl.core.regions.crop import crop
-from robot_vision_dl.core.regions.detection_cdr import encode_detections
+from robot_vision_dl.core.regions.detection_cdr import decode_detections, encode_detections
 from robot_vision_dl.core.regions.detections import Box, Detection, DetectionArray, Hypothesis
 from robot_vision_dl.core.runtime.frame_reader import read_frame
+from robot_vision_dl.core.runtime.object_pipeline import FrameWithObjects, ObjectPipeline
 from robot_vision_dl.core.runtime.pipeline import Pipeline
-from robot_vision_dl.core.types import Frame, Header
+from robot_vision_dl.core.types import CameraFault, Frame, Header
 from robot_vision_dl.data.bags.reader import BagReader
 from robot_vision_dl.data.bags.writer import ImageBagWriter
 from robot_vision_dl.data.labels.labels import LabelConfig
 from robot_vision_dl.data.labels.messages import DETECTIONS
 from robot_vision_dl.evaluation.evaluator import evaluate
-from robot_vision_dl.evaluation.options import EvaluationOptions, ObjectOptions, RunOptions
-from robot_vision_dl.evaluation.table import NO_LABEL, UNKNOWN_TARGET
+from robot_vision_dl.evaluation.options import EvaluationOptions, RunOptions
+from robot_vision_dl.evaluation.table import CAMERA_FAULTS, NO_LABEL, UNKNOWN_TARGET
 
 FRAMES, SIZE = 24, (200, 320)
 OUTCOMES = ('accepted', 'uncertain', 'unknown')
@@ -73,7 +75,7 @@ def bags(tmp_path_factory):
 def options(labels=('auto',), detections=('/detections',), **run):
     return EvaluationOptions(with_values(ClassifierConfig(), {'device': 'cpu', 'decision.abstain_cost': 0.3}),
                              LabelConfig(labels), run=RunOptions(**{'draws': 200, **run}),
-                             objects=ObjectOptions(detections))
+                             detections=detections)
 
 
 def decisions(found):
@@ -102,6 +104,36 @@ def test_each_object_is_decided_as_the_pipeline_does_that_sees_its_crops_one_by_
                 count += 1
     assert count == FRAMES + FRAMES * 3 // 4 and len(table) == count + FRAMES // 3
     assert len({int(row['outcome']) for row in table.rows}) > 1
+
+
+@pytest.mark.parametrize('changes', [{}, {'detections.least_side_px': 45.0},
+                                     {'camera_faults.enabled': False, 'detections.trust_ids': False}])
+def test_decisions_are_those_of_the_live_node_s_objects(model, bags, changes):
+    """Those that the node does not look at are dropped by the reason by which it calls them uncertain."""
+    asked = options(batch=16)
+    asked = replace(asked, deployment=with_values(asked.deployment, changes))
+    config = with_values(asked.deployment, {'model': model, 'detection_topics': ('/detections',), 'max_batch': 1})
+    pipeline, objects = Pipeline.load(config), ObjectPipeline(config)
+    expected, refused = [], Counter()
+    with BagReader(bags[0]) as reader:
+        found = {array.header.stamp_ns: array for array in (
+            decode_detections(message.cdr) for message in reader.messages(['/detections']))}
+        for number, message in enumerate(reader.image_messages()):
+            frame = read_frame('camera', cdr.decode_image(message.cdr), message.receive_ns, config.image)
+            results, = objects.process(pipeline, [FrameWithObjects(frame, found[frame.header.stamp_ns])])
+            refused.update(each.refusal for each in results.objects if each.refusal)
+            expected += [(number, OUTCOMES.index(each.decision.outcome.value), each.decision.class_index,
+                          each.decision.confidence) for each in results.objects if not each.refusal]
+    evaluation = evaluate(bags[:1], [model], asked)
+    table, = evaluation.tables.values()
+    recording, = evaluation.metrics['recordings']
+    assert recording['dropped'] == refused and bool(refused) == ('detections.least_side_px' in changes)
+    assert expected and [tuple(row)[:3] for row in expected] == [
+        (int(row['index']), int(row['outcome']), int(row['fused_predicted'])) for row in table.rows]
+    assert table['trust'] == pytest.approx([row[3] for row in expected], abs=1e-4)
+    if refused:
+        assert recording['labels']['labelled_but_dropped'] == sum(refused.values())
+        assert evaluation.metrics['models']['small']['frames']['missing'] == 0
 
 
 def test_labels_tracks_and_what_the_detector_missed(model, bags):
@@ -168,6 +200,22 @@ def test_boxes_that_nothing_can_be_cut_out_for_are_dropped_by_reason(model, tmp_
     assert recording['decided'] == 2 and recording['frames'] == 5 and recording['unread'] == 0
 
 
+def test_a_fault_of_the_camera_is_told_from_the_whole_picture(model, tmp_path):
+    header = Header(T0_NS, 'camera')
+    with ImageBagWriter(tmp_path / 'bag') as writer:
+        for number, level in enumerate((255, 90)):  # overexposed, and then not
+            stamp_ns = T0_NS + number * STEP_NS
+            image = np.full((*SIZE, 3), level, np.uint8)
+            image[80:120, 80:120] = pattern(1, 40, 40)
+            image[150:, 200:] = np.minimum(pattern(2, 50, 120), level)
+            writer.write_raw(TOPIC, stamp_ns, image)
+            writer.write_cdr('/detections', DETECTIONS, stamp_ns, encode_detections(DetectionArray(
+                replace(header, stamp_ns=stamp_ns), (Detection(header, (), Box(100, 100, 40, 40)),))))
+    table, = evaluate([str(tmp_path / 'bag')], [model], options()).tables.values()
+    assert CAMERA_FAULTS[table['camera_fault'][0]] is CameraFault.OVEREXPOSED and table['camera_fault'][1] == -1
+    assert OUTCOMES[table['outcome'][0]] == 'unknown'
+
+
 def test_the_command_says_where_everything_went(model, bags, tmp_path, capsys):
     with BagReader(bags[0]) as reader, ImageBagWriter(tmp_path / 'bag') as writer:
         for message in reader.messages():
@@ -185,7 +233,7 @@ def test_the_command_says_where_everything_went(model, bags, tmp_path, capsys):
     assert '40 labelled objects in 20 images: 5 missed by the detector, 7 false alarms (IoU 0.5)' in out
     assert 'missed by the detector' in (tmp_path / 'out' / 'report.html').read_text()
     metrics = json.loads((tmp_path / 'out' / 'metrics.json').read_text())
-    assert metrics['options']['objects']['detections'] == ['/detections']
+    assert metrics['options']['detections'] == ['/detections']
     with open(tmp_path / 'out' / 'frames.csv', encoding='utf-8', newline='') as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 20 + 15 + 7 and {row['object'] for row in rows if row['track'] == 'cup 1'} == {'0'}
@@ -197,7 +245,6 @@ def test_the_command_says_where_everything_went(model, bags, tmp_path, capsys):
     (['--detections', '/detections', '--write-bag', 'x.mcap'], '--write-bag: is of whole pictures'),
     (['--detections', '/detections', '--live'], '--live: is of whole pictures'),
     (['--detections', '/middle:=/detections'], "no image topic '/middle' in the bags"),
-    (['--detections', '/detections', '--tolerance', '-1'], '--tolerance'),
 ])
 def test_what_cannot_be_is_refused(model, bags, tmp_path, capsys, more, text):
     assert main(['evaluate', bags[0], '--model', model, '--out', str(tmp_path / 'out'), *more]) == 2

@@ -12,18 +12,12 @@ from ..decision.fusion import expected_from
 from ..regions.association import Track, Tracker, TrackingConfig
 from ..regions.crop import BOX_REASONS, BoxError, crop, visible_part
 from ..regions.detections import Detection, DetectionArray
-from ..regions.results import (
-    BLURRED,
-    MOSTLY_OUTSIDE,
-    NOT_ITS_TURN,
-    TOO_SMALL,
-    ObjectResult,
-    ObjectResults,
-)
+from ..regions.fitness import refusal_of_part, refusal_of_pixels
+from ..regions.results import NOT_ITS_TURN, ObjectResult, ObjectResults
 from ..regions.turns import Turns
 from ..types import UNCERTAIN, CameraCheck, Decision, Frame, Header, Outcome, Picture, Result
 from ..uncertainty.camera.bounds import default_bounds
-from ..uncertainty.camera.statistics import look, sharpness
+from ..uncertainty.camera.statistics import look
 from ..uncertainty.camera.watch import CameraWatch, frozen_after_s
 from .pipeline import Pipeline
 
@@ -164,9 +158,9 @@ class ObjectPipeline:
                             f'{wish.max_objects} are (detections.max_objects); they take turns')
                 continue
             cut = crop(picture, each.detection.box, pipeline.bundle.preprocessing, wish.margin)
-            if wish.least_sharpness and (sharp := sharpness(cut.picture)) < wish.least_sharpness:
-                each.refuse(BLURRED, f'blurred: sharpness {sharp:.3f}, below {wish.least_sharpness:g} '
-                            '(detections.least_sharpness)')
+            refusal = refusal_of_pixels(cut.picture, wish)
+            if refusal.reason:
+                each.refuse(*refusal)
                 continue
             each.frame = Frame(name, frame.header, cut.picture, frame.encoding, frame.received_ns)
         return objects
@@ -179,12 +173,7 @@ class ObjectPipeline:
         except BoxError as error:
             each.refuse(error.reason, str(error))
             return False
-        if each.outside > wish.max_outside:
-            each.refuse(MOSTLY_OUTSIDE, f'{each.outside:.0%} of its box lies outside of the picture, more than '
-                        f'{wish.max_outside:.0%} (detections.max_outside)')
-        elif (side := min(part.width, part.height)) < wish.least_side_px:
-            each.refuse(TOO_SMALL, f'its shorter side is {side:.3g} pixels, less than {wish.least_side_px:g} '
-                        '(detections.least_side_px)')
+        each.refuse(*refusal_of_part(part, each.outside, wish))
         return True
 
     def _forget(self, pipeline: Pipeline, camera: str, keys: Sequence[int]) -> None:
