@@ -35,8 +35,6 @@ from .picture_index import INDEX, INDEX_COLUMNS, PICTURE
 from .pictures import as_bgr, read_picture
 
 FACTS = 'crops.json'
-CROP_MARGIN = 'crop_margin'
-"""In the provenance of a bundle that was trained on crops: their margin, as a decimal number."""
 SCHEMA_VERSION = 1
 _PERIOD_NS = 1_000_000_000  # as of any folder of pictures
 _MOST_NAME = 150

@@ -15,6 +15,7 @@ from ..core.bundles.trust_limits import trust_limits
 from ..core.metrics.classification import classification_metrics
 from ..core.networks.device import resolve_device
 from ..core.networks.network import Network
+from ..core.regions.crop import CROP_MARGIN
 from ..core.types import UNKNOWN
 from ..core.uncertainty.attainable_rates import reachable_rate
 from ..core.uncertainty.calibrate import NO_SCORE, Calibration, calibrate
@@ -22,7 +23,7 @@ from ..core.uncertainty.ood.base import linear_head
 from ..core.uncertainty.ood.combined import LEAST_REFERENCE
 from ..core.uncertainty.ood.pictures import Pictures
 from ..core.uncertainty.scaling import softmax
-from ..data.crops import CROP_MARGIN, margin_of
+from ..data.crops import margin_of
 from ..data.dataset import targets_of
 from ..data.division import Part
 from ..data.objects import count_objects, groups_of

@@ -7,7 +7,7 @@ from box_samples import venues
 
 from robot_vision_dl.cli.main import main
 from robot_vision_dl.core.bundles.bundle import load_bundle
-from robot_vision_dl.data.crops import CROP_MARGIN
+from robot_vision_dl.core.regions.crop import CROP_MARGIN
 from robot_vision_dl.data.labels.objects.yolo import write_yolo
 
 pytest.importorskip('lightning', reason='training is an extra: pip install .[train]')

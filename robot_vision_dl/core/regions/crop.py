@@ -24,6 +24,8 @@ BOX_REASONS = (
 )
 """Every value of :attr:`BoxError.reason`."""
 DEFAULT_MARGIN = 0.1
+CROP_MARGIN = 'crop_margin'
+"""In the provenance of a bundle that was trained on what was cut out: the margin, as a decimal number."""
 _LEAST_SIDE = 1e-3  # pixels
 _MOST_SIDE = 1e6  # pixels: beyond that, the digits of a float32 do not tell pixels apart
 

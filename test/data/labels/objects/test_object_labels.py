@@ -252,6 +252,28 @@ def test_json_bombs_end_in_one_line(tmp_path):
             read(tmp_path)
 
 
+@pytest.mark.parametrize('make, name', [(coco, 'a.json'), (cvat, 'a.xml')])
+def test_files_of_other_programs(tmp_path, make, name):
+    """A byte order mark, other line ends, UTF-16; what is no UTF-8 is told with its line."""
+    path = make(tmp_path) / name
+    text = path.read_text()
+    for data in (b'\xef\xbb\xbf' + text.replace('\n', '\r\n').encode(), text.encode('utf-16')):
+        path.write_bytes(data)
+        assert len(read(tmp_path, str(path))[0].pictures[0].objects) == 1
+    path.write_bytes(text.replace('ball', 'b\xe4ll').encode('latin-1'))
+    with pytest.raises(ConfigError, match=f'{name}: is no UTF-8 text; line [0-9] is .*Save it as UTF-8'):
+        read(tmp_path, str(path))
+
+
+def test_files_that_are_too_large_are_refused_before_they_are_read(tmp_path):
+    one_picture(tmp_path, names=None)
+    for name, size in (('a.json', 600), ('a.xml', 300)):
+        with open(tmp_path / name, 'wb') as file:
+            file.truncate(size << 20)  # sparse
+        with pytest.raises(ConfigError, match='larger than any such file'):
+            read(tmp_path, str(tmp_path / name))
+
+
 def test_a_foreign_json_file_is_in_nobodys_way(tmp_path):
     one_picture(tmp_path, '0 .5 .5 .1 .1')
     for name, text in (('settings.json', '{}'), ('broken.json', '{'), ('package.xml', '<package/>')):
