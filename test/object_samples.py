@@ -10,7 +10,7 @@ from camera_samples import any_picture
 from robot_vision_dl.core.bundles.bundle_writer import save_bundle
 from robot_vision_dl.core.networks.network import build_network
 from robot_vision_dl.core.networks.preprocess import Preprocessing, Preprocessor
-from robot_vision_dl.core.regions.crop import crop
+from robot_vision_dl.core.regions.crop import CROP_MARGIN, crop
 from robot_vision_dl.core.regions.detections import Box, Detection, DetectionArray, Hypothesis
 from robot_vision_dl.core.types import ColorOrder, Header, Picture
 from robot_vision_dl.core.uncertainty.calibrate import FusionTimes, calibrate
@@ -87,5 +87,5 @@ def square_bundle(folder: Path) -> Path:
     calibration = calibrate(found.logits.numpy(), found.features.numpy(), labels, ood='mahalanobis',
                             head=linear_head(network.head))
     calibration = replace(calibration, fusion=FusionTimes(0.3, 5.0), camera=any_picture())
-    save_bundle(folder, network, NAMES, PRE, calibration=calibration)
+    save_bundle(folder, network, NAMES, PRE, calibration=calibration, provenance={CROP_MARGIN: '0.1'})
     return folder

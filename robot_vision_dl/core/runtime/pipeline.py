@@ -2,7 +2,7 @@
 import time
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Dict, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
@@ -21,6 +21,8 @@ from ..networks.network import Network, Prediction
 from ..networks.precision import dtype_of
 from ..networks.preprocess import HostPixels, Preprocessor, visible_region
 from ..networks.threads import network_threads, on_a_thread
+from ..regions.crop import CROP_MARGIN
+from ..text.number_text import plain_float
 from ..text.printable import printable
 from ..types import Assessment, CameraCheck, ColorOrder, Decision, Frame, Picture, Result
 from ..uncertainty.assess import Assessor
@@ -91,6 +93,8 @@ class Pipeline:
             return [f'{bundle.name} is not calibrated: its confidences are not probabilities, and nothing is called '
                     'unknown']
         config, found = self._settings.config, list(self.gpu.notes if self.gpu else ())
+        if config.detection_topics:
+            found += margin_warnings(bundle.name, bundle.provenance.get(CROP_MARGIN), config.detections.margin)
         if self.device_reason:
             found.append(f'runs on {self.device}, not on the GPU: {self.device_reason}')
         if bundle.precision != self.precision:
@@ -416,6 +420,18 @@ class Pipeline:
         """The last decision of the frame's camera; None where the belief, too, would begin afresh since then."""
         time_ns, decision = self._decisions.get(frame.camera, (0, None))
         return decision if 0 <= (frame.time_ns - time_ns) * 1e-9 <= self._settings.fusion.reset_gap_s else None
+
+
+def margin_warnings(name: str, trained: Any, margin: float) -> List[str]:
+    """What is wrong with a bundle for objects, by the margin that it was trained with; None: it saw whole pictures."""
+    as_number = plain_float(str(trained))
+    if as_number is None:
+        return [f'{name} was not trained on objects that were cut out of pictures: its confidences may be off, and too '
+                'many objects unknown; `robot-vision crop` makes pictures to train and calibrate on']
+    if abs(as_number - margin) > 1e-6:
+        return [f'{name} was trained on objects that were cut out with a margin of {as_number:g}, and '
+                f'detections.margin is {margin:g}; set it to {as_number:g}']
+    return []
 
 
 @dataclass(frozen=True)

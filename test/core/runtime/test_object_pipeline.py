@@ -1,12 +1,15 @@
 """Objects of pictures: each decided, each followed, and nothing of one object told of another."""
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 from object_samples import HEIGHT, NAMES, WIDTH, array, detection, scene, square_bundle
 
+from robot_vision_dl.core.bundles.bundle import load_bundle
 from robot_vision_dl.core.config import CameraFaultConfig, ClassifierConfig, DetectionsConfig, FusionConfig
 from robot_vision_dl.core.errors import ConfigError
-from robot_vision_dl.core.regions.crop import crop
+from robot_vision_dl.core.regions.crop import CROP_MARGIN, crop
 from robot_vision_dl.core.runtime.object_pipeline import FrameWithObjects, ObjectPipeline, chunks
 from robot_vision_dl.core.runtime.pipeline import Pipeline
 from robot_vision_dl.core.types import ColorOrder, Frame, Header, Outcome, Picture
@@ -219,3 +222,16 @@ def test_batches_are_whole_or_powers_of_two(count, most, sizes):
     found = list(chunks(count, most))
     assert [end - begin for begin, end in found] == sizes
     assert [begin for begin, _ in found] + [count] == [0] + [end for _, end in found] if found else count == 0
+
+
+@pytest.mark.parametrize('provenance, margin, told', [
+    ({CROP_MARGIN: '0.1'}, 0.1, None), ({CROP_MARGIN: '0.1'}, 0.25, 'detections.margin is 0.25; set it to 0.1'),
+    ({}, 0.1, 'not trained on objects'), ({CROP_MARGIN: 'x'}, 0.1, 'not trained on objects')])
+def test_a_model_for_other_pictures_is_told(folder, provenance, margin, told):
+    config = ClassifierConfig(model=str(folder), backend='torch', detection_topics=('boxes',),
+                              detections=DetectionsConfig(margin=margin))
+    bundle = replace(load_bundle(str(folder)), provenance=provenance)
+    warnings = Pipeline.load(config, bundle).warnings
+    assert [warning for warning in warnings if told is not None and told in warning] == warnings[:told is not None]
+    assert not [warning for warning in Pipeline.load(ClassifierConfig(model=str(folder)), bundle).warnings
+                if 'margin' in warning or 'cut out' in warning]
