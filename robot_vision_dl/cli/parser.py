@@ -47,7 +47,7 @@ class AddUp(argparse.Action):
         setattr(namespace, self.dest, values)
 
 
-def add_setting(parser: argparse.ArgumentParser, config: type, name: str, metavar: Optional[str] = None,
+def add_setting(parser: 'argparse._ActionsContainer', config: type, name: str, metavar: Optional[str] = None,
                 flag: str = '', required: bool = False) -> None:
     """An option for the field ``name`` of the dataclass ``config``, whose range, meaning and default it has.
 

@@ -2,27 +2,18 @@
 
 It imitates no detector in particular. Real ones are wrong where the picture is difficult; this one is wrong at random.
 """
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import exp
-from typing import List, NamedTuple, Optional, Sequence, Tuple
+from typing import List, Sequence, Tuple
 
 import numpy as np
 
 from ..core.config import check_values, option
 from ..core.regions.detections import Box
-from ..core.regions.overlap import overlaps
+from .background import background_boxes
+from .labels.objects.labelled_picture import LabelledObject, bounds
 
-_MOST_OVERLAP = 0.1  # of a false alarm with an object
-_TRIES = 50
-_SMALLEST, _LARGEST = 0.05, 0.3  # sides of a false alarm as shares of the picture's, where there is no object to go by
-
-
-class MarkedObject(NamedTuple):
-    """An object of a picture: its box in pixels, its class, and its track where that is known."""
-
-    box: Box
-    label: str
-    track: str = ''
+_SIDES = (0.05, 0.1, 0.2, 0.3)  # of a false alarm as shares of the picture's, where there is no object to go by
 
 
 @dataclass(frozen=True)
@@ -45,26 +36,28 @@ class DetectorErrors:
         return bool(self.box_jitter or self.missed or self.false_alarms)
 
 
-def imitate_detector(objects: Sequence[MarkedObject], size: Tuple[int, int], classes: Sequence[str],
-                     errors: DetectorErrors, number: int) -> List[MarkedObject]:
+def imitate_detector(objects: Sequence[LabelledObject], size: Tuple[int, int], classes: Sequence[str],
+                     errors: DetectorErrors, number: int) -> List[LabelledObject]:
     """What the detector says of a picture, in an order that tells nothing.
 
     Args:
         objects: that are in it.
         size: (width, height) of the picture.
-        classes: that a false alarm may be taken for; none: it has the class ``object``.
+        classes: that a false alarm may be taken for; none: it has the class ``object``. It is as large as one of the
+            objects, and hardly touches any.
         number: of the picture; with the seed it decides all draws.
     """
     if not errors.any:
         return list(objects)
     rng = np.random.default_rng([errors.seed, number])
-    found = [each._replace(box=_jittered(each.box, errors.box_jitter, rng)) for each in objects
+    found = [replace(each, box=_jittered(each.box, errors.box_jitter, rng)) for each in objects
              if rng.random() >= errors.missed]
     names = list(classes) or ['object']
-    for _ in range(int(rng.poisson(errors.false_alarms))):
-        box = _false_alarm(objects, size, rng)
-        if box is not None:
-            found.append(MarkedObject(box, names[int(rng.integers(len(names)))]))
+    sizes = [(each.box.width, each.box.height) for each in objects] or [
+        (size[0] * across, size[1] * down) for across in _SIDES for down in _SIDES]
+    for box in background_boxes(size, [bounds(each.box) for each in objects], sizes,
+                                int(rng.poisson(errors.false_alarms)), 0.0, rng):
+        found.append(LabelledObject(box, names[int(rng.integers(len(names)))]))
     return [found[place] for place in rng.permutation(len(found))]
 
 
@@ -72,18 +65,3 @@ def _jittered(box: Box, share: float, rng: np.random.Generator) -> Box:
     across, down, wider, higher = (share * rng.standard_normal(4)).tolist()
     return Box(box.x + across * box.width, box.y + down * box.height, box.width * exp(wider), box.height * exp(higher),
                box.theta)
-
-
-def _false_alarm(objects: Sequence[MarkedObject], size: Tuple[int, int], rng: np.random.Generator) -> Optional[Box]:
-    """A box as large as one of the objects that (nearly) touches none of them; None where no room is found."""
-    for _ in range(_TRIES):
-        if objects:
-            like = objects[int(rng.integers(len(objects)))].box
-            width, height = min(like.width, size[0]), min(like.height, size[1])
-        else:
-            width, height = (float(side * rng.uniform(_SMALLEST, _LARGEST)) for side in size)
-        x, y = (float(rng.uniform(side / 2, room - side / 2)) for side, room in zip((width, height), size))
-        box = Box(x, y, width, height)
-        if not objects or overlaps([box], [each.box for each in objects]).max() < _MOST_OVERLAP:
-            return box
-    return None

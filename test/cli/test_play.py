@@ -159,12 +159,13 @@ def test_images_and_their_detections_are_played_with_equal_stamps(tmp_path, list
     from robot_vision_dl.core.images.cdr import decode_compressed_image
     from robot_vision_dl.core.regions.detection_cdr import decode_detections
     from robot_vision_dl.core.regions.detections import Box
-    from robot_vision_dl.data.imitated_detector import MarkedObject
+    from robot_vision_dl.data.labels.objects.labelled_picture import LabelledObject, LabelledPicture
     from robot_vision_dl.data.object_bag import write_object_pictures
     path = tmp_path / 'picture.jpg'
     cv2.imwrite(str(path), np.full((48, 64, 3), 99, np.uint8))
-    marked = [MarkedObject(Box(20, 20, 9, 9), 'ball', 'a'), MarkedObject(Box(40, 20, 9, 9), 'cup')]
-    write_object_pictures(tmp_path / 'bag', [path] * 4, lambda *_: marked, rate_hz=10)
+    labelled = [LabelledObject(Box(20, 20, 9, 9), 'ball', 'a'), LabelledObject(Box(40, 20, 9, 9), 'cup')]
+    picture = LabelledPicture(path, path.name, 64, 48, tuple(labelled))
+    write_object_pictures(tmp_path / 'bag', [picture] * 4, rate_hz=10)
     from sensor_msgs.msg import CompressedImage
     listener.subscribe(CompressedImage, f'{TOPIC}/compressed')
     for topic in ('/detections', '/ground_truth'):

@@ -1,6 +1,4 @@
 """Pictures with marked objects as a bag: equal stamps, scaled boxes, and a detector that errs as told."""
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
@@ -10,11 +8,12 @@ from robot_vision_dl.core.regions.detection_cdr import decode_detections
 from robot_vision_dl.core.regions.detections import Box
 from robot_vision_dl.core.regions.overlap import overlaps
 from robot_vision_dl.data.bags.reader import BagReader
-from robot_vision_dl.data.imitated_detector import DetectorErrors, MarkedObject, imitate_detector
+from robot_vision_dl.data.imitated_detector import DetectorErrors, imitate_detector
 from robot_vision_dl.data.labels.messages import DETECTIONS
+from robot_vision_dl.data.labels.objects.labelled_picture import LabelledObject, LabelledPicture
 from robot_vision_dl.data.object_bag import write_object_pictures
 
-BALL, CUP = MarkedObject(Box(30, 20, 10, 12), 'ball', 'ball 1'), MarkedObject(Box(50, 40, 8, 8), 'cup')
+BALL, CUP = LabelledObject(Box(30, 20, 10, 12), 'ball', 'ball 1'), LabelledObject(Box(50, 40, 8, 8), 'cup')
 IMAGES = '/camera/image_raw/compressed'
 
 
@@ -27,12 +26,8 @@ def pictures(tmp_path):
     paths = [tmp_path / f'{number}.jpg' for number in range(4)]
     for number, path in enumerate(paths):
         cv2.imwrite(str(path), np.random.default_rng(number).integers(0, 255, (60, 80, 3), np.uint8))
-    return paths
-
-
-def objects_of(path: Path, width: int, height: int):
-    assert (width, height) == (80, 60)
-    return [[BALL, CUP], [], [CUP], [BALL]][int(path.stem)]
+    return [LabelledPicture(path, path.name, 80, 60, objects)
+            for path, objects in zip(paths, ((BALL, CUP), (), (CUP,), (BALL,)))]
 
 
 def arrays_of(folder, topic):
@@ -42,7 +37,7 @@ def arrays_of(folder, topic):
 
 
 def test_every_picture_has_its_detections_and_labels_at_its_own_stamp(tmp_path, pictures):
-    written = write_object_pictures(tmp_path / 'bag', pictures, objects_of)
+    written = write_object_pictures(tmp_path / 'bag', pictures)
     assert written == (4, 4, 4)
     with BagReader(tmp_path / 'bag') as reader:
         stamps = [message.decode().header.stamp_ns for message in reader.image_messages()]
@@ -57,17 +52,17 @@ def test_every_picture_has_its_detections_and_labels_at_its_own_stamp(tmp_path, 
 
 
 def test_boxes_are_scaled_with_their_pictures(tmp_path, pictures):
-    write_object_pictures(tmp_path / 'bag', pictures[:1], objects_of, width=160, detections_topic='/yolo/boxes')
+    write_object_pictures(tmp_path / 'bag', pictures[:1], width=160, detections_topic='/yolo/boxes')
     (array,) = arrays_of(tmp_path / 'bag', '/yolo/boxes')
     assert array.detections[0].box == Box(60, 40, 20, 24)
 
 
 def test_a_picture_that_cannot_be_read_and_topics_that_are_the_same_are_refused(tmp_path, pictures):
     with pytest.raises(ConfigError, match='must be on topics of their own'):
-        write_object_pictures(tmp_path / 'bag', pictures, objects_of, detections_topic='/ground_truth')
-    pictures[2].write_bytes(b'none')
+        write_object_pictures(tmp_path / 'bag', pictures, detections_topic='/ground_truth')
+    pictures[2].path.write_bytes(b'none')
     with pytest.raises(BagError, match='2.jpg'):
-        write_object_pictures(tmp_path / 'bag', pictures, objects_of)
+        write_object_pictures(tmp_path / 'bag', pictures)
     assert not (tmp_path / 'bag').exists()
 
 
@@ -81,14 +76,15 @@ def test_a_detector_without_errors_finds_what_is_there_and_one_with_seeds_finds_
 
 
 def test_errors_are_as_frequent_as_asked():
-    objects = [MarkedObject(Box(100 + 60 * number, 100, 40, 50), f'class {number}', str(number)) for number in range(5)]
+    objects = [LabelledObject(Box(100 + 60 * number, 100, 40, 50), f'class {number}', str(number))
+               for number in range(5)]
     marked = [each.box for each in objects]
     found = [imitate_detector(objects, (640, 480), ['ball', 'cup'], DetectorErrors(.05, .25, 2.0), number)
-             for number in range(400)]
+             for number in range(250)]
     real = [[each for each in boxes if each.track] for boxes in found]
     false = [[each for each in boxes if not each.track] for boxes in found]
-    assert np.mean([len(boxes) for boxes in real]) == pytest.approx(5 * .75, abs=.15)
-    assert np.mean([len(boxes) for boxes in false]) == pytest.approx(2, abs=.25)
+    assert np.mean([len(boxes) for boxes in real]) == pytest.approx(5 * .75, abs=.2)
+    assert np.mean([len(boxes) for boxes in false]) == pytest.approx(2, abs=.3)
     assert {each.label for boxes in false for each in boxes} == {'ball', 'cup'}
     for boxes in false[:50]:
         assert overlaps([each.box for each in boxes], marked).max(initial=0) < .1
@@ -102,7 +98,7 @@ def test_errors_are_as_frequent_as_asked():
 
 
 def test_no_room_for_a_false_alarm_is_no_false_alarm():
-    everything = [MarkedObject(Box(40, 30, 80, 60), 'wall')]
+    everything = [LabelledObject(Box(40, 30, 80, 60), 'wall')]
     assert imitate_detector(everything, (80, 60), [], DetectorErrors(false_alarms=3.0), 0) == everything
     alone = imitate_detector([], (80, 60), [], DetectorErrors(false_alarms=3.0), 0)
     assert alone and {each.label for each in alone} == {'object'}
