@@ -16,7 +16,17 @@ import numpy as np
 from .detections import Box, Detection
 from .motion import Motion
 from .overlap import overlaps
-from .pairing import RENUMBERED_OVERLAP, Candidate, Followed, Sight, pair, size
+from .pairing import (
+    ENOUGH_FOR_A_MEDIAN,
+    RENUMBERED_OVERLAP,
+    YOUNG,
+    Candidate,
+    Followed,
+    Sight,
+    common_shift,
+    pair,
+    size,
+)
 
 MOST_FOLLOWED = 500
 """Objects of one array that are followed, the first ones. More are of no track; the cost grows with the square."""
@@ -112,11 +122,18 @@ class Tracker:
         for track in self._tracks.values():
             age_s = (time_ns - track.seen_ns) / 1e9
             candidates.append(Candidate(track, track.expected(age_s), age_s, track.seen_ns == self._last_ns))
-        fit = overlaps([sight.box for sight in sights], [one.expected for one in candidates])
+        boxes = [sight.box for sight in sights]
+        fit = overlaps(boxes, [one.expected for one in candidates])
         _one_for_each_id(sights, candidates, fit)
         pairs = pair(sights, candidates, fit, self.config.least_overlap, self._ids.only_places)
+        shift = common_shift(sights, candidates, pairs)
+        if any(shift):
+            candidates = [one.moved(*shift) for one in candidates]
+            fit = overlaps(boxes, [one.expected for one in candidates])
+            pairs = pair(sights, candidates, fit, self.config.least_overlap, self._ids.only_places)
         self._ids.learn(given, sights, candidates, fit)
         known = {one.track.id: one.track for one in candidates if one.track.id}
+        common = _common_velocity([one.track for one in candidates if one.fresh])
         found: Dict[int, Followed] = {}
         notes: Dict[int, str] = {}
         new: Set[int] = set()
@@ -126,7 +143,7 @@ class Tracker:
                 track = candidates[pairs[row]].track
                 _go_on(track, sight, time_ns)
             else:
-                track, notes[sight.index] = self._begin(sight, known.get(sight.id), time_ns, went_back_s)
+                track, notes[sight.index] = self._begin(sight, known.get(sight.id), time_ns, went_back_s, common)
                 new.add(track.key)
             found[sight.index] = track
             if sight.id:
@@ -181,10 +198,10 @@ class Tracker:
             for track in sorted(unseen, key=lambda track: track.seen_ns)[:-_MOST_UNSEEN]:
                 self._end(track)
 
-    def _begin(self, sight: Sight, former: Optional[Followed], time_ns: int,
-               went_back_s: float) -> Tuple[Followed, str]:
-        """A new track, and why there is one although its id is known."""
-        note, velocity = sight.note, (0.0, 0.0)
+    def _begin(self, sight: Sight, former: Optional[Followed], time_ns: int, went_back_s: float,
+               common: Tuple[float, float]) -> Tuple[Followed, str]:
+        """A new track, and why there is one although its id is known; it moves as the others do, as far as is known."""
+        note, velocity = sight.note, common
         if former is not None:
             seconds = (time_ns - former.seen_ns) / 1e9
             across, down = sight.box.x - former.box.x, sight.box.y - former.box.y
@@ -264,6 +281,15 @@ def _go_on(track: Followed, sight: Sight, time_ns: int) -> None:
         track.sights += 1
     track.box, track.label, track.seen_ns = sight.box, sight.label, time_ns
     track.id, track.given = sight.id or track.id, sight.given or track.given
+
+
+def _common_velocity(tracks: List[Followed]) -> Tuple[float, float]:
+    """What most objects move by when the camera turns, in pixels/s: the median, where there are enough for one."""
+    known = [(track.motion.vx, track.motion.vy) for track in tracks if track.sights >= YOUNG]
+    if len(known) < ENOUGH_FOR_A_MEDIAN:
+        return 0.0, 0.0
+    vx, vy = np.median(np.array(known), axis=0).tolist()
+    return vx, vy
 
 
 def _one_for_each_id(sights: List[Sight], candidates: List[Candidate], fit: np.ndarray) -> None:

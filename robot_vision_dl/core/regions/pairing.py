@@ -14,11 +14,14 @@ one-to-one in the order of their scores. A pair may be taken
 What is left and has no id to go by is paired a second time by distance (:data:`BOX_REACH`), for objects that are so
 small or fast that their boxes do not overlap from frame to frame.
 
+Where most of what was paired lies off its expectation alike, the camera moved (:func:`common_shift`): expect all
+there, and pair again.
+
 Taken in the order of the scores, and not so that their sum is largest (Kuhn, 1955): that would need scipy, 0.2 s and 36
 MB at each start, and on recorded pedestrians whose boxes overlap much it changed identities as often.
 """
 from dataclasses import dataclass
-from math import hypot, sqrt
+from math import cos, hypot, sin, sqrt
 from typing import Dict, List, Sequence, Set, Tuple
 
 import numpy as np
@@ -33,8 +36,9 @@ ID_REACH = (0.5, 6.0)
 the square root of a box's area: 6/s is somebody 0.5 m wide who runs at 3 m/s. What is faster loses its track once: the
 new one expects it where the same velocity would bring it."""
 BOX_REACH = (0.5, 1.5)
-"""The same where there is no id, from where the object is expected: less than the 1 size at which boxes side by side
-touch, in whatever takes less than 0.3 s, so that one object that is put in the place of another is a new one."""
+"""The same where there is no id, from where the object is expected, with its width and its height for sizes: less than
+the 1 at which boxes side by side touch, in whatever takes less than 0.3 s, so that an object that is put in the place
+of another is a new one."""
 YOUNG_REACH = (1.0, 5.0)
 """The same for a track of less than :data:`YOUNG` sights that was seen in the frame before: its velocity is not known
 yet, and not much else is either."""
@@ -52,6 +56,10 @@ CLASS_WORTH = 0.05
 """What the same class counts for, as IoU: little, because detectors waver."""
 UNSEEN_COST = 0.2
 """What it costs a track not to have been in the frame before, as IoU: of what is hidden, the place is a guess."""
+ENOUGH_FOR_A_MEDIAN = 3
+"""Objects that make it likely that what they do alike, the camera did."""
+LEAST_SHIFT = 0.1
+"""Of the camera, in sizes of the objects: less does not change which box fits which track."""
 _SOME_OVERLAP = 0.05  # less is none
 
 
@@ -111,6 +119,12 @@ class Candidate:
     age_s: float
     fresh: bool
 
+    def moved(self, across: float, down: float) -> 'Candidate':
+        """The same, expected so many pixels farther on."""
+        box = self.expected
+        return Candidate(self.track, Box(box.x + across, box.y + down, box.width, box.height, box.theta), self.age_s,
+                         self.fresh)
+
 
 def pair(sights: Sequence[Sight], candidates: Sequence[Candidate], fit: np.ndarray, least_overlap: float,
          doubtful_ids: bool) -> Dict[int, int]:
@@ -138,6 +152,22 @@ def pair(sights: Sequence[Sight], candidates: Sequence[Candidate], fit: np.ndarr
     return {**pairs, **_in_order(_by_distance(sights, candidates, pairs), candidates)}
 
 
+def common_shift(sights: Sequence[Sight], candidates: Sequence[Candidate],
+                 pairs: Dict[int, int]) -> Tuple[float, float]:
+    """How far off their expectation most tracks of the frame before were found, in pixels across and down.
+
+    The median, which is the camera's doing where it begins or ends to turn; 0 where it is below :data:`LEAST_SHIFT`, or
+    where there are too few to tell.
+    """
+    known = [(sights[row].box, candidates[column].expected) for row, column in pairs.items()
+             if candidates[column].fresh]
+    if len(known) < ENOUGH_FOR_A_MEDIAN:
+        return 0.0, 0.0
+    shifts = np.array([(box.x - place.x, box.y - place.y, size(box)) for box, place in known])
+    across, down, side = np.median(shifts, axis=0).tolist()
+    return (across, down) if hypot(across, down) >= LEAST_SHIFT * side else (0.0, 0.0)
+
+
 def _by_overlap(sights: Sequence[Sight], candidates: Sequence[Candidate], fit: np.ndarray,
                 least_overlap: float) -> Dict[Tuple[int, int], float]:
     scores = {}
@@ -159,13 +189,14 @@ def _by_distance(sights: Sequence[Sight], candidates: Sequence[Candidate],
     columns = sorted(set(range(len(candidates))) - set(pairs.values()))
     if not rows or not columns:
         return {}
-    here = np.array([(sights[row].box.x, sights[row].box.y, size(sights[row].box)) for row in rows])
-    there = np.array([(candidates[column].expected.x, candidates[column].expected.y, size(candidates[column].expected),
-                       _reach(candidates[column])) for column in columns])
-    away = np.hypot(here[:, None, 0] - there[:, 0], here[:, None, 1] - there[:, 1])
-    away /= np.sqrt(here[:, None, 2] * there[:, 2])
+    here = np.array([(sights[row].box.x, sights[row].box.y, *_extent(sights[row].box)) for row in rows])
+    there = np.array([(candidates[column].expected.x, candidates[column].expected.y,
+                       *_extent(candidates[column].expected), _reach(candidates[column])) for column in columns])
+    across = (here[:, None, 0] - there[:, 0]) / np.sqrt(here[:, None, 2] * there[:, 2])
+    down = (here[:, None, 1] - there[:, 1]) / np.sqrt(here[:, None, 3] * there[:, 3])
+    away = np.hypot(across, down)
     scores = {}
-    for i, j in zip(*(part.tolist() for part in np.nonzero(away <= there[:, 3]))):
+    for i, j in zip(*(part.tolist() for part in np.nonzero(away <= there[:, 4]))):
         sight, one = sights[rows[i]], candidates[columns[j]]
         if not _told_apart(sight, one) and _same_size(sight.box, one):
             scores[rows[i], columns[j]] = _same_class(sight, one) - float(away[i, j])
@@ -200,16 +231,22 @@ def _same_size(box: Box, one: Candidate) -> bool:
 
 
 def _can_be_there(box: Box, one: Candidate, doubtful_ids: bool) -> bool:
-    """Whether the object that an id stands for can be where its box is."""
+    """Whether the object that an id stands for can be where its box is: it may also have stopped where it was."""
     reach = _reach(one) if doubtful_ids else ID_REACH[0] + ID_REACH[1] * one.age_s
     away = min(hypot(box.x - place.x, box.y - place.y) for place in (one.expected, one.track.box))
     return away <= reach * sqrt(size(box) * size(one.track.box))
 
 
 def _reach(one: Candidate) -> float:
-    """How far from where it is expected an object may be without an id, in sizes."""
+    """How far from where it is expected an object may be without an id, in its widths and heights."""
     start, speed = YOUNG_REACH if one.fresh and one.track.sights < YOUNG else BOX_REACH
     return start + speed * one.age_s
+
+
+def _extent(box: Box) -> Tuple[float, float]:
+    """Width and height of the upright box around a box, in pixels."""
+    c, s = abs(cos(box.theta)), abs(sin(box.theta))
+    return box.width * c + box.height * s, box.width * s + box.height * c
 
 
 def size(box: Box) -> float:

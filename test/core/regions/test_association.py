@@ -63,6 +63,29 @@ def test_two_objects_that_cross_keep_their_keys(hz, hidden):
         assert keys == first[:len(keys)], f'frame {frame}'
 
 
+def test_what_comes_into_view_while_the_camera_turns_moves_as_the_rest_does():
+    """By 90 pixels a frame, 1.5 widths; of two that stand close, only the common motion tells which is which."""
+    camera = Camera(5)
+
+    def frame(number, *more):
+        return [thing(x - 90 * number, y) for x, y in ((900, 50), (1000, 150), (1100, 300), *more)]
+    for number in range(6):
+        keys = camera.keys(*frame(number))
+    first = camera.keys(*frame(6, (1200, 400), (1290, 400)))
+    assert first[:3] == keys
+    assert camera.keys(*frame(7, (1200, 400), (1290, 400))) == first
+
+
+def test_when_the_camera_begins_to_turn_small_objects_are_looked_for_where_large_ones_went():
+    camera = Camera()
+    large = [thing(x, y, 120, 120) for x, y in ((200, 100), (400, 300), (600, 100))]
+    small = [thing(x, 400, 20, 20) for x in (300, 350)]
+    for _ in range(5):
+        keys = camera.keys(*large, *small)
+    moved = [thing(one.box.x + 50, one.box.y, one.box.width, one.box.height) for one in (*large, *small)]
+    assert camera.keys(*moved) == keys
+
+
 def test_a_short_gap_keeps_the_track_and_a_long_one_ends_it():
     camera = Camera()
     key, = camera.keys(thing(100))

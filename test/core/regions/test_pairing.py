@@ -71,3 +71,12 @@ def test_another_area_is_another_object_unless_the_id_is_the_same():
     assert pairs([sight(0, side=160)], [track(1, 0)]) == {}
     assert pairs([sight(0, side=150)], [track(1, 0)]) == {0: 0}
     assert pairs([sight(0, 'a', side=160)], [track(1, 0, 'a')]) == {0: 0}
+
+
+def test_a_size_is_the_width_across_and_the_height_down():
+    slim = Box(0, 0, 20, 200)
+    candidate = Candidate(Followed(1, '', '', slim, '', Motion.first(0, 0, 60), 0, 5), slim, 0.1, True)
+    assert pairs([Sight(0, '', '', Box(14, 0, 20, 200), '')], [candidate]) == {}
+    assert pairs([Sight(0, '', '', Box(12, 0, 20, 200), '')], [candidate]) == {0: 0}
+    assert pairs([Sight(0, '', '', Box(0, 125, 20, 200), '')], [candidate]) == {0: 0}
+    assert pairs([Sight(0, '', '', Box(0, 135, 20, 200), '')], [candidate]) == {}
