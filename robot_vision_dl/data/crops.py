@@ -103,7 +103,7 @@ def cut_out(pictures: Sequence[LabelledPicture], source: Union[str, Path], out: 
     _check_classes(pictures, config)
     left_out = LeftOut()
     with whole_folder(out) as work:
-        writer = _Writer(work, source, spec, config, left_out)
+        writer = CropWriter(work, source, spec, config, left_out)
         sizes = [(item.box.width, item.box.height) for picture in pictures for item in picture.objects]
         rng = np.random.default_rng(config.seed)
         for number, picture in enumerate(pictures, 1):
@@ -140,7 +140,28 @@ def margin_of(folders: Sequence[Union[str, Path]]) -> Optional[float]:
     return found.pop() if len(found) == 1 else None
 
 
-class _Writer:
+class Origin(NamedTuple):
+    """What a crop is from.
+
+    Attributes:
+        recording: its name.
+        picture: name of the whole picture, unique within the recording; crops of one stay together.
+        file: what the crop's file is called after, beside the recording.
+        path: of the picture or bag, for messages.
+        topic, stamp_ns, receive_ns, place: of an image of a bag; of a picture file there are none.
+    """
+
+    recording: str
+    picture: str
+    file: str
+    path: Path
+    topic: str = ''
+    stamp_ns: int = 0
+    receive_ns: int = 0
+    place: int = 0
+
+
+class CropWriter:
     """Crops of one picture after another."""
 
     def __init__(self, work: Path, source: Path, spec: Preprocessing, config: CropConfig, left_out: LeftOut) -> None:
@@ -153,6 +174,7 @@ class _Writer:
 
     def write(self, picture: LabelledPicture, items: Sequence[Tuple[int, LabelledObject]], background: Sequence[Box]
               ) -> None:
+        """Write the objects of a picture file, and its background."""
         if not items and not background:
             return
         try:
@@ -160,40 +182,48 @@ class _Writer:
         except ImageError:
             self._left_out.add(UNREADABLE, picture.path, self._source)
             return
+        parts = PurePosixPath(picture.name).parts
+        folders = parts[:-1][:self._config.depth]
+        below = '_'.join(PurePosixPath(picture.name).with_suffix('').parts[len(folders):])
+        origin = Origin('/'.join((self._name, *folders)), picture.name, below, picture.path)
         for number, item in items:
-            self._one(whole, picture, item, f'{number:02d}')
+            self.one(whole, item, origin, f'{number:02d}')
         for number, box in enumerate(background):
-            self._one(whole, picture, LabelledObject(box, UNKNOWN), f'background{number:02d}')
+            self.one(whole, LabelledObject(box, UNKNOWN), origin, f'background{number:02d}')
 
-    def _one(self, whole: Picture, picture: LabelledPicture, item: LabelledObject, number: str) -> None:
+    def one(self, whole: Picture, item: LabelledObject, origin: Origin, number: str) -> None:
+        """Write one object of a picture, or note why not; ``number`` tells it from others of the picture."""
         try:
             cut = crop(whole, item.box, self._spec, self._config.margin)
         except BoxError as error:
-            self._left_out.add(_OF_BOXES[error.reason], picture.path, self._source)
+            self._left_out.add(_OF_BOXES[error.reason], origin.path, self._source)
             return
         if cut.shortest_side < self._config.least_side:
-            self._left_out.add(_TOO_SMALL, picture.path, self._source)
+            self._left_out.add(_TOO_SMALL, origin.path, self._source)
             return
         if cut.picture.width * cut.picture.height > MAX_MEGAPIXELS * 1e6:
-            self._left_out.add(_TOO_LARGE, picture.path, self._source)
+            self._left_out.add(_TOO_LARGE, origin.path, self._source)
             return
-        recording = '/'.join((self._name, *PurePosixPath(picture.name).parts[:-1][:self._config.depth]))
-        path = self._place(item.label, recording, picture, number)
+        path = self._place(item.label, origin, number)
         done, data = cv2.imencode('.png', np.ascontiguousarray(as_bgr(cut.picture)))
         if not done:
-            raise BagError(f'{shown(picture.path)}: a part of {cut.picture.width}x{cut.picture.height} pixels cannot '
+            raise BagError(f'{shown(origin.path)}: a part of {cut.picture.width}x{cut.picture.height} pixels cannot '
                            'be written as PNG')
         path.write_bytes(data.tobytes())
-        stamp_ns = (len(self.rows) + 1) * _PERIOD_NS
-        self.rows.append([safe_cell(str(path.relative_to(self._work))), safe_cell(item.label), safe_cell(recording), '',
-                          stamp_ns, stamp_ns, safe_cell(item.track or ''), len(self.rows), safe_cell(picture.name)])
+        stamp_ns = receive_ns = (len(self.rows) + 1) * _PERIOD_NS
+        index = len(self.rows)
+        if origin.topic:
+            stamp_ns, receive_ns, index = origin.stamp_ns, origin.receive_ns, origin.place
+        self.rows.append([safe_cell(str(path.relative_to(self._work))), safe_cell(item.label),
+                          safe_cell(origin.recording), safe_cell(origin.topic), stamp_ns, receive_ns,
+                          safe_cell(item.track or ''), index, safe_cell(origin.picture)])
         self.counts[item.label] += 1
 
-    def _place(self, label: str, recording: str, picture: LabelledPicture, number: str) -> Path:
-        below = '_'.join(PurePosixPath(picture.name).with_suffix('').parts[recording.count('/'):])
+    def _place(self, label: str, origin: Origin, number: str) -> Path:
         folder = self._work / _NOT_IN_A_NAME.sub('_', label)
         folder.mkdir(exist_ok=True)
-        base = '__'.join(re.sub(r'[^\w.+-]+', '_', text) for text in (recording, below))[-_MOST_NAME:].lstrip('.')
+        names = (re.sub(r'[^\w.+-]+', '_', text) for text in (origin.recording, origin.file))
+        base = '__'.join(names)[-_MOST_NAME:].lstrip('.')
         name, more = f'{base}__{number}.png', 1
         while f'{folder.name}/{name}'.casefold() in self._used:
             more += 1
@@ -202,6 +232,7 @@ class _Writer:
         return folder / name
 
     def finish(self, facts: Dict[str, Any]) -> None:
+        """Write ``index.csv`` and ``crops.json``."""
         with open(self._work / INDEX, 'w', encoding='utf-8', errors='surrogateescape', newline='') as file:
             rows = csv_writer(file)
             rows.writerow((*INDEX_COLUMNS, PICTURE))
