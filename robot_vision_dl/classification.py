@@ -1,10 +1,12 @@
 """What :class:`~robot_vision_dl.Classifier` says of a picture."""
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
+from .core.regions.results import ObjectResult, ObjectResults
+from .core.runtime.object_overlay import draw_objects
 from .core.runtime.overlay import draw
 from .core.runtime.result_values import best_classes
 from .core.types import Outcome, Result
@@ -28,8 +30,8 @@ class Classification:
         decision: accepted, uncertain or unknown; equal to these texts.
         why: one sentence for people.
         best: the most probable class, the candidate of ``uncertain``; with costs of confusions the cheapest. None:
-            unknown.
-        top: calibrated probabilities of this picture alone, best first.
+            unknown, or an object that was not looked at.
+        top: calibrated probabilities of this picture alone, best first; empty for an object that was not looked at.
         entropy: of these probabilities, divided by the logarithm of the number of classes, so in [0, 1].
         ood_p_value: share of the calibration pictures that look at least as far out of distribution, in (0, 1]; None:
             the model has no calibrated score.
@@ -69,12 +71,48 @@ class Classification:
             'conformal_set': None if self.conformal_set is None else list(self.conformal_set)}
 
     def overlay(self) -> np.ndarray:
-        """The picture with the decision drawn in: uint8, shape (H, W, 3), RGB, at least 640 pixels wide."""
-        assert self.result is not None
+        """The picture with the decision drawn in: uint8, shape (H, W, 3), RGB, at least 640 pixels wide.
+
+        Raises:
+            ValueError: this is one of the objects of a picture, of which :class:`ObjectsInPicture` has the overlay.
+        """
+        if self.result is None:
+            raise ValueError('an object has no picture of its own; the list that `objects` gave has overlay()')
         return np.ascontiguousarray(draw(self.result)[..., ::-1])
 
     def __str__(self) -> str:
         return f'{self.label} {self.confidence:.2f} ({self.decision.value}): {self.why}'
+
+
+class ObjectsInPicture(List[Classification]):
+    """A decision for each object of a picture, in the order of the boxes that were given.
+
+    Attributes:
+        results: everything else: of each object its box, why it was not looked at, the probabilities of all classes;
+            what the whole picture says about the camera; times.
+    """
+
+    def __init__(self, results: ObjectResults, top_k: int, file: Optional[Path] = None) -> None:
+        super().__init__(_of_object(one, results.class_names, top_k, file) for one in results.objects)
+        self.results = results
+
+    def overlay(self) -> np.ndarray:
+        """The picture with all boxes and decisions drawn in: uint8, shape (H, W, 3), RGB, at least 640 pixels wide."""
+        return np.ascontiguousarray(draw_objects(self.results)[..., ::-1])
+
+
+def _of_object(one: ObjectResult, names: Tuple[str, ...], top_k: int, file: Optional[Path]) -> Classification:
+    found, decision = one.assessment, one.decision
+    possible = None if found is None else found.conformal_set
+    return Classification(
+        label=decision.label, confidence=decision.confidence, decision=decision.outcome, why=decision.reason,
+        best=None if decision.outcome is Outcome.UNKNOWN or found is None else names[decision.class_index],
+        top=() if found is None else tuple(ClassProbability(names[index], probability) for index, probability
+                                           in best_classes(found.probabilities, top_k)),
+        entropy=1.0 if found is None else found.predictive_entropy,
+        ood_p_value=None if found is None or found.ood is None else found.ood.p_value,
+        unknown_probability=one.unknown_probability,
+        conformal_set=None if possible is None else tuple(names[index] for index in possible), file=file)
 
 
 def classification_of(result: Result, top_k: int, file: Optional[Path] = None, time_s: Optional[float] = None

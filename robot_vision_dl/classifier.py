@@ -22,22 +22,25 @@ import numpy as np
 import torch
 from PIL.Image import Image
 
-from .classification import Classification, classification_of
-from .core.config import ClassifierConfig, DecisionConfig, FusionConfig, with_values
+from .classification import Classification, ObjectsInPicture, classification_of
+from .core.config import ClassifierConfig, DecisionConfig, DetectionsConfig, FusionConfig, with_values
 from .core.errors import ConfigError, DeviceError, ImageError
 from .core.files.user_path import user_path
 from .core.images.picture_values import picture_of_array, picture_of_pil
+from .core.regions.detections import Box, Detection, DetectionArray
 from .core.runtime.frame_reader import StampOrder, frame_of
+from .core.runtime.object_pipeline import FrameWithObjects, ObjectPipeline
 from .core.runtime.pipeline import Pipeline
 from .core.text.printable import printable
 from .core.types import Frame, Header, Picture, Result
 from .data.pictures import read_picture
 from .data.video import is_video_name, video_frames
 
-__all__ = ['Classification', 'Classifier', 'FrameSequence', 'PictureLike']
+__all__ = ['Classification', 'Classifier', 'FrameSequence', 'ObjectsInPicture', 'PictureLike']
 
 PictureLike = Union[np.ndarray, Image, str, PathLike[str]]
 """A numpy array, a PIL image, or the path of a picture file."""
+BoxesLike = Any  # array, tensor or sequence: what makes boxes is seen one by one
 _DEFAULTS = ClassifierConfig()
 _ALONE = 'picture'  # the camera of pictures that stand alone
 _BATCH = 32  # pictures in a forward pass: enough for a GPU, some hundred MB of memory
@@ -66,6 +69,8 @@ class Classifier:
             ``decision.*``, or a :class:`~.core.config.DecisionConfig`.
         fusion: how frames of a sequence are fused, e.g. ``{'change_time_s': 2.0}``: ``fusion.*``, or a
             :class:`~.core.config.FusionConfig`.
+        detections: how the objects of :meth:`objects` are cut out, e.g. ``{'margin': 0.2}``: ``detections.*``, or a
+            :class:`~.core.config.DetectionsConfig`.
         region: the part of each picture that is looked at, in pixels: ``'320x240+100+50'`` (width, height, offsets from
             the left and the top); empty: all of it.
         top_k: number of probabilities in a result.
@@ -81,12 +86,14 @@ class Classifier:
                  threads: int = _DEFAULTS.threads, dropout_samples: int = _DEFAULTS.dropout_samples,
                  decision: Union[DecisionConfig, Mapping[str, Any]] = _DEFAULTS.decision,
                  fusion: Union[FusionConfig, Mapping[str, Any]] = _DEFAULTS.fusion,
+                 detections: Union[DetectionsConfig, Mapping[str, Any]] = _DEFAULTS.detections,
                  region: str = _DEFAULTS.regions_of_interest, top_k: int = _DEFAULTS.top_k) -> None:
         settings = {'model': str(model), 'device': device, 'backend': backend, 'precision': precision,
                     'threads': threads, 'dropout_samples': dropout_samples, 'regions_of_interest': region,
                     'top_k': top_k}
-        for group, example, values in (('decision', 'abstain_cost', decision), ('fusion', 'change_time_s', fusion)):
-            if isinstance(values, (DecisionConfig, FusionConfig)):
+        for group, example, values in (('decision', 'abstain_cost', decision), ('fusion', 'change_time_s', fusion),
+                                       ('detections', 'margin', detections)):
+            if isinstance(values, (DecisionConfig, FusionConfig, DetectionsConfig)):
                 values = asdict(values)
             elif not isinstance(values, Mapping):
                 raise ConfigError(f"{group}: expected names with values, such as {{'{example}': 0.2}}; got {values!r}")
@@ -162,6 +169,33 @@ class Classifier:
                     raise TypeError(f'pictures[{place}]: {error}') from error
             found += self._decide(batch)
         return found
+
+    def objects(self, picture: PictureLike, boxes: BoxesLike, color: str = 'rgb') -> ObjectsInPicture:
+        """Decide about each of the objects that a detector found in a picture, as the node does.
+
+        Args:
+            picture: as for a call.
+            boxes: (left, top, right, bottom) of each in pixels of the picture, an array or tensor of shape (N, 4) or a
+                sequence; or :class:`~.core.regions.detections.Box`, which may be turned.
+            color: as for a call.
+
+        Returns:
+            A list of N results. An object that cannot be looked at is ``uncertain`` with the reason.
+
+        Raises:
+            ConfigError: the boxes are none.
+            ImageError, TypeError: as for a call.
+        """
+        found, encoding, file = self._read(picture, color)
+        header = Header(0, '')
+        detections = tuple(Detection(header, (), box) for box in boxes_of(boxes))
+        config = with_values(self.config, {'detections.max_objects': max(1, min(len(detections), 10_000))})
+        with self._running():
+            objects = ObjectPipeline(config)
+            result, = objects.process(self._pipeline, [FrameWithObjects(
+                Frame(_ALONE, header, found, encoding), DetectionArray(header, detections))])
+            objects.end(self._pipeline)
+        return ObjectsInPicture(result, self.config.top_k, file)
 
     def sequence(self) -> 'FrameSequence':
         """The frames of one camera or video from now on, fused over time; several may go on at the same time."""
@@ -293,6 +327,28 @@ class FrameSequence:
             raise ImageError('stamp', f'time_s={time_s:g}: {objection}')
         result = self._classifier._decide_next(frame)
         return classification_of(result, self._classifier.config.top_k, file or own_file, time_s)
+
+
+def boxes_of(given: BoxesLike) -> List[Box]:
+    """The boxes of a list or an array.
+
+    Raises:
+        ConfigError: it is none of boxes.
+    """
+    if hasattr(given, 'detach'):  # a tensor, on whatever device
+        given = given.detach().cpu().numpy()
+    found = []
+    for place, one in enumerate(given):
+        if isinstance(one, Box):
+            found.append(one)
+            continue
+        try:
+            left, top, right, bottom = (float(number) for number in one)
+        except (TypeError, ValueError):
+            raise ConfigError(f'boxes[{place}]: expected (left, top, right, bottom) in pixels, or a Box, got '
+                              f'{printable(repr(one), 100)}') from None
+        found.append(Box.of_corners(left, top, right, bottom))
+    return found
 
 
 def _refuse_fork() -> None:

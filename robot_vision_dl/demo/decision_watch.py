@@ -5,7 +5,7 @@ import time
 from typing import Any, Callable, Dict, List, Optional
 
 import rclpy
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
@@ -16,6 +16,7 @@ from .watcher import Seen, coloured, seen_of
 _TYPE = 'diagnostic_msgs/msg/DiagnosticArray'
 _SUFFIX = '/uncertainty'
 _LOOK_S = 0.5
+_MOST_REMEMBERED = 10_000
 _SILENT_S = 5.0
 
 
@@ -102,28 +103,40 @@ class DecisionWatch:
 
     def _heard(self, camera: str, message: DiagnosticArray) -> None:
         try:
-            seen = seen_of(message)
+            found = [(object_of(camera, status), seen_of(message, status)) for status in message.status]
         except (IndexError, KeyError, ValueError):
             return  # of another program
+        for name, seen in found:
+            self._take(name, seen)
+        if len(self._last) > _MOST_REMEMBERED:  # of objects that came and went
+            self._last.clear()
+
+    def _take(self, camera: str, seen: Seen) -> None:
         if not self._every and self._last.get(camera) == seen.label:
             return
         self._last[camera] = seen.label
         if self._first_ns is None:
             self._first_ns = seen.stamp_ns
             if not self._as_json:
-                self._show(f'{"time":>9}  {"camera":<10} {"decision":<22} confidence  why')
+                self._show(f'{"time":>9}  {"camera":<14} {"decision":<22} confidence  why')
         self.shown += 1
         self._show(self._json(camera, seen) if self._as_json else self._line(camera, seen))
 
     def _line(self, camera: str, seen: Seen) -> str:
         seconds = (seen.stamp_ns - (self._first_ns or 0)) * 1e-9
         label = coloured(seen.outcome, f'{printable(seen.label, 60):<22}')
-        return f'{seconds:7.1f} s  {camera:<10} {label} {seen.confidence:10.2f}  {printable(seen.reason)}'
+        return f'{seconds:7.1f} s  {camera:<14} {label} {seen.confidence:10.2f}  {printable(seen.reason)}'
 
     @staticmethod
     def _json(camera: str, seen: Seen) -> str:
         return json.dumps({'stamp_ns': seen.stamp_ns, 'camera': camera, 'outcome': seen.outcome, 'label': seen.label,
                            'confidence': seen.confidence, 'reason': seen.reason})
+
+
+def object_of(camera: str, status: DiagnosticStatus) -> str:
+    """``camera/track`` of a status about an object; the camera alone for one about a whole picture."""
+    tracks = [item.value for item in status.values if item.key == 'track']
+    return f'{camera}/{printable(tracks[0], 60)}' if tracks else camera
 
 
 def _decided_topics(node: Any) -> List[str]:

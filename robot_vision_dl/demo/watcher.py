@@ -8,7 +8,7 @@ from types import FrameType
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import rclpy
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
@@ -55,9 +55,8 @@ def coloured(outcome: str, text: str) -> str:
     return f'{COLOURS[outcome]}{text}\033[0m' if sys.stdout.isatty() else text
 
 
-def seen_of(message: DiagnosticArray, truth: Optional[str] = None) -> Seen:
-    """The decision that a message of a node's ``uncertainty`` topic tells, and why."""
-    status = message.status[0]
+def seen_of(message: DiagnosticArray, status: DiagnosticStatus, truth: Optional[str] = None) -> Seen:
+    """The decision that a status in a message of a node's ``uncertainty`` topic tells, and why."""
     values = {item.key: item.value for item in status.values}
     return Seen(stamp_ns(message), OUTCOMES[status.level], values['label'], float(values['confidence']),
                 status.message.partition(': ')[2], truth)
@@ -105,7 +104,7 @@ class Watcher:
         self.heard.latencies_ms.append((time.time_ns() - stamp_ns(message)) * 1e-6)
 
     def _uncertainty(self, message: DiagnosticArray) -> None:
-        seen = seen_of(message, self._truth)
+        seen = seen_of(message, message.status[0], self._truth)
         self.heard.seen.append(seen)
         self._on_seen(seen)
 

@@ -1,5 +1,6 @@
 """Objects of a detector through the real node over real DDS: pairs, decisions, tracks, accounts."""
 import itertools
+import json
 
 import numpy as np
 import pytest
@@ -298,6 +299,21 @@ def test_more_objects_than_the_cap_take_turns(robot):
     assert values['objects_not_its_turn'] == '120'
     assert 'uncertain' in labels(robot.heard['camera'][0])
     assert len(set(labels(robot.heard['camera'][-1]))) == 1
+
+
+def test_watch_tells_of_each_object(robot, ros_domain, tmp_path):
+    robot = robot()
+    with Children(environment(ros_domain)) as children:
+        watch = NodeProcess(children, tmp_path / 'watch.log', 'watch', '--json')
+        robot.peer.wait(lambda: robot.peer.node.count_subscribers('/classifier/camera/uncertainty') > 1, 'the watcher')
+        ms = itertools.count(0, 100)
+        for objects, wanted in (([('red', 60, 60), ('green', 200, 100)], {('camera/a', 'red'), ('camera/b', 'green')}),
+                                ([('red', 60, 60), ('blue', 200, 100)], {('camera/b', 'blue')})):
+            def told(objects=objects, wanted=wanted):
+                robot.see(next(ms), objects, detection(60, 60, 'a'), detection(200, 100, 'b'))
+                rows = [json.loads(line) for line in watch.log.splitlines() if line.startswith('{')]
+                return {(row['camera'], row['label']) for row in rows} >= wanted
+            robot.peer.wait(told, f'{wanted}')
 
 
 def test_deactivated_and_activated_again_it_begins_anew(robot):

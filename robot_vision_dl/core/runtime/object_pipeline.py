@@ -91,6 +91,13 @@ class ObjectPipeline:
             if name.startswith(f'{camera}/'):
                 pipeline.expect(name, named)
 
+    def end(self, pipeline: Pipeline) -> None:
+        """Forget all objects."""
+        for name in self._since_ns:
+            pipeline.forget(name)
+        self._since_ns.clear()
+        self._trackers.clear()
+
     @torch.inference_mode()
     def process(self, pipeline: Pipeline, given: Sequence[FrameWithObjects]) -> List[ObjectResults]:
         """Decide all objects of some pictures, together.
@@ -142,17 +149,15 @@ class ObjectPipeline:
             each.track = track
         keys: Set[int] = {track.key for track in tracks}
         self._forget(pipeline, camera, [key for key in tracker.ended() if key not in keys])
+        for each in objects:
+            if each.refusal not in BOX_REASONS:
+                self._begin(pipeline, each)
         fit = [each for each in objects if not each.refusal]
         turns = self._turns.setdefault(camera, Turns())
         chosen = set(turns.choose([each.track.key if each.track is not None else None for each in fit],
                                   wish.max_objects))
         for place, each in enumerate(fit):
             assert each.track is not None
-            name = track_name(camera, each.track)
-            if name not in self._since_ns:
-                self._since_ns[name] = frame.time_ns
-                if self._expected.get(camera):
-                    pipeline.expect(name, self._expected[camera])
             if place not in chosen:
                 each.refuse(NOT_ITS_TURN, f'not looked at in this frame, which has {len(fit)} objects of which '
                             f'{wish.max_objects} are (detections.max_objects); they take turns')
@@ -162,8 +167,18 @@ class ObjectPipeline:
             if refusal.reason:
                 each.refuse(*refusal)
                 continue
-            each.frame = Frame(name, frame.header, cut.picture, frame.encoding, frame.received_ns)
+            each.frame = Frame(track_name(camera, each.track), frame.header, cut.picture, frame.encoding,
+                               frame.received_ns)
         return objects
+
+    def _begin(self, pipeline: Pipeline, each: _Object) -> None:
+        """Remember since when there is an object, and what is expected of it."""
+        assert each.track is not None
+        name = track_name(each.camera, each.track)
+        if name not in self._since_ns:
+            self._since_ns[name] = each.time_ns
+            if self._expected.get(each.camera):
+                pipeline.expect(name, self._expected[each.camera])
 
     def _is_usable(self, each: _Object, picture: Picture) -> bool:
         """Whether a box can be followed; says of the object why it is not looked at, if so."""

@@ -149,7 +149,10 @@ def test_beliefs_of_objects_that_are_gone_are_forgotten(folder):
     robot = Robot(folder)
     for step in range(60):
         robot.see(2000 * step, [('red', 100, 100)], detection(100, 100))
-    assert len(robot.pipeline._filters) == 1 and len(robot.objects._since_ns) == 1
+        robot.see(2000 * step + 1, [], detection(100, 100, side=5), detection(float('nan'), 1))
+    assert len(robot.pipeline._filters) <= 2 and len(robot.objects._since_ns) <= 2
+    robot.objects.end(robot.pipeline)
+    assert not robot.pipeline._filters and not robot.objects._since_ns
 
 
 def test_more_objects_than_may_be_looked_at_take_turns_and_keep_what_is_known(folder):
