@@ -3,7 +3,7 @@ import argparse
 import time
 from dataclasses import dataclass
 from itertools import product
-from typing import Callable, List
+from typing import Callable, List, Sequence, Union
 
 import numpy as np
 
@@ -23,7 +23,7 @@ class ForwardTimes:
     """Of passes in a loop.
 
     Attributes:
-        times_ms: of each pass, for a whole batch.
+        times_ms: of each pass, for a whole batch; or of the passes that were timed together.
         cpu_ms: CPU time of a pass over all threads.
         backend: what ran the network.
     """
@@ -33,11 +33,12 @@ class ForwardTimes:
     backend: str
 
 
-def bare_forward(model: str, device: str, batch: int = 1, seconds: float = 2.0, threads: int = 0,
+def bare_forward(model: str, device: str, batch: Union[int, Sequence[int]] = 1, seconds: float = 2.0, threads: int = 0,
                  backend: str = 'torch', rate_hz: float = 0.0) -> ForwardTimes:
     """Time forward passes for about ``seconds``, with the threads, memory order and allocator that the node uses.
 
     Args:
+        batch: pictures of a pass; several numbers: of passes one after another, which are timed together.
         rate_hz: passes a second, as a camera asks for them; 0: one right after another, so that weights and code are
             in the processor's caches.
     """
@@ -51,17 +52,22 @@ def bare_forward(model: str, device: str, batch: int = 1, seconds: float = 2.0, 
     noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
     times = []
     with torch.inference_mode():
-        pixels = pipeline.network_input(pipeline.preprocess([Picture(noise, ColorOrder.RGB)] * batch)).clone(
-            memory_format=torch.preserve_format)
+        batches = [batch] if isinstance(batch, int) else batch
+        pixels = {size: pipeline.network_input(pipeline.preprocess([Picture(noise, ColorOrder.RGB)] * size)).clone(
+            memory_format=torch.preserve_format) for size in set(batches)}
+
+        def run_all() -> None:
+            for size in batches:
+                pipeline.network(pixels[size])
         synchronize: Callable[[], None] = torch.cuda.synchronize if pipeline.device.type == 'cuda' else lambda: None
         for _ in range(WARM_UP):
-            pipeline.network(pixels)
+            run_all()
         synchronize()
         cpu = time.process_time()
         end = time.perf_counter() + seconds
         while time.perf_counter() < end:
             started = time.perf_counter()
-            pipeline.network(pixels)
+            run_all()
             synchronize()
             times.append((time.perf_counter() - started) * 1e3)
             if rate_hz:

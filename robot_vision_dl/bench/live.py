@@ -1,15 +1,20 @@
 """``robot-vision bench live``: what a frame costs from camera process to decision."""
 import argparse
 import os
-from typing import Any, Dict, List, Sequence, Tuple
+from dataclasses import replace
+from typing import List, Sequence, Tuple
 
 from ..core.config import BACKENDS, ClassifierConfig
+from ..core.errors import ConfigError
 from ..core.processes import isolated_environment
 from ..core.text.number_options import real, whole
 from ..core.text.table import ruled
-from .live_run import Contender, LiveSettings, measure_all
+from . import live_tables
+from .live_floor import Contender, LiveSettings
+from .live_run import measure_all
 from .report import conclude
 
+MOST_CAMERAS = 64
 HELP = 'a camera process, the node and a listener over real DDS'
 
 
@@ -31,12 +36,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         'one and a half times what the bare network can take, for the throughput')
     parser.add_argument('--seconds', type=real(0.01, 10**6), default=20.0,
                         help='how long the cameras run (default: 20)')
-    parser.add_argument('--cameras', type=whole(1, 64), default=1, help='cameras in the one node (default: 1)')
+    parser.add_argument('--cameras', type=whole(1, MOST_CAMERAS), default=1,
+                        help='cameras in the one node (default: 1)')
     parser.add_argument('--transport', choices=('raw', 'compressed'), default='raw',
                         help='how the pictures travel (default: %(default)s)')
     parser.add_argument('--reliable', action='store_true', help='the cameras publish reliably, not best effort')
-    parser.add_argument('--vs', choices=('naive',), help='run the node that people write as well, in turn, with the '
-                        'same network, camera and pictures: under our DDS profile, and with the defaults of DDS')
+    parser.add_argument('--objects', type=whole(0, 1000), default=0, metavar='N',
+                        help='a detector answers each picture with so many boxes, and the node decides these; the '
+                        'floor is the bare network on as many crops, in batches as the node forms them (default: 0, '
+                        'whole pictures)')
+    parser.add_argument('--detector-delay', type=real(0, 60_000), default=50.0, metavar='MS',
+                        help='from a picture to its boxes (default: 50)')
+    parser.add_argument('--vs', choices=('naive', 'pictures'), help='naive: run the node that people write as well, in '
+                        'turn, with the same network, camera and pictures: under our DDS profile, and with the '
+                        'defaults of DDS. pictures, with --objects: our node with a camera for each object that it '
+                        'looks at, so that as many whole pictures come at once')
     parser.add_argument('--course', action='store_true',
                         help='print latency and memory of the node from beginning to end, in ten parts')
     parser.add_argument('--dds-profile', default='auto', metavar='auto|none|FILE',
@@ -49,64 +63,64 @@ def _differs(one: Tuple[str, str], every: Sequence[Tuple[str, str]]) -> List[str
     return [os.path.basename(model.rstrip('/'))] * (len(models) > 1) + [backend] * (len(backends) > 1)
 
 
-def _frames_row(name: str, camera: str, values: Dict[str, Any]) -> Tuple[object, ...]:
-    dropped = ', '.join(f'{count} {reason}' for reason, count in values['dropped'].items()) or '0'
-    return (name, camera, values['sent'], values['received'], values['decided'], dropped, values['lost_in_transport'],
-            values['unexplained'])
+def _check(args: argparse.Namespace, settings: LiveSettings) -> None:
+    if args.vs == 'naive' and args.objects:
+        raise ConfigError('--vs naive: that node decides whole pictures; leave --objects out, or give --vs pictures')
+    if args.vs == 'pictures':
+        cameras = settings.cameras * settings.looked_at
+        if not args.objects:
+            raise ConfigError('--vs pictures is what objects are held against; give --objects N')
+        if cameras > MOST_CAMERAS:
+            raise ConfigError(f'--vs pictures: {cameras} objects are looked at together, and there can be at most '
+                              f'{MOST_CAMERAS} cameras; lower --cameras or --objects, or leave --vs out')
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure and print."""
+    """Measure and print.
+
+    Raises:
+        ConfigError: what was asked for does not go together.
+    """
     from ..ros.dds import apply_profile
+    settings = LiveSettings(args.device, args.size, args.rate, args.seconds, args.cameras,
+                            args.transport == 'compressed', args.reliable, args.threads, args.objects,
+                            args.detector_delay)
+    _check(args, settings)
     without_profile = isolated_environment()
     profile = apply_profile(args.dds_profile)
     with_profile = {**isolated_environment(), 'ROS_DOMAIN_ID': without_profile['ROS_DOMAIN_ID']}
-    settings = LiveSettings(args.device, args.size, args.rate, args.seconds, args.cameras,
-                            args.transport == 'compressed', args.reliable, args.threads)
     ours = [(args.model, backend) for backend in args.backend] + [(model, args.backend[0]) for model in args.also]
-    contenders = [Contender(' '.join(['robot_vision_dl', *_differs(one, ours)]), False, with_profile, *one)
-                  for one in ours]
+    contenders = []
+    for model, backend in ours:
+        name = ' '.join(['robot_vision_dl', *_differs((model, backend), ours)])
+        contenders.append(Contender(name, False, with_profile, model, settings, backend))
+        if args.vs == 'pictures':
+            pictures = replace(settings, cameras=settings.cameras * settings.looked_at, objects=0)
+            contenders.append(Contender(f'{name}, {pictures.cameras} cameras', False, with_profile, model, pictures,
+                                        backend))
+    detailed = [contender.name for contender in contenders]
     if args.vs == 'naive':
-        contenders += [Contender('naive', True, with_profile, args.model),
-                       Contender('naive, default DDS', True, without_profile, args.model)]
+        contenders += [Contender('naive', True, with_profile, args.model, settings),
+                       Contender('naive, default DDS', True, without_profile, args.model, settings)]
     print(f'{args.cameras} camera(s), {args.size} {"jpeg" if settings.compressed else "bgr8"}, '
           f'{f"{args.rate:g} Hz" if args.rate else "more than the network can take"}, '
           f'{"reliable" if args.reliable else "best effort"}, {args.seconds:g} s; DDS profile '
           f'{os.path.basename(profile) if profile else "none"}', flush=True)
+    if args.objects:
+        print(f'{args.objects} boxes a picture, {args.detector_delay:g} ms after it' + (
+            '; beside it as many whole pictures, of a camera for each object that is looked at, sent together'
+            if args.vs else ''), flush=True)
     figures = measure_all(settings, contenders)
-    print('\n' + ruled(('node', 'camera', 'sent', 'received', 'decided', 'dropped', 'lost', 'unexplained'), [
-        _frames_row(name, camera, values) for name, result in figures['contenders'].items()
-        for camera, values in result['cameras'].items()]))
-    rows = []
-    for name, result in figures['contenders'].items():
-        floor, cpu = result['bare_forward_ms'], result['node_cpu_ms_per_frame'] - result['bare_forward_cpu_ms']
-        for what, key in (('its decision leaves', 'decided_ms'), ('its decision arrives', 'latency_ms')):
-            latency = result[key]
-            rows.append((f'{name}: {what}', *latency.values(), latency['p50'] - floor['p50'],
-                         latency['p99'] - floor['p50'], cpu))
-    floors = {(result['model'], result['backend'], result['threads']): result
-              for result in figures['contenders'].values()}
-    for (model, backend, threads), result in floors.items():
-        floor, paced = result['bare_forward_ms'], result['bare_forward_at_rate_ms']
-        which = f', {os.path.basename(model.rstrip("/"))}' if args.also else ''
-        name = f'floor: bare forward{which}, {backend}, batch {settings.cameras}, {threads} thread(s)'
-        rows.append((name, *floor.values(), 0.0, 0.0, 0.0))
-        if paced['n']:
-            rows.append((f'{name}, at {args.rate:g} Hz', *paced.values(), paced['p50'] - floor['p50'],
-                         paced['p99'] - floor['p50'], 0.0))
-    print('\n' + ruled(('node', 'decided/s, all cameras', 'bare network alone', 'share'), [
-        (name, result['decided_per_s'], result['bare_per_s'], result['decided_per_s'] / result['bare_per_s'])
-        for name, result in figures['contenders'].items()]))
-    print('\n' + ruled(('from the stamp until', 'n', 'p50 ms', 'p95 ms', 'p99 ms', 'max ms', 'added p50', 'added p99',
-                        'CPU ms/frame beside the network'), rows))
-    for contender in contenders[:len(ours)]:
-        result = figures['contenders'][contender.name]
+    found = figures['contenders']
+    print('\n' + live_tables.accounts(found))
+    print('\n' + live_tables.throughput(found))
+    if args.objects:
+        print('\n' + live_tables.with_detector(found))
+    print('\n' + live_tables.latencies(found, args.rate, bool(args.also)))
+    for name in detailed:
         if args.course:
             print('\n' + ruled(('part of the run', 'n', 'p50 ms', 'p95 ms', 'p99 ms', 'max ms', 'memory MB at its end'),
-                               [tuple(part.values()) for part in result['course']]))
-        stages = next(iter(result['cameras'].values()))['diagnostics']
-        print(f'\nin {contender.name}, by its diagnostics: ' + ', '.join(
-            f'{key} {float(value):.3g}' for key, value in stages.items()
-            if key.endswith('_ms_mean') or key == 'batch_size_mean'))
+                               [tuple(part.values()) for part in found[name]['course']]))
+        print('\n' + live_tables.stages(name, found[name]))
     conclude(figures, args.json)
     return 0

@@ -78,8 +78,10 @@ class CameraHealth:
             values['frame_age_ms_max'] = max(ages)
             values['batch_size_mean'] = sum(timing.batch_size for timing in timings) / len(timings)
             values['decode_ms_mean'] = sum(timing.decode_ms for timing in timings) / len(timings)
-            for stage in timings[-1].stage_ms:
-                values[f'{stage}_ms_mean'] = sum(timing.stage_ms[stage] for timing in timings) / len(timings)
+            # Where no object was there to be looked at, the network was not asked.
+            for stage in {stage: None for timing in timings for stage in timing.stage_ms}:
+                took = [timing.stage_ms[stage] for timing in timings if stage in timing.stage_ms]
+                values[f'{stage}_ms_mean'] = sum(took) / len(took)
         check = None if silent_s > config.stale_after_s else self._engine.last_check(self._camera)
         if check is not None:
             values['camera_state'] = check.state

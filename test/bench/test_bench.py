@@ -10,6 +10,8 @@ pytest.importorskip('vision_msgs.msg', reason='vision_msgs is not installed')
 
 from node_harness import small_bundle  # noqa: E402
 
+from robot_vision_dl.cli.main import main  # noqa: E402
+
 
 def bench(tmp_path, *arguments):
     done = subprocess.run([sys.executable, '-m', 'robot_vision_dl.cli.main', 'bench', *arguments, '--json',
@@ -75,6 +77,46 @@ def test_live_accounts_for_every_frame(tmp_path, model, ros_domain):
     ours = figures['contenders']['robot_vision_dl']
     assert sum(part['n'] for part in ours['course']) == ours['latency_ms']['n']
     assert ours['bare_forward_at_rate_ms']['n'] > 0
+
+
+def test_live_accounts_for_every_object(tmp_path, model, ros_domain):
+    figures, text = bench(tmp_path, 'live', '--model', model, '--size', '320x240', '--cameras', '2', '--objects', '40',
+                          '--detector-delay', '120', '--rate', '10', '--seconds', '2', '--backend', 'torch')
+    ours = figures['contenders']['robot_vision_dl']
+    assert ours['batches'] == [8] * 8  # 32 of 40 are looked at
+    answered = 0
+    for camera in ours['cameras'].values():
+        for account in (camera, camera['arrays']):
+            assert account['sent'] == 20 and account['unexplained'] == 0
+            assert account['sent'] == account['decided'] + sum(account['dropped'].values()) + account[
+                'lost_in_transport']
+        assert set(camera['objects']) == {'decided', 'not_its_turn'}
+        assert sum(camera['objects'].values()) == 40 * camera['arrays']['decided']
+        assert camera['objects']['decided'] == 32 * camera['arrays']['decided']
+        answered += camera['arrays']['decided']
+    assert ours['objects_unexplained'] == 0 and ours['answered_ms']['n'] == answered > 0
+    assert ours['detector_ms']['p50'] >= 120
+    assert ours['latency_ms']['p50'] > ours['answered_ms']['p50'] > ours['answer_left_ms']['p50'] > 0
+    assert 'not_its_turn' in text and 'its boxes are sent' in text
+
+
+@pytest.mark.parametrize('arguments, told', [
+    (('--vs', 'pictures'), 'give --objects N'),
+    (('--vs', 'naive', '--objects', '8'), 'leave --objects out'),
+    (('--vs', 'pictures', '--objects', '60', '--cameras', '3'), '96 objects are looked at together')])
+def test_what_live_cannot_compare_is_refused(arguments, told, capsys, monkeypatch):
+    monkeypatch.setattr(sys, 'argv', ['robot-vision', 'bench', 'live'])  # only what is asked for is imported
+    assert main(['bench', 'live', *arguments]) == 2
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_objects_beside_as_many_whole_pictures(tmp_path, model, ros_domain):
+    figures, text = bench(tmp_path, 'live', '--model', model, '--size', '160x120', '--objects', '3', '--rate', '10',
+                          '--seconds', '2', '--vs', 'pictures')
+    ours, pictures = figures['contenders'].values()
+    assert ours['batches'] == [2, 1] and pictures['batches'] == [3] and len(pictures['cameras']) == 3
+    assert 'robot_vision_dl, 3 cameras' in text
 
 
 @pytest.mark.slow
