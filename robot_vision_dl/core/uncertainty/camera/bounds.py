@@ -55,6 +55,8 @@ _RULES: Dict[str, Rule] = {
 TWO_SIDED = ('tint', 'green')
 """Statistics with a lower and an upper bound, which are told only where they were fitted."""
 _TINT_MARGIN, _TINT_SHARE = 25.0, 0.4
+_STILL_SWAPPED = 0.2  # of the way to the bound: 2 of 179 sound pictures are as far, and 173 of them when exchanged
+_SWAPPED_WORDS = 'as if red and blue were exchanged'
 
 
 class Verdict(NamedTuple):
@@ -138,18 +140,26 @@ class CameraBounds:
             return 0.0
         return max(float(self._weights @ look.colours) / self.swap_bound, 0.0)
 
-    def judge(self, look: Look) -> Verdict:
-        """The fault, if there is one."""
+    def judge(self, look: Look, before: Optional[CameraFault] = None) -> Verdict:
+        """The fault, if there is one.
+
+        Args:
+            before: that of the frame before of the same camera. Where red and blue were exchanged they still are,
+                unless the colours say otherwise: one picture often tells too little.
+        """
         values = look.values.tolist()
         # In Python: after a forward pass, four operations of numpy take ten times as long.
         towards = [(value - usual) * (above if value > usual else below)
                    for value, (usual, above, below) in zip(values, self._ways)]
-        score = max(towards + [self.swapped(look)])
+        swapped = self.swapped(look)
+        score = max(towards + [swapped])
         p_value = None
         if self.scores:
             rank = bisect_left(self._ascending, round(score, DIGITS))  # as they are stored: equal pictures are equal
             p_value = (1 + len(self.scores) - rank) / (1 + len(self.scores))
         if score <= 1:
+            if before is CameraFault.WRONG_COLOURS and swapped > _STILL_SWAPPED:
+                return Verdict(before, f'{before.value}: {_SWAPPED_WORDS}', score, p_value)
             return Verdict(None, '', score, p_value)
         fault, words = _name(dict(zip(NAMES, values)), {name for name, far in zip(NAMES, towards) if far > 1})
         return Verdict(fault, f'{fault.value}: {words}', score, p_value)
@@ -190,7 +200,7 @@ def _name(value: Mapping[str, float], beyond: 'set[str]') -> Tuple[CameraFault, 
     if 'green' in beyond:
         return CameraFault.WRONG_COLOURS, (f'green is {value["green"]:+.0f} against red and blue, far from what was '
                                            'seen in training')
-    return CameraFault.WRONG_COLOURS, 'as if red and blue were exchanged'
+    return CameraFault.WRONG_COLOURS, _SWAPPED_WORDS
 
 
 def _percent(share: float) -> str:

@@ -55,7 +55,7 @@ class CameraWatch:
         else:
             self._same, self._same_since_ns = 1, time_ns
         self._before, self._picture, self._time_ns = look, picture, time_ns
-        verdict = bounds.judge(look)
+        verdict = bounds.judge(look, self._fault)
         fault, reason, since_ns = verdict.fault, verdict.reason, time_ns
         same_s = (time_ns - self._same_since_ns) * 1e-9
         if fault is None and frozen_s and same_s >= frozen_s and self._same >= LEAST_FRAMES:

@@ -1,5 +1,6 @@
 """Faults of a camera, made of the pictures that ship, at drawn strengths; ordinary pictures; pictures of any size."""
 import json
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -97,6 +98,26 @@ def test_a_camera_whose_channels_are_exchanged_is_told_where_its_colour_is_stead
     right = [judged(one, bounds).fault for one in warm[1::2]]
     assert right.count(None) >= 0.98 * len(right)
     assert swapped.count(CameraFault.WRONG_COLOURS) > 0.5 * len(swapped)
+
+
+def test_red_and_blue_that_were_exchanged_are_so_until_the_colours_say_otherwise():
+    rng = np.random.default_rng(0)
+    warm = [Picture(np.clip(one.pixels * np.array([0.7, 0.9, 1.1]) + rng.uniform(-9, 9), 0, 255).astype(np.uint8),
+                    ColorOrder.BGR) for one in pictures()]
+    swapped = [Picture(one.pixels, ColorOrder.RGB) for one in warm]
+    # Redder than blue is usual, and a bound that half of the exchanged pictures do not reach, as where light is mixed.
+    bounds = replace(default_bounds(), swap_weights=(1.0,) * COLOURS, swap_bound=-1.0)
+    bounds = replace(bounds, swap_bound=-float(np.median([bounds.swapped(look(one)) for one in swapped[1::2]])))
+    watch = CameraWatch()
+    faults = [watch.check(look(one), one, number * 100_000_000, bounds, 0.0, 1.0).fault
+              for number, one in enumerate(swapped[1::2] + warm[1::2])]
+    exchanged, sound = faults[:len(swapped[1::2])], faults[len(swapped[1::2]):]
+    alone = [judged(one, bounds).fault for one in swapped[1::2]]
+    begun = alone.index(CameraFault.WRONG_COLOURS)
+    assert exchanged[:begun] == [None] * begun
+    assert alone.count(CameraFault.WRONG_COLOURS) < 0.6 * len(alone)
+    assert exchanged[begun:].count(CameraFault.WRONG_COLOURS) > 0.9 * len(exchanged[begun:])
+    assert sound.count(None) >= 0.98 * len(sound)
 
 
 def test_statistics_do_not_depend_on_the_order_of_the_channels_or_an_alpha():
