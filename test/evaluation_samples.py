@@ -38,6 +38,7 @@ def table_of(p: np.ndarray, targets: np.ndarray, *, tracks: Optional[Sequence[in
     rows = np.zeros(n, ROW)
     rows['recording'] = 0 if recording is None else recording
     rows['track'] = -1 if tracks is None else tracks
+    rows['object'] = -1
     rows['index'] = np.arange(n)
     rows['stamp_ns'] = rows['receive_ns'] = T0_NS + np.arange(n) * step_ns
     rows['target'] = targets

@@ -57,7 +57,8 @@ SCHEMA = """metrics.json, version 1:
                    calibration cannot do; learned_from: recordings judged here that have the name of one that it was
                    trained on
     frames         decided, labelled, known (labelled with a class), unknown (labelled unknown), unlabelled, of_folders
-                   (pictures of folders, each decided alone; only where there are some); recordings, how many of them
+                   (pictures of folders, each decided alone; only where there are some), of_objects (objects of
+                   images, each a frame here; likewise); recordings, how many of them
                    are labelled, damaged or failed, and missing: frames that could not be read or decided
     frame          of each frame alone: accuracy, top_k, balanced_accuracy, precision, recall, f1 (macro and weighted),
                    nll (nats), brier (0..2), ece (15 bins of equal width), ece_mass (equal mass), ece_floor (what
@@ -121,6 +122,9 @@ def summarise(table: FrameTable, config: ClassifierConfig, policy: Policy, confo
     of_folders = int(_of_folders(table).sum())
     if of_folders:
         result['frames']['of_folders'] = of_folders
+    of_objects = int((rows['object'] >= 0).sum())
+    if of_objects:
+        result['frames']['of_objects'] = of_objects
     if known.any():
         result['frame'] = answers(Columns(rows, known), table.class_names, '', seed)
         result['fused'] = answers(Columns(rows, known), table.class_names, 'fused_', seed)

@@ -40,7 +40,7 @@ class PlotsView:
 
 @dataclass(frozen=True)
 class LineView:
-    """The time line of one camera of a recording."""
+    """The time line of one camera of a recording, or of one object that it saw."""
 
     recording: str
     topic: str
@@ -251,6 +251,8 @@ def _timelines(evaluation: 'Evaluation', name: str, anchor: str, room: int) -> M
     gap_s = evaluation.options.deployment.fusion.reset_gap_s
     # Pictures of folders have no times.
     cameras = [places for places in table.sequences() if table.topics[table.rows[places[0]]['topic']] != PICTURES]
+    # Of objects those that were longest in view.
+    cameras.sort(key=lambda places: -len(places) * (table.rows[places[0]]['object'] >= 0))
     lines: List[LineView] = []
     for places in cameras[:MOST_TIMELINES]:
         row = table.rows[places[0]]
@@ -259,7 +261,9 @@ def _timelines(evaluation: 'Evaluation', name: str, anchor: str, room: int) -> M
         room -= len(picture)
         if room < 0:
             break
-        lines.append(LineView(recording, topic, len(places), Markup(picture)))
+        track = table.tracks[row['track']] if row['object'] >= 0 and row['track'] >= 0 else ''
+        what = f'{topic}, object {row["object"]} ({track})' if track else topic
+        lines.append(LineView(recording, what, len(places), Markup(picture)))
     return render('timelines.html', anchor=anchor, name=name, meanings=(*MEANINGS, ACTED), colours=colours, lines=lines,
                   left_out=len(cameras) - len(lines), has_frames=len(table) > 0)
 

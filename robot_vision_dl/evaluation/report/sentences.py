@@ -81,8 +81,8 @@ SENTENCES: Dict[str, str] = {
     'foreign_few': 'Only {objects} of none of its classes came into view: what it makes of others is not known.',
     'foreign_untested': 'No frame is labelled unknown: how often it accepts what is none of its classes is not '
                         'known.',
-    'errors': 'It acts on a wrong label {rate} times an hour{between}{ood} ({count} in {hours} of labelled video).',
-    'no_errors': 'It acts on no wrong label in {hours} of labelled video (at most {high} an hour).',
+    'errors': 'It acts on a wrong label {rate} times an hour{between}{ood} ({count} in {hours} of {seen}).',
+    'no_errors': 'It acts on no wrong label in {hours} of {seen} (at most {high} an hour).',
     'right': 'Of the {accepted} that it acts on {right} are right{between}.',
     'wrong_too_often': 'Of the {accepted} that it acts on {wrong} are wrong; at most {most} should be: half of what '
                        'abstaining costs ({silence} of a wrong label), and never more than {never}.',
@@ -120,6 +120,7 @@ SENTENCES: Dict[str, str] = {
     'learned_from': 'By their names it was trained on {names}{more}, of {all} judged here: if they are the same, these '
                     'figures are flattering.',
     'few_frames': 'All this rests on {frames} that are labelled.',
+    'objects': 'A frame is here one object of an image, as a detector found it; what that missed is not judged.',
     'few_recordings': 'All this comes from {recordings}: another day, another light or another place may differ.',
     'few_groups': 'All this rests on {groups}: too few for intervals to be trusted.',
 }

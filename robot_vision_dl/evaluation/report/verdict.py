@@ -151,14 +151,15 @@ def _errors(model: Mapping[str, Any]) -> Iterator[Point]:
     errors = decisions['errors']
     if errors['per_hour'] is not None:
         hours = duration(errors['hours'])
+        seen = 'labelled objects in view, summed up' if frames.get('of_objects') else 'labelled video'
         ood = f', {rate(errors["foreign_per_hour"])} of these on what is none of its classes'
         if errors['count']:
             yield say(INFO, 'errors', rate=rate(errors['per_hour']),
-                      between=_between(model, 'errors_per_h', rate), count=errors['count'], hours=hours,
+                      between=_between(model, 'errors_per_h', rate), count=errors['count'], hours=hours, seen=seen,
                       ood=ood if frames['unknown'] else '')
         else:
             high = _interval(model, 'errors_per_h')
-            yield say(INFO, 'no_errors', hours=hours, high=rate(high[1]) if high else 'any number')
+            yield say(INFO, 'no_errors', hours=hours, seen=seen, high=rate(high[1]) if high else 'any number')
 
 
 def _rightness(model: Mapping[str, Any]) -> Iterator[Point]:
@@ -261,6 +262,8 @@ def _ground(model: Mapping[str, Any]) -> Iterator[Point]:
         names = ', '.join(printable(name, 60) for name in learned[:3])
         yield say(CARE, 'learned_from', names=names, more=f' and {len(learned) - 3} more' if len(learned) > 3 else '',
                   all=_recordings(model, 'recordings'))
+    if frames.get('of_objects'):
+        yield say(INFO, 'objects')
     if 0 < frames['labelled'] < FEW_FRAMES:
         yield say(CARE, 'few_frames', frames=count_of(frames['labelled'], 'frame'))
     if frames['labelled'] and frames['recordings_labelled'] < FEW_RECORDINGS:

@@ -96,6 +96,7 @@ CASES = {
                             ['failed', 'missing']),
     'a damaged bag': ('sound', {'frames.recordings_damaged': 1}, [], 'unread', ['damaged']),
     'frames unread': ('sound', {'frames.missing': 300}, [], 'unread', ['missing']),
+    'objects of images': ('sound', {'frames.of_objects': 4800}, [], 'worth', ['objects', 'errors']),
     'few frames': ('sound', {'frames.labelled': 99}, [], 'too_few', ['few_frames']),
     'one recording': ('sound', {'frames.recordings_labelled': 1}, [], 'too_few', ['few_recordings']),
     'few objects': ('sound', {'intervals.few': True, 'intervals.groups': 4, 'intervals.by': 'track'}, [], 'too_few',
