@@ -132,6 +132,9 @@ def run(args: argparse.Namespace) -> int:
     note = unseen(options.deployment, args.node, [name for one in recordings for name in one.images])
     if note:
         to_stderr(note)
+    if options.deployment.detection_topics and not args.detections:
+        to_stderr('detection_topics: the node under these parameters decides objects, and what is judged here are '
+                  'whole pictures; name the topics of its boxes with --detections')
     # The bags of decisions last: killed before, the same command begins anew; they are not replaced, the report is.
     with whole_decisions(args.write_bag, recordings) as places, OutputFolder(args.out) as out:
         first = places[0]

@@ -20,7 +20,7 @@ from ..core.runtime.frame_counters import BACKWARDS
 from ..core.types import Header
 from .bags.reader import BagReader
 from .labels.labels import FrameLabel
-from .labels.messages import DETECTIONS
+from .labels.messages import DETECTIONS, DETECTIONS_WIRE_FORMAT
 from .object_labels import NOT_LABELLED, class_of, is_box, label_detections, object_label
 from .pairing import pair_by_stamp
 
@@ -214,7 +214,10 @@ class BagObjects:
 
 
 def check_topics(reader: BagReader, topics: ObjectTopics) -> None:
-    """Raise :class:`BagError` where one is not in the bag, :class:`ConfigError` where it is of another type."""
+    """Raise :class:`BagError` where one is not in the bag, :class:`ConfigError` where it is of another type.
+
+    Another type are detections of before vision_msgs 4, too, where the bag says what its fields are.
+    """
     for name in (topics.detections, topics.labels):
         if not name:
             continue
@@ -225,6 +228,9 @@ def check_topics(reader: BagReader, topics: ObjectTopics) -> None:
             raise BagError(f'{reader.path}: no topic {name!r} with detections ({DETECTIONS}); {known}')
         if info.msgtype != DETECTIONS:
             raise ConfigError(f'{reader.path}: {name} is of type {info.msgtype}, and boxes are {DETECTIONS}; {known}')
+        if reader.wire_format(DETECTIONS) not in (None, DETECTIONS_WIRE_FORMAT):
+            raise ConfigError(f'{reader.path}: {name} was recorded with other fields than vision_msgs 4 has (ROS 2 '
+                              'Humble and later); convert it there')
 
 
 def _array(cdr: bytes) -> _Array:

@@ -7,7 +7,7 @@ from robot_vision_dl.core.regions.association import TrackingConfig
 from robot_vision_dl.core.regions.detection_cdr import encode_detections
 from robot_vision_dl.core.regions.detections import Box, Detection, DetectionArray, Hypothesis
 from robot_vision_dl.core.types import UNKNOWN, Header
-from robot_vision_dl.data.bag_objects import BagObjects, ObjectTopics
+from robot_vision_dl.data.bag_objects import BagObjects, ObjectTopics, check_topics
 from robot_vision_dl.data.bags.reader import BagReader
 from robot_vision_dl.data.bags.writer import ImageBagWriter
 from robot_vision_dl.data.labels.labels import Finding
@@ -143,6 +143,27 @@ def test_detections_may_be_their_own_labels(tmp_path):
     found = objects_of(tmp_path / 'bag', topics=[ObjectTopics(IMAGES, FOUND, FOUND)])
     ball, nothing = found.of(IMAGES, 0)
     assert ball.label.label == 'ball' and nothing.label.finding is Finding.IGNORED
+
+
+def test_detections_of_older_vision_msgs_are_refused(tmp_path):
+    """Those of Foxy: a picture in each detection, no id, and hypotheses without a type of their own."""
+    from rosbags.rosbag2 import StoragePlugin, Writer
+    from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+    store = get_typestore(Stores.ROS2_FOXY)
+    for name, text in (
+            (DETECTIONS, 'std_msgs/Header header\nvision_msgs/Detection2D[] detections\n'),
+            ('vision_msgs/msg/Detection2D', 'std_msgs/Header header\nvision_msgs/ObjectHypothesisWithPose[] results\n'
+                                            'vision_msgs/BoundingBox2D bbox\nsensor_msgs/Image source_img\n'),
+            ('vision_msgs/msg/ObjectHypothesisWithPose', 'string id\nfloat64 score\n'
+                                                         'geometry_msgs/PoseWithCovariance pose\n'),
+            ('vision_msgs/msg/BoundingBox2D', 'geometry_msgs/Pose2D center\nfloat64 size_x\nfloat64 size_y\n')):
+        store.register(get_types_from_msg(text, name))
+    with Writer(tmp_path / 'bag', version=8, storage_plugin=StoragePlugin.MCAP) as writer:
+        connection = writer.add_connection(FOUND, DETECTIONS, typestore=store)
+        header = store.types['std_msgs/msg/Header'](store.types['builtin_interfaces/msg/Time'](1, 0), 'camera')
+        writer.write(connection, T0, store.serialize_cdr(store.types[DETECTIONS](header, []), DETECTIONS))
+    with BagReader(tmp_path / 'bag') as reader, pytest.raises(ConfigError, match='other fields than vision_msgs 4'):
+        check_topics(reader, ObjectTopics(IMAGES, FOUND))
 
 
 @pytest.fixture

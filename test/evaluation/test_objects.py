@@ -164,6 +164,31 @@ def test_batches_and_processes_decide_the_same(model, bags, batch, workers):
         evaluate(bags, [model], options(batch=5)))
 
 
+def test_objects_of_two_cameras_have_nothing_in_common(model, bags, tmp_path):
+    left, right = '/left/image_raw', '/right/image_raw'
+    with ImageBagWriter(tmp_path / 'bag') as writer:
+        for camera, bag in ((left, bags[0]), (right, bags[1])):
+            with BagReader(bag) as reader:
+                for message in reader.messages():
+                    name = camera if message.topic == TOPIC else f'{camera}{message.topic}'
+                    writer.write_cdr(name, message.msgtype, message.receive_ns, message.cdr)
+    asked = options([f'topic:{camera}:={camera}/ground_truth' for camera in (left, right)],
+                    [f'{camera}:={camera}/detections' for camera in (left, right)])
+    table, = evaluate([str(tmp_path / 'bag')], [model], asked).tables.values()
+    for camera, bag in ((left, bags[0]), (right, bags[1])):
+        alone, = evaluate([bag], [model], options()).tables.values()
+        rows = table.rows[table['topic'] == table.topics.index(camera)]
+        for column in ('index', 'object', 'target', 'outcome', 'fused_predicted'):
+            assert np.array_equal(rows[column], alone[column]), (camera, column)
+
+
+def test_the_table_of_objects_is_no_label_of_whole_images(model, bags, tmp_path, capsys):
+    evaluate(bags[:1], [model], options()).save(tmp_path / 'out')
+    assert main(['evaluate', bags[0], '--model', model, '--labels', str(tmp_path / 'out' / 'frames.csv'), '--out',
+                 str(tmp_path / 'again')]) == 2
+    assert 'is of one object in an image' in capsys.readouterr().err
+
+
 def test_two_models_see_each_its_own_crops(model, bags, tmp_path):
     other = str(small_model(tmp_path / 'other', seed=1))
     both = evaluate(bags[:1], [model, other], options())

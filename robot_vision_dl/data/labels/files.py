@@ -192,6 +192,9 @@ class _CsvFile:
         labelled = False
         for row in rows:
             item, where = self._item(row), f'{self._name}, line {row.line}'
+            if self._of_frames and (item.get('object') or item.get('picture')):
+                raise ConfigError(f'{where}: is of one object in an image, and labels here are of whole images; '
+                                  'objects of a bag are labelled by a topic of boxes, see --detections')
             label = check_label(item.get('label', ''), where)
             labelled = labelled or bool(label)
             bag = item.get('bag') or item.get('recording')

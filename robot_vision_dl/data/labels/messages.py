@@ -12,6 +12,9 @@ STRING = 'std_msgs/msg/String'
 CLASSIFICATION = 'vision_msgs/msg/Classification'
 DETECTIONS = 'vision_msgs/msg/Detection2DArray'
 """Written and read by :mod:`robot_vision_dl.core.regions.detection_cdr`."""
+DETECTIONS_WIRE_FORMAT = ('{{{u4 u4} string} {{{u4 u4} string} {{string f8} {{{f8 f8 f8} {f8 f8 f8 f8}} f8[36]}}[] '
+                          '{{{f8 f8} f8} f8 f8} string}[]}')
+"""As :func:`..bags.message_types.wire_format_of_class` has it, of vision_msgs 4 (Humble and later)."""
 LABEL_TYPES = (STRING, CLASSIFICATION)
 TYPES_BY_NAME = {'string': STRING, 'classification': CLASSIFICATION}
 """What options call them."""

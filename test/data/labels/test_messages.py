@@ -7,7 +7,8 @@ import pytest
 from robot_vision_dl.core.regions.detection_cdr import decode_detections, encode_detections
 from robot_vision_dl.core.regions.detections import Box, Detection, DetectionArray, Hypothesis
 from robot_vision_dl.core.types import Header
-from robot_vision_dl.data.labels.messages import CLASSIFICATION, DETECTIONS, message_store
+from robot_vision_dl.data.bags.message_types import wire_format_of_class
+from robot_vision_dl.data.labels.messages import CLASSIFICATION, DETECTIONS, DETECTIONS_WIRE_FORMAT, message_store
 
 
 @pytest.mark.parametrize('name', [CLASSIFICATION, DETECTIONS])
@@ -21,6 +22,11 @@ def test_types_have_the_hash_that_ros_computes(name):
         pytest.skip('this ROS 2 has no hashes of types')
     hashes = {each['type_name']: each['hash_string'] for each in json.loads(files[0].read_text())['type_hashes']}
     assert message_store().hash_rihs01(name) == hashes[name]
+
+
+def test_the_wire_format_is_that_of_the_installed_type():
+    kind = pytest.importorskip('vision_msgs.msg', reason='vision_msgs is not installed').Detection2DArray
+    assert wire_format_of_class(kind) == DETECTIONS_WIRE_FORMAT
 
 
 def test_rosbags_reads_and_writes_the_detections_that_we_do():
