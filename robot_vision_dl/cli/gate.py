@@ -9,6 +9,7 @@ HELP = 'Run the action gate node: decisions of the classifier in, actions out.'
 EXAMPLES = """examples:
   robot-vision gate --actions my_actions.yaml                     decisions of /classifier/camera/decision
   robot-vision gate --decision /robot/classifier/front/decision --actions my_actions.yaml --unknown-labels stop
+  robot-vision gate --detections /classifier/camera/detections --object nearest --actions my_actions.yaml
   robot-vision gate --actions my_actions.yaml --ros-args -r cmd_vel:=/robot/cmd_vel
   robot-vision gate --print-parameters > gate.yaml; robot-vision gate --params-file gate.yaml
 
@@ -22,6 +23,7 @@ The node publishes the action's name on /action_gate/action (std_msgs/String, la
 on cmd_vel (geometry_msgs/Twist). Everything after --ros-args goes to the node as it is."""
 _OPTIONS = (
     ('decision', 'decision_topic', 'TOPIC'), ('actions', 'actions_file', 'FILE'),
+    ('detections', 'detections_topic', 'TOPIC'), ('object', 'object', 'nearest|largest|id:NAME'),
     ('label_info', 'label_info_topic', 'TOPIC'), ('unknown_labels', 'unknown_labels', None),
     ('begin_confidence', 'begin_confidence', 'P'), ('keep_confidence', 'keep_confidence', 'P'),
     ('minimum_time', 'minimum_time_s', 'S'), ('silence', 'silence_s', 'S'), ('rate', 'rate_hz', 'HZ'))

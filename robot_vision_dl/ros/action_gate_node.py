@@ -1,13 +1,14 @@
 """An example of a consumer: decisions in, actions out.
 
-Reads ``vision_msgs/Classification`` decisions and publishes the action as ``std_msgs/String`` on ``~/action``, its
-velocity, if the table gives one, on ``cmd_vel``, and calls its ``std_srvs/Trigger``. What it decides is in
-:mod:`robot_vision_dl.core.decision.action_gate`; this file shows what a node has to do to listen to us.
+Reads ``vision_msgs/Classification`` decisions, or those of one object in each ``vision_msgs/Detection2DArray``, and
+publishes the action as ``std_msgs/String`` on ``~/action``, its velocity, if the table gives one, on ``cmd_vel``, and
+calls its ``std_srvs/Trigger``. What it decides is in :mod:`robot_vision_dl.core.decision.action_gate`, which object it
+is about in :mod:`robot_vision_dl.core.regions.choice`; this file shows what a node has to do to listen to us.
 """
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, List, Optional
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
 import rclpy
 from geometry_msgs.msg import Twist
@@ -16,10 +17,14 @@ from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
-from vision_msgs.msg import Classification, LabelInfo
+from vision_msgs.msg import Classification, Detection2DArray, LabelInfo
 
 from ..core.decision.action_gate import Action, ActionGate, ActionGateConfig, load_actions
+from ..core.errors import ImageError
+from ..core.regions.choice import BY_ID, choose, identity
+from ..core.regions.detection_cdr import decode_detections
 from ..core.resources import share_directory
+from ..core.text.printable import printable
 from . import qos
 from .parameters import ConfigParameters
 from .spinning import spin, start_failed
@@ -39,17 +44,23 @@ class ActionGateNode(PrintableLogs, Node):
         config = parameters.config
         table = load_actions(Path(config.actions_file or share_directory() / 'config' / 'actions.yaml'))
         self._gate = ActionGate(table, config)
-        self._current: Optional[Action] = None
+        self._current: Optional[Tuple[Action, str]] = None
+        self._chosen = ''
         self._triggers: 'Dict[str, Client[Any, Any]]' = {
             action.trigger: self.create_client(Trigger, action.trigger)
             for action in (table.safe, *table.by_label.values()) if action.trigger}
         self._action = self.create_publisher(String, '~/action', qos.LATCHED)
         self._velocity = self.create_publisher(Twist, 'cmd_vel', qos.RESULTS_OUT)
-        self.create_subscription(
-            Classification, config.decision_topic, self._on_decision, qos.RESULTS_OUT,
-            event_callbacks=qos.subscription_events(self, self.resolve_topic_name(config.decision_topic)),
-            qos_overriding_options=qos.overridable())
-        decides = self.resolve_topic_name(config.decision_topic).rsplit('/', 2)[0]
+        topic = self.resolve_topic_name(config.detections_topic or config.decision_topic)
+        options: Dict[str, Any] = {'event_callbacks': qos.subscription_events(self, topic),
+                                   'qos_overriding_options': qos.overridable()}
+        if config.detections_topic:  # as bytes: an array of many objects takes rclpy long to make
+            self.create_subscription(Detection2DArray, config.detections_topic, self._on_detections, qos.RESULTS_OUT,
+                                     raw=True, **options)
+        else:
+            self.create_subscription(Classification, config.decision_topic, self._on_decision, qos.RESULTS_OUT,
+                                     **options)
+        decides = topic.rsplit('/', 2)[0]
         self.create_subscription(LabelInfo, config.label_info_topic or f'{decides}/label_info', self._on_label_info,
                                  qos.LATCHED)
         self._told = ''
@@ -57,6 +68,7 @@ class ActionGateNode(PrintableLogs, Node):
 
     def _on_change(self, config: ActionGateConfig, _names: List[str]) -> None:
         self._gate.config = config
+        self._chosen = ''
 
     def _on_label_info(self, message: LabelInfo) -> None:
         problem = self._gate.know([each.class_name for each in message.class_map])
@@ -70,10 +82,34 @@ class ActionGateNode(PrintableLogs, Node):
             self._gate.hear(message.results[0].class_id, message.results[0].score, time.monotonic())
             self._act()
 
+    def _on_detections(self, buffer: bytes) -> None:
+        try:
+            objects = decode_detections(buffer).detections
+        except ImageError as error:
+            self.get_logger().warning(f'detections that cannot be read: {error}', throttle_duration_sec=5.0)
+            self._hear_nothing('the detections cannot be read')
+            return
+        wanted = self._gate.config.object
+        place = choose(objects, wanted, self._chosen)
+        if place is None:
+            named = f'no object is called {printable(wanted[len(BY_ID):], 100)}' if wanted.startswith(BY_ID) else ''
+            self._hear_nothing(named or 'no object is there')
+            return
+        self._chosen = identity(objects, place)
+        label, confidence = next(((first.class_id, first.score) for first in objects[place].hypotheses), ('', 0.0))
+        self._gate.hear(label, confidence, time.monotonic(), self._chosen or None)
+        self._act()
+
+    def _hear_nothing(self, reason: str) -> None:
+        self._chosen = ''
+        self._gate.hear_nothing(reason, time.monotonic())
+        self._act()
+
     def _act(self) -> None:
         action, reason = self._gate.action(time.monotonic())
-        if action != self._current:
-            self._current = action
+        now = action, self._gate.acted_on
+        if now != self._current:
+            self._current = now
             self.get_logger().info(f'{action.name}: {reason}')
             self._action.publish(String(data=action.name))
             if action.trigger:

@@ -84,15 +84,20 @@ def test_the_classifier_has_what_the_page_says(peer, ros_domain, tmp_path):
         assert {'label', 'confidence', 'ood_p_value', 'frame_age_ms', 'forward_ms'} <= set(keys)
 
 
-def test_the_action_gate_has_what_the_page_says(peer, ros_domain, tmp_path):
+@pytest.mark.parametrize('listens, other, arguments', [
+    ('decision_topic', 'detections_topic', ()),
+    ('detections_topic', 'decision_topic', ('-p', 'detections_topic:=/classifier/camera/decision'))])
+def test_the_action_gate_has_what_the_page_says(listens, other, arguments, peer, ros_domain, tmp_path):
     with Children(environment(ros_domain)) as children:
-        NodeProcess(children, tmp_path / 'log', module='robot_vision_dl.ros.action_gate_node')
+        NodeProcess(children, tmp_path / 'log', '--ros-args', *arguments, '-p', 'silence_s:=1.0',
+                    module='robot_vision_dl.ros.action_gate_node')
         peer.wait(lambda: peer.node.get_subscriptions_info_by_topic('/classifier/label_info'), 'the action gate')
         compare(peer, 'action_gate', 'publishes', documented('action_gate', 'publishes'))
-        compare(peer, 'action_gate', 'subscribes to', documented(
-            'action_gate', 'subscribes to', **{
-                '`decision_topic`': '/classifier/camera/decision',
-                '`label_info_topic`, or `label_info` of the node that decides': '/classifier/label_info'}))
+        expected = documented('action_gate', 'subscribes to', **{
+            f'`{listens}`': '/classifier/camera/decision',
+            '`label_info_topic`, or `label_info` of the node that decides': '/classifier/label_info'})
+        del expected[f'/`{other}`']
+        compare(peer, 'action_gate', 'subscribes to', expected)
 
 
 @pytest.mark.slow

@@ -76,7 +76,10 @@ CONTENT: Dict[Tuple[str, str], Tuple[str, str, str]] = {
         "detector behind it, and in an `id` that was empty the name of the object's track"),
     ('classifier with detections', '~/<camera>/uncertainty'): (
         '', '', 'why, a status an object in the same order; in the place of the one of a whole picture'),
-    ('action_gate', '<config.decision_topic>'): ('`decision_topic`', '', 'decisions to act on'),
+    ('action_gate', '<config.decision_topic>'): (
+        '`decision_topic`', '', 'decisions to act on, unless `detections_topic` is given'),
+    ('action_gate', '<config.detections_topic>'): (
+        '`detections_topic`', '', 'decisions about objects, of which the one that `object` names is acted on'),
     ('action_gate', "<config.label_info_topic or f'{decides}/label_info'>"): (
         '`label_info_topic`, or `label_info` of the node that decides', '', 'classes of the model, which the labels of '
         'the table must be'),

@@ -1,4 +1,5 @@
 """Decisions -> actions, with hysteresis and a safe action for whenever the robot should not act."""
+import re
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
@@ -44,6 +45,9 @@ class ActionGateConfig:
 
     decision_topic: str = option('/classifier/camera/decision', 'vision_msgs/Classification to act on',
                                  at_configure=True)
+    detections_topic: str = option('', 'vision_msgs/Detection2DArray of the classifier to act on one object of, in the '
+                                   'place of decision_topic; empty: none', at_configure=True)
+    object: str = option('nearest', 'the object of detections_topic that is acted on: nearest, largest, or id:NAME')
     actions_file: str = option('', 'YAML table label -> action; empty: config/actions.yaml of the package',
                                at_configure=True)
     label_info_topic: str = option('', 'vision_msgs/LabelInfo with the classes of the model, which the labels of the '
@@ -60,6 +64,8 @@ class ActionGateConfig:
 
     def __post_init__(self) -> None:
         check_values(self)
+        if self.object not in ('nearest', 'largest') and not re.fullmatch('id:.+', self.object):
+            raise ConfigError(f'object: must be nearest, largest or id:NAME, got {printable(repr(self.object), 100)}')
         if self.keep_confidence > self.begin_confidence:
             raise ConfigError(f'keep_confidence: must be at most begin_confidence ({self.begin_confidence:g}), '
                               f'got {self.keep_confidence:g}')
@@ -107,13 +113,16 @@ class ActionGate:
     """State of the gate. Times are seconds of any steady clock.
 
     Anything but a clear, lasting label (``unknown``, ``uncertain``, a label without an action, too little confidence,
-    silence) leads to the safe action at once; only the way back takes time.
+    nothing there, silence) leads to the safe action at once; only the way back takes time. Where there are objects, the
+    label must last for one and the same: with another one, the time begins anew.
     """
 
     def __init__(self, table: ActionTable, config: ActionGateConfig) -> None:
         self.config = config
         self._table = table
         self._label: Optional[str] = None
+        self._object: Optional[str] = ''
+        self._nothing = ''
         self._since_s = 0.0
         self._heard_s = float('-inf')
         self._active = False
@@ -135,17 +144,35 @@ class ActionGate:
                 else 'they never begin an action')
         return f'no class of the model is called {told}{more}, as the action table has it; {then}'
 
-    def hear(self, label: str, confidence: float, now_s: float) -> None:
-        """Take in a decision."""
-        self._heard_s = now_s
-        if label != self._label:
-            self._label, self._since_s, self._active = label, now_s, False
+    @property
+    def acted_on(self) -> str:
+        """Id of the object that the action is about; empty while the safe action is taken, or where there are none."""
+        return self._object or '' if self._active else ''
+
+    def hear(self, label: str, confidence: float, now_s: float, of_object: Optional[str] = '') -> None:
+        """Take in a decision.
+
+        Args:
+            label: class name, ``unknown`` or ``uncertain``.
+            confidence: its probability.
+            now_s: when it was heard.
+            of_object: id of the object that it is about, empty for a whole picture; None: the object cannot be told
+                from others, so that no label lasts.
+        """
+        self._heard_s, self._nothing = now_s, ''
+        if label != self._label or of_object is None or of_object != self._object:
+            self._label, self._object, self._since_s, self._active = label, of_object, now_s, False
         needed = self.config.keep_confidence if self._active else self.config.begin_confidence
         if label not in self._table.by_label or not confidence >= needed:
             self._active = False
             self._since_s = now_s
         elif now_s - self._since_s >= self.config.minimum_time_s:
             self._active = True
+
+    def hear_nothing(self, reason: str, now_s: float) -> None:
+        """Take in that there is nothing to act on, and why."""
+        self._heard_s, self._nothing = now_s, reason
+        self._active, self._label = False, None
 
     def action(self, now_s: float) -> Tuple[Action, str]:
         """What to do now, and why."""
@@ -156,8 +183,13 @@ class ActionGate:
         if silent_s > self.config.silence_s:
             self._active, self._label = False, None
             return self._table.safe, 'no decision heard'
+        if self._nothing:
+            return self._table.safe, self._nothing
+        told = f'{self._label}' + (f' (object {self._object})' if self._object else '')
         if self._active and self._label is not None:
-            return self._table.by_label[self._label], self._label
+            return self._table.by_label[self._label], told
         if self._label not in self._table.by_label:
-            return self._table.safe, f'{self._label} has no action'
-        return self._table.safe, f'{self._label} is not sure or not long enough'
+            return self._table.safe, f'{told} has no action'
+        if self._object is None and self.config.minimum_time_s > 0:
+            return self._table.safe, f'{told} lasts for no object: it has no id of its own'
+        return self._table.safe, f'{told} is not sure or not long enough'

@@ -127,3 +127,58 @@ def test_what_is_told_of_many_labels_is_short():
     table = ActionTable(Action('stop'), {f'\x1b{n}' + 'x' * 500: Action('pick') for n in range(50)})
     said = ActionGate(table, ActionGateConfig()).know([f'class {n}' for n in range(1000)])
     assert ' and 47 more, as' in said and said.isprintable() and len(said) < 2000
+
+
+def hear_object(gate, name, start, stop, label='cup'):
+    time = start
+    while time <= stop + 1e-9:
+        gate.hear(label, 0.9, time, name)
+        time += 0.1
+    return gate.action(stop)[0].name
+
+
+def test_a_label_must_last_for_one_object(gate):
+    assert hear_object(gate, '1', 0.0, 0.2) == 'stop'
+    assert hear_object(gate, '2', 0.3, 0.5) == 'stop', 'what was believed of another object counts for nothing'
+    assert gate.acted_on == ''
+    assert hear_object(gate, '2', 0.6, 0.6) == 'pick'
+    assert (gate.acted_on, gate.action(0.6)[1]) == ('2', 'cup (object 2)')
+    assert hear_object(gate, '1', 0.7, 0.9) == 'stop'
+    assert gate.action(0.9)[1] == 'cup (object 1) is not sure or not long enough'
+
+
+def test_objects_that_take_turns_begin_nothing(gate):
+    for step in range(30):
+        gate.hear('cup', 0.9, step * 0.1, str(step // 2 % 2))
+        assert gate.action(step * 0.1)[0].name == 'stop'
+
+
+def test_an_object_without_an_id_begins_nothing(gate):
+    assert hear_object(gate, None, 0.0, 2.0) == 'stop'
+    assert gate.action(2.0)[1] == 'cup lasts for no object: it has no id of its own'
+
+
+def test_nothing_there_is_safe_at_once_and_begins_anew(gate):
+    assert hear_object(gate, '1', 0.0, 0.5) == 'pick'
+    gate.hear_nothing('no object is there', 0.6)
+    assert gate.action(0.6) == (TABLE.safe, 'no object is there')
+    assert hear_object(gate, '1', 0.7, 0.9) == 'stop'
+    assert hear_object(gate, '1', 1.0, 1.0) == 'pick'
+    gate.hear_nothing('no object is there', 1.1)
+    assert gate.action(1.7)[1] == 'no decision heard'
+
+
+def test_without_a_minimum_time_the_next_object_is_another_action():
+    gate = ActionGate(TABLE, ActionGateConfig(minimum_time_s=0.0))
+    for name in ('1', '2'):
+        gate.hear('cup', 0.9, 0.0, name)
+        assert (gate.action(0.0)[0].name, gate.acted_on) == ('pick', name)
+    gate.hear('cup', 0.9, 0.0, None)
+    assert (gate.action(0.0)[0].name, gate.acted_on) == ('pick', '')
+
+
+@pytest.mark.parametrize('wanted', ['', 'id:', 'Nearest', '7', 'nearest '])
+def test_an_object_that_is_none_is_refused(wanted):
+    with pytest.raises(ConfigError, match=rf"^object: must be nearest, largest or id:NAME, got '{wanted}'$"):
+        ActionGateConfig(object=wanted)
+    assert ActionGateConfig(object='id:7').object == 'id:7'
