@@ -9,6 +9,7 @@ from ..core.requirements import DISTRIBUTIONS, check, explained
 NEEDS = {
     'action_gate_node': ('numpy', 'yaml'),
     'classifier_node': ('numpy', 'cv2', 'PIL', 'yaml', 'safetensors', 'torch'),
+    'detector_node': ('numpy', 'cv2', 'PIL', 'yaml', 'safetensors', 'torch', 'torchvision'),
     'trainer_node': tuple(DISTRIBUTIONS),
 }
 """What each node cannot do without: keys of :data:`~robot_vision_dl.core.requirements.DISTRIBUTIONS`."""

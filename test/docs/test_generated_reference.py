@@ -12,6 +12,7 @@ from robot_vision_dl.cli.main import COMMANDS
 from robot_vision_dl.core.config import BagConfig, ClassifierConfig, flat_options
 from robot_vision_dl.core.config_yaml import scalar
 from robot_vision_dl.core.decision.action_gate import ActionGateConfig
+from robot_vision_dl.core.regions.detector import DetectorConfig
 from robot_vision_dl.evaluation.summary import SCHEMA
 from robot_vision_dl.training.config import TrainConfig
 from robot_vision_dl.training.node_config import TrainerConfig
@@ -58,7 +59,7 @@ def test_options_of_measurements_are_those_that_the_command_takes():
 
 @pytest.mark.parametrize('part, config', [
     ('parameters classifier', ClassifierConfig), ('parameters action_gate', ActionGateConfig),
-    ('parameters trainer', TrainerConfig), ('training file', TrainConfig)])
+    ('parameters detector', DetectorConfig), ('parameters trainer', TrainerConfig), ('training file', TrainConfig)])
 def test_every_setting_is_there_with_default_and_range(parts, part, config):
     text = parts[part]
     for flat in flat_options(config):

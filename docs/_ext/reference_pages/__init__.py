@@ -11,6 +11,7 @@ PARTS: Dict[str, Callable[[], str]] = {
     'commands': commands.all_commands,
     'parameters classifier': options.classifier,
     'parameters action_gate': options.action_gate,
+    'parameters detector': options.detector,
     'parameters trainer': options.trainer,
     'training file': options.training_file,
     'bag limits': options.bag_limits,

@@ -6,6 +6,7 @@ from typing import Any
 from robot_vision_dl.core.config import BagConfig, ClassifierConfig, Option, flat_options
 from robot_vision_dl.core.config_yaml import scalar
 from robot_vision_dl.core.decision.action_gate import ActionGateConfig
+from robot_vision_dl.core.regions.detector import DetectorConfig
 from robot_vision_dl.training.config import TrainConfig
 from robot_vision_dl.training.node_config import TrainerConfig
 
@@ -55,6 +56,11 @@ def classifier() -> str:
 def action_gate() -> str:
     """Parameters of the action gate."""
     return settings(ActionGateConfig, ROS_TYPES, 'fixed at start')
+
+
+def detector() -> str:
+    """Parameters of the detector node."""
+    return settings(DetectorConfig, ROS_TYPES, 'fixed at start')
 
 
 def trainer() -> str:

@@ -16,6 +16,7 @@ ROS = Path(robot_vision_dl.__file__).parent / 'ros'
 NODES = {
     'classifier': ('classifier_node', ('camera.py', 'classifier_node.py', 'prior.py')),
     'classifier with detections': ('classifier_node', ('object_output.py', 'detection_pairs.py')),
+    'detector': ('detector_node', ('camera.py:CameraInput', 'detector_node.py')),
     'action_gate': ('action_gate_node', ('action_gate_node.py',)),
     'trainer': ('trainer_node', ('trainer_node.py',)),
     'player': ('`robot-vision play`', ('player.py',)),
@@ -76,6 +77,13 @@ CONTENT: Dict[Tuple[str, str], Tuple[str, str, str]] = {
         "detector behind it, and in an `id` that was empty the name of the object's track"),
     ('classifier with detections', '~/<camera>/uncertainty'): (
         '', '', 'why, a status an object in the same order; in the place of the one of a whole picture'),
+    ('detector', '<name>'): (
+        '`image_topic`, with the suffix of `image_transport`', 'sensor_msgs/Image, sensor_msgs/CompressedImage',
+        'pictures, as the classifier takes them'),
+    ('detector', '~/detections'): (
+        '', '', 'what was found in each picture, with its header: boxes in its pixels, a class and a score each; empty '
+        'where nothing was found'),
+    ('detector', '/diagnostics'): ('', '', 'once a second: where each image went, and how long the last one took'),
     ('action_gate', '<config.decision_topic>'): (
         '`decision_topic`', '', 'decisions to act on, unless `detections_topic` is given'),
     ('action_gate', '<config.detections_topic>'): (
@@ -121,14 +129,15 @@ def _name(node: ast.expr) -> str:
     return f'<{ast.unparse(node)}>'
 
 
-def calls(path: Path) -> Iterator[Tuple[str, str, str, str]]:
-    """(how, name, type, QoS) of each topic and service that a source makes."""
+def calls(path: Path, within: str = '') -> Iterator[Tuple[str, str, str, str]]:
+    """(how, name, type, QoS) of each topic and service that a source, or one class in it, makes."""
     tree = ast.parse(path.read_text(encoding='utf-8'))
     packages = {alias.asname or alias.name: node.module.partition('.')[0] for node in ast.walk(tree)
                 if isinstance(node, ast.ImportFrom) and (node.module or '').endswith(('.msg', '.srv'))
                 for alias in node.names}
     profiles = _qos_names()
-    for node in ast.walk(tree):
+    within_class = (node for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and node.name == within)
+    for node in ast.walk(next(within_class) if within else tree):
         if not isinstance(node, ast.Call):
             continue
         called, arguments = getattr(node.func, 'attr', ''), node.args
@@ -156,7 +165,8 @@ def endpoints() -> List[Endpoint]:
     seen = set()
     for node, (_, files) in NODES.items():
         for file in files:
-            for how, name, kind, qos in calls(ROS / file):
+            path, _, within = file.partition(':')
+            for how, name, kind, qos in calls(ROS / path, within):
                 if (node, name) not in CONTENT:
                     raise ValueError(f'{file}: {node} {how} {name}, which CONTENT of '
                                      'docs/_ext/reference_pages/topics.py does not explain')
