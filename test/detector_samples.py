@@ -8,7 +8,7 @@ MODEL = 'ssdlite320_mobilenet_v3_large'
 NAMES = ('ball', 'obstacle', 'human', 'goal post')
 
 
-def random_network(name=MODEL, classes=len(NAMES) + 1, seed=0, **options):
+def random_network(name=MODEL, classes=5, seed=0, **options):
     """torchvision's own network, whose normalisation fits its random weights, so that pictures make a difference."""
     torch.manual_seed(seed)
     network = torchvision.models.get_model_builder(name)(weights=None, weights_backbone=None, num_classes=classes,

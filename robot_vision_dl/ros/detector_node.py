@@ -1,7 +1,7 @@
 """A detector to try regions with: images in, boxes of objects out.
 
-Reads ``sensor_msgs/Image`` or ``CompressedImage`` and publishes ``vision_msgs/Detection2DArray`` on ``~/detections``, one
-array an image, with the image's header, empty where nothing was found. The network is torchvision's
+Reads ``sensor_msgs/Image`` or ``CompressedImage`` and publishes ``vision_msgs/Detection2DArray`` on ``~/detections``,
+one array an image, with the image's header, empty where nothing was found. The network is torchvision's
 (:mod:`robot_vision_dl.core.regions.detector`); robots that have a detector use theirs.
 """
 import sys
@@ -99,7 +99,7 @@ class DetectorNode(PrintableLogs, Node):
             self._took_ms = (time.perf_counter() - started) * 1e3
             reason = PUBLISH_FAILED
             self._output.publish(encode_detections(DetectionArray(message.header, found)))
-        except Exception as error:  # noqa: B902 - of any library: it is counted and said, and the next image is looked at
+        except Exception as error:  # noqa: B902 - of any library: it is counted and said, and the next is looked at
             self._drop(error.reason if isinstance(error, ImageError) else reason, error)
             return
         self._counters.decided(CAMERA)

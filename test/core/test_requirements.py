@@ -58,6 +58,7 @@ def lines(done: subprocess.CompletedProcess) -> list:
     # Imported late, in the middle of the work.
     ('classifier_node', 'PIL', f"PIL is not installed: `{by_apt('python3-pil', 'python3 -m pip install ')}"),
     ('classifier_node', 'vision_msgs', f'vision_msgs is not installed: `{VISION_MSGS}'),
+    ('detector_node', 'torchvision', "torchvision is not installed: `python3 -m pip install 'torchvision>="),
     ('trainer_node', 'rosbags', "rosbags is not installed: `python3 -m pip install 'rosbags>="),
     ('action_gate_node', 'yaml', f"yaml is not installed: `{by_apt('python3-yaml', 'python3 -m pip install ')}"),
     ('action_gate_node', 'rclpy', NO_ROS),

@@ -100,6 +100,18 @@ def test_the_action_gate_has_what_the_page_says(listens, other, arguments, peer,
         compare(peer, 'action_gate', 'subscribes to', expected)
 
 
+def test_the_detector_has_what_the_page_says(peer, ros_domain, tmp_path):
+    from detector_samples import NAMES, weights_file
+    weights = weights_file(tmp_path / 'ours.pth')
+    with Children(environment(ros_domain)) as children:
+        NodeProcess(children, tmp_path / 'log', '--ros-args', '-p', f'weights:={weights}', '-p',
+                    f'class_names:=[{", ".join(NAMES)}]', module='robot_vision_dl.ros.detector_node')
+        peer.wait(lambda: peer.node.get_subscriptions_info_by_topic('/camera/image_raw'), 'the detector')
+        compare(peer, 'detector', 'publishes', documented('detector', 'publishes'))
+        end, = (end for end in topics.endpoints() if (end.node, end.how) == ('detector', 'subscribes to'))
+        compare(peer, 'detector', 'subscribes to', {'/camera/image_raw': ({'sensor_msgs/msg/Image'}, end.qos)})
+
+
 @pytest.mark.slow
 def test_the_trainer_has_what_the_page_says(peer, ros_domain, tmp_path):
     """A run without a file ends at once; its last words are latched while it waits for somebody to hear them."""

@@ -136,6 +136,8 @@ def calls(path: Path, within: str = '') -> Iterator[Tuple[str, str, str, str]]:
                 if isinstance(node, ast.ImportFrom) and (node.module or '').endswith(('.msg', '.srv'))
                 for alias in node.names}
     profiles = _qos_names()
+    defaults = {argument.arg: ast.unparse(value) for function in ast.walk(tree) if isinstance(function, ast.FunctionDef)
+                for argument, value in zip(function.args.args[::-1], function.args.defaults[::-1])}
     within_class = (node for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and node.name == within)
     for node in ast.walk(next(within_class) if within else tree):
         if not isinstance(node, ast.Call):
@@ -147,7 +149,7 @@ def calls(path: Path, within: str = '') -> Iterator[Tuple[str, str, str, str]]:
             continue  # of the helper itself what calls it is listed
         kind = ast.unparse(arguments[0])
         kind = f'{packages[kind]}/{kind}' if kind in packages else kind
-        texts = [ast.unparse(argument) for argument in arguments[2:]]
+        texts = [defaults.get(text, text) for text in map(ast.unparse, arguments[2:])]
         named = [profiles[text.rpartition('.')[2]] for text in texts if text.rpartition('.')[2] in profiles]
         depth = [f'reliable, volatile, depth {text}' for text in texts if text.isdigit()]
         service = called in ('create_client', 'create_service')

@@ -37,7 +37,7 @@ def as_rows(found):
     (MODEL, {'score_thresh': 0.3, 'detections_per_img': 15}),
     (FASTER, {'box_score_thresh': 0.3, 'box_detections_per_img': 15})])
 def test_boxes_are_those_of_torchvision_called_directly(tmp_path, name, options):
-    """On the file's weights, the thresholds being arguments of the builder, and the picture torchvision's own tensor."""
+    """On the same weights, with thresholds by the builder's arguments, and the picture as torchvision makes it."""
     detector = load(weights_file(tmp_path / 'w.pth', name), model=name)
     with torch.inference_mode():
         rgb = torch.from_numpy(pixels()).permute(2, 0, 1)

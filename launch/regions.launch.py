@@ -1,0 +1,103 @@
+"""Classify what a detector finds: a detector, the classifier on its boxes, and, if wished, an action on one object.
+
+  ros2 launch robot_vision_dl regions.launch.py image:=/camera/image_raw model:=my_objects
+  ros2 launch robot_vision_dl regions.launch.py detector:=none detections:=/yolo/detections
+  ros2 launch robot_vision_dl regions.launch.py detector:=none detections:=/yolo/detections bag:=recording/
+  ros2 launch robot_vision_dl regions.launch.py gate:=true object:=nearest actions_file:=my_actions.yaml
+
+The detector is torchvision's; a robot that has a detector takes detector:=none. A bag is played until its end, which
+ends the launch.
+"""
+from launch.actions import (
+    DeclareLaunchArgument,
+    EmitEvent,
+    ExecuteProcess,
+    IncludeLaunchDescription,
+    OpaqueFunction,
+    RegisterEventHandler,
+)
+from launch.event_handlers import OnProcessExit
+from launch.events import Shutdown
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+
+from launch import LaunchDescription
+from robot_vision_dl.core.resources import share_directory
+
+ARGUMENTS = [
+    ('image', '/camera/image_raw', 'topic of the camera, without the suffix of its transport'),
+    ('image_transport', 'raw', 'raw or compressed'),
+    ('detector', 'torchvision', 'torchvision: one is started; none: detections come from elsewhere, or from the bag'),
+    ('detections', '/detector/detections', 'vision_msgs/Detection2DArray of the detector'),
+    ('detector_model', '', "one of torchvision's detectors; empty: ssdlite320_mobilenet_v3_large"),
+    ('detector_weights', '', "file with its weights; empty: torchvision's, which are downloaded once"),
+    ('detector_classes', '', 'names of the classes of that file, separated by commas; empty: those of COCO'),
+    ('min_score', '0.5', 'what the detector scores lower is left out'),
+    ('model', '', 'bundle of the classifier: folder, name of one in models/, or torchvision:<architecture>'),
+    ('device', '', 'of both networks: auto, cpu, cuda or cuda:<n>'),
+    ('params_file', '', 'ROS parameter file of the classifier'),
+    ('gate', 'false', 'act on one object: start the action gate'),
+    ('object', 'nearest', 'which one: nearest, largest or id:NAME'),
+    ('actions_file', '', 'YAML table label -> action; empty: config/actions.yaml of the package'),
+    ('bag', '', 'bag to play, with images and, where detector is none, detections on these topics'),
+]
+CAMERA = 'camera'
+
+
+def start(context):
+    """The nodes of the chain, and the player of a bag."""
+    given = {name: LaunchConfiguration(name).perform(context) for name, _, _ in ARGUMENTS}
+    if given['detector'] not in ('torchvision', 'none'):
+        raise RuntimeError(f'detector:={given["detector"]}: must be torchvision or none')
+    if given['image_transport'] not in ('raw', 'compressed'):
+        raise RuntimeError(f'image_transport:={given["image_transport"]}: must be raw or compressed')
+    has_detector = given['detector'] == 'torchvision'
+    share = share_directory()
+    classifier = {name: given[name] for name in ('image', 'image_transport', 'model', 'device', 'params_file')}
+    actions = [IncludeLaunchDescription(
+        PythonLaunchDescriptionSource(str(share / 'launch' / 'classifier.launch.py')),
+        launch_arguments={**classifier, 'name': CAMERA, 'regions': given['detections']}.items())]
+    if has_detector:
+        actions.append(Node(
+            package='robot_vision_dl', executable='detector_node', name='detector', output='screen',
+            parameters=[_detector_parameters(given)],
+            remappings=[('~/detections', given['detections'])]))
+    if given['gate'].lower() == 'true':
+        actions.append(Node(
+            package='robot_vision_dl', executable='action_gate_node', name='action_gate', output='screen',
+            parameters=[{'detections_topic': f'/classifier/{CAMERA}/detections', 'object': given['object'],
+                         'actions_file': given['actions_file']}]))
+    return actions + (_player(given, has_detector) if given['bag'] else [])
+
+
+def _detector_parameters(given):
+    """Just those that were given."""
+    chosen = {'image_topic': given['image'], 'image_transport': given['image_transport'],
+              'min_score': float(given['min_score'])}
+    for argument, parameter in (('detector_model', 'model'), ('detector_weights', 'weights'), ('device', 'device')):
+        if given[argument]:
+            chosen[parameter] = given[argument]
+    if given['detector_classes']:
+        chosen['class_names'] = [name.strip() for name in given['detector_classes'].split(',')]
+    return chosen
+
+
+def _player(given, has_detector):
+    """What plays the bag once the nodes listen, and the end of all after it."""
+    suffix = '/compressed' if given['image_transport'] == 'compressed' else ''
+    topics = [given['image'] + suffix] + ([] if has_detector else [given['detections']])
+    # Of the classifier, and of the detector on the same images.
+    subscriptions = 2
+    player = ExecuteProcess(
+        cmd=['robot-vision', 'play', given['bag'], '--stamp-now', '--wait-for-subscribers', str(subscriptions),
+             '--topics', *topics], output='screen')
+    return [player, RegisterEventHandler(OnProcessExit(
+        target_action=player, on_exit=[EmitEvent(event=Shutdown(reason='the bag is at its end'))]))]
+
+
+def generate_launch_description():
+    """Entry point of ``ros2 launch``."""
+    declared = [DeclareLaunchArgument(name, default_value=default, description=text)
+                for name, default, text in ARGUMENTS]
+    return LaunchDescription(declared + [OpaqueFunction(function=start)])
