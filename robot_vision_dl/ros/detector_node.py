@@ -62,7 +62,9 @@ class DetectorNode(PrintableLogs, Node):
         self.create_timer(1.0, self._report, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self.get_logger().info(
             f'{config.model} ({len(self._detector.class_names) - 1} classes) is ready on {self._detector.device} after '
-            f'{time.perf_counter() - started:.1f} s; listening to {self._input.topic}, objects on {self._output.topic_name}')
+            f'{time.perf_counter() - started:.1f} s; listening to {self._input.topic}, objects on '
+            f'{self._output.topic_name}'
+        )
         self._thread = threading.Thread(target=self._run, name='detection', daemon=True)
         self._thread.start()
 

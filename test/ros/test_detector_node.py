@@ -135,7 +135,7 @@ def test_what_cannot_be_read_is_counted_and_the_newest_wins(ros_domain, peer, tm
 
 @pytest.mark.parametrize('parameters, said', [
     (('weights:=/nowhere.pth',), '/nowhere.pth: no such file'),
-    (('model:=ssdlite320',), "model: torchvision has no detector 'ssdlite320'; did you mean ssdlite320_mobilenet_v3_large"),
+    (('model:=ssdlite320',), "no detector 'ssdlite320'; did you mean ssdlite320_mobilenet_v3_large"),
     (('image_transport:=theora',), 'image_transport: must be one of raw, compressed, compressedDepth')])
 def test_what_cannot_be_used_ends_with_a_clear_line(ros_domain, tmp_path, parameters, said):
     with Children(environment(ros_domain)) as children:
