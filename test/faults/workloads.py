@@ -2,6 +2,8 @@
 import hashlib
 import json
 import shutil
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Callable, Dict, List, NamedTuple, Sequence
 
@@ -42,6 +44,7 @@ def make_inputs(folder: Path) -> None:
     from labelled_samples import write_folders
     from training_samples import config_text, picture_folders
 
+    from robot_vision_dl.cli.main import main
     from robot_vision_dl.core.networks.network import build_network
     write_folders(folder / 'pictures', {'cup': PICTURES, 'mug': PICTURES, 'bowl': PICTURES})
     labelled_bag(folder / 'bag', 60, jpeg=True)
@@ -54,10 +57,26 @@ def make_inputs(folder: Path) -> None:
     torch.save({key.replace(*names[0]).replace(*names[1]): value for key, value in build_network(
         'squeezenet1_1', 3).state_dict().items()}, folder / 'weights.pth')
     (folder / 'classes.txt').write_text('cup\nmug\nbowl\n')
+    _write_boxes(folder / 'labelled')
+    with redirect_stdout(StringIO()):
+        if main(['bag', 'from-images', str(folder / 'labelled'), '--out', str(folder / 'boxes'), '--objects',
+                 '--false-alarms', '1']):
+            raise RuntimeError('the bag of boxes was not written')
     video = cv2.VideoWriter(str(folder / 'drive.avi'), cv2.VideoWriter_fourcc(*'MJPG'), 10, (SIDE * 2, SIDE))
     for number in range(40):
         video.write(np.full((SIDE, SIDE * 2, 3), 5 * number, np.uint8))
     video.release()
+
+
+def _write_boxes(folder: Path) -> None:
+    """Pictures with YOLO text beside them, two objects in each."""
+    import cv2
+    from labelled_samples import pattern
+    folder.mkdir()
+    (folder / 'classes.txt').write_text('cup\nmug\n')
+    for number in range(PICTURES):
+        cv2.imwrite(str(folder / f'{number:02d}.jpg'), pattern(number))
+        (folder / f'{number:02d}.txt').write_text(f'0 .3 {.3 + .02 * number:.2f} .2 .25\n1 .7 .5 .25 .4\n')
 
 
 def _bag(path: Path) -> Dict[str, str]:
@@ -166,6 +185,13 @@ WORKLOADS = (
                            '--seconds-per-track', '0.5'), ('bags',), lambda work: _bags(work / 'bags')),
     Workload('bag from-images', ('bag', 'from-images', '{i}/pictures', '--out', '{w}/bag', '--width', '64'), ('bag',),
              lambda work: _bag(work / 'bag')),
+    Workload('bag from-images --objects', ('bag', 'from-images', '{i}/labelled', '--out', '{w}/bag', '--objects',
+                                           '--missed', '0.2', '--false-alarms', '1'), ('bag',),
+             lambda work: _bag(work / 'bag')),
+    Workload('crop', ('crop', '{i}/labelled', '{w}/objects', '--input', '32', '--background', '1'), ('objects',),
+             lambda work: _pictures(work / 'objects')),
+    Workload('crop --detections', ('crop', '{i}/boxes', '{w}/objects', '--input', '32', '--detections', '/detections'),
+             ('objects',), lambda work: _pictures(work / 'objects')),
     Workload('bag from-video', ('bag', 'from-video', '{i}/drive.avi', '--out', '{w}/bag', '--append-black', '2'),
              ('bag',), lambda work: _bag(work / 'bag')),
     Workload('bag extract', ('bag', 'extract', '{i}/bag', '--out', '{w}/pictures', '--format', 'png'), ('pictures',),
