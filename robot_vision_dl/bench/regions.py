@@ -9,6 +9,7 @@ The recipe is that of ``config/train.yaml``, but for one training instead of thr
 down. Nothing is chosen by what is reported.
 """
 import argparse
+import json
 import tempfile
 from collections import Counter
 from dataclasses import replace
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, NamedTuple, Sequence
 import numpy as np
 
 from ..core.config import DetectionsConfig
+from ..core.files.whole_files import write_whole
 from ..core.text.number_options import SEED, real, whole
 from ..core.text.table import ruled
 from .report import conclude
@@ -122,29 +124,29 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
         held = args.held or venues
         order = np.random.default_rng(args.seed).permutation(len(items))
         rounds: Dict[str, Dict[str, Seen]] = {BY_VENUE: {}, AT_RANDOM: {}}
-        begin, decision = 0, DecisionConfig()
-        for number, name in enumerate(held, 1):
-            for split in rounds:
-                to_stderr(f'training {2 * number - (split is BY_VENUE)} of {2 * len(held)}: {split}, {name}')
-                if split is BY_VENUE:
-                    test, label = own == name, name
-                else:  # as many, none of them twice
-                    test, label = np.zeros(len(items), bool), f'as many as of {name}'
-                    test[order[begin:begin + int((own == name).sum())]] = True
-                    begin += int(test.sum())
-                rest = _some(items, own, test, args.most, args.seed)
-                bundle = _trained(config, items, own, rest, split, classes, work)
-                seen = _seen(bundle, [item for item, is_test in zip(items, test) if is_test])
-                rounds[split][label] = seen
-                one = figures_of(seen, classes, bundle.abstain_cost, decision.false_unknown_rate)
-                to_stderr(f'{split}, {label}: accuracy {one["accuracy"]:.3f} of {one["n"]}, accepted '
-                          f'{one["accepted"]:.3f}; of {one["background"]} of background '
-                          f'{one["background_accepted"] or 0:.3f} accepted')
-        return {'start': config.network.pretrained, 'train_from': config.network.train_from, 'pictures': done.pictures,
-                'classes': classes, 'venues': _counts(found.pictures, venue_of, items, own, classes),
-                'false_unknown_rate': decision.false_unknown_rate, 'abstain_cost': bundle.abstain_cost,
-                'rounds': {split: _figures(seen, classes, bundle.abstain_cost, decision.false_unknown_rate)
-                           for split, seen in rounds.items()}}
+        decision = DecisionConfig()
+        figures = {
+            'start': config.network.pretrained, 'train_from': config.network.train_from, 'pictures': done.pictures,
+            'classes': classes, 'venues': _counts(found.pictures, venue_of, items, own, classes),
+            'false_unknown_rate': decision.false_unknown_rate, 'abstain_cost': config.output.abstain_cost}
+        begin, number = 0, 0
+        for split, name in ((split, name) for split in rounds for name in held):
+            number += 1
+            to_stderr(f'training {number} of {2 * len(held)}: {split}, {name}')
+            if split is BY_VENUE:
+                test, label = own == name, name
+            else:  # as many, none of them twice
+                test, label = np.zeros(len(items), bool), f'as many as of {name}'
+                test[order[begin:begin + int((own == name).sum())]] = True
+                begin += int(test.sum())
+            used = _some(items, own, test, args.most, args.seed)
+            bundle = _trained(config, items, own, used, split, classes, work)
+            rounds[split][label] = _seen(bundle, [item for item, is_test in zip(items, test) if is_test])
+            figures['rounds'] = {split: _figures(seen, classes, bundle.abstain_cost, decision.false_unknown_rate)
+                                 for split, seen in rounds.items() if seen}
+            if args.json:  # hours may be spent, and what is known by then is kept
+                write_whole(args.json, json.dumps(figures, indent=2) + '\n')
+        return figures
 
 
 def recipe(epochs: int, seed: int, work: Path) -> 'TrainConfig':
