@@ -81,7 +81,8 @@ CAMERA = {
     'publishers': 'how many there are on it, compatible or not',
     'rate_in_hz': 'frames that arrived, a second, since the last report',
     'rate_out_hz': 'frames that were decided, a second, since the last report',
-    'received': 'frames since activation: `received` = `decided` + `dropped` + at most two in work',
+    'received': 'frames since activation: `received` = `decided` + `dropped` + at most two in work; with '
+                'detections also those that wait for theirs',
     'decided': 'of them those that ended in a decision',
     'lost_in_transport': 'messages that the middleware says it lost',
     'priors_refused': 'messages on `~/<camera>/prior` that could not be used',
