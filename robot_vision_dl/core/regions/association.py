@@ -16,7 +16,7 @@ import numpy as np
 from .detections import Box, Detection
 from .motion import Motion
 from .overlap import overlaps
-from .pairing import (
+from .track_matching import (
     ENOUGH_FOR_A_MEDIAN,
     RENUMBERED_OVERLAP,
     YOUNG,

@@ -4,7 +4,7 @@ import pytest
 from robot_vision_dl.core.regions.detections import Box
 from robot_vision_dl.core.regions.motion import Motion
 from robot_vision_dl.core.regions.overlap import overlaps
-from robot_vision_dl.core.regions.pairing import Candidate, Followed, Sight, pair
+from robot_vision_dl.core.regions.track_matching import Candidate, Followed, Sight, pair
 
 
 def sight(x, name='', label='', side=100.0):
