@@ -59,10 +59,11 @@ def start(context):
         PythonLaunchDescriptionSource(str(share / 'launch' / 'classifier.launch.py')),
         launch_arguments={**classifier, 'name': CAMERA, 'regions': given['detections']}.items())]
     if has_detector:
-        actions.append(Node(
+        detector = Node(
             package='robot_vision_dl', executable='detector_node', name='detector', output='screen',
-            parameters=[_detector_parameters(given)],
-            remappings=[('~/detections', given['detections'])]))
+            parameters=[_detector_parameters(given)], remappings=[('~/detections', given['detections'])])
+        # Without it the others would wait for ever; it has said what it lacks.
+        actions += [detector, _end_with(detector, 'the detector has ended')]
     if given['gate'].lower() == 'true':
         actions.append(Node(
             package='robot_vision_dl', executable='action_gate_node', name='action_gate', output='screen',
@@ -87,13 +88,18 @@ def _player(given, has_detector):
     """What plays the bag once the nodes listen, and the end of all after it."""
     suffix = '/compressed' if given['image_transport'] == 'compressed' else ''
     topics = [given['image'] + suffix] + ([] if has_detector else [given['detections']])
-    # Of the classifier, and of the detector on the same images.
-    subscriptions = 2
+    # Two: the classifier's of images, and that of the detections in the bag, or the detector's of images.
     player = ExecuteProcess(
-        cmd=['robot-vision', 'play', given['bag'], '--stamp-now', '--wait-for-subscribers', str(subscriptions),
-             '--topics', *topics], output='screen')
-    return [player, RegisterEventHandler(OnProcessExit(
-        target_action=player, on_exit=[EmitEvent(event=Shutdown(reason='the bag is at its end'))]))]
+        cmd=['robot-vision', 'play', given['bag'], '--stamp-now', '--wait-for-subscribers', '2', '--topics', *topics],
+        output='screen')
+    return [player, _end_with(player, 'the bag is at its end')]
+
+
+def _end_with(process, reason):
+    """End all when one has ended by itself; launch does not bear to be ended twice."""
+    def on_exit(_event, context):
+        return [] if context.is_shutdown else [EmitEvent(event=Shutdown(reason=reason))]
+    return RegisterEventHandler(OnProcessExit(target_action=process, on_exit=on_exit))
 
 
 def generate_launch_description():

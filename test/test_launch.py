@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from detector_samples import NAMES, weights_file
 from evaluation_samples import labelled_bag, small_model
 
 pytest.importorskip('launch_ros', reason='launch_ros is not installed; it comes with a ROS 2 installation')
@@ -168,3 +169,83 @@ def test_evaluation_of_a_bag_that_is_not_there_says_so(tmp_path, ros_domain):
         assert launched.process.wait(START_TIMEOUT_S) != 0
     assert '/nowhere' in launched.log
     assert not (tmp_path / 'report').exists()
+
+
+@pytest.fixture(scope='module')
+def squares(tmp_path_factory):
+    """(bundle, bag): a red square that stands lower, and a larger blue one; 40 pictures at 10 Hz, with their boxes."""
+    import cv2
+    from object_samples import HEIGHT, WIDTH, scene, square_bundle
+    folder = tmp_path_factory.mktemp('squares')
+    pictures = folder / 'pictures'
+    pictures.mkdir()
+    (pictures / 'classes.txt').write_text('red\nblue\n')
+    objects = (('red', 90, 180, 40), ('blue', 220, 90, 70))
+    for number in range(40):
+        cv2.imwrite(str(pictures / f'{number:02}.png'), scene(objects, seed=number))
+        (pictures / f'{number:02}.txt').write_text(''.join(
+            f'{index} {x / WIDTH} {y / HEIGHT} {side / WIDTH} {side / HEIGHT}\n'
+            for index, (_, x, y, side) in enumerate(objects)))
+    subprocess.run(['robot-vision', 'bag', 'from-images', str(pictures), '--out', str(folder / 'bag'), '--objects',
+                    '--rate', '10', '--raw'], check=True)
+    return square_bundle(folder / 'model'), folder / 'bag'
+
+
+def decided(log):
+    """(images that came, images whose objects were decided), as the classifier tells at its end."""
+    return tuple(map(int, re.search(r'camera: received (\d+), decided (\d+)', log).groups()))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('chosen, said', [('nearest', 'pick: red (object '), ('largest', 'push: blue (object ')])
+def test_boxes_of_a_bag_are_classified_and_one_object_is_acted_on(tmp_path, ros_domain, squares, chosen, said):
+    (tmp_path / 'actions.yaml').write_text('safe: stop\nlabels: {red: pick, blue: push}\n')
+    model, bag = squares
+    with Launched(tmp_path / 'log', 'regions.launch.py', 'detector:=none', 'detections:=/detections', f'bag:={bag}',
+                  f'model:={model}', 'device:=cpu', 'gate:=true', f'object:={chosen}',
+                  f'actions_file:={tmp_path}/actions.yaml') as launched:
+        assert launched.process.wait(120) == 0, launched.log
+    log = launched.log
+    assert 'listening to /camera/image_raw (camera), objects of /detections' in log
+    came, looked_at = decided(log)
+    assert came == 40 and looked_at > 35, log
+    actions = re.findall(r'\[action_gate\]: (pick|push|stop): (.*)', log)
+    assert actions[0] == ('stop', 'no decision heard') and said in log
+    assert {name for name, _ in actions} == {'stop', said.partition(':')[0]}, actions
+    assert 'Traceback' not in log
+
+
+@pytest.mark.slow
+def test_a_detector_gives_the_classifier_its_boxes(tmp_path, ros_domain, squares):
+    """Its weights are random, and so are its boxes; whatever they hold is decided."""
+    model, bag = squares
+    weights = weights_file(tmp_path / 'detector.pth')
+    with Launched(tmp_path / 'log', 'regions.launch.py', f'bag:={bag}', f'model:={model}', 'device:=cpu',
+                  f'detector_weights:={weights}', f'detector_classes:={", ".join(NAMES)}',
+                  'min_score:=0.9') as launched:
+        launched.wait_for('listening to /camera/image_raw, objects on /detector/detections')
+        launched.wait_for('listening to /camera/image_raw (camera), objects of /detector/detections')
+        ros2('topic', 'list', '-t', '--no-daemon', '--spin-time', '3', until=[
+            f'{topic} [vision_msgs/msg/Detection2DArray]'
+            for topic in ('/detector/detections', '/classifier/camera/detections')])
+        assert launched.process.wait(120) == 0, launched.log
+    came, looked_at = decided(launched.log)
+    assert came == 40 and looked_at > 5, launched.log
+    assert 'ssdlite320_mobilenet_v3_large (4 classes) is ready on cpu' in launched.log
+    assert 'Traceback' not in launched.log
+
+
+@pytest.mark.parametrize('arguments, said', [
+    (('detector:=yolo',), 'detector:=yolo: must be torchvision or none'),
+    (('image_transport:=theora',), 'image_transport:=theora: must be raw or compressed')])
+def test_what_the_chain_cannot_be_is_refused(tmp_path, ros_domain, arguments, said):
+    with Launched(tmp_path / 'log', 'regions.launch.py', *arguments) as launched:
+        assert launched.process.wait(START_TIMEOUT_S) != 0
+    assert said in launched.log
+
+
+def test_a_detector_without_weights_ends_the_chain(tmp_path, ros_domain):
+    with Launched(tmp_path / 'log', 'regions.launch.py', 'detector_weights:=/nowhere.pth') as launched:
+        launched.process.wait(START_TIMEOUT_S)
+    assert '/nowhere.pth: no such file' in launched.log
+    assert "sending signal 'SIGINT' to process[classifier_node-1]" in launched.log
