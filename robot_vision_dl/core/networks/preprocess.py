@@ -198,11 +198,12 @@ class HostPixels:
 
 def resize(pixels: torch.Tensor, height: int, width: int, interpolation: str = 'bilinear') -> torch.Tensor:
     """Antialiased, on the host; uint8 (H, W, channels) -> uint8 (height, width, channels)."""
-    image = pixels.permute(2, 0, 1)[None]
-    if pixels.is_contiguous():
-        # A batch of one whose first stride is not the picture's size is not recognised as channels_last, and is then
-        # repacked (PyTorch issue 68430).
-        image = image.as_strided(image.shape, (image.numel(), *image.stride()[1:]))
+    # A part of a picture would be repacked channel by channel, and the result would lie so, too: for what is cut out
+    # around an object that takes three times as long as a copy of its rows.
+    image = pixels.contiguous().permute(2, 0, 1)[None]
+    # A batch of one whose first stride is not the picture's size is not recognised as channels_last, and is then
+    # repacked (PyTorch issue 68430).
+    image = image.as_strided(image.shape, (image.numel(), *image.stride()[1:]))
     image = torch.nn.functional.interpolate(image, (height, width), mode=interpolation, align_corners=False,
                                             antialias=True)
     return image[0].permute(1, 2, 0)

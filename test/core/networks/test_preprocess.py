@@ -7,7 +7,14 @@ import pytest
 import torch
 
 from robot_vision_dl.core.errors import ConfigError
-from robot_vision_dl.core.networks.preprocess import HostPixels, Preprocessing, Preprocessor, as_tensor, resized_size
+from robot_vision_dl.core.networks.preprocess import (
+    HostPixels,
+    Preprocessing,
+    Preprocessor,
+    as_tensor,
+    resize,
+    resized_size,
+)
 from robot_vision_dl.core.types import ColorOrder, Picture
 
 SPEC = Preprocessing()
@@ -129,6 +136,21 @@ def test_any_strides_and_read_only_memory_without_a_warning():
         for pixels in (padded[:, :80], read_only, backwards, backwards.view()):
             assert not pixels.flags.c_contiguous
             assert torch.equal(Preprocessor(SPEC, 'cpu')([Picture(pixels, ColorOrder.RGB)]), expected)
+
+
+@pytest.mark.parametrize('interpolation', ['bilinear', 'bicubic'])
+@pytest.mark.parametrize('channels', [1, 3, 4])
+def test_a_part_of_a_picture_becomes_what_its_copy_becomes(channels, interpolation):
+    rng = np.random.default_rng(channels)
+    whole = rng.integers(0, 256, (90, 120, channels), dtype=np.uint8)
+    for height, width in rng.integers(2, 80, (20, 2)):
+        part = torch.from_numpy(whole[5:5 + height, 7:7 + width])
+        found = resize(part, 48, 40, interpolation)
+        image = part.permute(2, 0, 1)[None].contiguous()  # as torch has it where pixels lie channel by channel
+        wanted = torch.nn.functional.interpolate(image, (48, 40), mode=interpolation, align_corners=False,
+                                                 antialias=True)
+        torch.testing.assert_close(found.permute(2, 0, 1)[None], wanted, rtol=0, atol=0)
+        assert found.is_contiguous()  # what comes after it would repack it otherwise
 
 
 def test_pixels_are_shared_not_copied_and_never_written():
