@@ -10,7 +10,7 @@ from pathlib import Path
 
 HELP = 'Measure speed and trust, each figure beside its floor in the same run.'
 MEASUREMENTS = {
-    'live': 'a camera process, the node and a listener over real DDS; --vs naive',
+    'live': 'a camera process, the node and a listener over real DDS; --vs naive, --objects',
     'soak': 'two nodes for an hour, while cameras, parameters and models change',
     'gpu': 'a GPU, stage by stage, beside copies and the bare network; eager and as CUDA graph',
     'forward': 'the bare network on a tensor that is there already',
@@ -34,6 +34,7 @@ examples:
   robot-vision bench live
   robot-vision bench live --vs naive --size 1920x1080
   robot-vision bench live --cameras 4 --json live4.json
+  robot-vision bench live --cameras 4 --objects 8 --rate 10 --vs pictures
   robot-vision bench reliability models/waste day3/ --calibration day2/ --ood-pictures other/
   robot-vision bench fusion models/waste day3/*
   robot-vision bench MEASUREMENT --help""")
