@@ -201,6 +201,7 @@ def test_all_of_the_package_that_needs_ros_imports_where_rclpy_is_as_in_humble(r
 import robot_vision_dl.ros.compat as compat
 assert compat.SubscriptionEventCallbacks is OldEvents
 import robot_vision_dl.ros.classifier_node, robot_vision_dl.ros.action_gate_node, robot_vision_dl.ros.trainer_node
+import robot_vision_dl.ros.detector_node
 import robot_vision_dl.ros.player, robot_vision_dl.doctor.listen, robot_vision_dl.ros.qos
 from robot_vision_dl.doctor.listen import listen
 found = listen('/nothing_here', 0.1)

@@ -17,7 +17,7 @@ from robot_vision_dl.ros.start import PrintableLogs  # noqa: E402
 @pytest.mark.parametrize('node, text, said', (
     *((node, '{node}:\n  ros__parameters:\n    model:\n    top_k: 1\n',
      'line 3, column 5: {node}.ros__parameters.model: has no value; give it one')
-      for node in ('classifier', 'action_gate', 'trainer')),
+      for node in ('classifier', 'action_gate', 'detector', 'trainer')),
     ('action_gate', '{node}:\n  ros__parameters: {{a: [1, b]}}\n', 'the values of a list must be of one type'),
     ('action_gate', '{node}: {{', 'is not YAML that can be read (line 2, column 1'),
     ('classifier', '/**:\n  ros__parameters: {{top_k: many, rate_hz: fast, restart: maybe}}\n', 'parameter'),

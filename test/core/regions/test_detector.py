@@ -96,6 +96,14 @@ def test_a_file_in_torchs_cache_is_what_torchvision_has_downloaded(tmp_path, mon
     assert Detector.load(DetectorConfig(device='cpu')).class_names[1] == 'person'
 
 
+def test_a_checkpoint_of_torchvisions_training_script_is_read(tmp_path, weights):
+    """Its networks freeze layers, whose normalisation has no counter of batches."""
+    state = {key: value for key, value in torch.load(weights).items() if not key.endswith('num_batches_tracked')}
+    torch.save({'model': state, 'optimizer': {'state': {}}, 'epoch': 3}, tmp_path / 'checkpoint.pth')
+    picture = Picture(pixels(), ColorOrder.RGB)
+    assert load(tmp_path / 'checkpoint.pth')(picture) == load(weights)(picture) != ()
+
+
 def test_weights_that_cannot_be_downloaded_say_where_a_file_goes(tmp_path, monkeypatch):
     monkeypatch.setenv('TORCH_HOME', str(tmp_path))
 
