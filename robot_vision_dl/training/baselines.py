@@ -5,6 +5,7 @@ import numpy as np
 import torch
 
 NEIGHBOURS = 5
+_LEAST_SPREAD = 0.3  # of a feature, as a share of the root mean square of all
 _DECAYS = (0.1, 0.03, 0.01, 0.003, 0.001, 0.0003)
 _MIDDLE_DECAY = 0.01
 
@@ -46,7 +47,10 @@ def linear_probe(train: np.ndarray, targets: np.ndarray, judge: Optional[Tuple[n
     Returns:
         Weights (C, F) and bias (C,), float32, for features as they come; the decay.
     """
-    mean, std = train.mean(axis=0, dtype=np.float64), train.std(axis=0, dtype=np.float64) + 1e-6
+    mean, std = train.mean(axis=0, dtype=np.float64), train.std(axis=0, dtype=np.float64)
+    # What hardly varies in a few frames may vary more in others: scaled up to a standard deviation of 1 it would
+    # outweigh all else there.
+    std = np.maximum(std, _LEAST_SPREAD * float(np.sqrt(np.mean(std ** 2))) + 1e-6)
 
     def standard(features: np.ndarray) -> torch.Tensor:
         return torch.from_numpy((features - mean) / std)

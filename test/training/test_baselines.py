@@ -59,6 +59,25 @@ def test_probe_on_features_far_from_unit_scale():
     assert np.mean(((x * 1e3 + 1e4) @ weight.T + bias).argmax(axis=1) == y) > 0.9
 
 
+@pytest.mark.parametrize('count', [40, 100])
+def test_probe_of_few_pictures_is_not_sure_of_others(count):
+    """Features that are hardly ever active: what is nearly constant in a few pictures is not in others."""
+    rng = np.random.default_rng(0)
+    scale = rng.choice([0.02, 1.0], 600, p=[0.3, 0.7])
+    means = rng.normal(-2.5, 0.8, (4, 600))
+
+    def draw(n):
+        targets = rng.integers(0, 4, n)
+        return (np.maximum(0, means[targets] + rng.normal(0, 1, (n, 600))) * scale).astype(np.float32), targets
+    features, targets = draw(count)
+    weight, bias, _ = linear_probe(features, targets, draw(40), 4)
+    others, truth = draw(400)
+    others = others + (rng.random(others.shape) < 0.02) * np.float32(0.3)  # as augmentation adds
+    logits = torch.from_numpy(others @ weight.T + bias)
+    assert float(torch.nn.functional.cross_entropy(logits, torch.from_numpy(truth))) < np.log(4)
+    assert float((logits.argmax(dim=1).numpy() == truth).mean()) > 0.7
+
+
 def test_head_starts_as_the_probe():
     network = build_network('lenet5', 3)
     x = np.random.default_rng(0).normal(size=(60, network.num_features)).astype(np.float32)
