@@ -3,6 +3,7 @@
 The part is upright in the box's own frame and has the shape of the network's input, so that nothing is distorted and
 nothing of the object is cut away by the network's own centre crop. It is as large as the box needs with a margin around
 it, moved into the picture where it reaches beyond, and only what is still missing there repeats the picture's edge.
+What has to be made anew, turned or at the edge, has 1024 pixels on its longer side at most.
 Training cuts objects out by the same function, so that a network sees on the robot what it was trained on.
 """
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ DEFAULT_MARGIN = 0.1
 CROP_MARGIN = 'crop_margin'
 """In the provenance of a bundle that was trained on what was cut out: the margin, as a decimal number."""
 _LEAST_SIDE = 1e-3  # pixels
+_MOST_MADE = 1024  # pixels on a side of a crop that is no view of the picture
 _MOST_SIDE = 1e6  # pixels: beyond that, the digits of a float32 do not tell pixels apart
 
 
@@ -150,9 +152,32 @@ def _upright(picture: Picture, box: Box, width: int, height: int) -> Tuple[np.nd
     inner = pixels.shape[0] * pixels.shape[1]
     if inner == width * height:
         return pixels, 0.0
-    padded = cv2.copyMakeBorder(np.ascontiguousarray(pixels), inner_top - top, top + height - inner_bottom,
-                                inner_left - left, left + width - inner_right, cv2.BORDER_REPLICATE)
+    shrink = _shrink(width, height)
+    if shrink < 1:
+        pixels = _smaller(pixels, shrink)
+    above, below = _edges((inner_top - top) * shrink, pixels.shape[0], max(1, round(height * shrink)))
+    before, behind = _edges((inner_left - left) * shrink, pixels.shape[1], max(1, round(width * shrink)))
+    padded = cv2.copyMakeBorder(np.ascontiguousarray(pixels), above, below, before, behind, cv2.BORDER_REPLICATE)
     return padded, 1 - inner / (width * height)
+
+
+def _edges(before: float, inner: int, length: int) -> Tuple[int, int]:
+    """Whole pixels before and behind ``inner`` ones that make ``length`` together, ``before`` of them before."""
+    left = max(length - inner, 0)
+    first = min(round(before), left)
+    return first, left - first
+
+
+def _shrink(width: int, height: int) -> float:
+    """By what a crop is made smaller that must be made anew: a margin may be larger than any memory."""
+    return min(1.0, _MOST_MADE / max(width, height))
+
+
+def _smaller(pixels: np.ndarray, shrink: float) -> np.ndarray:
+    height, width = pixels.shape[:2]
+    size = max(1, round(width * shrink)), max(1, round(height * shrink))
+    found: np.ndarray = cv2.resize(np.ascontiguousarray(pixels), size, interpolation=cv2.INTER_AREA)
+    return found
 
 
 def _moved_in(start: float, length: int, room: int) -> int:
@@ -164,14 +189,26 @@ def _moved_in(start: float, length: int, room: int) -> int:
 
 def _turned(picture: Picture, box: Box, width: int, height: int) -> Tuple[np.ndarray, float]:
     c, s = cos(box.theta), sin(box.theta)
-    # From a pixel of the crop to one of the picture; centres of pixels lie at halves.
-    across, down = (width - 1) / 2, (height - 1) / 2
-    to_picture = np.array([[c, -s, box.x - 0.5 - c * across + s * down],
-                           [s, c, box.y - 0.5 - s * across - c * down]])
-    pixels = cv2.warpAffine(np.ascontiguousarray(picture.pixels), to_picture, (width, height),
-                            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE)
     corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float64) - (width / 2, height / 2)
     frame = corners @ np.array([[c, s], [-s, c]]) + (box.x, box.y)
     whole = np.array([[0, 0], [picture.width, 0], [picture.width, picture.height], [0, picture.height]], np.float32)
     area, _ = cv2.intersectConvexConvex(frame.astype(np.float32), whole)
-    return pixels, min(max(1 - float(area) / (width * height), 0.0), 1.0)
+    # Only what the crop reaches is read, and made smaller before it is turned where there is much of it.
+    left, top = np.clip(np.floor(frame.min(axis=0)) - 1, 0, (picture.width - 1, picture.height - 1)).astype(int)
+    right, bottom = np.clip(np.ceil(frame.max(axis=0)) + 1, (left + 1, top + 1), (picture.width, picture.height)
+                            ).astype(int)
+    pixels, shrink = picture.pixels[top:bottom, left:right], _shrink(width, height)
+    along = down = 1.0
+    if shrink < 1:
+        pixels = _smaller(pixels, shrink)
+        along, down = pixels.shape[1] / (right - left), pixels.shape[0] / (bottom - top)
+    out_width, out_height = max(1, round(width * shrink)), max(1, round(height * shrink))
+    # From a pixel of the crop to one of what is read; centres of pixels lie at halves.
+    step_x, step_y = width / out_width, height / out_height
+    middle_x, middle_y = (out_width - 1) / 2, (out_height - 1) / 2
+    to_read = np.array([[along * c * step_x, -along * s * step_y, 0.0], [down * s * step_x, down * c * step_y, 0.0]])
+    to_read[0, 2] = along * (box.x - left) - 0.5 - to_read[0, 0] * middle_x - to_read[0, 1] * middle_y
+    to_read[1, 2] = down * (box.y - top) - 0.5 - to_read[1, 0] * middle_x - to_read[1, 1] * middle_y
+    found = cv2.warpAffine(np.ascontiguousarray(pixels), to_read, (out_width, out_height),
+                           flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE)
+    return found, min(max(1 - float(area) / (width * height), 0.0), 1.0)

@@ -143,5 +143,35 @@ def test_any_box_gives_a_crop_or_a_reason(x, y, width, height, theta, channels):
         return
     pixels = found.picture.pixels
     assert pixels.shape[0] == pixels.shape[1] and pixels.shape[2:] == picture.pixels.shape[2:]
-    assert max(pixels.shape[:2]) < 10 * 96  # whatever a box claims, no more than the picture needs
+    assert max(pixels.shape[:2]) <= 1024  # whatever a box claims
     assert 0 <= found.outside <= 1 and 0 <= found.padded <= 1 and found.shortest_side >= 0
+
+
+@pytest.mark.parametrize('theta', [0.0, 0.02, pi / 2])
+@pytest.mark.parametrize('margin', [0.1, 10.0])
+def test_what_is_made_is_bounded_and_shows_the_same(theta, margin):
+    """A wide picture of which the box is all: the crop is small, and its middle row shows it from end to end."""
+    pixels = np.repeat(np.linspace(0, 255, 6000, dtype=np.uint8)[None], 300, axis=0)
+    if theta == pi / 2:
+        pixels = np.ascontiguousarray(pixels.T)
+    height, width = pixels.shape
+    found = crop(Picture(pixels, ColorOrder.MONO), Box(width / 2, height / 2, 6000, 300, theta), SPEC, margin)
+    made = found.picture.pixels
+    assert made.shape == (1024, 1024)
+    row = made[512].astype(float)
+    assert row[0] <= 4 and row[-1] >= 251 and (np.diff(row) >= -1).all()
+    inner = np.count_nonzero((row > 25) & (row < 230))  # of the ramp
+    assert inner == pytest.approx(204 / 255 * 1024 / ((1 + 2 * margin) * 256 / 224), rel=0.08)
+
+
+def test_a_shrunk_crop_is_what_the_network_would_see_of_the_whole_one():
+    rng = np.random.default_rng(0)
+    coarse = cv2.resize(rng.integers(0, 256, (12, 16, 3), np.uint8), (1600, 1200), interpolation=cv2.INTER_CUBIC)
+    picture = Picture(coarse, ColorOrder.RGB)
+    for theta in (0.0, 0.3):
+        small = Picture(cv2.resize(coarse, (400, 300), interpolation=cv2.INTER_AREA), ColorOrder.RGB)
+        large = crop(picture, Box(800, 600, 1500, 1100, theta), SPEC)
+        same = crop(small, Box(200, 150, 375, 275, theta), SPEC)
+        assert max(large.picture.pixels.shape) == 1024 and large.padded == pytest.approx(same.padded, abs=0.01)
+        one, other = (Preprocessor(SPEC, 'cpu').levels(each.picture).numpy().astype(int) for each in (large, same))
+        assert np.abs(one - other).mean() < 2
