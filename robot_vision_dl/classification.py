@@ -1,5 +1,5 @@
 """What :class:`~robot_vision_dl.Classifier` says of a picture."""
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
@@ -94,7 +94,9 @@ class ObjectsInPicture(List[Classification]):
 
     def __init__(self, results: ObjectResults, top_k: int, file: Optional[Path] = None) -> None:
         super().__init__(_of_object(one, results.class_names, top_k, file) for one in results.objects)
-        self.results = results
+        # One picture has no tracks: what is drawn is the place in the list.
+        self.results = replace(results, objects=tuple([replace(one, track=str(place))
+                                                       for place, one in enumerate(results.objects)]))
 
     def overlay(self) -> np.ndarray:
         """The picture with all boxes and decisions drawn in: uint8, shape (H, W, 3), RGB, at least 640 pixels wide."""

@@ -13,7 +13,7 @@ import time
 import weakref
 from collections import abc, deque
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from os import PathLike
 from pathlib import Path
 from typing import Any, Deque, Iterable, Iterator, List, Mapping, Optional, Sequence, Set, Tuple, Union, cast, overload
@@ -339,14 +339,15 @@ def boxes_of(given: BoxesLike) -> List[Box]:
         given = given.detach().cpu().numpy()
     found = []
     for place, one in enumerate(given):
-        if isinstance(one, Box):
-            found.append(one)
-            continue
         try:
+            if isinstance(one, Box):
+                found.append(Box(*(float(number) for number in astuple(one))))
+                continue
             left, top, right, bottom = (float(number) for number in one)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
+            hint = '; one box goes in a list of its own' if _is_number(one) else ''
             raise ConfigError(f'boxes[{place}]: expected (left, top, right, bottom) in pixels, or a Box, got '
-                              f'{printable(repr(one), 100)}') from None
+                              f'{printable(repr(one), 100)}{hint}') from None
         found.append(Box.of_corners(left, top, right, bottom))
     return found
 

@@ -72,7 +72,8 @@ def test_the_overlay_is_of_the_whole_picture(classifier):
 
 
 @pytest.mark.parametrize('boxes, told', [([(1, 2, 3)], r'boxes\[0\]'), ([(1, 2, 3, 4), 'abcd'], r'boxes\[1\]'),
-                                         ([5], r'boxes\[0\]'), (np.zeros(4), r'boxes\[0\]')])
+                                         ([5], r'boxes\[0\].*in a list'), ([(1, 2, 10**400, 4)], r'boxes\[0\]'),
+                                         ([Box('a', 1, 2, 3)], r'boxes\[0\]'), (np.zeros(4), r'boxes\[0\]')])
 def test_what_is_no_box_is_told_by_its_place(classifier, boxes, told):
     with pytest.raises(ConfigError, match=told):
         classifier.objects(scene([]), boxes, 'bgr')

@@ -318,6 +318,10 @@ class ClassifierConfig:
         if self.detection_topics and len(self.detection_topics) != len(self.cameras):
             raise ConfigError(f'detection_topics: one topic for each camera is needed, or none at all, got '
                               f'{len(self.detection_topics)} topic(s) for the cameras {", ".join(self.cameras)}')
+        for topic in self.detection_topics:
+            if topic in self.image_topics:
+                raise ConfigError(f'detection_topics: {printable(repr(topic), 100)} is the topic of the images; name '
+                                  'that of the detector')
         for kind, names in (('cameras', self.cameras), ('image_topics', self.image_topics),
                             ('detection_topics', self.detection_topics)):
             for name in names:

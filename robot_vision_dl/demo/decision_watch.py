@@ -118,14 +118,14 @@ class DecisionWatch:
         if self._first_ns is None:
             self._first_ns = seen.stamp_ns
             if not self._as_json:
-                self._show(f'{"time":>9}  {"camera":<14} {"decision":<22} confidence  why')
+                self._show(f'{"time":>9}  {"camera":<18} {"decision":<22} confidence  why')
         self.shown += 1
         self._show(self._json(camera, seen) if self._as_json else self._line(camera, seen))
 
     def _line(self, camera: str, seen: Seen) -> str:
         seconds = (seen.stamp_ns - (self._first_ns or 0)) * 1e-9
         label = coloured(seen.outcome, f'{printable(seen.label, 60):<22}')
-        return f'{seconds:7.1f} s  {camera:<14} {label} {seen.confidence:10.2f}  {printable(seen.reason)}'
+        return f'{seconds:7.1f} s  {camera:<18} {label} {seen.confidence:10.2f}  {printable(seen.reason)}'
 
     @staticmethod
     def _json(camera: str, seen: Seen) -> str:

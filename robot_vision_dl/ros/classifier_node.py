@@ -26,6 +26,7 @@ from ..core.runtime.engine import Engine
 from ..core.runtime.engine_thread import Timing
 from ..core.runtime.latest_load import LatestLoad
 from ..core.runtime.object_engine import ObjectEngine, pairing_of
+from ..core.runtime.object_pipeline import ObjectPipeline
 from ..core.runtime.pipeline import Pipeline
 from ..core.text.printable import printable
 from ..core.types import Result
@@ -58,6 +59,7 @@ class ClassifierNode(PrintableLogs, LifecycleNode):
         self._engine: Union[Engine, ObjectEngine, None] = None
         self._inputs: Dict[str, CameraInput] = {}
         self._detections: Dict[str, DetectionInput] = {}
+        self._objects = ObjectPipeline(ClassifierConfig())  # names of tracks are not used twice while the node runs
         self._priors: List[PriorInput] = []
         self._outputs: Dict[str, Union[CameraOutput, ObjectOutput]] = {}
         self._health: List[Union[CameraHealth, DetectionHealth]] = []
@@ -131,7 +133,8 @@ class ClassifierNode(PrintableLogs, LifecycleNode):
                                                      [other for other in config.image_topics if other != topic])
             if isinstance(engine, ObjectEngine):
                 for camera, detections in self._detections.items():
-                    heard = DetectionHealth(camera, self.get_fully_qualified_name(), detections, engine)
+                    heard = DetectionHealth(camera, self.get_fully_qualified_name(), detections,
+                                            self._inputs[camera], engine)
                     self._health.append(heard)
                     self._watches[heard] = watch_detections(self, detections.topic)
             self._engine.start()
@@ -157,7 +160,7 @@ class ClassifierNode(PrintableLogs, LifecycleNode):
                             for camera, topic in zip(config.cameras, config.detection_topics)}
         pairs = DetectionPairs(self, {camera: (self._inputs[camera], self._detections[camera])
                                       for camera in config.cameras}, pairing_of(config), self._log_drop)
-        return ObjectEngine(self._running, config, pairs, lambda: self.get_clock().now().nanoseconds,
+        return ObjectEngine(self._running, config, pairs, self._objects, lambda: self.get_clock().now().nanoseconds,
                             self._publish_objects, self._log_drop)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -205,6 +208,10 @@ class ClassifierNode(PrintableLogs, LifecycleNode):
                 dropped = ', '.join(f'{count} {reason}' for reason, count in sorted(account.dropped.items()))
                 line = (f'{camera}: received {account.received}, decided {account.decided}, '
                         f'dropped {dropped or "none"}')
+                if isinstance(engine, ObjectEngine):
+                    arrays = engine.detections_account(camera)
+                    dropped = ', '.join(f'{count} {reason}' for reason, count in sorted(arrays.dropped.items()))
+                    line += f'; detections received {arrays.received}, dropped {dropped or "none"}'
                 if self.context.ok():
                     self.get_logger().info(line)
                 else:  # after SIGINT nothing can be published any more, on /rosout neither
@@ -250,6 +257,14 @@ class ClassifierNode(PrintableLogs, LifecycleNode):
             count = f' ({entry[1]} times since the last such line)' if entry[1] > 1 else ''
             self.get_logger().warning(f'{camera}: frame dropped, {reason}: {printable(sentence, 400)}{count}')
             entry[0], entry[1] = now, 0
+
+    def _log_complaint(self, camera: str, sentence: str) -> None:
+        """Log what is wrong with the detections of a camera, once in some seconds."""
+        now = time.monotonic()
+        entry = self._drop_logged.setdefault((camera, 'detections'), [float('-inf'), 0])
+        if now - entry[0] >= DROP_LOG_PERIOD_S:
+            entry[0] = now
+            self.get_logger().warning(f'{camera}: {printable(sentence, 600)}')
 
     # Parameters that change while the node runs.
 
@@ -339,7 +354,10 @@ class ClassifierNode(PrintableLogs, LifecycleNode):
         array.header.stamp = self.get_clock().now().to_msg()
         array.status = [model_status(self.get_fully_qualified_name(), state, self._pipeline, self.config,
                                      (self._loads.loading or (0, ''))[1])]
-        array.status += [camera.report(self.config) for camera in self._health]
+        for camera in self._health:
+            array.status.append(camera.report(self.config))
+            if isinstance(camera, DetectionHealth) and camera.complaint:
+                self._log_complaint(array.status[-1].hardware_id, camera.complaint)
         self._diagnostics.publish(array)
         fault = self._pipeline.fault if self._pipeline is not None else ''
         if fault and fault != self._fault_said:

@@ -10,9 +10,11 @@ from ..core.regions.results import NOT_ITS_TURN
 from ..core.regions.stamp_pairing import IMAGE_REPLACED, LATE, NO_IMAGE, NO_STAMP, REPLACED
 from ..core.runtime.frame_counters import Account
 from ..core.runtime.object_engine import ObjectEngine
+from .camera import CameraInput
 from .detection_pairs import DetectionInput
 from .messages import key_values
 
+_SLOWER = 'slower than the detector'
 _REMEDIES = {
     NO_STAMP: 'the detector leaves the stamp at zero: let it copy the header of its image',
     NO_IMAGE: 'no image has their stamp: let the detector copy the header of its image, or raise '
@@ -23,10 +25,17 @@ _REMEDIES = {
 
 
 class DetectionHealth:
-    """Watches the detections of one camera between two reports."""
+    """Watches the detections of one camera between two reports.
 
-    def __init__(self, camera: str, node_name: str, source: DetectionInput, engine: ObjectEngine) -> None:
+    Attributes:
+        complaint: what was wrong since the last report and what to do about it, for the log; empty: nothing was.
+    """
+
+    def __init__(self, camera: str, node_name: str, source: DetectionInput, images: CameraInput,
+                 engine: ObjectEngine) -> None:
         self._camera = camera
+        self._images, self._lost_before = images, 0
+        self.complaint = ''
         self._name = f'{node_name}: detections {camera}'
         self._source = source
         self._engine = engine
@@ -61,7 +70,10 @@ class DetectionHealth:
         values.update({f'objects_{reason}': count for reason, count in sorted(objects.items()) if reason != 'decided'})
         level, text = self._judge(config, now_s - self._last_arrival_s, account.dropped - self._before.dropped,
                                   objects - self._objects_before, elapsed_s)
+        # That it is too slow shows in the rates; it is not to fill the log.
+        self.complaint = text if level == DiagnosticStatus.WARN and not text.startswith(_SLOWER) else ''
         self._before, self._objects_before, self._before_s = account, objects, now_s
+        self._lost_before = self._images.lost
         return DiagnosticStatus(level=level, name=self._name, message=text, hardware_id=self._camera,
                                 values=key_values(values))
 
@@ -73,13 +85,24 @@ class DetectionHealth:
                 return DiagnosticStatus.STALE, f'stale: nobody publishes on {topic}'
             return DiagnosticStatus.STALE, (f'stale: no detections for {silent_s:.1f} s although somebody publishes on '
                                             f'{topic}')
-        bad = [f'{count} {reason}' + (f' ({_REMEDIES[reason]})' if reason in _REMEDIES else '')
+        lost = self._images.lost - self._lost_before
+        bad = [f'{count} {reason}' + self._remedy(reason, lost)
                for reason, count in sorted(dropped.items()) if reason != REPLACED]
         rate = f'{objects["decided"] / elapsed_s:.1f} objects a second decided'
         if bad:
             return DiagnosticStatus.WARN, f'arrays that cannot be used: {", ".join(bad)}; {rate}'
         if dropped[REPLACED]:
-            return DiagnosticStatus.WARN, f'slower than the detector: {dropped[REPLACED]} arrays replaced; {rate}'
+            return DiagnosticStatus.WARN, f'{_SLOWER}: {dropped[REPLACED]} arrays replaced; {rate}'
         refused = [f'{count} {reason}' for reason, count in sorted(objects.items())
                    if reason not in ('decided', NOT_ITS_TURN)]
-        return DiagnosticStatus.OK, rate + (f'; not looked at: {", ".join(refused)}' if refused else '')
+        told = rate + (f'; not looked at: {", ".join(refused)}' if refused else '')
+        if refused and not objects['decided']:
+            return DiagnosticStatus.WARN, (f'no object can be looked at, the reason is in ~/{self._camera}/uncertainty: '
+                                           f'{told}')
+        return DiagnosticStatus.OK, told
+
+    def _remedy(self, reason: str, lost: int) -> str:
+        if reason == NO_IMAGE and lost:
+            return (f' ({lost} images were lost on their way, so that no detections can find them: see "No image '
+                    'arrives" in the how-to on troubleshooting)')
+        return f' ({_REMEDIES[reason]})' if reason in _REMEDIES else ''

@@ -18,6 +18,8 @@ from . import qos
 from .camera import CameraInput
 from .subscription_wait_set import FOREVER, Apart, SubscriptionWaitSet
 
+MOST_DETECTIONS = 1000
+"""Of an array. No detector of a robot finds as many, and each costs time that other cameras wait for."""
 _PAUSE_S = 0.05  # after an error of the middleware that may come again at once
 
 
@@ -127,7 +129,7 @@ class DetectionPairs:
 
     def _add_detections(self, camera: str, buffer: bytes) -> None:
         try:
-            array = decode_detections(buffer)
+            array = decode_detections(buffer, MOST_DETECTIONS)
         except ImageError as error:
             self.pairing.count_array(camera, error.reason)
             self._on_drop(camera, error.reason, f'detections: {error}')

@@ -214,6 +214,7 @@ def test_what_is_late_early_missing_or_without_a_stamp_is_counted_and_the_node_g
             if status.name.endswith('detections camera')]
     assert any('detections.tolerance_s' in text for text in told)
     assert any('detections.deadline_s' in text for text in told)
+    robot.peer.wait(lambda: 'detections.tolerance_s' in robot.node.log, 'the log')
     assert robot.see(400, red, detection(100, 100)) == ['red']
     assert robot.node.alive
 
@@ -329,14 +330,25 @@ def test_deactivated_and_activated_again_it_begins_anew(robot):
                                                                          robot.detectors['camera'])), 'the node again')
     robot.connected()
     assert robot.see(200, [('blue', 100, 100)], detection(100, 100)) == ['blue']
-    assert 'dropped 1 stopped' in robot.node.log
+    assert 'dropped 1 stopped; detections received 1, dropped none' in robot.node.log
+    before, after = (message.detections[0].id for message in robot.heard['camera'][-2:])
+    assert before != after  # names of tracks are not used twice
+
+
+def test_boxes_that_are_shares_are_told_in_the_log(robot):
+    robot = robot()
+    assert robot.see(0, [], detection(0.5, 0.5, side=0.1)) == ['uncertain']
+    robot.peer.wait(lambda: 'no object can be looked at' in robot.node.log, 'the log')
+    robot.peer.wait(lambda: robot.reasons['camera'], 'the reason')
+    assert 'shares of the picture' in robot.reasons['camera'][-1].status[0].message
 
 
 @pytest.mark.parametrize('arguments, told', [
     (['--camera', 'a:=/a', '--camera', 'b:=/b', '--regions', '/boxes'], 'each camera needs one topic'),
     (['--camera', 'a:=/a', '--regions', 'c:=/boxes'], 'a:=TOPIC'),
     (['--image', '/a', '--regions', '/boxes', '--ros-args', '-p', 'regions_of_interest:=10x10'],
-     'regions_of_interest')])
+     'regions_of_interest'),
+    (['--image', '/a', '--regions', '/a'], 'name that of the detector')])
 def test_settings_that_do_not_fit_are_refused_with_the_remedy(ros_domain, tmp_path, arguments, told):
     with Children(environment(ros_domain)) as children:
         node = NodeProcess(children, tmp_path / 'log', 'run', *arguments)

@@ -15,6 +15,9 @@ FASTEST = 1000.0
 """Largest velocity of a table, m/s and rad/s: a larger one is a slip of the pen."""
 
 
+_ROUNDING = 1e-5  # of probabilities that are float32
+
+
 @dataclass(frozen=True)
 class Action:
     """What to do.
@@ -154,16 +157,17 @@ class ActionGate:
 
         Args:
             label: class name, ``unknown`` or ``uncertain``.
-            confidence: its probability.
+            confidence: its probability; what is none is too little.
             now_s: when it was heard.
             of_object: id of the object that it is about, empty for a whole picture; None: the object cannot be told
                 from others, so that no label lasts.
         """
+        silent_s = now_s - self._heard_s
         self._heard_s, self._nothing = now_s, ''
-        if label != self._label or of_object is None or of_object != self._object:
+        if label != self._label or of_object is None or of_object != self._object or silent_s > self.config.silence_s:
             self._label, self._object, self._since_s, self._active = label, of_object, now_s, False
         needed = self.config.keep_confidence if self._active else self.config.begin_confidence
-        if label not in self._table.by_label or not confidence >= needed:
+        if label not in self._table.by_label or not needed <= confidence <= 1 + _ROUNDING:
             self._active = False
             self._since_s = now_s
         elif now_s - self._since_s >= self.config.minimum_time_s:

@@ -98,6 +98,13 @@ class Tracker:
         """Whether ids are gone by at the moment: not where they are seen to change while the objects stay."""
         return self.config.trust_ids and not self._ids.doubted
 
+    def reset(self) -> None:
+        """End all tracks; keys are not used again."""
+        for track in list(self._tracks.values()):
+            self._end(track)
+        self._last_ns = None
+        self._ended = []
+
     def ended(self) -> List[int]:
         """Keys of the tracks that ended since the last call, in that order; to be asked for with every frame."""
         ended, self._ended = self._ended, []

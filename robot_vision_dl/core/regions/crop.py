@@ -89,7 +89,7 @@ def check_box(box: Box) -> None:
         raise BoxError('box_not_finite', f'a box must be finite numbers, got {box}; does the detector divide by zero?')
     if box.width < _LEAST_SIDE or box.height < _LEAST_SIDE:
         raise BoxError('box_without_area', f'a box must have sides of {_LEAST_SIDE:g} pixels at least, got {box}; '
-                       'size_x and size_y are its sides in pixels, and bbox.center its middle')
+                       'size_x and size_y are its sides in pixels (right - left, bottom - top), bbox.center its middle')
 
 
 def visible_part(box: Box, width: int, height: int) -> Tuple[Box, float]:

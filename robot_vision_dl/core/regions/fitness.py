@@ -25,8 +25,9 @@ def refusal_of_part(part: Box, outside: float, wish: DetectionsConfig) -> Refusa
                        f'{wish.max_outside:.0%} (detections.max_outside)')
     side = min(part.width, part.height)
     if side < wish.least_side_px:
+        hint = '; are its numbers shares of the picture instead of pixels?' if side <= 1 else ''
         return Refusal(TOO_SMALL, f'its shorter side is {side:.3g} pixels, less than {wish.least_side_px:g} '
-                       '(detections.least_side_px)')
+                       f'(detections.least_side_px){hint}')
     return FIT
 
 

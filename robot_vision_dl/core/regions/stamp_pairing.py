@@ -30,7 +30,7 @@ ARRAY_REASONS = (NO_STAMP, DUPLICATE, BACKWARDS, NO_IMAGE, LATE, IMAGE_REPLACED,
 """Why an array is not paired: as for images; ``no_image``: none of its stamp came in time; ``late``,
 ``image_replaced``: its image had come and waited in vain, or had to make room in the buffer."""
 _LATEST_GONE = 1024
-_MOST_ARRAYS = 256  # of a camera that wait for their image
+_MOST_ARRAYS, _MOST_BOXES = 256, 50_000  # of a camera that wait for their image; a box takes about 1 kB
 
 ImageT = TypeVar('ImageT')
 
@@ -95,6 +95,7 @@ class _Camera(Generic[ImageT]):
     image_side: _Side = field(default_factory=_Side)
     array_side: _Side = field(default_factory=_Side)
     bytes: int = 0
+    boxes: int = 0
     last_ns: int = -1  # stamp of the image of the last pair
     last_array_ns: int = -1
     ready: Optional[Pair[ImageT]] = None
@@ -160,9 +161,9 @@ class Pairing(Generic[ImageT]):
                 state.array_side.dropped[BACKWARDS] += 1
                 return
             state.arrays.insert(place, _Waiting(stamp_ns, detections, 0, now_s))
-            if len(state.arrays) > _MOST_ARRAYS:
-                state.arrays.pop(0)
-                state.array_side.dropped[NO_IMAGE] += 1
+            state.boxes += len(detections.detections)
+            while len(state.arrays) > 1 and (len(state.arrays) > _MOST_ARRAYS or state.boxes > _MOST_BOXES):
+                self._give_up(state, self._take_array(state, 0))
             self._pair(camera, state, now_s)
 
     def count_image(self, camera: str, reason: str, count: int = 1) -> None:
@@ -259,7 +260,7 @@ class Pairing(Generic[ImageT]):
             state.image_side.dropped[image_reason] += len(state.images)
         if state.arrays:
             state.array_side.dropped[array_reason] += len(state.arrays)
-        state.images, state.arrays, state.bytes = [], [], 0
+        state.images, state.arrays, state.bytes, state.boxes = [], [], 0, 0
         state.last_ns = state.last_array_ns = -1
         state.gone.clear()
 
@@ -295,13 +296,12 @@ class Pairing(Generic[ImageT]):
                 if later is None:
                     break
                 for _ in range(later):  # they would go back in time afterwards
-                    gone = state.arrays.pop(0)
-                    self._give_up(state, gone)
+                    self._give_up(state, self._take_array(state, 0))
                 continue
             if index < 0:
-                self._give_up(state, state.arrays.pop(0))
+                self._give_up(state, self._take_array(state, 0))
                 continue
-            state.arrays.pop(0)
+            self._take_array(state, 0)
             image = state.images[index]
             for _ in range(index):
                 earlier = state.images.pop(0)
@@ -319,6 +319,12 @@ class Pairing(Generic[ImageT]):
             state.bytes -= oldest.size
             state.image_side.dropped[NO_DETECTIONS] += 1
             self._remember_gone(state, oldest.stamp_ns, LATE)
+
+    @staticmethod
+    def _take_array(state: '_Camera[Any]', place: int) -> '_Waiting[DetectionArray]':
+        array: '_Waiting[DetectionArray]' = state.arrays.pop(place)
+        state.boxes -= len(array.value.detections)
+        return array
 
     def _give_up(self, state: '_Camera[Any]', array: _Waiting[DetectionArray]) -> None:
         near = min(state.gone, key=lambda stamp: abs(stamp - array.stamp_ns), default=None)

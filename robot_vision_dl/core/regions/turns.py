@@ -17,21 +17,21 @@ class Turns:
         """Places of at most ``most`` objects, ascending; they count as looked at.
 
         Args:
-            objects: what tells each from the others over time, all different; None: a new one that nobody knows.
+            objects: what tells each from the others over time, all different. A new one has waited since this frame,
+                and so goes behind those that have waited for longer.
         """
         self._frame += 1
         count = len(objects)
+        before = self._last
+        self._last = {key: before.get(key, self._frame - 1) for key in objects}
         if count <= most:
             chosen = list(range(count))
         else:
             start = self._start % count
             turned = [(start + place) % count for place in range(count)]
-            turned.sort(key=lambda place: self._last.get(objects[place], -1))  # stable: ties stay in their turn
+            turned.sort(key=lambda place: self._last[objects[place]])  # stable: ties stay in their turn
             chosen = sorted(turned[:most])
             self._start = (start + most) % count
-        present = set(objects)
-        self._last = {key: frame for key, frame in self._last.items() if key in present}
         for place in chosen:
-            if objects[place] is not None:
-                self._last[objects[place]] = self._frame
+            self._last[objects[place]] = self._frame
         return chosen

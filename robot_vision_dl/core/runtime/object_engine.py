@@ -39,17 +39,20 @@ class ObjectEngine(EngineThread):
         config: the deployment's choices.
         source: of pairs; taken from when the engine is free.
         clock: now in nanoseconds, by the clock that stamps are compared with.
+        objects: follows them; the one that another engine of the node had, whose tracks have other names then.
         on_objects: called on the engine's thread for the objects of each picture.
         on_drop: called on the engine's thread with (camera, reason, sentence) for every picture that could not be
             decided.
     """
 
-    def __init__(self, pipeline: Pipeline, config: ClassifierConfig, source: PairSource, clock: Callable[[], int],
-                 on_objects: Callable[[ObjectResults, Timing], None], on_drop: Callable[[str, str, str], None]) -> None:
+    def __init__(self, pipeline: Pipeline, config: ClassifierConfig, source: PairSource, objects: ObjectPipeline,
+                 clock: Callable[[], int], on_objects: Callable[[ObjectResults, Timing], None],
+                 on_drop: Callable[[str, str, str], None]) -> None:
         super().__init__(pipeline, config, clock, on_drop)
         self._pairs = source
         self._on_objects = on_objects
-        self._objects = ObjectPipeline(config)
+        self._objects = objects
+        objects.config = config
         self._decided: Dict[str, Counter[str]] = {camera: Counter() for camera in config.cameras}
         self._deciding = threading.Lock()
 
@@ -94,15 +97,25 @@ class ObjectEngine(EngineThread):
         decode_ms = (time.monotonic() - began_s) * 1e3
         if not given:
             return True
-        try:
-            results = self._objects.process(self._pipeline, given)
-        except Exception as error:  # noqa: B902 - whatever a network raises, the node lives and says so
-            for one in given:
-                self._drop(one.frame.camera, INFERENCE_FAILED, f'{type(error).__name__}: {error}')
-            return True
-        for found in results:
+        for found in self._process(given):
             self._publish(found, decode_ms)
         return True
+
+    def _process(self, given: List[FrameWithObjects]) -> List[ObjectResults]:
+        """Decide all together, or, where that fails, each by itself: what is wrong with one must not cost others."""
+        try:
+            return self._objects.process(self._pipeline, given)
+        except Exception as error:  # noqa: B902 - whatever a network raises, the node lives and says so
+            if len(given) > 1:
+                return [found for one in given for found in self._process([one])]
+            self._drop(given[0].frame.camera, INFERENCE_FAILED, f'{type(error).__name__}: {error}')
+            return []
+
+    def stop(self) -> None:
+        """Finish what is in work, then end; objects are forgotten."""
+        super().stop()
+        if threading.current_thread() is not self._thread:
+            self._objects.end(self._pipeline)
 
     def _publish(self, found: ObjectResults, decode_ms: float) -> None:
         camera = found.frame.camera

@@ -30,7 +30,7 @@ def draw_objects(result: ObjectResults) -> np.ndarray:
     for one in drawn:
         _box(canvas, one, scale, max(1, round(2 * unit)))
     for one in drawn:  # tags over all boxes
-        _tag(canvas, one, scale, unit)
+        _tag(canvas, one, result.class_names, scale, unit)
     _footer(canvas, result, unit)
     return canvas
 
@@ -51,10 +51,11 @@ def _outline(one: ObjectResult, scale: float, shape: Tuple[int, ...]) -> np.ndar
     return found
 
 
-def _tag(canvas: np.ndarray, one: ObjectResult, scale: float, unit: float) -> None:
+def _tag(canvas: np.ndarray, one: ObjectResult, class_names: Tuple[str, ...], scale: float, unit: float) -> None:
     decision = one.decision
     name = f'{one.track} ' if one.track else ''
-    text = f'{name}{decision.label} {decision.confidence:.2f}'
+    best = f' ({class_names[decision.class_index]})' if decision.outcome is Outcome.UNCERTAIN and one.assessment else ''
+    text = f'{name}{decision.label}{best} {decision.confidence:.2f}'
     height, width = canvas.shape[:2]
     size = 0.42 * unit
     (along, tall), below = cv2.getTextSize(text.encode('ascii', 'replace').decode(), cv2.FONT_HERSHEY_SIMPLEX, size, 1)

@@ -9,6 +9,7 @@ import torch
 from ..config import ClassifierConfig
 from ..decision.decision import unfit
 from ..decision.fusion import expected_from
+from ..errors import ConfigError
 from ..regions.association import Track, Tracker, TrackingConfig
 from ..regions.crop import BOX_REASONS, BoxError, crop, visible_part
 from ..regions.detections import Detection, DetectionArray
@@ -61,6 +62,7 @@ class ObjectPipeline:
         self._watches: Dict[str, CameraWatch] = {}
         self._since_ns: Dict[str, int] = {}
         self._expected: Dict[str, Mapping[str, float]] = {}
+        self._ending: List[str] = []  # tracks that end with the frame that they are in
         # Those that a bundle was fitted with are of what was cut out, and not of whole pictures.
         self._bounds = default_bounds()
         self.config = config
@@ -96,7 +98,9 @@ class ObjectPipeline:
         for name in self._since_ns:
             pipeline.forget(name)
         self._since_ns.clear()
-        self._trackers.clear()
+        for tracker in self._trackers.values():
+            tracker.reset()
+        self._watches.clear()
 
     @torch.inference_mode()
     def process(self, pipeline: Pipeline, given: Sequence[FrameWithObjects]) -> List[ObjectResults]:
@@ -122,10 +126,13 @@ class ObjectPipeline:
                 one.result = result
             for stage, took_ms in batch.stage_ms.items():
                 stage_ms[stage] = stage_ms.get(stage, 0.0) + took_ms
-        return [ObjectResults(
-            one.frame, one.detections, tuple(self._concluded(pipeline, each, check) for each in objects),
+        results = [ObjectResults(
+            one.frame, one.detections, tuple([self._concluded(pipeline, each, check) for each in objects]),
             pipeline.bundle.class_names, check, one.apart_ns, stage_ms, len(chosen))
             for one, objects, check in zip(given, pictures, checks)]
+        self._forget(pipeline, self._ending)
+        self._ending = []
+        return results
 
     def _check_camera(self, frame: Frame) -> Optional[CameraCheck]:
         wish = self._config.camera_faults
@@ -148,14 +155,15 @@ class ObjectPipeline:
         for each, track in zip(objects, tracks):
             each.track = track
         keys: Set[int] = {track.key for track in tracks}
-        self._forget(pipeline, camera, [key for key in tracker.ended() if key not in keys])
+        ended = tracker.ended()
+        self._forget(pipeline, [f'{camera}/{key}' for key in ended if key not in keys])
+        self._ending += [f'{camera}/{key}' for key in ended if key in keys]
         for each in objects:
             if each.refusal not in BOX_REASONS:
                 self._begin(pipeline, each)
         fit = [each for each in objects if not each.refusal]
         turns = self._turns.setdefault(camera, Turns())
-        chosen = set(turns.choose([each.track.key if each.track is not None else None for each in fit],
-                                  wish.max_objects))
+        chosen = set(turns.choose([each.track.key for each in fit if each.track is not None], wish.max_objects))
         for place, each in enumerate(fit):
             assert each.track is not None
             if place not in chosen:
@@ -178,7 +186,10 @@ class ObjectPipeline:
         if name not in self._since_ns:
             self._since_ns[name] = each.time_ns
             if self._expected.get(each.camera):
-                pipeline.expect(name, self._expected[each.camera])
+                try:
+                    pipeline.expect(name, self._expected[each.camera])
+                except ConfigError:  # meant for a model that was replaced in the meantime
+                    del self._expected[each.camera]
 
     def _is_usable(self, each: _Object, picture: Picture) -> bool:
         """Whether a box can be followed; says of the object why it is not looked at, if so."""
@@ -191,9 +202,8 @@ class ObjectPipeline:
         each.refuse(*refusal_of_part(part, each.outside, wish))
         return True
 
-    def _forget(self, pipeline: Pipeline, camera: str, keys: Sequence[int]) -> None:
-        for key in keys:
-            name = f'{camera}/{key}'
+    def _forget(self, pipeline: Pipeline, names: Sequence[str]) -> None:
+        for name in names:
             self._since_ns.pop(name, None)
             pipeline.forget(name)
 

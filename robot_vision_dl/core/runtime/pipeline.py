@@ -341,9 +341,13 @@ class Pipeline:
     def remembered(self, frame: Frame) -> Tuple[np.ndarray, float, Decision]:
         """What is still believed of a frame that was not looked at: posterior (C,), unknown's, and the decision.
 
-        Where nothing was decided within ``fusion.reset_gap_s``, nothing is.
+        Where nothing was decided within ``fusion.reset_gap_s``, nothing is. What was never looked at is not remembered.
         """
         settings = self._settings
+        if settings.groups.get(frame.camera, (frame.camera,)) not in self._filters:
+            classes = len(self.bundle.class_names)
+            nothing = np.full(classes, 1 / classes, np.float32)
+            return nothing, 0.0, decide(nothing, self.bundle.class_names, settings.policy)
         before = self._decision_before(frame)
         belief = self._belief_of(frame.camera)[0]
         posterior = belief.at(frame.time_ns)

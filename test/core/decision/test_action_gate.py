@@ -42,6 +42,18 @@ def test_safe_at_once_without_a_clear_label(gate, label):
     assert hear(gate, 'cup', 0.9, 0.7, 0.8) == 'stop'
 
 
+@pytest.mark.parametrize('confidence', [float('inf'), 7.0, float('nan'), -1.0])
+def test_what_is_no_probability_begins_nothing(gate, confidence):
+    assert hear(gate, 'cup', confidence, 0.0, 1.0) == 'stop'
+
+
+def test_a_label_does_not_last_through_a_silence_that_nobody_looked_at(gate):
+    gate.hear('cup', 0.9, 0.0)
+    gate.hear('cup', 0.9, 0.9)
+    assert gate.action(0.9)[0].name == 'stop'
+    assert hear(gate, 'cup', 0.9, 1.0, 1.3) == 'pick'
+
+
 def test_silence_is_safe(gate):
     assert hear(gate, 'cup', 0.9, 0.0, 0.5) == 'pick'
     assert gate.action(0.9)[0].name == 'pick'

@@ -28,6 +28,14 @@ def test_objects_that_nobody_follows_take_turns_by_their_place():
     assert all(len(chosen) == 4 for chosen in frames)
 
 
+def test_objects_that_come_and_go_do_not_take_the_turns_of_those_that_stay():
+    turns, looks = Turns(), 0
+    for frame in range(40):
+        objects = [f'steady {number}' for number in range(10)] + [f'{frame}/{number}' for number in range(40)]
+        looks += sum(place < 10 for place in turns.choose(objects, 32))
+    assert looks / 400 > 0.55  # an even share would be .64
+
+
 @given(st.lists(st.sets(st.integers(0, 30), max_size=30), min_size=1, max_size=20), st.integers(1, 8))
 def test_nothing_starves(frames, most):
     """Who is there all the time is looked at at least once in as many frames as it takes to look at all others."""

@@ -155,6 +155,40 @@ def test_beliefs_of_objects_that_are_gone_are_forgotten(folder):
     assert not robot.pipeline._filters and not robot.objects._since_ns
 
 
+def test_whatever_a_detector_sends_nothing_is_kept_of_what_nobody_follows(folder):
+    """More objects than are followed, a turned and a huge one, in picture after picture."""
+    robot = Robot(folder)
+    many = [detection(20 + place % 28 * 10, 20 + place // 28 * 8, side=14) for place in range(600)]
+    odd = [detection(160, 120, side=2e6), detection(160, 120, theta=2e6)]
+    for ms in range(0, 500, 100):
+        robot.see(ms, [], *many, *odd)
+        kept = len(robot.objects._since_ns)
+        assert kept <= 1010 and len(robot.pipeline._filters) <= kept
+    for ms in (3000, 6000):
+        robot.see(ms, [])
+    assert not robot.pipeline._filters and not robot.objects._since_ns
+
+
+def test_after_an_end_nothing_is_known_and_no_name_is_used_again(folder):
+    robot = Robot(folder)
+    for ms in range(0, 1000, 100):
+        before, = robot.see(ms, [('red', 100, 100)], detection(100, 100)).objects
+    robot.objects.end(robot.pipeline)
+    after, = robot.see(1000, [('blue', 100, 100)], detection(100, 100)).objects
+    fresh, = Robot(folder).see(1000, [('blue', 100, 100)], detection(100, 100)).objects
+    np.testing.assert_allclose(after.posterior, fresh.posterior)
+    assert after.track != before.track and after.age_s == 0
+
+
+def test_a_prior_for_classes_that_another_model_does_not_have_is_dropped(folder, tmp_path):
+    robot = Robot(folder)
+    robot.objects.expect(robot.pipeline, 'camera', {'red': 0.9})
+    other = replace(load_bundle(str(folder)), class_names=('cup', 'mug', 'bowl'))
+    robot.pipeline = Pipeline.load(robot.config, other)
+    for ms, x in ((0, 60), (100, 250), (200, 100)):
+        robot.see(ms, [('red', x, 100)], detection(x, 100))
+
+
 def test_more_objects_than_may_be_looked_at_take_turns_and_keep_what_is_known(folder):
     robot = Robot(folder, detections=DetectionsConfig(max_objects=4), max_batch=3)
     places = [(x, y) for y in (40, 110, 190) for x in (40, 120, 200, 280)]
