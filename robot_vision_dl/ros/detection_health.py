@@ -97,8 +97,8 @@ class DetectionHealth:
                    if reason not in ('decided', NOT_ITS_TURN)]
         told = rate + (f'; not looked at: {", ".join(refused)}' if refused else '')
         if refused and not objects['decided']:
-            return DiagnosticStatus.WARN, (f'no object can be looked at, the reason is in ~/{self._camera}/uncertainty: '
-                                           f'{told}')
+            return DiagnosticStatus.WARN, ('no object can be looked at, the reason is in '
+                                           f'~/{self._camera}/uncertainty: {told}')
         return DiagnosticStatus.OK, told
 
     def _remedy(self, reason: str, lost: int) -> str:
