@@ -1,4 +1,5 @@
-"""The nodes that docs/how-to/consume.md gives to copy: the Python one hears a real node, the C++ one compiles."""
+"""The nodes that consume.md and regions.md give to copy: those in Python hear a real node, the one in C++ compiles."""
+import itertools
 import os
 import re
 import shutil
@@ -17,11 +18,14 @@ pytest.importorskip('vision_msgs.msg', reason='vision_msgs is not installed')
 from evaluation_samples import small_model  # noqa: E402
 from labelled_samples import pattern  # noqa: E402
 from node_harness import NodeProcess, environment, raw_image  # noqa: E402
+from object_samples import array, detection, scene, square_bundle  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
-from vision_msgs.msg import Classification  # noqa: E402
+from vision_msgs.msg import Classification, Detection2DArray  # noqa: E402
 
 from robot_vision_dl.core.processes import Children  # noqa: E402
+from robot_vision_dl.core.regions.detection_cdr import encode_detections  # noqa: E402
 
+PAGE_OF_OBJECTS = Path(__file__).resolve().parents[2] / 'docs' / 'how-to' / 'regions.md'
 PAGE = (Path(__file__).resolve().parents[2] / 'docs' / 'how-to' / 'consume.md').read_text(encoding='utf-8')
 
 
@@ -100,3 +104,26 @@ def test_the_fields_are_those_of_vision_msgs():
         'header': 'std_msgs/Header', 'results': 'sequence<vision_msgs/ObjectHypothesis>'}
     for name in ('class_id', 'score'):
         assert f'`results[0].{name}`' in PAGE
+
+
+def test_the_consumer_of_objects_hears_a_real_node(peer, ros_domain, tmp_path):
+    page = PAGE_OF_OBJECTS.read_text(encoding='utf-8')
+    script = tmp_path / 'consumer.py'
+    script.write_text(re.search(r'^```python\n(.*?)^```$', page, re.M | re.S).group(1))
+    with Children(environment(ros_domain)) as children:
+        NodeProcess(children, tmp_path / 'node.log', 'run', '--image', '/cam', '--regions', '/boxes', '--backend',
+                    'torch', '--model', str(square_bundle(tmp_path / 'model')))
+        log = tmp_path / 'consumer.log'
+        children.start([sys.executable, '-u', str(script)], log=log)
+        camera, detector = peer.publisher(Image, '/cam'), peer.publisher(Detection2DArray, '/boxes')
+        stamps = itertools.count(10**18, 10**8)
+
+        def told():
+            stamp_ns, pixels = next(stamps), scene([('red', 60, 60), ('yellow', 200, 100)])
+            camera.publish(raw_image(stamp_ns, data=pixels.reshape(-1), height=pixels.shape[0], width=pixels.shape[1],
+                                     step=3 * pixels.shape[1]))
+            detector.publish(encode_detections(array(stamp_ns, detection(60, 60, 'a'), detection(200, 100, 'b'))))
+            peer.listen_for(0.2)
+            return 'a: red 1.00 at 60, 60' in log.read_text()
+        peer.wait(told, 'the consumer')
+        assert 'b: ' not in log.read_text()  # of no class
