@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 IMAGE, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
 IMAGE_TYPES = (IMAGE, COMPRESSED)
+DETECTIONS = 'vision_msgs/msg/Detection2DArray'
 DISCOVERY_S = 3.0
 # Publishers do not appear all at once.
 SETTLE_S = 0.5

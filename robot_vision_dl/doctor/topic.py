@@ -12,7 +12,7 @@ from ..core.errors import ImageError
 from ..core.types import RawImage
 from ..ros.dds import apply_profile, export_command, shipped_profile
 from .check import Check, Level, fail, ok, print_check, warn, worst
-from .listen import COMPRESSED, IMAGE, IMAGE_TYPES, Findings, Publisher, Reception, listen
+from .listen import COMPRESSED, DETECTIONS, IMAGE, IMAGE_TYPES, Findings, Publisher, Reception, listen
 from .ros import discovery_check
 
 TRANSPORTS = ('compressed', 'compressedDepth')
@@ -137,6 +137,9 @@ def _other_type(found: Findings, publisher: Publisher) -> str:
     if publisher.type.startswith(('theora_', 'ffmpeg_', 'foxglove_')):
         return ('the classifier does not read video streams: `ros2 run image_transport republish` makes '
                 f'compressed images of it{hint}')
+    if publisher.type == DETECTIONS:
+        return ('these are the objects of a detector, and the doctor looks at images. `robot-vision run --image IMAGES '
+                f'--regions {found.topic}` decides them, and says in its log and in /diagnostics what does not fit')
     return f'this is no image topic: the classifier reads {IMAGE} and {COMPRESSED}{hint}'
 
 

@@ -16,7 +16,7 @@ from robot_vision_dl.cli.main import main
 from robot_vision_dl.core.errors import ConfigError
 from robot_vision_dl.doctor import shared_memory
 from robot_vision_dl.doctor.check import Level, worst
-from robot_vision_dl.doctor.listen import COMPRESSED, IMAGE, Findings, Publisher, listen
+from robot_vision_dl.doctor.listen import COMPRESSED, DETECTIONS, IMAGE, Findings, Publisher, listen
 from robot_vision_dl.doctor.topic import report, run_command, similar_topics
 from robot_vision_dl.ros.dds import OLD_PROFILE_VARIABLE, PROFILE_VARIABLE, variables_read
 
@@ -209,3 +209,9 @@ def test_lines_to_run():
     assert line('/a/compressedDepth', COMPRESSED) == 'robot-vision run --image /a --transport compressedDepth'
     assert line('/a', COMPRESSED).endswith('--transport compressed --ros-args -r /a/compressed:=/a')
     assert line('/a', 'std_msgs/msg/String') is None
+
+
+def test_the_topic_of_a_detector_is_told_what_it_is_for():
+    publisher = Publisher('/detector', DETECTIONS, 'reliable', 'volatile', 0, None, None)
+    check, = report(Findings('/boxes', (publisher,), {}, None, None, False))
+    assert check.level is Level.FAIL and '--regions /boxes' in check.remedy
