@@ -18,7 +18,7 @@ def name_problem(name: str) -> Optional[str]:
     for character in name:
         category = unicodedata.category(character)
         if category == 'Cs':
-            return 'is not UTF-8; rename it (`convmv` does it for many files)'
+            return 'is not UTF-8; rename it (`convmv` does it for the names of many files)'
         if category in NO_TEXT:
             return f'has the control character U+{ord(character):04X} in it; rename it'
     return None

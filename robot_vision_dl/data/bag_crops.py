@@ -19,7 +19,7 @@ from ..core.types import UNKNOWN
 from .bag_objects import BagObjects
 from .bags.files import BagFiles, find_bags
 from .bags.reader import BagReader
-from .crops import CropConfig, CropCounts, CropWriter, Origin
+from .crops import CropConfig, CropCounts, CropWriter, Origin, unusable
 from .folders import LeftOut, shown
 from .labels.labels import Finding
 from .labels.objects.labelled_picture import UNREADABLE, LabelledObject
@@ -62,7 +62,7 @@ def cut_out_of_bags(source: Union[str, Path], out: Union[str, Path], spec: Prepr
 
     Raises:
         BagError: ``out`` has files in it; a bag or a topic is not there; or nothing is left to cut out.
-        ConfigError: a topic is of another type, or a label cannot be one.
+        ConfigError: a topic is of another type, or a label cannot be one or have no folder.
         OutputError: it cannot be written.
     """
     source, out = user_path(source), user_path(out)
@@ -121,7 +121,7 @@ def _cut_out(files: BagFiles, name: str, writer: CropWriter, left_out: LeftOut, 
                 label, finding = each.label.label, each.label.finding
                 label = UNKNOWN if label in config.unknown_classes else label
                 if finding is not Finding.LABELLED:
-                    reason = _IGNORED if finding is Finding.IGNORED else _NOT_LABELLED
+                    reason = unusable(each.box) or (_IGNORED if finding is Finding.IGNORED else _NOT_LABELLED)
                 elif label != UNKNOWN and config.classes and label not in config.classes:
                     reason = _OTHER_CLASSES
                 else:

@@ -20,7 +20,7 @@ from ..core.files.user_path import user_path
 from ..core.files.whole_files import is_free, whole_folder
 from ..core.images.picture_file import MAX_MEGAPIXELS
 from ..core.networks.preprocess import Preprocessing
-from ..core.regions.crop import BoxError, crop
+from ..core.regions.crop import BoxError, check_box, crop
 from ..core.regions.detections import Box
 from ..core.suggestions import did_you_mean
 from ..core.text.csv_cells import csv_writer, safe_cell
@@ -28,16 +28,16 @@ from ..core.text.json_text import parse_json
 from ..core.text.number_options import LARGEST_SEED
 from ..core.types import UNKNOWN, Picture
 from .background import background_boxes
+from .class_folders import FACTS, class_folder, end_of
 from .folders import LeftOut, shown
 from .labels.labels import IGNORE
 from .labels.objects.labelled_picture import UNREADABLE, LabelledObject, LabelledPicture, bounds
 from .picture_index import INDEX, INDEX_COLUMNS, PICTURE
 from .pictures import as_bgr, read_picture
 
-FACTS = 'crops.json'
 SCHEMA_VERSION = 1
 _PERIOD_NS = 1_000_000_000  # as of any folder of pictures
-_MOST_NAME = 150
+_MOST_NAME_BYTES = 150
 _NOT_IN_A_NAME = re.compile(r'[<>:"/\\|?*\0-\x1f]|^\.')
 _OF_BOXES = {'box_not_finite': 'boxes that are not finite numbers', 'box_without_area': 'boxes without area',
              'box_outside': 'boxes of which nothing is in the picture'}
@@ -91,7 +91,7 @@ def cut_out(pictures: Sequence[LabelledPicture], source: Union[str, Path], out: 
 
     Raises:
         BagError: ``out`` has files in it, or is within ``source``; or nothing is left to cut out.
-        ConfigError: a class that is named is not in the labels.
+        ConfigError: a class that is named is not in the labels, or one cannot have a folder.
         OutputError: it cannot be written.
     """
     source, out = user_path(source), user_path(out)
@@ -220,10 +220,10 @@ class CropWriter:
         self.counts[item.label] += 1
 
     def _place(self, label: str, origin: Origin, number: str) -> Path:
-        folder = self._work / _NOT_IN_A_NAME.sub('_', label)
+        folder = self._work / _folder_of(label)
         folder.mkdir(exist_ok=True)
         names = (re.sub(r'[^\w.+-]+', '_', text) for text in (origin.recording, origin.file))
-        base = '__'.join(names)[-_MOST_NAME:].lstrip('.')
+        base = end_of('__'.join(names), _MOST_NAME_BYTES).lstrip('.')
         name, more = f'{base}__{number}.png', 1
         while f'{folder.name}/{name}'.casefold() in self._used:
             more += 1
@@ -244,6 +244,19 @@ class CropWriter:
             'unknown_classes': list(config.unknown_classes), 'depth': config.depth, 'least_side': config.least_side,
             'seed': config.seed,
             'counts': dict(sorted(self.counts.items())), **facts}, indent=1) + '\n', encoding='utf-8')
+
+
+def unusable(box: Box) -> str:
+    """What is left out where a box is none in any picture; empty where it is one."""
+    try:
+        check_box(box)
+    except BoxError as error:
+        return _OF_BOXES[error.reason]
+    return ''
+
+
+def _folder_of(label: str) -> str:
+    return class_folder(_NOT_IN_A_NAME.sub('_', label), label)
 
 
 def _items(picture: LabelledPicture, config: CropConfig, left_out: LeftOut, source: Path
@@ -271,3 +284,6 @@ def _check_classes(pictures: Sequence[LabelledPicture], config: CropConfig) -> N
     both = set(config.classes) & set(config.unknown_classes)
     if both:
         raise ConfigError(f'--classes and --unknown-classes both name {", ".join(sorted(both))}; name each once')
+    for name in there:
+        if name not in (IGNORE, *config.unknown_classes) and (not config.classes or name in config.classes):
+            _folder_of(name)

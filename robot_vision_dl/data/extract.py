@@ -12,6 +12,7 @@ from ..core.files.whole_files import is_free, whole_folder
 from ..core.images.picture_file import is_jpeg_as_seen
 from ..core.text.csv_cells import csv_writer, safe_cell
 from ..core.types import CompressedImage, ImageMessage, Picture
+from .class_folders import class_folder, end_of
 from .frame_stream import FrameStream
 from .labels.labels import LabelledFrame
 from .picture_index import INDEX, INDEX_COLUMNS
@@ -20,6 +21,7 @@ from .pictures import as_bgr
 _SIGNATURES = {'jpg': b'\xff\xd8\xff', 'png': b'\x89PNG\r\n\x1a\n'}
 _JPEG_QUALITY = 95
 _PNG_BIT_DEPTH_AT = 24
+_MOST_NAME_BYTES = 200
 
 
 class Extracted(NamedTuple):
@@ -43,6 +45,7 @@ def extract(stream: FrameStream, out: Union[str, Path], form: str = 'jpg', most:
 
     Raises:
         BagError: ``out`` has files in it.
+        ConfigError: a label cannot have a folder.
         OutputError: it cannot be written.
     """
     out = user_path(out)
@@ -70,13 +73,14 @@ def extract(stream: FrameStream, out: Union[str, Path], form: str = 'jpg', most:
 
 
 def _place(out: Path, frame: LabelledFrame, form: str) -> Path:
-    folder = out / _safe(frame.label)
+    folder = out / class_folder(_safe(frame.label), frame.label)
     folder.mkdir(exist_ok=True)
     parts = [_safe(part) for part in (frame.recording, frame.topic) if part]
-    name = '_'.join([*parts, str(frame.stamp_ns)])
-    path = folder / f'{name}.{form}'
-    # Two messages with one stamp.
-    return path if not path.exists() else folder / f'{name}_{frame.index}.{form}'
+    name = end_of('_'.join([*parts, str(frame.stamp_ns)]), _MOST_NAME_BYTES).lstrip('.')
+    path, more = folder / f'{name}.{form}', frame.index
+    while path.exists():  # two messages with one stamp, or what a long name was told apart by was cut off
+        path, more = folder / f'{name}_{more}.{form}', more + 1
+    return path
 
 
 def _safe(name: str) -> str:

@@ -350,7 +350,10 @@ def _ground(recordings: Sequence[Mapping[str, Any]]) -> Dict[str, int]:
     """What the frames of all models come from, and what of it is missing."""
     missing = sum(recording['unread'] + sum(count for reason, count in recording['dropped'].items()
                                             if reason not in _BY_CHOICE) for recording in recordings)
-    return {'recordings': len(recordings), 'recordings_damaged': sum(r['damaged'] for r in recordings),
+    refused = sum(recording['dropped'].get(reason, 0) for recording in recordings
+                  for reason in (*OBJECT_REASONS, *BOX_REASONS))
+    return {**({'refused': refused} if refused else {}),
+            'recordings': len(recordings), 'recordings_damaged': sum(r['damaged'] for r in recordings),
             'recordings_failed': sum(r['failure'] is not None for r in recordings), 'missing': missing}
 
 

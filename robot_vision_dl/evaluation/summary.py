@@ -59,7 +59,9 @@ SCHEMA = """metrics.json, version 1:
     frames         decided, labelled, known (labelled with a class), unknown (labelled unknown), unlabelled, of_folders
                    (pictures of folders, each decided alone; only where there are some), of_objects (objects of
                    images, each a frame here; likewise); recordings, how many of them
-                   are labelled, damaged or failed, and missing: frames that could not be read or decided
+                   are labelled, damaged or failed, and missing: frames that could not be read or decided; refused:
+                   objects that were too small, outside, blurred or without a usable box, which the node calls
+                   uncertain and no figure counts (only where there are some)
     frame          of each frame alone: accuracy, top_k, balanced_accuracy, precision, recall, f1 (macro and weighted),
                    nll (nats), brier (0..2), ece (15 bins of equal width), ece_mass (equal mass), ece_floor (what
                    perfectly calibrated confidences would show with so few frames), reliability, per_class, confusion

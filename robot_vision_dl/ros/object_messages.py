@@ -3,7 +3,7 @@ from typing import Dict
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 
-from ..core.regions.detection_cdr import encode_detections
+from ..core.regions.detection_cdr import MOST_HYPOTHESES, encode_detections
 from ..core.regions.detections import NO_POSE, Detection, DetectionArray, Hypothesis
 from ..core.regions.results import ObjectResult, ObjectResults
 from ..core.runtime.engine_thread import Timing
@@ -15,13 +15,13 @@ from .messages import LEVEL_OF_OUTCOME, header, key_values
 def detections(result: ObjectResults, as_index: bool) -> bytes:
     """The array as it came, with our decision as the first hypothesis of each object; a ``Detection2DArray``.
 
-    Headers, order, boxes and the detector's hypotheses are unchanged. An id that the detector left empty is filled with
-    the name of the object's track.
+    Headers, order, boxes and the detector's hypotheses are unchanged, but for the last where there are as many as a
+    message may hold. An id that the detector left empty is filled with the name of the object's track.
     """
     array = result.detections
     return encode_detections(DetectionArray(array.header, tuple([
-        Detection(one.detection.header, (_decision(one, as_index), *one.detection.hypotheses), one.detection.box,
-                  one.detection.track_id or one.track) for one in result.objects])))
+        Detection(one.detection.header, (_decision(one, as_index), *one.detection.hypotheses)[:MOST_HYPOTHESES],
+                  one.detection.box, one.detection.track_id or one.track) for one in result.objects])))
 
 
 def _decision(one: ObjectResult, as_index: bool) -> Hypothesis:

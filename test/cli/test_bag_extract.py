@@ -303,3 +303,14 @@ def test_the_ends_of_every_range_work(options, code, tmp_path, capsys):
     assert main(['bag', 'from-images', str(folder), '--out', str(tmp_path / 'bag'), *options]) == code
     assert capsys.readouterr().err.count('\n') == (code == 2)
     assert (tmp_path / 'bag').exists() == (code == 0)
+
+
+def test_labels_that_cannot_have_a_folder_and_names_that_are_too_long(tmp_path, capsys):
+    bag = write_bag(tmp_path / 'run', 4, labels=[(0.0, 'index.csv')])
+    assert main(['bag', 'extract', str(bag), '--out', str(tmp_path / 'out')]) == 2
+    said = capsys.readouterr().err
+    assert "the class 'index.csv' cannot have a folder: it is the name of a file" in said and said.count('\n') == 1
+    assert not (tmp_path / 'out').exists()
+    bag = write_bag(tmp_path / ('\u4e2d' * 80), 4, labels=[(0.0, 'cup')])
+    assert main(['bag', 'extract', str(bag), '--out', str(tmp_path / 'out')]) == 0
+    assert counts(tmp_path / 'out') == {'cup': 4} and len(index_of(tmp_path / 'out')) == 4

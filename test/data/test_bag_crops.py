@@ -99,3 +99,30 @@ def test_classes_rates_and_one_bag(bags, tmp_path, capsys):
 def test_what_cannot_be_is_refused(bags, tmp_path, capsys, options, text):
     assert run(bags, tmp_path / 'out', *options) == 2
     assert text in capsys.readouterr().err and not (tmp_path / 'out').exists()
+
+
+def test_boxes_that_cannot_be_used_are_counted_as_such_and_not_as_unlabelled(tmp_path, capsys):
+    with ImageBagWriter(tmp_path / 'bag') as writer:
+        for number in range(2):
+            stamp_ns = T0_NS + number * STEP_NS
+            header = Header(stamp_ns, 'camera')
+            writer.write_raw('/camera/image_raw', stamp_ns, image(number))
+            found = [BOXES['cup'], Box(60, 60, 0, 30), Box(float('nan'), 60, 40, 30), Box(-500, 60, 40, 30)]
+            writer.write_cdr('/detections', DETECTIONS, stamp_ns, encode_detections(DetectionArray(
+                header, tuple(Detection(header, (), box) for box in found))))
+            writer.write_cdr('/ground_truth', DETECTIONS, stamp_ns, array(stamp_ns, ('cup',), True))
+    assert run(tmp_path / 'bag', tmp_path / 'out', '--detections', '/detections') == 0
+    said = capsys.readouterr()
+    assert '2 objects (cup 2)' in said.out and 'without labels' not in said.err
+    for reason in ('without area', 'that are not finite numbers', 'of which nothing is in the picture'):
+        assert f'left out 2, boxes {reason}' in said.err
+
+
+def test_a_class_of_a_topic_that_cannot_have_a_folder(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(BOXES, 'index.csv', Box(60, 60, 40, 30))
+    with ImageBagWriter(tmp_path / 'bag') as writer:
+        writer.write_raw('/camera/image_raw', T0_NS, image(0))
+        for topic in ('/detections', '/ground_truth'):
+            writer.write_cdr(topic, DETECTIONS, T0_NS, array(T0_NS, ('index.csv',), True))
+    assert run(tmp_path / 'bag', tmp_path / 'out', '--detections', '/detections') == 2
+    assert "the class 'index.csv' cannot have a folder" in capsys.readouterr().err and not (tmp_path / 'out').exists()

@@ -168,3 +168,28 @@ def test_names_that_are_no_names_of_files(tmp_path):
     assert len({row['file'] for row in rows}) == 6 and {path.parent for path in (tmp_path / 'out').rglob('*.png')} == {
         tmp_path / 'out' / '_._up___', tmp_path / 'out' / '=cmd'}
     assert {one.label for one in folder_pictures(tmp_path / 'out', print)} == {'../up/:?', '=cmd'}
+
+
+@pytest.mark.parametrize('label, words', [
+    ('index.csv', r'is the name of a file that is written beside the folders \(index.csv, crops.json\); rename it'),
+    ('Crops.JSON', 'is the name of a file'), ('lost+found', 'is the name of what the system'),
+    ('x' * 5000, 'has 5000 characters, and 200'), ('\U00020000' * 100, 'has 400 bytes, and the name of a folder 255'),
+    ('\ud800', 'is not UTF-8')])
+def test_a_class_that_cannot_have_a_folder(tmp_path, label, words):
+    source = tmp_path / 'source'
+    path = draw(source / 'one.png', source, [], (100, 50)).path
+    picture = LabelledPicture(path, path.name, 100, 50, tuple(
+        LabelledObject(Box(10 + 20 * number, 10, 9, 9), name) for number, name in enumerate(('ball', label))))
+    with pytest.raises(ConfigError, match=f'the class .* cannot have a folder: it {words}') as caught:
+        cut_out([picture], source, tmp_path / 'out', SPEC, CropConfig())
+    assert not (tmp_path / 'out').exists() and len(str(caught.value)) < 250
+    done = cut_out([picture], source, tmp_path / 'out', SPEC, CropConfig(unknown_classes=(label,)))
+    assert done.counts == {'ball': 1, 'unknown': 1}
+
+
+def test_names_of_many_bytes_fit_a_file_system(tmp_path):
+    source = tmp_path / 'source'
+    path = draw(source / 'one.png', source, [], (100, 50)).path
+    many, longest = '\u4e2d' * 80, '\u4e2d' * 85
+    picture = LabelledPicture(path, f'{many}/{many}.png', 100, 50, (LabelledObject(Box(10, 10, 9, 9), longest),))
+    assert cut_out([picture], source, tmp_path / 'out', SPEC, CropConfig()).counts == {longest: 1}

@@ -26,6 +26,7 @@ from robot_vision_dl.data.labels.labels import LabelConfig
 from robot_vision_dl.data.labels.messages import DETECTIONS
 from robot_vision_dl.evaluation.evaluator import evaluate
 from robot_vision_dl.evaluation.options import EvaluationOptions, RunOptions
+from robot_vision_dl.evaluation.report.verdict import verdict_of
 from robot_vision_dl.evaluation.table import CAMERA_FAULTS, NO_LABEL, UNKNOWN_TARGET
 
 FRAMES, SIZE = 24, (200, 320)
@@ -133,7 +134,12 @@ def test_decisions_are_those_of_the_live_node_s_objects(model, bags, changes):
     assert table['trust'] == pytest.approx([row[3] for row in expected], abs=1e-4)
     if refused:
         assert recording['labels']['labelled_but_dropped'] == sum(refused.values())
-        assert evaluation.metrics['models']['small']['frames']['missing'] == 0
+        model_metrics = evaluation.metrics['models']['small']
+        assert model_metrics['frames']['missing'] == 0
+        assert model_metrics['frames']['refused'] == sum(refused.values())
+        said = ' '.join(point.text for point in verdict_of(model_metrics).points)
+        assert (f'{sum(refused.values())} of {sum(refused.values()) + len(table)} objects were too small' in said
+                and 'not even coverage' in said)
 
 
 def test_labels_tracks_and_what_the_detector_missed(model, bags):

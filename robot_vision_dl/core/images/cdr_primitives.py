@@ -9,7 +9,8 @@ from typing import Any, Tuple
 
 import numpy as np
 
-from ..errors import ImageError
+from ..errors import ConfigError, ImageError
+from ..text.printable import printable
 from ..types import Header
 
 _CDR_BE, _CDR_LE = b'\x00\x00', b'\x00\x01'
@@ -177,10 +178,25 @@ def append_uint32(parts: bytearray, value: int) -> None:
 
 
 def append_string(parts: bytearray, text: str) -> None:
-    """Append a text, aligned."""
-    raw = text.encode('utf-8')
+    """Append a text, aligned.
+
+    Raises:
+        ConfigError: :meth:`Reader.string` would refuse it: it is too long, holds a NUL, or a lone surrogate.
+    """
+    try:
+        raw = text.encode('utf-8')
+    except UnicodeEncodeError:
+        raise _no_string(text, 'is not UTF-8; rename it') from None
+    if len(raw) >= _MAX_STRING:
+        raise _no_string(text, f'has {len(raw)} bytes, and {_MAX_STRING - 1} are allowed; shorten it')
+    if b'\0' in raw:
+        raise _no_string(text, 'holds a NUL character; remove it')
     append_uint32(parts, len(raw) + 1)
     parts.extend(raw + b'\0')
+
+
+def _no_string(text: str, problem: str) -> ConfigError:
+    return ConfigError(f'{printable(repr(text), 60)} cannot be a name in a message: it {problem}')
 
 
 def append_float64_bytes(parts: bytearray, raw: bytes) -> None:
@@ -195,7 +211,14 @@ def append_float64s(parts: bytearray, *numbers: float) -> None:
 
 
 def append_header(parts: bytearray, header: Header) -> None:
-    """Append a ``std_msgs/Header``, aligned."""
+    """Append a ``std_msgs/Header``, aligned.
+
+    Raises:
+        ConfigError: its stamp is none, or :func:`append_string`.
+    """
+    if not 0 <= header.stamp_ns < _END_OF_TIME_NS:
+        raise ConfigError(f'the stamp of a header must be 0 to {_END_OF_TIME_NS - 1} ns, got {header.stamp_ns}; set it '
+                          'to the time of the picture')
     aligned(parts).extend(_NATIVE_STAMP.pack(*divmod(header.stamp_ns, _NS_PER_S)))
     append_string(parts, header.frame_id)
 

@@ -6,7 +6,7 @@ nothing depends, stay bytes.
 from struct import pack
 from typing import Any
 
-from ..errors import ImageError
+from ..errors import ConfigError, ImageError
 from ..images.cdr_primitives import (
     Reader,
     append_float64_bytes,
@@ -20,7 +20,8 @@ from .detections import NO_POSE, Box, Detection, DetectionArray, Hypothesis
 
 MOST_DETECTIONS = 10_000
 """No detector gives as many; where nothing else is told."""
-_MOST_HYPOTHESES = 2000  # of one object; detectors of open vocabularies know as many classes
+MOST_HYPOTHESES = 2000
+"""Of one object; detectors of open vocabularies know as many classes."""
 _POSE_DOUBLES = len(NO_POSE) // 8
 
 
@@ -46,7 +47,7 @@ def decode_detections(buffer: Any, most: int = MOST_DETECTIONS) -> DetectionArra
 
 def _detection(reader: Reader) -> Detection:
     header = reader.header_of_part()
-    hypotheses = tuple([_hypothesis(reader) for _ in range(_count(reader, 'results', _MOST_HYPOTHESES))])
+    hypotheses = tuple([_hypothesis(reader) for _ in range(_count(reader, 'results', MOST_HYPOTHESES))])
     x, y, theta, width, height = reader.float64s(5, 'bbox')
     return Detection(header, hypotheses, Box(x, y, width, height, theta), reader.string('id'))
 
@@ -67,11 +68,17 @@ def encode_detections(array: DetectionArray) -> bytes:
     """Serialize a ``vision_msgs/msg/Detection2DArray`` in this machine's byte order.
 
     :func:`decode_detections` reads it back.
+
+    Raises:
+        ConfigError: it would not: there are more than :data:`MOST_DETECTIONS` detections, or :data:`MOST_HYPOTHESES` of
+            one, a name is too long or no text, or a stamp is none.
     """
+    _check_count(len(array.detections), 'detections', MOST_DETECTIONS)
     parts = begin(array.header)
     append_uint32(parts, len(array.detections))
     for detection in array.detections:
         append_header(parts, detection.header)
+        _check_count(len(detection.hypotheses), 'hypotheses of an object', MOST_HYPOTHESES)
         append_uint32(parts, len(detection.hypotheses))
         for hypothesis in detection.hypotheses:
             append_string(parts, hypothesis.class_id)
@@ -81,3 +88,8 @@ def encode_detections(array: DetectionArray) -> bytes:
         append_float64s(parts, box.x, box.y, box.theta, box.width, box.height)
         append_string(parts, detection.track_id)
     return bytes(parts)
+
+
+def _check_count(count: int, what: str, most: int) -> None:
+    if count > most:
+        raise ConfigError(f'{count} {what} cannot be in one message, {most} can; leave some out')

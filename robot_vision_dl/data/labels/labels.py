@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
 from typing import Collection, Dict, FrozenSet, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
-from unicodedata import category, normalize
+from unicodedata import normalize
 
 import numpy as np
 
-from ...core.class_name import NO_TEXT
+from ...core.class_name import name_problem
 from ...core.config import check_values, option
 from ...core.errors import ConfigError
 from ...core.suggestions import did_you_mean
@@ -238,16 +238,16 @@ def check_label(text: str, where: str) -> str:
     ``unlabelled`` is no label but says that there is none: its frames are left out as those of ``ignore``.
 
     Raises:
-        ConfigError: the label is ``uncertain``, or holds what is no text.
+        ConfigError: the label is ``uncertain``, is too long, or holds what is no text.
     """
     label = text.strip()
     name = label.casefold()
     if name == UNCERTAIN:
         raise ConfigError(f'{where}: a frame cannot be labelled {UNCERTAIN!r}, which is an outcome of deciding; label '
                           f'it {UNKNOWN!r} if it is none of the classes, or {IGNORE!r} to leave it out')
-    if any(category(char) in NO_TEXT for char in label):
-        raise ConfigError(f'{where}: {label!r:.200} cannot be a label: it holds what is no text (control characters, '
-                          'or a name that is not UTF-8); rename it')
+    problem = name_problem(label)
+    if problem:
+        raise ConfigError(f'{where}: {printable(repr(label), 60)} cannot be a label: it {problem}')
     if name in UNLABELLED_NAMES:
         return IGNORE
     return name if name in (UNKNOWN, IGNORE) else label

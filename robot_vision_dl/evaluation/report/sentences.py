@@ -121,6 +121,8 @@ SENTENCES: Dict[str, str] = {
                     'figures are flattering.',
     'few_frames': 'All this rests on {frames} that are labelled.',
     'objects': 'A frame is here one object of an image, as a detector found it; what that missed is not judged.',
+    'refused': '{refused} of {all} were too small, mostly outside of the picture, blurred or without a usable box: the '
+               'node calls them uncertain, and no figure here counts them, not even coverage.',
     'few_recordings': 'All this comes from {recordings}: another day, another light or another place may differ.',
     'few_groups': 'All this rests on {groups}: too few for intervals to be trusted.',
 }

@@ -264,6 +264,10 @@ def _ground(model: Mapping[str, Any]) -> Iterator[Point]:
                   all=_recordings(model, 'recordings'))
     if frames.get('of_objects'):
         yield say(INFO, 'objects')
+    refused = frames.get('refused', 0)
+    if refused:
+        yield say(CARE if refused > MOST_MISSING * (refused + frames['decided']) else INFO, 'refused', refused=refused,
+                  all=count_of(refused + frames['decided'], 'object'))
     if 0 < frames['labelled'] < FEW_FRAMES:
         yield say(CARE, 'few_frames', frames=count_of(frames['labelled'], 'frame'))
     if frames['labelled'] and frames['recordings_labelled'] < FEW_RECORDINGS:

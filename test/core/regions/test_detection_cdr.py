@@ -7,8 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from robot_vision_dl.core.errors import ImageError
-from robot_vision_dl.core.regions.detection_cdr import decode_detections, encode_detections
+from robot_vision_dl.core.errors import ConfigError, ImageError
+from robot_vision_dl.core.regions.detection_cdr import (
+    MOST_DETECTIONS,
+    MOST_HYPOTHESES,
+    decode_detections,
+    encode_detections,
+)
 from robot_vision_dl.core.regions.detections import NO_POSE, Box, Detection, DetectionArray, Hypothesis
 from robot_vision_dl.core.types import Header
 
@@ -164,11 +169,39 @@ def test_a_nonsense_stamp_refuses_an_array_but_not_for_one_of_its_detections():
 
 
 def test_a_very_long_name_is_refused():
-    raw = encode_detections(DetectionArray(Header(1, 'cam'), (Detection(
-        Header(0, ''), (Hypothesis('n' * 5000, 1.0),), Box(1, 2, 3, 4)),)))
+    longest = encode_detections(DetectionArray(Header(1, 'cam'), (Detection(
+        Header(0, ''), (Hypothesis('n' * 4095, 1.0),), Box(1, 2, 3, 4)),)))
+    assert decode_detections(longest).detections[0].hypotheses[0].class_id == 'n' * 4095
+    raw = longest.replace(struct.pack('=I', 4096) + b'n' * 4095, struct.pack('=I', 5001) + b'n' * 5000)
     with pytest.raises(ImageError, match='class_id has 5001 bytes') as caught:
         decode_detections(raw)
     assert caught.value.reason == 'malformed'
+
+
+ONE = Detection(Header(0, ''), (), Box(1, 2, 3, 4))
+
+
+@pytest.mark.parametrize('header, detections, text', [
+    (Header(1, 'cam'), (replace(ONE, track_id='\ud800'),), r"'\\ud800' cannot be a name in a message: it is not UTF-8"),
+    (Header(1, 'cam'), (replace(ONE, track_id='a\0b'),), r"'a\\x00b' cannot be .* holds a NUL character; remove it"),
+    (Header(1, 'cam'), (replace(ONE, track_id='\u20ac' * 1366),), 'has 4098 bytes, and 4095 are allowed; shorten it'),
+    (Header(1, 'cam'), (replace(ONE, hypotheses=(Hypothesis('n' * 4096, 1.0),)),), 'has 4096 bytes'),
+    (Header(1, 'c' * 4096), (), 'has 4096 bytes'),
+    (Header(-1, 'cam'), (), 'must be 0 to 2147483647999999999 ns, got -1'),
+    (Header(2 ** 31 * 10 ** 9, ''), (), 'the stamp of a header must be'),
+    (Header(1, 'cam'), (ONE,) * (MOST_DETECTIONS + 1), '10001 detections cannot be in one message, 10000 can'),
+    (Header(1, 'cam'), (replace(ONE, hypotheses=(Hypothesis('a', 1.0),) * (MOST_HYPOTHESES + 1)),), '2001 hypotheses'),
+])
+def test_what_the_reader_refuses_is_not_written(header, detections, text):
+    with pytest.raises(ConfigError, match=text) as caught:
+        encode_detections(DetectionArray(header, detections))
+    assert len(str(caught.value)) < 300 and '\n' not in str(caught.value)
+
+
+def test_as_much_as_can_be_written_is_read():
+    many = DetectionArray(Header(2 ** 31 * 10 ** 9 - 1, 'c' * 4095), (
+        replace(ONE, hypotheses=(Hypothesis('a', 1.0),) * MOST_HYPOTHESES), *(ONE,) * (MOST_DETECTIONS - 1)))
+    assert decode_detections(encode_detections(many)) == many
 
 
 @settings(max_examples=200, deadline=None)

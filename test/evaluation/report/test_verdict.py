@@ -97,6 +97,8 @@ CASES = {
     'a damaged bag': ('sound', {'frames.recordings_damaged': 1}, [], 'unread', ['damaged']),
     'frames unread': ('sound', {'frames.missing': 300}, [], 'unread', ['missing']),
     'objects of images': ('sound', {'frames.of_objects': 4800}, [], 'worth', ['objects', 'errors']),
+    'objects that were not looked at': ('sound', {'frames.of_objects': 4800, 'frames.refused': 900}, [], 'worth',
+                                        ['objects', 'refused']),
     'few frames': ('sound', {'frames.labelled': 99}, [], 'too_few', ['few_frames']),
     'one recording': ('sound', {'frames.recordings_labelled': 1}, [], 'too_few', ['few_recordings']),
     'few objects': ('sound', {'intervals.few': True, 'intervals.groups': 4, 'intervals.by': 'track'}, [], 'too_few',

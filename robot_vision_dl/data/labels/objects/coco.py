@@ -91,7 +91,7 @@ class _File:
 
     def __init__(self, path: Path, files: SourceFiles) -> None:
         self._path, self._files, self._name = path, files, shown(path)
-        content = parse_json(read_text(path, most_bytes=MOST_BYTES), self._name)
+        content = parse_json(read_text(path, most_bytes=MOST_BYTES, quote=False), self._name)
         if not is_coco(content):
             raise ConfigError(f'{self._name}: is no COCO file: it must have lists "images", "annotations" and '
                               '"categories"')
@@ -133,8 +133,9 @@ class _File:
                     crowds.append(box)
                     self._leave(CROWDS, f', annotations[{number}]')
                     continue
-                objects.add(LabelledObject(box, self._label(annotation, number), _track(annotation),
-                                           _score(annotation)), place(self._path, f', annotations[{number}]'))
+                score = _score(annotation, f'{self._name}, annotations[{number}]')
+                objects.add(LabelledObject(box, self._label(annotation, number), _track(annotation), score),
+                            place(self._path, f', annotations[{number}]'))
             found.append(LabelledPicture(self._files.pictures[name], name, *size, objects.all(), tuple(crowds)))
         return found
 
@@ -228,6 +229,10 @@ def _track(annotation: Mapping[str, Any]) -> Optional[str]:
     return str(value) if isinstance(value, (int, str)) and not isinstance(value, bool) and value != '' else None
 
 
-def _score(annotation: Mapping[str, Any]) -> Optional[float]:
+def _score(annotation: Mapping[str, Any], where: str) -> Optional[float]:
     value = annotation.get('score')
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    try:
+        return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    except OverflowError:
+        raise ConfigError(f'{where}: score is a number that is too large, {printable(value, 40)}; it is a share, 0 to 1'
+                          ) from None

@@ -20,6 +20,7 @@ from ....core.text.xml_text import Element, xml_elements
 from ...folders import shown
 from ..labels import check_label
 from .labelled_picture import (
+    MOST_QUOTED,
     NOT_FINITE,
     NOT_THERE,
     OTHER_SIZE,
@@ -107,7 +108,7 @@ def _read(path: Path, files: SourceFiles) -> List[Tuple[LabelledPicture, int]]:
             element, name, size, objects = now
             found.append((LabelledPicture(files.pictures[name], name, *size, objects.all()), element.line))
     has_root = False
-    for element in xml_elements(read_text(path, most_bytes=MOST_BYTES), shown(path)):
+    for element in xml_elements(read_text(path, most_bytes=MOST_BYTES, quote=False), shown(path)):
         where = f'{shown(path)}:{element.line}'
         if not element.path:
             has_root = element.name == _ROOT
@@ -174,5 +175,5 @@ def _number(element: Element, key: str, where: str) -> Optional[float]:
     value = plain_float(text)
     if value is None and not _NOT_FINITE.fullmatch(text):
         raise ConfigError(f'{where}: {key} must be a number of pixels (degrees for rotation), got '
-                          f'{printable(text, 40)!r}')
+                          f'{printable(text, MOST_QUOTED)!r}')
     return value

@@ -96,7 +96,7 @@ def _instances(paths: List[Path], files: SourceFiles) -> List[Path]:
 
 def _is_coco(path: Path, broken: List[Path]) -> bool:
     try:
-        return is_coco(parse_json(read_text(path, most_bytes=MOST_JSON_BYTES), shown(path)))
+        return is_coco(parse_json(read_text(path, most_bytes=MOST_JSON_BYTES, quote=False), shown(path)))
     except ConfigError:
         broken.append(path)
         return False
@@ -104,6 +104,6 @@ def _is_coco(path: Path, broken: List[Path]) -> bool:
 
 def _is_cvat(path: Path) -> bool:
     try:
-        return is_cvat(read_text(path, most_bytes=MOST_XML_BYTES))
+        return is_cvat(read_text(path, most_bytes=MOST_XML_BYTES, quote=False))
     except ConfigError:
         return False

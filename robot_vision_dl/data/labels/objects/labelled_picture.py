@@ -1,11 +1,15 @@
 """A picture with its objects: what every format of labels is read to, and the checks that all of them share."""
 from dataclasses import dataclass
 from pathlib import Path
-from typing import List, Optional, Tuple
+from typing import Dict, Optional, Tuple
 
+from ....core.class_name import name_problem
+from ....core.errors import ConfigError
 from ....core.regions.crop import BoxError, check_box
+from ....core.regions.detection_cdr import MOST_DETECTIONS
 from ....core.regions.detections import Box
-from ...folders import LeftOut
+from ....core.text.printable import printable
+from ...folders import LeftOut, shown
 
 NOT_FINITE, NO_AREA, OUTSIDE = (
     'boxes that are not finite numbers', 'boxes without area', 'boxes of which nothing is in the picture')
@@ -14,6 +18,10 @@ OTHER_SIZE = 'pictures of another size than their labels are for (scaled, or tur
 NOT_THERE = 'pictures that labels name and that are not there'
 NO_LABELS = 'pictures that no labels name'
 UNREADABLE = 'pictures that cannot be decoded'
+MOST_QUOTED = 20
+"""Characters of what stands in a file of labels, in an error: by a link it may be a file that others must not see."""
+MOST_OBJECTS = MOST_DETECTIONS
+"""Of one picture: as many as a message of a bag may hold."""
 _REASONS = {'box_not_finite': NOT_FINITE, 'box_without_area': NO_AREA}
 
 
@@ -73,17 +81,27 @@ class Objects:
 
     def __init__(self, width: int, height: int, left_out: LeftOut, root: Path) -> None:
         self._width, self._height, self._left_out, self._root = width, height, left_out, root
-        self._found: List[LabelledObject] = []
+        self._found: Dict[LabelledObject, None] = {}  # in order
 
     def add(self, item: LabelledObject, where: Path) -> None:
-        """Take an object; ``where`` is the file with the place in it."""
+        """Take an object; ``where`` is the file with the place in it.
+
+        Raises:
+            ConfigError: its track is no text that can be stored, or there are more objects than a picture may have.
+        """
+        problem = None if item.track is None else name_problem(item.track)
+        if problem:
+            raise ConfigError(f'{shown(where)}: the track {printable(repr(item.track), 60)} {problem}')
         reason = self._reason(item.box)
         if not reason and item in self._found:
             reason = TWICE
         if reason:
             self._left_out.add(reason, where, self._root)
         else:
-            self._found.append(item)
+            self._found[item] = None
+            if len(self._found) > MOST_OBJECTS:
+                raise ConfigError(f'{shown(where)}: one picture has more than {MOST_OBJECTS} objects; remove the boxes '
+                                  'that are no objects')
 
     def _reason(self, box: Box) -> str:
         try:

@@ -13,6 +13,9 @@ from .labelled_picture import NO_LABELS, UNREADABLE
 class SourceFiles:
     """The files of a source.
 
+    Links are followed, those of labels as those of pictures: data sets are often folders of links. Where one leads may
+    be secret, so errors quote little of what stands there.
+
     Attributes:
         root: the folder.
         pictures: path of each picture by its name relative to ``root`` (with ``/``), in natural order.
@@ -62,7 +65,8 @@ class SourceFiles:
             common = min(len(own), len(parts))
             if own[-common:] == parts[-common:]:
                 fits.append((common, name))
-        best = [name for common, name in fits if common == max(fits)[0]]
+        most = max(fits)[0] if fits else 0
+        best = [name for common, name in fits if common == most]
         if len(best) > 1:
             raise ConfigError(f'{where}: {shown(text)!r} may be {" or ".join(map(shown, best[:3]))}; name the folder '
                               'in the labels, too, or give the folders one by one')

@@ -27,11 +27,19 @@ from ....core.text.text_file import read_text
 from ....core.text.yaml_text import read_yaml
 from ...folders import shown
 from ..labels import check_label
-from .labelled_picture import NO_LABELS, NOT_FINITE, LabelledObject, LabelledPicture, Objects, place
+from .labelled_picture import (
+    MOST_QUOTED,
+    NO_LABELS,
+    NOT_FINITE,
+    LabelledObject,
+    LabelledPicture,
+    Objects,
+    place,
+)
 from .source_files import SourceFiles
 
 MOST_BYTES = 16 << 20
-"""Largest file of one picture's labels: a hundred thousand objects."""
+"""Largest file of one picture's labels: ten thousand polygons of a hundred corners."""
 SUFFIX = '.txt'
 NAMES = ('obj.names', 'classes.txt')
 _YAML = ('data.yaml', 'data.yml', 'dataset.yaml', 'dataset.yml')
@@ -74,8 +82,9 @@ def read_yolo(files: SourceFiles, names_file: Optional[Path] = None) -> List[Lab
     """
     names = _Names(files, names_file)
     labels = label_files(files)
+    used = set(labels.values())
     for path in files.others:
-        if path.suffix.lower() == SUFFIX and path not in labels.values() and not names.is_names(path) and (
+        if path.suffix.lower() == SUFFIX and path not in used and not names.is_names(path) and (
                 path.stem.lower() not in _OTHER_TEXTS):
             files.left_out.add(_NO_PICTURE, path, files.root)
     found = []
@@ -122,7 +131,7 @@ def _beside(picture: Path, root: Path) -> List[Path]:
 
 
 def _read(path: Path, size: Tuple[int, int], names: '_Names', objects: Objects, files: SourceFiles) -> None:
-    for number, line in enumerate(read_text(path, most_bytes=MOST_BYTES).splitlines(), 1):
+    for number, line in enumerate(read_text(path, most_bytes=MOST_BYTES, quote=False).splitlines(), 1):
         words = line.split()
         if not words:
             continue
@@ -141,7 +150,7 @@ def _number(word: str, where: str) -> Optional[float]:
     """None for a number that is not finite."""
     value = plain_float(word)
     if value is None and not _NOT_FINITE.fullmatch(word):
-        raise ConfigError(f'{where}: {printable(word, 40)!r} is no number; {_HOW}')
+        raise ConfigError(f'{where}: {printable(word, MOST_QUOTED)!r} is no number; {_HOW}')
     return value
 
 
@@ -221,7 +230,7 @@ class _Names:
         """The name of a class in a file of labels in ``folder``."""
         number = plain_int(word)
         if number is None or number < 0:
-            raise ConfigError(f'{where}: {printable(word, 40)!r} is no number of a class (0, 1, ...); {_HOW}')
+            raise ConfigError(f'{where}: {printable(word, MOST_QUOTED)!r} is no number of a class (0, 1, ...); {_HOW}')
         if self._given is not None and self._named_by is not None:
             names, source = self._given, self._named_by
         else:
@@ -254,7 +263,7 @@ def _names_of(path: Path) -> List[str]:
     """Names of the classes in a file, in order; empty for a YAML file that has none."""
     if path.suffix.lower() in ('.yaml', '.yml'):
         return _yaml_names(read_yaml(path), path)
-    lines = read_text(path, most_bytes=MOST_BYTES).splitlines()
+    lines = read_text(path, most_bytes=MOST_BYTES, quote=False).splitlines()
     while lines and not lines[-1].strip():
         lines.pop()
     return [check_label(line, f'{shown(path)}:{number}') for number, line in enumerate(lines, 1)]
@@ -268,10 +277,10 @@ def _yaml_names(content: Any, path: Path) -> List[str]:
         numbers = [plain_int(key) for key in names]
         if None in numbers or any(not 0 <= (number or 0) < 100_000 for number in numbers):
             raise ConfigError(f'{shown(path)}: names: keys must be numbers of classes, got '
-                              f'{printable(list(names)[:5], 80)}')
+                              f'{printable(list(names)[:5], 40)}')
         pairs = {number: name for number, name in zip(numbers, names.values()) if number is not None}
         names = [pairs.get(number, '') for number in range(max(pairs, default=-1) + 1)]
     if not isinstance(names, list) or any(isinstance(name, (list, dict)) for name in names):
         raise ConfigError(f'{shown(path)}: names: must be a list of names, or number: name, got '
-                          f'{printable(names, 80)!r}')
+                          f'{printable(names, 40)!r}')
     return [check_label('' if name is None else str(name), f'{shown(path)}, names') for name in names]

@@ -1,5 +1,6 @@
 """Labels of objects in three formats: what is read is what was written, and what is wrong is told or left out."""
 import json
+from collections import Counter
 from math import pi
 
 import cv2
@@ -13,10 +14,17 @@ from PIL import Image
 from robot_vision_dl.core.errors import BagError, ConfigError
 from robot_vision_dl.core.regions.detections import Box
 from robot_vision_dl.core.text.xml_text import xml_elements
+from robot_vision_dl.data.folders import LeftOut
 from robot_vision_dl.data.labels.objects.coco import write_coco
 from robot_vision_dl.data.labels.objects.cvat import write_cvat
 from robot_vision_dl.data.labels.objects.find import labelled_pictures
-from robot_vision_dl.data.labels.objects.labelled_picture import LabelledObject, LabelledPicture, bounds
+from robot_vision_dl.data.labels.objects.labelled_picture import (
+    MOST_OBJECTS,
+    LabelledObject,
+    LabelledPicture,
+    Objects,
+    bounds,
+)
 from robot_vision_dl.data.labels.objects.yolo import write_yolo
 
 WRITERS = {'yolo': lambda pictures, folder: write_yolo(pictures, folder),
@@ -165,7 +173,7 @@ def test_what_is_left_out_is_counted(tmp_path):
     ('0 50 20 10 5', 'one.txt:1: 50 is no share of a picture; are these pixels?'),
     ('0 .5 .5 .2 1_0', "'1_0' is no number"), ('9 .5 .5 .1 .1', 'class 9 has no name'),
     ('-1 .5 .5 .1 .1', 'no number of a class'), ('ball .5 .5 .1 .1', "'ball' is no number of a class"),
-    (b'0 .5 .5 .1 .1\n\xff\xfe', 'line 2 is'), (b'0 .5\0', 'NUL')])
+    (b'0 .5 .5 .1 .1\n\xff\xfe', 'see line 2'), (b'0 .5\0', 'NUL')])
 def test_lines_that_are_wrong_are_told_with_their_place(tmp_path, text, words):
     with pytest.raises(ConfigError) as caught:
         read(one_picture(tmp_path, text))
@@ -261,7 +269,7 @@ def test_files_of_other_programs(tmp_path, make, name):
         path.write_bytes(data)
         assert len(read(tmp_path, str(path))[0].pictures[0].objects) == 1
     path.write_bytes(text.replace('ball', 'b\xe4ll').encode('latin-1'))
-    with pytest.raises(ConfigError, match=f'{name}: is no UTF-8 text; line [0-9] is .*Save it as UTF-8'):
+    with pytest.raises(ConfigError, match=f'{name}: is no UTF-8 text; see line [0-9]. Save it as UTF-8'):
         read(tmp_path, str(path))
 
 
@@ -373,3 +381,84 @@ def test_coco_cannot_tell_turned_boxes(tmp_path):
     with pytest.raises(ConfigError, match='is turned, which COCO cannot tell; write CVAT'):
         write_coco([LabelledPicture(path, 'one.png', 9, 9, (LabelledObject(Box(1, 1, 2, 2, .5), 'a'),))],
                    tmp_path / 'x')
+
+
+LONG = 'x' * 5000
+
+
+@pytest.mark.parametrize('track, words', [
+    ('\ud800', r"the track '\\ud800' is not UTF-8"), ('a\0b', r"'a\\x00b' has the control character U\+0000"),
+    (LONG, 'has 5000 characters, and 200 are allowed; shorten it'), (10 ** 300, 'has 301 characters')])
+@pytest.mark.parametrize('within', [False, True])
+def test_a_track_that_cannot_be_stored_is_told(tmp_path, track, words, within):
+    said = {'track_id': track}
+    with pytest.raises(ConfigError, match=words) as caught:
+        read(coco(tmp_path, annotations=[{'image_id': 7, 'category_id': 3, 'bbox': [10, 20, 30, 5],
+                                          **({'attributes': said} if within else said)}]))
+    text = str(caught.value)
+    assert 'a.json, annotations[0]: ' in text and '\n' not in text and len(text) - len(str(tmp_path)) < 200
+    text.encode()
+
+
+@pytest.mark.parametrize('name, words', [(LONG, 'has 5000 characters, and 200 are allowed'),
+                                         ('a\u2028b', 'control character U\\+2028'), ('\ud800', 'is not UTF-8')])
+def test_a_class_that_cannot_be_stored_is_told_in_every_format(tmp_path, name, words):
+    makers = [lambda folder: coco(folder, categories=[{'id': 3, 'name': name}])]
+    if name != '\ud800':  # which neither XML nor a text file can hold
+        makers.append(lambda folder: cvat(folder, f'<box label="{name}" xtl="10" ytl="20" xbr="40" ybr="25"/>'))
+    if name == LONG:
+        makers.append(lambda folder: one_picture(folder, '0 .5 .5 .1 .1', names=name))
+    for number, make in enumerate(makers):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        with pytest.raises(ConfigError, match=words) as caught:
+            read(make(folder))
+        assert 'cannot be a label: it ' in str(caught.value) and len(str(caught.value)) - len(str(folder)) < 250
+
+
+def test_a_score_that_is_too_large_is_told(tmp_path):
+    with pytest.raises(ConfigError, match=r'annotations\[0\]: score is a number that is too large'):
+        read(coco(tmp_path, annotations=[{'image_id': 7, 'category_id': 3, 'bbox': [1, 2, 3, 4], 'score': 10 ** 350}]))
+
+
+def test_many_objects_are_read_in_linear_time_and_too_many_refused(tmp_path):
+    lines = [f'0 .5 .5 .1 {.1 + number / 1e6:.6f}' for number in range(MOST_OBJECTS + 1)]
+    asked = Counter()
+
+    class Counting(LabelledObject):
+        __hash__ = LabelledObject.__hash__
+
+        def __eq__(self, other):
+            asked['equal'] += 1
+            return LabelledObject.__eq__(self, other)
+
+    objects = Objects(100, 50, LeftOut(), tmp_path)
+    for number in range(2000):
+        objects.add(Counting(Box(50, 25, 10, 5 + number / 1e4), 'ball'), tmp_path / 'one.txt')
+    assert len(objects.all()) == 2000 and asked['equal'] < 2000  # not each with each
+    assert len(read(one_picture(tmp_path, '\n'.join(lines[:-1])))[0].pictures[0].objects) == MOST_OBJECTS
+    with pytest.raises(ConfigError, match='one.txt:10001: one picture has more than 10000 objects; remove'):
+        read(one_picture(tmp_path, '\n'.join(lines)))
+
+
+SECRET = 'root:x:0:0:a-secret-of-somebody:/root:/bin/bash'
+
+
+@pytest.mark.parametrize('kind', ['yolo', 'coco', 'cvat', 'binary'])
+def test_links_to_labels_are_followed_as_those_to_pictures_and_errors_quote_little(tmp_path, kind):
+    """A data set may be a folder of links; of a file that is none of labels nothing much is told."""
+    source, outside = tmp_path / 'source', tmp_path / 'outside'
+    source.mkdir()
+    outside.mkdir()
+    suffix = {'coco': '.json', 'cvat': '.xml'}.get(kind, '.txt')
+    make = {'coco': coco, 'cvat': cvat}.get(kind, lambda folder: one_picture(folder, '0 .5 .5 .1 .1'))
+    make(source)
+    file, = source.glob(f'*{suffix}')
+    for path in (file, source / 'one.png'):
+        path.rename(outside / path.name)
+        path.symlink_to(outside / path.name)
+    assert len(read(source)[0].pictures[0].objects) == 1
+    (outside / file.name).write_bytes(SECRET.encode() + (b'\xff' if kind == 'binary' else b''))
+    with pytest.raises(ConfigError) as caught:
+        read(source, {'coco': str(file), 'cvat': str(file)}.get(kind, 'auto'))
+    assert 'a-secret' not in str(caught.value)
