@@ -21,7 +21,7 @@ CORE = {
     'bundles': {'base', 'text', 'files', 'settings', 'networks', 'uncertainty'},
     'decision': {'base', 'text', 'files', 'settings', 'metrics', 'uncertainty'},
     'backends': {'base', 'text', 'files', 'settings', 'networks', 'uncertainty', 'bundles'},
-    'regions': {'base', 'text', 'settings', 'images', 'networks', 'uncertainty', 'decision'},
+    'regions': {'base', 'text', 'files', 'settings', 'images', 'networks', 'uncertainty', 'decision'},
     'runtime': {'base', 'text', 'files', 'settings', 'images', 'networks', 'uncertainty', 'bundles', 'decision',
                 'backends', 'regions'},
 }

@@ -84,9 +84,8 @@ def test_other_fields_are_noticed(tmp_path, monkeypatch):
     module = tmp_path / 'vision_msgs' / 'msg'
     module.mkdir(parents=True)
     (tmp_path / 'vision_msgs' / '__init__.py').write_text('')
-    (module / '__init__.py').write_text(
-        'from diagnostic_msgs.msg import KeyValue as Classification, KeyValue as LabelInfo\n'
-        'from diagnostic_msgs.msg import KeyValue as ObjectHypothesis, KeyValue as VisionClass\n')
+    (module / '__init__.py').write_text(''.join(
+        f'from diagnostic_msgs.msg import KeyValue as {name}\n' for name in build.FIELDS))
     monkeypatch.setenv('PYTHONPATH', f'{tmp_path}{os.pathsep}{os.environ.get("PYTHONPATH", "")}')
     found = build.probe()
     assert found.present and not found.usable

@@ -13,6 +13,7 @@ from torch import nn
 
 from ..config import ImageConfig, check_values, option
 from ..errors import BundleError, ConfigError
+from ..files.user_path import user_path
 from ..networks.architectures import did_you_mean, torchvision_models
 from ..networks.device import resolve_device
 from ..networks.preprocess import as_tensor
@@ -103,7 +104,7 @@ class Detector:
             network, class_names = _with_weights_of_torchvision(config.model, entry), entry.meta['categories']
         else:
             class_names = [BACKGROUND, *config.class_names] if config.class_names else entry.meta['categories']
-            network = _with_weights_of_file(config.model, Path(config.weights).expanduser(), len(class_names))
+            network = _with_weights_of_file(config.model, user_path(config.weights), len(class_names))
         return cls(network, class_names, device, config.threads)
 
     def claim_thread(self) -> None:
