@@ -262,7 +262,8 @@ def test_the_command_says_where_everything_went(model, bags, tmp_path, capsys):
     assert '20 of 24 images have detections' in out and 'images without: 4 no_detections' in out
     assert 'detections without an image: 4 no_stamp' in out
     assert '40 labelled objects in 20 images: 5 missed by the detector, 7 false alarms (IoU 0.5)' in out
-    assert 'missed by the detector' in (tmp_path / 'out' / 'report.html').read_text()
+    page = (tmp_path / 'out' / 'report.html').read_text()
+    assert 'missed by the detector' in page and '42 objects of a detector, 42 decided' in page
     metrics = json.loads((tmp_path / 'out' / 'metrics.json').read_text())
     assert metrics['options']['detections'] == ['/detections']
     with open(tmp_path / 'out' / 'frames.csv', encoding='utf-8', newline='') as file:

@@ -75,7 +75,8 @@ def report_html(evaluation: 'Evaluation') -> str:
     are_folders = all(recording.pictures for recording in evaluation.recordings)
     return render(
         'report.html', kind='folder of pictures' if are_folders else 'recording', are_folders=are_folders,
-        frame='picture' if are_folders else 'frame',
+        frame=('picture' if are_folders else 'object of a detector'
+               if metrics['models'][names[0]]['frames'].get('of_objects') else 'frame'),
         style=Markup(STYLE), metrics=metrics, names=names, which=which, models=models,
         frames=sum(recording['frames'] for recording in recordings),
         decided=sum(recording['decided'] for recording in recordings),
