@@ -14,8 +14,9 @@ from lifecycle_msgs.srv import ChangeState  # noqa: E402
 from node_harness import BEST_EFFORT, RELIABLE, NodeProcess, environment, raw_image, small_bundle  # noqa: E402
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue  # noqa: E402
 from rcl_interfaces.srv import GetParameters, SetParameters, SetParametersAtomically  # noqa: E402
+from rclpy.serialization import serialize_message  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
-from vision_msgs.msg import Classification  # noqa: E402
+from vision_msgs.msg import Classification, ObjectHypothesis  # noqa: E402
 
 from robot_vision_dl.core import types  # noqa: E402
 from robot_vision_dl.core.config import ClassifierConfig, flat_options  # noqa: E402
@@ -189,7 +190,9 @@ def priors(names):
     header = types.Header(0, '')
     for class_id in ('9' * 5000, '²', '①', '٣', '-1', '+1', ' 1', '1_0', '0x1', '', ' ', 'x', 'y' * 3000, '\x1b[2J',
                      'unknown', '1e0', str(len(names)), str(2 ** 64)):
-        yield f'class {class_id!r:.30}', encode_classification(header, [(class_id, 0.5)])
+        # Not by our own writer, which refuses what it could not read.
+        message = Classification(results=[ObjectHypothesis(class_id=class_id, score=0.5)])
+        yield f'class {class_id!r:.30}', serialize_message(message)
     for score in (float('nan'), float('inf'), float('-inf'), -0.1, 1.1, 1e308, -1e308):
         yield f'score {score}', encode_classification(header, [(names[0], score)])
     yield 'twice', encode_classification(header, [(names[0], 0.2), (names[0], 0.2)])
