@@ -10,10 +10,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
-import rclpy
 from geometry_msgs.msg import Twist
 from rclpy.client import Client
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
@@ -27,9 +25,8 @@ from ..core.resources import share_directory
 from ..core.text.printable import printable
 from . import qos
 from .parameters import ConfigParameters
-from .spinning import spin, start_failed
-from .start import PrintableLogs, init
-from .unused import warn_of_unused
+from .run_node import run_node
+from .start import PrintableLogs
 
 if TYPE_CHECKING:
     from rclpy.task import Future
@@ -136,18 +133,7 @@ class ActionGateNode(PrintableLogs, Node):
 
 def main(arguments: Optional[List[str]] = None) -> int:
     """Run the node until it is told to stop; exit code 2 for parameters that cannot be used."""
-    try:
-        init(arguments)
-        node = ActionGateNode()
-        warn_of_unused(node, arguments)
-        spin(node)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except Exception as error:  # noqa: B902 - of rcl, too: a parameter file that it cannot read
-        return start_failed('action_gate', error)
-    finally:
-        rclpy.try_shutdown()
-    return 0
+    return run_node('action_gate', ActionGateNode, arguments)
 
 
 if __name__ == '__main__':

@@ -9,10 +9,8 @@ import time
 from functools import partial
 from typing import Any, Dict, List, Optional, Tuple, Union
 
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from vision_msgs.msg import LabelInfo
@@ -24,6 +22,7 @@ from ..core.networks.allocator import keep_freed_memory, return_freed_memory
 from ..core.regions.results import ObjectResults
 from ..core.runtime.engine import Engine
 from ..core.runtime.engine_thread import Timing
+from ..core.runtime.frame_counters import Account
 from ..core.runtime.latest_load import LatestLoad
 from ..core.runtime.object_engine import ObjectEngine, pairing_of
 from ..core.runtime.object_pipeline import ObjectPipeline
@@ -40,10 +39,10 @@ from .image_wait_set import ImageWaitSet
 from .object_output import ObjectOutput
 from .parameters import ConfigParameters
 from .prior import PriorInput
-from .spinning import reason_of, spin, start_failed
-from .start import PrintableLogs, init
+from .run_node import run_node
+from .spinning import reason_of
+from .start import PrintableLogs
 from .topic_watch import TopicWatch, watch_detections, watch_images
-from .unused import warn_of_unused
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 DROP_LOG_PERIOD_S = 5.0
@@ -205,13 +204,10 @@ class ClassifierNode(PrintableLogs, LifecycleNode):
         if engine is not None:
             for camera in self.config.cameras:
                 account = engine.account(camera)
-                dropped = ', '.join(f'{count} {reason}' for reason, count in sorted(account.dropped.items()))
-                line = (f'{camera}: received {account.received}, decided {account.decided}, '
-                        f'dropped {dropped or "none"}')
+                line = f'{camera}: received {account.received}, decided {account.decided}, {_dropped(account)}'
                 if isinstance(engine, ObjectEngine):
                     arrays = engine.detections_account(camera)
-                    dropped = ', '.join(f'{count} {reason}' for reason, count in sorted(arrays.dropped.items()))
-                    line += f'; detections received {arrays.received}, dropped {dropped or "none"}'
+                    line += f'; detections received {arrays.received}, {_dropped(arrays)}'
                 if self.context.ok():
                     self.get_logger().info(line)
                 else:  # after SIGINT nothing can be published any more, on /rosout neither
@@ -374,26 +370,19 @@ class ClassifierNode(PrintableLogs, LifecycleNode):
             watch.look()
 
 
+def _dropped(account: Account) -> str:
+    return 'dropped ' + (', '.join(f'{count} {reason}' for reason, count in sorted(account.dropped.items())) or 'none')
+
+
+def _autostart(node: ClassifierNode) -> None:
+    if node.config.autostart and node.trigger_configure() == SUCCESS:
+        node.trigger_activate()
+
+
 def main(arguments: Optional[List[str]] = None) -> int:
     """Run the node until it is told to stop; exit code 2 for parameters that cannot be used."""
     keep_freed_memory()  # each image is copied more than once, into memory that the kernel would clear anew
-    node = None
-    try:
-        init(arguments)
-        node = ClassifierNode()
-        warn_of_unused(node, arguments)
-        if node.config.autostart and node.trigger_configure() == SUCCESS:
-            node.trigger_activate()
-        spin(node)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except Exception as error:  # noqa: B902 - of rcl, too: a parameter file that it cannot read
-        return start_failed('classifier', error)
-    finally:
-        if node is not None:
-            node.stop()
-        rclpy.try_shutdown()
-    return 0
+    return run_node('classifier', ClassifierNode, arguments, _autostart, ClassifierNode.stop)
 
 
 if __name__ == '__main__':

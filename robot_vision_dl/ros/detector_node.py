@@ -9,10 +9,8 @@ import threading
 import time
 from typing import Any, List, Optional
 
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from vision_msgs.msg import Detection2DArray
 
@@ -29,10 +27,10 @@ from .camera import CameraInput, create_output
 from .image_wait_set import ImageWaitSet
 from .messages import key_values
 from .parameters import ConfigParameters
-from .spinning import reason_of, spin, start_failed
-from .start import PrintableLogs, init
+from .run_node import run_node
+from .spinning import reason_of
+from .start import PrintableLogs
 from .topic_watch import watch_images
-from .unused import warn_of_unused
 
 CAMERA = 'camera'
 _PAUSE_S = 0.05  # after an error of the middleware that may come again at once
@@ -145,21 +143,7 @@ class DetectorNode(PrintableLogs, Node):
 
 def main(arguments: Optional[List[str]] = None) -> int:
     """Run the node until it is told to stop; exit code 2 for parameters or weights that cannot be used."""
-    node = None
-    try:
-        init(arguments)
-        node = DetectorNode()
-        warn_of_unused(node, arguments)
-        spin(node)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except Exception as error:  # noqa: B902 - of rcl, too: a parameter file that it cannot read
-        return start_failed('detector', error)
-    finally:
-        if node is not None:
-            node.stop()
-        rclpy.try_shutdown()
-    return 0
+    return run_node('detector', DetectorNode, arguments, end=DetectorNode.stop)
 
 
 if __name__ == '__main__':
