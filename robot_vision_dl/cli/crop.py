@@ -8,7 +8,7 @@ from ..core.networks.preprocess import Preprocessing
 from ..core.text.number_options import SECONDS
 
 if TYPE_CHECKING:
-    from ..data.crops import CropConfig
+    from ..data.crops import CropConfig, CropCounts
 
 HELP = 'cut labelled objects out of pictures or bags, as the node cuts out what a detector found'
 EXAMPLES = """SOURCE is a folder of pictures, at any depth, with labels of one of these kinds:
@@ -80,17 +80,10 @@ def run(args: argparse.Namespace) -> int:
     found = labelled_pictures(args.source, args.labels, to_stderr)
     with Progress('cutting out', 'pictures', len(found.pictures)) as show:
         done = cut_out(found.pictures, args.source, args.out, spec, config, found.format, show)
-    for note in done.notes:
-        to_stderr(note)
-    counts = ', '.join(f'{label} {count}' for label, count in done.counts.items())
-    height, width = spec.crop
-    print(f'{args.out}: {sum(done.counts.values())} objects ({counts}) of {done.pictures} pictures, labels '
-          f'{found.format}; margin {config.margin:g}, for an input of {width}x{height}')
-    return 0
+    return _tell(args, done, f'pictures, labels {found.format}', spec, config)
 
 
 def _of_bags(args: argparse.Namespace, spec: Preprocessing, config: 'CropConfig') -> int:
-    from ..core.text.notes import to_stderr
     from ..core.text.progress import Progress
     from ..data.bag_crops import BagCropOptions, cut_out_of_bags
     if config.background:
@@ -99,11 +92,16 @@ def _of_bags(args: argparse.Namespace, spec: Preprocessing, config: 'CropConfig'
     options = BagCropOptions(tuple(args.detections), (args.labels,), tuple(args.topics), args.every)
     with Progress('cutting out', 'images') as show:
         done = cut_out_of_bags(args.source, args.out, spec, config, options, show)
+    return _tell(args, done, 'images', spec, config)
+
+
+def _tell(args: argparse.Namespace, done: 'CropCounts', of_what: str, spec: Preprocessing, config: 'CropConfig') -> int:
+    from ..core.text.notes import to_stderr
     for note in done.notes:
         to_stderr(note)
     counts = ', '.join(f'{label} {count}' for label, count in done.counts.items())
     height, width = spec.crop
-    print(f'{args.out}: {sum(done.counts.values())} objects ({counts}) of {done.pictures} images; margin '
+    print(f'{args.out}: {sum(done.counts.values())} objects ({counts}) of {done.pictures} {of_what}; margin '
           f'{config.margin:g}, for an input of {width}x{height}')
     return 0
 

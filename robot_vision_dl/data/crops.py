@@ -18,7 +18,6 @@ from ..core.config import DetectionsConfig, check_values, option
 from ..core.errors import BagError, ConfigError, ImageError
 from ..core.files.user_path import user_path
 from ..core.files.whole_files import is_free, whole_folder
-from ..core.images.picture_file import MAX_MEGAPIXELS
 from ..core.networks.preprocess import Preprocessing
 from ..core.regions.crop import BoxError, check_box, crop
 from ..core.regions.detections import Box
@@ -42,7 +41,6 @@ _NOT_IN_A_NAME = re.compile(r'[<>:"/\\|?*\0-\x1f]|^\.')
 _OF_BOXES = {'box_not_finite': 'boxes that are not finite numbers', 'box_without_area': 'boxes without area',
              'box_outside': 'boxes of which nothing is in the picture'}
 _TOO_SMALL = 'objects that are smaller in the picture than --least-side'
-_TOO_LARGE = f'objects whose part of the picture would have more than {MAX_MEGAPIXELS:g} megapixels'
 
 
 @dataclass(frozen=True)
@@ -200,9 +198,6 @@ class CropWriter:
             return
         if cut.shortest_side < self._config.least_side:
             self._left_out.add(_TOO_SMALL, origin.path, self._source)
-            return
-        if cut.picture.width * cut.picture.height > MAX_MEGAPIXELS * 1e6:
-            self._left_out.add(_TOO_LARGE, origin.path, self._source)
             return
         path = self._place(item.label, origin, number)
         done, data = cv2.imencode('.png', np.ascontiguousarray(as_bgr(cut.picture)))
