@@ -112,9 +112,8 @@ def look(picture: Picture, colours: bool = True) -> Look:
         (along, values[4], values[5], values[10]), variance = _structure(_fine(exact, shrink))
         if min(height, width) < _LEAST_SHARP_SIDE:
             values[4] = 1
-        elif values[4] < _SHARP or values[4] == 1:
-            down = _structure(_fine_columns(pixels, shrink))[0][1]
-            values[4] = min(values[4], down) if 1 in (values[4], down) else max(values[4], down)
+        else:
+            values[4] = _sharper(values[4], pixels, shrink)
         steps -= 2 * variance * shrink / max(1, width // _COARSE)  # the noise that averaging leaves
         values[6:10], steepness = _rows(pixels)
         values[11] = (steepness + 1) / (along + 1)
@@ -141,7 +140,12 @@ def sharpness(picture: Picture) -> float:
     rows = pixels[step // 2::step][:_ROWS]
     along = _structure(_fine(np.ascontiguousarray(rows[..., :3] if rows.ndim == 3 else rows).astype(np.float32),
                              shrink))[0][1]
-    if _SHARP <= along < 1:
+    return _sharper(along, pixels, shrink)
+
+
+def _sharper(along: float, pixels: np.ndarray, shrink: int) -> float:
+    """The sharpness of the direction that is sharper, from that along the rows; the columns are read if that is low."""
+    if along >= _SHARP and along != 1:
         return along
     down = _structure(_fine_columns(pixels, shrink))[0][1]
     return min(along, down) if 1 in (along, down) else max(along, down)
