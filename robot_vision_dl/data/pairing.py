@@ -5,9 +5,11 @@ from typing import Dict, List, Sequence, Tuple
 
 import numpy as np
 
-NO_STAMP, NO_DETECTIONS, NO_IMAGE, SAME_STAMP = 'no_stamp', 'no_detections', 'no_image', 'same_stamp'
-"""Why an image or an array of detections stays alone: its stamp is 0; there is no other within the tolerance; or
-another one of its kind has the same stamp and came first."""
+from ..core.regions.stamp_pairing import NO_DETECTIONS, NO_IMAGE, NO_STAMP
+
+SAME_STAMP = 'same_stamp'
+"""Beside the reasons of the live node, why an image or an array of detections stays alone: another one of its kind has
+the same stamp and came first."""
 
 
 @dataclass(frozen=True)
