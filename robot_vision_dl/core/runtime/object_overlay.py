@@ -8,7 +8,7 @@ import numpy as np
 from ..regions.crop import BOX_REASONS
 from ..regions.results import ObjectResult, ObjectResults
 from ..types import Outcome
-from .overlay import COLOUR_OF_OUTCOME, GREY, SMALLEST_WIDTH, WHITE, to_bgr, write_text
+from .overlay import COLOUR_OF_OUTCOME, GREY, WHITE, canvas_of, write_text
 
 _DARK = (40, 40, 40)
 
@@ -21,10 +21,7 @@ def draw_objects(result: ObjectResults) -> np.ndarray:
     Returns:
         uint8, shape (H, W, 3), BGR; pictures narrower than 640 pixels are enlarged so that the text fits.
     """
-    canvas = to_bgr(result.frame.picture)
-    scale = max(1.0, SMALLEST_WIDTH / canvas.shape[1])
-    if scale > 1:
-        canvas = cv2.resize(canvas, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
+    canvas, scale = canvas_of(result.frame.picture)
     unit = canvas.shape[1] / 640
     drawn = [one for one in result.objects if one.refusal not in BOX_REASONS]
     for one in drawn:

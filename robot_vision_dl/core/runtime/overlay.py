@@ -33,16 +33,22 @@ def to_bgr(picture: Picture) -> np.ndarray:
     return cv2.cvtColor(np.ascontiguousarray(picture.pixels), TO_BGR[picture.order])
 
 
+def canvas_of(picture: Picture) -> Tuple[np.ndarray, float]:
+    """A copy to draw on, uint8 (H, W, 3), BGR, at least 640 pixels wide so that text fits; and its scale, 1 or more."""
+    canvas = to_bgr(picture)
+    scale = max(1.0, SMALLEST_WIDTH / canvas.shape[1])
+    if scale > 1:
+        canvas = cv2.resize(canvas, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
+    return canvas, scale
+
+
 def draw(result: Result) -> np.ndarray:
     """Draw label, confidence and reason, the best classes of this frame alone, and corners around what was looked at.
 
     Returns:
         uint8, shape (H, W, 3), BGR; pictures narrower than 640 pixels are enlarged so that the text fits.
     """
-    canvas = to_bgr(result.frame.picture)
-    scale = max(1.0, SMALLEST_WIDTH / canvas.shape[1])
-    if scale > 1:
-        canvas = cv2.resize(canvas, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
+    canvas, scale = canvas_of(result.frame.picture)
     width = canvas.shape[1]
     unit = width / 640
     decision = result.decision
