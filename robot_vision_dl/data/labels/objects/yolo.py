@@ -45,7 +45,7 @@ NAMES = ('obj.names', 'classes.txt')
 _YAML = ('data.yaml', 'data.yml', 'dataset.yaml', 'dataset.yml')
 _OTHER_TEXTS = ('train', 'val', 'valid', 'test', 'readme', 'requirements', 'license', 'notes')
 _NOT_FINITE = re.compile('[+-]?(nan|inf(inity)?)', re.IGNORECASE)
-_MOST_SHARE = 2.0  # boxes may reach beyond the picture, but not so far
+_MOST_SHARE = 2.0  # boxes may reach beyond the picture, but not so far; corners, twice its longer side in pixels
 _NO_PICTURE = 'files of labels without a picture'
 _HOW = 'a line is: class x y width height, as shares of the picture'
 
@@ -104,6 +104,9 @@ def write_yolo(pictures: Sequence[LabelledPicture], folder: Path) -> None:
     """Write ``<folder>/<name of the picture>.txt`` for each, and ``<folder>/obj.names``.
 
     Where any box is turned, all are written as four corners. Tracks and crowds have no place in this form.
+
+    Raises:
+        ConfigError: a box is so much larger than its picture that a reader would take it for pixels.
     """
     names = sorted({item.label for picture in pictures for item in picture.objects})
     turned = any(item.box.theta for picture in pictures for item in picture.objects)
@@ -112,6 +115,7 @@ def write_yolo(pictures: Sequence[LabelledPicture], folder: Path) -> None:
         lines = []
         for item in picture.objects:
             shares = _corner_shares(item.box, picture) if turned else _shares(item.box, picture)
+            _check_shares(shares, (picture.width, picture.height), f'{shown(picture.path)}, {shown(item.label)}')
             if item.score is not None:
                 shares.append(item.score)
             lines.append(' '.join([str(names.index(item.label)), *(f'{share:.10g}' for share in shares)]) + '\n')
@@ -159,10 +163,7 @@ def _box(values: List[float], size: Tuple[int, int], where: str) -> Tuple[Box, O
     if count < 4:
         raise ConfigError(f'{where}: has {count + 1} numbers and names, 5 are needed; {_HOW}')
     score = values.pop() if count == 5 or (count > 5 and count % 2) else None
-    far = max(map(abs, values))
-    if far > _MOST_SHARE:
-        raise ConfigError(f'{where}: {far:g} is no share of a picture; are these pixels? Divide x and width by the '
-                          f"picture's width, y and height by its height (here {size[0]}x{size[1]})")
+    _check_shares(values, size, where)
     if len(values) == 4:
         x, y, width, height = values
         return Box(x * size[0], y * size[1], width * size[0], height * size[1]), score
@@ -171,6 +172,17 @@ def _box(values: List[float], size: Tuple[int, int], where: str) -> Tuple[Box, O
         return _turned(corners), score
     (left, top), (right, bottom) = corners.min(axis=0).tolist(), corners.max(axis=0).tolist()
     return Box.of_corners(left, top, right, bottom), score
+
+
+def _check_shares(values: Sequence[float], size: Tuple[int, int], where: str) -> None:
+    """Raise :class:`ConfigError` where numbers must be pixels: x and y by turns, of a box (4 numbers) or of corners."""
+    # A box that is turned reaches as far up as it is wide, which of a flat picture is many of its heights.
+    longest = max(size) if len(values) > 4 else 0
+    for axis, value in enumerate(values):
+        side = size[axis % 2]
+        if abs(value) * side > _MOST_SHARE * max(side, longest):
+            raise ConfigError(f'{where}: {value:g} is no share of a picture; are these pixels? Divide x and width by '
+                              f"the picture's width, y and height by its height (here {size[0]}x{size[1]})")
 
 
 def _turned(corners: np.ndarray) -> Box:

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 from box_samples import draw, venues
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -83,7 +83,23 @@ def test_a_round_trip_gives_the_same(tmp_path, kind):
         assert all(close(a.box, b.box) for a, b in zip(picture.objects, given_one.objects))
 
 
+def test_a_turned_box_reaches_as_far_up_as_it_is_wide(tmp_path):
+    path = draw(tmp_path / 'one.png', tmp_path, [], (1000, 50)).path
+    item = LabelledObject(Box(500, 25, 900, 20, 1.5), 'ball')
+    write_yolo([LabelledPicture(path, 'one.png', 1000, 50, (item,))], tmp_path)
+    found, _ = read(tmp_path)
+    assert close(found.pictures[0].objects[0].box, item.box)
+
+
+@pytest.mark.parametrize('box', [Box(50, 25, 300, 10), Box(50, 25, 1000, 10, 0.5)])
+def test_yolo_is_not_written_with_what_its_reader_takes_for_pixels(tmp_path, box):
+    path = draw(tmp_path / 'one.png', tmp_path, [], (100, 50)).path
+    with pytest.raises(ConfigError, match='no share'):
+        write_yolo([LabelledPicture(path, 'one.png', 100, 50, (LabelledObject(box, 'ball'),))], tmp_path)
+
+
 @settings(max_examples=60, deadline=None)
+@example([('ball', 0.0, 50.0, 90.0, 44.0, 2.0)], 'yolo')
 @given(st.lists(st.tuples(st.sampled_from(['ball', 'goal post', '<&"\'>', 'Tor\u00fc']), st.floats(0, 100),
                           st.floats(0, 50), st.floats(.5, 300), st.floats(.5, 300), st.floats(-3.1, 3.1)), max_size=6),
        st.sampled_from(['yolo', 'cvat']))
