@@ -24,8 +24,8 @@ from ..core.regions.detection_cdr import decode_detections
 from ..core.resources import share_directory
 from ..core.text.printable import printable
 from . import qos
+from .node_main import run_node
 from .parameters import ConfigParameters
-from .run_node import run_node
 from .start import PrintableLogs
 
 if TYPE_CHECKING:

@@ -36,10 +36,10 @@ from .detection_health import DetectionHealth
 from .detection_pairs import DetectionInput, DetectionPairs
 from .diagnostics import CameraHealth, model_status
 from .image_wait_set import ImageWaitSet
+from .node_main import run_node
 from .object_output import ObjectOutput
 from .parameters import ConfigParameters
 from .prior import PriorInput
-from .run_node import run_node
 from .spinning import reason_of
 from .start import PrintableLogs
 from .topic_watch import TopicWatch, watch_detections, watch_images

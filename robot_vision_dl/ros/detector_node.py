@@ -26,8 +26,8 @@ from . import qos
 from .camera import CameraInput, create_output
 from .image_wait_set import ImageWaitSet
 from .messages import key_values
+from .node_main import run_node
 from .parameters import ConfigParameters
-from .run_node import run_node
 from .spinning import reason_of
 from .start import PrintableLogs
 from .topic_watch import watch_images
