@@ -35,12 +35,13 @@ ALLOWED = {
     'data': {'core', 'data'},
     'evaluation': {'core', 'data', 'evaluation'},
     'training': {'core', 'data', 'evaluation', 'training'},  # a card tells how the result was judged
+    'labelling': {'core', 'data', 'evaluation', 'training', 'labelling'},
     'ros': {'core', 'ros'},
     'doctor': {'core', 'ros', 'doctor'},
-    'bench': {'core', 'data', 'evaluation', 'training', 'ros', 'bench'},
+    'bench': {'core', 'data', 'evaluation', 'training', 'labelling', 'ros', 'bench'},
     'demo': {'core', 'data', 'ros', 'bench', 'demo'},
-    'cli': {'core', 'data', 'evaluation', 'training', 'ros', 'doctor', 'bench', 'demo', 'cli', 'classification',
-            'classifier'},
+    'cli': {'core', 'data', 'evaluation', 'training', 'labelling', 'ros', 'doctor', 'bench', 'demo', 'cli',
+            'classification', 'classifier'},
     'examples': {'core', 'data', 'evaluation', 'training', 'examples', 'classifier'},
 }
 # A node that replays bags reads them, one that trains needs training, and a replay that is judged the evaluation.
@@ -52,7 +53,7 @@ ALLOWED_FILES = {
 }
 # Known to some parts only; `_msgs` and `_interfaces` stand for every package of messages.
 ROS_MODULES = ('rclpy', 'ament_index_python', 'launch', 'launch_ros')
-PARTS_WITHOUT_ROS = ('core', 'data', 'training', 'evaluation')
+PARTS_WITHOUT_ROS = ('core', 'data', 'training', 'evaluation', 'labelling')
 
 
 def imports_of(source: str, module: Tuple[str, ...]) -> Iterator[Tuple[str, int]]:
