@@ -20,8 +20,8 @@ MINED = 'mined.sqlite'
 """Name of the file in a queue's folder."""
 FORMAT = 1
 REASONS = ('unknown', 'uncertain', 'flickering', 'label', 'camera_fault', 'random', 'sure')
-"""Why an interval is in the queue, the strongest first: the model calls it unknown or is uncertain, its decision changes
-back and forth, its given label is likely wrong, the camera is at fault, it was drawn at random, or none of these."""
+"""Why an interval is in the queue, the strongest first: the model calls it unknown or is uncertain, its decision
+changes back and forth, its given label is likely wrong, the camera is at fault, it was drawn at random, or none."""
 
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
