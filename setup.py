@@ -89,6 +89,7 @@ EXTRAS = {
     ],
     # What some tests compare with; they skip without.
     'reference': [
+        'cleanlab>=2.6',
         'globox>=2.6',
         'laplace-torch>=0.2',
         'mapie>=1.0',

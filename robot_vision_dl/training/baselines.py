@@ -7,7 +7,7 @@ import torch
 NEIGHBOURS = 5
 _LEAST_SPREAD = 0.3  # of a feature, as a share of the root mean square of all
 _DECAYS = (0.1, 0.03, 0.01, 0.003, 0.001, 0.0003)
-_MIDDLE_DECAY = 0.01
+MIDDLE_DECAY = 0.01
 
 
 def majority(train: np.ndarray, count: int) -> np.ndarray:
@@ -35,14 +35,15 @@ def nearest_neighbours(train: np.ndarray, targets: np.ndarray, test: np.ndarray,
     return votes[np.arange(len(votes)), first]
 
 
-def linear_probe(train: np.ndarray, targets: np.ndarray, judge: Optional[Tuple[np.ndarray, np.ndarray]], classes: int
-                 ) -> Tuple[np.ndarray, np.ndarray, float]:
+def linear_probe(train: np.ndarray, targets: np.ndarray, judge: Optional[Tuple[np.ndarray, np.ndarray]], classes: int,
+                 decay: float = MIDDLE_DECAY) -> Tuple[np.ndarray, np.ndarray, float]:
     """Multinomial logistic regression on standardised features, as strongly decayed as suits the early-stop split.
 
     Args:
         train, targets: (n, F) and (n,).
-        judge: features and targets that choose the decay; None: one in the middle.
+        judge: features and targets that choose the decay; None: it is ``decay``.
         classes: C.
+        decay: where nothing chooses it.
 
     Returns:
         Weights (C, F) and bias (C,), float32, for features as they come; the decay.
@@ -55,19 +56,19 @@ def linear_probe(train: np.ndarray, targets: np.ndarray, judge: Optional[Tuple[n
     def standard(features: np.ndarray) -> torch.Tensor:
         return torch.from_numpy((features - mean) / std)
     x, y = standard(train), torch.from_numpy(targets)
-    decays = _DECAYS if judge is not None else (_MIDDLE_DECAY,)
+    decays = _DECAYS if judge is not None else (decay,)
     best: Optional[Tuple[float, float, np.ndarray]] = None
     weights = torch.zeros(x.shape[1] + 1, classes, dtype=torch.float64)
-    for decay in decays:  # each begins where the one before, more strongly decayed, ended
-        weights = _logistic_regression(x, y, weights, decay)
+    for tried in decays:  # each begins where the one before, more strongly decayed, ended
+        weights = _logistic_regression(x, y, weights, tried)
         loss = 0.0 if judge is None else float(torch.nn.functional.cross_entropy(
             standard(judge[0]) @ weights[1:] + weights[0], torch.from_numpy(judge[1])))
         if best is None or loss < best[0]:
-            best = loss, decay, weights.numpy()
+            best = loss, tried, weights.numpy()
     assert best is not None
-    _, decay, solution = best
+    _, chosen, solution = best
     weight = solution[1:].T / std
-    return weight.astype(np.float32), (solution[0] - weight @ mean).astype(np.float32), decay
+    return weight.astype(np.float32), (solution[0] - weight @ mean).astype(np.float32), chosen
 
 
 def _logistic_regression(x: torch.Tensor, y: torch.Tensor, start: torch.Tensor, decay: float) -> torch.Tensor:
