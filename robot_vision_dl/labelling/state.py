@@ -1,0 +1,326 @@
+"""What the events of a queue add up to: pieces with labels, classes, cuts.
+
+Labels hold for times of a camera, not for intervals: after a new mining they are found where they were given, and a
+piece has the label that covers at least half of it. What lies outside of all intervals is kept as well.
+"""
+from bisect import bisect_left, bisect_right, insort
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
+
+from .events import UNSURE, Event, Stretch
+from .queue_file import QueueFile, QueueInterval, QueueRecording
+from .timeline import Label, Timeline
+
+Camera = Tuple[str, str]
+"""Name of the recording, and image topic."""
+
+
+class Piece(NamedTuple):
+    """What is labelled at once: an interval, or what cuts made of it.
+
+    Attributes:
+        interval: its id.
+        start_ns, end_ns: start_ns <= stamp < end_ns.
+    """
+
+    interval: int
+    start_ns: int
+    end_ns: int
+
+
+@dataclass(frozen=True)
+class LabelledPiece:
+    """A label and the time for which it was given.
+
+    Attributes:
+        recording: its name.
+        path: the bag, as it was given to the mining.
+        topic: image topic.
+        start_ns, end_ns: start_ns <= stamp < end_ns.
+        label: a class name, ``unknown``, ``ignore`` or ``unsure``.
+        who: the person.
+        time_ms: when it was given, ms since 1970.
+    """
+
+    recording: str
+    path: str
+    topic: str
+    start_ns: int
+    end_ns: int
+    label: str
+    who: str
+    time_ms: int
+
+
+@dataclass(frozen=True)
+class SecondLook:
+    """A piece that was labelled again without seeing its first label.
+
+    Attributes:
+        piece: as it is now.
+        first: its label.
+        second: what it was called blind, last.
+    """
+
+    piece: Piece
+    first: Label
+    second: Label
+
+
+class State:
+    """Events of a queue, added up. One thread at a time.
+
+    Attributes:
+        seq: of the last event that it has.
+        intervals: all by id, without features.
+        recordings: by id.
+    """
+
+    def __init__(self, intervals: Iterable[QueueInterval], recordings: Sequence[QueueRecording],
+                 class_names: Sequence[str]) -> None:
+        """Begin without events."""
+        self.seq = 0
+        self.intervals: Dict[int, QueueInterval] = {one.id: one for one in intervals}
+        self.recordings: Dict[int, QueueRecording] = {one.id: one for one in recordings}
+        self._classes: Dict[str, int] = dict.fromkeys(class_names, 0)
+        self._events: Dict[str, Event] = {}
+        self._undone: Set[str] = set()
+        self._void: Set[str] = set()  # undos of nothing
+        self._lines: Dict[Camera, Timeline] = {}
+        self._cuts: Dict[Camera, Dict[int, Set[int]]] = {}  # time -> events that cut there
+        self._times: Dict[Camera, List[int]] = {}
+        self._history: Dict[int, List[Event]] = {}  # of an interval
+        self._pieces: Dict[int, List[Tuple[Piece, Optional[Label]]]] = {}
+        self._blind: Dict[str, Event] = {}
+        self._order: Dict[Camera, _Order] = {}
+        by_camera: Dict[Camera, List[QueueInterval]] = {}
+        for one in self.intervals.values():
+            by_camera.setdefault(self.camera(one), []).append(one)
+        for camera, members in by_camera.items():
+            self._order[camera] = _Order(members)
+
+    def camera(self, interval: QueueInterval) -> Camera:
+        """The recording's name and the topic of an interval."""
+        return self.recordings[interval.recording].name, interval.topic
+
+    def stretch(self, piece: Piece) -> Stretch:
+        """A piece as events name it."""
+        interval = self.intervals[piece.interval]
+        recording = self.recordings[interval.recording]
+        return Stretch(recording.name, recording.path, interval.topic, piece.start_ns, piece.end_ns)
+
+    @property
+    def class_names(self) -> Tuple[str, ...]:
+        """Classes of the model, and after them those that people added, in order."""
+        return tuple(self._classes)
+
+    def extend(self, events: Iterable[Event]) -> List[int]:
+        """Add events, whose ``seq`` must ascend; those that are in already are left out.
+
+        Returns:
+            Ids of the intervals that they concern, ascending.
+        """
+        touched: Set[int] = set()
+        for event in events:
+            if event.seq > self.seq:
+                touched.update(self._add(event))
+                self.seq = event.seq
+        return sorted(touched)
+
+    def pieces(self, interval: int) -> List[Tuple[Piece, Optional[Label]]]:
+        """The pieces of an interval in order of time, each with its label."""
+        found = self._pieces.get(interval)
+        if found is None:
+            one = self.intervals[interval]
+            camera = self.camera(one)
+            times = self._times.get(camera, [])
+            inside = times[bisect_right(times, one.start_ns):bisect_left(times, one.end_ns)]
+            edges = [one.start_ns, *inside, one.end_ns]
+            line = self._lines.get(camera)
+            found = [(Piece(interval, start, end), line.most(start, end) if line else None)
+                     for start, end in zip(edges, edges[1:])]
+            self._pieces[interval] = found
+        return found
+
+    def piece(self, interval: int, start_ns: int) -> Optional[Tuple[Piece, Optional[Label]]]:
+        """The piece that begins there, with its label; None: there is none."""
+        if interval not in self.intervals:
+            return None
+        return next((one for one in self.pieces(interval) if one[0].start_ns == start_ns), None)
+
+    def all_pieces(self) -> Iterator[Tuple[Piece, Optional[Label]]]:
+        """All pieces in the order of the queue."""
+        for interval in self.intervals:
+            yield from self.pieces(interval)
+
+    def overlapping(self, camera: Camera, start_ns: int, end_ns: int) -> List[int]:
+        """Ids of the intervals that overlap a time of a camera, in order of time."""
+        order = self._order.get(camera)
+        return order.within(start_ns, end_ns) if order else []
+
+    def version(self, interval: int) -> int:
+        """``seq`` of the last event that concerns an interval; 0: none does."""
+        history = self._history.get(interval)
+        return history[-1].seq if history else 0
+
+    def history(self, interval: int) -> Sequence[Event]:
+        """All events that concern an interval, in order; those that were undone, and what undid them, too."""
+        return self._history.get(interval, ())
+
+    def event(self, action_id: str) -> Optional[Event]:
+        """The event of an id; None: there is none."""
+        return self._events.get(action_id)
+
+    def is_undone(self, action_id: str) -> bool:
+        """Whether an event was taken back, and that was not taken back itself."""
+        return action_id in self._undone
+
+    def intervals_of(self, event: Event) -> List[int]:
+        """Ids of the intervals that an event concerns: of an undo those of what it undoes."""
+        while event.action.kind == 'undo' and event.action.id not in self._void:
+            event = self._events[event.action.undoes]
+        found: Set[int] = set()
+        for one in event.action.stretches:
+            found.update(self.overlapping((one.recording, one.topic), one.start_ns, one.end_ns))
+        return sorted(found)
+
+    def labelled(self, unsure: bool = False) -> List[LabelledPiece]:
+        """All labels that hold, also of times that the present mining has no interval for.
+
+        Args:
+            unsure: those as well that nobody was sure of.
+
+        Returns:
+            By recording, topic and time. They do not overlap; neighbours may have the same label.
+        """
+        return [LabelledPiece(recording, line.path, topic, one.start_ns, one.end_ns, one.label.name, one.label.who,
+                              one.label.time_ms)
+                for (recording, topic), line in sorted(self._lines.items()) for one in line
+                if unsure or one.label.name != UNSURE]
+
+    def second_looks(self) -> List[SecondLook]:
+        """Pieces that were labelled twice, the second time blind, by the order of the second labels."""
+        found: Dict[Piece, SecondLook] = {}
+        for event in self._blind.values():
+            if self.is_undone(event.action.id):
+                continue
+            for one in event.action.stretches:
+                for interval in self.overlapping((one.recording, one.topic), one.start_ns, one.end_ns):
+                    for piece, label in self.pieces(interval):
+                        shared = min(piece.end_ns, one.end_ns) - max(piece.start_ns, one.start_ns)
+                        if label is not None and 2 * shared >= piece.end_ns - piece.start_ns:
+                            found.pop(piece, None)
+                            found[piece] = SecondLook(piece, label, _label(event))
+        return list(found.values())
+
+    def _add(self, event: Event) -> List[int]:
+        """Add one event; the ids of the intervals that it concerns."""
+        action = event.action
+        if action.id in self._events:
+            return []
+        self._events[action.id] = event
+        if action.kind == 'class':
+            self._classes.setdefault(action.label, event.seq)
+        elif action.kind == 'undo':
+            target = self._events.get(action.undoes)
+            if target is None or target.seq >= event.seq or action.undoes in self._undone:
+                self._void.add(action.id)
+            else:
+                self._take_back(target)
+        else:
+            self._do(event)
+        touched = self.intervals_of(event)
+        for interval in touched:
+            self._history.setdefault(interval, []).append(event)
+            self._pieces.pop(interval, None)
+        return touched
+
+    def _do(self, event: Event) -> None:
+        action = event.action
+        if action.blind:
+            self._blind[action.id] = event
+            return
+        for one in action.stretches:
+            camera = one.recording, one.topic
+            if action.kind == 'cut':
+                self._cut(camera, action.at_ns, event.seq)
+                continue
+            if action.kind == 'span':
+                self._cut(camera, one.start_ns, event.seq)
+                self._cut(camera, one.end_ns, event.seq)
+            line = self._lines.setdefault(camera, Timeline(one.path))
+            line.paint(one.start_ns, one.end_ns, None if action.kind == 'clear' else _label(event), event.seq)
+
+    def _take_back(self, event: Event) -> None:
+        """Undo an event; of an undo that does again what it had taken back, and so on."""
+        undone = True
+        while event.action.kind == 'undo':
+            self._mark(event, undone)
+            if event.action.id in self._void:
+                return
+            event, undone = self._events[event.action.undoes], not undone
+        self._mark(event, undone)
+        action = event.action
+        if action.kind == 'class':
+            if undone and self._classes.get(action.label) == event.seq:
+                del self._classes[action.label]
+            elif not undone:
+                self._classes.setdefault(action.label, event.seq)
+        elif not action.blind:
+            for camera in {(one.recording, one.topic) for one in action.stretches}:
+                if action.kind in ('cut', 'span'):
+                    self._cut_again(camera, event, undone)
+                if camera in self._lines:
+                    self._lines[camera].undo(event.seq, undone)
+
+    def _mark(self, event: Event, undone: bool) -> None:
+        (self._undone.add if undone else self._undone.discard)(event.action.id)
+
+    def _cut_again(self, camera: Camera, event: Event, undone: bool) -> None:
+        for one in event.action.stretches:
+            if (one.recording, one.topic) != camera:
+                continue
+            for at_ns in (event.action.at_ns,) if event.action.kind == 'cut' else (one.start_ns, one.end_ns):
+                if not undone:
+                    self._cut(camera, at_ns, event.seq)
+                    continue
+                cutters = self._cuts[camera][at_ns]
+                cutters.discard(event.seq)
+                times = self._times[camera]
+                place = bisect_left(times, at_ns)
+                if not cutters and times[place:place + 1] == [at_ns]:
+                    del times[place]
+
+    def _cut(self, camera: Camera, at_ns: int, seq: int) -> None:
+        cutters = self._cuts.setdefault(camera, {}).setdefault(at_ns, set())
+        if not cutters:
+            insort(self._times.setdefault(camera, []), at_ns)
+        cutters.add(seq)
+
+
+def fold(queue: QueueFile, events: Iterable[Event]) -> State:
+    """Add up the events of a queue."""
+    state = State(queue.intervals(features=False), queue.recordings, queue.class_names)
+    state.extend(events)
+    return state
+
+
+class _Order:
+    """Intervals of one camera by time."""
+
+    def __init__(self, intervals: Sequence[QueueInterval]) -> None:
+        rows = sorted((one.start_ns, one.end_ns, one.id) for one in intervals)
+        self._starts = [row[0] for row in rows]
+        self._ends = [row[1] for row in rows]
+        self._ids = [row[2] for row in rows]
+        self._reach = list(accumulate(self._ends, max))
+
+    def within(self, start_ns: int, end_ns: int) -> List[int]:
+        first = bisect_right(self._reach, start_ns)
+        last = bisect_left(self._starts, end_ns)
+        return [self._ids[place] for place in range(first, last) if self._ends[place] > start_ns]
+
+
+def _label(event: Event) -> Label:
+    return Label(event.action.label, event.who, event.action.id, event.seq, event.time_ms)
