@@ -8,7 +8,7 @@ trained on the labels in question, and its classes need not be these.
 """
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Iterator, List, Optional, Sequence, Tuple
+from typing import Iterator, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from ..data.dataset import NO_CLASS
 from ..evaluation.predict import spread
 from ..training.baselines import linear_probe
 
+Numbers = Union[Sequence[int], np.ndarray]
 _MOST = 20_000
 """Frames that a probe is fitted to; of more, so many spread over all. 20 000 of 1 280 features take .2 GB."""
 _DECAY = 0.1
@@ -52,8 +53,8 @@ class LabelDoubts:
     notes: Tuple[str, ...]
 
 
-def label_doubts(features: np.ndarray, labels: Sequence[str], groups: Sequence[int], class_names: Sequence[str],
-                 seed: int = 0, folds: int = 5, units: Optional[Sequence[int]] = None) -> LabelDoubts:
+def label_doubts(features: np.ndarray, labels: Sequence[str], groups: Numbers, class_names: Sequence[str],
+                 seed: int = 0, folds: int = 5, units: Optional[Numbers] = None) -> LabelDoubts:
     """How likely the given labels are wrong, and what they should be; the same bits for the same arguments.
 
     Takes seconds for 10 000 frames or intervals of 1 280 features. Where there are many more frames than intervals,
