@@ -1,0 +1,1 @@
+"""What in hours of recordings is worth labelling."""
