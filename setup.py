@@ -65,6 +65,11 @@ EXTRAS = {
     'cluster': [
         'dask[distributed]>=2023.5',
     ],
+    # `robot-vision label`
+    'label': [
+        'starlette>=0.27',
+        'uvicorn>=0.22',
+    ],
     'test': [
         'dask[distributed]>=2023.5',
         'hypothesis>=6.36',
@@ -75,10 +80,12 @@ EXTRAS = {
         'pytest>=6.2.5',
         'ruff',
         'scikit-learn>=1.1',
+        'starlette>=0.27',
         'torchmetrics>=1.0',
         'types-PyYAML',
 
         'types-tqdm',
+        'uvicorn>=0.22',
     ],
     # `make docs`
     'docs': [
@@ -125,6 +132,7 @@ setup(
     version=version(),
     packages=find_packages(include=[NAME, f'{NAME}.*']),
     package_data={NAME: ['py.typed'], f'{NAME}.evaluation.report': ['templates/*'],
+                  f'{NAME}.labelling.server': ['page/*'],
                   f'{NAME}.ros.interfaces': ['*.cmake', 'vision_msgs/*', 'vision_msgs/msg/*']},
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),

@@ -35,7 +35,7 @@ BY_ROSBAGS = {'lz4', 'backports', 'compression'}
 BY_JINJA2 = {'markupsafe'}
 # Extras of pip for which rosdep has no key; what needs them says how to install them.
 PIP_ONLY = {'dask', 'lightning', 'onnx', 'onnxscript', 'onnxruntime', 'openvino', 'optuna',
-            'timm', 'huggingface_hub'}
+            'timm', 'huggingface_hub', 'starlette', 'uvicorn'}
 # Used where it is installed, never required.
 OPTIONAL = {'cv_bridge', 'ament_index_python'}
 
@@ -94,7 +94,7 @@ def test_every_import_is_declared_for_pip_and_for_rosdep():
     declared = setup_py()
     by_pip = {NAMES[bare(item)][1] for item in declared['REQUIREMENTS']}
     by_pip |= {bare(item)[len('ros-'):].replace('-', '_') for item in declared['EXTRAS']['ros']}
-    by_pip |= {bare(item) for extra in ('train', 'tune', 'onnx', 'openvino', 'cluster', 'timm')
+    by_pip |= {bare(item) for extra in ('train', 'tune', 'onnx', 'openvino', 'cluster', 'timm', 'label')
                for item in declared['EXTRAS'][extra]}
     by_pip |= {'vision_msgs', 'huggingface_hub'}  # by `robot-vision build-msgs`, and with timm
     by_rosdep = rosdep_keys('depend', 'exec_depend')

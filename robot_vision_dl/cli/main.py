@@ -32,6 +32,7 @@ COMMANDS = {
     'crop': 'cut labelled objects out of pictures, to train and judge with',
     'evaluate': 'judge models on bags: how good, how sure, whether to deploy',
     'compare': 'say what differs between two evaluations',
+    'label': 'open a page to label what mining found',
     'train': 'fine-tune a network on labelled bags, to a calibrated model bundle',
     'calibrate': 'fit probabilities, sets and the score of unknowns to labelled data',
     'quantise': 'make an int8 bundle of a float32 one, calibrated as what it is',

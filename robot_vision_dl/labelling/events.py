@@ -121,6 +121,10 @@ class Stored:
     is_new: bool
 
 
+class BusyError(OutputError):
+    """Another process keeps the file from being written."""
+
+
 class EventStore:
     """``labels.sqlite``, open for one thread at a time."""
 
@@ -205,18 +209,14 @@ class EventStore:
             for row in rows:
                 yield _event(row)
 
-    def append(self, tab: str, who: str, actions: Sequence[Action],
-               before: Optional[Callable[[], Sequence[Action]]] = None) -> List[Stored]:
-        """Store actions in one transaction; when this returns they are on the disk.
+    @contextmanager
+    def writing(self) -> Iterator[Callable[[str, str, Action], Stored]]:
+        """A transaction: what is stored in the block is on the disk when it ends, or nothing is.
 
-        Args:
-            tab, who: where they come from.
-            actions: what was done, in order.
-            before: called once this process alone may write, before anything is stored: it can read :meth:`events`
-                knowing that nothing comes in between, and returns what is to be stored instead of ``actions``.
+        No other process writes meanwhile, so that :meth:`events` at its beginning is all there is.
 
-        Returns:
-            For each action the event of its id.
+        Yields:
+            A function that stores an action of a tab and a person.
 
         Raises:
             OutputError: nothing was stored, since the disk is full or the file cannot be written.
@@ -224,9 +224,23 @@ class EventStore:
         connection = self._connection
         assert connection is not None and not self._read_only, 'opened to be read'
         with self._told(), _transaction(connection):
-            if before is not None:
-                actions = before()
-            return [self._store(connection, tab, who, action) for action in actions]
+            yield lambda tab, who, action: self._store(connection, tab, who, action)
+
+    def append(self, tab: str, who: str, actions: Sequence[Action]) -> List[Stored]:
+        """Store actions, all or none; when this returns they are on the disk.
+
+        Args:
+            tab, who: where they come from.
+            actions: what was done, in order.
+
+        Returns:
+            For each action the event of its id.
+
+        Raises:
+            OutputError: as of :meth:`writing`.
+        """
+        with self.writing() as store:
+            return [store(tab, who, action) for action in actions]
 
     def _store(self, connection: sqlite3.Connection, tab: str, who: str, action: Action) -> Stored:
         there = self.find(action.id)
@@ -253,6 +267,9 @@ class EventStore:
         try:
             yield
         except (sqlite3.OperationalError, OSError) as error:
+            if 'locked' in str(error):
+                raise BusyError(f'{printable(self.path)}: another process has been writing for {_BUSY_S:.0f} s; see '
+                                'what it is, and try again; nothing that was saved is lost') from error
             raise OutputError(f'{printable(self.path)}: cannot be {"read" if self._read_only else "written"} '
                               f'({error}); make room, see that the folder may be written and is on a disk of this '
                               'machine; nothing that was saved is lost') from error

@@ -150,7 +150,7 @@ def write_queue(folder: Path, meta: Mapping[str, Any], recordings: Sequence[Queu
 
 
 class QueueFile:
-    """``mined.sqlite``, read. One for each thread.
+    """``mined.sqlite``, read. One thread at a time.
 
     Attributes:
         folder: of the queue.
@@ -170,7 +170,8 @@ class QueueFile:
             raise ConfigError(f'{printable(folder)}: is no queue, {MINED} is missing; `robot-vision mine BAGS --model '
                               'MODEL --out QUEUE` makes one')
         try:
-            self._connection = sqlite3.connect(f'{path.absolute().as_uri()}?mode=ro&immutable=1', uri=True)
+            self._connection = sqlite3.connect(f'{path.absolute().as_uri()}?mode=ro&immutable=1', uri=True,
+                                               check_same_thread=False)
             self.meta: Dict[str, Any] = {key: json.loads(value)
                                          for key, value in self._connection.execute('SELECT key, value FROM meta')}
         except (sqlite3.DatabaseError, ValueError) as error:

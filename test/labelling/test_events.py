@@ -10,7 +10,7 @@ from contextlib import closing
 import pytest
 
 from robot_vision_dl.core.errors import ConfigError, OutputError
-from robot_vision_dl.labelling.events import LABELS, Action, EventStore, Stretch, read_events
+from robot_vision_dl.labelling.events import LABELS, Action, BusyError, EventStore, Stretch, read_events
 
 STRETCH = Stretch('hall', '/bags/hall', '/camera', 2**61, 2**61 + 5)
 
@@ -42,11 +42,11 @@ def test_an_id_is_stored_once_whoever_sends_it_again(tmp_path):
 
 def test_all_of_an_append_or_nothing(tmp_path):
     with EventStore(tmp_path) as store:
-        def broken():
-            store._connection.execute("INSERT INTO event VALUES (9, 'x', 'label', '', '', 0, '{}')")
-            raise RuntimeError('in the middle')
         with pytest.raises(RuntimeError):
-            store.append('tab', 'Ann', [label(1)], broken)
+            with store.writing() as put:
+                put('tab', 'Ann', label(1))
+                assert store.last == 1
+                raise RuntimeError('in the middle')
         assert list(store.events()) == []
         store.append('tab', 'Ann', [label(1)])
         assert store.last == 1
@@ -149,3 +149,12 @@ def test_a_folder_that_is_not_there_is_said(tmp_path):
 def test_what_is_no_action_is_refused(arguments, words):
     with pytest.raises(ConfigError, match=words):
         Action(*arguments)
+
+
+def test_whoever_holds_the_file_is_told_of(tmp_path, monkeypatch):
+    monkeypatch.setattr('robot_vision_dl.labelling.events._BUSY_S', .05)
+    with EventStore(tmp_path) as store, EventStore(tmp_path) as other:
+        with store.writing():
+            with pytest.raises(BusyError, match='another process has been writing.*try again'):
+                other.append('tab', 'Ann', [label(1)])
+        assert other.append('tab', 'Ann', [label(1)])[0].is_new

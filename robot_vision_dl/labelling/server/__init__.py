@@ -1,0 +1,1 @@
+"""The page of ``robot-vision label``: a server on this machine alone."""

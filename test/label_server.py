@@ -1,0 +1,121 @@
+"""``robot-vision label`` as a process of its own, and a client that speaks to it as the page does."""
+import http.client
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Tuple
+
+_LINK = re.compile(r'http://127\.0\.0\.1:(\d+)/\?token=([\w-]+)')
+
+
+class LabelServer:
+    """The command, started; a context that ends it."""
+
+    def __init__(self, queue: Path, *options: str, who: str = 'Ann', **popen: Any) -> None:
+        environment = {key: value for key, value in os.environ.items() if key not in ('DISPLAY', 'WAYLAND_DISPLAY')}
+        environment['PYTHONPATH'] = os.pathsep.join(filter(None, sys.path))
+        environment['PYTHONUNBUFFERED'] = '1'
+        self.process = subprocess.Popen(
+            [sys.executable, '-m', 'robot_vision_dl.cli.main', 'label', str(queue), '--no-browser', '--who', who,
+             *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True,
+            env=environment, **popen)
+        self.words = ''
+        self.link = self.token = ''
+        self.port = 0
+        for line in self.process.stdout:
+            self.words += line
+            match = _LINK.search(line)
+            if match:
+                self.link, self.port, self.token = match[0], int(match[1]), match[2]
+                break
+        else:
+            raise RuntimeError(f'it did not start: {self.words}{self.process.stderr.read()}')
+
+    def __enter__(self) -> 'LabelServer':
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.kill()
+        self.process.stdout.close()
+        self.process.stderr.close()
+
+    def kill(self) -> None:
+        """End it as a power cut does."""
+        self.process.kill()
+        self.process.wait()
+
+    def client(self) -> 'Client':
+        """One that has used the link."""
+        client = Client(self.port)
+        status, headers, _ = client.request('GET', f'/?token={self.token}')
+        assert status == 200, status
+        client.cookie = headers['set-cookie'].split(';')[0]
+        client.start()
+        return client
+
+
+class Client:
+    """A browser tab, as far as the server sees it."""
+
+    def __init__(self, port: int, host: Optional[str] = None) -> None:
+        self.port = port
+        self.host = host or f'127.0.0.1:{port}'
+        self.cookie = ''
+        self.tab = str(uuid.uuid4())
+        self.queue_id = ''
+
+    def start(self) -> Dict[str, Any]:
+        """Ask for the queue, as the page does first."""
+        found = self.get('/api/queue')
+        self.queue_id = found['queue_id']
+        return found
+
+    def request(self, method: str, path: str, body: Optional[bytes] = None, headers: Optional[Dict[str, Any]] = None,
+                timeout: float = 20) -> Tuple[int, Dict[str, str], bytes]:
+        """Status, headers (names in small letters) and body; a header of None is not sent."""
+        connection = http.client.HTTPConnection('127.0.0.1', self.port, timeout=timeout)
+        try:
+            sent = {'Host': self.host, 'Sec-Fetch-Site': 'same-origin', 'Cookie': self.cookie or None}
+            if method == 'POST':
+                sent.update({'Origin': f'http://{self.host}', 'Content-Type': 'application/json'})
+            sent.update(headers or {})
+            connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
+            for name, value in sent.items():
+                for one in value if isinstance(value, list) else [value] if value is not None else []:
+                    connection.putheader(name, one)
+            if body is not None and 'Content-Length' not in sent and 'Transfer-Encoding' not in sent:
+                connection.putheader('Content-Length', str(len(body)))
+            connection.endheaders(body)
+            answer = connection.getresponse()
+            return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+        finally:
+            connection.close()
+
+    def get(self, path: str) -> Any:
+        """The JSON of an address that is there."""
+        status, headers, body = self.request('GET', path)
+        assert status == 200, (status, body)
+        assert headers['content-type'] == 'application/json'
+        return json.loads(body)
+
+    def post(self, events: List[Dict[str, Any]], **more: Any) -> Tuple[int, Any]:
+        """Status and answer to events."""
+        body = json.dumps({'queue': self.queue_id, 'tab': self.tab, 'events': events, **more}).encode()
+        status, _, answer = self.request('POST', '/api/events', body)
+        return status, json.loads(answer)
+
+    def do(self, kind: str, **more: Any) -> Dict[str, Any]:
+        """The answer to one event; its id is made unless it is given."""
+        status, answer = self.post([{'id': str(uuid.uuid4()), 'kind': kind, **more}])
+        assert status == 200, answer
+        return answer['answers'][0]
