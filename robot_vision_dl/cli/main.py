@@ -37,6 +37,7 @@ COMMANDS = {
     'calibrate': 'fit probabilities, sets and the score of unknowns to labelled data',
     'quantise': 'make an int8 bundle of a float32 one, calibrated as what it is',
     'decide': 'find the threshold that holds a chosen risk, and its coverage',
+    'improve': 'train further on new labels, install what is no worse',
     'tune': 'search for better settings of a training run',
     'models': 'list, show, verify and import model bundles',
     'export': 'write the network of a bundle as ONNX or torch.export program',

@@ -6,7 +6,7 @@ from textwrap import wrap
 from typing import List
 
 from ..core.bundles.bundle import Bundle, load_bundle, verify_bundle
-from ..core.bundles.bundle_search import list_bundles
+from ..core.bundles.bundle_search import find_bundle, list_bundles
 from ..core.bundles.trust_limits import trust_limits
 from ..core.errors import BundleError
 from ..core.networks.architectures import list_architectures
@@ -14,6 +14,9 @@ from ..core.networks.graph_network import ONNX
 from ..core.networks.timm_networks import PREFIX, is_timm, list_timm
 from ..core.text.printable import printable
 from ..core.uncertainty.camera.bounds import NO_BOUNDS
+from ..labelling.installation import roll_back
+from ..labelling.model_history import describe as describe_history
+from ..labelling.model_history import read_history, text_of
 from .model_figures import as_json, metric_lines, probabilities_by
 from .models_import import add_import_arguments, import_model
 
@@ -23,6 +26,8 @@ EXAMPLES = """examples:
   robot-vision models show efficientnet_lite0_imagenet
   robot-vision models verify                          all bundles of the package
   robot-vision models verify my_model/
+  robot-vision models history models/sorter           what it was trained on, who labelled, how it did
+  robot-vision models rollback models/sorter          the bundle before `robot-vision improve` again
   robot-vision models architectures resnet            names that contain "resnet"
   robot-vision models architectures timm:convnext     names of timm
   robot-vision models import weights.pth --architecture resnet18 --classes classes.txt --name sorter
@@ -46,6 +51,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     show.add_argument('--json', action='store_true', help='all metrics and the whole provenance, as JSON')
     verify = actions.add_parser('verify', help='check every byte; exit code 1 if a bundle is not sound')
     verify.add_argument('names', nargs='*', metavar='NAME', help='folder or name; none: all of the package')
+    history = actions.add_parser('history', help='what a bundle and those before it in its place were trained on, by '
+                                 'whom that was labelled, and how they did')
+    history.add_argument('name', help='a folder, or the name of a bundle')
+    history.add_argument('--json', action='store_true', help='as it is kept, one JSON object a line')
+    rollback = actions.add_parser('rollback', help='put the bundle that `robot-vision improve` replaced in its place '
+                                  'again')
+    rollback.add_argument('name', help='a folder')
     architectures = actions.add_parser('architectures', help='networks that can be built')
     architectures.add_argument('part', nargs='?', default='', help='only names that contain this; timm: lists those of '
                                'timm, timm:PART some of them')
@@ -65,6 +77,15 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if args.action == 'verify':
         return _verify(args.names or [str(folder) for folder in list_bundles()])
+    if args.action == 'history':
+        entries = read_history(find_bundle(args.name))
+        print(text_of(entries).rstrip() if args.json else '\n'.join(describe_history(entries)))
+        return 0
+    if args.action == 'rollback':
+        bundle = roll_back(find_bundle(args.name))
+        print(f'{bundle.name} {bundle.identity} is in its place again; a running node takes it over when its parameter '
+              '`model` is set again')
+        return 0
     if args.action == 'architectures':
         return _list_architectures(args.part.lower())
     print('\n'.join(describe(import_model(args))))

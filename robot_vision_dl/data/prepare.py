@@ -10,6 +10,7 @@ from ..core.types import UNKNOWN
 from .cache import CacheConfig, FrameStore
 from .division import Part, SplitConfig
 from .frame_sources import BagSource, open_sources
+from .frozen import without_frozen
 from .labels.labels import LabelConfig, alike
 from .named_parts import named_recordings, paths_beside
 from .selection import SelectionConfig
@@ -31,6 +32,9 @@ class DataConfig:
     outliers: Tuple[str, ...] = option(
         (), 'folders of pictures, at any depth, that show none of the classes: training learns from them that they are '
         'none (loss.outlier_exposure); they choose no OOD score and are not reported on')
+    frozen: Tuple[str, ...] = option(
+        (), 'bags and folders of pictures that models are compared on: they are never learned from, nor is any frame '
+        'that looks like one of theirs, wherever it lies')
     image_topics: Tuple[str, ...] = option(
         (), 'image topics of the bags; empty: each camera once, without depth and infrared; all: '
         'every one')
@@ -58,10 +62,14 @@ class DataConfig:
 
 
 class PreparedData(NamedTuple):
-    """Decoded frames, and the part of each recording that the settings name for one."""
+    """Decoded frames, and the part of each recording that the settings name for one.
+
+    ``left_out`` has the names of the recordings that lie where frozen ones do, of which no frame is here.
+    """
 
     store: FrameStore
     named: Dict[str, Part]
+    left_out: Tuple[str, ...] = ()
 
 
 def prepare(config: DataConfig, preprocessing: Preprocessing,
@@ -88,6 +96,7 @@ def prepare_parts(config: DataConfig, preprocessing: Preprocessing,
     """
     sources = open_sources([*config.bags, *paths_beside(config.bags, config.named)], config.labels,
                            config.image_topics, config.class_names, pictures)
+    sources, left_out = without_frozen(sources, config.frozen)
     named = named_recordings(config.named, sources)
     if 'none' in config.labels.sources and any(isinstance(source, BagSource) for source in sources):
         raise ConfigError('labels.sources: none gives no frame of a bag a class, so nothing can be learned from it; '
@@ -98,7 +107,7 @@ def prepare_parts(config: DataConfig, preprocessing: Preprocessing,
     return PreparedData(stored_frames(
         sources, config.selection, preprocessing, config.cache, settings,
         lambda stream: f'no frame is labelled and readable:\n{stream.label_report}\n{stream.selection_report}',
-        config.class_names, progress), named)
+        config.class_names, progress), named, tuple(left_out))
 
 
 def class_names_of(store: FrameStore, chosen: Sequence[str] = ()) -> Tuple[str, ...]:

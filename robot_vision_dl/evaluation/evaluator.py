@@ -26,7 +26,7 @@ from ..data.bag_objects import ObjectCounts
 from ..data.folders import shown
 from ..data.labels.labels import Clock
 from . import output
-from .bootstrap import Interval, differences, verdict
+from .bootstrap import RATIOS, Interval, differences, verdict
 from .compare import groups_from_json
 from .copies import judge_once
 from .decision_bag import whole_decisions
@@ -132,7 +132,7 @@ class Evaluation:
 def evaluate(bags: Sequence[Union[str, Path]], models: Sequence[str], options: EvaluationOptions = DEFAULTS, *,
              workers: int = 1, cluster: str = '', write_bag: str = '', copy_topics: bool = False, overlay: bool = False,
              progress: Progress = lambda _name, _done: None,
-             recordings: Optional[List[Recording]] = None) -> Evaluation:
+             recordings: Optional[List[Recording]] = None, names: Sequence[str] = ()) -> Evaluation:
     """Run every frame of the bags through the models, as the live node would, and judge what comes out.
 
     Args:
@@ -146,6 +146,7 @@ def evaluate(bags: Sequence[Union[str, Path]], models: Sequence[str], options: E
         overlay: pictures with the decisions drawn in beside them.
         progress: called with (recording, frames done) while it runs.
         recordings: of :func:`~.recordings.open_recordings`, where they were opened already.
+        names: what the models are called in all that comes of it; empty: by their own names.
 
     Raises:
         BagError, ConfigError, BundleError, DeviceError: something cannot be used; each says what and what to do.
@@ -153,7 +154,7 @@ def evaluate(bags: Sequence[Union[str, Path]], models: Sequence[str], options: E
     """
     if recordings is None:
         recordings = open_recordings(bags, options)
-    bundles = {name: load_bundle(model) for name, model in zip(model_names(models), models)}
+    bundles = {name: load_bundle(model) for name, model in zip(names or model_names(models), models)}
     cameras = sum(len(recording.topics) for recording in recordings)
     workers = min(workers, len(recordings))
     started = time.perf_counter()
@@ -223,7 +224,7 @@ def assemble(recordings: List[Recording], outcomes: List[RecordingResult], bundl
     for other in names[1:]:
         first, second = metrics['models'][names[0]], metrics['models'][other]
         found = compare_models(first, second, run.draws, run.seed)
-        if found:
+        if found and not _differ(first, second):
             shaped = shaped_differences(samples[names[0]], first, samples[other], second)
             found.update({figure: {**interval(difference), 'verdict': verdict(figure, difference, HIGHER[figure])}
                           for figure, difference in shaped.items()})
@@ -235,13 +236,25 @@ def assemble(recordings: List[Recording], outcomes: List[RecordingResult], bundl
 
 def compare_models(first: Mapping[str, Any], second: Mapping[str, Any], draws: int,
                    seed: int) -> Optional[Dict[str, Any]]:
-    """Second minus first, paired; None where they were not judged on the same labelled frames."""
+    """Second minus first, paired; None where they were not judged on the same labelled frames.
+
+    Where a label is a class of one model and unknown to the other, figures of known or of foreign frames would be of
+    other frames in each, and are left out; :mod:`.no_worse` has those of what both know.
+    """
     a, b = groups_from_json(first['groups']), groups_from_json(second['groups'])
     if a.names != b.names or not a.names or (a.sums['labelled'] != b.sums['labelled']).any():
         return None
+    left_out = ('known', 'foreign') if _differ(first, second) else ()
     found: Dict[str, Interval] = differences(a, b, draws, seed)
     return {name: {**interval(difference), 'verdict': verdict(name, difference)}
-            for name, difference in found.items() if difference.value == difference.value}
+            for name, difference in found.items()
+            if difference.value == difference.value and RATIOS[name].below not in left_out}
+
+
+def _differ(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
+    """Whether the frames of known classes are others in one model's metrics than in the other's."""
+    a, b = (groups_from_json(model['groups']).sums.get('known') for model in (first, second))
+    return a is not None and b is not None and (a.shape != b.shape or bool((a != b).any()))
 
 
 def model_names(models: Sequence[str]) -> List[str]:

@@ -38,6 +38,8 @@ class EvaluationOptions:
         run: see :class:`RunOptions`.
         detections: topics with a detector's boxes, ``TOPIC`` or ``IMAGES:=TOPIC``, whose objects are judged; empty:
             whole pictures are.
+        absent_is_unknown: a label that is a class of another one of the models is ``unknown`` to a model that has no
+            such class; else that is an error.
     """
 
     deployment: ClassifierConfig = field(default_factory=ClassifierConfig)
@@ -46,3 +48,4 @@ class EvaluationOptions:
     label_map: Mapping[str, str] = field(default_factory=dict)
     run: RunOptions = field(default_factory=RunOptions)
     detections: Tuple[str, ...] = ()
+    absent_is_unknown: bool = False

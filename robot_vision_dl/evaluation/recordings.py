@@ -1,7 +1,7 @@
 """The recordings that are to be judged, with their labels."""
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Collection, List, Mapping, Optional, Sequence, Tuple, Union
 
 from ..core.config import ClassifierConfig
 from ..core.errors import BagError, ConfigError
@@ -184,11 +184,13 @@ class Targets:
         class_names: of the model.
         label_map: names in the labels -> names here.
         model: its name, for errors.
+        foreign: labels beside ``unknown`` that are none of its classes, and no mistake.
     """
 
-    def __init__(self, class_names: Sequence[str], label_map: Mapping[str, str], model: str) -> None:
+    def __init__(self, class_names: Sequence[str], label_map: Mapping[str, str], model: str,
+                 foreign: Collection[str] = ()) -> None:
         self._numbers = {name: number for number, name in enumerate(class_names)}
-        self._map, self._model = label_map, model
+        self._map, self._model, self._foreign = label_map, model, set(foreign) - set(class_names)
 
     def of(self, verdict: FrameLabel, where: str) -> int:
         """Index of the class, :data:`UNKNOWN_TARGET` or :data:`NO_LABEL`.
@@ -199,7 +201,7 @@ class Targets:
         if verdict.finding is not Finding.LABELLED:
             return NO_LABEL
         label = self._map.get(verdict.label, verdict.label)
-        if label == UNKNOWN:
+        if label == UNKNOWN or label in self._foreign:
             return UNKNOWN_TARGET
         if label == IGNORE:
             return NO_LABEL

@@ -200,10 +200,12 @@ class _Run:
         self._pipelines = {label: load_pipeline(model, options.deployment, identity)
                            for model, label, identity in zip(job.models, job.names, identities)}
         self._writers, self._targets, self._watches = {}, {}, {}
+        classes = {each for pipeline in self._pipelines.values() for each in pipeline.bundle.class_names}
         for label, pipeline in self._pipelines.items():
             pipeline.reset()
             self._writers[label] = TableWriter(name, pipeline.bundle.class_names)
-            self._targets[label] = Targets(pipeline.bundle.class_names, dict(options.label_map), label)
+            self._targets[label] = Targets(pipeline.bundle.class_names, dict(options.label_map), label,
+                                           classes if options.absent_is_unknown else ())
             self._watches[label] = BatchInvariance(pipeline, options.deployment)
         self._gallery = ExampleFrames(name, list(job.names), job.strip_every_ns) if options.run.pictures else None
         self._left_out: List[str] = []

@@ -29,7 +29,7 @@ def _is_label_file(name: str) -> bool:
 NAMED_PARTS = ('data.early_stop', 'data.calibration', 'data.test')
 """Settings whose values are paths, or else names of recordings: what is not there as a path stays as it is."""
 PATHS: Dict[str, Callable[[str], bool]] = {
-    'data.bags': _is_any, 'data.outliers': _is_any, **dict.fromkeys(NAMED_PARTS, _is_any),
+    'data.bags': _is_any, 'data.outliers': _is_any, 'data.frozen': _is_any, **dict.fromkeys(NAMED_PARTS, _is_any),
     'data.labels.sources': _is_label_file, 'network.pretrained': _is_weights_file}
 """Settings that name what is read, and which of their values are paths. What is written goes to the working folder."""
 
@@ -70,10 +70,10 @@ def anywhere(config: TrainConfig) -> TrainConfig:
     named: Dict[str, Any] = {name: tuple(os.path.abspath(text) if _is_there(text) and not text.startswith('~') else text
                          for text in getattr(data, name)) for name in (one.split('.')[1] for one in NAMED_PARTS)}
     labels = replace(data.labels, sources=tuple(absolute('data.labels.sources', text) for text in data.labels.sources))
-    bags, outliers = (tuple(absolute(f'data.{name}', text) for text in texts)
-                      for name, texts in (('bags', data.bags), ('outliers', data.outliers)))
+    bags, outliers, frozen = (tuple(absolute(f'data.{name}', text) for text in texts) for name, texts in (
+        ('bags', data.bags), ('outliers', data.outliers), ('frozen', data.frozen)))
     return replace(
-        config, data=replace(data, **named, bags=bags, outliers=outliers, labels=labels),
+        config, data=replace(data, **named, bags=bags, outliers=outliers, frozen=frozen, labels=labels),
         network=replace(network, pretrained=absolute('network.pretrained', network.pretrained)))
 
 

@@ -239,6 +239,8 @@ def _provenance(config: TrainConfig, data: TrainingData, network: Network, folde
         'frames': str(len(data.store)),
         'recordings': ', '.join(sorted({frame.recording for frame in data.store.frames})),
         'labels': ', '.join(sources),
+        **({} if data.frozen is None else {'frozen': 'not learned from: ' + ', '.join(
+            Path(name).name or name for name in config.data.frozen)}),
         **({} if margin is None else {CROP_MARGIN: f'{margin:g}'}),
         'split_sha256': hashlib.sha256((folder / 'split.json').read_bytes()).hexdigest(),
         'settings_sha256': settings_hash(config),

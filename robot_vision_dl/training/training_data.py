@@ -16,6 +16,7 @@ from ..core.types import UNKNOWN
 from ..data.cache import FrameStore
 from ..data.dataset import EvalTransform, FrameDataset, known, targets_of
 from ..data.division import Part
+from ..data.frozen import describe_frozen, frozen_hashes, unlike_frozen
 from ..data.leakage import Leakage, leakage
 from ..data.objects import count_objects
 from ..data.outliers import outlier_store, unlike
@@ -55,6 +56,8 @@ class TrainingData:
         outliers: pictures of folders that are learned from as outliers, and the indices of those that are used; None
             without.
         told: what was warned of before the first epoch, by :class:`~..core.bundles.trust_limits.Limit` ``what``.
+        frozen: uint64 (n,), perceptual hashes of the frozen frames, of which none like it is in ``indices``,
+            ``strange``, ``exposed`` and ``outliers``; None where nothing is frozen.
     """
 
     store: FrameStore
@@ -68,6 +71,7 @@ class TrainingData:
     exposed: np.ndarray
     outliers: Optional[Outliers] = None
     told: Tuple[str, ...] = ()
+    frozen: Optional[np.ndarray] = None
 
 
 def prepare_data(config: TrainConfig, folder: Path, fold: Optional[Tuple[int, int]] = None, say: Say = print,
@@ -88,7 +92,7 @@ def prepare_data(config: TrainConfig, folder: Path, fold: Optional[Tuple[int, in
             show(frames)
             if frames_read is not None:
                 frames_read(frames)
-        store, named = prepare_parts(config.data, preprocessing, read)
+        store, named, left_out = prepare_parts(config.data, preprocessing, read)
     say(str(store.label_report))
     say(str(store.selection_report))
     class_names = class_names_of(store, config.data.class_names)
@@ -102,18 +106,24 @@ def prepare_data(config: TrainConfig, folder: Path, fold: Optional[Tuple[int, in
     say(str(split))
     found = leakage(store.frames, store.hashes, split)
     say(str(found))
-    indices = {part: known(store, split.indices(part)) for part in Part}
+    frozen = _frozen(config)
+    kept = {part: split.indices(part) for part in Part}
+    if frozen is not None:
+        learned = unlike_frozen(store, frozen)
+        kept = {part: np.intersect1d(chosen, learned) for part, chosen in kept.items()}
+        say(describe_frozen(store.frames, learned, left_out))
+    indices = {part: known(store, chosen) for part, chosen in kept.items()}
     targets = FrameDataset(store, indices[Part.TRAIN], class_names, EvalTransform(preprocessing)).targets
     balance = class_balance(targets, class_names,
                             'none' if config.loss.balance == 'none' else config.loss.weighting)
     say(str(balance))
-    strange = {part: np.setdiff1d(split.indices(part), indices[part]) for part in Part}
+    strange = {part: np.setdiff1d(kept[part], indices[part]) for part in Part}
     exposed = exposed_frames(strange, config.loss.outlier_exposure)
     if any(len(part) for part in strange.values()):
         say(describe_strange(strange, len(exposed)))
     if len(exposed):
         strange[Part.TRAIN] = np.zeros(0, np.int64)
-    outliers = _outliers(config, preprocessing, store, strange, say)
+    outliers = _outliers(config, preprocessing, store, strange, frozen, say)
     _check_parts(balance, indices, class_names, store)
     cautions = check_calibration(
         targets_of(store, indices[Part.CALIBRATION], class_names), class_names, config.output.alpha,
@@ -126,17 +136,26 @@ def prepare_data(config: TrainConfig, folder: Path, fold: Optional[Tuple[int, in
                                 std=tuple(round(value, 4) for value in std))
         say(f'mean {preprocessing.mean}, standard deviation {preprocessing.std} of the training pictures')
     return TrainingData(store, split, found, class_names, preprocessing, balance, indices, strange, exposed, outliers,
-                        tuple(cautions))
+                        tuple(cautions), frozen)
+
+
+def _frozen(config: TrainConfig) -> Optional[np.ndarray]:
+    """Perceptual hashes of all frozen frames; None where nothing is frozen."""
+    if not config.data.frozen:
+        return None
+    with Progress('reading', 'frozen frames', quiet=processes().rank > 0) as show:
+        return frozen_hashes(config.data.frozen, config.data.image_topics, show)
 
 
 def _outliers(config: TrainConfig, preprocessing: Preprocessing, store: FrameStore, strange: Dict[Part, np.ndarray],
-              say: Say) -> Optional[Outliers]:
-    """The pictures of ``data.outliers`` that look like none of the frames that choose and judge the score."""
+              frozen: Optional[np.ndarray], say: Say) -> Optional[Outliers]:
+    """The pictures of ``data.outliers`` that look like none of the frames that choose and judge score and model."""
     if not config.data.outliers or not config.loss.outlier_exposure:
         return None
     with Progress('reading', 'outliers', quiet=processes().rank > 0) as show:
         found = outlier_store(config.data.outliers, preprocessing, config.data.cache, show)
-    used = unlike(found.hashes, store.hashes[np.concatenate(list(strange.values()))])
+    judging = [store.hashes[np.concatenate(list(strange.values()))], *([] if frozen is None else [frozen])]
+    used = unlike(found.hashes, np.concatenate(judging))
     left_out = len(found) - len(used)
     say(f'{len(used)} pictures of data.outliers are learned from as outliers'
         + (f'; {left_out} are left out as near-duplicates of frames that judge the OOD score' if left_out else ''))
@@ -151,8 +170,9 @@ def fingerprint_of(config: TrainConfig, data: TrainingData) -> str:
     values = asdict(config)
     # Labels are in the hash of the data, named recordings in that of the split, and the weights, by their content, in
     # the start.
-    for group, names in (('output', None), ('data', ('bags', 'outliers', 'cache', 'early_stop', 'calibration', 'test')),
-                         ('run', ('workers', 'trainings')), ('network', ('pretrained',))):
+    for group, names in (
+            ('output', None), ('run', ('workers', 'trainings')), ('network', ('pretrained',)),
+            ('data', ('bags', 'outliers', 'frozen', 'cache', 'early_stop', 'calibration', 'test'))):
         if names is None:
             del values[group]
         else:
@@ -161,6 +181,8 @@ def fingerprint_of(config: TrainConfig, data: TrainingData) -> str:
     del values['data']['labels']['sources']
     if data.outliers is not None:
         values['outliers'] = data.outliers.store.data_hash
+    if data.frozen is not None:
+        values['frozen'] = hashlib.sha256(data.frozen.tobytes()).hexdigest()
     values.update(data_hash=data.store.data_hash, split=data.split.inputs_hash, class_names=data.class_names,
                   start=starting_weights(config.network), torch=torch.__version__)
     return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()
