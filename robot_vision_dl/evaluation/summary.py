@@ -93,7 +93,8 @@ SCHEMA = """metrics.json, version 1:
     exactness      noise: how far a batch's ln p is from single frames'; one_by_one: recordings run frame by frame,
                    since that might have turned a decision
   comparisons    second model minus the first, paired by group: figure -> value, low, high, verdict (better, worse, tie,
-                 unclear; of the coverage, which is neither by itself, more or less)
+                 unclear; of the coverage, which is neither by itself, more or less); where a label is a class of one
+                 and unknown to the other, only figures of all labelled frames
   gates          what was demanded and whether it holds
   live           with --live, where the models' figures are those of the live node: by recording, frames sent, decided,
                  not decided, and decisions unlike those from the bag; the same figures from the bag and over DDS

@@ -141,9 +141,10 @@ def plan(wish: Wish) -> Plan:
     missing = [name for name in config.data.class_names if name not in found]
     if missing:
         raise ConfigError(
-            f'no frame to learn from is labelled {", ".join(missing)}, so that the new model would not know that any '
-            'more; give data that shows it (--old-data takes what the installed model learned from), or leave it out '
-            'by --set data.class_names=[...]')
+            f'no frame to learn from is labelled {printable(", ".join(missing), 200)}, so that the new model would not '
+            f'know that any more (labels there: {printable(", ".join(sorted(found)), 200) or "none"}); give data that '
+            'shows it (--old-data takes what the installed model learned from), or leave it out by --set '
+            'data.class_names=[...]')
     options = EvaluationOptions(wish.deployment, config.data.labels, config.data.image_topics, dict(wish.label_map),
                                 absent_is_unknown=True)
     recordings = open_recordings(wish.frozen, options)

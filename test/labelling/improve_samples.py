@@ -12,7 +12,7 @@ from training_samples import CLASSES, config_text, draw  # noqa: E402
 
 def recordings(root: Path, count: int, each: int = 8, unknown: int = 6, seed: int = 0,
                classes: Sequence[str] = CLASSES) -> Path:
-    """``root/<name>_<n>/<class>/<k>.png``; no two look alike to a perceptual hash, since each has a ground of its own."""
+    """``root/<name>_<n>/<class>/<k>.png``; each with a ground of its own, so that few look alike to a hash."""
     rng = np.random.default_rng(seed)
     for number in range(count):
         for label in (*classes, *['unknown'] * bool(unknown)):

@@ -81,7 +81,8 @@ def test_a_run_is_the_same_run_from_every_folder(start, project, monkeypatch):
         config = load_config(project / 'there' / 'train.yaml')
         return (starting_identity(config.network), settings_hash(config),
                 fingerprint_of(config, SimpleNamespace(store=SimpleNamespace(data_hash='d'), class_names=('a', 'b'),
-                                                       outliers=None, split=SimpleNamespace(inputs_hash='s'))))
+                                                       outliers=None, frozen=None,
+                                                       split=SimpleNamespace(inputs_hash='s'))))
     before = identities()
     monkeypatch.chdir(project / start)
     assert identities() == before

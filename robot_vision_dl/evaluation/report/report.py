@@ -120,7 +120,7 @@ def _said(clear: Mapping[str, Sequence[str]]) -> str:
 
 
 def _comparison(comparison: Mapping[str, Any]) -> ComparisonView:
-    found = comparison['differences']
+    found = comparison['differences'] or {}  # None: they were not judged on the same labelled frames
     rows = [(name, d['value'], d['low'], d['high'], d['verdict']) for name, d in found.items() if d['low'] is not None]
     return ComparisonView(comparison['first'], comparison['second'], _said(_clear(found)),
                           Markup(svg.forest(rows)) if found else Markup())
