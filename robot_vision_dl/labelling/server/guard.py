@@ -6,8 +6,10 @@ cookie that only the link of the terminal gives, and for whatever changes someth
 browser in ``Origin`` and ``Sec-Fetch-Site``. See R. Auger, "Cross-Site Request Forgery"; W3C "Fetch Metadata Request
 Headers"; OWASP "Cross-Site Request Forgery Prevention Cheat Sheet".
 """
+import asyncio
 import json
 import re
+from contextlib import suppress
 from typing import Dict, List, Optional, Tuple
 from urllib.parse import parse_qs
 
@@ -17,6 +19,8 @@ from .access import Access
 from .problems import ApiError
 
 MOST_BODY = 512 * 1024
+_MOST_DRAINED = 8 * MOST_BODY
+_DRAINING_S = 2.0
 _MOST_PATH = 200
 _MOST_QUERY = 2000
 _PATH = re.compile(rb'/[0-9A-Za-z_./-]*')
@@ -63,6 +67,8 @@ class Guard:
             else:
                 await _answer(send, 200, body, 'text/html; charset=utf-8', [('Set-Cookie', self._access.set_cookie)])
         except ApiError as error:
+            if scope['method'] == 'POST':
+                await _drain(receive)
             wants_page = scope['path'] == '/' and scope['method'] == 'GET' and error.code in ('token', 'session')
             await _answer(send, error.status, _NO_ENTRY if wants_page else json.dumps(error.body),
                           'text/html; charset=utf-8' if wants_page else 'application/json', [])
@@ -135,6 +141,18 @@ def _limited(receive: Receive) -> Receive:
             raise ApiError(413, f'more than {MOST_BODY} bytes', 'send fewer events at once', 'size')
         return message
     return limited
+
+
+async def _drain(receive: Receive) -> None:
+    """Read what a browser still sends, within bounds: one that cannot send all of it never sees the answer."""
+    async def rest() -> None:
+        taken, more = 0, True
+        while more and taken < _MOST_DRAINED:
+            message = await receive()
+            taken += len(message.get('body', b''))
+            more = message['type'] == 'http.request' and message.get('more_body', False)
+    with suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(rest(), _DRAINING_S)
 
 
 def _with_headers(send: Send) -> Send:

@@ -6,7 +6,7 @@ import socket
 import sys
 import threading
 from pathlib import Path
-from typing import Callable, Optional
+from typing import Callable, Optional, Tuple
 
 import uvicorn
 
@@ -52,6 +52,17 @@ def listen(folder: Path, port: Optional[int]) -> socket.socket:
                        'another by --port') from fault
 
 
+def make_server(desk: Desk, listener: socket.socket) -> Tuple[uvicorn.Server, Callable[[], str]]:
+    """A server of a queue on a socket that listens, and a function that makes a new link."""
+    number = listener.getsockname()[1]
+    access = Access(number)
+    config = uvicorn.Config(
+        make_app(desk, access, number, lambda: server.should_exit), log_config=None, access_log=False, http='h11',
+        ws='none', lifespan='off', proxy_headers=False, server_header=False, timeout_graceful_shutdown=_GRACE_S)
+    server = uvicorn.Server(config)
+    return server, lambda: f'http://{HOST}:{number}/?token={access.token()}'
+
+
 def serve(folder: Path, who: str, port: Optional[int], ready: Callable[[Desk, Callable[[], str]], None]) -> None:
     """Serve a queue until SIGINT or SIGTERM.
 
@@ -69,16 +80,10 @@ def serve(folder: Path, who: str, port: Optional[int], ready: Callable[[Desk, Ca
     desk = Desk(folder, who)
     try:
         with listen(folder, port) as listener:
-            number = listener.getsockname()[1]
-            access = Access(number)
-            config = uvicorn.Config(
-                make_app(desk, access, number, lambda: server.should_exit), log_config=None, access_log=False,
-                http='h11', ws='none', lifespan='off', proxy_headers=False, server_header=False,
-                timeout_graceful_shutdown=_GRACE_S)
-            server = uvicorn.Server(config)
+            server, link = make_server(desk, listener)
             logging.getLogger('uvicorn').addHandler(logging.StreamHandler(sys.stderr))
             logging.getLogger('uvicorn').setLevel(logging.ERROR)
-            ready(desk, lambda: f'http://{HOST}:{number}/?token={access.token()}')
+            ready(desk, link)
             server.run(sockets=[listener])
     finally:
         desk.close()
