@@ -76,6 +76,7 @@ EXTRAS = {
         'mcap>=1.1',
         'mcap-ros2-support>=0.5',
         'mypy>=1.14',
+        'playwright>=1.40',
         'psutil>=5.9',
         'pytest>=6.2.5',
         'ruff',
