@@ -14,21 +14,22 @@ export class Actions {
   constructor({ outbox, lists, onPieces, onConflict, onProblem }) {
     Object.assign(this, { outbox, lists, onPieces, onConflict, onProblem });
     this.done = [];
+    this.takenBack = new Set();
   }
 
-  /** Label pieces. Gives whether it was taken. */
-  label(pieces, name) {
-    return this.#labelled(pieces, { kind: 'label', label: name }, { name, who: 'you', pending: true });
+  /** Label pieces, knowing of all events up to `base`, else of those that the pieces tell. Gives whether it was taken. */
+  label(pieces, name, base = null) {
+    return this.#labelled(pieces, { kind: 'label', label: name }, { name, who: 'you', pending: true }, base);
   }
 
   /** Take the labels of pieces away. */
-  clear(pieces) {
-    return this.#labelled(pieces, { kind: 'clear' }, null);
+  clear(pieces, base = null) {
+    return this.#labelled(pieces, { kind: 'clear' }, null, base);
   }
 
-  #labelled(pieces, event, label) {
-    const named = pieces.length === 1 ? { item: pieces[0].id, base: pieces[0].version }
-      : { items: pieces.map((one) => one.id), base: Object.fromEntries(pieces.map((one) => [one.id, one.version])) };
+  #labelled(pieces, event, label, base) {
+    const named = pieces.length === 1 ? { item: pieces[0].id, base: base ?? pieces[0].version }
+      : { items: pieces.map((one) => one.id), base: base ?? Object.fromEntries(pieces.map((one) => [one.id, one.version])) };
     return this.#act({ ...event, ...named }, pieces, pieces.map((one) => ({ ...one, label })));
   }
 
@@ -59,6 +60,7 @@ export class Actions {
     if (!last) return null;
     if (!this.#keep({ kind: 'undo', event: last.event.id }, itemsOf(last.event))) return null;
     this.done.pop();
+    this.takenBack.add(last.event.id);
     this.#show(last.before);
     return last.before;
   }
@@ -86,12 +88,19 @@ export class Actions {
 
   /** Take over what the server says of an event of this browser. */
   answered(event, answer) {
-    if (answer.status === 'conflict' || answer.status === 'refused') {
-      this.done = this.done.filter((one) => one.event.id !== event.id);
-    }
+    const failed = answer.status === 'conflict' || answer.status === 'refused';
+    if (failed) this.#putBack(event);
     this.take(answer.items || []);
+    // What was undone before the answer came needs no words, nor has its undoing anything to undo.
+    if (!failed || this.takenBack.has(event.id) || this.takenBack.has(event.event)) return;
     if (answer.status === 'conflict') this.onConflict(event, answer);
-    if (answer.status === 'refused') this.onProblem(`Not saved: ${answer.reason}`);
+    else this.onProblem(`Not saved: ${answer.reason}`);
+  }
+
+  #putBack(event) {
+    const mine = this.done.find((one) => one.event.id === event.id);
+    this.done = this.done.filter((one) => one !== mine);
+    if (mine) this.#show(mine.before.filter((one) => !this.outbox.concerns(one.interval)));
   }
 
   /** Show the state of pieces as the server has them, apart from those that an event on its way concerns. */

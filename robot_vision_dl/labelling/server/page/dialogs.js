@@ -105,7 +105,7 @@ export function findDialogue(labels, names) {
 }
 
 /** Two tabs, two labels: which one holds? Resolves with 'mine' or 'theirs'; Escape leaves what is there. */
-export async function conflictDialogue({ picture, count, mine, theirs, who, labels }) {
+export async function conflictDialogue({ picture, count, mine, theirs, who, reason, labels }) {
   const chosen = await dialogue('Labelled in two places', (finish, box) => {
     box.addEventListener('keydown', (event) => {
       const key = event.key.toLowerCase();
@@ -116,8 +116,9 @@ export async function conflictDialogue({ picture, count, mine, theirs, who, labe
     const name = (label) => (label ? labels.tag(label) : el('span', {}, 'no label'));
     return [
       el('div', { class: 'row conflict' }, picture ? el('img', { src: picture, alt: 'The piece' }) : null,
-        el('p', {}, count > 1 ? `${count} pieces were` : 'This piece was', ' changed elsewhere', who ? ' by ' : '', who ? foreign(who) : '',
-          ' before your label arrived. Nothing was overwritten.')),
+        el('p', {}, mine === null ? foreign(reason) : [count > 1 ? `${count} pieces were` : 'This piece was', ' labelled elsewhere'].join(''),
+          mine !== null && who ? ' by ' : '', mine !== null && who ? foreign(who) : '', mine === null ? '. ' : ' before your label arrived. ',
+          'Nothing was overwritten.')),
       el('div', { class: 'row' },
         mine === null ? null : el('button', { type: 'button', class: 'main', on: { click: () => finish('mine') } }, 'Mine: ', name(mine), ' ', keycap('M')),
         el('button', { type: 'button', on: { click: () => finish('theirs') } }, 'Theirs: ', name(theirs), ' ', keycap('T')))];

@@ -53,7 +53,8 @@ export class Labels {
 
   /** Whether it may be given as a label. */
   has(name) {
-    return this.names.includes(name) || SPECIAL.some((one) => one.name === name);
+    const low = name.toLowerCase();
+    return [...this.names, ...SPECIAL.map((one) => one.name), 'uncertain'].some((one) => one.toLowerCase() === low);
   }
 
   /** The letter or digit that stands for a label where there is no room for its name. */

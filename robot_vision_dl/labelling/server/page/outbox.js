@@ -11,7 +11,7 @@ const BATCH = 50;
 const FIRST_PAUSE_MS = 400;
 const LONGEST_PAUSE_MS = 4000;
 
-/** The events of one tab for one queue. `onAnswer(event, answer)` may return a promise; `onState(state)` shows it. */
+/** The events of one tab for one queue. `onAnswer(event, answer)` is told what became of each; `onState(state)` shows it. */
 export class Outbox {
   constructor(queue, { onAnswer, onState }) {
     this.queue = queue;
@@ -84,14 +84,14 @@ export class Outbox {
   }
 
   async #send(tab, batch) {
-    const { answers } = await post('/api/events', { queue: this.queue, tab, events: batch.map(({ event }) => event) });
+    const { answers, seq } = await post('/api/events', { queue: this.queue, tab, events: batch.map(({ event }) => event) });
     const byId = new Map(answers.map((answer) => [answer.id, answer]));
     const done = batch.filter(({ event }) => byId.has(event.id));
     for (const { key } of done) localStorage.removeItem(key);
     this.events = this.events.filter((one) => !done.includes(one));
     this.failures = 0;
     this.trouble = '';
-    for (const { event } of done) await this.onAnswer(event, byId.get(event.id), tab);
+    for (const { event } of done) this.onAnswer(event, { ...byId.get(event.id), now: seq });
     return done.length;
   }
 

@@ -41,7 +41,7 @@ class Page {
     this.timebar = new TimeBar(byId('time'), this.labels, { onGo: (id) => this.visit(id) });
     this.neighbours = new Neighbours(byId('neighbours'), this.labels, { onGrid: () => this.openGrid() });
     this.grid = new Grid(byId('grid'), this.labels, { onClose: () => this.draw(), onProblem: toast, announce: say });
-    this.progress = new Progress(this.labels, { onFigures: (figures) => this.views.counts(figures.views) });
+    this.progress = new Progress(this.labels, { onFigures: (figures) => this.views.counts(figures.counts ?? figures.views) });
     this.views = new Views(byId('views'), queue.views, { onView: (view) => this.open(view) });
     this.buttons = new LabelButtons(byId('classes'), this.labels, {
       onLabel: (name) => this.pressed(name), onNew: () => this.newClass(), onFind: () => this.find(), onTurn: () => this.turn(),
@@ -96,13 +96,18 @@ class Page {
     }
     const place = this.list.index + 1;
     drawProposal(byId('proposal'), piece, this.labels, {
-      onAccept: () => this.accept(), position: el('span', { class: 'soft' }, this.list.total ? `${place} of ${Math.max(place, this.list.total)}` : ''),
+      onAccept: () => this.accept(), position: el('span', { class: 'soft' }, this.#position(place)),
     });
     this.buttons.mark(piece.label?.name, piece.blind ? null : piece.proposals?.[0]?.[0]);
     clearTimeout(this.speaking);
     this.speaking = setTimeout(() => say(spoken(piece, place, this.list.total)), SPOKEN_AFTER_MS);
     prefetchPictures(this.list.entries.slice(this.list.index + 1, this.list.index + 1 + PICTURES_AHEAD));
     this.list.ensure().catch(() => {});
+  }
+
+  #position(place) {
+    const { total, previous } = this.list;
+    return total && previous === null ? `${place} of ${Math.max(place, total)}` : '';
   }
 
   #drawEnd() {
@@ -233,7 +238,7 @@ class Page {
   }
 
   async newClass() {
-    const problem = (name) => (name === '' ? 'Give it a name.' : this.labels.has(name) || name === 'uncertain' ? 'There is one of that name.' : null);
+    const problem = (name) => (name === '' ? 'Give it a name.' : this.labels.has(name) ? 'There is one of that name.' : null);
     const name = await newClassDialogue(problem);
     if (name === null || !this.actions.newClass(name)) return;
     this.setClasses([...this.labels.names.map((known) => ({ name: known })), { name }]);
@@ -310,16 +315,19 @@ class Page {
 
   async #resolve(event, answer) {
     const ids = itemsOf(event);
-    const pieces = (answer.items ?? []).filter((one) => ids.includes(one.id)).map(piece);
-    const [first] = pieces;
-    const mine = event.kind === 'label' || event.kind === 'clear' ? event.label ?? '' : null;
+    const changed = (answer.items ?? []).filter((one) => ids.includes(one.id)).map(piece);
+    const [first] = changed;
+    const labels = event.kind === 'label' || event.kind === 'clear';
     const chosen = await conflictDialogue({
-      picture: first?.frames[0]?.picture, count: ids.length, mine: pieces.length > 0 ? mine : null, theirs: first?.label?.name,
-      who: first?.label?.who, labels: this.labels,
+      picture: first?.frames[0]?.picture, count: changed.length, mine: labels && first ? event.label ?? '' : null,
+      theirs: first?.label?.name, who: first?.label?.who, reason: answer.reason, labels: this.labels,
     });
-    if (chosen === 'mine') {
-      if (event.kind === 'label') this.actions.label(pieces, event.label);
-      else this.actions.clear(pieces);
+    // Of many pieces, those that nobody else has touched are labelled in any case.
+    const known = new Map([...this.list.entries, ...(this.grid.list?.entries ?? []), ...changed].map((one) => [one.id, one]));
+    const again = ids.filter((id) => chosen === 'mine' || !changed.some((one) => one.id === id)).map((id) => known.get(id)).filter(Boolean);
+    if (labels && again.length > 0 && (chosen === 'mine' || ids.length > 1)) {
+      if (event.kind === 'label') this.actions.label(again, event.label, answer.now);
+      else this.actions.clear(again, answer.now);
     }
     this.draw();
   }

@@ -32,7 +32,7 @@ export class Views {
   /** Show how many pieces each has. */
   counts(counts) {
     for (const [view, { count }] of this.buttons) {
-      const n = counts?.[view];
+      const n = view === 'queue' ? counts?.open ?? counts?.queue : counts?.[view];
       count.textContent = Number.isInteger(n) ? ` ${n.toLocaleString('en')}` : '';
     }
   }
