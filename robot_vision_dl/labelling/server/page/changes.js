@@ -15,7 +15,8 @@ export async function follow({ seq, tab, onChange, onReach }) {
     // A hidden tab does not keep a connection: a browser has six to one server, which the tab in front needs.
     if (document.hidden) await shownOrLater(HIDDEN_PAUSE_MS);
     try {
-      const wait = document.hidden ? 0 : WAIT_S;
+      // At once after a failure: so that the page learns that the server is there again.
+      const wait = document.hidden || failures > 0 ? 0 : WAIT_S;
       const answer = await get('/api/changes', { after: seq, tab, wait }, (WAIT_S + 10) * 1000);
       failures = 0;
       onReach(null);

@@ -15,16 +15,17 @@ function dialogue(title, make) {
   return new Promise((resolve) => {
     const back = document.activeElement;
     const box = el('dialog', { 'aria-labelledby': 'dialogue-title' });
-    let value = null;
-    const finish = (given = null) => {
-      value = given;
+    // Gone at once, not when the browser says "close": the next key is for the page already.
+    const finish = (value = null) => {
       box.close();
-    };
-    box.append(el('h2', { id: 'dialogue-title', tabindex: '-1' }, title), ...make(finish, box));
-    box.addEventListener('close', () => {
       box.remove();
       back?.focus?.();
       resolve(value);
+    };
+    box.append(el('h2', { id: 'dialogue-title', tabindex: '-1' }, title), ...make(finish, box));
+    box.addEventListener('cancel', (event) => {
+      event.preventDefault();
+      finish();
     });
     box.addEventListener('click', (event) => event.target === box && finish());
     document.body.append(box);

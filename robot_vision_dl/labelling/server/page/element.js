@@ -23,6 +23,14 @@ export function foreign(name) {
   return el('bdi', {}, name);
 }
 
+/** Ask for a picture again when it could not be had, as long as it is shown. */
+export function keepTrying(image, pause = 2000) {
+  image.addEventListener('error', () => setTimeout(() => {
+    if (image.isConnected && image.getAttribute('src')) image.setAttribute('src', image.getAttribute('src'));
+  }, pause));
+  return image;
+}
+
 /** A key, as it is shown on buttons and in the help. */
 export function keycap(text) {
   return el('kbd', { 'aria-hidden': 'true' }, text);

@@ -1,5 +1,5 @@
 /** The pictures of a piece: one large, all as a strip, and one after another as a film. */
-import { clock, el, percent } from './element.js';
+import { clock, el, keepTrying, percent } from './element.js';
 
 const SHORTEST_MS = 60;
 const LONGEST_MS = 400;
@@ -13,7 +13,7 @@ export class Player {
     this.at = 0;
     this.moved = false;
     this.timer = null;
-    this.picture = el('img', { class: 'large', alt: '', decoding: 'sync', draggable: 'false' });
+    this.picture = keepTrying(el('img', { class: 'large', alt: '', decoding: 'sync', draggable: 'false' }));
     this.caption = el('p', { class: 'caption' });
     this.held = el('p', { class: 'held', hidden: true });
     this.empty = el('p', { class: 'empty', hidden: true });
@@ -113,7 +113,7 @@ export class Player {
     this.thumbs = frames.map((frame, k) => el('button', {
       type: 'button', class: 'thumb', tabindex: '-1', 'aria-label': `Picture ${k + 1} of ${frames.length}, at ${clock(frame.t_s)}`,
       on: { click: (event) => { event.stopPropagation(); this.stop(); this.go(k); } },
-    }, el('img', { src: frame.picture, alt: '', draggable: 'false' }),
+    }, keepTrying(el('img', { src: frame.picture, alt: '', draggable: 'false' })),
     el('span', { class: 'sure', 'aria-hidden': 'true' }, el('span'))));
     this.thumbs.forEach((thumb, k) => {
       thumb.querySelector('.sure span').style.height = `${Math.round(100 * (this.piece.blind ? 0 : frames[k].confidence))}%`;
@@ -154,6 +154,7 @@ export function prefetchPictures(pieces, most = 160) {
       const url = frame.picture;
       if (kept.has(url)) continue;
       const image = new Image();
+      image.addEventListener('error', () => kept.delete(url));
       image.src = url;
       kept.set(url, image);
     }

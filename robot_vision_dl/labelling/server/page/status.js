@@ -34,6 +34,7 @@ export class Saved {
     else if (this.refused) [kind, words] = ['failing', this.refused];
     else if (this.unreachable) [kind, words] = ['away', 'saved; the server does not answer'];
     byId('saved').dataset.state = kind;
+    byId('saved').dataset.pending = String(pending);
     byId('saved-text').textContent = words;
     byId('saved').title = trouble || '';
     // Said aloud only when it has been so for a while: at a label a second nobody wants to hear "saved" each time.
