@@ -134,7 +134,8 @@ def wait_for(condition: object, seconds: float) -> None:
         time.sleep(.02)
 
 
-def open_page(context: object, server: LabelServer, link: Optional[str] = None, problems: Optional[List[str]] = None) -> object:
+def open_page(context: object, server: LabelServer, link: Optional[str] = None,
+              problems: Optional[List[str]] = None) -> object:
     """A tab that shows the first piece; what it complains of is put into ``problems``."""
     page = context.new_page()
     if problems is not None:
@@ -172,3 +173,8 @@ def events_of(folder: Path) -> List[Tuple[str, str]]:
 def shown(page: object) -> str:
     """Id of the interval that is shown, told from the address of its picture."""
     return re.search(r'/api/pictures/(\d+)/', page.get_attribute('#stage img.large', 'src'))[1]
+
+
+def next_shown(page: object, before: int) -> None:
+    """Wait until another interval than ``before`` is shown."""
+    wait_for(lambda: int(shown(page)) != before, 5)

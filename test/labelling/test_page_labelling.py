@@ -2,7 +2,18 @@
 import re
 
 import pytest
-from page_driver import all_saved, browser, events_of, labels_of, open_page, served, shown, state_of, wait_for
+from page_driver import (
+    all_saved,
+    browser,
+    events_of,
+    labels_of,
+    next_shown,
+    open_page,
+    served,
+    shown,
+    state_of,
+    wait_for,
+)
 from queue_samples import CLASSES, TOPIC, make_queue
 
 
@@ -66,7 +77,7 @@ def test_twenty_pieces_are_labelled_by_keyboard_alone(page, folder, new_events):
         expected[interval] = [{'0': 'unknown', '-': 'unsure', 'x': 'ignore', 'Enter': proposal(page)}.get(key)
                               or CLASSES[int(key) - 1]]
         page.keyboard.press(key)
-        wait_for(lambda: int(shown(page)) != interval, 5)
+        next_shown(page, interval)
     all_saved(page)
     labels = labels_of(folder)
     assert {interval: labels[interval] for interval in expected} == expected

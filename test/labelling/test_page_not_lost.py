@@ -5,7 +5,18 @@ import signal
 from collections import Counter
 
 import pytest
-from page_driver import all_saved, browser, events_of, labels_of, open_page, profile_browser, served, shown, wait_for
+from page_driver import (
+    all_saved,
+    browser,
+    events_of,
+    labels_of,
+    next_shown,
+    open_page,
+    profile_browser,
+    served,
+    shown,
+    wait_for,
+)
 from queue_samples import CLASSES, make_queue
 
 from robot_vision_dl.labelling.events import EventStore
@@ -60,14 +71,14 @@ def test_a_server_that_is_killed_while_labels_come_loses_and_doubles_none(contex
             page.keyboard.press(str(digit + 1))
             if press == draws.randrange(4):
                 server.kill()
-            wait_for(lambda: int(shown(page)) != interval, 5)
+            next_shown(page, interval)
         if server.process.poll() is None:
             server.kill()
         said_saved = saved_word(page) == 'saved' or saved_word(page).startswith('saved;')
         stored = len(ids_of(folder)) - before
         assert not said_saved or stored == len(expected), (kill, stored, len(expected))
         server.start()
-        # The program that was started anew does not know the browser: the link, opened in any tab of it, mends this one.
+        # The program that was started anew does not know the browser: the link in any tab of it mends this one.
         helper = context.new_page()
         helper.goto(server.link)
         helper.close()
@@ -115,7 +126,7 @@ def test_a_browser_that_is_killed_takes_nothing_along_that_was_saved(chromium, s
         saved = int(shown(page))
         page.keyboard.press('1')
         all_saved(page)
-        wait_for(lambda: int(shown(page)) != saved, 5)
+        next_shown(page, saved)
         kept = int(shown(page))
         page.route('**/api/events', lambda route: route.abort())
         page.keyboard.press('2')

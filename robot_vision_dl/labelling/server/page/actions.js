@@ -14,7 +14,7 @@ export class Actions {
   constructor({ outbox, lists, onPieces, onConflict, onProblem }) {
     Object.assign(this, { outbox, lists, onPieces, onConflict, onProblem });
     this.done = [];
-    this.takenBack = new Set();
+    this.takenBack = new Map();
   }
 
   /** Label pieces, knowing of all events up to `base`, else of those that the pieces tell. Gives whether it was taken. */
@@ -28,9 +28,18 @@ export class Actions {
   }
 
   #labelled(pieces, event, label, base) {
-    const named = pieces.length === 1 ? { item: pieces[0].id, base: base ?? pieces[0].version }
-      : { items: pieces.map((one) => one.id), base: base ?? Object.fromEntries(pieces.map((one) => [one.id, one.version])) };
-    return this.#act({ ...event, ...named }, pieces, pieces.map((one) => ({ ...one, label })));
+    const named =
+      pieces.length === 1
+        ? { item: pieces[0].id, base: base ?? pieces[0].version }
+        : {
+            items: pieces.map((one) => one.id),
+            base: base ?? Object.fromEntries(pieces.map((one) => [one.id, one.version])),
+          };
+    return this.#act(
+      { ...event, ...named },
+      pieces,
+      pieces.map((one) => ({ ...one, label })),
+    );
   }
 
   /** Cut a piece before one of its pictures. */
@@ -43,8 +52,9 @@ export class Actions {
   /** Label the stretch [from_ns, to_ns) of a piece; gives its parts, or null. */
   span(whole, fromNs, toNs, name) {
     const [from, to] = [BigInt(fromNs), BigInt(toNs)];
-    const parts = cutPiece(whole, [from, to]).map((part) => (
-      part.from >= from && part.from < to ? { ...part, label: { name, who: 'you', pending: true } } : part));
+    const parts = cutPiece(whole, [from, to]).map((part) =>
+      part.from >= from && part.from < to ? { ...part, label: { name, who: 'you', pending: true } } : part,
+    );
     const event = { kind: 'span', item: whole.id, base: whole.version, from_ns: fromNs, to_ns: toNs, label: name };
     return this.#act(event, [whole], parts) ? parts : null;
   }
@@ -60,9 +70,14 @@ export class Actions {
     if (!last) return null;
     if (!this.#keep({ kind: 'undo', event: last.event.id }, itemsOf(last.event))) return null;
     this.done.pop();
-    this.takenBack.add(last.event.id);
+    this.takenBack.set(last.event.id, last.event.kind);
     this.#show(last.before);
     return last.before;
+  }
+
+  /** What kind of event was undone here; undefined: none of this tab's. */
+  undoneKind(id) {
+    return this.takenBack.get(id);
   }
 
   #act(event, before, after) {

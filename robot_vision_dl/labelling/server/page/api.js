@@ -21,13 +21,17 @@ async function ask(path, options, patience) {
   const timer = setTimeout(() => control.abort(), patience);
   try {
     const response = await fetch(path, {
-      ...options, signal: control.signal, cache: 'no-store', credentials: 'same-origin', redirect: 'error',
+      ...options,
+      signal: control.signal,
+      cache: 'no-store',
+      credentials: 'same-origin',
+      redirect: 'error',
     });
     let body = null;
     try {
       body = await response.json();
     } catch {
-      if (response.ok) throw new ApiError(0, 'the server\'s answer was cut short');
+      if (response.ok) throw new ApiError(0, "the server's answer was cut short");
     }
     if (!response.ok) {
       const words = [body?.error, body?.remedy].filter(Boolean).join('; ');
@@ -51,7 +55,13 @@ export function get(path, parameters = {}, patience = PATIENCE_MS) {
 
 /** Send JSON to `path`. */
 export function post(path, body, patience = PATIENCE_MS) {
-  return ask(path, {
-    method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body),
-  }, patience);
+  return ask(
+    path,
+    {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify(body),
+    },
+    patience,
+  );
 }

@@ -41,22 +41,59 @@ function closing(finish, text = 'Close') {
 /** All keys: `groups` as keys.js has them. */
 export function helpDialogue(groups) {
   return dialogue('Keys', (finish) => [
-    el('div', { class: 'help' }, ...groups.map(([group, keys]) => el('section', {}, el('h3', {}, group),
-      el('dl', {}, ...keys.flatMap(([names, words]) => [
-        el('dt', {}, ...names.map((name) => el('kbd', {}, name))), el('dd', {}, words)]))))),
-    el('p', { class: 'soft' }, 'Filled colours on the time bar are labels; lines at the bottom are what the model says. '
-      + 'A label is safe when the top of the page says “saved”.'),
-    closing(finish)]);
+    el(
+      'div',
+      { class: 'help' },
+      ...groups.map(([group, keys]) =>
+        el(
+          'section',
+          {},
+          el('h3', {}, group),
+          el(
+            'dl',
+            {},
+            ...keys.flatMap(([names, words]) => [
+              el('dt', {}, ...names.map((name) => el('kbd', {}, name))),
+              el('dd', {}, words),
+            ]),
+          ),
+        ),
+      ),
+    ),
+    el(
+      'p',
+      { class: 'soft' },
+      'Filled colours on the time bar are labels; lines at the bottom are what the model says. ' +
+        'A label is safe when the top of the page says “saved”.',
+    ),
+    closing(finish),
+  ]);
 }
 
 /** Ask for the name of a new class; `problem(name)` says what is wrong with it, or null. */
 export function newClassDialogue(problem) {
   return dialogue('New class', (finish) => {
-    const input = el('input', { type: 'text', id: 'class-name', autocomplete: 'off', spellcheck: 'false', 'aria-describedby': 'class-problem' });
+    const input = el('input', {
+      type: 'text',
+      id: 'class-name',
+      autocomplete: 'off',
+      spellcheck: 'false',
+      'aria-describedby': 'class-problem',
+    });
     const wrong = el('p', { id: 'class-problem', class: 'wrong', role: 'alert' });
-    const form = el('form', { method: 'dialog' }, el('label', { for: 'class-name' }, 'Its name, as it will stand in the labels'), input, wrong,
-      el('div', { class: 'row' }, el('button', { type: 'submit', class: 'main' }, 'Make it and label this piece ', keycap('Enter')),
-        closing(finish, 'Leave')));
+    const form = el(
+      'form',
+      { method: 'dialog' },
+      el('label', { for: 'class-name' }, 'Its name, as it will stand in the labels'),
+      input,
+      wrong,
+      el(
+        'div',
+        { class: 'row' },
+        el('button', { type: 'submit', class: 'main' }, 'Make it and label this piece ', keycap('Enter')),
+        closing(finish, 'Leave'),
+      ),
+    );
     form.addEventListener('submit', (event) => {
       event.preventDefault();
       const name = input.value.trim();
@@ -70,21 +107,39 @@ export function newClassDialogue(problem) {
 /** Find a label by typing a part of its name. */
 export function findDialogue(labels, names) {
   return dialogue('Label as', (finish) => {
-    const input = el('input', { type: 'text', id: 'find-name', autocomplete: 'off', spellcheck: 'false', role: 'combobox',
-      'aria-expanded': 'true', 'aria-controls': 'found', 'aria-label': 'Part of the name' });
+    const input = el('input', {
+      type: 'text',
+      id: 'find-name',
+      autocomplete: 'off',
+      spellcheck: 'false',
+      role: 'combobox',
+      'aria-expanded': 'true',
+      'aria-controls': 'found',
+      'aria-label': 'Part of the name',
+    });
     const list = el('ul', { id: 'found', role: 'listbox', class: 'found' });
     let found = [];
     let at = 0;
     const draw = () => {
-      list.replaceChildren(...found.map((name, k) => el('li', { role: 'option', id: `found-${k}`, 'aria-selected': String(k === at),
-        on: { click: () => finish(name) } }, labels.tag(name))));
+      list.replaceChildren(
+        ...found.map((name, k) =>
+          el(
+            'li',
+            { role: 'option', id: `found-${k}`, 'aria-selected': String(k === at), on: { click: () => finish(name) } },
+            labels.tag(name),
+          ),
+        ),
+      );
       if (found.length > 0) input.setAttribute('aria-activedescendant', `found-${at}`);
       else input.removeAttribute('aria-activedescendant');
     };
     const search = () => {
       const typed = input.value.trim().toLowerCase();
       const starts = names.filter((name) => name.toLowerCase().startsWith(typed));
-      found = [...starts, ...names.filter((name) => !starts.includes(name) && name.toLowerCase().includes(typed))].slice(0, LISTED);
+      found = [
+        ...starts,
+        ...names.filter((name) => !starts.includes(name) && name.toLowerCase().includes(typed)),
+      ].slice(0, LISTED);
       at = 0;
       draw();
     };
@@ -116,13 +171,45 @@ export async function conflictDialogue({ picture, count, mine, theirs, who, reas
     });
     const name = (label) => (label ? labels.tag(label) : el('span', {}, 'no label'));
     return [
-      el('div', { class: 'row conflict' }, picture ? el('img', { src: picture, alt: 'The piece' }) : null,
-        el('p', {}, mine === null ? foreign(reason) : [count > 1 ? `${count} pieces were` : 'This piece was', ' labelled elsewhere'].join(''),
-          mine !== null && who ? ' by ' : '', mine !== null && who ? foreign(who) : '', mine === null ? '. ' : ' before your label arrived. ',
-          'Nothing was overwritten.')),
-      el('div', { class: 'row' },
-        mine === null ? null : el('button', { type: 'button', class: 'main', on: { click: () => finish('mine') } }, 'Mine: ', name(mine), ' ', keycap('M')),
-        el('button', { type: 'button', on: { click: () => finish('theirs') } }, 'Theirs: ', name(theirs), ' ', keycap('T')))];
+      el(
+        'div',
+        { class: 'row conflict' },
+        picture ? el('img', { src: picture, alt: 'The piece' }) : null,
+        el(
+          'p',
+          {},
+          mine === null
+            ? foreign(reason)
+            : [count > 1 ? `${count} pieces were` : 'This piece was', ' labelled elsewhere'].join(''),
+          mine !== null && who ? ' by ' : '',
+          mine !== null && who ? foreign(who) : '',
+          mine === null ? '. ' : ' before your label arrived. ',
+          'Nothing was overwritten.',
+        ),
+      ),
+      el(
+        'div',
+        { class: 'row' },
+        mine === null
+          ? null
+          : el(
+              'button',
+              { type: 'button', class: 'main', on: { click: () => finish('mine') } },
+              'Mine: ',
+              name(mine),
+              ' ',
+              keycap('M'),
+            ),
+        el(
+          'button',
+          { type: 'button', on: { click: () => finish('theirs') } },
+          'Theirs: ',
+          name(theirs),
+          ' ',
+          keycap('T'),
+        ),
+      ),
+    ];
   });
   return chosen ?? 'theirs';
 }

@@ -25,9 +25,11 @@ export function foreign(name) {
 
 /** Ask for a picture again when it could not be had, as long as it is shown. */
 export function keepTrying(image, pause = 2000) {
-  image.addEventListener('error', () => setTimeout(() => {
-    if (image.isConnected && image.getAttribute('src')) image.setAttribute('src', image.getAttribute('src'));
-  }, pause));
+  image.addEventListener('error', () =>
+    setTimeout(() => {
+      if (image.isConnected && image.getAttribute('src')) image.setAttribute('src', image.getAttribute('src'));
+    }, pause),
+  );
   return image;
 }
 

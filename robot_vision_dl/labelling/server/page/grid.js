@@ -64,19 +64,49 @@ export class Grid {
 
   #draw() {
     const { entries } = this.list;
-    this.box = el('div', { class: 'tiles', role: 'listbox', 'aria-multiselectable': 'true', 'aria-label': 'Look-alikes, the nearest first' },
-      ...entries.map((entry, k) => this.#tile(entry, k)));
+    this.box = el(
+      'div',
+      {
+        class: 'tiles',
+        role: 'listbox',
+        'aria-multiselectable': 'true',
+        'aria-label': 'Look-alikes, the nearest first',
+      },
+      ...entries.map((entry, k) => this.#tile(entry, k)),
+    );
     this.box.addEventListener('keydown', (event) => this.#key(event));
     this.count = el('strong', {});
-    const more = this.list.complete ? null : el('button', { type: 'button', class: 'quiet', on: { click: () => this.#more() } },
-      `More (${this.list.total - entries.length})`);
+    const more = this.list.complete
+      ? null
+      : el(
+          'button',
+          { type: 'button', class: 'quiet', on: { click: () => this.#more() } },
+          `More (${this.list.total - entries.length})`,
+        );
     this.place.replaceChildren(
-      el('div', { class: 'grid-head' }, this.count,
-        el('span', { class: 'soft wide' }, 'Choose: arrows, ', keycap('Shift'), ' for a range, ', keycap('Space'), ' or ', keycap('Ctrl'),
-          ' + click for single ones, ', keycap('A'), ' all. Then press the key of a label.'),
+      el(
+        'div',
+        { class: 'grid-head' },
+        this.count,
+        el(
+          'span',
+          { class: 'soft wide' },
+          'Choose: arrows, ',
+          keycap('Shift'),
+          ' for a range, ',
+          keycap('Space'),
+          ' or ',
+          keycap('Ctrl'),
+          ' + click for single ones, ',
+          keycap('A'),
+          ' all. Then press the key of a label.',
+        ),
         el('button', { type: 'button', class: 'quiet', on: { click: () => this.#all() } }, 'All'),
-        el('button', { type: 'button', class: 'quiet', on: { click: () => this.close() } }, 'Back ', keycap('Esc'))),
-      this.box, more ?? '');
+        el('button', { type: 'button', class: 'quiet', on: { click: () => this.close() } }, 'Back ', keycap('Esc')),
+      ),
+      this.box,
+      more ?? '',
+    );
     this.#mark();
   }
 
@@ -84,10 +114,26 @@ export class Grid {
     const frame = entry.frames[Math.floor((entry.frames.length - 1) / 2)];
     const [first] = entry.proposals ?? [];
     const name = entry.label ? `labelled ${entry.label.name}` : first ? `the model says ${first[0]}` : 'no proposal';
-    return el('div', { class: 'tile', role: 'option', tabindex: '-1', 'aria-label': `${k + 1}: ${name}`, on: { click: (event) => this.#click(event, k) } },
+    return el(
+      'div',
+      {
+        class: 'tile',
+        role: 'option',
+        tabindex: '-1',
+        'aria-label': `${k + 1}: ${name}`,
+        on: { click: (event) => this.#click(event, k) },
+      },
       el('img', { src: frame ? frame.picture : null, alt: '', loading: 'lazy', draggable: 'false' }),
-      el('span', { class: 'tile-words' }, entry.label ? this.labels.tag(entry.label.name)
-        : first ? el('span', { class: 'soft' }, `${first[0]} ${percent(first[1])}?`) : ''));
+      el(
+        'span',
+        { class: 'tile-words' },
+        entry.label
+          ? this.labels.tag(entry.label.name)
+          : first
+            ? el('span', { class: 'soft' }, `${first[0]} ${percent(first[1])}?`)
+            : '',
+      ),
+    );
   }
 
   #mark() {
@@ -140,7 +186,14 @@ export class Grid {
 
   #key(event) {
     const columns = getComputedStyle(this.box).gridTemplateColumns.split(' ').length;
-    const by = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns, Home: -this.at, End: this.list.entries.length }[event.key];
+    const by = {
+      ArrowRight: 1,
+      ArrowLeft: -1,
+      ArrowDown: columns,
+      ArrowUp: -columns,
+      Home: -this.at,
+      End: this.list.entries.length,
+    }[event.key];
     if (by !== undefined) {
       this.at = Math.max(0, Math.min(this.list.entries.length - 1, this.at + by));
       if (event.shiftKey) this.#range(this.at);

@@ -21,8 +21,14 @@ export function cutPiece(whole, times) {
   return edges.slice(0, -1).map((from, k) => {
     const to = edges[k + 1];
     return {
-      ...whole, id: `${whole.interval}-${from}`, from, to, start_ns: String(from), end_ns: String(to),
-      start_s: seconds(from), end_s: seconds(to),
+      ...whole,
+      id: `${whole.interval}-${from}`,
+      from,
+      to,
+      start_ns: String(from),
+      end_ns: String(to),
+      start_s: seconds(from),
+      end_s: seconds(to),
       frames: whole.frames.filter((frame) => BigInt(frame.stamp_ns) >= from && BigInt(frame.stamp_ns) < to),
     };
   });
@@ -100,7 +106,8 @@ export class ItemList {
     // What is shown again blind has an id of its own, and is no part of its interval.
     const blind = new Map(pieces.filter((one) => one.blind).map((one) => [one.id, one]));
     const intervals = new Map();
-    for (const one of pieces.filter((other) => !other.blind)) intervals.set(one.interval, [...(intervals.get(one.interval) || []), one]);
+    for (const one of pieces.filter((other) => !other.blind))
+      intervals.set(one.interval, [...(intervals.get(one.interval) || []), one]);
     const there = new Set();
     const entries = [];
     for (const entry of this.entries) {
@@ -121,8 +128,10 @@ export class ItemList {
   #indexOf(wanted) {
     let at = this.entries.findIndex((entry) => entry.id === wanted.id);
     if (at < 0) {
-      at = this.entries.findIndex((entry) => !entry.blind && entry.interval === wanted.interval
-        && entry.from <= wanted.from && entry.to > wanted.from);
+      at = this.entries.findIndex(
+        (entry) =>
+          !entry.blind && entry.interval === wanted.interval && entry.from <= wanted.from && entry.to > wanted.from,
+      );
     }
     return at < 0 ? Math.min(this.index, this.entries.length) : at;
   }

@@ -5,36 +5,48 @@ const HOLD_MS = 300;
 
 /** The groups of the help. */
 export const HELP = [
-  ['Label', [
-    [['1', '…', '9'], 'give this class, and go on'],
-    [['Enter'], 'accept what the model says'],
-    [['0'], 'unknown: none of the classes'],
-    [['-'], 'unsure: you cannot tell'],
-    [['X'], 'ignore: of no use'],
-    [['N'], 'new class'],
-    [['/'], 'find a class by its name'],
-    [[';'], 'next nine classes'],
-    [['Del'], 'take the label away'],
-    [['U'], 'undo'],
-  ]],
-  ['Look', [
-    [['Space'], 'play, pause'],
-    [['←', '→'], 'picture before, after'],
-    [['J', 'K'], 'next piece, piece before'],
-    [['[', ']'], 'earlier, later in the recording'],
-    [['G'], 'look-alikes, to label many at once'],
-    [['M'], 'have I done enough?'],
-  ]],
-  ['Parts of a piece', [
-    [['B'], 'cut before the picture that is shown'],
-    [['hold 1 … 9'], 'while it plays: label from here until you let go'],
-  ]],
-  ['Look-alikes', [
-    [['Shift'], 'with arrows or a click: a range'],
-    [['Space', 'Ctrl'], 'single ones'],
-    [['A'], 'all, none'],
-    [['Esc'], 'back'],
-  ]],
+  [
+    'Label',
+    [
+      [['1', '…', '9'], 'give this class, and go on'],
+      [['Enter'], 'accept what the model says'],
+      [['0'], 'unknown: none of the classes'],
+      [['-'], 'unsure: you cannot tell'],
+      [['X'], 'ignore: of no use'],
+      [['N'], 'new class'],
+      [['/'], 'find a class by its name'],
+      [[';'], 'next nine classes'],
+      [['Del'], 'take the label away'],
+      [['U'], 'undo'],
+    ],
+  ],
+  [
+    'Look',
+    [
+      [['Space'], 'play, pause'],
+      [['←', '→'], 'picture before, after'],
+      [['J', 'K'], 'next piece, piece before'],
+      [['[', ']'], 'earlier, later in the recording'],
+      [['G'], 'look-alikes, to label many at once'],
+      [['M'], 'have I done enough?'],
+    ],
+  ],
+  [
+    'Parts of a piece',
+    [
+      [['B'], 'cut before the picture that is shown'],
+      [['hold 1 … 9'], 'while it plays: label from here until you let go'],
+    ],
+  ],
+  [
+    'Look-alikes',
+    [
+      [['Shift'], 'with arrows or a click: a range'],
+      [['Space', 'Ctrl'], 'single ones'],
+      [['A'], 'all, none'],
+      [['Esc'], 'back'],
+    ],
+  ],
 ];
 
 /**
@@ -44,7 +56,8 @@ export const HELP = [
 export function listen({ commands, name, press, hold, release }) {
   let held = null;
   addEventListener('keydown', (event) => {
-    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.isComposing || dialogOpen()) return;
+    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.isComposing || dialogOpen())
+      return;
     const target = event.target instanceof Element ? event.target : document.body;
     if (target.closest('input, textarea, select')) return;
     if ((event.key === 'Enter' || event.key === ' ') && target.closest('button, a')) return;

@@ -62,7 +62,7 @@ export class Labels {
     const special = SPECIAL.find((one) => one.name === name);
     if (special) return special.mark;
     const at = this.names.indexOf(name);
-    return at >= 0 && at < KEYS ? String(at + 1) : [...name][0]?.toUpperCase() ?? '';
+    return at >= 0 && at < KEYS ? String(at + 1) : ([...name][0]?.toUpperCase() ?? '');
   }
 
   /** CSS classes that give an element the colour and pattern of a label. */
@@ -99,13 +99,27 @@ export class LabelButtons {
     labels.names.forEach((name) => classes.append(this.#button(name, labels.digitOf(name))));
     const others = el('div', { class: 'choices others', role: 'group', 'aria-label': 'No class' });
     for (const { name, key, title } of SPECIAL) others.append(this.#button(name, key, title));
-    const more = el('div', { class: 'more' },
+    const more = el(
+      'div',
+      { class: 'more' },
       plainButton('New class', 'N', this.onNew),
       labels.names.length > KEYS ? plainButton('Find', '/', this.onFind) : null,
-      labels.pages > 1 ? plainButton(`Keys ${labels.page + 1} of ${labels.pages}`, ';', this.onTurn) : null);
+      labels.pages > 1 ? plainButton(`Keys ${labels.page + 1} of ${labels.pages}`, ';', this.onTurn) : null,
+    );
     const keys = Math.min(KEYS, labels.names.length);
-    const hint = el('p', { class: 'hint' }, el('span', { class: 'by-key' }, keycap(keys > 1 ? `1 – ${keys}` : '1'), ' or click; ',
-      keycap('Enter'), ' if the model is right'), el('span', { class: 'by-touch' }, 'Tap what it is.'));
+    const hint = el(
+      'p',
+      { class: 'hint' },
+      el(
+        'span',
+        { class: 'by-key' },
+        keycap(keys > 1 ? `1 – ${keys}` : '1'),
+        ' or click; ',
+        keycap('Enter'),
+        ' if the model is right',
+      ),
+      el('span', { class: 'by-touch' }, 'Tap what it is.'),
+    );
     this.place.replaceChildren(hint, classes, others, more);
   }
 
@@ -118,21 +132,37 @@ export class LabelButtons {
   }
 
   #button(name, key, title = null) {
-    const button = el('button', {
-      type: 'button', class: 'choice', 'aria-pressed': 'false', title, 'aria-keyshortcuts': key,
-      on: {
-        click: () => this.onLabel(name),
-        pointerdown: () => this.onHold(name),
-        pointerup: () => this.onRelease(name),
-        pointerleave: () => this.onRelease(name),
-        pointercancel: () => this.onRelease(name),
+    const button = el(
+      'button',
+      {
+        type: 'button',
+        class: 'choice',
+        'aria-pressed': 'false',
+        title,
+        'aria-keyshortcuts': key,
+        on: {
+          click: () => this.onLabel(name),
+          pointerdown: () => this.onHold(name),
+          pointerup: () => this.onRelease(name),
+          pointerleave: () => this.onRelease(name),
+          pointercancel: () => this.onRelease(name),
+        },
       },
-    }, this.labels.swatch(name), foreign(name), key === null ? null : keycap(String(key).toUpperCase()));
+      this.labels.swatch(name),
+      foreign(name),
+      key === null ? null : keycap(String(key).toUpperCase()),
+    );
     this.buttons.set(name, button);
     return button;
   }
 }
 
 function plainButton(text, key, action) {
-  return el('button', { type: 'button', class: 'quiet', 'aria-keyshortcuts': key, on: { click: action } }, text, ' ', keycap(key));
+  return el(
+    'button',
+    { type: 'button', class: 'quiet', 'aria-keyshortcuts': key, on: { click: action } },
+    text,
+    ' ',
+    keycap(key),
+  );
 }

@@ -36,15 +36,42 @@ export class Neighbours {
 
   #draw(piece, neighbours) {
     const { labels } = this;
-    const list = el('ul', {}, ...neighbours.map((one) => el('li', {},
-      el('img', { src: one.picture, alt: `Picture labelled ${nameOf(one)}` }),
-      labels.tag(nameOf(one)), el('span', { class: 'soft' }, `${Math.round(100 * one.similarity)} % alike`))));
+    const list = el(
+      'ul',
+      {},
+      ...neighbours.map((one) =>
+        el(
+          'li',
+          {},
+          el('img', { src: one.picture, alt: `Picture labelled ${nameOf(one)}` }),
+          labels.tag(nameOf(one)),
+          el('span', { class: 'soft' }, `${Math.round(100 * one.similarity)} % alike`),
+        ),
+      ),
+    );
     const twins = piece.alike_count - 1;
-    const grid = piece.blind ? null : el('button', {
-      type: 'button', class: 'quiet', 'aria-keyshortcuts': 'g', on: { click: this.onGrid },
-    }, 'Label look-alikes together', twins > 0 ? ` (${twins} nearly the same)` : '', ' ', el('kbd', { 'aria-hidden': 'true' }, 'G'));
-    this.place.replaceChildren(el('h2', {}, 'Looks like'), neighbours.length > 0 ? list
-      : el('p', { class: 'soft' }, piece.blind ? 'Hidden for this one.' : 'Nothing labelled looks like it yet.'), grid ?? '');
+    const grid = piece.blind
+      ? null
+      : el(
+          'button',
+          {
+            type: 'button',
+            class: 'quiet',
+            'aria-keyshortcuts': 'g',
+            on: { click: this.onGrid },
+          },
+          'Label look-alikes together',
+          twins > 0 ? ` (${twins} nearly the same)` : '',
+          ' ',
+          el('kbd', { 'aria-hidden': 'true' }, 'G'),
+        );
+    this.place.replaceChildren(
+      el('h2', {}, 'Looks like'),
+      neighbours.length > 0
+        ? list
+        : el('p', { class: 'soft' }, piece.blind ? 'Hidden for this one.' : 'Nothing labelled looks like it yet.'),
+      grid ?? '',
+    );
   }
 }
 

@@ -62,7 +62,9 @@ export class Outbox {
   /** Send what tabs that are gone have left; a failure leaves it for later. */
   async adopt() {
     const left = new Map();
-    for (const key of Object.keys(localStorage).filter((name) => name.startsWith(prefix(this.queue))).sort()) {
+    for (const key of Object.keys(localStorage)
+      .filter((name) => name.startsWith(prefix(this.queue)))
+      .sort()) {
       const tab = key.slice(prefix(this.queue).length).split(':')[0];
       if (tab !== this.tab) left.set(tab, [...(left.get(tab) || []), key]);
     }
@@ -84,7 +86,11 @@ export class Outbox {
   }
 
   async #send(tab, batch) {
-    const { answers, seq } = await post('/api/events', { queue: this.queue, tab, events: batch.map(({ event }) => event) });
+    const { answers, seq } = await post('/api/events', {
+      queue: this.queue,
+      tab,
+      events: batch.map(({ event }) => event),
+    });
     const byId = new Map(answers.map((answer) => [answer.id, answer]));
     const done = batch.filter(({ event }) => byId.has(event.id));
     for (const { key } of done) localStorage.removeItem(key);
@@ -131,8 +137,12 @@ export class Outbox {
   }
 
   #tell() {
-    this.onState({ pending: this.pending, failing: this.failures > 0, ended: this.failures > 0 && this.ended,
-      trouble: this.trouble });
+    this.onState({
+      pending: this.pending,
+      failing: this.failures > 0,
+      ended: this.failures > 0 && this.ended,
+      trouble: this.trouble,
+    });
   }
 }
 

@@ -2,14 +2,16 @@
 import { Actions } from './actions.js';
 import { get } from './api.js';
 import { follow } from './changes.js';
-import { conflictDialogue, findDialogue, helpDialogue, newClassDialogue, progressDialogue } from './dialogs.js';
+import { bindCommands } from './commands.js';
+import { Conflicts } from './conflicts.js';
+import { findDialogue, newClassDialogue, progressDialogue } from './dialogs.js';
 import { byId, el, keycap } from './element.js';
 import { Grid } from './grid.js';
-import { ItemList, piece } from './items.js';
-import { HELP, listen } from './keys.js';
+import { Hold } from './hold.js';
+import { ItemList } from './items.js';
 import { LabelButtons, Labels, SPECIAL } from './labels.js';
 import { Neighbours } from './neighbours.js';
-import { Outbox, itemsOf } from './outbox.js';
+import { Outbox } from './outbox.js';
 import { Player, prefetchPictures } from './player.js';
 import { Progress } from './progress.js';
 import { drawProposal, spoken } from './proposal.js';
@@ -19,6 +21,7 @@ import { Views } from './views.js';
 
 const PICTURES_AHEAD = 6;
 const SPOKEN_AFTER_MS = 400;
+const ADOPT_MS = 15_000;
 
 class Page {
   constructor(queue) {
@@ -34,38 +37,57 @@ class Page {
       outbox: this.outbox,
       lists: () => (this.grid.open ? [this.list, this.grid.list] : [this.list]),
       onPieces: (pieces) => this.changed(pieces),
-      onConflict: (event, answer) => this.conflict(event, answer),
+      onConflict: (event, answer) => this.conflicts.add(event, answer),
       onProblem: toast,
     });
     this.player = new Player(byId('stage'), byId('strip'), { labels: this.labels });
     this.timebar = new TimeBar(byId('time'), this.labels, { onGo: (id) => this.visit(id) });
     this.neighbours = new Neighbours(byId('neighbours'), this.labels, { onGrid: () => this.openGrid() });
     this.grid = new Grid(byId('grid'), this.labels, { onClose: () => this.draw(), onProblem: toast, announce: say });
-    this.progress = new Progress(this.labels, { onFigures: (figures) => this.views.counts(figures.counts ?? figures.views) });
+    this.progress = new Progress(this.labels, {
+      onFigures: (figures) => this.views.counts(figures.counts ?? figures.views),
+    });
     this.views = new Views(byId('views'), queue.views, { onView: (view) => this.open(view) });
     this.buttons = new LabelButtons(byId('classes'), this.labels, {
-      onLabel: (name) => this.pressed(name), onNew: () => this.newClass(), onFind: () => this.find(), onTurn: () => this.turn(),
-      onHold: (name) => this.hold(name), onRelease: () => this.releasedByPointer(),
+      onLabel: (name) => this.pressed(name),
+      onNew: () => this.newClass(),
+      onFind: () => this.find(),
+      onTurn: () => this.turn(),
+      onHold: (name) => this.hold.begin(name),
+      onRelease: () => this.hold.endByPointer(),
     });
-    this.held = null;
-    this.conflicts = Promise.resolve();
+    this.hold = new Hold(this);
+    this.conflicts = new Conflicts(this);
   }
 
   async start() {
-    this.commands();
-    const left = await this.outbox.adopt().catch(() => 0);
-    if (left > 0) toast(`${left} label${left === 1 ? '' : 's'} of a page that was closed too early ${left === 1 ? 'is' : 'are'} saved now.`, 'good');
+    bindCommands(this);
+    await this.#adopt();
+    setInterval(() => this.#adopt(), ADOPT_MS);
     this.views.counts(this.queue.counts);
     await this.open('queue', this.queue.first_open);
     this.saved.show({ pending: this.outbox.pending, failing: false });
     this.progress.refresh();
     follow({
-      seq: this.queue.seq, tab: this.outbox.tab, onChange: (answer) => this.othersChanged(answer),
+      seq: this.queue.seq,
+      tab: this.outbox.tab,
+      onChange: (answer) => this.othersChanged(answer),
       onReach: (error) => this.saved.reach(error),
     });
   }
 
+  /** Send what tabs have left that are gone. */
+  async #adopt() {
+    const left = await this.outbox.adopt().catch(() => 0);
+    const words =
+      left === 1
+        ? '1 label of a page that was closed too early is'
+        : `${left} labels of a page that was closed too early are`;
+    if (left > 0) toast(`${words} saved now.`, 'good');
+  }
+
   async open(view, start = null) {
+    this.grid.close();
     this.views.select(view);
     const list = new ItemList(view, start ?? null);
     try {
@@ -96,7 +118,8 @@ class Page {
     }
     const place = this.list.index + 1;
     drawProposal(byId('proposal'), piece, this.labels, {
-      onAccept: () => this.accept(), position: el('span', { class: 'soft' }, this.#position(place)),
+      onAccept: () => this.accept(),
+      position: el('span', { class: 'soft' }, this.#position(place)),
     });
     this.buttons.mark(piece.label?.name, piece.blind ? null : piece.proposals?.[0]?.[0]);
     clearTimeout(this.speaking);
@@ -113,11 +136,27 @@ class Page {
   #drawEnd() {
     const name = this.views.name(this.list.view);
     const empty = this.list.entries.length === 0;
-    byId('proposal').replaceChildren(el('p', { class: 'question' }, el('strong', {}, empty ? `${name}: nothing here` : `${name}: done`)),
-      el('p', {}, empty ? 'Choose another view above.' : 'That was the last one. Look at Disagreement and Unsure, or see whether you have done enough.'),
-      el('div', { class: 'row' },
+    byId('proposal').replaceChildren(
+      el('p', { class: 'question' }, el('strong', {}, empty ? `${name}: nothing here` : `${name}: done`)),
+      el(
+        'p',
+        {},
+        empty
+          ? 'Choose another view above.'
+          : 'That was the last one. Look at Disagreement and Unsure, or see whether you have done enough.',
+      ),
+      el(
+        'div',
+        { class: 'row' },
         empty ? null : el('button', { type: 'button', on: { click: () => this.back() } }, 'Back ', keycap('K')),
-        el('button', { type: 'button', class: 'main', on: { click: () => this.showProgress() } }, 'Have I done enough? ', keycap('M'))));
+        el(
+          'button',
+          { type: 'button', class: 'main', on: { click: () => this.showProgress() } },
+          'Have I done enough? ',
+          keycap('M'),
+        ),
+      ),
+    );
     this.buttons.mark(null, null);
     say(byId('proposal').textContent);
   }
@@ -130,7 +169,7 @@ class Page {
   // What a person does
 
   pressed(name) {
-    if (this.heldByPointer) return;
+    if (this.hold.byPointer) return;
     if (this.grid.open) {
       const chosen = this.grid.selection;
       if (chosen.length === 0) toast('Choose pictures first.');
@@ -195,50 +234,9 @@ class Page {
     toast('Undone.', 'good');
   }
 
-  hold(name) {
-    if (!this.player.playing || this.grid.open || !this.piece || this.piece.blind) return false;
-    this.held = { name, piece: this.piece, from: this.player.at };
-    this.player.hold(name, this.player.at);
-    return true;
-  }
-
-  release(tap) {
-    const { held, player } = this;
-    this.held = null;
-    player.hold(null);
-    if (held === null || held.piece !== this.piece) return;
-    if (tap) {
-      this.pressed(held.name);
-      return;
-    }
-    player.stop();
-    const { frames } = held.piece;
-    const after = frames[player.at + 1];
-    const from = held.from === 0 ? held.piece.start_ns : frames[held.from].stamp_ns;
-    const to = after ? after.stamp_ns : held.piece.end_ns;
-    if (held.from === 0 && !after) {
-      this.pressed(held.name);
-      return;
-    }
-    const parts = this.actions.span(held.piece, from, to, held.name);
-    if (!parts) return;
-    // On to what is left of it, if anything is.
-    const left = parts.find((part) => part.from >= BigInt(to)) ?? parts.find((part) => part.to <= BigInt(from));
-    if (left) this.list.show(left);
-    this.draw();
-  }
-
-  releasedByPointer() {
-    if (this.held === null) return;
-    this.heldByPointer = true;
-    setTimeout(() => {
-      this.heldByPointer = false;
-    }, 50);
-    this.release(false);
-  }
-
   async newClass() {
-    const problem = (name) => (name === '' ? 'Give it a name.' : this.labels.has(name) ? 'There is one of that name.' : null);
+    const problem = (name) =>
+      name === '' ? 'Give it a name.' : this.labels.has(name) ? 'There is one of that name.' : null;
     const name = await newClassDialogue(problem);
     if (name === null || !this.actions.newClass(name)) return;
     this.setClasses([...this.labels.names.map((known) => ({ name: known })), { name }]);
@@ -269,7 +267,7 @@ class Page {
 
   async visit(id) {
     try {
-      this.list.show(this.list.entries.find((entry) => !entry.blind && entry.id === id) ?? await fetchPiece(id));
+      this.list.show(this.list.entries.find((entry) => !entry.blind && entry.id === id) ?? (await fetchPiece(id)));
       this.draw();
     } catch (error) {
       toast(error.message);
@@ -282,7 +280,8 @@ class Page {
   }
 
   async showProgress() {
-    await this.progress.refresh();
+    if (this.progress.figures) this.progress.refresh();
+    else await this.progress.refresh();
     await progressDialogue(this.progress.content());
   }
 
@@ -291,7 +290,8 @@ class Page {
   async answered(event, answer) {
     const before = this.piece;
     this.actions.answered(event, answer);
-    if (event.kind === 'class' && answer.status === 'refused') await this.askClasses();
+    const classes = event.kind === 'undo' ? this.actions.undoneKind(event.event) === 'class' : event.kind === 'class';
+    if (classes && (event.kind === 'undo' || answer.status === 'refused')) await this.askClasses();
     this.progress.later();
     if (this.piece !== before && !this.grid.open) this.draw();
   }
@@ -308,58 +308,6 @@ class Page {
     const queue = await get('/api/queue').catch(() => null);
     if (queue && queue.queue_id === this.queue.queue_id) this.setClasses(queue.classes);
   }
-
-  conflict(event, answer) {
-    this.conflicts = this.conflicts.then(() => this.#resolve(event, answer));
-  }
-
-  async #resolve(event, answer) {
-    const ids = itemsOf(event);
-    const changed = (answer.items ?? []).filter((one) => ids.includes(one.id)).map(piece);
-    const [first] = changed;
-    const labels = event.kind === 'label' || event.kind === 'clear';
-    const chosen = await conflictDialogue({
-      picture: first?.frames[0]?.picture, count: changed.length, mine: labels && first ? event.label ?? '' : null,
-      theirs: first?.label?.name, who: first?.label?.who, reason: answer.reason, labels: this.labels,
-    });
-    // Of many pieces, those that nobody else has touched are labelled in any case.
-    const known = new Map([...this.list.entries, ...(this.grid.list?.entries ?? []), ...changed].map((one) => [one.id, one]));
-    const again = ids.filter((id) => chosen === 'mine' || !changed.some((one) => one.id === id)).map((id) => known.get(id)).filter(Boolean);
-    if (labels && again.length > 0 && (chosen === 'mine' || ids.length > 1)) {
-      if (event.kind === 'label') this.actions.label(again, event.label, answer.now);
-      else this.actions.clear(again, answer.now);
-    }
-    this.draw();
-  }
-
-  // Keys and buttons
-
-  commands() {
-    const commands = {
-      Enter: () => this.accept(), ' ': () => this.player.toggle(), j: () => this.forward(), k: () => this.back(), b: () => this.cut(),
-      u: () => this.undo(), g: () => this.openGrid(), n: () => this.newClass(), '/': () => this.find(), ';': () => this.turn(),
-      m: () => this.showProgress(), '?': () => helpDialogue(HELP), Delete: () => this.clear(), Backspace: () => this.clear(),
-      ArrowLeft: () => this.player.step(-1), ArrowRight: () => this.player.step(1), '[': () => this.besideInTime(-1),
-      ']': () => this.besideInTime(1), Escape: () => this.grid.close(),
-    };
-    listen({
-      commands,
-      name: (key) => SPECIAL.find((one) => one.key === key)?.name ?? (/^[1-9]$/.test(key) ? this.labels.atDigit(Number(key)) ?? null : null),
-      press: (name) => this.pressed(name), hold: (name) => this.hold(name), release: (tap) => this.release(tap),
-    });
-    const button = (words, key, command, shown = key) => el('button', {
-      type: 'button', class: 'quiet', 'aria-keyshortcuts': key, on: { click: () => commands[command]() },
-    }, words, ' ', keycap(shown));
-    byId('actions').append(button('Back', 'k', 'k', 'K'), button('Next', 'j', 'j', 'J'), button('Play', 'Space', ' ', 'Space'),
-      button('Cut', 'b', 'b', 'B'), button('Undo', 'u', 'u', 'U'), button('Alike', 'g', 'g', 'G'));
-    byId('help').addEventListener('click', commands['?']);
-    byId('meter').addEventListener('click', commands.m);
-    // After a click the keys are for the page again, not for the button that was clicked.
-    document.addEventListener('click', (event) => {
-      if (event.detail > 0 && !document.querySelector('dialog[open]') && !this.grid.open) byId('stage').focus({ preventScroll: true });
-    });
-    addEventListener('beforeunload', (event) => this.outbox.pending > 0 && event.preventDefault());
-  }
 }
 
 async function begin() {
@@ -371,10 +319,13 @@ async function begin() {
     } catch (error) {
       byId('saved-text').textContent = error.status ? 'no access' : 'no answer yet, trying again';
       byId('saved').dataset.state = 'failing';
-      if (error.status) byId('proposal').replaceChildren(el('p', { class: 'question' }, el('strong', {}, error.message)));
+      if (error.status)
+        byId('proposal').replaceChildren(el('p', { class: 'question' }, el('strong', {}, error.message)));
       if (error.status && !error.ended) return;
       if (!(error instanceof Error) || error.name !== 'Error') console.error(error);
-      await new Promise((resolve) => { setTimeout(resolve, wait); });
+      await new Promise((resolve) => {
+        setTimeout(resolve, wait);
+      });
     }
   }
 }

@@ -110,13 +110,29 @@ export class Player {
 
   #drawStrip() {
     const frames = this.piece?.frames ?? [];
-    this.thumbs = frames.map((frame, k) => el('button', {
-      type: 'button', class: 'thumb', tabindex: '-1', 'aria-label': `Picture ${k + 1} of ${frames.length}, at ${clock(frame.t_s)}`,
-      on: { click: (event) => { event.stopPropagation(); this.stop(); this.go(k); } },
-    }, keepTrying(el('img', { src: frame.picture, alt: '', draggable: 'false' })),
-    el('span', { class: 'sure', 'aria-hidden': 'true' }, el('span'))));
+    this.thumbs = frames.map((frame, k) =>
+      el(
+        'button',
+        {
+          type: 'button',
+          class: 'thumb',
+          tabindex: '-1',
+          'aria-label': `Picture ${k + 1} of ${frames.length}, at ${clock(frame.t_s)}`,
+          on: {
+            click: (event) => {
+              event.stopPropagation();
+              this.stop();
+              this.go(k);
+            },
+          },
+        },
+        keepTrying(el('img', { src: frame.picture, alt: '', draggable: 'false' })),
+        el('span', { class: 'sure', 'aria-hidden': 'true' }, el('span')),
+      ),
+    );
     this.thumbs.forEach((thumb, k) => {
-      thumb.querySelector('.sure span').style.height = `${Math.round(100 * (this.piece.blind ? 0 : frames[k].confidence))}%`;
+      thumb.querySelector('.sure span').style.height =
+        `${Math.round(100 * (this.piece.blind ? 0 : frames[k].confidence))}%`;
     });
     this.strip.replaceChildren(...this.thumbs);
     this.strip.scrollLeft = 0;
@@ -134,14 +150,21 @@ export class Player {
     if (!piece.blind) this.caption.append(' · ', frame.decision, ` ${percent(frame.confidence)}`);
     this.thumbs.forEach((thumb, k) => {
       thumb.setAttribute('aria-current', String(k === this.at));
-      thumb.classList.toggle('within', this.heldFrom !== null && this.heldFrom !== undefined && k >= this.heldFrom && k <= this.at);
+      thumb.classList.toggle(
+        'within',
+        this.heldFrom !== null && this.heldFrom !== undefined && k >= this.heldFrom && k <= this.at,
+      );
       thumb.tabIndex = k === this.at ? 0 : -1;
     });
     const thumb = this.thumbs[this.at];
     if (!thumb) return;
     const { strip } = this;
-    const [left, right] = [thumb.offsetLeft - strip.offsetLeft, thumb.offsetLeft - strip.offsetLeft + thumb.offsetWidth];
-    if (left < strip.scrollLeft || right > strip.scrollLeft + strip.clientWidth) strip.scrollLeft = left - strip.clientWidth / 3;
+    const [left, right] = [
+      thumb.offsetLeft - strip.offsetLeft,
+      thumb.offsetLeft - strip.offsetLeft + thumb.offsetWidth,
+    ];
+    if (left < strip.scrollLeft || right > strip.scrollLeft + strip.clientWidth)
+      strip.scrollLeft = left - strip.clientWidth / 3;
   }
 }
 

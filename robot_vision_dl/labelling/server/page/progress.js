@@ -34,7 +34,7 @@ export class Progress {
   #draw() {
     const { labelled, total, per_minute: rate } = this.figures;
     byId('meter-text').textContent = `${labelled} of ${total}${rate ? ` · ${Math.round(rate)} a minute` : ''}`;
-    byId('meter-bar').firstElementChild.style.width = `${total ? 100 * labelled / total : 0}%`;
+    byId('meter-bar').firstElementChild.style.width = `${total ? (100 * labelled) / total : 0}%`;
     byId('meter').setAttribute('aria-label', `${labelled} of ${total} labelled. Have I done enough?`);
   }
 
@@ -43,20 +43,52 @@ export class Progress {
     const { figures, labels } = this;
     if (!figures) return el('p', {}, 'The server has not answered yet.');
     const most = Math.max(1, ...Object.values(figures.classes ?? {}));
-    return el('div', { class: 'progress' },
+    return el(
+      'div',
+      { class: 'progress' },
       figures.enough ? el('p', { class: 'enough' }, figures.enough) : null,
-      el('div', { class: 'figures' },
-        figure('labelled', `${figures.labelled} of ${figures.total}`, figures.per_minute ? `${Math.round(figures.per_minute)} a minute` : ''),
-        figure('the model is right', shareOf(figures.random?.accuracy), of(figures.random?.interval, figures.random?.n, 'drawn at random')),
-        figure('you agree with yourself', share(figures.self_agreement), of(figures.self_agreement?.interval, figures.self_agreement?.n, 'shown again')),
-        figure('you agree with the model', share(figures.model_agreement), of(figures.model_agreement?.interval, figures.model_agreement?.n, 'labels'))),
+      el(
+        'div',
+        { class: 'figures' },
+        figure(
+          'labelled',
+          `${figures.labelled} of ${figures.total}`,
+          figures.per_minute ? `${Math.round(figures.per_minute)} a minute` : '',
+        ),
+        figure(
+          'the model is right',
+          shareOf(figures.random?.accuracy),
+          of(figures.random?.interval, figures.random?.n, 'drawn at random'),
+        ),
+        figure(
+          'you agree with yourself',
+          share(figures.self_agreement),
+          of(figures.self_agreement?.interval, figures.self_agreement?.n, 'shown again'),
+        ),
+        figure(
+          'you agree with the model',
+          share(figures.model_agreement),
+          of(figures.model_agreement?.interval, figures.model_agreement?.n, 'labels'),
+        ),
+      ),
       curve(figures.curve ?? []),
       el('h3', {}, 'Labels by class'),
-      el('ul', { class: 'counts' }, ...Object.entries(figures.classes ?? {}).map(([name, count]) => {
-        const bar = el('span', { class: labels.paint(name) });
-        bar.style.width = `${100 * count / most}%`;
-        return el('li', {}, labels.tag(name), el('span', { class: 'track' }, bar), el('span', { class: 'number' }, String(count)));
-      })));
+      el(
+        'ul',
+        { class: 'counts' },
+        ...Object.entries(figures.classes ?? {}).map(([name, count]) => {
+          const bar = el('span', { class: labels.paint(name) });
+          bar.style.width = `${(100 * count) / most}%`;
+          return el(
+            'li',
+            {},
+            labels.tag(name),
+            el('span', { class: 'track' }, bar),
+            el('span', { class: 'number' }, String(count)),
+          );
+        }),
+      ),
+    );
   }
 }
 
@@ -75,7 +107,13 @@ function of(interval, n, words) {
 }
 
 function figure(words, value, more) {
-  return el('div', { class: 'figure' }, el('b', {}, value), el('span', {}, words), el('small', { class: 'soft' }, more));
+  return el(
+    'div',
+    { class: 'figure' },
+    el('b', {}, value),
+    el('span', {}, words),
+    el('small', { class: 'soft' }, more),
+  );
 }
 
 /** The learning curve: accuracy by number of labels, with its interval. */
@@ -83,24 +121,43 @@ function curve(points) {
   if (points.length < 2) return el('p', { class: 'soft' }, 'A learning curve appears here when there are more labels.');
   const [width, height, left, bottom] = [420, 150, 44, 20];
   const most = Math.max(...points.map((point) => point.labels));
-  const x = (labels) => left + (width - left - 8) * labels / most;
+  const x = (labels) => left + ((width - left - 8) * labels) / most;
   const y = (accuracy) => 8 + (height - bottom - 8) * (1 - accuracy);
-  const svg = make('svg', { viewBox: `0 0 ${width} ${height}`, role: 'img', class: 'curve',
-    'aria-label': `Learning curve: ${points.map((point) => `${percent(point.accuracy)} with ${point.labels} labels`).join(', ')}` });
+  const svg = make('svg', {
+    viewBox: `0 0 ${width} ${height}`,
+    role: 'img',
+    class: 'curve',
+    'aria-label': `Learning curve: ${points.map((point) => `${percent(point.accuracy)} with ${point.labels} labels`).join(', ')}`,
+  });
   for (const level of [0, 0.5, 1]) {
-    svg.append(make('line', { x1: left, x2: width - 8, y1: y(level), y2: y(level), class: 'rule' }),
-      make('text', { x: left - 6, y: y(level) + 4, class: 'end' }, `${100 * level} %`));
+    svg.append(
+      make('line', { x1: left, x2: width - 8, y1: y(level), y2: y(level), class: 'rule' }),
+      make('text', { x: left - 6, y: y(level) + 4, class: 'end' }, `${100 * level} %`),
+    );
   }
   const banded = points.filter((point) => point.interval);
   if (banded.length > 1) {
-    const edge = [...banded.map((point) => [x(point.labels), y(point.interval[1])]),
-      ...banded.reverse().map((point) => [x(point.labels), y(point.interval[0])])];
+    const edge = [
+      ...banded.map((point) => [x(point.labels), y(point.interval[1])]),
+      ...banded.reverse().map((point) => [x(point.labels), y(point.interval[0])]),
+    ];
     svg.append(make('polygon', { points: edge.map((at) => at.join(',')).join(' '), class: 'band' }));
   }
-  svg.append(make('polyline', { points: points.map((point) => `${x(point.labels)},${y(point.accuracy)}`).join(' '), class: 'line' }),
+  svg.append(
+    make('polyline', {
+      points: points.map((point) => `${x(point.labels)},${y(point.accuracy)}`).join(' '),
+      class: 'line',
+    }),
     ...points.map((point) => make('circle', { cx: x(point.labels), cy: y(point.accuracy), r: 3, class: 'dot' })),
-    make('text', { x: left, y: height - 4 }, `${points[0].labels} labels`), make('text', { x: width - 8, y: height - 4, class: 'end' }, `${most}`));
-  return el('figure', {}, svg, el('figcaption', { class: 'soft' }, 'Accuracy on held-out labels, by how many others were learnt from.'));
+    make('text', { x: left, y: height - 4 }, `${points[0].labels} labels`),
+    make('text', { x: width - 8, y: height - 4, class: 'end' }, `${most}`),
+  );
+  return el(
+    'figure',
+    {},
+    svg,
+    el('figcaption', { class: 'soft' }, 'Accuracy on held-out labels, by how many others were learnt from.'),
+  );
 }
 
 function make(tag, attributes, text = null) {

@@ -1,7 +1,12 @@
 /** What the model says of a piece, how much it doubts and why; and what people have said. */
 import { clock, el, foreign, keycap, percent } from './element.js';
 
-const DOUBTS = [[0.25, 'sure'], [0.5, 'fairly sure'], [0.75, 'in doubt'], [Infinity, 'in great doubt']];
+const DOUBTS = [
+  [0.25, 'sure'],
+  [0.5, 'fairly sure'],
+  [0.75, 'in doubt'],
+  [Infinity, 'in great doubt'],
+];
 const REASONS = {
   unknown: 'looks like none of the classes',
   uncertain: 'cannot decide',
@@ -22,21 +27,47 @@ export function drawProposal(place, piece, labels, { onAccept, position }) {
   const [first, ...others] = piece.proposals ?? [];
   const parts = [el('p', { class: 'question' }, el('strong', {}, 'What is this?'), position)];
   if (piece.blind || !first) {
-    parts.push(el('p', { class: 'says' }, piece.blind ? 'No proposal this time: label what you see.' : 'The model proposes nothing.'));
+    parts.push(
+      el(
+        'p',
+        { class: 'says' },
+        piece.blind ? 'No proposal this time: label what you see.' : 'The model proposes nothing.',
+      ),
+    );
   } else {
     parts.push(
-      el('button', { type: 'button', class: 'accept', 'aria-keyshortcuts': 'Enter', on: { click: onAccept } },
-        labels.swatch(first[0]), el('span', { class: 'words' }, el('small', {}, 'The model says'), foreign(first[0])),
-        el('span', { class: 'number' }, percent(first[1])), keycap('Enter')),
-      el('p', { class: 'others' }, others.length > 0 ? 'else ' : '', ...others.slice(0, 2).flatMap(([name, p], k) => [
-        k > 0 ? ', ' : '', foreign(name), ` ${percent(p)}`])),
+      el(
+        'button',
+        { type: 'button', class: 'accept', 'aria-keyshortcuts': 'Enter', on: { click: onAccept } },
+        labels.swatch(first[0]),
+        el('span', { class: 'words' }, el('small', {}, 'The model says'), foreign(first[0])),
+        el('span', { class: 'number' }, percent(first[1])),
+        keycap('Enter'),
+      ),
+      el(
+        'p',
+        { class: 'others' },
+        others.length > 0 ? 'else ' : '',
+        ...others.slice(0, 2).flatMap(([name, p], k) => [k > 0 ? ', ' : '', foreign(name), ` ${percent(p)}`]),
+      ),
       doubtBar(piece.doubt),
-      el('p', { class: 'reason' }, piece.explanation || REASONS[piece.reason] || piece.reason));
+      el('p', { class: 'reason' }, piece.explanation || REASONS[piece.reason] || piece.reason),
+    );
   }
-  if (piece.given && !piece.blind) parts.push(el('p', { class: 'given' }, 'Labelled before in the recording: ', labels.tag(piece.given)));
+  if (piece.given && !piece.blind)
+    parts.push(el('p', { class: 'given' }, 'Labelled before in the recording: ', labels.tag(piece.given)));
   if (piece.label) {
-    parts.push(el('p', { class: 'yours' }, 'Label: ', labels.tag(piece.label.name),
-      piece.label.who && piece.label.who !== 'you' ? el('span', { class: 'soft' }, ' by ', foreign(piece.label.who)) : null));
+    parts.push(
+      el(
+        'p',
+        { class: 'yours' },
+        'Label: ',
+        labels.tag(piece.label.name),
+        piece.label.who && piece.label.who !== 'you'
+          ? el('span', { class: 'soft' }, ' by ', foreign(piece.label.who))
+          : null,
+      ),
+    );
   }
   place.replaceChildren(...parts);
 }

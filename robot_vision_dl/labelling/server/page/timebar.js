@@ -57,7 +57,7 @@ export class TimeBar {
   beside(current, by) {
     const camera = this.cameras.get(cameraKey(current));
     const at = camera?.byId?.get(current.id);
-    return at === undefined ? null : camera.pieces[at + by] ?? null;
+    return at === undefined ? null : (camera.pieces[at + by] ?? null);
   }
 
   async #camera(current) {
@@ -79,8 +79,12 @@ export class TimeBar {
 
   #title() {
     const { current } = this;
-    this.title.replaceChildren(el('strong', {}, foreign(current.recording)), ' ', el('span', { class: 'soft' }, foreign(current.topic)),
-      el('span', { class: 'times' }, `${clock(current.start_s)} – ${clock(current.end_s)}`));
+    this.title.replaceChildren(
+      el('strong', {}, foreign(current.recording)),
+      ' ',
+      el('span', { class: 'soft' }, foreign(current.topic)),
+      el('span', { class: 'times' }, `${clock(current.start_s)} – ${clock(current.end_s)}`),
+    );
   }
 
   #draw(camera) {
@@ -89,10 +93,13 @@ export class TimeBar {
     const first = camera.pieces[0]?.start_s ?? 0;
     const length = (camera.pieces.at(-1)?.end_s ?? 1) - first || 1;
     if (this.shown !== camera || !camera.drawn) this.#drawWhole(camera, first, length);
-    this.caret.style.left = `${100 * (current.start_s - first) / length}%`;
-    this.caret.style.width = `${100 * (current.end_s - current.start_s) / length}%`;
+    this.caret.style.left = `${(100 * (current.start_s - first)) / length}%`;
+    this.caret.style.width = `${(100 * (current.end_s - current.start_s)) / length}%`;
     const labelled = camera.pieces.filter((one) => one.label).length;
-    this.place.setAttribute('aria-label', `Time bar: piece ${(at ?? 0) + 1} of ${camera.pieces.length} of this camera, ${labelled} labelled`);
+    this.place.setAttribute(
+      'aria-label',
+      `Time bar: piece ${(at ?? 0) + 1} of ${camera.pieces.length} of this camera, ${labelled} labelled`,
+    );
     if (at === undefined) return;
     const from = Math.max(0, Math.min(at - AROUND, camera.pieces.length - 2 * AROUND - 1));
     this.near.replaceChildren(...camera.pieces.slice(from, from + 2 * AROUND + 1).map((one) => this.#segment(one)));
@@ -113,7 +120,10 @@ export class TimeBar {
       return colours.get(name);
     };
     for (const one of camera.pieces) {
-      const [left, width] = [1200 * (one.start_s - first) / length, Math.max(1, 1200 * (one.end_s - one.start_s) / length - 0.5)];
+      const [left, width] = [
+        (1200 * (one.start_s - first)) / length,
+        Math.max(1, (1200 * (one.end_s - one.start_s)) / length - 0.5),
+      ];
       const name = one.label ?? one.proposal;
       if (!name) continue;
       context.fillStyle = colourOf(name);
@@ -129,11 +139,17 @@ export class TimeBar {
 
   #segment(one) {
     const name = one.label ?? one.proposal ?? '';
-    const segment = el('button', {
-      type: 'button', tabindex: '-1', class: `segment ${one.label ? 'labelled' : 'open'} ${one.id === this.current.id ? 'here' : ''}`,
-      title: `${clock(one.start_s)}: ${one.label ? name : name ? `the model says ${name}` : 'no label'}`,
-      on: { click: () => this.onGo(one.id) },
-    }, el('span', { class: this.labels.paint(name) }, name ? this.labels.mark(name) : ''));
+    const segment = el(
+      'button',
+      {
+        type: 'button',
+        tabindex: '-1',
+        class: `segment ${one.label ? 'labelled' : 'open'} ${one.id === this.current.id ? 'here' : ''}`,
+        title: `${clock(one.start_s)}: ${one.label ? name : name ? `the model says ${name}` : 'no label'}`,
+        on: { click: () => this.onGo(one.id) },
+      },
+      el('span', { class: this.labels.paint(name) }, name ? this.labels.mark(name) : ''),
+    );
     segment.style.flexGrow = String(Math.min(6, Math.max(1, Math.sqrt(Math.max(0, one.end_s - one.start_s)))));
     return segment;
   }
@@ -142,7 +158,7 @@ export class TimeBar {
     const camera = this.shown;
     if (!camera) return;
     const box = this.whole.getBoundingClientRect();
-    const at = camera.first + camera.length * (event.clientX - box.left) / box.width;
+    const at = camera.first + (camera.length * (event.clientX - box.left)) / box.width;
     const chosen = camera.pieces.find((one) => one.end_s > at) ?? camera.pieces.at(-1);
     if (chosen) this.onGo(chosen.id);
   }
@@ -155,8 +171,13 @@ function cameraKey(one) {
 /** What is needed of a piece on the bar, whether it came whole or short. */
 function told(sent) {
   const label = sent.label && typeof sent.label === 'object' ? sent.label.name : sent.label;
-  return { id: sent.id, start_s: sent.start_s, end_s: sent.end_s, label: label ?? null,
-    proposal: sent.proposal ?? sent.proposals?.[0]?.[0] ?? null };
+  return {
+    id: sent.id,
+    start_s: sent.start_s,
+    end_s: sent.end_s,
+    label: label ?? null,
+    proposal: sent.proposal ?? sent.proposals?.[0]?.[0] ?? null,
+  };
 }
 
 /** One piece by its id, from the server. */

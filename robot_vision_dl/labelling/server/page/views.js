@@ -2,17 +2,26 @@
 import { el } from './element.js';
 
 const NAMES = {
-  queue: 'Queue', disagreement: 'Disagreement', unsure: 'Unsure', labelled: 'Labelled', camera_faults: 'Camera faults', all: 'All',
+  queue: 'Queue',
+  disagreement: 'Disagreement',
+  unsure: 'Unsure',
+  labelled: 'Labelled',
+  camera_faults: 'Camera faults',
+  all: 'All',
 };
 
 /** The tabs. */
 export class Views {
   constructor(place, views, { onView }) {
-    this.buttons = new Map(views.filter((view) => !view.startsWith('alike')).map((view) => {
-      const count = el('span', { class: 'count' });
-      const button = el('button', { type: 'button', on: { click: () => onView(view) } }, this.name(view), count);
-      return [view, { button, count }];
-    }));
+    this.buttons = new Map(
+      views
+        .filter((view) => !view.startsWith('alike'))
+        .map((view) => {
+          const count = el('span', { class: 'count' });
+          const button = el('button', { type: 'button', on: { click: () => onView(view) } }, this.name(view), count);
+          return [view, { button, count }];
+        }),
+    );
     place.append(...[...this.buttons.values()].map(({ button }) => button));
   }
 
@@ -32,7 +41,7 @@ export class Views {
   /** Show how many pieces each has. */
   counts(counts) {
     for (const [view, { count }] of this.buttons) {
-      const n = view === 'queue' ? counts?.open ?? counts?.queue : counts?.[view];
+      const n = view === 'queue' ? (counts?.open ?? counts?.queue) : counts?.[view];
       count.textContent = Number.isInteger(n) ? ` ${n.toLocaleString('en')}` : '';
     }
   }
