@@ -1,10 +1,6 @@
 """A real server of a queue, and a real browser in front of it."""
 import os
 import re
-import signal
-import subprocess
-import sys
-import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +8,7 @@ from typing import Callable, Dict, Iterator, List, Optional, Tuple
 
 import psutil
 import pytest
+from label_server import LabelServer
 
 from robot_vision_dl.labelling.events import EventStore
 from robot_vision_dl.labelling.queue_file import QueueFile
@@ -19,7 +16,6 @@ from robot_vision_dl.labelling.state import State, fold
 
 CHROMIUM = Path(os.environ.get('RVD_CHROMIUM', '/usr/bin/chromium'))
 """The system's browser: nothing is downloaded."""
-_LINK = re.compile(r'http://127\.0\.0\.1:(\d+)/\?token=[\w-]+')
 
 
 @contextmanager
@@ -61,64 +57,38 @@ def _command(process: psutil.Process) -> List[str]:
         return []
 
 
-class LabelServer:
-    """``robot-vision label`` of a queue as a process.
-
-    Attributes:
-        link: what it printed, good once.
-        port: on which it listens.
-    """
+class QueueServer:
+    """``robot-vision label`` of a queue, started as often as wanted, always on the same port."""
 
     def __init__(self, folder: Path) -> None:
         """Start it."""
         self.folder = folder
         self.port = 0
-        self.lines: List[str] = []
         self.start()
 
     def start(self) -> None:
-        """Start it, on the port that it had before."""
-        port = ['--port', str(self.port)] if self.port else []
-        self.process = subprocess.Popen(
-            [sys.executable, '-m', 'robot_vision_dl.cli.main', 'label', str(self.folder), '--no-browser', *port],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=self.folder)
-        self._links: List[str] = []
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-        wait_for(lambda: self._links or self.process.poll() is not None, 60)
-        assert self._links, ''.join(self.lines)
-        self.link = self._links[-1]
-        self.port = int(_LINK.fullmatch(self.link)[1])
-
-    def _read(self) -> None:
-        for line in self.process.stdout:
-            self.lines.append(line)
-            found = _LINK.search(line)
-            if found:
-                self._links.append(found[0])
+        """Start it; its link is a new one."""
+        self._running = LabelServer(self.folder, *(['--port', str(self.port)] if self.port else []))
+        self.process, self.link, self.port = self._running.process, self._running.link, self._running.port
 
     @property
     def address(self) -> str:
+        """Of the page, for a browser that has used a link."""
         return f'http://127.0.0.1:{self.port}/'
 
     def kill(self) -> None:
-        """As a power cut does it, apart from the disk."""
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
+        """End it as a power cut does."""
+        self._running.kill()
 
     def stop(self) -> None:
-        if self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(15)
-            except subprocess.TimeoutExpired:
-                self.kill()
+        """End it as Ctrl+C does, or close what is left of it."""
+        self._running.__exit__()
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[LabelServer]:
+def served(folder: Path) -> Iterator[QueueServer]:
     """A server of a queue, stopped at the end."""
-    server = LabelServer(folder)
+    server = QueueServer(folder)
     try:
         yield server
     finally:
@@ -134,7 +104,7 @@ def wait_for(condition: object, seconds: float) -> None:
         time.sleep(.02)
 
 
-def open_page(context: object, server: LabelServer, link: Optional[str] = None,
+def open_page(context: object, server: QueueServer, link: Optional[str] = None,
               problems: Optional[List[str]] = None) -> object:
     """A tab that shows the first piece; what it complains of is put into ``problems``."""
     page = context.new_page()
