@@ -8,6 +8,7 @@ from .leave_one_out import MODES, REFERENCE, Material, Without, leave_one_out, r
 
 if TYPE_CHECKING:
     from ..core.bundles.bundle import Bundle
+    from ..core.networks.graph_network import SingleNetwork
     from ..core.networks.network import Network
     from ..data.cache import FrameStore
     from ..evaluation.labelled_outputs import LabelledOutputs
@@ -45,31 +46,59 @@ def start_of(bundle: 'Bundle', args: argparse.Namespace) -> Optional[Start]:
     """The pretrained network; None: it is not asked for, or cannot be had, which is told."""
     from ..core.bundles.bundle import load_bundle
     from ..core.errors import BundleError, ConfigError
-    from ..core.networks.network import Network
     from ..core.text.notes import to_stderr
     if not args.leave_one_out:
         return None
-    if args.leave_one_out == 'training' and not args.reference:
-        raise ConfigError('--leave-one-out training: needs --reference, the pictures that are trained on')
-    name = args.frozen or str(bundle.provenance.get('start', '')).partition(' (')[0]
+    if args.leave_one_out == 'training':
+        if not args.reference:
+            raise ConfigError('--leave-one-out training: needs --reference, the pictures that are trained on')
+        return trainable_start(bundle, args.frozen, '--leave-one-out training')
+    name = _named_start(bundle, args.frozen)
     try:
-        start = load_bundle(name) if name else bundle
-        network = start.load_single_network()
+        network = (load_bundle(name) if name else bundle).load_single_network()
     except BundleError as error:
-        if args.frozen or args.leave_one_out == 'training':
+        if args.frozen:
             raise
         to_stderr(f'kNN on the pretrained network is left out: {error}; --frozen names another bundle')
         return None
-    if not name and args.leave_one_out == 'training':
-        raise ConfigError(f'--leave-one-out training: nothing is known of what {bundle.name} was trained from, and its '
-                          'own network has seen all classes; name the pretrained network by --frozen')
-    if network.architecture.name != bundle.architecture.name and args.leave_one_out == 'training':
+    return Start(name or bundle.name, _of_architecture(network, name or bundle.name, '--leave-one-out'), not name)
+
+
+def trainable_start(bundle: 'Bundle', frozen: Optional[str], option: str) -> Start:
+    """The pretrained network that a bundle was trained from, to train from it again.
+
+    Args:
+        frozen: name of its bundle; None: as the provenance has it.
+        option: of the command, for messages.
+
+    Raises:
+        BundleError: it cannot be had.
+        ConfigError: nobody knows of any, or it is not of the bundle's architecture.
+    """
+    from ..core.bundles.bundle import load_bundle
+    from ..core.errors import ConfigError
+    name = _named_start(bundle, frozen)
+    if not name:
+        raise ConfigError(f'{option}: nothing is known of what {bundle.name} was trained from, and its own network has '
+                          'seen all classes; name the pretrained network by --frozen')
+    network = load_bundle(name).load_single_network()
+    if network.architecture.name != bundle.architecture.name:
         raise ConfigError(f'--frozen {name}: is of {network.architecture.name}, but {bundle.name} of '
                           f'{bundle.architecture.name}')
+    return Start(name, _of_architecture(network, name, option), False)
+
+
+def _named_start(bundle: 'Bundle', frozen: Optional[str]) -> str:
+    return frozen or str(bundle.provenance.get('start', '')).partition(' (')[0]
+
+
+def _of_architecture(network: 'SingleNetwork', name: str, option: str) -> 'Network':
+    from ..core.errors import ConfigError
+    from ..core.networks.network import Network
     if not isinstance(network, Network):
-        raise ConfigError(f'--leave-one-out: {name or bundle.name} is a file of a network, not one of the '
-                          'architectures; name another one by --frozen')
-    return Start(name or bundle.name, network, not name)
+        raise ConfigError(f'{option}: {name} is a file of a network, not one of the architectures; name another one by '
+                          '--frozen')
+    return network
 
 
 def near(bundle: 'Bundle', args: argparse.Namespace, stores: Mapping[str, 'FrameStore'],

@@ -1,6 +1,6 @@
-"""The layers after a frozen trunk trained again without some classes, on maps that are computed once.
+"""The layers after a frozen trunk trained again, without some classes or on some frames, on maps computed once.
 
-What ``training/`` does in hours for one network is done here for each class that is left out, so it is less: one
+What ``training/`` does in hours for one network is done here for each of many, so it is less: one
 learning rate for all layers that are trained, a few views of each picture instead of new ones in each epoch, AdamW and
 one cycle whatever the recipe says. The head starts as a linear probe and features are held near the pretrained ones
 (``loss.distill``), as they are there.
@@ -67,10 +67,10 @@ class Recipe(NamedTuple):
 
 
 class Retrained(NamedTuple):
-    """A network that never saw some classes, on all pictures.
+    """A network that was trained again, on all pictures.
 
     Attributes:
-        outputs: by name of the part, logits over the classes that remain.
+        outputs: by name of the part, logits over the classes that it was trained on.
         head: of the network.
         accuracy: on the pictures that it was trained on, as they are.
     """
@@ -119,7 +119,7 @@ def with_stages(start: Network, stages: Sequence[str]) -> Network:
 
 
 class Retrainer:
-    """Trains a network for each set of classes that is left out.
+    """Trains a network for each set of classes that is left out, or of frames that are labelled.
 
     Args:
         start: with the pretrained weights, and the stages that are wanted.
@@ -166,15 +166,27 @@ class Retrainer:
         classes = [index for index in range(self._classes) if index not in gone]
         numbers = np.full(self._classes, -1)
         numbers[classes] = np.arange(len(classes))
-        y = numbers[self._targets[kept]]
+        return self._retrained(kept, numbers[self._targets[kept]], len(classes), self._recipe.seed)
+
+    def on(self, places: np.ndarray, targets: np.ndarray, seed: int) -> Retrained:
+        """A network for all classes, trained on frames of ``reference``.
+
+        Args:
+            places: of the frames, int64 (m,).
+            targets: what they are labelled, int64 (m,), whatever the store says.
+            seed: of this training.
+        """
+        return self._retrained(places, targets, self._classes, seed)
+
+    def _retrained(self, kept: np.ndarray, y: np.ndarray, classes: int, seed: int) -> Retrained:
         features = self._frozen['reference'].features
-        weight, bias, _ = linear_probe(features[kept], y, None, len(classes))
+        weight, bias, _ = linear_probe(features[kept], y, None, classes)
         if self._recipe.train_from == HEAD:
             outputs = {name: one._replace(logits=(one.features @ weight.T + bias).astype(np.float32))
                        for name, one in self._frozen.items()}
             head = LinearHead(torch.from_numpy(weight), torch.from_numpy(bias))
         else:
-            tail = self._trained(kept, y, weight, bias)
+            tail = self._trained(kept, y, weight, bias, seed)
             outputs = {name: self._of_tail(tail, name) for name in self._maps}
             layer = _linear(tail)
             head = LinearHead(layer.weight.detach().float().cpu(), layer.bias.detach().float().cpu())
@@ -225,9 +237,9 @@ class Retrainer:
         torch.nn.utils.clip_grad_norm_(tail.parameters(), _GRADIENT_CLIP)
         optimizer.step()
 
-    def _trained(self, kept: np.ndarray, y: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> Tail:
-        recipe, rng = self._recipe, np.random.default_rng(self._recipe.seed)
-        torch.manual_seed(recipe.seed)
+    def _trained(self, kept: np.ndarray, y: np.ndarray, weight: np.ndarray, bias: np.ndarray, seed: int) -> Tail:
+        recipe, rng = self._recipe, np.random.default_rng(seed)
+        torch.manual_seed(seed)
         tail = self._tail(len(bias))
         with torch.no_grad():
             _linear(tail).weight.copy_(torch.from_numpy(weight))
