@@ -22,6 +22,7 @@ CORE = {
     'decision': {'base', 'text', 'files', 'settings', 'metrics', 'uncertainty'},
     'backends': {'base', 'text', 'files', 'settings', 'networks', 'uncertainty', 'bundles'},
     'regions': {'base', 'text', 'files', 'settings', 'images', 'networks', 'uncertainty', 'decision'},
+    'recording': {'base', 'text', 'files', 'settings'},
     'runtime': {'base', 'text', 'files', 'settings', 'images', 'networks', 'uncertainty', 'bundles', 'decision',
                 'backends', 'regions'},
 }

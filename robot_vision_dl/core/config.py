@@ -238,6 +238,48 @@ class DetectionsConfig:
         check_values(self, 'detections.')
 
 
+DOUBT_KINDS = ('uncertain', 'unknown', 'flickering', 'camera_fault')
+"""Why a frame is worth a label; one whose camera is at fault is nothing but that."""
+
+
+@dataclass(frozen=True)
+class RecordDoubtsConfig:
+    """Which frames a node writes to bags because it was unsure about them, and how much it may write."""
+
+    folder: str = option(
+        '', 'folder for bags with the frames that the node was unsure about, each with its decision; empty: none are '
+        'written')
+    kinds: Tuple[str, ...] = option(
+        ('uncertain', 'unknown', 'flickering'), 'what counts as a doubt, of uncertain, unknown, flickering (see '
+        'flicker_changes) and camera_fault, which is none of the others')
+    flicker_changes: int = option(
+        3, 'a decision that changed more often than this within flicker_window_s is flickering', minimum=1,
+        maximum=1000)
+    flicker_window_s: float = option(2.0, 'see flicker_changes', minimum=0.01, maximum=3600.0)
+    min_interval_s: float = option(
+        0.5, 'least time between two doubtful frames of a camera; while one doubt lasts it doubles with each frame '
+        'that is written, up to a minute; 0: all of them are written', minimum=0.0, maximum=3600.0)
+    random_share: float = option(
+        0.0, 'share of all decided frames that are written as well, drawn at random whatever was decided, so that '
+        'accuracy can be estimated without bias', minimum=0.0, maximum=1.0)
+    mb_per_hour: float = option(
+        200.0, 'most that is written in any hour; a tenth of it at once', minimum=0.1, maximum=1e9)
+    max_mb: float = option(2000.0, 'most that the bags take on the disk; the oldest make room', minimum=1.0,
+                           maximum=1e9)
+    min_free_mb: float = option(
+        1000.0, 'so much of the disk stays free; where less is, nothing is written', minimum=0.0, maximum=1e9)
+    max_waiting_mb: float = option(
+        64.0, 'memory for frames that wait to be written; what does not fit is left out', minimum=0.1,
+        maximum=100000.0)
+
+    def __post_init__(self) -> None:
+        check_values(self, 'record_doubts.')
+        for kind in self.kinds:
+            if kind not in DOUBT_KINDS:
+                raise ConfigError(f'record_doubts.kinds: must be of {", ".join(DOUBT_KINDS)}, got '
+                                  f'{printable(repr(kind), 100)}')
+
+
 BACKENDS = ('torch', 'onnxruntime', 'openvino', 'auto')
 FLOAT32, INT8 = 'float32', 'int8'
 PRECISIONS = (FLOAT32, 'tf32', 'float16', 'bfloat16', INT8)
@@ -300,6 +342,7 @@ class ClassifierConfig:
     decision: DecisionConfig = field(default_factory=DecisionConfig)
     camera_faults: CameraFaultConfig = field(default_factory=CameraFaultConfig)
     detections: DetectionsConfig = field(default_factory=DetectionsConfig)
+    record_doubts: RecordDoubtsConfig = field(default_factory=RecordDoubtsConfig)
 
     def __post_init__(self) -> None:
         check_values(self)

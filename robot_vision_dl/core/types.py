@@ -117,6 +117,7 @@ class Frame:
         encoding: the encoding the picture arrived in, for reports.
         received_ns: when the message arrived, by the clock that stamps are compared with.
         region: the part of the picture that is looked at, within it; None: all of it.
+        serialized: the message as it came from the wire, in the live node; else empty.
     """
 
     camera: str
@@ -125,6 +126,7 @@ class Frame:
     encoding: str
     received_ns: int = 0
     region: Optional[Region] = None
+    serialized: bytes = b''
 
     @property
     def seen(self) -> Picture:

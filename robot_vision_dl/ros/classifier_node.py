@@ -35,6 +35,7 @@ from .compat import state_label
 from .detection_health import DetectionHealth
 from .detection_pairs import DetectionInput, DetectionPairs
 from .diagnostics import CameraHealth, model_status
+from .doubt_output import DoubtOutput
 from .image_wait_set import ImageWaitSet
 from .node_main import run_node
 from .object_output import ObjectOutput
@@ -45,7 +46,7 @@ from .start import PrintableLogs
 from .topic_watch import TopicWatch, watch_detections, watch_images
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
-DROP_LOG_PERIOD_S = 5.0
+DROP_LOG_PERIOD_S, DOUBT_LOG_PERIOD_S = 5.0, 60.0
 SETTLED_S = 2.0  # after a swap: by then a frame has come, and with it the end of the old model
 
 
@@ -59,6 +60,7 @@ class ClassifierNode(PrintableLogs, LifecycleNode):
         self._inputs: Dict[str, CameraInput] = {}
         self._detections: Dict[str, DetectionInput] = {}
         self._objects = ObjectPipeline(ClassifierConfig())  # names of tracks are not used twice while the node runs
+        self._doubts: Optional[DoubtOutput] = None
         self._priors: List[PriorInput] = []
         self._outputs: Dict[str, Union[CameraOutput, ObjectOutput]] = {}
         self._health: List[Union[CameraHealth, DetectionHealth]] = []
@@ -120,6 +122,10 @@ class ClassifierNode(PrintableLogs, LifecycleNode):
             config = self.config
             make = self._object_engine if config.detection_topics else self._image_engine
             engine = self._engine = make(config)
+            self._doubts = DoubtOutput(
+                self.get_fully_qualified_name(), config,
+                {camera: source.topic for camera, source in self._inputs.items()},
+                {camera: source.topic for camera, source in self._detections.items()})
             for camera, source in self._inputs.items():
                 prior = PriorInput(
                     self, camera, lambda: engine.pipeline.bundle.class_names, partial(engine.expect, camera),
@@ -193,6 +199,9 @@ class ClassifierNode(PrintableLogs, LifecycleNode):
         engine, self._engine = self._engine, None
         if engine is not None:
             engine.stop()  # before the subscriptions that it waits for go away
+        doubts, self._doubts = self._doubts, None
+        if doubts is not None:
+            doubts.stop()
         for source in self._inputs.values():
             source.destroy()
         for detections in self._detections.values():
@@ -236,11 +245,15 @@ class ClassifierNode(PrintableLogs, LifecycleNode):
         output = self._outputs[result.frame.camera]
         assert isinstance(output, CameraOutput)
         output.publish(result, timing, self.config)
+        if self._doubts is not None:
+            self._doubts.look_at(result, timing, self.config)
 
     def _publish_objects(self, result: ObjectResults, timing: Timing) -> None:
         output = self._outputs[result.frame.camera]
         assert isinstance(output, ObjectOutput)
         output.publish(result, timing, self.config)
+        if self._doubts is not None:
+            self._doubts.look_at_objects(result, timing)
 
     def _log_drop(self, camera: str, reason: str, sentence: str) -> None:
         """Log the first drop for a reason, then at most one line in some seconds with the count."""
@@ -254,13 +267,13 @@ class ClassifierNode(PrintableLogs, LifecycleNode):
             self.get_logger().warning(f'{camera}: frame dropped, {reason}: {printable(sentence, 400)}{count}')
             entry[0], entry[1] = now, 0
 
-    def _log_complaint(self, camera: str, sentence: str) -> None:
-        """Log what is wrong with the detections of a camera, once in some seconds."""
+    def _log_complaint(self, about: str, sentence: str, period_s: float = DROP_LOG_PERIOD_S) -> None:
+        """Log what is wrong with the detections of a camera, or with something else, once in some seconds."""
         now = time.monotonic()
-        entry = self._drop_logged.setdefault((camera, 'detections'), [float('-inf'), 0])
-        if now - entry[0] >= DROP_LOG_PERIOD_S:
+        entry = self._drop_logged.setdefault((about, 'complaint'), [float('-inf'), 0])
+        if now - entry[0] >= period_s:
             entry[0] = now
-            self.get_logger().warning(f'{camera}: {printable(sentence, 600)}')
+            self.get_logger().warning(f'{about}: {printable(sentence, 600)}')
 
     # Parameters that change while the node runs.
 
@@ -278,6 +291,8 @@ class ClassifierNode(PrintableLogs, LifecycleNode):
             return  # configure will load what is wanted then
         if names != ['model']:
             (self._engine or self._pipeline).configure(config)
+        if self._doubts is not None and any(name.startswith('record_doubts.') for name in names):
+            self._doubts.configure(config.record_doubts)
         if 'model' not in names:
             return
         if self._runs(config.model):
@@ -354,6 +369,11 @@ class ClassifierNode(PrintableLogs, LifecycleNode):
             array.status.append(camera.report(self.config))
             if isinstance(camera, DetectionHealth) and camera.complaint:
                 self._log_complaint(array.status[-1].hardware_id, camera.complaint)
+        if self._doubts is not None and self.config.record_doubts.folder:
+            status, trouble = self._doubts.report()
+            array.status.append(status)
+            if trouble:
+                self._log_complaint('record_doubts', trouble, DOUBT_LOG_PERIOD_S)
         self._diagnostics.publish(array)
         fault = self._pipeline.fault if self._pipeline is not None else ''
         if fault and fault != self._fault_said:

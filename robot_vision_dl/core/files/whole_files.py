@@ -72,7 +72,7 @@ def whole_file(path: Union[str, Path], mode: str = 'wb', *, remedy: str = REMEDY
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(part.path, path)
-            _to_disk(path.parent)
+            to_disk(path.parent)
         finally:
             part.remove()
 
@@ -122,7 +122,7 @@ def whole_folder(path: Union[str, Path], *, overwrite: bool = False, create: boo
                 _replace(work, path, part.path / REPLACED)
             else:
                 _rename(work, path)
-            _to_disk(path.parent)
+            to_disk(path.parent)
         finally:
             part.remove()
 
@@ -220,12 +220,12 @@ def locked_folder(path: Path, what: str) -> Iterator[None]:
 def flush(folder: Path) -> None:
     """Have a folder and all in it on the disk."""
     if folder.is_file():
-        _to_disk(folder)
+        to_disk(folder)
     for place, _, names in os.walk(folder):
         for name in names:
             if not (Path(place) / name).is_symlink():
-                _to_disk(Path(place) / name)
-        _to_disk(Path(place))
+                to_disk(Path(place) / name)
+        to_disk(Path(place))
 
 
 def output_error(path: Union[str, Path], error: OSError, remedy: str = REMEDY) -> OutputError:
@@ -351,7 +351,8 @@ def _put_back(part: Path) -> None:
             os.rename(old, part.parent / old.name)
 
 
-def _to_disk(path: Path) -> None:
+def to_disk(path: Path) -> None:
+    """Have a file, or what a folder lists, on the disk."""
     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(handle)

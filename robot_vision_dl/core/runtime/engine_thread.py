@@ -206,7 +206,7 @@ class EngineThread(ABC):
                 self._counters.dropped(camera, RATE_LIMITED)  # as wished, so nothing is said
                 return None
             frame = read_frame(camera, message, received_ns, self._config.image,
-                               self._config.regions.get(camera))
+                               self._config.regions.get(camera), received.buffer)
             objection = self._order.objection(frame)
         except ImageError as error:
             self._drop(camera, error.reason, str(error))

@@ -8,7 +8,7 @@ from ..types import CompressedImage, Frame, Header, ImageMessage, Picture, Regio
 
 
 def read_frame(camera: str, message: ImageMessage, received_ns: int, config: ImageConfig,
-               region: Optional[Region] = None) -> Frame:
+               region: Optional[Region] = None, serialized: bytes = b'') -> Frame:
     """A frame from an image message.
 
     Args:
@@ -17,16 +17,18 @@ def read_frame(camera: str, message: ImageMessage, received_ns: int, config: Ima
         received_ns: when it arrived, or was recorded.
         config: how images are read.
         region: the part of the picture that is looked at; None: all of it.
+        serialized: the message as it came from the wire, where it is asked for later.
 
     Raises:
         ImageError: the message is no image that can be used, or smaller than the region; ``reason`` says why.
     """
     encoding = message.format if isinstance(message, CompressedImage) else message.encoding
-    return frame_of(camera, message.header, decode(message, config), encoding, received_ns, region)
+    return frame_of(camera, message.header, decode(message, config), encoding, received_ns, region,
+                    serialized)
 
 
 def frame_of(camera: str, header: Header, picture: Picture, encoding: str, received_ns: int,
-             region: Optional[Region] = None) -> Frame:
+             region: Optional[Region] = None, serialized: bytes = b'') -> Frame:
     """A frame from a picture that is decoded already; arguments as for :class:`~..types.Frame`.
 
     Raises:
@@ -36,7 +38,7 @@ def frame_of(camera: str, header: Header, picture: Picture, encoding: str, recei
                                or region.y_offset + region.height > picture.height):
         raise ImageError('region', f'the region of interest {region} reaches beyond the picture of {picture.width}x'
                          f'{picture.height}; change the parameter regions_of_interest')
-    return Frame(camera, header, picture, encoding, received_ns, region)
+    return Frame(camera, header, picture, encoding, received_ns, region, serialized)
 
 
 def time_of(message: ImageMessage, received_ns: int) -> int:
