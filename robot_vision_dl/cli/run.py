@@ -14,6 +14,7 @@ EXAMPLES = """examples:
   robot-vision run --image /camera/image_raw --regions /detector/detections       each object of a detector
   robot-vision run --camera a:=/a/image --camera b:=/b/image --regions a:=/a/boxes --regions b:=/b/boxes
   robot-vision run --image /camera/image_raw --ros-args -p decision.abstain_cost:=0.2
+  robot-vision run --image /camera/image_raw --record-doubts ~/doubts     what it is unsure about, to be labelled
   robot-vision run --image /arm/image_raw --node-name arm_classifier       several nodes on a robot
   robot-vision run --print-parameters > my.yaml; robot-vision run --params-file my.yaml
 
@@ -41,6 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         "package's models/, or torchvision:<architecture>")
     parser.add_argument('--device', help='auto, cpu, cuda or cuda:<n>')
     parser.add_argument('--backend', help='torch, onnxruntime, openvino or auto: what runs the network on a CPU')
+    parser.add_argument('--record-doubts', metavar='FOLDER', help='write the frames that the node is unsure about to '
+                        'bags in this folder, within 200 MB an hour and 2 GB in all (parameters record_doubts.*)')
     add_node_options(parser, 'name of the node, which its topics begin with (default: classifier)')
     parser.add_argument('--no-autostart', action='store_true', help='wait for a lifecycle manager')
     parser.add_argument('--dds-profile', metavar='auto|none|FILE', default='auto',
@@ -66,7 +69,7 @@ def node_arguments(args: argparse.Namespace) -> List[str]:
         parameters.append(('detection_topics', '[' + ', '.join(scalar(topic) for topic in topics) + ']'))
     parameters += [(name, scalar(value)) for name, value in (
         ('image_transport', args.transport), ('model', args.model), ('device', args.device),
-        ('backend', args.backend)) if value]
+        ('backend', args.backend), ('record_doubts.folder', args.record_doubts)) if value]
     if args.no_autostart:
         parameters.append(('autostart', 'false'))
     return ros_arguments(args, parameters)

@@ -224,10 +224,11 @@ class DoubtRecorder:
         if written is Written.WRITTEN:
             with self._changed:
                 self._account.written.update(waiting.reasons)
-                self._account = replace(self._account, frames=self._account.frames + 1,
-                                        bytes=self._account.bytes + ring.bytes_written - before)
-                self._trouble.pop(NOT_WRITABLE, None)
-                self._trouble.pop(Written.DISK_FULL.value, None)
+                self._account = replace(
+                    self._account, frames=self._account.frames + 1, folder=str(ring.folder), bags=ring.bags,
+                    bytes=self._account.bytes + ring.bytes_written - before, bytes_on_disk=ring.bytes_on_disk)
+                for reason in (NOT_WRITABLE, FAILED, Written.DISK_FULL.value):
+                    self._trouble.pop(reason, None)
             return
         size = sum(len(message.data) for message in messages)
         self._drop(written.value, {
