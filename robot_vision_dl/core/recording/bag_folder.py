@@ -38,6 +38,19 @@ class BagFolder:
         self.opened_s: Optional[float] = None
         self._writer = McapWriter(path / storage_name(path.name))
 
+    @classmethod
+    def left_behind(cls, path: Path) -> 'BagFolder':
+        """A bag whose writer was killed, to be closed; what is whole of it stays.
+
+        Raises:
+            OSError: it cannot be read or written.
+            ValueError: it was not written by this class.
+        """
+        bag = cls(path)
+        bag._writer = McapWriter.reopen(bag._writer.path)
+        bag.opened_s = 0.0
+        return bag
+
     @property
     def end_ns(self) -> Optional[int]:
         """The latest time of a message."""

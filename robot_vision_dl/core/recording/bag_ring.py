@@ -77,6 +77,7 @@ class BagRing:
             self._scan()
             recent = time.time() - HOUR_S
             self.budget = HourlyBudget(per_hour, now_s, sum(bag.size for bag in self._closed if bag.changed_s > recent))
+            self._finish_left_behind()
         except BaseException:
             self._held.close()
             raise
@@ -166,6 +167,16 @@ class BagRing:
         if bag is not None:
             bag.close()
             self._scan()
+
+    def _finish_left_behind(self) -> None:
+        """Close the bags whose writers were killed."""
+        for bag in self._closed:
+            if not (bag.path / METADATA).exists():
+                try:
+                    BagFolder.left_behind(bag.path).close()
+                except (OSError, ValueError):  # it stays as it is, and can be read
+                    continue
+        self._scan()
 
     def _new_bag(self) -> BagFolder:
         name = f'doubts_{self._next:06d}_{time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())}'

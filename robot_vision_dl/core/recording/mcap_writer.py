@@ -8,7 +8,7 @@ import os
 import struct
 import zlib
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import BinaryIO, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from .message_definitions import definition
 
@@ -79,6 +79,30 @@ class McapWriter:
         self._counts: Dict[int, int] = {}
         self._chunks: List[bytes] = []
 
+    @classmethod
+    def reopen(cls, path: Path) -> 'McapWriter':
+        """Go on with a file that its writer was killed at: all whole chunks stay, and what follows them is cut off.
+
+        Raises:
+            OSError: it cannot be read or written.
+            ValueError: it is not a file as this class writes it.
+        """
+        writer = cls(path)
+        with path.open('rb') as file:
+            if file.read(writer.size) != writer._begin:
+                raise ValueError(f'{path}: was not written by {_LIBRARY}')
+            topics: Dict[int, Tuple[str, str]] = {}
+            while messages := _next_messages(file, topics):
+                chunk = writer.prepare(messages)
+                file.seek(writer.size)
+                if file.read(chunk.length) != b''.join(chunk.parts):
+                    break
+                writer._note(chunk)
+                writer.size += chunk.length
+        writer._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        os.ftruncate(writer._file, writer.size)
+        return writer
+
     def prepare(self, messages: Sequence[RecordedMessage]) -> Chunk:
         """What :meth:`append` would write for these, at least one."""
         channels: Dict[Tuple[str, str], int] = {}
@@ -139,6 +163,9 @@ class McapWriter:
             self.size += chunk.length
         else:
             self._append(self._file, chunk.parts)
+        self._note(chunk)
+
+    def _note(self, chunk: Chunk) -> None:
         self._channels.update(chunk.channels)
         self._definitions += chunk.definitions
         self._chunks.append(chunk.entry)
@@ -200,6 +227,44 @@ class McapWriter:
         footer = struct.pack('<BQQQ', _FOOTER, 20, start, start + len(summary))
         crc = zlib.crc32(summary + offsets + footer)
         return data_end + summary + offsets + footer + struct.pack('<I', crc) + _MAGIC
+
+
+def _next_messages(file: BinaryIO, topics: Dict[int, Tuple[str, str]]) -> List[RecordedMessage]:
+    """Those of the chunk that begins where the file is, after what describes their topics; none: it is not whole.
+
+    Args:
+        topics: by the number of their channel; those that are described are added.
+    """
+    types: Dict[int, str] = {}
+    try:
+        while True:
+            kind, length = struct.unpack('<BQ', file.read(9))
+            if kind not in (_SCHEMA, _CHANNEL, _CHUNK) or length > os.fstat(file.fileno()).st_size:
+                return []
+            body = file.read(length)
+            if kind == _SCHEMA:
+                types[struct.unpack_from('<H', body)[0]] = _text_at(body, 2)
+            elif kind == _CHANNEL:
+                number, schema = struct.unpack_from('<HH', body)
+                topics[number] = _text_at(body, 4), types[schema]
+            else:
+                return list(_messages(body[40:], topics))
+    except (struct.error, KeyError, UnicodeDecodeError):
+        return []
+
+
+def _messages(records: bytes, topics: Mapping[int, Tuple[str, str]]) -> Iterator[RecordedMessage]:
+    position = 0
+    while position < len(records):
+        _, length, number, _, time_ns = struct.unpack_from('<BQHIQ', records, position)
+        end = position + 9 + length
+        yield RecordedMessage(*topics[number], time_ns, records[position + 31:end])
+        position = end
+
+
+def _text_at(body: bytes, at: int) -> str:
+    length = struct.unpack_from('<I', body, at)[0]
+    return body[at + 4:at + 4 + length].decode()
 
 
 def _write(file: int, parts: Sequence[bytes]) -> None:

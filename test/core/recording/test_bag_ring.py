@@ -65,7 +65,7 @@ def test_a_spent_budget_comes_back_evenly():
     assert HourlyBudget(1000.0, 0.0, spent=1e6).left(0.0) == 0.0
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(wishes=st.lists(st.tuples(st.integers(0, 60_000), st.floats(0, 400), st.integers(-3, 3)), max_size=40))
 def test_bounds_hold_after_each_frame_and_the_newest_are_kept(wishes, tmp_path_factory):
     """Whatever sizes, pauses, and clocks of the cameras that jump."""
@@ -135,6 +135,27 @@ def test_bags_of_earlier_runs_count_and_make_room(tmp_path):
     ring.write(frame(3, 30_000), 0.0)
     ring.close()
     assert numbers(tmp_path) == [1, 2, 3]
+
+
+@pytest.mark.parametrize('cut', [0, 500, 1500, 4000])
+def test_what_a_killed_writer_left_is_finished(tmp_path, cut):
+    """By the next one; whatever the last bytes of its file are, nothing of the rest is lost."""
+    code = ('import os, sys\nsys.path[:0] = [sys.argv[2], sys.argv[3]]\nfrom test_bag_ring import *\n'
+            'ring = BagRing(sys.argv[1], 10**7, 0, PLENTY, 0.0)\n'
+            'for number in range(8):\n    ring.write(frame(number), 0.0)\n'
+            'os.kill(os.getpid(), 9)')
+    here = Path(__file__).resolve().parent
+    died = subprocess.run([sys.executable, '-c', code, str(tmp_path), str(here), str(here.parents[1])],
+                          env=dict(os.environ), capture_output=True, text=True)
+    assert died.returncode == -9, died.stderr
+    storage, = tmp_path.rglob('*.mcap')
+    os.truncate(storage, storage.stat().st_size - cut)
+    ring = BagRing(str(tmp_path), 10**7, 0, PLENTY, 0.0)
+    assert ring.bytes_on_disk == on_disk(tmp_path)
+    assert numbers(tmp_path) == list(range({0: 8, 500: 7, 1500: 6, 4000: 4}[cut]))
+    ring.write(frame(9), 1.0)
+    ring.close()
+    assert numbers(tmp_path)[-1] == 9 and len(bags(tmp_path)) == 2
 
 
 def test_what_was_written_before_a_restart_counts_for_the_hour(tmp_path):

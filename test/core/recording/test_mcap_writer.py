@@ -123,7 +123,7 @@ def test_cut_off_anywhere_all_earlier_chunks_are_read(tmp_path, close):
     writer, ends = written(tmp_path / 'whole.mcap', chunks, close)
     content = (tmp_path / 'whole.mcap').read_bytes()
     path = tmp_path / 'cut.mcap'
-    for cut in range(ends[0], len(content), 7):
+    for cut in range(ends[0], len(content), 13):
         whole = plain(each for chunk, end in zip(chunks, ends) if end <= cut for each in chunk)
         for tail in (b'', bytes(300)):
             path.write_bytes(content[:cut] + tail)
@@ -132,6 +132,38 @@ def test_cut_off_anywhere_all_earlier_chunks_are_read(tmp_path, close):
             assert problems, 'that it is not whole is told'
         path.write_bytes(content[:cut])
         assert set(whole) <= set(read_as_stream(path)), cut
+
+
+@pytest.mark.parametrize('close', [True, False])
+def test_a_file_that_was_cut_off_anywhere_is_finished(tmp_path, close):
+    """With all whole chunks, as if it had been closed after them; also where what follows is not what was written."""
+    chunks = [[message(number, 60), message(number, 20, f'/other{number % 2}')] for number in range(3)]
+    writer, ends = written(tmp_path / 'whole.mcap', chunks, close)
+    content = (tmp_path / 'whole.mcap').read_bytes()
+    for cut in range(ends[0] - 40, len(content), 41):
+        path = tmp_path / f'{cut}.mcap'
+        for number, tail in enumerate((b'', bytes(300), content[:200])):
+            path.write_bytes(content[:cut] + tail)
+            # Zeros may be just what is missing.
+            count = sum(end <= cut or path.read_bytes()[:end] == content[:end] for end in ends)
+            expected = tmp_path / f'{cut}.expected{number}.mcap'
+            written(expected, chunks[:count])
+            again = McapWriter.reopen(path)
+            again.close()
+            if count:
+                assert path.read_bytes() == expected.read_bytes()
+                assert (again.start_ns, again.end_ns) == (10**9, count * 10**9)
+            else:
+                assert again.start_ns is None and not read_by_library(path)
+
+
+def test_a_file_of_another_writer_is_not_touched(tmp_path):
+    for number, content in enumerate((b'', b'\x89MCAP0\r\n' + bytes(100), bytes(1000))):
+        path = tmp_path / f'{number}.mcap'
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match='was not written by robot_vision_dl'):
+            McapWriter.reopen(path)
+        assert path.read_bytes() == content
 
 
 def test_the_size_is_known_beforehand(tmp_path):
