@@ -20,6 +20,7 @@ a frame.
 """
 import re
 from difflib import get_close_matches
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
@@ -76,20 +77,31 @@ def labels_of_file(path: Path, reader: BagReader, recording: str, hold_s: float)
     return FileLabels(found, _about_others(shown(path), 'interval', names, others, bool(found)))
 
 
-def labels_text(intervals: Sequence[LabelInterval]) -> str:
-    """Intervals by the header's clock as ``labels.yaml``: reading it gives the same, to the nanosecond."""
+def labels_text(intervals: Sequence[LabelInterval], bags: Sequence[str] = ()) -> str:
+    """Intervals by the header's clock as ``labels.yaml``: reading it gives the same, to the nanosecond.
+
+    Args:
+        bags: name of the bag that each interval is of, for a file of several; empty: the file is of one.
+    """
     import yaml
-    lines = [f'times: {Times.STAMP.value}', 'intervals:']
-    for interval in intervals:
-        end_ns = None if interval.end_ns >= FOREVER_NS else interval.end_ns
-        item = {'topic': interval.topic, 'start': interval.start_ns, 'end': end_ns, 'label': interval.label,
-                'track': interval.track}
-        text = yaml.safe_dump({key: value for key, value in item.items() if value is not None},
-                              default_flow_style=True, sort_keys=False, allow_unicode=True, width=10**9).strip()
-        for key, time_ns in (('start', interval.start_ns), ('end', end_ns)):
-            if time_ns is not None:
-                text = text.replace(f'{key}: {time_ns}', f'{key}: {seconds_text(time_ns)}', 1)
-        lines.append(f'- {text}')
+
+    class Dumper(yaml.SafeDumper):
+        pass
+
+    class Seconds(str):
+        pass
+
+    def seconds(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+        return dumper.represent_scalar(f'tag:yaml.org,2002:{"float" if "." in text else "int"}', text)
+    Dumper.add_representer(Seconds, seconds)
+    lines = [f'times: {Times.STAMP.value}', 'intervals:' if intervals else 'intervals: []']
+    for interval, bag in zip_longest(intervals, bags):
+        end = None if interval.end_ns >= FOREVER_NS else Seconds(seconds_text(interval.end_ns))
+        item = {'bag': bag, 'topic': interval.topic, 'start': Seconds(seconds_text(interval.start_ns)), 'end': end,
+                'label': interval.label, 'track': interval.track}
+        lines.append('- ' + yaml.dump({key: value for key, value in item.items() if value is not None}, Dumper=Dumper,
+                                      default_flow_style=True, sort_keys=False, allow_unicode=True,
+                                      width=10**9).strip())
     return '\n'.join(lines) + '\n'
 
 
