@@ -53,7 +53,8 @@ def with_tracks(interval: LabelInterval, others: Iterable[LabelInterval]) -> Ite
     assert interval.topic is not None
     stretch = TopicStretch(interval.topic, interval.start_ns, interval.end_ns)
     named = [one for one in inside(others, stretch) if one.label == interval.label and one.track is not None]
-    edges = sorted({interval.start_ns, interval.end_ns, *(edge for one in named for edge in (one.start_ns, one.end_ns))})
+    edges = sorted({interval.start_ns, interval.end_ns, *(one.start_ns for one in named),
+                    *(one.end_ns for one in named)})
     for start, end in zip(edges, edges[1:]):
         tracks = [one.track for one in named if one.track is not None and one.start_ns <= start < one.end_ns]
         yield replace(interval, start_ns=start, end_ns=end, track=min(tracks) if tracks else None)
