@@ -29,6 +29,7 @@ COMMANDS = {
     'gate': 'run the action gate node: decisions in, actions out',
     'play': 'publish the images of a bag, without rosbag2',
     'bag': 'look into bags and make them',
+    'labels': 'write the labels of a queue beside its bags, or exchange them with other programs',
     'crop': 'cut labelled objects out of pictures, to train and judge with',
     'evaluate': 'judge models on bags: how good, how sure, whether to deploy',
     'compare': 'say what differs between two evaluations',

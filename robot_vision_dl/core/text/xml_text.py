@@ -11,6 +11,8 @@ from .printable import printable
 
 MOST_DEPTH = 50
 """Deepest nesting."""
+TEXT = '#text'
+"""Name of an :class:`Element` that is text within another one; the text is its attribute of this name."""
 _CHUNK = 1 << 16
 
 
@@ -34,12 +36,13 @@ class _Refused(Exception):
     """What is well-formed and not read."""
 
 
-def xml_elements(text: str, what: str) -> Iterator[Element]:
+def xml_elements(text: str, what: str, with_text: bool = False) -> Iterator[Element]:
     """Elements in the order in which they begin.
 
     Args:
         text: the document; what it says of its encoding does not count.
         what: begins the error, e.g. the file's name.
+        with_text: text that is no white space comes as elements of the name :data:`TEXT`, a long one in parts.
 
     Raises:
         ConfigError: one line: no XML, a document type, or nested more than :data:`MOST_DEPTH` deep.
@@ -57,9 +60,15 @@ def xml_elements(text: str, what: str) -> Iterator[Element]:
     def end(name: str) -> None:
         around.pop()
 
+    def characters(data: str) -> None:
+        if data.strip():
+            found.append(Element(TEXT, {TEXT: data}, parser.CurrentLineNumber, tuple(around)))
+
     def document_type(*_: object) -> NoReturn:
         raise _Refused('a document type (<!DOCTYPE ...>), which is not read; remove it')
     parser.StartElementHandler, parser.EndElementHandler = start, end
+    if with_text:
+        parser.CharacterDataHandler, parser.buffer_text = characters, True
     parser.StartDoctypeDeclHandler = parser.EntityDeclHandler = document_type
     data = text.encode('utf-8', 'surrogatepass')
     try:

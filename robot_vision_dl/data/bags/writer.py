@@ -19,7 +19,7 @@ from .message_types import COMPRESSED_IMAGE, IMAGE
 from .reader import normal_topic
 
 if TYPE_CHECKING:
-    from rosbags.typesys.store import Msg
+    from rosbags.typesys.store import Msg, Typestore
 
 # The oldest distribution that is supported reads metadata of version 8; in version 9 the QoS profiles are no text.
 _METADATA_VERSION: Literal[8] = 8
@@ -36,8 +36,12 @@ class ImageBagWriter:
         folder: where it is while it is written; files that go with it (``labels.yaml``) are put there.
     """
 
-    def __init__(self, path: Union[str, Path], frame_id: str = 'camera', overwrite: bool = False) -> None:
+    def __init__(self, path: Union[str, Path], frame_id: str = 'camera', overwrite: bool = False,
+                 store: Optional['Typestore'] = None) -> None:
         """The bag's folder ``path``; with ``overwrite`` a bag that is there is replaced once the new one is whole.
+
+        Args:
+            store: types of messages that are written; default: those of :func:`message_store`.
 
         Raises:
             BagError: ``path`` exists, or is to be replaced and is no bag.
@@ -51,7 +55,7 @@ class ImageBagWriter:
         self._open = ExitStack()
         self.frame_id = frame_id
         self.count = 0
-        self._store = message_store()
+        self._store = store or message_store()
         self._connections: Dict[str, Connection] = {}
         self._types: Dict[str, str] = {}
 

@@ -70,26 +70,28 @@ def write_cvat(pictures: Sequence[LabelledPicture], path: Path) -> None:
     names = sorted({item.label for picture in pictures for item in picture.objects})
     lines = ['<?xml version="1.0" encoding="utf-8"?>', f'<{_ROOT}>', '  <version>1.1</version>', '  <meta>',
              '    <task>', f'      <size>{len(pictures)}</size>', '      <mode>annotation</mode>', '      <labels>',
-             *(f'        <label><name>{_escaped(name)}</name><type>rectangle</type></label>' for name in names),
+             *(f'        <label><name>{escaped(name)}</name><type>rectangle</type></label>' for name in names),
              '      </labels>', '    </task>', '  </meta>']
     for number, picture in enumerate(pictures):
-        lines.append(f'  <image id="{number}" name={_quoted(picture.name)} width="{picture.width}" '
+        lines.append(f'  <image id="{number}" name={quoted(picture.name)} width="{picture.width}" '
                      f'height="{picture.height}">')
         for item in picture.objects:
             left, top, right, bottom = item.box.corners
             turned = f' rotation="{degrees(item.box.theta) % 360:.9g}"' if item.box.theta else ''
-            lines.append(f'    <box label={_quoted(item.label)} source="manual" occluded="0" xtl="{left:.9g}" '
+            lines.append(f'    <box label={quoted(item.label)} source="manual" occluded="0" xtl="{left:.9g}" '
                          f'ytl="{top:.9g}" xbr="{right:.9g}" ybr="{bottom:.9g}"{turned} z_order="0">')
             lines.append('    </box>')
         lines.append('  </image>')
     write_whole(path, '\n'.join([*lines, f'</{_ROOT}>', '']))
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """An attribute's value with quotes; raises :class:`ConfigError` for what XML cannot hold."""
     return quoteattr(_checked(text), {'\n': '&#10;', '\r': '&#13;', '\t': '&#9;'})
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """Text of an element; raises :class:`ConfigError` for what XML cannot hold."""
     return escape(_checked(text))
 
 

@@ -1,0 +1,1 @@
+"""Labels of a queue to other programs and back, one format a file."""
