@@ -97,6 +97,7 @@ EXTRAS = {
     ],
     # What some tests compare with; they skip without.
     'reference': [
+        'datasets>=2.14',
         'cleanlab>=2.6',
         'globox>=2.6',
         'laplace-torch>=0.2',

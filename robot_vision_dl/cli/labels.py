@@ -102,7 +102,7 @@ def _export(args: argparse.Namespace) -> int:
         done = export_labels(args.queue, args.out, args.format, args.what, args.pictures, args.full, show)
     if done.without:
         to_stderr(f'{done.without} labelled stretches are left out: the queue has no picture of them; mine again')
-    what = f'{done.pictures} pictures of {done.stretches} stretches' if done.pictures else f'{done.stretches} stretches'
+    what = f'{done.pictures} pictures of {done.stretches} stretches' if done.pictures else f'{done.stretches} events'
     print(f'{printable(args.out)}: {what}, {args.format}')
     return 0 if done.stretches else 1
 

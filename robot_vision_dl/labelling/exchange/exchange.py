@@ -1,11 +1,11 @@
 """Export labels of a queue, import them."""
 from pathlib import Path
-from typing import Callable, List, NamedTuple, Optional
+from typing import Callable, NamedTuple, Optional
 
 from ...core.errors import OutputError
 from ...core.files.user_path import user_path
 from ...core.files.whole_files import is_free, whole_folder
-from ..events import Action, EventStore, read_events
+from ..events import EventStore, read_events
 from ..queue_file import QueueFile
 from ..state import fold
 from . import foxglove
@@ -93,14 +93,9 @@ def import_labels(folder: Path, path: Path, form: str = AUTO, clear: bool = Fals
     """
     path = user_path(path)
     form = format_of(path, form)
-    result = Merged()
     with QueueFile(folder) as queue:
         said = list(FORMATS[form].read(path))
-        with EventStore(folder) as store:
-            def actions() -> List[Action]:
-                nonlocal result
-                result = merged(fold(queue, store.events()), said, clear, form)
-                return result.actions
-
-            stored = store.append('import', f'import:{form}', (), before=actions)
+        with EventStore(folder) as store, store.writing() as write:  # nobody labels in between
+            result = merged(fold(queue, store.events()), said, clear, form)
+            stored = [write('import', f'import:{form}', action) for action in result.actions]
     return Imported(form, result, sum(one.is_new for one in stored))

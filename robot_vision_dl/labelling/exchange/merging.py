@@ -191,25 +191,32 @@ def told(result: Merged, stored: int) -> List[str]:
     Args:
         stored: events that are new.
     """
-    lines = [f'{result.pictures} pictures read; {stored} events stored']
-    counts = (('got a label', result.new), ('got another label', result.changed), ('lost their label', result.cleared),
-              ('have it already', result.same))
-    lines.append('stretches: ' + ', '.join(f'{count} {text}' for text, count in counts))
+    lines = [f'{_counted(result.pictures, "picture")} read, {_counted(stored, "event")} stored']
+    counts = (('got a label', result.new), ('got another label', result.changed), ('lost the label', result.cleared),
+              ('had it already', result.same))
+    lines += [f'{_counted(count, "stretch")} {text}' for text, count in counts if count]
     if result.divided:
-        lines.append(f'{result.divided} stretches are divided: their pictures have different labels now; each holds '
-                     'from its first picture on')
+        lines.append(f'{_counted(result.divided, "stretch")} divided: the pictures have different labels now; each '
+                     'holds from its first picture on')
     if result.newer:
-        lines.append(f'{result.newer} stretches stay: they were labelled anew in the queue since the export')
+        lines.append(f'{_counted(result.newer, "stretch")} kept as the queue has it now: labelled anew there since '
+                     'the export')
     if result.conflicts:
         (recording, topic), time_ns, own, other = result.conflicts[0]
-        lines.append(f'{len(result.conflicts)} stretches stay as the queue has them: they were labelled anew both here '
-                     f'and there; the first: {printable(recording)} {printable(topic)} at {time_ns / 1e9:.3f} s, '
-                     f'{printable(own) or "no label"} here, {printable(other) or "no label"} there')
+        lines.append(f'{_counted(len(result.conflicts), "stretch")} kept as the queue has it now, though labelled anew '
+                     f'both here and there; the first: {printable(recording)} {printable(topic)} at '
+                     f'{time_ns / 1e9:.3f} s, {printable(own) or "no label"} here, {printable(other) or "no label"} '
+                     'there')
     if result.torn:
-        lines.append(f'{result.torn} pictures are left out: they are listed with two labels')
+        lines.append(f'{_counted(result.torn, "picture")} left out: listed with two labels')
     if result.strangers:
-        lines.append(f'{len(result.strangers)} pictures belong to no interval of the queue, the first: '
+        lines.append(f'{_counted(len(result.strangers), "picture")} of no interval of the queue, the first: '
                      f'{printable(result.strangers[0])}')
     if result.classes:
         lines.append(f'new classes: {printable(", ".join(result.classes))}')
     return lines
+
+
+def _counted(count: int, unit: str) -> str:
+    plural = f'{unit}es' if unit.endswith('ch') else f'{unit}s'
+    return f'{count} {unit if count == 1 else plural}'
