@@ -11,11 +11,11 @@ import numpy as np
 
 LEAST = 20
 """Labels below which there is no curve."""
+MOST = 1200
+"""Intervals that are worth looking at: solving takes their cube."""
 _FOLDS = 5
 _REPEATS = 3
 _SMALLEST = 10
-_MOST = 1500
-"""Intervals that are looked at; of more, as many at random. Solving takes their cube."""
 _DECAY = .1
 _RESAMPLES = 1000
 
@@ -55,13 +55,12 @@ def learning_curve(features: np.ndarray, labels: Sequence[str], groups: Sequence
         seed: of folds and subsets.
     """
     draws = np.random.default_rng(seed)
-    kept = np.sort(draws.permutation(len(labels))[:_MOST])
-    names, targets = np.unique(np.asarray(labels)[kept], return_inverse=True)
-    group = np.unique(np.asarray(groups)[kept], return_inverse=True)[1].reshape(-1)
-    n, groups_n = len(kept), int(group.max()) + 1 if len(kept) else 0
+    names, targets = np.unique(np.asarray(labels), return_inverse=True)
+    group = np.unique(np.asarray(groups), return_inverse=True)[1].reshape(-1)
+    n, groups_n = len(labels), int(group.max()) + 1 if len(labels) else 0
     if n < LEAST or len(names) < 2 or groups_n < 2:
         return None
-    centred = np.asarray(features, np.float32)[kept]
+    centred = np.asarray(features, np.float32)
     centred = centred - centred.mean(axis=0)
     centred /= max(float(np.sqrt((centred**2).sum(axis=1).mean())), 1e-12)
     kernel = (centred @ centred.T).astype(np.float64) + 1.0  # + 1: a bias
@@ -87,6 +86,13 @@ def learning_curve(features: np.ndarray, labels: Sequence[str], groups: Sequence
                    for size, values in zip(sizes, right))
     gained = right[-1] - right[-2] if len(right) > 1 else np.zeros(n)
     return LearningCurve(points, float(gained.mean()), _interval(gained, group, resampled))
+
+
+def sample(intervals: Sequence[int], seed: int = 0) -> List[int]:
+    """Those that a curve is made of: all, or of many as many at random as are quick."""
+    if len(intervals) <= MOST:
+        return list(intervals)
+    return [intervals[place] for place in np.sort(np.random.default_rng(seed).permutation(len(intervals))[:MOST])]
 
 
 def _sizes(most: int) -> List[int]:

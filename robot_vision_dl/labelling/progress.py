@@ -1,7 +1,7 @@
 """How good the labels are, and whether more of them are likely to help."""
 from collections import Counter
 from dataclasses import dataclass
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Dict, Iterable, List, Optional, Sequence, Tuple
 
 from ..core.metrics.classification import wilson_interval
 from .events import IGNORE, UNSURE, Event
@@ -45,27 +45,59 @@ def self_agreement(state: State) -> Share:
     return Share(len(both), sum(first == second for first, second in both))
 
 
-def whole_labels(state: State) -> Dict[int, str]:
-    """Label by interval, of those that one class (or ``unknown``) holds for as a whole."""
-    found = {}
-    for interval in state.intervals:
-        names = {label.name if label is not None else '' for _, label in state.pieces(interval)}
-        if len(names) == 1 and not names & {'', UNSURE, IGNORE}:
-            found[interval] = names.pop()
-    return found
+class Tally:
+    """Counts of labels, kept up to date by the intervals that change.
 
-
-def model_agreement(state: State, random: bool = False) -> Share:
-    """How often the model's proposal is the label.
-
-    Args:
-        state: what is labelled.
-        random: only of intervals that were drawn at random: then it is an estimate of the model's accuracy on
-            intervals of these recordings. Of all it is none, since what the model doubts is labelled first.
+    Attributes:
+        whole: label by interval, of those that one class (or ``unknown``) holds for as a whole.
     """
-    pairs = [(state.intervals[interval].proposals[0][0], name) for interval, name in whole_labels(state).items()
-             if state.intervals[interval].proposals and (not random or state.intervals[interval].random)]
-    return Share(len(pairs), sum(proposed == name for proposed, name in pairs))
+
+    def __init__(self, state: State) -> None:
+        """Count all."""
+        self._state = state
+        self._counts: Counter[str] = Counter()
+        self._names: Dict[int, List[str]] = {}
+        self._agreement, self._random = [0, 0], [0, 0]  # how many, and how many of them as proposed
+        self.whole: Dict[int, str] = {}
+        self.touch(state.intervals)
+
+    def touch(self, intervals: Iterable[int]) -> None:
+        """Count these anew."""
+        for interval in intervals:
+            labels = [label.name if label is not None else '' for _, label in self._state.pieces(interval)]
+            names = [name for name in labels if name]
+            self._counts.subtract(self._names.pop(interval, ()))
+            self._counts.update(names)
+            if names:
+                self._names[interval] = names
+            self._count(interval, -1)
+            self.whole.pop(interval, None)
+            if len(set(labels)) == 1 and names and names[0] not in (UNSURE, IGNORE):
+                self.whole[interval] = names[0]
+                self._count(interval, 1)
+
+    def _count(self, interval: int, step: int) -> None:
+        one, name = self._state.intervals[interval], self.whole.get(interval)
+        if name is not None and one.proposals:
+            for is_counted, sums in ((True, self._agreement), (one.random, self._random)):
+                sums[0] += step * is_counted
+                sums[1] += step * (is_counted and one.proposals[0][0] == name)
+
+    @property
+    def classes(self) -> Dict[str, int]:
+        """Pieces by label: the classes first, also those that have none, then what else there is."""
+        others = sorted(name for name, n in self._counts.items() if n and name not in self._state.class_names)
+        return {name: self._counts[name] for name in (*self._state.class_names, *others)}
+
+    def model_agreement(self, random: bool = False) -> Share:
+        """How often the model's proposal is the label.
+
+        Args:
+            random: only of intervals that were drawn at random: then it is an estimate of the model's accuracy on
+                intervals of these recordings. Of all it is none, since what the model doubts is labelled first.
+        """
+        n, right = self._random if random else self._agreement
+        return Share(n, right)
 
 
 def per_minute(events: Sequence[Event], now_ms: int) -> Optional[float]:
@@ -81,12 +113,6 @@ def per_minute(events: Sequence[Event], now_ms: int) -> Optional[float]:
             if after[0] - before[0] <= _PAUSE_MS]
     spent = sum(gap for gap, _ in gaps)
     return sum(pieces for _, pieces in gaps) / spent * 60_000 if spent > 0 and len(gaps) >= _FEW else None
-
-
-def class_counts(state: State) -> Dict[str, int]:
-    """Pieces by label, the classes first, also those that have none."""
-    counts = Counter(label.name for _, label in state.all_pieces() if label is not None)
-    return {name: counts[name] for name in dict.fromkeys([*state.class_names, *sorted(counts)])}
 
 
 def verdict(curve: Optional[LearningCurve], counts: Dict[str, int]) -> str:

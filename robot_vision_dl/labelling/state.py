@@ -92,7 +92,7 @@ class State:
         self._times: Dict[Camera, List[int]] = {}
         self._history: Dict[int, List[Event]] = {}  # of an interval
         self._pieces: Dict[int, List[Tuple[Piece, Optional[Label]]]] = {}
-        self._blind: Dict[str, Event] = {}
+        self._blind: Dict[int, List[Event]] = {}  # by interval
         self._order: Dict[Camera, _Order] = {}
         by_camera: Dict[Camera, List[QueueInterval]] = {}
         for one in self.intervals.values():
@@ -199,20 +199,26 @@ class State:
                 for (recording, topic), line in sorted(self._lines.items()) for one in line
                 if unsure or one.label.name != UNSURE]
 
-    def second_looks(self) -> List[SecondLook]:
-        """Pieces that were labelled twice, the second time blind, by the order of the second labels."""
-        found: Dict[Piece, SecondLook] = {}
-        for event in self._blind.values():
+    def seconds(self, interval: int) -> Dict[Piece, Label]:
+        """What pieces of an interval, that have a label, were called blind, the last time."""
+        found: Dict[Piece, Label] = {}
+        for event in self._blind.get(interval, ()):
             if self.is_undone(event.action.id):
                 continue
+            camera = self.camera(self.intervals[interval])
             for one in event.action.stretches:
-                for interval in self.overlapping((one.recording, one.topic), one.start_ns, one.end_ns):
-                    for piece, label in self.pieces(interval):
-                        shared = min(piece.end_ns, one.end_ns) - max(piece.start_ns, one.start_ns)
-                        if label is not None and 2 * shared >= piece.end_ns - piece.start_ns:
-                            found.pop(piece, None)
-                            found[piece] = SecondLook(piece, label, _label(event))
-        return list(found.values())
+                for piece, label in self.pieces(interval) if (one.recording, one.topic) == camera else ():
+                    shared = min(piece.end_ns, one.end_ns) - max(piece.start_ns, one.start_ns)
+                    if label is not None and 2 * shared >= piece.end_ns - piece.start_ns:
+                        found[piece] = _label(event)
+        return found
+
+    def second_looks(self) -> List[SecondLook]:
+        """Pieces that were labelled twice, the second time blind, by the order of the second labels."""
+        found = [SecondLook(piece, label, seconds[piece]) for interval in self._blind
+                 for seconds in [self.seconds(interval)] for piece, label in self.pieces(interval)
+                 if label is not None and piece in seconds]
+        return sorted(found, key=lambda one: one.second.seq)
 
     def _add(self, event: Event) -> List[int]:
         """Add one event; the ids of the intervals that it concerns."""
@@ -239,7 +245,8 @@ class State:
     def _do(self, event: Event) -> None:
         action = event.action
         if action.blind:
-            self._blind[action.id] = event
+            for interval in self.intervals_of(event):
+                self._blind.setdefault(interval, []).append(event)
             return
         for one in action.stretches:
             camera = one.recording, one.topic

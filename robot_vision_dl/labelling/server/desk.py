@@ -10,9 +10,9 @@ from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
 from ...core.errors import OutputError
 from ..events import UNSURE, BusyError, Event, EventStore
+from ..progress import Tally
 from ..queue_file import QueueFile
-from ..state import Piece, State, fold
-from ..timeline import Label
+from ..state import State, fold
 from .alike import Alike
 from .items import Items, classes, reserved
 from .problems import ApiError
@@ -47,6 +47,9 @@ class Desk:
         self.alike = Alike(self._queue.features(), [one.id for one in self._queue.intervals(features=False)])
         self._events: List[Event] = []
         self._fold()
+        self._topics: Dict[int, List[str]] = {}
+        for recording, topic in dict.fromkeys((one.recording, one.topic) for one in self.state.intervals.values()):
+            self._topics.setdefault(recording, []).append(topic)
         self.queue_id = _identity(self._queue, self.state)
 
     def close(self) -> None:
@@ -60,14 +63,10 @@ class Desk:
         with self.lock:
             self.catch_up()
             state = self.state
-            topics: Dict[int, List[str]] = {}
-            for one in state.intervals.values():
-                if one.topic not in topics.setdefault(one.recording, []):
-                    topics[one.recording].append(one.topic)
             return {
                 'queue_id': self.queue_id, 'session_id': self.mark, 'who': self.who, 'seq': state.seq,
                 'classes': classes(state), 'reserved': reserved(), 'views': list(VIEWS), 'counts': self.counts(),
-                'recordings': [{'id': one.id, 'name': one.name, 'topics': topics.get(one.id, [])}
+                'recordings': [{'id': one.id, 'name': one.name, 'topics': self._topics.get(one.id, [])}
                                for one in state.recordings.values()],
                 'meta': {key: self._queue.meta[key] for key in ('model', 'options') if key in self._queue.meta},
                 'first_open': self.views.first_open()}
@@ -75,8 +74,7 @@ class Desk:
     def counts(self) -> Dict[str, int]:
         """Entries of each view, and how many of the queue are still to be labelled."""
         with self.lock:
-            return {**{view: len(self.views.entries(view)) for view in VIEWS},
-                    'open': sum(one.is_open for one in self.views.entries('queue'))}
+            return self.views.counts
 
     def items(self, view: str, after: Optional[str], before: Optional[str], limit: int) -> Dict[str, Any]:
         """A page of a view."""
@@ -221,31 +219,31 @@ class Desk:
             self._add(new)
             return bool(new)
 
-    def second(self, piece: Piece) -> Optional[Label]:
-        """What a piece was called blind."""
-        return self.views.seconds().get(piece)
-
     @property
     def events(self) -> Sequence[Event]:
         """All, in order."""
         return self._events
 
     def _add(self, events: Sequence[Event]) -> None:
-        self.state.extend(events)
+        touched = self.state.extend(events)
         self._events.extend(events)
+        self.views.touch(touched)
+        self.tally.touch(touched)
 
     def _fold(self) -> None:
         with self.lock:
             self._events = list(self._store.events())
             self.state: State = fold(self._queue, self._events)
             self.views = Views(self.state, self.alike, self.who)
+            self.tally = Tally(self.state)
             self.picture_of = Items(self._queue, self.state, self.mark)
 
     def _json(self, items: Iterable[Tuple[ItemId, Optional[str]]]) -> List[Dict[str, Any]]:
         found = []
         for item, cursor in items:
             there = self.state.piece(item.interval, item.start_ns)
-            one = self.picture_of.item(item, self.second(there[0]) if there and item.again else None, cursor)
+            second = self.state.seconds(item.interval).get(there[0]) if there and item.again else None
+            one = self.picture_of.item(item, second, cursor)
             if one is not None:
                 found.append(one)
         return found

@@ -5,8 +5,8 @@ from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 
-from ..learning_curve import LearningCurve, learning_curve
-from ..progress import Share, class_counts, model_agreement, per_minute, self_agreement, verdict, whole_labels
+from ..learning_curve import LearningCurve, learning_curve, sample
+from ..progress import Share, per_minute, self_agreement, verdict
 from ..state import State
 from .desk import Desk
 
@@ -30,16 +30,15 @@ class Meter:
         desk = self._desk
         with desk.lock:
             desk.catch_up()
-            state, counts, views = desk.state, class_counts(desk.state), desk.counts()
+            state, counts, views = desk.state, desk.tally.classes, desk.counts()
             speed = per_minute(desk.events, time.time_ns() // 10**6)
-            labels = whole_labels(state)
             told = {
                 'labelled': views['queue'] - views['open'], 'total': views['queue'], 'counts': views,
                 'per_minute': None if speed is None else round(speed, 1), 'classes': counts,
                 'self_agreement': _agreement(self_agreement(state)),
-                'model_agreement': _agreement(model_agreement(state)),
-                'random': _accuracy(model_agreement(state, random=True)), 'seq': state.seq}
-            self._start(state, labels)
+                'model_agreement': _agreement(desk.tally.model_agreement()),
+                'random': _accuracy(desk.tally.model_agreement(random=True)), 'seq': state.seq}
+            self._start(state, desk.tally.whole)
         curve = self._curve
         return {**told, 'computing': self._is_computing, 'enough': verdict(curve, counts), 'curve': [] if curve is None
                 else [{'labels': one.labels, 'accuracy': one.accuracy, 'interval': one.interval}
@@ -52,7 +51,7 @@ class Meter:
     def _start(self, state: State, labels: Dict[int, str]) -> None:
         due = abs(len(labels) - self._made_of) >= max(_NEW_LABELS, _NEW_SHARE * self._made_of)
         if due and not self._is_computing:
-            intervals = sorted(labels)
+            intervals = sample(sorted(labels))
             features = self._desk.alike.features(intervals)
             groups = _groups(state, intervals)
             self._made_of = len(labels)

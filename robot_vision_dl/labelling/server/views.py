@@ -4,11 +4,12 @@ Each entry has a key that does not change while labels come, so that a cursor is
 meanwhile neither repeats nor skips another one.
 """
 import re
-from bisect import bisect_left, bisect_right
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from bisect import bisect_left, bisect_right, insort
+from functools import lru_cache
+from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
 from ..events import IGNORE, UNSURE
-from ..repeats import Repeat, repeats
+from ..repeats import repeats
 from ..state import Piece, State
 from ..timeline import Label
 from .alike import Alike
@@ -45,130 +46,150 @@ class Page(NamedTuple):
 
 
 class Views:
-    """Views of a state, made once until it changes."""
+    """Views of a state, kept up to date by the intervals that change."""
 
     def __init__(self, state: State, alike: Alike, who: str) -> None:
         """``who``: the person, whose own labels are shown again."""
         self._state = state
         self._alike = alike
         self._who = who
-        self._made: Dict[str, Tuple[int, List[Entry]]] = {}
-        self._seconds: Tuple[int, Dict[Piece, Label]] = (-1, {})
         self.chosen = [one.id for one in state.intervals.values() if one.chosen or one.random]
-        self._repeats = repeats([(interval, _mark(state, interval)) for interval in self.chosen])
+        self._place = {interval: place for place, interval in enumerate(self.chosen)}
+        self._repeats = {one.interval: one for one in repeats([
+            (interval, _mark(state, interval)) for interval in self.chosen])}
+        self._makers: Dict[str, Callable[[int], List[Entry]]] = {
+            'queue': self._queue, 'disagreement': self._disagreement, 'unsure': self._unsure,
+            'labelled': self._labelled, 'camera_faults': self._camera_fault, 'all': self._all}
+        self._made: Dict[str, List[Entry]] = {}
+        self._of: Dict[str, Dict[int, List[Entry]]] = {}
+        self._open = 0
+        self._orders = lru_cache(8)(self._order)
+        for view in VIEWS:
+            self._of[view] = {interval: self._makers[view](interval) for interval in state.intervals}
+            self._made[view] = sorted(one for found in self._of[view].values() for one in found)
+        self._open = sum(one.is_open for one in self._made['queue'])
 
-    def seconds(self) -> Dict[Piece, Label]:
-        """What pieces were called blind, the last time."""
-        if self._seconds[0] != self._state.seq:
-            self._seconds = self._state.seq, {one.piece: one.second for one in self._state.second_looks()}
-        return self._seconds[1]
+    def touch(self, intervals: Iterable[int]) -> None:
+        """Make what is shown of these intervals anew."""
+        for interval in intervals:
+            for view in VIEWS:
+                old, new = self._of[view][interval], self._makers[view](interval)
+                if old == new:
+                    continue
+                self._of[view][interval] = new
+                made = self._made[view]
+                for one in old:
+                    del made[bisect_left(made, one)]
+                for one in new:
+                    insort(made, one)
+                if view == 'queue':
+                    self._open += sum(one.is_open for one in new) - sum(one.is_open for one in old)
 
-    def entries(self, view: str) -> List[Entry]:
-        """All entries of a view, by key.
-
-        Raises:
-            ApiError: there is no such view.
-        """
-        if view in self._made and self._made[view][0] == self._state.seq:
-            return self._made[view][1]
-        if view == 'queue':
-            made = self._queue()
-        elif view in VIEWS:
-            made = getattr(self, f'_{view}')()
-        elif view.startswith('alike:'):
-            made = self._alike_to(view.partition(':')[2])
-        else:
-            raise ApiError(404, 'there is no such view', f'views are {", ".join(VIEWS)}, alike:ITEM')
-        made.sort(key=lambda one: one.key)
-        if len(self._made) > 20:
-            self._made.clear()
-        self._made[view] = self._state.seq, made
-        return made
+    @property
+    def counts(self) -> Dict[str, int]:
+        """Entries of each view; ``open``: how many of the queue are still to be labelled."""
+        return {**{view: len(made) for view, made in self._made.items()}, 'open': self._open}
 
     def page(self, view: str, after: Optional[str], before: Optional[str], limit: int) -> Page:
         """Entries after or before a cursor.
 
         Raises:
-            ApiError: no such view or cursor.
+            ApiError: there is no such view or cursor.
         """
-        entries = self.entries(view)
-        keys = [one.key for one in entries]
+        if view.startswith('alike:'):
+            return self._alike_page(view.partition(':')[2], after, before, limit)
+        if view not in VIEWS:
+            raise ApiError(404, 'there is no such view', f'views are {", ".join(VIEWS)}, alike:ITEM')
+        entries = self._made[view]
         if before is not None:
-            end = bisect_left(keys, _key(before))
+            end = bisect_left(entries, _key(before), key=lambda one: one.key)
             begin = max(0, end - limit)
         else:
-            begin = 0 if after is None else bisect_right(keys, _key(after))
+            begin = 0 if after is None else bisect_right(entries, _key(after), key=lambda one: one.key)
             end = min(len(entries), begin + limit)
         part = entries[begin:end]
         return Page(part, part[-1].cursor if part and end < len(entries) else None,
                     part[0].cursor if part and begin > 0 else None, len(entries))
 
-    def cursor_of(self, view: str, item: ItemId) -> Optional[str]:
-        """Where an item is in a view; None: nowhere."""
-        return next((one.cursor for one in self.entries(view) if one.item == item), None)
-
     def first_open(self) -> Optional[str]:
         """Cursor after which the first unlabelled entry of the queue comes; None: it is the first, or there is none."""
-        entries = self.entries('queue')
+        entries = self._made['queue']
         place = next((place for place, one in enumerate(entries) if one.is_open), 0)
         return entries[place - 1].cursor if place else None
 
-    def is_again(self, repeat: Repeat) -> Optional[ItemId]:
-        """The item of a repeat; None: its interval is not labelled yet, or by somebody else."""
-        piece, label = self._state.pieces(repeat.interval)[0]
-        if label is None or label.name in (UNSURE, IGNORE):
-            return None
-        return ItemId(piece.interval, piece.start_ns, True) if (
-            label.who == self._who or piece in self.seconds()) else None
-
-    def _queue(self) -> List[Entry]:
-        found = [_entry((place, 0, piece.start_ns), piece, label) for place, interval in enumerate(self.chosen)
-                 for piece, label in self._state.pieces(interval)]
-        for repeat in self._repeats:
-            item = self.is_again(repeat)
-            if item is not None:
-                piece = self._state.pieces(repeat.interval)[0][0]
-                found.append(Entry((repeat.after, 1, repeat.place), item, piece not in self.seconds()))
-        return found
-
-    def _disagreement(self) -> List[Entry]:
-        """The surest of the model first; and what was called otherwise the second time."""
-        found = []
-        for piece, label in self._state.all_pieces():
-            if label is None or label.name in (UNSURE, IGNORE):
-                continue
-            proposals = self._state.intervals[piece.interval].proposals
-            second = self.seconds().get(piece)
-            if (proposals and proposals[0][0] != label.name) or (second is not None and second.name != label.name):
-                sure = round(proposals[0][1] * 10**6) if proposals else 0
-                found.append(_entry((-sure, piece.interval, piece.start_ns), piece, label))
-        return found
-
-    def _unsure(self) -> List[Entry]:
-        return [_entry((piece.interval, piece.start_ns), piece, label) for piece, label in self._state.all_pieces()
-                if label is not None and label.name == UNSURE]
-
-    def _labelled(self) -> List[Entry]:
-        """The newest first."""
-        return [_entry((-label.seq, piece.interval, piece.start_ns), piece, label)
-                for piece, label in self._state.all_pieces() if label is not None]
-
-    def _camera_faults(self) -> List[Entry]:
-        return [_entry((piece.interval, piece.start_ns), piece, label) for piece, label in self._state.all_pieces()
-                if self._state.intervals[piece.interval].reason == 'camera_fault']
-
-    def _all(self) -> List[Entry]:
-        return [_entry((piece.interval, piece.start_ns), piece, label) for piece, label in self._state.all_pieces()]
-
-    def _alike_to(self, text: str) -> List[Entry]:
+    def _alike_page(self, text: str, after: Optional[str], before: Optional[str], limit: int) -> Page:
+        """The most alike first, the interval itself before all; only what is shown is made."""
         item = item_id(text)
         if item is None or item.interval not in self._state.intervals:
             raise ApiError(404, 'there is no such item', 'take one that /api/items lists')
-        distance = -self._alike.similarity(item.interval)
-        distance[self._alike.rows([item.interval])] = -2  # itself first
-        return [_entry((rank, piece.start_ns), piece, label)
-                for rank, row in enumerate(distance.argsort(kind='stable'))
-                for piece, label in self._state.pieces(self._alike.ids[row])]
+        order = self._orders(item.interval)
+        found: List[Entry] = []
+        if before is not None:
+            key = _key(before)
+            rank = min(key[0], len(order) - 1)
+            while rank >= 0 and len(found) <= limit:
+                found = [one for one in self._ranked(rank, order) if one.key < key] + found
+                rank -= 1
+            part = found[-limit:]
+            is_first, is_last = len(part) == len(found), False
+        else:
+            key = () if after is None else _key(after)
+            rank = max(0, key[0]) if key else 0
+            while rank < len(order) and len(found) <= limit:
+                found += [one for one in self._ranked(rank, order) if one.key > key]
+                rank += 1
+            part = found[:limit]
+            is_first, is_last = after is None, len(part) == len(found)
+        return Page(part, part[-1].cursor if part and not is_last else None,
+                    part[0].cursor if part and not is_first else None, len(self._made['all']))
+
+    def _order(self, interval: int) -> List[int]:
+        distance = -self._alike.similarity(interval)
+        distance[self._alike.rows([interval])] = -2
+        return [self._alike.ids[row] for row in distance.argsort(kind='stable')]
+
+    def _ranked(self, rank: int, order: Sequence[int]) -> List[Entry]:
+        return [_entry((rank, piece.start_ns), piece, label) for piece, label in self._state.pieces(order[rank])]
+
+    def _queue(self, interval: int) -> List[Entry]:
+        """In order; what is shown again once its interval is labelled, and by the same person."""
+        place = self._place.get(interval)
+        if place is None:
+            return []
+        found = [_entry((place, 0, piece.start_ns), piece, label) for piece, label in self._state.pieces(interval)]
+        repeat = self._repeats.get(interval)
+        if repeat is not None:
+            piece, label = self._state.pieces(interval)[0]
+            is_done = piece in self._state.seconds(interval)
+            if label is not None and label.name not in (UNSURE, IGNORE) and (label.who == self._who or is_done):
+                found.append(Entry((repeat.after, 1, repeat.place), ItemId(interval, piece.start_ns, True),
+                                   not is_done))
+        return found
+
+    def _disagreement(self, interval: int) -> List[Entry]:
+        """The surest of the model first; and what was called otherwise the second time."""
+        proposals, seconds = self._state.intervals[interval].proposals, self._state.seconds(interval)
+        sure = round(proposals[0][1] * 10**6) if proposals else 0
+        return [_entry((-sure, interval, piece.start_ns), piece, label)
+                for piece, label in self._state.pieces(interval)
+                if label is not None and label.name not in (UNSURE, IGNORE) and (
+                    (proposals and proposals[0][0] != label.name) or
+                    (piece in seconds and seconds[piece].name != label.name))]
+
+    def _unsure(self, interval: int) -> List[Entry]:
+        return [_entry((interval, piece.start_ns), piece, label) for piece, label in self._state.pieces(interval)
+                if label is not None and label.name == UNSURE]
+
+    def _labelled(self, interval: int) -> List[Entry]:
+        """The newest first."""
+        return [_entry((-label.seq, interval, piece.start_ns), piece, label)
+                for piece, label in self._state.pieces(interval) if label is not None]
+
+    def _camera_fault(self, interval: int) -> List[Entry]:
+        return self._all(interval) if self._state.intervals[interval].reason == 'camera_fault' else []
+
+    def _all(self, interval: int) -> List[Entry]:
+        return [_entry((interval, piece.start_ns), piece, label) for piece, label in self._state.pieces(interval)]
 
 
 def _entry(key: Key, piece: Piece, label: Optional[Label]) -> Entry:
