@@ -24,7 +24,7 @@ def paths_beside(bags: Sequence[str], named: Named) -> List[str]:
     """
     if not named:
         return []
-    own = recording_names([item if isinstance(item, Path) else item.path for item in find_sources(bags)[0]])
+    own = recording_names([item if isinstance(item, Path) else item.path for item in find_sources(bags, lists=True)[0]])
     given = [_resolved(path) for path in expand(bags)]
     found = []
     for entry in (entry for entries in named.values() for entry in entries if not _named(entry, own)):

@@ -150,3 +150,20 @@ def test_whoever_labels_is_asked_for_what_was_chosen(made, tmp_path, monkeypatch
     # Nothing was learned, so nothing changed.
     for way in (MINED, RANDOM):
         assert figures['seeds'][0][way][0]['right'] == figures['seeds'][0][way][1]['right']
+
+
+@pytest.mark.slow
+def test_the_whole_training(made, tmp_path, monkeypatch, capsys):
+    """Each round is a run of training; what it is asked for comes out, on frames that it never saw."""
+    monkeypatch.setenv('HOME', str(tmp_path))
+    monkeypatch.setattr(bench_command.sys, 'argv', ['robot-vision', 'bench', 'loop'])
+    (tmp_path / 'recipe.yaml').write_text(
+        f'name: small\nnetwork: {{architecture: resnet20_cifar, pretrained: {made / "start"}, train_from: all}}\n'
+        'input: {resize: 0, crop: 32}\nrun: {epochs: 2, device: cpu}\n')
+    assert main(['bench', 'loop', str(made / 'bags'), '--model', str(made / 'model'), '--full', '--recipe',
+                 str(tmp_path / 'recipe.yaml'), '--foreign', str(made / 'white'), '--batch', '30', '--rounds', '1',
+                 '--seeds', '1', '--json', str(tmp_path / 'f.json')]) == 0
+    seed, = json.loads((tmp_path / 'f.json').read_text())['seeds']
+    assert [point['labels'] for point in seed[MINED]] == [0, 30, 90]
+    assert sum(seed[MINED][2]['right']) > 0.4 * sum(seed[MINED][2]['frames'])  # after two epochs
+    assert 'the whole training of model' in capsys.readouterr().out

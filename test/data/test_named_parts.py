@@ -1,4 +1,5 @@
 """Recordings that the training file names for a part: by name, pattern or path; no overlap, nothing unknown."""
+import cv2
 import numpy as np
 import pytest
 from labelled_samples import frames_of, write_bag
@@ -85,7 +86,7 @@ def test_leakage_is_looked_for_in_what_is_named():
 ])
 def test_names_patterns_and_paths(day, tmp_path, named, expected):
     named = {part: tuple(text.format(day=day) for text in texts) for part, texts in named.items()}
-    store, found = prepared(day, tmp_path, **named)
+    store, found, _ = prepared(day, tmp_path, **named)
     assert found == expected
     assert ('monday' in {frame.recording for frame in store.frames}) == ('monday' in expected)
     assert not any('second time' in note for note in store.label_report.notes)
@@ -104,6 +105,17 @@ def test_what_cannot_be_is_told_before_any_frame_is_decoded(day, tmp_path, named
     with pytest.raises(ConfigError, match=message):
         prepared(day, tmp_path, **named)
     assert not (tmp_path / 'cache').exists()
+
+
+def test_recordings_of_a_list_can_be_named_beside_bags(day, tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ('a', 'b'):
+        cv2.imwrite(str(tmp_path / f'{name}.png'), rng.integers(0, 255, (48, 48, 3), np.uint8))
+    (tmp_path / 'list.csv').write_text('file,label,recording,topic,track\na.png,cup,run0,/camera,1\n'
+                                       'b.png,mug,other,/camera,2\n')
+    config = DataConfig((str(day / 'bags'), str(tmp_path / 'list.csv')), cache=CacheConfig(str(tmp_path / 'cache')),
+                        test=('run1', 'other'))
+    assert prepare_parts(config, SPEC).named == {'run1': Part.TEST, 'other': Part.TEST}
 
 
 def test_names_of_recordings_go_before_what_lies_in_the_working_folder(day, tmp_path, monkeypatch):
