@@ -1,7 +1,9 @@
 """``robot-vision improve``: real trainings of seconds, judged on frozen recordings, installed or not."""
 import json
+import os
 import re
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -166,3 +168,36 @@ def test_what_cannot_be_used_is_told(world, place, capsys, change, options, text
         data = place / 'more' / '*'
     assert main(['improve', str(data), '--model', 'models/shapes', '--frozen', str(frozen), *GATES, *options]) == 2
     assert re.search(text, capsys.readouterr().err)
+
+
+@pytest.mark.slow
+def test_killed_again_and_again_it_goes_on_and_installs_what_one_run_would(world, place):
+    """Killed by what has been reached, from reading to comparing; the installed model is the old one until the end."""
+    command = [sys.executable, '-m', 'robot_vision_dl.cli.main', 'improve', str(world / 'more' / '*'), '--model',
+               'models/shapes', '--frozen', str(world / 'frozen' / '*'), *GATES]
+    environment = {**os.environ, 'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': ''}
+    before = load_bundle('models/shapes')
+    said = ''
+    for until in ('split by recording', 'epoch   2/6', 'epoch   5/6', 'calibrated on', 'comparing old and new'):
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=place,
+                                   env=environment)
+        said = ''
+        for line in process.stdout:
+            said += line
+            if until in line:
+                process.kill()
+                break
+        assert process.wait() == -9, said
+        process.stdout.close()
+        assert load_bundle('models/shapes').identity == before.identity and verify_bundle('models/shapes') == []
+    done = subprocess.run(command, capture_output=True, text=True, cwd=place, env=environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert 'is done already' in done.stdout  # the training
+    assert [entry.what for entry in read_history(Path('models/shapes'))] == ['trained', 'installed']
+    assert len(list((place / 'runs/improve').iterdir())) == 1
+    # To the same weights as without being killed.
+    whole = place / 'whole'
+    shutil.copytree(world / 'models' / 'shapes', whole / 'models' / 'shapes')
+    assert subprocess.run(command, capture_output=True, cwd=whole, env=environment).returncode == 0
+    weights = [(path / 'models/shapes/model.safetensors').read_bytes() for path in (place, whole)]
+    assert weights[0] == weights[1]

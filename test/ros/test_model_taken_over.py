@@ -96,7 +96,7 @@ def check(camera, old, new):
     assert 'Traceback' not in camera.node.log and 'ERROR' not in camera.node.log
     swap = camera.sent.index(next(stamp for stamp in camera.sent if camera.seen.get(stamp) == new))
     near = sum(stamp not in camera.seen for stamp in camera.sent[swap - RATE_HZ:swap + RATE_HZ])
-    print(f'{len(camera.sent)} frames sent at {RATE_HZ} Hz: {account}; {near} of {2 * RATE_HZ} about the change replaced')
+    print(f'{len(camera.sent)} frames sent at {RATE_HZ} Hz: {account}; {near} of {2 * RATE_HZ} at the change')
 
 
 def test_a_replaced_bundle_is_taken_over_and_no_frame_is_lost(ros_domain, tmp_path, monkeypatch):
