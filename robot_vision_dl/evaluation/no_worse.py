@@ -215,8 +215,9 @@ def _reason(figure: str, value: Mapping[str, float], difference: Interval, margi
     if recordings < LEAST_RECORDINGS:
         return f'{text}: {recordings} recordings are too few to tell, {LEAST_RECORDINGS} at least are needed'
     return text + {
-        Decided.PASSED: f', surely no worse than {limit}', Decided.FAILED: f', surely worse than {limit}',
-        Decided.UNDECIDED: f': {recordings} recordings cannot tell whether that is worse than {limit}'}[decided]
+        Decided.PASSED: f', no worse than the margin of {limit}', Decided.FAILED: f', worse than the margin of {limit}',
+        Decided.UNDECIDED: f': {recordings} recordings cannot tell whether that is worse than the margin of {limit}'
+    }[decided]
 
 
 def _frames(old: FrameTable, new: FrameTable) -> _Frames:

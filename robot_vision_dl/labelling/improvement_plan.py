@@ -155,7 +155,8 @@ def plan(wish: Wish) -> Plan:
     own = [source for source in sources if not given.isdisjoint({source.path.resolve(),
                                                                  *source.path.resolve().parents})]
     asked = cache_key(_files(own) + frozen_files, [wish.config, wish.changes, wish.old_data])
-    digest = cache_key(_files(sources) + frozen_files, [asked, old.identity, as_file(config)])
+    bare = replace(config, data=replace(config.data, bags=(), frozen=()))  # which are told by their files
+    digest = cache_key(_files(sources) + frozen_files, [asked, old.identity, as_file(bare)])
     folder = Path(wish.work) / f'{config.name}-{digest}'
     output = replace(config.output, models=str(folder / 'models'), runs=str(folder / 'runs'))
     return Plan(wish, installed, old, replace(config, output=output), asked, folder,

@@ -66,7 +66,7 @@ def test_a_better_model_is_installed_and_the_one_before_is_kept(world, place, ca
     gate = next(gate for gate in last.gates if gate['figure'] == 'accuracy')
     assert gate['low'] > 0 and gate['new'] - gate['old'] == pytest.approx(gate['difference'], abs=1e-4)
     report = next(place.glob('runs/improve/*/report/report.html')).read_text()
-    assert 'surely no worse than' in report and '>new<' in report
+    assert 'no worse than the margin of' in report and '>new<' in report
     # The same again has nothing to do, and what people are told of the history.
     assert improve(world, world / 'more' / '*') == 0
     assert 'is done already' in capsys.readouterr().out
@@ -88,7 +88,7 @@ def test_a_worse_model_is_refused_and_nothing_but_the_history_changes(world, pla
     before = {path.relative_to(place): path.read_bytes() for path in (place / 'models').rglob('*') if path.is_file()}
     assert improve(world, place / 'wrong' / '*', options=['--old-data', 'none']) == 1
     said = capsys.readouterr()
-    assert 'NOT INSTALLED' in said.err and re.search(r'failed: accuracy .* surely worse than -0.05', said.err)
+    assert 'NOT INSTALLED' in said.err and re.search(r'failed: accuracy .* worse than the margin of -0.05', said.err)
     after = {path.relative_to(place): path.read_bytes() for path in (place / 'models').rglob('*') if path.is_file()}
     history = after.pop(Path('models/shapes') / HISTORY).decode().splitlines()
     assert after == before
