@@ -1,7 +1,7 @@
 """``robot-vision improve``: train on new labels, compare with the installed model, install what is no worse."""
 import argparse
 import sys
-from pathlib import Path
+from collections import Counter
 from typing import TYPE_CHECKING, Dict, List, Tuple
 
 from ..core.errors import ConfigError
@@ -155,7 +155,7 @@ def _figures() -> Dict[str, 'Figure']:
 def _wish(args: argparse.Namespace) -> 'Wish':
     from ..evaluation.deployment import deployment
     from ..labelling.improvement_plan import Wish
-    data, labelled_by = _data(args.data)
+    data, labelled_by = _data(args.data, not args.dry_run)
     label_map = {}
     for text in args.label_map:
         label, _, name = text.partition('=')
@@ -169,17 +169,22 @@ def _wish(args: argparse.Namespace) -> 'Wish':
                 deployment(args.params_file, (), node, to_stderr), label_map, args.work)
 
 
-def _data(given: List[str]) -> Tuple[Tuple[str, ...], Dict[str, int]]:
+def _data(given: List[str], write: bool) -> Tuple[Tuple[str, ...], Dict[str, int]]:
     """Bags and folders to learn from, and how many labels of which person stand."""
-    from ..labelling.queue_file import MINED, QueueFile
+    from ..labelling.queue_data import is_queue, queue_data
     found: List[str] = []
+    people: Counter[str] = Counter()
     for name in given:
-        if not (Path(name) / MINED).is_file():
+        folder = user_path(name)
+        if not is_queue(folder):
             found.append(name)
             continue
-        with QueueFile(Path(name)) as queue:
-            found += [recording.path for recording in queue.recordings]
-    return tuple(dict.fromkeys(found)), {}
+        queue = queue_data(folder, write)
+        for note in queue.notes:
+            to_stderr(note)
+        found += queue.bags
+        people.update(queue.labelled_by)
+    return tuple(dict.fromkeys(found)), dict(people.most_common())
 
 
 def _margins(given: List[str], without: List[str]) -> Dict[str, float]:

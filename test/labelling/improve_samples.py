@@ -19,12 +19,15 @@ def recordings(root: Path, count: int, each: int = 8, unknown: int = 6, seed: in
             folder = root / f'{root.name}_{number}' / label
             folder.mkdir(parents=True)
             for k in range(unknown if label == 'unknown' else each):
-                shape = stripes(rng) if label == 'unknown' else ring(rng) if label == 'ring' else draw(label, rng)
-                ground = cv2.resize(rng.normal(0, 16, (5, 5, 1)).astype(np.float32), (40, 40),
-                                    interpolation=cv2.INTER_CUBIC)
-                picture = np.clip(shape.astype(np.float32) + ground[..., None], 0, 255).astype(np.uint8)
-                cv2.imwrite(str(folder / f'{k:03d}.png'), picture)
+                cv2.imwrite(str(folder / f'{k:03d}.png'), shown(label, rng))
     return root
+
+
+def shown(label: str, rng: np.random.Generator) -> np.ndarray:
+    """A picture of a class, of ``ring`` or of none (``unknown``); uint8 (40, 40, 3)."""
+    shape = stripes(rng) if label == 'unknown' else ring(rng) if label == 'ring' else draw(label, rng)
+    ground = cv2.resize(rng.normal(0, 16, (5, 5, 1)).astype(np.float32), (40, 40), interpolation=cv2.INTER_CUBIC)
+    return np.clip(shape.astype(np.float32) + ground[..., None], 0, 255).astype(np.uint8)
 
 
 def stripes(rng: np.random.Generator) -> np.ndarray:
