@@ -105,9 +105,16 @@ def wait_for(condition: object, seconds: float) -> None:
 
 
 def open_page(context: object, server: QueueServer, link: Optional[str] = None,
-              problems: Optional[List[str]] = None) -> object:
-    """A tab that shows the first piece; what it complains of is put into ``problems``."""
+              problems: Optional[List[str]] = None, deaf: bool = False) -> object:
+    """A tab that shows the first piece.
+
+    Args:
+        problems: what it complains of is put there.
+        deaf: it hears nothing of other tabs.
+    """
     page = context.new_page()
+    if deaf:
+        page.route('**/api/changes*', lambda route: route.abort())
     if problems is not None:
         page.on('pageerror', lambda error: problems.append(str(error)))
         page.on('console', lambda message: problems.append(message.text) if message.type == 'error' else None)

@@ -26,7 +26,7 @@ export class Conflicts {
       count: changed.length,
       mine: labels && first ? (event.label ?? '') : null,
       theirs: first?.label?.name,
-      who: first?.label?.who,
+      who: first?.label?.who === page.queue.who ? 'you, in another tab,' : first?.label?.who,
       reason: answer.reason,
       labels: page.labels,
     });

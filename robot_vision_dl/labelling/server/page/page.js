@@ -280,8 +280,7 @@ class Page {
   }
 
   async showProgress() {
-    if (this.progress.figures) this.progress.refresh();
-    else await this.progress.refresh();
+    this.progress.refresh();
     await progressDialogue(this.progress.content());
   }
 

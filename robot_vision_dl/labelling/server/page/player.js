@@ -20,7 +20,7 @@ export class Player {
     stage.append(this.picture, this.held, this.empty, this.caption);
     stage.addEventListener('click', () => this.toggle());
     this.picture.addEventListener('error', () => this.picture.classList.add('broken'));
-    this.picture.addEventListener('load', () => this.picture.classList.remove('broken'));
+    this.picture.addEventListener('load', () => this.picture.classList.remove('broken', 'loading'));
   }
 
   /** The frame that is looked at, or null. */
@@ -145,6 +145,9 @@ export class Player {
     if (frame === null) return;
     const url = frame.picture;
     if (this.picture.getAttribute('src') !== url) this.picture.setAttribute('src', url);
+    // Never the picture of the piece before beside what is asked about this one.
+    if (this.pictured !== piece.id) this.picture.classList.toggle('loading', !this.picture.complete);
+    this.pictured = piece.id;
     this.picture.alt = `Picture ${this.at + 1} of ${piece.frames.length} of this piece`;
     this.caption.append(`${this.at + 1} / ${piece.frames.length} · ${clock(frame.t_s)}`);
     if (!piece.blind) this.caption.append(' · ', frame.decision, ` ${percent(frame.confidence)}`);

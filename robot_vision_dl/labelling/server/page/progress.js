@@ -11,6 +11,7 @@ export class Progress {
     Object.assign(this, { labels, onFigures });
     this.figures = null;
     this.timer = null;
+    this.place = null;
   }
 
   /** Ask now. */
@@ -24,6 +25,8 @@ export class Progress {
     }
     this.#draw();
     this.onFigures(this.figures);
+    if (this.place?.isConnected) this.place.replaceWith(this.content());
+    if (this.figures.computing) this.later();
   }
 
   /** Ask in a while; any number of calls makes one question. */
@@ -41,9 +44,12 @@ export class Progress {
   /** What the dialogue "Have I done enough?" shows. */
   content() {
     const { figures, labels } = this;
-    if (!figures) return el('p', {}, 'The server has not answered yet.');
+    if (!figures) {
+      this.place = el('p', {}, 'The server has not answered yet.');
+      return this.place;
+    }
     const most = Math.max(1, ...Object.values(figures.classes ?? {}));
-    return el(
+    this.place = el(
       'div',
       { class: 'progress' },
       figures.enough ? el('p', { class: 'enough' }, figures.enough) : null,
@@ -89,6 +95,7 @@ export class Progress {
         }),
       ),
     );
+    return this.place;
   }
 }
 
@@ -149,7 +156,7 @@ function curve(points) {
       class: 'line',
     }),
     ...points.map((point) => make('circle', { cx: x(point.labels), cy: y(point.accuracy), r: 3, class: 'dot' })),
-    make('text', { x: left, y: height - 4 }, `${points[0].labels} labels`),
+    make('text', { x: x(points[0].labels), y: height - 4 }, `${points[0].labels} labels`),
     make('text', { x: width - 8, y: height - 4, class: 'end' }, `${most}`),
   );
   return el(
