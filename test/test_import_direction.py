@@ -37,11 +37,12 @@ ALLOWED = {
     'evaluation': {'core', 'data', 'evaluation'},
     'training': {'core', 'data', 'evaluation', 'training'},  # a card tells how the result was judged
     'labelling': {'core', 'data', 'evaluation', 'training', 'labelling'},
+    'explain': {'core', 'data', 'evaluation', 'training', 'explain'},
     'ros': {'core', 'ros'},
     'doctor': {'core', 'ros', 'doctor'},
-    'bench': {'core', 'data', 'evaluation', 'training', 'labelling', 'ros', 'bench'},
+    'bench': {'core', 'data', 'evaluation', 'training', 'labelling', 'explain', 'ros', 'bench'},
     'demo': {'core', 'data', 'ros', 'bench', 'demo'},
-    'cli': {'core', 'data', 'evaluation', 'training', 'labelling', 'ros', 'doctor', 'bench', 'demo', 'cli',
+    'cli': {'core', 'data', 'evaluation', 'training', 'labelling', 'explain', 'ros', 'doctor', 'bench', 'demo', 'cli',
             'classification', 'classifier'},
     'examples': {'core', 'data', 'evaluation', 'training', 'examples', 'classifier'},
 }
@@ -54,7 +55,7 @@ ALLOWED_FILES = {
 }
 # Known to some parts only; `_msgs` and `_interfaces` stand for every package of messages.
 ROS_MODULES = ('rclpy', 'ament_index_python', 'launch', 'launch_ros')
-PARTS_WITHOUT_ROS = ('core', 'data', 'training', 'evaluation', 'labelling')
+PARTS_WITHOUT_ROS = ('core', 'data', 'training', 'evaluation', 'labelling', 'explain')
 
 
 def imports_of(source: str, module: Tuple[str, ...]) -> Iterator[Tuple[str, int]]:

@@ -1,0 +1,179 @@
+"""Where in the picture a network found what speaks for a class: class activation maps from its last maps.
+
+The last maps of a network are what it has just before their positions are averaged, (F, h, w). Where it ends in that
+mean and one linear layer, a logit is a sum over positions, and its terms are the class activation map (Zhou et al.
+2016, "Learning Deep Features for Discriminative Localization"); nothing is estimated. For other heads the terms are
+the maps times the gradient of the logit, position by position (HiResCAM: Draelos and Carin 2020, "Use HiResCAM instead
+of Grad-CAM for faithful explanations"), which is the same where the head is linear. The gradient runs through the head
+alone.
+
+Such a map says what the head read, at the size of the last maps. It does not say what the robot should look at, and
+what lies under a position may come from the whole picture, since the layers before have wide receptive fields.
+"""
+from enum import Enum
+from typing import Any, List, NamedTuple, Sequence, Tuple
+
+import torch
+from torch import nn
+
+from ..errors import ConfigError
+from .network import Network, Prediction
+
+_CLOSE = 1e-4  # of what two ways give, relative to the largest value
+_ACTIVATIONS = (nn.Identity(), nn.ReLU(), nn.ReLU6(), nn.SiLU())  # called as functions
+
+
+class Head(str, Enum):
+    """What follows the last maps."""
+
+    LINEAR = 'linear'  # an activation or none, the mean over positions, and one linear layer
+    CONVOLUTION = 'convolution'  # a 1x1 convolution, a ReLU, the mean: SqueezeNet
+    OTHER = 'other'  # whatever a gradient can be followed through
+
+
+class Evidence(NamedTuple):
+    """What speaks for and against classes, position by position.
+
+    Attributes:
+        maps: float32 (B, K, h, w), in units of the logits; negative where it speaks against the class.
+        logits: float32 (B, C).
+        exact: the sum of a map and a constant of its class is the logit, whatever the picture; else the maps are terms
+            of the first order.
+    """
+
+    maps: torch.Tensor
+    logits: torch.Tensor
+    exact: bool
+
+
+class LastMaps:
+    """The layer of a network with its last maps.
+
+    Args:
+        network: in evaluation mode.
+        pixels: float32 (B, C, H, W), preprocessed, to find it with; any picture of the size that the network is run at.
+
+    Attributes:
+        layer: dotted name of the module whose output they are; empty for the backbone itself.
+        shape: (F, h, w) of the maps.
+        head: what follows them.
+
+    Raises:
+        ConfigError: the network has no maps with more than one position, as transformers of tokens do.
+    """
+
+    def __init__(self, network: Network, pixels: torch.Tensor) -> None:
+        self._network = network
+        names = {module: name for name, module in network.backbone.named_modules()}
+        found: List[Tuple[nn.Module, Tuple[int, ...]]] = []
+
+        def note(module: nn.Module, inputs: Any, output: Any) -> None:
+            if not isinstance(output, torch.Tensor):
+                return
+            if output.ndim == 4 and output.shape[2] * output.shape[3] > 1:
+                found.append((module, tuple(output.shape)))
+            elif output.ndim == 3 and output.shape[1] > 1:
+                found.clear()  # tokens: what comes before them is no last map
+        handles = [module.register_forward_hook(note) for module in names]
+        try:
+            with torch.no_grad():
+                network(pixels)
+        finally:
+            for handle in handles:
+                handle.remove()
+        if not found:
+            raise ConfigError(f'{network.architecture.name}: ends in no maps of more than one position at '
+                              f'{pixels.shape[-1]}x{pixels.shape[-2]} pixels, so that no evidence can be laid over the '
+                              'picture; an occlusion test needs none')
+        self._module, self.shape = found[-1][0], found[-1][1][1:]
+        self.layer = names[self._module]
+        self._activation: nn.Module = _ACTIVATIONS[0]
+        self.head = self._kind_of_head(pixels)
+
+    def maps_of(self, pixels: torch.Tensor) -> Tuple[torch.Tensor, Prediction]:
+        """Last maps (B, F, h, w), after their activation, and what the pass gives, without gradients."""
+        kept: List[torch.Tensor] = []
+        handle = self._module.register_forward_hook(lambda module, inputs, output: kept.append(output.clone()))
+        try:
+            with torch.no_grad():
+                prediction = self._network(pixels)
+        finally:
+            handle.remove()
+        return self._activation(kept[-1]), prediction
+
+    def _kind_of_head(self, pixels: torch.Tensor) -> Head:
+        head = self._network.head
+        maps, (logits, features, _) = self.maps_of(pixels)
+        with torch.no_grad():
+            if self._network.head_takes_maps:
+                one_pixel = isinstance(head, nn.Sequential) and maps.shape[1] == head[0].in_channels
+                return Head.CONVOLUTION if one_pixel and _close(head(maps), logits) else Head.OTHER
+            if not isinstance(head, nn.Linear) or features.shape != maps.shape[:2]:
+                return Head.OTHER
+            for activation in _ACTIVATIONS:
+                if _close(activation(maps).mean((2, 3)), features):
+                    self._activation = activation
+                    return Head.LINEAR
+        return Head.OTHER
+
+    def evidence(self, pixels: torch.Tensor, classes: Sequence[int]) -> Evidence:
+        """Maps of K classes.
+
+        Args:
+            pixels: float32 (B, C, H, W), preprocessed.
+            classes: K indices, the same for all pictures.
+
+        Raises:
+            ConfigError: the head gives no gradient.
+        """
+        if self.head is Head.OTHER:
+            return self._by_gradient(pixels, classes)
+        maps, prediction = self.maps_of(pixels)
+        head = self._network.head
+        if isinstance(head, nn.Linear):
+            return Evidence(linear_evidence(maps, head, classes), prediction.logits, True)
+        with torch.no_grad():
+            found = torch.relu(head[0](maps))[:, list(classes)]  # type: ignore[index]
+        return Evidence(found / (maps.shape[2] * maps.shape[3]), prediction.logits, True)
+
+    def _by_gradient(self, pixels: torch.Tensor, classes: Sequence[int]) -> Evidence:
+        kept: List[torch.Tensor] = []
+
+        def cut(module: nn.Module, inputs: Any, output: torch.Tensor) -> torch.Tensor:
+            torch.set_grad_enabled(True)  # from here to the end of the pass, for which the caller's block holds
+            kept[:] = [output.detach().requires_grad_()]
+            return kept[0].clone()  # what follows may write into it
+        handle = self._module.register_forward_hook(cut)
+        try:
+            with torch.no_grad():
+                logits = self._network(pixels).logits
+        finally:
+            handle.remove()
+        if not logits.requires_grad:
+            raise ConfigError(f'{self._network.architecture.name}: no gradient of the logits by its last maps; the '
+                              'head computes nothing that can be followed')
+        found = []
+        for place, index in enumerate(classes):
+            [gradient] = torch.autograd.grad(logits[:, index].sum(), kept[0], retain_graph=place + 1 < len(classes))
+            found.append((gradient * kept[0].detach()).sum(1))
+        maps = torch.stack(found, 1) if found else logits.new_zeros((len(pixels), 0, *self.shape[1:]))
+        return Evidence(maps, logits.detach(), False)
+
+
+def _close(one: torch.Tensor, other: torch.Tensor) -> bool:
+    return bool(torch.allclose(one, other, rtol=0, atol=_CLOSE * max(float(other.abs().max()), 1e-12)))
+
+
+def linear_evidence(maps: torch.Tensor, head: nn.Linear, classes: Sequence[int]) -> torch.Tensor:
+    """Class activation maps of a head that is linear in the mean of the maps.
+
+    Args:
+        maps: float32 (B, F, h, w).
+        head: with F inputs.
+        classes: K indices.
+
+    Returns:
+        float32 (B, K, h, w); a map's sum is the logit without the bias.
+    """
+    weights = head.weight[list(classes)].detach()
+    return torch.einsum('kf,bfhw->bkhw', weights, maps) / (maps.shape[2] * maps.shape[3])
