@@ -135,6 +135,7 @@ setup(
     packages=find_packages(include=[NAME, f'{NAME}.*']),
     package_data={NAME: ['py.typed'], f'{NAME}.evaluation.report': ['templates/*'],
                   f'{NAME}.labelling.server': ['page/*'],
+                  f'{NAME}.explain': ['templates/*'],
                   f'{NAME}.ros.interfaces': ['*.cmake', 'vision_msgs/*', 'vision_msgs/msg/*']},
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),

@@ -32,6 +32,7 @@ COMMANDS = {
     'labels': 'write the labels of a queue beside its bags, or exchange them with other programs',
     'crop': 'cut labelled objects out of pictures, to train and judge with',
     'evaluate': 'judge models on bags: how good, how sure, whether to deploy',
+    'explain': 'show why a model decides as it does, or what its network is',
     'compare': 'say what differs between two evaluations',
     'label': 'open a page to label what mining found',
     'train': 'fine-tune a network on labelled bags, to a calibrated model bundle',

@@ -1,0 +1,118 @@
+"""What can be said about one decision: the decision as the robot makes it, and what of the picture it rests on."""
+from dataclasses import dataclass
+from typing import List, Optional, Tuple
+
+import numpy as np
+import torch
+from torch.nn.functional import interpolate
+
+from ..classification import Classification
+from ..core.bundles.bundle import Bundle
+from ..core.errors import ConfigError
+from ..core.networks.evidence import LastMaps
+from ..core.networks.network import Network
+from ..core.networks.preprocess import Preprocessor, visible_region
+from ..core.runtime.overlay import to_bgr
+from ..core.types import Picture
+from .activations import StageMaps, stage_maps, stages_of
+from .occlusion import Occlusion, occlusion
+
+
+@dataclass(frozen=True)
+class ClassMap:
+    """What speaks for a class, place by place.
+
+    Attributes:
+        name: of the class, or ``a - b`` for what speaks for one rather than the other.
+        probability: calibrated, of this picture alone; None for a difference.
+        evidence: float32 (h, w), in units of the logits; None where the network has no map.
+        cost: float32 (n, n), by how much the logit falls where the place is covered.
+    """
+
+    name: str
+    probability: Optional[float]
+    evidence: Optional[np.ndarray]
+    cost: np.ndarray
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One picture.
+
+    Attributes:
+        classification: as the robot decides about the picture alone.
+        seen: uint8 (H, W, 3), BGR: the part of the picture that the network is shown.
+        classes: the most probable classes, best first, and last the difference of the first two.
+        exact: whether the evidence of a place is a term of the logit's sum.
+        layer: whose maps they are.
+        agreement: correlation of evidence and cost of covering over the places, for the best class; None: no evidence.
+        patch: side of what covers, as a share of the picture.
+        stages: the maps after stages.
+        notes: what could not be shown, and why.
+    """
+
+    classification: Classification
+    seen: np.ndarray
+    classes: Tuple[ClassMap, ...]
+    exact: bool
+    layer: str
+    agreement: Optional[float]
+    patch: float
+    stages: Tuple[StageMaps, ...]
+    notes: Tuple[str, ...] = ()
+
+
+def explain(bundle: Bundle, classification: Classification, picture: Picture, most: int = 3) -> Explanation:
+    """Explain one decision.
+
+    Args:
+        bundle: of the model.
+        classification: of ``picture``, by the same model.
+        picture: the whole of it.
+        most: classes that are shown.
+    """
+    notes: List[str] = []
+    result = classification.result
+    assert result is not None, 'the decision about a whole picture'
+    network = bundle.load_network()
+    pixels = Preprocessor(bundle.preprocessing, 'cpu')([picture])
+    probabilities = result.assessment.probabilities
+    order = [int(one) for one in np.argsort(-probabilities, kind='stable')[:max(2, most)]]
+    evidence: Optional[np.ndarray] = None
+    exact, layer = False, ''
+    stages: List[StageMaps] = []
+    if isinstance(network, Network):
+        try:
+            last = LastMaps(network, pixels)
+            found = last.evidence(pixels, order)
+            evidence, exact, layer = found.maps[0].numpy(), found.exact, last.layer
+        except ConfigError as error:
+            notes.append(str(error))
+        stages = stage_maps(network, pixels, stages_of(network))
+    else:
+        notes.append(f'{bundle.name} is {"an ensemble" if bundle.members else "a file of another program"}: evidence '
+                     'and maps of its layers cannot be read; what covering a place costs needs neither')
+    covered = occlusion(network, pixels, order)
+    classes = [ClassMap(bundle.class_names[index], float(probabilities[index]),
+                        None if evidence is None else evidence[place], covered.maps[place].numpy())
+               for place, index in enumerate(order)]
+    if len(order) > 1:
+        first, second = classes[:2]
+        classes.append(ClassMap(
+            f'{first.name} - {second.name}', None,
+            None if first.evidence is None or second.evidence is None else first.evidence - second.evidence,
+            first.cost - second.cost))
+    top, left, bottom, right = visible_region(bundle.preprocessing, *picture.pixels.shape[:2])
+    return Explanation(
+        classification, to_bgr(picture)[top:bottom, left:right], tuple(classes), exact, layer,
+        None if evidence is None else _agreement(evidence[0], covered), covered.patch, tuple(stages), tuple(notes))
+
+
+def _agreement(evidence: np.ndarray, covered: Occlusion) -> Optional[float]:
+    """Correlation of two maps over the cells of the second; None where one of them is flat."""
+    cells = covered.maps.shape[-1]
+    large = interpolate(torch.from_numpy(evidence)[None, None], (cells, cells), mode='bilinear', antialias=True)
+    one, other = large.flatten().numpy(), covered.maps[0].flatten().numpy()
+    if one.std() < 1e-9 or other.std() < 1e-9:
+        return None
+    return float(np.corrcoef(one, other)[0, 1])
