@@ -27,6 +27,7 @@ MEASUREMENTS = {
     'shift': 'accuracy, calibration error and abstention as pictures get worse',
     'fusion': 'frames fused over time, beside single frames, votes and products',
     'regions': 'objects of labelled pictures at a venue never seen, beside a random split',
+    'explain': 'maps of evidence: deletion, insertion, randomised weights, pointing game, with controls',
     'train': 'training, beside a bare loop of torch over the same pictures in memory',
     'evaluate': 'a bag through the evaluator, beside the bare network; --dds, --scale',
 }

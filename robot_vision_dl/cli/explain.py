@@ -14,6 +14,7 @@ EXAMPLES = """examples:
   robot-vision explain waste_sorter photo.jpg
   robot-vision explain models/mine run_12/@83.5              the frame at 83.5 s from the start of a bag
   robot-vision explain models/mine run_12/@83.5 --topic /front/image_raw --out why.html
+  robot-vision explain models/mine photo.jpg --data training/   and what it is like
   robot-vision explain models/mine                           the network: layers, sizes, filters
 
 The page is one file without scripts. A picture stands alone on it, as the first frame of a camera does. What the maps
@@ -30,6 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('pictures', nargs='*', metavar='PICTURE|BAG@SECONDS', help=f'up to {_MOST}; none: the network '
                         'itself')
     parser.add_argument('--topic', default='', help='image topic of the bags (default: the only one)')
+    parser.add_argument('--data', nargs='+', default=[], metavar='DATA', help='labelled bags or folders that the model '
+                        'was trained on: shows the frames nearest to each picture')
     parser.add_argument('--classes', type=whole(2, 8), default=3, metavar='N', help='classes that are shown, the most '
                         'probable first (default: %(default)s)')
     parser.add_argument('--out', default='explanation.html', metavar='FILE', help='the page (default: %(default)s)')
@@ -46,7 +49,9 @@ def run(args: argparse.Namespace) -> int:
     bundle = load_bundle(args.model)
     if args.pictures:
         from ..classifier import Classifier
+        from ..evaluation.predict import labelled_store
         from ..explain.explanation import explain
+        from ..explain.neighbours import TrainingFrames
         from ..explain.sources import picture_at
         classifier = Classifier(args.model, device='cpu', backend='torch', top_k=5)
         named = [picture_at(source, args.topic) for source in args.pictures]
@@ -56,7 +61,9 @@ def run(args: argparse.Namespace) -> int:
                 said = classifier(one.picture.pixels, one.picture.order.value)
                 found.append(explain(bundle, said, one.picture, args.classes))
                 done(place)
-        page = page_of_pictures(bundle, found, [one.name for one in named])
+        frames = TrainingFrames(bundle, labelled_store(bundle, args.data)) if args.data else None
+        around = list(frames.around([one.picture for one in named])) if frames else []
+        page = page_of_pictures(bundle, found, [one.name for one in named], frames, around)
     else:
         page = page_of_network(bundle)
     write_whole(out, page)

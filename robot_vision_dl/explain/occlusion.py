@@ -1,7 +1,7 @@
 """Where a picture has to be covered for a class to lose its evidence (Zeiler and Fergus 2014).
 
-What covers is the picture itself, blurred until nothing of that size can be made out (Fong and Vedaldi 2017): a patch of
-one colour would be an object with edges of its own, which the network classifies too.
+What covers is the picture itself, blurred until nothing of that size can be made out (Fong and Vedaldi 2017): a patch
+of one colour would be an object with edges of its own, which the network classifies too.
 
 It asks the network and needs nothing of its inside, so it works for any network, also where no map can be had, and it
 is a check of the maps: what they call evidence must cost the class something when it is covered.
@@ -45,7 +45,7 @@ def occlusion(forward: Callable[[torch.Tensor], Prediction], pixels: torch.Tenso
     rows = [round(place * height / cells) for place in range(cells + 1)]
     columns = [round(place * width / cells) for place in range(cells + 1)]
     corners = [(row, column) for row in range(cells - patch + 1) for column in range(cells - patch + 1)]
-    blurred = _blurred(pixels, patch / cells)
+    background = blurred(pixels, patch / cells)
     with torch.inference_mode():
         whole = forward(pixels).logits[0, list(classes)].float().cpu()
         drops: List[torch.Tensor] = []
@@ -54,7 +54,7 @@ def occlusion(forward: Callable[[torch.Tensor], Prediction], pixels: torch.Tenso
             covered = pixels.repeat(len(some), 1, 1, 1)
             for one, (row, column) in zip(covered, some):
                 place = slice(rows[row], rows[row + patch]), slice(columns[column], columns[column + patch])
-                one[:, place[0], place[1]] = blurred[0, :, place[0], place[1]]
+                one[:, place[0], place[1]] = background[0, :, place[0], place[1]]
             drops.append(whole - forward(covered).logits[:, list(classes)].float().cpu())
     drop = torch.cat(drops)
     total, count = torch.zeros(len(classes), cells, cells), torch.zeros(cells, cells)
@@ -64,9 +64,9 @@ def occlusion(forward: Callable[[torch.Tensor], Prediction], pixels: torch.Tenso
     return Occlusion(total / count, patch / cells)
 
 
-def _blurred(pixels: torch.Tensor, share: float) -> torch.Tensor:
+def blurred(pixels: torch.Tensor, share: float) -> torch.Tensor:
     """The picture with a standard deviation of ``share`` of its shorter side."""
     sigma = share * min(pixels.shape[2:])
-    blurred = [cv2.GaussianBlur(channel, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
-               for channel in pixels[0].float().cpu().numpy()]
-    return torch.from_numpy(np.stack(blurred))[None].to(pixels)
+    channels = [cv2.GaussianBlur(channel, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
+                for channel in pixels[0].float().cpu().numpy()]
+    return torch.from_numpy(np.stack(channels))[None].to(pixels)

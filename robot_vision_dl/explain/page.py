@@ -15,7 +15,9 @@ from ..core.networks.network import Network
 from ..evaluation.report.report_style import STYLE
 from .drawing import filter_tiles, laid_over, map_tile, side_by_side
 from .explanation import ClassMap, Explanation
+from .neighbours import Neighbour, Neighbourhood, TrainingFrames
 from .network_table import network_table
+from .scatter import scatter
 
 _WIDTH = 280  # of a picture on the page, in pixels
 _JPEG_QUALITY = 85
@@ -49,19 +51,39 @@ class ShownStage(NamedTuple):
     silent: float
 
 
-def page_of_pictures(bundle: Bundle, explanations: Sequence[Explanation], names: Sequence[str]) -> str:
+class ShownNeighbour(NamedTuple):
+    """A training frame; ``tile`` is a data address."""
+
+    label: str
+    where: str
+    closeness: float
+    tile: str
+
+
+def page_of_pictures(bundle: Bundle, explanations: Sequence[Explanation], names: Sequence[str],
+                     frames: Optional[TrainingFrames] = None, around: Sequence[Neighbourhood] = ()) -> str:
     """The page about decisions.
 
     Args:
         bundle: of the model.
         explanations: one for each picture.
         names: of the pictures, as they are to be shown.
+        frames: that pictures are held against, or None.
+        around: the neighbourhood of each picture; empty where there are no frames.
     """
-    cards = [_ENVIRONMENT.get_template('picture.html').render(
-        name=name, one=one, classes=_classes(one), seen=_jpeg(_sized(one.seen)), stages=_stages(one))
-        for one, name in zip(explanations, names)]
+    cards = []
+    for place, (one, name) in enumerate(zip(explanations, names)):
+        near = around[place] if around else None
+        cards.append(_ENVIRONMENT.get_template('picture.html').render(
+            number=place + 1 if len(names) > 1 else 0, name=name, one=one, classes=_classes(one),
+            seen=_jpeg(_sized(one.seen)), stages=_stages(one), by_features=_shown(near.by_features) if near else [],
+            by_pixels=_shown(near.by_pixels) if near else []))
+    if frames is not None:
+        cards.append(_ENVIRONMENT.get_template('frames.html').render(
+            plot=Markup(scatter(frames.places, frames.labels, [one.place for one in around])),
+            explained=frames.explained, count=len(frames.labels)))
     title = f'Why did {bundle.name} say that?'
-    return _whole(title, f'{len(cards)} pictures' if len(cards) != 1 else names[0], [Markup(card) for card in cards])
+    return _whole(title, f'{len(names)} pictures' if len(names) != 1 else names[0], [Markup(card) for card in cards])
 
 
 def page_of_network(bundle: Bundle) -> str:
@@ -105,6 +127,10 @@ def _stages(one: Explanation) -> List[ShownStage]:
     return [ShownStage(stage.name, ' x '.join(map(str, stage.shape)), _jpeg(map_tile(stage.mean)),
                        _jpeg(side_by_side([map_tile(values) for values in stage.maps])),
                        ', '.join(map(str, stage.channels)), stage.silent) for stage in one.stages]
+
+
+def _shown(neighbours: Sequence[Neighbour]) -> List[ShownNeighbour]:
+    return [ShownNeighbour(one.label, one.where, one.closeness, _jpeg(one.tile)) for one in neighbours]
 
 
 def _sized(picture: np.ndarray) -> np.ndarray:

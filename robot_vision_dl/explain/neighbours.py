@@ -1,0 +1,110 @@
+"""What a picture is like: the training frames nearest to it, in what the network makes of it and in pixels.
+
+The two side by side show what the network has learned to leave out: in pixels neighbours share background and pose, in
+features they should share the class.
+"""
+from dataclasses import dataclass
+from typing import Iterator, List, Sequence, Tuple
+
+import cv2
+import numpy as np
+
+from ..core.bundles.bundle import Bundle
+from ..core.runtime.overlay import to_bgr
+from ..core.types import Picture
+from ..data.cache import FrameStore
+from ..evaluation.predict import Predictor
+
+_SMALL = 32  # side of the pictures that are compared in pixels, as CIFAR-10 has them
+_TILE = 112
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A training frame.
+
+    Attributes:
+        label: its class, or ``unknown``.
+        where: recording, and for frames of bags the topic and the time.
+        closeness: cosine of the features, or in pixels 1 minus the root mean square of the differences over 255; 1 is
+            the same.
+        tile: uint8 (h, w, 3), BGR, small.
+    """
+
+    label: str
+    where: str
+    closeness: float
+    tile: np.ndarray
+
+
+@dataclass(frozen=True)
+class Neighbourhood:
+    """Where a picture lies.
+
+    Attributes:
+        by_features, by_pixels: the nearest first.
+        place: (x, y) of the picture among the training frames, first two principal axes of the features.
+    """
+
+    by_features: Tuple[Neighbour, ...]
+    by_pixels: Tuple[Neighbour, ...]
+    place: Tuple[float, float]
+
+
+class TrainingFrames:
+    """Frames with labels that pictures are held against.
+
+    Attributes:
+        labels: of each frame.
+        places: float32 (n, 2), the first two principal axes of the L2-normalised features.
+        explained: share of the variance of the features that lies in these two.
+    """
+
+    def __init__(self, bundle: Bundle, store: FrameStore) -> None:
+        """Run the network over a store of frames."""
+        self._predictor = Predictor.of_bundle(bundle, 'cpu')
+        self._store = store
+        self.labels = tuple(frame.label for frame in store.frames)
+        outputs = self._predictor.pictures(store.picture(place) for place in range(len(store)))
+        self._features = _unit(outputs.features)
+        self._small = np.stack([_small(store.picture(place)) for place in range(len(store))])
+        self._mean = self._features.mean(0)
+        _, spread, axes = np.linalg.svd(self._features - self._mean, full_matrices=False)
+        self._axes = axes[:2]
+        self.explained = float((spread[:2] ** 2).sum() / max(float((spread ** 2).sum()), 1e-12))
+        self.places = (self._features - self._mean) @ self._axes.T
+
+    def around(self, pictures: Sequence[Picture], most: int = 6) -> Iterator[Neighbourhood]:
+        """The neighbourhood of each picture; a frame that is the picture itself is its own neighbour."""
+        features = _unit(self._predictor.pictures(pictures).features)
+        for picture, feature in zip(pictures, features):
+            cosine = self._features @ feature
+            apart = np.sqrt(((self._small - _small(picture)) ** 2).mean((1, 2, 3))) / 255
+            x, y = (feature - self._mean) @ self._axes.T
+            yield Neighbourhood(self._nearest(cosine, most), self._nearest(1 - apart, most), (float(x), float(y)))
+
+    def _nearest(self, closeness: np.ndarray, most: int) -> Tuple[Neighbour, ...]:
+        found: List[Neighbour] = []
+        for place in np.argsort(-closeness, kind='stable')[:most].tolist():
+            frame = self._store.frames[place]
+            where = f'{frame.recording} {frame.topic} {frame.stamp_ns / 1e9:.3f}' if frame.topic else frame.path
+            found.append(Neighbour(frame.label, where, float(closeness[place]), _tile(self._store.picture(place))))
+        return tuple(found)
+
+
+def _unit(features: np.ndarray) -> np.ndarray:
+    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+
+
+def _small(picture: Picture) -> np.ndarray:
+    return cv2.resize(to_bgr(picture), (_SMALL, _SMALL), interpolation=cv2.INTER_AREA).astype(np.float32)
+
+
+def _tile(picture: Picture) -> np.ndarray:
+    whole = to_bgr(picture)
+    height, width = whole.shape[:2]
+    scale = _TILE / min(height, width)
+    large = cv2.resize(whole, (max(_TILE, round(width * scale)), max(_TILE, round(height * scale))),
+                       interpolation=cv2.INTER_AREA)
+    top, left = (large.shape[0] - _TILE) // 2, (large.shape[1] - _TILE) // 2
+    return large[top:top + _TILE, left:left + _TILE]
