@@ -1,0 +1,114 @@
+"""``robot-vision explain`` as a user runs it."""
+import re
+
+import cv2
+import numpy as np
+import pytest
+from evaluation_samples import labelled_bag, small_model
+from labelled_samples import pattern
+
+from robot_vision_dl.cli.main import main
+
+
+@pytest.fixture(scope='module')
+def here(tmp_path_factory):
+    """A model and pictures, one with a name that would be a script."""
+    folder = tmp_path_factory.mktemp('explain')
+    small_model(folder / 'small')
+    for place, name in enumerate(('one.png', '<script>alert(1)<&.png')):
+        cv2.imwrite(str(folder / name), pattern(place))
+    for place in range(6):
+        data = folder / 'data' / ('cup', 'mug')[place % 2]
+        data.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(data / f'{place}.png'), pattern(place))
+    return folder
+
+
+def explained(here, *arguments) -> str:
+    page = here / 'page.html'
+    assert main(['explain', str(here / 'small'), *map(str, arguments), '--out', str(page)]) == 0
+    return page.read_text(encoding='utf-8')
+
+
+def test_page_of_pictures(here, capsys):
+    page = explained(here, here / 'one.png', here / '<script>alert(1)<&.png')
+    assert 'page.html (0.' in capsys.readouterr().err
+    assert '<script' not in page and '&lt;script&gt;alert(1)&lt;&amp;.png' in page
+    assert not re.search(r'(?:src|href)="(?!data:|#)', page)  # nothing from elsewhere
+    assert page.count('alt="evidence for ') >= 6 and page.count('alt="cost of covering for ') >= 6
+    assert 'What it is like' not in page
+
+
+def test_frames_that_it_is_like(here, user_cache):
+    page = explained(here, here / 'data' / 'cup' / '0.png', '--data', here / 'data')
+    rows = re.findall(r'<div class="near">(.*?)</div>', page, re.S)
+    nearest = [re.search(r'title="([^"]*)".*?<b>(\w+)</b> ([\d.]+)', row, re.S).groups() for row in rows]
+    assert len(nearest) == 2  # by features and by pixels; the picture itself is the nearest
+    assert all(where.endswith('0.png') and label == 'cup' and float(near) > .9 for where, label, near in nearest)
+    assert 'Where it lies among the classes' in page and '6 frames' in page
+
+
+def test_page_of_a_network(here):
+    page = explained(here)
+    assert 'backbone.' in page and 'First-layer filters' in page and 'receptive field' in page
+
+
+def test_frame_of_a_bag(here, tmp_path, capsys):
+    bag = labelled_bag(tmp_path / 'drive')
+    page = explained(here, f'{bag}@2.03')
+    assert '/camera/image_raw at 2.000 s' in page
+    assert main(['explain', str(here / 'small'), f'{bag}@99', '--out', str(tmp_path / 'no.html')]) == 2
+    assert '99 s is not in it' in capsys.readouterr().err and not (tmp_path / 'no.html').exists()
+
+
+@pytest.mark.parametrize('wrong, words', [
+    (['nowhere.png'], 'nowhere.png'), (['bag@soon'], 'is no time'), (['x.png'] * 21, 'up to 20')])
+def test_wrong_input_is_told(here, tmp_path, capsys, wrong, words):
+    assert main(['explain', str(here / 'small'), *wrong, '--out', str(tmp_path / 'no.html')]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_planted_shortcut_is_where_the_evidence_is(tmp_path):
+    """A sticker that only one class has is what the class rests on, and not the thing."""
+    import torch
+
+    from robot_vision_dl.core.networks.evidence import LastMaps
+    from robot_vision_dl.core.networks.network import build_network
+    from robot_vision_dl.explain.faithfulness import points_inside
+    from robot_vision_dl.explain.occlusion import occlusion
+    torch.manual_seed(0)
+    random = np.random.default_rng(0)
+    network = build_network('resnet20_cifar', 2)
+
+    def pictures(count):
+        pixels = random.normal(0, .3, (count, 3, 64, 64)).astype(np.float32)
+        pixels[:, :, 20:44, 20:44] += random.normal(0, 1, (count, 3, 1, 1))  # the thing, the same for both classes
+        places = random.integers(0, 2, (count, 2)) * 48
+        for one, (y, x) in zip(pixels[::2], places[::2]):
+            one[0, y:y + 16, x:x + 16] = 3
+            one[1:, y:y + 16, x:x + 16] = -1
+        return torch.from_numpy(pixels), torch.tensor([0, 1] * (count // 2)), places
+    pixels, labels, _ = pictures(160)
+    network.train()  # the running statistics
+    with torch.no_grad():
+        network(pixels)
+    network.eval()
+    with torch.no_grad():
+        features = network(pixels).features
+    optimizer = torch.optim.LBFGS(network.head.parameters(), max_iter=60, line_search_fn='strong_wolfe')
+
+    def closure():
+        optimizer.zero_grad()
+        loss = torch.nn.functional.cross_entropy(network.head(features), labels) + 1e-3 * network.head.weight.square().sum()
+        loss.backward()
+        return loss
+    optimizer.step(closure)
+    pixels, labels, places = pictures(40)
+    with torch.no_grad():
+        assert (network(pixels).logits.argmax(1) == labels).float().mean() > .9
+    evidence = LastMaps(network, pixels).evidence(pixels, [0]).maps[:, 0].numpy()
+    boxes = [(x / 64, y / 64, (x + 16) / 64, (y + 16) / 64) for y, x in places]
+    shown = [points_inside(evidence[place], boxes[place]) for place in range(0, 40, 2)]
+    covered = [points_inside(occlusion(network, pixels[place:place + 1], [0], patch=2).maps[0].numpy(), boxes[place])
+               for place in range(0, 40, 8)]
+    assert np.mean(shown) > .8 and np.mean(covered) > .7
