@@ -66,7 +66,8 @@ def run(args: argparse.Namespace) -> int:
         figures['pictures'] = of_pictures(bundle, network, args.data, args.count, args.seed)
         _print_pictures(bundle, figures['pictures'])
     if args.boxes:
-        figures['pointing'] = pointing(bundle, network, args.boxes, args.object, args.class_name or args.object,
+        pictures = [one for folder in args.boxes for one in labelled_pictures(folder, args.labels, to_stderr).pictures]
+        figures['pointing'] = pointing(bundle, network, pictures, args.object, args.class_name or args.object,
                                        args.count, args.seed)
         _print_pointing(figures['pointing'])
     conclude(figures, args.json)
@@ -112,17 +113,17 @@ def _means(rows: Sequence[Sequence[float]]) -> List[Tuple[float, float]]:
             for column in table.T]
 
 
-def pointing(bundle: Bundle, network: Network, folders: Sequence[str], label: str, class_name: str, count: int,
-             seed: int) -> Dict[str, Any]:
+def pointing(bundle: Bundle, network: Network, pictures: Sequence[LabelledPicture], label: str, class_name: str,
+             count: int, seed: int) -> Dict[str, Any]:
     """Share of windows around objects in which the highest place of a map is in the box."""
     if class_name not in bundle.class_names:
         raise ConfigError(f'--class {class_name!r}: is no class of {bundle.name}')
     index = bundle.class_names.index(class_name)
-    pictures = [one for folder in folders for one in labelled_pictures(folder, tell=to_stderr).pictures]
     random = np.random.default_rng(seed)
     windows = list(_windows(pictures, label, count, random))
     if not windows:
-        raise ConfigError(f'--object {label!r}: {", ".join(map(shown, folders))} have no such boxes')
+        raise ConfigError(f'--object {label!r}: no such box that has room around it; there are boxes of '
+                          f'{", ".join(sorted({one.label for picture in pictures for one in picture.objects}))}')
     preprocess = Preprocessor(bundle.preprocessing, 'cpu')
     hits: Dict[str, List[bool]] = {}
     with Progress('pointing', 'windows', len(windows)) as done:
