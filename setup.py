@@ -97,9 +97,11 @@ EXTRAS = {
     ],
     # What some tests compare with; they skip without.
     'reference': [
-        'datasets>=2.14',
+        'captum>=0.7',
         'cleanlab>=2.6',
+        'datasets>=2.14',
         'globox>=2.6',
+        'grad-cam>=1.5',
         'laplace-torch>=0.2',
         'mapie>=1.0',
         'pycocotools>=2.0.7',

@@ -99,8 +99,8 @@ def test_planted_shortcut_is_where_the_evidence_is(tmp_path):
 
     def closure():
         optimizer.zero_grad()
-        loss = torch.nn.functional.cross_entropy(network.head(features), labels) + 1e-3 * network.head.weight.square().sum()
-        loss.backward()
+        loss = torch.nn.functional.cross_entropy(network.head(features), labels)
+        (loss + 1e-3 * network.head.weight.square().sum()).backward()
         return loss
     optimizer.step(closure)
     pixels, labels, places = pictures(40)

@@ -9,7 +9,8 @@ from robot_vision_dl.explain.occlusion import blurred, occlusion
 def corner_detector(pixels: torch.Tensor) -> Prediction:
     """Class 0: how much the lower left corner is textured; class 1: the mean brightness."""
     corner = pixels[:, :, 42:, :14]
-    logits = torch.stack([(corner - corner.mean((2, 3), keepdim=True)).abs().mean((1, 2, 3)), pixels.mean((1, 2, 3))], 1)
+    texture = (corner - corner.mean((2, 3), keepdim=True)).abs().mean((1, 2, 3))
+    logits = torch.stack([texture, pixels.mean((1, 2, 3))], 1)
     return Prediction(logits, logits)
 
 
