@@ -47,6 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='pictures, evenly chosen (default: %(default)s)')
     parser.add_argument('--boxes', nargs='+', default=[], metavar='FOLDER',
                         help='pictures with labelled boxes (YOLO, COCO, CVAT) for the pointing game')
+    parser.add_argument('--labels', default='auto', metavar='FORMAT', help='of the boxes, as of `robot-vision crop` '
+                        '(default: auto)')
     parser.add_argument('--object', default='', metavar='LABEL', help='whose boxes')
     parser.add_argument('--class', default='', metavar='NAME', dest='class_name',
                         help='that the model calls it (default: as --object)')
