@@ -37,7 +37,7 @@ ALLOWED = {
     'evaluation': {'core', 'data', 'evaluation'},
     'training': {'core', 'data', 'evaluation', 'training'},  # a card tells how the result was judged
     'labelling': {'core', 'data', 'evaluation', 'training', 'labelling'},
-    'explain': {'core', 'data', 'evaluation', 'training', 'explain'},
+    'explain': {'core', 'data', 'evaluation', 'training', 'explain', 'classification'},
     'ros': {'core', 'ros'},
     'doctor': {'core', 'ros', 'doctor'},
     'bench': {'core', 'data', 'evaluation', 'training', 'labelling', 'explain', 'ros', 'bench'},
