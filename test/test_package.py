@@ -33,7 +33,8 @@ NAMES = {
 BY_ROSBAGS = {'lz4', 'backports', 'compression'}
 # Brought by Jinja2, whose strings of HTML they are.
 BY_JINJA2 = {'markupsafe'}
-# Extras of pip for which rosdep has no key; what needs them says how to install them.
+# Extras of pip for which rosdep has no key (it has one for uvicorn, of no use without Starlette); what needs them
+# says how to install them.
 PIP_ONLY = {'dask', 'lightning', 'onnx', 'onnxscript', 'onnxruntime', 'openvino', 'optuna',
             'timm', 'huggingface_hub', 'starlette', 'uvicorn'}
 # Used where it is installed, never required.

@@ -51,6 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         'turn, with the same network, camera and pictures: under our DDS profile, and with the '
                         'defaults of DDS. pictures, with --objects: our node with a camera for each object that it '
                         'looks at, so that as many whole pictures come at once')
+    parser.add_argument('--with', nargs='+', default=[], dest='parameters', metavar='NAME:=VALUE',
+                        help='run the node once more, in turn, with these parameters, e.g. '
+                        'record_doubts.folder:=/tmp/doubts')
     parser.add_argument('--course', action='store_true',
                         help='print latency and memory of the node from beginning to end, in ten parts')
     parser.add_argument('--dds-profile', default='auto', metavar='auto|none|FILE',
@@ -98,6 +101,9 @@ def run(args: argparse.Namespace) -> int:
             pictures = replace(settings, cameras=settings.cameras * settings.looked_at, objects=0)
             contenders.append(Contender(f'{name}, {pictures.cameras} cameras', False, with_profile, model, pictures,
                                         backend))
+    if args.parameters:
+        contenders.append(replace(contenders[0], name=f'{contenders[0].name} with', parameters=tuple(args.parameters)))
+        print('with: ' + ' '.join(args.parameters))
     detailed = [contender.name for contender in contenders]
     if args.vs == 'naive':
         contenders += [Contender('naive', True, with_profile, args.model, settings),

@@ -55,6 +55,7 @@ class Contender:
         model: its bundle.
         settings: what it is given.
         backend: what runs the network; ``naive`` has torch.
+        parameters: NAME:=VALUE, that the others do not have.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Contender:
     model: str
     settings: LiveSettings
     backend: str = 'torch'
+    parameters: Tuple[str, ...] = ()
 
 
 class _Floor(NamedTuple):

@@ -62,7 +62,9 @@ def _command_line(settings: LiveSettings, contender: Contender, cameras: Sequenc
     if contender.naive:
         arguments += ['--reliable'] * settings.reliable
     else:
-        arguments += ['--backend', contender.backend, '--ros-args', '-p', f'threads:={settings.threads}']
+        arguments += ['--backend', contender.backend, '--ros-args']
+        for parameter in (f'threads:={settings.threads}', *contender.parameters):
+            arguments += ['-p', parameter]
     module = 'robot_vision_dl.bench.naive_node' if contender.naive else 'robot_vision_dl.cli.main'
     return [sys.executable, '-m', module, *([] if contender.naive else ['run']), *arguments]
 

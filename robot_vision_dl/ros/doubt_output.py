@@ -55,6 +55,8 @@ class DoubtOutput:
 
     def look_at(self, result: Result, timing: Timing, config: ClassifierConfig) -> None:
         """Record a frame if it is worth it; called on the engine's thread."""
+        if not self._recorder.is_on:
+            return
         decision, frame, camera = result.decision, result.frame, result.camera
         reasons = self._recorder.reasons(frame.camera, [Decided('', decision.label, decision.outcome)],
                                          camera is not None and camera.fault is not None, timing.decided_s)
@@ -65,6 +67,8 @@ class DoubtOutput:
 
     def look_at_objects(self, result: ObjectResults, timing: Timing) -> None:
         """Record a frame if one of its objects is worth it; called on the engine's thread."""
+        if not self._recorder.is_on:
+            return
         frame, camera = result.frame, result.camera
         # Of an object that was not looked at, the model was not asked.
         decided = [Decided(one.track, one.decision.label, one.decision.outcome) for one in result.objects

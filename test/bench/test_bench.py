@@ -79,6 +79,16 @@ def test_live_accounts_for_every_frame(tmp_path, model, ros_domain):
     assert ours['bare_forward_at_rate_ms']['n'] > 0
 
 
+@pytest.mark.slow
+def test_live_runs_the_node_with_other_parameters_beside(tmp_path, model, ros_domain):
+    figures, text = bench(tmp_path, 'live', '--model', model, '--size', '64x48', '--seconds', '1', '--backend', 'torch',
+                          '--with', f'record_doubts.folder:={tmp_path / "doubts"}', 'record_doubts.random_share:=1.0',
+                          'record_doubts.min_free_mb:=0.0')
+    assert list(figures['contenders']) == ['robot_vision_dl', 'robot_vision_dl with']
+    assert 'with: record_doubts.folder:=' in text
+    assert len(list((tmp_path / 'doubts').glob('doubts_*/metadata.yaml'))) == 1
+
+
 def test_live_accounts_for_every_object(tmp_path, model, ros_domain):
     figures, text = bench(tmp_path, 'live', '--model', model, '--size', '320x240', '--cameras', '2', '--objects', '40',
                           '--detector-delay', '120', '--rate', '10', '--seconds', '2', '--backend', 'torch')

@@ -22,6 +22,7 @@ PARTS: Dict[str, Callable[[], str]] = {
     'diagnostics of detections': diagnostic_values.detection_values,
     'reasons of objects': diagnostic_values.object_reasons,
     'diagnostics of a camera': diagnostic_values.camera_values,
+    'diagnostics of doubts': diagnostic_values.doubt_values,
     'diagnostics of the node': diagnostic_values.model_values,
     'reasons': diagnostic_values.drop_reasons,
     'bundle.json': bundle.bundle_json,

@@ -121,6 +121,21 @@ MODEL = {
     'wanted_model': 'the parameter, while another model runs',
     'loading': 'the model that is being read',
 }
+DOUBTS = {
+    'folder': 'where the bags are',
+    'written': 'frames since activation',
+    'written_mb': 'what they took',
+    'written_<reason>': '`uncertain`, `unknown`, `flickering`, `camera_fault`, `random`: what they were written for; a '
+                        'frame may have several reasons',
+    'dropped': 'frames that were to be written and were not, for all reasons together',
+    'dropped_<reason>': '`over_budget`: the hour has had its `mb_per_hour`; `queue_full`: the disk is slower than they '
+                        'come; `too_large`: one alone is more than may be written at once; `disk_full`: less than '
+                        '`min_free_mb` would stay free; `not_writable`: the folder cannot be written; `failed`: its '
+                        'messages could not be made',
+    'waiting': 'frames in the queue',
+    'bags': 'that are in the folder, of earlier runs as well',
+    'on_disk_mb': 'what they take',
+}
 REASONS = {
     frame_counters.REPLACED: 'a newer frame of the camera came before this one was taken: the network cannot keep up',
     frame_counters.BACKWARDS: 'its stamp is before that of a frame that was decided already',
@@ -221,6 +236,11 @@ def model_values() -> str:
     """Of ``/diagnostics``, for the node."""
     path = PACKAGE / 'ros' / 'diagnostics.py'
     return _listed(MODEL, written(path, 'model_status') + written(path, 'trust_values'), 'MODEL')
+
+
+def doubt_values() -> str:
+    """Of ``/diagnostics``, for what is recorded."""
+    return _listed(DOUBTS, written(PACKAGE / 'ros' / 'doubt_output.py', 'report'), 'DOUBTS')
 
 
 def reasons() -> Iterator[Tuple[str, str]]:

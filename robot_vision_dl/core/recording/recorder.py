@@ -108,12 +108,17 @@ class DoubtRecorder:
         if config.folder and not self._closing:
             self._start()
 
+    @property
+    def is_on(self) -> bool:
+        """Whether there is a folder to write to."""
+        return bool(self._config.folder)
+
     def reasons(self, camera: str, decided: Sequence[Decided], at_fault: bool, now_s: float) -> Tuple[str, ...]:
         """Why a frame is to be given to :meth:`add`; empty: it is not.
 
         Arguments as of :meth:`.doubts.Doubts.reasons`; ``now_s`` is ``time.monotonic()``.
         """
-        return self._doubts.reasons(camera, decided, at_fault, now_s) if self._config.folder else ()
+        return self._doubts.reasons(camera, decided, at_fault, now_s) if self.is_on else ()
 
     def add(self, reasons: Tuple[str, ...], size: int, make: Callable[[], Sequence[RecordedMessage]]) -> None:
         """Have a frame written; where too much waits it is left out.

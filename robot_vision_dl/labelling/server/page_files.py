@@ -15,9 +15,8 @@ class PageFile(NamedTuple):
 
 def page_files() -> Dict[str, PageFile]:
     """All files of the page by name; ``index.html`` is what ``/`` shows."""
-    found: Dict[str, PageFile] = {}
-    folder = files(__package__).joinpath('page')
-    for one in sorted(folder.iterdir(), key=lambda file: file.name) if folder.is_dir() else ():
+    found = {}
+    for one in sorted(files(__package__).joinpath('page').iterdir(), key=lambda file: file.name):
         stem, dot, suffix = one.name.rpartition('.')
         kind = _KINDS.get(dot + suffix)
         if kind is not None and stem and one.is_file():
