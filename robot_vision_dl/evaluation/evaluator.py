@@ -33,13 +33,13 @@ from .decision_bag import whole_decisions
 from .example_frames import Choice, Key, joined
 from .learned import learned_from
 from .options import EvaluationOptions
-from .process_pool import run_in_processes
 from .recordings import Recording, open_recordings
 from .resampling import HIGHER, resample, shaped_differences, shaped_intervals
-from .runner import Job, Progress, RecordingResult
+from .runner import Job, RecordingResult
 from .summary import interval, number, summarise
 from .table import FrameTable, join
-from .workers import Cluster, cores_of_a_worker, run_here
+from .work import Progress
+from .workers import Cluster, cores_of_a_worker, share_out
 
 STRIP_PICTURES = (6, 28)
 NOT_JUDGED = 'not_judged'
@@ -168,13 +168,10 @@ def evaluate(bags: Sequence[Union[str, Path]], models: Sequence[str], options: E
                     place, copy_topics, overlay,
                     tuple(bundle.identity for bundle in bundles.values()), cores)
                 for recording, place in zip(recordings, places)]
-        if pool:
-            outcomes = pool.run(jobs, progress)
-        elif workers > 1:
-            outcomes = run_in_processes(jobs, progress, workers)
-        else:
-            outcomes = run_here(jobs, progress)
-    return assemble(recordings, outcomes, bundles, options, time.perf_counter() - started)
+        outcomes: Dict[int, RecordingResult] = {}
+        share_out(jobs, progress, outcomes.__setitem__, workers, pool)
+    in_order = [outcomes[number] for number in range(len(jobs))]
+    return assemble(recordings, in_order, bundles, options, time.perf_counter() - started)
 
 
 def assemble(recordings: List[Recording], outcomes: List[RecordingResult], bundles: Dict[str, Bundle],

@@ -63,12 +63,12 @@ class Choice:
         return found + [shot.key for entries in self.cells.values() for shot in entries]
 
 
-def thumbnail(frame: Frame) -> bytes:
-    """JPEG of a frame, 168 pixels wide."""
+def thumbnail(frame: Frame, width: int = THUMB_WIDTH) -> bytes:
+    """JPEG of a frame, so many pixels wide."""
     picture = frame.seen
     # A view that is shrunk first: converting the colours of a large picture takes longer.
-    scale = THUMB_WIDTH / picture.width
-    small = cv2.resize(np.ascontiguousarray(picture.pixels), (THUMB_WIDTH, max(1, round(picture.height * scale))),
+    scale = width / picture.width
+    small = cv2.resize(np.ascontiguousarray(picture.pixels), (width, max(1, round(picture.height * scale))),
                        interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
     bgr = to_bgr(type(picture)(small, picture.order))
     done, data = cv2.imencode('.jpg', bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])

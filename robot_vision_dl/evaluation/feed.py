@@ -3,8 +3,7 @@ import hashlib
 import struct
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import astuple, dataclass
-from itertools import islice
+from dataclasses import astuple, dataclass, replace
 from typing import Deque, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import torch
@@ -27,6 +26,7 @@ from ..data.labels.labels import FrameLabel
 from .recordings import Recording
 
 _FIRST_GUESS_BYTES = 4_000_000
+_MOST_UNITS = 64
 _TOO_SOON = 'it comes sooner after the one before than the highest rate allows'
 
 
@@ -157,7 +157,7 @@ class Feed:
         while True:
             limit = max(1, min(self._threads + 1, self._ahead_bytes // max(1, self._batch_bytes)))
             while len(waiting) < limit:
-                chunk = list(islice(numbered, self._size))
+                chunk = _chunk(numbered, self._size)
                 if not chunk:
                     break
                 waiting.append(self._pool.submit(self._prepare, chunk))
@@ -174,7 +174,8 @@ class Feed:
             self.messages += 1
             reason, sentence = (RATE_LIMITED, _TOO_SOON) if self._comes_too_soon(message) else ('', '')
             if self._objects is None:
-                yield _Unit(message, number, None, reason, sentence)
+                # What is left out does not wait with its pixels.
+                yield _Unit(replace(message, cdr=b'') if reason else message, number, None, reason, sentence)
                 continue
             found = self._objects.of(message.topic, number)
             if not isinstance(found, str):  # images without detections are counted with these
@@ -275,6 +276,18 @@ class Feed:
             self._batch_bytes = sum(fed.frame.picture.pixels.nbytes + len(fed.message.cdr) for fed in frames) + sum(
                 {id(tensor): tensor.nelement() * tensor.element_size() for tensor in tensors}.values())
         return FrameBatch(frames, tensors, drops)
+
+
+def _chunk(units: Iterator[_Unit], size: int) -> List[_Unit]:
+    """The next units, of which ``size`` may become frames, but not endlessly many where few do."""
+    found: List[_Unit] = []
+    frames = 0
+    for unit in units:
+        found.append(unit)
+        frames += not unit.reason
+        if frames == size or len(found) == _MOST_UNITS * size:
+            break
+    return found
 
 
 class _RefusedError(Exception):

@@ -12,25 +12,35 @@ import torch
 
 from ..core.config import ClassifierConfig
 from ..core.errors import RobotVisionError
+from ..core.networks.network import Prediction
 from ..core.networks.threads import network_threads
 from ..core.runtime.pipeline import Pipeline
 from ..core.types import Assessment, Frame
+from ..core.uncertainty.ensemble import EnsemblePrediction
 from .feed import FrameBatch
 
 _MOST = 4
 
 
 class Assessed(NamedTuple):
-    """What one model says of each frame of a batch on its own, or why it could not; milliseconds of each stage."""
+    """What one model says of each frame of a batch on its own, or why it could not; milliseconds of each stage.
+
+    ``prediction`` is what the network gave, where that was asked for.
+    """
 
     outcome: Union[List[Assessment], Exception]
     stage_ms: Dict[str, float]
+    prediction: Union[Prediction, EnsemblePrediction, None] = None
 
 
-def assess_or_fail(pipeline: Pipeline, frames: Sequence[Frame], tensor: torch.Tensor) -> Assessed:
+def assess_or_fail(pipeline: Pipeline, frames: Sequence[Frame], tensor: torch.Tensor,
+                   features: bool = False) -> Assessed:
     """Run the network; an error of it is an answer, since other frames may go through."""
     stage_ms: Dict[str, float] = {}
     try:
+        if features:
+            found, prediction = pipeline.assess_with_features(frames, tensor, stage_ms)
+            return Assessed(found, stage_ms, prediction)
         return Assessed(pipeline.assess(frames, tensor, stage_ms), stage_ms)
     except (RuntimeError, RobotVisionError) as error:
         return Assessed(error, stage_ms)
@@ -45,10 +55,12 @@ class ParallelInference:
             dropout run several batches at a time: dropout switches layers, OpenVINO keeps buffers, and a GPU is one
             already.
         cores: that may be used; 0: all.
+        features: give what the networks gave as well.
     """
 
-    def __init__(self, pipelines: Mapping[str, Pipeline], deployment: ClassifierConfig, cores: int = 0) -> None:
-        self._pipelines = list(pipelines.values())
+    def __init__(self, pipelines: Mapping[str, Pipeline], deployment: ClassifierConfig, cores: int = 0,
+                 features: bool = False) -> None:
+        self._pipelines, self._features = list(pipelines.values()), features
         cores = cores or len(os.sched_getaffinity(0))
         threads = network_threads(deployment.threads)
         alone = deployment.dropout_samples or any(
@@ -85,4 +97,5 @@ class ParallelInference:
 
     def _assess(self, batch: FrameBatch) -> List[Assessed]:
         frames = [fed.frame for fed in batch.frames]
-        return [assess_or_fail(pipeline, frames, tensor) for pipeline, tensor in zip(self._pipelines, batch.tensors)]
+        return [assess_or_fail(pipeline, frames, tensor, self._features)
+                for pipeline, tensor in zip(self._pipelines, batch.tensors)]

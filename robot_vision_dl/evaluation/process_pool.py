@@ -9,10 +9,10 @@ from collections import deque
 from copy import copy
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from typing import Deque, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Deque, Dict, NamedTuple, Optional, Sequence, Set, Tuple
 
 from ..core.errors import RobotVisionError
-from .runner import Job, Progress, RecordingResult, run_or_fail
+from .work import Outcome, Progress, Settle, Work, run_or_fail
 
 _READY, _PROGRESS, _DONE, _ENDED_BY = 'ready', 'progress', 'done', 'ended by'
 
@@ -22,19 +22,24 @@ class _Worker(NamedTuple):
     pipe: Connection
 
 
-def run_in_processes(jobs: Sequence[Job], progress: Progress, workers: int) -> List[RecordingResult]:
-    """Outcomes in the order of the jobs; that of a job whose process died says so in ``failure``.
+def run_in_processes(jobs: Sequence[Work[Outcome]], progress: Progress, workers: int, settle: Settle[Outcome]) -> None:
+    """Do all jobs; the outcome of one whose process died is that of one that failed. None is kept once it is settled.
 
     Raises:
         RobotVisionError: of a job, of the first that fails so; or processes cannot be started at all.
     """
     waiting: Deque[int] = deque(range(len(jobs)))
-    outcomes: Dict[int, RecordingResult] = {}
+    settled: Set[int] = set()
+
+    def done(number: int, outcome: Outcome) -> None:
+        settled.add(number)
+        settle(number, outcome)
+
     running: Dict[Connection, Tuple[_Worker, Optional[int]]] = {}
     try:
-        while len(outcomes) < len(jobs):
+        while len(settled) < len(jobs):
             # A worker that waits for its first job counts as one that will take it.
-            while len(running) < min(workers, len(jobs) - len(outcomes)):
+            while len(running) < min(workers, len(jobs) - len(settled)):
                 worker = _start()
                 running[worker.pipe] = worker, None
             ready = wait(list(running))
@@ -44,7 +49,9 @@ def run_in_processes(jobs: Sequence[Job], progress: Progress, workers: int) -> L
                     kind, content = pipe.recv()
                 except (EOFError, OSError):
                     del running[pipe]
-                    _lost(worker, number, jobs, outcomes)
+                    how = _lost(worker, number)
+                    assert number is not None
+                    done(number, jobs[number].failed(how))
                     continue
                 if kind == _PROGRESS:
                     progress(*content)
@@ -53,7 +60,7 @@ def run_in_processes(jobs: Sequence[Job], progress: Progress, workers: int) -> L
                     raise content
                 if kind == _DONE:
                     assert number is not None
-                    outcomes[number] = content
+                    done(number, content)
                 if waiting:
                     number = waiting.popleft()
                     running[pipe] = worker, number
@@ -68,7 +75,6 @@ def run_in_processes(jobs: Sequence[Job], progress: Progress, workers: int) -> L
             worker.process.kill()
             worker.process.join()
             worker.pipe.close()
-    return [outcomes[number] for number in range(len(jobs))]
 
 
 def _start() -> _Worker:
@@ -81,21 +87,22 @@ def _start() -> _Worker:
     return _Worker(process, ours)
 
 
-def _send(pipe: Connection, job: Optional[Job]) -> None:
+def _send(pipe: Connection, job: Optional[Work[Any]]) -> None:
     try:
         pipe.send(job)
     except OSError:
         pass  # it has just died, which the pipe tells next
 
 
-def _lost(worker: _Worker, number: Optional[int], jobs: Sequence[Job], outcomes: Dict[int, RecordingResult]) -> None:
+def _lost(worker: _Worker, number: Optional[int]) -> str:
+    """How the process of a worker, which had the job ``number``, ended."""
     worker.process.join()
     worker.pipe.close()
     how = how_it_ended(worker.process.exitcode)
     if number is None:
-        raise RobotVisionError(f'a worker process {how} before it could begin; a script that calls evaluate() with '
-                               'workers must do so under `if __name__ == "__main__":`')
-    outcomes[number] = RecordingResult.failed(jobs[number], f'its worker process {how}')
+        raise RobotVisionError(f'a worker process {how} before it could begin; a script that shares work '
+                               'out to workers must do so under `if __name__ == "__main__":`')
+    return f'its worker process {how}'
 
 
 def how_it_ended(exit_code: Optional[int]) -> str:

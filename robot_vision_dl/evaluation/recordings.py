@@ -12,7 +12,7 @@ from ..data.bag_objects import BagObjects, ObjectTopics
 from ..data.bags.files import BagFiles
 from ..data.bags.reader import BagReader
 from ..data.cameras import check_wanted, choose_topics
-from ..data.folders import shown
+from ..data.folders import Tell, shown
 from ..data.frame_sources import find_sources
 from ..data.labels.labels import IGNORE, Finding, FrameLabel, FrameTimes, LabelConfig, Labels
 from ..data.labels.sources import label_files_beside, label_topics, labels_of_bag
@@ -96,8 +96,13 @@ class Recording:
         return self.labels.without_frames({**dict.fromkeys(self.topics, empty), **times}, self.images)
 
 
-def open_recordings(bags: Sequence[Union[str, Path]], options: EvaluationOptions) -> List[Recording]:
+def open_recordings(bags: Sequence[Union[str, Path]], options: EvaluationOptions,
+                    leave_out: Optional[Tell] = None) -> List[Recording]:
     """All bags in ``bags`` (files, folders, globs) and folders of pictures, in natural order, their labels read.
+
+    Args:
+        leave_out: takes a sentence about each bag of several that cannot be read or has no images, which is then left
+            out; None: it is an error.
 
     Raises:
         BagError: there is no bag, one cannot be read, has no images, or not the topics asked for.
@@ -105,8 +110,20 @@ def open_recordings(bags: Sequence[Union[str, Path]], options: EvaluationOptions
     """
     found, notes = find_sources(bags)
     names = recording_names([item if isinstance(item, Path) else item.path for item in found])
-    recordings = [_of_folder(item, name, options, notes.get(item)) if isinstance(item, Path)
-                  else _of_bag(item, name, options) for item, name in zip(found, names)]
+    recordings: List[Recording] = []
+    errors: List[BagError] = []
+    for item, name in zip(found, names):
+        try:
+            recordings.append(_of_folder(item, name, options, notes.get(item)) if isinstance(item, Path)
+                              else _of_bag(item, name, options))
+        except BagError as error:
+            if leave_out is None:
+                raise
+            errors.append(error)
+            if len(found) > 1:
+                leave_out(f'left out: {error}')
+    if errors and not recordings:
+        raise errors[0]
     of_bags = [recording for recording in recordings if not recording.pictures]
     if of_bags:
         wanted = options.topics or named_images(options.detections)

@@ -2,18 +2,16 @@
 import os
 import threading
 import time
-import traceback
 from collections import Counter, OrderedDict
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Callable, Dict, Iterator, List, Optional, Sequence, Set, Tuple, Union
+from typing import Dict, Iterator, List, Optional, Sequence, Set, Tuple, Union
 
 import torch
 
 from ..core.bundles.bundle import load_bundle
 from ..core.config import ClassifierConfig, with_values
 from ..core.decision.decision import Policy
-from ..core.errors import BundleError, RobotVisionError, raise_about_machine
+from ..core.errors import BundleError, RobotVisionError
 from ..core.networks.threads import network_threads
 from ..core.runtime.engine_thread import INFERENCE_FAILED
 from ..core.runtime.pipeline import Pipeline
@@ -31,9 +29,7 @@ from .options import EvaluationOptions
 from .parallel_inference import Assessed, ParallelInference, assess_or_fail
 from .recordings import Recording, Targets
 from .table import FrameTable, TableWriter
-
-Progress = Callable[[str, int], None]
-"""Called with a recording's name and the frames of it that are done."""
+from .work import Progress
 
 
 @dataclass(frozen=True)
@@ -61,6 +57,15 @@ class Job:
     overlay: bool = False
     identities: Tuple[str, ...] = ()
     cores: int = 0
+
+    def run(self, progress: Progress) -> 'RecordingResult':
+        """As :func:`run_job`."""
+        return run_job(self, progress)
+
+    def failed(self, failure: str) -> 'RecordingResult':
+        """The result of a recording of which nothing came back."""
+        return RecordingResult(self.recording.name, problems=(*self.recording.problems, f'not judged: {failure}'),
+                               failure=failure)
 
 
 @dataclass
@@ -109,11 +114,6 @@ class RecordingResult:
     failure: str = ''
     digests: Dict[Tuple[str, int, int], bytes] = field(default_factory=dict)
     objects: Dict[str, ObjectCounts] = field(default_factory=dict)
-
-    @classmethod
-    def failed(cls, job: Job, failure: str) -> 'RecordingResult':
-        """That of a recording of which nothing came back."""
-        return cls(job.recording.name, problems=(*job.recording.problems, f'not judged: {failure}'), failure=failure)
 
 
 class _TooClose(Exception):
@@ -171,25 +171,6 @@ def run_job(job: Job, progress: Progress = lambda _name, _done: None) -> Recordi
         outcome.one_by_one = dict.fromkeys(job.names, True)
     outcome.seconds = time.perf_counter() - started
     return outcome
-
-
-def run_or_fail(job: Job, progress: Progress = lambda _name, _done: None) -> RecordingResult:
-    """Run one recording; a fault in it is an outcome, so that it does not cost those of the others.
-
-    Raises:
-        RobotVisionError: wrong use, bad input, or a machine that fails (a full disk, no permission).
-    """
-    try:
-        return run_job(job, progress)
-    except RobotVisionError:
-        raise
-    except MemoryError:
-        return RecordingResult.failed(job, 'there is not enough memory for it')
-    except Exception as error:
-        raise_about_machine(error, job.recording.path)
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        return RecordingResult.failed(
-            job, f'{type(error).__name__}: {error} ({Path(place.filename).name}:{place.lineno})')
 
 
 class _Run:

@@ -1,23 +1,40 @@
 """Recordings shared out: in this process, over processes of this machine, or over a Dask cluster.
 
-A recording is the unit: its frames depend on each other, recordings do not. Whoever does the work, outcomes come back
-in the order of the recordings, so figures are the same to the last bit where networks have as many threads.
+A recording is the unit: its frames depend on each other, recordings do not. Whoever does the work, an outcome is the
+same to the last bit where networks have as many threads.
 """
 import os
 import queue
 import time
 from collections import Counter
-from typing import Dict, List, Mapping, Sequence
+from typing import Dict, Mapping, Optional, Sequence
 
 from ..core.errors import ConfigError, RobotVisionError
-from .runner import Job, Progress, RecordingResult, run_or_fail
+from .process_pool import run_in_processes
+from .work import Outcome, Progress, Settle, Work, run_or_fail
 
 _NO_WORKER_S = 60.0
 
 
-def run_here(jobs: Sequence[Job], progress: Progress) -> List[RecordingResult]:
+def share_out(jobs: Sequence[Work[Outcome]], progress: Progress, settle: Settle[Outcome], workers: int = 1,
+              cluster: 'Optional[Cluster]' = None) -> None:
+    """Do all jobs: on a cluster, or in so many processes, or here. Outcomes are settled as they come, and not kept.
+
+    Raises:
+        RobotVisionError: of a job, of the first that fails so.
+    """
+    if cluster is not None:
+        cluster.run(jobs, progress, settle)
+    elif workers > 1:
+        run_in_processes(jobs, progress, workers, settle)
+    else:
+        run_here(jobs, progress, settle)
+
+
+def run_here(jobs: Sequence[Work[Outcome]], progress: Progress, settle: Settle[Outcome]) -> None:
     """One recording after another."""
-    return [run_or_fail(job, progress) for job in jobs]
+    for number, job in enumerate(jobs):
+        settle(number, run_or_fail(job, progress))
 
 
 def cores_of_a_worker(workers: int) -> int:
@@ -64,28 +81,27 @@ class Cluster:
         return max(1, min((cores[address] // slots[_host(address)] for address in cores if address in threads),
                           default=1))
 
-    def run(self, jobs: Sequence[Job], progress: Progress) -> List[RecordingResult]:
-        """Outcomes in the order of the jobs; that of a job that costs its workers their lives says so in ``failure``.
+    def run(self, jobs: Sequence[Work[Outcome]], progress: Progress, settle: Settle[Outcome]) -> None:
+        """Do all jobs; the outcome of one that costs its workers their lives is that of one that failed.
 
         Raises:
             RobotVisionError: of a job, of the first that fails so.
         """
-        outcomes: Dict[int, RecordingResult] = {}
-        suspects = self._some(jobs, range(len(jobs)), progress, outcomes)
+        suspects = self._some(jobs, range(len(jobs)), progress, settle)
         # Who runs beside the one that ends a worker is lost with it, and is not to blame: each once more, alone.
         for number in suspects:
-            if self._some(jobs, [number], progress, outcomes):
-                outcomes[number] = RecordingResult.failed(
-                    jobs[number], f'{suspects[number]}; it ended each worker of the cluster that it was given to, or '
-                    'there is none left')
-        return [outcomes[number] for number in range(len(jobs))]
+            if self._some(jobs, [number], progress, settle):
+                settle(number, jobs[number].failed(
+                    f'{suspects[number]}; it ended each worker of the cluster that it was given to, or there is none '
+                    'left'))
 
-    def _some(self, jobs: Sequence[Job], numbers: Sequence[int], progress: Progress,
-              outcomes: Dict[int, RecordingResult]) -> Mapping[int, str]:
+    def _some(self, jobs: Sequence[Work[Outcome]], numbers: Sequence[int], progress: Progress,
+              settle: Settle[Outcome]) -> Mapping[int, str]:
         """Run some of the jobs; those that were lost with their workers, and what is known of it."""
         from dask.distributed import CancelledError, Future, KilledWorker
-        futures = {self._client.submit(run_or_fail, jobs[number], pure=False): number for number in numbers}
-        done: queue.SimpleQueue[Future[RecordingResult]] = queue.SimpleQueue()
+        futures: Dict[Future[Outcome], int] = {
+            self._client.submit(run_or_fail, jobs[number], pure=False): number for number in numbers}
+        done: queue.SimpleQueue[Future[Outcome]] = queue.SimpleQueue()
         for future in futures:
             future.add_done_callback(done.put)
         left, lost = set(futures), {}
@@ -96,7 +112,8 @@ class Cluster:
                     future = done.get(timeout=1.0)
                     left.discard(future)
                     number = futures[future]
-                    outcomes[number] = future.result()
+                    settle(number, future.result())
+                    future.release()  # the scheduler keeps what is asked for by someone
                     progress(jobs[number].recording.name, jobs[number].recording.frames)
                 except queue.Empty:
                     pass

@@ -11,7 +11,7 @@ from evaluation_samples import Crash, labelled_bag, small_model
 
 from robot_vision_dl.core.config import ClassifierConfig, with_values
 from robot_vision_dl.core.errors import ConfigError, ImageError, RobotVisionError
-from robot_vision_dl.evaluation import evaluator
+from robot_vision_dl.evaluation import workers as shared_out
 from robot_vision_dl.evaluation.evaluator import evaluate
 from robot_vision_dl.evaluation.options import EvaluationOptions, RunOptions
 from robot_vision_dl.evaluation.process_pool import _portable, how_it_ended
@@ -127,8 +127,8 @@ def test_workers_share_the_cores(model, bags, monkeypatch, cores, workers, bags_
         seen.extend(jobs)
         raise Seen
     monkeypatch.setattr(os, 'sched_getaffinity', lambda _process: set(range(cores)))
-    monkeypatch.setattr(evaluator, 'run_in_processes', see)
-    monkeypatch.setattr(evaluator, 'run_here', see)
+    monkeypatch.setattr(shared_out, 'run_in_processes', see)
+    monkeypatch.setattr(shared_out, 'run_here', see)
     options = replace(OPTIONS, deployment=with_values(OPTIONS.deployment, {'threads': asked}))
     with pytest.raises(Seen):
         evaluate(bags[:bags_count], [model], options, workers=workers)

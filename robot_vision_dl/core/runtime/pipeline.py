@@ -368,12 +368,24 @@ class Pipeline:
 
         ``stage_ms`` takes up how long each stage took, in milliseconds.
         """
+        return self._assess_alone(frames, pixels, stage_ms)[0]
+
+    @torch.inference_mode()
+    def assess_with_features(self, frames: Sequence[Frame], pixels: Optional[torch.Tensor] = None,
+                             stage_ms: Optional[Dict[str, float]] = None
+                             ) -> Tuple[List[Assessment], Union[Prediction, EnsemblePrediction]]:
+        """As :meth:`assess`, and what the network gave, with its features; on a GPU by a second forward pass."""
+        found, batch = self._assess_alone(frames, pixels, stage_ms)
+        return found, batch.prediction or self.network(self.network_input(batch.pixels))
+
+    def _assess_alone(self, frames: Sequence[Frame], pixels: Optional[torch.Tensor],
+                      stage_ms: Optional[Dict[str, float]]) -> 'Tuple[List[Assessment], Batch]':
         batch = self.prepare(frames, pixels, looks=False)
         self.infer(batch)
         found = self._assessments(batch)
         if stage_ms is not None:
             stage_ms.update(batch.stage_ms)
-        return found
+        return found, batch
 
     def _assessments(self, batch: 'Batch') -> List[Assessment]:
         watch = _StopWatch()
