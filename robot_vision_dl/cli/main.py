@@ -34,6 +34,7 @@ COMMANDS = {
     'evaluate': 'judge models on bags: how good, how sure, whether to deploy',
     'explain': 'show why a model decides as it does, or what its network is',
     'compare': 'say what differs between two evaluations',
+    'mine': 'find what is worth labelling in bags: what a model is unsure about',
     'label': 'open a page to label what mining found',
     'train': 'fine-tune a network on labelled bags, to a calibrated model bundle',
     'calibrate': 'fit probabilities, sets and the score of unknowns to labelled data',

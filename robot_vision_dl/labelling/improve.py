@@ -14,7 +14,7 @@ from ..core.files.whole_files import locked_folder, whole_folder
 from ..evaluation.evaluator import Evaluation, evaluate
 from ..evaluation.no_worse import NEW, OLD, GateResult, describe_new_classes, gates_json, judge
 from ..evaluation.output import REPORT, OutputFolder
-from ..evaluation.runner import Progress
+from ..evaluation.work import Progress
 from ..training.config_file import as_file
 from ..training.run import train
 from .improvement_plan import Plan

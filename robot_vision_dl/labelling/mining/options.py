@@ -14,7 +14,6 @@ class MiningOptions:
     Attributes:
         deployment: what a deployment chooses. What is fused over time is not: each frame is decided alone.
         labels: where labels are that recordings have already.
-        topics: image topics; empty: each camera once; ``all``.
     """
 
     every_s: float = option(
@@ -29,7 +28,7 @@ class MiningOptions:
                             'whose label is likely wrong')
     deployment: ClassifierConfig = field(default_factory=ClassifierConfig)
     labels: LabelConfig = field(default_factory=LabelConfig)
-    topics: Tuple[str, ...] = ()
+    topics: Tuple[str, ...] = option((), 'image topics; empty: each camera once; all')
 
     def __post_init__(self) -> None:
-        check_values(self, '')
+        check_values(self, 'mine.')
