@@ -100,6 +100,8 @@ def labelled_bag(folder: Path, frames: int = 60, seed: int = 0, labels: bool = T
 class Crash:
     """In the place of a recording's labels: ends the process that asks them, as a fault in a library would."""
 
+    intervals = ()
+
     def __init__(self, way):
         self.way, self.asked = way, 0
 

@@ -35,8 +35,8 @@ Exit codes: 0 done, 1 the machine fails (a full disk), 2 wrong use or input, or 
 is named, and the others are in the queue."""
 _WORDS = {'unknown': 'unlike anything in training', 'uncertain': 'between classes',
           'flickering': 'the decision goes back and forth', 'label': 'its label is likely wrong',
-          'camera_fault': 'the camera is at fault', 'random': 'drawn at random, nothing is doubted',
-          'sure': 'nothing is doubted'}
+          'camera_fault': 'the camera is at fault', 'random': 'drawn at random, little is doubted',
+          'sure': 'little is doubted'}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -69,12 +69,16 @@ def doubt_of(interval: Interval, class_names: Sequence[str], label: Optional[Lab
     doubt = 1 - max(0.0, margin) * (1 - min(1.0, interval.surprise)) * (1 - flicker) * (1 - wrong)
     reasons: Dict[str, str] = {}
     first = ' or '.join(f'{name} {_two(p)}' for name, p in names[:2])
+    p_value = '' if interval.ood_p != interval.ood_p else f', p-value {interval.ood_p:.3f} on average'
     if interval.unknown >= _MOSTLY * n:
-        p_value = '' if interval.ood_p != interval.ood_p else f', p-value {interval.ood_p:.3f} on average'
         reasons['unknown'] = f'unlike anything in training{_share(interval.unknown, n)}{p_value}'
         names = ((UNKNOWN, round(interval.unknown / n, 6)), *names)
+    elif interval.surprise >= _MOSTLY:
+        reasons['unknown'] = f'hardly like anything in training{p_value}; else {first}'
     if interval.uncertain >= _MOSTLY * n:
         reasons['uncertain'] = f'{first}{_share(interval.uncertain, n)}'
+    elif margin < _MOSTLY and 'unknown' not in reasons:
+        reasons['uncertain'] = first
     if interval.changes >= _FLICKERS:
         runs = ', '.join(interval.runs) + (', ...' if interval.changes >= len(interval.runs) else '')
         reasons['flickering'] = f'the decision changes {interval.changes} times in {n} frames: {runs}'

@@ -9,9 +9,10 @@ An interval ends
 - where the decision changes and stays so for three frames: until then it flickers,
 - after the longest length.
 
-A single frame that differs stays in its interval. At most two frames wait for the next to tell. The border is in the
-middle between the last frame of one interval and the first of the next; at a gap an interval ends where the next frame
-would have been looked at.
+A single frame that differs stays in its interval. At most two frames wait for the next to tell. Where something
+changes, an interval ends with its last frame and the next one begins with its first: what is between them, which was
+not looked at, may show either, and nobody is to learn from it by a label of one. At a gap an interval ends where the
+next frame would have been looked at, and after the longest length where the next one begins.
 """
 from collections import deque
 from typing import Deque, Iterator, List, Optional, Tuple
@@ -28,7 +29,7 @@ are farther than .28.
 """
 _LEAST_CHANGED, _TIMES_USUAL = 0.05, 6.0
 """A camera that stands still sees less change: then it is so many times the median of the last steps that tells."""
-_STEPS, _FEW = 64, 8
+_STEPS, _FEW = 64, 4
 _STAYS = 3
 _GAP = 4.0  # times the distance of frames
 _LEAST_GAP_S = 1.0
@@ -48,14 +49,14 @@ class Cutter:
 
     def __init__(self, topic: str, every_s: float, longest_s: float, reference_p: float) -> None:
         self._topic, self._reference_p = topic, reference_p
-        self._period_ns = round(every_s * 1e9)
+        self._every_ns = self._period_ns = round(every_s * 1e9)
         self._longest_ns = round(longest_s * 1e9)
         self._growing: Optional[Growing] = None
         self._waiting: List[Seen] = []
-        self._start_ns = 0
         self._last_ns = 0
         self._before: Optional[np.ndarray] = None
         self._steps: Deque[float] = deque(maxlen=_STEPS)
+        self._times_ns: Deque[int] = deque(maxlen=_STEPS)
         self._changed = CHANGED
 
     def add(self, seen: Seen) -> Iterator[Closed]:
@@ -64,23 +65,26 @@ class Cutter:
         growing, step_ns = self._growing, seen.time_ns - last_ns
         if growing is not None and not 0 <= step_ns <= self._longest_step_ns():
             yield from self.end()
-        elif growing is not None and (seen.given != growing.given or bool(seen.fault) != growing.is_fault
-                                      or seen.time_ns - growing.first_ns >= self._longest_ns):
+        elif growing is not None and (seen.given != growing.given or bool(seen.fault) != growing.is_fault):
             yield from self._settle_waiting()
-            yield self._close((last_ns + seen.time_ns + 1) // 2)
-        if growing is not None:
-            self._period_ns = self._period_ns or max(0, step_ns)
-        self._see_step(seen)
+            yield self._close(last_ns + 1)
+        elif growing is not None and seen.time_ns - growing.first_ns >= self._longest_ns:
+            yield from self._settle_waiting()
+            yield self._close(seen.time_ns)
+        self._see_step(seen, step_ns if self._before is not None else 0)
         yield from self._take(seen)
 
     def end(self) -> Iterator[Closed]:
         """No frame follows, or none for a while."""
         yield from self._settle_waiting()
         if self._growing is not None:
-            yield self._close(self._last_ns + max(1, self._period_ns), is_gap=True)
+            yield self._close(self._last_ns + max(1, self._every_ns or self._period_ns))
 
-    def _see_step(self, seen: Seen) -> None:
-        """How much frames usually differ from the one before."""
+    def _see_step(self, seen: Seen, step_ns: int) -> None:
+        """How much frames usually differ from the one before, and how far apart they are: a camera may be slow."""
+        if step_ns > 0:
+            self._times_ns.append(step_ns)
+            self._period_ns = max(self._every_ns, sorted(self._times_ns)[len(self._times_ns) // 2])
         if self._before is not None:
             self._steps.append(float(1 - np.dot(seen.feature, self._before)))
         self._before = seen.feature
@@ -95,7 +99,6 @@ class Cutter:
         growing = self._growing
         if growing is None:
             self._growing = growing = Growing(self._topic, self._reference_p)
-            self._start_ns = self._start_ns or seen.time_ns
         elif self._is_far(seen, growing) or seen.decision != growing.decision:
             self._waiting.append(seen)
             first = self._first_of_change(growing)
@@ -125,7 +128,7 @@ class Cutter:
         waiting, self._waiting = self._waiting, []
         for one in waiting[:first]:
             self._put_in(one)
-        yield self._close((self._last_ns + waiting[first].time_ns + 1) // 2)
+        yield self._close(self._last_ns + 1)
         for one in waiting[first:]:
             yield from self._take(one)
 
@@ -142,10 +145,7 @@ class Cutter:
         self._growing.add(seen)
         self._last_ns = seen.time_ns
 
-    def _close(self, end_ns: int, is_gap: bool = False) -> Closed:
+    def _close(self, end_ns: int) -> Closed:
         growing, self._growing = self._growing, None
         assert growing is not None
-        end_ns = max(end_ns, growing.last_ns + 1)
-        closed = growing.closed(self._start_ns, end_ns)
-        self._start_ns = 0 if is_gap else end_ns
-        return closed
+        return growing.closed(growing.first_ns, max(end_ns, growing.last_ns + 1))

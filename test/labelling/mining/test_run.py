@@ -1,0 +1,280 @@
+"""Bags to a queue: the same bytes however it is made, killed or not; labels stay; what is wrong is told."""
+import hashlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from evaluation_samples import STEP_NS, T0_NS, Crash, labelled_bag, small_model
+from labelled_samples import pattern
+
+from robot_vision_dl.core.config import ClassifierConfig, with_values
+from robot_vision_dl.core.errors import BagError, ConfigError, OutputError, RobotVisionError
+from robot_vision_dl.data.bags.writer import ImageBagWriter
+from robot_vision_dl.labelling.events import Action, EventStore, Stretch
+from robot_vision_dl.labelling.mining import run as run_module
+from robot_vision_dl.labelling.mining.options import MiningOptions
+from robot_vision_dl.labelling.mining.run import mine
+from robot_vision_dl.labelling.queue_file import MINED, QueueFile
+
+CPU = with_values(ClassifierConfig(), {'device': 'cpu', 'backend': 'torch'})  # no seconds of export to ONNX
+NO_LABELS = replace(MiningOptions().labels, sources=('none',))
+OPTIONS = MiningOptions(every_s=0.2, count=10, deployment=CPU, labels=NO_LABELS)
+
+
+@pytest.fixture(scope='module')
+def model(tmp_path_factory):
+    return str(small_model(tmp_path_factory.mktemp('models') / 'small'))
+
+
+@pytest.fixture(scope='module')
+def bags(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('bags')
+    return [str(labelled_bag(folder / f'bag_{n}', 60, n)) for n in range(3)]
+
+
+@pytest.fixture(scope='module')
+def queue(model, bags, tmp_path_factory):
+    out = tmp_path_factory.mktemp('queues') / 'one'
+    return out, mine(bags, model, out, OPTIONS)
+
+
+def sha(folder):
+    return hashlib.sha256((folder / MINED).read_bytes()).hexdigest()
+
+
+def intervals_of(folder):
+    with QueueFile(folder) as queue:
+        return list(queue.intervals()), queue.recordings
+
+
+def test_each_picture_is_an_interval_with_its_film_strip(queue):
+    folder, report = queue
+    intervals, recordings = intervals_of(folder)
+    assert [one.name for one in recordings] == ['bag_0', 'bag_1', 'bag_2']
+    assert [one.id for one in intervals] == list(range(1, len(intervals) + 1))
+    # A picture every 1.2 s, looked at five times a second: six frames each, of which a flickering decision may cut one.
+    changes = {T0_NS + n * 12 * STEP_NS for n in range(1, 5)}
+    for recording in recordings:
+        mine_ = sorted((one.start_ns, one.end_ns) for one in intervals if one.recording == recording.id)
+        assert changes <= {start for start, _ in mine_} and len(mine_) <= 8
+        assert all(a[1] <= b[0] for a, b in zip(mine_, mine_[1:]))
+    assert sum(one.frames for one in intervals) == report.looked_at == 90 and report.left_out == 90
+    with QueueFile(folder) as opened:
+        for one in intervals:
+            stamps = [stamp for stamp, _, _ in opened.frames(one.id)]
+            assert stamps == sorted(stamps) and one.start_ns == stamps[0] and stamps[-1] < one.end_ns
+            assert len(stamps) == min(8, one.frames) and opened.picture(one.id, 0)[:2] == b'\xff\xd8'
+        assert opened.meta['model_hash'] and opened.meta['random'] == {'drawn': 1, 'of': len(intervals)}
+        assert 'tmp' not in str({key: value for key, value in opened.meta.items() if key != 'model'})
+
+
+def test_the_chosen_come_first_and_the_doubtful_before_the_rest(queue):
+    intervals, _ = intervals_of(queue[0])
+    chosen = [one.chosen for one in intervals]
+    assert chosen == [True] * 10 + [False] * (len(intervals) - 10)
+    doubts = [one.doubt for one in intervals if one.chosen and not one.random]
+    assert doubts == sorted(doubts, reverse=True) and doubts[0] > doubts[-1]
+    rest = [one.doubt for one in intervals if not one.chosen and one.alike is None]
+    assert rest == sorted(rest, reverse=True)
+    assert sum(one.random for one in intervals) == 1
+    assert all(np.linalg.norm(one.feature) == pytest.approx(1, abs=1e-2) for one in intervals)
+
+
+def test_two_processes_and_a_cluster_of_two_give_the_same_bytes(queue, model, bags, tmp_path):
+    mine(bags, model, tmp_path / 'two', OPTIONS, workers=2)
+    assert sha(tmp_path / 'two') == sha(queue[0])
+    distributed = pytest.importorskip('dask.distributed', reason='Dask is not installed')
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
+        mine(bags, model, tmp_path / 'cluster', OPTIONS, cluster=cluster.scheduler_address)
+    assert sha(tmp_path / 'cluster') == sha(queue[0])
+
+
+def test_the_number_of_cores_and_threads_of_torch_do_not_matter(queue, model, bags, tmp_path, monkeypatch):
+    import torch
+    monkeypatch.setattr(os, 'sched_getaffinity', lambda _process: set(range(6)))
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(4)
+        mine(bags, model, tmp_path / 'six', OPTIONS)
+    finally:
+        torch.set_num_threads(before)
+    assert sha(tmp_path / 'six') == sha(queue[0])
+
+
+def test_killed_it_goes_on_with_what_is_not_done(queue, model, bags, tmp_path):
+    out = tmp_path / 'killed'
+    command = [sys.executable, '-m', 'robot_vision_dl.cli.main', 'mine', *bags, '--model', model, '--out', str(out),
+               '--every', '.2', '--count', '10', '--labels', 'none', '--device', 'cpu', '--set', 'backend=torch']
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    while not list(out.glob('parts/*.sqlite')) and process.poll() is None:
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    done = len(list(out.glob('parts/*.sqlite')))
+    assert 1 <= done and (process.returncode == -9 or done == 3)
+    (out / MINED).unlink(missing_ok=True)
+    seen = []
+    report = mine(bags, model, out, OPTIONS, opened=lambda found: seen.extend(one.name for one in found))
+    assert report.resumed == done and len(seen) == 3 - done
+    assert sha(out) == sha(queue[0])
+    assert not list(out.glob('**/.robot-vision-*'))
+
+
+def test_more_bags_later_take_what_was_found_before_and_labels_and_names_stay(model, bags, tmp_path):
+    out = tmp_path / 'grows'
+    mine(bags[:1], model, out, OPTIONS)
+    first, _ = intervals_of(out)
+    about = first[0]
+    with EventStore(out) as store:
+        store.append('tab', 'me', [Action('12345678', 'label', (Stretch(
+            'bag_0', bags[0], about.topic, about.start_ns, about.end_ns),), 'cup')])
+    labels = (out / 'labels.sqlite').read_bytes()
+    same = tmp_path / 'other' / 'bag_0'
+    shutil.copytree(bags[1], same)  # of the same name
+    report = mine([bags[0], str(same)], model, out, OPTIONS)
+    assert report.resumed == 1 and report.labelled == 1
+    assert (out / 'labels.sqlite').read_bytes() == labels
+    intervals, recordings = intervals_of(out)
+    assert [one.name for one in recordings] == ['bag_0', 'other/bag_0']
+    labelled, = [one for one in intervals if (one.recording, one.start_ns) == (1, about.start_ns)]
+    assert not labelled.chosen or labelled.random
+
+
+def test_what_the_bag_labels_is_not_chosen_and_a_new_model_looks_again(bags, model, tmp_path):
+    out = tmp_path / 'labelled'
+    options = replace(OPTIONS, labels=MiningOptions().labels)
+    mine(bags, model, out, options)
+    intervals, _ = intervals_of(out)
+    assert {one.given for one in intervals} == {'cup', 'mug', 'unknown'}
+    assert not [one for one in intervals if one.chosen and not one.random and one.reason != 'label']
+    mine(bags, model, out, replace(options, labelled=True))
+    assert sum(one.chosen for one in intervals_of(out)[0]) == 10
+    newer = str(small_model(tmp_path / 'newer', seed=1))
+    assert mine(bags, newer, out, options).resumed == 0
+    assert len(list(out.glob('parts/*.sqlite'))) == 3  # those of the other model are gone
+
+
+@pytest.mark.slow
+def test_a_recording_that_ends_its_process_costs_no_other_and_is_done_next_time(queue, model, bags, tmp_path,
+                                                                               monkeypatch):
+    opened = run_module.open_recordings
+    monkeypatch.setattr(run_module, 'open_recordings', lambda *args: [
+        replace(one, labels=Crash('kill')) if one.name == 'bag_1' else one for one in opened(*args)])
+    report = mine(bags, model, tmp_path / 'q', OPTIONS, workers=2)
+    assert report.recordings == 2 and re.match('bag_1: its worker process was ended by SIGKILL', report.failures[0])
+    monkeypatch.undo()
+    report = mine(bags, model, tmp_path / 'q', OPTIONS)
+    assert report.resumed == 2 and sha(tmp_path / 'q') == sha(queue[0])
+
+
+def test_damaged_bags_and_bags_without_images_are_told_and_the_others_mined(model, bags, tmp_path):
+    cut = tmp_path / 'cut'
+    shutil.copytree(bags[0], cut)
+    file = next(cut.glob('*.mcap'))
+    file.write_bytes(file.read_bytes()[:file.stat().st_size // 2])
+    empty = tmp_path / 'empty'
+    with ImageBagWriter(empty) as writer:
+        writer.write_cdr('/x', 'std_msgs/msg/String', T0_NS, b'\0\1\0\0\1\0\0\0\0')
+    told = []
+    report = mine([bags[1], str(cut), str(empty)], model, tmp_path / 'q', OPTIONS, tell=told.append)
+    assert report.recordings == 2 and 'left out' in '\n'.join(told) and 'empty: no image topic' in '\n'.join(told)
+    assert any(problem.startswith('cut:') for problem in report.problems)
+    with pytest.raises(BagError, match='no image topic'):
+        mine([str(empty)], model, tmp_path / 'none', OPTIONS)
+
+
+def test_a_model_that_tells_no_unknowns_still_finds_what_is_uncertain(bags, tmp_path):
+    plain = str(small_model(tmp_path / 'plain', calibrated=False))
+    told = []
+    report = mine(bags[:1], plain, tmp_path / 'q', OPTIONS, tell=told.append)
+    assert 'is not calibrated' in told[0] and not report.by_reason['unknown'].intervals
+    assert sum(count.chosen for count in report.by_reason.values())
+
+
+def test_cameras_at_fault_stand_apart(model, tmp_path):
+    with ImageBagWriter(tmp_path / 'bag') as writer:
+        for place in range(40):
+            picture = np.zeros((48, 64, 3), np.uint8) if 10 <= place < 30 else pattern(place // 10)
+            picture = picture if 10 <= place < 30 else np.minimum(picture, 240) + np.uint8(place)  # not frozen
+            writer.write_raw('/camera', T0_NS + place * 2 * STEP_NS, picture)
+    mine([str(tmp_path / 'bag')], model, tmp_path / 'q', OPTIONS)
+    intervals, _ = intervals_of(tmp_path / 'q')
+    faulty = [one for one in intervals if one.reason == 'camera_fault']
+    assert sum(one.frames for one in faulty) == 20 and not any(one.chosen for one in faulty)
+    assert [one.id for one in faulty] == list(range(len(intervals) - len(faulty) + 1, len(intervals) + 1))
+    assert faulty[0].explanation.startswith('camera: ')
+
+
+def test_nearly_the_same_intervals_of_two_recordings_are_shown_once(model, tmp_path):
+    paths = [str(labelled_bag(tmp_path / name, 60, 0, labels=False, start_ns=T0_NS + at)) for name, at in
+             (('a', 0), ('b', 10**12))]
+    report = mine(paths, model, tmp_path / 'q', OPTIONS)
+    intervals, _ = intervals_of(tmp_path / 'q')
+    by_id = {one.id: one for one in intervals}
+    followers = [one for one in intervals if one.alike is not None]
+    assert report.alike == len(followers) == len(intervals) // 2
+    for one in followers:
+        other = by_id[one.alike]
+        assert other.alike is None and other.recording != one.recording and not (one.chosen and not one.random)
+        assert (one.start_ns - other.start_ns) % 10**12 == 0
+
+
+def test_folders_of_something_else_are_refused_and_two_do_not_write_one(model, bags, tmp_path):
+    (tmp_path / 'photos').mkdir()
+    (tmp_path / 'photos' / 'a.jpg').write_bytes(b'x')
+    with pytest.raises(ConfigError, match=r'photos is no queue but holds a\.jpg; name a new folder'):
+        mine(bags, model, tmp_path / 'photos', OPTIONS)
+    with pytest.raises(ConfigError, match='is a file'):
+        mine(bags, model, tmp_path / 'photos' / 'a.jpg', OPTIONS)
+    assert [path.name for path in (tmp_path / 'photos').iterdir()] == ['a.jpg']
+    pictures = tmp_path / 'pictures' / 'cup'
+    pictures.mkdir(parents=True)
+    import cv2
+    cv2.imwrite(str(pictures / '1.png'), pattern(0))
+    with pytest.raises(ConfigError, match='from-images'):
+        mine([str(tmp_path / 'pictures')], model, tmp_path / 'q', OPTIONS)
+
+    def again(_found):
+        with pytest.raises(OutputError, match='another process is writing this queue'):
+            mine(bags, model, tmp_path / 'q', OPTIONS)
+    mine(bags, model, tmp_path / 'q', OPTIONS, opened=again)
+
+
+def test_a_damaged_part_is_told_and_made_anew(queue, model, bags, tmp_path):
+    out = tmp_path / 'q'
+    shutil.copytree(queue[0], out)
+    part = sorted(out.glob('parts/*.sqlite'))[0]
+    part.write_bytes(part.read_bytes()[:5000])
+    with pytest.raises(OutputError, match='was damaged .* give the same command again'):
+        mine(bags, model, out, OPTIONS)
+    assert mine(bags, model, out, OPTIONS).resumed == 2 and sha(out) == sha(queue[0])
+
+
+def test_nothing_that_can_be_looked_at_is_an_error(model, bags, tmp_path, monkeypatch):
+    opened = run_module.open_recordings
+    monkeypatch.setattr(run_module, 'open_recordings', lambda *args: [
+        replace(one, labels=Crash('fault')) for one in opened(*args)])
+    monkeypatch.setattr(run_module, 'part_key', lambda recording, _settings: recording.name)
+    with pytest.raises(RobotVisionError, match='not one recording could be looked at; bag_0: KeyError'):
+        mine(bags[:1], model, tmp_path / 'q', OPTIONS)
+
+
+def test_the_command_says_what_it_found_and_what_comes_next(model, bags, tmp_path, capsys):
+    from robot_vision_dl.cli.main import main
+    out = tmp_path / 'q'
+    assert main(['mine', *bags, '--model', model, '--out', str(out), '--every', '.2', '--count', '10', '--labels',
+                 'none', '--device', 'cpu', '--set', 'backend=torch']) == 0
+    said = capsys.readouterr().out
+    assert re.search(r'^reason +intervals +minutes +to label', said)
+    assert re.search(r'^in all +\d+ +0\.\d +10$', said, re.MULTILINE)
+    assert '90 frames of 3 recording(s) were looked at; 90 that came sooner' in said
+    assert said.endswith(f'next: robot-vision label {out}\n')
+    assert Path(out, MINED).is_file()
