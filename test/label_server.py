@@ -23,11 +23,15 @@ class LabelServer:
         environment['PYTHONUNBUFFERED'] = '1'
         self.process = subprocess.Popen(
             [sys.executable, '-m', 'robot_vision_dl.cli.main', 'label', str(queue), '--no-browser', '--who', who,
-             *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True,
-            env=environment, **popen)
+             *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
+            **{'stdin': subprocess.DEVNULL, **popen})
         self.words = ''
         self.link = self.token = ''
         self.port = 0
+        self.read_link()
+
+    def read_link(self) -> None:
+        """Wait for the next link that it prints."""
         for line in self.process.stdout:
             self.words += line
             match = _LINK.search(line)

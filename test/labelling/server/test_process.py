@@ -1,11 +1,13 @@
 """``robot-vision label`` as a process: how it begins and ends."""
+import os
+import pty
 import subprocess
 import sys
 import threading
 import time
 
 import pytest
-from label_server import LabelServer
+from label_server import Client, LabelServer
 from queue_samples import make_queue
 
 from robot_vision_dl.cli.main import main
@@ -62,3 +64,18 @@ def test_without_starlette_the_command_says_how_to_install_it(folder):
                            'label', str(folder)], capture_output=True, text=True, timeout=60)
     assert done.returncode == 2 and "pip install 'robot_vision_dl[label]'" in done.stderr.replace(
         '--break-system-packages ', '')
+
+
+def test_enter_makes_another_link_and_the_one_before_is_good_no_longer(folder):
+    controller, terminal = pty.openpty()
+    try:
+        with LabelServer(folder, stdin=terminal) as server:
+            first = server.token
+            os.write(controller, b'\n')
+            server.read_link()
+            assert server.token != first
+            assert Client(server.port).request('GET', f'/?token={first}')[0] == 403
+            assert server.client().get('/api/queue')
+    finally:
+        os.close(controller)
+        os.close(terminal)
