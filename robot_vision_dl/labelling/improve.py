@@ -18,7 +18,7 @@ from ..evaluation.work import Progress
 from ..training.config_file import as_file
 from ..training.run import train
 from .improvement_plan import Plan
-from .installation import install
+from .installation import check_place, install
 from .model_history import INSTALLED, REFUSED, Entry, add, now, read_history, trained
 
 START = 'start'
@@ -81,6 +81,7 @@ def improve(plan: Plan, say: Say = print, progress: Progress = lambda _name, _do
     if is_done(plan):
         return Outcome(True, plan.old)
     check_decidable(plan)
+    check_place(plan.installed)  # before hours are spent
     with locked_folder(plan.folder, 'this round'):
         candidate = _train(plan, say)
         say('comparing old and new on the frozen recordings')

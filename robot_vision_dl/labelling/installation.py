@@ -4,9 +4,10 @@ import shutil
 from pathlib import Path
 
 from ..core.bundles.bundle import Bundle, load_bundle
-from ..core.errors import BundleError
+from ..core.bundles.bundle_format import DESCRIPTION
+from ..core.errors import BundleError, OutputError
 from ..core.files.folder_swap import exchange
-from ..core.files.whole_files import whole_folder, write_whole
+from ..core.files.whole_files import check_writable, whole_folder, write_whole
 from .model_history import HISTORY, ROLLED_BACK, Entry, now, read_history, text_of
 
 PREVIOUS = '.previous'
@@ -36,6 +37,7 @@ def install(candidate: Path, installed: Path, entry: Entry) -> Bundle:
         raise BundleError(f'{installed}: {entry.before} was installed when it was compared with, and now it is '
                           f'{found.identity}; somebody has replaced it meanwhile. Give the same command again')
     history = [*read_history(installed), entry]
+    check_place(installed)
     with whole_folder(previous_of(installed), overwrite=True) as work:
         _copy(installed, work)
     with whole_folder(installed, overwrite=True) as work:
@@ -46,6 +48,15 @@ def install(candidate: Path, installed: Path, entry: Entry) -> Bundle:
             raise BundleError(f'{candidate}: is {copied.identity}, and {entry.model} is what was compared; give the '
                               'same command again')
     return load_bundle(installed.absolute())
+
+
+def check_place(installed: Path) -> None:
+    """Raise :class:`OutputError` unless a bundle can take the place of ``installed``, and that stay beside it."""
+    previous = previous_of(installed)
+    check_writable(previous.parent, 'copy the bundle to a folder of yours and improve it there')
+    if previous.exists() and not (previous / DESCRIPTION).is_file():
+        raise OutputError(f'{previous}: is there already and is no bundle, so the one that is installed cannot be kept '
+                          'there; move it away')
 
 
 def roll_back(installed: Path) -> Bundle:

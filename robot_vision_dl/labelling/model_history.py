@@ -103,6 +103,11 @@ def _entry(line: bytes, number: int) -> Entry:
                        ('frozen', tuple), ('gates', tuple)):
         if name in known and not isinstance(known[name], kind):
             raise ValueError(f'line {number}: {name} is not what it should be')
+    texts = [text for name in ('recordings', 'classes', 'new_classes', 'frozen') for text in known.get(name, ())]
+    if not (all(isinstance(text, str) for text in texts)
+            and all(isinstance(gate, dict) for gate in known.get('gates', ()))
+            and isinstance(known.get('test'), (int, float, type(None)))):
+        raise ValueError(f'line {number}: has values that are not what they should be')
     if 'what' not in known or 'model' not in known:
         raise ValueError(f'line {number}: says neither what nor of which model')
     return Entry(**known)

@@ -270,3 +270,23 @@ def test_no_name_becomes_a_formula_and_each_comes_back(tmp_path):
     assert {row['track'] for row in plain} == {"=cmd|'/c calc'!A1", '-2', "'3"}
     assert {row['predicted'] for row in plain} <= set(names)
     assert {row['decision'] for row in plain} <= {*names, 'uncertain', 'unknown'}
+
+
+def test_a_class_that_one_model_lacks_is_unknown_to_it_where_that_is_wished(tmp_path):
+    few, more = (str(small_model(tmp_path / name, class_names=names)) for name, names in (
+        ('few', ('cup', 'bowl')), ('more', ('cup', 'mug', 'bowl'))))
+    bag = labelled_bag(tmp_path / 'bag')  # a third each of cup, mug and unknown
+    with pytest.raises(ConfigError, match="'mug' is no class of"):
+        evaluate([bag], [more, few], EvaluationOptions())
+    found = evaluate([bag], [more, few], EvaluationOptions(absent_is_unknown=True), names=('new', 'old'))
+    frames = {name: model['frames'] for name, model in found.metrics['models'].items()}
+    assert list(frames) == ['new', 'old']
+    assert (frames['new']['known'], frames['new']['unknown']) == (48, 12)
+    assert (frames['old']['known'], frames['old']['unknown']) == (24, 36)
+    # What is a share of known or of foreign frames would be of other frames in each.
+    differences = found.metrics['comparisons'][0]['differences'] or {}
+    assert not {'accuracy', 'nll', 'acted_right', 'foreign_accepted', 'f1', 'auroc'} & set(differences)
+    found.save(tmp_path / 'report')
+    typo = EvaluationOptions(absent_is_unknown=True, label_map={'mug': 'jug'})
+    with pytest.raises(ConfigError, match="'jug' is no class of"):
+        evaluate([bag], [more, few], typo)

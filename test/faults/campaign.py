@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Dict, List, Optional
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / 'training')]
+sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / 'training'), str(HERE.parent / 'labelling')]
 
 import children  # noqa: E402
 from workloads import TRAIN, WORKLOADS, Workload, make_inputs  # noqa: E402

@@ -41,6 +41,7 @@ def make_inputs(folder: Path) -> None:
     import numpy as np
     import torch
     from evaluation_samples import labelled_bag, small_model
+    from improve_samples import recordings
     from labelled_samples import write_folders
     from training_samples import config_text, picture_folders
 
@@ -50,6 +51,8 @@ def make_inputs(folder: Path) -> None:
     labelled_bag(folder / 'bag', 60, jpeg=True)
     small_model(folder / 'model')
     picture_folders(folder / 'shapes', recordings=6, each=8)
+    recordings(folder / 'learn', 6, each=8, unknown=0, seed=1)
+    recordings(folder / 'judge', 2, each=6, unknown=0, seed=2)
     # Caches, runs and models are given on the command line: they differ from case to case.
     (folder / 'train.yaml').write_text(config_text(folder / 'shapes', Path('WORK'), epochs=2))
     torch.manual_seed(0)
@@ -170,6 +173,23 @@ def _finished_run(inputs: Path, work: Path) -> None:
         shutil.copytree(inputs / 'trained' / name, work / name)
 
 
+def _improved(work: Path) -> Dict[str, str]:
+    from robot_vision_dl.labelling.model_history import read_history
+    installed = work / 'installed' / 'shapes'
+    found = _bundle(installed)
+    history = [entry.what for entry in read_history(installed)]
+    previous = installed.with_name('shapes.previous')
+    if previous.exists():
+        _bundle(previous)
+    if history not in (['trained'], ['trained', 'installed']):
+        raise ValueError(f'{installed}: its history is {history}')
+    return {**found, 'history': str(history)}
+
+
+def _install_trained(inputs: Path, work: Path) -> None:
+    shutil.copytree(inputs / 'trained' / 'models' / 'shapes', work / 'installed' / 'shapes')
+
+
 _TRAIN = ('train', '{i}/train.yaml', '--set', 'data.cache.folder={w}/cache', 'output.runs={w}/runs',
           'output.models={w}/models')
 TRAIN = Workload('train', _TRAIN, ('models/shapes', 'runs'), _run)
@@ -178,6 +198,11 @@ WORKLOADS = (
     Workload('train --restart', (*_TRAIN, '--restart'), ('models/shapes', 'runs'), _run, _finished_run, stays=True),
     Workload('calibrate', ('calibrate', '{w}/models/m', '{i}/pictures'), ('models/m',),
              lambda work: _bundle(work / 'models' / 'm'), _copy_model, stays=True),
+    Workload('improve', ('improve', '{i}/learn/*', '--model', '{w}/installed/shapes', '--frozen', '{i}/judge/*',
+                         '--old-data', 'none', '--work', '{w}/rounds', '--set', 'data.cache.folder={w}/cache',
+                         '--allow-undecided', '--margin', 'accuracy=1', 'worst_recall=1', 'nll=99', 'decided_right=1',
+                         'acted_wrong=1', 'foreign_accepted=1', 'false_unknown=1'),
+             ('installed/shapes', 'installed/shapes.previous', 'rounds'), _improved, _install_trained, stays=True),
     Workload('models import', ('models', 'import', '{i}/weights.pth', '--architecture', 'squeezenet1_1', '--classes',
                                '{i}/classes.txt', '--resize', '32', '--crop', '32', '--name', 'm', '--into', '{w}',
                                '--calibrate', '{i}/pictures'), ('m',), lambda work: _bundle(work / 'm')),

@@ -13,7 +13,7 @@ from evaluation_samples import small_model
 
 from robot_vision_dl.cli.main import main
 from robot_vision_dl.core.bundles.bundle import load_bundle, verify_bundle
-from robot_vision_dl.core.errors import BundleError
+from robot_vision_dl.core.errors import BundleError, OutputError
 from robot_vision_dl.labelling.installation import install, previous_of, roll_back
 from robot_vision_dl.labelling.model_history import (
     HISTORY,
@@ -85,6 +85,17 @@ def test_a_candidate_that_is_another_one_than_was_compared_is_not_installed(bund
     assert load_bundle(place).identity == before
 
 
+def test_a_folder_of_somebody_else_beside_the_bundle_is_not_replaced(bundles, tmp_path):
+    one, two = bundles
+    place = Path(shutil.copytree(one, tmp_path / 'place'))
+    previous_of(place).mkdir()
+    (previous_of(place) / 'thesis.tex').write_text('years')
+    with pytest.raises(OutputError, match='place.previous: is there already and is no bundle'):
+        install(two, place, entry(two, place))
+    assert load_bundle(place).identity == load_bundle(one).identity
+    assert (previous_of(place) / 'thesis.tex').read_text() == 'years'
+
+
 def test_a_refusal_is_added_once(bundles, tmp_path):
     place = Path(shutil.copytree(bundles[0], tmp_path / 'place'))
     identity = load_bundle(place).identity
@@ -99,7 +110,9 @@ def test_a_refusal_is_added_once(bundles, tmp_path):
 
 
 @pytest.mark.parametrize('line', [b'{', b'[]', b'{"what": "installed"}', b'{"what": 1, "model": "a"}',
-                                  b'{"what": "a", "model": "b", "gates": 3}', b'\xff'])
+                                  b'{"what": "a", "model": "b", "gates": 3}',
+                                  b'{"what": "a", "model": "b", "gates": [3]}',
+                                  b'{"what": "a", "model": "b", "test": "x"}', b'\xff'])
 def test_a_damaged_history_is_told_and_left_as_it_is(line, bundles, tmp_path, capsys):
     place = Path(shutil.copytree(bundles[0], tmp_path / 'place'))
     (place / HISTORY).write_bytes(text_of(read_history(place)).encode() + line + b'\n')
