@@ -59,25 +59,35 @@ class Tally:
         self._names: Dict[int, List[str]] = {}
         self._agreement, self._random = [0, 0], [0, 0]  # how many, and how many of them as proposed
         self.whole: Dict[int, str] = {}
+        self._most: Dict[int, str] = {}  # the label of most of the time, where all of it has one
         self.touch(state.intervals)
 
     def touch(self, intervals: Iterable[int]) -> None:
         """Count these anew."""
         for interval in intervals:
-            labels = [label.name if label is not None else '' for _, label in self._state.pieces(interval)]
-            names = [name for name in labels if name]
+            pieces = self._state.pieces(interval)
+            names = [label.name for _, label in pieces if label is not None]
             self._counts.subtract(self._names.pop(interval, ()))
             self._counts.update(names)
             if names:
                 self._names[interval] = names
             self._count(interval, -1)
-            self.whole.pop(interval, None)
-            if len(set(labels)) == 1 and names and names[0] not in (UNSURE, IGNORE):
-                self.whole[interval] = names[0]
+            for known in (self.whole, self._most):
+                known.pop(interval, None)
+            if len(names) < len(pieces):
+                continue
+            lasted: Counter[str] = Counter()
+            for piece, name in zip(pieces, names):
+                lasted[name] += piece[0].end_ns - piece[0].start_ns
+            name = max(lasted, key=lambda one: lasted[one])
+            if name not in (UNSURE, IGNORE):
+                self._most[interval] = name
+                if len(lasted) == 1:
+                    self.whole[interval] = name
                 self._count(interval, 1)
 
     def _count(self, interval: int, step: int) -> None:
-        one, name = self._state.intervals[interval], self.whole.get(interval)
+        one, name = self._state.intervals[interval], self._most.get(interval)
         if name is not None and one.proposals:
             for is_counted, sums in ((True, self._agreement), (one.random, self._random)):
                 sums[0] += step * is_counted
@@ -90,7 +100,7 @@ class Tally:
         return {name: self._counts[name] for name in (*self._state.class_names, *others)}
 
     def model_agreement(self, random: bool = False) -> Share:
-        """How often the model's proposal is the label.
+        """How often the model's proposal is the label; where a piece was cut, that of most of its time.
 
         Args:
             random: only of intervals that were drawn at random: then it is an estimate of the model's accuracy on

@@ -11,6 +11,7 @@ from ..state import State
 from .desk import Desk
 
 _LEAST_GROUPS, _BLOCKS = 5, 10
+_RECENT = 2000
 _NEW_LABELS = 10
 _NEW_SHARE = .05
 
@@ -31,7 +32,8 @@ class Meter:
         with desk.lock:
             desk.catch_up()
             state, counts, views = desk.state, desk.tally.classes, desk.counts()
-            speed = per_minute(desk.events, time.time_ns() // 10**6)
+            speed = per_minute([event for event in desk.events[-_RECENT:] if event.who == desk.who],
+                                              time.time_ns() // 10**6)
             told = {
                 'labelled': views['queue'] - views['open'], 'total': views['queue'], 'counts': views,
                 'per_minute': None if speed is None else round(speed, 1), 'classes': counts,
