@@ -17,6 +17,7 @@ _HEADER, _FOOTER, _SCHEMA, _CHANNEL, _MESSAGE, _CHUNK, _INDEX = 1, 2, 3, 4, 5, 6
 _CHUNK_INDEX, _STATISTICS, _SUMMARY_OFFSET, _DATA_END = 8, 0x0B, 0x0E, 0x0F
 _LIBRARY = 'robot_vision_dl'
 _MOST_NS = (1 << 63) - 1
+_MOST_PARTS = 1000  # Linux takes 1024 at once
 
 
 class RecordedMessage(NamedTuple):
@@ -41,6 +42,7 @@ class Chunk(NamedTuple):
     Attributes:
         parts: bytes to be appended, in order.
         length: of all parts.
+        needed: bytes of them without which messages are lost; what follows lists where they are.
         channels: number of the channel of each topic and type, of those that are new.
         definitions: records that describe them.
         counts: messages by channel.
@@ -50,6 +52,7 @@ class Chunk(NamedTuple):
 
     parts: Tuple[bytes, ...]
     length: int
+    needed: int
     channels: Dict[Tuple[str, str], int]
     definitions: Tuple[bytes, ...]
     counts: Dict[int, int]
@@ -87,7 +90,7 @@ class McapWriter:
             OSError: it cannot be read or written.
             ValueError: it is not a file as this class writes it.
         """
-        writer = cls(path)
+        writer, missing = cls(path), b''
         with path.open('rb') as file:
             if file.read(writer.size) != writer._begin:
                 raise ValueError(f'{path}: was not written by {_LIBRARY}')
@@ -95,12 +98,17 @@ class McapWriter:
             while messages := _next_messages(file, topics):
                 chunk = writer.prepare(messages)
                 file.seek(writer.size)
-                if file.read(chunk.length) != b''.join(chunk.parts):
+                content, expected = file.read(chunk.length), b''.join(chunk.parts)
+                if content[:chunk.needed] != expected[:chunk.needed]:
                     break
                 writer._note(chunk)
                 writer.size += chunk.length
+                if content != expected:
+                    missing = expected[chunk.needed:]
+                    break
         writer._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
-        os.ftruncate(writer._file, writer.size)
+        os.ftruncate(writer._file, writer.size - len(missing))
+        _write(writer._file, (missing,))
         return writer
 
     def prepare(self, messages: Sequence[RecordedMessage]) -> Chunk:
@@ -137,8 +145,9 @@ class McapWriter:
             offset += len(record)
         index = _record(_CHUNK_INDEX, struct.pack('<QQQQI', start, end, at, after - at, len(places)) + places
                         + struct.pack('<QIQQ', offset - after, 0, position, position))
-        return Chunk((*definitions, head, *parts, *lists), offset - self.size, channels, tuple(definitions),
-                     {number: len(entries) for number, entries in indices.items()}, start, end, index)
+        counts = {number: len(entries) for number, entries in indices.items()}
+        return Chunk((*definitions, head, *parts, *lists), offset - self.size, after - self.size, channels,
+                     tuple(definitions), counts, start, end, index)
 
     def closed_size(self, chunk: Optional[Chunk] = None) -> int:
         """Bytes that the file would have, appended to by this and closed."""
@@ -268,10 +277,14 @@ def _text_at(body: bytes, at: int) -> str:
 
 
 def _write(file: int, parts: Sequence[bytes]) -> None:
-    for part in parts:
-        left = memoryview(part)
-        while left:
-            left = left[os.write(file, left):]
+    """All parts with as few calls as can be: a process is rarely killed within one."""
+    left = [memoryview(part) for part in parts if part]
+    while left:
+        count = os.writev(file, left[:_MOST_PARTS])
+        while left and count >= len(left[0]):
+            count -= len(left.pop(0))
+        if count:
+            left[0] = left[0][count:]
 
 
 def _record(kind: int, body: bytes) -> bytes:

@@ -1,7 +1,11 @@
 """The recorder's thread: what is written, what is left out and told, and that nobody waits for it."""
+import os
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -102,6 +106,51 @@ def test_a_disk_that_is_too_slow_costs_frames_and_not_time(make, tmp_path, monke
     recorder.stop()
     assert numbers(tmp_path) == list(range(10))
     assert recorder.account().waiting == 0
+
+
+def test_what_was_written_no_longer_waits(make, tmp_path):
+    recorder = make(tmp_path, max_waiting_mb=1.0)
+    for number in range(30):
+        add(recorder, number, 90_000)
+        wait(lambda: not recorder.account().waiting, 'the frame')
+    assert recorder.account().frames == 30 and not recorder.account().dropped
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_nothing_that_was_told_as_written_is_lost(tmp_path):
+    """Again and again in the same folder; what each leaves is finished by the next one."""
+    code = (
+        'import sys, time\nsys.path[:0] = [sys.argv[2]]\nfrom test_recorder import *\n'
+        'recorder = DoubtRecorder(config(sys.argv[1]))\n'
+        'told = 0\n'
+        'for number in range(int(sys.argv[3]), 10**9):\n'
+        '    add(recorder, number, 50_000)\n'
+        '    while recorder.account().waiting > 3:\n'
+        '        time.sleep(0.0005)\n'
+        '    if recorder.account().frames > told:\n'
+        '        told = recorder.account().frames\n'
+        '        print(told, flush=True)\n')
+    here, folder = Path(__file__).resolve().parent, tmp_path / 'doubts'
+    paths = [str(here.parents[1]), os.environ.get('PYTHONPATH', '')]
+    environment = {**os.environ, 'PYTHONPATH': os.pathsep.join(paths)}
+    random, known, promised = Random(0), [], 0
+    for run in range(int(os.environ.get('RVD_KILLS', 10))):
+        first = 1000 * run
+        command = [sys.executable, '-c', code, str(folder), str(here), str(first)]
+        with subprocess.Popen(command, text=True, stdout=subprocess.PIPE, env=environment) as writer:
+            told = [int(writer.stdout.readline())]
+            time.sleep(random.uniform(0, 0.3))
+            writer.kill()
+            told += map(int, writer.stdout.read().split())
+        found = [int.from_bytes(bytes(one.cdr)[:4], 'little') for reader in open_bags([folder])
+                 for one in reader.messages()]
+        # Of a frame that was just being written some can be read, until the bag is finished without it.
+        before, mine = [one for one in found if one < first], [one for one in found if one >= first]
+        assert before in (known, known[:-1]) and len(before) >= promised
+        assert mine == list(range(first, first + len(mine))) and len(mine) >= told[-1]
+        known, promised = found, len(before) + told[-1]
+    module.BagRing(str(folder), 10**9, 0, 1e9, 0.0).close()
+    assert numbers(folder) in (known, known[:-1]), 'and nothing is wrong with any bag'
 
 
 def test_a_folder_that_cannot_be_is_told_with_the_remedy(make, tmp_path):
