@@ -202,6 +202,7 @@ class Loop:
     def __init__(self, learner: 'Learner', intervals: 'Intervals', bundle: 'Bundle', label: 'Label', batch: int,
                  rounds: int) -> None:
         self._learner, self._intervals, self._label = learner, intervals, label
+        self._names = bundle.class_names
         self._numbers = {name: number for number, name in enumerate(bundle.class_names)}
         self._abstain_cost = bundle.abstain_cost
         self._batch, self._rounds = batch, rounds
@@ -248,23 +249,16 @@ class Loop:
         return labelled([self._places[index] for index in chosen], targets[chosen].tolist(), chosen.tolist())
 
     def doubts(self, judged: 'Judged', which: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-        """Mean feature of length 1, (k, F), and doubt in [0, 1], (k,), of intervals.
-
-        An interval that most frames call unknown is doubted most; of others, one minus the largest probability, from
-        the mean of the logarithms of its frames' probabilities.
-        """
+        """Mean feature of length 1, (k, F), and doubt in [0, 1], (k,), of intervals, as mining has them."""
         from ..core.config import DecisionConfig
+        from ..labelling.mining.candidates import doubt_of
+        from .loop_material import interval_of
         rate = DecisionConfig().false_unknown_rate
-        features, doubt = [], []
-        for index in which.tolist():
-            places = self._places[index]
-            rows = judged.features[places]
-            mean = (rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)).mean(axis=0)
-            features.append(mean / max(float(np.linalg.norm(mean)), 1e-12))
-            logs = np.log(np.maximum(judged.probabilities[places], 1e-12)).mean(axis=0)
-            p = np.exp(logs - logs.max())
-            doubt.append(1.0 if np.mean(judged.p_values[places] <= rate) > 0.5 else 1 - 1 / p.sum())
-        return np.array(features), np.array(doubt)
+        mined = [interval_of(self._intervals.intervals[index], judged.features[own], judged.probabilities[own],
+                             judged.p_values[own], 1 - self._abstain_cost, rate)
+                 for index, own in ((index, self._places[index]) for index in which.tolist())]
+        return (np.stack([one.feature for one in mined]),
+                np.array([doubt_of(one, self._names).doubt for one in mined]))
 
     def _point(self, labels: np.ndarray, targets: np.ndarray, calibration: 'Labelled', division: 'Division', seed: int,
                count: int) -> Tuple['Judged', Point]:

@@ -22,6 +22,7 @@ from ..data.picture_index import FolderPicture
 from ..data.picture_list import write_list
 from ..data.selection import SelectionConfig
 from ..evaluation.predict import Outputs, Predictor, spread
+from ..labelling.mining.job import embedding_of
 from ..training.config import TrainConfig
 from .near import Start
 from .published import published
@@ -46,7 +47,7 @@ class Judged(NamedTuple):
     Attributes:
         probabilities: calibrated, float64 (n, C), of all frames.
         p_values: of "known", (n,).
-        features: (n, F).
+        features: what frames are compared by, (n, F), see :func:`~..labelling.mining.job.embedding_of`.
         foreign: share of accepted pictures of each group of no class.
     """
 
@@ -166,7 +167,7 @@ def _judged(model: Bundle, outputs: Mapping[str, Outputs]) -> Judged:
             foreign[name] = float(published(model, *one).outcomes(cost, rate).accepted.mean())
     frames = outputs[FRAMES]
     found = published(model, *frames)
-    return Judged(found.probabilities, found.p_values, frames.features, foreign)
+    return Judged(found.probabilities, found.p_values, embedding_of(frames.features, frames.stages), foreign)
 
 
 def labelled(places: Sequence[np.ndarray], targets: Sequence[int], groups: Sequence[int]) -> Labelled:

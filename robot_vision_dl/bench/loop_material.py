@@ -5,6 +5,9 @@ import numpy as np
 
 from ..core.errors import DataError
 from ..data.labels.labels import LabelledFrame
+from ..labelling.mining.intervals import PROPOSALS
+from ..labelling.mining.intervals import Interval as MinedInterval
+from ..labelling.mining.job import SURPRISING
 
 LEAST_RECORDINGS = 5
 
@@ -114,3 +117,28 @@ def divide_recordings(intervals: Intervals, start: float, calibration: float, te
     parts = np.split(order, np.cumsum(counts))
     first, second, third, rest = (np.flatnonzero(np.isin(of_interval, part)) for part in parts)
     return Division(start=first, pool=rest, calibration=second, test=third)
+
+
+def interval_of(interval: Interval, features: np.ndarray, probabilities: np.ndarray, p_values: np.ndarray,
+                threshold: float, rate: float) -> MinedInterval:
+    """An interval as mining sums it up, of what a model says of its frames in the order of time.
+
+    Args:
+        features, probabilities, p_values: (n, F), calibrated (n, C), and of "known" (n,).
+        threshold: a frame is uncertain below this probability.
+        rate: of false unknowns.
+    """
+    top = probabilities.argmax(axis=1)
+    unknown = p_values <= rate
+    uncertain = ~unknown & (probabilities.max(axis=1) < threshold)
+    decisions = np.where(unknown, -2, np.where(uncertain, -1, top))
+    length = np.linalg.norm(features, axis=1, keepdims=True)
+    feature = (features / np.maximum(length, 1e-12)).sum(axis=0)
+    mean = probabilities.mean(axis=0)
+    surprise = np.maximum(0, 1 - p_values / min(1.0, SURPRISING * rate)).mean()
+    return MinedInterval(
+        topic=interval.topic, start_ns=interval.start_ns, end_ns=interval.end_ns, frames=len(top),
+        feature=feature / max(float(np.linalg.norm(feature)), 1e-12), hash=0,
+        top=tuple((int(place), float(mean[place])) for place in np.argsort(-mean, kind='stable')[:PROPOSALS]),
+        unknown=int(unknown.sum()), uncertain=int(uncertain.sum()), changes=int((np.diff(decisions) != 0).sum()),
+        runs=(), surprise=float(surprise), ood_p=float(p_values.mean()), faults=0, fault='', given='')

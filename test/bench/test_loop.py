@@ -8,7 +8,7 @@ import torch
 
 from robot_vision_dl.bench.loop import MINED, RANDOM, measure, verdict
 from robot_vision_dl.bench.loop_curve import Curve, compare, monotone, saved
-from robot_vision_dl.bench.loop_material import divide_recordings, intervals_of
+from robot_vision_dl.bench.loop_material import Interval, divide_recordings, interval_of, intervals_of
 from robot_vision_dl.cli import bench as bench_command
 from robot_vision_dl.cli.main import main
 from robot_vision_dl.core.bundles.bundle_writer import save_bundle
@@ -72,6 +72,15 @@ def test_intervals_are_tracks_or_stretches_of_one_label():
     assert found.label_truly([found.intervals[3], found.intervals[0]]) == ['fork', 'cup']
     with pytest.raises(DataError, match='is a picture of no recording'):
         intervals_of([frame('', 0, 'cup', topic='')])
+
+
+def test_an_interval_is_summed_up_as_mining_does():
+    p = np.array([[0.9, 0.1, 0.0], [0.45, 0.35, 0.2], [0.8, 0.1, 0.1], [0.1, 0.8, 0.1]])
+    found = interval_of(Interval('a', '/camera', 5, 9), np.array([[3.0, 0.0], [0.0, 2.0], [1.0, 0.0], [0.0, 5.0]]), p,
+                        np.array([0.5, 0.5, 0.005, 0.05]), 0.5, 0.01)
+    assert found.feature == pytest.approx([0.5 ** 0.5] * 2) and found.top[0] == (0, pytest.approx(0.5625))
+    assert (found.frames, found.unknown, found.uncertain, found.changes) == (4, 1, 1, 3)
+    assert found.surprise == pytest.approx((0.95 + 0.5) / 4)  # below .1, ten times the rate
 
 
 def test_whole_recordings_are_divided():

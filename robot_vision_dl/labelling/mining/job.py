@@ -3,7 +3,7 @@ import os
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, Iterator, List, Optional, Union
+from typing import Dict, Iterator, List, Optional, Sequence, Union
 
 import numpy as np
 
@@ -33,7 +33,7 @@ _STAGES = 0.5
 """Weight of all stages together beside the features. On TrashNet the nearest neighbour is of the same class in .891
 instead of .874 (weights of ImageNet) and .948 instead of .947 (the waste sorter); what the network was not trained to
 tell apart is in its stages."""
-_SURPRISING = 10.0
+SURPRISING = 10.0
 """Times the rate of false unknowns: p-values below are surprising. Of what is known, a tenth is so at the default."""
 
 
@@ -95,8 +95,13 @@ def deployment_of(config: ClassifierConfig, every_s: float, backend: str) -> Cla
 
 
 def embedding(prediction: Union[Prediction, EnsemblePrediction]) -> np.ndarray:
-    """What frames are compared by, float32 (B, F): features and stages of the pass, weighted, each row of length 1."""
+    """What frames are compared by: :func:`embedding_of` a pass."""
     _, features, *stages = as_arrays(prediction)
+    return embedding_of(features, stages)
+
+
+def embedding_of(features: np.ndarray, stages: Sequence[np.ndarray]) -> np.ndarray:
+    """Features (n, F) and stages (n, F_s) of passes side by side, weighted, float32, each row of length 1."""
     parts = [_unit(features), *(_unit(one) * (_STAGES / len(stages) ** 0.5) for one in stages)]
     return _unit(np.concatenate(parts, axis=1))
 
@@ -111,7 +116,7 @@ class _Pass:
         self._job, self._writer = job, writer
         self._pipeline: Pipeline = load_pipeline(job.model, job.deployment, job.identity)
         self._pipeline.reset()
-        self._reference_p = min(1.0, _SURPRISING * self._pipeline.unknown_rate)
+        self._reference_p = min(1.0, SURPRISING * self._pipeline.unknown_rate)
         self._cutters: Dict[str, Cutter] = {}
         self._looked_at, self._left_out = 0, 0
         self._unusable: Counter[str] = Counter()
