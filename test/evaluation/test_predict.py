@@ -6,7 +6,8 @@ import torch
 from evaluation_samples import NAMES, small_model
 
 from robot_vision_dl.core.bundles.bundle import load_bundle
-from robot_vision_dl.core.networks.preprocess import Preprocessor
+from robot_vision_dl.core.networks.network import Prediction
+from robot_vision_dl.core.networks.preprocess import Preprocessing, Preprocessor
 from robot_vision_dl.data.pictures import read_picture
 from robot_vision_dl.evaluation.predict import Predictor, picture_outputs, run_bundle
 
@@ -27,6 +28,19 @@ def alone(bundle, path):
     with torch.inference_mode():
         prediction = network(preprocess([read_picture(path)]))
     return prediction.logits[0].numpy(), prediction.features[0].numpy()
+
+
+def test_nothing_of_a_runtime_is_kept():
+    """What it gives may be a view of memory that it uses again, or that cannot be freed."""
+    given = torch.zeros(2, 3)
+
+    def forward(pixels):
+        given.copy_(pixels.mean(dim=(1, 2, 3))[:, None].expand(2, 3))
+        return Prediction(given, given, (given,))
+    found = Predictor(forward, Preprocessing(0, (4, 4)), torch.device('cpu')).tensors(
+        torch.full((2, 3, 4, 4), float(number)) for number in range(3))
+    for values in (found.logits, found.features, found.stages[0]):
+        assert values[:, 0].tolist() == [0, 0, 1, 1, 2, 2]
 
 
 def test_pictures_and_frames_have_the_outputs_of_each_alone(data, tmp_path):
