@@ -4,27 +4,35 @@ An event is stored once, whoever sends it again, and it is on the disk before it
 ``synchronous=FULL``). It carries recording, topic and times, so that it means the same after a new mining. One process
 writes while others read; several that write take turns.
 """
-import json
 import os
-import re
 import sqlite3
 import time
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Callable, Iterator, List, Optional, Sequence
 
 from ..core.errors import ConfigError, OutputError
 from ..core.text.printable import printable
+from .event import (
+    IGNORE,
+    KINDS,
+    LABELS,
+    RESERVED,
+    UNKNOWN,
+    UNSURE,
+    Action,
+    Event,
+    Stretch,
+    body_of,
+    event_of,
+)
 
-LABELS = 'labels.sqlite'
-"""Name of the file in a queue's folder."""
+__all__ = ['IGNORE', 'KINDS', 'LABELS', 'RESERVED', 'UNKNOWN', 'UNSURE', 'Action', 'BusyError', 'Event', 'EventStore',
+           'Stored', 'Stretch', 'read_events']
+
 FORMAT = 1
-KINDS = ('label', 'clear', 'cut', 'span', 'undo', 'class')
-UNKNOWN, IGNORE, UNSURE = RESERVED = ('unknown', 'ignore', 'unsure')
-"""Labels that are no class: none of the classes; not to be used for anything; to be looked at by somebody else."""
 _APPLICATION = 0x52564c42  # "RVLB", told by file(1)
-_ID = re.compile(r'[0-9A-Za-z_-]{8,64}')
 _BUSY_S = 10.0
 _SCHEMA = f"""
 CREATE TABLE event (
@@ -35,77 +43,6 @@ CREATE TRIGGER event_is_kept BEFORE DELETE ON event BEGIN SELECT RAISE(ABORT, 'e
 PRAGMA application_id={_APPLICATION};
 PRAGMA user_version={FORMAT};
 """
-
-
-@dataclass(frozen=True)
-class Stretch:
-    """A piece of time of one camera that an event is about.
-
-    Attributes:
-        recording: its name in the queue.
-        path: the bag, as it was given to the mining.
-        topic: image topic.
-        start_ns, end_ns: start_ns <= stamp < end_ns.
-    """
-
-    recording: str
-    path: str
-    topic: str
-    start_ns: int
-    end_ns: int
-
-
-@dataclass(frozen=True)
-class Action:
-    """What somebody did.
-
-    Attributes:
-        id: made by whoever did it, 8 to 64 of ``0-9A-Za-z_-``: an action of the same id is stored once.
-        kind: one of :data:`KINDS`. ``label`` and ``clear`` give stretches a label or take it; ``cut`` divides the
-            stretch at ``at_ns``; ``span`` labels a stretch and cuts at both its ends; ``undo`` takes another event
-            back (or an undo); ``class`` adds a class.
-        stretches: what it is about; empty for ``undo`` and ``class``.
-        label: of ``label``, ``span`` and ``class``.
-        at_ns: of ``cut``.
-        undoes: id of the event that ``undo`` takes back.
-        blind: a second label that was given without seeing the first: it is compared with that, and changes nothing.
-    """
-
-    id: str
-    kind: str
-    stretches: Tuple[Stretch, ...] = ()
-    label: str = ''
-    at_ns: int = 0
-    undoes: str = ''
-    blind: bool = False
-
-    def __post_init__(self) -> None:
-        if not _ID.fullmatch(self.id):
-            raise ConfigError(f'id of an event: {printable(self.id)!r}; 8 to 64 letters, digits, _ and - are allowed')
-        if self.kind not in KINDS:
-            raise ConfigError(f'kind of an event: {printable(self.kind)!r}; there are {", ".join(KINDS)}')
-        for one in self.stretches:
-            if not -2**63 <= one.start_ns < one.end_ns < 2**63:
-                raise ConfigError(f'a stretch from {one.start_ns} to {one.end_ns} ns: it has to end after its start')
-
-
-@dataclass(frozen=True)
-class Event:
-    """An action that is stored.
-
-    Attributes:
-        seq: place in the order of all events, from 1.
-        tab: window of the browser, or program, that it came from.
-        who: the person.
-        time_ms: when it was stored, ms since 1970.
-        action: what was done.
-    """
-
-    seq: int
-    tab: str
-    who: str
-    time_ms: int
-    action: Action
 
 
 @dataclass(frozen=True)
@@ -207,7 +144,7 @@ class EventStore:
             rows = self._connection.execute(
                 'SELECT seq, id, kind, tab, who, time_ms, body FROM event WHERE seq > ? ORDER BY seq', (after,))
             for row in rows:
-                yield _event(row)
+                yield event_of(row)
 
     @contextmanager
     def writing(self) -> Iterator[Callable[[str, str, Action], Stored]]:
@@ -249,7 +186,7 @@ class EventStore:
         time_ms = time.time_ns() // 10**6
         seq = connection.execute(
             'INSERT INTO event (id, kind, tab, who, time_ms, body) VALUES (?, ?, ?, ?, ?, ?)',
-            (action.id, action.kind, tab, who, time_ms, _body(action))).lastrowid
+            (action.id, action.kind, tab, who, time_ms, body_of(action))).lastrowid
         assert seq is not None
         return Stored(Event(seq, tab, who, time_ms, action), True)
 
@@ -259,7 +196,7 @@ class EventStore:
             return None
         row = self._connection.execute(
             'SELECT seq, id, kind, tab, who, time_ms, body FROM event WHERE id = ?', (action_id,)).fetchone()
-        return None if row is None else _event(row)
+        return None if row is None else event_of(row)
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -304,17 +241,3 @@ def _statements(script: str) -> Iterator[str]:
         if sqlite3.complete_statement(statement):
             yield statement
             statement = ''
-
-
-def _body(action: Action) -> str:
-    """What of an action has no column, without what is empty."""
-    content: Dict[str, Any] = {key: value for key, value in asdict(action).items()
-                               if key not in ('id', 'kind') and value}
-    return json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(',', ':'))
-
-
-def _event(row: Tuple[Any, ...]) -> Event:
-    seq, action_id, kind, tab, who, time_ms, body = row
-    content = json.loads(body)
-    stretches = tuple(Stretch(**one) for one in content.pop('stretches', ()))
-    return Event(seq, tab, who, time_ms, Action(action_id, kind, stretches, **content))

@@ -3,11 +3,12 @@
 Labels hold for times of a camera, not for intervals: after a new mining they are found where they were given, and a
 piece has the label that covers at least half of it. What lies outside of all intervals is kept as well.
 """
-from bisect import bisect_left, bisect_right, insort
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
+from .cuts import Cuts, cut_times
 from .events import UNSURE, Event, Stretch
 from .queue_file import QueueFile, QueueInterval, QueueRecording
 from .timeline import Label, Timeline
@@ -88,8 +89,7 @@ class State:
         self._undone: Set[str] = set()
         self._void: Set[str] = set()  # undos of nothing
         self._lines: Dict[Camera, Timeline] = {}
-        self._cuts: Dict[Camera, Dict[int, Set[int]]] = {}  # time -> events that cut there
-        self._times: Dict[Camera, List[int]] = {}
+        self._cuts: Dict[Camera, Cuts] = {}
         self._history: Dict[int, List[Event]] = {}  # of an interval
         self._pieces: Dict[int, List[Tuple[Piece, Optional[Label]]]] = {}
         self._blind: Dict[int, List[Event]] = {}  # by interval
@@ -134,9 +134,8 @@ class State:
         if found is None:
             one = self.intervals[interval]
             camera = self.camera(one)
-            times = self._times.get(camera, [])
-            inside = times[bisect_right(times, one.start_ns):bisect_left(times, one.end_ns)]
-            edges = [one.start_ns, *inside, one.end_ns]
+            cuts = self._cuts.get(camera)
+            edges = [one.start_ns, *(cuts.within(one.start_ns, one.end_ns) if cuts else ()), one.end_ns]
             line = self._lines.get(camera)
             found = [(Piece(interval, start, end), line.most(start, end) if line else None)
                      for start, end in zip(edges, edges[1:])]
@@ -250,14 +249,11 @@ class State:
             return
         for one in action.stretches:
             camera = one.recording, one.topic
-            if action.kind == 'cut':
-                self._cut(camera, action.at_ns, event.seq)
-                continue
-            if action.kind == 'span':
-                self._cut(camera, one.start_ns, event.seq)
-                self._cut(camera, one.end_ns, event.seq)
-            line = self._lines.setdefault(camera, Timeline(one.path))
-            line.paint(one.start_ns, one.end_ns, None if action.kind == 'clear' else _label(event), event.seq)
+            for at_ns in cut_times(action, one):
+                self._cuts.setdefault(camera, Cuts()).put(at_ns, event.seq)
+            if action.kind != 'cut':
+                line = self._lines.setdefault(camera, Timeline(one.path))
+                line.paint(one.start_ns, one.end_ns, None if action.kind == 'clear' else _label(event), event.seq)
 
     def _take_back(self, event: Event) -> None:
         """Undo an event; of an undo that does again what it had taken back, and so on."""
@@ -275,35 +271,15 @@ class State:
             elif not undone:
                 self._classes.setdefault(action.label, event.seq)
         elif not action.blind:
-            for camera in {(one.recording, one.topic) for one in action.stretches}:
-                if action.kind in ('cut', 'span'):
-                    self._cut_again(camera, event, undone)
-                if camera in self._lines:
-                    self._lines[camera].undo(event.seq, undone)
+            for one in action.stretches:
+                for at_ns in cut_times(action, one):
+                    cuts = self._cuts[one.recording, one.topic]
+                    (cuts.take if undone else cuts.put)(at_ns, event.seq)
+            for camera in {(one.recording, one.topic) for one in action.stretches} & set(self._lines):
+                self._lines[camera].undo(event.seq, undone)
 
     def _mark(self, event: Event, undone: bool) -> None:
         (self._undone.add if undone else self._undone.discard)(event.action.id)
-
-    def _cut_again(self, camera: Camera, event: Event, undone: bool) -> None:
-        for one in event.action.stretches:
-            if (one.recording, one.topic) != camera:
-                continue
-            for at_ns in (event.action.at_ns,) if event.action.kind == 'cut' else (one.start_ns, one.end_ns):
-                if not undone:
-                    self._cut(camera, at_ns, event.seq)
-                    continue
-                cutters = self._cuts[camera][at_ns]
-                cutters.discard(event.seq)
-                times = self._times[camera]
-                place = bisect_left(times, at_ns)
-                if not cutters and times[place:place + 1] == [at_ns]:
-                    del times[place]
-
-    def _cut(self, camera: Camera, at_ns: int, seq: int) -> None:
-        cutters = self._cuts.setdefault(camera, {}).setdefault(at_ns, set())
-        if not cutters:
-            insort(self._times.setdefault(camera, []), at_ns)
-        cutters.add(seq)
 
 
 def fold(queue: QueueFile, events: Iterable[Event]) -> State:

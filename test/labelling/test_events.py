@@ -125,6 +125,24 @@ def test_what_is_no_store_is_refused_and_kept(tmp_path):
         assert connection.execute('SELECT COUNT(*) FROM event').fetchone() == (0,)
 
 
+@pytest.mark.parametrize('column, value', [
+    ('body', '{'), ('body', '[]'), ('body', 'null'), ('body', '{"stretches":[{}]}'), ('body', '{"stretches":5}'),
+    ('body', '{"more":1}'), ('body', '{"label":5}'), ('body', '{"at_ns":"5"}'), ('body', '{"at_ns":1.5}'),
+    ('body', '{"blind":1}'), ('body', '[' * 100_000), ('kind', 'destroy'), ('id', '../x'), ('time_ms', 'today'),
+    ('who', b'\xff'), ('body', b'\xff\xfe'),
+    ('body', '{"stretches":[{"recording":"a","path":"","topic":"t","start_ns":"1","end_ns":2}]}'),
+    ('body', '{"stretches":[{"recording":"a","path":"","topic":"t","start_ns":3,"end_ns":2}]}'),
+    ('body', '{"stretches":[{"recording":["a"],"path":"","topic":"t","start_ns":1,"end_ns":2}]}')])
+def test_a_row_that_somebody_else_wrote_is_told_of(tmp_path, column, value):
+    with EventStore(tmp_path) as store:
+        store.append('tab', 'Ann', [label(1)])
+    row = {'id': 'event-0002', 'kind': 'label', 'tab': 'tab', 'who': 'Ann', 'time_ms': 5, 'body': '{}', column: value}
+    with closing(sqlite3.connect(tmp_path / LABELS)) as connection, connection:
+        connection.execute(f'INSERT INTO event ({", ".join(row)}) VALUES (?, ?, ?, ?, ?, ?)', tuple(row.values()))
+    with pytest.raises(ConfigError, match='event 2 cannot be read.*keep it'):
+        read_events(tmp_path)
+
+
 def test_a_newer_version_is_refused(tmp_path):
     EventStore(tmp_path).close()
     with closing(sqlite3.connect(tmp_path / LABELS)) as connection:

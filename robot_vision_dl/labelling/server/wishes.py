@@ -10,6 +10,7 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Seq
 
 from ...core.class_name import name_problem
 from ...core.text.printable import printable
+from ..cuts import cut_times
 from ..events import RESERVED, Action, Event, Stretch
 from ..state import Piece, State
 from ..timeline import Label
@@ -230,8 +231,7 @@ def _reach(state: State, event: Event, piece: Piece) -> Tuple[bool, bool]:
     if action.blind:
         return False, False
     near = [one for one in action.stretches if one.start_ns < piece.end_ns and one.end_ns > piece.start_ns]
-    edges = [action.at_ns] if action.kind == 'cut' else [
-        at for one in near for at in (one.start_ns, one.end_ns)] if action.kind == 'span' else []
+    edges = [at_ns for one in near for at_ns in cut_times(action, one)]
     interval = state.intervals[piece.interval]
     return (any(piece.start_ns <= at <= piece.end_ns and interval.start_ns < at < interval.end_ns for at in edges),
             bool(near) and action.kind != 'cut')
