@@ -21,6 +21,7 @@ from ..data.frozen import without_frozen
 from ..data.labels.labels import IGNORE
 from ..data.prepare import DataConfig
 from ..data.recording_paths import expand
+from ..evaluation.learned import learned_from
 from ..evaluation.no_worse import FIGURES, LEAST_RECORDINGS
 from ..evaluation.options import EvaluationOptions
 from ..evaluation.recordings import Recording, open_recordings
@@ -115,6 +116,10 @@ class Plan:
                          'their frames the old model is right where it says unknown')
         lines.append(f'compare on  {len(self.recordings)} frozen recordings: '
                      f'{printable(", ".join(one.name for one in self.recordings[:8]), 300)}')
+        seen = learned_from(self.old, [one.name for one in self.recordings])
+        if seen:
+            lines.append(f'            the installed model has learned from {printable(", ".join(seen[:8]), 300)}, by '
+                         'their names: it is judged too well on them')
         lines += [f'gate        {name}: {FIGURES[name].words}; worse by at most {margin:g}'
                   + (f'; {self.undecidable[name]}' if name in self.undecidable else '')
                   for name, margin in wish.margins.items()]

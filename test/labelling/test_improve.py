@@ -139,6 +139,9 @@ def test_what_cannot_be_decided_is_told_before_hours_are_spent(world, place, cap
     assert main([*arguments, '--dry-run']) == 0
     said = capsys.readouterr().out
     assert 'learn from  about 552 labelled frames of 12 recordings' in said and '6 at least are needed' in said
+    assert main([*arguments[:5], str(world / 'few' / '*'), '--dry-run']) == 0
+    said = capsys.readouterr().out
+    assert 'the installed model has learned from few_' in said and 'not from few_0, few_1, few_2, few_3: frozen' in said
     assert not (place / 'runs').exists()
 
 
