@@ -4,9 +4,7 @@ Each gate is a test of non-inferiority: it is passed where the interval of the d
 was set before, failed where the interval is wholly beyond it, and undecided between the two. That all gates have to be
 passed makes no correction for their number necessary (intersection-union test; Berger 1982).
 
-The two need not have the same classes. Frames of a class that only one of them has are left out of what is said of
-right answers, and count where a decision can be right or wrong for both: a model that does not know a class is right
-about it when it says unknown, and wrong when it acts.
+The two need not have the same classes, see :mod:`.paired_frames`.
 
 Recordings are drawn with replacement. Percentiles are those of Hesterberg's expanded interval (What Teachers Should
 Know about the Bootstrap, The American Statistician 69, 2015, section 4.4), since plain ones are too narrow where
@@ -15,18 +13,16 @@ recordings are few.
 from dataclasses import dataclass
 from enum import Enum
 from statistics import NormalDist
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Sequence
 
 import numpy as np
 
-from ..core.errors import DataError
-from ..core.metrics.proper_scores import log_probability
 from .bootstrap import Interval, draw_weights
-from .table import ACCEPTED, NO_LABEL, OUT_OF_DISTRIBUTION, UNKNOWN_TARGET, FrameTable
+from .paired_frames import NEW, OLD, SUMS, PairedFrames, least_ratio, paired_frames
+from .table import ACCEPTED, OUT_OF_DISTRIBUTION, FrameTable
 
 LEAST_RECORDINGS = 6
 """With fewer, a model that is no better is ahead in each of them by chance more often than one time in 40 (2**-5)."""
-OLD, NEW = 'old', 'new'
 
 
 class Figure(NamedTuple):
@@ -118,20 +114,6 @@ class GateResult:
                 'recordings': self.recordings, 'decided': self.decided.value}
 
 
-class _Frames(NamedTuple):
-    """Frames that both models decided and that are labelled, row by row the same; truth in numbers of ``names``."""
-
-    old: np.ndarray
-    new: np.ndarray
-    truth: np.ndarray
-    said: Dict[str, np.ndarray]
-    acted: Dict[str, np.ndarray]
-    both: np.ndarray
-    group: np.ndarray
-    groups: int
-    names: Tuple[str, ...]
-
-
 def judge(old: FrameTable, new: FrameTable, margins: Mapping[str, float], draws: int = 10_000, seed: int = 0
           ) -> List[GateResult]:
     """Every figure of ``margins``, new minus old.
@@ -144,13 +126,13 @@ def judge(old: FrameTable, new: FrameTable, margins: Mapping[str, float], draws:
     Raises:
         DataError: there is no labelled frame that both decided.
     """
-    frames = _frames(old, new)
+    frames = paired_frames(old, new)
     return [_judge(figure, frames, margin, draws, seed) for figure, margin in margins.items()]
 
 
 def describe_new_classes(old: FrameTable, new: FrameTable) -> List[str]:
     """What became of the frames of each class that only the new model has, a sentence each; none: there is no such."""
-    frames = _frames(old, new)
+    frames = paired_frames(old, new)
     lines = []
     for number, name in enumerate(frames.names):
         own = frames.truth == number
@@ -164,17 +146,17 @@ def describe_new_classes(old: FrameTable, new: FrameTable) -> List[str]:
     return lines
 
 
-def _judge(figure: str, frames: _Frames, margin: float, draws: int, seed: int) -> GateResult:
+def _judge(figure: str, frames: PairedFrames, margin: float, draws: int, seed: int) -> GateResult:
     above, below = {}, np.zeros(0)
     for model in (OLD, NEW):
-        above[model], below = _SUMS[figure](frames, model)
+        above[model], below = SUMS[figure](frames, model)
     there = (below > 0).sum(axis=0)  # recordings with frames of it; for recall, of each class
     recordings = int(there[there > 0].min()) if (there > 0).any() else 0
     of_all = np.ones((1, frames.groups))
-    value = {model: float(_value(of_all, above[model], below)[0]) for model in (OLD, NEW)}
+    value = {model: float(least_ratio(of_all, above[model], below)[0]) for model in (OLD, NEW)}
     difference = Interval(value[NEW] - value[OLD], float('nan'), float('nan'))
     if recordings >= 2:  # of all figures the same draws
-        samples = [_value(weights, above[NEW], below) - _value(weights, above[OLD], below)
+        samples = [least_ratio(weights, above[NEW], below) - least_ratio(weights, above[OLD], below)
                    for weights in draw_weights(frames.groups, draws, seed)]
         difference = expanded_interval(difference.value, np.concatenate(samples), recordings)
     decided = Decided.UNDECIDED
@@ -218,106 +200,6 @@ def _reason(figure: str, value: Mapping[str, float], difference: Interval, margi
         Decided.PASSED: f', no worse than the margin of {limit}', Decided.FAILED: f', worse than the margin of {limit}',
         Decided.UNDECIDED: f': {recordings} recordings cannot tell whether that is worse than the margin of {limit}'
     }[decided]
-
-
-def _frames(old: FrameTable, new: FrameTable) -> _Frames:
-    old_rows, new_rows = _paired(old, new)
-    names = tuple(dict.fromkeys((*old.class_names, *new.class_names)))
-    number = {name: place for place, name in enumerate(names)}
-    own = {OLD: np.array([number[name] for name in old.class_names]),
-           NEW: np.array([number[name] for name in new.class_names])}
-    rows = {OLD: old_rows, NEW: new_rows}
-    truth = np.full(len(old_rows), UNKNOWN_TARGET)
-    for model in (OLD, NEW):
-        known = rows[model]['target'] >= 0
-        truth[known] = own[model][rows[model]['target'][known]]
-    is_labelled = (old_rows['target'] != NO_LABEL) & (new_rows['target'] != NO_LABEL)
-    if not is_labelled.any():
-        raise DataError('no frame of the frozen recordings is labelled and was decided by both models, so they cannot '
-                        'be compared; label the frozen recordings (labels.yaml beside each)')
-    rows = {model: found[is_labelled] for model, found in rows.items()}
-    truth = truth[is_labelled]
-    recordings, group = np.unique(rows[OLD]['recording'], return_inverse=True)
-    in_both = np.isin(np.arange(len(names)), own[OLD]) & np.isin(np.arange(len(names)), own[NEW])
-    said = {model: own[model][rows[model]['predicted']] for model in rows}
-    # What was acted on as which class; -3: it was not.
-    acted = {model: np.where(rows[model]['outcome'] == ACCEPTED, own[model][rows[model]['fused_predicted']], -3)
-             for model in rows}
-    return _Frames(rows[OLD], rows[NEW], truth, said, acted, (truth >= 0) & in_both[np.maximum(truth, 0)],
-                   group.reshape(-1), len(recordings), names)
-
-
-def _paired(old: FrameTable, new: FrameTable) -> Tuple[np.ndarray, np.ndarray]:
-    """Rows of the frames that both decided, in the same order."""
-    def keys(table: FrameTable) -> List[Tuple[str, str, int, int]]:
-        columns = (table[name].tolist() for name in ('recording', 'topic', 'index', 'object'))
-        return [(table.recordings[a], table.topics[b], c, d) for a, b, c, d in zip(*columns)]
-    first, second = keys(old), keys(new)
-    if first == second:
-        return old.rows, new.rows
-    there = {key: place for place, key in enumerate(second)}
-    pairs = [(place, there[key]) for place, key in enumerate(first) if key in there]
-    places = np.array(pairs, np.int64).reshape(-1, 2)
-    return old.rows[places[:, 0]], new.rows[places[:, 1]]
-
-
-Sums = Tuple[np.ndarray, np.ndarray]
-
-
-def _summed(frames: _Frames, values: np.ndarray) -> np.ndarray:
-    return np.bincount(frames.group, values.astype(np.float64), frames.groups)[:, None]
-
-
-def _share(is_above: Callable[[_Frames, str], np.ndarray], is_below: Callable[[_Frames], np.ndarray]
-           ) -> Callable[[_Frames, str], Sums]:
-    def sums(frames: _Frames, model: str) -> Sums:
-        below = is_below(frames)
-        return _summed(frames, is_above(frames, model) * below), _summed(frames, below)
-    return sums
-
-
-def _recall(frames: _Frames, model: str) -> Sums:
-    """One column a class that both have."""
-    classes = np.unique(frames.truth[frames.both])
-    right = frames.said[model] == frames.truth
-    columns = [(_summed(frames, right & (frames.truth == one)), _summed(frames, frames.truth == one))
-               for one in classes.tolist()] or [(np.zeros((frames.groups, 1)), np.zeros((frames.groups, 1)))]
-    return np.hstack([above for above, _ in columns]), np.hstack([below for _, below in columns])
-
-
-def _value(weights: np.ndarray, above: np.ndarray, below: np.ndarray) -> np.ndarray:
-    """The least ratio of the columns of each draw, (n,); NaN where there is none."""
-    with np.errstate(invalid='ignore', divide='ignore'):
-        ratios = (weights @ above) / (weights @ below)
-    none = ~np.isfinite(ratios)
-    found: np.ndarray = np.where(none.all(axis=1), np.nan, np.where(none, np.inf, ratios).min(axis=1))
-    return found
-
-
-def _rows(frames: _Frames, model: str) -> np.ndarray:
-    return frames.old if model == OLD else frames.new
-
-
-def _decided_right(frames: _Frames, model: str) -> np.ndarray:
-    rows = _rows(frames, model)
-    right: np.ndarray = np.where(rows['target'] >= 0, frames.acted[model] == frames.truth,
-                                 rows['outcome'] == OUT_OF_DISTRIBUTION)
-    return right
-
-
-def _labelled(frames: _Frames) -> np.ndarray:
-    return np.ones(len(frames.truth), bool)
-
-
-_SUMS: Dict[str, Callable[[_Frames, str], Sums]] = {
-    'accuracy': _share(lambda f, m: f.said[m] == f.truth, lambda f: f.both),
-    'worst_recall': _recall,
-    'nll': _share(lambda f, m: np.nan_to_num(-log_probability(_rows(f, m)['p_target'])), lambda f: f.both),
-    'decided_right': _share(_decided_right, _labelled),
-    'acted_wrong': _share(lambda f, m: (f.acted[m] >= 0) & (f.acted[m] != f.truth), _labelled),
-    'foreign_accepted': _share(lambda f, m: f.acted[m] >= 0, lambda f: f.truth == UNKNOWN_TARGET),
-    'false_unknown': _share(lambda f, m: _rows(f, m)['outcome'] == OUT_OF_DISTRIBUTION, lambda f: f.both),
-}
 
 
 def gates_json(results: Sequence[GateResult], model: str, allow_undecided: bool) -> List[Dict[str, Any]]:

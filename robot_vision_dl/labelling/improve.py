@@ -12,8 +12,9 @@ from ..core.bundles.bundle import Bundle, load_bundle
 from ..core.errors import ConfigError
 from ..core.files.whole_files import locked_folder, whole_folder
 from ..evaluation.evaluator import Evaluation, evaluate
-from ..evaluation.no_worse import NEW, OLD, GateResult, describe_new_classes, gates_json, judge
+from ..evaluation.no_worse import GateResult, describe_new_classes, gates_json, judge
 from ..evaluation.output import REPORT, OutputFolder
+from ..evaluation.paired_frames import NEW, OLD
 from ..evaluation.work import Progress
 from ..training.config_file import as_file
 from ..training.run import train
