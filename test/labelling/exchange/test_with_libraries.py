@@ -99,20 +99,26 @@ def test_datumaro_reads_and_writes_cvat(queue, out, tmp_path):
     assert (done.changed, done.same, done.new, done.strangers) == (1, 1, 0, [])
 
 
-def test_fiftyone_reads_and_writes_its_type(queue, out, tmp_path):
-    fo = pytest.importorskip('fiftyone', reason='fiftyone is not installed')
+def test_fiftyone_reads_and_writes_its_type(queue, out, tmp_path, monkeypatch):
+    monkeypatch.setenv('FIFTYONE_DISABLE_SERVICES', '1')  # its importer and exporter do without the database
+    monkeypatch.setenv('FIFTYONE_DO_NOT_TRACK', '1')
+    monkeypatch.setenv('HOME', str(tmp_path))
+    data = pytest.importorskip('fiftyone.utils.data', reason='fiftyone is not installed')
     export_labels(queue, out, 'fiftyone', 'all')
-    kind = fo.types.FiftyOneImageClassificationDataset
-    dataset = fo.Dataset.from_dir(dataset_dir=str(out), dataset_type=kind, label_field='ground_truth')
-    labels = [sample.ground_truth for sample in dataset]
-    assert [one and one.label for one in labels].count(None) == 3
-    assert {one.start_ns for one in labels if one} == {str(STAMP), str(T0 + 2 * S)}
-    for sample in dataset:
-        if sample.ground_truth and sample.ground_truth.label == 'cup':
-            sample.ground_truth.label = 'mug'
-            sample.save()
-    dataset.export(export_dir=str(tmp_path / 'again'), dataset_type=kind, label_field='ground_truth',
-                   include_attributes=True)
+    importer = data.FiftyOneImageClassificationDatasetImporter(dataset_dir=str(out))
+    exporter = data.FiftyOneImageClassificationDatasetExporter(export_dir=str(tmp_path / 'again'),
+                                                               include_attributes=True)
+    labels = []
+    with importer, exporter:
+        assert importer.get_dataset_info()['classes'] == ['cup', 'mug', 'unknown', 'ignore', 'unsure', ODD]
+        for path, _, label in importer:
+            assert Path(path).is_file()
+            labels.append(None if label is None else (label.label, label.start_ns, label.exported))
+            if label is not None and label.label == 'cup':
+                label.label = 'mug'
+            exporter.export_sample(path, label)
+    assert sorted(filter(None, labels)) == 3 * [(ODD, str(T0 + 2 * S), ODD)] + 3 * [('cup', str(STAMP), 'cup')]
+    assert labels.count(None) == 3
     done = import_labels(queue, tmp_path / 'again').merged
     assert (done.changed, done.same, done.new, done.strangers) == (1, 1, 0, [])
 
