@@ -35,7 +35,7 @@ def write_frames(path: Path, stamps: Dict[str, Sequence[int]], receives: Sequenc
 
 
 def queue_of(folder: Path, bags: Dict[str, Path], intervals: Sequence[Tuple[str, str, int, int]],
-             class_names: Sequence[str] = ('cup', 'mug'), frames: int = 3) -> Path:
+             class_names: Sequence[str] = ('cup', 'mug'), frames: int = 3, every_s: float = 0.5) -> Path:
     """A queue of (recording, topic, start_ns, end_ns), each with ``frames`` pictures."""
     from queue_samples import jpeg
     names = list(bags)
@@ -44,7 +44,7 @@ def queue_of(folder: Path, bags: Dict[str, Path], intervals: Sequence[Tuple[str,
              [QueueFrame(start + place * (end - start) // frames, class_names[0], .75, jpeg(number * 10 + place))
               for place in range(frames)])
             for number, (recording, topic, start, end) in enumerate(intervals, 1)]
-    write_queue(folder, {'class_names': list(class_names)}, [
+    write_queue(folder, {'class_names': list(class_names), 'options': {'every_s': every_s}}, [
         QueueRecording(number, name, str(path), T0) for number, (name, path) in enumerate(bags.items(), 1)], rows)
     return folder
 

@@ -1,7 +1,8 @@
 """What people said of a queue, as labels of the bags: ``labels.yaml`` beside each, or intervals for a training.
 
 Pieces that are ``unsure`` get no label, and lose an earlier one; ``ignore`` and ``unknown`` are written as they are.
-What a bag was labelled before, beside it or in a topic, holds wherever the queue says nothing.
+What a bag was labelled before, beside it or in a topic, holds wherever the queue says nothing; for frames between
+intervals see :mod:`.between`.
 """
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -21,6 +22,7 @@ from ..data.labels.files import MOST_LABEL_BYTES, labels_of_file, labels_text
 from ..data.labels.labels import LabelInterval, check_label
 from ..data.labels.sources import label_files_beside
 from ..data.recording_paths import recording_names
+from .between import Between, filled, gaps, silenced
 from .earlier import EarlierLabels, earlier_labels, image_topics
 from .events import UNSURE, read_events
 from .queue_file import QueueFile
@@ -42,12 +44,14 @@ class BagLabelling:
         intervals: labels by the header's clock (receive time where a stamp is 0), by topic and time; those of one
             label that adjoin are one. Classes, ``unknown`` and ``ignore``.
         unsure: where people were not sure, so that there is to be no label.
+        between: what lies between intervals of which one at least was labelled.
     """
 
     recording: str
     path: Path
     intervals: Tuple[LabelInterval, ...]
     unsure: Tuple[TopicStretch, ...] = ()
+    between: Tuple[Between, ...] = ()
 
     @property
     def stretches(self) -> List[TopicStretch]:
@@ -85,11 +89,14 @@ def queue_labels(folder: Path) -> List[BagLabelling]:
         ConfigError: the folder is no queue, or its labels cannot be read.
     """
     with QueueFile(folder) as queue:
-        return bag_labellings(fold(queue, read_events(folder)).labelled(unsure=True))
+        pieces = fold(queue, read_events(folder)).labelled(unsure=True)
+        between = gaps(queue, pieces)
+    return [_with_gaps(one, [gap for (recording, _), members in sorted(between.items())
+                             if recording == one.recording for gap in members]) for one in bag_labellings(pieces)]
 
 
 def bag_labellings(pieces: Iterable[LabelledPiece]) -> List[BagLabelling]:
-    """Labelled pieces by bag.
+    """Labelled pieces by bag, as they are: without what lies between them.
 
     Raises:
         ConfigError: a label is no name of a class.
@@ -105,6 +112,14 @@ def bag_labellings(pieces: Iterable[LabelledPiece]) -> List[BagLabelling]:
         for (recording, path), members in sorted(grouped.items())]
 
 
+def _with_gaps(labelling: BagLabelling, between: Sequence[Between]) -> BagLabelling:
+    """With the labels that hold between two intervals, since both have them."""
+    labels = {(one.topic, one.end_ns): one.label for one in labelling.intervals}
+    same = [LabelInterval(stretch.start_ns, stretch.end_ns, labels[stretch.topic, stretch.start_ns], stretch.topic)
+            for stretch in filled(between) if (stretch.topic, stretch.start_ns) in labels]
+    return replace(labelling, intervals=tuple(joined([*labelling.intervals, *same])), between=tuple(between))
+
+
 def with_earlier(labelling: BagLabelling, earlier: Sequence[LabelInterval], topics: Sequence[str]
                  ) -> List[LabelInterval]:
     """The queue's labels of a bag, and earlier ones where it says nothing; a track stays where the label is the same.
@@ -113,8 +128,14 @@ def with_earlier(labelling: BagLabelling, earlier: Sequence[LabelInterval], topi
         earlier: by the header's clock.
         topics: all image topics of the bag.
     """
+    labelling = _without_doubt(labelling, earlier)
     own = [part for one in labelling.intervals for part in with_tracks(one, earlier)]
     return joined([*own, *outside(earlier, labelling.stretches, topics)])
+
+
+def _without_doubt(labelling: BagLabelling, earlier: Sequence[LabelInterval]) -> BagLabelling:
+    """With what is to have no label, since an earlier one lost its ground there."""
+    return replace(labelling, unsure=(*labelling.unsure, *silenced(labelling.between, earlier)), between=())
 
 
 def write_labels(folder: Path, out: Optional[Path] = None) -> List[WrittenLabels]:
@@ -174,6 +195,7 @@ def _plan(labelling: BagLabelling, records: Dict[str, Record]) -> _Plan:
         topics = image_topics(reader)
         record = records.get(str(path), Record())
         before = _without_own(earlier.intervals, record, topics)
+        labelling = _without_doubt(labelling, before)
         intervals = with_earlier(labelling, before, topics)
         text = labels_text(intervals) if intervals else None
         if text is not None:
@@ -231,6 +253,7 @@ def _write_one(labellings: Sequence[BagLabelling], path: Path) -> List[WrittenLa
         with _open(labelling) as reader:
             earlier = earlier_labels(reader, labelling.recording)
             topics = image_topics(reader)
+            labelling = _without_doubt(labelling, earlier.intervals)
             own = with_earlier(labelling, earlier.intervals, topics)
             _check_reads(labels_text(own), own, reader, labelling.recording)
         intervals += own

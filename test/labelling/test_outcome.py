@@ -298,6 +298,51 @@ def test_any_cuts_round_trip(bag_without_stamps, given_labels, earlier):
     assert shown(bag) == expected
 
 
+@pytest.fixture
+def sampled(tmp_path, bag):
+    """Intervals as mining makes them: from a frame that was looked at to the last one; the next is four later."""
+    return queue_of(tmp_path / 'sampled', {'hall': bag}, [
+        ('hall', TOPIC, STAMPS[start], STAMPS[stop] + 1) for start, stop in ((0, 3), (6, 9), (12, 15), (18, 19))],
+        every_s=0.3)
+
+
+def test_frames_between_two_intervals_of_one_label_have_it(sampled, bag):
+    for start, stop, label in ((0, 3, 'cup'), (6, 9, 'cup'), (12, 15, 'mug'), (18, 19, 'unsure')):
+        say(sampled, bag, label, STAMPS[start], STAMPS[stop] + 1, kind='label')
+    write_labels(sampled)
+    assert shown(bag) == ['cup'] * 10 + ['gap'] * 2 + ['mug'] * 4 + ['gap'] * 4
+    assert [one.label for one in queue_labels(sampled)[0].intervals] == ['cup', 'mug']
+
+
+def test_a_gap_of_the_recording_is_left_alone(tmp_path, bag):
+    queue = queue_of(tmp_path / 'sampled', {'hall': bag}, [
+        ('hall', TOPIC, STAMPS[0], STAMPS[3] + 1), ('hall', TOPIC, STAMPS[14], END)], every_s=0.3)
+    for start, stop in ((0, 3), (14, 19)):
+        say(queue, bag, 'cup', STAMPS[start], STAMPS[stop] + 1, kind='label')
+    write_labels(queue)
+    assert shown(bag)[3:15] == ['cup'] + ['gap'] * 10 + ['cup']
+
+
+def test_an_earlier_label_that_both_neighbours_lost_goes_with_them(sampled, bag):
+    own = ('times: stamp\nintervals:\n- {start: 1700000000, end: 1700000001.1, label: old}\n'
+           '- {start: 1700000001.1, label: mug}\n')
+    (bag / 'labels.yaml').write_text(own)
+    before = shown(bag)
+    assert before == ['old'] * 11 + ['mug'] * 9
+    say(sampled, bag, 'cup', STAMPS[0], STAMPS[3] + 1, kind='label')  # then two of old
+    say(sampled, bag, 'bowl', STAMPS[6], STAMPS[9] + 1, kind='label')  # then one of old and one of mug
+    write_labels(sampled)
+    assert shown(bag) == ['cup'] * 4 + ['gap'] * 2 + ['bowl'] * 4 + ['gap'] + ['mug'] * 9
+    done, = write_labels(sampled)
+    assert not done.changed
+    say(sampled, bag, '', STAMPS[6], STAMPS[9] + 1, kind='clear')
+    write_labels(sampled)
+    assert shown(bag) == ['cup'] * 4 + ['old'] * 7 + ['mug'] * 9
+    say(sampled, bag, '', STAMPS[0], STAMPS[3] + 1, kind='clear')
+    write_labels(sampled)
+    assert shown(bag) == before
+
+
 def test_labels_for_a_training(queue, bag):
     say(queue, bag, 'cup', STAMPS[3], STAMPS[5])
     say(queue, bag, 'cup', STAMPS[5], STAMPS[6])
