@@ -5,15 +5,15 @@ same content gives the same bytes, so that two minings can be compared as files.
 """
 import json
 import sqlite3
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
-from ..core.errors import ConfigError
-from ..core.files.whole_files import whole_file
+from ..core.errors import ConfigError, OutputError
+from ..core.files.whole_files import REMEDY, whole_file
 from ..core.text.printable import printable
 
 MINED = 'mined.sqlite'
@@ -112,6 +112,27 @@ class QueueInterval:
     feature: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
 
 
+@contextmanager
+def whole_database(path: Path, schema: str) -> Iterator[sqlite3.Connection]:
+    """A new SQLite file in a transaction, which takes its place at the end of the ``with`` block, not if that raises.
+
+    The same statements give the same bytes.
+
+    Raises:
+        OutputError: it cannot be written; what was there before is still there.
+    """
+    with whole_file(path) as file:
+        try:
+            with closing(sqlite3.connect(file.name, isolation_level=None)) as connection:
+                connection.executescript('PRAGMA page_size=4096; PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;')
+                connection.executescript(schema)
+                connection.execute('BEGIN')
+                yield connection
+                connection.execute('COMMIT')
+        except sqlite3.OperationalError as error:
+            raise OutputError(f'{printable(path)}: cannot be written ({error}); {REMEDY}') from error
+
+
 def write_queue(folder: Path, meta: Mapping[str, Any], recordings: Sequence[QueueRecording],
                 intervals: Iterable[Tuple[QueueInterval, Sequence[QueueFrame]]]) -> Path:
     """Write ``mined.sqlite`` whole: the same arguments give the same bytes.
@@ -126,26 +147,21 @@ def write_queue(folder: Path, meta: Mapping[str, Any], recordings: Sequence[Queu
         OutputError: it cannot be written.
     """
     path = folder / MINED
-    with whole_file(path) as file:
-        with closing(sqlite3.connect(file.name, isolation_level=None)) as connection:
-            connection.executescript('PRAGMA page_size=4096; PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;')
-            connection.executescript(_SCHEMA)
-            connection.execute('BEGIN')
-            connection.executemany('INSERT INTO meta VALUES (?, ?)', sorted(
-                (key, json.dumps(value, ensure_ascii=False, sort_keys=True))
-                for key, value in {**meta, 'format': FORMAT}.items()))
-            connection.executemany('INSERT INTO recording VALUES (?, ?, ?, ?)', (
-                (one.id, one.name, one.path, one.start_ns) for one in recordings))
-            for interval, frames in intervals:
-                connection.execute(f'INSERT INTO interval VALUES ({", ".join("?" * 15)})', (
-                    interval.id, interval.recording, interval.topic, interval.start_ns, interval.end_ns,
-                    interval.frames, interval.reason, interval.doubt, int(interval.random), int(interval.chosen),
-                    json.dumps(interval.proposals, ensure_ascii=False), interval.explanation, interval.given,
-                    interval.alike, np.asarray(interval.feature, '<f2').tobytes()))
-                connection.executemany('INSERT INTO frame VALUES (?, ?, ?, ?, ?, ?)', (
-                    (interval.id, place, one.stamp_ns, one.decision, one.confidence, one.jpeg)
-                    for place, one in enumerate(frames)))
-            connection.execute('COMMIT')
+    with whole_database(path, _SCHEMA) as connection:
+        connection.executemany('INSERT INTO meta VALUES (?, ?)', sorted(
+            (key, json.dumps(value, ensure_ascii=False, sort_keys=True))
+            for key, value in {**meta, 'format': FORMAT}.items()))
+        connection.executemany('INSERT INTO recording VALUES (?, ?, ?, ?)', (
+            (one.id, one.name, one.path, one.start_ns) for one in recordings))
+        for interval, frames in intervals:
+            connection.execute(f'INSERT INTO interval VALUES ({", ".join("?" * 15)})', (
+                interval.id, interval.recording, interval.topic, interval.start_ns, interval.end_ns,
+                interval.frames, interval.reason, interval.doubt, int(interval.random), int(interval.chosen),
+                json.dumps(interval.proposals, ensure_ascii=False), interval.explanation, interval.given,
+                interval.alike, np.asarray(interval.feature, '<f2').tobytes()))
+            connection.executemany('INSERT INTO frame VALUES (?, ?, ?, ?, ?, ?)', (
+                (interval.id, place, one.stamp_ns, one.decision, one.confidence, one.jpeg)
+                for place, one in enumerate(frames)))
     return path
 
 

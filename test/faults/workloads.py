@@ -152,6 +152,16 @@ def _report(folder: Path) -> Dict[str, str]:
     return found
 
 
+def _queue(folder: Path) -> Dict[str, str]:
+    from robot_vision_dl.labelling.queue_file import MINED, QueueFile
+    if not (folder / MINED).exists():
+        return {}
+    with QueueFile(folder) as queue:
+        pictures = sum(queue.picture(one.id, place) is not None for one in queue.intervals()
+                       for place in range(len(queue.frames(one.id))))
+    return {'pictures': str(pictures), 'mined': _hash(folder / MINED)}
+
+
 def _named(folder: Path):
     return sorted((path.relative_to(folder).as_posix(), path) for path in folder.rglob('*') if path.is_file())
 
@@ -224,4 +234,6 @@ WORKLOADS = (
     Workload('evaluate --write-bag', ('evaluate', '{i}/bag', '--model', '{i}/model', '--out', '{w}/report',
                                       '--write-bag', '{w}/decisions.mcap', '--copy-topics'),
              ('report', 'decisions.mcap'), _report),
+    Workload('mine', ('mine', '{i}/bag', '{i}/boxes', '--model', '{i}/model', '--out', '{w}/queue', '--every', '.2',
+                      '--set', 'backend=torch'), ('queue/mined.sqlite',), lambda work: _queue(work / 'queue')),
 )

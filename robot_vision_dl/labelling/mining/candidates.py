@@ -74,7 +74,9 @@ def doubt_of(interval: Interval, class_names: Sequence[str], label: Optional[Lab
         reasons['unknown'] = f'unlike anything in training{_share(interval.unknown, n)}{p_value}'
         names = ((UNKNOWN, round(interval.unknown / n, 6)), *names)
     elif interval.surprise >= _MOSTLY:
-        reasons['unknown'] = f'hardly like anything in training{p_value}; else {first}'
+        reasons['unknown'] = f'hardly like anything in training{p_value}'
+        if interval.uncertain < _MOSTLY * n:
+            reasons['unknown'] += f'; else {first}'
     if interval.uncertain >= _MOSTLY * n:
         reasons['uncertain'] = f'{first}{_share(interval.uncertain, n)}'
     elif margin < _MOSTLY and 'unknown' not in reasons:
@@ -108,7 +110,7 @@ def label_verdicts(features: np.ndarray, given: Sequence[str], recordings: np.nd
         return {}, ()
     labels = [given[place] for place in places.tolist()]
     names = [*(name for name in class_names if name in set(labels)), *sorted(set(labels) - set(class_names))]
-    found = label_doubts(features[places].astype(np.float32), labels, recordings[places], names, seed)
+    found = label_doubts(features[places], labels, recordings[places], names, seed)
     verdicts: Dict[int, LabelVerdict] = {}
     for row, place in enumerate(places.tolist()):
         confidence = float(found.self_confidence[row])

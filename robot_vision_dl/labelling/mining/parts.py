@@ -6,7 +6,7 @@ is written whole, by whoever looked at the recording, and thrown away when a min
 import hashlib
 import json
 import sqlite3
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Dict, Iterable, Iterator, List, Tuple
@@ -15,10 +15,9 @@ import numpy as np
 
 from ... import __version__
 from ...core.errors import raise_about_machine
-from ...core.files.whole_files import whole_file
 from ...data.folders import shown
 from ...evaluation.recordings import Recording
-from ..queue_file import QueueFrame
+from ..queue_file import QueueFrame, whole_database
 from .cutting import Closed
 from .intervals import Interval
 
@@ -118,16 +117,12 @@ class PartWriter:
     def end(self, head: PartHead) -> None:
         """Nothing more comes."""
         self._connection.execute('INSERT INTO head VALUES (?)', (json.dumps(asdict(head), ensure_ascii=False),))
-        self._connection.execute('COMMIT')
 
 
 @contextmanager
 def writing_part(path: Path) -> Iterator[PartWriter]:
     """Write a part, which takes its place at the end of the ``with`` block, and not if that raises."""
-    with whole_file(path) as file, closing(sqlite3.connect(file.name, isolation_level=None)) as connection:
-        connection.executescript('PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;')
-        connection.executescript(_SCHEMA)
-        connection.execute('BEGIN')
+    with whole_database(path, _SCHEMA) as connection:
         yield PartWriter(connection)
 
 

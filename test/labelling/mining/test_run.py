@@ -278,3 +278,26 @@ def test_the_command_says_what_it_found_and_what_comes_next(model, bags, tmp_pat
     assert '90 frames of 3 recording(s) were looked at; 90 that came sooner' in said
     assert said.endswith(f'next: robot-vision label {out}\n')
     assert Path(out, MINED).is_file()
+
+
+@pytest.mark.slow
+def test_ten_hours_take_less_than_two_gigabytes(model, tmp_path):
+    """Two frames a second of 96 x 96 pixels, something else every 15 s; the peak of the process's resident memory."""
+    import cv2
+    frames, of_a_scene, rng = 72_000, 30, np.random.default_rng(0)
+    noise = rng.integers(0, 12, (50, 96, 96, 3), np.uint8)
+    for bag in range(4):
+        with ImageBagWriter(tmp_path / 'bags' / f'bag_{bag}') as writer:
+            for place in range(frames // 4):
+                scene = cv2.resize(pattern(10_000 * bag + place // of_a_scene), (96, 96))
+                writer.write_jpeg('/camera', T0_NS + place * 5 * STEP_NS, np.minimum(scene, 240) + noise[place % 50])
+    command = ['mine', str(tmp_path / 'bags'), '--model', model, '--out', str(tmp_path / 'q'), '--labels', 'none',
+               '--device', 'cpu', '--set', 'backend=torch']
+    script = (f'import resource, sys\nfrom robot_vision_dl.cli.main import main\ncode = main({command!r})\n'
+              'print("peak kB", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\nsys.exit(code)')
+    ended = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True, timeout=3000)
+    assert ended.returncode == 0, ended.stderr
+    found = re.search(r'peak kB (\d+)', ended.stdout)
+    assert found and int(found[1]) < 2_000_000
+    assert '72000 frames of 4 recording(s) were looked at\n' in ended.stdout
+    assert sum(one.frames for one in intervals_of(tmp_path / 'q')[0]) == frames
