@@ -8,6 +8,8 @@ import { cutPiece, piece } from './items.js';
 import { itemsOf } from './outbox.js';
 
 const MOST_UNDONE = 500;
+/** In one event: the server takes 1000. */
+const MOST_PIECES = 500;
 
 /** Labels, cuts and their undoing. `lists()` gives all lists that show pieces. */
 export class Actions {
@@ -28,6 +30,12 @@ export class Actions {
   }
 
   #labelled(pieces, event, label, base) {
+    if (pieces.length > MOST_PIECES) {
+      const rest = pieces.slice(MOST_PIECES);
+      return (
+        this.#labelled(pieces.slice(0, MOST_PIECES), event, label, base) && this.#labelled(rest, event, label, base)
+      );
+    }
     const named =
       pieces.length === 1
         ? { item: pieces[0].id, base: base ?? pieces[0].version }

@@ -7,7 +7,9 @@
  */
 import { post } from './api.js';
 
-const BATCH = 50;
+/** What one request may hold: the server takes 200 events and 512 KiB. */
+const MOST_EVENTS = 50;
+const MOST_CHARACTERS = 100_000;
 const FIRST_PAUSE_MS = 400;
 const LONGEST_PAUSE_MS = 4000;
 
@@ -21,6 +23,7 @@ export class Outbox {
     this.events = [];
     this.count = 0;
     this.failures = 0;
+    this.wary = false;
     this.trouble = '';
     this.sending = false;
     this.wake = null;
@@ -76,8 +79,10 @@ export class Outbox {
         const stored = keys.map((key) => ({ key, event: parsed(localStorage.getItem(key)) }));
         for (const one of stored.filter(({ event }) => event === null)) localStorage.removeItem(one.key);
         const events = stored.filter(({ event }) => event !== null);
-        for (let start = 0; start < events.length; start += BATCH) {
-          await this.#send(tab, events.slice(start, start + BATCH));
+        for (let start = 0; start < events.length;) {
+          const part = batch(events.slice(start));
+          await this.#send(tab, part);
+          start += part.length;
         }
         return events.length;
       });
@@ -85,14 +90,14 @@ export class Outbox {
     return saved;
   }
 
-  async #send(tab, batch) {
+  async #send(tab, part) {
     const { answers, seq } = await post('/api/events', {
       queue: this.queue,
       tab,
-      events: batch.map(({ event }) => event),
+      events: part.map(({ event }) => event),
     });
     const byId = new Map(answers.map((answer) => [answer.id, answer]));
-    const done = batch.filter(({ event }) => byId.has(event.id));
+    const done = part.filter(({ event }) => byId.has(event.id));
     for (const { key } of done) localStorage.removeItem(key);
     this.events = this.events.filter((one) => !done.includes(one));
     this.failures = 0;
@@ -106,11 +111,14 @@ export class Outbox {
     this.sending = true;
     while (this.events.length > 0) {
       try {
-        const sent = await this.#send(this.tab, this.events.slice(0, BATCH));
+        const sent = await this.#send(this.tab, this.wary ? this.events.slice(0, 1) : batch(this.events));
+        this.wary = false;
         if (sent === 0) throw new Error('the server did not answer for what was sent');
       } catch (error) {
         this.failures += 1;
         this.trouble = error.message;
+        // One that the server cannot take must not hold up those before it.
+        this.wary = error.status >= 400 && error.status < 500;
         this.ended = Boolean(error.ended) || error.status === 409;
         this.#tell();
         await this.#pause();
@@ -149,6 +157,17 @@ export class Outbox {
 /** Ids of the pieces that an event names. */
 export function itemsOf(event) {
   return event.items || (event.item ? [event.item] : []);
+}
+
+/** As many of the first events as go into one request. */
+function batch(events) {
+  let [count, size] = [0, 0];
+  while (count < Math.min(events.length, MOST_EVENTS)) {
+    size += JSON.stringify(events[count].event).length;
+    if (count > 0 && size > MOST_CHARACTERS) break;
+    count += 1;
+  }
+  return events.slice(0, count);
 }
 
 function prefix(queue) {

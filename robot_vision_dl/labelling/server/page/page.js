@@ -43,7 +43,11 @@ class Page {
     this.player = new Player(byId('stage'), byId('strip'), { labels: this.labels });
     this.timebar = new TimeBar(byId('time'), this.labels, { onGo: (id) => this.visit(id) });
     this.neighbours = new Neighbours(byId('neighbours'), this.labels, { onGrid: () => this.openGrid() });
-    this.grid = new Grid(byId('grid'), this.labels, { onClose: () => this.draw(), onProblem: toast, announce: say });
+    this.grid = new Grid(byId('grid'), this.labels, {
+      onClose: () => (this.list.view === 'queue' && this.piece?.label ? this.next() : this.draw()),
+      onProblem: toast,
+      announce: say,
+    });
     this.progress = new Progress(this.labels, {
       onFigures: (figures) => this.views.counts(figures.counts ?? figures.views),
     });
