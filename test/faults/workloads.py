@@ -2,7 +2,8 @@
 import hashlib
 import json
 import shutil
-from contextlib import redirect_stdout
+import sqlite3
+from contextlib import closing, redirect_stdout
 from io import StringIO
 from pathlib import Path
 from typing import Callable, Dict, List, NamedTuple, Sequence
@@ -61,6 +62,7 @@ def make_inputs(folder: Path) -> None:
         'squeezenet1_1', 3).state_dict().items()}, folder / 'weights.pth')
     (folder / 'classes.txt').write_text('cup\nmug\nbowl\n')
     _write_boxes(folder / 'labelled')
+    _label(folder / 'queue', folder / 'bag')
     with redirect_stdout(StringIO()):
         if main(['bag', 'from-images', str(folder / 'labelled'), '--out', str(folder / 'boxes'), '--objects',
                  '--false-alarms', '1']):
@@ -80,6 +82,20 @@ def _write_boxes(folder: Path) -> None:
     for number in range(PICTURES):
         cv2.imwrite(str(folder / f'{number:02d}.jpg'), pattern(number))
         (folder / f'{number:02d}.txt').write_text(f'0 .3 {.3 + .02 * number:.2f} .2 .25\n1 .7 .5 .25 .4\n')
+
+
+def _label(folder: Path, bag: Path) -> None:
+    """A queue about a bag, half of it labelled."""
+    from labelled_queue import queue_of, say
+
+    from robot_vision_dl.data.bags.reader import BagReader
+    with BagReader(bag) as reader:
+        topic = next(name for name, one in reader.topics.items() if one.is_image)
+        begin, end = reader.start_ns, reader.end_ns + 1
+    edges = [begin + place * (end - begin) // 20 for place in range(21)]
+    queue_of(folder, {'bag': bag}, [('bag', topic, *span) for span in zip(edges, edges[1:])])
+    for number, (start, stop) in enumerate(zip(edges[:10], edges[1:])):
+        say(folder, bag, ('cup', 'bowl', 'ignore', 'unsure')[number % 4], start, stop, topic)
 
 
 def _bag(path: Path) -> Dict[str, str]:
@@ -200,6 +216,28 @@ def _install_trained(inputs: Path, work: Path) -> None:
     shutil.copytree(inputs / 'trained' / 'models' / 'shapes', work / 'installed' / 'shapes')
 
 
+def _queue_beside_bag(inputs: Path, work: Path) -> None:
+    shutil.copytree(inputs / 'bag', work / 'bag')
+    shutil.copytree(inputs / 'queue', work / 'queue')
+    (work / 'bag' / 'labels.yaml').write_text(_OWN)
+    with closing(sqlite3.connect(work / 'queue' / 'labels.sqlite')) as labels, labels:
+        labels.execute('DROP TRIGGER event_stays')
+        labels.execute('UPDATE event SET body = REPLACE(body, ?, ?)', (str(inputs / 'bag'), str(work / 'bag')))
+
+
+def _labels(work: Path) -> Dict[str, str]:
+    """What every command reads of the bag; what somebody wrote there is in its place or beside it."""
+    from robot_vision_dl.data.bags.reader import BagReader
+    from robot_vision_dl.data.labels.sources import labels_of_bag
+    with BagReader(work / 'bag') as reader:
+        found = labels_of_bag(reader, 'bag').labels.intervals
+    kept = work / 'bag' / 'labels.yaml.bak'
+    if (kept if kept.exists() else work / 'bag' / 'labels.yaml').read_text() != _OWN:
+        raise ValueError('labels of a person are lost')
+    return {'labels': hashlib.sha256(repr(found).encode()).hexdigest()}
+
+
+_OWN = 'times: stamp\n# by hand\nintervals:\n- {start: 1000000000, label: mug}\n'
 _TRAIN = ('train', '{i}/train.yaml', '--set', 'data.cache.folder={w}/cache', 'output.runs={w}/runs',
           'output.models={w}/models')
 TRAIN = Workload('train', _TRAIN, ('models/shapes', 'runs'), _run)
@@ -231,6 +269,10 @@ WORKLOADS = (
              ('bag',), lambda work: _bag(work / 'bag')),
     Workload('bag extract', ('bag', 'extract', '{i}/bag', '--out', '{w}/pictures', '--format', 'png'), ('pictures',),
              lambda work: _pictures(work / 'pictures')),
+    Workload('labels write', ('labels', 'write', '{w}/queue'), ('bag/labels.yaml',), _labels, _queue_beside_bag,
+             stays=True),
+    Workload('labels export', ('labels', 'export', '{i}/queue', '{w}/out', '--format', 'cvat'), ('out',),
+             lambda work: _files(work / 'out')),
     Workload('evaluate --write-bag', ('evaluate', '{i}/bag', '--model', '{i}/model', '--out', '{w}/report',
                                       '--write-bag', '{w}/decisions.mcap', '--copy-topics'),
              ('report', 'decisions.mcap'), _report),
