@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Dict, Tuple
 
 from ..core.errors import ConfigError
+from ..core.text.json_text import parse_json
 from ..core.text.printable import printable
 
 LABELS = 'labels.sqlite'
@@ -97,7 +98,7 @@ def event_of(row: Tuple[Any, ...]) -> Event:
     """An event of its row; ConfigError: somebody else wrote it, or the disk has damaged it."""
     seq, action_id, kind, tab, who, time_ms, body = row
     try:
-        content = json.loads(body)
+        content = parse_json(body, 'body')
         stretches = tuple(Stretch(**one) for one in content.pop('stretches', ()))
         action = Action(action_id, kind, stretches, **content)
         texts, numbers = [tab, who, action.label, action.undoes], [time_ms, action.at_ns]

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..core.errors import ConfigError, OutputError
 from ..core.files.whole_files import REMEDY, whole_file
+from ..core.text.json_text import parse_json
 from ..core.text.printable import printable
 
 MINED = 'mined.sqlite'
@@ -188,14 +189,17 @@ class QueueFile:
         try:
             self._connection = sqlite3.connect(f'{path.absolute().as_uri()}?mode=ro&immutable=1', uri=True,
                                                check_same_thread=False)
-            self.meta: Dict[str, Any] = {key: json.loads(value)
+            self.meta: Dict[str, Any] = {key: parse_json(value, key)
                                          for key, value in self._connection.execute('SELECT key, value FROM meta')}
         except (sqlite3.DatabaseError, ValueError) as error:
             raise ConfigError(f'{printable(path)}: cannot be read as a queue ({error}); mine again') from error
         if self.meta.get('format') != FORMAT:
             raise ConfigError(f'{printable(path)}: is a queue of format {self.meta.get("format")!r}, and this version '
                               f'reads {FORMAT}; mine again, labels are kept')
-        self.class_names: Tuple[str, ...] = tuple(self.meta['class_names'])
+        names = self.meta.get('class_names')
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise ConfigError(f'{printable(path)}: names no classes; mine again, labels are kept')
+        self.class_names: Tuple[str, ...] = tuple(names)
 
     def __enter__(self) -> 'QueueFile':
         return self
@@ -244,7 +248,12 @@ class QueueFile:
 def _interval(row: Tuple[Any, ...]) -> QueueInterval:
     (number, recording, topic, start_ns, end_ns, frames, reason, doubt, random, chosen, proposals, explanation, given,
      alike, feature) = row
+    try:
+        proposed = tuple((str(name), float(p)) for name, p in parse_json(proposals, 'proposals'))
+        vector = np.frombuffer(feature, '<f2').astype(np.float32)
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f'{MINED}: interval {printable(number, 30)} cannot be read ({printable(error)}); mine again, '
+                          'labels are kept') from error
     return QueueInterval(
-        number, recording, topic, start_ns, end_ns, frames, reason, doubt, bool(random), bool(chosen),
-        tuple((name, p) for name, p in json.loads(proposals)), explanation, given, alike,
-        np.frombuffer(feature, '<f2').astype(np.float32))
+        number, recording, topic, start_ns, end_ns, frames, reason, doubt, bool(random), bool(chosen), proposed,
+        explanation, given, alike, vector)

@@ -1,4 +1,6 @@
 """``mined.sqlite``: what is written is read again, and equal content is equal bytes."""
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
@@ -64,3 +66,19 @@ def test_what_is_no_queue_is_refused(tmp_path, content):
         (tmp_path / MINED).write_bytes(content)
     with pytest.raises(ConfigError, match='mine'):
         QueueFile(tmp_path)
+
+
+@pytest.mark.parametrize('statement, words', [
+    ("UPDATE meta SET value = '[1]' WHERE key = 'class_names'", 'names no classes; mine again'),
+    ("DELETE FROM meta WHERE key = 'class_names'", 'names no classes'),
+    ("UPDATE meta SET value = '[' WHERE key = 'model'", 'cannot be read as a queue'),
+    ("UPDATE interval SET proposals = '[[1]]'", 'interval 1 cannot be read'),
+    ("UPDATE interval SET proposals = '5'", 'interval 1 cannot be read'),
+    ("UPDATE interval SET feature = x'00'", 'interval 1 cannot be read')])
+def test_what_somebody_else_wrote_into_it_is_told_of(tmp_path, statement, words):
+    write_queue(tmp_path, {'class_names': ['glass', 'metal'], 'model': 'm'}, RECORDINGS, INTERVALS)
+    with closing(sqlite3.connect(tmp_path / MINED)) as connection, connection:
+        connection.execute(statement)
+    with pytest.raises(ConfigError, match=words):
+        with QueueFile(tmp_path) as queue:
+            list(queue.intervals())

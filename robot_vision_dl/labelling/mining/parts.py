@@ -15,6 +15,7 @@ import numpy as np
 
 from ... import __version__
 from ...core.errors import raise_about_machine
+from ...core.text.json_text import parse_json
 from ...data.folders import shown
 from ...evaluation.recordings import Recording
 from ..queue_file import QueueFrame, whole_database
@@ -154,7 +155,7 @@ class Part:
         row = self._connection.execute('SELECT content FROM head').fetchone()
         if row is None:
             raise ValueError('it has no head')
-        content = json.loads(row[0])
+        content = parse_json(row[0], 'head')
         return PartHead(**{**content, 'problems': tuple(content['problems'])})
 
     def intervals(self) -> Iterator[Interval]:
@@ -183,9 +184,9 @@ def _read(name: str, value: Any) -> Any:
     if name == 'hash':
         return int(value, 16)
     if name == 'top':
-        return tuple((int(place), float(p)) for place, p in json.loads(value))
+        return tuple((int(place), float(p)) for place, p in parse_json(value, name))
     if name == 'runs':
-        return tuple(json.loads(value))
+        return tuple(parse_json(value, name))
     if name == 'ood_p':
         return float('nan') if value is None else value
     return value

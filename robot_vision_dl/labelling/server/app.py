@@ -2,7 +2,7 @@
 import asyncio
 import json
 import time
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -12,6 +12,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from ...core.errors import ConfigError
+from ...core.text.json_text import parse_json
 from .access import Access
 from .desk import MOST_EVENTS, Desk
 from .guard import Guard
@@ -129,16 +131,12 @@ def _told(request: Request, error: Exception) -> Response:
 
 def _body(content: bytes) -> Dict[str, Any]:
     try:
-        body = json.loads(content.decode('utf-8'), parse_constant=_no_constant)
-    except (ValueError, RecursionError):
-        raise ApiError(400, 'this is no JSON', 'send UTF-8') from None
+        body = parse_json(content, 'this')
+    except ConfigError as error:
+        raise ApiError(400, str(error), 'send UTF-8') from None
     if not isinstance(body, dict):
         raise ApiError(400, 'this is no object', 'send {"queue": ..., "tab": ..., "events": [...]}')
     return body
-
-
-def _no_constant(name: str) -> Optional[List[Any]]:
-    raise ValueError(name)
 
 
 def _whole(request: Request, name: str, default: int, least: int, most: int) -> int:
