@@ -126,8 +126,7 @@ def test_dialogues_keep_the_focus_and_give_it_back(visit):
         assert page.evaluate('document.activeElement.id') == 'help'
 
 
-@pytest.mark.parametrize('scheme', ('light', 'dark'))
-@pytest.mark.parametrize('width', (390, 1280))
+@pytest.mark.parametrize('width, scheme', ((390, 'dark'), (1280, 'light')))
 def test_both_widths_show_all_of_it(visit, width, scheme):
     page = visit(viewport={'width': width, 'height': 844 if width == 390 else 800}, color_scheme=scheme,
                  has_touch=width == 390)
