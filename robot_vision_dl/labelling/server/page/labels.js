@@ -9,6 +9,8 @@ import { el, foreign, keycap } from './element.js';
 const COLOURS = 8;
 const PATTERNS = 4;
 const KEYS = 9;
+/** With more classes only those that have a digit are shown; the others are found by their names. */
+const ALL_SHOWN = 36;
 
 /** What can be said of a piece besides a class. */
 export const SPECIAL = [
@@ -96,7 +98,9 @@ export class LabelButtons {
     const { labels } = this;
     this.buttons.clear();
     const classes = el('div', { class: 'choices', role: 'group', 'aria-label': 'Classes' });
-    labels.names.forEach((name) => classes.append(this.#button(name, labels.digitOf(name))));
+    const shown = labels.names.filter((name) => labels.names.length <= ALL_SHOWN || labels.digitOf(name) !== null);
+    classes.append(...shown.map((name) => this.#button(name, labels.digitOf(name))));
+    document.body.classList.toggle('many', labels.names.length > KEYS);
     const others = el('div', { class: 'choices others', role: 'group', 'aria-label': 'No class' });
     for (const { name, key, title } of SPECIAL) others.append(this.#button(name, key, title));
     const more = el(

@@ -123,6 +123,7 @@ class Page {
     const place = this.list.index + 1;
     drawProposal(byId('proposal'), piece, this.labels, {
       onAccept: () => this.accept(),
+      onLabel: (name) => this.pressed(name),
       position: el('span', { class: 'soft' }, this.#position(place)),
     });
     this.buttons.mark(piece.label?.name, piece.blind ? null : piece.proposals?.[0]?.[0]);
@@ -295,7 +296,8 @@ class Page {
     this.actions.answered(event, answer);
     const classes = event.kind === 'undo' ? this.actions.undoneKind(event.event) === 'class' : event.kind === 'class';
     if (classes && (event.kind === 'undo' || answer.status === 'refused')) await this.askClasses();
-    this.progress.later();
+    if (this.piece === null && this.outbox.pending === 0) this.progress.refresh();
+    else this.progress.later();
     if (this.piece !== before && !this.grid.open) this.draw();
   }
 

@@ -22,8 +22,13 @@ export function doubtInWords(doubt) {
   return DOUBTS.find(([below]) => doubt < below)[1];
 }
 
+/** A proposal's probability; `unknown` has none beside those of the classes. */
+function share([name, p]) {
+  return name === 'unknown' ? '' : percent(p);
+}
+
 /** Draw it into `place`. */
-export function drawProposal(place, piece, labels, { onAccept, position }) {
+export function drawProposal(place, piece, labels, { onAccept, onLabel, position }) {
   const [first, ...others] = piece.proposals ?? [];
   const parts = [el('p', { class: 'question' }, el('strong', {}, 'What is this?'), position)];
   if (piece.blind || !first) {
@@ -41,14 +46,23 @@ export function drawProposal(place, piece, labels, { onAccept, position }) {
         { type: 'button', class: 'accept', 'aria-keyshortcuts': 'Enter', on: { click: onAccept } },
         labels.swatch(first[0]),
         el('span', { class: 'words' }, el('small', {}, 'The model says'), foreign(first[0])),
-        el('span', { class: 'number' }, percent(first[1])),
+        el('span', { class: 'number' }, share(first)),
         keycap('Enter'),
       ),
       el(
         'p',
         { class: 'others' },
         others.length > 0 ? 'else ' : '',
-        ...others.slice(0, 2).flatMap(([name, p], k) => [k > 0 ? ', ' : '', foreign(name), ` ${percent(p)}`]),
+        ...others
+          .slice(0, 2)
+          .map(([name, p]) =>
+            el(
+              'button',
+              { type: 'button', class: 'other', on: { click: () => onLabel(name) } },
+              foreign(name),
+              ` ${percent(p)}`,
+            ),
+          ),
       ),
       doubtBar(piece.doubt),
       el('p', { class: 'reason' }, piece.explanation || REASONS[piece.reason] || piece.reason),
@@ -84,5 +98,6 @@ export function spoken(piece, place, total) {
   const label = piece.label ? ` Labelled ${piece.label.name}.` : '';
   const [first] = piece.proposals ?? [];
   if (piece.blind || !first) return `${where} No proposal.${label}`;
-  return `${where} The model says ${first[0]}, ${percent(first[1])}, and is ${doubtInWords(piece.doubt)}.${label}`;
+  const says = [first[0], share(first)].filter(Boolean).join(', ');
+  return `${where} The model says ${says}, and is ${doubtInWords(piece.doubt)}.${label}`;
 }
