@@ -208,11 +208,12 @@ def _write(folder: Path, recordings: Sequence[Recording], paths: Sequence[Path],
     doubt = np.array([one.doubt for one in doubts])
     at_fault = np.array([one.reason == 'camera_fault' for one in doubts], bool)
     looks_wrong = np.array([one.reason == 'label' for one in doubts], bool)
-    has_label = labelled_by_people(folder, entries, found.intervals, found.recordings)
+    by_people = labelled_by_people(folder, entries, found.intervals, found.recordings)
+    has_label = by_people.copy()
     if not options.labelled:
         has_label |= np.array([bool(one) for one in given], bool) & ~looks_wrong
-    # Those that are to be labelled stand for others, of them the most doubtful.
-    order = np.lexsort((np.arange(len(doubt)), -doubt, has_label))
+    # What people have labelled stands for what looks nearly the same, then what is doubted most.
+    order = np.lexsort((np.arange(len(doubt)), -doubt, ~by_people))
     alike = stand_ins(found.features, np.array([one.hash for one in found.intervals], np.uint64),
                       order[~at_fault[order]], given)
     shown = np.flatnonzero(~at_fault)

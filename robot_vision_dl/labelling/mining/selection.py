@@ -26,6 +26,8 @@ PREFILTER = 10
 """So many times as many as are wanted, the most doubtful ones, are clustered."""
 RANDOM_SHARE = 0.1
 """Of what is labelled; 10 to 20 % keep estimates of the accuracy unbiased at little cost."""
+_AT_ONCE = 500
+"""A larger batch is chosen in parts of so many: memory and time stay bounded."""
 _ROUNDS = 30
 
 
@@ -72,8 +74,12 @@ def select(features: np.ndarray, doubt: np.ndarray, count: int, seed: int = 0, r
     drawn = np.sort(np.random.default_rng(seed).choice(total, at_random, replace=False)) if total else np.zeros(0, int)
     free = np.ones(total, bool) if eligible is None else np.array(eligible, bool)
     free[drawn] = False
-    places = np.flatnonzero(free)
-    doubtful = places[_diverse(features, doubt, places, count - at_random)]
+    doubtful = np.zeros(0, np.int64)
+    while len(doubtful) < min(count - at_random, int(free.sum()) + len(doubtful)):
+        places = np.flatnonzero(free)
+        some = places[_diverse(features, doubt, places, min(_AT_ONCE, count - at_random - len(doubtful)))]
+        doubtful, free[some] = np.concatenate([doubtful, some]), False
+    doubtful = doubtful[np.argsort(-doubt[doubtful], kind='stable')]
     # Nobody who labels from the first on may see more or fewer of the random ones than their share.
     return _mixed(doubtful, np.random.default_rng([seed, 1]).permutation(drawn))
 

@@ -146,6 +146,12 @@ def test_more_bags_later_take_what_was_found_before_and_labels_and_names_stay(mo
     assert [one.name for one in recordings] == ['bag_0', 'other/bag_0']
     labelled, = [one for one in intervals if (one.recording, one.start_ns) == (1, about.start_ns)]
     assert not labelled.chosen or labelled.random
+    copy = labelled_bag(tmp_path / 'copy', 60, 0, labels=False, start_ns=T0_NS + 10**12)  # looks like bag_0
+    mine([bags[0], str(copy)], model, out, OPTIONS)
+    intervals, _ = intervals_of(out)
+    labelled, = [one for one in intervals if (one.recording, one.start_ns) == (1, about.start_ns)]
+    like_it, = [one for one in intervals if one.start_ns == about.start_ns + 10**12]
+    assert like_it.alike == labelled.id and labelled.alike is None and (not like_it.chosen or like_it.random)
 
 
 def test_what_the_bag_labels_is_not_chosen_and_a_new_model_looks_again(bags, model, tmp_path):

@@ -88,6 +88,19 @@ def test_small_queues(total, count):
     assert len(found.chosen) == min(total, count) == len(found.random)
 
 
+def test_a_large_batch_is_chosen_in_parts_and_no_interval_twice():
+    features, _ = clusters([2000] * 3)
+    doubt = np.random.default_rng(0).random(6000)
+    doubt[:3000] = 0
+    found = select(features, doubt, 1400, random_share=0.05)
+    assert len(set(found.chosen.tolist())) == 1400 and found.random.sum() == 70
+    own = doubt[found.chosen[~found.random]]
+    assert (np.diff(own) <= 0).all() and own.min() > 0
+    assert len(select(features, doubt, 6000).chosen) == 6000
+    few = select(features, doubt, 1400, random_share=0, eligible=np.arange(6000) >= 5300)
+    assert sorted(few.chosen.tolist()) == list(range(5300, 6000))
+
+
 def test_wrong_arguments_are_told():
     with pytest.raises(ValueError, match=r'got \(3, 2\) and \(4,\)'):
         select(np.ones((3, 2)), np.ones(4), 1)
