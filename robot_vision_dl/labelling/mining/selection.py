@@ -28,7 +28,7 @@ RANDOM_SHARE = 0.1
 """Of what is labelled; 10 to 20 % keep estimates of the accuracy unbiased at little cost."""
 _AT_ONCE = 500
 """A larger batch is chosen in parts of so many: memory and time stay bounded."""
-_ROUNDS = 30
+_ROUNDS = 10
 
 
 class Selection(NamedTuple):
