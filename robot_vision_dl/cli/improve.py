@@ -123,6 +123,8 @@ def _tell(planned: 'Plan', outcome: 'Outcome', args: argparse.Namespace) -> int:
         print(f'  the new model, {outcome.candidate.identity}, is in {printable(outcome.candidate.folder)}',
               file=sys.stderr)
         return 1
+    if not any(gate.shown == 'better' for gate in outcome.gates):
+        print('no figure is shown to be better; all are within their margins')
     from ..labelling.installation import previous_of
     print(f'\nINSTALLED: {outcome.model.name} {outcome.model.identity} in {printable(planned.installed)}; the one '
           f'before is {printable(previous_of(planned.installed))}')
