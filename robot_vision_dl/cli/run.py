@@ -4,6 +4,7 @@ from typing import List
 
 from ..core.camera_settings import region_topics
 from ..core.errors import ConfigError
+from ..core.files.user_path import user_path
 from .node_options import add_node_options, ros_arguments
 
 HELP = 'Run the classifier node on camera topics.'
@@ -69,7 +70,9 @@ def node_arguments(args: argparse.Namespace) -> List[str]:
         parameters.append(('detection_topics', '[' + ', '.join(scalar(topic) for topic in topics) + ']'))
     parameters += [(name, scalar(value)) for name, value in (
         ('image_transport', args.transport), ('model', args.model), ('device', args.device),
-        ('backend', args.backend), ('record_doubts.folder', args.record_doubts)) if value]
+        ('backend', args.backend)) if value]
+    if args.record_doubts:
+        parameters.append(('record_doubts.folder', scalar(str(user_path(args.record_doubts).absolute()))))
     if args.no_autostart:
         parameters.append(('autostart', 'false'))
     return ros_arguments(args, parameters)

@@ -247,8 +247,8 @@ class RecordDoubtsConfig:
     """Which frames a node writes to bags because it was unsure about them, and how much it may write."""
 
     folder: str = option(
-        '', 'folder for bags with the frames that the node was unsure about, each with its decision; empty: none are '
-        'written')
+        '', 'folder, from / or ~ on, for bags with the frames that the node was unsure about, each with its decision; '
+        'empty: none are written')
     kinds: Tuple[str, ...] = option(
         ('uncertain', 'unknown', 'flickering'), 'what counts as a doubt, of uncertain, unknown, flickering (see '
         'flicker_changes) and camera_fault, which is none of the others')
@@ -274,6 +274,9 @@ class RecordDoubtsConfig:
 
     def __post_init__(self) -> None:
         check_values(self, 'record_doubts.')
+        if self.folder and not self.folder.startswith(('/', '~')):  # where a node was started nobody knows
+            raise ConfigError('record_doubts.folder: must be a whole path, from / or ~ on, got '
+                              f'{printable(repr(self.folder), 100)}')
         for kind in self.kinds:
             if kind not in DOUBT_KINDS:
                 raise ConfigError(f'record_doubts.kinds: must be of {", ".join(DOUBT_KINDS)}, got '
