@@ -90,15 +90,17 @@ def run(args: argparse.Namespace, label: Optional['Label'] = None) -> int:
           f'each seed {figures["parts"]}; {figures["batch"]} labels a round, {len(figures["seeds"])} seeds, '
           f'{figures["seconds"]:.1f} s a training')
     print(ruled(('labels', 'accuracy, mined', 'random', 'difference (95 %)', 'labels saved (95 %)'), [
-        (row['labels'], f'{row[MINED]:.4f}', f'{row[RANDOM]:.4f}', _cell(row['difference'], '+.4f'),
-         _cell(row['saved'], '+.0f')) for row in figures['curve']]))
+        (row['labels'], f'{row[MINED]:.4f}', f'{row[RANDOM]:.4f}',
+         *((_cell(row['difference'], '+.4f'), _cell(row['saved'], '+.0f')) if number not in (
+             0, len(figures['curve']) - 1) else ('', ''))) for number, row in enumerate(figures['curve'])]))
     print('labels beyond those of the start, the last row with all of them; saved: fewer for the accuracy that random '
           'choice has there')
     shares = {'accepted': figures['accepted'], 'accepted and wrong': figures['accepted_wrong'],
               **{f'{name} accepted': values for name, values in figures['foreign'].items()}}
-    print(ruled(('labels', *(f'{name}, {way}' for name in shares for way in (MINED, RANDOM))), [
-        (row['labels'], *(f'{values[way][place]:.4f}' for values in shares.values() for way in (MINED, RANDOM)))
+    print(ruled(('labels', *shares), [
+        (row['labels'], *(f'{values[MINED][place]:.4f} / {values[RANDOM][place]:.4f}' for values in shares.values()))
         for place, row in enumerate(figures['curve'])]))
+    print('shares of frames held out, and of pictures of no class: mined / random')
     print(verdict(figures['curve']))
     conclude(figures, args.json)
     return 0
