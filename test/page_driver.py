@@ -9,6 +9,7 @@ from typing import Callable, Dict, Iterator, List, Optional, Tuple
 import psutil
 import pytest
 from label_server import LabelServer
+from queue_samples import make_queue
 
 from robot_vision_dl.labelling.events import EventStore
 from robot_vision_dl.labelling.queue_file import QueueFile
@@ -93,6 +94,15 @@ def served(folder: Path) -> Iterator[QueueServer]:
         yield server
     finally:
         server.stop()
+
+
+@contextmanager
+def served_queue(folders: pytest.TempPathFactory, **queue: object) -> Iterator[QueueServer]:
+    """A server of a queue of its own, made as :func:`queue_samples.make_queue` is told."""
+    folder = folders.mktemp('queue')
+    make_queue(folder, **queue).close()
+    with served(folder) as server:
+        yield server
 
 
 def wait_for(condition: object, seconds: float) -> None:

@@ -2,8 +2,8 @@
 import re
 
 import pytest
-from page_driver import all_saved, browser, labels_of, open_page, served, shown, wait_for
-from queue_samples import CLASSES, make_queue
+from page_driver import all_saved, browser, labels_of, open_page, served_queue, shown, wait_for
+from queue_samples import CLASSES
 
 LANDMARKS = {'banner': None, 'navigation': 'Views', 'main': None, 'complementary': 'Nearest labelled pieces',
              'contentinfo': None, 'toolbar': 'Actions'}
@@ -24,9 +24,7 @@ def chromium():
 
 @pytest.fixture(scope='module')
 def server(tmp_path_factory):
-    folder = tmp_path_factory.mktemp('queue')
-    make_queue(folder, intervals=60, frames=4).close()
-    with served(folder) as server:
+    with served_queue(tmp_path_factory, intervals=60, frames=4) as server:
         yield server
 
 

@@ -9,12 +9,12 @@ from page_driver import (
     labels_of,
     next_shown,
     open_page,
-    served,
+    served_queue,
     shown,
     state_of,
     wait_for,
 )
-from queue_samples import CLASSES, TOPIC, make_queue
+from queue_samples import CLASSES, TOPIC
 
 
 @pytest.fixture(scope='module')
@@ -26,9 +26,7 @@ def chromium():
 @pytest.fixture(scope='module')
 def server(tmp_path_factory):
     """One server and one queue for all: each test labels what the ones before have left."""
-    folder = tmp_path_factory.mktemp('queue')
-    make_queue(folder, intervals=200, frames=5).close()
-    with served(folder) as server:
+    with served_queue(tmp_path_factory, intervals=200, frames=5) as server:
         yield server
 
 

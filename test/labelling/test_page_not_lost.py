@@ -13,11 +13,11 @@ from page_driver import (
     next_shown,
     open_page,
     profile_browser,
-    served,
+    served_queue,
     shown,
     wait_for,
 )
-from queue_samples import CLASSES, make_queue
+from queue_samples import CLASSES
 
 from robot_vision_dl.labelling.events import EventStore
 
@@ -35,9 +35,7 @@ def chromium():
 
 @pytest.fixture(scope='module')
 def server(tmp_path_factory):
-    folder = tmp_path_factory.mktemp('queue')
-    make_queue(folder, intervals=2000, frames=3).close()
-    with served(folder) as server:
+    with served_queue(tmp_path_factory, intervals=2000, frames=3) as server:
         yield server
 
 

@@ -3,8 +3,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from page_driver import all_saved, browser, events_of, labels_of, open_page, served, shown
-from queue_samples import make_queue
+from page_driver import all_saved, browser, events_of, labels_of, open_page, served_queue, shown
 
 NAMES = ('<img src=x onerror="window.hit=1;alert(1)">', '"><script>window.hit=2;alert(2)</script>',
          "javascript:alert(3)//'\"`${alert(4)}")
@@ -43,9 +42,8 @@ def chromium():
 
 @pytest.fixture(scope='module')
 def server(tmp_path_factory):
-    folder = tmp_path_factory.mktemp('queue')
-    make_queue(folder, intervals=30, recordings=RECORDINGS, topics=(TOPIC,), class_names=NAMES).close()
-    with served(folder) as server:
+    with served_queue(tmp_path_factory, intervals=30, recordings=RECORDINGS, topics=(TOPIC,),
+                      class_names=NAMES) as server:
         yield server
 
 
