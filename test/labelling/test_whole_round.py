@@ -1,5 +1,4 @@
 """The loop as a whole: mined by the command, labelled on the page by a real browser, trained again, installed."""
-import shutil
 import sys
 from pathlib import Path
 
@@ -32,6 +31,11 @@ class Truth:
                     if one['start'] <= time_ns / 1e9 < one['end'])
 
 
+def wait_for_another(page: object, interval: int, proposal: str) -> None:
+    """Another interval, or the same again without the proposal: a piece that is to be labelled twice."""
+    wait_for(lambda: int(shown(page)) != interval or page.inner_text('#proposal') != proposal, 10)
+
+
 def test_a_round(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     recordings(tmp_path / 'few', 4, each=8, seed=1)
@@ -59,10 +63,9 @@ def test_a_round(tmp_path, monkeypatch, capsys):
             if not [one for one, label in labels_of(tmp_path / 'queue').items() if one in right and label == [None]]:
                 break
             at = int(shown(page))
-            label = right[at]
-            before_item = page.inner_text('#proposal')
+            label, before_item = right[at], page.inner_text('#proposal')
             page.keyboard.press('0' if label == 'unknown' else str(classes.index(label) + 1))
-            wait_for(lambda: int(shown(page)) != at or page.inner_text('#proposal') != before_item, 10)
+            wait_for_another(page, at, before_item)
             all_saved(page)
     assert {one: labels_of(tmp_path / 'queue')[one] for one in right} == {one: [label] for one, label in right.items()}
     assert main(['labels', 'write', 'queue']) == 0
