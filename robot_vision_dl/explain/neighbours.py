@@ -4,13 +4,14 @@ The two side by side show what the network has learned to leave out: in pixels n
 features they should share the class.
 """
 from dataclasses import dataclass
-from typing import Iterator, List, Sequence, Tuple
+from typing import Callable, Iterator, List, Sequence, Tuple
 
 import cv2
 import numpy as np
 
 from ..core.bundles.bundle import Bundle
 from ..core.runtime.overlay import to_bgr
+from ..core.text.progress import Progress
 from ..core.types import Picture
 from ..data.cache import FrameStore
 from ..evaluation.predict import Predictor
@@ -65,7 +66,8 @@ class TrainingFrames:
         self._predictor = Predictor.of_bundle(bundle, 'cpu')
         self._store = store
         self.labels = tuple(frame.label for frame in store.frames)
-        outputs = self._predictor.pictures(store.picture(place) for place in range(len(store)))
+        with Progress('looking for what it is like', 'frames', len(store)) as done:
+            outputs = self._predictor.pictures(_counted(store, done))
         self._features = _unit(outputs.features)
         self._small = np.stack([_small(store.picture(place)) for place in range(len(store))])
         self._mean = self._features.mean(0)
@@ -90,6 +92,12 @@ class TrainingFrames:
             where = f'{frame.recording} {frame.topic} {frame.stamp_ns / 1e9:.3f}' if frame.topic else frame.path
             found.append(Neighbour(frame.label, where, float(closeness[place]), _tile(self._store.picture(place))))
         return tuple(found)
+
+
+def _counted(store: FrameStore, done: Callable[[int], None]) -> Iterator[Picture]:
+    for place in range(len(store)):
+        yield store.picture(place)
+        done(place + 1)
 
 
 def _unit(features: np.ndarray) -> np.ndarray:

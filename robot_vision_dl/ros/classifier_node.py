@@ -200,8 +200,7 @@ class ClassifierNode(PrintableLogs, LifecycleNode):
         if engine is not None:
             engine.stop()  # before the subscriptions that it waits for go away
         doubts, self._doubts = self._doubts, None
-        if doubts is not None:
-            doubts.stop()
+        recorded = doubts.stop() if doubts is not None else ''
         for source in self._inputs.values():
             source.destroy()
         for detections in self._detections.values():
@@ -217,10 +216,16 @@ class ClassifierNode(PrintableLogs, LifecycleNode):
                 if isinstance(engine, ObjectEngine):
                     arrays = engine.detections_account(camera)
                     line += f'; detections received {arrays.received}, {_dropped(arrays)}'
-                if self.context.ok():
-                    self.get_logger().info(line)
-                else:  # after SIGINT nothing can be published any more, on /rosout neither
-                    print(f'[{self.get_logger().name}] {line}', flush=True)
+                self._tell(line)
+        if recorded:
+            self._tell(recorded)
+
+    def _tell(self, line: str) -> None:
+        """In the log; after SIGINT nothing can be published any more, on /rosout neither."""
+        if self.context.ok():
+            self.get_logger().info(line)
+        else:
+            print(f'[{self.get_logger().name}] {line}', flush=True)
 
     def _release(self) -> None:
         for output in self._outputs.values():

@@ -14,7 +14,7 @@ from ..core.config import ClassifierConfig, RecordDoubtsConfig
 from ..core.recording import message_definitions as kinds
 from ..core.recording.doubts import Decided
 from ..core.recording.mcap_writer import RecordedMessage
-from ..core.recording.recorder import QUEUE_FULL, DoubtRecorder
+from ..core.recording.recorder import QUEUE_FULL, DoubtAccount, DoubtRecorder
 from ..core.regions.detection_cdr import encode_detections
 from ..core.regions.results import ObjectResults
 from ..core.runtime.engine_thread import Timing
@@ -49,9 +49,11 @@ class DoubtOutput:
         """Take over changed settings."""
         self._recorder.configure(config)
 
-    def stop(self) -> None:
-        """Write what waits, and close the bag."""
+    def stop(self) -> str:
+        """Write what waits, and close the bag; what was recorded in a line, empty where nothing was to be."""
         self._recorder.stop()
+        account = self._recorder.account()
+        return f'doubts: {_told(account)}' if account.folder else ''
 
     def look_at(self, result: Result, timing: Timing, config: ClassifierConfig) -> None:
         """Record a frame if it is worth it; called on the engine's thread."""
@@ -123,7 +125,7 @@ class DoubtOutput:
             'on_disk_mb': account.bytes_on_disk / 1e6}
         values.update({f'written_{reason}': count for reason, count in sorted(account.written.items())})
         values.update({f'dropped_{reason}': count for reason, count in sorted(account.dropped.items()) if count})
-        told = f'{account.frames} frames written, {account.bytes / 1e6:.1f} MB, to {account.folder}'
+        told = _told(account)
         return DiagnosticStatus(
             level=DiagnosticStatus.WARN if trouble else DiagnosticStatus.OK, name=f'{self._node_name}: doubts',
             message=f'{trouble}; {told}' if trouble else told, hardware_id='classifier',
@@ -133,3 +135,9 @@ class DoubtOutput:
 def _without_picture(frame: types.Frame) -> types.Frame:
     """The message alone is kept in memory."""
     return replace(frame, picture=_NO_PICTURE, serialized=b'')
+
+
+def _told(account: DoubtAccount) -> str:
+    dropped = sum(account.dropped.values())
+    return (f'{account.frames} frames written, {account.bytes / 1e6:.1f} MB, to {account.folder}'
+            f'{f"; {dropped} left out" if dropped else ""}')
