@@ -1,8 +1,9 @@
 """``robot-vision label``: the page to label a queue on."""
 import argparse
-from typing import TYPE_CHECKING, Callable
+from typing import TYPE_CHECKING, Callable, List
 
 from ..core.text.number_options import whole
+from ..core.text.printable import printable
 
 if TYPE_CHECKING:
     from ..labelling.server.desk import Desk
@@ -29,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve until interrupted."""
     from ..core.class_name import name_problem
-    from ..core.errors import ConfigError, RequirementError
+    from ..core.errors import ConfigError, OutputError, RequirementError
     from ..core.files.user_path import user_path
     from ..core.requirements import pip_install
     who = _login() if args.who is None else args.who
@@ -45,7 +46,10 @@ def run(args: argparse.Namespace) -> int:
                                f'`{pip_install(["robot_vision_dl[label]"])}`') from error
     from ..labelling.server.serve import on_enter, serve
 
+    opened: List['Desk'] = []
+
     def ready(desk: 'Desk', link: Callable[[], str]) -> None:
+        opened.append(desk)
         counts = desk.counts()
         print(f'{counts["open"]} of {counts["queue"]} are to be labelled, in {args.queue}, by {who}. Open\n',
               flush=True)
@@ -60,7 +64,11 @@ def run(args: argparse.Namespace) -> int:
         serve(folder, who, args.port, ready)
     except KeyboardInterrupt:
         pass
-    print(f'\nended; all that the page called saved is in {folder / "labels.sqlite"}')
+    place = folder / 'labels.sqlite'
+    if not all(desk.is_in_place for desk in opened):
+        raise OutputError(f'{printable(place)}: was removed, moved or replaced while the page was open; what was '
+                          'called saved before is where it went')
+    print(f'\nended; all that the page called saved is in {place}')
     return 0
 
 

@@ -10,7 +10,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Iterator, List, Optional, Sequence
+from typing import Callable, Iterator, List, Optional, Sequence, Tuple
 
 from ..core.errors import ConfigError, OutputError
 from ..core.text.printable import printable
@@ -62,6 +62,10 @@ class BusyError(OutputError):
     """Another process keeps the file from being written."""
 
 
+class MovedError(OutputError):
+    """The file of labels is not the one any more that was opened."""
+
+
 class EventStore:
     """``labels.sqlite``, open for one thread at a time."""
 
@@ -75,6 +79,7 @@ class EventStore:
         self.path = folder / LABELS
         self._read_only = read_only
         self._connection: Optional[sqlite3.Connection] = None
+        self._file: Optional[Tuple[int, int]] = None
         if read_only and not self.path.exists():
             return
         mode = 'ro' if read_only else 'rwc'
@@ -83,6 +88,7 @@ class EventStore:
                                                timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
             try:
                 self._prepare(self._connection)
+                self._file = _identity(self.path)
             except BaseException:
                 self._connection.close()
                 raise
@@ -128,6 +134,11 @@ class EventStore:
             self._connection.close()
 
     @property
+    def is_in_place(self) -> bool:
+        """Whether the file that was opened is still the one of this name: not removed, moved or replaced."""
+        return self._file == _identity(self.path)
+
+    @property
     def last(self) -> int:
         """Sequence number of the last event; 0: there is none."""
         if self._connection is None:
@@ -157,11 +168,19 @@ class EventStore:
 
         Raises:
             OutputError: nothing was stored, since the disk is full or the file cannot be written.
+            MovedError: somebody has removed, moved or replaced the file; what is stored in it now would be lost.
         """
         connection = self._connection
         assert connection is not None and not self._read_only, 'opened to be read'
+        self._check_place()
         with self._told(), _transaction(connection):
             yield lambda tab, who, action: self._store(connection, tab, who, action)
+        self._check_place()
+
+    def _check_place(self) -> None:
+        if not self.is_in_place:
+            raise MovedError(f'{printable(self.path)}: was removed, moved or replaced since it was opened; put it '
+                             'back, or start again with what is there')
 
     def append(self, tab: str, who: str, actions: Sequence[Action]) -> List[Stored]:
         """Store actions, all or none; when this returns they are on the disk.
@@ -219,6 +238,15 @@ def read_events(folder: Path) -> List[Event]:
     """All events of a queue's folder, also while another process writes; empty where nobody has labelled yet."""
     with EventStore(folder, read_only=True) as store:
         return list(store.events())
+
+
+def _identity(path: Path) -> Optional[Tuple[int, int]]:
+    """What a file is, whatever its name; None: there is none of this name."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 @contextmanager

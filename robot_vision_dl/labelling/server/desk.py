@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
 from ...core.errors import OutputError
-from ..events import UNSURE, BusyError, Event, EventStore
+from ..events import UNSURE, BusyError, Event, EventStore, MovedError
 from ..progress import Tally
 from ..queue_file import QueueFile
 from ..state import State, fold
@@ -57,6 +57,11 @@ class Desk:
         with self.lock:
             self._store.close()
             self._queue.close()
+
+    @property
+    def is_in_place(self) -> bool:
+        """Whether the file of labels that was opened still has its name."""
+        return self._store.is_in_place
 
     def queue(self) -> Dict[str, Any]:
         """What the page needs to begin."""
@@ -161,7 +166,8 @@ class Desk:
         """Store what a tab asks for; all of it is on the disk when this returns.
 
         Raises:
-            ApiError: nothing was stored: the disk is full (507), or another process holds the file (503).
+            ApiError: nothing was stored: the disk is full or the file was moved (507), or another process holds it
+                (503).
         """
         with self.lock:
             outcomes: List[Tuple[Dict[str, Any], List[ItemId]]] = []
@@ -176,6 +182,10 @@ class Desk:
                 if isinstance(error, BusyError):
                     raise ApiError(503, 'another process is writing labels', 'what you said is kept here and tried '
                                    'again', 'busy') from error
+                if isinstance(error, MovedError):
+                    raise ApiError(507, 'labels.sqlite was removed, moved or replaced while this page was open',
+                                   'put it back, or end `robot-vision label` and start it again; what you said since '
+                                   'is kept here and sent then', 'moved') from error
                 if isinstance(error, OutputError):
                     raise ApiError(507, 'the labels cannot be written to the disk', 'make room on it; what you said is '
                                    'kept here and tried again', 'disk') from error

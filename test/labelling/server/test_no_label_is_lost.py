@@ -169,6 +169,33 @@ def test_a_full_disk_is_told_and_the_server_lives(tmp_path):
         subprocess.run(['umount', disk], check=True)
 
 
+@pytest.mark.parametrize('how', ['removed', 'replaced', 'folder moved'])
+def test_nothing_is_called_saved_that_goes_into_a_file_that_is_gone(tmp_path, how):
+    folder = tmp_path / 'queue'
+    make_queue(folder, 20).close()
+    with LabelServer(folder) as server:
+        client = server.client()
+        item = client.get('/api/items?view=all')['items'][0]['id']
+        assert client.do('label', item=item, label='glass')['status'] == 'saved'
+        if how == 'folder moved':
+            folder.rename(tmp_path / 'elsewhere')
+        else:
+            (folder / LABELS).rename(folder / 'kept.sqlite')
+            if how == 'replaced':
+                (folder / LABELS).write_bytes(b'')
+        event = {'id': str(uuid.uuid4()), 'kind': 'label', 'item': item, 'label': 'metal', 'base': 10**6}
+        for _ in range(2):  # asked again, it is no duplicate of something that is saved
+            status, answer = client.post([event])
+            assert status == 507 and answer['code'] == 'moved' and 'start it again' in answer['remedy']
+        if how == 'folder moved':
+            (tmp_path / 'elsewhere').rename(folder)
+        else:
+            (folder / 'kept.sqlite').replace(folder / LABELS)
+        status, answer = client.post([event])
+        assert status == 200 and answer['answers'][0]['status'] == 'saved'
+    assert [one.action.label for one in read_events(folder)] == ['glass', 'metal']
+
+
 def test_a_browser_that_goes_away_in_the_middle_leaves_all_or_nothing(tmp_path):
     """A tab that is closed while it sends: its events are there as a whole, or not."""
     make_queue(tmp_path, 20).close()
