@@ -121,6 +121,8 @@ class _Pass:
         self._looked_at, self._left_out = 0, 0
         self._unusable: Counter[str] = Counter()
         self._first: List[str] = []
+        self._times_ns: Dict[str, int] = {}  # of the last frame of each topic
+        self._same: Counter[str] = Counter()
 
     def run(self, progress: Progress) -> None:
         job, deployment = self._job, self._job.deployment
@@ -136,7 +138,9 @@ class _Pass:
                 done += len(batch.frames) + len(batch.drops)
                 progress(job.recording.name, done)
             unread = max(0, job.recording.frames - feed.messages)
-            problems = tuple(dict.fromkeys((*job.recording.problems, *feed.problems, *self._first)))
+            same = [f'{topic}: {count} frames have the stamp of the frame before; a label is of a time, they share it'
+                    for topic, count in sorted(self._same.items())]
+            problems = tuple(dict.fromkeys((*job.recording.problems, *feed.problems, *self._first, *same)))
         for cutter in self._cutters.values():
             self._writer.add(cutter.end())
         if unread:
@@ -173,6 +177,10 @@ class _Pass:
         assert assessed.prediction is not None
         features = embedding(assessed.prediction)
         for fed, feature, assessment in zip(batch.frames, features, assessed.outcome):
+            if self._times_ns.get(fed.topic) == fed.frame.time_ns:
+                self._same[fed.topic] += 1
+                continue
+            self._times_ns[fed.topic] = fed.frame.time_ns
             result = self._decided(fed, assessment)
             if result is not None:
                 self._looked_at += 1

@@ -88,6 +88,17 @@ def test_the_chosen_come_first_and_the_doubtful_before_the_rest(queue):
     assert all(np.linalg.norm(one.feature) == pytest.approx(1, abs=1e-2) for one in intervals)
 
 
+def test_frames_of_one_stamp_are_in_one_interval_and_told(model, tmp_path):
+    with ImageBagWriter(tmp_path / 'stuck') as writer:
+        for index in range(40):  # the stamp goes on every tenth frame, the picture changes every fifth
+            writer.write_raw('/camera/image_raw', T0_NS + index // 10 * 10**9, pattern(index // 5))
+    report = mine([str(tmp_path / 'stuck')], model, tmp_path / 'queue', replace(OPTIONS, every_s=0.0))
+    intervals, _ = intervals_of(tmp_path / 'queue')
+    spans = sorted((one.start_ns, one.end_ns) for one in intervals)
+    assert all(a[1] <= b[0] for a, b in zip(spans, spans[1:])) and sum(one.frames for one in intervals) == 4
+    assert any('36 frames have the stamp of the frame before' in note for note in report.problems)
+
+
 def test_two_processes_and_a_cluster_of_two_give_the_same_bytes(queue, model, bags, tmp_path):
     mine(bags, model, tmp_path / 'two', OPTIONS, workers=2)
     assert sha(tmp_path / 'two') == sha(queue[0])
