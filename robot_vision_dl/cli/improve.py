@@ -40,7 +40,7 @@ failed where it lies beyond it. Between the two recordings cannot tell, and noth
 one or the new one, and the old one stays beside it.
 
 Exit codes: 0 installed (or was already), 1 not installed, since a gate was not passed, or the machine fails (a full
-disk), 2 wrong use or input, 130 interrupted."""
+disk), 2 wrong use or input, or frozen recordings too few to decide a gate (with --dry-run, too), 130 interrupted."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -73,7 +73,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='processes that share the frozen recordings')
     parser.add_argument('--node', default='', metavar='NAME', help='running classifier node that is to take the new '
                         'model over')
-    parser.add_argument('--dry-run', action='store_true', help='say what would be done, and do nothing')
+    parser.add_argument('--dry-run', action='store_true', help='say what would be done, and do nothing; exit code '
+                        '2 where the real run would stop before it trains')
 
 
 def run(args: argparse.Namespace) -> int:
@@ -82,12 +83,12 @@ def run(args: argparse.Namespace) -> int:
     from ..labelling.improvement_plan import plan
     planned = plan(_wish(args))
     print('\n'.join(planned.describe()), flush=True)
-    if args.dry_run:
-        return 0
     if is_done(planned):
         print(f'\nis done already: {planned.old.identity} came of the same data and settings, and is installed')
         return 0
-    check_decidable(planned)
+    check_decidable(planned)  # a dry run ends as the real one would
+    if args.dry_run:
+        return 0
     if args.node:
         from ..ros.model_change import check_runs
         check_runs(args.node, str(planned.installed))
@@ -109,6 +110,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _tell(planned: 'Plan', outcome: 'Outcome', args: argparse.Namespace) -> int:
+    from ..evaluation.no_worse import Decided
     print('\n' + '\n'.join(_table(outcome)))
     for sentence in outcome.new_classes:
         print(printable(sentence, 500))
@@ -119,7 +121,9 @@ def _tell(planned: 'Plan', outcome: 'Outcome', args: argparse.Namespace) -> int:
         print(f'\nNOT INSTALLED: {planned.old.name} {planned.old.identity} stays. {len(refused)} of '
               f'{len(outcome.gates)} gates are not passed:', file=sys.stderr)
         for gate in refused:
-            print(f'  {gate.decided.value}: {gate.reason}', file=sys.stderr)
+            verdict = 'beyond the margin' if args.allow_undecided and gate.decided is Decided.UNDECIDED else (
+                gate.decided.value)
+            print(f'  {verdict}: {gate.said(args.allow_undecided)}', file=sys.stderr)
         print(f'  the new model, {outcome.candidate.identity}, is in {printable(outcome.candidate.folder)}',
               file=sys.stderr)
         return 1

@@ -92,6 +92,15 @@ class GateResult:
             return self.decided is Decided.PASSED
         return not self.worse_by > self.margin
 
+    def said(self, allow_undecided: bool) -> str:
+        """A sentence; where ``allow_undecided`` lets the value decide, what that comes to."""
+        if self.decided is not Decided.UNDECIDED or not allow_undecided or not np.isfinite(self.worse_by):
+            return self.reason
+        verdict = 'within' if self.holds(True) else 'beyond'
+        return (f'{figures_text(self.figure, self.old, self.new, self.difference)}: too few recordings to tell '
+                f'({self.recordings}), so the value decides, and it is {verdict} the margin of '
+                f'{limit_text(self.figure, self.margin)}')
+
     @property
     def worse_by(self) -> float:
         """By how much the new model is worse; negative: better; NaN: cannot be told."""
@@ -190,10 +199,7 @@ def _reason(figure: str, value: Mapping[str, float], difference: Interval, margi
     kind = FIGURES[figure]
     if not recordings:
         return f'{figure} cannot be told: no frozen frame is {kind.of if kind.of != "labelled" else "labelled at all"}'
-    text = f'{figure} {value[OLD]:.4f} -> {value[NEW]:.4f}, {difference.value:+.4f}'
-    if np.isfinite(difference.low):
-        text += f' ({difference.low:+.4f} .. {difference.high:+.4f})'
-    limit = f'{"-" if kind.higher else "+"}{margin:g}'
+    text, limit = figures_text(figure, value[OLD], value[NEW], difference), limit_text(figure, margin)
     if recordings < LEAST_RECORDINGS:
         return f'{text}: {recordings} recordings are too few to tell, {LEAST_RECORDINGS} at least are needed'
     return text + {
@@ -202,8 +208,20 @@ def _reason(figure: str, value: Mapping[str, float], difference: Interval, margi
     }[decided]
 
 
+def figures_text(figure: str, old: float, new: float, difference: Interval) -> str:
+    """``accuracy 0.9000 -> 0.8500, -0.0500 (-0.0900 .. -0.0100)``."""
+    text = f'{figure} {old:.4f} -> {new:.4f}, {difference.value:+.4f}'
+    return text + f' ({difference.low:+.4f} .. {difference.high:+.4f})' if np.isfinite(difference.low) else text
+
+
+def limit_text(figure: str, margin: float) -> str:
+    """A margin with the sign that a difference has where the new model is worse."""
+    return f'{"-" if FIGURES[figure].higher else "+"}{margin:g}'
+
+
 def gates_json(results: Sequence[GateResult], model: str, allow_undecided: bool) -> List[Dict[str, Any]]:
     """As ``gates`` of ``metrics.json`` has them."""
     return [{'model': model, 'figure': result.figure, 'rule': 'worse by at most', 'limit': result.margin,
              'value': float(f'{result.worse_by:.6g}') if np.isfinite(result.worse_by) else None,
-             'passed': result.holds(allow_undecided), 'reason': f'{model}: {result.reason}'} for result in results]
+             'passed': result.holds(allow_undecided), 'reason': f'{model}: {result.said(allow_undecided)}'}
+            for result in results]

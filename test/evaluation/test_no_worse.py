@@ -76,6 +76,11 @@ def test_few_recordings_decide_nothing_unless_values_may():
     better, worse = by_figure(bad, good)['accuracy'], by_figure(good, bad)['accuracy']
     assert better.decided is worse.decided is Decided.UNDECIDED and '5 recordings are too few to tell' in better.reason
     assert not better.holds(False) and better.holds(True) and not worse.holds(True)
+    assert 'too few to tell, 6 at least' in worse.said(False)
+    assert worse.said(True) == ('accuracy 1.0000 -> 0.5000, -0.5000 (-0.5000 .. -0.5000): too few recordings to tell '
+                                '(5), so the value decides, and it is beyond the margin of -0.02')
+    assert 'it is within the margin of -0.02' in better.said(True)
+    assert gates_json([worse], 'new', True)[0]['reason'] == f'new: {worse.said(True)}'
     assert by_figure(table(np.ones(few * EVERY + EVERY, bool), few + 1), table(np.arange(
         few * EVERY + EVERY) % 2 > 0, few + 1))['accuracy'].decided is Decided.FAILED
 
