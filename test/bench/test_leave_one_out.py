@@ -137,8 +137,9 @@ def test_leaving_out_the_head(made, measured):
                 assert single['n'] == n
                 assert 0 < fused['n'] < n  # frames of the recording alone
                 assert single['accepted'] + single['uncertain'] + single['unknown'] == pytest.approx(1)
-        # The frozen network is the same one, so that distances in its features are the bundle's own.
-        assert one['methods']['kNN, frozen']['auroc'] == pytest.approx(one['methods']['knn *']['auroc'])
+        # The frozen network is the same one, so that distances in its features are the bundle's own; which runtime is
+        # quickest may differ, and rounding then turns a pair of thousands.
+        assert one['methods']['kNN, frozen']['auroc'] == pytest.approx(one['methods']['knn *']['auroc'], abs=1e-3)
     assert [one['n'] + one['known'] for one in near['rounds']] == [sum(one['n'] for one in near['rounds'])] * 4
     assert min(one['accuracy'] for one in near['rounds']) > 0.5
     assert near['mean']['knn *']['auroc'] == pytest.approx(np.mean(
@@ -171,7 +172,7 @@ def test_the_head_alone_is_trained_in_no_time(made, measured):
         '--leave-one-out', 'training', '--train-from', 'head')
     assert code == 0, text
     for one in figures['near']['rounds']:  # nothing but the head is another
-        assert one['methods']['kNN, frozen']['auroc'] == pytest.approx(one['methods']['knn *']['auroc'])
+        assert one['methods']['kNN, frozen']['auroc'] == pytest.approx(one['methods']['knn *']['auroc'], abs=1e-3)
         assert one['accuracy'] > 0.8
 
 

@@ -98,7 +98,7 @@ def test_a_split_keeps_pictures_and_venues_together(tmp_path, method):
     cut_out(pictures, tmp_path / 'source', tmp_path / 'out', SPEC, CropConfig(background=1))
     config = DataConfig(bags=(str(tmp_path / 'out'),), test=('*/v1?',), split=SplitConfig(method=method),
                         selection=SelectionConfig(), cache=CacheConfig(folder=str(tmp_path / 'cache')))
-    store, named = prepare_parts(config, SPEC)
+    store, named, _ = prepare_parts(config, SPEC)
     assert {frame.label for frame in store.frames} == {*COLOURS, 'unknown'} and len(store) > 250
     split = make_split(store.frames, config.split, named)
     by_picture, by_venue = defaultdict(set), defaultdict(set)
@@ -116,7 +116,7 @@ def test_several_folders_keep_their_recordings_apart(tmp_path):
         cut_out(venues(tmp_path / day, ['cam']), tmp_path / day, tmp_path / f'out_{day}', SPEC, CropConfig())
     config = DataConfig(bags=(str(tmp_path / 'out_day1'), str(tmp_path / 'out_day2')),
                         test=(str(tmp_path / 'out_day2'),), cache=CacheConfig(folder=str(tmp_path / 'cache')))
-    _, named = prepare_parts(config, SPEC)
+    _, named, _ = prepare_parts(config, SPEC)
     assert named == {'day2/cam': Part.TEST}
 
 
