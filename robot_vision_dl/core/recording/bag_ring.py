@@ -6,10 +6,10 @@ room one by one.
 import os
 import re
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from enum import Enum
 from pathlib import Path
-from typing import List, NamedTuple, Optional, Sequence
+from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 from ..files.user_path import user_path
 from ..files.whole_files import is_part, locked_folder
@@ -48,7 +48,7 @@ class BagRing:
     somebody's: it does not count and is not removed.
 
     Args:
-        folder: is made if it is missing.
+        folder: is made if it is missing, and again where somebody removes it meanwhile.
         most_bytes: that all bags take together.
         least_free_bytes: that stay free on the disk.
         per_hour: bytes that are written in any hour.
@@ -68,10 +68,8 @@ class BagRing:
         self.most_bytes, self.least_free_bytes = most_bytes, least_free_bytes
         self._most_bag = min(MOST_BAG_BYTES, most_bytes // _SHARE_OF_ALL)
         self._held = ExitStack()
-        self._held.enter_context(locked_folder(self.folder, 'doubts'))
+        self._take_folder()
         try:
-            if not os.access(self.folder, os.W_OK | os.X_OK):  # another's .lock may be there already
-                raise PermissionError(13, 'Permission denied', str(self.folder))
             self._bag: Optional[BagFolder] = None
             self._next = self.bytes_written = 0
             self._scan()
@@ -111,6 +109,11 @@ class BagRing:
         Raises:
             OSError: they cannot be written.
         """
+        if self._place != _place(self.folder):  # somebody has removed it
+            self._close_bag()
+            self._held.close()
+            self._take_folder()
+            self._scan()
         bag = self._bag
         if bag is not None and bag.opened_s is not None:
             back = bag.end_ns is not None and messages[0].time_ns < bag.end_ns - _BACK_NS
@@ -162,6 +165,13 @@ class BagRing:
         self._close_bag()
         self._held.close()
 
+    def _take_folder(self) -> None:
+        self._held.enter_context(locked_folder(self.folder, 'doubts'))
+        self._place = _place(self.folder)
+        if not os.access(self.folder, os.W_OK | os.X_OK):  # another's .lock may be there already
+            self._held.close()
+            raise PermissionError(13, 'Permission denied', str(self.folder))
+
     def _close_bag(self) -> None:
         bag, self._bag = self._bag, None
         if bag is not None:
@@ -185,21 +195,26 @@ class BagRing:
     def _scan(self) -> None:
         """Look what there is: bags may have been taken away, or labelled."""
         self._closed: List[_Closed] = []
-        with os.scandir(self.folder) as entries:
+        with suppress(FileNotFoundError), os.scandir(self.folder) as entries:
             for entry in entries:
                 match = _NAME.fullmatch(entry.name)
                 if match is None or not entry.is_dir(follow_symlinks=False):
                     continue
                 self._next = max(self._next, int(match[1]) + 1)
-                names = os.listdir(entry.path)
-                own = [name for name in names if name in (METADATA, storage_name(entry.name)) or is_part(name)]
-                if len(own) < len(names):
-                    continue
-                status = [os.stat(os.path.join(entry.path, name)) for name in own]
-                self._closed.append(_Closed(
-                    int(match[1]), Path(entry.path), sum(one.st_size for one in status),
-                    max((one.st_mtime for one in status), default=0.0)))
+                with suppress(FileNotFoundError):  # it is being removed
+                    self._closed += self._own_bag(entry.path, int(match[1]))
         self._closed.sort()
+
+    @staticmethod
+    def _own_bag(path: str, number: int) -> List[_Closed]:
+        """A bag, unless anything else is in it."""
+        names = os.listdir(path)
+        own = [name for name in names if name in (METADATA, storage_name(os.path.basename(path))) or is_part(name)]
+        if len(own) < len(names):
+            return []
+        status = [os.stat(os.path.join(path, name)) for name in own]
+        return [_Closed(number, Path(path), sum(one.st_size for one in status),
+                        max((one.st_mtime for one in status), default=0.0))]
 
     @staticmethod
     def _remove(bag: _Closed) -> None:
@@ -212,3 +227,12 @@ class BagRing:
             for name in names:
                 (bag.path / name).unlink(missing_ok=True)
             bag.path.rmdir()
+
+
+def _place(folder: Path) -> Optional[Tuple[int, int]]:
+    """Which folder it is; None: it is not there."""
+    try:
+        status = os.stat(folder)
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino

@@ -22,11 +22,14 @@ DROP_REASONS = (QUEUE_FULL, NOT_WRITABLE, FAILED, Written.OVER_BUDGET.value, Wri
 messages could not be made; the hour's budget is spent; it alone is more than a bound; the disk is full."""
 RETRY_S = 10.0
 """After an error of the disk nothing is tried for so long."""
+SOON_S = 1.0
+"""The same where the disk was full or the folder was not there, which others mend."""
 FOR_RANDOM = 0.2
 """Share of what may be written at once that doubts leave to frames at random."""
 _OPENING = 'opening'
 _STOP_S = 10.0
 _SYNC_S = 1.0  # so often at most, while frames wait
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 _OWN_BYTES = 10_000  # of what waits, beside the picture
 _MB = 1e6
 
@@ -237,10 +240,8 @@ class DoubtRecorder:
             return
         size = sum(len(message.data) for message in messages)
         self._drop(written.value, {
-            Written.OVER_BUDGET: '', Written.TOO_LARGE: _too_large(size, leave, config), Written.DISK_FULL:
-            f'{ring.folder}: {ring.free_bytes() / _MB:.0f} MB of the disk are free, and record_doubts.min_free_mb, '
-            f'{config.min_free_mb:g}, are to stay so: make room, lower it, or set record_doubts.folder to a folder of '
-            'another disk'}[written])
+            Written.OVER_BUDGET: '', Written.TOO_LARGE: _too_large(size, leave, config),
+            Written.DISK_FULL: _disk_full(ring, size, config)}[written])
 
     def _look_after(self) -> None:
         """What is to be done from time to time."""
@@ -270,13 +271,20 @@ class DoubtRecorder:
         try:
             step(*arguments)
         except Exception as error:  # noqa: B902 - of a disk, whose errors nobody can list
+            retry_s = SOON_S if _number(error) in (*_FULL, errno.ENOENT) else RETRY_S
             with self._changed:
-                self._trouble[what] = _trouble(self._config.folder, error)
+                self._trouble[what] = f'{_trouble(self._config.folder, error)}; it is tried again every {retry_s:g} s'
             ring, self._ring = self._ring, None
-            self._retry_s = time.monotonic() + RETRY_S
+            self._retry_s = time.monotonic() + retry_s
             if ring is not None:
                 with suppress(Exception):
                     ring.close()
+
+
+def _number(error: Exception) -> Optional[int]:
+    """Which error of the system it was, if one."""
+    cause = error.__cause__ if isinstance(error, RobotVisionError) else error
+    return cause.errno if isinstance(cause, OSError) else None
 
 
 def _trouble(folder: str, error: Exception) -> str:
@@ -284,7 +292,7 @@ def _trouble(folder: str, error: Exception) -> str:
         return f'record_doubts.folder: {error}'
     reason = error.strerror if isinstance(error, OSError) else None
     remedy = 'set record_doubts.folder to a folder that the node may write to'
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    if _number(error) in (*_FULL, errno.EFBIG):
         remedy = 'make room, lower record_doubts.max_mb, or set record_doubts.folder to a folder of another disk'
     return f'{folder}: cannot be written ({reason or f"{type(error).__name__}: {error}"}); {remedy}'
 
@@ -296,3 +304,15 @@ def _too_large(size: int, leave: float, config: RecordDoubtsConfig) -> str:
         ('record_doubts.max_mb', 2 * hour_mb * BURST, config.max_mb)) if given < least]
     return (f'a frame of {size / _MB:.1f} MB is more than may be written at once: raise '
             f'{" and ".join(lacking) or "record_doubts.mb_per_hour"}, or take compressed images')
+
+
+def _disk_full(ring: BagRing, size: int, config: RecordDoubtsConfig) -> str:
+    free, move = _amount(ring.free_bytes()), 'or set record_doubts.folder to a folder of another disk'
+    if not config.min_free_mb:
+        return f'{ring.folder}: the disk is full: {free} are free, and a frame takes {_amount(size)}: make room, {move}'
+    return (f'{ring.folder}: {free} of the disk are free, and record_doubts.min_free_mb, {config.min_free_mb:g}, are to '
+            f'stay so: make room, lower it, {move}')
+
+
+def _amount(size: int) -> str:
+    return f'{size / _MB:.0f} MB' if size >= _MB else f'{size / 1000:.0f} KB'

@@ -1,5 +1,6 @@
 """The recorder's thread: what is written, what is left out and told, and that nobody waits for it."""
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -179,7 +180,7 @@ def test_a_folder_of_another_process_is_told_and_tried_again(make, tmp_path, mon
 
 
 def test_an_error_of_the_disk_is_told_and_tried_again(make, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, 'RETRY_S', 0.05)
+    monkeypatch.setattr(module, 'SOON_S', 0.05)
     real, fails = module.BagRing.free_bytes, [True]
 
     def free_bytes(ring):
@@ -193,7 +194,7 @@ def test_an_error_of_the_disk_is_told_and_tried_again(make, tmp_path, monkeypatc
     wait(lambda: recorder.account().trouble, 'the trouble')
     assert recorder.account().trouble == (
         f'{tmp_path}: cannot be written (No space left on device); make room, lower record_doubts.max_mb, or set '
-        'record_doubts.folder to a folder of another disk')
+        'record_doubts.folder to a folder of another disk; it is tried again every 0.05 s')
     fails[0] = False
 
     def written():
@@ -201,6 +202,41 @@ def test_an_error_of_the_disk_is_told_and_tried_again(make, tmp_path, monkeypatc
         return recorder.account().frames
     wait(written, 'a frame once there is room')
     assert recorder.account().trouble == ''
+
+
+@pytest.mark.parametrize('is_open', [True, False])
+def test_a_folder_that_is_removed_is_made_again_and_no_frame_is_lost(make, tmp_path, monkeypatch, is_open):
+    if not is_open:
+        monkeypatch.setattr('robot_vision_dl.core.recording.bag_ring.BAG_S', 0.0)  # each bag is closed at once
+    folder = tmp_path / 'a' / 'doubts'
+    recorder = make(folder)
+    for number in range(3):
+        add(recorder, number)
+        wait(lambda: recorder.account().frames == number + 1 and not recorder.account().waiting,  # noqa: B023
+             'the frame')
+        shutil.rmtree(folder.parent)
+    add(recorder, 9)
+    recorder.stop()
+    assert numbers(folder) == [9]
+    account = recorder.account()
+    assert (account.frames, account.dropped, account.trouble, account.bags) == (4, {}, '', 1)
+
+
+def test_what_cannot_be_made_is_told_as_what_it_is_and_tried_soon(make, monkeypatch):
+    recorder = make('/proc/doubts')
+    wait(lambda: recorder.account().trouble, 'the trouble')
+    assert 'No such file' in recorder.account().trouble
+    assert recorder.account().trouble.endswith('; it is tried again every 1 s')
+
+
+def test_a_full_disk_of_which_nothing_is_to_stay_free_is_told_as_full(make, tmp_path, monkeypatch):
+    monkeypatch.setattr(module.BagRing, 'free_bytes', lambda _ring: 4096)
+    recorder = make(tmp_path, min_free_mb=0.0)
+    add(recorder, 0, 90_000)
+    wait(lambda: recorder.account().dropped == {'disk_full': 1}, 'the frame that is not written')
+    assert recorder.account().trouble == (
+        f'{tmp_path}: the disk is full: 4 KB are free, and a frame takes 90 KB: make room, or set '
+        'record_doubts.folder to a folder of another disk')
 
 
 def test_bounds_that_no_frame_fits_are_told_with_those_that_would_do(make, tmp_path):
