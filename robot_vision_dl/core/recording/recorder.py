@@ -310,8 +310,8 @@ def _disk_full(ring: BagRing, size: int, config: RecordDoubtsConfig) -> str:
     free, move = _amount(ring.free_bytes()), 'or set record_doubts.folder to a folder of another disk'
     if not config.min_free_mb:
         return f'{ring.folder}: the disk is full: {free} are free, and a frame takes {_amount(size)}: make room, {move}'
-    return (f'{ring.folder}: {free} of the disk are free, and record_doubts.min_free_mb, {config.min_free_mb:g}, are to '
-            f'stay so: make room, lower it, {move}')
+    return (f'{ring.folder}: {free} of the disk are free, and record_doubts.min_free_mb, {config.min_free_mb:g}, are '
+            f'to stay so: make room, lower it, {move}')
 
 
 def _amount(size: int) -> str:
