@@ -60,7 +60,7 @@ class BagFolder:
         """What :meth:`append` takes, and the bytes that the bag will then take once it is closed."""
         chunk = self._writer.prepare(messages)
         topics = dict.fromkeys((*self._writer.counts(), *chunk.channels), _MOST_NUMBER)
-        return chunk, self._writer.closed_size(chunk) + len(_metadata(self.path.name, topics, _MOST_NUMBER,
+        return chunk, self._writer.closed_size(chunk) + len(_bag_metadata(self.path.name, topics, _MOST_NUMBER,
                                                                       _MOST_NUMBER))
 
     def append(self, chunk: Chunk, charged: int, now_s: float) -> None:
@@ -98,14 +98,15 @@ class BagFolder:
             self._writer.close()
             if not gone:
                 start, end = self._writer.start_ns or 0, self._writer.end_ns or 0
-                write_whole(self.path / METADATA, _metadata(self.path.name, self._writer.counts(), start, end - start))
+                write_whole(self.path / METADATA,
+                            _bag_metadata(self.path.name, self._writer.counts(), start, end - start))
         except (OSError, OutputError):
             pass
         with suppress(OSError):
             self.charged = sum(entry.stat().st_size for entry in os.scandir(self.path))
 
 
-def _metadata(bag: str, counts: Mapping[Tuple[str, str], int], start_ns: int, duration_ns: int) -> str:
+def _bag_metadata(bag: str, counts: Mapping[Tuple[str, str], int], start_ns: int, duration_ns: int) -> str:
     total = min(sum(counts.values()), _MOST_NUMBER)
     name = json.dumps(storage_name(bag))
     lines = ['rosbag2_bagfile_information:', f'  version: {_VERSION}', '  storage_identifier: mcap',
