@@ -31,8 +31,8 @@ queue, is not chosen unless the label is likely wrong. Killed at any moment, the
 recordings that are not done. QUEUE/mined.sqlite has the same bytes however many processes worked; QUEUE/labels.sqlite,
 with what people have labelled, is never touched.
 
-Exit codes: 0 done, 1 the machine fails (a full disk), 2 wrong use or input, or a recording could not be looked at: it
-is named, and the others are in the queue."""
+Exit codes: 0 done, 1 the machine fails (a full disk), 2 wrong use or input, or a recording cannot be read, has no
+images or could not be looked at: it is named, and the others are in the queue."""
 _WORDS = {'unknown': 'unlike anything in training', 'uncertain': 'between classes',
           'flickering': 'the decision goes back and forth', 'label': 'its label is likely wrong',
           'camera_fault': 'the camera is at fault', 'random': 'drawn at random, little is doubted',
@@ -102,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
     for failure in report.failures:
         to_stderr(f'not in the queue: {printable(failure, 2000)}; give the same command again, which looks at no other')
     _say(report, args.out)
-    return 2 if report.failures else 0
+    return 2 if report.failures or report.unreadable else 0
 
 
 def _say(report: 'MiningReport', out: str) -> None:

@@ -75,6 +75,8 @@ class MiningReport:
         random: intervals drawn at random, ``drawn_from`` from how many.
         problems: sentences.
         failures: why recordings are not in the queue.
+        unreadable: how many bags were left out, since nothing can be read of them or they have no images; ``tell`` got
+            a sentence about each.
     """
 
     by_reason: Dict[str, ReasonCount] = field(default_factory=dict)
@@ -89,6 +91,7 @@ class MiningReport:
     drawn_from: int = 0
     problems: Tuple[str, ...] = ()
     failures: Tuple[str, ...] = ()
+    unreadable: int = 0
 
 
 def mine(bags: Sequence[Union[str, Path]], model: str, out: Union[str, Path], options: MiningOptions = DEFAULTS, *,
@@ -115,7 +118,11 @@ def mine(bags: Sequence[Union[str, Path]], model: str, out: Union[str, Path], op
     """
     folder = user_path(out)
     check_is_queue(folder)
-    recordings = open_recordings(bags, EvaluationOptions(options.deployment, options.labels, options.topics), tell)
+    left_out: List[str] = []
+    recordings = open_recordings(bags, EvaluationOptions(options.deployment, options.labels, options.topics),
+                                 left_out.append)
+    for sentence in left_out:
+        tell(sentence)
     check_are_bags(recordings, 'robot-vision mine')
     bundle = load_bundle(model)
     deployment = _deployment(bundle, options, tell)
@@ -132,7 +139,7 @@ def mine(bags: Sequence[Union[str, Path]], model: str, out: Union[str, Path], op
             raise RobotVisionError('not one recording could be looked at; ' + '; '.join(failures))
         report = _write(folder, [recordings[place] for place in kept],
                         [part_path(folder, keys[place]) for place in kept], model, bundle, options)
-        report.resumed, report.failures = resumed, tuple(failures)
+        report.resumed, report.failures, report.unreadable = resumed, tuple(failures), len(left_out)
         if not failures:
             for path in (folder / PARTS).glob(f'*{SUFFIX}'):
                 if path.name[:-len(SUFFIX)] not in keys:

@@ -203,6 +203,7 @@ def test_damaged_bags_and_bags_without_images_are_told_and_the_others_mined(mode
     told = []
     report = mine([bags[1], str(cut), str(empty)], model, tmp_path / 'q', OPTIONS, tell=told.append)
     assert report.recordings == 2 and 'left out' in '\n'.join(told) and 'empty: no image topic' in '\n'.join(told)
+    assert report.unreadable == 1
     assert any(problem.startswith('cut:') for problem in report.problems)
     with pytest.raises(BagError, match='no image topic'):
         mine([str(empty)], model, tmp_path / 'none', OPTIONS)
@@ -295,6 +296,21 @@ def test_the_command_says_what_it_found_and_what_comes_next(model, bags, tmp_pat
     assert '90 frames of 3 recording(s) were looked at; 90 that came sooner' in said
     assert said.endswith(f'next: robot-vision label {out}\n')
     assert Path(out, MINED).is_file()
+
+
+@pytest.mark.parametrize('content', [b'', b'garbage'])
+def test_a_bag_that_cannot_be_read_is_named_and_the_command_ends_with_2(model, bags, tmp_path, capsys, content):
+    """As `evaluate` does; the others are in the queue."""
+    from robot_vision_dl.cli.main import main
+    bad, out = tmp_path / 'garb.mcap', tmp_path / 'out'
+    bad.write_bytes(content)
+    command = ['mine', bags[0], str(bad), '--model', model, '--out', str(out), '--every', '.2', '--labels', 'none',
+               '--device', 'cpu', '--set', 'backend=torch']
+    assert main(command) == 2
+    assert f'left out: {bad}: ' in capsys.readouterr().err
+    assert [one.name for one in intervals_of(out)[1]] == ['bag_0']
+    assert main([one for one in command if one != str(bad)]) == 0
+
 
 
 @pytest.mark.slow
