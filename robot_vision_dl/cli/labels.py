@@ -109,9 +109,13 @@ def _export(args: argparse.Namespace) -> int:
 
 def _import(args: argparse.Namespace) -> int:
     """Exit code 1: not one picture belongs to the queue."""
+    from ..core.text.notes import to_stderr
     from ..labelling.exchange.exchange import import_labels
+    from ..labelling.exchange.formats import why_nothing
     from ..labelling.exchange.merging import told
     done = import_labels(args.queue, args.path, args.format, args.clear)
+    if not done.merged.pictures:
+        to_stderr(why_nothing(args.path, done.form))
     for line in told(done.merged, done.stored):
         print(line)
     return 0 if done.merged.pictures > len(done.merged.strangers) else 1

@@ -60,6 +60,18 @@ def test_export_and_import(queue, bag, tmp_path, capsys):
     assert 'no such file or folder' in capsys.readouterr().err
 
 
+@pytest.mark.parametrize('name, text', [
+    ('empty', 'looked for folders of pictures in it, one a label (cup/a.jpg) (--format folders); give the folder'),
+    ('queue', 'is a queue, and no export of one; give the folder that `robot-vision labels export` wrote'),
+    ('list.json', 'looked for tasks in it (--format label-studio)'), ('none.jsonl', 'looked for lines in it')])
+def test_nothing_to_import_is_told_with_what_was_looked_for(queue, tmp_path, capsys, name, text):
+    (tmp_path / 'empty').mkdir()
+    (tmp_path / 'list.json').write_text('[]')
+    (tmp_path / 'none.jsonl').write_text('')
+    assert main(['labels', 'import', str(queue), str(tmp_path / name)]) == 1
+    assert text in capsys.readouterr().err
+
+
 def test_full_pictures_are_those_of_the_bag(queue, bag, tmp_path, capsys):
     say(queue, bag, 'cup', STAMPS[0], STAMPS[6])
     out = tmp_path / 'out'

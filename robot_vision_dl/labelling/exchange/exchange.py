@@ -5,11 +5,12 @@ from typing import Callable, NamedTuple, Optional
 from ...core.errors import OutputError
 from ...core.files.user_path import user_path
 from ...core.files.whole_files import is_free, whole_folder
-from ..events import EventStore, read_events
+from ..events import RESERVED, EventStore, read_events
 from ..queue_file import QueueFile
 from ..state import fold
 from . import foxglove
 from .formats import AUTO, FORMATS, FOXGLOVE, format_of
+from .image_folder import with_classes
 from .merging import Merged, merged
 from .picture_files import save_from_bags, save_from_queue
 from .pictures import class_list, export_pictures
@@ -96,6 +97,8 @@ def import_labels(folder: Path, path: Path, form: str = AUTO, clear: bool = Fals
     with QueueFile(folder) as queue:
         said = list(FORMATS[form].read(path))
         with EventStore(folder) as store, store.writing() as write:  # nobody labels in between
-            result = merged(fold(queue, store.events()), said, clear, form)
+            state = fold(queue, store.events())
+            names = dict.fromkeys((*state.class_names, *RESERVED, *sorted({one.label for one in state.labelled()})))
+            result = merged(state, with_classes(said, list(names)), clear, form)
             stored = [write('import', f'import:{form}', action) for action in result.actions]
     return Imported(form, result, sum(one.is_new for one in stored))

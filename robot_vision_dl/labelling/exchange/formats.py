@@ -6,6 +6,7 @@ from ...core.errors import ConfigError
 from ...core.files.user_path import user_path
 from ...core.suggestions import did_you_mean
 from ...data.folders import shown
+from ..queue_file import MINED
 from . import cvat, fiftyone, hugging_face, image_folder, label_studio
 from .pictures import ExportPicture
 from .said import Said
@@ -38,7 +39,23 @@ FORMATS: Dict[str, Format] = {
     'fiftyone': Format(fiftyone.places, fiftyone.write, fiftyone.read, fiftyone.FILE),
     'hugging-face': Format(hugging_face.places, hugging_face.write, hugging_face.read, hugging_face.FILE),
 }
+_SOUGHT = {
+    'folders': 'folders of pictures in it, one a label (cup/a.jpg)', 'cvat': '<image> elements in it',
+    'label-studio': 'tasks in it', 'fiftyone': 'entries of "labels" in it', 'hugging-face': 'lines in it'}
 _BY_SUFFIX = {'.xml': 'cvat', '.jsonl': 'hugging-face'}
+
+
+def why_nothing(path: Path, form: str) -> str:
+    """What users are told of a folder or file in which there is not one picture.
+
+    Args:
+        form: one of :data:`FORMATS`.
+    """
+    if (user_path(path) / MINED).is_file():
+        return (f'{shown(path)}: is a queue, and no export of one; give the folder that `robot-vision labels export` '
+                'wrote')
+    return (f'{shown(path)}: there is no picture to take a label from; looked for {_SOUGHT[form]} (--format {form}); '
+            'give the folder that `robot-vision labels export` wrote, or what another program exported of it')
 
 
 def format_of(path: Path, name: str) -> str:

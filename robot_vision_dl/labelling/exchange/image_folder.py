@@ -5,11 +5,13 @@ takes either for a class.
 """
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
-from typing import Dict, Iterator, List, Sequence, Tuple
+from typing import Dict, Iterable, Iterator, List, Sequence, Tuple
 
 from ...core.errors import ConfigError
 from ...core.text.csv_cells import csv_writer, plain_cell, safe_cell
+from ...core.text.printable import printable
 from ...core.text.text_file import read_text, table_rows
 from ...data.class_folders import class_folder
 from ...data.folders import is_of_the_system, shown
@@ -29,7 +31,7 @@ def places(pictures: Sequence[ExportPicture]) -> List[str]:
     folders: Dict[str, str] = {'': UNLABELLED, UNSURE: f'{UNLABELLED}/{UNSURE}'}
     for label in labels:
         if label not in folders:
-            name, number = re.sub(r'[^\w.+-]+', '_', label).lstrip('.') or '_', 1
+            name, number = _file_name(label), 1
             unique = name
             while unique.casefold() in {one.casefold() for one in folders.values()}:
                 number, unique = number + 1, f'{name}-{number + 1}'
@@ -68,7 +70,37 @@ def read(path: Path) -> Iterator[Said]:
             check_count(count, shown(path))
             label = parts[1] if parts[0] == UNLABELLED and parts[1:] == (UNSURE,) else parts[0]
             yield Said(name, said_label(labels.get(label, label), shown(Path(place))), facts.get(name, {}),
-                       shown(Path(place) / name))
+                       shown(Path(place) / name), '' if label in labels or parts[0] == UNLABELLED else label)
+
+
+def with_classes(said: Iterable[Said], classes: Sequence[str]) -> Iterator[Said]:
+    """What is said, where the name of a folder is not a class but the form that one has as a file's name.
+
+    Args:
+        classes: all that there are, each once.
+
+    Raises:
+        ConfigError: a folder can be that of several.
+    """
+    for one in said:
+        fitting = _fitting(one.folder, classes) if one.folder else []
+        if len(fitting) > 1:
+            raise ConfigError(f'{one.where}: its folder can be that of the classes '
+                              f'{printable(", ".join(fitting))}, and no {INDEX} beside it says which; put the '
+                              f'{INDEX} of the export back, or export again')
+        yield replace(one, label=fitting[0]) if fitting else one
+
+
+def _fitting(folder: str, classes: Sequence[str]) -> List[str]:
+    """Classes whose pictures :func:`places` can have put there."""
+    found = [name for name in classes if _file_name(name) == folder]
+    numbered = re.fullmatch(r'(.+)-[0-9]+', folder)
+    alike = [name for name in classes if numbered and _file_name(name).casefold() == numbered[1].casefold()]
+    return list(dict.fromkeys([*found, *alike])) if len(alike) > 1 else found
+
+
+def _file_name(label: str) -> str:
+    return re.sub(r'[^\w.+-]+', '_', label).lstrip('.') or '_'
 
 
 def _index(path: Path) -> Tuple[Dict[str, Dict[str, str]], Dict[str, str]]:

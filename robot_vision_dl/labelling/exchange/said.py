@@ -23,12 +23,14 @@ class Said:
         label: empty: none.
         facts: what goes with it, by :data:`..exchange.pictures.FACTS`, as far as the program has kept it.
         where: where it stands, for messages.
+        folder: the folder's name that the label was taken from, which can be that of another class as a file's name.
     """
 
     name: str
     label: str
     facts: Mapping[str, str] = field(default_factory=dict)
     where: str = ''
+    folder: str = ''
 
 
 def said_label(text: Any, where: str) -> str:

@@ -269,6 +269,29 @@ def test_links_in_folders_are_not_followed(queue, out, tmp_path):
     assert 'mug' not in {one[4] for one in pieces(copy)}
 
 
+def test_without_an_index_folders_go_by_the_names_that_classes_have_as_files(queue, out):
+    export_labels(queue, out, 'folders')
+    (out / 'index.csv').unlink()
+    here = pieces(queue)
+    done = import_labels(queue, out)
+    assert done.stored == 0 and done.merged.classes == [] and pieces(queue) == here
+    change(out, 'folders', 'cup', 'bowl-2')  # there is no bowl, so it is a name as any other
+    assert import_labels(queue, out).merged.classes == ['bowl-2']
+
+
+@pytest.mark.parametrize('folder', ['a_b', 'a_b-2'])
+def test_a_folder_that_can_be_of_two_classes_is_refused(queue, out, folder):
+    say(queue, Path('/bags/hall'), 'a/b', T0, T0 + 2 * S, RIGHT)
+    say(queue, Path('/bags/yard'), 'a_b', T0 + 1, T0 + S + 7, LEFT, recording=YARD)
+    export_labels(queue, out, 'folders')
+    (out / 'index.csv').unlink()
+    change(out, 'folders', 'cup', folder)
+    here = pieces(queue)
+    with pytest.raises(ConfigError, match='can be that of the classes .*a/b.*index.csv of the export back'):
+        import_labels(queue, out)
+    assert pieces(queue) == here
+
+
 def test_an_export_replaces_nothing(queue, out, form):
     out.mkdir()
     (out / 'mine').write_text('x')
