@@ -38,7 +38,8 @@ class Doubt:
         reason: the strongest, one of :data:`~..queue_file.REASONS`, ``random`` excepted.
         doubt: in [0, 1].
         explanation: for people.
-        proposals: names and probabilities, the most probable first.
+        proposals: names and the model's probabilities, the most probable first; ``unknown`` before them with its share
+            of the frames where most were decided so.
     """
 
     reason: str
@@ -47,7 +48,8 @@ class Doubt:
     proposals: Tuple[Tuple[str, float], ...]
 
 
-def doubt_of(interval: Interval, class_names: Sequence[str], label: Optional[LabelVerdict] = None) -> Doubt:
+def doubt_of(interval: Interval, class_names: Sequence[str], label: Optional[LabelVerdict] = None,
+             exchanged: bool = False) -> Doubt:
     """How much an interval is doubted: 1 - (1 - m)(1 - s)(1 - f)(1 - w).
 
     - m, uncertain: 1 less the margin between the two most probable classes, of the mean probabilities. What is another
@@ -58,11 +60,17 @@ def doubt_of(interval: Interval, class_names: Sequence[str], label: Optional[Lab
       not likely wrong.
 
     What a camera with a fault shows is not doubted: there is nothing to label.
+
+    Args:
+        exchanged: whether red and blue are exchanged in most pictures of its camera in its recording. One picture that
+            looks like it is no fault: sound ones do, too.
     """
     names = tuple((class_names[place], p) for place, p in interval.top)
     n = interval.frames
     if interval.faults * 2 > n:
         return Doubt('camera_fault', 0.0, f'camera: {interval.fault}', names)
+    if exchanged:
+        return Doubt('camera_fault', 0.0, 'camera: in most of its pictures red and blue look exchanged', names)
     margin = names[0][1] - names[1][1] if len(names) > 1 else 1.0
     flicker = interval.changes / (n - 1) if n > 1 else 0.0
     wrong = 1 - label.confidence if label is not None and label.is_wrong else 0.0
@@ -87,12 +95,12 @@ def doubt_of(interval: Interval, class_names: Sequence[str], label: Optional[Lab
     if wrong and label is not None:
         # It comes first: what is labelled already is in the queue for this.
         name, p = label.suggested
-        reasons = {'label': f'labelled {interval.given}, which models that have not seen this recording give '
-                   f'{_two(label.confidence)}; they say {name}, {_two(p)}', **reasons}
-        names = ((name, round(p, 6)), *(each for each in names if each[0] != name))
-    if not reasons:
-        return Doubt('sure', round(doubt, 6), f'{names[0][0]} {_two(names[0][1])}', names)
-    return Doubt(next(iter(reasons)), round(doubt, 6), '; '.join(reasons.values()), names)
+        reasons = {'label': f'labelled {interval.given}; models that have not seen this recording say {name} {_two(p)} '
+                   f'and {interval.given} {_two(label.confidence)}', **reasons}
+    words = list(reasons.values()) or [f'{names[0][0]} {_two(names[0][1])}']
+    if interval.exchanged:
+        words.append(f'red and blue look exchanged{_share(interval.exchanged, n)}')
+    return Doubt(next(iter(reasons), 'sure'), round(doubt, 6), '; '.join(words), names)
 
 
 def label_verdicts(features: np.ndarray, given: Sequence[str], recordings: np.ndarray, class_names: Sequence[str],

@@ -25,8 +25,10 @@ class Seen(NamedTuple):
         probabilities: calibrated, float32 (C,).
         decision: of this frame alone: a class name, ``unknown`` or ``uncertain``.
         ood_p: p-value of the score of unknowns; None where the model has none.
-        fault: what is wrong with the camera, in words; empty: nothing.
+        fault: what is wrong with the camera, in words; empty: nothing. Exchanged colours are none: of one picture
+            they are not told surely.
         given: the label that the recording has there already; empty: none.
+        exchanged: its colours are as if red and blue were exchanged.
     """
 
     frame: Frame
@@ -36,6 +38,7 @@ class Seen(NamedTuple):
     ood_p: Optional[float]
     fault: str
     given: str
+    exchanged: bool = False
 
     @property
     def time_ns(self) -> int:
@@ -73,6 +76,7 @@ class Interval:
         faults: frames with a fault of the camera.
         fault: the first, in words.
         given: label that the recording has.
+        exchanged: frames whose colours are as if red and blue were exchanged.
     """
 
     topic: str
@@ -91,6 +95,7 @@ class Interval:
     faults: int
     fault: str
     given: str
+    exchanged: int = 0
 
 
 @dataclass
@@ -121,6 +126,7 @@ class Growing:
     _ood_p: float = 0.0
     _faults: int = 0
     _fault: str = ''
+    _exchanged: int = 0
     _strip: Dict[int, StripFrame] = field(default_factory=dict)
     _stride: int = 1
 
@@ -144,6 +150,7 @@ class Growing:
             self._runs.append(seen.decision)
         self._before = seen.decision
         self._faults += bool(seen.fault)
+        self._exchanged += seen.exchanged
         if seen.ood_p is not None:
             self._surprise += max(0.0, 1.0 - seen.ood_p / self.reference_p) if self.reference_p else 0.0
             self._ood_p += seen.ood_p
@@ -172,4 +179,5 @@ class Growing:
         return Interval(
             self.topic, start_ns, end_ns, n, self.mean, strip[len(strip) // 2].hash, top, self._decisions[UNKNOWN],
             self._decisions[UNCERTAIN], self._changes, tuple(self._runs), round(self._surprise / n, 6),
-            round(self._ood_p / n, 6), self._faults, self._fault, self.given), strip
+            round(self._ood_p / n, 6), self._faults, self._fault, self.given,
+            self._exchanged), strip

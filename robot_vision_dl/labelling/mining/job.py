@@ -1,9 +1,9 @@
 """One recording looked at once: its frames go by, and its intervals are written to a part. What a worker does."""
 import os
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Dict, Iterator, List, Optional, Sequence, Union
+from typing import Dict, Iterator, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -13,7 +13,9 @@ from ...core.networks.network import Prediction
 from ...core.runtime.engine_thread import INFERENCE_FAILED
 from ...core.runtime.frame_counters import RATE_LIMITED
 from ...core.runtime.pipeline import Pipeline
-from ...core.types import Assessment, Result
+from ...core.types import Assessment, CameraCheck, Result
+from ...core.uncertainty.camera.statistics import look
+from ...core.uncertainty.camera.watch import CameraWatch, frozen_after_s
 from ...core.uncertainty.ensemble import EnsemblePrediction
 from ...data.bags.reader import BagReader
 from ...data.labels.labels import IGNORE, Finding
@@ -118,6 +120,9 @@ class _Pass:
         self._pipeline.reset()
         self._reference_p = min(1.0, SURPRISING * self._pipeline.unknown_rate)
         self._cutters: Dict[str, Cutter] = {}
+        self._watches: Dict[str, CameraWatch] = {}
+        # Exchanged colours are a property of a camera, which all of its frames tell together: none is `unknown` for it.
+        self._bounds = replace(self._pipeline.camera_bounds, swap_weights=(), swap_bound=0.0)
         self._looked_at, self._left_out = 0, 0
         self._unusable: Counter[str] = Counter()
         self._first: List[str] = []
@@ -181,28 +186,41 @@ class _Pass:
                 self._same[fed.topic] += 1
                 continue
             self._times_ns[fed.topic] = fed.frame.time_ns
-            result = self._decided(fed, assessment)
+            check, exchanged = self._check_camera(fed)
+            result = self._decided(fed, assessment, check)
             if result is not None:
                 self._looked_at += 1
-                self._writer.add(self._cutter(fed.topic).add(self._seen(fed, feature, result)))
+                self._writer.add(self._cutter(fed.topic).add(self._seen(fed, feature, result, exchanged)))
 
     def _cutter(self, topic: str) -> Cutter:
         if topic not in self._cutters:
             self._cutters[topic] = Cutter(topic, self._job.every_s, self._job.longest_s, self._reference_p)
         return self._cutters[topic]
 
-    def _decided(self, fed: FedFrame, assessment: Assessment) -> Optional[Result]:
+    def _check_camera(self, fed: FedFrame) -> Tuple[Optional[CameraCheck], bool]:
+        """What is wrong with the camera, and whether red and blue look exchanged; None: that is not asked."""
+        deployment, frame = self._job.deployment, fed.frame
+        if not deployment.camera_faults.enabled:
+            return None, False
+        bounds = self._pipeline.camera_bounds
+        found = look(frame.seen, bounds.needs_colours)
+        watch = self._watches.setdefault(fed.topic, CameraWatch())
+        check = watch.check(found, frame.seen, frame.time_ns, self._bounds,
+                            frozen_after_s(deployment.camera_faults, bounds), deployment.fusion.reset_gap_s)
+        return check, bounds.swapped(found) > 1
+
+    def _decided(self, fed: FedFrame, assessment: Assessment, check: Optional[CameraCheck]) -> Optional[Result]:
         try:
-            return self._pipeline.conclude([fed.frame], [assessment])[0]
+            return self._pipeline.conclude([fed.frame], [assessment], cameras=[check])[0]
         except (RuntimeError, RobotVisionError) as error:
             self._unusable_frame(fed.topic, INFERENCE_FAILED, f'{type(error).__name__}: {error}')
             return None
 
-    def _seen(self, fed: FedFrame, feature: np.ndarray, result: Result) -> Seen:
+    def _seen(self, fed: FedFrame, feature: np.ndarray, result: Result, exchanged: bool) -> Seen:
         assessment, camera = result.assessment, result.camera
         found = self._job.recording.verdict(fed.topic, fed.frame.time_ns, fed.frame.received_ns)
         given = {Finding.LABELLED: found.label, Finding.IGNORED: IGNORE}.get(found.finding, '')
         return Seen(fed.frame, feature, assessment.probabilities, result.decision.label,
                     None if assessment.ood is None else assessment.ood.p_value,
-                    '' if camera is None or camera.fault is None else camera.reason, given)
+                    '' if camera is None or camera.fault is None else camera.reason, given, exchanged)
 

@@ -24,11 +24,11 @@ from .intervals import Interval
 
 PARTS = 'parts'
 SUFFIX = '.part.sqlite'
-_FORMAT = 1
+_FORMAT = 2
 _READ_WHOLE = 64 << 20
 _SAMPLES, _SAMPLE = 1024, 1 << 16
 _COLUMNS = ('topic', 'start_ns', 'end_ns', 'frames', 'hash', 'top', 'unknown', 'uncertain', 'changes', 'runs',
-            'surprise', 'ood_p', 'faults', 'fault', 'given')
+            'surprise', 'ood_p', 'faults', 'fault', 'given', 'exchanged')
 _SCHEMA = f"""
 CREATE TABLE head (content TEXT NOT NULL);
 CREATE TABLE interval (id INTEGER PRIMARY KEY, {', '.join(_COLUMNS)}, feature BLOB NOT NULL);

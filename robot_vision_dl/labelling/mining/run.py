@@ -11,7 +11,7 @@ from collections import Counter
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, Iterator, List, Sequence, Set, Tuple, Union
 
 import numpy as np
 
@@ -211,7 +211,9 @@ def _write(folder: Path, recordings: Sequence[Recording], paths: Sequence[Path],
                for place, (one, head) in enumerate(zip(recordings, found.heads))]
     given = [one.given for one in found.intervals]
     verdicts, notes = label_verdicts(found.features, given, found.recordings, bundle.class_names, options.seed)
-    doubts = [doubt_of(one, bundle.class_names, verdicts.get(place)) for place, one in enumerate(found.intervals)]
+    exchanged = _exchanged(found)
+    doubts = [doubt_of(one, bundle.class_names, verdicts.get(place), (recording, one.topic) in exchanged)
+              for place, (one, recording) in enumerate(zip(found.intervals, found.recordings.tolist()))]
     doubt = np.array([one.doubt for one in doubts])
     at_fault = np.array([one.reason == 'camera_fault' for one in doubts], bool)
     looks_wrong = np.array([one.reason == 'label' for one in doubts], bool)
@@ -246,6 +248,14 @@ def _write(folder: Path, recordings: Sequence[Recording], paths: Sequence[Path],
     with Strips(paths) as strips:
         write_queue(folder, meta, entries, _rows(found, doubts, places, alike, random, len(first), strips))
     return report
+
+
+def _exchanged(found: Gathered) -> Set[Tuple[int, str]]:
+    """Recordings and topics of which most frames are as if red and blue were exchanged."""
+    balance: Counter[Tuple[int, str]] = Counter()
+    for one, recording in zip(found.intervals, found.recordings.tolist()):
+        balance[recording, one.topic] += 2 * one.exchanged - one.frames
+    return {camera for camera, more in balance.items() if more > 0}
 
 
 def _rows(found: Gathered, doubts: Sequence[Doubt], places: np.ndarray, alike: np.ndarray, random: np.ndarray,

@@ -37,12 +37,24 @@ def test_what_is_called_unknown_is_proposed_first_and_a_wrong_label_comes_before
     assert doubt_of(interval(unknown=3), NAMES).proposals == (('unknown', 0.75), ('cup', 0.9), ('mug', 0.1))
     verdict = LabelVerdict(True, 0.1, ('bowl', 0.8))
     found = doubt_of(interval(given='mug', unknown=4), NAMES, verdict)
-    assert found.reason == 'label' and found.proposals[0] == ('bowl', 0.8)
-    assert found.explanation == ('labelled mug, which models that have not seen this recording give .10; they say '
-                                 'bowl, .80; unlike anything in training, p-value 0.500 on average')
+    assert found.reason == 'label'
+    assert found.explanation == ('labelled mug; models that have not seen this recording say bowl .80 and mug .10; '
+                                 'unlike anything in training, p-value 0.500 on average')
     assert found.doubt == pytest.approx(1 - 0.8 * 0.1)
     right = doubt_of(interval(given='mug'), NAMES, LabelVerdict(False, 0.1, ('bowl', 0.8)))
     assert right.reason == 'sure' and right.doubt == pytest.approx(0.2)
+
+
+def test_what_is_proposed_is_what_the_model_itself_says():
+    found = doubt_of(interval(given='mug'), NAMES, LabelVerdict(True, 0.1, ('bowl', 0.8)))
+    assert found.reason == 'label' and found.proposals == (('cup', 0.9), ('mug', 0.1))
+
+
+def test_exchanged_colours_are_a_fault_of_a_camera_and_not_of_an_interval():
+    found = doubt_of(interval(exchanged=3), NAMES)
+    assert (found.reason, found.explanation) == ('sure', 'cup .90; red and blue look exchanged in 3 of 4 frames')
+    found = doubt_of(interval(exchanged=1), NAMES, exchanged=True)
+    assert (found.reason, found.doubt) == ('camera_fault', 0) and 'red and blue' in found.explanation
 
 
 def test_a_swapped_label_is_told_and_what_has_no_class_is_not_judged():

@@ -1,5 +1,6 @@
 """Bags to a queue: the same bytes however it is made, killed or not; labels stay; what is wrong is told."""
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -17,6 +18,8 @@ from labelled_samples import pattern
 
 from robot_vision_dl.core.config import ClassifierConfig, with_values
 from robot_vision_dl.core.errors import BagError, ConfigError, OutputError, RobotVisionError
+from robot_vision_dl.core.uncertainty.camera.bounds import as_json, default_bounds
+from robot_vision_dl.core.uncertainty.camera.statistics import COLOURS
 from robot_vision_dl.data.bags.writer import ImageBagWriter
 from robot_vision_dl.labelling.events import Action, EventStore, Stretch
 from robot_vision_dl.labelling.mining import run as run_module
@@ -229,6 +232,29 @@ def test_cameras_at_fault_stand_apart(model, tmp_path):
     assert sum(one.frames for one in faulty) == 20 and not any(one.chosen for one in faulty)
     assert [one.id for one in faulty] == list(range(len(intervals) - len(faulty) + 1, len(intervals) + 1))
     assert faulty[0].explanation.startswith('camera: ')
+
+
+def test_single_pictures_with_exchanged_colours_cut_nothing_and_a_camera_that_shows_most_so_is_at_fault(tmp_path):
+    for name, exchanged in (('sound', (3, 4, 12)), ('exchanged', range(2, 20))):
+        with ImageBagWriter(tmp_path / name) as writer:
+            for place in range(20):
+                picture = np.minimum(pattern(place // 10), 240) + np.uint8(place % 10)
+                picture[..., 0] //= 2  # less blue
+                picture = picture[..., ::-1] if place in exchanged else picture
+                writer.write_raw('/camera', T0_NS + place * 2 * STEP_NS, np.ascontiguousarray(picture))
+    model = small_model(tmp_path / 'model')
+    mine([str(tmp_path / 'sound')], str(model), tmp_path / 'untold queue', OPTIONS)
+    bounds = replace(default_bounds(), pictures=1, swap_weights=(1.0,) * COLOURS, swap_bound=-0.7)  # by what is bluer
+    bundle = json.loads((model / 'bundle.json').read_text())
+    (model / 'bundle.json').write_text(json.dumps({**bundle, 'camera': as_json(bounds)}))
+    for name in ('sound', 'exchanged'):
+        mine([str(tmp_path / name)], str(model), tmp_path / f'{name} queue', OPTIONS)
+    untold, sound, exchanged = (intervals_of(tmp_path / f'{name} queue')[0]
+                                for name in ('untold', 'sound', 'exchanged'))
+    assert {one.reason for one in exchanged} == {'camera_fault'} and 'red and blue' in exchanged[0].explanation
+    assert any('red and blue look exchanged in' in one.explanation for one in sound)
+    assert [(one.start_ns, one.end_ns, one.reason, one.doubt, one.chosen) for one in sound] == [
+        (one.start_ns, one.end_ns, one.reason, one.doubt, one.chosen) for one in untold]
 
 
 def test_nearly_the_same_intervals_of_two_recordings_are_shown_once(model, tmp_path):
