@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, TypeVar
 
-from ...core.class_name import name_problem
+from ...core.class_name import new_name_problem
 from ...core.text.printable import printable
 from ..cuts import cut_times
 from ..events import RESERVED, Action, Event, Stretch
@@ -152,7 +152,7 @@ def _new_class(state: State, wish: Mapping[str, Any]) -> str:
     if not isinstance(name, str) or not name.strip():
         raise Refused('a class needs a name')
     name = name.strip()
-    problem = name_problem(name)
+    problem = new_name_problem(name)
     if problem is not None:
         raise Refused(f'the name {problem}')
     for there in (*_TAKEN, *state.class_names):
