@@ -218,3 +218,61 @@ def test_a_piece_is_reached_by_the_time_bar(page):
     page.keyboard.press('1')
     page.keyboard.press('k')
     page.wait_for_selector('#time .segment.here.labelled')
+
+
+QUEUE_LENGTH = 20
+"""So many pieces have one that is shown again, put in behind the last."""
+
+
+def test_the_queue_is_done_when_nothing_is_left_and_what_comes_again_says_so(chromium, tmp_path_factory):
+    with served_queue(tmp_path_factory, intervals=QUEUE_LENGTH) as server:
+        page = open_page(chromium.new_context(), server)
+        first = int(shown(page))
+        # One is passed over, and another view looked at: the queue goes on where nothing is labelled.
+        page.keyboard.press('j')
+        second = int(shown(page))
+        page.keyboard.press('1')
+        next_shown(page, second)
+        page.locator('nav').get_by_role('button', name=re.compile('^All')).click()
+        page.wait_for_selector('nav button[aria-current]:has-text("All")')
+        page.get_by_role('button', name=re.compile('^Queue')).click()
+        wait_for(lambda: page.inner_text('nav button[aria-current]').startswith('Queue') and
+                 int(shown(page)) == first, 5)
+        page.keyboard.press('1')
+        next_shown(page, first)
+        page.keyboard.press('k')
+        page.keyboard.press('o')
+        assert page.locator('#proposal .yours').count() == 0
+        for _ in range(2 * QUEUE_LENGTH):
+            if page.locator('text=Shown again on purpose').count():
+                break
+            page.keyboard.press('1')
+            page.wait_for_selector('#proposal .question strong')
+            wait_for(lambda: not page.inner_text('#proposal').startswith('Looking'), 5)
+        page.wait_for_selector('text=Shown again on purpose')
+        page.keyboard.press('g')
+        wait_for(lambda: 'No look-alikes here: this piece is shown again on purpose' in page.inner_text('#toast'), 5)
+        page.keyboard.press('1')
+        page.wait_for_selector('text=Queue: done')
+        all_saved(page)
+        assert page.evaluate("fetch('/api/queue').then((one) => one.json()).then((one) => one.counts.open)") == 0
+        page.context.close()
+
+
+def test_what_is_shown_of_a_piece_is_its_own_also_without_a_server(chromium, tmp_path_factory):
+    with served_queue(tmp_path_factory, intervals=20, seconds=0.04) as server:
+        page = open_page(chromium.new_context(), server)
+        page.wait_for_selector('#time .segment.here')
+        times = page.inner_text('#time .times')
+        assert re.fullmatch(r'\d+:\d\d\.\d', times), 'the start is the end in tenths of a second'
+        # As sure in the bar as in words.
+        width = page.evaluate("parseFloat(document.querySelector('#proposal .sureness .bar span').style.width)")
+        words = page.inner_text('#proposal .sureness')
+        assert (width, words) == (5, 'It is in great doubt'), 'doubt .95'
+        page.route('**/api/time*', lambda route: route.abort())
+        page.route('**/neighbours', lambda route: route.abort())
+        page.keyboard.press('j')
+        page.wait_for_selector('#neighbours :text("Not known")')
+        assert page.locator('#time .segment').count() == page.locator('#time canvas').count() == 0
+        assert page.locator('#neighbours img').count() == 0
+        page.context.close()

@@ -20,6 +20,7 @@ export function bindCommands(page) {
     ' ': () => page.player.toggle(),
     j: () => page.forward(),
     k: () => page.back(),
+    o: () => page.nextOpen(),
     b: () => page.cut(),
     ArrowLeft: () => page.player.step(-1),
     ArrowRight: () => page.player.step(1),

@@ -49,6 +49,12 @@ export function clock(seconds) {
   return `${minutes}:${(seconds - 60 * minutes).toFixed(1).padStart(4, '0')}`;
 }
 
+/** From one time to another; one where they are the same in words. */
+export function stretch(from, to) {
+  const [first, last] = [clock(from), clock(to)];
+  return first === last ? first : `${first} – ${last}`;
+}
+
 /** A probability as whole per cent; never 0 % or 100 % for what is not. */
 export function percent(p) {
   if (p > 0 && p < 0.01) return '<1 %';

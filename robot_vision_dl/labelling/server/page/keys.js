@@ -26,9 +26,11 @@ export const HELP = [
       [['Space'], 'play, pause'],
       [['←', '→'], 'picture before, after'],
       [['J', 'K'], 'next piece, piece before'],
+      [['O'], 'next piece of the queue without a label'],
       [['[', ']'], 'earlier, later in the recording'],
       [['G'], 'look-alikes, to label many at once'],
       [['M'], 'have I done enough?'],
+      [['▮'], 'at a small picture: how sure the model is of it'],
     ],
   ],
   [

@@ -21,6 +21,7 @@ export class Neighbours {
       this.place.replaceChildren();
       return;
     }
+    this.#draw(piece, el('ul'));
     this.timer = setTimeout(() => this.#ask(piece), WAIT_MS);
   }
 
@@ -28,15 +29,20 @@ export class Neighbours {
     let neighbours = [];
     try {
       if (!piece.blind) neighbours = (await get(`/api/items/${encodeURIComponent(piece.id)}/neighbours`)).neighbours;
-    } catch {
+    } catch (error) {
+      if (this.piece?.id !== piece.id) return;
+      this.#draw(piece, el('p', { class: 'soft' }, `Not known: ${error.message}.`));
+      this.piece = null; // asked again when it is drawn again
       return;
     }
-    if (this.piece === piece || this.piece?.id === piece.id) this.#draw(piece, neighbours.slice(0, SHOWN));
+    if (this.piece?.id === piece.id) this.#draw(piece, this.#list(piece, neighbours.slice(0, SHOWN)));
   }
 
-  #draw(piece, neighbours) {
+  #list(piece, neighbours) {
     const { labels } = this;
-    const list = el(
+    if (neighbours.length === 0)
+      return el('p', { class: 'soft' }, piece.blind ? 'Hidden for this one.' : 'Nothing labelled looks like it yet.');
+    return el(
       'ul',
       {},
       ...neighbours.map((one) =>
@@ -49,6 +55,9 @@ export class Neighbours {
         ),
       ),
     );
+  }
+
+  #draw(piece, content) {
     const twins = piece.alike_count - 1;
     const grid = piece.blind
       ? null
@@ -67,9 +76,7 @@ export class Neighbours {
         );
     this.place.replaceChildren(
       el('h2', {}, 'Looks like'),
-      neighbours.length > 0
-        ? list
-        : el('p', { class: 'soft' }, piece.blind ? 'Hidden for this one.' : 'Nothing labelled looks like it yet.'),
+      content,
       grid ?? '',
     );
   }

@@ -22,6 +22,9 @@ import { Views } from './views.js';
 const PICTURES_AHEAD = 6;
 const SPOKEN_AFTER_MS = 400;
 const ADOPT_MS = 15_000;
+const UNSENT_MS = 50;
+const MOST_TRIES = 60;
+const AGAIN = 'this piece is shown again on purpose, without what was said of it.';
 
 class Page {
   constructor(queue) {
@@ -90,18 +93,33 @@ class Page {
     if (left > 0) toast(`${words} saved now.`, 'good');
   }
 
-  async open(view, start = null) {
+  /** Open a view; the queue at its first piece without a label, unless a cursor to `start` after is given. */
+  async open(view, start) {
     this.grid.close();
     this.views.select(view);
-    const list = new ItemList(view, start ?? null);
+    let list;
     try {
+      const after = view === 'queue' && start === undefined ? (await this.#left()).first_open : start;
+      list = new ItemList(view, after ?? null);
       await list.ensure();
     } catch (error) {
       toast(`${this.views.name(view)}: ${error.message}`);
+      this.views.select(this.list.view);
       return;
     }
     this.list = list;
     this.draw();
+  }
+
+  /** What the server says of the queue once it has what was said here. */
+  async #left() {
+    for (let tries = 0; this.outbox.pending > 0 && tries < MOST_TRIES; tries += 1)
+      await new Promise((resolve) => {
+        setTimeout(resolve, UNSENT_MS);
+      });
+    const queue = await get('/api/queue');
+    this.views.counts(queue.counts);
+    return queue;
   }
 
   get piece() {
@@ -117,7 +135,8 @@ class Page {
     this.timebar.show(piece);
     this.neighbours.show(piece);
     if (piece === null) {
-      this.#drawEnd();
+      if (this.list.view === 'queue' && this.list.entries.length > 0) this.#drawLeft();
+      else this.#drawEnd();
       return;
     }
     const place = this.list.index + 1;
@@ -136,6 +155,33 @@ class Page {
   #position(place) {
     const { total, previous } = this.list;
     return total && previous === null ? `${place} of ${Math.max(place, total)}` : '';
+  }
+
+  /** At the end of the queue: go to what is left of it, which may have been put in behind. */
+  async #drawLeft() {
+    const { list } = this;
+    const isHere = () => this.list === list && this.piece === null;
+    byId('proposal').replaceChildren(el('p', { class: 'question' }, 'Looking for what is left …'));
+    this.buttons.mark(null, null);
+    try {
+      const { counts, first_open: start } = await this.#left();
+      if (!isHere()) return;
+      if (this.outbox.pending === 0 && counts.open === 0) {
+        this.#drawEnd();
+        return;
+      }
+      if (this.outbox.pending > 0) throw new Error('not everything is saved yet');
+      await this.open('queue', start);
+      if (isHere()) throw new Error('the server does not answer');
+      toast(`${counts.open} left, here is the first.`, 'good');
+    } catch (error) {
+      if (!isHere()) return;
+      byId('proposal').replaceChildren(
+        el('p', { class: 'question' }, el('strong', {}, 'Queue: not known whether something is left')),
+        el('p', {}, `${error.message}. Press O to look again.`),
+        el('button', { type: 'button', on: { click: () => this.nextOpen() } }, 'Next without a label ', keycap('O')),
+      );
+    }
   }
 
   #drawEnd() {
@@ -206,6 +252,12 @@ class Page {
     this.draw();
   }
 
+  /** Go to the next piece of the queue that has no label. */
+  nextOpen() {
+    if (this.advancing) return null;
+    return this.list.view === 'queue' && this.piece ? this.next() : this.open('queue');
+  }
+
   async back() {
     const { list } = this;
     if (list.index === 0) await list.loadPrevious().catch((error) => toast(error.message));
@@ -215,7 +267,11 @@ class Page {
 
   cut() {
     const { piece, player } = this;
-    if (!piece || piece.blind || this.grid.open) return;
+    if (!piece || this.grid.open) return;
+    if (piece.blind) {
+      toast(`No cut here: ${AGAIN}`);
+      return;
+    }
     player.stop();
     if (player.at === 0) toast('The cut comes before the picture that is shown: go to a later one with →.');
     else if (this.actions.cut(piece, player.frame)) this.draw();
@@ -267,7 +323,8 @@ class Page {
 
   openGrid() {
     if (this.grid.open) this.grid.close();
-    else if (this.piece && !this.piece.blind) this.grid.show(this.piece);
+    else if (this.piece?.blind) toast(`No look-alikes here: ${AGAIN}`);
+    else if (this.piece) this.grid.show(this.piece);
   }
 
   async visit(id) {

@@ -36,7 +36,9 @@ export function drawProposal(place, piece, labels, { onAccept, onLabel, position
       el(
         'p',
         { class: 'says' },
-        piece.blind ? 'No proposal this time: label what you see.' : 'The model proposes nothing.',
+        piece.blind
+          ? 'Shown again on purpose, to see how often you agree with yourself. No proposal this time: label what you see.'
+          : 'The model proposes nothing.',
       ),
     );
   } else {
@@ -64,7 +66,7 @@ export function drawProposal(place, piece, labels, { onAccept, onLabel, position
             ),
           ),
       ),
-      doubtBar(piece.doubt),
+      surenessBar(piece),
       el('p', { class: 'reason' }, piece.explanation || REASONS[piece.reason] || piece.reason),
     );
   }
@@ -86,10 +88,12 @@ export function drawProposal(place, piece, labels, { onAccept, onLabel, position
   place.replaceChildren(...parts);
 }
 
-function doubtBar(doubt) {
-  const bar = el('span', { class: 'bar doubt', 'aria-hidden': 'true' }, el('span'));
-  bar.firstChild.style.width = `${Math.round(100 * Math.max(0, Math.min(1, doubt)))}%`;
-  return el('p', { class: 'doubt-line' }, el('span', {}, `It is ${doubtInWords(doubt)}`), bar);
+/** Words, and a bar that is full where there is no doubt. */
+function surenessBar({ doubt, reason }) {
+  const bar = el('span', { class: 'bar', 'aria-hidden': 'true' }, el('span'));
+  bar.firstChild.style.width = `${Math.round(100 * (1 - Math.max(0, Math.min(1, doubt))))}%`;
+  const words = `${reason === 'label' ? 'The label before' : 'It'} is ${doubtInWords(doubt)}`;
+  return el('p', { class: 'sureness' }, el('span', {}, words), bar);
 }
 
 /** The same as one sentence, for those who listen. */

@@ -5,7 +5,7 @@
  * is filled; what is not shows the model's proposal as a line at the bottom.
  */
 import { get } from './api.js';
-import { clock, el, foreign } from './element.js';
+import { clock, el, foreign, stretch } from './element.js';
 import { piece } from './items.js';
 
 const AROUND = 9;
@@ -29,13 +29,23 @@ export class TimeBar {
     this.current = current;
     if (!current) {
       this.title.replaceChildren();
-      this.whole.replaceChildren();
-      this.near.replaceChildren();
+      this.#clear();
       return;
     }
     this.#title();
+    const key = cameraKey(current);
+    if (this.shownKey !== key) this.#clear();
     const camera = await this.#camera(current);
-    if (this.current === current && camera) this.#draw(camera);
+    if (!this.current || cameraKey(this.current) !== key) return;
+    if (camera) this.#draw(camera);
+    else if (!this.cameras.has(key)) this.#clear();
+  }
+
+  /** Nothing of another piece is to be seen, as long as that of this one is not known. */
+  #clear() {
+    this.whole.replaceChildren();
+    this.near.replaceChildren();
+    this.shown = this.shownKey = null;
   }
 
   /** Take over pieces whose labels or ends have changed. */
@@ -83,7 +93,7 @@ export class TimeBar {
       el('strong', {}, foreign(current.recording)),
       ' ',
       el('span', { class: 'soft' }, foreign(current.topic)),
-      el('span', { class: 'times' }, `${clock(current.start_s)} – ${clock(current.end_s)}`),
+      el('span', { class: 'times' }, stretch(current.start_s, current.end_s)),
     );
   }
 
@@ -100,7 +110,10 @@ export class TimeBar {
       'aria-label',
       `Time bar: piece ${(at ?? 0) + 1} of ${camera.pieces.length} of this camera, ${labelled} labelled`,
     );
-    if (at === undefined) return;
+    if (at === undefined) {
+      this.near.replaceChildren();
+      return;
+    }
     const from = Math.max(0, Math.min(at - AROUND, camera.pieces.length - 2 * AROUND - 1));
     this.near.replaceChildren(...camera.pieces.slice(from, from + 2 * AROUND + 1).map((one) => this.#segment(one)));
   }
@@ -135,6 +148,7 @@ export class TimeBar {
     this.whole.append(this.caret);
     Object.assign(camera, { drawn: true, first, length });
     this.shown = camera;
+    this.shownKey = cameraKey(this.current);
   }
 
   #segment(one) {
