@@ -2,7 +2,7 @@
 from array import array
 from dataclasses import replace
 from itertools import groupby
-from typing import Dict, Iterator, List, NamedTuple, Sequence, Tuple
+from typing import Collection, Dict, Iterator, List, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
@@ -52,6 +52,31 @@ def earlier_labels(reader: BagReader, recording: str) -> EarlierLabels:
                          tuple(notes))
 
 
+def with_frames(reader: BagReader, intervals: Sequence[LabelInterval], whole: Collection[LabelInterval]
+                ) -> List[LabelInterval]:
+    """Intervals by the header's clock without those that cover no frame, which are what is left of cut ones.
+
+    The bag is read only where something is left of one that was cut.
+
+    Args:
+        whole: stay as they are, whatever they cover.
+    """
+    known = {replace(one, where='') for one in whole}
+    rests = {one for one in (replace(one, where='') for one in intervals) if one not in known}
+    cameras = {camera_topic(one.topic) for one in rests if one.topic is not None}
+    topics = [name for name in image_topics(reader) if not reader.topics[name].unreadable
+              and (camera_topic(name) in cameras or any(one.topic is None for one in rests))]
+    stamps = {topic: np.sort(found) for topic, (found, _) in _frame_times(reader, topics if rests else ()).items()
+              if len(found)}
+
+    def is_empty(one: LabelInterval) -> bool:
+        times = [there for topic, there in stamps.items()
+                 if one.topic is None or camera_topic(one.topic) == camera_topic(topic)]
+        return bool(times) and not any(np.searchsorted(there, one.start_ns) < np.searchsorted(there, one.end_ns)
+                                       for there in times)
+    return [one for one in intervals if replace(one, where='') not in rests or not is_empty(one)]
+
+
 def image_topics(reader: BagReader) -> List[str]:
     """Topics that carry pictures."""
     return [name for name, topic in reader.topics.items() if topic.is_image]
@@ -62,6 +87,19 @@ def _by_stamp(reader: BagReader, intervals: Sequence[LabelInterval]) -> List[Lab
     cameras = {camera_topic(one.topic) for one in intervals if one.topic is not None}
     topics = [name for name in image_topics(reader) if not reader.topics[name].unreadable
               and (camera_topic(name) in cameras or any(one.topic is None for one in intervals))]
+    found: List[LabelInterval] = []
+    for topic, (stamps, receives) in _frame_times(reader, topics).items():
+        order = np.argsort(stamps, kind='stable')
+        for one in intervals:
+            if one.topic is None or camera_topic(one.topic) == camera_topic(topic):
+                covered = (one.start_ns <= receives) & (receives < one.end_ns)
+                found += [replace(one, topic=topic, start_ns=start, end_ns=end, clock=Clock.HEADER) for start, end
+                          in _runs(stamps[order], covered[order], f'{shown(reader.path)}, {printable(topic)}')]
+    return found
+
+
+def _frame_times(reader: BagReader, topics: Sequence[str]) -> Dict[str, Tuple[np.ndarray, np.ndarray]]:
+    """Stamps and receive times in ns, each (n,) int64, of the frames of each topic, in the order of the bag."""
     times: Dict[str, Tuple['array[int]', 'array[int]']] = {topic: (array('q'), array('q')) for topic in topics}
     for message in reader.image_messages(topics) if topics else ():
         try:
@@ -70,16 +108,8 @@ def _by_stamp(reader: BagReader, intervals: Sequence[LabelInterval]) -> List[Lab
             continue  # no frame that anything could be done with
         times[message.topic][0].append(stamp_ns)
         times[message.topic][1].append(message.receive_ns)
-    found: List[LabelInterval] = []
-    for topic, columns in times.items():
-        stamps, receives = (np.asarray(column, np.int64) for column in columns)
-        order = np.argsort(stamps, kind='stable')
-        for one in intervals:
-            if one.topic is None or camera_topic(one.topic) == camera_topic(topic):
-                covered = (one.start_ns <= receives) & (receives < one.end_ns)
-                found += [replace(one, topic=topic, start_ns=start, end_ns=end, clock=Clock.HEADER) for start, end
-                          in _runs(stamps[order], covered[order], f'{shown(reader.path)}, {printable(topic)}')]
-    return found
+    return {topic: (np.asarray(stamps, np.int64), np.asarray(receives, np.int64))
+            for topic, (stamps, receives) in times.items()}
 
 
 def _runs(stamps: np.ndarray, covered: np.ndarray, where: str) -> Iterator[Tuple[int, int]]:

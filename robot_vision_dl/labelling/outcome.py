@@ -23,7 +23,7 @@ from ..data.labels.labels import LabelInterval, check_label
 from ..data.labels.sources import label_files_beside
 from ..data.recording_paths import recording_names
 from .between import Between, filled, gaps, silenced
-from .earlier import EarlierLabels, earlier_labels, image_topics
+from .earlier import EarlierLabels, earlier_labels, image_topics, with_frames
 from .events import UNSURE, read_events
 from .queue_file import QueueFile
 from .state import LabelledPiece, fold
@@ -120,17 +120,16 @@ def _with_gaps(labelling: BagLabelling, between: Sequence[Between]) -> BagLabell
     return replace(labelling, intervals=tuple(joined([*labelling.intervals, *same])), between=tuple(between))
 
 
-def with_earlier(labelling: BagLabelling, earlier: Sequence[LabelInterval], topics: Sequence[str]
+def with_earlier(labelling: BagLabelling, earlier: Sequence[LabelInterval], kept: Iterable[LabelInterval]
                  ) -> List[LabelInterval]:
-    """The queue's labels of a bag, and earlier ones where it says nothing; a track stays where the label is the same.
+    """The queue's labels of a bag, and what is kept of earlier ones; a track stays where the label is the same.
 
     Args:
         earlier: by the header's clock.
-        topics: all image topics of the bag.
+        kept: of them, where the queue says nothing.
     """
-    labelling = _without_doubt(labelling, earlier)
     own = [part for one in labelling.intervals for part in with_tracks(one, earlier)]
-    return joined([*own, *outside(earlier, labelling.stretches, topics)])
+    return joined([*own, *kept])
 
 
 def _without_doubt(labelling: BagLabelling, earlier: Sequence[LabelInterval]) -> BagLabelling:
@@ -196,17 +195,17 @@ def _plan(labelling: BagLabelling, records: Dict[str, Record]) -> _Plan:
         record = records.get(str(path), Record())
         before = _without_own(earlier.intervals, record, topics)
         labelling = _without_doubt(labelling, before)
-        intervals = with_earlier(labelling, before, topics)
+        kept = with_frames(reader, outside(before, labelling.stretches, topics), before)
+        intervals = with_earlier(labelling, before, kept)
         text = labels_text(intervals) if intervals else None
         if text is not None:
             _check_reads(text, intervals, reader, labelling.recording)
         notes = [*earlier.notes, *_where_from(reader, earlier, path)]
-    kept = len(outside(before, labelling.stretches, topics))
     old = read_text(path, most_bytes=MOST_LABEL_BYTES) if path.is_file() else None
     wrote = (*labelling.intervals, *(LabelInterval(one.start_ns, one.end_ns, UNSURE, one.topic)
                                      for one in labelling.unsure))
-    return _Plan(labelling, path, old, text, Record('' if text is None else digest(text), wrote, tuple(before)), kept,
-                 old is not None and digest(old) == record.digest, tuple(notes))
+    return _Plan(labelling, path, old, text, Record('' if text is None else digest(text), wrote, tuple(before)),
+                 len(kept), old is not None and digest(old) == record.digest, tuple(notes))
 
 
 def _plan_of_none(path: Path, record: Record) -> _Plan:
@@ -252,15 +251,15 @@ def _write_one(labellings: Sequence[BagLabelling], path: Path) -> List[WrittenLa
     for labelling, name in zip(labellings, names):
         with _open(labelling) as reader:
             earlier = earlier_labels(reader, labelling.recording)
-            topics = image_topics(reader)
             labelling = _without_doubt(labelling, earlier.intervals)
-            own = with_earlier(labelling, earlier.intervals, topics)
+            kept = with_frames(reader, outside(earlier.intervals, labelling.stretches, image_topics(reader)),
+                               earlier.intervals)
+            own = with_earlier(labelling, earlier.intervals, kept)
             _check_reads(labels_text(own), own, reader, labelling.recording)
         intervals += own
         bags += [name] * len(own)
         counts = Counter(one.label for one in labelling.intervals)
-        kept = len(outside(earlier.intervals, labelling.stretches, topics))
-        done.append(WrittenLabels(labelling.recording, path, dict(sorted(counts.items())), kept, True,
+        done.append(WrittenLabels(labelling.recording, path, dict(sorted(counts.items())), len(kept), True,
                                   notes=earlier.notes))
     text = labels_text(intervals, bags)
     old = read_text(path, most_bytes=MOST_LABEL_BYTES) if path.is_file() else None

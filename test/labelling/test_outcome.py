@@ -13,9 +13,10 @@ from robot_vision_dl.data.frame_sources import open_sources
 from robot_vision_dl.data.labels.files import labels_text
 from robot_vision_dl.data.labels.labels import Finding, LabelConfig, LabelInterval
 from robot_vision_dl.data.labels.report import LabelCounter
-from robot_vision_dl.labelling.earlier import earlier_labels
+from robot_vision_dl.labelling.earlier import earlier_labels, with_frames
 from robot_vision_dl.labelling.outcome import bag_labellings, queue_labels, with_earlier, write_labels
 from robot_vision_dl.labelling.state import LabelledPiece
+from robot_vision_dl.labelling.stretches import outside
 
 COUNT = 20
 STAMPS = [T0 + 7 + place * PERIOD for place in range(COUNT)]
@@ -86,6 +87,25 @@ def test_labels_that_were_there_hold_where_the_queue_says_nothing(queue, bag):
     done, = write_labels(queue)
     assert shown(bag) == ['cup'] * 15 + ['gap'] * 5 and done.backup is None
     assert 'track: a' in (bag / 'labels.yaml').read_text()
+
+
+def test_what_is_left_of_an_earlier_label_without_a_frame_is_dropped(tmp_path, queue, bag):
+    """Else `bag info` complains of what nobody wrote; an interval that was so before stays."""
+    (bag / 'labels.yaml').write_text('times: stamp\nintervals:\n- {start: 1700000000, end: 1700000001, label: cup}\n'
+                                     '- {start: 1700000009, end: 1700000010, label: own}\n')
+    say(queue, bag, 'mug', STAMPS[5], STAMPS[9] + 1)  # [STAMPS[9] + 1, 1.0) has no frame
+    for out in (None, tmp_path / 'out'):
+        done, = write_labels(queue, out)
+        assert done.kept == 2
+        text = done.path.read_text()
+        assert text.count('label: cup') == text.count('label: own') == text.count('label: mug') == 1
+    source, = open_sources([bag], LabelConfig(('auto',)), [TOPIC])
+    list(source.candidates(LabelCounter()))
+    assert "1 of 3 intervals cover no frame, the first: 'own'" in ' '.join(source.notes)
+    assert not write_labels(queue)[0].changed
+    say(queue, bag, '', STAMPS[5], STAMPS[9] + 1, kind='clear')
+    write_labels(queue)
+    assert shown(bag) == ['cup'] * 10 + ['gap'] * 10
 
 
 def test_a_label_that_is_taken_back_leaves_the_file(queue, bag):
@@ -293,7 +313,8 @@ def test_any_cuts_round_trip(bag_without_stamps, given_labels, earlier):
     labelling = bag_labellings(pieces)
     with BagReader(bag) as reader:
         now = earlier_labels(reader, 'hall').intervals
-    text = labels_text(with_earlier(labelling[0], now, [TOPIC]) if labelling else now)
+        kept = with_frames(reader, outside(now, labelling[0].stretches if labelling else (), [TOPIC]), now)
+    text = labels_text(with_earlier(labelling[0], now, kept) if labelling else now)
     (bag / 'labels.yaml').write_text(text)
     assert shown(bag) == expected
 
