@@ -111,6 +111,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _tell(planned: 'Plan', outcome: 'Outcome', args: argparse.Namespace) -> int:
     from ..evaluation.no_worse import Decided
+    from ..evaluation.undecided import describe_remedies
     print('\n' + '\n'.join(_table(outcome)))
     for sentence in outcome.new_classes:
         print(printable(sentence, 500))
@@ -124,6 +125,8 @@ def _tell(planned: 'Plan', outcome: 'Outcome', args: argparse.Namespace) -> int:
             verdict = 'beyond the margin' if args.allow_undecided and gate.decided is Decided.UNDECIDED else (
                 gate.decided.value)
             print(f'  {verdict}: {gate.said(args.allow_undecided)}', file=sys.stderr)
+        for line in () if args.allow_undecided else describe_remedies(refused):
+            print(f'  {line}', file=sys.stderr)
         print(f'  the new model, {outcome.candidate.identity}, is in {printable(outcome.candidate.folder)}',
               file=sys.stderr)
         return 1

@@ -17,7 +17,7 @@ _NOT_LEARNED = 'test'
 def learned_from(bundle: Bundle, recordings: Sequence[str]) -> List[str]:
     """Those of ``recordings`` that have the name of one that the model, or a member of it, was trained on."""
     known = _names(bundle).union(*map(_names, bundle.members))
-    return [name for name in recordings if any(_same(name, other) for other in known)]
+    return [name for name in recordings if any(same_name(name, other) for other in known)]
 
 
 def _names(bundle: Bundle) -> Set[str]:
@@ -40,6 +40,9 @@ def _parts(bundle: Bundle) -> Any:
     return found.get('recordings') if isinstance(found, dict) else None
 
 
-def _same(one: str, other: str) -> bool:
-    """As many folders are part of a name as made the names differ among those that were read together."""
+def same_name(one: str, other: str) -> bool:
+    """Whether two names may be of one recording.
+
+    As many folders are part of a name as made the names differ among those that were read together.
+    """
     return f'/{one}'.endswith(f'/{other}') or f'/{other}'.endswith(f'/{one}')

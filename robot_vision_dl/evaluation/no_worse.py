@@ -145,12 +145,18 @@ def describe_new_classes(old: FrameTable, new: FrameTable) -> List[str]:
     lines = []
     for number, name in enumerate(frames.names):
         own = frames.truth == number
-        if not own.any() or name in old.class_names:
+        if name in old.class_names:
             continue
+        if not own.any():
+            lines.append(f'{name} is new: no frozen frame shows it, so nothing here tells how well it is known')
+            continue
+        recordings, recall = len(np.unique(frames.group[own])), float(np.mean(frames.said[NEW][own] == number))
         acted = float(np.mean(frames.old['outcome'][own] == ACCEPTED))
         unknown = float(np.mean(frames.old['outcome'][own] == OUT_OF_DISTRIBUTION))
         right = float(np.mean(frames.acted[NEW][own] == number))
-        lines.append(f'{name} is new ({int(own.sum())} frozen frames): the old model acted on {acted:.3f} of them, '
+        lines.append(f'{name} is new ({int(own.sum())} frozen frames of {recordings} recordings): recall '
+                     f'{recall:.3f} of single frames{", mostly missed: label more of it" if recall < 0.5 else ""}; the '
+                     f'old model acted on {acted:.3f} of them, '
                      f'wrongly, and called {unknown:.3f} unknown, rightly; the new one acts rightly on {right:.3f}')
     return lines
 

@@ -21,13 +21,14 @@ from ..data.frozen import without_frozen
 from ..data.labels.labels import IGNORE
 from ..data.prepare import DataConfig
 from ..data.recording_paths import expand
-from ..evaluation.learned import learned_from
 from ..evaluation.no_worse import FIGURES, LEAST_RECORDINGS
 from ..evaluation.options import EvaluationOptions
 from ..evaluation.recordings import Recording, open_recordings
+from ..evaluation.undecided import describe_reach
 from ..training.config import TrainConfig
 from ..training.config_file import as_file, parse_config
 from ..training.config_paths import anywhere
+from .beforehand import describe_learned, learned_before, scarce_classes
 
 SETTINGS = 'card/settings.yaml'
 NOTHING = 'none'
@@ -85,6 +86,9 @@ class Plan:
         recordings: frozen ones, opened.
         options: how they are judged.
         undecidable: by figure, why its gate cannot be decided.
+        counts: by figure, frozen recordings that its gate rests on.
+        scarce: sentences about classes that there is little of.
+        learned: sentences about frozen recordings that the installed model has seen.
     """
 
     wish: Wish
@@ -99,6 +103,9 @@ class Plan:
     recordings: List[Recording]
     options: EvaluationOptions
     undecidable: Mapping[str, str]
+    counts: Mapping[str, int]
+    scarce: Tuple[str, ...]
+    learned: Tuple[str, ...]
 
     def describe(self) -> List[str]:
         """Lines for people."""
@@ -114,15 +121,15 @@ class Plan:
         if self.new_classes:
             lines.append(f'new classes {printable(", ".join(self.new_classes), 300)}: the head is trained anew; on '
                          'their frames the old model is right where it says unknown')
+        lines += [f'scarce      {sentence}' for sentence in self.scarce]
         lines.append(f'compare on  {len(self.recordings)} frozen recordings: '
                      f'{printable(", ".join(one.name for one in self.recordings[:8]), 300)}')
-        seen = learned_from(self.old, [one.name for one in self.recordings])
-        if seen:
-            lines.append(f'            the installed model has learned from {printable(", ".join(seen[:8]), 300)}, by '
-                         'their names: it is judged too well on them')
+        lines += [f'            {sentence}' for sentence in self.learned]
         lines += [f'gate        {name}: {FIGURES[name].words}; worse by at most {margin:g}'
                   + (f'; {self.undecidable[name]}' if name in self.undecidable else '')
                   for name, margin in wish.margins.items()]
+        for number, line in enumerate(describe_reach(wish.margins, self.counts)):
+            lines.append(f'{"" if number else "can tell":<12}{line}')
         lines.append(f'work        {shown(self.folder)}')
         return lines
 
@@ -153,12 +160,13 @@ def plan(wish: Wish) -> Plan:
     options = EvaluationOptions(wish.deployment, config.data.labels, config.data.image_topics, dict(wish.label_map),
                                 absent_is_unknown=True)
     recordings = open_recordings(wish.frozen, options)
-    undecidable = _undecidable(recordings, wish, old.class_names, config.data.class_names)
+    counts = _counts(recordings, wish, old.class_names, config.data.class_names)
     frozen_files = [file for one in recordings for file in (*one.files.files, *(
         each.path for each in one.pictures), *(Path(name) for name in one.label_sources if Path(name).is_file()))]
     given = {path.resolve() for path in expand(wish.data)}
     own = [source for source in sources if not given.isdisjoint({source.path.resolve(),
                                                                  *source.path.resolve().parents})]
+    old_data = [source for source in sources if source not in own]
     asked = cache_key(_files(own) + frozen_files, [wish.config, wish.changes, wish.old_data])
     bare = replace(config, data=replace(config.data, bags=(), frozen=()))  # which are told by their files
     digest = cache_key(_files(sources) + frozen_files, [asked, old.identity, as_file(bare)])
@@ -167,7 +175,9 @@ def plan(wish: Wish) -> Plan:
     return Plan(wish, installed, old, replace(config, output=output), asked, folder,
                 tuple(name for name in config.data.class_names if name not in old.class_names),
                 {source.recording: round(sum(source.expected.values())) for source in kept}, tuple(left_out),
-                recordings, options, undecidable)
+                recordings, options, _undecidable(counts), counts,
+                tuple(scarce_classes(kept, config.data.class_names, config.data.split.calibration)),
+                tuple(describe_learned(*learned_before(old, recordings, old_data))))
 
 
 def _installed(model: str) -> Tuple[Path, Bundle]:
@@ -238,8 +248,8 @@ def _labels(sources: Sequence[Source], ignore: Sequence[str]) -> Set[str]:
             if frames > 0} - {UNKNOWN, IGNORE, *ignore}
 
 
-def _undecidable(recordings: Sequence[Recording], wish: Wish, old: Sequence[str], new: Sequence[str]) -> Dict[str, str]:
-    """Why gates cannot be decided, by figure, as far as labels alone tell.
+def _counts(recordings: Sequence[Recording], wish: Wish, old: Sequence[str], new: Sequence[str]) -> Dict[str, int]:
+    """How many frozen recordings each gate rests on, by figure, as far as labels alone tell.
 
     Raises:
         ConfigError: a label of the frozen recordings is a class of neither model.
@@ -261,9 +271,13 @@ def _undecidable(recordings: Sequence[Recording], wish: Wish, old: Sequence[str]
         counts['of the classes of both'] += bool(labels & both)
     counts['labelled unknown'] = counts[UNKNOWN]
     scarce = min((counts[name] for name in both if counts[name]), default=0)
+    return {name: scarce if name == 'worst_recall' else counts[FIGURES[name].of] for name in wish.margins}
+
+
+def _undecidable(counts: Mapping[str, int]) -> Dict[str, str]:
+    """Why gates cannot be decided, by figure."""
     found = {}
-    for name in wish.margins:
-        count = scarce if name == 'worst_recall' else counts[FIGURES[name].of]
+    for name, count in counts.items():
         if count < LEAST_RECORDINGS:
             what = 'of the class that fewest have' if name == 'worst_recall' else FIGURES[name].of
             found[name] = (f'{count} frozen recordings have frames {what}, and {LEAST_RECORDINGS} at least are needed '

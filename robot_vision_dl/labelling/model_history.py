@@ -154,8 +154,6 @@ def _details(entry: Entry) -> List[str]:
     if entry.classes:
         found.append(f'classes        {len(entry.classes)}' + (
             f', new: {printable(", ".join(entry.new_classes), 200)}' if entry.new_classes else ''))
-    if entry.test is not None:
-        found.append(f'tested         accuracy {entry.test:.4f} on its own test part')
     if entry.gates:
         found.append(f'compared       with {entry.before} on {len(entry.frozen)} frozen recordings')
         found += [f'  {gate.get("decided", ""):<9} {gate.get("figure", ""):<16} {_number(gate.get("old"))} -> '
@@ -164,6 +162,8 @@ def _details(entry: Entry) -> List[str]:
                   for gate in entry.gates if isinstance(gate, Mapping)]
     elif entry.before:
         found.append(f'in place of    {entry.before}')
+    if entry.test is not None:
+        found.append(f'own test part  accuracy {entry.test:.4f}; other versions were tested on other frames')
     return found
 
 

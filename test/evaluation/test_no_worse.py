@@ -109,9 +109,13 @@ def test_a_class_that_only_the_new_model_has_counts_where_both_can_be_right():
     assert found['acted_wrong'].old == pytest.approx(.25 * (1 - half))
     assert found['foreign_accepted'].recordings == 0  # what is a class of one is not foreign to both
     sentence, = describe_new_classes(old, new)
-    assert sentence == (f'jug is new (48 frozen frames): the old model acted on {1 - half:.3f} of them, wrongly, and '
+    assert sentence == (f'jug is new (48 frozen frames of 8 recordings): recall {third:.3f} of single frames, mostly '
+                        f'missed: label more of it; the old model acted on {1 - half:.3f} of them, wrongly, and '
                         f'called {half:.3f} unknown, rightly; the new one acts rightly on {third:.3f}')
     assert not describe_new_classes(old, old)
+    shown = table(np.ones(n, bool), targets=np.where(is_new, -1, targets))
+    assert describe_new_classes(shown, table(np.ones(n, bool), classes=4, names=(*NAMES, 'jug'))) == [
+        'jug is new: no frozen frame shows it, so nothing here tells how well it is known']
 
 
 def test_frames_that_one_model_failed_on_are_left_out_of_both():

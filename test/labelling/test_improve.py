@@ -72,6 +72,8 @@ def test_a_better_model_is_installed_and_the_one_before_is_kept(world, place, ca
     assert 'is done already' in capsys.readouterr().out
     assert main(['models', 'history', 'models/shapes']) == 0
     said = capsys.readouterr().out
+    assert said.index('compared') < said.index('own test part', said.index('compared'))
+    assert 'other versions were tested on other frames' in said
     assert 'trained' in said and f'compared       with {before.identity} on 8 frozen recordings' in said
     # And back.
     assert main(['models', 'rollback', 'models/shapes']) == 0
@@ -107,7 +109,8 @@ def test_a_new_class_is_learned_and_what_both_know_is_compared(world, place, cap
                  str(place / 'judged' / '*'), *GATES])
     said = capsys.readouterr().out
     assert 'new classes ring: the head is trained anew' in said
-    assert re.search(r'ring is new \(48 frozen frames\): the old model acted on [01].\d+ of them, wrongly', said)
+    assert re.search(r'ring is new \(48 frozen frames of 6 recordings\): recall [01].\d+ of single frames.*; the old '
+                     r'model acted on [01].\d+ of them, wrongly', said)
     after = load_bundle(str(next((place / 'runs/improve').glob('*/models/shapes'))))
     assert after.class_names == ('circle', 'cross', 'square', 'ring')
     last = read_history(Path('models/shapes'))[-1]
@@ -142,8 +145,37 @@ def test_what_cannot_be_decided_is_told_before_hours_are_spent(world, place, cap
     assert dry.err == said
     assert main([*arguments[:5], str(world / 'few' / '*'), '--dry-run', '--allow-undecided']) == 0
     said = capsys.readouterr().out
-    assert 'the installed model has learned from few_' in said and 'not from few_0, few_1, few_2, few_3: frozen' in said
+    assert re.search(r'the installed model has learned from few_\d.* \(the same files\)', said)
+    assert 'not from few_0, few_1, few_2, few_3: frozen' in said
     assert not (place / 'runs').exists()
+
+
+def test_frozen_recordings_are_known_by_their_content_and_names_alone_prove_nothing(world, place, capsys):
+    recordings(place / 'few', 4, each=8, seed=11)  # other pictures of the same names
+    split = json.loads((place / 'models/shapes/card/split.json').read_text())['recordings']
+    shutil.copytree(world / 'few' / split['train'][0], place / 'judge' / 'another_name')
+
+    def said(frozen, *options):
+        assert main(['improve', str(world / 'more' / '*'), '--model', 'models/shapes', '--frozen', *map(str, frozen),
+                     '--allow-undecided', '--dry-run', *options]) == 0
+        return capsys.readouterr().out
+    assert 's learned from few' not in said([place / 'few' / '*']).split('compare on')[1]
+    unsure = said([place / 'few' / '*'], '--old-data', 'none')
+    assert f'may have learned from {split["train"][0]}' in unsure and 'give them with --old-data' in unsure
+    assert 'has learned from another_name (the same files)' in said([place / 'judge' / '*'])
+
+
+def test_scarce_classes_and_what_few_recordings_can_tell_are_said_before_training(world, place, capsys):
+    recordings(place / 'rings', 1, each=9, unknown=0, seed=5, classes=('ring',))
+    assert main(['improve', str(place / 'rings' / '*'), '--model', 'models/shapes', '--frozen',
+                 str(world / 'frozen' / '*'), *GATES, '--dry-run']) == 0
+    said = capsys.readouterr().out
+    scarce = [line for line in said.splitlines() if line.startswith('scarce')]
+    assert any('ring: about 9 labelled frames of 1 recording: ' in line and '5 are needed' in line
+               and 'frames of one recording are alike' in line for line in scarce)
+    assert not any('of one recording are alike' in line for line in scarce if 'ring' not in line)
+    assert 'can tell    a new model that is just as good passes every other time' in said
+    assert 'accuracy 0.06' in said and '(8 recordings)' in said  # .05 sqrt(8) / t(7) = .0598
 
 
 @pytest.mark.parametrize('change, options, text', [
