@@ -61,7 +61,7 @@ class BagFolder:
         chunk = self._writer.prepare(messages)
         topics = dict.fromkeys((*self._writer.counts(), *chunk.channels), _MOST_NUMBER)
         return chunk, self._writer.closed_size(chunk) + len(_bag_metadata(self.path.name, topics, _MOST_NUMBER,
-                                                                      _MOST_NUMBER))
+                                                                          _MOST_NUMBER))
 
     def append(self, chunk: Chunk, charged: int, now_s: float) -> None:
         """Write messages; arguments as :meth:`prepare` gives them.
