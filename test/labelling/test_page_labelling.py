@@ -242,7 +242,7 @@ def test_the_queue_is_done_when_nothing_is_left_and_what_comes_again_says_so(chr
         next_shown(page, first)
         page.keyboard.press('k')
         page.keyboard.press('o')
-        assert page.locator('#proposal .yours').count() == 0
+        wait_for(lambda: page.locator('#proposal .yours').count() == 0, 5)
         for _ in range(2 * QUEUE_LENGTH):
             if page.locator('text=Shown again on purpose').count():
                 break
