@@ -23,11 +23,13 @@ from ..data.labels.objects.find import labelled_pictures
 from ..data.labels.objects.labelled_picture import LabelledPicture, bounds
 from ..data.picture_folder import all_pictures
 from ..data.pictures import read_picture
+from ..explain.explanation import any_pixels
 from ..explain.faithfulness import centre_map, deletion_insertion, points_inside, sanity
 from ..explain.occlusion import occlusion
 from .report import conclude
 
 HELP = 'maps of evidence: deletion, insertion, randomised weights, pointing game; beside random and the centre'
+_EVIDENCE = 'evidence'
 _AROUND = 3.0  # side of a window, in sides of the object
 _SHARES = (0.0, 0.1, 0.5, 1.0)  # of the layers that are randomised; 0: the last one alone
 
@@ -83,29 +85,31 @@ def of_pictures(bundle: Bundle, network: Network, folders: Sequence[str], count:
         raise ConfigError(f'{", ".join(map(shown, folders))}: no pictures')
     paths = [paths[place] for place in np.linspace(0, len(paths) - 1, min(count, len(paths))).round().astype(int)]
     preprocess, random = Preprocessor(bundle.preprocessing, 'cpu'), np.random.default_rng(seed)
+    last = LastMaps(network, any_pixels(bundle))
     curves: Dict[str, List[Tuple[float, float]]] = {}
     likeness: List[List[float]] = []
     with Progress('measuring', 'pictures', len(paths)) as done:
         for number, path in enumerate(paths, 1):
             pixels = preprocess([read_picture(path)])
-            index, maps = _maps(network, pixels, random)
+            index, maps = _maps(network, last, pixels, random)
             for name, values in maps.items():
                 found = deletion_insertion(network, pixels, index, values)
                 curves.setdefault(name, []).append((found.deletion, found.insertion))
-            likeness.append(sanity(network, pixels, index, _SHARES, seed))
+            likeness.append(sanity(network, maps[_EVIDENCE], pixels, index, _SHARES, seed))
             done(number)
     return {'n': len(paths), 'curves': {name: _means(rows) for name, rows in curves.items()},
             'likeness': dict(zip(map(str, _SHARES), _means(likeness)))}
 
 
-def _maps(network: Network, pixels: torch.Tensor, random: np.random.Generator) -> Tuple[int, Dict[str, np.ndarray]]:
-    last = LastMaps(network, pixels)
-    with torch.inference_mode():
-        index = int(network(pixels).logits[0].argmax())
-    evidence = last.evidence(pixels, [index]).maps[0, 0].numpy()
-    covered = occlusion(network, pixels, [index]).maps[0].numpy()
-    return index, {'evidence': evidence, 'occlusion': covered,
-                   'random': random.standard_normal(evidence.shape).astype(np.float32), 'centre': centre_map()}
+def _maps(network: Network, last: LastMaps, pixels: torch.Tensor, random: np.random.Generator, index: int = -1
+          ) -> Tuple[int, Dict[str, np.ndarray]]:
+    """The class, -1: the one that the network says, and its maps with the controls."""
+    if index < 0:
+        with torch.inference_mode():
+            index = int(network(pixels).logits[0].argmax())
+    return index, {_EVIDENCE: last.evidence(pixels, [index]).maps[0, 0].numpy(),
+                   'occlusion': occlusion(network, pixels, [index]).maps[0].numpy(),
+                   'random': random.standard_normal((14, 14)).astype(np.float32), 'centre': centre_map()}
 
 
 def _means(rows: Sequence[Sequence[float]]) -> List[Tuple[float, float]]:
@@ -126,14 +130,11 @@ def pointing(bundle: Bundle, network: Network, pictures: Sequence[LabelledPictur
     if not windows:
         raise ConfigError(f'--object {label!r}: no such box that has room around it; there are boxes of '
                           f'{", ".join(sorted({one.label for picture in pictures for one in picture.objects}))}')
-    preprocess = Preprocessor(bundle.preprocessing, 'cpu')
+    preprocess, last = Preprocessor(bundle.preprocessing, 'cpu'), LastMaps(network, any_pixels(bundle))
     hits: Dict[str, List[bool]] = {}
     with Progress('pointing', 'windows', len(windows)) as done:
         for number, window in enumerate(windows, 1):
-            pixels = preprocess([window.picture])
-            evidence = LastMaps(network, pixels).evidence(pixels, [index]).maps[0, 0].numpy()
-            maps = {'evidence': evidence, 'occlusion': occlusion(network, pixels, [index]).maps[0].numpy(),
-                    'random': random.standard_normal((14, 14)).astype(np.float32), 'centre': centre_map()}
+            _, maps = _maps(network, last, preprocess([window.picture]), random, index)
             for name, values in maps.items():
                 hits.setdefault(name, []).append(points_inside(values, window.box))
             done(number)

@@ -50,16 +50,17 @@ def run(args: argparse.Namespace) -> int:
     if args.pictures:
         from ..classifier import Classifier
         from ..evaluation.predict import labelled_store
-        from ..explain.explanation import explain
+        from ..explain.explanation import Explainer
         from ..explain.neighbours import TrainingFrames
         from ..explain.sources import picture_at
         classifier = Classifier(args.model, device='cpu', backend='torch', top_k=5)
+        explain = Explainer(bundle)
         named = [picture_at(source, args.topic) for source in args.pictures]
         with Progress('explaining', 'pictures', len(named), quiet=len(named) == 1) as done:
             found = []
             for place, one in enumerate(named, 1):
                 said = classifier(one.picture.pixels, one.picture.order.value)
-                found.append(explain(bundle, said, one.picture, args.classes))
+                found.append(explain(said, one.picture, args.classes))
                 done(place)
         frames = TrainingFrames(bundle, labelled_store(bundle, args.data)) if args.data else None
         around = list(frames.around([one.picture for one in named])) if frames else []

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from ..core.networks.architectures import first_convolution
+from ..core.networks.hooks import forward_hooks
 from ..core.networks.network import Network
 from ..core.networks.stages import usual_stages
 
@@ -54,20 +55,14 @@ def stage_maps(network: Network, pixels: torch.Tensor, names: Sequence[str], mos
         most: channels of each that are kept.
     """
     modules = dict(network.backbone.named_modules())
+    paths = {modules[name]: name for name in names}
     outputs: Dict[str, torch.Tensor] = {}
 
-    def keep(name: str) -> Any:
-        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
-            if isinstance(output, torch.Tensor) and output.ndim == 4:
-                outputs[name] = output[0].detach().float().clone()
-        return hook
-    handles = [modules[name].register_forward_hook(keep(name)) for name in names]
-    try:
-        with torch.no_grad():
-            network(pixels)
-    finally:
-        for handle in handles:
-            handle.remove()
+    def keep(module: nn.Module, inputs: Any, output: Any) -> None:
+        if isinstance(output, torch.Tensor) and output.ndim == 4:
+            outputs[paths[module]] = output[0].detach().float().clone()
+    with forward_hooks(paths, keep), torch.no_grad():
+        network(pixels)
     return [_kept(name, outputs[name], most) for name in names if name in outputs]
 
 

@@ -62,50 +62,64 @@ class Explanation:
     notes: Tuple[str, ...] = ()
 
 
-def explain(bundle: Bundle, classification: Classification, picture: Picture, most: int = 3) -> Explanation:
-    """Explain one decision.
+class Explainer:
+    """Explains decisions of one model; its network is loaded once."""
 
-    Args:
-        bundle: of the model.
-        classification: of ``picture``, by the same model.
-        picture: the whole of it.
-        most: classes that are shown.
-    """
-    notes: List[str] = []
-    result = classification.result
-    assert result is not None, 'the decision about a whole picture'
-    network = bundle.load_network()
-    pixels = Preprocessor(bundle.preprocessing, 'cpu')([picture])
-    probabilities = result.assessment.probabilities
-    order = [int(one) for one in np.argsort(-probabilities, kind='stable')[:max(2, most)]]
-    evidence: Optional[np.ndarray] = None
-    exact, layer = False, ''
-    stages: List[StageMaps] = []
-    if isinstance(network, Network):
+    def __init__(self, bundle: Bundle) -> None:
+        self._bundle = bundle
+        self._network = bundle.load_network()
+        self._preprocess = Preprocessor(bundle.preprocessing, 'cpu')
+        self._notes: List[str] = []
+        self._last: Optional[LastMaps] = None
+        if not isinstance(self._network, Network):
+            self._notes.append(f'{bundle.name} is {"an ensemble" if bundle.members else "a file of another program"}: '
+                               'evidence and maps of its layers cannot be read; what covering a place costs needs '
+                               'neither')
+            return
         try:
-            last = LastMaps(network, pixels)
-            found = last.evidence(pixels, order)
-            evidence, exact, layer = found.maps[0].numpy(), found.exact, last.layer
+            self._last = LastMaps(self._network, any_pixels(bundle))
         except ConfigError as error:
-            notes.append(str(error))
-        stages = stage_maps(network, pixels, stages_of(network))
-    else:
-        notes.append(f'{bundle.name} is {"an ensemble" if bundle.members else "a file of another program"}: evidence '
-                     'and maps of its layers cannot be read; what covering a place costs needs neither')
-    covered = occlusion(network, pixels, order)
-    classes = [ClassMap(bundle.class_names[index], float(probabilities[index]),
-                        None if evidence is None else evidence[place], covered.maps[place].numpy())
-               for place, index in enumerate(order)]
-    if len(order) > 1:
-        first, second = classes[:2]
-        classes.append(ClassMap(
-            f'{first.name} - {second.name}', None,
-            None if first.evidence is None or second.evidence is None else first.evidence - second.evidence,
-            first.cost - second.cost))
-    top, left, bottom, right = visible_region(bundle.preprocessing, *picture.pixels.shape[:2])
-    return Explanation(
-        classification, to_bgr(picture)[top:bottom, left:right], tuple(classes), exact, layer,
-        None if evidence is None else _agreement(evidence[0], covered), covered.patch, tuple(stages), tuple(notes))
+            self._notes.append(str(error))
+
+    def __call__(self, classification: Classification, picture: Picture, most: int = 3) -> Explanation:
+        """Explain one decision.
+
+        Args:
+            classification: of ``picture``, by the same model.
+            picture: the whole of it.
+            most: classes that are shown.
+        """
+        bundle, result = self._bundle, classification.result
+        assert result is not None, 'the decision about a whole picture'
+        pixels = self._preprocess([picture])
+        probabilities = result.assessment.probabilities
+        order = [int(one) for one in np.argsort(-probabilities, kind='stable')[:max(2, most)]]
+        found = None if self._last is None else self._last.evidence(pixels, order)
+        evidence = None if found is None else found.maps[0].numpy()
+        stages: List[StageMaps] = []
+        if isinstance(self._network, Network):
+            stages = stage_maps(self._network, pixels, stages_of(self._network))
+        covered = occlusion(self._network, pixels, order)
+        classes = [ClassMap(bundle.class_names[index], float(probabilities[index]),
+                            None if evidence is None else evidence[place], covered.maps[place].numpy())
+                   for place, index in enumerate(order)]
+        if len(order) > 1:
+            first, second = classes[:2]
+            classes.append(ClassMap(
+                f'{first.name} - {second.name}', None,
+                None if first.evidence is None or second.evidence is None else first.evidence - second.evidence,
+                first.cost - second.cost))
+        top, left, bottom, right = visible_region(bundle.preprocessing, *picture.pixels.shape[:2])
+        return Explanation(
+            classification, to_bgr(picture)[top:bottom, left:right], tuple(classes), found is not None and found.exact,
+            self._last.layer if self._last else '', None if evidence is None else _agreement(evidence[0], covered),
+            covered.patch, tuple(stages), tuple(self._notes))
+
+
+def any_pixels(bundle: Bundle) -> torch.Tensor:
+    """Noise of the shape that the network is run at, (1, C, H, W): the layer of its last maps is the same for all."""
+    return torch.randn((1, bundle.architecture.in_channels, *bundle.preprocessing.crop),
+                       generator=torch.Generator().manual_seed(0))
 
 
 def _agreement(evidence: np.ndarray, covered: Occlusion) -> Optional[float]:

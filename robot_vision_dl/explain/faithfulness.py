@@ -101,10 +101,10 @@ def likeness(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.corrcoef(first, second)[0, 1])
 
 
-def sanity(network: Network, pixels: torch.Tensor, index: int, shares: Sequence[float], seed: int = 0) -> List[float]:
-    """Likeness of the map of a class to that with randomised layers, for each share of them."""
-    before = LastMaps(network, pixels).evidence(pixels, [index]).maps[0, 0].numpy()
-    return [likeness(before, LastMaps(copy, pixels).evidence(pixels, [index]).maps[0, 0].numpy())
+def sanity(network: Network, evidence: np.ndarray, pixels: torch.Tensor, index: int, shares: Sequence[float],
+           seed: int = 0) -> List[float]:
+    """Likeness of a class's map, ``evidence`` (h, w), to that with randomised layers, for each share of them."""
+    return [likeness(evidence, LastMaps(copy, pixels).evidence(pixels, [index]).maps[0, 0].numpy())
             for copy in (randomised(network, share, seed) for share in shares)]
 
 

@@ -67,9 +67,10 @@ class TrainingFrames:
         self._store = store
         self.labels = tuple(frame.label for frame in store.frames)
         with Progress('looking for what it is like', 'frames', len(store)) as done:
-            outputs = self._predictor.pictures(_counted(store, done))
+            small: List[np.ndarray] = []
+            outputs = self._predictor.pictures(_noted(store, small, done))
         self._features = _unit(outputs.features)
-        self._small = np.stack([_small(store.picture(place)) for place in range(len(store))])
+        self._small = np.stack(small)
         self._mean = self._features.mean(0)
         _, spread, axes = np.linalg.svd(self._features - self._mean, full_matrices=False)
         self._axes = axes[:2]
@@ -94,9 +95,12 @@ class TrainingFrames:
         return tuple(found)
 
 
-def _counted(store: FrameStore, done: Callable[[int], None]) -> Iterator[Picture]:
+def _noted(store: FrameStore, small: List[np.ndarray], done: Callable[[int], None]) -> Iterator[Picture]:
+    """The pictures, each decoded once; small ones are put into ``small``."""
     for place in range(len(store)):
-        yield store.picture(place)
+        picture = store.picture(place)
+        small.append(_small(picture))
+        yield picture
         done(place + 1)
 
 

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import torch
 
+from robot_vision_dl.core.networks.evidence import LastMaps
 from robot_vision_dl.core.networks.network import Prediction, build_network
 from robot_vision_dl.explain.faithfulness import (
     centre_map,
@@ -68,7 +69,8 @@ def test_map_of_another_head_is_another():
     torch.manual_seed(0)
     network = build_network('resnet20_cifar', 10)
     pixels = torch.rand(1, 3, 32, 32)
-    alone, whole = sanity(network, pixels, 3, (0.0, 1.0))
+    evidence = LastMaps(network, pixels).evidence(pixels, [3]).maps[0, 0].numpy()
+    alone, whole = sanity(network, evidence, pixels, 3, (0.0, 1.0))
     assert abs(alone) < .9 and abs(whole) < .9
 
 

@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from ..errors import ConfigError
+from .hooks import forward_hooks
 from .network import Network, Prediction
 
 _CLOSE = 1e-4  # of what two ways give, relative to the largest value
@@ -74,13 +75,8 @@ class LastMaps:
                 found.append((module, tuple(output.shape)))
             elif output.ndim == 3 and output.shape[1] > 1:
                 found.clear()  # tokens: what comes before them is no last map
-        handles = [module.register_forward_hook(note) for module in names]
-        try:
-            with torch.no_grad():
-                network(pixels)
-        finally:
-            for handle in handles:
-                handle.remove()
+        with forward_hooks(names, note), torch.no_grad():
+            network(pixels)
         if not found:
             raise ConfigError(f'{network.architecture.name}: ends in no maps of more than one position at '
                               f'{pixels.shape[-1]}x{pixels.shape[-2]} pixels, so that no evidence can be laid over the '
@@ -93,12 +89,8 @@ class LastMaps:
     def maps_of(self, pixels: torch.Tensor) -> Tuple[torch.Tensor, Prediction]:
         """Last maps (B, F, h, w), after their activation, and what the pass gives, without gradients."""
         kept: List[torch.Tensor] = []
-        handle = self._module.register_forward_hook(lambda module, inputs, output: kept.append(output.clone()))
-        try:
-            with torch.no_grad():
-                prediction = self._network(pixels)
-        finally:
-            handle.remove()
+        with forward_hooks([self._module], lambda module, inputs, output: kept.append(output.clone())), torch.no_grad():
+            prediction = self._network(pixels)
         return self._activation(kept[-1]), prediction
 
     def _kind_of_head(self, pixels: torch.Tensor) -> Head:
@@ -143,12 +135,8 @@ class LastMaps:
             torch.set_grad_enabled(True)  # from here to the end of the pass, for which the caller's block holds
             kept[:] = [output.detach().requires_grad_()]
             return kept[0].clone()  # what follows may write into it
-        handle = self._module.register_forward_hook(cut)
-        try:
-            with torch.no_grad():
-                logits = self._network(pixels).logits
-        finally:
-            handle.remove()
+        with forward_hooks([self._module], cut), torch.no_grad():
+            logits = self._network(pixels).logits
         if not logits.requires_grad:
             raise ConfigError(f'{self._network.architecture.name}: no gradient of the logits by its last maps; the '
                               'head computes nothing that can be followed')
