@@ -2,7 +2,7 @@
 import subprocess
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import numpy as np
 import rclpy
@@ -65,6 +65,21 @@ class Peer:
         publisher = self.node.create_publisher(message_type, topic, qos)
         self.wait(lambda: publisher.get_subscription_count() >= subscribers, f'a subscriber on {topic}')
         return publisher
+
+    def report(self, health: List[Any], name: str, until: Callable[[Dict[str, str]], Any] = lambda values: True
+               ) -> Tuple[Dict[str, str], Any]:
+        """Values and status of what the newest of the diagnostics ``health`` says, once the values are as wished.
+
+        Args:
+            name: what the status's name ends with.
+        """
+        def newest():
+            for status in health[-1].status if health else ():
+                values = {one.key: one.value for one in status.values}
+                if status.name.endswith(name) and until(values):
+                    return values, status
+            return None
+        return self.wait(newest, f'the report of {name}')
 
     def wait(self, until: Callable[[], Any], what: str, timeout_s: float = TIMEOUT_S) -> Any:
         """Listen until a condition holds, and return its value."""

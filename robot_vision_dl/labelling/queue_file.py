@@ -5,17 +5,16 @@ same content gives the same bytes, so that two minings can be compared as files.
 """
 import json
 import sqlite3
-from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
-from ..core.errors import ConfigError, OutputError
-from ..core.files.whole_files import REMEDY, whole_file
+from ..core.errors import ConfigError
 from ..core.text.json_text import parse_json
 from ..core.text.printable import printable
+from .whole_database import WholeDatabase, whole_database
 
 MINED = 'mined.sqlite'
 """Name of the file in a queue's folder."""
@@ -113,27 +112,6 @@ class QueueInterval:
     feature: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
 
 
-@contextmanager
-def whole_database(path: Path, schema: str) -> Iterator[sqlite3.Connection]:
-    """A new SQLite file in a transaction, which takes its place at the end of the ``with`` block, not if that raises.
-
-    The same statements give the same bytes.
-
-    Raises:
-        OutputError: it cannot be written; what was there before is still there.
-    """
-    with whole_file(path) as file:
-        try:
-            with closing(sqlite3.connect(file.name, isolation_level=None)) as connection:
-                connection.executescript('PRAGMA page_size=4096; PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;')
-                connection.executescript(schema)
-                connection.execute('BEGIN')
-                yield connection
-                connection.execute('COMMIT')
-        except sqlite3.OperationalError as error:
-            raise OutputError(f'{printable(path)}: cannot be written ({error}); {REMEDY}') from error
-
-
 def write_queue(folder: Path, meta: Mapping[str, Any], recordings: Sequence[QueueRecording],
                 intervals: Iterable[Tuple[QueueInterval, Sequence[QueueFrame]]]) -> Path:
     """Write ``mined.sqlite`` whole: the same arguments give the same bytes.
@@ -166,7 +144,7 @@ def write_queue(folder: Path, meta: Mapping[str, Any], recordings: Sequence[Queu
     return path
 
 
-class QueueFile:
+class QueueFile(WholeDatabase):
     """``mined.sqlite``, read. One thread at a time.
 
     Attributes:
@@ -187,8 +165,7 @@ class QueueFile:
             raise ConfigError(f'{printable(folder)}: is no queue, {MINED} is missing; `robot-vision mine BAGS --model '
                               'MODEL --out QUEUE` makes one')
         try:
-            self._connection = sqlite3.connect(f'{path.absolute().as_uri()}?mode=ro&immutable=1', uri=True,
-                                               check_same_thread=False)
+            super().__init__(path)
             self.meta: Dict[str, Any] = {key: parse_json(value, key)
                                          for key, value in self._connection.execute('SELECT key, value FROM meta')}
         except (sqlite3.DatabaseError, ValueError) as error:
@@ -200,19 +177,6 @@ class QueueFile:
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise ConfigError(f'{printable(path)}: names no classes; mine again, labels are kept')
         self.class_names: Tuple[str, ...] = tuple(names)
-
-    def __enter__(self) -> 'QueueFile':
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the file."""
-        self._connection.close()
-
-    def __len__(self) -> int:
-        return int(self._connection.execute('SELECT COUNT(*) FROM interval').fetchone()[0])
 
     @property
     def recordings(self) -> List[QueueRecording]:

@@ -2,7 +2,7 @@
 import re
 
 import pytest
-from page_driver import all_saved, browser, labels_of, open_page, served_queue, shown, wait_for
+from page_driver import all_saved, labels_of, open_page, served_queue, shown, wait_for
 from queue_samples import CLASSES
 
 LANDMARKS = {'banner': None, 'navigation': 'Views', 'main': None, 'complementary': 'Nearest labelled pieces',
@@ -14,12 +14,6 @@ FOCUS = """() => {
           visible: style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2,
           box: at.getBoundingClientRect().toJSON()};
 }"""
-
-
-@pytest.fixture(scope='module')
-def chromium():
-    with browser() as chromium:
-        yield chromium
 
 
 @pytest.fixture(scope='module')

@@ -1,10 +1,9 @@
-"""Labelling on the page as people do it: a real browser, a real server, and what lies on the disk afterwards."""
+"""Labelling on the page as people do it: a real a real server, and what lies on the disk afterwards."""
 import re
 
 import pytest
 from page_driver import (
     all_saved,
-    browser,
     events_of,
     labels_of,
     next_shown,
@@ -15,12 +14,6 @@ from page_driver import (
     wait_for,
 )
 from queue_samples import CLASSES, TOPIC
-
-
-@pytest.fixture(scope='module')
-def chromium():
-    with browser() as chromium:
-        yield chromium
 
 
 @pytest.fixture(scope='module')

@@ -7,7 +7,6 @@ from collections import Counter
 import pytest
 from page_driver import (
     all_saved,
-    browser,
     events_of,
     labels_of,
     next_shown,
@@ -25,12 +24,6 @@ LOCAL_STORAGE_MS = 6000
 """Chromium writes what a page puts into its storage to the disk within 5 s (kDefaultCommitDelay)."""
 KILLS = 2
 """Of the server in the quick test; `RVD_KILLS` gives another number."""
-
-
-@pytest.fixture(scope='module')
-def chromium():
-    with browser() as chromium:
-        yield chromium
 
 
 @pytest.fixture(scope='module')

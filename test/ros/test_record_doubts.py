@@ -96,13 +96,7 @@ class Robot:
 
     def values(self, name, until=lambda values: True):
         """Values and status of what the diagnostics say of it, once they are as wished."""
-        def newest():
-            for status in self.health[-1].status if self.health else ():
-                values = {one.key: one.value for one in status.values}
-                if status.name.endswith(name) and until(values):
-                    return values, status
-            return None
-        return self.peer.wait(newest, f'the report of {name}')
+        return self.peer.report(self.health, name, until)
 
     def doubts(self, until=lambda values: True):
         return self.values(': doubts', until)

@@ -18,7 +18,8 @@ from ...core.errors import raise_about_machine
 from ...core.text.json_text import parse_json
 from ...data.folders import shown
 from ...evaluation.recordings import Recording
-from ..queue_file import QueueFrame, whole_database
+from ..queue_file import QueueFrame
+from ..whole_database import WholeDatabase, whole_database
 from .cutting import Closed
 from .intervals import Interval
 
@@ -127,28 +128,12 @@ def writing_part(path: Path) -> Iterator[PartWriter]:
         yield PartWriter(connection)
 
 
-class Part:
+class Part(WholeDatabase):
     """A part that is there, open.
 
     Raises:
         sqlite3.DatabaseError, ValueError: it is none, or damaged; so do its methods.
     """
-
-    def __init__(self, path: Path) -> None:
-        self._connection = sqlite3.connect(f'{path.absolute().as_uri()}?mode=ro&immutable=1', uri=True)
-
-    def __enter__(self) -> 'Part':
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the file."""
-        self._connection.close()
-
-    def __len__(self) -> int:
-        return int(self._connection.execute('SELECT COUNT(*) FROM interval').fetchone()[0])
 
     def head(self) -> PartHead:
         """What became of the frames."""
