@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Callable, Iterator, List, Optional, Sequence, Tuple
 
 from ..core.errors import ConfigError, OutputError
+from ..core.files.file_identity import file_identity
 from ..core.text.printable import printable
 from .event import (
     IGNORE,
@@ -88,7 +89,7 @@ class EventStore:
                                                timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
             try:
                 self._prepare(self._connection)
-                self._file = _identity(self.path)
+                self._file = file_identity(self.path)
             except BaseException:
                 self._connection.close()
                 raise
@@ -136,7 +137,7 @@ class EventStore:
     @property
     def is_in_place(self) -> bool:
         """Whether the file that was opened is still the one of this name: not removed, moved or replaced."""
-        return self._file == _identity(self.path)
+        return self._file == file_identity(self.path)
 
     @property
     def last(self) -> int:
@@ -238,15 +239,6 @@ def read_events(folder: Path) -> List[Event]:
     """All events of a queue's folder, also while another process writes; empty where nobody has labelled yet."""
     with EventStore(folder, read_only=True) as store:
         return list(store.events())
-
-
-def _identity(path: Path) -> Optional[Tuple[int, int]]:
-    """What a file is, whatever its name; None: there is none of this name."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
 
 
 @contextmanager

@@ -84,7 +84,7 @@ class BagFolder:
         self._writer.sync()
 
     def is_removed(self) -> bool:
-        """Whether somebody has removed its file."""
+        """Whether somebody has removed, moved or replaced its file."""
         return self._writer.is_removed()
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ import zlib
 from pathlib import Path
 from typing import BinaryIO, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
+from ..files.file_identity import file_identity
 from .message_definitions import definition
 
 _MAGIC = b'\x89MCAP0\r\n'
@@ -189,8 +190,8 @@ class McapWriter:
             os.fdatasync(self._file)
 
     def is_removed(self) -> bool:
-        """Whether somebody has removed the file meanwhile."""
-        return self._file is not None and os.fstat(self._file).st_nlink == 0
+        """Whether somebody has removed, moved or replaced the file meanwhile."""
+        return self._file is not None and file_identity(self._file) != file_identity(self.path)
 
     def close(self) -> None:
         """Add the index and close the file; raises OSError where there is no room for the index, and closes it, too."""

@@ -222,6 +222,21 @@ def test_a_folder_that_is_removed_is_made_again_and_no_frame_is_lost(make, tmp_p
     assert (account.frames, account.dropped, account.trouble, account.bags) == (4, {}, '', 1)
 
 
+def test_a_folder_that_is_moved_keeps_its_frames_and_a_new_one_takes_the_next(make, tmp_path):
+    folder = tmp_path / 'doubts'
+    recorder = make(folder)
+    add(recorder, 0)
+    wait(lambda: recorder.account().frames == 1 and not recorder.account().waiting, 'the first frame')
+    folder.rename(tmp_path / 'moved')
+    add(recorder, 1)
+    recorder.stop()
+    assert numbers(folder) == [1]
+    reader, = open_bags([tmp_path / 'moved'])
+    assert len(list(reader.messages())) == 1  # as a killed writer leaves it, since nothing is written to other places
+    assert [sorted(path.name for path in bag.iterdir()) for bag in folder.iterdir() if bag.is_dir()] == [
+        [f'{bag.name}_0.mcap', 'metadata.yaml'] for bag in folder.iterdir() if bag.is_dir()]
+
+
 def test_what_cannot_be_made_is_told_as_what_it_is_and_tried_soon(make, monkeypatch):
     recorder = make('/proc/doubts')
     wait(lambda: recorder.account().trouble, 'the trouble')
