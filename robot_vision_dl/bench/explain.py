@@ -11,6 +11,7 @@ import torch
 from ..core.bundles.bundle import Bundle, load_bundle
 from ..core.errors import ConfigError
 from ..core.networks.evidence import LastMaps
+from ..core.networks.evidence_place import points_inside
 from ..core.networks.network import Network
 from ..core.networks.preprocess import Preprocessor
 from ..core.text.notes import to_stderr
@@ -24,7 +25,7 @@ from ..data.labels.objects.labelled_picture import LabelledPicture, bounds
 from ..data.picture_folder import all_pictures
 from ..data.pictures import read_picture
 from ..explain.explanation import any_pixels
-from ..explain.faithfulness import centre_map, deletion_insertion, points_inside, sanity
+from ..explain.faithfulness import centre_map, deletion_insertion, sanity
 from ..explain.occlusion import occlusion
 from .report import conclude
 

@@ -6,7 +6,7 @@
 - Pointing game: is the highest place inside the object?
 """
 from copy import deepcopy
-from typing import Callable, List, NamedTuple, Sequence, Tuple
+from typing import Callable, List, NamedTuple, Sequence
 
 import numpy as np
 import torch
@@ -14,10 +14,9 @@ from torch import nn
 from torch.nn.functional import interpolate
 
 from ..core.networks.evidence import LastMaps
+from ..core.networks.evidence_place import CELLS, on_grid
 from ..core.networks.network import Network
 from .occlusion import blurred
-
-_CELLS = 14
 
 
 class Curves(NamedTuple):
@@ -46,26 +45,19 @@ def deletion_insertion(network: Callable[..., object], pixels: torch.Tensor, ind
     order = np.argsort(-on_grid(values).ravel(), kind='stable')
     background = blurred(pixels, 0.2)
     counts = [round(place * len(order) / steps) for place in range(steps + 1)]
-    masks = torch.zeros(len(counts), 1, _CELLS * _CELLS)
+    masks = torch.zeros(len(counts), 1, CELLS * CELLS)
     for row, count in enumerate(counts):
         masks[row, 0, order[:count].copy()] = 1
-    masks = interpolate(masks.view(-1, 1, _CELLS, _CELLS), pixels.shape[2:], mode='nearest')
+    masks = interpolate(masks.view(-1, 1, CELLS, CELLS), pixels.shape[2:], mode='nearest')
     with torch.inference_mode():
         deleted = network(pixels * (1 - masks) + background * masks).logits  # type: ignore[attr-defined]
         inserted = network(background * (1 - masks) + pixels * masks).logits  # type: ignore[attr-defined]
     return Curves(_area(deleted, index), _area(inserted, index))
 
 
-def on_grid(values: np.ndarray) -> np.ndarray:
-    """A map on 14 x 14 places."""
-    large = interpolate(torch.from_numpy(np.ascontiguousarray(values, np.float32))[None, None], (_CELLS, _CELLS),
-                        mode='bilinear')
-    return np.asarray(large[0, 0].numpy())
-
-
 def centre_map() -> np.ndarray:
     """The control that knows only that people point cameras at things: higher towards the middle."""
-    axis = np.linspace(-1, 1, _CELLS)
+    axis = np.linspace(-1, 1, CELLS)
     return np.asarray(-(axis[:, None] ** 2 + axis[None] ** 2), np.float32)
 
 
@@ -106,11 +98,3 @@ def sanity(network: Network, evidence: np.ndarray, pixels: torch.Tensor, index: 
     """Likeness of a class's map, ``evidence`` (h, w), to that with randomised layers, for each share of them."""
     return [likeness(evidence, LastMaps(copy, pixels).evidence(pixels, [index]).maps[0, 0].numpy())
             for copy in (randomised(network, share, seed) for share in shares)]
-
-
-def points_inside(values: np.ndarray, box: Tuple[float, float, float, float]) -> bool:
-    """Whether the highest place of a map lies in a box (left, top, right, bottom), in shares of the sides."""
-    grid = on_grid(values)
-    row, column = divmod(int(grid.argmax()), _CELLS)
-    left, top, right, bottom = box
-    return left <= (column + .5) / _CELLS <= right and top <= (row + .5) / _CELLS <= bottom

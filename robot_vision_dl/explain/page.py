@@ -11,9 +11,10 @@ from markupsafe import Markup
 from ..core.bundles.bundle import Bundle
 from ..core.errors import ConfigError
 from ..core.networks.architectures import first_convolution
+from ..core.networks.evidence_picture import laid_over
 from ..core.networks.network import Network
 from ..evaluation.report.report_style import STYLE
-from .drawing import filter_tiles, laid_over, map_tile, side_by_side
+from .drawing import filter_tiles, map_tile, side_by_side
 from .explanation import ClassMap, Explanation
 from .neighbours import Neighbour, Neighbourhood, TrainingFrames
 from .network_table import network_table

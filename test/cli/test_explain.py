@@ -73,8 +73,8 @@ def test_planted_shortcut_is_where_the_evidence_is(tmp_path):
     import torch
 
     from robot_vision_dl.core.networks.evidence import LastMaps
+    from robot_vision_dl.core.networks.evidence_place import points_inside
     from robot_vision_dl.core.networks.network import build_network
-    from robot_vision_dl.explain.faithfulness import points_inside
     from robot_vision_dl.explain.occlusion import occlusion
     torch.manual_seed(0)
     random = np.random.default_rng(0)

@@ -4,13 +4,12 @@ import pytest
 import torch
 
 from robot_vision_dl.core.networks.evidence import LastMaps
+from robot_vision_dl.core.networks.evidence_place import on_grid, points_inside
 from robot_vision_dl.core.networks.network import Prediction, build_network
 from robot_vision_dl.explain.faithfulness import (
     centre_map,
     deletion_insertion,
     likeness,
-    on_grid,
-    points_inside,
     randomised,
     sanity,
 )
