@@ -1,67 +1,12 @@
-"""``robot-vision label`` as a process of its own, and a client that speaks to it as the page does."""
+"""The server of ``robot-vision label`` in this process, and a client that speaks to it as the page does."""
 import http.client
 import json
-import os
-import re
-import signal
-import subprocess
-import sys
 import threading
 import uuid
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
-_LINK = re.compile(r'http://127\.0\.0\.1:(\d+)/\?token=([\w-]+)')
-
-
-class LabelServer:
-    """The command, started; a context that ends it."""
-
-    def __init__(self, queue: Path, *options: str, who: str = 'Ann', **popen: Any) -> None:
-        environment = {key: value for key, value in os.environ.items() if key not in ('DISPLAY', 'WAYLAND_DISPLAY')}
-        environment['PYTHONPATH'] = os.pathsep.join(filter(None, sys.path))
-        environment['PYTHONUNBUFFERED'] = '1'
-        self.process = subprocess.Popen(
-            [sys.executable, '-m', 'robot_vision_dl.cli.main', 'label', str(queue), '--no-browser', '--who', who,
-             *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
-            **{'stdin': subprocess.DEVNULL, **popen})
-        self.words = ''
-        self.link = self.token = ''
-        self.port = 0
-        self.read_link()
-
-    def read_link(self) -> None:
-        """Wait for the next link that it prints."""
-        for line in self.process.stdout:
-            self.words += line
-            match = _LINK.search(line)
-            if match:
-                self.link, self.port, self.token = match[0], int(match[1]), match[2]
-                break
-        else:
-            raise RuntimeError(f'it did not start: {self.words}{self.process.stderr.read()}')
-
-    def __enter__(self) -> 'LabelServer':
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
-            try:
-                self.process.wait(20)
-            except subprocess.TimeoutExpired:
-                self.kill()
-        self.process.stdout.close()
-        self.process.stderr.close()
-
-    def kill(self) -> None:
-        """End it as a power cut does."""
-        self.process.kill()
-        self.process.wait()
-
-    def client(self) -> 'Client':
-        """One that has used the link."""
-        return Client(self.port).enter(self.token)
+from robot_vision_dl.bench.label_process import LINK
 
 
 class ServerThread:
@@ -89,7 +34,7 @@ class ServerThread:
 
     def client(self) -> 'Client':
         """One that has used a link."""
-        return Client(self.port).enter(_LINK.search(self._link())[2])
+        return Client(self.port).enter(LINK.search(self._link())[2])
 
 
 class Client:

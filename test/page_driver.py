@@ -1,42 +1,40 @@
 """A real server of a queue, and a real browser in front of it."""
-import os
-import re
-import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Callable, Dict, Iterator, List, Optional, Tuple
 
 import psutil
 import pytest
-from label_server import LabelServer
 from queue_samples import make_queue
 
+from robot_vision_dl.bench import page_driver
+from robot_vision_dl.bench.label_process import LabelServer
+from robot_vision_dl.bench.page_driver import FLAGS, chromium_program, shown, wait_for
+from robot_vision_dl.core.errors import RequirementError
 from robot_vision_dl.labelling.events import EventStore
 from robot_vision_dl.labelling.queue_file import QueueFile
 from robot_vision_dl.labelling.state import State, fold
-
-CHROMIUM = Path(os.environ.get('RVD_CHROMIUM', '/usr/bin/chromium'))
-"""The system's browser: nothing is downloaded."""
 
 
 @contextmanager
 def browser(*arguments: str) -> Iterator[object]:
     """A headless Chromium of its own; skips where there is none."""
-    if not CHROMIUM.exists():
-        pytest.skip(f'there is no browser: {CHROMIUM} is missing (RVD_CHROMIUM names another one)')
-    driver = pytest.importorskip('playwright.sync_api', reason='playwright drives the browser: pip install playwright')
-    with driver.sync_playwright() as playwright:
-        # --no-sandbox: containers, and root, have no user namespaces.
-        chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=['--no-sandbox', *arguments])
+    running = page_driver.browser(*arguments)
+    try:
+        chromium = running.__enter__()
+    except RequirementError as missing:
+        pytest.skip(str(missing))
+    try:
         yield chromium
-        chromium.close()
+    finally:
+        running.__exit__(None, None, None)
 
 
 @contextmanager
 def profile_browser(chromium: object, folder: Path) -> Iterator[Tuple[object, Callable[[], None]]]:
     """A browser with what it keeps in ``folder``, and what kills it as if it had crashed."""
     context = chromium.browser_type.launch_persistent_context(
-        str(folder), executable_path=str(CHROMIUM), args=['--no-sandbox'])
+        str(folder), executable_path=chromium_program(), args=list(FLAGS))
     killed = []
 
     def kill() -> None:
@@ -105,38 +103,9 @@ def served_queue(folders: pytest.TempPathFactory, **queue: object) -> Iterator[Q
         yield server
 
 
-def wait_for(condition: object, seconds: float) -> None:
-    """Wait until ``condition()`` holds."""
-    until = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > until:
-            raise AssertionError(f'not within {seconds} s')
-        time.sleep(.02)
-
-
-def open_page(context: object, server: QueueServer, link: Optional[str] = None,
-              problems: Optional[List[str]] = None, deaf: bool = False) -> object:
-    """A tab that shows the first piece.
-
-    Args:
-        problems: what it complains of is put there.
-        deaf: it hears nothing of other tabs.
-    """
-    page = context.new_page()
-    if deaf:
-        page.route('**/api/changes*', lambda route: route.abort())
-    if problems is not None:
-        page.on('pageerror', lambda error: problems.append(str(error)))
-        page.on('console', lambda message: problems.append(message.text) if message.type == 'error' else None)
-    page.goto(link or server.link)
-    page.wait_for_selector('#strip .thumb')
-    all_saved(page)
-    return page
-
-
-def all_saved(page: object, seconds: float = 15) -> None:
-    """Wait until the page says that everything is saved."""
-    page.wait_for_selector('#saved[data-pending="0"]', timeout=1000 * seconds)
+def open_page(context: object, server: QueueServer, link: Optional[str] = None, **more: object) -> object:
+    """A tab that shows the first piece; see :func:`robot_vision_dl.bench.page_driver.open_page`."""
+    return page_driver.open_page(context, link or server.link, **more)
 
 
 def state_of(folder: Path) -> State:
@@ -155,11 +124,6 @@ def events_of(folder: Path) -> List[Tuple[str, str]]:
     """Kind and label of all events, from the disk."""
     with EventStore(folder, read_only=True) as store:
         return [(event.action.kind, event.action.label) for event in store.events()]
-
-
-def shown(page: object) -> str:
-    """Id of the interval that is shown, told from the address of its picture."""
-    return re.search(r'/api/pictures/(\d+)/', page.get_attribute('#stage img.large', 'src'))[1]
 
 
 def next_shown(page: object, before: int) -> None:

@@ -3,11 +3,13 @@
 A model is trained on a share of the recordings of DATA. Of others, intervals are labelled batch by batch: chosen by the
 doubt of the model so far and by diversity, as ``robot-vision mine`` chooses, or at random. After each batch a model is
 trained and calibrated again with all labels, and judged on recordings that are never mined and on pictures of no class.
-Recordings are divided anew for each seed; both ways begin with the same model.
+Recordings are divided anew for each seed; both ways begin with the same model. Labels are those of the recordings; with
+``--through-page`` they are given by key on the page of ``robot-vision label``, in a real browser, and read back.
 """
 import argparse
 import json
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from ..core.bundles.bundle import Bundle
     from .loop_learners import Judged, Labelled, Learner
     from .loop_material import Division, Intervals, Label
+    from .loop_page import PageLabeller
 
 HELP = 'rounds of mining, labelling and training, beside random choice'
 MINED, RANDOM = 'mined', 'random'
@@ -55,6 +58,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--epochs', type=whole(1), default=4, help='of each training (default: %(default)s)')
     parser.add_argument('--views', type=whole(0, 100), default=2,
                         help='random views of each frame that are trained on (default: %(default)s)')
+    parser.add_argument('--through-page', action='store_true', help='label on the page of `robot-vision label`, in a '
+                        'headless Chromium that is driven by keys, and learn from what was saved; needs playwright')
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda (default: auto)')
 
 
@@ -82,7 +87,7 @@ def run(args: argparse.Namespace, label: Optional['Label'] = None) -> int:
     """Measure and print.
 
     Args:
-        label: labels intervals; None: as the recordings have them.
+        label: labels intervals, by its own hand or on the page; None: as the recordings have them.
     """
     figures = measure(args, label)
     print(f'{figures["model"]}: {figures["recipe"]}')
@@ -102,8 +107,20 @@ def run(args: argparse.Namespace, label: Optional['Label'] = None) -> int:
         for place, row in enumerate(figures['curve'])]))
     print('shares of frames held out, and of pictures of no class: mined / random')
     print(verdict(figures['curve']))
+    through = figures.get('page')
+    if through:
+        print(labelled_on_page(through))
     conclude(figures, args.json)
-    return 0
+    return 1 if through and through['different'] else 0
+
+
+def labelled_on_page(page: Dict[str, Any]) -> str:
+    """How the labels came to be, in sentences."""
+    said = (f'labels through the page, in {page["browser"]}: {page["intervals"]} intervals asked for, {page["keys"]} '
+            f'labels by key ({page["again"]} of intervals shown again), {page["labels_a_minute"]:.0f} a minute; '
+            f'{page["read_back"]} read back from the queue and from what `labels write` wrote, ')
+    different = page['different']
+    return said + (f'{different} NOT as they are in truth' if different else '0 differ from the truth')
 
 
 def verdict(curve: Sequence[Dict[str, Any]]) -> str:
@@ -126,34 +143,50 @@ def _cell(values: Sequence[float], form: str) -> str:
 def measure(args: argparse.Namespace, label: Optional['Label'] = None) -> Dict[str, Any]:
     """All figures of the report; those of the seeds that are done are in ``--json`` already while others run."""
     from ..core.bundles.bundle import load_bundle
-    from ..core.text.notes import to_stderr
     from ..data.cache import CacheConfig
     from ..data.outliers import outlier_store
     from ..evaluation.predict import labelled_store
     from .loop_learners import FRAMES
     from .loop_material import divide_recordings, intervals_of
-    bundle = load_bundle(args.model)
-    stores = {FRAMES: labelled_store(bundle, args.data, every_s=args.every)}
-    for folder in args.ood_pictures:
-        stores[Path(folder).name] = outlier_store([folder], bundle.preprocessing, CacheConfig())
-    intervals = intervals_of(stores[FRAMES].frames)
-    divisions = [divide_recordings(intervals, args.start, args.calibration, args.test, args.seed + number)
-                 for number in range(args.seeds)]
-    learner = _learner(bundle, stores, args)
-    loop = Loop(learner, intervals, bundle, label or intervals.label_truly, args.batch, args.rounds)
-    figures: Dict[str, Any] = {
-        'model': bundle.name, 'recipe': learner.what, 'intervals': len(intervals.intervals),
-        'frames': len(intervals.of_frame), 'recordings': len({one.recording for one in intervals.intervals}),
-        'batch': args.batch, 'parts': ', '.join(f'{len(part)} {name}' for name, part in zip(
-            divisions[0]._fields, divisions[0])), 'seeds': []}
-    for number, division in enumerate(divisions):
-        figures['seeds'].append(loop.seed(division, args.seed + number))
-        figures.update(summary(figures['seeds']))
-        if args.json:
-            write_whole(args.json, json.dumps(figures, indent=2) + '\n')
-        to_stderr(f'seed {number + 1} of {args.seeds}: ' + ', '.join(
-            f'{way} {row[way]:.3f}' for row in figures['curve'][-2:-1] for way in (MINED, RANDOM)))
+    with ExitStack() as stack:
+        browser = None
+        if args.through_page:  # before hours of reading, since it may be missing
+            from .page_driver import browser as open_browser
+            browser = stack.enter_context(open_browser())
+        bundle = load_bundle(args.model)
+        stores = {FRAMES: labelled_store(bundle, args.data, every_s=args.every)}
+        for folder in args.ood_pictures:
+            stores[Path(folder).name] = outlier_store([folder], bundle.preprocessing, CacheConfig())
+        intervals = intervals_of(stores[FRAMES].frames)
+        divisions = [divide_recordings(intervals, args.start, args.calibration, args.test, args.seed + number)
+                     for number in range(args.seeds)]
+        learner = _learner(bundle, stores, args)
+        page = None
+        if browser is not None:
+            from .loop_page import PageLabeller
+            page = PageLabeller(browser, stores[FRAMES].frames, bundle.class_names, label or intervals.label_truly)
+        loop = Loop(learner, intervals, bundle, page or label or intervals.label_truly, args.batch, args.rounds)
+        figures: Dict[str, Any] = {
+            'model': bundle.name, 'recipe': learner.what, 'intervals': len(intervals.intervals),
+            'frames': len(intervals.of_frame), 'recordings': len({one.recording for one in intervals.intervals}),
+            'batch': args.batch, 'parts': ', '.join(f'{len(part)} {name}' for name, part in zip(
+                divisions[0]._fields, divisions[0])), 'seeds': []}
+        for number, division in enumerate(divisions):
+            figures['seeds'].append(loop.seed(division, args.seed + number))
+            _so_far(figures, page, args)
     return figures
+
+
+def _so_far(figures: Dict[str, Any], page: Optional['PageLabeller'], args: argparse.Namespace) -> None:
+    """What the seeds that are done show."""
+    from ..core.text.notes import to_stderr
+    figures.update(summary(figures['seeds']))
+    if page is not None:
+        figures['page'] = page.figures
+    if args.json:
+        write_whole(args.json, json.dumps(figures, indent=2) + '\n')
+    to_stderr(f'seed {len(figures["seeds"])} of {args.seeds}: ' + ', '.join(
+        f'{way} {row[way]:.3f}' for row in figures['curve'][-2:-1] for way in (MINED, RANDOM)))
 
 
 def summary(seeds: Sequence[Dict[str, Any]]) -> Dict[str, Any]:

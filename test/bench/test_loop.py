@@ -5,18 +5,22 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from page_driver import browser
 
-from robot_vision_dl.bench.loop import MINED, RANDOM, measure, verdict
+from robot_vision_dl.bench.loop import MINED, RANDOM, labelled_on_page, measure, verdict
 from robot_vision_dl.bench.loop_curve import Curve, compare, monotone, saved
 from robot_vision_dl.bench.loop_material import Interval, divide_recordings, interval_of, intervals_of
+from robot_vision_dl.bench.loop_page import PageLabeller
 from robot_vision_dl.cli import bench as bench_command
 from robot_vision_dl.cli.main import main
+from robot_vision_dl.core.bundles.bundle import load_bundle
 from robot_vision_dl.core.bundles.bundle_writer import save_bundle
 from robot_vision_dl.core.errors import DataError
 from robot_vision_dl.core.networks.architectures import Architecture
 from robot_vision_dl.core.networks.network import build_network
 from robot_vision_dl.core.networks.preprocess import Preprocessing
 from robot_vision_dl.data.labels.labels import LabelledFrame
+from robot_vision_dl.evaluation.predict import labelled_store
 
 COLOURS = {'blue': (200, 70, 60), 'green': (70, 180, 70), 'grey': (110, 110, 110)}
 
@@ -159,6 +163,36 @@ def test_whoever_labels_is_asked_for_what_was_chosen(made, tmp_path, monkeypatch
     # Nothing was learned, so nothing changed.
     for way in (MINED, RANDOM):
         assert figures['seeds'][0][way][0]['right'] == figures['seeds'][0][way][1]['right']
+
+
+def test_labels_come_through_the_page(made, tmp_path, monkeypatch, capsys):
+    """They are given by key in a real browser, and what was saved is learned from."""
+    monkeypatch.setenv('HOME', str(tmp_path))
+    monkeypatch.setattr(bench_command.sys, 'argv', ['robot-vision', 'bench', 'loop'])
+    with browser():  # skips where there is none
+        pass
+    assert main(['bench', 'loop', str(made / 'bags'), '--model', str(made / 'model'), '--batch', '24', '--rounds', '1',
+                 '--seeds', '1', '--train-from', 'head', '--through-page', '--json', str(tmp_path / 'f.json')]) == 0
+    figures = json.loads((tmp_path / 'f.json').read_text())
+    page, (seed,) = figures['page'], figures['seeds']
+    assert page['intervals'] == 48 == page['read_back'] and page['different'] == 0
+    assert page['keys'] == 48 + page['again'] and page['browser'].startswith('Chromium ')
+    assert seed[RANDOM][1]['right'] != seed[RANDOM][0]['right']
+    assert '48 read back from the queue and from what `labels write` wrote, 0 differ' in capsys.readouterr().out
+
+
+def test_what_was_saved_is_learned_from_and_what_differs_is_told(made, tmp_path, monkeypatch):
+    """Two intervals of one time cannot both have their labels; who asks gets what is saved."""
+    monkeypatch.setenv('HOME', str(tmp_path))
+    frames = labelled_store(load_bundle(made / 'model'), [str(made / 'bags')]).frames
+    one, *others = intervals_of(frames).intervals[:3]
+    twice = one._replace(start_ns=one.start_ns - 1)
+    with browser() as chromium:
+        page = PageLabeller(chromium, frames, tuple(COLOURS), lambda asked: ['grey', 'ignore', 'unknown', 'blue'])
+        first, second, third, last = page([one, *others, twice])
+    assert first == last in ('grey', 'blue') and (second, third) == ('ignore', 'unknown')
+    assert page.figures['read_back'] == 4 and page.figures['different'] == 1
+    assert '1 NOT as they are in truth' in labelled_on_page(page.figures)
 
 
 @pytest.mark.slow

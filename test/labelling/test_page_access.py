@@ -2,8 +2,10 @@
 import re
 
 import pytest
-from page_driver import all_saved, labels_of, open_page, served_queue, shown, wait_for
+from page_driver import labels_of, open_page, served_queue
 from queue_samples import CLASSES
+
+from robot_vision_dl.bench.page_driver import all_saved, shown, wait_for
 
 LANDMARKS = {'banner': None, 'navigation': 'Views', 'main': None, 'complementary': 'Nearest labelled pieces',
              'contentinfo': None, 'toolbar': 'Actions'}

@@ -2,18 +2,10 @@
 import re
 
 import pytest
-from page_driver import (
-    all_saved,
-    events_of,
-    labels_of,
-    next_shown,
-    open_page,
-    served_queue,
-    shown,
-    state_of,
-    wait_for,
-)
+from page_driver import events_of, labels_of, next_shown, open_page, served_queue, state_of
 from queue_samples import CLASSES, TOPIC
+
+from robot_vision_dl.bench.page_driver import all_saved, shown, wait_for
 
 
 @pytest.fixture(scope='module')

@@ -5,19 +5,10 @@ import signal
 from collections import Counter
 
 import pytest
-from page_driver import (
-    all_saved,
-    events_of,
-    labels_of,
-    next_shown,
-    open_page,
-    profile_browser,
-    served_queue,
-    shown,
-    wait_for,
-)
+from page_driver import events_of, labels_of, next_shown, open_page, profile_browser, served_queue
 from queue_samples import CLASSES
 
+from robot_vision_dl.bench.page_driver import all_saved, shown, wait_for
 from robot_vision_dl.labelling.events import EventStore
 
 LOCAL_STORAGE_MS = 6000

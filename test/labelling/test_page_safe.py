@@ -3,7 +3,9 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from page_driver import all_saved, browser, events_of, labels_of, open_page, served_queue, shown
+from page_driver import browser, events_of, labels_of, open_page, served_queue
+
+from robot_vision_dl.bench.page_driver import all_saved, shown
 
 NAMES = ('<img src=x onerror="window.hit=1;alert(1)">', '"><script>window.hit=2;alert(2)</script>',
          "javascript:alert(3)//'\"`${alert(4)}")

@@ -2,8 +2,10 @@
 import statistics
 
 import pytest
-from page_driver import all_saved, browser, events_of, open_page, served, shown
+from page_driver import browser, events_of, open_page, served
 from queue_samples import make_queue
+
+from robot_vision_dl.bench.page_driver import all_saved, shown
 
 INTERVALS = 10_000
 LABELS = 300

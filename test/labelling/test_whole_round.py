@@ -3,8 +3,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from page_driver import all_saved, browser, labels_of, open_page, served, shown, wait_for
+from page_driver import browser, labels_of, open_page, served
 
+from robot_vision_dl.bench.page_driver import all_saved, shown, wait_for
 from robot_vision_dl.cli.main import main
 from robot_vision_dl.core.bundles.bundle import load_bundle
 from robot_vision_dl.core.text.yaml_text import read_yaml
