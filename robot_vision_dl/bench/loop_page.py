@@ -195,7 +195,13 @@ def _written(queue: Path, recordings: Sequence[QueueRecording]) -> Labels:
 
 
 def _label_at(labels: Labels, interval: Interval) -> str:
-    """What holds for all of an interval; empty: nothing does."""
-    return next((one.label for one in labels.get(interval.recording, ())
-                 if one.topic in (None, interval.topic) and one.start_ns <= interval.start_ns
-                 and one.end_ns >= interval.end_ns), '')
+    """What holds for all of an interval; empty: nothing does. Parts of one label are one: tracks may end in it."""
+    parts = sorted((one.start_ns, one.end_ns, one.label) for one in labels.get(interval.recording, ())
+                   if one.topic in (None, interval.topic) and one.start_ns < interval.end_ns
+                   and one.end_ns > interval.start_ns)
+    reached = interval.start_ns
+    for start, end, _ in parts:
+        if start <= reached:
+            reached = max(reached, end)
+    names = {name for _, _, name in parts}
+    return names.pop() if len(names) == 1 and reached >= interval.end_ns else ''

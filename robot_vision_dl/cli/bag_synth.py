@@ -3,15 +3,17 @@ import argparse
 
 from .parser import add_setting
 
-HELP = 'make labelled bags of a moving camera from folders of pictures'
+HELP = 'make bags of a moving camera from folders of pictures'
 EXAMPLES = """FOLDER has one folder of pictures a class. Each picture is in one of the recordings only, and pictures
 that look nearly the same are in the same one, so recordings can be kept apart for training and testing. Labels are in
-the topic /label and in labels.yaml, which also tells the tracks. The same command gives the same bytes.
+the topic /label and in labels.yaml, which also tells the tracks; --unlabelled leaves both out. The same command gives
+the same bytes.
 
 examples:
   robot-vision bag synth pictures/ --out bags --recordings 12
   robot-vision bag synth pictures/ --out bags --recordings 4 --tracks-per-recording 12 --seconds-per-track 1 --rate 5
-  robot-vision bag synth pictures/ --out bags --recordings 12 --list     then train on bags and bags/pictures.csv"""
+  robot-vision bag synth pictures/ --out bags --recordings 12 --list     then train on bags and bags/pictures.csv
+  robot-vision bag synth pictures/ --out pool --recordings 12 --unlabelled    then mine pool and label"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--size', default=f'{defaults.width}x{defaults.height}', metavar='WxH',
                         help='of a frame; default: %(default)s')
     add_setting(parser, SynthConfig, 'label_type')
+    parser.add_argument('--unlabelled', action='store_true', help='as a robot records: without the topic of labels and '
+                        'without labels.yaml, to try `robot-vision mine` and `label` on')
     parser.add_argument('--list', action='store_true',
                         help='write DIR/pictures.csv, too: the pictures, each with the recording that shows it; named '
                              'beside the bags it lets training see both, a picture and its frames in one part')
@@ -51,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(f'--size: must be WxH, such as 320x240, got {args.size!r}')
     config = SynthConfig(
         args.recordings, args.tracks_per_recording, args.seconds_per_track, args.rate, width, height,
-        args.motion, args.quality, args.topic, args.label_type, args.seed)
+        args.motion, args.quality, args.topic, args.label_type, not args.unlabelled, args.seed)
     out = user_path(args.out)
     plan = plan_recordings(args.folder, config, to_stderr)
     for recording in plan:

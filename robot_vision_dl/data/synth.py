@@ -58,6 +58,7 @@ class SynthConfig:
     topic: str = option('/camera/image_raw', 'image topic; JPEGs go to <topic>/compressed')
     label_type: str = option('string', 'of the labels: std_msgs/String or vision_msgs/Classification',
                              choices=tuple(TYPES_BY_NAME))
+    labelled: bool = option(True, 'the bag says what it shows, in a topic and a labels.yaml; its frames are the same')
     seed: int = option(0, 'of everything that is random', minimum=0, maximum=2**32 - 1)
     epoch_s: int = option(1_700_000_000, 'stamp of the first frame; a recording begins an hour after the one before',
                           minimum=1, maximum=2**31 - 1)
@@ -182,7 +183,7 @@ def _read(path: Path) -> Picture:
 
 def write_recording(folder: Union[str, Path], recording: SynthRecording, config: SynthConfig,
                     progress: Optional[Callable[[int], None]] = None) -> int:
-    """Write the bag ``folder`` with its ``labels.yaml``; the same input gives the same bytes.
+    """Write the bag ``folder``, labelled or not; the same input gives the same bytes.
 
     Args:
         progress: is called with the number of frames so far after each track.
@@ -203,9 +204,10 @@ def write_recording(folder: Union[str, Path], recording: SynthRecording, config:
             rng = np.random.default_rng([config.seed, 2, recording.number, number])
             begin_ns = start_ns + round(frames * NS_PER_S / config.rate_hz)
             end_ns = start_ns + round((frames + config.frames_per_track) * NS_PER_S / config.rate_hz)
-            msgtype = TYPES_BY_NAME[config.label_type]
-            writer.write_cdr(LABEL_TOPIC, msgtype, begin_ns,
-                             encode_label(msgtype, begin_ns, writer.frame_id, picture.label))
+            if config.labelled:
+                msgtype = TYPES_BY_NAME[config.label_type]
+                writer.write_cdr(LABEL_TOPIC, msgtype, begin_ns,
+                                 encode_label(msgtype, begin_ns, writer.frame_id, picture.label))
             intervals.append(LabelInterval(begin_ns, end_ns, picture.label,
                                            track=_track(picture)))
             for frame in moving_camera(pixels, (config.width, config.height), config.frames_per_track, config.rate_hz,
@@ -218,7 +220,8 @@ def write_recording(folder: Union[str, Path], recording: SynthRecording, config:
                 frames += 1
             if progress is not None:
                 progress(frames)
-        write_labels_yaml(writer.folder / 'labels.yaml', intervals)
+        if config.labelled:
+            write_labels_yaml(writer.folder / 'labels.yaml', intervals)
     return frames
 
 

@@ -181,6 +181,7 @@ def test_labels_come_through_the_page(made, tmp_path, monkeypatch, capsys):
     assert '48 read back from the queue and from what `labels write` wrote, 0 differ' in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_what_was_saved_is_learned_from_and_what_differs_is_told(made, tmp_path, monkeypatch):
     """Two intervals of one time cannot both have their labels; who asks gets what is saved."""
     monkeypatch.setenv('HOME', str(tmp_path))

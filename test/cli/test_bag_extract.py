@@ -231,6 +231,19 @@ def test_synth_replaces_only_when_told(tmp_path, capsys):
     assert main([*command, '--overwrite']) == 0
 
 
+def test_synth_without_labels_shows_the_same_and_says_nothing(tmp_path):
+    folder = write_folders(tmp_path / 'pictures', {'cup': 2, 'mug': 2})
+    frames = {}
+    for name, options in (('said', []), ('silent', ['--unlabelled'])):
+        assert main(['bag', 'synth', str(folder), '--out', str(tmp_path / name), '--recordings', '1', '--size', '64x48',
+                     '--seconds-per-track', '0.2', *options]) == 0
+        bag = tmp_path / name / 'recording_00'
+        with BagReader(bag) as reader:
+            frames[name] = list(reader.image_messages(['/camera/image_raw/compressed']))
+            assert ('/label' in reader.topics) == ((bag / 'labels.yaml').exists()) == (name == 'said')
+    assert frames['said'] == frames['silent'] and len(frames['silent']) == 8
+
+
 def test_synth_lists_its_pictures_so_that_each_stays_with_its_recording(tmp_path):
     """What is trained on both has a picture and the frames that show it in one part."""
     folder = write_folders(tmp_path / 'pictures', {'cup': 12, 'mug': 12})
