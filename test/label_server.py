@@ -1,4 +1,4 @@
-"""The server of ``robot-vision label`` in this process, and a client that speaks to it as the page does."""
+"""The server of ``robot-vision label``, and a client that speaks to it as the page does."""
 import http.client
 import json
 import threading
@@ -6,7 +6,16 @@ import uuid
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
+from robot_vision_dl.bench import label_process
 from robot_vision_dl.bench.label_process import LINK
+
+
+class LabelServer(label_process.LabelServer):
+    """The command as a process of its own."""
+
+    def client(self) -> 'Client':
+        """One that has used the link."""
+        return Client(self.port).enter(self.token)
 
 
 class ServerThread:

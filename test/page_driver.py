@@ -5,10 +5,10 @@ from typing import Callable, Dict, Iterator, List, Optional, Tuple
 
 import psutil
 import pytest
+from label_server import LabelServer
 from queue_samples import make_queue
 
 from robot_vision_dl.bench import page_driver
-from robot_vision_dl.bench.label_process import LabelServer
 from robot_vision_dl.bench.page_driver import FLAGS, chromium_program, shown, wait_for
 from robot_vision_dl.core.errors import RequirementError
 from robot_vision_dl.labelling.events import EventStore

@@ -9,10 +9,9 @@ import time
 import uuid
 
 import pytest
-from label_server import Client
+from label_server import Client, LabelServer
 from queue_samples import CLASSES, make_queue
 
-from robot_vision_dl.bench.label_process import LabelServer
 from robot_vision_dl.labelling.events import LABELS, read_events
 from robot_vision_dl.labelling.queue_file import QueueFile
 from robot_vision_dl.labelling.state import fold

@@ -7,10 +7,9 @@ import threading
 import time
 
 import pytest
-from label_server import Client
+from label_server import Client, LabelServer
 from queue_samples import make_queue
 
-from robot_vision_dl.bench.label_process import LabelServer
 from robot_vision_dl.cli.main import main
 
 

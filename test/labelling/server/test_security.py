@@ -3,10 +3,9 @@ import json
 import socket
 
 import pytest
-from label_server import Client
+from label_server import Client, LabelServer
 from queue_samples import make_queue
 
-from robot_vision_dl.bench.label_process import LabelServer
 from robot_vision_dl.labelling.events import read_events
 
 EVIL = '</script><script>alert(1)</script><img src=x onerror=alert(2)>"\'&\u2028'
