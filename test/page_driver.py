@@ -103,9 +103,10 @@ def served_queue(folders: pytest.TempPathFactory, **queue: object) -> Iterator[Q
         yield server
 
 
-def open_page(context: object, server: QueueServer, link: Optional[str] = None, **more: object) -> object:
+def open_page(context: object, server: QueueServer, link: Optional[str] = None, *more: object, **named: object
+              ) -> object:
     """A tab that shows the first piece; see :func:`robot_vision_dl.bench.page_driver.open_page`."""
-    return page_driver.open_page(context, link or server.link, **more)
+    return page_driver.open_page(context, link or server.link, *more, **named)
 
 
 def state_of(folder: Path) -> State:
