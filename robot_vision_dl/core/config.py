@@ -238,6 +238,22 @@ class DetectionsConfig:
         check_values(self, 'detections.')
 
 
+EVIDENCE = ('none', 'winner', 'difference')
+"""What an overlay shows of where the evidence lies."""
+
+
+@dataclass(frozen=True)
+class OverlayConfig:
+    """What is drawn on the overlay beside the decision; worked out only while somebody watches it."""
+
+    evidence: str = option(
+        'none', 'where in the picture lies what speaks for the best class (winner), or for it rather than for the '
+        'second best (difference; also for a decision that is uncertain); none: it is not drawn', choices=EVIDENCE)
+
+    def __post_init__(self) -> None:
+        check_values(self, 'overlay.')
+
+
 DOUBT_KINDS = ('uncertain', 'unknown', 'flickering', 'camera_fault')
 """Why a frame is worth a label; one whose camera is at fault is nothing but that."""
 
@@ -345,6 +361,7 @@ class ClassifierConfig:
     decision: DecisionConfig = field(default_factory=DecisionConfig)
     camera_faults: CameraFaultConfig = field(default_factory=CameraFaultConfig)
     detections: DetectionsConfig = field(default_factory=DetectionsConfig)
+    overlay: OverlayConfig = field(default_factory=OverlayConfig)
     record_doubts: RecordDoubtsConfig = field(default_factory=RecordDoubtsConfig)
 
     def __post_init__(self) -> None:

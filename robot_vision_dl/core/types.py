@@ -259,6 +259,24 @@ class Decision:
 
 
 @dataclass(frozen=True)
+class ShownEvidence:
+    """Where in the part of the picture that the network saw lies what speaks for a class, of one frame alone.
+
+    Attributes:
+        values: float32 (h, w) over that part, in units of the logits: above 0 it speaks for the class, below 0 against
+            it; None where there is nothing to show.
+        name: of the class.
+        over: of the class that it is held against; empty: none.
+        note: why there are no values, a sentence for people; empty where there are.
+    """
+
+    values: Optional[np.ndarray]
+    name: str = ''
+    over: str = ''
+    note: str = ''
+
+
+@dataclass(frozen=True)
 class Result:
     """Everything the pipeline found out about one frame.
 
@@ -270,12 +288,13 @@ class Result:
         class_names: C names, in the order of the probabilities.
         region: (top, left, bottom, right) of the picture that the network saw, in pixels.
         stage_ms: milliseconds a stage took; keys ``preprocess``, ``camera`` (the look for its
-            faults), ``forward``, ``uncertainty``, ``decide``. Stages that
+            faults), ``forward``, ``uncertainty``, ``decide``, and ``evidence`` where it is shown. Stages that
             a batch shares are given whole, not divided.
         batch_size: frames that shared the forward pass.
         unknown_probability: fused posterior of something unknown; 0 where nothing is ever called unknown, 1 where the
             camera is at fault. The other posterior tells the classes apart if it is none of that.
         camera: what the picture says about the camera; None where that was not asked.
+        evidence: what of the picture speaks for the decision; None where that was not asked.
     """
 
     frame: Frame
@@ -288,6 +307,7 @@ class Result:
     batch_size: int = 1
     unknown_probability: float = 0.0
     camera: Optional[CameraCheck] = None
+    evidence: Optional[ShownEvidence] = None
 
     def __getstate__(self) -> Dict[str, Any]:
         """Views of dicts cannot be pickled."""

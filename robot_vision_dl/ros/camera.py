@@ -141,6 +141,10 @@ class CameraOutput:
         if self._overlay.is_wanted():
             self._overlay.publish(draw(result), result.frame.header)
 
+    def is_watched(self) -> bool:
+        """Whether anybody subscribes to the overlay."""
+        return self._overlay.is_wanted()
+
     def destroy(self) -> None:
         """Take the topics away."""
         for publisher in (self._classification, self._decision, self._uncertainty):

@@ -156,7 +156,8 @@ class ClassifierNode(PrintableLogs, LifecycleNode):
         self._inputs = {camera: CameraInput(self, topic, config.image_transport)
                         for camera, topic in zip(config.cameras, config.image_topics)}
         return Engine(self._running, config, ImageWaitSet(self, self._inputs),
-                      lambda: self.get_clock().now().nanoseconds, self._publish_result, self._log_drop)
+                      lambda: self.get_clock().now().nanoseconds, self._publish_result, self._log_drop,
+                      self._is_watched)
 
     def _object_engine(self, config: ClassifierConfig) -> ObjectEngine:
         self._inputs = {camera: CameraInput(self, topic, config.image_transport, qos.IMAGES_TO_PAIR)
@@ -166,7 +167,7 @@ class ClassifierNode(PrintableLogs, LifecycleNode):
         pairs = DetectionPairs(self, {camera: (self._inputs[camera], self._detections[camera])
                                       for camera in config.cameras}, pairing_of(config), self._log_drop)
         return ObjectEngine(self._running, config, pairs, self._objects, lambda: self.get_clock().now().nanoseconds,
-                            self._publish_objects, self._log_drop)
+                            self._publish_objects, self._log_drop, self._is_watched)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop deciding; the model stays loaded."""
@@ -246,6 +247,9 @@ class ClassifierNode(PrintableLogs, LifecycleNode):
 
     # Called on the engine's thread.
 
+    def _is_watched(self, camera: str) -> bool:
+        return self._outputs[camera].is_watched()
+
     def _publish_result(self, result: Result, timing: Timing) -> None:
         output = self._outputs[result.frame.camera]
         assert isinstance(output, CameraOutput)
@@ -296,6 +300,8 @@ class ClassifierNode(PrintableLogs, LifecycleNode):
             return  # configure will load what is wanted then
         if names != ['model']:
             (self._engine or self._pipeline).configure(config)
+            if 'overlay.evidence' in names and self._pipeline.no_evidence:
+                self.get_logger().warning(self._pipeline.no_evidence)
         if self._doubts is not None and any(name.startswith('record_doubts.') for name in names):
             self._doubts.configure(config.record_doubts)
         if 'model' not in names:

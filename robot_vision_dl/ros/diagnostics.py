@@ -149,6 +149,10 @@ def model_status(node_name: str, state: str, pipeline: Optional[Pipeline], confi
         limits = trust_limits(pipeline.bundle, config.decision)  # settings as they stand, before the next frame too
         if limits:
             values['cannot_promise'] = ', '.join(dict.fromkeys(limit.what for limit in limits))
+        values['overlay_evidence'] = config.overlay.evidence
+        if pipeline.no_evidence and config.overlay.evidence != 'none':
+            values['overlay_evidence'] = f'{config.overlay.evidence}, but {pipeline.no_evidence}'
+            text += f'; {pipeline.no_evidence}'
         # Each sentence once: what was accepted is a value, what was not is in the message.
         values.update({f'cannot_promise_{limit.what}': limit.sentence for limit in limits if limit.accepted})
         unwanted = [limit.under(pipeline.bundle.name) for limit in limits if not limit.accepted]

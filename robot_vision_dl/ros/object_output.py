@@ -30,6 +30,10 @@ class ObjectOutput:
         if self._overlay.is_wanted():
             self._overlay.publish(draw_objects(result), result.frame.header)
 
+    def is_watched(self) -> bool:
+        """Whether anybody subscribes to the overlay."""
+        return self._overlay.is_wanted()
+
     def destroy(self) -> None:
         """Take the topics away."""
         for publisher in (self._detections, self._uncertainty):

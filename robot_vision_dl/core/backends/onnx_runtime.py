@@ -1,5 +1,5 @@
 """ONNX Runtime, on the CPU or on a GPU."""
-from typing import List
+from typing import List, Optional, Tuple
 
 import torch
 
@@ -8,6 +8,7 @@ from ..errors import ConfigError
 from ..networks.graph_network import as_prediction, run_in_batches
 from ..networks.network import Prediction
 from ..networks.onnx_graph import INPUT, make_session
+from .onnx_maps import MapsOutput
 from .onnx_model import batch_of, cached_onnx, cached_path, output_names
 from .providers import HOST, providers_for, running
 
@@ -22,6 +23,7 @@ class OnnxRuntimeNetwork:
         bundle: one model, not an ensemble.
         threads: that share a pass.
         device: that computes; pixels and results are the host's.
+        maps: the model with its last maps as one more output, for :meth:`with_maps`; None: as it is.
 
     Attributes:
         provider: of ONNX Runtime, that really runs it.
@@ -32,7 +34,8 @@ class OnnxRuntimeNetwork:
 
     is_shared = True
 
-    def __init__(self, bundle: Bundle, threads: int, device: torch.device = HOST) -> None:
+    def __init__(self, bundle: Bundle, threads: int, device: torch.device = HOST,
+                 maps: Optional[MapsOutput] = None) -> None:
         try:
             import onnxruntime  # noqa: F401
         except ImportError as error:
@@ -40,7 +43,8 @@ class OnnxRuntimeNetwork:
                               '"robot_vision_dl[onnx]"`, or set backend to torch') from error
         self._outputs, self._batch = output_names(bundle), batch_of(bundle)
         providers = providers_for(device)
-        model = cached_onnx(bundle)
+        self._maps = maps and maps.name
+        model = maps.model if maps else cached_onnx(bundle)
         try:
             self._session = make_session(model, threads, bundle.name, providers)
         except ConfigError as error:
@@ -52,7 +56,14 @@ class OnnxRuntimeNetwork:
         """Logits (B, C), features (B, F) and stages of preprocessed float32 pixels (B, channels, H, W) on the CPU."""
         return as_prediction(run_in_batches(self._run, pixels, self._batch), 'features' in self._outputs)
 
-    def _run(self, pixels: torch.Tensor) -> List[torch.Tensor]:
+    def with_maps(self, pixels: torch.Tensor) -> Tuple[Prediction, torch.Tensor]:
+        """The same, and the last maps (B, F, h, w) of the pass."""
+        assert self._maps is not None
+        names = [*self._outputs, self._maps]
+        *outputs, maps = run_in_batches(lambda some: self._run(some, names), pixels, self._batch)
+        return as_prediction(outputs, 'features' in self._outputs), maps
+
+    def _run(self, pixels: torch.Tensor, names: Optional[List[str]] = None) -> List[torch.Tensor]:
         # It wants planes; our pictures come with channels last. Turning one of 224 pixels takes .06 ms.
-        found = self._session.run(self._outputs, {INPUT: pixels.contiguous().numpy()})
+        found = self._session.run(names or self._outputs, {INPUT: pixels.contiguous().numpy()})
         return [torch.from_numpy(output) for output in found]

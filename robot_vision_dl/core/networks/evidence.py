@@ -10,8 +10,10 @@ alone.
 Such a map says what the head read, at the size of the last maps. It does not say what the robot should look at, and
 what lies under a position may come from the whole picture, since the layers before have wide receptive fields.
 """
+from contextlib import contextmanager
+from copy import copy
 from enum import Enum
-from typing import Any, List, NamedTuple, Sequence, Tuple
+from typing import Any, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 from torch import nn
@@ -45,6 +47,54 @@ class Evidence(NamedTuple):
     maps: torch.Tensor
     logits: torch.Tensor
     exact: bool
+
+
+class PassMaps:
+    """What a pass leaves of its last maps, from which the evidence for any class follows.
+
+    Attributes:
+        maps: (B, F, h, w), after their activation; of a convolution's head (B, C, h, w), one a class.
+        weights: (C, F) of a linear head; None: the maps are one a class already.
+        exact: see :class:`Evidence`.
+    """
+
+    exact = True
+
+    def __init__(self, maps: torch.Tensor, weights: Optional[torch.Tensor]) -> None:
+        self.maps, self.weights = maps, weights
+
+    def of(self, classes: Sequence[int], row: Optional[int] = None) -> torch.Tensor:
+        """Evidence for K classes, (B, K, h, w), or (1, K, h, w) of one row of the batch."""
+        maps = self.maps if row is None else self.maps[row:row + 1]
+        if self.weights is None:
+            return maps[:, list(classes)] / (maps.shape[2] * maps.shape[3])
+        return linear_evidence(maps, self.weights, classes)
+
+
+class GradientMaps(PassMaps):
+    """Maps and the head's part of the pass, which a gradient is followed through.
+
+    Args:
+        maps: (B, F, h, w), a leaf.
+        logits: (B, C) that the head made of them.
+    """
+
+    exact = False
+
+    def __init__(self, maps: torch.Tensor, logits: torch.Tensor) -> None:
+        super().__init__(maps, None)
+        self._logits = logits
+
+    def of(self, classes: Sequence[int], row: Optional[int] = None) -> torch.Tensor:
+        """See :meth:`PassMaps.of`."""
+        part = slice(None) if row is None else slice(row, row + 1)
+        found = []
+        with torch.inference_mode(False):
+            for index in classes:
+                [gradient] = torch.autograd.grad(self._logits[part, index].sum(), self.maps, retain_graph=True)
+                found.append((gradient[part] * self.maps[part].detach()).sum(1))
+        maps = self.maps[part]
+        return torch.stack(found, 1) if found else maps.detach().new_zeros((len(maps), 0, *maps.shape[2:]))
 
 
 class LastMaps:
@@ -86,12 +136,28 @@ class LastMaps:
         self._activation: nn.Module = _ACTIVATIONS[0]
         self.head = self._kind_of_head(pixels)
 
+    def on(self, network: Network) -> 'LastMaps':
+        """The same layer of another network of the same architecture, on whatever device; nothing is run."""
+        other = copy(self)
+        other._network, other._module = network, network.backbone.get_submodule(self.layer)
+        return other
+
     def maps_of(self, pixels: torch.Tensor) -> Tuple[torch.Tensor, Prediction]:
         """Last maps (B, F, h, w), after their activation, and what the pass gives, without gradients."""
-        kept: List[torch.Tensor] = []
-        with forward_hooks([self._module], lambda module, inputs, output: kept.append(output.clone())), torch.no_grad():
+        with self.kept() as kept, torch.no_grad():
             prediction = self._network(pixels)
-        return self._activation(kept[-1]), prediction
+        return self._activation(kept[0]), prediction
+
+    @contextmanager
+    def kept(self) -> Iterator[List[torch.Tensor]]:
+        """The last maps of the first pass of the network within the block, as they are before their activation."""
+        kept: List[torch.Tensor] = []
+
+        def keep(module: nn.Module, inputs: Any, output: torch.Tensor) -> None:
+            if not kept:
+                kept.append(output.clone())  # what follows may write into it
+        with forward_hooks([self._module], keep):
+            yield kept
 
     def _kind_of_head(self, pixels: torch.Tensor) -> Head:
         head = self._network.head
@@ -108,6 +174,27 @@ class LastMaps:
                     return Head.LINEAR
         return Head.OTHER
 
+    def from_kept(self, kept: torch.Tensor) -> PassMaps:
+        """Of a head that no gradient is needed for, what :meth:`kept` left."""
+        head = self._network.head
+        with torch.no_grad():
+            maps = self._activation(kept)
+            if isinstance(head, nn.Linear):
+                return PassMaps(maps, head.weight.detach())
+            return PassMaps(torch.relu(head[0](maps)), None)  # type: ignore[index]
+
+    def passed(self, pixels: torch.Tensor) -> Tuple[PassMaps, Prediction]:
+        """A pass that keeps what the evidence follows from, and what it gives.
+
+        Raises:
+            ConfigError: the head gives no gradient.
+        """
+        if self.head is Head.OTHER:
+            return self._by_gradient(pixels)
+        with self.kept() as kept, torch.no_grad():
+            prediction = self._network(pixels)
+        return self.from_kept(kept[0]), prediction
+
     def evidence(self, pixels: torch.Tensor, classes: Sequence[int]) -> Evidence:
         """Maps of K classes.
 
@@ -118,50 +205,39 @@ class LastMaps:
         Raises:
             ConfigError: the head gives no gradient.
         """
-        if self.head is Head.OTHER:
-            return self._by_gradient(pixels, classes)
-        maps, prediction = self.maps_of(pixels)
-        head = self._network.head
-        if isinstance(head, nn.Linear):
-            return Evidence(linear_evidence(maps, head, classes), prediction.logits, True)
-        with torch.no_grad():
-            found = torch.relu(head[0](maps))[:, list(classes)]  # type: ignore[index]
-        return Evidence(found / (maps.shape[2] * maps.shape[3]), prediction.logits, True)
+        maps, prediction = self.passed(pixels)
+        return Evidence(maps.of(classes), prediction.logits, maps.exact)
 
-    def _by_gradient(self, pixels: torch.Tensor, classes: Sequence[int]) -> Evidence:
+    def _by_gradient(self, pixels: torch.Tensor) -> Tuple[PassMaps, Prediction]:
         kept: List[torch.Tensor] = []
 
         def cut(module: nn.Module, inputs: Any, output: torch.Tensor) -> torch.Tensor:
             torch.set_grad_enabled(True)  # from here to the end of the pass, for which the caller's block holds
             kept[:] = [output.detach().requires_grad_()]
             return kept[0].clone()  # what follows may write into it
-        with forward_hooks([self._module], cut), torch.no_grad():
-            logits = self._network(pixels).logits
+        with torch.inference_mode(False), forward_hooks([self._module], cut), torch.no_grad():
+            logits, features, stages = self._network(pixels)
         if not logits.requires_grad:
             raise ConfigError(f'{self._network.architecture.name}: no gradient of the logits by its last maps; the '
                               'head computes nothing that can be followed')
-        found = []
-        for place, index in enumerate(classes):
-            [gradient] = torch.autograd.grad(logits[:, index].sum(), kept[0], retain_graph=place + 1 < len(classes))
-            found.append((gradient * kept[0].detach()).sum(1))
-        maps = torch.stack(found, 1) if found else logits.new_zeros((len(pixels), 0, *self.shape[1:]))
-        return Evidence(maps, logits.detach(), False)
+        plain = Prediction(logits.detach(), features.detach(), tuple(stage.detach() for stage in stages))
+        return GradientMaps(kept[0], logits), plain
 
 
 def _close(one: torch.Tensor, other: torch.Tensor) -> bool:
     return bool(torch.allclose(one, other, rtol=0, atol=_CLOSE * max(float(other.abs().max()), 1e-12)))
 
 
-def linear_evidence(maps: torch.Tensor, head: nn.Linear, classes: Sequence[int]) -> torch.Tensor:
+def linear_evidence(maps: torch.Tensor, weights: torch.Tensor, classes: Sequence[int]) -> torch.Tensor:
     """Class activation maps of a head that is linear in the mean of the maps.
 
     Args:
         maps: float32 (B, F, h, w).
-        head: with F inputs.
+        weights: (C, F) of the head.
         classes: K indices.
 
     Returns:
         float32 (B, K, h, w); a map's sum is the logit without the bias.
     """
-    weights = head.weight[list(classes)].detach()
-    return torch.einsum('kf,bfhw->bkhw', weights, maps) / (maps.shape[2] * maps.shape[3])
+    chosen = weights[list(classes)].to(maps.dtype)
+    return torch.einsum('kf,bfhw->bkhw', chosen, maps) / (maps.shape[2] * maps.shape[3])

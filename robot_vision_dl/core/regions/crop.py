@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from ..errors import RobotVisionError
-from ..networks.preprocess import Preprocessing
+from ..networks.preprocess import Preprocessing, visible_region
 from ..types import Picture
 from .detections import Box
 
@@ -53,12 +53,14 @@ class Crop:
         outside: share of the box that lies outside of the picture, in [0, 1].
         padded: share of the crop that repeats the picture's edge, in [0, 1).
         shortest_side: of the part of the box that is in the picture, in pixels.
+        window: what was cut out, in pixels of the whole picture, which it may reach beyond.
     """
 
     picture: Picture
     outside: float
     padded: float
     shortest_side: float
+    window: Box
 
 
 def crop(picture: Picture, box: Box, spec: Preprocessing, margin: float = DEFAULT_MARGIN) -> Crop:
@@ -77,9 +79,22 @@ def crop(picture: Picture, box: Box, spec: Preprocessing, margin: float = DEFAUL
     width, height = _window(visible, spec, margin)
     if box.theta:
         pixels, padded = _turned(picture, visible, width, height)
+        window = Box(visible.x, visible.y, width, height, box.theta)
     else:
-        pixels, padded = _upright(picture, visible, width, height)
-    return Crop(Picture(pixels, picture.order), outside, padded, min(visible.width, visible.height))
+        left = _moved_in(visible.x - width / 2, width, picture.width)
+        top = _moved_in(visible.y - height / 2, height, picture.height)
+        pixels, padded = _upright(picture, left, top, width, height)
+        window = Box.of_corners(left, top, left + width, top + height)
+    return Crop(Picture(pixels, picture.order), outside, padded, min(visible.width, visible.height), window)
+
+
+def seen_of(cut: Crop, spec: Preprocessing) -> Box:
+    """The part of a crop's window that the network sees, in pixels of the whole picture: its centre."""
+    height, width = cut.picture.height, cut.picture.width
+    top, left, bottom, right = visible_region(spec, height, width)
+    window = cut.window
+    return Box(window.x, window.y, window.width * (right - left) / width, window.height * (bottom - top) / height,
+               window.theta)
 
 
 def check_box(box: Box) -> None:
@@ -143,9 +158,7 @@ def _window(box: Box, spec: Preprocessing, margin: float) -> Tuple[int, int]:
     return max(1, round(scale * crop_width)), max(1, round(scale * crop_height))
 
 
-def _upright(picture: Picture, box: Box, width: int, height: int) -> Tuple[np.ndarray, float]:
-    left = _moved_in(box.x - width / 2, width, picture.width)
-    top = _moved_in(box.y - height / 2, height, picture.height)
+def _upright(picture: Picture, left: int, top: int, width: int, height: int) -> Tuple[np.ndarray, float]:
     inner_left, inner_top = max(left, 0), max(top, 0)
     inner_right, inner_bottom = min(left + width, picture.width), min(top + height, picture.height)
     pixels = picture.pixels[inner_top:inner_bottom, inner_left:inner_right]

@@ -5,8 +5,8 @@ from typing import Mapping, Optional, Tuple
 
 import numpy as np
 
-from ..types import Assessment, CameraCheck, Decision, Frame
-from .detections import Detection, DetectionArray
+from ..types import Assessment, CameraCheck, Decision, Frame, ShownEvidence
+from .detections import Box, Detection, DetectionArray
 
 TOO_SMALL = 'too_small'
 MOSTLY_OUTSIDE = 'mostly_outside'
@@ -32,6 +32,8 @@ class ObjectResult:
         outside: share of its box that lies outside of the picture.
         age_s: since the first frame of its track, by the stamps.
         note: why its track began anew although its id was known; else empty.
+        seen: the part of the picture that the network saw for it, which may reach beyond; None: it was not looked at.
+        evidence: what of that part speaks for the decision; None where that was not asked.
     """
 
     detection: Detection
@@ -44,6 +46,8 @@ class ObjectResult:
     outside: float = 0.0
     age_s: float = 0.0
     note: str = ''
+    seen: Optional[Box] = None
+    evidence: Optional[ShownEvidence] = None
 
 
 @dataclass(frozen=True)

@@ -40,11 +40,13 @@ class Engine(EngineThread):
         on_result: called on the engine's thread for every decided frame.
         on_drop: called on the engine's thread with (camera, reason, sentence) for every frame that could not be
             decided.
+        is_watched: whether somebody watches a camera's overlay; called on the engine's thread.
     """
 
     def __init__(self, pipeline: Pipeline, config: ClassifierConfig, source: Source, clock: Callable[[], int],
-                 on_result: Callable[[Result, Timing], None], on_drop: Callable[[str, str, str], None]) -> None:
-        super().__init__(pipeline, config, clock, on_drop)
+                 on_result: Callable[[Result, Timing], None], on_drop: Callable[[str, str, str], None],
+                 is_watched: Callable[[str], bool] = lambda camera: False) -> None:
+        super().__init__(pipeline, config, clock, on_drop, is_watched)
         self._on_result = on_result
         self._source = source
         self._overlap: PipelinedExecution[_Work] = PipelinedExecution(_Work.infer, self._fetch, self._finish)
@@ -87,7 +89,9 @@ class Engine(EngineThread):
             return None
         decode_ms = (time.monotonic() - received_s) * 1e3
         try:
-            return _Work(self._pipeline, self._pipeline.prepare(frames), received_s, decode_ms)
+            batch = self._pipeline.prepare(frames)
+            self._pipeline.watch(batch, self._watched(frame.camera for frame in frames))
+            return _Work(self._pipeline, batch, received_s, decode_ms)
         except Exception as error:  # noqa: B902 - whatever it is, the node lives and says so
             self._failed(frames, error)
             return None

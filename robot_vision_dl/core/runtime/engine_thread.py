@@ -7,7 +7,7 @@ import time
 from abc import ABC, abstractmethod
 from collections import deque
 from dataclasses import dataclass
-from typing import Callable, Deque, Dict, List, Mapping, Optional
+from typing import Callable, Deque, Dict, Iterable, List, Mapping, Optional
 
 import torch
 
@@ -61,14 +61,17 @@ class EngineThread(ABC):
         clock: now in nanoseconds, by the clock that stamps are compared with (simulated time, where it is used).
         on_drop: called on the engine's thread with (camera, reason, sentence) for every frame that could not be
             decided.
+        is_watched: whether somebody watches a camera's overlay, for which evidence is worked out only then.
     """
 
     def __init__(self, pipeline: Pipeline, config: ClassifierConfig, clock: Callable[[], int],
-                 on_drop: Callable[[str, str, str], None]) -> None:
+                 on_drop: Callable[[str, str, str], None], is_watched: Callable[[str], bool] = lambda camera: False
+                 ) -> None:
         self._pipeline = pipeline
         self._config = config
         self._clock = clock
         self._on_drop = on_drop
+        self._is_watched = is_watched
         self._counters = FrameCounters(config.cameras)
         self._order = StampOrder(config.fusion)
         self._rate = RateLimit()
@@ -218,6 +221,12 @@ class EngineThread(ABC):
             self._drop(camera, BACKWARDS, objection)
             return None
         return frame
+
+    def _watched(self, cameras: Iterable[str]) -> List[int]:
+        """Places of the cameras whose evidence is to be shown to somebody."""
+        if self._config.overlay.evidence == 'none':
+            return []
+        return [place for place, camera in enumerate(cameras) if self._is_watched(camera)]
 
     def _note_decided(self, camera: str, timing: Timing, check: Optional[CameraCheck]) -> None:
         self._counters.decided(camera)

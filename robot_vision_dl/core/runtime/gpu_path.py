@@ -144,12 +144,15 @@ class GpuPath:
         for size in range(self.graphs.most, 0, -1):
             self.assess(self.run(torch.full((size, *self.runner.shape), 128, dtype=torch.uint8)))
 
-    def run(self, levels: torch.Tensor) -> np.ndarray:
-        """The packed array of levels; of the CPU, from the frame on at which the GPU failed."""
+    def run(self, levels: torch.Tensor, graphs: bool = True) -> np.ndarray:
+        """The packed array of levels; of the CPU, from the frame on at which the GPU failed.
+
+        ``graphs``: see :meth:`.graph_runner.GraphRunner.run`.
+        """
         self.warm_up()
         if not self.fault:
             try:
-                return self.graphs.run(levels)
+                return self.graphs.run(levels, graphs)
             except DeviceLost as error:
                 self.fault = f'{error}. Until then the CPU goes on'
                 torch.set_num_threads(self._threads)

@@ -43,12 +43,14 @@ class ObjectEngine(EngineThread):
         on_objects: called on the engine's thread for the objects of each picture.
         on_drop: called on the engine's thread with (camera, reason, sentence) for every picture that could not be
             decided.
+        is_watched: whether somebody watches a camera's overlay; called on the engine's thread.
     """
 
     def __init__(self, pipeline: Pipeline, config: ClassifierConfig, source: PairSource, objects: ObjectPipeline,
                  clock: Callable[[], int], on_objects: Callable[[ObjectResults, Timing], None],
-                 on_drop: Callable[[str, str, str], None]) -> None:
-        super().__init__(pipeline, config, clock, on_drop)
+                 on_drop: Callable[[str, str, str], None], is_watched: Callable[[str], bool] = lambda camera: False
+                 ) -> None:
+        super().__init__(pipeline, config, clock, on_drop, is_watched)
         self._pairs = source
         self._on_objects = on_objects
         self._objects = objects
@@ -104,7 +106,8 @@ class ObjectEngine(EngineThread):
     def _process(self, given: List[FrameWithObjects]) -> List[ObjectResults]:
         """Decide all together, or, where that fails, each by itself: what is wrong with one must not cost others."""
         try:
-            return self._objects.process(self._pipeline, given)
+            cameras = [one.frame.camera for one in given]
+            return self._objects.process(self._pipeline, given, [cameras[place] for place in self._watched(cameras)])
         except Exception as error:  # noqa: B902 - whatever a network raises, the node lives and says so
             if len(given) > 1:
                 return [found for one in given for found in self._process([one])]

@@ -1,14 +1,16 @@
 """A picture with the boxes of its objects, and of each the track, the decision and how far it can be trusted."""
 from math import ceil
-from typing import Tuple
+from typing import Sequence, Tuple
 
 import cv2
 import numpy as np
 
 from ..regions.crop import BOX_REASONS
+from ..regions.detections import Box
 from ..regions.results import ObjectResult, ObjectResults
-from ..types import Outcome
-from .overlay import COLOUR_OF_OUTCOME, GREY, WHITE, canvas_of, write_text
+from ..types import Outcome, ShownEvidence
+from .evidence_overlay import AGAINST, FOR, lay_over
+from .overlay import COLOUR_OF_OUTCOME, GREY, WHITE, Legend, canvas_of, write_legend, write_text
 
 _DARK = (40, 40, 40)
 
@@ -25,11 +27,27 @@ def draw_objects(result: ObjectResults) -> np.ndarray:
     unit = canvas.shape[1] / 640
     drawn = [one for one in result.objects if one.refusal not in BOX_REASONS]
     for one in drawn:
+        if one.evidence is not None and one.seen is not None:
+            seen = one.seen
+            lay_over(canvas, one.evidence, Box(seen.x * scale, seen.y * scale, seen.width * scale, seen.height * scale,
+                                               seen.theta), _outline(one, scale, canvas.shape))
+    for one in drawn:
         _box(canvas, one, scale, max(1, round(2 * unit)))
     for one in drawn:  # tags over all boxes
         _tag(canvas, one, result.class_names, scale, unit)
     _footer(canvas, result, unit)
+    shown = [one.evidence for one in drawn if one.evidence is not None]
+    if shown:
+        write_legend(canvas, _legend(shown), 0, canvas.shape[0] - round(22 * unit), unit)
     return canvas
+
+
+def _legend(shown: Sequence[ShownEvidence]) -> Legend:
+    notes = [evidence.note for evidence in shown if evidence.note]
+    if notes:
+        return [(None, notes[0])]
+    against = 'for the other class' if all(one.over for one in shown) else 'against it'
+    return [(None, 'evidence'), (FOR, 'for the label'), (AGAINST, against)]
 
 
 def _box(canvas: np.ndarray, one: ObjectResult, scale: float, thickness: int) -> None:
@@ -51,7 +69,9 @@ def _outline(one: ObjectResult, scale: float, shape: Tuple[int, ...]) -> np.ndar
 def _tag(canvas: np.ndarray, one: ObjectResult, class_names: Tuple[str, ...], scale: float, unit: float) -> None:
     decision = one.decision
     name = f'{one.track} ' if one.track else ''
-    best = f' ({class_names[decision.class_index]})' if decision.outcome is Outcome.UNCERTAIN and one.assessment else ''
+    over = f' over {one.evidence.over}' if one.evidence is not None and one.evidence.over else ''
+    best = f' ({class_names[decision.class_index]}{over})' if one.assessment and (
+        decision.outcome is Outcome.UNCERTAIN or over) else ''
     text = f'{name}{decision.label}{best} {decision.confidence:.2f}'
     height, width = canvas.shape[:2]
     size = 0.42 * unit

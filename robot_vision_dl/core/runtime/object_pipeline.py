@@ -11,8 +11,8 @@ from ..decision.decision import unfit
 from ..decision.fusion import expected_from
 from ..errors import ConfigError
 from ..regions.association import Track, Tracker, TrackingConfig
-from ..regions.crop import BOX_REASONS, BoxError, crop, visible_part
-from ..regions.detections import Detection, DetectionArray
+from ..regions.crop import BOX_REASONS, BoxError, crop, seen_of, visible_part
+from ..regions.detections import Box, Detection, DetectionArray
 from ..regions.fitness import refusal_of_part, refusal_of_pixels
 from ..regions.results import NOT_ITS_TURN, ObjectResult, ObjectResults
 from ..regions.turns import Turns
@@ -40,6 +40,7 @@ class _Object:
         self.refusal, self.sentence, self.outside = '', '', 0.0
         self.track: Optional[Track] = None
         self.frame: Optional[Frame] = None
+        self.seen: Optional[Box] = None
         self.result: Optional[Result] = None
 
     def refuse(self, reason: str, sentence: str) -> None:
@@ -103,11 +104,13 @@ class ObjectPipeline:
         self._watches.clear()
 
     @torch.inference_mode()
-    def process(self, pipeline: Pipeline, given: Sequence[FrameWithObjects]) -> List[ObjectResults]:
+    def process(self, pipeline: Pipeline, given: Sequence[FrameWithObjects], watched: Sequence[str] = ()
+                ) -> List[ObjectResults]:
         """Decide all objects of some pictures, together.
 
         Args:
             given: at most one picture a camera; pictures of one camera in the order of their stamps.
+            watched: cameras whose overlay somebody watches.
         """
         stage_ms: Dict[str, float] = {}
         began = time.perf_counter()
@@ -121,6 +124,7 @@ class ObjectPipeline:
         for begin, end in chunks(len(chosen), self._config.max_batch):
             frames = [one.frame for one in chosen[begin:end] if one.frame is not None]
             batch = pipeline.prepare(frames, looks=False)
+            pipeline.watch(batch, [place for place, one in enumerate(chosen[begin:end]) if one.camera in watched])
             pipeline.infer(batch)
             for one, result in zip(chosen[begin:end], pipeline.finish(batch, checked[begin:end])):
                 one.result = result
@@ -175,6 +179,7 @@ class ObjectPipeline:
             if refusal.reason:
                 each.refuse(*refusal)
                 continue
+            each.seen = seen_of(cut, pipeline.bundle.preprocessing)
             each.frame = Frame(track_name(camera, each.track), frame.header, cut.picture, frame.encoding,
                                frame.received_ns)
         return objects
@@ -213,7 +218,8 @@ class ObjectPipeline:
         since_ns = self._since_ns.get(track_name(each.camera, each.track), each.time_ns)
         return ObjectResult(each.detection, each.track.name, decided.decision, decided.posterior, decided.unknown,
                             each.result.assessment if each.result is not None else None, each.refusal, each.outside,
-                            (each.time_ns - since_ns) * 1e-9, each.track.note)
+                            (each.time_ns - since_ns) * 1e-9, each.track.note, each.seen,
+                            each.result.evidence if each.result is not None else None)
 
     def _decided(self, pipeline: Pipeline, each: _Object, check: Optional[CameraCheck]) -> '_Decided':
         if each.result is not None:

@@ -1,10 +1,12 @@
 """A picture with the decision and its trust drawn in."""
-from typing import Tuple
+from typing import Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
 
-from ..types import ColorOrder, Outcome, Picture, Result
+from ..regions.detections import Box
+from ..types import ColorOrder, Outcome, Picture, Result, ShownEvidence
+from .evidence_overlay import AGAINST, FOR, lay_over
 
 # BGR; colours that stay apart for people with red-green blindness (Okabe and Ito 2008).
 Colour = Tuple[int, int, int]
@@ -55,6 +57,9 @@ def draw(result: Result) -> np.ndarray:
     colour = COLOUR_OF_OUTCOME[decision.outcome]
 
     top, left, bottom, right = (round(side * scale) for side in result.region)
+    evidence = result.evidence
+    if evidence is not None:
+        lay_over(canvas, evidence, Box.of_corners(*(side * scale for side in _left_first(result.region))))
     _corners(canvas, (top, left, bottom, right), colour, max(1, round(2 * unit)))
 
     # A picture too flat for the panels gets a margin below.
@@ -87,7 +92,54 @@ def draw(result: Result) -> np.ndarray:
         canvas[base + int(3 * unit):base + row - int(3 * unit), left:left + bar] = WHITE
         write_text(canvas, f'{probabilities[index]:.2f} {result.class_names[index]}',
               (left + int(88 * unit), base + int(13 * unit)), 0.42 * unit, WHITE, panel - left - int(88 * unit))
+    if evidence is not None:
+        write_legend(canvas, _legend(evidence), panel, canvas.shape[0], unit)
     return canvas
+
+
+def _left_first(region: Tuple[int, int, int, int]) -> Tuple[int, int, int, int]:
+    top, left, bottom, right = region
+    return left, top, right, bottom
+
+
+Legend = Sequence[Tuple[Optional[Colour], str]]
+"""Colours and what they mean, in order; without a colour: words alone."""
+
+
+def _legend(evidence: ShownEvidence) -> Legend:
+    if evidence.note:
+        return [(None, evidence.note)]
+    if evidence.over:
+        return [(None, 'evidence for'), (FOR, evidence.name), (AGAINST, evidence.over)]
+    return [(None, 'evidence'), (FOR, f'for {evidence.name}'), (AGAINST, 'against it')]
+
+
+def write_legend(canvas: np.ndarray, entries: Legend, left: int, bottom: int, unit: float) -> None:
+    """Write what colours mean in one line, to the right, on a dark ground.
+
+    Args:
+        canvas: uint8 (H, W, 3), BGR.
+        left: how far to the left it may reach, in pixels.
+        bottom: where its ground ends.
+        unit: pixels of the canvas in one of a picture 640 wide.
+    """
+    size, pad, square, row = 0.42 * unit, round(8 * unit), round(10 * unit), round(20 * unit)
+    room = canvas.shape[1] - left - pad * (len(entries) + 1) - square * sum(colour is not None for colour, _ in entries)
+    lengths = [cv2.getTextSize(text.encode('ascii', 'replace').decode(), cv2.FONT_HERSHEY_SIMPLEX, size, 1)[0][0] + 1
+               for _, text in entries]
+    too_much = max(0, sum(lengths) - room)
+    lengths[lengths.index(max(lengths))] -= too_much  # the longest text is cut
+    x = canvas.shape[1] - sum(lengths) - pad * (len(entries) + 1) - round(1.4 * square) * sum(
+        colour is not None for colour, _ in entries)
+    ground = canvas[bottom - row:bottom, max(x, 0):]
+    ground[:] = (ground * 0.35).astype(np.uint8)
+    x, base = max(x, 0) + pad, bottom - round(6 * unit)
+    for (colour, text), length in zip(entries, lengths):
+        if colour is not None:
+            canvas[base - square + round(unit):base + round(unit), x:x + square] = colour
+            x += round(1.4 * square)
+        write_text(canvas, text, (x, base), size, WHITE, max(length, 1))
+        x += length + pad
 
 
 def _corners(canvas: np.ndarray, region: Tuple[int, int, int, int], colour: Colour, thickness: int) -> None:

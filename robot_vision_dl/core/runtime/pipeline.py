@@ -2,7 +2,7 @@
 import time
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Collection, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from ..decision.costs import read_costs
 from ..decision.decision import Policy, decide, unfit
 from ..decision.fusion import FALLBACK_TIMES, BayesFilter, expected_from
 from ..errors import BundleError, ConfigError, RobotVisionError
+from ..networks.evidence import PassMaps
 from ..networks.graph_network import GraphNetwork
 from ..networks.network import Network, Prediction
 from ..networks.precision import dtype_of
@@ -24,7 +25,7 @@ from ..networks.threads import network_threads, on_a_thread
 from ..regions.crop import CROP_MARGIN
 from ..text.number_text import plain_float
 from ..text.printable import printable
-from ..types import Assessment, CameraCheck, ColorOrder, Decision, Frame, Picture, Result
+from ..types import Assessment, CameraCheck, ColorOrder, Decision, Frame, Picture, Result, ShownEvidence
 from ..uncertainty.assess import Assessor
 from ..uncertainty.attainable_rates import deciding_rate
 from ..uncertainty.calibrate import FusionTimes
@@ -33,6 +34,8 @@ from ..uncertainty.camera.statistics import Look, look
 from ..uncertainty.camera.watch import CameraWatch, frozen_after_s
 from ..uncertainty.dropout import DropoutSampler
 from ..uncertainty.ensemble import EnsemblePrediction
+from .evidence_choice import chosen_evidence
+from .evidence_pass import EvidencePass, evidence_pass, reason_without
 from .gpu_path import chosen_gpu
 
 
@@ -82,6 +85,7 @@ class Pipeline:
         self._filters: Dict[Tuple[str, ...], BayesFilter] = {}
         self._decisions: Dict[str, Tuple[int, Decision]] = {}  # the last of each sound camera, and when in ns
         self._watches: Dict[str, CameraWatch] = {}
+        self._evidence: Union[EvidencePass, str, None] = None  # or why there is none; None: it was not asked for
         self.camera_bounds: CameraBounds = bundle.camera or default_bounds()
         self.configure(config)
 
@@ -89,10 +93,11 @@ class Pipeline:
     def warnings(self) -> List[str]:
         """What keeps the confidences from being probabilities, a sentence each; empty if nothing does."""
         bundle = self.bundle
+        no_evidence = [self.no_evidence] if self.no_evidence else []
         if not bundle.calibrated:
             return [f'{bundle.name} is not calibrated: its confidences are not probabilities, and nothing is called '
-                    'unknown']
-        config, found = self._settings.config, list(self.gpu.notes if self.gpu else ())
+                    'unknown', *no_evidence]
+        config, found = self._settings.config, list(self.gpu.notes if self.gpu else ()) + no_evidence
         if config.detection_topics:
             found += margin_warnings(bundle.name, bundle.provenance.get(CROP_MARGIN), config.detections.margin)
         if self.device_reason:
@@ -105,6 +110,11 @@ class Pipeline:
             found.append(f'{bundle.name} was calibrated on {bundle.device} but runs on {runs_on}: its '
                          'confidences may be off a little; `robot-vision calibrate` fits them to what runs')
         return found + [limit.sentence for limit in trust_limits(bundle, config.decision)]
+
+    @property
+    def no_evidence(self) -> str:
+        """Why overlays have no evidence although it is wished for, a sentence; empty: they have, or it is not."""
+        return self._evidence if isinstance(self._evidence, str) else ''
 
     @property
     def unknown_rate(self) -> float:
@@ -169,7 +179,19 @@ class Pipeline:
         return Settings(config, self.policy(config),
                         config.fusion.resolved(times.correlation_time_s, times.change_time_s),
                         camera_groups(config.fusion.groups, config.cameras),
-                        frozen_after_s(config.camera_faults, self.camera_bounds))
+                        frozen_after_s(config.camera_faults, self.camera_bounds), self._evidence_of(config))
+
+    def _evidence_of(self, config: ClassifierConfig) -> Union[EvidencePass, str, None]:
+        """What works out evidence for overlays, or why it cannot be; made when it is first wished for."""
+        if config.overlay.evidence == 'none':
+            self._evidence = None
+        elif self._evidence is None:
+            try:
+                self._evidence = on_a_thread(evidence_pass, self.bundle, self.backend, self.gpu, self._dropout,
+                                             self.threads)
+            except Exception as error:  # noqa: B902 - of any runtime; overlays are the least that a deployment needs
+                self._evidence = reason_without(self.bundle.name, error)
+        return self._evidence
 
     def take_over(self, settings: 'Settings') -> None:
         """Decide by these settings of :meth:`settings` from now on; on the thread that runs the pipeline."""
@@ -254,13 +276,15 @@ class Pipeline:
         return self._settings.policy.abstain_cost
 
     @torch.inference_mode()
-    def process(self, frames: Sequence[Frame]) -> List[Result]:
+    def process(self, frames: Sequence[Frame], watched: Collection[str] = ()) -> List[Result]:
         """Assess frames in one forward pass, then fuse and decide each in the order given.
 
         Args:
             frames: at least one; frames of one camera in the order of their stamps.
+            watched: cameras whose overlay somebody watches.
         """
         batch = self.prepare(frames)
+        self.watch(batch, [place for place, frame in enumerate(frames) if frame.camera in watched])
         self.infer(batch)
         return self.finish(batch)
 
@@ -286,10 +310,21 @@ class Pipeline:
             batch.stage_ms['camera'] = watch.elapsed_ms()
         return batch
 
+    def watch(self, batch: 'Batch', places: Sequence[int]) -> None:
+        """Have the evidence worked out for the frames in these places, where the deployment wishes that."""
+        if places and self._settings.evidence is not None:
+            batch.watched, batch.evidence = frozenset(places), self._settings.evidence
+
     def infer(self, batch: 'Batch') -> None:
         """The second third: the forward pass. It may run beside the other two of other batches, on another thread."""
         watch = _StopWatch()
-        if self.gpu:
+        if batch.evidence is not None and not isinstance(batch.evidence, str):
+            given, batch.maps, batch.mc_logits = batch.evidence(batch.pixels)
+            if isinstance(given, np.ndarray):
+                batch.packed = given
+            else:
+                batch.prediction = given
+        elif self.gpu:
             batch.packed = self.gpu.run(batch.pixels)
         else:
             batch.prediction, batch.mc_logits = (self._dropout(batch.pixels) if self._dropout
@@ -305,7 +340,17 @@ class Pipeline:
         watch = _StopWatch()
         results = self.conclude(batch.frames, assessments, batch.stage_ms, batch.looks, cameras)
         batch.stage_ms['decide'] = watch.elapsed_ms()
+        if batch.watched:
+            watch = _StopWatch()
+            results = [replace(result, evidence=self._shown(batch, place, result)) if place in batch.watched else result
+                       for place, result in enumerate(results)]
+            batch.stage_ms['evidence'] = watch.elapsed_ms()
         return results
+
+    def _shown(self, batch: 'Batch', place: int, result: Result) -> Optional[ShownEvidence]:
+        if batch.maps is None:
+            return ShownEvidence(None, note=batch.evidence if isinstance(batch.evidence, str) else '')
+        return chosen_evidence(self._settings.config.overlay.evidence, result, batch.maps, place)
 
     def conclude(self, frames: Sequence[Frame], assessments: Sequence[Assessment],
                  stage_ms: Optional[Dict[str, float]] = None, looks: Sequence[Look] = (),
@@ -459,6 +504,7 @@ class Settings:
     fusion: FusionConfig
     groups: Mapping[str, Tuple[str, ...]]
     frozen_after_s: float
+    evidence: Union[EvidencePass, str, None] = None
 
 
 @dataclass
@@ -470,6 +516,9 @@ class Batch:
         pixels: the network's input (B, C, H, W); for a GPU levels (B, H, W, C), see :class:`.gpu_path.GpuPath`.
         prediction: what it said, once it has.
         packed: on a GPU, what came back in its place.
+        watched: places of the frames whose evidence is to be shown.
+        evidence: what works it out, or why it cannot be; None: nobody watches, or it is not wished for.
+        maps: what it follows from, once the network has run.
         mc_logits: logits (M, B, C) of Monte Carlo dropout, where that is asked for.
         stage_ms: milliseconds that each stage took, as far as they are done.
         looks: at the pictures, for faults of their cameras; empty: that is not asked.
@@ -482,6 +531,9 @@ class Batch:
     stage_ms: Dict[str, float] = field(default_factory=dict)
     looks: Sequence[Look] = ()
     packed: Optional[np.ndarray] = None
+    watched: FrozenSet[int] = frozenset()
+    evidence: Union[EvidencePass, str, None] = None
+    maps: Optional[PassMaps] = None
 
 
 class _StopWatch:

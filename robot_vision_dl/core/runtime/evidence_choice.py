@@ -1,0 +1,39 @@
+"""Which classes' evidence an overlay shows, by what was decided."""
+from typing import Optional
+
+import numpy as np
+
+from ..networks.evidence import PassMaps
+from ..types import Outcome, Result, ShownEvidence
+
+
+def chosen_evidence(mode: str, result: Result, maps: PassMaps, place: int) -> Optional[ShownEvidence]:
+    """Evidence of this frame for the best class, or for it rather than for the second best.
+
+    Best and second best are those of the fused posterior, which the decision rests on. What is ``uncertain`` is always
+    held against the second best: what speaks for both does not tell why.
+
+    Args:
+        mode: ``winner`` or ``difference``.
+        result: the decision.
+        maps: of the pass that it rests on.
+        place: of the frame in the batch.
+
+    Returns:
+        None where the camera is at fault: no class was decided by the picture.
+    """
+    if result.camera is not None and result.camera.fault is not None:
+        return None
+    best, names = result.decision.class_index, result.class_names
+    if len(names) < 2 or (mode == 'winner' and result.decision.outcome is not Outcome.UNCERTAIN):
+        return ShownEvidence(_values(maps, place, [best])[0], names[best])
+    others = np.array(result.posterior, copy=True)
+    others[best] = -1
+    second = int(others.argmax())
+    found = _values(maps, place, [best, second])
+    return ShownEvidence(found[0] - found[1], names[best], names[second])
+
+
+def _values(maps: PassMaps, place: int, classes: 'list[int]') -> np.ndarray:
+    found: np.ndarray = maps.of(classes, place)[0].float().cpu().numpy()
+    return found
