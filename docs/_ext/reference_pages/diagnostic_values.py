@@ -45,6 +45,7 @@ UNCERTAINTY = {
     'forward_ms': 'time of the network',
     'uncertainty_ms': 'time of calibration, entropies, OOD score and sets',
     'decide_ms': 'time of fusion and decision',
+    'evidence_ms': 'time of working out the evidence for overlays, where somebody watches and wishes it',
     'batch_size': 'frames that shared the forward pass',
 }
 OBJECT = {
@@ -95,7 +96,7 @@ CAMERA = {
     'camera_state': 'of the newest frame: `sound`, or what is wrong, since when and for how many frames',
     'camera_fault_reason': 'what in the picture shows it',
     'camera_p_value': 'as above, of the newest frame',
-    '<stage>_ms_mean': 'mean time of `preprocess`, `camera`, `forward`, `uncertainty` and `decide`',
+    '<stage>_ms_mean': 'mean time of `preprocess`, `camera`, `forward`, `uncertainty` and `decide`, and of `evidence`',
 }
 MODEL = {
     'state': 'of the lifecycle',
@@ -107,6 +108,7 @@ MODEL = {
     'backend': 'what runs the network',
     'backend_reason': 'why this one',
     'classes': 'how many',
+    'overlay_evidence': 'what overlays show of it (`overlay.evidence`), and why nothing, where they cannot',
     'calibrated': 'whether confidences are probabilities',
     'gpu_memory_mb': "memory of the GPU that torch's tensors take",
     'false_unknown_rate': 'the parameter: share of known pictures that may be called unknown',
