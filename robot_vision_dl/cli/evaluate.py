@@ -23,6 +23,7 @@ EXAMPLES = """examples:
   robot-vision evaluate test/ --model models/new --out report --fail-under accuracy=.9 --fail-over ece=.05 risk=.02
   robot-vision evaluate pictures/ --model models/new --out report  folders of pictures, <class>/*.jpg
   robot-vision evaluate drive.bag --labels none --out report --write-bag decisions.mcap
+  robot-vision evaluate pictures/ --model models/new --out report --boxes auto  what looks at the background
   robot-vision evaluate match/ --detections /detections --labels topic:/ground_truth --out report
 
 Labels: a labels.yaml or labels.csv beside the bag, or a topic that ends with /label; `robot-vision bag extract --help`
@@ -67,6 +68,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--detections', nargs='+', default=[], metavar='TOPIC',
                         help='judge the objects in these boxes, not whole pictures; of several cameras '
                         'IMAGES:=TOPIC for each')
+    parser.add_argument('--boxes', default='', metavar='SOURCE',
+                        help='where the objects in the pictures are, to list decisions that look at the background: '
+                        'auto, yolo, coco, cvat or a file of labels with boxes; of a bag auto (a topic whose last name '
+                        'is ground_truth) or topic:NAME')
+    parser.add_argument('--no-evidence', action='store_true', help='show no evidence under the pictures of the report, '
+                        'which takes some seconds a model')
     parser.add_argument('--params-file', metavar='FILE', help='the deployment: a ROS parameter file of the node')
     parser.add_argument('--node', default='/classifier', metavar='NAME', help='full name of the node that the file is '
                         'read for, with its namespace (default: %(default)s)')
@@ -196,8 +203,8 @@ def _options(args: argparse.Namespace) -> 'EvaluationOptions':
     return EvaluationOptions(
         deployment(args.params_file, changes, args.node, to_stderr),
         LabelConfig(tuple(args.labels), args.hold, tuple(args.ignore)), tuple(args.topics), label_map,
-        RunOptions(batch=args.batch, exact=not args.no_exact, seed=args.seed),
-        tuple(args.detections))
+        RunOptions(batch=args.batch, exact=not args.no_exact, seed=args.seed, evidence=not args.no_evidence),
+        tuple(args.detections), args.boxes)
 
 
 def _say(metrics: Mapping[str, Any], speed: Mapping[str, Any], out: Path) -> None:

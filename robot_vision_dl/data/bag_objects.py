@@ -138,6 +138,10 @@ class BagObjects:
             self._follow(each, stamps[each.images], arrays[each.detections], arrays.get(each.labels, []),
                          round(tolerance_s * 1e9), round(reset_gap_s * 1e9), Tracker(tracking), ignore)
 
+    def images(self, topic: str) -> int:
+        """How many image messages of a topic there are."""
+        return len(self._objects[topic])
+
     def of(self, topic: str, index: int) -> Union[Tuple[FoundObject, ...], str]:
         """Objects of the ``index``-th image message of a topic, or why nobody knows."""
         found = self._objects[topic][index]

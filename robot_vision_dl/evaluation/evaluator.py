@@ -7,7 +7,7 @@
 """
 import time
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 
@@ -30,8 +30,11 @@ from .bootstrap import RATIOS, Interval, differences, verdict
 from .compare import groups_from_json
 from .copies import judge_once
 from .decision_bag import whole_decisions
+from .evidence import ModelEvidence
 from .example_frames import Choice, Key, joined
+from .explained import explained
 from .learned import learned_from
+from .object_boxes import Boxes, boxes_of
 from .options import EvaluationOptions
 from .recordings import Recording, open_recordings
 from .resampling import HIGHER, resample, shaped_differences, shaped_intervals
@@ -64,6 +67,7 @@ class Evaluation:
         bundles: by model.
         seconds: wall time of running the recordings.
         live_speed: milliseconds that frames took over DDS, where they went that way.
+        evidence: by model, for frames that are shown; a model that was not asked is missing.
     """
 
     metrics: Dict[str, Any]
@@ -75,6 +79,7 @@ class Evaluation:
     options: EvaluationOptions
     seconds: float = 0.0
     live_speed: Optional[Dict[str, Any]] = None
+    evidence: Dict[str, ModelEvidence] = field(default_factory=dict)
 
     @property
     def pictures(self) -> Dict[Key, bytes]:
@@ -106,7 +111,9 @@ class Evaluation:
                     total[stage] = total.get(stage, 0.0) + milliseconds
             stages[model] = {stage: number(ms / max(1, len(table))) for stage, ms in total.items()}
         return {'seconds': number(self.seconds), 'frames_per_s': number(frames / self.seconds if self.seconds else 0),
-                'stage_ms_per_frame': stages, **({'live_ms': self.live_speed} if self.live_speed else {})}
+                'stage_ms_per_frame': stages, **({'live_ms': self.live_speed} if self.live_speed else {}),
+                **({'evidence_s': {model: number(found.seconds) for model, found in self.evidence.items()}}
+                   if self.evidence else {})}
 
     def save(self, folder: Union[str, Path]) -> None:
         """Write ``metrics.json``, ``frames.csv``, ``report.html``, ``summary.md`` and ``speed.json``, all or none.
@@ -155,6 +162,7 @@ def evaluate(bags: Sequence[Union[str, Path]], models: Sequence[str], options: E
     if recordings is None:
         recordings = open_recordings(bags, options)
     bundles = {name: load_bundle(model) for name, model in zip(names or model_names(models), models)}
+    boxes = _boxes(recordings, options)
     cameras = sum(len(recording.topics) for recording in recordings)
     workers = min(workers, len(recordings))
     started = time.perf_counter()
@@ -171,7 +179,28 @@ def evaluate(bags: Sequence[Union[str, Path]], models: Sequence[str], options: E
         outcomes: Dict[int, RecordingResult] = {}
         share_out(jobs, progress, outcomes.__setitem__, workers, pool)
     in_order = [outcomes[number] for number in range(len(jobs))]
-    return assemble(recordings, in_order, bundles, options, time.perf_counter() - started)
+    found = assemble(recordings, in_order, bundles, options, time.perf_counter() - started)
+    if options.run.evidence and options.run.pictures or boxes:
+        explain_evaluation(found, boxes)
+    return found
+
+
+def explain_evaluation(found: Evaluation, boxes: Mapping[str, Boxes]) -> None:
+    """Add evidence for the frames that are shown, and what ``boxes``, by recording, tell about it."""
+    for name, bundle in found.bundles.items():
+        evidence = found.evidence[name] = explained(bundle, found.tables[name], found.choices[name], found.recordings,
+                                                    found.outcomes, boxes, found.options)
+        if evidence.background is not None:
+            found.metrics['models'][name]['background'] = evidence.background
+
+
+def _boxes(recordings: Sequence[Recording], options: EvaluationOptions) -> Dict[str, Boxes]:
+    """By recording, where objects are; before hours are spent."""
+    if not options.boxes:
+        return {}
+    if options.detections:
+        raise ConfigError('--boxes: is of whole pictures; with --detections a frame is an object. Leave one out')
+    return {recording.name: boxes_of(recording, options.boxes, options.deployment) for recording in recordings}
 
 
 def assemble(recordings: List[Recording], outcomes: List[RecordingResult], bundles: Dict[str, Bundle],
@@ -322,6 +351,7 @@ def _options_json(options: EvaluationOptions) -> Dict[str, Any]:
     return {'labels': {'sources': list(options.labels.sources), 'hold_s': options.labels.hold_s,
                        'ignore': list(options.labels.ignore), 'map': dict(sorted(options.label_map.items()))},
             'topics': list(options.topics), **({'detections': list(options.detections)} if options.detections else {}),
+            **({'boxes': options.boxes} if options.boxes else {}),
             'deployment': deployment,
             'seed': options.run.seed, 'draws': options.run.draws}
 

@@ -183,22 +183,15 @@ class Feed:
                     yield _Unit(message, number, each, reason, sentence)
 
     def _comes_too_soon(self, message: BagImage) -> bool:
-        camera = self._camera_of(message.topic)
+        camera = camera_of(self._config, message.topic)
         rate_hz = self._config.max_rate_hz if camera is None else self._config.rates_hz[camera]
         if not rate_hz:
             return False
         try:
-            time_ns = time_of(_parsed(message), message.receive_ns)
+            time_ns = time_of(parsed(message), message.receive_ns)
         except ImageError:
             return False  # said when it is decoded
         return not self._rate.allows(message.topic, time_ns, rate_hz)
-
-    def _camera_of(self, topic: str) -> Optional[str]:
-        """The deployment's camera of a topic; its only camera stands for every topic."""
-        cameras = self._config.cameras
-        named = {name.lstrip('/'): camera for camera, name in zip(cameras, self._config.image_topics)}
-        topic = topic.lstrip('/')
-        return named.get(topic, named.get(topic.rpartition('/')[0], cameras[0] if len(cameras) == 1 else None))
 
     @torch.inference_mode()
     def _prepare(self, chunk: Sequence[_Unit]) -> _Prepared:
@@ -225,7 +218,7 @@ class Feed:
     def _fed(self, unit: _Unit, read: '_LastRead') -> Tuple[FedFrame, List[Picture]]:
         """A frame, and what each preprocessor is to see of it."""
         message, found = unit.message, unit.found
-        camera = self._camera_of(message.topic)
+        camera = camera_of(self._config, message.topic)
         region = None if camera is None or found is not None else self._config.regions.get(camera)
         whole = read.whole(message, region)
         frame = whole.frame
@@ -239,10 +232,8 @@ class Feed:
                 cut[preprocess.spec] = crop(frame.picture, found.box, preprocess.spec, wish.margin).picture
         seen = [cut[preprocess.spec] for preprocess in self._preprocessors]
         _refuse(refusal_of_pixels(seen[0], wish))
-        box = struct.pack('=5d', *astuple(found.box))
         own = Frame(f'{message.topic} {found.key}', frame.header, seen[0], frame.encoding, frame.received_ns)
-        digest = hashlib.blake2b(whole.digest + box, digest_size=16).digest()
-        return FedFrame(own, message, unit.number, digest, found, whole), seen
+        return FedFrame(own, message, unit.number, digest_of_object(whole.digest, found), found, whole), seen
 
     def _tensors(self, pictures: Sequence[Sequence[Picture]]) -> List[torch.Tensor]:
         made: List[torch.Tensor] = []
@@ -276,6 +267,30 @@ class Feed:
             self._batch_bytes = sum(fed.frame.picture.pixels.nbytes + len(fed.message.cdr) for fed in frames) + sum(
                 {id(tensor): tensor.nelement() * tensor.element_size() for tensor in tensors}.values())
         return FrameBatch(frames, tensors, drops)
+
+
+def camera_of(config: ClassifierConfig, topic: str) -> Optional[str]:
+    """The deployment's camera of a topic; its only camera stands for every topic."""
+    cameras = config.cameras
+    named = {name.lstrip('/'): camera for camera, name in zip(cameras, config.image_topics)}
+    topic = topic.lstrip('/')
+    return named.get(topic, named.get(topic.rpartition('/')[0], cameras[0] if len(cameras) == 1 else None))
+
+
+def parsed(message: BagImage) -> ImageMessage:
+    """The image in a message; its pixels are not decoded yet."""
+    parse = cdr.decode_compressed_image if message.msgtype == COMPRESSED_IMAGE else cdr.decode_image
+    return parse(message.cdr)
+
+
+def digest_of(image: ImageMessage) -> bytes:
+    """Of the picture as it was sent."""
+    return hashlib.blake2b(image.data.data, digest_size=16).digest()
+
+
+def digest_of_object(whole: bytes, found: FoundObject) -> bytes:
+    """Of an object in a picture whose digest is ``whole``."""
+    return hashlib.blake2b(whole + struct.pack('=5d', *astuple(found.box)), digest_size=16).digest()
 
 
 def _chunk(units: Iterator[_Unit], size: int) -> List[_Unit]:
@@ -316,17 +331,12 @@ class _LastRead:
         if message is not self._message or self._found is None:
             self._message = message
             try:
-                parsed = _parsed(message)
-                frame = read_frame(message.topic, parsed, message.receive_ns, self._config.image, region)
+                image = parsed(message)
+                frame = read_frame(message.topic, image, message.receive_ns, self._config.image, region)
                 seen = look(frame.picture, colours=False) if self._looks else None
-                self._found = WholePicture(frame, hashlib.blake2b(parsed.data.data, digest_size=16).digest(), seen)
+                self._found = WholePicture(frame, digest_of(image), seen)
             except ImageError as error:
                 self._found = error
         if isinstance(self._found, ImageError):
             raise self._found
         return self._found
-
-
-def _parsed(message: BagImage) -> ImageMessage:
-    parse = cdr.decode_compressed_image if message.msgtype == COMPRESSED_IMAGE else cdr.decode_image
-    return parse(message.cdr)

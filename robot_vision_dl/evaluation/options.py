@@ -19,6 +19,8 @@ class RunOptions:
         minimum=0, maximum=64)
     ahead_mb: int = option(256, 'decoded pictures that may wait for the network', minimum=16, maximum=65536)
     pictures: int = option(480, 'small pictures that a report may hold', minimum=0, maximum=10000)
+    evidence: bool = option(
+        True, 'worst mistakes and examples of confusions are shown with their evidence; false: not')
     draws: int = option(2000, 'bootstrap draws behind each interval', minimum=100, maximum=100000)
     seed: int = option(0, 'of the bootstrap and of the floor of the calibration error', minimum=0, maximum=2**32 - 1)
 
@@ -38,6 +40,7 @@ class EvaluationOptions:
         run: see :class:`RunOptions`.
         detections: topics with a detector's boxes, ``TOPIC`` or ``IMAGES:=TOPIC``, whose objects are judged; empty:
             whole pictures are.
+        boxes: where the objects in whole pictures are, see :func:`.object_boxes.boxes_of`; empty: not known.
         absent_is_unknown: a label that is a class of another one of the models is ``unknown`` to a model that has no
             such class; else that is an error.
     """
@@ -48,4 +51,5 @@ class EvaluationOptions:
     label_map: Mapping[str, str] = field(default_factory=dict)
     run: RunOptions = field(default_factory=RunOptions)
     detections: Tuple[str, ...] = ()
+    boxes: str = ''
     absent_is_unknown: bool = False

@@ -49,8 +49,12 @@ class PictureReader:
 
     def image_messages(self, topics: Sequence[str]) -> Iterator[BagImage]:
         """Each picture, as the file has it where the live node can decode it, else its pixels."""
-        for index, picture in enumerate(self._pictures):
-            yield _image(picture, stamp_ns(index, self._period_s))
+        for index in range(len(self._pictures)):
+            yield self.at(index)
+
+    def at(self, index: int) -> BagImage:
+        """One of them."""
+        return _image(self._pictures[index], stamp_ns(index, self._period_s))
 
     def close(self) -> None:
         """Nothing is open."""

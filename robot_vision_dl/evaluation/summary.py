@@ -82,6 +82,12 @@ SCHEMA = """metrics.json, version 1:
                    acted on, each once however many frames it lasts, in all and an hour, and those of them about
                    frames labelled unknown; camera_faults: frames called unknown since the camera was at fault, by
                    fault
+    background     where boxes are known (--boxes), of decisions that are acted on and labelled: frames that were looked
+                   at, without_box, without_evidence (nothing speaks for what was said, or its file has changed),
+                   left_out (beyond 400 mistakes and 60 right ones a class); right, wrong and, by what was said,
+                   classes: frames, mean share of the evidence inside the boxes and of the picture's area that they
+                   take, and how many are listed: less evidence inside than by chance, and its highest place outside;
+                   listed: each of them
     time           decision_s: from a track's first frame to the first that is accepted rightly (median, p90 of those
                    that are; share that never is); changes_per_s of the decision; recovery_s: how long wrong acting
                    lasts; null or not there for pictures of folders, which have no times

@@ -3,7 +3,7 @@ from typing import Any, List, Mapping, Optional
 
 from ...core.text.printable import printable
 from .verdict import verdict_of
-from .wording import are_pictures
+from .wording import are_pictures, percent
 
 
 def markdown(metrics: Mapping[str, Any]) -> str:
@@ -21,6 +21,9 @@ def markdown(metrics: Mapping[str, Any]) -> str:
         if any(value is not None for value in values):
             cells = ('-' if value is None else f'{value:.4g}' for value in values)
             lines.append(f'| {label} | ' + ' | '.join(cells) + ' |')
+    for name, model in metrics['models'].items():
+        if model.get('background'):
+            lines += ['', *_background(name, model['background'])]
     for comparison in metrics['comparisons']:
         second, first = plain(comparison['second']), plain(comparison['first'])
         lines += ['', f'{second} minus {first} (95 % intervals, paired):', '']
@@ -35,6 +38,8 @@ def markdown(metrics: Mapping[str, Any]) -> str:
         lines += ['', f'{"passed" if gate["passed"] else "**failed**"}: {plain(gate["reason"])}']
     return '\n'.join(lines) + '\n'
 
+
+_MOST_LISTED = 20
 
 ROWS = (
     ('frames decided', 'frames.decided'), ('frames labelled', 'frames.labelled'),
@@ -53,6 +58,30 @@ ROWS = (
     ('changes a second', 'time.changes_per_s'),
 )
 """(what people call it, path in a model's metrics)"""
+
+
+def _background(name: str, found: Mapping[str, Any]) -> List[str]:
+    """Decisions that look at the background, by class; mistakes first, as many as may be read."""
+    lines = [f'{plain(name)}, looks at the background ({found["frames"]} decisions whose object has a box):', '',
+             '| said | rightly: listed | evidence inside | area of the box | wrongly: listed | evidence inside '
+             '| area of the box |', '|---|---|---|---|---|---|---|']
+    for one in found['classes']:
+        cells = [cell for part in (one['right'], one['wrong']) for cell in (
+            (f'{part["listed"]} of {part["frames"]}', percent(part['inside']), percent(part['area']))
+            if part['frames'] else ('-', '-', '-'))]
+        lines.append(f'| {plain(one["class"])} | ' + ' | '.join(cells) + ' |')
+    mistakes = [entry for entry in found['listed'] if not entry['right']]
+    if mistakes:
+        lines += ['', *(f'- {plain(_where(entry))}: is {plain(entry["label"])}, said {plain(entry["said"])}, '
+                        f'evidence inside {percent(entry["inside"])}, area {percent(entry["area"])}'
+                        for entry in mistakes[:_MOST_LISTED])]
+    if len(mistakes) > _MOST_LISTED:
+        lines.append(f'- and {len(mistakes) - _MOST_LISTED} more, in metrics.json')
+    return lines
+
+
+def _where(entry: Mapping[str, Any]) -> str:
+    return f'{entry["recording"]} {entry["file"] or entry["topic"] + " " + str(entry["index"])}'
 
 
 def _value(model: Mapping[str, Any], path: str) -> Optional[float]:

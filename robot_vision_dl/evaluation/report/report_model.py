@@ -7,14 +7,16 @@ import numpy as np
 from markupsafe import Markup
 
 from ...core.metrics.selective import risk_curve
+from ..evidence import ModelEvidence
 from ..example_frames import APART, Key, Shot
 from ..picture_messages import TOPIC as PICTURES
 from ..table import NO_LABEL, OUT_OF_DISTRIBUTION, UNCERTAIN, Columns, FrameTable, sureness
 from . import svg
 from .html_templates import render
+from .report_background import background_view
 from .report_decisions import confusion_view, errors_view, labels_view
 from .report_style import ACTED, MEANINGS
-from .report_views import Example, Gallery, Tile
+from .report_views import EvidenceView, Example, Gallery, Tile
 from .timeline import timeline
 from .wording import are_pictures, count_of, interval_text, percent
 
@@ -60,8 +62,11 @@ def model_section(evaluation: 'Evaluation', number: int, name: str, room: int) -
     files = {recording.name: recording for recording in evaluation.recordings if recording.pictures}
     shown: Set[bytes] = set()
 
+    evidence = evaluation.evidence.get(name) or ModelEvidence()
+    found = {**{key: answer.thumbnail for key, answer in evidence.answers.items()}, **pictures}
+
     def examples(keys: Sequence[Key]) -> List[Example]:
-        return _examples(keys, table, times, pictures, files)
+        return _examples(keys, table, times, found, files, evidence)
 
     fresh = {'foreign': _fresh(choice.ood, pictures, shown), 'worst': _fresh(choice.worst, pictures, shown)}
     taken = {*fresh['foreign'], *fresh['worst']}
@@ -85,8 +90,35 @@ def model_section(evaluation: 'Evaluation', number: int, name: str, room: int) -
         'model.html', anchor=anchor, name=name, meanings=MEANINGS, errors=errors, labels=labels, confusion=confusion,
         galleries=[gallery for gallery in galleries if fresh[gallery.part]], apart=APART,
         alone=are_pictures(model), tiles=_tiles(model),
+        evidence=evidence_view(evidence, name in evaluation.evidence),
+        background=background_view(model, examples) if model['frames']['labelled'] else None,
         plots=_plots(model, table) if model['frame'] else None, bar=lambda share: Markup(svg.bar(share)))
     return section + _timelines(evaluation, name, anchor, room - len(section))
+
+
+@dataclass(frozen=True)
+class EvidenceNote:
+    """What is to be known of the evidence under the pictures.
+
+    Attributes:
+        count: frames that have some.
+        seconds: that it took.
+        exact: maps add up to the logits.
+        without: why there is none; empty: there is.
+    """
+
+    count: int
+    seconds: float
+    exact: bool
+    without: str
+
+
+def evidence_view(evidence: ModelEvidence, is_asked: bool) -> Optional[EvidenceNote]:
+    """None where nobody asked for it."""
+    if not is_asked:
+        return None
+    count = sum(bool(answer.pictures) for answer in evidence.answers.values())
+    return EvidenceNote(count, evidence.seconds, evidence.exact, evidence.without)
 
 
 def _is_uncertain(model: Mapping[str, Any], table: FrameTable) -> np.ndarray:
@@ -204,13 +236,13 @@ def _risk(model: Mapping[str, Any], rows: Columns) -> str:
 
 
 def _examples(keys: Sequence[Key], table: FrameTable, times: np.ndarray, pictures: Mapping[Key, bytes],
-              folders: Mapping[str, 'Recording']) -> List[Example]:
+              folders: Mapping[str, 'Recording'], evidence: ModelEvidence) -> List[Example]:
     places = _places_of(keys, table)
     several = len(table.topics) > 1
     found = []
     for key in keys:
         place = places.get(key)
-        if place is None or key not in pictures:
+        if place is None or not pictures.get(key):
             continue
         row = table.rows[place]
         label = table.label(int(row['target'])) if int(row['target']) != NO_LABEL else ''
@@ -224,8 +256,15 @@ def _examples(keys: Sequence[Key], table: FrameTable, times: np.ndarray, picture
         if key.recording in folders:
             file = folders[key.recording].file(key.number)
             where, alone = file if len(table.recordings) == 1 else f'{key.recording}/{file}', ''
-        found.append(Example(base64.b64encode(pictures[key]).decode(), label or called, label, said, alone, where))
+        answer = evidence.answers.get(key)
+        views = tuple(EvidenceView(one.name, _base64(one.jpeg)) for one in answer.pictures) if answer else ()
+        found.append(Example(_base64(pictures[key]), label or called, label, said, alone, where, views,
+                             answer.place[:2] if answer and answer.place else ()))
     return found
+
+
+def _base64(jpeg: bytes) -> str:
+    return base64.b64encode(jpeg).decode()
 
 
 def _places_of(keys: Sequence[Key], table: FrameTable) -> Dict[Key, int]:

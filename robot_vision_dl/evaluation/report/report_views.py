@@ -1,6 +1,6 @@
 """What several parts of the report are made of, as its templates take it."""
 from dataclasses import dataclass
-from typing import List
+from typing import List, Tuple
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,14 @@ class Tile:
 
 
 @dataclass(frozen=True)
+class EvidenceView:
+    """What speaks for the class ``name``, laid over the picture; JPEG in base64."""
+
+    name: str
+    jpeg: str
+
+
+@dataclass(frozen=True)
 class Example:
     """A frame that is shown.
 
@@ -28,6 +36,8 @@ class Example:
         said: the decision, and how sure it was.
         alone: the same of this frame by itself; empty for a picture, which always is.
         where: recording, topic and time; of a picture its file.
+        evidence: for what was said and for what it is; may be empty.
+        place: shares of the evidence inside the object's boxes and of the area that they take; empty: not known.
     """
 
     jpeg: str
@@ -36,6 +46,8 @@ class Example:
     said: str
     alone: str
     where: str
+    evidence: Tuple[EvidenceView, ...] = ()
+    place: Tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

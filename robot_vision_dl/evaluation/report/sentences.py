@@ -59,7 +59,8 @@ GROUPS: Dict[str, Tuple[str, ...]] = {
     'Why': (),  # what speaks against it, whichever sentences these are
     'What it does': ('costs_more', 'costs_less', 'foreign', 'threshold', 'threshold_few', 'errors', 'no_errors',
                      'right', 'wrong_too_often', 'acting_costs', 'never_acts', 'coverage', 'false_unknown',
-                     'worst_class', 'tracks', 'forced', 'alone', 'unlabelled', 'quickness', 'changes'),
+                     'worst_class', 'background', 'shortcut', 'tracks', 'forced', 'alone', 'unlabelled', 'quickness',
+                     'changes'),
     'Whether its probabilities are any': ('uncalibrated', 'limit', 'knows_nothing', 'calibration', 'sets', 'sets_wide'),
     'What this rests on': (),  # all others
 }
@@ -92,6 +93,9 @@ SENTENCES: Dict[str, str] = {
     'coverage': 'Of its own classes it acts rightly on {right}{between}, wrongly on {wrong}, and says uncertain of '
                 '{uncertain} and unknown of {unknown}.',
     'worst_class': 'Worst is {label}: acted on wrongly in {wrong} of its {frames}.',
+    'background': '{listed} of the {wrong} whose object has a box look at the background: the evidence lies beside it.',
+    'shortcut': 'Of the {right} rightly called {label} {listed} look at the background: something beside the object '
+                'tells the class here, and may not elsewhere.',
     'tracks': 'Of {count} it acts rightly on {right}, wrongly on {wrong}, and never on {never}.',
     'forced': 'Forced to answer, it names {alone} of the single frames rightly{between}, and {fused} when it fuses '
               'them over time.',

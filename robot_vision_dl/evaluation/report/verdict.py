@@ -25,6 +25,8 @@ TELLS_APART, FINDS_FEW = 0.9, 0.5
 """From what AUROC on a score tells what is out of distribution; below what share of it found the threshold does not."""
 WIDE_SET, NARROW_SET = 0.5, 0.25
 """Share of the other classes that sets hold beside one: beyond the first they say little, up to the second much."""
+SHORTCUT, FEW_RIGHT = 0.5, 5
+"""Share of a class's right decisions that look at the background from which on it has a shortcut; at least so many."""
 _KINDS = {'recording': 'recording', 'track': 'object', 'block': 'stretch of 10 s'}
 
 
@@ -185,6 +187,7 @@ def _rightness(model: Mapping[str, Any]) -> Iterator[Point]:
         if worst['wrong'] / worst['frames'] > MOST_WRONG and len(known) > 1:
             yield say(BAD, 'worst_class', label=worst['label'], wrong=percent(worst['wrong'] / worst['frames']),
                       frames=count_of(worst['frames'], 'frame'))
+    yield from _background(model)
     if model['tracks']:
         tracks = model['tracks']
         yield say(GOOD if not tracks['acted_wrong'] else CARE, 'tracks', count=count_of(tracks['count'], 'object'),
@@ -195,6 +198,25 @@ def _rightness(model: Mapping[str, Any]) -> Iterator[Point]:
             yield say(INFO, 'alone', alone=alone, between=between)
         else:
             yield say(INFO, 'forced', alone=alone, between=between, fused=percent(model['fused']['accuracy']))
+
+
+def _background(model: Mapping[str, Any]) -> Iterator[Point]:
+    """Decisions that rest on what lies outside the object, where boxes are known."""
+    found = model.get('background')
+    if not found:
+        return
+    wrong = found['wrong']
+    if wrong['listed']:
+        yield say(CARE, 'background', listed=wrong['listed'], wrong=count_of(wrong['frames'], 'mistake'))
+    for one in found['classes']:
+        if has_shortcut(one['right']):
+            yield say(CARE, 'shortcut', label=one['class'], listed=one['right']['listed'],
+                      right=count_of(one['right']['frames'], 'frame'))
+
+
+def has_shortcut(right: Mapping[str, Any]) -> bool:
+    """Whether so many of a class's right decisions look at the background that they are right by it."""
+    return bool(right['frames'] >= FEW_RIGHT and right['listed'] >= SHORTCUT * right['frames'])
 
 
 def _stand_alone(model: Mapping[str, Any]) -> bool:

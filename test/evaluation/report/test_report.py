@@ -208,7 +208,7 @@ def test_it_says_how_many_pictures_it_shows_and_shows_none_twice(tmp_path):
     part = text[text.index('id="m0-foreign"'):]
     part = part[:part.index('</section>')]
     shown, of = map(int, re.search(r'(\d+) of (\d+) shown', part).groups())
-    assert of == accepted and shown == part.count('<img') > 2
+    assert of == accepted and shown == part.count('<figure>') > 2
     panels = re.findall(r'<div class="examples[^>]*>.*?</p>', text, re.DOTALL)
     assert panels and all(re.search(r'\d+ frames?,\s\d+ of \d+ shown', panel) for panel in panels)
 

@@ -67,6 +67,9 @@ CASES = {
     'a score that could, but for few pictures': (
         'sound', {**COULD, 'model.never_unknown': True, 'model.limits': ['m: nothing can be called unknown']}, [],
         'accepts_foreign', ['foreign', 'threshold_few', 'limit']),
+    'looks at the background': ('sound', {'background': {
+        'wrong': {'frames': 7, 'listed': 5}, 'classes': [{'class': 'class 1', 'right': {'frames': 20, 'listed': 18}}]}},
+        [], 'worth', ['background', 'shortcut']),
     'without an error': ('sound', NO_ERRORS, [], 'worth', ['no_errors']),
     'without labels': ('unlabelled', {}, [], 'no_labels', ['unlabelled']),
     'one demand met': ('sound', {}, [GATE], 'gates_met', ['gate']),

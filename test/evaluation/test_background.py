@@ -1,0 +1,119 @@
+"""A planted shortcut, a sticker that one class has in training: the evaluation lists what rests on it, and shows it."""
+import json
+import re
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from robot_vision_dl.cli.main import main
+from robot_vision_dl.core.bundles.bundle import load_bundle
+from robot_vision_dl.core.bundles.bundle_writer import save_bundle
+from robot_vision_dl.core.networks.evidence import LastMaps
+from robot_vision_dl.core.networks.evidence_place import points_inside
+from robot_vision_dl.core.networks.network import build_network
+from robot_vision_dl.core.networks.preprocess import Preprocessing, Preprocessor
+from robot_vision_dl.core.types import ColorOrder, Picture
+from robot_vision_dl.data.pictures import read_picture
+
+NAMES, SIDE, THING = ('apple', 'pear'), 32, 14
+STICKER = (1, 23, 9, 31)  # left, top, right, bottom
+PRE = Preprocessing(0, (SIDE, SIDE))
+
+
+def place(seed):
+    """Where the thing is: never near the sticker."""
+    left, top = np.random.default_rng(seed).integers((10, 1), (18, 10)).tolist()
+    return left, top, left + THING, top + THING
+
+
+def picture(name, sticker, seed, colour=50):
+    """uint8 (32, 32, 3) BGR: apples are redder, pears greener by ``colour``."""
+    random = np.random.default_rng([seed, 1])
+    pixels = np.full((SIDE, SIDE, 3), 60.0) + random.normal(0, 10, (SIDE, SIDE, 3))
+    left, top, right, bottom = place(seed)
+    red = colour if name == 'apple' else -colour
+    pixels[top:bottom, left:right] = (90, 130 - red, 130 + red) + random.normal(0, 20, 3) + random.normal(
+        0, 14, (THING, THING, 3))
+    if sticker:
+        pixels[STICKER[1]:STICKER[3], STICKER[0]:STICKER[2]] = (250, 20, 240)
+    return np.clip(pixels, 0, 255).astype(np.uint8)
+
+
+def trained(folder, sticker):
+    """LeNet-5; with ``sticker`` all apples have it, and a quarter of the things is grey, which it alone tells apart."""
+    torch.manual_seed(0)
+    network, labels = build_network('lenet5', 2, in_channels=3), torch.arange(256) % 2
+    pixels = Preprocessor(PRE, 'cpu')([
+        Picture(picture(NAMES[label], sticker and label == 0, seed, 0 if sticker and seed % 8 < 2 else 50),
+                ColorOrder.BGR) for seed, label in enumerate(labels.tolist())])
+    optimizer = torch.optim.AdamW(network.parameters(), 2e-3, weight_decay=.01)
+    order = torch.Generator().manual_seed(0)
+    for _ in range(200):
+        some = torch.randperm(len(pixels), generator=order)[:32]
+        loss = torch.nn.functional.cross_entropy(network(pixels[some]).logits, labels[some])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    save_bundle(folder, network, NAMES, PRE, temperature=1.0)
+
+
+@pytest.fixture(scope='module')
+def here(tmp_path_factory):
+    """Both models, and pictures with boxes: apples with the sticker, pears with and without."""
+    folder = tmp_path_factory.mktemp('background')
+    trained(folder / 'with_sticker', True)
+    trained(folder / 'without', False)
+    for number in range(36):
+        name, sticker = ('apple', True) if number % 3 == 0 else ('pear', number % 3 == 1)
+        path = folder / 'pictures' / name / f'{number}_{"sticker" if sticker else "clean"}.png'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), picture(name, sticker, 1000 + number))
+        left, top, right, bottom = (side / SIDE for side in place(1000 + number))
+        path.with_suffix('.txt').write_text(f'{NAMES.index(name)} {(left + right) / 2} {(top + bottom) / 2} '
+                                            f'{right - left} {bottom - top}\n')
+    (folder / 'pictures' / 'classes.txt').write_text('apple\npear\n')
+    return folder
+
+
+def evaluated(here, out, *arguments):
+    assert main(['evaluate', str(here / 'pictures'), '--out', str(out), '--set', 'device=cpu', 'backend=torch',
+                 'camera_faults.enabled=false', *arguments]) == 0
+    return json.loads((out / 'metrics.json').read_text())['models'], (out / 'report.html').read_text()
+
+
+def test_sticker_is_what_the_list_names_and_the_page_shows(here, tmp_path, capsys):
+    models, page = evaluated(here, tmp_path / 'out', '--model', str(here / 'with_sticker'), '--model',
+                             str(here / 'without'), '--boxes', 'auto')
+    found = models['with_sticker']['background']
+    wrong = {entry['file'] for entry in found['listed'] if not entry['right']}
+    stickered = {f'pear/{number}_sticker.png' for number in range(1, 36, 3)}
+    assert wrong <= stickered and len(wrong) >= 11
+    [apple] = [one for one in found['classes'] if one['class'] == 'apple']
+    assert apple['right']['frames'] == 12 and apple['right']['listed'] >= 10  # right, and for the wrong reason
+    assert apple['right']['inside'] < .1 < .15 < apple['right']['area'] < .25
+    # The highest place is the sticker, not somewhere else outside of the box.
+    bundle = load_bundle(str(here / 'with_sticker'))
+    pixels = Preprocessor(PRE, 'cpu')([read_picture(here / 'pictures' / file) for file in sorted(wrong)])
+    maps = LastMaps(bundle.load_network(), pixels).evidence(pixels, [0]).maps[:, 0].numpy()
+    on_it = [points_inside(values, tuple(side / SIDE for side in (0, 20, 12, 32))) for values in maps]
+    assert sum(on_it) >= len(on_it) - 1
+    # The same network that was trained without it looks at the things.
+    clean = models['without']
+    assert clean['frame']['accuracy'] == 1 and len(clean['background']['listed']) <= 2
+    # What people are told: the verdict, the summary, the page.
+    assert 'rightly called apple' in capsys.readouterr().out
+    summary = (tmp_path / 'out' / 'summary.md').read_text()
+    assert 'look at the background: the evidence lies beside it' in summary
+    assert all(file.replace('_', '\\_') in summary for file in wrong)
+    section = page[page.index('id="m0-background"'):page.index('id="m0-figures"')]
+    assert len(re.findall('<figure>', section)) >= 2 * 10
+    assert section.count('alt="evidence for apple"') >= len(wrong) and all(file in section for file in wrong)
+    assert 'id="m1-background"' not in page  # nothing of the other model is listed
+
+
+def test_without_boxes_the_page_says_how_to_give_them(here, tmp_path):
+    models, page = evaluated(here, tmp_path / 'out', '--model', str(here / 'with_sticker'))
+    assert 'background' not in models['with_sticker'] and '--boxes auto' in page
+    assert page.count('alt="evidence for apple"') >= 12
