@@ -24,6 +24,7 @@ from PIL.Image import Image
 
 from .classification import Classification, ObjectsInPicture, classification_of
 from .core.config import ClassifierConfig, DecisionConfig, DetectionsConfig, FusionConfig, with_values
+from .core.decision.decision import Policy
 from .core.errors import ConfigError, DeviceError, ImageError
 from .core.files.user_path import user_path
 from .core.images.picture_values import picture_of_array, picture_of_pil
@@ -130,6 +131,11 @@ class Classifier:
     def warnings(self) -> List[str]:
         """What keeps the confidences from being probabilities, a sentence each; empty if nothing does."""
         return self._pipeline.warnings
+
+    @property
+    def policy(self) -> Policy:
+        """What acting and abstaining cost, and the p-value below which a picture is called unknown."""
+        return self._pipeline.policy(self.config)
 
     # A text is a sequence of texts, too, but the first that fits is taken.
     @overload

@@ -89,7 +89,8 @@ def trainable_start(bundle: 'Bundle', frozen: Optional[str], option: str) -> Sta
 
 
 def _named_start(bundle: 'Bundle', frozen: Optional[str]) -> str:
-    return frozen or str(bundle.provenance.get('start', '')).partition(' (')[0]
+    from ..core.bundles.named_start import named_start
+    return frozen or named_start(bundle)[0]
 
 
 def _of_architecture(network: 'SingleNetwork', name: str, option: str) -> 'Network':

@@ -8,14 +8,18 @@ from torch.nn.functional import interpolate
 
 from ..classification import Classification
 from ..core.bundles.bundle import Bundle
+from ..core.decision.decision import Policy
 from ..core.errors import ConfigError
 from ..core.networks.evidence import LastMaps
 from ..core.networks.network import Network
 from ..core.networks.preprocess import Preprocessor, visible_region
 from ..core.runtime.overlay import to_bgr
 from ..core.types import Picture
+from ..core.uncertainty.ensemble import AnyNetwork
 from .activations import StageMaps, stage_maps, stages_of
+from .decision_rules import Grounds, grounds_of
 from .occlusion import Occlusion, occlusion
+from .unknown_score import ScoreReader, UnknownScore
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,8 @@ class Explanation:
 
     Attributes:
         classification: as the robot decides about the picture alone.
+        grounds: the numbers that the decision rests on.
+        unknown: how its score of unknowns comes about; None: the model has no calibrated score of its own.
         seen: uint8 (H, W, 3), BGR: the part of the picture that the network is shown.
         classes: the most probable classes, best first, and last the difference of the first two.
         exact: whether the evidence of a place is a term of the logit's sum.
@@ -52,6 +58,8 @@ class Explanation:
     """
 
     classification: Classification
+    grounds: Grounds
+    unknown: Optional[UnknownScore]
     seen: np.ndarray
     classes: Tuple[ClassMap, ...]
     exact: bool
@@ -65,12 +73,15 @@ class Explanation:
 class Explainer:
     """Explains decisions of one model; its network is loaded once."""
 
-    def __init__(self, bundle: Bundle) -> None:
-        self._bundle = bundle
+    def __init__(self, bundle: Bundle, policy: Policy) -> None:
+        """Load it; ``policy`` is that of the deployment, by which is decided."""
+        self._bundle, self._policy = bundle, policy
         self._network = bundle.load_network()
         self._preprocess = Preprocessor(bundle.preprocessing, 'cpu')
         self._notes: List[str] = []
         self._last: Optional[LastMaps] = None
+        self._scores = (ScoreReader(bundle, policy.false_unknown_rate)
+                        if bundle.ood is not None and bundle.ood.scores is not None else None)
         if not isinstance(self._network, Network):
             self._notes.append(f'{bundle.name} is {"an ensemble" if bundle.members else "a file of another program"}: '
                                'evidence and maps of its layers cannot be read; what covering a place costs needs '
@@ -80,6 +91,11 @@ class Explainer:
             self._last = LastMaps(self._network, any_pixels(bundle))
         except ConfigError as error:
             self._notes.append(str(error))
+
+    @property
+    def network(self) -> AnyNetwork:
+        """It."""
+        return self._network
 
     def __call__(self, classification: Classification, picture: Picture, most: int = 3) -> Explanation:
         """Explain one decision.
@@ -92,6 +108,11 @@ class Explainer:
         bundle, result = self._bundle, classification.result
         assert result is not None, 'the decision about a whole picture'
         pixels = self._preprocess([picture])
+        unknown, ood = None, result.assessment.ood
+        if self._scores is not None and ood is not None and ood.p_value is not None:
+            with torch.inference_mode():
+                prediction = self._network(pixels)
+            unknown = self._scores(ood, prediction)
         probabilities = result.assessment.probabilities
         order = [int(one) for one in np.argsort(-probabilities, kind='stable')[:max(2, most)]]
         found = None if self._last is None else self._last.evidence(pixels, order)
@@ -111,7 +132,8 @@ class Explainer:
                 first.cost - second.cost))
         top, left, bottom, right = visible_region(bundle.preprocessing, *picture.pixels.shape[:2])
         return Explanation(
-            classification, to_bgr(picture)[top:bottom, left:right], tuple(classes), found is not None and found.exact,
+            classification, grounds_of(bundle, self._policy, classification), unknown,
+            to_bgr(picture)[top:bottom, left:right], tuple(classes), found is not None and found.exact,
             self._last.layer if self._last else '', None if evidence is None else _agreement(evidence[0], covered),
             covered.patch, tuple(stages), tuple(self._notes))
 

@@ -1,7 +1,7 @@
 """A network as a lecture draws it: layer by layer the size of the output, weights, multiply-adds and receptive field.
 
 Everything is counted in the graph of one pass (``torch.export``), so that what is called as a function counts too, and
-branches are followed: where paths meet, the receptive field is that of the widest.
+branches are followed (:mod:`.receptive_field`).
 """
 import math
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ import torch
 from torch import fx, nn
 
 from ..core.errors import ConfigError
+from .receptive_field import CONVOLUTIONS, PIXEL, POOLS, Field, Pair, field_after
 
 Size = Tuple[int, ...]
 
@@ -26,9 +27,8 @@ class LayerRow:
         output: shape of its output without the batch.
         parameters: numbers of its weights and biases; of a module that is run twice, in its first row.
         multiply_adds: for one picture.
-        receptive_field: (height, width) in pixels of the input that one position depends on, padding included; None
-            where there are no positions any more, or they are mixed in a way that is not followed (attention).
-        step: (height, width) in pixels of the input from one position to the next; None as above.
+        field: what of the input one position depends on, padding included; None where there are no positions any
+            more, or they are mixed in a way that is not followed (attention).
     """
 
     name: str
@@ -36,8 +36,17 @@ class LayerRow:
     output: Size
     parameters: int
     multiply_adds: int
-    receptive_field: Optional[Tuple[int, int]] = None
-    step: Optional[Tuple[int, int]] = None
+    field: Optional[Field] = None
+
+    @property
+    def receptive_field(self) -> Optional[Pair]:
+        """(height, width) of the field, in pixels."""
+        return self.field and self.field.size
+
+    @property
+    def step(self) -> Optional[Pair]:
+        """(height, width) from one position to the next, in pixels."""
+        return self.field and self.field.step
 
 
 @dataclass(frozen=True)
@@ -54,11 +63,13 @@ class NetworkTable:
     parameters: int
     multiply_adds: int
 
+    def field_of(self, module: str) -> Optional[Field]:
+        """That of what a module gives, by its dotted name; None where there is none, or no such module."""
+        found = [row for row in self.rows if len(row.output) == 3  # what is averaged for a score is none of its maps
+                 and (row.name == module or row.name.startswith(f'{module}.'))]
+        return found[-1].field if found else None
 
-_Field = Optional[Tuple[Tuple[int, int], Tuple[int, int]]]  # receptive field and step, each height and width
-_CONVOLUTIONS = ('conv2d', 'convolution')
-_POOLS = ('max_pool2d', 'avg_pool2d', 'max_pool2d_with_indices')
-_LOSES_POSITIONS = ('flatten', 'view', 'reshape', 'permute', 'transpose', 'roll', 'index', 'select')
+
 _KINDS = {'linear': 'linear', 'addmm': 'linear', 'mm': 'product', 'bmm': 'product', 'matmul': 'product',
           'scaled_dot_product_attention': 'product', 'add': 'addition', 'add_': 'addition', 'cat': 'concatenation',
           'batch_norm': 'normalisation', 'layer_norm': 'normalisation', 'group_norm': 'normalisation',
@@ -84,28 +95,27 @@ def network_table(network: nn.Module, pixels: torch.Tensor) -> NetworkTable:
                if target in program.state_dict}
     learned = {name for name, _ in network.named_parameters()}
     targets = {node.name: target for node, target in _weights(program)}
-    fields: Dict[fx.Node, _Field] = {}
+    fields: Dict[fx.Node, Optional[Field]] = {}
     seen: Set[str] = set()
     rows: List[LayerRow] = []
     for node in program.graph.nodes:
         if node.op == 'placeholder':
             if node.name not in targets:
-                fields[node] = ((1, 1), (1, 1))
+                fields[node] = PIXEL
             continue
         if node.op != 'call_function':
             continue
-        operation = _operation(node)
-        fields[node] = _field(node, operation, fields)
+        operation = operation_of(node)
+        fields[node] = field_after(node, operation, fields)
         kind = _kind(node, operation)
         if kind is None:
             continue
         own = [one.name for one in node.all_input_nodes if one.name in tensors and targets[one.name] in learned]
         fresh = [name for name in own if targets[name] not in seen]
         seen.update(targets[name] for name in fresh)
-        field = fields[node]
         rows.append(LayerRow(
-            _module(node), kind, tuple(node.meta['val'].shape[1:]), sum(tensors[name].numel() for name in fresh),
-            _multiply_adds(node, operation), field and field[0], field and field[1]))
+            module_of(node), kind, tuple(node.meta['val'].shape[1:]), sum(tensors[name].numel() for name in fresh),
+            _multiply_adds(node, operation), fields[node]))
     return NetworkTable(tuple(rows), sum(one.numel() for one in network.parameters()),
                         sum(row.multiply_adds for row in rows))
 
@@ -117,12 +127,13 @@ def _weights(program: Any) -> List[Tuple[fx.Node, str]]:
             if spec.target is not None]
 
 
-def _operation(node: fx.Node) -> str:
+def operation_of(node: fx.Node) -> str:
     """Name of an ATen operator without its overload."""
     return str(node.target).removeprefix('aten.').partition('.')[0]
 
 
-def _module(node: fx.Node) -> str:
+def module_of(node: fx.Node) -> str:
+    """Dotted name of the module that a node belongs to; empty for the network itself."""
     stack = node.meta.get('nn_module_stack') or {}
     path: str = list(stack.values())[-1][0] if stack else ''
     return path
@@ -133,9 +144,9 @@ def _shape(node: Any) -> Size:
 
 
 def _kind(node: fx.Node, operation: str) -> Optional[str]:
-    if operation in _CONVOLUTIONS:
+    if operation in CONVOLUTIONS:
         return 'convolution'
-    if operation in _POOLS:
+    if operation in POOLS:
         return 'pooling'
     if operation in ('add', 'add_') and not all(isinstance(one, fx.Node) for one in node.args[:2]):
         return None  # a constant
@@ -146,7 +157,7 @@ def _kind(node: fx.Node, operation: str) -> Optional[str]:
 
 def _multiply_adds(node: fx.Node, operation: str) -> int:
     """Of one pass over the picture that the graph was made with."""
-    if operation in _CONVOLUTIONS:
+    if operation in CONVOLUTIONS:
         weight = _shape(node.args[1])  # (maps, maps before / groups, height, width)
         return math.prod(_shape(node)) * math.prod(weight[1:])
     if operation == 'linear':
@@ -159,54 +170,6 @@ def _multiply_adds(node: fx.Node, operation: str) -> int:
         query, key, value = (_shape(one) for one in node.args[:3])
         return math.prod(query) * key[-2] + math.prod(query[:-1]) * key[-2] * value[-1]
     return 0
-
-
-def _pair(value: Any, default: int) -> Tuple[int, int]:
-    if value is None or value == []:
-        return default, default
-    if isinstance(value, int):
-        return value, value
-    return (value[0], value[0]) if len(value) == 1 else (value[0], value[1])
-
-
-def _argument(node: fx.Node, place: int, name: str) -> Any:
-    return node.args[place] if len(node.args) > place else node.kwargs.get(name)
-
-
-def _window(node: fx.Node, operation: str) -> Optional[Tuple[Tuple[int, int], Tuple[int, int], Tuple[int, int]]]:
-    """Sides, stride and dilation of what slides over maps."""
-    if operation in _CONVOLUTIONS:
-        weight = _shape(node.args[1])
-        return (weight[2], weight[3]), _pair(_argument(node, 3, 'stride'), 1), _pair(_argument(node, 5, 'dilation'), 1)
-    if operation in _POOLS:
-        sides = _pair(_argument(node, 1, 'kernel_size'), 1)
-        stride = _argument(node, 2, 'stride')
-        dilation = _argument(node, 4, 'dilation') if operation.startswith('max') else None
-        return sides, _pair(stride, 1) if stride else sides, _pair(dilation, 1)
-    return None
-
-
-def _field(node: fx.Node, operation: str, fields: Dict[fx.Node, _Field]) -> _Field:
-    """Receptive field and step after an operation; None where positions are gone or mixed."""
-    value = node.meta.get('val')
-    if not isinstance(value, torch.Tensor) or value.ndim != 4:
-        return None
-    before = [(fields[one], one) for one in node.all_input_nodes if one in fields]
-    known = [field for field, _ in before if field is not None]
-    if not known or len(known) < len([one for _, one in before if len(_shape(one)) == 4]):
-        return None
-    window = _window(node, operation)
-    if window is not None:
-        field, step = known[0]
-        sides, stride, dilation = window
-        return ((field[0] + (sides[0] - 1) * dilation[0] * step[0], field[1] + (sides[1] - 1) * dilation[1] * step[1]),
-                (step[0] * stride[0], step[1] * stride[1]))
-    if operation in _LOSES_POSITIONS or value.shape[2] * value.shape[3] == 1:
-        return None
-    if _KINDS.get(operation) in ('mean', 'product', 'linear'):
-        return None
-    field = max(field[0] for field, _ in known), max(field[1] for field, _ in known)
-    return field, known[0][1]
 
 
 def as_text(table: NetworkTable, most: int = 0) -> List[str]:

@@ -13,10 +13,17 @@ from ..data.pictures import read_picture
 
 
 class Named(NamedTuple):
-    """A picture and what it is called on the page."""
+    """A picture and what is told of it on the page.
+
+    Attributes:
+        picture: it.
+        name: where it comes from.
+        words: why it is there, for pictures of a queue; empty: it was asked for.
+    """
 
     picture: Picture
     name: str
+    words: str = ''
 
 
 def picture_at(source: str, topic: str = '') -> Named:

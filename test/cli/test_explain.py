@@ -41,16 +41,36 @@ def test_page_of_pictures(here, capsys):
 
 def test_frames_that_it_is_like(here, user_cache):
     page = explained(here, here / 'data' / 'cup' / '0.png', '--data', here / 'data')
-    rows = re.findall(r'<div class="near">(.*?)</div>', page, re.S)
+    rows = re.findall(r'<div class="near">(.*?)</div>', page[:page.index('What its most active')], re.S)
     nearest = [re.search(r'title="([^"]*)".*?<b>(\w+)</b> ([\d.]+)', row, re.S).groups() for row in rows]
     assert len(nearest) == 2  # by features and by pixels; the picture itself is the nearest
     assert all(where.endswith('0.png') and label == 'cup' and float(near) > .9 for where, label, near in nearest)
     assert 'Where it lies among the classes' in page and '6 frames' in page
+    channels = re.findall(r'<h3>(\w+):(\d+)</h3>\n<div class="near">(.*?)</div>', page, re.S)
+    assert len({(layer, channel) for layer, channel, _ in channels}) >= 4
+    for _, _, row in channels:  # the picture is one of the frames, so none is stronger than the strongest of these
+        own, *others = map(float, re.findall(r'</b> (-?[\d.]+)<', row))
+        assert others == sorted(others, reverse=True) and len(others) == 5 and others[0] >= own
 
 
 def test_page_of_a_network(here):
     page = explained(here)
     assert 'backbone.' in page and 'First-layer filters' in page and 'receptive field' in page
+    assert page.count('alt="made for ') >= 3 and 'suspected, from the weights alone' in page
+    assert 'nothing is known of what' in page.lower() and 'Templates' not in page  # no start is named; no data is given
+
+
+def test_page_of_a_network_with_data(here, user_cache):
+    page = explained(here, '--data', here / 'data', '--visualise', 'cup', 'c3:2')
+    assert page.count('alt="made for ') == 2 and 'alt="made for c3:2"' in page
+    assert '6 pictures that were looked at' in page and page.count('alt="template of ') == 2
+
+
+def test_what_cannot_be_looked_into_is_told(here):
+    page = here / 'page.html'
+    assert main(['explain', f'ensemble:{here / "small"},{here / "small"}', '--out', str(page)]) == 0
+    text = page.read_text(encoding='utf-8')
+    assert 'is an ensemble: layers, filters' in text and text.count('<td class="l">lenet5</td>') == 2
 
 
 def test_frame_of_a_bag(here, tmp_path, capsys):

@@ -5,6 +5,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from robot_vision_dl.core.errors import ConfigError
+from robot_vision_dl.core.networks.architectures import replace_module
 from robot_vision_dl.core.networks.network import build_network
 from robot_vision_dl.explain.network_table import as_text, network_table
 
@@ -64,6 +65,32 @@ def test_receptive_field_is_what_a_position_depends_on():
     rows, columns = torch.nonzero(pixels.grad[0, 0], as_tuple=True)
     assert row.receptive_field == (int(rows.max() - rows.min()) + 1, int(columns.max() - columns.min()) + 1)
     assert row.step == (2, 2) and row.output == (2, 33, 33)
+
+
+@pytest.mark.parametrize('name, module', [
+    ('resnet18', 'layer3'), ('squeezenet1_1', '12'), ('efficientnet_lite0', 'blocks.3')])
+def test_receptive_fields_are_where_the_gradient_is(name, module, agrees):
+    """With positive weights and means for maxima, one output depends on just those pixels with a gradient."""
+    network = build_network(name, 10)
+    for path, layer in list(network.named_modules()):
+        if isinstance(layer, nn.Conv2d):
+            nn.init.constant_(layer.weight, .5 / layer.weight[0].numel())  # half a mean: no ReLU6 is at its end
+        elif isinstance(layer, nn.MaxPool2d):
+            replace_module(network, path, nn.AvgPool2d(layer.kernel_size, layer.stride, layer.padding, layer.ceil_mode))
+    pixels = torch.rand(1, 3, 224, 224)
+    field = network_table(network, pixels).field_of(f'backbone.{module}')
+    kept = []
+    handle = network.backbone.get_submodule(module).register_forward_hook(lambda _, inputs, output: kept.append(output))
+    network(pixels.requires_grad_())
+    handle.remove()
+    for row, column in ((0, 6), (7, 8)):  # one of them reaches into the padding
+        pixels.grad = None
+        kept[0][0, :, row, column].sum().backward(retain_graph=True)
+        rows, columns = torch.nonzero(pixels.grad[0].abs().sum(0), as_tuple=True)
+        found = [int(one) for one in (rows.min(), columns.min(), rows.max() + 1, columns.max() + 1)]
+        inside = [min(max(one, 0), 224) for one in field.of_place(row, column)]
+        agrees('receptive field: top, left, bottom, right', 'gradient', inside, found)
+    assert 60 < field.size[0] < 224
 
 
 def test_positions_that_are_mixed_have_no_receptive_field():
