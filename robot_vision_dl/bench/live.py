@@ -4,7 +4,7 @@ import os
 from dataclasses import replace
 from typing import List, Sequence, Tuple
 
-from ..core.config import BACKENDS, ClassifierConfig
+from ..core.config import BACKENDS, EVIDENCE, ClassifierConfig
 from ..core.errors import ConfigError
 from ..core.processes import isolated_environment
 from ..core.text.number_options import real, whole
@@ -54,6 +54,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--with', nargs='+', default=[], dest='parameters', metavar='NAME:=VALUE',
                         help='run the node once more, in turn, with these parameters, e.g. '
                         'record_doubts.folder:=/tmp/doubts')
+    parser.add_argument('--watch', nargs='*', choices=EVIDENCE, metavar='EVIDENCE',
+                        help='run the node with each of these values of overlay.evidence, in turn, without and with '
+                        'somebody who watches the overlay (default, where it is given: ' + ', '.join(EVIDENCE) + ')')
     parser.add_argument('--course', action='store_true',
                         help='print latency and memory of the node from beginning to end, in ten parts')
     parser.add_argument('--dds-profile', default='auto', metavar='auto|none|FILE',
@@ -69,6 +72,9 @@ def _differs(one: Tuple[str, str], every: Sequence[Tuple[str, str]]) -> List[str
 def _check(args: argparse.Namespace, settings: LiveSettings) -> None:
     if args.vs == 'naive' and args.objects:
         raise ConfigError('--vs naive: that node decides whole pictures; leave --objects out, or give --vs pictures')
+    if args.watch is not None and (args.vs or args.also or args.parameters or len(args.backend) > 1):
+        raise ConfigError('--watch runs one bundle with one backend, once for each value; leave --vs, --also and '
+                          '--with out')
     if args.vs == 'pictures':
         cameras = settings.cameras * settings.looked_at
         if not args.objects:
@@ -104,6 +110,10 @@ def run(args: argparse.Namespace) -> int:
     if args.parameters:
         contenders.append(replace(contenders[0], name=f'{contenders[0].name} with', parameters=tuple(args.parameters)))
         print('with: ' + ' '.join(args.parameters))
+    if args.watch is not None:
+        contenders = [replace(contenders[0], name=f'evidence {shown}{", watched" * watched}', watched=watched,
+                              parameters=(f'overlay.evidence:={shown}',))
+                      for shown in args.watch or EVIDENCE for watched in (False, True)]
     detailed = [contender.name for contender in contenders]
     if args.vs == 'naive':
         contenders += [Contender('naive', True, with_profile, args.model, settings),
@@ -123,6 +133,8 @@ def run(args: argparse.Namespace) -> int:
     if args.objects:
         print('\n' + live_tables.with_detector(found))
     print('\n' + live_tables.latencies(found, args.rate, bool(args.also)))
+    if args.watch is not None:
+        print('\n' + live_tables.watching(found))
     for name in detailed:
         if args.course:
             print('\n' + ruled(('part of the run', 'n', 'p50 ms', 'p95 ms', 'p99 ms', 'max ms', 'memory MB at its end'),

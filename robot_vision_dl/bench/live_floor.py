@@ -56,6 +56,7 @@ class Contender:
         settings: what it is given.
         backend: what runs the network; ``naive`` has torch.
         parameters: NAME:=VALUE, that the others do not have.
+        watched: whether somebody watches its overlays meanwhile.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Contender:
     settings: LiveSettings
     backend: str = 'torch'
     parameters: Tuple[str, ...] = ()
+    watched: bool = False
 
 
 class _Floor(NamedTuple):

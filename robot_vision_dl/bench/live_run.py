@@ -80,6 +80,20 @@ def _publisher(settings: LiveSettings, inputs: Sequence[str]) -> List[str]:
     return command + ['--compressed'] * settings.compressed + ['--reliable'] * settings.reliable
 
 
+def _watcher(overlays: Sequence[str]) -> List[str]:
+    command = [sys.executable, '-m', 'robot_vision_dl.bench.watcher']
+    for topic in overlays:
+        command += ['--topic', topic]
+    return command
+
+
+def _seen(children: Children, watcher: 'subprocess.Popen[bytes]') -> int:
+    """How many overlays came to somebody who watched, who goes."""
+    children.stop(watcher)
+    assert watcher.stdout is not None
+    return int(json.loads(watcher.stdout.read() or b'{"overlays": 0}')['overlays'])
+
+
 def _measure(settings: LiveSettings, contender: Contender) -> Dict[str, Any]:
     """Run camera process and node, and listen."""
     cameras = [f'camera{index + 1}' for index in range(settings.cameras)]
@@ -96,6 +110,12 @@ def _measure(settings: LiveSettings, contender: Contender) -> Dict[str, Any]:
                           'waiting for the node to subscribe', START_TIMEOUT_S, node)
             listener.spin(lambda: all(listener.node.count_publishers(topic) for topic in answers),
                           'waiting for its decision topics', START_TIMEOUT_S, node)
+            watcher = None
+            if contender.watched:
+                overlays = [f'/classifier/{camera}/overlay' for camera in cameras]
+                watcher = children.start(_watcher(overlays), stdout=subprocess.PIPE, stderr=None)
+                listener.spin(lambda: all(listener.node.count_subscribers(topic) for topic in overlays),
+                              'waiting for somebody who watches', START_TIMEOUT_S, node)
             cpu_before = cpu_seconds(node.pid)
             camera = children.start(_publisher(settings, inputs), stdout=subprocess.PIPE, stderr=None)
             listener.spin(lambda: camera.poll() is not None, 'frames were sent',
@@ -107,6 +127,7 @@ def _measure(settings: LiveSettings, contender: Contender) -> Dict[str, Any]:
             else:
                 listener.spin_until_explained(node)
             cpu = cpu_seconds(node.pid) - cpu_before
+            seen = _seen(children, watcher) if watcher is not None else None
     finally:
         listener.close()
     for figures in listener.figures.values():
@@ -124,6 +145,8 @@ def _measure(settings: LiveSettings, contender: Contender) -> Dict[str, Any]:
         'decided_per_s': decided / sent['span_s'],
         'node_cpu_ms_per_frame': cpu / decided * 1e3 if decided else float('nan'),
     }
+    if seen is not None:
+        found['overlays_seen'] = seen
     return {**found, **_of_objects(settings, listener, sent['span_s'], cpu)} if settings.objects else found
 
 

@@ -91,6 +91,21 @@ def latencies(contenders: Mapping[str, Any], rate_hz: float, several_bundles: bo
                   'CPU ms/frame beside the network'), rows)
 
 
+def watching(contenders: Mapping[str, Any]) -> str:
+    """What a watcher and evidence on the overlay cost, beside the first of the contenders."""
+    key = 'decided_ms' if 'objects' not in next(iter(contenders.values())) else 'answer_left_ms'
+    first = next(iter(contenders.values()))
+    rows = []
+    for name, result in contenders.items():
+        values = next(iter(result['cameras'].values()))['diagnostics']
+        rows.append((name, result[key]['n'], result.get('overlays_seen', 0), result[key]['p50'], result[key]['p99'],
+                     result[key]['p50'] / first[key]['p50'], result[key]['p99'] / first[key]['p99'],
+                     result['node_cpu_ms_per_frame'], float(values.get('forward_ms_mean', 'nan')),
+                     float(values.get('evidence_ms_mean', 0))))
+    return ruled(('until it leaves', 'n', 'overlays seen', 'p50 ms', 'p99 ms', 'p50 : first', 'p99 : first',
+                  'CPU ms/frame', 'pass ms', 'evidence ms'), rows)
+
+
 def _stretches(result: Mapping[str, Any]) -> List[Tuple[str, str]]:
     if 'objects' not in result:
         return [('its decision leaves', 'decided_ms'), ('its decision arrives', 'latency_ms')]

@@ -89,6 +89,17 @@ def test_live_runs_the_node_with_other_parameters_beside(tmp_path, model, ros_do
     assert len(list((tmp_path / 'doubts').glob('doubts_*/metadata.yaml'))) == 1
 
 
+@pytest.mark.slow
+def test_live_tells_what_somebody_who_watches_costs(tmp_path, model, ros_domain):
+    figures, text = bench(tmp_path, 'live', '--model', model, '--size', '64x48', '--seconds', '2', '--backend', 'torch',
+                          '--watch', 'winner')
+    alone, watched = figures['contenders']['evidence winner'], figures['contenders']['evidence winner, watched']
+    assert 'overlays_seen' not in alone and watched['overlays_seen'] > 0
+    values = [one['cameras']['camera1']['diagnostics'] for one in (alone, watched)]
+    assert 'evidence_ms_mean' not in values[0] and float(values[1]['evidence_ms_mean']) > 0
+    assert 'p99 : first' in text
+
+
 def test_live_accounts_for_every_object(tmp_path, model, ros_domain):
     figures, text = bench(tmp_path, 'live', '--model', model, '--size', '320x240', '--cameras', '2', '--objects', '40',
                           '--detector-delay', '120', '--rate', '10', '--seconds', '2', '--backend', 'torch')
@@ -113,7 +124,8 @@ def test_live_accounts_for_every_object(tmp_path, model, ros_domain):
 @pytest.mark.parametrize('arguments, told', [
     (('--vs', 'pictures'), 'give --objects N'),
     (('--vs', 'naive', '--objects', '8'), 'leave --objects out'),
-    (('--vs', 'pictures', '--objects', '60', '--cameras', '3'), '96 objects are looked at together')])
+    (('--vs', 'pictures', '--objects', '60', '--cameras', '3'), '96 objects are looked at together'),
+    (('--watch', '--vs', 'naive'), 'leave --vs')])
 def test_what_live_cannot_compare_is_refused(arguments, told, capsys, monkeypatch):
     monkeypatch.setattr(sys, 'argv', ['robot-vision', 'bench', 'live'])  # only what is asked for is imported
     assert main(['bench', 'live', *arguments]) == 2
