@@ -10,7 +10,7 @@ from ..regions.detections import Box
 from ..regions.results import ObjectResult, ObjectResults
 from ..types import Outcome, ShownEvidence
 from .evidence_overlay import AGAINST, FOR, lay_over
-from .overlay import COLOUR_OF_OUTCOME, GREY, WHITE, Legend, canvas_of, write_legend, write_text
+from .overlay import COLOUR_OF_OUTCOME, GREY, WHITE, Legend, canvas_of, thickness_of, write_legend, write_text
 
 _DARK = (40, 40, 40)
 
@@ -70,12 +70,13 @@ def _tag(canvas: np.ndarray, one: ObjectResult, class_names: Tuple[str, ...], sc
     decision = one.decision
     name = f'{one.track} ' if one.track else ''
     over = f' over {one.evidence.over}' if one.evidence is not None and one.evidence.over else ''
-    best = f' ({class_names[decision.class_index]}{over})' if one.assessment and (
-        decision.outcome is Outcome.UNCERTAIN or over) else ''
+    best = f' ({class_names[decision.class_index]}{over})' if decision.outcome is Outcome.UNCERTAIN and one.assessment \
+        else over
     text = f'{name}{decision.label}{best} {decision.confidence:.2f}'
     height, width = canvas.shape[:2]
     size = 0.42 * unit
-    (along, tall), below = cv2.getTextSize(text.encode('ascii', 'replace').decode(), cv2.FONT_HERSHEY_SIMPLEX, size, 1)
+    (along, tall), below = cv2.getTextSize(text.encode('ascii', 'replace').decode(), cv2.FONT_HERSHEY_SIMPLEX, size,
+                                           thickness_of(size))
     pad, bar = ceil(3 * unit), max(2, round(3 * unit))
     tag_width, tag_height = min(along + 2 * pad, width), tall + below + 2 * pad + bar
     outline = _outline(one, scale, canvas.shape)

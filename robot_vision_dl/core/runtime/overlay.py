@@ -125,8 +125,7 @@ def write_legend(canvas: np.ndarray, entries: Legend, left: int, bottom: int, un
     """
     size, pad, square, row = 0.42 * unit, round(8 * unit), round(10 * unit), round(20 * unit)
     room = canvas.shape[1] - left - pad * (len(entries) + 1) - square * sum(colour is not None for colour, _ in entries)
-    lengths = [cv2.getTextSize(text.encode('ascii', 'replace').decode(), cv2.FONT_HERSHEY_SIMPLEX, size, 1)[0][0] + 1
-               for _, text in entries]
+    lengths = [_width(text.encode('ascii', 'replace').decode(), size) + 1 for _, text in entries]
     too_much = max(0, sum(lengths) - room)
     lengths[lengths.index(max(lengths))] -= too_much  # the longest text is cut
     x = canvas.shape[1] - sum(lengths) - pad * (len(entries) + 1) - round(1.4 * square) * sum(
@@ -155,8 +154,18 @@ def _corners(canvas: np.ndarray, region: Tuple[int, int, int, int], colour: Colo
 def write_text(canvas: np.ndarray, text: str, origin: Tuple[int, int], scale: float, colour: Colour, room: int) -> None:
     """Write one line, cut to ``room`` pixels; OpenCV's fonts know ASCII only."""
     text = text.encode('ascii', 'replace').decode()
-    thickness = 2 if scale >= 0.7 else 1
-    width = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, thickness)[0][0]
+    width = _width(text, scale)
     if width > room:
         text = text[:max(1, int(len(text) * room / width) - 3)] + '...'
-    cv2.putText(canvas, text, origin, cv2.FONT_HERSHEY_SIMPLEX, scale, colour, thickness, cv2.LINE_AA)
+    cv2.putText(canvas, text, origin, cv2.FONT_HERSHEY_SIMPLEX, scale, colour, thickness_of(scale), cv2.LINE_AA)
+
+
+def thickness_of(scale: float) -> int:
+    """Of the lines of a text of a scale, in pixels."""
+    return 2 if scale >= 0.7 else 1
+
+
+def _width(text: str, scale: float) -> int:
+    """Of a line in pixels."""
+    width: int = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, thickness_of(scale))[0][0]
+    return width
