@@ -24,6 +24,7 @@ MEASUREMENTS = {
     'small-training': 'accuracy of a head that is trained on few pictures a class',
     'label-errors': 'planted label errors: how soon they come up, by doubt of the label and by max softmax',
     'loop': 'what choosing what to label is worth: mining, labelling and training in rounds, beside random choice',
+    'mine': 'hours of bags mined by one process, several and a Dask cluster: memory, seconds, the same queue',
     'shift': 'accuracy, calibration error and abstention as pictures get worse',
     'fusion': 'frames fused over time, beside single frames, votes and products',
     'regions': 'objects of labelled pictures at a venue never seen, beside a random split',
