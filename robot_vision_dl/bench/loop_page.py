@@ -165,6 +165,7 @@ def _small(bgr: np.ndarray) -> bytes:
 def _colours(jpeg: bytes) -> np.ndarray:
     """Of a picture, coarsely: float32, of length 1."""
     pixels = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    assert pixels is not None, 'it was encoded here'
     coarse = cv2.resize(pixels, _FEATURE, interpolation=cv2.INTER_AREA).reshape(-1).astype(np.float32) + 1
     return coarse / np.linalg.norm(coarse)
 
