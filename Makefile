@@ -5,6 +5,8 @@ PYTHON ?= python3
 ARGS ?=
 # A distribution whose wheels to test on, in an environment of its own; empty: what `make setup` makes.
 ROS ?=
+# Test files that run at a time; each takes up to 2 GB of memory.
+WORKERS ?= $(shell cores=$$(nproc); echo $$((cores < 4 ? cores : 4)))
 VENV := .venv$(if $(ROS),-$(ROS))/bin
 SET_UP := @command -v $(PYTHON) >/dev/null || { echo 'set-up: needs Python 3.10 to 3.13, and there is no $(PYTHON); \
 sudo apt install python3 python3-venv' >&2; exit 1; }; $(PYTHON) .ci/set_up.py $(if $(ROS),--ros $(ROS))
@@ -12,6 +14,8 @@ sudo apt install python3 python3-venv' >&2; exit 1; }; $(PYTHON) .ci/set_up.py $
 # The installed package is tested: this folder, which Python would look in first, is taken off its path. Not bin/pytest,
 # which is not there where the sourced ROS 2 brings pytest.
 PYTEST := $(VENV)/python -c 'import sys; sys.path.pop(0); import pytest; sys.exit(pytest.main())'
+# Two of a machine's cores take two thirds of the time of one. What ARGS names runs by itself, so that -s and --pdb work.
+SIDE_BY_SIDE = $(if $(ARGS),,-n $(WORKERS) --dist loadfile)
 
 # Set by a Python of ROS 2 wheels that runs make; ours would then not find its own libraries.
 unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
@@ -24,7 +28,7 @@ endif
 
 help:
 	@echo 'make demo       a bag of real pictures through the real node: what it decides, and how fast'
-	@echo 'make test       the quick tests'
+	@echo 'make test       the quick tests, on up to 4 cores: WORKERS=N chooses, ARGS=... names some and runs them one by one'
 	@echo 'make test-all   all tests, the slow ones too'
 	@echo 'make test ROS=jazzy   the tests of nodes on the wheels of ROS 2 Jazzy (or kilted), beside .venv: 0.3 GB more'
 	@echo 'make test-oldest      the quick tests on the oldest versions that are allowed, on Python 3.10: 6 GB beside .venv'
@@ -46,11 +50,11 @@ demo: setup
 
 # With ROS=..., what depends on ROS 2, slow or not.
 test: setup
-	@exec $(PYTEST) -q -m $(if $(ROS),ros,'not slow') $(ARGS)
+	@exec $(PYTEST) -q -m $(if $(ROS),ros,'not slow') $(SIDE_BY_SIDE) $(ARGS)
 
 test-oldest:
 	$(SET_UP) --oldest $(if $(BACKENDS),backends,core)
-	@exec $(subst $(VENV),.venv-oldest/bin,$(PYTEST)) -q -m 'not slow' $(ARGS)
+	@exec $(subst $(VENV),.venv-oldest/bin,$(PYTEST)) -q -m 'not slow' $(SIDE_BY_SIDE) $(ARGS)
 
 test-all: setup
 	@exec $(PYTEST) -q $(ARGS)

@@ -79,6 +79,7 @@ EXTRAS = {
         'playwright>=1.40',
         'psutil>=5.9',
         'pytest>=6.2.5',
+        'pytest-xdist>=3.2',
         'ruff',
         'scikit-learn>=1.1',
         'starlette>=0.27',

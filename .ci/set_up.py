@@ -19,7 +19,7 @@ from oldest import set_up_oldest
 
 SUPPORTED = ((3, 10), (3, 13))
 # Requirements that are imported by another name than they are installed by.
-IMPORT_NAMES = {'opencv-python': 'cv2', 'pyyaml': 'yaml'}
+IMPORT_NAMES = {'opencv-python': 'cv2', 'pytest-xdist': 'xdist', 'pyyaml': 'yaml'}
 
 
 def sourced_ros() -> str:

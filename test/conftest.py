@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+if 'PYTEST_XDIST_WORKER' in os.environ:  # before torch is imported: each of them has a core
+    os.environ.setdefault('OMP_NUM_THREADS', '1')
 REPOSITORY = Path(__file__).resolve().parents[1]
 # For what several tests share, e.g. bag_samples.py; pytest 6 (ROS 2 Humble) does not know `pythonpath`.
 sys.path.append(str(Path(__file__).resolve().parent))
@@ -16,9 +18,15 @@ from dds_domain import locked_domain  # noqa: E402
 
 @pytest.fixture(scope='session', autouse=True)
 def user_cache(tmp_path_factory):
-    """A cache of the session's own for networks in ONNX and measured backends, also for what it starts."""
+    """A cache of the session's own for networks in ONNX and measured backends, also for what it starts.
+
+    One for all processes that run tests side by side: to bring a network into ONNX takes ten seconds.
+    """
     before = os.environ.get('XDG_CACHE_HOME')
-    os.environ['XDG_CACHE_HOME'] = str(tmp_path_factory.mktemp('cache'))
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if 'PYTEST_XDIST_WORKER' in os.environ else base) / 'user_cache'
+    folder.mkdir(exist_ok=True)
+    os.environ['XDG_CACHE_HOME'] = str(folder)
     yield
     if before is None:
         del os.environ['XDG_CACHE_HOME']
