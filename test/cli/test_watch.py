@@ -11,18 +11,16 @@ pytest.importorskip('vision_msgs.msg', reason='vision_msgs is not installed')
 
 from evaluation_samples import small_model  # noqa: E402
 from labelled_samples import pattern  # noqa: E402
-from node_harness import NodeProcess, environment, raw_image  # noqa: E402
+from node_harness import NodeProcess, PreloadedChildren, environment, raw_image  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 from vision_msgs.msg import Classification  # noqa: E402
-
-from robot_vision_dl.core.processes import Children  # noqa: E402
 
 SECOND = 1_000_000_000
 
 
 @pytest.fixture()
 def children(ros_domain):
-    with Children(environment(ros_domain)) as children:
+    with PreloadedChildren(environment(ros_domain)) as children:
         yield children
 
 

@@ -17,12 +17,11 @@ pytest.importorskip('vision_msgs.msg', reason='vision_msgs is not installed')
 
 from evaluation_samples import small_model  # noqa: E402
 from labelled_samples import pattern  # noqa: E402
-from node_harness import NodeProcess, environment, raw_image  # noqa: E402
+from node_harness import NodeProcess, PreloadedChildren, environment, raw_image  # noqa: E402
 from object_samples import array, detection, scene, square_bundle  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 from vision_msgs.msg import Classification, Detection2DArray  # noqa: E402
 
-from robot_vision_dl.core.processes import Children  # noqa: E402
 from robot_vision_dl.core.regions.detection_cdr import encode_detections  # noqa: E402
 
 PAGE_OF_OBJECTS = Path(__file__).resolve().parents[2] / 'docs' / 'how-to' / 'regions.md'
@@ -39,7 +38,7 @@ def test_the_python_consumer_hears_a_real_node(peer, ros_domain, tmp_path):
     assert len(script.read_text().splitlines()) <= 30
     # Repeated frames are decided alike: each stands alone, without hysteresis.
     model = small_model(tmp_path / 'model')
-    with Children(environment(ros_domain)) as children:
+    with PreloadedChildren(environment(ros_domain)) as children:
         NodeProcess(children, tmp_path / 'node.log', 'run', '--image', '/cam', '--model', str(model), '--device', 'cpu',
                     '--ros-args', '-p', 'decision.abstain_cost:=0.3', '-p', 'fusion.enabled:=false', '-p',
                     'decision.hysteresis:=0.0')
@@ -70,7 +69,7 @@ def test_the_python_consumer_hears_a_real_node(peer, ros_domain, tmp_path):
 def test_the_python_consumer_ends_without_a_traceback(number, ros_domain, tmp_path):
     script, log = tmp_path / 'consumer.py', tmp_path / 'consumer.log'
     script.write_text(block('python'))
-    with Children(environment(ros_domain)) as children:
+    with PreloadedChildren(environment(ros_domain)) as children:
         process = children.start([sys.executable, '-u', str(script)], log=log)
         deadline = time.monotonic() + 60
         while 'stop: no decision' not in log.read_text():
@@ -110,7 +109,7 @@ def test_the_consumer_of_objects_hears_a_real_node(peer, ros_domain, tmp_path):
     page = PAGE_OF_OBJECTS.read_text(encoding='utf-8')
     script = tmp_path / 'consumer.py'
     script.write_text(re.search(r'^```python\n(.*?)^```$', page, re.M | re.S).group(1))
-    with Children(environment(ros_domain)) as children:
+    with PreloadedChildren(environment(ros_domain)) as children:
         NodeProcess(children, tmp_path / 'node.log', 'run', '--image', '/cam', '--regions', '/boxes', '--backend',
                     'torch', '--model', str(square_bundle(tmp_path / 'model')))
         log = tmp_path / 'consumer.log'

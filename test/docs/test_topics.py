@@ -9,12 +9,10 @@ pytest.importorskip('rclpy', reason='rclpy is not installed')
 pytest.importorskip('vision_msgs.msg', reason='vision_msgs is not installed')
 
 from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
-from node_harness import NodeProcess, environment, raw_image, small_bundle  # noqa: E402
+from node_harness import NodeProcess, PreloadedChildren, environment, raw_image, small_bundle  # noqa: E402
 from rclpy.node import NodeNameNonExistentError  # noqa: E402
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
-
-from robot_vision_dl.core.processes import Children  # noqa: E402
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / 'docs' / '_ext'))
 
@@ -64,7 +62,7 @@ def compare(peer, node, how, expected):
 @pytest.mark.slow
 def test_the_classifier_has_what_the_page_says(peer, ros_domain, tmp_path):
     bundle = small_bundle(tmp_path / 'bundle')
-    with Children(environment(ros_domain)) as children:
+    with PreloadedChildren(environment(ros_domain)) as children:
         node = NodeProcess(children, tmp_path / 'log', 'run', '--image', '/picture', '--model', str(bundle))
         heard = peer.listen(DiagnosticArray, '/classifier/camera/uncertainty')
         reports = peer.listen(DiagnosticArray, '/diagnostics')
@@ -88,7 +86,7 @@ def test_the_classifier_has_what_the_page_says(peer, ros_domain, tmp_path):
     ('decision_topic', 'detections_topic', ()),
     ('detections_topic', 'decision_topic', ('-p', 'detections_topic:=/classifier/camera/decision'))])
 def test_the_action_gate_has_what_the_page_says(listens, other, arguments, peer, ros_domain, tmp_path):
-    with Children(environment(ros_domain)) as children:
+    with PreloadedChildren(environment(ros_domain)) as children:
         NodeProcess(children, tmp_path / 'log', '--ros-args', *arguments, '-p', 'silence_s:=1.0',
                     module='robot_vision_dl.ros.action_gate_node')
         peer.wait(lambda: peer.node.get_subscriptions_info_by_topic('/classifier/label_info'), 'the action gate')
@@ -103,7 +101,7 @@ def test_the_action_gate_has_what_the_page_says(listens, other, arguments, peer,
 def test_the_detector_has_what_the_page_says(peer, ros_domain, tmp_path):
     from detector_samples import NAMES, weights_file
     weights = weights_file(tmp_path / 'ours.pth')
-    with Children(environment(ros_domain)) as children:
+    with PreloadedChildren(environment(ros_domain)) as children:
         NodeProcess(children, tmp_path / 'log', '--ros-args', '-p', f'weights:={weights}', '-p',
                     f'class_names:=[{", ".join(NAMES)}]', module='robot_vision_dl.ros.detector_node')
         peer.wait(lambda: peer.node.get_subscriptions_info_by_topic('/camera/image_raw'), 'the detector')
@@ -118,7 +116,7 @@ def test_the_trainer_has_what_the_page_says(peer, ros_domain, tmp_path):
     config = tmp_path / 'train.yaml'
     config.write_text(f'data: {{bags: [{tmp_path / "pictures"}]}}\n')
     heard = []
-    with Children(environment(ros_domain)) as children:
+    with PreloadedChildren(environment(ros_domain)) as children:
         from diagnostic_msgs.msg import DiagnosticStatus
         from rclpy.qos import QoSProfile
         heard = peer.listen(DiagnosticStatus, '/trainer/progress',

@@ -7,14 +7,12 @@ pytest.importorskip('rclpy', reason='rclpy is not installed')
 pytest.importorskip('vision_msgs.msg', reason='vision_msgs is not installed')
 
 from geometry_msgs.msg import Twist  # noqa: E402
-from node_harness import RELIABLE, NodeProcess, environment  # noqa: E402
+from node_harness import RELIABLE, NodeProcess, PreloadedChildren, environment  # noqa: E402
 from rcl_interfaces.srv import GetParameters  # noqa: E402
 from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
 from std_msgs.msg import String  # noqa: E402
 from std_srvs.srv import Trigger  # noqa: E402
 from vision_msgs.msg import Classification, LabelInfo, ObjectHypothesis, VisionClass  # noqa: E402
-
-from robot_vision_dl.core.processes import Children  # noqa: E402
 
 TABLE = """
 safe: {name: stop, linear_x: 0.0}
@@ -35,7 +33,7 @@ def test_acts_on_a_lasting_label_and_stops_on_unknown_and_silence(ros_domain, pe
     actions = peer.listen(String, '/action_gate/action', QoSProfile(
         depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL))
     velocities = peer.listen(Twist, '/cmd_vel')
-    with Children(environment(ros_domain)) as children:
+    with PreloadedChildren(environment(ros_domain)) as children:
         node = NodeProcess(children, tmp_path / 'gate.log', '--ros-args', '-p',
                            f'actions_file:={tmp_path}/actions.yaml', '-p', 'decision_topic:=/decision',
                            module='robot_vision_dl.ros.action_gate_node')
@@ -61,7 +59,7 @@ def test_acts_on_a_lasting_label_and_stops_on_unknown_and_silence(ros_domain, pe
 
 
 def test_bad_table_ends_with_a_clear_line(ros_domain, tmp_path):
-    with Children(environment(ros_domain)) as children:
+    with PreloadedChildren(environment(ros_domain)) as children:
         node = NodeProcess(children, tmp_path / 'gate.log', '--ros-args', '-p', 'actions_file:=/no/such.yaml',
                            module='robot_vision_dl.ros.action_gate_node')
         assert node.process.wait(60) == 2
@@ -78,7 +76,7 @@ def test_a_label_that_the_model_does_not_have_is_said(mode, ros_domain, peer, tm
     def tell(*names):
         tables.publish(LabelInfo(class_map=[VisionClass(class_id=n, class_name=name) for n, name in enumerate(names)]))
     tell('cup', 'mug')
-    with Children(environment(ros_domain)) as children:
+    with PreloadedChildren(environment(ros_domain)) as children:
         node = NodeProcess(children, tmp_path / 'gate.log', '--ros-args', '-p',
                            f'actions_file:={tmp_path}/actions.yaml', '-p', f'unknown_labels:={mode}',
                            module='robot_vision_dl.ros.action_gate_node')
@@ -99,7 +97,7 @@ def test_the_command_starts_it_with_its_options(ros_domain, peer, tmp_path):
     (tmp_path / 'actions.yaml').write_text(TABLE)
     (tmp_path / 'gate.yaml').write_text('/**:\n  ros__parameters:\n    silence_s: 9.0\n    minimum_time_s: 7.0\n'
                                         '    keep_confidence: 0.1\n')
-    with Children(environment(ros_domain)) as children:
+    with PreloadedChildren(environment(ros_domain)) as children:
         node = NodeProcess(
             children, tmp_path / 'gate.log', 'gate', '--actions', str(tmp_path / 'actions.yaml'), '--decision',
             '/eye/decision', '--params-file', str(tmp_path / 'gate.yaml'), '--minimum-time', '0',
@@ -120,7 +118,7 @@ def test_the_command_starts_it_with_its_options(ros_domain, peer, tmp_path):
     (('--actions', '/nowhere.yaml'), '/nowhere.yaml'), (('--rate', '0'), '--rate: must be 1 to 1000, got 0'),
     (('--begin-confidence', '0.3'), 'keep_confidence: must be at most begin_confidence')])
 def test_the_command_says_what_cannot_be(ros_domain, tmp_path, arguments, text):
-    with Children(environment(ros_domain)) as children:
+    with PreloadedChildren(environment(ros_domain)) as children:
         node = NodeProcess(children, tmp_path / 'gate.log', 'gate', *arguments)
         assert node.process.wait(60) == 2
     assert text in node.log and 'Traceback' not in node.log

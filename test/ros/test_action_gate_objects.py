@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip('rclpy', reason='rclpy is not installed')
 pytest.importorskip('vision_msgs.msg', reason='vision_msgs is not installed')
 
-from node_harness import RELIABLE, NodeProcess, environment  # noqa: E402
+from node_harness import RELIABLE, NodeProcess, PreloadedChildren, environment  # noqa: E402
 from rcl_interfaces.msg import Parameter, ParameterValue  # noqa: E402
 from rcl_interfaces.srv import SetParameters  # noqa: E402
 from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
@@ -16,7 +16,6 @@ from std_msgs.msg import String  # noqa: E402
 from std_srvs.srv import Trigger  # noqa: E402
 from vision_msgs.msg import Detection2DArray  # noqa: E402
 
-from robot_vision_dl.core.processes import Children  # noqa: E402
 from robot_vision_dl.core.regions.detection_cdr import encode_detections  # noqa: E402
 from robot_vision_dl.core.regions.detections import Box, Detection, DetectionArray, Hypothesis  # noqa: E402
 from robot_vision_dl.core.types import Header  # noqa: E402
@@ -79,7 +78,7 @@ class Gate:
 
 
 def test_nearest_object_is_acted_on_and_nothing_there_is_safe(ros_domain, peer, tmp_path):
-    with Children(environment(ros_domain)) as children:
+    with PreloadedChildren(environment(ros_domain)) as children:
         gate = Gate(children, peer, tmp_path, 'silence_s:=30.0')
         far, near = one('1', 'cup', 100, 100, 90, away=3.0), one('2', 'mug', 200, 50, 20, away=1.0)
         gate.until('push', far, near)
@@ -100,7 +99,7 @@ def test_nearest_object_is_acted_on_and_nothing_there_is_safe(ros_domain, peer, 
 
 
 def test_what_is_believed_of_one_object_starts_nothing_on_another(ros_domain, peer, tmp_path):
-    with Children(environment(ros_domain)) as children:
+    with PreloadedChildren(environment(ros_domain)) as children:
         gate = Gate(children, peer, tmp_path, 'minimum_time_s:=0.5', 'silence_s:=30.0', 'object:=largest')
         first, second = one('1', 'cup', 100, 100, 90), one('2', 'cup', 100, 100, 91)
         # Each is the largest for a moment only: of both together a cup is told for much longer than it must last.
@@ -118,7 +117,7 @@ def test_what_is_believed_of_one_object_starts_nothing_on_another(ros_domain, pe
 
 
 def test_a_named_object_and_another_by_parameter(ros_domain, peer, tmp_path):
-    with Children(environment(ros_domain)) as children:
+    with PreloadedChildren(environment(ros_domain)) as children:
         gate = Gate(children, peer, tmp_path, 'object:=id:2', 'minimum_time_s:=0.0', 'silence_s:=30.0')
         gate.until('pick', one('1', 'mug', 100, 100, 90), one('2', 'cup', 100, 100, 9))
         gate.until('stop', one('1', 'mug', 100, 100, 90))
@@ -142,7 +141,7 @@ def test_a_named_object_and_another_by_parameter(ros_domain, peer, tmp_path):
 
 
 def test_the_command_takes_an_object(ros_domain, tmp_path):
-    with Children(environment(ros_domain)) as children:
+    with PreloadedChildren(environment(ros_domain)) as children:
         node = NodeProcess(children, tmp_path / 'gate.log', 'gate', '--detections', '/objects', '--object', 'first')
         assert node.process.wait(60) == 2
     assert "object: must be nearest, largest or id:NAME, got 'first'" in node.log and 'Traceback' not in node.log

@@ -8,21 +8,20 @@ pytest.importorskip('vision_msgs.msg', reason='vision_msgs is not installed')
 
 from dds_domain import locked_domain  # noqa: E402
 from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
-from node_harness import NodeProcess, Peer, environment, raw_image, small_bundle  # noqa: E402
+from node_harness import NodeProcess, Peer, PreloadedChildren, environment, raw_image, small_bundle  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 from vision_msgs.msg import Classification  # noqa: E402
 
 from robot_vision_dl.core.bundles.bundle_writer import save_bundle  # noqa: E402
 from robot_vision_dl.core.networks.network import build_network  # noqa: E402
 from robot_vision_dl.core.networks.preprocess import Preprocessing  # noqa: E402
-from robot_vision_dl.core.processes import Children  # noqa: E402
 
 SECOND = 1_000_000_000
 
 
 @pytest.fixture()
 def start(ros_domain, tmp_path):
-    with Children(environment(ros_domain)) as children:
+    with PreloadedChildren(environment(ros_domain)) as children:
         def starter(*arguments):
             if '--model' not in arguments:
                 arguments = ('--model', str(small_bundle(tmp_path / 'model')), *arguments)

@@ -10,12 +10,11 @@ pytest.importorskip('vision_msgs.msg', reason='vision_msgs is not installed')
 from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
 from evaluation_samples import small_model  # noqa: E402
 from labelled_samples import pattern  # noqa: E402
-from node_harness import NodeProcess, environment, raw_image  # noqa: E402
+from node_harness import NodeProcess, PreloadedChildren, environment, raw_image  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 from vision_msgs.msg import Classification  # noqa: E402
 
 from robot_vision_dl import Classifier  # noqa: E402
-from robot_vision_dl.core.processes import Children  # noqa: E402
 
 SECOND = 1_000_000_000
 STEP_NS = SECOND // 8
@@ -32,7 +31,7 @@ def test_a_sequence_is_decided_as_by_the_node(peer, ros_domain, tmp_path):
     # Without hysteresis, whose memory goes on after a gap: some frames more are sent before those that are compared.
     classifier = Classifier(model, device='cpu', threads=1, decision={'abstain_cost': 0.3, 'hysteresis': 0.0})
     sequence = classifier.sequence()
-    with Children(environment(ros_domain)) as children:
+    with PreloadedChildren(environment(ros_domain)) as children:
         node = NodeProcess(
             children, tmp_path / 'node.log', 'run', '--image', '/cam', '--model', str(model), '--device', 'cpu',
             '--node-name', 'eye', '--ros-args', '-p', 'threads:=1', '-p', 'decision.abstain_cost:=0.3',

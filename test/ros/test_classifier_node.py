@@ -13,7 +13,7 @@ from builtin_interfaces.msg import Time  # noqa: E402
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
 from lifecycle_msgs.msg import State, Transition  # noqa: E402
 from lifecycle_msgs.srv import ChangeState, GetState  # noqa: E402
-from node_harness import BEST_EFFORT, RELIABLE, NodeProcess, environment, raw_image, small_bundle  # noqa: E402
+from node_harness import BEST_EFFORT, RELIABLE, NodeProcess, PreloadedChildren, environment, raw_image, small_bundle  # noqa: E402
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue  # noqa: E402
 from rcl_interfaces.srv import DescribeParameters, SetParameters  # noqa: E402
 from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
@@ -23,7 +23,6 @@ from vision_msgs.msg import Classification, LabelInfo, ObjectHypothesis  # noqa:
 
 from robot_vision_dl.core import types  # noqa: E402
 from robot_vision_dl.core.images.cdr import encode_compressed_image, encode_image  # noqa: E402
-from robot_vision_dl.core.processes import Children  # noqa: E402
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 SECOND = 1_000_000_000
@@ -39,7 +38,7 @@ def bundles(tmp_path_factory):
 @pytest.fixture()
 def start(ros_domain, tmp_path, bundles):
     """A function that starts a classifier with these arguments."""
-    with Children(environment(ros_domain)) as children:
+    with PreloadedChildren(environment(ros_domain)) as children:
         count = itertools.count()
 
         def starter(*arguments):

@@ -9,7 +9,7 @@ pytest.importorskip('rclpy', reason='rclpy is not installed')
 pytest.importorskip('vision_msgs.msg', reason='vision_msgs is not installed')
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
-from node_harness import NodeProcess, Peer, environment, small_bundle  # noqa: E402
+from node_harness import NodeProcess, Peer, PreloadedChildren, environment, small_bundle  # noqa: E402
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue  # noqa: E402
 from rcl_interfaces.srv import SetParameters  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
@@ -17,7 +17,6 @@ from sensor_msgs.msg import Image  # noqa: E402
 from robot_vision_dl.core.bundles.bundle_writer import save_bundle  # noqa: E402
 from robot_vision_dl.core.networks.network import build_network  # noqa: E402
 from robot_vision_dl.core.networks.preprocess import Preprocessing  # noqa: E402
-from robot_vision_dl.core.processes import Children  # noqa: E402
 from robot_vision_dl.core.uncertainty.ood.p_value import OodCalibration  # noqa: E402
 
 
@@ -32,7 +31,7 @@ def test_configure_warns_of_another_precision_or_device(changes, said, tmp_path,
     (folder / 'bundle.json').write_text(json.dumps(description))
     peer = Peer(ros_domain)
     try:
-        with Children(environment(ros_domain)) as children:
+        with PreloadedChildren(environment(ros_domain)) as children:
             node = NodeProcess(children, tmp_path / 'node.log', 'run', '--model', str(folder), '--image', '/cam',
                                '--device', 'cpu')
             peer.publisher(Image, '/cam')  # it subscribes when it is activated, so it has been configured
@@ -53,7 +52,7 @@ def test_unknown_that_cannot_be_said_is_in_the_log_and_in_the_diagnostics_until_
                     temperature=1.0, ood=OodCalibration('energy', np.linspace(-100, 100, count).astype(np.float32)))
     peer = Peer(ros_domain)
     try:
-        with Children(environment(ros_domain)) as children:
+        with PreloadedChildren(environment(ros_domain)) as children:
             node = NodeProcess(children, tmp_path / 'node.log', 'run', '--model', str(tmp_path / 'few'), '--image',
                                '/cam', '--device', 'cpu')
             heard = peer.listen(DiagnosticArray, '/diagnostics')

@@ -10,7 +10,7 @@ pytest.importorskip('vision_msgs.msg', reason='vision_msgs is not installed')
 
 from detector_samples import NAMES, weights_file  # noqa: E402
 from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
-from node_harness import RELIABLE, NodeProcess, environment, raw_image  # noqa: E402
+from node_harness import RELIABLE, NodeProcess, PreloadedChildren, environment, raw_image  # noqa: E402
 from rcl_interfaces.msg import Parameter, ParameterValue  # noqa: E402
 from rcl_interfaces.srv import SetParameters  # noqa: E402
 from sensor_msgs.msg import CompressedImage, Image  # noqa: E402
@@ -18,7 +18,6 @@ from vision_msgs.msg import Detection2DArray  # noqa: E402
 
 from robot_vision_dl.core import types  # noqa: E402
 from robot_vision_dl.core.images.cdr import encode_compressed_image, encode_image  # noqa: E402
-from robot_vision_dl.core.processes import Children  # noqa: E402
 from robot_vision_dl.core.regions.detector import Detector, DetectorConfig  # noqa: E402
 
 MODULE = 'robot_vision_dl.ros.detector_node'
@@ -88,7 +87,7 @@ class Camera:
 @pytest.mark.parametrize('transport', ['raw', 'compressed'])
 def test_an_array_an_image_with_its_header(ros_domain, peer, tmp_path, weights, transport):
     detector = Detector.load(DetectorConfig(weights=str(weights), class_names=NAMES, device='cpu'))
-    with Children(environment(ros_domain)) as children:
+    with PreloadedChildren(environment(ros_domain)) as children:
         camera = Camera(children, peer, tmp_path, weights, transport)
         for seed in range(3):
             answer = camera.ask(pixels(seed))
@@ -109,7 +108,7 @@ def test_an_array_an_image_with_its_header(ros_domain, peer, tmp_path, weights, 
 
 
 def test_what_cannot_be_read_is_counted_and_the_newest_wins(ros_domain, peer, tmp_path, weights):
-    with Children(environment(ros_domain)) as children:
+    with PreloadedChildren(environment(ros_domain)) as children:
         camera = Camera(children, peer, tmp_path, weights, 'raw')
         sent = 0
         for data in (raw_image(1, encoding='nonsense'), raw_image(1)[:100], raw_image(1, step=2)):
@@ -138,7 +137,7 @@ def test_what_cannot_be_read_is_counted_and_the_newest_wins(ros_domain, peer, tm
     (('model:=ssdlite320',), "no detector 'ssdlite320'; did you mean ssdlite320_mobilenet_v3_large"),
     (('image_transport:=theora',), 'image_transport: must be one of raw, compressed, compressedDepth')])
 def test_what_cannot_be_used_ends_with_a_clear_line(ros_domain, tmp_path, parameters, said):
-    with Children(environment(ros_domain)) as children:
+    with PreloadedChildren(environment(ros_domain)) as children:
         node = NodeProcess(children, tmp_path / 'log', '--ros-args',
                            *[word for each in parameters for word in ('-p', each)], module=MODULE)
         assert node.process.wait(60) == 2

@@ -10,14 +10,13 @@ pytest.importorskip('vision_msgs.msg', reason='vision_msgs is not installed')
 
 from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
 from graph_samples import CLASSES, onnx_model, program_file, small_net  # noqa: E402
-from node_harness import NodeProcess, environment, raw_image  # noqa: E402
+from node_harness import NodeProcess, PreloadedChildren, environment, raw_image  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 from vision_msgs.msg import Classification  # noqa: E402
 
 from robot_vision_dl.core.backends.graph_import import Wish, import_graph  # noqa: E402
 from robot_vision_dl.core.bundles.bundle_writer import save_bundle  # noqa: E402
 from robot_vision_dl.core.networks.preprocess import Preprocessing  # noqa: E402
-from robot_vision_dl.core.processes import Children  # noqa: E402
 from robot_vision_dl.core.uncertainty.ood.p_value import OodCalibration  # noqa: E402
 
 SECOND = 1_000_000_000
@@ -41,7 +40,7 @@ def test_it_decides_as_the_network_says(kind, ros_domain, peer, tmp_path):
     pixels = (torch.full((1, 3, 16, 16), 100 / 255) - 0.5) / 0.25
     with torch.inference_mode():
         expected = small_net()(pixels)['logits'].softmax(1)[0]
-    with Children(environment(ros_domain)) as children:
+    with PreloadedChildren(environment(ros_domain)) as children:
         NodeProcess(children, tmp_path / 'node.log', 'run', '--model', str(tmp_path / 'mine'), '--image', '/cam')
         decisions = peer.listen(Classification, '/classifier/camera/decision')
         classifications = peer.listen(Classification, '/classifier/camera/classification')

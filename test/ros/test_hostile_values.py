@@ -11,7 +11,7 @@ pytest.importorskip('vision_msgs.msg', reason='vision_msgs is not installed')
 from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
 from lifecycle_msgs.msg import Transition  # noqa: E402
 from lifecycle_msgs.srv import ChangeState  # noqa: E402
-from node_harness import BEST_EFFORT, RELIABLE, NodeProcess, environment, raw_image, small_bundle  # noqa: E402
+from node_harness import BEST_EFFORT, RELIABLE, NodeProcess, PreloadedChildren, environment, raw_image, small_bundle  # noqa: E402
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue  # noqa: E402
 from rcl_interfaces.srv import GetParameters, SetParameters, SetParametersAtomically  # noqa: E402
 from rclpy.serialization import serialize_message  # noqa: E402
@@ -23,7 +23,6 @@ from robot_vision_dl.core.config import ClassifierConfig, flat_options  # noqa: 
 from robot_vision_dl.core.decision.action_gate import ActionGateConfig  # noqa: E402
 from robot_vision_dl.core.errors import RobotVisionError  # noqa: E402
 from robot_vision_dl.core.images.cdr import encode_classification  # noqa: E402
-from robot_vision_dl.core.processes import Children  # noqa: E402
 from robot_vision_dl.ros.prior import prior_of  # noqa: E402
 from robot_vision_dl.training.node_config import TrainerConfig  # noqa: E402
 
@@ -128,7 +127,7 @@ def stamps():
 @pytest.mark.parametrize('every', [pytest.param(7, id='some'), pytest.param(1, id='all', marks=pytest.mark.slow)])
 def test_no_value_of_a_parameter_ends_the_classifier(every, peer, ros_domain, tmp_path, pipe):
     rng = random.Random(every)
-    with Children(environment(ros_domain)) as children:
+    with PreloadedChildren(environment(ros_domain)) as children:
         node = NodeProcess(children, tmp_path / 'node.log', 'run', '--model', str(small_bundle(tmp_path / 'model')),
                            '--image', '/cam', '--device', 'cpu')
         clock, sent = stamps(), 0
@@ -161,7 +160,7 @@ def test_no_value_ends_a_classifier_that_is_not_configured_yet(peer, ros_domain,
     """Then every value that fits by itself is taken, and configuring says what is wrong with them."""
     rng = random.Random(5)
     bundle = str(small_bundle(tmp_path / 'model'))
-    with Children(environment(ros_domain)) as children:
+    with PreloadedChildren(environment(ros_domain)) as children:
         node = NodeProcess(children, tmp_path / 'node.log', 'run', '--model', bundle, '--image', '/cam', '--device',
                            'cpu', '--ros-args', '-p', 'autostart:=false')
         for name in ('model', 'device', 'image_topics', 'cameras', 'fusion.groups', 'decision.costs_file'):
@@ -233,7 +232,7 @@ def test_what_is_a_prior_is_taken():
 
 @pytest.mark.parametrize('as_index', [False, True])
 def test_no_prior_ends_the_classifier(as_index, peer, ros_domain, tmp_path):
-    with Children(environment(ros_domain)) as children:
+    with PreloadedChildren(environment(ros_domain)) as children:
         node = NodeProcess(children, tmp_path / 'node.log', 'run', '--model', str(small_bundle(tmp_path / 'model')),
                            '--image', '/cam', '--device', 'cpu', '--ros-args', '-p',
                            f'class_id_as_index:={str(as_index).lower()}')
@@ -258,7 +257,7 @@ def test_no_prior_ends_the_classifier(as_index, peer, ros_domain, tmp_path):
 def test_no_value_and_no_message_ends_the_action_gate(config_class, name, command, peer, ros_domain, tmp_path, pipe):
     rng = random.Random(3)
     module, arguments = command
-    with Children(environment(ros_domain)) as children:
+    with PreloadedChildren(environment(ros_domain)) as children:
         node = NodeProcess(children, tmp_path / 'gate.log', *arguments, module=module)
         for option in flat_options(config_class):
             cases = [value for _, value in values(rng, pipe)][rng.randrange(3)::3]

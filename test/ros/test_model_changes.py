@@ -13,7 +13,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
 from fake_gpu import LOST, FakeGpu  # noqa: E402
 from lifecycle_msgs.msg import Transition  # noqa: E402
 from lifecycle_msgs.srv import ChangeState  # noqa: E402
-from node_harness import BEST_EFFORT, NodeProcess, Peer, environment, raw_image, small_bundle  # noqa: E402
+from node_harness import BEST_EFFORT, NodeProcess, Peer, PreloadedChildren, environment, raw_image, small_bundle  # noqa: E402
 from rcl_interfaces.msg import Parameter, ParameterValue  # noqa: E402
 from rcl_interfaces.srv import GetParameters, SetParameters  # noqa: E402
 from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
@@ -21,7 +21,6 @@ from sensor_msgs.msg import Image  # noqa: E402
 from vision_msgs.msg import Classification, LabelInfo  # noqa: E402
 
 from robot_vision_dl.core.config import ClassifierConfig  # noqa: E402
-from robot_vision_dl.core.processes import Children  # noqa: E402
 from robot_vision_dl.core.runtime import pipeline as pipelines  # noqa: E402
 from robot_vision_dl.core.runtime.gpu_path import ChosenGpu, GpuPath  # noqa: E402
 from robot_vision_dl.core.runtime.pipeline import Pipeline  # noqa: E402
@@ -94,7 +93,7 @@ class Deployment:
 
 @pytest.fixture
 def deployment(ros_domain, tmp_path):
-    with Children(environment(ros_domain)) as children:
+    with PreloadedChildren(environment(ros_domain)) as children:
         one = Deployment(children, ros_domain, tmp_path)
         yield one
         assert one.node.alive and 'Traceback' not in one.node.log

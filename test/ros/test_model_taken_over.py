@@ -11,14 +11,13 @@ pytest.importorskip('rclpy', reason='rclpy is not installed')
 pytest.importorskip('vision_msgs.msg', reason='vision_msgs is not installed')
 
 from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
-from node_harness import BEST_EFFORT, NodeProcess, Peer, environment, raw_image, small_bundle  # noqa: E402
+from node_harness import BEST_EFFORT, NodeProcess, Peer, PreloadedChildren, environment, raw_image, small_bundle  # noqa: E402
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 from vision_msgs.msg import Classification  # noqa: E402
 
 from robot_vision_dl.core.bundles.bundle import load_bundle  # noqa: E402
 from robot_vision_dl.core.errors import RobotVisionError  # noqa: E402
-from robot_vision_dl.core.processes import Children  # noqa: E402
 from robot_vision_dl.labelling.installation import install  # noqa: E402
 from robot_vision_dl.labelling.model_history import INSTALLED, Entry  # noqa: E402
 from robot_vision_dl.ros.model_change import check_runs, take_over  # noqa: E402
@@ -103,7 +102,7 @@ def test_a_replaced_bundle_is_taken_over_and_no_frame_is_lost(ros_domain, tmp_pa
     monkeypatch.setenv('ROS_DOMAIN_ID', str(ros_domain))
     model = small_bundle(tmp_path / 'model')
     candidate = small_bundle(tmp_path / 'candidate', sorted(NEW), seed=1)
-    with Children(environment(ros_domain)) as children:
+    with PreloadedChildren(environment(ros_domain)) as children:
         camera = Camera(children, ros_domain, tmp_path, model)
         camera.show(lambda: len(camera.seen) > RATE_HZ)
         said = []
@@ -142,7 +141,7 @@ def test_improve_trains_and_installs_while_the_node_decides_and_it_takes_over(ro
     recordings(tmp_path / 'more', 8, each=16, seed=2, classes=('circle', 'cross', 'square', 'ring'))
     recordings(tmp_path / 'frozen', 8, each=8, seed=3)
     (tmp_path / 'train.yaml').write_text(settings(tmp_path / 'few', tmp_path, 6))
-    with Children(environment(ros_domain)) as children:
+    with PreloadedChildren(environment(ros_domain)) as children:
         trained = children.robot_vision('train', str(tmp_path / 'train.yaml'), log=tmp_path / 'train.log')
         assert trained.wait(120) == 0, (tmp_path / 'train.log').read_text()
         model = tmp_path / 'models' / 'shapes'

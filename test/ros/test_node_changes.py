@@ -1,6 +1,5 @@
 """Over DDS: a model that cannot take the old one's place, stamps at the ends of time, files that rcl cannot read."""
 import json
-import subprocess
 import sys
 
 import pytest
@@ -9,14 +8,13 @@ pytest.importorskip('rclpy', reason='rclpy is not installed')
 pytest.importorskip('vision_msgs.msg', reason='vision_msgs is not installed')
 
 from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
-from node_harness import BEST_EFFORT, RELIABLE, NodeProcess, environment, raw_image, small_bundle  # noqa: E402
+from node_harness import BEST_EFFORT, RELIABLE, NodeProcess, PreloadedChildren, environment, raw_image, small_bundle  # noqa: E402
+from preloaded import run_preloaded  # noqa: E402
 from rcl_interfaces.msg import Parameter, ParameterValue  # noqa: E402
 from rcl_interfaces.srv import GetParameters, SetParameters  # noqa: E402
 from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
 from sensor_msgs.msg import CompressedImage, Image  # noqa: E402
 from vision_msgs.msg import Classification, LabelInfo  # noqa: E402
-
-from robot_vision_dl.core.processes import Children  # noqa: E402
 
 SECOND = 1_000_000_000
 
@@ -35,7 +33,7 @@ def test_a_model_that_cannot_be_run_changes_nothing(peer, ros_domain, tmp_path):
     values['preprocessing']['crop'] = [40, 40]
     (unfit / 'bundle.json').write_text(json.dumps(values))
     (tmp_path / 'costs.yaml').write_text('costs: {cup: {mug: 7}}\n')
-    with Children(environment(ros_domain)) as children:
+    with PreloadedChildren(environment(ros_domain)) as children:
         node = NodeProcess(children, tmp_path / 'node.log', 'run', '--model', str(first), '--image', '/cam',
                            '--device', 'cpu')
         labels = peer.listen(LabelInfo, '/classifier/label_info',
@@ -73,7 +71,7 @@ def test_a_model_that_cannot_be_run_changes_nothing(peer, ros_domain, tmp_path):
 def test_every_stamp_that_is_accepted_goes_out_again(peer, ros_domain, tmp_path):
     last = 2 ** 31 * SECOND - 1
     stamps = [0, 1, SECOND - 1, SECOND, 10 ** 18, last - SECOND, last]
-    with Children(environment(ros_domain)) as children:
+    with PreloadedChildren(environment(ros_domain)) as children:
         NodeProcess(children, tmp_path / 'node.log', 'run', '--model', str(small_bundle(tmp_path / 'model')),
                     '--image', '/cam', '--device', 'cpu')
         heard = {what: peer.listen(kind, f'/classifier/camera/{what}') for kind, what in (
@@ -105,8 +103,8 @@ def test_a_parameter_file_that_cannot_be_used_is_one_line(module, text, ros_doma
     path = tmp_path / 'params.yaml'
     if text is not None:
         path.write_text(text)
-    done = subprocess.run([sys.executable, '-m', f'robot_vision_dl.ros.{module}', '--ros-args', '--params-file',
-                           str(path)], capture_output=True, text=True, timeout=120, env=environment(ros_domain))
+    done = run_preloaded([sys.executable, '-m', f'robot_vision_dl.ros.{module}', '--ros-args', '--params-file',
+                          str(path)], environment(ros_domain))
     assert done.returncode == 2, done.stderr
     assert 'Traceback' not in done.stderr and 'Traceback' not in done.stdout
     said = [line for line in (done.stdout + done.stderr).splitlines() if 'FATAL' in line]

@@ -7,7 +7,7 @@ pytest.importorskip('rclpy', reason='rclpy is not installed')
 pytest.importorskip('vision_msgs.msg', reason='vision_msgs is not installed')
 
 from evaluation_samples import labelled_bag, small_model  # noqa: E402
-from node_harness import RELIABLE, NodeProcess, Peer, environment  # noqa: E402
+from node_harness import RELIABLE, NodeProcess, Peer, PreloadedChildren, environment  # noqa: E402
 from rcl_interfaces.srv import GetParameters  # noqa: E402
 from rclpy.parameter import parameter_value_to_python  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
@@ -15,7 +15,6 @@ from vision_msgs.msg import Classification  # noqa: E402
 
 from robot_vision_dl.cli.main import main  # noqa: E402
 from robot_vision_dl.core.config import ClassifierConfig, flat_options  # noqa: E402
-from robot_vision_dl.core.processes import Children  # noqa: E402
 from robot_vision_dl.data.bags.reader import open_bags  # noqa: E402
 from robot_vision_dl.evaluation.deployment import deployment  # noqa: E402
 
@@ -82,7 +81,7 @@ def test_decisions_live_and_offline_are_equal(ros_domain, tmp_path):
         for number, (name, (namespace, text)) in enumerate(FILES.items()):
             path, out = tmp_path / f'{number}.yaml', tmp_path / f'report{number}'
             path.write_text(text)
-            with Children(environment(ros_domain)) as children:
+            with PreloadedChildren(environment(ros_domain)) as children:
                 values, live = play(frames, namespace, [
                     '--model', model, '--image', '/camera/image_raw', '--params-file', str(path)], children, peer,
                     tmp_path / f'{number}.log')

@@ -4,10 +4,9 @@ import pytest
 pytest.importorskip('rclpy', reason='rclpy is not installed')
 pytest.importorskip('vision_msgs.msg', reason='vision_msgs is not installed')
 
-from node_harness import NodeProcess, Peer, environment  # noqa: E402
+from node_harness import NodeProcess, Peer, PreloadedChildren, environment  # noqa: E402
 from vision_msgs.msg import Classification  # noqa: E402
 
-from robot_vision_dl.core.processes import Children  # noqa: E402
 from robot_vision_dl.data.bags.reader import BagReader  # noqa: E402
 
 
@@ -28,7 +27,7 @@ def test_decisions_carry_the_headers_of_a_real_bag(shared_data, ros_domain, tmp_
     peer = Peer(ros_domain)
     try:
         decisions = peer.listen(Classification, '/classifier/camera/decision')
-        with Children(environment(ros_domain)) as children:
+        with PreloadedChildren(environment(ros_domain)) as children:
             node = NodeProcess(children, tmp_path / 'node.log', 'run', '--image', camera, '--transport', transport,
                                '--ros-args', '-p', f'qos_overrides.{played_as}.subscription.reliability:=reliable',
                                '-p', f'qos_overrides.{played_as}.subscription.depth:=10')

@@ -16,7 +16,7 @@ pytest.importorskip('vision_msgs.msg', reason='vision_msgs is not installed')
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
 from mcap.exceptions import EndOfFile  # noqa: E402
 from mcap.reader import NonSeekingReader, make_reader  # noqa: E402
-from node_harness import NodeProcess, environment, raw_image, small_bundle  # noqa: E402
+from node_harness import NodeProcess, PreloadedChildren, environment, raw_image, small_bundle  # noqa: E402
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue  # noqa: E402
 from rcl_interfaces.srv import SetParameters  # noqa: E402
 from rclpy.qos import QoSProfile, ReliabilityPolicy  # noqa: E402
@@ -27,7 +27,6 @@ from vision_msgs.msg import Classification, Detection2DArray  # noqa: E402
 
 from robot_vision_dl.core import types  # noqa: E402
 from robot_vision_dl.core.images.cdr import encode_compressed_image  # noqa: E402
-from robot_vision_dl.core.processes import Children  # noqa: E402
 from robot_vision_dl.core.regions.detection_cdr import encode_detections  # noqa: E402
 from robot_vision_dl.core.regions.detections import Box, Detection, DetectionArray  # noqa: E402
 from robot_vision_dl.data.bags.reader import open_bags  # noqa: E402
@@ -116,7 +115,7 @@ class Robot:
 
 @pytest.fixture
 def robot(ros_domain, tmp_path, bundle, peer):
-    with Children(environment(ros_domain)) as children:
+    with PreloadedChildren(environment(ros_domain)) as children:
         def starter(*parameters, compressed=False):
             return Robot(children, peer, tmp_path, bundle, compressed, *parameters)
         yield starter
@@ -323,7 +322,7 @@ def array(stamp_ns, *detections):
 
 def test_any_object_in_doubt_writes_the_frame_and_the_detections(ros_domain, tmp_path, bundle, peer):
     folder = tmp_path / 'doubts'
-    with Children(environment(ros_domain)) as children:
+    with PreloadedChildren(environment(ros_domain)) as children:
         answers = peer.listen(Detection2DArray, '/classifier/camera/detections', MANY)
         health = peer.listen(DiagnosticArray, '/diagnostics')
         parameters = (*QUICK, 'detections.least_sharpness:=0.0', 'camera_faults.enabled:=false')

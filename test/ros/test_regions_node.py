@@ -11,7 +11,7 @@ pytest.importorskip('vision_msgs.msg', reason='vision_msgs is not installed')
 from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
 from lifecycle_msgs.msg import Transition  # noqa: E402
 from lifecycle_msgs.srv import ChangeState  # noqa: E402
-from node_harness import NodeProcess, environment  # noqa: E402
+from node_harness import NodeProcess, PreloadedChildren, environment  # noqa: E402
 from object_samples import HEIGHT, NAMES, WIDTH, array, detection, scene, square_bundle  # noqa: E402
 from rclpy.qos import QoSProfile, ReliabilityPolicy  # noqa: E402
 from sensor_msgs.msg import CompressedImage, Image  # noqa: E402
@@ -19,7 +19,6 @@ from vision_msgs.msg import Detection2DArray  # noqa: E402
 
 from robot_vision_dl.core import types  # noqa: E402
 from robot_vision_dl.core.images.cdr import encode_image  # noqa: E402
-from robot_vision_dl.core.processes import Children  # noqa: E402
 from robot_vision_dl.core.regions.detection_cdr import encode_detections  # noqa: E402
 from robot_vision_dl.core.regions.detections import NO_POSE, DetectionArray  # noqa: E402
 
@@ -101,7 +100,7 @@ def stamp_ms(message):
 
 @pytest.fixture()
 def robot(ros_domain, tmp_path, bundle, peer):
-    with Children(environment(ros_domain)) as children:
+    with PreloadedChildren(environment(ros_domain)) as children:
         count = itertools.count()
 
         def starter(*arguments, cameras=('camera',)):
@@ -300,7 +299,7 @@ def test_more_objects_than_the_cap_take_turns(robot):
 
 def test_watch_tells_of_each_object(robot, ros_domain, tmp_path):
     robot = robot()
-    with Children(environment(ros_domain)) as children:
+    with PreloadedChildren(environment(ros_domain)) as children:
         watch = NodeProcess(children, tmp_path / 'watch.log', 'watch', '--json')
         robot.peer.wait(lambda: robot.peer.node.count_subscribers('/classifier/camera/uncertainty') > 1, 'the watcher')
         ms = itertools.count(0, 100)
@@ -344,7 +343,7 @@ def test_boxes_that_are_shares_are_told_in_the_log(robot):
      'regions_of_interest'),
     (['--image', '/a', '--regions', '/a'], 'name that of the detector')])
 def test_settings_that_do_not_fit_are_refused_with_the_remedy(ros_domain, tmp_path, arguments, told):
-    with Children(environment(ros_domain)) as children:
+    with PreloadedChildren(environment(ros_domain)) as children:
         node = NodeProcess(children, tmp_path / 'log', 'run', *arguments)
         node.process.wait(60)
         assert node.process.returncode == 2 and told in node.log

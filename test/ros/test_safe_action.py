@@ -10,7 +10,7 @@ pytest.importorskip('rclpy', reason='rclpy is not installed')
 pytest.importorskip('vision_msgs.msg', reason='vision_msgs is not installed')
 
 from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
-from node_harness import NodeProcess, Peer, environment  # noqa: E402
+from node_harness import NodeProcess, Peer, PreloadedChildren, environment  # noqa: E402
 from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 from std_msgs.msg import String  # noqa: E402
@@ -19,7 +19,6 @@ from vision_msgs.msg import Classification  # noqa: E402
 from robot_vision_dl.core import types  # noqa: E402
 from robot_vision_dl.core.images.cdr import encode_image  # noqa: E402
 from robot_vision_dl.core.images.image import decode  # noqa: E402
-from robot_vision_dl.core.processes import Children  # noqa: E402
 from robot_vision_dl.data.bags.reader import BagReader  # noqa: E402
 
 DEMO = Path(__file__).resolve().parents[2] / 'config' / 'demo'
@@ -87,7 +86,7 @@ def robot(ros_domain, tmp_path):
     # Under the profile, as a camera driver should be, and in this process for all tests.
     os.environ.update({key: value for key, value in environment(ros_domain).items() if 'PROFILES_FILE' in key})
     peer = Peer(ros_domain)
-    with Children(environment(ros_domain)) as children:
+    with PreloadedChildren(environment(ros_domain)) as children:
         yield lambda model, label: Robot(children, peer, tmp_path, model, label)
     peer.close()
 

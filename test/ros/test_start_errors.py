@@ -9,6 +9,7 @@ pytest.importorskip('vision_msgs.msg', reason='vision_msgs is not installed')
 
 import rclpy  # noqa: E402
 from node_harness import environment  # noqa: E402
+from preloaded import run_preloaded  # noqa: E402
 from rclpy.node import Node  # noqa: E402
 
 from robot_vision_dl.ros.start import PrintableLogs  # noqa: E402
@@ -27,9 +28,8 @@ def test_a_file_that_cannot_be_used_is_one_clear_line(node, text, said, ros_doma
     path = tmp_path / 'p.yaml'
     if text is not None:
         path.write_text(text.format(node=node))
-    done = subprocess.run(
-        [sys.executable, '-m', f'robot_vision_dl.ros.{node}_node', '--ros-args', '--params-file', str(path)],
-        capture_output=True, text=True, env=environment(ros_domain), timeout=120)
+    done = run_preloaded([sys.executable, '-m', f'robot_vision_dl.ros.{node}_node', '--ros-args', '--params-file',
+                          str(path)], environment(ros_domain))
     lines = [line for line in done.stderr.splitlines() if '[FATAL]' in line]
     assert done.returncode == 2 and len(lines) == 1, done.stderr
     assert said.format(node=node) in lines[0] and 'Traceback' not in done.stderr

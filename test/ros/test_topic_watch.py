@@ -4,16 +4,14 @@ import pytest
 pytest.importorskip('rclpy', reason='rclpy is not installed')
 pytest.importorskip('vision_msgs.msg', reason='vision_msgs is not installed')
 
-from node_harness import BEST_EFFORT, NodeProcess, environment, raw_image, small_bundle  # noqa: E402
+from node_harness import BEST_EFFORT, NodeProcess, PreloadedChildren, environment, raw_image, small_bundle  # noqa: E402
 from sensor_msgs.msg import CompressedImage, Image  # noqa: E402
 from std_msgs.msg import String  # noqa: E402
-
-from robot_vision_dl.core.processes import Children  # noqa: E402
 
 
 @pytest.fixture
 def start(ros_domain, tmp_path):
-    with Children(environment(ros_domain)) as children:
+    with PreloadedChildren(environment(ros_domain)) as children:
         model = str(small_bundle(tmp_path / 'model'))
         yield lambda *arguments: NodeProcess(children, tmp_path / 'node.log', 'run', '--model', model, '--device',
                                              'cpu', *arguments)

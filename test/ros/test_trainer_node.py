@@ -10,12 +10,11 @@ pytest.importorskip('rclpy', reason='rclpy is not installed')
 pytest.importorskip('lightning', reason='training is an extra: pip install .[train]')
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
-from node_harness import NodeProcess, environment  # noqa: E402
+from node_harness import NodeProcess, PreloadedChildren, environment  # noqa: E402
 from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
 
 from robot_vision_dl.core.bundles.bundle import load_bundle, verify_bundle  # noqa: E402
 from robot_vision_dl.core.errors import ConfigError  # noqa: E402
-from robot_vision_dl.core.processes import Children  # noqa: E402
 from robot_vision_dl.training.node_config import TrainerConfig  # noqa: E402
 
 sys.path.append(str(Path(__file__).parents[1] / 'training'))
@@ -28,7 +27,7 @@ MODULE = 'robot_vision_dl.ros.trainer_node'
 @pytest.fixture()
 def start(ros_domain, tmp_path):
     """A function that starts a trainer with these parameters."""
-    with Children({**environment(ros_domain), 'CUDA_VISIBLE_DEVICES': ''}) as children:
+    with PreloadedChildren({**environment(ros_domain), 'CUDA_VISIBLE_DEVICES': ''}) as children:
         def starter(**parameters):
             given = [part for name, value in parameters.items() for part in ('-p', f'{name}:={value}')]
             return NodeProcess(children, tmp_path / f'{len(os.listdir(tmp_path))}.log', '--ros-args', *given,

@@ -6,10 +6,8 @@ import pytest
 pytest.importorskip('rclpy', reason='rclpy is not installed')
 pytest.importorskip('vision_msgs.msg', reason='vision_msgs is not installed')
 
-from node_harness import RELIABLE, NodeProcess, Peer, environment, small_bundle  # noqa: E402
+from node_harness import RELIABLE, NodeProcess, Peer, PreloadedChildren, environment, small_bundle  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
-
-from robot_vision_dl.core.processes import Children  # noqa: E402
 
 FILE = """
 /**:
@@ -36,7 +34,7 @@ def test_parameters_that_a_node_does_not_have_are_told_once(kind, ros_domain, tm
         arguments += ['-p', 'model:=/none']
     peer = Peer(ros_domain)
     try:
-        with Children(environment(ros_domain)) as children:
+        with PreloadedChildren(environment(ros_domain)) as children:
             node = NodeProcess(children, tmp_path / 'log', *arguments, module=f'robot_vision_dl.ros.{kind}_node')
             peer.wait(lambda: last in node.log, last)
             log = node.log  # as it is before the node is interrupted, perhaps while it ends
@@ -56,7 +54,7 @@ def test_what_is_used_is_not_warned_of_and_the_last_lines_bear_the_name_of_the_f
                                      'driver:\n  ros__parameters: {exposure: 3}\n')
     peer = Peer(ros_domain)
     try:
-        with Children(environment(ros_domain)) as children:
+        with PreloadedChildren(environment(ros_domain)) as children:
             node = NodeProcess(
                 children, tmp_path / 'log', 'run', '--model', str(small_bundle(tmp_path / 'model')), '--device', 'cpu',
                 '--image', '/cam', '--namespace', 'front', '--params-file', str(tmp_path / 'p.yaml'), '--ros-args',
