@@ -129,4 +129,4 @@ def events_of(folder: Path) -> List[Tuple[str, str]]:
 
 def next_shown(page: object, before: int) -> None:
     """Wait until another interval than ``before`` is shown."""
-    wait_for(lambda: int(shown(page)) != before, 5)
+    wait_for(lambda: int(shown(page)) != before)

@@ -80,7 +80,7 @@ def browser(*arguments: str) -> Iterator['Browser']:
             running.close()
 
 
-def wait_for(condition: Callable[[], object], seconds: float) -> None:
+def wait_for(condition: Callable[[], object], seconds: float = 30) -> None:
     """Wait until ``condition()`` holds.
 
     Raises:
@@ -113,7 +113,7 @@ def open_page(context: 'BrowserContext', link: str, problems: Optional[List[str]
     return page
 
 
-def all_saved(page: 'Page', seconds: float = 15) -> None:
+def all_saved(page: 'Page', seconds: float = 30) -> None:
     """Wait until the page says that everything is saved."""
     page.wait_for_selector('#saved[data-pending="0"]', timeout=1000 * seconds)
 

@@ -56,11 +56,11 @@ def test_landmarks_and_what_is_said_aloud(visit):
     assert '- heading "Label" [level=1]' in tree and re.search(r'button "(The model says )?\w+ .*70 %', tree), tree
     assert page.locator('html').get_attribute('lang') == 'en'
     live = page.locator('#live')
-    wait_for(lambda: 'The model says' in live.inner_text(), 5)
+    wait_for(lambda: 'The model says' in live.inner_text())
     before = live.inner_text()
     page.keyboard.press('1')
-    wait_for(lambda: live.inner_text() != before, 5)
-    wait_for(lambda: page.inner_text('#live-saved') == 'saved', 5)
+    wait_for(lambda: live.inner_text() != before)
+    wait_for(lambda: page.inner_text('#live-saved') == 'saved')
     assert {page.get_attribute(f'#{name}', 'aria-live') for name in ('live', 'live-saved')} == {'polite'}
     # Every picture has words, or is marked as decoration; every button has a name.
     assert page.locator('img:not([alt])').count() == 0

@@ -134,10 +134,10 @@ def test_a_key_that_is_held_while_the_film_plays_labels_a_part(page, folder, new
     interval = int(shown(page))
     frames = page.locator('#strip .thumb')
     page.keyboard.press('Space')
-    wait_for(lambda: frames.nth(1).get_attribute('aria-current') == 'true', 5)
+    wait_for(lambda: frames.nth(1).get_attribute('aria-current') == 'true')
     page.keyboard.down('2')
     page.wait_for_selector('.held:not([hidden])')
-    wait_for(lambda: frames.nth(3).get_attribute('aria-current') == 'true', 5)
+    wait_for(lambda: frames.nth(3).get_attribute('aria-current') == 'true')
     page.keyboard.up('2')
     all_saved(page)
     names = labels_of(folder)[interval]
@@ -186,7 +186,7 @@ def test_views_and_the_way_back_after_a_reload(page, folder):
     assert int(shown(page)) in wrong and 'unsure' in page.inner_text('#proposal .yours')
     page.get_by_role('button', name=re.compile('^Unsure')).click()
     unsure = [interval for interval, names in labelled(folder).items() if names == ['unsure']]
-    wait_for(lambda: int(shown(page)) == min(unsure), 5)
+    wait_for(lambda: int(shown(page)) == min(unsure))
     for _ in unsure:
         page.keyboard.press('1')
     page.wait_for_selector('text=Unsure: done')
@@ -198,7 +198,7 @@ def test_a_piece_is_reached_by_the_time_bar(page):
     page.wait_for_selector('#time .segment.here')
     before = page.inner_text('#time .times')
     page.keyboard.press(']')
-    wait_for(lambda: page.inner_text('#time .times') != before, 5)
+    wait_for(lambda: page.inner_text('#time .times') != before)
     assert TOPIC in page.inner_text('#time')
     page.keyboard.press('1')
     page.keyboard.press('k')
@@ -219,24 +219,24 @@ def test_the_queue_is_done_when_nothing_is_left_and_what_comes_again_says_so(chr
         page.keyboard.press('1')
         next_shown(page, second)
         page.locator('nav').get_by_role('button', name=re.compile('^All')).click()
-        page.wait_for_selector('nav button[aria-current]:has-text("All")')
+        page.wait_for_selector('body[data-view=all]')
         page.get_by_role('button', name=re.compile('^Queue')).click()
-        wait_for(lambda: page.inner_text('nav button[aria-current]').startswith('Queue') and
-                 int(shown(page)) == first, 5)
+        page.wait_for_selector('body[data-view=queue]')
+        assert page.inner_text('nav button[aria-current]').startswith('Queue') and int(shown(page)) == first
         page.keyboard.press('1')
         next_shown(page, first)
         page.keyboard.press('k')
         page.keyboard.press('o')
-        wait_for(lambda: page.locator('#proposal .yours').count() == 0, 5)
+        wait_for(lambda: page.locator('#proposal .yours').count() == 0)
         for _ in range(2 * QUEUE_LENGTH):
             if page.locator('text=Shown again on purpose').count():
                 break
             page.keyboard.press('1')
             page.wait_for_selector('#proposal .question strong')
-            wait_for(lambda: not page.inner_text('#proposal').startswith('Looking'), 5)
+            wait_for(lambda: not page.inner_text('#proposal').startswith('Looking'))
         page.wait_for_selector('text=Shown again on purpose')
         page.keyboard.press('g')
-        wait_for(lambda: 'No look-alikes here: this piece is shown again on purpose' in page.inner_text('#toast'), 5)
+        wait_for(lambda: 'No look-alikes here: this piece is shown again on purpose' in page.inner_text('#toast'))
         page.keyboard.press('1')
         page.wait_for_selector('text=Queue: done')
         all_saved(page)

@@ -159,7 +159,7 @@ def test_two_tabs_agree_and_a_conflict_is_shown_with_both_labels(context, server
     assert labels_of(folder)[contested] == [CLASSES[2]]
 
     # And once more, with the other choice.
-    wait_for(lambda: shown(second) == shown(first), 5)
+    wait_for(lambda: shown(second) == shown(first))
     contested = int(shown(first))
     first.keyboard.press('1')
     all_saved(first)

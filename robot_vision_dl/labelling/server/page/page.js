@@ -97,17 +97,23 @@ class Page {
   async open(view, start) {
     this.grid.close();
     this.views.select(view);
+    const opening = {};
+    this.opening = opening;
     let list;
     try {
       const after = view === 'queue' && start === undefined ? (await this.#left()).first_open : start;
       list = new ItemList(view, after ?? null);
       await list.ensure();
     } catch (error) {
+      if (this.opening !== opening) return;
       toast(`${this.views.name(view)}: ${error.message}`);
       this.views.select(this.list.view);
       return;
     }
+    // Of two views that were asked for one after the other, the last one counts, whichever answer comes first.
+    if (this.opening !== opening) return;
     this.list = list;
+    document.body.dataset.view = view;
     this.draw();
   }
 
