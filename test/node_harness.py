@@ -17,7 +17,7 @@ from robot_vision_dl.core.bundles.bundle_writer import save_bundle
 from robot_vision_dl.core.images.cdr import encode_image
 from robot_vision_dl.core.networks.network import build_network
 from robot_vision_dl.core.networks.preprocess import Preprocessing
-from robot_vision_dl.core.processes import Children, isolated_environment
+from robot_vision_dl.core.processes import RUN_MODULE, Children, isolated_environment
 from robot_vision_dl.core.uncertainty.ood.p_value import OodCalibration
 from robot_vision_dl.ros.dds import profile_variables
 
@@ -125,6 +125,8 @@ class PreloadedChildren(Children):
     def start(self, command: Sequence[str], log: Optional[Path] = None, stdout: Optional[int] = None,
               stderr: Optional[int] = None) -> subprocess.Popen:
         """As :class:`Children` does."""
+        if list(command[1:3]) == ['-c', RUN_MODULE]:
+            command = [sys.executable, '-m', *command[3:]]
         if list(command[:2]) != [sys.executable, '-m']:
             return super().start(command, log, stdout, stderr)
         output = open(log, 'wb') if log else None

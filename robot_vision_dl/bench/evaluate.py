@@ -12,7 +12,6 @@ import json
 import resource
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from collections import defaultdict
@@ -23,6 +22,7 @@ from typing import Any, Callable, Dict, List
 import numpy as np
 
 from ..core.config import BACKENDS, ClassifierConfig, with_values
+from ..core.processes import module_command
 from ..core.text.number_options import whole
 from ..core.text.table import ruled
 from .report import conclude
@@ -161,9 +161,9 @@ def _scale(batch: int) -> List[Dict[str, float]]:
         for frames in _SCALES:
             bag = Path(folder) / f'frames_{frames}'
             _tiny_bag(bag, frames)
-            done = subprocess.run(
-                [sys.executable, '-m', 'robot_vision_dl.cli.main', 'bench', 'evaluate', '--one-scale', str(frames),
-                 '--bag', str(bag), '--model', str(bundle), '--batch', str(batch)], capture_output=True, text=True)
+            done = subprocess.run(module_command(
+                'robot_vision_dl.cli.main', 'bench', 'evaluate', '--one-scale', str(frames), '--bag', str(bag),
+                '--model', str(bundle), '--batch', str(batch)), capture_output=True, text=True)
             if done.returncode:
                 raise RuntimeError(done.stderr)
             rows.append(json.loads(done.stdout))

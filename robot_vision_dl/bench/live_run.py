@@ -10,13 +10,12 @@ where the processor's caches have to be filled anew for each pass, as they have 
 import json
 import os
 import subprocess
-import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Dict, List, Sequence
 
 from ..core.metrics.percentiles import percentiles
-from ..core.processes import Children
+from ..core.processes import Children, module_command
 from .boxes import BOXES
 from .live_floor import Contender, Floors, LiveSettings
 from .live_listener import Listener, answer_topic
@@ -66,13 +65,13 @@ def _command_line(settings: LiveSettings, contender: Contender, cameras: Sequenc
         for parameter in (f'threads:={settings.threads}', *contender.parameters):
             arguments += ['-p', parameter]
     module = 'robot_vision_dl.bench.naive_node' if contender.naive else 'robot_vision_dl.cli.main'
-    return [sys.executable, '-m', module, *([] if contender.naive else ['run']), *arguments]
+    return module_command(module, *([] if contender.naive else ['run']), *arguments)
 
 
 def _publisher(settings: LiveSettings, inputs: Sequence[str]) -> List[str]:
     """Command line of the cameras and their detectors."""
-    command = [sys.executable, '-m', 'robot_vision_dl.bench.publisher', '--size', settings.size, '--rate',
-               str(settings.rate_hz), '--frames', str(max(1, int(settings.rate_hz * settings.seconds)))]
+    command = module_command('robot_vision_dl.bench.publisher', '--size', settings.size, '--rate',
+                             str(settings.rate_hz), '--frames', str(max(1, int(settings.rate_hz * settings.seconds))))
     for topic in inputs:
         command += ['--topic', topic]
     if settings.objects:

@@ -11,7 +11,6 @@ import os
 import random
 import struct
 import subprocess
-import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +18,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ..core.errors import RobotVisionError
 from ..core.metrics.percentiles import percentiles
-from ..core.processes import Children, isolated_environment
+from ..core.processes import Children, isolated_environment, module_command
 from ..core.text.number_options import SEED, real
 from ..ros.dds import profile_variables
 from .report import conclude
@@ -105,8 +104,9 @@ class _Camera:
             self._start_at_s = now_s + self._rng.uniform(0.0, 5.0)
         if self._process is None and may_start and now_s >= self._start_at_s:
             frames = max(1, round(self._args.rate * self._rng.uniform(3.0, 40.0)))
-            command = [sys.executable, '-m', 'robot_vision_dl.bench.publisher', '--size', self._args.size, '--rate',
-                       str(self._args.rate), '--frames', str(frames), '--topic', self._node.topic(self._name)]
+            command = module_command('robot_vision_dl.bench.publisher', '--size', self._args.size, '--rate',
+                                     str(self._args.rate), '--frames', str(frames), '--topic',
+                                     self._node.topic(self._name))
             command += ['--compressed'] * (self._node.transport == 'compressed')
             self._process = self._children.start(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
             self.starts += 1
@@ -216,7 +216,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _command(node: _Node, model: str) -> List[str]:
-    command = [sys.executable, '-m', 'robot_vision_dl.cli.main', 'run', '--model', model]
+    command = module_command('robot_vision_dl.cli.main', 'run', '--model', model)
     for camera in node.cameras:
         command += ['--camera', f'{camera}:=/soak/{camera}']
     if node.transport != 'raw':

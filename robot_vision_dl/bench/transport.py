@@ -13,7 +13,7 @@ from typing import Any, List, Optional
 from ..core.images.cdr import decode_image
 from ..core.metrics.percentiles import percentiles
 from ..core.networks.allocator import keep_freed_memory
-from ..core.processes import Children, isolated_environment
+from ..core.processes import Children, isolated_environment, module_command
 from ..core.text.number_options import real
 from ..core.text.table import ruled
 from .report import conclude
@@ -41,12 +41,12 @@ def run(args: argparse.Namespace) -> int:
         for subscription in ('serialized', 'message'):
             with Children({**base, **variables}) as children:
                 subscriber = children.start(
-                    [sys.executable, '-m', 'robot_vision_dl.bench.transport', subscription, str(args.reliable)],
+                    module_command('robot_vision_dl.bench.transport', subscription, str(args.reliable)),
                     stdout=subprocess.PIPE, stderr=None)
                 frames = max(1, int(args.rate * args.seconds))
                 camera = children.start(
-                    [sys.executable, '-m', 'robot_vision_dl.bench.publisher', '--topic', TOPIC, '--size', args.size,
-                     '--rate', str(args.rate), '--frames', str(frames), *['--reliable'] * args.reliable],
+                    module_command('robot_vision_dl.bench.publisher', '--topic', TOPIC, '--size', args.size, '--rate',
+                                   str(args.rate), '--frames', str(frames), *['--reliable'] * args.reliable),
                     stdout=subprocess.DEVNULL, stderr=None)
                 camera.wait()
                 assert subscriber.stdout is not None

@@ -9,8 +9,16 @@ from pathlib import Path
 from typing import Dict, List, Mapping, Optional, Sequence
 
 INTERRUPT_GRACE_S = 10.0
+# `python -m` looks in the working directory first: a random.py there would run. -P, which does not, is of Python 3.11.
+RUN_MODULE = ('import sys; sys.path[:] = filter(None, sys.path); sys.argv.pop(0); import runpy; '
+              "runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)")
 _C = ctypes.CDLL(None)
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+def module_command(module: str, *arguments: str) -> List[str]:
+    """The command line of this Python that runs a module as ``python -m`` does, whatever the working directory has."""
+    return [sys.executable, '-c', RUN_MODULE, module, *arguments]
 
 
 def _end_with_parent() -> None:
@@ -55,7 +63,7 @@ class Children:
 
     def robot_vision(self, *arguments: str, log: Optional[Path] = None) -> subprocess.Popen[bytes]:
         """Start a ``robot-vision`` command of this installation."""
-        return self.start([sys.executable, '-m', 'robot_vision_dl.cli.main', *arguments], log)
+        return self.start(module_command('robot_vision_dl.cli.main', *arguments), log)
 
     def stop(self, process: subprocess.Popen[bytes]) -> int:
         """End one process and return its exit code."""

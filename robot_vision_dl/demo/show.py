@@ -1,6 +1,5 @@
 """Runs the demo: starts the processes, prints each change, sums up, leaves pictures."""
 import json
-import sys
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import Dict, List, Optional, Tuple
 from ..core.errors import RobotVisionError
 from ..core.files.whole_files import output_error, write_whole
 from ..core.metrics.percentiles import percentiles
-from ..core.processes import Children
+from ..core.processes import Children, module_command
 from .animation import EVERY_S, animated_webp
 from .contact_sheet import choose_pictures, save_pictures, summary
 from .watcher import Seen, Watcher, coloured
@@ -116,8 +115,9 @@ def show(settings: DemoSettings, environment: Dict[str, str]) -> int:
             node = children.robot_vision(
                 'run', '--camera', f'{CAMERA}:={settings.image}', '--transport', settings.transport, '--model',
                 settings.model, '--device', settings.device, log=folder / 'classifier.log')
-            children.start([sys.executable, '-m', 'robot_vision_dl.ros.action_gate_node', '--ros-args', '-p',
-                            f'decision_topic:=/classifier/{CAMERA}/decision'], log=folder / 'action_gate.log')
+            children.start(module_command(
+                'robot_vision_dl.ros.action_gate_node', '--ros-args', '-p',
+                f'decision_topic:=/classifier/{CAMERA}/decision'), log=folder / 'action_gate.log')
             print('starting the classifier node ...', flush=True)
             watcher.spin(lambda: watcher.subscribed(topic) or watcher.failed_to_configure
                          or node.poll() is not None, START_TIMEOUT_S)

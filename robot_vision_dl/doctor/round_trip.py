@@ -11,6 +11,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Callable, List, Tuple
 
+from ..core.processes import module_command
+
 if TYPE_CHECKING:
     from rclpy.node import Node
 
@@ -45,7 +47,7 @@ def measure(timeout_s: float = 40.0) -> RoundTrip:
     topic = f'/robot_vision_doctor/round_trip_{os.getpid()}'
     environment = dict(os.environ)
     roles = ('subscribe', 'publish')
-    processes = [subprocess.Popen([sys.executable, '-m', __name__, role, topic], stdout=subprocess.PIPE,
+    processes = [subprocess.Popen(module_command(__name__, role, topic), stdout=subprocess.PIPE,
                                   stderr=subprocess.PIPE, text=True, env=environment) for role in roles]
     until = time.monotonic() + timeout_s
     outputs: List[Tuple[str, str]] = []
