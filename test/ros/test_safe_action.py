@@ -46,7 +46,8 @@ class Robot:
         NodeProcess(children, folder / 'gate.log', '--ros-args', '-p', f'actions_file:={folder}/actions.yaml',
                     '-p', 'begin_confidence:=0.5', '-p', 'silence_s:=5.0',
                     module='robot_vision_dl.ros.action_gate_node')
-        NodeProcess(children, folder / 'classifier.log', 'run', '--model', model, '--camera', 'camera:=/image')
+        NodeProcess(children, folder / 'classifier.log', 'run', '--model', model, '--camera', 'camera:=/image',
+                    '--backend', 'torch')  # no seconds of export to ONNX
         self._camera = peer.publisher(Image, '/image')
         self._sent, self._due_s = 0, 0.0
 
