@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import MachineError
+from ..core.processes import module_command
 
 LINK = re.compile(r'http://127\.0\.0\.1:(\d+)/\?token=([\w-]+)')
 _GRACE_S = 20
@@ -70,7 +71,7 @@ class LabelServer:
 
 def command(*arguments: str) -> 'list[str]':
     """A ``robot-vision`` command of this installation."""
-    return [sys.executable, '-m', 'robot_vision_dl.cli.main', *arguments]
+    return module_command('robot_vision_dl.cli.main', *arguments)
 
 
 def environment() -> 'dict[str, str]':

@@ -1,5 +1,6 @@
 """``robot-vision mine``: what in hours of recordings is worth labelling."""
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING, Dict, List
 
 from ..core.config import ClassifierConfig
@@ -131,6 +132,8 @@ def _say(report: 'MiningReport', out: str) -> None:
     if report.labelled:
         print(f'{report.labelled} are labelled already')
     print(f'{report.random} of the {chosen} to label are drawn at random from {report.drawn_from}')
+    size = sum(file.stat().st_size for file in Path(out).rglob('*') if file.is_file())
+    print(f'{printable(out)}: {size / 1e6:.1f} MB, nearly all of it pictures')
     print(f'\nnext: robot-vision label {printable(out)}')
 
 

@@ -130,6 +130,7 @@ def test_both_widths_show_all_of_it(visit, width, scheme):
             page.keyboard.press(key)
             page.wait_for_selector('.tile')
         assert page.evaluate('document.documentElement.scrollWidth') <= width
+        assert page.evaluate("(views => views.scrollWidth <= views.clientWidth)(document.querySelector('nav'))")
     page.keyboard.press('Escape')
     if width == 1280:
         assert page.evaluate('document.documentElement.scrollHeight') <= 800, 'all on one screen'

@@ -184,3 +184,19 @@ def test_a_server_that_refuses_for_a_while_gets_everything_in_the_end(context, s
     page.unroute('**/api/events')
     all_saved(page)
     assert len(events_of(server.folder)) == before + 3
+
+
+def test_what_was_not_saved_before_a_new_mining_is_told_until_it_is_forgotten(context, server):
+    page = open_page(context, server)
+    page.evaluate("""() => ['a', 'b'].forEach((n) => localStorage.setItem(
+      `robot-vision-label:queue-before:tab-gone:0000000${n}`, JSON.stringify({kind: 'label', label: 'cup'})))""")
+    page.reload()
+    page.wait_for_selector('dialog .lost')
+    assert 'These 2 did not reach the server' in page.inner_text('dialog') and '2 × cup' in page.inner_text('.lost')
+    page.keyboard.press('Escape')
+    page.wait_for_selector('#strip .thumb')
+    page.reload()
+    page.wait_for_selector('dialog .lost')
+    page.get_by_role('button', name='Forget').click()
+    page.wait_for_selector('#strip .thumb')
+    assert not page.evaluate("Object.keys(localStorage).filter((key) => key.includes('queue-before')).length")

@@ -11,6 +11,8 @@ from hashlib import sha256
 from itertools import groupby
 from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
+from ...core.class_name import new_name_problem
+from ...core.errors import ConfigError
 from ...core.text.printable import printable
 from ..events import RESERVED, Action, Stretch
 from ..state import Camera, State
@@ -67,8 +69,12 @@ def merged(state: State, said: Iterable[Said], clear: bool, source: str) -> Merg
 
     Args:
         state: of the queue, now.
+        said: of each picture.
         clear: pictures without a label take the label away; otherwise they say nothing.
         source: name of the format, which goes into the ids of the actions.
+
+    Raises:
+        ConfigError: the name of a class that the queue does not have yet cannot be seen as it is.
     """
     result = Merged()
     lines = _Lines(state)
@@ -82,6 +88,10 @@ def merged(state: State, said: Iterable[Said], clear: bool, source: str) -> Merg
                 Stretch(recording, paths[recording], topic, start, end),), label))
     known = {*state.class_names, *RESERVED}
     result.classes = sorted({one.label for one in result.actions if one.label} - known)
+    for name in result.classes:
+        problem = new_name_problem(name)
+        if problem is not None:
+            raise ConfigError(f'{source}: the new class {printable(name, 60)!r} {problem}')
     result.actions[:0] = [Action(sha256(repr((source, state.seq, name)).encode()).hexdigest()[:32], 'class', label=name)
                           for name in result.classes]
     return result

@@ -11,7 +11,7 @@ from ...evaluation.example_frames import thumbnail
 
 STRIP = 8
 """Pictures of a film strip at most."""
-STRIP_WIDTH = 224
+STRIP_WIDTH = 448
 PROPOSALS = 5
 _RUNS = 6
 

@@ -169,7 +169,20 @@ def _undone(state: State, wish: Mapping[str, Any]) -> str:
         raise Refused('there is no such event to undo')
     if state.is_undone(target):
         raise Refused('it is undone already')
+    name = _class_taken_away(state, target)
+    count = 0 if name is None else sum(one.label == name for one in state.labelled(unsure=True))
+    if count:
+        raise Refused(f'{count} {"piece is" if count == 1 else "pieces are"} labelled {printable(name, 60)}, so that '
+                      f'the class stays; label {"it" if count == 1 else "them"} otherwise first')
     return target
+
+
+def _class_taken_away(state: State, target: str) -> Optional[str]:
+    """The class that is not there any more once an event is undone; None: there is none."""
+    event, taken = state.event(target), True
+    while event is not None and event.action.kind == 'undo':  # to undo that makes the class again
+        event, taken = state.event(event.action.undoes), not taken
+    return event.action.label if event is not None and taken and event.action.kind == 'class' else None
 
 
 def _time(wish: Mapping[str, Any], name: str) -> int:

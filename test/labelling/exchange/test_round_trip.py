@@ -122,6 +122,15 @@ def test_what_was_changed_there_is_taken(queue, out, form):
     assert import_labels(queue, out).stored == 0
 
 
+def test_a_new_class_that_cannot_be_seen_is_refused_and_nothing_stored(queue, out):
+    export_labels(queue, out, 'folders')
+    before = read_events(queue)
+    change(out, 'folders', 'cup', 'cup\u200b')
+    with pytest.raises(ConfigError, match=r'folders: the new class .* has the character U\+200B in it'):
+        import_labels(queue, out)
+    assert read_events(queue) == before
+
+
 def test_what_was_labelled_anew_here_stays(queue, out, form):
     export_labels(queue, out, form)
     say(queue, Path('/bags/hall'), 'mug', T0, T0 + 2 * S, RIGHT, kind='label')  # was ignore; not touched there

@@ -97,7 +97,8 @@ def test_a_label_is_on_the_disk_when_it_is_called_saved(server, client):
 
 def test_labels_cuts_spans_classes_and_undo(client):
     a, b = (one for one in client.get('/api/items?view=all&limit=3')['items'] if one['interval'] != 2)
-    assert client.do('class', name=' bottle ')['status'] == 'saved'
+    bottle = client.do('class', name=' bottle ')
+    assert bottle['status'] == 'saved'
     assert [one['name'] for one in client.start()['classes']] == [*CLASSES, 'bottle']
     cut = client.do('cut', item=a['id'], at_ns=str(int(a['start_ns']) + SECOND))
     left, right = cut['items']
@@ -116,6 +117,12 @@ def test_labels_cuts_spans_classes_and_undo(client):
     again = client.do('undo', event=undone['id'])
     assert [one['label'] and one['label']['name'] for one in again['items']] == [
         'bottle', 'bottle', 'unknown', 'unknown', None]
+    # A class stays as long as something is labelled so.
+    refused = client.do('undo', event=bottle['id'])
+    assert (refused['status'], refused['reason'].split(',')[0]) == ('refused', '2 pieces are labelled bottle')
+    client.do('label', items=[left['id'], right['id']], label='glass', base=again['seq'])
+    assert client.do('undo', event=bottle['id'])['status'] == 'saved'
+    assert [one['name'] for one in client.start()['classes']] == list(CLASSES)
 
 
 def test_one_refused_event_does_not_hold_up_the_others(client):

@@ -17,6 +17,7 @@ export class Actions {
     Object.assign(this, { outbox, lists, onPieces, onConflict, onProblem });
     this.done = [];
     this.takenBack = new Map();
+    this.failed = new Set();
   }
 
   /** Label pieces, knowing of all events up to `base`, else of those that the pieces tell. Gives whether it was taken. */
@@ -72,7 +73,7 @@ export class Actions {
     return this.#act({ kind: 'class', name }, [], []);
   }
 
-  /** Undo the last thing that was done in this tab; gives the pieces that it concerned, or null. */
+  /** Undo the last thing that was done in this tab; gives the event and the pieces that it concerned, or null. */
   undo() {
     const last = this.done.at(-1);
     if (!last) return null;
@@ -80,7 +81,7 @@ export class Actions {
     this.done.pop();
     this.takenBack.set(last.event.id, last.event.kind);
     this.#show(last.before);
-    return last.before;
+    return { event: last.event, pieces: last.before };
   }
 
   /** What kind of event was undone here; undefined: none of this tab's. */
@@ -112,12 +113,15 @@ export class Actions {
   /** Take over what the server says of an event of this browser. */
   answered(event, answer) {
     const failed = answer.status === 'conflict' || answer.status === 'refused';
-    if (failed) this.#putBack(event);
+    if (failed) {
+      this.failed.add(event.id);
+      this.#putBack(event);
+    }
     this.take(answer.items || []);
     // What was undone before the answer came needs no words, nor has its undoing anything to undo.
-    if (!failed || this.takenBack.has(event.id) || this.takenBack.has(event.event)) return;
+    if (!failed || this.takenBack.has(event.id) || this.failed.has(event.event)) return;
     if (answer.status === 'conflict') this.onConflict(event, answer);
-    else this.onProblem(`Not saved: ${answer.reason}`);
+    else this.onProblem(`Not ${event.kind === 'undo' ? 'undone' : 'saved'}: ${answer.reason}.`);
   }
 
   #putBack(event) {

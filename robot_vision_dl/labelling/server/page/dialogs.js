@@ -104,6 +104,31 @@ export function newClassDialogue(problem) {
   });
 }
 
+/** Tell of events that cannot be saved any more; whether they are to be forgotten. */
+export function lostDialogue(events) {
+  const counts = new Map();
+  for (const name of events.map((event) => event?.label ?? 'something else')) counts.set(name, (counts.get(name) ?? 0) + 1);
+  return dialogue('Not saved, from before this mining', (finish) => [
+    el(
+      'p',
+      {},
+      `${events.length === 1 ? 'This' : `These ${events.length}`} did not reach the server before the queue was mined ` +
+        'anew, and name pieces that are not there any more. What was called saved is not concerned.',
+    ),
+    el(
+      'ul',
+      { class: 'lost' },
+      ...[...counts].map(([name, count]) => el('li', {}, `${count} × `, foreign(name))),
+    ),
+    el(
+      'div',
+      { class: 'row' },
+      el('button', { type: 'button', class: 'main', on: { click: () => finish(true) } }, 'Forget'),
+      closing(finish, 'Tell me again next time'),
+    ),
+  ]);
+}
+
 /** Find a label by typing a part of its name. */
 export function findDialogue(labels, names) {
   return dialogue('Label as', (finish) => {

@@ -12,6 +12,8 @@ const MOST_EVENTS = 50;
 const MOST_CHARACTERS = 100_000;
 const FIRST_PAUSE_MS = 400;
 const LONGEST_PAUSE_MS = 4000;
+/** What the keys of all queues in the browser's storage begin with. */
+const ALL = 'robot-vision-label:';
 
 /** The events of one tab for one queue. `onAnswer(event, answer)` is told what became of each; `onState(state)` shows it. */
 export class Outbox {
@@ -88,6 +90,22 @@ export class Outbox {
       });
     }
     return saved;
+  }
+
+  /** What tabs that are gone have left of a queue that was here before: `{key, event}` each. */
+  async ofOtherQueues() {
+    const { held } = (await navigator.locks?.query()) ?? { held: [] };
+    const alive = new Set(held.map((lock) => lock.name));
+    return Object.keys(localStorage)
+      .filter((key) => key.startsWith(ALL) && !key.startsWith(prefix(this.queue)))
+      .filter((key) => !alive.has(lockName(key.split(':')[2])))
+      .sort()
+      .map((key) => ({ key, event: parsed(localStorage.getItem(key)) }));
+  }
+
+  /** Remove what was left. */
+  forget(left) {
+    for (const { key } of left) localStorage.removeItem(key);
   }
 
   async #send(tab, part) {
@@ -171,7 +189,7 @@ function batch(events) {
 }
 
 function prefix(queue) {
-  return `robot-vision-label:${queue}:`;
+  return `${ALL}${queue}:`;
 }
 
 function lockName(tab) {

@@ -4,7 +4,7 @@ import { get } from './api.js';
 import { follow } from './changes.js';
 import { bindCommands } from './commands.js';
 import { Conflicts } from './conflicts.js';
-import { findDialogue, newClassDialogue, progressDialogue } from './dialogs.js';
+import { findDialogue, lostDialogue, newClassDialogue, progressDialogue } from './dialogs.js';
 import { byId, el, keycap } from './element.js';
 import { Grid } from './grid.js';
 import { Hold } from './hold.js';
@@ -70,6 +70,7 @@ class Page {
   async start() {
     bindCommands(this);
     await this.#adopt();
+    await this.#tellOfLost();
     setInterval(() => this.#adopt(), ADOPT_MS);
     this.views.counts(this.queue.counts);
     await this.open('queue', this.queue.first_open);
@@ -91,6 +92,12 @@ class Page {
         ? '1 label of a page that was closed too early is'
         : `${left} labels of a page that was closed too early are`;
     if (left > 0) toast(`${words} saved now.`, 'good');
+  }
+
+  /** Say what was never saved and cannot be any more: after a new mining its pieces are others. */
+  async #tellOfLost() {
+    const lost = await this.outbox.ofOtherQueues().catch(() => []);
+    if (lost.length > 0 && (await lostDialogue(lost.map(({ event }) => event)))) this.outbox.forget(lost);
   }
 
   /** Open a view; the queue at its first piece without a label, unless a cursor to `start` after is given. */
@@ -289,16 +296,17 @@ class Page {
   }
 
   undo() {
-    const pieces = this.actions.undo();
-    if (pieces === null) {
+    const undone = this.actions.undo();
+    if (undone === null) {
       toast('There is nothing to undo in this tab.');
       return;
     }
+    const { event, pieces } = undone;
     if (!this.grid.open && pieces.length > 0) {
       this.list.show(pieces[0]);
       this.draw();
     }
-    toast('Undone.', 'good');
+    toast(event.kind === 'class' ? `Undone: there is no class ${event.name} any more.` : 'Undone.', 'good');
   }
 
   async newClass() {

@@ -36,7 +36,7 @@ export class Progress {
 
   #draw() {
     const { labelled, total, per_minute: rate } = this.figures;
-    byId('meter-text').textContent = `${labelled} of ${total}${rate ? ` · ${Math.round(rate)} a minute` : ''}`;
+    byId('meter-text').textContent = `${labelled} of ${total} labelled${rate ? ` · ${Math.round(rate)} a minute` : ''}`;
     byId('meter-bar').firstElementChild.style.width = `${total ? (100 * labelled) / total : 0}%`;
     byId('meter').setAttribute('aria-label', `${labelled} of ${total} labelled. Have I done enough?`);
   }

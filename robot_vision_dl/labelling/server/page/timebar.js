@@ -21,7 +21,9 @@ export class TimeBar {
     this.whole = el('div', { class: 'track whole', 'aria-hidden': 'true' });
     this.near = el('div', { class: 'track near', 'aria-hidden': 'true' });
     this.whole.addEventListener('click', (event) => this.#clicked(event));
-    place.append(this.title, this.whole, this.near);
+    const words = (text) => el('span', { class: 'row-words', 'aria-hidden': 'true' }, text);
+    const rows = el('div', { class: 'rows' }, words('recording'), this.whole, words('nearby'), this.near);
+    place.append(this.title, rows);
   }
 
   /** Show where this piece is. */

@@ -42,7 +42,7 @@ export class Views {
   counts(counts) {
     for (const [view, { count }] of this.buttons) {
       const n = view === 'queue' ? (counts?.open ?? counts?.queue) : counts?.[view];
-      count.textContent = Number.isInteger(n) ? ` ${n.toLocaleString('en')}` : '';
+      count.textContent = Number.isInteger(n) ? ` ${n.toLocaleString('en')}${view === 'queue' ? ' left' : ''}` : '';
     }
   }
 }
