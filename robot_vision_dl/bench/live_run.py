@@ -80,7 +80,7 @@ def _publisher(settings: LiveSettings, inputs: Sequence[str]) -> List[str]:
 
 
 def _watcher(overlays: Sequence[str]) -> List[str]:
-    command = [sys.executable, '-m', 'robot_vision_dl.bench.watcher']
+    command = module_command('robot_vision_dl.bench.watcher')
     for topic in overlays:
         command += ['--topic', topic]
     return command

@@ -8,7 +8,6 @@ import argparse
 import hashlib
 import json
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any, Dict, List, NamedTuple, Sequence
 
 from ..core.errors import MachineError, RequirementError
 from ..core.files.user_path import user_path
-from ..core.processes import Children
+from ..core.processes import Children, module_command
 from ..core.requirements import pip_install
 from ..core.text.number_options import SECONDS, whole
 from ..core.text.table import ruled
@@ -119,7 +118,7 @@ def _measure(way: str, folder: Path, args: argparse.Namespace) -> Way:
 
 def _cluster(children: Children, folder: Path, workers: int) -> List['subprocess.Popen[bytes]']:
     """A scheduler and its workers, as `dask` starts them."""
-    dask = [sys.executable, '-m', 'dask']
+    dask = module_command('dask')
     told = ['--no-dashboard', '--scheduler-file', str(folder / 'scheduler.json')]
     scheduler = children.start([*dask, 'scheduler', '--port', '0', *told], folder / 'scheduler.log')
     _address(folder)
