@@ -5,8 +5,9 @@ milliseconds (``_ms``).
 """
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Dict, Mapping, Optional, Tuple, Union
+from typing import Any, Callable, Dict, Mapping, Optional, Tuple, Union
 
 import numpy as np
 
@@ -263,17 +264,21 @@ class ShownEvidence:
     """Where in the part of the picture that the network saw lies what speaks for a class, of one frame alone.
 
     Attributes:
-        values: float32 (h, w) over that part, in units of the logits: above 0 it speaks for the class, below 0 against
-            it; None where there is nothing to show.
+        source: the values, or what works them out when they are asked for; None where there is nothing to show.
         name: of the class.
         over: of the class that it is held against; empty: none.
         note: why there are no values, a sentence for people; empty where there are.
     """
 
-    values: Optional[np.ndarray]
+    source: Union[np.ndarray, Callable[[], np.ndarray], None]
     name: str = ''
     over: str = ''
     note: str = ''
+
+    @cached_property
+    def values(self) -> Optional[np.ndarray]:
+        """float32 (h, w) over that part, in units of the logits: above 0 it speaks for the class, below 0 against."""
+        return self.source() if callable(self.source) else self.source
 
 
 @dataclass(frozen=True)

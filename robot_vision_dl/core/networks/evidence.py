@@ -13,7 +13,7 @@ what lies under a position may come from the whole picture, since the layers bef
 from contextlib import contextmanager
 from copy import copy
 from enum import Enum
-from typing import Any, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 from torch import nn
@@ -71,6 +71,12 @@ class PassMaps:
         return linear_evidence(maps, self.weights, classes)
 
 
+    def between(self, one: int, other: int, row: int) -> torch.Tensor:
+        """Evidence of a row for a class rather than another, (h, w)."""
+        found = self.of([one, other], row)[0]
+        return found[0] - found[1]
+
+
 class GradientMaps(PassMaps):
     """Maps and the head's part of the pass, which a gradient is followed through.
 
@@ -88,13 +94,20 @@ class GradientMaps(PassMaps):
     def of(self, classes: Sequence[int], row: Optional[int] = None) -> torch.Tensor:
         """See :meth:`PassMaps.of`."""
         part = slice(None) if row is None else slice(row, row + 1)
-        found = []
-        with torch.inference_mode(False):
-            for index in classes:
-                [gradient] = torch.autograd.grad(self._logits[part, index].sum(), self.maps, retain_graph=True)
-                found.append((gradient[part] * self.maps[part].detach()).sum(1))
-        maps = self.maps[part]
-        return torch.stack(found, 1) if found else maps.detach().new_zeros((len(maps), 0, *maps.shape[2:]))
+        maps = self.maps[part].detach()
+        found = [self._followed(part, {index: 1.0}) for index in classes]
+        return torch.stack(found, 1) if found else maps.new_zeros((len(maps), 0, *maps.shape[2:]))
+
+    def between(self, one: int, other: int, row: int) -> torch.Tensor:
+        """See :meth:`PassMaps.between`; one gradient instead of two."""
+        return self._followed(slice(row, row + 1), {one: 1.0, other: -1.0})[0]
+
+    def _followed(self, part: slice, weights: Mapping[int, float]) -> torch.Tensor:
+        """Maps times the gradient of a weighted sum of logits by class, (b, h, w) of a part of the batch."""
+        with torch.inference_mode(False), torch.enable_grad():
+            value = torch.stack([weight * self._logits[part, index].sum() for index, weight in weights.items()]).sum()
+            [gradient] = torch.autograd.grad(value, self.maps, retain_graph=True)
+        return (gradient[part] * self.maps[part].detach()).sum(1)
 
 
 class LastMaps:

@@ -1,7 +1,8 @@
 """Which classes' evidence an overlay shows, by what was decided."""
-from typing import Optional
+from typing import Callable, Optional, Union
 
 import numpy as np
+import torch
 
 from ..networks.evidence import PassMaps
 from ..types import Outcome, Result, ShownEvidence
@@ -26,14 +27,16 @@ def chosen_evidence(mode: str, result: Result, maps: PassMaps, place: int) -> Op
         return None
     best, names = result.decision.class_index, result.class_names
     if len(names) < 2 or (mode == 'winner' and result.decision.outcome is not Outcome.UNCERTAIN):
-        return ShownEvidence(_values(maps, place, [best])[0], names[best])
+        return ShownEvidence(_when_asked(maps, lambda: maps.of([best], place)[0, 0]), names[best])
     others = np.array(result.posterior, copy=True)
     others[best] = -1
     second = int(others.argmax())
-    found = _values(maps, place, [best, second])
-    return ShownEvidence(found[0] - found[1], names[best], names[second])
+    return ShownEvidence(_when_asked(maps, lambda: maps.between(best, second, place)), names[best], names[second])
 
 
-def _values(maps: PassMaps, place: int, classes: 'list[int]') -> np.ndarray:
-    found: np.ndarray = maps.of(classes, place)[0].float().cpu().numpy()
-    return found
+def _when_asked(maps: PassMaps, values: Callable[[], torch.Tensor]) -> Union[np.ndarray, Callable[[], np.ndarray]]:
+    """Values at once; but a gradient, which may take as long as the head twice, not before the decision has left."""
+    def found() -> np.ndarray:
+        array: np.ndarray = values().float().cpu().numpy()
+        return array
+    return found() if maps.exact else found
