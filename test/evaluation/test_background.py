@@ -6,16 +6,27 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from evaluation_samples import T0_NS, table_of
 
 from robot_vision_dl.cli.main import main
 from robot_vision_dl.core.bundles.bundle import load_bundle
 from robot_vision_dl.core.bundles.bundle_writer import save_bundle
+from robot_vision_dl.core.config import ClassifierConfig, with_values
+from robot_vision_dl.core.errors import ConfigError
 from robot_vision_dl.core.networks.evidence import LastMaps
 from robot_vision_dl.core.networks.evidence_place import points_inside
 from robot_vision_dl.core.networks.network import build_network
 from robot_vision_dl.core.networks.preprocess import Preprocessing, Preprocessor
-from robot_vision_dl.core.types import ColorOrder, Picture
+from robot_vision_dl.core.regions.detection_cdr import encode_detections
+from robot_vision_dl.core.regions.detections import Box, Detection, DetectionArray, Hypothesis
+from robot_vision_dl.core.types import ColorOrder, Header, Picture
+from robot_vision_dl.data.bags.writer import ImageBagWriter
+from robot_vision_dl.data.labels.messages import DETECTIONS
 from robot_vision_dl.data.pictures import read_picture
+from robot_vision_dl.evaluation.background import judgeable
+from robot_vision_dl.evaluation.evaluator import evaluate
+from robot_vision_dl.evaluation.object_boxes import LabelledBox
+from robot_vision_dl.evaluation.options import EvaluationOptions, RunOptions
 
 NAMES, SIDE, THING = ('apple', 'pear'), 32, 14
 STICKER = (1, 23, 9, 31)  # left, top, right, bottom
@@ -117,3 +128,49 @@ def test_without_boxes_the_page_says_how_to_give_them(here, tmp_path):
     models, page = evaluated(here, tmp_path / 'out', '--model', str(here / 'with_sticker'))
     assert 'background' not in models['with_sticker'] and '--boxes auto' in page
     assert page.count('alt="evidence for apple"') >= 12
+
+
+def test_boxes_of_a_topic_give_the_same_list(here, tmp_path):
+    """The same pictures as a bag, too far apart to be fused."""
+    pictures = sorted((here / 'pictures').rglob('*.png'), key=lambda path: int(path.name.partition('_')[0]))
+    lines = []
+    with ImageBagWriter(tmp_path / 'bag') as writer:
+        for number, path in enumerate(pictures):
+            stamp_ns = T0_NS + number * 60 * 10**9
+            writer.write_raw('/camera/image_raw', stamp_ns, cv2.imread(str(path)))
+            box = Box.of_corners(*map(float, place(1000 + number)))
+            thing = Detection(Header(stamp_ns, 'camera'), (Hypothesis(path.parent.name, 1.0),), box)
+            writer.write_cdr('/ground_truth', DETECTIONS, stamp_ns,
+                             encode_detections(DetectionArray(Header(stamp_ns, 'camera'), (thing,))))
+            lines.append(f'- {{start: {stamp_ns}, end: {stamp_ns + 10**9}, label: {path.parent.name}}}\n')
+    (tmp_path / 'bag' / 'labels.yaml').write_text(''.join(lines))
+    options = with_values(ClassifierConfig(), {'device': 'cpu', 'backend': 'torch', 'camera_faults.enabled': False})
+
+    def found(source, boxes):
+        judged = evaluate([source], [str(here / 'with_sticker')],
+                          EvaluationOptions(options, run=RunOptions(draws=100), boxes=boxes)).metrics
+        background = judged['models']['with_sticker']['background']
+        return background['classes'], [(entry['inside'], entry['right']) for entry in background['listed']]
+    of_folder = found(here / 'pictures', 'yolo')
+    assert found(tmp_path / 'bag', 'auto') == found(tmp_path / 'bag', 'topic:/ground_truth') == of_folder
+    with pytest.raises(ConfigError, match='is a bag, whose boxes are a topic.*topic:NAME'):
+        found(tmp_path / 'bag', 'yolo')
+    with pytest.raises(ConfigError, match='is a folder of pictures, which has no topics'):
+        found(here / 'pictures', 'topic:/ground_truth')
+    with pytest.raises(ConfigError, match='no labels of the format coco.*--boxes'):
+        found(here / 'pictures', 'coco')
+
+
+def test_boxes_of_the_label_and_of_what_was_said_count():
+    p = np.array([[.9, .1], [.1, .9], [.9, .1]])
+    table = table_of(p, np.array([0, 0, 1]), class_names=NAMES)  # right, wrong, wrong
+
+    def judged(*labels):
+        there = tuple(LabelledBox(label, (number, 0, number + 1, 1)) for number, label in enumerate(labels))
+        boxes = {'recording 0': {('/camera', index): there for index in range(3)}}
+        found = judgeable(table, boxes, {'Birne': 'pear'})
+        return {one.place: [corners[0] for corners in one.corners] for one in found.chosen}, found.without_box
+    assert judged('apple', 'Birne', 'leaf') == ({0: [0], 1: [0, 1], 2: [0, 1]}, 0)
+    assert judged('Birne') == ({1: [0], 2: [0]}, 1)  # of the apple that was called so there is no box
+    assert judged('thing', 'thing') == ({0: [0, 1], 1: [0, 1], 2: [0, 1]}, 0)  # a detector of anything
+    assert judged() == ({}, 3)
