@@ -1,8 +1,9 @@
 """Which decisions rest on what lies outside the object: the list "looks at the background".
 
-The evidence for what a model said is held against the boxes of the object. A decision looks at the background if less
-of what speaks for it lies inside than would by chance, which is the share of the picture that the boxes take, and the
-highest place of the map is outside them, too. That a mistake does is a reason to look at it; that right answers of a
+What decided is held against the boxes of the object: what speaks for the class that was said rather than for the one
+that it is; of a right answer, rather than for the runner-up. A decision looks at the background if less of it lies
+inside than would by chance, which is the share of the picture that the boxes take, and the highest place of the map is
+outside them, too. That a mistake does is a reason to look at it; that right answers of a
 class do is a shortcut: something beside the object tells the class here, and may not elsewhere (Geirhos et al. 2020,
 "Shortcut learning in deep neural networks").
 """

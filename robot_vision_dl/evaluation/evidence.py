@@ -14,7 +14,7 @@ import numpy as np
 from ..core.bundles.bundle import Bundle
 from ..core.config import ClassifierConfig
 from ..core.errors import ConfigError
-from ..core.networks.evidence import LastMaps
+from ..core.networks.evidence import Head, LastMaps
 from ..core.networks.evidence_picture import laid_over
 from ..core.networks.evidence_place import Box, EvidencePlace, place_of_evidence
 from ..core.networks.network import Network
@@ -66,12 +66,16 @@ class Answer:
 
     Attributes:
         pictures: for what was said, and for what it should have said; empty where none are asked for.
-        place: where the evidence for what was said lies; None: no box, or nothing speaks for it.
-        thumbnail: of the frame, as JPEG; empty unless the evidence is outside or ``pictures`` are there.
+        place: where that lies which speaks for what was said rather than for what it is, of a right answer rather than
+            for the runner-up; None: no box, or nothing does. This is what decides: what speaks for both classes alike
+            does not.
+        difference: the picture of it, where it lies outside; else None.
+        thumbnail: of the frame, as JPEG; empty unless there are pictures.
     """
 
     pictures: Tuple[EvidencePicture, ...] = ()
     place: Optional[EvidencePlace] = None
+    difference: Optional[EvidencePicture] = None
     thumbnail: bytes = b''
 
 
@@ -133,27 +137,47 @@ class EvidenceMaker:
             started = time.perf_counter()
             seen = [frame.seen_by(self._bundle, self._config) for frame in some]
             asked = [questions[frame.key] for frame in some]
-            classes = sorted({index for question in asked for index in question.classes})
-            found = self._last.evidence(self._preprocess(seen), classes)
+            pixels = self._preprocess(seen)
+            # Of all classes where that costs next to nothing; else of those that matter, which one more pass tells.
+            is_cheap = self._last.head is not Head.OTHER
+            logits = None if is_cheap else self._last.maps_of(pixels)[1].logits.numpy()
+            classes = list(range(len(self._bundle.class_names))) if logits is None else sorted(
+                {index for question, own in zip(asked, logits) for index in (*question.classes, _other(question, own))})
+            found = self._last.evidence(pixels, classes)
             self.exact = found.exact
-            done = [self._answer(frame, picture, question, dict(zip(classes, maps)))
-                    for frame, picture, question, maps in zip(some, seen, asked, found.maps.numpy())]
+            done = [self._answer(frame, picture, question, dict(zip(classes, maps)), _other(question, own))
+                    for frame, picture, question, maps, own in zip(some, seen, asked, found.maps.numpy(),
+                                                                   found.logits.numpy())]
             self.seconds += time.perf_counter() - started
             yield from zip((frame.key for frame in some), done)
 
-    def _answer(self, frame: FrameAgain, seen: Picture, question: Question, maps: Mapping[int, np.ndarray]) -> Answer:
+    def _answer(self, frame: FrameAgain, seen: Picture, question: Question, maps: Mapping[int, np.ndarray],
+                other: int) -> Answer:
         region = visible_region(self._bundle.preprocessing, seen.height, seen.width)
         boxes = [_within(corners, frame, region) for corners in question.corners]
-        place = place_of_evidence(maps[question.said], boxes) if boxes else None
-        if not question.is_shown and not (place and place.is_outside):
+        decisive = maps[question.said] - maps[other]
+        place = place_of_evidence(decisive, boxes) if boxes else None
+        is_outside = place is not None and place.is_outside
+        if not question.is_shown and not is_outside:
             return Answer(place=place)
+        names = self._bundle.class_names
         most = max(float(np.abs(maps[index]).max()) for index in question.classes)
         top, left, bottom, right = region
         small = _small(to_bgr(seen)[top:bottom, left:right])
-        pictures = tuple(EvidencePicture(self._bundle.class_names[index],
-                                         _jpeg(_boxed(laid_over(small, maps[index], most), boxes)))
+        pictures = tuple(EvidencePicture(names[index], _jpeg(_boxed(laid_over(small, maps[index], most), boxes)))
                          for index in question.classes)
-        return Answer(pictures, place, thumbnail(frame.frame))
+        difference = EvidencePicture(
+            f'{names[question.said]} rather than {names[other]}',
+            _jpeg(_boxed(laid_over(small, decisive, float(np.abs(decisive).max())), boxes))) if is_outside else None
+        return Answer(pictures, place, difference, thumbnail(frame.frame))
+
+
+def _other(question: Question, logits: np.ndarray) -> int:
+    """What was not said: what it is, else the runner-up; what was said itself where there is but one class."""
+    if question.target is not None:
+        return question.target
+    return next((index for index in np.argsort(-logits, kind='stable').tolist() if index != question.said),
+                question.said)
 
 
 def _within(corners: Box, frame: FrameAgain, region: Tuple[int, int, int, int]) -> Box:

@@ -85,9 +85,10 @@ SCHEMA = """metrics.json, version 1:
     background     where boxes are known (--boxes), of decisions that are acted on and labelled: frames that were looked
                    at, without_box, without_evidence (nothing speaks for what was said, or its file has changed),
                    left_out (beyond 400 mistakes and 60 right ones a class); right, wrong and, by what was said,
-                   classes: frames, mean share of the evidence inside the boxes and of the picture's area that they
-                   take, and how many are listed: less evidence inside than by chance, and its highest place outside;
-                   listed: each of them
+                   classes: frames, mean share of the evidence (for what was said rather than for what it is; of right
+                   ones rather than for the runner-up) inside the boxes and of the picture's area that they take, and
+                   how many are listed: less evidence inside than by chance, and its highest place outside; listed:
+                   each of them
     time           decision_s: from a track's first frame to the first that is accepted rightly (median, p90 of those
                    that are; share that never is); changes_per_s of the decision; recovery_s: how long wrong acting
                    lasts; null or not there for pictures of folders, which have no times

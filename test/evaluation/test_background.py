@@ -121,6 +121,7 @@ def test_sticker_is_what_the_list_names_and_the_page_shows(here, tmp_path, capsy
     section = page[page.index('id="m0-background"'):page.index('id="m0-figures"')]
     assert len(re.findall('<figure>', section)) >= 2 * 10
     assert section.count('alt="evidence for apple"') >= len(wrong) and all(file in section for file in wrong)
+    assert 'for apple rather than pear' in section
     assert 'id="m1-background"' not in page  # nothing of the other model is listed
 
 

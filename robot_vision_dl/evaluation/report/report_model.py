@@ -68,6 +68,9 @@ def model_section(evaluation: 'Evaluation', number: int, name: str, room: int) -
     def examples(keys: Sequence[Key]) -> List[Example]:
         return _examples(keys, table, times, found, files, evidence)
 
+    def listed(keys: Sequence[Key]) -> List[Example]:
+        return _examples(keys, table, times, found, files, evidence, True)
+
     fresh = {'foreign': _fresh(choice.ood, pictures, shown), 'worst': _fresh(choice.worst, pictures, shown)}
     taken = {*fresh['foreign'], *fresh['worst']}
     cells = {cell: _fresh(entries, pictures, shown) for cell, entries in choice.cells.items()}
@@ -91,7 +94,7 @@ def model_section(evaluation: 'Evaluation', number: int, name: str, room: int) -
         galleries=[gallery for gallery in galleries if fresh[gallery.part]], apart=APART,
         alone=are_pictures(model), tiles=_tiles(model),
         evidence=evidence_view(evidence, name in evaluation.evidence),
-        background=background_view(model, examples) if model['frames']['labelled'] else None,
+        background=background_view(model, listed) if model['frames']['labelled'] else None,
         plots=_plots(model, table) if model['frame'] else None, bar=lambda share: Markup(svg.bar(share)))
     return section + _timelines(evaluation, name, anchor, room - len(section))
 
@@ -236,7 +239,7 @@ def _risk(model: Mapping[str, Any], rows: Columns) -> str:
 
 
 def _examples(keys: Sequence[Key], table: FrameTable, times: np.ndarray, pictures: Mapping[Key, bytes],
-              folders: Mapping[str, 'Recording'], evidence: ModelEvidence) -> List[Example]:
+              folders: Mapping[str, 'Recording'], evidence: ModelEvidence, is_listed: bool = False) -> List[Example]:
     places = _places_of(keys, table)
     several = len(table.topics) > 1
     found = []
@@ -257,8 +260,11 @@ def _examples(keys: Sequence[Key], table: FrameTable, times: np.ndarray, picture
             file = folders[key.recording].file(key.number)
             where, alone = file if len(table.recordings) == 1 else f'{key.recording}/{file}', ''
         answer = evidence.answers.get(key)
-        views = tuple(EvidenceView(one.name, _base64(one.jpeg)) for one in answer.pictures) if answer else ()
-        found.append(Example(_base64(pictures[key]), label or called, label, said, alone, where, views,
+        shown = answer.pictures if answer else ()
+        if answer and answer.difference and is_listed:
+            shown = (answer.difference, *shown[:1])  # what it is listed for
+        found.append(Example(_base64(pictures[key]), label or called, label, said, alone, where,
+                             tuple(EvidenceView(one.name, _base64(one.jpeg)) for one in shown),
                              answer.place[:2] if answer and answer.place else ()))
     return found
 
