@@ -73,6 +73,40 @@ def test_what_cannot_be_looked_into_is_told(here):
     assert 'is an ensemble: layers, filters' in text and text.count('<td class="l">lenet5</td>') == 2
 
 
+def test_linear_program_shows_its_operators_and_templates(tmp_path):
+    import torch
+    from graph_samples import program_file
+    torch.manual_seed(0)
+    linear = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 16 * 16, 3))
+    file = program_file(tmp_path / 'net.pt2', linear)
+    (tmp_path / 'classes.txt').write_text('one\ntwo\nthree\n')
+    assert main(['models', 'import', str(file), '--classes', str(tmp_path / 'classes.txt'), '--name', 'mine', '--into',
+                 str(tmp_path), '--resize', '16', '--mean', '.5', '.5', '.5', '--std', '.25', '.25', '.25']) == 0
+    page = tmp_path / 'page.html'
+    assert main(['explain', str(tmp_path / 'mine'), '--out', str(page)]) == 0
+    text = page.read_text(encoding='utf-8')
+    assert 'linear.default' in text and 'This model is linear in its pixels' in text
+    assert text.count('alt="template of ') == 3 and 'need layers that can be looked into' in text
+    assert main(['explain', str(tmp_path / 'mine'), '--visualise', 'one', '--out', str(page)]) == 2
+
+
+def test_doubtful_intervals_of_a_queue(here, tmp_path):
+    from labelled_queue import PERIOD, T0, TOPIC, queue_of, write_frames
+    stamps = [T0 + 5 * PERIOD + place * PERIOD for place in range(9)]  # stamps that are not the times of receipt
+    bag = write_frames(tmp_path / 'hall', {TOPIC: stamps}, [T0 + place * PERIOD for place in range(9)])
+    rows = [('hall', TOPIC, stamps[start], stamps[start + 3]) for start in (0, 3)]
+    queue = queue_of(tmp_path / 'queue', {'hall': bag}, rows)
+    page = explained(here, queue, '--most', '2')
+    assert page.count('In the queue as uncertain, doubt 0.50 of 1, one of 9 frames.') == 2
+    assert 'interval 1: hall, /camera/image_raw at 0.500 s' in page and 'small picture' not in page
+    alone = explained(here, f'{bag}@0.0')  # the first frame, by its time of receipt
+    seen = re.search(r'alt="the picture as the network was shown it" src="([^"]*)"', alone).group(1)
+    assert seen in page
+    bag.rename(tmp_path / 'moved')
+    gone = explained(here, queue, '--most', '1')
+    assert 'From the small picture of the queue' in gone and gone.count('In the queue as') == 1
+
+
 def test_frame_of_a_bag(here, tmp_path, capsys):
     bag = labelled_bag(tmp_path / 'drive')
     page = explained(here, f'{bag}@2.03')

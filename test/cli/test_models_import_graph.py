@@ -53,6 +53,19 @@ def words(material, *more, named=True):
             '--std', '.25', '.25', '.25', *more]
 
 
+def test_it_is_explained_as_far_as_it_can_be(material):
+    folder, file, kind = material
+    assert main(words(material)) == 0
+    page = folder / 'page.html'
+    assert main(['explain', str(folder / 'mine'), '--out', str(page)]) == 0
+    text = page.read_text(encoding='utf-8')
+    assert ('<td class="l">Conv</td><td>2</td>' if kind == 'onnx' else 'aten.conv2d.default</td><td>2</td>') in text
+    assert 'need layers that can be looked into' in text and 'Templates' not in text
+    picture = folder / 'pictures' / 'dark' / '00.png'
+    assert main(['explain', str(folder / 'mine'), str(picture), '--out', str(page)]) == 0
+    assert 'is a file of another program: evidence' in page.read_text(encoding='utf-8')
+
+
 def test_it_is_a_bundle_like_any_other(material, capsys):
     folder, file, kind = material
     assert main(words(material, '--calibrate', str(folder / 'pictures'), '--ood', 'knn')) == 0
