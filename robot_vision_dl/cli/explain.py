@@ -28,7 +28,7 @@ The page is one file without scripts. A picture stands alone on it, as the first
 say and what they do not: docs/how-to/explain.md.
 
 Exit codes: 0 done, 2 wrong use or input."""
-_MOST, _MOST_WITH_DATA = 20, 8  # pictures on a page, which then stays under 5 MB
+_MOST, _MOST_WITH_DATA = 20, 10  # pictures on a page, which then stays under 5 MB
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
