@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Dict, List, Mapping, Optional, Sequence
 
 INTERRUPT_GRACE_S = 10.0
-# `python -m` looks in the working directory first: a random.py there would run. -P, which does not, is of Python 3.11.
+# `python -m` looks in the working directory first: a file there named as a module would run. -P is of Python 3.11.
 RUN_MODULE = ('import sys; sys.path[:] = filter(None, sys.path); sys.argv.pop(0); import runpy; '
               "runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)")
 _C = ctypes.CDLL(None)
