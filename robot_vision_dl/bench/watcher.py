@@ -35,7 +35,8 @@ def main(arguments: Optional[List[str]] = None) -> int:
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     try:
-        executor.spin()
+        while True:  # who waits without end does not hear of an interrupt
+            executor.spin_once(timeout_sec=0.2)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     print(json.dumps({'overlays': count}), flush=True)
