@@ -116,7 +116,8 @@ class ChannelWatch:
         if not isinstance(node, fx.Node) or node.op != 'get_attr':
             return None
         owner, _, name = str(node.target).rpartition('.')
-        return getattr(self._graph.get_submodule(owner), name).detach().float()  # type: ignore[no-any-return]
+        tensor: torch.Tensor = getattr(self._graph.get_submodule(owner), name)
+        return tensor.detach().float()
 
 
 class _Extremes(fx.Interpreter):

@@ -16,6 +16,8 @@ from .sources import Named
 from .unknown_score import score_plot
 
 _PATCH = 96  # pixels
+_WIDE, _NARROW = 280, 180  # pixels: of pictures with maps; narrow where there are many, or the page gets too large
+_MANY = 80  # maps of classes
 
 
 class Shown(NamedTuple):
@@ -87,11 +89,13 @@ def page_of_pictures(bundle: Bundle, explanations: Sequence[Explanation], named:
         below: what is told of the model, whatever the pictures.
     """
     cards: List[Markup] = []
+    width = _WIDE if sum(len(one.classes) for one in explanations) <= _MANY else _NARROW
     for place, (one, each) in enumerate(zip(explanations, named)):
         near = around[place] if around else None
         cards.append(card('decision.html', number=place + 1 if len(named) > 1 else 0, name=each.name,
                           words=each.words, one=one))
-        cards.append(card('evidence.html', one=one, classes=_classes(one), seen=jpeg(sized(one.seen))))
+        picture = sized(one.seen, width)
+        cards.append(card('evidence.html', one=one, classes=_classes(one, picture), seen=jpeg(picture)))
         cards.append(card('grounds.html', grounds=one.grounds))
         if one.unknown is not None:
             cards.append(card('unknown.html', one=one.unknown, plot=Markup(score_plot(one.unknown))))
@@ -102,6 +106,10 @@ def page_of_pictures(bundle: Bundle, explanations: Sequence[Explanation], named:
             cards.append(card('patches.html', channels=[_channel(found) for found in patches[place]]))
         if one.stages:
             cards.append(card('stages.html', stages=_stages(one)))
+    if frames is not None and not patches:
+        cards.append(card('notes.html', notes=['What channels answer to most in the data is not shown: the layers of '
+                                               'this model cannot be seen, or their places depend on the whole of the '
+                                               'picture']))
     if frames is not None:
         cards.append(card(
             'frames.html', plot=Markup(scatter(frames.places, frames.labels, [one.place for one in around])),
@@ -110,8 +118,7 @@ def page_of_pictures(bundle: Bundle, explanations: Sequence[Explanation], named:
     return whole_page(title, f'{len(named)} pictures' if len(named) != 1 else named[0].name, [*cards, *below])
 
 
-def _classes(one: Explanation) -> List[Shown]:
-    picture = sized(one.seen)
+def _classes(one: Explanation, picture: np.ndarray) -> List[Shown]:
     evidence = [float(np.abs(row.evidence).max()) for row in one.classes if row.evidence is not None]
     most, cost = max(evidence, default=0.0), max(float(np.abs(row.cost).max()) for row in one.classes)
 

@@ -9,7 +9,6 @@ from markupsafe import Markup
 
 from ..evaluation.report.report_style import STYLE
 
-_WIDTH = 280  # of a picture on the page, in pixels
 _JPEG_QUALITY = 85
 _ENVIRONMENT = Environment(loader=PackageLoader(__package__), autoescape=True, undefined=StrictUndefined,
                            trim_blocks=True, lstrip_blocks=True)
@@ -26,7 +25,7 @@ def whole_page(title: str, subtitle: str, cards: Sequence[Markup]) -> str:
                                                          style=Markup(STYLE))
 
 
-def sized(picture: np.ndarray, width: int = _WIDTH) -> np.ndarray:
+def sized(picture: np.ndarray, width: int) -> np.ndarray:
     """A picture at the width that it has on the page."""
     height, before = picture.shape[:2]
     how = cv2.INTER_AREA if before > width else cv2.INTER_LINEAR

@@ -84,7 +84,7 @@ class ScoreReader:
         at_least = len(self._scores) - int(np.searchsorted(self._scores, np.float32(result.score), side='left'))
         parts: List[PartScore] = []
         if isinstance(self._score, Combined):
-            z = self._score.standardised(*(one.float() for one in prediction[:2]),
+            z = self._score.standardised(prediction.logits.float(), prediction.features.float(),
                                          [one.float() for one in prediction.stages])[0]
             for part, one, weight in zip(self._ood.parts, z.tolist(), self._score.weight.tolist()):
                 tail = log_upper_tail(one)
