@@ -390,24 +390,27 @@ def test_results_go_to_other_processes_whole(classifier, pictures):
     assert np.array_equal(copy.overlay(), result.overlay())
 
 
-@pytest.mark.parametrize('call', ['classifier(picture)', 'next(classifier.stream([picture], 5))', 'Classifier(model)'])
-def test_after_a_fork_is_told_and_not_waited_for(model, call):
+def test_after_a_fork_is_told_and_not_waited_for(model):
     """The threads of torch stay behind: a forked process waited for ever."""
+    calls = ['classifier(picture)', 'next(classifier.stream([picture], 5))', 'Classifier(model)']
     script = ('import os, sys\nimport numpy\nfrom robot_vision_dl import Classifier\n'
               'model, picture = sys.argv[1], numpy.zeros((40, 50, 3), numpy.uint8)\n'
               'classifier = Classifier(model, device="cpu", threads=2)\n'
               'classifier(picture)\n'
-              'if os.fork() == 0:\n'
-              '    try:\n'
-              f'        {call}\n'
-              '    except Exception as error:\n'
-              '        print(type(error).__name__, error, flush=True)\n'
-              '    os._exit(0)\n'
-              'os.wait()\n'
+              'for call in sys.argv[2:]:\n'
+              '    if os.fork() == 0:\n'
+              '        try:\n'
+              '            eval(call)\n'
+              '        except Exception as error:\n'
+              '            print(type(error).__name__, error, flush=True)\n'
+              '        os._exit(0)\n'
+              '    os.wait()\n'
               'print(classifier(picture).label)\n')
-    done = subprocess.run([sys.executable, '-c', script, str(model)], capture_output=True, text=True, timeout=120)
-    child, parent = done.stdout.splitlines()
-    assert child.startswith('DeviceError this process was forked') and 'spawn' in child and parent, done
+    done = subprocess.run([sys.executable, '-c', script, str(model), *calls], capture_output=True, text=True,
+                          timeout=120)
+    *children, parent = done.stdout.splitlines()
+    assert len(children) == len(calls) and parent, done
+    assert all(said.startswith('DeviceError this process was forked') and 'spawn' in said for said in children), done
 
 
 def test_type_checkers_know_what_comes_back(tmp_path):

@@ -186,9 +186,7 @@ def test_synth_and_extract_through_the_shell(tmp_path):
                           capture_output=True, text=True)
     assert made.returncode == 0, made.stderr
     assert '2 recordings, 40 frames of 64x48' in made.stdout
-    done = subprocess.run([*command, 'extract', str(tmp_path / 'bags'), '--out', str(tmp_path / 'out')],
-                          capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    assert main(['bag', 'extract', str(tmp_path / 'bags'), '--out', str(tmp_path / 'out')]) == 0
     assert counts(tmp_path / 'out') == {'cup': 20, 'mug': 20}
     assert len({row['track'] for row in index_of(tmp_path / 'out')}) == 8
 
