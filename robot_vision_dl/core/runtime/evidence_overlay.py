@@ -17,7 +17,7 @@ _LEAST = 0.12  # of the largest: what is less is not shown
 _STEPS = 128  # levels of a map on either side of 0
 _HALF = 64  # levels: lines are drawn where half of the largest is reached
 _LEAST_WITH_LINES = 0.15  # of the canvas's width: in smaller parts lines would hide what they are about
-_FINE = 8  # a map is made so many times finer by a cubic, which its coarse cells need to look round
+_FINE, _LARGEST = 8, 512  # a map is made so many times finer by a cubic, which its coarse cells need to look round
 
 
 def _tables() -> Tuple[np.ndarray, np.ndarray]:
@@ -51,7 +51,8 @@ def lay_over(canvas: np.ndarray, evidence: ShownEvidence, seen: Box, outline: Op
     if right <= left or bottom <= top:
         return
     rows, columns = values.shape
-    fine = cv2.resize(np.ascontiguousarray(values, np.float32), (columns * _FINE, rows * _FINE),
+    finer = max(1, min(_FINE, _LARGEST // max(rows, columns)))
+    fine = cv2.resize(np.ascontiguousarray(values, np.float32), (columns * finer, rows * finer),
                       interpolation=cv2.INTER_CUBIC)
     levels = np.clip(np.rint(fine * ((_STEPS - 1) / most) + _STEPS), 0, 255).astype(np.uint8)
     placed = _placed(levels, seen, (left, top, right, bottom))
