@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import threading
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,11 @@ def _files():
     return sorted(PACKAGE.rglob('*.py'))
 
 
+@lru_cache(maxsize=None)
+def _tree(path):
+    return ast.parse(path.read_text())
+
+
 def _relative(path):
     return path.relative_to(PACKAGE).as_posix()
 
@@ -94,7 +100,7 @@ def _imports(tree):
 
 def test_everything_that_is_imported_from_rclpy_is_in_humble_or_guarded():
     for path in _files():
-        for module, name in _imports(ast.parse(path.read_text())):
+        for module, name in _imports(_tree(path)):
             if (_relative(path), module) in NOT_IN_HUMBLE:
                 continue
             assert module in HUMBLE, f'{_relative(path)}: {module} is not known to be in Humble'
@@ -121,7 +127,7 @@ def test_no_attribute_is_used_that_rclpy_got_after_humble():
         text = path.read_text()
         if 'rclpy' not in text and not _relative(path).startswith('ros/'):
             continue
-        used = {node.attr for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Attribute)}
+        used = {node.attr for node in ast.walk(_tree(path)) if isinstance(node, ast.Attribute)}
         for name in used & set(new):
             if not _inherited(name):  # a method of ours that has the same name
                 assert (_relative(path), new[name]) in NOT_IN_HUMBLE, f'{_relative(path)}: {new[name]} is not in Humble'
@@ -157,12 +163,12 @@ _TEXTS = [path.read_text() for path in _files()]
 def test_private_names_are_used_in_their_one_guarded_place():
     found = set()
     for path in _files():
-        for name in _private_names(ast.parse(path.read_text())):
+        for name in _private_names(_tree(path)):
             if not _inherited(name):
                 found.add((_relative(path), name))
     listed = {key for key in PRIVATE if not key[1].startswith('rclpy')}
     assert found == listed, f'not listed: {found - listed}; not there any more: {listed - found}'
-    modules = {(_relative(path), module) for path in _files() for module, _ in _imports(ast.parse(path.read_text()))
+    modules = {(_relative(path), module) for path in _files() for module, _ in _imports(_tree(path))
                if '.impl' in module or '._' in module}
     assert modules == {key for key in PRIVATE if key[1].startswith('rclpy')}
 
