@@ -175,3 +175,10 @@ def test_boxes_of_the_label_and_of_what_was_said_count():
     assert judged('Birne') == ({1: [0], 2: [0]}, 1)  # of the apple that was called so there is no box
     assert judged('thing', 'thing') == ({0: [0, 1], 1: [0, 1], 2: [0, 1]}, 0)  # a detector of anything
     assert judged() == ({}, 3)
+
+
+def test_a_model_without_maps_is_said_to_have_none_once(here, tmp_path):
+    models, page = evaluated(here, tmp_path / 'out', '--model', f'ensemble:{here / "with_sticker"},{here / "without"}',
+                             '--boxes', 'auto')
+    assert page.count('No evidence is shown under the pictures: ') == 1 and 'an ensemble' in page
+    assert 'alt="evidence' not in page and all('background' not in model for model in models.values())
