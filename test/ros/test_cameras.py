@@ -70,7 +70,7 @@ def test_rate_is_limited_by_the_stamps_and_a_region_outside_is_a_counted_reason(
 
 def test_eight_cameras_that_are_too_many_are_served_evenly(start, peer, tmp_path):
     names = [f'camera{index}' for index in range(8)]
-    start('--model', str(slow_bundle(tmp_path / 'slow')), *itertools.chain.from_iterable(
+    start('--model', str(slow_bundle(tmp_path / 'slow')), '--backend', 'torch', *itertools.chain.from_iterable(
         ('--camera', f'{name}:=/{name}/image') for name in names), '--ros-args', '-p', 'max_batch:=2')
     diagnostics = peer.listen(DiagnosticArray, '/diagnostics')
     cameras = [peer.publisher(Image, f'/{name}/image') for name in names]
