@@ -65,7 +65,8 @@ def own_templates(forward: Callable[[torch.Tensor], Prediction], shape: Sequence
     zero = torch.zeros(shape)
     logits = torch.cat([forward(pixels[None]).logits.float().cpu() for pixels in (one, other, one + other, zero)])
     apart = (logits[0] + logits[1] - logits[2] - logits[3]).abs().max()
-    if apart > _CLOSE * max(float((logits[:3] - logits[3]).abs().max()), 1e-12) or zero.numel() > _MOST_PIXELS:
+    size = float((logits[:3] - logits[3]).abs().max())
+    if not size or apart > _CLOSE * size or zero.numel() > _MOST_PIXELS:  # a head of zeros is not worth a template
         return None
     columns: List[torch.Tensor] = []
     for begin in range(0, zero.numel(), _BATCH):

@@ -20,6 +20,9 @@ def test_rows_of_a_linear_model_are_found():
     assert found.accuracy is None and found.weights.shape == (4, 3, 8, 9)
     assert np.allclose(found.weights.reshape(4, -1), linear.weight.detach(), atol=1e-5)
     assert own_templates(build_network('lenet5', 4, in_channels=1), (1, 32, 32), 'abcd') is None
+    with torch.no_grad():
+        linear.weight.zero_()
+    assert own_templates(forward, (3, 8, 9), 'abcd') is None
 
 
 def test_fitted_ones_show_what_tells_the_classes_apart(tmp_path, user_cache):
