@@ -35,8 +35,8 @@ BY_ROSBAGS = {'lz4', 'backports', 'compression'}
 BY_JINJA2 = {'markupsafe'}
 # Extras of pip for which rosdep has no key (it has one for uvicorn, of no use without Starlette); what needs them
 # says how to install them.
-PIP_ONLY = {'dask', 'lightning', 'onnx', 'onnxscript', 'onnxruntime', 'openvino', 'optuna',
-            'timm', 'huggingface_hub', 'starlette', 'uvicorn'}
+PIP_ONLY = {'dask', 'distributed', 'lightning', 'onnx', 'onnxscript', 'onnxruntime', 'openvino', 'optuna',
+            'timm', 'huggingface_hub', 'starlette', 'uvicorn', 'playwright'}
 # Used where it is installed, never required.
 OPTIONAL = {'cv_bridge', 'ament_index_python'}
 
@@ -97,7 +97,9 @@ def test_every_import_is_declared_for_pip_and_for_rosdep():
     by_pip |= {bare(item)[len('ros-'):].replace('-', '_') for item in declared['EXTRAS']['ros']}
     by_pip |= {bare(item) for extra in ('train', 'tune', 'onnx', 'openvino', 'cluster', 'timm', 'label')
                for item in declared['EXTRAS'][extra]}
-    by_pip |= {'vision_msgs', 'huggingface_hub'}  # by `robot-vision build-msgs`, and with timm
+    # By `robot-vision build-msgs`, with timm, and by dask[distributed].
+    by_pip |= {'vision_msgs', 'huggingface_hub', 'distributed'}
+    by_pip |= {'playwright'}  # of the tests; `bench loop --through-page` says that it is needed
     by_rosdep = rosdep_keys('depend', 'exec_depend')
     by_rosdep |= {module for key, module in NAMES.values() if key in by_rosdep}
     imported = imported_by_the_package() - OPTIONAL - BY_ROSBAGS - BY_JINJA2

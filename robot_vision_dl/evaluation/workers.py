@@ -10,8 +10,8 @@ from collections import Counter
 from typing import Dict, Mapping, Optional, Sequence
 
 from ..core.errors import ConfigError, RobotVisionError
-from .pickled_work import pickled, run_pickled
 from .process_pool import run_in_processes
+from .sent_work import as_bytes, run_bytes
 from .work import Outcome, Progress, Settle, Work, run_or_fail
 
 _NO_WORKER_S = 60.0
@@ -101,7 +101,7 @@ class Cluster:
         """Run some of the jobs; those that were lost with their workers, and what is known of it."""
         from dask.distributed import CancelledError, Future, KilledWorker
         futures: Dict[Future[Outcome], int] = {
-            self._client.submit(run_pickled, pickled(jobs[number]), pure=False): number for number in numbers}
+            self._client.submit(run_bytes, as_bytes(jobs[number]), pure=False): number for number in numbers}
         done: queue.SimpleQueue[Future[Outcome]] = queue.SimpleQueue()
         for future in futures:
             future.add_done_callback(done.put)

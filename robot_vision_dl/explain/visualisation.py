@@ -29,7 +29,7 @@ _MOVE, _TURN, _SCALE = 0.08, 0.09, 0.12  # share of the side, radians, share: th
 _TOGETHER = 8
 _MAGIC = 4.0  # of Lucid: so much a spectrum is damped before the sigmoid
 # Square root of the covariance of the colours of ImageNet's pixels, by its largest column: of Lucid
-# (github.com/tensorflow/lucid, lucid/optvis/param/color.py).
+# (github.com/tensorflow/lucid, optvis.param.color).
 _COLOURS = torch.tensor([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]])
 _COLOURS = _COLOURS / _COLOURS.norm(dim=0).max()
 
