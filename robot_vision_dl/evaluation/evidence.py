@@ -187,8 +187,10 @@ def _within(corners: Box, frame: FrameAgain, region: Tuple[int, int, int, int]) 
         top, bottom = (side + frame.frame.region.y_offset for side in (top, bottom))
         left, right = (side + frame.frame.region.x_offset for side in (left, right))
     width, height = right - left, bottom - top
-    return ((corners[0] - left) / width, (corners[1] - top) / height,
-            (corners[2] - left) / width, (corners[3] - top) / height)
+    # What lies beyond the picture does not count, however far it reaches.
+    x1, x2 = (min(max((corner - left) / width, -1.0), 2.0) for corner in (corners[0], corners[2]))
+    y1, y2 = (min(max((corner - top) / height, -1.0), 2.0) for corner in (corners[1], corners[3]))
+    return x1, y1, x2, y2
 
 
 def _small(picture: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from torch import nn
 from ..core.networks.architectures import first_convolution
 from ..core.networks.hooks import forward_hooks
 from ..core.networks.network import Network
-from ..core.networks.stages import usual_stages
+from ..core.networks.stages import has_channels_last, usual_stages
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,14 @@ def stage_maps(network: Network, pixels: torch.Tensor, names: Sequence[str], mos
     modules = dict(network.backbone.named_modules())
     paths = {modules[name]: name for name in names}
     outputs: Dict[str, torch.Tensor] = {}
+    channels_last = has_channels_last(network.backbone, network.architecture.name)
 
     def keep(module: nn.Module, inputs: Any, output: Any) -> None:
         if isinstance(output, torch.Tensor) and output.ndim == 4:
-            outputs[paths[module]] = output[0].detach().float().clone()
+            # A convolution gives (B, F, h, w) wherever it is.
+            turned = channels_last and not isinstance(module, nn.Conv2d)
+            planes = output[0].permute(2, 0, 1) if turned else output[0]
+            outputs[paths[module]] = planes.detach().float().clone()
     with forward_hooks(paths, keep), torch.no_grad():
         network(pixels)
     return [_kept(name, outputs[name], most) for name in names if name in outputs]

@@ -17,7 +17,7 @@ class Named(NamedTuple):
 
     Attributes:
         picture: it.
-        name: where it comes from.
+        name: where it comes from, printable.
         words: why it is there, for pictures of a queue; empty: it was asked for.
     """
 
@@ -38,7 +38,7 @@ def picture_at(source: str, topic: str = '') -> Named:
     """
     path, at, seconds = source.rpartition('@')
     if not at or user_path(source).exists():
-        return Named(read_picture(user_path(source)), source)
+        return Named(read_picture(user_path(source)), printable(source))
     try:
         time_s = float(seconds)
     except ValueError:
@@ -46,8 +46,10 @@ def picture_at(source: str, topic: str = '') -> Named:
                           'in seconds from its start') from None
     with BagReader(user_path(path)) as reader:
         chosen = choose_topics(reader, [topic] if topic else []).topics
+        if not chosen:
+            raise BagError(f'{printable(path)}: has no images')
         if len(chosen) != 1:
-            raise ConfigError(f'{printable(path)}: has the image topics {", ".join(map(printable, chosen)) or "none"}; '
+            raise ConfigError(f'{printable(path)}: has the image topics {", ".join(map(printable, chosen))}; '
                               'name one with --topic')
         start = reader.start_ns or 0
         end = reader.end_ns or start
@@ -60,4 +62,5 @@ def picture_at(source: str, topic: str = '') -> Named:
         found = next((one[0] for one in last if one), None) or next(reader.image_messages(chosen, at_ns), None)
         if found is None:
             raise BagError(f'{printable(path)}: no image of {printable(chosen[0])} can be read')
-        return Named(decode(found.decode()), f'{path}, {found.topic} at {(found.receive_ns - start) / 1e9:.3f} s')
+        return Named(decode(found.decode()),
+                     f'{printable(path)}, {printable(found.topic)} at {(found.receive_ns - start) / 1e9:.3f} s')

@@ -32,7 +32,7 @@ def named_targets(network: Network, class_names: Sequence[str], names: Sequence[
         layer = layer.removeprefix('backbone.')
         if name in class_names:
             found.append(Target(name, list(class_names).index(name)))
-        elif colon and channel.isdecimal():
+        elif colon and channel.isdecimal() and len(channel) < 10:
             if layer not in modules or not layer:
                 raise ConfigError(f'--visualise {printable(name)}: {network.architecture.name} has no layer '
                                   f'{printable(repr(layer))}; {did_you_mean(layer, [one for one in modules if one])}')

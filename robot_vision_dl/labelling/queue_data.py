@@ -1,4 +1,5 @@
 """What a queue gives to learn from: its labelled bags, their labels beside them, and who gave these."""
+import os
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,7 @@ class QueueData:
 
 def is_queue(folder: Path) -> bool:
     """Whether a folder is one of `robot-vision mine`."""
-    return (folder / MINED).is_file()
+    return os.path.isfile(folder / MINED)  # of a name that is too long, too
 
 
 def queue_data(folder: Path, write: bool) -> QueueData:

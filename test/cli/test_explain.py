@@ -1,5 +1,7 @@
 """``robot-vision explain`` as a user runs it."""
+import os
 import re
+import shutil
 
 import cv2
 import numpy as np
@@ -37,6 +39,20 @@ def test_page_of_pictures(here, capsys):
     assert not re.search(r'(?:src|href)="(?!data:|#)', page)  # nothing from elsewhere
     assert page.count('alt="evidence for ') >= 6 and page.count('alt="cost of covering for ') >= 6
     assert 'What it is like' not in page
+
+
+def test_names_that_are_no_text_or_turn_it_round_are_written_out(here, tmp_path):
+    pictures = []
+    for name in (b'\xff\xfe.png', '\u202egpj.exe.png'.encode()):
+        pictures.append(os.fsdecode(os.path.join(os.fsencode(tmp_path), name)))
+        shutil.copy(here / 'one.png', pictures[-1])
+    page = explained(here, *pictures)
+    assert '\u202e' not in page and '\\u202egpj.exe.png' in page and '\\udcff\\udcfe.png' in page
+
+
+def test_a_name_of_any_length_is_answered_in_a_sentence(here, capsys):
+    assert main(['explain', str(here / 'small'), 'a' * 5000]) == 2
+    assert 'mined.sqlite' not in capsys.readouterr().err
 
 
 def test_frames_that_it_is_like(here, user_cache):

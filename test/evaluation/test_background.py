@@ -1,6 +1,7 @@
 """A planted shortcut, a sticker that one class has in training: the evaluation lists what rests on it, and shows it."""
 import json
 import re
+import shutil
 
 import cv2
 import numpy as np
@@ -182,3 +183,16 @@ def test_a_model_without_maps_is_said_to_have_none_once(here, tmp_path):
                              '--boxes', 'auto')
     assert page.count('No evidence is shown under the pictures: ') == 1 and 'an ensemble' in page
     assert 'alt="evidence' not in page and all('background' not in model for model in models.values())
+
+
+def test_a_box_that_reaches_far_beyond_the_picture_is_all_of_it(here, tmp_path):
+    name = 'pear/1_sticker.png'
+    (tmp_path / 'pictures' / 'pear').mkdir(parents=True)
+    shutil.copy(here / 'pictures' / name, tmp_path / 'pictures' / name)
+    (tmp_path / 'pictures' / 'annotations.json').write_text(json.dumps({
+        'images': [{'id': 1, 'file_name': name, 'width': SIDE, 'height': SIDE}],
+        'categories': [{'id': 1, 'name': 'pear'}],
+        'annotations': [{'id': 1, 'image_id': 1, 'category_id': 1, 'bbox': [-10, -10, 1e300, 1e300]}]}))
+    models, _ = evaluated(tmp_path, tmp_path / 'out', '--model', str(here / 'with_sticker'), '--boxes', 'coco')
+    [wrong] = [one['wrong'] for one in models['with_sticker']['background']['classes'] if one['class'] == 'apple']
+    assert wrong['area'] == 1 and wrong['listed'] == 0

@@ -39,7 +39,8 @@ def test_the_same_twice_and_grey():
 
 def test_what_is_not_there_is_told():
     network = build_network('lenet5', 2, in_channels=1)
-    for name, words in (('cap', "did you mean 'cup'"), ('c9:1', 'has no layer'), ('c3:x', 'is neither')):
+    for name, words in (('cap', "did you mean 'cup'"), ('c9:1', 'has no layer'), ('c3:x', 'is neither'),
+                        ('c3:' + '9' * 5000, 'is neither')):
         with pytest.raises(ConfigError, match=words):
             named_targets(network, ['cup', 'mug'], [name])
     spec = Preprocessing(0, (32, 32), (.5,), (.5,))

@@ -139,12 +139,17 @@ class LastMaps:
             elif output.ndim == 3 and output.shape[1] > 1:
                 found.clear()  # tokens: what comes before them is no last map
         with forward_hooks(names, note), torch.no_grad():
-            network(pixels)
+            features = network(pixels).features
         if not found:
             raise ConfigError(f'{network.architecture.name}: ends in no maps of more than one position at '
                               f'{pixels.shape[-1]}x{pixels.shape[-2]} pixels, so that no evidence can be laid over the '
                               'picture; an occlusion test needs none')
-        self._module, self.shape = found[-1][0], found[-1][1][1:]
+        self._module, (_, *shape) = found[-1]
+        # As Swin and others of timm compute: (B, h, w, F).
+        self._channels_last = shape[2] == features.shape[1] != shape[0]
+        if self._channels_last:
+            shape = [shape[2], *shape[:2]]
+        self.shape = (shape[0], shape[1], shape[2])
         self.layer = names[self._module]
         self._activation: nn.Module = _ACTIVATIONS[0]
         self.head = self._kind_of_head(pixels)
@@ -168,9 +173,13 @@ class LastMaps:
 
         def keep(module: nn.Module, inputs: Any, output: torch.Tensor) -> None:
             if not kept:
-                kept.append(output.clone())  # what follows may write into it
+                kept.append(self._planes(output).clone())  # what follows may write into it
         with forward_hooks([self._module], keep):
             yield kept
+
+    def _planes(self, output: torch.Tensor) -> torch.Tensor:
+        """What the layer gives as (B, F, h, w)."""
+        return output.permute(0, 3, 1, 2) if self._channels_last else output
 
     def _kind_of_head(self, pixels: torch.Tensor) -> Head:
         head = self._network.head
@@ -226,8 +235,9 @@ class LastMaps:
 
         def cut(module: nn.Module, inputs: Any, output: torch.Tensor) -> torch.Tensor:
             torch.set_grad_enabled(True)  # from here to the end of the pass, for which the caller's block holds
-            kept[:] = [output.detach().requires_grad_()]
-            return kept[0].clone()  # what follows may write into it
+            kept[:] = [self._planes(output.detach()).requires_grad_()]
+            followed = kept[0].clone()  # what follows may write into it
+            return followed.permute(0, 2, 3, 1) if self._channels_last else followed
         with torch.inference_mode(False), forward_hooks([self._module], cut), torch.no_grad():
             logits, features, stages = self._network(pixels)
         if not logits.requires_grad:

@@ -64,8 +64,7 @@ class StageOutputs:
     def __init__(self, backbone: nn.Module, architecture: Architecture) -> None:
         self._count = len(architecture.stages)
         self._by_thread: Dict[int, List[torch.Tensor]] = {}
-        channels_last = (architecture.name.startswith(_CHANNELS_LAST)
-                         or getattr(backbone, 'output_fmt', None) == 'NHWC')  # timm's Swin
+        channels_last = has_channels_last(backbone, architecture.name)
         modules = dict(backbone.named_modules()) if architecture.stages else {}
         for name in architecture.stages:
             if name not in modules or not name:
@@ -98,6 +97,16 @@ class _Tap:
         found = self._by_thread.get(get_ident())
         if found is not None:
             found.append(averaged(output, self._channels_last))
+
+
+def has_channels_last(backbone: nn.Module, name: str) -> bool:
+    """Whether stages give (B, h, w, F), as Swin's do.
+
+    Args:
+        backbone: of the network.
+        name: of its architecture.
+    """
+    return name.startswith(_CHANNELS_LAST) or getattr(backbone, 'output_fmt', None) == 'NHWC'  # timm's
 
 
 def averaged(maps: torch.Tensor, channels_last: bool = False) -> torch.Tensor:

@@ -141,3 +141,35 @@ def test_same_as_pytorch_grad_cam(name, agrees):
     ours = last.evidence(shown, [4]).maps[:, 0]
     agrees('evidence maps', 'pytorch-grad-cam (HiResCAM)', ours, theirs, rtol=1e-3,
            atol=1e-5 * float(theirs.abs().max()) + 1e-7)
+
+
+class ChannelsLast(nn.Module):
+    """A layer that gives (B, h, w, F), as Swin's do, before its mean."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(3, 24, 16, 16)
+        self.norm = nn.LayerNorm(24)
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        return self.norm(self.convolution(pixels).permute(0, 2, 3, 1)).mean((1, 2))
+
+
+@pytest.mark.parametrize('head, kind', [
+    (nn.Linear(24, 7), Head.LINEAR), (nn.Sequential(nn.Linear(24, 9), nn.ReLU(), nn.Linear(9, 7)), Head.OTHER)])
+def test_maps_with_their_channels_last_are_laid_out_as_pictures(head, kind):
+    made = deepcopy(network('resnet18'))
+    made.backbone, made.head, made._tapped = ChannelsLast(), head, ()
+    made.eval()
+    shown = pixels()
+    last = LastMaps(made, shown)
+    found = last.evidence(shown, range(7))
+    assert last.head is kind and last.shape == (24, 8, 8) and found.maps.shape == (2, 7, 8, 8)
+    torch.testing.assert_close(found.logits, made(shown).logits)
+    # The layers see one place each: where a picture changes, there alone its map does.
+    changed = shown.clone()
+    changed[:, :, 32:48, 80:96] += 1
+    where = (last.maps_of(changed)[0] - last.maps_of(shown)[0]).abs().sum(1) > 1e-6
+    assert where.nonzero().tolist() == [[0, 2, 5], [1, 2, 5]]
+    if kind is Head.LINEAR:
+        torch.testing.assert_close(found.maps.sum((2, 3)) + head.bias, found.logits, rtol=1e-4, atol=1e-5)
