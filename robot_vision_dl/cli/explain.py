@@ -1,6 +1,7 @@
 """``robot-vision explain``: why a model said what it said of a picture, or what the network is."""
 import argparse
-from typing import TYPE_CHECKING, List
+import sys
+from typing import TYPE_CHECKING, List, Optional
 
 from ..core.errors import ConfigError
 from ..core.files.user_path import user_path
@@ -23,6 +24,7 @@ EXAMPLES = """examples:
   robot-vision explain models/mine                           the network: layers, filters, what classes answer to
   robot-vision explain models/mine --data training/          and channels that never do anything, linear templates
   robot-vision explain models/mine --visualise glass blocks.4:17   pictures made for a class and for a channel
+  robot-vision explain models/mine --visualise none          without such pictures, which take most of the time
 
 The page is one file without scripts. A picture stands alone on it, as the first frame of a camera does. What the maps
 say and what they do not: docs/how-to/explain.md.
@@ -46,7 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--frozen', default='', metavar='BUNDLE', help='the network that it was trained from, to see '
                         'how far its weights have moved (default: as the provenance of the model has it)')
     parser.add_argument('--visualise', nargs='*', metavar='CLASS|LAYER:CHANNEL', help='of a network: what pictures are '
-                        'made for by gradient ascent (default: a few classes and channels; nothing after it: none)')
+                        'made for by gradient ascent (default, and with nothing after it: a few classes and channels; '
+                        'none: nothing)')
     parser.add_argument('--classes', type=whole(2, 8), default=3, metavar='N', help='classes that are shown, the most '
                         'probable first (default: %(default)s)')
     parser.add_argument('--out', default='explanation.html', metavar='FILE', help='the page (default: %(default)s)')
@@ -67,10 +70,22 @@ def run(args: argparse.Namespace) -> int:
     else:
         from ..explain.network_page import page_of_network
         store = labelled_store(bundle, args.data) if args.data else None
-        page = page_of_network(bundle, args.visualise, store, args.frozen)
+        _begins('looking at the network' + (f' and {len(store)} frames of --data' if store else ''))
+        page = page_of_network(bundle, _visualised(args.visualise, bundle), store, args.frozen)
     write_whole(out, page)
     to_stderr(f'{printable(out)} ({len(page.encode()) / 1e6:.1f} MB)')
     return 0
+
+
+def _visualised(names: Optional[List[str]], bundle: 'Bundle') -> Optional[List[str]]:
+    """What is named; None: the usual; empty: nothing."""
+    return [] if names == ['none'] and 'none' not in bundle.class_names else names or None
+
+
+def _begins(sentence: str) -> None:
+    """Tell what takes long where no line of progress can be shown: in a log, behind a pipe."""
+    if not sys.stderr.isatty():
+        to_stderr(sentence)
 
 
 def _check_count(count: int, args: argparse.Namespace) -> None:
@@ -99,8 +114,11 @@ def _of_pictures(bundle: 'Bundle', args: argparse.Namespace) -> str:
         named += ([Named(*one) for one in doubtful_frames(folder, args.most)] if is_queue(folder)
                   else [picture_at(source, args.topic)])
     _check_count(len(named), args)
+    # Before anything is computed: what is wrong with the labels is told at once.
+    store = labelled_store(bundle, args.data) if args.data else None
     classifier = Classifier(args.model, device='cpu', backend='torch', top_k=5)
     explain = Explainer(bundle, classifier.policy)
+    _begins(f'explaining {len(named)} pictures')
     with Progress('explaining', 'pictures', len(named), quiet=len(named) == 1) as done:
         found = []
         for place, one in enumerate(named, 1):
@@ -109,9 +127,11 @@ def _of_pictures(bundle: 'Bundle', args: argparse.Namespace) -> str:
             done(place)
     pictures, network = [one.picture for one in named], explain.network
     below = [weights_card(bundle, network, args.frozen)] if isinstance(network, Network) else []
-    if not args.data:
-        return page_of_pictures(bundle, found, named, below=below)
-    store = labelled_store(bundle, args.data)
+    if store is None:
+        return page_of_pictures(bundle, found, named, below=below, model=args.model)
+    _begins(f'running the network over {len(store)} frames of --data')
     frames = TrainingFrames(bundle, store)
-    patches = patches_of(bundle, network, pictures, store) if isinstance(network, Network) else []
-    return page_of_pictures(bundle, found, named, frames, list(frames.around(pictures)), patches, below)
+    themselves = {place for picture in pictures for place in frames.same_as(picture)}
+    _begins(f'looking for strong patches in {len(store)} frames of --data')
+    patches = patches_of(bundle, network, pictures, store, themselves) if isinstance(network, Network) else []
+    return page_of_pictures(bundle, found, named, frames, list(frames.around(pictures)), patches, below, args.model)

@@ -8,6 +8,7 @@ import numpy as np
 from ..classification import Classification
 from ..core.bundles.bundle import Bundle
 from ..core.decision.decision import Policy
+from ..core.types import Outcome
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,10 @@ def _doubt(bundle: Bundle, said: Classification) -> Sequence[Rule]:
         found.append(Rule('possible classes', f'{len(said.conformal_set)}', f'{names}: a set that holds the true class '
                           f'of {100 * (1 - bundle.conformal.alpha):g} % of such pictures'
                           + ('; none passed, and the best class stands alone' if assessment.conformal_set_was_empty
-                             else '')))
+                             else '')
+                          + ('. That holds of all of them taken together and promises nothing of this one: a single '
+                             'class can be left, and yet be too improbable to act on'
+                             if len(said.conformal_set) == 1 and said.decision is Outcome.UNCERTAIN else '')))
     found.append(Rule('entropy', f'{said.entropy:.3f}', 'of the probabilities: 0 is sure, 1 is even'))
     if assessment.mutual_information is not None:
         found.append(Rule('of it by the model', f'{assessment.mutual_information:.3f}', 'mutual information: the part '

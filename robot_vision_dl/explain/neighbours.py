@@ -4,7 +4,7 @@ The two side by side show what the network has learned to leave out: in pixels n
 features they should share the class.
 """
 from dataclasses import dataclass
-from typing import Callable, Iterator, List, Sequence, Tuple
+from typing import Callable, FrozenSet, Iterator, List, Sequence, Set, Tuple
 
 import cv2
 import numpy as np
@@ -13,11 +13,14 @@ from ..core.bundles.bundle import Bundle
 from ..core.runtime.overlay import to_bgr
 from ..core.text.progress import Progress
 from ..core.types import Picture
-from ..data.cache import FrameStore
+from ..data.cache import FrameStore, cached_pixels
 from ..evaluation.predict import Predictor
+from .frame_address import Address, FrameAddresses, things
 
 _SMALL = 32  # side of the pictures that are compared in pixels, as CIFAR-10 has them
 _TILE = 112
+_NEAR = 20.0  # levels: what of the same picture may differ after it was made small in two steps instead of one
+_SAME = 2.0  # levels: the mean difference that storing as JPEG makes of the same pixels
 
 
 @dataclass(frozen=True)
@@ -26,14 +29,14 @@ class Neighbour:
 
     Attributes:
         label: its class, or ``unknown``.
-        where: recording, and for frames of bags the topic and the time.
+        where: it can be seen again.
         closeness: cosine of the features, or in pixels 1 minus the root mean square of the differences over 255; 1 is
             the same.
         tile: uint8 (h, w, 3), BGR, small.
     """
 
     label: str
-    where: str
+    where: Address
     closeness: float
     tile: np.ndarray
 
@@ -43,12 +46,14 @@ class Neighbourhood:
     """Where a picture lies.
 
     Attributes:
-        by_features, by_pixels: the nearest first.
+        by_features, by_pixels: the nearest first, one of each thing, without the picture itself.
+        itself: where the picture itself is among the frames.
         place: (x, y) of the picture among the training frames, first two principal axes of the features.
     """
 
     by_features: Tuple[Neighbour, ...]
     by_pixels: Tuple[Neighbour, ...]
+    itself: Tuple[Address, ...]
     place: Tuple[float, float]
 
 
@@ -57,6 +62,7 @@ class TrainingFrames:
 
     Attributes:
         labels: of each frame.
+        things: number of the thing that each shows, see :func:`~.frame_address.things`.
         places: float32 (n, 2), the first two principal axes of the L2-normalised features.
         explained: share of the variance of the features that lies in these two.
     """
@@ -64,8 +70,9 @@ class TrainingFrames:
     def __init__(self, bundle: Bundle, store: FrameStore) -> None:
         """Run the network over a store of frames."""
         self._predictor = Predictor.of_bundle(bundle, 'cpu')
-        self._store = store
+        self._store, self._spec, self._addresses = store, bundle.preprocessing, FrameAddresses()
         self.labels = tuple(frame.label for frame in store.frames)
+        self.things = things(store.frames)
         with Progress('looking for what it is like', 'frames', len(store)) as done:
             small: List[np.ndarray] = []
             outputs = self._predictor.pictures(_noted(store, small, done))
@@ -78,20 +85,39 @@ class TrainingFrames:
         self.places = (self._features - self._mean) @ self._axes.T
 
     def around(self, pictures: Sequence[Picture], most: int = 6) -> Iterator[Neighbourhood]:
-        """The neighbourhood of each picture; a frame that is the picture itself is its own neighbour."""
+        """The neighbourhood of each picture."""
         features = _unit(self._predictor.pictures(pictures).features)
         for picture, feature in zip(pictures, features):
             cosine = self._features @ feature
             apart = np.sqrt(((self._small - _small(picture)) ** 2).mean((1, 2, 3))) / 255
             x, y = (feature - self._mean) @ self._axes.T
-            yield Neighbourhood(self._nearest(cosine, most), self._nearest(1 - apart, most), (float(x), float(y)))
+            itself = self.same_as(picture)
+            yield Neighbourhood(
+                self._nearest(cosine, most, itself), self._nearest(1 - apart, most, itself),
+                tuple(self._addresses.of(self._store.frames[place]) for place in sorted(itself)), (float(x), float(y)))
 
-    def _nearest(self, closeness: np.ndarray, most: int) -> Tuple[Neighbour, ...]:
+    def same_as(self, picture: Picture) -> FrozenSet[int]:
+        """Frames that are the picture itself, pixel for pixel as they are stored."""
+        pixels = cached_pixels(picture, self._spec).astype(np.int16)
+        most = _SAME if self._store.is_jpeg else 0
+        small = np.abs(self._small - _small(picture)).mean((1, 2, 3))
+        return frozenset(
+            place for place in np.flatnonzero(small < _NEAR).tolist()
+            if tuple(self._store.shapes[place]) == pixels.shape
+            and np.abs(self._store.pixels(place) - pixels).mean() <= most)
+
+    def _nearest(self, closeness: np.ndarray, most: int, without: FrozenSet[int]) -> Tuple[Neighbour, ...]:
         found: List[Neighbour] = []
-        for place in np.argsort(-closeness, kind='stable')[:most].tolist():
+        shown: Set[int] = set()
+        for place in np.argsort(-closeness, kind='stable').tolist():
+            if place in without or self.things[place] in shown:
+                continue
+            shown.add(self.things[place])
             frame = self._store.frames[place]
-            where = f'{frame.recording} {frame.topic} {frame.stamp_ns / 1e9:.3f}' if frame.topic else frame.path
-            found.append(Neighbour(frame.label, where, float(closeness[place]), _tile(self._store.picture(place))))
+            found.append(Neighbour(frame.label, self._addresses.of(frame), float(closeness[place]),
+                                   _tile(self._store.picture(place))))
+            if len(found) == most:
+                break
         return tuple(found)
 
 

@@ -1,4 +1,5 @@
 """The page about decisions: one HTML file without scripts."""
+import shlex
 from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
@@ -6,8 +7,10 @@ from markupsafe import Markup
 
 from ..core.bundles.bundle import Bundle
 from ..core.networks.evidence_picture import laid_over
+from ..core.text.printable import printable
 from .drawing import map_tile, side_by_side
 from .explanation import ClassMap, Explanation
+from .frame_address import Address
 from .neighbours import Neighbour, Neighbourhood, TrainingFrames
 from .page_parts import card, jpeg, sized, whole_page
 from .patches import ChannelPatches
@@ -15,7 +18,7 @@ from .scatter import scatter
 from .sources import Named
 from .unknown_score import score_plot
 
-_PATCH = 96  # pixels
+_PATCH = _SMALL = 96  # pixels
 _WIDE, _NARROW = 280, 180  # pixels: of pictures with maps; narrow where there are many, or the page gets too large
 _MANY = 80  # maps of classes
 
@@ -35,6 +38,15 @@ class Shown(NamedTuple):
     cost: str
 
 
+class _Entry(NamedTuple):
+    """A line of the contents; ``tile`` is a data address."""
+
+    number: int
+    name: str
+    one: Explanation
+    tile: str
+
+
 class ShownStage(NamedTuple):
     """The maps after a stage."""
 
@@ -50,7 +62,7 @@ class ShownNeighbour(NamedTuple):
     """A training frame; ``tile`` is a data address."""
 
     label: str
-    where: str
+    where: Address
     closeness: float
     tile: str
 
@@ -59,7 +71,7 @@ class ShownPatch(NamedTuple):
     """A piece of a training frame; ``tile`` is a data address."""
 
     label: str
-    where: str
+    where: Address
     value: float
     tile: str
 
@@ -76,7 +88,8 @@ class ShownChannel(NamedTuple):
 
 def page_of_pictures(bundle: Bundle, explanations: Sequence[Explanation], named: Sequence[Named],
                      frames: Optional[TrainingFrames] = None, around: Sequence[Neighbourhood] = (),
-                     patches: Sequence[Sequence[ChannelPatches]] = (), below: Sequence[Markup] = ()) -> str:
+                     patches: Sequence[Sequence[ChannelPatches]] = (), below: Sequence[Markup] = (),
+                     model: str = '') -> str:
     """The page about decisions.
 
     Args:
@@ -87,8 +100,14 @@ def page_of_pictures(bundle: Bundle, explanations: Sequence[Explanation], named:
         around: the neighbourhood of each picture; empty where there are no frames.
         patches: the most active channels of each picture; empty where there are no frames.
         below: what is told of the model, whatever the pictures.
+        model: as a command names it; empty: by its name.
     """
     cards: List[Markup] = []
+    command = f'robot-vision explain {shlex.quote(printable(model or bundle.name))}'
+    if len(named) > 1:
+        cards.append(card('contents.html', rows=[
+            _Entry(place, each.name, one, jpeg(sized(one.seen, _SMALL)))
+            for place, (one, each) in enumerate(zip(explanations, named), 1)]))
     width = _WIDE if sum(len(one.classes) for one in explanations) <= _MANY else _NARROW
     for place, (one, each) in enumerate(zip(explanations, named)):
         near = around[place] if around else None
@@ -100,8 +119,8 @@ def page_of_pictures(bundle: Bundle, explanations: Sequence[Explanation], named:
         if one.unknown is not None:
             cards.append(card('unknown.html', one=one.unknown, plot=Markup(score_plot(one.unknown))))
         if near:
-            cards.append(card('neighbours.html', by_features=_shown(near.by_features),
-                              by_pixels=_shown(near.by_pixels)))
+            cards.append(card('neighbours.html', by_features=_shown(near.by_features), itself=near.itself,
+                              by_pixels=_shown(near.by_pixels), command=command))
         if patches and patches[place]:
             cards.append(card('patches.html', channels=[_channel(found) for found in patches[place]]))
         if one.stages:
@@ -111,11 +130,12 @@ def page_of_pictures(bundle: Bundle, explanations: Sequence[Explanation], named:
                                                'this model cannot be seen, or their places depend on the whole of the '
                                                'picture']))
     if frames is not None:
-        cards.append(card(
-            'frames.html', plot=Markup(scatter(frames.places, frames.labels, [one.place for one in around])),
-            explained=frames.explained, count=len(frames.labels)))
+        plot = scatter(frames.places, frames.labels, [one.place for one in around])
+        cards.append(card('frames.html', plot=plot, svg=Markup(plot.svg), explained=frames.explained,
+                          count=len(frames.labels)))
     title = f'Why did {bundle.name} say that?'
-    return whole_page(title, f'{len(named)} pictures' if len(named) != 1 else named[0].name, [*cards, *below])
+    return whole_page(title, f'{len(named)} pictures' if len(named) != 1 else bundle.architecture.name,
+                      [*cards, *below])
 
 
 def _classes(one: Explanation, picture: np.ndarray) -> List[Shown]:

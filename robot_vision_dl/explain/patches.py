@@ -5,7 +5,7 @@ one batch after another, and nothing is kept of them but these numbers. A patch 
 receptive field, cut off at the picture's edge. Late layers see nearly the whole picture from each place.
 """
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import AbstractSet, Any, Callable, Dict, List, Optional, Sequence, Set, Tuple
 
 import numpy as np
 import torch
@@ -21,10 +21,12 @@ from ..core.types import ColorOrder, Picture
 from ..data.cache import FrameStore
 from .activations import stages_of
 from .explanation import any_pixels
+from .frame_address import Address, FrameAddresses, things
 from .network_table import network_table
 from .receptive_field import Field
 
 _BATCH = 16
+_Place = Tuple[float, int, int, int]  # value of a channel, frame, row, column
 
 
 @dataclass(frozen=True)
@@ -33,13 +35,13 @@ class Patch:
 
     Attributes:
         label: of the frame.
-        where: it comes from.
+        where: it can be seen again.
         value: of the channel there.
         pixels: uint8 (h, w, 3), BGR.
     """
 
     label: str
-    where: str
+    where: Address
     value: float
     pixels: np.ndarray
 
@@ -53,7 +55,7 @@ class ChannelPatches:
         channel: its number.
         value: the largest in the picture that is explained.
         own: uint8 (h, w, 3), BGR: the picture's own patch, where that is.
-        patches: of training frames, the strongest first, each of another frame.
+        patches: of training frames, the strongest first, each of another thing.
     """
 
     layer: str
@@ -77,6 +79,7 @@ class StrongestPatches:
         self._network, self._fields = network, fields
         modules = dict(network.backbone.named_modules())
         self._modules = {modules[name]: name for name in fields}
+        self._addresses = FrameAddresses()
 
     def most_active(self, picture: Picture, most: int = 2) -> List[Tuple[str, int]]:
         """Channels of each layer that answer most to a picture, against how they answer over the whole of it."""
@@ -88,7 +91,8 @@ class StrongestPatches:
         return found
 
     def of(self, pictures: Sequence[Picture], store: FrameStore, most: int = 5,
-           progress: Optional[Callable[[int], None]] = None) -> List[List[ChannelPatches]]:
+           progress: Optional[Callable[[int], None]] = None, without: AbstractSet[int] = frozenset()
+           ) -> List[List[ChannelPatches]]:
         """For each picture its most active channels with their strongest patches.
 
         Args:
@@ -96,9 +100,10 @@ class StrongestPatches:
             store: training frames.
             most: patches of a channel.
             progress: is called with the number of frames so far.
+            without: frames that are left out, for they are the pictures themselves.
         """
         wanted = [self.most_active(picture) for picture in pictures]
-        best = self._best({one for each in wanted for one in each}, store, most, progress)
+        best = self._best({one for each in wanted for one in each}, store, most, progress, without)
         return [[self._shown(picture, layer, channel, best[layer, channel], store) for layer, channel in each]
                 for picture, each in zip(pictures, wanted)]
 
@@ -111,10 +116,11 @@ class StrongestPatches:
             self._network(pixels)
         return {name: maps for name, maps in kept.items() if maps.ndim == 4}
 
-    def _best(self, channels: Any, store: FrameStore, most: int, progress: Optional[Callable[[int], None]]
-              ) -> Dict[Tuple[str, int], List[Tuple[float, int, int, int]]]:
-        """(value, frame, row, column) of the strongest frames of each channel."""
-        best: Dict[Tuple[str, int], List[Tuple[float, int, int, int]]] = {one: [] for one in channels}
+    def _best(self, channels: Any, store: FrameStore, most: int, progress: Optional[Callable[[int], None]],
+              without: AbstractSet[int]) -> Dict[Tuple[str, int], List[_Place]]:
+        """The strongest frames of each channel, one of each thing."""
+        shows = things(store.frames)
+        best: Dict[Tuple[str, int], List[_Place]] = {one: [] for one in channels}
         for begin in range(0, len(store), _BATCH):
             places = range(begin, min(begin + _BATCH, len(store)))
             maps = self._maps(self._preprocess([store.picture(place) for place in places]))
@@ -122,21 +128,21 @@ class StrongestPatches:
                 values, at = maps[layer][:, channel].flatten(1).max(1)
                 wide = maps[layer].shape[3]
                 rows = [(value, place, where // wide, where % wide)
-                        for value, where, place in zip(values.tolist(), at.tolist(), places)]
-                best[layer, channel] = sorted(best[layer, channel] + rows, key=lambda row: (-row[0], row[1]))[:most]
+                        for value, where, place in zip(values.tolist(), at.tolist(), places) if place not in without]
+                best[layer, channel] = _one_of_each(best[layer, channel] + rows, shows, most)
             if progress is not None:
                 progress(places.stop)
         return best
 
-    def _shown(self, picture: Picture, layer: str, channel: int, best: Sequence[Tuple[float, int, int, int]],
+    def _shown(self, picture: Picture, layer: str, channel: int, best: Sequence[_Place],
                store: FrameStore) -> ChannelPatches:
         values = self._maps(self._preprocess([picture]))[layer][0, channel]
         place = int(values.argmax())
         patches = []
         for value, number, row, column in best:
             frame = store.frames[number]
-            where = f'{frame.recording} {frame.topic} {frame.stamp_ns / 1e9:.3f}' if frame.topic else frame.path
-            patches.append(Patch(frame.label, where, value, self._cut(store.picture(number), layer, row, column)))
+            patches.append(Patch(frame.label, self._addresses.of(frame), value,
+                                 self._cut(store.picture(number), layer, row, column)))
         return ChannelPatches(layer, channel, float(values.max()),
                               self._cut(picture, layer, place // values.shape[1], place % values.shape[1]),
                               tuple(patches))
@@ -152,8 +158,19 @@ class StrongestPatches:
         return np.ascontiguousarray(shown[top:max(bottom, top + 1), left:max(right, left + 1)])
 
 
-def patches_of(bundle: Bundle, network: Network, pictures: Sequence[Picture], store: FrameStore
-               ) -> List[List[ChannelPatches]]:
+def _one_of_each(rows: Sequence[_Place], shows: Sequence[int], most: int) -> List[_Place]:
+    """The strongest rows, the strongest first, one of each thing; ``shows``: number of the thing of each frame."""
+    seen: Set[int] = set()
+    kept: List[_Place] = []
+    for row in sorted(rows, key=lambda row: (-row[0], row[1])):
+        if shows[row[1]] not in seen and len(kept) < most:
+            seen.add(shows[row[1]])
+            kept.append(row)
+    return kept
+
+
+def patches_of(bundle: Bundle, network: Network, pictures: Sequence[Picture], store: FrameStore,
+               without: AbstractSet[int] = frozenset()) -> List[List[ChannelPatches]]:
     """The patches of the most active channels of each picture, after the stages whose receptive field is known."""
     try:
         table = network_table(network, any_pixels(bundle))
@@ -164,4 +181,4 @@ def patches_of(bundle: Bundle, network: Network, pictures: Sequence[Picture], st
     if not fields:
         return []
     with Progress('looking for strong patches', 'frames', len(store)) as done:
-        return StrongestPatches(bundle, network, fields).of(pictures, store, progress=done)
+        return StrongestPatches(bundle, network, fields).of(pictures, store, progress=done, without=without)

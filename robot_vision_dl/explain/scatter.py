@@ -1,6 +1,5 @@
 """Training frames as points in a plane, and where pictures lie among them, as SVG."""
-from html import escape
-from typing import List, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
@@ -8,13 +7,27 @@ from ..evaluation.report.svg import fmt
 
 _WIDTH, _HEIGHT, _EDGE = 640, 400, 16
 _MOST = 1500  # points that are drawn; of more, evenly chosen ones
-# Okabe and Ito 2008, without black; further classes begin again with another shape.
+# Okabe and Ito 2008, without black: as many classes as can be told apart have a colour.
 _COLOURS = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#8a7a00')
-_SHAPES = ('circle', 'square', 'triangle')
+_OTHERS = '#9a9a9a'
 
 
-def scatter(places: np.ndarray, labels: Sequence[str], pictures: Sequence[Tuple[float, float]]) -> str:
+class Scatter(NamedTuple):
     """The plot.
+
+    Attributes:
+        svg: it.
+        legend: (name of a class, colour); the rest of the classes are grey.
+        others: classes that are grey.
+    """
+
+    svg: str
+    legend: Tuple[Tuple[str, str], ...]
+    others: int
+
+
+def scatter(places: np.ndarray, labels: Sequence[str], pictures: Sequence[Tuple[float, float]]) -> Scatter:
+    """The plot. Of many classes those with a frame nearest to a picture have colours.
 
     Args:
         places: float32 (n, 2).
@@ -28,31 +41,31 @@ def scatter(places: np.ndarray, labels: Sequence[str], pictures: Sequence[Tuple[
     def at(point: Sequence[float]) -> Tuple[float, float]:
         return (float(_EDGE + (point[0] - low[0]) * scale[0]),
                 float(_HEIGHT - _EDGE - (point[1] - low[1]) * scale[1]))
-    names = sorted(set(labels))
+    colours = dict(zip(_near(places, labels, pictures), _COLOURS))
     step = max(1, -(-len(labels) // _MOST))
-    height = _HEIGHT + 22 * -(-len(names) // 5)
-    out: List[str] = [f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="training frames in the plane of '
+    drawn = list(zip(places.tolist(), labels))[::step]
+    drawn.sort(key=lambda one: one[1] in colours)  # what is grey lies below
+    out: List[str] = [f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="training frames in the plane of '
                       'the first two principal axes of the features">'
                       f'<rect class="plot" width="{_WIDTH}" height="{_HEIGHT}" rx="8"/>']
-    out += [_mark(*at(place), names.index(label), 2.6) for place, label in
-            list(zip(places.tolist(), labels))[::step]]
+    for place, label in drawn:
+        x, y = at(place)
+        out.append(f'<circle cx="{fmt(x)}" cy="{fmt(y)}" r="2.6" fill="{colours.get(label, _OTHERS)}" '
+                   f'fill-opacity="{.75 if label in colours else .3}"/>')
     for number, picture in enumerate(pictures, 1):
         x, y = at(picture)
         out.append(f'<circle class="mark" cx="{fmt(x)}" cy="{fmt(y)}" r="9"/><text class="note" x="{fmt(x)}" '
                    f'y="{fmt(y + 4)}" text-anchor="middle">{number}</text>')
-    for place, name in enumerate(names):
-        x, y = 12 + place % 5 * 126, _HEIGHT + 16 + 22 * (place // 5)
-        out.append(_mark(x, y - 4, place, 4.5) + f'<text class="tick" x="{x + 10}" y="{y}">{escape(name[:18])}</text>')
-    return ''.join(out) + '</svg>'
+    return Scatter(''.join(out) + '</svg>', tuple(colours.items()), len(set(labels)) - len(colours))
 
 
-def _mark(x: float, y: float, kind: int, size: float) -> str:
-    colour = _COLOURS[kind % len(_COLOURS)]
-    shape = _SHAPES[kind // len(_COLOURS) % len(_SHAPES)]
-    if shape == 'circle':
-        return f'<circle cx="{fmt(x)}" cy="{fmt(y)}" r="{fmt(size)}" fill="{colour}" fill-opacity=".75"/>'
-    if shape == 'square':
-        return (f'<rect x="{fmt(x - size)}" y="{fmt(y - size)}" width="{fmt(2 * size)}" height="{fmt(2 * size)}" '
-                f'fill="{colour}" fill-opacity=".75"/>')
-    return (f'<path d="M{fmt(x)} {fmt(y - size)}L{fmt(x + size)} {fmt(y + size)}L{fmt(x - size)} {fmt(y + size)}z" '
-            f'fill="{colour}" fill-opacity=".75"/>')
+def _near(places: np.ndarray, labels: Sequence[str], pictures: Sequence[Tuple[float, float]]) -> List[str]:
+    """The classes that get a colour, sorted by name; the same in every plot where there are few."""
+    names = sorted(set(labels))
+    if len(names) <= len(_COLOURS) or not pictures:
+        return names[:len(_COLOURS)]
+    nearest: Dict[str, float] = {}
+    apart = np.linalg.norm(places[:, None] - np.array(pictures, np.float32)[None], axis=2).min(1)
+    for label, distance in zip(labels, apart.tolist()):
+        nearest[label] = min(distance, nearest.get(label, distance))
+    return sorted(sorted(names, key=lambda name: nearest[name])[:len(_COLOURS)])

@@ -119,10 +119,15 @@ def score_plot(found: UnknownScore) -> str:
     if np.isfinite(found.needed) and found.rate > 0:
         x = x_of(found.needed)
         out.append(f'<line class="ideal" x1="{fmt(x)}" x2="{fmt(x)}" y1="{_TOP}" y2="{_HEIGHT}"/>'
-                   f'<text class="tick" x="{fmt(x)}" y="{_HEIGHT + 29}" text-anchor="middle">unknown from here</text>')
+                   f'<text class="tick" x="{fmt(x)}" y="{_HEIGHT + 29}" text-anchor="{_anchor(x)}">unknown from here'
+                   '</text>')
     x, right = x_of(found.score), found.score > high
-    anchor = 'end' if x > _WIDTH * 0.6 else 'start' if x < _WIDTH * 0.4 else 'middle'
     out.append(f'<line class="here" x1="{fmt(x)}" x2="{fmt(x)}" y1="{_TOP - 6}" y2="{_HEIGHT}"/>'
-               f'<text class="note" x="{fmt(x)}" y="{_TOP - 10}" text-anchor="{anchor}">this picture {found.score:.3g}'
-               f'{", far beyond" if right else ""}</text>')
+               f'<text class="note" x="{fmt(x)}" y="{_TOP - 10}" text-anchor="{_anchor(x)}">'
+               f'this picture {found.score:.3g}{", far beyond" if right else ""}</text>')
     return ''.join(out) + '</svg>'
+
+
+def _anchor(x: float) -> str:
+    """By which end a text at x is held, so that it stays within the picture."""
+    return 'end' if x > _WIDTH * 0.6 else 'start' if x < _WIDTH * 0.4 else 'middle'

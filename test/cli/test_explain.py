@@ -37,6 +37,8 @@ def test_page_of_pictures(here, capsys):
     assert 'page.html (0.' in capsys.readouterr().err
     assert '<script' not in page and '&lt;script&gt;alert(1)&lt;&amp;.png' in page
     assert not re.search(r'(?:src|href)="(?!data:|#)', page)  # nothing from elsewhere
+    assert re.findall(r'href="#(picture-\d)"', page) == re.findall(r'id="(picture-\d)"', page) == [
+        'picture-1', 'picture-2']
     assert page.count('alt="evidence for ') >= 6 and page.count('alt="cost of covering for ') >= 6
     assert 'What it is like' not in page
 
@@ -57,20 +59,33 @@ def test_a_name_of_any_length_is_answered_in_a_sentence(here, capsys):
 
 def test_frames_that_it_is_like(here, user_cache):
     page = explained(here, here / 'data' / 'cup' / '0.png', '--data', here / 'data')
+    assert 'among the data, as 0.png, and left out' in page
+    assert f'robot-vision explain {here / "small"} {here / "data" / "cup" / "2.png"}</code>' in page
     rows = re.findall(r'<div class="near">(.*?)</div>', page[:page.index('What its most active')], re.S)
-    nearest = [re.search(r'title="([^"]*)".*?<b>(\w+)</b> ([\d.]+)', row, re.S).groups() for row in rows]
-    assert len(nearest) == 2  # by features and by pixels; the picture itself is the nearest
-    assert all(where.endswith('0.png') and label == 'cup' and float(near) > .9 for where, label, near in nearest)
+    assert len(rows) == 2  # by features and by pixels
+    for row in rows:
+        near, names = zip(*re.findall(r'</b> (-?[\d.]+)<br>(\d\.png)<', row))
+        assert sorted(names) == [f'{place}.png' for place in range(1, 6)]
+        assert list(map(float, near)) == sorted(map(float, near), reverse=True)
     assert 'Where it lies among the classes' in page and '6 frames' in page
     channels = re.findall(r'<h3>(\w+):(\d+)</h3>\n<div class="near">(.*?)</div>', page, re.S)
     assert len({(layer, channel) for layer, channel, _ in channels}) >= 4
-    for _, _, row in channels:  # the picture is one of the frames, so none is stronger than the strongest of these
-        own, *others = map(float, re.findall(r'</b> (-?[\d.]+)<', row))
-        assert others == sorted(others, reverse=True) and len(others) == 5 and others[0] >= own
+    for _, _, row in channels:
+        _, *others = map(float, re.findall(r'</b> (-?[\d.]+)<', row))
+        assert others == sorted(others, reverse=True) and len(others) == 5 and '>0.png' not in row
+
+
+def test_wrong_data_is_told_before_anything_is_computed(here, tmp_path, user_cache, capsys):
+    labelled = labelled_bag(tmp_path / 'drive')
+    (labelled / 'labels.yaml').write_text((labelled / 'labels.yaml').read_text().replace('mug', 'spoon'))
+    assert main(['explain', str(here / 'small'), str(here / 'one.png'), '--data', str(labelled)]) == 2
+    told = capsys.readouterr().err
+    assert "'spoon' is not among the classes" in told and 'explaining' not in told
 
 
 def test_page_of_a_network(here):
-    page = explained(here)
+    assert 'alt="made for ' not in explained(here, '--visualise', 'none')
+    page = explained(here, '--visualise')  # as without it
     assert 'backbone.' in page and 'First-layer filters' in page and 'receptive field' in page
     assert page.count('alt="made for ') >= 3 and 'suspected, from the weights alone' in page
     assert 'nothing is known of what' in page.lower() and 'Templates' not in page  # no start is named; no data is given
