@@ -25,7 +25,7 @@ from .frame_address import Address, FrameAddresses, things
 from .network_table import network_table
 from .receptive_field import Field
 
-_BATCH = 16
+_BATCH = 4  # maps of so few stay in the cache of a core
 _Place = Tuple[float, int, int, int]  # value of a channel, frame, row, column
 
 
