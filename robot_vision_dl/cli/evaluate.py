@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='a label of a topic or CSV file holds no longer than this; default: until the next')
     parser.add_argument('--ignore', nargs='+', default=[], metavar='LABEL', help='leave out frames with these labels')
     parser.add_argument('--map', nargs='+', default=[], metavar='LABEL=CLASS', dest='label_map',
-                        help='a label of the bags is this class of the model, or unknown, or ignore')
+                        help='a label of the bags, or of --boxes, is this class of the model, or unknown, or ignore')
     parser.add_argument('--topics', nargs='+', default=[], metavar='TOPIC',
                         help='image topics, or all; default: each camera once, neither depth nor infrared')
     parser.add_argument('--detections', nargs='+', default=[], metavar='TOPIC',
@@ -71,7 +71,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--boxes', default='', metavar='SOURCE',
                         help='where the objects in the pictures are, to list decisions that look at the background: '
                         'auto, yolo, coco, cvat or a file of labels with boxes; of a bag auto (a topic whose last name '
-                        'is ground_truth) or topic:NAME')
+                        'is ground_truth) or topic:NAME. Those count that are called, after --map, as the picture is '
+                        'labelled or as what was said of it; where none is called as a class, all')
     parser.add_argument('--no-evidence', action='store_true', help='show no evidence under the pictures of the report, '
                         'which takes some seconds a model')
     parser.add_argument('--params-file', metavar='FILE', help='the deployment: a ROS parameter file of the node')
@@ -153,6 +154,7 @@ def run(args: argparse.Namespace) -> int:
         out.commit()
     for problem in evaluation.problems:
         print(f'robot-vision evaluate: {printable(problem, 2000)}', file=sys.stderr)
+    _say_boxes(metrics)
     _say(metrics, evaluation.speed(), Path(args.out))
     failed = [gate for gate in metrics['gates'] if not gate['passed']]
     for gate in failed:
@@ -205,6 +207,15 @@ def _options(args: argparse.Namespace) -> 'EvaluationOptions':
         LabelConfig(tuple(args.labels), args.hold, tuple(args.ignore)), tuple(args.topics), label_map,
         RunOptions(batch=args.batch, exact=not args.no_exact, seed=args.seed, evidence=not args.no_evidence),
         tuple(args.detections), args.boxes)
+
+
+def _say_boxes(metrics: Mapping[str, Any]) -> None:
+    """Whose boxes count, where that is not what one would think; the same of several models once."""
+    from ..evaluation.report.wording import boxes_sentence
+    found = [boxes_sentence(model['background']['boxes']) for model in metrics['models'].values()
+             if model.get('background')]
+    for sentence in dict.fromkeys(filter(None, found)):
+        print(f'robot-vision evaluate: --boxes: {printable(sentence, 2000)}', file=sys.stderr)
 
 
 def _say(metrics: Mapping[str, Any], speed: Mapping[str, Any], out: Path) -> None:

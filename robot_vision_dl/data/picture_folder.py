@@ -6,7 +6,7 @@ no label or was put there by another program is left out and told; a class of wh
 import re
 from errno import EACCES, EPERM
 from pathlib import Path
-from typing import Dict, Iterator, List, NamedTuple, Sequence, Tuple, Union
+from typing import Collection, Dict, Iterator, List, NamedTuple, Sequence, Tuple, Union
 
 import cv2
 
@@ -48,11 +48,12 @@ def is_picture_folder(folder: Path) -> bool:
                for found in walk(sub, LeftOut()) for path in found.files)
 
 
-def folder_pictures(folder: Union[str, Path], tell: Tell) -> List[FolderPicture]:
+def folder_pictures(folder: Union[str, Path], tell: Tell, in_use: Collection[Path] = ()) -> List[FolderPicture]:
     """All pictures below ``folder``, by class and in natural order.
 
     Args:
         tell: takes a sentence about each kind of thing that is left out.
+        in_use: resolved paths of files beside the pictures that are read for something else: they are not told.
 
     Raises:
         BagError: there is no such folder, no folders with pictures in it, none that can be read in one of them, or
@@ -64,7 +65,7 @@ def folder_pictures(folder: Union[str, Path], tell: Tell) -> List[FolderPicture]
         raise BagError(f'{shown(folder)}: no such folder; give a folder with one folder of pictures a class')
     check_finished(folder)
     left_out = LeftOut()
-    classes = _classes(folder, left_out)
+    classes = _classes(folder, left_out, in_use)
     index = PictureIndex(folder / INDEX)
     labels = {one.folder: check_label(one.folder.name, shown(one.folder)) for one in classes if one.pictures}
     for first, second in alike(one.folder.name for one in classes if one.pictures):
@@ -131,18 +132,18 @@ def _class_folders(folder: Path, left_out: LeftOut) -> List[Path]:
     return found
 
 
-def _classes(folder: Path, left_out: LeftOut) -> List[_Class]:
+def _classes(folder: Path, left_out: LeftOut, in_use: Collection[Path] = ()) -> List[_Class]:
     found, seen = [], {}
     status = folder.stat()
     seen[(status.st_dev, status.st_ino)] = folder
     for sub in _class_folders(folder, left_out):
-        pictures, others = _pictures(sub, folder, left_out, seen)
+        pictures, others = _pictures(sub, folder, left_out, seen, in_use)
         found.append(_Class(sub, tuple(pictures), any(path.parent == sub for path in pictures), others))
     return found
 
 
-def _pictures(folder: Path, root: Path, left_out: LeftOut, seen: Dict[Tuple[int, int], Path]
-              ) -> Tuple[List[Path], bool]:
+def _pictures(folder: Path, root: Path, left_out: LeftOut, seen: Dict[Tuple[int, int], Path],
+              in_use: Collection[Path] = ()) -> Tuple[List[Path], bool]:
     """Pictures at any depth below ``folder``, and whether there are other files, none meant as a picture."""
     pictures, others, foreign = [], 0, 0
     for found in walk(folder, left_out, seen, root):
@@ -154,7 +155,8 @@ def _pictures(folder: Path, root: Path, left_out: LeftOut, seen: Dict[Tuple[int,
                 left_out.add(_NOT_READ, path, root)
             else:
                 others += 1
-                left_out.add(_NO_PICTURE, path, root)
+                if not in_use or path.resolve() not in in_use:
+                    left_out.add(_NO_PICTURE, path, root)
     return sorted(pictures, key=natural), bool(others and not foreign)
 
 

@@ -7,11 +7,12 @@ outside them, too. That a mistake does is a reason to look at it; that right ans
 class do is a shortcut: something beside the object tells the class here, and may not elsewhere (Geirhos et al. 2020,
 "Shortcut learning in deep neural networks").
 """
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 import numpy as np
 
 from ..core.networks.evidence_place import Box
+from ..data.labels.labels import IGNORE
 from .evidence import Answer
 from .example_frames import Key
 from .object_boxes import Boxes, LabelledBox, labels_in
@@ -37,26 +38,35 @@ class Judgeable(NamedTuple):
         chosen: mistakes, the surest first, and right decisions, evenly spread over each class.
         left_out: that are acted on, have boxes, and are too many.
         without_box: that are acted on and labelled, with no box of the object.
+        counted: labels of the boxes that count.
+        by_name: those are called as classes are; else no box is, and all count, whatever they are of.
+        unboxed: classes of labelled frames of which no box anywhere is; only where others have some.
     """
 
     chosen: List[Judged]
     left_out: int
     without_box: int
+    counted: Tuple[str, ...] = ()
+    by_name: bool = True
+    unboxed: Tuple[str, ...] = ()
 
 
 def judgeable(table: FrameTable, boxes: Mapping[str, Boxes], label_map: Mapping[str, str]) -> Judgeable:
     """The decisions that can be looked at.
 
-    Of a frame's boxes those count that are labelled as the frame is, or as what was said of it; where no box anywhere
-    is labelled with a class, as those of a detector of objects of any kind, all do.
+    Of a frame's boxes those count that are called as the frame is labelled, or as what was said of it: a mistake that
+    looks at another object looks at no background. Where no box anywhere is called as a class, as those of a detector
+    of objects of any kind, all do, and the report says so. Boxes are translated as labels are; ``ignore`` never counts.
 
     Args:
         boxes: by recording.
         label_map: names in the labels -> class names.
     """
     rows = table.rows
-    names = {label_map.get(label, label) for label in labels_in(list(boxes.values()))}
+    there_are = [label for label in labels_in(list(boxes.values())) if label_map.get(label, label) != IGNORE]
+    names = {label_map.get(label, label) for label in there_are}
     speak = bool(names & set(table.class_names))
+    counted: Set[str] = set()
     acted = np.flatnonzero((rows['outcome'] == ACCEPTED) & (rows['target'] != NO_LABEL))
     wrong: List[Judged] = []
     right: Dict[int, List[Judged]] = {}
@@ -66,8 +76,10 @@ def judgeable(table: FrameTable, boxes: Mapping[str, Boxes], label_map: Mapping[
         recording, topic = table.recordings[row['recording']], table.topics[row['topic']]
         there = boxes.get(recording, {}).get((topic, int(row['index'])), ())
         target, said = int(row['target']), int(row['fused_predicted'])
-        corners = tuple(box.corners for box in there
-                        if not speak or _is_of(box, target, said, table.class_names, label_map))
+        of_it = [box for box in there if label_map.get(box.label, box.label) != IGNORE
+                 and (not speak or _is_of(box, target, said, table.class_names, label_map))]
+        counted.update(box.label for box in of_it)
+        corners = tuple(box.corners for box in of_it)
         if not corners:
             without += 1
             continue
@@ -80,7 +92,10 @@ def judgeable(table: FrameTable, boxes: Mapping[str, Boxes], label_map: Mapping[
     chosen = wrong[:MOST_WRONG]
     for target in sorted(right):
         chosen += _spread(right[target], MOST_RIGHT)
-    return Judgeable(chosen, len(acted) - without - len(chosen), without)
+    targets = np.unique(rows['target'][acted])
+    unboxed = [table.class_names[target] for target in targets[targets >= 0].tolist()
+               if speak and table.class_names[target] not in names]
+    return Judgeable(chosen, len(acted) - without - len(chosen), without, tuple(sorted(counted)), speak, tuple(unboxed))
 
 
 def _is_of(box: LabelledBox, target: int, said: int, class_names: Sequence[str], label_map: Mapping[str, str]) -> bool:
@@ -127,6 +142,7 @@ def background_json(table: FrameTable, judged: Judgeable, answers: Mapping[Key, 
     classes = [{'class': table.class_names[said], 'right': _figures(kinds[True]), 'wrong': _figures(kinds[False])}
                for said, kinds in sorted(parts.items())]
     return {'frames': sum(len(found) for kinds in parts.values() for found in kinds.values()),
+            'boxes': {'counted': list(judged.counted), 'by_name': judged.by_name, 'unboxed': list(judged.unboxed)},
             'without_box': judged.without_box, 'without_evidence': without, 'left_out': judged.left_out,
             'right': _figures([each for kinds in parts.values() for each in kinds[True]]),
             'wrong': _figures([each for kinds in parts.values() for each in kinds[False]]),

@@ -24,7 +24,7 @@ from ..core.types import ColorOrder, Picture
 from .example_frames import Key, thumbnail
 from .frames_again import FrameAgain
 
-WIDTH = 120
+WIDTH = 208
 """Of a picture with evidence, in pixels."""
 _JPEG_QUALITY = 72
 _BATCH = 8

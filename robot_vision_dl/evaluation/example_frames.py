@@ -1,7 +1,7 @@
 """The few small pictures that a report shows, chosen while the frames go by."""
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Dict, Hashable, Iterable, List, NamedTuple, Tuple
+from typing import Dict, Hashable, Iterable, List, NamedTuple, Sequence, Tuple
 
 import cv2
 import numpy as np
@@ -187,3 +187,21 @@ def joined(choices: List[Choice]) -> Choice:
     for cell in dict.fromkeys(cell for choice in choices for cell in choice.cells):
         result.cells[cell] = together((choice.cells.get(cell, []) for choice in choices), room_of(cell))
     return result
+
+
+def different_first(shots: Sequence[Shot]) -> List[Shot]:
+    """One of each recording, then another one of each and so on, of which those of new objects come before others.
+
+    So the first pictures of a report are of as many things as can be. Pictures of folders are each a thing of its own.
+    """
+    of_object: Counter[Hashable] = Counter()
+    of_recording: Counter[str] = Counter()
+    by_object = []
+    for shot in sorted(shots, key=lambda one: -one.score):
+        by_object.append((of_object[shot.object], shot))
+        of_object[shot.object] += 1
+    ranked = []
+    for _, shot in sorted(by_object, key=lambda one: one[0]):  # of equals the highest score stays first
+        ranked.append((of_recording[shot.key.recording], shot))
+        of_recording[shot.key.recording] += shot.key.topic != PICTURES
+    return [shot for _, shot in sorted(ranked, key=lambda one: one[0])]

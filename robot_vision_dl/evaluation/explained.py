@@ -65,9 +65,9 @@ def _rows(table: FrameTable) -> Dict[Key, int]:
 
 
 def _shown(choice: Choice, rows: Mapping[Key, int]) -> List[Key]:
-    """Worst mistakes, then wrong cells of the confusion matrix, then its others."""
+    """Worst mistakes, then wrong cells of the confusion matrix, its others, and last what is most uncertain."""
     cells = sorted(choice.cells.items(), key=lambda item: (item[0][0] == item[0][1], item[0][1] < 0))
-    shots = (*choice.ood, *choice.worst, *(shot for _, some in cells for shot in some))
+    shots = (*choice.ood, *choice.worst, *(shot for _, some in cells for shot in some), *choice.doubtful)
     return [key for key in dict.fromkeys(shot.key for shot in shots) if key in rows]
 
 

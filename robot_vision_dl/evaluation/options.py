@@ -20,7 +20,7 @@ class RunOptions:
     ahead_mb: int = option(256, 'decoded pictures that may wait for the network', minimum=16, maximum=65536)
     pictures: int = option(480, 'small pictures that a report may hold', minimum=0, maximum=10000)
     evidence: bool = option(
-        True, 'worst mistakes and examples of confusions are shown with their evidence; false: not')
+        True, 'mistakes, examples of confusions and what is most uncertain are shown with evidence; false: not')
     draws: int = option(2000, 'bootstrap draws behind each interval', minimum=100, maximum=100000)
     seed: int = option(0, 'of the bootstrap and of the floor of the calibration error', minimum=0, maximum=2**32 - 1)
 

@@ -15,6 +15,7 @@ from ..data.cameras import check_wanted, choose_topics
 from ..data.folders import Tell, shown
 from ..data.frame_sources import find_sources
 from ..data.labels.labels import IGNORE, Finding, FrameLabel, FrameTimes, LabelConfig, Labels
+from ..data.labels.objects.find import files_of_labels
 from ..data.labels.sources import label_files_beside, label_topics, labels_of_bag
 from ..data.object_topics import named_images, object_topics
 from ..data.picture_folder import folder_pictures
@@ -44,6 +45,7 @@ class Recording:
         period_s: seconds from one picture to the next, more than what makes the fusion start afresh.
         objects: topics of the objects that are judged, one for each of ``topics``; empty: whole pictures are judged.
         ignore: labels whose objects are left out.
+        start_ns: of a bag, when its first message was received.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Recording:
     period_s: float = 0.0
     objects: Tuple[ObjectTopics, ...] = ()
     ignore: Tuple[str, ...] = ()
+    start_ns: int = 0
 
     def find_objects(self, config: ClassifierConfig) -> Optional[BagObjects]:
         """The objects that a detector found; None where whole pictures are judged. Reads the bag."""
@@ -150,9 +153,10 @@ def _of_bag(files: BagFiles, name: str, options: EvaluationOptions) -> Recording
             return _objects_of_bag(reader, name, options, tuple(images))
         labels, used, problems = _labels(reader, name, options.labels)
         topics, notes = choose_topics(reader, options.topics, labels.topics if labels else frozenset())
-        duration_ns = (reader.end_ns or 0) - (reader.start_ns or 0)
+        start_ns = reader.start_ns or 0
+        duration_ns = (reader.end_ns or 0) - start_ns
     return Recording(name, files.path, files, topics, tuple(images), sum(images[topic].count for topic in topics),
-                     duration_ns, labels, used, (*files.notes, *notes, *problems))
+                     duration_ns, labels, used, (*files.notes, *notes, *problems), start_ns=start_ns)
 
 
 def _objects_of_bag(reader: BagReader, name: str, options: EvaluationOptions, images: Tuple[str, ...]) -> Recording:
@@ -167,7 +171,8 @@ def _objects_of_bag(reader: BagReader, name: str, options: EvaluationOptions, im
 
 def _of_folder(folder: Path, name: str, options: EvaluationOptions, note: Optional[str]) -> Recording:
     notes = [f'{shown(folder)}: {ALONE}', *([note] if note else [])]
-    pictures = tuple(folder_pictures(folder, notes.append))
+    pictures = tuple(folder_pictures(folder, notes.append,
+                                     files_of_labels(folder, options.boxes) if options.boxes else ()))
     period_s = 2 * options.deployment.fusion.reset_gap_s + 1
     labels = None if options.labels.sources == ('none',) else Labels(intervals_of(pictures, period_s),
                                                                      options.labels.ignore)

@@ -83,7 +83,9 @@ SCHEMA = """metrics.json, version 1:
                    frames labelled unknown; camera_faults: frames called unknown since the camera was at fault, by
                    fault
     background     where boxes are known (--boxes), of decisions that are acted on and labelled: frames that were looked
-                   at, without_box, without_evidence (nothing speaks for what was said, or its file has changed),
+                   at, boxes (counted: labels of those that count; by_name: they are called as the label or as
+                   what was said, after --map; else none is called as a class and all count; unboxed: classes of which
+                   none is), without_box, without_evidence (nothing speaks for what was said, or its file has changed),
                    left_out (beyond 400 mistakes and 60 right ones a class); right, wrong and, by what was said,
                    classes: frames, mean share of the evidence (for what was said rather than for what it is; of right
                    ones rather than for the runner-up) inside the boxes and of the picture's area that they take, and

@@ -1,6 +1,6 @@
 """A planted shortcut, a sticker that one class has in training: the evaluation lists what rests on it, and shows it."""
 import json
-import re
+import shlex
 import shutil
 
 import cv2
@@ -28,6 +28,7 @@ from robot_vision_dl.evaluation.background import judgeable
 from robot_vision_dl.evaluation.evaluator import evaluate
 from robot_vision_dl.evaluation.object_boxes import LabelledBox
 from robot_vision_dl.evaluation.options import EvaluationOptions, RunOptions
+from robot_vision_dl.evaluation.report.wording import boxes_sentence
 
 NAMES, SIDE, THING = ('apple', 'pear'), 32, 14
 STICKER = (1, 23, 9, 31)  # left, top, right, bottom
@@ -115,14 +116,18 @@ def test_sticker_is_what_the_list_names_and_the_page_shows(here, tmp_path, capsy
     clean = models['without']
     assert clean['frame']['accuracy'] == 1 and len(clean['background']['listed']) <= 2
     # What people are told: the verdict, the summary, the page.
-    assert 'rightly called apple' in capsys.readouterr().out
+    told = capsys.readouterr()
+    assert 'rightly called apple' in told.out and 'left out' not in told.err and 'No box' not in told.err
     summary = (tmp_path / 'out' / 'summary.md').read_text()
     assert 'look at the background: the evidence lies beside it' in summary
     assert all(file.replace('_', '\\_') in summary for file in wrong)
     section = page[page.index('id="m0-background"'):page.index('id="m0-figures"')]
-    assert len(re.findall('<figure>', section)) >= 2 * 10
+    assert section.count('<figure') >= 2 * 10
     assert section.count('alt="evidence for apple"') >= len(wrong) and all(file in section for file in wrong)
-    assert 'for apple rather than pear' in section
+    assert 'for apple rather than pear' in section and 'what the network sees' in section.lower()
+    for file in wrong:  # what explains a mistake, to copy
+        words = 'robot-vision', 'explain', str(here / 'with_sticker'), str(here / 'pictures' / file)
+        assert shlex.join(words) in section
     assert 'id="m1-background"' not in page  # nothing of the other model is listed
 
 
@@ -130,6 +135,18 @@ def test_without_boxes_the_page_says_how_to_give_them(here, tmp_path):
     models, page = evaluated(here, tmp_path / 'out', '--model', str(here / 'with_sticker'))
     assert 'background' not in models['with_sticker'] and '--boxes auto' in page
     assert page.count('alt="evidence for apple"') >= 12
+
+
+def test_boxes_of_no_class_all_count_and_everybody_is_told(here, tmp_path, capsys):
+    (tmp_path / 'obj.names').write_text('ball\ngoal post\n')
+    models, page = evaluated(here, tmp_path / 'out', '--model', str(here / 'without'), '--boxes',
+                             str(tmp_path / 'obj.names'))
+    found = models['without']['background']
+    assert found['boxes'] == {'counted': ['ball', 'goal post'], 'by_name': False, 'unboxed': []}
+    assert found['frames'] > 30
+    sentence = 'every box counts as the object, whatever it is of: ball, goal post.'
+    assert capsys.readouterr().err.count(sentence) == page.count(sentence) == 1
+    assert sentence in (tmp_path / 'out' / 'summary.md').read_text()
 
 
 def test_boxes_of_a_topic_give_the_same_list(here, tmp_path):
@@ -170,12 +187,17 @@ def test_boxes_of_the_label_and_of_what_was_said_count():
     def judged(*labels):
         there = tuple(LabelledBox(label, (number, 0, number + 1, 1)) for number, label in enumerate(labels))
         boxes = {'recording 0': {('/camera', index): there for index in range(3)}}
-        found = judgeable(table, boxes, {'Birne': 'pear'})
+        found = judgeable(table, boxes, {'Birne': 'pear', 'shadow': 'ignore'})
+        told.append(boxes_sentence({'counted': found.counted, 'by_name': found.by_name, 'unboxed': found.unboxed}))
         return {one.place: [corners[0] for corners in one.corners] for one in found.chosen}, found.without_box
+    told = []
     assert judged('apple', 'Birne', 'leaf') == ({0: [0], 1: [0, 1], 2: [0, 1]}, 0)
+    assert told.pop() == ''
     assert judged('Birne') == ({1: [0], 2: [0]}, 1)  # of the apple that was called so there is no box
-    assert judged('thing', 'thing') == ({0: [0, 1], 1: [0, 1], 2: [0, 1]}, 0)  # a detector of anything
-    assert judged() == ({}, 3)
+    assert told.pop().startswith('No box is called apple: of pictures labelled so, those')
+    assert judged('thing', 'shadow', 'thing') == ({0: [0, 2], 1: [0, 2], 2: [0, 2]}, 0)  # a detector of anything
+    assert 'every box counts as the object, whatever it is of: thing. ' in told.pop()
+    assert judged() == ({}, 3) and told == ['']
 
 
 def test_a_model_without_maps_is_said_to_have_none_once(here, tmp_path):

@@ -3,7 +3,18 @@ import numpy as np
 import pytest
 
 from robot_vision_dl.core.types import ColorOrder, Frame, Header, Picture
-from robot_vision_dl.evaluation.example_frames import APART, OF_A_CELL, OF_A_WRONG_CELL, WORST, ExampleFrames, joined
+from robot_vision_dl.evaluation.example_frames import (
+    APART,
+    OF_A_CELL,
+    OF_A_WRONG_CELL,
+    WORST,
+    ExampleFrames,
+    Key,
+    Shot,
+    different_first,
+    joined,
+)
+from robot_vision_dl.evaluation.picture_messages import TOPIC as PICTURES
 from robot_vision_dl.evaluation.table import ACCEPTED, ROW, UNCERTAIN, UNKNOWN_TARGET
 
 
@@ -41,6 +52,14 @@ def test_wrong_cells_have_more_room_than_others_and_no_tracks_are_needed():
     choice, _ = offered([(-1, 1, ACCEPTED if index % 2 else UNCERTAIN, 0.5) for index in range(600)])
     assert len(choice.cells[1, 0]) == OF_A_WRONG_CELL == WORST
     assert len(choice.cells[1, -2]) == OF_A_CELL
+
+
+def test_what_is_shown_first_is_of_other_recordings_and_objects():
+    shots = [Shot(score, Key(bag, '/camera', number), (bag, thing)) for number, (score, bag, thing) in enumerate((
+        (.9, 'a', 1), (.8, 'a', 1), (.7, 'a', 2), (.6, 'b', 1), (.5, 'b', 1), (.4, 'c', 1)))]
+    assert [shot.score for shot in different_first(shots)] == [.9, .6, .4, .7, .5, .8]
+    pictures = [shot._replace(key=shot.key._replace(topic=PICTURES), object=shot.score) for shot in shots]
+    assert different_first(pictures) == pictures  # the surest first
 
 
 def test_choices_of_recordings_are_joined_by_the_same_rule():

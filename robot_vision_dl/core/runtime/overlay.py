@@ -110,7 +110,8 @@ def _legend(evidence: ShownEvidence) -> Legend:
     if evidence.note:
         return [(None, evidence.note)]
     if evidence.over:
-        return [(None, 'evidence for'), (FOR, evidence.name), (AGAINST, evidence.over)]
+        # Of the belief over time, and so perhaps not among the bars beside it, which are of this frame alone.
+        return [(None, 'best two over time'), (FOR, evidence.name), (AGAINST, evidence.over)]
     return [(None, 'evidence'), (FOR, f'for {evidence.name}'), (AGAINST, 'against it')]
 
 

@@ -3,7 +3,7 @@ from typing import Any, List, Mapping, Optional
 
 from ...core.text.printable import printable
 from .verdict import verdict_of
-from .wording import are_pictures, percent
+from .wording import are_pictures, boxes_sentence, percent
 
 
 def markdown(metrics: Mapping[str, Any]) -> str:
@@ -62,7 +62,9 @@ ROWS = (
 
 def _background(name: str, found: Mapping[str, Any]) -> List[str]:
     """Decisions that look at the background, by class; mistakes first, as many as may be read."""
+    warning = boxes_sentence(found['boxes'])
     lines = [f'{plain(name)}, looks at the background ({found["frames"]} decisions whose object has a box):', '',
+             *([plain(warning), ''] if warning else []),
              '| said | rightly: listed | evidence inside | area of the box | wrongly: listed | evidence inside '
              '| area of the box |', '|---|---|---|---|---|---|---|']
     for one in found['classes']:

@@ -7,7 +7,7 @@ from ..example_frames import Key
 from ..explained import MOST_LISTED
 from .report_views import Example, Gallery
 from .verdict import has_shortcut
-from .wording import percent
+from .wording import boxes_sentence, percent
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,14 @@ class BackgroundView:
 
     Attributes:
         frames: that were looked at.
+        warning: whose boxes count, where that is not what one would think; else empty.
         notes: on those that were not.
         classes: the ones with most listed first; last all together.
         galleries: mistakes, and right decisions, that are listed; empty ones are left out.
     """
 
     frames: int
+    warning: str
     notes: List[str]
     classes: List[ClassView]
     galleries: List[Gallery]
@@ -53,6 +55,7 @@ def background_view(model: Mapping[str, Any], examples: Callable[[Sequence[Key]]
     found = model.get('background')
     if not found:
         return None
+    warning = boxes_sentence(found['boxes'])
     classes = sorted(found['classes'], key=lambda one: (-one['right']['listed'] - one['wrong']['listed'], one['class']))
     views = [ClassView(one['class'], _part(one['right']), _part(one['wrong'])) for one in classes]
     if len(views) > 1:
@@ -69,7 +72,7 @@ def background_view(model: Mapping[str, Any], examples: Callable[[Sequence[Key]]
         shown = examples([key_of(entry) for entry in entries[:MOST_LISTED]])
         if entries:
             galleries.append(Gallery(part, title, 'the surest first', len(entries), shown))
-    return BackgroundView(found['frames'], notes, views, galleries)
+    return BackgroundView(found['frames'], warning, notes, views, galleries)
 
 
 def _part(figures: Mapping[str, Any]) -> PartView:

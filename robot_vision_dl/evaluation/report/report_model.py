@@ -1,17 +1,18 @@
 """What the report shows about one model."""
 import base64
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 import numpy as np
 from markupsafe import Markup
 
 from ...core.metrics.selective import risk_curve
 from ..evidence import ModelEvidence
-from ..example_frames import APART, Key, Shot
+from ..example_frames import APART, Key, Shot, different_first
 from ..picture_messages import TOPIC as PICTURES
-from ..table import NO_LABEL, OUT_OF_DISTRIBUTION, UNCERTAIN, Columns, FrameTable, sureness
+from ..table import NO_LABEL, OUT_OF_DISTRIBUTION, UNCERTAIN, Columns, FrameTable, decided, sureness
 from . import svg
+from .explain_command import explain_command
 from .html_templates import render
 from .report_background import background_view
 from .report_decisions import confusion_view, errors_view, labels_view
@@ -59,30 +60,32 @@ def model_section(evaluation: 'Evaluation', number: int, name: str, room: int) -
     model, table = evaluation.metrics['models'][name], evaluation.tables[name]
     choice, pictures, times = evaluation.choices[name], evaluation.pictures, table.seconds()
     anchor = f'm{number}'
-    files = {recording.name: recording for recording in evaluation.recordings if recording.pictures}
+    origin = _Origin(evaluation.bundles[name].source, {one.name: one for one in evaluation.recordings},
+                     bool(evaluation.options.deployment.regions))
     shown: Set[bytes] = set()
 
     evidence = evaluation.evidence.get(name) or ModelEvidence()
     found = {**{key: answer.thumbnail for key, answer in evidence.answers.items()}, **pictures}
 
     def examples(keys: Sequence[Key]) -> List[Example]:
-        return _examples(keys, table, times, found, files, evidence)
+        return _examples(keys, table, times, found, origin, evidence)
 
     def listed(keys: Sequence[Key]) -> List[Example]:
-        return _examples(keys, table, times, found, files, evidence, True)
+        return _examples(keys, table, times, found, origin, evidence, True)
 
-    fresh = {'foreign': _fresh(choice.ood, pictures, shown), 'worst': _fresh(choice.worst, pictures, shown)}
+    fresh = {'foreign': _fresh(different_first(choice.ood), pictures, shown),
+             'worst': _fresh(different_first(choice.worst), pictures, shown)}
     taken = {*fresh['foreign'], *fresh['worst']}
     cells = {cell: _fresh(entries, pictures, shown) for cell, entries in choice.cells.items()}
     uncertain = _is_uncertain(model, table)
     places = _places_of([shot.key for shot in choice.doubtful], table)
-    fresh['doubtful'] = _fresh([shot for shot in choice.doubtful if shot.key in places and uncertain[places[shot.key]]],
-                               pictures, shown)
+    doubtful = [shot for shot in choice.doubtful if shot.key in places and uncertain[places[shot.key]]]
+    fresh['doubtful'] = _fresh(different_first(doubtful), pictures, shown)
     decisions = model['decisions']
     galleries = [Gallery(part, title, order, count, examples(fresh[part])) for part, title, order, count in (
         ('foreign', 'Accepted, and none of its classes', 'the surest first', decisions.get('foreign_accepted')),
         ('worst', 'Acted on, and another class', 'the surest first', decisions.get('confused')),
-        ('doubtful', 'Most uncertain frames', 'highest entropy of the frame alone; not those shown above',
+        ('doubtful', 'Most uncertain frames', 'highest entropy of the frame alone first; not those shown above',
          int(uncertain.sum())))]
     errors = labels = confusion = None
     if model['frames']['labelled']:
@@ -238,8 +241,30 @@ def _risk(model: Mapping[str, Any], rows: Columns) -> str:
                      'share of these that is wrong', y_max=top, marker=marker, title='risk-coverage curve')
 
 
+class _Origin(NamedTuple):
+    """Where the frames of a model's section come from.
+
+    Attributes:
+        model: as it was asked for.
+        recordings: by name.
+        are_regions: parts of pictures were judged, not whole ones.
+    """
+
+    model: str
+    recordings: Mapping[str, 'Recording']
+    are_regions: bool
+
+    def command(self, key: Key, row: np.void, is_listed: bool) -> str:
+        """What explains a frame that was acted on wrongly, was uncertain or is listed; empty for others."""
+        target, said = int(row['target']), int(decided(row))
+        is_mistake = target != NO_LABEL and said >= 0 and said != target
+        if self.are_regions or not (is_mistake or is_listed or int(row['outcome']) == UNCERTAIN):
+            return ''
+        return explain_command(self.model, self.recordings[key.recording], key, int(row['receive_ns']))
+
+
 def _examples(keys: Sequence[Key], table: FrameTable, times: np.ndarray, pictures: Mapping[Key, bytes],
-              folders: Mapping[str, 'Recording'], evidence: ModelEvidence, is_listed: bool = False) -> List[Example]:
+              origin: '_Origin', evidence: ModelEvidence, is_listed: bool = False) -> List[Example]:
     places = _places_of(keys, table)
     several = len(table.topics) > 1
     found = []
@@ -256,8 +281,9 @@ def _examples(keys: Sequence[Key], table: FrameTable, times: np.ndarray, picture
             said = 'unknown'
         where = f'{key.recording}{" " + key.topic if several else ""}, {times[place]:.1f} s'
         alone = f'{table.class_names[row["predicted"]]} {row["confidence"]:.2f}'
-        if key.recording in folders:
-            file = folders[key.recording].file(key.number)
+        recording = origin.recordings[key.recording]
+        if recording.pictures:
+            file = recording.file(key.number)
             where, alone = file if len(table.recordings) == 1 else f'{key.recording}/{file}', ''
         answer = evidence.answers.get(key)
         shown = answer.pictures if answer else ()
@@ -265,7 +291,8 @@ def _examples(keys: Sequence[Key], table: FrameTable, times: np.ndarray, picture
             shown = (answer.difference, *shown[:1])  # what it is listed for
         found.append(Example(_base64(pictures[key]), label or called, label, said, alone, where,
                              tuple(EvidenceView(one.name, _base64(one.jpeg)) for one in shown),
-                             answer.place[:2] if answer and answer.place else ()))
+                             answer.place[:2] if answer and answer.place else (),
+                             origin.command(key, row, is_listed)))
     return found
 
 

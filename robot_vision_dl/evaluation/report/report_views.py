@@ -36,6 +36,7 @@ class Example:
         said: the decision, and how sure it was.
         alone: the same of this frame by itself; empty for a picture, which always is.
         where: recording, topic and time; of a picture its file.
+        command: that explains a mistake; empty for what is none.
         evidence: for what was said and for what it is; may be empty.
         place: shares of the evidence inside the object's boxes and of the area that they take; empty: not known.
     """
@@ -48,6 +49,7 @@ class Example:
     where: str
     evidence: Tuple[EvidenceView, ...] = ()
     place: Tuple[float, ...] = ()
+    command: str = ''
 
 
 @dataclass(frozen=True)

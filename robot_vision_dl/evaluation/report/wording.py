@@ -1,11 +1,36 @@
 """Numbers as the report and its sentences say them."""
-from typing import Any, Callable, Mapping, Optional
+from typing import Any, Callable, Mapping, Optional, Sequence
+
+from ...core.text.printable import printable
+
+_MOST_NAMED = 8
 
 
 def are_pictures(model: Mapping[str, Any]) -> bool:
     """Whether all that was decided are pictures of folders: each alone, without times."""
     frames = model['frames']
     return bool(frames['decided']) and frames.get('of_folders') == frames['decided']
+
+
+def boxes_sentence(boxes: Mapping[str, Any]) -> str:
+    """Which labels of boxes were taken for the object, where that is not simply the class's name; else empty.
+
+    Args:
+        boxes: as in ``background`` of ``metrics.json``.
+    """
+    counted, unboxed = boxes['counted'], boxes['unboxed']
+    if counted and not boxes['by_name']:
+        return ('No box is called as a class of the model, so every box counts as the object, whatever it is of: '
+                f'{_some(counted)}. Where that is a class under another name: --map "LABEL=CLASS".')
+    if unboxed:
+        return (f'No box is called {_some(unboxed)}: of pictures labelled so, those alone are looked at that have a '
+                'box of what was said. Where boxes have another name for it: --map "LABEL=CLASS".')
+    return ''
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f' and {len(names) - _MOST_NAMED} more' if len(names) > _MOST_NAMED else ''
+    return ', '.join(printable(name, 60) for name in names[:_MOST_NAMED]) + more
 
 
 def interval_text(found: Optional[Mapping[str, Any]], shown: Callable[[float], str]) -> str:

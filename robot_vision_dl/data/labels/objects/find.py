@@ -1,8 +1,8 @@
 """A folder of pictures with labels, of whatever format -> its pictures with their objects."""
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional, Tuple, Union
+from typing import Dict, FrozenSet, List, NamedTuple, Optional, Tuple, Union
 
-from ....core.errors import ConfigError
+from ....core.errors import BagError, ConfigError
 from ....core.files.user_path import user_path
 from ....core.text.json_text import parse_json
 from ....core.text.text_file import read_text
@@ -13,7 +13,7 @@ from .cvat import MOST_BYTES as MOST_XML_BYTES
 from .cvat import is_cvat, read_cvat
 from .labelled_picture import LabelledPicture
 from .source_files import SourceFiles
-from .yolo import label_files, read_yolo
+from .yolo import is_named_as_names, label_files, read_yolo
 
 AUTO, YOLO, COCO, CVAT = 'auto', 'yolo', 'coco', 'cvat'
 FORMATS = (AUTO, YOLO, COCO, CVAT)
@@ -53,6 +53,18 @@ def labelled_pictures(source: Union[str, Path], labels: str = AUTO, tell: Option
         assert tell is not None
         tell(note)
     return Found(kind, tuple(pictures), notes)
+
+
+def files_of_labels(source: Union[str, Path], labels: str = AUTO) -> FrozenSet[Path]:
+    """The files that :func:`labelled_pictures` reads; empty where it would raise an error."""
+    try:
+        files = SourceFiles(Path(source))
+        kind, paths = _chosen(files, labels)
+        if kind == YOLO:
+            paths = [*paths, *label_files(files).values(), *(path for path in files.others if is_named_as_names(path))]
+    except (BagError, ConfigError):
+        return frozenset()
+    return frozenset(path.resolve() for path in paths)
 
 
 def _chosen(files: SourceFiles, labels: str) -> Tuple[str, List[Path]]:

@@ -71,6 +71,11 @@ def label_files(files: SourceFiles) -> Dict[str, Path]:
     return found
 
 
+def is_named_as_names(path: Path) -> bool:
+    """Whether a file is called as one with the names of the classes is."""
+    return path.name.lower() in (*NAMES, *_YAML) or path.suffix.lower() == '.names'
+
+
 def read_yolo(files: SourceFiles, names_file: Optional[Path] = None) -> List[LabelledPicture]:
     """All pictures that have a file of labels; what is left out is noted.
 
@@ -230,7 +235,7 @@ class _Names:
             self._paths.add(names_file)
             return
         for path in files.others:
-            if path.name.lower() in (*NAMES, *_YAML) or path.suffix.lower() == '.names':
+            if is_named_as_names(path):
                 self._by_folder.setdefault(path.parent, []).append(path)
                 self._paths.add(path)
 
