@@ -54,8 +54,8 @@ def scatter(places: np.ndarray, labels: Sequence[str], pictures: Sequence[Tuple[
                    f'fill-opacity="{.75 if label in colours else .3}"/>')
     for number, picture in enumerate(pictures, 1):
         x, y = at(picture)
-        out.append(f'<circle class="mark" cx="{fmt(x)}" cy="{fmt(y)}" r="9"/><text class="note" x="{fmt(x)}" '
-                   f'y="{fmt(y + 4)}" text-anchor="middle">{number}</text>')
+        out.append(f'<circle class="mark" cx="{fmt(x)}" cy="{fmt(y)}" r="12"/><text class="note" x="{fmt(x)}" '
+                   f'y="{fmt(y + 5)}" style="font-size:15px" text-anchor="middle">{number}</text>')
     return Scatter(''.join(out) + '</svg>', tuple(colours.items()), len(set(labels)) - len(colours))
 
 
