@@ -14,7 +14,7 @@ sudo apt install python3 python3-venv' >&2; exit 1; }; $(PYTHON) .ci/set_up.py $
 # The installed package is tested: this folder, which Python would look in first, is taken off its path. Not bin/pytest,
 # which is not there where the sourced ROS 2 brings pytest.
 PYTEST := $(VENV)/python -c 'import sys; sys.path.pop(0); import pytest; sys.exit(pytest.main())'
-# Two of a machine's cores take two thirds of the time of one. What ARGS names runs by itself, so that -s and --pdb work.
+# What ARGS names runs by itself, so that -s and --pdb work.
 SIDE_BY_SIDE = $(if $(ARGS),,-n $(WORKERS) --dist loadfile)
 
 # Set by a Python of ROS 2 wheels that runs make; ours would then not find its own libraries.
