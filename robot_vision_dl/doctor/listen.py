@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 IMAGE, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
 IMAGE_TYPES = (IMAGE, COMPRESSED)
 DETECTIONS = 'vision_msgs/msg/Detection2DArray'
+_UNKNOWN_NAME = '_NODE_NAME_UNKNOWN_'  # of rmw_dds_common
 DISCOVERY_S = 3.0
 # Publishers do not appear all at once.
 SETTLE_S = 0.5
@@ -187,7 +188,8 @@ def listen(topic: str, seconds: float) -> Findings:
         offered = any(p.reliability == 'reliable' and p.type == found.image_type for p in found.publishers)
         if offered and (not reception.messages or (reception.lost_share or 0.0) > 0.1):
             reliable = _receive(node, executor, topic, found.image_type, min(seconds, 3.0), 'reliable')
-        # Once more: by now names and processes are known that were not at first.
+        # Once more: by now names and processes are known that were not at first, or will be.
+        _spin(executor, DISCOVERY_S, lambda: _are_named(node, topic))
         return Findings(topic, tuple(_publishers(node, topic)) or found.publishers, _topics(node), reception, reliable,
                         node.count_publishers('/clock') > 0)
     finally:
@@ -202,6 +204,11 @@ def _spin(executor: 'Executor', seconds: float, until: Callable[[], bool] = lamb
 
 def _topics(node: 'Node') -> Dict[str, Tuple[str, ...]]:
     return {name: tuple(types) for name, types in node.get_topic_names_and_types() if node.count_publishers(name)}
+
+
+def _are_named(node: 'Node', topic: str) -> bool:
+    """Whether the nodes of all publishers are known; DDS tells of a writer before ROS tells whose it is."""
+    return all(info.node_name != _UNKNOWN_NAME for info in node.get_publishers_info_by_topic(topic))
 
 
 def _publishers(node: 'Node', topic: str) -> List[Publisher]:

@@ -96,7 +96,7 @@ class EventStore:
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         if not self._read_only:
-            connection.execute('PRAGMA journal_mode=WAL').fetchone()
+            _write_ahead(connection)
             connection.execute('PRAGMA synchronous=FULL')
             connection.execute('BEGIN IMMEDIATE')
             if not self._version(connection):
@@ -239,6 +239,19 @@ def read_events(folder: Path) -> List[Event]:
     """All events of a queue's folder, also while another process writes; empty where nobody has labelled yet."""
     with EventStore(folder, read_only=True) as store:
         return list(store.events())
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Turn the write-ahead log on; of several who open a new file at once, SQLite lets all but one down unwaited."""
+    until = time.monotonic() + _BUSY_S
+    while True:
+        try:
+            connection.execute('PRAGMA journal_mode=WAL').fetchone()
+            return
+        except sqlite3.OperationalError as error:
+            if 'locked' not in str(error) or time.monotonic() > until:
+                raise
+        time.sleep(0.01)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
@@ -101,6 +102,17 @@ def test_writers_take_turns(tmp_path):
         thread.join()
     ids = [one.action.id for one in read_events(tmp_path)]
     assert len(ids) == len(set(ids)) == 20 + 3 * 20
+
+
+def test_many_who_open_a_new_store_at_once_all_get_it(tmp_path):
+    def opened(folder):
+        with EventStore(folder) as store:
+            return store.last
+    with ThreadPoolExecutor(6) as pool:
+        for number in range(40):
+            folder = tmp_path / str(number)
+            folder.mkdir()
+            assert list(pool.map(opened, [folder] * 6)) == [0] * 6
 
 
 def test_a_queue_without_labels_is_read_and_nothing_is_made(tmp_path):
