@@ -8,6 +8,7 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Sequence, Tuple
 import numpy as np
 import torch
 
+from ..core.bundles.any_pixels import any_pixels
 from ..core.bundles.bundle import Bundle, load_bundle
 from ..core.errors import ConfigError
 from ..core.networks.evidence import LastMaps
@@ -24,7 +25,6 @@ from ..data.labels.objects.find import labelled_pictures
 from ..data.labels.objects.labelled_picture import LabelledPicture, bounds
 from ..data.picture_folder import all_pictures
 from ..data.pictures import read_picture
-from ..explain.explanation import any_pixels
 from ..explain.faithfulness import centre_map, deletion_insertion, sanity
 from ..explain.occlusion import occlusion
 from .report import conclude

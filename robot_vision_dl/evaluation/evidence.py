@@ -11,16 +11,17 @@ from typing import Any, Dict, Iterator, Mapping, NamedTuple, Optional, Sequence,
 import cv2
 import numpy as np
 
+from ..core.bundles.any_pixels import any_pixels
 from ..core.bundles.bundle import Bundle
 from ..core.config import ClassifierConfig
 from ..core.errors import ConfigError
 from ..core.networks.evidence import Head, LastMaps
-from ..core.networks.evidence_picture import laid_over
+from ..core.networks.evidence_picture import laid_over, of_width
 from ..core.networks.evidence_place import Box, EvidencePlace, place_of_evidence
 from ..core.networks.network import Network
 from ..core.networks.preprocess import Preprocessor, visible_region
 from ..core.runtime.overlay import to_bgr
-from ..core.types import ColorOrder, Picture
+from ..core.types import Picture
 from .example_frames import Key, thumbnail
 from .frames_again import FrameAgain
 
@@ -120,10 +121,8 @@ class EvidenceMaker:
             self.without = (f'{bundle.name} is {"an ensemble" if bundle.members else "a file of another program"}, '
                             'whose last maps cannot be read')
         else:
-            height, width = bundle.preprocessing.crop
-            grey = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
             try:
-                self._last = LastMaps(network, self._preprocess([Picture(grey, ColorOrder.RGB)]))
+                self._last = LastMaps(network, any_pixels(bundle))
             except ConfigError as error:
                 self.without = str(error)
         self.seconds = time.perf_counter() - started
@@ -163,7 +162,7 @@ class EvidenceMaker:
         names = self._bundle.class_names
         most = max(float(np.abs(maps[index]).max()) for index in question.classes)
         top, left, bottom, right = region
-        small = _small(to_bgr(seen)[top:bottom, left:right])
+        small = of_width(to_bgr(seen)[top:bottom, left:right], WIDTH)
         pictures = tuple(EvidencePicture(names[index], _jpeg(_boxed(laid_over(small, maps[index], most), boxes)))
                          for index in question.classes)
         difference = EvidencePicture(
@@ -191,12 +190,6 @@ def _within(corners: Box, frame: FrameAgain, region: Tuple[int, int, int, int]) 
     x1, x2 = (min(max((corner - left) / width, -1.0), 2.0) for corner in (corners[0], corners[2]))
     y1, y2 = (min(max((corner - top) / height, -1.0), 2.0) for corner in (corners[1], corners[3]))
     return x1, y1, x2, y2
-
-
-def _small(picture: np.ndarray) -> np.ndarray:
-    height, width = picture.shape[:2]
-    how = cv2.INTER_AREA if width > WIDTH else cv2.INTER_LINEAR
-    return cv2.resize(picture, (WIDTH, max(1, round(height * WIDTH / width))), interpolation=how)
 
 
 def _boxed(picture: np.ndarray, boxes: Sequence[Box]) -> np.ndarray:

@@ -3,7 +3,7 @@
 What was judged is what comes: a frame whose picture is another one by now is left out.
 """
 from contextlib import closing
-from typing import Iterator, List, Mapping, NamedTuple, Optional, Sequence, Union
+from typing import Iterator, NamedTuple, Optional, Sequence, Union
 
 from ..core.bundles.bundle import Bundle
 from ..core.config import ClassifierConfig
@@ -93,8 +93,3 @@ def _frame(message: BagImage, one: Wanted, objects: Optional[BagObjects], config
         return FrameAgain(one.key, read_frame(message.topic, image, message.receive_ns, config.image, region), found)
     except (ImageError, BoxError):
         return None
-
-
-def wanted_of(keys: Sequence[Key], receive_ns: Mapping[Key, int], digests: Mapping[Key, bytes]) -> List[Wanted]:
-    """What is to be read for keys, of which each is known to both."""
-    return [Wanted(key, receive_ns[key], digests[key]) for key in keys]

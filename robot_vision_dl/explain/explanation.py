@@ -7,6 +7,7 @@ import torch
 from torch.nn.functional import interpolate
 
 from ..classification import Classification
+from ..core.bundles.any_pixels import any_pixels
 from ..core.bundles.bundle import Bundle
 from ..core.decision.decision import Policy
 from ..core.errors import ConfigError
@@ -136,12 +137,6 @@ class Explainer:
             to_bgr(picture)[top:bottom, left:right], tuple(classes), found is not None and found.exact,
             self._last.layer if self._last else '', None if evidence is None else _agreement(evidence[0], covered),
             covered.patch, tuple(stages), tuple(self._notes))
-
-
-def any_pixels(bundle: Bundle) -> torch.Tensor:
-    """Noise of the shape that the network is run at, (1, C, H, W): the layer of its last maps is the same for all."""
-    return torch.randn((1, bundle.architecture.in_channels, *bundle.preprocessing.crop),
-                       generator=torch.Generator().manual_seed(0))
 
 
 def _agreement(evidence: np.ndarray, covered: Occlusion) -> Optional[float]:

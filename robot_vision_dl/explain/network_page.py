@@ -4,6 +4,7 @@ from typing import Iterator, List, NamedTuple, Optional, Sequence, Tuple
 import torch
 from markupsafe import Markup
 
+from ..core.bundles.any_pixels import any_pixels
 from ..core.bundles.bundle import Bundle
 from ..core.errors import ConfigError
 from ..core.networks.evidence import LastMaps
@@ -13,7 +14,6 @@ from ..core.text.progress import Progress
 from ..data.cache import FrameStore
 from ..evaluation.predict import spread
 from .dead_channels import BATCH, ChannelWatch, LayerChannels
-from .explanation import any_pixels
 from .file_facts import FileFacts, file_facts
 from .linear_templates import Templates, fitted_templates, own_templates, template_tile
 from .network_table import NetworkTable, network_table

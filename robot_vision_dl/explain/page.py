@@ -6,13 +6,13 @@ import numpy as np
 from markupsafe import Markup
 
 from ..core.bundles.bundle import Bundle
-from ..core.networks.evidence_picture import laid_over
+from ..core.networks.evidence_picture import laid_over, of_width
 from ..core.text.printable import printable
 from .drawing import map_tile, side_by_side
 from .explanation import ClassMap, Explanation
 from .frame_address import Address
 from .neighbours import Neighbour, Neighbourhood, TrainingFrames
-from .page_parts import card, jpeg, sized, whole_page
+from .page_parts import card, jpeg, whole_page
 from .patches import ChannelPatches
 from .scatter import scatter
 from .sources import Named
@@ -106,14 +106,14 @@ def page_of_pictures(bundle: Bundle, explanations: Sequence[Explanation], named:
     command = f'robot-vision explain {shlex.quote(printable(model or bundle.name))}'
     if len(named) > 1:
         cards.append(card('contents.html', rows=[
-            _Entry(place, each.name, one, jpeg(sized(one.seen, _SMALL)))
+            _Entry(place, each.name, one, jpeg(of_width(one.seen, _SMALL)))
             for place, (one, each) in enumerate(zip(explanations, named), 1)]))
     width = _WIDE if sum(len(one.classes) for one in explanations) <= _MANY else _NARROW
     for place, (one, each) in enumerate(zip(explanations, named)):
         near = around[place] if around else None
         cards.append(card('decision.html', number=place + 1 if len(named) > 1 else 0, name=each.name,
                           words=each.words, one=one))
-        picture = sized(one.seen, width)
+        picture = of_width(one.seen, width)
         cards.append(card('evidence.html', one=one, classes=_classes(one, picture), seen=jpeg(picture)))
         cards.append(card('grounds.html', grounds=one.grounds))
         if one.unknown is not None:
@@ -160,5 +160,5 @@ def _shown(neighbours: Sequence[Neighbour]) -> List[ShownNeighbour]:
 
 
 def _channel(found: ChannelPatches) -> ShownChannel:
-    return ShownChannel(found.layer, found.channel, found.value, jpeg(sized(found.own, _PATCH)), tuple(
-        ShownPatch(one.label, one.where, one.value, jpeg(sized(one.pixels, _PATCH))) for one in found.patches))
+    return ShownChannel(found.layer, found.channel, found.value, jpeg(of_width(found.own, _PATCH)), tuple(
+        ShownPatch(one.label, one.where, one.value, jpeg(of_width(one.pixels, _PATCH))) for one in found.patches))

@@ -25,13 +25,6 @@ def whole_page(title: str, subtitle: str, cards: Sequence[Markup]) -> str:
                                                          style=Markup(STYLE))
 
 
-def sized(picture: np.ndarray, width: int) -> np.ndarray:
-    """A picture at the width that it has on the page."""
-    height, before = picture.shape[:2]
-    how = cv2.INTER_AREA if before > width else cv2.INTER_LINEAR
-    return cv2.resize(picture, (width, max(1, round(height * width / before))), interpolation=how)
-
-
 def jpeg(picture: np.ndarray) -> str:
     """A data address, for photographs; uint8 (H, W, 3), BGR."""
     _, data = cv2.imencode('.jpg', picture, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])

@@ -10,6 +10,7 @@ from typing import AbstractSet, Any, Callable, Dict, List, Optional, Sequence, S
 import numpy as np
 import torch
 
+from ..core.bundles.any_pixels import any_pixels
 from ..core.bundles.bundle import Bundle
 from ..core.errors import ConfigError
 from ..core.networks.hooks import forward_hooks
@@ -20,7 +21,6 @@ from ..core.text.progress import Progress
 from ..core.types import ColorOrder, Picture
 from ..data.cache import FrameStore
 from .activations import stages_of
-from .explanation import any_pixels
 from .frame_address import Address, FrameAddresses, things
 from .network_table import network_table
 from .receptive_field import Field
@@ -81,15 +81,6 @@ class StrongestPatches:
         self._modules = {modules[name]: name for name in fields}
         self._addresses = FrameAddresses()
 
-    def most_active(self, picture: Picture, most: int = 2) -> List[Tuple[str, int]]:
-        """Channels of each layer that answer most to a picture, against how they answer over the whole of it."""
-        found = []
-        for layer, maps in self._maps(self._preprocess([picture])).items():
-            values = maps[0].flatten(1)
-            strength = values.amax(1) - values.mean(1)
-            found += [(layer, int(channel)) for channel in strength.topk(min(most, len(strength))).indices]
-        return found
-
     def of(self, pictures: Sequence[Picture], store: FrameStore, most: int = 5,
            progress: Optional[Callable[[int], None]] = None, without: AbstractSet[int] = frozenset()
            ) -> List[List[ChannelPatches]]:
@@ -102,10 +93,11 @@ class StrongestPatches:
             progress: is called with the number of frames so far.
             without: frames that are left out, for they are the pictures themselves.
         """
-        wanted = [self.most_active(picture) for picture in pictures]
+        own = [self._maps(self._preprocess([picture])) for picture in pictures]
+        wanted = [_most_active(maps) for maps in own]
         best = self._best({one for each in wanted for one in each}, store, most, progress, without)
-        return [[self._shown(picture, layer, channel, best[layer, channel], store) for layer, channel in each]
-                for picture, each in zip(pictures, wanted)]
+        return [[self._shown(picture, maps[layer][0, channel], layer, channel, best[layer, channel], store)
+                 for layer, channel in each] for picture, maps, each in zip(pictures, own, wanted)]
 
     def _maps(self, pixels: torch.Tensor) -> Dict[str, torch.Tensor]:
         kept: Dict[str, torch.Tensor] = {}
@@ -134,9 +126,8 @@ class StrongestPatches:
                 progress(places.stop)
         return best
 
-    def _shown(self, picture: Picture, layer: str, channel: int, best: Sequence[_Place],
+    def _shown(self, picture: Picture, values: torch.Tensor, layer: str, channel: int, best: Sequence[_Place],
                store: FrameStore) -> ChannelPatches:
-        values = self._maps(self._preprocess([picture]))[layer][0, channel]
         place = int(values.argmax())
         patches = []
         for value, number, row, column in best:
@@ -156,6 +147,16 @@ class StrongestPatches:
         high, wide = shown.shape[:2]
         top, left = min(max(top, 0), high - 1), min(max(left, 0), wide - 1)
         return np.ascontiguousarray(shown[top:max(bottom, top + 1), left:max(right, left + 1)])
+
+
+def _most_active(maps: Dict[str, torch.Tensor], most: int = 2) -> List[Tuple[str, int]]:
+    """Channels of each layer that answer most to a picture, against how they answer over the whole of it."""
+    found = []
+    for layer, given in maps.items():
+        values = given[0].flatten(1)
+        strength = values.amax(1) - values.mean(1)
+        found += [(layer, int(channel)) for channel in strength.topk(min(most, len(strength))).indices]
+    return found
 
 
 def _one_of_each(rows: Sequence[_Place], shows: Sequence[int], most: int) -> List[_Place]:

@@ -5,13 +5,11 @@ from typing import Optional, Tuple
 import cv2
 import numpy as np
 
+from ..networks.evidence_picture import AGAINST, FOR
 from ..regions.detections import Box
 from ..types import ShownEvidence
 
-FOR = (0, 94, 213)
-AGAINST = (178, 114, 0)
 WHITE = (255, 255, 255)
-"""BGR: vermilion speaks for the class, blue against it (Okabe and Ito 2008)."""
 _STRONGEST = 0.5  # how much of the picture the colour hides where the map is at its largest
 _LEAST = 0.12  # of the largest: what is less is not shown
 _STEPS = 128  # levels of a map on either side of 0

@@ -15,6 +15,7 @@ from ..backends.onnx_maps import with_last_maps
 from ..backends.onnx_model import cached_onnx
 from ..backends.onnx_runtime import OnnxRuntimeNetwork
 from ..backends.openvino_runtime import OpenVinoNetwork
+from ..bundles.any_pixels import any_pixels
 from ..bundles.bundle import Bundle
 from ..errors import ConfigError
 from ..networks.evidence import Head, LastMaps, PassMaps
@@ -80,12 +81,7 @@ def _last_maps(bundle: Bundle) -> LastMaps:
     network = bundle.load_single_network()
     if not isinstance(network, Network):
         raise ConfigError('its network is a file, whose layers cannot be looked at')
-    return LastMaps(network, _any_pixels(bundle))
-
-
-def _any_pixels(bundle: Bundle, count: int = 1) -> torch.Tensor:
-    shape = (count, bundle.architecture.in_channels, *bundle.preprocessing.crop)
-    return torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    return LastMaps(network, any_pixels(bundle))
 
 
 def _passed(last: LastMaps, pixels: torch.Tensor) -> Kept:
@@ -120,7 +116,7 @@ def _runtime_pass(bundle: Bundle, backend: Backend, threads: int) -> EvidencePas
         network = OpenVinoNetwork(bundle, threads, maps)
     else:
         network = OnnxRuntimeNetwork(bundle, threads, torch.device(backend.device or 'cpu'), maps)
-    prediction, found = network.with_maps(_any_pixels(bundle, 2))
+    prediction, found = network.with_maps(any_pixels(bundle, 2))
     weights = None
     if maps.mean == 'features':
         head = bundle.load_single_network().head

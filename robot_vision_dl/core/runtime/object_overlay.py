@@ -5,11 +5,12 @@ from typing import Sequence, Tuple
 import cv2
 import numpy as np
 
+from ..networks.evidence_picture import AGAINST, FOR
 from ..regions.crop import BOX_REASONS
 from ..regions.detections import Box
 from ..regions.results import ObjectResult, ObjectResults
 from ..types import Outcome, ShownEvidence
-from .evidence_overlay import AGAINST, FOR, lay_over
+from .evidence_overlay import lay_over
 from .overlay import COLOUR_OF_OUTCOME, GREY, WHITE, Legend, canvas_of, thickness_of, write_legend, write_text
 
 _DARK = (40, 40, 40)

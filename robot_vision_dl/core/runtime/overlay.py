@@ -4,9 +4,10 @@ from typing import Optional, Sequence, Tuple
 import cv2
 import numpy as np
 
+from ..networks.evidence_picture import AGAINST, FOR
 from ..regions.detections import Box
 from ..types import ColorOrder, Outcome, Picture, Result, ShownEvidence
-from .evidence_overlay import AGAINST, FOR, lay_over
+from .evidence_overlay import lay_over
 
 # BGR; colours that stay apart for people with red-green blindness (Okabe and Ito 2008).
 Colour = Tuple[int, int, int]
@@ -125,12 +126,11 @@ def write_legend(canvas: np.ndarray, entries: Legend, left: int, bottom: int, un
         unit: pixels of the canvas in one of a picture 640 wide.
     """
     size, pad, square, row = 0.42 * unit, round(8 * unit), round(10 * unit), round(20 * unit)
-    room = canvas.shape[1] - left - pad * (len(entries) + 1) - square * sum(colour is not None for colour, _ in entries)
+    beside = pad * (len(entries) + 1) + round(1.4 * square) * sum(colour is not None for colour, _ in entries)
     lengths = [_width(text.encode('ascii', 'replace').decode(), size) + 1 for _, text in entries]
-    too_much = max(0, sum(lengths) - room)
+    too_much = max(0, sum(lengths) + beside - (canvas.shape[1] - left))
     lengths[lengths.index(max(lengths))] -= too_much  # the longest text is cut
-    x = canvas.shape[1] - sum(lengths) - pad * (len(entries) + 1) - round(1.4 * square) * sum(
-        colour is not None for colour, _ in entries)
+    x = canvas.shape[1] - sum(lengths) - beside
     ground = canvas[bottom - row:bottom, max(x, 0):]
     ground[:] = (ground * 0.35).astype(np.uint8)
     x, base = max(x, 0) + pad, bottom - round(6 * unit)

@@ -170,7 +170,7 @@ class Pipeline:
         self.take_over(self.settings(config))
 
     def settings(self, config: ClassifierConfig) -> 'Settings':
-        """What a config means for this model; changes nothing, and may be asked for on any thread.
+        """What a config means for this model; changes no decision, and may be asked for on any thread.
 
         Raises:
             ConfigError: a file that it names cannot be used.
