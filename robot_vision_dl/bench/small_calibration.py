@@ -178,14 +178,10 @@ def _probe(features: np.ndarray, targets: np.ndarray, classes: int
 
 def _outcomes(found: 'Calibration', logits: np.ndarray, features: np.ndarray, abstain_cost: float) -> Dict[str, float]:
     """Shares of single frames: accepted at .01, accepted and unknown at the smallest rate that can be reached."""
-    import torch
-
     from ..core.config import DecisionConfig
     from ..core.uncertainty.attainable_rates import reachable_rate
     assert found.ood is not None and found.ood.scores is not None
-    with torch.inference_mode():
-        scores = found.ood.build_score()(*(torch.from_numpy(np.asarray(part, np.float32))
-                                           for part in (logits, features)))
+    scores = found.ood.build_score()(np.asarray(logits, np.float32), np.asarray(features, np.float32))
     p = found.ood.p_value(scores)
     sure = found.probabilities(logits, features).max(axis=1) >= 1 - abstain_cost
     rate = DecisionConfig().false_unknown_rate

@@ -143,15 +143,15 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
             unknown = belief.unknown_probability(0.01)
         decide(belief.update(assessment.probabilities, now), names, policy, assessment.ood, unknown)
 
-    detectors = {name: OodDetector(score, device) for name, score in scores.items()}
+    detectors = {name: OodDetector(score) for name, score in scores.items()}
     methods: Dict[str, Method] = {
         'temperature': lambda out: calibrated_softmax(on_host(out.logits), 1.5),
         'entropy': lambda out: normalised_entropy(p),
     }
     if bundle.laplace is not None:
-        laplace = LaplacePredictive(bundle.laplace).to(device)
+        laplace = LaplacePredictive(bundle.laplace)
         methods['Laplace mutual information'] = lambda out: laplace.mutual_information(
-            below_highest(on_host(out.logits)), laplace.project(out.features))
+            below_highest(on_host(out.logits)), laplace.scales(out.features))
 
     def score_of(detector: OodDetector) -> Method:
         return lambda out: detector(out.logits, out.features, out.stages)
@@ -160,7 +160,7 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
         return lambda out: conformal.set_of(p)
     methods.update({f'OOD {name}': score_of(detector) for name, detector in detectors.items()})
     methods.update({f'conformal {name}': set_of(sets[name]) for name in CONFORMAL_METHODS})
-    alone = Assessor(replace(bundle, ood=None, laplace=None, conformal=None), device)
+    alone = Assessor(replace(bundle, ood=None, laplace=None, conformal=None))
     with torch.inference_mode():
         one = alone(network(pixels))[0]
         methods['fusion and decision'] = lambda out: fuse(one)
@@ -168,7 +168,7 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
         checked = _rounds(args.rounds, lambda: network(pixels), {'check of the camera, 640x480': lambda out: check()},
                           wait, show)
         checked.pop('forward')
-        everything = Assessor(replace(bundle, ood=score), device)
+        everything = Assessor(replace(bundle, ood=score))
 
         whole = _rounds(args.rounds, lambda: network(pixels), {'all': lambda out: fuse(everything(out)[0])}, wait)
         bare = _rounds(args.rounds, lambda: plain(pixels), {'nothing': lambda out: None}, wait)

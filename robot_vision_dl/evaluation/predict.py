@@ -16,6 +16,7 @@ from ..core.networks.device import resolve_device
 from ..core.networks.graph_network import ONNX
 from ..core.networks.network import Prediction
 from ..core.networks.precision import check_precision, dtype_of
+from ..core.networks.prediction import HostPrediction
 from ..core.networks.preprocess import Preprocessing, Preprocessor
 from ..core.runtime.gpu_outputs import GpuOutputs
 from ..core.runtime.gpu_path import for_onnx_runtime
@@ -318,13 +319,10 @@ def faulty_outputs(bundle: Bundle, *, device: str = 'auto', precision: str = 'fl
 def assessments(bundle: Bundle, logits: np.ndarray, features: np.ndarray, stages: Sequence[np.ndarray] = ()
                 ) -> Iterator[Assessment]:
     """What the live node would make of outputs (n, C), (n, F) and of stages (n, F_s) each, frame by frame."""
-    assessor = Assessor(bundle, torch.device('cpu'))
+    assessor = Assessor(bundle)
     for begin in range(0, len(logits), _ASSESSED):
-        z, f, *rest = (torch.from_numpy(np.asarray(one[begin:begin + _ASSESSED], np.float32))
-                       for one in (logits, features, *stages))
-        with torch.inference_mode():
-            found = assessor(Prediction(z, f, tuple(rest)))
-        yield from found
+        z, f, *rest = (np.asarray(one[begin:begin + _ASSESSED], np.float32) for one in (logits, features, *stages))
+        yield from assessor(HostPrediction(z, f, tuple(rest)))
 
 
 def check_deployment(device: str, precision: str, bundle: Optional[Bundle] = None) -> Tuple[str, str]:

@@ -57,7 +57,7 @@ def good_bundle(folder: Path, seed: int = 0) -> Path:
         logits, features = (part.clone() for part in network(pixels)[:2])
     laplace = fit_factors(logits.numpy(), features.numpy())
     score = KNearestNeighbours.fit(logits[:40], features[:40], k=3)
-    vector = VectorScaling(torch.tensor([0.9, 1.0, 1.2]), torch.tensor([0.0, 0.1, -0.1]))
+    vector = VectorScaling(np.array([0.9, 1.0, 1.2], np.float32), np.array([0.0, 0.1, -0.1], np.float32))
     ood = OodCalibration.of(score, 'knn', score(logits[40:], features[40:]))
     calibration = Calibration(1.2, Conformal('raps', 0.1, (0.8,), 0.01, 2), ood, {'pictures': 60}, vector, laplace,
                               fusion=FusionTimes(2.0, 3.0, 8.0, 2.0))

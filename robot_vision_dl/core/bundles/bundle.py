@@ -20,12 +20,12 @@ from ..networks.preprocess import Preprocessing
 from ..networks.timm_networks import is_timm
 from ..networks.weights import torchvision_weights
 from ..text.printable import printable
-from ..uncertainty.calibrate import FusionTimes
 from ..uncertainty.camera.bounds import CameraBounds
 from ..uncertainty.camera.bounds import from_json as camera_from_json
 from ..uncertainty.conformal import Conformal
 from ..uncertainty.density_aware import DensityAware
 from ..uncertainty.ensemble import AnyNetwork, EnsembleNetwork
+from ..uncertainty.fusion_times import FusionTimes
 from ..uncertainty.laplace import Laplace
 from ..uncertainty.ood.p_value import OodCalibration
 from ..uncertainty.vector import VectorScaling
@@ -33,6 +33,7 @@ from . import bundle_format as fmt
 from . import bundle_tensors
 from .bundle_ood import read_ood
 from .bundle_search import ENSEMBLE, MOST_MEMBERS, TORCHVISION, find_bundle
+from .network_weights import linear_layer, read_weights
 from .timm_facts import timm_facts
 from .torchvision_facts import torchvision_facts
 
@@ -128,7 +129,7 @@ class Bundle:
         else:
             path = self.folder / fmt.MODEL
             state = {key: value.to(dtype) if value.is_floating_point() else value
-                     for key, value in bundle_tensors.read_tensors(path).items()}
+                     for key, value in read_weights(path).items()}
             try:
                 network = restore_network(self.architecture, state)
             except Exception as error:  # noqa: B902 - torch and torchvision refuse in many ways what cannot be built
@@ -146,7 +147,9 @@ class Bundle:
         """Of a network that is a file, where it is known."""
         assert self.folder is not None and self.graph is not None
         path = self.folder / fmt.HEAD
-        return bundle_tensors.read_head(path, len(self.class_names), self.graph.features) if self.has_head else None
+        if not self.has_head:
+            return None
+        return linear_layer(bundle_tensors.read_head(path, len(self.class_names), self.graph.features))
 
 
 def load_bundle(path_or_name: Union[str, Path]) -> Bundle:

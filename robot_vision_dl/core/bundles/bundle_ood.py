@@ -7,7 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Dict, Mapping, Sequence
 
-import torch
+import numpy as np
 
 from ..errors import BundleError, RobotVisionError
 from ..text.printable import printable
@@ -63,15 +63,15 @@ def _part(values: Any, where: str, stage_names: Sequence[str]) -> Part:
     return part
 
 
-def tensors_of(ood: OodCalibration) -> Dict[str, torch.Tensor]:
+def tensors_of(ood: OodCalibration) -> Dict[str, np.ndarray]:
     """What ``uncertainty.safetensors`` holds of a score."""
     tensors = {f'{_PREFIX}{name}': tensor for name, tensor in ood.tensors.items()}
     if ood.scores is not None:
-        tensors[f'{_PREFIX}calibration_scores'] = torch.from_numpy(ood.scores)
+        tensors[f'{_PREFIX}calibration_scores'] = ood.scores
     return tensors
 
 
-def read_ood(path: Path, values: Mapping[str, Any], found: Mapping[str, torch.Tensor], classes: int, features: int,
+def read_ood(path: Path, values: Mapping[str, Any], found: Mapping[str, np.ndarray], classes: int, features: int,
              stage_names: Sequence[str] = ()) -> OodCalibration:
     """The OOD score with its tensors ``ood.*``; it is tried on one picture, to see that its tables fit.
 
@@ -86,13 +86,13 @@ def read_ood(path: Path, values: Mapping[str, Any], found: Mapping[str, torch.Te
     tensors = {key[len(_PREFIX):]: tensor for key, tensor in found.items() if key.startswith(_PREFIX)}
     scores = tensors.pop('calibration_scores', None)
     if scores is not None:
-        check_kind(scores, torch.float32, 1, f'{path}: ood.calibration_scores')
+        check_kind(scores, np.float32, 1, f'{path}: ood.calibration_scores')
         if not len(scores) or bool((scores[1:] < scores[:-1]).any()):
             raise BundleError(f'{path}: ood.calibration_scores must be ascending, and one at least')
     parts = tuple(Part(**part) for part in values.get('parts', ()))
     try:
         calibration = OodCalibration(
-            values['method'], None if scores is None else scores.numpy(), MappingProxyType(tensors),
+            values['method'], scores, MappingProxyType(tensors),
             values.get('of', ''), parts, tuple(stage_names))
         for name, (dtype, dimensions) in calibration.stored_kinds().items():
             if name in tensors:
@@ -100,7 +100,7 @@ def read_ood(path: Path, values: Mapping[str, Any], found: Mapping[str, torch.Te
         score = calibration.build_score()
     except RobotVisionError as error:
         raise BundleError(f'{path}: {error}') from error
-    except Exception as error:  # noqa: B902 - what torch makes of tables of another shape
+    except Exception as error:  # noqa: B902 - what numpy makes of tables of another shape
         raise BundleError(f'{path}: the tensors of {calibration.name} do not fit each other ({printable(error)})'
                           ) from error
     for name in ('scale', 'weight') if parts else ():
@@ -114,14 +114,13 @@ def _try(path: Path, calibration: OodCalibration, score: Any, classes: int, feat
     name = calibration.name
     try:
         widths = calibration.widths()
-        with torch.inference_mode():
-            result = torch.as_tensor(score(
-                torch.zeros(1, classes), torch.full((1, features), 0.1),
-                [torch.full((1, widths.get(one, 1)), 0.1) for one in calibration.stage_names]))
+        result = score.forward(
+            np.zeros((1, classes), np.float32), np.full((1, features), 0.1, np.float32),
+            [np.full((1, widths.get(one, 1)), 0.1, np.float32) for one in calibration.stage_names])
     except RobotVisionError as error:
         raise BundleError(f'{path}: {error}') from error
     except Exception as error:  # noqa: B902 - as above
         raise BundleError(f'{path}: {name} does not fit a network with {features} features and {classes} classes '
                           f'({printable(error)})') from error
-    if result.shape != (1,) or not bool(torch.isfinite(result).all()):
+    if result.shape != (1,) or not np.isfinite(result).all():
         raise BundleError(f'{path}: {name} gives no number for a picture; `robot-vision calibrate` fits it anew')

@@ -6,10 +6,9 @@ that mean nothing.
 from pathlib import Path
 from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 
-import torch
+import numpy as np
 from safetensors import safe_open
-from safetensors.torch import load_file
-from torch import nn
+from safetensors.numpy import load_file
 
 from ..errors import BundleError, RobotVisionError
 from ..text.printable import printable
@@ -24,22 +23,23 @@ _HEADS = ('head.weight', 'head.0.weight')
 _MOST_WEIGHT, _MOST_BIAS = 1e6, 1e6
 _LENGTHS = 0.9, 1.1  # of eigenvectors, which have the length 1
 _MOST_EIGENVALUE = 1e18  # the product of two must fit into float32
-_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
-def read_tensors(path: Path) -> Dict[str, torch.Tensor]:
-    """All tensors of a safetensors file on the CPU, every floating number of them finite.
+def read_tensors(path: Path) -> Dict[str, np.ndarray]:
+    """All tensors of a safetensors file as arrays, every floating number of them finite.
 
     Raises:
         BundleError: it is no such file, or a number is not finite.
     """
-    _check_header(path)
+    check_header(path)
     try:
         tensors = load_file(str(path))
-    except Exception as error:  # noqa: B902 - whatever safetensors and torch make of a damaged header
+    except Exception as error:  # noqa: B902 - whatever safetensors and numpy make of a damaged header
         raise BundleError(f'{printable(path)}: is not a whole safetensors file ({printable(error)})') from error
-    for name, tensor in tensors.items():
-        check_finite(tensor, f'{printable(path)}: {printable(name, 100)}')
+    for name, values in tensors.items():
+        if not np.isfinite(values).all():
+            raise BundleError(f'{printable(path)}: {printable(name, 100)}: holds NaN or an infinity; make the bundle '
+                              'again from sound weights')
     return tensors
 
 
@@ -49,39 +49,27 @@ def head_shape(path: Path) -> Optional[Tuple[int, ...]]:
     Raises:
         BundleError: it is no safetensors file.
     """
-    _check_header(path)
+    check_header(path)
     try:
-        with safe_open(str(path), framework='pt') as file:
+        with safe_open(str(path), framework='numpy') as file:
             heads = [key for key in file.keys() if key in _HEADS]
             return tuple(file.get_slice(heads[0]).get_shape()) if heads else None
     except Exception as error:  # noqa: B902 - as above
         raise BundleError(f'{printable(path)}: is not a whole safetensors file ({printable(error)})') from error
 
 
-def read_head(path: Path, classes: int, features: int) -> nn.Linear:
-    """The linear head of a network that is a file, from ``weight`` (C, F) and ``bias`` (C,)."""
+def read_head(path: Path, classes: int, features: int) -> Tuple[np.ndarray, np.ndarray]:
+    """The linear head of a network that is a file: ``weight`` (C, F) and ``bias`` (C,)."""
     tensors = read_tensors(path)
-    weight, bias = (_named(path, tensors, name, torch.float32, dimensions) for name, dimensions in (
+    weight, bias = (_named(path, tensors, name, np.float32, dimensions) for name, dimensions in (
         ('weight', 2), ('bias', 1)))
     if len(tensors) != 2 or weight.shape != (classes, features) or len(bias) != classes:
         raise BundleError(f'{printable(path)}: must hold weight of the shape {(classes, features)} and bias of '
                           f'{classes}, and nothing else')
-    head = nn.Linear(features, classes)
-    head.weight, head.bias = (nn.Parameter(tensor, requires_grad=False) for tensor in (weight, bias))
-    return head
+    return weight, bias
 
 
-def check_finite(tensor: torch.Tensor, where: str) -> None:
-    """Raise :class:`BundleError` for a floating tensor with NaN or an infinity, and for what is no plain number."""
-    if tensor.is_floating_point() or tensor.is_complex() or tensor.is_quantized:
-        if tensor.dtype not in _FLOATS:
-            raise BundleError(f'{where}: must hold numbers of 16 bits at least, got {tensor.dtype}')
-        values = tensor.float() if tensor.dtype == torch.float16 else tensor  # torch 2.1 on a CPU: no aminmax of halves
-        if tensor.numel() and not all(torch.isfinite(limit) for limit in torch.aminmax(values)):
-            raise BundleError(f'{where}: holds NaN or an infinity; make the bundle again from sound weights')
-
-
-def check_names(path: Path, tensors: Mapping[str, torch.Tensor], groups: Sequence[str]) -> None:
+def check_names(path: Path, tensors: Mapping[str, np.ndarray], groups: Sequence[str]) -> None:
     """Raise :class:`BundleError` for a tensor that belongs to nothing that ``bundle.json`` describes.
 
     Args:
@@ -95,23 +83,23 @@ def check_names(path: Path, tensors: Mapping[str, torch.Tensor], groups: Sequenc
                               'bundle.json describes')
 
 
-def read_vector(path: Path, tensors: Mapping[str, torch.Tensor], classes: int) -> VectorScaling:
+def read_vector(path: Path, tensors: Mapping[str, np.ndarray], classes: int) -> VectorScaling:
     """Vector scaling from ``vector.weight`` and ``vector.bias``."""
-    weight, bias = (_named(path, tensors, f'vector.{name}', torch.float32, 1) for name in VectorScaling._fields)
+    weight, bias = (_named(path, tensors, f'vector.{name}', np.float32, 1) for name in VectorScaling._fields)
     for tensor in (weight, bias):
         if len(tensor) != classes:
             raise BundleError(f'{path}: vector.weight and vector.bias must have {classes} numbers each')
-    if not 0 < float(weight.min()) or float(weight.max()) > _MOST_WEIGHT or float(bias.abs().max()) > _MOST_BIAS:
+    if not 0 < float(weight.min()) or float(weight.max()) > _MOST_WEIGHT or float(np.abs(bias).max()) > _MOST_BIAS:
         raise BundleError(f'{path}: vector.weight must be above 0 and at most {_MOST_WEIGHT:g}, vector.bias at most '
                           f'{_MOST_BIAS:g} from 0')
     return VectorScaling(weight, bias)
 
 
-def read_laplace(path: Path, values: Mapping[str, Any], tensors: Mapping[str, torch.Tensor], classes: int,
+def read_laplace(path: Path, values: Mapping[str, Any], tensors: Mapping[str, np.ndarray], classes: int,
                  features: int) -> Laplace:
     """The posterior of the last layer, with its settings of ``bundle.json``."""
     vectors_a, values_a, vectors_b, values_b = (
-        _named(path, tensors, f'laplace.{name}', torch.float32, 2 if 'vectors' in name else 1)
+        _named(path, tensors, f'laplace.{name}', np.float32, 2 if 'vectors' in name else 1)
         for name in LAPLACE_TENSORS)
     try:
         laplace = Laplace(vectors_a, values_a, vectors_b, values_b, **values)
@@ -124,31 +112,32 @@ def read_laplace(path: Path, values: Mapping[str, Any], tensors: Mapping[str, to
                           f'{features}')
     for name in LAPLACE_TENSORS:
         tensor = getattr(laplace, name)
-        if 'vectors' in name and not _LENGTHS[0] < float(tensor.norm(dim=0).min()) <= float(
-                tensor.norm(dim=0).max()) < _LENGTHS[1]:
+        lengths = np.linalg.norm(tensor, axis=0)
+        if 'vectors' in name and not _LENGTHS[0] < float(lengths.min()) <= float(lengths.max()) < _LENGTHS[1]:
             raise BundleError(f'{path}: laplace.{name} must be vectors of the length 1')
         if 'values' in name and not 0 <= float(tensor.min()) <= float(tensor.max()) <= _MOST_EIGENVALUE:
             raise BundleError(f'{path}: laplace.{name} must be in 0..{_MOST_EIGENVALUE:g}')
     return laplace
 
 
-def _named(path: Path, tensors: Mapping[str, torch.Tensor], name: str, dtype: torch.dtype, dimensions: int
-           ) -> torch.Tensor:
+def _named(path: Path, tensors: Mapping[str, np.ndarray], name: str, dtype: type, dimensions: int
+           ) -> np.ndarray:
     if name not in tensors:
         raise BundleError(f"{path}: the tensor '{name}' is missing")
     check_kind(tensors[name], dtype, dimensions, f'{path}: {name}')
     return tensors[name]
 
 
-def check_kind(tensor: torch.Tensor, dtype: torch.dtype, dimensions: int, where: str) -> None:
+def check_kind(tensor: np.ndarray, dtype: type, dimensions: int, where: str) -> None:
     """Raise :class:`BundleError` for a tensor of another type, or of more or fewer dimensions, or an empty one."""
-    if tensor.dtype != dtype or tensor.ndim != dimensions or not tensor.numel():
+    if tensor.dtype != dtype or tensor.ndim != dimensions or not tensor.size:
         kinds = {0: 'one number', 1: 'a list', 2: 'a table'}
-        raise BundleError(f'{where}: must be {kinds.get(dimensions, f"of {dimensions} dimensions")} of {dtype}, not '
-                          f'empty, got {tensor.dtype} of the shape {printable(tuple(tensor.shape), 60)}')
+        raise BundleError(f'{where}: must be {kinds.get(dimensions, f"of {dimensions} dimensions")} of '
+                          f'{np.dtype(dtype)}, not empty, got {tensor.dtype} of the shape '
+                          f'{printable(tuple(tensor.shape), 60)}')
 
 
-def _check_header(path: Path) -> None:
+def check_header(path: Path) -> None:
     """Refuse what is no regular file, and a header that would be gigabytes of Python objects."""
     with open_regular(path, MOST_BYTES) as file:
         length = int.from_bytes(file.read(8), 'little')

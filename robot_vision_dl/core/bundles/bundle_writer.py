@@ -6,7 +6,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, Union
 
+import numpy as np
 import torch
+from safetensors.numpy import save as save_tables
 from safetensors.torch import save
 from torch import nn
 
@@ -88,7 +90,7 @@ def save_bundle(
             (temporary / file_name).write_bytes(data)
         tensors = _tensors_of_trust(ood, calibration)
         if ood is not None or tensors:
-            (temporary / fmt.UNCERTAINTY).write_bytes(save(tensors))
+            (temporary / fmt.UNCERTAINTY).write_bytes(save_tables(tensors))
         (temporary / fmt.CARD).write_text(card or f'# {name}\n', encoding='utf-8')
         for file_name, data in (card_files or {}).items():
             (temporary / fmt.CARD_FOLDER).mkdir(exist_ok=True)
@@ -134,8 +136,8 @@ def _describe_rest(calibration: Optional[Calibration]) -> Dict[str, Any]:
     return described
 
 
-def _tensors_of_trust(ood: Optional[OodCalibration], calibration: Optional[Calibration]) -> Dict[str, torch.Tensor]:
-    tensors: Dict[str, torch.Tensor] = {}
+def _tensors_of_trust(ood: Optional[OodCalibration], calibration: Optional[Calibration]) -> Dict[str, np.ndarray]:
+    tensors: Dict[str, np.ndarray] = {}
     if ood is not None:
         tensors.update(tensors_of(ood))
     if calibration is not None and calibration.vector is not None:
@@ -143,8 +145,8 @@ def _tensors_of_trust(ood: Optional[OodCalibration], calibration: Optional[Calib
     if calibration is not None and calibration.laplace is not None:
         laplace = trimmed(calibration.laplace)
         tensors.update((f'laplace.{name}', getattr(laplace, name)) for name in LAPLACE_TENSORS)
-    # Copies: tensors that share memory cannot be stored.
-    return {key: tensor.detach().clone(memory_format=torch.contiguous_format) for key, tensor in tensors.items()}
+    # What is not in order in memory would be stored as it lies there.
+    return {key: np.array(tensor, order='C') for key, tensor in tensors.items()}
 
 
 def _network_files(network: SingleNetwork, half: bool) -> Dict[str, bytes]:

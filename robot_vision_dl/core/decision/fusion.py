@@ -30,7 +30,7 @@ from ..config import FALLBACK_CHANGE_TIME_S, FALLBACK_CORRELATION_TIME_S, Fusion
 from ..errors import ConfigError
 from ..suggestions import did_you_mean
 from ..text.printable import printable
-from ..uncertainty.calibrate import FusionTimes
+from ..uncertainty.fusion_times import FusionTimes
 from .e_value import OodEvidence, unknown_probability
 
 # Keeps one frame of a saturated softmax from ruling a class out for ever.

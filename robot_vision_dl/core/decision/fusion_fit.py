@@ -7,7 +7,7 @@ import numpy as np
 from ..config import FusionConfig
 from ..errors import RobotVisionError
 from ..metrics.proper_scores import negative_log_likelihood
-from ..uncertainty.calibrate import FusionTimes
+from ..uncertainty.fusion_times import FusionTimes
 from .fusion import FALLBACK_TIMES, BayesFilter, dissimilarity
 
 LEAST_FRAMES = 20

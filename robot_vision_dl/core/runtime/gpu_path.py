@@ -120,7 +120,7 @@ class GpuPath:
         # For the check, and to go on with: then nothing has to be loaded.
         self.cpu = PackedRunner(bundle.load_network('cpu', dtype_of('float32')), bundle.preprocessing,
                                  PackedProducts(bundle))
-        self._assess = Assessor(bundle, torch.device('cpu'), precision)
+        self._assess = Assessor(bundle, precision)
         self._thread = local()  # whose identity would be that of a later thread again
         self.fault = ''
         self.graphs = GraphRunner(self.runner, self._driver, most, self.runner.shape)

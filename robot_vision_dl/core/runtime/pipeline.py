@@ -28,12 +28,12 @@ from ..text.printable import printable
 from ..types import Assessment, CameraCheck, ColorOrder, Decision, Frame, Picture, Result, ShownEvidence
 from ..uncertainty.assess import Assessor
 from ..uncertainty.attainable_rates import deciding_rate
-from ..uncertainty.calibrate import FusionTimes
 from ..uncertainty.camera.bounds import CameraBounds, default_bounds
 from ..uncertainty.camera.statistics import Look, look
 from ..uncertainty.camera.watch import CameraWatch, frozen_after_s
 from ..uncertainty.dropout import DropoutSampler
 from ..uncertainty.ensemble import EnsemblePrediction
+from ..uncertainty.fusion_times import FusionTimes
 from .evidence_choice import chosen_evidence
 from .evidence_pass import EvidencePass, evidence_pass, reason_without
 from .gpu_path import chosen_gpu
@@ -71,7 +71,7 @@ class Pipeline:
         self.network = self.backend.forward
         self.preprocess: Union[Preprocessor, HostPixels] = self.gpu.levels if self.gpu else Preprocessor(
             bundle.preprocessing, self.device, self._dtype)
-        self._assess = Assessor(bundle, torch.device('cpu') if self.gpu else self.device, self.precision)
+        self._assess = Assessor(bundle, self.precision)
         self._dropout = None
         if config.dropout_samples:
             if isinstance(network, GraphNetwork):

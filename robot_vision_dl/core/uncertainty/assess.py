@@ -1,25 +1,30 @@
 """What one forward pass says about each frame of a batch: everything between the network and the fusion over time."""
 from functools import cached_property
 from math import isfinite, nan
-from typing import List, NamedTuple, Optional, Protocol, Sequence, Tuple, Union
+from typing import TYPE_CHECKING, List, NamedTuple, Optional, Protocol, Sequence, Tuple, Union, cast
 
 import numpy as np
-import torch
 
 from ..errors import RobotVisionError
-from ..networks.network import Prediction
+from ..networks.prediction import HostPrediction
 from ..types import Assessment, OodResult
 from .conformal import Conformal
 from .density_aware import DensityAware, tempered
-from .ensemble import EnsemblePrediction
 from .entropy import normalised_entropies, normalised_entropy
 from .laplace import Laplace, LaplacePredictive
-from .ood.base import on_host
+from .ood.base import Values, on_host
 from .ood.energy import energy_below
 from .ood.p_value import OodCalibration, OodDetector
 from .pass_products import PassProducts
 from .temperature import below_highest, calibrated_softmax, softmax_and_entropy
 from .vector import VectorScaling
+
+if TYPE_CHECKING:
+    from ..networks.network import Prediction
+    from .ensemble import EnsemblePrediction
+
+AnyPrediction = Union[HostPrediction, 'Prediction', 'EnsemblePrediction']
+"""What a network or a runtime gave of a batch."""
 
 
 class CalibratedModel(Protocol):
@@ -62,48 +67,46 @@ class Products(NamedTuple):
 
 
 class Assessor:
-    """Turns predictions into assessments; everything here is float32.
+    """Turns predictions into assessments; everything here is float32, in numpy, on the CPU.
 
-    What is not a product with a large table runs in numpy, on the CPU. After a forward pass little is left in the
-    caches, and then an operation of numpy takes a third of the time that one of torch does.
+    After a forward pass little is left in the caches, and then an operation of numpy takes a third of the time that one
+    of torch does.
 
     Args:
         bundle: what is known about the network's errors.
-        device: of the network.
         precision: of the network, for messages.
     """
 
-    def __init__(self, bundle: CalibratedModel, device: torch.device, precision: str = 'float32') -> None:
+    def __init__(self, bundle: CalibratedModel, precision: str = 'float32') -> None:
         self.bundle = bundle
         self._precision = precision
-        self._laplace = None if bundle.laplace is None else LaplacePredictive(bundle.laplace).to(device)
-        self._detector = OodDetector(bundle.ood, device) if bundle.ood is not None else None
-        self._members = [Assessor(member, device) for member in bundle.members]
+        self._laplace = None if bundle.laplace is None else LaplacePredictive(bundle.laplace)
+        self._detector = OodDetector(bundle.ood) if bundle.ood is not None else None
+        self._members = [Assessor(member) for member in bundle.members]
 
-    def __call__(self, prediction: Union[Prediction, EnsemblePrediction], mc_logits: Optional[torch.Tensor] = None
-                 ) -> List[Assessment]:
+    def __call__(self, prediction: AnyPrediction, mc_logits: Optional[Values] = None) -> List[Assessment]:
         """One assessment a frame.
 
         Args:
-            prediction: of a batch, on the network's device.
+            prediction: of a batch, on whatever device.
             mc_logits: logits (M, B, C) of Monte Carlo dropout, which then give the mutual information.
 
         Raises:
             RobotVisionError: a logit is not a number, or infinite.
         """
-        logits, features = prediction.logits, prediction.features
-        if logits.dtype is not torch.float32:
-            logits, features = logits.float(), features.float()
+        logits, drawn = _single(prediction.logits), None if mc_logits is None else _single(mc_logits)
         # What reads large tables comes first: it clears the caches for all that follows.
-        if isinstance(prediction, EnsemblePrediction):
-            z, members = on_host(logits), on_host(prediction.members.float())
-            return self._assessments(z, self._below_highest(z), None, self._ood_of_members(prediction), members,
-                                     mc_logits)
-        stages, detector = _single(prediction.stages), self._detector
+        if hasattr(prediction, 'members'):
+            ensemble = cast('EnsemblePrediction', prediction)
+            return self._assessments(logits, self._below_highest(logits), None, self._ood_of_members(ensemble),
+                                     _single(ensemble.members), drawn)
+        prediction = cast(HostPrediction, prediction)  # of the same fields
+        features, stages = _single(prediction.features), [_single(stage) for stage in prediction.stages]
+        detector = self._detector
         if detector is not None:
             detector.check(stages)
         read = None if self._products is None else self._products(logits, features, stages)
-        z = on_host(logits) if read is None else read.logits
+        z = logits if read is None else read.logits
         below = self._below_highest(z)
         ood: Sequence[Optional[OodResult]] = [None] * len(z)
         if detector is not None and detector.tables and read is not None:
@@ -111,9 +114,9 @@ class Assessor:
         elif detector is not None:
             ood = detector(logits, features, stages)
         scales = None
-        if self._laplace is not None and mc_logits is None and read is not None:
+        if self._laplace is not None and drawn is None and read is not None:
             scales = self._laplace.scales_of(read.of_tables[-1])
-        return self._assessments(z, below, scales, ood, None, mc_logits)
+        return self._assessments(z, below, scales, ood, None, drawn)
 
     def of_products(self, found: Products) -> List[Assessment]:
         """One assessment a frame, of what :class:`~.packed.PackedProducts` made of a batch on a GPU.
@@ -153,7 +156,7 @@ class Assessor:
 
     def _assessments(self, z: np.ndarray, below_and_highest: Tuple[np.ndarray, List[float]],
                      scales: Optional[np.ndarray], ood: Sequence[Optional[OodResult]],
-                     members: Optional[np.ndarray], mc_logits: Optional[torch.Tensor] = None) -> List[Assessment]:
+                     members: Optional[np.ndarray], mc_logits: Optional[np.ndarray] = None) -> List[Assessment]:
         """The rest, which is small.
 
         Args:
@@ -168,7 +171,7 @@ class Assessor:
         entropy: List[float]
         information: Optional[List[float]] = None
         if mc_logits is not None:
-            sampled = calibrated_softmax(*self._scaled(on_host(mc_logits.float())))
+            sampled = calibrated_softmax(*self._scaled(mc_logits))
             information = normalised_entropies(sampled).mutual_information.tolist()
         elif members is not None:
             information = normalised_entropies(members).mutual_information.tolist()
@@ -195,12 +198,13 @@ class Assessor:
             return logits, self.bundle.temperature
         return below_highest(self.bundle.vector(logits)), 1.0
 
-    def _ood_of_members(self, prediction: EnsemblePrediction) -> Sequence[Optional[OodResult]]:
+    def _ood_of_members(self, prediction: 'EnsemblePrediction') -> Sequence[Optional[OodResult]]:
         detectors = self._member_detectors()
         if not detectors:
             return [None] * len(prediction.logits)
-        return self._of_members([detector(z, f.float(), _single(stages)) for detector, z, f, stages in zip(
-            detectors, prediction.member_logits, prediction.member_features, prediction.member_stages)])
+        return self._of_members([
+            detector(_single(z), _single(f), [_single(stage) for stage in stages]) for detector, z, f, stages in zip(
+                detectors, prediction.member_logits, prediction.member_features, prediction.member_stages)])
 
     def _member_detectors(self) -> List[OodDetector]:
         """Of the members, if all of them have p-values; else none."""
@@ -225,6 +229,8 @@ class Assessor:
         return Assessment(z, p, entropy, expected, information, ood, conformal, was_empty)
 
 
-def _single(stages: Sequence[torch.Tensor]) -> Tuple[torch.Tensor, ...]:
-    """In float32."""
-    return tuple(one if one.dtype is torch.float32 else one.float() for one in stages)
+def _single(values: Values) -> np.ndarray:
+    """As an array of float32."""
+    if isinstance(values, np.ndarray):
+        return values
+    return on_host(values.float())

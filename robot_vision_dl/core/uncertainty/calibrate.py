@@ -3,7 +3,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
-import torch
 
 from ..errors import ConfigError, RobotVisionError
 from ..metrics.calibration import calibration_error_floor, expected_calibration_error, top_label
@@ -14,6 +13,7 @@ from .attainable_rates import MIN_PICTURES, reachable_rate
 from .camera.bounds import CameraBounds
 from .conformal import Conformal, coverage_and_size, fit_conformal
 from .density_aware import LEAST_PICTURES, DensityAware, Judged, fit_density_aware
+from .fusion_times import FusionTimes
 from .laplace import Laplace
 from .laplace_fit import fit_factors, log_likelihoods_by_tau, log_prior_of_taus, mean_probabilities, with_tau
 from .ood.base import LinearHead
@@ -41,21 +41,6 @@ AUTO = 'auto'
 NO_SCORE = 'none'
 """In the place of an OOD score: none."""
 SCALINGS = ('temperature', 'vector', AUTO)
-
-
-class FusionTimes(NamedTuple):
-    """Time constants of a deployment, from its calibration bags; see :class:`~..config.FusionConfig`.
-
-    Attributes:
-        correlation_time_s, change_time_s: in seconds.
-        change_offset, change_slope: of the evidence for a change that lies in how much two frames differ; see
-            :func:`~..fusion.change_evidence`. None: it is not known.
-    """
-
-    correlation_time_s: float
-    change_time_s: float
-    change_offset: Optional[float] = None
-    change_slope: Optional[float] = None
 
 
 @dataclass(frozen=True)
@@ -254,19 +239,18 @@ def _fit_ood(name: str, known: _Known, strange: Tuple[Mapping[str, Pictures], ..
     score = fit_parts(parts, known.fitted, known.stage_names, head, known.standard, seed)
     # A score that was fitted to nothing may be calibrated on every picture.
     judged = known.held_out if score.fitted else known.every
-    with torch.inference_mode():
-        scores = score(judged.logits, judged.features, judged.stages)
-        calibration = OodCalibration.of_parts(parts, score, scores, known.stage_names)
-        # Where that cannot be reached, at the smallest rate that can: else all figures would be 0 and say nothing.
-        rate = reachable_rate(len(scores))
-        found['unknown_rate_at'] = round(rate, 6)
-        for group, pictures in {**judged_ood, **judged_faulty}.items():
-            ood_scores = score(pictures.logits, pictures.features, pictures.stages)
-            found.setdefault('ood_auroc', {})[group] = round(
-                auroc(*two_groups(scores, ood_scores)), 4)
-            found.setdefault('unknown_rate', {})[group] = round(
-                float(np.mean(calibration.p_value(ood_scores) <= rate)), 4)
-            found.setdefault('foreign_pictures', {})[group] = len(pictures)
+    scores = score(judged.logits, judged.features, judged.stages)
+    calibration = OodCalibration.of_parts(parts, score, scores, known.stage_names)
+    # Where that cannot be reached, at the smallest rate that can: else all figures would be 0 and say nothing.
+    rate = reachable_rate(len(scores))
+    found['unknown_rate_at'] = round(rate, 6)
+    for group, pictures in {**judged_ood, **judged_faulty}.items():
+        ood_scores = score(pictures.logits, pictures.features, pictures.stages)
+        found.setdefault('ood_auroc', {})[group] = round(
+            auroc(*two_groups(scores, ood_scores)), 4)
+        found.setdefault('unknown_rate', {})[group] = round(
+            float(np.mean(calibration.p_value(ood_scores) <= rate)), 4)
+        found.setdefault('foreign_pictures', {})[group] = len(pictures)
     return calibration, reason, found
 
 

@@ -11,16 +11,14 @@ Both factors and the features come from the one forward pass; the backbone is no
 """
 from dataclasses import dataclass, replace
 from math import log
-from typing import List, NamedTuple, Optional, Union
+from typing import List, NamedTuple, Optional
 
 import numpy as np
-import torch
-from torch import nn
 
 from ..errors import BundleError
 from .entropy import Entropies, normalised_entropy, over_ln
 from .laplace_draws import moves_at_nodes, node_weights, standard_normal_draws, variance_nodes
-from .ood.base import on_host
+from .ood.base import Values, on_host
 from .pass_products import Product, Table
 
 SAMPLES = 32
@@ -47,10 +45,10 @@ class Laplace:
             is what a bundle publishes; else only the mutual information is used.
     """
 
-    eigenvectors_a: torch.Tensor
-    eigenvalues_a: torch.Tensor
-    eigenvectors_b: torch.Tensor
-    eigenvalues_b: torch.Tensor
+    eigenvectors_a: np.ndarray
+    eigenvalues_a: np.ndarray
+    eigenvectors_b: np.ndarray
+    eigenvalues_b: np.ndarray
     tau: float = 1.0
     temperature: float = 1.0
     gives_probabilities: bool = False
@@ -73,21 +71,22 @@ def trimmed(laplace: Laplace) -> Laplace:
     return replace(laplace, eigenvectors_a=laplace.eigenvectors_a[:, kept], eigenvalues_a=a[kept])
 
 
-def logit_variances(laplace: Laplace, features: torch.Tensor) -> torch.Tensor:
+def logit_variances(laplace: Laplace, features: np.ndarray) -> np.ndarray:
     """Variance of the logits along each eigenvector of B, shape (B, C), of features (B, F)."""
-    precisions = torch.outer(laplace.eigenvalues_a, laplace.eigenvalues_b) + laplace.tau
-    f = with_one(features)
-    along = (f @ laplace.eigenvectors_a).square()
-    variances = along @ precisions.reciprocal()
+    precisions = np.outer(laplace.eigenvalues_a, laplace.eigenvalues_b) + laplace.tau
+    f = np.concatenate([features, np.ones((len(features), 1), features.dtype)], axis=1)
+    along = np.square(f @ laplace.eigenvectors_a)
+    variances: np.ndarray = along @ (1 / precisions)
     if len(laplace.eigenvalues_a) < f.shape[1]:
-        variances = variances + (f.square().sum(1) - along.sum(1)).clamp_min(0)[:, None] / laplace.tau
+        variances = variances + np.maximum(np.square(f).sum(axis=1) - along.sum(axis=1), 0)[:, None] / laplace.tau
     return variances
 
 
-def logit_covariance(laplace: Laplace, features: torch.Tensor) -> torch.Tensor:
+def logit_covariance(laplace: Laplace, features: np.ndarray) -> np.ndarray:
     """V, shape (B, C, C), of features (B, F)."""
     vectors = laplace.eigenvectors_b
-    return torch.einsum('ci,bi,di->bcd', vectors, logit_variances(laplace, features), vectors)
+    covariance: np.ndarray = np.einsum('ci,bi,di->bcd', vectors, logit_variances(laplace, features), vectors)
+    return covariance
 
 
 class LaplacePrediction(NamedTuple):
@@ -102,38 +101,11 @@ class LaplacePrediction(NamedTuple):
     entropies: Entropies
 
 
-Projected = Union[torch.Tensor, np.ndarray]
-"""Features along the eigenvectors of A, on the device, or, as an array, the scales that follow from them."""
-
-
-class LaplaceScales(nn.Module):
-    """Features (B, F) -> :meth:`LaplacePredictive.scales`, where the tables are, and nothing by way of the host."""
-
-    vectors: torch.Tensor
-    last: torch.Tensor
-    variances: torch.Tensor
-
-    def __init__(self, vectors: torch.Tensor, last: torch.Tensor, variances: torch.Tensor, all_told: bool) -> None:
-        super().__init__()
-        self.register_buffer('vectors', vectors)
-        self.register_buffer('last', last)
-        self.register_buffer('variances', variances)
-        self._all_told = all_told
-
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Scales, float32 (B, C) or (B, K)."""
-        squares = torch.addmm(self.last, features, self.vectors).square()
-        if not self._all_told:
-            elsewhere = features.square().sum(1, keepdim=True) + 1 - squares.sum(1, keepdim=True)
-            squares = torch.cat([squares, elsewhere.clamp_min(0)], dim=1)
-        return (squares @ self.variances).sqrt()
-
-
 class LaplacePredictive:
     """Samples of a frame's prediction.
 
     The same standard normal draws are used for every frame, half of them minus the others, so that equal frames give
-    equal figures. The product with the eigenvectors of A runs where the network does, all else on the CPU: it is small.
+    equal figures.
 
     Directions of A that training has hardly told anything about have the variance 1/tau whatever the class; they are
     taken together, which leaves a few instead of F + 1 (relative error of a variance: ``_NEGLIGIBLE`` at most).
@@ -150,7 +122,7 @@ class LaplacePredictive:
 
     def __init__(self, laplace: Laplace, samples: int = SAMPLES, most_classes: int = MOST_CLASSES) -> None:
         self.laplace = laplace
-        a, b = laplace.eigenvalues_a.numpy(), laplace.eigenvalues_b.numpy()
+        a, b = laplace.eigenvalues_a, laplace.eigenvalues_b
         self.most_classes = min(most_classes, len(b))
         self._half = samples // 2
         tau = max(laplace.tau, _LEAST_TAU)
@@ -159,11 +131,10 @@ class LaplacePredictive:
         directions = len(laplace.eigenvectors_a)
         if 2 * told.sum() > directions:  # then it would not save anything
             told[:] = True
-        self._all_told = bool(told.all()) and len(told) == directions
-        chosen = torch.from_numpy(told)
-        self._vectors_a = laplace.eigenvectors_a[:-1, chosen].contiguous()
-        self._last_of_a = laplace.eigenvectors_a[-1, chosen].contiguous()  # belongs to the appended 1
-        vectors_b = laplace.eigenvectors_b.numpy()
+        self.all_told = bool(told.all()) and len(told) == directions
+        self.vectors_a = np.ascontiguousarray(laplace.eigenvectors_a[:-1, told])
+        self.last_of_a = laplace.eigenvectors_a[-1, told]  # belongs to the appended 1
+        vectors_b = laplace.eigenvectors_b
         if self.most_classes == len(b):
             variances, untold = 1 / (np.outer(a[told], b) + tau), np.full(len(b), 1 / tau)
             self._vectors_b = vectors_b
@@ -173,60 +144,52 @@ class LaplacePredictive:
             nodes = variance_nodes(a[told], b, tau, min(self._half, _MOST_NODES))
             variances, untold = node_weights(a[told], nodes), node_weights(np.zeros(1), nodes)[0]
             self._table = moves_at_nodes(vectors_b, 1 / (np.outer(nodes, b) + tau), self._half)
-        variances = variances if self._all_told else np.vstack([variances, untold])
-        self._variances = (variances / laplace.temperature ** 2).astype(np.float32)
-
-    def to(self, device: torch.device) -> 'LaplacePredictive':
-        """Itself, with what meets the features on ``device``."""
-        self._vectors_a, self._last_of_a = self._vectors_a.to(device), self._last_of_a.to(device)
-        return self
+        variances = variances if self.all_told else np.vstack([variances, untold])
+        self.variances = (variances / laplace.temperature ** 2).astype(np.float32)
 
     @property
     def table(self) -> Table:
         """What features are multiplied by, for :meth:`scales_of`."""
-        return Table(self._vectors_a, self._vectors_a.shape[1], addend=self._last_of_a)
+        return Table(self.vectors_a, self.vectors_a.shape[1], addend=self.last_of_a)
 
-    def project(self, features: torch.Tensor) -> torch.Tensor:
-        """Features (B, F) along the eigenvectors of A, and how much of them lies elsewhere; stays on the device."""
-        along = torch.addmm(self._last_of_a, features, self._vectors_a)
-        if self._all_told:
-            return along
-        elsewhere = torch.linalg.vecdot(features, features) + 1 - torch.linalg.vecdot(along, along)
-        return torch.cat([along, elsewhere.clamp_min(0).sqrt()[:, None]], dim=1)
+    def scales(self, features: Values) -> np.ndarray:
+        """Standard deviations of z / T along the eigenvectors of B (B, C), or roots of the nodes' shares (B, K).
 
-    def scales_on_device(self) -> 'LaplaceScales':
-        """What gives the scales of features, as a module for a GPU."""
-        return LaplaceScales(self._vectors_a, self._last_of_a, torch.from_numpy(self._variances), self._all_told)
-
-    def scales(self, projected: Projected) -> np.ndarray:
-        """Standard deviations of z / T along the eigenvectors of B (B, C), or roots of the nodes' shares (B, K)."""
-        return projected if isinstance(projected, np.ndarray) else self._scales(np.square(on_host(projected)))
+        Args:
+            features: float32 (B, F).
+        """
+        f = on_host(features)
+        along = f @ self.vectors_a + self.last_of_a
+        squares = np.square(along)
+        if not self.all_told:
+            elsewhere = (f * f).sum(axis=1) + 1 - squares.sum(axis=1)
+            squares = np.concatenate([squares, np.maximum(elsewhere, 0)[:, None]], axis=1)
+        return self._scales(squares)
 
     def scales_of(self, product: Product) -> np.ndarray:
-        """As :meth:`scales` of what :meth:`project` gives, of the product of the features with :attr:`table`."""
+        """As :meth:`scales`, of the product of the features with :attr:`table`."""
         along = product.values
         width = along.shape[1]
-        squares = np.empty((len(along), width if self._all_told else width + 1), np.float32)
+        squares = np.empty((len(along), width if self.all_told else width + 1), np.float32)
         np.multiply(along, along, out=squares[:, :width])
-        if not self._all_told:
+        if not self.all_told:
             squares[:, -1] = [max(whole + 1 - told, 0.0) for whole, told in zip(product.lengths, product.squares)]
         return self._scales(squares)
 
     def _scales(self, squares: np.ndarray) -> np.ndarray:
-        variances: np.ndarray = squares @ self._variances
+        variances: np.ndarray = squares @ self.variances
         np.sqrt(variances, out=variances)
         return variances
 
-    def moves(self, projected: Projected, classes: Optional[np.ndarray] = None) -> np.ndarray:
+    def moves(self, scales: np.ndarray, classes: Optional[np.ndarray] = None) -> np.ndarray:
         """How far half of the samples move z / T, float32, shape (B, k, M / 2); the other half: as far the other way.
 
         A logit moves by 300 at most; a prediction has long been a single class by then.
 
         Args:
-            projected: of :meth:`project`, or the scales of :class:`LaplaceScales`.
+            scales: of :meth:`scales`.
             classes: those that move, shape (B, k); None: all, where ``most_classes`` allows that.
         """
-        scales = self.scales(projected)
         moved: np.ndarray
         if self._table is None or classes is None:
             moved = (self._vectors_b * scales[:, None]) @ self._draws
@@ -237,14 +200,14 @@ class LaplacePredictive:
         np.minimum(moved, _FARTHEST, out=moved)
         return moved
 
-    def __call__(self, logits: np.ndarray, projected: Projected) -> LaplacePrediction:
+    def __call__(self, logits: np.ndarray, scales: np.ndarray) -> LaplacePrediction:
         """Mean probabilities and entropies of the samples.
 
         Args:
             logits: float32, of :func:`~.temperature.below_highest`, shape (B, C).
-            projected: features of :meth:`project`, or the scales of :class:`LaplaceScales`.
+            scales: of :meth:`scales`.
         """
-        summary = self._summary(logits, projected)
+        summary = self._summary(logits, scales)
         mean = summary.mean
         if summary.moving is not None and summary.rest is not None and summary.weights is not None:
             # How the classes that do not move share what is left to them is the same in all samples.
@@ -254,11 +217,11 @@ class LaplacePredictive:
         information = np.minimum(summary.information, predictive)
         return LaplacePrediction(mean.astype(np.float32), Entropies(predictive, predictive - information, information))
 
-    def mutual_information(self, logits: np.ndarray, projected: Projected) -> List[float]:
+    def mutual_information(self, logits: np.ndarray, scales: np.ndarray) -> List[float]:
         """The mutual information of each frame over ln C, in [0, 1]; as :meth:`__call__` has it."""
-        return self._summary(logits, projected).information
+        return self._summary(logits, scales).information
 
-    def _summary(self, logits: np.ndarray, projected: Projected) -> '_Summary':
+    def _summary(self, logits: np.ndarray, scales: np.ndarray) -> '_Summary':
         """What the samples say of the classes that move, and of all others as one class.
 
         As one, since how they share their probability is the same in all samples and drops out of the difference of
@@ -267,7 +230,7 @@ class LaplacePredictive:
         classes, k, half = logits.shape[1], self.most_classes, self._half
         z = logits if self.laplace.temperature == 1 else logits / self.laplace.temperature
         if k == classes:
-            moving, weights, rest, moved, own = None, None, None, self.moves(projected), z
+            moving, weights, rest, moved, own = None, None, None, self.moves(scales), z
             exponents = np.empty((len(z), k, 2 * half))
         else:
             weights = np.exp(z, dtype=np.float64)
@@ -276,7 +239,7 @@ class LaplacePredictive:
             own = z[rows, moving]
             weights[rows, moving] = 0
             rest = np.maximum(weights.sum(axis=1), 1e-300)
-            moved = self.moves(projected, moving)
+            moved = self.moves(scales, moving)
             exponents = np.empty((len(z), k + 1, 2 * half))
             exponents[:, -1] = np.log(rest)[:, None]
         np.add(own[:, :, None], moved, dtype=np.float64, out=exponents[:, :k, :half])
@@ -312,8 +275,3 @@ class _Summary(NamedTuple):
     moving: Optional[np.ndarray]
     weights: Optional[np.ndarray]
     rest: Optional[np.ndarray]
-
-
-def with_one(features: torch.Tensor) -> torch.Tensor:
-    """Features (B, F) with a 1 appended, for the bias."""
-    return torch.cat([features, features.new_ones(len(features), 1)], dim=1)

@@ -1,10 +1,11 @@
 """Draws for :class:`~.laplace.LaplacePredictive`; where classes are many, the few nodes at which variances are kept."""
 from math import ceil, log
+from statistics import NormalDist
 
 import numpy as np
-import torch
 
 from ..errors import RobotVisionError
+from .sobol import MOST_DIMENSIONS, scrambled_sobol
 
 _NODE_SPACING = 0.7  # in ln a; relative error of a variance .03
 _NEARLY_UNTOLD = 0.1  # a b / tau up to which a straight line in a is right within .003
@@ -61,11 +62,11 @@ def standard_normal_draws(samples: int, dimensions: int) -> np.ndarray:
     """Float32 (samples, dimensions): the second half is minus the first, so the mean is exactly 0."""
     if samples < 2 or samples % 2:
         raise RobotVisionError(f'laplace: the number of samples must be even and at least 2, got {samples}')
-    if dimensions <= torch.quasirandom.SobolEngine.MAXDIM:
-        sobol = torch.quasirandom.SobolEngine(dimensions, scramble=True, seed=0)
-        half = torch.special.ndtri(sobol.draw(samples // 2, dtype=torch.float64).clamp(1e-6, 1 - 1e-6))
+    if dimensions > MOST_DIMENSIONS:
+        half = np.random.default_rng(0).standard_normal((samples // 2, dimensions))
     else:
-        half = torch.randn(samples // 2, dimensions, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        points = np.clip(scrambled_sobol(samples // 2, dimensions), 1e-6, 1 - 1e-6)
+        half = np.vectorize(NormalDist().inv_cdf, otypes=[float])(points)
     # So few draws have a variance that is not 1; made so, in each direction.
-    half = half / half.square().mean(0, keepdim=True).sqrt()
-    return torch.cat([half, -half]).float().numpy()
+    half = half / np.sqrt(np.square(half).mean(axis=0, keepdims=True))
+    return np.concatenate([half, -half]).astype(np.float32)

@@ -2,11 +2,10 @@
 from dataclasses import replace
 
 import numpy as np
-import torch
 
 from ..errors import RobotVisionError
 from ..metrics.proper_scores import log_probability, of_target
-from .laplace import Laplace, LaplacePredictive, with_one
+from .laplace import Laplace, LaplacePredictive
 from .temperature import below_highest
 
 _TAUS = np.geomspace(1e-3, 1e6, 28)
@@ -19,7 +18,9 @@ def fit_factors(logits: np.ndarray, features: np.ndarray) -> Laplace:
     Args:
         logits, features: shapes (N, C) and (N, F), of pictures that the head was trained on, or like them.
     """
-    z, f = _double(logits), with_one(_double(features))
+    import torch
+    z, f = (torch.from_numpy(np.asarray(values, np.float64)) for values in (logits, features))
+    f = torch.cat([f, f.new_ones(len(f), 1)], dim=1)  # for the bias
     if len(z) == 0 or len(z) != len(f):
         raise RobotVisionError(f'laplace: as many logits as features are needed, at least one, got {len(z)} and '
                                f'{len(f)}')
@@ -28,7 +29,8 @@ def fit_factors(logits: np.ndarray, features: np.ndarray) -> Laplace:
     b = torch.diag(p.sum(0)) - p.T @ p
     values_a, vectors_a = torch.linalg.eigh(a)
     values_b, vectors_b = torch.linalg.eigh(b)
-    return Laplace(vectors_a.float(), values_a.clamp_min(0).float(), vectors_b.float(), values_b.clamp_min(0).float())
+    return Laplace(*(one.float().numpy() for one in (vectors_a, values_a.clamp_min(0), vectors_b,
+                                                     values_b.clamp_min(0))))
 
 
 def log_likelihoods_by_tau(factors: Laplace, logits: np.ndarray, features: np.ndarray, labels: np.ndarray,
@@ -54,17 +56,11 @@ def with_tau(factors: Laplace, place: int, temperature: float = 1.0) -> Laplace:
     return replace(factors, tau=float(_TAUS[place]), temperature=temperature, gives_probabilities=False)
 
 
-@torch.inference_mode()
 def mean_probabilities(laplace: Laplace, logits: np.ndarray, features: np.ndarray) -> np.ndarray:
     """Mean predictions (n, C), float64, rows sum to 1, for logits (n, C) and features (n, F)."""
     predictive = LaplacePredictive(laplace)
-    z, f = below_highest(np.asarray(logits, np.float32)), torch.from_numpy(np.asarray(features, np.float32))
-    p = np.concatenate([predictive(z[i:i + 256], predictive.project(f[i:i + 256])).probabilities
+    z, f = below_highest(np.asarray(logits, np.float32)), np.asarray(features, np.float32)
+    p = np.concatenate([predictive(z[i:i + 256], predictive.scales(f[i:i + 256])).probabilities
                         for i in range(0, len(z), 256)])
     mean: np.ndarray = p / p.sum(axis=1, keepdims=True, dtype=np.float64)
     return mean
-
-
-
-def _double(values: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(np.asarray(values, np.float64))

@@ -13,8 +13,35 @@ from ..networks.network import Prediction
 from .assess import CalibratedModel, Products
 from .ensemble import EnsemblePrediction
 from .laplace import LaplacePredictive
-from .ood.combined import Combined, FrameScore
+from .ood.device_score import DeviceScore
 from .ood.p_value import OodDetector
+
+
+class LaplaceScales(nn.Module):
+    """Features (B, F) -> :meth:`~.laplace.LaplacePredictive.scales`, where the tables are.
+
+    Args:
+        predictive: whose tables they are.
+    """
+
+    vectors: torch.Tensor
+    last: torch.Tensor
+    variances: torch.Tensor
+
+    def __init__(self, predictive: LaplacePredictive) -> None:
+        super().__init__()
+        for name, values in (('vectors', predictive.vectors_a), ('last', predictive.last_of_a),
+                             ('variances', predictive.variances)):
+            self.register_buffer(name, torch.from_numpy(values.copy()))
+        self._all_told = predictive.all_told
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Scales, float32 (B, C) or (B, K)."""
+        squares = torch.addmm(self.last, features, self.vectors).square()
+        if not self._all_told:
+            elsewhere = features.square().sum(1, keepdim=True) + 1 - squares.sum(1, keepdim=True)
+            squares = torch.cat([squares, elsewhere.clamp_min(0)], dim=1)
+        return (squares @ self.variances).sqrt()
 
 
 class PackedProducts(nn.Module):
@@ -30,10 +57,10 @@ class PackedProducts(nn.Module):
         found = [one.ood for one in bundle.members or (bundle,) if one.ood is not None]
         self._has_scores = 0 < len(found) == max(1, self._members)
         self._detectors = [OodDetector(one) for one in found]
-        self.scores = nn.ModuleList(one.build_score() for one in found)
+        self.scores = nn.ModuleList(DeviceScore(one.build_score()) for one in found)
         self.scales = None
         if bundle.laplace is not None and not self._members:
-            self.scales = LaplacePredictive(bundle.laplace).scales_on_device()
+            self.scales = LaplaceScales(LaplacePredictive(bundle.laplace))
         self._widths: Optional[List[int]] = None
 
     def forward(self, prediction: Union[Prediction, EnsemblePrediction]) -> torch.Tensor:
@@ -61,9 +88,8 @@ class PackedProducts(nn.Module):
     def _scored(self, place: int, logits: torch.Tensor, features: torch.Tensor, stages: Sequence[torch.Tensor]
                 ) -> torch.Tensor:
         self._detectors[place].check(stages)
-        score = self.scores[place]
-        assert isinstance(score, (FrameScore, Combined))
-        return score.on_device(logits, features, [stage.float() for stage in stages])
+        found: torch.Tensor = self.scores[place](logits, features, [stage.float() for stage in stages])
+        return found
 
     def unpack(self, packed: np.ndarray) -> Products:
         """Views of an array (B, K) that :meth:`forward` has given."""

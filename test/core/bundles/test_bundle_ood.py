@@ -64,7 +64,7 @@ def test_a_combination_comes_back_as_it_was(made):
         'ood.scale': 'torch.float32'}
     with torch.inference_mode():
         prediction = bundle.load_network()(pixels(4, 2) * 30)
-        assessments = Assessor(bundle, torch.device('cpu'))(prediction)
+        assessments = Assessor(bundle)(prediction)
         alone = OodDetector(bundle.ood)(prediction.logits, prediction.features, prediction.stages)
     found = [one.ood for one in assessments]
     assert [one.score for one in found] == pytest.approx([one.score for one in alone], rel=1e-6)
@@ -78,7 +78,7 @@ def test_members_of_an_ensemble_give_their_stages(made, tmp_path):
     shutil.copytree(folder, tmp_path / 'other')
     bundle = load_bundle(f'ensemble:{folder},{tmp_path / "other"}')
     with torch.inference_mode():
-        one, both = (Assessor(model, torch.device('cpu'))(model.load_network()(pixels(3, 3)))
+        one, both = (Assessor(model)(model.load_network()(pixels(3, 3)))
                      for model in (load_bundle(folder), bundle))
     for a, b in zip(one, both):
         assert b.ood.p_value == pytest.approx(min(1, 2 * a.ood.p_value))
@@ -153,10 +153,10 @@ def test_a_lie_in_the_description_is_refused(made, tmp_path, change, reason):
     ('ood.scale', lambda t: t[:2].clone(), '5 numbers each'),
     ('ood.weight', lambda t: 0 * t, 'latter two above 0'),
     ('ood.weight', None, 'needs the tensors'),
-    ('ood.location', lambda t: t[None].clone(), 'ood.location: must be a list of torch.float32'),
+    ('ood.location', lambda t: t[None].clone(), 'ood.location: must be a list of float32'),
     ('ood.location', lambda t: t * float('nan'), 'holds NaN'),
-    ('ood.location', lambda t: t.double(), 'ood.location: must be a list of torch.float32'),
-    ('ood.0.whitening', lambda t: t.float(), 'ood.0.whitening: must be a table of torch.float16'),
+    ('ood.location', lambda t: t.double(), 'ood.location: must be a list of float32'),
+    ('ood.0.whitening', lambda t: t.float(), 'ood.0.whitening: must be a table of float16'),
     ('ood.0.whitening', lambda t: t * float('inf'), 'holds NaN or an infinity'),
     ('ood.0.whitening', lambda t: t[:, :3].clone(), 'do not fit each other|does not fit a network|must have the shape'),
     ('ood.1.means', lambda t: t[:, :3].clone(), 'do not fit each other|does not fit a network|must have the shape'),
@@ -185,4 +185,4 @@ def test_tables_of_another_width_than_the_networks_stage_are_refused_at_the_firs
     found = calibrate(z, f, known.labels.numpy(), ood='combined', stages=stages, stage_names=STAGES)
     bundle = save_bundle(tmp_path / 'wide', network, CLASSES, PRE, calibration=found)
     with torch.inference_mode(), pytest.raises(BundleError, match='features of layer1.1, and the network gives 16'):
-        Assessor(bundle, torch.device('cpu'))(network(pixels(1, 4)))
+        Assessor(bundle)(network(pixels(1, 4)))

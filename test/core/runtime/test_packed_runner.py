@@ -23,7 +23,8 @@ from robot_vision_dl.core.runtime.packed_runner import PackedRunner
 from robot_vision_dl.core.types import ColorOrder, Picture
 from robot_vision_dl.core.uncertainty.assess import Assessor
 from robot_vision_dl.core.uncertainty.ood.base import LinearHead
-from robot_vision_dl.core.uncertainty.ood.combined import fit_parts
+from robot_vision_dl.core.uncertainty.ood.combined import FrameScore, fit_parts
+from robot_vision_dl.core.uncertainty.ood.device_score import DeviceScore
 from robot_vision_dl.core.uncertainty.ood.p_value import OodCalibration
 from robot_vision_dl.core.uncertainty.ood.part import OOD_METHODS, parse_parts
 from robot_vision_dl.core.uncertainty.ood.pictures import Pictures
@@ -55,7 +56,7 @@ def test_the_packed_array_says_what_the_assessor_says(bundle):
     products = PackedProducts(bundle)
     packed = PackedRunner(network, bundle.preprocessing, products)(HostPixels(bundle.preprocessing)(pictures))
     assert packed.dtype is torch.float32 and packed.shape[0] == len(pictures)
-    assessor = Assessor(bundle, torch.device('cpu'))
+    assessor = Assessor(bundle)
     found = assessor.of_products(products.unpack(packed.numpy()))
     expected = assessor(network(Preprocessor(bundle.preprocessing, 'cpu')(pictures)))
     for one, other in zip(found, expected):
@@ -109,7 +110,7 @@ def test_each_score_is_the_same_on_the_device(method):
     features = torch.cat([other.features, torch.zeros(1, 24)])  # what has no length, too
     logits = features @ head.weight.T + head.bias
     with torch.inference_mode():
-        found = score.on_device(logits, features)
+        found = DeviceScore(FrameScore(score))(logits, features)[:, 0]
         np.testing.assert_allclose(found.numpy(), score(logits, features), rtol=1e-4, atol=1e-4)
 
 
@@ -120,7 +121,7 @@ def test_a_combination_of_all_scores_is_the_same_on_the_device():
     bundle = replace(load_bundle('waste_sorter'), ood=calibration, laplace=None, members=(), density_aware=None)
     other, _ = samples(2, 7)
     prediction = Prediction(other.features @ head.weight.T + head.bias, other.features)
-    products, assessor = PackedProducts(bundle), Assessor(bundle, torch.device('cpu'))
+    products, assessor = PackedProducts(bundle), Assessor(bundle)
     with torch.inference_mode():
         found = products.unpack(products(prediction).numpy())
         assert found.scores.shape == (7, len(OOD_METHODS)) and found.scales is None

@@ -22,7 +22,11 @@ N, F, C = 200, 6, 4
 
 
 def predicted(predictive, logits, features):
-    return predictive(below_highest(logits.numpy()), predictive.project(features))
+    return predictive(below_highest(logits.numpy()), predictive.scales(features))
+
+
+def covariance_of(laplace, features):
+    return torch.from_numpy(logit_covariance(laplace, features.numpy())).double()
 
 
 def trained_head(seed=0, classes=C):
@@ -55,11 +59,11 @@ def test_covariance_agrees_with_laplace_torch(tau, agrees):
     mean, covariance = reference._glm_predictive_distribution(inputs[:20])
     ours = replace(fit_factors(logits.numpy(), features.numpy()), tau=tau)
     torch.testing.assert_close(mean, logits[:20], rtol=0, atol=1e-6)
-    agrees('Laplace, covariance of logits', 'laplace-torch', logit_covariance(ours, features[:20]), covariance.detach(),
-           rtol=1e-4, atol=1e-5)
+    agrees('Laplace, covariance of logits', 'laplace-torch', logit_covariance(ours, features[:20].numpy()),
+           covariance.detach(), rtol=1e-4, atol=1e-5)
     predictive = LaplacePredictive(ours)  # as it runs
-    scales = predictive.scales(predictive.project(features[:20]))
-    agrees('Laplace, variances as they run', 'laplace-torch', np.square(scales) @ ours.eigenvectors_b.numpy().T ** 2,
+    scales = predictive.scales(features[:20])
+    agrees('Laplace, variances as they run', 'laplace-torch', np.square(scales) @ ours.eigenvectors_b.T ** 2,
            covariance.detach().diagonal(dim1=1, dim2=2), rtol=2e-2, atol=1e-5)
 
 
@@ -73,7 +77,7 @@ def test_covariance_is_that_of_the_dense_posterior():
     jacobian = torch.kron(torch.eye(C, dtype=torch.float64), inputs[7].double()[None])
     expected = jacobian @ torch.linalg.inv(precision) @ jacobian.T
     ours = replace(fit_factors(logits.numpy(), features.numpy()), tau=0.3)
-    torch.testing.assert_close(logit_covariance(ours, features[7:8])[0].double(), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(logit_covariance(ours, features[7:8].numpy())[0], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_samples_have_the_mean_and_variance_of_the_gaussian():
@@ -85,7 +89,7 @@ def test_samples_have_the_mean_and_variance_of_the_gaussian():
     mean, _ = predicted(LaplacePredictive(laplace, samples=4096), logits[:5], features[:5])
     torch.manual_seed(0)
     normal = torch.distributions.MultivariateNormal(logits[:5].double(),
-                                                    logit_covariance(laplace, features[:5]).double())
+                                                    covariance_of(laplace, features[:5]))
     expected = torch.softmax(normal.sample((200000,)), -1).mean(0)
     np.testing.assert_allclose(mean, expected, atol=4e-3)
 
@@ -150,7 +154,7 @@ def test_prior_precision_is_chosen_on_held_out_pictures():
     chosen, loss = best_on(factors, 8 * logits.numpy(), features.numpy(), labels)
     plain = nn.functional.cross_entropy(8 * logits, torch.from_numpy(labels)).item()
     assert loss < plain - 0.05
-    assert logit_variances(chosen, features).mean() > 0.1
+    assert logit_variances(chosen, features.numpy()).mean() > 0.1
     factors = fit_factors(logits.numpy(), features.numpy())
     calibrated, loss = best_on(factors, logits.numpy(), features.numpy(), labels)
     assert loss <= nn.functional.cross_entropy(logits, torch.from_numpy(labels)).item() + 1e-4
@@ -167,17 +171,17 @@ def test_what_does_not_fit_is_refused():
     with pytest.raises(BundleError, match='tau and temperature must be above 0, got 0'):
         replace(factors, tau=0)
     with pytest.raises(BundleError, match='must have the shapes'):
-        replace(factors, eigenvalues_a=torch.ones(3))
+        replace(factors, eigenvalues_a=np.ones(3, np.float32))
 
 
 def members_of(predictive, logits, features, most):
     """Probabilities (M, B, C) of the samples, each written out."""
-    z, projected = logits.numpy().astype(np.float64) / predictive.laplace.temperature, predictive.project(features)
+    z, scales = logits.numpy().astype(np.float64) / predictive.laplace.temperature, predictive.scales(features)
     if most == z.shape[1]:
-        moving, moved = np.tile(np.arange(most), (len(z), 1)), predictive.moves(projected)
+        moving, moved = np.tile(np.arange(most), (len(z), 1)), predictive.moves(scales)
     else:
         moving = np.argsort(z, axis=1)[:, -most:]
-        moved = predictive.moves(projected, moving)
+        moved = predictive.moves(scales, moving)
     samples = np.repeat(z[None], 2 * moved.shape[2], axis=0)
     for m, sample in enumerate(samples):
         half, sign = m % moved.shape[2], 1 if m < moved.shape[2] else -1
@@ -202,7 +206,7 @@ def test_summary_is_that_of_the_members(classes, most, tau):
         for one, other in zip(entropies, normalised_entropies(members)):
             np.testing.assert_allclose(one, other, atol=1e-5, rtol=1e-4)
         quick = predictive.mutual_information(below_highest(logits[chosen].numpy()),
-                                              predictive.project(features[chosen]))
+                                              predictive.scales(features[chosen]))
         assert quick == pytest.approx(entropies.mutual_information.tolist(), abs=1e-5)
 
 
@@ -228,10 +232,9 @@ def test_directions_taken_together_hardly_change_the_variance():
     logits = torch.randn(200, C, generator=generator)
     laplace = replace(fit_factors(logits.numpy(), features.numpy()), tau=5.0)
     predictive = LaplacePredictive(laplace)
-    projected = predictive.project(features)
-    assert projected.shape[1] < 16
-    np.testing.assert_allclose(np.square(predictive.scales(projected)), logit_variances(laplace, features), rtol=1e-2,
-                               atol=1e-6)
+    assert predictive.vectors_a.shape[1] < 15  # and one more: what lies elsewhere
+    np.testing.assert_allclose(np.square(predictive.scales(features)), logit_variances(laplace, features.numpy()),
+                               rtol=1e-2, atol=1e-6)
 
 
 @pytest.mark.parametrize('spread', [1e1, 1e3, 1e6])
@@ -264,7 +267,7 @@ def test_information_with_many_classes_is_that_of_the_gaussian():
     logits, features = torch.randn(20, 60, generator=generator) * 3, torch.randn(20, 25, generator=generator)
     laplace = replace(fit_factors(torch.randn(500, 60, generator=generator).numpy() * 3,
                                   torch.randn(500, 25, generator=generator).numpy()), tau=3.0)
-    covariance = logit_covariance(laplace, features).double() + 1e-9 * torch.eye(60, dtype=torch.float64)
+    covariance = covariance_of(laplace, features) + 1e-9 * torch.eye(60, dtype=torch.float64)
     torch.manual_seed(0)
     # MultivariateNormal.sample would repeat the factors for every draw: 12 GB.
     normal = torch.randn(20, 20000, 60, dtype=torch.float64)
@@ -283,8 +286,9 @@ def test_what_is_stored_without_directions_that_nothing_is_read_of_gives_the_sam
     small = trimmed(laplace)
     assert small.eigenvectors_a.shape == (len(laplace.eigenvectors_a), len(small.eigenvalues_a))
     z = below_highest(logits.numpy())
-    assert torch.allclose(logit_variances(small, features), logit_variances(laplace, features), rtol=2e-2, atol=1e-9)
-    wanted, given = (LaplacePredictive(one).mutual_information(z, LaplacePredictive(one).project(features))
+    np.testing.assert_allclose(logit_variances(small, features.numpy()), logit_variances(laplace, features.numpy()),
+                               rtol=2e-2, atol=1e-9)
+    wanted, given = (LaplacePredictive(one).mutual_information(z, LaplacePredictive(one).scales(features))
                      for one in (laplace, small))
     assert given == pytest.approx(wanted, abs=1e-5)
     if tau == 1e6:

@@ -33,10 +33,9 @@ def pictures(n, classes, seed):
 
 def on_the_live_way(score, some, extra=()):
     live = CombinedLive(score)
-    made = PassProducts([*live.tables, *extra])(some.logits, some.features, some.stages)
+    made = PassProducts([*live.tables, *extra])(*some.arrays())
     below = made.logits - made.logits.max(axis=1, keepdims=True)
-    found = live(made.of_tables, energy_below(below, made.logits.max(axis=1).tolist()), some.logits, some.features,
-                 some.stages)
+    found = live(made.of_tables, energy_below(below, made.logits.max(axis=1).tolist()), *some.arrays())
     return found, made
 
 
@@ -53,14 +52,14 @@ def test_a_combination_is_the_same_as_in_numpy(classes, count):
 
 def test_a_product_has_the_lengths_and_the_squares_of_its_own_features():
     new, rng = pictures(3, 4, 2), np.random.default_rng(0)
-    some = [torch.from_numpy(rng.normal(size=(width, 5)).astype(np.float32)) for width in (F, 10, F)]
-    addend = torch.arange(5.0)
+    some = [rng.normal(size=(width, 5)).astype(np.float32) for width in (F, 10, F)]
+    addend = np.arange(5, dtype=np.float32)
     made = PassProducts([Table(some[0], 5, addend=addend), Table(some[1], 2, place=1), Table(some[2], 3)])(
-        new.logits, new.features, new.stages)
+        *new.arrays())
     np.testing.assert_array_equal(made.logits, new.logits)
     for product, given, table, squared, more in zip(
-            made.of_tables, (new.features, new.stages[1], new.features), some, (5, 2, 3), (addend.numpy(), 0, 0)):
-        values = given.numpy() @ table.numpy() + more
+            made.of_tables, (new.features, new.stages[1], new.features), some, (5, 2, 3), (addend, 0, 0)):
+        values = given.numpy() @ table + more
         np.testing.assert_allclose(product.values, values, rtol=1e-4, atol=1e-4)
         np.testing.assert_allclose(product.lengths, np.square(given.numpy()).sum(axis=1), rtol=1e-5)
         np.testing.assert_allclose(product.squares, np.square(values[:, :squared]).sum(axis=1), rtol=1e-4)
@@ -89,7 +88,7 @@ def test_every_kind_of_score_is_told_from_products_or_as_in_numpy():
     kinds = [MahalanobisNormalised, MahalanobisLowRank, Energy, KNearestNeighbours]
     parts = [FrameScore(kind.fit(known.logits, known.features, known.labels)) for kind in kinds]
     for part in parts:
-        alone = Combined([part], torch.zeros(1), torch.ones(1), torch.ones(1))
+        alone = Combined([part], *np.array([[0], [1], [1]], np.float32))
         values = part(known.logits[:2], known.features[:2])
         z = np.log(values) if part.score.is_distance else values
         np.testing.assert_allclose(alone.standardised(known.logits[:2], known.features[:2])[:, 0], z, rtol=1e-6)
@@ -115,7 +114,7 @@ def test_laplace_reads_the_same_of_a_product_beside_others(most):
     new = pictures(3, 40, 1)
     _, made = on_the_live_way(score, new, [predictive.table])
     np.testing.assert_allclose(predictive.scales_of(made.of_tables[-1]),
-                               predictive.scales(predictive.project(new.features)), rtol=1e-4)
+                               predictive.scales(new.features), rtol=1e-4)
 
 
 def test_a_factor_of_one_score_is_that_of_many():

@@ -1,11 +1,16 @@
 """What all OOD scores have in common."""
-from typing import Mapping, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Any, ClassVar, Dict, Mapping, NamedTuple, Optional, Tuple, Union
 
 import numpy as np
-import torch
-from torch import nn
 
 from ...errors import RobotVisionError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+Values = Union[np.ndarray, 'torch.Tensor']
+"""What a network gave: an array, or a tensor on any device."""
 
 
 class LinearHead(NamedTuple):
@@ -16,8 +21,8 @@ class LinearHead(NamedTuple):
         bias: shape (C,).
     """
 
-    weight: torch.Tensor
-    bias: torch.Tensor
+    weight: 'torch.Tensor'
+    bias: 'torch.Tensor'
 
 
 class Quadratic(NamedTuple):
@@ -34,7 +39,7 @@ class Quadratic(NamedTuple):
         unit: 0 for f = 0.
     """
 
-    table: torch.Tensor
+    table: np.ndarray
     axes: int
     sign: float
     origin: float
@@ -42,26 +47,30 @@ class Quadratic(NamedTuple):
     unit: float = 0.0
 
 
-def turned_to(mean: torch.Tensor) -> torch.Tensor:
+def turned_to(mean: np.ndarray) -> np.ndarray:
     """An orthogonal matrix (K, K), float64, whose last column is the direction of ``mean`` (K,); by Householder."""
-    identity = torch.eye(len(mean), dtype=torch.float64, device=mean.device)
-    length = mean.norm()
-    if not float(length) > 0:
+    identity = np.eye(len(mean))
+    length = float(np.linalg.norm(mean))
+    if not length > 0:
         return identity
     difference = mean / length - identity[-1]
-    size = difference.norm()
-    if float(size) < 1e-9:
+    size = float(np.linalg.norm(difference))
+    if size < 1e-9:
         return identity
     across = difference / size
-    return identity - 2 * torch.outer(across, across)
+    turned: np.ndarray = identity - 2 * np.outer(across, across)
+    return turned
 
 
-class OodScore(nn.Module):
+class OodScore:
     """Logits and features of one forward pass -> how far out of distribution each picture is.
 
-    What a score was fitted to are its buffers; they are stored in the bundle's ``uncertainty.safetensors``.
+    What a score was fitted to are its tables, arrays that are its attributes by the names in :attr:`stored`; they are
+    stored in the bundle's ``uncertainty.safetensors``, and the constructor takes them. Scores are numpy's, so that a
+    robot needs no torch for them; fitting them, and running them on a GPU (:mod:`..packed`), are torch's.
 
     Attributes:
+        stored: name of each table -> how many dimensions it has, and the type of its numbers.
         fitted: whether the score needs :meth:`fit`.
         needs_head: whether :meth:`fit` needs the head, which then must be linear.
         of_features: whether features alone decide, so that those of a stage will do as well.
@@ -69,6 +78,7 @@ class OodScore(nn.Module):
         large: names of tables that are stored as float16 in a combination.
     """
 
+    stored: ClassVar[Mapping[str, Tuple[int, type]]] = {}
     fitted = False
     needs_head = False
     of_features = False
@@ -76,7 +86,7 @@ class OodScore(nn.Module):
     large: Tuple[str, ...] = ()
 
     @classmethod
-    def fit(cls, logits: torch.Tensor, features: torch.Tensor, labels: Optional[torch.Tensor] = None,
+    def fit(cls, logits: 'torch.Tensor', features: 'torch.Tensor', labels: 'Optional[torch.Tensor]' = None,
             head: Optional[LinearHead] = None) -> 'OodScore':
         """The score for pictures like those with these logits (n, C) and features (n, F).
 
@@ -86,38 +96,58 @@ class OodScore(nn.Module):
         """
         return cls()
 
+    @property
+    def tables(self) -> Dict[str, np.ndarray]:
+        """What it is made of again, by name."""
+        return {name: getattr(self, name) for name in self.stored}
+
     def quadratic(self) -> Optional[Quadratic]:
         """The same as numbers from one product; None: it is not of that form."""
         return None
 
     @classmethod
-    def width(cls, tensors: Mapping[str, torch.Tensor], prefix: str = '') -> int:
+    def width(cls, tables: Mapping[str, np.ndarray], prefix: str = '') -> int:
         """How many features it reads, by its tables, where it reads nothing else.
 
         Args:
-            tensors: the score's, each name after ``prefix``.
+            tables: the score's, each name after ``prefix``.
         """
         raise NotImplementedError
 
-    def forward(self, logits: torch.Tensor, features: torch.Tensor) -> np.ndarray:
-        """Scores, float32, shape (B,), larger is further out, of float32 logits (B, C) and features (B, F).
+    def __call__(self, logits: Values, features: Values) -> np.ndarray:
+        """Scores, float32, shape (B,), larger is further out, of float32 logits (B, C) and features (B, F)."""
+        return self.forward(on_host(logits), on_host(features))
 
-        Products with large tables run where the tensors are; the rest, which is small, in numpy.
-        """
+    def forward(self, logits: np.ndarray, features: np.ndarray) -> np.ndarray:
+        """The same of arrays."""
         raise NotImplementedError
 
-    def on_device(self, logits: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
+    def on_device(self, tables: Any, logits: 'torch.Tensor', features: 'torch.Tensor') -> 'torch.Tensor':
         """The scores of :meth:`forward` (B,) but for the rounding, and nothing of them by way of the host.
 
-        For a GPU: without branches on data, so that a CUDA graph can hold it. All that is read must be a buffer.
+        For a GPU: without branches on data, so that a CUDA graph can hold it.
+
+        Args:
+            tables: whose attributes are tensors on the device, one for each array that the score has as an attribute,
+                by the same name.
         """
         raise RobotVisionError(f'OOD score {type(self).__name__}: has no on_device, so it is for CPUs only; set device '
                                'to cpu')
 
 
-def on_host(values: torch.Tensor) -> np.ndarray:
+def table_of(values: Optional[Values], dimensions: int, dtype: type = np.float32) -> np.ndarray:
+    """A table as it is computed with, its rows one after another in memory; empty where there is none."""
+    if values is None:
+        return np.zeros((0,) * dimensions, dtype)
+    return np.ascontiguousarray(on_host(values)).astype(dtype, copy=False).reshape(np.shape(values))
+
+
+def on_host(values: Values) -> np.ndarray:
     """The same numbers as an array; where they are on the CPU, the same memory."""
-    return (values if values.is_cpu else values.cpu()).numpy()
+    if isinstance(values, np.ndarray):
+        return values
+    array: np.ndarray = (values if values.is_cpu else values.cpu()).detach().numpy()
+    return array
 
 
 def lengths_of(features: np.ndarray) -> np.ndarray:
@@ -126,13 +156,14 @@ def lengths_of(features: np.ndarray) -> np.ndarray:
     return found
 
 
-def linear_head(head: nn.Module) -> Optional[LinearHead]:
+def linear_head(head: 'nn.Module') -> Optional[LinearHead]:
     """Weights of a network's ``head`` in float32 on the CPU; None where its logits are not linear in the features.
 
     SqueezeNet's own head (convolution, ReLU, mean over the picture) is not: the mean of rectified maps is no function
     of the mean of the maps.
     """
-    if not isinstance(head, nn.Linear):
+    import torch
+    if not isinstance(head, torch.nn.Linear):
         return None
     weight = head.weight.detach().float().cpu()
     return LinearHead(weight, torch.zeros(len(weight)) if head.bias is None else head.bias.detach().float().cpu())

@@ -19,17 +19,18 @@ is of the training, the locations of such parts are too low even by cross-fittin
 should; pictures that were not trained on (``standard``) give better ones.
 """
 from math import erfc, log, log1p, pi, sqrt
-from typing import List, Optional, Sequence, Tuple, Union
+from typing import TYPE_CHECKING, Any, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
-import torch
-from torch import nn
 
 from ...errors import BundleError, RobotVisionError
-from .base import LinearHead, OodScore
+from .base import LinearHead, OodScore, Values, on_host, table_of
 from .knn import KNearestNeighbours
 from .part import Part, ood_method
 from .pictures import Pictures
+
+if TYPE_CHECKING:
+    import torch
 
 WEIGHTS = {'stages': 0.5, 'features': 1.0, 'logits': 0.5}
 """Of each kind of part. Chosen on held-out TrashNet pictures with EfficientNet-Lite0, against everyday pictures,
@@ -41,7 +42,7 @@ LEAST_DISTANCE = 1e-6
 _ASYMPTOTIC = 20.0  # from there on erfc is soon below what a double can be
 
 
-class FrameScore(nn.Module):
+class FrameScore:
     """A score on what it reads of a pass.
 
     Args:
@@ -50,7 +51,6 @@ class FrameScore(nn.Module):
     """
 
     def __init__(self, score: OodScore, place: Optional[int] = None) -> None:
-        super().__init__()
         self.score, self.place = score, place
 
     @property
@@ -58,19 +58,21 @@ class FrameScore(nn.Module):
         """Whether known pictures were needed to make it."""
         return self.score.fitted
 
-    def forward(self, logits: torch.Tensor, features: torch.Tensor, stages: Sequence[torch.Tensor] = ()
-                ) -> np.ndarray:
+    def __call__(self, logits: Values, features: Values, stages: Sequence[Values] = ()) -> np.ndarray:
         """Scores, float32 (B,), of float32 logits (B, C), features (B, F) and stages (B, F_s) each."""
-        scores: np.ndarray = self.score.forward(logits, features if self.place is None else stages[self.place])
-        return scores
+        return self.forward(on_host(logits), on_host(features), [on_host(stage) for stage in stages])
 
-    def on_device(self, logits: torch.Tensor, features: torch.Tensor, stages: Sequence[torch.Tensor] = ()
-                  ) -> torch.Tensor:
+    def forward(self, logits: np.ndarray, features: np.ndarray, stages: Sequence[np.ndarray] = ()) -> np.ndarray:
+        """The same of arrays."""
+        return self.score.forward(logits, features if self.place is None else stages[self.place])
+
+    def on_device(self, tables: Any, logits: 'torch.Tensor', features: 'torch.Tensor',
+                  stages: 'Sequence[torch.Tensor]' = ()) -> 'torch.Tensor':
         """As :meth:`forward`, (B, 1), where the tables are; see :meth:`~.base.OodScore.on_device`."""
-        return self.score.on_device(logits, features if self.place is None else stages[self.place])[:, None]
+        return self.score.on_device(tables, logits, features if self.place is None else stages[self.place])[:, None]
 
 
-class Combined(nn.Module):
+class Combined:
     """Fisher's weighted combination of standardised scores; larger is further out.
 
     Args:
@@ -81,55 +83,44 @@ class Combined(nn.Module):
 
     fitted = True
 
-    location: torch.Tensor
-    scale: torch.Tensor
-    weight: torch.Tensor
-
-    def __init__(self, parts: Sequence[FrameScore], location: torch.Tensor, scale: torch.Tensor,
-                 weight: torch.Tensor) -> None:
-        super().__init__()
-        if {one.shape for one in (location, scale, weight)} != {(len(parts),)} or not (
-                float(scale.min()) > 0 and float(weight.min()) > 0):
+    def __init__(self, parts: Sequence[FrameScore], location: Values, scale: Values, weight: Values) -> None:
+        self.location, self.scale, self.weight = (table_of(one, 1) for one in (location, scale, weight))
+        if {one.shape for one in (self.location, self.scale, self.weight)} != {(len(parts),)} or not (
+                float(self.scale.min()) > 0 and float(self.weight.min()) > 0):
             raise BundleError(f'combined: location, scale and weight must be {len(parts)} numbers each, and the latter '
                               'two above 0')
-        self.parts = nn.ModuleList(parts)
-        self.register_buffer('location', location)
-        self.register_buffer('scale', scale)
-        self.register_buffer('weight', weight)
-        self._parts = list(parts)  # calling them by the list of torch takes longer
-        self._location, self._inverse = location.numpy(), 1 / scale.numpy()
-        self._weights: List[float] = weight.tolist()
+        self.parts = list(parts)
+        self._inverse = 1 / self.scale
+        self._weights: List[float] = self.weight.tolist()
 
-    def standardised(self, logits: torch.Tensor, features: torch.Tensor, stages: Sequence[torch.Tensor] = ()
-                     ) -> np.ndarray:
+    def __call__(self, logits: Values, features: Values, stages: Sequence[Values] = ()) -> np.ndarray:
+        """Scores, float32 (B,)."""
+        return self.statistic(self.standardised(logits, features, stages))
+
+    def standardised(self, logits: Values, features: Values, stages: Sequence[Values] = ()) -> np.ndarray:
         """How far out each part finds each picture, in standard deviations, float32 (B, P)."""
-        columns = [values_of(part, logits, features, stages) for part in self._parts]
-        z: np.ndarray = (np.stack(columns, axis=1) - self._location) * self._inverse
-        return z
-
-    def on_device(self, logits: torch.Tensor, features: torch.Tensor, stages: Sequence[torch.Tensor] = ()
-                  ) -> torch.Tensor:
-        """The scores of the parts, (B, P), where the tables are, for :meth:`standardised_of`."""
-        return torch.cat([part.on_device(logits, features, stages) for part in self._parts], dim=1)
+        z, f, read = on_host(logits), on_host(features), [on_host(stage) for stage in stages]
+        columns = [values_of(part, z, f, read) for part in self.parts]
+        found: np.ndarray = (np.stack(columns, axis=1) - self.location) * self._inverse
+        return found
 
     def standardised_of(self, scores: np.ndarray) -> np.ndarray:
         """As :meth:`standardised`, of the scores of the parts (B, P)."""
         columns = [np.log(np.maximum(column, LEAST_DISTANCE)) if part.score.is_distance else column
-                   for part, column in zip(self._parts, scores.T)]
-        z: np.ndarray = (np.stack(columns, axis=1) - self._location) * self._inverse
+                   for part, column in zip(self.parts, scores.T)]
+        z: np.ndarray = (np.stack(columns, axis=1) - self.location) * self._inverse
         return z
 
-    def forward(self, logits: torch.Tensor, features: torch.Tensor, stages: Sequence[torch.Tensor] = ()
-                ) -> np.ndarray:
-        """Scores, float32 (B,)."""
-        return self.statistic(self.standardised(logits, features, stages))
+    def forward(self, logits: np.ndarray, features: np.ndarray, stages: Sequence[np.ndarray] = ()) -> np.ndarray:
+        """The same of arrays."""
+        return self(logits, features, stages)
 
     def statistic(self, z: np.ndarray) -> np.ndarray:
         """T, float32 (B,), of standardised scores (B, P)."""
         return fisher(z, self._weights)
 
 
-def values_of(part: FrameScore, logits: torch.Tensor, features: torch.Tensor, stages: Sequence[torch.Tensor]
+def values_of(part: FrameScore, logits: np.ndarray, features: np.ndarray, stages: Sequence[np.ndarray]
               ) -> np.ndarray:
     """Scores (B,) as they are standardised: of distances the logarithm."""
     scores: np.ndarray = part.forward(logits, features, stages)
@@ -179,23 +170,30 @@ def fit_parts(parts: Sequence[Part], known: Pictures, stage_names: Sequence[str]
     if len(known) < LEAST_REFERENCE:
         raise RobotVisionError(f'combined: {LEAST_REFERENCE} known pictures at least are needed to fit it to, got '
                                f'{len(known)}; choose one score')
-    rng = np.random.default_rng(seed)
-    fitted = [FrameScore(_small(part, known, stage_names, head, rng), part.place(stage_names)) for part in parts]
-    with torch.inference_mode():
-        if standard is not None and len(standard) >= LEAST_REFERENCE:
-            values = np.stack([_on(part, standard) for part in fitted], axis=1)
-        else:
-            values = np.empty((len(known), len(parts)))
-            for fold in _folds(known, rng):
-                others = known[np.setdiff1d(np.arange(len(known)), fold)]
-                for column, part in enumerate(parts):
-                    one = FrameScore(_small(part, others, stage_names, head, rng), part.place(stage_names))
-                    values[fold, column] = _on(one, known[fold])
+    with np.errstate(over='ignore', invalid='ignore'):  # of features that do not vary; found below
+        fitted, values = _standardised_parts(parts, known, stage_names, head, standard, np.random.default_rng(seed))
     _check_finite(parts, values)
     location, scale = _location_and_scale(values)
     kinds = [part.kind for part in parts]
-    weight = torch.tensor([WEIGHTS[kind] / kinds.count(kind) for kind in kinds])
-    return Combined(fitted, torch.from_numpy(location).float(), torch.from_numpy(scale).float(), weight)
+    weight = np.array([WEIGHTS[kind] / kinds.count(kind) for kind in kinds], np.float32)
+    return Combined(fitted, location, scale, weight)
+
+
+def _standardised_parts(parts: Sequence[Part], known: Pictures, stage_names: Sequence[str], head: Optional[LinearHead],
+                        standard: Optional[Pictures], rng: np.random.Generator
+                        ) -> Tuple[List[FrameScore], np.ndarray]:
+    """The parts, and what they say of pictures that they were not fitted to, (n, P)."""
+    fitted = [FrameScore(_small(part, known, stage_names, head, rng), part.place(stage_names)) for part in parts]
+    if standard is not None and len(standard) >= LEAST_REFERENCE:
+        values = np.stack([_on(part, standard) for part in fitted], axis=1)
+    else:
+        values = np.empty((len(known), len(parts)))
+        for fold in _folds(known, rng):
+            others = known[np.setdiff1d(np.arange(len(known)), fold)]
+            for column, part in enumerate(parts):
+                one = FrameScore(_small(part, others, stage_names, head, rng), part.place(stage_names))
+                values[fold, column] = _on(one, known[fold])
+    return fitted, values
 
 
 def _check_finite(parts: Sequence[Part], values: np.ndarray) -> None:
@@ -211,7 +209,7 @@ def _location_and_scale(values: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
 
 
 def _on(part: FrameScore, pictures: Pictures) -> np.ndarray:
-    return values_of(part, pictures.logits, pictures.features, pictures.stages)
+    return values_of(part, *pictures.arrays())
 
 
 def _fit(part: Part, known: Pictures, stage_names: Sequence[str], head: Optional[LinearHead]) -> OodScore:
@@ -225,9 +223,9 @@ def _small(part: Part, known: Pictures, stage_names: Sequence[str], head: Option
     if issubclass(ood_method(part.method), KNearestNeighbours) and len(known) > _MOST_BANK:
         known = known[np.sort(rng.permutation(len(known))[:_MOST_BANK])]
     score = _fit(part, known, stage_names, head)
-    tensors = {name: value.half().float() if name in score.large else value
-               for name, value in score.state_dict().items()}
-    return type(score)(**tensors)
+    tables = {name: value.astype(np.float16).astype(np.float32) if name in score.large else value
+              for name, value in score.tables.items()}
+    return type(score)(**tables)
 
 
 def _folds(known: Pictures, rng: np.random.Generator) -> List[np.ndarray]:

@@ -7,7 +7,6 @@ from math import inf, log, sqrt
 from typing import List, NamedTuple, Optional, Sequence
 
 import numpy as np
-import torch
 
 from ..pass_products import Product, Table
 from .base import Quadratic
@@ -42,20 +41,20 @@ class CombinedLive:
     """A combination, and the tables by which it reads a pass.
 
     Args:
-        combined: the score, on the device of the network.
+        combined: the score.
     """
 
     def __init__(self, combined: Combined) -> None:
-        scores = [part for part in combined.parts if isinstance(part, FrameScore)]
         self._weights: List[float] = combined.weight.tolist()
         self._parts = [_Part(one, one.score.quadratic(), isinstance(one.score, Energy), one.score.is_distance, location,
                              1 / scale)
-                       for one, location, scale in zip(scores, combined.location.tolist(), combined.scale.tolist())]
+                       for one, location, scale in zip(combined.parts, combined.location.tolist(),
+                                                       combined.scale.tolist())]
         self.tables = [Table(part.quadratic.table, part.quadratic.axes, part.score.place)
                        for part in self._parts if part.quadratic is not None]
 
-    def __call__(self, products: Sequence[Product], energies: Sequence[float], logits: torch.Tensor,
-                 features: torch.Tensor, stages: Sequence[torch.Tensor]) -> LiveScores:
+    def __call__(self, products: Sequence[Product], energies: Sequence[float], logits: np.ndarray,
+                 features: np.ndarray, stages: Sequence[np.ndarray]) -> LiveScores:
         """T of each frame.
 
         Args:

@@ -1,11 +1,13 @@
 """Free energy of the logits as an OOD score."""
 from math import log
-from typing import List, Sequence
+from typing import TYPE_CHECKING, Any, List, Sequence
 
 import numpy as np
-import torch
 
-from .base import OodScore, on_host
+from .base import OodScore
+
+if TYPE_CHECKING:
+    import torch
 
 
 def energy(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
@@ -24,10 +26,10 @@ def energy_below(below: np.ndarray, highest: Sequence[float]) -> List[float]:
 class Energy(OodScore):
     """:func:`energy` at temperature 1."""
 
-    def forward(self, logits: torch.Tensor, features: torch.Tensor) -> np.ndarray:
+    def forward(self, logits: np.ndarray, features: np.ndarray) -> np.ndarray:
         """Scores (B,)."""
-        return energy(on_host(logits))
+        return energy(logits)
 
-    def on_device(self, logits: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
+    def on_device(self, tables: Any, logits: 'torch.Tensor', features: 'torch.Tensor') -> 'torch.Tensor':
         """As :meth:`forward`, where the tables are."""
-        return -torch.logsumexp(logits, dim=1)
+        return -logits.logsumexp(1)

@@ -1,12 +1,13 @@
 """Distance to known features as an OOD score."""
-from typing import Mapping, Optional
+from typing import TYPE_CHECKING, Any, Mapping, Optional
 
 import numpy as np
-import torch
-from torch.nn.functional import normalize
 
 from ...errors import BundleError, RobotVisionError
-from .base import LinearHead, OodScore, lengths_of, on_host
+from .base import LinearHead, OodScore, Values, lengths_of, table_of
+
+if TYPE_CHECKING:
+    import torch
 
 _MOST_LENGTH = 1.01  # of a feature of length 1, with the rounding of float32
 
@@ -24,46 +25,44 @@ class KNearestNeighbours(OodScore):
     is_distance = True
     large = ('bank',)
 
-    bank: torch.Tensor
-    k: torch.Tensor
-    _bank_t: torch.Tensor
+    stored = {'bank': (2, np.float32), 'k': (0, np.int64)}
 
-    def __init__(self, bank: Optional[torch.Tensor] = None, k: Optional[torch.Tensor] = None) -> None:
-        super().__init__()
-        self.register_buffer('bank', torch.empty(0, 0) if bank is None else bank)
-        self.register_buffer('k', torch.tensor(0) if k is None else k)
+    def __init__(self, bank: Optional[Values] = None, k: Optional[Values] = None) -> None:
+        self.bank, self.k = table_of(bank, 2), table_of(k, 0, np.int64)
         self._k = int(self.k)
         if bank is not None and not 1 <= self._k <= len(bank):
             raise BundleError(f'knn: k must be in 1..{len(bank)}, the rows of the bank, got {self._k}')
-        if bank is not None and not float(bank.norm(dim=-1).max()) <= _MOST_LENGTH:
+        if bank is not None and not float(lengths_of(self.bank).max()) <= _MOST_LENGTH:
             raise BundleError('knn: the rows of the bank must have the length 1')
         # In this order a row times it takes half the time.
-        self.register_buffer('_bank_t', self.bank.T.contiguous(), persistent=False)
+        self._bank_t = self.bank.T.copy()
 
     @classmethod
-    def width(cls, tensors: Mapping[str, torch.Tensor], prefix: str = '') -> int:
+    def width(cls, tables: Mapping[str, np.ndarray], prefix: str = '') -> int:
         """F."""
-        return int(tensors[f'{prefix}bank'].shape[1])
+        return int(tables[f'{prefix}bank'].shape[1])
 
     @classmethod
-    def fit(cls, logits: torch.Tensor, features: torch.Tensor, labels: Optional[torch.Tensor] = None,
+    def fit(cls, logits: 'torch.Tensor', features: 'torch.Tensor', labels: 'Optional[torch.Tensor]' = None,
             head: Optional[LinearHead] = None, k: int = 5) -> 'KNearestNeighbours':
         """Keep the features (N, F) of known pictures; N at least k."""
+        import torch
+        from torch.nn.functional import normalize
         if len(features) < k:
             raise RobotVisionError(f'knn: {k} known pictures at least are needed, got {len(features)}')
-        return cls(normalize(features.float(), dim=-1).contiguous(), torch.tensor(k))
+        return cls(normalize(features.float(), dim=-1), torch.tensor(k))
 
-    def forward(self, logits: torch.Tensor, features: torch.Tensor) -> np.ndarray:
+    def forward(self, logits: np.ndarray, features: np.ndarray) -> np.ndarray:
         """Scores (B,)."""
         # |f| is divided by after the k-th is found, which is one number instead of F.
-        kth = np.partition(on_host(torch.mm(features, self._bank_t)), -self._k, axis=1)[:, -self._k]
-        length = np.maximum(lengths_of(on_host(features)), 1e-12)
+        kth = np.partition(features @ self._bank_t, -self._k, axis=1)[:, -self._k]
+        length = np.maximum(lengths_of(features), 1e-12)
         scores: np.ndarray = np.sqrt(np.maximum(2 - 2 * kth / length, 0))
         return scores
 
-    def on_device(self, logits: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
+    def on_device(self, tables: Any, logits: 'torch.Tensor', features: 'torch.Tensor') -> 'torch.Tensor':
         """As :meth:`forward`, where the tables are."""
-        kth = torch.mm(features, self._bank_t).topk(self._k, dim=1).values[:, -1]
-        length = torch.linalg.vector_norm(features, dim=1).clamp_min(1e-12)
-        scores: torch.Tensor = (2 - 2 * kth / length).clamp_min(0).sqrt()
+        kth = (features @ tables._bank_t).topk(self._k, dim=1).values[:, -1]
+        length = features.norm(dim=1).clamp_min(1e-12)
+        scores: 'torch.Tensor' = (2 - 2 * kth / length).clamp_min(0).sqrt()
         return scores

@@ -1,12 +1,13 @@
 """Distance to the classes' Gaussians as an OOD score."""
-from typing import Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Mapping, Optional, Tuple
 
 import numpy as np
-import torch
-from torch.nn.functional import normalize
 
 from ...errors import BundleError, RobotVisionError
-from .base import LinearHead, OodScore, Quadratic, lengths_of, on_host, turned_to
+from .base import LinearHead, OodScore, Quadratic, Values, lengths_of, table_of, turned_to
+
+if TYPE_CHECKING:
+    import torch
 
 _LEAST_PER_CLASS = 10  # for means of classes
 
@@ -21,30 +22,27 @@ class _NearestClass(OodScore):
     fitted = True
     of_features = True
     large = ('whitening',)
-    whitening: torch.Tensor
-    means: torch.Tensor
-    _minus_origin: torch.Tensor
-    _linear: torch.Tensor
-    _constant: torch.Tensor
+    stored = {'whitening': (2, np.float32), 'means': (2, np.float32)}
+    whitening: np.ndarray
+    means: np.ndarray
+    _minus_origin: np.ndarray
+    _linear: np.ndarray
+    _constant: np.ndarray
 
     @classmethod
-    def width(cls, tensors: Mapping[str, torch.Tensor], prefix: str = '') -> int:
+    def width(cls, tables: Mapping[str, np.ndarray], prefix: str = '') -> int:
         """F."""
-        return int(tensors[f'{prefix}whitening'].shape[0])
+        return int(tables[f'{prefix}whitening'].shape[0])
 
-    def _keep(self, **tensors: torch.Tensor) -> None:
-        """As what is derived, and not stored."""
-        for name, value in tensors.items():
-            self.register_buffer(name, value.contiguous(), persistent=False)
-
-    def _nearest(self, features: torch.Tensor) -> Tuple[np.ndarray, np.ndarray]:
+    def _nearest(self, features: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
         """u, shape (B, F), and the least of ``_constant + u _linear``, shape (B,)."""
-        u = torch.addmm(self._minus_origin, features, self.whitening)
-        return on_host(u), on_host(torch.addmm(self._constant, u, self._linear)).min(axis=1)
+        u: np.ndarray = features @ self.whitening + self._minus_origin
+        return u, (u @ self._linear + self._constant).min(axis=1)
 
-    def _least(self, u: torch.Tensor) -> torch.Tensor:
-        """The least of ``_constant + u _linear``, shape (B,), of u (B, F)."""
-        return torch.addmm(self._constant, u, self._linear).amin(1)
+    def _least(self, tables: Any, u: 'torch.Tensor') -> 'torch.Tensor':
+        """The least of ``_constant + u _linear``, shape (B,), of u (B, F) on a device."""
+        least: 'torch.Tensor' = (u @ tables._linear + tables._constant).amin(1)
+        return least
 
 
 class Mahalanobis(_NearestClass):
@@ -57,17 +55,16 @@ class Mahalanobis(_NearestClass):
 
     is_distance = True
 
-    def __init__(self, whitening: Optional[torch.Tensor] = None, means: Optional[torch.Tensor] = None) -> None:
-        super().__init__()
-        self.register_buffer('whitening', torch.empty(0, 0) if whitening is None else whitening.contiguous())
-        self.register_buffer('means', torch.empty(0, 0) if means is None else means)
+    def __init__(self, whitening: Optional[Values] = None, means: Optional[Values] = None) -> None:
+        self.whitening, self.means = table_of(whitening, 2), table_of(means, 2)
         _check_square(self.whitening, self.means)
         origin = amid(self.means)
         moved = self.means - origin
-        self._keep(_minus_origin=-origin, _linear=-2 * moved.T, _constant=moved.square().sum(-1))
+        self._minus_origin, self._linear = -origin, np.ascontiguousarray(-2 * moved.T)
+        self._constant = np.square(moved).sum(axis=-1)
 
     @classmethod
-    def fit(cls, logits: torch.Tensor, features: torch.Tensor, labels: Optional[torch.Tensor] = None,
+    def fit(cls, logits: 'torch.Tensor', features: 'torch.Tensor', labels: 'Optional[torch.Tensor]' = None,
             head: Optional[LinearHead] = None, shrinkage: Optional[float] = None) -> 'Mahalanobis':
         """Fit to known pictures.
 
@@ -79,16 +76,17 @@ class Mahalanobis(_NearestClass):
         whitening = whitening_of(centred, shrinkage)
         return cls(whitening.float(), (means @ whitening).float())
 
-    def forward(self, logits: torch.Tensor, features: torch.Tensor) -> np.ndarray:
+    def forward(self, logits: np.ndarray, features: np.ndarray) -> np.ndarray:
         """Scores (B,)."""
         u, nearest = self._nearest(features)
         scores: np.ndarray = np.maximum(nearest + (u * u).sum(axis=1), 0)
         return scores
 
-    def on_device(self, logits: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
+    def on_device(self, tables: Any, logits: 'torch.Tensor', features: 'torch.Tensor') -> 'torch.Tensor':
         """As :meth:`forward`, where the tables are."""
-        u = torch.addmm(self._minus_origin, features, self.whitening)
-        return (self._least(u) + u.square().sum(1)).clamp_min(0)
+        u = features @ tables.whitening + tables._minus_origin
+        scores: 'torch.Tensor' = (self._least(tables, u) + u.square().sum(1)).clamp_min(0)
+        return scores
 
 
 class MahalanobisNormalised(Mahalanobis):
@@ -102,16 +100,13 @@ class MahalanobisNormalised(Mahalanobis):
     """
 
     @classmethod
-    def fit(cls, logits: torch.Tensor, features: torch.Tensor, labels: Optional[torch.Tensor] = None,
+    def fit(cls, logits: 'torch.Tensor', features: 'torch.Tensor', labels: 'Optional[torch.Tensor]' = None,
             head: Optional[LinearHead] = None, shrinkage: Optional[float] = None) -> 'MahalanobisNormalised':
         """Fit to known pictures; see :meth:`Mahalanobis.fit`."""
+        from torch.nn.functional import normalize
         labels = enough_for_classes(logits.argmax(-1) if labels is None else labels)
         found = super().fit(logits, normalize(features.float(), dim=-1), labels, head, shrinkage)
         return cls(found.whitening, found.means)
-
-    def __init__(self, whitening: Optional[torch.Tensor] = None, means: Optional[torch.Tensor] = None) -> None:
-        super().__init__(whitening, means)
-        self._host = self._minus_origin.numpy(), self._linear.numpy(), self._constant.numpy()
 
     def quadratic(self) -> Optional[Quadratic]:
         """|W^T f / |f| - m|^2, m the mean of the means, and what differs between the classes.
@@ -119,31 +114,31 @@ class MahalanobisNormalised(Mahalanobis):
         The former in a basis one axis of which goes through m; the latter is 2 (m - m_c)^T W^T f / |f| + |m_c|^2 -
         |m|^2.
         """
-        whitening, means = self.whitening.double(), self.means.double()
+        whitening, means = self.whitening.astype(np.float64), self.means.astype(np.float64)
         if whitening.shape[1] < 2:
             return None
         mean = amid(means)
         table, constants = [whitening @ turned_to(mean)], (0.0,)
         if len(means) > 1:
             table.append(2 * whitening @ (mean - means).T)
-            constants = tuple((means.square().sum(-1) - mean.square().sum()).tolist())
-        return Quadratic(torch.cat(table, dim=1).float(), whitening.shape[1] - 1, 1.0, float(mean.norm()), constants)
+            constants = tuple((np.square(means).sum(axis=-1) - np.square(mean).sum()).tolist())
+        return Quadratic(np.concatenate(table, axis=1).astype(np.float32), whitening.shape[1] - 1, 1.0,
+                         float(np.linalg.norm(mean)), constants)
 
-    def forward(self, logits: torch.Tensor, features: torch.Tensor) -> np.ndarray:
+    def forward(self, logits: np.ndarray, features: np.ndarray) -> np.ndarray:
         """Scores (B,)."""
-        # The length is divided by after the product; of few classes the rest is small, and quicker in numpy.
-        minus_origin, linear, constant = self._host
-        u = on_host(torch.mm(features, self.whitening))
-        length = np.maximum(lengths_of(on_host(features)), 1e-12)
-        u = u / length[:, None] + minus_origin
-        scores: np.ndarray = np.maximum((u @ linear + constant).min(axis=1) + (u * u).sum(axis=1), 0)
+        # The length is divided by after the product.
+        u = features @ self.whitening / np.maximum(lengths_of(features), 1e-12)[:, None] + self._minus_origin
+        nearest = (u @ self._linear + self._constant).min(axis=1)
+        scores: np.ndarray = np.maximum(nearest + (u * u).sum(axis=1), 0)
         return scores
 
-    def on_device(self, logits: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
+    def on_device(self, tables: Any, logits: 'torch.Tensor', features: 'torch.Tensor') -> 'torch.Tensor':
         """As :meth:`forward`, where the tables are."""
-        length = torch.linalg.vector_norm(features, dim=1, keepdim=True).clamp_min(1e-12)
-        u: torch.Tensor = torch.mm(features, self.whitening) / length + self._minus_origin
-        return (self._least(u) + u.square().sum(1)).clamp_min(0)
+        length = features.norm(dim=1, keepdim=True).clamp_min(1e-12)
+        u = features @ tables.whitening / length + tables._minus_origin
+        scores: 'torch.Tensor' = (self._least(tables, u) + u.square().sum(1)).clamp_min(0)
+        return scores
 
 
 class RelativeMahalanobis(_NearestClass):
@@ -158,30 +153,28 @@ class RelativeMahalanobis(_NearestClass):
         background_variances, background_mean: of all pictures times A, shapes (F,) and (F,).
     """
 
-    background_variances: torch.Tensor
-    background_mean: torch.Tensor
-    _weights: torch.Tensor
+    stored = {'whitening': (2, np.float32), 'means': (2, np.float32), 'background_variances': (1, np.float32),
+              'background_mean': (1, np.float32)}
 
-    def __init__(self, whitening: Optional[torch.Tensor] = None, means: Optional[torch.Tensor] = None,
-                 background_variances: Optional[torch.Tensor] = None,
-                 background_mean: Optional[torch.Tensor] = None) -> None:
-        super().__init__()
-        for name, value, dimensions in (('whitening', whitening, 2), ('means', means, 2),
-                                        ('background_variances', background_variances, 1),
-                                        ('background_mean', background_mean, 1)):
-            self.register_buffer(name, torch.empty((0,) * dimensions) if value is None else value.contiguous())
+    def __init__(self, whitening: Optional[Values] = None, means: Optional[Values] = None,
+                 background_variances: Optional[Values] = None, background_mean: Optional[Values] = None) -> None:
+        self.whitening, self.means = table_of(whitening, 2), table_of(means, 2)
+        self.background_variances = table_of(background_variances, 1)
+        self.background_mean = table_of(background_mean, 1)
         _check_square(self.whitening, self.means)
         # |u - m_c|^2 - sum_i (u_i - m_0i)^2 / v_i, written out: all classes have the same quadratic part.
-        origin, weights = amid(self.means), self.background_variances.reciprocal()
+        with np.errstate(divide='ignore'):
+            origin, weights = amid(self.means), np.float32(1) / self.background_variances
         moved, background = self.means - origin, self.background_mean - origin
-        self._quadratic = (1 - weights).numpy()
-        self._keep(_weights=1 - weights, _minus_origin=-origin, _linear=2 * (weights * background - moved).T,
-                   _constant=moved.square().sum(-1) - (weights * background.square()).sum())
+        self._quadratic, self._minus_origin = 1 - weights, -origin
+        self._linear = np.ascontiguousarray(2 * (weights * background - moved).T)
+        self._constant = np.square(moved).sum(axis=-1) - (weights * np.square(background)).sum()
 
     @classmethod
-    def fit(cls, logits: torch.Tensor, features: torch.Tensor, labels: Optional[torch.Tensor] = None,
+    def fit(cls, logits: 'torch.Tensor', features: 'torch.Tensor', labels: 'Optional[torch.Tensor]' = None,
             head: Optional[LinearHead] = None, shrinkage: Optional[float] = None) -> 'RelativeMahalanobis':
         """Fit to known pictures; see :meth:`Mahalanobis.fit`."""
+        import torch
         means, centred, _ = class_means(features, logits.argmax(-1) if labels is None else labels)
         within = whitening_of(centred, shrinkage)
         f = features.double()
@@ -192,36 +185,40 @@ class RelativeMahalanobis(_NearestClass):
         whitening = within @ vectors
         return cls(whitening.float(), (means @ whitening).float(), values.float(), (mean @ whitening).float())
 
-    def forward(self, logits: torch.Tensor, features: torch.Tensor) -> np.ndarray:
+    def forward(self, logits: np.ndarray, features: np.ndarray) -> np.ndarray:
         """Scores (B,)."""
         u, nearest = self._nearest(features)
         scores: np.ndarray = nearest + (u * u) @ self._quadratic
         return scores
 
-    def on_device(self, logits: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
+    def on_device(self, tables: Any, logits: 'torch.Tensor', features: 'torch.Tensor') -> 'torch.Tensor':
         """As :meth:`forward`, where the tables are."""
-        u = torch.addmm(self._minus_origin, features, self.whitening)
-        return self._least(u) + u.square() @ self._weights
+        u = features @ tables.whitening + tables._minus_origin
+        scores: 'torch.Tensor' = self._least(tables, u) + u.square() @ tables._quadratic
+        return scores
 
 
-def _check_square(whitening: torch.Tensor, means: torch.Tensor) -> None:
+def _check_square(whitening: np.ndarray, means: np.ndarray) -> None:
     if whitening.ndim != 2 or whitening.shape[0] != whitening.shape[1] or means.shape[1:] != whitening.shape[1:]:
         raise BundleError('mahalanobis: whitening must have the shape (F, F) and means (C, F), got '
                           f'{tuple(whitening.shape)} and {tuple(means.shape)}')
 
 
-def amid(means: torch.Tensor) -> torch.Tensor:
+def amid(means: np.ndarray) -> np.ndarray:
     """The mean of rows (n, F), shape (F,); 0 of none."""
-    return means.mean(0) if len(means) else means.new_zeros(means.shape[1])
+    mean: np.ndarray = means.mean(axis=0) if len(means) else np.zeros(means.shape[1], means.dtype)
+    return mean
 
 
-def enough_for_classes(labels: torch.Tensor) -> torch.Tensor:
+def enough_for_classes(labels: 'torch.Tensor') -> 'torch.Tensor':
     """The labels (n,), or 0 for all where there are too few pictures of a class to tell its mean by."""
-    return torch.zeros_like(labels) if len(labels) < _LEAST_PER_CLASS * len(labels.unique()) else labels
+    return labels * 0 if len(labels) < _LEAST_PER_CLASS * len(labels.unique()) else labels
 
 
-def class_means(features: torch.Tensor, labels: torch.Tensor) -> Tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def class_means(features: 'torch.Tensor', labels: 'torch.Tensor'
+                ) -> 'Tuple[torch.Tensor, torch.Tensor, torch.Tensor]':
     """Means (C', F) of the classes that occur, features minus their class's mean, and those classes; float64."""
+    import torch
     f = features.double()
     if len(f) < 2:
         raise RobotVisionError(f'mahalanobis: two known pictures at least are needed, got {len(f)}')
@@ -231,18 +228,20 @@ def class_means(features: torch.Tensor, labels: torch.Tensor) -> Tuple[torch.Ten
     return means, f - means[index], classes
 
 
-def whitening_of(centred: torch.Tensor, shrinkage: Optional[float] = None) -> torch.Tensor:
+def whitening_of(centred: 'torch.Tensor', shrinkage: Optional[float] = None) -> 'torch.Tensor':
     """W with W W^T the inverse of the shrunk covariance of centred rows (n, F); float64 (F, F)."""
     values, vectors = shrunk_spectrum(centred, shrinkage)
     return vectors * values.rsqrt()
 
 
-def shrunk_spectrum(centred: torch.Tensor, shrinkage: Optional[float] = None) -> Tuple[torch.Tensor, torch.Tensor]:
+def shrunk_spectrum(centred: 'torch.Tensor', shrinkage: Optional[float] = None
+                    ) -> 'Tuple[torch.Tensor, torch.Tensor]':
     """Eigenvalues (F,), none of them 0, and eigenvectors (F, F) of the shrunk covariance of centred rows (n, F).
 
     Args:
         shrinkage: share of a multiple of the identity in it, in [0, 1]; None: as Ledoit and Wolf (2004) have it.
     """
+    import torch
     covariance = centred.T @ centred / len(centred)
     share = ledoit_wolf_shrinkage(centred) if shrinkage is None else shrinkage
     scale = covariance.diagonal().mean()
@@ -252,7 +251,7 @@ def shrunk_spectrum(centred: torch.Tensor, shrinkage: Optional[float] = None) ->
     return values.clamp_min(1e-7 * float(scale) + 1e-30), vectors
 
 
-def ledoit_wolf_shrinkage(centred: torch.Tensor) -> float:
+def ledoit_wolf_shrinkage(centred: 'torch.Tensor') -> float:
     """Share of the identity with the least expected squared error (Ledoit and Wolf 2004), of centred rows (n, F)."""
     n, features = centred.shape
     covariance = centred.T @ centred / n

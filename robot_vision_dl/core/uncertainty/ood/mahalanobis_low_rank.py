@@ -1,13 +1,14 @@
 """Mahalanobis distance of many features by a few of their axes, as an OOD score."""
-from typing import Mapping, Optional
+from typing import TYPE_CHECKING, Any, Mapping, Optional
 
 import numpy as np
-import torch
-from torch.nn.functional import normalize
 
 from ...errors import BundleError
-from .base import LinearHead, OodScore, Quadratic, lengths_of, on_host, turned_to
+from .base import LinearHead, OodScore, Quadratic, Values, lengths_of, table_of, turned_to
 from .mahalanobis import amid, class_means, enough_for_classes, shrunk_spectrum
+
+if TYPE_CHECKING:
+    import torch
 
 _AXES = 64
 
@@ -32,50 +33,41 @@ class MahalanobisLowRank(OodScore):
     is_distance = True
     large = ('axes',)
 
-    axes: torch.Tensor
-    means: torch.Tensor
-    rest: torch.Tensor
-    _both: torch.Tensor
-    _moved_table: torch.Tensor
-    _lengths_table: torch.Tensor
+    stored = {'axes': (2, np.float32), 'means': (2, np.float32), 'rest': (0, np.float32)}
 
-    def __init__(self, axes: Optional[torch.Tensor] = None, means: Optional[torch.Tensor] = None,
-                 rest: Optional[torch.Tensor] = None) -> None:
-        super().__init__()
-        self.register_buffer('axes', torch.empty(0, 0) if axes is None else axes.contiguous())
-        self.register_buffer('means', torch.empty(0, 0) if means is None else means.contiguous())
-        self.register_buffer('rest', torch.tensor(1.0) if rest is None else rest)
+    def __init__(self, axes: Optional[Values] = None, means: Optional[Values] = None,
+                 rest: Optional[Values] = None) -> None:
+        self.axes, self.means = table_of(axes, 2), table_of(means, 2)
+        self.rest = table_of(np.array(1.0) if rest is None else rest, 0)
         if self.means.shape[1:] != self.axes.shape[:1] and axes is not None:
             raise BundleError(f'mahalanobis_low_rank: axes must have the shape (F, K) and means (C, F), got '
                               f'{tuple(self.axes.shape)} and {tuple(self.means.shape)}')
         if not float(self.rest) > 0:
             raise BundleError(f'mahalanobis_low_rank: rest must be above 0, got {float(self.rest):g}')
-        self.register_buffer('_both', torch.cat([self.axes, self.means.T], dim=1) if axes is not None
-                             else torch.empty(0, 0), persistent=False)
+        self._both = np.concatenate([self.axes, self.means.T], axis=1) if axes is not None else self.axes
         self._inverse = 1 / float(self.rest)
-        self._moved = (self.means @ self.axes).numpy() if axes is not None else np.empty((0, 0), np.float32)
-        self._squares = self.means.square().sum(-1).numpy()
-        self.register_buffer('_moved_table', torch.from_numpy(self._moved), persistent=False)
-        self.register_buffer('_lengths_table', torch.from_numpy(self._squares), persistent=False)
+        self._moved = self.means @ self.axes if axes is not None else self.means
+        self._squares = np.square(self.means).sum(axis=-1)
 
     def quadratic(self) -> Optional[Quadratic]:
         """As that of :class:`~.mahalanobis.MahalanobisNormalised`, for A^T r; |r|^2 is multiplied out."""
-        axes, means, rest = self.axes.double(), self.means.double(), float(self.rest)
+        axes, means, rest = self.axes.astype(np.float64), self.means.astype(np.float64), float(self.rest)
         if axes.shape[1] < 2:
             return None
         moved = means @ axes
         mean = amid(moved)
-        table = torch.cat([axes @ turned_to(mean), 2 * axes @ (moved - mean).T - 2 / rest * means.T], dim=1).float()
-        constants = means.square().sum(-1) / rest - moved.square().sum(-1) + mean.square().sum()
-        return Quadratic(table, axes.shape[1] - 1, -1.0, float(mean.norm()), tuple(constants.tolist()), 1 / rest)
+        table = np.concatenate([axes @ turned_to(mean), 2 * axes @ (moved - mean).T - 2 / rest * means.T], axis=1)
+        constants = np.square(means).sum(axis=-1) / rest - np.square(moved).sum(axis=-1) + np.square(mean).sum()
+        return Quadratic(table.astype(np.float32), axes.shape[1] - 1, -1.0, float(np.linalg.norm(mean)),
+                         tuple(constants.tolist()), 1 / rest)
 
     @classmethod
-    def width(cls, tensors: Mapping[str, torch.Tensor], prefix: str = '') -> int:
+    def width(cls, tables: Mapping[str, np.ndarray], prefix: str = '') -> int:
         """F."""
-        return int(tensors[f'{prefix}axes'].shape[0])
+        return int(tables[f'{prefix}axes'].shape[0])
 
     @classmethod
-    def fit(cls, logits: torch.Tensor, features: torch.Tensor, labels: Optional[torch.Tensor] = None,
+    def fit(cls, logits: 'torch.Tensor', features: 'torch.Tensor', labels: 'Optional[torch.Tensor]' = None,
             head: Optional[LinearHead] = None, axes: int = _AXES, shrinkage: Optional[float] = None
             ) -> 'MahalanobisLowRank':
         """Fit to known pictures.
@@ -84,6 +76,7 @@ class MahalanobisLowRank(OodScore):
             axes: K at most; fewer where there are hardly more features.
             shrinkage: see :meth:`~.mahalanobis.Mahalanobis.fit`.
         """
+        from torch.nn.functional import normalize
         labels = enough_for_classes(logits.argmax(-1) if labels is None else labels)
         means, centred, _ = class_means(normalize(features.float(), dim=-1), labels)
         values, vectors = shrunk_spectrum(centred, shrinkage)
@@ -93,21 +86,22 @@ class MahalanobisLowRank(OodScore):
         scaled = vectors[:, len(values) - kept:] * (1 / rest - 1 / values[len(values) - kept:]).clamp_min(0).sqrt()
         return cls(scaled.float(), means.float(), rest.float())
 
-    def forward(self, logits: torch.Tensor, features: torch.Tensor) -> np.ndarray:
+    def forward(self, logits: np.ndarray, features: np.ndarray) -> np.ndarray:
         """Scores (B,)."""
-        norm = lengths_of(on_host(features))
-        found = on_host(torch.mm(features, self._both)) / np.maximum(norm, 1e-12)[:, None]
+        norm = lengths_of(features)
+        found = features @ self._both / np.maximum(norm, 1e-12)[:, None]
         count = self.axes.shape[1]
         u = found[:, None, :count] - self._moved
         length = (norm > 0)[:, None] - 2 * found[:, count:] + self._squares  # what is 0 stays so
         scores: np.ndarray = np.maximum((length * self._inverse - (u * u).sum(axis=2)).min(axis=1), 0)
         return scores
 
-    def on_device(self, logits: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
+    def on_device(self, tables: Any, logits: 'torch.Tensor', features: 'torch.Tensor') -> 'torch.Tensor':
         """As :meth:`forward`, where the tables are."""
-        norm = torch.linalg.vector_norm(features, dim=1, keepdim=True)
-        found: torch.Tensor = torch.mm(features, self._both) / norm.clamp_min(1e-12)
+        norm = features.norm(dim=1, keepdim=True)
+        found = features @ tables._both / norm.clamp_min(1e-12)
         count = self.axes.shape[1]
-        u = found[:, None, :count] - self._moved_table
-        length: torch.Tensor = (norm > 0).float() - 2 * found[:, count:] + self._lengths_table
-        return (length * self._inverse - u.square().sum(2)).amin(1).clamp_min(0)
+        u = found[:, None, :count] - tables._moved
+        length = (norm > 0).float() - 2 * found[:, count:] + tables._squares
+        scores: 'torch.Tensor' = (length * self._inverse - u.square().sum(2)).amin(1).clamp_min(0)
+        return scores

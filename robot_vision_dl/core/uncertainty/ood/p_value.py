@@ -2,27 +2,21 @@
 from bisect import bisect_left
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Dict, List, Mapping, Optional, Sequence, Set, Tuple, Union
+from typing import Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
-import torch
 
 from ...errors import BundleError, ConfigError
 from ...text.printable import printable
 from ...types import OodResult
 from ..pass_products import Product, Table
-from .base import OodScore
+from .base import OodScore, Values
 from .combined import Combined, FrameScore
 from .combined_live import CombinedLive
 from .part import COMBINED, MOST_PARTS, OOD_METHODS, Part, ood_method
 from .pictures import Pictures
 
 __all__ = ['OOD_METHODS', 'ood_method']  # which others know from here
-
-
-def stored_names(score: OodScore) -> Set[str]:
-    """Names of the tensors that a score is made of again."""
-    return set(score.state_dict())
 
 
 @dataclass(frozen=True)
@@ -33,7 +27,7 @@ class OodCalibration:
         method: a key of ``OOD_METHODS``, or ``combined``.
         scores: float32, shape (n,), ascending: of calibration pictures, on which nothing else was fitted. None, where
             there are none; then there are no p-values, and nothing is called unknown.
-        tensors: the score's buffers by name; of a combination ``<number of the part>.<name>``, ``location``, ``scale``,
+        tensors: the score's tables by name; of a combination ``<number of the part>.<name>``, ``location``, ``scale``,
             ``weight``.
         stage: name of the one whose features it reads; empty: what the head sees.
         parts: of a combination, two at least.
@@ -42,7 +36,7 @@ class OodCalibration:
 
     method: str
     scores: Optional[np.ndarray] = None
-    tensors: Mapping[str, torch.Tensor] = field(default_factory=lambda: MappingProxyType({}))
+    tensors: Mapping[str, np.ndarray] = field(default_factory=lambda: MappingProxyType({}))
     stage: str = ''
     parts: Tuple[Part, ...] = ()
     stage_names: Tuple[str, ...] = ()
@@ -90,15 +84,15 @@ class OodCalibration:
         below = np.searchsorted(self.scores, np.asarray(score, np.float32), side='left')
         return np.asarray((1.0 + len(self.scores) - below) / (len(self.scores) + 1))
 
-    def stored_kinds(self) -> Dict[str, Tuple[torch.dtype, int]]:
+    def stored_kinds(self) -> Dict[str, Tuple[type, int]]:
         """Type and number of dimensions of each tensor, by its name."""
         if not self.parts:
-            return {name: (like.dtype, like.ndim) for name, like in ood_method(self.method)().state_dict().items()}
-        kinds = dict.fromkeys(('location', 'scale', 'weight'), (torch.float32, 1))
+            return {name: (kind, dimensions) for name, (dimensions, kind) in ood_method(self.method).stored.items()}
+        kinds: Dict[str, Tuple[type, int]] = dict.fromkeys(('location', 'scale', 'weight'), (np.float32, 1))
         for number, part in enumerate(self.parts):
-            score = ood_method(part.method)()
-            kinds.update({f'{number}.{name}': (torch.float16 if name in score.large else like.dtype, like.ndim)
-                          for name, like in score.state_dict().items()})
+            score = ood_method(part.method)
+            kinds.update({f'{number}.{name}': (np.float16 if name in score.large else kind, dimensions)
+                          for name, (dimensions, kind) in score.stored.items()})
         return kinds
 
     def widths(self) -> Dict[str, int]:
@@ -119,12 +113,10 @@ class OodCalibration:
 
     def scores_of(self, pictures: Pictures) -> np.ndarray:
         """Scores, float32 (n,), of pictures by the outputs of a network for them."""
-        with torch.inference_mode():
-            found: np.ndarray = self.build_score()(pictures.logits, pictures.features, pictures.stages)
-        return found
+        return self.build_score().forward(*pictures.arrays())
 
     def build_score(self) -> Union[FrameScore, Combined]:
-        """The score with its tensors, on their device; what is stored as float16 is computed with in float32.
+        """The score with its tensors; what is stored as float16 is computed with in float32.
 
         Raises:
             BundleError: the tensors are not those of the method.
@@ -135,15 +127,15 @@ class OodCalibration:
                               f'{printable(sorted(self.tensors))}; `robot-vision calibrate` makes them anew')
         if not self.parts:
             part = self.all_parts[0]
-            return FrameScore(ood_method(part.method)(**self.tensors), part.place(self.stage_names)).eval()
+            return FrameScore(ood_method(part.method)(**self.tensors), part.place(self.stage_names))
         built = []
         for number, part in enumerate(self.parts):
             own = {name.partition('.')[2]: value for name, value in self.tensors.items()
                    if name.startswith(f'{number}.')}
-            score = ood_method(part.method)(**{name: value.float() if value.dtype is torch.float16 else value
+            score = ood_method(part.method)(**{name: value.astype(np.float32) if value.dtype == np.float16 else value
                                                for name, value in own.items()})
             built.append(FrameScore(score, part.place(self.stage_names)))
-        return Combined(built, *(self.tensors[name] for name in ('location', 'scale', 'weight'))).eval()
+        return Combined(built, *(self.tensors[name] for name in ('location', 'scale', 'weight')))
 
     @classmethod
     def of_parts(cls, parts: Sequence[Part], score: Union[FrameScore, Combined], scores: Optional[np.ndarray],
@@ -151,20 +143,17 @@ class OodCalibration:
         """What is to be stored about a score that :func:`~.combined.fit_parts` fitted."""
         if isinstance(score, FrameScore):
             return cls.of(score.score, parts[0].method, scores, parts[0].of, tuple(stage_names))
-        tensors = {name: getattr(score, name).detach().cpu() for name in ('location', 'scale', 'weight')}
+        tensors = {'location': score.location, 'scale': score.scale, 'weight': score.weight}
         for number, one in enumerate(score.parts):
-            assert isinstance(one, FrameScore)
-            for name in stored_names(one.score):
-                value = getattr(one.score, name).detach().cpu()
-                tensors[f'{number}.{name}'] = value.half() if name in one.score.large else value
+            for name, value in one.score.tables.items():
+                tensors[f'{number}.{name}'] = value.astype(np.float16) if name in one.score.large else value
         return cls(COMBINED, scores, MappingProxyType(tensors), parts=tuple(parts), stage_names=tuple(stage_names))
 
     @classmethod
     def of(cls, score: OodScore, method: str, scores: Optional[np.ndarray], stage: str = '',
            stage_names: Tuple[str, ...] = ()) -> 'OodCalibration':
         """What is to be stored about one fitted score."""
-        tensors = {name: getattr(score, name).detach().cpu() for name in stored_names(score)}
-        return cls(method, scores, MappingProxyType(tensors), stage, (), stage_names)
+        return cls(method, scores, MappingProxyType(score.tables), stage, (), stage_names)
 
 
 class OodDetector:
@@ -172,24 +161,22 @@ class OodDetector:
 
     Args:
         calibration: from the bundle.
-        device: of the network.
     """
 
-    def __init__(self, calibration: OodCalibration, device: Union[torch.device, str] = 'cpu') -> None:
+    def __init__(self, calibration: OodCalibration) -> None:
         self.calibration = calibration
-        self._score = calibration.build_score().to(device)
+        self._score = calibration.build_score()
         self._live: Optional[CombinedLive] = None
         self._name, self._words = calibration.name, [part.words for part in calibration.parts]
         self._widths, self._is_checked = calibration.widths(), False
         self._ascending = None if calibration.scores is None else calibration.scores.tolist()
 
-    def __call__(self, logits: torch.Tensor, features: torch.Tensor, stages: Sequence[torch.Tensor] = ()
-                 ) -> List[OodResult]:
-        """One result a frame, for float32 logits (B, C), features (B, F) and stages (B, F_s) each, on the device."""
+    def __call__(self, logits: Values, features: Values, stages: Sequence[Values] = ()) -> List[OodResult]:
+        """One result a frame, for float32 logits (B, C), features (B, F) and stages (B, F_s) each."""
         self.check(stages)
         if isinstance(self._score, Combined):
             return self._combined(self._score, self._score.standardised(logits, features, stages))
-        return self._single(self._score.forward(logits, features, stages))  # there are no hooks to be called
+        return self._single(self._score(logits, features, stages))
 
     def of_scores(self, scores: np.ndarray) -> List[OodResult]:
         """One result a frame, of what ``on_device`` of the score gives, float32 (B, P) for its P parts."""
@@ -205,8 +192,8 @@ class OodDetector:
         self._live = self._live or CombinedLive(self._score)
         return self._live.tables
 
-    def of_products(self, products: Sequence[Product], energies: Sequence[float], logits: torch.Tensor,
-                    features: torch.Tensor, stages: Sequence[torch.Tensor] = ()) -> List[OodResult]:
+    def of_products(self, products: Sequence[Product], energies: Sequence[float], logits: np.ndarray,
+                    features: np.ndarray, stages: Sequence[np.ndarray] = ()) -> List[OodResult]:
         """One result a frame, as of :meth:`__call__` up to rounding; see :class:`~.combined_live.CombinedLive`."""
         assert self._live is not None
         return self._results(*self._live(products, energies, logits, features, stages))
@@ -221,7 +208,7 @@ class OodDetector:
     def _single(self, scores: np.ndarray) -> List[OodResult]:
         return [OodResult(self._name, score, self._p_value(score)) for score in scores.tolist()]
 
-    def check(self, stages: Sequence[torch.Tensor]) -> None:
+    def check(self, stages: Sequence[Values]) -> None:
         """Raise :class:`BundleError` where the network's stages are not those that the tables are for."""
         if self._is_checked:
             return

@@ -1,8 +1,6 @@
 """What an OOD score looks at, as it is written: ``knn``, ``knn@blocks.3``, and several joined by ``+``."""
 from dataclasses import dataclass
-from typing import Dict, Optional, Sequence, Tuple, Type
-
-import torch
+from typing import TYPE_CHECKING, Dict, Optional, Sequence, Tuple, Type
 
 from ...errors import ConfigError
 from ...text.printable import printable
@@ -15,6 +13,9 @@ from .max_logit import MaxLogit
 from .max_softmax import MaxSoftmax
 from .react import ReAct
 from .vim import Vim
+
+if TYPE_CHECKING:
+    import torch
 
 OOD_METHODS: Dict[str, Type[OodScore]] = {
     'energy': Energy,
@@ -95,8 +96,8 @@ class Part:
                               f'but {", ".join(stage_names) or "none at all"}; name it among the stages')
         return list(stage_names).index(self.of)
 
-    def reads(self, features: torch.Tensor, stages: Sequence[torch.Tensor], stage_names: Sequence[str]
-              ) -> torch.Tensor:
+    def reads(self, features: 'torch.Tensor', stages: 'Sequence[torch.Tensor]', stage_names: Sequence[str]
+              ) -> 'torch.Tensor':
         """What it is to read of a pass.
 
         Raises:

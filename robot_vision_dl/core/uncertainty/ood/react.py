@@ -1,11 +1,13 @@
 """Energy of what the head says of rectified features."""
-from typing import Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
-import torch
 
-from .base import LinearHead, OodScore, on_host, require_head
+from .base import LinearHead, OodScore, Values, require_head, table_of
 from .energy import energy
+
+if TYPE_CHECKING:
+    import torch
 
 PERCENTILE = 90.0
 
@@ -21,22 +23,16 @@ class ReAct(OodScore):
     fitted = True
     needs_head = True
 
-    weight: torch.Tensor
-    bias: torch.Tensor
-    threshold: torch.Tensor
-    _weight_t: torch.Tensor
+    stored = {'weight': (2, np.float32), 'bias': (1, np.float32), 'threshold': (0, np.float32)}
 
-    def __init__(self, weight: Optional[torch.Tensor] = None, bias: Optional[torch.Tensor] = None,
-                 threshold: Optional[torch.Tensor] = None) -> None:
-        super().__init__()
-        self.register_buffer('weight', torch.empty(0, 0) if weight is None else weight)
-        self.register_buffer('bias', torch.empty(0) if bias is None else bias)
-        self.register_buffer('threshold', torch.tensor(0.0) if threshold is None else threshold)
+    def __init__(self, weight: Optional[Values] = None, bias: Optional[Values] = None,
+                 threshold: Optional[Values] = None) -> None:
+        self.weight, self.bias, self.threshold = table_of(weight, 2), table_of(bias, 1), table_of(threshold, 0)
         # In this order a row times it takes half the time.
-        self.register_buffer('_weight_t', self.weight.T.contiguous(), persistent=False)
+        self._weight_t = self.weight.T.copy()
 
     @classmethod
-    def fit(cls, logits: torch.Tensor, features: torch.Tensor, labels: Optional[torch.Tensor] = None,
+    def fit(cls, logits: 'torch.Tensor', features: 'torch.Tensor', labels: 'Optional[torch.Tensor]' = None,
             head: Optional[LinearHead] = None, percentile: float = PERCENTILE) -> 'ReAct':
         """Take the threshold from features (n, F) of known pictures."""
         head = require_head('react', head)
@@ -48,13 +44,12 @@ class ReAct(OodScore):
         threshold = values[low] + (place - low) * (values[high] - values[low])
         return cls(head.weight.float().contiguous(), head.bias.float(), threshold)
 
-    def forward(self, logits: torch.Tensor, features: torch.Tensor) -> np.ndarray:
+    def forward(self, logits: np.ndarray, features: np.ndarray) -> np.ndarray:
         """Scores (B,)."""
-        return energy(on_host(self._rectified_logits(features)))
+        return energy(np.minimum(features, self.threshold) @ self._weight_t + self.bias)
 
-    def on_device(self, logits: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
+    def on_device(self, tables: Any, logits: 'torch.Tensor', features: 'torch.Tensor') -> 'torch.Tensor':
         """As :meth:`forward`, where the tables are."""
-        return -torch.logsumexp(self._rectified_logits(features), dim=1)
-
-    def _rectified_logits(self, features: torch.Tensor) -> torch.Tensor:
-        return torch.addmm(self.bias, torch.minimum(features, self.threshold), self._weight_t)
+        rectified = features.minimum(tables.threshold)
+        scores: 'torch.Tensor' = -(rectified @ tables._weight_t + tables.bias).logsumexp(1)
+        return scores

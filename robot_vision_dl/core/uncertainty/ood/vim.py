@@ -1,11 +1,13 @@
 """Virtual-logit matching: what of the features lies outside the space that training filled, against the logits."""
-from typing import Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
-import torch
 
-from .base import LinearHead, OodScore, on_host, require_head
+from .base import LinearHead, OodScore, Values, require_head, table_of
 from .energy import energy
+
+if TYPE_CHECKING:
+    import torch
 
 
 class Vim(OodScore):
@@ -19,18 +21,14 @@ class Vim(OodScore):
     fitted = True
     needs_head = True
 
-    origin: torch.Tensor
-    residual_space: torch.Tensor
-    _minus_offset: torch.Tensor
+    stored = {'origin': (1, np.float32), 'residual_space': (2, np.float32)}
 
-    def __init__(self, origin: Optional[torch.Tensor] = None, residual_space: Optional[torch.Tensor] = None) -> None:
-        super().__init__()
-        self.register_buffer('origin', torch.empty(0) if origin is None else origin)
-        self.register_buffer('residual_space', torch.empty(0, 0) if residual_space is None else residual_space)
-        self.register_buffer('_minus_offset', -(self.origin @ self.residual_space), persistent=False)
+    def __init__(self, origin: Optional[Values] = None, residual_space: Optional[Values] = None) -> None:
+        self.origin, self.residual_space = table_of(origin, 1), table_of(residual_space, 2)
+        self._minus_offset = -(self.origin @ self.residual_space)
 
     @classmethod
-    def fit(cls, logits: torch.Tensor, features: torch.Tensor, labels: Optional[torch.Tensor] = None,
+    def fit(cls, logits: 'torch.Tensor', features: 'torch.Tensor', labels: 'Optional[torch.Tensor]' = None,
             head: Optional[LinearHead] = None, dimensions: Optional[int] = None) -> 'Vim':
         """Fit to known pictures.
 
@@ -38,6 +36,7 @@ class Vim(OodScore):
             dimensions: D of the space that counts as filled; None: 1000, 512 or F / 2 for F from 2048, 768, or less
                 (section 4.3 of the paper).
         """
+        import torch
         head = require_head('vim', head)
         f, z = features.double(), logits.double()
         size = f.shape[1]
@@ -50,14 +49,14 @@ class Vim(OodScore):
         alpha = z.amax(-1).mean() / (centred @ residual).norm(dim=-1).mean().clamp_min(1e-12)
         return cls(origin.float(), (alpha * residual).float().contiguous())
 
-    def forward(self, logits: torch.Tensor, features: torch.Tensor) -> np.ndarray:
+    def forward(self, logits: np.ndarray, features: np.ndarray) -> np.ndarray:
         """Scores (B,)."""
-        residual = on_host(torch.addmm(self._minus_offset, features, self.residual_space))
-        scores: np.ndarray = np.sqrt((residual * residual).sum(axis=1)) + energy(on_host(logits))
+        residual = features @ self.residual_space + self._minus_offset
+        scores: np.ndarray = np.sqrt((residual * residual).sum(axis=1)) + energy(logits)
         return scores
 
-    def on_device(self, logits: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
+    def on_device(self, tables: Any, logits: 'torch.Tensor', features: 'torch.Tensor') -> 'torch.Tensor':
         """As :meth:`forward`, where the tables are."""
-        residual = torch.addmm(self._minus_offset, features, self.residual_space)
-        outside: torch.Tensor = torch.linalg.vector_norm(residual, dim=1)
-        return outside - torch.logsumexp(logits, dim=1)
+        residual = features @ tables.residual_space + tables._minus_offset
+        scores: 'torch.Tensor' = residual.norm(dim=1) - logits.logsumexp(1)
+        return scores

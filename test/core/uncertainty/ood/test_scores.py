@@ -112,9 +112,9 @@ def test_distance_by_hand():
     features, labels, _, logits = clusters(200, 11)
     new = torch.randn(7, F) * 30 + 5
     score = Mahalanobis.fit(logits, features, labels)
-    precision = (score.whitening @ score.whitening.T).double()
+    precision = torch.from_numpy(score.whitening @ score.whitening.T).double()
     means = torch.stack([features[labels == c].double().mean(0) for c in range(C)])
-    for one, found in zip(new.double(), score(None, new)):
+    for one, found in zip(new.double(), score(new, new)):
         expected = min(float((one - mean) @ precision @ (one - mean)) for mean in means)
         assert float(found) == pytest.approx(expected, rel=1e-4)
 
