@@ -30,7 +30,8 @@ def test_it_says_the_verdict_and_leaves_five_files(here, capsys, tmp_path):
     text = capsys.readouterr()
     assert re.match(r'small: \w+', text.out)
     assert '60 frame(s) of 1 recording(s), dropped: none' in text.out
-    assert text.err == ''  # no progress bar outside of a terminal
+    # No progress bar outside of a terminal; a slow machine turns the network into ONNX, and says so.
+    assert all(line.startswith('note: ') for line in text.err.splitlines())
     assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == [
         'frames.csv', 'metrics.json', 'report.html', 'speed.json', 'summary.md']
     lines = (tmp_path / 'out' / 'frames.csv').read_text().splitlines()

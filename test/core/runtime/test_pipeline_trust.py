@@ -65,8 +65,7 @@ def test_entropy_has_its_parts(folder):
 def test_laplace_gives_the_probabilities_where_the_bundle_says_so(folder):
     bundle = load_bundle(folder)
     bundle = replace(bundle, laplace=replace(bundle.laplace, gives_probabilities=True, tau=1.0))
-    config = ClassifierConfig()
-    pipeline = Pipeline(bundle, config)
+    pipeline = Pipeline(bundle, ClassifierConfig(device='cpu'))
     with torch.inference_mode():
         prediction = pipeline.network(pipeline.preprocess([frame().picture]))
     found = pipeline.process([frame()])[0].assessment
