@@ -8,10 +8,9 @@ from robot_vision_dl.core.networks.cuda import device_count
 
 pytestmark = pytest.mark.skipif(not device_count(), reason='no GPU')
 
-MEMORY = '''
+MEMORY = """
 import torch
 from robot_vision_dl.core.bundles.bundle import load_bundle
-from robot_vision_dl.core.networks.cuda import CudaDriver
 from robot_vision_dl.core.runtime.gpu_path import GpuPath
 from robot_vision_dl.core.runtime.self_check import photographs
 bundle, device = load_bundle('waste_sorter'), torch.device('cuda:0')
@@ -24,9 +23,9 @@ with torch.inference_mode():
 print(path.graphs.most, len(said), len(many), path.notes)
 assert 1 <= path.graphs.most < 256 and len(said) == 3 and len(many) == 120
 assert 'too little memory for batches of 256' in path.notes[0]
-'''
+"""
 
-LOST = '''
+LOST = """
 import torch
 from robot_vision_dl.core.bundles.bundle import load_bundle
 from robot_vision_dl.core.runtime.gpu_path import GpuPath
@@ -42,7 +41,7 @@ print(path.fault)
 assert 'CUDA error' in path.fault and 'CPU goes on' in path.fault
 classes = [[int(one.probabilities.argmax()) for one in some] for some in (before, after, again)]
 assert classes[0] == classes[1] == classes[2], classes
-'''
+"""
 
 
 @pytest.mark.parametrize('script', [MEMORY, LOST], ids=['memory', 'lost'])
