@@ -11,6 +11,7 @@ from ..core.suggestions import did_you_mean
 ALL, HEAD = 'all', 'head'
 AFTER = 'after:'
 """Before the name of a layer: it stays as it is, too, and what comes after it is trained."""
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
 def frozen_parameters(network: Network, train_from: str) -> List[nn.Parameter]:
@@ -38,12 +39,16 @@ def frozen_parameters(network: Network, train_from: str) -> List[nn.Parameter]:
     return [parameter for _, parameter in named[:own[-1] + 1 if is_after else own[0]]]
 
 
-def set_trained(network: Network, train_from: str, head_only: bool) -> None:
+def set_trained(network: Network, train_from: str, head_only: bool, keep_statistics: bool = False) -> None:
     """Freeze and unfreeze, and put the network into training mode where it is trained.
 
     Layers whose parameters are all frozen stay in evaluation mode with all that they contain, so that BatchNorm keeps
     the statistics that the frozen weights were trained with, and so does what has no parameters (dropout, say) before
     all that is trained; with only the head in training, all of the backbone does.
+
+    Args:
+        keep_statistics: BatchNorm keeps them in the layers that are trained, too; its scale and offset are trained. Of
+            batches of 32 they are noisy, and their average is not what the weights were trained with.
     """
     frozen = {id(parameter) for parameter in frozen_parameters(network, HEAD if head_only else train_from)}
     for parameter in network.parameters():
@@ -55,6 +60,10 @@ def set_trained(network: Network, train_from: str, head_only: bool) -> None:
         before &= all(id(one) in frozen for one in module.parameters(recurse=False))
         if (parameters and all(id(p) in frozen for p in parameters)) or (not parameters and (head_only or before)):
             module.eval()
+    if keep_statistics:
+        for module in network.modules():
+            if isinstance(module, BATCH_NORMS):
+                module.eval()
 
 
 def first_trained(network: Network) -> str:

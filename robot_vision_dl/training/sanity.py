@@ -13,7 +13,6 @@ from .freeze import HEAD, set_trained
 PICTURES = 8
 _STEPS = 80
 _LEARNED = 0.2  # share of ln C that the loss must fall below
-_BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 _RATE, _HEAD_RATE = 1e-3, 1e-2  # of Adam: enough for any network, far from the limit of the fragile ones
 
 
@@ -60,11 +59,9 @@ def check_memorises(network: Network, pictures: torch.Tensor, targets: torch.Ten
         TrainingError: it cannot be done, so labels, pictures or frozen layers are not as they should be.
     """
     network = copy.deepcopy(network)
-    set_trained(network, train_from, head_only=False)
+    # Eight pictures say less than the statistics of the weights.
+    set_trained(network, train_from, head_only=False, keep_statistics=not is_random)
     network.dropout.p = 0.0
-    for module in network.modules():  # eight pictures say less than the statistics of the weights
-        if not is_random and isinstance(module, _BATCH_NORMS):
-            module.eval()
     head = [p for p in network.head.parameters() if p.requires_grad]
     rest = [p for p in network.backbone.parameters() if p.requires_grad]
     optimizer = torch.optim.Adam([{'params': head, 'lr': _HEAD_RATE if train_from == HEAD else _RATE},
