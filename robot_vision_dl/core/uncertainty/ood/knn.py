@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     import torch
 
 _MOST_LENGTH = 1.01  # of a feature of length 1, with the rounding of float32
+_ROUNDS = 20  # of k-means; more move a mean by no more than float16 rounds it
+_MOST_FOR_MEANS = 20  # pictures a mean
 
 
 class KNearestNeighbours(OodScore):
@@ -51,6 +53,27 @@ class KNearestNeighbours(OodScore):
         if len(features) < k:
             raise RobotVisionError(f'knn: {k} known pictures at least are needed, got {len(features)}')
         return cls(normalize(features.float(), dim=-1), torch.tensor(k))
+
+    @classmethod
+    def fit_means(cls, features: 'torch.Tensor', most: int, seed: int) -> 'KNearestNeighbours':
+        """The distance to the nearest of ``most`` directions that stand for the features (N, F), or of all, if N is less.
+
+        Spherical k-means (Dhillon and Modha 2001). Beside as many pictures drawn at random, means lie where the others
+        are, too: of things that resemble the classes they tell nearly as many as all pictures do.
+        """
+        import torch
+        from torch.nn.functional import normalize
+        rows = normalize(features.float(), dim=-1)
+        if len(rows) > most:
+            order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))
+            means, rows = rows[order[:most]], rows[order[:_MOST_FOR_MEANS * most]]
+            for _ in range(_ROUNDS):
+                nearest = (rows @ means.T).argmax(dim=1)
+                sums = torch.zeros_like(means).index_add_(0, nearest, rows)
+                lengths = sums.norm(dim=1, keepdim=True)
+                means = torch.where(lengths > 0, sums / lengths.clamp_min(1e-12), means)  # one of none stays
+            rows = means
+        return cls(rows, torch.tensor(1))
 
     def forward(self, logits: np.ndarray, features: np.ndarray) -> np.ndarray:
         """Scores (B,)."""

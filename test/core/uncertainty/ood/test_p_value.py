@@ -40,6 +40,20 @@ def test_knn_is_the_kth_smallest_distance(k):
         KNearestNeighbours.fit(LOGITS, FEATURES, k=41)
 
 
+def test_of_few_pictures_all_stand_for_themselves_and_of_many_their_means():
+    alone = KNearestNeighbours.fit_means(FEATURES, 40, seed=0)
+    np.testing.assert_array_equal(alone.bank, KNearestNeighbours.fit(LOGITS, FEATURES).bank)
+    generator = torch.Generator().manual_seed(1)
+    centres = torch.randn(12, 30, generator=generator)
+    features = (centres[torch.arange(600) % 12] + 0.2 * torch.randn(600, 30, generator=generator)) * 3
+    score = KNearestNeighbours.fit_means(features, 30, seed=0)
+    np.testing.assert_allclose(np.linalg.norm(score.bank, axis=1), 1, atol=1e-5)
+    assert score.bank.shape == (30, 30) and int(score.k) == 1
+    drawn = KNearestNeighbours.fit(features, features[torch.randperm(600, generator=generator)[:30]], k=1)
+    assert score(features, features).mean() < 0.9 * drawn(features, features).mean()
+    np.testing.assert_array_equal(score.bank, KNearestNeighbours.fit_means(features, 30, seed=0).bank)
+
+
 @pytest.mark.parametrize('method', sorted(OOD_METHODS))
 def test_scores_are_stored_and_come_back(method):
     kind = ood_method(method)
