@@ -56,7 +56,7 @@ class KNearestNeighbours(OodScore):
 
     @classmethod
     def fit_means(cls, features: 'torch.Tensor', most: int, seed: int) -> 'KNearestNeighbours':
-        """The distance to the nearest of ``most`` directions that stand for the features (N, F), or of all, if N is less.
+        """The distance to the nearest of ``most`` directions that stand for features (N, F), or of all, if N is less.
 
         Spherical k-means (Dhillon and Modha 2001). Beside as many pictures drawn at random, means lie where the others
         are, too: of things that resemble the classes they tell nearly as many as all pictures do.
