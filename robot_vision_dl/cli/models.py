@@ -10,7 +10,7 @@ from ..core.bundles.bundle_search import find_bundle, list_bundles
 from ..core.bundles.trust_limits import trust_limits
 from ..core.errors import BundleError
 from ..core.networks.architectures import list_architectures
-from ..core.networks.graph_network import ONNX
+from ..core.networks.graph_network import ONNX, OPENVINO
 from ..core.networks.timm_networks import PREFIX, is_timm, list_timm
 from ..core.text.printable import printable
 from ..core.uncertainty.camera.bounds import NO_BOUNDS
@@ -149,7 +149,8 @@ def network_text(bundle: Bundle) -> str:
     colours = 'RGB' if spec.in_channels == 3 else 'grey'
     if graph is None:
         return f'{spec.name}, {colours}, {spec.head} head'
-    what = 'ONNX file, runs on ONNX Runtime' if spec.name == ONNX else 'program of torch.export'
+    runtime = 'OpenVINO' if graph.runtime == OPENVINO else 'ONNX Runtime'
+    what = f'ONNX file, runs on {runtime}' if spec.name == ONNX else 'program of torch.export'
     if graph.weight_bits is not None:
         what = f'int8 {what}, weights of {graph.weight_bits} bits'
     features = (f'{graph.features} features, {"linear" if bundle.has_head else "no linear"} head' if graph.features

@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 from typing import Optional
 
+from ..core.backends.int8_choice import SUFFIXES
+from ..core.bundles.arithmetic import ONNX_RUNTIME
 from ..core.bundles.bundle import Bundle, load_bundle
 from ..core.bundles.bundle_writer import save_bundle
 from ..core.bundles.model_card import render_card
@@ -21,6 +23,7 @@ EXAMPLES = """examples:
   robot-vision quantise models/waste day2/ --test day3/         day3/ compares them
   robot-vision quantise models/waste day2/ --reference day1/ --ood-pictures other/
   robot-vision quantise models/waste day2/ --weight-bits 7      right on processors without VNNI, too
+  robot-vision quantise models/waste day2/ --runtime openvino   models/waste_int8_openvino, calibrated as it runs there
 
 DATA must not have been trained on. The result is a bundle of its own: name it as the model, or set precision: int8
 with the float32 model, beside which it lies; it is then taken where it is quicker."""
@@ -33,8 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('data', metavar='DATA', nargs='+',
                         help='labelled bags, folders of pictures <class>/*.jpg, or lists of pictures: for the ranges '
                         'of activations and the calibration')
-    parser.add_argument('--name', help='of the bundle and its folder (default: that of BUNDLE with _int8, where '
-                        'precision: int8 looks for it)')
+    parser.add_argument('--name', help='of the bundle and its folder (default: that of BUNDLE with _int8, or '
+                        '_int8_openvino, where precision: int8 looks for it)')
     parser.add_argument('--out', metavar='DIR', help='where to put it (default: beside BUNDLE)')
     parser.add_argument('--overwrite', action='store_true', help='replace a bundle of this name')
     parser.add_argument('--test', metavar='DATA', nargs='+', default=[],
@@ -44,8 +47,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='labelled data that it was trained on, as for `robot-vision calibrate`')
     parser.add_argument('--ood-pictures', '--foreign', metavar='FOLDER', nargs='+', default=[],
                         help='folders of pictures of no class: how many of them pass is compared')
-    parser.add_argument('--most-loss', type=real(0, 1), default=0.01, metavar='SHARE',
-                        help='of accuracy; what loses more is not written (default: .01)')
+    parser.add_argument('--most-loss', type=real(0, 1), default=0.005, metavar='SHARE',
+                        help='of accuracy (default: .005); what loses more is not written: with 95 %% confidence, of '
+                        'the pictures that only one of both has right, or by the probabilities of float32')
+    parser.add_argument('--runtime', choices=list(SUFFIXES), default=ONNX_RUNTIME,
+                        help='what will run it, and what it is calibrated with (default: onnxruntime)')
     parser.add_argument('--weight-bits', type=whole(7, 8), metavar='BITS',
                         help='8 (needs VNNI on x86) or 7 (right everywhere, less exact); default: 8 where this '
                         'processor has VNNI or is no x86, else 7')
@@ -66,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     from ..evaluation.int8_bundle import QuantiseOptions, int8_bundle
     from ..evaluation.int8_card import OF_FLOAT, card_section, default_name, summary
     bundle = load_bundle(args.bundle)
-    name = args.name or default_name(_folder_name(bundle))
+    name = args.name or default_name(_folder_name(bundle), args.runtime)
     target = _parent(args.out, bundle) / name
     if target.exists() and not args.overwrite:
         raise BundleError(f'{target}: is there already; choose another --name, or give --overwrite')
@@ -76,7 +82,8 @@ def run(args: argparse.Namespace) -> int:
     made = int8_bundle(bundle, args.data, QuantiseOptions(
         test=tuple(args.test), reference=tuple(args.reference), ood_pictures=tuple(args.ood_pictures),
         most_loss=args.most_loss, weight_bits=args.weight_bits, tries=args.tries, topics=tuple(args.topics),
-        every_s=args.every, pictures=args.pictures, seed=args.seed))
+        every_s=args.every, pictures=args.pictures, seed=args.seed,
+        runtime=None if args.runtime == ONNX_RUNTIME else args.runtime))
     network = made.quantised.network
     provenance = {**made.provenance, 'command': shlex.join(['robot-vision', *sys.argv[1:]])}
     kept = '' if bundle.folder is None else kept_notes(bundle)

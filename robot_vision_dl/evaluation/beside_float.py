@@ -3,7 +3,7 @@ import time
 from dataclasses import dataclass
 from math import ceil, sqrt
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from ..core.metrics.calibration import calibration_error_floor, expected_calibra
 from ..core.metrics.classification import accuracy
 from ..core.metrics.proper_scores import negative_log_likelihood
 from ..core.metrics.ranking import fpr_at_tpr, two_groups
-from ..core.networks.onnx_graph import INPUT, make_session
+from ..core.networks.graph_network import runner
 from ..core.uncertainty.attainable_rates import deciding_rate
 from .labelled_outputs import LabelledOutputs
 from .predict import Outputs, assessments
@@ -46,15 +46,21 @@ class Loss:
 
     Attributes:
         accuracy: float32's less int8's.
-        at_least, at_most: what it could be with 95 % confidence on either side, from the pictures of which only one of
-            them is right.
+        lost, won: pictures that only float32, and only int8, has right.
+        at_least, at_most: what it could be with 95 % confidence on either side, from those pictures.
+        expected: of the class that int8 names, how much less probable it is by the calibrated float32 network than the
+            one that that names, on average; 0 where both name the same. It is what is lost if those probabilities are
+            right, and says so without labels, of far fewer pictures than whether answers were right.
         pictures: n.
         needed: pictures that could tell a loss of the margin, by a rule of thumb.
     """
 
     accuracy: float
+    lost: int
+    won: int
     at_least: float
     at_most: float
+    expected: float
     pictures: int
     needed: int
 
@@ -108,28 +114,39 @@ def loss(float32: Told, int8: Told, labels: np.ndarray, margin: float) -> Loss:
     spread = sqrt(max((lost + won + 1) / total - apart**2, 0) / total)
     needed = ceil((_95 / margin)**2 * (lost + won + 1) / total) if margin > 0 else n
     low, high = max(apart - _95 * spread, -1.0), min(apart + _95 * spread, 1.0)
-    return Loss((lost - won) / n, low, high, n, needed)
+    rows = np.arange(n)
+    believed = float32.probabilities[rows, float32.probabilities.argmax(1)]
+    expected = float((believed - float32.probabilities[rows, int8.probabilities.argmax(1)]).mean())
+    return Loss((lost - won) / n, lost, won, low, high, expected, n, needed)
 
 
-def times_ms(models: Sequence[bytes], bundle: Bundle, threads: int = 1) -> List[float]:
-    """Median time of a pass of each model with ONNX Runtime, in ms, by turns, so that a busy machine is fair to all.
+def times_ms(models: Sequence[Tuple[bytes, Optional[str]]], outputs: Sequence[str], bundle: Bundle, threads: int = 1
+             ) -> List[float]:
+    """Median time of a pass of each model, in ms, by turns, so that a busy machine is fair to all.
 
     Args:
-        models: serialized ONNX, with the input of the bundle.
+        models: serialized ONNX with the input of the bundle, and what runs each
+            (:attr:`~..core.networks.graph_network.GraphFacts.runtime`).
+        outputs: of the models.
         threads: that share a pass.
     """
-    sessions = [make_session(model, threads, bundle.name) for model in models]
     shape = (batch_of(bundle) or 1, bundle.architecture.in_channels, *bundle.preprocessing.crop)
-    feed = {INPUT: torch.randn(shape, generator=torch.Generator().manual_seed(0)).numpy()}
-    for session in sessions:
-        session.run(None, feed)
-    found: List[List[float]] = [[] for _ in sessions]
+    pixels = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)  # which the runtimes take, too
+    try:
+        runs = [runner(runtime)(model, outputs, bundle.name) for model, runtime in models]
+        for run in runs:
+            run(pixels)
+    finally:
+        torch.set_num_threads(before)
+    found: List[List[float]] = [[] for _ in runs]
     for _ in range(ROUNDS):
-        for session, times in zip(sessions, found):
+        for run, times in zip(runs, found):
             passes = []
             for _ in range(PASSES):
                 started = time.perf_counter()
-                session.run(None, feed)
+                run(pixels)
                 passes.append(time.perf_counter() - started)
             times.append(float(np.median(passes)))
     return [float(np.median(times)) * 1e3 for times in found]

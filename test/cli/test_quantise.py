@@ -54,7 +54,8 @@ def test_what_is_written(made, capsys):
     assert found.provenance['quantised_from'] == float32.identity
     one, other = found.metrics['float32'], found.metrics['int8']
     assert one['pictures'] == other['pictures'] > 100 and one['accuracy'] - other['accuracy'] <= 0.01
-    assert set(other) >= {'nll', 'ece', 'ece_floor', 'ms', 'megabytes'}
+    assert set(other) >= {'nll', 'ece', 'ece_floor', 'ms', 'megabytes', 'pictures_lost', 'pictures_won'}
+    assert other['expected_loss'] <= other['most_loss'] == 0.005
     assert other['fpr95']['strange'] <= 1 and other['foreign_pictures'] == {'strange': 30}
     card = (made / 'model_int8' / 'MODEL_CARD.md').read_text()
     assert 'Keep me.' in card and '## int8 beside float32' in card and '| FPR95, strange (30) |' in card
@@ -100,7 +101,7 @@ def test_it_runs_as_int8_whatever_the_default_says(made):
         assert not any('calibrated at' in warning for warning in pipeline.warnings)
     with pytest.raises(ConfigError, match='precision float16: model_int8 is an int8 network and runs at nothing else'):
         Pipeline(found, ClassifierConfig(model=str(made / 'model_int8'), precision='float16'))
-    with pytest.raises(ConfigError, match='backend openvino: model_int8 is an int8 network, calibrated as ONNX'):
+    with pytest.raises(ConfigError, match='backend openvino: model_int8 is an int8 network, calibrated as onnxruntime'):
         Pipeline(found, ClassifierConfig(model=str(made / 'model_int8'), backend='openvino'))
 
 
@@ -120,6 +121,53 @@ def test_auto_takes_the_quicker_one(made, monkeypatch, float_ms, int8_ms, taken)
     path.unlink()
 
 
+@pytest.fixture(scope='module')
+def openvino(made, tmp_path_factory):
+    """A bundle that OpenVINO runs, beside both others."""
+    pytest.importorskip('openvino', reason='OpenVINO is an extra: pip install .[openvino]')
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('HOME', str(made / 'home'))
+        patch.setenv('XDG_CACHE_HOME', str(made / 'xdg'))
+        assert not main(['quantise', str(made / 'model'), str(made / 'day1'), '--reference', str(made / 'train'),
+                         '--test', str(made / 'day2'), '--weight-bits', '7', '--tries', '0', '--runtime', 'openvino'])
+    yield load_bundle(made / 'model_int8_openvino')
+    shutil.rmtree(made / 'model_int8_openvino')
+
+
+def test_openvino_runs_int8_calibrated_as_it_runs_there(made, openvino, capsys):
+    import openvino as reference
+    assert openvino.graph.runtime == 'openvino' and verify_bundle(openvino.folder) == []
+    pixels = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(2))
+    core = reference.Core()
+    compiled = core.compile_model(core.read_model(openvino.graph_file), 'CPU', {'INFERENCE_PRECISION_HINT': 'f32'})
+    wanted = compiled({'pixels': pixels.numpy()})
+    with torch.inference_mode():
+        given = openvino.load_network()(pixels)
+    np.testing.assert_allclose(given.logits, wanted['logits'], rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(given.features, wanted['features'], rtol=1e-5, atol=1e-5)
+    seen, _ = run_bundle(openvino, [str(made / 'day1')], every_s=0.2).each_once()
+    np.testing.assert_allclose(np.sort(openvino.ood.scores_of(seen.known_pictures())), openvino.ood.scores, rtol=1e-3)
+    float32 = load_bundle(made / 'model')
+    pipeline = Pipeline(float32, ClassifierConfig(model='x', precision='int8', backend='openvino'))
+    assert pipeline.backend.name == 'openvino' and pipeline.precision == 'int8'
+    assert pipeline.bundle.identity == openvino.identity
+    with pytest.raises(ConfigError, match='calibrated as openvino runs it, and others round otherwise'):
+        Pipeline(openvino, ClassifierConfig(model='x', backend='onnxruntime'))
+    main(['models', 'show', str(openvino.folder)])
+    assert 'int8 ONNX file, runs on OpenVINO, weights of 7 bits' in capsys.readouterr().out
+
+
+def test_auto_takes_the_quicker_runtime_of_int8(made, openvino):
+    float32, found = load_bundle(made / 'model'), load_bundle(made / 'model_int8')
+    path = measurements.measurement_path(found, torch.get_num_threads(), 1)
+    for times, name in (((3.0, 2.0, 1.0), 'openvino'), ((3.0, 1.0, 2.0), 'onnxruntime')):
+        measurements.write_measurement(path, measurements.Measurement(
+            dict(zip(('float32', 'int8', 'int8 by openvino'), times))))
+        pipeline = Pipeline(float32, ClassifierConfig(model='x', precision='int8'))
+        assert pipeline.precision == 'int8' and pipeline.backend.name == name
+    path.unlink()
+
+
 def test_int8_is_wanted_and_cannot_be(made, tmp_path):
     alone = shutil.copytree(made / 'model', tmp_path / 'alone')
     wish = ClassifierConfig(model='x', precision='int8')
@@ -133,7 +181,7 @@ def test_int8_is_wanted_and_cannot_be(made, tmp_path):
     (other / 'bundle.json').write_text(json.dumps(values))
     with pytest.raises(ConfigError, match='was made of the bundle 0123456789ab, and model is [0-9a-f]{12}'):
         Pipeline(load_bundle(alone), wish)
-    with pytest.raises(ConfigError, match='backend is torch; set backend to auto or onnxruntime'):
+    with pytest.raises(ConfigError, match='backend is torch; set backend to auto or one of these'):
         Pipeline(load_bundle(made / 'model'), ClassifierConfig(model='x', precision='int8', backend='torch'))
     with pytest.raises(ConfigError, match='precision int8: model is not an int8 network; `robot-vision quantise'):
         run_bundle(load_bundle(made / 'model'), [str(made / 'day1')], precision='int8')

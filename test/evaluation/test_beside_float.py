@@ -6,7 +6,7 @@ import pytest
 
 from robot_vision_dl.core.errors import DataError
 from robot_vision_dl.evaluation.beside_float import Told, loss
-from robot_vision_dl.evaluation.int8_bundle import divided
+from robot_vision_dl.evaluation.int8_bundle import divided, refusal
 
 
 def said(right, labels):
@@ -25,6 +25,8 @@ def test_loss_by_hand():
     apart = 4 / 102
     spread = 1.645 * np.sqrt((9 / 102 - apart**2) / 102)
     assert found.accuracy == pytest.approx(0.04) and found.pictures == 100
+    assert (found.lost, found.won) == (6, 2)
+    assert found.expected == pytest.approx(8 * (0.7 - 0.3) / 100)  # float32 gives .7 to its class, .3 to the other
     assert (found.at_least, found.at_most) == pytest.approx((apart - spread, apart + spread))
 
 
@@ -36,6 +38,23 @@ def test_the_bound_holds(monkeypatch):
         kind = rng.choice(3, n, p=[lost, won, 1 - lost - won])
         held += loss(said(kind != 1, labels), said(kind != 0, labels), labels, 0.01).at_most >= lost - won
     assert 0.93 <= held / 400 <= 0.99
+
+
+def test_what_is_refused():
+    """What is lost for certain, or by the probabilities of float32; not what chance explains."""
+    labels = np.zeros(200, int)
+
+    def beside(wrong, sure):
+        """Loss where int8 has so many wrong and float32 gives its class this probability."""
+        probabilities = np.tile([sure, 1 - sure], (200, 1))
+        return loss(Told(probabilities, np.zeros(0), np.ones(200, bool)), said(np.arange(200) >= wrong, labels),
+                    labels, 0.01)
+    assert refusal(beside(3, 0.55), 0.01) == ''  # .015, of which it believes .0015: chance
+    assert beside(3, 0.55).at_least < 0.01 < beside(3, 0.55).at_most
+    assert refusal(beside(3, 0.99), 0.01) == (
+        'names classes that are less probable by the float32 network, which costs 0.0147 of accuracy')
+    assert refusal(beside(9, 0.51), 0.01).startswith('loses at least 0.0')
+    assert refusal(beside(9, 0.51), 0.1) == ''
 
 
 def test_nothing_differs_in_few_pictures_tells_little():

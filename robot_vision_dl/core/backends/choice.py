@@ -8,7 +8,7 @@ from typing import Callable, Dict, List, Tuple, Union
 import numpy as np
 import torch
 
-from ..bundles.arithmetic import is_int8
+from ..bundles.arithmetic import is_int8, runtime_of
 from ..bundles.bundle import Bundle
 from ..errors import BundleError, ConfigError
 from ..networks.graph_network import ONNX
@@ -107,10 +107,11 @@ def _onnx_on_gpu(bundle: Bundle, network: AnyNetwork, device: torch.device, plai
 def _of_onnx_file(name: str, bundle: Bundle, network: AnyNetwork, batch: int) -> Backend:
     """What runs a network that is an ONNX file: ONNX Runtime always can, OpenVINO where it is installed."""
     if is_int8(bundle):
-        if name == 'openvino':
-            raise ConfigError(f'backend openvino: {bundle.name} is an int8 network, calibrated as ONNX Runtime runs '
-                              'it, and others round otherwise; set backend to auto or onnxruntime')
-        return Backend('onnxruntime', network, 'the network is an int8 ONNX file')
+        own = runtime_of(bundle)
+        if name not in ('auto', 'torch', own):
+            raise ConfigError(f'backend {name}: {bundle.name} is an int8 network, calibrated as {own} runs it, and '
+                              f'others round otherwise; set backend to auto or {own}')
+        return Backend(own, network, f'the network is an int8 ONNX file, calibrated as {own} runs it')
     if name == 'openvino':
         forward = OpenVinoNetwork(bundle, torch.get_num_threads())
         return Backend(name, forward, 'as the parameter backend says', _checked(name, bundle, network, forward))

@@ -1,30 +1,32 @@
 """Which bundle a deployment runs that sets ``precision: int8`` and names a float32 one.
 
-The int8 bundle is a bundle of its own, calibrated as what it is, so nothing here changes a network: the folder beside
-the float32 bundle's is taken in its place, if it was made of that very bundle, and, where the backend is ``auto``, only
-if it is quicker here.
+The int8 bundle is a bundle of its own, calibrated as what it is on the runtime that runs it, so nothing here changes a
+network: a folder beside the float32 bundle's is taken in its place, if it was made of that very bundle, and, where the
+backend is ``auto``, only if it is quicker here.
 """
+import importlib.util
 from dataclasses import dataclass, replace
-from typing import Tuple
+from typing import Dict, List, Sequence
 
 import numpy as np
 import torch
 
-from ..bundles.arithmetic import is_int8, runs_at
+from ..bundles.arithmetic import ONNX_RUNTIME, is_int8, runs_at, runtime_of
 from ..bundles.bundle import Bundle, load_bundle
 from ..bundles.bundle_format import DESCRIPTION
 from ..config import FLOAT32, INT8, ClassifierConfig
 from ..errors import BundleError, ConfigError
 from ..networks.device import resolve_device
+from ..networks.graph_network import OPENVINO
 from ..text.printable import printable
 from .choice import LEAST_GAIN, choose_backend, pass_ms
 from .measurements import Measurement, measurement_path, read_measurement, write_measurement
 
-SUFFIX = '_int8'
-"""Of the folder beside the float32 bundle's."""
+SUFFIXES = {ONNX_RUNTIME: '_int8', OPENVINO: '_int8_openvino'}
+"""Of the folder beside the float32 bundle's, by what runs it."""
 MADE_OF = 'quantised_from'
 """Key of the provenance: identity of the float32 bundle."""
-_ROUNDS, _KEPT = 3, (FLOAT32, INT8)
+_ROUNDS = 3
 
 
 @dataclass(frozen=True)
@@ -57,25 +59,26 @@ def deployed_bundle(bundle: Bundle, config: ClassifierConfig, batch: int = 1) ->
     if config.precision != INT8 or is_int8(bundle):
         precision = runs_at(bundle, config.precision)
         return _int8(bundle, config) if precision == INT8 else Deployed(bundle, precision, config)
-    found = int8_sibling(bundle)
+    if config.backend not in ('auto', *SUFFIXES):
+        raise ConfigError(f'precision int8: {" and ".join(SUFFIXES)} run int8 networks, and backend is '
+                          f'{config.backend}; set backend to auto or one of these')
+    found = int8_siblings(bundle, list(SUFFIXES) if config.backend == 'auto' else [config.backend])
     if config.dropout_samples:
         raise ConfigError('precision int8: Monte Carlo dropout needs layers that can be told to drop; set '
                           'dropout_samples to 0, or precision to float32')
-    if config.backend not in ('auto', 'onnxruntime'):
-        raise ConfigError(f'precision int8: ONNX Runtime runs int8 networks, and backend is {config.backend}; set '
-                          'backend to auto or onnxruntime')
-    taken = _int8(replace(found, source=bundle.source), config)
     if config.backend != 'auto':
-        return replace(taken, reason=f'{found.name}, as the parameters precision and backend say')
+        return replace(_int8(replace(found[0], source=bundle.source), config),
+                       reason=f'{found[0].name}, as the parameters precision and backend say')
     left = Deployed(bundle, FLOAT32, replace(config, precision=FLOAT32))
     device = resolve_device(config.device).type
     if device != 'cpu':
-        return replace(left, reason=f'not {found.name}: int8 runs on the processor, and there is {device}')
-    float_ms, int8_ms = _measured(bundle, found, batch)
-    said = f'a batch of {batch} takes float32 {float_ms:.1f} ms, int8 {int8_ms:.1f} ms'
-    if int8_ms * LEAST_GAIN < float_ms:
-        return replace(taken, reason=f'{found.name}: {said}')
-    return replace(left, reason=f'not {found.name}, which is not quicker here: {said}')
+        return replace(left, reason=f'not {found[0].name}: int8 runs on the processor, and there is {device}')
+    times = _measured(bundle, found, batch)
+    said = f'a batch of {batch} takes ' + ', '.join(f'{name} {ms:.1f} ms' for name, ms in times.items())
+    best = min(found, key=lambda one: times[_name(one)])
+    if times[_name(best)] * LEAST_GAIN < times[FLOAT32]:
+        return replace(_int8(replace(best, source=bundle.source), config), reason=f'{best.name}: {said}')
+    return replace(left, reason=f'not {best.name}, which is not quicker here: {said}')
 
 
 def _int8(bundle: Bundle, config: ClassifierConfig) -> Deployed:
@@ -85,45 +88,64 @@ def _int8(bundle: Bundle, config: ClassifierConfig) -> Deployed:
     return Deployed(bundle, INT8, replace(config, device='cpu', precision=FLOAT32))
 
 
-def int8_sibling(bundle: Bundle) -> Bundle:
-    """The int8 bundle beside a float32 one.
+def int8_siblings(bundle: Bundle, runtimes: Sequence[str]) -> List[Bundle]:
+    """The int8 bundles beside a float32 one that these run, at least one; what is not installed here runs none.
 
     Raises:
-        ConfigError: there is none, or it was made of another one.
+        ConfigError: there is none, or one that is there was made of another bundle.
     """
-    remedy = (f'`robot-vision quantise {bundle.source} DATA` makes it, with labelled pictures; or set precision to '
-              'float32')
     if bundle.folder is None:
         raise ConfigError(f'precision int8: {bundle.name} has no folder, so there is no int8 bundle beside it; '
-                          f'{remedy}, or name the int8 bundle as the model')
+                          f'{_remedy(bundle, runtimes[0])}, or name the int8 bundle as the model')
     folder = bundle.folder.resolve()
-    place = folder.parent / (folder.name + SUFFIX)
-    if not (place / DESCRIPTION).is_file():
-        raise ConfigError(f'precision int8: {bundle.name} is a float32 bundle, and there is no {printable(place)}; '
-                          f'{remedy}')
-    try:
-        found = load_bundle(place)
-    except BundleError as error:
-        raise ConfigError(f'precision int8: {error}; {remedy}') from error
-    made_of = found.provenance.get(MADE_OF)
-    if not is_int8(found) or made_of != bundle.identity:
-        what = 'is not an int8 bundle' if not is_int8(found) else (
-            f'was made of the bundle {printable(made_of, 40)}, and {bundle.name} is {bundle.identity}')
-        raise ConfigError(f'precision int8: {printable(place)} {what}; {remedy}')
+    places = {runtime: folder.parent / (folder.name + SUFFIXES[runtime]) for runtime in runtimes}
+    there = [runtime for runtime in runtimes if (places[runtime] / DESCRIPTION).is_file()]
+    usable = [runtime for runtime in there if len(there) == 1 or importlib.util.find_spec(runtime) is not None]
+    if not usable:
+        raise ConfigError(f'precision int8: {bundle.name} is a float32 bundle, and there is no '
+                          f'{printable(places[runtimes[0]])}; {_remedy(bundle, runtimes[0])}')
+    found = []
+    for runtime in usable:
+        place, remedy = places[runtime], _remedy(bundle, runtime)
+        try:
+            one = load_bundle(place)
+        except BundleError as error:
+            raise ConfigError(f'precision int8: {error}; {remedy}') from error
+        made_of = one.provenance.get(MADE_OF)
+        what = ('is not an int8 bundle' if not is_int8(one) else
+                f'is run by {runtime_of(one)}, not by {runtime}' if runtime_of(one) != runtime else
+                f'was made of the bundle {printable(made_of, 40)}, and {bundle.name} is {bundle.identity}'
+                if made_of != bundle.identity else '')
+        if what:
+            raise ConfigError(f'precision int8: {printable(place)} {what}; {remedy}')
+        found.append(one)
     return found
 
 
-def _measured(bundle: Bundle, found: Bundle, batch: int) -> Tuple[float, float]:
-    """Median time of a pass in ms, of the float32 bundle by its quickest backend and of the int8 one, by turns.
+def _remedy(bundle: Bundle, runtime: str) -> str:
+    option = '' if runtime == ONNX_RUNTIME else f' --runtime {runtime}'
+    return (f'`robot-vision quantise {bundle.source} DATA{option}` makes it, with labelled pictures; or set precision '
+            'to float32')
 
-    It is kept with the other measurements of this machine, as one of the int8 network.
+
+def _name(found: Bundle) -> str:
+    """Under which the time of an int8 bundle is kept and told."""
+    runtime = runtime_of(found)
+    return INT8 if runtime == ONNX_RUNTIME else f'{INT8} by {runtime}'
+
+
+def _measured(bundle: Bundle, found: Sequence[Bundle], batch: int) -> Dict[str, float]:
+    """Median time of a pass in ms, of the float32 bundle by its quickest backend and of int8 ones, by turns.
+
+    It is kept with the other measurements of this machine, as one of the first int8 network.
     """
-    path = measurement_path(found, torch.get_num_threads(), batch)
+    path = measurement_path(found[0], torch.get_num_threads(), batch)
     known = read_measurement(path)
-    if known is None or set(known.times_ms) != set(_KEPT):
+    names = [FLOAT32, *map(_name, found)]
+    if known is None or set(known.times_ms) != set(names):
         runs = ((bundle, choose_backend('auto', bundle, bundle.load_network(), batch).forward),
-                (found, found.load_single_network()))
+                *((one, one.load_single_network()) for one in found))
         times = np.median([[pass_ms(run, of, batch) for of, run in runs] for _ in range(_ROUNDS)], axis=0)
-        known = Measurement(dict(zip(_KEPT, times.tolist())))
+        known = Measurement(dict(zip(names, times.tolist())))
         write_measurement(path, known)
-    return known.times_ms[_KEPT[0]], known.times_ms[_KEPT[1]]
+    return known.times_ms

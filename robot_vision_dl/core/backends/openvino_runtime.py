@@ -8,6 +8,7 @@ from ..errors import ConfigError
 from ..networks.graph_network import as_prediction, run_in_batches
 from ..networks.network import Prediction
 from ..networks.onnx_graph import INPUT
+from ..networks.openvino_graph import compile_openvino, import_openvino
 from .onnx_maps import MapsOutput
 from .onnx_model import batch_of, cached_onnx, cached_path, output_names
 
@@ -26,22 +27,17 @@ class OpenVinoNetwork:
 
     def __init__(self, bundle: Bundle, threads: int, maps: Optional[MapsOutput] = None) -> None:
         try:
-            import openvino
-        except ImportError as error:
-            raise ConfigError(f'the backend openvino is not installed ({error}); install it with `pip install '
-                              '"robot_vision_dl[openvino]"`, or set backend to torch') from error
+            import_openvino()
+        except ConfigError as error:
+            raise ConfigError(f'{error}, or set backend to torch') from error
         self._outputs, self._batch = output_names(bundle), batch_of(bundle)
         self._maps = maps and maps.name
         model = maps.model if maps else cached_onnx(bundle)
         try:
-            core = openvino.Core()
-            # Left to itself it takes bfloat16 where the processor has it, which calibration has not seen.
-            compiled = core.compile_model(core.read_model(model), 'CPU', {
-                'INFERENCE_NUM_THREADS': threads, 'PERFORMANCE_HINT': 'LATENCY', 'INFERENCE_PRECISION_HINT': 'f32'})
-            self._request = compiled.create_infer_request()
-        except Exception as error:  # noqa: B902 - its exceptions have no base class of their own
-            raise ConfigError(f'OpenVINO refuses {bundle.name}: {error}; remove {cached_path(bundle)} if that '
-                              'is damaged, or set backend to torch') from error
+            self._request = compile_openvino(model, threads, bundle.name).create_infer_request()
+        except ConfigError as error:
+            raise ConfigError(f'{error}; remove {cached_path(bundle)} if that is damaged, or set backend to torch'
+                              ) from error
 
     def __call__(self, pixels: torch.Tensor) -> Prediction:
         """Logits (B, C), features (B, F) and stages of preprocessed float32 pixels (B, channels, H, W) on the CPU."""

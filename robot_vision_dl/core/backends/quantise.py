@@ -1,35 +1,38 @@
-"""A bundle's network in float32 -> the same in int8, by ONNX Runtime's own tools: static, QDQ, weights per channel.
+"""A bundle's network in float32 -> the same in int8, as near to float32 as its probabilities tell.
 
-Activations are uint8, weights int8. Ranges of activations are the smallest and largest values over pictures of known
-classes. Which layers lose too much is measured (:mod:`.sensitive_layers`); they stay float32.
+What there is a choice of is judged on pictures that it does not rest on, by the Kullback-Leibler divergence of the
+calibrated probabilities from those in float32, run as they will be: which ranges the activations have, and which layers
+lose too much (:mod:`.sensitive_layers`) and stay float32. Means that are shifted are put back
+(:mod:`.bias_correction`).
 """
-import inspect
-import logging
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
 from torch import nn
 
 from ..bundles.bundle import Bundle
-from ..errors import BundleError, ConfigError
-from ..networks.graph_network import ONNX, GraphFacts, GraphNetwork
-from ..networks.int8 import DEQUANTISE, QUANTISE, adds_exactly
+from ..networks.graph_network import ONNX, GraphFacts, GraphNetwork, Run, run_in_batches, runner
+from ..networks.int8 import DEQUANTISE, adds_exactly
 from ..networks.onnx_graph import INPUT, import_onnx, make_session, parse_onnx
-from ..text.printable import printable
+from .activation_ranges import Ranges, least_squares, min_max
+from .bias_correction import correct_biases
 from .graph_import import Normal, Wish, linear_head, tried
+from .int8_builder import Int8Builder
 from .onnx_model import batch_of, cached_onnx, output_names
-from .sensitive_layers import Search, find_sensitive
+from .sensitive_layers import NEGLIGIBLE, find_sensitive
 
-LAYERS = ('Conv', 'ConvTranspose', 'Gemm', 'MatMul')
-"""Operators with weights: what may stay float32 is told by them."""
-PROBED = 64
-"""Pictures by which layers are judged."""
+PROBED, PROBED_SHARE = 96, 0.25
+"""Pictures by which choices are judged: at most so many, and this share of all where there are fewer."""
+CORRECTED, CORRECTED_IN_SEARCH = 64, 16
+"""Pictures that biases are corrected on: of the result, and of those that are only tried."""
+_FEW = 40
+"""Of fewer pictures none is kept from the ranges: all are used for both."""
 _BATCH = 8
-_INSTALL = 'install them with `pip install "robot_vision_dl[onnx]"`'
+RANGES: Dict[str, Callable[..., Ranges]] = {'least squares': least_squares, 'smallest to largest': min_max}
 
 Pictures = Callable[[], Iterator[torch.Tensor]]
 """Begins anew with each call: preprocessed pictures, float32 (channels, height, width) each."""
@@ -45,7 +48,9 @@ class Quantised:
         layers: how many there are with weights.
         float_layers: names of those of them that stayed float32.
         divergence: mean Kullback-Leibler divergence of its calibrated softmax from the float32 network's, in nats.
-        pictures: that the ranges of activations rest on.
+        ranges: how those of activations were found, one of :data:`RANGES`.
+        pictures: that they rest on.
+        held_out: pictures that the divergence is of.
         tries: models that were made to find the layers that lose too much.
     """
 
@@ -54,7 +59,9 @@ class Quantised:
     layers: int
     float_layers: Tuple[str, ...]
     divergence: float
+    ranges: str
     pictures: int
+    held_out: int
     tries: int
 
     @property
@@ -64,7 +71,8 @@ class Quantised:
         return self.network.facts.weight_bits
 
 
-def quantise(bundle: Bundle, pictures: Pictures, weight_bits: Optional[int] = None, tries: int = 24) -> Quantised:
+def quantise(bundle: Bundle, pictures: Pictures, weight_bits: Optional[int] = None, tries: int = 24,
+             runtime: Optional[str] = None) -> Quantised:
     """Make the int8 network of a bundle.
 
     Args:
@@ -73,53 +81,72 @@ def quantise(bundle: Bundle, pictures: Pictures, weight_bits: Optional[int] = No
         weight_bits: 7 (``reduce_range``: right on every processor) or 8; None: 8 where this processor has VNNI or is
             no x86, else 7.
         tries: models that may be made at most to find the layers that lose too much; 0: all become int8.
+        runtime: that will run it, see :attr:`~..networks.graph_network.GraphFacts.runtime`.
 
     Raises:
         ConfigError: what is needed is not installed, or the network cannot be turned into ONNX.
         BundleError: it cannot be quantised.
     """
-    onnx = import_onnx()
-    tools = _tools()
-    bits = weight_bits or (8 if adds_exactly() else 7)
+    import_onnx()
+    bits, fixed = weight_bits or (8 if adds_exactly() else 7), batch_of(bundle)
     float32 = _in_form(bundle)
+    ranged, probe = _divided(pictures)
     with tempfile.TemporaryDirectory() as folder:
-        plain, ready = Path(folder) / 'float32.onnx', Path(folder) / 'ready.onnx'
-        plain.write_bytes(float32)
-        try:
-            tools.prepare(str(plain), str(ready), skip_symbolic_shape=True)
-        except Exception as error:  # noqa: B902 - the tools raise whatever they meet
-            raise BundleError(f'{bundle.name}: ONNX Runtime cannot prepare it ({printable(error, 300)})') from error
-        model = onnx.load(str(ready))
-        layers = _name_layers(model)
-        onnx.save(model, str(ready))
-        if not layers:
-            raise BundleError(f'{bundle.name}: has no layer with weights ({", ".join(LAYERS)}); there is nothing to '
-                              'quantise')
-        build = _Builder(tools, ready, Path(folder), pictures, batch_of(bundle), bits, bundle.name)
-        probe = torch.stack([one for one, _ in zip(pictures(), range(PROBED))]).numpy()
-        judge = _Judge(float32, probe, bundle)
-        found: Search = find_sensitive(lambda names: judge(build(names)), list(layers), tries)
-        data = build(found.kept_float)
-    return Quantised(_as_network(data, bundle, bits), float32, len(layers),
-                     tuple(layers[name] for name in found.kept_float), found.divergence, build.count, found.tries)
+        builder = Int8Builder(float32, Path(folder), lambda: _batches(pictures, ranged, fixed), bits, bundle.name)
+        some = np.concatenate(list(_batches(pictures, _spread(ranged, CORRECTED), fixed)))
+        few = some[::max(len(some) // CORRECTED_IN_SEARCH, 1)] if len(some) >= CORRECTED_IN_SEARCH else some
+        divergence = _Divergence(bundle, float32, np.concatenate(list(_batches(pictures, probe, fixed))), runtime)
+
+        def made(ranges: Ranges, kept: Sequence[str] = (), on: np.ndarray = some) -> bytes:
+            return correct_biases(builder.prepared, builder(ranges, kept), on, fixed or _BATCH, bundle.name)
+        observed = builder.observed()
+        found: Dict[str, Tuple[float, bytes]] = {}
+        for name, choose in RANGES.items():
+            data = made(choose(observed))
+            found[name] = divergence(data), data
+        best = min(found, key=lambda name: found[name][0])
+        least, data = found[best]
+        kept: Tuple[str, ...] = ()
+        count = len(found)
+        if tries and least > NEGLIGIBLE:
+            ranges = RANGES[best](observed)
+            search = find_sensitive(lambda names: divergence(made(ranges, names, few)), list(builder.layers), tries)
+            count += search.tries
+            if search.kept_float:
+                other = made(ranges, search.kept_float)
+                if divergence(other) < least:
+                    kept, data, least = search.kept_float, other, divergence(other)
+    names = tuple(builder.layers[node] for node in kept)
+    return Quantised(_as_network(data, bundle, bits, runtime), float32, len(builder.layers), names, least, best,
+                     len(ranged), len(probe), count)
 
 
-@dataclass(frozen=True)
-class _Tools:
-    """Of ``onnxruntime.quantization``."""
+def _divided(pictures: Pictures) -> Tuple[List[int], List[int]]:
+    """Numbers of the pictures that ranges rest on, and of those by which choices are judged, both spread over all."""
+    count = sum(1 for _ in pictures())
+    every = list(range(count))
+    if count < _FEW:
+        return every, every
+    probe = _spread(every, min(PROBED, int(count * PROBED_SHARE)))
+    return sorted(set(every) - set(probe)), probe
 
-    prepare: Callable[..., None]
-    static: Callable[..., None]
-    module: Any
+
+def _spread(numbers: Sequence[int], most: int) -> List[int]:
+    places = np.linspace(0, len(numbers) - 1, min(most, len(numbers)))
+    return [numbers[place] for place in places.round().astype(int)]
 
 
-def _tools() -> _Tools:
-    try:
-        import onnxruntime.quantization as module
-        from onnxruntime.quantization.shape_inference import quant_pre_process
-    except ImportError as error:
-        raise ConfigError(f'quantising needs onnx and onnxruntime ({error}); {_INSTALL}') from error
-    return _Tools(quant_pre_process, module.quantize_static, module)
+def _batches(pictures: Pictures, numbers: Sequence[int], fixed: Optional[int]) -> Iterator[np.ndarray]:
+    """Pictures of these numbers in batches; where their size is fixed, the last is filled with its last picture."""
+    wanted, some, size = set(numbers), [], fixed or _BATCH
+    for number, picture in enumerate(pictures()):
+        if number in wanted:
+            some.append(picture)
+        if len(some) == size:
+            yield torch.stack(some).numpy()
+            some = []
+    if some:
+        yield torch.stack(some + some[-1:] * (fixed - len(some) if fixed else 0)).numpy()
 
 
 def _in_form(bundle: Bundle) -> bytes:
@@ -146,133 +173,24 @@ def _facts(bundle: Bundle, weight_bits: Optional[int], sizes: Sequence[int] = ()
                                                                 *stages), weight_bits)
 
 
-def _name_layers(model: Any) -> Dict[str, str]:
-    """Name of each node with weights -> that of its weights, for people; nodes without a name get one."""
-    constants = {tensor.name for tensor in model.graph.initializer}
-    found: Dict[str, str] = {}
-    for number, node in enumerate(model.graph.node):
-        node.name = f'n{number}_{node.op_type}'
-        weights = [name for name in node.input[1:2] if name in constants]
-        if node.op_type in LAYERS and weights:
-            found[node.name] = weights[0].removeprefix('network.').removesuffix('.weight')
-    return found
+class _Divergence:
+    """An int8 model, serialized -> how far its probabilities are from float32's, see :class:`Quantised`."""
 
-
-class _Builder:
-    """Names of nodes that stay float32 -> the int8 model, serialized. Ranges are found once where that is offered.
-
-    Attributes:
-        count: pictures that the ranges rest on.
-    """
-
-    def __init__(self, tools: _Tools, ready: Path, folder: Path, pictures: Pictures, batch: Optional[int], bits: int,
-                 what: str) -> None:
-        self._tools, self._ready, self._folder, self._pictures = tools, ready, folder, pictures
-        self._batch, self._bits, self._what = batch, bits, what
-        self.count = 0
-
-    def __call__(self, kept_float: Sequence[str]) -> bytes:
-        module, place = self._tools.module, self._folder / 'int8.onnx'
-        more: Dict[str, Any] = {}
-        if 'calibration_cache_path' in inspect.signature(self._tools.static).parameters:  # ONNX Runtime 1.32
-            more['calibration_cache_path'] = str(self._folder / 'ranges.json')
-        root = logging.getLogger()
-        before = root.level
-        root.setLevel(logging.ERROR)  # the tools tell on the root logger what does not concern the user
-        try:
-            self._tools.static(
-                str(self._ready), str(place), _reader(module, self._some()), quant_format=module.QuantFormat.QDQ,
-                activation_type=module.QuantType.QUInt8, weight_type=module.QuantType.QInt8, per_channel=True,
-                reduce_range=self._bits == 7, nodes_to_exclude=list(kept_float), **more)
-        except Exception as error:  # noqa: B902 - the tools raise whatever they meet
-            raise BundleError(f'{self._what}: ONNX Runtime cannot quantise it ({printable(error, 300)})') from error
-        finally:
-            root.setLevel(before)
-        model = import_onnx().load(str(place))
-        _bare_outputs(model)
-        used = {node.domain or 'ai.onnx' for node in model.graph.node}
-        kept = [one for one in model.opset_import if (one.domain or 'ai.onnx') in used]
-        del model.opset_import[:]
-        model.opset_import.extend(kept)
-        serialized: bytes = model.SerializeToString()
-        return serialized
-
-    def _some(self) -> Iterator[np.ndarray]:
-        """The pictures in batches that the network takes; a last one that is not full is filled with its last."""
-        size, count = self._batch or _BATCH, 0
-        some: List[torch.Tensor] = []
-        for picture in self._pictures():
-            some.append(picture)
-            count += 1
-            if len(some) == size:
-                yield torch.stack(some).numpy()
-                some = []
-        if some:
-            missing = size - len(some) if self._batch else 0
-            yield torch.stack(some + some[-1:] * missing).numpy()
-        self.count = count
-
-
-def _reader(module: Any, batches: Iterable[np.ndarray]) -> Any:
-    """A ``CalibrationDataReader``."""
-    class Reader(module.CalibrationDataReader):  # type: ignore[misc]
-        def __init__(self) -> None:
-            self._rest = iter(batches)
-
-        def get_next(self) -> Optional[Dict[str, np.ndarray]]:
-            batch = next(self._rest, None)
-            return None if batch is None else {INPUT: np.ascontiguousarray(batch)}
-    return Reader()
-
-
-def _bare_outputs(model: Any) -> None:
-    """Take away the rounding of outputs that nothing else reads: they are no input of an int8 layer.
-
-    Features that the last layer reads stay as it reads them, so that its logits are linear in them.
-    """
-    graph = model.graph
-    made = {node.output[0]: node for node in graph.node}
-    readers: Dict[str, List[Any]] = {}
-    for node in graph.node:
-        for name in node.input:
-            readers.setdefault(name, []).append(node)
-    for output in graph.output:
-        last = made[output.name]
-        before = made.get(last.input[0]) if last.op_type == DEQUANTISE else None
-        if before is None or before.op_type != QUANTISE or output.name in readers:
-            continue
-        source = made.get(before.input[0])
-        if source is None or len(readers[last.input[0]]) > 1 or len(readers[before.input[0]]) > 1:
-            continue
-        source.output[0] = output.name
-        graph.node.remove(last)
-        graph.node.remove(before)
-
-
-class _Judge:
-    """An int8 model -> how far its probabilities are from the float32 network's, see :class:`Quantised`."""
-
-    def __init__(self, float32: bytes, probe: np.ndarray, bundle: Bundle) -> None:
-        self._probe, self._batch, self._what = probe, batch_of(bundle), bundle.name
-        self._temperature = bundle.temperature or 1.0
-        self._wanted = self._log_probabilities(float32)
+    def __init__(self, bundle: Bundle, float32: bytes, probe: np.ndarray, runtime: Optional[str]) -> None:
+        self._probe, self._batch, self._what = torch.from_numpy(probe), batch_of(bundle), bundle.name
+        self._temperature, self._runner = bundle.temperature or 1.0, runner(runtime)
+        self._wanted = self._log_probabilities(runner(None)(float32, ['logits'], bundle.name))
 
     def __call__(self, model: bytes) -> float:
-        given = self._log_probabilities(model)
+        given = self._log_probabilities(self._runner(model, ['logits'], self._what))
         return float((self._wanted.exp() * (self._wanted - given)).sum(1).mean())
 
-    def _log_probabilities(self, model: bytes) -> torch.Tensor:
-        from ..networks.graph_network import run_in_batches
-        session = make_session(model, torch.get_num_threads(), self._what)
-        pixels, size = torch.from_numpy(self._probe), self._batch
-
-        def run(some: torch.Tensor) -> List[torch.Tensor]:
-            return [torch.from_numpy(session.run(['logits'], {INPUT: some.numpy()})[0])]
-        logits = torch.cat([run_in_batches(run, some, size)[0] for some in pixels.split(_BATCH)])
+    def _log_probabilities(self, run: Run) -> torch.Tensor:
+        logits = torch.cat([run_in_batches(run, some, self._batch)[0] for some in self._probe.split(_BATCH)])
         return (logits.double() / self._temperature).log_softmax(1)
 
 
-def _as_network(data: bytes, bundle: Bundle, bits: int) -> GraphNetwork:
+def _as_network(data: bytes, bundle: Bundle, bits: int, runtime: Optional[str]) -> GraphNetwork:
     """The model as a bundle's network, tried as any file is that becomes one, with its linear head if it has one."""
     model = parse_onnx(data, bundle.name)
     session = make_session(data, 1, bundle.name)
@@ -281,7 +199,7 @@ def _as_network(data: bytes, bundle: Bundle, bits: int) -> GraphNetwork:
     sizes = {name: one.shape[1] for name, one in zip(outputs, session.run(outputs, {
         INPUT: np.zeros(shape, np.float32)}))}
     stages = [sizes[name] for name in outputs if name.startswith('stage_')]
-    facts = _facts(bundle, bits, (sizes.get('features', 0), *stages))
+    facts = replace(_facts(bundle, bits, (sizes.get('features', 0), *stages)), runtime=runtime)
     weights = _dequantised(model)
     classes, features = sizes['logits'], facts.features
     matrices = [one for one in weights if features and one.numel() == classes * features]

@@ -3,12 +3,19 @@ from ..config import FLOAT32, INT8
 from ..errors import ConfigError
 from .bundle import Bundle
 
+ONNX_RUNTIME = 'onnxruntime'
+
 
 def is_int8(bundle: Bundle) -> bool:
     """Whether its network is an int8 one (of an ensemble: all of them)."""
     if bundle.members:
         return all(map(is_int8, bundle.members))
     return bundle.graph is not None and bundle.graph.weight_bits is not None
+
+
+def runtime_of(bundle: Bundle) -> str:
+    """Of an int8 bundle, the backend that it is calibrated with and runs on."""
+    return (bundle.graph.runtime if bundle.graph else None) or ONNX_RUNTIME
 
 
 def runs_at(bundle: Bundle, wanted: str) -> str:

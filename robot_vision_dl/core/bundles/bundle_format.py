@@ -24,8 +24,8 @@
 ``metrics``         object of measured figures, with the number of pictures that each rests on
 ``provenance``      object: where the weights and the calibration come from
 ``graph``           only where ``architecture.name`` is ``onnx`` or ``torch.export``: ``features``, ``stages``,
-                    ``batch``, ``sources`` and, where it is int8, ``weight_bits`` (see
-                    :class:`~.graph_network.GraphFacts`)
+                    ``batch``, ``sources`` and, where it is int8, ``weight_bits`` and, if OpenVINO runs it,
+                    ``runtime`` (see :class:`~.graph_network.GraphFacts`)
 ``files``           SHA-256 of every other file: ``model.safetensors``, ``MODEL_CARD.md``, where there is an OOD
                     score or anything else of tensors ``uncertainty.safetensors``, and what belongs to the card:
                     ``card/<name>`` (``.png``, ``.jpg``, ``.yaml``, ``.json``)
@@ -130,6 +130,7 @@ def check_description(values: Any, ask_torchvision: bool = True) -> None:
     if 'graph' in values:
         if isinstance(values['graph'], dict):  # only where it is int8
             values['graph'].setdefault('weight_bits', None)
+            values['graph'].setdefault('runtime', None)
         graph = build_section(GraphFacts, values['graph'], 'graph')
         if len(graph.stages) != len(architecture.stages):
             raise BundleError(f'graph.stages: {len(graph.stages)} sizes, but the architecture names '

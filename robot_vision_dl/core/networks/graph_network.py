@@ -15,6 +15,7 @@ from .architectures import MOST_CLASSES, MOST_STAGES, Architecture
 from .int8 import check_int8
 from .network import Network, Prediction
 from .onnx_graph import MOST_BYTES, OnnxRunner, check_onnx, parse_onnx
+from .openvino_graph import OpenVinoRunner
 from .program import Program
 from .program_archive import Archive
 
@@ -24,6 +25,9 @@ GRAPHS = (ONNX, PROGRAM)
 MAX_DIFFERENCE = 1e-3
 """Of a batch from single pictures, and of the head's logits, relative to the largest value."""
 _MOST_BATCH = 1024
+OPENVINO = 'openvino'
+Run = Callable[[torch.Tensor], Sequence[torch.Tensor]]
+"""Pixels (B, C, H, W) -> the outputs of a file in their order, for a batch that it takes."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,7 @@ class GraphFacts:
         batch: that the file is fixed to, mostly 1; None: any.
         sources: what the outputs (logits, features, stages) were called in the file that was imported.
         weight_bits: of a network of int8 that was made here (an ONNX file), 7 or 8; None: of any other.
+        runtime: of such a network, what it is calibrated with and runs on: ``openvino``; None: ONNX Runtime.
     """
 
     features: int
@@ -43,6 +48,7 @@ class GraphFacts:
     batch: Optional[int] = None
     sources: Tuple[str, ...] = ()
     weight_bits: Optional[int] = None
+    runtime: Optional[str] = None
 
     def __post_init__(self) -> None:
         for name, most in (('stages', MOST_STAGES), ('sources', MOST_STAGES + 2)):
@@ -58,6 +64,9 @@ class GraphFacts:
             raise ConfigError('graph: sources must be texts of at most 200 characters')
         if self.weight_bits is not None and (type(self.weight_bits) is not int or self.weight_bits not in (7, 8)):
             raise ConfigError(f'graph: weight_bits must be 7 or 8, or not there, got {self.weight_bits!r:.60}')
+        if self.runtime is not None and (self.runtime != OPENVINO or self.weight_bits is None):
+            raise ConfigError(f'graph: runtime must be {OPENVINO} and of an int8 network, or not there, got '
+                              f'{self.runtime!r:.60}')
 
     @property
     def outputs(self) -> Tuple[str, ...]:
@@ -67,7 +76,8 @@ class GraphFacts:
 
     def as_dict(self) -> Dict[str, Any]:
         """Plain values, as they are written to a bundle."""
-        return {name: value for name, value in asdict(self).items() if name != 'weight_bits' or value is not None}
+        return {name: value for name, value in asdict(self).items()
+                if name not in ('weight_bits', 'runtime') or value is not None}
 
 
 class GraphNetwork(nn.Module):
@@ -86,8 +96,7 @@ class GraphNetwork(nn.Module):
     """
 
     def __init__(self, architecture: Architecture, facts: GraphFacts,
-                 run: Callable[[torch.Tensor], Sequence[torch.Tensor]], head: Optional[nn.Linear],
-                 file: Union[Path, bytes]) -> None:
+                 run: Run, head: Optional[nn.Linear], file: Union[Path, bytes]) -> None:
         super().__init__()
         self.architecture, self.facts, self.num_features, self.file = architecture, facts, facts.features, file
         self.run = run
@@ -106,8 +115,7 @@ class GraphNetwork(nn.Module):
 SingleNetwork = Union[Network, GraphNetwork]
 
 
-def run_in_batches(run: Callable[[torch.Tensor], Sequence[torch.Tensor]], pixels: torch.Tensor, batch: Optional[int]
-                   ) -> List[torch.Tensor]:
+def run_in_batches(run: Run, pixels: torch.Tensor, batch: Optional[int]) -> List[torch.Tensor]:
     """Outputs of any number of pictures from what takes ``batch`` at once (None: any number).
 
     The last batch is filled with its last picture.
@@ -153,7 +161,7 @@ def restore_graph(architecture: Architecture, facts: GraphFacts, file: Union[Pat
         if not isinstance(file, bytes) and file.stat().st_size > MOST_BYTES:
             raise BundleError(f'{where}: has more than {MOST_BYTES} bytes')
         data = file if isinstance(file, bytes) else file.read_bytes()
-        run: Callable[[torch.Tensor], Sequence[torch.Tensor]] = _onnx_runner(data, facts, shape, wanted, where)
+        run: Run = _onnx_runner(data, facts, shape, wanted, where)
     else:
         run = _program(file, shape, wanted, where, dtype)
     network = GraphNetwork(architecture, facts, run, head, file).eval()
@@ -162,7 +170,7 @@ def restore_graph(architecture: Architecture, facts: GraphFacts, file: Union[Pat
 
 
 def _onnx_runner(data: bytes, facts: GraphFacts, shape: Sequence[int], wanted: Sequence[Tuple[int, int]], where: str
-                 ) -> OnnxRunner:
+                 ) -> Run:
     model = parse_onnx(data, where)
     sizes = check_onnx(model, where)
     names = [output.name for output in model.graph.output]
@@ -172,7 +180,12 @@ def _onnx_runner(data: bytes, facts: GraphFacts, shape: Sequence[int], wanted: S
     _check_shapes([sizes.shapes.get(name, ()) for name in names], wanted, where)
     if facts.weight_bits is not None:
         check_int8(model, facts.weight_bits, where)
-    return OnnxRunner(data, facts.outputs, where)
+    return runner(facts.runtime)(data, facts.outputs, where)
+
+
+def runner(runtime: Optional[str]) -> Callable[[bytes, Sequence[str], str], Run]:
+    """What runs an ONNX file on the CPU, see :attr:`GraphFacts.runtime`."""
+    return OpenVinoRunner if runtime == OPENVINO else OnnxRunner
 
 
 def _program(file: Union[Path, bytes], shape: Sequence[int], wanted: Sequence[Tuple[int, int]], where: str,
