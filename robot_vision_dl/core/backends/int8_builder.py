@@ -8,7 +8,7 @@ import tempfile
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence
+from typing import AbstractSet, Any, Callable, Dict, Iterable, List, Optional, Sequence
 
 import numpy as np
 
@@ -38,6 +38,8 @@ class Int8Builder:
 
     Attributes:
         layers: name of each node with weights -> that of its weights, for people; in the order of the graph.
+        head: those of them that read an output, which are the features: they stay float32 always, so that nothing is
+            cut off of the features, by which far-out pictures are told.
         prepared: the float32 model that becomes int8, serialized.
 
     Args:
@@ -63,8 +65,12 @@ class Int8Builder:
             raise BundleError(f'{what}: ONNX Runtime cannot prepare it ({printable(error, 300)})') from error
         model = onnx.load(str(self._ready))
         self.layers = _name_layers(model)
-        if not self.layers:
-            raise BundleError(f'{what}: has no layer with weights ({", ".join(LAYERS)}); there is nothing to quantise')
+        outputs = {output.name for output in model.graph.output}
+        self.head = tuple(node.name for node in model.graph.node if node.name in self.layers
+                          and node.input[0] in outputs)
+        if len(self.head) == len(self.layers):
+            raise BundleError(f'{what}: has no layer with weights ({", ".join(LAYERS)}) before its features; there is '
+                              'nothing to quantise')
         self._known = {value.name for value in (*model.graph.value_info, *model.graph.input, *model.graph.output)}
         onnx.save(model, str(self._ready))
         self.prepared = self._ready.read_bytes()
@@ -78,7 +84,7 @@ class Int8Builder:
         return observe(self.prepared, sorted(names & self._known), self._batches, self._what)
 
     def __call__(self, ranges: Ranges, kept_float: Sequence[str] = ()) -> bytes:
-        """The model; a range that is not given is that of the first batch."""
+        """The model, with :attr:`head` in float32, too; a range that is not given is that of the first batch."""
         module = self._tools.module
         overrides = {name: [{'rmin': np.float32(low), 'rmax': np.float32(high)}]
                      for name, (low, high) in ranges.items()}
@@ -92,13 +98,13 @@ class Int8Builder:
                     str(self._ready), str(place), _reader(module, islice(self._batches(), 1)),
                     quant_format=module.QuantFormat.QDQ, activation_type=module.QuantType.QUInt8,
                     weight_type=module.QuantType.QInt8, per_channel=True, reduce_range=self._bits == 7,
-                    nodes_to_exclude=list(kept_float), extra_options={'TensorQuantOverrides': overrides})
+                    nodes_to_exclude=[*kept_float, *self.head], extra_options={'TensorQuantOverrides': overrides})
                 model = import_onnx().load(str(place))
         except Exception as error:  # noqa: B902 - the tools raise whatever they meet
             raise BundleError(f'{self._what}: ONNX Runtime cannot quantise it ({printable(error, 300)})') from error
         finally:
             root.setLevel(before)
-        _bare_outputs(model)
+        _bare_outputs(model, {*kept_float, *self.head})
         used = {node.domain or 'ai.onnx' for node in model.graph.node}
         kept = [one for one in model.opset_import if (one.domain or 'ai.onnx') in used]
         del model.opset_import[:]
@@ -140,10 +146,11 @@ def _reader(module: Any, batches: Iterable[np.ndarray]) -> Any:
     return Reader()
 
 
-def _bare_outputs(model: Any) -> None:
-    """Take away the rounding of outputs that nothing else reads: they are no input of an int8 layer.
+def _bare_outputs(model: Any, in_float: AbstractSet[str]) -> None:
+    """Take away the rounding of outputs that no int8 layer reads.
 
-    Features that the last layer reads stay as it reads them, so that its logits are linear in them.
+    Args:
+        in_float: names of the nodes that are no int8 layers.
     """
     graph = model.graph
     made = {node.output[0]: node for node in graph.node}
@@ -154,7 +161,8 @@ def _bare_outputs(model: Any) -> None:
     for output in graph.output:
         last = made[output.name]
         before = made.get(last.input[0]) if last.op_type == DEQUANTISE else None
-        if before is None or before.op_type != QUANTISE or output.name in readers:
+        if before is None or before.op_type != QUANTISE or any(
+                node.name not in in_float for node in readers.get(output.name, [])):
             continue
         source = made.get(before.input[0])
         if source is None or len(readers[last.input[0]]) > 1 or len(readers[before.input[0]]) > 1:

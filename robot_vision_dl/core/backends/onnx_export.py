@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from ..bundles.bundle import Bundle, load_bundle
@@ -26,7 +27,8 @@ def export_apart(bundle: Bundle) -> bytes:
     with tempfile.TemporaryDirectory(prefix='robot-vision-') as folder:
         path = Path(folder) / 'model.onnx'
         done = subprocess.run(
-            [sys.executable, '-c', _START, str(bundle.folder or bundle.source), weights_of(bundle), str(path)],
+            [sys.executable, '-c', _START, str(bundle.folder or bundle.source), weights_of(bundle), str(path),
+             *bundle.architecture.stages],
             env={**os.environ, 'PYTHONPATH': os.pathsep.join(filter(None, sys.path))}, stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors='replace')
         if done.returncode == 0 and path.is_file():
@@ -36,12 +38,17 @@ def export_apart(bundle: Bundle) -> bytes:
                           f'{bundle.name}: turning its network into ONNX failed: {printable(last, 600)}')
 
 
-def main(source: str, weights: str, path: str) -> int:
-    """What the process does; an error of ours is its last line and exit code 1."""
+def main(source: str, weights: str, path: str, *stages: str) -> int:
+    """What the process does; an error of ours is its last line and exit code 1.
+
+    Args:
+        stages: that the network is to give: a bundle that is being calibrated may read more than its folder says.
+    """
     try:
         bundle = load_bundle(source)
         if weights_of(bundle) != weights:
             raise ConfigError(f'{bundle.name}: was changed while it was turned into ONNX; start again')
+        bundle = replace(bundle, architecture=replace(bundle.architecture, stages=stages))
         Path(path).write_bytes(without_metadata(bundle))
     except RobotVisionError as error:
         print(f'{error}', file=sys.stderr)

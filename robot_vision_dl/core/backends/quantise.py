@@ -100,23 +100,24 @@ def quantise(bundle: Bundle, pictures: Pictures, weight_bits: Optional[int] = No
         def made(ranges: Ranges, kept: Sequence[str] = (), on: np.ndarray = some) -> bytes:
             return correct_biases(builder.prepared, builder(ranges, kept), on, fixed or _BATCH, bundle.name)
         observed = builder.observed()
+        choices: Dict[str, Ranges] = {name: choose(observed) for name, choose in RANGES.items()}
         found: Dict[str, Tuple[float, bytes]] = {}
-        for name, choose in RANGES.items():
-            data = made(choose(observed))
+        for name, ranges in choices.items():
+            data = made(ranges)
             found[name] = divergence(data), data
         best = min(found, key=lambda name: found[name][0])
         least, data = found[best]
         kept: Tuple[str, ...] = ()
         count = len(found)
         if tries and least > NEGLIGIBLE:
-            ranges = RANGES[best](observed)
-            search = find_sensitive(lambda names: divergence(made(ranges, names, few)), list(builder.layers), tries)
+            layers = [name for name in builder.layers if name not in builder.head]
+            search = find_sensitive(lambda names: divergence(made(choices[best], names, few)), layers, tries)
             count += search.tries
             if search.kept_float:
-                other = made(ranges, search.kept_float)
+                other = made(choices[best], search.kept_float)
                 if divergence(other) < least:
                     kept, data, least = search.kept_float, other, divergence(other)
-    names = tuple(builder.layers[node] for node in kept)
+    names = tuple(builder.layers[node] for node in (*kept, *builder.head))
     return Quantised(_as_network(data, bundle, bits, runtime), float32, len(builder.layers), names, least, best,
                      len(ranged), len(probe), count)
 

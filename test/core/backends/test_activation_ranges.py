@@ -91,7 +91,7 @@ def test_no_range_of_torch_rounds_better(tail):
 def test_corrected_means_are_those_of_float32(pictures, tmp_path: Path, kept_float):
     """Of every layer's output, in a run of the whole corrected model; before they are not."""
     builder = Int8Builder(convolutions(), tmp_path, lambda: iter(np.split(pictures, 5)), 7, 'model')
-    assert list(builder.layers.values()) == ['w1', 'w2', 'w3', 'w4']
+    assert list(builder.layers.values()) == ['w1', 'w2', 'w3', 'w4'] and builder.head == ('n8_Gemm',)
     plain = builder(least_squares(builder.observed()), kept_float)
     fixed = correct_biases(builder.prepared, plain, pictures, 8, 'model')
     layers = list(builder.layers)
@@ -104,7 +104,7 @@ def test_corrected_means_are_those_of_float32(pictures, tmp_path: Path, kept_flo
     wanted = means(builder.prepared)
     before, after = ([np.abs(one - other).max() for one, other in zip(means(model), wanted)]
                      for model in (plain, fixed))
-    assert max(before) > 0.005 and max(after) < 0.0003
+    assert max(before) > 0.004 and max(after) < 0.0003
     logits = [run(model, ['logits'], pictures)[0] for model in (builder.prepared, plain, fixed)]
     assert np.abs(logits[2] - logits[0]).mean() < np.abs(logits[1] - logits[0]).mean()
     # Nothing but biases was changed.
