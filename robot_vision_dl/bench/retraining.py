@@ -30,7 +30,7 @@ from ..data.dataset import EvalTransform, FrameDataset
 from ..evaluation.predict import Outputs
 from ..training.baselines import linear_probe
 from ..training.config_file import MOST_BYTES, parse_config
-from ..training.freeze import AFTER, ALL, HEAD
+from ..training.freeze import AFTER, ALL, HEAD, keep_statistics
 from ..training.starting_point import feature_distance
 
 SETTINGS = 'card/settings.yaml'
@@ -53,6 +53,7 @@ class Recipe(NamedTuple):
         weight_decay: of AdamW.
         seed: of everything random.
         distill: weight of the distance to the features of the start.
+        keep_statistics: those of BatchNorm stay as they are.
     """
 
     train_from: str
@@ -64,6 +65,7 @@ class Recipe(NamedTuple):
     weight_decay: float
     seed: int = 0
     distill: float = 0.0
+    keep_statistics: bool = False
 
 
 class Retrained(NamedTuple):
@@ -109,7 +111,7 @@ def recipe_of(bundle: Bundle, start: Network, file: Optional[Path], train_from: 
         to_stderr(f'trained from {layer} on: all layers would have to be trained on pictures instead of maps')
     rate = config.optimizer.learning_rate if config.optimizer.name in ('adam', 'adamw') else 5e-4
     return Recipe(layer, epochs, views, config.augment, config.loss.smoothing, rate, config.optimizer.weight_decay,
-                  seed, config.loss.distill)
+                  seed, config.loss.distill, config.network.batch_norm == 'frozen')
 
 
 def with_stages(start: Network, stages: Sequence[str]) -> Network:
@@ -212,7 +214,10 @@ class Retrainer:
     def _tail(self, classes: int) -> Tail:
         tail = Tail(self._start, self._recipe.train_from)
         tail.network.replace_head(classes)
-        return tail.to(self._device).to(memory_format=torch.channels_last).train()
+        tail.to(self._device).to(memory_format=torch.channels_last).train()
+        if self._recipe.keep_statistics:
+            keep_statistics(tail)
+        return tail
 
     def _optimizer(self, tail: Tail) -> torch.optim.Optimizer:
         matrices = [one for one in tail.parameters() if one.ndim > 1]

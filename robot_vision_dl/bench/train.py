@@ -123,7 +123,7 @@ def _bare_loop(config: 'TrainConfig', data: 'TrainingData', pictures: 'torch.Ten
     layout = torch.channels_last if config.run.channels_last else torch.contiguous_format
     network = starting_network(config.network, data.class_names, config.input.channels).network.to(
         device).to(memory_format=layout)
-    set_trained(network, config.network.train_from, False, config.network.keeps_statistics)
+    set_trained(network, config.network.train_from, False, config.network.batch_norm == 'frozen')
     optimizer = build_optimizer(network, config.optimizer)
     pictures, targets = pictures.to(device, memory_format=layout), targets.to(device)
     size = min(config.run.batch_size, len(pictures))

@@ -42,24 +42,19 @@ class NetworkConfig:
         'features: names as for train_from, in the order in which they run; auto: on pretrained weights those that are '
         'usual for the architecture; [] none')
     batch_norm: str = option(
-        'auto', 'mean and variance of BatchNorm in the layers that are trained: frozen, those that the pretrained '
-        'weights came with; trained, those of each batch while training and their average afterwards; auto: frozen on '
-        'pretrained weights', choices=('auto', 'frozen', 'trained'))
+        'trained', 'mean and variance of BatchNorm in the layers that are trained: trained, those of each batch while '
+        'training and their average afterwards; frozen, those that the pretrained weights came with',
+        choices=('trained', 'frozen'))
     head_epochs: int = option(0, 'epochs at the beginning in which only the head is trained', minimum=0, maximum=10000)
 
     def __post_init__(self) -> None:
         check_values(self, 'network.')
         if not self.pretrained and self.batch_norm == 'frozen':
             raise ConfigError('network.batch_norm: frozen, but random weights (network.pretrained is empty) come with '
-                              'no statistics; set it to auto or trained')
+                              'no statistics; set it to trained')
         if not self.pretrained and (self.head_epochs or self.train_from not in ('all', 'auto')):
             raise ConfigError('network: random weights must be trained, so train_from must be all and head_epochs 0 '
                               f'where pretrained is empty, got {self.train_from!r} and {self.head_epochs}')
-
-    @property
-    def keeps_statistics(self) -> bool:
-        """Whether BatchNorm keeps the mean and variance that the pretrained weights came with."""
-        return self.batch_norm == 'frozen' or (self.batch_norm == 'auto' and bool(self.pretrained))
 
 
 @dataclass(frozen=True)

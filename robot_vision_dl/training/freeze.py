@@ -39,7 +39,7 @@ def frozen_parameters(network: Network, train_from: str) -> List[nn.Parameter]:
     return [parameter for _, parameter in named[:own[-1] + 1 if is_after else own[0]]]
 
 
-def set_trained(network: Network, train_from: str, head_only: bool, keep_statistics: bool = False) -> None:
+def set_trained(network: Network, train_from: str, head_only: bool, keeps_statistics: bool = False) -> None:
     """Freeze and unfreeze, and put the network into training mode where it is trained.
 
     Layers whose parameters are all frozen stay in evaluation mode with all that they contain, so that BatchNorm keeps
@@ -47,8 +47,7 @@ def set_trained(network: Network, train_from: str, head_only: bool, keep_statist
     all that is trained; with only the head in training, all of the backbone does.
 
     Args:
-        keep_statistics: BatchNorm keeps them in the layers that are trained, too; its scale and offset are trained. Of
-            batches of 32 they are noisy, and their average is not what the weights were trained with.
+        keeps_statistics: see :func:`keep_statistics`.
     """
     frozen = {id(parameter) for parameter in frozen_parameters(network, HEAD if head_only else train_from)}
     for parameter in network.parameters():
@@ -60,10 +59,18 @@ def set_trained(network: Network, train_from: str, head_only: bool, keep_statist
         before &= all(id(one) in frozen for one in module.parameters(recurse=False))
         if (parameters and all(id(p) in frozen for p in parameters)) or (not parameters and (head_only or before)):
             module.eval()
-    if keep_statistics:
-        for module in network.modules():
-            if isinstance(module, BATCH_NORMS):
-                module.eval()
+    if keeps_statistics:
+        keep_statistics(network)
+
+
+def keep_statistics(network: nn.Module) -> None:
+    """BatchNorm goes on with the mean and variance that the weights came with; its scale and offset are trained.
+
+    Of small batches they are noisy, and their average is not what the weights were trained with.
+    """
+    for module in network.modules():
+        if isinstance(module, BATCH_NORMS):
+            module.eval()
 
 
 def first_trained(network: Network) -> str:

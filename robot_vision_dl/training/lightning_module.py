@@ -69,7 +69,7 @@ class ClassificationModule(pl.LightningModule):
         self.config = config
         self.steps = steps
         # Before several processes agree on whose gradients they share.
-        set_trained(self.network, config.network.train_from, False, config.network.keeps_statistics)
+        set_trained(self.network, config.network.train_from, False, config.network.batch_norm == 'frozen')
         self._start = StartingPoint(self.network, config.loss.distill, config.optimizer.l2_sp)
         self.history: List[EpochRecord] = []
         self.register_buffer('class_weights', class_weights, persistent=False)
@@ -101,7 +101,7 @@ class ClassificationModule(pl.LightningModule):
         """Freeze, unfreeze, begin to count."""
         network = self.config.network
         set_trained(self.network, network.train_from, self.current_epoch < network.head_epochs,
-                    network.keeps_statistics)
+                    network.batch_norm == 'frozen')
         self._generator.manual_seed(seed_of(self.config.run.seed, self.current_epoch, self.global_rank, 1))
         self._loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
         self._pictures = 0

@@ -60,7 +60,7 @@ def check_memorises(network: Network, pictures: torch.Tensor, targets: torch.Ten
     """
     network = copy.deepcopy(network)
     # Eight pictures say less than the statistics of the weights.
-    set_trained(network, train_from, head_only=False, keep_statistics=not is_random)
+    set_trained(network, train_from, head_only=False, keeps_statistics=not is_random)
     network.dropout.p = 0.0
     head = [p for p in network.head.parameters() if p.requires_grad]
     rest = [p for p in network.backbone.parameters() if p.requires_grad]

@@ -1,7 +1,7 @@
 """What ONNX Runtime computes with: the providers that it has, and the one that a session really runs.
 
 On a GPU only its CUDA provider is used, in float32: its TensorRT provider multiplies float32 in TF32 without being
-asked. Never run on a GPU so far.
+asked. ONNX Runtime's CUDA provider has never been run by us.
 """
 from typing import Any, List, Tuple, Union
 

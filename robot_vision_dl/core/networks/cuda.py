@@ -1,7 +1,7 @@
 """All that this package asks of ``torch.cuda``: no other file outside of ``training/`` and ``doctor/`` imports it.
 
 What is above it (:mod:`~..runtime.graph_runner`) knows only :class:`~.gpu_driver.Driver`, so that it can be tested
-without a GPU; what is here is as little as that allows. Never run on a GPU so far: `robot-vision bench gpu` does that.
+without a GPU; what is here is as little as that allows. `robot-vision bench gpu` measures it.
 """
 import re
 from contextlib import contextmanager, suppress

@@ -7,7 +7,7 @@ someone else (custom operators, ``torchvision::*``, higher-order operators).
 import math
 import operator
 import re
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, Dict, Optional, Sequence
 
 import torch
 
@@ -68,6 +68,8 @@ def find_operator(target: Any) -> Optional[Callable[..., Any]]:
             name, overload = match['name'], match['overload']
             if name in _CHECKS:
                 return None
+            if (name, overload) == ('view', 'default'):
+                return _reshaped
             if name in _ATEN and 'out' not in overload.split('_'):
                 packet = getattr(torch.ops.aten, name + match['in_place'], None)
                 found: Optional[Callable[..., Any]] = getattr(packet, overload, None)
@@ -77,6 +79,11 @@ def find_operator(target: Any) -> Optional[Callable[..., Any]]:
     raise BundleError(f'the operator {printable(repr(target), 80)} is none that a network of a bundle may use; custom '
                       'operators, control flow and random numbers are not supported. Export the network in evaluation '
                       'mode, or as ONNX')
+
+
+def _reshaped(tensor: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
+    """A view, or a copy where a version of torch lays tensors out so that there is none (2.11, as sizes are tried)."""
+    return tensor.reshape(list(size))
 
 
 def is_factory(target: str) -> bool:

@@ -133,9 +133,9 @@ def parse_parts(text: str) -> Tuple[Part, ...]:
 def usual_parts(stage_names: Sequence[str], features: int) -> Tuple[Part, ...]:
     """What is combined where nothing else is said: each stage, what the head sees, and the logits.
 
-    Of more than four stages four are read, the last among them, which lie evenly apart: each costs time. Of what the
-    head sees the nearest known features tell more of things that resemble the classes than a distance to the classes'
-    means does, whose covariance costs more than the rest of them all where features are many.
+    Of more than four stages four are read, the last among them, which lie evenly apart: each costs time. The covariance
+    of very many features costs more than the rest of them all, and a few of its axes tell as much. The nearest known
+    features tell more of things that resemble the classes, a distance to the classes' means more of all others.
 
     Args:
         features: F of what the head sees; 0: the network gives none.
@@ -146,5 +146,5 @@ def usual_parts(stage_names: Sequence[str], features: int) -> Tuple[Part, ...]:
     parts = [Part('mahalanobis_normalised', name) for name in read]
     if features:
         few = features <= _MOST_FOR_COVARIANCE
-        parts.append(Part('mahalanobis_normalised' if few else 'knn'))
+        parts += [Part('mahalanobis_normalised' if few else 'mahalanobis_low_rank'), Part('knn')]
     return (*parts, Part('energy'))

@@ -139,8 +139,8 @@ def test_parts_are_read_as_they_are_written():
 
 def test_usual_parts_read_four_stages_at_most_and_the_last_of_them():
     assert [part.of for part in usual_parts([f's{i}' for i in range(7)], 0)] == ['s1', 's3', 's5', 's6', '']
-    assert usual_parts((), 2048) == (Part('knn'), Part('energy'))
-    assert usual_parts((), 64) == (Part('mahalanobis_normalised'), Part('energy'))
+    assert usual_parts((), 2048) == (Part('mahalanobis_low_rank'), Part('knn'), Part('energy'))
+    assert usual_parts((), 64) == (Part('mahalanobis_normalised'), Part('knn'), Part('energy'))
 
 
 def test_a_score_of_a_stage_reads_that_stage():
@@ -194,7 +194,7 @@ def test_known_pictures_are_called_unknown_no_more_often_than_promised():
 def test_parts_of_a_kind_share_its_weight():
     score = fit_parts(PARTS, pictures(60, 16), NAMES)
     assert [(str(part), round(weight, 4)) for part, weight in zip(PARTS, score.weight.tolist())] == [
-        ('mahalanobis_normalised@early', 0.175), ('mahalanobis_normalised@late', 0.175),
+        ('mahalanobis_normalised@early', 0.25), ('mahalanobis_normalised@late', 0.25),
         ('mahalanobis_normalised', 0.5), ('knn', 0.5), ('energy', 0.5)]
 
 
@@ -223,7 +223,7 @@ def test_what_is_stored_is_what_was_calibrated_and_is_small():
     assert set(stored.tensors) == {'location', 'scale', 'weight', *(f'{i}.{name}' for i in range(3) for name in (
         'means', 'whitening')), '3.bank', '3.k'}
     assert stored.tensors['3.bank'].dtype == stored.tensors['0.whitening'].dtype == np.float16
-    assert stored.tensors['3.bank'].shape == (400, F) and int(stored.tensors['3.k']) == 1
+    assert stored.tensors['3.bank'].shape == (256, F) and int(stored.tensors['3.k']) == 1
     np.testing.assert_array_equal(scores_of(stored.build_score(), new), scores)
     whole = Combined([FrameScore(type(one.score).fit(known.logits, known.features if one.place is None else
                                                      known.stages[one.place], known.labels), one.place)
@@ -239,8 +239,9 @@ def test_of_many_features_what_is_stored_is_small():
     parts = usual_parts((), 1000)
     score = fit_parts(parts, known)
     stored = OodCalibration.of_parts(parts, score, scores_of(score, known), ())
-    assert set(stored.tensors) == {'location', 'scale', 'weight', '0.bank', '0.k'}
-    assert stored.tensors['0.bank'].dtype == np.float16 and stored.tensors['0.bank'].shape == (400, 1000)
+    assert set(stored.tensors) == {'location', 'scale', 'weight', '0.axes', '0.means', '0.rest', '1.bank', '1.k'}
+    assert stored.tensors['0.axes'].dtype == np.float16 and stored.tensors['0.axes'].shape == (1000, 64)
+    assert stored.tensors['1.bank'].dtype == np.float16 and stored.tensors['1.bank'].shape == (256, 1000)
     np.testing.assert_array_equal(scores_of(stored.build_score(), known), scores_of(score, known))
 
 
