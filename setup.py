@@ -46,8 +46,10 @@ EXTRAS = {
         'optuna>=3.2',
     ],
     # What runs a network on a CPU two to four times as fast as torch, what turns it into that form, and bundles whose
-    # network is an ONNX file. Installed where there are wheels; all but the latter works without.
+    # network is an ONNX file. Installed where there are wheels; all but the latter works without. By cykooz.resizer,
+    # which resizes pictures as torch does, a node whose network ONNX Runtime runs does without torch.
     'onnx': [
+        'cykooz.resizer>=4.0.1; platform_machine in "x86_64 AMD64"',
         'onnx>=1.15; platform_machine in "x86_64 aarch64 AMD64 arm64"',
         'onnxruntime>=1.17; platform_machine in "x86_64 aarch64 AMD64 arm64"',
         'onnxscript>=0.1; platform_machine in "x86_64 aarch64 AMD64 arm64"',

@@ -35,8 +35,8 @@ BY_ROSBAGS = {'lz4', 'backports', 'compression'}
 BY_JINJA2 = {'markupsafe'}
 # Extras of pip for which rosdep has no key (it has one for uvicorn, of no use without Starlette); what needs them
 # says how to install them.
-PIP_ONLY = {'dask', 'distributed', 'lightning', 'onnx', 'onnxscript', 'onnxruntime', 'openvino', 'optuna',
-            'timm', 'huggingface_hub', 'starlette', 'uvicorn', 'playwright'}
+PIP_ONLY = {'cykooz_resizer', 'dask', 'distributed', 'lightning', 'onnx', 'onnxscript', 'onnxruntime', 'openvino',
+            'optuna', 'timm', 'huggingface_hub', 'starlette', 'uvicorn', 'playwright'}
 # Used where it is installed, never required.
 OPTIONAL = {'cv_bridge', 'ament_index_python'}
 
@@ -95,8 +95,8 @@ def test_every_import_is_declared_for_pip_and_for_rosdep():
     declared = setup_py()
     by_pip = {NAMES[bare(item)][1] for item in declared['REQUIREMENTS']}
     by_pip |= {bare(item)[len('ros-'):].replace('-', '_') for item in declared['EXTRAS']['ros']}
-    by_pip |= {bare(item) for extra in ('train', 'tune', 'onnx', 'openvino', 'cluster', 'timm', 'label')
-               for item in declared['EXTRAS'][extra]}
+    by_pip |= {bare(item).replace('.', '_') for item in sum((declared['EXTRAS'][extra] for extra in (
+        'train', 'tune', 'onnx', 'openvino', 'cluster', 'timm', 'label')), [])}
     # By `robot-vision build-msgs`, with timm, and by dask[distributed].
     by_pip |= {'vision_msgs', 'huggingface_hub', 'distributed'}
     by_pip |= {'playwright'}  # of the tests; `bench loop --through-page` says that it is needed

@@ -75,7 +75,7 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
     from ..core.decision.decision import Policy, decide
     from ..core.decision.fusion import FALLBACK_TIMES, BayesFilter
     from ..core.errors import ConfigError
-    from ..core.networks.architectures import Architecture
+    from ..core.networks.architecture import Architecture
     from ..core.networks.device import resolve_device
     from ..core.networks.network import Network, build_network, restore_network
     from ..core.networks.stages import usual_stages

@@ -11,6 +11,7 @@ from pathlib import Path
 HELP = 'Measure speed and trust, each figure beside its floor in the same run.'
 MEASUREMENTS = {
     'live': 'a camera process, the node and a listener over real DDS; --vs naive, --objects',
+    'start': 'starts of the node: seconds until it is ready, and resident memory, without and with torch',
     'soak': 'two nodes for an hour, while cameras, parameters and models change',
     'gpu': 'a GPU, stage by stage, beside copies and the bare network; eager and as CUDA graph',
     'forward': 'the bare network on a tensor that is there already',

@@ -9,9 +9,10 @@ from ..core.bundles.bundle import Bundle, load_bundle, verify_bundle
 from ..core.bundles.bundle_search import find_bundle, list_bundles
 from ..core.bundles.trust_limits import trust_limits
 from ..core.errors import BundleError
+from ..core.networks.architecture import TIMM, is_timm
 from ..core.networks.architectures import list_architectures
-from ..core.networks.graph_network import ONNX, OPENVINO
-from ..core.networks.timm_networks import PREFIX, is_timm, list_timm
+from ..core.networks.graph_facts import ONNX, OPENVINO
+from ..core.networks.timm_networks import list_timm
 from ..core.text.printable import printable
 from ..core.uncertainty.camera.bounds import NO_BOUNDS
 from ..labelling.installation import roll_back
@@ -160,8 +161,8 @@ def network_text(bundle: Bundle) -> str:
 
 
 def _list_architectures(part: str) -> int:
-    known, wanted = (list_timm(), part[len(PREFIX):]) if is_timm(part) else (list_architectures(), part)
-    names = [name for name in known if wanted in name.removeprefix(PREFIX)]
+    known, wanted = (list_timm(), part[len(TIMM):]) if is_timm(part) else (list_architectures(), part)
+    names = [name for name in known if wanted in name.removeprefix(TIMM)]
     print('\n'.join(names) if names else f'none of {len(known)} names contains {wanted!r}')
     return 0 if names else 1
 

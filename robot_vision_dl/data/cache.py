@@ -23,7 +23,8 @@ import numpy as np
 from ..core.config import check_values, option
 from ..core.errors import DataError, raise_about_machine
 from ..core.files.whole_files import output_error, whole_folder
-from ..core.networks.preprocess import Preprocessing, as_tensor, resize, resized_size
+from ..core.networks.preprocess import Preprocessing, resized_size
+from ..core.networks.resize import resize
 from ..core.text.json_text import parse_json
 from ..core.types import ColorOrder, Picture
 from ..core.uncertainty.camera.statistics import STATISTICS, look
@@ -65,11 +66,10 @@ def cached_pixels(picture: Picture, spec: Preprocessing) -> np.ndarray:
         uint8, shape (H, W, 3) RGB, or (H, W, 1) where the picture is grey.
     """
     height, width = resized_size(spec, picture.height, picture.width)
-    pixels = as_tensor(picture)
+    pixels = picture.pixels if picture.pixels.ndim == 3 else picture.pixels[..., None]
     if (height, width) != (picture.height, picture.width):
         pixels = resize(pixels, height, width, spec.interpolation)
-    array = pixels.numpy()
-    return cv2.cvtColor(np.ascontiguousarray(array), _TO_RGB[picture.order]) if picture.order in _TO_RGB else array
+    return cv2.cvtColor(np.ascontiguousarray(pixels), _TO_RGB[picture.order]) if picture.order in _TO_RGB else pixels
 
 
 class FrameStore:

@@ -12,11 +12,10 @@ import torch
 
 from ..core.config import ClassifierConfig
 from ..core.errors import RobotVisionError
-from ..core.networks.network import Prediction
 from ..core.networks.threads import network_threads
 from ..core.runtime.pipeline import Pipeline
 from ..core.types import Assessment, Frame
-from ..core.uncertainty.ensemble import EnsemblePrediction
+from ..core.uncertainty.assess import AnyPrediction
 from .feed import FrameBatch
 
 _MOST = 4
@@ -30,7 +29,7 @@ class Assessed(NamedTuple):
 
     outcome: Union[List[Assessment], Exception]
     stage_ms: Dict[str, float]
-    prediction: Union[Prediction, EnsemblePrediction, None] = None
+    prediction: Optional[AnyPrediction] = None
 
 
 def assess_or_fail(pipeline: Pipeline, frames: Sequence[Frame], tensor: torch.Tensor,

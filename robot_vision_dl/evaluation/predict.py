@@ -1,20 +1,20 @@
 """What a network says of pictures, folders, bags and stores of frames, as the live node would preprocess them."""
 import hashlib
 from itertools import islice
-from typing import Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
 
-from ..core.backends.choice import Forward, choose_backend
-from ..core.backends.providers import HOST
+from ..core.backends.backend import Forward
+from ..core.backends.choice import choose_backend
+from ..core.backends.providers import HOST, Device
 from ..core.bundles.arithmetic import runs_at
 from ..core.bundles.bundle import Bundle
 from ..core.config import INT8, ClassifierConfig
 from ..core.errors import DataError
 from ..core.networks.device import resolve_device
-from ..core.networks.graph_network import ONNX
-from ..core.networks.network import Prediction
+from ..core.networks.graph_facts import ONNX
 from ..core.networks.precision import check_precision, dtype_of
 from ..core.networks.prediction import HostPrediction
 from ..core.networks.preprocess import Preprocessing, Preprocessor
@@ -23,7 +23,7 @@ from ..core.runtime.gpu_path import for_onnx_runtime
 from ..core.text.notes import to_stderr
 from ..core.text.progress import Progress
 from ..core.types import Assessment, Picture
-from ..core.uncertainty.assess import Assessor
+from ..core.uncertainty.assess import AnyPrediction, Assessor
 from ..core.uncertainty.ensemble import EnsemblePrediction
 from ..core.uncertainty.ood.pictures import Pictures
 from ..core.uncertainty.ood.sensor_faults import sensor_fault_pictures
@@ -65,10 +65,11 @@ class Outputs(NamedTuple):
         return cls(logits, features, tuple(stages))
 
 
-def as_arrays(prediction: Union[Prediction, EnsemblePrediction]) -> List[np.ndarray]:
+def as_arrays(prediction: AnyPrediction) -> List[np.ndarray]:
     """Logits, features and stages of a batch, float32; of an ensemble there are no stages."""
-    stages = prediction.stages if isinstance(prediction, Prediction) else ()
-    return [one.float().cpu().numpy() for one in (prediction.logits, prediction.features, *stages)]
+    stages = () if isinstance(prediction, EnsemblePrediction) else prediction.stages
+    return [one if isinstance(one, np.ndarray) else one.float().cpu().numpy()
+            for one in (prediction.logits, prediction.features, *stages)]
 
 
 class FrameOutputs(NamedTuple):
@@ -122,7 +123,7 @@ class Predictor:
         device = 'cpu' if precision == INT8 else device
         where, dtype = resolve_device(device), dtype_of(precision)
         check_precision(precision, where)
-        onnx_device = HOST
+        onnx_device: Device = HOST
         if where.type == 'cuda' and bundle.architecture.name == ONNX:
             chosen = for_onnx_runtime(ClassifierConfig(device=device, precision=precision), where)
             where, onnx_device = chosen.device, chosen.onnx_device

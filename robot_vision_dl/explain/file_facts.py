@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Tuple
 
 from ..core.bundles.bundle import Bundle
-from ..core.networks.graph_network import ONNX, GraphNetwork
+from ..core.networks.graph_facts import ONNX
+from ..core.networks.graph_network import GraphNetwork
 from ..core.networks.onnx_graph import parse_onnx
 from ..core.networks.program import Program
 from ..core.text.printable import printable

@@ -140,7 +140,7 @@ class StrongestPatches:
 
     def _cut(self, picture: Picture, layer: str, row: int, column: int) -> np.ndarray:
         """The field of a place, of the picture as the network is shown it."""
-        levels = self._preprocess.levels(picture).numpy()
+        levels = self._preprocess.levels(picture)
         order = ColorOrder.RGB if levels.shape[2] == 3 else ColorOrder.MONO
         shown = to_bgr(Picture(levels if levels.shape[2] == 3 else levels[..., 0], order))
         top, left, bottom, right = self._fields[layer].of_place(row, column)

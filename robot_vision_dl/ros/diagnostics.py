@@ -7,6 +7,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 
 from ..core.bundles.trust_limits import p_value_grid, trust_limits
 from ..core.config import ClassifierConfig
+from ..core.networks.torch_use import HostDevice
 from ..core.regions.stamp_pairing import NO_DETECTIONS
 from ..core.runtime.engine_thread import EngineThread
 from ..core.runtime.frame_counters import RATE_LIMITED, REPLACED, Account
@@ -139,7 +140,7 @@ def model_status(node_name: str, state: str, pipeline: Optional[Pipeline], confi
                       precision=pipeline.precision, backend=pipeline.backend.name,
                       backend_reason=pipeline.backend.reason, classes=len(pipeline.bundle.class_names),
                       calibrated=pipeline.bundle.calibrated)
-        if pipeline.device.type == 'cuda' and not pipeline.fault:
+        if not isinstance(pipeline.device, HostDevice) and pipeline.device.type == 'cuda' and not pipeline.fault:
             from ..core.networks.cuda import tensors_mb
             values['gpu_memory_mb'] = tensors_mb(pipeline.device)
         text = f'{state}: {pipeline.bundle.name} on {pipeline.device}'

@@ -7,11 +7,11 @@ from typing import Callable, Sequence, Tuple
 import numpy as np
 import torch
 
-from ..core.backends.onnx_model import PlainNetwork, facts, to_onnx
+from ..core.backends.onnx_conversion import PlainNetwork, facts, to_onnx
 from ..core.bundles.bundle import Bundle
 from ..core.errors import ConfigError
 from ..core.files.whole_files import write_whole
-from ..core.networks.graph_network import GRAPHS, ONNX
+from ..core.networks.graph_facts import GRAPHS, ONNX
 from .errors import TrainingError
 
 FORMATS = ('onnx', 'torch')

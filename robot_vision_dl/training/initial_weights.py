@@ -9,12 +9,11 @@ from ..core.bundles.bundle_format import MODEL
 from ..core.bundles.stated_input import stated_input
 from ..core.errors import ConfigError
 from ..core.files.user_path import user_path
-from ..core.networks.architectures import Architecture
+from ..core.networks.architecture import Architecture, is_timm
 from ..core.networks.network import Network, build_network, network_from_weights, restore_network
 from ..core.networks.preprocess import Preprocessing
 from ..core.networks.stages import usual_stages
 from ..core.networks.state_file import SUFFIXES
-from ..core.networks.timm_networks import is_timm
 from ..core.networks.weights import is_weights_name
 from .config import InputConfig, NetworkConfig
 

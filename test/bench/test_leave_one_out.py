@@ -15,7 +15,7 @@ from robot_vision_dl.core.bundles.bundle import load_bundle
 from robot_vision_dl.core.bundles.bundle_writer import save_bundle
 from robot_vision_dl.core.config import CameraFaultConfig, ClassifierConfig, DecisionConfig
 from robot_vision_dl.core.errors import ConfigError
-from robot_vision_dl.core.networks.architectures import Architecture
+from robot_vision_dl.core.networks.architecture import Architecture
 from robot_vision_dl.core.networks.network import build_network
 from robot_vision_dl.core.networks.preprocess import Preprocessing, Preprocessor
 from robot_vision_dl.core.networks.split_network import Tail, Trunk, check_cut, layer_after

@@ -16,7 +16,7 @@ from robot_vision_dl.cli.main import main
 from robot_vision_dl.core.bundles.bundle import load_bundle
 from robot_vision_dl.core.bundles.bundle_writer import save_bundle
 from robot_vision_dl.core.errors import DataError
-from robot_vision_dl.core.networks.architectures import Architecture
+from robot_vision_dl.core.networks.architecture import Architecture
 from robot_vision_dl.core.networks.network import build_network
 from robot_vision_dl.core.networks.preprocess import Preprocessing
 from robot_vision_dl.data.labels.labels import LabelledFrame

@@ -8,7 +8,7 @@ import torch
 from int8_samples import colour_bundle, write_pictures
 
 from robot_vision_dl.cli.main import main
-from robot_vision_dl.core.backends import int8_choice, measurements
+from robot_vision_dl.core.backends import choice, measurements
 from robot_vision_dl.core.bundles.bundle import load_bundle, verify_bundle
 from robot_vision_dl.core.config import ClassifierConfig
 from robot_vision_dl.core.errors import BundleError, ConfigError
@@ -113,7 +113,7 @@ def test_auto_takes_the_quicker_one(made, monkeypatch, float_ms, int8_ms, taken)
     path = measurements.measurement_path(found, torch.get_num_threads(), 1)
     assert set(measurements.read_measurement(path).times_ms) == {'float32', 'int8'}
     measurements.write_measurement(path, measurements.Measurement({'float32': float_ms, 'int8': int8_ms}))
-    monkeypatch.setattr(int8_choice, 'pass_ms', None)
+    monkeypatch.setattr(choice, 'pass_ms', None)
     pipeline = Pipeline(float32, ClassifierConfig(model='x', precision='int8'))
     assert pipeline.precision == taken and pipeline.bundle.precision == taken
     assert f'float32 {float_ms:.1f} ms, int8 {int8_ms:.1f} ms' in pipeline.backend.reason

@@ -38,7 +38,7 @@ def test_strongest_of_all_frames(tmp_path, user_cache):
         best = int(strength.argmax())
         assert [patch.value for patch in one.patches] == pytest.approx(np.sort(strength)[::-1][:5], rel=1e-4)
         row, column = np.unravel_index(maps[best].argmax(), maps[best].shape)
-        seen = preprocess.levels(store.picture(best)).numpy()[..., 0]
+        seen = preprocess.levels(store.picture(best))[..., 0]
         # C3 after C1 (5x5) and a mean over 2x2: 5 + 1 + 4 * 2 pixels, from twice the place on.
         expected = seen[2 * row:2 * row + 14, 2 * column:2 * column + 14]
         assert np.array_equal(one.patches[0].pixels[..., 0], expected)

@@ -21,7 +21,7 @@ from sensor_msgs.msg import Image  # noqa: E402
 from vision_msgs.msg import Classification, LabelInfo  # noqa: E402
 
 from robot_vision_dl.core.config import ClassifierConfig  # noqa: E402
-from robot_vision_dl.core.runtime import pipeline as pipelines  # noqa: E402
+from robot_vision_dl.core.runtime import gpu_path  # noqa: E402
 from robot_vision_dl.core.runtime.gpu_path import ChosenGpu, GpuPath  # noqa: E402
 from robot_vision_dl.core.runtime.pipeline import Pipeline  # noqa: E402
 from robot_vision_dl.core.types import ColorOrder, Frame, Header, Picture  # noqa: E402
@@ -203,7 +203,7 @@ def test_a_report_says_what_is_wanted_where_it_does_not_run(tmp_path):
 def test_a_gpu_that_failed_is_an_error_in_the_report(tmp_path, monkeypatch):
     """The driver of the GPU is a stand-in, all else is real; the CPU goes on."""
     driver, config = FakeGpu(), ClassifierConfig(model=str(small_bundle(tmp_path / 'first')), backend='torch')
-    monkeypatch.setattr(pipelines, 'chosen_gpu', lambda bundle, config, threads: ChosenGpu(
+    monkeypatch.setattr(gpu_path, 'chosen_gpu', lambda bundle, config, threads: ChosenGpu(
         torch.device('cpu'), '', GpuPath(bundle, bundle.load_network(), 'float32', 1, driver=driver)))
     pipeline = Pipeline.load(config)
     assert model_status('/classifier', 'active', pipeline, config, '').level != DiagnosticStatus.ERROR

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from robot_vision_dl.core.errors import ConfigError
-from robot_vision_dl.core.networks.architectures import Architecture
+from robot_vision_dl.core.networks.architecture import Architecture
 from robot_vision_dl.core.networks.network import build_network
 from robot_vision_dl.core.networks.stages import usual_stages
 from robot_vision_dl.training.config import NetworkConfig, OptimizerConfig, TrainConfig

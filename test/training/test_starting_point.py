@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from robot_vision_dl.core.errors import ConfigError
-from robot_vision_dl.core.networks.architectures import Architecture
+from robot_vision_dl.core.networks.architecture import Architecture
 from robot_vision_dl.core.networks.network import Prediction, build_network
 from robot_vision_dl.training.config import OptimizerConfig
 from robot_vision_dl.training.config_file import parse_config

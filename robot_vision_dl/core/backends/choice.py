@@ -1,9 +1,9 @@
 """Which backend runs a network: the one that was asked for, or the one that is measured to be the quickest here."""
 import importlib.util
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
-from typing import Callable, Dict, List, Tuple, Union
+from typing import List, Tuple
 
 import numpy as np
 import torch
@@ -11,50 +11,26 @@ import torch
 from ..bundles.arithmetic import is_int8, runtime_of
 from ..bundles.bundle import Bundle
 from ..errors import BundleError, ConfigError
-from ..networks.graph_network import ONNX
+from ..networks.graph_facts import ONNX
 from ..networks.network import Prediction
 from ..text.printable import printable
-from ..uncertainty.ensemble import AnyNetwork, EnsemblePrediction
+from ..uncertainty.ensemble import AnyNetwork
+from .backend import RUNTIMES, Backend, Forward, quickest, reason_of
 from .measurements import Measurement, measurement_path, read_measurement, write_measurement
 from .onnx_runtime import OnnxRuntimeNetwork
 from .openvino_runtime import OpenVinoNetwork
-from .providers import HOST, said_of
-
-Forward = Callable[[torch.Tensor], Union[Prediction, EnsemblePrediction]]
-RUNTIMES: Dict[str, Callable[[Bundle, int], Forward]] = {
-    'onnxruntime': OnnxRuntimeNetwork, 'openvino': OpenVinoNetwork}
+from .providers import HOST, Device, said_of
 
 MAX_DIFFERENCE = 1e-3
 """Of logits and features from those of torch, relative to the largest of them: float32 sums in another order."""
 MEASURED_S = 0.25
 """For each backend; what is loaded first costs more."""
-LEAST_GAIN = 1.1
-"""What is not this much faster than torch is not worth a second runtime."""
 LEAST_MS = 3.0
 """What torch does in less than this is not worth seconds of turning the network into something else."""
 
 
-@dataclass(frozen=True)
-class Backend:
-    """What runs the network.
-
-    Attributes:
-        name: torch, onnxruntime or openvino.
-        forward: preprocessed pixels (B, channels, H, W) -> prediction.
-        reason: why this one, a sentence for the log and the diagnostics.
-        difference: largest difference of logits and features from torch's, relative to the largest of them; 0: torch.
-        device: kind of the device that it computes on, where that is not the network's; else empty.
-    """
-
-    name: str
-    forward: Forward
-    reason: str
-    difference: float = 0.0
-    device: str = ''
-
-
 def choose_backend(name: str, bundle: Bundle, network: AnyNetwork, batch: int = 1, plain: bool = True,
-                   onnx_device: torch.device = HOST, or_cpu: bool = False) -> Backend:
+                   onnx_device: Device = HOST, or_cpu: bool = False) -> Backend:
     """The backend of a name, compared with torch; of ``auto``, the quickest.
 
     Args:
@@ -93,7 +69,7 @@ def choose_backend(name: str, bundle: Bundle, network: AnyNetwork, batch: int = 
     return _quickest(bundle, network, batch)
 
 
-def _onnx_on_gpu(bundle: Bundle, network: AnyNetwork, device: torch.device, plain: bool) -> Backend:
+def _onnx_on_gpu(bundle: Bundle, network: AnyNetwork, device: Device, plain: bool) -> Backend:
     """ONNX Runtime on a GPU, compared with what ``network`` says on the CPU."""
     obstacle = _obstacle(bundle, network, plain)
     if obstacle:
@@ -141,7 +117,7 @@ def _quickest(bundle: Bundle, network: AnyNetwork, batch: int, own: str = 'torch
         write_measurement(path, known)
     times_ms, left_out = dict(known.times_ms), list(known.left_out)
     while True:
-        best = min(times_ms, key=lambda name: times_ms[name] * (1 if name == own else LEAST_GAIN))
+        best = quickest(times_ms, own)
         forward: Forward = network
         difference = 0.0
         if best != own:
@@ -151,9 +127,7 @@ def _quickest(bundle: Bundle, network: AnyNetwork, batch: int, own: str = 'torch
                 left_out.append(str(error))
                 del times_ms[best]
                 continue
-        measured = ', '.join(f'{name} {ms:.1f} ms' for name, ms in known.times_ms.items())
-        reason = f'a batch of {batch} takes {measured}' + ''.join(f'; {text}' for text in left_out)
-        return Backend(best, forward, reason, difference)
+        return Backend(best, forward, reason_of(known.times_ms, batch, left_out), difference)
 
 
 def _made(name: str, bundle: Bundle, network: AnyNetwork) -> Tuple[Forward, float]:

@@ -9,16 +9,9 @@ from torch import nn
 from ..bundles.bundle_files import open_regular
 from ..bundles.bundle_tensors import MOST_BYTES
 from ..errors import BundleError, ConfigError
-from ..networks.architectures import Architecture, did_you_mean
-from ..networks.graph_network import (
-    MAX_DIFFERENCE,
-    ONNX,
-    PROGRAM,
-    GraphFacts,
-    GraphNetwork,
-    relative_difference,
-    restore_graph,
-)
+from ..networks.architecture import Architecture, did_you_mean
+from ..networks.graph_facts import ONNX, PROGRAM, GraphFacts
+from ..networks.graph_network import MAX_DIFFERENCE, GraphNetwork, relative_difference, restore_graph
 from ..networks.network import Prediction
 from ..text.printable import printable
 

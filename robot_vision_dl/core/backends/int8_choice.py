@@ -9,17 +9,17 @@ from dataclasses import dataclass, replace
 from typing import Dict, List, Sequence
 
 import numpy as np
-import torch
 
 from ..bundles.arithmetic import ONNX_RUNTIME, is_int8, runs_at, runtime_of
 from ..bundles.bundle import Bundle, load_bundle
 from ..bundles.bundle_format import DESCRIPTION
 from ..config import FLOAT32, INT8, ClassifierConfig
 from ..errors import BundleError, ConfigError
-from ..networks.device import resolve_device
-from ..networks.graph_network import OPENVINO
+from ..networks import torch_use
+from ..networks.graph_facts import OPENVINO
+from ..networks.threads import network_threads
 from ..text.printable import printable
-from .choice import LEAST_GAIN, choose_backend, pass_ms
+from .backend import LEAST_GAIN
 from .measurements import Measurement, measurement_path, read_measurement, write_measurement
 
 SUFFIXES = {ONNX_RUNTIME: '_int8', OPENVINO: '_int8_openvino'}
@@ -70,10 +70,10 @@ def deployed_bundle(bundle: Bundle, config: ClassifierConfig, batch: int = 1) ->
         return replace(_int8(replace(found[0], source=bundle.source), config),
                        reason=f'{found[0].name}, as the parameters precision and backend say')
     left = Deployed(bundle, FLOAT32, replace(config, precision=FLOAT32))
-    device = resolve_device(config.device).type
+    device = _device(config)
     if device != 'cpu':
         return replace(left, reason=f'not {found[0].name}: int8 runs on the processor, and there is {device}')
-    times = _measured(bundle, found, batch)
+    times = _measured(bundle, found, batch, network_threads(config.threads))
     said = f'a batch of {batch} takes ' + ', '.join(f'{name} {ms:.1f} ms' for name, ms in times.items())
     best = min(found, key=lambda one: times[_name(one)])
     if times[_name(best)] * LEAST_GAIN < times[FLOAT32]:
@@ -128,21 +128,31 @@ def _remedy(bundle: Bundle, runtime: str) -> str:
             'to float32')
 
 
+def _device(config: ClassifierConfig) -> str:
+    """Kind of the one that a float32 network would run on."""
+    if config.device in ('auto', 'cpu') and not torch_use.is_loaded() and not torch_use.may_have_gpu():
+        return 'cpu'
+    from ..networks.device import resolve_device
+    return resolve_device(config.device).type
+
+
 def _name(found: Bundle) -> str:
     """Under which the time of an int8 bundle is kept and told."""
     runtime = runtime_of(found)
     return INT8 if runtime == ONNX_RUNTIME else f'{INT8} by {runtime}'
 
 
-def _measured(bundle: Bundle, found: Sequence[Bundle], batch: int) -> Dict[str, float]:
+def _measured(bundle: Bundle, found: Sequence[Bundle], batch: int, threads: int) -> Dict[str, float]:
     """Median time of a pass in ms, of the float32 bundle by its quickest backend and of int8 ones, by turns.
 
     It is kept with the other measurements of this machine, as one of the first int8 network.
     """
-    path = measurement_path(found[0], torch.get_num_threads(), batch)
+    path = measurement_path(found[0], threads, batch)
     known = read_measurement(path)
     names = [FLOAT32, *map(_name, found)]
     if known is None or set(known.times_ms) != set(names):
+        from .choice import choose_backend, pass_ms
+        torch_use.set_threads(threads)
         runs = ((bundle, choose_backend('auto', bundle, bundle.load_network(), batch).forward),
                 *((one, one.load_single_network()) for one in found))
         times = np.median([[pass_ms(run, of, batch) for of, run in runs] for _ in range(_ROUNDS)], axis=0)

@@ -12,7 +12,7 @@ from pathlib import Path
 from ..bundles.bundle import Bundle, load_bundle
 from ..errors import ConfigError, RobotVisionError
 from ..text.printable import printable
-from .onnx_model import weights_of, without_metadata
+from .onnx_model import weights_of
 
 _START = (f'import sys; sys.path[:] = filter(None, sys.path); from {__name__} import main; '
           'sys.exit(main(*sys.argv[1:]))')
@@ -44,6 +44,7 @@ def main(source: str, weights: str, path: str, *stages: str) -> int:
     Args:
         stages: that the network is to give: a bundle that is being calibrated may read more than its folder says.
     """
+    from .onnx_conversion import without_metadata
     try:
         bundle = load_bundle(source)
         if weights_of(bundle) != weights:

@@ -9,7 +9,7 @@ from typing import Any, Dict, List, Optional, Sequence, Set, Tuple
 import torch
 
 from ..errors import BundleError
-from ..networks.graph_network import GraphFacts
+from ..networks.graph_facts import GraphFacts
 from ..networks.onnx_graph import INPUT, MOST_BYTES, Sizes, check_onnx, import_onnx
 from ..text.printable import printable
 from .graph_import import Named, Normal, Wish, picture_axes, resolve, shown

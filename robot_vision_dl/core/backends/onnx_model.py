@@ -4,43 +4,22 @@ What is kept belongs to the weights: a bundle that is calibrated anew needs no o
 """
 import contextlib
 import hashlib
-import io
-import json
 import os
-import warnings
-from dataclasses import asdict
 from pathlib import Path
-from typing import Dict, List, Mapping, Optional, Tuple
-
-import torch
-from torch import nn
+from typing import List, Optional
 
 from ..bundles.bundle import Bundle
-from ..errors import ConfigError, OutputError
+from ..errors import OutputError
 from ..files.whole_files import write_whole
-from ..networks.graph_network import ONNX, SingleNetwork
-from ..networks.onnx_graph import INPUT
+from ..machine import version_of
+from ..networks.graph_facts import ONNX
 from ..text.notes import to_stderr
 
 OUTPUTS = ('logits', 'features')
-FORM = 3
+FORM = 4
 """Grows when other models come out of here, so that cached ones are made anew."""
 MOST_CACHED = 16
 """Models that are kept; of more, those that were not used for longest are removed."""
-
-
-class PlainNetwork(nn.Module):
-    """The network with a plain tuple (logits, features, each stage) as its result, which is all that exporters know."""
-
-    def __init__(self, network: SingleNetwork) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, pixels: torch.Tensor) -> Tuple[torch.Tensor, ...]:
-        """Logits (B, C), features (B, F) and stages (B, F_s) of pixels (B, channels, H, W)."""
-        prediction = self.network(pixels)
-        features = [prediction.features] if prediction.features.shape[1] else []  # a file may give none
-        return (prediction.logits, *features, *prediction.stages)
 
 
 def output_names(bundle: Bundle) -> List[str]:
@@ -53,63 +32,6 @@ def output_names(bundle: Bundle) -> List[str]:
 def batch_of(bundle: Bundle) -> Optional[int]:
     """How many pictures its network takes at once; None: any number."""
     return None if bundle.graph is None else bundle.graph.batch
-
-
-def facts(bundle: Bundle) -> Dict[str, object]:
-    """What belongs to the weights and travels in the model's metadata."""
-    return {'name': bundle.name, 'identity': bundle.identity, 'class_names': list(bundle.class_names),
-            'preprocessing': asdict(bundle.preprocessing), 'temperature': bundle.temperature}
-
-
-def to_onnx(bundle: Bundle) -> bytes:
-    """A serialized ONNX model for batches of any size, with the :func:`facts` in its metadata; takes seconds.
-
-    It takes ``pixels`` float32 (B, channels, height, width) and gives ``logits`` (B, C), ``features``
-    (B, F), and ``stage_<name>`` (B, F_s) for each stage of the architecture.
-
-    Raises:
-        ConfigError: the exporter is not installed, or does not know the network.
-    """
-    return _exported(bundle, facts(bundle))
-
-
-def without_metadata(bundle: Bundle) -> bytes:
-    """As :func:`to_onnx`, with nothing but what belongs to the weights."""
-    return _exported(bundle, {})
-
-
-def _exported(bundle: Bundle, metadata: Mapping[str, object]) -> bytes:
-    try:
-        import onnx
-        import onnxscript  # noqa: F401 (torch's exporter is written in it)
-    except ImportError as error:
-        raise ConfigError(f'turning a network into ONNX needs onnx and onnxscript ({error}); install them with `pip '
-                          'install "robot_vision_dl[onnx]"`') from error
-    if bundle.graph is not None and bundle.graph.batch is not None:
-        raise ConfigError(f'{bundle.name}: its program takes batches of {bundle.graph.batch} and no others; it '
-                          'runs in torch alone')
-    if bundle.members:
-        raise ConfigError(f'{bundle.name}: an ensemble cannot be turned into one ONNX model')
-    module = PlainNetwork(bundle.load_single_network().to(memory_format=torch.contiguous_format)).eval()
-    example = torch.zeros(2, bundle.architecture.in_channels, *bundle.preprocessing.crop)
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):  # the exporter tells its progress
-        warnings.simplefilter('ignore')
-        try:
-            program = torch.onnx.export(
-                module, (example,), dynamo=True, input_names=[INPUT], output_names=output_names(bundle),
-                dynamic_shapes=({0: torch.export.Dim('batch')},))
-        except Exception as error:  # noqa: B902 - of the exporter, and of those of torch that do not know its options
-            first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise ConfigError(f'{bundle.name}: torch cannot turn {bundle.architecture.name} into ONNX: {first}'
-                              ) from error
-    assert program is not None  # as it is without dynamo
-    model = program.model_proto
-    for key, value in metadata.items():
-        entry = model.metadata_props.add()
-        entry.key, entry.value = key, json.dumps(value)
-    onnx.checker.check_model(model)
-    serialized: bytes = model.SerializeToString()
-    return serialized
 
 
 def cache_folder() -> Path:
@@ -125,7 +47,7 @@ def cached_path(bundle: Bundle) -> Path:
 
 def network_key(bundle: Bundle) -> str:
     """16 hexadecimal digits that change with the weights, the architecture, the size of pictures, and torch."""
-    network = (FORM, weights_of(bundle), bundle.architecture, bundle.preprocessing.crop, torch.__version__)
+    network = (FORM, weights_of(bundle), bundle.architecture, bundle.preprocessing.crop, version_of('torch'))
     return hashlib.sha256(repr(network).encode()).hexdigest()[:16]
 
 

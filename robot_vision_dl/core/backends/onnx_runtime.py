@@ -1,16 +1,20 @@
 """ONNX Runtime, on the CPU or on a GPU."""
-from typing import List, Optional, Tuple
+from typing import TYPE_CHECKING, List, Optional, Tuple, Union, overload
 
-import torch
+import numpy as np
 
 from ..bundles.bundle import Bundle
 from ..errors import ConfigError
-from ..networks.graph_network import as_prediction, run_in_batches
-from ..networks.network import Prediction
 from ..networks.onnx_graph import INPUT, make_session
+from ..networks.prediction import HostPrediction, host_prediction, in_batches
 from .onnx_maps import MapsOutput
 from .onnx_model import batch_of, cached_onnx, cached_path, output_names
-from .providers import HOST, providers_for, running
+from .providers import HOST, Device, providers_for, running
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..networks.network import Prediction
 
 
 class OnnxRuntimeNetwork:
@@ -18,6 +22,7 @@ class OnnxRuntimeNetwork:
 
     Attributes:
         is_shared: whether several threads may call it at once.
+        takes_arrays: whether it takes arrays, too, and gives arrays then.
 
     Args:
         bundle: one model, not an ensemble.
@@ -33,8 +38,9 @@ class OnnxRuntimeNetwork:
     """
 
     is_shared = True
+    takes_arrays = True
 
-    def __init__(self, bundle: Bundle, threads: int, device: torch.device = HOST,
+    def __init__(self, bundle: Bundle, threads: int, device: Device = HOST,
                  maps: Optional[MapsOutput] = None) -> None:
         try:
             import onnxruntime  # noqa: F401
@@ -52,18 +58,26 @@ class OnnxRuntimeNetwork:
                               ) from error
         self.provider = running(self._session, device)
 
-    def __call__(self, pixels: torch.Tensor) -> Prediction:
-        """Logits (B, C), features (B, F) and stages of preprocessed float32 pixels (B, channels, H, W) on the CPU."""
-        return as_prediction(run_in_batches(self._run, pixels, self._batch), 'features' in self._outputs)
+    @overload
+    def __call__(self, pixels: np.ndarray) -> HostPrediction: ...
+    @overload
+    def __call__(self, pixels: 'torch.Tensor') -> 'Prediction': ...
 
-    def with_maps(self, pixels: torch.Tensor) -> Tuple[Prediction, torch.Tensor]:
-        """The same, and the last maps (B, F, h, w) of the pass."""
+    def __call__(self, pixels: 'Union[np.ndarray, torch.Tensor]') -> 'Union[HostPrediction, Prediction]':
+        """Logits (B, C), features (B, F) and stages of preprocessed float32 pixels (B, channels, H, W) on the CPU."""
+        if not isinstance(pixels, np.ndarray):
+            return self(pixels.numpy()).as_tensors()
+        return host_prediction(in_batches(self._run, pixels, self._batch), 'features' in self._outputs)
+
+    def with_maps(self, pixels: 'torch.Tensor') -> 'Tuple[Prediction, torch.Tensor]':
+        """The same of a tensor, and the last maps (B, F, h, w) of the pass."""
+        import torch
         assert self._maps is not None
         names = [*self._outputs, self._maps]
-        *outputs, maps = run_in_batches(lambda some: self._run(some, names), pixels, self._batch)
-        return as_prediction(outputs, 'features' in self._outputs), maps
+        *outputs, maps = in_batches(lambda some: self._run(some, names), pixels.numpy(), self._batch)
+        return host_prediction(outputs, 'features' in self._outputs).as_tensors(), torch.from_numpy(maps)
 
-    def _run(self, pixels: torch.Tensor, names: Optional[List[str]] = None) -> List[torch.Tensor]:
-        # It wants planes; our pictures come with channels last. Turning one of 224 pixels takes .06 ms.
-        found = self._session.run(names or self._outputs, {INPUT: pixels.contiguous().numpy()})
-        return [torch.from_numpy(output) for output in found]
+    def _run(self, pixels: np.ndarray, names: Optional[List[str]] = None) -> List[np.ndarray]:
+        # It wants planes; our pictures come with channels last. Turning one of 224 pixels takes .05 ms.
+        found: List[np.ndarray] = self._session.run(names or self._outputs, {INPUT: np.ascontiguousarray(pixels)})
+        return found

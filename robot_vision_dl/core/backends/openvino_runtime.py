@@ -1,16 +1,20 @@
 """OpenVINO on the CPU."""
-from typing import List, Optional, Tuple
+from typing import TYPE_CHECKING, List, Optional, Tuple, Union, overload
 
-import torch
+import numpy as np
 
 from ..bundles.bundle import Bundle
 from ..errors import ConfigError
-from ..networks.graph_network import as_prediction, run_in_batches
-from ..networks.network import Prediction
 from ..networks.onnx_graph import INPUT
 from ..networks.openvino_graph import compile_openvino, import_openvino
+from ..networks.prediction import HostPrediction, host_prediction, in_batches
 from .onnx_maps import MapsOutput
 from .onnx_model import batch_of, cached_onnx, cached_path, output_names
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..networks.network import Prediction
 
 
 class OpenVinoNetwork:
@@ -24,6 +28,8 @@ class OpenVinoNetwork:
     Raises:
         ConfigError: OpenVINO or the exporter is not installed, or one of them refuses the network.
     """
+
+    takes_arrays = True
 
     def __init__(self, bundle: Bundle, threads: int, maps: Optional[MapsOutput] = None) -> None:
         try:
@@ -39,18 +45,26 @@ class OpenVinoNetwork:
             raise ConfigError(f'{error}; remove {cached_path(bundle)} if that is damaged, or set backend to torch'
                               ) from error
 
-    def __call__(self, pixels: torch.Tensor) -> Prediction:
-        """Logits (B, C), features (B, F) and stages of preprocessed float32 pixels (B, channels, H, W) on the CPU."""
-        return as_prediction(run_in_batches(self._run, pixels, self._batch), 'features' in self._outputs)
+    @overload
+    def __call__(self, pixels: np.ndarray) -> HostPrediction: ...
+    @overload
+    def __call__(self, pixels: 'torch.Tensor') -> 'Prediction': ...
 
-    def with_maps(self, pixels: torch.Tensor) -> Tuple[Prediction, torch.Tensor]:
-        """The same, and the last maps (B, F, h, w) of the pass."""
+    def __call__(self, pixels: 'Union[np.ndarray, torch.Tensor]') -> 'Union[HostPrediction, Prediction]':
+        """Logits (B, C), features (B, F) and stages of preprocessed float32 pixels (B, channels, H, W) on the CPU."""
+        if not isinstance(pixels, np.ndarray):
+            return self(pixels.numpy()).as_tensors()
+        return host_prediction(in_batches(self._run, pixels, self._batch), 'features' in self._outputs)
+
+    def with_maps(self, pixels: 'torch.Tensor') -> 'Tuple[Prediction, torch.Tensor]':
+        """The same of a tensor, and the last maps (B, F, h, w) of the pass."""
+        import torch
         assert self._maps is not None
         names = [*self._outputs, self._maps]
-        *outputs, maps = run_in_batches(lambda some: self._run(some, names), pixels, self._batch)
-        return as_prediction(outputs, 'features' in self._outputs), maps
+        *outputs, maps = in_batches(lambda some: self._run(some, names), pixels.numpy(), self._batch)
+        return host_prediction(outputs, 'features' in self._outputs).as_tensors(), torch.from_numpy(maps)
 
-    def _run(self, pixels: torch.Tensor, names: Optional[List[str]] = None) -> List[torch.Tensor]:
-        self._request.infer({INPUT: pixels.contiguous().numpy()})
+    def _run(self, pixels: np.ndarray, names: Optional[List[str]] = None) -> List[np.ndarray]:
+        self._request.infer({INPUT: np.ascontiguousarray(pixels)})
         # Copies: the request's own memory is overwritten by its next pass.
-        return [torch.from_numpy(self._request.get_tensor(name).data.copy()) for name in names or self._outputs]
+        return [self._request.get_tensor(name).data.copy() for name in names or self._outputs]

@@ -13,7 +13,7 @@ from torch import nn
 from ..bundles.bundle_files import open_regular
 from ..bundles.bundle_tensors import MOST_BYTES
 from ..errors import BundleError, ConfigError
-from ..networks.graph_network import GraphFacts
+from ..networks.graph_facts import GraphFacts
 from ..networks.program import Program
 from ..networks.program_archive import Archive
 from ..text.printable import printable

@@ -3,13 +3,16 @@
 On a GPU only its CUDA provider is used, in float32: its TensorRT provider multiplies float32 in TF32 without being
 asked. ONNX Runtime's CUDA provider has never been run by us.
 """
-from typing import Any, List, Tuple, Union
-
-import torch
+from typing import TYPE_CHECKING, Any, List, Tuple, Union
 
 from ..errors import ConfigError
+from ..networks.torch_use import HostDevice
 
-HOST = torch.device('cpu')
+if TYPE_CHECKING:
+    import torch
+
+Device = Union['torch.device', HostDevice]
+HOST = HostDevice()
 CPU, CUDA, TENSORRT = 'CPUExecutionProvider', 'CUDAExecutionProvider', 'TensorrtExecutionProvider'
 Provider = Union[str, Tuple[str, Any]]
 
@@ -24,13 +27,13 @@ def available() -> List[str]:
     return names
 
 
-def providers_for(device: torch.device) -> List[Provider]:
+def providers_for(device: Device) -> List[Provider]:
     """What a session on a device is made with, the one that is to run it first.
 
     Raises:
         ConfigError: there is none for a GPU.
     """
-    if device.type != 'cuda':
+    if isinstance(device, HostDevice) or device.type != 'cuda':
         return [CPU]
     names = available()
     if CUDA not in names:
@@ -40,7 +43,7 @@ def providers_for(device: torch.device) -> List[Provider]:
     return [(CUDA, {'device_id': device.index or 0, 'use_tf32': 0}), CPU]
 
 
-def running(session: Any, device: torch.device) -> str:
+def running(session: Any, device: Device) -> str:
     """The provider that a session really runs.
 
     Raises:

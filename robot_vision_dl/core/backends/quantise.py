@@ -15,7 +15,8 @@ import torch
 from torch import nn
 
 from ..bundles.bundle import Bundle
-from ..networks.graph_network import ONNX, GraphFacts, GraphNetwork, Run, run_in_batches, runner
+from ..networks.graph_facts import ONNX, GraphFacts
+from ..networks.graph_network import GraphNetwork, Run, run_in_batches, runner
 from ..networks.int8 import DEQUANTISE, adds_exactly
 from ..networks.onnx_graph import INPUT, import_onnx, make_session, parse_onnx
 from .activation_ranges import Ranges, least_squares, min_max

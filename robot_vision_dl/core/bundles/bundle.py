@@ -7,24 +7,18 @@ import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, List, Mapping, Optional, Tuple, Union
-
-import torch
-from torch import nn
+from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Tuple, Union
 
 from ..errors import BundleError, ConfigError, RobotVisionError
-from ..networks.architectures import Architecture
-from ..networks.graph_network import GraphFacts, SingleNetwork, restore_graph
-from ..networks.network import build_network, restore_network
+from ..networks import torch_use
+from ..networks.architecture import Architecture, is_timm
+from ..networks.graph_facts import GraphFacts
 from ..networks.preprocess import Preprocessing
-from ..networks.timm_networks import is_timm
-from ..networks.weights import torchvision_weights
 from ..text.printable import printable
 from ..uncertainty.camera.bounds import CameraBounds
 from ..uncertainty.camera.bounds import from_json as camera_from_json
 from ..uncertainty.conformal import Conformal
 from ..uncertainty.density_aware import DensityAware
-from ..uncertainty.ensemble import AnyNetwork, EnsembleNetwork
 from ..uncertainty.fusion_times import FusionTimes
 from ..uncertainty.laplace import Laplace
 from ..uncertainty.ood.p_value import OodCalibration
@@ -33,9 +27,13 @@ from . import bundle_format as fmt
 from . import bundle_tensors
 from .bundle_ood import read_ood
 from .bundle_search import ENSEMBLE, MOST_MEMBERS, TORCHVISION, find_bundle
-from .network_weights import linear_layer, read_weights
-from .timm_facts import timm_facts
-from .torchvision_facts import torchvision_facts
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from ..networks.graph_network import SingleNetwork
+    from ..uncertainty.ensemble import AnyNetwork
 
 
 @dataclass(frozen=True)
@@ -98,22 +96,23 @@ class Bundle:
         """Whether probabilities were calibrated on pictures kept for that."""
         return self.temperature is not None
 
-    def load_network(self, device: Union[str, torch.device] = 'cpu', dtype: torch.dtype = torch.float32
-                     ) -> AnyNetwork:
+    def load_network(self, device: 'Union[str, torch.device]' = 'cpu', dtype: 'Optional[torch.dtype]' = None
+                     ) -> 'AnyNetwork':
         """The network in evaluation mode, with its weights in ``channels_last`` order.
 
-        Weights are converted to ``dtype`` however they are stored.
+        Weights are converted to ``dtype``, float32 if it is None, however they are stored.
 
         Raises:
             BundleError: the weights do not fit the architecture, or torchvision's cannot be had.
         """
         if self.members:
+            from ..uncertainty.ensemble import EnsembleNetwork
             return EnsembleNetwork([member.load_single_network(device, dtype) for member in self.members],
                                    [member.temperature or 1.0 for member in self.members]).to(device).eval()
         return self.load_single_network(device, dtype)
 
-    def load_single_network(self, device: Union[str, torch.device] = 'cpu', dtype: torch.dtype = torch.float32
-                            ) -> SingleNetwork:
+    def load_single_network(self, device: 'Union[str, torch.device]' = 'cpu', dtype: 'Optional[torch.dtype]' = None
+                            ) -> 'SingleNetwork':
         """As :meth:`load_network`, for what an ensemble is not taken for.
 
         Raises:
@@ -121,6 +120,12 @@ class Bundle:
         """
         if self.members:
             raise BundleError(f'{self.name}: is an ensemble of {len(self.members)} networks, and one is expected')
+        import torch
+
+        from ..networks.graph_network import restore_graph
+        from ..networks.network import build_network, restore_network
+        from .network_weights import read_weights
+        dtype = dtype or torch.float32
         if self.graph is not None:
             return restore_graph(self.architecture, self.graph, self.graph_file, self._head(), self.preprocessing.crop,
                                  dtype).to(device=device)
@@ -143,12 +148,13 @@ class Bundle:
         assert self.folder is not None and self.graph is not None
         return self.folder / fmt.GRAPH_FILES[self.architecture.name]
 
-    def _head(self) -> Optional[nn.Linear]:
+    def _head(self) -> 'Optional[nn.Linear]':
         """Of a network that is a file, where it is known."""
         assert self.folder is not None and self.graph is not None
         path = self.folder / fmt.HEAD
         if not self.has_head:
             return None
+        from .network_weights import linear_layer
         return linear_layer(bundle_tensors.read_head(path, len(self.class_names), self.graph.features))
 
 
@@ -171,7 +177,8 @@ def load_bundle(path_or_name: Union[str, Path]) -> Bundle:
     if source.startswith(ENSEMBLE):
         return _ensemble_bundle(source)
     folder = find_bundle(source)
-    values, digest = fmt.read_description(folder)
+    # Where torch is not there, that the architecture exists is found out by whoever builds it, if anybody does.
+    values, digest = fmt.read_description(folder, ask_torchvision=torch_use.is_loaded())
     for name, expected in values['files'].items():
         fmt.check_file(folder, name, expected)
     features = _features_of(folder, values)
@@ -234,6 +241,8 @@ def verify_bundle(path_or_name: Union[str, Path]) -> List[str]:
 
 def _torchvision_bundle(source: str) -> Bundle:
     """torchvision's own weights as an uncalibrated bundle; they are fetched when the network is loaded."""
+    from ..networks.weights import torchvision_weights
+    from .torchvision_facts import torchvision_facts
     name, _, wanted = source[len(TORCHVISION):].partition('@')
     try:
         entry = torchvision_weights(name, wanted or 'DEFAULT')
@@ -249,6 +258,7 @@ def _torchvision_bundle(source: str) -> Bundle:
 
 def _timm_bundle(source: str) -> Bundle:
     """timm's own weights as an uncalibrated bundle; they are fetched when the network is loaded."""
+    from .timm_facts import timm_facts
     try:
         facts = timm_facts(source)
     except ConfigError as error:

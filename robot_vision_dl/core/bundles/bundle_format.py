@@ -48,8 +48,8 @@ from ..class_name import name_problem
 from ..config import INT8, PRECISIONS
 from ..errors import BundleError, ConfigError
 from ..files.lfs_pointer import REMEDY, is_lfs_pointer
-from ..networks.architectures import Architecture, check_architecture
-from ..networks.graph_network import GRAPHS, ONNX, PROGRAM, GraphFacts
+from ..networks.architecture import Architecture
+from ..networks.graph_facts import GRAPHS, ONNX, PROGRAM, GraphFacts
 from ..networks.preprocess import Preprocessing
 from ..text.printable import printable
 from ..types import RESERVED_NAMES
@@ -124,6 +124,7 @@ def check_description(values: Any, ask_torchvision: bool = True) -> None:
         values['architecture'].setdefault('stages', [])
     architecture = build_section(Architecture, values['architecture'], 'architecture')
     if ask_torchvision and architecture.name not in GRAPHS:
+        from ..networks.architectures import check_architecture
         check_architecture(architecture.name)
     if (architecture.name in GRAPHS) != ('graph' in values):
         raise BundleError(f'graph: belongs to the architectures {", ".join(GRAPHS)} and to no other')

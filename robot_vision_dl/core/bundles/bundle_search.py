@@ -3,8 +3,7 @@ from pathlib import Path
 from typing import List
 
 from ..errors import BundleError, ConfigError, RobotVisionError
-from ..networks.architectures import did_you_mean, list_architectures
-from ..networks.timm_networks import PREFIX as TIMM
+from ..networks.architecture import TIMM, did_you_mean
 from ..resources import share_directory
 from ..text.printable import printable
 from . import bundle_format as fmt
@@ -74,6 +73,7 @@ def find_bundle(source: str, suggest: bool = True) -> Path:
 
 
 def _known_to_torchvision() -> List[str]:
+    from ..networks.architectures import list_architectures
     try:
         return [TORCHVISION + name for name in list_architectures()]
     except ConfigError:

@@ -1,7 +1,7 @@
 """``MODEL_CARD.md`` of a bundle: what people must know before they trust the model."""
 from typing import Any, Mapping, Optional, Sequence, Union
 
-from ..networks.architectures import Architecture
+from ..networks.architecture import Architecture
 from ..networks.preprocess import Preprocessing
 from ..uncertainty.calibrate import Calibration
 from ..uncertainty.ood.sensor_faults import FAULTS

@@ -1,9 +1,9 @@
 """What the usual weights of an architecture expect of a picture."""
 from ..errors import ConfigError
+from ..networks.architecture import is_timm
 from ..networks.architectures import OWN
 from ..networks.efficientnet_lite import INPUT_SIZES
 from ..networks.preprocess import Preprocessing
-from ..networks.timm_networks import is_timm
 from ..networks.weights import torchvision_weights
 from .timm_facts import timm_facts
 from .torchvision_facts import torchvision_facts

@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from ..errors import BundleError, ConfigError
+from .architecture import Architecture, is_timm
 from .architectures import (
     OWN,
-    Architecture,
     build_plain,
     check_architecture,
     dropout_before,
@@ -21,7 +21,6 @@ from .architectures import (
 )
 from .stages import StageOutputs
 from .state_file import read_state_file
-from .timm_networks import is_timm
 from .torch_private import state_like
 from .weights import in_place, is_weights_name, named_weights
 

@@ -6,12 +6,13 @@ The form is that of ``robot-vision export``: one input ``pixels`` float32 (B, ch
 import contextlib
 from math import prod
 from types import ModuleType
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple, cast
-
-import torch
+from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Optional, Sequence, Tuple, cast
 
 from ..errors import BundleError, ConfigError
 from ..text.printable import printable
+
+if TYPE_CHECKING:
+    import torch
 
 INPUT = 'pixels'
 MOST_BYTES = (1 << 31) - 1  # of one message of protobuf
@@ -203,6 +204,7 @@ class OnnxRunner:
     """
 
     def __init__(self, data: bytes, outputs: Sequence[str], where: str) -> None:
+        import torch
         self._where, self._outputs = where, list(outputs)
         try:
             self._session = make_session(data, torch.get_num_threads(), where)
@@ -211,8 +213,9 @@ class OnnxRunner:
                 raise
             raise BundleError(str(error)) from error
 
-    def __call__(self, pixels: torch.Tensor) -> List[torch.Tensor]:
+    def __call__(self, pixels: 'torch.Tensor') -> 'List[torch.Tensor]':
         """The outputs for float32 pixels (B, channels, H, W), on the device that they are on."""
+        import torch
         array = pixels.detach().to('cpu', torch.float32).contiguous().numpy()
         try:
             found = self._session.run(self._outputs, {INPUT: array})

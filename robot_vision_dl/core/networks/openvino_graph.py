@@ -1,13 +1,14 @@
 """An ONNX model run by OpenVINO on the CPU."""
 import threading
 from types import ModuleType
-from typing import Any, List, Sequence, cast
-
-import torch
+from typing import TYPE_CHECKING, Any, List, Sequence, cast
 
 from ..errors import BundleError, ConfigError
 from ..text.printable import printable
 from .onnx_graph import INPUT
+
+if TYPE_CHECKING:
+    import torch
 
 
 def import_openvino() -> ModuleType:
@@ -54,6 +55,7 @@ class OpenVinoRunner:
     """
 
     def __init__(self, data: bytes, outputs: Sequence[str], where: str) -> None:
+        import torch
         self._where, self._outputs, self._requests = where, list(outputs), threading.local()
         import_openvino()
         try:
@@ -61,8 +63,9 @@ class OpenVinoRunner:
         except ConfigError as error:
             raise BundleError(str(error)) from error
 
-    def __call__(self, pixels: torch.Tensor) -> List[torch.Tensor]:
+    def __call__(self, pixels: 'torch.Tensor') -> 'List[torch.Tensor]':
         """The outputs for float32 pixels (B, channels, H, W), on the device that they are on."""
+        import torch
         if not hasattr(self._requests, 'own'):
             self._requests.own = self._compiled.create_infer_request()
         request = self._requests.own

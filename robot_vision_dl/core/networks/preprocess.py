@@ -1,15 +1,18 @@
 """A batch of pictures -> the tensor that the network was trained on."""
-import warnings
 from dataclasses import dataclass
-from typing import Any, Optional, Sequence, Tuple, Union
+from typing import TYPE_CHECKING, Any, Optional, Sequence, Tuple, Union
 
 import cv2
 import numpy as np
-import torch
 
 from ..errors import ConfigError
 from ..text.printable import printable
 from ..types import ColorOrder, Picture
+from . import torch_use
+from .resize import resize
+
+if TYPE_CHECKING:
+    import torch
 
 MOST_SIDE = 2048  # of what the network sees, in pixels; a picture of more would be gigabytes within the network
 INTERPOLATIONS = ('bilinear', 'bicubic')
@@ -94,20 +97,16 @@ class Preprocessor:
         dtype: floating type of the tensor; the arithmetic is float32 whatever it is.
     """
 
-    def __init__(self, spec: Preprocessing, device: Union[str, torch.device],
-                 dtype: torch.dtype = torch.float32) -> None:
-        self.spec = spec
-        self.device = torch.device(device)
-        self.dtype = dtype
+    def __init__(self, spec: Preprocessing, device: 'Union[str, torch.device]' = 'cpu',
+                 dtype: 'Optional[torch.dtype]' = None) -> None:
+        self.spec, self._device, self._dtype = spec, device, dtype
         # (x / 255 - mean) / std as one multiplication and one addition.
         std, mean = np.array(spec.std), np.array(spec.mean)
-        scale, offset = (1 / (255 * std)).astype(np.float32), (-mean / std).astype(np.float32)
+        self._scale, self._offset = (1 / (255 * std)).astype(np.float32), (-mean / std).astype(np.float32)
         # On the CPU what becomes of each level is looked up, which is one pass over the pixels instead of three.
-        self._levels = np.arange(256, dtype=np.float32)[None, :, None] * scale + offset
-        self._scale = torch.from_numpy(scale).repeat(spec.crop[1]).to(self.device)
-        self._offset = torch.from_numpy(offset).repeat(spec.crop[1]).to(self.device)
+        self._levels = np.arange(256, dtype=np.float32)[None, :, None] * self._scale + self._offset
 
-    def __call__(self, pictures: Sequence[Picture]) -> torch.Tensor:
+    def __call__(self, pictures: Sequence[Picture]) -> 'torch.Tensor':
         """Make a batch.
 
         Args:
@@ -116,30 +115,42 @@ class Preprocessor:
         Returns:
             Tensor of shape (B, C, crop height, crop width) in ``torch.channels_last`` on the device.
         """
-        shape = (len(pictures), *self.spec.crop, self.spec.channels)
-        batch = self._looked_up(pictures, shape) if self.device.type == 'cpu' else self._computed(pictures, shape)
-        return batch.permute(0, 3, 1, 2).to(self.dtype)
+        import torch
+        device = torch.device(self._device)
+        batch = torch.from_numpy(self.arrays(pictures)) if device.type == 'cpu' else self._computed(pictures, device)
+        return batch.to(self.dtype)
 
-    def _looked_up(self, pictures: Sequence[Picture], shape: Tuple[int, ...]) -> torch.Tensor:
-        batch = np.empty(shape, np.float32)
+    @property
+    def dtype(self) -> 'torch.dtype':
+        """Of the tensor."""
+        import torch
+        return self._dtype or torch.float32
+
+    def arrays(self, pictures: Sequence[Picture]) -> np.ndarray:
+        """The same on the host, float32 (B, C, crop height, crop width), the channels last in memory; without torch."""
+        batch = np.empty((len(pictures), *self.spec.crop, self.spec.channels), np.float32)
         for into, picture in zip(batch, pictures):
-            cv2.LUT(self.levels(picture).numpy(), self._levels, dst=into)
-        return torch.from_numpy(batch)
+            cv2.LUT(self.levels(picture), self._levels, dst=into)
+        return batch.transpose(0, 3, 1, 2)
 
-    def _computed(self, pictures: Sequence[Picture], shape: Tuple[int, ...]) -> torch.Tensor:
-        levels = torch.empty(shape, dtype=torch.uint8)
+    def _computed(self, pictures: Sequence[Picture], device: 'torch.device') -> 'torch.Tensor':
+        import torch
+        levels = torch.empty((len(pictures), *self.spec.crop, self.spec.channels), dtype=torch.uint8)
         for into, picture in zip(levels, pictures):
-            into.copy_(self.levels(picture))
-        batch = levels.to(self.device).float()
+            into.copy_(torch_use.tensor_of(self.levels(picture)))
+        batch = levels.to(device).float()
         # A whole row at a time: broadcasting over an innermost axis of three is ten times slower.
-        batch.view(-1, len(self._scale)).mul_(self._scale).add_(self._offset)
-        return batch
+        scale, offset = (torch.from_numpy(one).repeat(self.spec.crop[1]).to(device)
+                         for one in (self._scale, self._offset))
+        batch.view(-1, len(scale)).mul_(scale).add_(offset)
+        return batch.permute(0, 3, 1, 2)
 
-    def levels(self, picture: Picture) -> torch.Tensor:
+    def levels(self, picture: Picture) -> np.ndarray:
         """uint8 (crop height, crop width, C) on the host, RGB or grey: all but the normalisation."""
-        return self._in_order(self._resize_and_crop(as_tensor(picture)), picture.order)
+        pixels = picture.pixels
+        return self._in_order(self._resize_and_crop(pixels[..., None] if pixels.ndim == 2 else pixels), picture.order)
 
-    def _resize_and_crop(self, pixels: torch.Tensor) -> torch.Tensor:
+    def _resize_and_crop(self, pixels: np.ndarray) -> np.ndarray:
         """uint8 (height, width, channels) -> uint8 (crop height, crop width, channels)."""
         height, width, _ = pixels.shape
         crop_height, crop_width = self.spec.crop
@@ -150,21 +161,33 @@ class Preprocessor:
         left = int(round((new_width - crop_width) / 2))
         return pixels[top:top + crop_height, left:left + crop_width]
 
-    def _in_order(self, pixels: torch.Tensor, order: ColorOrder) -> torch.Tensor:
+    def _in_order(self, pixels: np.ndarray, order: ColorOrder) -> np.ndarray:
         """uint8 (height, width, channels of ``order``) -> (height, width, channels of the network), RGB or grey."""
         if order is ColorOrder.MONO:
-            return pixels if self.spec.channels == 1 else pixels.expand(-1, -1, 3)
+            return pixels if self.spec.channels == 1 else cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
         swapped = order in (ColorOrder.BGR, ColorOrder.BGRA)
         if self.spec.channels == 1:
-            # torchvision's rgb_to_grayscale: weights of ITU-R BT.601, and uint8 by cutting off
-            red, green, blue = pixels[..., :3].unbind(-1)[::-1 if swapped else 1]
-            grey = red.mul(0.2989).add_(green, alpha=0.587).add_(blue, alpha=0.114)
-            return grey.to(torch.uint8)[..., None]
+            return _grey(pixels[..., [2, 1, 0] if swapped else [0, 1, 2]])
         if not swapped:
             return pixels[..., :3]
-        # twenty times faster than flip() for an axis of three
+        # twenty times faster than turning an axis of three round
         code = cv2.COLOR_BGR2RGB if order is ColorOrder.BGR else cv2.COLOR_BGRA2RGB
-        return torch.from_numpy(cv2.cvtColor(pixels.numpy(), code))
+        found: np.ndarray = cv2.cvtColor(pixels, code)
+        return found
+
+
+def _grey(pixels: np.ndarray) -> np.ndarray:
+    """torchvision's ``rgb_to_grayscale``: weights of ITU-R BT.601, and uint8 by cutting off; RGB -> (h, w, 1).
+
+    Each addition is of a product that is not rounded before, as fused multiply-add has it.
+    """
+    red, green, blue = (pixels[..., channel].astype(np.float64) for channel in range(3))
+    weights = np.array([0.2989, 0.587, 0.114], np.float32).astype(np.float64)
+    grey = (red * weights[0]).astype(np.float32)
+    for channel, weight in ((green, weights[1]), (blue, weights[2])):
+        grey = (grey + channel * weight).astype(np.float32)
+    found: np.ndarray = grey.astype(np.uint8)[..., None]
+    return found
 
 
 class HostPixels:
@@ -176,37 +199,29 @@ class HostPixels:
         spec: what the weights expect.
     """
 
-    dtype = torch.uint8
-
     def __init__(self, spec: Preprocessing) -> None:
         self.spec = spec
         self._preprocessor = Preprocessor(spec, 'cpu')
 
-    def __call__(self, pictures: Sequence[Picture], into: Optional[torch.Tensor] = None) -> torch.Tensor:
+    @property
+    def dtype(self) -> 'torch.dtype':
+        """Of the tensor."""
+        import torch
+        return torch.uint8
+
+    def __call__(self, pictures: Sequence[Picture], into: 'Optional[torch.Tensor]' = None) -> 'torch.Tensor':
         """Make a batch.
 
         Args:
             pictures: B pictures, which may differ in size and colour order.
             into: where to write it, of the shape of the result; None: into new memory.
         """
+        import torch
         if into is None:
             into = torch.empty((len(pictures), *self.spec.crop, self.spec.channels), dtype=torch.uint8)
         for one, picture in zip(into, pictures):
-            one.copy_(self._preprocessor.levels(picture))
+            one.copy_(torch_use.tensor_of(self._preprocessor.levels(picture)))
         return into
-
-
-def resize(pixels: torch.Tensor, height: int, width: int, interpolation: str = 'bilinear') -> torch.Tensor:
-    """Antialiased, on the host; uint8 (H, W, channels) -> uint8 (height, width, channels)."""
-    # A part of a picture would be repacked channel by channel, and the result would lie so, too: for what is cut out
-    # around an object that takes three times as long as a copy of its rows.
-    image = pixels.contiguous().permute(2, 0, 1)[None]
-    # A batch of one whose first stride is not the picture's size is not recognised as channels_last, and is then
-    # repacked (PyTorch issue 68430).
-    image = image.as_strided(image.shape, (image.numel(), *image.stride()[1:]))
-    image = torch.nn.functional.interpolate(image, (height, width), mode=interpolation, align_corners=False,
-                                            antialias=True)
-    return image[0].permute(1, 2, 0)
 
 
 def resized_size(spec: Preprocessing, height: int, width: int) -> Tuple[int, int]:
@@ -227,23 +242,7 @@ def visible_region(spec: Preprocessing, height: int, width: int) -> Tuple[int, i
     return round(top), round(left), round(top + tall), round(left + wide)
 
 
-def _accept_read_only_arrays() -> None:
-    """PyTorch warns once in a process of read-only memory in a tensor, which we do not write to; this is that once."""
-    array = np.zeros(1, np.uint8)
-    array.flags.writeable = False
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore')
-        torch.from_numpy(array)
-
-
-_accept_read_only_arrays()
-
-
-def as_tensor(picture: Picture) -> torch.Tensor:
+def as_tensor(picture: Picture) -> 'torch.Tensor':
     """The pixels as a uint8 tensor (height, width, channels) that shares their memory; it must not be written to."""
-    pixels = picture.pixels
-    try:
-        tensor = torch.from_numpy(pixels)
-    except ValueError:  # a mirrored view
-        tensor = torch.from_numpy(np.ascontiguousarray(pixels))
-    return tensor[..., None] if pixels.ndim == 2 else tensor
+    tensor = torch_use.tensor_of(picture.pixels)
+    return tensor[..., None] if tensor.ndim == 2 else tensor

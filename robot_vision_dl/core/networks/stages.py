@@ -12,8 +12,8 @@ from torch import nn
 
 from ..errors import ConfigError
 from ..suggestions import did_you_mean
-from .architectures import Architecture
-from .timm_networks import is_timm, timm_stages
+from .architecture import Architecture, is_timm
+from .timm_networks import timm_stages
 
 _CHANNELS_LAST = ('swin_',)
 _MOST_AT_ONCE = 4096  # pixels that are summed one after another; of more, float32 would lose digits

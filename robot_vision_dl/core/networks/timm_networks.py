@@ -15,15 +15,10 @@ from torch import nn
 from ..errors import BundleError, ConfigError
 from ..requirements import pip_install
 from ..text.printable import printable
+from .architecture import TIMM
 
-PREFIX = 'timm:'
 _FILE = 'model.safetensors'
 _REACH_S = 10.0
-
-
-def is_timm(name: str) -> bool:
-    """Whether a network or model is one of timm's by its name: ``timm:resnet18``."""
-    return name.startswith(PREFIX)
 
 
 def timm_module() -> ModuleType:
@@ -48,7 +43,7 @@ def timm_module() -> ModuleType:
 
 def list_timm() -> Tuple[str, ...]:
     """All names, with ``timm:``, without tags of weights; sorted."""
-    return tuple(PREFIX + name for name in sorted(timm_module().list_models()))
+    return tuple(TIMM + name for name in sorted(timm_module().list_models()))
 
 
 def check_timm(name: str) -> None:
@@ -57,7 +52,7 @@ def check_timm(name: str) -> None:
     inner, tag = _parts(name)
     if not timm.is_model(inner):
         raise ConfigError(f'timm {timm.__version__} has no network {printable(repr(inner), 100)}'
-                          f'{_did_you_mean(inner, timm.list_models())} (`robot-vision models architectures {PREFIX}` '
+                          f'{_did_you_mean(inner, timm.list_models())} (`robot-vision models architectures {TIMM}` '
                           'lists all)')
     if tag:
         tags = _tags(timm, inner)
@@ -75,7 +70,7 @@ def build_timm(name: str, num_classes: int, in_channels: int = 3, input_size: Op
     check_timm(name)
     wishes = {} if input_size is None else {'img_size': input_size}
     try:
-        plain: nn.Module = timm_module().create_model(name[len(PREFIX):], pretrained=False, num_classes=num_classes,
+        plain: nn.Module = timm_module().create_model(name[len(TIMM):], pretrained=False, num_classes=num_classes,
                                                       in_chans=in_channels, **wishes)
     except (AssertionError, KeyError, RuntimeError, TypeError, ValueError) as error:
         if 'img_size' in str(error):
@@ -137,7 +132,7 @@ def timm_weights(name: str) -> Dict[str, Any]:
         ConfigError: timm has no such network or weights.
     """
     check_timm(name)
-    given = timm_module().models.get_pretrained_cfg(name[len(PREFIX):])
+    given = timm_module().models.get_pretrained_cfg(name[len(TIMM):])
     return {} if given is None else dict(given.to_dict())
 
 
@@ -154,7 +149,7 @@ def timm_state(name: str) -> Dict[str, torch.Tensor]:
         raise BundleError(f'timm has no weights for {name}; give a file instead')
     try:
         _reach(where)  # else timm tries for minutes
-        state: Dict[str, torch.Tensor] = timm.create_model(name[len(PREFIX):], pretrained=True).state_dict()
+        state: Dict[str, torch.Tensor] = timm.create_model(name[len(TIMM):], pretrained=True).state_dict()
     except Exception as error:  # whatever the libraries in between raise
         if not where.startswith('http'):
             where = f'https://huggingface.co/{where}/resolve/main/{_FILE}'
@@ -187,11 +182,11 @@ def _first_line(error: Exception) -> str:
 
 def _did_you_mean(inner: str, known: List[str]) -> str:
     near = difflib.get_close_matches(inner.lower(), known, n=3)
-    return f'; did you mean {", ".join(PREFIX + one for one in near)}?' if near else ''
+    return f'; did you mean {", ".join(TIMM + one for one in near)}?' if near else ''
 
 
 def _parts(name: str) -> Tuple[str, str]:
-    inner, _, tag = name[len(PREFIX):].partition('.')
+    inner, _, tag = name[len(TIMM):].partition('.')
     return inner, tag
 
 

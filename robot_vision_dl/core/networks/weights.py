@@ -8,8 +8,9 @@ import torch
 
 from ..errors import BundleError, ConfigError
 from ..text.printable import printable
+from .architecture import TIMM, is_timm
 from .architectures import check_architecture, torchvision_models
-from .timm_networks import PREFIX, is_timm, timm_state
+from .timm_networks import timm_state
 
 _COUNTER = '.num_batches_tracked'  # which old files have not
 
@@ -80,7 +81,7 @@ def named_weights(name: str, weights: str) -> NamedWeights:
     if is_timm(name):
         if weights != 'DEFAULT':
             raise ConfigError(f'timm has no weights {printable(weights, 60)}; give DEFAULT, and others by the name of '
-                              f'the network, {PREFIX}NAME.TAG')
+                              f'the network, {TIMM}NAME.TAG')
         return NamedWeights(name, timm_state(name))
     entry = torchvision_weights(name, weights)
     side = entry.meta['min_size'][0] if name.startswith('vit_') else None

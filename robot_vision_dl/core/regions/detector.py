@@ -14,7 +14,8 @@ from torch import nn
 from ..config import ImageConfig, check_values, option
 from ..errors import BundleError, ConfigError
 from ..files.user_path import user_path
-from ..networks.architectures import did_you_mean, torchvision_models
+from ..networks.architecture import did_you_mean
+from ..networks.architectures import torchvision_models
 from ..networks.device import resolve_device
 from ..networks.preprocess import as_tensor
 from ..networks.state_file import read_state_file

@@ -9,11 +9,10 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Callable, Deque, Dict, Iterable, List, Mapping, Optional
 
-import torch
-
 from ..camera_settings import RateLimit
 from ..config import ClassifierConfig
 from ..errors import ImageError
+from ..networks import torch_use
 from ..types import CameraCheck, Frame, ImageMessage
 from .frame_counters import BACKWARDS, RATE_LIMITED, Account, FrameCounters
 from .frame_reader import StampOrder, read_frame, time_of
@@ -154,18 +153,18 @@ class EngineThread(ABC):
         """What the newest picture of a camera says about it; None before the first, or where that is not asked."""
         return self._last_check.get(camera)
 
-    @torch.inference_mode()
     def _run(self) -> None:
         self._pipeline.claim_thread()
-        while True:
-            try:
-                if not self._turn():
-                    return
-            except Exception as error:  # noqa: B902 - of the middleware, above all: the thread must not end of it
-                self.failures += 1
-                for camera in self._config.cameras[:1]:
-                    self._say_dropped(camera, TAKE_FAILED, f'{type(error).__name__}: {error}')
-                time.sleep(_PAUSE_S)
+        with torch_use.without_gradients():
+            while True:
+                try:
+                    if not self._turn():
+                        return
+                except Exception as error:  # noqa: B902 - of the middleware, above all: the thread must not end of it
+                    self.failures += 1
+                    for camera in self._config.cameras[:1]:
+                        self._say_dropped(camera, TAKE_FAILED, f'{type(error).__name__}: {error}')
+                    time.sleep(_PAUSE_S)
 
     def _take_over_changes(self) -> None:
         if self._replacement is not None or self._changes is not None:

@@ -1,14 +1,17 @@
 """Which classes' evidence an overlay shows, by what was decided."""
-from typing import Callable, Optional, Union
+from typing import TYPE_CHECKING, Callable, Optional, Union
 
 import numpy as np
-import torch
 
-from ..networks.evidence import PassMaps
 from ..types import Outcome, Result, ShownEvidence
 
+if TYPE_CHECKING:
+    import torch
 
-def chosen_evidence(mode: str, result: Result, maps: PassMaps, place: int) -> Optional[ShownEvidence]:
+    from ..networks.evidence import PassMaps
+
+
+def chosen_evidence(mode: str, result: Result, maps: 'PassMaps', place: int) -> Optional[ShownEvidence]:
     """Evidence of this frame for the best class, or for it rather than for the second best.
 
     Best and second best are those of the fused posterior, which the decision rests on. What is ``uncertain`` is always
@@ -34,7 +37,7 @@ def chosen_evidence(mode: str, result: Result, maps: PassMaps, place: int) -> Op
     return ShownEvidence(_when_asked(maps, lambda: maps.between(best, second, place)), names[best], names[second])
 
 
-def _when_asked(maps: PassMaps, values: Callable[[], torch.Tensor]) -> Union[np.ndarray, Callable[[], np.ndarray]]:
+def _when_asked(maps: 'PassMaps', values: 'Callable[[], torch.Tensor]') -> Union[np.ndarray, Callable[[], np.ndarray]]:
     """Values at once; but a gradient, which may take as long as the head twice, not before the decision has left."""
     def found() -> np.ndarray:
         array: np.ndarray = values().float().cpu().numpy()

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..backends.choice import Backend
+from ..backends.backend import Backend
 from ..backends.onnx_maps import with_last_maps
 from ..backends.onnx_model import cached_onnx
 from ..backends.onnx_runtime import OnnxRuntimeNetwork

@@ -6,14 +6,14 @@ from typing import List, NamedTuple, Optional, Sequence
 import numpy as np
 import torch
 
-from ..backends.providers import HOST, providers_for
+from ..backends.providers import providers_for
 from ..bundles.bundle import Bundle
 from ..config import ClassifierConfig
 from ..errors import ConfigError
 from ..networks.cuda import CudaDriver, arithmetic
 from ..networks.device import choose_device
 from ..networks.gpu_driver import Driver
-from ..networks.graph_network import ONNX
+from ..networks.graph_facts import ONNX
 from ..networks.precision import check_precision, dtype_of
 from ..networks.preprocess import HostPixels
 from ..types import Assessment, Picture
@@ -23,6 +23,8 @@ from ..uncertainty.packed import PackedProducts
 from .graph_runner import DeviceLost, GraphRunner
 from .packed_runner import PackedRunner
 from .self_check import check_against_cpu
+
+_HOST = torch.device('cpu')
 
 
 class ChosenGpu(NamedTuple):
@@ -38,7 +40,7 @@ class ChosenGpu(NamedTuple):
     device: torch.device
     reason: str
     gpu: 'Optional[GpuPath]'
-    onnx_device: torch.device = HOST
+    onnx_device: torch.device = _HOST
 
 
 def chosen_gpu(bundle: Bundle, config: ClassifierConfig, threads: int) -> ChosenGpu:
@@ -78,11 +80,11 @@ def for_onnx_runtime(config: ClassifierConfig, device: torch.device) -> ChosenGp
             raise ConfigError(f'precision {config.precision}: ONNX Runtime runs in float32 on {device}; set precision '
                               'to float32, or backend to torch')
         providers_for(device)
-        return ChosenGpu(HOST, '', None, device)
+        return ChosenGpu(_HOST, '', None, device)
     except ConfigError as error:
         if config.device != 'auto':
             raise
-        return ChosenGpu(HOST, str(error), None)
+        return ChosenGpu(_HOST, str(error), None)
 
 
 class GpuPath:

@@ -4,7 +4,6 @@ from dataclasses import replace
 from typing import Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 import numpy as np
-import torch
 
 from ..config import ClassifierConfig
 from ..decision.decision import unfit
@@ -103,7 +102,6 @@ class ObjectPipeline:
             tracker.reset()
         self._watches.clear()
 
-    @torch.inference_mode()
     def process(self, pipeline: Pipeline, given: Sequence[FrameWithObjects], watched: Sequence[str] = ()
                 ) -> List[ObjectResults]:
         """Decide all objects of some pictures, together.

@@ -2,13 +2,13 @@
 import time
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, Collection, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import TYPE_CHECKING, Any, Collection, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
-import torch
 
-from ..backends.choice import choose_backend
+from ..backends.backend import Backend
 from ..backends.int8_choice import deployed_bundle
+from ..backends.without_torch import backend_without_torch
 from ..bundles.bundle import Bundle, load_bundle
 from ..bundles.trust_limits import p_value_grid, trust_limits
 from ..config import ClassifierConfig, FusionConfig, camera_groups
@@ -16,27 +16,28 @@ from ..decision.costs import read_costs
 from ..decision.decision import Policy, decide, unfit
 from ..decision.fusion import FALLBACK_TIMES, BayesFilter, expected_from
 from ..errors import BundleError, ConfigError, RobotVisionError
-from ..networks.evidence import PassMaps
-from ..networks.graph_network import GraphNetwork
-from ..networks.network import Network, Prediction
-from ..networks.precision import dtype_of
+from ..networks import torch_use
 from ..networks.preprocess import HostPixels, Preprocessor, visible_region
 from ..networks.threads import network_threads, on_a_thread
 from ..regions.crop import CROP_MARGIN
 from ..text.number_text import plain_float
 from ..text.printable import printable
 from ..types import Assessment, CameraCheck, ColorOrder, Decision, Frame, Picture, Result, ShownEvidence
-from ..uncertainty.assess import Assessor
+from ..uncertainty.assess import AnyPrediction, Assessor
 from ..uncertainty.attainable_rates import deciding_rate
 from ..uncertainty.camera.bounds import CameraBounds, default_bounds
 from ..uncertainty.camera.statistics import Look, look
 from ..uncertainty.camera.watch import CameraWatch, frozen_after_s
-from ..uncertainty.dropout import DropoutSampler
-from ..uncertainty.ensemble import EnsemblePrediction
 from ..uncertainty.fusion_times import FusionTimes
 from .evidence_choice import chosen_evidence
-from .evidence_pass import EvidencePass, evidence_pass, reason_without
-from .gpu_path import chosen_gpu
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..networks.evidence import PassMaps
+    from ..uncertainty.dropout import DropoutSampler
+    from .evidence_pass import EvidencePass
+    from .gpu_path import GpuPath
 
 
 class Pipeline:
@@ -52,42 +53,52 @@ class Pipeline:
 
     def __init__(self, bundle: Bundle, config: ClassifierConfig) -> None:
         self.threads = network_threads(config.threads)
-        torch.set_num_threads(self.threads)  # what is measured runs as it will
+        torch_use.set_threads(self.threads)  # what is measured runs as it will
         batch = config.largest_batch
         deployed = deployed_bundle(bundle, config, batch)
         self.bundle = bundle = deployed.bundle
         self.precision, run = deployed.precision, deployed.config
-        chosen = chosen_gpu(bundle, run, self.threads)
-        self.device, self.device_reason, self.gpu = chosen.device, chosen.reason, chosen.gpu
-        self.claim_thread()
-        self._dtype = dtype_of(self.precision)
-        # Convolutions of the CPU and of tensor cores are two to three times as fast with channels last.
-        network = self.gpu.network if self.gpu else bundle.load_network(self.device, self._dtype).to(
-            memory_format=torch.channels_last)
-        self.backend = choose_backend(config.backend, bundle, network, batch, plain=not config.dropout_samples,
-                                      onnx_device=chosen.onnx_device, or_cpu=config.device == 'auto')
+        self.device: Union[torch.device, torch_use.HostDevice] = torch_use.HostDevice()
+        self.device_reason = ''
+        self._dropout: Optional[DropoutSampler] = None
+        self.gpu: Optional[GpuPath] = None
+        self.preprocess: Union[Preprocessor, HostPixels] = Preprocessor(bundle.preprocessing)
+        light = backend_without_torch(bundle, run, self.threads, batch)
+        self.backend = self._with_torch(config, run, batch) if light is None else light
         if deployed.reason:
             self.backend = replace(self.backend, reason=f'{deployed.reason}; {self.backend.reason}')
         self.network = self.backend.forward
-        self.preprocess: Union[Preprocessor, HostPixels] = self.gpu.levels if self.gpu else Preprocessor(
-            bundle.preprocessing, self.device, self._dtype)
+        self._takes_arrays = getattr(self.network, 'takes_arrays', False) and self.gpu is None
         self._assess = Assessor(bundle, self.precision)
-        self._dropout = None
-        if config.dropout_samples:
-            if isinstance(network, GraphNetwork):
-                raise ConfigError(f'{bundle.name}: dropout_samples needs layers that can be told to drop, and this '
-                                  f'network is a file ({bundle.architecture.name}); set it to 0. Its Laplace '
-                                  'approximation, where its head is linear, gives the mutual information')
-            if not isinstance(network, Network):
-                raise ConfigError(f'{bundle.name}: dropout_samples is for a single network, and this is an ensemble, '
-                                  'whose members give the mutual information; set it to 0')
-            self._dropout = DropoutSampler(network, config.dropout_samples)
         self._filters: Dict[Tuple[str, ...], BayesFilter] = {}
         self._decisions: Dict[str, Tuple[int, Decision]] = {}  # the last of each sound camera, and when in ns
         self._watches: Dict[str, CameraWatch] = {}
         self._evidence: Union[EvidencePass, str, None] = None  # or why there is none; None: it was not asked for
         self.camera_bounds: CameraBounds = bundle.camera or default_bounds()
         self.configure(config)
+
+    def _with_torch(self, config: ClassifierConfig, run: ClassifierConfig, batch: int) -> Backend:
+        """The device, the network there, and what runs it; ``run`` is the config that devices are chosen with."""
+        import torch
+
+        from ..backends.choice import choose_backend
+        from ..networks.precision import dtype_of
+        from .gpu_path import chosen_gpu
+        torch.set_num_threads(self.threads)
+        bundle = self.bundle
+        chosen = chosen_gpu(bundle, run, self.threads)
+        self.device, self.device_reason, self.gpu = chosen.device, chosen.reason, chosen.gpu
+        self.claim_thread()
+        dtype = dtype_of(self.precision)
+        # Convolutions of the CPU and of tensor cores are two to three times as fast with channels last.
+        network = self.gpu.network if self.gpu else bundle.load_network(self.device, dtype).to(
+            memory_format=torch.channels_last)
+        self.preprocess = self.gpu.levels if self.gpu else Preprocessor(bundle.preprocessing, self.device, dtype)
+        backend = choose_backend(config.backend, bundle, network, batch, plain=not config.dropout_samples,
+                                 onnx_device=chosen.onnx_device, or_cpu=config.device == 'auto')
+        if config.dropout_samples:
+            self._dropout = _dropout_sampler(bundle, network, config.dropout_samples)
+        return backend
 
     @property
     def warnings(self) -> List[str]:
@@ -151,10 +162,10 @@ class Pipeline:
         It gets as many CPU threads as the deployment chose (:mod:`.threads`); on a GPU it runs each batch size once.
         """
         if self.gpu:
-            with torch.inference_mode():
+            with torch_use.without_gradients():
                 self.gpu.warm_up()
         elif self.device.type == 'cpu':
-            torch.set_num_threads(self.threads)
+            torch_use.set_threads(self.threads)
 
     @property
     def fault(self) -> str:
@@ -181,11 +192,12 @@ class Pipeline:
                         camera_groups(config.fusion.groups, config.cameras),
                         frozen_after_s(config.camera_faults, self.camera_bounds), self._evidence_of(config))
 
-    def _evidence_of(self, config: ClassifierConfig) -> Union[EvidencePass, str, None]:
+    def _evidence_of(self, config: ClassifierConfig) -> 'Union[EvidencePass, str, None]':
         """What works out evidence for overlays, or why it cannot be; made when it is first wished for."""
         if config.overlay.evidence == 'none':
             self._evidence = None
         elif self._evidence is None:
+            from .evidence_pass import evidence_pass, reason_without  # which torch belongs to
             try:
                 self._evidence = on_a_thread(evidence_pass, self.bundle, self.backend, self.gpu, self._dropout,
                                              self.threads)
@@ -229,9 +241,9 @@ class Pipeline:
             self.take_over(self._settings)
         self._watches = other._watches
 
-    def network_input(self, prepared: torch.Tensor) -> torch.Tensor:
+    def network_input(self, prepared: 'torch.Tensor') -> 'torch.Tensor':
         """What ``network`` takes, (B, C, H, W) on its device, of what ``preprocess`` gave."""
-        return self.gpu.runner.normalised(prepared.to(self.device)) if self.gpu else prepared
+        return self.gpu.runner.normalised(prepared.to(str(self.device))) if self.gpu else prepared
 
     def warm_up(self) -> None:
         """Run the network on a grey picture and on noise: the first runs allocate and choose algorithms.
@@ -243,11 +255,11 @@ class Pipeline:
         grey = np.full((height, width, 3), 128, np.uint8)
         noise = np.random.default_rng(0).integers(0, 256, grey.shape, np.uint8)
         try:
-            with torch.inference_mode():
+            with torch_use.without_gradients():
                 for pixels in (grey, noise):
                     # Tables that do not fit the network, and weights that overflow, are found here and not frame by
                     # frame.
-                    batch = Batch([], self.preprocess([Picture(pixels, ColorOrder.RGB)]))
+                    batch = Batch([], self._input_of([Picture(pixels, ColorOrder.RGB)]))
                     self.infer(batch)
                     for assessment in self._assessments(batch):
                         if not np.isfinite(assessment.probabilities).all():
@@ -275,7 +287,6 @@ class Pipeline:
         """Cost of saying ``uncertain``, where a wrong label costs 1: the deployment's, or else the bundle's."""
         return self._settings.policy.abstain_cost
 
-    @torch.inference_mode()
     def process(self, frames: Sequence[Frame], watched: Collection[str] = ()) -> List[Result]:
         """Assess frames in one forward pass, then fuse and decide each in the order given.
 
@@ -283,15 +294,16 @@ class Pipeline:
             frames: at least one; frames of one camera in the order of their stamps.
             watched: cameras whose overlay somebody watches.
         """
-        batch = self.prepare(frames)
-        self.watch(batch, [place for place, frame in enumerate(frames) if frame.camera in watched])
-        self.infer(batch)
-        return self.finish(batch)
+        with torch_use.without_gradients():
+            batch = self.prepare(frames)
+            self.watch(batch, [place for place, frame in enumerate(frames) if frame.camera in watched])
+            self.infer(batch)
+            return self.finish(batch)
 
     # The three thirds are for callers that are in torch's inference mode: to enter it costs 20 us each time, with cold
     # caches.
 
-    def prepare(self, frames: Sequence[Frame], pixels: Optional[torch.Tensor] = None, looks: bool = True) -> 'Batch':
+    def prepare(self, frames: Sequence[Frame], pixels: 'Optional[torch.Tensor]' = None, looks: bool = True) -> 'Batch':
         """The first third of :meth:`process`: the network's input, and a look for faults of the cameras.
 
         Args:
@@ -301,14 +313,21 @@ class Pipeline:
         watch = _StopWatch()
         if pixels is None:
             seen = [frame.seen for frame in frames]
-            pixels = self.gpu.prepare(seen) if self.gpu else self.preprocess(seen)
-        batch = Batch(frames, pixels)
+            batch = Batch(frames, self._input_of(seen))
+        else:
+            batch = Batch(frames, pixels)
         batch.stage_ms['preprocess'] = watch.elapsed_ms()
         if looks and self._settings.config.camera_faults.enabled:
             watch = _StopWatch()
             batch.looks = [self._look(frame) for frame in frames]
             batch.stage_ms['camera'] = watch.elapsed_ms()
         return batch
+
+    def _input_of(self, pictures: Sequence[Picture]) -> 'Union[np.ndarray, torch.Tensor]':
+        if self.gpu:
+            return self.gpu.prepare(pictures)
+        assert isinstance(self.preprocess, Preprocessor)
+        return self.preprocess.arrays(pictures) if self._takes_arrays else self.preprocess(pictures)
 
     def watch(self, batch: 'Batch', places: Sequence[int]) -> None:
         """Have the evidence worked out for the frames in these places, where the deployment wishes that."""
@@ -317,18 +336,25 @@ class Pipeline:
 
     def infer(self, batch: 'Batch') -> None:
         """The second third: the forward pass. It may run beside the other two of other batches, on another thread."""
+        with torch_use.without_gradients():  # torch may have come in since the thread began
+            self._infer(batch)
+
+    def _infer(self, batch: 'Batch') -> None:
         watch = _StopWatch()
         if batch.evidence is not None and not isinstance(batch.evidence, str):
-            given, batch.maps, batch.mc_logits = batch.evidence(batch.pixels)
+            pixels = batch.pixels
+            given, batch.maps, batch.mc_logits = batch.evidence(
+                torch_use.tensor_of(pixels) if isinstance(pixels, np.ndarray) else pixels)
             if isinstance(given, np.ndarray):
                 batch.packed = given
             else:
                 batch.prediction = given
         elif self.gpu:
+            assert not isinstance(batch.pixels, np.ndarray)
             batch.packed = self.gpu.run(batch.pixels)
         else:
-            batch.prediction, batch.mc_logits = (self._dropout(batch.pixels) if self._dropout
-                                               else (self.network(batch.pixels), None))
+            batch.prediction, batch.mc_logits = (self._dropout(batch.pixels) if self._dropout  # type: ignore[arg-type]
+                                                 else (self.network(batch.pixels), None))
         batch.stage_ms['forward'] = watch.elapsed_ms()
 
     def finish(self, batch: 'Batch', cameras: Optional[Sequence[Optional[CameraCheck]]] = None) -> List[Result]:
@@ -406,8 +432,7 @@ class Pipeline:
         down, along = (frame.region.y_offset, frame.region.x_offset) if frame.region else (0, 0)
         return top + down, left + along, bottom + down, right + along
 
-    @torch.inference_mode()
-    def assess(self, frames: Sequence[Frame], pixels: Optional[torch.Tensor] = None,
+    def assess(self, frames: Sequence[Frame], pixels: 'Optional[torch.Tensor]' = None,
                stage_ms: Optional[Dict[str, float]] = None) -> List[Assessment]:
         """What each frame says on its own; nothing is fused or remembered. Arguments as for :meth:`prepare`.
 
@@ -415,19 +440,24 @@ class Pipeline:
         """
         return self._assess_alone(frames, pixels, stage_ms)[0]
 
-    @torch.inference_mode()
-    def assess_with_features(self, frames: Sequence[Frame], pixels: Optional[torch.Tensor] = None,
+    def assess_with_features(self, frames: Sequence[Frame], pixels: 'Optional[torch.Tensor]' = None,
                              stage_ms: Optional[Dict[str, float]] = None
-                             ) -> Tuple[List[Assessment], Union[Prediction, EnsemblePrediction]]:
+                             ) -> Tuple[List[Assessment], AnyPrediction]:
         """As :meth:`assess`, and what the network gave, with its features; on a GPU by a second forward pass."""
         found, batch = self._assess_alone(frames, pixels, stage_ms)
-        return found, batch.prediction or self.network(self.network_input(batch.pixels))
+        if batch.prediction is None:
+            assert not isinstance(batch.pixels, np.ndarray)
+            with torch_use.without_gradients():
+                batch.prediction = self.network(self.network_input(batch.pixels))
+        assert batch.prediction is not None
+        return found, batch.prediction
 
-    def _assess_alone(self, frames: Sequence[Frame], pixels: Optional[torch.Tensor],
+    def _assess_alone(self, frames: Sequence[Frame], pixels: 'Optional[torch.Tensor]',
                       stage_ms: Optional[Dict[str, float]]) -> 'Tuple[List[Assessment], Batch]':
-        batch = self.prepare(frames, pixels, looks=False)
-        self.infer(batch)
-        found = self._assessments(batch)
+        with torch_use.without_gradients():
+            batch = self.prepare(frames, pixels, looks=False)
+            self.infer(batch)
+            found = self._assessments(batch)
         if stage_ms is not None:
             stage_ms.update(batch.stage_ms)
         return found, batch
@@ -483,6 +513,20 @@ class Pipeline:
         return decision if 0 <= (frame.time_ns - time_ns) * 1e-9 <= self._settings.fusion.reset_gap_s else None
 
 
+def _dropout_sampler(bundle: Bundle, network: Any, samples: int) -> 'DropoutSampler':
+    from ..networks.graph_network import GraphNetwork
+    from ..networks.network import Network
+    from ..uncertainty.dropout import DropoutSampler
+    if isinstance(network, GraphNetwork):
+        raise ConfigError(f'{bundle.name}: dropout_samples needs layers that can be told to drop, and this '
+                          f'network is a file ({bundle.architecture.name}); set it to 0. Its Laplace '
+                          'approximation, where its head is linear, gives the mutual information')
+    if not isinstance(network, Network):
+        raise ConfigError(f'{bundle.name}: dropout_samples is for a single network, and this is an ensemble, '
+                          'whose members give the mutual information; set it to 0')
+    return DropoutSampler(network, samples)
+
+
 def margin_warnings(name: str, trained: Any, margin: float) -> List[str]:
     """What is wrong with a bundle for objects, by the margin that it was trained with; None: it saw whole pictures."""
     as_number = plain_float(str(trained))
@@ -504,7 +548,7 @@ class Settings:
     fusion: FusionConfig
     groups: Mapping[str, Tuple[str, ...]]
     frozen_after_s: float
-    evidence: Union[EvidencePass, str, None] = None
+    evidence: 'Union[EvidencePass, str, None]' = None
 
 
 @dataclass
@@ -513,7 +557,8 @@ class Batch:
 
     Attributes:
         frames: B frames.
-        pixels: the network's input (B, C, H, W); for a GPU levels (B, H, W, C), see :class:`.gpu_path.GpuPath`.
+        pixels: the network's input (B, C, H, W), an array where a runtime takes one; for a GPU levels
+            (B, H, W, C), see :class:`.gpu_path.GpuPath`.
         prediction: what it said, once it has.
         packed: on a GPU, what came back in its place.
         watched: places of the frames whose evidence is to be shown.
@@ -525,15 +570,15 @@ class Batch:
     """
 
     frames: Sequence[Frame]
-    pixels: torch.Tensor
-    prediction: Union[Prediction, EnsemblePrediction, None] = None
-    mc_logits: Optional[torch.Tensor] = None
+    pixels: 'Union[np.ndarray, torch.Tensor]'
+    prediction: Optional[AnyPrediction] = None
+    mc_logits: 'Optional[torch.Tensor]' = None
     stage_ms: Dict[str, float] = field(default_factory=dict)
     looks: Sequence[Look] = ()
     packed: Optional[np.ndarray] = None
     watched: FrozenSet[int] = frozenset()
-    evidence: Union[EvidencePass, str, None] = None
-    maps: Optional[PassMaps] = None
+    evidence: 'Union[EvidencePass, str, None]' = None
+    maps: 'Optional[PassMaps]' = None
 
 
 class _StopWatch:

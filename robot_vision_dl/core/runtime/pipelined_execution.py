@@ -10,7 +10,7 @@ from queue import SimpleQueue
 from threading import Event
 from typing import Callable, Generic, Optional, TypeVar
 
-import torch
+from ..networks import torch_use
 
 _NEWEST = 0.2  # weight of the newest duration in a running mean
 _AHEAD = 3.0  # of how long a batch takes to prepare on average, it is begun so much earlier
@@ -41,7 +41,7 @@ class PipelinedExecution(Generic[Work]):
         """
         if self._pool is None:
             # It prepares one batch while another is in work, which one core can do, and leaves the others to that.
-            self._pool = ThreadPoolExecutor(1, 'beside the network', initializer=torch.set_num_threads, initargs=(1,))
+            self._pool = ThreadPoolExecutor(1, 'beside the network', initializer=torch_use.set_threads, initargs=(1,))
         passes: SimpleQueue[Optional[_Pass[Work]]] = SimpleQueue()
         first = _Pass(work)
         others = self._pool.submit(self._beside, first, passes)
@@ -60,21 +60,21 @@ class PipelinedExecution(Generic[Work]):
             self._pool.shutdown()
             self._pool = None
 
-    @torch.inference_mode()
     def _beside(self, first: '_Pass[Work]', passes: 'SimpleQueue[Optional[_Pass[Work]]]') -> None:
         before: Optional[_Pass[Work]] = None
         current: Optional[_Pass[Work]] = first
         try:
-            while current is not None:
+            with torch_use.without_gradients():
+                while current is not None:
+                    if before is not None:
+                        self._finish(before.work)
+                    self._sleep_until_due(current)
+                    following = self._fetch_next()
+                    passes.put(following)
+                    current.done.wait()
+                    before, current = current, following
                 if before is not None:
                     self._finish(before.work)
-                self._sleep_until_due(current)
-                following = self._fetch_next()
-                passes.put(following)
-                current.done.wait()
-                before, current = current, following
-            if before is not None:
-                self._finish(before.work)
         finally:
             passes.put(None)  # whatever happens, nobody waits for ever
 

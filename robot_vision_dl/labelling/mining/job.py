@@ -3,20 +3,19 @@ import os
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Dict, Iterator, List, Optional, Sequence, Tuple, Union
+from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 
 from ...core.config import ClassifierConfig, with_values
 from ...core.errors import RobotVisionError
-from ...core.networks.network import Prediction
 from ...core.runtime.engine_thread import INFERENCE_FAILED
 from ...core.runtime.frame_counters import RATE_LIMITED
 from ...core.runtime.pipeline import Pipeline
 from ...core.types import Assessment, CameraCheck, Result
+from ...core.uncertainty.assess import AnyPrediction
 from ...core.uncertainty.camera.statistics import look
 from ...core.uncertainty.camera.watch import CameraWatch, frozen_after_s
-from ...core.uncertainty.ensemble import EnsemblePrediction
 from ...data.bags.reader import BagReader
 from ...data.labels.labels import IGNORE, Finding
 from ...evaluation.feed import FedFrame, Feed, FrameBatch
@@ -96,7 +95,7 @@ def deployment_of(config: ClassifierConfig, every_s: float, backend: str) -> Cla
         'max_rates_hz': '', 'fusion.enabled': False, 'decision.hysteresis': 0.0, 'detection_topics': ()})
 
 
-def embedding(prediction: Union[Prediction, EnsemblePrediction]) -> np.ndarray:
+def embedding(prediction: AnyPrediction) -> np.ndarray:
     """What frames are compared by: :func:`embedding_of` a pass."""
     _, features, *stages = as_arrays(prediction)
     return embedding_of(features, stages)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from robot_vision_dl.core.backends import choice, measurements, onnx_export, onnx_model
+from robot_vision_dl.core.backends import choice, measurements, onnx_conversion, onnx_export, onnx_model
 from robot_vision_dl.core.bundles.bundle import load_bundle
 from robot_vision_dl.core.bundles.bundle_writer import save_bundle
 from robot_vision_dl.core.config import BACKENDS, ClassifierConfig
@@ -219,7 +219,7 @@ def test_ensemble_runs_in_torch(bundle):
     backend = choice.choose_backend('auto', together, together.load_network())
     assert backend.name == 'torch' and 'ensemble' in backend.reason
     with pytest.raises(ConfigError, match='an ensemble'):
-        onnx_model.to_onnx(together)
+        onnx_conversion.to_onnx(together)
 
 
 def test_model_is_made_once_also_where_the_cache_cannot_be_written(bundle, tmp_path, monkeypatch):

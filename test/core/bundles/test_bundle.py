@@ -16,7 +16,7 @@ from robot_vision_dl.core.bundles.bundle_search import check_source, list_bundle
 from robot_vision_dl.core.bundles.bundle_writer import save_bundle
 from robot_vision_dl.core.bundles.torchvision_facts import unique_names
 from robot_vision_dl.core.errors import BundleError
-from robot_vision_dl.core.networks.architectures import Architecture
+from robot_vision_dl.core.networks.architecture import Architecture
 from robot_vision_dl.core.networks.network import build_network
 from robot_vision_dl.core.networks.preprocess import Preprocessing
 from robot_vision_dl.core.resources import share_directory

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from robot_vision_dl.core.bundles.bundle import load_bundle
 from robot_vision_dl.core.bundles.bundle_writer import save_bundle
 from robot_vision_dl.core.errors import BundleError
-from robot_vision_dl.core.networks.architectures import Architecture
+from robot_vision_dl.core.networks.architecture import Architecture
 from robot_vision_dl.core.networks.network import build_network
 from robot_vision_dl.core.networks.preprocess import Preprocessing
 from robot_vision_dl.core.types import UNKNOWN

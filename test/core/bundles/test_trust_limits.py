@@ -9,7 +9,7 @@ from robot_vision_dl.core.bundles.bundle import Bundle
 from robot_vision_dl.core.bundles.trust_limits import p_value_grid, trust_limits
 from robot_vision_dl.core.config import DecisionConfig
 from robot_vision_dl.core.decision.e_value import OodEvidence
-from robot_vision_dl.core.networks.architectures import Architecture
+from robot_vision_dl.core.networks.architecture import Architecture
 from robot_vision_dl.core.networks.preprocess import Preprocessing
 from robot_vision_dl.core.uncertainty.attainable_rates import Grid, deciding_rate, pictures_for_rate, smallest_rate
 from robot_vision_dl.core.uncertainty.conformal import fit_conformal

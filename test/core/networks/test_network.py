@@ -7,15 +7,8 @@ import torch
 from torch import nn
 
 from robot_vision_dl.core.errors import BundleError, ConfigError
-from robot_vision_dl.core.networks.architectures import (
-    OWN,
-    Architecture,
-    build_plain,
-    did_you_mean,
-    dropout_before,
-    last_layer,
-    list_architectures,
-)
+from robot_vision_dl.core.networks.architecture import Architecture, did_you_mean
+from robot_vision_dl.core.networks.architectures import OWN, build_plain, dropout_before, last_layer, list_architectures
 from robot_vision_dl.core.networks.network import Network, build_network, restore_network
 from robot_vision_dl.core.networks.state_file import read_state_file
 

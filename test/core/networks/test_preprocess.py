@@ -144,9 +144,10 @@ def test_a_part_of_a_picture_becomes_what_its_copy_becomes(channels, interpolati
     rng = np.random.default_rng(channels)
     whole = rng.integers(0, 256, (90, 120, channels), dtype=np.uint8)
     for height, width in rng.integers(2, 80, (20, 2)):
-        part = torch.from_numpy(whole[5:5 + height, 7:7 + width])
-        found = resize(part, 48, 40, interpolation)
-        image = part.permute(2, 0, 1)[None].contiguous()  # as torch has it where pixels lie channel by channel
+        part = whole[5:5 + height, 7:7 + width]
+        found = torch.from_numpy(resize(part, 48, 40, interpolation))
+        # As torch has it where pixels lie channel by channel.
+        image = torch.from_numpy(part).permute(2, 0, 1)[None].contiguous()
         wanted = torch.nn.functional.interpolate(image, (48, 40), mode=interpolation, align_corners=False,
                                                  antialias=True)
         torch.testing.assert_close(found.permute(2, 0, 1)[None], wanted, rtol=0, atol=0)
@@ -209,5 +210,5 @@ def test_levels_that_are_looked_up_are_those_that_are_computed(order, channels):
     pixels = np.random.default_rng(0).integers(0, 256, (300, 401, *depth), np.uint8)
     pictures = [Picture(pixels, order), Picture(pixels[:280], order)]
     preprocessor = Preprocessor(spec, 'cpu')
-    shape = (2, 224, 224, channels)
-    assert torch.equal(preprocessor._looked_up(pictures, shape), preprocessor._computed(pictures, shape))
+    computed = preprocessor._computed(pictures, torch.device('cpu'))
+    assert torch.equal(torch.from_numpy(preprocessor.arrays(pictures)), computed)

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from robot_vision_dl.core.errors import ConfigError
-from robot_vision_dl.core.networks.architectures import Architecture, list_architectures
+from robot_vision_dl.core.networks.architecture import Architecture
+from robot_vision_dl.core.networks.architectures import list_architectures
 from robot_vision_dl.core.networks.network import Network, build_network
 from robot_vision_dl.core.networks.stages import averaged, usual_stages
 

@@ -8,7 +8,7 @@ from robot_vision_dl.core.bundles.bundle_writer import save_bundle
 from robot_vision_dl.core.bundles.stated_input import stated_input
 from robot_vision_dl.core.bundles.torchvision_facts import imagenet_names
 from robot_vision_dl.core.errors import BundleError, ConfigError
-from robot_vision_dl.core.networks.architectures import Architecture
+from robot_vision_dl.core.networks.architecture import Architecture
 from robot_vision_dl.core.networks.network import build_network, network_from_weights, restore_network
 from robot_vision_dl.core.networks.preprocess import Preprocessing
 from robot_vision_dl.core.networks.stages import usual_stages

@@ -40,7 +40,7 @@ def test_a_place_of_a_map_lies_where_the_network_saw_it(theta):
     cv2.circle(pixels, dot, 4, (255, 255, 255), -1)
     picture = Picture(pixels, ColorOrder.BGR)
     cut = crop(picture, box, PRE)
-    seen_by_network = Preprocessor(PRE, 'cpu').levels(cut.picture).numpy()[..., 0].astype(float)
+    seen_by_network = Preprocessor(PRE, 'cpu').levels(cut.picture)[..., 0].astype(float)
     rows, columns = np.indices((224, 224))
     middle = [float((axis * seen_by_network).sum() / seen_by_network.sum()) + 0.5 for axis in (columns, rows)]
     side = 56

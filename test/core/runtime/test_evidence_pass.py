@@ -16,7 +16,7 @@ from robot_vision_dl.core.config import CameraFaultConfig, ClassifierConfig, Dec
 from robot_vision_dl.core.errors import ConfigError
 from robot_vision_dl.core.networks.evidence import LastMaps, PassMaps
 from robot_vision_dl.core.networks.preprocess import Preprocessor
-from robot_vision_dl.core.runtime import pipeline as pipelines
+from robot_vision_dl.core.runtime import gpu_path
 from robot_vision_dl.core.runtime.evidence_choice import chosen_evidence
 from robot_vision_dl.core.runtime.gpu_path import ChosenGpu, GpuPath
 from robot_vision_dl.core.runtime.pipeline import Pipeline
@@ -173,7 +173,7 @@ def test_a_gpu_gives_the_maps_beside_its_packed_array(monkeypatch, pictures, in_
 
     def chosen(bundle, config, threads):
         return ChosenGpu(torch.device('cpu'), '', GpuPath(bundle, bundle.load_network(), 'float32', 3, 1, driver))
-    monkeypatch.setattr(pipelines, 'chosen_gpu', chosen)
+    monkeypatch.setattr(gpu_path, 'chosen_gpu', chosen)
     pipeline = Pipeline.load(config('waste_sorter', backend='torch'))
     results = pipeline.process(frames(pictures), watched=CAMERAS)
     for row, result in enumerate(results):

@@ -17,7 +17,7 @@ from robot_vision_dl.core.networks.cuda import arithmetic, device_count, is_buil
 from robot_vision_dl.core.networks.device import ChosenDevice, choose_device, resolve_device
 from robot_vision_dl.core.networks.gpu_driver import Trouble
 from robot_vision_dl.core.networks.preprocess import Preprocessor
-from robot_vision_dl.core.runtime import gpu_path, pipeline
+from robot_vision_dl.core.runtime import gpu_path
 from robot_vision_dl.core.runtime.engine import Engine
 from robot_vision_dl.core.runtime.engine_thread import INFERENCE_FAILED, Received
 from robot_vision_dl.core.runtime.gpu_outputs import GpuOutputs
@@ -47,7 +47,7 @@ def on_gpu(bundle, driver, monkeypatch):
     def chosen(bundle, config, threads):
         return ChosenGpu(torch.device('cpu'), '', GpuPath(bundle, bundle.load_network(), config.precision,
                                                           min(len(config.cameras), config.max_batch), threads, driver))
-    monkeypatch.setattr(pipeline, 'chosen_gpu', chosen)
+    monkeypatch.setattr(gpu_path, 'chosen_gpu', chosen)
     return Pipeline.load(CONFIG, bundle)
 
 
@@ -241,7 +241,7 @@ def test_auto_takes_the_cpu_where_the_gpu_fails_and_says_why(bundle, monkeypatch
 
 def test_why_the_cpu_was_taken_is_among_the_warnings(bundle, monkeypatch):
     found = ChosenGpu(torch.device('cpu'), 'a convolution fails', None)
-    monkeypatch.setattr(pipeline, 'chosen_gpu', lambda *args: found)
+    monkeypatch.setattr(gpu_path, 'chosen_gpu', lambda *args: found)
     loaded = Pipeline.load(CONFIG, bundle)
     assert 'runs on cpu, not on the GPU: a convolution fails' in loaded.warnings
 

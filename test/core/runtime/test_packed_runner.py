@@ -11,9 +11,10 @@ from torch.func import functional_call
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from robot_vision_dl.core.bundles.bundle import load_bundle
-from robot_vision_dl.core.networks.architectures import Architecture
+from robot_vision_dl.core.networks.architecture import Architecture
 from robot_vision_dl.core.networks.cuda import arithmetic, device_count
-from robot_vision_dl.core.networks.graph_network import GraphFacts, restore_graph
+from robot_vision_dl.core.networks.graph_facts import GraphFacts
+from robot_vision_dl.core.networks.graph_network import restore_graph
 from robot_vision_dl.core.networks.network import Prediction, build_network
 from robot_vision_dl.core.networks.precision import dtype_of
 from robot_vision_dl.core.networks.preprocess import HostPixels, Preprocessing, Preprocessor

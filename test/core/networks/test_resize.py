@@ -1,0 +1,41 @@
+"""The resize that does without torch against torch's own, bit by bit, over sizes, channels and both filters."""
+import numpy as np
+import pytest
+import torch
+from torchvision.transforms.v2 import functional
+
+from robot_vision_dl.core.networks import resize as resizing
+from robot_vision_dl.core.networks.preprocess import Preprocessing, Preprocessor
+from robot_vision_dl.core.types import ColorOrder, Picture
+
+pytestmark = pytest.mark.skipif(not resizing.is_available(), reason='cykooz.resizer has no wheel here')
+CAMERAS = [((480, 640), (256, 341)), ((720, 1280), (256, 455)), ((1080, 1920), (256, 455)), ((1944, 2592), (224, 224))]
+
+
+@pytest.mark.parametrize('interpolation', ['bilinear', 'bicubic'])
+def test_pixels_are_those_of_torch(interpolation):
+    random = np.random.default_rng(0)
+    # Noise, and black and white alone, which is where weights of 16 bits overflow first.
+    sizes = CAMERAS + [(random.integers(2, 700, 2), random.integers(2, 400, 2)) for _ in range(60)]
+    sizes += [((limit * 3 - 1, 40), (3, 40)) for limit in (2, 17, 90, resizing.MOST_RATIO)]
+    for place, (size, new) in enumerate(sizes):
+        most = 256 if place % 2 else 2
+        pixels = random.integers(0, most, (*size, (1, 3, 4)[place % 3]), np.uint8) * np.uint8(255 // (most - 1))
+        wanted = resizing._by_torch(pixels, *map(int, new), interpolation)
+        np.testing.assert_array_equal(resizing._without_torch(pixels, *map(int, new), interpolation), wanted)
+    assert resizing.is_equal()
+
+
+def test_what_shrinks_too_far_is_left_to_torch(monkeypatch):
+    pixels = np.random.default_rng(1).integers(0, 256, (3 * resizing.MOST_RATIO + 3, 8, 3), np.uint8)
+    monkeypatch.setattr(resizing.torch_use, 'is_loaded', lambda: False)
+    monkeypatch.setattr(resizing, '_without_torch', lambda *args: pytest.fail('not equal there'))
+    assert resizing.resize(pixels, 3, 8).shape == (3, 8, 3)
+
+
+def test_grey_levels_are_those_of_torchvision():
+    random = np.random.default_rng(2)
+    rgb = random.integers(0, 256, (224, 224, 3), np.uint8)
+    expected = functional.rgb_to_grayscale(torch.from_numpy(rgb).permute(2, 0, 1))[0]
+    spec = Preprocessing(0, (224, 224), (0.5,), (0.5,))
+    np.testing.assert_array_equal(Preprocessor(spec).levels(Picture(rgb, ColorOrder.RGB))[..., 0], expected)
