@@ -54,7 +54,7 @@ class Products(NamedTuple):
     Attributes:
         logits: shape (B, C).
         scores: of the OOD score, or of each part of a combination, shape (B, P); None: there is none.
-        scales: of the Laplace approximation, see :class:`~.laplace.LaplaceScales`; None: there is none.
+        scales: of the Laplace approximation, see :class:`~.packed.LaplaceScales`; None: there is none.
         members: of an ensemble, the probabilities of each of its M members, shape (M, B, C); else None.
         member_scores: of an ensemble, as ``scores``, of each member; empty: not all of them have any.
     """

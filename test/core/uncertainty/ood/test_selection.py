@@ -44,7 +44,7 @@ def test_takes_what_tells_the_foreign_pictures_given():
     held_out, _ = network(200, 1)
     outside = choose_ood(fitted, held_out, {'outside': network(100, 2, 'outside')[0]}, head)
     assert outside.method == 'combined'
-    assert outside.parts == (Part('mahalanobis_normalised'), Part('energy'))
+    assert outside.parts == (Part('mahalanobis_normalised'), Part('knn'), Part('energy'))
     assert outside.auroc['energy']['outside'] < 0.7
     assert outside.auroc['combined']['outside'] > 0.99
     assert 'on 100 pictures of no class (outside) its mean of AUROC and share called unknown is 1.000' in outside.reason
