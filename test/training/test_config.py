@@ -34,6 +34,7 @@ def test_every_setting_has_a_comment():
     ('data: {class_names: [mug, unknown]}', "'unknown' is reserved"),
     ('name: ../up', "name: must be made of letters, digits, _ and -, got '../up'"),
     ('network: {pretrained: "", train_from: head}', 'random weights must be trained'),
+    ('network: {pretrained: "", train_from: all, batch_norm: frozen}', 'come with no statistics'),
     ('run: {epochs: 2}\nnetwork: {head_epochs: 2}', 'network.head_epochs: must be less than run.epochs (2), got 2'),
     ('data: {split: {train: 0.9}}', 'train, early_stop, calibration and test must add up to 1'),
 ])

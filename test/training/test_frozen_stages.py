@@ -87,6 +87,22 @@ def test_no_gradient_is_kept_for_stages_and_training_leaves_them_as_they_were(na
     assert names and all(torch.equal(network.state_dict()[name], state[name]) for name in names)
 
 
+@pytest.mark.parametrize('batch_norm', ['trained', 'frozen'])
+def test_statistics_of_layers_that_are_trained_follow_the_pictures_or_stay(batch_norm):
+    network = build_network('resnet18', 4)
+    config = TrainConfig(network=NetworkConfig('resnet18', 'DEFAULT', train_from='layer3', batch_norm=batch_norm))
+    module = ClassificationModule(network, config, None, 1)  # which puts the network into training mode
+    before = copy.deepcopy(network.state_dict())
+    module.network(torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))).logits.sum().backward()
+    after = network.state_dict()
+    moved = {name for name in after if 'running' in name and not torch.equal(after[name], before[name])}
+    assert moved == ({name for name in after if 'running' in name and name.startswith(('backbone.layer3',
+                                                                                       'backbone.layer4'))}
+                     if batch_norm == 'trained' else set())
+    scale = dict(network.named_parameters())['backbone.layer4.1.bn2.weight']
+    assert scale.grad is not None and float(scale.grad.abs().sum()) > 0
+
+
 def test_a_layer_that_is_none_is_told():
     with pytest.raises(ConfigError, match="resnet20_cifar has no layer 'layer9'; did you mean"):
         frozen_parameters(build_network('resnet20_cifar', 2), 'after:layer9')
