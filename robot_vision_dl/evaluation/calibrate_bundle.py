@@ -82,13 +82,14 @@ def fit_bundle(bundle: Bundle, outputs: LabelledOutputs, options: CalibrationOpt
     device, precision = check_deployment(options.device, options.precision, bundle)
     where = {'device': options.device, 'precision': precision}
     reference: Optional[Pictures] = None
-    camera_seen, repeats_s = None, outputs.repeats_s
+    camera_seen, repeats_s, camera_groups = None, outputs.repeats_s, outputs.groups[outputs.known]
     if options.reference:
         seen, of_reference = _outputs_of(bundle, options.reference, options).each_once()
         copies = '; '.join(filter(None, [copies, of_reference and f'--reference: {of_reference}']))
         copies = '; '.join(filter(None, [copies, _trained_on(outputs, seen)]))
         reference = seen.known_pictures()
         camera_seen, repeats_s = seen.camera[seen.known], max(repeats_s, seen.repeats_s)
+        camera_groups = seen.groups[seen.known]
     if copies:
         to_stderr(copies)  # before what may be refused for having too few
     ood_pictures: Dict[str, Pictures] = {
@@ -106,7 +107,7 @@ def fit_bundle(bundle: Bundle, outputs: LabelledOutputs, options: CalibrationOpt
         ood_pictures=ood_pictures or None, conformal=options.conformal, scaling=options.scaling,
         corrupted=outputs.corrupted,
         faulty={name: one.pictures() for name, one in faulty_outputs(bundle, **where).items()})
-    camera, of_camera = fit_camera(camera_seen, outputs.camera[known], repeats_s)
+    camera, of_camera = fit_camera(camera_seen, outputs.camera[known], repeats_s, len(np.unique(camera_groups)))
     fusion = None
     counted = {name: min(value, len(known)) if name == 'objects' else value  # copies are left out
                for name, value in outputs.objects.items()}

@@ -5,12 +5,12 @@ import numpy as np
 
 from ..core.config import CameraFaultConfig
 from ..core.uncertainty.camera.bounds import CameraBounds
-from ..core.uncertainty.camera.fit import LEAST_PICTURES, fit_bounds
+from ..core.uncertainty.camera.fit import LEAST_OBJECTS, LEAST_PICTURES, fit_bounds
 from ..core.uncertainty.camera.statistics import NAMES
 from ..core.uncertainty.camera.watch import frozen_after_s
 
 
-def fit_camera(fitted: Optional[np.ndarray], held_out: np.ndarray, repeats_s: float
+def fit_camera(fitted: Optional[np.ndarray], held_out: np.ndarray, repeats_s: float, objects: int
                ) -> Tuple[Optional[CameraBounds], str]:
     """The bounds by which faults of a camera are told, and a sentence about what they cannot do; empty for nothing.
 
@@ -18,17 +18,21 @@ def fit_camera(fitted: Optional[np.ndarray], held_out: np.ndarray, repeats_s: fl
         fitted, held_out: rows (n, 135) of :attr:`~..data.cache.FrameStore.camera`, of pictures to fit to, and of others
             that p-values rest on; without the first, every other of the second is fitted to.
         repeats_s: for how long one picture stayed the same in the recordings.
+        objects: of how many the pictures are that are fitted to.
     """
     rows = held_out if fitted is None else np.concatenate([fitted, held_out])
     kept = None if fitted is None else np.arange(len(rows)) >= len(fitted)
     split = len(NAMES)
-    found = fit_bounds(rows[:, :split], rows[:, split:], kept, repeats_s)
+    found = fit_bounds(rows[:, :split], rows[:, split:], kept, repeats_s, objects)
     if found is None:
         return None, (f'faults of the camera are told by general bounds: fewer than {LEAST_PICTURES} pictures are '
                       'there to fit its own to')
+    said = [f'faults of the camera are told no sooner than by general bounds, and wrong colours not at all: its own '
+            f'would be fitted to pictures of {objects} objects, and {LEAST_OBJECTS} are needed'
+            ] if objects < LEAST_OBJECTS else []
     usual = CameraFaultConfig()
     after_s = frozen_after_s(usual, found)
     if after_s > usual.frozen_after_s:
-        return found, (f'in the recordings one picture stays the same for up to {repeats_s:.1f} s, so a camera counts '
-                       f'as frozen after {after_s:.1f} s instead of {usual.frozen_after_s:g} s')
-    return found, ''
+        said.append(f'in the recordings one picture stays the same for up to {repeats_s:.1f} s, so a camera counts '
+                    f'as frozen after {after_s:.1f} s instead of {usual.frozen_after_s:g} s')
+    return found, '; '.join(said)

@@ -61,8 +61,10 @@ def finish(config: TrainConfig, config_text: str, data: TrainingData, network: N
     calibration = replace(_calibrate(config, trained, held_out, data, predictor), device=device.type)
     calibration = replace(calibration, metrics={**calibration.metrics, **count_objects(
         data.store.frames[index] for index in data.indices[Part.CALIBRATION])})
-    camera, note = fit_camera(data.store.camera[data.indices[Part.TRAIN]],
-                              data.store.camera[data.indices[Part.CALIBRATION]], data.store.selection_report.repeats_s)
+    seen = data.indices[Part.TRAIN]
+    objects = len(np.unique(groups_of(data.store.frames[index] for index in seen)))
+    camera, note = fit_camera(data.store.camera[seen], data.store.camera[data.indices[Part.CALIBRATION]],
+                              data.store.selection_report.repeats_s, objects)
     calibration = replace(calibration, camera=camera, notes=(*calibration.notes, *filter(None, [note])))
     say(f'calibrated on {len(held_out.targets)} frames{count_of(calibration.metrics)}: temperature '
         f'{calibration.temperature:.3f}, NLL {calibration.metrics["nll_plain"]:.4f} -> {calibration.metrics["nll"]:.4f}'

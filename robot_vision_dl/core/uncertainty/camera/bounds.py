@@ -217,6 +217,11 @@ def fitted_bound(name: str, outermost: float) -> float:
     return min(max(bound, min(rule.default, 0.9 * outermost)), rule.tightest)
 
 
+def general_bound(name: str) -> float:
+    """The bound of a statistic where nothing was fitted; infinite: it is never a fault then."""
+    return _RULES[name].default
+
+
 def is_high(name: str) -> bool:
     """Whether more than its bound is a fault; of a statistic with one bound."""
     return _RULES[name].is_high

@@ -12,6 +12,7 @@ from .bounds import (
     as_json,
     fitted_bound,
     from_json,
+    general_bound,
     is_high,
     tint_bounds,
 )
@@ -19,6 +20,8 @@ from .statistics import NAMES, Look
 
 LEAST_PICTURES = 30
 """Of fewer, nothing is fitted, and the general bounds hold."""
+LEAST_OBJECTS = 30
+"""Frames of fewer objects show how these vary, and not what the camera sees: no bound is narrower than in general."""
 _ROGUE = 500  # one picture in so many may be at fault itself, and does not count for a bound
 _FEW = 50
 _DECAY = 0.05
@@ -26,8 +29,8 @@ _STEPS = 12  # of Newton's method; six are enough
 _LEAST_COLOURED = 100  # pictures
 
 
-def fit_bounds(values: np.ndarray, colours: np.ndarray, held_out: Optional[np.ndarray] = None, repeats_s: float = 0.0
-               ) -> Optional[CameraBounds]:
+def fit_bounds(values: np.ndarray, colours: np.ndarray, held_out: Optional[np.ndarray] = None, repeats_s: float = 0.0,
+               objects: Optional[int] = None) -> Optional[CameraBounds]:
     """The bounds of a camera from ordinary pictures of it.
 
     Bounds are fitted to the pictures that are not held out; those that are give the p-values, which hold for any
@@ -37,6 +40,8 @@ def fit_bounds(values: np.ndarray, colours: np.ndarray, held_out: Optional[np.nd
         values, colours: of each picture, shapes (n, 15) and (n, 120); see :class:`~.statistics.Look`.
         held_out: bool (n,): pictures that the network was not trained on, above all; None: every other one.
         repeats_s: see :class:`~.bounds.CameraBounds`.
+        objects: of so many the pictures are; None: each shows another. Of fewer than :data:`LEAST_OBJECTS` the general
+            bounds are kept where the fitted ones are narrower, and colours tell nothing.
 
     Returns:
         None: there are fewer than :data:`LEAST_PICTURES` to fit to.
@@ -46,6 +51,7 @@ def fit_bounds(values: np.ndarray, colours: np.ndarray, held_out: Optional[np.nd
     if len(seen) < LEAST_PICTURES:
         return None
     rogue = len(seen) // _ROGUE
+    few = objects is not None and objects < LEAST_OBJECTS
     ordered = np.sort(seen.astype(np.float64), axis=0)
     low, high, median = ordered[rogue], ordered[-1 - rogue], ordered[len(ordered) // 2]
     usual: Dict[str, float] = {}
@@ -53,15 +59,17 @@ def fit_bounds(values: np.ndarray, colours: np.ndarray, held_out: Optional[np.nd
     for place, name in enumerate(NAMES):
         usual[name] = float(median[place])
         if name in TWO_SIDED:
-            bounds[name] = tint_bounds(float(low[place]), usual[name], float(high[place]))
+            bounds[name] = None if few else tint_bounds(float(low[place]), usual[name], float(high[place]))
             continue
         bounds[name] = fitted_bound(name, float((high if is_high(name) else low)[place]))
+        if few:
+            bounds[name] = (max if is_high(name) else min)(bounds[name], general_bound(name))
         if name == 'sharpness' and median[place] == 1:  # of pictures too small, or too plain, to tell
             bounds[name] = float('-inf')
         # Where most pictures are beyond what is a fault elsewhere, it is none here.
         if not (bounds[name] > usual[name] if is_high(name) else bounds[name] < usual[name]):
             bounds[name] = float('inf') if is_high(name) else float('-inf')
-    weights, bound = _fit_swap(colours[~kept], rogue)
+    weights, bound = ((), 0.0) if few else _fit_swap(colours[~kept], rogue)
     found = from_json(as_json(CameraBounds(usual, bounds, (), len(seen), weights, bound, repeats_s)))  # as it is stored
     chosen = np.flatnonzero(kept)
     if len(chosen) > MOST_SCORES:

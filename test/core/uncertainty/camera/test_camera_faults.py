@@ -11,7 +11,7 @@ import pytest
 from robot_vision_dl.core.config import CameraFaultConfig
 from robot_vision_dl.core.images.image import decode
 from robot_vision_dl.core.types import CameraFault, ColorOrder, Picture
-from robot_vision_dl.core.uncertainty.camera.bounds import as_json, default_bounds, from_json
+from robot_vision_dl.core.uncertainty.camera.bounds import TWO_SIDED, as_json, default_bounds, from_json
 from robot_vision_dl.core.uncertainty.camera.fit import fit_bounds
 from robot_vision_dl.core.uncertainty.camera.statistics import COLOURS, NAMES, look
 from robot_vision_dl.core.uncertainty.camera.watch import CameraWatch, frozen_after_s
@@ -84,6 +84,21 @@ def test_a_reason_says_what_is_seen():
     assert found.fault is CameraFault.OVEREXPOSED and found.reason.startswith('overexposed: 6')
     assert found.reason.endswith('% of the values at the limit')
     assert found.p_value == 1 / (len(fitted().scores) + 1)
+
+
+def test_frames_of_few_objects_draw_no_bound_narrower_than_the_general_ones():
+    seen = [look(one) for one in pictures()[::2]]
+    arrays = np.array([one.values for one in seen]), np.array([one.colours for one in seen])
+    few, many, general = fit_bounds(*arrays, objects=14), fit_bounds(*arrays, objects=30), default_bounds()
+    assert many == fit_bounds(*arrays)
+    moved = [name for name in NAMES if name not in TWO_SIDED and many.bounds[name] != few.bounds[name]]
+    assert 'bright' in moved and all(few.bounds[name] == general.bounds[name] for name in moved)
+    assert all(few.bounds[name] is None for name in TWO_SIDED) and not few.swap_weights
+    lit = pictures()[1].pixels.copy()
+    lit[:len(lit) // 2] = 255  # a lamp over the half of what is seen, which fourteen objects did not show
+    assert judged(Picture(lit, ColorOrder.BGR), many).fault is CameraFault.OVEREXPOSED
+    assert judged(Picture(lit, ColorOrder.BGR), few).fault is None
+    assert judged(Picture(np.full_like(lit, 255), ColorOrder.BGR), few).fault is CameraFault.OVEREXPOSED
 
 
 def test_a_camera_whose_channels_are_exchanged_is_told_where_its_colour_is_steady():
