@@ -16,7 +16,7 @@ from . import torch_use
 
 MOST_RATIO = 128
 """By how much a side may shrink at most without torch: from there on a level may differ by one."""
-_MOST_BYTES = 400_000
+_MOST_BYTES = 2_000_000
 _TRIED = ((480, 640, 256, 341), (720, 1280, 256, 455), (1080, 1920, 256, 455), (479, 641, 224, 224),
           (160, 120, 299, 224), (37, 51, 64, 64), (600, 5, 300, 300))
 
@@ -96,7 +96,7 @@ def _without_torch(pixels: np.ndarray, height: int, width: int, interpolation: s
         _own.resizer.resize(given, made, options)
         return np.frombuffer(made.get_buffer(), np.uint8).reshape(new_rows, new_columns, channels)
 
-    # The package takes copies; of a few rows at a time they stay in the caches, and in memory that is there already.
+    # The package takes copies; of a part of a large picture they stay in the caches.
     step = max(1, _MOST_BYTES // (columns * channels))
     narrow = [scaled(pixels[first:first + step], min(step, rows - first), width) for first in range(0, rows, step)]
     return scaled(narrow[0] if len(narrow) == 1 else np.concatenate(narrow), height, width)
