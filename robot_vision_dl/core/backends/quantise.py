@@ -120,8 +120,9 @@ def quantise(bundle: Bundle, pictures: Pictures, weight_bits: Optional[int] = No
             count += search.tries
             if search.kept_float:
                 other = made(choices[best], search.kept_float)
-                if divergence(other) < least:
-                    kept, data, least = search.kept_float, other, divergence(other)
+                less = divergence(other)
+                if less < least:
+                    kept, data, least = search.kept_float, other, less
     names = tuple(builder.layers[node] for node in (*kept, *builder.head))
     return Quantised(_as_network(data, bundle, bits, runtime), float32, len(builder.layers), names, least, best,
                      len(ranged), len(probe), count)

@@ -4,7 +4,7 @@ A number that is none, or a table of another shape, would not end in an error la
 that mean nothing.
 """
 from pathlib import Path
-from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Tuple, TypeVar
 
 import numpy as np
 from safetensors import safe_open
@@ -17,6 +17,7 @@ from ..uncertainty.laplace import Laplace
 from ..uncertainty.vector import VectorScaling
 from .bundle_files import MIB, open_regular
 
+Values = TypeVar('Values')
 MOST_BYTES = 4096 * MIB  # the largest network of torchvision has 2.6 GB
 _MOST_HEADER_BYTES = MIB  # the longest of torchvision has 200 kB
 _HEADS = ('head.weight', 'head.0.weight')
@@ -25,17 +26,26 @@ _LENGTHS = 0.9, 1.1  # of eigenvectors, which have the length 1
 _MOST_EIGENVALUE = 1e18  # the product of two must fit into float32
 
 
+def checked_load(path: Path, load: Callable[[str], Dict[str, Values]]) -> Dict[str, Values]:
+    """What a loader of safetensors makes of a file whose header is sound.
+
+    Raises:
+        BundleError: it is no such file.
+    """
+    check_header(path)
+    try:
+        return load(str(path))
+    except Exception as error:  # noqa: B902 - whatever safetensors, numpy and torch make of a damaged header
+        raise BundleError(f'{printable(path)}: is not a whole safetensors file ({printable(error)})') from error
+
+
 def read_tensors(path: Path) -> Dict[str, np.ndarray]:
     """All tensors of a safetensors file as arrays, every floating number of them finite.
 
     Raises:
         BundleError: it is no such file, or a number is not finite.
     """
-    check_header(path)
-    try:
-        tensors = load_file(str(path))
-    except Exception as error:  # noqa: B902 - whatever safetensors and numpy make of a damaged header
-        raise BundleError(f'{printable(path)}: is not a whole safetensors file ({printable(error)})') from error
+    tensors = checked_load(path, load_file)
     for name, values in tensors.items():
         if not np.isfinite(values).all():
             raise BundleError(f'{printable(path)}: {printable(name, 100)}: holds NaN or an infinity; make the bundle '

@@ -9,7 +9,7 @@ from torch import nn
 
 from ..errors import BundleError
 from ..text.printable import printable
-from .bundle_tensors import check_header
+from .bundle_tensors import checked_load
 
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
@@ -20,11 +20,7 @@ def read_weights(path: Path) -> Dict[str, torch.Tensor]:
     Raises:
         BundleError: it is no such file, or a number is not finite.
     """
-    check_header(path)
-    try:
-        tensors = load_file(str(path))
-    except Exception as error:  # noqa: B902 - whatever safetensors and torch make of a damaged header
-        raise BundleError(f'{printable(path)}: is not a whole safetensors file ({printable(error)})') from error
+    tensors = checked_load(path, load_file)
     for name, tensor in tensors.items():
         _check_finite(tensor, f'{printable(path)}: {printable(name, 100)}')
     return tensors
