@@ -74,7 +74,7 @@ def peer(ros_domain):
 
 @pytest.fixture(scope='session', autouse=True)
 def shared_memory_of_killed_nodes():
-    """Give back what Fast DDS could not: 70 MB of memory for each node that a test kills, until the machine restarts."""
+    """Give back what Fast DDS could not: each node that a test kills leaves 70 MB of memory taken."""
     began = time.time()
     yield
     from robot_vision_dl.doctor.shared_memory import leftovers
