@@ -63,7 +63,7 @@ class Classifier:
         model: name of a bundle that comes with the package, folder of a bundle, or ``torchvision:<architecture>``.
         device: auto, cpu, cuda or cuda:<n>.
         backend: torch, or on a CPU onnxruntime, openvino, or auto, which measures them.
-        precision: float32, float16, bfloat16, int8, or on an NVIDIA GPU tf32.
+        precision: auto, float32, float16, bfloat16, int8, or on an NVIDIA GPU tf32.
         threads: CPU threads of the network; 0: one less than there are cores.
         dropout_samples: Monte Carlo dropout, so many networks a picture; 0: off.
         decision: what is good enough to act on, e.g. ``{'abstain_cost': 0.2}``: names of the node's parameters

@@ -7,7 +7,7 @@ from typing import Callable, List, Sequence, Union
 
 import numpy as np
 
-from ..core.config import BACKENDS, ClassifierConfig
+from ..core.config import BACKENDS, FLOAT32, ClassifierConfig
 from ..core.metrics.percentiles import percentiles
 from ..core.networks.allocator import keep_freed_memory
 from ..core.text.number_options import real, whole
@@ -25,7 +25,7 @@ class ForwardTimes:
     Attributes:
         times_ms: of each pass, for a whole batch; or of the passes that were timed together.
         cpu_ms: CPU time of a pass over all threads.
-        backend: what ran the network.
+        backend: what ran the network, and at which precision if not float32.
     """
 
     times_ms: List[float]
@@ -73,7 +73,8 @@ def bare_forward(model: str, device: str, batch: Union[int, Sequence[int]] = 1, 
             if rate_hz:
                 time.sleep(max(0.0, started + 1 / rate_hz - time.perf_counter()))
         cpu = time.process_time() - cpu
-    return ForwardTimes(times, cpu / len(times) * 1e3, pipeline.backend.name)
+    ran = pipeline.backend.name if pipeline.precision == FLOAT32 else f'{pipeline.backend.name} {pipeline.precision}'
+    return ForwardTimes(times, cpu / len(times) * 1e3, ran)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

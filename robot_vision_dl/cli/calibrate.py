@@ -94,7 +94,7 @@ def calibration_options(args: argparse.Namespace) -> 'CalibrationOptions':
 
 def run(args: argparse.Namespace) -> int:
     """Calibrate."""
-    from ..evaluation.calibrate_bundle import calibrate_bundle, calibration_provenance, with_stages
+    from ..evaluation.calibrate_bundle import SCORE_FITTED_TO, calibrate_bundle, calibration_provenance, with_stages
     bundle = load_bundle(args.bundle)
     if bundle.folder is None:
         raise BundleError(f'{args.bundle}: is not a bundle with a folder; import it first (`robot-vision models '
@@ -108,6 +108,9 @@ def run(args: argparse.Namespace) -> int:
     outputs, found = calibrate_bundle(bundle, args.data, calibration_options(args))
     network = bundle.load_single_network()
     provenance = {**bundle.provenance, **calibration_provenance(outputs), 'calibrated_from': bundle.identity}
+    provenance.pop(SCORE_FITTED_TO, None)
+    if args.reference:
+        provenance[SCORE_FITTED_TO] = 'data of --reference'
     metrics = {**bundle.metrics, 'calibration': found.metrics} if 'calibration' in bundle.metrics else found.metrics
     metrics.pop('risk_control', None)  # of another calibration
     notes = kept_notes(bundle)

@@ -300,7 +300,7 @@ class RecordDoubtsConfig:
 
 
 BACKENDS = ('torch', 'onnxruntime', 'openvino', 'auto')
-FLOAT32, INT8 = 'float32', 'int8'
+FLOAT32, INT8, AUTO = 'float32', 'int8', 'auto'
 PRECISIONS = (FLOAT32, 'tf32', 'float16', 'bfloat16', INT8)
 """``float32`` is float32 on every device. ``tf32`` is float32 of which NVIDIA's tensor cores multiply 10 bits of the
 mantissa instead of 23; no other device has it. What comes after the network (scores, distances) is float32 in all.
@@ -318,10 +318,10 @@ class ClassifierConfig:
         'auto', 'auto, cpu, cuda or cuda:<n>; auto takes a GPU where there is one that passes a check against the CPU',
         at_configure=True)
     precision: str = option(
-        'float32', 'arithmetic of the network; tf32, float32 that is multiplied with fewer digits, is for NVIDIA GPUs; '
-        'int8: where model is a float32 bundle, the one that `robot-vision quantise` made of it and put beside it is '
-        'run, with backend auto only if it is quicker. A bundle that is int8 itself runs so anyway',
-        choices=PRECISIONS, at_configure=True)
+        AUTO, 'arithmetic of the network; auto: float32, but on a CPU with backend auto the int8 bundle that '
+        '`robot-vision quantise` made of the model and put beside it, if that is quicker here; int8: the same, and it '
+        'must be there; tf32, float32 that is multiplied with fewer digits, is for NVIDIA GPUs. A bundle that is int8 '
+        'itself runs so anyway', choices=(AUTO, *PRECISIONS), at_configure=True)
     backend: str = option(
         'auto', 'what runs the network: torch, or on a CPU onnxruntime or openvino, where they are installed; auto '
         'measures them once for each machine and network, and takes the quickest', at_configure=True,

@@ -12,12 +12,15 @@ from ..core.networks.stages import usual_stages
 from ..core.text.notes import to_stderr
 from ..core.uncertainty.calibrate import AUTO, NO_SCORE, Calibration, calibrate
 from ..core.uncertainty.ood.base import linear_head
+from ..core.uncertainty.ood.p_value import OodCalibration
 from ..core.uncertainty.ood.part import COMBINED
 from ..core.uncertainty.ood.pictures import Pictures
 from .camera_fit import fit_camera
 from .labelled_outputs import LabelledOutputs
 from .predict import check_deployment, faulty_outputs, picture_outputs, run_bundle
 
+SCORE_FITTED_TO = 'score_fitted_to'
+"""Key of the provenance, where a calibration had a reference."""
 MOST_CORRUPTED = 1000
 """Pictures of which a corrupted version is run, for :mod:`~..core.uncertainty.density_aware`."""
 
@@ -73,11 +76,13 @@ def calibrate_bundle(bundle: Bundle, data: Sequence[str], options: CalibrationOp
     return outputs, fit_bundle(bundle, outputs, options, copies)
 
 
-def fit_bundle(bundle: Bundle, outputs: LabelledOutputs, options: CalibrationOptions, copies: str = '') -> Calibration:
+def fit_bundle(bundle: Bundle, outputs: LabelledOutputs, options: CalibrationOptions, copies: str = '',
+               score: Optional[OodCalibration] = None) -> Calibration:
     """As :func:`calibrate_bundle`, to what the network says of pictures, each of which is there once.
 
     Args:
         copies: a sentence about those that were left out.
+        score: that was fitted to other pictures and is only calibrated here, instead of that of the options.
     """
     device, precision = check_deployment(options.device, options.precision, bundle)
     where = {'device': options.device, 'precision': precision}
@@ -105,7 +110,7 @@ def fit_bundle(bundle: Bundle, outputs: LabelledOutputs, options: CalibrationOpt
         groups=outputs.groups[known], ood=None if options.ood == NO_SCORE else options.ood, alpha=options.alpha,
         seed=options.seed, reference=reference, head=linear_head(bundle.load_single_network().head),
         ood_pictures=ood_pictures or None, conformal=options.conformal, scaling=options.scaling,
-        corrupted=outputs.corrupted,
+        corrupted=outputs.corrupted, score=score,
         faulty={name: one.pictures() for name, one in faulty_outputs(bundle, **where).items()})
     camera, of_camera = fit_camera(camera_seen, outputs.camera[known], repeats_s, len(np.unique(camera_groups)))
     fusion = None
@@ -163,6 +168,13 @@ def with_stages(bundle: Bundle, wanted: Sequence[str] = (), ood: str = AUTO) -> 
     if not names and not bundle.architecture.stages and (ood in (AUTO, COMBINED) or '@' in ood):
         names = usual_stages(bundle.architecture.name)
     return replace(bundle, architecture=replace(bundle.architecture, stages=names)) if names else bundle
+
+
+def is_score_of_others(bundle: Bundle) -> bool:
+    """Whether the OOD score was fitted to other pictures than it was calibrated on: by training, or to a reference."""
+    known = bundle.provenance
+    return bundle.ood is not None and bundle.ood.scores is not None and (
+        SCORE_FITTED_TO in known if 'calibrated_from' in known else 'trained' in known)
 
 
 def calibration_provenance(outputs: LabelledOutputs) -> Mapping[str, str]:

@@ -21,7 +21,13 @@ from ..data.cache import FrameStore
 from ..data.dataset import EvalTransform, FrameDataset
 from ..data.selection import SAME_PICTURE, duplicate_groups
 from .beside_float import Loss, figures, folder_megabytes, loss, times_ms
-from .calibrate_bundle import MOST_CORRUPTED, CalibrationOptions, calibration_provenance, fit_bundle
+from .calibrate_bundle import (
+    MOST_CORRUPTED,
+    CalibrationOptions,
+    calibration_provenance,
+    fit_bundle,
+    is_score_of_others,
+)
 from .labelled_outputs import LabelledOutputs
 from .predict import Predictor, foreign_pictures, labelled_outputs, labelled_store, spread
 
@@ -86,7 +92,9 @@ class Int8Bundle:
 def int8_bundle(bundle: Bundle, data: Sequence[str], options: QuantiseOptions) -> Int8Bundle:
     """Quantise, calibrate and judge.
 
-    Both networks are calibrated on the same pictures, as the float32 bundle is, and judged on others.
+    Both are calibrated on the same pictures, as the float32 bundle is, and judged on others. Where its OOD score
+    was fitted to pictures apart from its calibration, that score is kept, and calibrated on what the int8 network says;
+    any other is fitted anew.
 
     Args:
         bundle: one model in float32.
@@ -113,7 +121,7 @@ def int8_bundle(bundle: Bundle, data: Sequence[str], options: QuantiseOptions) -
     to_stderr(f'quantising with {len(ranged)} pictures')
     made = quantise(bundle, lambda: _pictures(store, ranged, bundle), options.weight_bits, options.tries,
                     options.runtime)
-    wish = as_the_float(bundle, options)
+    wish, kept = as_the_float(bundle, options), bundle.ood if is_score_of_others(bundle) else None
     with tempfile.TemporaryDirectory() as folder:
         plain = save_bundle(Path(folder) / 'int8', made.network, bundle.class_names, bundle.preprocessing,
                             abstain_cost=bundle.abstain_cost)
@@ -122,7 +130,7 @@ def int8_bundle(bundle: Bundle, data: Sequence[str], options: QuantiseOptions) -
             run = Predictor.of_bundle(one, 'cpu')
             outputs, copies = labelled_outputs(run, store, bundle.class_names, MOST_CORRUPTED, options.seed, fitted
                                                ).each_once()
-            calibration = fit_bundle(one, outputs, wish, copies)
+            calibration = fit_bundle(one, outputs, wish, copies, kept)
             calibration = replace(calibration, fusion=bundle.fusion, camera=bundle.camera or calibration.camera)
             calibrated = save_bundle(
                 Path(folder) / f'calibrated{number}', one.load_single_network(), bundle.class_names,

@@ -1,6 +1,7 @@
 """``quantise``: an int8 bundle out, calibrated as what it is, beside the float32 one; what deployments make of it."""
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,12 +9,13 @@ import torch
 from int8_samples import colour_bundle, write_pictures
 
 from robot_vision_dl.cli.main import main
-from robot_vision_dl.core.backends import choice, measurements
+from robot_vision_dl.core.backends import int8_choice, measurements
 from robot_vision_dl.core.bundles.bundle import load_bundle, verify_bundle
 from robot_vision_dl.core.config import ClassifierConfig
 from robot_vision_dl.core.errors import BundleError, ConfigError
 from robot_vision_dl.core.networks import int8
 from robot_vision_dl.core.runtime.pipeline import Pipeline
+from robot_vision_dl.evaluation.calibrate_bundle import is_score_of_others
 from robot_vision_dl.evaluation.predict import run_bundle
 
 pytestmark = pytest.mark.slow  # exports, quantises and calibrates: half a minute
@@ -50,6 +52,10 @@ def test_what_is_written(made, capsys):
         assert getattr(found, name) == getattr(float32, name)
     assert found.architecture.stages == float32.architecture.stages
     assert found.ood.all_parts == float32.ood.all_parts
+    # What was fitted to other pictures than those of float32's calibration is kept, though there is a reference here.
+    assert float32.provenance['score_fitted_to'] == 'data of --reference'
+    for name, table in float32.ood.tensors.items():
+        assert np.array_equal(table, found.ood.tensors[name])
     assert (found.laplace is None) == (float32.laplace is None) and found.density_aware is not None
     assert found.provenance['quantised_from'] == float32.identity
     one, other = found.metrics['float32'], found.metrics['int8']
@@ -93,9 +99,19 @@ def test_its_calibration_is_of_the_int8_network(made):
     assert np.abs(other / found.ood.scores - 1).max() > 1e-3  # and of no other
 
 
+def test_a_score_that_was_fitted_to_pictures_of_the_calibration_is_fitted_anew(made):
+    """They may be among the pictures that int8 is calibrated on, of which the score would then think too well."""
+    float32 = load_bundle(made / 'model')
+    assert is_score_of_others(float32)
+    for provenance, kept in (({'calibrated_from': 'x'}, False), ({'trained': 'all layers'}, True), ({}, False),
+                             ({'trained': 'all layers', 'calibrated_from': 'x'}, False)):
+        assert is_score_of_others(replace(float32, provenance=provenance)) == kept
+    assert not is_score_of_others(replace(float32, ood=None))
+
+
 def test_it_runs_as_int8_whatever_the_default_says(made):
     found = load_bundle(made / 'model_int8')
-    for precision in ('float32', 'int8'):
+    for precision in ('auto', 'float32', 'int8'):
         pipeline = Pipeline(found, ClassifierConfig(model=str(made / 'model_int8'), precision=precision))
         assert pipeline.precision == 'int8' and pipeline.backend.name == 'onnxruntime'
         assert not any('calibrated at' in warning for warning in pipeline.warnings)
@@ -109,16 +125,40 @@ def test_it_runs_as_int8_whatever_the_default_says(made):
 def test_auto_takes_the_quicker_one(made, monkeypatch, float_ms, int8_ms, taken):
     """What was measured on this machine decides, and it is not measured again."""
     float32, found = load_bundle(made / 'model'), load_bundle(made / 'model_int8')
-    pipeline = Pipeline(float32, ClassifierConfig(model='x', precision='int8'))  # measures really
+    Pipeline(float32, ClassifierConfig(model='x', precision='int8'))  # measures really
     path = measurements.measurement_path(found, torch.get_num_threads(), 1)
     assert set(measurements.read_measurement(path).times_ms) == {'float32', 'int8'}
     measurements.write_measurement(path, measurements.Measurement({'float32': float_ms, 'int8': int8_ms}))
-    monkeypatch.setattr(choice, 'pass_ms', None)
-    pipeline = Pipeline(float32, ClassifierConfig(model='x', precision='int8'))
-    assert pipeline.precision == taken and pipeline.bundle.precision == taken
-    assert f'float32 {float_ms:.1f} ms, int8 {int8_ms:.1f} ms' in pipeline.backend.reason
-    assert pipeline.bundle.source == float32.source and not any('calibrated at' in one for one in pipeline.warnings)
+    monkeypatch.setattr(int8_choice, 'pass_ms', None)
+    for precision in ('int8', 'auto'):
+        pipeline = Pipeline(float32, ClassifierConfig(model='x', precision=precision))
+        assert pipeline.precision == taken and pipeline.bundle.precision == taken
+        assert f'float32 {float_ms:.1f} ms, int8 {int8_ms:.1f} ms' in pipeline.backend.reason
+        assert pipeline.bundle.source == float32.source and not any('calibrated at' in one for one in pipeline.warnings)
+    for beside in ({'precision': 'float32'}, {'backend': 'torch'}, {'backend': 'onnxruntime'}):
+        pipeline = Pipeline(float32, ClassifierConfig(model='x', **beside))
+        assert pipeline.precision == 'float32' and 'int8' not in pipeline.backend.reason
     path.unlink()
+
+
+def test_auto_runs_float32_and_says_why_where_what_is_beside_it_cannot_run(made, tmp_path, monkeypatch):
+    alone = shutil.copytree(made / 'model', tmp_path / 'alone')
+    assert 'int8' not in Pipeline(load_bundle(alone), ClassifierConfig(model='x')).backend.reason
+    other = shutil.copytree(made / 'model_int8', tmp_path / 'alone_int8')
+    values = json.loads((other / 'bundle.json').read_text())
+
+    def reason(changed=None):
+        if changed:
+            (other / 'bundle.json').write_text(json.dumps(changed))
+        pipeline = Pipeline(load_bundle(alone), ClassifierConfig(model='x'))
+        assert pipeline.precision == 'float32' and pipeline.bundle.identity == load_bundle(alone).identity
+        return pipeline.backend.reason
+    assert 'was made of the bundle 0123456789ab' in reason(
+        {**values, 'provenance': {**values['provenance'], 'quantised_from': '0123456789ab'}})
+    monkeypatch.setattr(int8_choice, 'adds_exactly', lambda: False)
+    assert 'need a processor with VNNI' in reason({**values, 'graph': {**values['graph'], 'weight_bits': 8}})
+    (other / 'bundle.json').write_text('{')
+    assert reason().startswith('not in int8: ') and 'robot-vision quantise' in reason()
 
 
 @pytest.fixture(scope='module')

@@ -23,7 +23,7 @@ from robot_vision_dl.core.resources import share_directory
     ({'top_k': 0}, 'top_k: must be at least 1, got 0'),
     ({'top_k': 2.5}, 'top_k: expected a whole number, got 2.5'),
     ({'top_k': True}, 'top_k: expected a whole number, got True'),
-    ({'precision': 'int4'}, "precision: must be one of float32, tf32, float16, bfloat16, int8, got 'int4'"),
+    ({'precision': 'int4'}, "precision: must be one of auto, float32, tf32, float16, bfloat16, int8, got 'int4'"),
     ({'stale_after_s': float('nan')}, 'stale_after_s: must be finite, got nan'),
     ({'decision.false_unknown_rate': 1.5}, 'decision.false_unknown_rate: must be at most 1, got 1.5'),
     ({'decision.abstain_cost': -0.5}, 'decision.abstain_cost: must be -1'),

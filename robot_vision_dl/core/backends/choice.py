@@ -1,11 +1,9 @@
 """Which backend runs a network: the one that was asked for, or the one that is measured to be the quickest here."""
 import importlib.util
-import time
 from dataclasses import replace
 from itertools import chain
 from typing import List, Tuple
 
-import numpy as np
 import torch
 
 from ..bundles.arithmetic import is_int8, runtime_of
@@ -19,12 +17,11 @@ from .backend import RUNTIMES, Backend, Forward, quickest, reason_of
 from .measurements import Measurement, measurement_path, read_measurement, write_measurement
 from .onnx_runtime import OnnxRuntimeNetwork
 from .openvino_runtime import OpenVinoNetwork
+from .pass_time import pass_ms, random_pixels
 from .providers import HOST, Device, said_of
 
 MAX_DIFFERENCE = 1e-3
 """Of logits and features from those of torch, relative to the largest of them: float32 sums in another order."""
-MEASURED_S = 0.25
-"""For each backend; what is loaded first costs more."""
 LEAST_MS = 3.0
 """What torch does in less than this is not worth seconds of turning the network into something else."""
 
@@ -138,7 +135,7 @@ def _made(name: str, bundle: Bundle, network: AnyNetwork) -> Tuple[Forward, floa
 
 def _measured(bundle: Bundle, network: AnyNetwork, batch: int, own: str) -> Measurement:
     try:
-        times_ms = {own: _time_ms(network, bundle, batch)}
+        times_ms = {own: pass_ms(network, bundle, batch)}
     except RuntimeError as error:
         height, width = bundle.preprocessing.crop
         raise BundleError(f'{bundle.name}: cannot be run on a picture of {width} x {height} pixels: '
@@ -157,29 +154,8 @@ def _measured(bundle: Bundle, network: AnyNetwork, batch: int, own: str) -> Meas
         except (ConfigError, BundleError) as error:
             left_out.append(str(error))
             continue
-        times_ms[name] = _time_ms(forward, bundle, batch)
+        times_ms[name] = pass_ms(forward, bundle, batch)
     return Measurement(times_ms, tuple(left_out))
-
-
-def _pixels(bundle: Bundle, batch: int) -> torch.Tensor:
-    """Random pixels, as the preprocessing would give them: channels last."""
-    shape = (batch, bundle.architecture.in_channels, *bundle.preprocessing.crop)
-    pixels = torch.randn(shape, generator=torch.Generator().manual_seed(batch))
-    return pixels.contiguous(memory_format=torch.channels_last)
-
-
-@torch.inference_mode()
-def _time_ms(forward: Forward, bundle: Bundle, batch: int) -> float:
-    """Median of some passes, in ms."""
-    pixels = _pixels(bundle, batch)
-    forward(pixels)
-    times: List[float] = []
-    end = time.perf_counter() + MEASURED_S
-    while len(times) < 3 or (len(times) < 20 and time.perf_counter() < end):
-        started = time.perf_counter()
-        forward(pixels)
-        times.append(time.perf_counter() - started)
-    return float(np.median(times)) * 1e3
 
 
 @torch.inference_mode()
@@ -187,7 +163,7 @@ def _checked(name: str, bundle: Bundle, network: AnyNetwork, forward: Forward) -
     """The largest relative difference from torch over random pixels, for one frame and for several."""
     worst = 0.0
     for batch in (1, 3):
-        pixels = _pixels(bundle, batch)
+        pixels = torch.from_numpy(random_pixels(bundle, batch))
         wanted, given = network(pixels), forward(pixels)
         assert isinstance(wanted, Prediction) and isinstance(given, Prediction)
         for ours, theirs in ((wanted.logits, given.logits), (wanted.features, given.features),
@@ -204,8 +180,3 @@ def _checked(name: str, bundle: Bundle, network: AnyNetwork, forward: Forward) -
         raise BundleError(f'{bundle.name}: {name} gives other results than torch (relative difference {worst:.2g}, '
                           f'allowed {MAX_DIFFERENCE:g}); set backend to torch')
     return worst
-
-
-def pass_ms(forward: Forward, bundle: Bundle, batch: int) -> float:
-    """Median time of a pass over random pixels on the CPU, in ms."""
-    return _time_ms(forward, bundle, batch)

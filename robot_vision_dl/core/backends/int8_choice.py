@@ -1,11 +1,13 @@
-"""Which bundle a deployment runs that sets ``precision: int8`` and names a float32 one.
+"""Which bundle a deployment runs that names a float32 one, with ``precision: auto`` or ``int8``.
 
 The int8 bundle is a bundle of its own, calibrated as what it is on the runtime that runs it, so nothing here changes a
 network: a folder beside the float32 bundle's is taken in its place, if it was made of that very bundle, and, where the
-backend is ``auto``, only if it is quicker here.
+backend is ``auto``, only if it is quicker here. ``int8`` asks for it, and whatever is wrong with it is an error;
+``auto`` takes it where it is there and can be used.
 """
 import importlib.util
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Dict, List, Sequence
 
 import numpy as np
@@ -13,20 +15,24 @@ import numpy as np
 from ..bundles.arithmetic import ONNX_RUNTIME, is_int8, runs_at, runtime_of
 from ..bundles.bundle import Bundle, load_bundle
 from ..bundles.bundle_format import DESCRIPTION
-from ..config import FLOAT32, INT8, ClassifierConfig
+from ..config import AUTO, FLOAT32, INT8, ClassifierConfig
 from ..errors import BundleError, ConfigError
 from ..networks import torch_use
 from ..networks.graph_facts import OPENVINO
+from ..networks.int8 import adds_exactly
 from ..networks.threads import network_threads
 from ..text.printable import printable
-from .backend import LEAST_GAIN
+from .backend import LEAST_GAIN, Forward
 from .measurements import Measurement, measurement_path, read_measurement, write_measurement
+from .pass_time import pass_ms
+from .without_torch import backend_without_torch
 
 SUFFIXES = {ONNX_RUNTIME: '_int8', OPENVINO: '_int8_openvino'}
 """Of the folder beside the float32 bundle's, by what runs it."""
 MADE_OF = 'quantised_from'
 """Key of the provenance: identity of the float32 bundle."""
 _ROUNDS = 3
+_ASKED = 'precision int8: '
 
 
 @dataclass(frozen=True)
@@ -56,9 +62,13 @@ def deployed_bundle(bundle: Bundle, config: ClassifierConfig, batch: int = 1) ->
     Raises:
         ConfigError: int8 is wanted and there is no such bundle, or it cannot run as wanted.
     """
-    if config.precision != INT8 or is_int8(bundle):
-        precision = runs_at(bundle, config.precision)
-        return _int8(bundle, config) if precision == INT8 else Deployed(bundle, precision, config)
+    if is_int8(bundle):
+        runs_at(bundle, config.precision)
+        return _int8(bundle, config)
+    if config.precision == AUTO:
+        return _automatic(bundle, config, batch)
+    if config.precision != INT8:
+        return Deployed(bundle, runs_at(bundle, config.precision), config)
     if config.backend not in ('auto', *SUFFIXES):
         raise ConfigError(f'precision int8: {" and ".join(SUFFIXES)} run int8 networks, and backend is '
                           f'{config.backend}; set backend to auto or one of these')
@@ -69,11 +79,29 @@ def deployed_bundle(bundle: Bundle, config: ClassifierConfig, batch: int = 1) ->
     if config.backend != 'auto':
         return replace(_int8(replace(found[0], source=bundle.source), config),
                        reason=f'{found[0].name}, as the parameters precision and backend say')
+    return _quickest(bundle, found, config, batch)
+
+
+def _automatic(bundle: Bundle, config: ClassifierConfig, batch: int) -> Deployed:
+    """An int8 bundle where nothing is against it; what is wrong with one that is there is said."""
     left = Deployed(bundle, FLOAT32, replace(config, precision=FLOAT32))
+    if config.backend != 'auto' or config.dropout_samples or bundle.members or bundle.folder is None or not any(
+            (place / DESCRIPTION).is_file() for place in _places(bundle.folder).values()):
+        return left
+    try:
+        return _quickest(bundle, int8_siblings(bundle, list(SUFFIXES)), config, batch)
+    except (BundleError, ConfigError) as error:
+        return replace(left, reason=f'not in int8: {str(error).removeprefix(_ASKED)}')
+
+
+def _quickest(bundle: Bundle, found: Sequence[Bundle], config: ClassifierConfig, batch: int) -> Deployed:
+    """Of a float32 bundle and int8 ones of it."""
+    run = replace(config, precision=FLOAT32)
+    left = Deployed(bundle, FLOAT32, run)
     device = _device(config)
     if device != 'cpu':
         return replace(left, reason=f'not {found[0].name}: int8 runs on the processor, and there is {device}')
-    times = _measured(bundle, found, batch, network_threads(config.threads))
+    times = _measured(bundle, found, run, batch, network_threads(config.threads))
     said = f'a batch of {batch} takes ' + ', '.join(f'{name} {ms:.1f} ms' for name, ms in times.items())
     best = min(found, key=lambda one: times[_name(one)])
     if times[_name(best)] * LEAST_GAIN < times[FLOAT32]:
@@ -97,8 +125,7 @@ def int8_siblings(bundle: Bundle, runtimes: Sequence[str]) -> List[Bundle]:
     if bundle.folder is None:
         raise ConfigError(f'precision int8: {bundle.name} has no folder, so there is no int8 bundle beside it; '
                           f'{_remedy(bundle, runtimes[0])}, or name the int8 bundle as the model')
-    folder = bundle.folder.resolve()
-    places = {runtime: folder.parent / (folder.name + SUFFIXES[runtime]) for runtime in runtimes}
+    places = {runtime: place for runtime, place in _places(bundle.folder).items() if runtime in runtimes}
     there = [runtime for runtime in runtimes if (places[runtime] / DESCRIPTION).is_file()]
     usable = [runtime for runtime in there if len(there) == 1 or importlib.util.find_spec(runtime) is not None]
     if not usable:
@@ -115,11 +142,19 @@ def int8_siblings(bundle: Bundle, runtimes: Sequence[str]) -> List[Bundle]:
         what = ('is not an int8 bundle' if not is_int8(one) else
                 f'is run by {runtime_of(one)}, not by {runtime}' if runtime_of(one) != runtime else
                 f'was made of the bundle {printable(made_of, 40)}, and {bundle.name} is {bundle.identity}'
-                if made_of != bundle.identity else '')
+                if made_of != bundle.identity else
+                'has weights of 8 bits, which need a processor with VNNI; `--weight-bits 7` runs on this one'
+                if one.graph is not None and one.graph.weight_bits == 8 and not adds_exactly() else '')
         if what:
             raise ConfigError(f'precision int8: {printable(place)} {what}; {remedy}')
         found.append(one)
     return found
+
+
+def _places(folder: Path) -> Dict[str, Path]:
+    """Where int8 bundles of a float32 one lie, by what runs them."""
+    folder = folder.resolve()
+    return {runtime: folder.parent / (folder.name + suffix) for runtime, suffix in SUFFIXES.items()}
 
 
 def _remedy(bundle: Bundle, runtime: str) -> str:
@@ -142,7 +177,8 @@ def _name(found: Bundle) -> str:
     return INT8 if runtime == ONNX_RUNTIME else f'{INT8} by {runtime}'
 
 
-def _measured(bundle: Bundle, found: Sequence[Bundle], batch: int, threads: int) -> Dict[str, float]:
+def _measured(bundle: Bundle, found: Sequence[Bundle], config: ClassifierConfig, batch: int, threads: int
+              ) -> Dict[str, float]:
     """Median time of a pass in ms, of the float32 bundle by its quickest backend and of int8 ones, by turns.
 
     It is kept with the other measurements of this machine, as one of the first int8 network.
@@ -151,11 +187,18 @@ def _measured(bundle: Bundle, found: Sequence[Bundle], batch: int, threads: int)
     known = read_measurement(path)
     names = [FLOAT32, *map(_name, found)]
     if known is None or set(known.times_ms) != set(names):
-        from .choice import choose_backend, pass_ms
         torch_use.set_threads(threads)
-        runs = ((bundle, choose_backend('auto', bundle, bundle.load_network(), batch).forward),
-                *((one, one.load_single_network()) for one in found))
+        runs = [(one, _forward(one, config, batch, threads)) for one in (bundle, *found)]
         times = np.median([[pass_ms(run, of, batch) for of, run in runs] for _ in range(_ROUNDS)], axis=0)
         known = Measurement(dict(zip(names, times.tolist())))
         write_measurement(path, known)
     return known.times_ms
+
+
+def _forward(bundle: Bundle, config: ClassifierConfig, batch: int, threads: int) -> Forward:
+    """What runs a network where nothing but a plain pass on the CPU is wanted, without torch where that can be."""
+    light = backend_without_torch(bundle, replace(config, device='cpu'), threads, batch)
+    if light is not None:
+        return light.forward
+    from .choice import choose_backend
+    return choose_backend('auto', bundle, bundle.load_network(), batch).forward

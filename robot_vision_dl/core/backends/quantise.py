@@ -22,6 +22,7 @@ from ..networks.onnx_graph import INPUT, import_onnx, make_session, parse_onnx
 from .activation_ranges import Ranges, least_squares, min_max
 from .bias_correction import correct_biases
 from .graph_import import Normal, Wish, linear_head, tried
+from .half_weights import in_half_where_exact
 from .int8_builder import Int8Builder
 from .onnx_model import batch_of, cached_onnx, output_names
 from .sensitive_layers import NEGLIGIBLE, find_sensitive
@@ -124,6 +125,9 @@ def quantise(bundle: Bundle, pictures: Pictures, weight_bits: Optional[int] = No
                 if less < least:
                     kept, data, least = search.kept_float, other, less
     names = tuple(builder.layers[node] for node in (*kept, *builder.head))
+    smaller = parse_onnx(data, bundle.name)
+    in_half_where_exact(smaller)
+    data = smaller.SerializeToString()
     return Quantised(_as_network(data, bundle, bits, runtime), float32, len(builder.layers), names, least, best,
                      len(ranged), len(probe), count)
 
@@ -224,7 +228,8 @@ def _dequantised(model: Any) -> List[torch.Tensor]:
     """The weights that stayed float32, and what the others are in float32."""
     to_array = import_onnx().numpy_helper.to_array
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}
-    found = [torch.from_numpy(to_array(tensor).copy()) for tensor in tensors.values() if tensor.data_type == 1]
+    found = [torch.from_numpy(to_array(tensor).astype(np.float32)) for tensor in tensors.values()
+             if tensor.data_type in (1, 10)]  # float32, float16
     for node in model.graph.node:
         if node.op_type != DEQUANTISE or node.input[0] not in tensors:
             continue

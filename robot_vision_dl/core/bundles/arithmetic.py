@@ -1,5 +1,5 @@
 """At which arithmetic a bundle's network runs where a deployment asks for one."""
-from ..config import FLOAT32, INT8
+from ..config import AUTO, FLOAT32, INT8
 from ..errors import ConfigError
 from .bundle import Bundle
 
@@ -19,20 +19,20 @@ def runtime_of(bundle: Bundle) -> str:
 
 
 def runs_at(bundle: Bundle, wanted: str) -> str:
-    """What a network runs at; ``int8`` of an int8 bundle, also where ``float32``, the default, is asked for.
+    """What a network runs at; ``int8`` of an int8 bundle, also where ``float32`` is asked for.
 
     Args:
-        wanted: one of :data:`~..config.PRECISIONS`.
+        wanted: one of :data:`~..config.PRECISIONS`, or ``auto``, which is float32 or int8, as the bundle is.
 
     Raises:
         ConfigError: it cannot.
     """
     if is_int8(bundle):
-        if wanted not in (INT8, FLOAT32):
+        if wanted not in (INT8, FLOAT32, AUTO):
             raise ConfigError(f'precision {wanted}: {bundle.name} is an int8 network and runs at nothing else; set '
                               'precision to int8, or take the bundle that it was made of')
         return INT8
     if wanted == INT8:
         raise ConfigError(f'precision {INT8}: {bundle.name} is not an int8 network; `robot-vision quantise '
                           f'{bundle.source} DATA` makes one of it, beside it, with labelled pictures')
-    return wanted
+    return FLOAT32 if wanted == AUTO else wanted

@@ -33,7 +33,8 @@
 
 ``model.safetensors`` is ``Network.state_dict()``, in float32, or in float16 to be small. In its place a network that is
 a file has ``model.onnx`` (the form is told in :mod:`~.networks.onnx_graph`) or ``model.pt2``, of ``torch.export.save``,
-and where its logits are linear in its features ``head.safetensors``, with ``weight`` and ``bias``.
+and where its logits are linear in its features ``head.safetensors``, with ``weight`` (float32, or float16 where that is
+exact) and ``bias``.
 ``uncertainty.safetensors`` holds ``ood.calibration_scores`` (float32, ascending) and ``ood.<tensor>`` for each tensor
 of a fitted score (of several as one ``ood.<number of the part>.<tensor>``, large tables as float16, ``ood.location``,
 ``ood.scale`` and ``ood.weight``), ``vector.weight`` and ``vector.bias``, and ``laplace.<tensor>``.

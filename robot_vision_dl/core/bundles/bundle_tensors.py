@@ -69,8 +69,10 @@ def head_shape(path: Path) -> Optional[Tuple[int, ...]]:
 
 
 def read_head(path: Path, classes: int, features: int) -> Tuple[np.ndarray, np.ndarray]:
-    """The linear head of a network that is a file: ``weight`` (C, F) and ``bias`` (C,)."""
+    """The linear head of a network that is a file: ``weight`` (C, F) and ``bias`` (C,), float32."""
     tensors = read_tensors(path)
+    if 'weight' in tensors and tensors['weight'].dtype == np.float16:
+        tensors = {**tensors, 'weight': tensors['weight'].astype(np.float32)}
     weight, bias = (_named(path, tensors, name, np.float32, dimensions) for name, dimensions in (
         ('weight', 2), ('bias', 1)))
     if len(tensors) != 2 or weight.shape != (classes, features) or len(bias) != classes:

@@ -157,7 +157,7 @@ def _network_files(network: SingleNetwork, half: bool) -> Dict[str, bytes]:
         raise BundleError('a network that is a file keeps its weights as they are; leave --half out')
     files = {fmt.GRAPH_FILES[network.architecture.name]: network.file_bytes()}
     if isinstance(network.head, nn.Linear):
-        files[fmt.HEAD] = save(_storable(network.head, False))
+        files[fmt.HEAD] = save(_storable(network.head, _is_half(network.head)))
     return files
 
 
@@ -170,6 +170,12 @@ def _storable(network: nn.Module, half: bool) -> Dict[str, torch.Tensor]:
             value = value.to(torch.float16 if half and value.ndim >= 2 else torch.float32)
         state[key] = value.clone(memory_format=torch.contiguous_format)
     return state
+
+
+def _is_half(layer: nn.Linear) -> bool:
+    """Whether half precision holds its weights exactly."""
+    weight = layer.weight.detach().cpu()
+    return torch.equal(weight.half().float(), weight.float())
 
 
 def _versions() -> Dict[str, str]:

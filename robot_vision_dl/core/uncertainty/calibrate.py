@@ -1,6 +1,6 @@
 """Logits, features and labels of calibration pictures -> everything that a bundle says about trust."""
 from dataclasses import dataclass, replace
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -90,7 +90,8 @@ def calibrate(logits: np.ndarray, features: np.ndarray, labels: np.ndarray, *, o
               standard: Optional[Pictures] = None, head: Optional[LinearHead] = None,
               ood_pictures: Optional[Mapping[str, Pictures]] = None, conformal: str = 'lac',
               scaling: str = 'temperature', faulty: Optional[Mapping[str, Pictures]] = None,
-              corrupted: Optional[Pictures] = None, least: int = MIN_PICTURES) -> Calibration:
+              corrupted: Optional[Pictures] = None, least: int = MIN_PICTURES, score: Optional[OodCalibration] = None
+              ) -> Calibration:
     """Fit the scaling of the logits, the last layer's posterior, conformal sets and an OOD score.
 
     The one number T is fitted on all pictures, and so is the quantile after it: the pictures are used twice, for one
@@ -117,6 +118,8 @@ def calibrate(logits: np.ndarray, features: np.ndarray, labels: np.ndarray, *, o
         corrupted: calibration pictures after something happened to them (blur, noise, ...), with labels. Where there is
             an OOD score, probabilities then claim less the further out a frame is; see :mod:`.density_aware`.
         least: fewer pictures are refused.
+        score: an OOD score that was fitted already, to pictures that are not among these; it is taken as it is,
+            instead of ``ood``, and calibrated on all pictures.
     """
     if len(labels) < least:
         raise RobotVisionError(f'calibration needs {least} pictures at least, got {len(labels)}')
@@ -146,9 +149,10 @@ def calibrate(logits: np.ndarray, features: np.ndarray, labels: np.ndarray, *, o
         metrics.update(found)
     published = _published(logits, features, temperature, vector, laplace)
     detector, reason, density_aware = None, '', None
-    if ood is not None:
-        detector, reason, found = _fit_ood(ood, _Known(known, fitted, held_out, standard, tuple(stage_names)),
-                                           (ood_pictures or {}, faulty or {}), head, seed)
+    if score is not None or ood is not None:
+        detector, reason, found = _fit_ood(
+            score or ood or AUTO, _Known(known, fitted, held_out, standard, tuple(stage_names)),
+            (ood_pictures or {}, faulty or {}), head, seed)
         metrics.update(found)
         if corrupted is not None and len(known) < LEAST_PICTURES:
             notes.append(f'no density-aware calibration: {len(known)} pictures to fit it to are fewer than '
@@ -219,13 +223,16 @@ class _Known(NamedTuple):
     stage_names: Tuple[str, ...]
 
 
-def _fit_ood(name: str, known: _Known, strange: Tuple[Mapping[str, Pictures], ...], head: Optional[LinearHead],
-             seed: int) -> Tuple[OodCalibration, str, Dict[str, Any]]:
+def _fit_ood(asked: Union[str, OodCalibration], known: _Known, strange: Tuple[Mapping[str, Pictures], ...],
+             head: Optional[LinearHead], seed: int) -> Tuple[OodCalibration, str, Dict[str, Any]]:
     """The score with its calibration, why it, and what it does on OOD pictures that did not choose it."""
     (ood_pictures, judged_ood), (faulty, judged_faulty) = (split_groups(groups, seed) for groups in strange)
     found: Dict[str, Any] = {}
     reason = ''
-    if name == AUTO:
+    if isinstance(asked, OodCalibration):
+        parts, score, judged = asked.all_parts, asked.build_score(), known.every
+        reason = 'Fitted before, to other pictures, and taken as it was.'
+    elif asked == AUTO:
         choice: OodChoice = choose_ood(
             known.fitted, known.held_out, ood_pictures or None, head, faulty=faulty, stage_names=known.stage_names,
             standard=known.standard, seed=seed)
@@ -234,11 +241,12 @@ def _fit_ood(name: str, known: _Known, strange: Tuple[Mapping[str, Pictures], ..
             found['ood_choice'] = {method: {group: round(value, 4) for group, value in groups.items()}
                                    for method, groups in choice.auroc.items()}
     else:
-        parts = parse_parts(name) if name != COMBINED else usual_parts(
+        parts = parse_parts(asked) if asked != COMBINED else usual_parts(
             known.stage_names, known.fitted.features.shape[1])
-    score = fit_parts(parts, known.fitted, known.stage_names, head, known.standard, seed)
-    # A score that was fitted to nothing may be calibrated on every picture.
-    judged = known.held_out if score.fitted else known.every
+    if isinstance(asked, str):
+        score = fit_parts(parts, known.fitted, known.stage_names, head, known.standard, seed)
+        # A score that was fitted to nothing may be calibrated on every picture.
+        judged = known.held_out if score.fitted else known.every
     scores = score(judged.logits, judged.features, judged.stages)
     calibration = OodCalibration.of_parts(parts, score, scores, known.stage_names)
     # Where that cannot be reached, at the smallest rate that can: else all figures would be 0 and say nothing.
