@@ -195,6 +195,9 @@ def divided(store: FrameStore, class_names: Sequence[str], seed: int) -> Tuple[n
     remedy = 'give more DATA, or other labelled data to judge on with --test'
     if len(counts) < 2:
         raise DataError(f'one recording cannot be divided into pictures to fit to and others to judge on; {remedy}')
+    # A class of one group is in one part only, and so are most classes of ImageNet: these count as one.
+    alone = (counts > 0).sum(0) < 2
+    counts = np.column_stack([counts[:, ~alone], counts[:, alone].sum(1)])
     parts = assign(counts, (1 - JUDGED_SHARE, JUDGED_SHARE), seed)[groups]
     fitted, judged = np.flatnonzero(parts == 0), np.flatnonzero(parts == 1)
     for what, places in (('fit to', fitted), ('judge on', judged)):

@@ -88,6 +88,15 @@ def test_near_duplicates_of_folders_stay_together():
     assert not set(hashes[fitted].tolist()) & set(hashes[judged].tolist())
 
 
+def test_pictures_of_as_many_classes_are_divided():
+    """A class of one picture cannot be in both parts; none was to judge on."""
+    names = [f'class {number}' for number in range(90)]
+    frames = [SimpleNamespace(recording='folder', topic='', label=name) for name in names]
+    found = SimpleNamespace(frames=frames, hashes=np.random.default_rng(0).integers(0, 2**63, 90, np.uint64))
+    fitted, judged = divided(found, names, 0)
+    assert len(judged) == 30 and sorted([*fitted, *judged]) == list(range(90))
+
+
 def test_too_little_to_divide():
     with pytest.raises(DataError, match='one recording cannot be divided .* --test'):
         divided(store({'one': 100}), ('a', 'b'), 0)
