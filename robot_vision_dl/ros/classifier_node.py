@@ -106,8 +106,9 @@ class ClassifierNode(PrintableLogs, LifecycleNode):
             f'{self._pipeline.precision}, {self._pipeline.backend.name}, after {time.perf_counter() - started:.1f} s')
         if self.config.backend != 'torch':
             backend = self._pipeline.backend
-            self.get_logger().info(f'backend {backend.name}: {backend.reason}; its results differ from those of torch '
-                                   f'by at most {backend.difference:.1e} of the largest')
+            differs = '' if not backend.difference else (  # int8 is not run by torch
+                f'; its results differ from those of torch by at most {backend.difference:.1e} of the largest')
+            self.get_logger().info(f'backend {backend.name}: {backend.reason}{differs}')
         for warning in self._pipeline.warnings:
             self.get_logger().warning(warning)
         # A full collection of garbage goes over all that torch has made, and the node stands still for a tenth of a
