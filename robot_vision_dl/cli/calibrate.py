@@ -1,5 +1,6 @@
 """``robot-vision calibrate``: fit a bundle's probabilities, sets and OOD score to labelled data of the deployment."""
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Dict
 
@@ -13,7 +14,7 @@ from ..core.config import PRECISIONS
 from ..core.errors import BundleError, ConfigError
 from ..core.files.user_path import user_path
 from ..core.files.whole_files import check_writable
-from ..core.text.number_options import SECONDS, SEED, SHARE
+from ..core.text.number_options import SECONDS, SEED, SHARE, whole
 from ..core.uncertainty.attainable_rates import smallest_rate
 from ..core.uncertainty.calibrate import AUTO, NO_SCORE, SCALINGS, Calibration
 from ..core.uncertainty.conformal import CONFORMAL_METHODS
@@ -29,6 +30,7 @@ EXAMPLES = """examples:
   robot-vision calibrate models/waste day2/ --reference day1/    day1: what it was trained on, for Laplace and OOD
   robot-vision calibrate models/waste day2/ --ood-pictures other/     choose the OOD score by pictures of no class
   robot-vision calibrate models/waste day2/ --device cuda --precision float16 --into models/waste_fp16
+  robot-vision calibrate models/waste day2/ --resize 224 --test day3/     all of each picture is seen, not its middle
 
 DATA must not have been trained on. Pictures that occur more than once count once. Frames labelled "unknown"
 are of no class and help to choose the OOD score. From bags, the time constants of the fusion are fitted as well."""
@@ -44,6 +46,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--stages', metavar='NAME', nargs='+', default=[],
                         help='layers of the network whose outputs scores read, too; none: as it is (default: those '
                         'that it has, else the usual ones of its architecture)')
+    parser.add_argument('--resize', type=whole(0, 8192), metavar='PIXELS',
+                        help='of the shorter side of a picture before its middle is cut out, instead of what the '
+                        'bundle has; the size of the crop shows the network all of a square picture')
+    parser.add_argument('--test', metavar='DATA', nargs='+', default=[],
+                        help='labelled data that took no part in anything: judged on it at last, the card says how '
+                        'good the model is (default: the card keeps what it said, with a note)')
     add_calibration_arguments(parser)
 
 
@@ -61,6 +69,10 @@ def add_calibration_arguments(parser: 'argparse._ActionsContainer') -> None:
     """What is fitted to which data, and how: of all commands that calibrate; see :func:`calibration_options`."""
     parser.add_argument('--reference', metavar='DATA', nargs='+', default=[],
                         help='labelled data that it was trained on; without, half of DATA takes its place')
+    parser.add_argument('--apart', metavar='DATA', nargs='+', default=[],
+                        help='labelled data that it was not trained on and that is not in DATA, e.g. what told '
+                        'training when to stop: the parts of a combined OOD score are standardised on it (default: by '
+                        'cross-fitting)')
     parser.add_argument('--ood-pictures', '--foreign', metavar='FOLDER', nargs='+', default=[],
                         help='folders of pictures of no class; each is a group')
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda: where it will run (default: auto)')
@@ -87,14 +99,15 @@ def calibration_options(args: argparse.Namespace) -> 'CalibrationOptions':
     """Of the arguments of :func:`add_calibration_arguments`."""
     from ..evaluation.calibrate_bundle import CalibrationOptions
     return CalibrationOptions(
-        reference=tuple(args.reference), ood_pictures=tuple(args.ood_pictures), device=args.device,
-        precision=args.precision, ood=args.ood, conformal=args.conformal, alpha=args.alpha, scaling=args.scaling,
-        topics=tuple(args.topics), every_s=args.every, pictures=args.pictures, seed=args.seed)
+        reference=tuple(args.reference), apart=tuple(args.apart), ood_pictures=tuple(args.ood_pictures),
+        device=args.device, precision=args.precision, ood=args.ood, conformal=args.conformal, alpha=args.alpha,
+        scaling=args.scaling, topics=tuple(args.topics), every_s=args.every, pictures=args.pictures, seed=args.seed)
 
 
 def run(args: argparse.Namespace) -> int:
     """Calibrate."""
     from ..evaluation.calibrate_bundle import SCORE_FITTED_TO, calibrate_bundle, calibration_provenance, with_stages
+    from ..evaluation.tested import MISTAKES, TEST_FIGURES, test_figures, test_files, tested_again, with_test
     bundle = load_bundle(args.bundle)
     if bundle.folder is None:
         raise BundleError(f'{args.bundle}: is not a bundle with a folder; import it first (`robot-vision models '
@@ -104,17 +117,29 @@ def run(args: argparse.Namespace) -> int:
     check_writable(target.resolve().parent, remedy='make room, or choose another folder with --into')
     if args.into and target.exists():
         raise BundleError(f'{target}: is there already; choose another folder for --into')
-    bundle = with_stages(bundle, args.stages, args.ood)
-    outputs, found = calibrate_bundle(bundle, args.data, calibration_options(args))
+    bundle, options = with_stages(bundle, args.stages, args.ood), calibration_options(args)
+    resized = args.resize not in (None, bundle.preprocessing.resize) and bundle.preprocessing.resize
+    if args.resize is not None:
+        bundle = replace(bundle, preprocessing=replace(bundle.preprocessing, resize=args.resize))
+    outputs, found = calibrate_bundle(bundle, args.data, options)
+    tested = tested_again(bundle, args.test, found, options) if args.test else None
     network = bundle.load_single_network()
     provenance = {**bundle.provenance, **calibration_provenance(outputs), 'calibrated_from': bundle.identity}
     provenance.pop(SCORE_FITTED_TO, None)
     if args.reference:
         provenance[SCORE_FITTED_TO] = 'data of --reference'
+    if resized is not False:
+        provenance['resized'] = f'pictures to {args.resize} pixels since this calibration, instead of {resized}'
     metrics = {**bundle.metrics, 'calibration': found.metrics} if 'calibration' in bundle.metrics else found.metrics
     metrics.pop('risk_control', None)  # of another calibration
     notes = kept_notes(bundle)
-    if 'test' in metrics and CALIBRATED_AGAIN not in notes:
+    if tested is not None:
+        metrics = {**{key: value for key, value in metrics.items() if key not in TEST_FIGURES}, **test_figures(tested)}
+        notes = with_test(notes, tested)
+        card_files = {**{name: data for name, data in card_files.items() if name != MISTAKES}, **test_files(tested)}
+        print(f'test: accuracy {tested.calibrated.accuracy:.4f} of {tested.calibrated.pictures} frames, NLL '
+              f'{tested.calibrated.nll:.4f}, ECE {tested.calibrated.ece:.4f} (floor {tested.calibrated.ece_floor:.4f})')
+    elif 'test' in metrics and CALIBRATED_AGAIN not in notes:
         notes = notes.replace('## Test\n', f'## Test\n\n{CALIBRATED_AGAIN}\n', 1)
     card = render_card(bundle.name if not args.into else target.name, network.architecture, bundle.class_names,
                        bundle.preprocessing, found, provenance, notes)

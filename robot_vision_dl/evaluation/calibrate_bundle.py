@@ -7,11 +7,12 @@ import numpy as np
 
 from ..core.bundles.bundle import Bundle
 from ..core.decision.fusion_fit import LEAST_FRAMES, keep_fusion
-from ..core.errors import BundleError
+from ..core.errors import BundleError, RobotVisionError
 from ..core.networks.stages import usual_stages
 from ..core.text.notes import to_stderr
 from ..core.uncertainty.calibrate import AUTO, NO_SCORE, Calibration, calibrate
 from ..core.uncertainty.ood.base import linear_head
+from ..core.uncertainty.ood.combined import LEAST_REFERENCE
 from ..core.uncertainty.ood.p_value import OodCalibration
 from ..core.uncertainty.ood.part import COMBINED
 from ..core.uncertainty.ood.pictures import Pictures
@@ -31,6 +32,8 @@ class CalibrationOptions:
 
     Attributes:
         reference: labelled data that the network was trained on; empty: half of the data takes its place.
+        apart: labelled data that it was not trained on and that is not among the others, to standardise the parts of
+            a combined score; empty: that is done by cross-fitting.
         ood_pictures: folders of pictures of no class; each is a group.
         device, precision: where and at which arithmetic it will run.
         ood: name of a score, as :func:`~..core.uncertainty.calibrate.calibrate` has it, or ``none``.
@@ -43,6 +46,7 @@ class CalibrationOptions:
     """
 
     reference: Sequence[str] = ()
+    apart: Sequence[str] = ()
     ood_pictures: Sequence[str] = ()
     device: str = 'auto'
     precision: str = 'float32'
@@ -95,6 +99,12 @@ def fit_bundle(bundle: Bundle, outputs: LabelledOutputs, options: CalibrationOpt
         reference = seen.known_pictures()
         camera_seen, repeats_s = seen.camera[seen.known], max(repeats_s, seen.repeats_s)
         camera_groups = seen.groups[seen.known]
+    standard: Optional[Pictures] = None
+    if options.apart:
+        standard = _outputs_of(bundle, options.apart, options).each_once()[0].known_pictures()
+        if len(standard) < LEAST_REFERENCE:
+            raise RobotVisionError(f'--apart: {len(standard)} pictures of known classes are fewer than '
+                                   f'{LEAST_REFERENCE}; give more, or leave it out')
     if copies:
         to_stderr(copies)  # before what may be refused for having too few
     ood_pictures: Dict[str, Pictures] = {
@@ -108,7 +118,7 @@ def fit_bundle(bundle: Bundle, outputs: LabelledOutputs, options: CalibrationOpt
         outputs.logits[known], outputs.features[known], outputs.labels[known],
         stages=tuple(one[known] for one in outputs.stages), stage_names=bundle.architecture.stages,
         groups=outputs.groups[known], ood=None if options.ood == NO_SCORE else options.ood, alpha=options.alpha,
-        seed=options.seed, reference=reference, head=linear_head(bundle.load_single_network().head),
+        seed=options.seed, reference=reference, standard=standard, head=linear_head(bundle.load_single_network().head),
         ood_pictures=ood_pictures or None, conformal=options.conformal, scaling=options.scaling,
         corrupted=outputs.corrupted, score=score,
         faulty={name: one.pictures() for name, one in faulty_outputs(bundle, **where).items()})

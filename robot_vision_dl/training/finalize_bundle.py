@@ -3,7 +3,7 @@ import hashlib
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Callable, Dict, List, Optional
 
 import numpy as np
 
@@ -12,17 +12,14 @@ from ..core.bundles.bundle_writer import save_bundle
 from ..core.bundles.calibration_figures import count_of
 from ..core.bundles.model_card import render_card
 from ..core.bundles.trust_limits import trust_limits
-from ..core.metrics.classification import classification_metrics
 from ..core.networks.device import resolve_device
 from ..core.networks.network import Network
 from ..core.regions.crop import CROP_MARGIN
 from ..core.types import UNKNOWN
-from ..core.uncertainty.attainable_rates import reachable_rate
 from ..core.uncertainty.calibrate import NO_SCORE, Calibration, calibrate
 from ..core.uncertainty.ood.base import linear_head
 from ..core.uncertainty.ood.combined import LEAST_REFERENCE
 from ..core.uncertainty.ood.pictures import Pictures
-from ..core.uncertainty.scaling import softmax
 from ..data.crops import margin_of
 from ..data.dataset import targets_of
 from ..data.division import Part
@@ -30,8 +27,9 @@ from ..data.objects import count_objects, groups_of
 from ..data.recording_paths import expand
 from ..evaluation.camera_fit import fit_camera
 from ..evaluation.predict import FrameOutputs, Predictor, spread
+from ..evaluation.tested import Tested, test_figures, tested_on
 from .baselines import baseline_predictions, majority
-from .card import Findings, Tested, card_files, card_notes, mistakes_sheet, track_accuracy
+from .card import Findings, card_files, card_notes
 from .checkpoint import best_network
 from .config import TrainConfig
 from .config_file import as_file
@@ -75,14 +73,15 @@ def finish(config: TrainConfig, config_text: str, data: TrainingData, network: N
         say(describe_unknown(calibration))
     tested = None
     if len(data.indices[Part.TEST]):
-        tested = _test(config, data, calibration, outputs(data.indices[Part.TEST]), folder)
+        tested = tested_on(data.store, outputs(data.indices[Part.TEST]), calibration, data.class_names,
+                           data.preprocessing, _baselines(config, data, folder))
         say(describe_test(tested))
     doubtful = doubts(data.class_names, history, *((tested.calibrated, tested.baselines) if tested else ()))
     found = Findings(
         split=data.split, leakage=data.leakage, recordings=len({frame.recording for frame in data.store.frames}),
         history=history, keep=config.run.keep, tested=tested, notes=config.output.notes, doubts=doubtful)
     provenance = _provenance(config, data, network, folder, fingerprint, history)
-    metrics = {'calibration': calibration.metrics, **(_test_figures(tested) if tested else {})}
+    metrics = {'calibration': calibration.metrics, **(test_figures(tested) if tested else {})}
     card = render_card(config.name, trained.architecture, data.class_names, data.preprocessing, calibration, provenance,
                        card_notes(found))
     files = {**card_files(found), 'train.yaml': config_text.encode(), 'settings.yaml': as_file(config).encode(),
@@ -124,27 +123,6 @@ def describe_test(tested: Tested) -> str:
     return '\n'.join([*lines, *(f'  {name}: {value:.3f}' for name, value in tested.baselines.items())])
 
 
-def _test(config: TrainConfig, data: TrainingData, calibration: Calibration, outputs: FrameOutputs, folder: Path
-          ) -> Tested:
-    probabilities = calibration.probabilities(outputs.logits, outputs.features, outputs.stages)
-    return Tested(
-        calibrated=classification_metrics(probabilities, outputs.targets, data.class_names),
-        plain=classification_metrics(softmax(outputs.logits, 1.0), outputs.targets, data.class_names),
-        baselines=_baselines(config, data, folder),
-        by_track=track_accuracy(data.store, outputs.indices, probabilities, outputs.targets),
-        unknown_rate=_unknown_rate(calibration, outputs),
-        mistakes=mistakes_sheet(data.store, outputs.indices, probabilities, outputs.targets, data.class_names,
-                                data.preprocessing))
-
-
-def _test_figures(tested: Tested) -> Dict[str, Any]:
-    figures: Dict[str, Any] = {'test': tested.calibrated.figures(), 'test_plain': tested.plain.figures(),
-                               'baselines': dict(tested.baselines)}
-    if tested.by_track is not None:
-        figures['by_track'] = {'accuracy': round(tested.by_track[0], 4), 'tracks': tested.by_track[1]}
-    return figures
-
-
 def _as_stored(network: Network, data: TrainingData, half: bool) -> Network:
     """The network as a bundle gives it back, so that what is calibrated is what will run."""
     with tempfile.TemporaryDirectory() as folder:
@@ -181,14 +159,6 @@ def _calibrate(config: TrainConfig, trained: Network, held_out: FrameOutputs, da
                      corrupted=corrupted, seed=config.run.seed, stages=held_out.stages,
                      stage_names=trained.architecture.stages,
                      reference=reference, standard=standard, head=head, ood_pictures=ood_pictures)
-
-
-def _unknown_rate(calibration: Calibration, outputs: FrameOutputs) -> Optional[Tuple[float, float]]:
-    if calibration.ood is None or calibration.ood.scores is None:
-        return None
-    scores = calibration.ood.scores_of(outputs.pictures())
-    rate = reachable_rate(len(calibration.ood.scores))
-    return float(np.mean(calibration.ood.p_value(scores) <= rate)), rate
 
 
 def _baselines(config: TrainConfig, data: TrainingData, folder: Path) -> Dict[str, float]:

@@ -13,7 +13,7 @@ from robot_vision_dl.core.bundles.bundle import load_bundle, verify_bundle
 from robot_vision_dl.core.bundles.bundle_writer import save_bundle
 from robot_vision_dl.core.networks.network import build_network
 from robot_vision_dl.core.networks.preprocess import Preprocessing
-from robot_vision_dl.evaluation.predict import run_bundle
+from robot_vision_dl.evaluation.predict import assessments, run_bundle
 
 NAMES = ('dark', 'light', 'red')
 COLOURS = {'dark': (60, 60, 60), 'light': (180, 180, 180), 'red': (60, 60, 180), 'other': (200, 40, 0)}
@@ -50,6 +50,39 @@ def made(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def home(monkeypatch, tmp_path):
     monkeypatch.setenv('HOME', str(tmp_path))
+
+
+@pytest.mark.slow
+def test_pictures_of_another_size_parts_standardised_apart_and_a_test_at_last(made, tmp_path, capsys):
+    """A bundle of a training: how it is tested is told anew, and the network sees pictures as it is calibrated."""
+    apart, plain = write_pictures(tmp_path / 'apart', 20, 7), load_bundle(made / 'model')
+    model = save_bundle(tmp_path / 'model', plain.load_single_network(), NAMES, plain.preprocessing, card=(
+        plain.folder / 'MODEL_CARD.md').read_text() + '\n## Test\n\nOf before.\n\n## Data\n\nMany.\n').folder
+    given = [str(made / 'day1'), '--reference', str(made / 'train'), '--ood', 'combined', '--stages', 'layer1']
+    more = ['--apart', str(apart), '--resize', '40', '--test', str(made / 'day2')]
+    assert main(['calibrate', str(model), *given, '--into', str(tmp_path / 'as_it_was')]) == 0
+    assert main(['calibrate', str(model), *given, *more, '--into', str(tmp_path / 'other')]) == 0
+    said = capsys.readouterr().out
+    before, bundle = load_bundle(tmp_path / 'as_it_was'), load_bundle(tmp_path / 'other')
+    assert (before.preprocessing.resize, bundle.preprocessing.resize) == (0, 40) and verify_bundle(bundle.folder) == []
+    assert bundle.provenance['resized'] == 'pictures to 40 pixels since this calibration, instead of 0'
+    assert not np.allclose(before.ood.tensors['location'], bundle.ood.tensors['location'])
+    # The test is what the bundle, loaded again, says of that data.
+    seen, _ = run_bundle(bundle, [str(made / 'day2')]).each_once()
+    found = [one.probabilities.argmax() for one in assessments(bundle, seen.logits, seen.features, seen.stages)]
+    right = bundle.metrics['test']['accuracy']
+    assert right == pytest.approx((np.array(found) == seen.labels).mean(), abs=1e-4)
+    assert bundle.metrics['test']['pictures'] == len(seen.labels) == 300
+    assert f'test: accuracy {right:.4f} of 300' in said
+    text = (bundle.folder / 'MODEL_CARD.md').read_text()
+    assert 'Keep me.' in text and 'Of before.' not in text and text.count('## Test') == 1 and '## Data\n\nMany.' in text
+    assert 'Judged after this calibration' in text and (bundle.folder / 'card' / 'confusion.png').is_file()
+    assert 'Of before.' in (before.folder / 'MODEL_CARD.md').read_text()
+    assert main(['calibrate', str(model), *given, '--resize', '16', '--into', str(tmp_path / 'no')]) == 2
+    assert 'resize (16) must be at least the crop (32, 32), or 0' in capsys.readouterr().err
+    few = write_pictures(tmp_path / 'few', 5, 8)
+    assert main(['calibrate', str(model), *given, '--apart', str(few), '--into', str(tmp_path / 'no')]) != 0
+    assert '--apart: 15 pictures of known classes are fewer than 30' in capsys.readouterr().err
 
 
 def test_calibrates_by_pictures(made, capsys):

@@ -6,7 +6,7 @@ import numpy as np
 
 from robot_vision_dl.core.networks.preprocess import Preprocessing
 from robot_vision_dl.data.labels.labels import LabelledFrame
-from robot_vision_dl.training.card import mistakes_sheet, track_accuracy
+from robot_vision_dl.evaluation.tested import mistakes_sheet, track_accuracy
 
 LABELS = ('a', 'b')
 

@@ -1,4 +1,5 @@
 """From pictures to the packed array by way of a GPU, checked against the CPU, which goes on where the GPU fails."""
+from dataclasses import replace
 from itertools import chain
 from threading import local
 from typing import List, NamedTuple, Optional, Sequence
@@ -8,7 +9,7 @@ import torch
 
 from ..backends.providers import providers_for
 from ..bundles.bundle import Bundle
-from ..config import ClassifierConfig
+from ..config import AUTO, FLOAT32, ClassifierConfig
 from ..errors import ConfigError
 from ..networks.cuda import CudaDriver, arithmetic
 from ..networks.device import choose_device
@@ -50,6 +51,8 @@ def chosen_gpu(bundle: Bundle, config: ClassifierConfig, threads: int) -> Chosen
         DeviceError: the device that was asked for is not there, or fails the check.
         ConfigError: it does not have the precision.
     """
+    if config.precision == AUTO:  # int8 runs on no GPU
+        config = replace(config, precision=FLOAT32)
     device, reason = choose_device(config.device)
     is_wished, is_onnx = config.device != 'auto', bundle.architecture.name == ONNX and not bundle.members
     if device.type == 'cuda' and (is_onnx or config.backend == 'onnxruntime'):
@@ -76,7 +79,7 @@ def for_onnx_runtime(config: ClassifierConfig, device: torch.device) -> ChosenGp
         ConfigError: it does not have that, and a GPU was asked for.
     """
     try:
-        if config.precision != 'float32':
+        if config.precision not in (FLOAT32, AUTO):
             raise ConfigError(f'precision {config.precision}: ONNX Runtime runs in float32 on {device}; set precision '
                               'to float32, or backend to torch')
         providers_for(device)

@@ -1,0 +1,205 @@
+"""What a test of a model showed, once, on pictures that took no part in it: figures, and how a card shows them."""
+from dataclasses import dataclass
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+
+import cv2
+import numpy as np
+
+from ..core.bundles.bundle import Bundle
+from ..core.metrics.classification import ClassificationMetrics, classification_metrics, wilson_interval
+from ..core.metrics.proper_scores import log_probability
+from ..core.networks.preprocess import Preprocessing
+from ..core.uncertainty.attainable_rates import reachable_rate
+from ..core.uncertainty.calibrate import Calibration
+from ..core.uncertainty.scaling import softmax
+from ..data.cache import FrameStore
+from ..data.contact_sheet import contact_sheet
+from .calibrate_bundle import CalibrationOptions
+from .figures import confusion_figure, reliability_figure
+from .predict import FrameOutputs, Predictor, labelled_outputs, labelled_store
+
+MISTAKES = 'mistakes.jpg'
+TEST_FIGURES = ('test', 'test_plain', 'baselines', 'by_track')
+"""Keys of a bundle's ``metrics``."""
+_SECTION = '## Test'
+_MISTAKES, _COLUMNS = 24, 6
+
+
+@dataclass(frozen=True)
+class Tested:
+    """What the test split showed.
+
+    Attributes:
+        calibrated, plain: with and without the temperature.
+        baselines: accuracy by name.
+        by_track: accuracy and number of tracks, see :func:`track_accuracy`; None where nobody says what is a track.
+        unknown_rate: share of the frames, all of known classes, whose OOD p-value is below a rate, and that rate; None
+            without an OOD score.
+        mistakes: a sheet of frames that were called wrongly, JPEG; None if there are none.
+    """
+
+    calibrated: ClassificationMetrics
+    plain: ClassificationMetrics
+    baselines: Mapping[str, float]
+    by_track: Optional[Tuple[float, int]]
+    unknown_rate: Optional[Tuple[float, float]]
+    mistakes: Optional[bytes]
+
+
+def tested_on(store: FrameStore, outputs: FrameOutputs, calibration: Calibration, class_names: Sequence[str],
+              preprocessing: Preprocessing, baselines: Mapping[str, float]) -> Tested:
+    """What the calibrated network says of frames of ``store``, held against their labels."""
+    probabilities = calibration.probabilities(outputs.logits, outputs.features, outputs.stages)
+    return Tested(
+        calibrated=classification_metrics(probabilities, outputs.targets, class_names),
+        plain=classification_metrics(softmax(outputs.logits, 1.0), outputs.targets, class_names),
+        baselines=baselines,
+        by_track=track_accuracy(store, outputs.indices, probabilities, outputs.targets),
+        unknown_rate=unknown_rate(calibration, outputs),
+        mistakes=mistakes_sheet(store, outputs.indices, probabilities, outputs.targets, class_names, preprocessing))
+
+
+def tested_again(bundle: Bundle, data: Sequence[str], calibration: Calibration, options: CalibrationOptions) -> Tested:
+    """A bundle that was calibrated anew, on labelled data that took no part in it; each picture counts once.
+
+    Raises:
+        RobotVisionError: the data cannot be read, or no frame is of a class of the bundle.
+    """
+    store = labelled_store(bundle, data, every_s=options.every_s, topics=options.topics, pictures=options.pictures)
+    known = np.array([place for place, frame in enumerate(store.frames) if frame.label in bundle.class_names], np.int64)
+    seen = labelled_outputs(Predictor.of_bundle(bundle, options.device, options.precision), store, bundle.class_names,
+                            chosen=known)
+    first = np.sort(np.unique(np.stack([seen.pictures, seen.labels], axis=1), axis=0, return_index=True)[1])
+    outputs = FrameOutputs(seen.logits[first], seen.features[first], seen.labels[first], known[first],
+                           tuple(one[first] for one in seen.stages))
+    return tested_on(store, outputs, calibration, bundle.class_names, bundle.preprocessing, {})
+
+
+def with_test(notes: str, tested: Tested) -> str:
+    """A card's notes with this test in place of the one that they tell of, or at their end."""
+    lines = notes.splitlines()
+    begin = lines.index(_SECTION) if _SECTION in lines else len(lines)
+    end = next((number for number in range(begin + 1, len(lines)) if lines[number].startswith('## ')), len(lines))
+    said = test_lines(tested, f'judged after this calibration, on data that is not among that of it: '
+                      f'{tested.calibrated.pictures} frames')
+    return '\n'.join([*lines[:begin], *([''] if begin == len(lines) else []), *said, *lines[end:]]).strip()
+
+
+def unknown_rate(calibration: Calibration, outputs: FrameOutputs) -> Optional[Tuple[float, float]]:
+    """See :attr:`Tested.unknown_rate`."""
+    if calibration.ood is None or calibration.ood.scores is None:
+        return None
+    scores = calibration.ood.scores_of(outputs.pictures())
+    rate = reachable_rate(len(calibration.ood.scores))
+    return float(np.mean(calibration.ood.p_value(scores) <= rate)), rate
+
+
+def test_figures(tested: Tested) -> Dict[str, Any]:
+    """For ``metrics`` of a bundle."""
+    figures: Dict[str, Any] = {'test': tested.calibrated.figures(), 'test_plain': tested.plain.figures()}
+    if tested.baselines:
+        figures['baselines'] = dict(tested.baselines)
+    if tested.by_track is not None:
+        figures['by_track'] = {'accuracy': round(tested.by_track[0], 4), 'tracks': tested.by_track[1]}
+    return figures
+
+
+def test_files(tested: Tested) -> Dict[str, bytes]:
+    """Pictures that :func:`test_lines` refer to, by name."""
+    title = f'test split, {tested.calibrated.pictures} pictures'
+    files = {'confusion.png': confusion_figure(tested.calibrated.confusion, tested.calibrated.class_names, title),
+             'reliability.png': reliability_figure(
+                 [('plain softmax', tested.plain.reliability), ('calibrated', tested.calibrated.reliability)], title)}
+    if tested.mistakes is not None:
+        files[MISTAKES] = tested.mistakes
+    return files
+
+
+def test_lines(tested: Tested, which: str) -> List[str]:
+    """Markdown of a card's section on the test.
+
+    Args:
+        which: frames, in words.
+    """
+    test, plain = tested.calibrated, tested.plain
+    low, high = wilson_interval(round(test.accuracy * test.pictures), test.pictures)
+    lines = [_SECTION, '',
+             f'{which[:1].upper()}{which[1:]}. Accuracy **{test.accuracy:.3f}** (95 % interval {low:.3f} to {high:.3f} '
+             'if frames were independent; frames of a track are not, so it is wider), balanced '
+             f'{test.balanced_accuracy:.3f}, macro F1 {test.macro_f1:.3f}.', '',
+             '| class | frames | precision | recall | F1 |', '|---|---|---|---|---|']
+    lines += [f'| {name} | {n} | {_number(p)} | {_number(r)} | {_number(f)} |'
+              for name, p, r, f, n in zip(test.class_names, *test.by_class)]
+    lines += ['', '| | plain softmax | calibrated |', '|---|---|---|',
+              f'| negative log-likelihood, nats | {plain.nll:.4f} | {test.nll:.4f} |',
+              f'| Brier score | {plain.brier:.4f} | {test.brier:.4f} |',
+              f'| expected calibration error, 15 bins | {plain.ece:.4f} | {test.ece:.4f} |',
+              f'| the same of perfectly calibrated predictions | {plain.ece_floor:.4f} | {test.ece_floor:.4f} |', '']
+    if tested.unknown_rate is not None:
+        rate, epsilon = tested.unknown_rate
+        lines += [f'Called unknown though of a known class, at false_unknown_rate {epsilon:.4g}: {rate:.4f}.', '']
+    if tested.by_track is not None:
+        accuracy, count = tested.by_track
+        lines += [f'By track (one object before the camera each, {count} of them), called by the mean log-probability '
+                  f'of its frames: accuracy **{accuracy:.3f}**.', '']
+    if tested.baselines:
+        lines += ['| the same test frames | accuracy |', '|---|---|']
+        lines += [f'| {name} | {value:.3f} |' for name, value in tested.baselines.items()]
+        lines += [f'| this model | **{test.accuracy:.3f}** |', '']
+    lines += ['![Confusion matrix](card/confusion.png) ![Reliability diagram](card/reliability.png)', '']
+    if tested.mistakes is not None:
+        lines += ['What it called wrongly, most confident first (is > called, confidence):', '',
+                  '![Mistakes](card/mistakes.jpg)', '']
+    return lines
+
+
+def _number(value: float) -> str:
+    return '-' if value != value else f'{value:.3f}'
+
+
+def track_accuracy(store: FrameStore, indices: np.ndarray, probabilities: np.ndarray, targets: np.ndarray
+                   ) -> Optional[Tuple[float, int]]:
+    """Share of tracks whose frames together are called rightly, and the number of tracks.
+
+    The class of a track is the one with the largest mean log-probability over its frames.
+
+    Returns:
+        None if some frame belongs to no track.
+    """
+    members: Dict[Tuple[str, str, str], List[int]] = {}
+    for place, index in enumerate(indices):
+        frame = store.frames[int(index)]
+        if frame.track is None:
+            return None
+        members.setdefault((frame.recording, frame.topic, frame.track), []).append(place)
+    log_p = log_probability(probabilities)
+    right = [log_p[places].mean(axis=0).argmax() == targets[places[0]] for places in members.values()]
+    return float(np.mean(right)), len(right)
+
+
+def mistakes_sheet(store: FrameStore, indices: np.ndarray, probabilities: np.ndarray, targets: np.ndarray,
+                   class_names: Sequence[str], preprocessing: Preprocessing) -> Optional[bytes]:
+    """The most confident mistakes as one JPEG, one a track; None if everything was right."""
+    called = probabilities.argmax(axis=1)
+    wrong = np.flatnonzero(called != targets)
+    wrong = wrong[np.argsort(-probabilities[wrong, called[wrong]], kind='stable')]
+    pictures, captions, seen = [], [], set()
+    height, width = preprocessing.crop
+    for place in wrong:
+        frame = store.frames[int(indices[place])]
+        track = (frame.recording, frame.track or frame.index)
+        if track in seen:
+            continue
+        seen.add(track)
+        pixels = store.pixels(int(indices[place]))
+        top, left = (max(0, round((have - want) / 2)) for have, want in zip(pixels.shape, (height, width)))
+        pixels = pixels[top:top + height, left:left + width]
+        pictures.append(np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else np.ascontiguousarray(pixels))
+        captions.append(f'{frame.label[:8]} > {class_names[called[place]][:8]} '
+                        f'{probabilities[place, called[place]]:.2f}'.replace('0.', '.'))
+        if len(pictures) == _MISTAKES:
+            break
+    if not pictures:
+        return None
+    sheet = contact_sheet(pictures, captions, _COLUMNS, side=160)
+    return cv2.imencode('.jpg', cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR), (cv2.IMWRITE_JPEG_QUALITY, 85))[1].tobytes()
