@@ -160,11 +160,13 @@ def _far(bundle: 'Bundle', args: argparse.Namespace) -> Tuple[Dict[str, 'Met'], 
 
 
 def _ordinary(data: Sequence[str]) -> List['Picture']:
-    """Some pictures of the folders among the data, as they came: a camera's bounds are for these."""
+    """Some pictures of the folders and lists among the data, as they came: a camera's bounds are for these."""
     from ..core.text.notes import to_stderr
     from ..data.picture_folder import all_pictures
+    from ..data.picture_list import listed_pictures
     from ..data.pictures import readable_pictures
     paths = [path for name in data if Path(name).is_dir() for path in all_pictures(name, to_stderr)]
+    paths += [one.path for name in data if name.lower().endswith('.csv') for one in listed_pictures(Path(name))]
     some = [paths[i] for i in np.unique(np.linspace(0, len(paths) - 1, FAULTY).astype(int))] if paths else []
     return [picture for _, picture in readable_pictures(some, to_stderr)]
 

@@ -54,6 +54,9 @@ def _far(figures: Mapping[str, Any]) -> List[str]:
     if not figures['tested']['ood_pictures']:
         untested.append('no pictures of no class were given (--ood-pictures), nor any of a camera at fault made: how '
                         'often things that it never saw are accepted is not known')
+    elif 'frozen' not in figures['faults']:
+        untested.append('pictures of DATA as a camera at fault would take them: give a folder or a list of pictures as '
+                        'DATA')
     if not figures['tested']['recordings']:
         untested.append(f'fused over time: {_NO_TRACKS}')
     if 'near' not in figures:

@@ -16,6 +16,7 @@ from robot_vision_dl.bench.fusion import (
     time_to_decision,
 )
 from robot_vision_dl.bench.published import Published
+from robot_vision_dl.bench.reliability import _ordinary
 from robot_vision_dl.cli import bench as bench_command
 from robot_vision_dl.cli.main import main
 from robot_vision_dl.core.bundles.bundle_writer import save_bundle
@@ -98,6 +99,15 @@ def test_reliability(made, measured):
     assert len(figures['scores']) == 12  # all, and the bundle's own
     assert {(one['method'], one['alpha']) for one in figures['sets']} >= {('lac', 0.1), ('lac', 0.05)}
     assert 'green' in text
+
+
+def test_pictures_of_a_list_are_spoilt_like_those_of_a_folder(made):
+    files = sorted((made / 'known').glob('*/*.png'))
+    (made / 'known.csv').write_text('file,label\n' + ''.join(
+        f'{path.relative_to(made)},{path.parent.name}\n' for path in files))
+    of_list, of_folder = (_ordinary([str(made / name)]) for name in ('known.csv', 'known'))
+    assert len(of_list) == 40
+    assert all(np.array_equal(one.pixels, other.pixels) for one, other in zip(of_list, of_folder))
 
 
 def test_reliability_of_a_single_picture_is_refused(made, tmp_path, monkeypatch, capsys):
