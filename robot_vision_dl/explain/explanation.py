@@ -7,6 +7,7 @@ import torch
 from torch.nn.functional import interpolate
 
 from ..classification import Classification
+from ..core.backends.int8_choice import int8_beside
 from ..core.bundles.any_pixels import any_pixels
 from ..core.bundles.bundle import Bundle
 from ..core.decision.decision import Policy
@@ -81,6 +82,10 @@ class Explainer:
         self._preprocess = Preprocessor(bundle.preprocessing, 'cpu')
         self._notes: List[str] = []
         self._last: Optional[LastMaps] = None
+        beside = int8_beside(bundle)
+        if beside:
+            self._notes.append(f'This is about the float32 network. On a CPU {" or ".join(beside)}, which lies beside '
+                               'it, may run in its place (parameter precision), whose numbers differ a little')
         self._scores = (ScoreReader(bundle, policy.false_unknown_rate)
                         if bundle.ood is not None and bundle.ood.scores is not None else None)
         if not isinstance(self._network, Network):

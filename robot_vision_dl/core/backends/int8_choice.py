@@ -85,8 +85,7 @@ def deployed_bundle(bundle: Bundle, config: ClassifierConfig, batch: int = 1) ->
 def _automatic(bundle: Bundle, config: ClassifierConfig, batch: int) -> Deployed:
     """An int8 bundle where nothing is against it; what is wrong with one that is there is said."""
     left = Deployed(bundle, FLOAT32, replace(config, precision=FLOAT32))
-    if config.backend != 'auto' or config.dropout_samples or bundle.members or bundle.folder is None or not any(
-            (place / DESCRIPTION).is_file() for place in _places(bundle.folder).values()):
+    if config.backend != 'auto' or config.dropout_samples or not int8_beside(bundle):
         return left
     try:
         return _quickest(bundle, int8_siblings(bundle, list(SUFFIXES)), config, batch)
@@ -149,6 +148,13 @@ def int8_siblings(bundle: Bundle, runtimes: Sequence[str]) -> List[Bundle]:
             raise ConfigError(f'precision int8: {printable(place)} {what}; {remedy}')
         found.append(one)
     return found
+
+
+def int8_beside(bundle: Bundle) -> List[str]:
+    """Names of the folders beside a float32 bundle's that ``precision: auto`` may run in its place."""
+    if bundle.folder is None or bundle.members or is_int8(bundle):
+        return []
+    return [place.name for place in _places(bundle.folder).values() if (place / DESCRIPTION).is_file()]
 
 
 def _places(folder: Path) -> Dict[str, Path]:
