@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Dict
 
+from ..core.backends.int8_choice import int8_beside
 from ..core.bundles.bundle import Bundle, load_bundle
 from ..core.bundles.bundle_format import CARD_FOLDER, MODEL, read_description
 from ..core.bundles.bundle_writer import save_bundle
@@ -14,6 +15,7 @@ from ..core.config import PRECISIONS
 from ..core.errors import BundleError, ConfigError
 from ..core.files.user_path import user_path
 from ..core.files.whole_files import check_writable
+from ..core.text.notes import to_stderr
 from ..core.text.number_options import SECONDS, SEED, SHARE, whole
 from ..core.uncertainty.attainable_rates import smallest_rate
 from ..core.uncertainty.calibrate import AUTO, NO_SCORE, SCALINGS, Calibration
@@ -107,7 +109,16 @@ def calibration_options(args: argparse.Namespace) -> 'CalibrationOptions':
 def run(args: argparse.Namespace) -> int:
     """Calibrate."""
     from ..evaluation.calibrate_bundle import SCORE_FITTED_TO, calibrate_bundle, calibration_provenance, with_stages
-    from ..evaluation.tested import MISTAKES, TEST_FIGURES, test_figures, test_files, tested_again, with_test
+    from ..evaluation.tested import (
+        MISTAKES,
+        TEST_FIGURES,
+        TEST_FILES,
+        test_figures,
+        test_files,
+        tested_again,
+        with_test,
+        without_test,
+    )
     bundle = load_bundle(args.bundle)
     if bundle.folder is None:
         raise BundleError(f'{args.bundle}: is not a bundle with a folder; import it first (`robot-vision models '
@@ -122,24 +133,34 @@ def run(args: argparse.Namespace) -> int:
     if args.resize is not None:
         bundle = replace(bundle, preprocessing=replace(bundle.preprocessing, resize=args.resize))
     outputs, found = calibrate_bundle(bundle, args.data, options)
-    tested = tested_again(bundle, args.test, found, options) if args.test else None
+    tested, in_both = tested_again(bundle, args.test, found, options, outputs) if args.test else (None, 0)
+    if in_both:
+        to_stderr(f'--test: {in_both} of its pictures are among those to calibrate on, which flatters; the card says '
+                  'so')
     network = bundle.load_single_network()
     provenance = {**bundle.provenance, **calibration_provenance(outputs), 'calibrated_from': bundle.identity}
     provenance.pop(SCORE_FITTED_TO, None)
     if args.reference:
         provenance[SCORE_FITTED_TO] = 'data of --reference'
     if resized is not False:
-        provenance['resized'] = f'pictures to {args.resize} pixels since this calibration, instead of {resized}'
+        provenance['resized'] = f'pictures to {args.resize} pixels, of {bundle.identity} to {resized}'
     metrics = {**bundle.metrics, 'calibration': found.metrics} if 'calibration' in bundle.metrics else found.metrics
     metrics.pop('risk_control', None)  # of another calibration
     notes = kept_notes(bundle)
     if tested is not None:
-        metrics = {**{key: value for key, value in metrics.items() if key not in TEST_FIGURES}, **test_figures(tested)}
-        notes = with_test(notes, tested)
+        kept = {key: value for key, value in bundle.metrics.items() if key not in (*TEST_FIGURES, 'risk_control')}
+        metrics = {**(kept if 'calibration' in kept else {}), 'calibration': found.metrics, **test_figures(tested)}
+        notes = with_test(notes, tested, in_both)
         card_files = {**{name: data for name, data in card_files.items() if name != MISTAKES}, **test_files(tested)}
         print(f'test: accuracy {tested.calibrated.accuracy:.4f} of {tested.calibrated.pictures} frames, NLL '
               f'{tested.calibrated.nll:.4f}, ECE {tested.calibrated.ece:.4f} (floor {tested.calibrated.ece_floor:.4f})')
-    elif 'test' in metrics and CALIBRATED_AGAIN not in notes:
+    elif resized is not False and '## Test' in notes:
+        metrics = {key: value for key, value in metrics.items() if key not in TEST_FIGURES}
+        card_files = {name: data for name, data in card_files.items() if name not in TEST_FILES}
+        size = f'what was tested before saw pictures resized to {resized} pixels, not to {args.resize}'
+        notes = without_test(notes, size)
+        to_stderr(f'{size}: how good the model is now is not known, give --test')
+    elif '## Test' in notes and CALIBRATED_AGAIN not in notes:
         notes = notes.replace('## Test\n', f'## Test\n\n{CALIBRATED_AGAIN}\n', 1)
     card = render_card(bundle.name if not args.into else target.name, network.architecture, bundle.class_names,
                        bundle.preprocessing, found, provenance, notes)
@@ -151,6 +172,9 @@ def run(args: argparse.Namespace) -> int:
     print(report(found, outputs))
     for limit in trust_limits(written):
         print(f'warning: {limit.under(written.name)}')
+    for name in int8_beside(written):
+        print(f'note: {name} was made of the bundle before and does not run in its place any more; `robot-vision '
+              f'quantise {target} DATA --overwrite` makes it anew')
     print(f'bundle: {target}')
     return 0
 

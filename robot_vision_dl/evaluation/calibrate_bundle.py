@@ -101,7 +101,11 @@ def fit_bundle(bundle: Bundle, outputs: LabelledOutputs, options: CalibrationOpt
         camera_groups = seen.groups[seen.known]
     standard: Optional[Pictures] = None
     if options.apart:
-        standard = _outputs_of(bundle, options.apart, options).each_once()[0].known_pictures()
+        of_apart = _outputs_of(bundle, options.apart, options).each_once()[0]
+        standard, same = of_apart.known_pictures(), pictures_in_both(of_apart.camera, outputs.camera)
+        if same:
+            raise RobotVisionError(f'--apart: {same} of its {len(of_apart.camera)} pictures are among those to '
+                                   'calibrate on; give others, or leave it out')
         if len(standard) < LEAST_REFERENCE:
             raise RobotVisionError(f'--apart: {len(standard)} pictures of known classes are fewer than '
                                    f'{LEAST_REFERENCE}; give more, or leave it out')
@@ -145,10 +149,15 @@ def _outputs_of(bundle: Bundle, data: Sequence[str], options: CalibrationOptions
                       topics=options.topics, pictures=options.pictures, corrupted=corrupted, seed=options.seed)
 
 
+def pictures_in_both(some: np.ndarray, others: np.ndarray) -> int:
+    """How many of some pictures are among others, by the statistics of each (n, S): as one came, they are its own."""
+    seen = {one.tobytes() for one in others}
+    return sum(one.tobytes() in seen for one in some)
+
+
 def _trained_on(outputs: LabelledOutputs, reference: LabelledOutputs) -> str:
     """A sentence about pictures that are in both; empty for none."""
-    seen = {one.tobytes() for one in reference.camera}  # of a picture as it came, every number is its own
-    count = sum(one.tobytes() in seen for one in outputs.camera)
+    count = pictures_in_both(outputs.camera, reference.camera)
     if not count:
         return ''
     return (f'{count} of the {len(outputs.labels)} pictures to calibrate on are among those of --reference, which the '

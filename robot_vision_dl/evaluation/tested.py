@@ -14,11 +14,13 @@ from ..core.uncertainty.calibrate import Calibration
 from ..core.uncertainty.scaling import softmax
 from ..data.cache import FrameStore
 from ..data.contact_sheet import contact_sheet
-from .calibrate_bundle import CalibrationOptions
+from .calibrate_bundle import CalibrationOptions, pictures_in_both
 from .figures import confusion_figure, reliability_figure
+from .labelled_outputs import LabelledOutputs
 from .predict import FrameOutputs, Predictor, labelled_outputs, labelled_store
 
-MISTAKES = 'mistakes.jpg'
+CONFUSION, RELIABILITY, MISTAKES = TEST_FILES = ('confusion.png', 'reliability.png', 'mistakes.jpg')
+"""In ``card/``."""
 TEST_FIGURES = ('test', 'test_plain', 'baselines', 'by_track')
 """Keys of a bundle's ``metrics``."""
 _SECTION = '## Test'
@@ -59,8 +61,15 @@ def tested_on(store: FrameStore, outputs: FrameOutputs, calibration: Calibration
         mistakes=mistakes_sheet(store, outputs.indices, probabilities, outputs.targets, class_names, preprocessing))
 
 
-def tested_again(bundle: Bundle, data: Sequence[str], calibration: Calibration, options: CalibrationOptions) -> Tested:
+def tested_again(bundle: Bundle, data: Sequence[str], calibration: Calibration, options: CalibrationOptions,
+                 fitted: LabelledOutputs) -> Tuple[Tested, int]:
     """A bundle that was calibrated anew, on labelled data that took no part in it; each picture counts once.
+
+    Args:
+        fitted: what it was calibrated on.
+
+    Returns:
+        What that showed, and how many of its pictures are among those of the calibration all the same.
 
     Raises:
         RobotVisionError: the data cannot be read, or no frame is of a class of the bundle.
@@ -72,16 +81,30 @@ def tested_again(bundle: Bundle, data: Sequence[str], calibration: Calibration, 
     first = np.sort(np.unique(np.stack([seen.pictures, seen.labels], axis=1), axis=0, return_index=True)[1])
     outputs = FrameOutputs(seen.logits[first], seen.features[first], seen.labels[first], known[first],
                            tuple(one[first] for one in seen.stages))
-    return tested_on(store, outputs, calibration, bundle.class_names, bundle.preprocessing, {})
+    tested = tested_on(store, outputs, calibration, bundle.class_names, bundle.preprocessing, {})
+    return tested, pictures_in_both(seen.camera[first], fitted.camera)
 
 
-def with_test(notes: str, tested: Tested) -> str:
-    """A card's notes with this test in place of the one that they tell of, or at their end."""
+def with_test(notes: str, tested: Tested, in_both: int) -> str:
+    """A card's notes with this test in place of the one that they tell of, or at their end.
+
+    Args:
+        in_both: of its pictures that are among those of the calibration, too.
+    """
+    apart = f', **{in_both} of which it was calibrated on**' if in_both else ', none of which it was calibrated on'
+    return _with_section(notes, test_lines(tested, f'judged after a calibration: {tested.calibrated.pictures} frames'
+                                           + apart))
+
+
+def without_test(notes: str, reason: str) -> str:
+    """The notes with a sentence in place of a test that is of another network input."""
+    return _with_section(notes, [_SECTION, '', f'Not tested: {reason}.', ''])
+
+
+def _with_section(notes: str, said: Sequence[str]) -> str:
     lines = notes.splitlines()
     begin = lines.index(_SECTION) if _SECTION in lines else len(lines)
     end = next((number for number in range(begin + 1, len(lines)) if lines[number].startswith('## ')), len(lines))
-    said = test_lines(tested, f'judged after this calibration, on data that is not among that of it: '
-                      f'{tested.calibrated.pictures} frames')
     return '\n'.join([*lines[:begin], *([''] if begin == len(lines) else []), *said, *lines[end:]]).strip()
 
 
@@ -107,8 +130,8 @@ def test_figures(tested: Tested) -> Dict[str, Any]:
 def test_files(tested: Tested) -> Dict[str, bytes]:
     """Pictures that :func:`test_lines` refer to, by name."""
     title = f'test split, {tested.calibrated.pictures} pictures'
-    files = {'confusion.png': confusion_figure(tested.calibrated.confusion, tested.calibrated.class_names, title),
-             'reliability.png': reliability_figure(
+    files = {CONFUSION: confusion_figure(tested.calibrated.confusion, tested.calibrated.class_names, title),
+             RELIABILITY: reliability_figure(
                  [('plain softmax', tested.plain.reliability), ('calibrated', tested.calibrated.reliability)], title)}
     if tested.mistakes is not None:
         files[MISTAKES] = tested.mistakes

@@ -18,6 +18,7 @@ from vision_msgs.msg import LabelInfo
 from ..core.bundles.bundle import is_changed
 from ..core.bundles.bundle_search import check_source
 from ..core.config import ClassifierConfig, with_values
+from ..core.errors import BundleError
 from ..core.networks.allocator import keep_freed_memory, return_freed_memory
 from ..core.regions.results import ObjectResults
 from ..core.runtime.engine import Engine
@@ -104,11 +105,7 @@ class ClassifierNode(PrintableLogs, LifecycleNode):
         self.get_logger().info(
             f'{bundle.name} ({len(bundle.class_names)} classes) is ready on {self._pipeline.device}, '
             f'{self._pipeline.precision}, {self._pipeline.backend.name}, after {time.perf_counter() - started:.1f} s')
-        if self.config.backend != 'torch':
-            backend = self._pipeline.backend
-            differs = '' if not backend.difference else (  # int8 is not run by torch
-                f'; its results differ from those of torch by at most {backend.difference:.1e} of the largest')
-            self.get_logger().info(f'backend {backend.name}: {backend.reason}{differs}')
+        self._tell_backend(self._pipeline)
         for warning in self._pipeline.warnings:
             self.get_logger().warning(warning)
         # A full collection of garbage goes over all that torch has made, and the node stands still for a tenth of a
@@ -321,8 +318,17 @@ class ClassifierNode(PrintableLogs, LifecycleNode):
 
     def _runs(self, model: str) -> bool:
         """Whether a model is what runs; one whose bundle was replaced by another in its place is not."""
-        bundle = self._running.bundle
-        return model == bundle.source and (self._reverting or not is_changed(bundle))
+        running, named = self._running.bundle, self._running.named
+        if model != named.source:
+            return False
+        if self._reverting:
+            return True
+        if is_changed(named):
+            return False
+        try:
+            return running is named or not is_changed(running)
+        except BundleError:  # the int8 bundle beside it is gone
+            return False
 
     def _announce_loaded(self) -> None:
         try:
@@ -354,7 +360,17 @@ class ClassifierNode(PrintableLogs, LifecycleNode):
         self._publish_label_info()
         for warning in pipeline.warnings:
             self.get_logger().warning(warning)
-        self.get_logger().info(f'now running {pipeline.bundle.name} ({len(pipeline.bundle.class_names)} classes)')
+        self.get_logger().info(f'now running {pipeline.bundle.name} ({len(pipeline.bundle.class_names)} classes), '
+                               f'{pipeline.precision}')
+        self._tell_backend(pipeline)
+
+    def _tell_backend(self, pipeline: Pipeline) -> None:
+        if self.config.backend == 'torch':
+            return
+        backend = pipeline.backend
+        differs = '' if not backend.difference else (  # int8 is not run by torch
+            f'; its results differ from those of torch by at most {backend.difference:.1e} of the largest')
+        self.get_logger().info(f'backend {backend.name}: {backend.reason}{differs}')
 
     def _keep_old_model(self, failed: str, error: BaseException) -> None:
         """Say that a model could not take over, and let the parameter say again what runs."""

@@ -65,7 +65,7 @@ def test_pictures_of_another_size_parts_standardised_apart_and_a_test_at_last(ma
     said = capsys.readouterr().out
     before, bundle = load_bundle(tmp_path / 'as_it_was'), load_bundle(tmp_path / 'other')
     assert (before.preprocessing.resize, bundle.preprocessing.resize) == (0, 40) and verify_bundle(bundle.folder) == []
-    assert bundle.provenance['resized'] == 'pictures to 40 pixels since this calibration, instead of 0'
+    assert bundle.provenance['resized'] == f'pictures to 40 pixels, of {load_bundle(model).identity} to 0'
     assert not np.allclose(before.ood.tensors['location'], bundle.ood.tensors['location'])
     # The test is what the bundle, loaded again, says of that data.
     seen, _ = run_bundle(bundle, [str(made / 'day2')]).each_once()
@@ -76,8 +76,23 @@ def test_pictures_of_another_size_parts_standardised_apart_and_a_test_at_last(ma
     assert f'test: accuracy {right:.4f} of 300' in said
     text = (bundle.folder / 'MODEL_CARD.md').read_text()
     assert 'Keep me.' in text and 'Of before.' not in text and text.count('## Test') == 1 and '## Data\n\nMany.' in text
-    assert 'Judged after this calibration' in text and (bundle.folder / 'card' / 'confusion.png').is_file()
+    assert 'Judged after a calibration: 300 frames, none of which it was calibrated on' in text
+    assert (bundle.folder / 'card' / 'confusion.png').is_file()
     assert 'Of before.' in (before.folder / 'MODEL_CARD.md').read_text()
+    # What was tested at another size says nothing of this one, and what it was calibrated on is no test.
+    assert main(['calibrate', str(tmp_path / 'other'), *given, '--resize', '36', '--test', str(made / 'day1'), '--into',
+                 str(tmp_path / 'flattered')]) == 0
+    assert '--test: 180 of its pictures are among those to calibrate on' in capsys.readouterr().err
+    assert '**180 of which it was calibrated on**' in (tmp_path / 'flattered' / 'MODEL_CARD.md').read_text()
+    assert main(['calibrate', str(tmp_path / 'other'), *given, '--resize', '36', '--into',
+                 str(tmp_path / 'untested')]) == 0
+    assert 'how good the model is now is not known, give --test' in capsys.readouterr().err
+    untested = load_bundle(tmp_path / 'untested')
+    text = (untested.folder / 'MODEL_CARD.md').read_text()
+    assert 'test' not in untested.metrics and 'Not tested: what was tested before saw pictures resized to 40' in text
+    assert 'confusion.png' not in text and '## Data' in text and verify_bundle(untested.folder) == []
+    assert main(['calibrate', str(model), *given, '--apart', str(made / 'day1'), '--into', str(tmp_path / 'no')]) != 0
+    assert '--apart: 180 of its 180 pictures are among those to calibrate on' in capsys.readouterr().err
     assert main(['calibrate', str(model), *given, '--resize', '16', '--into', str(tmp_path / 'no')]) == 2
     assert 'resize (16) must be at least the crop (32, 32), or 0' in capsys.readouterr().err
     few = write_pictures(tmp_path / 'few', 5, 8)

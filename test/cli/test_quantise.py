@@ -155,10 +155,36 @@ def test_auto_runs_float32_and_says_why_where_what_is_beside_it_cannot_run(made,
         return pipeline.backend.reason
     assert 'was made of the bundle 0123456789ab' in reason(
         {**values, 'provenance': {**values['provenance'], 'quantised_from': '0123456789ab'}})
+    assert 'tells other classes than' in reason({**values, 'class_names': values['class_names'][::-1]})
+    assert 'sees other parts of a picture' in reason(
+        {**values, 'preprocessing': {**values['preprocessing'], 'resize': 40}})
+    # Measured before, and broken since: the float32 network runs all the same.
+    (other / 'bundle.json').write_text(json.dumps(values))
+    assert Pipeline.load(ClassifierConfig(model=str(alone))).precision in ('int8', 'float32')
+    with monkeypatch.context() as broken:
+        broken.setattr(int8_choice, '_measured', lambda *_: {'float32': 2.0, 'int8': 1.0})
+        assert Pipeline.load(ClassifierConfig(model=str(alone))).precision == 'int8'
+        warm_up = Pipeline.warm_up
+
+        def fails_in_int8(pipeline):
+            if pipeline.precision == 'int8':
+                raise MemoryError('too little of it')
+            warm_up(pipeline)
+        with broken.context() as failing:
+            failing.setattr(Pipeline, 'warm_up', fails_in_int8)
+            loaded = Pipeline.load(ClassifierConfig(model=str(alone)))
+            assert loaded.precision == 'float32' and 'not in int8: too little of it' in loaded.backend.reason
+        (other / 'head.safetensors').write_bytes(b'damaged')
+        loaded = Pipeline.load(ClassifierConfig(model=str(alone)))
+        assert loaded.precision == 'float32' and loaded.backend.reason.startswith('not in int8: ')
+        assert loaded.named.identity == loaded.bundle.identity
+    shutil.copy(made / 'model_int8' / 'head.safetensors', other / 'head.safetensors')
     monkeypatch.setattr(int8_choice, 'adds_exactly', lambda: False)
     assert 'need a processor with VNNI' in reason({**values, 'graph': {**values['graph'], 'weight_bits': 8}})
     (other / 'bundle.json').write_text('{')
-    assert reason().startswith('not in int8: ') and 'robot-vision quantise' in reason()
+    assert reason().startswith('not in int8: ') and 'DATA --overwrite` makes it' in reason()
+    (other / 'bundle.json').unlink()  # half copied
+    assert reason().startswith('not in int8: ')
 
 
 @pytest.fixture(scope='module')

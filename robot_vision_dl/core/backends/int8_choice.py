@@ -6,6 +6,7 @@ backend is ``auto``, only if it is quicker here. ``int8`` asks for it, and whate
 ``auto`` takes it where it is there and can be used.
 """
 import importlib.util
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Dict, List, Sequence
@@ -14,7 +15,6 @@ import numpy as np
 
 from ..bundles.arithmetic import ONNX_RUNTIME, is_int8, runs_at, runtime_of
 from ..bundles.bundle import Bundle, load_bundle
-from ..bundles.bundle_format import DESCRIPTION
 from ..config import AUTO, FLOAT32, INT8, ClassifierConfig
 from ..errors import BundleError, ConfigError
 from ..networks import torch_use
@@ -89,8 +89,8 @@ def _automatic(bundle: Bundle, config: ClassifierConfig, batch: int) -> Deployed
         return left
     try:
         return _quickest(bundle, int8_siblings(bundle, list(SUFFIXES)), config, batch)
-    except (BundleError, ConfigError) as error:
-        return replace(left, reason=f'not in int8: {str(error).removeprefix(_ASKED)}')
+    except Exception as error:  # noqa: B902 - whatever is wrong beside a sound bundle, that runs
+        return replace(left, reason=f'not in int8: {printable(str(error).removeprefix(_ASKED), 400)}')
 
 
 def _quickest(bundle: Bundle, found: Sequence[Bundle], config: ClassifierConfig, batch: int) -> Deployed:
@@ -125,7 +125,7 @@ def int8_siblings(bundle: Bundle, runtimes: Sequence[str]) -> List[Bundle]:
         raise ConfigError(f'precision int8: {bundle.name} has no folder, so there is no int8 bundle beside it; '
                           f'{_remedy(bundle, runtimes[0])}, or name the int8 bundle as the model')
     places = {runtime: place for runtime, place in _places(bundle.folder).items() if runtime in runtimes}
-    there = [runtime for runtime in runtimes if (places[runtime] / DESCRIPTION).is_file()]
+    there = [runtime for runtime in runtimes if os.path.lexists(places[runtime])]
     usable = [runtime for runtime in there if len(there) == 1 or importlib.util.find_spec(runtime) is not None]
     if not usable:
         raise ConfigError(f'precision int8: {bundle.name} is a float32 bundle, and there is no '
@@ -135,7 +135,7 @@ def int8_siblings(bundle: Bundle, runtimes: Sequence[str]) -> List[Bundle]:
         place, remedy = places[runtime], _remedy(bundle, runtime)
         try:
             one = load_bundle(place)
-        except BundleError as error:
+        except (BundleError, OSError) as error:
             raise ConfigError(f'precision int8: {error}; {remedy}') from error
         made_of = one.provenance.get(MADE_OF)
         what = ('is not an int8 bundle' if not is_int8(one) else
@@ -143,18 +143,31 @@ def int8_siblings(bundle: Bundle, runtimes: Sequence[str]) -> List[Bundle]:
                 f'was made of the bundle {printable(made_of, 40)}, and {bundle.name} is {bundle.identity}'
                 if made_of != bundle.identity else
                 'has weights of 8 bits, which need a processor with VNNI; `--weight-bits 7` runs on this one'
-                if one.graph is not None and one.graph.weight_bits == 8 and not adds_exactly() else '')
+                if one.graph is not None and one.graph.weight_bits == 8 and not adds_exactly() else _lacks(one, bundle))
         if what:
             raise ConfigError(f'precision int8: {printable(place)} {what}; {remedy}')
         found.append(one)
     return found
 
 
+def _lacks(found: Bundle, bundle: Bundle) -> str:
+    """How an int8 bundle answers another question than the float32 one that it was made of; empty: it does not."""
+    if found.class_names != bundle.class_names:
+        return f'tells other classes than {bundle.name}'
+    if found.preprocessing != bundle.preprocessing:
+        return f'sees other parts of a picture than {bundle.name}, or in another size'
+    if bundle.calibrated and not found.calibrated:
+        return f'is not calibrated, and {bundle.name} is'
+    if bundle.ood is not None and bundle.ood.scores is not None and (found.ood is None or found.ood.scores is None):
+        return f'calls nothing unknown, and {bundle.name} does'
+    return ''
+
+
 def int8_beside(bundle: Bundle) -> List[str]:
-    """Names of the folders beside a float32 bundle's that ``precision: auto`` may run in its place."""
+    """Names of what lies beside a float32 bundle where ``precision: auto`` looks for what may run in its place."""
     if bundle.folder is None or bundle.members or is_int8(bundle):
         return []
-    return [place.name for place in _places(bundle.folder).values() if (place / DESCRIPTION).is_file()]
+    return [place.name for place in _places(bundle.folder).values() if os.path.lexists(place)]
 
 
 def _places(folder: Path) -> Dict[str, Path]:
@@ -165,6 +178,8 @@ def _places(folder: Path) -> Dict[str, Path]:
 
 def _remedy(bundle: Bundle, runtime: str) -> str:
     option = '' if runtime == ONNX_RUNTIME else f' --runtime {runtime}'
+    if bundle.folder is not None and os.path.lexists(_places(bundle.folder)[runtime]):
+        option += ' --overwrite'
     return (f'`robot-vision quantise {bundle.source} DATA{option}` makes it, with labelled pictures; or set precision '
             'to float32')
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Collection, Dict, FrozenSet, List, Mappin
 import numpy as np
 
 from ..backends.backend import Backend
-from ..backends.int8_choice import deployed_bundle
+from ..backends.int8_choice import deployed_bundle, int8_beside
 from ..backends.without_torch import backend_without_torch
 from ..bundles.bundle import Bundle, load_bundle
 from ..bundles.trust_limits import p_value_grid, trust_limits
-from ..config import ClassifierConfig, FusionConfig, camera_groups
+from ..config import AUTO, FLOAT32, ClassifierConfig, FusionConfig, camera_groups
 from ..decision.costs import read_costs
 from ..decision.decision import Policy, decide, unfit
 from ..decision.fusion import FALLBACK_TIMES, BayesFilter, expected_from
@@ -46,6 +46,10 @@ class Pipeline:
     Not thread-safe: one thread runs it, except for :meth:`infer`. It keeps a belief and the last decision for each
     camera; cameras of a group share the belief.
 
+    Attributes:
+        bundle: what runs.
+        named: what was named, the same but where its int8 bundle runs.
+
     Args:
         bundle: the model and what is known about its errors.
         config: the deployment's choices.
@@ -55,6 +59,7 @@ class Pipeline:
         self.threads = network_threads(config.threads)
         torch_use.set_threads(self.threads)  # what is measured runs as it will
         batch = config.largest_batch
+        self.named = bundle
         deployed = deployed_bundle(bundle, config, batch)
         self.bundle = bundle = deployed.bundle
         self.precision, run = deployed.precision, deployed.config
@@ -146,6 +151,18 @@ class Pipeline:
     @classmethod
     def _load(cls, config: ClassifierConfig, bundle: Optional[Bundle]) -> 'Pipeline':
         bundle = bundle or load_bundle(config.model)
+        try:
+            return cls._ready(bundle, config)
+        except Exception as error:  # noqa: B902 - the bundle that was named may still be sound
+            if config.precision != AUTO or not int8_beside(bundle):
+                raise
+            pipeline = cls._ready(bundle, replace(config, precision=FLOAT32))
+            reason = f'not in int8: {printable(error, 400)}; {pipeline.backend.reason}'
+            pipeline.backend = replace(pipeline.backend, reason=reason)
+            return pipeline
+
+    @classmethod
+    def _ready(cls, bundle: Bundle, config: ClassifierConfig) -> 'Pipeline':
         try:
             pipeline = cls(bundle, config)
         except RobotVisionError:
