@@ -13,6 +13,7 @@ from ..errors import BundleError, ConfigError, RobotVisionError
 from ..networks import torch_use
 from ..networks.architecture import Architecture, is_timm
 from ..networks.graph_facts import GraphFacts
+from ..networks.int8 import adds_exactly
 from ..networks.preprocess import Preprocessing
 from ..text.printable import printable
 from ..uncertainty.camera.bounds import CameraBounds
@@ -219,7 +220,10 @@ def is_changed(bundle: Bundle) -> bool:
 
 
 def verify_bundle(path_or_name: Union[str, Path]) -> List[str]:
-    """Everything that is wrong with a bundle, one sentence each; empty if it is sound and its network loads."""
+    """Everything that is wrong with a bundle, one sentence each; empty if it is sound and its network loads.
+
+    A network that this processor would run wrongly (int8 without VNNI) is not loaded: nothing is wrong with its files.
+    """
     problems = []
     try:
         folder = find_bundle(str(path_or_name))
@@ -233,7 +237,9 @@ def verify_bundle(path_or_name: Union[str, Path]) -> List[str]:
             problems.append(str(error))
     if not problems:
         try:
-            load_bundle(folder).load_network()
+            bundle = load_bundle(folder)
+            if bundle.graph is None or bundle.graph.weight_bits != 8 or adds_exactly():
+                bundle.load_network()
         except RobotVisionError as error:
             problems.append(str(error))
     return problems

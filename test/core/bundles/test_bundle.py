@@ -321,3 +321,10 @@ def test_the_shipped_bundle_is_sound_and_knows_a_blank_picture_from_a_known_one(
         prediction = network(black)
     score = b.ood.build_score()(prediction.logits, prediction.features)
     assert b.ood.p_value(score) == pytest.approx(1 / 501)
+
+
+def test_an_int8_bundle_is_sound_where_the_processor_cannot_run_it(monkeypatch):
+    assert load_bundle('efficientnet_lite0_imagenet_int8').graph.weight_bits == 8
+    monkeypatch.setattr('robot_vision_dl.core.networks.int8.adds_exactly', lambda: False)
+    monkeypatch.setattr('robot_vision_dl.core.bundles.bundle.adds_exactly', lambda: False)
+    assert verify_bundle('efficientnet_lite0_imagenet_int8') == []
