@@ -14,6 +14,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 import numpy as np
 
 from .. import __version__
+from ..core.backends.int8_choice import deployed_bundle
 from ..core.bundles.bundle import Bundle, load_bundle
 from ..core.bundles.trust_limits import MEASURED, trust_limits
 from ..core.config import flat_options, with_values
@@ -231,9 +232,11 @@ def assemble(recordings: List[Recording], outcomes: List[RecordingResult], bundl
         alpha = None if bundle.conformal is None else bundle.conformal.alpha
         policy = judged[0].policies[name]
         summary = summarise(tables[name], options.deployment, policy, alpha, run.seed, run.draws)
-        limits = [limit for limit in trust_limits(bundle, options.deployment.decision) if not limit.accepted]
+        ran = deployed_bundle(bundle, options.deployment, options.deployment.largest_batch)  # as each job found
+        limits = [limit for limit in trust_limits(ran.bundle, options.deployment.decision) if not limit.accepted]
         metrics['models'][name] = {
-            'model': {'name': bundle.name, 'identity': bundle.identity, 'classes': len(bundle.class_names),
+            'model': {'name': bundle.name, 'identity': bundle.identity, 'ran': ran.bundle.identity,
+                      'precision': ran.precision, 'classes': len(bundle.class_names),
                       'calibrated': bundle.calibrated, 'abstain_cost': number(policy.abstain_cost),
                       'cost_matrix': policy.costs is not None,
                       'false_unknown_rate': number(options.deployment.decision.false_unknown_rate),

@@ -52,8 +52,9 @@ SCHEMA = """metrics.json, version 1:
                  labelled_images, labelled objects in them, those that the detector missed, detections that are of an
                  object again, and false_alarms (of none: they are labelled unknown)
   models         by name:
-    model          name, identity (of the bundle), classes, calibrated, abstain_cost, false_unknown_rate (as
-                   set), never_unknown (too few calibration pictures for it), limits: sentences about what its
+    model          name, identity (of the bundle), ran (identity of what decided: of the int8 bundle beside it, where
+                   that is quicker on this machine), precision, classes, calibrated, abstain_cost, false_unknown_rate
+                   (as set), never_unknown (too few calibration pictures for it), limits: sentences about what its
                    calibration cannot do; learned_from: recordings judged here that have the name of one that it was
                    trained on
     frames         decided, labelled, known (labelled with a class), unknown (labelled unknown), unlabelled, of_folders
