@@ -251,7 +251,7 @@ def _is_half(bundle: Bundle) -> bool:
 def kept_notes(bundle: Bundle) -> str:
     """What the card says between its summary and its calibration."""
     assert bundle.folder is not None
-    lines = (bundle.folder / 'MODEL_CARD.md').read_text(encoding='utf-8').splitlines()
+    lines = (bundle.folder / 'MODEL_CARD.md').read_text(encoding='utf-8', errors='replace').splitlines()
     end = lines.index('## Calibration') if '## Calibration' in lines else len(lines)
     start = next((number for number, line in enumerate(lines) if line.startswith('- Input: ')), 0) + 1
     return '\n'.join(lines[start:end]).strip()

@@ -37,6 +37,8 @@ def comparison_path(bundle: Bundle, threads: int) -> Path:
 def read_comparison(path: Path) -> Dict[str, float]:
     """Name of each runtime that was compared -> largest difference from torch, relative; empty: none was."""
     with contextlib.suppress(OSError, ValueError, ConfigError):
+        if not path.is_file():  # a pipe would be waited for
+            return {}
         with open(path, 'rb') as file:
             values = parse_json(file.read(_MOST_BYTES), str(path))
         if isinstance(values, dict) and all(isinstance(one, (int, float)) and math.isfinite(one) and one >= 0

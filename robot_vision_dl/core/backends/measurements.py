@@ -50,6 +50,8 @@ def measurement_path(bundle: Bundle, threads: int, batch: int) -> Path:
 def read_measurement(path: Path) -> Optional[Measurement]:
     """What was measured before; None: nothing, or nothing that can be read."""
     with contextlib.suppress(OSError, ValueError, ConfigError):
+        if not path.is_file():  # a pipe would be waited for
+            return None
         with open(path, 'rb') as file:
             return _checked(parse_json(file.read(_MOST_BYTES), str(path)))
     return None

@@ -68,10 +68,11 @@ def cached_onnx(bundle: Bundle) -> bytes:
         return bundle.graph_file.read_bytes()
     path = cached_path(bundle)
     with contextlib.suppress(OSError):
-        model = path.read_bytes()
-        with contextlib.suppress(OSError):
-            os.utime(path)  # used
-        return model
+        if path.is_file():  # a pipe would be waited for
+            model = path.read_bytes()
+            with contextlib.suppress(OSError):
+                os.utime(path)  # used
+            return model
     to_stderr(f'{bundle.name}: its network is turned into ONNX, once on this machine; this takes some seconds')
     from .onnx_export import export_apart
     model = export_apart(bundle)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from robot_vision_dl.core.backends import choice, measurements, onnx_conversion, onnx_export, onnx_model
+from robot_vision_dl.core.backends import choice, comparison, measurements, onnx_conversion, onnx_export, onnx_model
 from robot_vision_dl.core.bundles.bundle import load_bundle
 from robot_vision_dl.core.bundles.bundle_writer import save_bundle
 from robot_vision_dl.core.config import BACKENDS, ClassifierConfig
@@ -117,6 +117,12 @@ def test_what_was_measured_before_is_not_measured_again(measured, monkeypatch):
     assert measured(5, {'torch': 5.0, 'onnxruntime': 4.9}).name == 'torch'  # which is not worth it
     backend = measured(5, {'torch': 5.0}, ('onnxruntime is not installed',))
     assert backend.name == 'torch' and backend.reason == 'a batch of 5 takes torch 5.0 ms; onnxruntime is not installed'
+
+
+def test_a_pipe_in_the_cache_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / 'pipe')
+    assert measurements.read_measurement(tmp_path / 'pipe') is None
+    assert comparison.read_comparison(tmp_path / 'pipe') == {}
 
 
 def test_what_cannot_be_loaded_any_more_gives_way_to_the_next(measured, monkeypatch):
