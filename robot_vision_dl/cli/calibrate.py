@@ -110,6 +110,7 @@ def run(args: argparse.Namespace) -> int:
     """Calibrate."""
     from ..evaluation.calibrate_bundle import SCORE_FITTED_TO, calibrate_bundle, calibration_provenance, with_stages
     from ..evaluation.tested import (
+        CONFUSION,
         MISTAKES,
         TEST_FIGURES,
         TEST_FILES,
@@ -129,8 +130,9 @@ def run(args: argparse.Namespace) -> int:
     if args.into and target.exists():
         raise BundleError(f'{target}: is there already; choose another folder for --into')
     bundle, options = with_stages(bundle, args.stages, args.ood), calibration_options(args)
-    resized = args.resize not in (None, bundle.preprocessing.resize) and bundle.preprocessing.resize
-    if args.resize is not None:
+    before = bundle.preprocessing.resize
+    resized = args.resize not in (None, before)
+    if resized:
         bundle = replace(bundle, preprocessing=replace(bundle.preprocessing, resize=args.resize))
     outputs, found = calibrate_bundle(bundle, args.data, options)
     tested, in_both = tested_again(bundle, args.test, found, options, outputs) if args.test else (None, 0)
@@ -142,11 +144,12 @@ def run(args: argparse.Namespace) -> int:
     provenance.pop(SCORE_FITTED_TO, None)
     if args.reference:
         provenance[SCORE_FITTED_TO] = 'data of --reference'
-    if resized is not False:
-        provenance['resized'] = f'pictures to {args.resize} pixels, of {bundle.identity} to {resized}'
+    if resized:
+        provenance['resized'] = f'pictures to {args.resize} pixels, of {bundle.identity} to {before}'
     metrics = {**bundle.metrics, 'calibration': found.metrics} if 'calibration' in bundle.metrics else found.metrics
     metrics.pop('risk_control', None)  # of another calibration
     notes = kept_notes(bundle)
+    was_tested = 'test' in metrics or f'{CARD_FOLDER}/{CONFUSION}' in notes
     if tested is not None:
         kept = {key: value for key, value in bundle.metrics.items() if key not in (*TEST_FIGURES, 'risk_control')}
         metrics = {**(kept if 'calibration' in kept else {}), 'calibration': found.metrics, **test_figures(tested)}
@@ -154,13 +157,13 @@ def run(args: argparse.Namespace) -> int:
         card_files = {**{name: data for name, data in card_files.items() if name != MISTAKES}, **test_files(tested)}
         print(f'test: accuracy {tested.calibrated.accuracy:.4f} of {tested.calibrated.pictures} frames, NLL '
               f'{tested.calibrated.nll:.4f}, ECE {tested.calibrated.ece:.4f} (floor {tested.calibrated.ece_floor:.4f})')
-    elif resized is not False and '## Test' in notes:
+    elif resized and was_tested:
         metrics = {key: value for key, value in metrics.items() if key not in TEST_FIGURES}
         card_files = {name: data for name, data in card_files.items() if name not in TEST_FILES}
-        size = f'what was tested before saw pictures resized to {resized} pixels, not to {args.resize}'
+        size = f'what was tested before saw pictures resized to {before} pixels, not to {args.resize}'
         notes = without_test(notes, size)
         to_stderr(f'{size}: how good the model is now is not known, give --test')
-    elif '## Test' in notes and CALIBRATED_AGAIN not in notes:
+    elif was_tested and CALIBRATED_AGAIN not in notes:
         notes = notes.replace('## Test\n', f'## Test\n\n{CALIBRATED_AGAIN}\n', 1)
     card = render_card(bundle.name if not args.into else target.name, network.architecture, bundle.class_names,
                        bundle.preprocessing, found, provenance, notes)
