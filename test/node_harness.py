@@ -3,7 +3,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 import rclpy
@@ -22,6 +22,7 @@ from robot_vision_dl.core.uncertainty.ood.p_value import OodCalibration
 from robot_vision_dl.ros.dds import profile_variables
 
 TIMEOUT_S = 120.0
+LAST_LINES = 40
 BEST_EFFORT = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 RELIABLE = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=10, reliability=ReliabilityPolicy.RELIABLE)
 
@@ -120,11 +121,22 @@ class Peer:
 
 
 class PreloadedChildren(Children):
-    """Children that are there at once, see :mod:`preloaded`."""
+    """Children that are there at once, see :mod:`preloaded`; where the test fails it shows how they end their logs."""
+
+    def __init__(self, environment: Mapping[str, str]):
+        super().__init__(environment)
+        self._logs: List[Tuple[subprocess.Popen, Path]] = []
 
     def start(self, command: Sequence[str], log: Optional[Path] = None, stdout: Optional[int] = None,
               stderr: Optional[int] = None) -> subprocess.Popen:
         """As :class:`Children` does."""
+        process = self._start(command, log, stdout, stderr)
+        if log is not None:
+            self._logs.append((process, log))
+        return process
+
+    def _start(self, command: Sequence[str], log: Optional[Path], stdout: Optional[int], stderr: Optional[int]
+               ) -> subprocess.Popen:
         if list(command[1:3]) == ['-c', RUN_MODULE]:
             command = [sys.executable, '-m', *command[3:]]
         if list(command[:2]) != [sys.executable, '-m']:
@@ -138,6 +150,12 @@ class PreloadedChildren(Children):
                 output.close()
         self._processes.append(process)
         return process
+
+    def __exit__(self, error: Any, *rest: Any) -> None:
+        for process, log in self._logs if error else ():
+            lines = log.read_text(errors='replace').splitlines()[-LAST_LINES:]
+            print(f'--- {log.name}, process {process.pid}, ended with {process.poll()}:', *lines, sep='\n')
+        super().__exit__(error, *rest)
 
 
 class NodeProcess:

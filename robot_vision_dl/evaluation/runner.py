@@ -297,8 +297,10 @@ class _Run:
         if before is not None and before[0] == fed.number:
             return before[1]
         watch = self._camera_watches.setdefault(fed.topic, CameraWatch())
-        found = watch.check(fed.whole.look, frame.picture, frame.time_ns, self._bounds,
-                            frozen_after_s(config.camera_faults, self._bounds), config.fusion.reset_gap_s)
+        # One check is all models'.
+        frozen_s = max(frozen_after_s(config.camera_faults, one.camera_bounds) for one in self._pipelines.values())
+        found = watch.check(fed.whole.look, frame.picture, frame.time_ns, self._bounds, frozen_s,
+                            config.fusion.reset_gap_s)
         self._checked[fed.topic] = fed.number, found
         return found
 

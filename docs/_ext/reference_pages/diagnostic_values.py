@@ -116,7 +116,7 @@ MODEL = {
     'false_unknown_rate_in_force': 'at which rate `unknown` is said; 0: never',
     'can_say_unknown': 'whether it is ever said',
     'camera_bounds_pictures': 'to how many pictures the bounds are fitted by which faults of a camera are told; 0: to '
-                              'none, they are wide; `off`: faults are not looked for',
+                              'none, they are wide, as they always are with objects; `off`: faults are not looked for',
     'camera_frozen_after_s': 'for how long a picture must stay the same until the camera counts as frozen; 0: for ever',
     'cannot_promise': 'what the calibration is too small for, separated by commas',
     'cannot_promise_<limit.what>': 'a sentence for each of these that was accepted by a parameter',

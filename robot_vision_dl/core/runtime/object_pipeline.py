@@ -112,7 +112,7 @@ class ObjectPipeline:
         """
         stage_ms: Dict[str, float] = {}
         began = time.perf_counter()
-        checks = [self._check_camera(one.frame) for one in given]
+        checks = [self._check_camera(pipeline, one.frame) for one in given]
         stage_ms['camera'] = _ms_since(began)
         began = time.perf_counter()
         pictures = [self._objects(pipeline, one) for one in given]
@@ -136,13 +136,13 @@ class ObjectPipeline:
         self._ending = []
         return results
 
-    def _check_camera(self, frame: Frame) -> Optional[CameraCheck]:
+    def _check_camera(self, pipeline: Pipeline, frame: Frame) -> Optional[CameraCheck]:
         wish = self._config.camera_faults
         if not wish.enabled:
             return None
         watch = self._watches.setdefault(frame.camera, CameraWatch())
         return watch.check(look(frame.picture, colours=False), frame.picture, frame.time_ns, self._bounds,
-                           frozen_after_s(wish, self._bounds), self._config.fusion.reset_gap_s)
+                           frozen_after_s(wish, pipeline.camera_bounds), self._config.fusion.reset_gap_s)
 
     def _objects(self, pipeline: Pipeline, one: FrameWithObjects) -> List[_Object]:
         """The objects of a picture, each followed, and with what is to be looked at or why nothing is."""

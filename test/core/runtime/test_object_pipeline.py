@@ -1,4 +1,6 @@
 """Objects of pictures: each decided, each followed, and nothing of one object told of another."""
+import json
+import shutil
 from dataclasses import replace
 
 import cv2
@@ -222,6 +224,22 @@ def test_a_camera_at_fault_makes_all_objects_unknown_with_the_reason(folder):
         assert one.decision.label == 'unknown' and one.decision.reason.startswith('camera covered')
     off = Robot(folder, camera_faults=CameraFaultConfig(enabled=False))
     assert off.see(0, [], detection(60, 60), pixels=np.full((HEIGHT, WIDTH, 3), 2, np.uint8)).camera is None
+
+
+def test_a_picture_may_stay_as_long_as_in_the_recordings_of_the_calibration(folder, tmp_path):
+    """As where whole pictures are decided, and as the node's diagnostics have it."""
+    still, seen = scene([('red', 60, 60)]), {}
+    general = shutil.copytree(folder, tmp_path / 'general')
+    content = json.loads((general / 'bundle.json').read_text())
+    content['camera']['repeats_s'] = 0.0
+    (general / 'bundle.json').write_text(json.dumps(content))
+    for bundle in (folder, general):
+        robot = Robot(bundle)
+        seen[bundle] = [robot.see(ms, [], detection(60, 60), pixels=still).objects[0].decision
+                        for ms in range(0, 1500, 100)]
+    assert {one.label for one in seen[folder]} == {'red'}
+    assert [one.label for one in seen[general]] == ['red'] * 10 + ['unknown'] * 5
+    assert seen[general][-1].reason.startswith('camera frozen')
 
 
 def test_a_prior_of_a_camera_counts_for_the_objects_that_are_there_and_that_come(folder):
