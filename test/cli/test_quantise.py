@@ -234,6 +234,19 @@ def test_auto_takes_the_quicker_runtime_of_int8(made, openvino):
     path.unlink()
 
 
+def test_a_broken_int8_bundle_does_not_take_the_sound_one_along(made, openvino, tmp_path, monkeypatch):
+    for name in ('model', 'model_int8', 'model_int8_openvino'):
+        shutil.copytree(made / name, tmp_path / name)
+    monkeypatch.setattr(int8_choice, '_measured', lambda _, found, *__: {
+        'float32': 3.0, **{int8_choice._name(one): 1.0 for one in found}})
+    for broken, name in (('model_int8', 'openvino'), ('model_int8_openvino', 'onnxruntime')):
+        content = (tmp_path / broken / 'bundle.json').read_bytes()
+        (tmp_path / broken / 'bundle.json').write_text('{')
+        backend = Pipeline.load(ClassifierConfig(model=str(tmp_path / 'model'))).backend
+        assert backend.name == name and 'not in int8: ' in backend.reason and f'{broken}' in backend.reason
+        (tmp_path / broken / 'bundle.json').write_bytes(content)
+
+
 def test_int8_is_wanted_and_cannot_be(made, tmp_path):
     alone = shutil.copytree(made / 'model', tmp_path / 'alone')
     wish = ClassifierConfig(model='x', precision='int8')

@@ -85,12 +85,28 @@ def deployed_bundle(bundle: Bundle, config: ClassifierConfig, batch: int = 1) ->
 def _automatic(bundle: Bundle, config: ClassifierConfig, batch: int) -> Deployed:
     """An int8 bundle where nothing is against it; what is wrong with one that is there is said."""
     left = Deployed(bundle, FLOAT32, replace(config, precision=FLOAT32))
-    if config.backend != 'auto' or config.dropout_samples or not int8_beside(bundle):
+    if config.backend != 'auto' or config.dropout_samples or bundle.folder is None or not int8_beside(bundle):
         return left
-    try:
-        return _quickest(bundle, int8_siblings(bundle, list(SUFFIXES)), config, batch)
-    except Exception as error:  # noqa: B902 - whatever is wrong beside a sound bundle, that runs
-        return replace(left, reason=f'not in int8: {printable(str(error).removeprefix(_ASKED), 400)}')
+    found, wrong = [], []
+    there = [runtime for runtime, place in _places(bundle.folder).items() if os.path.lexists(place)]
+    for runtime in there:
+        if len(there) > 1 and importlib.util.find_spec(runtime) is None:
+            continue  # the other one can be run
+        try:
+            found += int8_siblings(bundle, [runtime])
+        except Exception as error:  # noqa: B902 - whatever is wrong beside a sound bundle, that runs
+            wrong.append(_said(error))
+    if found:
+        try:
+            chosen = _quickest(bundle, found, config, batch)
+            return replace(chosen, reason='; '.join([chosen.reason, *wrong]))
+        except Exception as error:  # noqa: B902
+            wrong.append(_said(error))
+    return replace(left, reason='; '.join(wrong))
+
+
+def _said(error: Exception) -> str:
+    return f'not in int8: {printable(str(error).removeprefix(_ASKED), 400)}'
 
 
 def _quickest(bundle: Bundle, found: Sequence[Bundle], config: ClassifierConfig, batch: int) -> Deployed:

@@ -1,12 +1,13 @@
 """The network of a bundle as an ONNX model, made once and kept in a cache.
 
-What is kept belongs to the weights: a bundle that is calibrated anew needs no other.
+What is kept belongs to the weights: a bundle that is calibrated anew needs no other. Its SHA-256 is kept beside it, and
+a file that was damaged or changed since is made anew.
 """
 import contextlib
 import hashlib
 import os
 from pathlib import Path
-from typing import List, Optional
+from typing import Dict, List, Optional
 
 from ..bundles.bundle import Bundle
 from ..errors import OutputError
@@ -20,6 +21,7 @@ FORM = 4
 """Grows when other models come out of here, so that cached ones are made anew."""
 MOST_CACHED = 16
 """Models that are kept; of more, those that were not used for longest are removed."""
+_unkept: Dict[Path, bytes] = {}  # the last model that the cache could not take, for the next runtime of this process
 
 
 def output_names(bundle: Bundle) -> List[str]:
@@ -67,19 +69,44 @@ def cached_onnx(bundle: Bundle) -> bytes:
     if bundle.graph is not None and bundle.architecture.name == ONNX:
         return bundle.graph_file.read_bytes()
     path = cached_path(bundle)
-    with contextlib.suppress(OSError):
-        if path.is_file():  # a pipe would be waited for
-            model = path.read_bytes()
-            with contextlib.suppress(OSError):
-                os.utime(path)  # used
-            return model
-    to_stderr(f'{bundle.name}: its network is turned into ONNX, once on this machine; this takes some seconds')
+    model = _unkept.get(path) or _kept(path)
+    if model is not None:
+        return model
+    to_stderr(f'{bundle.name}: its network is turned into ONNX, once on this machine; this takes about ten seconds')
     from .onnx_export import export_apart
     model = export_apart(bundle)
-    with contextlib.suppress(OutputError):
+    try:
         write_whole(path, model)
+        write_whole(_hash_path(path), f'{_sha256(model)}\n')
+    except OutputError as error:
+        _unkept.clear()
+        _unkept[path] = model
+        to_stderr(f'{bundle.name}: each start will do so again, for its ONNX form cannot be kept: {error}; set '
+                  'XDG_CACHE_HOME to a folder that can be written to')
+    else:
         _remove_unused(path.parent)
     return model
+
+
+def _kept(path: Path) -> Optional[bytes]:
+    """The model in the cache; None: there is none, or not the one that was put there."""
+    with contextlib.suppress(OSError, ValueError):
+        if path.is_file() and _hash_path(path).is_file():  # a pipe would be waited for
+            model = path.read_bytes()
+            with open(_hash_path(path), encoding='ascii') as file:
+                if file.read(100).strip() == _sha256(model):
+                    with contextlib.suppress(OSError):
+                        os.utime(path)  # used
+                    return model
+    return None
+
+
+def _hash_path(path: Path) -> Path:
+    return path.with_name(path.name + '.sha256')
+
+
+def _sha256(model: bytes) -> str:
+    return hashlib.sha256(model).hexdigest()
 
 
 def _remove_unused(folder: Path) -> None:
@@ -88,3 +115,4 @@ def _remove_unused(folder: Path) -> None:
         models = sorted(folder.glob('*.onnx'), key=lambda path: path.stat().st_mtime, reverse=True)
         for path in models[MOST_CACHED:]:
             path.unlink(missing_ok=True)
+            _hash_path(path).unlink(missing_ok=True)

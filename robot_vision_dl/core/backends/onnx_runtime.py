@@ -8,7 +8,7 @@ from ..errors import ConfigError
 from ..networks.onnx_graph import INPUT, make_session
 from .array_network import ArrayNetwork
 from .onnx_maps import MapsOutput
-from .onnx_model import cached_onnx, cached_path
+from .onnx_model import cached_onnx
 from .providers import HOST, Device, providers_for, running
 
 
@@ -46,8 +46,7 @@ class OnnxRuntimeNetwork(ArrayNetwork):
         try:
             self._session = make_session(model, threads, bundle.name, providers)
         except ConfigError as error:
-            raise ConfigError(f'{error}; remove {cached_path(bundle)} if that is damaged, or set backend to torch'
-                              ) from error
+            raise ConfigError(f'{error}; set backend to torch') from error
         self.provider = running(self._session, device)
 
     def _run(self, pixels: np.ndarray, names: Sequence[str]) -> List[np.ndarray]:

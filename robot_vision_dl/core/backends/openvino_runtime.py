@@ -9,7 +9,7 @@ from ..networks.onnx_graph import INPUT
 from ..networks.openvino_graph import compile_openvino, import_openvino
 from .array_network import ArrayNetwork
 from .onnx_maps import MapsOutput
-from .onnx_model import cached_onnx, cached_path
+from .onnx_model import cached_onnx
 
 
 class OpenVinoNetwork(ArrayNetwork):
@@ -34,8 +34,7 @@ class OpenVinoNetwork(ArrayNetwork):
         try:
             self._request = compile_openvino(model, threads, bundle.name).create_infer_request()
         except ConfigError as error:
-            raise ConfigError(f'{error}; remove {cached_path(bundle)} if that is damaged, or set backend to torch'
-                              ) from error
+            raise ConfigError(f'{error}; set backend to torch') from error
 
     def _run(self, pixels: np.ndarray, names: Sequence[str]) -> List[np.ndarray]:
         self._request.infer({INPUT: np.ascontiguousarray(pixels)})

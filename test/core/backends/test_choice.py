@@ -1,5 +1,6 @@
 """Backends against torch: the same logits and features, and clear words where they cannot be had."""
 import dataclasses
+import hashlib
 import os
 import sys
 
@@ -187,7 +188,7 @@ def test_cache_keeps_the_models_that_were_used_last(bundle, monkeypatch, tmp_pat
         os.utime(folder / f'{age}.onnx', (1e9 - age, 1e9 - age))
     onnx_model.cached_onnx(bundle)
     assert sorted(path.name for path in folder.iterdir()) == sorted(
-        ['0.onnx', '1.onnx', onnx_model.cached_path(bundle).name])
+        ['0.onnx', '1.onnx', onnx_model.cached_path(bundle).name, onnx_model.cached_path(bundle).name + '.sha256'])
 
 
 @pytest.mark.parametrize('name', RUNTIMES)
@@ -200,14 +201,35 @@ def test_what_is_not_installed_is_told_with_the_remedy(name, bundle, monkeypatch
 def test_model_that_gives_other_results_is_refused(bundle, tmp_path):
     pytest.importorskip('onnxruntime', reason='onnxruntime is an extra')
     other = small(tmp_path / 'other', seed=1)
-    path = onnx_model.cached_path(other)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(onnx_model.cached_onnx(bundle))
+    put_into_cache(other, onnx_model.cached_onnx(bundle))
     with pytest.raises(BundleError, match='onnxruntime gives other results than torch.*allowed 0.001'):
         choice.choose_backend('onnxruntime', other, other.load_network())
-    path.write_bytes(b'no model')
-    with pytest.raises(ConfigError, match=f'remove {path} if that is damaged'):
+    put_into_cache(other, b'no model')
+    with pytest.raises(ConfigError, match='; set backend to torch'):
         choice.choose_backend('onnxruntime', other, other.load_network())
+
+
+def put_into_cache(bundle, model):
+    path = onnx_model.cached_path(bundle)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(model)
+    path.with_name(path.name + '.sha256').write_text(hashlib.sha256(model).hexdigest() + '\n')
+
+
+@pytest.mark.parametrize('damage', [
+    lambda path: path.write_bytes(path.read_bytes()[:-1]),
+    lambda path: path.write_bytes(path.read_bytes().replace(b'\0', b'\1', 1)),
+    lambda path: path.with_name(path.name + '.sha256').unlink(),
+    lambda path: path.with_name(path.name + '.sha256').write_bytes(b'\xff')])
+def test_a_cached_model_that_was_damaged_is_made_anew(damage, bundle, monkeypatch, tmp_path):
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
+    put_into_cache(bundle, b'as it\0was')
+    assert onnx_model.cached_onnx(bundle) == b'as it\0was'
+    damage(onnx_model.cached_path(bundle))
+    monkeypatch.setattr(onnx_export, 'export_apart', lambda bundle: b'made anew')
+    assert onnx_model.cached_onnx(bundle) == b'made anew'
+    monkeypatch.setattr(onnx_export, 'export_apart', None)
+    assert onnx_model.cached_onnx(bundle) == b'made anew'
 
 
 @pytest.mark.parametrize('changes, said', [
@@ -228,12 +250,15 @@ def test_ensemble_runs_in_torch(bundle):
         onnx_conversion.to_onnx(together)
 
 
-def test_model_is_made_once_also_where_the_cache_cannot_be_written(bundle, tmp_path, monkeypatch):
+def test_model_is_made_once_also_where_the_cache_cannot_be_written(bundle, tmp_path, monkeypatch, capsys):
     first = onnx_model.cached_onnx(bundle)
     monkeypatch.setattr(onnx_export, 'export_apart', lambda bundle: b'made anew')
     assert onnx_model.cached_onnx(bundle) == first
     (tmp_path / 'file').write_text('')
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'file'))
+    assert onnx_model.cached_onnx(bundle) == b'made anew'
+    assert 'cannot be kept' in capsys.readouterr().err
+    monkeypatch.setattr(onnx_export, 'export_apart', None)  # once in a process
     assert onnx_model.cached_onnx(bundle) == b'made anew'
 
 
