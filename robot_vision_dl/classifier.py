@@ -128,6 +128,31 @@ class Classifier:
         return self._pipeline.bundle.class_names
 
     @property
+    def device(self) -> str:
+        """What the network runs on: cpu, or cuda:<n>."""
+        return str(self._pipeline.device)
+
+    @property
+    def precision(self) -> str:
+        """Of the network that runs, e.g. int8 where ``auto`` took the int8 bundle beside the model."""
+        return self._pipeline.precision
+
+    @property
+    def backend(self) -> str:
+        """What runs the network: torch, onnxruntime or openvino."""
+        return self._pipeline.backend.name
+
+    @property
+    def backend_reason(self) -> str:
+        """Why this network and this backend, with the times that were measured; for people."""
+        return self._pipeline.backend.reason
+
+    def __repr__(self) -> str:
+        bundle = self._pipeline.bundle
+        return (f'<Classifier {bundle.name}: {len(bundle.class_names)} classes, {self.precision} on {self.device} by '
+                f'{self.backend}>')
+
+    @property
     def warnings(self) -> List[str]:
         """What keeps the confidences from being probabilities, a sentence each; empty if nothing does."""
         return self._pipeline.warnings

@@ -236,6 +236,15 @@ def test_settings(model, pictures):
     assert plain.class_names == NAMES
 
 
+def test_it_says_what_runs(model):
+    torch_alone = Classifier(model, device='cpu', backend='torch')
+    assert (torch_alone.device, torch_alone.precision, torch_alone.backend) == ('cpu', 'float32', 'torch')
+    assert torch_alone.backend_reason == 'as the parameter backend says'
+    assert repr(torch_alone) == f'<Classifier {model.name}: {len(NAMES)} classes, float32 on cpu by torch>'
+    runtime = Classifier(model, device='cpu', backend='onnxruntime')
+    assert runtime.backend == 'onnxruntime' and repr(runtime).endswith('by onnxruntime>')
+
+
 def test_a_region_is_looked_at_alone(model, pictures):
     big = np.zeros((100, 120, 3), np.uint8)
     inner = cv2.resize(pictures[3], (40, 30))

@@ -46,6 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         f'{ClassifierConfig().top_k})')
     parser.add_argument('--device', metavar='D', help='auto, cpu, cuda or cuda:<n>')
     parser.add_argument('--backend', help='torch, onnxruntime, openvino or auto: what runs the network on a CPU')
+    parser.add_argument('--precision', metavar='P', help='auto (int8 where such a bundle lies beside the model and is '
+                        'quicker), float32, float16, bfloat16, tf32 or int8')
     parser.add_argument('--params-file', metavar='FILE', help='the deployment: a ROS parameter file of the node')
     parser.add_argument('--node', default='/classifier', metavar='NAME', help='full name of the node that the file is '
                         'read for, with its namespace (default: %(default)s)')
@@ -77,12 +79,14 @@ def run(args: argparse.Namespace) -> int:
     from ..evaluation.deployment import deployment
     from .predict_output import CsvLines, JsonLines, Lines, Overlays, Table, shown_name
     config = deployment(args.params_file, args.changes, args.node, to_stderr)
-    chosen = {'model': args.model, 'device': args.device, 'backend': args.backend, 'top_k': args.top_k}
+    chosen = {'model': args.model, 'device': args.device, 'backend': args.backend, 'precision': args.precision,
+              'top_k': args.top_k}
     config = replace(config, **{name: value for name, value in chosen.items() if value is not None})
     if args.out:
         _check_apart(user_path(args.out), [user_path(text) for text in args.sources])
     overlays = Overlays(Path(args.out), [source.path for source in sources]) if args.out else None
     classifier = Classifier.from_config(config)
+    to_stderr(f'{classifier.precision} on {classifier.device} by {classifier.backend}')
     for warning in classifier.warnings:
         to_stderr(warning)
     show: Lines

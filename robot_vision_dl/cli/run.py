@@ -43,6 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         "package's models/, or torchvision:<architecture>")
     parser.add_argument('--device', help='auto, cpu, cuda or cuda:<n>')
     parser.add_argument('--backend', help='torch, onnxruntime, openvino or auto: what runs the network on a CPU')
+    parser.add_argument('--precision', metavar='P', help='auto (int8 where such a bundle lies beside the model and is '
+                        'quicker), float32, float16, bfloat16, tf32 or int8')
     parser.add_argument('--record-doubts', metavar='FOLDER', help='write the frames that the node is unsure about to '
                         'bags in this folder, within 200 MB an hour and 2 GB in all (parameters record_doubts.*)')
     add_node_options(parser, 'name of the node, which its topics begin with (default: classifier)')
@@ -70,7 +72,7 @@ def node_arguments(args: argparse.Namespace) -> List[str]:
         parameters.append(('detection_topics', '[' + ', '.join(scalar(topic) for topic in topics) + ']'))
     parameters += [(name, scalar(value)) for name, value in (
         ('image_transport', args.transport), ('model', args.model), ('device', args.device),
-        ('backend', args.backend)) if value]
+        ('backend', args.backend), ('precision', args.precision)) if value]
     if args.record_doubts:
         parameters.append(('record_doubts.folder', scalar(str(user_path(args.record_doubts).absolute()))))
     if args.no_autostart:
