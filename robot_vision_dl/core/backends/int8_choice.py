@@ -88,12 +88,9 @@ def _automatic(bundle: Bundle, config: ClassifierConfig, batch: int) -> Deployed
     if config.backend != 'auto' or config.dropout_samples or bundle.folder is None or not int8_beside(bundle):
         return left
     found, wrong = [], []
-    there = [runtime for runtime, place in _places(bundle.folder).items() if os.path.lexists(place)]
-    for runtime in there:
-        if len(there) > 1 and importlib.util.find_spec(runtime) is None:
-            continue  # the other one can be run
+    for runtime in _runnable(bundle.folder, list(SUFFIXES)):
         try:
-            found += int8_siblings(bundle, [runtime])
+            found.append(_sibling(bundle, bundle.folder, runtime))
         except Exception as error:  # noqa: B902 - whatever is wrong beside a sound bundle, that runs
             wrong.append(_said(error))
     if found:
@@ -140,30 +137,40 @@ def int8_siblings(bundle: Bundle, runtimes: Sequence[str]) -> List[Bundle]:
     if bundle.folder is None:
         raise ConfigError(f'precision int8: {bundle.name} has no folder, so there is no int8 bundle beside it; '
                           f'{_remedy(bundle, runtimes[0])}, or name the int8 bundle as the model')
-    places = {runtime: place for runtime, place in _places(bundle.folder).items() if runtime in runtimes}
-    there = [runtime for runtime in runtimes if os.path.lexists(places[runtime])]
-    usable = [runtime for runtime in there if len(there) == 1 or importlib.util.find_spec(runtime) is not None]
+    usable = _runnable(bundle.folder, runtimes)
     if not usable:
         raise ConfigError(f'precision int8: {bundle.name} is a float32 bundle, and there is no '
-                          f'{printable(places[runtimes[0]])}; {_remedy(bundle, runtimes[0])}')
-    found = []
-    for runtime in usable:
-        place, remedy = places[runtime], _remedy(bundle, runtime)
-        try:
-            one = load_bundle(place)
-        except (BundleError, OSError) as error:
-            raise ConfigError(f'precision int8: {error}; {remedy}') from error
-        made_of = one.provenance.get(MADE_OF)
-        what = ('is not an int8 bundle' if not is_int8(one) else
-                f'is run by {runtime_of(one)}, not by {runtime}' if runtime_of(one) != runtime else
-                f'was made of the bundle {printable(made_of, 40)}, and {bundle.name} is {bundle.identity}'
-                if made_of != bundle.identity else
-                'has weights of 8 bits, which need a processor with VNNI; `--weight-bits 7` runs on this one'
-                if one.graph is not None and one.graph.weight_bits == 8 and not adds_exactly() else _lacks(one, bundle))
-        if what:
-            raise ConfigError(f'precision int8: {printable(place)} {what}; {remedy}')
-        found.append(one)
-    return found
+                          f'{printable(_places(bundle.folder)[runtimes[0]])}; {_remedy(bundle, runtimes[0])}')
+    return [_sibling(bundle, bundle.folder, runtime) for runtime in usable]
+
+
+def _runnable(folder: Path, runtimes: Sequence[str]) -> List[str]:
+    """Of these runtimes those of which there is an int8 bundle; of several bundles, only what is installed."""
+    there = [runtime for runtime in runtimes if os.path.lexists(_places(folder)[runtime])]
+    return [runtime for runtime in there if importlib.util.find_spec(runtime) is not None] or there
+
+
+def _sibling(bundle: Bundle, folder: Path, runtime: str) -> Bundle:
+    """The int8 bundle of a float32 one in ``folder`` that a runtime runs.
+
+    Raises:
+        ConfigError: it cannot be read, or was made of another bundle or for another processor.
+    """
+    place, remedy = _places(folder)[runtime], _remedy(bundle, runtime)
+    try:
+        one = load_bundle(place)
+    except (BundleError, OSError) as error:
+        raise ConfigError(f'precision int8: {error}; {remedy}') from error
+    made_of = one.provenance.get(MADE_OF)
+    what = ('is not an int8 bundle' if not is_int8(one) else
+            f'is run by {runtime_of(one)}, not by {runtime}' if runtime_of(one) != runtime else
+            f'was made of the bundle {printable(made_of, 40)}, and {bundle.name} is {bundle.identity}'
+            if made_of != bundle.identity else
+            'has weights of 8 bits, which need a processor with VNNI; `--weight-bits 7` runs on this one'
+            if one.graph is not None and one.graph.weight_bits == 8 and not adds_exactly() else _lacks(one, bundle))
+    if what:
+        raise ConfigError(f'precision int8: {printable(place)} {what}; {remedy}')
+    return one
 
 
 def _lacks(found: Bundle, bundle: Bundle) -> str:
