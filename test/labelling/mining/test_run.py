@@ -51,6 +51,17 @@ def queue(model, bags, tmp_path_factory):
     return out, mine(bags, model, out, OPTIONS)
 
 
+def scheduler_address(folder, seconds=60):
+    """From the file that the scheduler writes, which is there, but empty, while it is being written."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            return json.loads((folder / 'scheduler.json').read_text())['address']
+        except (FileNotFoundError, ValueError):
+            time.sleep(.05)
+    raise AssertionError(f'no address within {seconds} s: {(folder / "scheduler.log").read_text()[-2000:]}')
+
+
 @contextmanager
 def dask_cluster(folder):
     """Address and process of a scheduler that has two workers, all as users start them."""
@@ -60,13 +71,10 @@ def dask_cluster(folder):
     with Children(environment) as children:
         dask = sys.executable, '-m', 'dask'
         scheduler = children.start([*dask, 'scheduler', '--port', '0', *told], folder / 'scheduler.log')
+        address = scheduler_address(folder)
         for number in range(2):
             children.start([*dask, 'worker', '--no-nanny', '--nthreads', '1', '--local-directory', str(folder), *told],
                            folder / f'worker_{number}.log')
-        deadline = time.monotonic() + 60
-        while not (folder / 'scheduler.json').is_file() and time.monotonic() < deadline:
-            time.sleep(.05)
-        address = json.loads((folder / 'scheduler.json').read_text())['address']
         from dask.distributed import Client
         with Client(address) as client:
             client.wait_for_workers(2, timeout=60)
