@@ -101,11 +101,13 @@ def with_score(assessed: Sequence[Assessment], method: str, scores: np.ndarray, 
             for one, score, p in zip(assessed, scores, p_values)]
 
 
-def camera_checks(bundle: Bundle, outputs: LabelledOutputs, places: np.ndarray) -> List[CameraCheck]:
-    """What the picture of each of the frames ``places`` says about its camera."""
+def camera_checks(bundle: Bundle, outputs: LabelledOutputs, places: np.ndarray, assessed: Sequence[Assessment]
+                  ) -> List[CameraCheck]:
+    """What the picture of each of the frames ``places``, and what the network made of it, says about its camera."""
     bounds, split = bundle.camera or default_bounds(), len(NAMES)
     nothing = np.zeros(0, np.uint8)
-    found = (bounds.judge(Look(row[:split], row[split:], nothing)) for row in outputs.camera[places])
+    found = (bounds.judge(Look(row[:split], row[split:], nothing), passed=one.fault_sums)
+             for row, one in zip(outputs.camera[places], assessed))
     return [CameraCheck(one.fault, one.reason, one.p_value) for one in found]
 
 

@@ -178,8 +178,8 @@ def _decided(bundle: 'Bundle', data: 'LabelledOutputs', judged: Part, epsilon: f
     from .met import alone, camera_checks, over_time, pipeline_of, shares
     from .published import Outcomes
     places = judged.places
-    cameras = camera_checks(bundle, data, places)
     assessed = list(assessments(bundle, data.logits[places], data.features[places], [s[places] for s in data.stages]))
+    cameras = camera_checks(bundle, data, places, assessed)
     single = alone(assessed, bundle.abstain_cost, epsilon, cameras)
     fused = over_time(pipeline_of(bundle), data, assessed, places, cameras)
     strange = data.labels[places] < 0

@@ -118,6 +118,7 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
     filters = [BayesFilter(classes, FusionConfig(), times=FALLBACK_TIMES)]
     frames = [_picture(number) for number in range(2)]
     bounds, watch = bundle.camera or default_bounds(), CameraWatch()
+    passed = () if bounds.probe is None else tuple(line.usual for line in bounds.probe.lines)
     shown = [frames[0]]
 
     def show() -> None:
@@ -127,7 +128,7 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
 
     def check() -> None:
         picture = shown[0]
-        watch.check(look(picture, bounds.needs_colours), picture, next(clock), bounds, 1.0, 1.0)
+        watch.check(look(picture, bounds.needs_colours), picture, next(clock), bounds, 1.0, 1.0, passed)
 
     policy, clock = Policy(0.3, 0.01, 0.1), iter(range(0, 10 ** 18, 33_000_000))
     drawn, labels = _draws(classes)

@@ -16,7 +16,7 @@ from ..core.uncertainty.ood.combined import LEAST_REFERENCE
 from ..core.uncertainty.ood.p_value import OodCalibration
 from ..core.uncertainty.ood.part import COMBINED
 from ..core.uncertainty.ood.pictures import Pictures
-from .camera_fit import fit_camera
+from .camera_fit import fit_camera, joined
 from .labelled_outputs import LabelledOutputs
 from .predict import check_deployment, faulty_outputs, picture_outputs, run_bundle
 
@@ -76,7 +76,7 @@ def calibrate_bundle(bundle: Bundle, data: Sequence[str], options: CalibrationOp
     Raises:
         RobotVisionError: the data cannot be read, are too few, or the device is not here.
     """
-    outputs, copies = _outputs_of(bundle, data, options, MOST_CORRUPTED).each_once()
+    outputs, copies = _outputs_of(bundle, data, options, MOST_CORRUPTED, not options.reference).each_once()
     return outputs, fit_bundle(bundle, outputs, options, copies)
 
 
@@ -92,13 +92,16 @@ def fit_bundle(bundle: Bundle, outputs: LabelledOutputs, options: CalibrationOpt
     where = {'device': options.device, 'precision': precision}
     reference: Optional[Pictures] = None
     camera_seen, repeats_s, camera_groups = None, outputs.repeats_s, outputs.groups[outputs.known]
+    first_stage, all_groups = outputs.first_stage(), camera_groups
     if options.reference:
-        seen, of_reference = _outputs_of(bundle, options.reference, options).each_once()
+        seen, of_reference = _outputs_of(bundle, options.reference, options, spoilt=True).each_once()
         copies = '; '.join(filter(None, [copies, of_reference and f'--reference: {of_reference}']))
         copies = '; '.join(filter(None, [copies, _trained_on(outputs, seen)]))
         reference = seen.known_pictures()
         camera_seen, repeats_s = seen.camera[seen.known], max(repeats_s, seen.repeats_s)
         camera_groups = seen.groups[seen.known]
+        first_stage = joined(seen.first_stage(), outputs.stages[0][outputs.known] if outputs.stages else None)
+        all_groups = np.concatenate([camera_groups, camera_groups.max(initial=0) + 1 + all_groups])
     standard: Optional[Pictures] = None
     if options.apart:
         of_apart = _outputs_of(bundle, options.apart, options).each_once()[0]
@@ -126,7 +129,8 @@ def fit_bundle(bundle: Bundle, outputs: LabelledOutputs, options: CalibrationOpt
         ood_pictures=ood_pictures or None, conformal=options.conformal, scaling=options.scaling,
         corrupted=outputs.corrupted, score=score,
         faulty={name: one.pictures() for name, one in faulty_outputs(bundle, **where).items()})
-    camera, of_camera = fit_camera(camera_seen, outputs.camera[known], repeats_s, len(np.unique(camera_groups)))
+    camera, of_camera = fit_camera(camera_seen, outputs.camera[known], repeats_s, len(np.unique(camera_groups)),
+                                   first_stage, all_groups)
     fusion = None
     counted = {name: min(value, len(known)) if name == 'objects' else value  # copies are left out
                for name, value in outputs.objects.items()}
@@ -143,10 +147,11 @@ def fit_bundle(bundle: Bundle, outputs: LabelledOutputs, options: CalibrationOpt
                    camera=camera or bundle.camera)
 
 
-def _outputs_of(bundle: Bundle, data: Sequence[str], options: CalibrationOptions, corrupted: int = 0
-                ) -> LabelledOutputs:
+def _outputs_of(bundle: Bundle, data: Sequence[str], options: CalibrationOptions, corrupted: int = 0,
+                spoilt: bool = False) -> LabelledOutputs:
     return run_bundle(bundle, data, device=options.device, precision=options.precision, every_s=options.every_s,
-                      topics=options.topics, pictures=options.pictures, corrupted=corrupted, seed=options.seed)
+                      topics=options.topics, pictures=options.pictures, corrupted=corrupted, spoilt=spoilt,
+                      seed=options.seed)
 
 
 def pictures_in_both(some: np.ndarray, others: np.ndarray) -> int:

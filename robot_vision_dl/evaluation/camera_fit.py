@@ -6,12 +6,21 @@ import numpy as np
 from ..core.config import CameraFaultConfig
 from ..core.uncertainty.camera.bounds import CameraBounds
 from ..core.uncertainty.camera.fit import LEAST_OBJECTS, LEAST_PICTURES, fit_bounds
+from ..core.uncertainty.camera.probe import Seen
 from ..core.uncertainty.camera.statistics import NAMES
 from ..core.uncertainty.camera.watch import frozen_after_s
 
 
-def fit_camera(fitted: Optional[np.ndarray], held_out: np.ndarray, repeats_s: float, objects: int
-               ) -> Tuple[Optional[CameraBounds], str]:
+def joined(fitted: Optional[Seen], held_out: Optional[np.ndarray]) -> Optional[Seen]:
+    """What is known of pictures to fit to, and of others after them, float32 (m, F); None: nothing of one of them."""
+    if fitted is None or held_out is None:
+        return None
+    return fitted._replace(places=np.concatenate([fitted.places, len(fitted.places) + np.arange(len(held_out))]),
+                           features=np.concatenate([fitted.features, held_out]))
+
+
+def fit_camera(fitted: Optional[np.ndarray], held_out: np.ndarray, repeats_s: float, objects: int,
+               seen: Optional[Seen] = None, groups: Optional[np.ndarray] = None) -> Tuple[Optional[CameraBounds], str]:
     """The bounds by which faults of a camera are told, and a sentence about what they cannot do; empty for nothing.
 
     Args:
@@ -19,11 +28,13 @@ def fit_camera(fitted: Optional[np.ndarray], held_out: np.ndarray, repeats_s: fl
             that p-values rest on; without the first, every other of the second is fitted to.
         repeats_s: for how long one picture stayed the same in the recordings.
         objects: of how many the pictures are that are fitted to.
+        seen: what the network says of pictures of all these rows, places among all of them; None: it was not asked.
+        groups: which of the rows belong together, see :func:`~..core.uncertainty.camera.probe.fit_probe`.
     """
     rows = held_out if fitted is None else np.concatenate([fitted, held_out])
     kept = None if fitted is None else np.arange(len(rows)) >= len(fitted)
     split = len(NAMES)
-    found = fit_bounds(rows[:, :split], rows[:, split:], kept, repeats_s, objects)
+    found = fit_bounds(rows[:, :split], rows[:, split:], kept, repeats_s, objects, seen, groups)
     if found is None:
         return None, (f'faults of the camera are told by general bounds: fewer than {LEAST_PICTURES} pictures are '
                       'there to fit its own to')

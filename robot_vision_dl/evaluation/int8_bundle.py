@@ -16,6 +16,7 @@ from ..core.errors import BundleError, DataError
 from ..core.text.notes import to_stderr
 from ..core.uncertainty.attainable_rates import MIN_PICTURES
 from ..core.uncertainty.calibrate import AUTO, NO_SCORE, Calibration
+from ..core.uncertainty.camera.bounds import CameraBounds
 from ..data.assignment import assign
 from ..data.cache import FrameStore
 from ..data.dataset import EvalTransform, FrameDataset
@@ -128,10 +129,10 @@ def int8_bundle(bundle: Bundle, data: Sequence[str], options: QuantiseOptions) -
         rows, said, found = [], [], []
         for number, one in enumerate((bundle, plain)):
             run = Predictor.of_bundle(one, 'cpu')
-            outputs, copies = labelled_outputs(run, store, bundle.class_names, MOST_CORRUPTED, options.seed, fitted
-                                               ).each_once()
+            outputs, copies = labelled_outputs(run, store, bundle.class_names, MOST_CORRUPTED, options.seed, fitted,
+                                               spoilt=not wish.reference).each_once()
             calibration = fit_bundle(one, outputs, wish, copies, kept)
-            calibration = replace(calibration, fusion=bundle.fusion, camera=bundle.camera or calibration.camera)
+            calibration = replace(calibration, fusion=bundle.fusion, camera=_camera(bundle, calibration, number == 1))
             calibrated = save_bundle(
                 Path(folder) / f'calibrated{number}', one.load_single_network(), bundle.class_names,
                 bundle.preprocessing, calibration=calibration, abstain_cost=bundle.abstain_cost, camera=bundle.camera)
@@ -217,6 +218,13 @@ def as_the_float(bundle: Bundle, options: QuantiseOptions) -> CalibrationOptions
         conformal=sets.method if sets else 'lac', alpha=sets.alpha if sets else 0.1, pictures=options.pictures,
         scaling=AUTO if not bundle.calibrated else 'vector' if bundle.vector is not None else 'temperature',
         seed=options.seed, ood_pictures=options.ood_pictures)
+
+
+def _camera(bundle: Bundle, calibration: Calibration, is_int8: bool) -> Optional[CameraBounds]:
+    """What the float32 bundle knows of its camera; what a network's first stage tells is each network's own."""
+    if bundle.camera is None or not is_int8:
+        return bundle.camera or calibration.camera
+    return replace(bundle.camera, probe=None if calibration.camera is None else calibration.camera.probe)
 
 
 def _pictures(store: FrameStore, places: np.ndarray, bundle: Bundle) -> Iterator[torch.Tensor]:

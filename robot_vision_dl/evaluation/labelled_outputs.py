@@ -5,6 +5,7 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 import numpy as np
 
 from ..core.decision.fusion_fit import Stream
+from ..core.uncertainty.camera.probe import Seen
 from ..core.uncertainty.ood.pictures import Pictures
 from ..data.dataset import NO_CLASS
 
@@ -26,6 +27,8 @@ class LabelledOutputs:
         objects: of how many objects the frames of classes are, see :func:`~..data.objects.count_objects`.
         stages: float32 (n, F_s) of each stage of the network.
         corrupted: of some of the frames of a class after something happened to them, one corruption each, with labels.
+        spoilt: by fault of a camera, some of the frames of a class (int64 (k,), ascending) and what the network's first
+            stage says of them as a camera with this fault gives them, float32 (k, F).
     """
 
     logits: np.ndarray
@@ -40,6 +43,7 @@ class LabelledOutputs:
     objects: Mapping[str, Any] = field(default_factory=dict)
     stages: Tuple[np.ndarray, ...] = ()
     corrupted: Optional[Pictures] = None
+    spoilt: Mapping[str, Tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
 
     def each_once(self) -> Tuple['LabelledOutputs', str]:
         """The first frame of every picture and label, and a sentence about those that are left out; empty for none.
@@ -57,7 +61,9 @@ class LabelledOutputs:
         of_whole = f' ({whole} recordings are nothing but copies)' if whole > 1 else (
             ' (one recording is nothing but copies)' if whole else '')
         return replace(
-            self, recordings=recordings, stages=tuple(one[first] for one in self.stages),
+            self, recordings=recordings, spoilt={
+                name: (np.searchsorted(first, of[np.isin(of, first)]), features[np.isin(of, first)])
+                for name, (of, features) in self.spoilt.items()}, stages=tuple(one[first] for one in self.stages),
             **{name: getattr(self, name)[first] for name in (
                 'logits', 'features', 'labels', 'times_ns', 'pictures', 'camera')}), (
             f'{copies} of {len(self.labels)} frames show pictures that are among the others already{of_whole}: they '
@@ -81,6 +87,14 @@ class LabelledOutputs:
         known = self.known
         return Pictures.of(self.logits[known], self.features[known], self.labels[known],
                            tuple(one[known] for one in self.stages), self.groups[known])
+
+    def first_stage(self) -> Optional[Seen]:
+        """What the network's first stage says of the frames of a class, places among these; None: it has none."""
+        if not self.stages or not self.spoilt:
+            return None
+        known = self.known
+        return Seen(np.arange(len(known)), self.stages[0][known], {
+            name: (np.searchsorted(known, of), features) for name, (of, features) in self.spoilt.items()})
 
     def streams(self, probabilities: np.ndarray) -> List[Stream]:
         """The frames of a class of each recording in the order of time; pictures of folders are none.

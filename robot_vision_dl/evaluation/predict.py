@@ -24,9 +24,11 @@ from ..core.text.notes import to_stderr
 from ..core.text.progress import Progress
 from ..core.types import Assessment, Picture
 from ..core.uncertainty.assess import AnyPrediction, Assessor
+from ..core.uncertainty.camera.probe import EXCHANGED, FAULTS
 from ..core.uncertainty.ensemble import EnsemblePrediction
 from ..core.uncertainty.ood.pictures import Pictures
 from ..core.uncertainty.ood.sensor_faults import sensor_fault_pictures
+from ..data.augmentation.camera_faults import SpoiltTransform
 from ..data.augmentation.corruptions import CorruptedTransform
 from ..data.cache import CacheConfig, FrameStore
 from ..data.dataset import EvalTransform, FrameDataset, Indices
@@ -37,6 +39,8 @@ from ..data.prepare import DataConfig, prepare
 from ..data.selection import SAME_PICTURE, SelectionConfig, duplicate_groups
 from .labelled_outputs import LabelledOutputs
 
+MOST_SPOILT, MOST_EXCHANGED = 300, 2000
+"""Pictures that are spoilt by each fault of a camera; those whose red and blue are exchanged, which is told least."""
 _BATCH, _ASSESSED = 32, 256
 
 
@@ -169,6 +173,32 @@ class Predictor:
             return self.frames(store, indices, class_names, show, transform=CorruptedTransform(self._preprocessing),
                                seed=seed).pictures()
 
+    def spoilt(self, store: FrameStore, indices: np.ndarray, class_names: Sequence[str], seed: int = 0
+               ) -> Dict[str, Tuple[np.ndarray, np.ndarray]]:
+        """Of some frames of a store as a camera at fault would have given them; see :class:`SpoiltTransform`.
+
+        Returns:
+            By name of the fault, which of the indices, int64 (k,), and what the network's first stage says, float32
+            (k, F); empty: it has no stages.
+        """
+        if not len(indices):
+            return {}
+        place = np.arange(len(indices))
+        kinds = [name for name in FAULTS if name != EXCHANGED or self._preprocessing.channels == 3]
+        chosen = {name: spread(place, MOST_EXCHANGED if name == EXCHANGED else MOST_SPOILT) for name in kinds}
+        if not self.frames(store, indices[:1], class_names).stages:
+            return {}
+        found: Dict[str, Tuple[np.ndarray, np.ndarray]] = {}
+        done = 0
+        with Progress('pictures of a camera at fault', 'frames', sum(map(len, chosen.values()))) as show:
+            for name, some in chosen.items():
+                outputs = self.frames(store, indices[some], class_names, seed=seed,
+                                      transform=SpoiltTransform(self._preprocessing, name))
+                found[name] = some, outputs.stages[0]
+                done += len(some)
+                show(done)
+        return found
+
     @torch.inference_mode()
     def tensors(self, batches: Iterable[torch.Tensor], progress: Optional[Callable[[int], None]] = None) -> Outputs:
         """Of batches of what the network takes, each (B, C, H, W)."""
@@ -206,7 +236,8 @@ def labelled_store(bundle: Bundle, data: Sequence[str], *, every_s: float = 0.0,
 
 def run_bundle(bundle: Bundle, data: Sequence[str], *, device: str = 'auto', precision: str = 'float32',
                every_s: float = 0.0, topics: Sequence[str] = (), pictures: Optional[str] = None,
-               cache: str = CacheConfig().folder, corrupted: int = 0, seed: int = 0) -> LabelledOutputs:
+               cache: str = CacheConfig().folder, corrupted: int = 0, spoilt: bool = False, seed: int = 0
+               ) -> LabelledOutputs:
     """Run the network over labelled data.
 
     Args:
@@ -217,21 +248,23 @@ def run_bundle(bundle: Bundle, data: Sequence[str], *, device: str = 'auto', pre
         pictures: folder that the files of a list are relative to; None: that of the list.
         cache: folder of decoded frames.
         corrupted: of so many frames of classes at most, spread over all, a corrupted version is run, too.
-        seed: of the corruptions.
+        spoilt: whether some frames of classes are run as a camera at fault gives them, too.
+        seed: of the corruptions and faults.
 
     Raises:
         DataError: no frame is of a class of the model.
     """
     store = labelled_store(bundle, data, every_s=every_s, topics=topics, pictures=pictures, cache=cache)
-    return labelled_outputs(Predictor.of_bundle(bundle, device, precision), store, bundle.class_names, corrupted, seed)
+    return labelled_outputs(Predictor.of_bundle(bundle, device, precision), store, bundle.class_names, corrupted, seed,
+                            spoilt=spoilt)
 
 
 def labelled_outputs(predictor: Predictor, store: FrameStore, class_names: Sequence[str], corrupted: int = 0,
-                     seed: int = 0, chosen: Optional[np.ndarray] = None) -> LabelledOutputs:
+                     seed: int = 0, chosen: Optional[np.ndarray] = None, spoilt: bool = False) -> LabelledOutputs:
     """What a network says of frames of a store, whose labels are these classes or ``unknown``.
 
     Args:
-        corrupted, seed: as for :func:`run_bundle`.
+        corrupted, seed, spoilt: as for :func:`run_bundle`.
         chosen: their indices, ascending; None: all.
     """
     places = np.arange(len(store)) if chosen is None else chosen
@@ -242,13 +275,16 @@ def labelled_outputs(predictor: Predictor, store: FrameStore, class_names: Seque
                                  lambda batch: digests.extend(map(_digest, batch)))
     of_classes = spread(places[found.targets >= 0], corrupted)
     worse = predictor.corrupted(store, of_classes, class_names, seed) if len(of_classes) else None
+    known = np.flatnonzero(found.targets >= 0)
+    faulty = predictor.spoilt(store, places[known], class_names, seed) if spoilt else {}
     return LabelledOutputs(
         found.logits, found.features, found.targets,
         np.array([frame.stamp_ns if frame.topic else 0 for frame in frames], np.int64),
         tuple(f'{frame.recording} {frame.topic}' for frame in frames), store.data_hash,
         _same_pictures(digests, store.hashes[places], np.array([not frame.topic for frame in frames], bool)),
         store.camera[places], store.selection_report.repeats_s,
-        count_objects([frame for frame in frames if frame.label in class_names]), found.stages, worse)
+        count_objects([frame for frame in frames if frame.label in class_names]), found.stages, worse,
+        {name: (known[of], features) for name, (of, features) in faulty.items()})
 
 
 def spread(indices: np.ndarray, most: int) -> np.ndarray:

@@ -11,8 +11,13 @@ from fitted_head import fit_head
 from robot_vision_dl.cli.main import main
 from robot_vision_dl.core.bundles.bundle import load_bundle, verify_bundle
 from robot_vision_dl.core.bundles.bundle_writer import save_bundle
+from robot_vision_dl.core.config import ClassifierConfig
 from robot_vision_dl.core.networks.network import build_network
 from robot_vision_dl.core.networks.preprocess import Preprocessing
+from robot_vision_dl.core.runtime.pipeline import Pipeline
+from robot_vision_dl.core.types import Frame, Header
+from robot_vision_dl.core.uncertainty.ood.sensor_faults import spoilt_picture
+from robot_vision_dl.data.pictures import read_picture
 from robot_vision_dl.evaluation.predict import assessments, run_bundle
 
 NAMES = ('dark', 'light', 'red')
@@ -103,7 +108,7 @@ def test_pictures_of_another_size_parts_standardised_apart_and_a_test_at_last(ma
 def test_calibrates_by_pictures(made, capsys):
     target = made / 'by_pictures'
     assert main(['calibrate', str(made / 'model'), str(made / 'day1'), '--reference', str(made / 'train'), '--foreign',
-                 str(made / 'strange'), '--into', str(target), '--conformal', 'aps']) == 0
+                 str(made / 'strange'), '--into', str(target), '--conformal', 'aps', '--stages', 'layer1']) == 0
     said = capsys.readouterr().out
     bundle = load_bundle(target)
     assert verify_bundle(target) == []
@@ -119,6 +124,17 @@ def test_calibrates_by_pictures(made, capsys):
     assert 'its mean of AUROC and share called unknown is' in card
     for one, other in zip(bundle.load_network().parameters(), load_bundle(made / 'model').load_network().parameters()):
         assert torch.equal(one, other)
+    # Its stages tell faults of the camera, live as well.
+    assert 'out of focus' in [line.fault for line in bundle.camera.probe.lines]
+    assert 'by the first layers of the network, too: ' in bundle.camera.words
+    pipeline = Pipeline(bundle, ClassifierConfig(device='cpu', backend='torch'))
+    sound = read_picture(made / 'day2' / 'light' / '000.png')
+    blurred = spoilt_picture(sound, 'out of focus', np.random.default_rng(0))
+    shown = [Frame(f'{place}', Header(1, ''), one, 'bgr8', 1) for place, one in enumerate((sound, blurred))]
+    found = pipeline.process(shown)
+    assert found[0].camera.fault is None and found[0].assessment.fault_sums
+    assert found[1].camera.fault is not None and found[1].decision.label == 'unknown'
+    assert found[1].camera.reason in found[1].decision.reason
 
 
 

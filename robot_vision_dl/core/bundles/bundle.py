@@ -4,7 +4,7 @@
 bundle: there is no pickle.
 """
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Tuple, Union
@@ -308,7 +308,7 @@ def _ensemble_bundle(source: str) -> Bundle:
         temperature=1.0 if all(member.calibrated for member in members) else None,
         precision=precisions.pop() if len(precisions) == 1 else None,
         device=devices.pop() if len(devices) == 1 else None, abstain_cost=first.abstain_cost, fusion=first.fusion,
-        members=members, camera=first.camera)
+        members=members, camera=None if first.camera is None else replace(first.camera, probe=None))
 
 
 def _features_of(folder: Path, values: Mapping[str, Any]) -> int:

@@ -407,7 +407,8 @@ class Pipeline:
         """
         results, stages = [], MappingProxyType({} if stage_ms is None else stage_ms)
         for place, (frame, assessment) in enumerate(zip(frames, assessments)):
-            check = self._check_camera(frame, looks[place] if looks else None) if cameras is None else cameras[place]
+            check = cameras[place] if cameras is not None else self._check_camera(
+                frame, looks[place] if looks else None, assessment.fault_sums)
             posterior, unknown, decision = self._fuse_and_decide(frame, assessment, check)
             region = self._looked_at(frame)
             results.append(Result(frame, assessment, posterior, decision, self.bundle.class_names, region, stages,
@@ -417,14 +418,14 @@ class Pipeline:
     def _look(self, frame: Frame) -> Look:
         return look(frame.seen, self.camera_bounds.needs_colours)
 
-    def _check_camera(self, frame: Frame, found: Optional[Look]) -> Optional[CameraCheck]:
+    def _check_camera(self, frame: Frame, found: Optional[Look], passed: Sequence[float]) -> Optional[CameraCheck]:
         """Whether the frame's camera is at fault; None: that is not asked."""
         settings = self._settings
         if not settings.config.camera_faults.enabled:
             return None
         watch = self._watches.setdefault(frame.camera, CameraWatch())
         return watch.check(self._look(frame) if found is None else found, frame.seen, frame.time_ns,
-                           self.camera_bounds, settings.frozen_after_s, settings.fusion.reset_gap_s)
+                           self.camera_bounds, settings.frozen_after_s, settings.fusion.reset_gap_s, passed)
 
     def remembered(self, frame: Frame) -> Tuple[np.ndarray, float, Decision]:
         """What is still believed of a frame that was not looked at: posterior (C,), unknown's, and the decision.

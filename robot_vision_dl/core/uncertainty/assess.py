@@ -8,6 +8,8 @@ import numpy as np
 from ..errors import RobotVisionError
 from ..networks.prediction import HostPrediction
 from ..types import Assessment, OodResult
+from .camera.bounds import CameraBounds
+from .camera.probe import FaultProbe
 from .conformal import Conformal
 from .density_aware import DensityAware, tempered
 from .entropy import normalised_entropies, normalised_entropy
@@ -15,7 +17,7 @@ from .laplace import Laplace, LaplacePredictive
 from .ood.base import Values, on_host
 from .ood.energy import energy_below
 from .ood.p_value import OodCalibration, OodDetector
-from .pass_products import PassProducts
+from .pass_products import PassProducts, Table
 from .temperature import below_highest, calibrated_softmax, softmax_and_entropy
 from .vector import VectorScaling
 
@@ -45,6 +47,8 @@ class CalibratedModel(Protocol):
     @property
     def density_aware(self) -> Optional[DensityAware]: ...  # noqa: D102
     @property
+    def camera(self) -> Optional[CameraBounds]: ...  # noqa: D102
+    @property
     def members(self) -> Sequence['CalibratedModel']: ...  # noqa: D102
 
 
@@ -57,6 +61,7 @@ class Products(NamedTuple):
         scales: of the Laplace approximation, see :class:`~.packed.LaplaceScales`; None: there is none.
         members: of an ensemble, the probabilities of each of its M members, shape (M, B, C); else None.
         member_scores: of an ensemble, as ``scores``, of each member; empty: not all of them have any.
+        fault_sums: see :class:`~..types.Assessment`, shape (B, K); None: there are none.
     """
 
     logits: np.ndarray
@@ -64,6 +69,7 @@ class Products(NamedTuple):
     scales: Optional[np.ndarray] = None
     members: Optional[np.ndarray] = None
     member_scores: Tuple[np.ndarray, ...] = ()
+    fault_sums: Optional[np.ndarray] = None
 
 
 class Assessor:
@@ -83,6 +89,7 @@ class Assessor:
         self._laplace = None if bundle.laplace is None else LaplacePredictive(bundle.laplace)
         self._detector = OodDetector(bundle.ood) if bundle.ood is not None else None
         self._members = [Assessor(member) for member in bundle.members]
+        self._probe = None if bundle.camera is None or self._members else bundle.camera.probe
 
     def __call__(self, prediction: AnyPrediction, mc_logits: Optional[Values] = None) -> List[Assessment]:
         """One assessment a frame.
@@ -105,6 +112,8 @@ class Assessor:
         detector = self._detector
         if detector is not None:
             detector.check(stages)
+        if self._probe is not None:
+            check_probe(self._probe, stages)
         read = None if self._products is None else self._products(logits, features, stages)
         z = logits if read is None else read.logits
         below = self._below_highest(z)
@@ -116,7 +125,8 @@ class Assessor:
         scales = None
         if self._laplace is not None and drawn is None and read is not None:
             scales = self._laplace.scales_of(read.of_tables[-1])
-        return self._assessments(z, below, scales, ood, None, drawn)
+        faults = read.of_tables[self._probe_at].values if self._probe is not None and read is not None else None
+        return self._assessments(z, below, scales, ood, None, drawn, faults)
 
     def of_products(self, found: Products) -> List[Assessment]:
         """One assessment a frame, of what :class:`~.packed.PackedProducts` made of a batch on a GPU.
@@ -131,15 +141,23 @@ class Assessor:
                 ood = self._of_members([one.of_scores(scores) for one, scores in zip(detectors, found.member_scores)])
         elif self._detector is not None and found.scores is not None:
             ood = self._detector.of_scores(found.scores)
-        return self._assessments(found.logits, self._below_highest(found.logits), found.scales, ood, found.members)
+        return self._assessments(found.logits, self._below_highest(found.logits), found.scales, ood, found.members,
+                                 faults=found.fault_sums)
 
     @cached_property
     def _products(self) -> Optional[PassProducts]:
-        """Of the tables of the OOD score, in their order, and then of that of the Laplace approximation."""
+        """Of the tables of the OOD score, in their order, then of the fault probe and of the Laplace approximation."""
         tables = [] if self._detector is None else list(self._detector.tables)
+        if self._probe is not None:
+            tables.append(Table(self._probe.matrix, 1, 0, self._probe.offsets))
         if self._laplace is not None:
             tables.append(self._laplace.table)
         return PassProducts(tables) if tables else None
+
+    @property
+    def _probe_at(self) -> int:
+        """Place of the fault probe's table."""
+        return 0 if self._detector is None else len(self._detector.tables)
 
     def _below_highest(self, z: np.ndarray) -> Tuple[np.ndarray, List[float]]:
         """Logits (B, C) minus the highest of their row, and that.
@@ -156,7 +174,8 @@ class Assessor:
 
     def _assessments(self, z: np.ndarray, below_and_highest: Tuple[np.ndarray, List[float]],
                      scales: Optional[np.ndarray], ood: Sequence[Optional[OodResult]],
-                     members: Optional[np.ndarray], mc_logits: Optional[np.ndarray] = None) -> List[Assessment]:
+                     members: Optional[np.ndarray], mc_logits: Optional[np.ndarray] = None,
+                     faults: Optional[np.ndarray] = None) -> List[Assessment]:
         """The rest, which is small.
 
         Args:
@@ -166,6 +185,7 @@ class Assessor:
             ood: of each frame.
             members: of an ensemble, probabilities (M, B, C).
             mc_logits: as for a call.
+            faults: sums of the fault probe, (B, K); None: there are none.
         """
         laplace, (below, _) = self._laplace, below_and_highest
         entropy: List[float]
@@ -190,7 +210,8 @@ class Assessor:
             if laplace is not None and scales is not None:
                 information = laplace.mutual_information(below, scales)
         return [self._assessment(*values) for values in zip(
-            z, p, entropy, [None] * len(z) if information is None else information, ood)]
+            z, p, entropy, [None] * len(z) if information is None else information, ood,
+            [()] * len(z) if faults is None else map(tuple, faults.tolist()))]
 
     def _scaled(self, logits: np.ndarray) -> Tuple[np.ndarray, Optional[float]]:
         """Logits (..., C), and the temperature at which their softmax is calibrated."""
@@ -220,13 +241,21 @@ class Assessor:
                           min(frame, key=lambda r: r.p_value).part) for frame in zip(*results)]
 
     def _assessment(self, z: np.ndarray, p: np.ndarray, entropy: float, information: Optional[float],
-                    ood: Optional[OodResult]) -> Assessment:
+                    ood: Optional[OodResult], fault_sums: Tuple[float, ...]) -> Assessment:
         conformal, was_empty = (None, False) if self.bundle.conformal is None else self.bundle.conformal.set_of(p)
         # The members' own total may differ a little from that of the published probabilities; the parts add up to the
         # latter.
         information = None if information is None else min(information, entropy)
         expected = None if information is None else entropy - information
-        return Assessment(z, p, entropy, expected, information, ood, conformal, was_empty)
+        return Assessment(z, p, entropy, expected, information, ood, conformal, was_empty, fault_sums)
+
+
+def check_probe(probe: FaultProbe, stages: Sequence[Values]) -> None:
+    """Raise unless the first of the stages is as wide as those that the probe was fitted to."""
+    wanted, found = len(probe.matrix), stages[0].shape[1] if stages else 0
+    if found != wanted:
+        raise RobotVisionError(f'the bounds of the camera read {wanted} features of the first stage of the network, '
+                               f'which gives {found or "no stage"}; `robot-vision calibrate` fits them anew')
 
 
 def _single(values: Values) -> np.ndarray:

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from ..networks.network import Prediction
-from .assess import CalibratedModel, Products
+from .assess import CalibratedModel, Products, check_probe
+from .camera.probe import FaultProbe
 from .ensemble import EnsemblePrediction
 from .laplace import LaplacePredictive
 from .ood.device_score import DeviceScore
@@ -44,6 +45,27 @@ class LaplaceScales(nn.Module):
         return (squares @ self.variances).sqrt()
 
 
+class ProbeSums(nn.Module):
+    """Features of the first stage (B, F) -> :meth:`~.camera.probe.FaultProbe.sums`, where the tables are.
+
+    Args:
+        probe: whose tables they are.
+    """
+
+    matrix: torch.Tensor
+    offsets: torch.Tensor
+
+    def __init__(self, probe: FaultProbe) -> None:
+        super().__init__()
+        self.probe = probe
+        for name, values in (('matrix', probe.matrix), ('offsets', probe.offsets)):
+            self.register_buffer(name, torch.from_numpy(values.copy()))
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Sums, float32 (B, K)."""
+        return torch.addmm(self.offsets, features, self.matrix)
+
+
 class PackedProducts(nn.Module):
     """Prediction -> (B, K): logits, then what products with large tables give; :meth:`unpack` takes it apart.
 
@@ -61,6 +83,9 @@ class PackedProducts(nn.Module):
         self.scales = None
         if bundle.laplace is not None and not self._members:
             self.scales = LaplaceScales(LaplacePredictive(bundle.laplace))
+        self.faults = None
+        if bundle.camera is not None and bundle.camera.probe is not None and not self._members:
+            self.faults = ProbeSums(bundle.camera.probe)
         self._widths: Optional[List[int]] = None
 
     def forward(self, prediction: Union[Prediction, EnsemblePrediction]) -> torch.Tensor:
@@ -83,6 +108,9 @@ class PackedProducts(nn.Module):
             columns.append(self._scored(0, logits, features, prediction.stages))
         if self.scales is not None:
             columns.append(self.scales(features))
+        if self.faults is not None:
+            check_probe(self.faults.probe, prediction.stages)
+            columns.append(self.faults(prediction.stages[0].float()))
         return columns
 
     def _scored(self, place: int, logits: torch.Tensor, features: torch.Tensor, stages: Sequence[torch.Tensor]
@@ -97,7 +125,9 @@ class PackedProducts(nn.Module):
         logits, *rest = np.split(packed, np.cumsum(self._widths)[:-1], axis=1)
         if self._members:
             return Products(logits, members=np.stack(rest[:self._members]), member_scores=tuple(rest[self._members:]))
-        return Products(logits, rest[0] if self._has_scores else None, rest[-1] if self.scales is not None else None)
+        faults = rest.pop() if self.faults is not None else None
+        return Products(logits, rest[0] if self._has_scores else None, rest[-1] if self.scales is not None else None,
+                        fault_sums=faults)
 
 
 class PackedOutputs(nn.Module):

@@ -1,7 +1,7 @@
 """One recording looked at once: its frames go by, and its intervals are written to a part. What a worker does."""
 import os
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 
@@ -121,7 +121,7 @@ class _Pass:
         self._cutters: Dict[str, Cutter] = {}
         self._watches: Dict[str, CameraWatch] = {}
         # Exchanged colours are a property of a camera, which all of its frames tell together: none is `unknown` for it.
-        self._bounds = replace(self._pipeline.camera_bounds, swap_weights=(), swap_bound=0.0)
+        self._bounds = self._pipeline.camera_bounds.without_exchanged()
         self._looked_at, self._left_out = 0, 0
         self._unusable: Counter[str] = Counter()
         self._first: List[str] = []
@@ -185,7 +185,7 @@ class _Pass:
                 self._same[fed.topic] += 1
                 continue
             self._times_ns[fed.topic] = fed.frame.time_ns
-            check, exchanged = self._check_camera(fed)
+            check, exchanged = self._check_camera(fed, assessment.fault_sums)
             result = self._decided(fed, assessment, check)
             if result is not None:
                 self._looked_at += 1
@@ -196,7 +196,7 @@ class _Pass:
             self._cutters[topic] = Cutter(topic, self._job.every_s, self._job.longest_s, self._reference_p)
         return self._cutters[topic]
 
-    def _check_camera(self, fed: FedFrame) -> Tuple[Optional[CameraCheck], bool]:
+    def _check_camera(self, fed: FedFrame, passed: Sequence[float]) -> Tuple[Optional[CameraCheck], bool]:
         """What is wrong with the camera, and whether red and blue look exchanged; None: that is not asked."""
         deployment, frame = self._job.deployment, fed.frame
         if not deployment.camera_faults.enabled:
@@ -205,8 +205,8 @@ class _Pass:
         found = look(frame.seen, bounds.needs_colours)
         watch = self._watches.setdefault(fed.topic, CameraWatch())
         check = watch.check(found, frame.seen, frame.time_ns, self._bounds,
-                            frozen_after_s(deployment.camera_faults, bounds), deployment.fusion.reset_gap_s)
-        return check, bounds.swapped(found) > 1
+                            frozen_after_s(deployment.camera_faults, bounds), deployment.fusion.reset_gap_s, passed)
+        return check, bounds.swapped(found, passed) > 1
 
     def _decided(self, fed: FedFrame, assessment: Assessment, check: Optional[CameraCheck]) -> Optional[Result]:
         try:

@@ -6,13 +6,16 @@ bounds take their place that pictures of any kind keep to.
 """
 from array import array
 from bisect import bisect_left
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
 from ...types import CameraFault
+from .probe import FaultProbe
+from .probe import as_json as probe_as_json
+from .probe import from_json as probe_from_json
 from .statistics import COLOURS, NAMES, Look
 
 
@@ -56,6 +59,7 @@ TWO_SIDED = ('tint', 'green')
 """Statistics with a lower and an upper bound, which are told only where they were fitted."""
 _TINT_MARGIN, _TINT_SHARE = 25.0, 0.4
 _STILL_SWAPPED = 0.2  # of the way to the bound: 2 of 179 sound pictures are as far, and 173 of them when exchanged
+_PASSED_WORDS = 'so it looks to the first layers of the network'
 _SWAPPED_WORDS = 'as if red and blue were exchanged'
 
 
@@ -88,6 +92,7 @@ class CameraBounds:
             pictures are whose red and blue are exchanged. Empty: colours do not tell that here.
         repeats_s: for how long one picture stayed the same in the recordings of the calibration; 0 where there are
             none.
+        probe: what the network's first stage tells of a picture; None: it is not asked.
     """
 
     usual: Mapping[str, float]
@@ -97,6 +102,7 @@ class CameraBounds:
     swap_weights: Tuple[float, ...] = ()
     swap_bound: float = 0.0
     repeats_s: float = 0.0
+    probe: Optional[FaultProbe] = None
 
     @cached_property
     def _ways(self) -> List[Tuple[float, float, float]]:
@@ -124,26 +130,40 @@ class CameraBounds:
     @property
     def words(self) -> str:
         """For people: what is told of a camera, and from how many pictures that is known."""
+        probed = () if self.probe is None else tuple(line.fault for line in self.probe.lines)
         untold = [name for name in NAMES if name not in TWO_SIDED and abs(self.bounds[name]) >= _ANY]
-        colours = 'exchanged red and blue told' if self.swap_weights else 'exchanged red and blue not told'
+        colours = 'exchanged red and blue told' if self.needs_colours else 'exchanged red and blue not told'
         return (f'bounds fitted to {self.pictures} pictures; {colours}'
+                + (f'; by the first layers of the network, too: {", ".join(probed)}' if probed else '')
                 + (f'; not looked at here: {", ".join(untold)}' if untold else ''))
 
     @property
     def needs_colours(self) -> bool:
         """Whether :func:`~.statistics.look` must count colours."""
-        return bool(self.swap_weights)
+        return bool(self.swap_weights) or self.probe is not None and self.probe.tells_exchanged
 
-    def swapped(self, look: Look) -> float:
-        """How much the colours look exchanged, 1 at the bound; 0 where that is not told."""
+    def without_exchanged(self) -> 'CameraBounds':
+        """The same, by which exchanged red and blue are no fault."""
+        return replace(self, swap_weights=(), swap_bound=0.0,
+                       probe=None if self.probe is None else self.probe.without_exchanged())
+
+    def swapped(self, look: Look, passed: Sequence[float] = ()) -> float:
+        """How much the colours look exchanged, 1 at the bound; 0 where that is not told.
+
+        ``passed``: as for :meth:`judge`.
+        """
+        if passed and self.probe is not None and self.probe.tells_exchanged:
+            return self.probe.exchanged(passed, look.colours)
         if not self.swap_weights:
             return 0.0
         return max(float(self._weights @ look.colours) / self.swap_bound, 0.0)
 
-    def judge(self, look: Look, before: Optional[CameraFault] = None) -> Verdict:
+    def judge(self, look: Look, before: Optional[CameraFault] = None, passed: Sequence[float] = ()) -> Verdict:
         """The fault, if there is one.
 
         Args:
+            passed: what :meth:`.probe.FaultProbe.sums` made of the network's first stage, K numbers; empty: the picture
+                was not seen by the network, or there is no probe.
             before: that of the frame before of the same camera. Where red and blue were exchanged they still are,
                 unless the colours say otherwise: one picture often tells too little.
         """
@@ -151,8 +171,9 @@ class CameraBounds:
         # In Python: after a forward pass, four operations of numpy take ten times as long.
         towards = [(value - usual) * (above if value > usual else below)
                    for value, (usual, above, below) in zip(values, self._ways)]
-        swapped = self.swapped(look)
-        score = max(towards + [swapped])
+        swapped = self.swapped(look, passed)
+        told = self.probe.towards(passed, look.colours) if passed and self.probe is not None else []
+        score = max([*towards, swapped, *(far for far, _ in told)])
         p_value = None
         if self.scores:
             rank = bisect_left(self._ascending, round(score, DIGITS))  # as they are stored: equal pictures are equal
@@ -161,7 +182,11 @@ class CameraBounds:
             if before is CameraFault.WRONG_COLOURS and swapped > _STILL_SWAPPED:
                 return Verdict(before, f'{before.value}: {_SWAPPED_WORDS}', score, p_value)
             return Verdict(None, '', score, p_value)
-        fault, words = _name(dict(zip(NAMES, values)), {name for name, far in zip(NAMES, towards) if far > 1})
+        beyond = {name for name, far in zip(NAMES, towards) if far > 1}
+        if not beyond and swapped <= 1:
+            fault, words = max(told)[1], _PASSED_WORDS
+        else:
+            fault, words = _name(dict(zip(NAMES, values)), beyond)
         return Verdict(fault, f'{fault.value}: {words}', score, p_value)
 
 
@@ -249,6 +274,8 @@ def as_json(found: CameraBounds) -> Dict[str, Any]:
         'bounds': {name: [number(side) for side in found.bounds[name]] if name in TWO_SIDED and found.bounds[name]
                    else None if name in TWO_SIDED else number(found.bounds[name]) for name in NAMES},
         'scores': [number(score) for score in found.scores], 'repeats_s': number(found.repeats_s), 'swap': None}
+    if found.probe is not None:
+        values['probe'] = probe_as_json(found.probe)
     if found.swap_weights:
         values['swap'] = {'weights': [number(weight) for weight in found.swap_weights],
                           'bound': number(found.swap_bound)}
@@ -261,7 +288,8 @@ def from_json(values: Mapping[str, Any]) -> CameraBounds:
     Raises:
         ValueError: it is not as :func:`as_json` makes it; the text says what is wrong.
     """
-    _check_keys(values, ('pictures', 'usual', 'bounds', 'scores', 'repeats_s', 'swap'), '')
+    with_probe = ('probe',) if isinstance(values, dict) and 'probe' in values else ()  # older bundles have none
+    _check_keys(values, ('pictures', 'usual', 'bounds', 'scores', 'repeats_s', 'swap', *with_probe), '')
     _check_keys(values['usual'], NAMES, 'usual')
     _check_keys(values['bounds'], NAMES, 'bounds')
     if type(values['pictures']) is not int or not 1 <= values['pictures'] <= 10**9:
@@ -295,7 +323,11 @@ def from_json(values: Mapping[str, Any]) -> CameraBounds:
     repeats_s = _number(values['repeats_s'], 'repeats_s')
     if repeats_s < 0:
         raise ValueError(f'repeats_s: must be at least 0, got {repeats_s:g}')
-    return CameraBounds(usual, bounds, scores, values['pictures'], weights, bound, repeats_s)
+    try:
+        probe = probe_from_json(values['probe']) if with_probe else None
+    except ValueError as error:
+        raise ValueError(f'probe{error}' if str(error).startswith('[') else f'probe: {error}') from error
+    return CameraBounds(usual, bounds, scores, values['pictures'], weights, bound, repeats_s, probe)
 
 
 NO_BOUNDS = ('general bounds, which tell what is a fault of any camera (covered, overexposed, noise, ...), and neither '

@@ -16,6 +16,7 @@ from .bounds import (
     is_high,
     tint_bounds,
 )
+from .probe import Seen, fit_probe
 from .statistics import NAMES, Look
 
 LEAST_PICTURES = 30
@@ -30,7 +31,8 @@ _LEAST_COLOURED = 100  # pictures
 
 
 def fit_bounds(values: np.ndarray, colours: np.ndarray, held_out: Optional[np.ndarray] = None, repeats_s: float = 0.0,
-               objects: Optional[int] = None) -> Optional[CameraBounds]:
+               objects: Optional[int] = None, seen_by: Optional[Seen] = None, groups: Optional[np.ndarray] = None
+               ) -> Optional[CameraBounds]:
     """The bounds of a camera from ordinary pictures of it.
 
     Bounds are fitted to the pictures that are not held out; those that are give the p-values, which hold for any
@@ -42,6 +44,9 @@ def fit_bounds(values: np.ndarray, colours: np.ndarray, held_out: Optional[np.nd
         repeats_s: see :class:`~.bounds.CameraBounds`.
         objects: of so many the pictures are; None: each shows another. Of fewer than :data:`LEAST_OBJECTS` the general
             bounds are kept where the fitted ones are narrower, and colours tell nothing.
+        seen_by: what the network says of all the pictures, and of some that are not held out after they were spoilt;
+            None: it was not asked, and tells nothing.
+        groups: int (n,), which pictures belong together, see :func:`~.probe.fit_probe`.
 
     Returns:
         None: there are fewer than :data:`LEAST_PICTURES` to fit to.
@@ -70,12 +75,21 @@ def fit_bounds(values: np.ndarray, colours: np.ndarray, held_out: Optional[np.nd
         if not (bounds[name] > usual[name] if is_high(name) else bounds[name] < usual[name]):
             bounds[name] = float('inf') if is_high(name) else float('-inf')
     weights, bound = ((), 0.0) if few else _fit_swap(colours[~kept], rogue)
-    found = from_json(as_json(CameraBounds(usual, bounds, (), len(seen), weights, bound, repeats_s)))  # as it is stored
+    probe = None
+    if seen_by is not None and not few:
+        free = ~kept[seen_by.places]
+        spoilt = {name: (of[~kept[of]], features[~kept[of]]) for name, (of, features) in seen_by.spoilt.items()}
+        probe = fit_probe(Seen(seen_by.places[free], seen_by.features[free], spoilt), colours, groups)
+    found = from_json(as_json(CameraBounds(
+        usual, bounds, (), len(seen), weights, bound, repeats_s, probe)))  # as it is stored
     chosen = np.flatnonzero(kept)
     if len(chosen) > MOST_SCORES:
         chosen = chosen[np.linspace(0, len(chosen) - 1, MOST_SCORES).round().astype(int)]
     nothing = np.zeros(0, np.uint8)
-    scores = sorted(found.judge(Look(values[place], colours[place], nothing)).score for place in chosen.tolist())
+    sums = {} if found.probe is None or seen_by is None else dict(zip(
+        seen_by.places.tolist(), found.probe.sums(seen_by.features).tolist()))
+    scores = sorted(found.judge(Look(values[place], colours[place], nothing), passed=sums.get(place, ())).score
+                    for place in chosen.tolist())
     return replace(found, scores=tuple(round(score, DIGITS) for score in scores))
 
 

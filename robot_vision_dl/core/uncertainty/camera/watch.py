@@ -1,5 +1,5 @@
 """One camera from frame to frame: is its picture frozen, and how long has a fault lasted."""
-from typing import Optional
+from typing import Optional, Sequence
 
 import numpy as np
 
@@ -37,8 +37,8 @@ class CameraWatch:
         self._fault_since_ns = 0
         self._frames = 0
 
-    def check(self, look: Look, picture: Picture, time_ns: int, bounds: CameraBounds, frozen_s: float, gap_s: float
-              ) -> CameraCheck:
+    def check(self, look: Look, picture: Picture, time_ns: int, bounds: CameraBounds, frozen_s: float, gap_s: float,
+              passed: Sequence[float] = ()) -> CameraCheck:
         """Take in a frame.
 
         Args:
@@ -46,6 +46,7 @@ class CameraWatch:
             time_ns: when it was taken.
             frozen_s: see :func:`frozen_after_s`.
             gap_s: seconds.
+            passed: as for :meth:`.CameraBounds.judge`.
         """
         elapsed_s = (time_ns - self._time_ns) * 1e-9
         if self._before is None or not 0 <= elapsed_s <= gap_s:
@@ -55,7 +56,7 @@ class CameraWatch:
         else:
             self._same, self._same_since_ns = 1, time_ns
         self._before, self._picture, self._time_ns = look, picture, time_ns
-        verdict = bounds.judge(look, self._fault)
+        verdict = bounds.judge(look, self._fault, passed)
         fault, reason, since_ns = verdict.fault, verdict.reason, time_ns
         same_s = (time_ns - self._same_since_ns) * 1e-9
         if fault is None and frozen_s and same_s >= frozen_s and self._same >= LEAST_FRAMES:

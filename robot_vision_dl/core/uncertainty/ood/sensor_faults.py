@@ -71,6 +71,13 @@ def spoilt_pictures(pictures: Sequence[Picture], seed: int = 0) -> Dict[str, Lis
             for name, maker in makers.items()}
 
 
+def spoilt_picture(picture: Picture, fault: str, rng: np.random.Generator) -> Picture:
+    """One picture as a camera with a fault of :data:`SPOILT` would have given it; a grey one has no colours to lose."""
+    if picture.pixels.ndim == 2 and 'channel' in fault:
+        return picture
+    return Picture(np.ascontiguousarray(_MAKERS[fault](picture.pixels, rng)), picture.order)
+
+
 def share_told(groups: Dict[str, List[Picture]], bounds: CameraBounds) -> Dict[str, float]:
     """Share of the pictures of each group that are told as faults of a camera."""
     return {name: float(np.mean([bounds.judge(look(picture)).fault is not None for picture in pictures]))
