@@ -14,7 +14,7 @@ from typing import Dict, Optional
 from ... import __version__
 from ..bundles.bundle import Bundle
 from ..errors import ConfigError, OutputError
-from ..files.whole_files import write_whole
+from ..files.whole_files import write_own
 from ..machine import processor, version_of
 from ..text.json_text import parse_json
 from .onnx_model import cache_folder, network_key
@@ -50,7 +50,7 @@ def read_comparison(path: Path) -> Dict[str, float]:
 def add_comparison(path: Path, name: str, difference: float) -> Optional[OutputError]:
     """Keep that a runtime was compared; what kept it from being kept, if anything did."""
     try:
-        write_whole(path, json.dumps({**read_comparison(path), name: difference}) + '\n')
+        write_own(path, json.dumps({**read_comparison(path), name: difference}) + '\n')
     except OutputError as error:
         return error
     return None

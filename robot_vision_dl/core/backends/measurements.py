@@ -12,7 +12,7 @@ from typing import Any, Dict, Optional, Tuple
 
 from ..bundles.bundle import Bundle
 from ..errors import ConfigError, OutputError
-from ..files.whole_files import write_whole
+from ..files.whole_files import write_own
 from ..machine import processor, version_of
 from ..text.json_text import parse_json
 from .onnx_model import cache_folder, network_key
@@ -60,7 +60,7 @@ def read_measurement(path: Path) -> Optional[Measurement]:
 def write_measurement(path: Path, measured: Measurement) -> None:
     """Keep it; a cache that cannot be written to is done without."""
     with contextlib.suppress(OutputError):
-        write_whole(path, json.dumps(asdict(measured), indent=1) + '\n')
+        write_own(path, json.dumps(asdict(measured), indent=1) + '\n')
 
 
 def _checked(values: Any) -> Measurement:

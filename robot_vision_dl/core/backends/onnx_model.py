@@ -11,7 +11,7 @@ from typing import Dict, List, Optional
 
 from ..bundles.bundle import Bundle
 from ..errors import OutputError
-from ..files.whole_files import write_whole
+from ..files.whole_files import write_own
 from ..machine import version_of
 from ..networks.graph_facts import ONNX
 from ..text.notes import to_stderr
@@ -76,8 +76,8 @@ def cached_onnx(bundle: Bundle) -> bytes:
     from .onnx_export import export_apart
     model = export_apart(bundle)
     try:
-        write_whole(path, model)
-        write_whole(_hash_path(path), f'{_sha256(model)}\n')
+        write_own(path, model)
+        write_own(_hash_path(path), f'{_sha256(model)}\n')
     except OutputError as error:
         _unkept.clear()
         _unkept[path] = model

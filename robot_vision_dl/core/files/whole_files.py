@@ -83,6 +83,16 @@ def write_whole(path: Union[str, Path], data: Union[bytes, str], remedy: str = R
         file.write(data.encode() if isinstance(data, str) else data)
 
 
+def write_own(path: Path, data: Union[bytes, str], remedy: str = REMEDY) -> None:
+    """As :func:`write_whole`, a file that is nobody's but ours: into what is no file nothing is written.
+
+    A pipe in a cache would be waited for.
+    """
+    if path.exists() and not path.is_file():
+        raise OutputError(f'{path}: is no file, and a file is to be written; remove it')
+    write_whole(path, data, remedy)
+
+
 @contextmanager
 def whole_folder(path: Union[str, Path], *, overwrite: bool = False, create: bool = True,
                  entries: Optional[Sequence[str]] = None, remedy: str = REMEDY) -> Iterator[Path]:

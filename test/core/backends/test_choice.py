@@ -12,7 +12,8 @@ from robot_vision_dl.core.backends import choice, comparison, measurements, onnx
 from robot_vision_dl.core.bundles.bundle import load_bundle
 from robot_vision_dl.core.bundles.bundle_writer import save_bundle
 from robot_vision_dl.core.config import BACKENDS, ClassifierConfig
-from robot_vision_dl.core.errors import BundleError, ConfigError
+from robot_vision_dl.core.errors import BundleError, ConfigError, OutputError
+from robot_vision_dl.core.files.whole_files import write_own
 from robot_vision_dl.core.networks.network import build_network
 from robot_vision_dl.core.networks.onnx_graph import parse_onnx
 from robot_vision_dl.core.networks.preprocess import Preprocessing
@@ -124,6 +125,12 @@ def test_a_pipe_in_the_cache_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / 'pipe')
     assert measurements.read_measurement(tmp_path / 'pipe') is None
     assert comparison.read_comparison(tmp_path / 'pipe') == {}
+    measurements.write_measurement(tmp_path / 'pipe', measurements.Measurement({'torch': 1.0}))  # done without
+    assert 'is no file' in str(comparison.add_comparison(tmp_path / 'pipe', 'onnxruntime', 0.0))
+    for path in (tmp_path / 'network.onnx', tmp_path / 'network.onnx.sha256'):
+        os.mkfifo(path)
+        with pytest.raises(OutputError, match=f'{path.name}: is no file, and a file is to be written; remove it'):
+            write_own(path, b'')
 
 
 def test_what_cannot_be_loaded_any_more_gives_way_to_the_next(measured, monkeypatch):
