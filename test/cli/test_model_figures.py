@@ -72,3 +72,10 @@ def test_test_figures_of_the_calibration_before_are_said_to_be(bundle):
 def test_whatever_metrics_a_bundle_has_are_shown_shortly(bundle, metrics):
     text = '\n'.join(describe(with_metrics(bundle, metrics)))
     assert '\x1b' not in text and max(map(len, text.splitlines())) < 260 and len(text.splitlines()) < 50
+
+
+def test_what_may_run_in_its_place_is_said():
+    shown = ' '.join(' '.join(describe(load_bundle('efficientnet_lite0_imagenet'))).split())
+    assert 'int8 efficientnet_lite0_imagenet_int8 beside it: with `precision: auto`' in shown
+    for name in ('efficientnet_lite0_imagenet_int8', 'squeezenet1_1_imagenet'):
+        assert 'beside it' not in ' '.join(describe(load_bundle(name)))
