@@ -55,6 +55,11 @@ _RULES: Dict[str, Rule] = {
     'uneven': Rule(True, 1.0, _ANY, 30.0, 4.0, 0.5),
     'channel': Rule(False, 0.9, 0.012, 0.1, 0.5, 0.0),
 }
+_SAME_FAULT = {fault: tuple(map(NAMES.index, names)) for fault, names in (
+    (CameraFault.OVEREXPOSED, ('bright',)), (CameraFault.UNDEREXPOSED, ('white_level',)),
+    (CameraFault.NO_CONTRAST, ('spread', 'contrast')), (CameraFault.OUT_OF_FOCUS, ('sharpness',)))}
+"""Places of the statistics that tell what the network's first stage tells, too."""
+_ORDINARY = 0.5  # of the way from what is usual to the bound
 TWO_SIDED = ('tint', 'green')
 """Statistics with a lower and an upper bound, which are told only where they were fitted."""
 _TINT_MARGIN, _TINT_SHARE = 25.0, 0.4
@@ -173,6 +178,11 @@ class CameraBounds:
                    for value, (usual, above, below) in zip(values, self._ways)]
         swapped = self.swapped(look, passed)
         told = self.probe.towards(passed, look.colours) if passed and self.probe is not None else []
+        for far, fault in told:
+            if far < _ORDINARY:
+                # What is only unusual by its edges or its brightness, and ordinary to the network, is no fault.
+                for place in _SAME_FAULT.get(fault, ()):
+                    towards[place] = min(towards[place], 1.0)
         score = max([*towards, swapped, *(far for far, _ in told)])
         p_value = None
         if self.scores:

@@ -14,7 +14,7 @@ from robot_vision_dl.core.uncertainty.assess import Assessor
 from robot_vision_dl.core.uncertainty.camera.bounds import as_json, default_bounds, from_json
 from robot_vision_dl.core.uncertainty.camera.fit import fit_bounds
 from robot_vision_dl.core.uncertainty.camera.probe import EXCHANGED, FAULTS, FaultProbe, Line, Seen, fit_probe
-from robot_vision_dl.core.uncertainty.camera.statistics import COLOURS, look
+from robot_vision_dl.core.uncertainty.camera.statistics import COLOURS, NAMES, look
 from robot_vision_dl.core.uncertainty.camera.watch import CameraWatch
 from robot_vision_dl.core.uncertainty.ood.sensor_faults import spoilt_picture
 from robot_vision_dl.evaluation.predict import Predictor
@@ -121,6 +121,22 @@ def test_out_of_focus_is_told_by_the_network_where_the_picture_alone_does_not():
              for place in held_out]
     assert sum(one.fault is not None for one in sound) <= 1
     assert min(one.p_value for one in both) == pytest.approx(1 / (1 + len(bounds.scores)))
+
+
+@pytest.mark.parametrize('fault, name', [('overexposed', 'bright'), ('underexposed', 'white_level'), (
+    'no contrast', 'contrast'), ('out of focus', 'sharpness')])
+def test_what_is_ordinary_to_the_network_is_no_fault_by_its_edges_or_brightness_alone(fault, name):
+    _, _, looks, _, bounds = of_the_demo()
+    bounds = replace(bounds, probe=FaultProbe((Line(fault, (1.0,), 0.0, -4.0, 2.0),)))
+    values = looks[0].values.copy()
+    values[NAMES.index(name)] = bounds.bounds[name] * (1.01 if name == 'bright' else 0.99)
+    unusual = looks[0]._replace(values=values)
+    assert bounds.judge(unusual).fault is FAULTS[fault]
+    assert bounds.judge(unusual, passed=(0.0,)).fault is FAULTS[fault]  # nearer to what is spoilt
+    ordinary = bounds.judge(unusual, passed=(-4.0,))
+    assert ordinary.fault is None and ordinary.score == 1 and ordinary.p_value <= .05
+    values[NAMES.index('lost')] = 1.0  # which the network is not asked about
+    assert bounds.judge(looks[0]._replace(values=values), passed=(-4.0,)).fault is not None
 
 
 def test_a_watch_remembers_exchanged_colours_by_what_the_network_says():
