@@ -118,7 +118,7 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
     filters = [BayesFilter(classes, FusionConfig(), times=FALLBACK_TIMES)]
     frames = [_picture(number) for number in range(2)]
     bounds, watch = bundle.camera or default_bounds(), CameraWatch()
-    passed = () if bounds.probe is None else tuple(line.usual for line in bounds.probe.lines)
+    passed = None if bounds.probe is None else bounds.probe.offsets
     shown = [frames[0]]
 
     def show() -> None:

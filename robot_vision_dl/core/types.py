@@ -177,8 +177,8 @@ class Assessment:
         conformal_set: indices of the classes that are possible at the bundle's error rate, most probable first;
             None where the bundle has no quantile.
         conformal_set_was_empty: no class passed the quantile, and the set is the most probable class by definition.
-        fault_sums: what the network's first stage says of the camera, a number for each fault that the bundle's
-            :class:`~.uncertainty.camera.probe.FaultProbe` tells; empty: it has none.
+        fault_sums: what the bundle's :class:`~.uncertainty.camera.probe.FaultProbe` reads of the network's stages,
+            float32 (K + H,); None: it has none.
     """
 
     logits: np.ndarray
@@ -189,7 +189,7 @@ class Assessment:
     ood: Optional[OodResult] = None
     conformal_set: Optional[Tuple[int, ...]] = None
     conformal_set_was_empty: bool = False
-    fault_sums: Tuple[float, ...] = ()
+    fault_sums: Optional[np.ndarray] = None
 
 
 class CameraFault(str, Enum):

@@ -92,7 +92,7 @@ def fit_bundle(bundle: Bundle, outputs: LabelledOutputs, options: CalibrationOpt
     where = {'device': options.device, 'precision': precision}
     reference: Optional[Pictures] = None
     camera_seen, repeats_s, camera_groups = None, outputs.repeats_s, outputs.groups[outputs.known]
-    first_stage, all_groups = outputs.first_stage(), camera_groups
+    of_stages, all_groups = outputs.of_stages(), camera_groups
     if options.reference:
         seen, of_reference = _outputs_of(bundle, options.reference, options, spoilt=True).each_once()
         copies = '; '.join(filter(None, [copies, of_reference and f'--reference: {of_reference}']))
@@ -100,7 +100,7 @@ def fit_bundle(bundle: Bundle, outputs: LabelledOutputs, options: CalibrationOpt
         reference = seen.known_pictures()
         camera_seen, repeats_s = seen.camera[seen.known], max(repeats_s, seen.repeats_s)
         camera_groups = seen.groups[seen.known]
-        first_stage = joined(seen.first_stage(), outputs.stages[0][outputs.known] if outputs.stages else None)
+        of_stages = joined(seen.of_stages(), [one[outputs.known] for one in outputs.stages])
         all_groups = np.concatenate([camera_groups, camera_groups.max(initial=0) + 1 + all_groups])
     standard: Optional[Pictures] = None
     if options.apart:
@@ -130,7 +130,7 @@ def fit_bundle(bundle: Bundle, outputs: LabelledOutputs, options: CalibrationOpt
         corrupted=outputs.corrupted, score=score,
         faulty={name: one.pictures() for name, one in faulty_outputs(bundle, **where).items()})
     camera, of_camera = fit_camera(camera_seen, outputs.camera[known], repeats_s, len(np.unique(camera_groups)),
-                                   first_stage, all_groups)
+                                   of_stages, all_groups)
     fusion = None
     counted = {name: min(value, len(known)) if name == 'objects' else value  # copies are left out
                for name, value in outputs.objects.items()}

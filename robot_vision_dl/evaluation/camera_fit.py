@@ -1,22 +1,23 @@
 """Frames of a store -> what pictures of their camera are like."""
-from typing import Optional, Tuple
+from typing import Optional, Sequence, Tuple
 
 import numpy as np
 
 from ..core.config import CameraFaultConfig
 from ..core.uncertainty.camera.bounds import CameraBounds
 from ..core.uncertainty.camera.fit import LEAST_OBJECTS, LEAST_PICTURES, fit_bounds
-from ..core.uncertainty.camera.probe import Seen
+from ..core.uncertainty.camera.probe_fit import Seen
 from ..core.uncertainty.camera.statistics import NAMES
 from ..core.uncertainty.camera.watch import frozen_after_s
 
 
-def joined(fitted: Optional[Seen], held_out: Optional[np.ndarray]) -> Optional[Seen]:
-    """What is known of pictures to fit to, and of others after them, float32 (m, F); None: nothing of one of them."""
-    if fitted is None or held_out is None:
+def joined(fitted: Optional[Seen], held_out: Sequence[np.ndarray]) -> Optional[Seen]:
+    """What is known of pictures to fit to, and of m others after them, float32 (m, F_s) a stage; None: nothing."""
+    if fitted is None:
         return None
-    return fitted._replace(places=np.concatenate([fitted.places, len(fitted.places) + np.arange(len(held_out))]),
-                           features=np.concatenate([fitted.features, held_out]))
+    others = np.concatenate(list(held_out), axis=1)
+    return fitted._replace(places=np.concatenate([fitted.places, len(fitted.places) + np.arange(len(others))]),
+                           features=np.concatenate([fitted.features, others]))
 
 
 def fit_camera(fitted: Optional[np.ndarray], held_out: np.ndarray, repeats_s: float, objects: int,
@@ -29,7 +30,7 @@ def fit_camera(fitted: Optional[np.ndarray], held_out: np.ndarray, repeats_s: fl
         repeats_s: for how long one picture stayed the same in the recordings.
         objects: of how many the pictures are that are fitted to.
         seen: what the network says of pictures of all these rows, places among all of them; None: it was not asked.
-        groups: which of the rows belong together, see :func:`~..core.uncertainty.camera.probe.fit_probe`.
+        groups: which of the rows belong together, see :func:`~..core.uncertainty.camera.probe_fit.fit_probe`.
     """
     rows = held_out if fitted is None else np.concatenate([fitted, held_out])
     kept = None if fitted is None else np.arange(len(rows)) >= len(fitted)

@@ -5,7 +5,7 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 import numpy as np
 
 from ..core.decision.fusion_fit import Stream
-from ..core.uncertainty.camera.probe import Seen
+from ..core.uncertainty.camera.probe_fit import Seen
 from ..core.uncertainty.ood.pictures import Pictures
 from ..data.dataset import NO_CLASS
 
@@ -27,8 +27,8 @@ class LabelledOutputs:
         objects: of how many objects the frames of classes are, see :func:`~..data.objects.count_objects`.
         stages: float32 (n, F_s) of each stage of the network.
         corrupted: of some of the frames of a class after something happened to them, one corruption each, with labels.
-        spoilt: by fault of a camera, some of the frames of a class (int64 (k,), ascending) and what the network's first
-            stage says of them as a camera with this fault gives them, float32 (k, F).
+        spoilt: by fault of a camera, some of the frames of a class (int64 (k,), ascending) and what the network's
+            stages say of them, side by side, as a camera with this fault gives them, float32 (k, F).
     """
 
     logits: np.ndarray
@@ -88,13 +88,14 @@ class LabelledOutputs:
         return Pictures.of(self.logits[known], self.features[known], self.labels[known],
                            tuple(one[known] for one in self.stages), self.groups[known])
 
-    def first_stage(self) -> Optional[Seen]:
-        """What the network's first stage says of the frames of a class, places among these; None: it has none."""
+    def of_stages(self) -> Optional[Seen]:
+        """What the network's stages say of the frames of a class, places among these; None: it has none."""
         if not self.stages or not self.spoilt:
             return None
         known = self.known
-        return Seen(np.arange(len(known)), self.stages[0][known], {
-            name: (np.searchsorted(known, of), features) for name, (of, features) in self.spoilt.items()})
+        return Seen(np.arange(len(known)), np.concatenate(self.stages, axis=1)[known], {
+            name: (np.searchsorted(known, of), features) for name, (of, features) in self.spoilt.items()}, tuple(
+                one.shape[1] for one in self.stages))
 
     def streams(self, probabilities: np.ndarray) -> List[Stream]:
         """The frames of a class of each recording in the order of time; pictures of folders are none.

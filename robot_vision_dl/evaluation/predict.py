@@ -178,8 +178,8 @@ class Predictor:
         """Of some frames of a store as a camera at fault would have given them; see :class:`SpoiltTransform`.
 
         Returns:
-            By name of the fault, which of the indices, int64 (k,), and what the network's first stage says, float32
-            (k, F); empty: it has no stages.
+            By name of the fault, which of the indices, int64 (k,), and what the network's stages say, side by side,
+            float32 (k, F); empty: it has none.
         """
         if not len(indices):
             return {}
@@ -194,7 +194,7 @@ class Predictor:
             for name, some in chosen.items():
                 outputs = self.frames(store, indices[some], class_names, seed=seed,
                                       transform=SpoiltTransform(self._preprocessing, name))
-                found[name] = some, outputs.stages[0]
+                found[name] = some, np.concatenate(outputs.stages, axis=1)
                 done += len(some)
                 show(done)
         return found

@@ -17,7 +17,7 @@ from ..core.networks.network import Network
 from ..core.regions.crop import CROP_MARGIN
 from ..core.types import UNKNOWN
 from ..core.uncertainty.calibrate import NO_SCORE, Calibration, calibrate
-from ..core.uncertainty.camera.probe import Seen
+from ..core.uncertainty.camera.probe_fit import Seen
 from ..core.uncertainty.ood.base import linear_head
 from ..core.uncertainty.ood.combined import LEAST_REFERENCE
 from ..core.uncertainty.ood.pictures import Pictures
@@ -63,7 +63,7 @@ def finish(config: TrainConfig, config_text: str, data: TrainingData, network: N
     seen = data.indices[Part.TRAIN]
     objects = len(np.unique(groups_of(data.store.frames[index] for index in seen)))
     camera, note = fit_camera(data.store.camera[seen], data.store.camera[held_out.indices],
-                              data.store.selection_report.repeats_s, objects, _first_stage(
+                              data.store.selection_report.repeats_s, objects, _of_stages(
                                   data, predictor, held_out, config.run.seed), np.concatenate([
                                       groups_of(data.store.frames[index] for index in seen),
                                       np.full(len(held_out.indices), -1)]))
@@ -165,8 +165,8 @@ def _calibrate(config: TrainConfig, trained: Network, held_out: FrameOutputs, da
                      reference=reference, standard=standard, head=head, ood_pictures=ood_pictures)
 
 
-def _first_stage(data: TrainingData, predictor: Predictor, held_out: FrameOutputs, seed: int) -> Optional[Seen]:
-    """What the network's first stage says of some training pictures, also spoilt, and of those held out after them."""
+def _of_stages(data: TrainingData, predictor: Predictor, held_out: FrameOutputs, seed: int) -> Optional[Seen]:
+    """What the network's stages say of some training pictures, also spoilt, and of those held out after them."""
     if not held_out.stages:
         return None
     seen = data.indices[Part.TRAIN]
@@ -174,8 +174,9 @@ def _first_stage(data: TrainingData, predictor: Predictor, held_out: FrameOutput
     some = predictor.frames(data.store, seen[places], data.class_names)
     spoilt = predictor.spoilt(data.store, some.indices, data.class_names, seed)
     return Seen(np.concatenate([places, len(seen) + np.arange(len(held_out.indices))]),
-                np.concatenate([some.stages[0], held_out.stages[0]]),
-                {name: (places[of], features) for name, (of, features) in spoilt.items()})
+                np.concatenate([np.concatenate(one.stages, axis=1) for one in (some, held_out)]),
+                {name: (places[of], features) for name, (of, features) in spoilt.items()}, tuple(
+                    one.shape[1] for one in some.stages))
 
 
 def _baselines(config: TrainConfig, data: TrainingData, folder: Path) -> Dict[str, float]:

@@ -125,14 +125,14 @@ def test_calibrates_by_pictures(made, capsys):
     for one, other in zip(bundle.load_network().parameters(), load_bundle(made / 'model').load_network().parameters()):
         assert torch.equal(one, other)
     # Its stages tell faults of the camera, live as well.
-    assert 'out of focus' in [line.fault for line in bundle.camera.probe.lines]
+    assert 'out of focus' in bundle.camera.probe.faults
     assert 'by the first layers of the network, too: ' in bundle.camera.words
     pipeline = Pipeline(bundle, ClassifierConfig(device='cpu', backend='torch'))
     sound = read_picture(made / 'day2' / 'light' / '000.png')
     blurred = spoilt_picture(sound, 'out of focus', np.random.default_rng(0))
     shown = [Frame(f'{place}', Header(1, ''), one, 'bgr8', 1) for place, one in enumerate((sound, blurred))]
     found = pipeline.process(shown)
-    assert found[0].camera.fault is None and found[0].assessment.fault_sums
+    assert found[0].camera.fault is None and found[0].assessment.fault_sums is not None
     assert found[1].camera.fault is not None and found[1].decision.label == 'unknown'
     assert found[1].camera.reason in found[1].decision.reason
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Tuple, Union
 
+import numpy as np
+
 from ..errors import BundleError, ConfigError, RobotVisionError
 from ..networks import torch_use
 from ..networks.architecture import Architecture, is_timm
@@ -187,6 +189,7 @@ def load_bundle(path_or_name: Union[str, Path]) -> Bundle:
     path = folder / fmt.UNCERTAINTY
     tensors = bundle_tensors.read_tensors(path) if fmt.UNCERTAINTY in values['files'] else {}
     described = [name for name in ('vector', 'laplace') if name in calibration] + ['ood'] * bool(values['ood'])
+    described += ['probe'] * ('probe' in (values.get('camera') or {}))
     bundle_tensors.check_names(path, tensors, described)
     return Bundle(
         name=values['name'], source=source, folder=folder, identity=digest[:12],
@@ -205,7 +208,7 @@ def load_bundle(path_or_name: Union[str, Path]) -> Bundle:
         abstain_cost=float(values['abstain_cost']), metrics=MappingProxyType(values['metrics']),
         provenance=MappingProxyType(values['provenance']), graph=_graph_of(values),
         has_head=fmt.HEAD in values['files'],
-        camera=camera_from_json(values['camera']) if values.get('camera') else None)
+        camera=_camera(path, values['camera'], tensors) if values.get('camera') else None)
 
 
 def is_changed(bundle: Bundle) -> bool:
@@ -309,6 +312,14 @@ def _ensemble_bundle(source: str) -> Bundle:
         precision=precisions.pop() if len(precisions) == 1 else None,
         device=devices.pop() if len(devices) == 1 else None, abstain_cost=first.abstain_cost, fusion=first.fusion,
         members=members, camera=None if first.camera is None else replace(first.camera, probe=None))
+
+
+def _camera(path: Path, values: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> CameraBounds:
+    try:
+        return camera_from_json(values, tensors)
+    except ValueError as error:
+        raise BundleError(f'{printable(path)}: camera: {printable(error)}; `robot-vision calibrate` fits it anew'
+                          ) from error
 
 
 def _features_of(folder: Path, values: Mapping[str, Any]) -> int:

@@ -164,6 +164,7 @@ def check_description(values: Any, ask_torchvision: bool = True) -> None:
             raise BundleError(f'camera: {printable(error)}; `robot-vision calibrate` fits it anew') from error
     calibration = values['calibration'] or {}
     has_tensors = values['ood'] is not None or 'vector' in calibration or 'laplace' in calibration
+    has_tensors = has_tensors or 'probe' in (values.get('camera') or {})
     _check_files(values['files'], has_tensors, GRAPH_FILES.get(architecture.name, MODEL))
 
 

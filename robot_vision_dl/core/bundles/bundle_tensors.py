@@ -12,6 +12,7 @@ from safetensors.numpy import load_file
 
 from ..errors import BundleError, RobotVisionError
 from ..text.printable import printable
+from ..uncertainty.camera.probe import TENSORS as PROBE_TENSORS
 from ..uncertainty.laplace import NAMES as LAPLACE_TENSORS
 from ..uncertainty.laplace import Laplace
 from ..uncertainty.vector import VectorScaling
@@ -85,9 +86,9 @@ def check_names(path: Path, tensors: Mapping[str, np.ndarray], groups: Sequence[
     """Raise :class:`BundleError` for a tensor that belongs to nothing that ``bundle.json`` describes.
 
     Args:
-        groups: what it describes, of ``ood``, ``vector`` and ``laplace``.
+        groups: what it describes, of ``ood``, ``vector``, ``laplace`` and ``probe``.
     """
-    known = {'vector': VectorScaling._fields, 'laplace': LAPLACE_TENSORS}
+    known = {'vector': VectorScaling._fields, 'laplace': LAPLACE_TENSORS, 'probe': PROBE_TENSORS}
     for name in tensors:
         group, _, rest = name.partition('.')
         if group not in groups or (group in known and rest not in known[group]):

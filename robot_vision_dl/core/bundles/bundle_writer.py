@@ -21,6 +21,8 @@ from ..networks.preprocess import Preprocessing
 from ..uncertainty.calibrate import Calibration
 from ..uncertainty.camera.bounds import CameraBounds
 from ..uncertainty.camera.bounds import as_json as camera_as_json
+from ..uncertainty.camera.probe import FaultProbe
+from ..uncertainty.camera.probe import tensors_of as probe_tensors
 from ..uncertainty.conformal import Conformal
 from ..uncertainty.laplace import NAMES as LAPLACE_TENSORS
 from ..uncertainty.laplace import trimmed
@@ -82,13 +84,14 @@ def save_bundle(
         values['graph'] = network.facts.as_dict()
     if calibration is not None and calibration.camera is not None:
         camera = calibration.camera
+    probe = None if camera is None else camera.probe
     if camera is not None:
         values['camera'] = camera_as_json(camera)
     with whole_folder(folder, overwrite=True) as temporary:
         # In memory first: safetensors keeps others from reading its files, and has errors of its own for a full disk.
         for file_name, data in _network_files(network, half).items():
             (temporary / file_name).write_bytes(data)
-        tensors = _tensors_of_trust(ood, calibration)
+        tensors = _tensors_of_trust(ood, calibration, probe)
         if ood is not None or tensors:
             (temporary / fmt.UNCERTAINTY).write_bytes(save_tables(tensors))
         (temporary / fmt.CARD).write_text(card or f'# {name}\n', encoding='utf-8')
@@ -136,8 +139,9 @@ def _describe_rest(calibration: Optional[Calibration]) -> Dict[str, Any]:
     return described
 
 
-def _tensors_of_trust(ood: Optional[OodCalibration], calibration: Optional[Calibration]) -> Dict[str, np.ndarray]:
-    tensors: Dict[str, np.ndarray] = {}
+def _tensors_of_trust(ood: Optional[OodCalibration], calibration: Optional[Calibration], probe: Optional[FaultProbe]
+                      ) -> Dict[str, np.ndarray]:
+    tensors = {} if probe is None else probe_tensors(probe)
     if ood is not None:
         tensors.update(tensors_of(ood))
     if calibration is not None and calibration.vector is not None:

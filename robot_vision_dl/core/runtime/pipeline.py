@@ -418,7 +418,8 @@ class Pipeline:
     def _look(self, frame: Frame) -> Look:
         return look(frame.seen, self.camera_bounds.needs_colours)
 
-    def _check_camera(self, frame: Frame, found: Optional[Look], passed: Sequence[float]) -> Optional[CameraCheck]:
+    def _check_camera(self, frame: Frame, found: Optional[Look], passed: Optional[np.ndarray]
+                      ) -> Optional[CameraCheck]:
         """Whether the frame's camera is at fault; None: that is not asked."""
         settings = self._settings
         if not settings.config.camera_faults.enabled:

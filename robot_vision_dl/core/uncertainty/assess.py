@@ -61,7 +61,7 @@ class Products(NamedTuple):
         scales: of the Laplace approximation, see :class:`~.packed.LaplaceScales`; None: there is none.
         members: of an ensemble, the probabilities of each of its M members, shape (M, B, C); else None.
         member_scores: of an ensemble, as ``scores``, of each member; empty: not all of them have any.
-        fault_sums: see :class:`~..types.Assessment`, shape (B, K); None: there are none.
+        fault_sums: see :class:`~..types.Assessment`, shape (B, K + H); None: there are none.
     """
 
     logits: np.ndarray
@@ -125,7 +125,10 @@ class Assessor:
         scales = None
         if self._laplace is not None and drawn is None and read is not None:
             scales = self._laplace.scales_of(read.of_tables[-1])
-        faults = read.of_tables[self._probe_at].values if self._probe is not None and read is not None else None
+        faults = None
+        if self._probe is not None and read is not None:
+            one, *others = (read.of_tables[self._probe_at + place].values for place in range(len(stages)))
+            faults = sum(others, one)
         return self._assessments(z, below, scales, ood, None, drawn, faults)
 
     def of_products(self, found: Products) -> List[Assessment]:
@@ -149,14 +152,15 @@ class Assessor:
         """Of the tables of the OOD score, in their order, then of the fault probe and of the Laplace approximation."""
         tables = [] if self._detector is None else list(self._detector.tables)
         if self._probe is not None:
-            tables.append(Table(self._probe.matrix, 1, 0, self._probe.offsets))
+            tables += [Table(self._probe.of_stage(place), 1, place, None if place else self._probe.offsets)
+                       for place in range(len(self._probe.widths))]
         if self._laplace is not None:
             tables.append(self._laplace.table)
         return PassProducts(tables) if tables else None
 
     @property
     def _probe_at(self) -> int:
-        """Place of the fault probe's table."""
+        """Place of the first table of the fault probe."""
         return 0 if self._detector is None else len(self._detector.tables)
 
     def _below_highest(self, z: np.ndarray) -> Tuple[np.ndarray, List[float]]:
@@ -185,7 +189,7 @@ class Assessor:
             ood: of each frame.
             members: of an ensemble, probabilities (M, B, C).
             mc_logits: as for a call.
-            faults: sums of the fault probe, (B, K); None: there are none.
+            faults: sums of the fault probe, (B, K + H); None: there are none.
         """
         laplace, (below, _) = self._laplace, below_and_highest
         entropy: List[float]
@@ -211,7 +215,7 @@ class Assessor:
                 information = laplace.mutual_information(below, scales)
         return [self._assessment(*values) for values in zip(
             z, p, entropy, [None] * len(z) if information is None else information, ood,
-            [()] * len(z) if faults is None else map(tuple, faults.tolist()))]
+            [None] * len(z) if faults is None else faults)]
 
     def _scaled(self, logits: np.ndarray) -> Tuple[np.ndarray, Optional[float]]:
         """Logits (..., C), and the temperature at which their softmax is calibrated."""
@@ -241,7 +245,7 @@ class Assessor:
                           min(frame, key=lambda r: r.p_value).part) for frame in zip(*results)]
 
     def _assessment(self, z: np.ndarray, p: np.ndarray, entropy: float, information: Optional[float],
-                    ood: Optional[OodResult], fault_sums: Tuple[float, ...]) -> Assessment:
+                    ood: Optional[OodResult], fault_sums: Optional[np.ndarray]) -> Assessment:
         conformal, was_empty = (None, False) if self.bundle.conformal is None else self.bundle.conformal.set_of(p)
         # The members' own total may differ a little from that of the published probabilities; the parts add up to the
         # latter.
@@ -251,11 +255,11 @@ class Assessor:
 
 
 def check_probe(probe: FaultProbe, stages: Sequence[Values]) -> None:
-    """Raise unless the first of the stages is as wide as those that the probe was fitted to."""
-    wanted, found = len(probe.matrix), stages[0].shape[1] if stages else 0
-    if found != wanted:
-        raise RobotVisionError(f'the bounds of the camera read {wanted} features of the first stage of the network, '
-                               f'which gives {found or "no stage"}; `robot-vision calibrate` fits them anew')
+    """Raise unless the stages are as wide as those that the probe was fitted to."""
+    found = tuple(stage.shape[1] for stage in stages)
+    if found != probe.widths:
+        raise RobotVisionError(f'the bounds of the camera read stages of {probe.widths} features, and those of the '
+                               f'network have {found}; `robot-vision calibrate` fits them anew')
 
 
 def _single(values: Values) -> np.ndarray:

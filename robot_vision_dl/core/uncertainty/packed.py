@@ -46,7 +46,7 @@ class LaplaceScales(nn.Module):
 
 
 class ProbeSums(nn.Module):
-    """Features of the first stage (B, F) -> :meth:`~.camera.probe.FaultProbe.sums`, where the tables are.
+    """Features of the stages side by side (B, F) -> :meth:`~.camera.probe.FaultProbe.sums`, where the tables are.
 
     Args:
         probe: whose tables they are.
@@ -58,11 +58,11 @@ class ProbeSums(nn.Module):
     def __init__(self, probe: FaultProbe) -> None:
         super().__init__()
         self.probe = probe
-        for name, values in (('matrix', probe.matrix), ('offsets', probe.offsets)):
+        for name, values in (('matrix', probe.stages), ('offsets', probe.offsets)):
             self.register_buffer(name, torch.from_numpy(values.copy()))
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Sums, float32 (B, K)."""
+        """Sums, float32 (B, K + H)."""
         return torch.addmm(self.offsets, features, self.matrix)
 
 
@@ -110,7 +110,7 @@ class PackedProducts(nn.Module):
             columns.append(self.scales(features))
         if self.faults is not None:
             check_probe(self.faults.probe, prediction.stages)
-            columns.append(self.faults(prediction.stages[0].float()))
+            columns.append(self.faults(torch.cat([stage.float() for stage in prediction.stages], dim=1)))
         return columns
 
     def _scored(self, place: int, logits: torch.Tensor, features: torch.Tensor, stages: Sequence[torch.Tensor]

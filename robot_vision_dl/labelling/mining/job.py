@@ -196,7 +196,7 @@ class _Pass:
             self._cutters[topic] = Cutter(topic, self._job.every_s, self._job.longest_s, self._reference_p)
         return self._cutters[topic]
 
-    def _check_camera(self, fed: FedFrame, passed: Sequence[float]) -> Tuple[Optional[CameraCheck], bool]:
+    def _check_camera(self, fed: FedFrame, passed: Optional[np.ndarray]) -> Tuple[Optional[CameraCheck], bool]:
         """What is wrong with the camera, and whether red and blue look exchanged; None: that is not asked."""
         deployment, frame = self._job.deployment, fed.frame
         if not deployment.camera_faults.enabled:

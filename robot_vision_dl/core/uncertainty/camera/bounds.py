@@ -8,7 +8,7 @@ from array import array
 from bisect import bisect_left
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -135,7 +135,7 @@ class CameraBounds:
     @property
     def words(self) -> str:
         """For people: what is told of a camera, and from how many pictures that is known."""
-        probed = () if self.probe is None else tuple(line.fault for line in self.probe.lines)
+        probed = () if self.probe is None else self.probe.faults
         untold = [name for name in NAMES if name not in TWO_SIDED and abs(self.bounds[name]) >= _ANY]
         colours = 'exchanged red and blue told' if self.needs_colours else 'exchanged red and blue not told'
         return (f'bounds fitted to {self.pictures} pictures; {colours}'
@@ -152,23 +152,27 @@ class CameraBounds:
         return replace(self, swap_weights=(), swap_bound=0.0,
                        probe=None if self.probe is None else self.probe.without_exchanged())
 
-    def swapped(self, look: Look, passed: Sequence[float] = ()) -> float:
+    def swapped(self, look: Look, passed: Optional[np.ndarray] = None) -> float:
         """How much the colours look exchanged, 1 at the bound; 0 where that is not told.
 
         ``passed``: as for :meth:`judge`.
         """
-        if passed and self.probe is not None and self.probe.tells_exchanged:
-            return self.probe.exchanged(passed, look.colours)
+        if passed is not None and self.probe is not None and self.probe.tells_exchanged:
+            return self.probe.exchanged(self.probe.says(passed, look.colours))
+        return self._swapped_by_colours(look)
+
+    def _swapped_by_colours(self, look: Look) -> float:
         if not self.swap_weights:
             return 0.0
         return max(float(self._weights @ look.colours) / self.swap_bound, 0.0)
 
-    def judge(self, look: Look, before: Optional[CameraFault] = None, passed: Sequence[float] = ()) -> Verdict:
+    def judge(self, look: Look, before: Optional[CameraFault] = None, passed: Optional[np.ndarray] = None
+              ) -> Verdict:
         """The fault, if there is one.
 
         Args:
-            passed: what :meth:`.probe.FaultProbe.sums` made of the network's first stage, K numbers; empty: the picture
-                was not seen by the network, or there is no probe.
+            passed: what :meth:`.probe.FaultProbe.sums` made of the network's stages, (K + H,); None: the picture was
+                not seen by the network, or there is no probe.
             before: that of the frame before of the same camera. Where red and blue were exchanged they still are,
                 unless the colours say otherwise: one picture often tells too little.
         """
@@ -176,8 +180,14 @@ class CameraBounds:
         # In Python: after a forward pass, four operations of numpy take ten times as long.
         towards = [(value - usual) * (above if value > usual else below)
                    for value, (usual, above, below) in zip(values, self._ways)]
-        swapped = self.swapped(look, passed)
-        told = self.probe.towards(passed, look.colours) if passed and self.probe is not None else []
+        told: List[Tuple[float, CameraFault]] = []
+        if passed is None or self.probe is None:
+            swapped = self._swapped_by_colours(look)
+        else:
+            said = self.probe.says(passed, look.colours)
+            told, swapped = self.probe.towards(said), self.probe.exchanged(said)
+            if not self.probe.tells_exchanged:
+                swapped = self._swapped_by_colours(look)
         for far, fault in told:
             if far < _ORDINARY:
                 # What is only unusual by its edges or its brightness, and ordinary to the network, is no fault.
@@ -292,8 +302,11 @@ def as_json(found: CameraBounds) -> Dict[str, Any]:
     return values
 
 
-def from_json(values: Mapping[str, Any]) -> CameraBounds:
+def from_json(values: Mapping[str, Any], tables: Optional[Mapping[str, np.ndarray]] = None) -> CameraBounds:
     """The bounds of an object ``camera``.
+
+    Args:
+        tables: of the probe, see :func:`~.probe.tensors_of`, among others; None: it is checked and left out.
 
     Raises:
         ValueError: it is not as :func:`as_json` makes it; the text says what is wrong.
@@ -334,9 +347,9 @@ def from_json(values: Mapping[str, Any]) -> CameraBounds:
     if repeats_s < 0:
         raise ValueError(f'repeats_s: must be at least 0, got {repeats_s:g}')
     try:
-        probe = probe_from_json(values['probe']) if with_probe else None
+        probe = probe_from_json(values['probe'], tables) if with_probe else None
     except ValueError as error:
-        raise ValueError(f'probe{error}' if str(error).startswith('[') else f'probe: {error}') from error
+        raise ValueError(f'probe: {error}') from error
     return CameraBounds(usual, bounds, scores, values['pictures'], weights, bound, repeats_s, probe)
 
 

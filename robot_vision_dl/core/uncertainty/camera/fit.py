@@ -16,7 +16,7 @@ from .bounds import (
     is_high,
     tint_bounds,
 )
-from .probe import Seen, fit_probe
+from .probe_fit import Seen, fit_probe
 from .statistics import NAMES, Look
 
 LEAST_PICTURES = 30
@@ -46,7 +46,7 @@ def fit_bounds(values: np.ndarray, colours: np.ndarray, held_out: Optional[np.nd
             bounds are kept where the fitted ones are narrower, and colours tell nothing.
         seen_by: what the network says of all the pictures, and of some that are not held out after they were spoilt;
             None: it was not asked, and tells nothing.
-        groups: int (n,), which pictures belong together, see :func:`~.probe.fit_probe`.
+        groups: int (n,), which pictures belong together, see :func:`~.probe_fit.fit_probe`.
 
     Returns:
         None: there are fewer than :data:`LEAST_PICTURES` to fit to.
@@ -79,16 +79,17 @@ def fit_bounds(values: np.ndarray, colours: np.ndarray, held_out: Optional[np.nd
     if seen_by is not None and not few:
         free = ~kept[seen_by.places]
         spoilt = {name: (of[~kept[of]], features[~kept[of]]) for name, (of, features) in seen_by.spoilt.items()}
-        probe = fit_probe(Seen(seen_by.places[free], seen_by.features[free], spoilt), colours, groups)
-    found = from_json(as_json(CameraBounds(
-        usual, bounds, (), len(seen), weights, bound, repeats_s, probe)))  # as it is stored
+        probe = fit_probe(seen_by._replace(places=seen_by.places[free], features=seen_by.features[free], spoilt=spoilt),
+                          colours, groups)
+    found = replace(from_json(as_json(CameraBounds(
+        usual, bounds, (), len(seen), weights, bound, repeats_s))), probe=probe)  # as it is stored
     chosen = np.flatnonzero(kept)
     if len(chosen) > MOST_SCORES:
         chosen = chosen[np.linspace(0, len(chosen) - 1, MOST_SCORES).round().astype(int)]
     nothing = np.zeros(0, np.uint8)
     sums = {} if found.probe is None or seen_by is None else dict(zip(
-        seen_by.places.tolist(), found.probe.sums(seen_by.features).tolist()))
-    scores = sorted(found.judge(Look(values[place], colours[place], nothing), passed=sums.get(place, ())).score
+        seen_by.places.tolist(), found.probe.sums([seen_by.features])))
+    scores = sorted(found.judge(Look(values[place], colours[place], nothing), passed=sums.get(place)).score
                     for place in chosen.tolist())
     return replace(found, scores=tuple(round(score, DIGITS) for score in scores))
 

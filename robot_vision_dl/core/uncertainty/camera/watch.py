@@ -1,5 +1,5 @@
 """One camera from frame to frame: is its picture frozen, and how long has a fault lasted."""
-from typing import Optional, Sequence
+from typing import Optional
 
 import numpy as np
 
@@ -38,7 +38,7 @@ class CameraWatch:
         self._frames = 0
 
     def check(self, look: Look, picture: Picture, time_ns: int, bounds: CameraBounds, frozen_s: float, gap_s: float,
-              passed: Sequence[float] = ()) -> CameraCheck:
+              passed: Optional[np.ndarray] = None) -> CameraCheck:
         """Take in a frame.
 
         Args:
