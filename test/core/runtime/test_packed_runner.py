@@ -71,6 +71,9 @@ def test_the_packed_array_says_what_the_assessor_says(bundle):
         assert one.ood.score == pytest.approx(other.ood.score, rel=1e-3, abs=1e-4)
         assert one.ood.p_value == pytest.approx(other.ood.p_value, abs=0.02)
         assert one.conformal_set == other.conformal_set
+        assert (one.fault_sums is None) == (other.fault_sums is None) == (bundle.name != 'waste_sorter')
+        if one.fault_sums is not None:
+            np.testing.assert_allclose(one.fault_sums, other.fault_sums, rtol=1e-3, atol=1e-3)
 
 
 @torch.inference_mode()
@@ -119,7 +122,8 @@ def test_a_combination_of_all_scores_is_the_same_on_the_device():
     known, head = samples()
     parts = parse_parts('+'.join(sorted(OOD_METHODS)))
     calibration = OodCalibration.of_parts(parts, fit_parts(parts, known, head=head), np.arange(50.0))
-    bundle = replace(load_bundle('waste_sorter'), ood=calibration, laplace=None, members=(), density_aware=None)
+    bundle = replace(load_bundle('waste_sorter'), ood=calibration, laplace=None, members=(), density_aware=None,
+                     camera=None)
     other, _ = samples(2, 7)
     prediction = Prediction(other.features @ head.weight.T + head.bias, other.features)
     products, assessor = PackedProducts(bundle), Assessor(bundle)
