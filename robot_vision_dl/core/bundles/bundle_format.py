@@ -37,8 +37,8 @@ and where its logits are linear in its features ``head.safetensors``, with ``wei
 exact) and ``bias``.
 ``uncertainty.safetensors`` holds ``ood.calibration_scores`` (float32, ascending) and ``ood.<tensor>`` for each tensor
 of a fitted score (of several as one ``ood.<number of the part>.<tensor>``, large tables as float16, ``ood.location``,
-``ood.scale`` and ``ood.weight``), ``vector.weight`` and ``vector.bias``, ``laplace.<tensor>``, and ``probe.<tensor>`` of
-:class:`~.uncertainty.camera.probe.FaultProbe`.
+``ood.scale`` and ``ood.weight``), ``vector.weight`` and ``vector.bias``, ``laplace.<tensor>``, and ``probe.<tensor>``
+of :class:`~.uncertainty.camera.probe.FaultProbe`.
 """
 import hashlib
 import re
