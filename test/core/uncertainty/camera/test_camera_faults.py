@@ -245,6 +245,15 @@ def test_bounds_are_the_same_after_json():
             from_json({**values, **broken})
 
 
+def test_the_colours_of_few_pictures_are_not_all_there_are():
+    seen = [look(picture) for picture in pictures()[::3]]
+    values, colours = np.array([one.values for one in seen]), np.array([one.colours for one in seen])
+    few, many = fit_bounds(values, colours), fit_bounds(np.tile(values, (40, 1)), np.tile(colours, (40, 1)))
+    for name in TWO_SIDED:
+        (low, high), (least, most) = few.bounds[name], many.bounds[name]
+        assert low < least < most < high
+
+
 def test_few_pictures_get_no_bounds():
     assert fit_bounds(np.zeros((50, len(NAMES))), np.zeros((50, COLOURS))) is None
 
