@@ -65,7 +65,8 @@ def fit_bounds(values: np.ndarray, colours: np.ndarray, held_out: Optional[np.nd
         usual[name] = float(median[place])
         if name in TWO_SIDED:
             # The outermost of few is not as far out as pictures get, which may be of any colour.
-            least, most = (float(side[place] + _FEW / len(seen) * (side[place] - median[place])) for side in (low, high))
+            least, most = (float(side[place] + _FEW / len(seen) * (side[place] - median[place]))
+                           for side in (low, high))
             bounds[name] = None if few else tint_bounds(least, usual[name], most)
             continue
         bounds[name] = fitted_bound(name, float((high if is_high(name) else low)[place]))
