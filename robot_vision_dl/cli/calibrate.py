@@ -1,6 +1,9 @@
 """``robot-vision calibrate``: fit a bundle's probabilities, sets and OOD score to labelled data of the deployment."""
 import argparse
+import shlex
+import sys
 from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Dict
 
@@ -15,6 +18,7 @@ from ..core.config import PRECISIONS
 from ..core.errors import BundleError, ConfigError
 from ..core.files.user_path import user_path
 from ..core.files.whole_files import check_writable
+from ..core.networks.preprocess import MOST_SIDE
 from ..core.text.notes import to_stderr
 from ..core.text.number_options import SECONDS, SEED, SHARE, whole
 from ..core.uncertainty.attainable_rates import smallest_rate
@@ -48,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--stages', metavar='NAME', nargs='+', default=[],
                         help='layers of the network whose outputs scores read, too; none: as it is (default: those '
                         'that it has, else the usual ones of its architecture)')
-    parser.add_argument('--resize', type=whole(0, 8192), metavar='PIXELS',
+    parser.add_argument('--resize', type=whole(0, MOST_SIDE), metavar='PIXELS',
                         help='of the shorter side of a picture before its middle is cut out, instead of what the '
                         'bundle has; the size of the crop shows the network all of a square picture')
     parser.add_argument('--test', metavar='DATA', nargs='+', default=[],
@@ -140,7 +144,10 @@ def run(args: argparse.Namespace) -> int:
         to_stderr(f'--test: {in_both} of its pictures are among those to calibrate on, which flatters; the card says '
                   'so')
     network = bundle.load_single_network()
-    provenance = {**bundle.provenance, **calibration_provenance(outputs), 'calibrated_from': bundle.identity}
+    provenance = {
+        **bundle.provenance, **calibration_provenance(outputs), 'calibrated_from': bundle.identity,
+        'calibrated': datetime.now(timezone.utc).isoformat(timespec='seconds'),
+        'calibrated_by': shlex.join(['robot-vision', *sys.argv[1:]])}
     provenance.pop(SCORE_FITTED_TO, None)
     if args.reference:
         provenance[SCORE_FITTED_TO] = 'data of --reference'

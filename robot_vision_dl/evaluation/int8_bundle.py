@@ -236,7 +236,7 @@ def _pictures(store: FrameStore, places: np.ndarray, bundle: Bundle) -> Iterator
 def _kept_provenance(bundle: Bundle) -> Dict[str, Any]:
     """Of the float32 bundle, but for its calibration and what made its files."""
     gone = ('created', 'robot_vision_dl', 'torch', 'python', 'calibration_sha256', 'calibration_pictures',
-            'calibrated_from')
+            'calibrated_from', 'calibrated', 'calibrated_by')
     return {'float32' if name == 'command' else name: value for name, value in bundle.provenance.items()
             if name not in gone}
 

@@ -113,6 +113,8 @@ def test_calibrates_by_pictures(made, capsys):
     bundle = load_bundle(target)
     assert verify_bundle(target) == []
     assert bundle.calibrated
+    assert bundle.provenance['calibrated'] >= bundle.provenance['created'][:10]
+    assert bundle.provenance['calibrated_by'].startswith('robot-vision')
     assert (bundle.precision, bundle.device, bundle.conformal.method) == ('float32', 'cpu', 'aps')
     assert bundle.laplace is not None
     assert bundle.fusion is None
