@@ -11,6 +11,7 @@ HIDDEN = 32
 _ROGUE = 250  # one ordinary picture in so many may look as if red and blue were exchanged, and does not count
 _FEW = 50
 _LEAST_TOLD = 0.02
+_OUTERMOST = 0.01  # of spoilt pictures, those that look least so
 _LEAST_BOUND = 1.0  # of exchanged colours: e to 1 in favour
 _DECAY = 1.0
 _NEWTON_STEPS = 12
@@ -64,7 +65,7 @@ def fit_probe(seen: Seen, colours: np.ndarray, groups: Optional[np.ndarray] = No
     """All faults that the pictures were spoilt by and that are told at all.
 
     A bound is what ordinary pictures reach, each judged by what was fitted to others, and no lower than where the fault
-    is as likely as not.
+    is as likely as not. Where spoilt pictures lie apart from ordinary ones, it is half way out from there to them.
 
     Args:
         seen: of n of N pictures.
@@ -127,7 +128,8 @@ def _fit(sound: np.ndarray, faulty: np.ndarray, rogue: int, least: float) -> Opt
     """The bound, from what ordinary and spoilt pictures reach; None: hardly any of these is beyond it."""
     # The outermost of few is not as far out as pictures get.
     reached = (1 + _FEW / len(sound)) * float(np.sort(sound)[-1 - rogue])
-    bound = max(reached, least)
+    # What lies between ordinary and spoilt, a scene in half the light, is left to the network and its scores.
+    bound = max(reached, least, 0.5 * float(np.quantile(faulty, _OUTERMOST)))
     if not np.mean(faulty > bound) >= _LEAST_TOLD:
         return None
     return _Fit(min(float(np.median(sound)), bound - 1.0), bound)
