@@ -12,6 +12,10 @@ import pytest
 from safetensors.torch import load_file
 
 from robot_vision_dl.core.bundles.bundle import load_bundle, verify_bundle
+from robot_vision_dl.core.uncertainty.camera.statistics import look
+from robot_vision_dl.core.uncertainty.ood.sensor_faults import spoilt_picture
+from robot_vision_dl.data.pictures import read_picture
+from robot_vision_dl.evaluation.predict import Predictor, assessments
 
 sys.path.append(str(Path(__file__).parent))
 from training_samples import CLASSES, command, config_text, finished, picture_folders  # noqa: E402
@@ -63,7 +67,6 @@ def test_test_figures_are_those_of_the_bundle_that_was_written(unbroken, picture
     import torch
 
     from robot_vision_dl.core.networks.preprocess import Preprocessor
-    from robot_vision_dl.data.pictures import read_picture
     bundle = load_bundle(unbroken / 'models' / 'shapes')
     recordings = json.loads((bundle.folder / 'card' / 'split.json').read_text())['recordings']['test']
     network, preprocess = bundle.load_network(), Preprocessor(bundle.preprocessing, 'cpu')
@@ -97,6 +100,31 @@ def test_frames_labelled_unknown_choose_the_score_and_are_told_of(tmp_path):
     assert said.count('nothing can be called unknown') == 1 and 'warning: shapes: ' not in said
     card = (bundle.folder / 'MODEL_CARD.md').read_text()
     assert 'What this calibration cannot promise' in card and '99 are needed' in card
+
+
+def test_stages_of_the_trained_network_tell_faults_of_the_camera(tmp_path):
+    pictures = picture_folders(tmp_path / 'pictures', each=16)  # 100 are needed
+    network = '{architecture: lenet5, pretrained: "", stages: [s2, s4]}'
+    said = finished(command(tmp_path, config_text(pictures, tmp_path, network=network)))
+    bundle = load_bundle(tmp_path / 'models' / 'shapes')
+    probe = bundle.camera.probe
+    assert probe.widths == (6, 16) and 'underexposed' in probe.faults, said
+    with_each = [bundle.camera.judge(look(picture), passed=one.fault_sums).fault for picture, one in said_of(
+        bundle, [spoilt_picture(picture, 'underexposed', np.random.default_rng(place))
+                 for place, picture in enumerate(held_out(bundle, pictures))])]
+    assert np.mean([fault is not None for fault in with_each]) > .8
+    assert np.mean([bundle.camera.judge(look(picture), passed=one.fault_sums).fault is not None for picture, one in
+                    said_of(bundle, held_out(bundle, pictures))]) < .1
+
+
+def held_out(bundle, pictures):
+    recordings = json.loads((bundle.folder / 'card' / 'split.json').read_text())['recordings']['test']
+    return [read_picture(path) for name in recordings for path in sorted((pictures / name).rglob('*.png'))]
+
+
+def said_of(bundle, shown):
+    outputs = Predictor.of_bundle(bundle, 'cpu').pictures(shown)
+    return list(zip(shown, assessments(bundle, outputs.logits, outputs.features, outputs.stages)))
 
 
 def wait_for(path: Path, process: subprocess.Popen, seconds: float = 120) -> None:
