@@ -221,7 +221,7 @@ def as_the_float(bundle: Bundle, options: QuantiseOptions) -> CalibrationOptions
 
 
 def _camera(bundle: Bundle, calibration: Calibration, is_int8: bool) -> Optional[CameraBounds]:
-    """What the float32 bundle knows of its camera; what a network's first stage tells is each network's own."""
+    """What the float32 bundle knows of its camera; what a network's stages tell is each network's own."""
     if bundle.camera is None or not is_int8:
         return bundle.camera or calibration.camera
     return replace(bundle.camera, probe=None if calibration.camera is None else calibration.camera.probe)

@@ -58,7 +58,7 @@ _RULES: Dict[str, Rule] = {
 _SAME_FAULT = {fault: tuple(map(NAMES.index, names)) for fault, names in (
     (CameraFault.OVEREXPOSED, ('bright',)), (CameraFault.UNDEREXPOSED, ('white_level',)),
     (CameraFault.NO_CONTRAST, ('spread', 'contrast')), (CameraFault.OUT_OF_FOCUS, ('sharpness',)))}
-"""Places of the statistics that tell what the network's first stage tells, too."""
+"""Places of the statistics that tell what the network's stages tell, too."""
 _ORDINARY = 0.5  # of the way from what is usual to the bound
 TWO_SIDED = ('tint', 'green')
 """Statistics with a lower and an upper bound, which are told only where they were fitted."""
@@ -97,7 +97,7 @@ class CameraBounds:
             pictures are whose red and blue are exchanged. Empty: colours do not tell that here.
         repeats_s: for how long one picture stayed the same in the recordings of the calibration; 0 where there are
             none.
-        probe: what the network's first stage tells of a picture; None: it is not asked.
+        probe: what the network's stages tell of a picture; None: it is not asked.
     """
 
     usual: Mapping[str, float]
@@ -157,11 +157,15 @@ class CameraBounds:
 
         ``passed``: as for :meth:`judge`.
         """
-        if passed is not None and self.probe is not None and self.probe.tells_exchanged:
-            return self.probe.exchanged(self.probe.says(passed, look.colours))
-        return self._swapped_by_colours(look)
+        return self._swapped(look, self._said(look, passed))
 
-    def _swapped_by_colours(self, look: Look) -> float:
+    def _said(self, look: Look, passed: Optional[np.ndarray]) -> Optional[List[float]]:
+        """What speaks for each fault of the probe; None: it is not asked."""
+        return None if passed is None or self.probe is None else self.probe.says(passed, look.colours)
+
+    def _swapped(self, look: Look, said: Optional[List[float]]) -> float:
+        if said is not None and self.probe is not None and self.probe.tells_exchanged:
+            return self.probe.exchanged(said)
         if not self.swap_weights:
             return 0.0
         return max(float(self._weights @ look.colours) / self.swap_bound, 0.0)
@@ -180,14 +184,9 @@ class CameraBounds:
         # In Python: after a forward pass, four operations of numpy take ten times as long.
         towards = [(value - usual) * (above if value > usual else below)
                    for value, (usual, above, below) in zip(values, self._ways)]
-        told: List[Tuple[float, CameraFault]] = []
-        if passed is None or self.probe is None:
-            swapped = self._swapped_by_colours(look)
-        else:
-            said = self.probe.says(passed, look.colours)
-            told, swapped = self.probe.towards(said), self.probe.exchanged(said)
-            if not self.probe.tells_exchanged:
-                swapped = self._swapped_by_colours(look)
+        said = self._said(look, passed)
+        told = [] if said is None or self.probe is None else self.probe.towards(said)
+        swapped = self._swapped(look, said)
         for far, fault in told:
             if far < _ORDINARY:
                 # What is only unusual by its edges or its brightness, and ordinary to the network, is no fault.

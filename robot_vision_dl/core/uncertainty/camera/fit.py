@@ -16,6 +16,7 @@ from .bounds import (
     is_high,
     tint_bounds,
 )
+from .logistic import separating_weights
 from .probe_fit import Seen, fit_probe
 from .statistics import NAMES, Look
 
@@ -26,7 +27,6 @@ LEAST_OBJECTS = 30
 _ROGUE = 500  # one picture in so many may be at fault itself, and does not count for a bound
 _FEW = 50
 _DECAY = 0.05
-_STEPS = 12  # of Newton's method; six are enough
 _LEAST_COLOURED = 100  # pictures
 
 
@@ -104,28 +104,13 @@ def _fit_swap(colours: np.ndarray, rogue: int) -> Tuple[Tuple[float, ...], float
     """
     if len(colours) < _LEAST_COLOURED or not colours.any():
         return (), 0.0
-    halves = [colours[::2], colours[1::2]]
-    crossed = np.sort(np.concatenate([halves[1] @ _discriminant(halves[0]), halves[0] @ _discriminant(halves[1])]))
-    weights = _discriminant(colours)
+    halves = [colours[::2], colours[1::2]]  # exchanged they are their own times -1, so that there is no intercept
+    first, second = (separating_weights(half, _DECAY) for half in halves)
+    crossed = np.sort(np.concatenate([halves[1] @ first, halves[0] @ second]))
+    weights = separating_weights(colours, _DECAY)
     # The outermost of few is not as far out as pictures get.
     bound = min((1 + _FEW / len(colours)) * float(crossed[rogue]), -0.3 * float(np.median(crossed)))
     told = float(np.mean(crossed > -bound))  # of exchanged pictures
     if not bound < 0 or told < 0.02:
         return (), 0.0
     return tuple(float(weight) for weight in weights), bound
-
-
-def _discriminant(colours: np.ndarray) -> np.ndarray:
-    """Logistic regression of pictures (n, 120) against themselves with red and blue exchanged, by Newton's method.
-
-    What is exchanged is -x, so that there is no intercept, and the loss is sum ln(1 + exp(-x w)) + decay/2 |w|^2.
-    """
-    x = colours.astype(np.float64)
-    weights = np.zeros(x.shape[1])
-    for _ in range(_STEPS):
-        wrong = 1 / (1 + np.exp(np.clip(x @ weights, -30, 30)))
-        gradient = _DECAY * weights - wrong @ x
-        curvature = (x * (wrong * (1 - wrong))[:, None]).T @ x
-        curvature[np.diag_indices_from(curvature)] += _DECAY
-        weights = weights - np.linalg.solve(curvature, gradient)
-    return weights

@@ -3,6 +3,7 @@ from typing import List, Mapping, NamedTuple, Optional, Tuple
 
 import numpy as np
 
+from .logistic import separating_weights
 from .probe import EXCHANGED, FAULTS, FaultProbe
 from .statistics import COLOURS
 
@@ -14,7 +15,6 @@ _LEAST_TOLD = 0.02
 _OUTERMOST = 0.01  # of spoilt pictures, those that look least so
 _LEAST_BOUND = 1.0  # of exchanged colours: e to 1 in favour
 _DECAY = 1.0
-_NEWTON_STEPS = 12
 _LEAST_SPREAD = 1e-6
 _FOLDS = 3
 # Chosen by how many of the training pictures of TrashNet are told by what was fitted to others of them.
@@ -155,22 +155,11 @@ def _line(ordinary: np.ndarray, places: np.ndarray, spoilt: np.ndarray, fold: np
 
 
 def _discriminant(ordinary: np.ndarray, spoilt: np.ndarray) -> np.ndarray:
-    """Logistic regression of rows (n, D), the last of each 1, against others (m, D), which have the positive sums.
-
-    Newton's method; the loss is sum ln(1 + exp(-+ x w)) + decay/2 |w|^2, in which both sides weigh the same.
-    """
-    x = np.concatenate([-ordinary, spoilt])
+    """Weights of rows (n, D), the last of each 1, by which others (m, D) have positive sums; both sides count alike."""
     share = np.concatenate([np.full(len(ordinary), 1.0), np.full(len(spoilt), len(ordinary) / max(len(spoilt), 1))])
-    weights = np.zeros(x.shape[1])
-    decay = np.full(len(weights), _DECAY)
+    decay = np.full(ordinary.shape[1], _DECAY)
     decay[-1] = 1e-3
-    for _ in range(_NEWTON_STEPS):
-        wrong = 1 / (1 + np.exp(np.clip(x @ weights, -30, 30)))
-        gradient = decay * weights - (share * wrong) @ x
-        curvature = (x * (share * wrong * (1 - wrong))[:, None]).T @ x
-        curvature[np.diag_indices_from(curvature)] += decay
-        weights = weights - np.linalg.solve(curvature, gradient)
-    return weights
+    return separating_weights(np.concatenate([-ordinary, spoilt]), decay, share)
 
 
 def _units(features: np.ndarray, colours: np.ndarray, places: np.ndarray, spoilt: np.ndarray, fold: np.ndarray,
