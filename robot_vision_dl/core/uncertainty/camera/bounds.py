@@ -191,7 +191,8 @@ class CameraBounds:
             if far < _ORDINARY:
                 # What is only unusual by its edges or its brightness, and ordinary to the network, is no fault.
                 for place in _SAME_FAULT.get(fault, ()):
-                    towards[place] = min(towards[place], 1.0)
+                    if not _is_gross(NAMES[place], values[place]):
+                        towards[place] = min(towards[place], 1.0)
         score = max([*towards, swapped, *(far for far, _ in told)])
         p_value = None
         if self.scores:
@@ -245,6 +246,15 @@ def _name(value: Mapping[str, float], beyond: 'set[str]') -> Tuple[CameraFault, 
         return CameraFault.WRONG_COLOURS, (f'green is {value["green"]:+.0f} against red and blue, far from what was '
                                            'seen in training')
     return CameraFault.WRONG_COLOURS, _SWAPPED_WORDS
+
+
+def _is_gross(name: str, value: float) -> bool:
+    """Whether it is a fault of any camera, whatever a network says of a picture that is nothing like those it knows.
+
+    No sharpness is: pictures with little structure have as little as blurred ones.
+    """
+    rule = _RULES[name]
+    return name != 'sharpness' and (value > rule.default if rule.is_high else value < rule.default)
 
 
 def _percent(share: float) -> str:

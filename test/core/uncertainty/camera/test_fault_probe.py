@@ -160,6 +160,26 @@ def test_what_is_ordinary_to_the_network_is_no_fault_by_its_edges_or_brightness_
     assert bounds.judge(looks[0]._replace(values=values), passed=np.float32([-4.0])).fault is not None
 
 
+@pytest.mark.parametrize('fault, name, value', [('overexposed', 'bright', .9), ('underexposed', 'white_level', 20), (
+    'no contrast', 'contrast', 1.0), ('no contrast', 'spread', 2)])
+def test_what_is_a_fault_of_any_camera_is_one_whatever_the_network_says(fault, name, value):
+    _, _, looks, _, bounds = of_the_demo()
+    values = looks[0].values.copy()
+    values[NAMES.index(name)] = value
+    probed = replace(bounds, probe=line(fault))
+    assert probed.judge(looks[0]._replace(values=values), passed=np.float32([-9.0])).fault is not None
+
+
+def test_one_colour_is_named_so():
+    bundle, run, _, _, bounds = of_the_demo()
+    for level in (0, 128, 200):
+        plain = Picture(np.full_like(pictures()[0].pixels, level), pictures()[0].order)
+        for one in (bounds, bundle.camera):
+            alone, both = one.judge(look(plain)), one.judge(look(plain), passed=one.probe.sums(
+                run.pictures([plain]).stages)[0])
+            assert both.fault is alone.fault and both.fault is not None
+
+
 def test_a_watch_remembers_exchanged_colours_by_what_the_network_says():
     _, _, looks, _, bounds = of_the_demo()
     bounds = replace(bounds, probe=line(EXCHANGED), swap_weights=(), swap_bound=0.0)
