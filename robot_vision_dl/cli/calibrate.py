@@ -1,9 +1,6 @@
 """``robot-vision calibrate``: fit a bundle's probabilities, sets and OOD score to labelled data of the deployment."""
 import argparse
-import shlex
-import sys
 from dataclasses import replace
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Dict
 
@@ -18,6 +15,7 @@ from ..core.config import PRECISIONS
 from ..core.errors import BundleError, ConfigError
 from ..core.files.user_path import user_path
 from ..core.files.whole_files import check_writable
+from ..core.machine import utc_now
 from ..core.networks.preprocess import MOST_SIDE
 from ..core.text.notes import to_stderr
 from ..core.text.number_options import SECONDS, SEED, SHARE, whole
@@ -138,16 +136,15 @@ def run(args: argparse.Namespace) -> int:
     resized = args.resize not in (None, before)
     if resized:
         bundle = replace(bundle, preprocessing=replace(bundle.preprocessing, resize=args.resize))
-    outputs, found = calibrate_bundle(bundle, args.data, options)
-    tested, in_both = tested_again(bundle, args.test, found, options, outputs) if args.test else (None, 0)
-    if in_both:
-        to_stderr(f'--test: {in_both} of its pictures are among those to calibrate on, which flatters; the card says '
-                  'so')
+    outputs, fitted = calibrate_bundle(bundle, args.data, options)
+    found = fitted.calibration
+    tested, taken = tested_again(bundle, args.test, fitted, options) if args.test else (None, '')
+    if taken:
+        to_stderr(f'--test: of its pictures {taken}, which flatters; the card says so')
     network = bundle.load_single_network()
     provenance = {
         **bundle.provenance, **calibration_provenance(outputs), 'calibrated_from': bundle.identity,
-        'calibrated': datetime.now(timezone.utc).isoformat(timespec='seconds'),
-        'calibrated_by': shlex.join(['robot-vision', *sys.argv[1:]])}
+        'calibrated': utc_now(), 'calibrated_by': args.command_line}
     provenance.pop(SCORE_FITTED_TO, None)
     if args.reference:
         provenance[SCORE_FITTED_TO] = 'data of --reference'
@@ -160,7 +157,7 @@ def run(args: argparse.Namespace) -> int:
     if tested is not None:
         kept = {key: value for key, value in bundle.metrics.items() if key not in (*TEST_FIGURES, 'risk_control')}
         metrics = {**(kept if 'calibration' in kept else {}), 'calibration': found.metrics, **test_figures(tested)}
-        notes = with_test(notes, tested, in_both)
+        notes = with_test(notes, tested, taken)
         card_files = {**{name: data for name, data in card_files.items() if name != MISTAKES}, **test_files(tested)}
         print(f'test: accuracy {tested.calibrated.accuracy:.4f} of {tested.calibrated.pictures} frames, NLL '
               f'{tested.calibrated.nll:.4f}, ECE {tested.calibrated.ece:.4f} (floor {tested.calibrated.ece_floor:.4f})')

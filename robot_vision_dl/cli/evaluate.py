@@ -10,6 +10,7 @@ from ..core.text.notes import to_stderr
 from ..core.text.number_options import SECONDS, SEED, real, whole
 from ..core.text.printable import printable
 from ..core.text.progress import Progress
+from .device_options import DEVICE_OPTIONS, add_device_options
 
 if TYPE_CHECKING:
     from ..evaluation.evaluator import Evaluation
@@ -80,7 +81,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         'read for, with its namespace (default: %(default)s)')
     parser.add_argument('--set', nargs='+', default=[], metavar='NAME=VALUE', dest='changes',
                         help='parameters of the node, e.g. decision.abstain_cost=.2 fusion.enabled=false')
-    parser.add_argument('--device', metavar='D', help='auto, cpu, cuda or cuda:<n>')
+    add_device_options(parser)
     parser.add_argument('--batch', type=whole(1, 1024), default=run.batch, metavar='N',
                         help='frames in a forward pass; decisions do not depend on it (default: %(default)s)')
     parser.add_argument('--no-exact', action='store_true', help='do not run a recording again, frame by frame, where '
@@ -191,9 +192,8 @@ def _options(args: argparse.Namespace) -> 'EvaluationOptions':
     from ..data.labels.labels import LabelConfig
     from ..evaluation.deployment import deployment
     from ..evaluation.options import EvaluationOptions, RunOptions
-    changes = list(args.changes)
-    if args.device:
-        changes.append(f'device={args.device}')
+    given = {name: getattr(args, name) for name in DEVICE_OPTIONS}
+    changes = [*args.changes, *(f'{name}={value}' for name, value in given.items() if value)]
     if args.workers < 1:
         raise ConfigError(f'--workers: must be at least 1, got {args.workers}')
     label_map = {}

@@ -10,6 +10,7 @@ bad input, 130 interrupted.
 import argparse
 import importlib
 import os
+import shlex
 import sys
 from types import ModuleType
 from typing import List, Optional
@@ -88,7 +89,8 @@ def _run(argv: List[str]) -> int:
     try:
         command = importlib.import_module(f'.{name.replace("-", "_")}', __package__)
         parser = parser_of(name, command)
-        args = parser.parse_args(rest[:split], argparse.Namespace(ros_args=rest[split + 1:]))
+        args = parser.parse_args(rest[:split], argparse.Namespace(
+            ros_args=rest[split + 1:], command_line=shlex.join(['robot-vision', *argv])))
         if name != 'doctor':  # which says it, and more
             check_versions()
         return command.run(args)

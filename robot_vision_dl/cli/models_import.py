@@ -1,6 +1,5 @@
 """``robot-vision models import``: a file of weights, or a network that is a file, -> a bundle, calibrated if asked."""
 import argparse
-import shlex
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -25,17 +24,7 @@ from ..core.text.json_text import parse_json
 from ..core.text.notes import to_stderr
 from ..core.text.number_options import real, whole
 from ..core.text.text_file import read_text
-from ..core.uncertainty.calibrate import AUTO
 from .calibrate import add_calibration_arguments, calibration_options, report
-
-# Options of the recorded command, with the defaults that are not worth recording.
-_OPTIONS: Dict[str, Any] = {
-    'architecture': None, 'logits': None, 'features': None, 'stages': [], 'classes': None, 'name': None, 'into': None,
-    'half': False, 'in_channels': 3, 'resize': None, 'crop': None, 'interpolation': None, 'mean': None, 'std': None,
-    'calibrate': [], 'pictures': None, 'reference': [], 'ood_pictures': [], 'device': 'auto', 'precision': 'float32',
-    'ood': AUTO, 'conformal': 'lac', 'alpha': 0.1, 'scaling': AUTO, 'topics': [], 'every': 0.2, 'seed': 0,
-    'abstain_cost': 0.5, 'source': '', 'license': '', 'note': None,
-}
 
 
 def add_import_arguments(parser: argparse.ArgumentParser) -> None:
@@ -141,7 +130,7 @@ def _write(args: argparse.Namespace, folder: Path, network: SingleNetwork, class
            preprocessing: Preprocessing) -> Bundle:
     """Calibrate, where data are given, and write."""
     notes = read_text(args.note) if args.note else ''
-    provenance: Dict[str, str] = {'command': command_line(args), 'weights_sha256': hash_file(user_path(args.file))}
+    provenance: Dict[str, str] = {'command': args.command_line, 'weights_sha256': hash_file(user_path(args.file))}
     if args.source:
         provenance['source'] = args.source
     if args.license:
@@ -154,7 +143,8 @@ def _write(args: argparse.Namespace, folder: Path, network: SingleNetwork, class
             plain = save_bundle(Path(temporary) / args.name, network, class_names, preprocessing, half=args.half)
             if not isinstance(network, GraphNetwork):
                 plain = with_stages(plain, args.stages, args.ood)
-            outputs, found = calibrate_bundle(plain, args.calibrate, calibration_options(args))
+            outputs, fitted = calibrate_bundle(plain, args.calibrate, calibration_options(args))
+            found = fitted.calibration
             if not isinstance(network, GraphNetwork):
                 network = plain.load_single_network()
         print(report(found, outputs))
@@ -178,19 +168,6 @@ def read_class_names(classes: str) -> List[str]:
     except (ValueError, BundleError) as error:
         raise BundleError(f'{classes}: cannot be used as class names: {error}') from error
     return names
-
-
-def command_line(args: argparse.Namespace) -> str:
-    """The shell command that makes this bundle again."""
-    words = ['robot-vision', 'models', 'import', args.file]
-    for name, default in _OPTIONS.items():
-        value = getattr(args, name)
-        if value == default:
-            continue
-        words.append('--' + name.replace('_', '-'))
-        if value is not True:
-            words += [str(item) for item in value] if isinstance(value, list) else [str(value)]
-    return shlex.join(words)
 
 
 def _preprocessing(args: argparse.Namespace) -> Preprocessing:

@@ -11,6 +11,7 @@ from ..core.text.notes import to_stderr
 from ..core.text.number_options import RATE_HZ, whole
 from ..core.text.printable import printable
 from ..core.text.progress import Progress
+from .device_options import DEVICE_OPTIONS, add_device_options
 
 HELP = 'Classify pictures and videos: label, confidence, decision and why.'
 EXAMPLES = """examples:
@@ -44,10 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--rate', type=RATE_HZ, metavar='HZ', help='frames of a video in a second (default: all)')
     parser.add_argument('--top-k', type=whole(1, 100000), metavar='N', help='probabilities in JSON and CSV (default: '
                         f'{ClassifierConfig().top_k})')
-    parser.add_argument('--device', metavar='D', help='auto, cpu, cuda or cuda:<n>')
-    parser.add_argument('--backend', help='torch, onnxruntime, openvino or auto: what runs the network on a CPU')
-    parser.add_argument('--precision', metavar='P', help='auto (int8 where such a bundle lies beside the model and is '
-                        'quicker), float32, float16, bfloat16, tf32 or int8')
+    add_device_options(parser)
     parser.add_argument('--params-file', metavar='FILE', help='the deployment: a ROS parameter file of the node')
     parser.add_argument('--node', default='/classifier', metavar='NAME', help='full name of the node that the file is '
                         'read for, with its namespace (default: %(default)s)')
@@ -79,8 +77,7 @@ def run(args: argparse.Namespace) -> int:
     from ..evaluation.deployment import deployment
     from .predict_output import CsvLines, JsonLines, Lines, Overlays, Table, shown_name
     config = deployment(args.params_file, args.changes, args.node, to_stderr)
-    chosen = {'model': args.model, 'device': args.device, 'backend': args.backend, 'precision': args.precision,
-              'top_k': args.top_k}
+    chosen = {name: getattr(args, name) for name in ('model', 'top_k', *DEVICE_OPTIONS)}
     config = replace(config, **{name: value for name, value in chosen.items() if value is not None})
     if args.out:
         _check_apart(user_path(args.out), [user_path(text) for text in args.sources])

@@ -1,7 +1,5 @@
 """``robot-vision quantise``: an int8 bundle of a float32 one, calibrated as what it is and judged beside it."""
 import argparse
-import shlex
-import sys
 from pathlib import Path
 from typing import Optional
 
@@ -85,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
         every_s=args.every, pictures=args.pictures, seed=args.seed,
         runtime=None if args.runtime == ONNX_RUNTIME else args.runtime))
     network = made.quantised.network
-    provenance = {**made.provenance, 'command': shlex.join(['robot-vision', *sys.argv[1:]])}
+    provenance = {**made.provenance, 'command': args.command_line}
     kept = '' if bundle.folder is None else kept_notes(bundle)
     notes = kept.replace('## Test\n', f'## Test\n\n{OF_FLOAT}\n', 1)
     card = render_card(name, network.architecture, bundle.class_names, bundle.preprocessing, made.calibration,

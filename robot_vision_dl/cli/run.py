@@ -5,6 +5,7 @@ from typing import List
 from ..core.camera_settings import region_topics
 from ..core.errors import ConfigError
 from ..core.files.user_path import user_path
+from .device_options import DEVICE_OPTIONS, add_device_options
 from .node_options import add_node_options, ros_arguments
 
 HELP = 'Run the classifier node on camera topics.'
@@ -41,10 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         'instead of the whole picture; with several cameras one for each')
     parser.add_argument('--model', help='bundle folder (one that was trained here: models/<name>), name of one in the '
                         "package's models/, or torchvision:<architecture>")
-    parser.add_argument('--device', help='auto, cpu, cuda or cuda:<n>')
-    parser.add_argument('--backend', help='torch, onnxruntime, openvino or auto: what runs the network on a CPU')
-    parser.add_argument('--precision', metavar='P', help='auto (int8 where such a bundle lies beside the model and is '
-                        'quicker), float32, float16, bfloat16, tf32 or int8')
+    add_device_options(parser)
     parser.add_argument('--record-doubts', metavar='FOLDER', help='write the frames that the node is unsure about to '
                         'bags in this folder, within 200 MB an hour and 2 GB in all (parameters record_doubts.*)')
     add_node_options(parser, 'name of the node, which its topics begin with (default: classifier)')
@@ -71,8 +69,8 @@ def node_arguments(args: argparse.Namespace) -> List[str]:
         topics = region_topics(args.regions, [name for name, _ in cameras])
         parameters.append(('detection_topics', '[' + ', '.join(scalar(topic) for topic in topics) + ']'))
     parameters += [(name, scalar(value)) for name, value in (
-        ('image_transport', args.transport), ('model', args.model), ('device', args.device),
-        ('backend', args.backend), ('precision', args.precision)) if value]
+        ('image_transport', args.transport), ('model', args.model),
+        *((name, getattr(args, name)) for name in DEVICE_OPTIONS)) if value]
     if args.record_doubts:
         parameters.append(('record_doubts.folder', scalar(str(user_path(args.record_doubts).absolute()))))
     if args.no_autostart:

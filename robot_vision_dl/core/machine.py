@@ -2,11 +2,17 @@
 import os
 import platform
 import subprocess
+from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Dict, Optional
 
 PACKAGES = ('robot_vision_dl', 'torch', 'torchvision', 'numpy', 'opencv-python', 'ros-rclpy')
+
+
+def utc_now() -> str:
+    """The time in UTC as ISO 8601 has it, to the second."""
+    return datetime.now(timezone.utc).isoformat(timespec='seconds')
 
 
 def version_of(package: str) -> Optional[str]:

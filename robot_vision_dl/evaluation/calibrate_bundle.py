@@ -1,16 +1,17 @@
 """A bundle and labelled data -> everything that can be fitted to them: the same for all commands that calibrate."""
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Dict, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
 from ..core.bundles.bundle import Bundle
-from ..core.decision.fusion_fit import LEAST_FRAMES, keep_fusion
+from ..core.decision.fusion_fit import LEAST_FRAMES, Stream, keep_fusion
 from ..core.errors import BundleError, RobotVisionError
 from ..core.networks.stages import usual_stages
 from ..core.text.notes import to_stderr
 from ..core.uncertainty.calibrate import AUTO, NO_SCORE, Calibration, calibrate
+from ..core.uncertainty.fusion_times import FusionTimes
 from ..core.uncertainty.ood.base import linear_head
 from ..core.uncertainty.ood.combined import LEAST_REFERENCE
 from ..core.uncertainty.ood.p_value import OodCalibration
@@ -60,8 +61,21 @@ class CalibrationOptions:
     seed: int = 0
 
 
+@dataclass(frozen=True)
+class Fitted:
+    """What was fitted, and to which pictures.
+
+    Attributes:
+        looks: by what they were given as, the statistics of the pictures that took part, as of
+            :attr:`~.labelled_outputs.LabelledOutputs.camera`.
+    """
+
+    calibration: Calibration
+    looks: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+
 def calibrate_bundle(bundle: Bundle, data: Sequence[str], options: CalibrationOptions
-                     ) -> Tuple[LabelledOutputs, Calibration]:
+                     ) -> Tuple[LabelledOutputs, Fitted]:
     """Run the network over labelled data that it was not trained on, and fit.
 
     Pictures that occur more than once count once; frames labelled ``unknown`` help to choose the OOD score. From
@@ -81,7 +95,7 @@ def calibrate_bundle(bundle: Bundle, data: Sequence[str], options: CalibrationOp
 
 
 def fit_bundle(bundle: Bundle, outputs: LabelledOutputs, options: CalibrationOptions, copies: str = '',
-               score: Optional[OodCalibration] = None) -> Calibration:
+               score: Optional[OodCalibration] = None) -> Fitted:
     """As :func:`calibrate_bundle`, to what the network says of pictures, each of which is there once.
 
     Args:
@@ -89,6 +103,7 @@ def fit_bundle(bundle: Bundle, outputs: LabelledOutputs, options: CalibrationOpt
         score: that was fitted to other pictures and is only calibrated here, instead of that of the options.
     """
     device, precision = check_deployment(options.device, options.precision, bundle)
+    looks = {'to calibrate on': outputs.camera}
     where = {'device': options.device, 'precision': precision}
     reference: Optional[Pictures] = None
     camera_seen, repeats_s, camera_groups = None, outputs.repeats_s, outputs.groups[outputs.known]
@@ -97,7 +112,7 @@ def fit_bundle(bundle: Bundle, outputs: LabelledOutputs, options: CalibrationOpt
         seen, of_reference = _outputs_of(bundle, options.reference, options, spoilt=True).each_once()
         copies = '; '.join(filter(None, [copies, of_reference and f'--reference: {of_reference}']))
         copies = '; '.join(filter(None, [copies, _trained_on(outputs, seen)]))
-        reference = seen.known_pictures()
+        reference, looks['of --reference'] = seen.known_pictures(), seen.camera
         camera_seen, repeats_s = seen.camera[seen.known], max(repeats_s, seen.repeats_s)
         camera_groups = seen.groups[seen.known]
         of_stages = joined(seen.of_stages(), [one[outputs.known] for one in outputs.stages])
@@ -105,10 +120,11 @@ def fit_bundle(bundle: Bundle, outputs: LabelledOutputs, options: CalibrationOpt
     standard: Optional[Pictures] = None
     if options.apart:
         of_apart = _outputs_of(bundle, options.apart, options).each_once()[0]
-        standard, same = of_apart.known_pictures(), pictures_in_both(of_apart.camera, outputs.camera)
-        if same:
-            raise RobotVisionError(f'--apart: {same} of its {len(of_apart.camera)} pictures are among those to '
-                                   'calibrate on; give others, or leave it out')
+        standard, taken = of_apart.known_pictures(), took_part(looks, of_apart.camera)
+        if taken:
+            raise RobotVisionError(f'--apart: of its {len(of_apart.camera)} pictures {taken}; give others, or leave it '
+                                   'out')
+        looks['of --apart'] = of_apart.camera
         if len(standard) < LEAST_REFERENCE:
             raise RobotVisionError(f'--apart: {len(standard)} pictures of known classes are fewer than '
                                    f'{LEAST_REFERENCE}; give more, or leave it out')
@@ -131,20 +147,30 @@ def fit_bundle(bundle: Bundle, outputs: LabelledOutputs, options: CalibrationOpt
         faulty={name: one.pictures() for name, one in faulty_outputs(bundle, **where).items()})
     camera, of_camera = fit_camera(camera_seen, outputs.camera[known], repeats_s, len(np.unique(camera_groups)),
                                    of_stages, all_groups)
-    fusion = None
     counted = {name: min(value, len(known)) if name == 'objects' else value  # copies are left out
                for name, value in outputs.objects.items()}
     found = replace(found, metrics={**found.metrics, **counted})
     streams = outputs.streams(found.probabilities(outputs.logits, outputs.features, outputs.stages))
-    notes = (*found.notes, *filter(None, [copies, of_camera]))
+    fusion, of_fusion = _fusion(streams, bundle.fusion)
+    notes = (*found.notes, *filter(None, [copies, of_camera, of_fusion]))
+    return Fitted(replace(found, device=device, precision=precision, fusion=fusion, notes=notes,
+                          camera=camera or bundle.camera), looks)
+
+
+def _fusion(streams: Sequence[Stream], before: Optional[FusionTimes]) -> Tuple[Optional[FusionTimes], str]:
+    """The times of the fusion for recordings, and a note; empty: there is nothing to say.
+
+    Args:
+        before: of the bundle: they stay where too few frames of recordings say anything else.
+    """
     if sum(len(stream.labels) for stream in streams if len(stream.labels) > 1) >= LEAST_FRAMES:
         kept = keep_fusion(streams)
-        fusion, notes = kept.times, (*notes, *filter(None, [kept.note]))
-    elif streams:
-        notes = (*notes, f'the general times of the fusion stay: {LEAST_FRAMES} labelled frames of recordings are '
-                 'needed for times of their own')
-    return replace(found, device=device, precision=precision, fusion=fusion, notes=notes,
-                   camera=camera or bundle.camera)
+        return kept.times, kept.note
+    if before is not None:
+        return before, ('the times of the fusion stay as they were: they were fitted to other data, and '
+                        f'{LEAST_FRAMES} labelled frames of recordings are needed for others')
+    return None, '' if not streams else (f'the general times of the fusion stay: {LEAST_FRAMES} labelled frames of '
+                                         'recordings are needed for times of their own')
 
 
 def _outputs_of(bundle: Bundle, data: Sequence[str], options: CalibrationOptions, corrupted: int = 0,
@@ -152,6 +178,12 @@ def _outputs_of(bundle: Bundle, data: Sequence[str], options: CalibrationOptions
     return run_bundle(bundle, data, device=options.device, precision=options.precision, every_s=options.every_s,
                       topics=options.topics, pictures=options.pictures, corrupted=corrupted, spoilt=spoilt,
                       seed=options.seed)
+
+
+def took_part(looks: Mapping[str, np.ndarray], others: np.ndarray) -> str:
+    """How many of other pictures are among those of :attr:`Fitted.looks`, in words; empty: none."""
+    counts = {name: pictures_in_both(others, of) for name, of in looks.items()}
+    return ' and '.join(f'{count} are among those {name}' for name, count in counts.items() if count)
 
 
 def pictures_in_both(some: np.ndarray, others: np.ndarray) -> int:

@@ -14,9 +14,8 @@ from ..core.uncertainty.calibrate import Calibration
 from ..core.uncertainty.scaling import softmax
 from ..data.cache import FrameStore
 from ..data.contact_sheet import contact_sheet
-from .calibrate_bundle import CalibrationOptions, pictures_in_both
+from .calibrate_bundle import CalibrationOptions, Fitted, took_part
 from .figures import confusion_figure, reliability_figure
-from .labelled_outputs import LabelledOutputs
 from .predict import FrameOutputs, Predictor, labelled_outputs, labelled_store
 
 CONFUSION, RELIABILITY, MISTAKES = TEST_FILES = ('confusion.png', 'reliability.png', 'mistakes.jpg')
@@ -61,15 +60,12 @@ def tested_on(store: FrameStore, outputs: FrameOutputs, calibration: Calibration
         mistakes=mistakes_sheet(store, outputs.indices, probabilities, outputs.targets, class_names, preprocessing))
 
 
-def tested_again(bundle: Bundle, data: Sequence[str], calibration: Calibration, options: CalibrationOptions,
-                 fitted: LabelledOutputs) -> Tuple[Tested, int]:
+def tested_again(bundle: Bundle, data: Sequence[str], fitted: Fitted, options: CalibrationOptions
+                 ) -> Tuple[Tested, str]:
     """A bundle that was calibrated anew, on labelled data that took no part in it; each picture counts once.
 
-    Args:
-        fitted: what it was calibrated on.
-
     Returns:
-        What that showed, and how many of its pictures are among those of the calibration all the same.
+        What that showed, and how many of its pictures took part all the same, in words; empty: none.
 
     Raises:
         RobotVisionError: the data cannot be read, or no frame is of a class of the bundle.
@@ -81,17 +77,17 @@ def tested_again(bundle: Bundle, data: Sequence[str], calibration: Calibration, 
     first = np.sort(np.unique(np.stack([seen.pictures, seen.labels], axis=1), axis=0, return_index=True)[1])
     outputs = FrameOutputs(seen.logits[first], seen.features[first], seen.labels[first], known[first],
                            tuple(one[first] for one in seen.stages))
-    tested = tested_on(store, outputs, calibration, bundle.class_names, bundle.preprocessing, {})
-    return tested, pictures_in_both(seen.camera[first], fitted.camera)
+    tested = tested_on(store, outputs, fitted.calibration, bundle.class_names, bundle.preprocessing, {})
+    return tested, took_part(fitted.looks, seen.camera[first])
 
 
-def with_test(notes: str, tested: Tested, in_both: int) -> str:
+def with_test(notes: str, tested: Tested, taken: str) -> str:
     """A card's notes with this test in place of the one that they tell of, or at their end.
 
     Args:
-        in_both: of its pictures that are among those of the calibration, too.
+        taken: how many of its pictures took part in the calibration, in words; empty: none.
     """
-    apart = f', **{in_both} of which it was calibrated on**' if in_both else ', none of which it was calibrated on'
+    apart = f', **of which {taken}**' if taken else ', none of which took part in it'
     return _with_section(notes, test_lines(tested, f'judged after a calibration: {tested.calibrated.pictures} frames'
                                            + apart))
 

@@ -11,6 +11,7 @@ from typing import Callable, List, Mapping, Optional, Tuple
 from ..core.bundles.bundle import Bundle, load_bundle
 from ..core.errors import ConfigError
 from ..core.files.whole_files import locked_folder, whole_folder
+from ..core.machine import utc_now
 from ..evaluation.evaluator import Evaluation, evaluate
 from ..evaluation.no_worse import GateResult, describe_new_classes, gates_json, judge
 from ..evaluation.output import REPORT, OutputFolder
@@ -20,7 +21,7 @@ from ..training.config_file import as_file
 from ..training.run import train
 from .improvement_plan import Plan
 from .installation import check_place, install
-from .model_history import INSTALLED, REFUSED, Entry, add, now, read_history, trained
+from .model_history import INSTALLED, REFUSED, Entry, add, read_history, trained
 
 START = 'start'
 Say = Callable[[str], None]
@@ -130,6 +131,6 @@ def _entry(plan: Plan, candidate: Bundle, gates: Tuple[GateResult, ...], what: s
     said = trained(candidate)
     labelled_by: Mapping[str, int] = plan.wish.labelled_by
     return Entry(
-        what, candidate.identity, plan.old.identity, now(), plan.round, said.recordings, said.frames, said.classes,
+        what, candidate.identity, plan.old.identity, utc_now(), plan.round, said.recordings, said.frames, said.classes,
         plan.new_classes, dict(labelled_by), tuple(one.name for one in plan.recordings),
         tuple(gate.as_json() for gate in gates), said.test)

@@ -8,7 +8,8 @@ from ..core.bundles.bundle_format import DESCRIPTION
 from ..core.errors import BundleError, OutputError
 from ..core.files.folder_swap import exchange
 from ..core.files.whole_files import check_writable, whole_folder, write_whole
-from .model_history import HISTORY, ROLLED_BACK, Entry, now, read_history, text_of
+from ..core.machine import utc_now
+from .model_history import HISTORY, ROLLED_BACK, Entry, read_history, text_of
 
 PREVIOUS = '.previous'
 
@@ -70,7 +71,7 @@ def roll_back(installed: Path) -> Bundle:
     if not previous.is_dir():
         raise BundleError(f'{installed}: there is no bundle before it ({previous} is missing)')
     now_installed, back = load_bundle(installed.absolute()), load_bundle(previous)
-    entry = Entry(ROLLED_BACK, back.identity, now_installed.identity, now(), classes=back.class_names)
+    entry = Entry(ROLLED_BACK, back.identity, now_installed.identity, utc_now(), classes=back.class_names)
     # Before the exchange: that moves both at once.
     write_whole(previous / HISTORY, text_of([*read_history(installed), entry]))
     if not exchange(previous, Path(os.path.realpath(installed))):

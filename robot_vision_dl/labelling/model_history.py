@@ -6,7 +6,6 @@ bundle: an installed model has the lines of those that it took the place of.
 """
 import json
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Tuple
 
@@ -54,11 +53,6 @@ class Entry:
     frozen: Tuple[str, ...] = ()
     gates: Tuple[Mapping[str, Any], ...] = ()
     test: Any = None
-
-
-def now() -> str:
-    """The time of an entry that is made now."""
-    return datetime.now(timezone.utc).isoformat(timespec='seconds')
 
 
 def trained(bundle: Bundle) -> Entry:

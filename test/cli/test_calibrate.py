@@ -16,6 +16,8 @@ from robot_vision_dl.core.networks.network import build_network
 from robot_vision_dl.core.networks.preprocess import Preprocessing
 from robot_vision_dl.core.runtime.pipeline import Pipeline
 from robot_vision_dl.core.types import Frame, Header
+from robot_vision_dl.core.uncertainty.calibrate import Calibration
+from robot_vision_dl.core.uncertainty.fusion_times import FusionTimes
 from robot_vision_dl.core.uncertainty.ood.sensor_faults import spoilt_picture
 from robot_vision_dl.data.pictures import read_picture
 from robot_vision_dl.evaluation.predict import assessments, run_bundle
@@ -81,14 +83,14 @@ def test_pictures_of_another_size_parts_standardised_apart_and_a_test_at_last(ma
     assert f'test: accuracy {right:.4f} of 300' in said
     text = (bundle.folder / 'MODEL_CARD.md').read_text()
     assert 'Keep me.' in text and 'Of before.' not in text and text.count('## Test') == 1 and '## Data\n\nMany.' in text
-    assert 'Judged after a calibration: 300 frames, none of which it was calibrated on' in text
+    assert 'Judged after a calibration: 300 frames, none of which took part in it' in text
     assert (bundle.folder / 'card' / 'confusion.png').is_file()
     assert 'Of before.' in (before.folder / 'MODEL_CARD.md').read_text()
     # What was tested at another size says nothing of this one, and what it was calibrated on is no test.
     assert main(['calibrate', str(tmp_path / 'other'), *given, '--resize', '36', '--test', str(made / 'day1'), '--into',
                  str(tmp_path / 'flattered')]) == 0
-    assert '--test: 180 of its pictures are among those to calibrate on' in capsys.readouterr().err
-    assert '**180 of which it was calibrated on**' in (tmp_path / 'flattered' / 'MODEL_CARD.md').read_text()
+    assert '--test: of its pictures 180 are among those to calibrate on' in capsys.readouterr().err
+    assert '**of which 180 are among those to calibrate on**' in (tmp_path / 'flattered' / 'MODEL_CARD.md').read_text()
     assert main(['calibrate', str(tmp_path / 'other'), *given, '--resize', '36', '--into',
                  str(tmp_path / 'untested')]) == 0
     assert 'how good the model is now is not known, give --test' in capsys.readouterr().err
@@ -97,7 +99,7 @@ def test_pictures_of_another_size_parts_standardised_apart_and_a_test_at_last(ma
     assert 'test' not in untested.metrics and 'Not tested: what was tested before saw pictures resized to 40' in text
     assert 'confusion.png' not in text and '## Data' in text and verify_bundle(untested.folder) == []
     assert main(['calibrate', str(model), *given, '--apart', str(made / 'day1'), '--into', str(tmp_path / 'no')]) != 0
-    assert '--apart: 180 of its 180 pictures are among those to calibrate on' in capsys.readouterr().err
+    assert '--apart: of its 180 pictures 180 are among those to calibrate on' in capsys.readouterr().err
     assert main(['calibrate', str(model), *given, '--resize', '16', '--into', str(tmp_path / 'no')]) == 2
     assert 'resize (16) must be at least the crop (32, 32), or 0' in capsys.readouterr().err
     few = write_pictures(tmp_path / 'few', 5, 8)
@@ -235,6 +237,34 @@ def test_pictures_that_were_trained_on_are_told(made, tmp_path, capsys):
     count = sum(len(list((made / 'day1' / name).iterdir())) for name in NAMES)
     assert f'{count} of the {count} pictures to calibrate on are among those of --reference' in said['day1']
     assert 'are among those of --reference' not in said['day2']
+
+
+def test_a_test_on_pictures_that_took_part_is_told(made, tmp_path, capsys):
+    """Whatever they took part as; pictures to standardise a score on may not be of training, either."""
+    given = [str(made / 'model'), str(made / 'day1'), '--reference', str(made / 'train'), '--ood', 'energy']
+    some = tmp_path / 'some'
+    for name in NAMES:
+        (some / name).mkdir(parents=True)
+        for day, count in (('train', 5), ('day1', 3), ('day2', 8)):
+            for path in sorted((made / day / name).iterdir())[:count]:
+                shutil.copy(path, some / name / f'{day}_{path.name}')
+    assert main(['calibrate', *given, '--test', str(some), '--into', str(tmp_path / 'tested')]) == 0
+    said = '9 are among those to calibrate on and 15 are among those of --reference'
+    assert f'--test: of its pictures {said}, which flatters' in ' '.join(capsys.readouterr().err.split())
+    assert f'48 frames, **of which {said}**' in (tmp_path / 'tested' / 'MODEL_CARD.md').read_text()
+    assert main(['calibrate', *given, '--apart', str(made / 'train'), '--into', str(tmp_path / 'no')]) != 0
+    assert '--apart: of its 120 pictures 120 are among those of --reference' in capsys.readouterr().err
+
+
+def test_times_of_the_fusion_stay_where_nothing_says_others(made, tmp_path, capsys):
+    bundle, times = load_bundle(made / 'model'), FusionTimes(7.5, 1.25)
+    model = save_bundle(tmp_path / 'model', bundle.load_single_network(), NAMES, bundle.preprocessing,
+                        calibration=Calibration(1.0, None, None, {}, fusion=times)).folder
+    assert load_bundle(model).fusion == times
+    assert main(['calibrate', str(model), str(made / 'day1'), '--ood', 'energy']) == 0
+    assert load_bundle(model).fusion == times
+    assert 'note: the times of the fusion stay as they were' in capsys.readouterr().out
+    assert 'The times of the fusion stay as they were' in (model / 'MODEL_CARD.md').read_text()
 
 
 def test_copies_of_recordings_hold_no_risk(made, tmp_path, capsys):

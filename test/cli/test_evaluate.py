@@ -38,6 +38,15 @@ def test_it_says_the_verdict_and_leaves_five_files(here, capsys, tmp_path):
     assert len(lines) == 61 and lines[0].startswith('model,recording,topic,index,stamp_ns')
 
 
+def test_what_runs_the_network_is_chosen_as_for_the_node(here, capsys, tmp_path):
+    assert run(here, '--backend', 'torch', '--precision', 'bfloat16', out=tmp_path / 'out') == 0
+    metrics = json.loads((tmp_path / 'out' / 'metrics.json').read_text())
+    assert metrics['models']['small']['model']['precision'] == 'bfloat16'
+    assert metrics['options']['deployment']['backend'] == 'torch'
+    assert run(here, '--backend', 'torhc', out=tmp_path / 'no') == 2
+    assert 'backend: must be one of torch, onnxruntime, openvino, auto, got' in capsys.readouterr().err
+
+
 def test_demands_decide_the_exit_code(here, capsys, tmp_path):
     assert run(here, '--fail-under', 'accuracy=0', 'coverage=0', '--fail-over', 'risk=1', out=tmp_path / 'a') == 0
     assert 'small: meets all 3 demands' in capsys.readouterr().out

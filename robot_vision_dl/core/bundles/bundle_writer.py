@@ -2,7 +2,6 @@
 import json
 import platform
 from dataclasses import asdict
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, Union
 
@@ -16,6 +15,7 @@ from ... import __version__
 from ..errors import BundleError, ConfigError
 from ..files.user_path import user_path
 from ..files.whole_files import whole_folder
+from ..machine import utc_now
 from ..networks.graph_network import GraphNetwork, SingleNetwork
 from ..networks.preprocess import Preprocessing
 from ..uncertainty.calibrate import Calibration
@@ -183,5 +183,5 @@ def _is_half(layer: nn.Linear) -> bool:
 
 
 def _versions() -> Dict[str, str]:
-    return {'created': datetime.now(timezone.utc).isoformat(timespec='seconds'), 'robot_vision_dl': __version__,
+    return {'created': utc_now(), 'robot_vision_dl': __version__,
             'torch': torch.__version__, 'python': platform.python_version()}
