@@ -10,6 +10,8 @@ from evaluation_samples import STEP_NS, T0_NS, small_model
 from labelled_samples import pattern
 
 from robot_vision_dl.cli.main import main
+from robot_vision_dl.core.bundles.bundle import load_bundle
+from robot_vision_dl.core.bundles.bundle_writer import save_bundle
 from robot_vision_dl.core.config import ClassifierConfig, with_values
 from robot_vision_dl.core.errors import BagError, ConfigError
 from robot_vision_dl.core.images import cdr
@@ -20,6 +22,7 @@ from robot_vision_dl.core.runtime.frame_reader import read_frame
 from robot_vision_dl.core.runtime.object_pipeline import FrameWithObjects, ObjectPipeline
 from robot_vision_dl.core.runtime.pipeline import Pipeline
 from robot_vision_dl.core.types import CameraFault, Frame, Header
+from robot_vision_dl.core.uncertainty.camera.bounds import default_bounds
 from robot_vision_dl.data.bags.reader import BagReader
 from robot_vision_dl.data.bags.writer import ImageBagWriter
 from robot_vision_dl.data.labels.labels import LabelConfig
@@ -245,6 +248,26 @@ def test_a_fault_of_the_camera_is_told_from_the_whole_picture(model, tmp_path):
     table, = evaluate([str(tmp_path / 'bag')], [model], options()).tables.values()
     assert CAMERA_FAULTS[table['camera_fault'][0]] is CameraFault.OVEREXPOSED and table['camera_fault'][1] == -1
     assert OUTCOMES[table['outcome'][0]] == 'unknown'
+
+
+def test_a_picture_may_stay_as_long_as_in_the_recordings_of_the_calibration(model, tmp_path):
+    """As it may live; of several models that one decides which knows the longest."""
+    header = Header(T0_NS, 'camera')
+    image = np.random.default_rng(0).integers(0, 40, (*SIZE, 3), dtype=np.uint8)
+    image[80:128, 80:144] = pattern(1)
+    with ImageBagWriter(tmp_path / 'bag') as writer:
+        for number in range(20):
+            stamp_ns = T0_NS + number * STEP_NS
+            writer.write_raw(TOPIC, stamp_ns, image)
+            writer.write_cdr('/detections', DETECTIONS, stamp_ns, encode_detections(DetectionArray(
+                replace(header, stamp_ns=stamp_ns), (Detection(header, (), Box(100, 100, 40, 40)),))))
+    plain = load_bundle(model)
+    still = str(save_bundle(tmp_path / 'still', plain.load_single_network(), plain.class_names, plain.preprocessing,
+                            temperature=1.0, camera=replace(default_bounds(repeats_s=10.0), pictures=1)).folder)
+    for models, is_frozen in (([model], True), ([still], False), ([model, still], False)):
+        for table in evaluate([str(tmp_path / 'bag')], models, options()).tables.values():
+            faults = [CAMERA_FAULTS[number] if number >= 0 else None for number in table['camera_fault']]
+            assert (faults[-1] is CameraFault.FROZEN) == is_frozen and faults[0] is None
 
 
 def test_the_command_says_where_everything_went(model, bags, tmp_path, capsys):
