@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Dict
 from ..core.backends.int8_choice import int8_beside
 from ..core.bundles.bundle import Bundle, load_bundle
 from ..core.bundles.bundle_format import CARD_FOLDER, MODEL, read_description
+from ..core.bundles.bundle_search import check_own
 from ..core.bundles.bundle_writer import save_bundle
 from ..core.bundles.calibration_figures import count_of
 from ..core.bundles.model_card import CALIBRATED_AGAIN, render_card
@@ -46,7 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('data', metavar='DATA', nargs='+',
                         help='labelled bags, folders of pictures <class>/*.jpg, or lists of pictures: CSV with the '
                         'columns file,label')
-    parser.add_argument('--into', metavar='FOLDER', help='write a new bundle there; default: replace BUNDLE')
+    parser.add_argument('--into', metavar='FOLDER', help='write a new bundle there; default: replace BUNDLE, if it was '
+                        'named by its path')
     parser.add_argument('--stages', metavar='NAME', nargs='+', default=[],
                         help='layers of the network whose outputs scores read, too; none: as it is (default: those '
                         'that it has, else the usual ones of its architecture)')
@@ -126,6 +128,9 @@ def run(args: argparse.Namespace) -> int:
     if bundle.folder is None:
         raise BundleError(f'{args.bundle}: is not a bundle with a folder; import it first (`robot-vision models '
                           'import`)')
+    if not args.into:
+        check_own(bundle.source, bundle.folder, 'choose a folder for the new one with --into, or give the path of the '
+                  'folder to replace it')
     target = user_path(args.into) if args.into else bundle.folder
     card_files = own_card_files(bundle.folder)
     check_writable(target.resolve().parent, remedy='make room, or choose another folder with --into')
@@ -237,6 +242,8 @@ def report(found: Calibration, outputs: 'LabelledOutputs') -> str:
     if found.fusion is not None:
         lines.append(f'  fusion: correlation time {found.fusion.correlation_time_s:g} s, change time '
                      f'{found.fusion.change_time_s:g} s')
+    if found.camera is not None:
+        lines.append(f'  faults of the camera: {found.camera.words}')
     lines += [f'  note: {note}' for note in found.notes]
     strange = len(outputs.labels) - len(outputs.known)
     if strange:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..core.bundles.bundle import Bundle, load_bundle
 from ..core.bundles.bundle_format import DESCRIPTION, read_description
+from ..core.bundles.bundle_search import check_own
 from ..core.bundles.trust_limits import p_value_grid, trust_limits
 from ..core.config import PRECISIONS, DecisionConfig
 from ..core.errors import BundleError
@@ -57,6 +58,9 @@ def run(args: argparse.Namespace) -> int:
     bundle = load_bundle(args.bundle)
     if args.write and (bundle.folder is None or len(args.risk) != 1):
         raise BundleError('--write: needs a bundle with a folder and one --risk')
+    if args.write and bundle.folder is not None:
+        check_own(bundle.source, bundle.folder, 'set decision.abstain_cost in the deployment, or give the path of the '
+                  'folder to change it')
     check_deployment(args.device, args.precision)
     outputs, copies = run_bundle(bundle, args.data, device=args.device, precision=args.precision, every_s=args.every,
                                  topics=args.topics).each_once()

@@ -7,7 +7,7 @@ from ..core.config import CameraFaultConfig
 from ..core.uncertainty.camera.bounds import CameraBounds
 from ..core.uncertainty.camera.fit import LEAST_OBJECTS, LEAST_PICTURES, fit_bounds
 from ..core.uncertainty.camera.probe_fit import Seen
-from ..core.uncertainty.camera.statistics import NAMES
+from ..core.uncertainty.camera.statistics import NAMES, Look
 from ..core.uncertainty.camera.watch import frozen_after_s
 
 
@@ -48,3 +48,16 @@ def fit_camera(fitted: Optional[np.ndarray], held_out: np.ndarray, repeats_s: fl
         said.append(f'in the recordings one picture stays the same for up to {repeats_s:.1f} s, so a camera counts '
                     f'as frozen after {after_s:.1f} s instead of {usual.frozen_after_s:g} s')
     return found, '; '.join(said)
+
+
+def called_faulty(bounds: CameraBounds, rows: np.ndarray, stages: Sequence[np.ndarray]) -> int:
+    """How many of n pictures are faults of a camera by bounds.
+
+    Args:
+        rows: (n, 135) of :attr:`~..data.cache.FrameStore.camera`.
+        stages: what each stage of the network says of them, float32 (n, F_s); none where it has none.
+    """
+    split, nothing = len(NAMES), np.zeros(0, np.uint8)
+    sums = [None] * len(rows) if bounds.probe is None else list(bounds.probe.sums(stages))
+    return sum(bounds.judge(Look(row[:split], row[split:], nothing), passed=passed).fault is not None
+               for row, passed in zip(rows, sums))

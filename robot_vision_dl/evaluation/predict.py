@@ -24,7 +24,7 @@ from ..core.text.notes import to_stderr
 from ..core.text.progress import Progress
 from ..core.types import Assessment, Picture
 from ..core.uncertainty.assess import AnyPrediction, Assessor
-from ..core.uncertainty.camera.probe import EXCHANGED, FAULTS
+from ..core.uncertainty.camera.probe import EXCHANGED, FAULTS, SOUND
 from ..core.uncertainty.ensemble import EnsemblePrediction
 from ..core.uncertainty.ood.pictures import Pictures
 from ..core.uncertainty.ood.sensor_faults import sensor_fault_pictures
@@ -39,8 +39,8 @@ from ..data.prepare import DataConfig, prepare
 from ..data.selection import SAME_PICTURE, SelectionConfig, duplicate_groups
 from .labelled_outputs import LabelledOutputs
 
-MOST_SPOILT, MOST_EXCHANGED = 300, 2000
-"""Pictures that are spoilt by each fault of a camera; those whose red and blue are exchanged, which is told least."""
+MOST_SPOILT = {SOUND: 1000, EXCHANGED: 2000, '': 300}
+"""Pictures that are spoilt by each fault of a camera (``''``: any other), and those that only come in another way."""
 _BATCH, _ASSESSED = 32, 256
 
 
@@ -178,14 +178,14 @@ class Predictor:
         """Of some frames of a store as a camera at fault would have given them; see :class:`SpoiltTransform`.
 
         Returns:
-            By name of the fault, which of the indices, int64 (k,), and what the network's stages say, side by side,
-            float32 (k, F); empty: it has none.
+            By name of the fault, and of :data:`SOUND`, which of the indices, int64 (k,), and what the network's stages
+            say, side by side, float32 (k, F); empty: it has none.
         """
         if not len(indices):
             return {}
         place = np.arange(len(indices))
-        kinds = [name for name in FAULTS if name != EXCHANGED or self._preprocessing.channels == 3]
-        chosen = {name: spread(place, MOST_EXCHANGED if name == EXCHANGED else MOST_SPOILT) for name in kinds}
+        kinds = [SOUND, *(name for name in FAULTS if name != EXCHANGED or self._preprocessing.channels == 3)]
+        chosen = {name: spread(place, MOST_SPOILT.get(name, MOST_SPOILT[''])) for name in kinds}
         if not self.frames(store, indices[:1], class_names).stages:
             return {}
         found: Dict[str, Tuple[np.ndarray, np.ndarray]] = {}

@@ -17,6 +17,7 @@ from robot_vision_dl.core.networks.preprocess import Preprocessing
 from robot_vision_dl.core.runtime.pipeline import Pipeline
 from robot_vision_dl.core.types import Frame, Header
 from robot_vision_dl.core.uncertainty.calibrate import Calibration
+from robot_vision_dl.core.uncertainty.camera.bounds import as_json
 from robot_vision_dl.core.uncertainty.fusion_times import FusionTimes
 from robot_vision_dl.core.uncertainty.ood.sensor_faults import spoilt_picture
 from robot_vision_dl.data.pictures import read_picture
@@ -254,6 +255,47 @@ def test_a_test_on_pictures_that_took_part_is_told(made, tmp_path, capsys):
     assert f'48 frames, **of which {said}**' in (tmp_path / 'tested' / 'MODEL_CARD.md').read_text()
     assert main(['calibrate', *given, '--apart', str(made / 'train'), '--into', str(tmp_path / 'no')]) != 0
     assert '--apart: of its 120 pictures 120 are among those of --reference' in capsys.readouterr().err
+
+
+def test_few_pictures_do_not_take_away_what_a_bundle_tells_of_its_camera(made, tmp_path, capsys):
+    given = ['--reference', str(made / 'train'), '--ood', 'combined', '--stages', 'layer1']
+    assert main(['calibrate', str(made / 'model'), str(made / 'day1'), *given, '--into', str(tmp_path / 'many')]) == 0
+    before = load_bundle(tmp_path / 'many')
+    assert 'out of focus' in before.camera.told
+    # Of these no more is told than by general bounds, if by anything.
+    few = [write_pictures(tmp_path / f'few{count}', count, 9) for count in (9, 25)]
+    capsys.readouterr()
+    for place, data in enumerate(few):
+        made_of = tmp_path / f'again{place}'
+        assert main(['calibrate', str(tmp_path / 'many'), str(data), '--into', str(made_of)]) == 0
+        assert as_json(load_bundle(made_of).camera) == as_json(before.camera)
+        said = capsys.readouterr().out
+        assert 'faults of the camera are told as before, since the pictures given are too few' in said
+        assert f'faults of the camera: {before.camera.words}' in said and 'told by general bounds' not in said
+        assert main(['predict', str(made_of), str(made / 'day2' / 'light' / '000.png'), '--backend', 'torch']) == 0
+    # What reads stages that the network has no more is left behind.
+    assert main(['calibrate', str(tmp_path / 'many'), str(few[0]), '--stages', 'layer2', '--into',
+                 str(tmp_path / 'other')]) == 0
+    assert load_bundle(tmp_path / 'other').camera.probe is None
+    assert main(['predict', str(tmp_path / 'other'), str(made / 'day2' / 'light' / '000.png'), '--backend',
+                 'torch']) == 0
+    # Pictures of quite another kind are not judged by what was.
+    for name in NAMES:
+        (tmp_path / 'dark' / name).mkdir(parents=True)
+        for path in sorted((few[1] / name).iterdir()):
+            cv2.imwrite(str(tmp_path / 'dark' / name / path.name), cv2.imread(str(path)) // 12)
+    capsys.readouterr()
+    assert main(['calibrate', str(tmp_path / 'many'), str(tmp_path / 'dark'), '--into', str(tmp_path / 'another')]) == 0
+    assert 'note: ' in (said := capsys.readouterr().out) and 'not told any more: ' in said and 'are needed' in said
+    assert load_bundle(tmp_path / 'another').camera.pictures < 75
+
+
+@pytest.mark.parametrize('command', [['calibrate'], ['decide', '--risk', '.1', '--write']])
+def test_a_model_of_the_package_is_not_changed_by_its_name(made, capsys, command):
+    before = load_bundle('waste_sorter')
+    assert main([command[0], 'waste_sorter', str(made / 'day1'), *command[1:]]) == 2
+    assert 'is a model that the package ships' in capsys.readouterr().err
+    assert load_bundle('waste_sorter').identity == before.identity
 
 
 def test_times_of_the_fusion_stay_where_nothing_says_others(made, tmp_path, capsys):

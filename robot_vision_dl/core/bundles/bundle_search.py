@@ -35,6 +35,21 @@ def list_bundles() -> List[Path]:
     return sorted(path.parent for path in (share_directory() / 'models').glob(f'*/{fmt.DESCRIPTION}'))
 
 
+def check_own(source: str, folder: Path, remedy: str) -> None:
+    """That a bundle which is going to be changed was named by its path.
+
+    Args:
+        source, folder: as it was named, and what :func:`find_bundle` found.
+        remedy: what to do instead, for the error.
+
+    Raises:
+        BundleError: it was named as one that the package ships, which whoever else uses the package runs, too.
+    """
+    if Path(source).expanduser() != folder:
+        raise BundleError(f'{printable(source)}: is a model that the package ships ({printable(folder)}), and is not '
+                          f'changed by its name; {remedy}')
+
+
 def find_bundle(source: str, suggest: bool = True) -> Path:
     """The folder that a bundle's path or name means; what lies in it is not looked at.
 

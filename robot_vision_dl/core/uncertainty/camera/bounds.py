@@ -13,7 +13,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 import numpy as np
 
 from ...types import CameraFault
-from .probe import FaultProbe
+from .probe import EXCHANGED, FaultProbe
 from .probe import as_json as probe_as_json
 from .probe import from_json as probe_from_json
 from .statistics import COLOURS, NAMES, Look
@@ -59,7 +59,8 @@ _SAME_FAULT = {fault: tuple(map(NAMES.index, names)) for fault, names in (
     (CameraFault.OVEREXPOSED, ('bright',)), (CameraFault.UNDEREXPOSED, ('white_level',)),
     (CameraFault.NO_CONTRAST, ('spread', 'contrast')), (CameraFault.OUT_OF_FOCUS, ('sharpness',)))}
 """Places of the statistics that tell what the network's stages tell, too."""
-_ORDINARY = 0.5  # of the way from what is usual to the bound
+_ORDINARY = -1.0, 0.5
+"""From here to there on the way from what is usual to the bound; as far on the other side nothing is ordinary."""
 TWO_SIDED = ('tint', 'green')
 """Statistics with a lower and an upper bound, which are told only where they were fitted."""
 _TINT_MARGIN, _TINT_SHARE = 25.0, 0.4
@@ -143,6 +144,12 @@ class CameraBounds:
                 + (f'; not looked at here: {", ".join(untold)}' if untold else ''))
 
     @property
+    def told(self) -> Tuple[str, ...]:
+        """What is told beyond what every camera's general bounds tell."""
+        probed = () if self.probe is None else self.probe.faults
+        return tuple(dict.fromkeys([*probed, *([EXCHANGED] if self.needs_colours else [])]))
+
+    @property
     def needs_colours(self) -> bool:
         """Whether :func:`~.statistics.look` must count colours."""
         return bool(self.swap_weights) or self.probe is not None and self.probe.tells_exchanged
@@ -188,7 +195,7 @@ class CameraBounds:
         told = [] if said is None or self.probe is None else self.probe.towards(said)
         swapped = self._swapped(look, said)
         for far, fault in told:
-            if far < _ORDINARY:
+            if _ORDINARY[0] < far < _ORDINARY[1]:
                 # What is only unusual by its edges or its brightness, and ordinary to the network, is no fault.
                 for place in _SAME_FAULT.get(fault, ()):
                     if not _is_gross(NAMES[place], values[place]):

@@ -16,7 +16,7 @@ import numpy as np
 from ...types import CameraFault
 from .statistics import COLOURS
 
-EXCHANGED = 'exchanged channels'
+EXCHANGED, SOUND = 'exchanged channels', 'sound'
 FAULTS: Mapping[str, CameraFault] = {
     'overexposed': CameraFault.OVEREXPOSED, 'underexposed': CameraFault.UNDEREXPOSED,
     'no contrast': CameraFault.NO_CONTRAST, 'out of focus': CameraFault.OUT_OF_FOCUS,
@@ -124,7 +124,7 @@ def from_json(values: Any, tables: Optional[Mapping[str, np.ndarray]] = None) ->
         raise ValueError(f'must be an object with exactly {", ".join(keys)}')
     faults = values['faults']
     if not isinstance(faults, list) or not faults or any(
-            name not in FAULTS or name == EXCHANGED and place + 1 < len(faults) or name in faults[:place]
+            name not in list(FAULTS) or name == EXCHANGED and place + 1 < len(faults) or name in faults[:place]
             for place, name in enumerate(faults)):
         raise ValueError(f'faults: must be some of {", ".join(FAULTS)}, each once and {EXCHANGED} last, got '
                          f'{faults!r:.100}')
@@ -140,7 +140,7 @@ def from_json(values: Any, tables: Optional[Mapping[str, np.ndarray]] = None) ->
     if tables is None:
         return None
     found = {name: tables.get(f'probe.{name}', np.zeros(0)) for name in TENSORS}
-    lines, hidden = len(faults) - (faults[-1] == EXCHANGED), len(found['outputs'])
+    lines, hidden = len(faults) - (faults[-1] == EXCHANGED), found['outputs'].size
     shapes = {'stages': (sum(widths), lines + hidden), 'offsets': (lines + hidden,), 'colours': (COLOURS, hidden),
               'outputs': (hidden,)}
     for name, shape in shapes.items():

@@ -4,7 +4,7 @@ from typing import List, Mapping, NamedTuple, Optional, Tuple
 import numpy as np
 
 from .logistic import separating_weights
-from .probe import EXCHANGED, FAULTS, FaultProbe
+from .probe import EXCHANGED, FAULTS, SOUND, FaultProbe
 from .statistics import COLOURS
 
 LEAST_PICTURES = 100
@@ -30,7 +30,8 @@ class Seen(NamedTuple):
         places: of n pictures, which of all that are there they are, int64 (n,), ascending.
         features: of the stages side by side, float32 (n, F).
         spoilt: by name of the fault (:data:`~.probe.FAULTS`), places of the pictures that were spoilt, int64 (k,),
-            ascending and among the others, and what the stages say of them then, float32 (k, F).
+            ascending and among the others, and what the stages say of them then, float32 (k, F). So that noise and
+            compression do not tell faults, :data:`~.probe.SOUND` has pictures without one that came in as many ways.
         widths: numbers of features of the stages, F in all.
     """
 
@@ -84,20 +85,30 @@ def fit_probe(seen: Seen, colours: np.ndarray, groups: Optional[np.ndarray] = No
         number = np.unique(groups[seen.places], return_inverse=True)[1].reshape(-1)
     fold = number % _FOLDS
     first, coloured = seen.widths[0], colours[seen.places]
+    nothing = np.zeros(0, np.int64), np.zeros((0, seen.features.shape[1]), np.float32)
+    again, recorded = seen.spoilt.get(SOUND, nothing)
+    again = np.searchsorted(seen.places, again)
+    ordinary, coloured, of_ordinary = (np.concatenate([one, other]) for one, other in (
+        (seen.features, recorded), (coloured, coloured[again]), (fold, fold[again])))
+    # Half of the pictures with one of the faults that lines tell come in another way, and so must half of the others.
+    rows = np.concatenate([np.arange(count), np.tile(np.arange(count, len(ordinary)), max(
+        1, round(count / max(len(again), 1))))])
     names: List[str] = []
     fits: List[_Fit] = []
     columns: List[np.ndarray] = []
     for fault in FAULTS:
-        places, spoilt = seen.spoilt.get(fault, (np.zeros(0, np.int64), np.zeros((0, 0))))
+        places, spoilt = seen.spoilt.get(fault, nothing)
         if fault == EXCHANGED or len(places) < LEAST_PICTURES:
             continue
-        line = _line(seen.features[:, :first], np.searchsorted(seen.places, places), spoilt[:, :first], fold)
+        line = _line(ordinary[rows, :first], of_ordinary[rows], spoilt[:, :first],
+                     fold[np.searchsorted(seen.places, places)])
         if line is not None:
             names, fits, columns = [*names, fault], [*fits, line[0]], [*columns, line[1]]
     units = None
-    places, spoilt = seen.spoilt.get(EXCHANGED, (np.zeros(0, np.int64), np.zeros((0, 0))))
+    places, spoilt = seen.spoilt.get(EXCHANGED, nothing)
     if len(places) >= LEAST_PICTURES and coloured.any():
-        units = _units(seen.features, coloured, np.searchsorted(seen.places, places), spoilt, fold, seed)
+        places = np.searchsorted(seen.places, places)
+        units = _units(ordinary, coloured, of_ordinary, places, spoilt, seed)
     if not names and units is None:
         return None
     of_lines = np.zeros((sum(seen.widths), len(names)))
@@ -135,7 +146,7 @@ def _fit(sound: np.ndarray, faulty: np.ndarray, rogue: int, least: float) -> Opt
     return _Fit(min(float(np.median(sound)), bound - 1.0), bound)
 
 
-def _line(ordinary: np.ndarray, places: np.ndarray, spoilt: np.ndarray, fold: np.ndarray
+def _line(ordinary: np.ndarray, fold: np.ndarray, spoilt: np.ndarray, their_fold: np.ndarray
           ) -> Optional[Tuple[_Fit, np.ndarray]]:
     """What is told by a weighted sum, and its weights with the offset after them, (F + 1,)."""
     together = np.concatenate([ordinary, spoilt])
@@ -144,8 +155,8 @@ def _line(ordinary: np.ndarray, places: np.ndarray, spoilt: np.ndarray, fold: np
     x, s = (np.concatenate([(one - middle) / unit, np.ones((len(one), 1))], axis=1) for one in (ordinary, spoilt))
     sound, faulty = np.empty(len(x)), np.empty(len(s))
     for one in range(_FOLDS):
-        weights = _discriminant(x[fold != one], s[fold[places] != one])
-        sound[fold == one], faulty[fold[places] == one] = x[fold == one] @ weights, s[fold[places] == one] @ weights
+        weights = _discriminant(x[fold != one], s[their_fold != one])
+        sound[fold == one], faulty[their_fold == one] = x[fold == one] @ weights, s[their_fold == one] @ weights
     fit = _fit(sound, faulty, 0, 0.0)
     if fit is None:
         return None
@@ -162,7 +173,7 @@ def _discriminant(ordinary: np.ndarray, spoilt: np.ndarray) -> np.ndarray:
     return separating_weights(np.concatenate([-ordinary, spoilt]), decay, share)
 
 
-def _units(features: np.ndarray, colours: np.ndarray, places: np.ndarray, spoilt: np.ndarray, fold: np.ndarray,
+def _units(features: np.ndarray, colours: np.ndarray, fold: np.ndarray, places: np.ndarray, spoilt: np.ndarray,
            seed: int) -> Optional[Tuple[_Fit, _Units]]:
     """What is told of exchanged colours; that of a picture whose red and blue are exchanged are its own times -1."""
     sound, faulty = np.empty(len(features)), np.empty(len(spoilt))

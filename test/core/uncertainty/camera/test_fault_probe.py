@@ -12,15 +12,15 @@ from robot_vision_dl.core.bundles.bundle import load_bundle, verify_bundle
 from robot_vision_dl.core.bundles.bundle_writer import save_bundle
 from robot_vision_dl.core.errors import BundleError, RobotVisionError
 from robot_vision_dl.core.networks.prediction import HostPrediction
-from robot_vision_dl.core.types import CameraFault, Picture
+from robot_vision_dl.core.types import CameraFault, ColorOrder, Picture
 from robot_vision_dl.core.uncertainty.assess import Assessor
 from robot_vision_dl.core.uncertainty.camera.bounds import as_json, default_bounds, from_json
 from robot_vision_dl.core.uncertainty.camera.fit import fit_bounds
-from robot_vision_dl.core.uncertainty.camera.probe import EXCHANGED, FAULTS, FaultProbe, tensors_of
+from robot_vision_dl.core.uncertainty.camera.probe import EXCHANGED, FAULTS, SOUND, FaultProbe, tensors_of
 from robot_vision_dl.core.uncertainty.camera.probe_fit import HIDDEN, Seen, fit_probe
 from robot_vision_dl.core.uncertainty.camera.statistics import COLOURS, NAMES, look
 from robot_vision_dl.core.uncertainty.camera.watch import CameraWatch
-from robot_vision_dl.core.uncertainty.ood.sensor_faults import spoilt_picture
+from robot_vision_dl.core.uncertainty.ood.sensor_faults import Recording, drawn_recording, spoilt_picture
 from robot_vision_dl.evaluation.predict import Predictor
 
 from .test_camera_faults import pictures
@@ -68,6 +68,20 @@ def test_what_is_apart_is_told_and_what_is_not_is_left_out():
     assert all(never.exchanged(one) == 0 for one in said(never, fresh, -their_colours))
     again = fit_probe(Seen(np.arange(N), features, spoilt, WIDTHS), colours)
     assert all(np.array_equal(one, other) for one, other in zip(tensors_of(again).values(), tensors_of(probe).values()))
+
+
+def test_in_which_way_a_picture_came_tells_no_fault():
+    """All that are at fault came in another way, which moves the second feature; so did some of the others."""
+    features, colours, spoilt = material()
+    blurred, recorded = spoilt['out of focus'][1].copy(), features[::2].copy()
+    blurred[:, 1] += 6.0
+    recorded[:, 1] += 6.0
+    spoilt['out of focus'] = np.arange(N), blurred
+    weights = {}
+    for name, more in (('without', {}), ('with', {SOUND: (np.arange(0, N, 2), recorded)})):
+        weights[name] = fit_probe(Seen(np.arange(N), features, {**spoilt, **more}, WIDTHS), colours).of_stage(0)[:, 0]
+    assert weights['without'][1] > .5 * weights['without'][0] > 0
+    assert abs(weights['with'][1]) < .2 * weights['with'][0]
 
 
 def test_weights_are_those_of_scikit_learn():
@@ -144,6 +158,20 @@ def test_out_of_focus_is_told_by_the_network_where_the_picture_alone_does_not():
     assert min(one.p_value for one in both) == pytest.approx(1 / (1 + len(bounds.scores)))
 
 
+@pytest.mark.parametrize('noise, quality', [(0.0, None), (0.0, 90), (1.5, 80), (2.0, None)])
+def test_the_waste_sorter_tells_what_is_out_of_focus_in_whichever_way_it_comes(noise, quality):
+    """Noise and compression hide neither a blur, nor make a fault of a sound picture."""
+    bundle, run, *_ = of_the_demo()
+    rng, recording = np.random.default_rng(3), Recording(noise, quality)
+    told = {}
+    for name in ('out of focus', SOUND):
+        shown = [spoilt_picture(picture, name, rng, recording) for picture in pictures()[::4]]
+        sums = bundle.camera.probe.sums(run.pictures(shown).stages)
+        told[name] = np.mean([bundle.camera.judge(look(picture), passed=passed).fault is not None
+                              for picture, passed in zip(shown, sums)])
+    assert told['out of focus'] >= .9 and told[SOUND] <= .05
+
+
 @pytest.mark.parametrize('fault, name', [('overexposed', 'bright'), ('underexposed', 'white_level'), (
     'no contrast', 'contrast'), ('out of focus', 'sharpness')])
 def test_what_is_ordinary_to_the_network_is_no_fault_by_its_edges_or_brightness_alone(fault, name):
@@ -156,6 +184,7 @@ def test_what_is_ordinary_to_the_network_is_no_fault_by_its_edges_or_brightness_
     assert bounds.judge(unusual, passed=np.float32([0.0])).fault is FAULTS[fault]  # nearer to what is spoilt
     ordinary = bounds.judge(unusual, passed=np.float32([-4.0]))
     assert ordinary.fault is None and ordinary.score == 1 and ordinary.p_value <= .05
+    assert bounds.judge(unusual, passed=np.float32([-11.0])).fault is FAULTS[fault]  # as far on the other side
     values[NAMES.index('lost')] = 1.0  # which the network is not asked about
     assert bounds.judge(looks[0]._replace(values=values), passed=np.float32([-4.0])).fault is not None
 
@@ -167,7 +196,7 @@ def test_what_is_a_fault_of_any_camera_is_one_whatever_the_network_says(fault, n
     values = looks[0].values.copy()
     values[NAMES.index(name)] = value
     probed = replace(bounds, probe=line(fault))
-    assert probed.judge(looks[0]._replace(values=values), passed=np.float32([-9.0])).fault is not None
+    assert probed.judge(looks[0]._replace(values=values), passed=np.float32([-4.0])).fault is not None
 
 
 def test_one_colour_is_named_so():
@@ -259,6 +288,13 @@ def test_the_assessor_reads_it_in_the_same_pass():
 
 def test_every_fault_can_be_made_and_named():
     picture = pictures()[0]
+    same = spoilt_picture(picture, SOUND, np.random.default_rng(0), Recording(0.0))
+    assert np.array_equal(same.pixels, picture.pixels)
+    rgb = Picture(np.ascontiguousarray(picture.pixels[..., ::-1]), ColorOrder.RGB)
+    one, other = (spoilt_picture(form, SOUND, np.random.default_rng(0), Recording(0.0, 60)) for form in (picture, rgb))
+    assert np.array_equal(one.pixels, other.pixels[..., ::-1]) and not np.array_equal(one.pixels, picture.pixels)
+    drawn = [drawn_recording(np.random.default_rng(seed)) for seed in range(60)]
+    assert {one.quality is None for one in drawn} == {one.noise == 0 for one in drawn} == {True, False}
     for name, fault in FAULTS.items():
         spoilt = spoilt_picture(picture, name, np.random.default_rng(0))
         assert isinstance(fault, CameraFault) and not np.array_equal(spoilt.pixels, picture.pixels)
