@@ -154,6 +154,8 @@ def _far(bundle: 'Bundle', args: argparse.Namespace) -> Tuple[Dict[str, 'Met'], 
     ordinary = _ordinary(args.data)
     for name, pictures in spoilt_pictures(ordinary, args.seed).items() if ordinary else ():
         faults[name] = meet(pipeline, pictures)
+    for name, pictures in spoilt_pictures(ordinary, args.seed, varied=True).items() if ordinary else ():
+        faults[f'{name}, recorded otherwise'] = meet(pipeline, pictures)
     if ordinary:
         faults['frozen'] = Met(meet(pipeline, ordinary).outputs, meet_frozen(pipeline, ordinary))
     return {**groups, **faults}, list(faults)

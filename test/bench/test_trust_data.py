@@ -87,7 +87,8 @@ def test_reliability(made, measured):
     assert figures['probabilities']['published by the bundle']['nll'] < 1
     assert {'plain softmax', 'temperature scaling, fitted here'} < set(figures['probabilities'])
     assert set(figures['foreign']) == {
-        '(known)', 'green', 'frozen', *SPOILT, *(f'{name}, made' for name in FAULTS)}
+        '(known)', 'green', 'frozen', *SPOILT, *(f'{name}, recorded otherwise' for name in SPOILT),
+        *(f'{name}, made' for name in FAULTS)}
     assert all(figures['foreign'][name]['n'] == 40 for name in ('frozen', 'noise', 'noise, made'))
     assert figures['foreign']['frozen']['unknown'] == 1
     known = figures['foreign']['(known)']  # noise, by the general bounds of a bundle without its own

@@ -28,6 +28,7 @@ from ..uncertainty.ood.p_value import OodCalibration
 from ..uncertainty.vector import VectorScaling
 from . import bundle_format as fmt
 from . import bundle_tensors
+from .bundle_files import COPY_AGAIN
 from .bundle_ood import read_ood
 from .bundle_search import ENSEMBLE, MOST_MEMBERS, TORCHVISION, find_bundle
 
@@ -318,8 +319,7 @@ def _camera(path: Path, values: Mapping[str, Any], tensors: Mapping[str, np.ndar
     try:
         return camera_from_json(values, tensors)
     except ValueError as error:
-        raise BundleError(f'{printable(path)}: camera: {printable(error)}; `robot-vision calibrate` fits it anew'
-                          ) from error
+        raise BundleError(f'{printable(path)}: camera: {printable(error)}; {COPY_AGAIN}') from error
 
 
 def _features_of(folder: Path, values: Mapping[str, Any]) -> int:

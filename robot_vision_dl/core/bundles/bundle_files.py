@@ -14,6 +14,8 @@ from ..errors import BundleError
 from ..text.printable import printable
 
 MIB = 1 << 20
+COPY_AGAIN = 'the file was changed or damaged; copy the bundle again'
+"""The remedy where what a bundle's file says cannot be."""
 
 
 def open_regular(path: Path, most_bytes: int) -> BinaryIO:

@@ -59,7 +59,7 @@ from ..uncertainty.camera.bounds import from_json as camera_from_json
 from ..uncertainty.conformal import Conformal
 from ..uncertainty.density_aware import DensityAware
 from . import bundle_json
-from .bundle_files import MIB, hash_file, hash_regular, read_regular
+from .bundle_files import COPY_AGAIN, MIB, hash_file, hash_regular, read_regular
 from .bundle_ood import check_ood
 from .bundle_tensors import MOST_BYTES as MOST_TENSOR_BYTES
 
@@ -162,7 +162,7 @@ def check_description(values: Any, ask_torchvision: bool = True) -> None:
         try:
             camera_from_json(values['camera'])
         except ValueError as error:
-            raise BundleError(f'camera: {printable(error)}; `robot-vision calibrate` fits it anew') from error
+            raise BundleError(f'camera: {printable(error)}; {COPY_AGAIN}') from error
     calibration = values['calibration'] or {}
     has_tensors = values['ood'] is not None or 'vector' in calibration or 'laplace' in calibration
     has_tensors = has_tensors or 'probe' in (values.get('camera') or {})
@@ -223,7 +223,7 @@ def check_file(folder: Path, name: str, digest: str) -> None:
         if is_lfs_pointer(path):
             raise BundleError(f'{printable(path)}: {REMEDY}')
         raise BundleError(f'{printable(path)}: its SHA-256 is {found[:12]}..., {DESCRIPTION} states {digest[:12]}...: '
-                          'the file was changed or damaged; copy the bundle again')
+                          f'{COPY_AGAIN}')
 
 
 def _check_calibration(values: Any, classes: int) -> None:

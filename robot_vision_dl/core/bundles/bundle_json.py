@@ -4,6 +4,7 @@ from typing import Any
 from ..errors import BundleError, ConfigError
 from ..text.json_text import parse_json as parse
 from ..text.printable import printable
+from .bundle_files import COPY_AGAIN
 
 MOST_BYTES = 2 << 20
 MOST_DEPTH = 32
@@ -28,9 +29,9 @@ def parse_json(text: bytes, where: str) -> Any:
         values = parse(text, printable(where))
         _check(values)
     except ConfigError as error:
-        raise BundleError(str(error)) from error
+        raise BundleError(f'{error}; {COPY_AGAIN}') from error
     except ValueError as error:
-        raise BundleError(f'{printable(where)}: is not JSON of a bundle: {printable(error)}') from error
+        raise BundleError(f'{printable(where)}: is not JSON of a bundle: {printable(error)}; {COPY_AGAIN}') from error
     return values
 
 

@@ -13,6 +13,7 @@ from ..errors import BundleError, RobotVisionError
 from ..text.printable import printable
 from ..uncertainty.ood.p_value import OodCalibration
 from ..uncertainty.ood.part import COMBINED, MOST_PARTS, Part
+from .bundle_files import COPY_AGAIN
 from .bundle_tensors import check_kind
 
 _PREFIX = 'ood.'
@@ -123,4 +124,4 @@ def _try(path: Path, calibration: OodCalibration, score: Any, classes: int, feat
         raise BundleError(f'{path}: {name} does not fit a network with {features} features and {classes} classes '
                           f'({printable(error)})') from error
     if result.shape != (1,) or not np.isfinite(result).all():
-        raise BundleError(f'{path}: {name} gives no number for a picture; `robot-vision calibrate` fits it anew')
+        raise BundleError(f'{path}: {name} gives no number for a picture; {COPY_AGAIN}')

@@ -16,7 +16,7 @@ from ..uncertainty.camera.probe import TENSORS as PROBE_TENSORS
 from ..uncertainty.laplace import NAMES as LAPLACE_TENSORS
 from ..uncertainty.laplace import Laplace
 from ..uncertainty.vector import VectorScaling
-from .bundle_files import MIB, open_regular
+from .bundle_files import COPY_AGAIN, MIB, open_regular
 
 Values = TypeVar('Values')
 MOST_BYTES = 4096 * MIB  # the largest network of torchvision has 2.6 GB
@@ -93,7 +93,7 @@ def check_names(path: Path, tensors: Mapping[str, np.ndarray], groups: Sequence[
         group, _, rest = name.partition('.')
         if group not in groups or (group in known and rest not in known[group]):
             raise BundleError(f'{printable(path)}: the tensor {printable(name, 60)} belongs to nothing that '
-                              'bundle.json describes')
+                              f'bundle.json describes; {COPY_AGAIN}')
 
 
 def read_vector(path: Path, tensors: Mapping[str, np.ndarray], classes: int) -> VectorScaling:
