@@ -11,21 +11,18 @@ from ..core.errors import BundleError, RobotVisionError
 from ..core.networks.stages import usual_stages
 from ..core.text.notes import to_stderr
 from ..core.uncertainty.calibrate import AUTO, NO_SCORE, Calibration, calibrate
-from ..core.uncertainty.camera.bounds import CameraBounds
-from ..core.uncertainty.camera.probe_fit import LEAST_PICTURES as LEAST_FOR_PROBE
 from ..core.uncertainty.fusion_times import FusionTimes
 from ..core.uncertainty.ood.base import linear_head
 from ..core.uncertainty.ood.combined import LEAST_REFERENCE
 from ..core.uncertainty.ood.p_value import OodCalibration
 from ..core.uncertainty.ood.part import COMBINED
 from ..core.uncertainty.ood.pictures import Pictures
-from .camera_fit import called_faulty, fit_camera, joined
+from .camera_fit import fit_camera, fitted_or_before, joined
 from .labelled_outputs import LabelledOutputs
 from .predict import check_deployment, faulty_outputs, picture_outputs, run_bundle
 
 SCORE_FITTED_TO = 'score_fitted_to'
 """Key of the provenance, where a calibration had a reference."""
-_MOST_FAULTY = 0.01
 MOST_CORRUPTED = 1000
 """Pictures of which a corrupted version is run, for :mod:`~..core.uncertainty.density_aware`."""
 
@@ -69,6 +66,7 @@ class Fitted:
     """What was fitted, and to which pictures.
 
     Attributes:
+        calibration: all of it.
         looks: by what they were given as, the statistics of the pictures that took part, as of
             :attr:`~.labelled_outputs.LabelledOutputs.camera`.
     """
@@ -154,38 +152,12 @@ def fit_bundle(bundle: Bundle, outputs: LabelledOutputs, options: CalibrationOpt
                for name, value in outputs.objects.items()}
     found = replace(found, metrics={**found.metrics, **counted})
     streams = outputs.streams(found.probabilities(outputs.logits, outputs.features, outputs.stages))
-    camera, of_camera = _camera(bundle, outputs, camera, of_camera)
+    camera, of_camera = fitted_or_before(
+        camera, of_camera, bundle.camera, outputs.camera[known], tuple(one[known] for one in outputs.stages))
     fusion, of_fusion = _fusion(streams, bundle.fusion)
     notes = (*found.notes, *filter(None, [copies, of_camera, of_fusion]))
     return Fitted(replace(found, device=device, precision=precision, fusion=fusion, notes=notes,
                           camera=camera), looks)
-
-
-def _camera(bundle: Bundle, outputs: LabelledOutputs, found: Optional[CameraBounds], note: str
-            ) -> Tuple[Optional[CameraBounds], str]:
-    """The bounds of the camera that were fitted, or those that the bundle has, and a note.
-
-    Those of the bundle stay where they tell more, as where these were fitted to few pictures, and call hardly any of
-    these faulty.
-
-    Args:
-        found, note: what :func:`.camera_fit.fit_camera` came to.
-    """
-    before, known = bundle.camera, outputs.known
-    if before is not None and before.probe is not None and before.probe.widths != tuple(
-            one.shape[1] for one in outputs.stages):
-        before = replace(before, probe=None)  # of other stages than the network has now
-    lost = [] if before is None else [
-        name for name in before.told if found is None or name not in found.told]
-    if before is None or (found is not None and not lost):
-        return found, note
-    faulty = called_faulty(before, outputs.camera[known], tuple(one[known] for one in outputs.stages))
-    what = f'by what was fitted to {before.pictures} pictures before, {faulty} of these {len(known)} are at fault'
-    if found is None or faulty <= max(1, _MOST_FAULTY * len(known)):
-        return before, f'faults of the camera are told as before, since the pictures given are too few; {what}'
-    return found, '; '.join(filter(None, [note, (
-        f'not told any more: {", ".join(lost)}, for which {LEAST_FOR_PROBE} pictures are needed, e.g. with '
-        f'--reference; {what}')]))
 
 
 def _fusion(streams: Sequence[Stream], before: Optional[FusionTimes]) -> Tuple[Optional[FusionTimes], str]:

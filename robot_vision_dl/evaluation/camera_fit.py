@@ -1,4 +1,5 @@
 """Frames of a store -> what pictures of their camera are like."""
+from dataclasses import replace
 from typing import Optional, Sequence, Tuple
 
 import numpy as np
@@ -6,9 +7,12 @@ import numpy as np
 from ..core.config import CameraFaultConfig
 from ..core.uncertainty.camera.bounds import CameraBounds
 from ..core.uncertainty.camera.fit import LEAST_OBJECTS, LEAST_PICTURES, fit_bounds
+from ..core.uncertainty.camera.probe_fit import LEAST_PICTURES as LEAST_FOR_PROBE
 from ..core.uncertainty.camera.probe_fit import Seen
 from ..core.uncertainty.camera.statistics import NAMES, Look
 from ..core.uncertainty.camera.watch import frozen_after_s
+
+_MOST_FAULTY = 0.01  # of sound pictures, by bounds that are kept
 
 
 def joined(fitted: Optional[Seen], held_out: Sequence[np.ndarray]) -> Optional[Seen]:
@@ -50,13 +54,36 @@ def fit_camera(fitted: Optional[np.ndarray], held_out: np.ndarray, repeats_s: fl
     return found, '; '.join(said)
 
 
-def called_faulty(bounds: CameraBounds, rows: np.ndarray, stages: Sequence[np.ndarray]) -> int:
-    """How many of n pictures are faults of a camera by bounds.
+def fitted_or_before(found: Optional[CameraBounds], note: str, before: Optional[CameraBounds], rows: np.ndarray,
+                     stages: Sequence[np.ndarray]) -> Tuple[Optional[CameraBounds], str]:
+    """The bounds that were fitted, or those that a bundle had, and a note.
+
+    Those from before stay where the pictures are too few for as much, and hardly any of them is a fault by those.
 
     Args:
-        rows: (n, 135) of :attr:`~..data.cache.FrameStore.camera`.
+        found, note: what :func:`fit_camera` came to.
+        rows: (n, 135) of :attr:`~..data.cache.FrameStore.camera`, of the pictures that were given.
         stages: what each stage of the network says of them, float32 (n, F_s); none where it has none.
     """
+    if before is not None and before.probe is not None and before.probe.widths != tuple(
+            one.shape[1] for one in stages):
+        before = replace(before, probe=None)  # of other stages than the network has now
+    if before is None:
+        return found, note
+    lost = [name for name in before.told if found is None or name not in found.told]
+    if found is not None and not lost:
+        return found, note
+    faulty = _called_faulty(before, rows, stages)
+    what = f'by what was fitted to {before.pictures} pictures before, {faulty} of these {len(rows)} are at fault'
+    are_few = found is None or found.probe is None
+    if found is None or (are_few and faulty <= max(1, _MOST_FAULTY * len(rows))):
+        return before, f'faults of the camera are told as before, since the pictures given are too few; {what}'
+    return found, '; '.join(filter(None, [note, (
+        f'not told any more: {", ".join(lost)}, for which {LEAST_FOR_PROBE} pictures of {LEAST_OBJECTS} objects are '
+        f'needed, in colour for exchanged channels; {what}')]))
+
+
+def _called_faulty(bounds: CameraBounds, rows: np.ndarray, stages: Sequence[np.ndarray]) -> int:
     split, nothing = len(NAMES), np.zeros(0, np.uint8)
     sums = [None] * len(rows) if bounds.probe is None else list(bounds.probe.sums(stages))
     return sum(bounds.judge(Look(row[:split], row[split:], nothing), passed=passed).fault is not None
