@@ -1,6 +1,6 @@
 """The frames of some sources that are labelled and selected, one after another, with bounded memory."""
 from collections import Counter
-from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence
+from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from ..core.errors import ConfigError, ImageError
 from ..core.suggestions import did_you_mean
@@ -43,7 +43,8 @@ class FrameStream:
         self._class_names = class_names
         self._counter = LabelCounter()
         self._counts: Counter[str] = Counter()
-        self._problems: Dict[str, str] = {}
+        self._problems: Dict[Tuple[str, str, str], str] = {}  # the first of each kind
+        self._unreadable: Counter[Tuple[str, str, str]] = Counter()
         self._selectors: List[Selector] = []
         self._repeats = Repeats()
 
@@ -68,8 +69,9 @@ class FrameStream:
                     picture, message = load()
                 except ImageError as error:
                     self._counts['unreadable'] += 1
-                    self._problems.setdefault(f'{frame.recording}{frame.topic}{error.reason}',
-                                              f'{frame.recording} {frame.topic}: {error}')
+                    kind = frame.recording, frame.topic, str(error.reason)
+                    self._unreadable[kind] += 1
+                    self._problems.setdefault(kind, f'{" ".join(filter(None, kind[:2]))}: {error}')
                     continue
                 self._repeats.see((frame.recording, frame.topic), frame.stamp_ns, picture)
                 picture_hash = perceptual_hash(picture)
@@ -93,6 +95,12 @@ class FrameStream:
         return self._counter.report([problem for source in self._sources for problem in source.problems],
                                     [note for source in self._sources for note in source.notes])
 
+    def _told(self) -> Tuple[str, ...]:
+        """The first unreadable frame of each kind, and how many there are."""
+        return tuple(first + (f' ({self._unreadable[kind]} such pictures are left out)'
+                              if self._unreadable[kind] > 1 else ' (left out)')
+                     for kind, first in self._problems.items())
+
     @property
     def selection_report(self) -> SelectionReport:
         """Frames kept and left out so far."""
@@ -100,5 +108,5 @@ class FrameStream:
         closer: Counter[str] = sum((selector.closer for selector in self._selectors), Counter())
         alike: Counter[str] = sum((selector.alike for selector in self._selectors), Counter())
         return SelectionReport(counts['kept'], counts['too_soon'], counts['duplicates'], counts['unreadable'],
-                               tuple(self._problems.values()), closer.total(), alike.total(),
+                               self._told(), closer.total(), alike.total(),
                                tuple(sorted(closer | alike)), self._selection.least, self._repeats.longest_s)

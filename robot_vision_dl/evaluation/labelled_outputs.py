@@ -46,15 +46,19 @@ class LabelledOutputs:
     spoilt: Mapping[str, Tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
 
     def each_once(self) -> Tuple['LabelledOutputs', str]:
-        """The first frame of every picture and label, and a sentence about those that are left out; empty for none.
+        """The first frame of every picture and label, and what to say of those that are left out; empty for nothing.
 
         Copies are no further evidence: whatever assumes that frames are independent must not count them.
         """
-        pairs = np.stack([self.pictures, self.labels], axis=1)
-        first = np.sort(np.unique(pairs, axis=0, return_index=True)[1])
+        pairs, places = np.unique(np.stack([self.pictures, self.labels], axis=1), axis=0, return_index=True)
+        first = np.sort(places)
+        differing = int(np.sum(np.unique(pairs[:, 0], return_counts=True)[1] > 1))
+        contradiction = '' if not differing else (
+            f'{differing} picture{"s have" if differing > 1 else " has"} more than one label, of which one can be '
+            'right: correct them, or what is fitted here is not to be trusted')
         copies = len(self.labels) - len(first)
         if not copies:
-            return self, ''
+            return self, contradiction
         kept = set(first.tolist())
         recordings = tuple(name for place, name in enumerate(self.recordings) if place in kept)
         whole = len(set(self.recordings)) - len(set(recordings))
@@ -65,9 +69,9 @@ class LabelledOutputs:
                 name: (np.searchsorted(first, of[np.isin(of, first)]), features[np.isin(of, first)])
                 for name, (of, features) in self.spoilt.items()}, stages=tuple(one[first] for one in self.stages),
             **{name: getattr(self, name)[first] for name in (
-                'logits', 'features', 'labels', 'times_ns', 'pictures', 'camera')}), (
+                'logits', 'features', 'labels', 'times_ns', 'pictures', 'camera')}), '; '.join(filter(None, [
             f'{copies} of {len(self.labels)} frames show pictures that are among the others already{of_whole}: they '
-            f'are no further evidence, so each picture counts once, {len(first)} in all')
+            f'are no further evidence, so each picture counts once, {len(first)} in all', contradiction]))
 
     @property
     def known(self) -> np.ndarray:

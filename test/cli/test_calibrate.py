@@ -227,6 +227,18 @@ def test_copies_of_pictures_are_no_further_evidence(made, tmp_path, capsys):
     assert '114 of 120 frames show pictures' in said and 'got 6' in said and not (tmp_path / 'of_few').exists()
 
 
+def test_pictures_with_more_than_one_label_are_told(made, tmp_path, capsys):
+    data = shutil.copytree(made / 'day1', tmp_path / 'data')
+    for path in sorted((data / 'dark').iterdir())[:7]:
+        shutil.copy(path, data / 'red' / f'again_{path.name}')
+    for place, (given, count) in enumerate(((data, 7), (made / 'day1', 0))):
+        assert main(['calibrate', str(made / 'model'), str(given), '--ood', 'energy', '--into', str(
+            tmp_path / str(place))]) == 0
+        for said in (capsys.readouterr().err, (tmp_path / str(place) / 'MODEL_CARD.md').read_text()):
+            assert ('7 pictures have more than one label, of which one can be right' in ' '.join(said.split())) == bool(
+                count)
+
+
 def test_pictures_that_were_trained_on_are_told(made, tmp_path, capsys):
     said = {}
     for reference in ('day1', 'day2'):

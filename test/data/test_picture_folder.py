@@ -334,7 +334,12 @@ def test_pictures_that_are_cut_off_are_told_by_every_user(form, keep, folder, tm
     (folder / 'cup' / f'cut{form}').write_bytes(data[:int(keep * len(data))])
     stream = FrameStream(open_sources([folder], LabelConfig()), SelectionConfig(0.0, -1))
     assert len(list(stream)) == 5 and stream.selection_report.unreadable == 1
-    assert f'cut{form}' in stream.selection_report.problems[0]
+    problem, = stream.selection_report.problems
+    assert problem.startswith(f'{folder.name}: ') and f'cut{form}' in problem and problem.endswith(' (left out)')
+    (folder / 'mug' / f'too{form}').write_bytes(data[:int(keep * len(data))])
+    again = FrameStream(open_sources([folder], LabelConfig()), SelectionConfig(0.0, -1))
+    assert len(list(again)) == 5 and again.selection_report.problems[0].endswith(' (2 such pictures are left out)')
+    (folder / 'mug' / f'too{form}').unlink()
     notes = []
     assert len(list(readable_pictures(all_pictures(folder, print), notes.append))) == 5
     assert 'left out 1, pictures that cannot be decoded, the first because:' in notes[0] and f'cut{form}' in notes[0]
