@@ -233,6 +233,8 @@ def test_it_is_the_same_after_json_and_what_is_wrong_is_told():
     for broken, text in (([], 'probe: must be an object'), ({**probe, 'more': 1}, 'with exactly'),
                          ({**probe, 'faults': ['frozen', *probe['faults'][1:]]}, 'faults: must be some of'),
                          ({**probe, 'faults': probe['faults'][::-1]}, 'each once and exchanged channels last'),
+                         ({**probe, 'faults': [[]]}, 'faults: must be some of'),
+                         ({**probe, 'faults': [{}, 1]}, 'faults: must be some of'),
                          ({**probe, 'widths': [40, 0, 112]}, 'widths: must be'),
                          ({**probe, 'usual': probe['usual'][1:]}, f'usual: there must be {last + 1} numbers'),
                          ({**probe, 'bounds': [True] * (last + 1)}, 'bounds: must be numbers'),
@@ -243,6 +245,7 @@ def test_it_is_the_same_after_json_and_what_is_wrong_is_told():
         with pytest.raises(ValueError, match=text):
             from_json({**values, 'probe': broken}, tables)
     for name, table in (('probe.outputs', tables['probe.outputs'][1:]), ('probe.stages', tables['probe.stages'] * 1e9),
+                        ('probe.outputs', np.array(1.0, np.float32)), ('probe.offsets', np.array(1.0, np.float32)),
                         ('probe.colours', tables['probe.colours'].astype(np.float64))):
         with pytest.raises(ValueError, match='probe: the table'):
             from_json({**values, 'probe': probe}, {**tables, name: table})
