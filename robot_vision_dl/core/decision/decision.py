@@ -56,24 +56,26 @@ def decide(posterior: np.ndarray, class_names: Sequence[str], policy: Policy, oo
         return Decision(Outcome.UNKNOWN, UNKNOWN, unknown_probability,
                         _why_unknown(ood, unknown_probability, policy.false_unknown_rate), best)
     is_kept = before is not None and before.outcome is Outcome.ACCEPTED and before.class_index == best
-    slack = policy.hysteresis if is_kept else 0.0
+    slack, said = policy.hysteresis if is_kept else 0.0, short(probability)
     threshold = float('nan') if costs is None else costs.thresholds[best]
     if expected_costs is None or threshold == threshold:
         needed = max((1.0 - policy.abstain_cost if expected_costs is None else threshold) - slack, 0.0)
         accepted, rule = probability >= needed, f'needs {short(needed)}'
+        if not accepted and said == short(needed):
+            said = f'just below {said}'
     else:
         cost, most = float(expected_costs[best]), policy.abstain_cost + slack
         accepted, rule = cost <= most, f'expected cost {cost:.2f}, at most {most:.2f}'
     if accepted:
         return Decision(Outcome.ACCEPTED, class_names[best], probability,
-                        f'{class_names[best]} {short(probability)}, {rule}', best)
+                        f'{class_names[best]} {said}, {rule}', best)
     rival = ''
     if len(class_names) > 1:
         first, second = posterior.argpartition(-2)[-2:]
         runner_up = int(first if second == best else second)
         rival = f' vs {class_names[runner_up]} {short(float(posterior[runner_up]))}'
     return Decision(Outcome.UNCERTAIN, UNCERTAIN, probability,
-                    f'{class_names[best]} {short(probability)}{rival}, {rule}', best)
+                    f'{class_names[best]} {said}{rival}, {rule}', best)
 
 
 def unfit(check: CameraCheck, class_index: int) -> Decision:

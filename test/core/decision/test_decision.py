@@ -32,6 +32,7 @@ def test_uncertain_names_the_rivals():
     assert decision.label == 'uncertain'
     assert decision.class_index == 1
     assert decision.reason == 'yield .61 vs stop_sign .33, needs .70'
+    assert of([0.698, 0.2, 0.102]).reason == 'stop_sign just below .70 vs yield .20, needs .70'
 
 
 def test_accepted_label_is_kept_within_the_hysteresis():
