@@ -15,7 +15,7 @@ def test_an_empty_path_is_not_this_folder():
 @pytest.mark.parametrize('arguments', [
     ['predict', 'squeezenet1_1_imagenet', ''], ['evaluate', '', '--model', 'squeezenet1_1_imagenet', '--out', 'x'],
     ['bag', 'info', ''], ['bag', 'from-video', '', '--out', 'x.mcap'], ['bag', 'extract', '', '--out', 'x'],
-    ['train', '--bags', '', '--name', 'x'], ['train', ''], ['calibrate', 'squeezenet1_1_imagenet', '']])
+    ['train', '--bags', '', '--name', 'x'], ['train', ''], ['calibrate', 'squeezenet1_1_imagenet', '', '--into', 'x']])
 def test_a_variable_of_the_shell_that_is_not_set_is_told(arguments, capsys, tmp_path, monkeypatch):
     """Nothing may be read from, or written into, the folder that one happens to be in."""
     monkeypatch.chdir(tmp_path)
