@@ -61,7 +61,6 @@ def draw(result: Result) -> np.ndarray:
     evidence = result.evidence
     if evidence is not None:
         lay_over(canvas, evidence, Box.of_corners(*(side * scale for side in _left_first(result.region))))
-    _corners(canvas, (top, left, bottom, right), colour, max(1, round(2 * unit)))
 
     # A picture too flat for the panels gets a margin below.
     needed = int(150 * unit)
@@ -70,6 +69,13 @@ def draw(result: Result) -> np.ndarray:
 
     banner = int(52 * unit)
     canvas[:banner] = (canvas[:banner] * 0.25).astype(np.uint8)
+    probabilities = result.assessment.probabilities
+    count = min(3, len(probabilities))
+    row, panel = int(17 * unit), int(290 * unit)
+    panel_top = canvas.shape[0] - row * count - int(8 * unit)
+    canvas[panel_top:, :panel] = (canvas[panel_top:, :panel] * 0.35).astype(np.uint8)
+    _corners(canvas, (top, left, bottom, right), colour, max(1, round(2 * unit)))  # on the panels, which hide none
+
     canvas[:banner, :int(8 * unit)] = colour
     left = int(18 * unit)
     write_text(canvas, f'{decision.label}  {decision.confidence:.2f}', (left, int(24 * unit)), 0.75 * unit, WHITE,
@@ -79,15 +85,8 @@ def draw(result: Result) -> np.ndarray:
     canvas[banner:banner + max(2, int(4 * unit))] = GREY
     canvas[banner:banner + max(2, int(4 * unit)), :int(width * decision.confidence)] = colour
 
-    probabilities = result.assessment.probabilities
-    count = min(3, len(probabilities))
-    best = np.argsort(-probabilities)[:count]
-    row = int(17 * unit)
-    top = canvas.shape[0] - row * count - int(8 * unit)
-    panel = int(290 * unit)
-    canvas[top:, :panel] = (canvas[top:, :panel] * 0.35).astype(np.uint8)
-    for line, index in enumerate(best):
-        base = top + int(4 * unit) + row * line
+    for line, index in enumerate(np.argsort(-probabilities)[:count]):
+        base = panel_top + int(4 * unit) + row * line
         bar = int(80 * unit * probabilities[index])
         canvas[base + int(3 * unit):base + row - int(3 * unit), left:left + int(80 * unit)] = GREY
         canvas[base + int(3 * unit):base + row - int(3 * unit), left:left + bar] = WHITE
