@@ -68,7 +68,6 @@ class FrameStream:
                 try:
                     picture, message = load()
                 except ImageError as error:
-                    self._counts['unreadable'] += 1
                     kind = frame.recording, frame.topic, str(error.reason)
                     self._unreadable[kind] += 1
                     self._problems.setdefault(kind, f'{" ".join(filter(None, kind[:2]))}: {error}')
@@ -107,6 +106,6 @@ class FrameStream:
         counts = self._counts
         closer: Counter[str] = sum((selector.closer for selector in self._selectors), Counter())
         alike: Counter[str] = sum((selector.alike for selector in self._selectors), Counter())
-        return SelectionReport(counts['kept'], counts['too_soon'], counts['duplicates'], counts['unreadable'],
+        return SelectionReport(counts['kept'], counts['too_soon'], counts['duplicates'], self._unreadable.total(),
                                self._told(), closer.total(), alike.total(),
                                tuple(sorted(closer | alike)), self._selection.least, self._repeats.longest_s)
