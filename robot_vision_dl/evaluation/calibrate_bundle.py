@@ -1,5 +1,5 @@
 """A bundle and labelled data -> everything that can be fitted to them: the same for all commands that calibrate."""
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Dict, Mapping, Optional, Sequence, Tuple
 
@@ -72,7 +72,7 @@ class Fitted:
     """
 
     calibration: Calibration
-    looks: Mapping[str, np.ndarray] = field(default_factory=dict)
+    looks: Mapping[str, np.ndarray]
 
 
 def calibrate_bundle(bundle: Bundle, data: Sequence[str], options: CalibrationOptions

@@ -223,7 +223,7 @@ def check_file(folder: Path, name: str, digest: str) -> None:
         if is_lfs_pointer(path):
             raise BundleError(f'{printable(path)}: {REMEDY}')
         raise BundleError(f'{printable(path)}: its SHA-256 is {found[:12]}..., {DESCRIPTION} states {digest[:12]}...: '
-                          f'{COPY_AGAIN}')
+                          + COPY_AGAIN)
 
 
 def _check_calibration(values: Any, classes: int) -> None:
