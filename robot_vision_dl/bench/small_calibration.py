@@ -1,12 +1,14 @@
 """``robot-vision bench small-calibration``: what calibrating on a handful of pictures does, over random small sets.
 
 Each set is drawn from DATA; all pictures that are in neither it nor the training judge it. Beside it stands what the
-likelihood alone would have done. With ``--probe`` the head of the bundle is replaced by a linear classifier of its
-features that is trained on a few pictures a class, as sure and as wrong as such heads are.
+likelihood alone would have done, and, where the bundle's score of unknown things was fitted to its training, what
+becomes of such things if half of each set fits another score, instead of all of it calibrating that one. With
+``--probe`` the head of the bundle is replaced by a linear classifier of its features that is trained on a few pictures
+a class, as sure and as wrong as such heads are.
 """
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -20,10 +22,11 @@ if TYPE_CHECKING:
     from ..core.uncertainty.ood.base import LinearHead
     from ..evaluation.predict import Predictor
 
+_LEAST_FOR_KNN = 20  # pictures, half of which fit it
 HELP = 'calibration on few pictures: the likelihood before and after, and OOD pictures that are accepted'
 
 
-_Both = Tuple[np.ndarray, np.ndarray]  # logits and features
+_Said = Tuple[np.ndarray, ...]  # logits, features, and those of the stages
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,12 +47,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--seed', type=SEED, default=0, help='of everything random (default: 0)')
 
 
-class Outputs(NamedTuple):
-    """Logits (n, C), features (n, F) and classes (n,)."""
+class _Known(NamedTuple):
+    """What a network says of n pictures, and their classes (n,)."""
 
-    logits: np.ndarray
-    features: np.ndarray
+    said: _Said
     labels: np.ndarray
+
+    def at(self, places: np.ndarray) -> '_Known':
+        return _Known(tuple(one[places] for one in self.said), self.labels[places])
 
 
 def run(args: argparse.Namespace) -> int:
@@ -67,11 +72,12 @@ def run(args: argparse.Namespace) -> int:
           f'{summary["worse_held_out"]}, by {summary["largest_loss"]:.4f} at most, {summary["mean_loss"]:+.4f} on '
           f'average (likelihood alone: worse in {summary["worse_alone"]}, by {summary["largest_loss_alone"]:.4f} at '
           f'most, {summary["mean_loss_alone"]:+.4f} on average)')
-    if summary['foreign']:
-        print('\nsingle frames, mean over the sets (largest)')
-        print(ruled(('pictures', 'accepted at .01', 'accepted at 1/(n+1)', 'unknown at 1/(n+1)'), [
-            (group, *(f'{one[key][0]:.3f} ({one[key][1]:.3f})' for key in ('accepted', 'accepted_smallest', 'unknown')))
-            for group, one in summary['foreign'].items()]))
+    for key, which in (('foreign', ''), ('foreign_fitted_anew', ', the score fitted anew to half of each set')):
+        if summary.get(key):
+            print(f'\nsingle frames, mean over the sets (largest){which}')
+            print(ruled(('pictures', 'accepted at .01', 'accepted at 1/(n+1)', 'unknown at 1/(n+1)'), [
+                (group, *(f'{one[figure][0]:.3f} ({one[figure][1]:.3f})' for figure in (
+                    'accepted', 'accepted_smallest', 'unknown'))) for group, one in summary[key].items()]))
     conclude(figures, args.json)
     return 1 if summary['worse_by_cross_validation'] else 0
 
@@ -102,66 +108,85 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
             'sets': rows, 'summary': _summary(rows)}
 
 
-def outputs_of(predictor: 'Predictor', paths: List[Path], most: int, rng: np.random.Generator) -> _Both:
-    """Logits and features of at most so many of the pictures, drawn at random."""
+def outputs_of(predictor: 'Predictor', paths: List[Path], most: int, rng: np.random.Generator) -> _Said:
+    """What the network says of at most so many of the pictures, drawn at random."""
     from ..core.errors import DataError
     from ..data.pictures import read_picture
     if not paths:
         raise DataError('a folder of --ood-pictures holds no picture')
     paths = [paths[index] for index in rng.permutation(len(paths))[:most]]
-    return predictor.pictures(map(read_picture, paths))[:2]
+    found = predictor.pictures(map(read_picture, paths))
+    return found.logits, found.features, *found.stages
 
 
-def _one_set(args: argparse.Namespace, bundle: 'Bundle', head: Optional['LinearHead'], by_class: Dict[str, _Both],
-             names: List[str], groups: Dict[str, _Both], rng: np.random.Generator, number: int) -> Dict[str, Any]:
+def _one_set(args: argparse.Namespace, bundle: 'Bundle', head: Optional['LinearHead'], by_class: Dict[str, _Said],
+             names: List[str], groups: Dict[str, _Said], rng: np.random.Generator, number: int) -> Dict[str, Any]:
+    from ..core.bundles.score_origin import keeps_score
     from ..core.metrics.proper_scores import negative_log_likelihood
-    from ..core.uncertainty.calibrate import calibrate
+    from ..core.uncertainty.calibrate import AUTO, FittedBefore, calibrate
     from ..core.uncertainty.ood.pictures import Pictures
     from ..core.uncertainty.scaling import PLAIN, TEMPERATURE, VECTOR, softmax
     from ..core.uncertainty.temperature import fit_temperature
     chosen = sorted(rng.permutation(names)[:args.classes or None].tolist()) if args.probe else names
     ood_pictures = dict(groups)
     if len(chosen) < len(names):
-        logits, features = (np.concatenate(parts) for parts in zip(
-            *(by_class[name] for name in names if name not in chosen)))
-        ood_pictures['classes left out'] = logits, features
+        ood_pictures['classes left out'] = _joined([by_class[name] for name in names if name not in chosen])
     classes = len(chosen) if args.probe else len(bundle.class_names)
-    parts: List[Tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+    parts: List[_Known] = []
     training: List[Tuple[np.ndarray, np.ndarray]] = []
     for target, name in enumerate(chosen):
-        logits, features = by_class[name]
-        order = rng.permutation(len(logits))
+        said = by_class[name]
+        order = rng.permutation(len(said[0]))
         target = target if args.probe else bundle.class_names.index(name)
-        training.append((features[order[:args.probe]], np.full(len(order[:args.probe]), target)))
-        rest = order[args.probe:]
-        parts.append((logits[rest], features[rest], np.full(len(rest), target)))
-    known = Outputs(*(np.concatenate(columns) for columns in zip(*parts)))
+        training.append((said[1][order[:args.probe]], np.full(len(order[:args.probe]), target)))
+        parts.append(_Known(said, np.full(len(said[0]), target)).at(order[args.probe:]))
+    known = _Known(_joined([one.said for one in parts]), np.concatenate([one.labels for one in parts]))
     reference = None
     if args.probe:
         seen, targets = (np.concatenate(columns) for columns in zip(*training))
         head, to_logits = _probe(seen, targets, classes)
-        known = known._replace(logits=to_logits(known.features))
+        known = known._replace(said=(to_logits(known.said[1]), known.said[1]))
         reference = Pictures.of(to_logits(seen), seen, targets)
-        ood_pictures = {group: (to_logits(both[1]), both[1]) for group, both in ood_pictures.items()}
+        ood_pictures = {group: (to_logits(said[1]), said[1]) for group, said in ood_pictures.items()}
     order = rng.permutation(len(known.labels))
     n = int(rng.integers(args.pictures[0], args.pictures[1] + 1))
-    fitted, judged = (Outputs(*(column[part] for column in known)) for part in (order[:n], order[n:]))
-    found = calibrate(*fitted, ood='knn' if reference or n >= 20 else 'energy', reference=reference, head=head,
-                      scaling='auto', seed=number, least=args.pictures[0])
+    fitted, judged = known.at(order[:n]), known.at(order[n:])
+    ood = ('knn' if reference or n >= _LEAST_FOR_KNN else 'energy') if args.probe else AUTO
+
+    def calibrated(before: Optional[FittedBefore] = None) -> 'Calibration':
+        logits, features, *stages = fitted.said
+        return calibrate(logits, features, fitted.labels, stages=stages, reference=reference, head=head, ood=ood,
+                         stage_names=bundle.architecture.stages if stages else (), scaling='auto', seed=number,
+                         least=args.pictures[0], before=before)
+    before = None
+    if not args.probe and keeps_score(bundle) and bundle.ood is not None:
+        before = FittedBefore(bundle.ood, bundle.density_aware)
+    found = calibrated(before)
     gives = found.laplace is not None and found.laplace.gives_probabilities
+
+    def outcomes(one: 'Calibration') -> Dict[str, Dict[str, float]]:
+        return {group: _outcomes(one, said, bundle.abstain_cost)
+                for group, said in (('(known)', judged.said), *ood_pictures.items())}
 
     def loss(probabilities: np.ndarray) -> float:
         return negative_log_likelihood(probabilities, judged.labels)
     m = found.metrics
-    alone = fit_temperature(fitted.logits, fitted.labels)
+    alone = fit_temperature(fitted.said[0], fitted.labels)
     name = 'laplace' if gives else VECTOR if found.vector else TEMPERATURE if found.temperature != 1 else PLAIN
     return {'pictures': n, 'classes': classes, 'scaling': name, 'temperature': found.temperature,
             'nll_plain': m['nll_plain'], 'nll': m['nll_laplace'] if gives else m['nll'],
-            'held_out': len(judged.labels), 'held_out_plain': loss(softmax(judged.logits, 1.0)),
-            'held_out_nll': loss(found.probabilities(judged.logits, judged.features)),
-            'held_out_alone': loss(softmax(judged.logits, alone)), 'temperature_alone': alone,
-            'foreign': {group: _outcomes(found, *both, bundle.abstain_cost) for group, both in (
-                ('(known)', (judged.logits, judged.features)), *ood_pictures.items())}}
+            'held_out': len(judged.labels), 'held_out_plain': loss(softmax(judged.said[0], 1.0)),
+            'held_out_nll': loss(_probabilities(found, judged.said)),
+            'held_out_alone': loss(softmax(judged.said[0], alone)), 'temperature_alone': alone,
+            'foreign': outcomes(found), **({'foreign_fitted_anew': outcomes(calibrated())} if before else {})}
+
+
+def _joined(parts: Sequence[_Said]) -> _Said:
+    return tuple(np.concatenate(columns) for columns in zip(*parts))
+
+
+def _probabilities(found: 'Calibration', said: _Said) -> np.ndarray:
+    return found.probabilities(said[0], said[1], said[2:])
 
 
 def _probe(features: np.ndarray, targets: np.ndarray, classes: int
@@ -176,14 +201,14 @@ def _probe(features: np.ndarray, targets: np.ndarray, classes: int
         lambda f: (f @ weight.T + bias).astype(np.float32))
 
 
-def _outcomes(found: 'Calibration', logits: np.ndarray, features: np.ndarray, abstain_cost: float) -> Dict[str, float]:
+def _outcomes(found: 'Calibration', said: _Said, abstain_cost: float) -> Dict[str, float]:
     """Shares of single frames: accepted at .01, accepted and unknown at the smallest rate that can be reached."""
     from ..core.config import DecisionConfig
     from ..core.uncertainty.attainable_rates import reachable_rate
     assert found.ood is not None and found.ood.scores is not None
-    scores = found.ood.build_score()(np.asarray(logits, np.float32), np.asarray(features, np.float32))
+    scores = found.ood.build_score()(said[0], said[1], said[2:])
     p = found.ood.p_value(scores)
-    sure = found.probabilities(logits, features).max(axis=1) >= 1 - abstain_cost
+    sure = _probabilities(found, said).max(axis=1) >= 1 - abstain_cost
     rate = DecisionConfig().false_unknown_rate
     smallest = reachable_rate(len(found.ood.scores))
     return {'accepted': float(np.mean(sure & (p > rate))), 'accepted_smallest': float(np.mean(sure & (p > smallest))),
@@ -194,15 +219,14 @@ def _summary(rows: List[Dict[str, Any]]) -> Dict[str, Any]:
     def losses(key: str) -> np.ndarray:
         return np.array([row[key] - row['held_out_plain'] for row in rows])
     kept, alone = losses('held_out_nll'), losses('held_out_alone')
-    groups: Dict[str, Any] = {}
-    for group in rows[0]['foreign'] if rows else ():
-        groups[group] = {key: _mean_and_largest([row['foreign'][group][key] for row in rows if group in row['foreign']])
-                         for key in ('accepted', 'accepted_smallest', 'unknown')}
+    groups = {key: {group: {figure: _mean_and_largest([row[key][group][figure] for row in rows if group in row[key]])
+                            for figure in ('accepted', 'accepted_smallest', 'unknown')} for group in rows[0][key]}
+              for key in ('foreign', 'foreign_fitted_anew') if rows and key in rows[0]}
     return {'worse_by_cross_validation': sum(row['nll'] > row['nll_plain'] + 5e-5 for row in rows),
             'worse_held_out': int((kept > 5e-5).sum()), 'largest_loss': float(max(kept.max(), 0)),
             'mean_loss': float(kept.mean()), 'worse_alone': int((alone > 5e-5).sum()),
             'largest_loss_alone': float(max(alone.max(), 0)), 'mean_loss_alone': float(alone.mean()),
-            'foreign': groups if len(groups) > 1 else {}}
+            **{key: found if len(found) > 1 else {} for key, found in groups.items()}}
 
 
 def _mean_and_largest(values: List[float]) -> Tuple[float, Optional[float]]:

@@ -11,6 +11,7 @@ from ..core.bundles.bundle_search import check_own
 from ..core.bundles.bundle_writer import save_bundle
 from ..core.bundles.calibration_figures import count_of
 from ..core.bundles.model_card import CALIBRATED_AGAIN, render_card
+from ..core.bundles.score_origin import SCORE_FITTED_TO
 from ..core.bundles.trust_limits import trust_limits
 from ..core.config import PRECISIONS
 from ..core.errors import BundleError, ConfigError
@@ -74,7 +75,8 @@ def ood_name(text: str) -> str:
 def add_calibration_arguments(parser: 'argparse._ActionsContainer') -> None:
     """What is fitted to which data, and how: of all commands that calibrate; see :func:`calibration_options`."""
     parser.add_argument('--reference', metavar='DATA', nargs='+', default=[],
-                        help='labelled data that it was trained on; without, half of DATA takes its place')
+                        help='labelled data that it was trained on, to fit the OOD score and Laplace to; without, a '
+                        'score that was fitted to the training stays, and else half of DATA takes its place')
     parser.add_argument('--apart', metavar='DATA', nargs='+', default=[],
                         help='labelled data that it was not trained on and that is not in DATA, e.g. what told '
                         'training when to stop: the parts of a combined OOD score are standardised on it (default: by '
@@ -85,8 +87,9 @@ def add_calibration_arguments(parser: 'argparse._ActionsContainer') -> None:
     parser.add_argument('--precision', default='float32', choices=PRECISIONS,
                         help='at which it will run (default: float32, or int8 of an int8 bundle)')
     parser.add_argument('--ood', default=AUTO, type=ood_name, metavar='SCORE',
-                        help='OOD score: auto (default: combined, unless --ood-pictures show another one to be '
-                        f'clearly better), {COMBINED}, {", ".join(sorted(OOD_METHODS))}, {NO_SCORE}; of a stage '
+                        help='OOD score: auto (default: the one that was fitted to the training, or else combined, '
+                        f'unless --ood-pictures show another one to be clearly better), {COMBINED}, '
+                        f'{", ".join(sorted(OOD_METHODS))}, {NO_SCORE}; of a stage '
                         'knn@STAGE; some of them as one knn+mahalanobis_normalised@STAGE')
     parser.add_argument('--conformal', default='lac', choices=CONFORMAL_METHODS, help='kind of sets (default: lac)')
     parser.add_argument('--alpha', type=SHARE, default=0.1, help='error rate of the sets (default: .1)')
@@ -112,7 +115,7 @@ def calibration_options(args: argparse.Namespace) -> 'CalibrationOptions':
 
 def run(args: argparse.Namespace) -> int:
     """Calibrate."""
-    from ..evaluation.calibrate_bundle import SCORE_FITTED_TO, calibrate_bundle, calibration_provenance, with_stages
+    from ..evaluation.calibrate_bundle import calibrate_bundle, calibration_provenance, with_stages
     from ..evaluation.tested import (
         CONFUSION,
         MISTAKES,
@@ -150,9 +153,11 @@ def run(args: argparse.Namespace) -> int:
     provenance = {
         **bundle.provenance, **calibration_provenance(outputs), 'calibrated_from': bundle.identity,
         'calibrated': utc_now(), 'calibrated_by': args.command_line}
-    provenance.pop(SCORE_FITTED_TO, None)
+    fitted_to = provenance.pop(SCORE_FITTED_TO, 'data of its training')
     if args.reference:
         provenance[SCORE_FITTED_TO] = 'data of --reference'
+    elif found.score_is_kept:
+        provenance[SCORE_FITTED_TO] = fitted_to
     if resized:
         provenance['resized'] = f'pictures to {args.resize} pixels, of {bundle.identity} to {before}'
     metrics = {**bundle.metrics, 'calibration': found.metrics} if 'calibration' in bundle.metrics else found.metrics

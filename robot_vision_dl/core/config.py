@@ -167,7 +167,7 @@ class DecisionConfig:
         0.01, 'share of pictures of known classes that may be called unknown; 0: never say unknown. n calibration '
         'pictures reach 1/(n+1) at best', minimum=0.0, maximum=1.0)
     smallest_reachable_rate: bool = option(
-        False, 'where the bundle has too few calibration pictures for false_unknown_rate, say unknown at the smallest '
+        True, 'where the bundle has too few calibration pictures for false_unknown_rate, say unknown at the smallest '
         'rate that can be reached, 1/(n+1); false: never say unknown then')
     costs_file: str = option(
         '', 'YAML file with costs of confusions or thresholds of classes (see config/costs.yaml); empty: every wrong '

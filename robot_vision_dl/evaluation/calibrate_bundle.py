@@ -6,23 +6,21 @@ from typing import Dict, Mapping, Optional, Sequence, Tuple
 import numpy as np
 
 from ..core.bundles.bundle import Bundle
+from ..core.bundles.score_origin import keeps_score
 from ..core.decision.fusion_fit import LEAST_FRAMES, Stream, keep_fusion
 from ..core.errors import BundleError, RobotVisionError
 from ..core.networks.stages import usual_stages
 from ..core.text.notes import to_stderr
-from ..core.uncertainty.calibrate import AUTO, NO_SCORE, Calibration, calibrate
+from ..core.uncertainty.calibrate import AUTO, NO_SCORE, Calibration, FittedBefore, calibrate
 from ..core.uncertainty.fusion_times import FusionTimes
 from ..core.uncertainty.ood.base import linear_head
 from ..core.uncertainty.ood.combined import LEAST_REFERENCE
-from ..core.uncertainty.ood.p_value import OodCalibration
 from ..core.uncertainty.ood.part import COMBINED
 from ..core.uncertainty.ood.pictures import Pictures
 from .camera_fit import fit_camera, fitted_or_before, joined
 from .labelled_outputs import LabelledOutputs
 from .predict import check_deployment, faulty_outputs, picture_outputs, run_bundle
 
-SCORE_FITTED_TO = 'score_fitted_to'
-"""Key of the provenance, where a calibration had a reference."""
 MOST_CORRUPTED = 1000
 """Pictures of which a corrupted version is run, for :mod:`~..core.uncertainty.density_aware`."""
 
@@ -32,7 +30,8 @@ class CalibrationOptions:
     """What a calibration is fitted with, and how.
 
     Attributes:
-        reference: labelled data that the network was trained on; empty: half of the data takes its place.
+        reference: labelled data that the network was trained on; empty: a score that was fitted to others is kept, and
+            for what else is fitted half of the data takes its place.
         apart: labelled data that it was not trained on and that is not among the others, to standardise the parts of
             a combined score; empty: that is done by cross-fitting.
         ood_pictures: folders of pictures of no class; each is a group.
@@ -92,16 +91,18 @@ def calibrate_bundle(bundle: Bundle, data: Sequence[str], options: CalibrationOp
         RobotVisionError: the data cannot be read, are too few, or the device is not here.
     """
     outputs, copies = _outputs_of(bundle, data, options, MOST_CORRUPTED, not options.reference).each_once()
-    return outputs, fit_bundle(bundle, outputs, options, copies)
+    keeps = not options.reference and options.ood == AUTO and keeps_score(bundle)
+    return outputs, fit_bundle(bundle, outputs, options, copies, bundle if keeps else None)
 
 
 def fit_bundle(bundle: Bundle, outputs: LabelledOutputs, options: CalibrationOptions, copies: str = '',
-               score: Optional[OodCalibration] = None) -> Fitted:
+               before: Optional[Bundle] = None) -> Fitted:
     """As :func:`calibrate_bundle`, to what the network says of pictures, each of which is there once.
 
     Args:
         copies: a sentence about those that were left out.
-        score: that was fitted to other pictures and is only calibrated here, instead of that of the options.
+        before: a bundle whose score was fitted to other pictures (:mod:`~..core.bundles.score_origin`) and is only
+            calibrated here, see :func:`~..core.uncertainty.calibrate.calibrate`.
     """
     device, precision = check_deployment(options.device, options.precision, bundle)
     looks = {'to calibrate on': outputs.camera}
@@ -144,7 +145,8 @@ def fit_bundle(bundle: Bundle, outputs: LabelledOutputs, options: CalibrationOpt
         groups=outputs.groups[known], ood=None if options.ood == NO_SCORE else options.ood, alpha=options.alpha,
         seed=options.seed, reference=reference, standard=standard, head=linear_head(bundle.load_single_network().head),
         ood_pictures=ood_pictures or None, conformal=options.conformal, scaling=options.scaling,
-        corrupted=outputs.corrupted, score=score,
+        corrupted=outputs.corrupted,
+        before=None if before is None or before.ood is None else FittedBefore(before.ood, before.density_aware),
         faulty={name: one.pictures() for name, one in faulty_outputs(bundle, **where).items()})
     camera, of_camera = fit_camera(camera_seen, outputs.camera[known], repeats_s, len(np.unique(camera_groups)),
                                    of_stages, all_groups)
@@ -227,13 +229,6 @@ def with_stages(bundle: Bundle, wanted: Sequence[str] = (), ood: str = AUTO) -> 
     if not names and not bundle.architecture.stages and (ood in (AUTO, COMBINED) or '@' in ood):
         names = usual_stages(bundle.architecture.name)
     return replace(bundle, architecture=replace(bundle.architecture, stages=names)) if names else bundle
-
-
-def is_score_of_others(bundle: Bundle) -> bool:
-    """Whether the OOD score was fitted to other pictures than it was calibrated on: by training, or to a reference."""
-    known = bundle.provenance
-    return bundle.ood is not None and bundle.ood.scores is not None and (
-        SCORE_FITTED_TO in known if 'calibrated_from' in known else 'trained' in known)
 
 
 def calibration_provenance(outputs: LabelledOutputs) -> Mapping[str, str]:

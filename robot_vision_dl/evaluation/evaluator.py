@@ -233,7 +233,7 @@ def assemble(recordings: List[Recording], outcomes: List[RecordingResult], bundl
         policy = judged[0].policies[name]
         summary = summarise(tables[name], options.deployment, policy, alpha, run.seed, run.draws)
         ran = deployed_bundle(bundle, options.deployment, options.deployment.largest_batch)  # as each job found
-        limits = [limit for limit in trust_limits(ran.bundle, options.deployment.decision) if not limit.accepted]
+        limits = trust_limits(ran.bundle, options.deployment.decision)
         metrics['models'][name] = {
             'model': {'name': bundle.name, 'identity': bundle.identity, 'ran': ran.bundle.identity,
                       'precision': ran.precision, 'classes': len(bundle.class_names),

@@ -12,6 +12,7 @@ from ..core.backends.quantise import Quantised, quantise
 from ..core.bundles.arithmetic import ONNX_RUNTIME, is_int8
 from ..core.bundles.bundle import Bundle
 from ..core.bundles.bundle_writer import save_bundle
+from ..core.bundles.score_origin import is_score_of_others
 from ..core.errors import BundleError, DataError
 from ..core.text.notes import to_stderr
 from ..core.uncertainty.attainable_rates import MIN_PICTURES
@@ -27,7 +28,6 @@ from .calibrate_bundle import (
     CalibrationOptions,
     calibration_provenance,
     fit_bundle,
-    is_score_of_others,
     took_part,
 )
 from .labelled_outputs import LabelledOutputs
@@ -123,7 +123,7 @@ def int8_bundle(bundle: Bundle, data: Sequence[str], options: QuantiseOptions) -
     to_stderr(f'quantising with {len(ranged)} pictures')
     made = quantise(bundle, lambda: _pictures(store, ranged, bundle), options.weight_bits, options.tries,
                     options.runtime)
-    wish, kept = as_the_float(bundle, options), bundle.ood if is_score_of_others(bundle) else None
+    wish, kept = as_the_float(bundle, options), bundle if is_score_of_others(bundle) else None
     with tempfile.TemporaryDirectory() as folder:
         plain = save_bundle(Path(folder) / 'int8', made.network, bundle.class_names, bundle.preprocessing,
                             abstain_cost=bundle.abstain_cost)

@@ -154,11 +154,9 @@ def model_status(node_name: str, state: str, pipeline: Optional[Pipeline], confi
         if pipeline.no_evidence and config.overlay.evidence != 'none':
             values['overlay_evidence'] = f'{config.overlay.evidence}, but {pipeline.no_evidence}'
             text += f'; {pipeline.no_evidence}'
-        # Each sentence once: what was accepted is a value, what was not is in the message.
-        values.update({f'cannot_promise_{limit.what}': limit.sentence for limit in limits if limit.accepted})
-        unwanted = [limit.under(pipeline.bundle.name) for limit in limits if not limit.accepted]
-        if unwanted:
-            level, text = DiagnosticStatus.WARN, f'{text}; ' + '; '.join(unwanted)
+        if limits:
+            level, text = DiagnosticStatus.WARN, '; '.join([text, *(
+                limit.under(pipeline.bundle.name) for limit in limits)])
         if config.model != pipeline.bundle.source:
             values['wanted_model'] = config.model
             text = f'{text}; wanted: {printable(config.model)}'

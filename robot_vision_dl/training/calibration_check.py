@@ -49,10 +49,10 @@ def check_calibration(targets: np.ndarray, class_names: Sequence[str], alpha: fl
         found['classes'] = f'{few}: {_REMEDY}'
     rate = DecisionConfig().false_unknown_rate
     if smallest_rate(n) > rate:
-        found['unknown'] = (
-            f'with {frames} nothing can be called unknown at decision.false_unknown_rate {rate:g}: they reach '
-            f'{smallest_rate(n):.4f} at best, and {pictures_for_rate(rate)} are needed: {_REMEDY}, or run the model '
-            'with decision.smallest_reachable_rate: true')
+        found['unknown_rate'] = (
+            f'with {frames} unknown is said at {smallest_rate(n):.4f} at best, so much of what is known is called '
+            f'unknown, instead of decision.false_unknown_rate {rate:g}, for which {pictures_for_rate(rate)} are '
+            f'needed: {_REMEDY}')
     elif objects.get('counted') == OBJECTS and objects['objects'] < pictures_for_rate(rate):
         found['objects'] = (
             f'there are {frames}; frames of one object are alike, so that at decision.false_unknown_rate {rate:g} '

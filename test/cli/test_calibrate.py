@@ -164,6 +164,34 @@ def test_what_must_be_given_and_what_the_score_misses_is_said(made, tmp_path, ca
     assert 'caution        on 180 calibration pictures' in capsys.readouterr().out
 
 
+def test_few_pictures_keep_the_score_that_was_fitted_to_the_training(made, tmp_path, capsys):
+    """All of them calibrate it, and none is set aside to fit another; a score that is named is fitted anew."""
+    trained, few = tmp_path / 'trained', write_pictures(tmp_path / 'few', 10, 7)
+    assert main(['calibrate', str(made / 'model'), str(made / 'day1'), '--reference', str(made / 'train'), '--stages',
+                 'layer1', '--into', str(trained)]) == 0
+    capsys.readouterr()
+    assert main(['calibrate', str(trained), str(few), '--into', str(tmp_path / 'kept')]) == 0
+    said = capsys.readouterr().out
+    before, kept = load_bundle(trained), load_bundle(tmp_path / 'kept')
+    assert all(np.array_equal(before.ood.tensors[name], value) for name, value in kept.ood.tensors.items())
+    seen, _ = run_bundle(kept, [str(few)]).each_once()
+    np.testing.assert_allclose(kept.ood.scores, np.sort(kept.ood.scores_of(seen.known_pictures())), rtol=1e-4)
+    assert len(kept.ood.scores) == 30 and kept.provenance['score_fitted_to'] == before.provenance['score_fitted_to']
+    assert kept.density_aware.exponent == before.density_aware.exponent
+    assert kept.density_aware.origin == pytest.approx(float(np.median(kept.ood.scores)), rel=1e-4)
+    card = (kept.folder / 'MODEL_CARD.md').read_text()
+    for text in (said, card):
+        assert 's before: fitted to other pictures, those of the training, and only calibrated on these' in text
+        assert 'keeps its exponent' in text
+    assert 'Give `robot-vision calibrate` 99 labelled pictures; or accept' in said and '198' not in said
+    # And again, from what was kept; half of those that are named anew fit it.
+    assert main(['calibrate', str(tmp_path / 'kept'), str(few), '--into', str(tmp_path / 'again')]) == 0
+    assert len(load_bundle(tmp_path / 'again').ood.scores) == 30
+    assert main(['calibrate', str(tmp_path / 'kept'), str(few), '--into', str(tmp_path / 'knn'), '--ood', 'knn']) == 0
+    named = load_bundle(tmp_path / 'knn')
+    assert len(named.ood.scores) == 15 and 'score_fitted_to' not in named.provenance
+
+
 def test_calibrates_in_place_by_bags_with_times(made, tmp_path, capsys):
     bag, model = tmp_path / 'bags', tmp_path / 'model'
     shutil.copytree(made / 'model', model)

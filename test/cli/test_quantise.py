@@ -11,11 +11,11 @@ from int8_samples import colour_bundle, write_pictures
 from robot_vision_dl.cli.main import main
 from robot_vision_dl.core.backends import int8_choice, measurements
 from robot_vision_dl.core.bundles.bundle import load_bundle, verify_bundle
+from robot_vision_dl.core.bundles.score_origin import is_score_of_others
 from robot_vision_dl.core.config import ClassifierConfig
 from robot_vision_dl.core.errors import BundleError, ConfigError
 from robot_vision_dl.core.networks import int8
 from robot_vision_dl.core.runtime.pipeline import Pipeline
-from robot_vision_dl.evaluation.calibrate_bundle import is_score_of_others
 from robot_vision_dl.evaluation.predict import run_bundle
 
 pytestmark = pytest.mark.slow  # exports, quantises and calibrates: half a minute

@@ -43,7 +43,7 @@ def test_configure_warns_of_another_precision_or_device(changes, said, tmp_path,
     assert said is None or (said in lines[0] and '`robot-vision calibrate`' in lines[0])
 
 
-def test_unknown_that_cannot_be_said_is_in_the_log_and_in_the_diagnostics_until_it_can(tmp_path, ros_domain):
+def test_unknown_that_cannot_be_said_at_its_rate_is_in_the_log_and_in_the_diagnostics(tmp_path, ros_domain):
     """200 calibration scores do for .01; 11 do not, and the node must not be silent about it."""
     torch.manual_seed(0)
     network = build_network('lenet5', 3, in_channels=1)
@@ -57,21 +57,23 @@ def test_unknown_that_cannot_be_said_is_in_the_log_and_in_the_diagnostics_until_
                                '/cam', '--device', 'cpu')
             heard = peer.listen(DiagnosticArray, '/diagnostics')
             peer.publisher(Image, '/cam')
-            warning = ('few: nothing can be called unknown at decision.false_unknown_rate 0.01: 11 calibration '
-                       'pictures give no p-value below 0.0833; 99 are needed')
+            warning = 'few: unknown is said at the smallest rate that can be reached, 0.0833 of the frames of known'
+            never = ('few: nothing can be called unknown at decision.false_unknown_rate 0.01: 11 calibration pictures '
+                     'give no p-value below 0.0833; 99 are needed')
             assert any('[WARN]' in line and warning in line for line in node.log.splitlines())
 
-            def status(level, can_say):
+            def status(level, can_say, said=''):
                 for message in heard[-1:]:
                     for one in message.status:
                         values = {item.key: item.value for item in one.values}
-                        if one.name.endswith(': model') and one.level == level and \
+                        if one.name.endswith(': model') and one.level == level and said in one.message and \
                                 values.get('can_say_unknown') == can_say:
                             return one.message, values
-            text, values = peer.wait(lambda: status(DiagnosticStatus.WARN, 'False'), 'a warning in /diagnostics')
-            assert text.count(warning[len('few: '):]) == 1 and 'unknown' in values['cannot_promise'].split(', ')
+            text, values = peer.wait(lambda: status(DiagnosticStatus.WARN, 'True'), 'a warning in /diagnostics')
+            assert text.count(warning[len('few: '):]) == 1
+            assert 'unknown_rate' in values['cannot_promise'].split(', ')
             assert not any(warning in value for value in values.values())
-            assert float(values['false_unknown_rate_in_force']) == 0
+            assert float(values['false_unknown_rate_in_force']) == pytest.approx(1 / 12, abs=1e-4)
             assert float(values['smallest_false_unknown_rate']) == pytest.approx(1 / 12, abs=1e-4)
 
             def set_to(name, value):
@@ -80,19 +82,18 @@ def test_unknown_that_cannot_be_said_is_in_the_log_and_in_the_diagnostics_until_
                     type=ParameterType.PARAMETER_BOOL if isinstance(value, bool) else ParameterType.PARAMETER_STRING,
                     **kind))])
                 assert peer.call(SetParameters, '/classifier/set_parameters', request).results[0].successful
-            set_to('decision.smallest_reachable_rate', True)
-            text, values = peer.wait(lambda: status(DiagnosticStatus.OK, 'True'), 'diagnostics without a warning')
-            assert 'smallest rate that can be reached, 0.0833' in values['cannot_promise_unknown']
-            assert 'smallest rate' not in text and float(values['false_unknown_rate']) == 0.01
-            assert float(values['false_unknown_rate_in_force']) == pytest.approx(1 / 12, abs=1e-4)
             set_to('decision.smallest_reachable_rate', False)
-            peer.wait(lambda: status(DiagnosticStatus.WARN, 'False'), 'the warning again')
+            text, values = peer.wait(lambda: status(DiagnosticStatus.WARN, 'False', never[len('few: '):]),
+                                     'a warning that it is never said')
+            assert float(values['false_unknown_rate']) == 0.01 and float(values['false_unknown_rate_in_force']) == 0
+            set_to('decision.smallest_reachable_rate', True)
+            peer.wait(lambda: status(DiagnosticStatus.WARN, 'True'), 'the first warning again')
             set_to('model', str(tmp_path / 'enough'))
             text, values = peer.wait(lambda: status(DiagnosticStatus.OK, 'True'), 'a model with pictures enough')
-            assert 'unknown' not in values.get('cannot_promise', '') and 'cannot_promise_unknown' not in values
+            assert 'unknown' not in values.get('cannot_promise', '')
             assert float(values['false_unknown_rate_in_force']) == 0.01
             set_to('model', str(tmp_path / 'few'))  # what a model that takes over cannot promise is logged as well
-            peer.wait(lambda: status(DiagnosticStatus.WARN, 'False'), 'the warning of the model that took over')
+            peer.wait(lambda: status(DiagnosticStatus.WARN, 'True'), 'the warning of the model that took over')
             assert sum('[WARN]' in line and warning in line for line in node.log.splitlines()) == 2
     finally:
         peer.close()

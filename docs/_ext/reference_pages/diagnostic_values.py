@@ -119,7 +119,6 @@ MODEL = {
                               'none, they are wide, as they always are with objects; `off`: faults are not looked for',
     'camera_frozen_after_s': 'for how long a picture must stay the same until the camera counts as frozen; 0: for ever',
     'cannot_promise': 'what the calibration is too small for, separated by commas',
-    'cannot_promise_<limit.what>': 'a sentence for each of these that was accepted by a parameter',
     'wanted_model': 'the parameter, while another model runs',
     'loading': 'the model that is being read',
 }

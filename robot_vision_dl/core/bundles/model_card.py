@@ -89,7 +89,7 @@ def _calibration_lines(calibration: Calibration) -> Sequence[str]:
             lines += ['', 'On OOD pictures that did not choose it: ' + '; '.join(
                 f'{group} AUROC {value:.3f}, called unknown {m["unknown_rate"][group]:.3f}'
                 for group, value in m['ood_auroc'].items()) + f' (at false_unknown_rate {m["unknown_rate_at"]:.4g}).']
-    if calibration.density_aware is not None:
+    if calibration.density_aware is not None and 'nll_corrupted' in m:
         plain, aware = m['nll_corrupted']
         lines += [
             'The further out a frame is, the less its probabilities claim (density-aware calibration, exponent '

@@ -1,4 +1,5 @@
 """What the calibration of a model cannot promise, a sentence each: for commands, nodes, cards and reports."""
+from math import ceil
 from typing import Any, List, Mapping, NamedTuple, Optional, Sequence
 
 from ..config import DecisionConfig
@@ -13,6 +14,7 @@ from ..uncertainty.attainable_rates import (
 from ..uncertainty.temperature import MAX_TEMPERATURE, MIN_TEMPERATURE
 from .bundle import Bundle
 from .calibration_figures import OBJECTS, chance_sentence, count_of, ood_sentence
+from .score_origin import keeps_score
 
 _NO_THRESHOLD = 1e9  # of conformal.py
 
@@ -21,11 +23,11 @@ class Limit(NamedTuple):
     """Something that a model's calibration cannot do.
 
     Attributes:
-        what: ``unknown``, ``objects``, ``conformal``, ``classes``, ``probabilities``, ``foreign`` or ``chance``.
+        what: ``unknown`` (is never said), ``unknown_rate``, ``objects``, ``conformal``, ``classes``, ``probabilities``,
+            ``foreign`` or ``chance``.
         text: what does not hold, why, and the remedy.
         have, needed: calibration pictures (of ``objects``: objects); None where their number is not known, or not the
             reason.
-        accepted: the deployment has chosen to live with it.
         model: name of the model, or of the member of an ensemble.
     """
 
@@ -33,7 +35,6 @@ class Limit(NamedTuple):
     text: str
     have: Optional[int] = None
     needed: Optional[int] = None
-    accepted: bool = False
     model: str = ''
 
     @property
@@ -122,14 +123,17 @@ def _unknown_limit(bundle: Bundle, decision: DecisionConfig) -> Optional[Limit]:
     else:
         which = f'{n} calibration pictures{count_of(figures)}'
     known = f'{which} give no p-value below {grid.smallest:.4f}; {needed} are needed'
+    given = f'{needed} labelled pictures' if keeps_score(fewest) else (
+        f'{needed} labelled pictures with --reference (pictures that it was trained on) or {2 * needed} without, where '
+        'half are set aside to fit the score')
+    known = f'{known}. Give `robot-vision calibrate` {given}; or'
     if decision.smallest_reachable_rate:
-        return Limit('unknown', 'unknown is said at the smallest rate that can be reached, '
+        return Limit('unknown_rate', 'unknown is said at the smallest rate that can be reached, '
                      f'{grid.smallest:.4f} of the frames of known classes, instead of decision.false_unknown_rate '
-                     f'{rate:g}: {known}', n, needed, accepted=True)
+                     f'{rate:g}: {known} accept it by decision.false_unknown_rate: '
+                     f'{ceil(grid.smallest * 1e4) / 1e4:.4f}', n, needed)
     return Limit('unknown', f'nothing can be called unknown at decision.false_unknown_rate {rate:g}: '
-                 f'{known}. Give `robot-vision calibrate` {needed} labelled pictures with --reference (pictures that '
-                 f'it was trained on) or {2 * needed} without, where half are set aside to fit the score; or accept '
-                 f'{grid.smallest:.4f} by decision.smallest_reachable_rate: true', n, needed)
+                 f'{known} accept {grid.smallest:.4f} by decision.smallest_reachable_rate: true', n, needed)
 
 
 def _conformal_limit(bundle: Bundle, figures: Mapping[str, Any]) -> Optional[Limit]:

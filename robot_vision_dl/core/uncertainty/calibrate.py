@@ -1,6 +1,6 @@
 """Logits, features and labels of calibration pictures -> everything that a bundle says about trust."""
 from dataclasses import dataclass, replace
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from .ood.combined import fit_parts
 from .ood.p_value import OodCalibration
 from .ood.part import COMBINED, parse_parts, usual_parts
 from .ood.pictures import Pictures
-from .ood.selection import OodChoice, choose_ood, split_groups
+from .ood.selection import AS_BEFORE, OodChoice, choose_ood, split_groups
 from .scaling import (
     Fit,
     choose_scaling,
@@ -60,6 +60,7 @@ class Calibration:
         density_aware: fitted where corrupted pictures were given, and there is an OOD score.
         notes: what was left out and why, a sentence each.
         camera: what the pictures are like, to tell faults of the camera by; None: the general bounds hold.
+        score_is_kept: whether the OOD score is one that was fitted before, to other pictures.
     """
 
     temperature: float
@@ -75,6 +76,7 @@ class Calibration:
     density_aware: Optional[DensityAware] = None
     notes: Tuple[str, ...] = ()
     camera: Optional[CameraBounds] = None
+    score_is_kept: bool = False
 
     def probabilities(self, logits: np.ndarray, features: np.ndarray, stages: Sequence[np.ndarray] = ()) -> np.ndarray:
         """What the pipeline publishes, (n, C), for float32 logits (n, C), features (n, F) and stages (n, F_s) each."""
@@ -84,13 +86,25 @@ class Calibration:
         return self.density_aware(found, self.ood.scores_of(Pictures.of(logits, features, stages=stages)))
 
 
+class FittedBefore(NamedTuple):
+    """What was fitted to other pictures than those of a calibration: those of the training, above all.
+
+    Attributes:
+        score: with the tables that stay as they are.
+        density_aware: its exponent stays where there are too few pictures for another; None: there is none.
+    """
+
+    score: OodCalibration
+    density_aware: Optional[DensityAware] = None
+
+
 def calibrate(logits: np.ndarray, features: np.ndarray, labels: np.ndarray, *, ood: Optional[str] = 'energy',
               alpha: float = 0.1, seed: int = 0, stages: Sequence[np.ndarray] = (), stage_names: Sequence[str] = (),
               groups: Optional[np.ndarray] = None, reference: Optional[Pictures] = None,
               standard: Optional[Pictures] = None, head: Optional[LinearHead] = None,
               ood_pictures: Optional[Mapping[str, Pictures]] = None, conformal: str = 'lac',
               scaling: str = 'temperature', faulty: Optional[Mapping[str, Pictures]] = None,
-              corrupted: Optional[Pictures] = None, least: int = MIN_PICTURES, score: Optional[OodCalibration] = None
+              corrupted: Optional[Pictures] = None, least: int = MIN_PICTURES, before: Optional[FittedBefore] = None
               ) -> Calibration:
     """Fit the scaling of the logits, the last layer's posterior, conformal sets and an OOD score.
 
@@ -118,8 +132,8 @@ def calibrate(logits: np.ndarray, features: np.ndarray, labels: np.ndarray, *, o
         corrupted: calibration pictures after something happened to them (blur, noise, ...), with labels. Where there is
             an OOD score, probabilities then claim less the further out a frame is; see :mod:`.density_aware`.
         least: fewer pictures are refused.
-        score: an OOD score that was fitted already, to pictures that are not among these; it is taken as it is,
-            instead of ``ood``, and calibrated on all pictures.
+        before: an OOD score that was fitted to pictures that are not among these, and is calibrated on all of them,
+            however few. With ``auto`` another one is taken if pictures show it to be clearly better; else this one is.
     """
     if len(labels) < least:
         raise RobotVisionError(f'calibration needs {least} pictures at least, got {len(labels)}')
@@ -148,13 +162,19 @@ def calibrate(logits: np.ndarray, features: np.ndarray, labels: np.ndarray, *, o
         laplace, found = _fit_laplace(fitted, held_out, fit, seed)
         metrics.update(found)
     published = _published(logits, features, temperature, vector, laplace)
-    detector, reason, density_aware = None, '', None
-    if score is not None or ood is not None:
+    detector, reason, density_aware, is_kept = None, '', None, False
+    if ood is not None:
         detector, reason, found = _fit_ood(
-            score or ood or AUTO, _Known(known, fitted, held_out, standard, tuple(stage_names)),
+            ood, before and before.score, _Known(known, fitted, held_out, standard, tuple(stage_names)),
             (ood_pictures or {}, faulty or {}), head, seed)
+        is_kept = before is not None and detector.tensors is before.score.tensors
         metrics.update(found)
-        if corrupted is not None and len(known) < LEAST_PICTURES:
+        if corrupted is not None and len(known) < LEAST_PICTURES and is_kept and before and before.density_aware:
+            density_aware = before.density_aware.moved_to(detector.scores_of(known))
+            published = density_aware(published, detector.scores_of(known))
+            notes.append(f'density-aware calibration keeps its exponent ({density_aware.exponent:.2f}): {len(known)} '
+                         f'pictures are fewer than the {LEAST_PICTURES} that another is fitted to')
+        elif corrupted is not None and len(known) < LEAST_PICTURES:
             notes.append(f'no density-aware calibration: {len(known)} pictures to fit it to are fewer than '
                          f'{LEAST_PICTURES}')
         elif corrupted is not None and len(corrupted):
@@ -165,7 +185,7 @@ def calibrate(logits: np.ndarray, features: np.ndarray, labels: np.ndarray, *, o
             metrics.update(found)
     sets = fit_conformal(published, labels, alpha, conformal, seed=seed)
     return Calibration(temperature, sets, detector, metrics, vector, laplace, reason, density_aware=density_aware,
-                       notes=tuple(notes))
+                       notes=tuple(notes), score_is_kept=is_kept)
 
 
 def _fit_density_aware(published: np.ndarray, known: Pictures, corrupted: Pictures, detector: OodCalibration,
@@ -223,32 +243,32 @@ class _Known(NamedTuple):
     stage_names: Tuple[str, ...]
 
 
-def _fit_ood(asked: Union[str, OodCalibration], known: _Known, strange: Tuple[Mapping[str, Pictures], ...],
+def _fit_ood(asked: str, before: Optional[OodCalibration], known: _Known, strange: Tuple[Mapping[str, Pictures], ...],
              head: Optional[LinearHead], seed: int) -> Tuple[OodCalibration, str, Dict[str, Any]]:
     """The score with its calibration, why it, and what it does on OOD pictures that did not choose it."""
     (ood_pictures, judged_ood), (faulty, judged_faulty) = (split_groups(groups, seed) for groups in strange)
     found: Dict[str, Any] = {}
-    reason = ''
-    if isinstance(asked, OodCalibration):
-        parts, score, judged = asked.all_parts, asked.build_score(), known.every
-        reason = 'Fitted before, to other pictures, and taken as it was.'
-    elif asked == AUTO:
+    reason, kept = '', before
+    if asked == AUTO:
         choice: OodChoice = choose_ood(
             known.fitted, known.held_out, ood_pictures or None, head, faulty=faulty, stage_names=known.stage_names,
-            standard=known.standard, seed=seed)
-        parts, reason = choice.parts, choice.reason
+            standard=known.standard, seed=seed, before=before)
+        parts, reason, kept = choice.parts, choice.reason, before if choice.method == AS_BEFORE else None
         if choice.auroc:
             found['ood_choice'] = {method: {group: round(value, 4) for group, value in groups.items()}
                                    for method, groups in choice.auroc.items()}
+    elif before is not None:
+        parts, reason = before.all_parts, 'Fitted before, to other pictures, and taken as it was.'
     else:
         parts = parse_parts(asked) if asked != COMBINED else usual_parts(
             known.stage_names, known.fitted.features.shape[1])
-    if isinstance(asked, str):
-        score = fit_parts(parts, known.fitted, known.stage_names, head, known.standard, seed)
-        # A score that was fitted to nothing may be calibrated on every picture.
-        judged = known.held_out if score.fitted else known.every
+    score = kept.build_score() if kept else fit_parts(
+        parts, known.fitted, known.stage_names, head, known.standard, seed)
+    # A score that was fitted to nothing, or to other pictures, may be calibrated on every picture.
+    judged = known.held_out if score.fitted and not kept else known.every
     scores = score(judged.logits, judged.features, judged.stages)
-    calibration = OodCalibration.of_parts(parts, score, scores, known.stage_names)
+    calibration = replace(kept, scores=scores) if kept else OodCalibration.of_parts(
+        parts, score, scores, known.stage_names)
     # Where that cannot be reached, at the smallest rate that can: else all figures would be 0 and say nothing.
     rate = reachable_rate(len(scores))
     found['unknown_rate_at'] = round(rate, 6)

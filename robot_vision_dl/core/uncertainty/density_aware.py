@@ -58,6 +58,10 @@ class DensityAware:
             return 1.0
         return float((1 + (beyond if beyond < inf else _NO_NUMBER)) ** self.exponent)
 
+    def moved_to(self, scores: np.ndarray) -> 'DensityAware':
+        """The same exponent for pictures of another camera, whose OOD scores are (n,)."""
+        return DensityAware(*scale_of(scores), self.exponent)
+
     def __call__(self, probabilities: np.ndarray, scores: np.ndarray) -> np.ndarray:
         """Probabilities (n, C), of their type, of frames with OOD scores (n,)."""
         return tempered(probabilities, self.tau(scores))

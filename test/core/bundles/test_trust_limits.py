@@ -70,17 +70,24 @@ def test_a_foreign_thing_after_a_known_one_becomes_unknown_with_the_fewest_pictu
 
 
 def test_unknown_that_cannot_be_said_is_said_with_what_is_needed():
-    limit, = trust_limits(bundle(22))
-    assert (limit.what, limit.have, limit.needed, limit.accepted) == ('unknown', 22, 99, False)
+    limit, = trust_limits(bundle(22), DecisionConfig(smallest_reachable_rate=False))
+    assert (limit.what, limit.have, limit.needed) == ('unknown', 22, 99)
     assert 'nothing can be called unknown at decision.false_unknown_rate 0.01' in limit.sentence
     assert '22 calibration pictures' in limit.sentence and '0.0435' in limit.sentence and '99 are' in limit.sentence
     assert 'smallest_reachable_rate' in limit.sentence
-    allowed, = trust_limits(bundle(22), DecisionConfig(smallest_reachable_rate=True))
-    assert allowed.accepted and 'smallest rate that can be reached, 0.0435' in allowed.sentence
+    usual, = trust_limits(bundle(22))
+    assert usual.what == 'unknown_rate' and 'smallest rate that can be reached, 0.0435' in usual.sentence
     assert trust_limits(bundle(98)) and not trust_limits(bundle(99))
     assert not trust_limits(bundle(22), DecisionConfig(false_unknown_rate=0.0))
     assert not trust_limits(bundle(22), DecisionConfig(false_unknown_rate=0.05))
     assert 'no OOD score' in trust_limits(bundle(500, ood=None))[0].sentence
+
+
+@pytest.mark.parametrize('pictures', [9, 11, 22, 40, 60, 98])
+def test_the_rate_that_is_named_to_accept_is_one_that_can_be_reached(pictures):
+    limit, = trust_limits(bundle(pictures))
+    accepted = float(limit.text.partition('decision.false_unknown_rate: ')[2])
+    assert not trust_limits(bundle(pictures), DecisionConfig(false_unknown_rate=accepted))
 
 
 def figures(**values):
@@ -97,7 +104,7 @@ def test_the_number_that_is_needed_is_the_one_to_give():
 
 def test_a_limit_is_said_without_the_name_under_a_heading_with_it():
     limit, = trust_limits(bundle(22, name='hand: left'))
-    assert limit.sentence == f'hand: left: {limit.text}' and limit.text.startswith('nothing can be called unknown')
+    assert limit.sentence == f'hand: left: {limit.text}' and limit.text.startswith('unknown is said at the smallest')
     assert limit.under('hand: left') == limit.text and limit.under('both hands') == limit.sentence
 
 

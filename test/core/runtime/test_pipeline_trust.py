@@ -196,17 +196,17 @@ def test_a_model_that_takes_over_brings_its_own_change_parameters(folder):
         np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
-def test_unknown_that_cannot_be_said_is_warned_about_and_can_be_had_at_the_smallest_rate(folder):
+def test_unknown_is_said_at_the_smallest_rate_with_a_warning_unless_a_deployment_wants_it_never(folder):
     bundle = load_bundle(folder)
     few = replace(bundle, ood=replace(bundle.ood, scores=bundle.ood.scores[::14]))
     n = len(few.ood.scores)
     black = Picture(np.zeros((32, 32, 3), np.uint8), ColorOrder.RGB)
     frames = [frame(i) for i in range(20)] + [replace(frame(i), picture=black) for i in range(20, 40)]
-    never = Pipeline(few, ClassifierConfig(device='cpu'))
+    never = Pipeline(few, ClassifierConfig(device='cpu', decision=DecisionConfig(smallest_reachable_rate=False)))
     assert len(never.warnings) == 1 and f'{n} calibration pictures' in never.warnings[0] and '99' in never.warnings[0]
     assert never.unknown_rate == 0
     assert not any(never.process([one])[0].decision.outcome is Outcome.UNKNOWN for one in frames)
-    allowed = ClassifierConfig(device='cpu', decision=DecisionConfig(smallest_reachable_rate=True))
+    allowed = ClassifierConfig(device='cpu')
     sayer = Pipeline(few, allowed)
     unknown = [sayer.process([one])[0].decision.outcome is Outcome.UNKNOWN for one in frames]
     assert sum(unknown[:20]) <= 2 and all(unknown[28:])

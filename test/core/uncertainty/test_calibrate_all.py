@@ -12,10 +12,11 @@ from robot_vision_dl.core.bundles.model_card import render_card
 from robot_vision_dl.core.errors import BundleError, ConfigError
 from robot_vision_dl.core.networks.network import build_network
 from robot_vision_dl.core.networks.preprocess import Preprocessing
-from robot_vision_dl.core.uncertainty.calibrate import Calibration, FusionTimes, calibrate
+from robot_vision_dl.core.uncertainty.calibrate import Calibration, FittedBefore, FusionTimes, calibrate
 from robot_vision_dl.core.uncertainty.laplace import NAMES
 from robot_vision_dl.core.uncertainty.ood.base import LinearHead, linear_head
 from robot_vision_dl.core.uncertainty.ood.pictures import Pictures
+from robot_vision_dl.core.uncertainty.ood.selection import AS_BEFORE
 from robot_vision_dl.core.uncertainty.scaling import is_clear, log_likelihoods
 
 C, F = 4, 64
@@ -33,6 +34,23 @@ def pictures(n, seed, scale=3.0, shift=0.0):
     logits = scale * 0.3 * features @ weight.T
     return logits.astype(np.float32), features.astype(np.float32), labels, LinearHead(
         torch.from_numpy(0.3 * scale * weight).float(), torch.zeros(C))
+
+
+def test_a_score_of_before_stays_unless_pictures_show_another_to_be_clearly_better():
+    """However few pictures there are, all calibrate it; one that tells nothing is left for one that does."""
+    before = calibrate(*pictures(400, 5)[:3], ood='mahalanobis', reference=Pictures.of(*pictures(800, 6)[:3])).ood
+    outputs, strange = pictures(30, 7), {'moved': as_pictures(pictures(60, 8, shift=1.5))}
+    found = calibrate(*outputs[:3], ood='auto', head=outputs[3], before=FittedBefore(before))
+    assert found.score_is_kept and found.ood.tensors is before.tensors and len(found.ood.scores) == 30
+    np.testing.assert_array_equal(found.ood.scores, np.sort(before.scores_of(as_pictures(outputs))))
+    outputs = pictures(300, 9)
+    found = calibrate(*outputs[:3], ood='auto', head=outputs[3], before=FittedBefore(before), ood_pictures=strange)
+    assert found.score_is_kept and found.ood_reason.startswith('as before: on 30 pictures of no class (moved)')
+    assert AS_BEFORE in found.metrics['ood_choice']
+    blind = replace(before, tensors={**before.tensors, 'whitening': 0 * before.tensors['whitening']})
+    found = calibrate(*outputs[:3], ood='auto', head=outputs[3], before=FittedBefore(blind), ood_pictures=strange)
+    assert not found.score_is_kept and found.metrics['ood_auroc']['moved'] > 0.9
+    assert not calibrate(*outputs[:3], ood='energy').score_is_kept
 
 
 def as_pictures(outputs):

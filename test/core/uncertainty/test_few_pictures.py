@@ -42,7 +42,7 @@ def test_of_22_pictures_it_is_said_what_they_cannot_do_and_what_they_can_is_done
                          calibration=found, metrics={'calibration': found.metrics})
     assert load_bundle(tmp_path / 'hands').metrics == bundle.metrics
     unknown = {limit.what: limit for limit in trust_limits(bundle)}
-    assert (unknown['unknown'].have, unknown['unknown'].needed) == (22, 99)
+    assert (unknown['unknown_rate'].have, unknown['unknown_rate'].needed) == (22, 99)
     assert unknown['classes'].needed == 5  # four or five of each
 
     def called_unknown(group, take_smallest):

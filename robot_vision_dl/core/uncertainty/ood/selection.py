@@ -11,9 +11,12 @@ Where nothing can be combined (fewer than 30 pictures to fit it to) and there ar
 turn plays the unknown one: scores are fitted without its pictures, its logit is taken away, and they have to tell its
 held-out pictures from those of the other classes. The network itself has seen the class, so this flatters all scores;
 it is the order among them that is used.
+
+A score that was fitted before, to the pictures of the training, comes before all that half of the pictures of a
+calibration can be fitted to: it knows more pictures, and leaves both halves to calibrate it.
 """
 from dataclasses import dataclass
-from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
@@ -21,7 +24,8 @@ import torch
 from ...errors import ConfigError
 from ...metrics.ranking import auroc, two_groups
 from .base import LinearHead
-from .combined import LEAST_REFERENCE, fit_parts
+from .combined import LEAST_REFERENCE, Combined, FrameScore, fit_parts
+from .p_value import OodCalibration
 from .part import COMBINED, OF_LOGITS, OOD_METHODS, Part, usual_parts
 from .pictures import Pictures
 
@@ -35,6 +39,8 @@ _MIN_PICTURES = 5
 _LEAST_KNOWN = 100  # held-out pictures, of fewer the threshold is too coarse to say that the combination misses a fault
 _MOST_NAMED = 4
 LEFT_OUT = 'class left out'
+AS_BEFORE = 'as before'
+"""In the place of a score's name: that which was fitted before."""
 _EPSILON = 0.01  # of the p-value below which a picture counts as called unknown
 _MISSES = 0.25  # so much less of a group called unknown than by the best is well below it
 _CLEARLY = 0.02  # better a single score must be for the combination not to be taken
@@ -45,7 +51,7 @@ class OodChoice:
     """The score that was chosen, and by what.
 
     Attributes:
-        method: as it is written: ``combined``, ``knn``, ``knn@blocks.3``.
+        method: as it is written: ``combined``, ``knn``, ``knn@blocks.3``; or :data:`AS_BEFORE`.
         reason: one sentence for the model card.
         auroc: of each candidate on each group of OOD pictures, method -> group -> value.
         parts: what the score is made of, one or several.
@@ -71,7 +77,8 @@ class _Found(NamedTuple):
 def choose_ood(fitted: Pictures, held_out: Pictures, ood_pictures: Optional[Mapping[str, Pictures]] = None,
                head: Optional[LinearHead] = None, methods: Optional[Sequence[str]] = None,
                faulty: Optional[Mapping[str, Pictures]] = None, stage_names: Sequence[str] = (),
-               standard: Optional[Pictures] = None, seed: int = 0) -> OodChoice:
+               standard: Optional[Pictures] = None, seed: int = 0, before: Optional[OodCalibration] = None
+               ) -> OodChoice:
     """The combination, or the candidate that is clearly better where it is worst.
 
     Args:
@@ -83,26 +90,31 @@ def choose_ood(fitted: Pictures, held_out: Pictures, ood_pictures: Optional[Mapp
         faulty: groups of pictures of a camera at fault.
         stage_names: in the order of the pictures' stages.
         standard, seed: see :func:`~.combined.fit_parts`.
+        before: a score that was fitted to other pictures, which is preferred.
     """
     tried = {name: parts for name, parts in candidates(stage_names, fitted, head).items()
              if methods is None or name in methods}
+    if before is not None:
+        tried = {AS_BEFORE: before.all_parts, **tried}
     if not tried:
         raise ConfigError(f'no OOD score can be fitted of {", ".join(methods or CANDIDATES)}: they need a linear head')
     few = [name for name, group in (ood_pictures or {}).items() if len(group) < _MIN_PICTURES]
     ood_pictures = {name: group for name, group in (ood_pictures or {}).items() if name not in few}
     groups = {**ood_pictures, **(faulty or {})}
-    if not ood_pictures and COMBINED in tried:  # it is only asked whether the combination misses a fault
+    preferred = next((name for name in (AS_BEFORE, COMBINED) if name in tried), None)
+    if not ood_pictures and preferred:  # it is only asked whether that misses a fault
         if len(held_out) < _LEAST_KNOWN:
             groups, faulty = {}, None
-        tried = {name: parts for name, parts in tried.items() if groups or name == COMBINED}
+        tried = {name: parts for name, parts in tried.items() if groups or name == preferred}
     with torch.inference_mode():
-        found = {name: _on_groups(parts, fitted, held_out, groups, head, stage_names, standard, seed)
+        found = {name: _on_groups(before.build_score() if before and name == AS_BEFORE else fit_parts(
+            parts, fitted, stage_names, head, standard, seed), held_out, groups) if groups else {}
                  for name, parts in tried.items()}
         basis = []
         if ood_pictures:
             count = sum(len(group) for group in ood_pictures.values())
             basis.append(f'{count} picture{"" if count == 1 else "s"} of no class ({", ".join(ood_pictures)})')
-        elif COMBINED not in tried:
+        elif not preferred:
             classes = _left_out_classes(held_out)
             for name, parts in tried.items() if classes else ():
                 found[name][LEFT_OUT] = _Found(_on_left_out(parts[0], fitted, held_out, classes, head))
@@ -132,15 +144,16 @@ def _decide(found: Mapping[str, Mapping[str, _Found]], basis: Sequence[str], for
     """The name of the best, and why."""
     names = list(found)
     if not any(found.values()):
-        why = ('of stages and last features, which needs no pictures of no class' if names[0] == COMBINED
-               else 'too few pictures a class to compare scores')
-        return names[0], f'{names[0]}: {why}'
+        why = {COMBINED: 'of stages and last features, which needs no pictures of no class',
+               AS_BEFORE: 'fitted to other pictures, those of the training, and only calibrated on these'}
+        return names[0], f'{names[0]}: {why.get(names[0], "too few pictures a class to compare scores")}'
     missed = {name: _missed(name, found) for name in names}
     sound = [name for name in names if not missed[name]] or names
     worst = {name: min(found[name].items(), key=lambda item: item[1].value) for name in names}
     best = max(sound, key=lambda name: round(worst[name][1].value, 2))
-    if COMBINED in sound and (not foreign or worst[best][1].value < worst[COMBINED][1].value + _CLEARLY):
-        best = COMBINED
+    preferred = next((name for name in (AS_BEFORE, COMBINED) if name in sound), None)
+    if preferred and (not foreign or worst[best][1].value < worst[preferred][1].value + _CLEARLY):
+        best = preferred
     group, value = worst[best]
     measure = 'AUROC' if value.caught is None else 'mean of AUROC and share called unknown'
     reason = f'{best}: on {" and ".join(basis)} its {measure} is {value.value:.3f} where it is worst ({group})'
@@ -171,13 +184,9 @@ def _missed(name: str, found: Mapping[str, Mapping[str, _Found]]) -> List[str]:
     return missed
 
 
-def _on_groups(parts: Sequence[Part], fitted: Pictures, held_out: Pictures, groups: Mapping[str, Pictures],
-               head: Optional[LinearHead], stage_names: Sequence[str], standard: Optional[Pictures], seed: int
+def _on_groups(score: Union[FrameScore, Combined], held_out: Pictures, groups: Mapping[str, Pictures]
                ) -> Dict[str, _Found]:
     """What a score does on each group, beside known pictures that it was not fitted to."""
-    if not groups:
-        return {}
-    score = fit_parts(parts, fitted, stage_names, head, standard, seed)
     known = score(held_out.logits, held_out.features, held_out.stages)
     limit, found = _quantile_above(known, 1 - _EPSILON), {}
     for group, pictures in groups.items():
