@@ -94,10 +94,10 @@ def test_frames_labelled_unknown_choose_the_score_and_are_told_of(tmp_path):
     assert figures['unknown_rate_at'] == pytest.approx(1 / 31, abs=1e-6)
     assert figures['unknown_rate']['unknown'] > 0
     assert f'called unknown at false_unknown_rate {1 / 31:.4g}' in said
-    assert f'with 30 calibration frames of {figures["objects"]} objects nothing can be called' in said
+    assert f'with 30 calibration frames of {figures["objects"]} objects unknown is said at 0.0323' in said
     for text in ('with 30 calibration frames', '99 are needed'):
         assert said.index(text) < said.index('epoch   1/8')
-    assert said.count('nothing can be called unknown') == 1 and 'warning: shapes: ' not in said
+    assert said.count('unknown is said at') == 1 and 'warning: shapes: ' not in said
     card = (bundle.folder / 'MODEL_CARD.md').read_text()
     assert 'What this calibration cannot promise' in card and '99 are needed' in card
 
