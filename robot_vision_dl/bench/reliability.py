@@ -87,7 +87,7 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
         'model': bundle.name, 'pictures': len(y), 'classes': len(bundle.class_names),
         'fitted_to': f'{len(fit_y)} others' + ('' if args.calibration else ' of the same data'),
         'accuracy': accuracy(z, y), 'abstain_cost': bundle.abstain_cost, 'false_unknown_rate': epsilon,
-        'probabilities': _probabilities(shown.probabilities, fit_z, fit_y, z, y),
+        'probabilities': _probabilities(shown.probabilities, fit_z, fit_y, z, y, _things(frames, known)),
         **_risk(shown.probabilities, y),
         'sets': _sets(calibration.probabilities, fit_y, shown.probabilities, y)}
     groups, figures['faults'] = _far(bundle, args)
@@ -197,9 +197,19 @@ def _decided(bundle: 'Bundle', data: 'LabelledOutputs', judged: Part, epsilon: f
     return {**rows, **{name: shares(one.outcomes) for name, one in groups.items()}}
 
 
-def _probabilities(shown: np.ndarray, fit_z: np.ndarray, fit_y: np.ndarray, z: np.ndarray, y: np.ndarray
-                   ) -> Dict[str, Dict[str, float]]:
-    from ..core.metrics.calibration import calibration_error_floor, expected_calibration_error, top_label
+def _things(frames: Mapping[str, 'LabelledOutputs'], part: Part) -> Optional[np.ndarray]:
+    found = frames[part.frames].things
+    return None if found is None else found[part.places]
+
+
+def _probabilities(shown: np.ndarray, fit_z: np.ndarray, fit_y: np.ndarray, z: np.ndarray, y: np.ndarray,
+                   things: Optional[np.ndarray]) -> Dict[str, Dict[str, Optional[float]]]:
+    from ..core.metrics.calibration import (
+        calibration_error_floor,
+        expected_calibration_error,
+        floor_of_objects,
+        top_label,
+    )
     from ..core.metrics.classification import accuracy
     from ..core.metrics.proper_scores import brier, negative_log_likelihood
     from ..core.uncertainty.scaling import FITS, softmax
@@ -209,6 +219,7 @@ def _probabilities(shown: np.ndarray, fit_z: np.ndarray, fit_y: np.ndarray, z: n
     return {name: {'nll': negative_log_likelihood(p, y), 'brier': brier(p, y),
                    'ece': expected_calibration_error(*top_label(p, y)),
                    'ece_floor': calibration_error_floor(p.max(axis=1)),
+                   'ece_floor_objects': floor_of_objects(p.max(axis=1), things),
                    'accuracy': accuracy(p, y)} for name, p in all_of.items()}
 
 

@@ -11,8 +11,9 @@ def show(figures: Mapping[str, Any]) -> str:
     """All tables."""
     parts = [f'{figures["model"]}: {figures["pictures"]} pictures of {figures["classes"]} classes, accuracy '
              f'{figures["accuracy"]:.4f}; calibrations and sets fitted to {figures["fitted_to"]}',
-             ruled(('probabilities', 'NLL', 'Brier', 'ECE', 'ECE floor', 'accuracy'), [
-                 (name, *(f'{one[key]:.4f}' for key in ('nll', 'brier', 'ece', 'ece_floor', 'accuracy')))
+             ruled(('probabilities', 'NLL', 'Brier', 'ECE', 'ECE floor', 'objects alike', 'accuracy'), [
+                 (name, *('-' if one[key] is None else f'{one[key]:.4f}' for key in (
+                     'nll', 'brier', 'ece', 'ece_floor', 'ece_floor_objects', 'accuracy')))
                  for name, one in figures['probabilities'].items()]),
              'risk-coverage (published): ' + ', '.join(
                  f'{coverage}: {risk:.4f}' for coverage, risk in figures['risk_at_coverage'].items())

@@ -24,6 +24,8 @@ class LabelledOutputs:
             pictures of folders (those of a camera resemble their neighbours, and have their times).
         camera: float32 (n, 135), see :attr:`~..data.cache.FrameStore.camera`.
         repeats_s: for how long one picture stayed the same in the recordings.
+        things: int64 (n,); frames of one number are of one object, or of one recording where nobody says what is one.
+            None: it is not known.
         objects: of how many objects the frames of classes are, see :func:`~..data.objects.count_objects`.
         stages: float32 (n, F_s) of each stage of the network.
         corrupted: of some of the frames of a class after something happened to them, one corruption each, with labels.
@@ -44,6 +46,7 @@ class LabelledOutputs:
     stages: Tuple[np.ndarray, ...] = ()
     corrupted: Optional[Pictures] = None
     spoilt: Mapping[str, Tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+    things: Optional[np.ndarray] = None
 
     def each_once(self) -> Tuple['LabelledOutputs', str]:
         """The first frame of every picture and label, and what to say of those that are left out; empty for nothing.
@@ -68,6 +71,7 @@ class LabelledOutputs:
             self, recordings=recordings, spoilt={
                 name: (np.searchsorted(first, of[np.isin(of, first)]), features[np.isin(of, first)])
                 for name, (of, features) in self.spoilt.items()}, stages=tuple(one[first] for one in self.stages),
+            things=None if self.things is None else self.things[first],
             **{name: getattr(self, name)[first] for name in (
                 'logits', 'features', 'labels', 'times_ns', 'pictures', 'camera')}), '; '.join(filter(None, [
             f'{copies} of {len(self.labels)} frames show pictures that are among the others already{of_whole}: they '

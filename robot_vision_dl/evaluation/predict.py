@@ -32,7 +32,7 @@ from ..data.augmentation.camera_faults import SpoiltTransform
 from ..data.augmentation.corruptions import CorruptedTransform
 from ..data.cache import CacheConfig, FrameStore
 from ..data.dataset import EvalTransform, FrameDataset, Indices
-from ..data.objects import count_objects
+from ..data.objects import count_objects, groups_of
 from ..data.picture_folder import SUFFIXES, all_pictures
 from ..data.pictures import readable_pictures
 from ..data.prepare import DataConfig, prepare
@@ -284,7 +284,7 @@ def labelled_outputs(predictor: Predictor, store: FrameStore, class_names: Seque
         _same_pictures(digests, store.hashes[places], np.array([not frame.topic for frame in frames], bool)),
         store.camera[places], store.selection_report.repeats_s,
         count_objects([frame for frame in frames if frame.label in class_names]), found.stages, worse,
-        {name: (known[of], features) for name, (of, features) in faulty.items()})
+        {name: (known[of], features) for name, (of, features) in faulty.items()}, groups_of(frames))
 
 
 def spread(indices: np.ndarray, most: int) -> np.ndarray:

@@ -13,6 +13,7 @@ from ..core.metrics.calibration import (
     calibration_error_floor,
     equal_mass,
     expected_calibration_error,
+    floor_of_objects,
     reliability,
 )
 from ..core.metrics.classification import class_figures, confusion_matrix
@@ -65,7 +66,8 @@ SCHEMA = """metrics.json, version 1:
                    uncertain and no figure counts (only where there are some)
     frame          of each frame alone: accuracy, top_k, balanced_accuracy, precision, recall, f1 (macro and weighted),
                    nll (nats), brier (0..2), ece (15 bins of equal width), ece_mass (equal mass), ece_floor (what
-                   perfectly calibrated confidences would show with so few frames), reliability, per_class, confusion
+                   perfectly calibrated confidences would show with so few frames) and ece_floor_objects (if frames of
+                   one object are right or wrong together; null: each is of another), reliability, per_class, confusion
                    (rows [is, called, frames]; per_class and confusion name what occurs)
     fused          the same of the belief over time
     selective      of all labelled frames, surest belief first, those called unknown last, those labelled unknown
@@ -179,7 +181,7 @@ def answers(rows: Columns, class_names: Sequence[str], prefix: str, seed: int) -
     figures = class_figures(confusion)
     occurs = figures.support > 0
     weights = figures.support / figures.support.sum()
-    bins = reliability(confidence, right)
+    bins, alike = reliability(confidence, right), floor_of_objects(confidence, _objects(rows), seed)
 
     def macro(values: np.ndarray) -> Optional[float]:
         return number(np.nan_to_num(values[occurs]).mean())
@@ -200,6 +202,7 @@ def answers(rows: Columns, class_names: Sequence[str], prefix: str, seed: int) -
         'ece': number(expected_calibration_error(confidence, right)),
         'ece_mass': number(expected_calibration_error(confidence, right, binning=equal_mass)),
         'ece_floor': number(calibration_error_floor(confidence, seed)),
+        'ece_floor_objects': number(np.nan if alike is None else alike),
         'reliability': [{'confidence': number(c), 'accuracy': number(a), 'frames': int(n)}
                         for c, a, n in zip(bins.confidence, bins.accuracy, bins.counts)],
         'per_class': [{'class': class_names[c], 'precision': number(figures.precision[c]),
@@ -208,6 +211,15 @@ def answers(rows: Columns, class_names: Sequence[str], prefix: str, seed: int) -
         'confusion': [[class_names[i], class_names[j], int(confusion[i, j])]
                       for i, j in np.argwhere(confusion).tolist()],
     }
+
+
+def _objects(rows: Columns) -> np.ndarray:
+    """A number for each row, int (n,), the same for those of one object: of a track, or followed through the images."""
+    track, thing = rows['track'].astype(np.int64), rows['object'].astype(np.int64)
+    alone = np.where((track < 0) & (thing < 0), np.arange(len(track)), -1)
+    columns = np.stack([rows['recording'], rows['topic'], track, np.where(track < 0, thing, -1), alone], axis=1)
+    found: np.ndarray = np.unique(columns, axis=0, return_inverse=True)[1].reshape(-1)
+    return found
 
 
 def selective(confidence: np.ndarray, wrong: np.ndarray) -> Dict[str, Any]:

@@ -14,6 +14,7 @@ from ..core.uncertainty.calibrate import Calibration
 from ..core.uncertainty.scaling import softmax
 from ..data.cache import FrameStore
 from ..data.contact_sheet import contact_sheet
+from ..data.objects import groups_of
 from .calibrate_bundle import CalibrationOptions, Fitted, took_part
 from .figures import confusion_figure, reliability_figure
 from .predict import FrameOutputs, Predictor, labelled_outputs, labelled_store
@@ -51,9 +52,10 @@ def tested_on(store: FrameStore, outputs: FrameOutputs, calibration: Calibration
               preprocessing: Preprocessing, baselines: Mapping[str, float]) -> Tested:
     """What the calibrated network says of frames of ``store``, held against their labels."""
     probabilities = calibration.probabilities(outputs.logits, outputs.features, outputs.stages)
+    objects = groups_of([store.frames[place] for place in outputs.indices.tolist()])
     return Tested(
-        calibrated=classification_metrics(probabilities, outputs.targets, class_names),
-        plain=classification_metrics(softmax(outputs.logits, 1.0), outputs.targets, class_names),
+        calibrated=classification_metrics(probabilities, outputs.targets, class_names, objects=objects),
+        plain=classification_metrics(softmax(outputs.logits, 1.0), outputs.targets, class_names, objects=objects),
         baselines=baselines,
         by_track=track_accuracy(store, outputs.indices, probabilities, outputs.targets),
         unknown_rate=unknown_rate(calibration, outputs),
@@ -154,6 +156,9 @@ def test_lines(tested: Tested, which: str) -> List[str]:
               f'| Brier score | {plain.brier:.4f} | {test.brier:.4f} |',
               f'| expected calibration error, 15 bins | {plain.ece:.4f} | {test.ece:.4f} |',
               f'| the same of perfectly calibrated predictions | {plain.ece_floor:.4f} | {test.ece_floor:.4f} |', '']
+    if test.ece_floor_objects is not None and plain.ece_floor_objects is not None:
+        lines.insert(-1, f'| and if frames of one object are right or wrong together | {plain.ece_floor_objects:.4f} '
+                     f'| {test.ece_floor_objects:.4f} |')
     if tested.unknown_rate is not None:
         rate, epsilon = tested.unknown_rate
         lines += [f'Called unknown though of a known class, at false_unknown_rate {epsilon:.4g}: {rate:.4f}.', '']

@@ -57,6 +57,18 @@ def test_equal_to_scikit_learn(name, p, y):
     assert (ours == confusion).all()
 
 
+def test_frames_of_a_track_are_no_independent_evidence_of_a_calibration():
+    """Tracks of 30 frames; names of tracks are of a recording, and frames without a track are by themselves."""
+    p, y = random_probabilities(600, 5, 3), np.random.default_rng(3).integers(0, 5, 600)
+    alone = answers(table_of(p, y).rows, tuple('abcde'), '', 0)
+    assert alone['ece_floor_objects'] is None
+    tracks = np.arange(600) // 30
+    found = answers(table_of(p, y, tracks=tracks).rows, tuple('abcde'), '', 0)
+    assert found['ece_floor_objects'] > 2 * found['ece_floor'] == 2 * alone['ece_floor']
+    again = answers(table_of(p, y, tracks=tracks % 10, recording=np.arange(600) // 300).rows, tuple('abcde'), '', 0)
+    assert again['ece_floor_objects'] == pytest.approx(found['ece_floor_objects'], rel=0.1)
+
+
 @pytest.mark.parametrize('k', [1, 2, 3])
 def test_top_k_is_that_of_scikit_learn_where_nothing_ties(k):
     p, y = random_probabilities(300, 6, 5), np.random.default_rng(5).integers(0, 6, 300)

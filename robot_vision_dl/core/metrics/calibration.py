@@ -2,7 +2,7 @@
 
 Pure functions of confidence in 0..1 (n,) and right, bool (n,); :func:`top_label` makes both of probabilities.
 """
-from typing import Callable, NamedTuple, Tuple
+from typing import Callable, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -78,12 +78,27 @@ def expected_calibration_error(confidence: np.ndarray, right: np.ndarray, bins: 
     return float(error_of_bins(np.bincount(index, right - c, bins), np.bincount(index, minlength=bins)))
 
 
-def calibration_error_floor(confidence: np.ndarray, seed: int = 0, tries: int = 200, bins: int = BINS) -> float:
-    """Mean ECE over equal-width bins of outcomes drawn so that the confidences are exactly right; NaN for nothing."""
+def floor_of_objects(confidence: np.ndarray, objects: Optional[np.ndarray], seed: int = 0) -> Optional[float]:
+    """:func:`calibration_error_floor` with these groups; None where each answer is of another object."""
+    if objects is None or len(np.unique(objects)) == len(objects):
+        return None
+    return calibration_error_floor(confidence, seed, groups=objects)
+
+
+def calibration_error_floor(confidence: np.ndarray, seed: int = 0, tries: int = 200, bins: int = BINS,
+                            groups: Optional[np.ndarray] = None) -> float:
+    """Mean ECE over equal-width bins of outcomes drawn so that the confidences are exactly right; NaN for nothing.
+
+    Args:
+        groups: int (n,); what has the same number is right or wrong together, as far as its confidences allow: frames
+            of one object are that nearly, so that many frames of few objects tell little. None: each by itself.
+    """
     c = np.asarray(confidence, np.float64)
+    place = np.arange(len(c)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    many = int(place.max(initial=-1)) + 1
     index, rng = equal_width(c, bins), np.random.default_rng(seed)
     count, expected = np.bincount(index, minlength=bins), np.bincount(index, c, bins)
     total = 0.0
     for _ in range(tries):  # one draw at a time: memory for one
-        total += float(error_of_bins(np.bincount(index, rng.random(len(c)) < c, bins) - expected, count))
+        total += float(error_of_bins(np.bincount(index, rng.random(many)[place] < c, bins) - expected, count))
     return total / tries

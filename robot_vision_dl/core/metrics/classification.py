@@ -1,11 +1,18 @@
 """Figures of a classifier over labelled pictures: accuracy, what is by class, and all of them together."""
 from dataclasses import dataclass
-from typing import Any, Dict, NamedTuple, Sequence, Tuple
+from typing import Any, Dict, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
 from ..errors import DataError
-from .calibration import Reliability, calibration_error_floor, expected_calibration_error, reliability, top_label
+from .calibration import (
+    Reliability,
+    calibration_error_floor,
+    expected_calibration_error,
+    floor_of_objects,
+    reliability,
+    top_label,
+)
 from .proper_scores import brier, negative_log_likelihood
 
 
@@ -98,6 +105,7 @@ class ClassificationMetrics:
         nll, brier: nats; 0..2.
         ece, ece_floor: expected calibration error over 15 bins, and what perfectly calibrated predictions would show
             with so few pictures.
+        ece_floor_objects: the same if pictures of one object are right or wrong together; None: each is of another.
         by_class: precision, recall, F1, support.
         confusion: int64 (C, C), row: what it is, column: what it was called.
         reliability: 15 bins.
@@ -115,25 +123,29 @@ class ClassificationMetrics:
     by_class: ClassFigures
     confusion: np.ndarray
     reliability: Reliability
+    ece_floor_objects: Optional[float] = None
 
     def figures(self) -> Dict[str, Any]:
         """Plain numbers for a bundle, rounded to four digits."""
         values: Dict[str, Any] = {'pictures': self.pictures}
         for name in ('accuracy', 'balanced_accuracy', 'macro_f1', 'nll', 'brier', 'ece', 'ece_floor'):
             values[name] = round(getattr(self, name), 4)
+        if self.ece_floor_objects is not None:
+            values['ece_floor_objects'] = round(self.ece_floor_objects, 4)
         values['recall'] = {name: round(float(value), 4) for name, value in zip(self.class_names, self.by_class.recall)
                             if value == value}
         return values
 
 
 def classification_metrics(probabilities: np.ndarray, targets: np.ndarray, class_names: Sequence[str],
-                           seed: int = 0) -> ClassificationMetrics:
+                           seed: int = 0, objects: Optional[np.ndarray] = None) -> ClassificationMetrics:
     """Judge predictions.
 
     Args:
         probabilities: (n, C), rows sum to 1.
         targets: int64 (n,), in 0..C-1.
         seed: of the draws behind the floor of the calibration error.
+        objects: int (n,); pictures of one number are of one object. None: each is of another.
 
     Raises:
         DataError: there are no pictures, or the shapes do not fit.
@@ -151,4 +163,5 @@ def classification_metrics(probabilities: np.ndarray, targets: np.ndarray, class
         tuple(class_names), len(y), float(right.mean()), float(balanced_accuracy(hits, support)),
         float(macro_f1(hits, called, support)), negative_log_likelihood(p, y), brier(p, y),
         expected_calibration_error(confidence, right), calibration_error_floor(confidence, seed),
-        class_figures(confusion), confusion, reliability(confidence, right))
+        class_figures(confusion), confusion, reliability(confidence, right),
+        floor_of_objects(confidence, objects, seed))

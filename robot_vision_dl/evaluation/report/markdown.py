@@ -49,6 +49,7 @@ ROWS = (
     ('accuracy of a frame', 'frame.accuracy'), ('accuracy, fused', 'fused.accuracy'),
     ('balanced accuracy', 'frame.balanced_accuracy'), ('F1, macro', 'frame.f1.macro'),
     ('NLL (nats)', 'frame.nll'), ('Brier', 'frame.brier'), ('ECE', 'frame.ece'), ('ECE floor', 'frame.ece_floor'),
+    ('ECE floor if frames of an object are right or wrong together', 'frame.ece_floor_objects'),
     ('AURC', 'selective.aurc'), ('acted on (coverage)', 'decisions.coverage'), ('wrong among these (risk)',
                                                                                 'decisions.risk'),
     ('cost of a frame', 'decisions.cost'), ('unknown against known, AUROC', 'open_set.scores.own.auroc'),

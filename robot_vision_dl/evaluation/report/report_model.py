@@ -172,7 +172,9 @@ def _tiles(model: Mapping[str, Any]) -> List[Tile]:
                   ('F1, macro', frame['f1']['macro'], between('f1')),
                   ('NLL, nats', frame['nll'], between('nll')), ('Brier', frame['brier'], between('brier')),
                   ('calibration error (ECE)', frame['ece'],
-                   _both(between('ece'), f'{frame["ece_floor"]:.3f} if perfect')),
+                   _both(between('ece'), f'{frame["ece_floor"]:.3f} if perfect' + (
+                       '' if frame.get('ece_floor_objects') is None else
+                       f', up to {frame["ece_floor_objects"]:.3f} as frames of an object are alike'))),
                   ('area under risk-coverage', model['selective']['aurc'], between('aurc'))]
     if model['tracks']:
         tiles.append(('accuracy of objects', model['tracks']['accuracy'], f'{model["tracks"]["count"]} objects'))

@@ -107,7 +107,7 @@ SENTENCES: Dict[str, str] = {
     'knows_nothing': 'Its probabilities are worse than knowing nothing: a negative log-likelihood of {nll} '
                      '({which}), where the same probability for each of its {classes} classes gives {chance}.',
     'calibration': 'When it says 80 % it should be right 8 times of 10: on average it is off by {error} points '
-                   '(chance alone would give {floor} with so few frames).',
+                   '(chance alone would give {floor} with so few frames{alike}).',
     'sets': 'Its sets of possible classes hold the true one in {reached} of the frames{promised}, with '
             '{size} of {classes} classes each.',
     'sets_wide': 'Its sets of possible classes say little: with {size} of {classes} classes each it takes no skill '

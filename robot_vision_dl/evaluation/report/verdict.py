@@ -235,8 +235,11 @@ def _sureness(model: Mapping[str, Any]) -> Iterator[Point]:
         yield nothing
     if model['frame']:
         error, floor = model['frame']['ece'], model['frame']['ece_floor']
-        mood = GOOD if error <= floor + 0.03 else CARE if error <= floor + 0.1 else BAD
-        yield say(mood, 'calibration', error=f'{100 * error:.0f}', floor=f'{100 * floor:.0f}')
+        alike = model['frame'].get('ece_floor_objects')
+        most = floor if alike is None else max(floor, alike)
+        mood = GOOD if error <= floor + 0.03 else CARE if error <= most + 0.1 else BAD
+        yield say(mood, 'calibration', error=f'{100 * error:.0f}', floor=f'{100 * floor:.0f}', alike='' if (
+            alike is None) else f', up to {100 * most:.0f} since frames of one object are alike')
     sets = model['conformal']
     if sets and sets['coverage'] is not None and sets['promised'] is not None:
         classes = model['model']['classes']

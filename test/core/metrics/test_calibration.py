@@ -8,6 +8,7 @@ from robot_vision_dl.core.metrics.calibration import (
     equal_mass,
     equal_width,
     expected_calibration_error,
+    floor_of_objects,
     reliability,
     top_label,
 )
@@ -76,6 +77,17 @@ def test_floor_is_what_perfect_confidences_show():
     assert np.isnan(calibration_error_floor(np.zeros(0)))
     drawn = np.random.default_rng(3).random((200, 300)) < confidence
     assert floor == pytest.approx(np.mean([expected_calibration_error(confidence, right) for right in drawn]))
+
+
+def test_frames_of_one_object_tell_as_little_as_one_of_them():
+    """The floor of 25 alike frames of each of 40 objects is that of 40 frames, and not that of 1000."""
+    confidence = np.random.default_rng(5).uniform(0.3, 1, 40)
+    frames, objects = np.repeat(confidence, 25), np.repeat(np.arange(40) + 7, 25)
+    alike = calibration_error_floor(frames, seed=3, groups=objects)
+    assert alike == pytest.approx(calibration_error_floor(confidence, seed=4), rel=0.1)
+    assert alike > 3 * calibration_error_floor(frames, seed=3)
+    assert floor_of_objects(frames, objects, seed=3) == alike
+    assert floor_of_objects(confidence, np.arange(40)) is None and floor_of_objects(confidence, None) is None
 
 
 def test_floor_is_as_simulated_elsewhere():
