@@ -3,7 +3,7 @@ import argparse
 import json
 from pathlib import Path
 from textwrap import wrap
-from typing import List
+from typing import List, Set, Tuple
 
 from ..core.backends.int8_choice import int8_beside
 from ..core.bundles.bundle import Bundle, load_bundle, verify_bundle
@@ -175,7 +175,8 @@ def _list_architectures(part: str) -> int:
 
 def _list() -> int:
     rows = [('NAME', 'NETWORK', 'CLASSES', 'CALIBRATED', 'OOD', 'SIZE', 'IDENTITY')]
-    problems = []
+    problems: List[str] = []
+    listed: Set[Tuple[str, str]] = set()
     packaged = list_bundles()
     own = sorted(path.parent for path in Path('models').glob('*/bundle.json'))
     known = {folder.resolve() for folder in packaged}
@@ -188,6 +189,9 @@ def _list() -> int:
             problems.append(str(error))
             rows.append((shown, 'NOT SOUND', '', '', '', '', ''))
             continue
+        if (folder.name, bundle.identity) in listed:  # a checkout has what the package that is built of it ships
+            continue
+        listed.add((folder.name, bundle.identity))
         size = sum(path.stat().st_size for path in folder.rglob('*') if path.is_file()) / 1e6
         rows.append((shown, bundle.architecture.name, str(len(bundle.class_names)),
                      'yes' if bundle.calibrated else 'no', bundle.ood.name if bundle.ood else '-', f'{size:.1f} MB',

@@ -183,9 +183,7 @@ class Predictor:
         """
         if not len(indices):
             return {}
-        place = np.arange(len(indices))
-        kinds = [SOUND, *(name for name in FAULTS if name != EXCHANGED or self._preprocessing.channels == 3)]
-        chosen = {name: spread(place, MOST_SPOILT.get(name, MOST_SPOILT[''])) for name in kinds}
+        chosen = to_spoil(len(indices), self._preprocessing.channels)
         if not self.frames(store, indices[:1], class_names).stages:
             return {}
         found: Dict[str, Tuple[np.ndarray, np.ndarray]] = {}
@@ -285,6 +283,12 @@ def labelled_outputs(predictor: Predictor, store: FrameStore, class_names: Seque
         store.camera[places], store.selection_report.repeats_s,
         count_objects([frame for frame in frames if frame.label in class_names]), found.stages, worse,
         {name: (known[of], features) for name, (of, features) in faulty.items()}, groups_of(frames))
+
+
+def to_spoil(count: int, channels: int) -> Dict[str, np.ndarray]:
+    """Which of so many pictures, of so many channels, are spoilt by each fault of a camera, or come in another way."""
+    kinds = [SOUND, *(name for name in FAULTS if name != EXCHANGED or channels == 3)]
+    return {name: spread(np.arange(count), MOST_SPOILT.get(name, MOST_SPOILT[''])) for name in kinds}
 
 
 def spread(indices: np.ndarray, most: int) -> np.ndarray:

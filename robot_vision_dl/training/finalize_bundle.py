@@ -27,7 +27,7 @@ from ..data.division import Part
 from ..data.objects import count_objects, groups_of
 from ..data.recording_paths import expand
 from ..evaluation.camera_fit import fit_camera
-from ..evaluation.predict import FrameOutputs, Predictor, spread
+from ..evaluation.predict import FrameOutputs, Predictor, spread, to_spoil
 from ..evaluation.tested import Tested, test_figures, tested_on
 from .baselines import baseline_predictions, majority
 from .card import Findings, card_files, card_notes
@@ -56,15 +56,20 @@ def finish(config: TrainConfig, config_text: str, data: TrainingData, network: N
 
     def outputs(indices: np.ndarray) -> FrameOutputs:
         return predictor.frames(data.store, indices, data.class_names)
-    held_out = outputs(data.indices[Part.CALIBRATION])
-    calibration = replace(_calibrate(config, trained, held_out, data, predictor), device=device.type)
+    reference = spread(data.indices[Part.TRAIN], _REFERENCE)
+    spoilt = sum(map(len, to_spoil(len(reference), data.preprocessing.channels).values()))
+    say(f'calibrating on {len(data.indices[Part.CALIBRATION])} frames: the network runs over these, and over '
+        f'{len(reference)} that it was trained on' + (
+            f', {spoilt} times as a camera at fault gives them, too' if trained.architecture.stages else ''))
+    held_out, seen_before = outputs(data.indices[Part.CALIBRATION]), outputs(reference)
+    calibration = replace(_calibrate(config, trained, held_out, seen_before, data, predictor), device=device.type)
     calibration = replace(calibration, metrics={**calibration.metrics, **count_objects(
         data.store.frames[index] for index in data.indices[Part.CALIBRATION])})
     seen = data.indices[Part.TRAIN]
     objects = len(np.unique(groups_of(data.store.frames[index] for index in seen)))
     camera, note = fit_camera(data.store.camera[seen], data.store.camera[held_out.indices],
                               data.store.selection_report.repeats_s, objects, _of_stages(
-                                  data, predictor, held_out, config.run.seed), np.concatenate([
+                                  data, predictor, held_out, seen_before, config.run.seed), np.concatenate([
                                       groups_of(data.store.frames[index] for index in seen),
                                       np.full(len(held_out.indices), -1)]))
     calibration = replace(calibration, camera=camera, notes=(*calibration.notes, *filter(None, [note])))
@@ -136,8 +141,8 @@ def _as_stored(network: Network, data: TrainingData, half: bool) -> Network:
     return stored
 
 
-def _calibrate(config: TrainConfig, trained: Network, held_out: FrameOutputs, data: TrainingData,
-               predictor: Predictor) -> Calibration:
+def _calibrate(config: TrainConfig, trained: Network, held_out: FrameOutputs, reference: FrameOutputs,
+               data: TrainingData, predictor: Predictor) -> Calibration:
     def outputs(indices: np.ndarray) -> FrameOutputs:
         return predictor.frames(data.store, indices, data.class_names)
     strange = spread(np.sort(np.concatenate(
@@ -149,12 +154,12 @@ def _calibrate(config: TrainConfig, trained: Network, held_out: FrameOutputs, da
     ood = None if config.output.ood == NO_SCORE else config.output.ood
     head = linear_head(trained.head)
 
-    def known(part: Part, most: int) -> Pictures:
-        seen = outputs(spread(data.indices[part], most))
+    def known(seen: FrameOutputs) -> Pictures:
         return seen.pictures(groups_of(data.store.frames[index] for index in seen.indices))
-    reference, standard = known(Part.TRAIN, _REFERENCE), None
+    standard = None
     if ood is not None and len(data.indices[Part.EARLY_STOP]) >= LEAST_REFERENCE:
-        standard = known(Part.EARLY_STOP, _REFERENCE)  # nothing was fitted to them but the number of epochs
+        # Nothing was fitted to them but the number of epochs.
+        standard = known(outputs(spread(data.indices[Part.EARLY_STOP], _REFERENCE)))
     corrupted = None
     if ood is not None:
         corrupted = predictor.corrupted(data.store, spread(data.indices[Part.CALIBRATION], _REFERENCE),
@@ -162,16 +167,16 @@ def _calibrate(config: TrainConfig, trained: Network, held_out: FrameOutputs, da
     return calibrate(held_out.logits, held_out.features, held_out.targets, ood=ood, alpha=config.output.alpha,
                      corrupted=corrupted, seed=config.run.seed, stages=held_out.stages,
                      stage_names=trained.architecture.stages,
-                     reference=reference, standard=standard, head=head, ood_pictures=ood_pictures)
+                     reference=known(reference), standard=standard, head=head, ood_pictures=ood_pictures)
 
 
-def _of_stages(data: TrainingData, predictor: Predictor, held_out: FrameOutputs, seed: int) -> Optional[Seen]:
+def _of_stages(data: TrainingData, predictor: Predictor, held_out: FrameOutputs, some: FrameOutputs, seed: int
+               ) -> Optional[Seen]:
     """What the network's stages say of some training pictures, also spoilt, and of those held out after them."""
     if not held_out.stages:
         return None
     seen = data.indices[Part.TRAIN]
     places = spread(np.arange(len(seen)), _REFERENCE)
-    some = predictor.frames(data.store, seen[places], data.class_names)
     spoilt = predictor.spoilt(data.store, some.indices, data.class_names, seed)
     return Seen(np.concatenate([places, len(seen) + np.arange(len(held_out.indices))]),
                 np.concatenate([np.concatenate(one.stages, axis=1) for one in (some, held_out)]),

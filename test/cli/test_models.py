@@ -203,6 +203,10 @@ def test_bundles_in_the_models_folder_here_are_listed_and_told_by_their_paths(tm
     assert 'models/sorter5' in names and 'squeezenet1_1_imagenet' in names
     for name in ('models/sorter5', 'squeezenet1_1_imagenet'):
         assert main(['models', 'show', name]) == 0
+    # The same model under the same name, as in a checkout, is listed once.
+    shutil.copytree(load_bundle('waste_sorter').folder, tmp_path / 'models' / 'waste_sorter')
+    assert main(['models', 'list']) == 0
+    assert capsys.readouterr().out.count('waste_sorter ') == 1
     # A name of the package means the same model in every folder.
     small_model(tmp_path / 'models' / 'squeezenet1_1_imagenet')
     assert load_bundle('squeezenet1_1_imagenet').architecture.name == 'squeezenet1_1'
