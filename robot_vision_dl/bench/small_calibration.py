@@ -78,6 +78,10 @@ def run(args: argparse.Namespace) -> int:
             print(ruled(('pictures', 'accepted at .01', 'accepted at 1/(n+1)', 'unknown at 1/(n+1)'), [
                 (group, *(f'{one[figure][0]:.3f} ({one[figure][1]:.3f})' for figure in (
                     'accepted', 'accepted_smallest', 'unknown'))) for group, one in summary[key].items()]))
+    if 'against_before' in summary:
+        (mean, most), (alone, worst) = summary['against_before'], summary['alone_against_before']
+        print(f'\nagainst the bundle as it was: {mean:+.4f} on average, {most:+.4f} at most; what is fitted to each set '
+              f'alone: {alone:+.4f}, {worst:+.4f}')
     conclude(figures, args.json)
     return 1 if summary['worse_by_cross_validation'] else 0
 
@@ -85,11 +89,14 @@ def run(args: argparse.Namespace) -> int:
 def measure(args: argparse.Namespace) -> Dict[str, Any]:
     """All figures of the report."""
     from ..core.bundles.bundle import load_bundle
-    from ..core.errors import DataError
+    from ..core.errors import ConfigError, DataError
     from ..core.text.notes import to_stderr
     from ..core.uncertainty.ood.base import linear_head
     from ..data.picture_folder import all_pictures, folder_pictures
     from ..evaluation.predict import Predictor
+    least, most = args.pictures
+    if least > most:
+        raise ConfigError(f'--pictures: {least} is more than {most}; give the fewer first')
     bundle = load_bundle(args.bundle)
     predictor, head = Predictor.of_bundle(bundle), linear_head(bundle.load_single_network().head)
     rng = np.random.default_rng(args.seed)
@@ -103,6 +110,11 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
     if len(names) < 2:
         raise DataError(f'{args.data}: needs folders of two classes at least'
                         + ('' if args.probe else f' of {bundle.name}; --probe takes any'))
+    smallest = min(args.classes or len(names), len(names)) if args.probe else len(names)
+    known = sum(sorted(max(len(by_class[name][0]) - args.probe, 0) for name in names)[:smallest])
+    if known <= most:
+        raise DataError(f'{args.data}: sets of up to {most} pictures leave none of {known} to judge by; give more '
+                        'pictures, or smaller sets by --pictures')
     rows = [_one_set(args, bundle, head, by_class, names, groups, rng, number) for number in range(args.subsets)]
     return {'model': bundle.name, 'head': f'linear head on {args.probe} pictures a class' if args.probe else 'own head',
             'sets': rows, 'summary': _summary(rows)}
@@ -125,7 +137,7 @@ def _one_set(args: argparse.Namespace, bundle: 'Bundle', head: Optional['LinearH
     from ..core.metrics.proper_scores import negative_log_likelihood
     from ..core.uncertainty.calibrate import AUTO, FittedBefore, calibrate
     from ..core.uncertainty.ood.pictures import Pictures
-    from ..core.uncertainty.scaling import PLAIN, TEMPERATURE, VECTOR, softmax
+    from ..core.uncertainty.scaling import AS_BEFORE, PLAIN, TEMPERATURE, VECTOR, ScalingBefore, softmax
     from ..core.uncertainty.temperature import fit_temperature
     chosen = sorted(rng.permutation(names)[:args.classes or None].tolist()) if args.probe else names
     ood_pictures = dict(groups)
@@ -159,8 +171,8 @@ def _one_set(args: argparse.Namespace, bundle: 'Bundle', head: Optional['LinearH
                          stage_names=bundle.architecture.stages if stages else (), scaling='auto', seed=number,
                          least=args.pictures[0], before=before)
     before = None
-    if not args.probe and keeps_score(bundle) and bundle.ood is not None:
-        before = FittedBefore(bundle.ood, bundle.density_aware)
+    if not args.probe and keeps_score(bundle) and bundle.temperature is not None:
+        before = FittedBefore(bundle.ood, bundle.density_aware, ScalingBefore(bundle.temperature, bundle.vector))
     found = calibrated(before)
     gives = found.laplace is not None and found.laplace.gives_probabilities
 
@@ -173,12 +185,22 @@ def _one_set(args: argparse.Namespace, bundle: 'Bundle', head: Optional['LinearH
     m = found.metrics
     alone = fit_temperature(fitted.said[0], fitted.labels)
     name = 'laplace' if gives else VECTOR if found.vector else TEMPERATURE if found.temperature != 1 else PLAIN
+    if before and before.scaling and not gives and found.vector is before.scaling.vector and (
+            found.temperature == before.scaling.temperature):
+        name = AS_BEFORE
+    beside: Dict[str, Any] = {}
+    if before is not None and before.scaling is not None:
+        anew = calibrated()
+        beside = {'held_out_as_it_was': loss(before.scaling(judged.said[0])),
+                  'held_out_fitted_anew': loss(_probabilities(anew, judged.said)),
+                  'foreign_fitted_anew': outcomes(anew)}
     return {'pictures': n, 'classes': classes, 'scaling': name, 'temperature': found.temperature,
-            'nll_plain': m['nll_plain'], 'nll': m['nll_laplace'] if gives else m['nll'],
+            'nll_plain': m['nll_plain'], 'nll_as_it_was': m['nll_by_scaling'].get(AS_BEFORE, m['nll_plain']),
+            'nll': m['nll_laplace'] if gives else m['nll'],
             'held_out': len(judged.labels), 'held_out_plain': loss(softmax(judged.said[0], 1.0)),
             'held_out_nll': loss(_probabilities(found, judged.said)),
             'held_out_alone': loss(softmax(judged.said[0], alone)), 'temperature_alone': alone,
-            'foreign': outcomes(found), **({'foreign_fitted_anew': outcomes(calibrated())} if before else {})}
+            'foreign': outcomes(found), **beside}
 
 
 def _joined(parts: Sequence[_Said]) -> _Said:
@@ -222,10 +244,13 @@ def _summary(rows: List[Dict[str, Any]]) -> Dict[str, Any]:
     groups = {key: {group: {figure: _mean_and_largest([row[key][group][figure] for row in rows if group in row[key]])
                             for figure in ('accepted', 'accepted_smallest', 'unknown')} for group in rows[0][key]}
               for key in ('foreign', 'foreign_fitted_anew') if rows and key in rows[0]}
-    return {'worse_by_cross_validation': sum(row['nll'] > row['nll_plain'] + 5e-5 for row in rows),
+    return {'worse_by_cross_validation': sum(row['nll'] > row['nll_as_it_was'] + 5e-5 for row in rows),
             'worse_held_out': int((kept > 5e-5).sum()), 'largest_loss': float(max(kept.max(), 0)),
             'mean_loss': float(kept.mean()), 'worse_alone': int((alone > 5e-5).sum()),
             'largest_loss_alone': float(max(alone.max(), 0)), 'mean_loss_alone': float(alone.mean()),
+            **({name: _mean_and_largest([row[key] - row['held_out_as_it_was'] for row in rows])
+                for name, key in (('against_before', 'held_out_nll'), ('alone_against_before', 'held_out_fitted_anew'))}
+               if rows and 'held_out_as_it_was' in rows[0] else {}),
             **{key: found if len(found) > 1 else {} for key, found in groups.items()}}
 
 

@@ -11,7 +11,7 @@ from ..core.bundles.bundle_search import check_own
 from ..core.bundles.bundle_writer import save_bundle
 from ..core.bundles.calibration_figures import count_of
 from ..core.bundles.model_card import CALIBRATED_AGAIN, render_card
-from ..core.bundles.score_origin import SCORE_FITTED_TO
+from ..core.bundles.score_origin import OF_REFERENCE, SCORE_FITTED_TO
 from ..core.bundles.trust_limits import trust_limits
 from ..core.config import PRECISIONS
 from ..core.errors import BundleError, ConfigError
@@ -155,9 +155,11 @@ def run(args: argparse.Namespace) -> int:
         'calibrated': utc_now(), 'calibrated_by': args.command_line}
     fitted_to = provenance.pop(SCORE_FITTED_TO, 'data of its training')
     if args.reference:
-        provenance[SCORE_FITTED_TO] = 'data of --reference'
+        provenance[SCORE_FITTED_TO] = OF_REFERENCE
     elif found.score_is_kept:
-        provenance[SCORE_FITTED_TO] = fitted_to
+        provenance[SCORE_FITTED_TO] = f'as before: {fitted_to.removeprefix("as before: ")}'
+    if 'resized' in provenance:
+        provenance['resized'] = str(provenance['resized']).replace('this calibration', 'a calibration before')
     if resized:
         provenance['resized'] = f'pictures to {args.resize} pixels, of {bundle.identity} to {before}'
     metrics = {**bundle.metrics, 'calibration': found.metrics} if 'calibration' in bundle.metrics else found.metrics
@@ -242,6 +244,8 @@ def report(found: Calibration, outputs: 'LabelledOutputs') -> str:
         n = 0 if found.ood.scores is None else len(found.ood.scores)
         some = '' if n == len(outputs.known) else (f' ({n} of {len(outputs.known)}, for the others fitted the score: '
                                                    'without --reference half are set aside)')
+        if m.get('scores_of_before'):
+            some = f' ({m["scores_of_before"]} of them of the calibration before)'
         lines.append(f'    unknown at false_unknown_rate {m["unknown_rate_at"]:.4g}; the smallest that {n} calibration '
                      f'pictures reach is 1/{n + 1} = {smallest_rate(n):.4f}{some}')
     if found.fusion is not None:

@@ -66,8 +66,9 @@ def run(args: argparse.Namespace) -> int:
                                  topics=args.topics).each_once()
     confidence, wrong = confidences(bundle, outputs, args.false_unknown_rate)
     found = {risk: threshold_for_risk(confidence, wrong, risk, args.delta) for risk in args.risk}
-    print(f'{bundle.name}: {len(wrong)} held-out frames of known classes and {np.sum(outputs.labels < 0)} of none; '
-          f'accuracy {1 - wrong[outputs.labels >= 0].mean():.4f} on the former')
+    known = outputs.labels >= 0
+    print(f'{bundle.name}: {known.sum()} held-out frames of known classes and {(~known).sum()} of none; accuracy '
+          f'{1 - wrong[known].mean():.4f} on the former')
     if copies:
         print(f'note: {copies}')
     print(f'{"risk":>7} {"threshold":>10} {"abstain_cost":>13} {"coverage":>9} {"wrong":>8} {"at most":>8}')

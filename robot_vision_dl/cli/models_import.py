@@ -10,6 +10,7 @@ from ..core.bundles.bundle import Bundle
 from ..core.bundles.bundle_format import check_class_names, hash_file
 from ..core.bundles.bundle_writer import save_bundle
 from ..core.bundles.model_card import render_card
+from ..core.bundles.score_origin import OF_REFERENCE, SCORE_FITTED_TO
 from ..core.bundles.stated_input import stated_input
 from ..core.bundles.torchvision_facts import imagenet_names
 from ..core.errors import BundleError, ConfigError
@@ -149,6 +150,8 @@ def _write(args: argparse.Namespace, folder: Path, network: SingleNetwork, class
                 network = plain.load_single_network()
         print(report(found, outputs))
         provenance.update(calibration_provenance(outputs))
+        if args.reference:
+            provenance[SCORE_FITTED_TO] = OF_REFERENCE
     card = render_card(args.name, network.architecture, class_names, preprocessing, found, provenance, notes)
     return save_bundle(
         folder, network, class_names, preprocessing, name=args.name, half=args.half, overwrite=args.overwrite,

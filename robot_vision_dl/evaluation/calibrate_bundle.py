@@ -17,6 +17,7 @@ from ..core.uncertainty.ood.base import linear_head
 from ..core.uncertainty.ood.combined import LEAST_REFERENCE
 from ..core.uncertainty.ood.part import COMBINED
 from ..core.uncertainty.ood.pictures import Pictures
+from ..core.uncertainty.scaling import ScalingBefore
 from .camera_fit import fit_camera, fitted_or_before, joined
 from .labelled_outputs import LabelledOutputs
 from .predict import check_deployment, faulty_outputs, picture_outputs, run_bundle
@@ -92,17 +93,24 @@ def calibrate_bundle(bundle: Bundle, data: Sequence[str], options: CalibrationOp
     """
     outputs, copies = _outputs_of(bundle, data, options, MOST_CORRUPTED, not options.reference).each_once()
     keeps = not options.reference and options.ood == AUTO and keeps_score(bundle)
-    return outputs, fit_bundle(bundle, outputs, options, copies, bundle if keeps else None)
+    scaling = None if bundle.temperature is None else ScalingBefore(bundle.temperature, bundle.vector)
+    before = FittedBefore(bundle.ood, bundle.density_aware, scaling) if keeps else FittedBefore(scaling=scaling)
+    fitted, lost = fit_bundle(bundle, outputs, options, copies, before), ''
+    if not keeps and not options.reference and options.ood == AUTO and bundle.ood is not None and (
+            bundle.ood.stage_names != bundle.architecture.stages):
+        lost = ('the score of unknown things that it had reads other stages of the network; another one is fitted to '
+                'half of these pictures, which knows less: give --reference, or leave --stages out')
+    notes = (*fitted.calibration.notes, *filter(None, [lost]))
+    return outputs, replace(fitted, calibration=replace(fitted.calibration, notes=notes))
 
 
 def fit_bundle(bundle: Bundle, outputs: LabelledOutputs, options: CalibrationOptions, copies: str = '',
-               before: Optional[Bundle] = None) -> Fitted:
+               before: Optional[FittedBefore] = None) -> Fitted:
     """As :func:`calibrate_bundle`, to what the network says of pictures, each of which is there once.
 
     Args:
         copies: a sentence about those that were left out.
-        before: a bundle whose score was fitted to other pictures (:mod:`~..core.bundles.score_origin`) and is only
-            calibrated here, see :func:`~..core.uncertainty.calibrate.calibrate`.
+        before: what it has already, see :func:`~..core.uncertainty.calibrate.calibrate`.
     """
     device, precision = check_deployment(options.device, options.precision, bundle)
     looks = {'to calibrate on': outputs.camera}
@@ -146,7 +154,7 @@ def fit_bundle(bundle: Bundle, outputs: LabelledOutputs, options: CalibrationOpt
         seed=options.seed, reference=reference, standard=standard, head=linear_head(bundle.load_single_network().head),
         ood_pictures=ood_pictures or None, conformal=options.conformal, scaling=options.scaling,
         corrupted=outputs.corrupted,
-        before=None if before is None or before.ood is None else FittedBefore(before.ood, before.density_aware),
+        before=before,
         faulty={name: one.pictures() for name, one in faulty_outputs(bundle, **where).items()})
     camera, of_camera = fit_camera(camera_seen, outputs.camera[known], repeats_s, len(np.unique(camera_groups)),
                                    of_stages, all_groups)

@@ -65,22 +65,25 @@ def fitted_or_before(found: Optional[CameraBounds], note: str, before: Optional[
         rows: (n, 135) of :attr:`~..data.cache.FrameStore.camera`, of the pictures that were given.
         stages: what each stage of the network says of them, float32 (n, F_s); none where it has none.
     """
-    if before is not None and before.probe is not None and before.probe.widths != tuple(
-            one.shape[1] for one in stages):
-        before = replace(before, probe=None)  # of other stages than the network has now
     if before is None:
         return found, note
-    lost = [name for name in before.told if found is None or name not in found.told]
+    told = before.told
+    if before.probe is not None and before.probe.widths != tuple(one.shape[1] for one in stages):
+        before = replace(before, probe=None)  # of other stages than the network has now
+    lost = [name for name in told if found is None or name not in found.told]
     if found is not None and not lost:
         return found, note
     faulty = _called_faulty(before, rows, stages)
     what = f'by what was fitted to {before.pictures} pictures before, {faulty} of these {len(rows)} are at fault'
-    are_few = found is None or found.probe is None
-    if found is None or (are_few and faulty <= max(1, _MOST_FAULTY * len(rows))):
-        return before, f'faults of the camera are told as before, since the pictures given are too few; {what}'
-    return found, '; '.join(filter(None, [note, (
-        f'not told any more: {", ".join(lost)}, for which {LEAST_FOR_PROBE} pictures of {LEAST_OBJECTS} objects are '
-        f'needed, in colour for exchanged channels; {what}')]))
+    if (found is None or found.probe is None) and faulty <= max(1, _MOST_FAULTY * len(rows)):
+        found, note = before, f'faults of the camera are told as before, since the pictures given are too few; {what}'
+        lost = [name for name in told if name not in before.told]
+    else:
+        note = '; '.join(filter(None, [note, what]))
+    if lost:
+        note += (f'; not told any more: {", ".join(lost)}, for which {LEAST_FOR_PROBE} pictures of {LEAST_OBJECTS} '
+                 'objects are needed, in colour for exchanged channels')
+    return found, note
 
 
 def _called_faulty(bounds: CameraBounds, rows: np.ndarray, stages: Sequence[np.ndarray]) -> int:

@@ -16,7 +16,7 @@ from ..core.bundles.score_origin import is_score_of_others
 from ..core.errors import BundleError, DataError
 from ..core.text.notes import to_stderr
 from ..core.uncertainty.attainable_rates import MIN_PICTURES
-from ..core.uncertainty.calibrate import AUTO, NO_SCORE, Calibration
+from ..core.uncertainty.calibrate import AUTO, NO_SCORE, Calibration, FittedBefore
 from ..core.uncertainty.camera.bounds import CameraBounds
 from ..data.assignment import assign
 from ..data.cache import FrameStore
@@ -123,7 +123,9 @@ def int8_bundle(bundle: Bundle, data: Sequence[str], options: QuantiseOptions) -
     to_stderr(f'quantising with {len(ranged)} pictures')
     made = quantise(bundle, lambda: _pictures(store, ranged, bundle), options.weight_bits, options.tries,
                     options.runtime)
-    wish, kept = as_the_float(bundle, options), bundle if is_score_of_others(bundle) else None
+    wish, kept = as_the_float(bundle, options), None
+    if bundle.ood is not None and is_score_of_others(bundle):
+        kept = FittedBefore(replace(bundle.ood, scores=None))  # those are of what the float network says
     with tempfile.TemporaryDirectory() as folder:
         plain = save_bundle(Path(folder) / 'int8', made.network, bundle.class_names, bundle.preprocessing,
                             abstain_cost=bundle.abstain_cost)

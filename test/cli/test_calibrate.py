@@ -165,7 +165,7 @@ def test_what_must_be_given_and_what_the_score_misses_is_said(made, tmp_path, ca
 
 
 def test_few_pictures_keep_the_score_that_was_fitted_to_the_training(made, tmp_path, capsys):
-    """All of them calibrate it, and none is set aside to fit another; a score that is named is fitted anew."""
+    """All calibrate it, with the pictures before that they resemble; a score that is named is fitted anew to half."""
     trained, few = tmp_path / 'trained', write_pictures(tmp_path / 'few', 10, 7)
     assert main(['calibrate', str(made / 'model'), str(made / 'day1'), '--reference', str(made / 'train'), '--stages',
                  'layer1', '--into', str(trained)]) == 0
@@ -175,18 +175,19 @@ def test_few_pictures_keep_the_score_that_was_fitted_to_the_training(made, tmp_p
     before, kept = load_bundle(trained), load_bundle(tmp_path / 'kept')
     assert all(np.array_equal(before.ood.tensors[name], value) for name, value in kept.ood.tensors.items())
     seen, _ = run_bundle(kept, [str(few)]).each_once()
-    np.testing.assert_allclose(kept.ood.scores, np.sort(kept.ood.scores_of(seen.known_pictures())), rtol=1e-4)
-    assert len(kept.ood.scores) == 30 and kept.provenance['score_fitted_to'] == before.provenance['score_fitted_to']
+    own = kept.ood.scores_of(seen.known_pictures())
+    np.testing.assert_allclose(kept.ood.scores, np.sort(np.concatenate([before.ood.scores, own])), rtol=1e-4)
+    assert len(own) == 30 and kept.provenance['score_fitted_to'] == 'as before: data of --reference'
     assert kept.density_aware.exponent == before.density_aware.exponent
     assert kept.density_aware.origin == pytest.approx(float(np.median(kept.ood.scores)), rel=1e-4)
     card = (kept.folder / 'MODEL_CARD.md').read_text()
     for text in (said, card):
         assert 's before: fitted to other pictures, those of the training, and only calibrated on these' in text
-        assert 'keeps its exponent' in text
-    assert 'Give `robot-vision calibrate` 99 labelled pictures; or accept' in said and '198' not in said
+        assert 'keeps its exponent' in text and 'on these 30 pictures and on the 180 of before' in text
+    assert '(180 of them of the calibration before)' in said
     # And again, from what was kept; half of those that are named anew fit it.
     assert main(['calibrate', str(tmp_path / 'kept'), str(few), '--into', str(tmp_path / 'again')]) == 0
-    assert len(load_bundle(tmp_path / 'again').ood.scores) == 30
+    np.testing.assert_array_equal(load_bundle(tmp_path / 'again').ood.scores, kept.ood.scores)
     assert main(['calibrate', str(tmp_path / 'kept'), str(few), '--into', str(tmp_path / 'knn'), '--ood', 'knn']) == 0
     named = load_bundle(tmp_path / 'knn')
     assert len(named.ood.scores) == 15 and 'score_fitted_to' not in named.provenance
@@ -317,6 +318,9 @@ def test_few_pictures_do_not_take_away_what_a_bundle_tells_of_its_camera(made, t
     assert main(['calibrate', str(tmp_path / 'many'), str(few[0]), '--stages', 'layer2', '--into',
                  str(tmp_path / 'other')]) == 0
     assert load_bundle(tmp_path / 'other').camera.probe is None
+    said = capsys.readouterr().out
+    assert 'not told any more: ' in said and 'out of focus' in said.partition('not told any more: ')[2]
+    assert 'that it had reads other stages of the network; another one is fitted to half' in said
     assert main(['predict', str(tmp_path / 'other'), str(made / 'day2' / 'light' / '000.png'), '--backend',
                  'torch']) == 0
     # Pictures of quite another kind are not judged by what was.
@@ -328,6 +332,14 @@ def test_few_pictures_do_not_take_away_what_a_bundle_tells_of_its_camera(made, t
     assert main(['calibrate', str(tmp_path / 'many'), str(tmp_path / 'dark'), '--into', str(tmp_path / 'another')]) == 0
     assert 'note: ' in (said := capsys.readouterr().out) and 'not told any more: ' in said and 'are needed' in said
     assert load_bundle(tmp_path / 'another').camera.pictures < 75
+    # Nor are they where there are too few for any bounds: then the general ones hold.
+    for name in NAMES:
+        for path in sorted((tmp_path / 'dark' / name).iterdir())[9:]:
+            path.unlink()
+    assert main(['calibrate', str(tmp_path / 'many'), str(tmp_path / 'dark'), '--into', str(tmp_path / 'general')]) == 0
+    said = capsys.readouterr().out
+    assert 'told by general bounds' in said and 'not told any more: ' in said and 'told as before' not in said
+    assert load_bundle(tmp_path / 'general').camera is None
 
 
 @pytest.mark.parametrize('command', [['calibrate'], ['decide', '--risk', '.1', '--write']])

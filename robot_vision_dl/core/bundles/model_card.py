@@ -40,7 +40,8 @@ def render_card(name: str, architecture: Architecture, class_names: Sequence[str
         cautions = [limit.under(name) for limit in trust_limits(Bundle(
             name=name, source='', folder=None, identity='', architecture=architecture, class_names=tuple(class_names),
             preprocessing=preprocessing, temperature=calibration.temperature, conformal=calibration.conformal,
-            ood=calibration.ood, vector=calibration.vector, laplace=calibration.laplace, metrics=calibration.metrics))]
+            ood=calibration.ood, vector=calibration.vector, laplace=calibration.laplace, metrics=calibration.metrics,
+            provenance=provenance))]
         if cautions:
             lines += ['', 'What this calibration cannot promise:', '', *(f'- {text}.' for text in cautions)]
     lines += ['', '## Provenance', '']

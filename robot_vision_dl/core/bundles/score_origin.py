@@ -4,6 +4,7 @@ from .bundle import Bundle
 
 SCORE_FITTED_TO = 'score_fitted_to'
 """Key of the provenance: what the score was fitted to, where that is not what it was calibrated on."""
+OF_REFERENCE = 'data of --reference'
 
 
 def is_score_of_others(bundle: Bundle) -> bool:
@@ -11,7 +12,7 @@ def is_score_of_others(bundle: Bundle) -> bool:
     known = bundle.provenance
     return bundle.ood is not None and bundle.ood.scores is not None and (
         bundle.ood.stage_names == bundle.architecture.stages) and (
-        SCORE_FITTED_TO in known if 'calibrated_from' in known else 'trained' in known)
+        SCORE_FITTED_TO in known or 'trained' in known and 'calibrated_from' not in known)
 
 
 def keeps_score(bundle: Bundle) -> bool:

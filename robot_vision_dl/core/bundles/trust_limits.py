@@ -111,6 +111,8 @@ def _unknown_limit(bundle: Bundle, decision: DecisionConfig) -> Optional[Limit]:
     n, figures = _scores_of(fewest), _figures(fewest)
     if grid.smallest <= rate * (1 + ROUNDING):
         objects = figures.get('objects')
+        if figures.get('scores_of_before'):
+            return None  # of how many objects those are was told of that calibration
         if figures.get('counted') != OBJECTS or type(objects) is not int or objects >= needed:
             return None
         return Limit('objects', f'unknown at decision.false_unknown_rate {rate:g} rests on {n} calibration pictures'
@@ -118,7 +120,9 @@ def _unknown_limit(bundle: Bundle, decision: DecisionConfig) -> Optional[Limit]:
                      f'unknown far more often. For the rate to hold, pictures of {needed} objects are needed',
                      objects, needed)
     pictures = figures.get('pictures')
-    if type(pictures) is int and pictures > n:
+    if figures.get('scores_of_before'):
+        which = f'{n} calibration pictures, {figures["scores_of_before"]} of them of a calibration before,'
+    elif type(pictures) is int and pictures > n:
         which = f'{n} of {pictures} calibration pictures{count_of(figures)}, all but those that fitted the score,'
     else:
         which = f'{n} calibration pictures{count_of(figures)}'

@@ -24,6 +24,7 @@ from .ood.pictures import Pictures
 from .ood.selection import AS_BEFORE, OodChoice, choose_ood, split_groups
 from .scaling import (
     Fit,
+    ScalingBefore,
     choose_scaling,
     cross_fitted,
     folds,
@@ -36,6 +37,8 @@ from .scaling import (
 from .vector import VectorScaling
 
 _LEAST_GROUPS = 10  # for halves of whole groups
+_FEW_SCORES = 500  # of fewer, the four largest decide what is called unknown at .01
+_FURTHER_OUT = 1.28  # standard deviations, one in ten by chance
 MOST_CLASSES_COUNTED = 100  # of more, the counts of each are not kept
 AUTO = 'auto'
 NO_SCORE = 'none'
@@ -87,15 +90,17 @@ class Calibration:
 
 
 class FittedBefore(NamedTuple):
-    """What was fitted to other pictures than those of a calibration: those of the training, above all.
+    """What was fitted to other pictures than those of a calibration: of the training, and of a calibration before.
 
     Attributes:
-        score: with the tables that stay as they are.
+        score: with the tables that stay as they are, and its values on the pictures before; None: another is fitted.
         density_aware: its exponent stays where there are too few pictures for another; None: there is none.
+        scaling: see :func:`~.scaling.choose_scaling`.
     """
 
-    score: OodCalibration
+    score: Optional[OodCalibration] = None
     density_aware: Optional[DensityAware] = None
+    scaling: Optional[ScalingBefore] = None
 
 
 def calibrate(logits: np.ndarray, features: np.ndarray, labels: np.ndarray, *, ood: Optional[str] = 'energy',
@@ -132,14 +137,15 @@ def calibrate(logits: np.ndarray, features: np.ndarray, labels: np.ndarray, *, o
         corrupted: calibration pictures after something happened to them (blur, noise, ...), with labels. Where there is
             an OOD score, probabilities then claim less the further out a frame is; see :mod:`.density_aware`.
         least: fewer pictures are refused.
-        before: an OOD score that was fitted to pictures that are not among these, and is calibrated on all of them,
-            however few. With ``auto`` another one is taken if pictures show it to be clearly better; else this one is.
+        before: what a network has already. Its OOD score is calibrated on all pictures, however few, and where these
+            are fewer than 500 and no further out than those before, on both. With ``auto`` another score is taken if
+            pictures show it to be clearly better; else this one is.
     """
     if len(labels) < least:
         raise RobotVisionError(f'calibration needs {least} pictures at least, got {len(labels)}')
     if scaling not in SCALINGS:
         raise ConfigError(f'scaling must be one of {", ".join(SCALINGS)}, got {scaling!r}')
-    scaled = choose_scaling(logits, labels, scaling, seed)
+    scaled = choose_scaling(logits, labels, scaling, seed, before and before.scaling)
     temperature, vector, fit = scaled.temperature, scaled.vector, scaled.fit
     known = Pictures.of(logits, features, labels, stages, groups)
     first, second = halves(len(labels), seed, groups)
@@ -164,13 +170,15 @@ def calibrate(logits: np.ndarray, features: np.ndarray, labels: np.ndarray, *, o
     published = _published(logits, features, temperature, vector, laplace)
     detector, reason, density_aware, is_kept = None, '', None, False
     if ood is not None:
-        detector, reason, found = _fit_ood(
+        detector, reason, of_ood = _fit_ood(
             ood, before and before.score, _Known(known, fitted, held_out, standard, tuple(stage_names)),
             (ood_pictures or {}, faulty or {}), head, seed)
-        is_kept = before is not None and detector.tensors is before.score.tensors
-        metrics.update(found)
+        assert detector.scores is not None
+        is_kept = before is not None and before.score is not None and detector.tensors is before.score.tensors
+        notes += list(filter(None, [of_ood.pop('note', '')]))
+        metrics.update(of_ood)
         if corrupted is not None and len(known) < LEAST_PICTURES and is_kept and before and before.density_aware:
-            density_aware = before.density_aware.moved_to(detector.scores_of(known))
+            density_aware = before.density_aware.moved_to(detector.scores)
             published = density_aware(published, detector.scores_of(known))
             notes.append(f'density-aware calibration keeps its exponent ({density_aware.exponent:.2f}): {len(known)} '
                          f'pictures are fewer than the {LEAST_PICTURES} that another is fitted to')
@@ -267,10 +275,14 @@ def _fit_ood(asked: str, before: Optional[OodCalibration], known: _Known, strang
     # A score that was fitted to nothing, or to other pictures, may be calibrated on every picture.
     judged = known.held_out if score.fitted and not kept else known.every
     scores = score(judged.logits, judged.features, judged.stages)
-    calibration = replace(kept, scores=scores) if kept else OodCalibration.of_parts(
-        parts, score, scores, known.stage_names)
+    calibration = OodCalibration.of_parts(parts, score, scores, known.stage_names)
+    if kept is not None:
+        joined, found['note'] = joined_scores(scores, kept.scores)
+        found['scores_of_before'] = len(joined) - len(scores)
+        calibration = replace(kept, scores=joined)
     # Where that cannot be reached, at the smallest rate that can: else all figures would be 0 and say nothing.
-    rate = reachable_rate(len(scores))
+    assert calibration.scores is not None
+    rate = reachable_rate(len(calibration.scores))
     found['unknown_rate_at'] = round(rate, 6)
     for group, pictures in {**judged_ood, **judged_faulty}.items():
         ood_scores = score(pictures.logits, pictures.features, pictures.stages)
@@ -280,6 +292,36 @@ def _fit_ood(asked: str, before: Optional[OodCalibration], known: _Known, strang
             float(np.mean(calibration.p_value(ood_scores) <= rate)), 4)
         found.setdefault('foreign_pictures', {})[group] = len(pictures)
     return calibration, reason, found
+
+
+def joined_scores(scores: np.ndarray, before: Optional[np.ndarray]) -> Tuple[np.ndarray, str]:
+    """What a score is calibrated on, float32 (m,), and a sentence about it.
+
+    The largest of a few scores is a matter of luck, and with it all that is called unknown. Where they are no further
+    out than those of a calibration before, both are of the same kind of pictures, and calibrate it together. That is
+    asked by Fisher's combination of their p-values among those before, at the level .1.
+
+    Args:
+        scores: of the pictures that are given, (n,).
+        before: ascending, of others; equal ones are of the same pictures. None: there are none.
+    """
+    n = len(scores)
+    if before is None:
+        return scores, ''
+    others = before[~np.isin(before, scores.astype(np.float32))]
+    if n >= _FEW_SCORES or len(others) < n:
+        return scores, f'the score of unknown things is calibrated on these {n} pictures alone'
+    p = (1 + len(others) - np.searchsorted(others, scores)) / (len(others) + 1)
+    # Of uniform p-values, -2 ln p has the mean 2 and the variance 4.
+    further = float((-2 * np.log(p)).sum() - 2 * n) / (2 * n ** 0.5)
+    if further > _FURTHER_OUT:
+        unknown = int((p <= reachable_rate(len(others))).sum())
+        return scores, (f'the score of unknown things is calibrated on these {n} pictures alone: they are further out '
+                        f'than the {len(others)} of before, by {further:.1f} standard deviations; by the calibration '
+                        f'before, {unknown} of them would be called unknown')
+    return np.concatenate([others, scores]), (
+        f'the score of unknown things is calibrated on these {n} pictures and on the {len(others)} of before, than '
+        'which they are no further out')
 
 
 def cross_fitted_metrics(logits: np.ndarray, labels: np.ndarray, alpha: float, seed: int = 0,

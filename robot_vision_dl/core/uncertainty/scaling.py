@@ -3,7 +3,8 @@
 With few pictures the likelihood alone is a bad guide: a network that has all of 22 pictures right is "best" at the
 smallest temperature that is allowed, and surely wrong on the next one. So what is fitted has a prior towards leaving
 the logits as they are, worth a few pictures, and what makes the mean log-likelihood worse by cross-validation is left
-out, and said.
+out, and said. Where a network has a scaling already, fitted to pictures before these, that one is what is left as it
+is.
 """
 from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
 
@@ -13,9 +14,33 @@ from ..metrics.proper_scores import log_probability, of_target
 from .temperature import PRIOR_SPREAD, calibrated_softmax, fit_temperature
 from .vector import VectorScaling, fit_vector_scaling
 
+_MANY = 200  # pictures, of which a division into parts is no longer a matter of luck
 Fold = Tuple[np.ndarray, np.ndarray]
 Fit = Callable[[np.ndarray, np.ndarray], Callable[[np.ndarray], np.ndarray]]
 PLAIN, TEMPERATURE, VECTOR = 'plain', 'temperature', 'vector'
+AS_BEFORE = 'as before'
+"""In the place of a scaling's name: that which was fitted to pictures before these."""
+
+
+class ScalingBefore(NamedTuple):
+    """What was fitted to other pictures.
+
+    Attributes:
+        temperature: above 0.
+        vector: takes its place where it is there.
+    """
+
+    temperature: float
+    vector: Optional[VectorScaling] = None
+
+    @property
+    def words(self) -> str:
+        """For people."""
+        return f'temperature {self.temperature:.4f}' if self.vector is None else 'a weight and an offset a class'
+
+    def __call__(self, logits: np.ndarray) -> np.ndarray:
+        """Probabilities (n, C) of logits (n, C), float64."""
+        return softmax(logits, self.temperature) if self.vector is None else vector_scaled(logits, self.vector)
 
 
 def softmax(logits: np.ndarray, temperature: float) -> np.ndarray:
@@ -28,20 +53,16 @@ def vector_scaled(logits: np.ndarray, scaling: VectorScaling) -> np.ndarray:
     return softmax(scaling(logits), 1.0)
 
 
-def plain_fit(logits: np.ndarray, labels: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """Fits nothing; gives the plain softmax (m, C) of logits (m, C)."""
-    return lambda z: softmax(z, 1.0)
-
-
-def temperature_fit(logits: np.ndarray, labels: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """Fitted to these, with the prior; gives probabilities (m, C) of logits (m, C)."""
-    temperature = fit_temperature(logits, labels, PRIOR_SPREAD)
+def temperature_fit(logits: np.ndarray, labels: np.ndarray, usual: float = 1.0
+                    ) -> Callable[[np.ndarray], np.ndarray]:
+    """Fitted to these, with the prior around ``usual``; gives probabilities (m, C) of logits (m, C)."""
+    temperature = fit_temperature(logits, labels, PRIOR_SPREAD, usual)
     return lambda z: softmax(z, temperature)
 
 
-def vector_fit(logits: np.ndarray, labels: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+def vector_fit(logits: np.ndarray, labels: np.ndarray, usual: float = 1.0) -> Callable[[np.ndarray], np.ndarray]:
     """As :func:`temperature_fit`, with a weight and an offset a class."""
-    scaling = fit_vector_scaling(logits, labels, fit_temperature(logits, labels, PRIOR_SPREAD))
+    scaling = fit_vector_scaling(logits, labels, fit_temperature(logits, labels, PRIOR_SPREAD, usual))
     return lambda z: vector_scaled(z, scaling)
 
 
@@ -55,7 +76,7 @@ def folds(labels: np.ndarray, seed: int = 0) -> List[List[Fold]]:
     five below 1 000, and two halves above.
     """
     n = len(labels)
-    count, repeats = (5, 4) if n < 200 else (5, 1) if n < 1000 else (2, 1)
+    count, repeats = (5, 4) if n < _MANY else (5, 1) if n < 1000 else (2, 1)
     rng = np.random.default_rng(seed)
     result = []
     for _ in range(repeats):
@@ -90,18 +111,18 @@ def is_clear(gain: np.ndarray) -> bool:
     return bool(gain.mean() > 2 * gain.std() / np.sqrt(len(gain)))
 
 
-def _gain_if_wrong(logits: np.ndarray, probabilities: np.ndarray) -> float:
-    """Mean gain in ln p(label) over the plain softmax, nats, were the label of each picture its second best class."""
+def _gain_if_wrong(logits: np.ndarray, probabilities: np.ndarray, start: np.ndarray) -> float:
+    """Mean gain in ln p(label) over ``start`` (n, C), nats, were the label of each picture its second best class."""
     second = np.argsort(-logits, axis=1)[:, min(1, logits.shape[1] - 1)]
     return float(np.mean(log_probability(of_target(probabilities, second))
-                         - log_probability(of_target(softmax(logits, 1.0), second))))
+                         - log_probability(of_target(start, second))))
 
 
 class Scaling(NamedTuple):
     """What was chosen.
 
     Attributes:
-        name: ``plain``, ``temperature`` or ``vector``.
+        name: ``plain``, ``temperature``, ``vector`` or ``as before``.
         temperature: 1 for ``plain``; where a vector takes its place, that of the vector's start.
         vector: or None.
         fit: what cross-validation repeats.
@@ -118,7 +139,8 @@ class Scaling(NamedTuple):
     note: str
 
 
-def choose_scaling(logits: np.ndarray, labels: np.ndarray, wish: str, seed: int = 0) -> Scaling:
+def choose_scaling(logits: np.ndarray, labels: np.ndarray, wish: str, seed: int = 0,
+                   before: Optional[ScalingBefore] = None) -> Scaling:
     """Fit what is wished for, and keep it unless cross-validation says that it makes the likelihood worse.
 
     What makes a network surer must also be worth it if one more picture came, and was called wrongly (the rule of
@@ -128,25 +150,38 @@ def choose_scaling(logits: np.ndarray, labels: np.ndarray, wish: str, seed: int 
         logits, labels: shapes (n, C) and (n,), of pictures that took no part in training.
         wish: ``temperature``; ``vector``; ``auto``: the vector where it is clearly better than the temperature.
         seed: of the folds.
+        before: a scaling that was fitted to other pictures, to which few of these say little new: the prior is around
+            it, and it stays unless what is fitted to these is better, below 200 pictures clearly so. None: the plain
+            softmax is in its place.
     """
-    plain = log_likelihoods([softmax(logits, 1.0)], labels)
-    tried = [TEMPERATURE] if wish == TEMPERATURE else list(FITS)
-    found = {PLAIN: plain, **{name: log_likelihoods(cross_fitted(logits, labels, FITS[name], seed), labels)
-                              for name in tried}}
+    if before is not None and wish == TEMPERATURE:
+        before = before._replace(vector=None)
+    start, start_name = before or ScalingBefore(1.0), AS_BEFORE if before else PLAIN
+    usual = start.temperature
+    fits: Dict[str, Fit] = {TEMPERATURE: lambda z, y: temperature_fit(z, y, usual),
+                            VECTOR: lambda z, y: vector_fit(z, y, usual), start_name: lambda z, y: start.__call__}
+    found = {PLAIN: log_likelihoods([softmax(logits, 1.0)], labels),
+             start_name: log_likelihoods([start(logits)], labels),
+             **{name: log_likelihoods(cross_fitted(logits, labels, fits[name], seed), labels)
+                for name in ([TEMPERATURE] if wish == TEMPERATURE else FITS)}}
     mean = {name: float(one.mean()) for name, one in found.items()}
-    fitted = fit_temperature(logits, labels, PRIOR_SPREAD)
+    fitted = fit_temperature(logits, labels, PRIOR_SPREAD, usual)
     name = wish
     if wish not in FITS:
         name = VECTOR if is_clear(found[VECTOR] - found[TEMPERATURE]) else TEMPERATURE
+    out = 'is left out' if before is None else 'is not fitted anew'
 
     def note_of(what: str, probabilities: np.ndarray) -> str:
-        rival = max((PLAIN, TEMPERATURE), key=mean.__getitem__) if what == VECTOR else PLAIN
+        rival = max((start_name, TEMPERATURE), key=mean.__getitem__) if what == VECTOR else start_name
         if mean[what] < mean[rival]:
-            return (f'{what} scaling is left out: by cross-validation on {len(labels)} pictures it makes the negative '
+            return (f'{what} scaling {out}: by cross-validation on {len(labels)} pictures it makes the negative '
                     f'log-likelihood worse, {-mean[rival]:.4f} -> {-mean[what]:.4f}')
-        gain = float((found[what] - plain).sum())
-        if gain + _gain_if_wrong(logits, probabilities) < 0:
-            return (f'{what} scaling is left out: it makes the network surer, and one mistake among as many pictures '
+        if before is not None and len(labels) < _MANY and not is_clear(found[what] - found[start_name]):
+            return (f'{what} scaling {out}: on {len(labels)} pictures it is not clearly better by cross-validation, '
+                    f'{-mean[start_name]:.4f} -> {-mean[what]:.4f}')
+        gain = float((found[what] - found[start_name]).sum())
+        if gain + _gain_if_wrong(logits, probabilities, start(logits)) < 0:
+            return (f'{what} scaling {out}: it makes the network surer, and one mistake among as many pictures '
                     f'again would cost more than it gains on these {len(labels)}')
         return ''
     vector, note = None, ''
@@ -157,5 +192,7 @@ def choose_scaling(logits: np.ndarray, labels: np.ndarray, wish: str, seed: int 
             name, vector = TEMPERATURE, None
     against = note_of(TEMPERATURE, softmax(logits, fitted))
     if against and name == TEMPERATURE:
-        name, note = PLAIN, '; '.join(filter(None, (note, against)))
-    return Scaling(name, 1.0 if against else fitted, vector, FITS.get(name, plain_fit), found, note)
+        name, vector = start_name, start.vector
+        stays = '' if before is None else f'what was fitted before stays, {before.words}'
+        note = '; '.join(filter(None, (note, against, stays)))
+    return Scaling(name, usual if against else fitted, vector, fits[name], found, note)

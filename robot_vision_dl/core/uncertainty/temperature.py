@@ -63,16 +63,17 @@ def softmax_and_entropy(logits: np.ndarray, temperature: Optional[float], tau: O
     return p, [over_ln(log(total) - mean, z.shape[1]) for total, mean in zip(totals.tolist(), means.tolist())]
 
 
-def fit_temperature(logits: np.ndarray, labels: np.ndarray, spread: float = inf) -> float:
+def fit_temperature(logits: np.ndarray, labels: np.ndarray, spread: float = inf, usual: float = 1.0) -> float:
     """The temperature with the least negative log-likelihood (Guo et al. 2017), or the most probable one.
 
     The likelihood is convex in b = 1/T: its slope is E_p[z] - z_label, its curvature Var_p[z]. The slope's root is
-    found by Newton's method within a bracket, in float64. With a prior, ln T is Gaussian around 0.
+    found by Newton's method within a bracket, in float64. With a prior, ln T is Gaussian around ``ln usual``.
 
     Args:
         logits: shape (n, C) of pictures that took no part in training.
         labels: shape (n,), integers in 0..C-1.
         spread: standard deviation of ln T in the prior, see ``PRIOR_SPREAD``; infinite: no prior.
+        usual: the temperature that is most probable before any picture.
 
     Returns:
         T in [0.05, 20]; without a prior a bound, where the likelihood grows beyond it (all pictures right, or no better
@@ -100,7 +101,7 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray, spread: float = inf)
         p = np.exp(b * z)
         p /= p.sum(axis=1, keepdims=True)
         mean = (p * z).sum(axis=1)
-        log_b = log(b)  # of the prior (ln b)^2 / (2 n spread^2)
+        log_b = log(b * usual)  # of the prior (ln b usual)^2 / (2 n spread^2)
         return (float(np.mean(mean - z_label)) + weight * log_b / b,
                 float(np.mean((p * z ** 2).sum(axis=1) - mean ** 2)) + weight * (1 - log_b) / b ** 2)
 
@@ -108,7 +109,7 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray, spread: float = inf)
         return MAX_TEMPERATURE
     if slope_and_curvature(high)[0] <= 0:
         return MIN_TEMPERATURE
-    b = 1.0
+    b = min(max(1 / usual, low), high)
     for _ in range(100):
         slope, curvature = slope_and_curvature(b)
         low, high = (b, high) if slope < 0 else (low, b)

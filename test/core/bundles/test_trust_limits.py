@@ -98,6 +98,10 @@ def test_the_number_that_is_needed_is_the_one_to_give():
     limit, = trust_limits(bundle(22, metrics=figures(pictures=44, objects=20, counted='objects')))
     assert '99 labelled pictures with --reference' in limit.text and 'or 198 without, where half' in limit.text
     assert '22 of 44 calibration pictures of 20 objects' in limit.text and (limit.have, limit.needed) == (22, 99)
+    kept, = trust_limits(bundle(22, ood=OodCalibration('knn', np.arange(22.0)), provenance={'trained': 'all layers'}))
+    assert 'Give `robot-vision calibrate` 99 labelled pictures; or accept it' in kept.text  # its score stays
+    of_both, = trust_limits(bundle(60, metrics=figures(pictures=20, scores_of_before=40)))
+    assert '60 calibration pictures, 40 of them of a calibration before, give no' in of_both.text
     whole, = trust_limits(bundle(22, metrics=figures(pictures=22, objects=1, counted='recordings')))
     assert ': 22 calibration pictures of 1 recording give no' in whole.text
 

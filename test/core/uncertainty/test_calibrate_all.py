@@ -39,6 +39,7 @@ def pictures(n, seed, scale=3.0, shift=0.0):
 def test_a_score_of_before_stays_unless_pictures_show_another_to_be_clearly_better():
     """However few pictures there are, all calibrate it; one that tells nothing is left for one that does."""
     before = calibrate(*pictures(400, 5)[:3], ood='mahalanobis', reference=Pictures.of(*pictures(800, 6)[:3])).ood
+    before = replace(before, scores=None)
     outputs, strange = pictures(30, 7), {'moved': as_pictures(pictures(60, 8, shift=1.5))}
     found = calibrate(*outputs[:3], ood='auto', head=outputs[3], before=FittedBefore(before))
     assert found.score_is_kept and found.ood.tensors is before.tensors and len(found.ood.scores) == 30
@@ -47,10 +48,34 @@ def test_a_score_of_before_stays_unless_pictures_show_another_to_be_clearly_bett
     found = calibrate(*outputs[:3], ood='auto', head=outputs[3], before=FittedBefore(before), ood_pictures=strange)
     assert found.score_is_kept and found.ood_reason.startswith('as before: on 30 pictures of no class (moved)')
     assert AS_BEFORE in found.metrics['ood_choice']
+    # Pictures of its classes are no reason: by them all scores are no better than chance.
+    alike = {'alike': as_pictures(pictures(30, 11))}
+    found = calibrate(*outputs[:3], ood='auto', head=outputs[3], before=FittedBefore(before), ood_pictures=alike)
+    assert found.score_is_kept
     blind = replace(before, tensors={**before.tensors, 'whitening': 0 * before.tensors['whitening']})
     found = calibrate(*outputs[:3], ood='auto', head=outputs[3], before=FittedBefore(blind), ood_pictures=strange)
     assert not found.score_is_kept and found.metrics['ood_auroc']['moved'] > 0.9
     assert not calibrate(*outputs[:3], ood='energy').score_is_kept
+
+
+def test_few_pictures_like_those_before_calibrate_a_score_together_with_them():
+    """Others, that are further out, calibrate it alone; so do many. The same pictures given again count once."""
+    before = calibrate(*pictures(400, 5)[:3], ood='mahalanobis', reference=Pictures.of(*pictures(800, 6)[:3])).ood
+    of = {'alike': pictures(40, 7), 'moved': pictures(40, 8, shift=0.4), 'many': pictures(500, 9)}
+    found = {name: calibrate(*one[:3], ood='auto', head=one[3], before=FittedBefore(before))
+             for name, one in of.items()}
+    assert {name: len(one.ood.scores) for name, one in found.items()} == {'alike': 440, 'moved': 40, 'many': 500}
+    assert found['alike'].metrics['scores_of_before'] == 400 and found['alike'].metrics['unknown_rate_at'] == 0.01
+    assert any('alone: they are further out' in note for note in found['moved'].notes)
+    again = calibrate(*of['alike'][:3], ood='auto', head=of['alike'][3], before=FittedBefore(found['alike'].ood))
+    np.testing.assert_array_equal(again.ood.scores, found['alike'].ood.scores)
+    # Pictures that are none the further out are called unknown as often as promised, on average over calibrations.
+    others, rates = pictures(4000, 10), []
+    for seed in range(20, 40):
+        one = pictures(40, seed)
+        ood = calibrate(*one[:3], ood='auto', head=one[3], before=FittedBefore(before)).ood
+        rates.append(np.mean(ood.p_value(ood.scores_of(as_pictures(others))) <= 0.01))
+    assert np.mean(rates) < 0.02
 
 
 def as_pictures(outputs):
@@ -83,7 +108,7 @@ def test_a_lone_picture_of_no_class_chooses_nothing_and_nothing_is_reported_on_i
     assert list(found.metrics['unknown_rate']) == list(found.metrics['ood_auroc']) == ['moved']
     json.dumps(found.metrics, allow_nan=False)
     assert '50 pictures of no class (moved)' in found.ood_reason
-    assert 'fewer than 5 pictures of no class (one) choose nothing' in found.ood_reason
+    assert 'fewer than 9 pictures of no class (one) choose nothing' in found.ood_reason
     assert 'unknown_rate' not in calibrate(logits, features, labels, head=head, ood_pictures={
         'one': groups['one']}).metrics
 

@@ -4,12 +4,21 @@ import pytest
 
 from robot_vision_dl.core.metrics.proper_scores import negative_log_likelihood
 from robot_vision_dl.core.uncertainty.calibrate import calibrate
-from robot_vision_dl.core.uncertainty.scaling import FITS, PLAIN, choose_scaling, folds, softmax
+from robot_vision_dl.core.uncertainty.scaling import (
+    AS_BEFORE,
+    FITS,
+    PLAIN,
+    ScalingBefore,
+    choose_scaling,
+    folds,
+    softmax,
+)
 from robot_vision_dl.core.uncertainty.temperature import (
     MIN_TEMPERATURE,
     PRIOR_SPREAD,
     fit_temperature,
 )
+from robot_vision_dl.core.uncertainty.vector import VectorScaling
 
 
 def loss_of(logits, labels, temperature=1.0):
@@ -135,3 +144,29 @@ def test_the_figures_of_a_calibration_are_never_worse_than_before():
         assert m['nll'] <= m['nll_plain'] + 1e-9
         assert set(m['nll_by_scaling']) == {PLAIN, *FITS}
         assert sum(m['pictures_by_class']) == m['pictures'] == len(labels)
+
+
+def test_few_pictures_keep_the_scaling_that_was_fitted_to_others_before():
+    """Unless they show it to be clearly wrong: 40 as surely too sure as these do, and then the prior lies around it."""
+    rng = np.random.default_rng(0)
+
+    def drawn(n, temperature):
+        z = rng.normal(size=(n, 5)) * 3
+        p = softmax(z, temperature)
+        return z, np.array([rng.choice(5, p=one) for one in p])
+    before = ScalingBefore(1.6)
+    kept = [choose_scaling(*drawn(40, 1.6), 'auto', seed, before) for seed in range(10)]
+    assert sum(one.name == AS_BEFORE and one.temperature == 1.6 for one in kept) >= 8
+    assert all('what was fitted before stays, temperature 1.6000' in one.note for one in kept if one.name == AS_BEFORE)
+    z, y = drawn(40, 1.6)
+    as_before = next(one for one in kept if one.name == AS_BEFORE)
+    np.testing.assert_array_equal(as_before.fit(z, y)(z), softmax(z, 1.6))
+    z, y = drawn(60, 8.0)
+    other = choose_scaling(z, y, 'temperature', 0, before)
+    assert other.name == 'temperature' and other.temperature > 3
+    assert other.temperature > choose_scaling(z, y, 'temperature', 0).temperature  # the prior is around 1.6, not 1
+    many = choose_scaling(*drawn(3000, 1.6), 'temperature', 0, before)
+    assert many.temperature == pytest.approx(1.6, rel=0.1)
+    vector = ScalingBefore(1.2, VectorScaling(np.full(5, 0.5, np.float32), np.zeros(5, np.float32)))
+    stays = choose_scaling(*drawn(40, 2.0), 'auto', 0, vector)
+    assert stays.name == AS_BEFORE and stays.vector is vector.vector and stays.temperature == 1.2

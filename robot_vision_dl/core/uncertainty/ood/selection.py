@@ -43,6 +43,7 @@ AS_BEFORE = 'as before'
 """In the place of a score's name: that which was fitted before."""
 _EPSILON = 0.01  # of the p-value below which a picture counts as called unknown
 _MISSES = 0.25  # so much less of a group called unknown than by the best is well below it
+_TELLS_NOTHING = 0.5  # mean of AUROC and share called unknown: by chance about a quarter
 _CLEARLY = 0.02  # better a single score must be for the combination not to be taken
 
 
@@ -123,7 +124,8 @@ def choose_ood(fitted: Pictures, held_out: Pictures, ood_pictures: Optional[Mapp
         basis.append(f'pictures of a camera at fault ({", ".join(faulty)})')
     best, reason = _decide(found, basis, bool(ood_pictures))
     if few:
-        reason += f'; fewer than {_MIN_PICTURES} pictures of no class ({", ".join(few)}) choose nothing'
+        reason += (f'; fewer than {2 * _MIN_PICTURES - 1} pictures of no class ({", ".join(few)}) choose nothing, '
+                   'since half of them judge what is chosen')
     table = {name: {group: one.auroc for group, one in values.items()} for name, values in found.items() if values}
     return OodChoice(best, reason, table, tried[best])
 
@@ -154,6 +156,8 @@ def _decide(found: Mapping[str, Mapping[str, _Found]], basis: Sequence[str], for
     preferred = next((name for name in (AS_BEFORE, COMBINED) if name in sound), None)
     if preferred and (not foreign or worst[best][1].value < worst[preferred][1].value + _CLEARLY):
         best = preferred
+    elif preferred == AS_BEFORE and worst[best][1].value < _TELLS_NOTHING:
+        best = preferred  # of two that are no better than chance
     group, value = worst[best]
     measure = 'AUROC' if value.caught is None else 'mean of AUROC and share called unknown'
     reason = f'{best}: on {" and ".join(basis)} its {measure} is {value.value:.3f} where it is worst ({group})'

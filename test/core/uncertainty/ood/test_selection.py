@@ -112,7 +112,7 @@ def test_few_pictures_do_not_unseat_the_combination():
     assert (by_faults.method, by_faults.auroc) == ('combined', {})
     many, _ = network(200, 23)
     by_one = choose_ood(fitted, many, {'unknown': undecided(1, 24)}, head)
-    assert by_one.method == 'combined' and 'fewer than 5 pictures of no class (unknown) choose nothing' in by_one.reason
+    assert by_one.method == 'combined' and 'fewer than 9 pictures of no class (unknown) choose nothing' in by_one.reason
 
 
 def test_leaves_classes_out_where_nothing_can_be_combined():
