@@ -80,8 +80,8 @@ def run(args: argparse.Namespace) -> int:
                     'accepted', 'accepted_smallest', 'unknown'))) for group, one in summary[key].items()]))
     if 'against_before' in summary:
         (mean, most), (alone, worst) = summary['against_before'], summary['alone_against_before']
-        print(f'\nagainst the bundle as it was: {mean:+.4f} on average, {most:+.4f} at most; what is fitted to each set '
-              f'alone: {alone:+.4f}, {worst:+.4f}')
+        print(f'\nagainst the bundle as it was: {mean:+.4f} on average, {most:+.4f} at most; what is fitted to each '
+              f'set alone: {alone:+.4f}, {worst:+.4f}')
     conclude(figures, args.json)
     return 1 if summary['worse_by_cross_validation'] else 0
 
