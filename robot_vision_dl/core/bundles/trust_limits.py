@@ -11,6 +11,7 @@ from ..uncertainty.attainable_rates import (
     pictures_for_rate,
     smallest_rate,
 )
+from ..uncertainty.scaling import AS_BEFORE
 from ..uncertainty.temperature import MAX_TEMPERATURE, MIN_TEMPERATURE
 from .bundle import Bundle
 from .calibration_figures import OBJECTS, chance_sentence, count_of, ood_sentence
@@ -164,8 +165,11 @@ def _conformal_limit(bundle: Bundle, figures: Mapping[str, Any]) -> Optional[Lim
 
 
 def _class_limit(bundle: Bundle, figures: Mapping[str, Any]) -> Optional[Limit]:
-    counts = figures.get('pictures_by_class')
-    if not isinstance(counts, Sequence) or len(counts) != len(bundle.class_names):
+    counts, seen, classes = figures.get('pictures_by_class'), figures.get('classes_seen'), len(bundle.class_names)
+    if type(seen) is int and 2 * seen < classes:
+        return Limit('classes', f'its calibration pictures are of {seen} of its {classes} classes: how sure it may be '
+                     'of the others is hardly known, and they may be called unknown more often', seen, classes)
+    if not isinstance(counts, Sequence) or len(counts) != classes:
         return None
     sentence = few_of_a_class(bundle.class_names, counts)
     return Limit('classes', sentence, min(counts), MIN_PER_CLASS) if sentence else None
@@ -182,7 +186,9 @@ def few_of_a_class(class_names: Sequence[str], counts: Sequence[int]) -> Optiona
 
 def _likelihood_limit(bundle: Bundle, figures: Mapping[str, Any]) -> Optional[Limit]:
     """Bundles that were calibrated without a check are still about."""
-    plain: Any = figures.get('nll_plain')
+    tried = figures.get('nll_by_scaling')
+    # What was fitted to others before may be worse than none on a few pictures: it was kept, not made.
+    plain: Any = tried[AS_BEFORE] if isinstance(tried, Mapping) and AS_BEFORE in tried else figures.get('nll_plain')
     scaled: Any = figures.get('nll')
     if bundle.laplace is not None and bundle.laplace.gives_probabilities:
         scaled = figures.get('nll_laplace', scaled)

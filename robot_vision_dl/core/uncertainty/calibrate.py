@@ -159,6 +159,8 @@ def calibrate(logits: np.ndarray, features: np.ndarray, labels: np.ndarray, *, o
     metrics['nll_by_scaling'] = {name: round(-float(one.mean()), 4) for name, one in scaled.log_likelihood.items()}
     if logits.shape[1] <= MOST_CLASSES_COUNTED:
         metrics['pictures_by_class'] = np.bincount(labels, minlength=logits.shape[1]).tolist()
+    else:
+        metrics['classes_seen'] = len(np.unique(labels))
     laplace = None
     notes = [scaled.note] if scaled.note else []
     if head is not None and len(fitted.logits) < logits.shape[1]:  # its covariance of the classes would have no rank

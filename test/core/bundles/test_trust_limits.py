@@ -230,3 +230,19 @@ def test_a_risk_needs_so_many_frames_that_are_all_right():
         confidence, wrong = np.linspace(1, 0.5, n), np.zeros(n, bool)
         assert threshold_for_risk(confidence, wrong, risk).accepted == n
         assert not threshold_for_risk(confidence[1:], wrong[1:], risk).accepted
+
+
+def test_a_scaling_of_before_that_a_few_pictures_find_worse_is_not_one_that_was_made_worse():
+    tried = {'plain': 0.5, 'as before': 0.6, 'temperature': 0.65}
+    kept = bundle(200, metrics=MappingProxyType({'calibration': {
+        'pictures': 200, 'nll_plain': 0.5, 'nll': 0.6, 'nll_by_scaling': tried}}))
+    assert not trust_limits(kept)
+    made = replace(kept, metrics=MappingProxyType({'calibration': {
+        'pictures': 200, 'nll_plain': 0.5, 'nll': 0.65, 'nll_by_scaling': tried}}))
+    assert 'made its probabilities worse' in trust_limits(made)[0].text
+
+
+def test_pictures_of_few_of_very_many_classes_are_told():
+    few, = trust_limits(bundle(200, metrics=figures(classes_seen=2)))
+    assert (few.what, few.have, few.needed) == ('classes', 2, 5) and 'of 2 of its 5 classes' in few.text
+    assert not trust_limits(bundle(200, metrics=figures(classes_seen=3)))
