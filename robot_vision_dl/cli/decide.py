@@ -71,10 +71,10 @@ def run(args: argparse.Namespace) -> int:
           f'{1 - wrong[known].mean():.4f} on the former')
     if copies:
         print(f'note: {copies}')
-    print(f'{"risk":>7} {"threshold":>10} {"abstain_cost":>13} {"coverage":>9} {"wrong":>8} {"at most":>8}')
     decision = DecisionConfig(false_unknown_rate=args.false_unknown_rate)
     for limit in trust_limits(bundle, decision):
         print(f'note: {limit.under(bundle.name)}')
+    print(f'{"risk":>7} {"threshold":>10} {"abstain_cost":>13} {"coverage":>9} {"wrong":>8} {"at most":>8}')
     for risk, one in found.items():
         if one.accepted:
             print(f'{risk:7.4f} {one.threshold:10.4f} {1 - one.threshold:13.4f} {one.coverage:9.4f} {one.risk:8.4f} '

@@ -118,7 +118,7 @@ def _of_pictures(bundle: 'Bundle', args: argparse.Namespace) -> str:
     store = labelled_store(bundle, args.data) if args.data else None
     classifier = Classifier(args.model, device='cpu', backend='torch', top_k=5)
     explain = Explainer(bundle, classifier.policy)
-    _begins(f'explaining {len(named)} pictures')
+    _begins(f'explaining {len(named)} picture{"" if len(named) == 1 else "s"}')
     with Progress('explaining', 'pictures', len(named), quiet=len(named) == 1) as done:
         found = []
         for place, one in enumerate(named, 1):

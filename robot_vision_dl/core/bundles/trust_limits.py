@@ -180,7 +180,8 @@ def few_of_a_class(class_names: Sequence[str], counts: Sequence[int]) -> Optiona
     few = [f'{name} ({count})' for name, count in zip(class_names, counts) if count < MIN_PER_CLASS]
     if not few:
         return None
-    return (f'few or no calibration pictures of {_some(few)}: how sure it may be of them is hardly known; '
+    none = 'few or no' if min(counts) == 0 else 'few'
+    return (f'{none} calibration pictures of {_some(few)}: how sure it may be of them is hardly known; '
             f'{MIN_PER_CLASS} of each are needed')
 
 

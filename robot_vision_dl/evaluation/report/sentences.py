@@ -96,7 +96,7 @@ SENTENCES: Dict[str, str] = {
     'background': '{listed} of the {wrong} whose object has a box look at the background: the evidence lies beside it.',
     'shortcut': 'Of the {right} rightly called {label} {listed} look at the background: something beside the object '
                 'tells the class here, and may not elsewhere.',
-    'tracks': 'Of {count} it acts rightly on {right}, wrongly on {wrong}, and never on {never}.',
+    'tracks': 'Of {count}{foreign} it acts rightly on {right}, wrongly on {wrong}, and never on {never}.',
     'forced': 'Forced to answer, it names {alone} of the single frames rightly{between}, and {fused} when it fuses '
               'them over time.',
     'alone': 'Forced to answer, it names {alone} of the frames rightly{between}; each stands alone, nothing is fused.',
@@ -106,7 +106,7 @@ SENTENCES: Dict[str, str] = {
     'limit': '{sentence}.',
     'knows_nothing': 'Its probabilities are worse than knowing nothing: a negative log-likelihood of {nll} '
                      '({which}), where the same probability for each of its {classes} classes gives {chance}.',
-    'calibration': 'When it says 80 % it should be right 8 times of 10: on average it is off by {error} points '
+    'calibration': 'When it says 80 % it should be right 8 times of 10: on average it is off by {error} '
                    '(chance alone would give {floor} with so few frames{alike}).',
     'sets': 'Its sets of possible classes hold the true one in {reached} of the frames{promised}, with '
             '{size} of {classes} classes each.',

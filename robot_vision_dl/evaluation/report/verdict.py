@@ -191,7 +191,8 @@ def _rightness(model: Mapping[str, Any]) -> Iterator[Point]:
     if model['tracks']:
         tracks = model['tracks']
         yield say(GOOD if not tracks['acted_wrong'] else CARE, 'tracks', count=count_of(tracks['count'], 'object'),
-                  right=tracks['acted_right'], wrong=tracks['acted_wrong'], never=tracks['never_acted'])
+                  right=tracks['acted_right'], wrong=tracks['acted_wrong'], never=tracks['never_acted'],
+                  foreign=f' ({tracks["foreign"]} of no class, on which it should never act)' * bool(tracks['foreign']))
     if model['frame']:
         alone, between = percent(model['frame']['accuracy']), _between(model, 'accuracy')
         if _stand_alone(model):
@@ -238,8 +239,8 @@ def _sureness(model: Mapping[str, Any]) -> Iterator[Point]:
         alike = model['frame'].get('ece_floor_objects')
         most = floor if alike is None else max(floor, alike)
         mood = GOOD if error <= floor + 0.03 else CARE if error <= most + 0.1 else BAD
-        yield say(mood, 'calibration', error=f'{100 * error:.0f}', floor=f'{100 * floor:.0f}', alike='' if (
-            alike is None) else f', up to {100 * most:.0f} since frames of one object are alike')
+        yield say(mood, 'calibration', error=count_of(round(100 * error), 'point'), floor=f'{100 * floor:.0f}',
+                  alike='' if alike is None else f', up to {100 * most:.0f} since frames of one object are alike')
     sets = model['conformal']
     if sets and sets['coverage'] is not None and sets['promised'] is not None:
         classes = model['model']['classes']
