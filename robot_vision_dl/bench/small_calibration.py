@@ -171,7 +171,7 @@ def _one_set(args: argparse.Namespace, bundle: 'Bundle', head: Optional['LinearH
                          stage_names=bundle.architecture.stages if stages else (), scaling='auto', seed=number,
                          least=args.pictures[0], before=before)
     before = None
-    if not args.probe and keeps_score(bundle) and bundle.temperature is not None:
+    if not args.probe and keeps_score(bundle, n) and bundle.temperature is not None:
         before = FittedBefore(bundle.ood, bundle.density_aware, ScalingBefore(bundle.temperature, bundle.vector))
     found = calibrated(before)
     gives = found.laplace is not None and found.laplace.gives_probabilities

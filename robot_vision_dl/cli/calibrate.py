@@ -11,7 +11,7 @@ from ..core.bundles.bundle_search import check_own
 from ..core.bundles.bundle_writer import save_bundle
 from ..core.bundles.calibration_figures import count_of
 from ..core.bundles.model_card import CALIBRATED_AGAIN, render_card
-from ..core.bundles.score_origin import OF_REFERENCE, SCORE_FITTED_TO
+from ..core.bundles.score_origin import OF_REFERENCE, SCORE_FITTED_TO, is_score_of_others
 from ..core.bundles.trust_limits import trust_limits
 from ..core.config import PRECISIONS
 from ..core.errors import BundleError, ConfigError
@@ -153,7 +153,8 @@ def run(args: argparse.Namespace) -> int:
     provenance = {
         **bundle.provenance, **calibration_provenance(outputs), 'calibrated_from': bundle.identity,
         'calibrated': utc_now(), 'calibrated_by': args.command_line}
-    fitted_to = provenance.pop(SCORE_FITTED_TO, 'data of its training')
+    fitted_to = provenance.pop(SCORE_FITTED_TO, 'data of its training' if is_score_of_others(bundle) else
+                               'half of the pictures of a calibration before')
     if args.reference:
         provenance[SCORE_FITTED_TO] = OF_REFERENCE
     elif found.score_is_kept:

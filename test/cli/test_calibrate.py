@@ -182,7 +182,7 @@ def test_few_pictures_keep_the_score_that_was_fitted_to_the_training(made, tmp_p
     assert kept.density_aware.origin == pytest.approx(float(np.median(kept.ood.scores)), rel=1e-4)
     card = (kept.folder / 'MODEL_CARD.md').read_text()
     for text in (said, card):
-        assert 's before: fitted to other pictures, those of the training, and only calibrated on these' in text
+        assert 's before: fitted to other pictures before, and only calibrated on these' in text
         assert 'keeps its exponent' in text and 'on these 30 pictures and on the 180 of before' in text
     assert '(180 of them of the calibration before)' in said
     # And again, from what was kept; half of those that are named anew fit it.
@@ -191,6 +191,13 @@ def test_few_pictures_keep_the_score_that_was_fitted_to_the_training(made, tmp_p
     assert main(['calibrate', str(tmp_path / 'kept'), str(few), '--into', str(tmp_path / 'knn'), '--ood', 'knn']) == 0
     named = load_bundle(tmp_path / 'knn')
     assert len(named.ood.scores) == 15 and 'score_fitted_to' not in named.provenance
+    # One that was fitted to half of a calibration stays for as few others, and is fitted anew to more, or to the same.
+    others = write_pictures(tmp_path / 'others', 9, 17)
+    for data, kept_score, name in ((others, True, 'of_few'), (made / 'day1', False, 'of_many'),
+                                   (few, False, 'of_same')):
+        assert main(['calibrate', str(tmp_path / 'knn'), str(data), '--into', str(tmp_path / name)]) == 0
+        assert (load_bundle(tmp_path / name).provenance.get('score_fitted_to') ==
+                'as before: half of the pictures of a calibration before') == kept_score
 
 
 def test_calibrates_in_place_by_bags_with_times(made, tmp_path, capsys):

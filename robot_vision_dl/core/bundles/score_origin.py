@@ -1,4 +1,8 @@
 """Which pictures the OOD score of a bundle was fitted to, as far as that decides what another calibration may keep."""
+from typing import Mapping, Optional
+
+import numpy as np
+
 from ..uncertainty.ood.part import ood_method
 from .bundle import Bundle
 
@@ -15,7 +19,23 @@ def is_score_of_others(bundle: Bundle) -> bool:
         SCORE_FITTED_TO in known or 'trained' in known and 'calibrated_from' not in known)
 
 
-def keeps_score(bundle: Bundle) -> bool:
-    """Whether a calibration on pictures of a deployment keeps the score, and needs none of them to fit another."""
-    return is_score_of_others(bundle) and bundle.ood is not None and any(
-        ood_method(part.method).fitted for part in bundle.ood.all_parts)
+def keeps_score(bundle: Bundle, pictures: int, scores: Optional[np.ndarray] = None) -> bool:
+    """Whether a calibration on pictures of a deployment keeps the score, and needs none of them to fit another.
+
+    It does where the score was fitted to the training, and where it was fitted to at least as many others as half of
+    the pictures are, which would fit another one.
+
+    Args:
+        pictures: how many are given.
+        scores: of these, (n,): where one of them is among those that the score was calibrated on, others may be among
+            those that it was fitted to. None: nothing is known of the pictures.
+    """
+    if bundle.ood is None or bundle.ood.scores is None or bundle.ood.stage_names != bundle.architecture.stages or (
+            not any(ood_method(part.method).fitted for part in bundle.ood.all_parts)):
+        return False
+    if is_score_of_others(bundle):
+        return True
+    before = bundle.metrics.get('calibration', bundle.metrics)
+    every = before.get('pictures') if isinstance(before, Mapping) else None
+    fitted = every - len(bundle.ood.scores) if type(every) is int else 0
+    return fitted >= max(pictures // 2, 1) and (scores is None or not np.isin(scores, bundle.ood.scores).any())

@@ -128,7 +128,7 @@ def _unknown_limit(bundle: Bundle, decision: DecisionConfig) -> Optional[Limit]:
     else:
         which = f'{n} calibration pictures{count_of(figures)}'
     known = f'{which} give no p-value below {grid.smallest:.4f}; {needed} are needed'
-    given = f'{needed} labelled pictures' if keeps_score(fewest) else (
+    given = f'{needed} labelled pictures' if keeps_score(fewest, needed) else (
         f'{needed} labelled pictures with --reference (pictures that it was trained on) or {2 * needed} without, where '
         'half are set aside to fit the score')
     known = f'{known}. Give `robot-vision calibrate` {given}; or'

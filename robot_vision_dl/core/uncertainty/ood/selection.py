@@ -147,7 +147,7 @@ def _decide(found: Mapping[str, Mapping[str, _Found]], basis: Sequence[str], for
     names = list(found)
     if not any(found.values()):
         why = {COMBINED: 'of stages and last features, which needs no pictures of no class',
-               AS_BEFORE: 'fitted to other pictures, those of the training, and only calibrated on these'}
+               AS_BEFORE: 'fitted to other pictures before, and only calibrated on these'}
         return names[0], f'{names[0]}: {why.get(names[0], "too few pictures a class to compare scores")}'
     missed = {name: _missed(name, found) for name in names}
     sound = [name for name in names if not missed[name]] or names
