@@ -16,13 +16,14 @@ import numpy as np
 from .. import __version__
 from ..core.backends.int8_choice import deployed_bundle
 from ..core.bundles.bundle import Bundle, load_bundle
-from ..core.bundles.trust_limits import MEASURED, trust_limits
+from ..core.bundles.trust_limits import MEASURED, p_value_grid, trust_limits
 from ..core.config import flat_options, with_values
 from ..core.errors import ConfigError, RobotVisionError
 from ..core.networks.threads import network_threads
 from ..core.regions.crop import BOX_REASONS
 from ..core.regions.results import OBJECT_REASONS
 from ..core.runtime.frame_counters import RATE_LIMITED, REPLACED
+from ..core.uncertainty.attainable_rates import rate_in_force
 from ..data.bag_objects import ObjectCounts
 from ..data.folders import shown
 from ..data.labels.labels import Clock
@@ -233,13 +234,16 @@ def assemble(recordings: List[Recording], outcomes: List[RecordingResult], bundl
         policy = judged[0].policies[name]
         summary = summarise(tables[name], options.deployment, policy, alpha, run.seed, run.draws)
         ran = deployed_bundle(bundle, options.deployment, options.deployment.largest_batch)  # as each job found
-        limits = trust_limits(ran.bundle, options.deployment.decision)
+        wish = options.deployment.decision
+        limits = trust_limits(ran.bundle, wish)
         metrics['models'][name] = {
             'model': {'name': bundle.name, 'identity': bundle.identity, 'ran': ran.bundle.identity,
                       'precision': ran.precision, 'classes': len(bundle.class_names),
                       'calibrated': bundle.calibrated, 'abstain_cost': number(policy.abstain_cost),
                       'cost_matrix': policy.costs is not None,
-                      'false_unknown_rate': number(options.deployment.decision.false_unknown_rate),
+                      'false_unknown_rate': number(wish.false_unknown_rate),
+                      'false_unknown_rate_in_force': number(rate_in_force(
+                          p_value_grid(ran.bundle), wish.false_unknown_rate, wish.smallest_reachable_rate)),
                       'never_unknown': any(limit.what == 'unknown' for limit in limits),
                       'limits': [limit.sentence for limit in limits if limit.what not in MEASURED],
                       'learned_from': learned_from(bundle, [outcome.recording for outcome in judged])},

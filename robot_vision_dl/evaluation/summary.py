@@ -55,9 +55,9 @@ SCHEMA = """metrics.json, version 1:
   models         by name:
     model          name, identity (of the bundle), ran (identity of what decided: of the int8 bundle beside it, where
                    that is quicker on this machine), precision, classes, calibrated, abstain_cost, false_unknown_rate
-                   (as set), never_unknown (too few calibration pictures for it), limits: sentences about what its
-                   calibration cannot do; learned_from: recordings judged here that have the name of one that it was
-                   trained on
+                   (as set), false_unknown_rate_in_force (0: never), never_unknown (too few calibration pictures for
+                   it), limits: sentences about what its calibration cannot do; learned_from: recordings judged here
+                   that have the name of one that it was trained on
     frames         decided, labelled, known (labelled with a class), unknown (labelled unknown), unlabelled, of_folders
                    (pictures of folders, each decided alone; only where there are some), of_objects (objects of
                    images, each a frame here; likewise); recordings, how many of them

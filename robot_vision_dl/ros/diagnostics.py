@@ -13,7 +13,7 @@ from ..core.runtime.engine_thread import EngineThread
 from ..core.runtime.frame_counters import RATE_LIMITED, REPLACED, Account
 from ..core.runtime.pipeline import Pipeline
 from ..core.text.printable import printable
-from ..core.uncertainty.attainable_rates import deciding_rate
+from ..core.uncertainty.attainable_rates import rate_in_force
 from ..core.uncertainty.camera.watch import frozen_after_s
 from .camera import CameraInput
 from .messages import key_values
@@ -118,11 +118,10 @@ class CameraHealth:
 def trust_values(pipeline: Pipeline, config: ClassifierConfig) -> Dict[str, object]:
     """At what rate unknown is wished for, at what rate it can be said at all, and at what rate it is said."""
     grid, wish = p_value_grid(pipeline.bundle), config.decision
-    can_say = deciding_rate(grid, wish.false_unknown_rate, wish.smallest_reachable_rate) > 0
-    in_force = max(wish.false_unknown_rate, grid.smallest) if can_say and grid is not None else 0.0
+    in_force = rate_in_force(grid, wish.false_unknown_rate, wish.smallest_reachable_rate)
     return {'false_unknown_rate': wish.false_unknown_rate,
             'smallest_false_unknown_rate': 'none' if grid is None else grid.smallest,
-            'false_unknown_rate_in_force': in_force, 'can_say_unknown': can_say,
+            'false_unknown_rate_in_force': in_force, 'can_say_unknown': in_force > 0,
             'camera_bounds_pictures': pipeline.camera_bounds.pictures if config.camera_faults.enabled else 'off',
             'camera_frozen_after_s': frozen_after_s(config.camera_faults, pipeline.camera_bounds)}
 

@@ -40,7 +40,7 @@ def pictures_for_rate(rate: float) -> int:
     return max(ceil(1 / rate - ROUNDING) - 1, 1)
 
 
-def deciding_rate(grid: Optional[Grid], wanted: float, take_smallest: bool = False) -> float:
+def deciding_rate(grid: Optional[Grid], wanted: float, take_smallest: bool = True) -> float:
     """The rate to decide by: between the largest p-value that is at most ``wanted`` and the next one; 0: never.
 
     A single frame is unknown at p < this exactly if p <= wanted. Between two values, since the evidence of a stream,
@@ -50,10 +50,18 @@ def deciding_rate(grid: Optional[Grid], wanted: float, take_smallest: bool = Fal
     Args:
         grid: of the model.
         wanted: rate of false unknowns; 0: never say unknown.
-        take_smallest: where the grid begins above ``wanted``, take its first value instead.
+        take_smallest: where the grid begins above ``wanted``, take its first value instead, as a deployment does that
+            says nothing else.
     """
     if grid is None or wanted <= 0:
         return 0.0
     if grid.smallest > wanted * (1 + ROUNDING):
         return min(grid.smallest + grid.step / 2, 1.0) if take_smallest else 0.0
     return min((floor(wanted / grid.step + ROUNDING) + 0.5) * grid.step, 1.0)
+
+
+def rate_in_force(grid: Optional[Grid], wanted: float, take_smallest: bool = True) -> float:
+    """The share of known frames that may be called unknown; 0: never. Arguments as of :func:`deciding_rate`."""
+    if grid is None or deciding_rate(grid, wanted, take_smallest) <= 0:
+        return 0.0
+    return max(wanted, grid.smallest)

@@ -144,7 +144,9 @@ def _errors(model: Mapping[str, Any]) -> Iterator[Point]:
             if model['model'].get('never_unknown'):
                 yield say(BAD, 'threshold_few', auroc=auroc)
             else:
-                yield say(CARE, 'threshold', auroc=auroc, rate=f'{model["model"].get("false_unknown_rate", 0):g}',
+                wanted = model['model'].get('false_unknown_rate', 0)
+                now = model['model'].get('false_unknown_rate_in_force', wanted)
+                yield say(CARE, 'threshold', auroc=auroc, rate=f'{now:.3g}',
                           price=percent(own['fpr95']))
         if model['tracks']['foreign'] < FEW_OOD:
             yield say(CARE, 'foreign_few', objects=count_of(model['tracks']['foreign'], 'object'))

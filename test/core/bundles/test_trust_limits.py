@@ -11,7 +11,13 @@ from robot_vision_dl.core.config import DecisionConfig
 from robot_vision_dl.core.decision.e_value import OodEvidence
 from robot_vision_dl.core.networks.architecture import Architecture
 from robot_vision_dl.core.networks.preprocess import Preprocessing
-from robot_vision_dl.core.uncertainty.attainable_rates import Grid, deciding_rate, pictures_for_rate, smallest_rate
+from robot_vision_dl.core.uncertainty.attainable_rates import (
+    Grid,
+    deciding_rate,
+    pictures_for_rate,
+    rate_in_force,
+    smallest_rate,
+)
 from robot_vision_dl.core.uncertainty.conformal import fit_conformal
 from robot_vision_dl.core.uncertainty.ood.p_value import OodCalibration
 from robot_vision_dl.core.uncertainty.risk import pictures_for_risk, threshold_for_risk
@@ -36,8 +42,11 @@ def test_so_many_pictures_reach_a_rate_and_one_less_does_not(rate):
     assert smallest_rate(n) <= rate * (1 + 1e-12)
     assert n == 1 or smallest_rate(n - 1) > rate
     for count, reached in ((n, True), (n - 1, rate == 1)):
-        found = deciding_rate(Grid(1 / (count + 1), 1 / (count + 1)), rate)
-        assert (found > 0) is reached
+        grid = Grid(1 / (count + 1), 1 / (count + 1))
+        assert (deciding_rate(grid, rate, take_smallest=False) > 0) is reached
+        assert rate_in_force(grid, rate, False) == (rate if reached else 0)
+        assert deciding_rate(grid, rate) > 0 and rate_in_force(grid, rate) == max(rate, grid.smallest)
+    assert rate_in_force(None, rate) == rate_in_force(Grid(0.1, 0.1), 0.0) == 0
 
 
 @pytest.mark.parametrize('n', [1, 22, 99, 100, 500])
