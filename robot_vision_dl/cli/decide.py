@@ -81,7 +81,8 @@ def run(args: argparse.Namespace) -> int:
                   f'{one.bound:8.4f}')
         else:
             least = pictures_for_risk(risk, args.delta)
-            why = f'{len(wrong)} are too few, {least} are needed' if len(wrong) < least else 'they are too often wrong'
+            some = int((confidence >= 0).sum())  # the others are called unknown
+            why = f'{some} are too few, {least} are needed' if some < least else 'they are too often wrong'
             print(f'{risk:7.4f}   no threshold holds it on these frames: {why}')
     print(f'"at most": with probability {1 - args.delta:g}, on frames like these')
     if args.json:

@@ -38,7 +38,8 @@ def threshold_for_risk(confidence: np.ndarray, wrong: np.ndarray, risk: float, d
     with several starts; Angelopoulos et al. 2021, "Learn then test").
 
     Args:
-        confidence, wrong: shape (n,), of held-out frames that are independent of each other.
+        confidence, wrong: shape (n,), of held-out frames that are independent of each other. A confidence below 0 is of
+            a frame that no threshold accepts, being called unknown.
         risk: in (0, 1).
         delta: in (0, 1).
     """
@@ -47,6 +48,8 @@ def threshold_for_risk(confidence: np.ndarray, wrong: np.ndarray, risk: float, d
             raise ConfigError(f'{name} must be in (0, 1), got {value!r}')
     order = np.argsort(-np.asarray(confidence, np.float64), kind='stable')
     c, errors = np.asarray(confidence, np.float64)[order], np.cumsum(np.asarray(wrong, bool)[order])
+    pictures = len(c)
+    c = c[c >= 0]
     share = delta / _STARTS
     least = pictures_for_risk(risk, delta)
     best: Optional[int] = None
@@ -63,10 +66,10 @@ def threshold_for_risk(confidence: np.ndarray, wrong: np.ndarray, risk: float, d
                     break
                 best = max(best or 0, int(tested[place]))
     if best is None:
-        return RiskThreshold(float('inf'), 0.0, float('nan'), 1.0, 0, len(c))
+        return RiskThreshold(float('inf'), 0.0, float('nan'), 1.0, 0, pictures)
     accepted, failed = best + 1, int(errors[best])
-    return RiskThreshold(float(c[best]), accepted / len(c), failed / accepted, upper_limit(failed, accepted, share),
-                         accepted, len(c))
+    return RiskThreshold(float(c[best]), accepted / pictures, failed / accepted, upper_limit(failed, accepted, share),
+                         accepted, pictures)
 
 
 def pictures_for_risk(risk: float, delta: float = 0.1) -> int:

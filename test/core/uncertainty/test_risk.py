@@ -50,3 +50,16 @@ def test_too_few_or_too_bad_frames_accept_nothing():
         assert (found.accepted, found.coverage, found.threshold) == (0, 0, float('inf'))
     with pytest.raises(ConfigError, match=r'risk must be in \(0, 1\), got 0'):
         threshold_for_risk(np.ones(10), np.zeros(10, bool), 0)
+
+
+def test_what_is_called_unknown_is_accepted_by_no_threshold():
+    """However few errors there are: the lowest threshold is the least confidence of the others."""
+    rng = np.random.default_rng(0)
+    confidence = rng.uniform(0.4, 1, 500)
+    unknown = rng.random(500) < 0.1
+    confidence[unknown] = -1.0
+    found = threshold_for_risk(confidence, np.zeros(500, bool), 0.1)
+    assert found.threshold == confidence[~unknown].min() and found.accepted == (~unknown).sum()
+    assert found.coverage == pytest.approx((~unknown).mean()) and found.pictures == 500
+    none = threshold_for_risk(np.full(500, -1.0), np.zeros(500, bool), 0.1)
+    assert not none.accepted and none.threshold > 1
