@@ -92,9 +92,8 @@ def calibrate_bundle(bundle: Bundle, data: Sequence[str], options: CalibrationOp
         RobotVisionError: the data cannot be read, are too few, or the device is not here.
     """
     outputs, copies = _outputs_of(bundle, data, options, MOST_CORRUPTED, not options.reference).each_once()
-    keeps = not options.reference and options.ood == AUTO and bundle.ood is not None and (
-        keeps_score(bundle, len(outputs.known))) and (
-        keeps_score(bundle, len(outputs.known), bundle.ood.scores_of(outputs.known_pictures())))
+    keeps = not options.reference and options.ood == AUTO and keeps_score(
+        bundle, len(outputs.known), outputs.known_pictures())
     scaling = None if bundle.temperature is None else ScalingBefore(bundle.temperature, bundle.vector)
     before = FittedBefore(bundle.ood, bundle.density_aware, scaling) if keeps else FittedBefore(scaling=scaling)
     fitted, lost = fit_bundle(bundle, outputs, options, copies, before), ''

@@ -4,6 +4,7 @@ from typing import Mapping, Optional
 import numpy as np
 
 from ..uncertainty.ood.part import ood_method
+from ..uncertainty.ood.pictures import Pictures
 from .bundle import Bundle
 
 SCORE_FITTED_TO = 'score_fitted_to'
@@ -19,16 +20,16 @@ def is_score_of_others(bundle: Bundle) -> bool:
         SCORE_FITTED_TO in known or 'trained' in known and 'calibrated_from' not in known)
 
 
-def keeps_score(bundle: Bundle, pictures: int, scores: Optional[np.ndarray] = None) -> bool:
+def keeps_score(bundle: Bundle, count: int, pictures: Optional[Pictures] = None) -> bool:
     """Whether a calibration on pictures of a deployment keeps the score, and needs none of them to fit another.
 
     It does where the score was fitted to the training, and where it was fitted to at least as many others as half of
     the pictures are, which would fit another one.
 
     Args:
-        pictures: how many are given.
-        scores: of these, (n,): where one of them is among those that the score was calibrated on, others may be among
-            those that it was fitted to. None: nothing is known of the pictures.
+        count: of the pictures that are given.
+        pictures: these: where one of them is among those that the score was calibrated on, others may be among those
+            that it was fitted to. None: nothing else is known of them.
     """
     if bundle.ood is None or bundle.ood.scores is None or bundle.ood.stage_names != bundle.architecture.stages or (
             not any(ood_method(part.method).fitted for part in bundle.ood.all_parts)):
@@ -38,4 +39,5 @@ def keeps_score(bundle: Bundle, pictures: int, scores: Optional[np.ndarray] = No
     before = bundle.metrics.get('calibration', bundle.metrics)
     every = before.get('pictures') if isinstance(before, Mapping) else None
     fitted = every - len(bundle.ood.scores) if type(every) is int else 0
-    return fitted >= max(pictures // 2, 1) and (scores is None or not np.isin(scores, bundle.ood.scores).any())
+    return fitted >= max(count // 2, 1) and not (
+        pictures is not None and np.isin(bundle.ood.scores_of(pictures), bundle.ood.scores).any())

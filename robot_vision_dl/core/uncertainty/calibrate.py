@@ -21,8 +21,9 @@ from .ood.combined import fit_parts
 from .ood.p_value import OodCalibration
 from .ood.part import COMBINED, parse_parts, usual_parts
 from .ood.pictures import Pictures
-from .ood.selection import AS_BEFORE, OodChoice, choose_ood, split_groups
+from .ood.selection import OodChoice, choose_ood, split_groups
 from .scaling import (
+    AS_BEFORE,
     Fit,
     ScalingBefore,
     choose_scaling,
@@ -279,7 +280,7 @@ def _fit_ood(asked: str, before: Optional[OodCalibration], known: _Known, strang
     scores = score(judged.logits, judged.features, judged.stages)
     calibration = OodCalibration.of_parts(parts, score, scores, known.stage_names)
     if kept is not None:
-        joined, found['note'] = joined_scores(scores, kept.scores)
+        joined, found['note'] = joined_scores(scores, kept)
         found['scores_of_before'] = len(joined) - len(scores)
         calibration = replace(kept, scores=joined)
     # Where that cannot be reached, at the smallest rate that can: else all figures would be 0 and say nothing.
@@ -296,7 +297,7 @@ def _fit_ood(asked: str, before: Optional[OodCalibration], known: _Known, strang
     return calibration, reason, found
 
 
-def joined_scores(scores: np.ndarray, before: Optional[np.ndarray]) -> Tuple[np.ndarray, str]:
+def joined_scores(scores: np.ndarray, before: OodCalibration) -> Tuple[np.ndarray, str]:
     """What a score is calibrated on, float32 (m,), and a sentence about it.
 
     The largest of a few scores is a matter of luck, and with it all that is called unknown. Where they are no further
@@ -305,15 +306,15 @@ def joined_scores(scores: np.ndarray, before: Optional[np.ndarray]) -> Tuple[np.
 
     Args:
         scores: of the pictures that are given, (n,).
-        before: ascending, of others; equal ones are of the same pictures. None: there are none.
+        before: the score with those of others, of which equal ones are of the same pictures.
     """
     n = len(scores)
-    if before is None:
+    if before.scores is None:
         return scores, ''
-    others = before[~np.isin(before, scores.astype(np.float32))]
+    others = before.scores[~np.isin(before.scores, scores.astype(np.float32))]
     if n >= _FEW_SCORES or len(others) < n:
         return scores, f'the score of unknown things is calibrated on these {n} pictures alone'
-    p = (1 + len(others) - np.searchsorted(others, scores)) / (len(others) + 1)
+    p = replace(before, scores=others).p_value(scores)
     # Of uniform p-values, -2 ln p has the mean 2 and the variance 4.
     further = float((-2 * np.log(p)).sum() - 2 * n) / (2 * n ** 0.5)
     if further > _FURTHER_OUT:

@@ -19,7 +19,7 @@ Fold = Tuple[np.ndarray, np.ndarray]
 Fit = Callable[[np.ndarray, np.ndarray], Callable[[np.ndarray], np.ndarray]]
 PLAIN, TEMPERATURE, VECTOR = 'plain', 'temperature', 'vector'
 AS_BEFORE = 'as before'
-"""In the place of a scaling's name: that which was fitted to pictures before these."""
+"""In the place of a name of a scaling, or of an OOD score: what was fitted to pictures before these."""
 
 
 class ScalingBefore(NamedTuple):

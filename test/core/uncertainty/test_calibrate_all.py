@@ -16,8 +16,7 @@ from robot_vision_dl.core.uncertainty.calibrate import Calibration, FittedBefore
 from robot_vision_dl.core.uncertainty.laplace import NAMES
 from robot_vision_dl.core.uncertainty.ood.base import LinearHead, linear_head
 from robot_vision_dl.core.uncertainty.ood.pictures import Pictures
-from robot_vision_dl.core.uncertainty.ood.selection import AS_BEFORE
-from robot_vision_dl.core.uncertainty.scaling import is_clear, log_likelihoods
+from robot_vision_dl.core.uncertainty.scaling import AS_BEFORE, is_clear, log_likelihoods
 
 C, F = 4, 64
 NAMES_OF_CLASSES = ('a', 'b', 'c', 'd')

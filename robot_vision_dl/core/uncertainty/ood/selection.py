@@ -16,13 +16,14 @@ A score that was fitted before, to the pictures of the training, comes before al
 calibration can be fitted to: it knows more pictures, and leaves both halves to calibrate it.
 """
 from dataclasses import dataclass
-from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Collection, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
 
 from ...errors import ConfigError
 from ...metrics.ranking import auroc, two_groups
+from ..scaling import AS_BEFORE
 from .base import LinearHead
 from .combined import LEAST_REFERENCE, Combined, FrameScore, fit_parts
 from .p_value import OodCalibration
@@ -39,8 +40,6 @@ _MIN_PICTURES = 5
 _LEAST_KNOWN = 100  # held-out pictures, of fewer the threshold is too coarse to say that the combination misses a fault
 _MOST_NAMED = 4
 LEFT_OUT = 'class left out'
-AS_BEFORE = 'as before'
-"""In the place of a score's name: that which was fitted before."""
 _EPSILON = 0.01  # of the p-value below which a picture counts as called unknown
 _MISSES = 0.25  # so much less of a group called unknown than by the best is well below it
 _TELLS_NOTHING = 0.5  # mean of AUROC and share called unknown: by chance about a quarter
@@ -102,7 +101,7 @@ def choose_ood(fitted: Pictures, held_out: Pictures, ood_pictures: Optional[Mapp
     few = [name for name, group in (ood_pictures or {}).items() if len(group) < _MIN_PICTURES]
     ood_pictures = {name: group for name, group in (ood_pictures or {}).items() if name not in few}
     groups = {**ood_pictures, **(faulty or {})}
-    preferred = next((name for name in (AS_BEFORE, COMBINED) if name in tried), None)
+    preferred = _preferred(tried)
     if not ood_pictures and preferred:  # it is only asked whether that misses a fault
         if len(held_out) < _LEAST_KNOWN:
             groups, faulty = {}, None
@@ -142,6 +141,11 @@ def candidates(stage_names: Sequence[str], fitted: Pictures, head: Optional[Line
     return found
 
 
+def _preferred(names: Collection[str]) -> Optional[str]:
+    """Of some candidates the one that is taken unless pictures say otherwise; None: none of them is."""
+    return next((name for name in (AS_BEFORE, COMBINED) if name in names), None)
+
+
 def _decide(found: Mapping[str, Mapping[str, _Found]], basis: Sequence[str], foreign: bool) -> Tuple[str, str]:
     """The name of the best, and why."""
     names = list(found)
@@ -153,7 +157,7 @@ def _decide(found: Mapping[str, Mapping[str, _Found]], basis: Sequence[str], for
     sound = [name for name in names if not missed[name]] or names
     worst = {name: min(found[name].items(), key=lambda item: item[1].value) for name in names}
     best = max(sound, key=lambda name: round(worst[name][1].value, 2))
-    preferred = next((name for name in (AS_BEFORE, COMBINED) if name in sound), None)
+    preferred = _preferred(sound)
     if preferred and (not foreign or worst[best][1].value < worst[preferred][1].value + _CLEARLY):
         best = preferred
     elif preferred == AS_BEFORE and worst[best][1].value < _TELLS_NOTHING:
