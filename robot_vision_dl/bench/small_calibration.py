@@ -133,12 +133,12 @@ def outputs_of(predictor: 'Predictor', paths: List[Path], most: int, rng: np.ran
 
 def _one_set(args: argparse.Namespace, bundle: 'Bundle', head: Optional['LinearHead'], by_class: Dict[str, _Said],
              names: List[str], groups: Dict[str, _Said], rng: np.random.Generator, number: int) -> Dict[str, Any]:
-    from ..core.bundles.score_origin import keeps_score
     from ..core.metrics.proper_scores import negative_log_likelihood
     from ..core.uncertainty.calibrate import AUTO, FittedBefore, calibrate
     from ..core.uncertainty.ood.pictures import Pictures
-    from ..core.uncertainty.scaling import AS_BEFORE, PLAIN, TEMPERATURE, VECTOR, ScalingBefore, softmax
+    from ..core.uncertainty.scaling import AS_BEFORE, PLAIN, TEMPERATURE, VECTOR, softmax
     from ..core.uncertainty.temperature import fit_temperature
+    from ..evaluation.calibrate_bundle import fitted_before
     chosen = sorted(rng.permutation(names)[:args.classes or None].tolist()) if args.probe else names
     ood_pictures = dict(groups)
     if len(chosen) < len(names):
@@ -164,15 +164,13 @@ def _one_set(args: argparse.Namespace, bundle: 'Bundle', head: Optional['LinearH
     n = int(rng.integers(args.pictures[0], args.pictures[1] + 1))
     fitted, judged = known.at(order[:n]), known.at(order[n:])
     ood = ('knn' if reference or n >= _LEAST_FOR_KNN else 'energy') if args.probe else AUTO
+    logits, features, *stages = fitted.said
 
     def calibrated(before: Optional[FittedBefore] = None) -> 'Calibration':
-        logits, features, *stages = fitted.said
         return calibrate(logits, features, fitted.labels, stages=stages, reference=reference, head=head, ood=ood,
                          stage_names=bundle.architecture.stages if stages else (), scaling='auto', seed=number,
                          least=args.pictures[0], before=before)
-    before = None
-    if not args.probe and keeps_score(bundle, n) and bundle.temperature is not None:
-        before = FittedBefore(bundle.ood, bundle.density_aware, ScalingBefore(bundle.temperature, bundle.vector))
+    before = None if args.probe else fitted_before(bundle, Pictures.of(logits, features, stages=stages))
     found = calibrated(before)
     gives = found.laplace is not None and found.laplace.gives_probabilities
 

@@ -92,17 +92,26 @@ def calibrate_bundle(bundle: Bundle, data: Sequence[str], options: CalibrationOp
         RobotVisionError: the data cannot be read, are too few, or the device is not here.
     """
     outputs, copies = _outputs_of(bundle, data, options, MOST_CORRUPTED, not options.reference).each_once()
-    keeps = not options.reference and options.ood == AUTO and keeps_score(
-        bundle, len(outputs.known), outputs.known_pictures())
-    scaling = None if bundle.temperature is None else ScalingBefore(bundle.temperature, bundle.vector)
-    before = FittedBefore(bundle.ood, bundle.density_aware, scaling) if keeps else FittedBefore(scaling=scaling)
+    fits_anew = bool(options.reference) or options.ood != AUTO
+    before = fitted_before(bundle, None if fits_anew else outputs.known_pictures())
     fitted, lost = fit_bundle(bundle, outputs, options, copies, before), ''
-    if not keeps and not options.reference and options.ood == AUTO and bundle.ood is not None and (
-            bundle.ood.stage_names != bundle.architecture.stages):
+    if not fits_anew and bundle.ood is not None and bundle.ood.stage_names != bundle.architecture.stages:
         lost = ('the score of unknown things that it had reads other stages of the network; another one is fitted to '
                 'half of these pictures, which knows less: give --reference, or leave --stages out')
     notes = (*fitted.calibration.notes, *filter(None, [lost]))
     return outputs, replace(fitted, calibration=replace(fitted.calibration, notes=notes))
+
+
+def fitted_before(bundle: Bundle, pictures: Optional[Pictures] = None) -> FittedBefore:
+    """What a bundle has already, of which a calibration on pictures may keep something.
+
+    Args:
+        pictures: of known classes, without copies; None: another score is fitted, whatever these are.
+    """
+    scaling = None if bundle.temperature is None else ScalingBefore(bundle.temperature, bundle.vector)
+    if pictures is None or not keeps_score(bundle, len(pictures), pictures):
+        return FittedBefore(scaling=scaling)
+    return FittedBefore(bundle.ood, bundle.density_aware, scaling)
 
 
 def fit_bundle(bundle: Bundle, outputs: LabelledOutputs, options: CalibrationOptions, copies: str = '',

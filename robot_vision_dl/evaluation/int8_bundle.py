@@ -28,6 +28,7 @@ from .calibrate_bundle import (
     CalibrationOptions,
     calibration_provenance,
     fit_bundle,
+    fitted_before,
     took_part,
 )
 from .labelled_outputs import LabelledOutputs
@@ -123,9 +124,10 @@ def int8_bundle(bundle: Bundle, data: Sequence[str], options: QuantiseOptions) -
     to_stderr(f'quantising with {len(ranged)} pictures')
     made = quantise(bundle, lambda: _pictures(store, ranged, bundle), options.weight_bits, options.tries,
                     options.runtime)
-    wish, kept = as_the_float(bundle, options), None
+    wish, before = as_the_float(bundle, options), fitted_before(bundle)
     if bundle.ood is not None and is_score_of_others(bundle):
-        kept = FittedBefore(replace(bundle.ood, scores=None))  # those are of what the float network says
+        # The scores are of what the float network says.
+        before = FittedBefore(replace(bundle.ood, scores=None), bundle.density_aware, before.scaling)
     with tempfile.TemporaryDirectory() as folder:
         plain = save_bundle(Path(folder) / 'int8', made.network, bundle.class_names, bundle.preprocessing,
                             abstain_cost=bundle.abstain_cost)
@@ -134,7 +136,7 @@ def int8_bundle(bundle: Bundle, data: Sequence[str], options: QuantiseOptions) -
             run = Predictor.of_bundle(one, 'cpu')
             outputs, copies = labelled_outputs(run, store, bundle.class_names, MOST_CORRUPTED, options.seed, fitted,
                                                spoilt=not wish.reference).each_once()
-            fit = fit_bundle(one, outputs, wish, copies, kept)
+            fit = fit_bundle(one, outputs, wish, copies, before)
             calibration = replace(fit.calibration, fusion=bundle.fusion,
                                   camera=_camera(bundle, fit.calibration, number == 1))
             calibrated = save_bundle(

@@ -99,6 +99,16 @@ def test_its_calibration_is_of_the_int8_network(made):
     assert np.abs(other / found.ood.scores - 1).max() > 1e-3  # and of no other
 
 
+def test_few_pictures_change_the_scaling_of_the_float32_bundle_only_if_they_show_a_better_one(made, tmp_path):
+    float32, few = load_bundle(made / 'model'), write_pictures(tmp_path / 'few', 10, 7)
+    assert main(['quantise', str(made / 'model'), str(few), '--test', str(made / 'day2'), '--out', str(tmp_path),
+                 '--most-loss', '.1', '--tries', '1']) == 0
+    found = load_bundle(tmp_path / 'model_int8')
+    tried = found.metrics['calibration']['nll_by_scaling']
+    stays = found.temperature == pytest.approx(float32.temperature)
+    assert tried['as before'] > tried['temperature'] or stays
+
+
 def test_a_score_that_was_fitted_to_pictures_of_the_calibration_is_fitted_anew(made):
     """They may be among the pictures that int8 is calibrated on, of which the score would then think too well."""
     float32 = load_bundle(made / 'model')
