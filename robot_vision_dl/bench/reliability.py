@@ -64,6 +64,7 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
     from ..core.config import DecisionConfig
     from ..core.errors import DataError
     from ..core.metrics.classification import accuracy
+    from ..evaluation.learned import told
     from ..evaluation.predict import Predictor, labelled_outputs, labelled_store
     from .published import published
     bundle = load_bundle(args.bundle)
@@ -86,6 +87,7 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
     figures: Dict[str, Any] = {
         'model': bundle.name, 'pictures': len(y), 'classes': len(bundle.class_names),
         'fitted_to': f'{len(fit_y)} others' + ('' if args.calibration else ' of the same data'),
+        'flattering': told(bundle, frames[DATA].fingerprints[known.places]),
         'accuracy': accuracy(z, y), 'abstain_cost': bundle.abstain_cost, 'false_unknown_rate': epsilon,
         'probabilities': _probabilities(shown.probabilities, fit_z, fit_y, z, y, _things(frames, known)),
         **_risk(shown.probabilities, y),

@@ -11,6 +11,7 @@ def show(figures: Mapping[str, Any]) -> str:
     """All tables."""
     parts = [f'{figures["model"]}: {figures["pictures"]} pictures of {figures["classes"]} classes, accuracy '
              f'{figures["accuracy"]:.4f}; calibrations and sets fitted to {figures["fitted_to"]}',
+             *([f'warning: {figures["flattering"]}'] if figures['flattering'] else []),
              ruled(('probabilities', 'NLL', 'Brier', 'ECE', 'ECE floor', 'objects alike', 'accuracy'), [
                  (name, *('-' if one[key] is None else f'{one[key]:.4f}' for key in (
                      'nll', 'brier', 'ece', 'ece_floor', 'ece_floor_objects', 'accuracy')))

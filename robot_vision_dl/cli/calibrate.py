@@ -115,6 +115,7 @@ def calibration_options(args: argparse.Namespace) -> 'CalibrationOptions':
 
 def run(args: argparse.Namespace) -> int:
     """Calibrate."""
+    from ..data.learned_pictures import FILE as PICTURES
     from ..evaluation.calibrate_bundle import calibrate_bundle, calibration_provenance, with_stages
     from ..evaluation.tested import (
         CONFUSION,
@@ -148,7 +149,8 @@ def run(args: argparse.Namespace) -> int:
     found = fitted.calibration
     tested, taken = tested_again(bundle, args.test, fitted, options) if args.test else (None, '')
     if taken:
-        to_stderr(f'--test: of its pictures {taken}, which flatters; the card says so')
+        to_stderr(f'--test: {taken}, which flatters; the card says so')
+    card_files[PICTURES] = fitted.learned.file()
     network = bundle.load_single_network()
     provenance = {
         **bundle.provenance, **calibration_provenance(outputs), 'calibrated_from': bundle.identity,

@@ -18,6 +18,7 @@ from ..core.text.number_options import SECONDS, SHARE, real
 from ..core.uncertainty.attainable_rates import deciding_rate
 from ..core.uncertainty.risk import RiskThreshold, pictures_for_risk, threshold_for_risk
 from ..evaluation.labelled_outputs import LabelledOutputs
+from ..evaluation.learned import told
 from ..evaluation.predict import assessments, check_deployment, run_bundle
 
 HELP = 'find the threshold that holds a chosen risk on held-out data, and the coverage it costs'
@@ -71,6 +72,9 @@ def run(args: argparse.Namespace) -> int:
           f'{1 - wrong[known].mean():.4f} on the former')
     if copies:
         print(f'note: {copies}')
+    flattering = told(bundle, outputs.fingerprints)
+    if flattering:
+        print(f'warning: {flattering}, and no threshold is sure to hold on others')
     decision = DecisionConfig(false_unknown_rate=args.false_unknown_rate)
     for limit in trust_limits(bundle, decision):
         print(f'note: {limit.under(bundle.name)}')

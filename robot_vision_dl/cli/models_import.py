@@ -136,8 +136,9 @@ def _write(args: argparse.Namespace, folder: Path, network: SingleNetwork, class
         provenance['source'] = args.source
     if args.license:
         provenance['license'] = args.license
-    found = None
+    found, card_files = None, {}
     if args.calibrate:
+        from ..data.learned_pictures import FILE as PICTURES
         from ..evaluation.calibrate_bundle import calibrate_bundle, calibration_provenance, with_stages
         with tempfile.TemporaryDirectory() as temporary:
             # As it will be stored, which may round: what is calibrated is what will run.
@@ -145,7 +146,7 @@ def _write(args: argparse.Namespace, folder: Path, network: SingleNetwork, class
             if not isinstance(network, GraphNetwork):
                 plain = with_stages(plain, args.stages, args.ood)
             outputs, fitted = calibrate_bundle(plain, args.calibrate, calibration_options(args))
-            found = fitted.calibration
+            found, card_files[PICTURES] = fitted.calibration, fitted.learned.file()
             if not isinstance(network, GraphNetwork):
                 network = plain.load_single_network()
         print(report(found, outputs))
@@ -155,7 +156,7 @@ def _write(args: argparse.Namespace, folder: Path, network: SingleNetwork, class
     card = render_card(args.name, network.architecture, class_names, preprocessing, found, provenance, notes)
     return save_bundle(
         folder, network, class_names, preprocessing, name=args.name, half=args.half, overwrite=args.overwrite,
-        card=card, abstain_cost=args.abstain_cost, provenance=provenance, calibration=found,
+        card=card, card_files=card_files, abstain_cost=args.abstain_cost, provenance=provenance, calibration=found,
         metrics=None if found is None else found.metrics)
 
 

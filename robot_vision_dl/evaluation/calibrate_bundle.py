@@ -18,6 +18,7 @@ from ..core.uncertainty.ood.combined import LEAST_REFERENCE
 from ..core.uncertainty.ood.part import COMBINED
 from ..core.uncertainty.ood.pictures import Pictures
 from ..core.uncertainty.scaling import ScalingBefore
+from ..data.learned_pictures import LearnedPictures, learned_pictures
 from .camera_fit import fit_camera, fitted_or_before, joined
 from .labelled_outputs import LabelledOutputs
 from .predict import check_deployment, faulty_outputs, picture_outputs, run_bundle
@@ -67,12 +68,11 @@ class Fitted:
 
     Attributes:
         calibration: all of it.
-        looks: by what they were given as, the statistics of the pictures that took part, as of
-            :attr:`~.labelled_outputs.LabelledOutputs.camera`.
+        learned: those that the model has learned from, before and now.
     """
 
     calibration: Calibration
-    looks: Mapping[str, np.ndarray]
+    learned: LearnedPictures
 
 
 def calibrate_bundle(bundle: Bundle, data: Sequence[str], options: CalibrationOptions
@@ -93,7 +93,8 @@ def calibrate_bundle(bundle: Bundle, data: Sequence[str], options: CalibrationOp
     """
     outputs, copies = _outputs_of(bundle, data, options, MOST_CORRUPTED, not options.reference).each_once()
     fits_anew = bool(options.reference) or options.ood != AUTO
-    before = fitted_before(bundle, None if fits_anew else outputs.known_pictures())
+    before = fitted_before(bundle) if fits_anew else fitted_before(
+        bundle, outputs.known_pictures(), outputs.fingerprints[outputs.known])
     fitted, lost = fit_bundle(bundle, outputs, options, copies, before), ''
     if not fits_anew and bundle.ood is not None and bundle.ood.stage_names != bundle.architecture.stages:
         lost = ('the score of unknown things that it had reads other stages of the network; another one is fitted to '
@@ -102,16 +103,20 @@ def calibrate_bundle(bundle: Bundle, data: Sequence[str], options: CalibrationOp
     return outputs, replace(fitted, calibration=replace(fitted.calibration, notes=notes))
 
 
-def fitted_before(bundle: Bundle, pictures: Optional[Pictures] = None) -> FittedBefore:
+def fitted_before(bundle: Bundle, pictures: Optional[Pictures] = None, prints: Optional[np.ndarray] = None
+                  ) -> FittedBefore:
     """What a bundle has already, of which a calibration on pictures may keep something.
 
     Args:
         pictures: of known classes, without copies; None: another score is fitted, whatever these are.
+        prints: their fingerprints, uint64 (n, 4), by which those of a calibration before are recognised; None: none is.
     """
     scaling = None if bundle.temperature is None else ScalingBefore(bundle.temperature, bundle.vector)
     if pictures is None or not keeps_score(bundle, len(pictures), pictures):
         return FittedBefore(scaling=scaling)
-    return FittedBefore(bundle.ood, bundle.density_aware, scaling)
+    learned = learned_pictures(bundle)
+    again = None if learned is None or prints is None else learned.recognise(prints).calibrated_on
+    return FittedBefore(bundle.ood, bundle.density_aware, scaling, again)
 
 
 def fit_bundle(bundle: Bundle, outputs: LabelledOutputs, options: CalibrationOptions, copies: str = '',
@@ -123,7 +128,7 @@ def fit_bundle(bundle: Bundle, outputs: LabelledOutputs, options: CalibrationOpt
         before: what it has already, see :func:`~..core.uncertainty.calibrate.calibrate`.
     """
     device, precision = check_deployment(options.device, options.precision, bundle)
-    looks = {'to calibrate on': outputs.camera}
+    learned = learned_pictures(bundle) or LearnedPictures.of()
     where = {'device': options.device, 'precision': precision}
     reference: Optional[Pictures] = None
     camera_seen, repeats_s, camera_groups = None, outputs.repeats_s, outputs.groups[outputs.known]
@@ -131,23 +136,23 @@ def fit_bundle(bundle: Bundle, outputs: LabelledOutputs, options: CalibrationOpt
     if options.reference:
         seen, of_reference = _outputs_of(bundle, options.reference, options, spoilt=True).each_once()
         copies = '; '.join(filter(None, [copies, of_reference and f'--reference: {of_reference}']))
-        copies = '; '.join(filter(None, [copies, _trained_on(outputs, seen)]))
-        reference, looks['of --reference'] = seen.known_pictures(), seen.camera
+        reference, learned = seen.known_pictures(), learned | LearnedPictures.of(trained_on=seen.fingerprints)
         camera_seen, repeats_s = seen.camera[seen.known], max(repeats_s, seen.repeats_s)
         camera_groups = seen.groups[seen.known]
         of_stages = joined(seen.of_stages(), [one[outputs.known] for one in outputs.stages])
         all_groups = np.concatenate([camera_groups, camera_groups.max(initial=0) + 1 + all_groups])
     standard: Optional[Pictures] = None
+    copies = '; '.join(filter(None, [copies, of_trained_on(learned, outputs.fingerprints)]))
     if options.apart:
         of_apart = _outputs_of(bundle, options.apart, options).each_once()[0]
-        standard, taken = of_apart.known_pictures(), took_part(looks, of_apart.camera)
-        if taken:
-            raise RobotVisionError(f'--apart: of its {len(of_apart.camera)} pictures {taken}; give others, or leave it '
-                                   'out')
-        looks['of --apart'] = of_apart.camera
+        taken = LearnedPictures.of(learned.trained_on, outputs.fingerprints).recognise(of_apart.fingerprints)
+        standard = of_apart.known_pictures()[~taken.either[of_apart.known]]
+        of_taken = f'{taken.words()}, and are left out' if taken.either.any() else ''
         if len(standard) < LEAST_REFERENCE:
             raise RobotVisionError(f'--apart: {len(standard)} pictures of known classes are fewer than '
-                                   f'{LEAST_REFERENCE}; give more, or leave it out')
+                                   f'{LEAST_REFERENCE}{of_taken and "; " + of_taken}; give others, or leave it out')
+        copies = '; '.join(filter(None, [copies, of_taken and f'--apart: {of_taken}']))
+        learned |= LearnedPictures.of(calibrated_on=of_apart.fingerprints)
     if copies:
         to_stderr(copies)  # before what may be refused for having too few
     ood_pictures: Dict[str, Pictures] = {
@@ -177,7 +182,7 @@ def fit_bundle(bundle: Bundle, outputs: LabelledOutputs, options: CalibrationOpt
     fusion, of_fusion = _fusion(streams, bundle.fusion)
     notes = (*found.notes, *filter(None, [copies, of_camera, of_fusion]))
     return Fitted(replace(found, device=device, precision=precision, fusion=fusion, notes=notes,
-                          camera=camera), looks)
+                          camera=camera), learned | LearnedPictures.of(calibrated_on=outputs.fingerprints))
 
 
 def _fusion(streams: Sequence[Stream], before: Optional[FusionTimes]) -> Tuple[Optional[FusionTimes], str]:
@@ -203,26 +208,14 @@ def _outputs_of(bundle: Bundle, data: Sequence[str], options: CalibrationOptions
                       seed=options.seed)
 
 
-def took_part(looks: Mapping[str, np.ndarray], others: np.ndarray) -> str:
-    """How many of other pictures are among those of :attr:`Fitted.looks`, in words; empty: none."""
-    counts = {name: pictures_in_both(others, of) for name, of in looks.items()}
-    return ' and '.join(f'{count} are among those {name}' for name, count in counts.items() if count)
-
-
-def pictures_in_both(some: np.ndarray, others: np.ndarray) -> int:
-    """How many of some pictures are among others, by the statistics of each (n, S): as one came, they are its own."""
-    seen = {one.tobytes() for one in others}
-    return sum(one.tobytes() in seen for one in some)
-
-
-def _trained_on(outputs: LabelledOutputs, reference: LabelledOutputs) -> str:
-    """A sentence about pictures that are in both; empty for none."""
-    count = pictures_in_both(outputs.camera, reference.camera)
+def of_trained_on(learned: LearnedPictures, prints: np.ndarray) -> str:
+    """About pictures to calibrate on that the network was trained on, by their fingerprints; empty for none."""
+    count = int(learned.recognise(prints).trained_on.sum())
     if not count:
         return ''
-    return (f'{count} of the {len(outputs.labels)} pictures to calibrate on are among those of --reference, which the '
-            'network was trained on: of such pictures it is surer than of others, and what is fitted to them holds for '
-            'no other; leave them out')
+    return (f'{count} of the {len(prints)} pictures to calibrate on look{"s" * (count == 1)} like '
+            f'{"one" if count == 1 else "ones"} that the network was trained on (perceptual hash): of such pictures it '
+            'is surer than of others, and what is fitted to them holds for no other; leave them out')
 
 
 def with_stages(bundle: Bundle, wanted: Sequence[str] = (), ood: str = AUTO) -> Bundle:

@@ -35,7 +35,7 @@ from .decision_bag import whole_decisions
 from .evidence import ModelEvidence
 from .example_frames import Choice, Key, joined
 from .explained import explained
-from .learned import learned_from
+from .learned import learned_figures, learned_from
 from .object_boxes import Boxes, boxes_of
 from .options import EvaluationOptions
 from .recordings import Recording, open_recordings
@@ -246,7 +246,8 @@ def assemble(recordings: List[Recording], outcomes: List[RecordingResult], bundl
                           p_value_grid(ran.bundle), wish.false_unknown_rate, wish.smallest_reachable_rate)),
                       'never_unknown': any(limit.what == 'unknown' for limit in limits),
                       'limits': [limit.sentence for limit in limits if limit.what not in MEASURED],
-                      'learned_from': learned_from(bundle, [outcome.recording for outcome in judged])},
+                      'learned_from': learned_from(bundle, [outcome.recording for outcome in judged]),
+                      'learned_pictures': _learned_pictures(judged, name)},
             **summary, 'exactness': _exactness(judged, name)}
         summary['frames'].update(_ground(metrics['recordings']))
         samples[name] = resample(tables[name], summary, options.deployment.fusion.reset_gap_s, run.draws, run.seed)
@@ -265,6 +266,14 @@ def assemble(recordings: List[Recording], outcomes: List[RecordingResult], bundl
     choices = {name: joined([outcome.choices[name] for outcome in outcomes if name in outcome.choices])
                for name in names}
     return Evaluation(metrics, tables, recordings, outcomes, choices, bundles, options, seconds)
+
+
+def _learned_pictures(judged: Sequence[RecordingResult], name: str) -> Optional[Dict[str, Any]]:
+    """See :func:`~.learned.learned_figures`; None: the model does not say what it has learned from."""
+    if not all(name in outcome.recognised for outcome in judged):
+        return None
+    return learned_figures({outcome.recording: outcome.tables[name] for outcome in judged},
+                           {outcome.recording: outcome.recognised[name] for outcome in judged})
 
 
 def compare_models(first: Mapping[str, Any], second: Mapping[str, Any], draws: int,

@@ -6,6 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import astuple, dataclass, replace
 from typing import Deque, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
 
+import numpy as np
 import torch
 
 from ..core.camera_settings import RateLimit
@@ -23,6 +24,7 @@ from ..data.bag_objects import FoundObject, ObjectCounts
 from ..data.bags.message_types import COMPRESSED_IMAGE
 from ..data.bags.reader import BagImage
 from ..data.labels.labels import FrameLabel
+from ..data.learned_pictures import fingerprint
 from .recordings import Recording
 
 _FIRST_GUESS_BYTES = 4_000_000
@@ -46,6 +48,7 @@ class FedFrame(NamedTuple):
     """A frame, its message, which message of its topic it is, and a digest of the picture as it was sent.
 
     ``found`` is the object that the frame shows, of the picture ``whole``; None: it shows a whole picture.
+    ``fingerprint`` is of what the network sees (:mod:`~..data.learned_pictures`); None where it is not wanted.
     """
 
     frame: Frame
@@ -54,6 +57,7 @@ class FedFrame(NamedTuple):
     digest: bytes = b''
     found: Optional[FoundObject] = None
     whole: Optional['WholePicture'] = None
+    fingerprint: Optional[np.ndarray] = None
 
     @property
     def topic(self) -> str:
@@ -115,14 +119,17 @@ class Feed:
         size: frames in a batch.
         threads: that decode.
         ahead_bytes: pictures that may wait.
+        fingerprints: whether :attr:`FedFrame.fingerprint` is wanted.
 
     Attributes:
         messages: image messages that were read so far.
     """
 
     def __init__(self, recording: Recording, preprocessors: Sequence[Union[Preprocessor, HostPixels]],
-                 config: ClassifierConfig, size: int, threads: int, ahead_bytes: int) -> None:
+                 config: ClassifierConfig, size: int, threads: int, ahead_bytes: int,
+                 fingerprints: bool = False) -> None:
         self._recording, self._config, self._size = recording, config, size
+        self._fingerprints = fingerprints
         self.messages = 0
         self._preprocessors = list(preprocessors)
         self._order = StampOrder(config.fusion)
@@ -223,7 +230,8 @@ class Feed:
         whole = read.whole(message, region)
         frame = whole.frame
         if found is None:
-            return FedFrame(frame, message, unit.number, whole.digest), [frame.seen] * len(self._preprocessors)
+            return (FedFrame(frame, message, unit.number, whole.digest, fingerprint=self._fingerprint(frame.seen)),
+                    [frame.seen] * len(self._preprocessors))
         wish = self._config.detections
         _refuse(refusal_of_part(*visible_part(found.box, frame.picture.width, frame.picture.height), wish))
         cut: Dict[object, Picture] = {}
@@ -233,7 +241,11 @@ class Feed:
         seen = [cut[preprocess.spec] for preprocess in self._preprocessors]
         _refuse(refusal_of_pixels(seen[0], wish))
         own = Frame(f'{message.topic} {found.key}', frame.header, seen[0], frame.encoding, frame.received_ns)
-        return FedFrame(own, message, unit.number, digest_of_object(whole.digest, found), found, whole), seen
+        return FedFrame(own, message, unit.number, digest_of_object(whole.digest, found), found, whole,
+                        self._fingerprint(seen[0])), seen
+
+    def _fingerprint(self, picture: Picture) -> Optional[np.ndarray]:
+        return fingerprint(picture) if self._fingerprints else None
 
     def _tensors(self, pictures: Sequence[Sequence[Picture]]) -> List[torch.Tensor]:
         made: List[torch.Tensor] = []

@@ -21,6 +21,7 @@ from ..core.uncertainty.camera.bounds import CameraBounds
 from ..data.assignment import assign
 from ..data.cache import FrameStore
 from ..data.dataset import EvalTransform, FrameDataset
+from ..data.learned_pictures import LearnedPictures, learned_pictures
 from ..data.selection import SAME_PICTURE, duplicate_groups
 from .beside_float import Loss, figures, folder_megabytes, loss, times_ms
 from .calibrate_bundle import (
@@ -29,7 +30,6 @@ from .calibrate_bundle import (
     calibration_provenance,
     fit_bundle,
     fitted_before,
-    took_part,
 )
 from .labelled_outputs import LabelledOutputs
 from .predict import Predictor, foreign_pictures, labelled_outputs, labelled_store, spread
@@ -81,6 +81,7 @@ class Int8Bundle:
         provenance: of the bundle.
         loss: of accuracy.
         notes: what the user should know, a sentence each.
+        learned: the pictures that the model has learned from, in float32 and in int8.
     """
 
     quantised: Quantised
@@ -90,6 +91,7 @@ class Int8Bundle:
     provenance: Dict[str, Any]
     loss: Loss
     notes: Tuple[str, ...]
+    learned: LearnedPictures
 
 
 def int8_bundle(bundle: Bundle, data: Sequence[str], options: QuantiseOptions) -> Int8Bundle:
@@ -149,7 +151,8 @@ def int8_bundle(bundle: Bundle, data: Sequence[str], options: QuantiseOptions) -
             said.append(told)
             found.append((calibration, outputs, tested, folder_megabytes(calibrated.folder or Path(folder))))
         calibration, outputs, tested, size = found[1]
-        taken = took_part(fit.looks, tested.camera)
+        learned = fit.learned | learned_pictures(bundle)
+        taken = LearnedPictures.of(learned.trained_on, outputs.fingerprints).recognise(tested.fingerprints).words()
     for row, ms, megabytes in zip(rows, times_ms(
             [(made.float32, None), (made.network.file_bytes(), options.runtime)], made.network.facts.outputs,
             bundle), (
@@ -168,7 +171,8 @@ def int8_bundle(bundle: Bundle, data: Sequence[str], options: QuantiseOptions) -
     metrics = {'calibration': calibration.metrics, 'float32': rows[0], 'int8': rows[1]}
     provenance = {**_kept_provenance(bundle), **calibration_provenance(outputs), MADE_OF: bundle.identity,
                   'quantised': _in_words(made), 'judged_on': f'{lost.pictures} pictures, {test_store.data_hash[:12]}'}
-    return Int8Bundle(made, calibration, outputs, metrics, provenance, lost, tuple(_notes(rows, lost, options, taken)))
+    notes = tuple(_notes(rows, lost, options, taken))
+    return Int8Bundle(made, calibration, outputs, metrics, provenance, lost, notes, learned)
 
 
 def refusal(lost: Loss, margin: float) -> str:
@@ -256,7 +260,7 @@ def _in_words(made: Quantised) -> str:
 
 
 def _notes(rows: Sequence[Dict[str, Any]], lost: Loss, options: QuantiseOptions, taken: str) -> List[str]:
-    notes = [f'of the pictures that both were judged on {taken}, which flatters both'] if taken else []
+    notes = [f'of those that both were judged on: {taken}, which flatters both'] if taken else []
     ratio = rows[0]['ms'] / rows[1]['ms']
     if ratio < PAYS:
         notes.append(f'it does not pay here: a pass takes {rows[1]["ms"]:.2f} ms in int8 and {rows[0]["ms"]:.2f} ms in '

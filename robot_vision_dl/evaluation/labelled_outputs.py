@@ -23,6 +23,7 @@ class LabelledOutputs:
         pictures: int64 (n,); frames of one number show the same picture: bit by bit, or nearly so where they are
             pictures of folders (those of a camera resemble their neighbours, and have their times).
         camera: float32 (n, 135), see :attr:`~..data.cache.FrameStore.camera`.
+        fingerprints: uint64 (n, 4), see :func:`~..data.learned_pictures.fingerprint`.
         repeats_s: for how long one picture stayed the same in the recordings.
         things: int64 (n,); frames of one number are of one object, or of one recording where nobody says what is one.
             None: it is not known.
@@ -41,6 +42,7 @@ class LabelledOutputs:
     data_hash: str
     pictures: np.ndarray
     camera: np.ndarray
+    fingerprints: np.ndarray
     repeats_s: float = 0.0
     objects: Mapping[str, Any] = field(default_factory=dict)
     stages: Tuple[np.ndarray, ...] = ()
@@ -67,15 +69,16 @@ class LabelledOutputs:
         whole = len(set(self.recordings)) - len(set(recordings))
         of_whole = f' ({whole} recordings are nothing but copies)' if whole > 1 else (
             ' (one recording is nothing but copies)' if whole else '')
+        chosen = {name: getattr(self, name)[first] for name in (
+            'logits', 'features', 'labels', 'times_ns', 'pictures', 'camera', 'fingerprints')}
+        said = (f'{copies} of {len(self.labels)} frames show pictures that are among the others already{of_whole}: '
+                f'they are no further evidence, so each picture counts once, {len(first)} in all')
         return replace(
             self, recordings=recordings, spoilt={
                 name: (np.searchsorted(first, of[np.isin(of, first)]), features[np.isin(of, first)])
                 for name, (of, features) in self.spoilt.items()}, stages=tuple(one[first] for one in self.stages),
-            things=None if self.things is None else self.things[first],
-            **{name: getattr(self, name)[first] for name in (
-                'logits', 'features', 'labels', 'times_ns', 'pictures', 'camera')}), '; '.join(filter(None, [
-            f'{copies} of {len(self.labels)} frames show pictures that are among the others already{of_whole}: they '
-            f'are no further evidence, so each picture counts once, {len(first)} in all', contradiction]))
+            things=None if self.things is None else self.things[first], **chosen
+        ), '; '.join(filter(None, [said, contradiction]))
 
     @property
     def known(self) -> np.ndarray:

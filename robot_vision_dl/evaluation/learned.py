@@ -1,17 +1,71 @@
-"""Which of the recordings that judge a model it has learned from, as far as their names tell.
+"""Which of the frames that judge a model it has learned from: by its list of pictures, or else by recordings' names.
 
-A bundle lists the recordings of its training, and in its card the parts that they were in: those of the test part alone
-taught it nothing. There is no fingerprint of a recording's frames in a bundle, so two that share a name count as one.
+A bundle that was trained or calibrated here carries fingerprints of its pictures (:mod:`~..data.learned_pictures`). One
+without lists the recordings of its training, and in its card the parts that they were in: those of the test part alone
+taught it nothing. By these two that share a name count as one.
 """
-from typing import Any, List, Sequence, Set
+from typing import Any, Dict, List, Mapping, Sequence, Set
+
+import numpy as np
 
 from ..core.bundles.bundle import Bundle
 from ..core.errors import RobotVisionError
 from ..core.text.json_text import parse_json
 from ..core.text.text_file import read_text
+from ..data.learned_pictures import Recognised, learned_pictures
+from .picture_messages import TOPIC as PICTURES
+from .table import FrameTable
 
 _SPLIT = 'card/split.json'
 _NOT_LEARNED = 'test'
+MOST_SEEN = 0.02
+"""Share of the pictures that a model has learned from up to which figures are hardly flattered."""
+WHOLE = 0.05
+"""Share of a recording's frames that are recognised from which on the others count as learned from, too."""
+
+
+def learned_figures(tables: Mapping[str, FrameTable], recognised: Mapping[str, Recognised]) -> Dict[str, Any]:
+    """How many of the frames labelled with a class look like pictures that the model has learned from.
+
+    Training takes some of a recording's frames, and with a moving camera those between differ from these: of a
+    recording of which :data:`WHOLE` are recognised, the others count as learned from, too.
+
+    Args:
+        tables: of one model, by recording.
+        recognised: for each of these, which of its rows are recognised.
+
+    Returns:
+        ``frames`` that are labelled with a class; those that look like one that it was ``trained_on`` (None: the model
+        does not say what it was trained on), or else ``calibrated_on``; ``others``: those that count as learned from
+        neither by themselves nor with their recording; ``right`` and ``right_others``: how many of those that do, and
+        of the others, are called rightly, each alone;
+        ``recordings``: by name, where there are any, how many are recognised of how many.
+    """
+    keys = ('frames', 'trained_on', 'calibrated_on', 'others', 'right', 'right_others')
+    figures: Dict[str, Any] = dict.fromkeys(keys, 0)
+    by_recording: Dict[str, List[int]] = {}
+    for recording, table in tables.items():
+        known, found = table.known, recognised[recording]
+        right, seen = known & (table['predicted'] == table['target']), known & found.either
+        count = int(np.count_nonzero(seen))
+        if count:
+            by_recording[recording] = [count, int(np.count_nonzero(known))]
+        is_whole = count >= WHOLE * np.count_nonzero(known) and table.topics != (PICTURES,)
+        learned = known if is_whole else seen
+        for name, mask in zip(keys, (known, known & found.trained_on, seen & ~found.trained_on, known & ~learned,
+                                     right & learned, right & ~learned)):
+            figures[name] += int(np.count_nonzero(mask))
+    if not all(found.training_is_known for found in recognised.values()):
+        figures['trained_on'] = None
+    return {**figures, 'recordings': by_recording}
+
+
+def told(bundle: Bundle, prints: np.ndarray) -> str:
+    """A sentence about pictures to judge by that the model has learned from, by their fingerprints; empty for none."""
+    learned = learned_pictures(bundle)
+    found = None if learned is None else learned.recognise(prints)
+    words = '' if found is None or found.either.sum() < MOST_SEEN * len(prints) else found.words()
+    return f'{words}: on these a model does better than on others, so the figures are flattering' if words else ''
 
 
 def learned_from(bundle: Bundle, recordings: Sequence[str]) -> List[str]:

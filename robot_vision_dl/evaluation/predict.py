@@ -32,6 +32,7 @@ from ..data.augmentation.camera_faults import SpoiltTransform
 from ..data.augmentation.corruptions import CorruptedTransform
 from ..data.cache import CacheConfig, FrameStore
 from ..data.dataset import EvalTransform, FrameDataset, Indices
+from ..data.learned_pictures import fingerprints
 from ..data.objects import count_objects, groups_of
 from ..data.picture_folder import SUFFIXES, all_pictures
 from ..data.pictures import readable_pictures
@@ -280,7 +281,7 @@ def labelled_outputs(predictor: Predictor, store: FrameStore, class_names: Seque
         np.array([frame.stamp_ns if frame.topic else 0 for frame in frames], np.int64),
         tuple(f'{frame.recording} {frame.topic}' for frame in frames), store.data_hash,
         _same_pictures(digests, store.hashes[places], np.array([not frame.topic for frame in frames], bool)),
-        store.camera[places], store.selection_report.repeats_s,
+        store.camera[places], fingerprints(store, places), store.selection_report.repeats_s,
         count_objects([frame for frame in frames if frame.label in class_names]), found.stages, worse,
         {name: (known[of], features) for name, (of, features) in faulty.items()}, groups_of(frames))
 

@@ -6,6 +6,7 @@ from collections import Counter, OrderedDict
 from dataclasses import dataclass, field, replace
 from typing import Dict, Iterator, List, Optional, Sequence, Set, Tuple, Union
 
+import numpy as np
 import torch
 
 from ..core.bundles.bundle import load_bundle
@@ -20,6 +21,7 @@ from ..core.uncertainty.camera.bounds import default_bounds
 from ..core.uncertainty.camera.watch import CameraWatch, frozen_after_s
 from ..data.bag_objects import ObjectCounts
 from ..data.labels.labels import Finding, FrameLabel
+from ..data.learned_pictures import Recognised, as_table, learned_pictures
 from ..data.pictures import listed
 from .batch_invariance import BatchInvariance
 from .decision_bag import DecisionBag
@@ -91,6 +93,7 @@ class RecordingResult:
             the whole picture).
         objects: by image topic, where images, detections and labelled objects went; empty where whole pictures are
             judged.
+        recognised: by model that says what it has learned from, which of its rows look like a picture of that.
         failure: why the recording could not be judged, where its process died or ran into a fault of this package or
             of a library; then there is nothing else. Empty: it was judged.
     """
@@ -114,6 +117,7 @@ class RecordingResult:
     failure: str = ''
     digests: Dict[Tuple[str, int, int], bytes] = field(default_factory=dict)
     objects: Dict[str, ObjectCounts] = field(default_factory=dict)
+    recognised: Dict[str, Recognised] = field(default_factory=dict)
 
 
 class _TooClose(Exception):
@@ -194,6 +198,9 @@ class _Run:
         self._bounds = default_bounds()
         self._camera_watches: Dict[str, CameraWatch] = {}
         self._checked: Dict[str, Tuple[int, CameraCheck]] = {}
+        known = {label: learned_pictures(pipeline.bundle) for label, pipeline in self._pipelines.items()}
+        self._learned = {label: pictures for label, pictures in known.items() if pictures is not None}
+        self._fingerprints: Dict[str, List[np.ndarray]] = {label: [] for label in self._learned}
         self._outcome = RecordingResult(name, stage_ms={label: Counter() for label in job.names})
 
     def run(self, progress: Progress) -> RecordingResult:
@@ -207,8 +214,8 @@ class _Run:
         cores = job.cores or len(os.sched_getaffinity(0))
         threads = run.decode_threads or min(4, max(1, cores - network_threads(deployment.threads)))
         try:
-            with Feed(job.recording, preprocessors, deployment, self._size, threads,
-                      run.ahead_mb * 1_000_000) as feed, ParallelInference(self._pipelines, deployment, cores) as lanes:
+            with Feed(job.recording, preprocessors, deployment, self._size, threads, run.ahead_mb * 1_000_000,
+                      bool(self._learned)) as feed, ParallelInference(self._pipelines, deployment, cores) as lanes:
                 for batch, assessed in lanes.run(self._noted(feed)):
                     if batch.frames:
                         self._judge(batch, assessed, bag)
@@ -230,6 +237,8 @@ class _Run:
             outcome.noise[label] = watch.noise if self._certain else None
             outcome.policies[label] = self._pipelines[label].policy(job.options.deployment)
             outcome.one_by_one[label] = self._size == 1
+            if label in self._learned:
+                outcome.recognised[label] = self._learned[label].recognise(as_table(self._fingerprints[label]))
         table = outcome.tables[job.names[0]]
         outcome.problems = tuple(dict.fromkeys((*outcome.problems, *job.recording.without_frames(table))))
         if self._left_out:
@@ -274,6 +283,8 @@ class _Run:
                     result = replace(result, posterior=result.assessment.probabilities)
                 row = self._writers[label].add(result, fed.topic, fed.number, target, fed.track(verdict),
                                                fed.object_number)
+                if fed.fingerprint is not None and label in self._fingerprints:
+                    self._fingerprints[label].append(fed.fingerprint)
                 if self._gallery is not None:
                     self._gallery.offer(label, fed.frame, row, fed.topic)
                 if bag is not None:

@@ -57,7 +57,12 @@ SCHEMA = """metrics.json, version 1:
                    that is quicker on this machine), precision, classes, calibrated, abstain_cost, false_unknown_rate
                    (as set), false_unknown_rate_in_force (0: never), never_unknown (too few calibration pictures for
                    it), limits: sentences about what its calibration cannot do; learned_from: recordings judged here
-                   that have the name of one that it was trained on
+                   that have the name of one that it was trained on; learned_pictures (null: it does not say what it
+                   has learned from): frames labelled with a class; trained_on and calibrated_on: those that look like
+                   (256 bit perceptual hash) one that it was trained on (null: not known), or else calibrated on;
+                   others: but these, and but all of recordings of which a twentieth are such; right of what is not
+                   among others, and right_others of the others, each frame alone; recordings: [such, all] of each that
+                   has any
     frames         decided, labelled, known (labelled with a class), unknown (labelled unknown), unlabelled, of_folders
                    (pictures of folders, each decided alone; only where there are some), of_objects (objects of
                    images, each a frame here; likewise); recordings, how many of them

@@ -15,7 +15,7 @@ from ..core.uncertainty.scaling import softmax
 from ..data.cache import FrameStore
 from ..data.contact_sheet import contact_sheet
 from ..data.objects import groups_of
-from .calibrate_bundle import CalibrationOptions, Fitted, took_part
+from .calibrate_bundle import CalibrationOptions, Fitted
 from .figures import confusion_figure, reliability_figure
 from .predict import FrameOutputs, Predictor, labelled_outputs, labelled_store
 
@@ -67,7 +67,7 @@ def tested_again(bundle: Bundle, data: Sequence[str], fitted: Fitted, options: C
     """A bundle that was calibrated anew, on labelled data that took no part in it; each picture counts once.
 
     Returns:
-        What that showed, and how many of its pictures took part all the same, in words; empty: none.
+        What that showed, and how many of its pictures the model has learned from all the same, in words; empty: none.
 
     Raises:
         RobotVisionError: the data cannot be read, or no frame is of a class of the bundle.
@@ -80,16 +80,16 @@ def tested_again(bundle: Bundle, data: Sequence[str], fitted: Fitted, options: C
     outputs = FrameOutputs(seen.logits[first], seen.features[first], seen.labels[first], known[first],
                            tuple(one[first] for one in seen.stages))
     tested = tested_on(store, outputs, fitted.calibration, bundle.class_names, bundle.preprocessing, {})
-    return tested, took_part(fitted.looks, seen.camera[first])
+    return tested, fitted.learned.recognise(seen.fingerprints[first]).words()
 
 
 def with_test(notes: str, tested: Tested, taken: str) -> str:
     """A card's notes with this test in place of the one that they tell of, or at their end.
 
     Args:
-        taken: how many of its pictures took part in the calibration, in words; empty: none.
+        taken: how many of its pictures the model has learned from, in words; empty: none.
     """
-    apart = f', **of which {taken}**' if taken else ', none of which took part in it'
+    apart = f'; **{taken}, which flatters**' if taken else ', none of which took part in it'
     return _with_section(notes, test_lines(tested, f'judged after a calibration: {tested.calibrated.pictures} frames'
                                            + apart))
 

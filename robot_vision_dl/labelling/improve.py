@@ -6,13 +6,15 @@ was killed. What is installed changes at one moment, at the end, by an exchange 
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Callable, List, Mapping, Optional, Tuple
+from typing import Callable, Iterator, List, Mapping, Optional, Tuple
 
 from ..core.bundles.bundle import Bundle, load_bundle
 from ..core.errors import ConfigError
 from ..core.files.whole_files import locked_folder, whole_folder
 from ..core.machine import utc_now
+from ..core.text.printable import printable
 from ..evaluation.evaluator import Evaluation, evaluate
+from ..evaluation.learned import WHOLE
 from ..evaluation.no_worse import GateResult, describe_new_classes, gates_json, judge
 from ..evaluation.output import REPORT, OutputFolder
 from ..evaluation.paired_frames import NEW, OLD
@@ -89,6 +91,8 @@ def improve(plan: Plan, say: Say = print, progress: Progress = lambda _name, _do
         say('comparing old and new on the frozen recordings')
         evaluation = evaluate(plan.wish.frozen, [str(plan.folder / START), str(candidate.folder)], plan.options,
                               workers=workers, progress=progress, recordings=plan.recordings, names=(OLD, NEW))
+        for line in _flattered(evaluation):
+            say(line)
         old, new = (evaluation.tables[name] for name in (OLD, NEW))
         gates = tuple(judge(old, new, plan.wish.margins, seed=plan.options.run.seed))
         report = _write_report(plan, evaluation, gates)
@@ -117,6 +121,19 @@ def _train(plan: Plan, say: Say) -> Bundle:
     bundle = train(config, as_file(config), say=say)
     assert bundle is not None  # this is the only process
     return bundle
+
+
+def _flattered(evaluation: Evaluation) -> Iterator[str]:
+    """Lines about frozen recordings of which a model has learned pictures, whatever their names."""
+    for name, which in ((OLD, 'the installed model'), (NEW, 'the new model')):
+        figures = evaluation.metrics['models'][name]['model']['learned_pictures']
+        found = [] if figures is None else [
+            f'{printable(recording, 60)} ({count} of {every} frames)'
+            for recording, (count, every) in figures['recordings'].items() if count >= WHOLE * every]
+        if found:
+            more = f' and {len(found) - 8} more' if len(found) > 8 else ''
+            yield (f'{which} has learned from pictures like those of {", ".join(found[:8])}{more} (perceptual hash): '
+                   'it is judged too well on them')
 
 
 def _write_report(plan: Plan, evaluation: Evaluation, gates: Tuple[GateResult, ...]) -> Path:

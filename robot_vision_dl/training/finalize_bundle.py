@@ -24,6 +24,8 @@ from ..core.uncertainty.ood.pictures import Pictures
 from ..data.crops import margin_of
 from ..data.dataset import targets_of
 from ..data.division import Part
+from ..data.learned_pictures import FILE as PICTURES
+from ..data.learned_pictures import LearnedPictures, fingerprints
 from ..data.objects import count_objects, groups_of
 from ..data.recording_paths import expand
 from ..evaluation.camera_fit import fit_camera
@@ -38,7 +40,7 @@ from .config_paths import anywhere
 from .doubts import doubts
 from .features import frozen_features
 from .history import EpochRecord, kept_epoch
-from .initial_weights import starting_identity
+from .initial_weights import starting_identity, starting_pictures
 from .provenance import software
 from .trainable_layers import describe_extent, extent_of
 from .training_data import TrainingData
@@ -93,8 +95,8 @@ def finish(config: TrainConfig, config_text: str, data: TrainingData, network: N
     metrics = {'calibration': calibration.metrics, **(test_figures(tested) if tested else {})}
     card = render_card(config.name, trained.architecture, data.class_names, data.preprocessing, calibration, provenance,
                        card_notes(found))
-    files = {**card_files(found), 'train.yaml': config_text.encode(), 'settings.yaml': as_file(config).encode(),
-             'split.json': (folder / 'split.json').read_bytes()}
+    files = {**card_files(found), PICTURES: _learned(config, data).file(), 'train.yaml': config_text.encode(),
+             'settings.yaml': as_file(config).encode(), 'split.json': (folder / 'split.json').read_bytes()}
     bundle = save_bundle(
         target, trained, data.class_names, data.preprocessing, name=config.name, calibration=calibration,
         abstain_cost=config.output.abstain_cost, metrics=metrics, provenance=provenance, card=card, card_files=files,
@@ -182,6 +184,17 @@ def _of_stages(data: TrainingData, predictor: Predictor, held_out: FrameOutputs,
                 np.concatenate([np.concatenate(one.stages, axis=1) for one in (some, held_out)]),
                 {name: (places[of], features) for name, (of, features) in spoilt.items()}, tuple(
                     one.shape[1] for one in some.stages))
+
+
+def _learned(config: TrainConfig, data: TrainingData) -> LearnedPictures:
+    """The pictures that the model has learned from; also those that its start had."""
+    taught = fingerprints(data.store, np.concatenate([data.indices[Part.TRAIN], data.exposed]))
+    if data.outliers is not None:
+        taught = np.concatenate([taught, fingerprints(data.outliers.store, data.outliers.indices)])
+    fitted = fingerprints(data.store, np.concatenate([
+        data.indices[Part.EARLY_STOP], data.indices[Part.CALIBRATION],
+        *(data.strange[part] for part in (Part.TRAIN, Part.EARLY_STOP, Part.CALIBRATION))]))
+    return LearnedPictures.of(taught, fitted) | starting_pictures(config.network)
 
 
 def _baselines(config: TrainConfig, data: TrainingData, folder: Path) -> Dict[str, float]:

@@ -15,6 +15,7 @@ from ..core.networks.preprocess import Preprocessing
 from ..core.networks.stages import usual_stages
 from ..core.networks.state_file import SUFFIXES
 from ..core.networks.weights import is_weights_name
+from ..data.learned_pictures import LearnedPictures, learned_pictures
 from .config import InputConfig, NetworkConfig
 
 AUTO = 'auto'
@@ -136,6 +137,13 @@ def starting_identity(config: NetworkConfig) -> str:
         return config.pretrained or 'random'
     file = Path(user_path(config.pretrained))
     return f'{file.name} (SHA-256 {hash_file(file)})'
+
+
+def starting_pictures(config: NetworkConfig) -> LearnedPictures:
+    """What the weights were trained on, as far as a bundle says; what calibrated them does not matter any more."""
+    bundle = _bundle(config)
+    found = None if bundle is None else learned_pictures(bundle)
+    return LearnedPictures.of() if found is None else LearnedPictures.of(found.trained_on)
 
 
 def starting_weights(config: NetworkConfig) -> str:

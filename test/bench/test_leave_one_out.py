@@ -212,7 +212,7 @@ def frames(times_s, recordings=None):
     return LabelledOutputs(
         np.zeros((n, 4), np.float32), np.zeros((n, 2), np.float32), np.zeros(n, np.int64),
         (np.array(times_s) * 1e9).astype(np.int64), tuple(recordings or ['r'] * n), '', np.arange(n),
-        np.zeros((n, STATISTICS), np.float32))
+        np.zeros((n, STATISTICS), np.float32), np.zeros((n, 4), np.uint64))
 
 
 def assessed(p, p_value):

@@ -90,8 +90,9 @@ def test_pictures_of_another_size_parts_standardised_apart_and_a_test_at_last(ma
     # What was tested at another size says nothing of this one, and what it was calibrated on is no test.
     assert main(['calibrate', str(tmp_path / 'other'), *given, '--resize', '36', '--test', str(made / 'day1'), '--into',
                  str(tmp_path / 'flattered')]) == 0
-    assert '--test: of its pictures 180 are among those to calibrate on' in capsys.readouterr().err
-    assert '**of which 180 are among those to calibrate on**' in (tmp_path / 'flattered' / 'MODEL_CARD.md').read_text()
+    taken = 'of 180 pictures 180 look like ones that it was calibrated on (perceptual hash)'
+    assert f'--test: {taken}, which flatters' in capsys.readouterr().err
+    assert f'180 frames; **{taken}, which flatters**' in (tmp_path / 'flattered' / 'MODEL_CARD.md').read_text()
     assert main(['calibrate', str(tmp_path / 'other'), *given, '--resize', '36', '--into',
                  str(tmp_path / 'untested')]) == 0
     assert 'how good the model is now is not known, give --test' in capsys.readouterr().err
@@ -100,7 +101,8 @@ def test_pictures_of_another_size_parts_standardised_apart_and_a_test_at_last(ma
     assert 'test' not in untested.metrics and 'Not tested: what was tested before saw pictures resized to 40' in text
     assert 'confusion.png' not in text and '## Data' in text and verify_bundle(untested.folder) == []
     assert main(['calibrate', str(model), *given, '--apart', str(made / 'day1'), '--into', str(tmp_path / 'no')]) != 0
-    assert '--apart: of its 180 pictures 180 are among those to calibrate on' in capsys.readouterr().err
+    assert f'--apart: 0 pictures of known classes are fewer than 30; {taken}, and are left out' in ' '.join(
+        capsys.readouterr().err.split())
     assert main(['calibrate', str(model), *given, '--resize', '16', '--into', str(tmp_path / 'no')]) == 2
     assert 'resize (16) must be at least the crop (32, 32), or 0' in capsys.readouterr().err
     few = write_pictures(tmp_path / 'few', 5, 8)
@@ -282,10 +284,11 @@ def test_pictures_that_were_trained_on_are_told(made, tmp_path, capsys):
                      '--into', str(tmp_path / reference)]) == 0
         said[reference] = ' '.join(capsys.readouterr().err.split())
         card = (tmp_path / reference / 'MODEL_CARD.md').read_text()
-        assert ('are among those of --reference' in card) == (reference == 'day1')
+        assert ('that the network was trained on' in card) == (reference == 'day1')
     count = sum(len(list((made / 'day1' / name).iterdir())) for name in NAMES)
-    assert f'{count} of the {count} pictures to calibrate on are among those of --reference' in said['day1']
-    assert 'are among those of --reference' not in said['day2']
+    assert (f'{count} of the {count} pictures to calibrate on look like ones that the network was trained on'
+            in said['day1'])
+    assert 'that the network was trained on' not in said['day2']
 
 
 def test_a_test_on_pictures_that_took_part_is_told(made, tmp_path, capsys):
@@ -298,11 +301,12 @@ def test_a_test_on_pictures_that_took_part_is_told(made, tmp_path, capsys):
             for path in sorted((made / day / name).iterdir())[:count]:
                 shutil.copy(path, some / name / f'{day}_{path.name}')
     assert main(['calibrate', *given, '--test', str(some), '--into', str(tmp_path / 'tested')]) == 0
-    said = '9 are among those to calibrate on and 15 are among those of --reference'
-    assert f'--test: of its pictures {said}, which flatters' in ' '.join(capsys.readouterr().err.split())
-    assert f'48 frames, **of which {said}**' in (tmp_path / 'tested' / 'MODEL_CARD.md').read_text()
+    said = ('of 48 pictures 15 look like ones that it was trained on and 9 look like ones that it was calibrated on '
+            '(perceptual hash)')
+    assert f'--test: {said}, which flatters' in ' '.join(capsys.readouterr().err.split())
+    assert f'48 frames; **{said}, which flatters**' in (tmp_path / 'tested' / 'MODEL_CARD.md').read_text()
     assert main(['calibrate', *given, '--apart', str(made / 'train'), '--into', str(tmp_path / 'no')]) != 0
-    assert '--apart: of its 120 pictures 120 are among those of --reference' in capsys.readouterr().err
+    assert '; of 120 pictures 120 look like ones that it was trained on' in ' '.join(capsys.readouterr().err.split())
 
 
 def test_few_pictures_do_not_take_away_what_a_bundle_tells_of_its_camera(made, tmp_path, capsys):

@@ -308,7 +308,7 @@ def test_pictures_to_judge_on_that_took_part_are_told(made, tmp_path):
     assert not main(['quantise', str(made / 'model'), str(made / 'day1'), '--reference', str(made / 'day2'), '--test',
                      str(made / 'day2'), '--weight-bits', '7', '--out', str(tmp_path), '--tries', '0'])
     card = ' '.join((tmp_path / 'model_int8' / 'MODEL_CARD.md').read_text().split())
-    assert 'are among those of --reference, which flatters both' in card
+    assert 'look like ones that it was trained on (perceptual hash), which flatters both' in card
     assert 'which flatters both' not in (made / 'model_int8' / 'MODEL_CARD.md').read_text()
 
 

@@ -1,12 +1,14 @@
 """Whole runs on small pictures: bundle, resume, and what ends a run."""
 import json
 import resource
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from safetensors.torch import load_file
@@ -14,6 +16,7 @@ from safetensors.torch import load_file
 from robot_vision_dl.core.bundles.bundle import load_bundle, verify_bundle
 from robot_vision_dl.core.uncertainty.camera.statistics import look
 from robot_vision_dl.core.uncertainty.ood.sensor_faults import spoilt_picture
+from robot_vision_dl.data.learned_pictures import fingerprint, learned_pictures
 from robot_vision_dl.data.pictures import read_picture
 from robot_vision_dl.evaluation.predict import Predictor, assessments
 
@@ -49,6 +52,45 @@ def test_run_gives_a_sound_calibrated_bundle_that_has_learned(unbroken):
     assert (bundle.folder / 'card' / 'train.yaml').read_text() == (unbroken / 'train.yaml').read_text()
     counts = json.loads((bundle.folder / 'card' / 'split.json').read_text())['counts']
     assert sum(counts['test'].values()) == bundle.metrics['test']['pictures']
+
+
+def test_the_bundle_says_which_pictures_it_has_learned_from(unbroken, pictures, tmp_path, monkeypatch, capsys):
+    """Those of its parts, whatever they are called later; what it is trained on from there on knows them, too."""
+    from robot_vision_dl.cli.main import main
+    monkeypatch.setenv('HOME', str(tmp_path))
+    bundle = load_bundle(unbroken / 'models' / 'shapes')
+    learned = learned_pictures(bundle)
+    recordings = json.loads((bundle.folder / 'card' / 'split.json').read_text())['recordings']
+    prints = {part: np.array([fingerprint(read_picture(path)) for name in names
+                              for path in sorted((pictures / name).rglob('*.png'))])
+              for part, names in recordings.items()}
+    fitted = np.concatenate([prints['early_stop'], prints['calibration']])
+    assert learned.recognise(prints['train']).trained_on.all() and learned.recognise(fitted).calibrated_on.all()
+    assert learned.recognise(fitted).trained_on.mean() < 0.1 and learned.recognise(prints['test']).either.mean() < 0.1
+    # A copy under another name, compressed, and the test part.
+    for path in sorted((pictures / recordings['train'][0]).rglob('*.png')):
+        target = tmp_path / 'copy' / path.parent.name / f'{path.stem}.jpg'
+        target.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(target), cv2.imread(str(path)))
+    shutil.copytree(pictures / recordings['test'][0], tmp_path / 'fresh')
+    said = {}
+    for name in ('copy', 'fresh'):
+        report = tmp_path / f'report_{name}'
+        assert main(['evaluate', str(tmp_path / name), '--model', str(bundle.folder), '--out', str(report)]) == 0
+        said[name] = capsys.readouterr().out
+        model = json.loads((report / 'metrics.json').read_text())['models']['shapes']['model']
+        found = model['learned_pictures']
+        assert found['recordings'] == ({name: [found['frames']] * 2} if name == 'copy' else {}), name
+        assert found['others'] == (0 if name == 'copy' else found['frames'])
+        assert found['right'] + found['right_others'] <= found['frames']
+        given, into = [str(bundle.folder), str(tmp_path / name)], str(tmp_path / f'of_{name}')
+        for arguments in (['decide', *given, '--risk', '.3'], ['calibrate', *given, '--into', into]):
+            main(arguments)
+            told = ' '.join(' '.join(capsys.readouterr()).split())
+            assert ('was trained on (perceptual hash)' in told) == (name == 'copy')
+    assert 'that it was trained on (perceptual hash)' in said['copy'] and 'not one looks like' in said['fresh']
+    again = learned_pictures(load_bundle(tmp_path / 'of_fresh'))
+    assert np.array_equal(again.trained_on, learned.trained_on) and len(again.calibrated_on) > len(fitted)
 
 
 def test_calibrating_again_says_that_the_test_was_before(unbroken, pictures, tmp_path, monkeypatch):

@@ -97,11 +97,13 @@ class FittedBefore(NamedTuple):
         score: with the tables that stay as they are, and its values on the pictures before; None: another is fitted.
         density_aware: its exponent stays where there are too few pictures for another; None: there is none.
         scaling: see :func:`~.scaling.choose_scaling`.
+        again: which of the pictures of the calibration look like ones of the calibration before, bool (n,); None: none.
     """
 
     score: Optional[OodCalibration] = None
     density_aware: Optional[DensityAware] = None
     scaling: Optional[ScalingBefore] = None
+    again: Optional[np.ndarray] = None
 
 
 def calibrate(logits: np.ndarray, features: np.ndarray, labels: np.ndarray, *, ood: Optional[str] = 'energy',
@@ -174,7 +176,7 @@ def calibrate(logits: np.ndarray, features: np.ndarray, labels: np.ndarray, *, o
     detector, reason, density_aware, is_kept = None, '', None, False
     if ood is not None:
         detector, reason, of_ood = _fit_ood(
-            ood, before and before.score, _Known(known, fitted, held_out, standard, tuple(stage_names)),
+            ood, before or FittedBefore(), _Known(known, fitted, held_out, standard, tuple(stage_names)),
             (ood_pictures or {}, faulty or {}), head, seed)
         assert detector.scores is not None
         is_kept = before is not None and before.score is not None and detector.tensors is before.score.tensors
@@ -254,11 +256,12 @@ class _Known(NamedTuple):
     stage_names: Tuple[str, ...]
 
 
-def _fit_ood(asked: str, before: Optional[OodCalibration], known: _Known, strange: Tuple[Mapping[str, Pictures], ...],
+def _fit_ood(asked: str, had: FittedBefore, known: _Known, strange: Tuple[Mapping[str, Pictures], ...],
              head: Optional[LinearHead], seed: int) -> Tuple[OodCalibration, str, Dict[str, Any]]:
     """The score with its calibration, why it, and what it does on OOD pictures that did not choose it."""
     (ood_pictures, judged_ood), (faulty, judged_faulty) = (split_groups(groups, seed) for groups in strange)
     found: Dict[str, Any] = {}
+    before = had.score
     reason, kept = '', before
     if asked == AUTO:
         choice: OodChoice = choose_ood(
@@ -280,8 +283,7 @@ def _fit_ood(asked: str, before: Optional[OodCalibration], known: _Known, strang
     scores = score(judged.logits, judged.features, judged.stages)
     calibration = OodCalibration.of_parts(parts, score, scores, known.stage_names)
     if kept is not None:
-        joined, found['note'] = joined_scores(scores, kept)
-        found['scores_of_before'] = len(joined) - len(scores)
+        joined, found['scores_of_before'], found['note'] = joined_scores(scores, kept, had.again)
         calibration = replace(kept, scores=joined)
     # Where that cannot be reached, at the smallest rate that can: else all figures would be 0 and say nothing.
     assert calibration.scores is not None
@@ -297,8 +299,9 @@ def _fit_ood(asked: str, before: Optional[OodCalibration], known: _Known, strang
     return calibration, reason, found
 
 
-def joined_scores(scores: np.ndarray, before: OodCalibration) -> Tuple[np.ndarray, str]:
-    """What a score is calibrated on, float32 (m,), and a sentence about it.
+def joined_scores(scores: np.ndarray, before: OodCalibration, again: Optional[np.ndarray] = None
+                  ) -> Tuple[np.ndarray, int, str]:
+    """What a score is calibrated on, float32 (m,), how many of these are of before, and a sentence about it.
 
     The largest of a few scores is a matter of luck, and with it all that is called unknown. Where they are no further
     out than those of a calibration before, both are of the same kind of pictures, and calibrate it together. That is
@@ -307,24 +310,29 @@ def joined_scores(scores: np.ndarray, before: OodCalibration) -> Tuple[np.ndarra
     Args:
         scores: of the pictures that are given, (n,).
         before: the score with those of others, of which equal ones are of the same pictures.
+        again: which of the pictures look like others of before, (n,), and count once; None: none.
     """
     n = len(scores)
     if before.scores is None:
-        return scores, ''
+        return scores, 0, ''
     others = before.scores[~np.isin(before.scores, scores.astype(np.float32))]
     if n >= _FEW_SCORES or len(others) < n:
-        return scores, f'the score of unknown things is calibrated on these {n} pictures alone'
+        return scores, 0, f'the score of unknown things is calibrated on these {n} pictures alone'
     p = replace(before, scores=others).p_value(scores)
     # Of uniform p-values, -2 ln p has the mean 2 and the variance 4.
     further = float((-2 * np.log(p)).sum() - 2 * n) / (2 * n ** 0.5)
     if further > _FURTHER_OUT:
         unknown = int((p <= reachable_rate(len(others))).sum())
-        return scores, (f'the score of unknown things is calibrated on these {n} pictures alone: they are further out '
-                        f'than the {len(others)} of before, by {further:.1f} standard deviations; by the calibration '
-                        f'before, {unknown} of them would be called unknown')
-    return np.concatenate([others, scores]), (
+        return scores, 0, (
+            f'the score of unknown things is calibrated on these {n} pictures alone: they are further out than the '
+            f'{len(others)} of before, by {further:.1f} standard deviations; by the calibration before, {unknown} of '
+            'them would be called unknown')
+    same = np.isin(scores.astype(np.float32), before.scores)  # these were taken from the others
+    new = scores if again is None else scores[same | ~again]
+    once = '' if len(new) == n else f'; {n - len(new)} of these look like ones of before, and count once'
+    return np.concatenate([others, new]), len(others), (
         f'the score of unknown things is calibrated on these {n} pictures and on the {len(others)} of before, than '
-        'which they are no further out')
+        f'which they are no further out{once}')
 
 
 def cross_fitted_metrics(logits: np.ndarray, labels: np.ndarray, alpha: float, seed: int = 0,

@@ -123,6 +123,11 @@ SENTENCES: Dict[str, str] = {
     'missing': '{missing} of {all} could not be read or decided.',
     'learned_from': 'By their names it was trained on {names}{more}, of {all} judged here: if they are the same, these '
                     'figures are flattering.',
+    'learned_pictures': 'Of {all} labelled with a class {seen} (perceptual hash): {where}. {whole}{right} of '
+                        'them are called rightly, each by itself{others}. If they are the same, the figures here are '
+                        'flattering: judge it on others.',
+    'unseen_pictures': 'Of {all} labelled with a class not one looks like a picture that it was {what}.',
+    'few_pictures_seen': 'Of {all} labelled with a class {seen} (perceptual hash): too few to matter.',
     'few_frames': 'All this rests on {frames} that are labelled.',
     'objects': 'A frame is here one object of an image, as a detector found it; what that missed is not judged.',
     'refused': '{refused} of {all} were too small, mostly outside of the picture, blurred or without a usable box: the '

@@ -9,6 +9,8 @@ from math import log
 from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ...core.text.printable import printable
+from ...data.learned_pictures import like_ones
+from ..learned import MOST_SEEN
 from .sentences import BAD, CARE, GOOD, GROUPS, HEADLINES, INFO, NOT_WORTH, OF_PICTURES, REASONS, Point, say
 from .wording import are_pictures, count_of, duration, interval_text, percent, rate
 
@@ -54,6 +56,9 @@ class Verdict(NamedTuple):
         return [(title, points) for title, points in found.items() if points]
 
 
+_FLATTERING = ('learned_from', 'learned_pictures')
+
+
 def verdict_of(model: Mapping[str, Any], gates: Sequence[Mapping[str, Any]] = ()) -> Verdict:
     """The verdict on one model's metrics."""
     points = [*_costs(model), *_errors(model), *_rightness(model), *_sureness(model), *_quickness(model),
@@ -73,7 +78,7 @@ def verdict_of(model: Mapping[str, Any], gates: Sequence[Mapping[str, Any]] = ()
         return _verdict(model, INFO, 'no_labels', points, against)
     if against:
         return _verdict(model, BAD if against[0] in NOT_WORTH else CARE, against[0], points, against)
-    if any(point.mood == BAD or point.key == 'learned_from' for point in points):
+    if any(point.mood == BAD or point.key in _FLATTERING for point in points):
         return _verdict(model, CARE, 'care', points, against)
     return _verdict(model, GOOD, 'worth', points, against)
 
@@ -81,7 +86,7 @@ def verdict_of(model: Mapping[str, Any], gates: Sequence[Mapping[str, Any]] = ()
 def _verdict(model: Mapping[str, Any], mood: str, key: str, points: List[Point], against: Sequence[str],
              **values: object) -> Verdict:
     """What was demanded and whatever speaks against it come first, the gravest of these foremost."""
-    order = ['gate', *(reason for one in (key, *against) for reason in REASONS.get(one, ())), 'learned_from']
+    order = ['gate', *(reason for one in (key, *against) for reason in REASONS.get(one, ())), *_FLATTERING]
     first = [point for point in points if point.key in order or point.mood == BAD]
     first.sort(key=lambda point: order.index(point.key) if point.key in order else len(order))
     rest = [point for point in points if point not in first]
@@ -285,8 +290,10 @@ def _ground(model: Mapping[str, Any]) -> Iterator[Point]:
     if frames['missing']:
         yield say(BAD if _share_missing(frames) > MOST_MISSING else CARE, 'missing', missing=frames['missing'],
                   all=count_of(frames['missing'] + frames['decided'], 'frame'))
-    learned = model['model'].get('learned_from')
-    if learned:
+    pictures, learned = model['model'].get('learned_pictures'), model['model'].get('learned_from')
+    if pictures is not None:
+        yield from _learned_pictures(pictures)
+    if learned and (pictures is None or pictures['trained_on'] is None):
         names = ', '.join(printable(name, 60) for name in learned[:3])
         yield say(CARE, 'learned_from', names=names, more=f' and {len(learned) - 3} more' if len(learned) > 3 else '',
                   all=_recordings(model, 'recordings'))
@@ -369,3 +376,28 @@ def _between(model: Mapping[str, Any], name: str, shown: Callable[[float], str] 
     low, high = (1 - found[1], 1 - found[0]) if turned else found
     text = interval_text({'low': low, 'high': high}, shown)
     return f' ({text})' if text else ''
+
+
+def _learned_pictures(found: Mapping[str, Any]) -> Iterator[Point]:
+    """How many frames the model may have learned from, and how it does on the others."""
+    frames, trained, calibrated = found['frames'], found['trained_on'] or 0, found['calibrated_on']
+    seen = trained + calibrated
+    if not frames:
+        return
+    if not seen:
+        what = 'calibrated on; which it was trained on is not known' if found['trained_on'] is None else (
+            'trained or calibrated on')
+        yield say(INFO, 'unseen_pictures', all=count_of(frames, 'frame'), what=what)
+        return
+    kinds = like_ones((trained, 'that it was trained on'), (calibrated, 'that it was calibrated on'))
+    if seen < MOST_SEEN * frames:
+        yield say(INFO, 'few_pictures_seen', all=count_of(frames, 'frame'), seen=kinds)
+        return
+    most = sorted(found['recordings'].items(), key=lambda item: -item[1][0])
+    where = ', '.join(f'{count} of {every} of {printable(name, 60)}' for name, (count, every) in most[:3])
+    where += f' and some of {len(most) - 3} more' if len(most) > 3 else ''
+    rest = found['others']
+    others = '' if not rest else f', and {percent(found["right_others"] / rest)} of the {rest} others'
+    whole = '' if frames - rest == seen else 'With the rest of recordings of which a twentieth or more do, '
+    yield say(CARE, 'learned_pictures', whole=whole, all=count_of(frames, 'frame'),
+              seen=kinds, where=where, right=percent(found['right'] / (frames - rest)), others=others)

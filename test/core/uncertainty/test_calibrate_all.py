@@ -68,6 +68,13 @@ def test_few_pictures_like_those_before_calibrate_a_score_together_with_them():
     assert any('alone: they are further out' in note for note in found['moved'].notes)
     again = calibrate(*of['alike'][:3], ood='auto', head=of['alike'][3], before=FittedBefore(found['alike'].ood))
     np.testing.assert_array_equal(again.ood.scores, found['alike'].ood.scores)
+    # So do copies that came otherwise, whose scores differ a little: they are recognised by other means.
+    z, f, y, head = of['alike']
+    nearly = np.arange(40) < 25
+    found['copies'] = calibrate(z, f * np.where(nearly, 1.001, 1)[:, None].astype(np.float32), y, ood='auto', head=head,
+                                before=FittedBefore(found['alike'].ood, again=nearly))
+    assert len(found['copies'].ood.scores) == 440 and found['copies'].metrics['scores_of_before'] == 425
+    assert any('; 25 of these look like ones of before, and count once' in note for note in found['copies'].notes)
     # Pictures that are none the further out are called unknown as often as promised, on average over calibrations.
     others, rates = pictures(4000, 10), []
     for seed in range(20, 40):
