@@ -9,7 +9,7 @@ from ..errors import ConfigError
 from ..text.printable import printable
 from ..types import ColorOrder, Picture
 from . import torch_use
-from .resize import resize
+from .resize import Part, resize
 
 if TYPE_CHECKING:
     import torch
@@ -155,11 +155,11 @@ class Preprocessor:
         height, width, _ = pixels.shape
         crop_height, crop_width = self.spec.crop
         new_height, new_width = resized_size(self.spec, height, width)
-        if (new_height, new_width) != (height, width):
-            pixels = resize(pixels, new_height, new_width, self.spec.interpolation)
-        top = int(round((new_height - crop_height) / 2))
-        left = int(round((new_width - crop_width) / 2))
-        return pixels[top:top + crop_height, left:left + crop_width]
+        middle = Part(int(round((new_height - crop_height) / 2)), int(round((new_width - crop_width) / 2)),
+                      crop_height, crop_width)
+        if (new_height, new_width) == (height, width):
+            return middle.of(pixels)
+        return resize(pixels, new_height, new_width, self.spec.interpolation, middle)
 
     def _in_order(self, pixels: np.ndarray, order: ColorOrder) -> np.ndarray:
         """uint8 (height, width, channels of ``order``) -> (height, width, channels of the network), RGB or grey."""

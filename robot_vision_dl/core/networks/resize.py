@@ -4,10 +4,17 @@ PyTorch's own kernel (Pillow's algorithm with weights of 16 bits, rows first) is
 the crate fast_image_resize does the same arithmetic, by the package ``cykooz.resizer``, which its author keeps: in two
 passes, since it would begin with columns. Equal to the last bit down to a 128th of a side; that it is so here, with the
 versions that are here, is tried once a machine by :func:`is_equal`, and what is smaller is refused to it.
+
+Where a part of the result is wanted, only that is made, if it is the same to the last bit. That depends on the sizes:
+weights are rounded to as many bits as the largest of them leaves, and the largest are at the border, which a part may
+not have. So it is tried for each size that comes again and again.
 """
 import importlib.util
 import threading
-from typing import Any
+from collections import Counter
+from functools import lru_cache
+from math import ceil, floor
+from typing import Any, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -17,20 +24,67 @@ from . import torch_use
 MOST_RATIO = 128
 """By how much a side may shrink at most without torch: from there on a level may differ by one."""
 _MOST_BYTES = 2_000_000
+_TRIED_AFTER, _MOST_SIZES = 3, 1000  # times that a size has come, sizes that are counted
+_REACH = {'bilinear': 1, 'bicubic': 2}  # of the filter, in pixels of the smaller picture
 _TRIED = ((480, 640, 256, 341), (720, 1280, 256, 455), (1080, 1920, 256, 455), (479, 641, 224, 224),
           (160, 120, 299, 224), (37, 51, 64, 64), (600, 5, 300, 300))
 
 
-def resize(pixels: np.ndarray, height: int, width: int, interpolation: str = 'bilinear') -> np.ndarray:
+class Part(NamedTuple):
+    """Of a resized picture, in its pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+    def of(self, pixels: np.ndarray) -> np.ndarray:
+        """A view of it."""
+        return pixels[self.top:self.top + self.height, self.left:self.left + self.width]
+
+
+def resize(pixels: np.ndarray, height: int, width: int, interpolation: str = 'bilinear', part: Optional[Part] = None
+           ) -> np.ndarray:
     """Antialiased, on the host; uint8 (H, W, channels) -> uint8 (height, width, channels).
+
+    Args:
+        part: of the result that is wanted, which then is (part.height, part.width, channels); None: all of it.
 
     Raises:
         ConfigError: neither torch nor what takes its place is there.
     """
+    if part == (0, 0, height, width):
+        part = None
     large = max(pixels.shape[0] / height, pixels.shape[1] / width)
     if torch_use.is_loaded() or large > MOST_RATIO or not is_available():
-        return _by_torch(pixels, height, width, interpolation)
-    return _without_torch(pixels, height, width, interpolation)
+        found = _by_torch(pixels, height, width, interpolation)
+    elif part is not None and _comes_again((pixels.shape, height, width, interpolation, part)):
+        return _without_torch(pixels, height, width, interpolation, part)
+    else:
+        found = _without_torch(pixels, height, width, interpolation)
+    return found if part is None else part.of(found)
+
+
+_Size = Tuple[Tuple[int, ...], int, int, str, Part]
+
+
+def _comes_again(size: _Size) -> bool:
+    """Whether a part is made alone: pictures of this size come again and again, and it is the same."""
+    _seen[size] += 1
+    if len(_seen) > _MOST_SIZES:
+        _seen.clear()
+    return _seen[size] > _TRIED_AFTER and _is_same(size)
+
+
+@lru_cache(maxsize=256)
+def _is_same(size: _Size) -> bool:
+    """Whether a part that is made alone is that of the whole, by noise, and by black and white alone."""
+    shape, height, width, interpolation, part = size
+    random = np.random.default_rng(0)
+    noise = random.integers(0, 256, shape, np.uint8)
+    return all(np.array_equal(_without_torch(one, height, width, interpolation, part),
+                              part.of(_without_torch(one, height, width, interpolation)))
+               for one in (noise, (noise & 1) * np.uint8(255)))
 
 
 def is_available() -> bool:
@@ -72,9 +126,11 @@ class _Own(threading.local):
 
 
 _own = _Own()
+_seen: 'Counter[_Size]' = Counter()
 
 
-def _without_torch(pixels: np.ndarray, height: int, width: int, interpolation: str) -> np.ndarray:
+def _without_torch(pixels: np.ndarray, height: int, width: int, interpolation: str, part: Optional[Part] = None
+                   ) -> np.ndarray:
     try:
         import cykooz_resizer as crate
     except ImportError as error:
@@ -85,18 +141,40 @@ def _without_torch(pixels: np.ndarray, height: int, width: int, interpolation: s
     rows, columns, channels = pixels.shape
     kind = {1: crate.PixelType.U8, 3: crate.PixelType.U8x3, 4: crate.PixelType.U8x4}[channels]
     filters = {'bilinear': crate.FilterType.bilinear, 'bicubic': crate.FilterType.catmull_rom}
-    # Alpha is a channel like the others.
-    options = crate.ResizeOptions(resize_alg=crate.ResizeAlg.convolution(filters[interpolation]), use_alpha=False)
+    way = crate.ResizeAlg.convolution(filters[interpolation])
+    top, left, tall, wide = part or (0, 0, height, width)
+    down, across = rows / height, columns / width
 
-    def scaled(some: np.ndarray, new_rows: int, new_columns: int) -> np.ndarray:
-        if some.shape[:2] == (new_rows, new_columns):
-            return some
-        given = crate.ImageData(some.shape[1], some.shape[0], kind, some.tobytes())
+    def scaled(given: Any, new_rows: int, new_columns: int, x: float, y: float, w: float, h: float) -> Any:
+        # Rounding may lead out of the picture.
+        box = None if part is None else crate.CropBox(x, y, min(w, given.width - x), min(h, given.height - y))
+        # Alpha is a channel like the others.
+        options = crate.ResizeOptions(resize_alg=way, use_alpha=False, crop_box=box)
         made = crate.ImageData(new_columns, new_rows, kind)
         _own.resizer.resize(given, made, options)
-        return np.frombuffer(made.get_buffer(), np.uint8).reshape(new_rows, new_columns, channels)
+        return made
 
-    # The package takes copies; of a part of a large picture they stay in the caches.
-    step = max(1, _MOST_BYTES // (columns * channels))
-    narrow = [scaled(pixels[first:first + step], min(step, rows - first), width) for first in range(0, rows, step)]
-    return scaled(narrow[0] if len(narrow) == 1 else np.concatenate(narrow), height, width)
+    def image(some: np.ndarray) -> Any:
+        return crate.ImageData(some.shape[1], some.shape[0], kind, some.tobytes())
+
+    # The rows that it rests on.
+    reach = _REACH[interpolation] * max(down, 1) + 1
+    first, last = max(0, floor(top * down - reach)), min(rows, ceil((top + tall) * down + reach))
+    if part is None:
+        first, last = 0, rows
+    if columns == width:
+        if rows == height:
+            return pixels[top:top + tall, left:left + wide]
+        narrow = image(pixels[first:last, left:left + wide])
+    else:
+        # The package takes copies; of a part of a large picture they stay in the caches.
+        step = max(1, _MOST_BYTES // (columns * channels))
+        blocks = [pixels[begin:min(begin + step, last)] for begin in range(first, last, step)]
+        made = [scaled(image(one), len(one), wide, left * across, 0, wide * across, len(one)) for one in blocks]
+        narrow = made[0] if len(made) == 1 else crate.ImageData(
+            wide, last - first, kind, b''.join(one.get_buffer() for one in made))
+    if rows != height:
+        narrow = scaled(narrow, tall, wide, 0, top * down - first, wide, tall * down)
+        first = top
+    found = np.frombuffer(narrow.get_buffer(), np.uint8).reshape(narrow.height, wide, channels)
+    return found[top - first:top - first + tall]

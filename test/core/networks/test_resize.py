@@ -26,6 +26,35 @@ def test_pixels_are_those_of_torch(interpolation):
     assert resizing.is_equal()
 
 
+@pytest.mark.parametrize('interpolation', ['bilinear', 'bicubic'])
+def test_a_part_is_that_of_the_whole_and_is_made_alone_where_that_is_the_same(interpolation, monkeypatch):
+    random = np.random.default_rng(3)
+    monkeypatch.setattr(resizing.torch_use, 'is_loaded', lambda: False)
+    made, whole, same = [], resizing._without_torch, []
+
+    def counted(*args):
+        made.append(len(args) == 5)
+        return whole(*args)
+    monkeypatch.setattr(resizing, '_without_torch', counted)
+    sizes = CAMERAS + [(random.integers(20, 500, 2), random.integers(20, 260, 2)) for _ in range(40)]
+    sizes += [((300, 256), (224, 256)), ((224, 400), (224, 300))]  # one side stays as it is
+    for place, (size, new) in enumerate(sizes):
+        new = tuple(map(int, new))
+        side = min(224, *new)
+        part = resizing.Part((new[0] - side) // 2, (new[1] - side) // 2, side, side)
+        for time in range(7):
+            pixels = random.integers(0, 256, (*size, (1, 3, 4)[place % 3]), np.uint8)
+            made.clear()
+            found = resizing.resize(pixels, *new, interpolation, part)
+            np.testing.assert_array_equal(found, part.of(resizing._by_torch(pixels, *new, interpolation)))
+            assert made == [False] or time == 3 or made == [True] and time > 3
+        if place < len(CAMERAS):
+            same.append(made == [True])
+        assert resizing.resize(pixels, *new, interpolation, resizing.Part(0, 0, *new)).shape[:2] == new
+    if interpolation == 'bilinear':
+        assert same == [True, True, True, False]  # what cameras have most, and one where it is another
+
+
 def test_what_shrinks_too_far_is_left_to_torch(monkeypatch):
     pixels = np.random.default_rng(1).integers(0, 256, (3 * resizing.MOST_RATIO + 3, 8, 3), np.uint8)
     monkeypatch.setattr(resizing.torch_use, 'is_loaded', lambda: False)
