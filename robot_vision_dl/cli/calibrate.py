@@ -10,7 +10,7 @@ from ..core.bundles.bundle_format import CARD_FOLDER, MODEL, read_description
 from ..core.bundles.bundle_search import check_own
 from ..core.bundles.bundle_writer import save_bundle
 from ..core.bundles.calibration_figures import count_of
-from ..core.bundles.model_card import CALIBRATED_AGAIN, render_card
+from ..core.bundles.model_card import CALIBRATED_AGAIN, TESTED, render_card
 from ..core.bundles.score_origin import OF_REFERENCE, SCORE_FITTED_TO, is_score_of_others
 from ..core.bundles.trust_limits import trust_limits
 from ..core.config import PRECISIONS
@@ -155,6 +155,9 @@ def run(args: argparse.Namespace) -> int:
     provenance = {
         **bundle.provenance, **calibration_provenance(outputs), 'calibrated_from': bundle.identity,
         'calibrated': utc_now(), 'calibrated_by': args.command_line}
+    provenance.pop(TESTED, None)
+    if tested is not None:
+        provenance[TESTED] = f'on {tested.calibrated.pictures} frames of --test, after this calibration'
     fitted_to = provenance.pop(SCORE_FITTED_TO, 'data of its training' if is_score_of_others(bundle) else
                                'half of the pictures of a calibration before')
     if args.reference:

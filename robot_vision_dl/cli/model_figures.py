@@ -5,7 +5,7 @@ Metrics are as whoever wrote the bundle wrote them: what is no number under a us
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from ..core.bundles.bundle import Bundle
-from ..core.bundles.model_card import CALIBRATED_AGAIN, published_by
+from ..core.bundles.model_card import CALIBRATED_AGAIN, TESTED, published_by
 from ..core.bundles.trust_limits import trust_limits
 from ..core.text.printable import printable
 
@@ -23,7 +23,8 @@ _MOST_COLUMNS, _MOST_LINES, _MOST_NUMBERS = 6, 6, 4
 
 def calibrated_again(bundle: Bundle) -> bool:
     """Whether its test figures are of the calibration before."""
-    return 'test' in bundle.metrics and 'calibrated_from' in bundle.provenance
+    known = bundle.provenance
+    return 'test' in bundle.metrics and 'calibrated_from' in known and TESTED not in known
 
 
 def metric_lines(bundle: Bundle) -> List[str]:
@@ -55,12 +56,31 @@ def metric_lines(bundle: Bundle) -> List[str]:
     return ['  metrics', *(f'    {line}' for line in lines)] if lines else []
 
 
+def learned_counts(bundle: Bundle) -> Optional[Dict[str, int]]:
+    """How many pictures it knows to have learned from, by what for; None: it does not say."""
+    from ..data.learned_pictures import learned_pictures
+    learned = learned_pictures(bundle)
+    return None if learned is None else {
+        'trained_on': len(learned.trained_on), 'calibrated_on': len(learned.calibrated_on)}
+
+
+def learned_text(bundle: Bundle) -> str:
+    """The same in words; empty: it does not say."""
+    counts = learned_counts(bundle)
+    if counts is None:
+        return ''
+    trained = f'{counts["trained_on"]} pictures that it was trained on' if counts['trained_on'] else (
+        'pictures that are not known')
+    return f'{trained}, {counts["calibrated_on"]} that it was calibrated on: `evaluate` tells them again'
+
+
 def as_json(bundle: Bundle) -> Dict[str, Any]:
     """All that is measured and known of a bundle."""
     return {'name': bundle.name, 'identity': bundle.identity,
             'folder': None if bundle.folder is None else str(bundle.folder), 'network': bundle.architecture.name,
             'classes': list(bundle.class_names), 'probabilities_by': probabilities_by(bundle),
-            'abstain_cost': bundle.abstain_cost, 'test_is_of_the_calibration_before': calibrated_again(bundle),
+            'abstain_cost': bundle.abstain_cost, 'learned_pictures': learned_counts(bundle),
+            'test_is_of_the_calibration_before': calibrated_again(bundle),
             'cautions': [limit.sentence for limit in trust_limits(bundle)],
             'metrics': dict(bundle.metrics), 'provenance': dict(bundle.provenance)}
 

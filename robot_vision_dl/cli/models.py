@@ -19,7 +19,7 @@ from ..core.uncertainty.camera.bounds import NO_BOUNDS
 from ..labelling.installation import roll_back
 from ..labelling.model_history import describe as describe_history
 from ..labelling.model_history import read_history, text_of
-from .model_figures import as_json, metric_lines, probabilities_by
+from .model_figures import as_json, learned_text, metric_lines, probabilities_by
 from .models_import import add_import_arguments, import_model
 
 HELP = 'list, show, verify and import model bundles'
@@ -135,6 +135,7 @@ def describe(bundle: Bundle) -> List[str]:
         lines += wrap(f'{bundle.ood.words}, {n} calibration scores, smallest p-value {1 / (n + 1):.4f}', 120,
                       initial_indent='  unknown        ', subsequent_indent=' ' * 17)
     lines.append(f'  abstain cost   {bundle.abstain_cost:g}')
+    lines += [f'  learned from   {text}' for text in filter(None, [learned_text(bundle)])]
     beside = int8_beside(bundle)
     if beside:
         lines += wrap(f'{" and ".join(beside)} beside it: with `precision: auto`, the default, it runs in place of '

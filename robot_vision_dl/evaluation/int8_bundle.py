@@ -12,6 +12,7 @@ from ..core.backends.quantise import Quantised, quantise
 from ..core.bundles.arithmetic import ONNX_RUNTIME, is_int8
 from ..core.bundles.bundle import Bundle
 from ..core.bundles.bundle_writer import save_bundle
+from ..core.bundles.model_card import TESTED
 from ..core.bundles.score_origin import is_score_of_others
 from ..core.errors import BundleError, DataError
 from ..core.text.notes import to_stderr
@@ -247,7 +248,7 @@ def _pictures(store: FrameStore, places: np.ndarray, bundle: Bundle) -> Iterator
 def _kept_provenance(bundle: Bundle) -> Dict[str, Any]:
     """Of the float32 bundle, but for its calibration and what made its files."""
     gone = ('created', 'robot_vision_dl', 'torch', 'python', 'calibration_sha256', 'calibration_pictures',
-            'calibrated_from', 'calibrated', 'calibrated_by')
+            'calibrated_from', 'calibrated', 'calibrated_by', TESTED)
     return {'float32' if name == 'command' else name: value for name, value in bundle.provenance.items()
             if name not in gone}
 

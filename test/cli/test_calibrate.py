@@ -9,6 +9,7 @@ import torch
 from fitted_head import fit_head
 
 from robot_vision_dl.cli.main import main
+from robot_vision_dl.cli.model_figures import calibrated_again
 from robot_vision_dl.core.bundles.bundle import load_bundle, verify_bundle
 from robot_vision_dl.core.bundles.bundle_writer import save_bundle
 from robot_vision_dl.core.config import ClassifierConfig
@@ -81,6 +82,7 @@ def test_pictures_of_another_size_parts_standardised_apart_and_a_test_at_last(ma
     right = bundle.metrics['test']['accuracy']
     assert right == pytest.approx((np.array(found) == seen.labels).mean(), abs=1e-4)
     assert bundle.metrics['test']['pictures'] == len(seen.labels) == 300
+    assert not calibrated_again(bundle)
     assert f'test: accuracy {right:.4f} of 300' in said
     text = (bundle.folder / 'MODEL_CARD.md').read_text()
     assert 'Keep me.' in text and 'Of before.' not in text and text.count('## Test') == 1 and '## Data\n\nMany.' in text

@@ -89,13 +89,18 @@ def test_the_bundle_says_which_pictures_it_has_learned_from(unbroken, pictures, 
             told = ' '.join(' '.join(capsys.readouterr()).split())
             assert ('was trained on (perceptual hash)' in told) == (name == 'copy')
     assert 'that it was trained on (perceptual hash)' in said['copy'] and 'not one looks like' in said['fresh']
+    assert main(['models', 'show', str(tmp_path / 'of_fresh')]) == 0
     again = learned_pictures(load_bundle(tmp_path / 'of_fresh'))
+    assert (f'learned from   {len(again.trained_on)} pictures that it was trained on, {len(again.calibrated_on)} that '
+            'it was calibrated on') in capsys.readouterr().out
     assert np.array_equal(again.trained_on, learned.trained_on) and len(again.calibrated_on) > len(fitted)
 
 
 def test_calibrating_again_says_that_the_test_was_before(unbroken, pictures, tmp_path, monkeypatch):
+    """Until it is tested again."""
     from robot_vision_dl.cli.calibrate import CALIBRATED_AGAIN
     from robot_vision_dl.cli.main import main
+    from robot_vision_dl.cli.model_figures import calibrated_again
     monkeypatch.setenv('HOME', str(tmp_path))
     recording = json.loads((unbroken / 'models/shapes/card/split.json').read_text())['recordings']['test'][0]
     source = str(unbroken / 'models' / 'shapes')
@@ -103,6 +108,13 @@ def test_calibrating_again_says_that_the_test_was_before(unbroken, pictures, tmp
         assert main(['calibrate', source, str(pictures / recording), '--into', str(tmp_path / target)]) == 0
         source = str(tmp_path / target)
         assert (tmp_path / target / 'MODEL_CARD.md').read_text().count(CALIBRATED_AGAIN) == 1
+        assert calibrated_again(load_bundle(tmp_path / target))
+    assert not calibrated_again(load_bundle(unbroken / 'models' / 'shapes'))
+    assert main(['calibrate', source, str(pictures / recording), '--test', str(pictures / recording), '--into',
+                 str(tmp_path / 'tested')]) == 0
+    assert not calibrated_again(load_bundle(tmp_path / 'tested'))
+    assert main(['calibrate', str(tmp_path / 'tested'), str(pictures / recording)]) == 0
+    assert calibrated_again(load_bundle(tmp_path / 'tested'))
 
 
 def test_test_figures_are_those_of_the_bundle_that_was_written(unbroken, pictures):

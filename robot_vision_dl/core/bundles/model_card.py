@@ -9,6 +9,8 @@ from .bundle import Bundle
 from .trust_limits import trust_limits
 
 _NAMES = {'onnx': 'ONNX file', 'torch.export': 'program of torch.export'}
+TESTED = 'tested'
+"""Key of the provenance of a bundle whose test is of its last calibration."""
 CALIBRATED_AGAIN = 'Calibrated again since; what is said of probabilities here is of the calibration before.'
 """Of test figures, which are not measured again with a new calibration."""
 
