@@ -17,7 +17,7 @@ told from a copy, and of plain shapes on a plain ground one in three.
 import base64
 import binascii
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Optional, Sequence, Tuple
 
@@ -43,7 +43,7 @@ _SCHEMA = 1
 _KIND = '256 bit perceptual hash (C. Zauner, 2010; 16x16 frequencies of 64x64), sorted, base64'
 _WORDS = 4  # of 64 bits
 _NONE = np.zeros((0, _WORDS), np.uint64)
-_BLOCK = 256
+_MOST_AT_ONCE = 4_000_000  # pairs of pictures that are compared, which takes 40 MB
 
 
 def fingerprint(picture: Picture) -> np.ndarray:
@@ -65,12 +65,13 @@ def look_like(some: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Whether each picture is within :data:`SAME` of one of others, by fingerprints (n, 4) and (m, 4); bool (n,)."""
     each, places = np.unique(some, axis=0, return_inverse=True)
     alike = np.zeros(len(each), bool)
-    for begin in range(0, len(each), _BLOCK):
-        block = each[begin:begin + _BLOCK]
+    step = max(1, _MOST_AT_ONCE // max(1, len(others)))
+    for begin in range(0, len(each), step):
+        block = each[begin:begin + step]
         distance = np.zeros((len(block), len(others)), np.uint16)
         for word in range(_WORDS):
             distance += hamming(block[:, None, word], others[None, :, word])
-        alike[begin:begin + _BLOCK] = (distance <= SAME).any(axis=1)
+        alike[begin:begin + step] = (distance <= SAME).any(axis=1)
     result: np.ndarray = alike[places.reshape(-1)]
     return result
 
@@ -87,7 +88,7 @@ class Recognised:
 
     Attributes:
         trained_on, calibrated_on: as of :class:`LearnedPictures`.
-        training_is_known: whether the model says at all what it was trained on.
+        training_is_known: as of :class:`LearnedPictures`.
     """
 
     trained_on: np.ndarray
@@ -114,15 +115,18 @@ class LearnedPictures:
         trained_on: uint64 (n, 4), sorted: weights, and scores of unknown things, were fitted to them.
         calibrated_on: uint64 (m, 4), sorted: they told when to stop, or probabilities and thresholds were fitted to
             them.
+        training_is_known: whether ``trained_on`` is all that there is; not of an imported network, nor of an ensemble
+            with a member that does not say.
     """
 
     trained_on: np.ndarray
     calibrated_on: np.ndarray
+    training_is_known: bool
 
     @classmethod
     def of(cls, trained_on: np.ndarray = _NONE, calibrated_on: np.ndarray = _NONE) -> 'LearnedPictures':
         """Of fingerprints in any order, uint64 (n, 4) and (m, 4)."""
-        return cls(_kept(trained_on), _kept(calibrated_on))
+        return cls(_kept(trained_on), _kept(calibrated_on), len(trained_on) > 0)
 
     def __or__(self, other: Optional['LearnedPictures']) -> 'LearnedPictures':
         """The pictures of both."""
@@ -134,7 +138,7 @@ class LearnedPictures:
     def recognise(self, fingerprints: np.ndarray) -> Recognised:
         """Which of some pictures, by their fingerprints, uint64 (n, 4), look like one of these."""
         return Recognised(look_like(fingerprints, self.trained_on), look_like(fingerprints, self.calibrated_on),
-                          len(self.trained_on) > 0)
+                          self.training_is_known)
 
     def file(self) -> bytes:
         """The content of :data:`FILE`."""
@@ -149,11 +153,14 @@ def learned_pictures(bundle: Bundle) -> Optional[LearnedPictures]:
     Raises:
         BundleError: its file is damaged, or of a later version of this package.
     """
-    found: Optional[LearnedPictures] = None
-    for one in (bundle, *bundle.members):
-        own = _read(one.folder / CARD_FOLDER / FILE) if one.folder is not None else None
-        found = own if found is None else found | own
-    return found
+    parts = [_read(one.folder / CARD_FOLDER / FILE) if one.folder is not None else None
+             for one in bundle.members or (bundle,)]
+    said = [one for one in parts if one is not None]
+    if not said:
+        return None
+    found = LearnedPictures.of(*(np.concatenate([getattr(one, name) for one in said])
+                                 for name in ('trained_on', 'calibrated_on')))
+    return replace(found, training_is_known=len(said) == len(parts) and all(one.training_is_known for one in said))
 
 
 def _read(path: Path) -> Optional[LearnedPictures]:
@@ -166,8 +173,8 @@ def _read(path: Path) -> Optional[LearnedPictures]:
     if not isinstance(values, dict) or values.get('schema') != _SCHEMA:
         raise BundleError(f'{printable(path)}: is none of the lists of pictures that this version of robot_vision_dl '
                           f'reads (schema {_SCHEMA}); update robot_vision_dl, or remove the file from the bundle')
-    return LearnedPictures(*(_fingerprints(values.get(key), f'{printable(path)}: {key}')
-                             for key in ('trained_on', 'calibrated_on')))
+    return LearnedPictures.of(*(_fingerprints(values.get(key), f'{printable(path)}: {key}')
+                                for key in ('trained_on', 'calibrated_on')))
 
 
 def _kept(fingerprints: np.ndarray) -> np.ndarray:
@@ -189,4 +196,4 @@ def _fingerprints(text: Any, where: str) -> np.ndarray:
         data = b'?'
     if len(data) % (8 * _WORDS):
         raise BundleError(f'{where}: must be {_KIND}; copy the bundle again')
-    return np.unique(np.frombuffer(data, np.uint64).reshape(-1, _WORDS), axis=0)
+    return np.frombuffer(data, np.uint64).reshape(-1, _WORDS)

@@ -123,6 +123,8 @@ def test_of_an_ensemble_each_member_counts_and_a_bundle_may_say_nothing(tmp_path
     both = learned_pictures(SimpleNamespace(folder=None, members=(one, two, silent)))
     assert both.recognise(np.concatenate([random_prints(1, n) for n in (1, 2, 3)])).trained_on.tolist() == [
         True, True, False]
+    assert not both.training_is_known  # one of them does not say
+    assert learned_pictures(SimpleNamespace(folder=None, members=(one, two))).training_is_known
     assert learned_pictures(silent) is learned_pictures(SimpleNamespace(folder=None, members=())) is None
 
 
