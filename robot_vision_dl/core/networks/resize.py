@@ -7,7 +7,8 @@ versions that are here, is tried once a machine by :func:`is_equal`, and what is
 
 Where a part of the result is wanted, only that is made, if it is the same to the last bit. That depends on the sizes:
 weights are rounded to as many bits as the largest of them leaves, and the largest are at the border, which a part may
-not have. So it is tried for each size that comes again and again.
+not have. So it is tried for each length of rows and of columns that comes again and again, on so much noise that one
+weight which is rounded otherwise goes unnoticed once in millions of times.
 """
 import importlib.util
 import threading
@@ -25,6 +26,8 @@ MOST_RATIO = 128
 """By how much a side may shrink at most without torch: from there on a level may differ by one."""
 _MOST_BYTES = 2_000_000
 _TRIED_AFTER, _MOST_SIZES = 3, 1000  # times that a size has come, sizes that are counted
+_LEAST_PIXELS, _MOST_PIXELS = 150_000, 2_500_000  # of pictures of which a part is made alone
+_SAMPLES = 4500  # of each pixel of a line that are tried
 _REACH = {'bilinear': 1, 'bicubic': 2}  # of the filter, in pixels of the smaller picture
 _TRIED = ((480, 640, 256, 341), (720, 1280, 256, 455), (1080, 1920, 256, 455), (479, 641, 224, 224),
           (160, 120, 299, 224), (37, 51, 64, 64), (600, 5, 300, 300))
@@ -70,21 +73,31 @@ _Size = Tuple[Tuple[int, ...], int, int, str, Part]
 
 def _comes_again(size: _Size) -> bool:
     """Whether a part is made alone: pictures of this size come again and again, and it is the same."""
-    _seen[size] += 1
+    (rows, columns, channels), height, width, interpolation, part = size
+    if not _LEAST_PIXELS <= rows * columns <= _MOST_PIXELS:  # little is won, or a trial stops the camera for long
+        return False
     if len(_seen) > _MOST_SIZES:
         _seen.clear()
-    return _seen[size] > _TRIED_AFTER and _is_same(size)
+    _seen[size] += 1
+    return _seen[size] > _TRIED_AFTER and _is_same(
+        rows, height, part.top, part.height, interpolation, channels, True) and _is_same(
+        columns, width, part.left, part.width, interpolation, channels, False)
 
 
-@lru_cache(maxsize=256)
-def _is_same(size: _Size) -> bool:
-    """Whether a part that is made alone is that of the whole, by noise, and by black and white alone."""
-    shape, height, width, interpolation, part = size
-    random = np.random.default_rng(0)
-    noise = random.integers(0, 256, shape, np.uint8)
-    return all(np.array_equal(_without_torch(one, height, width, interpolation, part),
-                              part.of(_without_torch(one, height, width, interpolation)))
-               for one in (noise, (noise & 1) * np.uint8(255)))
+@lru_cache(maxsize=4096)
+def _is_same(length: int, new_length: int, first: int, count: int, interpolation: str, channels: int, down: bool
+             ) -> bool:
+    """Whether ``count`` pixels from ``first`` on are those of the whole, of lines that are resized so.
+
+    The two ways of a picture are resized one after the other, so each is tried by itself: ``down`` its columns, or
+    along its rows. A weight that differs by its last bit turns the rounding of one line of noise in 250 or more.
+    """
+    many = _SAMPLES // channels
+    shape, new = ((length, many), (new_length, many)) if down else ((many, length), (many, new_length))
+    part = Part(first, 0, count, many) if down else Part(0, first, many, count)
+    lines = np.random.default_rng(0).integers(0, 256, (*shape, channels), np.uint8)
+    return np.array_equal(_without_torch(lines, *new, interpolation, part),
+                          part.of(_without_torch(lines, *new, interpolation)))
 
 
 def is_available() -> bool:

@@ -55,6 +55,35 @@ def test_a_part_is_that_of_the_whole_and_is_made_alone_where_that_is_the_same(in
         assert same == [True, True, True, False]  # what cameras have most, and one where it is another
 
 
+@pytest.mark.parametrize('size, new, part, interpolation', [
+    ((97, 58, 3), (388, 232), (82, 4, 224, 224), 'bicubic'), ((376, 672, 3), (381, 309), (347, 19, 16, 236), 'bilinear'),
+    ((1773, 1882, 1), (270, 55), (39, 40, 160, 12), 'bilinear'), ((31, 8, 1), (217, 37), (79, 21, 128, 3), 'bilinear'),
+    ((39, 11, 1), (907, 256), (422, 96, 64, 64), 'bicubic'), ((362, 776, 3), (388, 831), (44, 266, 299, 299), 'bilinear'),
+    ((6, 156, 3), (240, 6240), (0, 3000, 240, 240), 'bilinear')])
+def test_a_part_that_differs_in_few_pixels_is_noticed(size, new, part, interpolation):
+    part = resizing.Part(*part)
+    assert not (resizing._is_same(size[0], new[0], part.top, part.height, interpolation, size[2], True)
+                and resizing._is_same(size[1], new[1], part.left, part.width, interpolation, size[2], False))
+
+
+def test_parts_of_random_sizes_are_those_of_the_whole(monkeypatch):
+    random = np.random.default_rng(5)
+    monkeypatch.setattr(resizing.torch_use, 'is_loaded', lambda: False)
+    taken = 0
+    for _ in range(60):
+        height, width, side = (int(one) for one in random.integers((300, 500, 160), (900, 1200, 300)))
+        shorter, interpolation = int(side * random.choice([1, 256 / 224, 1.3])), str(random.choice(['bilinear',
+                                                                                                    'bicubic']))
+        new = tuple(shorter * one // min(height, width) for one in (height, width))
+        part = resizing.Part((new[0] - side) // 2, (new[1] - side) // 2, side, side)
+        taken += any([resizing._comes_again(((height, width, 3), *new, interpolation, part)) for _ in range(4)])
+        for most in (256, 2):
+            pixels = random.integers(0, most, (height, width, 3), np.uint8) * np.uint8(255 // (most - 1))
+            np.testing.assert_array_equal(resizing.resize(pixels, *new, interpolation, part),
+                                          part.of(resizing._without_torch(pixels, *new, interpolation)))
+    assert taken > 30
+
+
 def test_what_shrinks_too_far_is_left_to_torch(monkeypatch):
     pixels = np.random.default_rng(1).integers(0, 256, (3 * resizing.MOST_RATIO + 3, 8, 3), np.uint8)
     monkeypatch.setattr(resizing.torch_use, 'is_loaded', lambda: False)
