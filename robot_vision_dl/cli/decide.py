@@ -92,6 +92,9 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         write_whole(args.json, json.dumps({str(risk): asdict(one) for risk, one in found.items()}, indent=2) + '\n')
     failed = [risk for risk, one in found.items() if not one.accepted]
+    if args.write and flattering:
+        raise BundleError('--write: nothing was written: on pictures that the model has learned from a threshold is '
+                          'found that does not hold on others; give DATA that it has not learned from')
     if args.write and not failed:
         write_abstain_cost(bundle, found[args.risk[0]])
         print(f'abstain_cost of {bundle.folder} is now {1 - found[args.risk[0]].threshold:.4f}')

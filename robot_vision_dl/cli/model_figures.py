@@ -71,7 +71,7 @@ def learned_text(bundle: Bundle) -> str:
         return ''
     trained = f'{counts["trained_on"]} pictures that it was trained on' if counts['trained_on'] else (
         'pictures that are not known')
-    return f'{trained}, {counts["calibrated_on"]} that it was calibrated on: `evaluate` tells them again'
+    return f'{trained}, {counts["calibrated_on"]} that its calibration or early stop used: `evaluate` tells them again'
 
 
 def as_json(bundle: Bundle) -> Dict[str, Any]:

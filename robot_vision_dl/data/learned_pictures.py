@@ -24,7 +24,7 @@ from typing import Any, Optional, Sequence, Tuple
 import numpy as np
 
 from ..core.bundles.bundle import Bundle
-from ..core.bundles.bundle_format import CARD_FOLDER
+from ..core.bundles.bundle_format import CARD_FOLDER, read_description
 from ..core.errors import BundleError, RobotVisionError
 from ..core.text.json_text import parse_json
 from ..core.text.printable import printable
@@ -37,6 +37,8 @@ FILE = 'pictures.json'
 """In ``card/`` of a bundle."""
 SAME = 32
 """Bits that differ, up to which a picture is taken for one that a model has learned from."""
+TRAINED_ON, CALIBRATED_ON = 'that it was trained on', 'that its calibration or early stop used'
+"""What pictures of each kind are called."""
 MOST = 100_000
 """Fingerprints of each kind that are kept; of more, so many, evenly spread."""
 _SCHEMA = 1
@@ -102,8 +104,8 @@ class Recognised:
 
     def words(self) -> str:
         """How many, and what of; empty: none."""
-        said = like_ones((int(self.trained_on.sum()), 'that it was trained on'),
-                         (int((self.calibrated_on & ~self.trained_on).sum()), 'that it was calibrated on'))
+        said = like_ones((int(self.trained_on.sum()), TRAINED_ON),
+                         (int((self.calibrated_on & ~self.trained_on).sum()), CALIBRATED_ON))
         return said and f'of {len(self.trained_on)} pictures {said} (perceptual hash)'
 
 
@@ -153,8 +155,7 @@ def learned_pictures(bundle: Bundle) -> Optional[LearnedPictures]:
     Raises:
         BundleError: its file is damaged, or of a later version of this package.
     """
-    parts = [_read(one.folder / CARD_FOLDER / FILE) if one.folder is not None else None
-             for one in bundle.members or (bundle,)]
+    parts = [None if one.folder is None else _read(one.folder) for one in bundle.members or (bundle,)]
     said = [one for one in parts if one is not None]
     if not said:
         return None
@@ -163,16 +164,21 @@ def learned_pictures(bundle: Bundle) -> Optional[LearnedPictures]:
     return replace(found, training_is_known=len(said) == len(parts) and all(one.training_is_known for one in said))
 
 
-def _read(path: Path) -> Optional[LearnedPictures]:
-    if not path.is_file():
+def _read(folder: Path) -> Optional[LearnedPictures]:
+    """Of a bundle that was verified: a file that it does not list is none of its own."""
+    name = f'{CARD_FOLDER}/{FILE}'
+    if name not in read_description(folder, ask_torchvision=False)[0]['files']:
         return None
+    path = folder / name
     try:
         values = parse_json(read_text(path), printable(path))
     except RobotVisionError as error:
         raise BundleError(str(error)) from error
-    if not isinstance(values, dict) or values.get('schema') != _SCHEMA:
+    is_known = isinstance(values, dict) and values.get('schema') is not True and values.get('schema') == _SCHEMA
+    if not is_known or values.get('fingerprint') != _KIND:
         raise BundleError(f'{printable(path)}: is none of the lists of pictures that this version of robot_vision_dl '
-                          f'reads (schema {_SCHEMA}); update robot_vision_dl, or remove the file from the bundle')
+                          f'reads (schema {_SCHEMA}, {_KIND}); update robot_vision_dl, or remove the file and its line '
+                          'in `files` of bundle.json')
     return LearnedPictures.of(*(_fingerprints(values.get(key), f'{printable(path)}: {key}')
                                 for key in ('trained_on', 'calibrated_on')))
 

@@ -142,7 +142,7 @@ def fit_bundle(bundle: Bundle, outputs: LabelledOutputs, options: CalibrationOpt
         of_stages = joined(seen.of_stages(), [one[outputs.known] for one in outputs.stages])
         all_groups = np.concatenate([camera_groups, camera_groups.max(initial=0) + 1 + all_groups])
     standard: Optional[Pictures] = None
-    copies = '; '.join(filter(None, [copies, of_trained_on(learned, outputs.fingerprints)]))
+    known_too_well = of_trained_on(learned, outputs.fingerprints)
     if options.apart:
         of_apart = _outputs_of(bundle, options.apart, options).each_once()[0]
         taken = LearnedPictures.of(learned.trained_on, outputs.fingerprints).recognise(of_apart.fingerprints)
@@ -153,8 +153,8 @@ def fit_bundle(bundle: Bundle, outputs: LabelledOutputs, options: CalibrationOpt
                                    f'{LEAST_REFERENCE}{of_taken and "; " + of_taken}; give others, or leave it out')
         copies = '; '.join(filter(None, [copies, of_taken and f'--apart: {of_taken}']))
         learned |= LearnedPictures.of(calibrated_on=of_apart.fingerprints)
-    if copies:
-        to_stderr(copies)  # before what may be refused for having too few
+    for note in filter(None, [known_too_well, copies]):
+        to_stderr(note)  # before what may be refused for having too few
     ood_pictures: Dict[str, Pictures] = {
         Path(folder).name: picture_outputs(bundle, folder, **where).pictures() for folder in options.ood_pictures}
     strange = np.setdiff1d(np.arange(len(outputs.labels)), outputs.known)
@@ -180,7 +180,7 @@ def fit_bundle(bundle: Bundle, outputs: LabelledOutputs, options: CalibrationOpt
     camera, of_camera = fitted_or_before(
         camera, of_camera, bundle.camera, outputs.camera[known], tuple(one[known] for one in outputs.stages))
     fusion, of_fusion = _fusion(streams, bundle.fusion)
-    notes = (*found.notes, *filter(None, [copies, of_camera, of_fusion]))
+    notes = (*filter(None, [known_too_well]), *found.notes, *filter(None, [copies, of_camera, of_fusion]))
     return Fitted(replace(found, device=device, precision=precision, fusion=fusion, notes=notes,
                           camera=camera), learned | LearnedPictures.of(calibrated_on=outputs.fingerprints))
 

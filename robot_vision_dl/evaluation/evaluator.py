@@ -16,6 +16,7 @@ import numpy as np
 from .. import __version__
 from ..core.backends.int8_choice import deployed_bundle
 from ..core.bundles.bundle import Bundle, load_bundle
+from ..core.bundles.bundle_search import ENSEMBLE
 from ..core.bundles.trust_limits import MEASURED, p_value_grid, trust_limits
 from ..core.config import flat_options, with_values
 from ..core.errors import ConfigError, RobotVisionError
@@ -303,7 +304,8 @@ def model_names(models: Sequence[str]) -> List[str]:
     """Short names of models, each once."""
     if not models:
         raise ConfigError('no model given; name a bundle with --model')
-    names = [Path(model).name or model for model in models]
+    names = [' + '.join(Path(one.strip()).name for one in model[len(ENSEMBLE):].split(','))
+             if model.startswith(ENSEMBLE) else Path(model).name or model for model in models]
     for place, name in enumerate(names):
         if names.count(name) > 1 and models[place] not in names:
             names[place] = models[place]

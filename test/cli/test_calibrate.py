@@ -92,7 +92,7 @@ def test_pictures_of_another_size_parts_standardised_apart_and_a_test_at_last(ma
     # What was tested at another size says nothing of this one, and what it was calibrated on is no test.
     assert main(['calibrate', str(tmp_path / 'other'), *given, '--resize', '36', '--test', str(made / 'day1'), '--into',
                  str(tmp_path / 'flattered')]) == 0
-    taken = 'of 180 pictures 180 look like ones that it was calibrated on (perceptual hash)'
+    taken = 'of 180 pictures 180 look like ones that its calibration or early stop used (perceptual hash)'
     assert f'--test: {taken}, which flatters' in capsys.readouterr().err
     assert f'180 frames; **{taken}, which flatters**' in (tmp_path / 'flattered' / 'MODEL_CARD.md').read_text()
     assert main(['calibrate', str(tmp_path / 'other'), *given, '--resize', '36', '--into',
@@ -232,6 +232,12 @@ def test_decide_holds_the_risk_on_other_pictures(made, capsys, tmp_path):
     assert load_bundle(model).abstain_cost == pytest.approx(1 - found['threshold'], abs=1e-5)
     assert verify_bundle(model) == []
     capsys.readouterr()
+    # Of what it was calibrated on a threshold is shown, with a warning, and not kept.
+    before = (model / 'bundle.json').read_bytes()
+    assert main(['decide', str(model), str(made / 'day1'), '--risk', '0.5', '--write']) == 2
+    said = capsys.readouterr()
+    assert 'warning: of 180 pictures 180 look like ones that its calibration' in said.out
+    assert 'nothing was written' in said.err and (model / 'bundle.json').read_bytes() == before
     assert main(['decide', str(model), str(made / 'day2'), '--risk', '0.0001']) == 1
     assert 'no threshold holds it' in capsys.readouterr().out
 
@@ -303,8 +309,8 @@ def test_a_test_on_pictures_that_took_part_is_told(made, tmp_path, capsys):
             for path in sorted((made / day / name).iterdir())[:count]:
                 shutil.copy(path, some / name / f'{day}_{path.name}')
     assert main(['calibrate', *given, '--test', str(some), '--into', str(tmp_path / 'tested')]) == 0
-    said = ('of 48 pictures 15 look like ones that it was trained on and 9 look like ones that it was calibrated on '
-            '(perceptual hash)')
+    said = ('of 48 pictures 15 look like ones that it was trained on and 9 look like ones that its '
+            'calibration or early stop used (perceptual hash)')
     assert f'--test: {said}, which flatters' in ' '.join(capsys.readouterr().err.split())
     assert f'48 frames; **{said}, which flatters**' in (tmp_path / 'tested' / 'MODEL_CARD.md').read_text()
     assert main(['calibrate', *given, '--apart', str(made / 'train'), '--into', str(tmp_path / 'no')]) != 0

@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 
 from robot_vision_dl.core.bundles.bundle import load_bundle
+from robot_vision_dl.core.bundles.bundle_writer import save_bundle
 from robot_vision_dl.core.errors import BundleError
+from robot_vision_dl.core.networks.network import build_network
+from robot_vision_dl.core.networks.preprocess import Preprocessing
 from robot_vision_dl.core.resources import share_directory
 from robot_vision_dl.core.types import ColorOrder, Picture
 from robot_vision_dl.data.learned_pictures import (
@@ -38,12 +41,15 @@ def random_prints(count, seed=0):
     return np.random.default_rng(seed).integers(0, 2**64, (count, 4), np.uint64, endpoint=False)
 
 
-def bundle_with(tmp_path, text, members=()):
-    (tmp_path / 'card').mkdir(parents=True, exist_ok=True)
-    (tmp_path / 'card' / FILE).write_text(text)
-    return SimpleNamespace(folder=tmp_path, members=members)
+def bundle_with(tmp_path, text):
+    tmp_path.mkdir(exist_ok=True)
+    network = build_network('lenet5', 2, in_channels=1)
+    files = {} if text is None else {FILE: text.encode()}
+    return save_bundle(tmp_path / 'bundle', network, ('a', 'b'), Preprocessing(0, (32, 32), (0.5,), (0.5,)),
+                       card_files=files)
 
 
+KIND = f'{{"schema": 1, "fingerprint": "{json.loads(LearnedPictures.of().file())["fingerprint"]}", '
 SEEN = LearnedPictures.of(prints_of(*map(scene, range(20))))
 CHANGES = {
     'as it was': lambda a: a, 'JPEG of quality 30': lambda a: cv2.imdecode(
@@ -95,9 +101,9 @@ def test_large_pictures_are_averaged_in_two_steps_to_the_same():
 
 @pytest.mark.parametrize('trained, calibrated, words', [
     (1, 0, 'of 6 pictures 1 looks like one that it was trained on (perceptual hash)'),
-    (0, 2, 'of 6 pictures 2 look like ones that it was calibrated on (perceptual hash)'),
-    (2, 1, 'of 6 pictures 2 look like ones that it was trained on and 1 looks like one that it was calibrated on '
-           '(perceptual hash)'),
+    (0, 2, 'of 6 pictures 2 look like ones that its calibration or early stop used (perceptual hash)'),
+    (2, 1, 'of 6 pictures 2 look like ones that it was trained on and 1 looks like one that its '
+           'calibration or early stop used (perceptual hash)'),
     (0, 0, '')])
 def test_in_words(trained, calibrated, words):
     prints = prints_of(*map(scene, range(6)))
@@ -119,7 +125,9 @@ def test_written_and_read(tmp_path):
 
 def test_of_an_ensemble_each_member_counts_and_a_bundle_may_say_nothing(tmp_path):
     one, two = (bundle_with(tmp_path / str(n), LearnedPictures.of(random_prints(1, n)).file().decode()) for n in (1, 2))
-    silent = SimpleNamespace(folder=tmp_path, members=())
+    silent = bundle_with(tmp_path / 'silent', None)
+    (silent.folder / 'card').mkdir()
+    (silent.folder / 'card' / FILE).write_bytes((one.folder / 'card' / FILE).read_bytes())  # which it does not list
     both = learned_pictures(SimpleNamespace(folder=None, members=(one, two, silent)))
     assert both.recognise(np.concatenate([random_prints(1, n) for n in (1, 2, 3)])).trained_on.tolist() == [
         True, True, False]
@@ -130,9 +138,11 @@ def test_of_an_ensemble_each_member_counts_and_a_bundle_may_say_nothing(tmp_path
 
 @pytest.mark.parametrize('text, said', [
     ('', 'is not JSON'), ('[]', 'is none of the lists'), ('{"schema": 2}', 'update robot_vision_dl'),
-    ('{"schema": 1}', 'trained_on: must be'), ('{"schema": 1, "trained_on": 3, "calibrated_on": ""}', 'must be'),
-    ('{"schema": 1, "trained_on": "AAAA", "calibrated_on": ""}', 'trained_on: must be'),
-    ('{"schema": 1, "trained_on": "", "calibrated_on": "?"}', 'calibrated_on: must be')])
+    ('{"schema": 1, "fingerprint": "md5", "trained_on": "", "calibrated_on": ""}', 'update robot_vision_dl'),
+    (KIND.replace('1', 'true', 1) + '"trained_on": "", "calibrated_on": ""}', 'update robot_vision_dl'),
+    (KIND + '"trained_on": ""}', 'calibrated_on: must be'), (KIND + '"trained_on": 3, "calibrated_on": ""}', 'must be'),
+    (KIND + '"trained_on": "AAAA", "calibrated_on": ""}', 'trained_on: must be'),
+    (KIND + '"trained_on": "", "calibrated_on": "?"}', 'calibrated_on: must be')])
 def test_a_damaged_list_is_told(tmp_path, text, said):
     with pytest.raises(BundleError, match=said):
         learned_pictures(bundle_with(tmp_path, text))

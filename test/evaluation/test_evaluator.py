@@ -17,7 +17,7 @@ from robot_vision_dl.data.bags.reader import BagReader
 from robot_vision_dl.data.bags.writer import ImageBagWriter
 from robot_vision_dl.data.labels.labels import LabelConfig
 from robot_vision_dl.evaluation import batch_invariance
-from robot_vision_dl.evaluation.evaluator import evaluate
+from robot_vision_dl.evaluation.evaluator import evaluate, model_names
 from robot_vision_dl.evaluation.options import EvaluationOptions, RunOptions
 from robot_vision_dl.evaluation.output import METRICS, OWN_FILES
 
@@ -290,3 +290,8 @@ def test_a_class_that_one_model_lacks_is_unknown_to_it_where_that_is_wished(tmp_
     typo = EvaluationOptions(absent_is_unknown=True, label_map={'mug': 'jug'})
     with pytest.raises(ConfigError, match="'jug' is no class of"):
         evaluate([bag], [more, few], typo)
+
+
+def test_models_are_named_as_everywhere():
+    assert model_names(['models/a', 'ensemble:models/a, models/b', 'torchvision:resnet18']) == [
+        'a', 'a + b', 'torchvision:resnet18']

@@ -234,12 +234,16 @@ def resized_size(spec: Preprocessing, height: int, width: int) -> Tuple[int, int
 
 
 def visible_region(spec: Preprocessing, height: int, width: int) -> Tuple[int, int, int, int]:
-    """What the network sees of a picture: (top, left, bottom, right) in its pixels, the rest is cropped away."""
+    """What the network sees of a picture: (top, left, bottom, right) in its pixels, the rest is cropped away.
+
+    Never nothing: of pictures of a few pixels one at least.
+    """
     new_height, new_width = resized_size(spec, height, width)
     crop_height, crop_width = spec.crop
     tall, wide = crop_height / new_height * height, crop_width / new_width * width
     top, left = (height - tall) / 2, (width - wide) / 2
-    return round(top), round(left), round(top + tall), round(left + wide)
+    first, start = round(top), round(left)
+    return first, start, max(round(top + tall), first + 1), max(round(left + wide), start + 1)
 
 
 def as_tensor(picture: Picture) -> 'torch.Tensor':

@@ -26,6 +26,7 @@ HEADLINES: Dict[str, str] = {
     'uncalibrated': 'not ready: its confidences are no probabilities',
     'limited': 'not ready: its calibration cannot keep what is promised',
     'unread': 'cannot be told: part of the recordings could not be judged',
+    'flattered': 'cannot be told: it has learned from what judges it, or from much of it',
     'too_few': 'cannot be told yet: too few recordings to go by',
     'not_sure': 'looks worth deploying, but these recordings are too few to be sure',
     'foreign_untested': 'worth deploying by its own costs, where nothing but its classes comes into view',
@@ -50,7 +51,8 @@ REASONS: Dict[str, Tuple[str, ...]] = {
     'accepts_foreign': ('foreign', 'threshold', 'threshold_few'),
     'wrong_too_often': ('wrong_too_often', 'acting_costs'),
     'knows_nothing': ('knows_nothing',), 'uncalibrated': ('uncalibrated',), 'limited': ('limit',),
-    'unread': ('failed', 'damaged', 'missing'), 'too_few': ('few_frames', 'few_recordings', 'few_groups'),
+    'flattered': ('learned_pictures',), 'unread': ('failed', 'damaged', 'missing'),
+    'too_few': ('few_frames', 'few_recordings', 'few_groups'),
     'not_sure': ('costs_unsure',), 'foreign_untested': ('foreign_untested', 'foreign_few'),
 }
 """The sentences that say why a headline is what it is; they come first, with all else that speaks against it."""
@@ -126,7 +128,8 @@ SENTENCES: Dict[str, str] = {
     'learned_pictures': 'Of {all} labelled with a class {seen} (perceptual hash): {where}. {whole}{right} of '
                         'them are called rightly, each by itself{others}. If they are the same, the figures here are '
                         'flattering: judge it on others.',
-    'unseen_pictures': 'Of {all} labelled with a class not one looks like a picture that it was {what}.',
+    'unseen_pictures': 'Of {all} labelled with a class not one looks like a picture {what} (by a hash that mirrored, '
+                       'turned and closer cut ones escape).',
     'few_pictures_seen': 'Of {all} labelled with a class {seen} (perceptual hash): too few to matter.',
     'few_frames': 'All this rests on {frames} that are labelled.',
     'objects': 'A frame is here one object of an image, as a detector found it; what that missed is not judged.',

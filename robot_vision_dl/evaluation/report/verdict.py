@@ -9,7 +9,7 @@ from math import log
 from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ...core.text.printable import printable
-from ...data.learned_pictures import like_ones
+from ...data.learned_pictures import CALIBRATED_ON, TRAINED_ON, like_ones
 from ..learned import MOST_SEEN
 from .sentences import BAD, CARE, GOOD, GROUPS, HEADLINES, INFO, NOT_WORTH, OF_PICTURES, REASONS, Point, say
 from .wording import are_pictures, count_of, duration, interval_text, percent, rate
@@ -18,6 +18,8 @@ MOST_WRONG = 0.2
 """Share of wrong ones among those acted on beyond which no cost of abstaining makes a model worth deploying."""
 MOST_OOD = 0.1
 """Share of the frames of none of its classes that may be accepted."""
+MUCH_SEEN = 0.1
+"""Share of the frames that the model has learned from at which the others have to tell what it is worth."""
 MOST_MISSING = 0.02
 """Share of the frames that may be unread or undecided before the rest says too little about them."""
 FEW_FRAMES, FEW_RECORDINGS = 100, 3
@@ -71,7 +73,7 @@ def verdict_of(model: Mapping[str, Any], gates: Sequence[Mapping[str, Any]] = ()
                   for gate in gates] + points
         if failed:
             return _verdict(model, BAD, 'gates_failed', points, against, failed=failed, count=len(gates))
-        if any(key in NOT_WORTH or key == 'unread' for key in against):
+        if any(key in NOT_WORTH or key in ('unread', 'flattered') for key in against):
             return _verdict(model, CARE, 'gates_met_but', points, against, met=met)
         return _verdict(model, GOOD, 'gates_met', points, against, met=met)
     if 'cost' not in model['decisions']:
@@ -106,6 +108,7 @@ def _against(model: Mapping[str, Any]) -> Iterator[Tuple[str, bool]]:
         yield 'knows_nothing', _worse_than_nothing(model) is not None
     yield 'uncalibrated', not model['model']['calibrated']
     yield 'limited', bool(model['model']['limits'])
+    yield 'flattered', _share_learned(model) >= MUCH_SEEN
     yield 'unread', bool(frames['recordings_failed'] or frames['recordings_damaged']
                          or _share_missing(frames) > MOST_MISSING)
     if 'cost' in decisions:
@@ -378,6 +381,12 @@ def _between(model: Mapping[str, Any], name: str, shown: Callable[[float], str] 
     return f' ({text})' if text else ''
 
 
+def _share_learned(model: Mapping[str, Any]) -> float:
+    """Of the frames labelled with a class, with the rest of their recordings; 0 where that is not known."""
+    found = model['model'].get('learned_pictures')
+    return (found['frames'] - found['others']) / found['frames'] if found and found['frames'] else 0.0
+
+
 def _learned_pictures(found: Mapping[str, Any]) -> Iterator[Point]:
     """How many frames the model may have learned from, and how it does on the others."""
     frames, trained, calibrated = found['frames'], found['trained_on'] or 0, found['calibrated_on']
@@ -385,11 +394,11 @@ def _learned_pictures(found: Mapping[str, Any]) -> Iterator[Point]:
     if not frames:
         return
     if not seen:
-        what = 'calibrated on; which it was trained on is not known' if found['trained_on'] is None else (
-            'trained or calibrated on')
+        what = f'{CALIBRATED_ON}; which it was trained on is not known' if found['trained_on'] is None else (
+            f'{TRAINED_ON} or {CALIBRATED_ON}')
         yield say(INFO, 'unseen_pictures', all=count_of(frames, 'frame'), what=what)
         return
-    kinds = like_ones((trained, 'that it was trained on'), (calibrated, 'that it was calibrated on'))
+    kinds = like_ones((trained, TRAINED_ON), (calibrated, CALIBRATED_ON))
     if seen < MOST_SEEN * frames:
         yield say(INFO, 'few_pictures_seen', all=count_of(frames, 'frame'), seen=kinds)
         return

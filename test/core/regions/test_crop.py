@@ -175,3 +175,12 @@ def test_a_shrunk_crop_is_what_the_network_would_see_of_the_whole_one():
         assert max(large.picture.pixels.shape) == 1024 and large.padded == pytest.approx(same.padded, abs=0.01)
         one, other = (Preprocessor(SPEC, 'cpu').levels(each.picture).astype(int) for each in (large, same))
         assert np.abs(one - other).mean() < 2
+
+
+def test_of_the_smallest_pictures_something_is_seen():
+    for resize, cut in ((224, (224, 224)), (256, (224, 224)), (0, (32, 32)), (300, (224, 300))):
+        spec = Preprocessing(resize, cut)
+        for height in range(1, 12):
+            for width in range(1, 60):
+                top, left, bottom, right = visible_region(spec, height, width)
+                assert 0 <= top < bottom <= height and 0 <= left < right <= width

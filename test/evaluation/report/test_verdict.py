@@ -116,15 +116,20 @@ CASES = {
     'badly calibrated': ('sound', {'frame.ece': 0.4}, [], 'care', ['calibration']),
     'trained on what it is judged on': ('sound', {'model.learned_from': ['a', 'b']}, [], 'care', ['learned_from']),
     'trained on some pictures that it is judged on': (
-        'sound', {'model.learned_pictures': LEARNED}, [], 'care', ['learned_pictures']),
+        'sound', {'model.learned_pictures': LEARNED}, [], 'flattered', ['learned_pictures']),
+    'trained on a twentieth of what it is judged on': (
+        'sound', {'model.learned_pictures': {**LEARNED, 'trained_on': 36, 'calibrated_on': 0, 'others': 684}}, [],
+        'care', ['learned_pictures']),
+    'demands met on pictures that it was trained on': (
+        'sound', {'model.learned_pictures': LEARNED}, [GATE], 'gates_met_but', ['gate', 'learned_pictures']),
     'trained on few pictures that it is judged on': (
-        'sound', {'model.learned_pictures': {**LEARNED, 'trained_on': 1, 'calibrated_on': 0}}, [], 'worth',
-        ['few_pictures_seen']),
+        'sound', {'model.learned_pictures': {**LEARNED, 'trained_on': 1, 'calibrated_on': 0, 'others': 719}}, [],
+        'worth', ['few_pictures_seen']),
     'on pictures that it never saw': (
-        'sound', {'model.learned_pictures': {**LEARNED, 'trained_on': 0, 'calibrated_on': 0}}, [], 'worth',
-        ['unseen_pictures']),
+        'sound', {'model.learned_pictures': {**LEARNED, 'trained_on': 0, 'calibrated_on': 0, 'others': 720}}, [],
+        'worth', ['unseen_pictures']),
     'on pictures that it was not calibrated on': (
-        'sound', {'model.learned_pictures': {**LEARNED, 'trained_on': None, 'calibrated_on': 0},
+        'sound', {'model.learned_pictures': {**LEARNED, 'trained_on': None, 'calibrated_on': 0, 'others': 720},
                   'model.learned_from': ['a']}, [], 'care', ['unseen_pictures', 'learned_from']),
     'a class that goes wrong': ('sound', {'decisions.by_label.1.wrong': 200}, [], 'care', ['worst_class']),
 }
@@ -226,10 +231,11 @@ def test_pictures_that_it_has_learned_from_are_told_with_how_it_does_on_others()
     found = verdict_of(changed('sound', {'model.learned_pictures': LEARNED}))
     point = next(point for point in found.points[:found.why] if point.key == 'learned_pictures')
     assert point.text == (
-        'Of 720 frames labelled with a class 220 look like ones that it was trained on and 1 looks like one that it '
-        'was calibrated on (perceptual hash): 219 of 364 of a, 1 of 356 of b, 1 of 1 of c and some of 1 more. With the '
-        'rest of recordings of which a twentieth or more do, 99.7 % of them are called rightly, each by itself, and '
-        '90 % of the 354 others. If they are the same, the figures here are flattering: judge it on others.')
+        'Of 720 frames labelled with a class 220 look like ones that it was trained on and 1 looks like one that its '
+        'calibration or early stop used (perceptual hash): 219 of 364 of a, 1 of 356 of b, 1 of 1 of c and some of 1 '
+        'more. With the rest of recordings of which a twentieth or more do, 99.7 % of them are called rightly, each by '
+        'itself, and 90 % of the 354 others. If they are the same, the figures here are flattering: judge it on '
+        'others.')
 
 
 def test_a_verdict_is_short():
