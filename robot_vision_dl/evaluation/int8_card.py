@@ -31,6 +31,7 @@ def summary(made: Int8Bundle) -> str:
     """What was made, for people, before it is written."""
     table = aligned([('', 'float32', 'int8'), *rows(made.metrics)])
     said = [f'int8: {made.provenance["quantised"]}', *(f'  {line}' for line in table),
+            '  (both calibrated on the same pictures for this table, so float32 is not quite the bundle as it is)',
             f'  {speed_up(made.metrics):.2f} times as quick; {_lost(made)}']
     return '\n'.join([*said, *(f'  note: {note}' for note in made.notes)])
 

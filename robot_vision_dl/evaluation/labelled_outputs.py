@@ -5,9 +5,12 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 import numpy as np
 
 from ..core.decision.fusion_fit import Stream
+from ..core.text.printable import printable
 from ..core.uncertainty.camera.probe_fit import Seen
 from ..core.uncertainty.ood.pictures import Pictures
 from ..data.dataset import NO_CLASS
+
+_MOST_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,7 @@ class LabelledOutputs:
         repeats_s: for how long one picture stayed the same in the recordings.
         things: int64 (n,); frames of one number are of one object, or of one recording where nobody says what is one.
             None: it is not known.
+        names: what each frame is called, for people.
         objects: of how many objects the frames of classes are, see :func:`~..data.objects.count_objects`.
         stages: float32 (n, F_s) of each stage of the network.
         corrupted: of some of the frames of a class after something happened to them, one corruption each, with labels.
@@ -49,6 +53,7 @@ class LabelledOutputs:
     corrupted: Optional[Pictures] = None
     spoilt: Mapping[str, Tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
     things: Optional[np.ndarray] = None
+    names: Tuple[str, ...] = ()
 
     def each_once(self) -> Tuple['LabelledOutputs', str]:
         """The first frame of every picture and label, and what to say of those that are left out; empty for nothing.
@@ -57,10 +62,7 @@ class LabelledOutputs:
         """
         pairs, places = np.unique(np.stack([self.pictures, self.labels], axis=1), axis=0, return_index=True)
         first = np.sort(places)
-        differing = int(np.sum(np.unique(pairs[:, 0], return_counts=True)[1] > 1))
-        contradiction = '' if not differing else (
-            f'{differing} picture{"s have" if differing > 1 else " has"} more than one label, of which one can be '
-            'right: correct them, or what is fitted here is not to be trusted')
+        contradiction = self._contradiction(pairs[:, 0], places)
         copies = len(self.labels) - len(first)
         if not copies:
             return self, contradiction
@@ -77,8 +79,22 @@ class LabelledOutputs:
             self, recordings=recordings, spoilt={
                 name: (np.searchsorted(first, of[np.isin(of, first)]), features[np.isin(of, first)])
                 for name, (of, features) in self.spoilt.items()}, stages=tuple(one[first] for one in self.stages),
-            things=None if self.things is None else self.things[first], **chosen
+            things=None if self.things is None else self.things[first],
+            names=tuple(self.names[place] for place in first.tolist()) if self.names else (), **chosen
         ), '; '.join(filter(None, [said, contradiction]))
+
+    def _contradiction(self, pictures: np.ndarray, places: np.ndarray) -> str:
+        """About pictures that have several labels, of which one frame each is in these places; empty: none has."""
+        numbers, counts = np.unique(pictures, return_counts=True)
+        differing = numbers[counts > 1]
+        if not len(differing):
+            return ''
+        some = [' and '.join(printable(self.names[place], 80) for place in np.sort(places[pictures == number]))
+                for number in differing[:_MOST_NAMED]] if self.names else []
+        more = f'; and {len(differing) - _MOST_NAMED} more' if len(differing) > _MOST_NAMED else ''
+        which = f' ({"; ".join(some)}{more})' if some else ''
+        return (f'{len(differing)} picture{"s have" if len(differing) > 1 else " has"} more than one label, of which '
+                f'one can be right: correct them, or what is fitted here is not to be trusted{which}')
 
     @property
     def known(self) -> np.ndarray:

@@ -1,6 +1,7 @@
 """What a network says of pictures, folders, bags and stores of frames, as the live node would preprocess them."""
 import hashlib
 from itertools import islice
+from pathlib import Path
 from typing import Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
@@ -32,6 +33,7 @@ from ..data.augmentation.camera_faults import SpoiltTransform
 from ..data.augmentation.corruptions import CorruptedTransform
 from ..data.cache import CacheConfig, FrameStore
 from ..data.dataset import EvalTransform, FrameDataset, Indices
+from ..data.labels.labels import LabelledFrame
 from ..data.learned_pictures import fingerprints
 from ..data.objects import count_objects, groups_of
 from ..data.picture_folder import SUFFIXES, all_pictures
@@ -283,7 +285,16 @@ def labelled_outputs(predictor: Predictor, store: FrameStore, class_names: Seque
         _same_pictures(digests, store.hashes[places], np.array([not frame.topic for frame in frames], bool)),
         store.camera[places], fingerprints(store, places), store.selection_report.repeats_s,
         count_objects([frame for frame in frames if frame.label in class_names]), found.stages, worse,
-        {name: (known[of], features) for name, (of, features) in faulty.items()}, groups_of(frames))
+        {name: (known[of], features) for name, (of, features) in faulty.items()}, groups_of(frames),
+        tuple(map(_name, frames)))
+
+
+def _name(frame: LabelledFrame) -> str:
+    """Of a frame, for people: its file with the folder that labels it, or when it was."""
+    path = Path(frame.path)
+    if path.suffix.lower() in SUFFIXES:
+        return f'{path.parent.name}/{path.name}'
+    return f'{frame.recording} {frame.stamp_ns / 1e9:.3f} s'
 
 
 def to_spoil(count: int, channels: int) -> Dict[str, np.ndarray]:

@@ -85,7 +85,8 @@ def _calibration_lines(calibration: Calibration) -> Sequence[str]:
                       'Fisher has it; whatever they are, of pictures like those of the calibration at most the share '
                       'epsilon has a p-value of at most epsilon.']
         if calibration.ood_reason:
-            lines += [f'{calibration.ood_reason[0].upper()}{calibration.ood_reason[1:]}.']
+            reason = calibration.ood_reason.rstrip('.')
+            lines += [f'{reason[0].upper()}{reason[1:]}.']
         if 'ood_choice' in m:
             lines += ['', *_choice_table(m['ood_choice'])]
         if 'ood_auroc' in m:
