@@ -136,7 +136,7 @@ def fit_bundle(bundle: Bundle, outputs: LabelledOutputs, options: CalibrationOpt
     if options.reference:
         seen, of_reference = _outputs_of(bundle, options.reference, options, spoilt=True).each_once()
         copies = '; '.join(filter(None, [copies, of_reference and f'--reference: {of_reference}']))
-        reference, learned = seen.known_pictures(), learned | LearnedPictures.of(trained_on=seen.fingerprints)
+        reference, learned = seen.known_pictures(), learned | LearnedPictures.of(trained_on=seen.all_fingerprints)
         camera_seen, repeats_s = seen.camera[seen.known], max(repeats_s, seen.repeats_s)
         camera_groups = seen.groups[seen.known]
         of_stages = joined(seen.of_stages(), [one[outputs.known] for one in outputs.stages])
@@ -152,7 +152,7 @@ def fit_bundle(bundle: Bundle, outputs: LabelledOutputs, options: CalibrationOpt
             raise RobotVisionError(f'--apart: {len(standard)} pictures of known classes are fewer than '
                                    f'{LEAST_REFERENCE}{of_taken and "; " + of_taken}; give others, or leave it out')
         copies = '; '.join(filter(None, [copies, of_taken and f'--apart: {of_taken}']))
-        learned |= LearnedPictures.of(calibrated_on=of_apart.fingerprints)
+        learned |= LearnedPictures.of(calibrated_on=of_apart.all_fingerprints)
     for note in filter(None, [known_too_well, copies]):
         to_stderr(note)  # before what may be refused for having too few
     ood_pictures: Dict[str, Pictures] = {
@@ -182,7 +182,7 @@ def fit_bundle(bundle: Bundle, outputs: LabelledOutputs, options: CalibrationOpt
     fusion, of_fusion = _fusion(streams, bundle.fusion)
     notes = (*filter(None, [known_too_well]), *found.notes, *filter(None, [copies, of_camera, of_fusion]))
     return Fitted(replace(found, device=device, precision=precision, fusion=fusion, notes=notes,
-                          camera=camera), learned | LearnedPictures.of(calibrated_on=outputs.fingerprints))
+                          camera=camera), learned | LearnedPictures.of(calibrated_on=outputs.all_fingerprints))
 
 
 def _fusion(streams: Sequence[Stream], before: Optional[FusionTimes]) -> Tuple[Optional[FusionTimes], str]:

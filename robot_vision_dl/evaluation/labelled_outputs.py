@@ -31,6 +31,7 @@ class LabelledOutputs:
         things: int64 (n,); frames of one number are of one object, or of one recording where nobody says what is one.
             None: it is not known.
         names: what each frame is called, for people.
+        left_out: fingerprints of copies that :meth:`each_once` has left out, uint64 (k, 4); None: of none.
         objects: of how many objects the frames of classes are, see :func:`~..data.objects.count_objects`.
         stages: float32 (n, F_s) of each stage of the network.
         corrupted: of some of the frames of a class after something happened to them, one corruption each, with labels.
@@ -54,6 +55,7 @@ class LabelledOutputs:
     spoilt: Mapping[str, Tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
     things: Optional[np.ndarray] = None
     names: Tuple[str, ...] = ()
+    left_out: Optional[np.ndarray] = None
 
     def each_once(self) -> Tuple['LabelledOutputs', str]:
         """The first frame of every picture and label, and what to say of those that are left out; empty for nothing.
@@ -80,7 +82,8 @@ class LabelledOutputs:
                 name: (np.searchsorted(first, of[np.isin(of, first)]), features[np.isin(of, first)])
                 for name, (of, features) in self.spoilt.items()}, stages=tuple(one[first] for one in self.stages),
             things=None if self.things is None else self.things[first],
-            names=tuple(self.names[place] for place in first.tolist()) if self.names else (), **chosen
+            names=tuple(self.names[place] for place in first.tolist()) if self.names else (),
+            left_out=np.delete(self.fingerprints, first, axis=0), **chosen
         ), '; '.join(filter(None, [said, contradiction]))
 
     def _contradiction(self, pictures: np.ndarray, places: np.ndarray) -> str:
@@ -95,6 +98,11 @@ class LabelledOutputs:
         which = f' ({"; ".join(some)}{more})' if some else ''
         return (f'{len(differing)} picture{"s have" if len(differing) > 1 else " has"} more than one label, of which '
                 f'one can be right: correct them, or what is fitted here is not to be trusted{which}')
+
+    @property
+    def all_fingerprints(self) -> np.ndarray:
+        """Of what was given, copies too, uint64 (m, 4)."""
+        return self.fingerprints if self.left_out is None else np.concatenate([self.fingerprints, self.left_out])
 
     @property
     def known(self) -> np.ndarray:

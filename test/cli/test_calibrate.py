@@ -21,6 +21,7 @@ from robot_vision_dl.core.uncertainty.calibrate import Calibration
 from robot_vision_dl.core.uncertainty.camera.bounds import as_json
 from robot_vision_dl.core.uncertainty.fusion_times import FusionTimes
 from robot_vision_dl.core.uncertainty.ood.sensor_faults import spoilt_picture
+from robot_vision_dl.data.learned_pictures import learned_pictures
 from robot_vision_dl.data.pictures import read_picture
 from robot_vision_dl.evaluation.predict import assessments, run_bundle
 
@@ -282,6 +283,8 @@ def test_pictures_with_more_than_one_label_are_told(made, tmp_path, capsys):
             tmp_path / str(place))]) == 0
         for said in (capsys.readouterr().err, (tmp_path / str(place) / 'MODEL_CARD.md').read_text()):
             text = ' '.join(said.split())
+            learned = learned_pictures(load_bundle(tmp_path / str(place)))  # what counts once was given all the same
+            assert len(learned.calibrated_on) == len({path.read_bytes() for path in given.rglob('*.png')})
             assert ('7 pictures have more than one label, of which one can be right' in text) == bool(count)
             assert ('(dark/000.png and red/again_000.png; ' in text and '; and 2 more)' in text) == bool(count)
 
