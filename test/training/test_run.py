@@ -291,7 +291,7 @@ def test_a_full_disk_ends_the_run_and_it_goes_on_when_there_is_room(pictures, tm
     wait_for(last, process)
     # As a full disk: from here on no file may become larger than this.
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (200_000, resource.RLIM_INFINITY))
-    said = finished(process, code=2)
+    said = finished(process, code=1)
     assert 'cannot be written (File too large' in said
     assert 'the one written before is kept' in said and 'Make room' in said
     assert not list(last.parent.glob('.*partial'))
