@@ -136,7 +136,7 @@ def test_killed_at_any_moment_nothing_that_was_told_as_written_is_lost(tmp_path)
     environment = {**os.environ, 'PYTHONPATH': os.pathsep.join(paths)}
     random, known, promised = Random(0), [], 0
     for run in range(int(os.environ.get('RVD_KILLS', 10))):
-        first = 1000 * run
+        first = 1_000_000 * run  # more than a run can write
         command = [sys.executable, '-c', code, str(folder), str(here), str(first)]
         with subprocess.Popen(command, text=True, stdout=subprocess.PIPE, env=environment) as writer:
             told = [int(writer.stdout.readline())]
