@@ -115,7 +115,6 @@ def calibration_options(args: argparse.Namespace) -> 'CalibrationOptions':
 
 def run(args: argparse.Namespace) -> int:
     """Calibrate."""
-    from ..data.learned_pictures import FILE as PICTURES
     from ..evaluation.calibrate_bundle import calibrate_bundle, calibration_provenance, with_stages
     from ..evaluation.tested import (
         CONFUSION,
@@ -150,7 +149,7 @@ def run(args: argparse.Namespace) -> int:
     tested, taken = tested_again(bundle, args.test, fitted, options) if args.test else (None, '')
     if taken:
         to_stderr(f'--test: {taken}, which flatters; the card says so')
-    card_files[PICTURES] = fitted.learned.file()
+    card_files.update(fitted.learned.card_file())
     network = bundle.load_single_network()
     provenance = {
         **bundle.provenance, **calibration_provenance(outputs), 'calibrated_from': bundle.identity,

@@ -138,7 +138,6 @@ def _write(args: argparse.Namespace, folder: Path, network: SingleNetwork, class
         provenance['license'] = args.license
     found, card_files = None, {}
     if args.calibrate:
-        from ..data.learned_pictures import FILE as PICTURES
         from ..evaluation.calibrate_bundle import calibrate_bundle, calibration_provenance, with_stages
         with tempfile.TemporaryDirectory() as temporary:
             # As it will be stored, which may round: what is calibrated is what will run.
@@ -146,7 +145,7 @@ def _write(args: argparse.Namespace, folder: Path, network: SingleNetwork, class
             if not isinstance(network, GraphNetwork):
                 plain = with_stages(plain, args.stages, args.ood)
             outputs, fitted = calibrate_bundle(plain, args.calibrate, calibration_options(args))
-            found, card_files[PICTURES] = fitted.calibration, fitted.learned.file()
+            found, card_files = fitted.calibration, fitted.learned.card_file()
             if not isinstance(network, GraphNetwork):
                 network = plain.load_single_network()
         print(report(found, outputs))

@@ -67,7 +67,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Quantise."""
-    from ..data.learned_pictures import FILE as PICTURES
     from ..evaluation.int8_bundle import QuantiseOptions, int8_bundle
     from ..evaluation.int8_card import OF_FLOAT, card_section, default_name, summary
     bundle = load_bundle(args.bundle)
@@ -92,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
     written = save_bundle(
         target, network, bundle.class_names, bundle.preprocessing, name=name, calibration=made.calibration,
         abstain_cost=bundle.abstain_cost, metrics=made.metrics, provenance=provenance, card=card,
-        card_files={**({} if bundle.folder is None else own_card_files(bundle.folder)), PICTURES: made.learned.file()},
+        card_files={**({} if bundle.folder is None else own_card_files(bundle.folder)), **made.learned.card_file()},
         overwrite=args.overwrite)
     print(summary(made))
     for limit in trust_limits(written):

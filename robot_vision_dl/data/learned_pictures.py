@@ -19,7 +19,7 @@ import binascii
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Optional, Sequence, Tuple
+from typing import Any, Dict, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -142,11 +142,11 @@ class LearnedPictures:
         return Recognised(look_like(fingerprints, self.trained_on), look_like(fingerprints, self.calibrated_on),
                           self.training_is_known)
 
-    def file(self) -> bytes:
-        """The content of :data:`FILE`."""
-        return (json.dumps({
+    def card_file(self) -> Dict[str, bytes]:
+        """What a bundle's card has of them: :data:`FILE` with its content."""
+        return {FILE: (json.dumps({
             'schema': _SCHEMA, 'fingerprint': _KIND, 'trained_on': _text(self.trained_on),
-            'calibrated_on': _text(self.calibrated_on)}, indent=1) + '\n').encode()
+            'calibrated_on': _text(self.calibrated_on)}, indent=1) + '\n').encode()}
 
 
 def learned_pictures(bundle: Bundle) -> Optional[LearnedPictures]:

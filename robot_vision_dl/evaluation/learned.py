@@ -50,7 +50,7 @@ def learned_figures(tables: Mapping[str, FrameTable], recognised: Mapping[str, R
         count = int(np.count_nonzero(seen))
         if count:
             by_recording[recording] = [count, int(np.count_nonzero(known))]
-        is_whole = count >= WHOLE * np.count_nonzero(known) and table.topics != (PICTURES,)
+        is_whole = is_learned(count, int(np.count_nonzero(known))) and table.topics != (PICTURES,)
         learned = known if is_whole else seen
         for name, mask in zip(keys, (known, known & found.trained_on, seen & ~found.trained_on, known & ~learned,
                                      right & learned, right & ~learned)):
@@ -58,6 +58,11 @@ def learned_figures(tables: Mapping[str, FrameTable], recognised: Mapping[str, R
     if not all(found.training_is_known for found in recognised.values()):
         figures['trained_on'] = None
     return {**figures, 'recordings': by_recording}
+
+
+def is_learned(count: int, every: int) -> bool:
+    """Whether a recording counts as learned from, of whose frames so many are recognised."""
+    return count >= WHOLE * every
 
 
 def told(bundle: Bundle, prints: np.ndarray) -> str:

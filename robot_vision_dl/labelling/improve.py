@@ -14,7 +14,7 @@ from ..core.files.whole_files import locked_folder, whole_folder
 from ..core.machine import utc_now
 from ..core.text.printable import printable
 from ..evaluation.evaluator import Evaluation, evaluate
-from ..evaluation.learned import WHOLE
+from ..evaluation.learned import is_learned
 from ..evaluation.no_worse import GateResult, describe_new_classes, gates_json, judge
 from ..evaluation.output import REPORT, OutputFolder
 from ..evaluation.paired_frames import NEW, OLD
@@ -129,7 +129,7 @@ def _flattered(evaluation: Evaluation) -> Iterator[str]:
         figures = evaluation.metrics['models'][name]['model']['learned_pictures']
         found = [] if figures is None else [
             f'{printable(recording, 60)} ({count} of {every} frames)'
-            for recording, (count, every) in figures['recordings'].items() if count >= WHOLE * every]
+            for recording, (count, every) in figures['recordings'].items() if is_learned(count, every)]
         if found:
             more = f' and {len(found) - 8} more' if len(found) > 8 else ''
             yield (f'{which} has learned from pictures like those of {", ".join(found[:8])}{more} (perceptual hash): '

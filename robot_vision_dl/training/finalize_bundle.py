@@ -24,7 +24,6 @@ from ..core.uncertainty.ood.pictures import Pictures
 from ..data.crops import margin_of
 from ..data.dataset import targets_of
 from ..data.division import Part
-from ..data.learned_pictures import FILE as PICTURES
 from ..data.learned_pictures import LearnedPictures, fingerprints
 from ..data.objects import count_objects, groups_of
 from ..data.recording_paths import expand
@@ -95,7 +94,7 @@ def finish(config: TrainConfig, config_text: str, data: TrainingData, network: N
     metrics = {'calibration': calibration.metrics, **(test_figures(tested) if tested else {})}
     card = render_card(config.name, trained.architecture, data.class_names, data.preprocessing, calibration, provenance,
                        card_notes(found))
-    files = {**card_files(found), PICTURES: _learned(config, data).file(), 'train.yaml': config_text.encode(),
+    files = {**card_files(found), **_learned(config, data).card_file(), 'train.yaml': config_text.encode(),
              'settings.yaml': as_file(config).encode(), 'split.json': (folder / 'split.json').read_bytes()}
     bundle = save_bundle(
         target, trained, data.class_names, data.preprocessing, name=config.name, calibration=calibration,

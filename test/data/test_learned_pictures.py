@@ -49,7 +49,7 @@ def bundle_with(tmp_path, text):
                        card_files=files)
 
 
-KIND = f'{{"schema": 1, "fingerprint": "{json.loads(LearnedPictures.of().file())["fingerprint"]}", '
+KIND = f'{{"schema": 1, "fingerprint": "{json.loads(LearnedPictures.of().card_file()[FILE])["fingerprint"]}", '
 SEEN = LearnedPictures.of(prints_of(*map(scene, range(20))))
 CHANGES = {
     'as it was': lambda a: a, 'JPEG of quality 30': lambda a: cv2.imdecode(
@@ -115,16 +115,17 @@ def test_in_words(trained, calibrated, words):
 def test_written_and_read(tmp_path):
     trained, calibrated = random_prints(500), random_prints(30, 1)
     seen = LearnedPictures.of(np.concatenate([trained, trained[:9]]), calibrated)
-    found = learned_pictures(bundle_with(tmp_path, seen.file().decode()))
+    found = learned_pictures(bundle_with(tmp_path, seen.card_file()[FILE].decode()))
     assert np.array_equal(found.trained_on, np.unique(trained, axis=0))
     assert np.array_equal(found.calibrated_on, np.unique(calibrated, axis=0))
-    assert len(json.loads(seen.file())['trained_on']) < 44 * 500
+    assert len(json.loads(seen.card_file()[FILE])['trained_on']) < 44 * 500
     both = found | LearnedPictures.of(calibrated_on=trained) | None
     assert len(both.trained_on) == 500 and len(both.calibrated_on) == 530
 
 
 def test_of_an_ensemble_each_member_counts_and_a_bundle_may_say_nothing(tmp_path):
-    one, two = (bundle_with(tmp_path / str(n), LearnedPictures.of(random_prints(1, n)).file().decode()) for n in (1, 2))
+    one, two = (bundle_with(tmp_path / str(n), LearnedPictures.of(random_prints(1, n)).card_file()[FILE].decode())
+                for n in (1, 2))
     silent = bundle_with(tmp_path / 'silent', None)
     (silent.folder / 'card').mkdir()
     (silent.folder / 'card' / FILE).write_bytes((one.folder / 'card' / FILE).read_bytes())  # which it does not list
