@@ -100,6 +100,7 @@ class Listener:
         from vision_msgs.msg import Classification, Detection2DArray
 
         from ..ros.compat import with_info
+        from ..ros.start import init
         self.figures = {camera: CameraFigures() for camera in cameras}
         self._objects = objects
         self.latencies_ms: List[float] = []
@@ -110,7 +111,7 @@ class Listener:
         self.memory_mb: List[float] = []
         self.reports = 0
         self.failed = False
-        rclpy.init()
+        init()
         self.node = rclpy.create_node('bench_listener')
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self.node)

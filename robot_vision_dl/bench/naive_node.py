@@ -21,6 +21,7 @@ from vision_msgs.msg import Classification, ObjectHypothesis
 
 from ..core.bundles.bundle import load_bundle
 from ..core.networks.device import resolve_device
+from ..ros.start import init
 
 if TYPE_CHECKING:
     from rclpy.publisher import Publisher
@@ -71,7 +72,7 @@ def main() -> int:
     parser.add_argument('--transport', default='raw')
     parser.add_argument('--reliable', action='store_true', help='subscribe with a depth of 10; else best effort')
     args = parser.parse_args()
-    rclpy.init(args=[])
+    init([])
     try:
         rclpy.spin(NaiveClassifier(args))
     except (KeyboardInterrupt, ExternalShutdownException):

@@ -21,6 +21,7 @@ from ..core import types
 from ..core.images.cdr import encode_compressed_image, encode_image
 from ..core.networks.allocator import keep_freed_memory
 from ..core.text.number_options import real, whole
+from ..ros.start import init
 from .boxes import BOXES, STAMP_OFFSET, LateDetector, draw_objects, serialized_boxes, stamp_bytes
 
 PICTURES = 8
@@ -72,7 +73,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
     width, height = map(int, args.size.split('x'))
     messages = serialized_pictures(width, height, args.compressed, args.objects)
 
-    rclpy.init()
+    init()
     node = rclpy.create_node('bench_camera')
     profile = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1,
                          reliability=ReliabilityPolicy.RELIABLE if args.reliable else ReliabilityPolicy.BEST_EFFORT)

@@ -123,13 +123,15 @@ def run(args: argparse.Namespace) -> int:
     from rclpy.executors import SingleThreadedExecutor
     from vision_msgs.msg import Classification
 
+    from ..ros.start import init
+
     environment = isolated_environment()
     environment.update(profile_variables('auto', environment))
     os.environ.update({key: value for key, value in environment.items()
                        if key.startswith('ROS_') or 'PROFILES_FILE' in key})
     nodes = [_Node('soak_raw', 'raw', ('camera1', 'camera2')), _Node('soak_compressed', 'compressed', ('camera3',))]
     rng = random.Random(args.seed)
-    rclpy.init(args=[])
+    init([])
     listener = rclpy.create_node('soak_listener')
     executor = SingleThreadedExecutor()
     executor.add_node(listener)

@@ -68,8 +68,10 @@ def _subscribe(serialized: bool, reliable: bool) -> None:
     from rclpy.executors import SingleThreadedExecutor
     from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
     from sensor_msgs.msg import Image
+
+    from ..ros.start import init
     keep_freed_memory()  # as our node does
-    rclpy.init()
+    init()
     node = rclpy.create_node('bench_subscriber')
     latencies: List[float] = []
     last: List[Optional[float]] = [None]

@@ -80,7 +80,8 @@ def subscribe(topic: str) -> int:
 
     from ..core.images.cdr import decode_image
     from ..ros import qos
-    rclpy.init()
+    from ..ros.start import init
+    init()
     node = rclpy.create_node(f'doctor_subscriber_{os.getpid()}')
     latencies_ms = []
 
@@ -105,7 +106,8 @@ def publish(topic: str) -> int:
     from ..core.images.cdr import encode_image
     from ..core.types import Header, RawImage
     from ..ros import qos
-    rclpy.init()
+    from ..ros.start import init
+    init()
     node = rclpy.create_node(f'doctor_publisher_{os.getpid()}')
     publisher = node.create_publisher(Image, topic, qos.IMAGES_IN)
     found = _wait(node, lambda: publisher.get_subscription_count() > 0, DISCOVERY_S)

@@ -24,7 +24,7 @@ if isinstance(_CALLERS, list):
 
 
 def init(arguments: Optional[Sequence[str]] = None, **options: Any) -> None:
-    """``rclpy.init()`` for the node of this process.
+    """``rclpy.init()`` for the node of this process, with rclpy's handling of SIGINT and SIGTERM.
 
     Raises:
         ConfigError: rcl refuses the arguments or a parameter file that they name.
@@ -36,8 +36,8 @@ def init(arguments: Optional[Sequence[str]] = None, **options: Any) -> None:
         for path in parameter_files(sys.argv if arguments is None else arguments):
             read_sections(path)  # says which line
         raise ConfigError(f'arguments of the node: {" ".join(str(error).split())}') from error
-    # Ctrl-C while the node ends can keep it from shutting down; rclpy's thread for signals, still there at exit, would
-    # then end the process by abort().
+    # A signal while the node ends can keep it from shutting down; rclpy's thread for signals, still there at exit,
+    # would then end the process by abort().
     atexit.register(uninstall_signal_handlers)
 
 

@@ -108,6 +108,20 @@ def test_everything_that_is_imported_from_rclpy_is_in_humble_or_guarded():
                 f'{_relative(path)}: {module}.{name} is not known to be in Humble')
 
 
+def _is_without_handlers(call):
+    """Whether an ``rclpy.init()`` leaves SIGINT and SIGTERM alone: it says so, or it is of a context of its own."""
+    options = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
+    return 'context' in options or options.get('signal_handler_options', '').endswith('SignalHandlerOptions.NO')
+
+
+def test_processes_that_handle_signals_begin_where_the_end_of_their_thread_is_seen_to():
+    """That thread, still there when the process ends, ends it by abort(); ``ros/start.py`` sees to it."""
+    calls = [(_relative(path), node) for path in _files() for node in ast.walk(_tree(path))
+             if isinstance(node, ast.Call) and ast.unparse(node.func) == 'rclpy.init']
+    assert len(calls) > 5
+    assert [name for name, call in calls if not _is_without_handlers(call)] == ['ros/start.py']
+
+
 def _new_since_humble():
     """Attributes of rclpy's objects that this rclpy has and Humble's has not, with their classes."""
     known = {name for names in humble_api.API.values() for name in names.split()}
