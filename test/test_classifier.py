@@ -185,8 +185,8 @@ def test_what_a_sequence_remembers_goes_with_it(classifier, pictures):
             pass
     gc.collect()
     classifier(pictures[0])
-    assert len(classifier._pipeline._filters) <= 1
-    assert len(classifier._pipeline._decisions) <= 1
+    assert len(classifier._pipeline._beliefs._filters) <= 1
+    assert len(classifier._pipeline._beliefs._decisions) <= 1
 
 
 def test_a_stream_of_a_video(classifier, tmp_path):

@@ -48,7 +48,7 @@ def test_pictures_stand_alone(classifier):
     for _ in range(3):
         assert classifier.objects(red, BOXES[:1], 'bgr')[0].label == 'red'
         assert classifier.objects(blue, BOXES[:1], 'bgr')[0].label == 'blue'
-    assert not classifier._pipeline._filters
+    assert not classifier._pipeline._beliefs._filters
 
 
 def test_none_refused_and_turned_boxes(classifier, tmp_path):

@@ -8,8 +8,9 @@ from typing import Callable, Optional, Protocol, Sequence, Tuple
 
 from ..config import ClassifierConfig
 from ..types import Frame, Result
+from .batch import Batch
 from .engine_thread import INFERENCE_FAILED, PUBLISH_FAILED, EngineThread, Received, Timing
-from .pipeline import Batch, Pipeline
+from .pipeline import Pipeline
 from .pipelined_execution import PipelinedExecution
 
 

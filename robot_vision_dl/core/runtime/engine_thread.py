@@ -16,7 +16,8 @@ from ..networks import torch_use
 from ..types import CameraCheck, Frame, ImageMessage
 from .frame_counters import BACKWARDS, RATE_LIMITED, Account, FrameCounters
 from .frame_reader import StampOrder, read_frame, time_of
-from .pipeline import Pipeline, Settings
+from .pipeline import Pipeline
+from .settings import Settings
 
 INFERENCE_FAILED = 'inference_failed'
 PUBLISH_FAILED = 'publish_failed'

@@ -1,8 +1,7 @@
 """Frames -> results: the one way that the live node and the evaluation of a bag both take."""
-import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Collection, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import TYPE_CHECKING, Any, Collection, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -11,10 +10,10 @@ from ..backends.int8_choice import deployed_bundle, int8_beside
 from ..backends.without_torch import backend_without_torch
 from ..bundles.bundle import Bundle, load_bundle
 from ..bundles.trust_limits import p_value_grid, trust_limits
-from ..config import AUTO, FLOAT32, ClassifierConfig, FusionConfig, camera_groups
+from ..config import AUTO, FLOAT32, ClassifierConfig, camera_groups
 from ..decision.costs import read_costs
-from ..decision.decision import Policy, decide, unfit
-from ..decision.fusion import FALLBACK_TIMES, BayesFilter, expected_from
+from ..decision.decision import Policy
+from ..decision.fusion import FALLBACK_TIMES
 from ..errors import BundleError, ConfigError, RobotVisionError
 from ..networks import torch_use
 from ..networks.preprocess import HostPixels, Preprocessor, visible_region
@@ -29,12 +28,14 @@ from ..uncertainty.camera.bounds import CameraBounds, default_bounds
 from ..uncertainty.camera.statistics import Look, look
 from ..uncertainty.camera.watch import CameraWatch, frozen_after_s
 from ..uncertainty.fusion_times import FusionTimes
+from .batch import Batch, StopWatch
+from .beliefs import Beliefs
 from .evidence_choice import chosen_evidence
+from .settings import Settings
 
 if TYPE_CHECKING:
     import torch
 
-    from ..networks.evidence import PassMaps
     from ..uncertainty.dropout import DropoutSampler
     from .evidence_pass import EvidencePass
     from .gpu_path import GpuPath
@@ -75,12 +76,11 @@ class Pipeline:
         self.network = self.backend.forward
         self._takes_arrays = getattr(self.network, 'takes_arrays', False) and self.gpu is None
         self._assess = Assessor(bundle, self.precision)
-        self._filters: Dict[Tuple[str, ...], BayesFilter] = {}
-        self._decisions: Dict[str, Tuple[int, Decision]] = {}  # the last of each sound camera, and when in ns
         self._watches: Dict[str, CameraWatch] = {}
         self._evidence: Union[EvidencePass, str, None] = None  # or why there is none; None: it was not asked for
         self.camera_bounds: CameraBounds = bundle.camera or default_bounds()
-        self.configure(config)
+        self._settings = self.settings(config)
+        self._beliefs = Beliefs(bundle.class_names, self._times, self._settings)
 
     def _with_torch(self, config: ClassifierConfig, run: ClassifierConfig, batch: int) -> Backend:
         """The device, the network there, and what runs it; ``run`` is the config that devices are chosen with."""
@@ -197,7 +197,7 @@ class Pipeline:
         """
         self.take_over(self.settings(config))
 
-    def settings(self, config: ClassifierConfig) -> 'Settings':
+    def settings(self, config: ClassifierConfig) -> Settings:
         """What a config means for this model; changes no decision, and may be asked for on any thread.
 
         Raises:
@@ -222,11 +222,10 @@ class Pipeline:
                 self._evidence = reason_without(self.bundle.name, error)
         return self._evidence
 
-    def take_over(self, settings: 'Settings') -> None:
+    def take_over(self, settings: Settings) -> None:
         """Decide by these settings of :meth:`settings` from now on; on the thread that runs the pipeline."""
         self._settings = settings
-        for belief in self._filters.values():
-            belief.config, belief.times = settings.fusion, self._times
+        self._beliefs.take_over(settings)
 
     @property
     def _times(self) -> FusionTimes:
@@ -249,13 +248,11 @@ class Pipeline:
         Raises:
             ConfigError: a name is no class, or the probabilities cannot be.
         """
-        self._belief_of(camera)[0].expect(expected_from(named, self.bundle.class_names) if named else None)
+        self._beliefs.expect(camera, named)
 
     def adopt_beliefs(self, other: 'Pipeline') -> None:
         """Carry on with the beliefs of the pipeline that this one replaces, where both mean the same classes."""
-        if other.bundle.class_names == self.bundle.class_names:
-            self._filters, self._decisions = other._filters, other._decisions
-            self.take_over(self._settings)
+        self._beliefs.adopt(other._beliefs)
         self._watches = other._watches
 
     def network_input(self, prepared: 'torch.Tensor') -> 'torch.Tensor':
@@ -287,16 +284,12 @@ class Pipeline:
 
     def reset(self) -> None:
         """Forget what all cameras saw, as if just loaded."""
-        self._filters.clear()
-        self._decisions.clear()
+        self._beliefs.reset()
         self._watches.clear()
 
     def forget(self, camera: str) -> None:
         """Forget what one camera saw, and the cameras that share its belief."""
-        group = self._settings.groups.get(camera, (camera,))
-        self._filters.pop(group, None)
-        for member in group:
-            self._decisions.pop(member, None)
+        self._beliefs.forget(camera)
         self._watches.pop(camera, None)
 
     @property
@@ -320,14 +313,14 @@ class Pipeline:
     # The three thirds are for callers that are in torch's inference mode: to enter it costs 20 us each time, with cold
     # caches.
 
-    def prepare(self, frames: Sequence[Frame], pixels: 'Optional[torch.Tensor]' = None, looks: bool = True) -> 'Batch':
+    def prepare(self, frames: Sequence[Frame], pixels: 'Optional[torch.Tensor]' = None, looks: bool = True) -> Batch:
         """The first third of :meth:`process`: the network's input, and a look for faults of the cameras.
 
         Args:
             pixels: what ``preprocess`` made of the pictures, where that was done elsewhere.
             looks: whether :meth:`finish` will follow, which needs them.
         """
-        watch = _StopWatch()
+        watch = StopWatch()
         if pixels is None:
             seen = [frame.seen for frame in frames]
             batch = Batch(frames, self._input_of(seen))
@@ -335,7 +328,7 @@ class Pipeline:
             batch = Batch(frames, pixels)
         batch.stage_ms['preprocess'] = watch.elapsed_ms()
         if looks and self._settings.config.camera_faults.enabled:
-            watch = _StopWatch()
+            watch = StopWatch()
             batch.looks = [self._look(frame) for frame in frames]
             batch.stage_ms['camera'] = watch.elapsed_ms()
         return batch
@@ -346,18 +339,18 @@ class Pipeline:
         assert isinstance(self.preprocess, Preprocessor)
         return self.preprocess.arrays(pictures) if self._takes_arrays else self.preprocess(pictures)
 
-    def watch(self, batch: 'Batch', places: Sequence[int]) -> None:
+    def watch(self, batch: Batch, places: Sequence[int]) -> None:
         """Have the evidence worked out for the frames in these places, where the deployment wishes that."""
         if places and self._settings.evidence is not None:
             batch.watched, batch.evidence = frozenset(places), self._settings.evidence
 
-    def infer(self, batch: 'Batch') -> None:
+    def infer(self, batch: Batch) -> None:
         """The second third: the forward pass. It may run beside the other two of other batches, on another thread."""
         with torch_use.without_gradients():  # torch may have come in since the thread began
             self._infer(batch)
 
-    def _infer(self, batch: 'Batch') -> None:
-        watch = _StopWatch()
+    def _infer(self, batch: Batch) -> None:
+        watch = StopWatch()
         if batch.evidence is not None and not isinstance(batch.evidence, str):
             pixels = batch.pixels
             given, batch.maps, batch.mc_logits = batch.evidence(
@@ -374,23 +367,23 @@ class Pipeline:
                                                  else (self.network(batch.pixels), None))
         batch.stage_ms['forward'] = watch.elapsed_ms()
 
-    def finish(self, batch: 'Batch', cameras: Optional[Sequence[Optional[CameraCheck]]] = None) -> List[Result]:
+    def finish(self, batch: Batch, cameras: Optional[Sequence[Optional[CameraCheck]]] = None) -> List[Result]:
         """The last third: what the prediction means.
 
         ``cameras``: what there is to say about the cameras, where that was looked at elsewhere.
         """
         assessments = self._assessments(batch)
-        watch = _StopWatch()
+        watch = StopWatch()
         results = self.conclude(batch.frames, assessments, batch.stage_ms, batch.looks, cameras)
         batch.stage_ms['decide'] = watch.elapsed_ms()
         if batch.watched:
-            watch = _StopWatch()
+            watch = StopWatch()
             results = [replace(result, evidence=self._shown(batch, place, result)) if place in batch.watched else result
                        for place, result in enumerate(results)]
             batch.stage_ms['evidence'] = watch.elapsed_ms()
         return results
 
-    def _shown(self, batch: 'Batch', place: int, result: Result) -> Optional[ShownEvidence]:
+    def _shown(self, batch: Batch, place: int, result: Result) -> Optional[ShownEvidence]:
         if batch.maps is None:
             return ShownEvidence(None, note=batch.evidence if isinstance(batch.evidence, str) else '')
         return chosen_evidence(self._settings.config.overlay.evidence, result, batch.maps, place)
@@ -409,7 +402,7 @@ class Pipeline:
         for place, (frame, assessment) in enumerate(zip(frames, assessments)):
             check = cameras[place] if cameras is not None else self._check_camera(
                 frame, looks[place] if looks else None, assessment.fault_sums)
-            posterior, unknown, decision = self._fuse_and_decide(frame, assessment, check)
+            posterior, unknown, decision = self._beliefs.update(frame, assessment, check)
             region = self._looked_at(frame)
             results.append(Result(frame, assessment, posterior, decision, self.bundle.class_names, region, stages,
                                   len(frames), unknown, check))
@@ -429,20 +422,8 @@ class Pipeline:
                            self.camera_bounds, settings.frozen_after_s, settings.fusion.reset_gap_s, passed)
 
     def remembered(self, frame: Frame) -> Tuple[np.ndarray, float, Decision]:
-        """What is still believed of a frame that was not looked at: posterior (C,), unknown's, and the decision.
-
-        Where nothing was decided within ``fusion.reset_gap_s``, nothing is. What was never looked at is not remembered.
-        """
-        settings = self._settings
-        if settings.groups.get(frame.camera, (frame.camera,)) not in self._filters:
-            classes = len(self.bundle.class_names)
-            nothing = np.full(classes, 1 / classes, np.float32)
-            return nothing, 0.0, decide(nothing, self.bundle.class_names, settings.policy)
-        before = self._decision_before(frame)
-        belief = self._belief_of(frame.camera)[0]
-        posterior = belief.at(frame.time_ns)
-        unknown = belief.unknown_probability(settings.policy.false_unknown_rate) if before else 0.0
-        return posterior, unknown, decide(posterior, self.bundle.class_names, settings.policy, None, unknown, before)
+        """What is still believed of a frame that was not looked at; see :meth:`.beliefs.Beliefs.remembered`."""
+        return self._beliefs.remembered(frame)
 
     def _looked_at(self, frame: Frame) -> Tuple[int, int, int, int]:
         """(top, left, bottom, right) of what the network sees, in pixels of the whole picture."""
@@ -472,7 +453,7 @@ class Pipeline:
         return found, batch.prediction
 
     def _assess_alone(self, frames: Sequence[Frame], pixels: 'Optional[torch.Tensor]',
-                      stage_ms: Optional[Dict[str, float]]) -> 'Tuple[List[Assessment], Batch]':
+                      stage_ms: Optional[Dict[str, float]]) -> Tuple[List[Assessment], Batch]:
         with torch_use.without_gradients():
             batch = self.prepare(frames, pixels, looks=False)
             self.infer(batch)
@@ -481,8 +462,8 @@ class Pipeline:
             stage_ms.update(batch.stage_ms)
         return found, batch
 
-    def _assessments(self, batch: 'Batch') -> List[Assessment]:
-        watch = _StopWatch()
+    def _assessments(self, batch: Batch) -> List[Assessment]:
+        watch = StopWatch()
         if self.gpu:
             assert batch.packed is not None
             found = self.gpu.assess(batch.packed)
@@ -491,45 +472,6 @@ class Pipeline:
             found = self._assess(batch.prediction, batch.mc_logits)
         batch.stage_ms['uncertainty'] = watch.elapsed_ms()
         return found
-
-    def _belief_of(self, camera: str) -> Tuple[BayesFilter, int]:
-        """The belief about what a camera sees, and how many cameras share it."""
-        group = self._settings.groups.get(camera, (camera,))
-        belief = self._filters.get(group)
-        if belief is None:
-            belief = self._filters[group] = BayesFilter(len(self.bundle.class_names), self._settings.fusion,
-                                                        times=self._times)
-        return belief, len(group)
-
-    def _fuse_and_decide(self, frame: Frame, assessment: Assessment, check: Optional[CameraCheck]
-                         ) -> Tuple[np.ndarray, float, Decision]:
-        settings = self._settings
-        belief, cameras = self._belief_of(frame.camera)
-        if check is not None and check.fault is not None:
-            # Such a picture tells nothing about what the camera looks at: what was believed goes on without it.
-            posterior = belief.at(frame.time_ns)
-            return posterior, 1.0, unfit(check, int(posterior.argmax()))
-        epsilon = settings.policy.false_unknown_rate
-        ood, unknown = assessment.ood, 0.0
-        p_value = None if ood is None else ood.p_value
-        if p_value is not None:
-            belief.update_ood(p_value, frame.time_ns, frame.camera)
-            unknown = belief.unknown_probability(epsilon)
-        if p_value is not None and p_value < epsilon:
-            # What is none of the classes says nothing about which class it is.
-            posterior = belief.at(frame.time_ns)
-        else:
-            share = 1.0 if settings.fusion.group_independent else 1.0 / cameras
-            posterior = belief.update(assessment.probabilities, frame.time_ns, frame.camera, share)
-        decision = decide(posterior, self.bundle.class_names, settings.policy, ood, unknown,
-                          self._decision_before(frame))
-        self._decisions[frame.camera] = frame.time_ns, decision
-        return posterior, unknown, decision
-
-    def _decision_before(self, frame: Frame) -> Optional[Decision]:
-        """The last decision of the frame's camera; None where the belief, too, would begin afresh since then."""
-        time_ns, decision = self._decisions.get(frame.camera, (0, None))
-        return decision if 0 <= (frame.time_ns - time_ns) * 1e-9 <= self._settings.fusion.reset_gap_s else None
 
 
 def _dropout_sampler(bundle: Bundle, network: Any, samples: int) -> 'DropoutSampler':
@@ -556,56 +498,3 @@ def margin_warnings(name: str, trained: Any, margin: float) -> List[str]:
         return [f'{name} was trained on objects that were cut out with a margin of {as_number:g}, and '
                 f'detections.margin is {margin:g}; set it to {as_number:g}']
     return []
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a config means for a model, ready to be used; see :meth:`Pipeline.settings`."""
-
-    config: ClassifierConfig
-    policy: Policy
-    fusion: FusionConfig
-    groups: Mapping[str, Tuple[str, ...]]
-    frozen_after_s: float
-    evidence: 'Union[EvidencePass, str, None]' = None
-
-
-@dataclass
-class Batch:
-    """Frames on their way through the network.
-
-    Attributes:
-        frames: B frames.
-        pixels: the network's input (B, C, H, W), an array where a runtime takes one; for a GPU levels
-            (B, H, W, C), see :class:`.gpu_path.GpuPath`.
-        prediction: what it said, once it has.
-        packed: on a GPU, what came back in its place.
-        watched: places of the frames whose evidence is to be shown.
-        evidence: what works it out, or why it cannot be; None: nobody watches, or it is not wished for.
-        maps: what it follows from, once the network has run.
-        mc_logits: logits (M, B, C) of Monte Carlo dropout, where that is asked for.
-        stage_ms: milliseconds that each stage took, as far as they are done.
-        looks: at the pictures, for faults of their cameras; empty: that is not asked.
-    """
-
-    frames: Sequence[Frame]
-    pixels: 'Union[np.ndarray, torch.Tensor]'
-    prediction: Optional[AnyPrediction] = None
-    mc_logits: 'Optional[torch.Tensor]' = None
-    stage_ms: Dict[str, float] = field(default_factory=dict)
-    looks: Sequence[Look] = ()
-    packed: Optional[np.ndarray] = None
-    watched: FrozenSet[int] = frozenset()
-    evidence: 'Union[EvidencePass, str, None]' = None
-    maps: 'Optional[PassMaps]' = None
-
-
-class _StopWatch:
-    """Wall time of a stage. It does not wait for a GPU: what ``forward`` fetches, it has waited for."""
-
-    def __init__(self) -> None:
-        self._began = time.perf_counter()
-
-    def elapsed_ms(self) -> float:
-        """Since the watch was made."""
-        return (time.perf_counter() - self._began) * 1e3

@@ -152,9 +152,9 @@ def test_beliefs_of_objects_that_are_gone_are_forgotten(folder):
     for step in range(60):
         robot.see(2000 * step, [('red', 100, 100)], detection(100, 100))
         robot.see(2000 * step + 1, [], detection(100, 100, side=5), detection(float('nan'), 1))
-    assert len(robot.pipeline._filters) <= 2 and len(robot.objects._since_ns) <= 2
+    assert len(robot.pipeline._beliefs._filters) <= 2 and len(robot.objects._since_ns) <= 2
     robot.objects.end(robot.pipeline)
-    assert not robot.pipeline._filters and not robot.objects._since_ns
+    assert not robot.pipeline._beliefs._filters and not robot.objects._since_ns
 
 
 def test_whatever_a_detector_sends_nothing_is_kept_of_what_nobody_follows(folder):
@@ -165,10 +165,10 @@ def test_whatever_a_detector_sends_nothing_is_kept_of_what_nobody_follows(folder
     for ms in range(0, 500, 100):
         robot.see(ms, [], *many, *odd)
         kept = len(robot.objects._since_ns)
-        assert kept <= 1010 and len(robot.pipeline._filters) <= kept
+        assert kept <= 1010 and len(robot.pipeline._beliefs._filters) <= kept
     for ms in (3000, 6000):
         robot.see(ms, [])
-    assert not robot.pipeline._filters and not robot.objects._since_ns
+    assert not robot.pipeline._beliefs._filters and not robot.objects._since_ns
 
 
 def test_after_an_end_nothing_is_known_and_no_name_is_used_again(folder):

@@ -83,7 +83,7 @@ def test_dropout_gives_the_mutual_information_where_it_is_asked_for(folder):
 def test_times_come_from_the_bundle_unless_the_deployment_says_other(folder):
     pipeline = load(folder)
     pipeline.process([frame()])
-    belief = next(iter(pipeline._filters.values()))
+    belief = next(iter(pipeline._beliefs._filters.values()))
     assert (belief.config.correlation_time_s, belief.config.change_time_s) == (0.5, 7.0)
     pipeline.configure(ClassifierConfig(model=str(folder), fusion=FusionConfig(correlation_time_s=1.5)))
     assert (belief.config.correlation_time_s, belief.config.change_time_s) == (1.5, 7.0)
@@ -183,15 +183,15 @@ def test_a_model_that_takes_over_brings_its_own_change_parameters(folder):
     for before, after in ((old, new), (new, old), (old, None), (None, old), (old, FusionTimes(1.0, 2.0))):
         first, second = (Pipeline(replace(bundle, fusion=times), config) for times in (before, after))
         first.process(frames[:6])
-        belief = first._belief_of('camera')[0]._belief.copy()
+        belief = first._beliefs._belief_of('camera')._belief.copy()
         second.adopt_beliefs(first)
-        np.testing.assert_array_equal(second._belief_of('camera')[0]._belief, belief)
+        np.testing.assert_array_equal(second._beliefs._belief_of('camera')._belief, belief)
         found = [second.process([one])[0].posterior for one in frames[6:]]
         # The same with a pipeline that had the new parameters, and the same belief, from the start.
         third = Pipeline(replace(bundle, fusion=after), config)
         third.process(frames[:6])
-        third._belief_of('camera')[0]._belief = belief
-        third._belief_of('camera')[0]._ood_evidence = first._belief_of('camera')[0]._ood_evidence
+        third._beliefs._belief_of('camera')._belief = belief
+        third._beliefs._belief_of('camera')._ood_evidence = first._beliefs._belief_of('camera')._ood_evidence
         expected = [third.process([one])[0].posterior for one in frames[6:]]
         np.testing.assert_allclose(found, expected, rtol=1e-6)
 
