@@ -26,7 +26,8 @@ _OPTIONS = (
     ('detections', 'detections_topic', 'TOPIC'), ('object', 'object', 'nearest|largest|id:NAME'),
     ('label_info', 'label_info_topic', 'TOPIC'), ('unknown_labels', 'unknown_labels', None),
     ('begin_confidence', 'begin_confidence', 'P'), ('keep_confidence', 'keep_confidence', 'P'),
-    ('minimum_time', 'minimum_time_s', 'S'), ('silence', 'silence_s', 'S'), ('rate', 'rate_hz', 'HZ'))
+    ('minimum_time', 'minimum_time_s', 'S'), ('silence', 'silence_s', 'S'),
+    ('max_age', 'max_age_s', 'S'), ('rate', 'rate_hz', 'HZ'))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

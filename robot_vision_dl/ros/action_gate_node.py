@@ -2,9 +2,11 @@
 
 Reads ``vision_msgs/Classification`` decisions, or those of one object in each ``vision_msgs/Detection2DArray``, and
 publishes the action as ``std_msgs/String`` on ``~/action``, its velocity, if the table gives one, on ``cmd_vel``, and
-calls its ``std_srvs/Trigger``. What it decides is in :mod:`robot_vision_dl.core.decision.action_gate`, which object it
+calls its ``std_srvs/Trigger``. When an action without a velocity follows one that moved, and when the node ends, it
+commands once to stand still. What it decides is in :mod:`robot_vision_dl.core.decision.action_gate`, which object it
 is about in :mod:`robot_vision_dl.core.regions.choice`; this file shows what a node has to do to listen to us.
 """
+import signal
 import sys
 import time
 from pathlib import Path
@@ -12,7 +14,9 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
 from geometry_msgs.msg import Twist
 from rclpy.client import Client
+from rclpy.duration import Duration
 from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 from vision_msgs.msg import Classification, Detection2DArray, LabelInfo
@@ -30,6 +34,10 @@ from .start import PrintableLogs
 
 if TYPE_CHECKING:
     from rclpy.task import Future
+
+
+_CLASSES_S = 5.0
+"""So long after the first decision it is said that the classes of the model are not known."""
 
 
 class ActionGateNode(PrintableLogs, Node):
@@ -58,9 +66,11 @@ class ActionGateNode(PrintableLogs, Node):
             self.create_subscription(Classification, config.decision_topic, self._on_decision, qos.RESULTS_OUT,
                                      **options)
         decides = topic.rsplit('/', 2)[0]
-        self.create_subscription(LabelInfo, config.label_info_topic or f'{decides}/label_info', self._on_label_info,
-                                 qos.LATCHED)
+        self._classes_topic = config.label_info_topic or f'{decides}/label_info'
+        self.create_subscription(LabelInfo, self._classes_topic, self._on_label_info, qos.LATCHED)
         self._told = ''
+        self._first_s: Optional[float] = None  # when a decision was heard first
+        self._moves = False  # by what was commanded last
         self.create_timer(1.0 / config.rate_hz, self._act)
 
     def _on_change(self, config: ActionGateConfig, _names: List[str]) -> None:
@@ -76,17 +86,19 @@ class ActionGateNode(PrintableLogs, Node):
 
     def _on_decision(self, message: Classification) -> None:
         if message.results:
-            self._gate.hear(message.results[0].class_id, message.results[0].score, time.monotonic())
+            stamp = message.header.stamp
+            self._gate.hear(message.results[0].class_id, message.results[0].score, self._heard(),
+                            age_s=self._age_s(stamp.sec * 1_000_000_000 + stamp.nanosec))
             self._act()
 
     def _on_detections(self, buffer: bytes) -> None:
         try:
-            objects = decode_detections(buffer).detections
+            array = decode_detections(buffer)
         except ImageError as error:
             self.get_logger().warning(f'detections that cannot be read: {error}', throttle_duration_sec=5.0)
             self._hear_nothing('the detections cannot be read')
             return
-        wanted = self._gate.config.object
+        objects, wanted = array.detections, self._gate.config.object
         place = choose(objects, wanted, self._chosen)
         if place is None:
             named = f'no object is called {printable(wanted[len(BY_ID):], 100)}' if wanted.startswith(BY_ID) else ''
@@ -94,8 +106,16 @@ class ActionGateNode(PrintableLogs, Node):
             return
         self._chosen = identity(objects, place)
         label, confidence = next(((first.class_id, first.score) for first in objects[place].hypotheses), ('', 0.0))
-        self._gate.hear(label, confidence, time.monotonic(), self._chosen or None)
+        self._gate.hear(label, confidence, self._heard(), self._chosen or None, self._age_s(array.header.stamp_ns))
         self._act()
+
+    def _heard(self) -> float:
+        now_s = time.monotonic()
+        self._first_s = now_s if self._first_s is None else self._first_s
+        return now_s
+
+    def _age_s(self, stamp_ns: int) -> Optional[float]:
+        return (self.get_clock().now().nanoseconds - stamp_ns) * 1e-9 if stamp_ns else None
 
     def _hear_nothing(self, reason: str) -> None:
         self._chosen = ''
@@ -103,7 +123,8 @@ class ActionGateNode(PrintableLogs, Node):
         self._act()
 
     def _act(self) -> None:
-        action, reason = self._gate.action(time.monotonic())
+        now_s = time.monotonic()
+        action, reason = self._gate.action(now_s)
         now = action, self._gate.acted_on
         if now != self._current:
             self._current = now
@@ -112,10 +133,26 @@ class ActionGateNode(PrintableLogs, Node):
             if action.trigger:
                 self._call(action.trigger)
         if action.linear_x is not None or action.angular_z is not None:
-            velocity = Twist()
-            velocity.linear.x = float(action.linear_x or 0.0)
-            velocity.angular.z = float(action.angular_z or 0.0)
-            self._velocity.publish(velocity)
+            self._command(float(action.linear_x or 0.0), float(action.angular_z or 0.0))
+        elif self._moves:
+            self._command(0.0, 0.0)
+        if not self._gate.knows_classes and self._first_s is not None and now_s - self._first_s > _CLASSES_S:
+            self._first_s = None
+            self.get_logger().warning(
+                f'nobody says on {self._classes_topic} which classes the model has, so that the labels of the action '
+                f'table are not compared with them; set label_info_topic', once=True)
+
+    def _command(self, linear_x: float, angular_z: float) -> None:
+        velocity = Twist()
+        velocity.linear.x, velocity.angular.z = linear_x, angular_z
+        self._velocity.publish(velocity)
+        self._moves = bool(linear_x or angular_z)
+
+    def stand_still(self) -> None:
+        """Command no velocity, if the last one was another, and wait for a second that those who listen have it."""
+        if self._moves:
+            self._command(0.0, 0.0)
+            self._velocity.wait_for_all_acked(Duration(seconds=1))
 
     def _call(self, service: str) -> None:
         client = self._triggers[service]
@@ -133,7 +170,11 @@ class ActionGateNode(PrintableLogs, Node):
 
 def main(arguments: Optional[List[str]] = None) -> int:
     """Run the node until it is told to stop; exit code 2 for parameters that cannot be used."""
-    return run_node('action_gate', ActionGateNode, arguments)
+    # Not by rclpy: after its handlers nothing can be published. The node's timer sees to it that Python's run soon.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+    return run_node('action_gate', ActionGateNode, arguments, end=ActionGateNode.stand_still,
+                    signals=SignalHandlerOptions.NO)
 
 
 if __name__ == '__main__':

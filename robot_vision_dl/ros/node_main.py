@@ -4,6 +4,7 @@ from typing import Callable, List, Optional, TypeVar
 import rclpy
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
 
 from .spinning import spin, start_failed
 from .start import init
@@ -14,7 +15,8 @@ NodeT = TypeVar('NodeT', bound=Node)
 
 def run_node(name: str, make: Callable[[], NodeT], arguments: Optional[List[str]],
              begin: Callable[[NodeT], object] = lambda node: None,
-             end: Callable[[NodeT], object] = lambda node: None) -> int:
+             end: Callable[[NodeT], object] = lambda node: None,
+             signals: SignalHandlerOptions = SignalHandlerOptions.ALL) -> int:
     """Make a node and run its callbacks until it is told to stop.
 
     Args:
@@ -23,13 +25,14 @@ def run_node(name: str, make: Callable[[], NodeT], arguments: Optional[List[str]
         arguments: of the process.
         begin: called before the first callback.
         end: called after the last one, however it came.
+        signals: which rclpy handles; it ends all that there is to publish with before ``end`` is called.
 
     Returns:
         0, or 2 where the node cannot start.
     """
     node = None
     try:
-        init(arguments)
+        init(arguments, signal_handler_options=signals)
         node = make()
         warn_of_unused(node, arguments)
         begin(node)

@@ -1,4 +1,5 @@
 """The action gate as a process of its own, over real DDS."""
+import signal
 import time
 
 import pytest
@@ -9,6 +10,7 @@ pytest.importorskip('vision_msgs.msg', reason='vision_msgs is not installed')
 from geometry_msgs.msg import Twist  # noqa: E402
 from node_harness import RELIABLE, NodeProcess, PreloadedChildren, environment  # noqa: E402
 from rcl_interfaces.srv import GetParameters  # noqa: E402
+from rclpy.duration import Duration  # noqa: E402
 from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
 from std_msgs.msg import String  # noqa: E402
 from std_srvs.srv import Trigger  # noqa: E402
@@ -56,6 +58,64 @@ def test_acts_on_a_lasting_label_and_stops_on_unknown_and_silence(ros_domain, pe
         assert [message.data for message in actions] == ['stop', 'pick', 'stop', 'pick', 'stop']
         assert len(calls) == 2
         assert node.alive
+
+
+MOVES = """
+safe: stop
+labels:
+  go: {name: go, linear_x: 0.5}
+  pick: pick
+"""
+
+
+@pytest.mark.parametrize('number', (signal.SIGINT, signal.SIGTERM))
+def test_a_robot_that_moves_is_told_to_stand_still(number, ros_domain, peer, tmp_path):
+    """When an action without a velocity follows, be it the safe one, and when the node ends."""
+    (tmp_path / 'actions.yaml').write_text(MOVES)
+    actions = peer.listen(String, '/action_gate/action', QoSProfile(
+        depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL))
+    velocities = peer.listen(Twist, '/cmd_vel')
+    with PreloadedChildren(environment(ros_domain)) as children:
+        node = NodeProcess(children, tmp_path / 'gate.log', '--ros-args', '-p',
+                           f'actions_file:={tmp_path}/actions.yaml', '-p', 'decision_topic:=/decision', '-p',
+                           'minimum_time_s:=0.0', module='robot_vision_dl.ros.action_gate_node')
+        decisions = peer.publisher(Classification, '/decision', RELIABLE)
+
+        def until(action, label, velocity):
+            message = Classification(results=[ObjectHypothesis(class_id=label, score=0.9)])
+            peer.wait(lambda: decisions.publish(message) or (
+                actions and actions[-1].data == action and velocities and velocities[-1].linear.x == velocity), action)
+        until('go', 'go', 0.5)
+        until('pick', 'pick', 0.0)
+        until('go', 'go', 0.5)
+        until('stop', 'unknown', 0.0)
+        until('go', 'go', 0.5)
+        node.process.send_signal(number)
+        assert node.process.wait(60) == 0
+        peer.wait(lambda: velocities[-1].linear.x == 0.0, 'standing still at the end')
+        assert 'Traceback' not in node.log
+
+
+def test_old_pictures_and_a_table_that_nothing_is_known_for_begin_nothing(ros_domain, peer, tmp_path):
+    (tmp_path / 'actions.yaml').write_text(TABLE)
+    actions = peer.listen(String, '/action_gate/action', QoSProfile(
+        depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL))
+    with PreloadedChildren(environment(ros_domain)) as children:
+        node = NodeProcess(children, tmp_path / 'gate.log', '--ros-args', '-p',
+                           f'actions_file:={tmp_path}/actions.yaml', '-p', 'decision_topic:=/arm/decision', '-p',
+                           'max_age_s:=2.0', module='robot_vision_dl.ros.action_gate_node')
+        decisions = peer.publisher(Classification, '/arm/decision', RELIABLE)
+
+        def send(age_s):
+            message = Classification(results=[ObjectHypothesis(class_id='cup', score=0.9)])
+            message.header.stamp = (peer.node.get_clock().now() - Duration(seconds=age_s)).to_msg()
+            decisions.publish(message)
+        peer.wait(lambda: send(10) or 'nobody says on /label_info which classes' in node.log, 'a warning')
+        assert {message.data for message in actions} == {'stop'}
+        assert actions[-1].data == 'stop'
+        peer.wait(lambda: send(0) or actions[-1].data == 'pick', 'the action for new pictures')
+        peer.wait(lambda: send(10) or actions[-1].data == 'stop', 'the safe action')
+        assert 's old, more than 2 s (max_age_s)' in node.log and node.log.count('nobody says on') == 1
 
 
 def test_bad_table_ends_with_a_clear_line(ros_domain, tmp_path):

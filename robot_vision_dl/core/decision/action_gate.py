@@ -56,12 +56,14 @@ class ActionGateConfig:
     label_info_topic: str = option('', 'vision_msgs/LabelInfo with the classes of the model, which the labels of the '
                                    'table must be; empty: label_info of the node that decides', at_configure=True)
     unknown_labels: str = option('warn', 'where a label of the table is no class of the model: warn; stop: the safe '
-                                 'action until the table fits', choices=('warn', 'stop'))
+                                 'action until the classes are known and the table fits', choices=('warn', 'stop'))
     begin_confidence: float = option(0.6, 'a label begins its action at this confidence', minimum=0.0, maximum=1.0)
     keep_confidence: float = option(0.4, 'and keeps it down to this one', minimum=0.0, maximum=1.0)
     minimum_time_s: float = option(0.3, 'a label must hold this long before its action begins', minimum=0.0,
                                    maximum=60.0)
     silence_s: float = option(0.5, 'no decision for this long leads to the safe action', minimum=0.01, maximum=60.0)
+    max_age_s: float = option(0.0, 'a decision about a picture that is older by its stamp leads to the safe action, as '
+                              'does one without a stamp; 0: however old it is', minimum=0.0, maximum=3600.0)
     rate_hz: float = option(20.0, 'how often the gate looks at the clock and commands a velocity', minimum=1.0,
                             maximum=1000.0, at_configure=True)
 
@@ -118,6 +120,9 @@ class ActionGate:
     Anything but a clear, lasting label (``unknown``, ``uncertain``, a label without an action, too little confidence,
     nothing there, silence) leads to the safe action at once; only the way back takes time. Where there are objects, the
     label must last for one and the same: with another one, the time begins anew.
+
+    Attributes:
+        knows_classes: whether the table has been compared with the classes of the model.
     """
 
     def __init__(self, table: ActionTable, config: ActionGateConfig) -> None:
@@ -130,6 +135,7 @@ class ActionGate:
         self._heard_s = float('-inf')
         self._active = False
         self._unknown: Tuple[str, ...] = ()
+        self.knows_classes = False
 
     def know(self, class_names: Sequence[str]) -> str:
         """Compare the table with the classes of the model, which may be told as names or as numbers.
@@ -137,6 +143,7 @@ class ActionGate:
         Returns:
             A sentence about labels that the model never says, or an empty text.
         """
+        self.knows_classes = True
         known = {*class_names, *map(str, range(len(class_names)))}
         self._unknown = tuple(label for label in self._table.by_label if label not in known)
         if not self._unknown:
@@ -152,7 +159,8 @@ class ActionGate:
         """Id of the object that the action is about; empty while the safe action is taken, or where there are none."""
         return self._object or '' if self._active else ''
 
-    def hear(self, label: str, confidence: float, now_s: float, of_object: Optional[str] = '') -> None:
+    def hear(self, label: str, confidence: float, now_s: float, of_object: Optional[str] = '',
+             age_s: Optional[float] = None) -> None:
         """Take in a decision.
 
         Args:
@@ -161,7 +169,12 @@ class ActionGate:
             now_s: when it was heard.
             of_object: id of the object that it is about, empty for a whole picture; None: the object cannot be told
                 from others, so that no label lasts.
+            age_s: of the picture, by its stamp; None: it has none.
         """
+        too_old = self._too_old(age_s)
+        if too_old:
+            self.hear_nothing(too_old, now_s)
+            return
         silent_s = now_s - self._heard_s
         self._heard_s, self._nothing = now_s, ''
         if label != self._label or of_object is None or of_object != self._object or silent_s > self.config.silence_s:
@@ -173,6 +186,16 @@ class ActionGate:
         elif now_s - self._since_s >= self.config.minimum_time_s:
             self._active = True
 
+    def _too_old(self, age_s: Optional[float]) -> str:
+        limit = self.config.max_age_s
+        if not limit:
+            return ''
+        if age_s is None:
+            return f'its picture has no stamp, so nobody knows that it is no older than {limit:g} s (max_age_s)'
+        if age_s < -limit:
+            return f'its picture is {-age_s:.1f} s ahead of the clock, which max_age_s needs: set the clocks'
+        return '' if age_s <= limit else f'its picture is {age_s:.1f} s old, more than {limit:g} s (max_age_s)'
+
     def hear_nothing(self, reason: str, now_s: float) -> None:
         """Take in that there is nothing to act on, and why."""
         self._heard_s, self._nothing = now_s, reason
@@ -180,9 +203,10 @@ class ActionGate:
 
     def action(self, now_s: float) -> Tuple[Action, str]:
         """What to do now, and why."""
-        if self._unknown and self.config.unknown_labels == 'stop':
+        if self.config.unknown_labels == 'stop' and (self._unknown or not self.knows_classes):
             self._active, self._label = False, None
-            return self._table.safe, 'the action table does not fit the model'
+            return self._table.safe, ('the action table does not fit the model' if self._unknown else
+                                      'the classes of the model are not known yet')
         silent_s = now_s - self._heard_s
         if silent_s > self.config.silence_s:
             self._active, self._label = False, None

@@ -31,11 +31,12 @@ class OodEvidence:
 
     Attributes:
         evidence: average e-value; None before the first frame.
+        time_ns: of the last frame.
     """
 
     def __init__(self) -> None:
         self.evidence: Optional[float] = None
-        self._time_ns = 0
+        self.time_ns = 0
 
     def reset(self) -> None:
         """Forget all frames."""
@@ -51,13 +52,13 @@ class OodEvidence:
             reset_gap_s: no frame for longer, or one before the last, starts afresh.
         """
         new = e_value(p)
-        dt_s = (time_ns - self._time_ns) * 1e-9
+        dt_s = (time_ns - self.time_ns) * 1e-9
         if self.evidence is None or time_s <= 0 or not 0 <= dt_s <= reset_gap_s:
             self.evidence = new
         else:
             kept = exp(-dt_s / time_s)
             self.evidence = kept * self.evidence + (1 - kept) * new
-        self._time_ns = time_ns
+        self.time_ns = time_ns
 
     def probability(self, epsilon: float) -> float:
         """Of the unknown, in [0, 1]; at least 1/2 for a single frame with p <= epsilon; 0 for epsilon = 0."""

@@ -156,6 +156,7 @@ class BayesFilter:
         self._time_ns: Optional[int] = None
         self._sources: Dict[str, _Evidence] = {}
         self._ood_evidence: Dict[str, OodEvidence] = {}
+        self._ood_source = ''  # whose frame was the last
 
     @property
     def config(self) -> FusionConfig:
@@ -277,6 +278,7 @@ class BayesFilter:
     def update_ood(self, p_value: float, time_ns: int, source: str = '') -> None:
         """Take in how far out of distribution a frame is; see :class:`~.decision.e_value.OodEvidence`."""
         state = self._ood_evidence.setdefault(source, OodEvidence())
+        self._ood_source = source
         state.update(p_value, time_ns, self._config.unknown_time_s if self._config.enabled else 0.0,
                      self._config.reset_gap_s)
 
@@ -284,9 +286,16 @@ class BayesFilter:
         """Posterior of the unknown at an accepted rate epsilon of false unknowns, in [0, 1].
 
         The mean over the cameras that share the belief: a mean of e-values is one, however they depend on each other.
+        What a camera saw counts for ``reset_gap_s``: one that is covered or gone says nothing of what the others see
+        later. Without fusion the last frame stands alone.
         """
-        evidence = [state.evidence for state in self._ood_evidence.values() if state.evidence is not None]
-        return unknown_probability(sum(evidence) / len(evidence) if evidence else None, epsilon)
+        last = self._ood_evidence.get(self._ood_source)
+        if last is None:
+            return 0.0
+        gap_ns = self._config.reset_gap_s * 1e9 if self._config.enabled else -1
+        evidence = [state.evidence for state in self._ood_evidence.values() if state.evidence is not None
+                    and (state is last or abs(last.time_ns - state.time_ns) <= gap_ns)]
+        return unknown_probability(sum(evidence) / len(evidence), epsilon)
 
 
 def expected_from(named: Mapping[str, float], class_names: Sequence[str]) -> np.ndarray:

@@ -135,6 +135,29 @@ def test_labels_that_the_model_does_not_have_are_told(mode, acts):
     assert hear(gate, 'cup', 0.9, 2.0, 3.0) == 'pick'
 
 
+def test_nothing_begins_before_the_classes_are_known_where_the_table_must_fit():
+    gate = ActionGate(TABLE, ActionGateConfig(unknown_labels='stop'))
+    assert hear(gate, 'cup', 0.9, 0.0, 1.0) == 'stop'
+    assert gate.action(1.0)[1] == 'the classes of the model are not known yet'
+    gate.know(['cup', 'door'])
+    assert hear(gate, 'cup', 0.9, 1.1, 2.0) == 'pick'
+
+
+@pytest.mark.parametrize('age_s, why', [
+    (0.4, ''), (-0.4, ''), (0.6, 'its picture is 0.6 s old, more than 0.5 s (max_age_s)'), (-2.0, '2.0 s ahead of the'),
+    (None, 'no stamp'), (float('nan'), 'old')])
+def test_old_pictures_are_old(age_s, why):
+    gate = ActionGate(TABLE, ActionGateConfig(max_age_s=0.5, minimum_time_s=0.0))
+    gate.hear('cup', 0.9, 0.0, age_s=0.1)
+    assert gate.action(0.0)[0].name == 'pick'
+    gate.hear('cup', 0.9, 0.1, age_s=age_s)
+    action, reason = gate.action(0.1)
+    assert action.name == ('stop' if why else 'pick') and why in reason
+    anyhow = ActionGate(TABLE, ActionGateConfig(minimum_time_s=0.0))
+    anyhow.hear('cup', 0.9, 0.0, age_s=age_s)
+    assert anyhow.action(0.0)[0].name == 'pick'
+
+
 def test_what_is_told_of_many_labels_is_short():
     table = ActionTable(Action('stop'), {f'\x1b{n}' + 'x' * 500: Action('pick') for n in range(50)})
     said = ActionGate(table, ActionGateConfig()).know([f'class {n}' for n in range(1000)])

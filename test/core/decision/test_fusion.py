@@ -180,3 +180,21 @@ def test_tempering_beats_the_naive_product_on_correlated_frames():
             posterior = belief.at(int((frames - 1) * dt_s * SECOND))
             losses[tau].append(-np.log(max(posterior[label], 1e-6)))
     assert np.mean(losses[tau_s]) < 0.5 * np.mean(losses[0.0])
+
+
+@pytest.mark.parametrize('enabled', [True, False])
+def test_what_a_camera_saw_that_is_gone_is_not_held_against_the_others(enabled):
+    config = FusionConfig(enabled=enabled, reset_gap_s=1.0)
+    shared, alone = BayesFilter(3, config), BayesFilter(3, config)
+    for i in range(10):
+        shared.update_ood(0.001, i * SECOND // 10, 'right')  # then it is covered, or unplugged
+        shared.update_ood(0.6, i * SECOND // 10, 'left')
+        alone.update_ood(0.6, i * SECOND // 10, 'left')
+    both = shared.unknown_probability(0.01)
+    assert (both > 0.5) == enabled and alone.unknown_probability(0.01) < 0.5
+    for i in range(10, 30):
+        for belief in (shared, alone):
+            belief.update_ood(0.6, i * SECOND // 10, 'left')
+    assert shared.unknown_probability(0.01) == alone.unknown_probability(0.01)
+    shared.update_ood(0.001, 3 * SECOND, 'right')  # it is back
+    assert shared.unknown_probability(0.01) > 0.5

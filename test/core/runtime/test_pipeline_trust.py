@@ -191,7 +191,8 @@ def test_a_model_that_takes_over_brings_its_own_change_parameters(folder):
         third = Pipeline(replace(bundle, fusion=after), config)
         third.process(frames[:6])
         third._beliefs._belief_of('camera')._belief = belief
-        third._beliefs._belief_of('camera')._ood_evidence = first._beliefs._belief_of('camera')._ood_evidence
+        one, other = (each._beliefs._belief_of('camera') for each in (first, third))
+        other._ood_evidence, other._ood_source = one._ood_evidence, one._ood_source
         expected = [third.process([one])[0].posterior for one in frames[6:]]
         np.testing.assert_allclose(found, expected, rtol=1e-6)
 
