@@ -1,12 +1,15 @@
 """What may differ from camera to camera, as text that fits a ROS parameter: ``'10'`` or ``'front=10, rear=5'``."""
 import re
-from typing import Callable, Dict, List, Optional, Sequence, TypeVar
+from typing import Callable, Dict, List, Optional, Sequence, Tuple, TypeVar
 
 from .errors import ConfigError
 from .text.number_text import plain_float
 from .types import Region
 
 Value = TypeVar('Value')
+MAX_ASPECT_RATIO = 64
+"""Longer side over shorter side, of pictures and of what is looked at: one row grows out of memory when its height is
+resized."""
 SLACK = 0.1  # of a period: so much a frame may come early
 _GEOMETRY = re.compile(r'([0-9]{1,9})x([0-9]{1,9})(?:\+([0-9]{1,9})\+([0-9]{1,9}))?')
 
@@ -21,7 +24,12 @@ def regions_of(text: str, cameras: Sequence[str]) -> Dict[str, Region]:
     Raises:
         ConfigError: ``text`` names what is no camera, or no region.
     """
-    return _per_camera('regions_of_interest', text, cameras, _region)
+    found = _per_camera('regions_of_interest', text, cameras, _region)
+    for camera, region in found.items():
+        if max(region.width, region.height) > MAX_ASPECT_RATIO * min(region.width, region.height):
+            raise ConfigError(f'regions_of_interest: {camera!r} has a strip of {region.width} x {region.height} '
+                              f'pixels; sides may differ by a factor of up to {MAX_ASPECT_RATIO}')
+    return found
 
 
 def rates_of(text: str, cameras: Sequence[str]) -> Dict[str, float]:
@@ -94,11 +102,20 @@ class RateLimit:
 
     def __init__(self) -> None:
         self._due_ns: Dict[str, float] = {}
+        self._last: Dict[str, Tuple[int, int, int]] = {}  # stamp, arrival, and the time that they were taken for
 
-    def allows(self, camera: str, time_ns: int, rate_hz: float) -> bool:
-        """Whether a frame of this time may pass, which then counts as passed; ``rate_hz`` 0: any may."""
+    def allows(self, camera: str, stamp_ns: int, received_ns: int, rate_hz: float) -> bool:
+        """Whether a frame may pass, which then counts as passed; ``rate_hz`` 0: any may.
+
+        Args:
+            stamp_ns: when it was taken; where it is that of the frame before, as much later as it arrived.
+            received_ns: when it arrived.
+        """
         if not rate_hz:
             return True
+        last_ns, arrived_ns, was_ns = self._last.get(camera, (-1, 0, 0))
+        time_ns = was_ns + max(received_ns - arrived_ns, 0) if stamp_ns == last_ns else stamp_ns
+        self._last[camera] = stamp_ns, received_ns, time_ns
         period_ns = 1e9 / rate_hz
         due_ns = self._due_ns.get(camera, float('-inf'))
         # Further ahead than a period, time has gone back: a recording that began anew.

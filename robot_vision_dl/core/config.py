@@ -109,6 +109,7 @@ class BagConfig:
 
 # Where neither the deployment nor the bundle says anything.
 FALLBACK_CORRELATION_TIME_S, FALLBACK_CHANGE_TIME_S = 10.0, 5.0
+_MOST_BACK_S = 1.0  # or a camera whose clock was set back would be blind for as long as a belief may wait
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,9 @@ class FusionConfig:
         -1.0, 'mean time after which the camera looks at something of another class; -1: as the model bundle says, 5 '
         'if it does not', minimum=-1.0, maximum=3600.0)
     reset_gap_s: float = option(
-        1.0, 'no frame of a known class for longer than this starts afresh', minimum=0.01, maximum=3600.0)
+        1.0, 'no frame of a known class for longer than this starts afresh; a stamp that lies further back, or by more '
+        'than 1 s, is of a recording that began anew, and one that lies back less is out of order and not decided',
+        minimum=0.01, maximum=3600.0)
     unknown_time_s: float = option(
         0.1, 'the evidence is averaged over about this time, so that a single OOD frame counts only if it is '
         'extreme; 0: each frame stands alone', minimum=0.0, maximum=60.0)
@@ -142,6 +145,11 @@ class FusionConfig:
             if value != -1.0 and value < least:
                 raise ConfigError(f'fusion.{name}: must be -1 (as the bundle says) or at least {least:g}, got '
                                   f'{value:g}')
+
+    @property
+    def most_back_s(self) -> float:
+        """A stamp that lies further back is of a recording, or a clock, that began anew, and not one out of order."""
+        return min(self.reset_gap_s, _MOST_BACK_S)
 
     def resolved(self, correlation_time_s: Optional[float] = None, change_time_s: Optional[float] = None
                  ) -> 'FusionConfig':

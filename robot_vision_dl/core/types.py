@@ -119,6 +119,7 @@ class Frame:
         received_ns: when the message arrived, by the clock that stamps are compared with.
         region: the part of the picture that is looked at, within it; None: all of it.
         serialized: the message as it came from the wire, in the live node; else empty.
+        stands_still: its stamp is that of pictures long before, and says nothing of when it was taken.
     """
 
     camera: str
@@ -128,6 +129,7 @@ class Frame:
     received_ns: int = 0
     region: Optional[Region] = None
     serialized: bytes = b''
+    stands_still: bool = False
 
     @property
     def seen(self) -> Picture:
@@ -140,8 +142,8 @@ class Frame:
 
     @property
     def time_ns(self) -> int:
-        """When the picture was taken; when it arrived, for drivers that leave the stamp at zero."""
-        return self.header.stamp_ns or self.received_ns
+        """When the picture was taken; when it arrived, for drivers that leave the stamp at zero or repeat it."""
+        return self.received_ns if self.stands_still else self.header.stamp_ns or self.received_ns
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,7 @@ def _cut_out(files: BagFiles, name: str, writer: CropWriter, left_out: LeftOut, 
         problems += found.notes
         if not found.topics:
             return
-        objects = BagObjects(reader, found.topics, options.tolerance_s, defaults.fusion.reset_gap_s, TrackingConfig())
+        objects = BagObjects(reader, found.topics, options.tolerance_s, defaults.fusion.most_back_s, TrackingConfig())
         problems += objects.problems
         seen: Dict[str, int] = {}
         due_ns: Dict[str, int] = {}

@@ -115,7 +115,7 @@ class BagObjects:
         reader: of the recording, read here from its beginning to its end.
         topics: that belong together.
         tolerance_s: how far apart the stamps of an image and its detections may be.
-        reset_gap_s: an image whose stamp lies further back than this begins the recording anew; one that lies back by
+        most_back_s: an image whose stamp lies further back than this begins the recording anew; one that lies back by
             less is out of order and is not decided.
         tracking: how objects are followed.
         ignore: labels whose objects are left out.
@@ -125,7 +125,7 @@ class BagObjects:
         ConfigError: a label cannot be one.
     """
 
-    def __init__(self, reader: BagReader, topics: Sequence[ObjectTopics], tolerance_s: float, reset_gap_s: float,
+    def __init__(self, reader: BagReader, topics: Sequence[ObjectTopics], tolerance_s: float, most_back_s: float,
                  tracking: TrackingConfig, ignore: Collection[str] = ()) -> None:
         for each in topics:
             check_topics(reader, each)
@@ -136,7 +136,7 @@ class BagObjects:
         stamps, arrays = self._read(reader, topics)
         for each in topics:
             self._follow(each, stamps[each.images], arrays[each.detections], arrays.get(each.labels, []),
-                         round(tolerance_s * 1e9), round(reset_gap_s * 1e9), Tracker(tracking), ignore)
+                         round(tolerance_s * 1e9), round(most_back_s * 1e9), Tracker(tracking), ignore)
 
     def images(self, topic: str) -> int:
         """How many image messages of a topic there are."""
@@ -174,7 +174,7 @@ class BagObjects:
         return stamps, arrays
 
     def _follow(self, topics: ObjectTopics, stamps: List[int], arrays: List[_Array], labels: List[_Array],
-                tolerance_ns: int, reset_gap_ns: int, tracker: Tracker, ignore: Collection[str]) -> None:
+                tolerance_ns: int, most_back_ns: int, tracker: Tracker, ignore: Collection[str]) -> None:
         counts = self.counts[topics.images] = ObjectCounts()
         pairing = pair_by_stamp(stamps, [array.stamp_ns for array in arrays], tolerance_ns)
         labelled = pair_by_stamp(stamps, [array.stamp_ns for array in labels], tolerance_ns).array_of
@@ -185,7 +185,7 @@ class BagObjects:
         for place, stamp_ns in enumerate(stamps):
             array = int(pairing.array_of[place])
             reason = pairing.alone.get(place, '')
-            if not reason and 0 < last_ns - stamp_ns <= reset_gap_ns:
+            if not reason and 0 < last_ns - stamp_ns <= most_back_ns:
                 reason = BACKWARDS
             if reason:
                 counts.images_alone[reason] += 1

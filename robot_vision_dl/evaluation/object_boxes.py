@@ -78,7 +78,7 @@ def _of_bag(recording: Recording, source: str, config: ClassifierConfig) -> Boxe
     with BagReader(recording.files) as reader:
         topics = [source[len(_TOPIC):]] if source != AUTO else _ground_truth(reader)
         found = object_topics(reader, topics, [_TOPIC + topic for topic in topics], recording.topics)
-        objects = BagObjects(reader, found.topics, config.detections.tolerance_s, config.fusion.reset_gap_s,
+        objects = BagObjects(reader, found.topics, config.detections.tolerance_s, config.fusion.most_back_s,
                              TrackingConfig())
     boxes: Boxes = {}
     for each in found.topics:

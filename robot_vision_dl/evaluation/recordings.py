@@ -70,7 +70,7 @@ class Recording:
             return None
         wish = config.detections
         with BagReader(self.files) as reader:
-            return BagObjects(reader, self.objects, wish.tolerance_s, config.fusion.reset_gap_s,
+            return BagObjects(reader, self.objects, wish.tolerance_s, config.fusion.most_back_s,
                               TrackingConfig(wish.least_overlap, wish.forget_after_s, wish.trust_ids), self.ignore)
 
     def reader(self) -> Union[BagReader, PictureReader]:

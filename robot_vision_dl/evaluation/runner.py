@@ -224,7 +224,7 @@ class _Run:
                 outcome.damaged = bool(feed.problems)
                 outcome.unread = max(0, job.recording.frames - feed.messages)
                 outcome.objects = feed.object_counts
-                outcome.problems = tuple(dict.fromkeys((*job.recording.problems, *feed.problems)))
+                outcome.problems = tuple(dict.fromkeys((*job.recording.problems, *feed.problems, *feed.notes)))
             if bag is not None:
                 outcome.problems = tuple(dict.fromkeys((*outcome.problems, *bag.close())))
         except BaseException as error:

@@ -57,7 +57,9 @@ class ActionGateNode(PrintableLogs, Node):
         self._action = self.create_publisher(String, '~/action', qos.LATCHED)
         self._velocity = self.create_publisher(Twist, 'cmd_vel', qos.RESULTS_OUT)
         topic = self.resolve_topic_name(config.detections_topic or config.decision_topic)
-        options: Dict[str, Any] = {'event_callbacks': qos.subscription_events(self, topic),
+        told = ('detections', 'Detection2DArray') if config.detections_topic else ('decisions', 'Classification')
+        events = qos.subscription_events(self, topic, None, told[0], f'what publishes it (vision_msgs/msg/{told[1]})')
+        options: Dict[str, Any] = {'event_callbacks': events,
                                    'qos_overriding_options': qos.overridable()}
         if config.detections_topic:  # as bytes: an array of many objects takes rclpy long to make
             self.create_subscription(Detection2DArray, config.detections_topic, self._on_detections, qos.RESULTS_OUT,

@@ -15,7 +15,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.parameter import Parameter
 from vision_msgs.msg import LabelInfo
 
-from ..core.bundles.bundle import is_changed
+from ..core.bundles.bundle import identity_of, is_changed
 from ..core.bundles.bundle_search import check_source
 from ..core.config import ClassifierConfig, with_values
 from ..core.errors import BundleError
@@ -68,11 +68,12 @@ class ClassifierNode(PrintableLogs, LifecycleNode):
         self._watches: Dict[Union[CameraHealth, DetectionHealth], TopicWatch] = {}
         # A model that was loaded takes over on the executor's thread, where parameters and transitions are.
         self._wake = self.create_guard_condition(self._on_loaded)
-        self._loads: LatestLoad[Tuple[int, str], Pipeline] = LatestLoad(self._announce_loaded)
+        self._loads: LatestLoad[Tuple[int, str, str], Pipeline] = LatestLoad(self._announce_loaded)
         self._configured = 0  # how often: what was wanted before a cleanup is not wanted after it
         self._reverting = False
         self._swapped_s = 0.0
         self._fault_said = ''
+        self._failed = ''  # why the last transition was not made
         self._drop_logged: Dict[Tuple[str, str], List[float]] = {}
         self._config_parameters = ConfigParameters(
             self, ClassifierConfig, lambda: self._pipeline is not None, self._on_change, self._check_change)
@@ -98,8 +99,9 @@ class ClassifierNode(PrintableLogs, LifecycleNode):
                              CameraOutput(self, camera) for camera in config.cameras}
         except Exception as error:  # noqa: B902 - whatever it is, it is said, and the node keeps running
             self._release()
-            self._log_failure('cannot configure', error)
+            self._failed = self._log_failure('cannot configure', error)
             return FAILURE
+        self._failed = ''
         bundle = self._pipeline.bundle
         self._publish_label_info()
         self.get_logger().info(
@@ -143,8 +145,9 @@ class ClassifierNode(PrintableLogs, LifecycleNode):
             self._engine.start()
         except Exception as error:  # noqa: B902
             self._stop()
-            self._log_failure('cannot activate', error)
+            self._failed = self._log_failure('cannot activate', error)
             return FAILURE
+        self._failed = ''
         self.get_logger().info('listening to ' + ', '.join(
             f'{source.topic} ({camera})' for camera, source in self._inputs.items()) + ''.join(
             f', objects of {source.topic}' for source in self._detections.values()))
@@ -231,6 +234,7 @@ class ClassifierNode(PrintableLogs, LifecycleNode):
             output.destroy()
         self._outputs = {}
         self._pipeline = None
+        self._objects.forget_priors()
         self._configured += 1
         self._loads.drop()
         gc.unfreeze()
@@ -240,8 +244,10 @@ class ClassifierNode(PrintableLogs, LifecycleNode):
             free_unused_memory()
         return_freed_memory()
 
-    def _log_failure(self, what: str, error: BaseException) -> None:
-        self.get_logger().error(f'{what}: {reason_of(error)}')
+    def _log_failure(self, what: str, error: BaseException) -> str:
+        line = f'{what}: {reason_of(error)}'
+        self.get_logger().error(line)
+        return line
 
     # Called on the engine's thread.
 
@@ -309,7 +315,7 @@ class ClassifierNode(PrintableLogs, LifecycleNode):
         else:
             # The costs may change before it is there; those of then are judged when it takes over.
             plain = with_values(config, {'decision.costs_file': ''})
-            self._loads.want((self._configured, config.model), lambda: Pipeline.load(plain))
+            self._loads.want((self._configured, config.model, identity_of(config.model)), lambda: Pipeline.load(plain))
 
     @property
     def _running(self) -> Pipeline:
@@ -392,7 +398,7 @@ class ClassifierNode(PrintableLogs, LifecycleNode):
         array = DiagnosticArray()
         array.header.stamp = self.get_clock().now().to_msg()
         array.status = [model_status(self.get_fully_qualified_name(), state, self._pipeline, self.config,
-                                     (self._loads.loading or (0, ''))[1])]
+                                     (self._loads.loading or (0, '', ''))[1], self._failed)]
         for camera in self._health:
             array.status.append(camera.report(self.config))
             if isinstance(camera, DetectionHealth) and camera.complaint:

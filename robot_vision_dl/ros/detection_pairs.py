@@ -37,7 +37,9 @@ class DetectionInput:
         self.lost = 0
         self.subscription = node.create_subscription(
             Detection2DArray, topic, lambda _buffer: None, qos.DETECTIONS_IN, raw=True, callback_group=Apart(),
-            event_callbacks=qos.subscription_events(node, self.topic, self._count_lost),
+            event_callbacks=qos.subscription_events(
+                node, self.topic, self._count_lost, 'detections',
+                'what publishes it (vision_msgs/msg/Detection2DArray)'),
             qos_overriding_options=qos.overridable())
 
     def take_all(self) -> List[bytes]:

@@ -1,4 +1,5 @@
 """``/diagnostics``, once a second: does each camera get through, and with what model."""
+import os
 import time
 from typing import Any, Counter, Dict, Mapping, Optional, Tuple
 
@@ -26,7 +27,7 @@ def resident_memory_mb() -> float:
     """Memory of this process that is in RAM, in MB."""
     with open('/proc/self/statm') as statm:
         pages = int(statm.read().split()[1])
-    return pages * 4096 / 1e6
+    return pages * os.sysconf('SC_PAGE_SIZE') / 1e6
 
 
 class CameraHealth:
@@ -40,6 +41,7 @@ class CameraHealth:
         self._engine = engine
         self._prior = prior
         self._before = Account()
+        self._stood_still = 0
         self._before_s = time.monotonic()
         self._last_arrival_s = self._before_s
         self._heard = False
@@ -71,6 +73,9 @@ class CameraHealth:
             'priors_refused': self._prior.refused,
             'dropped': sum(account.dropped.values()),
         }
+        stood_still, self._stood_still = self._stood_still, self._engine.standing_still(self._camera)
+        if self._stood_still:
+            values['stamps_standing_still'] = self._stood_still
         for reason, count in sorted(account.dropped.items()):
             values[f'dropped_{reason}'] = count
         if timings:
@@ -91,6 +96,10 @@ class CameraHealth:
             if check.p_value is not None:
                 values['camera_p_value'] = check.p_value
         level, text = self._judge(config, values, silent_s, newly_dropped)
+        if self._stood_still > stood_still:
+            level, text = max(level, DiagnosticStatus.WARN), (
+                f'{text}; {self._stood_still - stood_still} images had the stamp of one long before, so that their '
+                'time is that of arrival: mend their driver')
         if check is not None and check.fault is not None:
             level, text = DiagnosticStatus.ERROR, f'camera at fault: {check.state} ({check.reason}); {text}'
         self._before, self._before_s = account, now_s
@@ -127,10 +136,11 @@ def trust_values(pipeline: Pipeline, config: ClassifierConfig) -> Dict[str, obje
 
 
 def model_status(node_name: str, state: str, pipeline: Optional[Pipeline], config: ClassifierConfig,
-                 loading: str) -> DiagnosticStatus:
+                 loading: str, failed: str = '') -> DiagnosticStatus:
     """The node itself: lifecycle state, model, device and memory.
 
-    ``loading`` is the model that is being read at the moment, ``config.model`` the one that is wanted.
+    ``loading`` is the model that is being read at the moment, ``config.model`` the one that is wanted, and ``failed``
+    says why the last transition was not made.
     """
     values = {'state': state, 'memory_mb': resident_memory_mb()}
     level, text = DiagnosticStatus.OK, state
@@ -167,6 +177,8 @@ def model_status(node_name: str, state: str, pipeline: Optional[Pipeline], confi
             level, text = DiagnosticStatus.ERROR, f'{pipeline.fault}; {text}'
     if loading:
         values['loading'] = loading
+    if failed:
+        level, text = DiagnosticStatus.ERROR, f'{failed}; {text}'
     return DiagnosticStatus(level=level, name=f'{node_name}: model', message=text, hardware_id='classifier',
                             values=key_values(values))
 

@@ -55,14 +55,20 @@ class _ToldOnce:
             self._log.error(sentence)
 
 
-def subscription_events(node: Node, topic: str, on_lost: Optional[Callable[[int], None]] = None
-                        ) -> SubscriptionEventCallbacks:
+IMAGE_TYPES = ('the parameter image_transport (raw: sensor_msgs/msg/Image, compressed: '
+               'sensor_msgs/msg/CompressedImage)')
+
+
+def subscription_events(node: Node, topic: str, on_lost: Optional[Callable[[int], None]] = None,
+                        what: str = 'images', types: str = IMAGE_TYPES) -> SubscriptionEventCallbacks:
     """Events of a subscription: an incompatible publisher is logged with the fix, lost messages are counted.
 
     Args:
         node: whose logger is used.
         topic: fully resolved name.
         on_lost: called with the number of messages that the middleware lost since the last call.
+        what: comes on it.
+        types: what else to look at where the type is another.
     """
     tell = _ToldOnce(node)
 
@@ -71,13 +77,12 @@ def subscription_events(node: Node, topic: str, on_lost: Optional[Callable[[int]
         weak = WEAKEST.get(policy)
         fix = (f'ask for less: set the parameter qos_overrides.{topic}.subscription.{policy.lower()}:={weak}, or make '
                f'the publisher {STRONGEST[policy]}' if weak else f'make {policy.lower()} agree on both sides')
-        tell(topic, policy, f'No images from a publisher on {topic}: it offers a weaker {policy.lower()} than this '
+        tell(topic, policy, f'No {what} from a publisher on {topic}: it offers a weaker {policy.lower()} than this '
              f'node asks for. Fix: {fix}.')
 
     def incompatible_type(_event: object) -> None:
-        tell(topic, 'TYPE', f'No images from a publisher on {topic}: it publishes another message type. Fix: check '
-             f'`ros2 topic info -v {topic}` and the parameter image_transport (raw: sensor_msgs/msg/Image, '
-             'compressed: sensor_msgs/msg/CompressedImage).')
+        tell(topic, 'TYPE', f'No {what} from a publisher on {topic}: it publishes another message type. Fix: check '
+             f'`ros2 topic info -v {topic}` and {types}.')
 
     def message_lost(event: 'QoSMessageLostInfo') -> None:
         if on_lost is not None:

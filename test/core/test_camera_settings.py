@@ -49,17 +49,29 @@ def test_limited_rate_is_kept_where_frames_come_early_or_late(rate_hz, jitter_ms
     random, limit = np.random.default_rng(0), RateLimit()
     stamps = [int(SECOND * (10 + index / 30) + random.uniform(-jitter_ms, jitter_ms) * 1e6)
               for index in range(3000)]
-    passed = sum(limit.allows('camera', stamp, rate_hz) for stamp in stamps)
+    passed = sum(limit.allows('camera', stamp, stamp, rate_hz) for stamp in stamps)
     # At its own rate a camera that jitters may lose a frame where two of its frames fall on one place of the grid.
     assert (0.93 if rate_hz == 30 else 0.99) * 100 * rate_hz <= passed <= 100 * rate_hz + 1
 
 
 def test_cameras_are_limited_apart_and_a_recording_that_begins_anew_is_not_held_up():
     limit = RateLimit()
-    assert limit.allows('a', 100 * SECOND, 1) and limit.allows('b', 100 * SECOND, 1)
-    assert not limit.allows('a', 100 * SECOND + 1, 1)
-    assert limit.allows('a', 5 * SECOND, 1) and not limit.allows('a', 5 * SECOND + 1, 1)
-    assert limit.allows('a', 5 * SECOND + 2, 0)
+    assert limit.allows('a', 100 * SECOND, 100 * SECOND, 1) and limit.allows('b', 100 * SECOND, 100 * SECOND, 1)
+    assert not limit.allows('a', 100 * SECOND + 1, 100 * SECOND + 1, 1)
+    assert limit.allows('a', 5 * SECOND, 5 * SECOND, 1) and not limit.allows('a', 5 * SECOND + 1, 5 * SECOND + 1, 1)
+    assert limit.allows('a', 5 * SECOND + 2, 5 * SECOND + 2, 0)
+
+
+def test_a_stamp_that_stands_still_is_limited_by_arrivals():
+    limit = RateLimit()
+    passed = [limit.allows('camera', 7 * SECOND, 100 * SECOND + index * SECOND // 30, 10) for index in range(300)]
+    assert 99 <= sum(passed) <= 101 and passed[0]
+
+
+@pytest.mark.parametrize('text', ['1920x4', 'rear=4x1920+10+0'])
+def test_a_strip_is_no_region(text):
+    with pytest.raises(ConfigError, match=r"'(front|rear)' has a strip of .* differ by a factor of up to 64"):
+        ClassifierConfig(cameras=CAMERAS, image_topics=('a', 'b'), regions_of_interest=text)
 
 
 def test_only_the_region_is_looked_at_and_the_overlay_shows_the_whole(tmp_path):

@@ -200,6 +200,13 @@ def test_a_report_says_what_is_wanted_where_it_does_not_run(tmp_path):
     assert 'set it again' in said('b', '')[1] and said('b', '')[2] == DiagnosticStatus.WARN
 
 
+def test_a_node_that_could_not_start_is_an_error_in_the_report():
+    why = 'cannot configure: no model is called no_such'
+    status = model_status('/classifier', 'unconfigured', None, ClassifierConfig(), '', why)
+    assert status.level == DiagnosticStatus.ERROR and status.message == f'{why}; unconfigured'
+    assert model_status('/classifier', 'unconfigured', None, ClassifierConfig(), '').level == DiagnosticStatus.OK
+
+
 def test_a_gpu_that_failed_is_an_error_in_the_report(tmp_path, monkeypatch):
     """The driver of the GPU is a stand-in, all else is real; the CPU goes on."""
     driver, config = FakeGpu(), ClassifierConfig(model=str(small_bundle(tmp_path / 'first')), backend='torch')

@@ -87,6 +87,8 @@ CAMERA = {
     'decided': 'of them those that ended in a decision',
     'lost_in_transport': 'messages that the middleware says it lost',
     'priors_refused': 'messages on `~/<camera>/prior` that could not be used',
+    'stamps_standing_still': 'images whose stamp came first longer than `fusion.reset_gap_s` ago, as of drivers that '
+                             'repeat a header; their time is that of arrival',
     'dropped': 'frames that were not decided, for all reasons together',
     'dropped_<reason>': 'for each reason, of those below',
     'frame_age_ms_p50': "median time from the image's stamp to the decision, milliseconds",

@@ -53,7 +53,8 @@ CONTENT: Dict[Tuple[str, str], Tuple[str, str, str]] = {
         '(JPEG, PNG, compressedDepth)'),
     ('classifier', '<self.topic>'): (
         '~/<camera>/prior', '', 'what a map or another sensor expects to be seen: probabilities of some classes or of '
-        'all; the others share the rest. Holds until the next one; one without results takes everything back'),
+        'all; the others share the rest. Holds until the next one, also for another model that has these classes; one '
+        'without results takes everything back. Cameras of a group share it'),
     ('classifier', '~/<camera>/decision'): (
         '', '', '**what an action node reads**: one result, a class name, `uncertain` or `unknown`, with its '
         'probability'),

@@ -223,6 +223,14 @@ def is_changed(bundle: Bundle) -> bool:
     return bundle.folder is not None and fmt.read_description(bundle.folder)[1][:12] != bundle.identity
 
 
+def identity_of(source: Union[str, Path]) -> str:
+    """Identity of the bundle that is there now under a name or path; empty: of a source that is no folder, or none."""
+    try:
+        return fmt.read_description(find_bundle(str(source)))[1][:12]
+    except BundleError:
+        return ''
+
+
 def verify_bundle(path_or_name: Union[str, Path]) -> List[str]:
     """Everything that is wrong with a bundle, one sentence each; empty if it is sound and its network loads.
 

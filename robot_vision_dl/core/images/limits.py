@@ -1,9 +1,7 @@
 """How large a picture may be, checked before anything is allocated for it."""
+from ..camera_settings import MAX_ASPECT_RATIO
 from ..config import ImageConfig
 from ..errors import ImageError
-
-MAX_ASPECT_RATIO = 64
-"""Longer side over shorter side. A picture of one row would grow out of memory when its height is resized."""
 
 
 def check_size(height: int, width: int, config: ImageConfig) -> None:

@@ -3,9 +3,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..camera_settings import MAX_ASPECT_RATIO
 from ..errors import ImageError
 from ..types import ColorOrder, Picture
-from .limits import MAX_ASPECT_RATIO
 
 if TYPE_CHECKING:
     from PIL.Image import Image

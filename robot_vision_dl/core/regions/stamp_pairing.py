@@ -43,13 +43,13 @@ class PairingConfig:
         tolerance_s: detections that no image has the stamp of go to the nearest image within this; 0: to none.
         deadline_s: so long an image waits for its detections, and they for it, from when they arrived.
         most_bytes: of the images of a camera that wait.
-        reset_gap_s: a stamp further back than this is a recording that began anew, and not one out of order.
+        most_back_s: a stamp further back than this is a recording that began anew, and not one out of order.
     """
 
     tolerance_s: float = 0.01
     deadline_s: float = 1.0
     most_bytes: int = 64_000_000
-    reset_gap_s: float = 1.0
+    most_back_s: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -252,7 +252,7 @@ class Pairing(Generic[ImageT]):
     def _began_anew(self, state: '_Camera[Any]', stamp_ns: int) -> bool:
         """Whether an image is of a recording that is played again, told by images alone: detectors may be late."""
         newest_ns = max(state.last_ns, state.images[-1].stamp_ns if state.images else -1)
-        return newest_ns - stamp_ns > self.config.reset_gap_s * 1e9
+        return newest_ns - stamp_ns > self.config.most_back_s * 1e9
 
     def _clear(self, state: '_Camera[Any]', image_reason: str, array_reason: str) -> None:
         """Drop what waits, and begin anew."""

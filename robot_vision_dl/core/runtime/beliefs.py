@@ -1,10 +1,12 @@
 """What is believed of what each camera sees, and how what a frame says becomes a decision."""
+from contextlib import suppress
 from typing import Dict, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
 from ..decision.decision import decide, unfit
 from ..decision.fusion import BayesFilter, expected_from
+from ..errors import ConfigError
 from ..types import Assessment, CameraCheck, Decision, Frame
 from ..uncertainty.fusion_times import FusionTimes
 from .settings import Settings
@@ -23,6 +25,7 @@ class Beliefs:
         self._class_names, self._times, self._settings = class_names, times, settings
         self._filters: Dict[Tuple[str, ...], BayesFilter] = {}
         self._decisions: Dict[str, Tuple[int, Decision]] = {}  # the last of each sound camera, and when in ns
+        self._priors: Dict[str, Mapping[str, float]] = {}  # the last of each group, by the camera that it came for
 
     def take_over(self, settings: Settings) -> None:
         """Decide by these settings from now on."""
@@ -31,15 +34,23 @@ class Beliefs:
             belief.config, belief.times = settings.fusion, self._times
 
     def adopt(self, other: 'Beliefs') -> None:
-        """Carry on with the beliefs of others, which share them from then on, where both mean the same classes."""
+        """Carry on with the beliefs of others, which share them from then on, where both mean the same classes.
+
+        Where they do not, what is expected is carried over as far as it names classes that there still are.
+        """
         if other._class_names == self._class_names:
-            self._filters, self._decisions = other._filters, other._decisions
+            self._filters, self._decisions, self._priors = other._filters, other._decisions, other._priors
             self.take_over(self._settings)
+            return
+        for camera, named in other._priors.items():
+            with suppress(ConfigError):
+                self.expect(camera, named)
 
     def reset(self) -> None:
         """Forget what all cameras saw."""
         self._filters.clear()
         self._decisions.clear()
+        self._priors.clear()
 
     def forget(self, camera: str) -> None:
         """Forget what one camera saw, and the cameras that share its belief."""
@@ -47,14 +58,19 @@ class Beliefs:
         self._filters.pop(group, None)
         for member in group:
             self._decisions.pop(member, None)
+            self._priors.pop(member, None)
 
     def expect(self, camera: str, named: Mapping[str, float]) -> None:
-        """Take over a prior for what a camera sees, by class name; empty: nothing is expected any more.
+        """Take over a prior for what a camera sees, and those of its group, by class name; empty: nothing is expected.
 
         Raises:
             ConfigError: a name is no class, or the probabilities cannot be.
         """
         self._belief_of(camera).expect(expected_from(named, self._class_names) if named else None)
+        for member in self._settings.group_of(camera):
+            self._priors.pop(member, None)
+        if named:
+            self._priors[camera] = dict(named)
 
     def remembered(self, frame: Frame) -> Tuple[np.ndarray, float, Decision]:
         """What is still believed of a frame that was not looked at: posterior (C,), unknown's, and the decision.

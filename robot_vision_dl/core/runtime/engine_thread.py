@@ -5,7 +5,7 @@ Everything that goes wrong with a frame ends here as a counted reason; the threa
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass
 from typing import Callable, Deque, Dict, Iterable, List, Mapping, Optional
 
@@ -82,6 +82,7 @@ class EngineThread(ABC):
         self._changes: Optional[Settings] = None  # of :attr:`pipeline`
         self._changing = threading.Lock()
         self.failures = 0
+        self._standing_still: Counter[str] = Counter()
         self._expected: Dict[str, Dict[str, float]] = {}
         self._thread = threading.Thread(target=self._run, name='inference', daemon=True)
 
@@ -150,12 +151,16 @@ class EngineThread(ABC):
         """Timings of the frames decided after ``moment_s`` of ``time.monotonic()``."""
         return [timing for timing in list(self._timings[camera]) if timing.decided_s > moment_s]
 
+    def standing_still(self, camera: str) -> int:
+        """How many frames of a camera had the stamp of frames long before, so that their time is that of arrival."""
+        return self._standing_still[camera]
+
     def last_check(self, camera: str) -> Optional[CameraCheck]:
         """What the newest picture of a camera says about it; None before the first, or where that is not asked."""
         return self._last_check.get(camera)
 
     def _run(self) -> None:
-        self._pipeline.claim_thread()
+        self._claim_thread()
         with torch_use.without_gradients():
             while True:
                 try:
@@ -166,6 +171,15 @@ class EngineThread(ABC):
                     for camera in self._config.cameras[:1]:
                         self._say_dropped(camera, TAKE_FAILED, f'{type(error).__name__}: {error}')
                     time.sleep(_PAUSE_S)
+
+    def _claim_thread(self) -> None:
+        try:
+            self._pipeline.claim_thread()
+        except Exception as error:  # noqa: B902 - of a GPU: where it stays so, each frame says so, and the thread lives
+            self.failures += 1
+            for camera in self._config.cameras[:1]:
+                self._say_dropped(camera, INFERENCE_FAILED, f'the network could not be made ready on its thread: '
+                                                            f'{type(error).__name__}: {error}')
 
     def _take_over_changes(self) -> None:
         if self._replacement is not None or self._changes is not None:
@@ -205,11 +219,12 @@ class EngineThread(ABC):
     def _decode(self, camera: str, received: Received, received_ns: int) -> Optional[Frame]:
         try:
             message = received.parse(received.buffer)
-            if not self._rate.allows(camera, time_of(message, received_ns), self._config.rates_hz[camera]):
+            if not self._rate.allows(camera, time_of(message, received_ns), received_ns, self._config.rates_hz[camera]):
                 self._counters.dropped(camera, RATE_LIMITED)  # as wished, so nothing is said
                 return None
-            frame = read_frame(camera, message, received_ns, self._config.image,
-                               self._config.regions.get(camera), received.buffer)
+            frame = self._order.timed(read_frame(camera, message, received_ns, self._config.image,
+                                                 self._config.regions.get(camera), received.buffer))
+            self._standing_still[camera] += frame.stands_still
             objection = self._order.objection(frame)
         except ImageError as error:
             self._drop(camera, error.reason, str(error))

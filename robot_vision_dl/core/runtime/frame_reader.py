@@ -1,5 +1,6 @@
 """From image messages to frames in order: what the live node and the evaluation of a bag do alike."""
-from typing import Dict, Optional
+from dataclasses import replace
+from typing import Dict, Optional, Tuple
 
 from ..config import FusionConfig, ImageConfig
 from ..errors import ImageError
@@ -50,21 +51,36 @@ class StampOrder:
     """Lets the frames of each camera through in the order of their stamps.
 
     Args:
-        config: a stamp that lies further back than ``reset_gap_s`` is a recording that began anew; may be replaced.
+        config: a stamp that lies further back than ``most_back_s`` is of a recording that began anew; may be replaced.
     """
 
     def __init__(self, config: FusionConfig) -> None:
         self.config = config
         self._last_ns: Dict[str, int] = {}
+        self._stamps: Dict[str, Tuple[int, int]] = {}  # the last stamp, and when it came first
+
+    def timed(self, frame: Frame) -> Frame:
+        """The frame, marked where its stamp stands still: where it came first longer than ``reset_gap_s`` ago.
+
+        No time would pass between such frames, and no decision would ever change.
+        """
+        stamp_ns = frame.header.stamp_ns
+        last_ns, first_ns = self._stamps.get(frame.camera, (-1, 0))
+        if stamp_ns != last_ns or frame.received_ns < first_ns:
+            self._stamps[frame.camera] = stamp_ns, frame.received_ns
+        elif stamp_ns and (frame.received_ns - first_ns) * 1e-9 > self.config.reset_gap_s:
+            return replace(frame, stands_still=True)
+        return frame
 
     def objection(self, frame: Frame) -> Optional[str]:
         """Why the frame may not be decided, a sentence; None for one that may, which then is the last one."""
         last_ns = self._last_ns.get(frame.camera)
         if last_ns is not None and frame.time_ns < last_ns:
             back_s = (last_ns - frame.time_ns) * 1e-9
-            if back_s <= self.config.reset_gap_s:
+            if back_s <= self.config.most_back_s:
                 return (f'the stamp lies {back_s:.3f} s before that of the frame before; out-of-order frames are not '
-                        'decided')
+                        f'decided (further back than {self.config.most_back_s:g} s, time begins anew: '
+                        'fusion.reset_gap_s)')
             # Further back than that, a recording has begun anew: the filter resets itself.
         self._last_ns[frame.camera] = frame.time_ns
         return None

@@ -16,7 +16,7 @@ from .pipeline import Pipeline
 def pairing_of(config: ClassifierConfig) -> PairingConfig:
     """How long and how much may wait, as a deployment wants it."""
     wish = config.detections
-    return PairingConfig(wish.tolerance_s, wish.deadline_s, round(wish.max_waiting_mb * 1e6), config.fusion.reset_gap_s)
+    return PairingConfig(wish.tolerance_s, wish.deadline_s, round(wish.max_waiting_mb * 1e6), config.fusion.most_back_s)
 
 
 class PairSource(Protocol):
@@ -77,6 +77,15 @@ class ObjectEngine(EngineThread):
         with self._deciding:
             return Counter(self._decided[camera])
 
+    def configure(self, config: ClassifierConfig) -> None:
+        """Take over changed settings: how pictures and detections are paired at once, the rest before the next pair.
+
+        Raises:
+            ConfigError: a file that they name cannot be used; then nothing changes.
+        """
+        super().configure(config)
+        self._pairs.pairing.config = pairing_of(config)  # without this there may never be a next pair
+
     def _close(self) -> None:
         self._pairs.close()
 
@@ -86,7 +95,7 @@ class ObjectEngine(EngineThread):
             return False
         self._take_over_changes()
         if self._objects.config is not self._config:
-            self._objects.config, self._pairs.pairing.config = self._config, pairing_of(self._config)
+            self._objects.config = self._config
         began_s, now_ns = time.monotonic(), self._clock()
         given: List[FrameWithObjects] = []
         arrived: List[float] = []

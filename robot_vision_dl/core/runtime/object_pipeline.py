@@ -93,6 +93,10 @@ class ObjectPipeline:
             if name.startswith(f'{camera}/'):
                 pipeline.expect(name, named)
 
+    def forget_priors(self) -> None:
+        """Expect nothing any more."""
+        self._expected.clear()
+
     def end(self, pipeline: Pipeline) -> None:
         """Forget all objects."""
         for name in self._since_ns:

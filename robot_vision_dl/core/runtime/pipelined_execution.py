@@ -69,7 +69,13 @@ class PipelinedExecution(Generic[Work]):
                     if before is not None:
                         self._finish(before.work)
                     self._sleep_until_due(current)
-                    following = self._fetch_next()
+                    try:
+                        following = self._fetch_next()
+                    except BaseException:
+                        passes.put(None)
+                        current.done.wait()
+                        self._finish(current.work)  # what has been through the network is decided
+                        raise
                     passes.put(following)
                     current.done.wait()
                     before, current = current, following

@@ -144,7 +144,7 @@ class _Pass:
             unread = max(0, job.recording.frames - feed.messages)
             same = [f'{topic}: {count} frames have the stamp of the frame before; a label is of a time, they share it'
                     for topic, count in sorted(self._same.items())]
-            problems = tuple(dict.fromkeys((*job.recording.problems, *feed.problems, *self._first, *same)))
+            problems = tuple(dict.fromkeys((*job.recording.problems, *feed.problems, *feed.notes, *self._first, *same)))
         for cutter in self._cutters.values():
             self._writer.add(cutter.end())
         if unread:

@@ -5,6 +5,7 @@ import struct
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -179,6 +180,54 @@ def test_zero_stamps_fall_back_to_the_time_of_arrival(config):
     engine.stop()
     assert [result.frame.time_ns for result in collector.results] == [SECOND * 11 // 10, SECOND * 12 // 10]
     assert {result.frame.header.stamp_ns for result in collector.results} == {0}
+
+
+def test_stamps_that_stand_still_fall_back_to_the_time_of_arrival(config):
+    """Else no time would pass between frames, and no decision would ever change."""
+    collector, messages, now = Collector(), Messages(), [100 * SECOND]
+    engine = Engine(Pipeline.load(config), config, messages, lambda: now[0], collector.on_result, collector.on_drop)
+    engine.start()
+    for count in range(1, 5):
+        messages.put(raw_image(7 * SECOND))
+        collector.wait(results=count)
+        now[0] += SECOND * 4 // 10
+    messages.put(raw_image(now[0]))
+    collector.wait(results=5)
+    engine.stop()
+    times = [result.frame.time_ns for result in collector.results]
+    assert times == [7 * SECOND] * 3 + [SECOND * 1012 // 10, SECOND * 1016 // 10]  # longer than a second
+    assert {result.frame.header.stamp_ns for result in collector.results[:4]} == {7 * SECOND}
+    assert engine.standing_still('camera') == 1 and not collector.drops
+
+
+def test_a_clock_that_is_set_back_blinds_nobody_however_long_beliefs_wait(config):
+    patient = replace(config, fusion=replace(config.fusion, reset_gap_s=60.0))
+    collector, messages = Collector(), Messages()
+    engine = Engine(Pipeline.load(patient), patient, messages, lambda: 10 * SECOND, collector.on_result,
+                    collector.on_drop)
+    engine.start()
+    for stamp in (100 * SECOND, 100 * SECOND - SECOND // 2, 70 * SECOND, 71 * SECOND):
+        messages.put(raw_image(stamp))
+    collector.wait(results=3, drops=1)
+    engine.stop()
+    assert [result.frame.time_ns // SECOND for result in collector.results] == [100, 70, 71]
+    assert 'further back than 1 s, time begins anew: fusion.reset_gap_s' in collector.drops[0][2]
+
+
+def test_a_pipeline_that_cannot_be_made_ready_on_the_thread_does_not_end_it(config):
+    class OutOfMemory(Pipeline):
+        def claim_thread(self):
+            if threading.current_thread() is not threading.main_thread():
+                raise RuntimeError('CUDA out of memory')
+    collector, messages = Collector(), Messages()
+    engine = Engine(OutOfMemory(Pipeline.load(config).bundle, config), config, messages, lambda: 10 * SECOND,
+                    collector.on_result, collector.on_drop)
+    engine.start()
+    collector.wait(drops=1)
+    messages.put(raw_image(SECOND))
+    collector.wait(results=1)
+    engine.stop()
+    assert engine.failures == 1 and 'CUDA out of memory' in collector.drops[0][2]
 
 
 def test_replaced_pipeline_keeps_beliefs_where_classes_agree(running, config):

@@ -148,3 +148,18 @@ def test_an_error_on_the_other_thread_comes_back_and_nobody_waits_for_ever(culpr
     with pytest.raises(RuntimeError, match='the middleware is gone'):
         overlap.run(0)
     overlap.close()
+
+
+def test_a_fetch_that_fails_costs_no_batch_that_is_in_work():
+    batches = Batches(3)
+
+    def fetch():
+        if not batches.waiting:
+            raise OSError('no messages can be taken')
+        return Batches.fetch(batches)
+    batches.fetch = fetch
+    overlap = batches.overlap()
+    with pytest.raises(OSError, match='no messages can be taken'):
+        overlap.run(0)
+    overlap.close()
+    assert [number for note, number in batches.notes if note == 'finish'] == [0, 1, 2]
