@@ -16,7 +16,7 @@ from ..core.errors import BundleError
 from ..core.files.whole_files import write_whole
 from ..core.text.number_options import SECONDS, SHARE, real
 from ..core.uncertainty.attainable_rates import deciding_rate
-from ..core.uncertainty.risk import RiskThreshold, pictures_for_risk, threshold_for_risk
+from ..core.uncertainty.risk import RiskThreshold, one_of_each, pictures_for_risk, threshold_for_risk
 from ..evaluation.labelled_outputs import LabelledOutputs
 from ..evaluation.learned import told
 from ..evaluation.predict import assessments, check_deployment, run_bundle
@@ -27,9 +27,10 @@ EXAMPLES = """examples:
   robot-vision decide models/waste day3/ --risk 0.01 0.02 0.05      a table
   robot-vision decide models/waste day3/ --risk 0.01 --write        store it as the bundle's abstain_cost
 
-DATA must have been used neither for training nor for calibration. The promise is for single frames like these, taken
-independently; frames of a bag resemble their neighbours, so they are thinned (--every), and pictures that occur
-more than once, as in copies of a recording, count once. Frames that are called unknown are not accepted."""
+DATA must have been used neither for training nor for calibration. The promise is for single frames of other objects
+like these. Frames of one object are right or wrong together, so one frame of each, drawn at random, decides: of a
+track, or, where a recording names none, of a stretch of time with one label. Frames that are called unknown are not
+accepted."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,10 +67,13 @@ def run(args: argparse.Namespace) -> int:
     outputs, copies = run_bundle(bundle, args.data, device=args.device, precision=args.precision, every_s=args.every,
                                  topics=args.topics).each_once()
     confidence, wrong = confidences(bundle, outputs, args.false_unknown_rate)
-    found = {risk: threshold_for_risk(confidence, wrong, risk, args.delta) for risk in args.risk}
+    drawn = one_of_each(outputs.stretches)
+    found = {risk: threshold_for_risk(confidence[drawn], wrong[drawn], risk, args.delta) for risk in args.risk}
     known = outputs.labels >= 0
     print(f'{bundle.name}: {known.sum()} held-out frames of known classes and {(~known).sum()} of none; accuracy '
           f'{1 - wrong[known].mean():.4f} on the former')
+    if len(drawn) < len(known):
+        print(f'note: they are of {len(drawn)} objects, of each of which one frame, drawn at random, counts')
     if copies:
         print(f'note: {copies}')
     flattering = told(bundle, outputs.fingerprints)
@@ -85,10 +89,10 @@ def run(args: argparse.Namespace) -> int:
                   f'{one.bound:8.4f}')
         else:
             least = pictures_for_risk(risk, args.delta)
-            some = int((confidence >= 0).sum())  # the others are called unknown
-            why = f'{some} are too few, {least} are needed' if some < least else 'they are too often wrong'
+            some = int((confidence[drawn] >= 0).sum())  # the others are called unknown
+            why = f'{some} objects are too few, {least} are needed' if some < least else 'they are too often wrong'
             print(f'{risk:7.4f}   no threshold holds it on these frames: {why}')
-    print(f'"at most": with probability {1 - args.delta:g}, on frames like these')
+    print(f'"at most": with probability {1 - args.delta:g}, on frames of objects like these')
     if args.json:
         write_whole(args.json, json.dumps({str(risk): asdict(one) for risk, one in found.items()}, indent=2) + '\n')
     failed = [risk for risk, one in found.items() if not one.accepted]

@@ -19,7 +19,7 @@ import binascii
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Dict, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -31,6 +31,7 @@ from ..core.text.printable import printable
 from ..core.text.text_file import read_text
 from ..core.types import Picture
 from .cache import FrameStore
+from .labels.labels import LabelledFrame
 from .selection import hamming, perceptual_bits
 
 FILE = 'pictures.json'
@@ -39,6 +40,8 @@ SAME = 32
 """Bits that differ, up to which a picture is taken for one that a model has learned from."""
 TRAINED_ON, CALIBRATED_ON = 'that it was trained on', 'that its calibration or early stop used'
 """What pictures of each kind are called."""
+WHOLE = 0.05
+"""Share of a recording's frames that are recognised from which on the others count as learned from, too."""
 MOST = 100_000
 """Fingerprints of each kind that are kept; of more, so many, evenly spread."""
 _SCHEMA = 1
@@ -76,6 +79,27 @@ def look_like(some: np.ndarray, others: np.ndarray) -> np.ndarray:
         alike[begin:begin + step] = (distance <= SAME).any(axis=1)
     result: np.ndarray = alike[places.reshape(-1)]
     return result
+
+
+def is_learned(count: int, every: int) -> bool:
+    """Whether a recording counts as learned from, of whose frames so many are recognised.
+
+    Training takes some of a recording's frames, and with a moving camera those between differ from these.
+    """
+    return count >= WHOLE * every
+
+
+def learned_frames(frames: Sequence[LabelledFrame], recognised: np.ndarray) -> np.ndarray:
+    """Which frames count as learned from, bool (n,): those that are recognised (n,), and their whole recordings."""
+    by_recording: Dict[str, List[int]] = {}
+    for place, frame in enumerate(frames):
+        if frame.topic:  # pictures of folders are by themselves
+            by_recording.setdefault(frame.recording, []).append(place)
+    found = np.array(recognised, bool)
+    for places in by_recording.values():
+        count = int(recognised[places].sum())
+        found[places] = count > 0 and is_learned(count, len(places))
+    return found
 
 
 def like_ones(*counts: Tuple[int, str]) -> str:

@@ -151,19 +151,22 @@ class Selector:
         self.closer: Counter[str] = Counter()
         self.alike: Counter[str] = Counter()
         self._every_ns = round(config.every_s * 1e9)
-        self._last: Dict[Tuple[str, str], Tuple[int, Optional[str], Optional[str]]] = {}
+        self._last: Dict[Tuple[str, str, Optional[str]], Tuple[int, str]] = {}
         self._recent: Dict[Tuple[str, str], Deque[Tuple[str, int]]] = {}
         self._is_close = False
 
     def is_due(self, recording: str, topic: str, stamp_ns: int, label: str, track: Optional[str]) -> bool:
-        """Whether enough time has passed; asked before the picture is decoded. A new label or track is always due."""
+        """Whether enough time has passed; asked before the picture is decoded. A new label or track is always due.
+
+        Tracks that are in view together each have a time of their own.
+        """
         self._pace.see(label)
-        last = self._last.get((recording, topic))
+        last = self._last.get((recording, topic, track))
         # A stamp before the last one means that the clock was set back.
-        due = last is None or last[1:] != (label, track) or not 0 <= stamp_ns - last[0] < self._every_ns
+        due = last is None or last[1] != label or not 0 <= stamp_ns - last[0] < self._every_ns
         self._is_close = not due and self._pace.is_behind(label)
         if due or self._is_close:
-            self._last[(recording, topic)] = (stamp_ns, label, track)
+            self._last[(recording, topic, track)] = (stamp_ns, label)
         return due or self._is_close
 
     def is_new(self, recording: str, topic: str, label: str, picture_hash: int) -> bool:

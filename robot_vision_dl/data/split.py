@@ -18,6 +18,7 @@ from .division import GAP, PARTS, Part, SplitConfig, deal, divide, divide_adapte
 from .labels.labels import LabelledFrame
 
 SCHEMA_VERSION = 1
+_MOST_JUDGED = 0.5  # of the frames that are new to the starting weights: the others are to be learned from
 
 
 @dataclass(frozen=True)
@@ -58,21 +59,23 @@ class Split:
         return '\n'.join([f'split by {self.method}', *aligned(rows), *(f'warning: {text}' for text in self.warnings)])
 
 
-def make_split(frames: Sequence[LabelledFrame], config: SplitConfig, named: Optional[Mapping[str, Part]] = None
-               ) -> Split:
+def make_split(frames: Sequence[LabelledFrame], config: SplitConfig, named: Optional[Mapping[str, Part]] = None,
+               learned: Optional[np.ndarray] = None) -> Split:
     """Divide ``frames``, every class into every part as far as recordings or blocks allow.
 
     Args:
         named: the part of recordings that are not to be dealt. A part that is named for one gets no other ones, and
             the rest is divided among the others in their proportions.
+        learned: bool (n,); frames that the starting weights were trained on. These are trained on again, and in no
+            other part unless that is named: a network is surer of them than of others. None: of none that is known.
 
     Raises:
         DataError: a part that should have frames has none.
     """
     named = named or {}
     labels = sorted({frame.label for frame in frames})
-    method, numbers, reasons = divide(frames, config, named)
-    split = _as_split(method, frames, numbers, inputs_hash(frames, config, named), config, reasons)
+    method, numbers, reasons = _divide_the_rest(frames, config, named, learned)
+    split = _as_split(method, frames, numbers, inputs_hash(frames, config, named, learned), config, reasons)
     for part, fraction in zip(PARTS, config.fractions):
         if (fraction or part in named.values()) and not split.counts(part):
             raise DataError(
@@ -80,6 +83,34 @@ def make_split(frames: Sequence[LabelledFrame], config: SplitConfig, named: Opti
                 f'recording(s), method {method}, {len(labels)} labels); record more, or lower split.block_s and '
                 'split.gap_s')
     return split
+
+
+def _divide_the_rest(frames: Sequence[LabelledFrame], config: SplitConfig, named: Mapping[str, Part],
+                     learned: Optional[np.ndarray]) -> Tuple[str, np.ndarray, List[str]]:
+    """As :func:`~.division.divide`, with what was learned from before in the training part."""
+    if learned is None or not learned.any():
+        return divide(frames, config, named)
+    judging = sum(int(seen) for frame, seen in zip(frames, learned)
+                  if named.get(frame.recording, Part.TRAIN) is not Part.TRAIN)
+    said = [f'{judging} frames that are named for other parts than train look like ones that the starting weights were '
+            'trained on: of these the network is surer than of others'] if judging else []
+    stays = np.array([bool(seen) and frame.recording not in named for frame, seen in zip(frames, learned)])
+    others = np.flatnonzero(~stays)
+    some = [frames[index] for index in others.tolist()]
+    if not any(frame.label != UNKNOWN for frame in some):
+        method, numbers, reasons = divide(frames, config, named)
+        return method, numbers, [*reasons, *said, (
+            'all frames look like ones that the starting weights were trained on: the network is surer of them than '
+            'of others, and so its calibration and its test say nothing of others; record more')]
+    judged = config.early_stop + config.calibration + config.test
+    more = min(len(frames) / len(others), max(_MOST_JUDGED / judged, 1.0)) if judged else 1.0
+    rest = replace(config, train=1 - judged * more, early_stop=config.early_stop * more,
+                   calibration=config.calibration * more, test=config.test * more)
+    numbers = np.full(len(frames), PARTS.index(Part.TRAIN), np.int64)
+    method, numbers[others], reasons = divide(some, rest, named)
+    return method, numbers, [*reasons, *said, (
+        f'{int(stays.sum())} frames look like ones that the starting weights were trained on, and are trained on '
+        f'again; the other {len(others)} are divided')]
 
 
 def _as_split(method: str, frames: Sequence[LabelledFrame], numbers: np.ndarray, digest: str,
@@ -134,8 +165,8 @@ def folds(frames: Sequence[LabelledFrame], count: int, config: SplitConfig) -> T
     return tuple(found)
 
 
-def inputs_hash(frames: Sequence[LabelledFrame], config: SplitConfig, named: Optional[Mapping[str, Part]] = None
-                ) -> str:
+def inputs_hash(frames: Sequence[LabelledFrame], config: SplitConfig, named: Optional[Mapping[str, Part]] = None,
+                learned: Optional[np.ndarray] = None) -> str:
     """SHA-256 of what a split follows from; where the bags lie does not matter."""
     parts = [sorted((name, part.value) for name, part in named.items())] if named else []
     digest = hashlib.sha256(json.dumps([SCHEMA_VERSION, asdict(config), *parts], sort_keys=True).encode())
@@ -143,4 +174,6 @@ def inputs_hash(frames: Sequence[LabelledFrame], config: SplitConfig, named: Opt
         whole = [] if frame.picture is None else [frame.picture]
         digest.update(json.dumps([frame.recording, frame.topic, frame.stamp_ns, frame.label, frame.track,
                                   frame.index, *whole]).encode())
+    if learned is not None and learned.any():
+        digest.update(np.packbits(learned).tobytes())
     return digest.hexdigest()

@@ -5,6 +5,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Dict, List, Mapping, Optional, Sequence, Union
 
+import numpy as np
+
 from ..core.errors import DataError, is_about_machine
 from ..core.files.whole_files import write_whole
 from ..core.text.json_text import parse_json
@@ -14,12 +16,13 @@ from .split import SCHEMA_VERSION, Split, inputs_hash, make_split
 
 
 def load_or_make_split(path: Union[str, Path], frames: Sequence[LabelledFrame], config: SplitConfig,
-                       in_use: bool = True, named: Optional[Mapping[str, Part]] = None) -> Split:
+                       in_use: bool = True, named: Optional[Mapping[str, Part]] = None,
+                       learned: Optional[np.ndarray] = None) -> Split:
     """The split in the file ``path``; made and written there if there is none.
 
     Args:
         in_use: something was learned with the split in the file, so that another one may not take its place.
-        named: as for :func:`~.split.make_split`.
+        named, learned: as for :func:`~.split.make_split`.
 
     Raises:
         DataError: the file is in use and of other frames or settings, or damaged, or no split can be made.
@@ -27,11 +30,11 @@ def load_or_make_split(path: Union[str, Path], frames: Sequence[LabelledFrame], 
     path = Path(path)
     if path.exists():
         try:
-            return read_split(path, frames, config, named)
+            return read_split(path, frames, config, named, learned)
         except DataError:
             if in_use:
                 raise
-    split = make_split(frames, config, named)
+    split = make_split(frames, config, named, learned)
     write_split(path, split, frames, config)
     return split
 
@@ -54,7 +57,7 @@ def write_split(path: Union[str, Path], split: Split, frames: Sequence[LabelledF
 
 
 def read_split(path: Union[str, Path], frames: Sequence[LabelledFrame], config: SplitConfig,
-               named: Optional[Mapping[str, Part]] = None) -> Split:
+               named: Optional[Mapping[str, Part]] = None, learned: Optional[np.ndarray] = None) -> Split:
     """The split of ``frames`` in a file.
 
     Raises:
@@ -70,7 +73,7 @@ def read_split(path: Union[str, Path], frames: Sequence[LabelledFrame], config: 
             raise
         raise DataError(f'{path}: the split cannot be read ({error}); `robot-vision train` with --restart makes a '
                         'new one and trains anew') from error
-    if schema != SCHEMA_VERSION or found != inputs_hash(frames, config, named) or len(parts) != len(frames):
+    if schema != SCHEMA_VERSION or found != inputs_hash(frames, config, named, learned) or len(parts) != len(frames):
         raise DataError(f'{path}: this split was made of other frames, labels or settings. Test frames of then may be '
                         'training frames of now. `robot-vision train` with --restart forgets the earlier run and makes '
                         'a new split; or choose another name for this run')

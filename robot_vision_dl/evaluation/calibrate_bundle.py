@@ -169,7 +169,7 @@ def fit_bundle(bundle: Bundle, outputs: LabelledOutputs, options: CalibrationOpt
         seed=options.seed, reference=reference, standard=standard, head=linear_head(bundle.load_single_network().head),
         ood_pictures=ood_pictures or None, conformal=options.conformal, scaling=options.scaling,
         corrupted=outputs.corrupted,
-        before=before,
+        before=before, objects=None if outputs.things is None else outputs.things[known],
         faulty={name: one.pictures() for name, one in faulty_outputs(bundle, **where).items()})
     camera, of_camera = fit_camera(camera_seen, outputs.camera[known], repeats_s, len(np.unique(camera_groups)),
                                    of_stages, all_groups)

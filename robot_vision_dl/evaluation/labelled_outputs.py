@@ -117,6 +117,19 @@ class LabelledOutputs:
                    for place, (name, time) in enumerate(zip(self.recordings, self.times_ns.tolist()))]
         return np.array(numbers, np.int64)
 
+    @property
+    def stretches(self) -> np.ndarray:
+        """Number of the object of each frame, int64 (n,), also where recordings name none.
+
+        There a stretch of time with one label is one.
+        """
+        things = np.arange(len(self.labels)) if self.things is None else self.things
+        order = np.lexsort((self.times_ns, things))
+        new = (np.diff(things[order]) != 0) | (np.diff(self.labels[order]) != 0)
+        numbers = np.empty(len(order), np.int64)
+        numbers[order] = np.concatenate([[0], new.cumsum()]) if len(order) else 0
+        return numbers
+
     def known_pictures(self) -> Pictures:
         """The frames that are of a class, as scores are fitted to them."""
         known = self.known

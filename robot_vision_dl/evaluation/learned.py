@@ -12,7 +12,7 @@ from ..core.bundles.bundle import Bundle
 from ..core.errors import RobotVisionError
 from ..core.text.json_text import parse_json
 from ..core.text.text_file import read_text
-from ..data.learned_pictures import Recognised, learned_pictures
+from ..data.learned_pictures import Recognised, is_learned, learned_pictures
 from .picture_messages import TOPIC as PICTURES
 from .table import FrameTable
 
@@ -20,15 +20,12 @@ _SPLIT = 'card/split.json'
 _NOT_LEARNED = 'test'
 MOST_SEEN = 0.02
 """Share of the pictures that a model has learned from up to which figures are hardly flattered."""
-WHOLE = 0.05
-"""Share of a recording's frames that are recognised from which on the others count as learned from, too."""
 
 
 def learned_figures(tables: Mapping[str, FrameTable], recognised: Mapping[str, Recognised]) -> Dict[str, Any]:
     """How many of the frames labelled with a class look like pictures that the model has learned from.
 
-    Training takes some of a recording's frames, and with a moving camera those between differ from these: of a
-    recording of which :data:`WHOLE` are recognised, the others count as learned from, too.
+    Of a recording that :func:`~..data.learned_pictures.is_learned` calls so, all count as learned from.
 
     Args:
         tables: of one model, by recording.
@@ -58,11 +55,6 @@ def learned_figures(tables: Mapping[str, FrameTable], recognised: Mapping[str, R
     if not all(found.training_is_known for found in recognised.values()):
         figures['trained_on'] = None
     return {**figures, 'recordings': by_recording}
-
-
-def is_learned(count: int, every: int) -> bool:
-    """Whether a recording counts as learned from, of whose frames so many are recognised."""
-    return count >= WHOLE * every
 
 
 def told(bundle: Bundle, prints: np.ndarray) -> str:

@@ -13,8 +13,8 @@ from ..core.errors import ConfigError
 from ..core.files.whole_files import locked_folder, whole_folder
 from ..core.machine import utc_now
 from ..core.text.printable import printable
+from ..data.learned_pictures import is_learned
 from ..evaluation.evaluator import Evaluation, evaluate
-from ..evaluation.learned import is_learned
 from ..evaluation.no_worse import GateResult, describe_new_classes, gates_json, judge
 from ..evaluation.output import REPORT, OutputFolder
 from ..evaluation.paired_frames import NEW, OLD

@@ -168,7 +168,8 @@ def _calibrate(config: TrainConfig, trained: Network, held_out: FrameOutputs, re
     return calibrate(held_out.logits, held_out.features, held_out.targets, ood=ood, alpha=config.output.alpha,
                      corrupted=corrupted, seed=config.run.seed, stages=held_out.stages,
                      stage_names=trained.architecture.stages,
-                     reference=known(reference), standard=standard, head=head, ood_pictures=ood_pictures)
+                     reference=known(reference), standard=standard, head=head, ood_pictures=ood_pictures,
+                     objects=groups_of(data.store.frames[index] for index in held_out.indices))
 
 
 def _of_stages(data: TrainingData, predictor: Predictor, held_out: FrameOutputs, some: FrameOutputs, seed: int

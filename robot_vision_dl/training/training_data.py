@@ -18,6 +18,7 @@ from ..data.dataset import EvalTransform, FrameDataset, known, targets_of
 from ..data.division import Part
 from ..data.frozen import describe_frozen, frozen_hashes, unlike_frozen
 from ..data.leakage import Leakage, leakage
+from ..data.learned_pictures import as_table, fingerprint, learned_frames
 from ..data.objects import count_objects
 from ..data.outliers import outlier_store, unlike
 from ..data.prepare import class_names_of, prepare_parts
@@ -28,7 +29,7 @@ from .calibration_check import check_calibration, describe_strange, exposed_fram
 from .checkpoint import LAST
 from .config import TrainConfig
 from .distributed import processes
-from .initial_weights import starting_preprocessing, starting_weights
+from .initial_weights import starting_pictures, starting_preprocessing, starting_weights
 
 SPLIT = 'split.json'  # of the folder of a run
 Say = Callable[[str], None]
@@ -97,12 +98,17 @@ def prepare_data(config: TrainConfig, folder: Path, fold: Optional[Tuple[int, in
     say(str(store.selection_report))
     class_names = class_names_of(store, config.data.class_names)
     check_class_names(list(class_names))
+    learned = _learned_before(config, store)
     if fold is None:
         # Until an epoch is done, nothing was learned from the split that may be there.
-        split = load_or_make_split(folder / SPLIT, store.frames, config.data.split, (folder / LAST).exists(), named)
+        split = load_or_make_split(folder / SPLIT, store.frames, config.data.split, (folder / LAST).exists(), named,
+                                   learned)
     else:
         split = folds(store.frames, fold[1], config.data.split)[fold[0]]
         write_split(folder / SPLIT, split, store.frames, config.data.split)
+        if learned is not None and learned.any():
+            say(f'warning: {int(learned.sum())} of {len(learned)} frames look like ones that the starting weights were '
+                'trained on: on these the figures of the folds are flattering')
     say(str(split))
     found = leakage(store.frames, store.hashes, split)
     say(str(found))
@@ -137,6 +143,20 @@ def prepare_data(config: TrainConfig, folder: Path, fold: Optional[Tuple[int, in
         say(f'mean {preprocessing.mean}, standard deviation {preprocessing.std} of the training pictures')
     return TrainingData(store, split, found, class_names, preprocessing, balance, indices, strange, exposed, outliers,
                         tuple(cautions), frozen)
+
+
+def _learned_before(config: TrainConfig, store: FrameStore) -> Optional[np.ndarray]:
+    """Which frames the starting weights were trained on, bool (n,), by their fingerprints; None: they do not say."""
+    start = starting_pictures(config.network)
+    if not len(start.trained_on):
+        return None
+    with Progress('comparing with what the weights were trained on', 'frames', len(store),
+                  quiet=processes().rank > 0) as show:
+        found = []
+        for place in range(len(store)):
+            found.append(fingerprint(store.picture(place)))
+            show(place + 1)
+    return learned_frames(store.frames, start.recognise(as_table(found)).trained_on)
 
 
 def _frozen(config: TrainConfig) -> Optional[np.ndarray]:

@@ -274,3 +274,38 @@ def test_hamming_and_groups(monkeypatch):
     chain = np.array([0b0, 0b11, 0b1111, 0xFFFF << 40, 0b111111], np.uint64)
     np.testing.assert_array_equal(duplicate_groups(chain, 2), [0, 0, 0, 1, 0])
     np.testing.assert_array_equal(duplicate_groups(chain, 0), np.arange(5))
+
+
+def marked(frames, *names):
+    return np.array([frame.recording in names for frame in frames])
+
+
+def test_what_the_starting_weights_were_trained_on_is_in_no_other_part():
+    learned = marked(TEN, *(f'run{n}' for n in range(6)))
+    for seed in range(5):
+        split = make_split(TEN, SplitConfig(seed=seed), learned=learned)
+        names = [recordings_of(split, TEN, part) for part in PARTS]
+        assert names[0] >= {f'run{n}' for n in range(6)} and len(names[0]) == 7 and all(names)
+        assert 'frames look like ones that the starting weights' in split.warnings[-1]
+    drawn = make_split(TEN, SplitConfig(), learned=np.zeros(len(TEN), bool))
+    assert drawn == make_split(TEN, SplitConfig()) and drawn.inputs_hash != split.inputs_hash
+
+
+def test_a_named_part_stays_and_it_is_said_where_the_weights_know_it():
+    split = make_split(TEN, SplitConfig(), {'run0': Part.TEST, 'run7': Part.TEST}, marked(TEN, 'run0', 'run1'))
+    assert recordings_of(split, TEN, Part.TEST) == {'run0', 'run7'}
+    assert 'run1' in recordings_of(split, TEN, Part.TRAIN)
+    assert any('named for other parts than train' in text for text in split.warnings)
+
+
+def test_where_the_weights_know_all_frames_it_is_said():
+    split = make_split(TEN, SplitConfig(), learned=np.ones(len(TEN), bool))
+    assert split.parts == make_split(TEN, SplitConfig()).parts and 'all frames look like ones' in split.warnings[-1]
+
+
+def test_a_split_of_what_other_weights_know_is_another(tmp_path):
+    path, config = tmp_path / 'split.json', SplitConfig()
+    load_or_make_split(path, TEN, config, learned=marked(TEN, 'run0'))
+    assert load_or_make_split(path, TEN, config, learned=marked(TEN, 'run0')).parts
+    with pytest.raises(DataError, match='made of other frames'):
+        load_or_make_split(path, TEN, config, learned=marked(TEN, 'run1'))

@@ -89,7 +89,7 @@ CONTENT: Dict[Tuple[str, str], Tuple[str, str, str]] = {
         '`decision_topic`', '', 'decisions to act on, unless `detections_topic` is given'),
     ('action_gate', '<config.detections_topic>'): (
         '`detections_topic`', '', 'decisions about objects, of which the one that `object` names is acted on'),
-    ('action_gate', "<config.label_info_topic or f'{decides}/label_info'>"): (
+    ('action_gate', '<self._classes_topic>'): (
         '`label_info_topic`, or `label_info` of the node that decides', '', 'classes of the model, which the labels of '
         'the table must be'),
     ('action_gate', '~/action'): ('', '', 'name of the action, when it changes'),

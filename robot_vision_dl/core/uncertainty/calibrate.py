@@ -112,8 +112,8 @@ def calibrate(logits: np.ndarray, features: np.ndarray, labels: np.ndarray, *, o
               standard: Optional[Pictures] = None, head: Optional[LinearHead] = None,
               ood_pictures: Optional[Mapping[str, Pictures]] = None, conformal: str = 'lac',
               scaling: str = 'temperature', faulty: Optional[Mapping[str, Pictures]] = None,
-              corrupted: Optional[Pictures] = None, least: int = MIN_PICTURES, before: Optional[FittedBefore] = None
-              ) -> Calibration:
+              corrupted: Optional[Pictures] = None, least: int = MIN_PICTURES, before: Optional[FittedBefore] = None,
+              objects: Optional[np.ndarray] = None) -> Calibration:
     """Fit the scaling of the logits, the last layer's posterior, conformal sets and an OOD score.
 
     The one number T is fitted on all pictures, and so is the quantile after it: the pictures are used twice, for one
@@ -143,12 +143,14 @@ def calibrate(logits: np.ndarray, features: np.ndarray, labels: np.ndarray, *, o
         before: what a network has already. Its OOD score is calibrated on all pictures, however few, and where these
             are fewer than 500 and no further out than those before, on both. With ``auto`` another score is taken if
             pictures show it to be clearly better; else this one is.
+        objects: int64 (n,); pictures of one number show one object, and are together in a cross-validation. None: each
+            is by itself.
     """
     if len(labels) < least:
         raise RobotVisionError(f'calibration needs {least} pictures at least, got {len(labels)}')
     if scaling not in SCALINGS:
         raise ConfigError(f'scaling must be one of {", ".join(SCALINGS)}, got {scaling!r}')
-    scaled = choose_scaling(logits, labels, scaling, seed, before and before.scaling)
+    scaled = choose_scaling(logits, labels, scaling, seed, before and before.scaling, objects)
     temperature, vector, fit = scaled.temperature, scaled.vector, scaled.fit
     known = Pictures.of(logits, features, labels, stages, groups)
     first, second = halves(len(labels), seed, groups)
@@ -158,7 +160,7 @@ def calibrate(logits: np.ndarray, features: np.ndarray, labels: np.ndarray, *, o
         fitted, held_out = reference, known
         if fitted.labels is None:
             fitted = replace(fitted, labels=fitted.logits.argmax(-1))
-    metrics = cross_fitted_metrics(logits, labels, alpha, seed, fit, conformal)
+    metrics = cross_fitted_metrics(logits, labels, alpha, seed, fit, conformal, objects)
     metrics['nll_by_scaling'] = {name: round(-float(one.mean()), 4) for name, one in scaled.log_likelihood.items()}
     if logits.shape[1] <= MOST_CLASSES_COUNTED:
         metrics['pictures_by_class'] = np.bincount(labels, minlength=logits.shape[1]).tolist()
@@ -170,7 +172,8 @@ def calibrate(logits: np.ndarray, features: np.ndarray, labels: np.ndarray, *, o
         notes.append(f'no Laplace approximation: {len(fitted.logits)} pictures to fit it to are fewer than the '
                      f'{logits.shape[1]} classes')
     elif head is not None:
-        laplace, found = _fit_laplace(fitted, held_out, fit, seed)
+        own = objects if objects is None or reference is not None else objects[second]
+        laplace, found = _fit_laplace(fitted, held_out, fit, seed, own)
         metrics.update(found)
     published = _published(logits, features, temperature, vector, laplace)
     detector, reason, density_aware, is_kept = None, '', None, False
@@ -223,7 +226,8 @@ def _published(logits: np.ndarray, features: np.ndarray, temperature: float, vec
     return softmax(logits, temperature) if vector is None else vector_scaled(logits, vector)
 
 
-def _fit_laplace(fitted: Pictures, held_out: Pictures, fit: Fit, seed: int) -> Tuple[Laplace, Dict[str, float]]:
+def _fit_laplace(fitted: Pictures, held_out: Pictures, fit: Fit, seed: int, objects: Optional[np.ndarray]
+                 ) -> Tuple[Laplace, Dict[str, float]]:
     """The posterior with tau from all held-out pictures; it gives probabilities if halves say that they are better."""
     assert held_out.labels is not None
     factors = fit_factors(fitted.logits.numpy(), fitted.features.numpy())
@@ -233,15 +237,15 @@ def _fit_laplace(fitted: Pictures, held_out: Pictures, fit: Fit, seed: int) -> T
     def best(places: np.ndarray) -> int:
         return int((by_tau[:, places].sum(axis=1) + prior).argmax())
     repeats = []
-    for division in folds(y, seed):
+    for division in folds(y, seed, objects):
         judged = np.empty(len(y))
         for one, other in division:
             judged[other] = by_tau[best(one), other]
         repeats.append(judged)
     found = np.mean(repeats, axis=0)
-    scaled = log_likelihoods(cross_fitted(z, y, fit, seed), y)
+    scaled = log_likelihoods(cross_fitted(z, y, fit, seed, objects), y)
     plain = log_likelihoods([softmax(z, 1.0)], y)
-    better = is_clear(found - scaled) and found.mean() >= plain.mean()
+    better = is_clear(found - scaled, objects) and found.mean() >= plain.mean()
     chosen = replace(with_tau(factors, best(np.arange(len(y)))), gives_probabilities=better)
     return chosen, {'nll_laplace': round(-float(found.mean()), 4), 'laplace_tau': float(f'{chosen.tau:.4g}')}
 
@@ -336,8 +340,9 @@ def joined_scores(scores: np.ndarray, before: OodCalibration, again: Optional[np
 
 
 def cross_fitted_metrics(logits: np.ndarray, labels: np.ndarray, alpha: float, seed: int = 0,
-                         fit: Fit = temperature_fit, conformal: str = 'lac') -> Dict[str, Any]:
-    """How calibration does on pictures it has not seen, by cross-validation; see :func:`~.scaling.folds`.
+                         fit: Fit = temperature_fit, conformal: str = 'lac', objects: Optional[np.ndarray] = None
+                         ) -> Dict[str, Any]:
+    """How calibration does on pictures, and objects, it has not seen, by cross-validation; see :func:`~.scaling.folds`.
 
     Returns:
         ``pictures``, ``top1``, ``top5``; negative log-likelihood (nats), Brier score (0..2) and expected calibration
@@ -348,7 +353,7 @@ def cross_fitted_metrics(logits: np.ndarray, labels: np.ndarray, alpha: float, s
     n = len(labels)
     plain, repeats = softmax(logits, 1.0), []
     covered, sizes = [], []
-    for division in folds(labels, seed):
+    for division in folds(labels, seed, objects):
         scaled = np.empty(logits.shape)
         for fitted, judged in division:
             scale = fit(logits[fitted], labels[fitted])

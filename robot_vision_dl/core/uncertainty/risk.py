@@ -72,6 +72,12 @@ def threshold_for_risk(confidence: np.ndarray, wrong: np.ndarray, risk: float, d
                          accepted, pictures)
 
 
+def one_of_each(objects: np.ndarray, seed: int = 0) -> np.ndarray:
+    """The place of one element of each number, drawn at random, ascending, int64 (k,)."""
+    order = np.random.default_rng(seed).permutation(len(objects))
+    return np.sort(order[np.unique(objects[order], return_index=True)[1]])
+
+
 def pictures_for_risk(risk: float, delta: float = 0.1) -> int:
     """The fewest frames that can prove an error rate of at most ``risk`` with probability 1 - delta: all right."""
     return ceil(log(delta / _STARTS) / log(1 - risk))

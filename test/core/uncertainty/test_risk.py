@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from robot_vision_dl.core.errors import ConfigError
-from robot_vision_dl.core.uncertainty.risk import binomial_cdf, threshold_for_risk, upper_limit
+from robot_vision_dl.core.uncertainty.risk import binomial_cdf, one_of_each, threshold_for_risk, upper_limit
 
 
 @pytest.mark.parametrize('errors, n', [(0, 30), (3, 100), (50, 400), (400, 5000), (5, 5)])
@@ -63,3 +63,21 @@ def test_what_is_called_unknown_is_accepted_by_no_threshold():
     assert found.coverage == pytest.approx((~unknown).mean()) and found.pictures == 500
     none = threshold_for_risk(np.full(500, -1.0), np.zeros(500, bool), 0.1)
     assert not none.accepted and none.threshold > 1
+
+
+def test_the_promise_holds_for_objects_that_are_in_view_for_long():
+    """Frames of one object are right or wrong together, so that one of each decides."""
+    rng, kept, broken, trials = np.random.default_rng(1), 0, 0, 60
+    for _ in range(trials):
+        objects = np.repeat(np.arange(150), 20)
+        confidence = np.repeat(rng.uniform(0.3, 1, 150), 20)
+        wrong = np.repeat(rng.uniform(0, 1, 150) > confidence[::20] ** 0.15, 20)
+        drawn = one_of_each(objects)
+        assert len(drawn) == 150 and sorted(objects[drawn]) == list(range(150))
+        found = threshold_for_risk(confidence[drawn], wrong[drawn], 0.06, 0.1)
+        if found.accepted:
+            other = rng.uniform(0.3, 1, 20_000)
+            accepted = other >= found.threshold
+            kept += 1
+            broken += (rng.uniform(0, 1, 20_000) > other ** 0.15)[accepted].mean() > 0.06
+    assert kept > 5 and broken <= 0.1 * trials + 4

@@ -11,7 +11,9 @@ from robot_vision_dl.core.uncertainty.scaling import (
     ScalingBefore,
     choose_scaling,
     folds,
+    is_clear,
     softmax,
+    vector_scaled,
 )
 from robot_vision_dl.core.uncertainty.temperature import (
     MIN_TEMPERATURE,
@@ -170,3 +172,45 @@ def test_few_pictures_keep_the_scaling_that_was_fitted_to_others_before():
     vector = ScalingBefore(1.2, VectorScaling(np.full(5, 0.5, np.float32), np.zeros(5, np.float32)))
     stays = choose_scaling(*drawn(40, 2.0), 'auto', 0, vector)
     assert stays.name == AS_BEFORE and stays.vector is vector.vector and stays.temperature == 1.2
+
+
+def test_folds_keep_objects_whole():
+    objects = np.repeat(np.arange(12), 7)
+    labels = objects % 3
+    for division in folds(labels, 1, objects):
+        assert len(division) == 5 and sorted(np.concatenate([judged for _, judged in division])) == list(range(84))
+        for fitted, judged in division:
+            assert not set(objects[fitted]) & set(objects[judged]) and len(fitted) + len(judged) == 84
+    assert len(folds(labels, 1, objects % 2)[0]) == 2  # two objects, two parts
+    assert [j.tolist() for _, j in folds(labels, 1, objects * 0)[0]] == [j.tolist() for _, j in folds(labels, 1)[0]]
+
+
+def test_a_difference_of_few_objects_is_not_clear_however_many_pictures_show_it():
+    objects = np.repeat(np.arange(8), 50)
+    gain = np.repeat([1.0, -0.6, 0.8, -0.5, 0.9, -0.4, 0.3, -0.2], 50)
+    assert is_clear(gain) != is_clear(gain, objects) and not is_clear(gain, objects)
+    assert is_clear(gain, np.arange(400)) == is_clear(gain)
+
+
+@pytest.mark.parametrize('seed', range(4))
+def test_a_vector_that_knows_the_objects_of_a_video_by_heart_is_left_out(seed):
+    """20 objects in view for 40 frames each: what is fitted to some frames is right on the others, and on no other."""
+    rng = np.random.default_rng(seed)
+    classes, count, frames = 5, 20, 40
+
+    def drawn(k):
+        y = rng.integers(0, classes, k)
+        z = rng.normal(0, 1, (k, classes))
+        z[np.arange(k), y] += 1.5
+        return z, y
+    means, y = drawn(count)
+    z = np.repeat(means, frames, axis=0) + rng.normal(0, 0.1, (count * frames, classes))
+    labels, objects = np.repeat(y, frames), np.repeat(np.arange(count), frames)
+    other_z, other_y = drawn(4000)
+
+    def loss(found):
+        p = softmax(other_z, found.temperature) if found.vector is None else vector_scaled(other_z, found.vector)
+        return -np.log(p[np.arange(4000), other_y]).mean()
+    apart, together = choose_scaling(z, labels, 'auto', objects=objects), choose_scaling(z, labels, 'auto')
+    assert together.name == 'vector' and apart.name != 'vector'
+    assert loss(apart) < loss(together) - 0.02
