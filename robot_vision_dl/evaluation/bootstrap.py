@@ -5,7 +5,7 @@ over groups, so a draw is a weighting of the groups. For two models on the same 
 keeps what both find hard out of their difference.
 """
 from dataclasses import dataclass
-from typing import Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from .table import ACCEPTED, OUT_OF_DISTRIBUTION, UNKNOWN_TARGET, Columns, Frame
 from .tracks import error_starts, track_places, watched_s
 
 FEW_GROUPS = 10
+LEAST_TRACKS = 5
+"""Of fewer, intervals by tracks would be a matter of luck themselves."""
+TRACK, BLOCK = 'track', 'block'
 NONE_SEEN = -float(np.log(0.025))
 """Events that may be expected where none was seen, at the upper end of a 95 % interval (exact, Poisson)."""
 _CHUNK = 64
@@ -80,17 +83,24 @@ class Interval(NamedTuple):
 def group_frames(table: FrameTable, gap_s: float) -> Tuple[str, Tuple[str, ...], np.ndarray]:
     """(by, names, group of each row; -1: unlabelled): recordings if there are ten, else tracks, else blocks of 10 s.
 
-    Where even blocks are fewer than ten, the kind that gives most groups is taken, tracks before blocks.
+    Tracks are drawn from five on, though ten are few; one that several cameras of a recording see is one. Blocks are of
+    fewer objects than they are themselves, so however many there are, they prove little.
     """
     labelled = table.known | table.unknown
     candidates = []
     recordings = np.where(labelled, table.rows['recording'], -1)
     candidates.append(('recording', table.recordings, recordings))
     tracks = np.full(len(table), -1)
-    found = track_places(table, gap_s)
-    for number, (_, places) in enumerate(found):
-        tracks[places] = number
-    candidates.append(('track', tuple(name for name, _ in found), tracks))
+    numbers: Dict[Tuple[Any, ...], int] = {}
+    of_tracks: List[str] = []
+    for name, places in track_places(table, gap_s):
+        row = table.rows[places[0]]
+        key = (name,) if row['track'] < 0 else (int(row['recording']), int(row['track']), int(row['target']))
+        if key not in numbers:
+            numbers[key] = len(of_tracks)
+            of_tracks.append(name)
+        tracks[places] = numbers[key]
+    candidates.append((TRACK, tuple(of_tracks), tracks))
     names: List[str] = []
     blocks = np.full(len(table), -1)
     for places in table.cameras():
@@ -100,9 +110,9 @@ def group_frames(table: FrameTable, gap_s: float) -> Tuple[str, Tuple[str, ...],
         for block in np.unique(number[labelled[places]]).tolist():
             blocks[places[(number == block) & labelled[places]]] = len(names)
             names.append(f'{where} {block * BLOCK_S:g} s')
-    candidates.append(('block', tuple(names), blocks))
+    candidates.append((BLOCK, tuple(names), blocks))
     for by, names_, groups in candidates:
-        if len(np.unique(groups[groups >= 0])) >= FEW_GROUPS:
+        if len(np.unique(groups[groups >= 0])) >= (LEAST_TRACKS if by == TRACK else FEW_GROUPS):
             return by, tuple(names_), groups
     return max(candidates[1:], key=lambda item: len(item[1]))
 

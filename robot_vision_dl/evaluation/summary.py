@@ -20,7 +20,7 @@ from ..core.metrics.classification import class_figures, confusion_matrix
 from ..core.metrics.proper_scores import log_probability
 from ..core.metrics.ranking import auroc, average_precision, fpr_at_tpr
 from ..core.metrics.selective import accuracy_at_coverage, aurc, coverage_at_risk, excess_aurc
-from .bootstrap import FEW_GROUPS, Groups, Interval, brier_of, frame_costs, group_sums, intervals
+from .bootstrap import BLOCK, FEW_GROUPS, Groups, Interval, brier_of, frame_costs, group_sums, intervals
 from .picture_messages import TOPIC as PICTURES
 from .table import (
     ACCEPTED,
@@ -159,7 +159,7 @@ def summarise(table: FrameTable, config: ClassifierConfig, policy: Policy, confo
     result['time'] = timing(table, tracks, gap_s)
     result['tracks'] = of_tracks(tracks, len(table.class_names)) if tracks else None
     result['intervals'] = {
-        'by': groups.by, 'groups': len(groups.names), 'few': len(groups.names) < FEW_GROUPS,
+        'by': groups.by, 'groups': len(groups.names), 'few': groups.by == BLOCK or len(groups.names) < FEW_GROUPS,
         'figures': {name: interval(found) for name, found in intervals(groups, draws, seed).items()
                     if np.isfinite(found.value)}} if groups.names else None
     result['groups'] = groups_json(groups)

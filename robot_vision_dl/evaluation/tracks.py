@@ -1,15 +1,20 @@
 """Tracks: one object before a camera, from when it comes into view until it leaves; and what time does to decisions.
 
-Where labels name no tracks, a stretch of frames with the same label, without a gap, counts as one.
+Where labels name no tracks, a stretch of frames with the same label, without a gap, counts as one. A gap is longer than
+the belief waits, and than frames of this camera are usually apart: one that gives a frame every two seconds sees its
+objects for as long as another.
 """
 from dataclasses import dataclass
 from typing import Dict, List, Tuple
 
 import numpy as np
 
+from .picture_messages import TOPIC as PICTURES
 from .table import ACCEPTED, NO_LABEL, UNKNOWN_TARGET, FrameTable, acted_on_wrongly, decided
 
 NS_PER_S = 1e9
+_USUAL = 2.5
+"""So many times further apart than usual, frames are of different stretches."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,7 @@ def track_places(table: FrameTable, gap_s: float) -> List[Tuple[str, np.ndarray]
         named = rows['track'] >= 0
         new = np.ones(len(rows), bool)
         new[1:] = ((rows['target'][1:] != rows['target'][:-1]) | named[:-1]
-                   | (np.abs(np.diff(rows['stamp_ns'])) > gap_s * NS_PER_S))
+                   | (np.abs(np.diff(rows['stamp_ns'])) > _longest_step_ns(table, rows, gap_s)))
         # The same object may be in view of several cameras: each sees a track of its own.
         codes = np.where(named, rows['track'].astype(np.int64) * (len(table.class_names) + 1) + rows['target'] + 1,
                          -np.cumsum(new))
@@ -73,8 +78,18 @@ def track_places(table: FrameTable, gap_s: float) -> List[Tuple[str, np.ndarray]
     return sorted(tracks, key=lambda item: item[1][0])
 
 
+def _longest_step_ns(table: FrameTable, rows: np.ndarray, gap_s: float) -> float:
+    """How far apart frames of one stretch may be, of a sequence; pictures of folders are each by itself."""
+    own = gap_s * NS_PER_S
+    steps = np.diff(rows['stamp_ns'])
+    steps = steps[steps > 0]
+    if not len(steps) or table.topics[int(rows['topic'][0])] == PICTURES:
+        return own
+    return max(own, _USUAL * float(np.median(steps)))
+
+
 def tracks_of(table: FrameTable, gap_s: float) -> List[Track]:
-    """All tracks of a table; ``gap_s``: frames further apart than this are of different stretches."""
+    """All tracks of a table; ``gap_s``: frames this near are of one stretch."""
     result = []
     for name, places in track_places(table, gap_s):
         rows = table.at(places)

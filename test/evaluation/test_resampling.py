@@ -1,4 +1,6 @@
 """Intervals of figures that are not sums: each draw equals the figure of the frames that were drawn."""
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from evaluation_samples import random_probabilities, table_of
@@ -100,3 +102,25 @@ def test_what_cannot_be_told_is_left_out():
     assert set(sampled(a_table(foreign=False))) == set(HIGHER) - {'auroc'}
     only_foreign = table_of(random_probabilities(40, 3), np.full(40, -1), tracks=np.arange(40) // 4)
     assert set(sampled(only_foreign)) == {'aurc'}
+
+
+def grouped(objects, frames):
+    """How the frames of so many objects, one after another, are drawn."""
+    n = objects * frames
+    p = np.tile([0.9, 0.1], (n, 1))
+    return group_frames(table_of(p, np.arange(n) // frames % 2), GAP_S)
+
+
+@pytest.mark.parametrize('objects, by', [(3, 'block'), (5, 'track'), (8, 'track'), (12, 'track')])
+def test_objects_are_drawn_and_their_frames_are_not(objects, by):
+    found = grouped(objects, 600)
+    assert found[0] == by and (by == 'block' or len(found[1]) == objects)
+
+
+def test_an_object_that_two_cameras_see_is_one():
+    tracks = np.repeat(np.arange(12), 40)
+    both = table_of(np.tile([0.9, 0.1], (480, 1)), tracks % 2, tracks=tracks)
+    both.rows['topic'] = np.arange(480) % 2
+    both = replace(both, topics=('/left', '/right'))
+    by, names, groups = group_frames(both, GAP_S)
+    assert by == 'track' and len(names) == 12 and (groups == tracks).all()

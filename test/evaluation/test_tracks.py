@@ -1,4 +1,6 @@
 """Objects, times to decision, changes and recoveries, by hand."""
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from evaluation_samples import table_of
@@ -23,10 +25,20 @@ def test_a_stretch_of_one_label_is_a_track():
 
 
 def test_a_gap_in_time_ends_a_track_and_named_tracks_go_on():
-    stretched = table([A] * 4, [0] * 4, [0] * 4, step_ns=2_000_000_000)
-    assert len(tracks_of(stretched, 1.0)) == 4
+    broken = table([A] * 6, [0] * 6, [0] * 6)
+    broken.rows['stamp_ns'][3:] += 2_000_000_000
+    assert [t.places.tolist() for t in tracks_of(broken, 1.0)] == [[0, 1, 2], [3, 4, 5]]
     named = table([A] * 4, [0] * 4, [0] * 4, tracks=[0, 1, 0, 1], step_ns=2_000_000_000)
     assert [t.places.tolist() for t in tracks_of(named, 1.0)] == [[0, 2], [1, 3]]
+
+
+def test_a_slow_camera_sees_its_objects_for_as_long_as_another():
+    slow = table([A] * 8, [0] * 4 + [1] * 4, [0] * 8, step_ns=2_000_000_000)
+    assert [t.places.tolist() for t in tracks_of(slow, 1.0)] == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    slow.rows['stamp_ns'][2:] += 10_000_000_000
+    assert [len(t.places) for t in tracks_of(slow, 1.0)] == [2, 2, 4]
+    pictures = replace(slow, topics=('/pictures',))
+    assert len(tracks_of(pictures, 1.0)) == 8
 
 
 def test_majority_and_its_tie():
