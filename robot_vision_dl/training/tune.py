@@ -1,6 +1,8 @@
 """Search for better settings: trials of a study that survives being killed, judged by the early-stop split alone."""
+import hashlib
+import json
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
@@ -20,6 +22,7 @@ from .run import learn
 from .training_data import Say, fingerprint_of, prepare_data
 
 STUDY, BEST = 'study.db', 'best.yaml'
+_INTERRUPTED, _MADE_FOR = 'interrupted', 'made for'  # what trials, and a study, are marked with
 _KEYS = ({'low', 'high'}, {'low', 'high', 'log'}, {'low', 'high', 'step'}, {'choices'})
 
 
@@ -78,6 +81,7 @@ def tune(config: TrainConfig, space: Mapping[str, Mapping[str, Any]], trials: in
         pruner=optuna.pruners.MedianPruner(n_startup_trials=4))
     # Another seed when the study is taken up, or the same points would be tried again.
     study.sampler = optuna.samplers.TPESampler(seed=config.run.seed + len(study.trials))
+    _check_made_for(study, config, space, folder)
     _take_up(study, optuna)
 
     def objective(trial: 'optuna.Trial') -> float:
@@ -92,6 +96,9 @@ def tune(config: TrainConfig, space: Mapping[str, Mapping[str, Any]], trials: in
             # A trial that was killed is done again under another number, but goes on with its files.
             number = trial.user_attrs.get('files', trial.number)
             return _least_nll(with_changes(config, chosen), folder / f'trial-{number}', say, report)
+        except KeyboardInterrupt:
+            trial.set_user_attr(_INTERRUPTED, True)
+            raise
         except TrainingError as error:  # weights that ran away are a result, too
             say(str(error))
             raise optuna.TrialPruned from error
@@ -130,6 +137,11 @@ def check_space(config: TrainConfig, space: Mapping[str, Any]) -> None:
                                             and tried[0] <= tried[1]):
             raise ConfigError(f'tune.space.{name}: low must be a number and not above high, got {tried[0]!r} and '
                               f'{tried[1]!r}')
+        if values.get('log') and not tried[0] > 0:
+            raise ConfigError(f'tune.space.{name}: with log: true low must be above 0, got {tried[0]!r}')
+        step = values.get('step', 1)
+        if not (isinstance(step, (int, float)) and step > 0):
+            raise ConfigError(f'tune.space.{name}: step must be above 0, got {step!r:.60}')
 
 
 def with_changes(config: TrainConfig, changes: Mapping[str, Any]) -> TrainConfig:
@@ -163,12 +175,26 @@ def _least_nll(config: TrainConfig, folder: Path, say: Say, report: Callable[[Ep
     return best_epoch(history).nll
 
 
+def _check_made_for(study: Any, config: TrainConfig, space: Mapping[str, Any], folder: Path) -> None:
+    """Refuse a study that was made for other data, settings or space: its losses are no measure of these."""
+    own = replace(config, output=TrainConfig().output)
+    text = as_file(anywhere(own)) + json.dumps(space, sort_keys=True, default=str)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    if study.user_attrs.setdefault(_MADE_FOR, digest) != digest:
+        raise ConfigError(f'{folder} has trials with other data, settings or another space, which are no measure of '
+                          'these: choose another name for this study, or remove the folder')
+    study.set_user_attr(_MADE_FOR, digest)
+
+
 def _take_up(study: Any, optuna: Any) -> None:
-    """Trials that were running when the process was killed are to be done again, first of all."""
-    for trial in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
-        study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-        if trial.params:
-            study.enqueue_trial(trial.params, {'files': trial.user_attrs.get('files', trial.number)})
+    """Trials that were running when the process was killed or interrupted are to be done again, first of all."""
+    newest = {trial.user_attrs.get('files', trial.number): trial for trial in study.trials}
+    for files, trial in newest.items():
+        killed = trial.state == optuna.trial.TrialState.RUNNING
+        if killed:
+            study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+        if trial.params and (killed or trial.user_attrs.get(_INTERRUPTED)):
+            study.enqueue_trial(trial.params, {'files': files})
 
 
 def _table(study: Any) -> StudyTable:

@@ -46,6 +46,22 @@ def test_study_that_is_killed_goes_on_and_its_best_settings_can_be_trained(tmp_p
     assert not (tmp_path / 'models').exists()
 
 
+@pytest.mark.slow
+def test_study_that_is_interrupted_goes_on_with_its_trial_and_is_of_its_settings_alone(tmp_path):
+    pictures = picture_folders(tmp_path / 'pictures')
+    text = config_text(pictures, tmp_path, epochs=3) + SPACE
+    process = command(tmp_path, text, name='tune')
+    wait_for(tmp_path / 'runs' / 'shapes-tune' / 'trial-0' / 'last.ckpt', process)
+    process.send_signal(signal.SIGINT)
+    process.communicate()
+    said = finished(command(tmp_path, text, name='tune'))
+    assert 'going on with the run in' in said and not (tmp_path / 'runs' / 'shapes-tune' / 'trial-3').exists()
+    other = command(tmp_path, text.replace('{low: 8, high: 16, step: 8}', '{low: 8, high: 24, step: 8}'), name='tune')
+    said = b''.join(part or b'' for part in other.communicate()) if not other.text_mode else ''.join(
+        part or '' for part in other.communicate())
+    assert other.returncode == 2 and 'another space' in str(said)
+
+
 @pytest.mark.parametrize('space, message', [
     ({'optimizer.learnin_rate': {'low': 0.1, 'high': 1.0}}, "did you mean 'learning_rate'?"),
     ({'optimizer.learning_rate': {'low': 0.1, 'high': 1000.0}}, 'must be at most 100, got 1000.0'),
@@ -53,6 +69,8 @@ def test_study_that_is_killed_goes_on_and_its_best_settings_can_be_trained(tmp_p
     ({'optimizer.learning_rate': {'min': 1.0}}, 'expected low and high'),
     ({'optimizer.name': {'choices': ['adam', 'atom']}}, "got 'atom'"),
     ({'data.split.seed': {'low': 0, 'high': 9}}, 'must be judged on the same pictures'),
+    ({'loss.smoothing': {'low': 0.0, 'high': 0.2, 'log': True}}, 'with log: true low must be above 0, got 0.0'),
+    ({'loss.smoothing': {'low': 0.0, 'high': 0.2, 'step': 0}}, 'step must be above 0, got 0'),
     ({}, 'expected settings with bounds'),
 ])
 def test_space_that_cannot_be_is_told(space, message):
