@@ -33,6 +33,7 @@ from .labels.labels import Clock, Finding, FrameLabel, FrameTimes, LabelConfig, 
 from .labels.report import LabelCounter, LabelReport
 from .labels.sources import BagLabels, label_files_beside, label_topics, labels_of_bag
 from .labels.times import bag_times
+from .objects import ALIKE
 from .picture_folder import folder_pictures, is_picture_folder
 from .picture_index import INDEX, FolderPicture
 from .picture_list import SUFFIX, listed_pictures
@@ -184,7 +185,7 @@ class FolderSource:
                 hashes[place] = perceptual_hash(read_picture(picture.path))
             except ImageError:
                 hashes[place] = place  # left out later, with a reason
-        return [f'picture_{group:05d}' for group in duplicate_groups(hashes, SAME_PICTURE)]
+        return [f'{ALIKE}{group:05d}' for group in duplicate_groups(hashes, SAME_PICTURE)]
 
 
 class ListSource(FolderSource):

@@ -6,15 +6,25 @@ import numpy as np
 from ..core.bundles.calibration_figures import OBJECTS, RECORDINGS
 from .labels.labels import LabelledFrame
 
+ALIKE = 'picture_'
+"""Begins the track of pictures of a folder: near-duplicates have the same, and other views of an object another."""
+
+
+def is_of_a_folder(frame: LabelledFrame) -> bool:
+    """Whether a frame is a picture of a folder, of whose track nobody says that it is an object."""
+    return not frame.topic and (frame.track or '').startswith(ALIKE)
+
 
 def count_objects(frames: Iterable[LabelledFrame]) -> Dict[str, Any]:
     """Figures for a calibration, see :func:`~..core.bundles.calibration_figures.count_of`; empty where it is not known.
 
     Returns:
         ``objects``: their number; ``counted``: whether they are ``objects``, where every frame has a track, or
-        ``recordings``, where some frame of a bag has none.
+        ``recordings``, where some frame of a bag has none. Of pictures of a folder nobody says which show the same.
     """
     frames = list(frames)
+    if any(is_of_a_folder(frame) for frame in frames):
+        return {}
     if frames and all(frame.track is not None for frame in frames):
         return {'objects': len({(frame.recording, frame.topic, frame.track) for frame in frames}), 'counted': OBJECTS}
     if frames and all(frame.topic for frame in frames):

@@ -14,7 +14,7 @@ from ..core.uncertainty.calibrate import Calibration
 from ..core.uncertainty.scaling import softmax
 from ..data.cache import FrameStore
 from ..data.contact_sheet import contact_sheet
-from ..data.objects import groups_of
+from ..data.objects import groups_of, is_of_a_folder
 from .calibrate_bundle import CalibrationOptions, Fitted
 from .figures import confusion_figure, reliability_figure
 from .predict import FrameOutputs, Predictor, labelled_outputs, labelled_store
@@ -188,12 +188,12 @@ def track_accuracy(store: FrameStore, indices: np.ndarray, probabilities: np.nda
     The class of a track is the one with the largest mean log-probability over its frames.
 
     Returns:
-        None if some frame belongs to no track.
+        None if some frame belongs to no track, or is a picture of a folder, where nobody says which show the same.
     """
     members: Dict[Tuple[str, str, str], List[int]] = {}
     for place, index in enumerate(indices):
         frame = store.frames[int(index)]
-        if frame.track is None:
+        if frame.track is None or is_of_a_folder(frame):
             return None
         members.setdefault((frame.recording, frame.topic, frame.track), []).append(place)
     log_p = log_probability(probabilities)

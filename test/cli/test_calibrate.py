@@ -259,7 +259,7 @@ def test_copies_of_pictures_are_no_further_evidence(made, tmp_path, capsys):
         assert main(['calibrate', str(made / 'model'), str(tmp_path / name), '--into', str(tmp_path / f'of_{name}'),
                      '--foreign', str(made / 'strange')]) == 0
         said = capsys.readouterr().out
-        assert '60 frames of 60 objects, at' in said
+        assert '60 frames, at' in said  # of how many objects nobody says
         assert ('240 of 300 frames show pictures' in said) == (name == 'copies')
         temperatures[name] = load_bundle(tmp_path / f'of_{name}').temperature
     assert temperatures['copies'] == pytest.approx(temperatures['once'], rel=0.02)
