@@ -43,7 +43,8 @@ def test_parameters_that_a_node_does_not_have_are_told_once(kind, ros_domain, tm
     warnings = [line for line in log.splitlines() if '[WARN]' in line]
     assert len(warnings) == 2, log
     assert f'has nothing for the node /robot1/vision/{kind}; there is /robot9/{kind}' in warnings[0]
-    meant_rate = 'max_rate (did you mean max_rate_hz?)' if kind == 'classifier' else 'max_rate'
+    near = {'classifier': 'max_rate_hz', 'action_gate': 'max_age_s'}.get(kind)
+    meant_rate = f'max_rate (did you mean {near}?)' if near else 'max_rate'
     told = warnings[1].partition('has no parameter ')[2].partition(';')[0].split(', ')
     assert sorted(told) == sorted([f'{misspelt} (did you mean {meant}?)', 'frobnicate', meant_rate])
     assert all(f'[robot1.vision.{kind}]' in line for line in log.splitlines()), log
