@@ -226,8 +226,8 @@ def is_changed(bundle: Bundle) -> bool:
 def identity_of(source: Union[str, Path]) -> str:
     """Identity of the bundle that is there now under a name or path; empty: of a source that is no folder, or none."""
     try:
-        return fmt.read_description(find_bundle(str(source)))[1][:12]
-    except BundleError:
+        return fmt.read_description(find_bundle(str(source), suggest=False))[1][:12]
+    except (BundleError, OSError):
         return ''
 
 
