@@ -52,6 +52,10 @@ RATIOS: Dict[str, Ratio] = {
 """Figures that have intervals, by name."""
 
 
+SHARES = ('accuracy', 'fused.accuracy', 'foreign_accepted', 'acted_right', 'acted_wrong', 'risk', 'coverage')
+"""Those that are between 0 and 1."""
+
+
 @dataclass(frozen=True)
 class Groups:
     """Sums over groups of frames.
@@ -182,10 +186,24 @@ def intervals(groups: Groups, draws: int, seed: int) -> Dict[str, Interval]:
     samples = _sampled([groups], draws, seed)[0]
     found = {name: percentile_interval(groups.value(ratio), samples.get(name) if _varies(ratio, groups) else None)
              for name, ratio in RATIOS.items()}
+    for name in SHARES:
+        found[name] = _of_groups_alike(found[name], int((groups.sums[RATIOS[name].below] > 0).sum()))
     for name in ('errors_per_h', 'foreign_errors_per_h'):
         if found[name].value == 0:  # drawing from nothing gives nothing, but an error may just not have come yet
             found[name] = Interval(0.0, 0.0, NONE_SEEN / float(groups.sums['hours'].sum()))
     return found
+
+
+def _of_groups_alike(found: Interval, groups: int) -> Interval:
+    """An interval of a share that is 0, or 1, in all of so many groups, of which drawing makes a point.
+
+    Its other end is where so many groups would be like that with a probability of .025 (Clopper and Pearson 1934; of
+    groups whose share may be anything the chance is less).
+    """
+    if groups < 2 or found.low != found.high or found.value not in (0.0, 1.0):
+        return found
+    end = 0.025 ** (1 / groups)
+    return Interval(1.0, end, 1.0) if found.value else Interval(0.0, 0.0, 1 - end)
 
 
 def differences(a: Groups, b: Groups, draws: int, seed: int) -> Dict[str, Interval]:

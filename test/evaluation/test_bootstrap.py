@@ -158,3 +158,18 @@ def test_one_group_gives_no_interval():
     found = intervals(groups(table), 100, 0)['accuracy']
     assert found.value == 1 and np.isnan(found.low)
     assert verdict('accuracy', differences(groups(table), groups(table), 100, 0)['accuracy']) == 'unclear'
+
+
+@pytest.mark.parametrize('right', [True, False])
+def test_where_all_groups_are_alike_an_interval_is_no_point(right):
+    """Drawn from objects that are all right, the accuracy is 1 each time; as many may be right by chance."""
+    objects, frames = 12, 6
+    targets = np.repeat(np.arange(objects) % 2, frames)
+    p = np.where((targets == 0)[:, None] == right, [0.9, 0.1], [0.1, 0.9])
+    groups = group_sums(table_of(p, targets, tracks=np.repeat(np.arange(objects), frames)), 1.0, Policy(0.5))
+    found = intervals(groups, 200, 0)
+    end = 0.025 ** (1 / objects)
+    value = float(right)
+    assert found['accuracy'] == ((1.0, pytest.approx(end), 1.0) if right else (0.0, 0.0, pytest.approx(1 - end)))
+    assert found['risk'].value == 1 - value and found['risk'].high - found['risk'].low == pytest.approx(1 - end)
+    assert found['nll'].low == pytest.approx(found['nll'].high)  # of what has no bounds nothing is known
