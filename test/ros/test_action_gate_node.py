@@ -90,7 +90,8 @@ def test_a_robot_that_moves_is_told_to_stand_still(number, ros_domain, peer, tmp
         until('go', 'go', 0.5)
         until('stop', 'unknown', 0.0)
         until('go', 'go', 0.5)
-        node.process.send_signal(number)
+        for _ in range(2):  # of a shell to all processes, and of ros2 launch to each
+            node.process.send_signal(number)
         assert node.process.wait(60) == 0
         peer.wait(lambda: velocities[-1].linear.x == 0.0, 'standing still at the end')
         assert 'Traceback' not in node.log
