@@ -45,7 +45,7 @@ def test_import_calibrate_show_verify(material, capsys):
     assert main(import_words(material, '--calibrate', str(material / 'pictures'), '--half', '--license', 'MIT')) == 0
     said = capsys.readouterr().out
     assert 'calibrated     ' in said
-    assert re.search(r'24 frames of 24 objects, at float32 on (cpu|cuda), judged by', said)
+    assert re.search(r'24 frames, at float32 on (cpu|cuda), judged by', said)
     bundle = load_bundle(material / 'lights')
     assert bundle.class_names == ('dark', 'bright')
     assert bundle.preprocessing.crop == (64, 64)
