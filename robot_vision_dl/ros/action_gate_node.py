@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from rclpy.task import Future
 
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _CLASSES_S = 5.0
 """So long after the first decision it is said that the classes of the model are not known."""
 
@@ -171,20 +170,24 @@ class ActionGateNode(PrintableLogs, Node):
         client.call_async(Trigger.Request()).add_done_callback(done)
 
 
-def _end(_number: int, _frame: object) -> None:
-    """End by the first signal; a second one, as of a shell and of `ros2 launch`, must not keep the robot moving."""
-    for number in _SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
-    raise KeyboardInterrupt
+class _Signals:
+    """Whether SIGINT or SIGTERM has come; nothing is raised, which rclpy's C++ might swallow in the midst of a call."""
+
+    def __init__(self) -> None:
+        self.came = False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._on_signal)
+
+    def _on_signal(self, _number: int, _frame: object) -> None:
+        self.came = True
 
 
 def main(arguments: Optional[List[str]] = None) -> int:
     """Run the node until it is told to stop; exit code 2 for parameters that cannot be used."""
     # Not by rclpy: after its handlers nothing can be published. The node's timer sees to it that Python's run soon.
-    for number in _SIGNALS:
-        signal.signal(number, _end)
+    signals = _Signals()
     return run_node('action_gate', ActionGateNode, arguments, end=ActionGateNode.stand_still,
-                    signals=SignalHandlerOptions.NO)
+                    signals=SignalHandlerOptions.NO, ended=lambda: signals.came)
 
 
 if __name__ == '__main__':

@@ -16,7 +16,8 @@ NodeT = TypeVar('NodeT', bound=Node)
 def run_node(name: str, make: Callable[[], NodeT], arguments: Optional[List[str]],
              begin: Callable[[NodeT], object] = lambda node: None,
              end: Callable[[NodeT], object] = lambda node: None,
-             signals: SignalHandlerOptions = SignalHandlerOptions.ALL) -> int:
+             signals: SignalHandlerOptions = SignalHandlerOptions.ALL, ended: Callable[[], bool] = lambda: False
+             ) -> int:
     """Make a node and run its callbacks until it is told to stop.
 
     Args:
@@ -26,6 +27,7 @@ def run_node(name: str, make: Callable[[], NodeT], arguments: Optional[List[str]
         begin: called before the first callback.
         end: called after the last one, however it came.
         signals: which rclpy handles; it ends all that there is to publish with before ``end`` is called.
+        ended: asked after each callback; true: the node is to stop.
 
     Returns:
         0, or 2 where the node cannot start.
@@ -36,7 +38,7 @@ def run_node(name: str, make: Callable[[], NodeT], arguments: Optional[List[str]
         node = make()
         warn_of_unused(node, arguments)
         begin(node)
-        spin(node)
+        spin(node, ended=ended)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except Exception as error:  # noqa: B902 - of rcl, too: a parameter file that it cannot read

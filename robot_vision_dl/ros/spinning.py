@@ -56,8 +56,12 @@ def _refused(request: Any, response: Any, reason: str) -> Any:
     return response
 
 
-def spin(node: Node, executor: Optional[SingleThreadedExecutor] = None) -> None:
+def spin(node: Node, executor: Optional[SingleThreadedExecutor] = None, ended: Callable[[], bool] = lambda: False
+         ) -> None:
     """Run a node's callbacks until it is told to stop; an exception in one is logged and does not end it.
+
+    Args:
+        ended: asked after each callback; true: it is to stop.
 
     Raises:
         KeyboardInterrupt, ExternalShutdownException: it is told to stop.
@@ -65,7 +69,7 @@ def spin(node: Node, executor: Optional[SingleThreadedExecutor] = None) -> None:
     guard_services(node)
     executor = executor or SingleThreadedExecutor(context=node.context)
     executor.add_node(node)
-    while node.context.ok():
+    while node.context.ok() and not ended():
         try:
             executor.spin_once()
         except (KeyboardInterrupt, ExternalShutdownException):
