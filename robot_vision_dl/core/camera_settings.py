@@ -2,14 +2,12 @@
 import re
 from typing import Callable, Dict, List, Optional, Sequence, Tuple, TypeVar
 
+from .aspect_ratio import strip_of
 from .errors import ConfigError
 from .text.number_text import plain_float
 from .types import Region
 
 Value = TypeVar('Value')
-MAX_ASPECT_RATIO = 64
-"""Longer side over shorter side, of pictures and of what is looked at: one row grows out of memory when its height is
-resized."""
 SLACK = 0.1  # of a period: so much a frame may come early
 _GEOMETRY = re.compile(r'([0-9]{1,9})x([0-9]{1,9})(?:\+([0-9]{1,9})\+([0-9]{1,9}))?')
 
@@ -26,9 +24,9 @@ def regions_of(text: str, cameras: Sequence[str]) -> Dict[str, Region]:
     """
     found = _per_camera('regions_of_interest', text, cameras, _region)
     for camera, region in found.items():
-        if max(region.width, region.height) > MAX_ASPECT_RATIO * min(region.width, region.height):
-            raise ConfigError(f'regions_of_interest: {camera!r} has a strip of {region.width} x {region.height} '
-                              f'pixels; sides may differ by a factor of up to {MAX_ASPECT_RATIO}')
+        strip = strip_of(region.height, region.width)
+        if strip:
+            raise ConfigError(f'regions_of_interest: {camera!r} has {strip}')
     return found
 
 

@@ -19,7 +19,7 @@ import binascii
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -56,9 +56,17 @@ def fingerprint(picture: Picture) -> np.ndarray:
     return perceptual_bits(picture, 16).view(np.uint64)
 
 
-def fingerprints(store: FrameStore, places: np.ndarray) -> np.ndarray:
-    """Of frames of a store, uint64 (n, 4); pictures that are kept smaller than they came have nearly the same."""
-    return as_table([fingerprint(store.picture(place)) for place in places.tolist()])
+def fingerprints(store: FrameStore, places: np.ndarray, show: Callable[[int], None] = lambda done: None) -> np.ndarray:
+    """Of frames of a store, uint64 (n, 4); pictures that are kept smaller than they came have nearly the same.
+
+    Args:
+        show: is called with the number of frames so far.
+    """
+    found = []
+    for place in places.tolist():
+        found.append(fingerprint(store.picture(place)))
+        show(len(found))
+    return as_table(found)
 
 
 def as_table(found: Sequence[np.ndarray]) -> np.ndarray:

@@ -17,7 +17,7 @@ from .tracks import error_starts, track_places, watched_s
 FEW_GROUPS = 10
 LEAST_TRACKS = 5
 """Of fewer, intervals by tracks would be a matter of luck themselves."""
-TRACK, BLOCK = 'track', 'block'
+RECORDING, TRACK, BLOCK = 'recording', 'track', 'block'
 NONE_SEEN = -float(np.log(0.025))
 """Events that may be expected where none was seen, at the upper end of a 95 % interval (exact, Poisson)."""
 _CHUNK = 64
@@ -93,7 +93,7 @@ def group_frames(table: FrameTable, gap_s: float) -> Tuple[str, Tuple[str, ...],
     labelled = table.known | table.unknown
     candidates = []
     recordings = np.where(labelled, table.rows['recording'], -1)
-    candidates.append(('recording', table.recordings, recordings))
+    candidates.append((RECORDING, table.recordings, recordings))
     tracks = np.full(len(table), -1)
     numbers: Dict[Tuple[Any, ...], int] = {}
     of_tracks: List[str] = []

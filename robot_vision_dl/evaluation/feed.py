@@ -1,7 +1,7 @@
 """A recording's frames in batches, decoded and preprocessed ahead of the network, with bounded memory."""
 import hashlib
 import struct
-from collections import Counter, deque
+from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import astuple, dataclass, replace
 from typing import Deque, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
@@ -134,7 +134,6 @@ class Feed:
         self._preprocessors = list(preprocessors)
         self._order = StampOrder(config.fusion)
         self._rate = RateLimit()
-        self._standing_still: Counter[str] = Counter()
         self._threads, self._ahead_bytes = threads, ahead_bytes
         self._pool = ThreadPoolExecutor(threads, 'decode', initializer=torch.set_num_threads, initargs=(1,))
         self._objects = recording.find_objects(config)
@@ -157,7 +156,7 @@ class Feed:
     def notes(self) -> Tuple[str, ...]:
         """What was taken otherwise than the bag says; complete at the end."""
         return tuple(f'{topic}: {count} images have the stamp of one long before, so that their time is that of '
-                     'arrival: mend their driver' for topic, count in self._standing_still.items() if count)
+                     'arrival: mend their driver' for topic, count in self._order.standing_still.items())
 
     @property
     def object_counts(self) -> Dict[str, ObjectCounts]:
@@ -273,7 +272,6 @@ class Feed:
                 drops.append(entry)
                 continue
             entry = entry._replace(frame=self._order.timed(entry.frame))
-            self._standing_still[entry.topic] += entry.frame.stands_still
             objection = self._order.objection(entry.frame)
             if objection is None:
                 frames.append(entry)

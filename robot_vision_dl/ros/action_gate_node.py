@@ -6,7 +6,6 @@ calls its ``std_srvs/Trigger``. When an action without a velocity follows one th
 commands once to stand still. What it decides is in :mod:`robot_vision_dl.core.decision.action_gate`, which object it
 is about in :mod:`robot_vision_dl.core.regions.choice`; this file shows what a node has to do to listen to us.
 """
-import signal
 import sys
 import time
 from pathlib import Path
@@ -16,7 +15,6 @@ from geometry_msgs.msg import Twist
 from rclpy.client import Client
 from rclpy.duration import Duration
 from rclpy.node import Node
-from rclpy.signals import SignalHandlerOptions
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 from vision_msgs.msg import Classification, Detection2DArray, LabelInfo
@@ -31,6 +29,7 @@ from . import qos
 from .node_main import run_node
 from .parameters import ConfigParameters
 from .start import PrintableLogs
+from .stop_signals import StopSignals
 
 if TYPE_CHECKING:
     from rclpy.task import Future
@@ -170,24 +169,11 @@ class ActionGateNode(PrintableLogs, Node):
         client.call_async(Trigger.Request()).add_done_callback(done)
 
 
-class _Signals:
-    """Whether SIGINT or SIGTERM has come; nothing is raised, which rclpy's C++ might swallow in the midst of a call."""
-
-    def __init__(self) -> None:
-        self.came = False
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._on_signal)
-
-    def _on_signal(self, _number: int, _frame: object) -> None:
-        self.came = True
-
-
 def main(arguments: Optional[List[str]] = None) -> int:
     """Run the node until it is told to stop; exit code 2 for parameters that cannot be used."""
-    # Not by rclpy: after its handlers nothing can be published. The node's timer sees to it that Python's run soon.
-    signals = _Signals()
+    # The node's timer sees to it that Python's handlers run soon.
     return run_node('action_gate', ActionGateNode, arguments, end=ActionGateNode.stand_still,
-                    signals=SignalHandlerOptions.NO, ended=lambda: signals.came)
+                    stop=StopSignals(insist=False))
 
 
 if __name__ == '__main__':

@@ -8,6 +8,7 @@ from rclpy.signals import SignalHandlerOptions
 
 from .spinning import spin, start_failed
 from .start import init
+from .stop_signals import StopSignals
 from .unused import warn_of_unused
 
 NodeT = TypeVar('NodeT', bound=Node)
@@ -16,8 +17,7 @@ NodeT = TypeVar('NodeT', bound=Node)
 def run_node(name: str, make: Callable[[], NodeT], arguments: Optional[List[str]],
              begin: Callable[[NodeT], object] = lambda node: None,
              end: Callable[[NodeT], object] = lambda node: None,
-             signals: SignalHandlerOptions = SignalHandlerOptions.ALL, ended: Callable[[], bool] = lambda: False
-             ) -> int:
+             stop: Optional[StopSignals] = None) -> int:
     """Make a node and run its callbacks until it is told to stop.
 
     Args:
@@ -26,19 +26,19 @@ def run_node(name: str, make: Callable[[], NodeT], arguments: Optional[List[str]
         arguments: of the process.
         begin: called before the first callback.
         end: called after the last one, however it came.
-        signals: which rclpy handles; it ends all that there is to publish with before ``end`` is called.
-        ended: asked after each callback; true: the node is to stop.
+        stop: handles signals in the place of rclpy, which ends all that there is to publish with before ``end`` is
+            called; asked after each callback.
 
     Returns:
         0, or 2 where the node cannot start.
     """
     node = None
     try:
-        init(arguments, signal_handler_options=signals)
+        init(arguments, signal_handler_options=SignalHandlerOptions.NO if stop else SignalHandlerOptions.ALL)
         node = make()
         warn_of_unused(node, arguments)
         begin(node)
-        spin(node, ended=ended)
+        spin(node, ended=lambda: stop is not None and stop.asked)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except Exception as error:  # noqa: B902 - of rcl, too: a parameter file that it cannot read

@@ -24,7 +24,7 @@ if isinstance(_CALLERS, list):
 
 
 def init(arguments: Optional[Sequence[str]] = None, **options: Any) -> None:
-    """``rclpy.init()`` for the node of this process, with rclpy's handling of SIGINT and SIGTERM.
+    """``rclpy.init()`` for the node of this process; rclpy handles SIGINT and SIGTERM unless ``options`` say otherwise.
 
     Raises:
         ConfigError: rcl refuses the arguments or a parameter file that they name.

@@ -5,7 +5,6 @@ is, on the latched topic ``~/progress`` (``diagnostic_msgs/DiagnosticStatus``) a
 bundle is there. SIGINT or SIGTERM ends it too: the last finished epoch is kept, and the same node goes on from there.
 """
 import math
-import signal
 import sys
 import threading
 import time
@@ -30,6 +29,7 @@ from .messages import key_values
 from .parameters import ConfigParameters, flat_values
 from .spinning import spin, start_failed
 from .start import PrintableLogs, init
+from .stop_signals import StopSignals
 from .unused import warn_of_unused
 
 PROGRESS_PERIOD_S = 0.5
@@ -37,29 +37,10 @@ READING, TRAINING, FINISHING, DONE, INTERRUPTED, FAILED = (
     'reading', 'training', 'finishing', 'done', 'interrupted', 'failed')
 
 
-class _StopSignals:
-    """SIGINT and SIGTERM: the first asks for an end at the next step, where nothing is half done, a second insists."""
-
-    def __init__(self) -> None:
-        self._asked = False
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._on_signal)
-
-    def _on_signal(self, _number: int, _frame: Any) -> None:
-        if self._asked:
-            raise KeyboardInterrupt
-        self._asked = True
-
-    def heed(self) -> None:
-        """End if that was asked for: raise KeyboardInterrupt."""
-        if self._asked:
-            raise KeyboardInterrupt
-
-
 class TrainerNode(PrintableLogs, Node):
     """Tells how far a run is; :meth:`train` carries it out. Parameters are those of :class:`TrainerConfig`."""
 
-    def __init__(self, stop: '_StopSignals', name: str = 'trainer', **node_arguments: Any) -> None:
+    def __init__(self, stop: StopSignals, name: str = 'trainer', **node_arguments: Any) -> None:
         super().__init__(name, **node_arguments)
         self._stop = stop
         self.config: TrainerConfig = ConfigParameters(
@@ -170,7 +151,7 @@ class TrainerNode(PrintableLogs, Node):
 def main(arguments: Optional[List[str]] = None) -> int:
     """Carry out the run; exit code 2 for settings that cannot be used, 1 for a run that failed, 0 else."""
     # Signals end the training loop, which is on the main thread, in its own way.
-    stop = _StopSignals()
+    stop = StopSignals(insist=True)
     node = executor = None
     try:
         init(arguments, signal_handler_options=SignalHandlerOptions.NO)

@@ -18,7 +18,7 @@ from ..data.dataset import EvalTransform, FrameDataset, known, targets_of
 from ..data.division import Part
 from ..data.frozen import describe_frozen, frozen_hashes, unlike_frozen
 from ..data.leakage import Leakage, leakage
-from ..data.learned_pictures import as_table, fingerprint, learned_frames
+from ..data.learned_pictures import fingerprints, learned_frames
 from ..data.objects import count_objects
 from ..data.outliers import outlier_store, unlike
 from ..data.prepare import class_names_of, prepare_parts
@@ -152,11 +152,8 @@ def _learned_before(config: TrainConfig, store: FrameStore) -> Optional[np.ndarr
         return None
     with Progress('comparing with what the weights were trained on', 'frames', len(store),
                   quiet=processes().rank > 0) as show:
-        found = []
-        for place in range(len(store)):
-            found.append(fingerprint(store.picture(place)))
-            show(place + 1)
-    return learned_frames(store.frames, start.recognise(as_table(found)).trained_on)
+        prints = fingerprints(store, np.arange(len(store)), show)
+    return learned_frames(store.frames, start.recognise(prints).trained_on)
 
 
 def _frozen(config: TrainConfig) -> Optional[np.ndarray]:

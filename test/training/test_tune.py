@@ -27,15 +27,19 @@ tune:
 """
 
 
+def taken_up(folder, number):
+    """The config of a study that a signal ends in its first trial, and what it prints when it goes on."""
+    text = config_text(picture_folders(folder / 'pictures'), folder, epochs=3) + SPACE
+    process = command(folder, text, name='tune')
+    wait_for(folder / 'runs' / 'shapes-tune' / 'trial-0' / 'last.ckpt', process)
+    process.send_signal(number)
+    process.communicate()
+    return text, finished(command(folder, text, name='tune'))
+
+
 @pytest.mark.slow
 def test_study_that_is_killed_goes_on_and_its_best_settings_can_be_trained(tmp_path):
-    pictures = picture_folders(tmp_path / 'pictures')
-    text = config_text(pictures, tmp_path, epochs=3) + SPACE
-    process = command(tmp_path, text, name='tune')
-    wait_for(tmp_path / 'runs' / 'shapes-tune' / 'trial-0' / 'last.ckpt', process)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    said = finished(command(tmp_path, text, name='tune'))
+    _, said = taken_up(tmp_path, signal.SIGKILL)
     rows = re.findall(r'^(\d+) +(complete|pruned) +([\d.]+)', said, re.MULTILINE)
     assert len(rows) == 3 and rows[0][1] == 'complete'
     assert [float(row[2]) for row in rows if row[1] == 'complete'] == sorted(
@@ -48,13 +52,7 @@ def test_study_that_is_killed_goes_on_and_its_best_settings_can_be_trained(tmp_p
 
 @pytest.mark.slow
 def test_study_that_is_interrupted_goes_on_with_its_trial_and_is_of_its_settings_alone(tmp_path):
-    pictures = picture_folders(tmp_path / 'pictures')
-    text = config_text(pictures, tmp_path, epochs=3) + SPACE
-    process = command(tmp_path, text, name='tune')
-    wait_for(tmp_path / 'runs' / 'shapes-tune' / 'trial-0' / 'last.ckpt', process)
-    process.send_signal(signal.SIGINT)
-    process.communicate()
-    said = finished(command(tmp_path, text, name='tune'))
+    text, said = taken_up(tmp_path, signal.SIGINT)
     assert 'going on with the run in' in said and not (tmp_path / 'runs' / 'shapes-tune' / 'trial-1').exists()
     other = command(tmp_path, text.replace('{low: 8, high: 16, step: 8}', '{low: 8, high: 24, step: 8}'), name='tune')
     assert 'another space' in finished(other, 2)

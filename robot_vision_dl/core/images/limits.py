@@ -1,5 +1,5 @@
 """How large a picture may be, checked before anything is allocated for it."""
-from ..camera_settings import MAX_ASPECT_RATIO
+from ..aspect_ratio import strip_of
 from ..config import ImageConfig
 from ..errors import ImageError
 
@@ -17,6 +17,6 @@ def check_size(height: int, width: int, config: ImageConfig) -> None:
         raise ImageError('too_large', f'the image claims {width} x {height} pixels, more than '
                                       f'{config.max_megapixels:g} megapixels; raise image.max_megapixels if that is '
                                       'meant')
-    if max(height, width) > MAX_ASPECT_RATIO * min(height, width):
-        raise ImageError('aspect_ratio', f'the image is a strip of {width} x {height} pixels; sides may differ by a '
-                                         f'factor of up to {MAX_ASPECT_RATIO}')
+    strip = strip_of(height, width)
+    if strip:
+        raise ImageError('aspect_ratio', f'the image is {strip}')

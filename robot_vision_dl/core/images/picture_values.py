@@ -3,7 +3,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..camera_settings import MAX_ASPECT_RATIO
+from ..aspect_ratio import strip_of
 from ..errors import ImageError
 from ..types import ColorOrder, Picture
 
@@ -38,9 +38,9 @@ def picture_of_array(array: np.ndarray, color: str = 'rgb') -> Picture:
     height, width = array.shape[:2]
     if height < 1 or width < 1:
         raise ImageError('empty', f'the array has no pixels: its shape is {array.shape}')
-    if max(height, width) > MAX_ASPECT_RATIO * min(height, width):
-        raise ImageError('aspect_ratio', f'the picture is a strip of {width} x {height} pixels; sides may differ by a '
-                                         f'factor of up to {MAX_ASPECT_RATIO}')
+    strip = strip_of(height, width)
+    if strip:
+        raise ImageError('aspect_ratio', f'the picture is {strip}')
     return Picture(array, order)
 
 

@@ -5,7 +5,7 @@ Everything that goes wrong with a frame ends here as a counted reason; the threa
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections import Counter, deque
+from collections import deque
 from dataclasses import dataclass
 from typing import Callable, Deque, Dict, Iterable, List, Mapping, Optional
 
@@ -82,7 +82,6 @@ class EngineThread(ABC):
         self._changes: Optional[Settings] = None  # of :attr:`pipeline`
         self._changing = threading.Lock()
         self.failures = 0
-        self._standing_still: Counter[str] = Counter()
         self._expected: Dict[str, Dict[str, float]] = {}
         self._thread = threading.Thread(target=self._run, name='inference', daemon=True)
 
@@ -153,7 +152,7 @@ class EngineThread(ABC):
 
     def standing_still(self, camera: str) -> int:
         """How many frames of a camera had the stamp of frames long before, so that their time is that of arrival."""
-        return self._standing_still[camera]
+        return self._order.standing_still[camera]
 
     def last_check(self, camera: str) -> Optional[CameraCheck]:
         """What the newest picture of a camera says about it; None before the first, or where that is not asked."""
@@ -224,7 +223,6 @@ class EngineThread(ABC):
                 return None
             frame = self._order.timed(read_frame(camera, message, received_ns, self._config.image,
                                                  self._config.regions.get(camera), received.buffer))
-            self._standing_still[camera] += frame.stands_still
             objection = self._order.objection(frame)
         except ImageError as error:
             self._drop(camera, error.reason, str(error))

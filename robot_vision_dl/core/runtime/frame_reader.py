@@ -1,4 +1,5 @@
 """From image messages to frames in order: what the live node and the evaluation of a bag do alike."""
+from collections import Counter
 from dataclasses import replace
 from typing import Dict, Optional, Tuple
 
@@ -52,12 +53,16 @@ class StampOrder:
 
     Args:
         config: a stamp that lies further back than ``most_back_s`` is of a recording that began anew; may be replaced.
+
+    Attributes:
+        standing_still: by camera, how many frames :meth:`timed` has marked.
     """
 
     def __init__(self, config: FusionConfig) -> None:
         self.config = config
         self._last_ns: Dict[str, int] = {}
         self._stamps: Dict[str, Tuple[int, int]] = {}  # the last stamp, and when it came first
+        self.standing_still: Counter[str] = Counter()
 
     def timed(self, frame: Frame) -> Frame:
         """The frame, marked where its stamp stands still: where it came first longer than ``reset_gap_s`` ago.
@@ -69,6 +74,7 @@ class StampOrder:
         if stamp_ns != last_ns or frame.received_ns < first_ns:
             self._stamps[frame.camera] = stamp_ns, frame.received_ns
         elif stamp_ns and (frame.received_ns - first_ns) * 1e-9 > self.config.reset_gap_s:
+            self.standing_still[frame.camera] += 1
             return replace(frame, stands_still=True)
         return frame
 

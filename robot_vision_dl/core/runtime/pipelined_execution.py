@@ -8,7 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 from threading import Event
-from typing import Callable, Generic, Optional, TypeVar
+from typing import Callable, Generic, Optional, Tuple, TypeVar
 
 from ..networks import torch_use
 
@@ -63,34 +63,35 @@ class PipelinedExecution(Generic[Work]):
     def _beside(self, first: '_Pass[Work]', passes: 'SimpleQueue[Optional[_Pass[Work]]]') -> None:
         before: Optional[_Pass[Work]] = None
         current: Optional[_Pass[Work]] = first
+        failure: Optional[BaseException] = None
         try:
             with torch_use.without_gradients():
                 while current is not None:
                     if before is not None:
                         self._finish(before.work)
                     self._sleep_until_due(current)
-                    try:
-                        following = self._fetch_next()
-                    except BaseException:
-                        passes.put(None)
-                        current.done.wait()
-                        self._finish(current.work)  # what has been through the network is decided
-                        raise
+                    following, failure = self._fetch_next()
                     passes.put(following)
                     current.done.wait()
                     before, current = current, following
                 if before is not None:
                     self._finish(before.work)
+                if failure is not None:  # what has been through the network is decided first
+                    raise failure
         finally:
             passes.put(None)  # whatever happens, nobody waits for ever
 
-    def _fetch_next(self) -> Optional['_Pass[Work]']:
+    def _fetch_next(self) -> Tuple[Optional['_Pass[Work]'], Optional[BaseException]]:
+        """The next batch, or why there is none, which may be nothing."""
         started = time.perf_counter()
-        work = self._fetch()
+        try:
+            work = self._fetch()
+        except BaseException as error:  # noqa: B902 - raised again when what is in work is done
+            return None, error
         if work is None:
-            return None
+            return None, None
         self._fetch_s = _mean(self._fetch_s, time.perf_counter() - started)
-        return _Pass(work)
+        return _Pass(work), None
 
     def _sleep_until_due(self, current: '_Pass[Work]') -> None:
         """Until it is time to fetch the next batch, so that it is ready when the pass is done; or until it is done."""

@@ -10,6 +10,7 @@ from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Opt
 
 from ...core.text.printable import printable
 from ...data.learned_pictures import CALIBRATED_ON, TRAINED_ON, like_ones
+from ..bootstrap import BLOCK, RECORDING, TRACK
 from ..learned import MOST_SEEN
 from .sentences import BAD, CARE, GOOD, GROUPS, HEADLINES, INFO, NOT_WORTH, OF_PICTURES, REASONS, Point, say
 from .wording import are_pictures, count_of, duration, interval_text, percent, rate
@@ -31,7 +32,7 @@ WIDE_SET, NARROW_SET = 0.5, 0.25
 """Share of the other classes that sets hold beside one: beyond the first they say little, up to the second much."""
 SHORTCUT, FEW_RIGHT = 0.5, 5
 """Share of a class's right decisions that look at the background from which on it has a shortcut; at least so many."""
-_KINDS = {'recording': 'recording', 'track': 'object', 'block': 'stretch of 10 s'}
+_KINDS = {RECORDING: 'recording', TRACK: 'object', BLOCK: 'stretch of 10 s'}
 
 
 class Verdict(NamedTuple):
