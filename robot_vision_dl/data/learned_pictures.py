@@ -12,7 +12,8 @@ at quality 30, with noise of 8 levels, a blur of 3 pixels, more light, or withou
 not without 3 %, turned or mirrored. Two of them that are no duplicates differ by 48 at least, 1 319 frames of
 recordings of other objects before the same background from those that were trained on by 52, frames of football robots
 of one day from those of other days by 84. With the 8x8 frequencies of near-duplicates, 4 of those 1 319 could not be
-told from a copy, and of plain shapes on a plain ground one in three.
+told from a copy, and of plain shapes on a plain ground one in three. A picture of one colour, and a pure gradient, has
+a few bits or none and is like all others of its kind: it is recognised as nothing (:func:`is_plain`).
 """
 import base64
 import binascii
@@ -47,6 +48,7 @@ MOST = 100_000
 _SCHEMA = 1
 _KIND = '256 bit perceptual hash (C. Zauner, 2010; 16x16 frequencies of 64x64), sorted, base64'
 _WORDS = 4  # of 64 bits
+_LEAST_BITS = 64  # of 128 that a photograph has
 _NONE = np.zeros((0, _WORDS), np.uint64)
 _MOST_AT_ONCE = 4_000_000  # pairs of pictures that are compared, which takes 40 MB
 
@@ -74,8 +76,21 @@ def as_table(found: Sequence[np.ndarray]) -> np.ndarray:
     return np.array(found, np.uint64).reshape(-1, _WORDS)
 
 
+def is_plain(some: np.ndarray) -> np.ndarray:
+    """Whether fingerprints (n, 4) are of pictures with too little in them to be told from others; bool (n,).
+
+    One bit in two is set where all frequencies are there.
+    """
+    bits: np.ndarray = hamming(some, np.uint64(0)).sum(axis=1, dtype=np.uint16)
+    return bits < _LEAST_BITS
+
+
 def look_like(some: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Whether each picture is within :data:`SAME` of one of others, by fingerprints (n, 4) and (m, 4); bool (n,)."""
+    """Whether each picture is within :data:`SAME` of one of others, by fingerprints (n, 4) and (m, 4); bool (n,).
+
+    A plain one, see :func:`is_plain`, is like none.
+    """
+    others = others[~is_plain(others)]
     each, places = np.unique(some, axis=0, return_inverse=True)
     alike = np.zeros(len(each), bool)
     step = max(1, _MOST_AT_ONCE // max(1, len(others)))
@@ -84,7 +99,7 @@ def look_like(some: np.ndarray, others: np.ndarray) -> np.ndarray:
         distance = np.zeros((len(block), len(others)), np.uint16)
         for word in range(_WORDS):
             distance += hamming(block[:, None, word], others[None, :, word])
-        alike[begin:begin + step] = (distance <= SAME).any(axis=1)
+        alike[begin:begin + step] = (distance <= SAME).any(axis=1) & ~is_plain(block)
     result: np.ndarray = alike[places.reshape(-1)]
     return result
 

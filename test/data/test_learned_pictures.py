@@ -20,6 +20,7 @@ from robot_vision_dl.data.learned_pictures import (
     SAME,
     LearnedPictures,
     fingerprint,
+    is_plain,
     learned_pictures,
     look_like,
 )
@@ -155,6 +156,19 @@ def test_of_very_many_some_are_kept():
     kept = LearnedPictures.of(every).trained_on
     assert kept.shape == (MOST, 4) and np.isin(kept[:, 0], every[:, 0]).all()
     assert (kept[0, 0], kept[-1, 0]) == (every[0, 0], every[-1, 0])
+
+
+def test_plain_pictures_are_like_none():
+    """A wall of one colour that was learned does not make all walls, covered lenses and gradients known."""
+    rise = np.linspace(0, 255, 640).astype(np.uint8)[None, :, None]
+    across = np.broadcast_to(rise, (480, 640, 3))
+    plain = prints_of(*(np.full((480, 640, 3), level, np.uint8) for level in (0, 1, 90, 255)),
+                      across, across.swapaxes(0, 1))
+    scenes = prints_of(scene(1), scene(2))
+    assert is_plain(plain).all() and not is_plain(scenes).any()
+    learned = LearnedPictures.of(np.concatenate([plain, scenes[:1]]))
+    found = learned.recognise(np.concatenate([plain, scenes])).trained_on
+    assert found.tolist() == [False] * len(plain) + [True, False]
 
 
 def test_equal_to_one_by_one():
