@@ -3,7 +3,7 @@ import ctypes
 import os
 import signal
 from pathlib import Path
-from typing import Optional, Sequence
+from typing import Mapping, Optional, Sequence
 
 import numpy as np
 from labelled_samples import pattern
@@ -63,7 +63,8 @@ def table_of(p: np.ndarray, targets: np.ndarray, *, tracks: Optional[Sequence[in
     return FrameTable(rows, tuple(f'recording {r}' for r in range(count)), ('/camera',), track_names, names)
 
 
-def small_model(folder: Path, seed: int = 0, class_names: Sequence[str] = NAMES, calibrated: bool = True) -> Path:
+def small_model(folder: Path, seed: int = 0, class_names: Sequence[str] = NAMES, calibrated: bool = True,
+                card_files: Optional[Mapping[str, bytes]] = None) -> Path:
     """A bundle around an untrained LeNet-5, with a temperature at which it accepts some pictures and not others.
 
     With seed 0, some are unknown to it.
@@ -74,7 +75,7 @@ def small_model(folder: Path, seed: int = 0, class_names: Sequence[str] = NAMES,
     scores = np.linspace(-1.5, -1.152 if seed == 0 else 0, 200).astype(np.float32)
     save_bundle(folder, network, class_names, Preprocessing(0, (32, 32), (0.5,), (0.5,)),
                 temperature=0.02 if calibrated else None, conformal=(0.1, 0.8) if calibrated else None,
-                ood=OodCalibration('energy', scores) if calibrated else None)
+                ood=OodCalibration('energy', scores) if calibrated else None, card_files=card_files or {})
     return folder
 
 

@@ -131,7 +131,10 @@ def _say(report: 'MiningReport', out: str) -> None:
         print(f'{report.alike} intervals look nearly like another one, which stands for them')
     if report.labelled:
         print(f'{report.labelled} are labelled already')
-    print(f'{report.random} of the {chosen} to label are drawn at random from {report.drawn_from}')
+    drawn = f'{report.random} of the {chosen} to label are drawn at random from {report.drawn_from}'
+    if report.learned:
+        drawn += f'; {report.learned} of them show what the model has learned from and do not count for its accuracy'
+    print(drawn)
     size = sum(file.stat().st_size for file in Path(out).rglob('*') if file.is_file())
     print(f'{printable(out)}: {size / 1e6:.1f} MB, nearly all of it pictures')
     print(f'\nnext: robot-vision label {printable(out)}')

@@ -81,7 +81,7 @@ def is_plain(some: np.ndarray) -> np.ndarray:
 
     One bit in two is set where all frequencies are there.
     """
-    bits: np.ndarray = hamming(some, np.uint64(0)).sum(axis=1, dtype=np.uint16)
+    bits: np.ndarray = hamming(some, np.zeros(1, np.uint64)).sum(axis=1, dtype=np.uint16)
     return bits < _LEAST_BITS
 
 

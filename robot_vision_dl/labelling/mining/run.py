@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Sequence, Set, Tuple, Union
 
+import cv2
 import numpy as np
 
 from ...core.bundles.bundle import Bundle, load_bundle
@@ -23,6 +24,8 @@ from ...core.files.whole_files import check_writable, locked_folder
 from ...core.networks.device import choose_device
 from ...core.networks.threads import on_a_thread
 from ...core.runtime.pipeline import Pipeline
+from ...core.types import ColorOrder, Picture
+from ...data.learned_pictures import as_table, fingerprint, learned_pictures
 from ...evaluation.options import EvaluationOptions
 from ...evaluation.recordings import Recording, check_are_bags, open_recordings
 from ...evaluation.work import Progress
@@ -73,6 +76,7 @@ class MiningReport:
         alike: intervals that another one stands for.
         labelled: intervals that have a label already, and are not chosen for that.
         random: intervals drawn at random, ``drawn_from`` from how many.
+        learned: those of them that the model has learned from, of which its accuracy is not told.
         problems: sentences.
         failures: why recordings are not in the queue.
         unreadable: how many bags were left out, since nothing can be read of them or they have no images; ``tell`` got
@@ -89,6 +93,7 @@ class MiningReport:
     labelled: int = 0
     random: int = 0
     drawn_from: int = 0
+    learned: int = 0
     problems: Tuple[str, ...] = ()
     failures: Tuple[str, ...] = ()
     unreadable: int = 0
@@ -229,12 +234,12 @@ def _write(folder: Path, recordings: Sequence[Recording], paths: Sequence[Path],
     chosen = select(found.features[shown], doubt[shown], options.count, options.seed, options.random_share,
                     ((alike < 0) & ~has_label)[shown])
     first = shown[chosen.chosen]
-    random = np.zeros(len(doubt), bool)
-    random[first[chosen.random]] = True
+    drawn = np.zeros(len(doubt), bool)
+    drawn[first[chosen.random]] = True
     kind = np.where(at_fault, _FAULT, np.where(has_label, _LABELLED, np.where(alike >= 0, _ALIKE, _REST)))
     rest = np.lexsort((np.arange(len(doubt)), -doubt, kind))
     places = np.concatenate([first, rest[~np.isin(rest, first)]])
-    report = _report(found, doubts, random, set(first.tolist()))
+    report = _report(found, doubts, drawn, set(first.tolist()))
     report.alike, report.labelled, report.drawn_from = int((alike >= 0).sum()), int(has_label.sum()), len(shown)
     report.problems = tuple(f'{one.name}: {problem}' for one, head in zip(recordings, found.heads)
                             for problem in head.problems) + notes
@@ -243,11 +248,31 @@ def _write(folder: Path, recordings: Sequence[Recording], paths: Sequence[Path],
             'options': {name: getattr(options, name) for name in ('every_s', 'longest_s', 'count', 'random_share',
                                                                   'seed', 'labelled')}
             | {'topics': list(options.topics), 'labels': list(options.labels.sources)},
-            'frames': {'looked_at': report.looked_at, 'left_out': report.left_out, 'unusable': report.unusable},
-            'random': {'drawn': report.random, 'of': report.drawn_from}}
+            'frames': {'looked_at': report.looked_at, 'left_out': report.left_out, 'unusable': report.unusable}}
     with Strips(paths) as strips:
-        write_queue(folder, meta, entries, _rows(found, doubts, places, alike, random, len(first), strips))
+        learned = _learned(found, drawn, bundle, strips)
+        report.learned = int(learned.sum())
+        counts = {'drawn': report.random, 'of': report.drawn_from, 'learned': report.learned}
+        write_queue(folder, {**meta, 'random': counts}, entries,
+                    _rows(found, doubts, places, alike, drawn, learned, len(first), strips))
     return report
+
+
+def _learned(found: Gathered, drawn: np.ndarray, bundle: Bundle, strips: Strips) -> np.ndarray:
+    """Which intervals that were drawn at random show what the model has learned from, bool (n,).
+
+    After a round of the loop the model that mines was trained on labels of the same recordings, and would be judged by
+    its own answers.
+    """
+    learned, pictures = np.zeros(len(drawn), bool), learned_pictures(bundle)
+    if pictures is None:
+        return learned
+    for place in np.flatnonzero(drawn):
+        strip = strips.of(int(found.recordings[place]), int(found.numbers[place]))
+        shown = [cv2.imdecode(np.frombuffer(one.jpeg, np.uint8), cv2.IMREAD_COLOR) for one in strip if one.jpeg]
+        prints = [fingerprint(Picture(one, ColorOrder.BGR)) for one in shown if one is not None]
+        learned[place] = pictures.recognise(as_table(prints)).either.any()
+    return learned
 
 
 def _exchanged(found: Gathered) -> Set[Tuple[int, str]]:
@@ -258,8 +283,8 @@ def _exchanged(found: Gathered) -> Set[Tuple[int, str]]:
     return {camera for camera, more in balance.items() if more > 0}
 
 
-def _rows(found: Gathered, doubts: Sequence[Doubt], places: np.ndarray, alike: np.ndarray, random: np.ndarray,
-          chosen: int, strips: Strips) -> Iterator[Tuple[QueueInterval, Sequence[QueueFrame]]]:
+def _rows(found: Gathered, doubts: Sequence[Doubt], places: np.ndarray, alike: np.ndarray, drawn: np.ndarray,
+          learned: np.ndarray, chosen: int, strips: Strips) -> Iterator[Tuple[QueueInterval, Sequence[QueueFrame]]]:
     """Intervals with their film strips in the order of the queue, one after another."""
     ids = np.zeros(len(places), np.int64)
     ids[places] = np.arange(1, len(places) + 1)
@@ -267,19 +292,20 @@ def _rows(found: Gathered, doubts: Sequence[Doubt], places: np.ndarray, alike: n
         one, doubt, recording = found.intervals[place], doubts[place], int(found.recordings[place])
         yield QueueInterval(
             int(ids[place]), recording + 1, one.topic, one.start_ns, one.end_ns, one.frames,
-            _reason(doubt, bool(random[place])), doubt.doubt, bool(random[place]), bool(ids[place] <= chosen),
+            _reason(doubt, bool(drawn[place])), doubt.doubt, bool(drawn[place] and not learned[place]),
+            bool(ids[place] <= chosen),
             doubt.proposals, doubt.explanation, one.given, int(ids[alike[place]]) if alike[place] >= 0 else None,
             found.features[place]), strips.of(recording, int(found.numbers[place]))
 
 
-def _reason(doubt: Doubt, is_random: bool) -> str:
-    return 'random' if is_random and doubt.reason == 'sure' else doubt.reason
+def _reason(doubt: Doubt, is_drawn: bool) -> str:
+    return 'random' if is_drawn and doubt.reason == 'sure' else doubt.reason
 
 
-def _report(found: Gathered, doubts: Sequence[Doubt], random: np.ndarray, chosen: 'set[int]') -> MiningReport:
+def _report(found: Gathered, doubts: Sequence[Doubt], drawn: np.ndarray, chosen: 'set[int]') -> MiningReport:
     report = MiningReport({reason: ReasonCount() for reason in REASONS}, len(found.heads))
     for place, (one, doubt) in enumerate(zip(found.intervals, doubts)):
-        count = report.by_reason[_reason(doubt, bool(random[place]))]
+        count = report.by_reason[_reason(doubt, bool(drawn[place]))]
         count.intervals += 1
         count.seconds += (one.end_ns - one.start_ns) * 1e-9
         count.chosen += place in chosen
@@ -288,5 +314,5 @@ def _report(found: Gathered, doubts: Sequence[Doubt], random: np.ndarray, chosen
         report.looked_at += head.looked_at
         report.left_out += head.left_out
         unusable.update(head.unusable)
-    report.unusable, report.random = dict(sorted(unusable.items())), int(random.sum())
+    report.unusable, report.random = dict(sorted(unusable.items())), int(drawn.sum())
     return report

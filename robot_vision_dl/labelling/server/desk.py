@@ -76,6 +76,13 @@ class Desk:
                 'meta': {key: self._queue.meta[key] for key in ('model', 'options') if key in self._queue.meta},
                 'first_open': self.views.first_open()}
 
+    @property
+    def learned(self) -> int:
+        """Intervals drawn at random that the model has learned from, by which its accuracy is not told."""
+        drawn = self._queue.meta.get('random')
+        count = drawn.get('learned', 0) if isinstance(drawn, dict) else 0  # queues of earlier versions do not say
+        return count if isinstance(count, int) else 0
+
     def counts(self) -> Dict[str, int]:
         """Entries of each view, and how many of the queue are still to be labelled."""
         with self.lock:

@@ -39,7 +39,8 @@ class Meter:
                 'per_minute': None if speed is None else round(speed, 1), 'classes': counts,
                 'self_agreement': _agreement(self_agreement(state)),
                 'model_agreement': _agreement(desk.tally.model_agreement()),
-                'random': _accuracy(desk.tally.model_agreement(random=True)), 'seq': state.seq}
+                'random': {**_accuracy(desk.tally.model_agreement(random=True)), 'learned': desk.learned},
+                'seq': state.seq}
             self._start(state, desk.tally.whole)
         curve = self._curve
         return {**told, 'computing': self._is_computing, 'enough': verdict(curve, counts), 'curve': [] if curve is None

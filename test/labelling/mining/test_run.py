@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,14 +20,18 @@ from labelled_samples import pattern
 from robot_vision_dl.core.config import ClassifierConfig, with_values
 from robot_vision_dl.core.errors import BagError, ConfigError, OutputError, RobotVisionError
 from robot_vision_dl.core.processes import Children
+from robot_vision_dl.core.types import ColorOrder, Picture
 from robot_vision_dl.core.uncertainty.camera.bounds import as_json, default_bounds
 from robot_vision_dl.core.uncertainty.camera.statistics import COLOURS
 from robot_vision_dl.data.bags.writer import ImageBagWriter
+from robot_vision_dl.data.learned_pictures import LearnedPictures, fingerprint
 from robot_vision_dl.labelling.events import Action, EventStore, Stretch
 from robot_vision_dl.labelling.mining import run as run_module
 from robot_vision_dl.labelling.mining.options import MiningOptions
 from robot_vision_dl.labelling.mining.run import mine
 from robot_vision_dl.labelling.queue_file import MINED, QueueFile
+from robot_vision_dl.labelling.server.desk import Desk
+from robot_vision_dl.labelling.server.meter import Meter
 
 CPU = with_values(ClassifierConfig(), {'device': 'cpu', 'backend': 'torch'})  # no seconds of export to ONNX
 NO_LABELS = replace(MiningOptions().labels, sources=('none',))
@@ -108,7 +112,7 @@ def test_each_picture_is_an_interval_with_its_film_strip(queue):
             stamps = [stamp for stamp, _, _ in opened.frames(one.id)]
             assert stamps == sorted(stamps) and one.start_ns == stamps[0] and stamps[-1] < one.end_ns
             assert len(stamps) == min(8, one.frames) and opened.picture(one.id, 0)[:2] == b'\xff\xd8'
-        assert opened.meta['model_hash'] and opened.meta['random'] == {'drawn': 1, 'of': len(intervals)}
+        assert opened.meta['model_hash'] and opened.meta['random'] == {'drawn': 1, 'of': len(intervals), 'learned': 0}
         assert 'tmp' not in str({key: value for key, value in opened.meta.items() if key != 'model'})
 
 
@@ -214,6 +218,35 @@ def test_what_the_bag_labels_is_not_chosen_and_a_new_model_looks_again(bags, mod
     newer = str(small_model(tmp_path / 'newer', seed=1))
     assert mine(bags, newer, out, options).resumed == 0
     assert len(list(out.glob('parts/*.sqlite'))) == 3  # those of the other model are gone
+
+
+def test_what_the_model_has_learned_from_is_no_measure_of_it(bags, tmp_path, capsys):
+    """After a round of the loop the same recordings are mined with a model that was trained on some of their labels."""
+    from robot_vision_dl.cli.main import main
+    labelled = (0, 1, 2, 1000, 1001)  # three stretches of bag_0, two of bag_1
+    seen = [np.minimum(pattern(number), 240) + np.random.default_rng(index).integers(0, 12, (48, 64, 3), np.uint8)
+            for number in labelled for index in range(number % 1000 * 12, number % 1000 * 12 + 12)]
+    prints = np.array([fingerprint(Picture(one, ColorOrder.BGR)) for one in seen])
+    trained = str(small_model(tmp_path / 'trained', card_files=LearnedPictures.of(prints).card_file()))
+    options = replace(OPTIONS, random_share=1.0, count=100)
+    found = {}
+    for name, model in (('trained', trained), ('other', str(small_model(tmp_path / 'other')))):
+        report = mine(bags, model, tmp_path / name / 'queue', options)
+        intervals, recordings = intervals_of(tmp_path / name / 'queue')
+        assert len(intervals) == report.random == report.drawn_from and all(one.chosen for one in intervals)
+        begins = {one.id: int(one.name[-1]) for one in recordings}
+        found[name] = {1000 * begins[one.recording] + (one.start_ns - T0_NS) // (12 * STEP_NS)
+                       for one in intervals if not one.random}
+        assert report.learned == sum(not one.random for one in intervals)
+    assert found == {'trained': set(labelled), 'other': set()}
+    with closing(Desk(tmp_path / 'trained' / 'queue', 'ada')) as desk:
+        told = Meter(desk).progress()['random']
+        assert told['n'] == 0 and told['learned'] == sum(
+            not one.random for one in intervals_of(tmp_path / 'trained' / 'queue')[0]) >= 5
+    assert main(['mine', *bags, '--model', trained, '--out', str(tmp_path / 'again'), '--every', '0.2', '--device',
+                 'cpu', '--random-share', '1', '--count', '100']) == 0
+    assert re.search(r'drawn at random from \d+; \d+ of them show what the model has learned from',
+                     capsys.readouterr().out)
 
 
 @pytest.mark.slow

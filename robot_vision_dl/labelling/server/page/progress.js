@@ -64,7 +64,13 @@ export class Progress {
         figure(
           'the model is right',
           shareOf(figures.random?.accuracy),
-          of(figures.random?.interval, figures.random?.n, 'drawn at random'),
+          of(
+            figures.random?.interval,
+            figures.random?.n,
+            figures.random?.learned
+              ? `drawn at random, without ${figures.random.learned} that the model has learned from`
+              : 'drawn at random',
+          ),
         ),
         figure(
           'you agree with yourself',
