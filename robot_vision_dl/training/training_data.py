@@ -14,6 +14,7 @@ from ..core.networks.preprocess import Preprocessing
 from ..core.text.progress import Progress
 from ..core.types import UNKNOWN
 from ..data.cache import FrameStore
+from ..data.contradictions import contradictions
 from ..data.dataset import EvalTransform, FrameDataset, known, targets_of
 from ..data.division import Part
 from ..data.frozen import describe_frozen, frozen_hashes, unlike_frozen
@@ -96,6 +97,9 @@ def prepare_data(config: TrainConfig, folder: Path, fold: Optional[Tuple[int, in
         store, named, left_out = prepare_parts(config.data, preprocessing, read)
     say(str(store.label_report))
     say(str(store.selection_report))
+    contradicting = contradictions(store)
+    if contradicting:
+        say(f'warning: {contradicting}')
     class_names = class_names_of(store, config.data.class_names)
     check_class_names(list(class_names))
     learned = _learned_before(config, store)
