@@ -123,6 +123,7 @@ def run(args: argparse.Namespace) -> int:
         TEST_FILES,
         test_figures,
         test_files,
+        test_sentence,
         tested_again,
         with_test,
         without_test,
@@ -176,8 +177,8 @@ def run(args: argparse.Namespace) -> int:
         metrics = {**(kept if 'calibration' in kept else {}), 'calibration': found.metrics, **test_figures(tested)}
         notes = with_test(notes, tested, taken)
         card_files = {**{name: data for name, data in card_files.items() if name != MISTAKES}, **test_files(tested)}
-        print(f'test: accuracy {tested.calibrated.accuracy:.4f} of {tested.calibrated.pictures} frames, NLL '
-              f'{tested.calibrated.nll:.4f}, ECE {tested.calibrated.ece:.4f} (floor {tested.calibrated.ece_floor:.4f})')
+        # Another network input is another network to a calibration: what the old one says of it is no comparison.
+        print(test_sentence(replace(tested, before=None) if resized else tested))
     elif resized and was_tested:
         metrics = {key: value for key, value in metrics.items() if key not in TEST_FIGURES}
         card_files = {name: data for name, data in card_files.items() if name not in TEST_FILES}

@@ -1,5 +1,5 @@
 """What a test of a model showed, once, on pictures that took no part in it: figures, and how a card shows them."""
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import cv2
@@ -38,6 +38,7 @@ class Tested:
         unknown_rate: share of the frames, all of known classes, whose OOD p-value is below a rate, and that rate; None
             without an OOD score.
         mistakes: a sheet of frames that were called wrongly, JPEG; None if there are none.
+        before: what the same frames show with the calibration that the bundle had; None: nobody asked.
     """
 
     calibrated: ClassificationMetrics
@@ -46,6 +47,7 @@ class Tested:
     by_track: Optional[Tuple[float, int]]
     unknown_rate: Optional[Tuple[float, float]]
     mistakes: Optional[bytes]
+    before: Optional[ClassificationMetrics] = None
 
 
 def tested_on(store: FrameStore, outputs: FrameOutputs, calibration: Calibration, class_names: Sequence[str],
@@ -80,7 +82,26 @@ def tested_again(bundle: Bundle, data: Sequence[str], fitted: Fitted, options: C
     outputs = FrameOutputs(seen.logits[first], seen.features[first], seen.labels[first], known[first],
                            tuple(one[first] for one in seen.stages))
     tested = tested_on(store, outputs, fitted.calibration, bundle.class_names, bundle.preprocessing, {})
+    if bundle.calibrated and (bundle.density_aware is None or bundle.ood is None
+                              or bundle.ood.stage_names == bundle.architecture.stages):
+        had = Calibration(bundle.temperature or 1.0, None, bundle.ood, {}, bundle.vector, bundle.laplace,
+                          density_aware=bundle.density_aware)
+        tested = replace(tested, before=classification_metrics(
+            had.probabilities(outputs.logits, outputs.features, outputs.stages), outputs.targets, bundle.class_names,
+            objects=groups_of([store.frames[place] for place in outputs.indices.tolist()])))
     return tested, fitted.learned.recognise(seen.fingerprints[first]).words()
+
+
+def test_sentence(tested: Tested) -> str:
+    """The figures of a test after a calibration in one line, beside those of the calibration before."""
+    now, before = tested.calibrated, tested.before
+
+    def beside(name: str) -> str:
+        value = f'{getattr(now, name):.4f}'
+        return value if before is None else f'{getattr(before, name):.4f} -> {value}'
+    said = (f'test: accuracy {beside("accuracy")} of {now.pictures} frames, NLL {beside("nll")}, ECE {beside("ece")} '
+            f'(floor {now.ece_floor:.4f})')
+    return said if before is None else f'{said}; before -> after this calibration'
 
 
 def with_test(notes: str, tested: Tested, taken: str) -> str:

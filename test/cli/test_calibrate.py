@@ -1,5 +1,6 @@
 """``calibrate`` and ``decide`` on pictures and bags: whole bundles out, promises held, wrong use said."""
 import json
+import re
 import shutil
 
 import cv2
@@ -319,6 +320,29 @@ def test_a_test_on_pictures_that_took_part_is_told(made, tmp_path, capsys):
     assert f'48 frames; **{said}, which flatters**' in (tmp_path / 'tested' / 'MODEL_CARD.md').read_text()
     assert main(['calibrate', *given, '--apart', str(made / 'train'), '--into', str(tmp_path / 'no')]) != 0
     assert '; of 120 pictures 120 look like ones that it was trained on' in ' '.join(capsys.readouterr().err.split())
+
+
+def test_a_test_is_told_beside_what_the_bundle_said_before(made, tmp_path, capsys):
+    """Whether it was worth it: one calibrated before says the same pictures' figures as it was, too."""
+    given = ['--reference', str(made / 'train'), '--ood', 'energy']
+    first = tmp_path / 'first'
+    assert main(['calibrate', str(made / 'model'), str(made / 'day1'), *given, '--test', str(made / 'day2'),
+                 '--into', str(first)]) == 0
+    assert '->' not in re.search('^test: .*$', capsys.readouterr().out, re.MULTILINE).group()
+    warped = load_bundle(first)
+    save_bundle(tmp_path / 'warped', warped.load_single_network(), NAMES, warped.preprocessing, temperature=9.0)
+    assert main(['calibrate', str(tmp_path / 'warped'), str(made / 'day1'), *given, '--test', str(made / 'day2'),
+                 '--into', str(tmp_path / 'again')]) == 0
+    line = re.search('^test: .*$', capsys.readouterr().out, re.MULTILINE).group()
+    seen, _ = run_bundle(load_bundle(tmp_path / 'again'), [str(made / 'day2')]).each_once()
+    for name, value in (('NLL', lambda p: -np.log(p[np.arange(len(p)), seen.labels]).mean()),
+                        ('accuracy', lambda p: (p.argmax(axis=1) == seen.labels).mean())):
+        told = [float(one) for one in re.search(rf'{name} ([0-9.]+) -> ([0-9.]+)', line).groups()]
+        for number, bundle in zip(told, (load_bundle(tmp_path / 'warped'), load_bundle(tmp_path / 'again'))):
+            said = np.array([one.probabilities
+                             for one in assessments(bundle, seen.logits, seen.features, seen.stages)])
+            assert number == pytest.approx(value(said), abs=2e-4)
+    assert line.endswith('; before -> after this calibration')
 
 
 def test_few_pictures_do_not_take_away_what_a_bundle_tells_of_its_camera(made, tmp_path, capsys):
