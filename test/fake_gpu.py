@@ -14,7 +14,7 @@ class FakeGpu:
 
     Attributes:
         device: that it claims to be.
-        asked: how often something was asked for: copies, runs, captures, replays, waits, frees.
+        asked: how often something was asked for: copies, runs, passes to warm, captures, replays, waits, frees.
         failures: errors to be raised, by what is asked for; each is raised once.
         least_for_memory: batches of at least so many find no memory when they are captured.
     """
@@ -46,6 +46,11 @@ class FakeGpu:
 
     def run(self, function):
         self._ask('run', function)
+
+    def warm(self, function):
+        self._ask('warm')
+        self._drain()
+        function()
 
     def capture(self, function):
         size = function.args[0] if hasattr(function, 'args') else 0  # of the batch

@@ -16,13 +16,14 @@ CLASSES, FEATURES, SIDE = 3, 8, 16
 class SmallNet(nn.Module):
     """Two convolutions, a mean over the picture, and a linear head; gives a dictionary."""
 
-    def __init__(self, seed: int = 0, plain: bool = False, softmax: bool = False, channels_last: bool = False) -> None:
+    def __init__(self, seed: int = 0, plain: bool = False, softmax: bool = False, channels_last: bool = False,
+                 sigmoid: bool = False, classes: int = CLASSES) -> None:
         super().__init__()
         torch.manual_seed(seed)
         self.early = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(inplace=True))
         self.late = nn.Conv2d(4, FEATURES, 3, stride=2)
-        self.head = nn.Linear(FEATURES, CLASSES)
-        self.plain, self.softmax, self.channels_last = plain, softmax, channels_last
+        self.head = nn.Linear(FEATURES, classes)
+        self.plain, self.softmax, self.channels_last, self.sigmoid = plain, softmax, channels_last, sigmoid
 
     def forward(self, pixels):
         if self.channels_last:
@@ -31,6 +32,8 @@ class SmallNet(nn.Module):
         logits = self.head(features)
         if self.softmax:
             logits = logits.softmax(1)
+        if self.sigmoid:
+            logits = logits.sigmoid()
         return logits if self.plain else {'logits': logits, 'features': features}
 
 

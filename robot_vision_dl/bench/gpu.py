@@ -74,6 +74,7 @@ def stage_functions(path: 'GpuPath', driver: 'Driver', pictures: Sequence['Pictu
     host.copy_(levels)
     packed_host, packed = driver.host((count, width), torch.float32), driver.memory((count, width), torch.float32)
     pixels = path.runner.normalised(levels.to(path.runner.scale.device))
+    driver.warm(lambda: path.runner.prediction(pixels))
     replay = driver.capture(lambda: path.runner.prediction(pixels))
 
     def waited(function: Callable[[], object]) -> Callable[[], object]:

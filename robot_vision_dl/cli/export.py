@@ -12,7 +12,7 @@ EXAMPLES = """examples:
   robot-vision export my_model --out /tmp/sorter.onnx
 
 The file takes preprocessed pixels (B, channels, height, width) in float32 and gives logits (B, C) and features (B, F).
-Class names, preprocessing and temperature are in its metadata."""
+Class names, preprocessing, temperature, and how probabilities are made of the logits are in its metadata."""
 _SUFFIXES = {'onnx': '.onnx', 'torch': '.pt2'}
 
 
@@ -25,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Export."""
+    from ..core.backends.onnx_conversion import in_words
     from ..core.bundles.bundle import load_bundle
     from ..training.export import export_bundle
     bundle = load_bundle(args.model)
@@ -36,4 +37,5 @@ def run(args: argparse.Namespace) -> int:
     difference = export_bundle(bundle, args.format, path)
     print(f'{path}: {path.stat().st_size / 1e6:.1f} MB; differs from {bundle.name} by at most {difference:.1e} of the '
           'largest logit or feature')
+    print(f'probabilities: {in_words(bundle)}')
     return 0

@@ -103,3 +103,8 @@ def raise_about_machine(error: BaseException, what: object) -> None:
                                'nothing of the data: mend it and start again') from error
         seen.add(id(cause))
         cause = cause.__cause__ or cause.__context__
+
+
+def first_line(error: BaseException) -> str:
+    """What an error of a library says first; its kind, where it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

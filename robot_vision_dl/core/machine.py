@@ -2,10 +2,11 @@
 import os
 import platform
 import subprocess
+from contextlib import suppress
 from datetime import datetime, timezone
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 PACKAGES = ('robot_vision_dl', 'torch', 'torchvision', 'numpy', 'opencv-python', 'ros-rclpy')
 
@@ -15,23 +16,48 @@ def utc_now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec='seconds')
 
 
+_OTHER_NAMES = {
+    'onnxruntime': ('onnxruntime-gpu', 'onnxruntime-openvino', 'onnxruntime-directml'),
+    'opencv-python': ('opencv-python-headless', 'opencv-contrib-python', 'opencv-contrib-python-headless', 'opencv')}
+_MODULES = {'onnxruntime': 'onnxruntime', 'opencv-python': 'cv2'}  # asked where no distribution is named so
+
+
 def version_of(package: str) -> Optional[str]:
-    """Of an installed package; None: it is not installed."""
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
+    """Of an installed package, under whatever name it is distributed; None: it is not installed."""
+    for name in (package, *_OTHER_NAMES.get(package, ())):
+        with suppress(metadata.PackageNotFoundError):
+            found = metadata.version(name)
+            return found if name == package else f'{found} ({name})'
+    if package in _MODULES:
+        with suppress(ImportError):  # of the system's packages, or built here
+            return getattr(import_module(_MODULES[package]), '__version__', None)
+    return None
 
 
-def processor() -> str:
-    """Name of the processor's model; where it is not told, its architecture."""
+def processor(cpuinfo: Path = Path('/proc/cpuinfo'), board: Path = Path('/proc/device-tree/model')) -> str:
+    """Name of the processor's model; where Linux does not tell it, as on ARM, the board and the kinds of cores."""
+    lines = _lines(cpuinfo)
+    for key, value in lines:
+        if key == 'model name':
+            return value
+    parts = {key: value for key, value in lines if key == 'CPU implementer'}
+    kinds = sorted({value for key, value in lines if key == 'CPU part'})
+    named = ['/'.join([*parts.values(), *kinds])] if kinds else []
     try:
-        for line in Path('/proc/cpuinfo').read_text(encoding='utf-8').splitlines():
-            if line.startswith('model name'):
-                return line.partition(':')[2].strip()
-    except OSError:
+        named.insert(0, board.read_text(encoding='utf-8').strip('\0 \n'))
+    except (OSError, ValueError):
         pass
-    return platform.machine()
+    return ', '.join([platform.machine(), *filter(None, named)])
+
+
+def _lines(path: Path) -> List[Tuple[str, str]]:
+    """Keys and values of a file with a pair a line; none of one that cannot be read."""
+    try:
+        text = path.read_text(encoding='utf-8', errors='replace')
+    except OSError:
+        return []
+    pairs = (line.partition(':') for line in text.splitlines())
+    return [(key.strip(), value.strip()) for key, _, value in pairs]
 
 
 def git_revision() -> Optional[str]:

@@ -13,7 +13,7 @@ from ..core.backends.providers import HOST, Device
 from ..core.bundles.arithmetic import runs_at
 from ..core.bundles.bundle import Bundle
 from ..core.config import INT8, ClassifierConfig
-from ..core.errors import DataError
+from ..core.errors import DataError, first_line
 from ..core.networks.device import resolve_device
 from ..core.networks.graph_facts import ONNX
 from ..core.networks.precision import check_precision, dtype_of
@@ -22,6 +22,7 @@ from ..core.networks.preprocess import Preprocessing, Preprocessor
 from ..core.runtime.gpu_outputs import GpuOutputs
 from ..core.runtime.gpu_path import for_onnx_runtime
 from ..core.text.notes import to_stderr
+from ..core.text.printable import printable
 from ..core.text.progress import Progress
 from ..core.types import Assessment, Picture
 from ..core.uncertainty.assess import AnyPrediction, Assessor
@@ -100,6 +101,10 @@ class FrameOutputs(NamedTuple):
         return Pictures.of(self.logits, self.features, self.targets, self.stages, groups)
 
 
+def _on_the_cpu(reason: str) -> str:
+    return f'runs on the CPU, not on the GPU: {printable(reason, 400)}'
+
+
 class Predictor:
     """A network over many pictures, in batches.
 
@@ -120,10 +125,11 @@ class Predictor:
     def of_bundle(cls, bundle: Bundle, device: str = 'auto', precision: str = 'float32') -> 'Predictor':
         """The network of a bundle, at the precision and on the device that will run, by the backend of the default.
 
-        On a GPU it runs as in the live node: as CUDA graphs, checked against the CPU.
+        On a GPU it runs as in the live node: as CUDA graphs, checked against the CPU, and by ``auto`` on the CPU where
+        that fails, which is said.
 
         Raises:
-            DeviceError: the GPU says something else than the CPU, or has not enough memory.
+            DeviceError: the GPU that was asked for says something else than the CPU, or has not enough memory.
             ConfigError: the device does not have the precision.
         """
         precision = runs_at(bundle, precision)
@@ -134,11 +140,23 @@ class Predictor:
         if where.type == 'cuda' and bundle.architecture.name == ONNX:
             chosen = for_onnx_runtime(ClassifierConfig(device=device, precision=precision), where)
             where, onnx_device = chosen.device, chosen.onnx_device
-        network = bundle.load_network(where, dtype).to(memory_format=torch.channels_last)
+            if chosen.reason:
+                to_stderr(_on_the_cpu(chosen.reason))
+        is_left_to_us = device == 'auto'
         if where.type == 'cuda':
-            on_gpu = GpuOutputs(bundle, network, precision, ClassifierConfig().max_batch)
-            return cls(on_gpu, bundle.preprocessing, torch.device('cpu'), dtype)
-        backend = choose_backend(ClassifierConfig().backend, bundle, network, onnx_device=onnx_device)
+            try:
+                network = bundle.load_network(where, dtype).to(memory_format=torch.channels_last)
+                on_gpu = GpuOutputs(bundle, network, precision, ClassifierConfig().max_batch)
+                return cls(on_gpu, bundle.preprocessing, torch.device('cpu'), dtype)
+            except Exception as error:  # noqa: B902 - of torch, CUDA and their libraries
+                if not is_left_to_us:
+                    raise
+                to_stderr(_on_the_cpu(first_line(error)))
+            where = torch.device('cpu')
+            check_precision(precision, where)
+        network = bundle.load_network(where, dtype).to(memory_format=torch.channels_last)
+        backend = choose_backend(ClassifierConfig().backend, bundle, network, onnx_device=onnx_device,
+                                 or_cpu=is_left_to_us)
         return cls(backend.forward, bundle.preprocessing, where, dtype)
 
     def pictures(self, pictures: Iterable[Picture], batch: int = _BATCH) -> Outputs:

@@ -84,8 +84,8 @@ def tested_again(bundle: Bundle, data: Sequence[str], fitted: Fitted, options: C
     tested = tested_on(store, outputs, fitted.calibration, bundle.class_names, bundle.preprocessing, {})
     if bundle.calibrated and (bundle.density_aware is None or bundle.ood is None
                               or bundle.ood.stage_names == bundle.architecture.stages):
-        had = Calibration(bundle.temperature or 1.0, None, bundle.ood, {}, bundle.vector, bundle.laplace,
-                          density_aware=bundle.density_aware)
+        had = replace(fitted.calibration, temperature=bundle.temperature or 1.0, vector=bundle.vector, ood=bundle.ood,
+                      laplace=bundle.laplace, density_aware=bundle.density_aware)
         tested = replace(tested, before=classification_metrics(
             had.probabilities(outputs.logits, outputs.features, outputs.stages), outputs.targets, bundle.class_names,
             objects=groups_of([store.frames[place] for place in outputs.indices.tolist()])))

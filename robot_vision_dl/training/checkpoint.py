@@ -7,7 +7,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from ..core.errors import is_about_machine
+from ..core.errors import first_line, is_about_machine
 from ..core.files.whole_files import write_whole
 from ..core.networks.network import Network, restore_network
 from .errors import TrainingError
@@ -47,8 +47,8 @@ def load_checkpoint(path: Path) -> Dict[str, Any]:
     except Exception as error:  # a damaged archive raises whatever its damage leads to
         if isinstance(error, MemoryError) or (isinstance(error, OSError) and is_about_machine(error)):
             raise
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise TrainingError(f'{path}: the checkpoint is damaged ({reason}); --restart begins anew') from error
+        raise TrainingError(f'{path}: the checkpoint is damaged ({first_line(error)}); --restart begins anew'
+                            ) from error
 
 
 def save_weights(path: Path, state: Dict[str, torch.Tensor], notes: Dict[str, str]) -> None:

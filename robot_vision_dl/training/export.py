@@ -1,31 +1,35 @@
 """A bundle's network for other runtimes: ONNX, or a program of torch.export; checked against the bundle."""
 import io
 import json
+import zipfile
 from pathlib import Path
 from typing import Callable, Sequence, Tuple
 
 import numpy as np
 import torch
 
-from ..core.backends.onnx_conversion import PlainNetwork, facts, to_onnx
+from ..core.backends.onnx_conversion import PlainNetwork, add_metadata, facts, to_onnx
 from ..core.bundles.bundle import Bundle
 from ..core.errors import ConfigError
 from ..core.files.whole_files import write_whole
 from ..core.networks.graph_facts import GRAPHS, ONNX
+from ..core.networks.onnx_graph import import_onnx
 from .errors import TrainingError
 
 FORMATS = ('onnx', 'torch')
 MAX_DIFFERENCE = 1e-3
 """Of logits and features from those of the bundle, relative to the largest of them."""
 _CHECKED_BATCHES = (1, 2, 5)
+_FACTS = 'bundle.json'
 
 
 def export_bundle(bundle: Bundle, kind: str, path: Path) -> float:
     """Write the network of a bundle, for batches of any size, and compare what it gives with the bundle.
 
     The file takes preprocessed pixels ``pixels`` float32 (B, channels, height, width) and gives ``logits`` (B, C) and
-    ``features`` (B, F). What belongs to the weights (class names, preprocessing, temperature, identity) is in the
-    metadata of the ONNX model; in the file ``bundle.json`` within a ``.pt2`` program.
+    ``features`` (B, F). What belongs to the weights (class names, preprocessing, temperature, identity, and how
+    probabilities are made of logits) is in the metadata of the ONNX model; in the file ``bundle.json`` within a
+    ``.pt2`` program. A network that is such a file already is copied.
 
     Args:
         kind: ``onnx`` or ``torch``.
@@ -40,7 +44,7 @@ def export_bundle(bundle: Bundle, kind: str, path: Path) -> float:
     """
     if bundle.graph is not None and FORMATS.index(kind) == GRAPHS.index(bundle.architecture.name):
         bundle.load_single_network()  # which checks it
-        write_whole(path, bundle.graph_file.read_bytes())
+        write_whole(path, _with_facts(bundle))
         return 0.0
     if bundle.graph is not None and bundle.architecture.name == ONNX:
         raise ConfigError(f'{bundle.name}: its network is an ONNX file, which cannot become a program of torch; choose '
@@ -59,7 +63,7 @@ def export_bundle(bundle: Bundle, kind: str, path: Path) -> float:
         program = torch.export.export(module, (example,), dynamic_shapes=({0: torch.export.Dim('batch')},))
         # In memory first: torch reports a full disk as a damaged archive.
         buffer = io.BytesIO()
-        torch.export.save(program, buffer, extra_files={'bundle.json': json.dumps(facts(bundle))})
+        torch.export.save(program, buffer, extra_files={_FACTS: json.dumps(facts(bundle))})
         data = buffer.getvalue()
         loaded = torch.export.load(io.BytesIO(data)).module()
 
@@ -73,6 +77,23 @@ def export_bundle(bundle: Bundle, kind: str, path: Path) -> float:
                             f'{difference:.2g}, allowed {MAX_DIFFERENCE:g}); it is not written')
     write_whole(path, data)
     return difference
+
+
+def _with_facts(bundle: Bundle) -> bytes:
+    """The file that is a bundle's network, with what belongs to it in its metadata."""
+    data = bundle.graph_file.read_bytes()
+    if bundle.architecture.name == ONNX:
+        model = import_onnx().load_from_string(data)
+        add_metadata(model, facts(bundle))
+        written: bytes = model.SerializeToString()
+        return written
+    buffer = io.BytesIO(data)
+    with zipfile.ZipFile(buffer, 'a') as archive:
+        names = archive.namelist()
+        name = f'{names[0].partition("/")[0]}/extra/{_FACTS}'
+        if name not in names:
+            archive.writestr(name, json.dumps(facts(bundle)))
+    return buffer.getvalue()
 
 
 _Run = Callable[[torch.Tensor], Sequence[np.ndarray]]

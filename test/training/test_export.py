@@ -1,14 +1,20 @@
 """Exported networks against the bundle, as another program would run them."""
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from robot_vision_dl.cli.main import main
+from robot_vision_dl.core.backends.onnx_conversion import facts
+from robot_vision_dl.core.bundles.bundle import load_bundle
 from robot_vision_dl.core.bundles.bundle_writer import save_bundle
 from robot_vision_dl.core.networks.network import build_network
 from robot_vision_dl.core.networks.preprocess import Preprocessing
+from robot_vision_dl.core.uncertainty.scaling import vector_scaled
+from robot_vision_dl.core.uncertainty.vector import VectorScaling
 
 
 @pytest.fixture(scope='module')
@@ -44,6 +50,33 @@ def test_exported_file_gives_what_the_bundle_gives(bundle, format_, suffix, tmp_
     np.testing.assert_allclose(features, expected.features.numpy(), atol=1e-4)
     assert facts['class_names'] == ['a', 'b', 'c'] and facts['temperature'] == 1.5
     assert facts['identity'] == bundle.identity and facts['preprocessing']['crop'] == [32, 32]
+
+
+def test_what_no_network_alone_has_is_told(bundle, tmp_path, capsys):
+    pytest.importorskip('onnxscript', reason='ONNX is an extra: pip install .[onnx]')
+    import onnx
+    vector = VectorScaling(np.array([1, 2, 3], np.float32), np.array([.5, 0, -.5], np.float32))
+    scaled = replace(bundle, vector=vector)
+    assert facts(scaled)['vector'] == {'weight': [1, 2, 3], 'bias': [.5, 0, -.5]}
+    logits = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
+    numbers = {name: np.array(value) for name, value in facts(scaled)['vector'].items()}
+    said = {'logits': logits, 'vector': SimpleNamespace(**numbers), 'mean': lambda z: z.mean(1, keepdims=True),
+            'softmax': lambda z: np.exp(z) / np.exp(z).sum(1, keepdims=True)}
+    np.testing.assert_allclose(eval(facts(scaled)['probabilities'], said), vector_scaled(logits, vector), rtol=1e-5)
+    assert facts(bundle)['probabilities'] == 'softmax(logits / temperature)'
+    assert 'not calibrated' in facts(replace(bundle, temperature=None))['probabilities']
+    assert main(['export', str(bundle.folder), '--out', str(tmp_path / 'a.onnx')]) == 0
+    assert 'probabilities: softmax(logits / temperature)' in capsys.readouterr().out
+    # A bundle whose network is a file is exported as a copy, with all of this in it as well.
+    assert onnx.load(tmp_path / 'a.onnx').metadata_props
+    assert main(['export', 'efficientnet_lite0_imagenet_int8', '--out', str(tmp_path / 'int8.onnx')]) == 0
+    model = onnx.load(tmp_path / 'int8.onnx')
+    found = {entry.key: entry.value for entry in model.metadata_props}
+    assert len(json.loads(found['class_names'])) == 1000 and 'unusual' in json.loads(found['probabilities'])
+    source = load_bundle('efficientnet_lite0_imagenet_int8')
+    original = onnx.load(source.graph_file)
+    assert model.graph == original.graph
+    assert {entry.key for entry in original.metadata_props} <= set(found)
 
 
 def test_wrong_name_of_the_file_is_told(bundle, tmp_path, capsys):

@@ -68,7 +68,8 @@ class Normal:
         facts: what it gives.
         matrices, vectors: its weights that could be those of a linear head.
         classes: C.
-        before_softmax: the tensor that the last softmax before the logits is made of, if there is one.
+        before: the tensor that the softmax or sigmoid is made of that gives the logits, if there is one.
+        is_sigmoid: whether the logits are what a sigmoid gives.
     """
 
     data: bytes
@@ -77,7 +78,8 @@ class Normal:
     matrices: Sequence[torch.Tensor]
     vectors: Sequence[torch.Tensor]
     classes: int
-    before_softmax: Optional[str] = None
+    before: Optional[str] = None
+    is_sigmoid: bool = False
 
 
 @dataclass(frozen=True)
@@ -240,12 +242,23 @@ def _flat(prediction: Prediction) -> List[torch.Tensor]:
 @torch.inference_mode()
 def _check_logits(network: GraphNetwork, pixels: torch.Tensor, found: Normal, where: str) -> None:
     logits = network(pixels).logits
+    name = found.facts.sources[0]
+    if logits.shape[1] == 1:
+        raise BundleError(f'{where}: {name} is one number a picture, of which no softmax can be made: it would be sure '
+                          'of its one class whatever it sees. Export a number for each class; of a network for yes or '
+                          'no, z, that is torch.cat([torch.zeros_like(z), z], 1) before the sigmoid')
+    if found.is_sigmoid:
+        raise BundleError(f'{where}: {name} is what a sigmoid gives, a probability of each class by itself, by which '
+                          'several can be there at once; here one class is decided for. Where one holds at a time, '
+                          'give ' + (f'--logits {found.before}' if found.before else
+                                     '--logits with the tensor before the sigmoid, or export the network without it')
+                          + ', and calibrate')
     sums = logits.exp().sum(1) if float(logits.max()) <= 1e-6 else logits.sum(1)
     if logits.shape[1] > 1 and float((sums - 1).abs().max()) < 1e-3 and (
             float(logits.min()) >= 0 or float(logits.max()) <= 1e-6):
-        remedy = (f'--logits {found.before_softmax}' if found.before_softmax else
+        remedy = (f'--logits {found.before}' if found.before else
                   '--logits with the tensor before the softmax, or export the network without it')
-        raise BundleError(f'{where}: {found.facts.sources[0]} gives probabilities, which sum to 1 for each picture, '
+        raise BundleError(f'{where}: {name} gives probabilities, which sum to 1 for each picture, '
                           f'not logits; give {remedy}')
 
 

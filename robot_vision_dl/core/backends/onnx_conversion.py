@@ -4,7 +4,7 @@ import io
 import json
 import warnings
 from dataclasses import asdict
-from typing import Dict, Mapping, Tuple
+from typing import Any, Dict, Mapping, Tuple
 
 import torch
 from torch import nn
@@ -32,8 +32,28 @@ class PlainNetwork(nn.Module):
 
 def facts(bundle: Bundle) -> Dict[str, object]:
     """What belongs to the weights and travels in the model's metadata."""
-    return {'name': bundle.name, 'identity': bundle.identity, 'class_names': list(bundle.class_names),
-            'preprocessing': asdict(bundle.preprocessing), 'temperature': bundle.temperature}
+    found: Dict[str, object] = {
+        'name': bundle.name, 'identity': bundle.identity, 'class_names': list(bundle.class_names),
+        'preprocessing': asdict(bundle.preprocessing), 'temperature': bundle.temperature,
+        'probabilities': in_words(bundle)}
+    if bundle.vector is not None:
+        found['vector'] = {'weight': bundle.vector.weight.tolist(), 'bias': bundle.vector.bias.tolist()}
+    return found
+
+
+def in_words(bundle: Bundle) -> str:
+    """How the probabilities that a bundle publishes come of the logits, and what of it no exported network has."""
+    if bundle.laplace is not None and bundle.laplace.gives_probabilities:
+        formula = ('those of a Laplace approximation, which is in the bundle alone; softmax(logits / temperature) is '
+                   'what it was before')
+    elif bundle.vector is not None:
+        formula = 'softmax(vector.weight * (logits - mean(logits)) + vector.bias)'
+    elif bundle.temperature is not None:
+        formula = 'softmax(logits / temperature)'
+    else:
+        return 'softmax(logits), which is not calibrated'
+    return formula if bundle.density_aware is None else (
+        f'{formula}; the bundle then claims less of frames that are unusual, which is in the bundle alone')
 
 
 def to_onnx(bundle: Bundle) -> bytes:
@@ -79,9 +99,17 @@ def _exported(bundle: Bundle, metadata: Mapping[str, object]) -> bytes:
                               ) from error
     assert program is not None  # as it is without dynamo
     model = program.model_proto
-    for key, value in metadata.items():
-        entry = model.metadata_props.add()
-        entry.key, entry.value = key, json.dumps(value)
+    add_metadata(model, metadata)
     onnx.checker.check_model(model)
     serialized: bytes = model.SerializeToString()
     return serialized
+
+
+def add_metadata(model: Any, metadata: Mapping[str, object]) -> None:
+    """Put values, as JSON, into the metadata of an ONNX model, in the place of those of the same names."""
+    kept = [entry for entry in model.metadata_props if entry.key not in metadata]
+    del model.metadata_props[:]
+    model.metadata_props.extend(kept)
+    for key, value in metadata.items():
+        entry = model.metadata_props.add()
+        entry.key, entry.value = key, json.dumps(value)

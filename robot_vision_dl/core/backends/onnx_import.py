@@ -8,13 +8,14 @@ from typing import Any, Dict, List, Optional, Sequence, Set, Tuple
 
 import torch
 
-from ..errors import BundleError
+from ..errors import BundleError, first_line
 from ..networks.graph_facts import GraphFacts
 from ..networks.onnx_graph import INPUT, MOST_BYTES, Sizes, check_onnx, import_onnx
 from ..text.printable import printable
 from .graph_import import Named, Normal, Wish, picture_axes, resolve, shown
 
 _FLOAT, _HALF = 1, 10
+_LEAST_IR = 4  # from which on a weight need not be an input as well
 _MOST_HEAD = 1 << 28  # numbers of a matrix that is looked at as a head
 
 
@@ -43,7 +44,7 @@ def normal_onnx(path: Path, wish: Wish, where: str) -> List[Normal]:
         made['features'] = features
     made.update((f'stage_{number}', name) for number, name in enumerate(stages) if name is not None)
     widths = [_width(known[name], name, is_nhwc, where) for name in names]
-    before = _before_softmax(model, logits)
+    before, is_sigmoid = _squashed(model, logits)
     _write_form(model, made, known, is_nhwc)
     facts = GraphFacts(widths[1] if features else 0, tuple(widths[2 if features else 1:]), sizes.batch, tuple(names))
     weights = list(model.graph.initializer)
@@ -54,7 +55,7 @@ def normal_onnx(path: Path, wish: Wish, where: str) -> List[Normal]:
     vectors = [tensor for tensor in weights if list(tensor.dims) in ([widths[0]], [1, widths[0]])
                and tensor.data_type in (_FLOAT, _HALF)]
     parts: Dict[str, Any] = {'matrices': _arrays(matrices), 'vectors': _arrays(vectors), 'classes': widths[0],
-                             'before_softmax': before}
+                             'before': before, 'is_sigmoid': is_sigmoid}
     forms = []
     for batch in ([None] if sizes.batch is None else [None, sizes.batch]):
         dim = next(one for one in model.graph.input if one.name == INPUT).type.tensor_type.shape.dim[0]
@@ -68,7 +69,12 @@ def normal_onnx(path: Path, wish: Wish, where: str) -> List[Normal]:
                 first.dim_param = 'batch'
             else:
                 first.dim_value = batch
-        onnx.checker.check_model(model)
+        try:
+            onnx.checker.check_model(model)
+        except onnx.checker.ValidationError as error:
+            raise BundleError(f'{where}: the installed onnx {onnx.__version__} refuses it '
+                              f'({printable(first_line(error), 200)}); update onnx, or export it for an earlier version'
+                              ) from error
         forms.append(Normal(model.SerializeToString(), crop, GraphFacts(
             facts.features, facts.stages, batch, facts.sources), **parts))
     return forms
@@ -153,7 +159,7 @@ def _write_form(model: Any, made: Dict[str, str], shapes: Dict[str, Tuple[int, .
     graph, helper = model.graph, onnx.helper
     constants = {one.name for one in graph.initializer}
     given = next(one for one in graph.input if one.name not in constants)
-    is_half = given.type.tensor_type.elem_type == _HALF
+    has_half, takes_half = _has_half(model), given.type.tensor_type.elem_type == _HALF
     batch, sides = given.type.tensor_type.shape.dim[0], [dim.dim_value for dim in given.type.tensor_type.shape.dim[1:]]
     # Everything of the file gets other names, so that none is in the way.
     def own(name: str) -> str:
@@ -166,7 +172,7 @@ def _write_form(model: Any, made: Dict[str, str], shapes: Dict[str, Tuple[int, .
     if is_nhwc:
         steps.append(helper.make_node('Transpose', [last], ['i_turned'], perm=[0, 2, 3, 1]))
         last, sides = 'i_turned', [sides[2], sides[0], sides[1]]
-    if is_half:
+    if takes_half:
         steps.append(helper.make_node('Cast', [last], ['i_half'], to=_HALF))
         last = 'i_half'
     steps.append(helper.make_node('Identity', [last], [own(given.name)]))
@@ -176,7 +182,7 @@ def _write_form(model: Any, made: Dict[str, str], shapes: Dict[str, Tuple[int, .
             continue
         shape, last = shapes[source], own(source)
         number = _width(shape, source, is_nhwc, '')
-        if is_half:
+        if has_half:  # of a file whose input is float32, too; of tensors that are float32 it changes nothing
             ends.append(helper.make_node('Cast', [last], [f'o_{name}_float'], to=_FLOAT))
             last = f'o_{name}_float'
         if len(shape) == 3 or len(shape) == 4 and _last_is_feature(shape, is_nhwc):
@@ -195,6 +201,15 @@ def _write_form(model: Any, made: Dict[str, str], shapes: Dict[str, Tuple[int, .
     pixels = helper.make_tensor_value_info(INPUT, _FLOAT, [batch.dim_value or 'batch', *sides])
     form = helper.make_graph(nodes, 'network', [pixels], results, tensors)
     model.graph.CopyFrom(form)
+    model.ir_version = max(model.ir_version, _LEAST_IR)
+
+
+def _has_half(model: Any) -> bool:
+    """Whether anything in a file is float16."""
+    graph = model.graph
+    casts = [one.i for node in graph.node if node.op_type == 'Cast' for one in node.attribute if one.name == 'to']
+    return _HALF in casts or any(tensor.data_type == _HALF for tensor in graph.initializer) or any(
+        one.type.tensor_type.elem_type == _HALF for one in (*graph.input, *graph.output))
 
 
 def _needed(nodes: Sequence[Any], wanted: Set[str]) -> List[Any]:
@@ -207,13 +222,18 @@ def _needed(nodes: Sequence[Any], wanted: Set[str]) -> List[Any]:
     return kept[::-1]
 
 
-def _before_softmax(model: Any, logits: str) -> Optional[str]:
-    """What the softmax is made of that gives the tensor ``logits``; None: it is of no softmax."""
+def _squashed(model: Any, logits: str) -> Tuple[Optional[str], bool]:
+    """What the softmax or sigmoid is made of that gives the tensor ``logits``, and whether it is a sigmoid.
+
+    None: it is of neither.
+    """
     made = {name: node for node in model.graph.node for name in node.output}
     node = made.get(logits)
     while node is not None and node.op_type in ('Identity', 'Cast', 'Reshape', 'Flatten', 'Squeeze'):
         node = made.get(node.input[0])
-    return str(node.input[0]) if node is not None and node.op_type in ('Softmax', 'LogSoftmax') else None
+    if node is None or node.op_type not in ('Softmax', 'LogSoftmax', 'Sigmoid'):
+        return None, False
+    return str(node.input[0]), node.op_type == 'Sigmoid'
 
 
 def _arrays(tensors: Sequence[Any]) -> List[torch.Tensor]:

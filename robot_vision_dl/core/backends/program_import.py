@@ -70,6 +70,7 @@ def normal_program(path: Path, wish: Wish, where: str) -> List[Normal]:
     crop = (shape[1], shape[2]) if is_nhwc else (shape[2], shape[3])
     sources = [wish.logits or logits, *([wish.features or features] if features else []), *wish.stages]
     module = _Named(program, is_nhwc, last).eval()
+    is_sigmoid = any(logits in node.outputs and 'sigmoid' in node.target for node in program.nodes)
     found, error = [], None
     for size in ([None] if batch is None else [None, batch]):
         try:
@@ -79,7 +80,8 @@ def normal_program(path: Path, wish: Wish, where: str) -> List[Normal]:
             continue
         found.append(Normal(data, crop, GraphFacts(
             widths[1] if features else 0, tuple(widths[2 if features else 1:]), size,
-            tuple(str(source) for source in sources)), matrices, vectors, widths[0]))
+            tuple(str(source) for source in sources)), matrices, vectors, widths[0],
+            is_sigmoid=is_sigmoid))
     if not found:
         raise BundleError(f'{where}: torch.export cannot write it with these outputs ({printable(error, 300)})')
     return found

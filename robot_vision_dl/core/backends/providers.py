@@ -39,8 +39,9 @@ def providers_for(device: Device) -> List[Provider]:
     if CUDA not in names:
         raise ConfigError(f'ONNX Runtime has no provider for {device} (it has {", ".join(names) or "none"}): install '
                           'onnxruntime-gpu in the place of onnxruntime, or set device to cpu')
-    # CPU for what CUDA does not have, shapes above all. TF32 is on unless it is turned off.
-    return [(CUDA, {'device_id': device.index or 0, 'use_tf32': 0}), CPU]
+    # CPU for what CUDA does not have, shapes above all. TF32 is on unless it is turned off. By default all algorithms
+    # of each convolution are tried whenever a batch of another size comes, in the midst of the frames.
+    return [(CUDA, {'device_id': device.index or 0, 'use_tf32': 0, 'cudnn_conv_algo_search': 'HEURISTIC'}), CPU]
 
 
 def running(session: Any, device: Device) -> str:

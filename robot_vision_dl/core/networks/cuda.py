@@ -5,10 +5,12 @@ without a GPU; what is here is as little as that allows. `robot-vision bench gpu
 """
 import re
 from contextlib import contextmanager, suppress
+from threading import RLock
 from typing import Callable, Iterator, Sequence, Set, Tuple
 
 import torch
 
+from ..errors import first_line
 from .gpu_driver import Event, Replay, Trouble
 
 _WARM_UPS = 3  # passes before a capture, in which libraries choose algorithms and take their workspaces
@@ -68,7 +70,7 @@ def why_unusable(index: int) -> str:
         maps = torch.nn.functional.conv2d(pixels, torch.ones(4, 3, 3, 3, device=f'cuda:{index}'))
         given, expected = float(maps.sum()), 4 * 36 * 27.0
     except Exception as error:  # noqa: B902 - whatever the driver and its libraries say
-        return f'a convolution on cuda:{index} fails: {str(error).strip().splitlines()[0]}'
+        return f'a convolution on cuda:{index} fails: {first_line(error)}'
     if given != expected:
         return f'a convolution on cuda:{index} gives {given:g} instead of {expected:g}'
     _usable.add(index)
@@ -85,19 +87,24 @@ def trouble_of(error: BaseException) -> Trouble:
     return Trouble.LOST if any(sign in text for sign in _LOST) else Trouble.OTHER
 
 
+_settings = RLock()
+
+
 @contextmanager
 def arithmetic(precision: str) -> Iterator[None]:
     """Products of float32 as :data:`~..config.PRECISIONS` names them: torch would take TF32 for convolutions.
 
-    The settings are of the whole process, and are put back.
+    The settings are of the whole process, and are put back. A thread that is in it keeps others waiting that want to
+    be: a model is loaded on one, while another runs.
     """
     allowed, matmul, cudnn = precision == 'tf32', torch.backends.cuda.matmul, torch.backends.cudnn
-    before = matmul.allow_tf32, cudnn.allow_tf32
-    matmul.allow_tf32 = cudnn.allow_tf32 = allowed
-    try:
-        yield
-    finally:
-        matmul.allow_tf32, cudnn.allow_tf32 = before
+    with _settings:
+        before = matmul.allow_tf32, cudnn.allow_tf32
+        matmul.allow_tf32 = cudnn.allow_tf32 = allowed
+        try:
+            yield
+        finally:
+            matmul.allow_tf32, cudnn.allow_tf32 = before
 
 
 def tensors_mb(device: torch.device) -> float:
@@ -158,12 +165,18 @@ class CudaDriver:
         with torch.cuda.stream(self._stream):
             function()
 
-    def capture(self, function: Callable[[], object]) -> Replay:
-        """Run it some times, record it, and give what plays it back."""
+    def warm(self, function: Callable[[], object]) -> None:
+        """Run some times what is to be captured, and wait for it: libraries load code and take workspaces."""
         self._follow()
         with torch.cuda.stream(self._stream):
             for _ in range(_WARM_UPS):
                 function()
+            self._stream.synchronize()
+
+    def capture(self, function: Callable[[], object]) -> Replay:
+        """Record what is warm, and give what plays it back."""
+        self._follow()
+        with torch.cuda.stream(self._stream):
             self._stream.synchronize()
             graph = torch.cuda.CUDAGraph()
             # thread_local: another thread may load a model meanwhile, which allocates.
@@ -195,8 +208,13 @@ class CudaDriver:
         event.synchronize()
 
     def free(self) -> None:
-        """Give back memory that is not used."""
+        """Give back memory that is not used.
+
+        Graphs that are captured from now on share memory with one another and not with earlier ones: the pool of one
+        whose capture failed is gone with it, and torch refuses to use it again.
+        """
         torch.cuda.empty_cache()
+        self._pool = torch.cuda.graph_pool_handle()
 
     def trouble(self, error: BaseException) -> Trouble:
         """See :func:`trouble_of`."""

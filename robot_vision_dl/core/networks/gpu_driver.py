@@ -32,6 +32,7 @@ class Driver(Protocol):
     def memory(self, shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor: ...  # noqa: D102
     def copy(self, into: torch.Tensor, source: torch.Tensor) -> None: ...  # noqa: D102
     def run(self, function: Callable[[], object]) -> None: ...  # noqa: D102
+    def warm(self, function: Callable[[], object]) -> None: ...  # noqa: D102
     def capture(self, function: Callable[[], object]) -> Replay: ...  # noqa: D102
     def mark(self) -> Event: ...  # noqa: D102
     def wait(self, event: Event) -> None: ...  # noqa: D102

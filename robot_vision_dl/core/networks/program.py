@@ -5,7 +5,7 @@ from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Seque
 import torch
 from torch import nn
 
-from ..errors import BundleError
+from ..errors import BundleError, first_line
 from ..text.printable import printable
 from .program_archive import DTYPES, Archive
 from .program_operators import OVERLOAD, find_operator, is_factory, is_in_place
@@ -123,9 +123,8 @@ class Program(nn.Module):
             except BundleError:
                 raise
             except Exception as error:  # noqa: B902 - whatever torch makes of arguments that do not fit
-                first = (str(error).strip() or type(error).__name__).splitlines()[0]
-                raise BundleError(f'{self._where}: {printable(node.target, 80)} fails: {printable(first, 200)}'
-                                  ) from error
+                raise BundleError(f'{self._where}: {printable(node.target, 80)} fails: '
+                                  f'{printable(first_line(error), 200)}') from error
             results = result if node.several else (result,)
             if len(results) != len(node.outputs):
                 raise BundleError(f'{self._where}: {printable(node.target, 80)} gives {len(results)} tensors, not '

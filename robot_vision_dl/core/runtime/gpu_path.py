@@ -10,7 +10,7 @@ import torch
 from ..backends.providers import providers_for
 from ..bundles.bundle import Bundle
 from ..config import AUTO, FLOAT32, ClassifierConfig
-from ..errors import ConfigError
+from ..errors import ConfigError, first_line
 from ..networks.cuda import CudaDriver, arithmetic
 from ..networks.device import choose_device
 from ..networks.gpu_driver import Driver
@@ -60,16 +60,17 @@ def chosen_gpu(bundle: Bundle, config: ClassifierConfig, threads: int) -> Chosen
     if device.type == 'cpu' and reason and config.precision == 'tf32':
         return ChosenGpu(device, f'{reason}; tf32 is float32 there', None)
     check_precision(config.precision, device)
-    if device.type != 'cuda' or config.dropout_samples:
+    if device.type != 'cuda':
         return ChosenGpu(device, reason, None)
     try:
         network = bundle.load_network(device, dtype_of(config.precision)).to(memory_format=torch.channels_last)
-        most = config.largest_batch
-        return ChosenGpu(device, reason, GpuPath(bundle, network, config.precision, most, threads))
+        path = GpuPath(bundle, network, config.precision, config.largest_batch, threads)
+        # No graph holds what is drawn anew in each pass; the network was checked all the same.
+        return ChosenGpu(device, reason, None if config.dropout_samples else path)
     except Exception as error:  # noqa: B902 - of torch, CUDA and their libraries
         if is_wished:
             raise
-        return ChosenGpu(torch.device('cpu'), str(error).strip().partition('\n')[0], None)
+        return ChosenGpu(torch.device('cpu'), first_line(error), None)
 
 
 def for_onnx_runtime(config: ClassifierConfig, device: torch.device) -> ChosenGpu:

@@ -12,7 +12,7 @@ from weakref import ReferenceType, ref
 import numpy as np
 import torch
 
-from ..errors import DeviceError
+from ..errors import DeviceError, first_line
 from ..networks.gpu_driver import Driver, Replay, Trouble
 
 SLOTS = 2
@@ -50,22 +50,30 @@ class GraphRunner:
         self._lock = Lock()
         self.notes: List[str] = []
         self.most = most
-        while True:
-            try:
-                self._build()
-                return
-            except Exception as error:  # noqa: B902 - of torch, CUDA and their libraries
-                trouble = driver.trouble(error)
-                if trouble is Trouble.LOST:
-                    raise DeviceLost(_lost(driver, error)) from error
-                if trouble is not Trouble.MEMORY:
-                    raise
-                self._forget()
-                if self.most == 1:
-                    raise DeviceError(_no_memory(driver, 1)) from error
-                self.most //= 2
+        while not self._is_built():
+            self._forget()
+            if self.most == 1:
+                raise DeviceError(_no_memory(driver, 1))
+            self.most //= 2
             self.notes = [f'{driver.device} has too little memory for batches of {most}; those of up to {self.most} '
                           'have a CUDA graph. `nvidia-smi` shows who has it; a smaller max_batch needs less']
+
+    def _is_built(self) -> bool:
+        """Build all; False: there is not the memory.
+
+        What is given back has to be given back after this has returned: until then the error holds on to the frames
+        that it came through, and these to the maps of the pass and to the graph that was recorded.
+        """
+        try:
+            self._build()
+            return True
+        except Exception as error:  # noqa: B902 - of torch, CUDA and their libraries
+            trouble = self._driver.trouble(error)
+            if trouble is Trouble.LOST:
+                raise DeviceLost(_lost(self._driver, error)) from error
+            if trouble is not Trouble.MEMORY:
+                raise
+            return False
 
     @torch.inference_mode()
     def _build(self) -> None:
@@ -81,15 +89,21 @@ class GraphRunner:
         with torch.inference_mode(False):
             self._output = driver.memory((self.most, self.width), torch.float32)
             self._result = driver.host((self.most, self.width), torch.float32)
+        sizes = range(self.most, 0, -1)
         try:
-            for size in range(self.most, 0, -1):
+            for size in sizes:
+                driver.warm(partial(self._pass, size))
+            # What the passes before took is not there for those that are recorded, which take as much again.
+            driver.free()
+            for size in sizes:
                 self._replays[size] = driver.capture(partial(self._pass, size))
+            driver.free()
         except Exception as error:  # noqa: B902 - of torch, CUDA and their libraries
             if driver.trouble(error) is not Trouble.OTHER:
                 raise
             self._replays.clear()
             self.notes.append('this network runs without CUDA graphs, launch by launch, which takes longer: '
-                              f'{str(error).strip().splitlines()[0]}')
+                              f'{first_line(error)}')
 
     def _forget(self) -> None:
         self._replays = {}
@@ -135,7 +149,7 @@ class GraphRunner:
             return self._once(batch, graphs)
         except Exception as error:  # noqa: B902 - of torch, CUDA and their libraries
             self._judge(error)
-            self._driver.free()
+        self._driver.free()  # not while the error is there, which holds on to the maps of the pass
         half = (len(batch) + 1) // 2
         try:
             return np.concatenate([self._once(some, graphs) for some in batch.split(half)])
@@ -199,9 +213,8 @@ class _Slot:
 
 
 def _lost(driver: Driver, error: BaseException) -> str:
-    first = str(error).strip().splitlines()[0]
-    return (f'{driver.device} fails ({first}), and no process that used it can go on with it; see `nvidia-smi` and '
-            '`sudo dmesg | grep -i -e xid -e nvrm`, then start the node again')
+    return (f'{driver.device} fails ({first_line(error)}), and no process that used it can go on with it; see '
+            '`nvidia-smi` and `sudo dmesg | grep -i -e xid -e nvrm`, then start the node again')
 
 
 def _no_memory(driver: Driver, count: int) -> str:

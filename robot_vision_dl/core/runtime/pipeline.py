@@ -1,7 +1,8 @@
 """Frames -> results: the one way that the live node and the evaluation of a bag both take."""
+from contextlib import nullcontext
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Collection, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import TYPE_CHECKING, Any, Collection, ContextManager, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -107,17 +108,18 @@ class Pipeline:
 
     @property
     def warnings(self) -> List[str]:
-        """What keeps the confidences from being probabilities, a sentence each; empty if nothing does."""
+        """What is not as it was wished for, and what keeps confidences from being probabilities, a sentence each."""
         bundle = self.bundle
-        no_evidence = [self.no_evidence] if self.no_evidence else []
-        if not bundle.calibrated:
-            return [f'{bundle.name} is not calibrated: its confidences are not probabilities, and nothing is called '
-                    'unknown', *no_evidence]
-        config, found = self._settings.config, list(self.gpu.notes if self.gpu else ()) + no_evidence
-        if config.detection_topics:
-            found += margin_warnings(bundle.name, bundle.provenance.get(CROP_MARGIN), config.detections.margin)
+        config, found = self._settings.config, list(self.gpu.notes if self.gpu else ())
+        if self.no_evidence:
+            found.append(self.no_evidence)
         if self.device_reason:
             found.append(f'runs on {self.device}, not on the GPU: {self.device_reason}')
+        if config.detection_topics:
+            found += margin_warnings(bundle.name, bundle.provenance.get(CROP_MARGIN), config.detections.margin)
+        if not bundle.calibrated:
+            return [f'{bundle.name} is not calibrated: its confidences are not probabilities, and nothing is called '
+                    'unknown', *found]
         if bundle.precision != self.precision:
             found.append(f'{bundle.name} was calibrated at {bundle.precision} but runs at {self.precision}: '
                          'its confidences may be off; `robot-vision calibrate` fits them to what runs')
@@ -363,9 +365,21 @@ class Pipeline:
             assert not isinstance(batch.pixels, np.ndarray)
             batch.packed = self.gpu.run(batch.pixels)
         else:
-            batch.prediction, batch.mc_logits = (self._dropout(batch.pixels) if self._dropout  # type: ignore[arg-type]
+            batch.prediction, batch.mc_logits = (self._with_dropout(batch.pixels) if self._dropout
                                                  else (self.network(batch.pixels), None))
         batch.stage_ms['forward'] = watch.elapsed_ms()
+
+    def _with_dropout(self, pixels: Any) -> Tuple[AnyPrediction, Any]:
+        assert self._dropout is not None
+        with self._arithmetic():
+            return self._dropout(pixels)
+
+    def _arithmetic(self) -> ContextManager[Any]:
+        """That of the deployment's precision, for what torch runs on a GPU outside of :class:`.gpu_path.GpuPath`."""
+        if self.device.type != 'cuda':
+            return nullcontext()
+        from ..networks.cuda import arithmetic
+        return arithmetic(self.precision)
 
     def finish(self, batch: Batch, cameras: Optional[Sequence[Optional[CameraCheck]]] = None) -> List[Result]:
         """The last third: what the prediction means.
@@ -447,7 +461,7 @@ class Pipeline:
         found, batch = self._assess_alone(frames, pixels, stage_ms)
         if batch.prediction is None:
             assert not isinstance(batch.pixels, np.ndarray)
-            with torch_use.without_gradients():
+            with torch_use.without_gradients(), self._arithmetic():
                 batch.prediction = self.network(self.network_input(batch.pixels))
         assert batch.prediction is not None
         return found, batch.prediction

@@ -92,6 +92,77 @@ def test_probabilities_are_refused_with_what_to_name_instead(tmp_path, kind):
         import_graph(file, Wish(CLASSES))
 
 
+@pytest.mark.parametrize('kind', [ONNX, PROGRAM])
+def test_probabilities_of_each_class_by_itself_are_refused(tmp_path, kind):
+    """Of a network for several labels at a time, whose outputs are no logits of one decision."""
+    needs(kind)
+    if kind == ONNX:
+        import onnx
+        model = onnx_model(small_net(), softmax=True, declared=('probabilities',))
+        squash = model.graph.node[-1]
+        squash.op_type = 'Sigmoid'
+        del squash.attribute[:]
+        onnx.save(model, tmp_path / 'net.onnx')
+        file = tmp_path / 'net.onnx'
+    else:
+        file = program_file(tmp_path / 'net.pt2', small_net(plain=True, sigmoid=True))
+    with pytest.raises(BundleError, match='what a sigmoid gives.*--logits ' + ('scores' if kind == ONNX else '')):
+        import_graph(file, Wish(CLASSES))
+    if kind == ONNX:
+        assert import_graph(file, Wish(CLASSES, logits='scores')).network(pictures()).logits.shape == (5, CLASSES)
+
+
+@pytest.mark.parametrize('kind', [ONNX, PROGRAM])
+def test_one_number_is_refused_since_a_softmax_of_it_is_always_sure(tmp_path, kind):
+    needs(kind)
+    net = small_net(plain=True, classes=1)
+    if kind == ONNX:
+        import onnx
+        file = tmp_path / 'net.onnx'
+        onnx.save(onnx_model(net), file)
+    else:
+        file = program_file(tmp_path / 'net.pt2', net)
+    with pytest.raises(BundleError, match=r'one number a picture.*torch\.cat\(\[torch\.zeros_like\(z\), z\], 1\)'):
+        import_graph(file, Wish(1))
+
+
+def test_weights_that_are_inputs_as_well_as_in_files_of_years_ago(tmp_path):
+    """IR version 3, of the first model zoo and of old exporters: each weight had to be an input, too."""
+    needs(ONNX)
+    import onnx
+    model = onnx_model(small_net())
+    model.ir_version = 3
+    for tensor in model.graph.initializer:
+        model.graph.input.append(onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
+    onnx.save(model, tmp_path / 'old.onnx')
+    found = import_graph(tmp_path / 'old.onnx', Wish(CLASSES, features='mean'))
+    torch.testing.assert_close(found.network(pictures()).logits, expected(pictures())[0], rtol=1e-4, atol=1e-4)
+    model.ir_version = 99
+    onnx.save(model, tmp_path / 'new.onnx')
+    with pytest.raises(BundleError, match=r'new\.onnx: the installed onnx .* refuses it \(.*99.*\); update onnx'):
+        import_graph(tmp_path / 'new.onnx', Wish(CLASSES, features='mean'))
+
+
+def test_float16_within_a_file_whose_input_and_output_are_float32(tmp_path):
+    """As converters make them, which keep what is seen from outside; an inner tensor is float16 then."""
+    needs(ONNX)
+    import onnx
+    model, helper = onnx_model(small_net(), half=True, declared=('scores_float',)), onnx.helper
+    first = model.graph.node[0]
+    assert first.op_type == 'Identity'
+    first.op_type = 'Cast'
+    first.attribute.append(helper.make_attribute('to', onnx.TensorProto.FLOAT16))
+    model.graph.node.append(helper.make_node('Cast', ['scores'], ['scores_float'], to=onnx.TensorProto.FLOAT))
+    for one in (*model.graph.input, *model.graph.output):
+        one.type.tensor_type.elem_type = onnx.TensorProto.FLOAT
+    onnx.save(model, tmp_path / 'mixed.onnx')
+    for wish in (Wish(CLASSES, features='mean'), Wish(CLASSES, logits='scores', features='mean', stages=('early',))):
+        given = import_graph(tmp_path / 'mixed.onnx', wish).network(pictures())
+        assert given.logits.dtype is given.features.dtype is torch.float32
+        torch.testing.assert_close(given.logits, expected(pictures())[0], rtol=2e-2, atol=2e-2)
+        torch.testing.assert_close(given.features, expected(pictures())[1], rtol=2e-2, atol=2e-2)
+
+
 def test_float16_is_turned_and_weights_beside_the_file_are_packed_in(tmp_path):
     needs(ONNX)
     import onnx

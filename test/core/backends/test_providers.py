@@ -41,7 +41,7 @@ def test_without_a_provider_a_gpu_is_refused_with_what_there_is():
 
 def test_float32_on_a_gpu_is_not_tf32(monkeypatch):
     monkeypatch.setattr(providers, 'available', lambda: [TENSORRT, CUDA, CPU])
-    assert providers_for(GPU) == [(CUDA, {'device_id': 1, 'use_tf32': 0}), CPU]
+    assert providers_for(GPU) == [(CUDA, {'device_id': 1, 'use_tf32': 0, 'cudnn_conv_algo_search': 'HEURISTIC'}), CPU]
     assert for_onnx_runtime(ClassifierConfig(device='cuda:1'), GPU).onnx_device == GPU
     assert TENSORRT not in said_of(CUDA) and 'TensorRT is there' in said_of(CUDA) and said_of(CPU) == CPU
     with pytest.raises(ConfigError, match='ONNX Runtime runs in float32 on cuda:1; set precision to float32'):

@@ -9,6 +9,7 @@ from fake_gpu import LOST, OUT_OF_MEMORY, FakeGpu
 from node_harness import raw_image
 
 from robot_vision_dl.core.bundles.bundle import load_bundle
+from robot_vision_dl.core.bundles.bundle_writer import save_bundle
 from robot_vision_dl.core.config import ClassifierConfig
 from robot_vision_dl.core.errors import ConfigError, DeviceError
 from robot_vision_dl.core.images.cdr import decode_image
@@ -16,7 +17,8 @@ from robot_vision_dl.core.networks import device as devices
 from robot_vision_dl.core.networks.cuda import arithmetic, device_count, is_built_for, trouble_of
 from robot_vision_dl.core.networks.device import ChosenDevice, choose_device, resolve_device
 from robot_vision_dl.core.networks.gpu_driver import Trouble
-from robot_vision_dl.core.networks.preprocess import Preprocessor
+from robot_vision_dl.core.networks.network import build_network
+from robot_vision_dl.core.networks.preprocess import Preprocessing, Preprocessor
 from robot_vision_dl.core.runtime import gpu_path
 from robot_vision_dl.core.runtime.engine import Engine
 from robot_vision_dl.core.runtime.engine_thread import INFERENCE_FAILED, Received
@@ -25,6 +27,7 @@ from robot_vision_dl.core.runtime.gpu_path import ChosenGpu, GpuPath, chosen_gpu
 from robot_vision_dl.core.runtime.pipeline import Pipeline
 from robot_vision_dl.core.runtime.self_check import LIMITS, photographs
 from robot_vision_dl.core.types import Frame, Header, Picture
+from robot_vision_dl.evaluation import predict
 
 CAMERAS = ('left', 'right', 'rear')
 CONFIG = ClassifierConfig(model='waste_sorter', cameras=CAMERAS, image_topics=('/l', '/r', '/b'), backend='torch')
@@ -242,8 +245,53 @@ def test_auto_takes_the_cpu_where_the_gpu_fails_and_says_why(bundle, monkeypatch
 def test_why_the_cpu_was_taken_is_among_the_warnings(bundle, monkeypatch):
     found = ChosenGpu(torch.device('cpu'), 'a convolution fails', None)
     monkeypatch.setattr(gpu_path, 'chosen_gpu', lambda *args: found)
-    loaded = Pipeline.load(CONFIG, bundle)
-    assert 'runs on cpu, not on the GPU: a convolution fails' in loaded.warnings
+    for one in (bundle, replace(bundle, temperature=None)):  # the usual first try is a model that is not calibrated
+        loaded = Pipeline.load(CONFIG, one)
+        assert 'runs on cpu, not on the GPU: a convolution fails' in loaded.warnings
+        assert one.calibrated or 'is not calibrated' in loaded.warnings[0]
+
+
+def test_what_calibrates_goes_where_the_node_goes(bundle, monkeypatch, capsys):
+    """By ``auto`` to the CPU, which is said, where the GPU that is there fails."""
+    monkeypatch.setattr(predict, 'resolve_device', lambda name: torch.device('cuda:0'))
+    monkeypatch.setattr(predict, 'check_precision', lambda *args: None)
+    load = type(bundle).load_network
+
+    def loaded(self, device='cpu', dtype=None):
+        if torch.device(device).type == 'cuda':
+            raise torch.cuda.OutOfMemoryError('CUDA out of memory. Tried to allocate 2.00 GiB\nmore')
+        return load(self, device, dtype)
+    monkeypatch.setattr(type(bundle), 'load_network', loaded)
+    given = predict.Predictor.of_bundle(bundle).pictures(photographs())
+    assert 'not on the GPU: CUDA out of memory. Tried to allocate 2.00 GiB\n' in capsys.readouterr().err
+    expected = load(bundle)(Preprocessor(bundle.preprocessing, 'cpu')(photographs())).logits.detach().numpy()
+    np.testing.assert_allclose(given.logits, expected, rtol=1e-3, atol=1e-3)
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        predict.Predictor.of_bundle(bundle, 'cuda')
+
+
+def test_a_gpu_is_checked_where_dropout_is_drawn_too(bundle, monkeypatch):
+    """Nothing that is drawn anew in each pass can be a graph; what the network says is compared all the same."""
+    monkeypatch.setattr(gpu_path, 'choose_device', lambda name: ChosenDevice(torch.device('cuda:0')))
+    monkeypatch.setattr(type(bundle), 'load_network', lambda *args: torch.nn.Identity())
+    made = []
+    monkeypatch.setattr(gpu_path, 'GpuPath', lambda *args: made.append(args))
+    found = chosen_gpu(bundle, replace(CONFIG, dropout_samples=4), 1)
+    assert len(made) == 1 and found == ChosenGpu(torch.device('cuda:0'), '', None)
+
+
+def test_dropout_on_a_gpu_runs_in_the_precision_that_was_asked_for(tmp_path, monkeypatch):
+    network = build_network('squeezenet1_1', 3)
+    save_bundle(tmp_path / 'drops', network, ('a', 'b', 'c'), Preprocessing(0, (64, 64)), temperature=1.0)
+    loaded = Pipeline.load(replace(CONFIG, device='cpu', dropout_samples=2), load_bundle(tmp_path / 'drops'))
+    settings, seen = torch.backends.cudnn, []
+    sampler = loaded._dropout
+    monkeypatch.setattr(loaded, '_dropout', lambda pixels: seen.append(settings.allow_tf32) or sampler(pixels))
+    monkeypatch.setattr(settings, 'allow_tf32', True)
+    loaded.process(frames(0))
+    monkeypatch.setattr(loaded, 'device', torch.device('cuda:0'))
+    loaded.process(frames(1))
+    assert seen == [True, False] and settings.allow_tf32
 
 
 def test_auto_tries_the_gpu_out(monkeypatch):
@@ -288,6 +336,32 @@ def test_float32_is_float32_and_what_was_set_is_put_back():
         with arithmetic(precision):
             assert [one.allow_tf32 for one in settings] == [expected] * 2
         assert [one.allow_tf32 for one in settings] == before
+
+
+def test_the_arithmetic_of_one_thread_is_not_put_back_by_another():
+    """A model is loaded while another runs: the settings are of the process."""
+    setting = torch.backends.cudnn
+    before, within, left = setting.allow_tf32, Event(), Event()
+
+    def load():
+        with arithmetic('tf32'):
+            within.set()
+            left.wait(10)
+
+    def run():
+        within.wait(10)
+        with arithmetic('float32'):
+            found.append((left.is_set(), setting.allow_tf32))
+    found = []
+    threads = [Thread(target=load), Thread(target=run)]
+    for one in threads:
+        one.start()
+    within.wait(10)
+    threads[1].join(.3)  # it has to wait; what it says is the same however long this takes
+    left.set()
+    for one in threads:
+        one.join(10)
+    assert found == [(True, False)] and setting.allow_tf32 == before
 
 
 @GPU
