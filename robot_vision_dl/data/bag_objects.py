@@ -232,7 +232,7 @@ def check_topics(reader: BagReader, topics: ObjectTopics) -> None:
             raise BagError(f'{reader.path}: no topic {name!r} with detections ({DETECTIONS}); {known}')
         if info.msgtype != DETECTIONS:
             raise ConfigError(f'{reader.path}: {name} is of type {info.msgtype}, and boxes are {DETECTIONS}; {known}')
-        if reader.wire_format(DETECTIONS) not in (None, DETECTIONS_WIRE_FORMAT):
+        if not reader.wire_formats(DETECTIONS) <= {DETECTIONS_WIRE_FORMAT}:
             raise ConfigError(f'{reader.path}: {name} was recorded with other fields than vision_msgs 4 has (ROS 2 '
                               'Humble and later); convert it there')
 

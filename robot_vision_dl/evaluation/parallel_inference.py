@@ -95,6 +95,8 @@ class ParallelInference:
             yield batch, found.result()
 
     def _assess(self, batch: FrameBatch) -> List[Assessed]:
+        if not batch.frames:  # all were dropped, for their stamps go backwards say
+            return [Assessed([], {}) for _ in self._pipelines]
         frames = [fed.frame for fed in batch.frames]
         return [assess_or_fail(pipeline, frames, tensor, self._features)
                 for pipeline, tensor in zip(self._pipelines, batch.tensors)]

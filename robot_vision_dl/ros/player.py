@@ -16,6 +16,7 @@ from rosgraph_msgs.msg import Clock
 
 from ..core.errors import BagError, ConfigError
 from ..core.metrics.percentiles import percentiles
+from ..core.text.printable import printable
 from ..data.bags.message_types import wire_format_of_class
 from ..data.bags.playback import GAP_NS, NS_PER_S, Due, NewStamps, Selection, duration_ns, selected_topics, timeline
 from ..data.bags.reader import BagMessage, BagReader, TopicInfo
@@ -118,6 +119,7 @@ class Player:
         self._node = rclpy.create_node('robot_vision_player', enable_rosout=False, start_parameter_services=False,
                                        use_global_arguments=False)
         self._outputs: Dict[str, _Output] = {}
+        self._left_out: Set[Tuple[int, str]] = set()  # number of a bag, and a topic that does not fit
         self._lateness_ns: List[int] = []
         self._stamps = NewStamps()
         try:
@@ -205,7 +207,7 @@ class Player:
             tell(summary.unheard)
 
     def _timeline(self) -> Iterator[Due]:
-        return timeline(self._readers, self._options.selection, list(self._outputs))
+        return timeline(self._readers, self._options.selection, list(self._outputs), self._left_out)
 
     def _publish(self, message: BagMessage, summary: PlaySummary) -> None:
         output = self._outputs[message.topic]
@@ -235,17 +237,10 @@ class Player:
             if options.clock_hz is not None and name == CLOCK_TOPIC:
                 self.skipped.append('/clock of the bag is not played: --clock publishes its own')
                 continue
-            reader = next(reader for reader in self._readers if name in reader.topics)
-            topic = reader.topics[name]
-            message_class = _message_class(topic.msgtype)
-            if message_class is None:
-                missing.setdefault(topic.msgtype, []).append(name)
+            found = self._played(name, missing)
+            if found is None:
                 continue
-            recorded = reader.wire_format(topic.msgtype)
-            if recorded is not None and recorded != wire_format_of_class(message_class):
-                self.skipped.append(f'{name} is not played: {topic.msgtype} was recorded with other fields than the '
-                                    'installed one has')
-                continue
+            message_class, topic = found
             target = options.remap.get(name, name)
             try:
                 publisher: 'Publisher[Any]' = self._node.create_publisher(message_class, target, self._qos(topic))
@@ -260,6 +255,37 @@ class Player:
                                 f'{", ".join(sorted(missing))}')
         if not self._outputs:
             raise BagError(f'nothing to play: {"; ".join(self.skipped)}')
+
+    def _played(self, name: str, missing: Dict[str, List[str]]) -> Optional[Tuple[Any, TopicInfo]]:
+        """The class by which a topic is published, and what the first bag says of it that fits; None: none does.
+
+        Bytes of another type, or of other fields, would be published as if they were this: of such bags the topic is
+        left out.
+
+        Args:
+            missing: takes up types that are not installed, with their topics.
+        """
+        played: Optional[Tuple[Any, TopicInfo]] = None
+        for place, reader in enumerate(self._readers):
+            topic = reader.topics.get(name)
+            if topic is None or topic.unreadable or not topic.count:
+                continue
+            of_bag = f'{name} of {printable(reader.path)}' if len(self._readers) > 1 else name
+            message_class, why = _message_class(topic.msgtype), ''
+            if message_class is None:
+                missing.setdefault(topic.msgtype, []).append(of_bag)
+                self._left_out.add((place, name))
+                continue
+            if not reader.wire_formats(topic.msgtype) <= {wire_format_of_class(message_class)}:
+                why = f'{topic.msgtype} was recorded with other fields than the installed one has'
+            elif played is not None and topic.msgtype != played[1].msgtype:
+                why = f'it is of {topic.msgtype} there, and of {played[1].msgtype} in a bag before'
+            if why:
+                self._left_out.add((place, name))
+                self.skipped.append(f'{of_bag} is not played: {why}')
+            elif played is None:
+                played = message_class, topic
+        return played
 
     def _qos(self, topic: TopicInfo) -> QoSProfile:
         if topic.latched or topic.name == '/tf_static':

@@ -275,6 +275,35 @@ def test_types_that_do_not_fit_are_named_and_the_rest_is_played(shared_data, lis
     assert 'rosgraph_msgs/msg/Log' in err.split('no such type is installed: ')[1]
 
 
+@pytest.mark.parametrize('order', [('good', 'text', 'fields'), ('fields', 'text', 'good')])
+def test_of_several_bags_each_is_asked_whether_a_topic_fits(order, tmp_path, listener):
+    """Bytes of another type, or of other fields, are never published as what the first bag has."""
+    from mcap.writer import Writer
+    write_ros2(tmp_path / 'good', 4)
+    definition = 'uint32 height\nuint32 width'  # of a sensor_msgs/Image of nobody's
+    for name, kind, text in (('text', 'std_msgs/msg/String', 'string data'),
+                             ('fields', 'sensor_msgs/msg/Image', definition)):
+        with open(tmp_path / f'{name}.mcap', 'wb') as file:
+            writer = Writer(file)
+            writer.start(profile='ros2', library='test')
+            channel = writer.register_channel(TOPIC, 'cdr', writer.register_schema(kind, 'ros2msg', text.encode()))
+            for number in range(3):
+                writer.add_message(channel, T0_NS + number * PERIOD_NS, b'\x00\x01\x00\x00\x04\x00\x00\x00abc\x00', 0)
+            writer.finish()
+    paths = {'good': tmp_path / 'good', 'text': tmp_path / 'text.mcap', 'fields': tmp_path / 'fields.mcap'}
+    listener.subscribe(image_class(), TOPIC)
+    topics = ['--wait-for-subscribers', '--rate', '20']
+    if order[0] == 'good':
+        code, out, err = listener.finish(start(*(paths[name] for name in order), *topics))
+        assert f'{TOPIC} of {paths["text"]} is not played: it is of std_msgs/msg/String there, and of sensor' in err
+    else:  # a topic has the type of the first bag that fits, which would be the text
+        code, out, err = listener.finish(start(*(paths[name] for name in order if name != 'text'), *topics))
+    assert f'{TOPIC} of {paths["fields"]} is not played: sensor_msgs/msg/Image was recorded with other fields' in err
+    assert code == 0 and 'played 4 messages' in out and len(listener.heard) == 4
+    with BagReader(paths['good']) as reader:
+        assert [data for _, data, _ in listener.heard] == [message.cdr for message in reader.messages()]
+
+
 @pytest.mark.parametrize('options, message', [
     (['/nowhere'], '/nowhere: no such file or folder'),
     (['BAG', '--rate', '0'], '--rate: must be 0.001 to 1000, got 0'),

@@ -1,13 +1,16 @@
 """One recording through models: each thread has a pipeline of its own, and it is that of the files as they are now."""
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
-from evaluation_samples import T0_NS, labelled_bag, small_model
+from evaluation_samples import STEP_NS, T0_NS, labelled_bag, small_model
+from labelled_samples import pattern
 
 from robot_vision_dl.core.bundles.bundle import load_bundle
 from robot_vision_dl.core.config import ClassifierConfig, with_values
 from robot_vision_dl.core.errors import BundleError
+from robot_vision_dl.data.bags.writer import ImageBagWriter
 from robot_vision_dl.evaluation.evaluator import evaluate
 from robot_vision_dl.evaluation.options import EvaluationOptions, RunOptions
 from robot_vision_dl.evaluation.recordings import open_recordings
@@ -78,6 +81,34 @@ def test_another_model_under_the_same_path_is_not_taken_for_this_one(tmp_path):
         (tmp_path / 'model' / path.name).write_bytes(path.read_bytes())
     with pytest.raises(BundleError, match='is not the model that .* when the evaluation began'):
         run_job(job)
+
+
+class LateWriter(ImageBagWriter):
+    """Some frames have the stamps of nine frames before."""
+
+    def __init__(self, path, late):
+        super().__init__(path)
+        self._late = {T0_NS + number * STEP_NS for number in late}
+
+    def _header(self, stamp_ns):
+        return super()._header(stamp_ns - 9 * STEP_NS if stamp_ns in self._late else stamp_ns)
+
+
+@pytest.mark.parametrize('batch, late', [(1, [13]), (8, range(16, 24))])
+def test_a_batch_of_which_nothing_is_left_costs_nothing_but_itself(tmp_path, batch, late):
+    """As where a clock is set back: all frames of a batch are dropped for their stamps, and the others are judged.
+
+    The model has a density-aware calibration, as those that ship.
+    """
+    with LateWriter(tmp_path / 'bag', late) as writer:
+        for number in range(40):
+            writer.write_raw('/camera', T0_NS + number * STEP_NS, pattern(number))
+    recording, = open_recordings([tmp_path / 'bag'], OPTIONS)
+    options = replace(OPTIONS, run=replace(OPTIONS.run, batch=batch))
+    found = run_job(Job(recording, ('waste_sorter',), ('m',), options, 10**9,
+                        identities=(load_bundle('waste_sorter').identity,)))
+    assert not found.failure and len(found.tables['m'].rows) == 40 - len(late)
+    assert found.drops == {'/camera': {'stamp_backwards': len(late)}}
 
 
 def test_rows_do_not_depend_on_how_many_cores_a_recording_gets(tmp_path):

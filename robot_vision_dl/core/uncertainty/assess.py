@@ -202,7 +202,7 @@ class Assessor:
         tau: Optional[List[float]] = None
         if self.bundle.density_aware is not None:
             tau = [self.bundle.density_aware.tau_of(nan if one is None else one.score) for one in ood]
-            tau = tau if max(tau) > 1 else None
+            tau = tau if max(tau, default=0) > 1 else None
         if laplace is not None and scales is not None and laplace.laplace.gives_probabilities:
             p, entropies = laplace(below, scales)
             entropy, information = entropies.predictive.tolist(), entropies.mutual_information.tolist()

@@ -39,6 +39,8 @@ from .mcap_records import (
 _MOST_SEARCHED_BYTES = 1 << 25  # more than a picture
 _MOST_SUMMARY_BYTES = 1 << 28
 _NO_TIME = 1 << 63
+# Of ROS 2's quality of service, by name and by number, and of what `mcap convert` keeps of ROS 1.
+_LATCHED = (b'transient_local', b'durability: 1', b'latching\x01\x00\x00\x001')
 
 
 class _Summary(NamedTuple):
@@ -344,7 +346,7 @@ class McapFile(BlockFile):
         name, form, text = self._schemas.get(schema, ('', '', ''))
         if schema and schema not in self._schemas:
             damage.append('a topic is of a type that is not described')
-        latched = b'transient_local' in body[at:] or b'durability: 1' in body[at:]
+        latched = any(sign in body[at:] for sign in _LATCHED)
         channel = Channel(key, topic, name, encoding, form, text, latched, 0)
         self._places.setdefault((operation, key), self._reading)
         known = self._channels.setdefault(key, channel)

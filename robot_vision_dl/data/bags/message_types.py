@@ -37,6 +37,12 @@ def normal_type(name: str) -> str:
     return _RENAMED.get(full, full)
 
 
+def _three_parts(name: str) -> str:
+    """``sensor_msgs/Image`` as ``sensor_msgs/msg/Image``, as rosbags registers it; not renamed, as nothing is there."""
+    package, _, rest = name.partition('/')
+    return name if '/' in rest or not rest else f'{package}/msg/{rest}'
+
+
 class Definitions:
     """The message definitions of one storage file, understood as far as possible, when the first is needed.
 
@@ -54,7 +60,7 @@ class Definitions:
         self._waiting = [item for item in definitions if item[1]]
         typesys = _typesys()
         self._empty_store = typesys.get_typestore(typesys.Stores.EMPTY)
-        self._names: Dict[str, str] = {normal_type(name): name for name, _, _ in self._waiting}
+        self._names: Dict[str, str] = {normal_type(name): _three_parts(name) for name, _, _ in self._waiting}
         self._sizes: Dict[str, Tuple[int, int]] = {}
 
     @property

@@ -2,7 +2,7 @@
 import struct
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Collection, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from ...core.errors import BagError, ConfigError
 from ...core.text.printable import printable
@@ -80,17 +80,22 @@ def duration_ns(readers: Sequence[BagReader], selection: Selection) -> int:
     return max(0, wanted)
 
 
-def timeline(readers: Sequence[BagReader], selection: Selection, topics: Sequence[str]) -> Iterator[Due]:
-    """Messages of ``topics``, bags one after another, within the selection's start and duration."""
+def timeline(readers: Sequence[BagReader], selection: Selection, topics: Sequence[str],
+             left_out: Collection[Tuple[int, str]] = ()) -> Iterator[Due]:
+    """Messages of ``topics``, bags one after another, within the selection's start and duration.
+
+    Args:
+        left_out: number of a bag, from 0, and a topic that is not played of it.
+    """
     begin = round(selection.start_s * NS_PER_S)
     end = None if selection.duration_s is None else begin + round(selection.duration_s * NS_PER_S)
     bag_at = 0
-    for reader in readers:
+    for place, reader in enumerate(readers):
         if reader.start_ns is None or reader.end_ns is None:
             continue
         # bag_at - reader.start_ns carries the bag's clock to the time on the line of all bags.
         shift = bag_at - reader.start_ns
-        names = [name for name in topics if name in reader.topics]
+        names = [name for name in topics if name in reader.topics and (place, name) not in left_out]
         if names and bag_at + reader.end_ns - reader.start_ns >= begin and (end is None or bag_at < end):
             for message in reader.messages(names, begin - shift, None if end is None else end - shift):
                 yield Due(message.receive_ns + shift - begin, message)

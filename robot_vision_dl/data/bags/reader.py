@@ -2,7 +2,7 @@
 import heapq
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Collection, Dict, Iterator, List, Optional, Sequence, Tuple, Union
+from typing import Collection, Dict, FrozenSet, Iterator, List, Optional, Sequence, Tuple, Union
 
 from ...core.errors import BagError, ConfigError, ImageError
 from ...core.files.user_path import user_path
@@ -171,13 +171,13 @@ class BagReader:
         return [f'{printable(self.path.name)}: {text}'
                 for text in differences(channels, found, self._claimed, 'metadata.yaml')]
 
-    def wire_format(self, msgtype: str) -> Optional[str]:
-        """Order and sizes of the fields of ``msgtype`` as recorded; None where the bag does not say."""
-        for definitions in self._definitions:
-            found = definitions.wire_format(msgtype)
-            if found is not None:
-                return found
-        return None
+    def wire_formats(self, msgtype: str) -> FrozenSet[str]:
+        """Order and sizes of the fields of ``msgtype`` as recorded, of each part of the bag that says them.
+
+        More than one where parts were recorded with different definitions; none where the bag does not say.
+        """
+        found = (definitions.wire_format(msgtype) for definitions in self._definitions)
+        return frozenset(one for one in found if one is not None)
 
     def messages(self, topics: Optional[Collection[str]] = None, start_ns: Optional[int] = None,
                  end_ns: Optional[int] = None) -> Iterator[BagMessage]:

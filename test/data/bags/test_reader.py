@@ -278,6 +278,32 @@ def test_real_bags(name, shared_data):
         assert [text for text in reader.problems if 'the first image cannot be decoded' not in text] == []
 
 
+def test_a_bag_of_ros_1_that_was_converted_to_mcap(shared_data, tmp_path):
+    """As `mcap convert` writes it: types have two parts, messages stay in the serialization of ROS 1."""
+    writer_of = pytest.importorskip('mcap.writer', reason='mcap is not installed')
+    from rosbags.rosbag1 import Reader
+    source, target = shared_data / 'bags' / 'ros1_raw_and_png.bag', tmp_path / 'converted.mcap'
+    with Reader(source) as old, open(target, 'wb') as file:
+        writer = writer_of.Writer(file)
+        writer.start(profile='ros1', library='test')
+        channels = {}
+        for connection, time_ns, raw in old.messages():
+            if connection.id not in channels:
+                name = connection.msgtype.replace('/msg/', '/')
+                schema = writer.register_schema(name, 'ros1msg', connection.msgdef.data.encode())
+                channels[connection.id] = writer.register_channel(connection.topic, 'ros1', schema, {'latching': '1'})
+            writer.add_message(channels[connection.id], time_ns, raw, time_ns)
+        writer.finish()
+    with BagReader(source) as old, BagReader(target) as new:
+        assert [(m.topic, m.receive_ns, m.cdr) for m in new.messages()] == [
+            (m.topic, m.receive_ns, m.cdr) for m in old.messages()]
+        assert {name: topic.msgtype for name, topic in new.topics.items()} == {
+            name: topic.msgtype for name, topic in old.topics.items()}
+        assert new.problems == old.problems and all(topic.latched for topic in new.topics.values())
+        for topic in old.topics.values():
+            assert new.wire_formats(topic.msgtype) == old.wire_formats(topic.msgtype) != set(), topic
+
+
 @pytest.mark.parametrize('share', (0.5, 0.95))
 @pytest.mark.parametrize('name', ('ros1_no_images_lz4.bag', 'ros1_no_images_bz2.bag', 'ros1_raw_and_png.bag',
                                   'ros2_mixed_mcap/test_bag_mcap.mcap'))
