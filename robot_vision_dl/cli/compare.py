@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     from ..core.suggestions import did_you_mean
     from ..core.text.printable import printable
     from ..evaluation.bootstrap import RATIOS
-    from ..evaluation.compare import difference_lines, model_of, read_metrics
+    from ..evaluation.compare import difference_lines, model_of, other_pictures, read_metrics
     from ..evaluation.evaluator import compare_models
     from ..evaluation.report.markdown import plain
     for figure in args.fail_if_worse:
@@ -44,8 +44,10 @@ def run(args: argparse.Namespace) -> int:
     first, second = read_metrics(args.first), read_metrics(args.second)
     a, b = model_of(first, args.first, chosen[0]), model_of(second, args.second, chosen[1])
     options = first['options']
-    found = compare_models(first['models'][a], second['models'][b], options['draws'], options['seed'])
-    lines = difference_lines(found)
+    others = other_pictures(first, second)
+    found = None if others else compare_models(first['models'][a], second['models'][b], options['draws'],
+                                               options['seed'])
+    lines = difference_lines(found, others)
     print(f'{printable(b)} ({printable(args.second)}) minus {printable(a)} ({printable(args.first)})\n')
     print('\n'.join(lines))
     if args.markdown:

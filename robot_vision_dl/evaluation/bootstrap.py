@@ -47,7 +47,7 @@ RATIOS: Dict[str, Ratio] = {
     'coverage': Ratio('accepted', 'labelled', None),
     'cost': Ratio('cost', 'labelled', False),
     'errors_per_h': Ratio('errors', 'hours', False),
-    'foreign_errors_per_h': Ratio('foreign_errors', 'hours', False),
+    'foreign_errors_per_h': Ratio('foreign_errors', 'foreign_hours', False),
 }
 """Figures that have intervals, by name."""
 
@@ -134,7 +134,8 @@ def group_sums(table: FrameTable, gap_s: float, policy: Policy) -> Groups:
     known, is_ood = rows['target'] >= 0, rows['target'] == UNKNOWN_TARGET
     accepted = rows['outcome'] == ACCEPTED
     wrong = accepted & (rows['fused_predicted'] != rows['target'])
-    starts = error_starts(table, gap_s)[inside]
+    watched = watched_s(table, gap_s)[inside]
+    starts = error_starts(table, gap_s)[inside] & (watched > 0)  # an error without time is none an hour
 
     def summed(values: np.ndarray) -> np.ndarray:
         return np.bincount(groups, np.nan_to_num(values.astype(np.float64)), count)
@@ -143,8 +144,10 @@ def group_sums(table: FrameTable, gap_s: float, policy: Policy) -> Groups:
         'known': summed(known), 'labelled': summed(np.ones(len(rows))),
         'foreign': summed(is_ood), 'foreign_accepted': summed(accepted & is_ood),
         'accepted': summed(accepted), 'accepted_wrong': summed(wrong), 'accepted_right': summed(accepted & ~wrong),
-        'cost': summed(frame_costs(rows, policy)), 'hours': summed(watched_s(table, gap_s)[inside] / 3600),
+        'cost': summed(frame_costs(rows, policy)), 'hours': summed(watched / 3600),
         'errors': summed(starts), 'foreign_errors': summed(starts & is_ood),
+        # Without anything foreign there were no hours in which it could have been met.
+        'foreign_hours': summed(watched / 3600 * is_ood.any()),
     }
     for prefix in ('', 'fused_'):
         sums[f'{prefix}right'] = summed(known & (rows[f'{prefix}predicted'] == rows['target']))
@@ -190,7 +193,7 @@ def intervals(groups: Groups, draws: int, seed: int) -> Dict[str, Interval]:
         found[name] = _of_groups_alike(found[name], int((groups.sums[RATIOS[name].below] > 0).sum()))
     for name in ('errors_per_h', 'foreign_errors_per_h'):
         if found[name].value == 0:  # drawing from nothing gives nothing, but an error may just not have come yet
-            found[name] = Interval(0.0, 0.0, NONE_SEEN / float(groups.sums['hours'].sum()))
+            found[name] = Interval(0.0, 0.0, NONE_SEEN / float(groups.sums[RATIOS[name].below].sum()))
     return found
 
 

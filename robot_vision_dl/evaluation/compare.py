@@ -1,6 +1,6 @@
 """Two ``metrics.json``: what differs, and whether that is more than chance."""
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Union
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 
 import numpy as np
 
@@ -9,6 +9,7 @@ from ..core.files.user_path import user_path
 from ..core.text.json_text import parse_json
 from ..core.text.printable import printable
 from ..core.text.table import aligned
+from ..data.pictures import listed
 from .bootstrap import Groups
 from .options import RunOptions
 
@@ -66,6 +67,17 @@ def _what_is_wrong(content: Mapping[str, Any]) -> str:
     return ''
 
 
+def other_pictures(first: Mapping[str, Any], second: Mapping[str, Any]) -> List[str]:
+    """Recordings of the same name whose labelled pictures are others in the second ``metrics.json``.
+
+    One of an earlier version does not tell them.
+    """
+    known = [{one.get('name'): one.get('labelled_pictures') for one in metrics.get('recordings', ())
+              if isinstance(one, dict)} for metrics in (first, second)]
+    return sorted(str(name) for name, pictures in known[0].items()
+                  if pictures and known[1].get(name) and pictures != known[1][name])
+
+
 def model_of(metrics: Mapping[str, Any], path: str, name: Optional[str] = None) -> str:
     """The name of the model that is meant.
 
@@ -86,10 +98,15 @@ WORDS = {'better': 'better', 'worse': 'worse', 'tie': 'no difference shown', 'un
          'more': 'more often acting', 'less': 'less often acting'}
 
 
-def difference_lines(differences: Optional[Mapping[str, Any]]) -> List[str]:
-    """A table of paired differences."""
+def difference_lines(differences: Optional[Mapping[str, Any]], others: Sequence[str] = ()) -> List[str]:
+    """A table of paired differences.
+
+    Args:
+        others: recordings of which other pictures were judged.
+    """
     if not differences:
-        return ['They were not judged on the same labelled frames, so their difference has no interval.']
+        where = f' ({listed([printable(name) for name in others], ", ")}: other pictures)' if others else ''
+        return [f'They were not judged on the same labelled frames{where}, so their difference has no interval.']
     rows: List[List[str]] = [['figure', 'difference', '95 % interval', 'the second is']]
     for name, found in differences.items():
         between = '-' if found['low'] is None else f'{found["low"]:+.4f} .. {found["high"]:+.4f}'

@@ -5,6 +5,7 @@
 >>> evaluation.metrics['comparisons'][0]['differences']['risk']
 >>> evaluation.save('report/')
 """
+import hashlib
 import time
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
@@ -43,7 +44,7 @@ from .recordings import Recording, open_recordings
 from .resampling import HIGHER, resample, shaped_differences, shaped_intervals
 from .runner import Job, RecordingResult
 from .summary import interval, number, summarise
-from .table import FrameTable, join
+from .table import NO_LABEL, FrameTable, join
 from .work import Progress
 from .workers import Cluster, cores_of_a_worker, share_out
 
@@ -287,7 +288,7 @@ def compare_models(first: Mapping[str, Any], second: Mapping[str, Any], draws: i
     a, b = groups_from_json(first['groups']), groups_from_json(second['groups'])
     if a.names != b.names or not a.names or (a.sums['labelled'] != b.sums['labelled']).any():
         return None
-    left_out = ('known', 'foreign') if _differ(first, second) else ()
+    left_out = ('known', 'foreign', 'foreign_hours') if _differ(first, second) else ()
     found: Dict[str, Interval] = differences(a, b, draws, seed)
     return {name: {**interval(difference), 'verdict': verdict(name, difference)}
             for name, difference in found.items()
@@ -390,7 +391,21 @@ def _recording_json(recording: Recording, outcome: RecordingResult, table: Frame
             'frames': frames, 'decided': decided, 'dropped': dict(sorted(dropped.items())),
             'unread': outcome.unread, 'damaged': outcome.damaged, 'failure': outcome.failure or None,
             'labels': dict(sorted(labels.items())), 'label_sources': len(recording.label_sources),
-            'problems': list(outcome.problems)}
+            'labelled_pictures': _labelled_pictures(outcome, table), 'problems': list(outcome.problems)}
+
+
+def _labelled_pictures(outcome: RecordingResult, table: FrameTable) -> Optional[str]:
+    """Hash of the pictures of a recording by which a model is judged; None: there are none, or they are not known."""
+    if outcome.recording not in table.recordings or not outcome.digests:
+        return None
+    rows = table.rows[(table.rows['recording'] == table.recordings.index(outcome.recording))
+                      & (table.rows['target'] != NO_LABEL)]
+    if not len(rows):
+        return None
+    found = hashlib.sha256()
+    for topic, index, thing in zip(*(rows[column].tolist() for column in ('topic', 'index', 'object'))):
+        found.update(outcome.digests[table.topics[topic], index, thing])
+    return found.hexdigest()[:16]
 
 
 def _objects_json(recording: Recording, outcome: RecordingResult) -> Dict[str, Any]:

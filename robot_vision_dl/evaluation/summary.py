@@ -46,7 +46,8 @@ SCHEMA = """metrics.json, version 1:
   schema_version, package_version
   options        what was asked for: labels, topics, deployment, seed, draws
   recordings     one each: name, topics, frames, decided, dropped (by reason), unread (that the bag's index has beside
-                 these), damaged, failure (why nothing of it was judged), labels (what they say of its frames);
+                 these), damaged, failure (why nothing of it was judged), labels (what they say of its frames),
+                 labelled_pictures (hash of those that are judged by labels; `compare` compares no others);
                  with --detections, where a frame is an object of an image everywhere else, objects, one each camera:
                  topics; images that are paired with their detections, of these nearest (by stamps that are not
                  equal); images_alone and arrays_alone by reason; detections in the pairs, and tracks of them;
@@ -88,8 +89,9 @@ SCHEMA = """metrics.json, version 1:
                    ones) and cost_of_silence (of never accepting); by_label: what became of the frames of each label;
                    confusion: rows [is, decided, frames], of unknown and uncertain too; errors: wrong labels that were
                    acted on, each once however many frames it lasts, in all and an hour, and those of them about
-                   frames labelled unknown; camera_faults: frames called unknown since the camera was at fault, by
-                   fault
+                   frames labelled unknown; timed: of those of frames that have a time, which those an hour are of
+                   (pictures of folders have none); camera_faults: frames called unknown since the camera was at
+                   fault, by fault
     background     where boxes are known (--boxes), of decisions that are acted on and labelled: frames that were looked
                    at, boxes (counted: labels of those that count; by_name: they are called as the label or as
                    what was said, after --map; else none is called as a class and all count; unboxed: classes of which
@@ -334,13 +336,16 @@ def said_of(table: FrameTable) -> List[List[Any]]:
 
 
 def errors(table: FrameTable, labelled: np.ndarray, gap_s: float) -> Dict[str, Any]:
-    """Wrong labels that were acted on, each counted once however long it lasted; ``hours``: of labelled frames."""
-    starts, hours = error_starts(table, gap_s), float(watched_s(table, gap_s)[labelled].sum()) / 3600
-    is_ood = int((starts & table.unknown).sum())
-    count = int(starts.sum())
-    return {'count': count, 'foreign': is_ood, 'hours': number(hours),
-            'per_hour': number(count / hours) if hours else None,
-            'foreign_per_hour': number(is_ood / hours) if hours else None}
+    """Wrong labels that were acted on, each counted once however long it lasted; ``hours``: of labelled frames.
+
+    ``timed`` are those of frames that have a time, of which alone there are any an hour.
+    """
+    starts, watched = error_starts(table, gap_s), watched_s(table, gap_s)
+    hours, timed = float(watched[labelled].sum()) / 3600, starts & (watched > 0)
+    foreign = int((timed & table.unknown).sum())
+    return {'count': int(starts.sum()), 'foreign': int((starts & table.unknown).sum()), 'timed': int(timed.sum()),
+            'hours': number(hours), 'per_hour': number(timed.sum() / hours) if hours else None,
+            'foreign_per_hour': number(foreign / hours) if hours and table.unknown.any() else None}
 
 
 def timing(table: FrameTable, tracks: List[Track], gap_s: float) -> Dict[str, Any]:

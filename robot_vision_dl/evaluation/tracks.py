@@ -79,7 +79,10 @@ def track_places(table: FrameTable, gap_s: float) -> List[Tuple[str, np.ndarray]
 
 
 def _longest_step_ns(table: FrameTable, rows: np.ndarray, gap_s: float) -> float:
-    """How far apart frames of one stretch may be, of a sequence; pictures of folders are each by itself."""
+    """How far apart frames of one stretch may be, of a sequence: ``gap_s``, or more where the camera is slow.
+
+    Pictures of folders have no times, and each is by itself.
+    """
     own = gap_s * NS_PER_S
     steps = np.diff(rows['stamp_ns'])
     steps = steps[steps > 0]
@@ -131,12 +134,15 @@ class Steadiness:
 
 
 def steadiness(table: FrameTable, gap_s: float) -> Steadiness:
-    """Changes and recoveries over all cameras, or objects that they follow; across gaps longer than ``gap_s`` none."""
+    """Changes and recoveries over all cameras, or objects that they follow; across gaps none.
+
+    ``gap_s``: longer steps are gaps, but for a camera that is as slow; as in :func:`track_places`.
+    """
     seconds, changes, recoveries = 0.0, 0, []
     for places in table.sequences():
         rows = table.at(places)
         steps_s = np.diff(rows['stamp_ns']) / NS_PER_S
-        near = (steps_s >= 0) & (steps_s <= gap_s)
+        near = _near(table, rows, gap_s)
         seconds += float(steps_s[near].sum())
         said = decided(rows)
         changes += int(((said[1:] != said[:-1]) & near).sum())
@@ -160,12 +166,25 @@ def _turns(wrong: np.ndarray, near: np.ndarray) -> List[int]:
     return np.flatnonzero(turns).tolist()
 
 
+def _near(table: FrameTable, rows: np.ndarray, gap_s: float) -> np.ndarray:
+    """Whether each frame of a sequence but the first follows the one before without a gap, bool (n - 1,)."""
+    steps = np.diff(rows['stamp_ns'])
+    if table.topics[int(rows['topic'][0])] == PICTURES:
+        return np.zeros(len(steps), bool)
+    near: np.ndarray = (steps >= 0) & (steps <= _longest_step_ns(table, rows, gap_s))
+    return near
+
+
 def watched_s(table: FrameTable, gap_s: float) -> np.ndarray:
-    """Seconds that each frame stands for, float64 (n,): until the next of its sequence, or one usual step at a gap."""
+    """Seconds that each frame stands for, float64 (n,): until the next of its sequence, or one usual step at a gap.
+
+    0 for frames without time: pictures of folders, and those of a sequence in which none follows another.
+    """
     seconds = np.zeros(len(table))
     for places in table.sequences():
-        steps = np.diff(table.at(places)['stamp_ns']) / NS_PER_S
-        near = (steps >= 0) & (steps <= gap_s)
+        rows = table.at(places)
+        steps = np.diff(rows['stamp_ns']) / NS_PER_S
+        near = _near(table, rows, gap_s)
         usual = float(np.median(steps[near])) if near.any() else 0.0
         seconds[places] = np.append(np.where(near, steps, usual), usual)
     return seconds
@@ -178,8 +197,7 @@ def error_starts(table: FrameTable, gap_s: float) -> np.ndarray:
         rows = table.at(places)
         wrong = acted_on_wrongly(rows)
         goes_on = np.zeros(len(rows), bool)
-        steps = np.diff(rows['stamp_ns']) / NS_PER_S
-        same = (steps >= 0) & (steps <= gap_s)
+        same = _near(table, rows, gap_s)
         for column in ('fused_predicted', 'target', 'track'):
             same &= rows[column][1:] == rows[column][:-1]
         goes_on[1:] = wrong[:-1] & same

@@ -7,6 +7,9 @@ from evaluation_samples import table_of
 
 from robot_vision_dl.core.decision.decision import Policy
 from robot_vision_dl.evaluation.bootstrap import differences, group_sums, intervals, verdict
+from robot_vision_dl.evaluation.picture_messages import TOPIC as PICTURES
+from robot_vision_dl.evaluation.summary import errors
+from robot_vision_dl.evaluation.table import join
 
 
 def correlated(seed, tracks=40, length=25, accuracy=0.8, noise=0.02):
@@ -84,7 +87,8 @@ def test_the_same_table_twice_is_a_tie_without_width():
     table = groups(correlated(1))
     found = differences(table, table, 200, 0)
     there = {name: d for name, d in found.items() if d.value == d.value}
-    assert all(d == (0, 0, 0) for d in there.values()) and set(found) - set(there) == {'foreign_accepted'}
+    assert all(d == (0, 0, 0) for d in there.values()) and set(found) - set(there) == {
+        'foreign_accepted', 'foreign_errors_per_h'}
     assert verdict('accuracy', found['accuracy']) == 'tie'
 
 
@@ -117,6 +121,36 @@ def test_where_no_error_was_seen_the_interval_says_how_many_may_have_been_missed
     assert intervals(found, 200, 0)['errors_per_h'] == pytest.approx((0, 0, 3.689 / hours), rel=1e-3)
     some = intervals(groups(acting(0.5, 0.5)), 500, 0)['errors_per_h']
     assert some.value == pytest.approx(10 / hours) and 0 < some.low < some.value < some.high
+
+
+def test_errors_of_pictures_without_time_are_none_an_hour():
+    """A folder beside a recording: its errors were told as if they had come within the recording's seconds."""
+    recording, folder = acting(0.5, 0.0), acting(0.5, 1.0)
+    folder = replace(folder, topics=(PICTURES,))
+    names = recording.class_names
+    both = join([recording, replace(folder, recordings=('folder',))], names)
+    hours = 40 * 20 * 0.1 / 3600
+    more = join([both, replace(acting(0.5, 0.5), recordings=('another',))], names)
+    for table, count in ((recording, 0), (both, 0), (more, 10)):
+        found, rows = groups(table), table.known | table.unknown
+        told = errors(table, rows, 1.0)
+        assert told['timed'] == count and found.sums['errors'].sum() == count
+        assert told['hours'] == pytest.approx(hours * (2 if count else 1), rel=1e-4)
+        assert told['per_hour'] == pytest.approx(count / told['hours'], rel=1e-4)
+        assert intervals(found, 200, 0)['errors_per_h'].value == pytest.approx(told['per_hour'], rel=1e-4)
+    assert errors(both, both.known | both.unknown, 1.0)['count'] > 0
+
+
+def test_nothing_foreign_is_not_no_errors_on_it():
+    """Or a demand on them would be met where none was shown."""
+    table = acting(0.5, 0.0)
+    table.rows['target'] = 0
+    told = errors(table, table.known, 1.0)
+    assert told['foreign_per_hour'] is None and told['per_hour'] == 0
+    found = intervals(groups(table), 200, 0)
+    assert np.isnan(found['foreign_errors_per_h'].value) and found['errors_per_h'].value == 0
+    with_foreign = acting(0.5, 0.0)
+    assert errors(with_foreign, with_foreign.known | with_foreign.unknown, 1.0)['foreign_per_hour'] == 0
 
 
 def test_a_figure_of_one_group_alone_has_no_interval():

@@ -1,7 +1,9 @@
 """Folders of pictures are judged as bags are: the same pixels, labels by folder, each picture alone."""
 import csv
+import json
 import re
 import shutil
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -87,6 +89,30 @@ def test_the_command_reports_them(folder, tmp_path, capsys):
     assert 'each is decided alone' in out.err and 'each stands alone, nothing is fused' in out.out
     page = (tmp_path / 'report' / 'report.html').read_text()
     assert 'there are no time lines' in page and 'seconds to the right decision' not in page
+
+
+def test_other_pictures_under_the_same_names_are_not_compared(folder, tmp_path, capsys):
+    """Paired differences are of the same pictures, whatever the folder is called."""
+    for version, taken in (('v1', slice(0, 3)), ('v2', slice(3, 6)), ('again', slice(0, 3))):
+        for label in ('glass', 'paper'):
+            (tmp_path / version / 'test' / label).mkdir(parents=True)
+            for number, path in enumerate(sorted((folder / label).glob('[0-9]*.jpg'))[taken][:2]):
+                shutil.copy(path, tmp_path / version / 'test' / label / f'{number}.jpg')
+        assert main(['evaluate', str(tmp_path / version / 'test'), '--model', MODEL, '--out',
+                     str(tmp_path / f'of_{version}')]) == 0
+    told = [str(tmp_path / f'of_{version}') for version in ('v1', 'v2', 'again')]
+    capsys.readouterr()
+    assert main(['compare', told[0], told[1], '--fail-if-worse', 'accuracy']) == 1
+    out = capsys.readouterr().out
+    assert 'not judged on the same labelled frames (test: other pictures)' in out and 'cannot be compared' in out
+    assert main(['compare', told[0], told[2]]) == 0
+    assert 'accuracy' in capsys.readouterr().out
+    # One of an earlier version does not tell its pictures.
+    for name in told[:2]:
+        metrics = json.loads(Path(name, 'metrics.json').read_text())
+        del metrics['recordings'][0]['labelled_pictures']
+        Path(name, 'metrics.json').write_text(json.dumps(metrics))
+    assert main(['compare', told[0], told[1]]) == 0
 
 
 def test_bags_and_folders_together(folder):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from evaluation_samples import table_of
 
+from robot_vision_dl.evaluation.picture_messages import TOPIC as PICTURES
 from robot_vision_dl.evaluation.tracks import error_starts, steadiness, tracks_of, watched_s
 
 A, B = [.9, .1], [.1, .9]
@@ -58,9 +59,12 @@ def test_changes_and_recoveries():
 
 
 def test_nothing_is_counted_across_gaps_and_recordings():
-    found = steadiness(table([A, B, A, B], [0] * 4, [0] * 4, step_ns=2_000_000_000), 1.0)
-    assert (found.changes, found.seconds) == (0, 0)
-    assert np.isnan(found.changes_per_s)
+    gap = table([A, A, A, B, B, B], [0] * 6, [0] * 6)
+    gap.rows['stamp_ns'][3:] += 2_000_000_000
+    found = steadiness(gap, 1.0)
+    assert found.changes == 0 and found.seconds == pytest.approx(.4)
+    alone = steadiness(table([A], [0], [0]), 1.0)
+    assert alone.seconds == 0 and np.isnan(alone.changes_per_s)
     two = steadiness(table([A, B], [0, 0], [0, 0], recording=np.array([0, 1])), 1.0)
     assert two.changes == 0
 
@@ -78,6 +82,25 @@ def test_an_error_is_counted_once_however_long_it_lasts():
     assert error_starts(found, 1.0)[3]
     found = table_of(np.array([[.9, .1, 0], [.1, 0, .9]]), np.array([1, 1]), tracks=np.zeros(2, int))
     assert error_starts(found, 1.0).tolist() == [True, True]
+
+
+def test_a_camera_slower_than_the_gap_has_time_and_errors_that_last():
+    """Each frame stands until the next: two of its steps are no gap, ten are."""
+    targets, wrong = np.zeros(8, int), np.array([0, 1, 1, 0, 0, 1, 1, 1], bool)
+    found = table_of(np.where(wrong[:, None], [.1, .9], [.9, .1]), targets)
+    found.rows['stamp_ns'] = np.array([0, 2, 4, 6, 10, 30, 32, 34]) * 10**9
+    assert watched_s(found, 1.0).tolist() == [2, 2, 2, 4, 2, 2, 2, 2]
+    assert np.flatnonzero(error_starts(found, 1.0)).tolist() == [1, 5]
+    lasted = steadiness(found, 1.0)
+    assert lasted.seconds == 14 and lasted.recoveries_s.tolist() == [4, 4]
+
+
+def test_pictures_of_folders_have_no_time():
+    """They come with stamps that number them."""
+    found = table_of(np.tile([[.1, .9]], (4, 1)), np.zeros(4, int))
+    found = replace(found, topics=(PICTURES,))
+    assert watched_s(found, 5.0).tolist() == [0] * 4 and error_starts(found, 5.0).all()
+    assert steadiness(found, 5.0).seconds == 0
 
 
 def test_each_frame_stands_for_the_time_until_the_next():

@@ -55,7 +55,7 @@ def errors_view(model: Mapping[str, Any]) -> ErrorsView:
     if faults:
         tiles.append(Tile(f'{sum(faults.values())} of {frames["decided"]}', 'frames with the camera at fault',
                           ', '.join(f'{fault} {count}' for fault, count in faults.items()), 'care'))
-    return ErrorsView(tiles, errors['count'], errors['hours'] or 0)
+    return ErrorsView(tiles, errors['timed'] if errors['hours'] else errors['count'], errors['hours'] or 0)
 
 
 @dataclass(frozen=True)

@@ -165,11 +165,12 @@ def _errors(model: Mapping[str, Any]) -> Iterator[Point]:
     if errors['per_hour'] is not None:
         hours = duration(errors['hours'])
         seen = 'labelled objects in view, summed up' if frames.get('of_objects') else 'labelled video'
-        ood = f', {rate(errors["foreign_per_hour"])} of these on what is none of its classes'
-        if errors['count']:
+        ood = '' if errors['foreign_per_hour'] is None else (
+            f', {rate(errors["foreign_per_hour"])} of these on what is none of its classes')
+        if errors['timed']:
             yield say(INFO, 'errors', rate=rate(errors['per_hour']),
-                      between=_between(model, 'errors_per_h', rate), count=errors['count'], hours=hours, seen=seen,
-                      ood=ood if frames['unknown'] else '')
+                      between=_between(model, 'errors_per_h', rate), count=errors['timed'], hours=hours, seen=seen,
+                      ood=ood)
         else:
             high = _interval(model, 'errors_per_h')
             yield say(INFO, 'no_errors', hours=hours, seen=seen, high=rate(high[1]) if high else 'any number')

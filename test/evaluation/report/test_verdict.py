@@ -49,7 +49,8 @@ def sound(risk=0.02, ood=0.02, recordings=12, labelled=True, unknown=True):
 BASES = {'sound': sound(), 'known only': sound(unknown=False), 'unlabelled': sound(labelled=False)}
 GATE = {'passed': True, 'reason': 'm: accuracy is 0.9, and must be at least 0.8'}
 FAILED = {'passed': False, 'reason': 'm: ece is 0.9, but must be at most 0.8'}
-NO_ERRORS = {'decisions.errors': {'count': 0, 'foreign': 0, 'hours': 2.0, 'per_hour': 0.0, 'foreign_per_hour': 0.0},
+NO_ERRORS = {'decisions.errors': {'count': 0, 'foreign': 0, 'timed': 0, 'hours': 2.0, 'per_hour': 0.0,
+                                  'foreign_per_hour': 0.0},
              'intervals.figures.errors_per_h': {'value': 0, 'low': 0, 'high': 1.84}}
 COULD = {'open_set.acted_on_unknown': 0.9, 'open_set.found': 0.0,
          'open_set.scores.own': {'auroc': 1.0, 'fpr95': 0.04}}
