@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, List, Optional
 
 from ..core.errors import ConfigError
 from ..core.files.user_path import user_path
-from ..core.files.whole_files import write_whole
+from ..core.files.whole_files import check_writable, write_whole
 from ..core.text.notes import to_stderr
 from ..core.text.number_options import whole
 from ..core.text.printable import printable
@@ -61,6 +61,10 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError('--visualise: is for the network itself; leave the pictures out')
     _check_count(len(args.pictures), args)
     out = user_path(args.out)
+    if out.is_dir():
+        raise ConfigError(f'--out {printable(args.out)}: is a folder; name the page in it, '
+                          f'{printable(out / "page.html")}')
+    check_writable(out.absolute().parent, 'choose another place with --out')
     # Not at the top: torch takes seconds, and what was spelled wrongly is known before.
     from ..core.bundles.bundle import load_bundle
     from ..evaluation.predict import labelled_store

@@ -81,14 +81,20 @@ def choose_topics(reader: BagReader, wanted: Sequence[str] = (), labelled: Abstr
     return Choice(tuple(sorted(chosen)), tuple(notes))
 
 
-def check_wanted(wanted: Sequence[str], there: AbstractSet[str]) -> None:
-    """Raises :class:`BagError` for a topic that is named and in none of the bags."""
+def check_wanted(wanted: Sequence[str], there: AbstractSet[str], others: AbstractSet[str] = frozenset()) -> None:
+    """Raises :class:`BagError` for a topic that is named and in none of the bags.
+
+    Args:
+        there: of those that are named, the ones that are in a bag.
+        others: that could be named.
+    """
     if tuple(wanted) == (ALL,):
         return
     for name in map(normal_topic, wanted):
         if name not in there:
-            raise BagError(f'no image topic {name!r} in the bags; {did_you_mean(name, there)}; see `robot-vision bag '
-                           'info`')
+            known = there | others
+            hint = f'{did_you_mean(name, known)}; ' if known else ''
+            raise BagError(f'no image topic {name!r} in the bags; {hint}see `robot-vision bag info`')
 
 
 def _cameras(names: Sequence[str]) -> Dict[Tuple[str, str], List[str]]:

@@ -6,9 +6,12 @@ from typing import Any, Callable, Dict, List, Optional
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rclpy.exceptions import InvalidTopicNameException
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
+from rclpy.validate_full_topic_name import validate_full_topic_name
 
+from ..core.errors import ConfigError, first_line
 from ..core.text.printable import printable
 from ..ros import qos
 from .watcher import Seen, coloured, seen_of
@@ -29,11 +32,20 @@ class DecisionWatch:
         every: show each decision, not only those whose label differs from the camera's last.
         as_json: one JSON object a line.
         show: where a line goes.
+
+    Raises:
+        ConfigError: no node, or no camera of one, can have such a name.
     """
 
     def __init__(self, node_name: str, camera: str = '', every: bool = False, as_json: bool = False,
                  show: Callable[[str], None] = lambda line: print(line, flush=True)) -> None:
         self._base = '/' + node_name.strip('/')
+        try:
+            validate_full_topic_name(f'{self._base}/{camera or "camera"}{_SUFFIX}')
+        except InvalidTopicNameException as error:
+            of_camera = f' --camera {printable(camera)}' if camera else ''
+            raise ConfigError(f'--node-name {printable(node_name)}{of_camera}: there can be no such topic '
+                              f'({printable(first_line(error))})') from error
         self._camera, self._every, self._as_json, self._show = camera, every, as_json, show
         self._last: Dict[str, str] = {}
         self._subscribed: Dict[str, Any] = {}

@@ -130,7 +130,8 @@ def open_recordings(bags: Sequence[Union[str, Path]], options: EvaluationOptions
     of_bags = [recording for recording in recordings if not recording.pictures]
     if of_bags:
         wanted = options.topics or named_images(options.detections)
-        check_wanted(wanted, {topic for recording in of_bags for topic in recording.topics})
+        check_wanted(wanted, {topic for recording in of_bags for topic in recording.topics},
+                     {topic for recording in of_bags for topic in recording.images})
     read = [recording for recording in recordings if recording.topics]
     not_read = tuple(text for recording in recordings if not recording.topics for text in recording.problems)
     return [replace(read[0], problems=(*read[0].problems, *not_read)), *read[1:]] if read else []

@@ -7,9 +7,11 @@ from ..core.files.user_path import user_path
 from ..core.images.image import decode
 from ..core.text.printable import printable
 from ..core.types import Picture
+from ..data.bags.files import storage_suffix
 from ..data.bags.reader import BagReader
 from ..data.cameras import choose_topics
 from ..data.pictures import read_picture
+from ..data.video import VIDEO_SUFFIXES
 
 
 class Named(NamedTuple):
@@ -37,8 +39,16 @@ def picture_at(source: str, topic: str = '') -> Named:
         BagError, ConfigError, ImageError: it cannot be found or read; the message says which.
     """
     path, at, seconds = source.rpartition('@')
-    if not at or user_path(source).exists():
-        return Named(read_picture(user_path(source)), printable(source))
+    whole = user_path(source)
+    if not at or whole.exists():
+        if whole.is_dir() or storage_suffix(whole) or whole.suffix.lower() in VIDEO_SUFFIXES:
+            kind = 'a folder' if whole.is_dir() else 'a bag' if storage_suffix(whole) else 'a video'
+            remedy = ('`robot-vision bag from-video` makes a bag of it' if kind == 'a video' else
+                      f'a frame of a bag is BAG@SECONDS, {printable(source)}@1.5')
+            raise ConfigError(f'{printable(source)}: is {kind}, and a picture is wanted; {remedy}')
+        return Named(read_picture(whole), printable(source))
+    if not user_path(path).exists():
+        raise ConfigError(f'{printable(source)}: no such file, and {printable(path)} is no bag that is there')
     try:
         time_s = float(seconds)
     except ValueError:

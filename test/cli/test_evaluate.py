@@ -152,7 +152,7 @@ def out_holds_others(here, tmp_path):
     (out_holds_others, (), r'holds other files \(photo.jpg\)'),
     (None, ('--labels', 'nowhere.yaml'), r'nowhere.yaml'),
     (None, ('--labels', 'topic:/none'), r"no label topic '/none'"),
-    (None, ('--topics', '/nothing'), r"no image topic '/nothing'"),
+    (None, ('--topics', '/nothing'), r"no image topic '/nothing' in the bags; .*/camera/image"),
     (None, ('--fail-under', 'acuracy=1'), r"did you mean 'accuracy'"),
     (None, ('--set', 'decision.abstain_cots=1'), r"did you mean 'decision.abstain_cost'"),
     (None, ('--set', 'decision.abstain_cost=7'), r'must be at most 1'),

@@ -146,8 +146,23 @@ def test_frame_of_a_bag(here, tmp_path, capsys):
     assert '99 s is not in it' in capsys.readouterr().err and not (tmp_path / 'no.html').exists()
 
 
+def test_a_bag_without_a_time_and_a_place_that_is_a_folder_are_told(here, tmp_path, capsys):
+    bag = labelled_bag(tmp_path / 'drive', 6)
+    file = next(bag.glob('*.mcap'))
+    (tmp_path / 'tour.mp4').write_bytes(b'?')
+    (tmp_path / 'user@host').mkdir()
+    for wrong, words in ((bag, f'is a folder, and a picture is wanted; a frame of a bag is BAG@SECONDS, {bag}@1.5'),
+                         (file, f'is a bag, and a picture is wanted; a frame of a bag is BAG@SECONDS, {file}@1.5'),
+                         (tmp_path / 'tour.mp4', 'is a video, and a picture is wanted; `robot-vision bag from-video`'),
+                         (tmp_path / 'user@host' / 'x.jpg', 'no such file'), (f'{bag}@soon', 'is no time')):
+        assert main(['explain', str(here / 'small'), str(wrong), '--out', str(tmp_path / 'no.html')]) == 2
+        assert words in capsys.readouterr().err
+    assert main(['explain', str(here / 'small'), f'{bag}@0', '--out', str(tmp_path)]) == 2
+    assert f'--out {tmp_path}: is a folder; name the page in it, {tmp_path}/page.html' in capsys.readouterr().err
+
+
 @pytest.mark.parametrize('wrong, words', [
-    (['nowhere.png'], 'nowhere.png'), (['bag@soon'], 'is no time'), (['x.png'] * 21, 'up to 20')])
+    (['nowhere.png'], 'nowhere.png'), (['bag@soon'], 'is no bag that is there'), (['x.png'] * 21, 'up to 20')])
 def test_wrong_input_is_told(here, tmp_path, capsys, wrong, words):
     assert main(['explain', str(here / 'small'), *wrong, '--out', str(tmp_path / 'no.html')]) == 2
     assert words in capsys.readouterr().err

@@ -15,6 +15,8 @@ from node_harness import NodeProcess, PreloadedChildren, environment, raw_image 
 from sensor_msgs.msg import Image  # noqa: E402
 from vision_msgs.msg import Classification  # noqa: E402
 
+from robot_vision_dl.cli.main import main  # noqa: E402
+
 SECOND = 1_000_000_000
 
 
@@ -22,6 +24,13 @@ SECOND = 1_000_000_000
 def children(ros_domain):
     with PreloadedChildren(environment(ros_domain)) as children:
         yield children
+
+
+@pytest.mark.parametrize('given', [('--node-name', 'bad name'), ('--camera', 'front left'), ('--node-name', '')])
+def test_a_name_that_no_node_can_have_is_refused(given, capsys, ros_domain):
+    """It would be waited for without end."""
+    assert main(['watch', *given]) == 2
+    assert f'{given[0]} ' in capsys.readouterr().err
 
 
 def test_it_tells_what_a_node_decides(peer, children, tmp_path):

@@ -49,7 +49,7 @@ def find_bags(path: Union[str, Path]) -> List[BagFiles]:
         raise BagError(f'{shown(path)}: no such file or folder; give a .bag, .mcap or .db3 file or the folder of a bag')
     if path.name == METADATA and path.is_file():
         path = path.parent
-    if path.is_file():
+    if not path.is_dir():  # a pipe that is called a bag, too: whoever opens it says what it is
         if not storage_suffix(path):
             raise BagError(f'{shown(path)}: not a bag; bags are .bag, .mcap or .db3 files, or folders of them')
         return [BagFiles(path, (path,))]

@@ -166,8 +166,8 @@ def test_what_is_in_a_bags_place_and_is_none(tmp_path):
     os.mkfifo(tmp_path / 'b.mcap')
     (tmp_path / 'c.mcap').symlink_to(tmp_path / 'c.mcap')
     (tmp_path / 'd.mcap').symlink_to('/dev/zero')
-    for name in 'bcd':
-        with pytest.raises(BagError):
+    for name, words in (('b', 'is a named pipe'), ('c', 'no such file'), ('d', 'd.mcap')):
+        with pytest.raises(BagError, match=words):
             BagReader(tmp_path / f'{name}.mcap')
 
 
