@@ -46,6 +46,7 @@ class Robot:
         NodeProcess(children, folder / 'gate.log', '--ros-args', '-p', f'actions_file:={folder}/actions.yaml',
                     '-p', 'begin_confidence:=0.5', '-p', 'silence_s:=5.0',
                     module='robot_vision_dl.ros.action_gate_node')
+        peer.wait(lambda: self.actions, 'the safe action, of which who comes late is told nothing once another follows')
         NodeProcess(children, folder / 'classifier.log', 'run', '--model', model, '--camera', 'camera:=/image',
                     '--backend', 'torch')  # no seconds of export to ONNX
         self._camera = peer.publisher(Image, '/image')
