@@ -280,6 +280,9 @@ class Pipeline:
                     for assessment in self._assessments(batch):
                         if not np.isfinite(assessment.probabilities).all():
                             raise BundleError('its probabilities are not numbers')
+                # A runtime that computes on a GPU plans for each size of a batch when it first comes.
+                for count in range(2, 1 + (self._settings.config.largest_batch if self.backend.device else 1)):
+                    self.infer(Batch([], self._input_of([Picture(noise, ColorOrder.RGB)] * count)))
         except Exception as error:  # noqa: B902 - whatever torch makes of it
             raise BundleError(f'{self.bundle.name}: cannot be run on a picture of {width} x {height} pixels: '
                               f'{printable(error, 400)}') from error
