@@ -1,15 +1,16 @@
 """ONNX Runtime, on the CPU or on a GPU."""
-from typing import List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
 
 from ..bundles.bundle import Bundle
-from ..errors import ConfigError
+from ..errors import ConfigError, first_line
 from ..networks.onnx_graph import INPUT, make_session
+from ..text.printable import printable
 from .array_network import ArrayNetwork
 from .onnx_maps import MapsOutput
 from .onnx_model import cached_onnx
-from .providers import HOST, Device, providers_for, running
+from .providers import CPU, HOST, Device, providers_for, running
 
 
 class OnnxRuntimeNetwork(ArrayNetwork):
@@ -26,6 +27,7 @@ class OnnxRuntimeNetwork(ArrayNetwork):
 
     Attributes:
         provider: of ONNX Runtime, that really runs it.
+        fault: why the CPU goes on in the place of the GPU, a sentence for people; empty: it does not.
 
     Raises:
         ConfigError: ONNX Runtime or the exporter is not installed, or one of them refuses the network or the device.
@@ -41,15 +43,35 @@ class OnnxRuntimeNetwork(ArrayNetwork):
             raise ConfigError(f'the backend onnxruntime is not installed ({error}); install it with `pip install '
                               '"robot_vision_dl[onnx]"`, or set backend to torch') from error
         super().__init__(bundle, maps)
-        providers = providers_for(device)
+        self._device, self.fault = device, ''
         model = maps.model if maps else cached_onnx(bundle)
-        try:
-            self._session = make_session(model, threads, bundle.name, providers)
-        except ConfigError as error:
-            raise ConfigError(f'{error}; set backend to torch') from error
+
+        def made(on: Device) -> Any:
+            try:
+                return make_session(model, threads, bundle.name, providers_for(on))
+            except ConfigError as error:
+                raise ConfigError(f'{error}; set backend to torch') from error
+        self._made = made
+        self._session = made(device)
         self.provider = running(self._session, device)
 
     def _run(self, pixels: np.ndarray, names: Sequence[str]) -> List[np.ndarray]:
         # It wants planes; our pictures come with channels last. Turning one of 224 pixels takes .05 ms.
-        found: List[np.ndarray] = self._session.run(names, {INPUT: np.ascontiguousarray(pixels)})
+        given = {INPUT: np.ascontiguousarray(pixels)}
+        found: List[np.ndarray]
+        try:
+            found = self._session.run(names, given)
+        except Exception as error:  # noqa: B902 - of ONNX Runtime, CUDA and its libraries
+            if self.provider == CPU:
+                raise
+            found = self._on_the_cpu(error, names, given)
+        return found
+
+    def _on_the_cpu(self, error: Exception, names: Sequence[str], given: Dict[str, np.ndarray]) -> List[np.ndarray]:
+        """What the CPU gives, which goes on from here: a GPU that failed stays so for as long as its process lives."""
+        session = self._made(HOST)
+        found: List[np.ndarray] = session.run(names, given)  # or it was no fault of the GPU
+        self._session, self.provider = session, CPU
+        self.fault = (f'{self._device} fails in ONNX Runtime ({printable(first_line(error), 300)}). Until the node is '
+                      'started again the CPU goes on; see `nvidia-smi` and `sudo dmesg | grep -i -e xid -e nvrm`')
         return found

@@ -189,7 +189,8 @@ class Pipeline:
     @property
     def fault(self) -> str:
         """What is wrong with the device while the pipeline goes on, a sentence for people; empty: nothing."""
-        return self.gpu.fault if self.gpu else ''
+        fault: str = self.gpu.fault if self.gpu else getattr(self.network, 'fault', '')
+        return fault
 
     def configure(self, config: ClassifierConfig) -> None:
         """Take over the settings that may change while running.

@@ -1,6 +1,7 @@
 """What ONNX Runtime computes with: by its list, and by what a session really runs. There is no GPU here."""
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from node_harness import small_bundle
@@ -13,9 +14,14 @@ from robot_vision_dl.core.bundles.bundle import load_bundle
 from robot_vision_dl.core.config import ClassifierConfig
 from robot_vision_dl.core.errors import ConfigError
 from robot_vision_dl.core.runtime.gpu_path import for_onnx_runtime
+from robot_vision_dl.core.runtime.pipeline import Pipeline
 
 onnxruntime = pytest.importorskip('onnxruntime', reason='ONNX Runtime is not installed')
 GPU = torch.device('cuda:1')
+
+
+def network_input(bundle):
+    return bundle.architecture.in_channels, *bundle.preprocessing.crop
 
 
 @pytest.fixture(scope='module')
@@ -64,6 +70,27 @@ def test_auto_takes_the_cpu_where_the_provider_does_not_run(bundle, monkeypatch)
     found = choose_backend('onnxruntime', bundle, bundle.load_network(), onnx_device=GPU, or_cpu=True)
     assert found.name == 'onnxruntime' and found.forward.provider == CPU and not found.device
     assert '; not on cuda:1: ' in found.reason
+
+
+def test_the_cpu_goes_on_where_a_gpu_fails_while_it_runs(bundle):
+    """Frames would fail one after another: what CUDA has said once it says again until the process ends."""
+    class Lost:
+        def run(self, names, given):
+            raise RuntimeError('CUDA failure 700: an illegal memory access was encountered ; GPU=0\nmore')
+    loaded = Pipeline.load(ClassifierConfig(model=str(bundle.folder), device='cpu', backend='onnxruntime'))
+    network = loaded.network
+    pixels = np.random.default_rng(0).normal(size=(1, *network_input(bundle))).astype(np.float32)
+    expected, session = network(pixels), network._session
+    assert not loaded.fault
+    network._session, network.provider, network._device = Lost(), CUDA, GPU
+    with pytest.raises(Exception, match='Got invalid dimensions|INVALID_ARGUMENT'):
+        network(pixels[:, :, :-1])  # which the CPU refuses as well: no fault of the GPU
+    assert not loaded.fault and network.provider == CUDA
+    found = network(pixels)
+    np.testing.assert_array_equal(found.logits, expected.logits)
+    assert network.provider == CPU and network._session is not session
+    assert loaded.fault.startswith('cuda:1 fails in ONNX Runtime (CUDA failure 700: an illegal memory access was')
+    np.testing.assert_array_equal(network(pixels).logits, expected.logits)
 
 
 def test_what_really_runs_is_the_first_of_the_session():
