@@ -36,7 +36,7 @@ class LabelledPiece:
 
     Attributes:
         recording: its name.
-        path: the bag, as it was given to the mining.
+        path: the bag, where the present mining found it; of a recording that it lacks, where the one before did.
         topic: image topic.
         start_ns, end_ns: start_ns <= stamp < end_ns.
         label: a class name, ``unknown``, ``ignore`` or ``unsure``.
@@ -193,10 +193,17 @@ class State:
         Returns:
             By recording, topic and time. They do not overlap; neighbours may have the same label.
         """
-        return [LabelledPiece(recording, line.path, topic, one.start_ns, one.end_ns, one.label.name, one.label.who,
-                              one.label.time_ms)
+        paths = self.touched
+        return [LabelledPiece(recording, paths[recording], topic, one.start_ns, one.end_ns, one.label.name,
+                              one.label.who, one.label.time_ms)
                 for (recording, topic), line in sorted(self._lines.items()) for one in line
                 if unsure or one.label.name != UNSURE]
+
+    @property
+    def touched(self) -> Dict[str, str]:
+        """Path of each recording by name of which something was ever labelled, also if nothing is any more."""
+        now = {one.name: one.path for one in self.recordings.values()}
+        return {recording: now.get(recording, line.path) for (recording, _), line in self._lines.items()}
 
     def seconds(self, interval: int) -> Dict[Piece, Label]:
         """What pieces of an interval, that have a label, were called blind, the last time."""
@@ -253,6 +260,7 @@ class State:
                 self._cuts.setdefault(camera, Cuts()).put(at_ns, event.seq)
             if action.kind != 'cut':
                 line = self._lines.setdefault(camera, Timeline(one.path))
+                line.path = one.path
                 line.paint(one.start_ns, one.end_ns, None if action.kind == 'clear' else _label(event), event.seq)
 
     def _take_back(self, event: Event) -> None:

@@ -47,7 +47,7 @@ class Timeline:
     """Labels of one camera of one recording; they do not overlap."""
 
     def __init__(self, path: str) -> None:
-        """Begin without labels; ``path`` is the bag."""
+        """Begin without labels; ``path`` is the bag, as the newest event says."""
         self.path = path
         self._segments: List[Segment] = []
         self._starts: List[int] = []

@@ -370,3 +370,57 @@ def test_labels_for_a_training(queue, bag):
     found, = queue_labels(queue)
     assert (found.recording, found.path) == ('hall', bag)
     assert found.intervals == (LabelInterval(STAMPS[3], STAMPS[6], 'cup', TOPIC),)
+
+
+def _two_shifts(tmp_path) -> list:
+    """Two working folders with a bag of the same name in each, an hour apart."""
+    bags = []
+    for place, name in enumerate(('monday', 'tuesday')):
+        later = place * 3600 * 10**9
+        bags.append(write_frames(tmp_path / name / 'hall', {TOPIC: [stamp + later for stamp in STAMPS]},
+                                 [T0 + later + number * PERIOD for number in range(COUNT)]))
+    return bags
+
+
+def test_another_bag_at_a_relative_path_is_neither_written_nor_are_labels_taken_back(tmp_path, monkeypatch):
+    """Queues of before have paths as they were given: from another working folder these lead to other bags."""
+    monday, tuesday = _two_shifts(tmp_path)
+    queue = queue_of(tmp_path / 'queue', {'hall': Path('hall')}, [('hall', TOPIC, STAMPS[0], END)])
+    say(queue, Path('hall'), 'cup', STAMPS[0], STAMPS[5])
+    monkeypatch.chdir(monday.parent)
+    write_labels(queue)
+    written = (monday / 'labels.yaml').read_bytes()
+    monkeypatch.chdir(tuesday.parent)
+    for out in (None, tmp_path / 'out'):
+        with pytest.raises(ConfigError, match='is not the bag that was mined as hall: its first message was received '
+                                              f'at {T0 + 3600 * 10**9} ns, and of that one at {T0} ns; run'):
+            write_labels(queue, out)
+    assert (monday / 'labels.yaml').read_bytes() == written and not (tuesday / 'labels.yaml').exists()
+    say(queue, Path('hall'), '', STAMPS[0], STAMPS[5], kind='clear')
+    write_labels(queue)  # the record has the name of the recording
+    assert not (monday / 'labels.yaml').exists()
+
+
+def test_a_recording_that_the_queue_lacks_and_whose_path_is_relative_is_refused(tmp_path, monkeypatch):
+    _, tuesday = _two_shifts(tmp_path)
+    queue = queue_of(tmp_path / 'queue', {'hall': Path('hall')}, [('hall', TOPIC, STAMPS[0], END)])
+    say(queue, Path('hall'), 'cup', STAMPS[0], STAMPS[5], recording='yard')
+    monkeypatch.chdir(tuesday.parent)
+    with pytest.raises(ConfigError, match='hall: the queue has labels of it but does not tell which bag it is.*mine'):
+        write_labels(queue)
+
+
+def test_bags_that_were_moved_and_mined_again(tmp_path, queue, bag):
+    say(queue, bag, 'cup', STAMPS[3], STAMPS[5])
+    write_labels(queue)
+    moved = tmp_path / 'archive' / 'hall'
+    moved.parent.mkdir()
+    bag.rename(moved)
+    queue_of(queue, {'hall': moved}, [('hall', TOPIC, STAMPS[0], END)])
+    done, = write_labels(queue)
+    assert done.path == moved / 'labels.yaml' and not done.changed and done.kept == 0
+    found, = queue_labels(queue)
+    assert found.path == moved
+    say(queue, moved, '', STAMPS[3], STAMPS[5], kind='clear')  # what came with the bag is the queue's own
+    write_labels(queue)
+    assert not (moved / 'labels.yaml').exists()
