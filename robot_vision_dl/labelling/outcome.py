@@ -290,8 +290,10 @@ def _write_one(said: _Said, path: Path) -> List[WrittenLabels]:
     intervals: List[LabelInterval] = []
     bags: List[str] = []
     done = []
-    names = recording_names([one.path for one in said.labellings])
-    for labelling, name in zip(said.labellings, names):
+    # Among all of the queue, also those without labels: they must not get the labels of one of the same name.
+    bags_there = list(dict.fromkeys([*(one.path for one in said.labellings),
+                                     *(Path(one.path) for one in said.recordings.values())]))
+    for labelling, name in zip(said.labellings, recording_names(bags_there)):
         with _open(labelling, said.recordings) as reader:
             earlier = earlier_labels(reader, labelling.recording)
             labelling = _without_doubt(labelling, earlier.intervals)

@@ -424,3 +424,13 @@ def test_bags_that_were_moved_and_mined_again(tmp_path, queue, bag):
     say(queue, moved, '', STAMPS[3], STAMPS[5], kind='clear')  # what came with the bag is the queue's own
     write_labels(queue)
     assert not (moved / 'labels.yaml').exists()
+
+
+def test_one_file_for_all_names_a_bag_so_that_no_other_of_the_queue_is_meant(tmp_path):
+    bags = {f'{robot}/day1': write_frames(tmp_path / robot / 'day1', {TOPIC: STAMPS}) for robot in ('ra', 'rb')}
+    queue = queue_of(tmp_path / 'queue', bags, [(name, TOPIC, STAMPS[0], END) for name in bags])
+    say(queue, bags['ra/day1'], 'cup', STAMPS[0], END, recording='ra/day1')
+    done, = write_labels(queue, tmp_path / 'out')
+    assert 'bag: ra/day1' in done.path.read_text()
+    assert shown(bags['ra/day1'], str(done.path)) == ['cup'] * COUNT
+    assert shown(bags['rb/day1'], str(done.path)) == ['gap'] * COUNT

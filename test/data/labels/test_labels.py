@@ -353,3 +353,27 @@ def test_labels_that_are_received_out_of_order_hold_from_their_stamps(tmp_path):
     frames, stream = labelled([bag])
     assert [frame.label for frame in frames] == ['cup'] * 3 + ['mug'] * 3 + ['cup'] * 3  # 0.8 s is in conflict
     assert stream.label_report.topics[0].conflicts == 1
+
+
+@pytest.mark.parametrize('kind', ('yaml', 'csv'))
+def test_a_bag_is_named_by_the_end_of_its_path(kind, tmp_path):
+    bags = [write_bag(tmp_path / robot / 'day1', 3) for robot in ('ra', 'rb')]
+
+    def file(name):
+        path = tmp_path / f'some.{kind}'
+        path.write_text(f'- {{bag: {name}, start: 0, label: cup}}' if kind == 'yaml'
+                        else f'bag,from_start,label\n{name},0,cup\n')
+        return LabelConfig((str(path),))
+
+    def cups(paths, name):
+        return [frame.recording for frame in labelled(paths, file(name))[0] if frame.label == 'cup']
+    assert cups(bags, 'ra/day1') == ['ra/day1'] * 3
+    assert cups(bags[:1], 'ra/day1') == cups(bags[:1], f'{tmp_path.name}/ra/day1') == ['day1'] * 3
+    assert not cups(bags[1:], 'ra/day1') and not cups(bags, 'a/day1') and not cups(bags, 'ra')
+    assert cups(bags[:1], 'day1') == ['day1'] * 3
+    with pytest.raises(ConfigError, match='bag: day1 is the name of several bags that are read together, ra/day1 '
+                                          'among them; write bag: ra/day1 if that is meant'):
+        cups(bags, 'day1')
+    for bag, label in zip(bags, ('cup', 'mug')):  # each file beside its bag is about no other
+        (bag.parent / 'labels.yaml').write_text(f'- {{bag: day1, start: 0, label: {label}}}')
+    assert [frame.label for frame in labelled(bags)[0]] == ['cup'] * 3 + ['mug'] * 3
