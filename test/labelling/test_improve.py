@@ -181,6 +181,7 @@ def test_scarce_classes_and_what_few_recordings_can_tell_are_said_before_trainin
 @pytest.mark.parametrize('change, options, text', [
     ('old data', (), 'what the installed model learned from is not there; say where it lies now with --old-data'),
     ('strange label', (), "frozen label 'sqare' is a class of neither .*did you mean 'square'.*--map"),
+    ('other case', (), "labels 'square' and 'Square' differ in case or spelling of the same letters only.*name them"),
     ('lost class', ('--old-data', 'none'), 'no frame to learn from is labelled square, so that the new model would'),
     ('', ('--margin', 'acuracy=.1'), "no such gate; did you mean 'accuracy'"),
     ('', ('--margin', 'accuracy=-1'), 'expected FIGURE=X with X from 0 on'),
@@ -199,6 +200,11 @@ def test_what_cannot_be_used_is_told(world, place, capsys, change, options, text
         shutil.copytree(world / 'frozen', place / 'frozen')
         (place / 'frozen/frozen_2/square').rename(place / 'frozen/frozen_2/sqare')
         frozen = place / 'frozen' / '*'
+    if change == 'other case':
+        shutil.copytree(world / 'more', place / 'more')
+        first = sorted((place / 'more').iterdir())[0]
+        (first / 'square').rename(first / 'Square')
+        data = place / 'more' / '*'
     if change == 'lost class':
         shutil.copytree(world / 'more', place / 'more', ignore=shutil.ignore_patterns('square'))
         data = place / 'more' / '*'

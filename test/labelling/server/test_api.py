@@ -95,6 +95,12 @@ def test_a_label_is_on_the_disk_when_it_is_called_saved(server, client):
     assert (again['status'], again['seq'], len(read_events(server.folder))) == ('duplicate', 1, 1)
 
 
+def test_two_spellings_of_the_same_letters_are_one_class(client):
+    assert client.do('class', name='caf\u00e9')['status'] == 'saved'
+    again = client.do('class', name='Cafe\u0301')
+    assert again['status'] == 'refused' and again['reason'] == 'caf\u00e9 is there already'
+
+
 def test_labels_cuts_spans_classes_and_undo(client):
     a, b = (one for one in client.get('/api/items?view=all&limit=3')['items'] if one['interval'] != 2)
     bottle = client.do('class', name=' bottle ')
