@@ -204,7 +204,8 @@ def _settings(wish: Wish, old: Bundle) -> TrainConfig:
         place = old.folder / SETTINGS
         if place.is_file():
             text, where = read_text(place), shown(place)
-    config = parse_config(text or '{}', where)
+    # How long it takes may be changed at once: settings of before may have a warm-up that is refused now.
+    config = parse_config(text or '{}', where, [one for one in wish.changes if one.startswith(('run.', 'schedule.'))])
     known, network = config.data, config.network
     old_bags = known.bags if not wish.old_data else () if wish.old_data == (NOTHING,) else wish.old_data
     if wish.old_data:  # what their settings name for a part of the split is of other data
