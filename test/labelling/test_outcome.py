@@ -14,8 +14,10 @@ from robot_vision_dl.data.labels.files import labels_text
 from robot_vision_dl.data.labels.labels import Finding, LabelConfig, LabelInterval
 from robot_vision_dl.data.labels.report import LabelCounter
 from robot_vision_dl.labelling.earlier import earlier_labels, with_frames
+from robot_vision_dl.labelling.events import read_events
 from robot_vision_dl.labelling.outcome import bag_labellings, queue_labels, with_earlier, write_labels
-from robot_vision_dl.labelling.state import LabelledPiece
+from robot_vision_dl.labelling.queue_file import QueueFile
+from robot_vision_dl.labelling.state import LabelledPiece, fold
 from robot_vision_dl.labelling.stretches import outside
 
 COUNT = 20
@@ -434,3 +436,27 @@ def test_one_file_for_all_names_a_bag_so_that_no_other_of_the_queue_is_meant(tmp
     assert 'bag: ra/day1' in done.path.read_text()
     assert shown(bags['ra/day1'], str(done.path)) == ['cup'] * COUNT
     assert shown(bags['rb/day1'], str(done.path)) == ['gap'] * COUNT
+
+
+def _as_the_page_shows(queue: Path) -> list:
+    """The label of each frame by the piece that it is in; None where the piece has none."""
+    with QueueFile(queue) as opened:
+        pieces = list(fold(opened, read_events(queue)).all_pieces())
+    return [next((label and label.name for piece, label in pieces if piece.start_ns <= stamp < piece.end_ns), None)
+            for stamp in STAMPS]
+
+
+def test_after_a_new_mining_the_page_shows_what_is_written(sampled, bag):
+    """Intervals are others then: labels end within them, and frames that were not looked at lie there, too."""
+    for start, stop, label in ((0, 3, 'cup'), (6, 9, 'cup'), (12, 15, 'mug')):
+        say(sampled, bag, label, STAMPS[start], STAMPS[stop] + 1, kind='label')
+    queue_of(sampled, {'hall': bag}, [('hall', TOPIC, STAMPS[0], STAMPS[13]), ('hall', TOPIC, STAMPS[13], END)],
+             every_s=0.3)
+    expected = ['cup'] * 10 + [None] * 2 + ['mug'] * 4 + [None] * 4
+    assert _as_the_page_shows(sampled) == expected
+    write_labels(sampled)
+    assert shown(bag) == [one or 'gap' for one in expected]
+    say(sampled, bag, '', STAMPS[3] + 1, STAMPS[6], kind='cut', at_ns=STAMPS[4])  # somebody has looked there
+    assert _as_the_page_shows(sampled)[3:7] == ['cup', None, None, 'cup']
+    write_labels(sampled)
+    assert shown(bag)[3:7] == ['cup', 'gap', 'gap', 'cup']
