@@ -50,8 +50,8 @@ def queue_of(folder: Path, bags: Dict[str, Path], intervals: Sequence[Tuple[str,
 
 
 def say(folder: Path, path: Path, label: str, start: int, end: int, topic: str = TOPIC, kind: str = 'span',
-        recording: str = '') -> None:
-    """Give a stretch a label (``kind`` clear: take it away), as the page does."""
+        recording: str = '', at_ns: int = 0) -> None:
+    """Give a stretch a label (``kind`` clear: take it away; cut: at ``at_ns``), as the page does."""
     with EventStore(folder) as store:
         store.append('tab', 'Ann', [Action(f'event-{next(_numbers):08}', kind, (
-            Stretch(recording or path.name, str(path), topic, start, end),), label)])
+            Stretch(recording or path.name, str(path), topic, start, end),), label, at_ns=at_ns)])

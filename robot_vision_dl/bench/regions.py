@@ -166,6 +166,7 @@ def recipe(epochs: int, seed: int, work: Path) -> 'TrainConfig':
     return replace(
         config, data=data, augment=replace(config.augment, vertical_flip=0.0),
         run=replace(config.run, epochs=epochs, trainings=1, seed=seed, sanity_check=False),
+        schedule=replace(config.schedule, warmup_epochs=min(config.schedule.warmup_epochs, epochs / 2)),
         output=replace(config.output, models=str(work / 'models'), runs=str(work / 'runs'), baselines=False, notes=''))
 
 

@@ -151,7 +151,9 @@ def _our_loop(config: 'TrainConfig', data: 'TrainingData', dataset: 'FrameDatase
     torch.manual_seed(config.run.seed)
     folder.mkdir()
     network = starting_network(config.network, data.class_names, config.input.channels).network
-    short = replace(config, run=replace(config.run, epochs=2, patience=0))
+    short = replace(config, run=replace(config.run, epochs=2, patience=0),
+                    network=replace(config.network, head_epochs=min(config.network.head_epochs, 1)),
+                    schedule=replace(config.schedule, warmup_epochs=min(config.schedule.warmup_epochs, 1)))
     ends: Dict[int, List[float]] = {0: [], 1: []}
     history = fit(network, short, dataset, None, folder, 'bench',
                   on_step=lambda epoch, step, steps: ends[epoch].append(time.perf_counter()))

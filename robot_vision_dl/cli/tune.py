@@ -19,7 +19,8 @@ examples:
   robot-vision tune config/my.yaml                     goes on where it was interrupted
   robot-vision train runs/my_model-tune/best.yaml      with the best settings
 
-Trials are judged by the early-stop split; those that are worse than the median at the same epoch are given up."""
+Trials are judged by the early-stop split; those that are worse than the median at the same epoch are given up.
+One process at a time goes on with a study; a second one is refused."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

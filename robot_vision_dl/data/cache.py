@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple, Type
+from typing import Any, Collection, Dict, Iterator, List, Optional, Sequence, Tuple, Type
 
 import cv2
 import numpy as np
@@ -80,6 +80,7 @@ class FrameStore:
         frames: all frames, recording after recording, in the order they were recorded.
         hashes: uint64, shape (n,), perceptual hashes of the pictures as they came.
         shapes: int32, shape (n, 3): height, width and channels of the stored pixels.
+        sizes: int64, shape (n,): bytes of each.
         camera: float32 (n, 135), :class:`~..core.uncertainty.camera.statistics.Look` of the pictures as they came:
             values and colours.
         label_report, selection_report: of the pass that made it.
@@ -104,9 +105,9 @@ class FrameStore:
             self.camera = np.load(self.folder / CAMERA, allow_pickle=False)
             if self.camera.shape != (len(self.frames), STATISTICS):
                 raise ValueError(f'{CAMERA} has the shape {self.camera.shape}')
-            sizes = np.array(index['sizes'], np.int64)
-            self._ends = np.cumsum(sizes)
-            self._starts = self._ends - sizes
+            self.sizes = np.array(index['sizes'], np.int64)
+            self._ends = np.cumsum(self.sizes)
+            self._starts = self._ends - self.sizes
             self.label_report = _label_report(index['label_report'])
             selection: Dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value
                                          for name, value in index['selection_report'].items()}
@@ -116,10 +117,10 @@ class FrameStore:
             raise_about_machine(error, self.folder)  # else a sound cache would be thrown away
             raise DataError(f'{self.folder}: the cache of decoded frames is damaged ({error}); remove this folder'
                             ) from error
-        if found != (self._ends[-1] if len(sizes) else 0):
+        if found != self.sizes.sum():
             raise DataError(f'{self.folder}: {PIXELS} has {found} bytes, not those that {INDEX} tells; remove this '
                             'folder')
-        self._pixels: Optional[np.ndarray] = None
+        self._pixels: Optional[np.ndarray] = self._mapped()
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -144,7 +145,7 @@ class FrameStore:
     def pixels(self, index: int) -> np.ndarray:
         """uint8, shape (H, W, 3) RGB or (H, W, 1) grey; read-only."""
         if self._pixels is None:
-            self._pixels = np.memmap(self.folder / PIXELS, np.uint8, 'r') if self._ends[-1] else np.zeros(0, np.uint8)
+            self._pixels = self._mapped()
         data = self._pixels[self._starts[index]:self._ends[index]]
         if not self.is_jpeg:
             return data.reshape(self.shapes[index])
@@ -153,6 +154,18 @@ class FrameStore:
             raise DataError(f'{self.folder}: frame {index} is damaged; remove this folder')
         return decoded[..., None] if decoded.ndim == 2 else cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)
 
+    def _mapped(self) -> np.ndarray:
+        """All stored bytes; they stay readable while this is there, whoever removes the folder."""
+        if not len(self._ends) or not self._ends[-1]:
+            return np.zeros(0, np.uint8)
+        try:
+            return np.memmap(self.folder / PIXELS, np.uint8, 'r')
+        except OSError as error:
+            raise_about_machine(error, self.folder)
+            raise DataError(f'{self.folder}: the cache of decoded frames was removed while it was in use ({error}); '
+                            'give the same command again, and raise cache.max_gb if several runs share '
+                            'cache.folder') from error
+
     def picture(self, index: int) -> Picture:
         """The stored pixels, of which :class:`~..core.networks.preprocess.Preprocessor` only cuts and normalises."""
         pixels = self.pixels(index)
@@ -160,15 +173,25 @@ class FrameStore:
 
 
 class StoreWriter:
-    """Writes a cache; a context manager. Nothing is left behind if it ends by an exception."""
+    """Writes a cache; a context manager. Nothing is left behind if it ends by an exception.
 
-    def __init__(self, root: Path, key: str, spec: Preprocessing, config: CacheConfig) -> None:
+    Args:
+        root: where the caches are.
+        key: of this one.
+        spec: how pictures are resized.
+        config: how they are kept.
+        beside: caches that are needed together with this one: they are not removed, and there must be room for all.
+    """
+
+    def __init__(self, root: Path, key: str, spec: Preprocessing, config: CacheConfig,
+                 beside: Sequence[FrameStore] = ()) -> None:
         self.target = root / key
         self._root = root
         self._spec = spec
         self._jpeg = config.format == 'jpeg'
         self._may_turn_jpeg = config.format == 'auto'
-        self._max_bytes = int(config.max_gb * 1e9)
+        self._beside = {store.key: int(store.sizes.sum()) for store in beside}
+        self._max_bytes = int(config.max_gb * 1e9) - sum(self._beside.values())
         self._open = ExitStack()
         self._names: Dict[str, int] = {}
         self._rows: List[List[Any]] = []
@@ -207,8 +230,7 @@ class StoreWriter:
                 self._turn_jpeg()
                 data = self._encode(pixels)
             if self._total + len(data) > self._max_bytes:
-                raise DataError(f'cache.max_gb: {len(self._rows)} decoded frames fill {self._max_bytes / 1e9:g} GB and '
-                                'there are more; raise it, thin more (selection.every_s), or set cache.format to jpeg')
+                raise DataError(self._full())
             self._file.write(data)
         self._total += len(data)
         self._sizes.append(len(data))
@@ -223,7 +245,11 @@ class StoreWriter:
         self._camera.append(np.concatenate([found.values, found.colours]))
 
     def finish(self, label_report: LabelReport, selection_report: SelectionReport) -> FrameStore:
-        """Make the cache visible; older ones are removed where there is not room for all."""
+        """Make the cache visible; older ones are removed where there is not room for all.
+
+        Raises:
+            OutputError: the disk is full.
+        """
         index = {'schema': SCHEMA_VERSION, 'jpeg': self._jpeg, 'names': list(self._names), 'frames': self._rows,
                  'hashes': self._hashes, 'shapes': self._shapes, 'sizes': self._sizes,
                  'label_report': asdict(label_report), 'selection_report': asdict(selection_report)}
@@ -232,9 +258,19 @@ class StoreWriter:
             np.save(self._folder / CAMERA, np.array(self._camera, np.float32).reshape(-1, STATISTICS))
             with open(self._folder / INDEX, 'w', encoding='utf-8') as file:
                 json.dump(index, file)
-            _make_room(self._root, self._max_bytes - self._total, self.target.name)
+            _make_room(self._root, self._max_bytes - self._total, {self.target.name, *self._beside})
         self._open.pop_all().close()
         return FrameStore(self.target)
+
+    def _full(self) -> str:
+        remedy = 'raise it, thin more (selection.every_s), or set cache.format to jpeg'
+        if not self._beside:
+            return (f'cache.max_gb: {len(self._rows)} decoded frames fill {self._max_bytes / 1e9:g} GB and there are '
+                    f'more; {remedy}')
+        held = sum(self._beside.values())
+        return (f'cache.max_gb: frames and outliers are needed together and take more than '
+                f'{(self._max_bytes + held) / 1e9:g} GB, the frames alone {held / 1e9:.3g} GB; {remedy}, or give fewer '
+                'data.outliers')
 
     def _number(self, name: str) -> int:
         return self._names.setdefault(name, len(self._names))
@@ -290,11 +326,11 @@ def cache_key(files: Sequence[Path], settings: Any) -> str:
     return digest.hexdigest()[:16]
 
 
-def _make_room(root: Path, room: int, keep: str) -> None:
-    """Remove the caches that were not used for longest until the rest takes ``room`` bytes."""
+def _make_room(root: Path, room: int, keep: Collection[str]) -> None:
+    """Remove the caches that were not used for longest until the rest, besides ``keep``, takes ``room`` bytes."""
     caches = []
     for folder in root.iterdir():
-        if (folder / INDEX).is_file() and folder.name != keep:
+        if (folder / INDEX).is_file() and folder.name not in keep:
             caches.append(((folder / INDEX).stat().st_mtime, (folder / PIXELS).stat().st_size, folder))
     for _, size, folder in sorted(caches, reverse=True):
         room -= size

@@ -29,11 +29,12 @@ class OutlierSource(FolderSource):
 
 
 def outlier_store(folders: Sequence[str], preprocessing: Preprocessing, cache: CacheConfig,
-                  progress: Optional[Callable[[int], None]] = None) -> FrameStore:
+                  progress: Optional[Callable[[int], None]] = None, beside: Sequence[FrameStore] = ()) -> FrameStore:
     """The decoded pictures of ``folders``; from the cache where they are in it.
 
     Args:
         progress: is called with the number of pictures so far.
+        beside: the frames that they are learned from with, which stay in the cache.
 
     Raises:
         BagError: there is no such folder.
@@ -45,7 +46,7 @@ def outlier_store(folders: Sequence[str], preprocessing: Preprocessing, cache: C
     return stored_frames(
         sources, selection, preprocessing, cache, ['outliers', [source.recording for source in sources]],
         lambda stream: f'data.outliers: no picture that can be read in {", ".join(folders)}: '
-                       f'{stream.selection_report}', progress=progress)
+                       f'{stream.selection_report}', progress=progress, beside=beside)
 
 
 def unlike(hashes: np.ndarray, others: np.ndarray) -> np.ndarray:

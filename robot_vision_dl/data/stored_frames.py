@@ -12,7 +12,8 @@ from .selection import SelectionConfig
 
 def stored_frames(sources: Sequence[Source], selection: SelectionConfig, preprocessing: Preprocessing,
                   cache: CacheConfig, settings: Sequence[Any], nothing: Callable[[FrameStream], str],
-                  class_names: Sequence[str] = (), progress: Optional[Callable[[int], None]] = None) -> FrameStore:
+                  class_names: Sequence[str] = (), progress: Optional[Callable[[int], None]] = None,
+                  beside: Sequence[FrameStore] = ()) -> FrameStore:
     """The decoded frames of ``sources``.
 
     Args:
@@ -20,6 +21,7 @@ def stored_frames(sources: Sequence[Source], selection: SelectionConfig, preproc
         nothing: what to say where no frame is left.
         class_names: as :class:`~.frame_stream.FrameStream` has them.
         progress: is called with the number of frames so far.
+        beside: stores that are needed together with this one, and stay in the cache.
 
     Raises:
         DataError: no frame is left, or there is no room for the cache.
@@ -31,7 +33,7 @@ def stored_frames(sources: Sequence[Source], selection: SelectionConfig, preproc
     if store is not None:
         return store
     stream = FrameStream(sources, selection, class_names)
-    with StoreWriter(root, key, preprocessing, cache) as writer:
+    with StoreWriter(root, key, preprocessing, cache, beside) as writer:
         count = 0
         for count, sample in enumerate(stream, 1):
             writer.add(sample)

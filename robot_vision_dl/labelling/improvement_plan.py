@@ -18,7 +18,7 @@ from ..data.cache import cache_key
 from ..data.folders import shown
 from ..data.frame_sources import Source, open_sources
 from ..data.frozen import without_frozen
-from ..data.labels.labels import IGNORE
+from ..data.labels.labels import IGNORE, alike
 from ..data.prepare import DataConfig
 from ..data.recording_paths import expand
 from ..evaluation.no_worse import FIGURES, LEAST_RECORDINGS
@@ -149,6 +149,11 @@ def plan(wish: Wish) -> Plan:
     found = _labels(kept, config.data.labels.ignore)
     if not config.data.class_names:
         fresh = sorted(found - set(old.class_names))
+        for before, name in alike((*old.class_names, *fresh)):
+            if name in fresh:
+                raise ConfigError(f'the labels {printable(before, 60)!r} and {printable(name, 60)!r} differ in case or '
+                                  'spelling of the same letters only, and would be two classes; name them alike, or '
+                                  'give all classes by --set data.class_names=[...] if both are meant')
         config = replace(config, data=replace(config.data, class_names=(*old.class_names, *fresh)))
     missing = [name for name in config.data.class_names if name not in found]
     if missing:
@@ -199,7 +204,8 @@ def _settings(wish: Wish, old: Bundle) -> TrainConfig:
         place = old.folder / SETTINGS
         if place.is_file():
             text, where = read_text(place), shown(place)
-    config = parse_config(text or '{}', where)
+    # How long it takes may be changed at once: settings of before may have a warm-up that is refused now.
+    config = parse_config(text or '{}', where, [one for one in wish.changes if one.startswith(('run.', 'schedule.'))])
     known, network = config.data, config.network
     old_bags = known.bags if not wish.old_data else () if wish.old_data == (NOTHING,) else wish.old_data
     if wish.old_data:  # what their settings name for a part of the split is of other data

@@ -25,7 +25,7 @@ from ..data.recording_paths import recording_names
 from .between import Between, filled, gaps, silenced
 from .earlier import EarlierLabels, earlier_labels, image_topics, with_frames
 from .events import UNSURE, read_events
-from .queue_file import QueueFile
+from .queue_file import QueueFile, QueueRecording
 from .state import LabelledPiece, fold
 from .stretches import TopicStretch, inside, joined, outside, with_tracks
 from .written import Record, digest, read_records, write_records
@@ -88,11 +88,33 @@ def queue_labels(folder: Path) -> List[BagLabelling]:
     Raises:
         ConfigError: the folder is no queue, or its labels cannot be read.
     """
+    return _said(folder).labellings
+
+
+class _Said(NamedTuple):
+    """What is in a queue.
+
+    Attributes:
+        labellings: of the bags of which something is said.
+        recordings: of the present mining, by name.
+        touched: path of each recording of which something was ever said, by name.
+    """
+
+    labellings: List[BagLabelling]
+    recordings: Dict[str, QueueRecording]
+    touched: Dict[str, str]
+
+
+def _said(folder: Path) -> _Said:
     with QueueFile(folder) as queue:
-        pieces = fold(queue, read_events(folder)).labelled(unsure=True)
+        state = fold(queue, read_events(folder))
+        # With what a mining before did not look at, as the page shows it.
+        pieces = [*state.labelled(unsure=True), *state.bridges()]
         between = gaps(queue, pieces)
-    return [_with_gaps(one, [gap for (recording, _), members in sorted(between.items())
-                             if recording == one.recording for gap in members]) for one in bag_labellings(pieces)]
+        recordings = {one.name: one for one in queue.recordings}
+    return _Said([_with_gaps(one, [gap for (recording, _), members in sorted(between.items())
+                                   if recording == one.recording for gap in members])
+                  for one in bag_labellings(pieces)], recordings, state.touched)
 
 
 def bag_labellings(pieces: Iterable[LabelledPiece]) -> List[BagLabelling]:
@@ -144,16 +166,18 @@ def write_labels(folder: Path, out: Optional[Path] = None) -> List[WrittenLabels
     before it is replaced.
 
     Raises:
-        ConfigError: the folder is no queue, a bag is not there, or its labels cannot be read.
+        ConfigError: the folder is no queue, a bag is not there or is another one than was mined, or its labels cannot
+            be read.
         OutputError: a file cannot be written; those of other bags are, and the error names them.
     """
-    labellings = queue_labels(folder)
+    said = _said(folder)
     if out is not None:
-        return _write_one(labellings, user_path(out) / LABELS_FILE)
+        return _write_one(said, user_path(out) / LABELS_FILE)
     records = read_records(folder)
-    plans = [_plan(one, records) for one in labellings]
+    plans = [_plan(one, said.recordings, records) for one in said.labellings]
     known = {str(plan.path) for plan in plans}
-    plans += [_plan_of_none(Path(name), record) for name, record in records.items() if name not in known]
+    plans += [_plan_of_none(Path(name), record) for name, record in _taken_back(said, records).items()
+              if name not in known]
     done, failed = [], []
     for plan in plans:
         try:
@@ -187,12 +211,31 @@ class _Plan(NamedTuple):
     notes: Tuple[str, ...]
 
 
-def _plan(labelling: BagLabelling, records: Dict[str, Record]) -> _Plan:
-    with _open(labelling) as reader:
+def _taken_back(said: _Said, records: Dict[str, Record]) -> Dict[str, Record]:
+    """Records of the files whose recordings were labelled once, as the events say, and are no more."""
+    gone = {name: path for name, path in said.touched.items()
+            if name not in {one.recording for one in said.labellings}}
+    # Before they had the name of their recording: as far as it is an absolute path that leads to the file.
+    places = {str(_place(Path(path))) for path in gone.values() if Path(path).is_absolute()}
+    return {name: record for name, record in records.items()
+            if (record.recording in gone if record.recording else name in places)}
+
+
+def _record_of(path: Path, old: Optional[str], records: Dict[str, Record]) -> Record:
+    """What was written to a file; where it came here with its bag, what was written to it there."""
+    found = records.get(str(path))
+    if found is None and old is not None:
+        found = next((one for one in records.values() if one.digest == digest(old)), None)
+    return found or Record()
+
+
+def _plan(labelling: BagLabelling, recordings: Dict[str, QueueRecording], records: Dict[str, Record]) -> _Plan:
+    with _open(labelling, recordings) as reader:
         path = place_of_labels(reader)
         earlier = earlier_labels(reader, labelling.recording)
         topics = image_topics(reader)
-        record = records.get(str(path), Record())
+        old = read_text(path, most_bytes=MOST_LABEL_BYTES) if path.is_file() else None
+        record = _record_of(path, old, records)
         before = _without_own(earlier.intervals, record, topics)
         labelling = _without_doubt(labelling, before)
         kept = with_frames(reader, outside(before, labelling.stretches, topics), before)
@@ -201,11 +244,11 @@ def _plan(labelling: BagLabelling, records: Dict[str, Record]) -> _Plan:
         if text is not None:
             _check_reads(text, intervals, reader, labelling.recording)
         notes = [*earlier.notes, *_where_from(reader, earlier, path)]
-    old = read_text(path, most_bytes=MOST_LABEL_BYTES) if path.is_file() else None
     wrote = (*labelling.intervals, *(LabelInterval(one.start_ns, one.end_ns, UNSURE, one.topic)
                                      for one in labelling.unsure))
-    return _Plan(labelling, path, old, text, Record('' if text is None else digest(text), wrote, tuple(before)),
-                 len(kept), old is not None and digest(old) == record.digest, tuple(notes))
+    written = Record('' if text is None else digest(text), wrote, tuple(before), labelling.recording)
+    return _Plan(labelling, path, old, text, written, len(kept), old is not None and digest(old) == record.digest,
+                 tuple(notes))
 
 
 def _plan_of_none(path: Path, record: Record) -> _Plan:
@@ -225,7 +268,8 @@ def _carry_out(folder: Path, plan: _Plan, records: Dict[str, Record]) -> Written
     if plan.text != plan.old:
         last = records.get(name, Record())
         # Whoever is killed in between leaves a record that knows both files for the queue's own.
-        records[name] = Record(last.digest, (*last.wrote, *plan.record.wrote), plan.record.before)
+        records[name] = Record(last.digest, (*last.wrote, *plan.record.wrote), plan.record.before,
+                               plan.record.recording or last.recording)
         write_records(folder, records)
         if plan.old is not None and not plan.has_own:
             backup = _free_backup(plan.path, plan.old)
@@ -242,14 +286,16 @@ def _carry_out(folder: Path, plan: _Plan, records: Dict[str, Record]) -> Written
                          plan.text != plan.old, backup, plan.notes)
 
 
-def _write_one(labellings: Sequence[BagLabelling], path: Path) -> List[WrittenLabels]:
+def _write_one(said: _Said, path: Path) -> List[WrittenLabels]:
     """One file for all bags, which names them."""
     intervals: List[LabelInterval] = []
     bags: List[str] = []
     done = []
-    names = recording_names([one.path for one in labellings])
-    for labelling, name in zip(labellings, names):
-        with _open(labelling) as reader:
+    # Among all of the queue, also those without labels: they must not get the labels of one of the same name.
+    bags_there = list(dict.fromkeys([*(one.path for one in said.labellings),
+                                     *(Path(one.path) for one in said.recordings.values())]))
+    for labelling, name in zip(said.labellings, recording_names(bags_there)):
+        with _open(labelling, said.recordings) as reader:
             earlier = earlier_labels(reader, labelling.recording)
             labelling = _without_doubt(labelling, earlier.intervals)
             kept = with_frames(reader, outside(earlier.intervals, labelling.stretches, image_topics(reader)),
@@ -274,7 +320,11 @@ def _write_one(labellings: Sequence[BagLabelling], path: Path) -> List[WrittenLa
 
 def place_of_labels(reader: BagReader) -> Path:
     """Where labels of a bag alone are read first: in its folder, or beside its file; resolved."""
-    path = reader.path.resolve()
+    return _place(reader.path)
+
+
+def _place(bag: Path) -> Path:
+    path = bag.resolve()
     return path / LABELS_FILE if path.is_dir() else path.with_name(f'{stem(path)}.{LABELS_FILE}')
 
 
@@ -297,12 +347,28 @@ def _without_own(intervals: Sequence[LabelInterval], record: Record, topics: Seq
     return joined([*outside(intervals, own, topics), *(part for one in own for part in inside(record.before, one))])
 
 
-def _open(labelling: BagLabelling) -> BagReader:
+def _open(labelling: BagLabelling, recordings: Dict[str, QueueRecording]) -> BagReader:
+    """The bag, if it is the one that was mined: another one may lie at its path, seen from another folder, say."""
+    mined = recordings.get(labelling.recording)
+    if mined is None and not labelling.path.is_absolute():
+        raise ConfigError(f'{shown(labelling.path)}: the queue has labels of it but does not tell which bag it is, for '
+                          'the present mining is without it and the path is relative; mine into the queue again with '
+                          'it among the bags')
     try:
-        return BagReader(labelling.path)
+        reader = BagReader(labelling.path)
     except BagError as error:
-        raise ConfigError(f'{error}; the queue has labels of it: run the command where the bag can be found by the '
-                          'path that was given to `robot-vision mine`') from error
+        raise ConfigError(f'{error}; the queue has labels of it: mine into the queue again with the bag where it lies '
+                          'now, or run the command where the bag can be found by the path that was given to '
+                          '`robot-vision mine`') from error
+    start_ns = reader.start_ns or 0
+    if mined is not None and start_ns != mined.start_ns:
+        reader.close()
+        raise ConfigError(f'{shown(labelling.path)}: is not the bag that was mined as '
+                          f'{printable(labelling.recording)}: its first message was received '
+                          f'at {start_ns} ns, and of that one at {mined.start_ns} ns; '
+                          'run the command in the folder in which `robot-vision mine` was run, or mine into the queue '
+                          'again with the bag where it lies now')
+    return reader
 
 
 def _check_reads(text: str, intervals: Sequence[LabelInterval], reader: BagReader, recording: str) -> None:

@@ -45,7 +45,7 @@ class QueueRecording:
     Attributes:
         id: from 1.
         name: unique in the queue.
-        path: the bag, as it was given.
+        path: the bag, absolute; relative as it was given in queues of before.
         start_ns: receive time of its first message.
     """
 

@@ -2,7 +2,7 @@
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, replace
 from itertools import accumulate
-from typing import Dict, Iterator, List, Optional, Set
+from typing import Callable, Iterator, List, Optional, Set
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Timeline:
     """Labels of one camera of one recording; they do not overlap."""
 
     def __init__(self, path: str) -> None:
-        """Begin without labels; ``path`` is the bag."""
+        """Begin without labels; ``path`` is the bag, as the newest event says."""
         self.path = path
         self._segments: List[Segment] = []
         self._starts: List[int] = []
@@ -84,19 +84,21 @@ class Timeline:
                 yield self._segments[place]
             place += 1
 
-    def most(self, start_ns: int, end_ns: int) -> Optional[Label]:
-        """The label that holds for at least half of a stretch, the newest where it was given by several events."""
-        covered: Dict[str, int] = {}
-        newest: Dict[str, Label] = {}
+    def runs(self, start_ns: int, end_ns: int, is_one: Callable[[Segment, Segment], bool]) -> List[List[Segment]]:
+        """Segments that overlap a stretch, not clipped, those together that are of one label and belong together.
+
+        Args:
+            is_one: whether two neighbours of one label, between which time is left, belong together.
+        """
+        found: List[List[Segment]] = []
         for one in self.within(start_ns, end_ns):
-            name = one.label.name
-            covered[name] = covered.get(name, 0) + min(end_ns, one.end_ns) - max(start_ns, one.start_ns)
-            if name not in newest or one.label.seq > newest[name].seq:
-                newest[name] = one.label
-        if not covered:
-            return None
-        best = max(covered, key=lambda name: (covered[name], newest[name].seq))
-        return newest[best] if 2 * covered[best] >= end_ns - start_ns else None
+            before = found[-1][-1] if found else None
+            if before is not None and before.label.name == one.label.name and (
+                    before.end_ns == one.start_ns or is_one(before, one)):
+                found[-1].append(one)
+            else:
+                found.append([one])
+        return found
 
     def __iter__(self) -> Iterator[Segment]:
         return iter(self._segments)

@@ -30,11 +30,13 @@ class Record:
         digest: SHA-256 of what was written; empty: not known to be on the disk.
         wrote: the queue's labels in it.
         before: what the file said where they are, and elsewhere.
+        recording: its name in the queue; empty in records of before.
     """
 
     digest: str = ''
     wrote: Tuple[LabelInterval, ...] = ()
     before: Tuple[LabelInterval, ...] = ()
+    recording: str = ''
 
 
 def digest(text: str) -> str:
@@ -55,7 +57,8 @@ def read_records(queue: Path) -> Dict[str, Record]:
     try:
         if content['format'] != _FORMAT:
             raise KeyError('format')
-        return {name: Record(one['digest'], _intervals(one['wrote']), _intervals(one['before']))
+        return {name: Record(one['digest'], _intervals(one['wrote']), _intervals(one['before']),
+                             str(one.get('recording', '')))
                 for name, one in content['files'].items()}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ConfigError(f'{printable(path)}: is not as `robot-vision labels write` leaves it ({error!r}); remove it: '
@@ -65,7 +68,8 @@ def read_records(queue: Path) -> Dict[str, Record]:
 def write_records(queue: Path, records: Dict[str, Record]) -> None:
     """Write them, whole or not at all."""
     content = {'format': _FORMAT, 'files': {
-        name: {'digest': one.digest, 'wrote': _rows(one.wrote), 'before': _rows(one.before)}
+        name: {'digest': one.digest, 'wrote': _rows(one.wrote), 'before': _rows(one.before),
+               'recording': one.recording}
         for name, one in sorted(records.items())}}
     write_whole(queue / WRITTEN, json.dumps(content, ensure_ascii=False, indent=0) + '\n')
 

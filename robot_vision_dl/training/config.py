@@ -225,3 +225,7 @@ class TrainConfig:
         if self.network.head_epochs >= self.run.epochs and self.network.head_epochs:
             raise ConfigError(f'network.head_epochs: must be less than run.epochs ({self.run.epochs}), got '
                               f'{self.network.head_epochs}; network.train_from: head trains the head alone')
+        if self.schedule.name != 'one_cycle' and self.schedule.warmup_epochs >= self.run.epochs:
+            raise ConfigError(f'schedule.warmup_epochs: must be less than run.epochs ({self.run.epochs}), got '
+                              f'{self.schedule.warmup_epochs:g}, or the learning rate only rises; lower it, or train '
+                              'for more epochs')

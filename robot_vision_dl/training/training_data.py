@@ -174,7 +174,7 @@ def _outliers(config: TrainConfig, preprocessing: Preprocessing, store: FrameSto
     if not config.data.outliers or not config.loss.outlier_exposure:
         return None
     with Progress('reading', 'outliers', quiet=processes().rank > 0) as show:
-        found = outlier_store(config.data.outliers, preprocessing, config.data.cache, show)
+        found = outlier_store(config.data.outliers, preprocessing, config.data.cache, show, (store,))
     judging = [store.hashes[np.concatenate(list(strange.values()))], *([] if frozen is None else [frozen])]
     used = unlike(found.hashes, np.concatenate(judging))
     left_out = len(found) - len(used)

@@ -8,6 +8,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 from ..core.errors import ConfigError
 from ..core.files.user_path import user_path
+from ..core.files.whole_files import locked_folder
 from ..core.text.table import aligned
 from ..core.text.yaml_text import parse_yaml
 from ..data.division import Part
@@ -23,6 +24,7 @@ from .training_data import Say, fingerprint_of, prepare_data
 
 STUDY, BEST = 'study.db', 'best.yaml'
 _INTERRUPTED, _MADE_FOR = 'interrupted', 'made for'  # what trials, and a study, are marked with
+_EPOCHS = ('run.epochs', 'schedule.warmup_epochs', 'network.head_epochs')
 _KEYS = ({'low', 'high'}, {'low', 'high', 'log'}, {'low', 'high', 'step'}, {'choices'})
 
 
@@ -64,6 +66,7 @@ def tune(config: TrainConfig, space: Mapping[str, Mapping[str, Any]], trials: in
 
     Raises:
         ConfigError: the space names a setting or has values that there cannot be, or Optuna is not installed.
+        OutputError: another process goes on with this study now.
         TrainingError: no trial came to an end.
     """
     try:
@@ -73,7 +76,13 @@ def tune(config: TrainConfig, space: Mapping[str, Mapping[str, Any]], trials: in
                           ) from error
     check_space(config, space)
     folder = user_path(config.output.runs) / f'{config.name}-tune'
-    folder.mkdir(parents=True, exist_ok=True)
+    # Another process would take the trials of this one for killed, and do them in the same folders.
+    with locked_folder(folder, 'this study'):
+        return _tuned(config, space, trials, folder, say, optuna)
+
+
+def _tuned(config: TrainConfig, space: Mapping[str, Mapping[str, Any]], trials: int, folder: Path, say: Say, optuna: Any
+           ) -> StudyTable:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     logging.getLogger('alembic').setLevel(logging.WARNING)
     study = optuna.create_study(
@@ -84,7 +93,7 @@ def tune(config: TrainConfig, space: Mapping[str, Mapping[str, Any]], trials: in
     _check_made_for(study, config, space, folder)
     _take_up(study, optuna)
 
-    def objective(trial: 'optuna.Trial') -> float:
+    def objective(trial: Any) -> float:
         chosen = {name: _suggest(trial, name, values) for name, values in space.items()}
         say(f'\ntrial {trial.number}: ' + ', '.join(f'{name} {value}' for name, value in chosen.items()))
 
@@ -142,6 +151,20 @@ def check_space(config: TrainConfig, space: Mapping[str, Any]) -> None:
         step = values.get('step', 1)
         if not (isinstance(step, (int, float)) and step > 0):
             raise ConfigError(f'tune.space.{name}: step must be above 0, got {step!r:.60}')
+    _check_shortest(config, space)
+
+
+def _check_shortest(config: TrainConfig, space: Mapping[str, Any]) -> None:
+    """Refuse a space in which a trial of the fewest epochs could not have what takes the most of them."""
+    ends = {name: values['choices'] if 'choices' in values else [values['low'], values['high']]
+            for name, values in space.items() if name in _EPOCHS}
+    if len(ends) > 1:
+        worst = {name: (min if name == 'run.epochs' else max)(values) for name, values in ends.items()}
+        try:
+            with_changes(config, worst)
+        except ConfigError as error:
+            raise ConfigError(f'tune.space: {", ".join(f"{name} {value}" for name, value in worst.items())} is one of '
+                              f'the trials that there may be: {error}') from error
 
 
 def with_changes(config: TrainConfig, changes: Mapping[str, Any]) -> TrainConfig:

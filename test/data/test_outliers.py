@@ -1,4 +1,6 @@
 """Pictures of no class, for training alone: read once, and a fixed share of every batch."""
+import pickle
+
 import cv2
 import numpy as np
 import pytest
@@ -94,3 +96,34 @@ def test_outliers_follow_from_seed_epoch_and_frames_and_all_come_up(store, forei
             assert all(torch.equal(a.picture, b.picture) for a, b in zip(mine, theirs))
             seen |= {item.frame for item in mine}
     assert seen == set(range(6))
+
+
+def _limited(cache, most_bytes, form):
+    cache = CacheConfig(cache.folder, format=form)
+    object.__setattr__(cache, 'max_gb', most_bytes / 1e9)
+    return cache
+
+
+def test_outliers_do_not_push_out_the_frames_of_the_same_run(store, cache, foreign):
+    """Loaders' processes open the frames anew, so that both are on the disk together, or it is said."""
+    one = int(store.sizes.max())
+    both = int(store.sizes.sum()) + one  # raw outliers are three times as large
+    with pytest.raises(DataError, match='cache.max_gb: frames and outliers are needed together and take more than '
+                                        '.* GB, the frames alone .* GB; raise it.*or give fewer data.outliers'):
+        outlier_store([str(foreign)], SPEC, _limited(cache, both, 'raw'), beside=[store])
+    assert store.pixels(0).shape == tuple(store.shapes[0])
+    assert pickle.loads(pickle.dumps(store)).pixels(0).shape == tuple(store.shapes[0])
+
+
+def test_caches_that_are_not_needed_make_room(store, cache, foreign):
+    outlier_store([str(foreign)], SPEC, _limited(cache, int(store.sizes.sum()), 'raw'))
+    assert not store.folder.exists() and store.pixels(0).size  # it was open
+
+
+def test_frames_that_were_removed_by_somebody_else_are_read_on_and_told_where_they_are_opened_anew(cache, foreign):
+    store = outlier_store([str(foreign)], SPEC, cache)
+    text = pickle.dumps(store)
+    (store.folder / 'frames.bin').unlink()
+    assert store.pixels(0).size
+    with pytest.raises(DataError, match='was removed while it was in use.*give the same command again'):
+        pickle.loads(text).pixels(0)

@@ -180,7 +180,10 @@ def test_scarce_classes_and_what_few_recordings_can_tell_are_said_before_trainin
 
 @pytest.mark.parametrize('change, options, text', [
     ('old data', (), 'what the installed model learned from is not there; say where it lies now with --old-data'),
+    ('long warm-up', (), 'schedule.warmup_epochs: must be less than run.epochs'),
+    ('long warm-up', ('--set', 'schedule.warmup_epochs=0.5', '--old-data', '/gone'), '/gone: what the installed model'),
     ('strange label', (), "frozen label 'sqare' is a class of neither .*did you mean 'square'.*--map"),
+    ('other case', (), "labels 'square' and 'Square' differ in case or spelling of the same letters only.*name them"),
     ('lost class', ('--old-data', 'none'), 'no frame to learn from is labelled square, so that the new model would'),
     ('', ('--margin', 'acuracy=.1'), "no such gate; did you mean 'accuracy'"),
     ('', ('--margin', 'accuracy=-1'), 'expected FIGURE=X with X from 0 on'),
@@ -188,10 +191,11 @@ def test_scarce_classes_and_what_few_recordings_can_tell_are_said_before_trainin
 ])
 def test_what_cannot_be_used_is_told(world, place, capsys, change, options, text):
     data, frozen = world / 'more' / '*', world / 'frozen' / '*'
-    if change == 'old data':
+    if change in ('old data', 'long warm-up'):
         card = place / 'models/shapes/card/settings.yaml'
         bundle = json.loads((place / 'models/shapes/bundle.json').read_text())
-        card.write_text(card.read_text().replace('/few/', '/gone/'))
+        card.write_text(card.read_text().replace('/few/', '/gone/') if change == 'old data' else re.sub(
+            'warmup_epochs: .*', 'warmup_epochs: 99', card.read_text()))
         from robot_vision_dl.core.bundles.bundle_files import hash_file
         bundle['files']['card/settings.yaml'] = hash_file(card)
         (place / 'models/shapes/bundle.json').write_text(json.dumps(bundle))
@@ -199,6 +203,11 @@ def test_what_cannot_be_used_is_told(world, place, capsys, change, options, text
         shutil.copytree(world / 'frozen', place / 'frozen')
         (place / 'frozen/frozen_2/square').rename(place / 'frozen/frozen_2/sqare')
         frozen = place / 'frozen' / '*'
+    if change == 'other case':
+        shutil.copytree(world / 'more', place / 'more')
+        first = sorted((place / 'more').iterdir())[0]
+        (first / 'square').rename(first / 'Square')
+        data = place / 'more' / '*'
     if change == 'lost class':
         shutil.copytree(world / 'more', place / 'more', ignore=shutil.ignore_patterns('square'))
         data = place / 'more' / '*'

@@ -14,8 +14,10 @@ from robot_vision_dl.data.labels.files import labels_text
 from robot_vision_dl.data.labels.labels import Finding, LabelConfig, LabelInterval
 from robot_vision_dl.data.labels.report import LabelCounter
 from robot_vision_dl.labelling.earlier import earlier_labels, with_frames
+from robot_vision_dl.labelling.events import read_events
 from robot_vision_dl.labelling.outcome import bag_labellings, queue_labels, with_earlier, write_labels
-from robot_vision_dl.labelling.state import LabelledPiece
+from robot_vision_dl.labelling.queue_file import QueueFile
+from robot_vision_dl.labelling.state import LabelledPiece, fold
 from robot_vision_dl.labelling.stretches import outside
 
 COUNT = 20
@@ -370,3 +372,91 @@ def test_labels_for_a_training(queue, bag):
     found, = queue_labels(queue)
     assert (found.recording, found.path) == ('hall', bag)
     assert found.intervals == (LabelInterval(STAMPS[3], STAMPS[6], 'cup', TOPIC),)
+
+
+def _two_shifts(tmp_path) -> list:
+    """Two working folders with a bag of the same name in each, an hour apart."""
+    bags = []
+    for place, name in enumerate(('monday', 'tuesday')):
+        later = place * 3600 * 10**9
+        bags.append(write_frames(tmp_path / name / 'hall', {TOPIC: [stamp + later for stamp in STAMPS]},
+                                 [T0 + later + number * PERIOD for number in range(COUNT)]))
+    return bags
+
+
+def test_another_bag_at_a_relative_path_is_neither_written_nor_are_labels_taken_back(tmp_path, monkeypatch):
+    """Queues of before have paths as they were given: from another working folder these lead to other bags."""
+    monday, tuesday = _two_shifts(tmp_path)
+    queue = queue_of(tmp_path / 'queue', {'hall': Path('hall')}, [('hall', TOPIC, STAMPS[0], END)])
+    say(queue, Path('hall'), 'cup', STAMPS[0], STAMPS[5])
+    monkeypatch.chdir(monday.parent)
+    write_labels(queue)
+    written = (monday / 'labels.yaml').read_bytes()
+    monkeypatch.chdir(tuesday.parent)
+    for out in (None, tmp_path / 'out'):
+        with pytest.raises(ConfigError, match='is not the bag that was mined as hall: its first message was received '
+                                              f'at {T0 + 3600 * 10**9} ns, and of that one at {T0} ns; run'):
+            write_labels(queue, out)
+    assert (monday / 'labels.yaml').read_bytes() == written and not (tuesday / 'labels.yaml').exists()
+    say(queue, Path('hall'), '', STAMPS[0], STAMPS[5], kind='clear')
+    write_labels(queue)  # the record has the name of the recording
+    assert not (monday / 'labels.yaml').exists()
+
+
+def test_a_recording_that_the_queue_lacks_and_whose_path_is_relative_is_refused(tmp_path, monkeypatch):
+    _, tuesday = _two_shifts(tmp_path)
+    queue = queue_of(tmp_path / 'queue', {'hall': Path('hall')}, [('hall', TOPIC, STAMPS[0], END)])
+    say(queue, Path('hall'), 'cup', STAMPS[0], STAMPS[5], recording='yard')
+    monkeypatch.chdir(tuesday.parent)
+    with pytest.raises(ConfigError, match='hall: the queue has labels of it but does not tell which bag it is.*mine'):
+        write_labels(queue)
+
+
+def test_bags_that_were_moved_and_mined_again(tmp_path, queue, bag):
+    say(queue, bag, 'cup', STAMPS[3], STAMPS[5])
+    write_labels(queue)
+    moved = tmp_path / 'archive' / 'hall'
+    moved.parent.mkdir()
+    bag.rename(moved)
+    queue_of(queue, {'hall': moved}, [('hall', TOPIC, STAMPS[0], END)])
+    done, = write_labels(queue)
+    assert done.path == moved / 'labels.yaml' and not done.changed and done.kept == 0
+    found, = queue_labels(queue)
+    assert found.path == moved
+    say(queue, moved, '', STAMPS[3], STAMPS[5], kind='clear')  # what came with the bag is the queue's own
+    write_labels(queue)
+    assert not (moved / 'labels.yaml').exists()
+
+
+def test_one_file_for_all_names_a_bag_so_that_no_other_of_the_queue_is_meant(tmp_path):
+    bags = {f'{robot}/day1': write_frames(tmp_path / robot / 'day1', {TOPIC: STAMPS}) for robot in ('ra', 'rb')}
+    queue = queue_of(tmp_path / 'queue', bags, [(name, TOPIC, STAMPS[0], END) for name in bags])
+    say(queue, bags['ra/day1'], 'cup', STAMPS[0], END, recording='ra/day1')
+    done, = write_labels(queue, tmp_path / 'out')
+    assert 'bag: ra/day1' in done.path.read_text()
+    assert shown(bags['ra/day1'], str(done.path)) == ['cup'] * COUNT
+    assert shown(bags['rb/day1'], str(done.path)) == ['gap'] * COUNT
+
+
+def _as_the_page_shows(queue: Path) -> list:
+    """The label of each frame by the piece that it is in; None where the piece has none."""
+    with QueueFile(queue) as opened:
+        pieces = list(fold(opened, read_events(queue)).all_pieces())
+    return [next((label and label.name for piece, label in pieces if piece.start_ns <= stamp < piece.end_ns), None)
+            for stamp in STAMPS]
+
+
+def test_after_a_new_mining_the_page_shows_what_is_written(sampled, bag):
+    """Intervals are others then: labels end within them, and frames that were not looked at lie there, too."""
+    for start, stop, label in ((0, 3, 'cup'), (6, 9, 'cup'), (12, 15, 'mug')):
+        say(sampled, bag, label, STAMPS[start], STAMPS[stop] + 1, kind='label')
+    queue_of(sampled, {'hall': bag}, [('hall', TOPIC, STAMPS[0], STAMPS[13]), ('hall', TOPIC, STAMPS[13], END)],
+             every_s=0.3)
+    expected = ['cup'] * 10 + [None] * 2 + ['mug'] * 4 + [None] * 4
+    assert _as_the_page_shows(sampled) == expected
+    write_labels(sampled)
+    assert shown(bag) == [one or 'gap' for one in expected]
+    say(sampled, bag, '', STAMPS[3] + 1, STAMPS[6], kind='cut', at_ns=STAMPS[4])  # somebody has looked there
+    assert _as_the_page_shows(sampled)[3:7] == ['cup', None, None, 'cup']
+    write_labels(sampled)
+    assert shown(bag)[3:7] == ['cup', 'gap', 'gap', 'cup']

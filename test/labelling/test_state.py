@@ -154,13 +154,16 @@ def test_labels_survive_another_mining(queue, desk, tmp_path):
         assert state.labelled() == before and not any(label for _, label in state.all_pieces())
 
 
-def test_a_label_of_less_than_half_a_piece_is_not_shown_for_it(desk):
+def test_a_label_of_a_part_is_shown_for_that_part_alone(desk):
+    """As it is written: after a new mining labels may end anywhere in an interval."""
     state = desk.state
     piece = first(state, 3)
-    for share, expected in ((.4, None), (.5, 'metal'), (.6, 'metal')):
+    for share in (.2, .5, .8):
         end = piece.start_ns + int(share * 2 * SECOND)
         desk.do('label', [Stretch('yard', '/bags/yard', TOPIC, piece.start_ns - SECOND, end)], 'metal')
-        assert names(state, 3) == [expected]
+        assert names(state, 3) == ['metal', None] and state.pieces(3)[1][0] == Piece(3, end, piece.end_ns)
+    desk.do('label', [state.stretch(state.pieces(3)[1][0])], 'metal')
+    assert names(state, 3) == ['metal'] and first(state, 3) == piece
 
 
 def test_long_chains_of_undo_do_not_end_it(desk):
@@ -202,8 +205,10 @@ def test_any_events_add_up_as_painted_second_by_second(queue, seed):
         for number in (1, 3, 5, 7):
             pieces = [piece for piece, _ in desk.state.pieces(number)]
             interval = desk.state.intervals[number]
+            changes = {zero + at * SECOND for at in range(25) if expected.get(at) != expected.get(at - 1)}
             assert [one.start_ns for one in pieces] == sorted({interval.start_ns} | {
-                at for at in borders if interval.start_ns < at < interval.end_ns})
+                at for at in borders | changes if interval.start_ns < at < interval.end_ns})
+            assert names(desk.state, number) == [expected.get((one.start_ns - zero) // SECOND) for one in pieces]
     whole = fold(queue, desk.events)
     assert whole.labelled() == desk.state.labelled()
     assert list(whole.all_pieces()) == list(desk.state.all_pieces())

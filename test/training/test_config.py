@@ -36,6 +36,8 @@ def test_every_setting_has_a_comment():
     ('network: {pretrained: "", train_from: head}', 'random weights must be trained'),
     ('network: {pretrained: "", train_from: all, batch_norm: frozen}', 'come with no statistics'),
     ('run: {epochs: 2}\nnetwork: {head_epochs: 2}', 'network.head_epochs: must be less than run.epochs (2), got 2'),
+    ('run: {epochs: 2}\nschedule: {warmup_epochs: 2}',
+     'warmup_epochs: must be less than run.epochs (2), got 2, or the learning rate only rises; lower it, or train'),
     ('data: {split: {train: 0.9}}', 'train, early_stop, calibration and test must add up to 1'),
 ])
 def test_what_is_wrong_is_told_in_one_line(text, message):
@@ -43,6 +45,10 @@ def test_what_is_wrong_is_told_in_one_line(text, message):
         parse_config(text, 't.yaml')
     assert message in str(caught.value)
     assert str(caught.value).startswith('t.yaml') and '\n' not in str(caught.value)
+
+
+def test_a_schedule_without_warm_up_asks_for_none():
+    assert parse_config('run: {epochs: 1}\nschedule: {name: one_cycle, warmup_epochs: 3}', 't').run.epochs == 1
 
 
 def test_exponents_without_a_point_are_numbers():

@@ -9,11 +9,14 @@ import pytest
 import torch
 
 from robot_vision_dl.core.bundles.bundle import load_bundle
+from robot_vision_dl.core.errors import DataError
 from robot_vision_dl.core.networks.preprocess import Preprocessor
 from robot_vision_dl.data.division import Part
 from robot_vision_dl.data.pictures import read_picture
 from robot_vision_dl.training.calibration_check import describe_strange, exposed_frames
+from robot_vision_dl.training.config_file import parse_config
 from robot_vision_dl.training.loss import uniform_divergence
+from robot_vision_dl.training.training_data import prepare_data
 
 sys.path.append(str(Path(__file__).parent))
 from training_samples import config_text, picture_folders  # noqa: E402
@@ -94,3 +97,12 @@ def test_a_run_learns_from_outliers_that_they_are_of_no_class(tmp_path, monkeypa
     assert without.metrics['calibration']['foreign_pictures']['unknown'] in (9, 10)
     assert confidence(bundle, others) < confidence(without, others) - 0.1
     assert bundle.metrics['test']['accuracy'] > 0.5
+
+
+def test_frames_and_outliers_that_do_not_both_fit_in_the_cache_are_told_before_the_training(tmp_path):
+    """The outliers would push out the frames, which are opened at the first picture."""
+    pictures, foreign = picture_folders(tmp_path / 'pictures'), checkers(tmp_path / 'foreign', 300, 0)
+    text = config_text(pictures, tmp_path, 6).replace('cache: {', 'cache: {max_gb: 0.001, format: raw, ').replace(
+        'data: {', f'data: {{outliers: ["{foreign}"], ') + 'loss: {outlier_exposure: 0.5}\n'
+    with pytest.raises(DataError, match='frames and outliers are needed together and take more than 0.001 GB'):
+        prepare_data(parse_config(text, 't'), tmp_path / 'run', None, lambda _: None)

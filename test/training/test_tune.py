@@ -1,13 +1,14 @@
 """Studies on small pictures: what they try, how they go on, and what they refuse."""
 import re
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from robot_vision_dl.core.errors import ConfigError
-from robot_vision_dl.training.config import TrainConfig
+from robot_vision_dl.core.errors import ConfigError, OutputError
+from robot_vision_dl.training.config import OutputConfig, TrainConfig
 from robot_vision_dl.training.config_file import load_config, parse_config
 
 sys.path.append(str(Path(__file__).parent))
@@ -67,6 +68,8 @@ def test_study_that_is_interrupted_goes_on_with_its_trial_and_is_of_its_settings
     ({'data.split.seed': {'low': 0, 'high': 9}}, 'must be judged on the same pictures'),
     ({'loss.smoothing': {'low': 0.0, 'high': 0.2, 'log': True}}, 'with log: true low must be above 0, got 0.0'),
     ({'loss.smoothing': {'low': 0.0, 'high': 0.2, 'step': 0}}, 'step must be above 0, got 0'),
+    ({'run.epochs': {'low': 2, 'high': 9}, 'schedule.warmup_epochs': {'low': 0.5, 'high': 3.0}},
+     'run.epochs 2, schedule.warmup_epochs 3.0 is one of the trials that there may be: schedule.warmup_epochs: must'),
     ({}, 'expected settings with bounds'),
 ])
 def test_space_that_cannot_be_is_told(space, message):
@@ -74,6 +77,27 @@ def test_space_that_cannot_be_is_told(space, message):
     with pytest.raises(ConfigError) as caught:
         check_space(TrainConfig(), space)
     assert message in str(caught.value)
+
+
+def test_a_study_that_another_process_has_is_left_alone(tmp_path):
+    """It would take the trials that run for killed, and do them a second time in the same folders."""
+    from robot_vision_dl.training.tune import tune
+    folder = tmp_path / 'runs' / 'my_model-tune'
+    holder = subprocess.Popen([sys.executable, '-c', 'import sys\n'
+                               'from pathlib import Path\n'
+                               'from robot_vision_dl.core.files.whole_files import locked_folder\n'
+                               'with locked_folder(Path(sys.argv[1]), "this study"):\n'
+                               '    print("held", flush=True)\n'
+                               '    sys.stdin.read()\n', str(folder)],
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout.readline() == 'held\n'
+        config = TrainConfig(output=OutputConfig(runs=str(tmp_path / 'runs')))
+        with pytest.raises(OutputError, match='my_model-tune: another process is writing this study; wait for it'):
+            tune(config, {'loss.smoothing': {'choices': [0.0, 0.1]}}, 1)
+        assert not (folder / 'study.db').exists()
+    finally:
+        holder.communicate()
 
 
 def test_what_to_try_is_no_setting_of_a_run(tmp_path):

@@ -19,13 +19,14 @@ class RandomView:
     Args:
         config: the geometric settings are looked at.
         size: (height, width) of the result.
-        fill: colour of what is outside of the picture, 0..255 a channel.
+        fill: colour of what is outside of the picture, 0..255 a channel; one value is for all channels.
     """
 
     def __init__(self, config: AugmentConfig, size: Tuple[int, int], fill: Sequence[int]) -> None:
         self._config = config
         self._size = size
-        self._fill = tuple(fill)
+        # OpenCV takes what is missing for 0.
+        self._fill = tuple(fill) * 3 if len(fill) == 1 else tuple(fill)
 
     def __call__(self, pixels: np.ndarray) -> np.ndarray:
         """uint8, shape (H, W[, 3]) -> uint8, shape (height, width[, 3])."""

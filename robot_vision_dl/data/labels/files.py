@@ -8,7 +8,8 @@
     - {start: 1700000020.25, label: ignore}
 
 ``topic``, ``end``, ``track`` and ``bag`` may be left out (all image topics, the end of the recording, no track, all
-bags that the file is used for). The list alone will do where the times can mean one thing only, see
+bags that the file is used for); ``bag`` is the end of a path, with as many folders as tell it from the others that
+are read with it. The list alone will do where the times can mean one thing only, see
 :mod:`~.labels.times`.
 
 A CSV file has the columns ``stamp`` (or ``start``), ``label`` and optionally ``end``, ``track``, ``topic`` and ``bag``,
@@ -22,7 +23,7 @@ import re
 from difflib import get_close_matches
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ...core.errors import ConfigError
 from ...core.suggestions import did_you_mean
@@ -32,6 +33,7 @@ from ...core.text.text_file import Row, read_text, separator_of, table_rows
 from ...core.text.yaml_text import parse_yaml
 from ..bags.reader import BagReader, normal_topic
 from ..folders import shown
+from .bag_names import BagNames
 from .held import Held, held
 from .labels import FOREVER_NS, Clock, LabelInterval, check_label
 from .times import BagTimes, Moment, TimeReader, Times, bag_times, check_order, seconds_text, stated
@@ -69,7 +71,8 @@ def labels_of_file(path: Path, reader: BagReader, recording: str, hold_s: float)
         raise ConfigError(f'labels.sources: {shown(path)!r} is no label source; give auto, topic:<name>, or the '
                           'path of a .yaml or .csv file')
     text = read_text(path, most_bytes=MOST_LABEL_BYTES)
-    names = {recording, reader.path.name, reader.path.stem}
+    bag_path = reader.path.absolute()
+    names = BagNames(bag_path, recording, path.absolute().parent in (bag_path, bag_path.parent))
     if path.suffix.lower() == '.csv':
         return _CsvFile(text, shown(path), bag_times(reader), names).read(hold_s)
     others: Dict[str, int] = {}
@@ -105,8 +108,9 @@ def labels_text(intervals: Sequence[LabelInterval], bags: Sequence[str] = ()) ->
     return '\n'.join(lines) + '\n'
 
 
-def _about_others(name: str, unit: str, names: Set[str], others: Mapping[str, int], has_own: bool) -> Tuple[str, ...]:
+def _about_others(name: str, unit: str, bag: BagNames, others: Mapping[str, int], has_own: bool) -> Tuple[str, ...]:
     """A sentence where a file is about other bags only, or about one whose name is this one's but for its case."""
+    names = bag.shown
     meant = [other for other in others if other.casefold() in {own.casefold() for own in names}]
     if not others or (has_own and not meant):
         return ()
@@ -114,11 +118,11 @@ def _about_others(name: str, unit: str, names: Set[str], others: Mapping[str, in
     close = [best for other in meant or others for best in get_close_matches(other, names, 1)] or [
         own for own in names if meant and own.casefold() == meant[0].casefold()]
     hint = f'; did you mean bag: {printable(close[0], 60)}?' if close else ''
-    return (f'{first} about this bag ({printable(", ".join(sorted(names)))}), but about '
+    return (f'{first} about this bag ({printable(", ".join(names))}), but about '
             f'{printable(", ".join((meant or list(others))[:5]))}{hint}',)
 
 
-def _from_yaml(text: str, name: str, bag: BagTimes, names: Set[str], others: Dict[str, int]
+def _from_yaml(text: str, name: str, bag: BagTimes, names: BagNames, others: Dict[str, int]
                ) -> Iterator[LabelInterval]:
     # Scalars stay text: labels such as `no` or 7 keep their spelling, and times all their digits.
     content = parse_yaml(text, name, as_text=True, most_bytes=MOST_LABEL_BYTES)
@@ -140,7 +144,7 @@ def _from_yaml(text: str, name: str, bag: BagTimes, names: Set[str], others: Dic
         label = check_label(item['label'], where)
         if not label:
             raise ConfigError(f'{where}: the label is empty; leave the interval out, or use "ignore"')
-        if item.get('bag') and item['bag'] not in names:
+        if item.get('bag') and not names.has(item['bag'], where):
             others[item['bag']] = others.get(item['bag'], 0) + 1
             continue
         start = times.read(item['start'], f'{where}, start')
@@ -183,7 +187,7 @@ def _names_for(cells: Sequence[str]) -> List[str]:
 class _CsvFile:
     """One file of rows, about one bag."""
 
-    def __init__(self, text: str, name: str, bag: BagTimes, names: Set[str]) -> None:
+    def __init__(self, text: str, name: str, bag: BagTimes, names: BagNames) -> None:
         self._text, self._name, self._bag, self._names = text, name, bag, names
         self._columns: Sequence[str] = _UNNAMED
         self._named = False
@@ -210,7 +214,7 @@ class _CsvFile:
             label = check_label(item.get('label', ''), where)
             labelled = labelled or bool(label)
             bag = item.get('bag') or item.get('recording')
-            if bag and bag not in self._names:
+            if bag and not self._names.has(bag, where):
                 self._others[bag] = self._others.get(bag, 0) + 1
                 continue
             start, end = self._times(item, times, where)

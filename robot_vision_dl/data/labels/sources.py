@@ -1,6 +1,9 @@
-"""Where labels are: a topic of the bag, or a file beside it or elsewhere (see :mod:`~.labels.files`)."""
+"""Where labels are: topics of the bag, or a file beside it or elsewhere (see :mod:`~.labels.files`)."""
+from array import array
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
 
 from ...core.errors import BagError, ConfigError
 from ...core.files.user_path import user_path
@@ -46,13 +49,17 @@ def labels_of_bag(reader: BagReader, recording: str, config: LabelConfig = DEFAU
     for source in config.sources:
         if source == 'auto':
             notes += _not_read(reader.files)
-        for name in _find(reader) if source == 'auto' else (source,):
+        names = _find(reader) if source == 'auto' else (source,)
+        cameras = _cameras_of(reader, [name.partition(':')[2] for name in names]) if len(names) > 1 else {}
+        notes += [f'{shown(reader.path)}: {shown(name)} labels {", ".join(map(shown, images))}'
+                  for name, images in cameras.items()]
+        for name in names:
             kind, _, topic = name.partition(':')
             found: Sequence[LabelInterval]
             if name == 'none':
                 found = [LabelInterval(0, FOREVER_NS, UNLABELLED, clock=Clock.RECEIVE)]
             elif kind == 'topic':
-                found, said = _from_topic(reader, topic, config.hold_s)
+                found, said = _from_topic(reader, topic, config.hold_s, cameras.get(topic, (None,)))
                 problems += said
             else:
                 path = user_path(name)
@@ -125,14 +132,38 @@ def _find(reader: BagReader) -> Sequence[str]:
                       f'ends with /label{there}')
 
 
-def _from_topic(reader: BagReader, topic: str, hold_s: float) -> Tuple[List[LabelInterval], List[str]]:
+def _cameras_of(reader: BagReader, topics: Sequence[str]) -> Dict[str, List[str]]:
+    """Which image topics each of several label topics is about: those in its namespace.
+
+    Raises:
+        ConfigError: that leaves a label topic without a camera, or a camera with two.
+    """
+    images = [name for name, topic in reader.topics.items() if topic.is_image]
+    found = {topic: [name for name in images if name.startswith(f'{topic.rpartition("/")[0]}/')] for topic in topics}
+    lost = next((topic for topic, names in found.items() if not names), '')
+    twice = next(((name, both) for name in images for both in [[topic for topic in topics if name in found[topic]]]
+                  if len(both) > 1), None)
+    if lost or twice:
+        why = (f'{shown(lost)} has no camera in its namespace' if lost or twice is None else
+               f'{shown(twice[0])} is in the namespaces of {" and ".join(map(shown, twice[1]))}')
+        raise ConfigError(f'{shown(reader.path)}: which camera do the label topics {", ".join(map(shown, topics))} '
+                          f'label? {why}; name the one to read as topic:{topics[0]}, or write a labels.yaml beside '
+                          f'the bag that names the topic of each interval (image topics: '
+                          f'{", ".join(map(shown, images))})')
+    return found
+
+
+def _from_topic(reader: BagReader, topic: str, hold_s: float, cameras: Sequence[Optional[str]]
+                ) -> Tuple[List[LabelInterval], List[str]]:
+    """Labels of a topic for each of ``cameras``; None: for all."""
     name = normal_topic(topic)
     info = reader.topics.get(name)
     if info is None:
         raise ConfigError(f'{reader.path}: no label topic {name!r}; {did_you_mean(name, reader.topics)}')
     if info.msgtype not in LABEL_TYPES:
         raise ConfigError(f'{reader.path}: {name} is of type {info.msgtype}; labels are {" or ".join(LABEL_TYPES)}')
-    moments: Dict[Clock, List[Held]] = {clock: [] for clock in Clock}
+    said: Dict[Clock, Tuple['array[int]', List[str]]] = {clock: (array('q'), []) for clock in Clock}
+    names: Dict[str, str] = {}
     failed, first_error = 0, ''
     for message in reader.messages([name]):
         try:
@@ -141,12 +172,23 @@ def _from_topic(reader: BagReader, topic: str, hold_s: float) -> Tuple[List[Labe
             failed, first_error = failed + 1, first_error or str(error)
             continue
         label = check_label(text, f'{reader.path}, {name}')
-        clock = Clock.RECEIVE if stamp_ns is None else Clock.HEADER
-        # Classifiers repeat their label with every frame; only changes and what hold_s needs are kept.
-        known = moments[clock]
-        if hold_s or not known or known[-1].label != label:
-            known.append(Held(message.receive_ns if stamp_ns is None else stamp_ns, label, where=f'{name} in the bag'))
+        stamps, labels = said[Clock.RECEIVE if stamp_ns is None else Clock.HEADER]
+        stamps.append(message.receive_ns if stamp_ns is None else stamp_ns)
+        labels.append(names.setdefault(label, label))
     problems = [f'{reader.path}, {name}: {failed} label message(s) left out, the first because: {first_error}'
                 ] if failed else []
-    found = [interval for clock, known in moments.items() for interval in held(known, hold_s, None, clock)]
+    moments = {clock: _changes(*both, hold_s, f'{name} in the bag') for clock, both in said.items()}
+    found = [interval for clock, known in moments.items() for camera in cameras
+             for interval in held(known, hold_s, camera, clock)]
     return found, problems
+
+
+def _changes(stamps: Sequence[int], labels: Sequence[str], hold_s: float, where: str) -> List[Held]:
+    """Labels by stamp, whenever they were received, without repeats where those say nothing new."""
+    known: List[Held] = []
+    for place in np.argsort(np.asarray(stamps, np.int64), kind='stable').tolist():
+        # Classifiers repeat their label with every frame; only changes and what hold_s needs are kept.
+        in_conflict = len(known) > 1 and known[-2].start_ns == known[-1].start_ns
+        if hold_s or not known or known[-1].label != labels[place] or in_conflict:
+            known.append(Held(stamps[place], labels[place], where=where))
+    return known

@@ -14,6 +14,7 @@ from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 from ...core.class_name import new_name_problem
 from ...core.errors import ConfigError
 from ...core.text.printable import printable
+from ...data.labels.labels import alike
 from ..events import RESERVED, Action, Stretch
 from ..state import Camera, State
 from .pictures import Place, camera_keys, place_of
@@ -74,7 +75,8 @@ def merged(state: State, said: Iterable[Said], clear: bool, source: str) -> Merg
         source: name of the format, which goes into the ids of the actions.
 
     Raises:
-        ConfigError: the name of a class that the queue does not have yet cannot be seen as it is.
+        ConfigError: the name of a class that the queue does not have yet cannot be seen as it is, or is that of
+            another one but for case or spelling of the same letters.
     """
     result = Merged()
     lines = _Lines(state)
@@ -92,6 +94,11 @@ def merged(state: State, said: Iterable[Said], clear: bool, source: str) -> Merg
         problem = new_name_problem(name)
         if problem is not None:
             raise ConfigError(f'{source}: the new class {printable(name, 60)!r} {problem}')
+    for before, name in alike([*RESERVED, *state.class_names, *result.classes]):
+        if name in result.classes:
+            raise ConfigError(f'{source}: the new class {printable(name, 60)!r} and {printable(before, 60)!r} differ '
+                              'in case or spelling of the same letters only, and would be two classes; name them '
+                              'alike there')
     result.actions[:0] = [Action(sha256(repr((source, state.seq, name)).encode()).hexdigest()[:32], 'class', label=name)
                           for name in result.classes]
     return result

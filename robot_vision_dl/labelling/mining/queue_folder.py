@@ -1,6 +1,6 @@
 """The folder of a queue that is mined into: what it may hold already, and what its recordings are called."""
 from pathlib import Path
-from typing import Dict, List, Sequence, Tuple
+from typing import Dict, List, Sequence, Set, Tuple
 
 import numpy as np
 
@@ -29,16 +29,31 @@ def check_is_queue(folder: Path) -> None:
 
 
 def queue_names(folder: Path, recordings: Sequence[Recording]) -> List[str]:
-    """What the recordings are called in the queue: as before where the queue has them, since labels name them so."""
-    before: Dict[Path, str] = {}
+    """What the recordings are called in the queue: as before where the queue has them, since labels name them so.
+
+    A bag that was moved is known by its file name and the time of its first message; a name that labels of another bag
+    have is not given again.
+    """
+    before: List[QueueRecording] = []
     if (folder / MINED).is_file():
         try:
             with QueueFile(folder) as queue:
-                before = {Path(one.path).resolve(): one.name for one in queue.recordings}
+                before = list(queue.recordings)
         except ConfigError:
             pass  # of another version, or damaged: it is replaced
-    kept = [before.get(recording.path.resolve(), '') for recording in recordings]
-    taken = set(kept)
+    known = {Path(one.path).resolve(): one for one in before}
+    kept = []
+    for recording in recordings:
+        there = known.get(recording.path.resolve())
+        # A relative path, of queues of before, may lead to another bag from here.
+        kept.append(there.name if there is not None and (Path(there.path).is_absolute()
+                                                         or there.start_ns == recording.start_ns) else '')
+    for place, recording in enumerate(recordings):
+        moved = [one.name for one in before if one.name not in kept and one.start_ns == recording.start_ns
+                 and Path(one.path).name == recording.path.name and not Path(one.path).exists()]
+        if not kept[place] and len(moved) == 1:
+            kept[place] = moved[0]
+    taken = {*kept, *(one.name for one in before), *_labelled_elsewhere(folder, recordings)}
     names: List[str] = []
     for recording, name in zip(recordings, kept):
         if not name:
@@ -48,6 +63,15 @@ def queue_names(folder: Path, recordings: Sequence[Recording]) -> List[str]:
             taken.add(name)
         names.append(name)
     return names
+
+
+def _labelled_elsewhere(folder: Path, recordings: Sequence[Recording]) -> Set[str]:
+    """Names that labels have of bags that are there and none of these: of a mining before the last one."""
+    with EventStore(folder, read_only=True) as store:
+        state = State((), (), ())
+        state.extend(store.events())
+    own = {recording.path.resolve() for recording in recordings}
+    return {name for name, path in state.touched.items() if Path(path).exists() and Path(path).resolve() not in own}
 
 
 def labelled_by_people(folder: Path, recordings: Sequence[QueueRecording], intervals: Sequence[Interval],

@@ -7,6 +7,7 @@ Each recording is looked at once, by whoever has time (:mod:`...evaluation.worke
 over recordings follows from the parts, in this process. So the queue has the same bytes however the work was shared,
 and a mining that was killed goes on with the recordings that have no part yet.
 """
+import os
 from collections import Counter
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
@@ -212,7 +213,8 @@ def _write(folder: Path, recordings: Sequence[Recording], paths: Sequence[Path],
            options: MiningOptions) -> MiningReport:
     """Compare, judge, choose, put in order, write."""
     found = gather(paths)
-    entries = [QueueRecording(place + 1, one.name, str(one.path), head.start_ns)
+    # Absolute, or another working folder would have other bags there; links stay as they were given.
+    entries = [QueueRecording(place + 1, one.name, os.path.abspath(one.path), head.start_ns)
                for place, (one, head) in enumerate(zip(recordings, found.heads))]
     given = [one.given for one in found.intervals]
     verdicts, notes = label_verdicts(found.features, given, found.recordings, bundle.class_names, options.seed)

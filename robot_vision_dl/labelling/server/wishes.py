@@ -10,6 +10,7 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Seq
 
 from ...core.class_name import new_name_problem
 from ...core.text.printable import printable
+from ...data.labels.labels import alike
 from ..cuts import cut_times
 from ..events import RESERVED, Action, Event, Stretch
 from ..state import Piece, State
@@ -156,7 +157,7 @@ def _new_class(state: State, wish: Mapping[str, Any]) -> str:
     if problem is not None:
         raise Refused(f'the name {problem}')
     for there in (*_TAKEN, *state.class_names):
-        if there.casefold() == name.casefold():
+        if there == name or alike((there, name)):
             raise Refused(f'{printable(there)} is there already')
     if len(state.class_names) >= MOST_CLASSES:
         raise Refused(f'there are {MOST_CLASSES} classes already, and no more can be added')

@@ -158,3 +158,12 @@ def test_both_mixings_take_turns_and_none_leaves_pictures_alone():
 def test_limits_of_settings():
     with pytest.raises(ConfigError, match=r'augment.horizontal_flip: must be at most 1, got 2.0'):
         AugmentConfig(horizontal_flip=2.0)
+
+
+def test_outside_of_a_coloured_picture_is_the_mean_of_a_grey_network():
+    """OpenCV takes channels that the fill lacks for 0: the corners would be dark."""
+    view = RandomView(replace(OFF, rotation_deg=0.0, shift=0.5), (48, 48), [128])
+    torch.manual_seed(0)
+    for pixels in (np.full((48, 48, 3), 128, np.uint8), np.full((48, 48), 128, np.uint8)):
+        for _ in range(20):
+            assert np.unique(view(pixels)).tolist() == [128]

@@ -309,3 +309,71 @@ def test_real_bags(bag, label, frames, encoding, shared_data, tmp_path):
     report = stream.label_report
     assert report.counts == {label: sum(topic.frames for topic in report.topics)}
     assert len(found) + stream.selection_report.unreadable == report.counts[label] >= frames
+
+
+def _labels_of(path, labels, topics=('/front/image_raw', '/rear/image_raw')):
+    """A bag of ten frames a camera at 10 Hz, and (topic, seconds, label) in the order in which they were received."""
+    with ImageBagWriter(path) as writer:
+        msgtype = TYPES_BY_NAME['classification']
+        for number, (topic, at_s, label) in enumerate(labels):
+            writer.write_cdr(topic, msgtype, T0_S * S + number,
+                             encode_label(msgtype, T0_S * S + round(at_s * S), 'camera', label))
+        for number in range(10):
+            for place, topic in enumerate(topics):
+                writer.write_raw(topic, T0_S * S + number * S // 10, pattern(10 * number + place))
+    return path
+
+
+def test_each_camera_has_the_labels_of_the_topic_in_its_namespace(tmp_path):
+    bag = _labels_of(tmp_path / 'bag', [('/front/label', 0, 'cup'), ('/rear/label', 0, 'mug'),
+                                        ('/front/label', .5, 'mug')])
+    frames, stream = labelled([bag])
+    assert [frame.label for frame in frames if frame.topic == '/front/image_raw'] == ['cup'] * 5 + ['mug'] * 5
+    assert [frame.label for frame in frames if frame.topic == '/rear/image_raw'] == ['mug'] * 10
+    assert any('/front/label labels /front/image_raw' in note for note in stream.label_report.notes)
+    one = _labels_of(tmp_path / 'one', [('/front/label', 0, 'cup')])
+    assert [frame.label for frame in labelled([one])[0]] == ['cup'] * 20  # one for all cameras
+
+
+@pytest.mark.parametrize('labels, topics, why', [
+    (('/front/label', '/label'), ('/front/image_raw', '/rear/image_raw'),
+     '/front/image_raw is in the namespaces of /front/label and /label'),
+    (('/front/label', '/rear/label'), ('/camera/image_raw',), '/front/label has no camera in its namespace')])
+def test_label_topics_that_could_be_of_any_camera_are_refused(labels, topics, why, tmp_path):
+    bag = _labels_of(tmp_path / 'bag', [(topic, 0, 'cup') for topic in labels], topics)
+    with pytest.raises(ConfigError, match=f'which camera do the label topics .*{why}; name the one to read as '
+                                          'topic:/front/label, or write a labels.yaml'):
+        labelled([bag])
+    assert labelled([bag], LabelConfig(('topic:/front/label',)))[0]
+
+
+def test_labels_that_are_received_out_of_order_hold_from_their_stamps(tmp_path):
+    bag = _labels_of(tmp_path / 'bag', [('/label', at_s, label) for at_s, label in (
+        (0, 'cup'), (.6, 'cup'), (.3, 'mug'), (.8, 'mug'), (.8, 'cup'), (.9, 'cup'))], ('/camera/image_raw',))
+    frames, stream = labelled([bag])
+    assert [frame.label for frame in frames] == ['cup'] * 3 + ['mug'] * 3 + ['cup'] * 3  # 0.8 s is in conflict
+    assert stream.label_report.topics[0].conflicts == 1
+
+
+@pytest.mark.parametrize('kind', ('yaml', 'csv'))
+def test_a_bag_is_named_by_the_end_of_its_path(kind, tmp_path):
+    bags = [write_bag(tmp_path / robot / 'day1', 3) for robot in ('ra', 'rb')]
+
+    def file(name):
+        path = tmp_path / f'some.{kind}'
+        path.write_text(f'- {{bag: {name}, start: 0, label: cup}}' if kind == 'yaml'
+                        else f'bag,from_start,label\n{name},0,cup\n')
+        return LabelConfig((str(path),))
+
+    def cups(paths, name):
+        return [frame.recording for frame in labelled(paths, file(name))[0] if frame.label == 'cup']
+    assert cups(bags, 'ra/day1') == ['ra/day1'] * 3
+    assert cups(bags[:1], 'ra/day1') == cups(bags[:1], f'{tmp_path.name}/ra/day1') == ['day1'] * 3
+    assert not cups(bags[1:], 'ra/day1') and not cups(bags, 'a/day1') and not cups(bags, 'ra')
+    assert cups(bags[:1], 'day1') == ['day1'] * 3
+    with pytest.raises(ConfigError, match='bag: day1 is the name of several bags that are read together, ra/day1 '
+                                          'among them; write bag: ra/day1 if that is meant'):
+        cups(bags, 'day1')
+    for bag, label in zip(bags, ('cup', 'mug')):  # each file beside its bag is about no other
+        (bag.parent / 'labels.yaml').write_text(f'- {{bag: day1, start: 0, label: {label}}}')
+    assert [frame.label for frame in labelled(bags)[0]] == ['cup'] * 3 + ['mug'] * 3

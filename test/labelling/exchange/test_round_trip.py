@@ -131,6 +131,24 @@ def test_a_new_class_that_cannot_be_seen_is_refused_and_nothing_stored(queue, ou
     assert read_events(queue) == before
 
 
+@pytest.mark.parametrize('name', ('Mug', 'MUG'))
+def test_a_class_that_differs_in_case_only_is_refused_and_nothing_stored(queue, out, name):
+    export_labels(queue, out, 'hugging-face')
+    before = read_events(queue)
+    change(out, 'hugging-face', 'cup', name)
+    with pytest.raises(ConfigError, match=rf"the new class '{name}' and '{name.lower()}' differ in case or spelling"):
+        import_labels(queue, out)
+    assert read_events(queue) == before
+
+
+def test_two_spellings_of_the_same_letters_are_one_class(queue, out):
+    export_labels(queue, out, 'hugging-face')
+    change(out, 'hugging-face', 'cup', 'caf\u00e9')
+    change(out, 'hugging-face', ODD, 'cafe\u0301')
+    with pytest.raises(ConfigError, match='differ in case or spelling of the same letters only'):
+        import_labels(queue, out)
+
+
 def test_what_was_labelled_anew_here_stays(queue, out, form):
     export_labels(queue, out, form)
     say(queue, Path('/bags/hall'), 'mug', T0, T0 + 2 * S, RIGHT, kind='label')  # was ignore; not touched there

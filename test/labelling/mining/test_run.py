@@ -206,6 +206,32 @@ def test_more_bags_later_take_what_was_found_before_and_labels_and_names_stay(mo
     assert like_it.alike == labelled.id and labelled.alike is None and (not like_it.chosen or like_it.random)
 
 
+def test_paths_are_absolute_and_names_stay_with_bags_that_move(model, bags, tmp_path, monkeypatch):
+    """Labels name a recording: no other bag may get its name, and the bag keeps it wherever it lies."""
+    out, there = tmp_path / 'queue', tmp_path / 'there'
+    shutil.copytree(bags[0], there / 'hall')
+    monkeypatch.chdir(there)
+    mine(['hall'], model, out, OPTIONS)
+    with QueueFile(out) as queue:
+        first, = queue.recordings
+    assert (first.name, first.path) == ('hall', str(there / 'hall'))
+    with EventStore(out) as store:
+        store.append('tab', 'Ann', [Action('event-00000001', 'span', (
+            Stretch('hall', first.path, '/camera/image_raw', T0_NS, T0_NS + STEP_NS),), 'cup')])
+    shutil.copytree(bags[1], tmp_path / 'other' / 'hall')
+    for _ in range(2):  # the second time the queue of before has no recording of that name
+        mine([str(tmp_path / 'other' / 'hall')], model, out, OPTIONS)
+        with QueueFile(out) as queue:
+            assert [one.name for one in queue.recordings] == ['other/hall']
+    (tmp_path / 'moved').mkdir()
+    mine([str(there / 'hall')], model, out, OPTIONS)
+    (there / 'hall').rename(tmp_path / 'moved' / 'hall')
+    mine([str(tmp_path / 'moved' / 'hall'), str(tmp_path / 'other' / 'hall')], model, out, OPTIONS)
+    with QueueFile(out) as queue:
+        assert {one.name: one.path for one in queue.recordings} == {
+            'hall': str(tmp_path / 'moved' / 'hall'), 'other/hall': str(tmp_path / 'other' / 'hall')}
+
+
 def test_what_the_bag_labels_is_not_chosen_and_a_new_model_looks_again(bags, model, tmp_path):
     out = tmp_path / 'labelled'
     options = replace(OPTIONS, labels=MiningOptions().labels)

@@ -95,6 +95,12 @@ def test_a_label_is_on_the_disk_when_it_is_called_saved(server, client):
     assert (again['status'], again['seq'], len(read_events(server.folder))) == ('duplicate', 1, 1)
 
 
+def test_two_spellings_of_the_same_letters_are_one_class(client):
+    assert client.do('class', name='caf\u00e9')['status'] == 'saved'
+    again = client.do('class', name='Cafe\u0301')
+    assert again['status'] == 'refused' and again['reason'] == 'caf\u00e9 is there already'
+
+
 def test_labels_cuts_spans_classes_and_undo(client):
     a, b = (one for one in client.get('/api/items?view=all&limit=3')['items'] if one['interval'] != 2)
     bottle = client.do('class', name=' bottle ')
@@ -162,7 +168,9 @@ def test_a_cut_of_another_tab_is_a_conflict(client):
     assert client.do('label', item=cut['items'][1]['id'], label='glass', base=0)['status'] == 'saved'
     client.do('undo', event=cut['id'])
     gone = other.do('label', item=cut['items'][1]['id'], label='glass', base=cut['seq'])
-    assert gone['status'] == 'conflict' and [one['id'] for one in gone['items']] == [item['id']]
+    assert gone['status'] == 'conflict'
+    # What was labelled stays a piece of its own.
+    assert [one['id'] for one in gone['items']] == [item['id'], cut['items'][1]['id']]
 
 
 def test_a_conflict_of_many_tells_all_of_them_and_stores_none(server, client):

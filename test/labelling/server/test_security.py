@@ -117,6 +117,13 @@ def test_without_the_cookie_nothing_is_given(client, cookie):
     assert read_events_of(client) == []
 
 
+@pytest.mark.parametrize('before', ['{"theme": "dark"}', 'a=[1, 2]; b@c=d', 'x=ä', 'robot_vision_label_{port}=old'])
+def test_cookies_of_other_programs_of_this_machine_do_not_lock_it(client, before):
+    """Browsers send those of all ports, and not all of them are as RFC 6265 would have it."""
+    for header in (f'{before.replace("{port}", str(client.port))}; {client.cookie}', f'{client.cookie}; {before}'):
+        assert client.request('GET', '/api/queue', headers={'Cookie': header})[0] == 200
+
+
 def test_a_token_is_good_once_and_gives_a_cookie_that_no_script_and_no_other_site_has(server):
     with LabelServer(server.folder) as other:
         fresh = Client(other.port)
