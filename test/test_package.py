@@ -99,6 +99,7 @@ def test_every_import_is_declared_for_pip_and_for_rosdep():
         'train', 'tune', 'onnx', 'openvino', 'cluster', 'timm', 'label')), [])}
     # By `robot-vision build-msgs`, with timm, and by dask[distributed].
     by_pip |= {'vision_msgs', 'huggingface_hub', 'distributed'}
+    by_pip |= {'launch'}  # by no wheel: only `ros2 launch` imports what needs it
     by_pip |= {'playwright'}  # of the tests; `bench loop --through-page` says that it is needed
     by_rosdep = rosdep_keys('depend', 'exec_depend')
     by_rosdep |= {module for key, module in NAMES.values() if key in by_rosdep}
