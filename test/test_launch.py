@@ -282,8 +282,11 @@ def test_the_chain_in_a_namespace(tmp_path, ros_domain):
 @pytest.mark.parametrize('demands, said', [('accuracy=0', '60 sent, 60 decided, 0 not'), ('accuracy=1.5', 'FAILED')])
 def test_evaluation_of_a_bag_over_dds(tmp_path, ros_domain, demands, said):
     bag, model, out = labelled_bag(tmp_path / 'bag', 60), small_model(tmp_path / 'small'), tmp_path / 'report'
+    # Of a robot that has a lifecycle manager and runs in a simulation; here is neither.
+    (tmp_path / 'robot.yaml').write_text('/**:\n  ros__parameters: {use_sim_time: true, autostart: false}\n')
     with Launched(tmp_path / 'log', 'evaluate.launch.py', f'bag:={bag}', f'model:={model}', f'out:={out}',
-                  'device:=cpu', 'lockstep:=true', f'extra:=--fail-under {demands}') as launched:
+                  f'params_file:={tmp_path}/robot.yaml', 'device:=cpu', 'lockstep:=true',
+                  f'extra:=--fail-under {demands}') as launched:
         launched.process.wait(120)
     log = launched.log
     assert said in log and 'Traceback' not in log, log
