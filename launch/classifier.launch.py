@@ -7,13 +7,13 @@
 An argument that is left empty stays as the parameter file, or else the node, has it. Several nodes on a robot differ in
 node_name or namespace; a launch file that includes this one more than once does so in groups (docs/how-to/compose.md).
 """
-from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
-from launch.substitutions import LaunchConfiguration
+from launch.actions import OpaqueFunction, SetEnvironmentVariable
 from launch_ros.actions import LifecycleNode
 
 from launch import LaunchDescription
 from robot_vision_dl.core.camera_settings import region_topics
 from robot_vision_dl.ros.dds import profile_variables
+from robot_vision_dl.ros.launching import declarations, given_flags, parameter_files, values
 
 ARGUMENTS = [
     ('image', '', 'topic of the only camera, without the suffix of its transport'),
@@ -27,8 +27,9 @@ ARGUMENTS = [
     ('params_file', '', 'ROS parameter file'),
     ('node_name', 'classifier', 'name of the node'),
     ('namespace', '', 'namespace of the node'),
-    ('use_sim_time', 'false', 'take time from /clock'),
-    ('autostart', 'true', 'configure and activate at start; false waits for a lifecycle manager'),
+    ('use_sim_time', '', 'true: take time from /clock'),
+    ('autostart', '', 'true: configure and activate at start, as it does by default; false: wait for a lifecycle '
+     'manager'),
     ('log_level', 'info', 'debug, info, warn, error or fatal'),
     ('dds_profile', 'auto', 'Fast DDS profile: auto (for large images), none, or a file; never overrides the '
      'environment'),
@@ -37,10 +38,9 @@ ARGUMENTS = [
 
 def start(context):
     """The node, with just those parameters that were given."""
-    given = {name: LaunchConfiguration(name).perform(context) for name, _, _ in ARGUMENTS}
-    parameters = [given['params_file']] if given['params_file'] else []
-    chosen = {'use_sim_time': given['use_sim_time'].lower() == 'true',
-              'autostart': given['autostart'].lower() == 'true'}
+    given = values(ARGUMENTS, context)
+    parameters = parameter_files(given['params_file'])
+    chosen = given_flags(('use_sim_time', 'autostart'), given)
     for name in ('image_transport', 'model', 'device'):
         if given[name]:
             chosen[name] = given[name]
@@ -72,6 +72,4 @@ def start(context):
 
 def generate_launch_description():
     """Entry point of ``ros2 launch``."""
-    declared = [DeclareLaunchArgument(name, default_value=default, description=text)
-                for name, default, text in ARGUMENTS]
-    return LaunchDescription(declared + [OpaqueFunction(function=start)])
+    return LaunchDescription(declarations(ARGUMENTS) + [OpaqueFunction(function=start)])

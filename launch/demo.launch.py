@@ -2,44 +2,56 @@
 
 ``ros2 launch robot_vision_dl demo.launch.py``
 """
-from launch.actions import (
-    DeclareLaunchArgument,
-    EmitEvent,
-    ExecuteProcess,
-    IncludeLaunchDescription,
-    RegisterEventHandler,
-)
-from launch.conditions import IfCondition
-from launch.event_handlers import OnProcessExit
-from launch.events import Shutdown
-from launch.launch_description_sources import PythonLaunchDescriptionSource
-from launch.substitutions import LaunchConfiguration
+from ament_index_python.packages import PackageNotFoundError, get_package_prefix
+from launch.actions import ExecuteProcess, OpaqueFunction
 from launch_ros.actions import Node
 
 from launch import LaunchDescription
 from robot_vision_dl.core.resources import share_directory
+from robot_vision_dl.ros.launching import classifier, declarations, end_with, flag, parameter_files, values
 
 TOPIC = '/camera/image_raw'
+CAMERA = 'camera'
+ARGUMENTS = [
+    ('bag', '', 'bag with compressed images on /camera/image_raw; empty: the one that the package has'),
+    ('model', '', 'bundle folder, name of one in models/, or torchvision:<architecture>'),
+    ('device', '', 'auto, cpu, cuda or cuda:<n>'),
+    ('params_file', '', 'ROS parameter file of the classifier'),
+    ('node_name', 'classifier', 'name of the classifier'),
+    ('namespace', '', 'namespace of the nodes'),
+    ('rviz', 'false', 'show picture and decision in RViz, of the package rviz2'),
+]
+
+
+def start(context):
+    """The nodes, and the player of the bag."""
+    given = values(ARGUMENTS, context)
+    share = share_directory()
+    parameter_files(given['params_file'])
+    gate = Node(
+        package='robot_vision_dl', executable='action_gate_node', name='action_gate', namespace=given['namespace'],
+        output='screen', parameters=[{'decision_topic': f'{given["node_name"]}/{CAMERA}/decision'}])
+    player = ExecuteProcess(
+        cmd=['robot-vision', 'play', given['bag'] or str(share / 'config' / 'demo' / 'bottles'),
+             '--wait-for-subscribers', '--stamp-now'],
+        output='screen')
+    handed_on = ('model', 'device', 'params_file', 'node_name', 'namespace')
+    return (_rviz(share) if flag('rviz', given['rviz']) else []) + [
+        classifier(image=TOPIC, image_transport='compressed', name=CAMERA, **{name: given[name] for name in handed_on}),
+        gate, end_with(gate, 'the action gate has ended'), player, end_with(player, 'the bag is at its end')]
+
+
+def _rviz(share):
+    """RViz, if it is there: launch would find out when other processes run already, and leave them behind."""
+    try:
+        get_package_prefix('rviz2')
+    except PackageNotFoundError:
+        raise RuntimeError('rviz:=true: the package rviz2 is not installed; install ros-$ROS_DISTRO-rviz2, or leave '
+                           'rviz out') from None
+    return [Node(package='rviz2', executable='rviz2', name='rviz2',
+                 arguments=['-d', str(share / 'config' / 'robot_vision.rviz')])]
 
 
 def generate_launch_description():
     """Entry point of ``ros2 launch``."""
-    share = share_directory()
-    player = ExecuteProcess(
-        cmd=['robot-vision', 'play', LaunchConfiguration('bag'), '--wait-for-subscribers', '--stamp-now'],
-        output='screen')
-    return LaunchDescription([
-        DeclareLaunchArgument('bag', default_value=str(share / 'config' / 'demo' / 'bottles'),
-                              description='bag with compressed images on ' + TOPIC),
-        DeclareLaunchArgument('rviz', default_value='false', description='show picture and decision in RViz'),
-        IncludeLaunchDescription(
-            PythonLaunchDescriptionSource(str(share / 'launch' / 'classifier.launch.py')),
-            launch_arguments={'image': TOPIC, 'image_transport': 'compressed'}.items()),
-        Node(package='robot_vision_dl', executable='action_gate_node', name='action_gate', output='screen'),
-        Node(package='rviz2', executable='rviz2', name='rviz2',
-             arguments=['-d', str(share / 'config' / 'robot_vision.rviz')],
-             condition=IfCondition(LaunchConfiguration('rviz'))),
-        player,
-        RegisterEventHandler(OnProcessExit(
-            target_action=player, on_exit=[EmitEvent(event=Shutdown(reason='the bag is at its end'))])),
-    ])
+    return LaunchDescription(declarations(ARGUMENTS) + [OpaqueFunction(function=start)])

@@ -5,22 +5,13 @@
 
 The exit code of the evaluation is in its log line; `robot-vision evaluate --live` does the same without launch.
 """
-from launch.actions import (
-    DeclareLaunchArgument,
-    EmitEvent,
-    ExecuteProcess,
-    OpaqueFunction,
-    RegisterEventHandler,
-    SetEnvironmentVariable,
-)
-from launch.event_handlers import OnProcessExit
-from launch.events import Shutdown
-from launch.substitutions import LaunchConfiguration
+from launch.actions import ExecuteProcess, OpaqueFunction, SetEnvironmentVariable
 from launch_ros.actions import LifecycleNode
 
 from launch import LaunchDescription
 from robot_vision_dl.core.config import ClassifierConfig
 from robot_vision_dl.ros.dds import profile_variables
+from robot_vision_dl.ros.launching import declarations, end_with, flag, parameter_files, values
 
 ARGUMENTS = [
     ('bag', None, 'bag to play: file or folder'),
@@ -39,31 +30,31 @@ ARGUMENTS = [
 
 def start(context):
     """The node on the topics that the player publishes, the player that listens to it, and the end of both."""
+    given = values(ARGUMENTS, context)
+    parameters, lockstep = parameter_files(given['params_file']), flag('lockstep', given['lockstep'])
     # Not at the top: reading the bag needs rosbags, which `ros2 launch --show-args` does without.
     from robot_vision_dl.ros.live_evaluation import live_cameras
-    given = {name: LaunchConfiguration(name).perform(context) for name, _, _ in ARGUMENTS}
     topics = given['topics'].split()
     cameras, transport = live_cameras(given['bag'], topics)
+    # Nobody activates it, and nobody publishes /clock, whatever the parameter file has of that.
     node = LifecycleNode(
         package='robot_vision_dl', executable='classifier_node', name='classifier', namespace='', output='screen',
-        parameters=([given['params_file']] if given['params_file'] else []) + [{
+        parameters=parameters + [{
             'model': given['model'], 'device': given['device'], 'cameras': list(cameras),
-            'image_topics': list(cameras.values()), 'image_transport': transport, 'top_k': 100000}])
+            'image_topics': list(cameras.values()), 'image_transport': transport, 'top_k': 100000,
+            'autostart': True, 'use_sim_time': False}])
     command = ['robot-vision', 'evaluate', given['bag'], '--live', '--attach', '--out', given['out'], '--model',
                given['model'], '--device', given['device'], '--rate', given['rate'], '--labels',
                *given['labels'].split()]
     command += ['--topics', *topics] if topics else []
     command += ['--params-file', given['params_file']] if given['params_file'] else []
-    command += ['--lockstep'] if given['lockstep'].lower() == 'true' else []
+    command += ['--lockstep'] if lockstep else []
     evaluation = ExecuteProcess(cmd=command + given['extra'].split(), output='screen')
     environment = [SetEnvironmentVariable(name, value)
                    for name, value in profile_variables(given['dds_profile']).items()]
-    return [*environment, node, evaluation, RegisterEventHandler(OnProcessExit(
-        target_action=evaluation, on_exit=[EmitEvent(event=Shutdown(reason='the evaluation is done'))]))]
+    return [*environment, node, evaluation, end_with(evaluation, 'the evaluation is done')]
 
 
 def generate_launch_description():
     """Entry point of ``ros2 launch``."""
-    declared = [DeclareLaunchArgument(name, description=text, **({} if default is None else {'default_value': default}))
-                for name, default, text in ARGUMENTS]
-    return LaunchDescription(declared + [OpaqueFunction(function=start)])
+    return LaunchDescription(declarations(ARGUMENTS) + [OpaqueFunction(function=start)])

@@ -8,22 +8,20 @@
 The detector is torchvision's; a robot that has a detector takes detector:=none. A bag is played until its end, which
 ends the launch.
 """
-from launch.actions import (
-    DeclareLaunchArgument,
-    EmitEvent,
-    ExecuteProcess,
-    IncludeLaunchDescription,
-    OpaqueFunction,
-    RegisterEventHandler,
-)
-from launch.event_handlers import OnProcessExit
-from launch.events import Shutdown
-from launch.launch_description_sources import PythonLaunchDescriptionSource
-from launch.substitutions import LaunchConfiguration
+from launch.actions import ExecuteProcess, OpaqueFunction
 from launch_ros.actions import Node
 
 from launch import LaunchDescription
-from robot_vision_dl.core.resources import share_directory
+from robot_vision_dl.ros.launching import (
+    classifier,
+    declarations,
+    end_with,
+    flag,
+    given_flags,
+    number,
+    parameter_files,
+    values,
+)
 
 ARGUMENTS = [
     ('image', '/camera/image_raw', 'topic of the camera, without the suffix of its transport'),
@@ -40,6 +38,9 @@ ARGUMENTS = [
     ('gate', 'false', 'act on one object: start the action gate'),
     ('object', 'nearest', 'which one: nearest, largest or id:NAME'),
     ('actions_file', '', 'YAML table label -> action; empty: config/actions.yaml of the package'),
+    ('node_name', 'classifier', 'name of the classifier'),
+    ('namespace', '', 'namespace of all nodes; topics that begin with / stay as they are'),
+    ('use_sim_time', '', 'true: take time from /clock'),
     ('bag', '', 'bag to play, with images and, where detector is none, detections on these topics'),
 ]
 CAMERA = 'camera'
@@ -47,35 +48,37 @@ CAMERA = 'camera'
 
 def start(context):
     """The nodes of the chain, and the player of a bag."""
-    given = {name: LaunchConfiguration(name).perform(context) for name, _, _ in ARGUMENTS}
+    given = values(ARGUMENTS, context)
     if given['detector'] not in ('torchvision', 'none'):
         raise RuntimeError(f'detector:={given["detector"]}: must be torchvision or none')
     if given['image_transport'] not in ('raw', 'compressed'):
         raise RuntimeError(f'image_transport:={given["image_transport"]}: must be raw or compressed')
-    has_detector = given['detector'] == 'torchvision'
-    share = share_directory()
-    classifier = {name: given[name] for name in ('image', 'image_transport', 'model', 'device', 'params_file')}
-    actions = [IncludeLaunchDescription(
-        PythonLaunchDescriptionSource(str(share / 'launch' / 'classifier.launch.py')),
-        launch_arguments={**classifier, 'name': CAMERA, 'regions': given['detections']}.items())]
+    parameter_files(given['params_file'])
+    has_detector, time = given['detector'] == 'torchvision', given_flags(('use_sim_time',), given)
+    handed_on = ('image', 'image_transport', 'model', 'device', 'params_file', 'node_name', 'namespace', 'use_sim_time')
+    actions = [classifier(name=CAMERA, regions=given['detections'], **{name: given[name] for name in handed_on})]
     if has_detector:
         detector = Node(
-            package='robot_vision_dl', executable='detector_node', name='detector', output='screen',
-            parameters=[_detector_parameters(given)], remappings=[('~/detections', given['detections'])])
+            package='robot_vision_dl', executable='detector_node', name='detector', namespace=given['namespace'],
+            output='screen', parameters=[_detector_parameters(given) | time],
+            remappings=[('~/detections', given['detections'])])
         # Without it the others would wait for ever; it has said what it lacks.
-        actions += [detector, _end_with(detector, 'the detector has ended')]
-    if given['gate'].lower() == 'true':
-        actions.append(Node(
-            package='robot_vision_dl', executable='action_gate_node', name='action_gate', output='screen',
-            parameters=[{'detections_topic': f'/classifier/{CAMERA}/detections', 'object': given['object'],
-                         'actions_file': given['actions_file']}]))
+        actions += [detector, end_with(detector, 'the detector has ended')]
+    if flag('gate', given['gate']):
+        gate = Node(
+            package='robot_vision_dl', executable='action_gate_node', name='action_gate', namespace=given['namespace'],
+            output='screen', parameters=[{
+                'detections_topic': f'{given["node_name"]}/{CAMERA}/detections', 'object': given['object'],
+                'actions_file': given['actions_file']} | time])
+        # Without it nothing acts; it has said what is wrong with its table.
+        actions += [gate, end_with(gate, 'the action gate has ended')]
     return actions + (_player(given, has_detector) if given['bag'] else [])
 
 
 def _detector_parameters(given):
     """Just those that were given."""
     chosen = {'image_topic': given['image'], 'image_transport': given['image_transport'],
-              'min_score': float(given['min_score'])}
+              'min_score': number('min_score', given['min_score'])}
     for argument, parameter in (('detector_model', 'model'), ('detector_weights', 'weights'), ('device', 'device')):
         if given[argument]:
             chosen[parameter] = given[argument]
@@ -92,18 +95,9 @@ def _player(given, has_detector):
     player = ExecuteProcess(
         cmd=['robot-vision', 'play', given['bag'], '--stamp-now', '--wait-for-subscribers', '2', '--topics', *topics],
         output='screen')
-    return [player, _end_with(player, 'the bag is at its end')]
-
-
-def _end_with(process, reason):
-    """End all when one has ended by itself; launch does not bear to be ended twice."""
-    def on_exit(_event, context):
-        return [] if context.is_shutdown else [EmitEvent(event=Shutdown(reason=reason))]
-    return RegisterEventHandler(OnProcessExit(target_action=process, on_exit=on_exit))
+    return [player, end_with(player, 'the bag is at its end')]
 
 
 def generate_launch_description():
     """Entry point of ``ros2 launch``."""
-    declared = [DeclareLaunchArgument(name, default_value=default, description=text)
-                for name, default, text in ARGUMENTS]
-    return LaunchDescription(declared + [OpaqueFunction(function=start)])
+    return LaunchDescription(declarations(ARGUMENTS) + [OpaqueFunction(function=start)])

@@ -5,11 +5,11 @@
 
 Started again, it goes on after the last finished epoch. `ros2 topic echo /trainer/progress` tells how far it is.
 """
-from launch.actions import DeclareLaunchArgument, OpaqueFunction
-from launch.substitutions import LaunchConfiguration
+from launch.actions import OpaqueFunction
 from launch_ros.actions import Node
 
 from launch import LaunchDescription
+from robot_vision_dl.ros.launching import declarations, flag, values
 
 ARGUMENTS = [
     ('config', None, 'YAML file with the settings of the run'),
@@ -25,8 +25,8 @@ ARGUMENTS = [
 
 def start(context):
     """The node; it has time to end the step that it is at before it is killed."""
-    given = {name: LaunchConfiguration(name).perform(context) for name, _, _ in ARGUMENTS}
-    flags = {name: given[name].lower() == 'true' for name in ('restart', 'overwrite')}
+    given = values(ARGUMENTS, context)
+    flags = {name: flag(name, given[name]) for name in ('restart', 'overwrite')}
     return [Node(
         package='robot_vision_dl', executable='trainer_node', name=given['node_name'],
         namespace=given['namespace'], output='screen',
@@ -36,6 +36,4 @@ def start(context):
 
 def generate_launch_description():
     """Entry point of ``ros2 launch``."""
-    declared = [DeclareLaunchArgument(name, description=text, **({} if default is None else {'default_value': default}))
-                for name, default, text in ARGUMENTS]
-    return LaunchDescription(declared + [OpaqueFunction(function=start)])
+    return LaunchDescription(declarations(ARGUMENTS) + [OpaqueFunction(function=start)])

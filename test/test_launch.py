@@ -91,13 +91,19 @@ def test_name_of_the_camera_and_of_the_node(tmp_path, ros_domain):
     assert launched.process.returncode == 0
 
 
-def test_a_launch_file_that_includes_ours_twice(tmp_path, ros_domain):
-    """That of docs/how-to/compose.md, as it stands there; arguments of its own do not become ours."""
+@pytest.fixture
+def composed(tmp_path):
+    """The launch file of docs/how-to/compose.md, as it stands there."""
     page = (Path(__file__).parents[1] / 'docs' / 'how-to' / 'compose.md').read_text(encoding='utf-8')
-    text = re.search(r'^```python\n(.*?)^```$', page, re.M | re.S).group(1)
     path = tmp_path / 'robot.launch.py'
-    path.write_text(text)
-    with Launched(tmp_path / 'log', str(path), 'name:=robot_1', 'model:=none_of_ours', 'device:=toaster') as launched:
+    path.write_text(re.search(r'^```python\n(.*?)^```$', page, re.M | re.S).group(1))
+    return path
+
+
+def test_a_launch_file_that_includes_ours_twice(tmp_path, ros_domain, composed):
+    """Arguments of its own do not become ours."""
+    with Launched(tmp_path / 'log', str(composed), 'name:=robot_1', 'model:=none_of_ours', 'device:=toaster',
+                  'autostart:=false') as launched:
         launched.wait_for('listening to /arm/image_raw (arm)')
         launched.wait_for('listening to /front/image_raw (front), /rear/image_raw (rear)')
         assert 'waste_sorter (6 classes) is ready' in launched.log
@@ -106,6 +112,98 @@ def test_a_launch_file_that_includes_ours_twice(tmp_path, ros_domain):
     assert launched.process.returncode == 0
     assert 'Traceback' not in launched.log
     assert 'parameter file' not in launched.log, 'the file that ros2 launch itself writes is warned of'
+
+
+def test_what_a_group_around_it_sets_holds(tmp_path, ros_domain, composed):
+    """Namespace, parameter and remapping; what one robot of several is brought up with."""
+    path = tmp_path / 'robots.launch.py'
+    path.write_text(f"""
+from launch import LaunchDescription
+from launch.actions import GroupAction, IncludeLaunchDescription
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch_ros.actions import PushRosNamespace, SetParameter, SetRemap
+
+
+def generate_launch_description():
+    return LaunchDescription([GroupAction([
+        PushRosNamespace('robot_1'), SetParameter('use_sim_time', True), SetParameter('top_k', 3),
+        SetRemap('/arm/image_raw', '/robot_1/arm/image_raw'),
+        IncludeLaunchDescription(PythonLaunchDescriptionSource({str(composed)!r}))])])
+""")
+    with Launched(tmp_path / 'log', str(path)) as launched:
+        launched.wait_for('(front), /rear/image_raw (rear)')
+        launched.wait_for('[robot_1.waste]: listening to')
+        ros2('topic', 'list', '--no-daemon', '--spin-time', '3', until=[
+            '/robot_1/waste/arm/decision', '/robot_1/eyes/scene/front/decision', '/robot_1/arm/image_raw\n'])
+        for name in ('/robot_1/waste', '/robot_1/eyes/scene'):
+            ros2('param', 'get', name, 'use_sim_time', '--no-daemon', until=['True'])
+            ros2('param', 'get', name, 'top_k', '--no-daemon', until=['3'])
+    assert launched.process.returncode == 0
+
+
+def test_what_is_not_given_is_as_the_parameter_file_has_it(tmp_path, ros_domain):
+    file = tmp_path / 'robot.yaml'
+    file.write_text('/**:\n  ros__parameters: {use_sim_time: true, autostart: false, image_topics: [/cam]}\n')
+    with Launched(tmp_path / 'log', 'classifier.launch.py', f'params_file:={file}') as launched:
+        launched.wait_for('process started')
+        ros2('lifecycle', 'get', '/classifier', '--no-daemon', until=['unconfigured'])
+        ros2('param', 'get', '/classifier', 'use_sim_time', '--no-daemon', until=['True'])
+    with Launched(tmp_path / 'log', 'classifier.launch.py', f'params_file:={file}', 'autostart:=yes', 'use_sim_time:=0',
+                  ) as launched:
+        launched.wait_for('listening to /cam')
+        ros2('param', 'get', '/classifier', 'use_sim_time', '--no-daemon', until=['False'])
+
+
+@pytest.mark.parametrize('name, arguments, said', [
+    ('classifier', ('params_file:=/nowhere.yaml',), 'params_file:=/nowhere.yaml: no such file; name a ROS parameter'),
+    ('regions', ('params_file:=/nowhere.yaml',), 'params_file:=/nowhere.yaml: no such file'),
+    ('demo', ('params_file:=/nowhere.yaml',), 'params_file:=/nowhere.yaml: no such file'),
+    ('evaluate', ('bag:=/x', 'params_file:=/nowhere.yaml'), 'params_file:=/nowhere.yaml: no such file'),
+    ('classifier', ('autostart:=maybe',), 'autostart:=maybe: must be true or false (or 1, yes, on; 0, no, off)'),
+    ('classifier', ('use_sim_time:=2',), 'use_sim_time:=2: must be true or false'),
+    ('regions', ('gate:=open',), 'gate:=open: must be true or false'),
+    ('evaluate', ('bag:=/x', 'lockstep:=fast'), 'lockstep:=fast: must be true or false'),
+    ('train', ('config:=x.yaml', 'restart:=y'), 'restart:=y: must be true or false'),
+    ('train', ('config:=x.yaml', 'overwrite:=y'), 'overwrite:=y: must be true or false'),
+    ('demo', ('rviz:=maybe',), 'rviz:=maybe: must be true or false'),
+    ('regions', ('min_score:=high',), 'min_score:=high: must be a number')])
+def test_arguments_that_cannot_be_are_refused_before_anything_starts(tmp_path, ros_domain, name, arguments, said):
+    with Launched(tmp_path / 'log', f'{name}.launch.py', *arguments) as launched:
+        assert launched.process.wait(START_TIMEOUT_S) != 0
+    assert said in launched.log
+    assert 'process started' not in launched.log
+
+
+def test_without_rviz2_the_demo_starts_nothing(tmp_path, ros_domain):
+    from ament_index_python.packages import PackageNotFoundError, get_package_prefix
+    try:
+        pytest.skip(f'rviz2 is installed in {get_package_prefix("rviz2")}')
+    except PackageNotFoundError:
+        pass
+    with Launched(tmp_path / 'log', 'demo.launch.py', 'rviz:=true') as launched:
+        assert launched.process.wait(START_TIMEOUT_S) != 0
+    assert 'rviz:=true: the package rviz2 is not installed; install ros-$ROS_DISTRO-rviz2' in launched.log
+    assert 'process started' not in launched.log
+
+
+def test_the_demo_shows_just_the_arguments_that_it_heeds():
+    shown = subprocess.run(['ros2', 'launch', 'robot_vision_dl', 'demo.launch.py', '--show-args'], capture_output=True,
+                           text=True, check=True, timeout=60).stdout
+    assert re.findall("^    '(.*)':$", shown, re.M) == [
+        'bag', 'model', 'device', 'params_file', 'node_name', 'namespace', 'rviz']
+
+
+@pytest.mark.parametrize('given, said', [('yes', True), ('ON', True), ('1', True), ('True', True), ('false', False),
+                                         ('0', False), ('No', False), ('off', False)])
+def test_flags(given, said):
+    from robot_vision_dl.ros.launching import flag
+    assert flag('gate', given) is said
+
+
+def test_an_argument_that_the_classifier_has_not():
+    from robot_vision_dl.ros.launching import classifier
+    with pytest.raises(RuntimeError, match="classifier.launch.py has no argument 'camera'; did you mean 'cameras'"):
+        classifier(camera='/c')
 
 
 @pytest.mark.parametrize('arguments, said', [
@@ -147,11 +245,48 @@ def test_demo(tmp_path, ros_domain):
 
 
 @pytest.mark.slow
+def test_the_gate_of_the_demo_follows_namespace_and_name(tmp_path, ros_domain):
+    with Launched(tmp_path / 'log', 'demo.launch.py', 'namespace:=robot_1', 'node_name:=eyes') as launched:
+        assert launched.process.wait(120) == 0
+    assert '[robot_1.action_gate]: pick: water bottle' in launched.log
+
+
+def test_the_demo_ends_by_ctrl_c_without_an_error(tmp_path, ros_domain):
+    with Launched(tmp_path / 'log', 'demo.launch.py') as launched:
+        launched.wait_for('[action_gate]: pick: water bottle')
+    assert launched.process.returncode == 0, launched.log
+    assert 'Caught exception' not in launched.log
+
+
+def test_without_a_gate_the_chain_ends(tmp_path, ros_domain):
+    (tmp_path / 'bad.yaml').write_text('safe: stop\n')
+    with Launched(tmp_path / 'log', 'regions.launch.py', 'detector:=none', 'gate:=true', 'namespace:=robot_1',
+                  f'actions_file:={tmp_path}/bad.yaml') as launched:
+        launched.process.wait(START_TIMEOUT_S)
+    assert 'must have the two keys safe and labels' in launched.log
+    assert "sending signal 'SIGINT' to process[classifier_node-1]" in launched.log
+
+
+def test_the_chain_in_a_namespace(tmp_path, ros_domain):
+    with Launched(tmp_path / 'log', 'regions.launch.py', 'detector:=none', 'gate:=true', 'namespace:=robot_1',
+                  'node_name:=eyes', 'use_sim_time:=true') as launched:
+        launched.wait_for('[robot_1.eyes]: listening to /camera/image_raw (camera), objects of /detector/detections')
+        ros2('node', 'info', '/robot_1/action_gate', '--no-daemon', until=[
+            '/robot_1/eyes/camera/detections: vision_msgs/msg/Detection2DArray',
+            '/robot_1/eyes/label_info: vision_msgs/msg/LabelInfo', '/robot_1/cmd_vel: geometry_msgs/msg/Twist'])
+        for name in ('eyes', 'action_gate'):
+            ros2('param', 'get', f'/robot_1/{name}', 'use_sim_time', '--no-daemon', until=['True'])
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize('demands, said', [('accuracy=0', '60 sent, 60 decided, 0 not'), ('accuracy=1.5', 'FAILED')])
 def test_evaluation_of_a_bag_over_dds(tmp_path, ros_domain, demands, said):
     bag, model, out = labelled_bag(tmp_path / 'bag', 60), small_model(tmp_path / 'small'), tmp_path / 'report'
+    # Of a robot that has a lifecycle manager and runs in a simulation; here is neither.
+    (tmp_path / 'robot.yaml').write_text('/**:\n  ros__parameters: {use_sim_time: true, autostart: false}\n')
     with Launched(tmp_path / 'log', 'evaluate.launch.py', f'bag:={bag}', f'model:={model}', f'out:={out}',
-                  'device:=cpu', 'lockstep:=true', f'extra:=--fail-under {demands}') as launched:
+                  f'params_file:={tmp_path}/robot.yaml', 'device:=cpu', 'lockstep:=true',
+                  f'extra:=--fail-under {demands}') as launched:
         launched.process.wait(120)
     log = launched.log
     assert said in log and 'Traceback' not in log, log

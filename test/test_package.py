@@ -26,7 +26,7 @@ NAMES = {
     'safetensors': (None, 'safetensors'),
     'matplotlib': ('python3-matplotlib', 'matplotlib'),
     'torch': ('python3-torch', 'torch'),
-    'torchvision': (None, 'torchvision'),
+    'torchvision': ('python3-torchvision', 'torchvision'),
     'tqdm': ('python3-tqdm', 'tqdm'),
 }
 # Brought by rosbags, which needs them for the same bags (`compression` is what backports.zstd is called from 3.14 on).
@@ -99,6 +99,7 @@ def test_every_import_is_declared_for_pip_and_for_rosdep():
         'train', 'tune', 'onnx', 'openvino', 'cluster', 'timm', 'label')), [])}
     # By `robot-vision build-msgs`, with timm, and by dask[distributed].
     by_pip |= {'vision_msgs', 'huggingface_hub', 'distributed'}
+    by_pip |= {'launch'}  # by no wheel: only `ros2 launch` imports what needs it
     by_pip |= {'playwright'}  # of the tests; `bench loop --through-page` says that it is needed
     by_rosdep = rosdep_keys('depend', 'exec_depend')
     by_rosdep |= {module for key, module in NAMES.values() if key in by_rosdep}
@@ -114,8 +115,8 @@ def test_every_requirement_of_pip_has_its_rosdep_key_or_is_asked_for_at_the_star
         key, module = NAMES[bare(requirement)]
         assert key in keys or key is None
         assert DISTRIBUTIONS[module] == bare(requirement)
-        # rosdep calls these as Debian and Ubuntu do. PyTorch is not in all of them.
-        assert _DEBIAN.get(module) == (None if module == 'torch' else key)
+        # rosdep calls these as Debian and Ubuntu do. PyTorch is not in all of them, and torchvision goes with it.
+        assert _DEBIAN.get(module) == (None if module in ('torch', 'torchvision') else key)
 
 
 def test_no_key_is_resolved_by_pip():
@@ -132,9 +133,10 @@ def test_dockerfile_installs_by_pip_what_rosdep_does_not():
 def test_torch_is_asked_of_distributions_that_have_one_that_is_new_enough():
     """Ubuntu 22.04 (Humble) has 1.8.1, 24.04 (Jazzy, Kilted) none, 26.04 (Lyrical, Rolling) 2.6."""
     for name in ('humble', 'jazzy', 'kilted'):
-        assert 'python3-torch' not in dependencies(name) and 'python3-numpy' in dependencies(name)
+        assert not {'python3-torch', 'python3-torchvision'} & dependencies(name)
+        assert 'python3-numpy' in dependencies(name)
     for name in ('lyrical', 'rolling'):
-        assert 'python3-torch' in dependencies(name)
+        assert {'python3-torch', 'python3-torchvision'} <= dependencies(name)
 
 
 def installed_executable(name: str) -> Path:
@@ -159,3 +161,12 @@ def test_installed_command_knows_its_version(tmp_path):
     done = subprocess.run([str(Path(sys.executable).parent / 'robot-vision'), '--version'], cwd=tmp_path,
                           capture_output=True, text=True, timeout=60)
     assert done.stdout == f'robot-vision {robot_vision_dl.__version__}\n'
+
+
+def test_the_command_that_colcon_installs_takes_the_python_of_the_shell(tmp_path):
+    """colcon runs setup.py with its own Python, and an environment that it ran in may be gone afterwards."""
+    pytest.importorskip('setuptools')
+    subprocess.run([sys.executable, 'setup.py', '-q', 'egg_info', '-e', str(tmp_path), 'build', '-b',
+                    str(tmp_path / 'build'), 'install_scripts', '--skip-build', '--install-dir', str(tmp_path / 'bin')],
+                   cwd=REPOSITORY, check=True, capture_output=True, timeout=120)
+    assert (tmp_path / 'bin' / 'robot-vision').read_text().splitlines()[0] == '#!/usr/bin/env python3'

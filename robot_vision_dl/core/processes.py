@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Dict, List, Mapping, Optional, Sequence
+from typing import Callable, Dict, List, Mapping, Optional, Sequence
 
 INTERRUPT_GRACE_S = 10.0
 # `python -m` looks in the working directory first: a file there named as a module would run. -P is of Python 3.11.
@@ -14,6 +14,15 @@ RUN_MODULE = ('import sys; sys.path[:] = filter(None, sys.path); sys.argv.pop(0)
               "runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)")
 _C = ctypes.CDLL(None)
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_HELPER_GRACE_S = 1.0
+_LOOK_S = 0.1
+# The helper asks the kernel by itself, since a fork in the midst of other threads should run no Python before exec.
+_HELPER = ('import sys; sys.path[:] = filter(None, sys.path); import ctypes, os; '
+           f'ctypes.CDLL(None).prctl({PR_SET_PDEATHSIG}, {signal.SIGKILL:d}); '
+           'os.getppid() == int(sys.argv.pop(1)) or os._exit(1); '
+           'from importlib import import_module; '
+           'sys.exit(import_module(sys.argv[1]).main(*sys.argv[2:]))')
+_TOLD_TO_STOP: List[Callable[[], bool]] = []
 
 
 def module_command(module: str, *arguments: str) -> List[str]:
@@ -24,6 +33,52 @@ def module_command(module: str, *arguments: str) -> List[str]:
 def _end_with_parent() -> None:
     """In the child: ask the kernel for SIGINT when the parent is gone, even if it was killed."""
     _C.prctl(PR_SET_PDEATHSIG, signal.SIGINT)
+
+
+def end_helpers_when(told_to_stop: Callable[[], bool]) -> None:
+    """Have :func:`run_helper` ask this while it waits, where signals raise nothing: rclpy's handlers only note them."""
+    _TOLD_TO_STOP[:] = [told_to_stop]
+
+
+def run_helper(module: str, *arguments: str) -> 'subprocess.CompletedProcess[str]':
+    """Call ``main(*arguments)`` of a module in a process of its own, with this one's imports, and wait for its end.
+
+    It is in a session of its own, so that a Ctrl-C reaches this process alone, and ends with this one, even if that is
+    killed.
+
+    Returns:
+        Exit code and what it wrote to stderr.
+
+    Raises:
+        KeyboardInterrupt: this process is told to stop; the helper has ended.
+    """
+    helper = subprocess.Popen(
+        [sys.executable, '-c', _HELPER, str(os.getpid()), module, *arguments],
+        env={**os.environ, 'PYTHONPATH': os.pathsep.join(filter(None, sys.path))}, stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors='replace', start_new_session=True)
+    try:
+        while True:
+            try:
+                _, said = helper.communicate(timeout=_LOOK_S)
+                return subprocess.CompletedProcess(helper.args, helper.returncode, stderr=said)
+            except subprocess.TimeoutExpired:
+                if any(told() for told in _TOLD_TO_STOP):
+                    raise KeyboardInterrupt from None
+    finally:
+        _end_session(helper)
+
+
+def _end_session(helper: 'subprocess.Popen[str]') -> None:
+    """End a helper that still runs: SIGINT first, so that it removes its temporary files."""
+    if helper.poll() is None:
+        os.killpg(helper.pid, signal.SIGINT)
+        try:
+            helper.wait(_HELPER_GRACE_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(helper.pid, signal.SIGKILL)
+            helper.wait()
+    if helper.stderr is not None:
+        helper.stderr.close()
 
 
 def isolated_environment(environment: Optional[Mapping[str, str]] = None) -> Dict[str, str]:

@@ -30,6 +30,7 @@ from .node_main import run_node
 from .parameters import ConfigParameters
 from .start import PrintableLogs
 from .stop_signals import StopSignals
+from .topic_name import resolved
 
 if TYPE_CHECKING:
     from rclpy.task import Future
@@ -55,7 +56,7 @@ class ActionGateNode(PrintableLogs, Node):
             for action in (table.safe, *table.by_label.values()) if action.trigger}
         self._action = self.create_publisher(String, '~/action', qos.LATCHED)
         self._velocity = self.create_publisher(Twist, 'cmd_vel', qos.RESULTS_OUT)
-        topic = self.resolve_topic_name(config.detections_topic or config.decision_topic)
+        topic = resolved(self, config.detections_topic or config.decision_topic)
         told = ('detections', 'Detection2DArray') if config.detections_topic else ('decisions', 'Classification')
         events = qos.subscription_events(self, topic, None, told[0], f'what publishes it (vision_msgs/msg/{told[1]})')
         options: Dict[str, Any] = {'event_callbacks': events,

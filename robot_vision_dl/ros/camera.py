@@ -19,6 +19,7 @@ from ..core.runtime.overlay import JPEG_QUALITY, draw
 from ..core.types import Result
 from . import messages, qos
 from .subscription_wait_set import Apart
+from .topic_name import resolved
 
 
 class CameraInput:
@@ -42,7 +43,7 @@ class CameraInput:
         message_type = Image if raw else CompressedImage
         self.parse = decode_image if raw else decode_compressed_image
         name = topic if raw else f'{topic}/{transport}'
-        self.topic = node.resolve_topic_name(name)
+        self.topic = resolved(node, name)
         self.subscription = node.create_subscription(
             message_type, name, lambda _buffer: None, profile, raw=True, callback_group=Apart(),
             event_callbacks=qos.subscription_events(node, self.topic, self._count_lost),

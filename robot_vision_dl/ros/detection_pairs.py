@@ -17,6 +17,7 @@ from ..core.runtime.engine_thread import Received
 from . import qos
 from .camera import CameraInput
 from .subscription_wait_set import FOREVER, Apart, SubscriptionWaitSet
+from .topic_name import resolved
 
 MOST_DETECTIONS = 1000
 """Of an array. No detector of a robot finds as many, and each costs time that other cameras wait for."""
@@ -33,7 +34,7 @@ class DetectionInput:
 
     def __init__(self, node: Node, topic: str) -> None:
         self._node = node
-        self.topic = node.resolve_topic_name(topic)
+        self.topic = resolved(node, topic)
         self.lost = 0
         self.subscription = node.create_subscription(
             Detection2DArray, topic, lambda _buffer: None, qos.DETECTIONS_IN, raw=True, callback_group=Apart(),

@@ -4,11 +4,12 @@ from typing import Callable, List, Optional, TypeVar
 import rclpy
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
-from rclpy.signals import SignalHandlerOptions
+from rclpy.signals import SignalHandlerOptions, install_signal_handlers
 
+from ..core.processes import end_helpers_when
 from .spinning import spin, start_failed
 from .start import init
-from .stop_signals import StopSignals
+from .stop_signals import StartSignals, StopSignals
 from .unused import warn_of_unused
 
 NodeT = TypeVar('NodeT', bound=Node)
@@ -27,23 +28,32 @@ def run_node(name: str, make: Callable[[], NodeT], arguments: Optional[List[str]
         begin: called before the first callback.
         end: called after the last one, however it came.
         stop: handles signals in the place of rclpy, which ends all that there is to publish with before ``end`` is
-            called; asked after each callback.
+            called; asked after each callback. Without, rclpy handles them once there are callbacks to run; a model that
+            is being loaded before is left at once.
 
     Returns:
         0, or 2 where the node cannot start.
     """
     node = None
+    signals = stop or StartSignals()
     try:
-        init(arguments, signal_handler_options=SignalHandlerOptions.NO if stop else SignalHandlerOptions.ALL)
+        init(arguments, signal_handler_options=SignalHandlerOptions.NO)
+        end_helpers_when(lambda: signals.asked or not rclpy.ok())
         node = make()
         warn_of_unused(node, arguments)
         begin(node)
+        if stop is None:
+            signals.heed()
+            install_signal_handlers(SignalHandlerOptions.ALL)
         spin(node, ended=lambda: stop is not None and stop.asked)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except Exception as error:  # noqa: B902 - of rcl, too: a parameter file that it cannot read
+        if signals.asked and stop is None:
+            return 0  # the error is the interruption's
         return start_failed(name, error)
     finally:
+        signals.asked = True  # what comes while the node ends, also after rclpy has given its handlers back
         if node is not None:
             end(node)
         rclpy.try_shutdown()

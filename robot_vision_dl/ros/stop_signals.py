@@ -1,4 +1,7 @@
-"""SIGINT and SIGTERM for nodes that have something to do before they end; after rclpy's handlers none can publish."""
+"""SIGINT and SIGTERM where rclpy does not handle them: at the start, and in nodes that do something before they end.
+
+After rclpy's handlers nothing can be published, and a node that is still being made finds its context gone.
+"""
 import signal
 from typing import Any
 
@@ -28,4 +31,20 @@ class StopSignals:
     def heed(self) -> None:
         """End if that was asked for: raise KeyboardInterrupt."""
         if self.asked:
+            raise KeyboardInterrupt
+
+
+class StartSignals(StopSignals):
+    """Handlers until a node runs its callbacks: the first signal raises KeyboardInterrupt wherever the main thread is.
+
+    Later ones do nothing: launch, a terminal and an impatient user may all send one, and what ends is to end once.
+    Where the exception was swallowed, :meth:`heed` raises it again.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(insist=False)
+
+    def _on_signal(self, _number: int, _frame: Any) -> None:
+        if not self.asked:
+            self.asked = True
             raise KeyboardInterrupt

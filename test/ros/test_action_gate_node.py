@@ -1,6 +1,7 @@
 """The action gate as a process of its own, over real DDS."""
 import signal
 import time
+from functools import partial
 
 import pytest
 
@@ -151,6 +152,14 @@ def test_a_label_that_the_model_does_not_have_is_said(mode, ros_domain, peer, tm
             tell('cup', 'kup', 'off')  # the model is changed
         peer.wait(lambda: decisions.publish(cup) or (actions and actions[-1].data == 'pick'), 'the action')
         assert node.alive and node.log.count('no class of the model') == 1
+
+
+def test_it_listens_to_the_classifier_of_its_namespace(ros_domain, peer, tmp_path):
+    with PreloadedChildren(environment(ros_domain)) as children:
+        NodeProcess(children, tmp_path / 'gate.log', '--ros-args', '-r', '__ns:=/robot_1',
+                    module='robot_vision_dl.ros.action_gate_node')
+        for topic in ('/robot_1/classifier/camera/decision', '/robot_1/classifier/label_info'):
+            peer.wait(partial(peer.node.count_subscribers, topic), topic)
 
 
 def test_the_command_starts_it_with_its_options(ros_domain, peer, tmp_path):

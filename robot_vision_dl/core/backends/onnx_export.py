@@ -2,8 +2,6 @@
 
 It imports from where this process does, and not from the working directory, where a file may have the name of a module.
 """
-import os
-import subprocess
 import sys
 import tempfile
 from dataclasses import replace
@@ -11,11 +9,9 @@ from pathlib import Path
 
 from ..bundles.bundle import Bundle, load_bundle
 from ..errors import ConfigError, RobotVisionError
+from ..processes import run_helper
 from ..text.printable import printable
 from .onnx_model import weights_of
-
-_START = (f'import sys; sys.path[:] = filter(None, sys.path); from {__name__} import main; '
-          'sys.exit(main(*sys.argv[1:]))')
 
 
 def export_apart(bundle: Bundle) -> bytes:
@@ -23,14 +19,12 @@ def export_apart(bundle: Bundle) -> bytes:
 
     Raises:
         ConfigError: the exporter is not installed, does not know the network, or ended otherwise.
+        KeyboardInterrupt: this process is told to stop.
     """
     with tempfile.TemporaryDirectory(prefix='robot-vision-') as folder:
         path = Path(folder) / 'model.onnx'
-        done = subprocess.run(
-            [sys.executable, '-c', _START, str(bundle.folder or bundle.source), weights_of(bundle), str(path),
-             *bundle.architecture.stages],
-            env={**os.environ, 'PYTHONPATH': os.pathsep.join(filter(None, sys.path))}, stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors='replace')
+        done = run_helper(__name__, str(bundle.folder or bundle.source), weights_of(bundle), str(path),
+                          *bundle.architecture.stages)
         if done.returncode == 0 and path.is_file():
             return path.read_bytes()
         last = (done.stderr.strip().splitlines() or [f'it ended with {done.returncode}'])[-1]

@@ -3,15 +3,9 @@
 The network is turned into ONNX, compared with torch and, for ``auto``, measured, and it is tried whether pictures are
 resized to the same bits without torch. What it finds out is in the cache afterwards.
 """
-import os
-import subprocess
-import sys
-
 from ..bundles.bundle import Bundle, load_bundle
 from ..errors import RobotVisionError
-
-_START = (f'import sys; sys.path[:] = filter(None, sys.path); from {__name__} import main; '
-          'sys.exit(main(*sys.argv[1:]))')
+from ..processes import run_helper
 
 
 def prepare_apart(bundle: Bundle, backend: str, threads: int, batch: int) -> bool:
@@ -21,13 +15,12 @@ def prepare_apart(bundle: Bundle, backend: str, threads: int, batch: int) -> boo
         backend: as the deployment has it.
         threads: that share a pass.
         batch: frames in a pass when speed is measured.
+
+    Raises:
+        KeyboardInterrupt: this process is told to stop.
     """
-    done = subprocess.run(
-        [sys.executable, '-c', _START, str(bundle.folder or bundle.source), bundle.identity, backend, str(threads),
-         str(batch)],
-        env={**os.environ, 'PYTHONPATH': os.pathsep.join(filter(None, sys.path))}, stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return done.returncode == 0
+    return run_helper(__name__, str(bundle.folder or bundle.source), bundle.identity, backend, str(threads),
+                      str(batch)).returncode == 0
 
 
 def main(source: str, identity: str, backend: str, threads: str, batch: str) -> int:

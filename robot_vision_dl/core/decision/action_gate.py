@@ -46,7 +46,7 @@ class ActionTable:
 class ActionGateConfig:
     """Parameters of the action gate."""
 
-    decision_topic: str = option('/classifier/camera/decision', 'vision_msgs/Classification to act on',
+    decision_topic: str = option('classifier/camera/decision', 'vision_msgs/Classification to act on',
                                  at_configure=True)
     detections_topic: str = option('', 'vision_msgs/Detection2DArray of the classifier to act on one object of, in the '
                                    'place of decision_topic; empty: none', at_configure=True)
