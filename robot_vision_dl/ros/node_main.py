@@ -35,15 +35,15 @@ def run_node(name: str, make: Callable[[], NodeT], arguments: Optional[List[str]
         0, or 2 where the node cannot start.
     """
     node = None
-    signals = stop or StartSignals()
+    signals: StopSignals = stop or StartSignals()
     try:
         init(arguments, signal_handler_options=SignalHandlerOptions.NO)
         end_helpers_when(lambda: signals.asked or not rclpy.ok())
         node = make()
         warn_of_unused(node, arguments)
         begin(node)
-        if stop is None:
-            signals.heed()
+        if isinstance(signals, StartSignals):
+            signals.give_way()
             install_signal_handlers(SignalHandlerOptions.ALL)
         spin(node, ended=lambda: stop is not None and stop.asked)
     except (KeyboardInterrupt, ExternalShutdownException):
@@ -53,8 +53,12 @@ def run_node(name: str, make: Callable[[], NodeT], arguments: Optional[List[str]
             return 0  # the error is the interruption's
         return start_failed(name, error)
     finally:
-        signals.asked = True  # what comes while the node ends, also after rclpy has given its handlers back
+        signals.asked = True
+        if isinstance(signals, StartSignals):
+            signals.take()  # what comes while the node ends does nothing
         if node is not None:
             end(node)
         rclpy.try_shutdown()
+        if isinstance(signals, StartSignals):
+            signals.take()  # nor what comes after rclpy has put back the handlers that it found
     return 0

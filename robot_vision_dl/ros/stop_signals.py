@@ -20,6 +20,10 @@ class StopSignals:
 
     def __init__(self, insist: bool) -> None:
         self.asked, self._insist = False, insist
+        self.take()
+
+    def take(self) -> None:
+        """Be the handlers, from now on or again; on the main thread."""
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._on_signal)
 
@@ -43,6 +47,16 @@ class StartSignals(StopSignals):
 
     def __init__(self) -> None:
         super().__init__(insist=False)
+
+    def give_way(self) -> None:
+        """Put back Python's handlers, which rclpy's call as well: ours would cut a callback short.
+
+        Raises:
+            KeyboardInterrupt: an end was asked for before.
+        """
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        self.heed()
 
     def _on_signal(self, _number: int, _frame: Any) -> None:
         if not self.asked:

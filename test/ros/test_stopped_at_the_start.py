@@ -162,3 +162,39 @@ def test_twice_while_it_ends(ros_domain, tmp_path):
             time.sleep(0.03)
         assert node.end(10) == 0, node.said
     assert 'Traceback' not in node.said
+
+
+@pytest.mark.parametrize('times', (1, 2))
+def test_what_a_callback_is_at_is_done_before_a_service_manager_ends_the_node(times, ros_domain):
+    """By SIGTERM, as systemd and `docker stop` do: no decision is cut short, and no model that takes over."""
+    code = """
+import sys, time
+from rclpy.node import Node
+from robot_vision_dl.ros.node_main import run_node
+
+class Busy(Node):
+    def __init__(self):
+        super().__init__('busy')
+        self.create_timer(0.01, self.work)
+
+    def work(self):
+        print('begun', flush=True)
+        until = time.monotonic() + 1.0
+        while time.monotonic() < until:
+            pass
+        print('done', flush=True)
+
+sys.exit(run_node('busy', Busy, [], end=lambda node: print('ended', flush=True)))
+"""
+    node = subprocess.Popen([sys.executable, '-c', code], env={
+        **environment(ros_domain), 'PYTHONPATH': os.pathsep.join(filter(None, sys.path))}, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True)
+    try:
+        assert node.stdout.readline() == 'begun\n'
+        for _ in range(times):
+            node.send_signal(signal.SIGTERM)
+            time.sleep(0.05)
+        said, _ = node.communicate(timeout=20)
+    finally:
+        node.kill()
+    assert node.returncode == 0 and said.splitlines() == ['done', 'ended'], said
