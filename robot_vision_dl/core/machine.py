@@ -29,7 +29,7 @@ def version_of(package: str) -> Optional[str]:
             found = metadata.version(name)
             return found if name == package else f'{found} ({name})'
     if package in _MODULES:
-        with suppress(ImportError):  # of the system's packages, or built here
+        with suppress(Exception):  # of the system's packages, or built here; one that is broken raises anything
             return getattr(import_module(_MODULES[package]), '__version__', None)
     return None
 

@@ -12,7 +12,7 @@ import numpy as np
 from ..core.decision.decision import Policy
 from ..core.metrics.proper_scores import brier_scores, log_probability
 from .table import ACCEPTED, OUT_OF_DISTRIBUTION, UNKNOWN_TARGET, Columns, FrameTable
-from .tracks import error_starts, track_places, watched_s
+from .tracks import error_starts, timed, track_places, watched_s
 
 FEW_GROUPS = 10
 LEAST_TRACKS = 5
@@ -134,8 +134,8 @@ def group_sums(table: FrameTable, gap_s: float, policy: Policy) -> Groups:
     known, is_ood = rows['target'] >= 0, rows['target'] == UNKNOWN_TARGET
     accepted = rows['outcome'] == ACCEPTED
     wrong = accepted & (rows['fused_predicted'] != rows['target'])
-    watched = watched_s(table, gap_s)[inside]
-    starts = error_starts(table, gap_s)[inside] & (watched > 0)  # an error without time is none an hour
+    watched, has_time = watched_s(table, gap_s)[inside], timed(table, gap_s)[inside]
+    starts = error_starts(table, gap_s)[inside] & has_time
 
     def summed(values: np.ndarray) -> np.ndarray:
         return np.bincount(groups, np.nan_to_num(values.astype(np.float64)), count)
@@ -146,8 +146,8 @@ def group_sums(table: FrameTable, gap_s: float, policy: Policy) -> Groups:
         'accepted': summed(accepted), 'accepted_wrong': summed(wrong), 'accepted_right': summed(accepted & ~wrong),
         'cost': summed(frame_costs(rows, policy)), 'hours': summed(watched / 3600),
         'errors': summed(starts), 'foreign_errors': summed(starts & is_ood),
-        # Without anything foreign there were no hours in which it could have been met.
-        'foreign_hours': summed(watched / 3600 * is_ood.any()),
+        # Where nothing foreign has a time, there were no hours in which it could have been met.
+        'foreign_hours': summed(watched / 3600 * (is_ood & has_time).any()),
     }
     for prefix in ('', 'fused_'):
         sums[f'{prefix}right'] = summed(known & (rows[f'{prefix}predicted'] == rows['target']))

@@ -36,7 +36,7 @@ from .table import (
     decided,
     sureness,
 )
-from .tracks import Track, error_starts, steadiness, tracks_of, watched_s
+from .tracks import Track, error_starts, steadiness, timed, tracks_of, watched_s
 
 TOP_K = (1, 2, 3, 5)
 COVERAGES = (0.5, 0.8, 0.9, 0.95)
@@ -340,12 +340,12 @@ def errors(table: FrameTable, labelled: np.ndarray, gap_s: float) -> Dict[str, A
 
     ``timed`` are those of frames that have a time, of which alone there are any an hour.
     """
-    starts, watched = error_starts(table, gap_s), watched_s(table, gap_s)
-    hours, timed = float(watched[labelled].sum()) / 3600, starts & (watched > 0)
-    foreign = int((timed & table.unknown).sum())
-    return {'count': int(starts.sum()), 'foreign': int((starts & table.unknown).sum()), 'timed': int(timed.sum()),
-            'hours': number(hours), 'per_hour': number(timed.sum() / hours) if hours else None,
-            'foreign_per_hour': number(foreign / hours) if hours and table.unknown.any() else None}
+    starts, has_time = error_starts(table, gap_s), timed(table, gap_s)
+    hours, count = float(watched_s(table, gap_s)[labelled].sum()) / 3600, int((starts & has_time).sum())
+    foreign = table.unknown & has_time
+    return {'count': int(starts.sum()), 'foreign': int((starts & table.unknown).sum()), 'timed': count,
+            'hours': number(hours), 'per_hour': number(count / hours) if hours else None,
+            'foreign_per_hour': number((starts & foreign).sum() / hours) if hours and foreign.any() else None}
 
 
 def timing(table: FrameTable, tracks: List[Track], gap_s: float) -> Dict[str, Any]:

@@ -190,6 +190,18 @@ def watched_s(table: FrameTable, gap_s: float) -> np.ndarray:
     return seconds
 
 
+def timed(table: FrameTable, gap_s: float) -> np.ndarray:
+    """Which frames are of a sequence that has time, bool (n,): errors of others are none an hour.
+
+    By the sequence, since a frame alone may last no time: where the next has the same stamp.
+    """
+    found = np.zeros(len(table), bool)
+    for places in table.sequences():
+        rows = table.at(places)
+        found[places] = bool((_near(table, rows, gap_s) & (np.diff(rows['stamp_ns']) > 0)).any())
+    return found
+
+
 def error_starts(table: FrameTable, gap_s: float) -> np.ndarray:
     """Where a wrong label begins to be acted on, bool (n,): one error, however many frames of one object it lasts."""
     starts = np.zeros(len(table), bool)

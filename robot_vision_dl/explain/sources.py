@@ -41,7 +41,7 @@ def picture_at(source: str, topic: str = '') -> Named:
     path, at, seconds = source.rpartition('@')
     whole = user_path(source)
     if not at or whole.exists():
-        if whole.is_dir() or storage_suffix(whole) or whole.suffix.lower() in VIDEO_SUFFIXES:
+        if whole.exists() and (whole.is_dir() or storage_suffix(whole) or whole.suffix.lower() in VIDEO_SUFFIXES):
             kind = 'a folder' if whole.is_dir() else 'a bag' if storage_suffix(whole) else 'a video'
             remedy = ('`robot-vision bag from-video` makes a bag of it' if kind == 'a video' else
                       f'a frame of a bag is BAG@SECONDS, {printable(source)}@1.5')

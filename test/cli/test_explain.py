@@ -154,7 +154,8 @@ def test_a_bag_without_a_time_and_a_place_that_is_a_folder_are_told(here, tmp_pa
     for wrong, words in ((bag, f'is a folder, and a picture is wanted; a frame of a bag is BAG@SECONDS, {bag}@1.5'),
                          (file, f'is a bag, and a picture is wanted; a frame of a bag is BAG@SECONDS, {file}@1.5'),
                          (tmp_path / 'tour.mp4', 'is a video, and a picture is wanted; `robot-vision bag from-video`'),
-                         (tmp_path / 'user@host' / 'x.jpg', 'no such file'), (f'{bag}@soon', 'is no time')):
+                         (tmp_path / 'user@host' / 'x.jpg', 'no such file'),
+                         (tmp_path / 'gone.mp4', 'gone.mp4: cannot be read'), (f'{bag}@soon', 'is no time')):
         assert main(['explain', str(here / 'small'), str(wrong), '--out', str(tmp_path / 'no.html')]) == 2
         assert words in capsys.readouterr().err
     assert main(['explain', str(here / 'small'), f'{bag}@0', '--out', str(tmp_path)]) == 2

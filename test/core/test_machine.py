@@ -82,3 +82,5 @@ def test_a_package_is_found_under_its_other_names(package, other, monkeypatch):
     assert version_of(package) == '4.5.6' and version_of('none such') is None
     there.clear()
     assert version_of('opencv-python') == cv2.__version__  # of the system's packages, which are no distribution
+    monkeypatch.setattr(machine, 'import_module', lambda name: (_ for _ in ()).throw(OSError('no such library')))
+    assert version_of('opencv-python') is None

@@ -149,6 +149,11 @@ def test_nothing_foreign_is_not_no_errors_on_it():
     assert told['foreign_per_hour'] is None and told['per_hour'] == 0
     found = intervals(groups(table), 200, 0)
     assert np.isnan(found['foreign_errors_per_h'].value) and found['errors_per_h'].value == 0
+    # Foreign pictures of a folder beside the recording have no time either.
+    folder = replace(acting(0.5, 1.0), topics=(PICTURES,), recordings=('folder',))
+    both = join([table, folder], table.class_names)
+    assert errors(both, both.known | both.unknown, 1.0)['foreign_per_hour'] is None
+    assert np.isnan(intervals(groups(both), 200, 0)['foreign_errors_per_h'].value)
     with_foreign = acting(0.5, 0.0)
     assert errors(with_foreign, with_foreign.known | with_foreign.unknown, 1.0)['foreign_per_hour'] == 0
 

@@ -6,7 +6,8 @@ import pytest
 from evaluation_samples import table_of
 
 from robot_vision_dl.evaluation.picture_messages import TOPIC as PICTURES
-from robot_vision_dl.evaluation.tracks import error_starts, steadiness, tracks_of, watched_s
+from robot_vision_dl.evaluation.summary import errors
+from robot_vision_dl.evaluation.tracks import error_starts, steadiness, timed, tracks_of, watched_s
 
 A, B = [.9, .1], [.1, .9]
 ACCEPTED, UNCERTAIN, UNKNOWN = 0, 1, 2
@@ -95,12 +96,22 @@ def test_a_camera_slower_than_the_gap_has_time_and_errors_that_last():
     assert lasted.seconds == 14 and lasted.recoveries_s.tolist() == [4, 4]
 
 
+def test_an_error_that_begins_on_two_frames_of_one_stamp_has_a_time():
+    """The first of them lasts no time by itself."""
+    found = table_of(np.where(np.arange(12)[:, None] < 4, [.9, .1], [.1, .9]), np.zeros(12, int))
+    found.rows['stamp_ns'][4] = found.rows['stamp_ns'][5]
+    assert watched_s(found, 1.0)[4] == 0 and timed(found, 1.0).all()
+    told = errors(found, found.known, 1.0)
+    assert told['count'] == told['timed'] == 1 and told['per_hour'] > 0
+    assert not timed(found.where(np.isin(np.arange(12), (4, 5))), 1.0).any()  # of one stamp only: no time passes
+
+
 def test_pictures_of_folders_have_no_time():
     """They come with stamps that number them."""
     found = table_of(np.tile([[.1, .9]], (4, 1)), np.zeros(4, int))
     found = replace(found, topics=(PICTURES,))
     assert watched_s(found, 5.0).tolist() == [0] * 4 and error_starts(found, 5.0).all()
-    assert steadiness(found, 5.0).seconds == 0
+    assert steadiness(found, 5.0).seconds == 0 and not timed(found, 5.0).any()
 
 
 def test_each_frame_stands_for_the_time_until_the_next():

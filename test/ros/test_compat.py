@@ -50,7 +50,7 @@ HUMBLE = {
     'rclpy.qos_event': {'PublisherEventCallbacks', 'SubscriptionEventCallbacks'},
     'rclpy.qos_overriding_options': {'QoSOverridingOptions'},
     'rclpy.serialization': {'serialize_message', 'deserialize_message'},
-    'rclpy.signals': {'SignalHandlerOptions', 'uninstall_signal_handlers'},
+    'rclpy.signals': {'SignalHandlerOptions', 'install_signal_handlers', 'uninstall_signal_handlers'},
     'rclpy.subscription': {'Subscription'},
     'rclpy.type_support': {'check_for_type_support'},
     'rclpy.utilities': {'get_rmw_implementation_identifier'},

@@ -6,6 +6,7 @@ import numpy as np
 from ..bundles.bundle import Bundle
 from ..errors import ConfigError, first_line
 from ..networks.onnx_graph import INPUT, make_session
+from ..text.notes import to_stderr
 from ..text.printable import printable
 from .array_network import ArrayNetwork
 from .onnx_maps import MapsOutput
@@ -72,6 +73,7 @@ class OnnxRuntimeNetwork(ArrayNetwork):
         session = self._made(HOST)
         found: List[np.ndarray] = session.run(names, given)  # or it was no fault of the GPU
         self._session, self.provider = session, CPU
-        self.fault = (f'{self._device} fails in ONNX Runtime ({printable(first_line(error), 300)}). Until the node is '
-                      'started again the CPU goes on; see `nvidia-smi` and `sudo dmesg | grep -i -e xid -e nvrm`')
+        self.fault = (f'{self._device} fails in ONNX Runtime ({printable(first_line(error), 300)}). Until the process '
+                      'is started again the CPU goes on; see `nvidia-smi` and `sudo dmesg | grep -i -e xid -e nvrm`')
+        to_stderr(self.fault)  # an evaluation, too, is no longer of one device
         return found

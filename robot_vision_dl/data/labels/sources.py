@@ -14,7 +14,7 @@ from ..bags.reader import BagReader, normal_topic
 from ..folders import shown
 from .files import SUFFIXES, labels_of_file, labels_text
 from .held import Held, held
-from .labels import FOREVER_NS, UNLABELLED, Clock, LabelConfig, LabelInterval, Labels, check_label
+from .labels import FOREVER_NS, UNLABELLED, Clock, LabelConfig, LabelInterval, Labels, camera_topic, check_label
 from .messages import LABEL_TYPES, decode_label
 
 DEFAULTS = LabelConfig()
@@ -53,6 +53,11 @@ def labels_of_bag(reader: BagReader, recording: str, config: LabelConfig = DEFAU
         cameras = _cameras_of(reader, [name.partition(':')[2] for name in names]) if len(names) > 1 else {}
         notes += [f'{shown(reader.path)}: {shown(name)} labels {", ".join(map(shown, images))}'
                   for name, images in cameras.items()]
+        alone = [name for name, topic in reader.topics.items() if topic.is_image and cameras
+                 and not any(name in images for images in cameras.values())]
+        if alone:
+            notes.append(f'{shown(reader.path)}: {", ".join(map(shown, alone))} has no label topic in its namespace, '
+                         'and so no labels')
         for name in names:
             kind, _, topic = name.partition(':')
             found: Sequence[LabelInterval]
@@ -133,23 +138,27 @@ def _find(reader: BagReader) -> Sequence[str]:
 
 
 def _cameras_of(reader: BagReader, topics: Sequence[str]) -> Dict[str, List[str]]:
-    """Which image topics each of several label topics is about: those in its namespace.
+    """Which image topics each of several label topics is about: those in its namespace, the nearest one's.
+
+    Empty where there is one camera: then all are about it.
 
     Raises:
-        ConfigError: that leaves a label topic without a camera, or a camera with two.
+        ConfigError: that leaves a label topic without a camera.
     """
     images = [name for name, topic in reader.topics.items() if topic.is_image]
-    found = {topic: [name for name in images if name.startswith(f'{topic.rpartition("/")[0]}/')] for topic in topics}
+    if len({camera_topic(name) for name in images}) < 2:
+        return {}
+    found: Dict[str, List[str]] = {topic: [] for topic in topics}
+    for name in images:
+        around = [topic for topic in topics if name.startswith(f'{topic.rpartition("/")[0]}/')]
+        if around:
+            found[max(around, key=lambda topic: topic.count('/'))].append(name)
     lost = next((topic for topic, names in found.items() if not names), '')
-    twice = next(((name, both) for name in images for both in [[topic for topic in topics if name in found[topic]]]
-                  if len(both) > 1), None)
-    if lost or twice:
-        why = (f'{shown(lost)} has no camera in its namespace' if lost or twice is None else
-               f'{shown(twice[0])} is in the namespaces of {" and ".join(map(shown, twice[1]))}')
+    if lost:
         raise ConfigError(f'{shown(reader.path)}: which camera do the label topics {", ".join(map(shown, topics))} '
-                          f'label? {why}; name the one to read as topic:{topics[0]}, or write a labels.yaml beside '
-                          f'the bag that names the topic of each interval (image topics: '
-                          f'{", ".join(map(shown, images))})')
+                          f'label? {shown(lost)} has no camera in its namespace that no other is nearer to; name the '
+                          f'one to read as topic:{topics[0]}, or write a labels.yaml beside the bag that names the '
+                          f'topic of each interval (image topics: {", ".join(map(shown, images))})')
     return found
 
 

@@ -335,14 +335,32 @@ def test_each_camera_has_the_labels_of_the_topic_in_its_namespace(tmp_path):
     assert [frame.label for frame in labelled([one])[0]] == ['cup'] * 20  # one for all cameras
 
 
-@pytest.mark.parametrize('labels, topics, why', [
-    (('/front/label', '/label'), ('/front/image_raw', '/rear/image_raw'),
-     '/front/image_raw is in the namespaces of /front/label and /label'),
-    (('/front/label', '/rear/label'), ('/camera/image_raw',), '/front/label has no camera in its namespace')])
-def test_label_topics_that_could_be_of_any_camera_are_refused(labels, topics, why, tmp_path):
-    bag = _labels_of(tmp_path / 'bag', [(topic, 0, 'cup') for topic in labels], topics)
-    with pytest.raises(ConfigError, match=f'which camera do the label topics .*{why}; name the one to read as '
-                                          'topic:/front/label, or write a labels.yaml'):
+def test_the_nearest_namespace_counts_and_cameras_in_none_are_told(tmp_path):
+    bag = _labels_of(tmp_path / 'bag', [('/label', 0, 'cup'), ('/front/label', 0, 'mug')])
+    frames, _ = labelled([bag])
+    assert {(frame.topic, frame.label) for frame in frames} == {('/front/image_raw', 'mug'), ('/rear/image_raw', 'cup')}
+    bag = _labels_of(tmp_path / 'three', [('/front/label', 0, 'mug'), ('/rear/label', 0, 'cup')],
+                     ('/front/image_raw', '/rear/image_raw', '/top/image_raw'))
+    frames, stream = labelled([bag])
+    assert {frame.topic for frame in frames} == {'/front/image_raw', '/rear/image_raw'}
+    assert any('/top/image_raw has no label topic in its namespace' in note for note in stream.label_report.notes)
+
+
+def test_of_one_camera_all_label_topics_are(tmp_path):
+    """Wherever they are: of an operator and of a station, say."""
+    bag = _labels_of(tmp_path / 'bag', [('/operator/label', 0, 'cup'), ('/station/label', .5, 'ignore')],
+                     ('/camera/image_raw',))
+    assert [frame.label for frame in labelled([bag])[0]] == ['cup'] * 5
+
+
+@pytest.mark.parametrize('labels, lost', [
+    (('/front/label', '/station/label'), '/station/label'),
+    (('/front/label', '/rear/label', '/label'), '/label')])
+def test_label_topics_that_could_be_of_any_camera_are_refused(labels, lost, tmp_path):
+    bag = _labels_of(tmp_path / 'bag', [(topic, 0, 'cup') for topic in labels])
+    with pytest.raises(ConfigError, match=f'which camera do the label topics .*{lost} has no camera in its namespace '
+                                          'that no other is nearer to; name the one to read as topic:/front/label, or '
+                                          'write a labels.yaml'):
         labelled([bag])
     assert labelled([bag], LabelConfig(('topic:/front/label',)))[0]
 
