@@ -9,8 +9,11 @@ from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequenc
 from ..data.labels.labels import LabelInterval
 from .events import UNSURE
 from .queue_file import QueueFile
-from .state import Camera, LabelledPiece, most_gap_ns
+from .state import Camera, LabelledPiece
 from .stretches import TopicStretch, inside
+
+_PERIODS = 3
+"""A gap of more than so many times the period of mining is one of the recording."""
 
 
 class Between(NamedTuple):
@@ -34,7 +37,9 @@ def gaps(queue: QueueFile, pieces: Iterable[LabelledPiece]) -> Dict[Camera, List
         starts[(piece.recording, piece.topic), piece.start_ns] = piece.label
         ends[(piece.recording, piece.topic), piece.end_ns] = piece.label
     names = {one.id: one.name for one in queue.recordings}
-    most_ns = most_gap_ns(queue)
+    options = queue.meta.get('options')
+    every_s = options.get('every_s') if isinstance(options, dict) else None
+    most_ns = round(_PERIODS * every_s * 1e9) if isinstance(every_s, (int, float)) else 0
     cameras: Dict[Camera, List[Tuple[int, int]]] = {}
     for interval in queue.intervals(features=False):
         cameras.setdefault((names[interval.recording], interval.topic), []).append(

@@ -108,8 +108,7 @@ class _Said(NamedTuple):
 def _said(folder: Path) -> _Said:
     with QueueFile(folder) as queue:
         state = fold(queue, read_events(folder))
-        # With what a mining before did not look at, as the page shows it.
-        pieces = [*state.labelled(unsure=True), *state.bridges()]
+        pieces = state.labelled(unsure=True)
         between = gaps(queue, pieces)
         recordings = {one.name: one for one in queue.recordings}
     return _Said([_with_gaps(one, [gap for (recording, _), members in sorted(between.items())

@@ -2,7 +2,7 @@
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, replace
 from itertools import accumulate
-from typing import Callable, Iterator, List, Optional, Set
+from typing import Iterator, List, Optional, Set
 
 
 @dataclass(frozen=True)
@@ -84,17 +84,12 @@ class Timeline:
                 yield self._segments[place]
             place += 1
 
-    def runs(self, start_ns: int, end_ns: int, is_one: Callable[[Segment, Segment], bool]) -> List[List[Segment]]:
-        """Segments that overlap a stretch, not clipped, those together that are of one label and belong together.
-
-        Args:
-            is_one: whether two neighbours of one label, between which time is left, belong together.
-        """
+    def runs(self, start_ns: int, end_ns: int) -> List[List[Segment]]:
+        """Segments that overlap a stretch, not clipped, those together that are of one label and adjoin."""
         found: List[List[Segment]] = []
         for one in self.within(start_ns, end_ns):
             before = found[-1][-1] if found else None
-            if before is not None and before.label.name == one.label.name and (
-                    before.end_ns == one.start_ns or is_one(before, one)):
+            if before is not None and before.label.name == one.label.name and before.end_ns == one.start_ns:
                 found[-1].append(one)
             else:
                 found.append([one])

@@ -447,16 +447,31 @@ def _as_the_page_shows(queue: Path) -> list:
 
 
 def test_after_a_new_mining_the_page_shows_what_is_written(sampled, bag):
-    """Intervals are others then: labels end within them, and frames that were not looked at lie there, too."""
+    """Intervals are others then: labels end within them, and frames that were not looked at lie there, open."""
     for start, stop, label in ((0, 3, 'cup'), (6, 9, 'cup'), (12, 15, 'mug')):
         say(sampled, bag, label, STAMPS[start], STAMPS[stop] + 1, kind='label')
     queue_of(sampled, {'hall': bag}, [('hall', TOPIC, STAMPS[0], STAMPS[13]), ('hall', TOPIC, STAMPS[13], END)],
              every_s=0.3)
-    expected = ['cup'] * 10 + [None] * 2 + ['mug'] * 4 + [None] * 4
+    expected = ['cup'] * 4 + [None] * 2 + ['cup'] * 4 + [None] * 2 + ['mug'] * 4 + [None] * 4
     assert _as_the_page_shows(sampled) == expected
     write_labels(sampled)
     assert shown(bag) == [one or 'gap' for one in expected]
-    say(sampled, bag, '', STAMPS[3] + 1, STAMPS[6], kind='cut', at_ns=STAMPS[4])  # somebody has looked there
-    assert _as_the_page_shows(sampled)[3:7] == ['cup', None, None, 'cup']
+    say(sampled, bag, 'cup', STAMPS[3] + 1, STAMPS[6], kind='label')
+    assert _as_the_page_shows(sampled)[:10] == ['cup'] * 10
     write_labels(sampled)
-    assert shown(bag)[3:7] == ['cup', 'gap', 'gap', 'cup']
+    assert shown(bag)[:10] == ['cup'] * 10
+
+
+@pytest.mark.parametrize('again', (False, True))
+def test_a_label_that_was_taken_away_between_two_of_its_name_stays_away(tmp_path, bag, again):
+    queue = queue_of(tmp_path / 'sampled', {'hall': bag}, [('hall', TOPIC, STAMPS[0], END)], every_s=0.3)
+    say(queue, bag, 'cup', STAMPS[0], END, kind='label')
+    say(queue, bag, '', STAMPS[4], STAMPS[6], kind='clear')  # as an import clears a part of a piece
+    if again:
+        queue_of(queue, {'hall': bag}, [('hall', TOPIC, STAMPS[0], STAMPS[12]), ('hall', TOPIC, STAMPS[12], END)],
+                 every_s=0.3)
+    expected = ['cup'] * 4 + [None] * 2 + ['cup'] * 14
+    assert _as_the_page_shows(queue) == expected
+    assert [one.end_ns for one in queue_labels(queue)[0].intervals] == [STAMPS[4], END]
+    write_labels(queue)
+    assert shown(bag) == [one or 'gap' for one in expected]
