@@ -1,5 +1,6 @@
 """``labels.yaml`` of a queue: frames get exactly the label that people gave, and nobody's earlier label is lost."""
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from robot_vision_dl.labelling.outcome import bag_labellings, queue_labels, with
 from robot_vision_dl.labelling.queue_file import QueueFile
 from robot_vision_dl.labelling.state import LabelledPiece, fold
 from robot_vision_dl.labelling.stretches import outside
+from robot_vision_dl.labelling.written import read_records, write_records
 
 COUNT = 20
 STAMPS = [T0 + 7 + place * PERIOD for place in range(COUNT)]
@@ -410,6 +412,44 @@ def test_a_recording_that_the_queue_lacks_and_whose_path_is_relative_is_refused(
     monkeypatch.chdir(tuesday.parent)
     with pytest.raises(ConfigError, match='hall: the queue has labels of it but does not tell which bag it is.*mine'):
         write_labels(queue)
+
+
+def test_a_recording_that_is_refused_costs_no_other(tmp_path, bag, monkeypatch):
+    """A queue of before whose last mining was without one of its bags, which has a relative path."""
+    other = write_frames(tmp_path / 'yard', {TOPIC: STAMPS})
+    queue = queue_of(tmp_path / 'queue', {'yard': other}, [('yard', TOPIC, STAMPS[0], END)])
+    say(queue, Path('hall'), 'cup', STAMPS[0], STAMPS[5])
+    say(queue, other, 'cup', STAMPS[0], STAMPS[5])
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match='1 of 2 recordings are refused, hall; files of the others are written; the '
+                                          'first: hall: the queue has labels of it but does not tell which bag it is'):
+        write_labels(queue)
+    assert shown(other)[:6] == ['cup'] * 5 + ['gap'] and not (bag / 'labels.yaml').exists()
+    with pytest.raises(ConfigError, match='^hall: the queue has labels of it'):
+        write_labels(queue, tmp_path / 'out')
+    assert not (tmp_path / 'out').exists()
+    monkeypatch.setattr('robot_vision_dl.core.files.whole_files._Part', _refusing(other))
+    say(queue, other, 'mug', STAMPS[0], STAMPS[5])
+    with pytest.raises(OutputError, match='1 of 1 files of labels are not written, the others are; refused are hall;'):
+        write_labels(queue)
+
+
+def test_what_was_taken_back_of_records_of_before(tmp_path, bag, monkeypatch):
+    """They do not name the recording, and paths are as they were given to the mining."""
+    queue = queue_of(tmp_path / 'queue', {'hall': Path('hall')}, [('hall', TOPIC, STAMPS[0], END)])
+    say(queue, Path('hall'), 'cup', STAMPS[0], STAMPS[5])
+    monkeypatch.chdir(tmp_path)
+    write_labels(queue)
+    write_records(queue, {name: replace(one, recording='') for name, one in read_records(queue).items()})
+    say(queue, Path('hall'), '', STAMPS[0], STAMPS[5], kind='clear')
+    monkeypatch.chdir(queue)
+    done, = write_labels(queue)
+    assert (bag / 'labels.yaml').is_file() and not done.changed and not done.counts
+    note, = done.notes
+    assert 'hall/labels.yaml: stays as the queue wrote it' in note and 'all labels of hall were taken back' in note
+    monkeypatch.chdir(tmp_path)
+    done, = write_labels(queue)
+    assert done.changed and not (bag / 'labels.yaml').exists() and write_labels(queue) == []
 
 
 def test_bags_that_were_moved_and_mined_again(tmp_path, queue, bag):
