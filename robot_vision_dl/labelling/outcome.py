@@ -96,7 +96,7 @@ class _Said(NamedTuple):
 
     Attributes:
         labellings: of the bags of which something is said.
-        recordings: of the present mining, by name.
+        recordings: of the present mining and of those before, by name.
         touched: path of each recording of which something was ever said, by name.
     """
 
@@ -110,7 +110,7 @@ def _said(folder: Path) -> _Said:
         state = fold(queue, read_events(folder))
         pieces = state.labelled(unsure=True)
         between = gaps(queue, pieces)
-        recordings = {one.name: one for one in queue.recordings}
+        recordings = {one.name: one for one in (*queue.former, *queue.recordings)}
     return _Said([_with_gaps(one, [gap for (recording, _), members in sorted(between.items())
                                    if recording == one.recording for gap in members])
                   for one in bag_labellings(pieces)], recordings, state.touched)

@@ -38,7 +38,7 @@ from .job import Mined, MiningJob, deployment_of
 from .near_duplicates import stand_ins
 from .options import MiningOptions
 from .parts import PARTS, SUFFIX, part_key, part_path
-from .queue_folder import check_is_queue, labelled_by_people, queue_names
+from .queue_folder import check_is_queue, former_recordings, labelled_by_people, queue_names
 from .selection import select
 
 DEFAULTS = MiningOptions()
@@ -250,6 +250,7 @@ def _write(folder: Path, recordings: Sequence[Recording], paths: Sequence[Path],
             'options': {name: getattr(options, name) for name in ('every_s', 'longest_s', 'count', 'random_share',
                                                                   'seed', 'labelled')}
             | {'topics': list(options.topics), 'labels': list(options.labels.sources)},
+            'former': former_recordings(folder, entries),
             'frames': {'looked_at': report.looked_at, 'left_out': report.left_out, 'unusable': report.unusable}}
     with Strips(paths) as strips:
         learned = _learned(found, drawn, bundle, strips)

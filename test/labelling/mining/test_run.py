@@ -29,6 +29,7 @@ from robot_vision_dl.labelling.events import Action, EventStore, Stretch
 from robot_vision_dl.labelling.mining import run as run_module
 from robot_vision_dl.labelling.mining.options import MiningOptions
 from robot_vision_dl.labelling.mining.run import mine
+from robot_vision_dl.labelling.outcome import write_labels
 from robot_vision_dl.labelling.queue_file import MINED, QueueFile
 from robot_vision_dl.labelling.server.desk import Desk
 from robot_vision_dl.labelling.server.meter import Meter
@@ -230,6 +231,31 @@ def test_paths_are_absolute_and_names_stay_with_bags_that_move(model, bags, tmp_
     with QueueFile(out) as queue:
         assert {one.name: one.path for one in queue.recordings} == {
             'hall': str(tmp_path / 'moved' / 'hall'), 'other/hall': str(tmp_path / 'other' / 'hall')}
+
+
+def test_another_bag_at_the_same_path_gets_neither_name_nor_labels(model, bags, tmp_path):
+    out, hall = tmp_path / 'queue', tmp_path / 'there' / 'hall'
+    labelled_bag(hall, 24, 0, labels=False)
+    mine([str(hall)], model, out, OPTIONS)
+    with EventStore(out) as store:
+        store.append('tab', 'Ann', [Action('event-00000001', 'span', (
+            Stretch('hall', str(hall), '/camera/image_raw', T0_NS, T0_NS + STEP_NS),), 'cup')])
+    hall.rename(tmp_path / 'first')
+    labelled_bag(hall, 24, 1, labels=False, start_ns=T0_NS + 10**12)
+    for others in ([], [bags[2]], []):  # also where the queue of before has no recording of that name
+        mine([str(hall), *others], model, out, OPTIONS)
+        with QueueFile(out) as queue:
+            assert [one.name for one in queue.recordings][0] == 'there/hall'
+        with pytest.raises(ConfigError, match='is not the bag that was mined as hall'):
+            write_labels(out)
+        mine([bags[2]], model, out, OPTIONS)
+    shutil.rmtree(hall)
+    (tmp_path / 'first').rename(hall)
+    mine([str(hall)], model, out, OPTIONS)
+    with QueueFile(out) as queue:
+        assert [one.name for one in queue.recordings] == ['hall']
+        assert {one.name for one in queue.former} == {'there/hall', Path(bags[2]).name}
+    assert [one.recording for one in write_labels(out)] == ['hall']
 
 
 def test_what_the_bag_labels_is_not_chosen_and_a_new_model_looks_again(bags, model, tmp_path):
