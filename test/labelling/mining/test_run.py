@@ -18,7 +18,7 @@ from evaluation_samples import STEP_NS, T0_NS, Crash, labelled_bag, small_model
 from labelled_samples import pattern
 
 from robot_vision_dl.core.config import ClassifierConfig, with_values
-from robot_vision_dl.core.errors import BagError, ConfigError, OutputError, RobotVisionError
+from robot_vision_dl.core.errors import BagError, BundleError, ConfigError, OutputError, RobotVisionError
 from robot_vision_dl.core.processes import Children
 from robot_vision_dl.core.types import ColorOrder, Picture
 from robot_vision_dl.core.uncertainty.camera.bounds import as_json, default_bounds
@@ -299,6 +299,14 @@ def test_what_the_model_has_learned_from_is_no_measure_of_it(bags, tmp_path, cap
                  'cpu', '--random-share', '1', '--count', '100']) == 0
     assert re.search(r'drawn at random from \d+; \d+ of them show what the model has learned from',
                      capsys.readouterr().out)
+
+
+def test_a_damaged_list_of_learned_pictures_is_told_before_anything_is_looked_at(bags, tmp_path):
+    model = str(small_model(tmp_path / 'model', card_files={'pictures.json': b'{"schema": 1}'}))
+    looked_at = []
+    with pytest.raises(BundleError, match='pictures.json: is none of the lists of pictures'):
+        mine(bags, model, tmp_path / 'queue', OPTIONS, opened=looked_at.append)
+    assert not looked_at and not (tmp_path / 'queue').exists()
 
 
 @pytest.mark.slow
