@@ -18,6 +18,7 @@ from ..core.text.text_file import read_text
 from ..data.bags.parts import stem
 from ..data.bags.reader import BagReader
 from ..data.folders import shown
+from ..data.labels.bag_names import exact_name
 from ..data.labels.files import MOST_LABEL_BYTES, labels_of_file, labels_text
 from ..data.labels.labels import LabelInterval, check_label
 from ..data.labels.sources import label_files_beside
@@ -345,7 +346,7 @@ def _write_one(said: _Said, path: Path) -> List[WrittenLabels]:
             own = with_earlier(labelling, earlier.intervals, kept)
             _check_reads(labels_text(own), own, reader, labelling.recording)
         intervals += own
-        bags += [name] * len(own)
+        bags += [exact_name(labelling.path, name)] * len(own)
         counts = Counter(one.label for one in labelling.intervals)
         done.append(WrittenLabels(labelling.recording, path, dict(sorted(counts.items())), len(kept), True,
                                   notes=earlier.notes))

@@ -478,6 +478,23 @@ def test_one_file_for_all_names_a_bag_so_that_no_other_of_the_queue_is_meant(tmp
     assert shown(bags['rb/day1'], str(done.path)) == ['gap'] * COUNT
 
 
+@pytest.mark.parametrize('both', (False, True))
+def test_one_file_for_all_names_a_file_beside_a_folder_of_its_name(tmp_path, both):
+    folder, spare = (write_frames(tmp_path / name, {TOPIC: STAMPS}) for name in ('day1', 'spare'))
+    file = tmp_path / 'day1.mcap'
+    next(spare.glob('*.mcap')).rename(file)
+    queue = queue_of(tmp_path / 'queue', {**({'day1': folder} if both else {}), 'day1.mcap': file},
+                     [('day1.mcap', TOPIC, STAMPS[0], END)])
+    say(queue, file, 'cup', STAMPS[0], END, recording='day1.mcap')
+    if both:
+        say(queue, folder, 'mug', STAMPS[0], END, recording='day1')
+    done = write_labels(queue, tmp_path / 'out')
+    sources = open_sources([folder, file], LabelConfig((str(done[0].path),)), [TOPIC])
+    assert [{verdict.label for _, verdict, _ in source.candidates(LabelCounter())} for source in sources] == [
+        {'mug' if both else ''}, {'cup'}]
+    assert shown(file, str(done[0].path)) == ['cup'] * COUNT
+
+
 def _as_the_page_shows(queue: Path) -> list:
     """The label of each frame by the piece that it is in; None where the piece has none."""
     with QueueFile(queue) as opened:
