@@ -4,7 +4,8 @@ Mining looks at a frame in so many seconds, and ends an interval at the last one
 both neighbours one label, it holds in between, too. An earlier label stays there only if one of the neighbours has it:
 where both were given others, nobody says it any more.
 """
-from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from bisect import bisect_right
+from typing import Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ..data.labels.labels import LabelInterval
 from .events import UNSURE
@@ -29,8 +30,13 @@ class Between(NamedTuple):
     after: Optional[str]
 
 
-def gaps(queue: QueueFile, pieces: Iterable[LabelledPiece]) -> Dict[Camera, List[Between]]:
-    """What lies between the intervals of each camera, in order of time."""
+def gaps(queue: QueueFile, pieces: Iterable[LabelledPiece], bare: Mapping[Camera, Sequence[Tuple[int, int]]]
+         ) -> Dict[Camera, List[Between]]:
+    """What lies between the intervals of each camera, in order of time.
+
+    Args:
+        bare: where people took a label away, in a mining before; what such a stretch reaches into is left out.
+    """
     starts: Dict[Tuple[Camera, int], str] = {}
     ends: Dict[Tuple[Camera, int], str] = {}
     for piece in pieces:
@@ -47,7 +53,12 @@ def gaps(queue: QueueFile, pieces: Iterable[LabelledPiece]) -> Dict[Camera, List
     found: Dict[Camera, List[Between]] = {}
     for camera, spans in cameras.items():
         spans.sort()
+        taken = bare.get(camera, ())
+        ends_taken = [one[1] for one in taken]
         for (_, end), (start, _) in zip(spans, spans[1:]):
+            place = bisect_right(ends_taken, end)
+            if place < len(taken) and taken[place][0] < start:
+                continue
             before, after = ends.get((camera, end)), starts.get((camera, start))
             if end < start <= end + most_ns and (before is not None or after is not None):
                 found.setdefault(camera, []).append(Between(TopicStretch(camera[1], end, start), before, after))

@@ -110,7 +110,7 @@ def _said(folder: Path) -> _Said:
     with QueueFile(folder) as queue:
         state = fold(queue, read_events(folder))
         pieces = state.labelled(unsure=True)
-        between = gaps(queue, pieces)
+        between = gaps(queue, pieces, state.bare())
         recordings = {one.name: one for one in (*queue.former, *queue.recordings)}
     return _Said([_with_gaps(one, [gap for (recording, _), members in sorted(between.items())
                                    if recording == one.recording for gap in members])

@@ -207,6 +207,10 @@ class State:
         now = {one.name: one.path for one in self.recordings.values()}
         return {recording: now.get(recording, line.path) for (recording, _), line in self._lines.items()}
 
+    def bare(self) -> Dict[Camera, List[Tuple[int, int]]]:
+        """Stretches whose label was taken away, by camera, ascending."""
+        return {camera: line.bare() for camera, line in self._lines.items()}
+
     def seconds(self, interval: int) -> Dict[Piece, Label]:
         """What pieces of an interval, that have a label, were called blind, the last time."""
         found: Dict[Piece, Label] = {}

@@ -2,7 +2,7 @@
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, replace
 from itertools import accumulate
-from typing import Iterator, List, Optional, Set
+from typing import Iterator, List, Optional, Set, Tuple
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,21 @@ class Timeline:
                 found[-1].append(one)
             else:
                 found.append([one])
+        return found
+
+    def bare(self) -> List[Tuple[int, int]]:
+        """Stretches that have no label any more, of which events once said something; ascending."""
+        found: List[Tuple[int, int]] = []
+        done = -2**63  # up to here
+        for coat in sorted(self._coats, key=lambda one: one.start_ns):
+            at = max(coat.start_ns, done)
+            for one in self.within(at, coat.end_ns) if at < coat.end_ns else ():
+                if at < one.start_ns:
+                    found.append((at, one.start_ns))
+                at = max(at, one.end_ns)
+            if at < coat.end_ns:
+                found.append((at, coat.end_ns))
+            done = max(done, coat.end_ns)
         return found
 
     def __iter__(self) -> Iterator[Segment]:

@@ -15,7 +15,7 @@ from robot_vision_dl.data.labels.files import labels_text
 from robot_vision_dl.data.labels.labels import Finding, LabelConfig, LabelInterval
 from robot_vision_dl.data.labels.report import LabelCounter
 from robot_vision_dl.labelling.earlier import earlier_labels, with_frames
-from robot_vision_dl.labelling.events import read_events
+from robot_vision_dl.labelling.events import Action, EventStore, read_events
 from robot_vision_dl.labelling.outcome import bag_labellings, queue_labels, with_earlier, write_labels
 from robot_vision_dl.labelling.queue_file import QueueFile
 from robot_vision_dl.labelling.state import LabelledPiece, fold
@@ -337,6 +337,19 @@ def test_frames_between_two_intervals_of_one_label_have_it(sampled, bag):
     write_labels(sampled)
     assert shown(bag) == ['cup'] * 10 + ['gap'] * 2 + ['mug'] * 4 + ['gap'] * 4
     assert [one.label for one in queue_labels(sampled)[0].intervals] == ['cup', 'mug']
+
+
+@pytest.mark.parametrize('kind', ('clear', 'undo'))
+def test_a_label_that_was_taken_away_between_two_intervals_stays_away(sampled, bag, kind):
+    say(sampled, bag, 'cup', STAMPS[0], STAMPS[3] + 1, kind='label')
+    say(sampled, bag, 'cup', STAMPS[3] + 1, STAMPS[6], kind='label')  # of a mining before, which looked there
+    say(sampled, bag, 'cup', STAMPS[6], STAMPS[9] + 1, kind='label')
+    with EventStore(sampled) as store:
+        middle = list(store.events())[1].action
+        store.append('tab', 'Ann', [Action('event-taken-away', kind, middle.stretches if kind == 'clear' else (),
+                                           undoes=middle.id if kind == 'undo' else '')])
+    assert [(one.start_ns, one.end_ns) for one in queue_labels(sampled)[0].intervals] == [
+        (STAMPS[0], STAMPS[3] + 1), (STAMPS[6], STAMPS[9] + 1)]
 
 
 def test_a_gap_of_the_recording_is_left_alone(tmp_path, bag):
