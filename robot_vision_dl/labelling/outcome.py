@@ -18,6 +18,7 @@ from ..core.text.text_file import read_text
 from ..data.bags.parts import stem
 from ..data.bags.reader import BagReader
 from ..data.folders import shown
+from ..data.labels.bag_names import exact_name
 from ..data.labels.files import MOST_LABEL_BYTES, labels_of_file, labels_text
 from ..data.labels.labels import LabelInterval, check_label
 from ..data.labels.sources import label_files_beside
@@ -96,7 +97,7 @@ class _Said(NamedTuple):
 
     Attributes:
         labellings: of the bags of which something is said.
-        recordings: of the present mining, by name.
+        recordings: of the present mining and of those before, by name.
         touched: path of each recording of which something was ever said, by name.
     """
 
@@ -108,10 +109,9 @@ class _Said(NamedTuple):
 def _said(folder: Path) -> _Said:
     with QueueFile(folder) as queue:
         state = fold(queue, read_events(folder))
-        # With what a mining before did not look at, as the page shows it.
-        pieces = [*state.labelled(unsure=True), *state.bridges()]
-        between = gaps(queue, pieces)
-        recordings = {one.name: one for one in queue.recordings}
+        pieces = state.labelled(unsure=True)
+        between = gaps(queue, pieces, state.bare())
+        recordings = {one.name: one for one in (*queue.former, *queue.recordings)}
     return _Said([_with_gaps(one, [gap for (recording, _), members in sorted(between.items())
                                    if recording == one.recording for gap in members])
                   for one in bag_labellings(pieces)], recordings, state.touched)
@@ -166,18 +166,29 @@ def write_labels(folder: Path, out: Optional[Path] = None) -> List[WrittenLabels
     before it is replaced.
 
     Raises:
-        ConfigError: the folder is no queue, a bag is not there or is another one than was mined, or its labels cannot
-            be read.
+        ConfigError: the folder is no queue; or a bag is not there or is another one than was mined, or its labels
+            cannot be read. Files of other bags are written, and the error names the recordings whose are not; with
+            ``out`` nothing is.
         OutputError: a file cannot be written; those of other bags are, and the error names them.
     """
     said = _said(folder)
     if out is not None:
         return _write_one(said, user_path(out) / LABELS_FILE)
     records = read_records(folder)
-    plans = [_plan(one, said.recordings, records) for one in said.labellings]
-    known = {str(plan.path) for plan in plans}
-    plans += [_plan_of_none(Path(name), record) for name, record in _taken_back(said, records).items()
-              if name not in known]
+    plans: List[_Plan] = []
+    refused: Dict[str, ConfigError] = {}
+    known = set()
+    for one in said.labellings:
+        try:
+            plans.append(_plan(one, said.recordings, records))
+            known.add(str(plans[-1].path))
+        except ConfigError as error:
+            refused[one.recording] = error
+            known.add(str(_place(one.path)))
+    others = {name: record for name, record in records.items() if name not in known}
+    taken_back = _taken_back(said, others)
+    plans += [_plan_of_none(Path(name), record) for name, record in taken_back.items()]
+    undecided = _undecided(said, {name: one for name, one in others.items() if name not in taken_back}, records)
     done, failed = [], []
     for plan in plans:
         try:
@@ -185,9 +196,19 @@ def write_labels(folder: Path, out: Optional[Path] = None) -> List[WrittenLabels
         except OutputError as error:
             failed.append(str(error))
     if failed:
-        raise OutputError(f'{len(failed)} of {len(plans)} files of labels are not written, the others are; the first: '
-                          f'{failed[0]}')
-    return done
+        names = f'; refused are {_list(refused)}' if refused else ''
+        raise OutputError(f'{len(failed)} of {len(plans)} files of labels are not written, the others are{names}; the '
+                          f'first: {failed[0]}')
+    if refused:
+        first = next(iter(refused.values()))
+        raise first if len(said.labellings) == 1 else ConfigError(
+            f'{len(refused)} of {len(said.labellings)} recordings are refused, {_list(refused)}; files of the others '
+            f'are written; the first: {first}') from first
+    return done + undecided
+
+
+def _list(names: Iterable[str]) -> str:
+    return ', '.join(printable(name, 100) for name in names)
 
 
 class _Plan(NamedTuple):
@@ -211,14 +232,36 @@ class _Plan(NamedTuple):
     notes: Tuple[str, ...]
 
 
+def _gone(said: _Said) -> Dict[str, str]:
+    """Paths of the recordings that were labelled once, as the events say, and are no more, by name."""
+    labelled = {one.recording for one in said.labellings}
+    return {name: path for name, path in said.touched.items() if name not in labelled}
+
+
 def _taken_back(said: _Said, records: Dict[str, Record]) -> Dict[str, Record]:
-    """Records of the files whose recordings were labelled once, as the events say, and are no more."""
-    gone = {name: path for name, path in said.touched.items()
-            if name not in {one.recording for one in said.labellings}}
-    # Before they had the name of their recording: as far as it is an absolute path that leads to the file.
-    places = {str(_place(Path(path))) for path in gone.values() if Path(path).is_absolute()}
+    """Records of the files whose recordings were labelled once and are no more."""
+    gone = _gone(said)
+    # Before they had the name of their recording. A path that is relative may lead elsewhere from here, but not to the
+    # file of another record.
+    places = {str(_place(Path(path))) for path in gone.values()}
     return {name: record for name, record in records.items()
             if (record.recording in gone if record.recording else name in places)}
+
+
+def _undecided(said: _Said, others: Dict[str, Record], records: Dict[str, Record]) -> List[WrittenLabels]:
+    """Files that the queue wrote and that nothing leads to, while labels were taken back that may be in them."""
+    named = {one.recording for one in records.values()}
+    lost = [name for name, path in _gone(said).items() if name not in named and str(_place(Path(path))) not in records]
+    found = []
+    for name, record in others.items() if lost else ():
+        path = Path(name)
+        if not record.recording and path.is_file() and digest(
+                read_text(path, most_bytes=MOST_LABEL_BYTES)) == record.digest:
+            found.append(WrittenLabels(path.parent.name, path, {}, 0, False, notes=(
+                f'{shown(path)}: stays as the queue wrote it, which does not tell of which recording it is; all labels '
+                f'of {_list(lost)} were taken back: if they are in it, run the command in the folder in which '
+                '`robot-vision mine` was run, or remove the file',)))
+    return found
 
 
 def _record_of(path: Path, old: Optional[str], records: Dict[str, Record]) -> Record:
@@ -303,7 +346,7 @@ def _write_one(said: _Said, path: Path) -> List[WrittenLabels]:
             own = with_earlier(labelling, earlier.intervals, kept)
             _check_reads(labels_text(own), own, reader, labelling.recording)
         intervals += own
-        bags += [name] * len(own)
+        bags += [exact_name(labelling.path, name)] * len(own)
         counts = Counter(one.label for one in labelling.intervals)
         done.append(WrittenLabels(labelling.recording, path, dict(sorted(counts.items())), len(kept), True,
                                   notes=earlier.notes))

@@ -151,6 +151,7 @@ class QueueFile(WholeDatabase):
         folder: of the queue.
         meta: as it was written.
         class_names: of the model that mined.
+        former: recordings of minings before into this folder that the queue lacks, with id 0: labels may name them.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -177,6 +178,12 @@ class QueueFile(WholeDatabase):
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise ConfigError(f'{printable(path)}: names no classes; mine again, labels are kept')
         self.class_names: Tuple[str, ...] = tuple(names)
+        try:
+            self.former = [QueueRecording(0, str(name), str(place), int(start_ns))
+                           for name, place, start_ns in self.meta.get('former', ())]
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f'{printable(path)}: its recordings of before cannot be read ({error}); mine again, '
+                              'labels are kept') from error
 
     @property
     def recordings(self) -> List[QueueRecording]:

@@ -2,7 +2,8 @@
 
 Labels hold for times of a camera, not for intervals: after a new mining they are found where they were given. Pieces
 end where a label does, so that each has one label or none, and what is shown is what is written. Frames at which the
-mining before did not look, between two pieces of one label, have it, too. What lies outside of all intervals is kept.
+mining before did not look have none: nothing tells them from those that somebody has seen and left without. What lies
+outside of all intervals is kept.
 """
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
@@ -14,8 +15,6 @@ from .events import UNSURE, Event, Stretch
 from .queue_file import QueueFile, QueueInterval, QueueRecording
 from .timeline import Label, Segment, Timeline
 
-_PERIODS = 3
-"""A gap of more than so many times the period of mining is one of the recording."""
 Camera = Tuple[str, str]
 """Name of the recording, and image topic."""
 
@@ -82,10 +81,9 @@ class State:
     """
 
     def __init__(self, intervals: Iterable[QueueInterval], recordings: Sequence[QueueRecording],
-                 class_names: Sequence[str], most_gap_ns: int = 0) -> None:
-        """Begin without events; ``most_gap_ns`` is the longest time between two labels that both hold over."""
+                 class_names: Sequence[str]) -> None:
+        """Begin without events."""
         self.seq = 0
-        self._most_gap_ns = most_gap_ns
         self.intervals: Dict[int, QueueInterval] = {one.id: one for one in intervals}
         self.recordings: Dict[int, QueueRecording] = {one.id: one for one in recordings}
         self._classes: Dict[str, int] = dict.fromkeys(class_names, 0)
@@ -137,34 +135,14 @@ class State:
         found = self._pieces.get(interval)
         if found is None:
             one = self.intervals[interval]
-            cuts, runs = self._cuts.get(self.camera(one)), self._runs(one)
+            camera = self.camera(one)
+            line, cuts = self._lines.get(camera), self._cuts.get(camera)
+            runs = line.runs(one.start_ns, one.end_ns) if line else []
             ends = {end for run in runs for end in (run[0].start_ns, run[-1].end_ns) if one.start_ns < end < one.end_ns}
             edges = sorted({one.start_ns, *(cuts.within(one.start_ns, one.end_ns) if cuts else ()), *ends, one.end_ns})
             found = [(Piece(interval, start, end), _label_of(runs, start, end)) for start, end in zip(edges, edges[1:])]
             self._pieces[interval] = found
         return found
-
-    def bridges(self) -> Iterator[LabelledPiece]:
-        """Times within intervals that have a label since pieces of a mining before have it on both sides."""
-        paths = self.touched
-        for interval in self.intervals.values():
-            recording, topic = self.camera(interval)
-            for run in self._runs(interval):
-                for before, after in zip(run, run[1:]):
-                    if before.end_ns < after.start_ns:
-                        yield LabelledPiece(recording, paths[recording], topic, before.end_ns, after.start_ns,
-                                            before.label.name, before.label.who, before.label.time_ms)
-
-    def _runs(self, interval: QueueInterval) -> List[List[Segment]]:
-        """Labels that touch an interval, those together that are one."""
-        camera = self.camera(interval)
-        line, cuts = self._lines.get(camera), self._cuts.get(camera)
-
-        def is_one(before: Segment, after: Segment) -> bool:
-            # Who cuts there has looked, and has left or taken away a label on purpose.
-            return (after.start_ns - before.end_ns <= self._most_gap_ns and before.label.name != UNSURE
-                    and not (cuts and cuts.within(before.end_ns - 1, after.start_ns + 1)))
-        return line.runs(interval.start_ns, interval.end_ns, is_one) if line else []
 
     def piece(self, interval: int, start_ns: int) -> Optional[Tuple[Piece, Optional[Label]]]:
         """The piece that begins there, with its label; None: there is none."""
@@ -228,6 +206,10 @@ class State:
         """Path of each recording by name of which something was ever labelled, also if nothing is any more."""
         now = {one.name: one.path for one in self.recordings.values()}
         return {recording: now.get(recording, line.path) for (recording, _), line in self._lines.items()}
+
+    def bare(self) -> Dict[Camera, List[Tuple[int, int]]]:
+        """Stretches whose label was taken away, by camera, ascending."""
+        return {camera: line.bare() for camera, line in self._lines.items()}
 
     def seconds(self, interval: int) -> Dict[Piece, Label]:
         """What pieces of an interval, that have a label, were called blind, the last time."""
@@ -316,16 +298,9 @@ class State:
 
 def fold(queue: QueueFile, events: Iterable[Event]) -> State:
     """Add up the events of a queue."""
-    state = State(queue.intervals(features=False), queue.recordings, queue.class_names, most_gap_ns(queue))
+    state = State(queue.intervals(features=False), queue.recordings, queue.class_names)
     state.extend(events)
     return state
-
-
-def most_gap_ns(queue: QueueFile) -> int:
-    """Longest time between two frames at which mining looked; what is longer is a gap of the recording."""
-    options = queue.meta.get('options')
-    every_s = options.get('every_s') if isinstance(options, dict) else None
-    return round(_PERIODS * every_s * 1e9) if isinstance(every_s, (int, float)) else 0
 
 
 class _Order:
@@ -349,7 +324,7 @@ def _label_of(runs: Sequence[Sequence[Segment]], start_ns: int, end_ns: int) -> 
     for run in runs:
         if run[0].start_ns <= start_ns and end_ns <= run[-1].end_ns:
             there = [one for one in run if one.start_ns < end_ns and one.end_ns > start_ns]
-            return max((one.label for one in there or run), key=lambda label: label.seq)
+            return max((one.label for one in there), key=lambda label: label.seq)
     return None
 
 

@@ -2,7 +2,7 @@
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, replace
 from itertools import accumulate
-from typing import Callable, Iterator, List, Optional, Set
+from typing import Iterator, List, Optional, Set, Tuple
 
 
 @dataclass(frozen=True)
@@ -84,20 +84,30 @@ class Timeline:
                 yield self._segments[place]
             place += 1
 
-    def runs(self, start_ns: int, end_ns: int, is_one: Callable[[Segment, Segment], bool]) -> List[List[Segment]]:
-        """Segments that overlap a stretch, not clipped, those together that are of one label and belong together.
-
-        Args:
-            is_one: whether two neighbours of one label, between which time is left, belong together.
-        """
+    def runs(self, start_ns: int, end_ns: int) -> List[List[Segment]]:
+        """Segments that overlap a stretch, not clipped, those together that are of one label and adjoin."""
         found: List[List[Segment]] = []
         for one in self.within(start_ns, end_ns):
             before = found[-1][-1] if found else None
-            if before is not None and before.label.name == one.label.name and (
-                    before.end_ns == one.start_ns or is_one(before, one)):
+            if before is not None and before.label.name == one.label.name and before.end_ns == one.start_ns:
                 found[-1].append(one)
             else:
                 found.append([one])
+        return found
+
+    def bare(self) -> List[Tuple[int, int]]:
+        """Stretches that have no label any more, of which events once said something; ascending."""
+        found: List[Tuple[int, int]] = []
+        done = -2**63  # up to here
+        for coat in sorted(self._coats, key=lambda one: one.start_ns):
+            at = max(coat.start_ns, done)
+            for one in self.within(at, coat.end_ns) if at < coat.end_ns else ():
+                if at < one.start_ns:
+                    found.append((at, one.start_ns))
+                at = max(at, one.end_ns)
+            if at < coat.end_ns:
+                found.append((at, coat.end_ns))
+            done = max(done, coat.end_ns)
         return found
 
     def __iter__(self) -> Iterator[Segment]:

@@ -1,5 +1,6 @@
 """``labels.yaml`` of a queue: frames get exactly the label that people gave, and nobody's earlier label is lost."""
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,12 @@ from robot_vision_dl.data.labels.files import labels_text
 from robot_vision_dl.data.labels.labels import Finding, LabelConfig, LabelInterval
 from robot_vision_dl.data.labels.report import LabelCounter
 from robot_vision_dl.labelling.earlier import earlier_labels, with_frames
-from robot_vision_dl.labelling.events import read_events
+from robot_vision_dl.labelling.events import Action, EventStore, read_events
 from robot_vision_dl.labelling.outcome import bag_labellings, queue_labels, with_earlier, write_labels
 from robot_vision_dl.labelling.queue_file import QueueFile
 from robot_vision_dl.labelling.state import LabelledPiece, fold
 from robot_vision_dl.labelling.stretches import outside
+from robot_vision_dl.labelling.written import read_records, write_records
 
 COUNT = 20
 STAMPS = [T0 + 7 + place * PERIOD for place in range(COUNT)]
@@ -337,6 +339,19 @@ def test_frames_between_two_intervals_of_one_label_have_it(sampled, bag):
     assert [one.label for one in queue_labels(sampled)[0].intervals] == ['cup', 'mug']
 
 
+@pytest.mark.parametrize('kind', ('clear', 'undo'))
+def test_a_label_that_was_taken_away_between_two_intervals_stays_away(sampled, bag, kind):
+    say(sampled, bag, 'cup', STAMPS[0], STAMPS[3] + 1, kind='label')
+    say(sampled, bag, 'cup', STAMPS[3] + 1, STAMPS[6], kind='label')  # of a mining before, which looked there
+    say(sampled, bag, 'cup', STAMPS[6], STAMPS[9] + 1, kind='label')
+    with EventStore(sampled) as store:
+        middle = list(store.events())[1].action
+        store.append('tab', 'Ann', [Action('event-taken-away', kind, middle.stretches if kind == 'clear' else (),
+                                           undoes=middle.id if kind == 'undo' else '')])
+    assert [(one.start_ns, one.end_ns) for one in queue_labels(sampled)[0].intervals] == [
+        (STAMPS[0], STAMPS[3] + 1), (STAMPS[6], STAMPS[9] + 1)]
+
+
 def test_a_gap_of_the_recording_is_left_alone(tmp_path, bag):
     queue = queue_of(tmp_path / 'sampled', {'hall': bag}, [
         ('hall', TOPIC, STAMPS[0], STAMPS[3] + 1), ('hall', TOPIC, STAMPS[14], END)], every_s=0.3)
@@ -412,6 +427,44 @@ def test_a_recording_that_the_queue_lacks_and_whose_path_is_relative_is_refused(
         write_labels(queue)
 
 
+def test_a_recording_that_is_refused_costs_no_other(tmp_path, bag, monkeypatch):
+    """A queue of before whose last mining was without one of its bags, which has a relative path."""
+    other = write_frames(tmp_path / 'yard', {TOPIC: STAMPS})
+    queue = queue_of(tmp_path / 'queue', {'yard': other}, [('yard', TOPIC, STAMPS[0], END)])
+    say(queue, Path('hall'), 'cup', STAMPS[0], STAMPS[5])
+    say(queue, other, 'cup', STAMPS[0], STAMPS[5])
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match='1 of 2 recordings are refused, hall; files of the others are written; the '
+                                          'first: hall: the queue has labels of it but does not tell which bag it is'):
+        write_labels(queue)
+    assert shown(other)[:6] == ['cup'] * 5 + ['gap'] and not (bag / 'labels.yaml').exists()
+    with pytest.raises(ConfigError, match='^hall: the queue has labels of it'):
+        write_labels(queue, tmp_path / 'out')
+    assert not (tmp_path / 'out').exists()
+    monkeypatch.setattr('robot_vision_dl.core.files.whole_files._Part', _refusing(other))
+    say(queue, other, 'mug', STAMPS[0], STAMPS[5])
+    with pytest.raises(OutputError, match='1 of 1 files of labels are not written, the others are; refused are hall;'):
+        write_labels(queue)
+
+
+def test_what_was_taken_back_of_records_of_before(tmp_path, bag, monkeypatch):
+    """They do not name the recording, and paths are as they were given to the mining."""
+    queue = queue_of(tmp_path / 'queue', {'hall': Path('hall')}, [('hall', TOPIC, STAMPS[0], END)])
+    say(queue, Path('hall'), 'cup', STAMPS[0], STAMPS[5])
+    monkeypatch.chdir(tmp_path)
+    write_labels(queue)
+    write_records(queue, {name: replace(one, recording='') for name, one in read_records(queue).items()})
+    say(queue, Path('hall'), '', STAMPS[0], STAMPS[5], kind='clear')
+    monkeypatch.chdir(queue)
+    done, = write_labels(queue)
+    assert (bag / 'labels.yaml').is_file() and not done.changed and not done.counts
+    note, = done.notes
+    assert 'hall/labels.yaml: stays as the queue wrote it' in note and 'all labels of hall were taken back' in note
+    monkeypatch.chdir(tmp_path)
+    done, = write_labels(queue)
+    assert done.changed and not (bag / 'labels.yaml').exists() and write_labels(queue) == []
+
+
 def test_bags_that_were_moved_and_mined_again(tmp_path, queue, bag):
     say(queue, bag, 'cup', STAMPS[3], STAMPS[5])
     write_labels(queue)
@@ -438,6 +491,23 @@ def test_one_file_for_all_names_a_bag_so_that_no_other_of_the_queue_is_meant(tmp
     assert shown(bags['rb/day1'], str(done.path)) == ['gap'] * COUNT
 
 
+@pytest.mark.parametrize('both', (False, True))
+def test_one_file_for_all_names_a_file_beside_a_folder_of_its_name(tmp_path, both):
+    folder, spare = (write_frames(tmp_path / name, {TOPIC: STAMPS}) for name in ('day1', 'spare'))
+    file = tmp_path / 'day1.mcap'
+    next(spare.glob('*.mcap')).rename(file)
+    queue = queue_of(tmp_path / 'queue', {**({'day1': folder} if both else {}), 'day1.mcap': file},
+                     [('day1.mcap', TOPIC, STAMPS[0], END)])
+    say(queue, file, 'cup', STAMPS[0], END, recording='day1.mcap')
+    if both:
+        say(queue, folder, 'mug', STAMPS[0], END, recording='day1')
+    done = write_labels(queue, tmp_path / 'out')
+    sources = open_sources([folder, file], LabelConfig((str(done[0].path),)), [TOPIC])
+    assert [{verdict.label for _, verdict, _ in source.candidates(LabelCounter())} for source in sources] == [
+        {'mug' if both else ''}, {'cup'}]
+    assert shown(file, str(done[0].path)) == ['cup'] * COUNT
+
+
 def _as_the_page_shows(queue: Path) -> list:
     """The label of each frame by the piece that it is in; None where the piece has none."""
     with QueueFile(queue) as opened:
@@ -447,16 +517,31 @@ def _as_the_page_shows(queue: Path) -> list:
 
 
 def test_after_a_new_mining_the_page_shows_what_is_written(sampled, bag):
-    """Intervals are others then: labels end within them, and frames that were not looked at lie there, too."""
+    """Intervals are others then: labels end within them, and frames that were not looked at lie there, open."""
     for start, stop, label in ((0, 3, 'cup'), (6, 9, 'cup'), (12, 15, 'mug')):
         say(sampled, bag, label, STAMPS[start], STAMPS[stop] + 1, kind='label')
     queue_of(sampled, {'hall': bag}, [('hall', TOPIC, STAMPS[0], STAMPS[13]), ('hall', TOPIC, STAMPS[13], END)],
              every_s=0.3)
-    expected = ['cup'] * 10 + [None] * 2 + ['mug'] * 4 + [None] * 4
+    expected = ['cup'] * 4 + [None] * 2 + ['cup'] * 4 + [None] * 2 + ['mug'] * 4 + [None] * 4
     assert _as_the_page_shows(sampled) == expected
     write_labels(sampled)
     assert shown(bag) == [one or 'gap' for one in expected]
-    say(sampled, bag, '', STAMPS[3] + 1, STAMPS[6], kind='cut', at_ns=STAMPS[4])  # somebody has looked there
-    assert _as_the_page_shows(sampled)[3:7] == ['cup', None, None, 'cup']
+    say(sampled, bag, 'cup', STAMPS[3] + 1, STAMPS[6], kind='label')
+    assert _as_the_page_shows(sampled)[:10] == ['cup'] * 10
     write_labels(sampled)
-    assert shown(bag)[3:7] == ['cup', 'gap', 'gap', 'cup']
+    assert shown(bag)[:10] == ['cup'] * 10
+
+
+@pytest.mark.parametrize('again', (False, True))
+def test_a_label_that_was_taken_away_between_two_of_its_name_stays_away(tmp_path, bag, again):
+    queue = queue_of(tmp_path / 'sampled', {'hall': bag}, [('hall', TOPIC, STAMPS[0], END)], every_s=0.3)
+    say(queue, bag, 'cup', STAMPS[0], END, kind='label')
+    say(queue, bag, '', STAMPS[4], STAMPS[6], kind='clear')  # as an import clears a part of a piece
+    if again:
+        queue_of(queue, {'hall': bag}, [('hall', TOPIC, STAMPS[0], STAMPS[12]), ('hall', TOPIC, STAMPS[12], END)],
+                 every_s=0.3)
+    expected = ['cup'] * 4 + [None] * 2 + ['cup'] * 14
+    assert _as_the_page_shows(queue) == expected
+    assert [one.end_ns for one in queue_labels(queue)[0].intervals] == [STAMPS[4], END]
+    write_labels(queue)
+    assert shown(bag) == [one or 'gap' for one in expected]

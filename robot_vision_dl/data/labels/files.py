@@ -71,8 +71,7 @@ def labels_of_file(path: Path, reader: BagReader, recording: str, hold_s: float)
         raise ConfigError(f'labels.sources: {shown(path)!r} is no label source; give auto, topic:<name>, or the '
                           'path of a .yaml or .csv file')
     text = read_text(path, most_bytes=MOST_LABEL_BYTES)
-    bag_path = reader.path.absolute()
-    names = BagNames(bag_path, recording, path.absolute().parent in (bag_path, bag_path.parent))
+    names = BagNames(reader.path, recording, path.absolute().parent)
     if path.suffix.lower() == '.csv':
         return _CsvFile(text, shown(path), bag_times(reader), names).read(hold_s)
     others: Dict[str, int] = {}

@@ -1,6 +1,7 @@
 """The folder of a queue that is mined into: what it may hold already, and what its recordings are called."""
+import os
 from pathlib import Path
-from typing import Dict, List, Sequence, Set, Tuple
+from typing import Dict, List, Sequence, Set, Tuple, Union
 
 import numpy as np
 
@@ -31,23 +32,12 @@ def check_is_queue(folder: Path) -> None:
 def queue_names(folder: Path, recordings: Sequence[Recording]) -> List[str]:
     """What the recordings are called in the queue: as before where the queue has them, since labels name them so.
 
-    A bag that was moved is known by its file name and the time of its first message; a name that labels of another bag
-    have is not given again.
+    A bag is known by its place and the time of its first message, and one that was moved by its file name and that
+    time; a name that another bag has, or had in a mining before, is not given again.
     """
-    before: List[QueueRecording] = []
-    if (folder / MINED).is_file():
-        try:
-            with QueueFile(folder) as queue:
-                before = list(queue.recordings)
-        except ConfigError:
-            pass  # of another version, or damaged: it is replaced
-    known = {Path(one.path).resolve(): one for one in before}
-    kept = []
-    for recording in recordings:
-        there = known.get(recording.path.resolve())
-        # A relative path, of queues of before, may lead to another bag from here.
-        kept.append(there.name if there is not None and (Path(there.path).is_absolute()
-                                                         or there.start_ns == recording.start_ns) else '')
+    before = _before(folder)
+    known = {(Path(one.path).resolve(), one.start_ns): one.name for one in before}
+    kept = [known.get((recording.path.resolve(), recording.start_ns), '') for recording in recordings]
     for place, recording in enumerate(recordings):
         moved = [one.name for one in before if one.name not in kept and one.start_ns == recording.start_ns
                  and Path(one.path).name == recording.path.name and not Path(one.path).exists()]
@@ -65,8 +55,25 @@ def queue_names(folder: Path, recordings: Sequence[Recording]) -> List[str]:
     return names
 
 
+def former_recordings(folder: Path, recordings: Sequence[QueueRecording]) -> List[List[Union[str, int]]]:
+    """Name, path and start of those of minings before that are none of these, for :attr:`QueueFile.former`."""
+    own = {one.name for one in recordings}
+    return [[one.name, os.path.abspath(one.path), one.start_ns] for one in _before(folder) if one.name not in own]
+
+
+def _before(folder: Path) -> List[QueueRecording]:
+    """All that were mined into a queue."""
+    if (folder / MINED).is_file():
+        try:
+            with QueueFile(folder) as queue:
+                return [*queue.former, *queue.recordings]
+        except ConfigError:
+            pass  # of another version, or damaged: it is replaced
+    return []
+
+
 def _labelled_elsewhere(folder: Path, recordings: Sequence[Recording]) -> Set[str]:
-    """Names that labels have of bags that are there and none of these: of a mining before the last one."""
+    """Names that labels have of bags that are there and none of these: queues of before do not keep former ones."""
     with EventStore(folder, read_only=True) as store:
         state = State((), (), ())
         state.extend(store.events())

@@ -12,7 +12,7 @@ from collections import Counter
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Sequence, Set, Tuple, Union
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Set, Tuple, Union
 
 import cv2
 import numpy as np
@@ -26,7 +26,7 @@ from ...core.networks.device import choose_device
 from ...core.networks.threads import on_a_thread
 from ...core.runtime.pipeline import Pipeline
 from ...core.types import ColorOrder, Picture
-from ...data.learned_pictures import as_table, fingerprint, learned_pictures
+from ...data.learned_pictures import LearnedPictures, as_table, fingerprint, learned_pictures
 from ...evaluation.options import EvaluationOptions
 from ...evaluation.recordings import Recording, check_are_bags, open_recordings
 from ...evaluation.work import Progress
@@ -38,7 +38,7 @@ from .job import Mined, MiningJob, deployment_of
 from .near_duplicates import stand_ins
 from .options import MiningOptions
 from .parts import PARTS, SUFFIX, part_key, part_path
-from .queue_folder import check_is_queue, labelled_by_people, queue_names
+from .queue_folder import check_is_queue, former_recordings, labelled_by_people, queue_names
 from .selection import select
 
 DEFAULTS = MiningOptions()
@@ -131,6 +131,7 @@ def mine(bags: Sequence[Union[str, Path]], model: str, out: Union[str, Path], op
         tell(sentence)
     check_are_bags(recordings, 'robot-vision mine')
     bundle = load_bundle(model)
+    pictures = learned_pictures(bundle)  # now, since a file of them that is damaged would end it after hours
     deployment = _deployment(bundle, options, tell)
     recordings = [replace(recording, name=name) for recording, name in zip(recordings,
                                                                             queue_names(folder, recordings))]
@@ -144,7 +145,7 @@ def mine(bags: Sequence[Union[str, Path]], model: str, out: Union[str, Path], op
         if not kept:
             raise RobotVisionError('not one recording could be looked at; ' + '; '.join(failures))
         report = _write(folder, [recordings[place] for place in kept],
-                        [part_path(folder, keys[place]) for place in kept], model, bundle, options)
+                        [part_path(folder, keys[place]) for place in kept], model, bundle, pictures, options)
         report.resumed, report.failures, report.unreadable = resumed, tuple(failures), len(left_out)
         if not failures:
             for path in (folder / PARTS).glob(f'*{SUFFIX}'):
@@ -210,7 +211,7 @@ def _look_at(recordings: Sequence[Recording], keys: Sequence[str], model: str, b
 
 
 def _write(folder: Path, recordings: Sequence[Recording], paths: Sequence[Path], model: str, bundle: Bundle,
-           options: MiningOptions) -> MiningReport:
+           pictures: Optional[LearnedPictures], options: MiningOptions) -> MiningReport:
     """Compare, judge, choose, put in order, write."""
     found = gather(paths)
     # Absolute, or another working folder would have other bags there; links stay as they were given.
@@ -250,9 +251,10 @@ def _write(folder: Path, recordings: Sequence[Recording], paths: Sequence[Path],
             'options': {name: getattr(options, name) for name in ('every_s', 'longest_s', 'count', 'random_share',
                                                                   'seed', 'labelled')}
             | {'topics': list(options.topics), 'labels': list(options.labels.sources)},
+            'former': former_recordings(folder, entries),
             'frames': {'looked_at': report.looked_at, 'left_out': report.left_out, 'unusable': report.unusable}}
     with Strips(paths) as strips:
-        learned = _learned(found, drawn, bundle, strips)
+        learned = _learned(found, drawn, pictures, strips)
         report.learned = int(learned.sum())
         counts = {'drawn': report.random, 'of': report.drawn_from, 'learned': report.learned}
         write_queue(folder, {**meta, 'random': counts}, entries,
@@ -260,13 +262,13 @@ def _write(folder: Path, recordings: Sequence[Recording], paths: Sequence[Path],
     return report
 
 
-def _learned(found: Gathered, drawn: np.ndarray, bundle: Bundle, strips: Strips) -> np.ndarray:
+def _learned(found: Gathered, drawn: np.ndarray, pictures: Optional[LearnedPictures], strips: Strips) -> np.ndarray:
     """Which intervals that were drawn at random show what the model has learned from, bool (n,).
 
     After a round of the loop the model that mines was trained on labels of the same recordings, and would be judged by
     its own answers.
     """
-    learned, pictures = np.zeros(len(drawn), bool), learned_pictures(bundle)
+    learned = np.zeros(len(drawn), bool)
     if pictures is None:
         return learned
     for place in np.flatnonzero(drawn):

@@ -14,6 +14,7 @@ from robot_vision_dl.data.bags.reader import BagReader
 from robot_vision_dl.data.bags.writer import ImageBagWriter
 from robot_vision_dl.data.frame_sources import open_sources
 from robot_vision_dl.data.frame_stream import FrameStream
+from robot_vision_dl.data.labels.bag_names import BagNames
 from robot_vision_dl.data.labels.labels import Clock, Finding, LabelConfig, LabelInterval, Labels
 from robot_vision_dl.data.labels.messages import (
     CLASSIFICATION,
@@ -395,3 +396,59 @@ def test_a_bag_is_named_by_the_end_of_its_path(kind, tmp_path):
     for bag, label in zip(bags, ('cup', 'mug')):  # each file beside its bag is about no other
         (bag.parent / 'labels.yaml').write_text(f'- {{bag: day1, start: 0, label: {label}}}')
     assert [frame.label for frame in labelled(bags)[0]] == ['cup'] * 3 + ['mug'] * 3
+
+
+def _says(folder, name):
+    file = folder / 'labels.yaml'
+    file.write_text(f'- {{bag: {name}, start: 0, label: cup}}')
+    return LabelConfig((str(file),))
+
+
+def _cups(paths, config):
+    return {frame.recording for frame in labelled(paths, config)[0] if frame.label == 'cup'}
+
+
+def test_a_file_beside_one_of_the_bags_that_are_called_so_means_that(tmp_path):
+    bags = [write_bag(tmp_path / 'day1', 3), write_bag(tmp_path / 'sub' / 'day1', 3)]
+    assert _cups(bags, _says(tmp_path, 'day1')) == {f'{tmp_path.name}/day1'}
+    assert _cups(bags, _says(tmp_path, 'sub/day1')) == {'sub/day1'}
+    other = write_bag(tmp_path / 'x' / 'sub' / 'day1', 3)
+    assert _cups([bags[1], other], _says(tmp_path, 'sub/day1')) == {f'{tmp_path.name}/sub/day1'}
+    with pytest.raises(ConfigError, match='is the name of several bags'):
+        _cups([bags[1], other], _says(tmp_path / 'x', 'day1'))
+
+
+def _as_file(path):
+    """A bag of one file, without its folder."""
+    folder = write_bag(path.with_name('folder'), 3)
+    next(folder.glob(f'*{path.suffix}')).rename(path)
+    (folder / 'metadata.yaml').unlink()
+    folder.rmdir()
+    return path
+
+
+def test_a_folder_and_a_file_beside_it_that_differ_in_the_suffix_only(tmp_path):
+    bags = [write_bag(tmp_path / 'day1', 3), _as_file(tmp_path / 'day1.mcap')]
+    assert recording_names(bags) == ['day1', 'day1.mcap']
+    (tmp_path / 'else').mkdir()
+    for folder in (tmp_path, tmp_path / 'else'):
+        for name in ('day1', f'{tmp_path.name}/day1'):
+            assert _cups(bags, _says(folder, name)) == {'day1'}
+            frames, stream = labelled(bags[1:], _says(folder, name))  # alone it is called day1, too
+            assert not [frame for frame in frames if frame.label]
+            assert any('about this bag (day1.mcap), but about' in note for note in stream.label_report.notes)
+        for name in ('day1.mcap', f'{tmp_path.name}/day1.mcap'):
+            assert _cups(bags, _says(folder, name)) == {'day1.mcap'}
+
+
+def test_of_two_files_that_differ_in_the_suffix_only_neither_is_called_without(tmp_path):
+    (tmp_path / 'else').mkdir()
+    mcap = _as_file(tmp_path / 'day1.mcap')
+    for folder in (tmp_path, tmp_path / 'else'):
+        names = BagNames(mcap, 'day1.mcap', folder)  # beside a day1.bag
+        with pytest.raises(ConfigError, match='bag: day1 is the name of several bags that are read together, day1.mcap '
+                                              'among them; write bag: day1.mcap'):
+            names.has('day1', 'labels.yaml')
+        assert names.has('day1.mcap', 'labels.yaml') and not names.has('day1.bag', 'labels.yaml')
+        assert names.shown == ('day1.mcap',)
+        assert BagNames(mcap, 'day1', folder).has('day1', 'labels.yaml')  # read alone

@@ -12,6 +12,7 @@ from robot_vision_dl.core.errors import ConfigError, OutputError
 from robot_vision_dl.labelling.events import LABELS, read_events
 from robot_vision_dl.labelling.exchange.exchange import export_labels, import_labels
 from robot_vision_dl.labelling.exchange.formats import FORMATS
+from robot_vision_dl.labelling.outcome import queue_labels
 from robot_vision_dl.labelling.queue_file import QueueFile
 from robot_vision_dl.labelling.state import fold
 
@@ -139,6 +140,20 @@ def test_a_class_that_differs_in_case_only_is_refused_and_nothing_stored(queue, 
     with pytest.raises(ConfigError, match=rf"the new class '{name}' and '{name.lower()}' differ in case or spelling"):
         import_labels(queue, out)
     assert read_events(queue) == before
+
+
+def test_what_was_cleared_in_the_middle_of_a_piece_stays_without_a_label(tmp_path):
+    queue = queue_of(tmp_path / 'queue', {HALL: Path('/bags/hall')}, [(HALL, LEFT, T0, T0 + 2 * S)], every_s=0.5)
+    say(queue, Path('/bags/hall'), 'cup', T0, T0 + 2 * S, LEFT, kind='label')
+    out = tmp_path / 'out'
+    export_labels(queue, out, 'folders')
+    _, middle, last = sorted((out / 'cup').iterdir())
+    (out / 'unlabelled').mkdir(exist_ok=True)
+    middle.rename(out / 'unlabelled' / middle.name)
+    import_labels(queue, out, clear=True)
+    (_, _, start, left, _), (_, _, right, end, _) = pieces(queue)
+    assert start == T0 and end == T0 + 2 * S and left < right
+    assert [(one.start_ns, one.end_ns) for one in queue_labels(queue)[0].intervals] == [(T0, left), (right, end)]
 
 
 def test_two_spellings_of_the_same_letters_are_one_class(queue, out):

@@ -18,7 +18,7 @@ from evaluation_samples import STEP_NS, T0_NS, Crash, labelled_bag, small_model
 from labelled_samples import pattern
 
 from robot_vision_dl.core.config import ClassifierConfig, with_values
-from robot_vision_dl.core.errors import BagError, ConfigError, OutputError, RobotVisionError
+from robot_vision_dl.core.errors import BagError, BundleError, ConfigError, OutputError, RobotVisionError
 from robot_vision_dl.core.processes import Children
 from robot_vision_dl.core.types import ColorOrder, Picture
 from robot_vision_dl.core.uncertainty.camera.bounds import as_json, default_bounds
@@ -29,6 +29,7 @@ from robot_vision_dl.labelling.events import Action, EventStore, Stretch
 from robot_vision_dl.labelling.mining import run as run_module
 from robot_vision_dl.labelling.mining.options import MiningOptions
 from robot_vision_dl.labelling.mining.run import mine
+from robot_vision_dl.labelling.outcome import write_labels
 from robot_vision_dl.labelling.queue_file import MINED, QueueFile
 from robot_vision_dl.labelling.server.desk import Desk
 from robot_vision_dl.labelling.server.meter import Meter
@@ -232,6 +233,31 @@ def test_paths_are_absolute_and_names_stay_with_bags_that_move(model, bags, tmp_
             'hall': str(tmp_path / 'moved' / 'hall'), 'other/hall': str(tmp_path / 'other' / 'hall')}
 
 
+def test_another_bag_at_the_same_path_gets_neither_name_nor_labels(model, bags, tmp_path):
+    out, hall = tmp_path / 'queue', tmp_path / 'there' / 'hall'
+    labelled_bag(hall, 24, 0, labels=False)
+    mine([str(hall)], model, out, OPTIONS)
+    with EventStore(out) as store:
+        store.append('tab', 'Ann', [Action('event-00000001', 'span', (
+            Stretch('hall', str(hall), '/camera/image_raw', T0_NS, T0_NS + STEP_NS),), 'cup')])
+    hall.rename(tmp_path / 'first')
+    labelled_bag(hall, 24, 1, labels=False, start_ns=T0_NS + 10**12)
+    for others in ([], [bags[2]], []):  # also where the queue of before has no recording of that name
+        mine([str(hall), *others], model, out, OPTIONS)
+        with QueueFile(out) as queue:
+            assert [one.name for one in queue.recordings][0] == 'there/hall'
+        with pytest.raises(ConfigError, match='is not the bag that was mined as hall'):
+            write_labels(out)
+        mine([bags[2]], model, out, OPTIONS)
+    shutil.rmtree(hall)
+    (tmp_path / 'first').rename(hall)
+    mine([str(hall)], model, out, OPTIONS)
+    with QueueFile(out) as queue:
+        assert [one.name for one in queue.recordings] == ['hall']
+        assert {one.name for one in queue.former} == {'there/hall', Path(bags[2]).name}
+    assert [one.recording for one in write_labels(out)] == ['hall']
+
+
 def test_what_the_bag_labels_is_not_chosen_and_a_new_model_looks_again(bags, model, tmp_path):
     out = tmp_path / 'labelled'
     options = replace(OPTIONS, labels=MiningOptions().labels)
@@ -273,6 +299,14 @@ def test_what_the_model_has_learned_from_is_no_measure_of_it(bags, tmp_path, cap
                  'cpu', '--random-share', '1', '--count', '100']) == 0
     assert re.search(r'drawn at random from \d+; \d+ of them show what the model has learned from',
                      capsys.readouterr().out)
+
+
+def test_a_damaged_list_of_learned_pictures_is_told_before_anything_is_looked_at(bags, tmp_path):
+    model = str(small_model(tmp_path / 'model', card_files={'pictures.json': b'{"schema": 1}'}))
+    looked_at = []
+    with pytest.raises(BundleError, match='pictures.json: is none of the lists of pictures'):
+        mine(bags, model, tmp_path / 'queue', OPTIONS, opened=looked_at.append)
+    assert not looked_at and not (tmp_path / 'queue').exists()
 
 
 @pytest.mark.slow
