@@ -16,8 +16,10 @@ _C = ctypes.CDLL(None)
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _HELPER_GRACE_S = 1.0
 _LOOK_S = 0.1
-# The helper asks the kernel by itself, since a fork in the midst of other threads should run no Python before exec.
-_HELPER = ('import sys; sys.path[:] = filter(None, sys.path); import ctypes, os; '
+# The helper asks the kernel by itself, since a fork in the midst of other threads should run no Python before exec. A
+# shell has what it starts in the background ignore SIGINT, and so have all that come of it.
+_HELPER = ('import sys; sys.path[:] = filter(None, sys.path); import ctypes, os, signal; '
+           'signal.signal(signal.SIGINT, signal.default_int_handler); '
            f'ctypes.CDLL(None).prctl({PR_SET_PDEATHSIG}, {signal.SIGKILL:d}); '
            'os.getppid() == int(sys.argv.pop(1)) or os._exit(1); '
            'from importlib import import_module; '

@@ -86,9 +86,25 @@ def test_a_helper_ends_when_this_process_is_told_to_stop(helper, tmp_path, monke
     assert (tmp_path / 'tidied up').exists()
 
 
+def test_a_helper_of_what_runs_behind_an_ampersand_tidies_up(helper, tmp_path):
+    """There a shell has SIGINT ignored, which processes inherit."""
+    code = f"""
+import signal
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+from pathlib import Path
+from robot_vision_dl.core.processes import end_helpers_when, run_helper
+end_helpers_when(Path({str(tmp_path)!r}, 'begun').exists)
+run_helper({helper!r}, {str(tmp_path)!r}, "60")
+"""
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, timeout=60, env={
+        **os.environ, 'PYTHONPATH': os.pathsep.join([str(tmp_path), str(PACKAGE.parent)])})
+    assert b'KeyboardInterrupt' in done.stderr and (tmp_path / 'tidied up').exists()
+
+
 @pytest.mark.parametrize('number', (signal.SIGINT, signal.SIGKILL))
 def test_a_helper_does_not_outlive_the_process_that_waits_for_it(number, helper, tmp_path):
-    code = f'from robot_vision_dl.core.processes import run_helper; run_helper({helper!r}, {str(tmp_path)!r}, "60")'
+    code = ('import signal; signal.signal(signal.SIGINT, signal.default_int_handler); '  # else it may be ignored
+            f'from robot_vision_dl.core.processes import run_helper; run_helper({helper!r}, {str(tmp_path)!r}, "60")')
     parent = subprocess.Popen([sys.executable, '-c', code], stderr=subprocess.DEVNULL, env={
         **os.environ, 'PYTHONPATH': os.pathsep.join([str(tmp_path), str(PACKAGE.parent)])})
     begun = psutil.Process(wait_for(tmp_path / 'begun'))
