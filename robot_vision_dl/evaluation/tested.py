@@ -51,13 +51,20 @@ class Tested:
 
 
 def tested_on(store: FrameStore, outputs: FrameOutputs, calibration: Calibration, class_names: Sequence[str],
-              preprocessing: Preprocessing, baselines: Mapping[str, float]) -> Tested:
-    """What the calibrated network says of frames of ``store``, held against their labels."""
+              preprocessing: Preprocessing, baselines: Mapping[str, float], had: Optional[Calibration] = None
+              ) -> Tested:
+    """What the calibrated network says of frames of ``store``, held against their labels.
+
+    ``had``: a calibration of before, to compare with.
+    """
     probabilities = calibration.probabilities(outputs.logits, outputs.features, outputs.stages)
     objects = groups_of([store.frames[place] for place in outputs.indices.tolist()])
+
+    def judged(p: np.ndarray) -> ClassificationMetrics:
+        return classification_metrics(p, outputs.targets, class_names, objects=objects)
     return Tested(
-        calibrated=classification_metrics(probabilities, outputs.targets, class_names, objects=objects),
-        plain=classification_metrics(softmax(outputs.logits, 1.0), outputs.targets, class_names, objects=objects),
+        calibrated=judged(probabilities), plain=judged(softmax(outputs.logits, 1.0)),
+        before=None if had is None else judged(had.probabilities(outputs.logits, outputs.features, outputs.stages)),
         baselines=baselines,
         by_track=track_accuracy(store, outputs.indices, probabilities, outputs.targets),
         unknown_rate=unknown_rate(calibration, outputs),
@@ -81,14 +88,12 @@ def tested_again(bundle: Bundle, data: Sequence[str], fitted: Fitted, options: C
     first = np.sort(np.unique(np.stack([seen.pictures, seen.labels], axis=1), axis=0, return_index=True)[1])
     outputs = FrameOutputs(seen.logits[first], seen.features[first], seen.labels[first], known[first],
                            tuple(one[first] for one in seen.stages))
-    tested = tested_on(store, outputs, fitted.calibration, bundle.class_names, bundle.preprocessing, {})
+    had = None
     if bundle.calibrated and (bundle.density_aware is None or bundle.ood is None
                               or bundle.ood.stage_names == bundle.architecture.stages):
         had = replace(fitted.calibration, temperature=bundle.temperature or 1.0, vector=bundle.vector, ood=bundle.ood,
                       laplace=bundle.laplace, density_aware=bundle.density_aware)
-        tested = replace(tested, before=classification_metrics(
-            had.probabilities(outputs.logits, outputs.features, outputs.stages), outputs.targets, bundle.class_names,
-            objects=groups_of([store.frames[place] for place in outputs.indices.tolist()])))
+    tested = tested_on(store, outputs, fitted.calibration, bundle.class_names, bundle.preprocessing, {}, had)
     return tested, fitted.learned.recognise(seen.fingerprints[first]).words()
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from ..bundles.bundle import Bundle
-from ..errors import ConfigError
+from ..errors import ConfigError, first_line
 from ..networks.graph_network import SingleNetwork
 from ..networks.onnx_graph import INPUT
 from .onnx_model import output_names
@@ -94,9 +94,8 @@ def _exported(bundle: Bundle, metadata: Mapping[str, object]) -> bytes:
                 module, (example,), dynamo=True, input_names=[INPUT], output_names=output_names(bundle),
                 dynamic_shapes=({0: torch.export.Dim('batch')},))
         except Exception as error:  # noqa: B902 - of the exporter, and of those of torch that do not know its options
-            first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise ConfigError(f'{bundle.name}: torch cannot turn {bundle.architecture.name} into ONNX: {first}'
-                              ) from error
+            raise ConfigError(f'{bundle.name}: torch cannot turn {bundle.architecture.name} into ONNX: '
+                              f'{first_line(error)}') from error
     assert program is not None  # as it is without dynamo
     model = program.model_proto
     add_metadata(model, metadata)
